@@ -1,0 +1,75 @@
+"""Linux system containers with the manners of virtual machines.
+
+    from insula import Container
+
+    with Container("/srv/debian", ephemeral=True, memory=512 << 20) as guest:
+        print(guest.run(["cat", "/etc/os-release"]).stdout.decode())
+
+The names below are imported when they are first used, so that `import insula` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from insula.engine.container import Container
+    from insula.engine.embedded import Engine
+    from insula.engine.exitstatus import ExitMeaning, ExitStatus
+    from insula.engine.guestprocess import GuestProcess
+    from insula.engine.spec import (
+        Access,
+        BindMount,
+        BlockLimit,
+        ContainerSpec,
+        Device,
+        DirectoryRoot,
+        IdMap,
+        IdRange,
+        Limits,
+        NetworkKind,
+        OverlayRoot,
+        TmpfsMount,
+        TmpfsRoot,
+        VethInterface,
+    )
+
+__all__ = [
+    "Access",
+    "BindMount",
+    "BlockLimit",
+    "Container",
+    "ContainerSpec",
+    "Device",
+    "DirectoryRoot",
+    "Engine",
+    "ExitMeaning",
+    "ExitStatus",
+    "GuestProcess",
+    "IdMap",
+    "IdRange",
+    "Limits",
+    "NetworkKind",
+    "OverlayRoot",
+    "TmpfsMount",
+    "TmpfsRoot",
+    "VethInterface",
+]
+
+_PLACES = {
+    "Container": "engine.container",
+    "Engine": "engine.embedded",
+    "ExitMeaning": "engine.exitstatus",
+    "ExitStatus": "engine.exitstatus",
+    "GuestProcess": "engine.guestprocess",
+}
+"""Modules of the public names; the others are nouns of `engine.spec`."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'insula' has no attribute '{name}'")
+    return getattr(import_module(f"insula.{_PLACES.get(name, 'engine.spec')}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

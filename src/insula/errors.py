@@ -1,0 +1,313 @@
+"""The exception tree: each error carries its text, the number a libvirt client sees, and a shell's exit status.
+
+    InsulaError                          operation failed
+    ├── ConfigurationError               the daemon's or the command line's own settings
+    ├── InternalError                    a mistake of ours
+    ├── InvalidArgumentError             an argument nobody could act on
+    ├── XmlError                         XML that does not parse, or lacks what is needed (line given)
+    ├── UnsupportedConfigError           XML that is understood and refused
+    ├── ReadOnlyError                    a change asked for on a read-only connection
+    ├── AccessDeniedError
+    ├── AuthenticationError
+    ├── NoSupportError                   an API this driver does not have
+    ├── OperationUnsupportedError        an API it has, in a form it does not
+    ├── ArgumentUnsupportedError         an argument that means nothing here
+    ├── OperationInvalidError            not in this state
+    ├── OperationFailedError
+    │   ├── StepError                    a step of a launch plan (step and errno)
+    │   └── KeeperError                  the keeper is gone or answered nonsense
+    ├── OperationTimeoutError
+    ├── OperationAbortedError
+    ├── ResourceBusyError
+    ├── DomainExistsError
+    ├── DomainNotFoundError
+    ├── MetadataNotFoundError
+    ├── ImageNotFoundError
+    ├── ImageExistsError
+    ├── NoHostnameError
+    ├── DeviceMissingError
+    └── RpcError                         bytes on the wire that break the protocol
+
+`str(error)` is our text, lower case without a full stop. `error.message` is the final text for a libvirt client, with
+libvirt's class prefix: clients print it verbatim.
+"""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ErrorCode(IntEnum):
+    """libvirt's error numbers, as far as we send or receive them. Source: libvirt's public virterror header."""
+
+    OK = 0
+    INTERNAL_ERROR = 1
+    NO_MEMORY = 2
+    NO_SUPPORT = 3
+    INVALID_CONN = 6
+    INVALID_ARG = 8
+    OPERATION_FAILED = 9
+    XML_ERROR = 27
+    DOM_EXIST = 28
+    OPERATION_DENIED = 29
+    SYSTEM_ERROR = 38
+    RPC = 39
+    NO_DOMAIN = 42
+    NO_NETWORK = 43
+    AUTH_FAILED = 45
+    NO_STORAGE_POOL = 49
+    NO_STORAGE_VOL = 50
+    NO_NODE_DEVICE = 53
+    OPERATION_INVALID = 55
+    NO_INTERFACE = 57
+    NO_NWFILTER = 62
+    NO_SECRET = 66
+    CONFIG_UNSUPPORTED = 67
+    OPERATION_TIMEOUT = 68
+    NO_DOMAIN_SNAPSHOT = 72
+    ARGUMENT_UNSUPPORTED = 74
+    OPERATION_ABORTED = 78
+    NO_DOMAIN_METADATA = 80
+    OPERATION_UNSUPPORTED = 84
+    AGENT_UNRESPONSIVE = 86
+    RESOURCE_BUSY = 87
+    ACCESS_DENIED = 88
+    STORAGE_VOL_EXIST = 90
+    DEVICE_MISSING = 99
+    NO_DOMAIN_CHECKPOINT = 103
+    NO_HOSTNAME = 108
+
+
+class ErrorDomain(IntEnum):
+    """Which part of libvirt an error is said to come from. Source: libvirt's public virterror header."""
+
+    NONE = 0
+    RPC = 7
+    REMOTE = 13
+    LXC = 17
+    STORAGE = 18
+    NETWORK = 19
+    DOMAIN = 20
+    NODEDEV = 22
+    INTERFACE = 26
+    SECRET = 30
+    NWFILTER = 33
+    DOMAIN_SNAPSHOT = 35
+    STREAMS = 38
+    DOMAIN_CHECKPOINT = 69
+
+
+class InsulaError(Exception):
+    """Anything Insula refuses or fails to do."""
+
+    code: ClassVar[ErrorCode] = ErrorCode.OPERATION_FAILED
+    domain: ErrorDomain = ErrorDomain.LXC
+    prefix: ClassVar[str] = "operation failed: "
+    exit_status: ClassVar[int] = 1
+
+    @property
+    def message(self) -> str:
+        """The final text for a libvirt client, class prefix included."""
+        return f"{self.prefix}{self}"
+
+
+class ConfigurationError(InsulaError):
+    """A setting of the daemon or the command line that cannot be used."""
+
+    exit_status = 2
+
+
+class InternalError(InsulaError):
+    """A mistake of ours: please report it."""
+
+    code = ErrorCode.INTERNAL_ERROR
+    prefix = "internal error: "
+
+
+class InvalidArgumentError(InsulaError):
+    """An argument nobody could act on."""
+
+    code = ErrorCode.INVALID_ARG
+    prefix = "invalid argument: "
+    exit_status = 2
+
+
+class XmlError(InsulaError):
+    """XML that does not parse, or lacks what is needed; the text gives the line and what was expected."""
+
+    code = ErrorCode.XML_ERROR
+    prefix = "XML error: "
+    exit_status = 2
+
+
+class UnsupportedConfigError(InsulaError):
+    """A configuration that is understood and refused."""
+
+    code = ErrorCode.CONFIG_UNSUPPORTED
+    prefix = "unsupported configuration: "
+    exit_status = 2
+
+
+class ReadOnlyError(InsulaError):
+    """A change asked for on a read-only connection."""
+
+    code = ErrorCode.OPERATION_DENIED
+    prefix = "operation forbidden: "
+    exit_status = 5
+
+
+class AccessDeniedError(InsulaError):
+    """The peer may not do this."""
+
+    code = ErrorCode.ACCESS_DENIED
+    prefix = "access denied: "
+    exit_status = 5
+
+
+class AuthenticationError(InsulaError):
+    """The peer did not prove who it is."""
+
+    code = ErrorCode.AUTH_FAILED
+    domain = ErrorDomain.RPC
+    prefix = "authentication failed: "
+    exit_status = 5
+
+
+class NoSupportError(InsulaError):
+    """An API that this driver does not have. The text is libvirt's public function name."""
+
+    code = ErrorCode.NO_SUPPORT
+    domain = ErrorDomain.DOMAIN
+    prefix = "this function is not supported by the connection driver: "
+    exit_status = 6
+
+
+class OperationUnsupportedError(InsulaError):
+    """An API that exists, asked for in a form that does not."""
+
+    code = ErrorCode.OPERATION_UNSUPPORTED
+    prefix = "Operation not supported: "
+    exit_status = 6
+
+
+class ArgumentUnsupportedError(InsulaError):
+    """An argument that is valid elsewhere and has no meaning here."""
+
+    code = ErrorCode.ARGUMENT_UNSUPPORTED
+    prefix = "argument unsupported: "
+    exit_status = 6
+
+
+class OperationInvalidError(InsulaError):
+    """Not possible in the state the domain is in."""
+
+    code = ErrorCode.OPERATION_INVALID
+    prefix = "Requested operation is not valid: "
+    exit_status = 3
+
+
+class OperationFailedError(InsulaError):
+    """It was tried and did not work."""
+
+
+class StepError(OperationFailedError):
+    """A step of a launch plan failed; what was done before has been undone.
+
+    step: the step's one-line description; errno: the kernel's number, 0 when there is none.
+    """
+
+    def __init__(self, text: str, *, step: str = "", errno: int = 0) -> None:
+        super().__init__(text)
+        self.step = step
+        self.errno = errno
+
+
+class KeeperError(OperationFailedError):
+    """The keeper is gone, or answered what it never should."""
+
+
+class OperationTimeoutError(InsulaError):
+    """It did not happen in time."""
+
+    code = ErrorCode.OPERATION_TIMEOUT
+    prefix = "Timed out during operation: "
+    exit_status = 7
+
+
+class OperationAbortedError(InsulaError):
+    """Somebody asked for it to stop."""
+
+    code = ErrorCode.OPERATION_ABORTED
+    prefix = "operation aborted: "
+
+
+class ResourceBusyError(InsulaError):
+    """Somebody else is using it."""
+
+    code = ErrorCode.RESOURCE_BUSY
+    prefix = "resource busy: "
+    exit_status = 3
+
+
+class DomainExistsError(InsulaError):
+    """The name or the UUID is taken."""
+
+    code = ErrorCode.DOM_EXIST
+    exit_status = 3
+
+
+class DomainNotFoundError(InsulaError):
+    """No domain has that name, id or UUID."""
+
+    code = ErrorCode.NO_DOMAIN
+    prefix = "Domain not found: "
+    exit_status = 4
+
+
+class MetadataNotFoundError(InsulaError):
+    """The domain has no such metadata."""
+
+    code = ErrorCode.NO_DOMAIN_METADATA
+    prefix = "metadata not found: "
+    exit_status = 4
+
+
+class ImageNotFoundError(InsulaError):
+    """No image has that name."""
+
+    code = ErrorCode.NO_STORAGE_VOL
+    domain = ErrorDomain.STORAGE
+    prefix = "Storage volume not found: "
+    exit_status = 4
+
+
+class ImageExistsError(InsulaError):
+    """An image of that name exists."""
+
+    code = ErrorCode.STORAGE_VOL_EXIST
+    domain = ErrorDomain.STORAGE
+    prefix = "storage volume already exists: "
+    exit_status = 3
+
+
+class NoHostnameError(InsulaError):
+    """The guest's host name cannot be told."""
+
+    code = ErrorCode.NO_HOSTNAME
+    prefix = "no hostname found: "
+    exit_status = 4
+
+
+class DeviceMissingError(InsulaError):
+    """The domain has no such device."""
+
+    code = ErrorCode.DEVICE_MISSING
+    prefix = "device not found: "
+    exit_status = 4
+
+
+class RpcError(InsulaError):
+    """Bytes that break the protocol, or a call before authentication."""
+
+    code = ErrorCode.RPC
+    domain = ErrorDomain.RPC
+    prefix = ""
