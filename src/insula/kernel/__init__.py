@@ -1,0 +1,1 @@
+"""What Linux offers, as typed Python; no policy."""

@@ -1,0 +1,248 @@
+"""BPF programs on control groups: a few instructions of an assembler, loading, attaching, replacing.
+
+An attached program stays when every fd of it is closed, and goes with its group. Sources: bpf(2), linux/bpf.h, kernel
+documents `bpf/standardization/instruction-set` and `bpf/prog_cgroup_sockopt` on how programs of a group combine.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import NamedTuple
+
+from insula.kernel.fds import Fd
+from insula.kernel.syscall import syscall
+
+
+class Register(IntEnum):
+    """R0 holds the answer, R1 the context at entry."""
+
+    R0 = 0
+    R1 = 1
+    R2 = 2
+    R3 = 3
+    R4 = 4
+    R5 = 5
+
+
+class _Opcode(IntEnum):
+    """Class, operation and source of an instruction in one byte."""
+
+    LOAD_WORD = 0x61
+    MOVE_NUMBER = 0xB7
+    MOVE_REGISTER = 0xBF
+    AND_NUMBER = 0x57
+    SHIFT_RIGHT_NUMBER = 0x77
+    JUMP_UNLESS_EQUAL = 0x55
+    EXIT = 0x95
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction. leaves: it is a jump to behind the block that it is in (see `block`)."""
+
+    opcode: _Opcode
+    to: Register = Register.R0
+    source: Register = Register.R0
+    offset: int = 0
+    number: int = 0
+    leaves: bool = False
+
+    def encoded(self) -> bytes:
+        """Return the eight bytes the kernel takes, in this machine's byte order."""
+        return struct.pack("=BBhI", self.opcode, self.to | self.source << 4, self.offset, self.number & 0xFFFFFFFF)
+
+
+def load_word(to: Register, source: Register, offset: int) -> Instruction:
+    """to = the 32 bits at offset from where source points."""
+    return Instruction(_Opcode.LOAD_WORD, to=to, source=source, offset=offset)
+
+
+def move(to: Register, number: int) -> Instruction:
+    """to = number"""
+    return Instruction(_Opcode.MOVE_NUMBER, to=to, number=number)
+
+
+def copy(to: Register, source: Register) -> Instruction:
+    """to = source"""
+    return Instruction(_Opcode.MOVE_REGISTER, to=to, source=source)
+
+
+def mask(to: Register, number: int) -> Instruction:
+    """to &= number"""
+    return Instruction(_Opcode.AND_NUMBER, to=to, number=number)
+
+
+def shift_right(to: Register, bits: int) -> Instruction:
+    """to >>= bits"""
+    return Instruction(_Opcode.SHIFT_RIGHT_NUMBER, to=to, number=bits)
+
+
+def leave_unless(register: Register, number: int) -> Instruction:
+    """Go to behind the block unless register is number, which must be below 2**31."""
+    return Instruction(_Opcode.JUMP_UNLESS_EQUAL, to=register, number=number, leaves=True)
+
+
+def leave_program(answer: int) -> tuple[Instruction, ...]:
+    """End the program with an answer."""
+    return move(Register.R0, answer), Instruction(_Opcode.EXIT)
+
+
+def block(*instructions: Instruction) -> tuple[Instruction, ...]:
+    """Return the instructions with every jump that leaves them given its distance."""
+    last = len(instructions) - 1
+    return tuple(
+        replace(each, offset=last - index, leaves=False) if each.leaves else each
+        for index, each in enumerate(instructions)
+    )
+
+
+def assemble(instructions: Sequence[Instruction]) -> bytes:
+    """Return a program's bytes."""
+    return b"".join(each.encoded() for each in instructions)
+
+
+class ProgramKind(NamedTuple):
+    """A program type and where it is attached, by the kernel's numbers."""
+
+    program: int
+    attach: int
+
+
+CGROUP_DEVICE = ProgramKind(15, 6)
+"""Asked at every open and mknod of a device node; since Linux 4.15."""
+
+
+class _Command(IntEnum):
+    PROG_LOAD = 5
+    PROG_ATTACH = 8
+    PROG_GET_FD_BY_ID = 13
+    OBJ_GET_INFO_BY_FD = 15
+    PROG_QUERY = 16
+
+
+_ALLOW_MULTI = 2
+_REPLACE = 4
+_LICENSE = b"Apache-2.0\0"
+_NAME_SIZE = 16
+_NAME_OFFSET = 64
+_INFORMATION_SIZE = 128
+_LOG_SIZE = 65536
+_MOST_PROGRAMS = 64
+_QUERY_COUNT_OFFSET = 24
+_ATTRIBUTES_SIZE = 128
+
+
+class _Attributes(ctypes.Structure):
+    """Room for one form of union bpf_attr; what is beyond the form is zero, as the kernel demands."""
+
+    _fields_ = (("form", ctypes.c_uint8 * _ATTRIBUTES_SIZE),)
+
+
+@syscall({"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}.get(os.uname().machine, -1))
+def _bpf(command: int, attributes: _Attributes, size: int) -> int:
+    raise NotImplementedError
+
+
+def _call(command: _Command, attributes: bytes) -> tuple[int, bytes]:
+    """Perform a command; return its result, and its attributes as the kernel left them."""
+    room = _Attributes.from_buffer_copy(attributes.ljust(_ATTRIBUTES_SIZE, b"\0"))
+    result = _bpf(command, room, _ATTRIBUTES_SIZE)
+    return result, bytes(room)
+
+
+def load_program(kind: ProgramKind, program: bytes, name: str) -> Fd:
+    """Return an fd of a program that the kernel has verified; the caller closes it.
+
+    name: at most 15 characters, shown by bpftool. Raises: OSError with the verifier's last words.
+    """
+    code = ctypes.create_string_buffer(program, len(program))
+    licence = ctypes.create_string_buffer(_LICENSE)
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+
+    def attributes(level: int) -> bytes:
+        return struct.pack(
+            "=IIQQIIQII16sII",
+            kind.program,
+            len(program) // 8,
+            ctypes.addressof(code),
+            ctypes.addressof(licence),
+            level,
+            _LOG_SIZE if level else 0,
+            ctypes.addressof(log) if level else 0,
+            0,
+            0,
+            name.encode("ascii")[: _NAME_SIZE - 1],
+            0,
+            kind.attach,
+        )
+
+    try:
+        return Fd(_call(_Command.PROG_LOAD, attributes(0))[0])
+    except OSError as error:
+        refusal = error
+    # Only a refused program is worth the log, which costs more than the verification.
+    with contextlib.suppress(OSError):
+        return Fd(_call(_Command.PROG_LOAD, attributes(1))[0])
+    words = " / ".join(log.value.decode("ascii", "replace").strip().splitlines()[-2:])
+    raise OSError(refusal.errno, f"the kernel refused the program: {words or refusal.strerror}", name)
+
+
+def attach(group: int, kind: ProgramKind, program: int, *, instead_of: int | None = None) -> None:
+    """Attach a program to the control group behind fd `group`, beside others; or put it in another's place at once.
+
+    Programs of a group and those of the groups above are all asked, and all must agree.
+    """
+    flags = _ALLOW_MULTI | (_REPLACE if instead_of is not None else 0)
+    _call(_Command.PROG_ATTACH, struct.pack("=IIIII", group, program, kind.attach, flags, instead_of or 0))
+
+
+def attached(group: int, kind: ProgramKind) -> list[int]:
+    """Return the ids of the programs attached to a control group itself."""
+    ids = (ctypes.c_uint32 * _MOST_PROGRAMS)()
+    wish = struct.pack("=IIIIQI", group, kind.attach, 0, 0, ctypes.addressof(ids), _MOST_PROGRAMS)
+    _, answer = _call(_Command.PROG_QUERY, wish)
+    return list(ids[: struct.unpack_from("=I", answer, _QUERY_COUNT_OFFSET)[0]])
+
+
+def program_by_id(identity: int) -> Fd:
+    """Return an fd of a loaded program; the caller closes it."""
+    return Fd(_call(_Command.PROG_GET_FD_BY_ID, struct.pack("=III", identity, 0, 0))[0])
+
+
+def program_name(program: int) -> str:
+    """Return the name that a program behind an fd was loaded with."""
+    information = ctypes.create_string_buffer(_INFORMATION_SIZE)
+    _call(_Command.OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, _INFORMATION_SIZE, ctypes.addressof(information)))
+    return information.raw[_NAME_OFFSET : _NAME_OFFSET + _NAME_SIZE].split(b"\0", 1)[0].decode("ascii", "replace")
+
+
+def put_in_place(directory: str, kind: ProgramKind, program: bytes, name: str) -> None:
+    """Give a control group this program instead of the one of the same name it may have; never is there none.
+
+    Raises: OSError; EPERM without the privilege for BPF.
+    """
+    with contextlib.ExitStack() as close:
+        group = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        close.callback(os.close, group)
+        fresh = load_program(kind, program, name)
+        close.callback(os.close, fresh)
+        old: Fd | None = None
+        for identity in attached(group, kind):
+            try:
+                candidate = program_by_id(identity)
+            except FileNotFoundError:
+                continue  # detached since
+            close.callback(os.close, candidate)
+            if program_name(candidate) == name[: _NAME_SIZE - 1]:
+                old = candidate
+        try:
+            attach(group, kind, fresh, instead_of=old)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            attach(group, kind, fresh)

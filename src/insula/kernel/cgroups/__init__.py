@@ -1,0 +1,33 @@
+"""Control groups: v2, v1 and both together behind one handle, `Cgroup`."""
+
+from insula.kernel.cgroups.devices import DeviceRule
+from insula.kernel.cgroups.group import Cgroup, remove_empty_partitions
+from insula.kernel.cgroups.hierarchies import Hierarchies, Mode, V1Hierarchy
+from insula.kernel.cgroups.labels import labelled, set_label
+from insula.kernel.cgroups.limits import UNLIMITED, DeviceLimit, HeldLimits
+from insula.kernel.cgroups.names import machine_name, partition_path, scope_name, slice_name
+from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, Stats, TaskUse
+
+__all__ = [
+    "UNLIMITED",
+    "Cgroup",
+    "CpuUse",
+    "DeviceLimit",
+    "DeviceRule",
+    "DeviceUse",
+    "HeldLimits",
+    "Hierarchies",
+    "MemoryUse",
+    "Mode",
+    "Pressure",
+    "Stats",
+    "TaskUse",
+    "V1Hierarchy",
+    "labelled",
+    "machine_name",
+    "partition_path",
+    "remove_empty_partitions",
+    "scope_name",
+    "set_label",
+    "slice_name",
+]

@@ -1,0 +1,100 @@
+"""What a group's controllers can do, whichever hierarchy they live in: `v1` and `v2` each have one class for each.
+
+All are made with the group's directory and touch files in it only. A file that is missing gives OSError(EOPNOTSUPP).
+"""
+
+from typing import Protocol
+
+from insula.kernel.cgroups.limits import DeviceLimit
+from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
+
+
+class Memory(Protocol):
+    """Bytes throughout; `limits.UNLIMITED` takes a limit away."""
+
+    def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
+        """Set the hard limits; None keeps the present one.
+
+        Both are set in whichever order the kernel accepts.
+        Raises: OSError(EINVAL) if memory_and_swap would be below memory; OSError(EBUSY) on v1 if usage does not shrink
+        to the limit (v2 accepts, reclaims, and kills if it must); OSError(EOPNOTSUPP) if swap is not accounted.
+        """
+
+    def limit_softly(self, memory: int) -> None:
+        """Set what the group is reclaimed to: v1 soft limit (only when the host is short), v2 memory.high (at once)."""
+
+    def guarantee(self, memory: int) -> None:
+        """Keep so much from being reclaimed: v2 memory.min. Raises: OSError(EOPNOTSUPP) on v1, which cannot."""
+
+    def held(self) -> tuple[int | None, int | None, int | None, int | None]:
+        """Return limit, soft limit, guarantee and limit with swap; None is unlimited, a guarantee of None is none."""
+
+    def use(self) -> MemoryUse: ...
+
+    def oom_kills(self) -> int:
+        """Return how many processes were killed for want of memory since the group was made."""
+
+
+class Cpu(Protocol):
+    def weigh(self, shares: int) -> None:
+        """Set the share of contended time, 2..262144 on v1's scale, neutral at 1024."""
+
+    def limit(self, quota: int | None, period: int | None = None) -> None:
+        """Allow quota microseconds in each period (1000..1000000); quota -1 is no limit, None keeps what is set."""
+
+    def held(self) -> tuple[int, int | None, int]:
+        """Return shares, quota (None: unlimited) and period."""
+
+    def throttling(self) -> tuple[int, int, int]:
+        """Return periods, throttled periods and throttled nanoseconds."""
+
+
+class CpuTime(Protocol):
+    def use(self) -> CpuUse:
+        """Return consumed time; its throttling fields stay 0."""
+
+
+class CpuSet(Protocol):
+    def pin_cpus(self, cpus: str) -> None:
+        """Allow only these CPUs, a list such as `0-3,8`; empty allows what the parent allows."""
+
+    def pin_memory_nodes(self, nodes: str) -> None:
+        """Allow only these NUMA nodes, moving what is elsewhere."""
+
+    def held(self) -> tuple[str, str]:
+        """Return the CPUs and memory nodes that may be used in effect."""
+
+
+class Io(Protocol):
+    def weigh(self, weight: int) -> None:
+        """Set the share of contended block devices, neutral at 100."""
+
+    def limit(self, device: DeviceLimit) -> None: ...
+
+    def held(self) -> tuple[int | None, tuple[DeviceLimit, ...]]:
+        """Return the weight (None: this kernel has no weights) and every device that has a limit of its own."""
+
+    def use(self) -> tuple[DeviceUse, ...]:
+        """Return the traffic of each device.
+
+        v1 on Linux 6.10 and newer counts a device only once some group has had a limit on it.
+        """
+
+
+class Tasks(Protocol):
+    def limit(self, tasks: int) -> None:
+        """Let the group hold so many tasks; `limits.UNLIMITED` takes the limit away."""
+
+    def use(self) -> TaskUse: ...
+
+
+class Freezer(Protocol):
+    def freeze(self, seconds: float) -> None:
+        """Stop every task, and return when all have stopped.
+
+        Raises: OSError(ETIMEDOUT), with everything thawed again, if a task is stuck in the kernel.
+        """
+
+    def thaw(self) -> None: ...
+
+    def frozen(self) -> bool: ...

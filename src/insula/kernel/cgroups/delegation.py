@@ -1,0 +1,59 @@
+"""Handing controllers down a v2 tree, and a part of it over to somebody else.
+
+Source: kernel document `admin-guide/cgroup-v2`, sections "Organizing Processes and Threads" and "Delegation".
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable
+
+from insula.kernel.cgroups import files, tree
+
+
+def enable_controllers(mount: str, path: str, names: Iterable[str]) -> None:
+    """Hand controllers down from the v2 root to the group at path, as far as the host grants.
+
+    A refusal (no permission in somebody else's group, processes in an inner group) leaves that controller off; setting
+    a limit of it says so then.
+    """
+    wanted = set(names)
+    if not wanted:
+        return
+    # What the group itself has is what all above hand down already.
+    has = set((files.read_if_there(f"{mount}/{path}/cgroup.controllers") or "").split())
+    for group in (path,) if wanted <= has else ("", *tree.ancestors(path), path):
+        directory = f"{mount}/{group}" if group else mount
+        try:
+            enabled = set(files.read(f"{directory}/cgroup.subtree_control").split())
+        except OSError:
+            continue
+        missing = sorted(wanted - enabled)
+        if missing and not _would_become_threaded(directory):
+            _enable(f"{directory}/cgroup.subtree_control", missing)
+
+
+def _enable(control: str, names: list[str]) -> None:
+    """Enable all at once; if that is refused, which changes nothing, one by one."""
+    try:
+        files.write(control, " ".join(f"+{name}" for name in names))
+    except OSError:
+        for name in names if len(names) > 1 else ():
+            with contextlib.suppress(OSError):
+                files.write(control, f"+{name}")
+
+
+def _would_become_threaded(directory: str) -> bool:
+    """Whether a group holds processes itself: cpu, cpuset or pids would turn it into a threaded domain then.
+
+    Below a threaded domain no process can live (EOPNOTSUPP). The root of all may hold processes; it has no type.
+    """
+    return files.exists(f"{directory}/cgroup.type") and bool(files.read(f"{directory}/cgroup.procs"))
+
+
+def hand_over(payload: str, owner: tuple[int, int], delegate: Iterable[str]) -> None:
+    """Give a v2 group to owner, as far as the kernel's list of delegatable files goes, and no limit with it."""
+    uid, gid = owner
+    os.chown(payload, uid, gid)
+    for name in delegate:
+        with contextlib.suppress(FileNotFoundError):
+            os.chown(f"{payload}/{name}", uid, gid)

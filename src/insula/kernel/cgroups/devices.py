@@ -1,0 +1,122 @@
+"""Device policy: a list of what is allowed, everything else refused. v1 has files for it, v2 asks a BPF program."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from insula.kernel import bpf
+from insula.kernel.bpf import Register
+from insula.kernel.cgroups import files
+
+_EVERYTHING = "a *:* rwm"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceRule:
+    """Nodes that may be used. kind: "c" or "b"; major, minor: None is any; access: letters of r, w and m (mknod)."""
+
+    kind: str
+    major: int | None
+    minor: int | None
+    access: str = "rwm"
+
+    def __str__(self) -> str:
+        """Return the rule as v1's files have it: `c 1:3 rwm`."""
+        return f"{self.kind} {_number(self.major)}:{_number(self.minor)} {self.access}"
+
+
+def _number(value: int | None) -> str:
+    return "*" if value is None else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class V1Devices:
+    """The v1 device controller of a group. Source: kernel document `admin-guide/cgroup-v1/devices`."""
+
+    directory: str
+
+    def allow(self, rules: Iterable[DeviceRule]) -> None:
+        """Refuse every device but those of rules.
+
+        A policy that is already there is changed by its difference, additions first: no moment without the old rights.
+        """
+        wanted = _by_node(rules)
+        held = self._held()
+        if held is None:
+            files.write(f"{self.directory}/devices.deny", "a")
+            held = {}
+        for node, access in wanted.items():
+            if access - held.get(node, frozenset()):
+                files.write(f"{self.directory}/devices.allow", f"{node} {_letters(access)}")
+        for node, access in held.items():
+            if access - wanted.get(node, frozenset()):
+                files.write(
+                    f"{self.directory}/devices.deny", f"{node} {_letters(access - wanted.get(node, frozenset()))}"
+                )
+
+    def _held(self) -> dict[str, frozenset[str]] | None:
+        """Return each node's access, or None as long as everything is allowed."""
+        lines = files.read(f"{self.directory}/devices.list").splitlines()
+        if _EVERYTHING in lines:
+            return None
+        held: dict[str, frozenset[str]] = {}
+        for line in lines:
+            node, _, access = line.rpartition(" ")
+            held[node] = held.get(node, frozenset()) | frozenset(access)
+        return held
+
+
+def _by_node(rules: Iterable[DeviceRule]) -> dict[str, frozenset[str]]:
+    """Return the access that rules give to each node, rules for the same node taken together."""
+    nodes: dict[str, frozenset[str]] = {}
+    for rule in rules:
+        node = str(rule).rpartition(" ")[0]
+        nodes[node] = nodes.get(node, frozenset()) | frozenset(rule.access)
+    return nodes
+
+
+def _letters(access: frozenset[str]) -> str:
+    return "".join(letter for letter in "rwm" if letter in access)
+
+
+_KINDS = {"b": 1, "c": 2}
+_LETTERS = {"m": 1, "r": 2, "w": 4}
+_EVERY_ACCESS = 7
+_PROGRAM_NAME = "insula_devices"
+
+
+@dataclass(frozen=True, slots=True)
+class V2Devices:
+    """Device policy of a v2 group. Source: linux/bpf.h, struct bpf_cgroup_dev_ctx."""
+
+    directory: str
+
+    def allow(self, rules: Iterable[DeviceRule]) -> None:
+        """Refuse every device but those of rules; a policy that is already there is replaced at once."""
+        bpf.put_in_place(self.directory, bpf.CGROUP_DEVICE, device_program(rules), _PROGRAM_NAME)
+
+
+def device_program(rules: Iterable[DeviceRule]) -> bytes:
+    """Return the BPF program that answers 1 for what rules allow and 0 for all else."""
+    instructions = [
+        bpf.load_word(Register.R2, Register.R1, 0),  # kind in the low half, wanted access in the high one
+        bpf.copy(Register.R3, Register.R2),
+        bpf.mask(Register.R2, 0xFFFF),
+        bpf.shift_right(Register.R3, 16),
+        bpf.load_word(Register.R4, Register.R1, 4),
+        bpf.load_word(Register.R5, Register.R1, 8),
+    ]
+    for node, access in _by_node(rules).items():
+        kind, _, numbers = node.partition(" ")
+        major, _, minor = numbers.partition(":")
+        tests = [bpf.leave_unless(Register.R2, _KINDS[kind])]
+        tests += [bpf.leave_unless(Register.R4, int(major))] if major != "*" else []
+        tests += [bpf.leave_unless(Register.R5, int(minor))] if minor != "*" else []
+        refused = _EVERY_ACCESS & ~sum(_LETTERS[letter] for letter in access)
+        if refused:
+            tests += [
+                bpf.copy(Register.R0, Register.R3),
+                bpf.mask(Register.R0, refused),
+                bpf.leave_unless(Register.R0, 0),
+            ]
+        instructions += bpf.block(*tests, *bpf.leave_program(1))
+    return bpf.assemble([*instructions, *bpf.leave_program(0)])

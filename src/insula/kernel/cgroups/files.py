@@ -1,0 +1,89 @@
+"""Control files: one short text a file, one write a change; and how their formats are read.
+
+Every OSError says what was tried and on which file. Source: kernel document `admin-guide/cgroup-v2`, section
+"Interface Files".
+"""
+
+import errno
+import os
+
+_CHUNK = 65536
+
+
+def read(path: str) -> str:
+    """Return the text of a control file, its last newline cut.
+
+    Raises: OSError; EOPNOTSUPP instead of ENOENT when the group is there and only the file is not: its controller is
+    not enabled for this group, or this kernel does not have the file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    try:
+        text = os.read(fd, _CHUNK)
+        while len(text) % _CHUNK == 0 and (more := os.read(fd, _CHUNK)):
+            text += more
+    except OSError as error:
+        raise OSError(error.errno, f"reading: {os.strerror(error.errno or 0)}", path) from None
+    finally:
+        os.close(fd)
+    return text.decode("ascii", "replace").rstrip("\n")
+
+
+def read_if_there(path: str) -> str | None:
+    """Return the text of a control file, or None where this kernel, or this group, does not have it."""
+    try:
+        return read(path)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV):
+            return None
+        raise
+
+
+def write(path: str, value: str) -> None:
+    """Write value into a control file, in one write(2).
+
+    Raises: OSError with the text that was refused; EOPNOTSUPP when the group has no such file (see `read`).
+    """
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    try:
+        os.write(fd, value.encode("ascii"))
+    except OSError as error:
+        raise OSError(error.errno, f"writing '{value}': {os.strerror(error.errno or 0)}", path) from None
+    finally:
+        os.close(fd)
+
+
+def exists(path: str) -> bool:
+    """Whether a control file is there to be used."""
+    return os.access(path, os.F_OK)
+
+
+def _missing(path: str) -> OSError:
+    directory = os.path.dirname(path)
+    if os.path.isdir(directory):
+        return OSError(
+            errno.EOPNOTSUPP, "no such control file: this kernel lacks it or its controller is not enabled here", path
+        )
+    return OSError(errno.ENOENT, "no such control group", directory)
+
+
+def number(text: str) -> int | None:
+    """Return a limit's number, None for `max`."""
+    return None if text.strip() == "max" else int(text)
+
+
+def flat_keyed(text: str) -> dict[str, int]:
+    """Return `key number` lines, as in memory.stat or cpu.stat."""
+    pairs = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
+
+
+def nested_keyed(text: str) -> dict[str, dict[str, str]]:
+    """Return `name key=value key=value` lines, as in io.stat, io.max or memory.pressure."""
+    lines = (line.split() for line in text.splitlines() if line)
+    return {words[0]: dict(word.split("=", 1) for word in words[1:] if "=" in word) for words in lines}

@@ -1,0 +1,324 @@
+"""One handle over every hierarchy: the control group of a container.
+
+    v2      machine.slice/machine-lxc….scope             limits, freezer, kill: the host root's
+              └─ payload                                 the guest's processes and sub-groups: delegated to its root
+                   └─ insula.exec                        processes entered later, once payload is no leaf any more
+    v1      CONTROLLER/machine.slice/machine-lxc….scope  limits and processes, one group in each hierarchy
+
+On hybrid hosts both are there; the kernel binds a controller to one hierarchy, and v1 ones are asked first.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from insula.kernel.cgroups import controllers, delegation, files, joining, readings, tree, v1, v2
+from insula.kernel.cgroups.devices import DeviceRule, V1Devices, V2Devices
+from insula.kernel.cgroups.hierarchies import Hierarchies
+from insula.kernel.cgroups.limits import HeldLimits
+from insula.kernel.cgroups.stats import Pressure, Stats
+
+PAYLOAD = "payload"
+EXEC_LEAF = "insula.exec"
+_MAXIMUM_DEPTH = 64
+"""Levels of groups a guest may make below its own: enough for systemd in systemd, and removable in bounded time."""
+_PATIENCE = 10.0
+"""Seconds to wait for freezing or for dead tasks to be reaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """The group at path below the root of each hierarchy. Making a Cgroup only names it; `create` makes directories.
+
+    path: such as `machine.slice/machine-lxc\\x2d4711\\x2dweb.scope`.
+    """
+
+    hierarchies: Hierarchies
+    path: str
+
+    @classmethod
+    def create(cls, hierarchies: Hierarchies, path: str, owner: tuple[int, int] | None = None) -> "Cgroup":
+        """Make the group in every hierarchy, with all controllers the host grants, and return it.
+
+        owner: host uid and gid that may make groups below the v2 payload (the guest's root); None: the host's root.
+        Raises: FileExistsError if there is such a group already; OSError; nothing is left behind then.
+        """
+        if not path or path.startswith("/") or ".." in path.split("/"):
+            raise OSError(errno.EINVAL, "a group's path is relative to the hierarchies' roots", path)
+        group = cls(hierarchies, path)
+        made: list[str] = []
+        try:
+            for mount in hierarchies.mounts:
+                above = tree.make(mount, path)
+                made.append(mount)
+                if mount == hierarchies.v1_mount("cpuset"):
+                    _fill_cpusets(mount, (*above, path))
+            if hierarchies.v2 is not None:
+                group._delegate(hierarchies.v2, owner)
+        except OSError:
+            for mount in made:
+                with contextlib.suppress(OSError):
+                    tree.remove(f"{mount}/{path}", _PATIENCE)
+            for mount in hierarchies.mounts:
+                tree.remove_marked_above(mount, path)
+            raise
+        return group
+
+    def enable_controllers(self) -> None:
+        """Hand every controller down to the v2 group and its payload, as far as the host grants.
+
+        `create` has done it; again it is of use once a group above has lost its last process.
+        """
+        if self.hierarchies.v2 is not None:
+            delegation.enable_controllers(self.hierarchies.v2, self.path, self.hierarchies.v2_controllers)
+
+    def _delegate(self, mount: str, owner: tuple[int, int] | None) -> None:
+        self.enable_controllers()
+        with contextlib.suppress(OSError):
+            files.write(f"{mount}/{self.path}/cgroup.max.depth", str(_MAXIMUM_DEPTH))
+        payload = f"{mount}/{self.path}/{PAYLOAD}"
+        os.mkdir(payload, 0o755)
+        if owner is not None:
+            delegation.hand_over(payload, owner, self.hierarchies.delegate)
+
+    # Where things are
+
+    def directory(self, controller: str) -> str | None:
+        """Return the directory of the group that has a controller's files, None if the host lacks the controller."""
+        mount = self.hierarchies.v1_mount(controller)
+        if mount is None and self.hierarchies.v2 is not None:
+            names = {"blkio": "io"}
+            if names.get(controller, controller) in self.hierarchies.v2_controllers:
+                mount = self.hierarchies.v2
+        return None if mount is None else f"{mount}/{self.path}"
+
+    @property
+    def scope(self) -> str | None:
+        """The v2 group that holds the limits, None on v1-only hosts."""
+        return None if self.hierarchies.v2 is None else f"{self.hierarchies.v2}/{self.path}"
+
+    @property
+    def payload(self) -> str | None:
+        """The v2 group the guest lives in and owns, None on v1-only hosts."""
+        return None if self.scope is None else f"{self.scope}/{PAYLOAD}"
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """The group's directory in every hierarchy, v1 ones first."""
+        return tuple(f"{mount}/{self.path}" for mount in self.hierarchies.mounts)
+
+    def exists(self) -> bool:
+        """Whether the group is there in any hierarchy."""
+        return any(tree.is_group(directory) for directory in self.directories)
+
+    # Coming in
+
+    def into_fd(self) -> int | None:
+        """Return an fd of the payload for CLONE_INTO_CGROUP, None on v1-only hosts; the caller closes it."""
+        return None if self.payload is None else os.open(self.payload, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def exec_fd(self) -> int | None:
+        """Return an fd as `into_fd` does, for a process that enters the running container.
+
+        Once the guest's init has handed controllers down, v2 lets no process live in the payload itself (EBUSY), so it
+        is a leaf below it then.
+        """
+        return None if self.payload is None else os.open(self._leaf(), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _leaf(self) -> str:
+        if self.payload is None:
+            raise OSError(errno.EOPNOTSUPP, "this host has no v2 hierarchy", self.path)
+        if not files.read(f"{self.payload}/cgroup.subtree_control"):
+            return self.payload
+        leaf = f"{self.payload}/{EXEC_LEAF}"
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(leaf, 0o755)
+        return leaf
+
+    def join_fds(self, *, v2_too: bool = False) -> list[int]:
+        """Return write-only fds; a single-threaded process that writes b"0" to each has joined; the caller closes them.
+
+        v2_too: include the v2 hierarchy, for a process that was not cloned into it. A thread moving itself through a
+        `tasks` file takes no lock of the whole host; writing a pid from outside (`attach`) waits for a grace period of
+        several milliseconds on an idle host.
+        """
+        paths = [f"{each.mount}/{self.path}/tasks" for each in self.hierarchies.v1]
+        if v2_too and self.hierarchies.v2 is not None:
+            paths.append(f"{self._leaf()}/cgroup.procs")
+        return joining.open_all(paths, os.O_WRONLY)
+
+    def attach(self, pid: int, *, v2_too: bool = False) -> None:
+        """Move a process into the group in every v1 hierarchy, and into the v2 payload where asked.
+
+        Raises: OSError that says which hierarchy refused and why.
+        """
+        for each in self.hierarchies.v1:
+            joining.move(pid, f"{each.mount}/{self.path}/cgroup.procs")
+        if v2_too and self.hierarchies.v2 is not None:
+            joining.move(pid, f"{self._leaf()}/cgroup.procs")
+
+    def enter(self, pid: int) -> None:
+        """Move a process that runs already into the container's groups, in every hierarchy."""
+        self.attach(pid, v2_too=True)
+
+    # Controllers
+
+    def _controller(self, name: str) -> tuple[str, bool]:
+        """Return the directory and whether it is v1. Raises: OSError(EOPNOTSUPP) if the host lacks the controller."""
+        directory = self.directory(name)
+        if directory is None:
+            raise OSError(errno.EOPNOTSUPP, f"this host has no {name} controller for control groups", self.path)
+        return directory, self.hierarchies.v1_mount(name) is not None
+
+    @property
+    def memory(self) -> controllers.Memory:
+        directory, old = self._controller("memory")
+        return v1.Memory(directory) if old else v2.Memory(directory)
+
+    @property
+    def cpu(self) -> controllers.Cpu:
+        directory, old = self._controller("cpu")
+        return v1.Cpu(directory) if old else v2.Cpu(directory)
+
+    @property
+    def cpu_time(self) -> controllers.CpuTime:
+        mount = self.hierarchies.v1_mount("cpuacct")
+        if mount is not None:
+            return v1.CpuTime(f"{mount}/{self.path}")
+        if self.scope is None:
+            raise OSError(errno.EOPNOTSUPP, "this host does not account CPU time of control groups", self.path)
+        return v2.CpuTime(self.scope)
+
+    @property
+    def cpuset(self) -> controllers.CpuSet:
+        directory, old = self._controller("cpuset")
+        return v1.CpuSet(directory) if old else v2.CpuSet(directory)
+
+    @property
+    def io(self) -> controllers.Io:
+        directory, old = self._controller("blkio")
+        return v1.Io(directory) if old else v2.Io(directory)
+
+    @property
+    def tasks(self) -> controllers.Tasks:
+        directory, old = self._controller("pids")
+        return v1.Tasks(directory) if old else v2.Tasks(directory)
+
+    @property
+    def freezer(self) -> controllers.Freezer:
+        if self.scope is not None:
+            return v2.Freezer(self.scope)
+        return v1.Freezer(self._controller("freezer")[0])
+
+    # Verbs
+
+    def allow_devices(self, rules: Iterable[DeviceRule]) -> None:
+        """Refuse every device node but those of rules; may be called again, on a running container, to change them."""
+        mount = self.hierarchies.v1_mount("devices")
+        if mount is not None:
+            V1Devices(f"{mount}/{self.path}").allow(rules)
+        elif self.scope is not None:
+            V2Devices(self.scope).allow(rules)
+        else:
+            raise OSError(errno.EOPNOTSUPP, "this host has no device controller for control groups", self.path)
+
+    def freeze(self, seconds: float = _PATIENCE) -> None:
+        """Stop every process; return once all stand still. Raises: OSError(ETIMEDOUT), all thawed again."""
+        self.freezer.freeze(seconds)
+
+    def thaw(self) -> None:
+        """Let every process run again."""
+        self.freezer.thaw()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether every process stands still."""
+        return self.freezer.frozen()
+
+    def kill(self) -> None:
+        """Kill every process in the group and below it, frozen or not, and whatever is being forked meanwhile."""
+        if self.scope is not None:
+            files.write(f"{self.scope}/cgroup.kill", "1")
+            return
+        frozen = self.directory("freezer") is not None
+        if frozen:
+            with contextlib.suppress(OSError):
+                self.freeze()
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if frozen:
+            self.thaw()
+
+    def processes(self) -> list[int]:
+        """Return the pids of every process in the group and below it, as this pid namespace has them."""
+        directory = self.scope or self.directories[0]
+        found: list[int] = []
+        for below, _, _ in os.walk(directory):
+            found += map(int, (files.read_if_there(f"{below}/cgroup.procs") or "").split())
+        return found
+
+    @property
+    def populated(self) -> bool:
+        """Whether any process, even a dead one not yet reaped, is in the group."""
+        if self.scope is None:
+            return bool(self.processes())
+        return files.flat_keyed(files.read(f"{self.scope}/cgroup.events"))["populated"] == 1
+
+    def remove(self, seconds: float = _PATIENCE, *, above_too: bool = True) -> None:
+        """Remove the group and what was made below it, in every hierarchy; what is gone already is fine.
+
+        above_too: also the groups above it that were made for it, if they are empty now.
+        Raises: OSError(EBUSY) if processes stay.
+        """
+        deadline = time.monotonic() + seconds
+        for mount in reversed(self.hierarchies.mounts):
+            tree.remove(f"{mount}/{self.path}", max(0.0, deadline - time.monotonic()))
+            if above_too:
+                tree.remove_marked_above(mount, self.path)
+
+    def guarantee_memory(self, memory: int) -> None:
+        """Keep so many bytes from being reclaimed, and have those groups above that are ours promise as much.
+
+        A group is protected only as far as all above it are; what is above ours is its owner's to set (on a systemd
+        host `MemoryMin=` of the slice). Raises: OSError(EOPNOTSUPP) on v1.
+        """
+        self.memory.guarantee(memory)
+        mount = self.hierarchies.v2
+        for above in reversed(tree.ancestors(self.path)):
+            if mount is not None and tree.is_ours(f"{mount}/{above}"):
+                v2.Memory(f"{mount}/{above}").guarantee(v2.promised_below(f"{mount}/{above}"))
+
+    # Readings
+
+    def stats(self) -> Stats:
+        """Return one reading of everything the host accounts for this group. Raises: OSError(ENOENT) if it is gone."""
+        return readings.stats(self)
+
+    @property
+    def oom_kills(self) -> int:
+        """How many processes were killed for want of memory."""
+        return self.memory.oom_kills()
+
+    def pressure(self, resource: str) -> Pressure | None:
+        """Return how much of the time work waited for `cpu`, `memory` or `io`; None where that is not accounted."""
+        return None if self.scope is None else v2.Stalls(self.scope).of(resource)
+
+    def limits(self) -> HeldLimits:
+        """Return the limits the kernel holds for this group now."""
+        return readings.limits(self)
+
+
+def remove_empty_partitions(hierarchies: Hierarchies) -> None:
+    """Remove the groups that were made to hold others, as far as they hold none any more."""
+    for mount in hierarchies.mounts:
+        tree.remove_marked_in(mount)
+
+
+def _fill_cpusets(mount: str, groups: Iterable[str]) -> None:
+    for group in groups:
+        v1.CpuSet(f"{mount}/{group}").inherit()

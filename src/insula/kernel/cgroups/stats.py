@@ -1,0 +1,83 @@
+"""What a control group has used, as plain numbers in one unit whatever the hierarchy's version."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryUse:
+    """Bytes, and counts of faults. limit: None when unlimited; swap: None where swap is not accounted.
+
+    usage counts page cache too; anonymous is what cannot be dropped, cache what can; inactive_cache its coldest part.
+    """
+
+    usage: int
+    peak: int | None
+    limit: int | None
+    swap: int | None
+    anonymous: int
+    cache: int
+    inactive_cache: int
+    shared: int
+    page_faults: int
+    major_faults: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CpuUse:
+    """Nanoseconds. per_cpu: a number for each possible CPU, v1 only, else empty; periods: those of the quota."""
+
+    total: int
+    user: int
+    system: int
+    per_cpu: tuple[int, ...] = ()
+    periods: int = 0
+    throttled_periods: int = 0
+    throttled: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceUse:
+    """Traffic of one block device since the group was made: bytes and operations."""
+
+    major: int
+    minor: int
+    read_bytes: int = 0
+    write_bytes: int = 0
+    read_operations: int = 0
+    write_operations: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskUse:
+    """Tasks (processes and threads). refused: how often the limit was hit.
+
+    Before Linux 6.11 a v2 group counts only what was refused to its own tasks, not to those of groups below it.
+    """
+
+    current: int
+    limit: int | None
+    refused: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pressure:
+    """Share of time something waited. some, full: percent over 10 s; some_total, full_total: microseconds in all.
+
+    Source: kernel document `accounting/psi`.
+    """
+
+    some: float
+    some_total: int
+    full: float
+    full_total: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stats:
+    """One reading of a group; None where this host has no such controller."""
+
+    memory: MemoryUse | None
+    cpu: CpuUse | None
+    tasks: TaskUse | None
+    devices: tuple[DeviceUse, ...]
+    oom_kills: int

@@ -1,0 +1,260 @@
+"""The controllers in v1 hierarchies. Source: kernel documents below `admin-guide/cgroup-v1`."""
+
+import errno
+import os
+import time
+from dataclasses import dataclass
+
+from insula.kernel.cgroups import files
+from insula.kernel.cgroups.limits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, DeviceLimit, limited
+from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    directory: str
+
+    def _read(self, name: str) -> str:
+        return files.read(f"{self.directory}/{name}")
+
+    def _number(self, name: str) -> int:
+        return int(self._read(name))
+
+    def _write(self, name: str, value: int | str) -> None:
+        files.write(f"{self.directory}/{name}", str(value))
+
+    def _has(self, name: str) -> bool:
+        return files.exists(f"{self.directory}/{name}")
+
+
+_LIMIT = "memory.limit_in_bytes"
+_WITH_SWAP = "memory.memsw.limit_in_bytes"
+
+
+class Memory(_Group):
+    __slots__ = ()
+
+    def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
+        memory, memory_and_swap = _v1_bytes(memory), _v1_bytes(memory_and_swap)
+        if memory_and_swap is None:
+            if memory is not None:
+                self._limit_alone(memory)
+            return
+        if not self._has(_WITH_SWAP):
+            raise OSError(errno.EOPNOTSUPP, "this kernel does not account swap", f"{self.directory}/{_WITH_SWAP}")
+        if memory is None:
+            self._write(_WITH_SWAP, memory_and_swap)
+            return
+        # The kernel insists on memory <= memory and swap after each write: a rising sum goes first, a falling one last.
+        if memory_and_swap == -1 or memory_and_swap > self._number(_LIMIT):
+            self._write(_WITH_SWAP, memory_and_swap)
+            self._write(_LIMIT, memory)
+        else:
+            self._write(_LIMIT, memory)
+            self._write(_WITH_SWAP, memory_and_swap)
+
+    def _limit_alone(self, memory: int) -> None:
+        try:
+            self._write(_LIMIT, memory)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            text = "memory would be above what memory with swap may be: raise that too"
+            raise OSError(errno.EINVAL, text, error.filename) from None
+
+    def limit_softly(self, memory: int) -> None:
+        self._write("memory.soft_limit_in_bytes", -1 if limited(memory) is None else memory)
+
+    def guarantee(self, memory: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "v1 memory groups cannot guarantee memory", self.directory)
+
+    def held(self) -> tuple[int | None, int | None, int | None, int | None]:
+        soft, with_swap = limited(self._number("memory.soft_limit_in_bytes")), None
+        if self._has(_WITH_SWAP):
+            with_swap = limited(self._number(_WITH_SWAP))
+        return limited(self._number(_LIMIT)), soft, None, with_swap
+
+    def use(self) -> MemoryUse:
+        stat = files.flat_keyed(self._read("memory.stat"))
+        return MemoryUse(
+            usage=self._number("memory.usage_in_bytes"),
+            peak=self._number("memory.max_usage_in_bytes"),
+            limit=limited(stat["hierarchical_memory_limit"]),
+            swap=stat.get("total_swap"),
+            anonymous=stat["total_rss"],
+            cache=stat["total_cache"],
+            inactive_cache=stat["total_inactive_file"],
+            shared=stat["total_shmem"],
+            page_faults=stat["total_pgfault"],
+            major_faults=stat["total_pgmajfault"],
+        )
+
+    def oom_kills(self) -> int:
+        return files.flat_keyed(self._read("memory.oom_control")).get("oom_kill", 0)
+
+
+def _v1_bytes(value: int | None) -> int | None:
+    return value if value is None or limited(value) is not None else -1
+
+
+class Cpu(_Group):
+    __slots__ = ()
+
+    def weigh(self, shares: int) -> None:
+        self._write("cpu.shares", shares)
+
+    def limit(self, quota: int | None, period: int | None = None) -> None:
+        if period is None:
+            if quota is not None:
+                self._write("cpu.cfs_quota_us", quota)
+            return
+        # A longer period first, a shorter one last: so the share of time never rises above both the old and the new
+        # one in between, which a parent's quota may refuse.
+        if period >= self._number("cpu.cfs_period_us"):
+            self._write("cpu.cfs_period_us", period)
+            if quota is not None:
+                self._write("cpu.cfs_quota_us", quota)
+        else:
+            if quota is not None:
+                self._write("cpu.cfs_quota_us", quota)
+            self._write("cpu.cfs_period_us", period)
+
+    def held(self) -> tuple[int, int | None, int]:
+        quota = self._number("cpu.cfs_quota_us")
+        return self._number("cpu.shares"), None if quota < 0 else quota, self._number("cpu.cfs_period_us")
+
+    def throttling(self) -> tuple[int, int, int]:
+        stat = files.flat_keyed(self._read("cpu.stat"))
+        return stat.get("nr_periods", 0), stat.get("nr_throttled", 0), stat.get("throttled_time", 0)
+
+
+_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+"""Nanoseconds of one unit of cpuacct.stat."""
+
+
+class CpuTime(_Group):
+    __slots__ = ()
+
+    def use(self) -> CpuUse:
+        # Not usage_user and usage_sys: they count whole timer ticks, and their sum strays from the total. The kernel
+        # makes those of cpuacct.stat fit it.
+        stat = files.flat_keyed(self._read("cpuacct.stat"))
+        return CpuUse(
+            total=self._number("cpuacct.usage"),
+            user=stat["user"] * _TICK,
+            system=stat["system"] * _TICK,
+            per_cpu=tuple(int(word) for word in self._read("cpuacct.usage_percpu").split()),
+        )
+
+
+class CpuSet(_Group):
+    __slots__ = ()
+
+    def inherit(self) -> None:
+        """Fill in what is empty from the parent: a v1 set without CPUs and nodes takes no task (ENOSPC)."""
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if not self._read(name):
+                self._write(name, files.read(f"{os.path.dirname(self.directory)}/{name}"))
+
+    def pin_cpus(self, cpus: str) -> None:
+        self._write("cpuset.cpus", cpus or files.read(f"{os.path.dirname(self.directory)}/cpuset.cpus"))
+
+    def pin_memory_nodes(self, nodes: str) -> None:
+        self._write("cpuset.memory_migrate", 1)
+        self._write("cpuset.mems", nodes or files.read(f"{os.path.dirname(self.directory)}/cpuset.mems"))
+
+    def held(self) -> tuple[str, str]:
+        return self._read("cpuset.effective_cpus"), self._read("cpuset.effective_mems")
+
+
+_THROTTLES = {
+    "read_bytes": "blkio.throttle.read_bps_device",
+    "write_bytes": "blkio.throttle.write_bps_device",
+    "read_operations": "blkio.throttle.read_iops_device",
+    "write_operations": "blkio.throttle.write_iops_device",
+}
+_WEIGHT = "blkio.bfq.weight"
+_DEVICE_WEIGHT = "blkio.bfq.weight_device"
+
+
+class Io(_Group):
+    __slots__ = ()
+
+    def weigh(self, weight: int) -> None:
+        self._write(_WEIGHT, min(weight, MAXIMUM_BFQ_WEIGHT))
+
+    def limit(self, device: DeviceLimit) -> None:
+        if device.weight is not None:
+            self._write(_DEVICE_WEIGHT, f"{device.number} {min(device.weight, MAXIMUM_BFQ_WEIGHT)}")
+        for field, name in _THROTTLES.items():
+            value = getattr(device, field)
+            if value is not None:
+                self._write(name, f"{device.number} {value}")
+
+    def held(self) -> tuple[int | None, tuple[DeviceLimit, ...]]:
+        devices: dict[str, dict[str, int]] = {}
+        for field, name in ({"weight": _DEVICE_WEIGHT} | _THROTTLES).items():
+            for line in (files.read_if_there(f"{self.directory}/{name}") or "").splitlines():
+                number, _, value = line.partition(" ")
+                if ":" in number:
+                    devices.setdefault(number, {})[field] = int(value)
+        weight = files.read_if_there(f"{self.directory}/{_WEIGHT}")
+        return None if weight is None else int(weight.split()[-1]), tuple(map(_device_limit, devices.items()))
+
+    def use(self) -> tuple[DeviceUse, ...]:
+        found: dict[str, dict[str, int]] = {}
+        for name, suffix in (("io_service_bytes", "bytes"), ("io_serviced", "operations")):
+            for line in self._read(f"blkio.throttle.{name}_recursive").splitlines():
+                words = line.split()
+                if len(words) == 3 and words[1] in {"Read", "Write"}:
+                    found.setdefault(words[0], {})[f"{words[1].lower()}_{suffix}"] = int(words[2])
+        return tuple(
+            DeviceUse(major=int(number.partition(":")[0]), minor=int(number.partition(":")[2]), **values)
+            for number, values in found.items()
+        )
+
+
+def _device_limit(entry: tuple[str, dict[str, int]]) -> DeviceLimit:
+    major, _, minor = entry[0].partition(":")
+    return DeviceLimit(major=int(major), minor=int(minor), **entry[1])
+
+
+class Tasks(_Group):
+    __slots__ = ()
+
+    def limit(self, tasks: int) -> None:
+        self._write("pids.max", "max" if tasks >= UNLIMITED else tasks)
+
+    def use(self) -> TaskUse:
+        events = files.flat_keyed(files.read_if_there(f"{self.directory}/pids.events") or "")
+        return TaskUse(
+            current=self._number("pids.current"),
+            limit=files.number(self._read("pids.max")),
+            refused=events.get("max", 0),
+        )
+
+
+_PAUSE = 0.001
+
+
+class Freezer(_Group):
+    """The v1 freezer: it cannot be waited for, and a killed task dies only once thawed."""
+
+    __slots__ = ()
+
+    def freeze(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        self._write("freezer.state", "FROZEN")
+        while not self.frozen():
+            if time.monotonic() > deadline:
+                self.thaw()
+                raise OSError(errno.ETIMEDOUT, "a task did not stop to be frozen; all are thawed again", self.directory)
+            time.sleep(_PAUSE)
+            # New tasks may have come meanwhile: asking again includes them.
+            self._write("freezer.state", "FROZEN")
+
+    def thaw(self) -> None:
+        self._write("freezer.state", "THAWED")
+
+    def frozen(self) -> bool:
+        return self._read("freezer.state") == "FROZEN"

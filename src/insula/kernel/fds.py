@@ -1,0 +1,88 @@
+"""File descriptors: typed, closed in bulk, sent to other processes by name."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import IntFlag
+from typing import NewType
+
+from insula.kernel.syscall import syscall
+
+Fd = NewType("Fd", int)
+"""An open file descriptor of this process."""
+
+NO_FD = Fd(-1)
+AT_FDCWD = Fd(-100)
+"""In place of a directory's fd: the working directory."""
+
+LAST_FD = 0xFFFFFFFF
+
+
+class CloseRange(IntFlag):
+    """Flags of close_range(2)."""
+
+    NOW = 0
+    UNSHARE = 2
+    CLOEXEC = 4
+
+
+@syscall(436)
+def close_range(first: int, last: int, flags: CloseRange) -> None:
+    """Close, or mark close-on-exec, every fd from first to last: close_range(2), since Linux 5.9."""
+    raise NotImplementedError
+
+
+def keep_only(fds: Iterable[int]) -> None:
+    """Close every fd but these and 0 to 2."""
+    first = 3
+    for fd in sorted({each for each in fds if each >= first}):
+        if fd > first:
+            close_range(first, fd - 1, CloseRange.NOW)
+        first = fd + 1
+    close_range(first, LAST_FD, CloseRange.NOW)
+
+
+def close_all(fds: Iterable[int]) -> None:
+    """Close each; one that is closed already is no error."""
+    for fd in fds:
+        try:
+            os.close(fd)
+        except OSError:
+            continue
+
+
+@contextmanager
+def closing_fds(fds: Mapping[str, Fd]) -> Iterator[Mapping[str, Fd]]:
+    """Close every fd of the mapping, also those added meanwhile, when the block ends."""
+    try:
+        yield fds
+    finally:
+        close_all(fds.values())
+
+
+def duplicate(fd: int) -> Fd:
+    """Return another fd for the same open file, close-on-exec."""
+    return Fd(os.dup(fd))
+
+
+def memory_file(name: str, content: bytes) -> Fd:
+    """Return an anonymous file holding content, read from its start: memfd_create(2)."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC)
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return Fd(fd)
+
+
+def contents(fd: int) -> bytes:
+    """Return all an fd's file holds, from its start; the file offset does not move."""
+    chunks = []
+    offset = 0
+    while chunk := os.pread(fd, 1 << 16, offset):
+        chunks.append(chunk)
+        offset += len(chunk)
+    return b"".join(chunks)

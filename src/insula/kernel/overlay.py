@@ -1,0 +1,110 @@
+"""Overlays made of detached layers: by fd where the kernel takes that, else through a passing mount namespace."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from insula.kernel.fds import AT_FDCWD, Fd
+from insula.kernel.identity import acting_on_files_as
+from insula.kernel.mounts import Propagation, attach, change, make_filesystem
+from insula.kernel.process import CloneFlag, unshare
+
+T = TypeVar("T")
+Option = tuple[str, str | int | None]
+
+
+def stack(
+    lower: Sequence[int],
+    upper: tuple[int, int, int] | None,
+    *,
+    by_fd: bool,
+    acting_as: tuple[int, int] | None = None,
+) -> Fd:
+    """Return an overlay, mounted and attached nowhere.
+
+    lower: fds of detached mounts, the top one first; upper: fds of a detached mount, and of the upper and the work
+    directory in it; None for a read-only overlay of at least two layers. by_fd: as `takes_detached_layers` says.
+    acting_as: the uid and gid the overlay works with below; with idmapped layers they must be among the mapped ones,
+    else it cannot make its work directory and is silently read-only.
+
+    Raises: OSError with what overlayfs had to say.
+    """
+    if by_fd:
+        return _stack_by_fd(lower, upper, acting_as)
+    return _in_passing_namespace(lambda: _stack_by_path(lower, upper, acting_as))
+
+
+def _mount(options: Sequence[Option], acting_as: tuple[int, int] | None) -> Fd:
+    with contextlib.nullcontext() if acting_as is None else acting_on_files_as(*acting_as):
+        return make_filesystem("overlay", options)
+
+
+def _stack_by_fd(lower: Sequence[int], upper: tuple[int, int, int] | None, acting_as: tuple[int, int] | None) -> Fd:
+    options: list[Option] = [("lowerdir+", int(layer)) for layer in lower]
+    if upper is not None:
+        options += [("upperdir", int(upper[1])), ("workdir", int(upper[2]))]
+    return _mount(options, acting_as)
+
+
+def _stack_by_path(lower: Sequence[int], upper: tuple[int, int, int] | None, acting_as: tuple[int, int] | None) -> Fd:
+    """Attach the layers here and now, so that overlayfs can see them; until Linux 6.15 it takes no others."""
+    change(AT_FDCWD, "/", propagation=Propagation.PRIVATE, recursive=True)
+    mounts = [*lower, *(() if upper is None else upper[:1])]
+    with contextlib.ExitStack() as open_fds:
+        ground = make_filesystem("tmpfs", [("mode", "700")])
+        open_fds.callback(os.close, ground)
+        # Any directory serves, as nobody else is in this namespace; only /proc is needed below.
+        _attach_at("/sys", ground, AT_FDCWD)
+        for number, mount in enumerate(mounts):
+            os.mkdir(str(number), dir_fd=ground)
+            _attach_at(str(number), mount, ground)
+    options: list[Option] = [("lowerdir", ":".join(_path(layer) for layer in lower))]
+    if upper is not None:
+        options += [("upperdir", _path(upper[1])), ("workdir", _path(upper[2]))]
+    return _mount(options, acting_as)
+
+
+def _attach_at(path: str, mount: int, directory: int) -> None:
+    target = os.open(path, os.O_PATH | os.O_CLOEXEC, dir_fd=None if directory == AT_FDCWD else directory)
+    attach(mount, target)
+    os.close(target)
+
+
+def _path(fd: int) -> str:
+    return f"/proc/self/fd/{fd}"
+
+
+def _in_passing_namespace(work: Callable[[], T]) -> T:
+    """Run work in a thread that has a mount namespace of its own, which ends with it, and return its result."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            unshare(CloneFlag.NEWNS)
+            results.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="insula-overlay")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def takes_detached_layers() -> bool:
+    """Whether the running kernel's overlayfs takes fds of detached mounts as layers (since Linux 6.15); by trying."""
+    try:
+        layers = [make_filesystem("tmpfs", [("mode", "700")]) for _ in range(2)]
+        try:
+            os.close(stack(layers, None, by_fd=True))
+        finally:
+            for layer in layers:
+                os.close(layer)
+    except OSError:
+        return False
+    return True

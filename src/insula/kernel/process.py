@@ -1,0 +1,209 @@
+"""Making processes, entering namespaces, and learning how processes ended."""
+
+import ctypes
+import fcntl
+import os
+from collections.abc import Sequence
+from enum import IntEnum, IntFlag
+
+from insula.kernel.fds import Fd
+from insula.kernel.syscall import libc, syscall
+
+
+class CloneFlag(IntFlag):
+    """What a child shares, and which namespaces are made for it. Source: linux/sched.h."""
+
+    NOTHING = 0
+    NEWTIME = 0x00000080
+    PIDFD = 0x00001000
+    VFORK = 0x00004000
+    PARENT = 0x00008000
+    NEWNS = 0x00020000
+    NEWCGROUP = 0x02000000
+    NEWUTS = 0x04000000
+    NEWIPC = 0x08000000
+    NEWUSER = 0x10000000
+    NEWPID = 0x20000000
+    NEWNET = 0x40000000
+    INTO_CGROUP = 0x200000000
+
+
+SIGNAL_CHILD = 17
+
+
+class CloneArguments(ctypes.Structure):
+    """struct clone_args. Source: clone(2)."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_uint64)
+        for name in (
+            "flags",
+            "pidfd",
+            "child_tid",
+            "parent_tid",
+            "exit_signal",
+            "stack",
+            "stack_size",
+            "tls",
+            "set_tid",
+            "set_tid_size",
+            "cgroup",
+        )
+    )
+
+
+@syscall(435, keep_interpreter=True)
+def _clone3(arguments: CloneArguments, size: int) -> int:
+    raise NotImplementedError
+
+
+def clone(flags: CloneFlag, *, pids: Sequence[int] = (), cgroup: Fd | None = None) -> tuple[int, Fd]:
+    """Fork this process, which must have one thread only; return its pid and pidfd, or (0, -1) in the child.
+
+    flags: the namespaces to make. pids: the numbers wanted, the innermost namespace's first (set_tid). cgroup: a
+    directory of the unified hierarchy to start in.
+
+    None of the interpreter's fork hooks run: the child shall perform its task and exec or exit with `os._exit`.
+
+    Raises: OSError(EEXIST) if a wanted pid is taken; EPERM, EBUSY and the others of clone(2).
+    """
+    pidfd = ctypes.c_int(-1)
+    wanted = (ctypes.c_int * len(pids))(*pids)
+    arguments = CloneArguments(
+        flags=flags | CloneFlag.PIDFD | (CloneFlag.INTO_CGROUP if cgroup is not None else 0),
+        pidfd=ctypes.addressof(pidfd),
+        exit_signal=SIGNAL_CHILD,
+        set_tid=ctypes.addressof(wanted) if pids else 0,
+        set_tid_size=len(pids),
+        cgroup=cgroup if cgroup is not None else 0,
+    )
+    pid = _clone3(arguments, ctypes.sizeof(arguments))
+    return pid, Fd(pidfd.value if pid else -1)
+
+
+@libc("setns")
+def setns(fd: int, kind: CloneFlag) -> None:
+    """Move this thread into the namespace behind fd, or into those of a pidfd's process: setns(2).
+
+    Of a PID namespace it is the children that move, and of a time namespace too.
+    """
+    raise NotImplementedError
+
+
+@libc("unshare")
+def unshare(kinds: CloneFlag) -> None:
+    """Move this thread into fresh namespaces: unshare(2)."""
+    raise NotImplementedError
+
+
+@libc("prctl")
+def _prctl(option: int, second: int, third: int, fourth: int, fifth: int) -> int:
+    raise NotImplementedError
+
+
+class ProcessControl(IntEnum):
+    """Options of prctl(2), as far as they are used. Source: linux/prctl.h."""
+
+    SET_PDEATHSIG = 1
+    GET_DUMPABLE = 3
+    SET_DUMPABLE = 4
+    SET_NAME = 15
+    SET_CHILD_SUBREAPER = 36
+
+
+def set_dumpable(dumpable: bool) -> None:
+    """Allow or forbid that equals trace this process and read its /proc files: prctl(2)."""
+    _prctl(ProcessControl.SET_DUMPABLE, int(dumpable), 0, 0, 0)
+
+
+def set_name(name: str) -> None:
+    """Set the name that ps shows, cut at 15 bytes: prctl(2)."""
+    buffer = ctypes.create_string_buffer(os.fsencode(name)[:15])
+    _prctl(ProcessControl.SET_NAME, ctypes.addressof(buffer), 0, 0, 0)
+
+
+def become_subreaper() -> None:
+    """Become the parent of orphans among the descendants: prctl(2)."""
+    _prctl(ProcessControl.SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+@libc("sethostname")
+def _sethostname(name: bytes, length: int) -> None:
+    raise NotImplementedError
+
+
+def set_hostname(name: str) -> None:
+    """Set the UTS namespace's host name; OSError(EINVAL) beyond 64 bytes."""
+    encoded = os.fsencode(name)
+    _sethostname(encoded, len(encoded))
+
+
+_KEYCTL_NUMBERS = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}
+_KEYCTL_JOIN_SESSION_KEYRING = 1
+
+
+@syscall(_KEYCTL_NUMBERS.get(os.uname().machine, -1))
+def _keyctl(operation: int, name: str | None) -> int:
+    raise NotImplementedError
+
+
+def join_fresh_keyring() -> None:
+    """Give this process an anonymous session keyring of its own: keyctl(2).
+
+    Raises: OSError; ENOSYS where the kernel has no keyrings.
+    """
+    _keyctl(_KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+class PidfdInformation(ctypes.Structure):
+    """struct pidfd_info in its first version. Source: linux/pidfd.h."""
+
+    _fields_ = (
+        ("mask", ctypes.c_uint64),
+        ("cgroup", ctypes.c_uint64),
+        ("pid", ctypes.c_uint32),
+        ("tgid", ctypes.c_uint32),
+        ("ppid", ctypes.c_uint32),
+        ("ids", ctypes.c_uint32 * 8),
+        ("exit_code", ctypes.c_int32),
+    )
+
+
+_PIDFD_GET_INFO = 0xC0000000 | ctypes.sizeof(PidfdInformation) << 16 | 0xFF << 8 | 11
+_PIDFD_INFO_EXIT = 1 << 3
+
+
+def exit_of_stranger(pidfd: int) -> int | None:
+    """Return the wait status of a process that was not our child, once its parent has reaped it.
+
+    None as long as it has not been reaped, and on kernels before 6.15, which cannot tell. Source: linux/pidfd.h,
+    PIDFD_GET_INFO with PIDFD_INFO_EXIT.
+    """
+    information = PidfdInformation(mask=_PIDFD_INFO_EXIT)
+    try:
+        fcntl.ioctl(pidfd, _PIDFD_GET_INFO, information)
+    except OSError:
+        return None
+    return information.exit_code if information.mask & _PIDFD_INFO_EXIT else None
+
+
+def wait_status(pidfd: int) -> int | None:
+    """Reap our child behind pidfd and return its wait status, None while it lives.
+
+    Raises: ChildProcessError if it is not our child, or has been reaped.
+    """
+    result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
+    if result is None:
+        return None
+    if result.si_code == os.CLD_EXITED:
+        return (result.si_status & 0xFF) << 8
+    return result.si_status | (0x80 if result.si_code == os.CLD_DUMPED else 0)
+
+
+def start_time(pid: int) -> int:
+    """Return when the process started, in clock ticks since boot: with the pid it names a process for good.
+
+    Raises: OSError if there is no such process. Source: proc(5), field 22 of /proc/PID/stat.
+    """
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[19])

@@ -1,0 +1,81 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy, v1, v2
+
+HYBRID = Hierarchies(
+    v1=(
+        V1Hierarchy(mount="/c/cpu", controllers=("cpu", "cpuacct")),
+        V1Hierarchy(mount="/c/memory", controllers=("memory",)),
+        V1Hierarchy(mount="/c/systemd", controllers=("name=systemd",)),
+    ),
+    v2="/c/unified",
+    v2_controllers=("io", "pids"),
+)
+UNIFIED = Hierarchies(v2="/c", v2_controllers=("cpuset", "cpu", "io", "memory", "pids"))
+OLD = Hierarchies(v1=(V1Hierarchy(mount="/c/freezer", controllers=("freezer",)),))
+
+
+def test_each_controller_is_taken_from_the_hierarchy_that_has_it() -> None:
+    group = Cgroup(HYBRID, "a/b.scope")
+    assert group.memory == v1.Memory("/c/memory/a/b.scope")
+    assert group.cpu == v1.Cpu("/c/cpu/a/b.scope")
+    assert group.cpu_time == v1.CpuTime("/c/cpu/a/b.scope")
+    assert group.io == v2.Io("/c/unified/a/b.scope")
+    assert group.tasks == v2.Tasks("/c/unified/a/b.scope")
+    assert group.freezer == v2.Freezer("/c/unified/a/b.scope")
+
+
+def test_a_unified_host_has_everything_in_the_scope_and_the_guest_below_it() -> None:
+    group = Cgroup(UNIFIED, "a/b.scope")
+    assert group.memory == v2.Memory("/c/a/b.scope")
+    assert group.cpu_time == v2.CpuTime("/c/a/b.scope")
+    assert group.directories == ("/c/a/b.scope",)
+    assert group.payload == "/c/a/b.scope/payload"
+
+
+def test_an_old_host_has_no_payload_and_its_own_freezer() -> None:
+    group = Cgroup(OLD, "a/b.scope")
+    assert group.payload is None
+    assert group.into_fd() is None
+    assert group.freezer == v1.Freezer("/c/freezer/a/b.scope")
+
+
+@pytest.mark.parametrize("name", ["memory", "cpu", "cpu_time", "cpuset", "io", "tasks"])
+def test_a_controller_the_host_lacks_is_a_clear_error(name: str) -> None:
+    with pytest.raises(OSError, match="this host") as refusal:
+        getattr(Cgroup(OLD, "a/b.scope"), name)
+    assert refusal.value.errno == errno.EOPNOTSUPP
+
+
+@pytest.mark.parametrize("path", ["", "/etc", "a/../../b", ".."])
+def test_a_group_outside_the_hierarchies_is_refused(path: str) -> None:
+    with pytest.raises(OSError, match="relative to the hierarchies"):
+        Cgroup.create(UNIFIED, path)
+
+
+def test_a_group_that_cannot_be_made_everywhere_is_made_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "cpu").mkdir()
+    here = Hierarchies(
+        v1=(
+            V1Hierarchy(mount=f"{tmp_path}/cpu", controllers=("cpu",)),
+            V1Hierarchy(mount=f"{tmp_path}/gone", controllers=("memory",)),
+        )
+    )
+    with pytest.raises(OSError, match="gone"):
+        Cgroup.create(here, "machine.slice/b.scope")
+    assert list((tmp_path / "cpu").iterdir()) == []
+
+
+def test_a_group_may_only_be_made_once(tmp_path: Path) -> None:
+    here = Hierarchies(v2=str(tmp_path))
+    group = Cgroup.create(here, "a/b.scope")
+    with pytest.raises(FileExistsError):
+        Cgroup.create(here, "a/b.scope")
+    assert group.exists()
+    assert Path(group.payload or "").is_dir()
+    group.remove()
+    assert not group.exists()
+    assert list(tmp_path.iterdir()) == []
