@@ -1,0 +1,54 @@
+"""Which device nodes a container may use, beside those its spec gives it; everything else is refused.
+
+The right to use a device is one thing, a node to reach it by another: inside a user namespace nobody can make nodes, so
+what is allowed here is reachable only as far as the launch put nodes there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from insula.engine.spec import Device
+from insula.kernel.cgroups import DeviceRule
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AllowedDevice:
+    """A character device of every container. minor: None for all of the major number."""
+
+    name: str
+    major: int
+    minor: int | None
+    why: str
+
+
+DEFAULT = (
+    AllowedDevice(name="null", major=1, minor=3, why="every program expects it"),
+    AllowedDevice(name="zero", major=1, minor=5, why="every program expects it"),
+    AllowedDevice(name="full", major=1, minor=7, why="every program expects it"),
+    AllowedDevice(name="random", major=1, minor=8, why="every program expects it"),
+    AllowedDevice(name="urandom", major=1, minor=9, why="every program expects it"),
+    AllowedDevice(name="tty", major=5, minor=0, why="a process's own terminal"),
+    AllowedDevice(name="console", major=5, minor=1, why="the node's number, where a guest makes one for the kernel"),
+    AllowedDevice(name="ptmx", major=5, minor=2, why="makes terminals, in the devpts of the guest"),
+    AllowedDevice(name="pts/*", major=136, minor=None, why="terminals; the guest's devpts has only its own"),
+    AllowedDevice(
+        name="net/tun", major=10, minor=200, why="makes interfaces in the guest's own network namespace, for tunnels"
+    ),
+    AllowedDevice(name="fuse", major=10, minor=229, why="mounts that stay in the guest's own user and mount namespace"),
+)
+"""Allowed for every container. Numbers: the kernel's list of allocated devices, `admin-guide/devices`.
+
+Virtual consoles (4:*) are not among them: they are the host's screen and keyboard.
+"""
+
+
+def device_rules(devices: Iterable[Device]) -> tuple[DeviceRule, ...]:
+    """Return the policy for a container's control group: the default nodes and those its spec names."""
+    return (
+        *(DeviceRule(kind="c", major=each.major, minor=each.minor) for each in DEFAULT),
+        *(
+            DeviceRule(kind=each.kind.value, major=each.major, minor=each.minor, access=each.access)
+            for each in devices
+            if each.access
+        ),
+    )

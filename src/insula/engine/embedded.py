@@ -1,0 +1,158 @@
+"""The engine inside one program: facts, a keeper of its own, a launcher over it. No daemon, no files.
+
+Calls block, and may come from several threads: one at a time speaks with the keeper. The keeper reads the guests'
+consoles, so that no guest ever waits for a reader, and keeps what they said last. When the program ends, however that
+is, the keeper ends too and takes its guests along. A program that was killed leaves empty control groups behind; they
+bear its pid, and the next program that makes an engine removes them.
+"""
+
+import contextlib
+import os
+import select
+import subprocess
+import threading
+import time
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from insula.engine.facts import Facts
+from insula.engine.handshake import EventKind, Message, Verb
+from insula.engine.interfaces import InterfacePerformer
+from insula.engine.keeperprocess import private_keeper
+from insula.engine.launcher import Launcher
+from insula.engine.link import BlockingLink, Event, completed
+from insula.engine.running import Running
+from insula.engine.spec import CgroupPlacement, ContainerSpec
+from insula.engine.systemdscope import Manager
+from insula.errors import OperationTimeoutError
+from insula.kernel.cgroups import Hierarchies, labelled, remove_empty_partitions, set_label
+from insula.kernel.fds import contents
+from insula.kernel.process import start_time
+
+T = TypeVar("T")
+
+
+class Engine:
+    """What containers of one program share; made by each container for itself unless it is given one.
+
+    interfaces: who connects containers to networks, such as `insula.network.netlink.NetlinkPerformer()`; without, they
+    have a loopback interface only. keeper_log: an fd for the keeper's complaints.
+
+        with Engine() as engine:
+            for number in range(10):
+                Container("/srv/root", init=["/bin/worker"], ephemeral=True, engine=engine).start()
+    """
+
+    def __init__(self, *, interfaces: InterfacePerformer | None = None, keeper_log: int | None = None) -> None:
+        self.facts = Facts.detect()
+        remove_abandoned(self.facts.hierarchies)
+        self._lock = threading.RLock()
+        self._ends: dict[str, int | None] = {}
+        channel, self._keeper = private_keeper(log=keeper_log)
+        self._link = BlockingLink(channel, self._note)
+        self.launcher = Launcher(facts=self.facts, link=self._link, interfaces=interfaces)
+        self.ask(Verb.HELLO, {"consoles": False}).close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the keeper, and with it every guest that is left."""
+        remove_empty_partitions(self.facts.hierarchies)
+        with self._lock:
+            self._link.close()
+        try:
+            self._keeper.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._keeper.kill()
+            self._keeper.wait()
+
+    def launch(self, spec: ContainerSpec, *, paused: bool) -> Running:
+        """Launch a container of this program's."""
+        running = self.do(self.launcher.launch(spec, paused=paused))
+        if self.facts.manager is Manager.NONE:
+            # Below a scope, systemd removes what is empty.
+            set_label(running.group, label_of_program(os.getpid()))
+        return running
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run one of the launcher's coroutines and return its result."""
+        with self._lock:
+            return completed(work)
+
+    def ask(self, verb: Verb, body: dict[str, Any]) -> Message:
+        """Return the keeper's answer; the caller closes it."""
+        with self._lock:
+            return completed(self._link.answer(self._link.ask(verb, body, {})))
+
+    def said(self, uuid: str) -> list[bytes]:
+        """Return what each console of a guest said since the last time, at most 64 KiB each."""
+        answer = self.ask(Verb.FETCH, {"uuid": uuid})
+        try:
+            rings = sorted(name for name in answer.fds if name.startswith("ring"))
+            return [contents(answer.fds[name]) for name in rings]
+        finally:
+            answer.close()
+
+    def end_of(self, name: str, pidfd: int, timeout: float | None) -> int | None:
+        """Return the wait status of a guest (by UUID) or an entered process (by id) once it has ended.
+
+        None if nobody can know it any more. Raises: OperationTimeoutError.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        _await_readable(pidfd, deadline, timeout)
+        while True:
+            with self._lock:
+                if name in self._ends:
+                    return self._ends.pop(name)
+                if _readable(self._link.fileno(), _TURN):
+                    self._link.dispatch()
+            if deadline is not None and time.monotonic() > deadline:
+                raise OperationTimeoutError(f"the keeper does not tell how it ended within {timeout:g} s")
+
+    def has_ended(self, pidfd: int) -> bool:
+        """Whether the process behind a pidfd has ended."""
+        return _readable(pidfd, 0)
+
+    def _note(self, event: Event) -> None:
+        self._ends[event.uuid if event.kind is EventKind.EXITED else event.execution] = event.status
+
+
+def label_of_program(pid: int) -> str:
+    """Return what names a program for good: its pid and when it started. Raises: OSError if there is none."""
+    return f"{pid} {start_time(pid)}"
+
+
+def remove_abandoned(hierarchies: Hierarchies) -> None:
+    """Remove the empty groups of programs that have ended without doing so."""
+    for group, label in labelled(hierarchies, CgroupPlacement().partition):
+        try:
+            alive = label == label_of_program(int(label.split()[0]))
+        except (OSError, ValueError, IndexError):
+            alive = False
+        with contextlib.suppress(OSError):
+            if not alive and not group.populated:
+                group.remove(0)
+
+
+_PATIENCE = 10.0
+_TURN = 0.05
+"""Seconds to wait for an event before other threads get a turn."""
+
+
+def _await_readable(fd: int, deadline: float | None, timeout: float | None) -> None:
+    left = None if deadline is None else deadline - time.monotonic()
+    if not _readable(fd, left):
+        raise OperationTimeoutError(f"it has not ended within {timeout:g} s")
+
+
+def _readable(fd: int, seconds: float | None) -> bool:
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    return bool(poller.poll(None if seconds is None else max(0.0, seconds) * 1000))

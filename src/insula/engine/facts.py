@@ -1,0 +1,68 @@
+"""What this host offers, found out once by trying, never by version: a plain value, so recorded ones make plans too."""
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from insula.engine.systemdscope import Manager, detect_manager
+from insula.kernel import privileges
+from insula.kernel.cgroups import Hierarchies
+from insula.kernel.mounts import make_filesystem
+from insula.kernel.overlay import takes_detached_layers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Facts:
+    """One host, as seen by one process.
+
+    kernel: its release, for people; pids_max: the highest pid and one; chosen_pids: a child's pid may be chosen;
+    detached_layers: overlayfs takes detached mounts as layers; device_nodes: mknod works, and the nodes too;
+    filesystems: as /proc/filesystems names them; out_of_memory_score: our oom_score_adj, which children inherit;
+    manager: whose the control group tree is.
+    """
+
+    hierarchies: Hierarchies
+    kernel: str
+    pids_max: int
+    chosen_pids: bool
+    detached_layers: bool
+    device_nodes: bool
+    time_namespaces: bool
+    keyrings: bool
+    filesystems: frozenset[str]
+    out_of_memory_score: int = 0
+    manager: Manager = Manager.NONE
+
+    @staticmethod
+    def detect(groups_at: str = "/sys/fs/cgroup") -> "Facts":
+        """Return what this process finds. Takes some milliseconds; changes nothing."""
+        held = privileges.held().effective
+        return Facts(
+            hierarchies=Hierarchies.detect(groups_at),
+            kernel=os.uname().release,
+            pids_max=int(Path("/proc/sys/kernel/pid_max").read_text()),
+            chosen_pids=bool(held & {"sys_admin", "checkpoint_restore"}),
+            detached_layers=takes_detached_layers(),
+            device_nodes=_device_nodes_work(),
+            time_namespaces=os.path.exists("/proc/self/ns/time"),
+            keyrings=os.path.exists("/proc/keys"),
+            filesystems=frozenset(line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()),
+            out_of_memory_score=int(Path("/proc/self/oom_score_adj").read_text()),
+            manager=detect_manager(),
+        )
+
+
+def _device_nodes_work() -> bool:
+    """Make a null device in a file system of our own, and use it."""
+    with contextlib.ExitStack() as undo:
+        try:
+            ground = make_filesystem("tmpfs", [("mode", "700")])
+            undo.callback(os.close, ground)
+            os.mknod("null", stat.S_IFCHR | 0o600, os.makedev(1, 3), dir_fd=ground)
+            node = os.open("null", os.O_RDWR | os.O_CLOEXEC, dir_fd=ground)
+            undo.callback(os.close, node)
+            return os.write(node, b"x") == 1
+        except OSError:
+            return False

@@ -1,0 +1,127 @@
+"""Which devices a guest has: the harmless ones everybody expects, its own terminals, and those of the spec."""
+
+from insula.engine.facts import Facts
+from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.trees import AttachFilesystem, AttachMount, MountFilesystem
+from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
+from insula.engine.steps.host.hoststep import HostStep
+from insula.errors import InvalidArgumentError
+
+STANDARD: tuple[tuple[str, int, int], ...] = (
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+    ("tty", 5, 0),
+)
+"""Names and numbers that any program may expect. Source: kernel document `admin-guide/devices`, systemd's Container
+Interface."""
+
+_LINKS = (
+    ("ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+)
+_TTY_GROUP = 5
+"""The group of terminals in every distribution; grantpt(3) in old C libraries wants it."""
+_HARMLESS = ["nosuid", "noexec"]
+
+
+def host_id(ranges: tuple[IdRange, ...], inside: int) -> int | None:
+    """Return the host's id for a guest's, None if it has none."""
+    for each in ranges:
+        if each.inside <= inside < each.inside + each.count:
+            return each.outside + inside - each.inside
+    return None
+
+
+def _owner(idmap: IdMap | None, device: Device) -> tuple[int, int]:
+    if idmap is None:
+        return device.uid, device.gid
+    uid, gid = host_id(idmap.uids, device.uid), host_id(idmap.gids, device.gid)
+    if uid is None or gid is None:
+        raise InvalidArgumentError(f"the device {device.guest} belongs to {device.uid}:{device.gid}: not in the id map")
+    return uid, gid
+
+
+def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[GuestStep]]:
+    """Return the steps that make /dev on the host's side, and those that show it inside with its own file systems."""
+    uid, gid = (0, 0) if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
+    nodes = [
+        Node(name=name, kind="c", major=major, minor=minor, mode=0o666, uid=uid, gid=gid)
+        for name, major, minor in STANDARD
+    ]
+    for each in spec.devices:
+        owner = _owner(spec.idmap, each)
+        nodes.append(
+            Node(
+                name=each.guest,
+                kind=each.kind.value,
+                major=each.major,
+                minor=each.minor,
+                mode=each.mode,
+                uid=owner[0],
+                gid=owner[1],
+            )
+        )
+    why = "a tree of ours, so that only these nodes exist, with the guest's owners"
+    host: list[HostStep] = [
+        MakeDevices(
+            why=why,
+            name="dev",
+            nodes=tuple(nodes) if facts.device_nodes else (),
+            links=_LINKS,
+            directories=("pts", "shm", "mqueue"),
+            files=("console", *(f"tty{number}" for number in range(1, spec.consoles + 1))),
+            uid=uid,
+            gid=gid,
+        )
+    ]
+    inner: list[GuestStep] = [AttachFilesystem(why="the guest's devices", source="dev", target="dev")]
+    if not facts.device_nodes:
+        for number, (path, guest) in enumerate(_host_nodes(spec)):
+            host.append(CopyNode(why="making nodes is not permitted here", name=f"node{number}", path=path))
+            inner.append(AttachMount(why="one of the host's own nodes", source=f"node{number}", target=f"/dev/{guest}"))
+    return host, [*inner, *_device_filesystems(spec, facts)]
+
+
+def _host_nodes(spec: ContainerSpec) -> list[tuple[str, str]]:
+    standard = [(f"/dev/{name}", name) for name, _, _ in STANDARD]
+    return standard + [(each.host, each.guest) for each in spec.devices]
+
+
+def _device_filesystems(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
+    options: list[list[str | None]] = [["ptmxmode", "0666"], ["mode", "0620"]]
+    if spec.idmap is None or host_id(spec.idmap.gids, _TTY_GROUP) is not None:
+        options.append(["gid", str(_TTY_GROUP)])
+    steps: list[GuestStep] = [
+        MountFilesystem(
+            why="terminals of its own",
+            fstype="devpts",
+            target="dev/pts",
+            options=options,
+            attributes=_HARMLESS,
+        ),
+        MountFilesystem(
+            why="POSIX shared memory",
+            fstype="tmpfs",
+            target="dev/shm",
+            options=[["mode", "1777"]],
+            attributes=["nosuid", "nodev"],
+        ),
+    ]
+    if "mqueue" in facts.filesystems:
+        steps.append(
+            MountFilesystem(
+                why="POSIX message queues of its own IPC namespace",
+                fstype="mqueue",
+                target="dev/mqueue",
+                options=[],
+                attributes=["nosuid", "nodev", "noexec"],
+            )
+        )
+    return steps

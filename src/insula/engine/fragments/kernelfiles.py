@@ -1,0 +1,118 @@
+"""How a guest sees the kernel's own file systems: /proc, /sys, its control groups, and /run for systemd.
+
+Source: systemd's document "The Container Interface", section Execution Environment.
+"""
+
+from insula.engine.facts import Facts
+from insula.engine.fragments.environment import MANAGER, container_uuid
+from insula.engine.fragments.speccheck import own_network
+from insula.engine.spec import ContainerSpec, InitKind, Namespace
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.trees import (
+    AttachFilesystem,
+    MakeFile,
+    MakeFilesystem,
+    MaskPaths,
+    MountFilesystem,
+    ProtectPaths,
+)
+from insula.engine.steps.host.hoststep import HostStep
+from insula.engine.steps.host.layers import CopyTree
+
+HIDDEN = (
+    "proc/acpi",
+    "proc/asound",
+    "proc/kcore",
+    "proc/keys",
+    "proc/latency_stats",
+    "proc/sched_debug",
+    "proc/scsi",
+    "proc/sysrq-trigger",
+    "proc/timer_list",
+    "proc/timer_stats",
+    "sys/firmware",
+    "sys/devices/virtual/powercap",
+    "sys/kernel/debug",
+    "sys/kernel/tracing",
+)
+"""What would tell a privileged guest about the host, or let it command it."""
+
+READ_ONLY = ("proc/sys", "proc/bus", "proc/fs", "proc/irq")
+"""What a privileged guest may look at."""
+
+_HARMLESS = ["nosuid", "nodev", "noexec"]
+
+
+def early_filesystems(spec: ContainerSpec) -> list[GuestStep]:
+    """Return the steps that make /proc and /sys while the host prepares the rest.
+
+    Those two belong to the host's root whoever makes them, so they need no id map; all others do.
+    """
+    why = "the processes of its own PID namespace"
+    steps: list[GuestStep] = [MakeFilesystem(why=why, name="proc", fstype="proc", options=[], attributes=_HARMLESS)]
+    if _own_sysfs(spec):
+        why = "read-only tells systemd inside that devices are not its business"
+        steps.append(MakeFilesystem(why=why, name="sys", fstype="sysfs", options=[], attributes=["ro", *_HARMLESS]))
+    return steps
+
+
+def _own_sysfs(spec: ContainerSpec) -> bool:
+    """Whether the kernel lets the guest mount sysfs, which belongs to a network namespace."""
+    return own_network(spec) or spec.idmap is None
+
+
+def kernel_filesystems(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[GuestStep]]:
+    """Return the steps that show /proc and /sys, and /sys/fs/cgroup where the guest has a cgroup namespace."""
+    host: list[HostStep] = []
+    if not _own_sysfs(spec):
+        why = "sysfs belongs to a network namespace, which is not the guest's own, so it is shown the host's"
+        host.append(CopyTree(why=why, name="sys", path="/sys", read_only=True, idmapped=False, recursive=False))
+    inner: list[GuestStep] = [
+        AttachFilesystem(why="every program expects it", source="proc", target="proc"),
+        AttachFilesystem(why="systemd and its like expect it", source="sys", target="sys"),
+    ]
+    if facts.hierarchies.v2 is not None and Namespace.CGROUP in spec.namespaces:
+        inner.append(
+            MountFilesystem(
+                why="its own sub-tree, writable, with itself as the root",
+                fstype="cgroup2",
+                target="sys/fs/cgroup",
+                options=[],
+                attributes=_HARMLESS,
+            )
+        )
+    return host, inner
+
+
+def runtime_directory(spec: ContainerSpec) -> list[GuestStep]:
+    """Return the steps that make /run with what the container interface has in it; only systemd looks for that."""
+    if spec.init_kind is not InitKind.SYSTEMD:
+        return []
+    why = "lets programs inside know what they run in, without reading init's environment"
+    return [
+        MountFilesystem(
+            why="systemd would mount it after our files were there",
+            fstype="tmpfs",
+            target="run",
+            options=[["mode", "0755"], ["size", "20%"], ["nr_inodes", "800k"]],
+            attributes=["nosuid", "nodev"],
+        ),
+        MakeFile(why=why, path="run/host/container-manager", content=f"{MANAGER}\n"),
+        MakeFile(why=why, path="run/host/container-uuid", content=f"{container_uuid(spec)}\n"),
+    ]
+
+
+def protections(spec: ContainerSpec) -> list[GuestStep]:
+    """Return the steps that hide and protect what is the host's.
+
+    Only for privileged guests. In a user namespace all of it belongs to nobody the guest can be, so permissions protect
+    it already; covers could be taken off by the guest's root, and would keep its services from mounting a /proc of
+    their own, since the kernel allows that only where one is in full view.
+    """
+    if spec.idmap is not None:
+        return []
+    writable = ["proc/sys/net"] if own_network(spec) else []
+    return [
+        ProtectPaths(why="they are the host's settings", paths=list(READ_ONLY), writable=writable),
+        MaskPaths(why="they tell about the host, or command it", paths=list(HIDDEN)),
+    ]

@@ -1,0 +1,255 @@
+"""The guest's init: which kind it is, and how that kind is asked to stop or to reboot.
+
+    kind       poweroff        halt            reboot          source
+    systemd    SIGRTMIN+4      SIGRTMIN+3      SIGRTMIN+5      systemd(1), "Signals"
+    sysvinit   runlevel 0      runlevel 0      runlevel 6      init(8), its initctl FIFO; signals: inittab(5)
+    busybox    SIGUSR2         SIGUSR1         SIGTERM         busybox init
+    openrc     SIGTERM         SIGTERM         SIGINT          openrc-init
+    plain      SIGTERM         SIGTERM         -               the convention for programs
+
+A program that is process 1 of a PID namespace never gets a signal it has no handler for, whoever sends it; so a plain
+program that does not care about SIGTERM cannot be asked. `ask` says so instead of letting the caller wait for nothing.
+What is read from a guest's root, and the FIFO in it, are the guest's: looked up by fd, never leaving the root.
+"""
+
+import errno
+import os
+import signal
+import stat
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+
+from insula.engine.spec import InitKind
+from insula.kernel.beneath import CONTAINED, open_beneath
+
+
+class PowerAction(Enum):
+    POWEROFF = "poweroff"
+    HALT = "halt"
+    REBOOT = "reboot"
+
+
+class Way(Enum):
+    """How init may be asked."""
+
+    ANY = "any"
+    """As its kind prefers."""
+    FIFO = "fifo"
+    """Through its initctl FIFO only, whatever its kind."""
+    SIGNAL = "signal"
+
+
+class Answer(Enum):
+    """What is known right after asking; whether init obeys is seen by waiting for it, with a deadline."""
+
+    ASKED = "asked"
+    UNHEARD = "unheard"
+    """Init has no handler for the signal, so the kernel drops it."""
+    NO_WAY = "no way"
+    """This kind of init cannot be asked for that, or has no FIFO where one was demanded."""
+
+
+_RTMIN = 34
+"""SIGRTMIN of the GNU C library, which systemd counts from; the kernel's own is 32."""
+
+_SIGNALS: dict[InitKind, dict[PowerAction, int]] = {
+    InitKind.SYSTEMD: {
+        PowerAction.HALT: _RTMIN + 3,
+        PowerAction.POWEROFF: _RTMIN + 4,
+        PowerAction.REBOOT: _RTMIN + 5,
+    },
+    InitKind.SYSVINIT: {
+        # Both as far as inittab says so: `powerwait` and `ctrlaltdel`.
+        PowerAction.HALT: signal.SIGPWR,
+        PowerAction.POWEROFF: signal.SIGPWR,
+        PowerAction.REBOOT: signal.SIGINT,
+    },
+    InitKind.BUSYBOX: {
+        PowerAction.HALT: signal.SIGUSR1,
+        PowerAction.POWEROFF: signal.SIGUSR2,
+        PowerAction.REBOOT: signal.SIGTERM,
+    },
+    InitKind.OPENRC: {
+        PowerAction.HALT: signal.SIGTERM,
+        PowerAction.POWEROFF: signal.SIGTERM,
+        PowerAction.REBOOT: signal.SIGINT,
+    },
+    InitKind.PLAIN: {PowerAction.HALT: signal.SIGTERM, PowerAction.POWEROFF: signal.SIGTERM},
+}
+
+_PREFER_FIFO = frozenset({InitKind.SYSVINIT})
+_FIFOS = ("/run/initctl", "/dev/initctl")
+_RUNLEVELS = {PowerAction.HALT: "0", PowerAction.POWEROFF: "0", PowerAction.REBOOT: "6"}
+_REQUEST = struct.Struct("=iiii368x")
+"""struct init_request: magic, command, runlevel, seconds until SIGKILL. Source: sysvinit's initreq.h."""
+_REQUEST_MAGIC = 0x03091969
+_REQUEST_RUNLEVEL = 1
+_GRACE = 0
+
+
+def signal_for(kind: InitKind, action: PowerAction) -> int | None:
+    """Return the signal that asks this kind of init, None if there is none."""
+    return _SIGNALS[kind].get(action)
+
+
+def runlevel_request(action: PowerAction) -> bytes:
+    """Return what to write into an initctl FIFO."""
+    return _REQUEST.pack(_REQUEST_MAGIC, _REQUEST_RUNLEVEL, ord(_RUNLEVELS[action]), _GRACE)
+
+
+def ask(kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way = Way.ANY) -> Answer:
+    """Ask a running init to end; return whether it can have heard.
+
+    pid, pidfd: of init, as this host has them. Raises: OSError(ESRCH) if it is gone.
+    """
+    if way is Way.FIFO or (way is Way.ANY and kind in _PREFER_FIFO):
+        if _write_fifo(pid, runlevel_request(action)):
+            return Answer.ASKED
+        if way is Way.FIFO:
+            return Answer.NO_WAY
+    number = signal_for(kind, action)
+    if number is None:
+        return Answer.NO_WAY
+    heard = _hears(pid, number)
+    signal.pidfd_send_signal(pidfd, number)
+    return Answer.ASKED if heard else Answer.UNHEARD
+
+
+def _write_fifo(pid: int, request: bytes) -> bool:
+    """Write request to the guest's initctl FIFO if it has one that somebody reads; return whether that was so."""
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return any(_write_to(root, path, request) for path in _FIFOS)
+    finally:
+        os.close(root)
+
+
+def _write_to(root: int, path: str, request: bytes) -> bool:
+    try:
+        place = open_beneath(root, path, os.O_PATH, resolve=CONTAINED)
+    except OSError:
+        return False
+    try:
+        # Looked at before it is opened for writing: opening a device would already be an act.
+        if not stat.S_ISFIFO(os.fstat(place).st_mode):
+            return False
+        fifo = os.open(f"/proc/self/fd/{place}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False  # nobody reads it (ENXIO)
+    finally:
+        os.close(place)
+    try:
+        return os.write(fifo, request) == len(request)
+    except OSError:
+        return False
+    finally:
+        os.close(fifo)
+
+
+def _hears(pid: int, number: int) -> bool:
+    """Whether a process may take notice of a signal: unless it surely does not.
+
+    It does if it has a handler, or blocks the signal to read it from a signalfd, or waits for it in sigtimedwait(2), as
+    busybox and most small inits do; what is waited for is in no mask meanwhile.
+    Source: proc_pid_status(5), SigCgt and SigBlk; the reason: signal(7) and pid_namespaces(7) on process 1.
+    """
+    return _in_masks(pid, number) or _waits_for_signals(pid) or _in_masks(pid, number)
+
+
+def _in_masks(pid: int, number: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            masks = {name: value for name, _, value in (line.partition(":") for line in file)}
+    except FileNotFoundError:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(pid)) from None
+    return bool((int(masks["SigCgt"], 16) | int(masks["SigBlk"], 16)) >> (number - 1) & 1)
+
+
+_SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137", "riscv64": "137", "ppc64le": "176", "s390x": "177"}
+"""rt_sigtimedwait(2) by its number. Source: the kernel's syscall tables."""
+
+
+def _waits_for_signals(pid: int) -> bool:
+    """Whether a process is in sigtimedwait, or cannot be looked at. Source: proc_pid_syscall(5)."""
+    try:
+        with open(f"/proc/{pid}/syscall") as file:
+            call = file.read().split()
+    except OSError:
+        return True
+    return call[:1] == [_SIGTIMEDWAIT.get(os.uname().machine)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Mark:
+    """Bytes that only this kind's program has."""
+
+    kind: InitKind
+    text: bytes
+
+
+_MARKS = (
+    _Mark(kind=InitKind.BUSYBOX, text=b"BusyBox v"),
+    _Mark(kind=InitKind.SYSTEMD, text=b"libsystemd-core"),
+    _Mark(kind=InitKind.OPENRC, text=b"OpenRC init version"),
+    _Mark(kind=InitKind.SYSVINIT, text=b"/initctl"),
+)
+_NAMES = {"systemd": InitKind.SYSTEMD, "openrc-init": InitKind.OPENRC}
+_MULTI_CALL = "busybox"
+_INIT_APPLETS = frozenset({"init", "linuxrc"})
+_MOST_BYTES = 8 << 20
+
+
+_SYSTEMS = frozenset({*_NAMES, *_INIT_APPLETS})
+
+
+def starts_system(argv: Sequence[str]) -> bool:
+    """Whether argv is called like an init that starts a system with gettys, not a single program."""
+    name = argv[0].rpartition("/")[2]
+    return name in _SYSTEMS or (name.startswith(_MULTI_CALL) and argv[1:2] == ["init"])
+
+
+def detect(root: int, argv: Sequence[str]) -> InitKind:
+    """Return which kind of init argv starts in the root behind fd `root`; PLAIN for what is no known init.
+
+    Links in the root count as the guest would see them; nothing in it is trusted beyond its own container.
+    """
+    name = argv[0].rpartition("/")[2]
+    applet = argv[1] if name.startswith(_MULTI_CALL) and len(argv) > 1 else name
+    try:
+        program = open_beneath(root, argv[0], os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, resolve=CONTAINED)
+    except OSError:
+        return InitKind.PLAIN
+    try:
+        found = os.fstat(program)
+        if not stat.S_ISREG(found.st_mode):
+            return InitKind.PLAIN
+        target = os.readlink(f"/proc/self/fd/{program}").rpartition("/")[2]
+        if target in _NAMES:
+            return _NAMES[target]
+        if applet not in _INIT_APPLETS:
+            return InitKind.PLAIN
+        return _by_content(_Program(device=found.st_dev, inode=found.st_ino, changed=found.st_ctime_ns, fd=program))
+    finally:
+        os.close(program)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Program:
+    """A program's file, compared by what changes when its content does: two megabytes are not read at every start."""
+
+    device: int
+    inode: int
+    changed: int
+    fd: int = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def _by_content(program: _Program) -> InitKind:
+    """Return the kind whose mark is in the program, PLAIN for none."""
+    content = bytearray()
+    while len(content) < _MOST_BYTES and (chunk := os.read(program.fd, 1 << 20)):
+        content += chunk
+    return next((mark.kind for mark in _MARKS if mark.text in content), InitKind.PLAIN)

@@ -1,0 +1,158 @@
+"""The words between insulad, the keeper, and the first process of a guest.
+
+    insulad (or the SDK)               keeper                                guest's first process
+      │ hello ──────────────────────────►│
+      │◄─────── what it holds ───────────│
+      │ launch (fds: steps, cgroup) ────►│ clone3 ──────────────────────────────►│ performs the early steps,
+      │◄── its pid ──────────────────────│                                       │ waits
+      │ netlink ────────────────────────►│◄──────────── (fd: netlink) ───────────│
+      │◄── (fd: netlink) ────────────────│
+      │ go (fds: root, …) ──────────────►│ go (the same fds) ───────────────────►│ performs its steps
+      │                                  │◄─ executing (fds: terminals) | failed │ execs: end of file
+      │◄── running (pidfd, console0…) ───│
+      │    | error (step, errno, text)   │
+      │                                  │
+      │ kill ───────────────────────────►│ SIGKILL ─────────────────────────────►│
+      │◄── its wait status, once reaped  │
+      │ forget ─────────────────────────►│ (until then the record stays)
+      │                                  │
+      │◄┄┄ event: exited, executed ┄┄┄┄┄┄│ pushed to everybody who said hello
+      │ execute · proceed · adopt · fetch · abort · quit
+
+A message is one SOCK_SEQPACKET datagram: a JSON object; fds travel beside it (SCM_RIGHTS), and `fds` in the object
+names them in their order. A body of more than `BODY_MAX` bytes travels in a memory file; the datagram is `{"bulk": …}`.
+
+    request  {"request": 7, "verb": "launch", …, "fds": ["cgroup"]}
+    answer   {"answer": 7, …}   or   {"answer": 7, "error": {"text": …, "errno": …, "step": …}}
+    event    {"event": "exited", "uuid": …, "status": …}
+"""
+
+import array
+import json
+import os
+import socket
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from insula.kernel.fds import Fd, close_all, contents, memory_file
+
+VERSION = 1
+"""Raised when a keeper of the former version would misunderstand."""
+
+BODY_MAX = 64 * 1024
+_DATAGRAM_MAX = BODY_MAX + 16 * 1024
+_FDS_MAX = 253
+"""What one datagram may carry. Source: the kernel's SCM_MAX_FD."""
+_ANCILLARY_SIZE = socket.CMSG_SPACE(_FDS_MAX * 4)
+
+
+class Verb(Enum):
+    """What a keeper is asked; the fields of each request and answer are listed with `Keeper`'s methods."""
+
+    HELLO = "hello"
+    FETCH = "fetch"
+    LAUNCH = "launch"
+    NETLINK = "netlink"
+    GO = "go"
+    PROCEED = "proceed"
+    ABORT = "abort"
+    KILL = "kill"
+    EXECUTE = "execute"
+    ADOPT = "adopt"
+    FORGET = "forget"
+    QUIT = "quit"
+
+
+class EventKind(Enum):
+    """What a keeper tells unasked."""
+
+    EXITED = "exited"
+    """A guest's init has ended: `uuid`, `status` (a wait status, None if nobody can know)."""
+    EXECUTED = "executed"
+    """An entered process has ended: `id`, `uuid`, `status`."""
+
+
+class Message(NamedTuple):
+    """One datagram: the object, and the fds by their names; whoever receives it owns them."""
+
+    body: dict[str, Any]
+    fds: dict[str, Fd]
+
+    def close(self) -> None:
+        """Close the fds that nobody took out."""
+        close_all(self.fds.values())
+        self.fds.clear()
+
+
+def send(channel: socket.socket, body: Mapping[str, Any], fds: Mapping[str, int] | None = None) -> None:
+    """Send one message; the caller keeps its fds.
+
+    Raises: OSError; BlockingIOError on a non-blocking channel whose peer does not read.
+    """
+    passed = dict(fds or {})
+    encoded = json.dumps({**body, "fds": list(passed)} if passed else body, separators=(",", ":")).encode()
+    send_encoded(channel, encoded, list(passed.values()))
+
+
+def send_encoded(channel: socket.socket, encoded: bytes, fds: list[int]) -> None:
+    """Send an encoded body with its fds, in the order its `fds` names them."""
+    bulk = None
+    if len(encoded) > BODY_MAX:
+        bulk = memory_file("insula-message", encoded)
+        fds = [bulk, *fds]
+        encoded = b'{"bulk":true}'
+    try:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        channel.sendmsg([encoded], rights)
+    finally:
+        if bulk is not None:
+            os.close(bulk)
+
+
+def receive_encoded(channel: socket.socket) -> tuple[bytes, list[Fd]] | None:
+    """Return the next message's encoded body and fds (close-on-exec), None at the end.
+
+    Raises: OSError; BlockingIOError if none is there on a non-blocking channel; ValueError for a cut message.
+    """
+    encoded, ancillary, flags, _ = channel.recvmsg(_DATAGRAM_MAX, _ANCILLARY_SIZE, socket.MSG_CMSG_CLOEXEC)
+    received = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            received.frombytes(data[: len(data) - len(data) % received.itemsize])
+    fds = [Fd(fd) for fd in received]
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        close_all(fds)
+        raise ValueError("a message was cut on its way")
+    if not encoded:
+        close_all(fds)
+        return None
+    if encoded == b'{"bulk":true}':
+        if not fds:
+            raise ValueError("a message in a file came without the file")
+        try:
+            encoded = contents(fds[0])
+        finally:
+            os.close(fds.pop(0))
+    return encoded, fds
+
+
+def decode(encoded: bytes, fds: list[Fd]) -> Message:
+    """Return the message; closes the fds and raises ValueError if they do not fit what the body says."""
+    try:
+        body = json.loads(encoded)
+        if not isinstance(body, dict):
+            raise TypeError("no object")
+        names = body.pop("fds", ())
+        if len(names) != len(fds):
+            raise ValueError(f"{len(fds)} fds came for {len(names)} names")
+        return Message(body, dict(zip(names, fds, strict=True)))
+    except (ValueError, AttributeError, TypeError) as error:
+        close_all(fds)
+        raise ValueError(f"not a message: {error}") from error
+
+
+def receive(channel: socket.socket) -> Message | None:
+    """Return the next message, None at the end; see `receive_encoded`."""
+    received = receive_encoded(channel)
+    return None if received is None else decode(*received)

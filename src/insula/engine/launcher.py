@@ -1,0 +1,367 @@
+"""One container, from a spec to a running init and back: the daemon's (or the SDK's) side of it.
+
+    the plan's outer steps ──► keeper: launch ──► the steps between; those that need no child while the keeper clones
+        ──► keeper: go ──► Running
+
+Two round trips to the keeper. The coroutines run over any `KeeperLink`; over a blocking one they never suspend.
+"""
+
+import errno
+import itertools
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from insula.engine import planner
+from insula.engine.attach import (
+    Attachment,
+    Executed,
+    attachment_steps,
+    group_fds,
+    namespace_fds,
+    stream_fds,
+)
+from insula.engine.custody import Stage
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.facts import Facts
+from insula.engine.fragments.filters import FILTERS
+from insula.engine.handshake import Verb
+from insula.engine.init import STEPS
+from insula.engine.interfaces import InterfacePerformer
+from insula.engine.launching import Launching, answer_of_steps, encoded_steps
+from insula.engine.link import KeeperLink
+from insula.engine.numbering import Numbering
+from insula.engine.placement import DirectPlacement, PlacementRequest, placement_for
+from insula.engine.plan import LaunchPlan
+from insula.engine.running import Record, Running, boot_id
+from insula.engine.spec import ContainerSpec, Process
+from insula.engine.steps.host.hoststep import Offload, inline
+from insula.engine.syscalls import programs
+from insula.errors import KeeperError, OperationInvalidError, StepError
+from insula.kernel.cgroups import Cgroup, Mode
+from insula.kernel.fds import Fd, close_all, contents, memory_file
+from insula.kernel.process import start_time
+
+Note = Callable[[dict[str, Any]], None]
+
+_ATTEMPTS = 16
+"""Pids to try before giving up on choosing one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A guest that the keeper holds. status: how it has ended, if its stage is EXITED."""
+
+    uuid: str
+    pid: int
+    stage: Stage
+    status: ExitStatus | None
+
+
+class Launcher:
+    """Launches, enters and ends containers.
+
+    interfaces: who makes network interfaces, None where nobody does; offload: performs what may block for long.
+    """
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        link: KeeperLink,
+        interfaces: InterfacePerformer | None = None,
+        offload: Offload = inline,
+    ) -> None:
+        self._facts = facts
+        self._link = link
+        self._interfaces = interfaces
+        self._offload = offload
+        self._placement = placement_for(facts.hierarchies, facts.manager)
+        self._numbering = Numbering(facts.pids_max)
+        # Microseconds since 1970: no id of an earlier daemon comes again, and it fits 64 bits.
+        self._executions = itertools.count(time.time_ns() // 1000)
+
+    @property
+    def facts(self) -> Facts:
+        return self._facts
+
+    def plan(self, spec: ContainerSpec) -> LaunchPlan:
+        """Return what `launch` would do. Raises: as `planner.plan`."""
+        return planner.plan(spec, self._facts)
+
+    # Beginnings
+
+    async def launch(
+        self,
+        spec: ContainerSpec,
+        *,
+        inherited: Sequence[int] = (),
+        paused: bool = False,
+        note: Note | None = None,
+    ) -> Running:
+        """Start the container and return once its init is executed.
+
+        inherited: fds for init, from 3 on; they stay the caller's. paused: leave it frozen right before init executes;
+        the first `resume` lets it. note: told, before anything is made, what `undo` needs to take it away again should
+        we die on the way: JSON values.
+        Raises: StepError naming the step, everything undone; what `plan` raises, before anything is done.
+        """
+        if len(inherited) != spec.inherited_fds:
+            raise OperationInvalidError(f"init is to get {spec.inherited_fds} fd(s), and {len(inherited)} are passed")
+        plan = self.plan(spec)
+        for _ in range(_ATTEMPTS):
+            identity = self._numbering.next()
+            if note is not None:
+                note({"uuid": spec.uuid, "group": self._group_path(spec, identity)})
+            try:
+                running = await self._launching(plan, spec, identity).run(inherited, hold=paused)
+                break
+            except StepError as error:
+                taken = error.errno == errno.EEXIST and error.step == str(plan.clone)
+                if not (taken and plan.clone.numbered):
+                    raise
+        else:
+            raise StepError(f"no free process id was found in {_ATTEMPTS} attempts", step=str(plan.clone))
+        if paused:
+            running.group.freeze()
+        return running
+
+    async def undo(self, noted: Mapping[str, Any]) -> None:
+        """Take away whatever is there of a launch that was cut short. May be called again.
+
+        noted: what `launch` told its `note`, or an earlier `undo`; without a group, only what the keeper holds goes.
+        """
+        uuid = str(noted["uuid"])
+        with suppress(KeeperError):
+            (await self._link.answer(self._link.ask(Verb.KILL, {"uuid": uuid}, {}))).close()
+        await self.forget(uuid)
+        if noted.get("group"):
+            group = Cgroup(self._facts.hierarchies, str(noted["group"]))
+            if group.exists():
+                group.kill()
+                await self._offload(partial(self._placement.release, group))
+
+    def _group_path(self, spec: ContainerSpec, identity: int) -> str | None:
+        """Where the container's groups will be, None where somebody else decides that."""
+        if not isinstance(self._placement, DirectPlacement):
+            return None
+        return PlacementRequest(name=spec.name, identity=identity, placement=spec.cgroup).path
+
+    def _launching(self, plan: LaunchPlan, spec: ContainerSpec, identity: int) -> Launching:
+        return Launching(
+            plan=plan,
+            spec=spec,
+            facts=self._facts,
+            link=self._link,
+            interfaces=self._interfaces,
+            identity=identity,
+            offload=self._offload,
+        )
+
+    async def suspend(self, running: Running) -> None:
+        """Stop every process of the container; return once all stand still."""
+        running.group.freeze()
+
+    async def resume(self, running: Running) -> None:
+        """Let the container's processes run again, or for the first time.
+
+        Raises: StepError if its init cannot be executed, of one that was launched paused: it has ended then.
+        """
+        if not running.held:
+            running.group.thaw()
+            return
+        number = self._link.ask(Verb.PROCEED, {"uuid": running.uuid}, {})
+        running.group.thaw()
+        running.held = False
+        (await self._link.answer(number)).close()
+
+    # Ends
+
+    async def destroy(self, running: Running) -> ExitStatus:
+        """Kill the container, and take away all that was made for it. May be called again, also after its end."""
+        status = running.status
+        if status is None:
+            if self._facts.hierarchies.mode is Mode.V1:
+                # The v1 freezer holds even the killed.
+                running.group.kill()
+            status = await self._killed(running)
+        await self.release(running, status)
+        return status
+
+    async def _killed(self, running: Running) -> ExitStatus:
+        try:
+            answer = await self._link.answer(self._link.ask(Verb.KILL, {"uuid": running.uuid}, {}))
+        except KeeperError:
+            # No keeper, or one that does not know it: whoever reaps it, it is killed, and removing its group waits for
+            # that. Either may be gone already.
+            with suppress(OSError):
+                signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
+            with suppress(FileNotFoundError):
+                running.group.kill()
+            return ExitStatus(status=None)
+        status = answer.body["status"]
+        answer.close()
+        return ExitStatus(status=None if status is None else int(status))
+
+    async def release(self, running: Running, status: ExitStatus) -> None:
+        """Take away what is left of a container that has ended, and have the keeper forget it. May be called again."""
+        running.status = status
+        if running.released:
+            return
+        running.released = True
+        if running.record.connected and self._interfaces is not None:
+            await self._interfaces.disconnect(running.record.connected)
+        await self._offload(partial(self._placement.release, running.group))
+        await self.forget(running.uuid)
+        running.close()
+
+    async def forget(self, uuid: str) -> None:
+        """Have the keeper drop its record of a guest that has ended; one it does not hold is fine."""
+        with suppress(KeeperError):
+            (await self._link.answer(self._link.ask(Verb.FORGET, {"uuid": uuid}, {}))).close()
+
+    # Entering
+
+    async def execute(
+        self,
+        running: Running,
+        process: Process,
+        *,
+        stdio: tuple[int, int, int] | None = None,
+        terminal: tuple[int, int] | None = None,
+        capabilities: frozenset[str] | None = None,
+        no_new_privileges: bool | None = None,
+    ) -> Executed:
+        """Start a process inside and return once it is executed; the keeper tells when it has ended.
+
+        stdio: its streams, which stay the caller's; terminal: rows and columns of a terminal instead. capabilities: no
+        more than init's, None for all of these.
+        Raises: StepError naming the step; OperationInvalidError if the container does not run.
+        """
+        if (stdio is None) == (terminal is None):
+            raise OperationInvalidError("a process is given either streams or a terminal")
+        if running.held or running.group.frozen:
+            raise OperationInvalidError(f"{running.name} is paused: resume it first")
+        attachment = Attachment(
+            process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
+        )
+        try:
+            return await self._execute(running, attachment, stdio)
+        except StepError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        # Its init has handed controllers down just after we looked where to go, as it does once in its life: now the
+        # place is a leaf below.
+        return await self._execute(running, attachment, stdio)
+
+    async def _execute(self, running: Running, attachment: Attachment, stdio: tuple[int, int, int] | None) -> Executed:
+        spec = running.record.spec
+        steps = attachment_steps(spec, self._facts, attachment)
+        name = str(next(self._executions))
+        body = {"uuid": running.uuid, "id": name}
+        fds = group_fds(running.group)
+        fds[STEPS] = encoded_steps(steps)
+        try:
+            for filter_name, program in zip(FILTERS, programs(spec.seccomp), strict=False):
+                fds[filter_name] = memory_file(filter_name, program)
+            number = self._link.ask(Verb.EXECUTE, body, fds | ({} if stdio is None else stream_fds(stdio)))
+        finally:
+            close_all(fds.values())
+        message = await answer_of_steps(self._link, number, steps)
+        return Executed(
+            id=name,
+            pid=int(message.body["pid"]),
+            pidfd=message.fds.pop("pidfd"),
+            master=message.fds.pop("console0", None),
+        )
+
+    async def forget_execution(self, executed_id: str) -> None:
+        """Have the keeper drop its record of an entered process that has ended; one it does not hold is fine."""
+        with suppress(KeeperError):
+            (await self._link.answer(self._link.ask(Verb.FORGET, {"id": executed_id}, {}))).close()
+
+    async def signal(self, running: Running, number: int) -> None:
+        """Send a signal to init. Raises: OperationInvalidError if it has ended."""
+        try:
+            signal.pidfd_send_signal(running.pidfd, number)
+        except ProcessLookupError as error:
+            raise OperationInvalidError(f"{running.name} has ended") from error
+
+    async def namespaces(self, running: Running) -> list[Fd]:
+        """Return fds of init's namespaces: user, ipc, uts, net, pid, mnt; the caller closes them."""
+        try:
+            fds = namespace_fds(running.pid)
+            # Still the same process: its pid was not free as long as it is not reaped.
+            signal.pidfd_send_signal(running.pidfd, 0)
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise OperationInvalidError(f"{running.name} has ended") from error
+        return fds
+
+    # After restarts
+
+    async def held(self) -> list[Held]:
+        """Return all that the keeper holds; from now on it tells events on this link, and leaves the consoles to us."""
+        answer = await self._link.answer(self._link.ask(Verb.HELLO, {}, {}))
+        answer.close()
+        return [
+            Held(
+                uuid=guest["uuid"],
+                pid=int(guest["pid"]),
+                stage=Stage[guest["stage"]],
+                status=ExitStatus(status=guest["status"]) if guest["stage"] == Stage.EXITED.name else None,
+            )
+            for guest in answer.body["guests"]
+        ]
+
+    async def recover(self, record: Record) -> Running | None:
+        """Return the handle of a container that an earlier daemon launched, None if it is gone without a trace.
+
+        From the keeper if it holds it, with what its consoles said meanwhile; else, if init still runs, by its pid, and
+        the keeper is given it: its consoles are lost then. One that has ended has its `status` set.
+        """
+        if record.boot != boot_id():
+            return None
+        group = record.group_in(self._facts.hierarchies)
+        try:
+            answer = await self._link.answer(self._link.ask(Verb.FETCH, {"uuid": record.spec.uuid}, {}))
+        except KeeperError:
+            return await self._found_by_pid(record)
+        running = Running(record=record, group=group, pidfd=answer.fds.pop("pidfd"))
+        running.held = answer.body["stage"] == Stage.HELD.name
+        for number in itertools.count():
+            master = answer.fds.pop(f"console{number}", None)
+            if master is None:
+                break
+            ring = answer.fds.get(f"ring{number}")
+            running.consoles.append(master)
+            running.said.append(b"" if ring is None else contents(ring))
+        answer.close()
+        if answer.body["stage"] == Stage.EXITED.name:
+            running.status = ExitStatus(status=answer.body["status"])
+        return running
+
+    async def _found_by_pid(self, record: Record) -> Running | None:
+        try:
+            pidfd = Fd(os.pidfd_open(record.pid))
+        except OSError:
+            return None
+        try:
+            same = start_time(record.pid) == record.born
+        except OSError:
+            same = False
+        if not same:
+            os.close(pidfd)
+            return None
+        running = Running(record=record, group=record.group_in(self._facts.hierarchies), pidfd=pidfd)
+        await self.adopt(running)
+        return running
+
+    async def adopt(self, running: Running) -> None:
+        """Hand a running container to a keeper that does not hold it: the one before has died."""
+        fds = {"pidfd": running.pidfd, **{f"console{n}": master for n, master in enumerate(running.consoles)}}
+        (await self._link.answer(self._link.ask(Verb.ADOPT, {"uuid": running.uuid, "pid": running.pid}, fds))).close()

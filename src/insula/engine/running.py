@@ -1,0 +1,94 @@
+"""A container that runs, in the daemon's hands: its fds, and what is needed to end it cleanly, also after a restart."""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from insula.engine import codec
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.interfaces import ConnectedInterface
+from insula.engine.spec import ContainerSpec
+from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.kernel.fds import NO_FD, Fd, close_all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """What is written down about a running container, so that a later daemon can find it again. Survives JSON.
+
+    born: init's start time in clock ticks since boot, by which a reused pid is recognised; boot: the kernel's boot id;
+    group: the control group's path below each hierarchy; keeper: the keeper's pid.
+    """
+
+    spec: ContainerSpec
+    id: int
+    pid: int
+    born: int
+    boot: str
+    group: str
+    connected: tuple[ConnectedInterface, ...] = ()
+
+    def encode(self) -> dict[str, Any]:
+        """Return the record as JSON-able data."""
+        encoded: dict[str, Any] = codec.encode(self)
+        return encoded
+
+    @staticmethod
+    def decode(data: dict[str, Any]) -> "Record":
+        """Return the record that `encode` made data from. Raises: ValueError if it is none."""
+        return codec.decode(Record, data)
+
+    def group_in(self, hierarchies: Hierarchies) -> Cgroup:
+        return Cgroup(hierarchies, self.group)
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Running:
+    """A launched container. consoles: masters of its terminals; said: what they said before anybody listened.
+
+    The fds belong to this handle; the keeper has its own.
+    """
+
+    record: Record
+    group: Cgroup
+    pidfd: Fd = NO_FD
+    consoles: list[Fd] = field(default_factory=list)
+    said: list[bytes] = field(default_factory=list)
+    held: bool = False
+    """Init waits right before its program, frozen: the first resume lets it go on."""
+    status: ExitStatus | None = None
+    """How it ended, None as long as that is not known."""
+    released: bool = False
+    """Whether all that was made for it has been taken away."""
+
+    @property
+    def uuid(self) -> str:
+        return self.record.spec.uuid
+
+    @property
+    def name(self) -> str:
+        return self.record.spec.name
+
+    @property
+    def id(self) -> int:
+        """The domain's id: init's pid on the host, where that could be chosen."""
+        return self.record.id
+
+    @property
+    def pid(self) -> int:
+        return self.record.pid
+
+    def close(self) -> None:
+        """Close this handle's fds; the container is not touched."""
+        close_all([*self.consoles, *(() if self.pidfd < 0 else (self.pidfd,))])
+        self.consoles.clear()
+        self.pidfd = NO_FD
+
+
+def boot_id() -> str:
+    """Return what is different after every boot of the host. Source: random(4)."""
+    fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 64).decode().strip()
+    finally:
+        os.close(fd)

@@ -1,0 +1,376 @@
+"""What a container is, before anything happens: a run-time value, no configuration file, no libvirt.
+
+A `ContainerSpec` holds paths of the host, ids, and numbers; never an fd. The planner turns it, with `Facts` about the
+host, into a `LaunchPlan`. Everything here survives JSON (see `engine.codec`).
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import NewType
+
+from insula.errors import InvalidArgumentError
+
+Bytes = NewType("Bytes", int)
+Microseconds = NewType("Microseconds", int)
+
+
+class Namespace(Enum):
+    """A namespace kind; the value is the name below `/proc/PID/ns`."""
+
+    MOUNT = "mnt"
+    UTS = "uts"
+    IPC = "ipc"
+    PID = "pid"
+    NETWORK = "net"
+    USER = "user"
+    CGROUP = "cgroup"
+    TIME = "time"
+
+
+ALL_NAMESPACES = frozenset(Namespace) - {Namespace.TIME}
+"""What a container gets unless it says otherwise; the user namespace is added by an id map."""
+
+
+class Access(Enum):
+    """Whether a mount may be written through; READ_ONLY is recursive (mount_setattr with AT_RECURSIVE)."""
+
+    READ_WRITE = "rw"
+    READ_ONLY = "ro"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdRange:
+    """count ids starting at `inside` are `outside` on the host."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdMap:
+    """The user namespace's maps. Both must map 0 inside: a system container has a root user."""
+
+    uids: tuple[IdRange, ...]
+    gids: tuple[IdRange, ...]
+
+    @property
+    def root_uid(self) -> int:
+        """The host's uid for the guest's root."""
+        return _outside_of_zero(self.uids, "uid")
+
+    @property
+    def root_gid(self) -> int:
+        """The host's gid for the guest's root."""
+        return _outside_of_zero(self.gids, "gid")
+
+    @property
+    def owner_uid(self) -> int:
+        """Who owns the user namespace: the first host uid, so that kernel objects are counted by container."""
+        return min(each.outside for each in self.uids)
+
+    @property
+    def owner_gid(self) -> int:
+        return min(each.outside for each in self.gids)
+
+
+def _outside_of_zero(ranges: tuple[IdRange, ...], kind: str) -> int:
+    for each in ranges:
+        if each.inside == 0:
+            return each.outside
+    raise InvalidArgumentError(f"the {kind} map has no entry for 0: give the guest's root a {kind} of the host")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectoryRoot:
+    """The root is a directory of the host, or a mounted file system's top.
+
+    idmapped: owners are shifted by the container's id map; False for trees whose files belong to shifted ids already.
+    """
+
+    path: str
+    access: Access = Access.READ_WRITE
+    idmapped: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OverlayRoot:
+    """The root is an overlay: lower layers (top one first), and upper and work directories on one file system."""
+
+    lower: tuple[str, ...]
+    upper: str
+    work: str
+    access: Access = Access.READ_WRITE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TmpfsRoot:
+    """The root is an overlay whose writable layer is memory: gone at stop. size: bytes, None: the kernel's default."""
+
+    lower: tuple[str, ...]
+    size: Bytes | None = None
+
+
+Root = DirectoryRoot | OverlayRoot | TmpfsRoot
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BindMount:
+    """Show a directory or file of the host at target. idmapped: owners are shifted by the container's id map."""
+
+    source: str
+    target: str
+    access: Access = Access.READ_WRITE
+    idmapped: bool = True
+    recursive: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TmpfsMount:
+    """An empty file system in memory. size: bytes, None for the kernel's default (half of the memory)."""
+
+    target: str
+    size: Bytes | None = None
+    mode: int = 0o755
+    access: Access = Access.READ_WRITE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageMount:
+    """A block device or image file of the host with a file system on it.
+
+    fstype: as in /proc/filesystems, None to probe.
+    """
+
+    source: str
+    target: str
+    fstype: str | None = None
+    access: Access = Access.READ_WRITE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuestBindMount:
+    """Show a directory or file of the guest's own tree at another place inside it."""
+
+    source: str
+    target: str
+    access: Access = Access.READ_WRITE
+
+
+Mount = BindMount | TmpfsMount | ImageMount | GuestBindMount
+
+
+class DeviceKind(Enum):
+    CHARACTER = "c"
+    BLOCK = "b"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """A device node in the guest, and the right to use it.
+
+    host: the node on the host that is shown; guest: its path below the guest's /dev, such as `net/tun`; access: letters
+    of r, w, m, as the device controller has them.
+    """
+
+    kind: DeviceKind
+    major: int
+    minor: int
+    host: str
+    guest: str
+    mode: int = 0o660
+    uid: int = 0
+    gid: int = 0
+    access: str = "rwm"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockLimit:
+    """Limits of one block device (`major:minor`), None where unlimited. Rates a second; weight 1..10000 (v2 scale)."""
+
+    major: int
+    minor: int
+    weight: int | None = None
+    read_bytes: int | None = None
+    write_bytes: int | None = None
+    read_operations: int | None = None
+    write_operations: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What the container may use; None leaves the kernel's default.
+
+    memory: bytes without swap; memory_soft: reclaimed to under pressure; memory_and_swap: bytes of both together;
+    memory_guarantee: bytes kept (v2 only); cpu_shares: v1 scale (2..262144, 1024 is neutral); cpu_quota of each
+    cpu_period (-1 means none) for the whole container; cpus, memory_nodes: kernel list format; block_weight: v1 scale
+    (10..1000); pids: tasks.
+    """
+
+    memory: Bytes | None = None
+    memory_soft: Bytes | None = None
+    memory_guarantee: Bytes | None = None
+    memory_and_swap: Bytes | None = None
+    cpu_shares: int | None = None
+    cpu_quota: Microseconds | None = None
+    cpu_period: Microseconds | None = None
+    cpus: str | None = None
+    memory_nodes: str | None = None
+    block_weight: int | None = None
+    block_devices: tuple[BlockLimit, ...] = ()
+    pids: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResourceLimit:
+    """One rlimit of the guest's init. name: as in getrlimit(2) without `RLIMIT_`, as `NOFILE`; None is infinity."""
+
+    name: str
+    soft: int | None
+    hard: int | None
+
+
+class SeccompProfile(Enum):
+    DEFAULT = "default"
+    """The allow list of `engine.syscalls`."""
+    MIGRATABLE = "migratable"
+    """The default one, and no nested namespaces that CRIU could not dump: what checkpoint and migration need."""
+    UNCONFINED = "unconfined"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seccomp:
+    """The system call filter. allow, refuse: names added to and taken from the profile."""
+
+    profile: SeccompProfile = SeccompProfile.DEFAULT
+    allow: tuple[str, ...] = ()
+    refuse: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """What is executed, by the guest's own paths and names.
+
+    argv: the program and its arguments; env: exactly the environment it gets; user, group: a name of the guest's
+    /etc/passwd or /etc/group or a number, None for root.
+    """
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str = "/"
+    user: str | None = None
+    group: str | None = None
+
+
+class InitKind(IntEnum):
+    """How the guest's init wants to be told to stop; found by looking at it (`engine.guestinit`)."""
+
+    PLAIN = 0
+    SYSTEMD = 1
+    SYSVINIT = 2
+    BUSYBOX = 3
+    OPENRC = 4
+
+
+class NetworkKind(Enum):
+    PRIVATE = "private"
+    """A network namespace of its own, with whatever interfaces are given, and loopback."""
+    HOST = "host"
+    """The host's own: only on explicit request."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """An address with prefix length, such as 10.0.0.2/24."""
+
+    address: str
+    prefix: int
+    peer: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Route:
+    """destination/prefix by gateway; an unset destination is the default route."""
+
+    gateway: str | None
+    destination: str | None = None
+    prefix: int = 0
+    metric: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VethInterface:
+    """A pair of interfaces, one end in the guest, the other on the host, enslaved to bridge if given.
+
+    guest: name inside; host: name outside, None to choose a free `vnetN`; mac: of the guest's end.
+    """
+
+    guest: str
+    host: str | None = None
+    bridge: str | None = None
+    mac: str | None = None
+    mtu: int | None = None
+    up: bool = True
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CgroupPlacement:
+    """Where the container's control groups are made.
+
+    partition: below the hierarchy's root, such as `machine.slice` (leading slash ignored); name: of the group, with
+    `{id}` standing for the domain's id (the init's pid on the host); None chooses libvirt's name for driver `lxc`.
+    """
+
+    partition: str = "machine.slice"
+    name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedNamespace:
+    """Join an existing namespace, by its file on the host such as `/run/netns/web` or `/proc/PID/ns/net`."""
+
+    kind: Namespace
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerSpec:
+    """One container. Only a name and a root are required; everything else has a safe default.
+
+    idmap: None makes a privileged container, which must be asked for with `privileged=True`.
+    capabilities: names kept (lower case, without `cap_`); None for the default set of `engine.capabilities`.
+    machine_id: 32 hexadecimal digits that systemd inside uses; uuid: as libvirt tells guests.
+    init.env: variables of the container interface (container, container_uuid, PATH, TERM, …) are added where missing.
+    time_offsets: seconds added to the (monotonic, boottime) clocks, in a time namespace.
+    consoles: how many; the first is /dev/console, every one has a tty node.
+    """
+
+    name: str
+    root: Root
+    uuid: str
+    init: Process = Process(argv=("/sbin/init",))
+    init_kind: InitKind = InitKind.PLAIN
+    hostname: str | None = None
+    idmap: IdMap | None = None
+    privileged: bool = False
+    namespaces: frozenset[Namespace] = ALL_NAMESPACES
+    shared_namespaces: tuple[SharedNamespace, ...] = ()
+    time_offsets: tuple[int, int] | None = None
+    network: NetworkKind = NetworkKind.PRIVATE
+    interfaces: tuple[VethInterface, ...] = ()
+    nameservers: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    devices: tuple[Device, ...] = ()
+    consoles: int = 1
+    limits: Limits = field(default_factory=Limits)
+    resource_limits: tuple[ResourceLimit, ...] = ()
+    cgroup: CgroupPlacement = field(default_factory=CgroupPlacement)
+    capabilities: frozenset[str] | None = None
+    seccomp: Seccomp = field(default_factory=Seccomp)
+    no_new_privileges: bool = False
+    sysctls: tuple[tuple[str, str], ...] = ()
+    machine_id: str | None = None
+    inherited_fds: int = 0
+    """How many of the caller's fds init gets, from 3 on (systemd's LISTEN_FDS convention)."""

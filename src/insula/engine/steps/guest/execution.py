@@ -1,0 +1,84 @@
+"""The last steps: leave nothing of ours behind, and become the guest's program."""
+
+import errno
+import os
+import signal
+from dataclasses import dataclass
+from typing import ClassVar
+
+from insula.engine.steps.guest.gueststep import Guest, GuestStep
+from insula.kernel.fds import LAST_FD, CloseRange, close_range
+
+FIRST_PASSED_FD = 3
+"""Where passed fds begin. Source: sd_listen_fds(3)."""
+PASSED_FDS_MAX = 64
+LAST_PASSED_FD = FIRST_PASSED_FD + PASSED_FDS_MAX - 1
+IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+"""What the keeper ignores; an exec would hand that on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PassDescriptors(GuestStep):
+    """Give the program the fds named `inherited0` and so on, from 3 on; all others close when it is executed.
+
+    The keeper keeps the numbers up to LAST_PASSED_FD occupied, so nothing of ours is ever overwritten here.
+    """
+
+    phrase: ClassVar[str] = "pass {count} fd(s), and close all others"
+
+    count: int
+
+    def perform(self, guest: Guest) -> None:
+        close_range(FIRST_PASSED_FD, LAST_FD, CloseRange.CLOEXEC)
+        for number in range(self.count):
+            os.dup2(guest.fds[f"inherited{number}"], FIRST_PASSED_FD + number, inheritable=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execute(GuestStep):
+    """Become the program, with default signals and exactly this environment.
+
+    env: pairs of name and value; home: add the HOME of the user it became, unless env has one.
+    """
+
+    phrase: ClassVar[str] = "execute {argv}"
+
+    argv: list[str]
+    env: list[list[str]]
+    cwd: str
+    home: bool = False
+
+    def perform(self, guest: Guest) -> None:
+        os.chdir(self.cwd)
+        os.umask(0o022)
+        for number in IGNORED_SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        environment = dict(self.env)
+        if self.home:
+            environment.setdefault("HOME", guest.home)
+        raise self._exec(environment)
+
+    def _exec(self, environment: dict[str, str]) -> OSError:
+        """Try each place the program may be; return what went wrong with the most telling one."""
+        program = self.argv[0]
+        places = (
+            [program] if "/" in program else [f"{d}/{program}" for d in environment.get("PATH", "").split(":") if d]
+        )
+        error = OSError(errno.ENOENT, "not found in the guest's PATH", program)
+        for path in places:
+            try:
+                os.execve(path, self.argv, environment)
+            except OSError as refused:
+                if refused.errno != errno.ENOENT:
+                    return OSError(refused.errno, f"cannot execute: {refused.strerror}", path)
+                if os.path.lexists(path):
+                    text = (
+                        "it is a link to nowhere"
+                        if not os.path.exists(path)
+                        else "its interpreter or loader is missing"
+                    )
+                    return OSError(errno.ENOENT, f"cannot execute: {text}", path)
+                if "/" in program:
+                    error = OSError(errno.ENOENT, "no such program in the guest", path)
+        return error

@@ -1,0 +1,329 @@
+"""Steps that put the guest's file system tree together, below a root that is not yet the root.
+
+Everything below the root is walked by fd and cannot leave it: what an image contains may be hostile.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from typing import ClassVar
+
+from insula.engine.steps.guest.gueststep import Guest, GuestStep
+from insula.kernel.beneath import (
+    CONTAINED,
+    STRICT,
+    create_beneath,
+    make_directories,
+    open_beneath,
+    place,
+    write_beneath,
+)
+from insula.kernel.fds import AT_FDCWD, Fd
+from insula.kernel.mounts import (
+    MountAttribute,
+    OpenTree,
+    Propagation,
+    attach,
+    change,
+    detach,
+    detached_copy,
+    filesystem_kind,
+    make_filesystem,
+    open_tree,
+    pivot_root,
+)
+
+KERNEL_FILESYSTEMS = {0x9FA0: "proc", 0x62656572: "sysfs"}
+"""Where no mount of a user may land. Source: linux/magic.h."""
+
+ATTRIBUTES = {
+    "ro": MountAttribute.READ_ONLY,
+    "nosuid": MountAttribute.NO_SUID,
+    "nodev": MountAttribute.NO_DEVICES,
+    "noexec": MountAttribute.NO_EXEC,
+    "noatime": MountAttribute.NO_ACCESS_TIME,
+}
+
+
+def _attributes(names: list[str]) -> MountAttribute:
+    attributes = MountAttribute.NOTHING
+    for name in names:
+        attributes |= ATTRIBUTES[name]
+    return attributes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeepMountsPrivate(GuestStep):
+    """Stop mounts from travelling into or out of this mount namespace."""
+
+    phrase: ClassVar[str] = "stop mounts from travelling in or out"
+
+    def perform(self, guest: Guest) -> None:
+        change(AT_FDCWD, "/", propagation=Propagation.PRIVATE, recursive=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttachRoot(GuestStep):
+    """Show the tree named source at a directory of ours; it is the root for all that follows."""
+
+    phrase: ClassVar[str] = "attach the root file system"
+
+    source: str
+    place: str = "/root"
+
+    def perform(self, guest: Guest) -> None:
+        tree = guest.fds[self.source]
+        target = os.open(self.place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        attach(tree, target)
+        os.close(target)
+        guest.root = tree
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MakeFilesystem(GuestStep):
+    """Make a file system of the kernel's own, to be attached later.
+
+    options: pairs of key and value (None for a flag); attributes: keys of ATTRIBUTES.
+    """
+
+    phrase: ClassVar[str] = "make a {fstype} as {name}"
+
+    name: str
+    fstype: str
+    options: list[list[str | None]]
+    attributes: list[str]
+
+    def perform(self, guest: Guest) -> None:
+        guest.fds[self.name] = _made(self.fstype, self.options, self.attributes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttachFilesystem(GuestStep):
+    """Show a tree at a directory that only we lay out: no links on the way."""
+
+    phrase: ClassVar[str] = "show {source} at /{target}"
+
+    source: str
+    target: str
+
+    def perform(self, guest: Guest) -> None:
+        _attach_strictly(guest.root, self.target, guest.fds[self.source])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MountFilesystem(GuestStep):
+    """Make a file system of the kernel's own, and show it at a directory that only we lay out."""
+
+    phrase: ClassVar[str] = "mount {fstype} at /{target}"
+
+    fstype: str
+    target: str
+    options: list[list[str | None]]
+    attributes: list[str]
+
+    def perform(self, guest: Guest) -> None:
+        mount = _made(self.fstype, self.options, self.attributes)
+        _attach_strictly(guest.root, self.target, mount)
+        os.close(mount)
+
+
+def _made(fstype: str, options: list[list[str | None]], attributes: list[str]) -> Fd:
+    pairs: list[tuple[str, str | int | None]] = [("source", fstype)]
+    pairs += [(str(key), value) for key, value in options]
+    return make_filesystem(fstype, pairs, attributes=_attributes(attributes))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttachMount(GuestStep):
+    """Show a tree that was passed at target, a path as the guest sees it: its links count, inside its root."""
+
+    phrase: ClassVar[str] = "show {source} at {target}"
+
+    source: str
+    target: str
+
+    def perform(self, guest: Guest) -> None:
+        mount = guest.fds[self.source]
+        is_directory = stat.S_ISDIR(os.fstat(mount).st_mode)
+        target = place(guest.root, self.target, resolve=CONTAINED, directory=is_directory)
+        try:
+            _refuse_kernel_filesystem(target, self.target)
+            attach(mount, target)
+        finally:
+            os.close(target)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShowElsewhere(GuestStep):
+    """Show a directory or file of the guest's own tree at another place inside it, with what is mounted below it."""
+
+    phrase: ClassVar[str] = "show the guest's {source} at {target}"
+
+    source: str
+    target: str
+    read_only: bool
+
+    def perform(self, guest: Guest) -> None:
+        found = open_beneath(guest.root, self.source, os.O_PATH, resolve=CONTAINED)
+        try:
+            _refuse_kernel_filesystem(found, self.source)
+            copy = open_tree(found, "", OpenTree.CLONE | OpenTree.CLOEXEC | OpenTree.EMPTY_PATH | OpenTree.RECURSIVE)
+            is_directory = stat.S_ISDIR(os.fstat(found).st_mode)
+        finally:
+            os.close(found)
+        if self.read_only:
+            change(copy, add=MountAttribute.READ_ONLY, recursive=True)
+        target = place(guest.root, self.target, resolve=CONTAINED, directory=is_directory)
+        try:
+            _refuse_kernel_filesystem(target, self.target)
+            attach(copy, target)
+        finally:
+            os.close(target)
+            os.close(copy)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MountMemory(GuestStep):
+    """Mount an empty file system in memory where a user wants it. size: bytes, None for the kernel's default."""
+
+    phrase: ClassVar[str] = "mount memory at {target}"
+
+    target: str
+    size: int | None
+    mode: int
+    read_only: bool
+
+    def perform(self, guest: Guest) -> None:
+        options: list[tuple[str, str | int | None]] = [("mode", f"{self.mode:o}")]
+        if self.size is not None:
+            options.append(("size", str(self.size)))
+        target = place(guest.root, self.target, resolve=CONTAINED)
+        try:
+            _refuse_kernel_filesystem(target, self.target)
+            attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
+            mount = make_filesystem("tmpfs", [("source", "tmpfs"), *options], attributes=attributes)
+            attach(mount, target)
+            os.close(mount)
+        finally:
+            os.close(target)
+
+
+def _refuse_kernel_filesystem(target: Fd, path: str) -> None:
+    name = KERNEL_FILESYSTEMS.get(filesystem_kind(target))
+    if name is not None:
+        raise OSError(errno.EPERM, f"a mount may not take from nor land in {name}", path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProtectPaths(GuestStep):
+    """Make paths below the kernel's file systems read-only; those that do not exist are passed over."""
+
+    phrase: ClassVar[str] = "make {paths} read-only, except {writable}"
+
+    paths: list[str]
+    writable: list[str]
+
+    def perform(self, guest: Guest) -> None:
+        for path in self.paths:
+            _cover_with_itself(guest.root, path, MountAttribute.READ_ONLY, writable=self.writable)
+
+
+def _cover_with_itself(root: Fd, path: str, attribute: MountAttribute, *, writable: list[str]) -> None:
+    try:
+        found = open_beneath(root, path, os.O_PATH)
+    except FileNotFoundError:
+        return
+    kept = []
+    for inner in writable:
+        if inner.startswith(f"{path}/"):
+            try:
+                kept.append((inner, detached_copy(inner, directory=root)))
+            except FileNotFoundError:
+                continue
+    copy = open_tree(found, "", OpenTree.CLONE | OpenTree.CLOEXEC | OpenTree.EMPTY_PATH | OpenTree.RECURSIVE)
+    change(copy, add=attribute, recursive=True)
+    attach(copy, found)
+    os.close(copy)
+    os.close(found)
+    for inner, mount in kept:
+        _attach_strictly(root, inner, mount)
+        os.close(mount)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaskPaths(GuestStep):
+    """Cover files with the guest's null device and directories with an empty read-only one, where they exist."""
+
+    phrase: ClassVar[str] = "hide {paths}"
+
+    paths: list[str]
+
+    def perform(self, guest: Guest) -> None:
+        for path in self.paths:
+            try:
+                found = open_beneath(guest.root, path, os.O_PATH)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISDIR(os.fstat(found).st_mode):
+                options = [("mode", "555"), ("size", "0"), ("nr_inodes", "1")]
+                cover = make_filesystem("tmpfs", options, attributes=_attributes(["ro", "nosuid", "nodev", "noexec"]))
+            else:
+                cover = detached_copy("dev/null", directory=guest.root)
+            attach(cover, found)
+            os.close(cover)
+            os.close(found)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WriteSettings(GuestStep):
+    """Write settings of the container's own namespaces. settings: pairs of a path below /proc/sys and a value."""
+
+    phrase: ClassVar[str] = "set {settings}"
+
+    settings: list[list[str]]
+
+    def perform(self, guest: Guest) -> None:
+        for path, value in self.settings:
+            write_beneath(guest.root, f"proc/sys/{path}", value.encode())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MakeFile(GuestStep):
+    """Make a small file where only we lay out, with its directories; replaces what is there, a link itself included."""
+
+    phrase: ClassVar[str] = "write {path}"
+
+    path: str
+    content: str
+    mode: int = 0o444
+
+    def perform(self, guest: Guest) -> None:
+        parent, _, name = self.path.rpartition("/")
+        directory = make_directories(guest.root, parent, resolve=CONTAINED)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=directory)
+            create_beneath(directory, name, self.content.encode(), mode=self.mode)
+        finally:
+            os.close(directory)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PivotRoot(GuestStep):
+    """Make the attached root the root, and drop the former one with all below it. Source: pivot_root(2), NOTES."""
+
+    phrase: ClassVar[str] = "make it the root, and drop the former one"
+
+    def perform(self, guest: Guest) -> None:
+        os.fchdir(guest.root)
+        pivot_root(".", ".")
+        detach(".")
+        os.chdir("/")
+
+
+def _attach_strictly(root: Fd, path: str, mount: Fd) -> None:
+    target = place(root, path, resolve=STRICT)
+    attach(mount, target)
+    os.close(target)

@@ -1,0 +1,88 @@
+"""The step that makes a guest's /dev: a file system of the host's, so that its nodes work in user namespaces too."""
+
+import contextlib
+import os
+import stat
+from dataclasses import dataclass
+from typing import ClassVar
+
+from insula.engine.steps.host.hoststep import HostStep, Site, Undo
+from insula.kernel.fds import Fd
+from insula.kernel.mounts import MountAttribute, detached_copy, make_filesystem
+
+_KINDS = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """A device node. name: below /dev; uid, gid: the host's."""
+
+    name: str
+    kind: str
+    major: int
+    minor: int
+    mode: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MakeDevices(HostStep):
+    """Make a tree with nodes, links and empty directories, owned by the guest's root.
+
+    links: pairs of name and target; directories, files: places for what is mounted later.
+    """
+
+    phrase: ClassVar[str] = "make /dev with {nodes}"
+
+    name: str
+    nodes: tuple[Node, ...]
+    links: tuple[tuple[str, str], ...]
+    directories: tuple[str, ...]
+    files: tuple[str, ...]
+    uid: int
+    gid: int
+
+    async def perform(self, site: Site) -> Undo | None:
+        options = [("mode", "755"), ("size", "1m"), ("uid", str(self.uid)), ("gid", str(self.gid))]
+        tree = site.fds[self.name] = make_filesystem("tmpfs", options, attributes=MountAttribute.NO_SUID)
+        for directory in self.directories:
+            self._make_directory(tree, directory)
+        for node in self.nodes:
+            self._make_node(tree, node)
+        for path in self.files:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=tree))
+            os.chown(path, self.uid, self.gid, dir_fd=tree)
+        for link, target in self.links:
+            os.symlink(target, link, dir_fd=tree)
+            os.chown(link, self.uid, self.gid, dir_fd=tree, follow_symlinks=False)
+        return None
+
+    def _make_directory(self, tree: Fd, path: str) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, dir_fd=tree)
+            # Whatever our umask is.
+            os.chmod(path, 0o755, dir_fd=tree)
+            os.chown(path, self.uid, self.gid, dir_fd=tree)
+
+    def _make_node(self, tree: Fd, node: Node) -> None:
+        parts = node.name.split("/")
+        for depth in range(1, len(parts)):
+            self._make_directory(tree, "/".join(parts[:depth]))
+        os.mknod(node.name, _KINDS[node.kind] | node.mode, os.makedev(node.major, node.minor), dir_fd=tree)
+        os.chmod(node.name, node.mode, dir_fd=tree)
+        os.chown(node.name, node.uid, node.gid, dir_fd=tree)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyNode(HostStep):
+    """Take one of the host's own nodes, to be shown in the guest: where making nodes is not permitted."""
+
+    phrase: ClassVar[str] = "take the device {path} as {name}"
+
+    name: str
+    path: str
+
+    async def perform(self, site: Site) -> Undo | None:
+        site.fds[self.name] = detached_copy(self.path)
+        return None

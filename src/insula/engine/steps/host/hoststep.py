@@ -1,0 +1,93 @@
+"""The common ground of steps performed on the host's side: what they work on, and how they are taken back."""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from insula.engine.facts import Facts
+from insula.engine.interfaces import ConnectedInterface, InterfacePerformer
+from insula.engine.steps.step import Step
+from insula.kernel.cgroups import Cgroup
+from insula.kernel.fds import NO_FD, Fd, close_all
+
+Undo = Callable[[], Awaitable[None]]
+Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
+"""Performs a function that may block for long, such as `asyncio.to_thread`."""
+
+
+async def inline(function: Callable[[], Any]) -> Any:
+    """Perform a function right here, where nobody else waits."""
+    return function()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layers:
+    """Opened layers of an overlay, fds that the site keeps. lower: the top one first; tree: the detached mount that the
+    directories upper and work are in; mapped_tree: it is to be shown under the guest's ids, as the lower ones are."""
+
+    lower: tuple[Fd, ...]
+    tree: Fd
+    upper: Fd
+    work: Fd
+    mapped_tree: bool
+
+
+@dataclass(kw_only=True, slots=True)
+class Site:
+    """Where one launch is being worked on: what the steps so far have made.
+
+    identity: the domain's id, which is init's pid to be where that can be chosen; fetch_netlink: gets the socket the
+    child opens inside; offload: for what may block for long; group: the control group; clone_fds: what the clone is
+    given; fds: what the guest is given, by the names its steps use; child: init's pid once it is cloned; process: an fd
+    of its /proc directory; netlink: the socket once it is fetched; layers: of an overlay to be.
+    """
+
+    facts: Facts
+    performer: InterfacePerformer | None
+    identity: int
+    fetch_netlink: Callable[[], Awaitable[Fd]]
+    offload: Offload = inline
+    group: Cgroup | None = None
+    clone_fds: dict[str, Fd] = field(default_factory=dict)
+    fds: dict[str, Fd] = field(default_factory=dict)
+    child: int = -1
+    process: Fd = NO_FD
+    netlink: Fd = NO_FD
+    connected: tuple[ConnectedInterface, ...] = ()
+    layers: Layers | None = None
+    _kept: list[Fd] = field(default_factory=list)
+    _user_namespace: Fd = NO_FD
+
+    @property
+    def user_namespace(self) -> Fd:
+        """The child's user namespace, for the id maps of mounts."""
+        if self._user_namespace < 0:
+            self._user_namespace = Fd(os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.process))
+        return self._user_namespace
+
+    def keep(self, fd: Fd) -> Fd:
+        """Have an fd closed with the others; return it."""
+        self._kept.append(fd)
+        return fd
+
+    def close(self) -> None:
+        """Close all fds: whoever needed one has a copy by now."""
+        close_all(fd for fd in (self.process, self.netlink, self._user_namespace) if fd >= 0)
+        close_all([*self.clone_fds.values(), *self.fds.values(), *self._kept])
+        self.process = self.netlink = self._user_namespace = NO_FD
+        self.clone_fds.clear()
+        self.fds.clear()
+        self._kept.clear()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostStep(Step):
+    """A step performed on the host's side."""
+
+    needs_child: ClassVar[bool] = False
+    """Whether the clone must have happened; a step that does not may be performed while the keeper is cloning."""
+
+    async def perform(self, site: Site) -> Undo | None:
+        """Do it; return how to take back what outlives the site's fds, if anything. Raises: OSError, InsulaError."""
+        raise NotImplementedError

@@ -1,0 +1,211 @@
+"""Steps that fetch trees of the host as detached mounts: the root, its layers, and whatever is shown inside it."""
+
+import errno
+import os
+import posixpath
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import ClassVar
+
+from insula.engine.steps.host.hoststep import HostStep, Layers, Site, Undo
+from insula.kernel.fds import Fd
+from insula.kernel.loop import filesystem_on, is_block_device, loop_device
+from insula.kernel.mounts import (
+    MountAttribute,
+    Propagation,
+    change,
+    detached_copy,
+    make_filesystem,
+    map_ids,
+)
+from insula.kernel.overlay import stack
+
+
+def refuse_host_root(tree: Fd, path: str) -> None:
+    """Raise OSError(EPERM) if a tree's top is the host's own root: its init would take the host apart."""
+    top, root = os.fstat(tree), os.stat("/")
+    if (top.st_dev, top.st_ino) == (root.st_dev, root.st_ino):
+        raise OSError(errno.EPERM, "this is the host's own root; a container needs a root of its own", path)
+
+
+def map_owners(site: Site, tree: Fd, path: str, *, recursive: bool = False) -> None:
+    """Show a detached tree's files as owned by the guest's ids; the error says what may help where that cannot be."""
+    try:
+        map_ids(tree, site.user_namespace, recursive=recursive)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        text = "its file system cannot show files under other owners; switch the id mapping of this mount off"
+        raise OSError(errno.EINVAL, text, path) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyTree(HostStep):
+    """Take a copy of what is mounted at a path of the host.
+
+    name: how later steps call it; root: it becomes the guest's root.
+    """
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "take {path} as {name}"
+
+    name: str
+    path: str
+    read_only: bool
+    idmapped: bool
+    recursive: bool
+    root: bool = False
+
+    async def perform(self, site: Site) -> Undo | None:
+        tree = detached_copy(self.path, recursive=self.recursive)
+        site.fds[self.name] = tree
+        if self.root:
+            refuse_host_root(tree, self.path)
+        attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
+        change(tree, add=attributes, propagation=Propagation.PRIVATE, recursive=self.recursive)
+        if self.idmapped:
+            map_owners(site, tree, self.path, recursive=self.recursive)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenLayers(HostStep):
+    """Take copies of directories of the host that become layers of an overlay.
+
+    lower: the top one first; upper, work: on one file system, below one directory.
+    """
+
+    phrase: ClassVar[str] = "open the layers {lower}, and {upper} to write to"
+
+    lower: tuple[str, ...]
+    upper: str
+    work: str
+
+    async def perform(self, site: Site) -> Undo | None:
+        lower = _open_lower(site, self.lower)
+        common = posixpath.commonpath([self.upper, self.work])
+        tree = site.keep(_open_layer(common))
+        upper, work = (_open_in(site, tree, posixpath.relpath(path, common)) for path in (self.upper, self.work))
+        site.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=True)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenLayersInMemory(HostStep):
+    """Take copies of directories of the host, and make memory to write to: a root that forgets all at its end.
+
+    size: bytes, None for the kernel's default; owner: the host's ids of the guest's root, None for root itself.
+    """
+
+    phrase: ClassVar[str] = "open the layers {lower}, and memory to write to"
+
+    lower: tuple[str, ...]
+    size: int | None
+    owner: tuple[int, int] | None
+
+    async def perform(self, site: Site) -> Undo | None:
+        lower = _open_lower(site, self.lower)
+        options: list[tuple[str, str | int | None]] = [("mode", "755")]
+        if self.size is not None:
+            options.append(("size", str(self.size)))
+        tree = site.keep(make_filesystem("tmpfs", options))
+        for name in ("upper", "work"):
+            os.mkdir(name, dir_fd=tree)
+            # The guest's root directory gets the upper one's mode, whatever our umask is.
+            os.chmod(name, 0o755, dir_fd=tree)
+            if self.owner is not None:
+                # No id map is needed: whatever is in memory is the guest's own, by the host's ids.
+                os.chown(name, *self.owner, dir_fd=tree)
+        upper, work = (_open_in(site, tree, name) for name in ("upper", "work"))
+        site.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=False)
+        return None
+
+
+def _open_lower(site: Site, paths: tuple[str, ...]) -> tuple[Fd, ...]:
+    layers = []
+    for path in paths:
+        layer = site.keep(_open_layer(path))
+        change(layer, add=MountAttribute.READ_ONLY)
+        layers.append(layer)
+    return tuple(layers)
+
+
+def _open_layer(path: str) -> Fd:
+    tree = detached_copy(path)
+    try:
+        refuse_host_root(tree, path)
+    except OSError:
+        os.close(tree)
+        raise
+    return tree
+
+
+def _open_in(site: Site, tree: Fd, path: str) -> Fd:
+    return site.keep(Fd(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StackLayers(HostStep):
+    """Stack the opened layers into an overlay that becomes the guest's root.
+
+    acting_as: the host's ids of the guest's root, None for a container without a user namespace.
+    """
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "stack the layers as {name}"
+
+    name: str
+    read_only: bool
+    acting_as: tuple[int, int] | None
+
+    async def perform(self, site: Site) -> Undo | None:
+        layers = site.layers
+        if layers is None:
+            raise RuntimeError("the plan stacks layers that no step of it opens")
+        if self.acting_as is not None:
+            for tree in (*layers.lower, *((layers.tree,) if layers.mapped_tree else ())):
+                map_owners(site, tree, self.name)
+        site.fds[self.name] = stack(
+            layers.lower,
+            (layers.tree, layers.upper, layers.work),
+            by_fd=site.facts.detached_layers,
+            acting_as=self.acting_as,
+        )
+        if self.read_only:
+            change(site.fds[self.name], add=MountAttribute.READ_ONLY)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MountImage(HostStep):
+    """Mount the file system on a block device, or in an image file by a loop device that clears itself.
+
+    fstype: None to look what it is.
+    """
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "mount {path} as {name}"
+
+    name: str
+    path: str
+    fstype: str | None
+    read_only: bool
+    idmapped: bool
+
+    async def perform(self, site: Site) -> Undo | None:
+        fstype = self.fstype or filesystem_on(self.path)
+        if fstype is None:
+            raise OSError(errno.EINVAL, "no file system known to us is on it; name its type", self.path)
+        with ExitStack() as held:
+            source = self.path
+            if not is_block_device(source):
+                device, source = loop_device(self.path, read_only=self.read_only)
+                held.callback(os.close, device)
+            options: list[tuple[str, str | int | None]] = [("source", source)]
+            if self.read_only:
+                options.append(("ro", None))
+            attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
+            site.fds[self.name] = make_filesystem(fstype, options, attributes=attributes)
+        if self.idmapped:
+            map_owners(site, site.fds[self.name], self.path)
+        return None

@@ -1,0 +1,30 @@
+"""All steps performed on the host's side, by name."""
+
+from insula.engine.steps.host import belongings, devicetree, groups, layers, scopes
+from insula.engine.steps.host.hoststep import HostStep
+
+HOST_STEPS: dict[str, type[HostStep]] = {
+    each.__name__: each
+    for each in (
+        groups.MakeGroup,
+        groups.MakeControllerGroups,
+        groups.LimitGroup,
+        groups.AllowDevices,
+        scopes.MakeScope,
+        scopes.LimitScope,
+        scopes.AllowDevicesInScope,
+        devicetree.MakeDevices,
+        devicetree.CopyNode,
+        layers.CopyTree,
+        layers.OpenLayers,
+        layers.OpenLayersInMemory,
+        layers.StackLayers,
+        layers.MountImage,
+        belongings.MapIds,
+        belongings.SetClockOffsets,
+        belongings.ResetOutOfMemoryScore,
+        belongings.FetchNetlink,
+        belongings.ConnectInterfaces,
+        belongings.CompileFilters,
+    )
+}

@@ -1,0 +1,208 @@
+"""A keeper, steps and control groups without kernel, which remember what was asked of them: for tests of launches."""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+
+from insula.engine.handshake import Message, Verb
+from insula.engine.init import STEPS
+from insula.engine.plan import Clone, LaunchPlan
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange
+from insula.engine.steps.guest.execution import Execute
+from insula.engine.steps.guest.namespaces import BecomeRoot, MakeNetwork
+from insula.engine.steps.host.hoststep import HostStep, Site, Undo
+from insula.kernel.cgroups import Cgroup
+from insula.kernel.fds import Fd, contents
+
+RANGES = (IdRange(inside=0, outside=300000, count=65536),)
+SPEC = ContainerSpec(
+    name="web",
+    uuid="c7a5fdbd-cdaf-9455-926a-d65c16db1809",
+    root=DirectoryRoot(path="/srv/web"),
+    idmap=IdMap(uids=RANGES, gids=RANGES),
+)
+GROUP = "machine.slice/web"
+CLONE = Clone(namespaces=("mnt", "pid", "user"), owner=(300000, 300000))
+EARLY = (MakeNetwork(why="asked for", netlink=True),)
+INNER = (
+    BecomeRoot(why="its own"),
+    Execute(why="the guest's own", argv=["/sbin/init"], env=[], cwd="/"),
+)
+
+
+def null() -> Fd:
+    return Fd(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
+
+
+def open_fds() -> set[str]:
+    """Return what is open, but for the listing itself."""
+    return {fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")}
+
+
+@dataclass(kw_only=True, slots=True)
+class World:
+    """What is there (made, in order), and what has happened (journal)."""
+
+    made: list[str] = field(default_factory=list)
+    journal: list[str] = field(default_factory=list)
+
+    def lose(self, name: str) -> None:
+        """Have something end, if it is there."""
+        with suppress(ValueError):
+            self.made.remove(name)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Do(HostStep):
+    """A step that makes something. error: raised instead; undo_error: raised when it is taken back, after that."""
+
+    phrase: ClassVar[str] = "make {name}"
+
+    name: str
+    world: World
+    error: BaseException | None = None
+    undo_error: Exception | None = None
+
+    async def perform(self, site: Site) -> Undo | None:
+        self.world.journal.append(self.name)
+        if self.error is not None:
+            raise self.error
+        assert not self.needs_child or site.child >= 0
+        site.fds[self.name] = null()
+        if site.group is None:
+            site.group = Cgroup(site.facts.hierarchies, GROUP)
+        self.world.made.append(self.name)
+
+        async def undo() -> None:
+            self.world.journal.append(f"no {self.name}")
+            self.world.made.remove(self.name)
+            if self.undo_error is not None:
+                raise self.undo_error
+
+        return undo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoWithChild(Do):
+    """The same, once the child is born."""
+
+    needs_child: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetch(HostStep):
+    """Have the netlink socket fetched, as the real step does."""
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "fetch the socket"
+
+    async def perform(self, site: Site) -> Undo | None:
+        site.netlink = await site.fetch_netlink()
+        return None
+
+
+def plan_of(*between: HostStep, outer: tuple[HostStep, ...] = (), clone: Clone = CLONE) -> LaunchPlan:
+    return LaunchPlan(outer=outer, clone=clone, early=EARLY, between=between, inner=INNER, staged=("root",))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A request. fds: their names, and what the one with steps holds."""
+
+    verb: Verb
+    body: dict[str, Any]
+    fds: tuple[str, ...]
+    steps: bytes
+
+
+Answer = dict[str, Any] | Exception
+
+
+@dataclass(kw_only=True, slots=True)
+class FakeKeeper:
+    """A link to a keeper that holds guests by UUID. Their init is the test's own process, unless pid says otherwise.
+
+    answers: to be given instead of the usual ones, the first first; an error is raised, as a link does. asked: every
+    request so far; unusable: raised when anything is asked.
+    """
+
+    world: World = field(default_factory=World)
+    pid: int = field(default_factory=os.getpid)
+    answers: dict[Verb, list[Answer]] = field(default_factory=dict)
+    fds: dict[Verb, Callable[[], dict[str, Fd]]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    unusable: Exception | None = None
+
+    def ask(self, verb: Verb, body: Mapping[str, Any], fds: Mapping[str, int]) -> int:
+        if self.unusable is not None:
+            raise self.unusable
+        self.world.journal.append(f"ask {verb.value}")
+        steps = contents(fds[STEPS]) if STEPS in fds else b""
+        assert all(os.fstat(fd) for fd in fds.values())
+        self.asked.append(Asked(verb=verb, body=dict(body), fds=tuple(fds), steps=steps))
+        if verb is Verb.LAUNCH:
+            self.world.made.append("child")
+        elif verb in (Verb.ABORT, Verb.KILL):
+            self.world.lose("child")
+        return len(self.asked) - 1
+
+    async def answer(self, number: int) -> Message:
+        verb = self.asked[number].verb
+        self.world.journal.append(f"{verb.value} answered")
+        waiting = self.answers.get(verb)
+        answer = waiting.pop(0) if waiting else self._usual(verb)
+        if isinstance(answer, Exception):
+            if verb is Verb.LAUNCH:
+                self.world.lose("child")
+            raise answer
+        return Message({"answer": number, **answer}, self.fds.get(verb, dict)() or self._usual_fds(verb))
+
+    def _usual(self, verb: Verb) -> dict[str, Any]:
+        match verb:
+            case Verb.LAUNCH | Verb.GO | Verb.PROCEED | Verb.EXECUTE:
+                return {"pid": self.pid}
+            case Verb.KILL | Verb.ABORT:
+                return {"status": 9}
+            case _:
+                return {}
+
+    def _usual_fds(self, verb: Verb) -> dict[str, Fd]:
+        match verb:
+            case Verb.GO | Verb.PROCEED:
+                return {"pidfd": Fd(os.pidfd_open(self.pid)), "console0": null()}
+            case Verb.NETLINK:
+                return {"netlink": null()}
+            case Verb.EXECUTE:
+                return {"pidfd": Fd(os.pidfd_open(self.pid))}
+            case _:
+                return {}
+
+    def verbs(self) -> list[Verb]:
+        return [each.verb for each in self.asked]
+
+    def last(self, verb: Verb) -> Asked:
+        return next(each for each in reversed(self.asked) if each.verb is verb)
+
+
+def fake_groups(monkeypatch: pytest.MonkeyPatch, journal: list[str]) -> None:
+    """Have every control group say in the journal what is done to it, and exist until it is removed."""
+    removed: set[str] = set()
+
+    def said(word: str) -> Callable[[Cgroup], None]:
+        return lambda group: journal.append(f"{word} {group.path}")
+
+    def remove(group: Cgroup, **options: object) -> None:
+        journal.append(f"remove {group.path}")
+        removed.add(group.path)
+
+    for word in ("freeze", "thaw", "kill"):
+        monkeypatch.setattr(Cgroup, word, said(word))
+    monkeypatch.setattr(Cgroup, "remove", remove)
+    monkeypatch.setattr(Cgroup, "exists", lambda group: group.path not in removed)
+    monkeypatch.setattr(Cgroup, "frozen", property(lambda group: journal[-1:] == [f"freeze {group.path}"]))
+    monkeypatch.setattr(Cgroup, "exec_fd", lambda group: null())
+    monkeypatch.setattr(Cgroup, "join_fds", lambda group: [null(), null()])

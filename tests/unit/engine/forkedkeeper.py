@@ -1,0 +1,106 @@
+"""A keeper in a fork of the test, without a mount namespace of its own: its guests are plain programs."""
+
+import os
+import resource
+import select
+import socket
+from typing import Any
+
+from insula.engine.handshake import EventKind, Message, Verb
+from insula.engine.keeper import Keeper
+from insula.engine.launching import encoded_steps
+from insula.engine.link import BlockingLink, Event, completed
+from insula.engine.steps.guest.confinement import BecomeUser
+from insula.engine.steps.guest.execution import Execute, PassDescriptors
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.registry import encode_guest_step
+from tests.waiting import scaled
+
+STRANGER = BecomeUser(why="-", user="nobody-of-that-name", group=None)
+"""A step that fails on every host."""
+SLEEP = "exec sleep 1000"
+
+
+class ForkedKeeper:
+    """A keeper that ends with its last client, and a link to it; more can be had."""
+
+    def __init__(self) -> None:
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind("")
+        listener.listen()
+        self.address = listener.getsockname()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                ours.close()
+                keeper = Keeper(resource.getrlimit(resource.RLIMIT_NOFILE))
+                keeper.clients.listen(listener)
+                keeper.clients.welcome(theirs)
+                keeper.run(while_connected=True)
+                os._exit(0)
+            except SystemExit as wanted:
+                os._exit(int(wanted.code or 0) + 50)
+            finally:
+                os._exit(1)
+        listener.close()
+        theirs.close()
+        self.events: list[Event] = []
+        self.link = BlockingLink(ours, self.events.append)
+        self.links = [self.link]
+
+    def another(self) -> BlockingLink:
+        """Return a link of another client, which hears its own events."""
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        channel.connect(self.address)
+        link = BlockingLink(channel, self.events.append)
+        self.links.append(link)
+        return link
+
+    def tell(self, verb: Verb, fds: dict[str, int] | None = None, **body: Any) -> Message:
+        """Ask, and return the answer with its fds."""
+        return completed(self.link.answer(self.link.ask(verb, body, fds or {})))
+
+    def ask(self, verb: Verb, fds: dict[str, int] | None = None, **body: Any) -> dict[str, Any]:
+        """Ask, and return the answer without its fds."""
+        answer = self.tell(verb, fds, **body)
+        answer.close()
+        answer.body.pop("answer")
+        return answer.body
+
+    def bear(self, uuid: str, *steps: GuestStep, early: tuple[GuestStep, ...] = ()) -> int:
+        """Have a first process born that waits for go; return its pid."""
+        fd = encoded_steps(steps)
+        encoded = [encode_guest_step(step) for step in early]
+        pid = self.ask(Verb.LAUNCH, {"steps": fd}, uuid=uuid, namespaces=[], early=encoded)["pid"]
+        os.close(fd)
+        return int(pid)
+
+    def start(self, uuid: str, script: str) -> int:
+        """Have a guest run a script of shell; return its pid."""
+        pid = self.bear(uuid, *program(script))
+        assert self.ask(Verb.GO, uuid=uuid)["pid"] == pid
+        return pid
+
+    def stage_of(self, uuid: str) -> str | None:
+        guests = self.ask(Verb.HELLO)["guests"]
+        return next((guest["stage"] for guest in guests if guest["uuid"] == uuid), None)
+
+    def wait_for_event(self, kind: EventKind) -> Event:
+        while not any(event.kind is kind for event in self.events):
+            assert select.select([self.link], [], [], scaled(10))[0], f"no event {kind.value}"
+            self.link.dispatch()
+        return next(event for event in self.events if event.kind is kind)
+
+    def end(self) -> int:
+        """Leave it alone; return its exit code."""
+        for link in self.links:
+            link.close()
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def program(script: str) -> tuple[GuestStep, ...]:
+    return (
+        PassDescriptors(why="-", count=0),
+        Execute(why="-", argv=["/bin/sh", "-c", script], env=[["PATH", os.environ["PATH"]]], cwd="/"),
+    )

@@ -1,0 +1,121 @@
+"""Tests of insula.engine.fragments.devices."""
+
+from dataclasses import replace
+
+import pytest
+
+from insula.engine.devicepolicy import device_rules
+from insula.engine.fragments.devices import STANDARD, device_tree, host_id
+from insula.engine.spec import ContainerSpec, Device, DeviceKind, IdMap, IdRange
+from insula.engine.steps.guest.trees import MountFilesystem
+from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
+from insula.errors import InvalidArgumentError
+from tests.unit.engine.fragments.example import FACTS, IDS, PRIVILEGED, SPEC, told
+
+FUSE = Device(kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="fuse", mode=0o666, uid=7, gid=44)
+DISK = Device(kind=DeviceKind.BLOCK, major=253, minor=1, host="/dev/dm-1", guest="mapper/disk")
+
+
+def made(spec: ContainerSpec) -> MakeDevices:
+    """Return the step that makes /dev."""
+    step = device_tree(spec, FACTS)[0][0]
+    assert isinstance(step, MakeDevices)
+    return step
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"), [(0, 100), (9, 109), (10, None), (20, 5), (21, None), (-1, None), (1 << 40, None)]
+)
+def test_an_id_of_the_guest_is_one_of_the_host_or_none(inside: int, expected: int | None) -> None:
+    ranges = (IdRange(inside=0, outside=100, count=10), IdRange(inside=20, outside=5, count=1))
+    assert host_id(ranges, inside) == expected
+
+
+def test_the_standard_nodes_belong_to_the_guests_root_and_may_be_used_by_everybody() -> None:
+    nodes = made(SPEC).nodes
+    assert [(each.name, each.kind, each.major, each.minor) for each in nodes] == [
+        (name, "c", major, minor) for name, major, minor in STANDARD
+    ]
+    assert {(each.mode, each.uid, each.gid) for each in nodes} == {(0o666, 300000, 400000)}
+    assert (made(SPEC).uid, made(SPEC).gid) == (300000, 400000)
+    assert {(each.uid, each.gid) for each in made(PRIVILEGED).nodes} == {(0, 0)}
+
+
+def test_every_node_that_is_made_may_be_used() -> None:
+    spec = replace(SPEC, devices=(FUSE, DISK))
+    allowed = {(rule.kind, rule.major, rule.minor) for rule in device_rules(spec.devices)}
+    assert {(each.kind, each.major, each.minor) for each in made(spec).nodes} <= allowed
+
+
+def test_devices_of_the_spec_have_its_mode_and_the_hosts_ids_of_their_owners() -> None:
+    spec = replace(SPEC, devices=(FUSE, DISK))
+    assert made(spec).nodes[-2:] == (
+        Node(name="fuse", kind="c", major=10, minor=229, mode=0o666, uid=300007, gid=400044),
+        Node(name="mapper/disk", kind="b", major=253, minor=1, mode=0o660, uid=300000, gid=400000),
+    )
+    assert (made(replace(PRIVILEGED, devices=(FUSE,))).nodes[-1].gid) == 44
+
+
+@pytest.mark.parametrize(("uid", "gid"), [(65536, 0), (0, 65536)])
+def test_a_device_that_belongs_to_an_id_outside_the_map_is_refused(uid: int, gid: int) -> None:
+    spec = replace(SPEC, devices=(replace(FUSE, uid=uid, gid=gid),))
+    with pytest.raises(InvalidArgumentError, match=f"the device fuse belongs to {uid}:{gid}: not in the id map"):
+        device_tree(spec, FACTS)
+
+
+@pytest.mark.parametrize("consoles", [0, 1, 3])
+def test_there_is_a_place_for_every_console(consoles: int) -> None:
+    wanted = ("console", *(f"tty{number}" for number in range(1, consoles + 1)))
+    assert made(replace(SPEC, consoles=consoles)).files == wanted
+
+
+def test_links_lead_into_the_guests_own_terminals_and_fds() -> None:
+    assert dict(made(SPEC).links) == {
+        "ptmx": "pts/ptmx",
+        "fd": "/proc/self/fd",
+        "stdin": "/proc/self/fd/0",
+        "stdout": "/proc/self/fd/1",
+        "stderr": "/proc/self/fd/2",
+    }
+
+
+def test_where_nodes_cannot_be_made_the_hosts_own_are_shown() -> None:
+    host, inner = device_tree(replace(SPEC, devices=(DISK,)), replace(FACTS, device_nodes=False))
+    tree, *copies = host
+    assert isinstance(tree, MakeDevices)
+    assert tree.nodes == ()
+    taken = {each.name: each.path for each in copies if isinstance(each, CopyNode)}
+    assert list(taken.values()) == [*(f"/dev/{name}" for name, _, _ in STANDARD), "/dev/dm-1"]
+    shown = [text for text in told(inner) if text.startswith("show node")]
+    assert shown[0] == "show node0 at /dev/null"
+    assert shown[-1] == f"show node{len(STANDARD)} at /dev/mapper/disk"
+    assert len(shown) == len(taken) == len(STANDARD) + 1
+
+
+def filesystems(spec: ContainerSpec) -> dict[str, MountFilesystem]:
+    return {step.target: step for step in device_tree(spec, FACTS)[1] if isinstance(step, MountFilesystem)}
+
+
+def test_dev_itself_is_shown_before_what_is_mounted_below_it() -> None:
+    assert told(device_tree(SPEC, FACTS)[1]) == [
+        "show dev at /dev",
+        "mount devpts at /dev/pts",
+        "mount tmpfs at /dev/shm",
+        "mount mqueue at /dev/mqueue",
+    ]
+    for step in filesystems(SPEC).values():
+        assert "nosuid" in step.attributes
+        assert step.target.removeprefix("dev/") in made(SPEC).directories
+
+
+def test_terminals_belong_to_their_group_only_where_the_guest_has_it() -> None:
+    small = (IdRange(inside=0, outside=300000, count=5),)
+    without = replace(SPEC, idmap=IdMap(uids=IDS.uids, gids=small))
+    assert ["gid", "5"] in filesystems(SPEC)["dev/pts"].options
+    assert ["gid", "5"] in filesystems(PRIVILEGED)["dev/pts"].options
+    assert "gid" not in [key for key, _ in filesystems(without)["dev/pts"].options]
+
+
+def test_a_kernel_without_message_queues_gets_no_mount_of_them() -> None:
+    _, inner = device_tree(SPEC, replace(FACTS, filesystems=frozenset({"tmpfs"})))
+    assert not any("mqueue" in text for text in told(inner))

@@ -1,0 +1,35 @@
+"""Tests of insula.engine.fragments.filters."""
+
+from dataclasses import replace
+
+import pytest
+
+from insula.engine.fragments.filters import FILTERS, filter_steps
+from insula.engine.spec import Seccomp, SeccompProfile
+from insula.engine.steps.host.belongings import CompileFilters
+from insula.engine.syscalls import programs
+from tests.unit.engine.fragments.example import SPEC, told
+
+
+@pytest.mark.parametrize(
+    "seccomp",
+    [
+        Seccomp(),
+        Seccomp(profile=SeccompProfile.MIGRATABLE),
+        Seccomp(refuse=("ptrace",), allow=("bpf",)),
+        # Refusals hold without a profile too.
+        Seccomp(profile=SeccompProfile.UNCONFINED, refuse=("ptrace",)),
+    ],
+    ids=str,
+)
+def test_a_confined_container_has_as_many_filters_as_names_for_them(seccomp: Seccomp) -> None:
+    steps = filter_steps(replace(SPEC, seccomp=seccomp))
+    assert told(steps) == ["compile the system call filters"]
+    (step,) = steps
+    assert isinstance(step, CompileFilters)
+    assert (step.seccomp, step.names) == (seccomp, FILTERS)
+    assert len(programs(seccomp)) == len(FILTERS)
+
+
+def test_an_unconfined_container_has_none() -> None:
+    assert filter_steps(replace(SPEC, seccomp=Seccomp(profile=SeccompProfile.UNCONFINED))) == []

@@ -1,0 +1,111 @@
+"""Tests of insula.engine.fragments.kernelfiles."""
+
+from dataclasses import replace
+
+import pytest
+
+from insula.engine.fragments.kernelfiles import (
+    HIDDEN,
+    READ_ONLY,
+    early_filesystems,
+    kernel_filesystems,
+    protections,
+    runtime_directory,
+)
+from insula.engine.spec import ALL_NAMESPACES, ContainerSpec, InitKind, Namespace, NetworkKind
+from insula.engine.steps.guest.trees import MakeFile, MakeFilesystem, MountFilesystem, ProtectPaths
+from insula.engine.steps.host.layers import CopyTree
+from insula.kernel.cgroups import Hierarchies
+from tests.unit.engine.fragments.example import FACTS, PRIVILEGED, SPEC, told
+
+
+def on_host_network(spec: ContainerSpec) -> ContainerSpec:
+    return replace(spec, network=NetworkKind.HOST)
+
+
+def test_proc_and_a_read_only_sys_are_made_early_without_what_could_hurt() -> None:
+    steps = early_filesystems(SPEC)
+    assert told(steps) == ["make a proc as proc", "make a sysfs as sys"]
+    proc, sys = (step.attributes for step in steps if isinstance(step, MakeFilesystem))
+    assert {"nosuid", "nodev", "noexec"} <= set(proc) & set(sys)
+    assert "ro" in sys
+    assert "ro" not in proc
+
+
+def test_who_shares_the_hosts_network_is_shown_the_hosts_sys_read_only() -> None:
+    spec = on_host_network(SPEC)
+    assert told(early_filesystems(spec)) == ["make a proc as proc"]
+    (copy,), _ = kernel_filesystems(spec, FACTS)
+    assert isinstance(copy, CopyTree)
+    assert (copy.name, copy.path, copy.read_only, copy.idmapped, copy.recursive) == ("sys", "/sys", True, False, False)
+
+
+@pytest.mark.parametrize("spec", [SPEC, PRIVILEGED, on_host_network(PRIVILEGED)])
+def test_the_others_have_a_sys_of_their_own(spec: ContainerSpec) -> None:
+    assert "make a sysfs as sys" in told(early_filesystems(spec))
+    assert kernel_filesystems(spec, FACTS)[0] == []
+
+
+@pytest.mark.parametrize("spec", [SPEC, PRIVILEGED, on_host_network(SPEC), on_host_network(PRIVILEGED)])
+def test_whatever_is_shown_has_been_made_or_taken(spec: ContainerSpec) -> None:
+    host, inner = kernel_filesystems(spec, FACTS)
+    sources = {step.name for step in early_filesystems(spec) if isinstance(step, MakeFilesystem)}
+    sources |= {step.name for step in host if isinstance(step, CopyTree)}
+    assert sources == {"proc", "sys"}
+    assert told(inner)[:2] == ["show proc at /proc", "show sys at /sys"]
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "v2", "shown"),
+    [
+        (ALL_NAMESPACES, "/sys/fs/cgroup", True),
+        (ALL_NAMESPACES - {Namespace.CGROUP}, "/sys/fs/cgroup", False),
+        (ALL_NAMESPACES, None, False),
+    ],
+)
+def test_control_groups_are_shown_only_as_a_namespace_of_its_own(
+    namespaces: frozenset[Namespace], v2: str | None, shown: bool
+) -> None:
+    facts = replace(FACTS, hierarchies=Hierarchies(v2=v2))
+    _, inner = kernel_filesystems(replace(SPEC, namespaces=namespaces), facts)
+    assert ("mount cgroup2 at /sys/fs/cgroup" in told(inner)) == shown
+    for step in inner:
+        if isinstance(step, MountFilesystem):
+            assert set(step.attributes) == {"nosuid", "nodev", "noexec"}
+
+
+@pytest.mark.parametrize("kind", InitKind)
+def test_only_systemd_finds_the_container_interface_below_run(kind: InitKind) -> None:
+    steps = runtime_directory(replace(SPEC, init_kind=kind, machine_id="b" * 32))
+    assert bool(told(steps)) == (kind is InitKind.SYSTEMD)
+    if steps:
+        mount, *files = steps
+        assert isinstance(mount, MountFilesystem)
+        assert (mount.fstype, mount.target) == ("tmpfs", "run")
+        assert {file.path: file.content for file in files if isinstance(file, MakeFile)} == {
+            "run/host/container-manager": "lxc-libvirt\n",
+            "run/host/container-uuid": f"{'b' * 32}\n",
+        }
+
+
+def test_in_a_user_namespace_nothing_is_covered() -> None:
+    assert protections(SPEC) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "writable"), [(PRIVILEGED, ["proc/sys/net"]), (on_host_network(PRIVILEGED), [])], ids=["own", "host"]
+)
+def test_a_privileged_guest_changes_only_the_settings_of_a_network_of_its_own(
+    spec: ContainerSpec, writable: list[str]
+) -> None:
+    protect, mask = protections(spec)
+    assert isinstance(protect, ProtectPaths)
+    assert (protect.paths, protect.writable) == (list(READ_ONLY), writable)
+    assert told([mask]) == [f"hide {', '.join(HIDDEN)}"]
+
+
+def test_nothing_is_hidden_below_what_another_path_hides() -> None:
+    paths = (*HIDDEN, *READ_ONLY)
+    assert len(set(paths)) == len(paths)
+    assert [path for path in paths if any(path.startswith(f"{other}/") for other in paths)] == []
+    assert {path.partition("/")[0] for path in paths} == {"proc", "sys"}

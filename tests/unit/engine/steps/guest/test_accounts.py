@@ -1,0 +1,183 @@
+"""Tests of insula.engine.steps.guest.accounts: what a guest's files may hold is for the guest to choose."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from insula.engine.steps.guest import accounts
+from insula.engine.steps.guest.accounts import Account, find_account
+from insula.kernel.process import CloneFlag
+from tests.unit.engine.steps.inchild import in_namespaces
+
+PASSWD = """\
+root:x:0:0:root:/root:/bin/sh
+www:x:33:33:www:/var/www:/usr/sbin/nologin
+homeless:x:34:33::
+bare:x:35:33:::
+1000:x:77:78:a name of digits:/home/digits:/bin/sh
+alice:x:1000:1001:Alice:/home/alice:/bin/sh
+twice:x:1:1::/first:
+twice:x:2:2::/second:
+unchanged:x:4294967295:0::/:
+unchanged-group:x:3:4294967295::/:
+highest:x:4294967294:4294967294::/:
+"""
+GROUP = """\
+root:x:0:
+www:x:33:
+ops:x:50:alice,bob
+wheel:x:10:bob,alice
+again:x:50:alice
+almost:x:60:alicex,xalice
+broken:x:not-a-number:alice
+short:x:70
+1001:x:88:
+"""
+
+
+@pytest.fixture
+def etc(tmp_path: Path) -> Path:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text(PASSWD)
+    (tmp_path / "etc/group").write_text(GROUP)
+    return tmp_path / "etc"
+
+
+def found(etc: Path, user: str, group: str | None = None) -> Account:
+    """Return the account that is found in a guest whose root is above etc."""
+
+    def look() -> Account:
+        os.chroot(etc.parent)
+        os.chdir("/")
+        return find_account(user, group)
+
+    return in_namespaces(look, CloneFlag.NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("user", "group", "account"),
+    [
+        ("root", None, Account(0, 0, [0], "/root")),
+        ("www", None, Account(33, 33, [33], "/var/www")),
+        ("alice", None, Account(1000, 1001, [10, 50, 1001], "/home/alice")),
+        ("alice", "www", Account(1000, 33, [10, 33, 50], "/home/alice")),
+        ("alice", "4000", Account(1000, 4000, [10, 50, 4000], "/home/alice")),
+        # A name goes before a number, as with useradd --badname.
+        ("1000", None, Account(77, 78, [78], "/home/digits")),
+        ("www", "1001", Account(33, 88, [88], "/var/www")),
+        # Of two of a name the first counts, as in the C library.
+        ("twice", None, Account(1, 1, [1], "/first")),
+        ("35", None, Account(35, 33, [33], "/")),
+        ("highest", None, Account(4294967294, 4294967294, [4294967294], "/")),
+        # A number needs no entry, and its owner no group but the one given.
+        ("4242", None, Account(4242, 0, [0], "/")),
+        ("4242", "ops", Account(4242, 50, [50], "/")),
+    ],
+)
+def test_users_and_groups_are_named_or_numbered(etc: Path, user: str, group: str | None, account: Account) -> None:
+    assert found(etc, user, group) == account
+
+
+@pytest.mark.parametrize(
+    ("user", "group", "file"),
+    [
+        ("nobody", None, "/etc/passwd"),
+        ("homeless", None, "/etc/passwd"),
+        ("", None, "/etc/passwd"),
+        ("-1", None, "/etc/passwd"),
+        ("unchanged-group", None, "/etc/passwd"),
+        ("root:x", None, "/etc/passwd"),
+        # The number that means "as it is": who became it would still be root.
+        ("4294967295", None, "/etc/passwd"),
+        ("unchanged", None, "/etc/passwd"),
+        ("9" * 5000, None, "/etc/passwd"),
+        ("٣", None, "/etc/passwd"),
+        ("root", "4294967295", "/etc/group"),
+        ("root", "nogroup", "/etc/group"),
+        ("root", "broken", "/etc/group"),
+        ("root", "short", "/etc/group"),
+        ("root", "", "/etc/group"),
+    ],
+)
+def test_who_is_unknown_is_named_with_the_file_that_lacks_him(
+    etc: Path, user: str, group: str | None, file: str
+) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        found(etc, user, group)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, file)
+    assert repr(user if group is None else group) in str(caught.value)
+
+
+def test_a_guest_without_the_files_has_numbers_only(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    assert found(tmp_path / "etc", "7", "8") == Account(7, 8, [8], "/")
+    with pytest.raises(FileNotFoundError, match="the guest has no user 'root'"):
+        found(tmp_path / "etc", "root")
+
+
+def test_a_fifo_in_their_place_does_not_hold_us_up(etc: Path) -> None:
+    (etc / "passwd").unlink()
+    os.mkfifo(etc / "passwd")
+    assert found(etc, "0", "ops") == Account(0, 50, [50], "/")
+
+
+@pytest.mark.parametrize("kind", ["directory", "loop"])
+def test_what_cannot_be_read_in_their_place_is_an_error(etc: Path, kind: str) -> None:
+    (etc / "passwd").unlink()
+    if kind == "directory":
+        (etc / "passwd").mkdir()
+    else:
+        (etc / "passwd").symlink_to("passwd")
+    with pytest.raises(OSError, match="Is a directory" if kind == "directory" else "symbolic links"):
+        found(etc, "root")
+
+
+def test_bytes_that_are_no_text_hurt_nobody_else(etc: Path) -> None:
+    (etc / "passwd").write_bytes(b"\xff\xfe\x00:x:1:1:::\n" + PASSWD.encode())
+    assert found(etc, "root").home == "/root"
+
+
+def test_an_endless_file_is_read_up_to_a_limit(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_FILE_MAX", len(PASSWD))
+    (etc / "passwd").write_text(PASSWD + "late:x:9:9:::\n")
+    assert found(etc, "twice").uid == 1
+    with pytest.raises(FileNotFoundError):
+        found(etc, "late")
+
+
+def test_only_as_many_groups_are_taken_as_a_process_may_have(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_GROUPS_MAX", 3)
+    (etc / "group").write_text("".join(f"g{number}:x:{number}:alice\n" for number in range(10)))
+    assert found(etc, "alice").groups == [0, 1, 1001]
+
+
+FIELDS = ["", "x", "0", "7", "٣", "-1", "a,b", "1" * 30, "4294967295"]
+LINES = some.lists(
+    some.one_of(some.text(max_size=20), some.lists(some.sampled_from(FIELDS), max_size=9).map(":".join)),
+    max_size=6,
+).map("\n".join)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(passwd=LINES, group=LINES, user=some.sampled_from(["x", "7", "a", ""]))
+def test_whatever_they_hold_the_answer_is_an_account_or_a_refusal(
+    tmp_path: Path, passwd: str, group: str, user: str
+) -> None:
+    files = {"/etc/passwd": tmp_path / "passwd", "/etc/group": tmp_path / "group"}
+    files["/etc/passwd"].write_text(passwd, errors="replace")
+    files["/etc/group"].write_text(group, errors="replace")
+    lines = accounts._lines
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "_lines", lambda path: lines(str(files[path])))
+        try:
+            account = find_account(user, None)
+        except FileNotFoundError:
+            return
+    assert all(0 <= each < 2**32 - 1 for each in (account.uid, account.gid, *account.groups))
+    assert account.gid in account.groups
+    assert account.groups == sorted(set(account.groups))
+    assert account.home

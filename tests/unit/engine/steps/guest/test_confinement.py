@@ -1,0 +1,168 @@
+"""Tests of insula.engine.steps.guest.confinement."""
+
+import errno
+import os
+import resource
+from pathlib import Path
+
+import pytest
+
+from insula.engine.spec import Seccomp
+from insula.engine.steps.guest.confinement import (
+    BecomeUser,
+    JoinFreshKeyring,
+    KeepCapabilities,
+    LimitResource,
+    LoadFilters,
+    RefuseNewPrivileges,
+)
+from insula.engine.syscalls import programs
+from insula.kernel import privileges
+from insula.kernel.fds import NO_FD, memory_file
+from insula.kernel.process import CloneFlag
+from insula.kernel.syscall import syscall
+from tests.unit.engine.steps.guest.performing import guest
+from tests.unit.engine.steps.inchild import in_child, in_namespaces
+
+# Source: keyctl(2), linux/keyctl.h.
+KEYCTL = {"x86_64": 250, "aarch64": 219}[os.uname().machine]
+GET_KEYRING_ID = 0
+SESSION_KEYRING = -3
+
+
+def own_status(field: str) -> str:
+    """Return a field of /proc/self/status."""
+    return next(
+        line.partition(":")[2].strip()
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith(f"{field}:")
+    )
+
+
+@pytest.mark.parametrize(("soft", "hard"), [(100, 200), (0, 0)])
+def test_a_resource_is_limited(soft: int, hard: int) -> None:
+    def limit() -> tuple[int, int]:
+        LimitResource(why="test", name="NOFILE", soft=soft, hard=hard).perform(guest())
+        return resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    assert in_child(limit) == (soft, hard)
+
+
+def test_no_number_is_infinity() -> None:
+    def limit() -> tuple[int, int]:
+        LimitResource(why="test", name="CPU", soft=None, hard=None).perform(guest())
+        return resource.getrlimit(resource.RLIMIT_CPU)
+
+    assert in_child(limit) == (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+
+
+def test_a_limit_that_cannot_be_raised_is_explained() -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+        LimitResource(why="test", name="NOFILE", soft=100, hard=101).perform(guest())
+
+    # In a user namespace CAP_SYS_RESOURCE is there, and worth nothing for this.
+    with pytest.raises(PermissionError, match="the hard limit is 100 here and cannot be raised") as caught:
+        in_namespaces(limit, CloneFlag.NOTHING)
+    assert (caught.value.errno, caught.value.filename) == (errno.EPERM, "NOFILE")
+
+
+@syscall(KEYCTL)
+def keyctl(operation: int, key: int, create: int) -> int:
+    raise NotImplementedError
+
+
+def test_the_keyring_joined_is_another_than_the_sessions() -> None:
+    def join() -> tuple[int, int]:
+        before = keyctl(GET_KEYRING_ID, SESSION_KEYRING, 0)
+        JoinFreshKeyring(why="test").perform(guest())
+        return before, keyctl(GET_KEYRING_ID, SESSION_KEYRING, 0)
+
+    before, after = in_child(join)
+    assert after != before
+    assert keyctl(GET_KEYRING_ID, SESSION_KEYRING, 0) == before
+
+
+@pytest.mark.requires("root")
+def test_a_user_is_become_for_good_with_its_groups_while_capabilities_wait_for_their_own_step(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("www:x:33:34::/var/www:\n")
+    (tmp_path / "etc/group").write_text("ops:x:50:www\n")
+
+    def become() -> tuple[object, ...]:
+        os.chroot(tmp_path)
+        before = privileges.held()
+        us = guest()
+        BecomeUser(why="test", user="www", group=None).perform(us)
+        after = privileges.held()
+        kept = (after.permitted, after.effective) == (before.permitted, before.effective)
+        return os.getresuid(), os.getresgid(), os.getgroups(), us.home, kept
+
+    assert in_child(become) == ((33, 33, 33), (34, 34, 34), [34, 50], "/var/www", True)
+
+
+@pytest.mark.requires("root")
+def test_the_users_terminal_becomes_its_own(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+
+    def become() -> tuple[int, int, int]:
+        os.chroot(tmp_path)
+        os.dup2(slave, 0)
+        us = guest()
+        us.terminals.append(NO_FD)
+        BecomeUser(why="test", user="4242", group="4343").perform(us)
+        return os.fstat(0).st_uid, os.fstat(0).st_gid, os.getgid()
+
+    # Its group stays that of terminals.
+    group = os.fstat(slave).st_gid
+    assert in_child(become) == (4242, group, 4343)
+    os.close(master)
+    os.close(slave)
+
+
+def test_an_unknown_user_changes_nothing(tmp_path: Path) -> None:
+    def become() -> tuple[str, bool]:
+        os.chroot(tmp_path)
+        before = os.getresuid(), os.getresgid()
+        try:
+            BecomeUser(why="test", user="stranger", group=None).perform(guest())
+        except FileNotFoundError as error:
+            return str(error), (os.getresuid(), os.getresgid()) == before
+        return "", False
+
+    text, unchanged = in_namespaces(become, CloneFlag.NOTHING)
+    assert "the guest has no user 'stranger'" in text
+    assert unchanged
+
+
+def test_filters_are_loaded_and_refuse_what_they_refuse() -> None:
+    (program,) = programs(Seccomp(refuse=("uname",)))
+    fd = memory_file("filter", program)
+
+    def load() -> tuple[str, str]:
+        RefuseNewPrivileges(why="loading is allowed then").perform(guest())
+        LoadFilters(why="test", sources=["filter0"]).perform(guest(filter0=fd))
+        with pytest.raises(PermissionError):
+            os.uname()
+        return own_status("Seccomp"), own_status("Seccomp_filters")
+
+    mode, count = in_child(load)
+    assert (mode, int(count) >= 1) == ("2", True)
+    os.close(fd)
+
+
+def test_of_the_capabilities_only_those_named_stay() -> None:
+    def keep() -> tuple[frozenset[str], ...]:
+        KeepCapabilities(why="test", names=["chown", "kill"]).perform(guest())
+        left = privileges.held()
+        return left.effective, left.permitted, privileges.bounding()
+
+    assert set(in_namespaces(keep, CloneFlag.NOTHING)) == {frozenset({"chown", "kill"})}
+
+
+def test_no_exec_grants_privileges_any_more() -> None:
+    def refuse() -> str:
+        RefuseNewPrivileges(why="test").perform(guest())
+        return own_status("NoNewPrivs")
+
+    assert in_child(refuse) == "1"

@@ -1,0 +1,136 @@
+"""Tests of insula.engine.steps.host.groups, over directories that stand for hierarchies."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from insula.engine.spec import Bytes, Limits
+from insula.engine.steps.host.groups import AllowDevices, LimitGroup, MakeControllerGroups, MakeGroup, group_of
+from insula.engine.steps.host.hoststep import HostStep, Site
+from insula.errors import OperationUnsupportedError
+from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
+from insula.kernel.cgroups.hierarchies import V1Hierarchy
+from tests.unit.engine.steps.host.sites import FACTS, Offload, perform, site, take_back
+
+PATH = r"machine.slice/machine-lxc\x2d4711\x2dweb.scope"
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Site:
+    """A site on a hybrid host."""
+    for name in ("unified", "pids", "memory"):
+        (tmp_path / name).mkdir()
+    v1 = tuple(V1Hierarchy(mount=str(tmp_path / name), controllers=(name,)) for name in ("pids", "memory"))
+    return site(replace(FACTS, hierarchies=Hierarchies(v1=v1, v2=str(tmp_path / "unified"))))
+
+
+def made(tmp_path: Path) -> list[str]:
+    return sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.scope"))
+
+
+STEP = MakeGroup(why="test", partition="machine.slice", domain="web", name=None, owner=None)
+CONTROLLERS = MakeControllerGroups(why="test", partition="machine.slice", domain="web", name=None, owner=None)
+
+
+def test_the_group_is_made_where_the_clone_can_be_born_into_it_and_taken_back(at: Site, tmp_path: Path) -> None:
+    at.offload = offload = Offload()
+    undo = perform(STEP, at)
+    assert made(tmp_path) == [f"unified/{PATH}"]
+    assert at.group == Cgroup(at.facts.hierarchies, PATH)
+    payload = tmp_path / f"unified/{PATH}/payload"
+    assert os.fstat(at.clone_fds["cgroup"]).st_ino == payload.stat().st_ino
+    take_back(undo)
+    assert made(tmp_path) == []
+    assert offload.count == 1
+    at.close()
+
+
+def test_a_group_that_is_there_already_is_somebody_elses(at: Site, tmp_path: Path) -> None:
+    perform(STEP, at)
+    second = site(at.facts)
+    with pytest.raises(FileExistsError):
+        perform(STEP, second)
+    assert made(tmp_path) == [f"unified/{PATH}"]
+    assert second.clone_fds == {}
+    at.close()
+
+
+def test_a_name_that_was_asked_for_counts(at: Site, tmp_path: Path) -> None:
+    perform(replace(STEP, partition="/", name="web-{id}.scope"), at)
+    assert made(tmp_path) == ["unified/web-4711.scope"]
+    at.close()
+
+
+def test_a_partition_cannot_lead_out(at: Site, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="below the root"):
+        perform(replace(STEP, partition="/a/../.."), at)
+    assert made(tmp_path) == []
+
+
+@pytest.mark.parametrize(("step", "method"), [(STEP, "into_fd"), (CONTROLLERS, "join_fds")])
+def test_a_group_that_cannot_be_opened_is_taken_back_at_once(
+    at: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: HostStep, method: str
+) -> None:
+    def refuse(group: Cgroup) -> None:
+        assert made(tmp_path) != []
+        raise OSError(24, "too many open files")
+
+    monkeypatch.setattr(Cgroup, method, refuse)
+    with pytest.raises(OSError, match="too many open files"):
+        perform(step, at)
+    assert made(tmp_path) == []
+
+
+def test_the_other_hierarchies_are_joined_by_files_that_are_passed(
+    at: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [tmp_path / "first", tmp_path / "second"]
+    for path in files:
+        path.touch()
+    monkeypatch.setattr(Cgroup, "join_fds", lambda group: [os.open(path, os.O_WRONLY) for path in files])
+    undo = perform(CONTROLLERS, at)
+    assert made(tmp_path) == [f"memory/{PATH}", f"pids/{PATH}"]
+    assert at.group == Cgroup(at.facts.hierarchies, PATH)
+    inodes = {name: os.fstat(fd).st_ino for name, fd in at.fds.items()}
+    assert inodes == {f"join{number}": path.stat().st_ino for number, path in enumerate(files)}
+    take_back(undo)
+    assert made(tmp_path) == []
+    at.close()
+
+
+def test_taking_one_part_back_leaves_the_other(at: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cgroup, "join_fds", lambda group: [])
+    perform(STEP, at)
+    take_back(perform(CONTROLLERS, at))
+    assert made(tmp_path) == [f"unified/{PATH}"]
+    at.close()
+
+
+def test_limits_are_set_in_the_group_that_was_made(at: Site, tmp_path: Path) -> None:
+    at.group = Cgroup(at.facts.hierarchies, PATH)
+    for name in ("pids", "memory"):
+        (tmp_path / name / PATH).mkdir(parents=True)
+    (tmp_path / "pids" / PATH / "pids.max").touch()
+    assert perform(LimitGroup(why="test", limits=Limits(pids=17)), at) is None
+    assert (tmp_path / "pids" / PATH / "pids.max").read_text() == "17"
+    with pytest.raises(OperationUnsupportedError, match="cannot set the memory limit: no such control file"):
+        perform(LimitGroup(why="test", limits=Limits(memory=Bytes(1 << 20))), at)
+
+
+def test_the_devices_of_the_plan_are_those_of_the_group(at: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed: list[object] = []
+    monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules: allowed.append((group.path, rules)))
+    at.group = Cgroup(at.facts.hierarchies, PATH)
+    rules = (DeviceRule(kind="c", major=1, minor=3),)
+    assert perform(AllowDevices(why="test", rules=rules), at) is None
+    assert allowed == [(PATH, rules)]
+
+
+@pytest.mark.parametrize("step", [LimitGroup(why="test", limits=Limits()), AllowDevices(why="test", rules=())])
+def test_a_plan_that_makes_no_group_cannot_use_one(at: Site, step: HostStep) -> None:
+    with pytest.raises(RuntimeError, match="no step of it makes"):
+        perform(step, at)
+    with pytest.raises(RuntimeError, match="no step of it makes"):
+        group_of(at)

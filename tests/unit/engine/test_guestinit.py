@@ -1,0 +1,181 @@
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from insula.engine.guestinit import (
+    Answer,
+    PowerAction,
+    Way,
+    ask,
+    detect,
+    runlevel_request,
+    signal_for,
+    starts_system,
+)
+from insula.engine.spec import InitKind
+from tests.waiting import until
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Iterator[int]:
+    """A guest's root with a systemd, a busybox, a System V init, an OpenRC init and a plain program."""
+    programs = {
+        "usr/lib/systemd/systemd": b"\x7fELF libsystemd-core-252.so",
+        "bin/busybox": b"\x7fELF BusyBox v1.35.0 multi-call",
+        "lib/sysvinit/init": b"\x7fELF /run/initctl",
+        "sbin/openrc-init": b"\x7fELF OpenRC init version %s starting",
+        "bin/sleep": b"\x7fELF sleep",
+    }
+    for name, content in programs.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    fd = os.open(tmp_path, os.O_PATH)
+    yield fd
+    os.close(fd)
+
+
+def init_is(tmp_path: Path, target: str) -> None:
+    (tmp_path / "sbin/init").symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("/usr/lib/systemd/systemd", InitKind.SYSTEMD),
+        ("../usr/lib/systemd/systemd", InitKind.SYSTEMD),
+        ("/bin/busybox", InitKind.BUSYBOX),
+        ("/lib/sysvinit/init", InitKind.SYSVINIT),
+        ("openrc-init", InitKind.OPENRC),
+        ("/bin/sleep", InitKind.PLAIN),
+        ("/nowhere", InitKind.PLAIN),
+    ],
+)
+def test_the_usual_init_is_known_by_what_it_leads_to(root: int, tmp_path: Path, target: str, kind: InitKind) -> None:
+    init_is(tmp_path, target)
+    assert detect(root, ["/sbin/init"]) is kind
+
+
+@pytest.mark.parametrize(
+    ("argv", "kind"),
+    [
+        (["/usr/lib/systemd/systemd", "--unit=rescue.target"], InitKind.SYSTEMD),
+        (["/bin/busybox", "init"], InitKind.BUSYBOX),
+        (["/bin/busybox", "sh"], InitKind.PLAIN),
+        (["/sbin/openrc-init"], InitKind.OPENRC),
+        (["/bin/sleep", "inf"], InitKind.PLAIN),
+        (["/nowhere"], InitKind.PLAIN),
+    ],
+)
+def test_a_program_named_outright_is_known_too(root: int, argv: list[str], kind: InitKind) -> None:
+    assert detect(root, argv) is kind
+
+
+def test_a_shell_that_is_busybox_is_no_init(root: int, tmp_path: Path) -> None:
+    (tmp_path / "bin/sh").symlink_to("busybox")
+    assert detect(root, ["/bin/sh", "-c", "true"]) is InitKind.PLAIN
+
+
+def test_a_hostile_link_leads_nowhere_outside(root: int, tmp_path: Path) -> None:
+    outside = tmp_path.parent / "outside"
+    outside.mkdir()
+    (outside / "systemd").write_bytes(b"")
+    init_is(tmp_path, f"../../{outside.name}/systemd")
+    assert detect(root, ["/sbin/init"]) is InitKind.PLAIN
+    (tmp_path / "sbin/init").unlink()
+    init_is(tmp_path, "/proc/self/exe")
+    assert detect(root, ["/sbin/init"]) is InitKind.PLAIN
+
+
+def test_a_fifo_in_the_place_of_init_does_not_hang(root: int, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "sbin/init")
+    assert detect(root, ["/sbin/init"]) is InitKind.PLAIN
+
+
+def test_a_system_is_told_from_a_single_program_by_its_name() -> None:
+    for argv in (["/sbin/init"], ["/lib/systemd/systemd", "--unit=a"], ["/bin/busybox", "init"], ["openrc-init"]):
+        assert starts_system(argv)
+    for argv in (["/bin/sh"], ["/bin/busybox", "sh"], ["/bin/busybox"], ["/usr/bin/initdb"]):
+        assert not starts_system(argv)
+
+
+def test_systemd_is_asked_by_its_real_time_signals_as_the_c_library_counts_them() -> None:
+    assert [signal_for(InitKind.SYSTEMD, action) for action in PowerAction] == [38, 37, 39]
+    assert signal_for(InitKind.BUSYBOX, PowerAction.POWEROFF) == signal.SIGUSR2
+    assert signal_for(InitKind.OPENRC, PowerAction.REBOOT) == signal.SIGINT
+    assert signal_for(InitKind.PLAIN, PowerAction.REBOOT) is None
+
+
+def test_a_runlevel_request_is_what_sysvinit_reads() -> None:
+    request = runlevel_request(PowerAction.REBOOT)
+    assert len(request) == 384
+    assert struct.unpack_from("=iii", request) == (0x03091969, 1, ord("6"))
+
+
+class Child:
+    """A process that stands for a guest's init: its root is the host's, its signals are its own."""
+
+    def __init__(self, program: str) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.output = self.process.stdout
+        assert self.output.readline() == "ready\n"
+        self.pidfd = os.pidfd_open(self.process.pid)
+
+    def ask(self, kind: InitKind, action: PowerAction, way: Way = Way.ANY) -> Answer:
+        return ask(kind, action, pid=self.process.pid, pidfd=self.pidfd, way=way)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.output.close()
+        os.close(self.pidfd)
+
+
+HANDLER = "import signal; signal.signal({0}, lambda *_: exit(7)); print('ready', flush=True); signal.pause()"
+BLOCKER = "import signal; signal.pthread_sigmask(0, [{0}]); print('ready', flush=True); exit(signal.sigwait([{0}]))"
+
+
+SIGNALFD = """
+import ctypes, os, signal
+signal.pthread_sigmask(0, [38])
+mask = (ctypes.c_uint64 * 16)(1 << 37)
+fd = ctypes.CDLL(None).signalfd(-1, mask, 0)
+print("ready", flush=True)
+exit(os.read(fd, 128)[0])
+"""
+
+
+@pytest.mark.parametrize(("program", "status"), [(HANDLER, 7), (BLOCKER, 38), (SIGNALFD, 38)])
+def test_an_init_that_listens_is_asked(program: str, status: int) -> None:
+    child = Child(program.format(38))
+    try:
+        assert child.ask(InitKind.SYSTEMD, PowerAction.POWEROFF) is Answer.ASKED
+        assert until(lambda: child.process.poll() is not None, "the end of the asked process")
+        assert child.process.returncode == status
+    finally:
+        child.close()
+
+
+def test_an_init_without_a_handler_is_known_not_to_hear() -> None:
+    child = Child("import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); signal.pause()")
+    try:
+        assert child.ask(InitKind.PLAIN, PowerAction.POWEROFF) is Answer.UNHEARD
+        assert child.ask(InitKind.PLAIN, PowerAction.REBOOT) is Answer.NO_WAY
+    finally:
+        child.close()
+
+
+def test_a_process_that_is_gone_is_an_error() -> None:
+    child = Child("print('ready', flush=True)")
+    child.process.wait()
+    try:
+        with pytest.raises(ProcessLookupError):
+            child.ask(InitKind.PLAIN, PowerAction.POWEROFF)
+    finally:
+        child.close()

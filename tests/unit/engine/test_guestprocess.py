@@ -1,0 +1,126 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from insula.engine.attach import Executed
+from insula.engine.guestprocess import DEVNULL, PIPE, STDOUT, GuestProcess, Stream, Streams
+from insula.errors import OperationInvalidError, OperationTimeoutError
+from insula.kernel.fds import Fd
+from tests.waiting import until
+
+
+class Host:
+    """Stands for the keeper: starts programs with the streams they are given, and knows how they end."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(
+        self, program: str, stdin: Stream = DEVNULL, stdout: Stream = None, stderr: Stream = None
+    ) -> GuestProcess:
+        streams = Streams(stdin, stdout, stderr)
+        reading, writing, errors = streams.theirs
+        process = subprocess.Popen([sys.executable, "-c", program], stdin=reading, stdout=writing, stderr=errors)
+        streams.hand_over()
+        self.processes.append(process)
+        executed = Executed(id="1", pid=process.pid, pidfd=Fd(os.pidfd_open(process.pid)), master=None)
+        return GuestProcess(executed, streams, self._end_of)
+
+    def _end_of(self, _: str, pidfd: int, timeout: float | None) -> int | None:
+        try:
+            code = self.processes[-1].wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise OperationTimeoutError("it has not ended") from None
+        return -code if code < 0 else code << 8
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., GuestProcess]]:
+    host = Host()
+    yield host.start
+    for each in host.processes:
+        each.kill()
+        each.wait()
+
+
+ECHO = "import sys; data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data); print(len(data), file=sys.stderr)"
+
+
+def test_much_data_goes_in_and_out_at_the_same_time(start: Callable[..., GuestProcess]) -> None:
+    data = os.urandom(1 << 20)
+    with start(ECHO, PIPE, PIPE, PIPE) as process:
+        output, errors = process.communicate(data)
+    assert (output, errors) == (data, b"1048576\n")
+    assert process.returncode == 0
+
+
+def test_a_reader_that_goes_away_is_no_error(start: Callable[..., GuestProcess]) -> None:
+    with start("import sys; sys.stdin.close(); print('enough')", PIPE, PIPE) as process:
+        output, _ = process.communicate(b"x" * (1 << 20))
+    assert output == b"enough\n"
+
+
+def test_errors_can_go_where_output_goes(start: Callable[..., GuestProcess]) -> None:
+    with start("import sys; print('a', flush=True); print('b', file=sys.stderr)", DEVNULL, PIPE, STDOUT) as process:
+        assert process.communicate() == (b"a\nb\n", b"")
+
+
+def test_only_errors_can_go_where_output_goes() -> None:
+    with pytest.raises(OperationInvalidError, match="only stderr"):
+        Streams(DEVNULL, STDOUT, PIPE)
+
+
+def test_exit_statuses_are_those_of_subprocess(start: Callable[..., GuestProcess]) -> None:
+    process = start("import time; time.sleep(1000)")
+    assert process.poll() is None
+    with pytest.raises(OperationTimeoutError):
+        process.wait(0.01)
+    process.kill()
+    assert process.wait() == -9
+    process.terminate()
+    assert start("exit(7)").wait() == 7
+
+
+def test_a_process_that_is_slow_is_left_alone_by_a_time_limit(start: Callable[..., GuestProcess]) -> None:
+    process = start("import time; time.sleep(1000)", DEVNULL, PIPE)
+    with pytest.raises(OperationTimeoutError, match="not finished in time"):
+        process.communicate(timeout=0.05)
+    assert process.poll() is None
+    process.kill()
+    process.wait()
+    process.close()
+
+
+def test_leaving_the_block_by_an_error_ends_the_process(start: Callable[..., GuestProcess]) -> None:
+    def fail() -> None:
+        with start("import time; time.sleep(1000)") as process:
+            seen.append(process)
+            raise KeyError
+
+    seen: list[GuestProcess] = []
+    with pytest.raises(KeyError):
+        fail()
+    assert seen[0].returncode == -9
+
+
+def test_a_terminal_is_both_directions() -> None:
+    master, slave = os.openpty()
+    streams = Streams.of_terminal(master)
+    writer, reader, _ = streams.ours
+    assert writer is not None
+    assert reader is not None
+    writer.write(b"hello\n")
+    assert os.read(slave, 100) == b"hello\n"
+    assert until(lambda: os.read(reader.fileno(), 100), "the echo").startswith(b"hello")
+    for stream in (writer, reader):
+        stream.close()
+    os.close(slave)
+
+
+def test_no_fd_is_left_when_there_is_no_process() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    Streams(PIPE, PIPE, DEVNULL).give_up()
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,65 @@
+"""Tests of insula.engine.keeperprocess, as far as they need no privilege; tests/system/test_keeper.py has more."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from insula.engine import keeperprocess
+from insula.errors import KeeperError
+
+
+def test_where_nobody_listens_is_said(tmp_path: Path) -> None:
+    with pytest.raises(KeeperError, match=r"no keeper listens at .*/k.sock: No such file"):
+        keeperprocess.connect(tmp_path / "k.sock")
+
+
+def test_who_listens_already_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "k.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        keeperprocess.spawn_keeper(path)
+        keeperprocess.connect(path).close()
+
+
+@pytest.mark.parametrize(
+    ("program", "complaint"),
+    [
+        ("raise SystemExit(3)", "did not start; its log says why"),
+        ("import time; time.sleep(60)", "did not start within"),
+    ],
+)
+def test_a_keeper_that_does_not_come_up_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, program: str, complaint: str
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+
+    def other(command: list[str], **options: object) -> "subprocess.Popen[bytes]":
+        started.append(real([sys.executable, "-I", "-c", program, *command[4:]], **options))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", other)
+    monkeypatch.setattr(keeperprocess, "_PATIENCE", 0.5)
+    with pytest.raises(KeeperError, match=complaint):
+        keeperprocess.private_keeper()
+    assert started[0].wait(timeout=20) != 0
+
+
+def test_a_socket_left_by_a_dead_keeper_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "k.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
+        dead.bind(str(path))
+    seen: list[bool] = []
+
+    def start(option: str, given: socket.socket, log: int | None, *, detached: bool) -> None:
+        keeperprocess.connect(path).close()
+        seen.append(detached)
+
+    monkeypatch.setattr(keeperprocess, "_start", start)
+    keeperprocess.spawn_keeper(path)
+    assert seen == [True]
+    assert path.stat().st_mode & 0o777 == 0o600
