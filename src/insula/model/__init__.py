@@ -1,0 +1,1 @@
+"""libvirt's nouns, frozen: what the XML says, and nothing that acts."""

@@ -1,0 +1,102 @@
+"""How a guest is started: what runs first, as whom, with which clock, and what happens when it ends."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from insula.model.scalars import YesNo
+from insula.model.xmlmap import Attribute, Element, Mapped, Text
+
+DEFAULT_INIT = PurePosixPath("/sbin/init")
+
+
+class OsKind(StrEnum):
+    """What libvirt calls the kind of operating system; a container is one executable on the host's kernel."""
+
+    EXE = "exe"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OsType(Mapped):
+    """`<type arch='x86_64'>exe</type>`. arch: as `uname -m` spells it; None: the host's."""
+
+    arch: Annotated[str | None, Attribute("arch")] = None
+    kind: Annotated[OsKind, Text()] = OsKind.EXE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitVariable(Mapped):
+    """`<initenv name='TERM'>linux</initenv>`: one variable of the first process's environment."""
+
+    name: Annotated[str, Attribute("name")]
+    value: Annotated[str, Text()] = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Os(Mapped):
+    """`<os>`: the first process. user and group are names or numbers in the guest; directory its working directory."""
+
+    type: Annotated[OsType, Element("type")]
+    init: Annotated[PurePosixPath, Element("init")] = DEFAULT_INIT
+    arguments: Annotated[tuple[str, ...], Element("initarg")] = ()
+    environment: Annotated[tuple[InitVariable, ...], Element("initenv")] = ()
+    directory: Annotated[PurePosixPath | None, Element("initdir")] = None
+    user: Annotated[str | None, Element("inituser")] = None
+    group: Annotated[str | None, Element("initgroup")] = None
+
+
+class ClockOffset(StrEnum):
+    UTC = "utc"
+    LOCALTIME = "localtime"
+    TIMEZONE = "timezone"
+    VARIABLE = "variable"
+    ABSOLUTE = "absolute"
+
+
+class TimerName(StrEnum):
+    PLATFORM = "platform"
+    RTC = "rtc"
+    PIT = "pit"
+    HPET = "hpet"
+    TSC = "tsc"
+    KVMCLOCK = "kvmclock"
+    HYPERVCLOCK = "hypervclock"
+    ARMVTIMER = "armvtimer"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timer(Mapped):
+    """`<timer>`. A container has the host's clocks; of these only `rtc` (may the guest see /dev/rtc) means anything."""
+
+    name: Annotated[TimerName, Attribute("name")]
+    present: Annotated[YesNo | None, Attribute("present")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clock(Mapped):
+    """`<clock>`. A container shares the host's wall clock, so only `utc` is wholly true; the rest is kept."""
+
+    offset: Annotated[ClockOffset, Attribute("offset")] = ClockOffset.UTC
+    timezone: Annotated[str | None, Attribute("timezone")] = None
+    timers: Annotated[tuple[Timer, ...], Element("timer")] = ()
+
+
+class OffAction(StrEnum):
+    """What follows when the guest powers off or reboots by itself."""
+
+    DESTROY = "destroy"
+    RESTART = "restart"
+    PRESERVE = "preserve"
+    RENAME_RESTART = "rename-restart"
+
+
+class CrashAction(StrEnum):
+    """What follows when the guest's init dies of an error."""
+
+    DESTROY = "destroy"
+    RESTART = "restart"
+    PRESERVE = "preserve"
+    RENAME_RESTART = "rename-restart"
+    COREDUMP_DESTROY = "coredump-destroy"
+    COREDUMP_RESTART = "coredump-restart"

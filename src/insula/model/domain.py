@@ -1,0 +1,182 @@
+"""A domain: the noun everything else is about, as libvirt's `lxc` domain type has it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from enum import IntFlag, StrEnum
+from hashlib import sha256
+from itertools import count, starmap
+from typing import Annotated
+from uuid import UUID, uuid4
+
+from insula.model import linuxcontainer
+from insula.model.boot import Clock, CrashAction, OffAction, Os
+from insula.model.devices import (
+    DEFAULT_EMULATOR,
+    Console,
+    ConsoleTarget,
+    ConsoleTargetType,
+    Devices,
+    HostDevice,
+    HostDeviceMode,
+)
+from insula.model.extensions import LxcNamespace, Metadata, Settings
+from insula.model.filesystems import Filesystem
+from insula.model.interfaces import Interface, InterfaceIp, family_of
+from insula.model.scalars import DomainName, MacAddress, YesNo
+from insula.model.security import Features, IdMap, SecurityLabel
+from insula.model.sizes import KiB
+from insula.model.tuning import BlkioTune, CpuTune, MaxMemory, MemoryTune, NumaTune, Resource, Vcpu
+from insula.model.xmlmap import Attribute, Element, Mapped, Part, always
+from insula.model.xmlreader import local_name, read
+from insula.model.xmlsource import fault, parse
+from insula.model.xmlwriter import dump
+
+MAC_PREFIX = "52:54:00"
+"""The first half of a MAC address we choose, the one libvirt uses."""
+
+
+class DomainType(StrEnum):
+    LXC = "lxc"
+
+
+class XmlFlags(IntFlag):
+    """What a client wants in a domain's XML. Source: libvirt's public header, virDomainXMLFlags."""
+
+    LIVE = 0
+    SECURE = 1  # passwords too
+    INACTIVE = 2  # only what would be defined
+    UPDATE_CPU = 4  # no meaning for a container
+    MIGRATABLE = 8  # only what another host can use
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Domain(Mapped):
+    """`<domain type='lxc'>`. id: while running only; memory is the most the guest may use."""
+
+    type: Annotated[DomainType, Attribute("type")] = DomainType.LXC
+    id: Annotated[int | None, Attribute("id", live=always)] = None
+    name: Annotated[DomainName, Element("name")]
+    uuid: Annotated[UUID, Element("uuid")] = field(default_factory=uuid4)
+    title: Annotated[str | None, Element("title")] = None
+    description: Annotated[str | None, Element("description")] = None
+    metadata: Annotated[Metadata | None, Element("metadata")] = None
+    max_memory: Annotated[MaxMemory | None, Element("maxMemory")] = None
+    memory: Annotated[KiB, Element("memory", unit="unit")]
+    current_memory: Annotated[KiB | None, Element("currentMemory", unit="unit")] = None
+    blkio_tune: Annotated[BlkioTune | None, Element("blkiotune")] = None
+    memory_tune: Annotated[MemoryTune | None, Element("memtune")] = None
+    vcpu: Annotated[Vcpu, Element("vcpu")] = field(default_factory=Vcpu)
+    cpu_tune: Annotated[CpuTune | None, Element("cputune")] = None
+    numa_tune: Annotated[NumaTune | None, Element("numatune")] = None
+    resource: Annotated[Resource | None, Element("resource")] = None
+    os: Annotated[Os, Element("os")]
+    idmap: Annotated[IdMap | None, Element("idmap")] = None
+    features: Annotated[Features | None, Element("features")] = None
+    clock: Annotated[Clock, Element("clock")] = field(default_factory=Clock)
+    on_poweroff: Annotated[OffAction, Element("on_poweroff")] = OffAction.DESTROY
+    on_reboot: Annotated[OffAction, Element("on_reboot")] = OffAction.RESTART
+    on_crash: Annotated[CrashAction, Element("on_crash")] = CrashAction.DESTROY
+    devices: Annotated[Devices, Element("devices")] = field(default_factory=Devices)
+    security_labels: Annotated[tuple[SecurityLabel, ...], Element("seclabel")] = ()
+    lxc: Annotated[LxcNamespace | None, Element("lxc:namespace")] = None
+
+    @classmethod
+    def load(cls, xml: str, parts: Part = Part.DEFINITION) -> "Domain":
+        """Return the domain that xml describes, in either dialect, with libvirt's defaults filled in.
+
+        parts: Part.LIVE also reads what belongs to a running domain; without it such values are skipped.
+        Raises: XmlError with the line, what stands there and what was expected.
+        """
+        root = parse(xml)
+        if root.tag != "domain":
+            raise fault(root, f"the document is a <{local_name(root)}>, expected a <domain>")
+        if root.get("type") == linuxcontainer.DOMAIN_TYPE:
+            root = linuxcontainer.converted(root)
+        return completed(read(cls, root, parts))
+
+    def dump(self, flags: XmlFlags = XmlFlags.LIVE) -> str:
+        """Return the domain as XML, canonical: two dumps of equal domains are the same text.
+
+        Raises: InvalidArgumentError if a text holds what XML cannot.
+        """
+        parts = Part.DEFINITION
+        if not flags & (XmlFlags.INACTIVE | XmlFlags.MIGRATABLE):
+            parts |= Part.LIVE
+        if flags & XmlFlags.SECURE:
+            parts |= Part.SECRET
+        return dump(self, "domain", parts, prefixes=("lxc",) if self.lxc is not None else ())
+
+    @property
+    def settings(self) -> Settings:
+        """Our settings from the metadata; all defaults when there are none."""
+        return (self.metadata.settings if self.metadata is not None else None) or Settings()
+
+    @property
+    def root(self) -> Filesystem | None:
+        """The file system the guest sees at `/`; None: there is none."""
+        return next((each for each in self.devices.filesystems if each.is_root), None)
+
+    @property
+    def memory_now(self) -> KiB:
+        """What the guest may use at present: currentMemory, else all of memory."""
+        return self.memory if self.current_memory is None else self.current_memory
+
+    @property
+    def memory_limit(self) -> KiB:
+        """What the control group is limited to: the present memory, or a lower hard limit."""
+        hard = self.memory_tune.hard_limit if self.memory_tune is not None else None
+        return self.memory_now if hard is None else min(self.memory_now, hard)
+
+
+def completed(domain: Domain) -> Domain:
+    """Return domain with what libvirt fills in.
+
+    These are: currentMemory (never above memory), the emulator, at least one console and each console's target, a MAC
+    address for each interface and the family of its addresses, and that nobody manages a host device of a subsystem.
+    """
+    consoles = domain.devices.consoles or (Console(),)
+    devices = replace(
+        domain.devices,
+        emulator=domain.devices.emulator or DEFAULT_EMULATOR,
+        interfaces=_completed_interfaces(domain),
+        consoles=tuple(starmap(_completed_console, enumerate(consoles))),
+        host_devices=tuple(map(_completed_host_device, domain.devices.host_devices)),
+    )
+    return replace(domain, current_memory=min(domain.memory_now, domain.memory), devices=devices)
+
+
+def _completed_interfaces(domain: Domain) -> tuple[Interface, ...]:
+    taken = {each.mac for each in domain.devices.interfaces if each.mac}
+    done: list[Interface] = []
+    for each in domain.devices.interfaces:
+        mac = each.mac or next(mac for mac in _mac_addresses(domain.uuid) if mac not in taken)
+        taken.add(mac)
+        done.append(replace(each, mac=mac, ips=tuple(map(_with_family, each.ips))))
+    return tuple(done)
+
+
+def _mac_addresses(uuid: UUID) -> Iterator[MacAddress]:
+    """Yield addresses for the domain with this UUID, the same ones each time: one text always makes one domain."""
+    for number in count():
+        tail = sha256(uuid.bytes + number.to_bytes(4)).hexdigest()
+        yield MacAddress(f"{MAC_PREFIX}:{tail[:2]}:{tail[2:4]}:{tail[4:6]}")
+
+
+def _with_family(ip: InterfaceIp) -> InterfaceIp:
+    return ip if ip.family else replace(ip, family=family_of(ip.address))
+
+
+def _completed_console(port: int, console: Console) -> Console:
+    target = console.target or ConsoleTarget()
+    filled = replace(
+        target,
+        type=target.type or ConsoleTargetType.LXC,
+        port=port if target.port is None else target.port,
+    )
+    return replace(console, target=filled)
+
+
+def _completed_host_device(device: HostDevice) -> HostDevice:
+    if device.mode is HostDeviceMode.CAPABILITIES or device.managed is not None:
+        return device
+    return replace(device, managed=YesNo.NO)

@@ -1,0 +1,77 @@
+"""What stands outside libvirt's common XML: its LXC namespace, `<metadata>`, and our settings inside it.
+
+`<metadata>` holds one element a namespace (libvirt's rule); ours is `<insula:domain>`, so that
+`virsh metadata DOMAIN --uri https://insula.dev/xmlns/domain/1` reads and writes all our settings at once.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from insula.model.scalars import IpAddress
+from insula.model.xmlmap import Attribute, Element, Mapped
+
+SECONDS = (-(2**31), 2**31 - 1)
+
+
+class ShareType(StrEnum):
+    """How the other namespace is named."""
+
+    NETNS = "netns"  # a name below /run/netns
+    NAME = "name"  # another domain
+    PID = "pid"  # any process
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share(Mapped):
+    """`<lxc:sharenet type='netns' value='red'/>`: join this namespace instead of making one."""
+
+    type: Annotated[ShareType, Attribute("type")]
+    value: Annotated[str, Attribute("value")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LxcNamespace(Mapped):
+    """`<lxc:namespace>`: namespaces shared with others."""
+
+    network: Annotated[Share | None, Element("lxc:sharenet")] = None
+    ipc: Annotated[Share | None, Element("lxc:shareipc")] = None
+    uts: Annotated[Share | None, Element("lxc:shareuts")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClockShift(Mapped):
+    """`<insula:boottime seconds='' nanoseconds=''>`: what is added to one of the host's clocks in a time namespace."""
+
+    seconds: Annotated[int, Attribute("seconds", within=SECONDS)] = 0
+    nanoseconds: Annotated[int, Attribute("nanoseconds", within=(0, 999_999_999))] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeNamespace(Mapped):
+    """`<insula:timens>`: the guest gets a time namespace of its own. Source: time_namespaces(7)."""
+
+    monotonic: Annotated[ClockShift | None, Element("insula:monotonic")] = None
+    boot_time: Annotated[ClockShift | None, Element("insula:boottime")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings(Mapped):
+    """`<insula:domain>`: what libvirt has no words for.
+
+    privileged: no user namespace, the guest's root is the host's; hostname: None for the domain's name;
+    pids_limit: processes and threads at most; nameservers: written into the guest's resolv.conf, in this order.
+    """
+
+    privileged: Annotated[bool, Element("insula:privileged")] = False
+    hostname: Annotated[str | None, Element("insula:hostname")] = None
+    nameservers: Annotated[tuple[IpAddress, ...], Element("insula:nameserver", attribute="address")] = ()
+    pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, 2**22))] = None
+    time_namespace: Annotated[TimeNamespace | None, Element("insula:timens")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metadata(Mapped):
+    """`<metadata>`: our settings, and other people's elements kept beside them."""
+
+    settings: Annotated[Settings | None, Element("insula:domain")] = None

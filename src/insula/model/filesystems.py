@@ -1,0 +1,155 @@
+"""Where a guest's files come from: `<filesystem>` and `<disk>`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from insula.model.scalars import FileMode
+from insula.model.sizes import Bytes, KiB
+from insula.model.xmlmap import Attribute, Element, Mapped, is_generated_alias
+
+ROOT = PurePosixPath("/")
+
+
+class FilesystemType(StrEnum):
+    """What the source is."""
+
+    MOUNT = "mount"  # a directory of the host
+    TEMPLATE = "template"  # an image, by name: the guest gets a copy-on-write clone
+    FILE = "file"  # a file that holds a file system
+    BLOCK = "block"  # a block device that holds one
+    RAM = "ram"  # memory
+    BIND = "bind"  # a directory of the guest itself
+    VOLUME = "volume"  # of a storage pool
+
+
+class AccessMode(StrEnum):
+    """libvirt's words for how owners and modes are carried over; a container has the kernel do it: passthrough."""
+
+    PASSTHROUGH = "passthrough"
+    MAPPED = "mapped"
+    SQUASH = "squash"
+
+
+class MultiDevices(StrEnum):
+    DEFAULT = "default"
+    REMAP = "remap"
+    FORBID = "forbid"
+    WARN = "warn"
+
+
+class FilesystemDriverType(StrEnum):
+    PATH = "path"
+    HANDLE = "handle"
+    LOOP = "loop"
+    NBD = "nbd"
+    PLOOP = "ploop"
+    VIRTIOFS = "virtiofs"
+
+
+class WritePolicy(StrEnum):
+    IMMEDIATE = "immediate"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilesystemDriver(Mapped):
+    """`<driver>`: how a file with a file system is made a device. format: of the file, such as raw or qcow2."""
+
+    type: Annotated[FilesystemDriverType | None, Attribute("type")] = None
+    format: Annotated[str | None, Attribute("format")] = None
+    write_policy: Annotated[WritePolicy | None, Attribute("wrpolicy")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilesystemSource(Mapped):
+    """`<source>`; which attribute is set follows the filesystem's type. usage: the size of a ram file system."""
+
+    directory: Annotated[PurePosixPath | None, Attribute("dir")] = None
+    file: Annotated[PurePosixPath | None, Attribute("file")] = None
+    device: Annotated[PurePosixPath | None, Attribute("dev")] = None
+    name: Annotated[str | None, Attribute("name")] = None
+    usage: Annotated[KiB | None, Attribute("usage", unit="units")] = None
+    pool: Annotated[str | None, Attribute("pool")] = None
+    volume: Annotated[str | None, Attribute("volume")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filesystem(Mapped):
+    """`<filesystem>`: source is seen at target in the guest. The one with target `/` is the guest's root."""
+
+    type: Annotated[FilesystemType, Attribute("type")] = FilesystemType.MOUNT
+    access_mode: Annotated[AccessMode, Attribute("accessmode")] = AccessMode.PASSTHROUGH
+    multi_devices: Annotated[MultiDevices | None, Attribute("multidevs")] = None
+    file_mode: Annotated[FileMode | None, Attribute("fmode")] = None
+    directory_mode: Annotated[FileMode | None, Attribute("dmode")] = None
+    driver: Annotated[FilesystemDriver | None, Element("driver")] = None
+    source: Annotated[FilesystemSource, Element("source")]
+    target: Annotated[PurePosixPath, Element("target", attribute="dir")]
+    read_only: Annotated[bool, Element("readonly")] = False
+    alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None
+    space_hard_limit: Annotated[Bytes | None, Element("space_hard_limit", unit="unit")] = None
+    space_soft_limit: Annotated[Bytes | None, Element("space_soft_limit", unit="unit")] = None
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this is what the guest sees at `/`."""
+        return self.target == ROOT
+
+
+class DiskType(StrEnum):
+    FILE = "file"
+    BLOCK = "block"
+    DIR = "dir"
+    NETWORK = "network"
+    VOLUME = "volume"
+
+
+class DiskDevice(StrEnum):
+    DISK = "disk"
+    CDROM = "cdrom"
+    FLOPPY = "floppy"
+    LUN = "lun"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskDriver(Mapped):
+    """`<driver name='' type=''>`: what opens the file (loop, nbd), and its format."""
+
+    name: Annotated[str | None, Attribute("name")] = None
+    type: Annotated[str | None, Attribute("type")] = None
+    cache: Annotated[str | None, Attribute("cache")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskSource(Mapped):
+    """`<source>`; which attribute is set follows the disk's type."""
+
+    file: Annotated[PurePosixPath | None, Attribute("file")] = None
+    device: Annotated[PurePosixPath | None, Attribute("dev")] = None
+    directory: Annotated[PurePosixPath | None, Attribute("dir")] = None
+    pool: Annotated[str | None, Attribute("pool")] = None
+    volume: Annotated[str | None, Attribute("volume")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiskTarget(Mapped):
+    """`<target dev='sda' bus=''>`: the device's name in the guest's /dev."""
+
+    device: Annotated[str, Attribute("dev")]
+    bus: Annotated[str | None, Attribute("bus")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Disk(Mapped):
+    """`<disk>`: a block device shown in the guest's /dev."""
+
+    type: Annotated[DiskType, Attribute("type")] = DiskType.BLOCK
+    device: Annotated[DiskDevice, Attribute("device")] = DiskDevice.DISK
+    driver: Annotated[DiskDriver | None, Element("driver")] = None
+    source: Annotated[DiskSource | None, Element("source")] = None
+    target: Annotated[DiskTarget, Element("target")]
+    read_only: Annotated[bool, Element("readonly")] = False
+    shareable: Annotated[bool, Element("shareable")] = False
+    serial: Annotated[str | None, Element("serial")] = None
+    alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None

@@ -1,0 +1,213 @@
+"""A guest's network cards: `<interface>`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from insula.model.scalars import IpAddress, MacAddress, YesNo
+from insula.model.xmlmap import Attribute, Element, Mapped, always, is_generated_alias
+
+MTU = (68, 65535)
+VLAN_ID = (0, 4095)
+GENERATED_DEVICE_PREFIXES = ("vnet", "macvlan", "macvtap")
+"""How host-side names begin that were made up at start, so that a definition never keeps them."""
+
+
+def is_generated_device(name: object) -> bool:
+    """Whether name is a host-side device that was made up at start."""
+    return isinstance(name, str) and name.startswith(GENERATED_DEVICE_PREFIXES)
+
+
+class InterfaceType(StrEnum):
+    """What the card is plugged into."""
+
+    BRIDGE = "bridge"
+    NETWORK = "network"
+    DIRECT = "direct"
+    ETHERNET = "ethernet"
+    HOSTDEV = "hostdev"
+    USER = "user"
+    INTERNAL = "internal"
+    VHOSTUSER = "vhostuser"
+    SERVER = "server"
+    CLIENT = "client"
+    MCAST = "mcast"
+    UDP = "udp"
+    VDPA = "vdpa"
+    NULL = "null"
+    VDS = "vds"
+
+
+class DirectMode(StrEnum):
+    """The kinds of macvlan, and passthrough of the whole device."""
+
+    VEPA = "vepa"
+    BRIDGE = "bridge"
+    PRIVATE = "private"
+    PASSTHROUGH = "passthrough"
+
+
+class AddressFamily(StrEnum):
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+def family_of(address: IpAddress) -> AddressFamily:
+    return AddressFamily.IPV4 if address.version == 4 else AddressFamily.IPV6
+
+
+class LinkState(StrEnum):
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterfaceIp(Mapped):
+    """`<ip>`: an address of the guest's side; in `<source>`, of the host's. prefix None: its class's, 64 for IPv6."""
+
+    address: Annotated[IpAddress, Attribute("address")]
+    family: Annotated[AddressFamily | None, Attribute("family")] = None
+    prefix: Annotated[int | None, Attribute("prefix", within=(0, 128))] = None
+    peer: Annotated[IpAddress | None, Attribute("peer")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterfaceRoute(Mapped):
+    """`<route>`: address/prefix is reached through gateway. 0.0.0.0 (or ::) with prefix 0 is the default route."""
+
+    family: Annotated[AddressFamily | None, Attribute("family")] = None
+    address: Annotated[IpAddress, Attribute("address")]
+    netmask: Annotated[IpAddress | None, Attribute("netmask")] = None
+    prefix: Annotated[int | None, Attribute("prefix", within=(0, 128))] = None
+    gateway: Annotated[IpAddress, Attribute("gateway")]
+    metric: Annotated[int | None, Attribute("metric", within=(1, 2**32 - 1))] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InterfaceSource(Mapped):
+    """`<source>`; which attribute is set follows the interface's type. ips, routes: of the host's side of a veth."""
+
+    network: Annotated[str | None, Attribute("network")] = None
+    port_group: Annotated[str | None, Attribute("portgroup")] = None
+    port_id: Annotated[UUID | None, Attribute("portid", live=always)] = None
+    bridge: Annotated[str | None, Attribute("bridge")] = None
+    name: Annotated[str | None, Attribute("name")] = None
+    device: Annotated[str | None, Attribute("dev")] = None
+    mode: Annotated[DirectMode | None, Attribute("mode")] = None
+    ips: Annotated[tuple[InterfaceIp, ...], Element("ip")] = ()
+    routes: Annotated[tuple[InterfaceRoute, ...], Element("route")] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VirtualPortParameters(Mapped):
+    """`<parameters>` of a virtual port."""
+
+    manager_id: Annotated[str | None, Attribute("managerid")] = None
+    type_id: Annotated[str | None, Attribute("typeid")] = None
+    type_id_version: Annotated[str | None, Attribute("typeidversion")] = None
+    instance_id: Annotated[UUID | None, Attribute("instanceid")] = None
+    interface_id: Annotated[UUID | None, Attribute("interfaceid")] = None
+    profile_id: Annotated[str | None, Attribute("profileid")] = None
+
+
+class VirtualPortType(StrEnum):
+    NONE = "none"
+    IEEE_802_1QBG = "802.1Qbg"
+    IEEE_802_1QBH = "802.1Qbh"
+    OPENVSWITCH = "openvswitch"
+    MIDONET = "midonet"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VirtualPort(Mapped):
+    """`<virtualport>`: the kind of switch."""
+
+    type: Annotated[VirtualPortType | None, Attribute("type")] = None
+    parameters: Annotated[VirtualPortParameters | None, Element("parameters")] = None
+
+
+class NativeMode(StrEnum):
+    TAGGED = "tagged"
+    UNTAGGED = "untagged"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VlanTag(Mapped):
+    """`<tag>`."""
+
+    id: Annotated[int, Attribute("id", within=VLAN_ID)]
+    native_mode: Annotated[NativeMode | None, Attribute("nativeMode")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vlan(Mapped):
+    """`<vlan>`: one tag, or several with trunk."""
+
+    trunk: Annotated[YesNo | None, Attribute("trunk")] = None
+    tags: Annotated[tuple[VlanTag, ...], Element("tag")] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate(Mapped):
+    """`<inbound>`, `<outbound>`: KiB a second; burst is KiB at peak speed; floor is guaranteed."""
+
+    average: Annotated[int | None, Attribute("average")] = None
+    peak: Annotated[int | None, Attribute("peak")] = None
+    floor: Annotated[int | None, Attribute("floor")] = None
+    burst: Annotated[int | None, Attribute("burst")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bandwidth(Mapped):
+    """`<bandwidth>`, as the guest sees it: inbound is towards the guest."""
+
+    inbound: Annotated[Rate | None, Element("inbound")] = None
+    outbound: Annotated[Rate | None, Element("outbound")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuestDevice(Mapped):
+    """`<guest dev='eth0'>`: the card's name in the guest; actual: the one it really has while running."""
+
+    device: Annotated[str | None, Attribute("dev")] = None
+    actual: Annotated[str | None, Attribute("actual", live=always)] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilterParameter(Mapped):
+    """`<parameter name='IP' value=''>`."""
+
+    name: Annotated[str, Attribute("name")]
+    value: Annotated[str, Attribute("value")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilterReference(Mapped):
+    """`<filterref filter='clean-traffic'>`."""
+
+    filter: Annotated[str, Attribute("filter")]
+    parameters: Annotated[tuple[FilterParameter, ...], Element("parameter")] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interface(Mapped):
+    """`<interface>`: one network card of the guest."""
+
+    type: Annotated[InterfaceType, Attribute("type")]
+    managed: Annotated[YesNo | None, Attribute("managed")] = None
+    mac: Annotated[MacAddress | None, Element("mac", attribute="address")] = None
+    source: Annotated[InterfaceSource | None, Element("source")] = None
+    vlan: Annotated[Vlan | None, Element("vlan")] = None
+    virtual_port: Annotated[VirtualPort | None, Element("virtualport")] = None
+    bandwidth: Annotated[Bandwidth | None, Element("bandwidth")] = None
+    ips: Annotated[tuple[InterfaceIp, ...], Element("ip")] = ()
+    routes: Annotated[tuple[InterfaceRoute, ...], Element("route")] = ()
+    script: Annotated[str | None, Element("script", attribute="path")] = None
+    target: Annotated[str | None, Element("target", attribute="dev", live=is_generated_device)] = None
+    guest: Annotated[GuestDevice | None, Element("guest")] = None
+    model: Annotated[str | None, Element("model", attribute="type")] = None
+    filter: Annotated[FilterReference | None, Element("filterref")] = None
+    link: Annotated[LinkState | None, Element("link", attribute="state")] = None
+    mtu: Annotated[int | None, Element("mtu", attribute="size", within=MTU)] = None
+    alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None

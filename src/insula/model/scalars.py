@@ -1,0 +1,171 @@
+"""The types a piece of XML text can have: one line a type, with how to read it, write it, and name it in errors."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import PurePosixPath
+from typing import Any, NewType
+from uuid import UUID
+
+from insula.model.sizes import UNSIGNED_LONG_MAX, CpuSet, format_cpuset, parse_cpuset
+
+DomainName = NewType("DomainName", str)
+"""1 to 64 characters, safe as a file name: no `/`, no control character, no leading dot."""
+
+MacAddress = NewType("MacAddress", str)
+"""Of one station (not multicast), lower case with colons."""
+
+UsbId = NewType("UsbId", int)
+"""A vendor's or a product's number, 16 bits, written in hexadecimal with `0x`."""
+
+BusNumber = NewType("BusNumber", int)
+"""Where a device sits on a bus; read in any base C knows, written in decimal."""
+
+FileMode = NewType("FileMode", int)
+"""Permission bits, read and written in octal."""
+
+
+IpAddress = IPv4Address | IPv6Address
+
+DOMAIN_NAME_MAX = 64
+"""Characters; also what the kernel allows a host name (HOST_NAME_MAX), which a domain's name becomes by default."""
+
+
+class YesNo(StrEnum):
+    YES = "yes"
+    NO = "no"
+
+
+class OnOff(StrEnum):
+    ON = "on"
+    OFF = "off"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scalar:
+    """How one type is spelled. read raises ValueError; expected completes "expected …" in an error."""
+
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+    expected: str
+
+
+_DECIMAL = re.compile(r"[0-9]{1,20}\Z")
+_SIGNED = re.compile(r"-?[0-9]{1,19}\Z")
+_MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}\Z")
+_ANY_BASE = re.compile(r"0[xX](?P<hex>[0-9a-fA-F]{1,4})\Z|0(?P<octal>[0-7]{1,6})\Z|(?P<decimal>[0-9]{1,5})\Z")
+_OCTAL = re.compile(r"[0-7]{1,4}\Z")
+_UUID = re.compile(r"[0-9a-fA-F]{32}\Z")
+_FORBIDDEN_IN_NAMES = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff]")
+
+
+def read_integer(text: str, lowest: int = 0, highest: int = UNSIGNED_LONG_MAX) -> int:
+    """Return the decimal number in text: plain digits, a minus only where lowest allows it. Raises: ValueError."""
+    stripped = text.strip()
+    if not (_DECIMAL if lowest >= 0 else _SIGNED).match(stripped):
+        raise ValueError(f"'{text}' is not a decimal number")
+    number = int(stripped)
+    if not lowest <= number <= highest:
+        raise ValueError(f"{number} is out of range")
+    return number
+
+
+def read_domain_name(text: str) -> DomainName:
+    """Return text if it can name a domain (see DomainName). Raises: ValueError."""
+    if not text.strip() or len(text) > DOMAIN_NAME_MAX or text.startswith(".") or _FORBIDDEN_IN_NAMES.search(text):
+        raise ValueError(f"'{text}' cannot name a domain")
+    return DomainName(text)
+
+
+def read_uuid(text: str) -> UUID:
+    """Return the UUID, written with or without its hyphens, as libvirt accepts both. Raises: ValueError."""
+    digits = text.strip().replace("-", "")
+    if not _UUID.match(digits):
+        raise ValueError(f"'{text}' is not a UUID")
+    return UUID(hex=digits)
+
+
+def read_mac_address(text: str) -> MacAddress:
+    """Raises: ValueError if malformed or multicast."""
+    lower = text.strip().lower()
+    if not _MAC.match(lower):
+        raise ValueError(f"'{text}' is not the MAC address of one station")
+    return MacAddress(lower)
+
+
+def read_path(text: str) -> PurePosixPath:
+    """Return the absolute path, without doubled or trailing slashes. Raises: ValueError if it is relative."""
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError(f"'{text}' is not an absolute path")
+    return PurePosixPath("/" + text.lstrip("/"))
+
+
+def read_ip_address(text: str) -> IpAddress:
+    """Raises: ValueError if malformed, or with a scope (`%eth0`), which libvirt has no place for."""
+    if "%" in text:
+        raise ValueError(f"'{text}' has a scope")
+    return ip_address(text.strip())
+
+
+def read_any_base(text: str) -> int:
+    """Return a number of at most 16 bits as C's strtol does with base 0: `0x1d`, `035`, `29`. Raises: ValueError."""
+    match = _ANY_BASE.match(text.strip())
+    if match is None:
+        raise ValueError(f"'{text}' is not a number")
+    number = int(match[str(match.lastgroup)], {"hex": 16, "octal": 8, "decimal": 10}[str(match.lastgroup)])
+    if number > 0xFFFF:
+        raise ValueError(f"{text} is more than 16 bits")
+    return number
+
+
+def read_file_mode(text: str) -> FileMode:
+    """Return the permission bits that text says in octal. Raises: ValueError."""
+    if not _OCTAL.match(text.strip()):
+        raise ValueError(f"'{text}' is not an octal mode")
+    return FileMode(int(text, 8))
+
+
+SCALARS: dict[object, Scalar] = {
+    str: Scalar(read=str, write=str, expected="text"),
+    int: Scalar(read=read_integer, write=str, expected="a whole number"),
+    UUID: Scalar(read=read_uuid, write=str, expected="a UUID"),
+    PurePosixPath: Scalar(read=read_path, write=str, expected="an absolute path"),
+    CpuSet: Scalar(read=parse_cpuset, write=format_cpuset, expected="a list of numbers such as 0-3,^2,8"),
+    MacAddress: Scalar(read=read_mac_address, write=str, expected="a unicast MAC address such as 52:54:00:12:34:56"),
+    UsbId: Scalar(read=read_any_base, write="0x{:04x}".format, expected="a hexadecimal number such as 0x1d6b"),
+    BusNumber: Scalar(read=read_any_base, write=str, expected="a number of at most 16 bits"),
+    FileMode: Scalar(read=read_file_mode, write="{:04o}".format, expected="permission bits in octal such as 0644"),
+    frozenset({IPv4Address, IPv6Address}): Scalar(read=read_ip_address, write=str, expected="an IP address"),
+    IPv4Address: Scalar(read=IPv4Address, write=str, expected="an IPv4 address"),
+    DomainName: Scalar(
+        read=read_domain_name,
+        write=str,
+        expected=f"1 to {DOMAIN_NAME_MAX} characters without '/' or control characters, not starting with a dot",
+    ),
+}
+"""Every scalar type but enums and sizes; a union stands as the set of its members."""
+
+
+def scalar_of_enum(kind: type[Enum]) -> Scalar:
+    """Return how an enum with text values is spelled: the value itself."""
+    members = {str(each.value): each for each in kind}
+
+    def read(text: str) -> Enum:
+        member = members.get(text)
+        if member is None:
+            raise ValueError(f"'{text}' is not one of {', '.join(members)}")
+        return member
+
+    listed = ", ".join(f"'{word}'" for word in members)
+    return Scalar(read=read, write=lambda member: str(member.value), expected=f"one of {listed}")
+
+
+def scalar_of_range(lowest: int, highest: int) -> Scalar:
+    """Return a decimal number between lowest and highest, both included."""
+    return Scalar(
+        read=lambda text: read_integer(text, lowest, highest),
+        write=str,
+        expected=f"a whole number from {lowest} to {highest}",
+    )

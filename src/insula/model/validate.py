@@ -1,0 +1,287 @@
+"""What is wrong with a domain although its XML is right: small checks, each a function that names what it finds.
+
+They look at the domain alone; what depends on the host (is there such a bridge, so many processors) is the service's.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+
+from insula.errors import UnsupportedConfigError
+from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
+from insula.model.domain import Domain
+from insula.model.extensions import ShareType
+from insula.model.filesystems import ROOT, Filesystem, FilesystemType
+from insula.model.foreign import Node
+from insula.model.interfaces import Interface, InterfaceType, family_of
+from insula.model.security import ID_MAX, IdRange, LabelType
+from insula.model.xmlmap import INSULA_NAMESPACE
+
+Check = Callable[[Domain], Iterator[str]]
+
+DEVICE_NAME_MAX = 15
+"""Characters of a network device's name; the kernel's IFNAMSIZ holds 16 with its closing zero."""
+
+_DEVICE_NAME = re.compile(r"[^\s/:\x00]+\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_HOSTNAME = re.compile(
+    r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
+)
+
+
+def problems(domain: Domain) -> tuple[str, ...]:
+    """Return everything the checks find, in their order; empty for a domain that can be defined."""
+    return tuple(text for check in CHECKS for text in check(domain))
+
+
+def validate(domain: Domain) -> None:
+    """Raises: UnsupportedConfigError that names every problem."""
+    if found := problems(domain):
+        raise UnsupportedConfigError("; ".join(found))
+
+
+def check_title(domain: Domain) -> Iterator[str]:
+    if domain.title and "\n" in domain.title:
+        yield "the title has several lines; put the rest into the description"
+
+
+def check_memory(domain: Domain) -> Iterator[str]:
+    if domain.memory == 0:
+        yield "the memory is 0; give the domain some"
+    tune = domain.memory_tune
+    if tune is None or tune.hard_limit is None:
+        return
+    if tune.swap_hard_limit is not None and tune.swap_hard_limit < tune.hard_limit:
+        yield "memtune's swap_hard_limit, which counts memory too, is below its hard_limit; raise it"
+
+
+def check_vcpus(domain: Domain) -> Iterator[str]:
+    vcpu = domain.vcpu
+    if vcpu.current is not None and vcpu.current > vcpu.count:
+        yield f"{vcpu.current} vcpus are to be in use, but there are only {vcpu.count}"
+
+
+def check_environment(domain: Domain) -> Iterator[str]:
+    for each in domain.os.environment:
+        if not _VARIABLE.match(each.name):
+            yield f"'{each.name}' cannot name an environment variable"
+    for name in _repeated(each.name for each in domain.os.environment):
+        yield f"the environment variable '{name}' is set twice"
+    texts = (*domain.os.arguments, *(each.value for each in domain.os.environment))
+    if any("\0" in text for text in texts):
+        yield "an argument or variable of the init holds a zero byte"
+
+
+def check_filesystem_sources(domain: Domain) -> Iterator[str]:
+    for each in domain.devices.filesystems:
+        wanted, value = _source(each)
+        if value is None:
+            yield f"the filesystem at {each.target} is of type {each.type} and has no source {wanted}"
+        if each.type is FilesystemType.RAM and each.source.usage == 0:
+            yield f"the ram filesystem at {each.target} has the size 0"
+
+
+def _source(filesystem: Filesystem) -> tuple[str, object]:
+    """Return which attributes of the source the type asks for, and what they say."""
+    source = filesystem.source
+    match filesystem.type:
+        case FilesystemType.MOUNT | FilesystemType.BIND:
+            return "dir", source.directory
+        case FilesystemType.TEMPLATE:
+            return "name", source.name
+        case FilesystemType.FILE:
+            return "file", source.file
+        case FilesystemType.BLOCK:
+            return "dev", source.device
+        case FilesystemType.RAM:
+            return "usage", source.usage
+        case FilesystemType.VOLUME:
+            return "pool and volume", source.pool and source.volume
+
+
+def check_mount_targets(domain: Domain) -> Iterator[str]:
+    targets = [each.target for each in domain.devices.filesystems]
+    if targets.count(ROOT) > 1:
+        yield "there are two filesystems for the root; keep one with the target /"
+    for target in _repeated(str(each) for each in targets if each != ROOT):
+        yield f"there are two filesystems for the target {target}"
+    for each in targets:
+        if ".." in each.parts:
+            yield f"the target {each} climbs with '..'; write the path it means"
+
+
+def check_idmap(domain: Domain) -> Iterator[str]:
+    if domain.idmap is None:
+        return
+    if domain.settings.privileged:
+        yield "the domain is privileged and has an idmap; choose one"
+    for kind, ranges in (("uid", domain.idmap.uids), ("gid", domain.idmap.gids)):
+        if not any(each.start == 0 for each in ranges):
+            yield f"the idmap has no {kind} range that starts at 0, so the guest would have no root"
+        if any(each.start + each.count - 1 > ID_MAX or each.target + each.count - 1 > ID_MAX for each in ranges):
+            yield f"a {kind} range of the idmap runs past {ID_MAX}"
+        if _overlap(ranges, lambda each: each.start):
+            yield f"two {kind} ranges of the idmap overlap in the guest"
+        if _overlap(ranges, lambda each: each.target):
+            yield f"two {kind} ranges of the idmap overlap on the host"
+
+
+def _overlap(ranges: tuple[IdRange, ...], first: Callable[[IdRange], int]) -> bool:
+    ordered = sorted(ranges, key=first)
+    return any(first(low) + low.count > first(high) for low, high in pairwise(ordered))
+
+
+def check_capabilities(domain: Domain) -> Iterator[str]:
+    capabilities = domain.features.capabilities if domain.features is not None else None
+    if capabilities is None:
+        return
+    for each in capabilities.foreign:
+        if isinstance(each.item, Node):
+            yield f"'{each.item.name}' is no capability; see capabilities(7), without the cap_"
+    for name in _repeated(each.capability.value for each in capabilities.states):
+        yield f"the capability '{name}' is set twice"
+
+
+def check_interface_sources(domain: Domain) -> Iterator[str]:
+    wanted = {InterfaceType.BRIDGE: "bridge", InterfaceType.NETWORK: "network", InterfaceType.DIRECT: "device"}
+    for number, each in enumerate(domain.devices.interfaces, start=1):
+        field = wanted.get(each.type)
+        if field is not None and (each.source is None or not getattr(each.source, field)):
+            yield f"interface {number} is of type {each.type} and names no {field}"
+
+
+def check_interface_names(domain: Domain) -> Iterator[str]:
+    inside = [each.guest.device for each in domain.devices.interfaces if each.guest is not None and each.guest.device]
+    outside = [each.target for each in domain.devices.interfaces if each.target]
+    for name in (*inside, *outside):
+        if len(name) > DEVICE_NAME_MAX or name in (".", "..") or not _DEVICE_NAME.match(name):
+            yield f"'{name}' cannot name a network device; take at most {DEVICE_NAME_MAX} letters, digits and hyphens"
+    for name in _repeated(inside):
+        yield f"two interfaces are called '{name}' in the guest"
+    for name in _repeated(outside):
+        yield f"two interfaces are called '{name}' on the host"
+    for mac in _repeated(each.mac for each in domain.devices.interfaces if each.mac):
+        yield f"two interfaces have the MAC address {mac}"
+
+
+def check_interface_addresses(domain: Domain) -> Iterator[str]:
+    for number, each in enumerate(domain.devices.interfaces, start=1):
+        for text in _address_problems(each):
+            yield f"interface {number}: {text}"
+
+
+def _address_problems(interface: Interface) -> Iterator[str]:
+    for ip in interface.ips:
+        if ip.family is not None and ip.family is not family_of(ip.address):
+            yield f"{ip.address} is not of the family {ip.family}"
+        if ip.prefix is not None and ip.prefix > ip.address.max_prefixlen:
+            yield f"{ip.address} cannot have the prefix {ip.prefix}"
+    for route in interface.routes:
+        if route.address.version != route.gateway.version:
+            yield f"the route to {route.address} has a gateway of the other family, {route.gateway}"
+        if route.prefix is not None and route.prefix > route.address.max_prefixlen:
+            yield f"the route to {route.address} cannot have the prefix {route.prefix}"
+        if route.prefix is not None and route.netmask is not None:
+            yield f"the route to {route.address} has a netmask and a prefix; keep one"
+
+
+def check_consoles(domain: Domain) -> Iterator[str]:
+    for each in domain.devices.consoles:
+        if each.type is not CharacterDeviceType.PTY:
+            yield f"a console is of type {each.type}; a container's consoles are of type pty"
+    ports = (each.target.port for each in domain.devices.consoles if each.target and each.target.port is not None)
+    for port in _repeated(map(str, ports)):
+        yield f"two consoles have the port {port}"
+
+
+def check_disks(domain: Domain) -> Iterator[str]:
+    for name in _repeated(each.target.device for each in domain.devices.disks):
+        yield f"two disks are called '{name}' in the guest"
+
+
+def check_host_devices(domain: Domain) -> Iterator[str]:
+    for number, each in enumerate(domain.devices.host_devices, start=1):
+        if not _is_complete(each):
+            yield f"hostdev {number}, mode {each.mode}, type {each.type}, does not name the device its type asks for"
+
+
+def _is_complete(device: HostDevice) -> bool:
+    source = device.source
+    match device.mode, device.type:
+        case HostDeviceMode.CAPABILITIES, HostDeviceType.STORAGE:
+            return source.block is not None
+        case HostDeviceMode.CAPABILITIES, HostDeviceType.MISC:
+            return source.character is not None
+        case HostDeviceMode.CAPABILITIES, HostDeviceType.NET:
+            return bool(source.interface)
+        case HostDeviceMode.SUBSYSTEM, HostDeviceType.USB:
+            return source.address is not None or (source.vendor is not None and source.product is not None)
+    return False
+
+
+def check_shared_namespaces(domain: Domain) -> Iterator[str]:
+    if domain.lxc is None:
+        return
+    if domain.lxc.network is not None and domain.devices.interfaces:
+        yield "the domain shares a network namespace and has interfaces of its own; choose one"
+    for name, share in (("shareipc", domain.lxc.ipc), ("shareuts", domain.lxc.uts)):
+        if share is not None and share.type is ShareType.NETNS:
+            yield f"{name} cannot be of type netns; take name or pid"
+    shares = (domain.lxc.network, domain.lxc.ipc, domain.lxc.uts)
+    if any(share is not None and share.type is ShareType.PID and not share.value.isdecimal() for share in shares):
+        yield "a shared namespace of type pid has no process number as its value"
+
+
+def check_security_labels(domain: Domain) -> Iterator[str]:
+    for each in domain.security_labels:
+        if each.type is LabelType.STATIC and not each.label:
+            yield f"the static security label of model '{each.model}' has no label"
+    for model in _repeated(each.model for each in domain.security_labels if each.model):
+        yield f"there are two security labels of model '{model}'"
+
+
+def check_hostname(domain: Domain) -> Iterator[str]:
+    hostname = domain.settings.hostname
+    if hostname is not None and not _HOSTNAME.match(hostname):
+        yield f"'{hostname}' cannot be a host name; take letters, digits, dots and hyphens, at most 64"
+
+
+def check_settings(domain: Domain) -> Iterator[str]:
+    """Whatever else stands in our own namespace is a slip of the pen, and must not be passed over in silence."""
+    if domain.metadata is None:
+        return
+    for each in domain.metadata.foreign:
+        if isinstance(each.item, Node) and each.item.namespace == INSULA_NAMESPACE:
+            yield f"<{each.item.name}> stands alone in the metadata; put it into <insula:domain>"
+    for each in domain.settings.foreign:
+        if isinstance(each.item, Node) and each.item.namespace == INSULA_NAMESPACE:
+            yield f"<{each.item.name}> in <insula:domain> is no setting of ours"
+
+
+def _repeated(texts: Iterable[str]) -> Iterator[str]:
+    """Yield each text that comes more than once, in the order of first appearance."""
+    return (text for text, count in Counter(texts).items() if count > 1)
+
+
+CHECKS: tuple[Check, ...] = (
+    check_title,
+    check_memory,
+    check_vcpus,
+    check_environment,
+    check_filesystem_sources,
+    check_mount_targets,
+    check_idmap,
+    check_capabilities,
+    check_interface_sources,
+    check_interface_names,
+    check_interface_addresses,
+    check_consoles,
+    check_disks,
+    check_host_devices,
+    check_shared_namespaces,
+    check_security_labels,
+    check_hostname,
+    check_settings,
+)
+"""Every check, in the order their texts appear."""

@@ -1,0 +1,208 @@
+"""XML elements to mapped values: strict about what a fact claims, keeping everything else with its place."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from lxml import etree
+
+from insula.errors import XmlError
+from insula.model import foreign as foreign_xml
+from insula.model.scalars import read_integer
+from insula.model.sizes import KiB, bytes_of, kib_of
+from insula.model.xmlmap import Attribute, ClassPlan, Element, Foreign, Mapped, Part, Place, Plan, Shape, clark, plan_of
+from insula.model.xmlsource import fault, parse
+
+AnyMapped = TypeVar("AnyMapped", bound=Mapped)
+
+
+def load(cls: type[AnyMapped], root: str, xml: str, parts: Part = Part.DEFINITION) -> AnyMapped:
+    """Return the value that xml describes; its root element must be called root.
+
+    parts: what beside the definition is read; live values of a document are skipped without Part.LIVE.
+    Raises: XmlError with the line, the element's path, what stands there and what was expected.
+    """
+    element = parse(xml)
+    if element.tag != clark(root):
+        raise fault(element, f"the document is a <{local_name(element)}>, expected a <{root}>")
+    return read(cls, element, parts)
+
+
+def read(cls: type[AnyMapped], element: etree._Element, parts: Part = Part.DEFINITION) -> AnyMapped:
+    """Return the value that element describes. Raises: as load."""
+    table = _table(cls)
+    values: dict[str, Any] = {}
+    foreign: list[Foreign] = []
+    _read_attributes(table, element, parts, values, foreign)
+    if table.plan.name is not None:
+        values[table.plan.name.field] = _value(table.plan.name, element, local_name(element))
+    if table.plan.text is not None:
+        values[table.plan.text.field] = _text_value(table.plan.text, element)
+        foreign += (Foreign(Place(), foreign_xml.node_of(each)) for each in element if isinstance(each.tag, str))
+    else:
+        _read_children(table, element, parts, values, foreign)
+    for each in table.required:
+        if each.field not in values:
+            what = f"attribute '{each.label[1:]}'" if isinstance(each.fact, Attribute) else f"<{each.label}> in it"
+            raise fault(element, f"has no {what}, expected {each.scalar.expected or 'one'}")
+    if foreign:
+        values["foreign"] = tuple(sorted(foreign, key=table.rank))
+    return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Table:
+    """A class's plans by the names lxml uses."""
+
+    plan: ClassPlan
+    attributes: Mapping[str, Plan | None]  # None: read together with another, as a unit is
+    elements: Mapping[str, Plan]
+    required: tuple[Plan, ...]
+    order: Mapping[str, int]
+
+    def rank(self, each: Foreign) -> tuple[int, int, int]:
+        """Where a foreign thing comes in canonical order, so that equal documents give equal values."""
+        if isinstance(each.item, foreign_xml.Attribute) and each.place.inside is None:
+            return (-2, 0, 0)
+        for side, place in enumerate((each.place.before, each.place.inside, each.place.after)):
+            if place is not None:
+                return (self.order[place[0]], place[1], side)
+        return (-1, 0, 0)
+
+
+def _compiled(cls: type[Mapped]) -> _Table:
+    plan = plan_of(cls)
+    attributes: dict[str, Plan | None] = {}
+    for each in (*plan.attributes, *((plan.text,) if plan.text else ())):
+        if isinstance(each.fact, Attribute):
+            attributes[clark(each.fact.name)] = each
+        if each.fact.unit:
+            attributes[each.fact.unit] = None
+    elements = {
+        clark(name): each for each in plan.elements if isinstance(each.fact, Element) for name in each.fact.names
+    }
+    everything = (*plan.attributes, *plan.elements)
+    return _Table(
+        plan=plan,
+        attributes=attributes,
+        elements=elements,
+        required=tuple(each for each in everything if each.required),
+        order={each.field: index for index, each in enumerate(plan.elements)},
+    )
+
+
+_table = cast("Callable[[type[Mapped]], _Table]", functools.cache(_compiled))
+
+
+def _read_attributes(
+    table: _Table, element: etree._Element, parts: Part, values: dict[str, Any], foreign: list[Foreign]
+) -> None:
+    for name, text in element.items():
+        if name not in table.attributes:
+            foreign.append(Foreign(Place(), foreign_xml.attribute_of(element, str(name), str(text))))
+            continue
+        plan = table.attributes[str(name)]
+        if plan is not None:
+            value = _value(plan, element, str(text), attribute=str(name))
+            if plan.fact.is_read(value, parts):
+                values[plan.field] = value
+
+
+def _read_children(
+    table: _Table, element: etree._Element, parts: Part, values: dict[str, Any], foreign: list[Foreign]
+) -> None:
+    if element.text and not element.text.isspace():
+        raise _stray(element, element.text)
+    counts: dict[str, int] = {}
+    last: tuple[str, int] | None = None
+    comments: list[foreign_xml.Markup] = []
+    for child in element:
+        if child.tail and not child.tail.isspace():
+            raise _stray(element, child.tail)
+        if not isinstance(child.tag, str):
+            comments.append(foreign_xml.markup_of(child))
+            continue
+        plan = table.elements.get(child.tag)
+        if plan is None:
+            foreign += (Foreign(Place(after=last), each) for each in comments)
+            foreign.append(Foreign(Place(after=last), foreign_xml.node_of(child)))
+            comments.clear()
+            continue
+        value = read(plan.mapped, child, parts) if plan.mapped is not None else _leaf(plan, child)
+        if not plan.fact.is_read(value, parts):
+            continue
+        count = counts[plan.field] = counts.get(plan.field, 0) + 1
+        last = (plan.field, count)
+        foreign += (Foreign(Place(before=last), each) for each in comments)
+        comments.clear()
+        if plan.repeats:
+            values.setdefault(plan.field, []).append(value)
+        elif count > 1:
+            raise fault(child, f"<{plan.label}> stands here a second time, expected one")
+        else:
+            values[plan.field] = value
+        if plan.mapped is None:
+            foreign += _foreign_in_leaf(plan, child, last)
+    foreign += (Foreign(Place(after=last), each) for each in comments)
+    for plan in table.plan.elements:
+        if plan.repeats and plan.field in values:
+            values[plan.field] = tuple(values[plan.field])
+
+
+def _leaf(plan: Plan, child: etree._Element) -> Any:
+    """Return the value of a child that is a single fact."""
+    assert isinstance(plan.fact, Element)
+    if plan.fact.attribute is None:
+        return True if plan.shape is Shape.FLAG else _text_value(plan, child)
+    _refuse_text(child)
+    text = child.get(plan.fact.attribute)
+    if text is None:
+        raise fault(child, f"has no attribute '{plan.fact.attribute}', expected {plan.scalar.expected}")
+    return _value(plan, child, text, attribute=plan.fact.attribute)
+
+
+def _foreign_in_leaf(plan: Plan, child: etree._Element, place: tuple[str, int]) -> list[Foreign]:
+    """Return what a single-fact child holds beside its fact."""
+    assert isinstance(plan.fact, Element)
+    understood = (plan.fact.attribute, plan.fact.unit)
+    return [
+        Foreign(Place(inside=place), foreign_xml.attribute_of(child, str(name), str(text)))
+        for name, text in child.items()
+        if name not in understood
+    ] + [Foreign(Place(inside=place), foreign_xml.node_of(each)) for each in child if isinstance(each.tag, str)]
+
+
+def _text_value(plan: Plan, element: etree._Element) -> Any:
+    return _value(plan, element, (element.text or "") + "".join(each.tail or "" for each in element))
+
+
+def _value(plan: Plan, element: etree._Element, text: str, *, attribute: str | None = None) -> Any:
+    """Return what text says as plan's type. Raises: XmlError."""
+    try:
+        if plan.shape is Shape.SIZE:
+            return _size(plan, element, text)
+        return plan.scalar.read(text)
+    except ValueError as error:
+        raise fault(element, f"found '{text}', expected {plan.scalar.expected}", attribute=attribute) from error
+
+
+def _size(plan: Plan, element: etree._Element, text: str) -> int:
+    """Return a size in the unit of its type, which is also the unit where the XML names none."""
+    unit = element.get(plan.fact.unit) if plan.fact.unit else None
+    total = bytes_of(read_integer(text), unit or ("KiB" if plan.kind is KiB else "bytes"))
+    return kib_of(total) if plan.kind is KiB else total
+
+
+def _refuse_text(element: etree._Element) -> None:
+    if element.text and not element.text.isspace():
+        raise _stray(element, element.text)
+
+
+def _stray(element: etree._Element, text: str) -> XmlError:
+    return fault(element, f"found the text '{text.strip()}', expected only elements")
+
+
+def local_name(element: etree._Element) -> str:
+    """Return element's name without its namespace."""
+    return etree.QName(element).localname

@@ -1,0 +1,53 @@
+"""Text to an XML tree, safely: no entities, no document type, no network, no huge trees; errors that name the line."""
+
+import re
+
+from lxml import etree
+
+from insula.errors import XmlError
+
+SIZE_MAX = 4 * 1024 * 1024
+"""Bytes of a document; also the longest string of libvirt's wire protocol."""
+
+_DOCUMENT_TYPE = re.compile(r"(?>\s|<\?(?>[^?]|\?(?!>))*+\?>|<!--(?>[^-]|-(?!->))*+-->)*+<!DOCTYPE")
+
+
+def parse(xml: str) -> etree._Element:
+    """Return the root element of xml, comments and processing instructions included.
+
+    Raises: XmlError with the line if xml is not well-formed, too large, or has a document type.
+    """
+    text = xml.removeprefix("\ufeff")
+    try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise XmlError("the text holds half a surrogate pair, which is no character; save it as UTF-8") from error
+    if len(data) > SIZE_MAX:
+        raise XmlError(
+            f"the document has {len(data)} bytes, more than the {SIZE_MAX} that are accepted; make it smaller"
+        )
+    if _DOCUMENT_TYPE.match(text):
+        raise XmlError("a document type (<!DOCTYPE …>) is not accepted; take it out")
+    # The text is UTF-8 now, whatever its own declaration said before.
+    parser = etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
+    try:
+        return etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        raise XmlError(f"line {error.lineno or 1}: not well-formed: {_reason(error)}") from error
+
+
+def _reason(error: etree.XMLSyntaxError) -> str:
+    """Return libxml2's message in our manner, without its line and column."""
+    text = str(error).partition(", line ")[0].strip().removesuffix(".")
+    return f"{text[:1].lower()}{text[1:]}" if text else "the document is empty"
+
+
+def path_of(element: etree._Element) -> str:
+    """Return where element stands, `/domain/devices/filesystem[2]`, with prefixes for namespaces."""
+    return str(element.getroottree().getpath(element))
+
+
+def fault(element: etree._Element, text: str, *, attribute: str | None = None) -> XmlError:
+    """Return the error that text is what is wrong at element, or at one of its attributes."""
+    place = path_of(element) + (f"/@{attribute}" if attribute else "")
+    return XmlError(f"line {element.sourceline}: {place}: {text}")

@@ -1,0 +1,120 @@
+"""Any value a mapped class can hold, made from its annotations: a new fact is tested from its first day."""
+
+from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from insula.model.foreign import Markup, Node
+from insula.model.scalars import (
+    BusNumber,
+    DomainName,
+    FileMode,
+    MacAddress,
+    UsbId,
+)
+from insula.model.sizes import UNSIGNED_LONG_MAX, CpuSet, KiB
+from insula.model.xmlmap import Mapped, Plan, Shape, plan_of
+
+AnyMapped = TypeVar("AnyMapped", bound=Mapped)
+
+# Everything XML 1.0 can hold; carriage returns, tabs and line ends are the interesting ones.
+TEXTS = st.text(
+    st.one_of(
+        st.sampled_from("ab'\"<>&\t\n\r ]é\U0001f40d"),
+        st.characters(min_codepoint=0x20, max_codepoint=0xFFFD, exclude_categories=["Cs"]),
+    ),
+    max_size=12,
+)
+
+_SEGMENTS = st.text(st.sampled_from("ab.-_ é'&"), min_size=1, max_size=6).filter(lambda text: text not in (".", ".."))
+_HEX_PAIRS = st.integers(0, 255).map("{:02x}".format)
+
+BY_TYPE: dict[object, SearchStrategy[Any]] = {
+    str: TEXTS,
+    int: st.integers(0, UNSIGNED_LONG_MAX),
+    UUID: st.uuids(),
+    PurePosixPath: st.lists(_SEGMENTS, max_size=4).map(lambda parts: PurePosixPath("/", *parts)),
+    CpuSet: st.frozensets(st.integers(0, 300), min_size=1, max_size=8),
+    MacAddress: st.lists(_HEX_PAIRS, min_size=5, max_size=5).map(lambda pairs: ":".join(("52", *pairs))),
+    UsbId: st.integers(0, 0xFFFF),
+    BusNumber: st.integers(0, 0xFFFF),
+    FileMode: st.integers(0, 0o7777),
+    frozenset({IPv4Address, IPv6Address}): st.ip_addresses().filter(lambda address: "%" not in str(address)),
+    DomainName: st.text(st.sampled_from("abz09-_. é&'"), min_size=1, max_size=64).filter(
+        lambda name: bool(name.strip()) and not name.startswith(".")
+    ),
+}
+
+
+def values(cls: type[AnyMapped]) -> SearchStrategy[AnyMapped]:
+    """Return a strategy for cls, without anything foreign in it."""
+    plan = plan_of(cls)
+    plans = (*plan.attributes, *plan.elements, *filter(None, (plan.text, plan.name)))
+    return st.builds(cls, **{each.field: _field(each) for each in plans})
+
+
+def _field(plan: Plan) -> SearchStrategy[Any]:
+    one = st.deferred(lambda: _single(plan))
+    if plan.repeats:
+        return st.one_of(st.just(()), st.lists(one, max_size=2).map(tuple))
+    if plan.shape is Shape.FLAG:
+        return st.booleans()
+    return st.one_of(st.none(), one) if plan.optional else one
+
+
+def _single(plan: Plan) -> SearchStrategy[Any]:
+    if plan.mapped is not None:
+        return values(plan.mapped)
+    if plan.shape is Shape.SIZE:
+        return st.integers(0, UNSIGNED_LONG_MAX // (1024 if plan.kind is KiB else 1))
+    if plan.fact.within is not None:
+        return st.integers(*plan.fact.within)
+    if isinstance(plan.kind, type) and issubclass(plan.kind, Enum):
+        return st.sampled_from(plan.kind)
+    return BY_TYPE[plan.kind]
+
+
+_NAMES = st.sampled_from(("a", "b", "p:a", "q:b", "future"))
+_URIS = {"p": "urn:example:p", "q": "urn:example:q"}
+_MARKUP = st.sampled_from(("<!--c-->", "<!-- two\n lines -->", "<?do it?>")).map(Markup)
+_INNER_TEXT = TEXTS.filter(bool)
+
+
+def _declared(name: str, attributes: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    prefixes = {each.partition(":")[0] for each in (name, *attributes) if ":" in each}
+    return tuple(sorted((prefix, _URIS[prefix]) for prefix in prefixes))
+
+
+def trees() -> SearchStrategy[Node]:
+    """Return foreign trees as they are after reading: no white space between elements, declarations where needed."""
+    attributes = st.dictionaries(_NAMES, TEXTS, max_size=2)
+    leaves = st.one_of(st.just(()), _INNER_TEXT.map(lambda text: (text,)))
+
+    def node(name: str, given: dict[str, str], content: tuple[Any, ...]) -> Node:
+        return Node(
+            name=name,
+            attributes=tuple(given.items()),
+            declarations=_declared(name, given),
+            content=tuple(_inside(each, dict(_declared(name, given))) for each in content),
+        )
+
+    def around(children: SearchStrategy[Node]) -> SearchStrategy[Node]:
+        content = st.lists(st.one_of(children, _MARKUP), max_size=3).map(tuple)
+        return st.builds(node, _NAMES, attributes, content)
+
+    return st.recursive(st.builds(node, _NAMES, attributes, leaves), around, max_leaves=8)
+
+
+def _inside(item: Any, scope: dict[str, str]) -> Any:
+    """Return a child without the declarations that scope makes needless."""
+    if not isinstance(item, Node):
+        return item
+    needed = tuple(each for each in item.declarations if scope.get(each[0]) != each[1])
+    inner = {**scope, **dict(needed)}
+    content = tuple(_inside(each, inner) for each in item.content)
+    return Node(name=item.name, attributes=item.attributes, declarations=needed, content=content)

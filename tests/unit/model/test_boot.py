@@ -1,0 +1,39 @@
+from pathlib import PurePosixPath
+
+from insula.model.boot import DEFAULT_INIT, Clock, ClockOffset, CrashAction, OffAction, Os, TimerName
+from insula.model.scalars import YesNo
+from insula.model.xmlreader import load
+from insula.model.xmlwriter import dump
+
+
+def test_an_init_has_arguments_environment_place_and_owner() -> None:
+    os = load(
+        Os,
+        "os",
+        "<os><type arch='x86_64'>exe</type><init>/sbin/init</init><initarg>--unit</initarg><initarg/>"
+        "<initenv name='TERM'>linux</initenv><initdir>/srv</initdir>"
+        "<inituser>web</inituser><initgroup>33</initgroup></os>",
+    )
+    assert (os.type.arch, os.init, os.arguments) == ("x86_64", PurePosixPath("/sbin/init"), ("--unit", ""))
+    assert [(each.name, each.value) for each in os.environment] == [("TERM", "linux")]
+    assert (os.directory, os.user, os.group) == (PurePosixPath("/srv"), "web", "33")
+
+
+def test_the_init_is_sbin_init_unless_told_otherwise_and_is_written() -> None:
+    os = load(Os, "os", "<os><type>exe</type></os>")
+    assert os.init == DEFAULT_INIT
+    assert "<init>/sbin/init</init>" in dump(os, "os")
+
+
+def test_a_clock_is_utc_unless_told_otherwise() -> None:
+    assert dump(Clock(), "clock") == "<clock offset='utc'/>\n"
+
+
+def test_timers_may_be_absent_by_order() -> None:
+    clock = load(Clock, "clock", "<clock offset='localtime'><timer name='rtc' present='no'/></clock>")
+    assert clock.offset is ClockOffset.LOCALTIME
+    assert [(each.name, each.present) for each in clock.timers] == [(TimerName.RTC, YesNo.NO)]
+
+
+def test_a_crash_knows_every_action_that_powering_off_knows() -> None:
+    assert {each.value for each in OffAction} < {each.value for each in CrashAction}

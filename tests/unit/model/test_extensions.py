@@ -1,0 +1,72 @@
+import pytest
+
+from insula.errors import XmlError
+from insula.model.extensions import ClockShift, LxcNamespace, Metadata, Settings, Share, ShareType, TimeNamespace
+from insula.model.xmlreader import load
+from insula.model.xmlwriter import dump
+
+OURS = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
+LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
+
+
+def settings(inside: str) -> Settings:
+    return load(Settings, "insula:domain", f"<insula:domain {OURS}>{inside}</insula:domain>")
+
+
+def test_namespaces_are_shared_by_name_by_domain_or_by_process() -> None:
+    shared = load(
+        LxcNamespace,
+        "lxc:namespace",
+        f"<lxc:namespace {LXC}><lxc:sharenet type='netns' value='red'/>"
+        "<lxc:shareuts type='pid' value='7'/></lxc:namespace>",
+    )
+    assert shared.network == Share(type=ShareType.NETNS, value="red")
+    assert shared.uts == Share(type=ShareType.PID, value="7")
+    assert shared.ipc is None
+
+
+def test_a_namespace_is_known_by_its_uri_not_by_its_prefix() -> None:
+    xml = f"<x:namespace {LXC.replace(':lxc=', ':x=')}><x:shareipc type='name' value='a'/></x:namespace>"
+    assert load(LxcNamespace, "lxc:namespace", xml).ipc == Share(type=ShareType.NAME, value="a")
+
+
+def test_nothing_is_privileged_or_limited_unless_it_says_so() -> None:
+    assert Settings() == settings("")
+    assert not Settings().privileged
+
+
+def test_our_settings_are_read() -> None:
+    read = settings(
+        "<insula:privileged/><insula:pids limit='9'/><insula:nameserver address='192.0.2.1'/>"
+        "<insula:timens><insula:boottime seconds='-5'/></insula:timens>"
+    )
+    assert read.privileged
+    assert read.pids_limit == 9
+    assert [str(each) for each in read.nameservers] == ["192.0.2.1"]
+    assert read.time_namespace == TimeNamespace(boot_time=ClockShift(seconds=-5))
+
+
+def test_a_namespace_without_shifts_is_still_asked_for() -> None:
+    assert settings("<insula:timens/>").time_namespace == TimeNamespace()
+    assert "<insula:timens/>" in dump(settings("<insula:timens/>"), "insula:domain")
+
+
+def test_clocks_shift_by_whole_seconds_and_less_than_one_of_nanoseconds() -> None:
+    with pytest.raises(XmlError, match="expected a whole number from 0 to 999999999"):
+        settings("<insula:timens><insula:monotonic nanoseconds='1000000000'/></insula:timens>")
+
+
+def test_our_settings_stand_beside_other_peoples_metadata() -> None:
+    ours = f"<insula:domain {OURS}><insula:privileged/></insula:domain>"
+    xml = f"<metadata><a xmlns='urn:a'/>{ours}<b xmlns='urn:b'/></metadata>"
+    metadata = load(Metadata, "metadata", xml)
+    assert metadata.settings == Settings(privileged=True)
+    assert [line.strip() for line in dump(metadata, "metadata").splitlines()] == [
+        "<metadata>",
+        "<a xmlns='urn:a'/>",
+        f"<insula:domain {OURS}>",
+        "<insula:privileged/>",
+        "</insula:domain>",
+        "<b xmlns='urn:b'/>",
+        "</metadata>",
+    ]

@@ -1,0 +1,188 @@
+import pytest
+
+from insula.errors import UnsupportedConfigError
+from insula.model.domain import Domain
+from insula.model.validate import CHECKS, problems, validate
+from tests.unit.model.corpus import DOMAINS
+
+INSULA = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
+LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
+
+
+def domain(inside: str = "", devices: str = "", memory: str = "65536", os: str = "<type>exe</type>") -> Domain:
+    return Domain.load(
+        f"<domain type='lxc'><name>x</name><memory>{memory}</memory><os>{os}</os>{inside}"
+        f"<devices>{devices}</devices></domain>"
+    )
+
+
+def filesystem(source: str, target: str, kind: str = "mount") -> str:
+    return f"<filesystem type='{kind}'><source {source}/><target dir='{target}'/></filesystem>"
+
+
+def ids(uids: str, gids: str = "<gid start='0' target='1000' count='1'/>") -> str:
+    return f"<idmap>{uids}{gids}</idmap>"
+
+
+def settings(inside: str) -> str:
+    return f"<metadata><insula:domain {INSULA}>{inside}</insula:domain></metadata>"
+
+
+def interface(inside: str, kind: str = "user") -> str:
+    return f"<interface type='{kind}'>{inside}</interface>"
+
+
+def test_a_plain_domain_has_no_problems() -> None:
+    assert problems(domain(devices=filesystem("dir='/srv/x'", "/"))) == ()
+    validate(domain())
+
+
+def test_the_corpus_has_no_problems_but_the_consoles_of_virtual_machines() -> None:
+    found = {path.stem: problems(Domain.load(path.read_text())) for path in DOMAINS}
+    assert {name: each for name, each in found.items() if each} == {
+        "texts": ("a console is of type unix; a container's consoles are of type pty",),
+        "virtual-machine-leftovers": ("a console is of type file; a container's consoles are of type pty",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("bad", "text"),
+    [
+        (domain("<title>a\nb</title>"), "the title has several lines"),
+        (domain(memory="0"), "the memory is 0"),
+        (
+            domain("<memtune><hard_limit>9</hard_limit><swap_hard_limit>8</swap_hard_limit></memtune>"),
+            "below its hard_limit",
+        ),
+        (domain("<vcpu current='3'>2</vcpu>"), "3 vcpus are to be in use, but there are only 2"),
+        (domain(os="<type>exe</type><initenv name='A B'>1</initenv>"), "'A B' cannot name an environment variable"),
+        (domain(os="<type>exe</type><initenv name='A'/><initenv name='A'/>"), "variable 'A' is set twice"),
+        (domain(devices=filesystem("name='x'", "/")), "the filesystem at / is of type mount and has no source dir"),
+        (domain(devices=filesystem("dir='/x'", "/", "template")), "type template and has no source name"),
+        (domain(devices=filesystem("dir='/x'", "/a", "file")), "type file and has no source file"),
+        (domain(devices=filesystem("dir='/x'", "/a", "block")), "type block and has no source dev"),
+        (domain(devices=filesystem("dir='/x'", "/a", "ram")), "type ram and has no source usage"),
+        (domain(devices=filesystem("pool='x'", "/a", "volume")), "type volume and has no source pool and volume"),
+        (domain(devices=filesystem("usage='0'", "/a", "ram")), "the ram filesystem at /a has the size 0"),
+        (domain(devices=filesystem("dir='/a'", "/") * 2), "there are two filesystems for the root"),
+        (
+            domain(devices=filesystem("dir='/a'", "/x") + filesystem("dir='/b'", "/x/")),
+            "there are two filesystems for the target /x",
+        ),
+        (domain(devices=filesystem("dir='/a'", "/x/../y")), "the target /x/../y climbs with '..'"),
+        (domain(ids("<uid start='1' target='1' count='1'/>")), "has no uid range that starts at 0"),
+        (domain(ids("<uid start='0' target='1' count='1'/>", "")), "has no gid range that starts at 0"),
+        (domain(ids("<uid start='0' target='4294967295' count='2'/>")), "a uid range of the idmap runs past"),
+        (
+            domain(ids("<uid start='0' target='1' count='10'/><uid start='9' target='100' count='1'/>")),
+            "two uid ranges of the idmap overlap in the guest",
+        ),
+        (
+            domain(ids("<uid start='0' target='1' count='10'/><uid start='10' target='10' count='1'/>")),
+            "two uid ranges of the idmap overlap on the host",
+        ),
+        (
+            domain(settings("<insula:privileged/>") + ids("<uid start='0' target='1' count='1'/>")),
+            "privileged and has an idmap",
+        ),
+        (
+            domain("<features><capabilities><fly state='on'/></capabilities></features>"),
+            "'fly' is no capability",
+        ),
+        (
+            domain("<features><capabilities><kill state='on'/><kill state='off'/></capabilities></features>"),
+            "the capability 'kill' is set twice",
+        ),
+        (domain(devices=interface("", "bridge")), "interface 1 is of type bridge and names no bridge"),
+        (domain(devices=interface("<source bridge='b'/>", "network")), "type network and names no network"),
+        (domain(devices=interface("<source mode='vepa'/>", "direct")), "type direct and names no device"),
+        (domain(devices=interface("<guest dev='far-too-long-a-name'/>")), "cannot name a network device"),
+        (domain(devices=interface("<target dev='a/b'/>")), "'a/b' cannot name a network device"),
+        (domain(devices=interface("<guest dev='e'/>") * 2), "two interfaces are called 'e' in the guest"),
+        (domain(devices=interface("<target dev='e'/>") * 2), "two interfaces are called 'e' on the host"),
+        (
+            domain(devices=interface("<mac address='52:54:00:00:00:01'/>") * 2),
+            "two interfaces have the MAC address 52:54:00:00:00:01",
+        ),
+        (
+            domain(devices=interface("<ip family='ipv6' address='192.0.2.1'/>")),
+            "interface 1: 192.0.2.1 is not of the family ipv6",
+        ),
+        (domain(devices=interface("<ip address='192.0.2.1' prefix='33'/>")), "cannot have the prefix 33"),
+        (
+            domain(devices=interface("<route address='::' gateway='192.0.2.1'/>")),
+            "the route to :: has a gateway of the other family, 192.0.2.1",
+        ),
+        (
+            domain(devices=interface("<route address='10.0.0.0' prefix='40' gateway='192.0.2.1'/>")),
+            "the route to 10.0.0.0 cannot have the prefix 40",
+        ),
+        (
+            domain(devices=interface("<route address='10.0.0.0' prefix='8' netmask='255.0.0.0' gateway='192.0.2.1'/>")),
+            "has a netmask and a prefix",
+        ),
+        (domain(devices="<console type='tcp'/>"), "a console is of type tcp"),
+        (domain(devices="<console><target port='1'/></console><console/>"), "two consoles have the port 1"),
+        (
+            domain(devices="<disk type='file'><source file='/a'/><target dev='sda'/></disk>" * 2),
+            "two disks are called 'sda' in the guest",
+        ),
+        (
+            domain(devices="<hostdev mode='capabilities' type='misc'><source><block>/dev/x</block></source></hostdev>"),
+            "hostdev 1, mode capabilities, type misc, does not name the device",
+        ),
+        (
+            domain(devices="<hostdev mode='subsystem' type='pci'><source/></hostdev>"),
+            "hostdev 1, mode subsystem, type pci, does not name",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:sharenet type='name' value='y'/></lxc:namespace>", interface("")),
+            "shares a network namespace and has interfaces of its own",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:shareipc type='netns' value='y'/></lxc:namespace>"),
+            "shareipc cannot be of type netns",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:shareuts type='pid' value='y'/></lxc:namespace>"),
+            "has no process number",
+        ),
+        (domain("<seclabel type='static' model='apparmor'/>"), "of model 'apparmor' has no label"),
+        (
+            domain("<seclabel type='none' model='dac'/>" * 2),
+            "there are two security labels of model 'dac'",
+        ),
+        (domain(settings("<insula:hostname>-a b</insula:hostname>")), "'-a b' cannot be a host name"),
+        (domain(settings("<insula:privilege/>")), "<insula:privilege> in <insula:domain> is no setting of ours"),
+        (
+            domain(f"<metadata><insula:privileged {INSULA}/></metadata>"),
+            "<insula:privileged> stands alone in the metadata",
+        ),
+    ],
+)
+def test_each_problem_is_the_only_one_found_and_is_named(bad: Domain, text: str) -> None:
+    found = problems(bad)
+    assert len(found) == 1
+    assert text in found[0]
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "<hostdev mode='capabilities' type='storage'><source><block>/dev/x</block></source></hostdev>",
+        "<hostdev mode='capabilities' type='net'><source><interface>e</interface></source></hostdev>",
+        "<hostdev type='usb'><source><vendor id='0x1'/><product id='0x2'/></source></hostdev>",
+        "<hostdev type='usb'><source><address bus='1' device='2'/></source></hostdev>",
+    ],
+)
+def test_a_host_device_that_is_named_is_no_problem(device: str) -> None:
+    assert problems(domain(devices=device)) == ()
+
+
+def test_all_problems_are_told_at_once() -> None:
+    with pytest.raises(UnsupportedConfigError, match=r"the memory is 0; .*; the ram filesystem at /a has the size 0"):
+        validate(domain(memory="0", devices=filesystem("usage='0'", "/a", "ram")))
+
+
+def test_every_check_is_in_the_list_once() -> None:
+    assert len(set(CHECKS)) == len(CHECKS) == 18
