@@ -1,0 +1,1 @@
+"""Where interfaces come from."""

@@ -1,0 +1,88 @@
+"""A look at a running guest's interfaces, from inside its network namespace and without its help."""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+from typing import TypeVar
+
+from insula.engine.spec import Address
+from insula.kernel.process import CloneFlag, setns
+from insula.network.links import all_addresses, all_links
+from insula.network.rtnetlink import Rtnetlink
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuestInterface:
+    """An interface as the guest has it. mac: empty where the kind of interface has none."""
+
+    name: str
+    mac: str
+    up: bool
+    loopback: bool
+    addresses: tuple[Address, ...]
+
+
+def guest_interfaces(pid: int) -> tuple[GuestInterface, ...]:
+    """Return the interfaces in the network namespace of process pid, lo included, in the kernel's order.
+
+    Raises: ProcessLookupError or FileNotFoundError if the process is gone; OSError.
+    """
+    descriptor = socket_inside(pid)
+    try:
+        with Rtnetlink(descriptor) as kernel:
+            links = all_links(kernel)
+            addresses = all_addresses(kernel)
+    finally:
+        os.close(descriptor)
+    return tuple(
+        GuestInterface(
+            name=each.name,
+            mac="" if each.loopback else each.mac,
+            up=each.up,
+            loopback=each.loopback,
+            addresses=tuple(address for index, address in addresses if index == each.index),
+        )
+        for each in links
+    )
+
+
+def socket_inside(pid: int) -> int:
+    """Return a NETLINK_ROUTE socket opened in the network namespace of process pid; the caller closes it.
+
+    A thread of its own enters the namespace, and ends there: the calling thread can never be left inside.
+
+    Raises: FileNotFoundError if the process is gone; OSError.
+    """
+    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+    def enter_and_open() -> int:
+        setns(namespace, CloneFlag.NEWNET)
+        kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
+        return socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE).detach()
+
+    try:
+        return _in_thread(enter_and_open)
+    finally:
+        os.close(namespace)
+
+
+def _in_thread(task: Callable[[], T]) -> T:
+    results: list[T] = []
+    errors: list[OSError] = []
+
+    def run() -> None:
+        try:
+            results.append(task())
+        except OSError as error:
+            errors.append(error)
+
+    thread = Thread(target=run, name="inside a guest")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]

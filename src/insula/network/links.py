@@ -1,0 +1,276 @@
+"""Network interfaces as the kernel tells and takes them: one function a request, one dataclass an answer.
+
+Sources: rtnetlink(7), veth(4), linux/if_link.h, linux/if_addr.h, linux/rtnetlink.h.
+"""
+
+import socket
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from insula.engine.spec import Address, Route
+from insula.network.rtnetlink import (
+    Flag,
+    Message,
+    Request,
+    Rtnetlink,
+    as_number,
+    as_text,
+    attribute,
+    attributes,
+    number,
+    text,
+)
+
+LOOPBACK = 1
+"""The index of lo: the first interface of every network namespace."""
+
+_LINK = struct.Struct("=BxHiII")
+"""ifinfomsg: family, hardware type, index, flags, mask of flags to change."""
+_ADDRESS = struct.Struct("=BBBBI")
+"""ifaddrmsg: family, prefix length, flags, scope, index."""
+_ROUTE = struct.Struct("=BBBBBBBBI")
+"""rtmsg: family, destination length, source length, service, table, protocol, scope, type, flags."""
+_SKIP_STATISTICS = 8
+_TABLE_MAIN, _PROTOCOL_STATIC, _TYPE_UNICAST, _ON_LINK = 254, 4, 1, 4
+_SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
+_NO_DUPLICATE_DETECTION = 0x02
+_UP, _LOOPBACK = 0x1, 0x8
+
+
+class _Link(IntEnum):
+    """Attributes of a link (IFLA_…)."""
+
+    ADDRESS = 1
+    NAME = 3
+    MTU = 4
+    LINK = 5
+    MASTER = 10
+    INFO = 18
+    NET_NS_PID = 19
+    EXT_MASK = 29
+    LINK_NET_NS = 37
+
+
+class _Info(IntEnum):
+    """Attributes within a link's info (IFLA_INFO_…), and VETH_INFO_PEER within its data."""
+
+    KIND = 1
+    DATA = 2
+    VETH_PEER = 1
+
+
+class _Addr(IntEnum):
+    """Attributes of an address (IFA_…)."""
+
+    ADDRESS = 1
+    LOCAL = 2
+    BROADCAST = 4
+
+
+class _Route(IntEnum):
+    """Attributes of a route (RTA_…)."""
+
+    DESTINATION = 1
+    DEVICE = 4
+    GATEWAY = 5
+    PRIORITY = 6
+
+
+class PeerNamespace(IntEnum):
+    """Where the other end of a link is, as far as IFLA_LINK_NETNSID tells."""
+
+    HERE = 0
+    ELSEWHERE = 1
+    DYING = 2
+    """Its namespace has ended; the kernel removes both ends within some tens of milliseconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Link:
+    """One interface. kind: as `ip link add type` has it, empty for hardware; link: the index of its other end."""
+
+    index: int
+    name: str
+    kind: str
+    mac: str
+    mtu: int
+    up: bool
+    loopback: bool
+    link: int | None
+    master: int | None
+    peer: PeerNamespace
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Veth:
+    """A pair to be made. host: a name, or a pattern such as `vnet%d` whose free number the kernel picks.
+
+    up: whether the host's end is switched on; while it is off, the guest sees no carrier.
+    """
+
+    host: str
+    host_mac: str
+    guest: str
+    guest_mac: str
+    guest_pid: int
+    mtu: int | None = None
+    master: int | None = None
+    up: bool = True
+
+
+def link(kernel: Rtnetlink, name_or_index: str | int) -> Link | None:
+    """Return the interface of that name or index, None when there is none."""
+    index = name_or_index if isinstance(name_or_index, int) else 0
+    body = _LINK.pack(0, 0, index, 0, 0) + number(_Link.EXT_MASK, _SKIP_STATISTICS)
+    if isinstance(name_or_index, str):
+        body += text(_Link.NAME, name_or_index)
+    answer = kernel.show(Request(message=Message.SHOW_LINK, body=body, what=f"interface {name_or_index}"))
+    return None if answer is None else _parsed(answer)
+
+
+def all_links(kernel: Rtnetlink) -> list[Link]:
+    """Return every interface of the namespace."""
+    body = _LINK.pack(0, 0, 0, 0, 0) + number(_Link.EXT_MASK, _SKIP_STATISTICS)
+    return [_parsed(each) for each in kernel.dump(Request(message=Message.SHOW_LINK, body=body, what="interfaces"))]
+
+
+def _parsed(body: bytes) -> Link:
+    _family, _kind, index, flags, _change = _LINK.unpack_from(body)
+    found = attributes(body, _LINK.size)
+    info = attributes(found.get(_Link.INFO, b""))
+    return Link(
+        index=index,
+        name=as_text(found[_Link.NAME]),
+        kind=as_text(info.get(_Info.KIND, b"")),
+        mac=found.get(_Link.ADDRESS, b"").hex(":"),
+        mtu=as_number(found[_Link.MTU]),
+        up=bool(flags & _UP),
+        loopback=bool(flags & _LOOPBACK),
+        link=as_number(found[_Link.LINK]) if _Link.LINK in found else None,
+        master=as_number(found[_Link.MASTER]) if _Link.MASTER in found else None,
+        peer=_peer(found.get(_Link.LINK_NET_NS)),
+    )
+
+
+def _peer(namespace: bytes | None) -> PeerNamespace:
+    """Tell a peer that is going away: a namespace without users has no number. Source: peernet2id_alloc() in Linux."""
+    if namespace is None:
+        return PeerNamespace.HERE
+    return PeerNamespace.DYING if namespace == b"\xff\xff\xff\xff" else PeerNamespace.ELSEWHERE
+
+
+def create_veth(veth: Veth) -> Request:
+    """Return the request that makes both ends: the host's in its bridge, the guest's in the guest's namespace.
+
+    The guest's end stays down: the kernel refuses to open it before the pair is tied together.
+    """
+    guest = _LINK.pack(0, 0, 0, 0, 0) + text(_Link.NAME, veth.guest) + number(_Link.NET_NS_PID, veth.guest_pid)
+    host = _LINK.pack(0, 0, 0, _UP if veth.up else 0, _UP) + text(_Link.NAME, veth.host)
+    guest += attribute(_Link.ADDRESS, mac_bytes(veth.guest_mac))
+    host += attribute(_Link.ADDRESS, mac_bytes(veth.host_mac))
+    if veth.mtu is not None:
+        guest += number(_Link.MTU, veth.mtu)
+        host += number(_Link.MTU, veth.mtu)
+    if veth.master is not None:
+        host += number(_Link.MASTER, veth.master)
+    info = text(_Info.KIND, "veth") + attribute(_Info.DATA, attribute(_Info.VETH_PEER, guest))
+    return Request(
+        message=Message.NEW_LINK,
+        flags=Flag.CREATE | Flag.EXCLUSIVE,
+        body=host + attribute(_Link.INFO, info),
+        what=f"veth pair {veth.host} and {veth.guest}",
+    )
+
+
+def delete_link(index: int) -> Request:
+    """Return the request that removes an interface. It costs a grace period of RCU (16 ms seen)."""
+    return Request(message=Message.DELETE_LINK, body=_LINK.pack(0, 0, index, 0, 0), what=f"interface {index}")
+
+
+def switch(index: int, *, up: bool) -> Request:
+    """Return the request that switches an interface on or off."""
+    body = _LINK.pack(0, 0, index, _UP if up else 0, _UP)
+    return Request(message=Message.NEW_LINK, body=body, what=f"interface {index} {'up' if up else 'down'}")
+
+
+def rename_down(index: int, name: str) -> Request:
+    """Return the request that switches an interface off and gives it another name (or pattern)."""
+    body = _LINK.pack(0, 0, index, 0, _UP) + text(_Link.NAME, name)
+    return Request(message=Message.NEW_LINK, body=body, what=f"interface {index} to be named {name}")
+
+
+def add_address(index: int, address: Address) -> Request:
+    """Return the request that gives an interface an address.
+
+    IPv4 gets its broadcast address; IPv6 is usable at once, without duplicate detection: the administrator gave it, and
+    a guest's services bind to it as soon as they start.
+    """
+    local = ip_address(address.address)
+    peer = ip_address(address.peer) if address.peer else local
+    flags = _NO_DUPLICATE_DETECTION if local.version == 6 else 0
+    body = _ADDRESS.pack(_family(local), address.prefix, flags, _SCOPE_UNIVERSE, index)
+    body += attribute(_Addr.LOCAL, local.packed) + attribute(_Addr.ADDRESS, peer.packed)
+    if local.version == 4 and address.peer is None and address.prefix < 31:
+        network = ip_network((local, address.prefix), strict=False)
+        body += attribute(_Addr.BROADCAST, network.broadcast_address.packed)
+    return Request(
+        message=Message.NEW_ADDRESS,
+        flags=Flag.CREATE | Flag.EXCLUSIVE,
+        body=body,
+        what=f"address {address.address}/{address.prefix}",
+    )
+
+
+def add_route(index: int, route: Route) -> Request:
+    """Return the request that adds a route through an interface.
+
+    The gateway is taken to be on the link even where no address says so, as with a /32 address.
+    """
+    gateway = ip_address(route.gateway) if route.gateway else None
+    target = ip_address(route.destination) if route.destination else None
+    known = target or gateway
+    family = _family(known) if known else socket.AF_INET
+    scope = _SCOPE_UNIVERSE if gateway or family == socket.AF_INET6 else _SCOPE_LINK
+    flags = _ON_LINK if gateway else 0
+    prefix = route.prefix if target else 0
+    body = _ROUTE.pack(family, prefix, 0, 0, _TABLE_MAIN, _PROTOCOL_STATIC, scope, _TYPE_UNICAST, flags)
+    body += number(_Route.DEVICE, index)
+    if target:
+        body += attribute(_Route.DESTINATION, target.packed)
+    if gateway:
+        body += attribute(_Route.GATEWAY, gateway.packed)
+    if route.metric is not None:
+        body += number(_Route.PRIORITY, route.metric)
+    subject = f"route to {route.destination}/{route.prefix}" if target else "default route"
+    return Request(
+        message=Message.NEW_ROUTE,
+        flags=Flag.CREATE | Flag.EXCLUSIVE,
+        body=body,
+        what=f"{subject} by {route.gateway}" if gateway else subject,
+    )
+
+
+def all_addresses(kernel: Rtnetlink) -> list[tuple[int, Address]]:
+    """Return (index of the interface, address) for every address of the namespace."""
+    request = Request(message=Message.SHOW_ADDRESS, body=_ADDRESS.pack(0, 0, 0, 0, 0), what="addresses")
+    return [_parsed_address(each) for each in kernel.dump(request)]
+
+
+def _parsed_address(body: bytes) -> tuple[int, Address]:
+    _, prefix, _, _, index = _ADDRESS.unpack_from(body)
+    found = attributes(body, _ADDRESS.size)
+    far = found.get(_Addr.ADDRESS, b"")
+    near = found.get(_Addr.LOCAL, far)
+    peer = str(ip_address(far)) if far and far != near else None
+    return index, Address(address=str(ip_address(near)), prefix=prefix, peer=peer)
+
+
+def mac_bytes(mac: str) -> bytes:
+    """Return the six bytes of a MAC address written with colons."""
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def _family(address: IPv4Address | IPv6Address) -> int:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6

@@ -1,0 +1,109 @@
+"""Which ids of the host guests may have, and which of those somebody else uses already.
+
+Where in the 32 bits: systemd's document on users and groups (UIDS-GIDS) gives 524288…1879048191 to containers, but
+systemd-nspawn picks from there by itself, `useradd` hands out subordinate ids up to 600100000 there, Incus and LXC from
+1000000, and directory services (sssd: 200000…2000200000) lie across it all. Above 2^31 programs and file systems have
+trouble with the sign, and 2147352576…2147418111 are systemd's for foreign images. What remains is
+2000224256…2147352575: room for 2245 guests of 65536 ids each; then, on hosts without such a directory,
+1879048192…2000224255 for 1849 more. An administrator who wants others writes them into /etc/subuid and /etc/subgid, for
+the user `insula`.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+SIZE = 65536
+"""Ids of a guest: 16 bits of them, as distributions, file systems and systemd expect."""
+
+DEFAULT_POOLS = (range(0x77390000, 0x7FFE0000), range(0x70000000, 0x77390000))
+OWNER = "insula"
+"""The name under which /etc/subuid and /etc/subgid give ids to us."""
+
+_SUBUID, _SUBGID = Path("/etc/subuid"), Path("/etc/subgid")
+_ALL = 1 << 31
+"""A map of so many ids is the host's own, or one that hands everything on."""
+
+
+def pools(subuid: Path = _SUBUID, subgid: Path = _SUBGID) -> tuple[range, ...]:
+    """Return the ids to give out from: what the administrator wrote down for us in both files, else the usual ones."""
+    users, groups = (subordinate_ids(path).get(OWNER, []) for path in (subuid, subgid))
+    chosen = tuple(each for each in users if each in groups)
+    return chosen or DEFAULT_POOLS
+
+
+def others_subordinate_ids(subuid: Path = _SUBUID, subgid: Path = _SUBGID) -> list[range]:
+    """Return the ids that are given to somebody else: subuid(5), subgid(5)."""
+    return [
+        each
+        for path in (subuid, subgid)
+        for owner, ranges in subordinate_ids(path).items()
+        if owner != OWNER
+        for each in ranges
+    ]
+
+
+def subordinate_ids(path: Path) -> Mapping[str, list[range]]:
+    """Return the ranges of each user or group; lines that are none are skipped, as newuidmap(1) does."""
+    found: dict[str, list[range]] = {}
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return found
+    for line in lines:
+        owner, *numbers = line.strip().split(":")
+        if owner and len(numbers) == 2 and all(each.isdecimal() for each in numbers):
+            start, count = map(int, numbers)
+            found.setdefault(owner, []).append(range(start, start + count))
+    return found
+
+
+def mapped_here(proc: Path = Path("/proc")) -> list[range]:
+    """Return the ids that exist in our own user namespace: all of them on a host, few inside a container."""
+    uids, gids = ([range(inside, inside + count) for inside, _, count in _map(proc / "self" / name)] for name in _MAPS)
+    return [overlap for uid in uids for gid in gids if (overlap := common(uid, gid))]
+
+
+def running_maps(proc: Path = Path("/proc")) -> list[range]:
+    """Return the ids of every user namespace below ours that has a process, whoever made it.
+
+    Source: user_namespaces(7): the second number is an id of the namespace of who reads.
+    """
+    seen = {_namespace(proc / "self")}
+    found = []
+    for process in _processes(proc):
+        namespace = _namespace(process)
+        if namespace is None or namespace in seen:
+            continue
+        seen.add(namespace)
+        for name in _MAPS:
+            found += [range(outside, outside + count) for _, outside, count in _map(process / name) if count < _ALL]
+    return found
+
+
+_MAPS = ("uid_map", "gid_map")
+
+
+def _processes(proc: Path) -> Iterator[Path]:
+    return (proc / name for name in os.listdir(proc) if name.isdecimal())
+
+
+def _namespace(process: Path) -> str | None:
+    try:
+        return os.readlink(process / "ns/user")
+    except OSError:  # it ended meanwhile
+        return None
+
+
+def _map(path: Path) -> list[tuple[int, int, int]]:
+    with contextlib.suppress(OSError, ValueError):
+        lines = path.read_text().splitlines()
+        return [(int(inside), int(outside), int(count)) for inside, outside, count in map(str.split, lines)]
+    return []
+
+
+def common(one: range, other: range) -> range:
+    """Return what two ranges have in common; empty if nothing."""
+    start = max(one.start, other.start)
+    return range(start, max(start, min(one.stop, other.stop)))

@@ -1,0 +1,93 @@
+"""From `<filesystem>` elements, other than the root, to what the engine mounts in the guest."""
+
+from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
+
+from insula.engine.spec import BindMount, Bytes, GuestBindMount, IdMap, ImageMount, Mount, TmpfsMount
+from insula.errors import UnsupportedConfigError, XmlError
+from insula.model.domain import Domain
+from insula.model.filesystems import Filesystem, FilesystemDriverType, FilesystemType
+from insula.storage.sources import access_of, belongs_to, device_source, file_source, refuse_ignored, tree_source
+
+_KIB = 1024
+
+
+def mounts_of(domain: Domain, idmap: IdMap | None) -> tuple[Mount, ...]:
+    """Return what is mounted below the guest's root, in the order of the definition.
+
+    Host paths are looked at now, so that a wrong one is named before anything has started.
+    Raises: XmlError for what is missing, UnsupportedConfigError for what is not there or cannot be used.
+    """
+    below = [each for each in domain.devices.filesystems if not each.is_root]
+    targets: set[PurePosixPath] = set()
+    for each in below:
+        if ".." in each.target.parts:
+            raise XmlError(f"the target '{each.target}' of a file system leads upwards; expected a path from the root")
+        if each.target in targets:
+            raise XmlError(f"two file systems have the target '{each.target}'")
+        targets.add(each.target)
+        refuse_ignored(each)
+    return tuple(_translate(each, idmap) for each in below)
+
+
+def _translate(filesystem: Filesystem, idmap: IdMap | None) -> Mount:
+    translate = _TRANSLATIONS.get(filesystem.type)
+    if translate is None:
+        reason = _LATER.get(filesystem.type, "there is no such thing")
+        raise UnsupportedConfigError(f"file system '{filesystem.target}' of type '{filesystem.type}': {reason}")
+    return translate(filesystem, idmap)
+
+
+def _mount(filesystem: Filesystem, idmap: IdMap | None) -> Mount:
+    """A directory of the host, its owners as the guest's ids; one that belongs to the guest's ids already, as it is."""
+    path = tree_source(filesystem)
+    return BindMount(
+        source=path,
+        target=str(filesystem.target),
+        access=access_of(filesystem),
+        idmapped=idmap is not None and not belongs_to(path, idmap),
+    )
+
+
+def _bind(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
+    source = filesystem.source.directory
+    if source is None:
+        raise XmlError(f"file system '{filesystem.target}' of type 'bind' lacks <source dir='PATH-IN-THE-GUEST'/>")
+    return GuestBindMount(source=str(source), target=str(filesystem.target), access=access_of(filesystem))
+
+
+def _ram(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
+    usage = filesystem.source.usage
+    if usage is None:
+        raise XmlError(f"file system '{filesystem.target}' of type 'ram' lacks <source usage='SIZE'/>")
+    return TmpfsMount(target=str(filesystem.target), size=Bytes(usage * _KIB), access=access_of(filesystem))
+
+
+def _file(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
+    driver = filesystem.driver
+    if driver and (
+        driver.type not in (None, FilesystemDriverType.LOOP, FilesystemDriverType.PATH)
+        or driver.format not in (None, "raw")
+    ):
+        raise UnsupportedConfigError(
+            f"file system '{filesystem.target}': only raw files by <driver type='loop' format='raw'/> are there yet"
+        )
+    return ImageMount(source=file_source(filesystem), target=str(filesystem.target), access=access_of(filesystem))
+
+
+def _block(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
+    return ImageMount(source=device_source(filesystem), target=str(filesystem.target), access=access_of(filesystem))
+
+
+_TRANSLATIONS: Mapping[FilesystemType, Callable[[Filesystem, IdMap | None], Mount]] = {
+    FilesystemType.MOUNT: _mount,
+    FilesystemType.BIND: _bind,
+    FilesystemType.RAM: _ram,
+    FilesystemType.FILE: _file,
+    FilesystemType.BLOCK: _block,
+}
+
+_LATER = {
+    FilesystemType.TEMPLATE: "an image can only be the root yet; give it the target '/'",
+    FilesystemType.VOLUME: "storage pools are not there yet; use type='mount'",
+}

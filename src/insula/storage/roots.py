@@ -1,0 +1,150 @@
+"""The plug point for what a guest sees at `/`: one class a kind of `<filesystem>` with that target, in `built_in`.
+
+A driver says whether it can serve a definition, prepares the root before a start, and discards what belongs to a domain
+when the domain goes. The next ones (file systems in files and on block devices, btrfs, ZFS, volumes) are one class and
+one word in the tuple each.
+"""
+
+import os
+from typing import Protocol
+from uuid import UUID
+
+from insula.engine.spec import DirectoryRoot, IdMap, OverlayRoot, Root
+from insula.errors import UnsupportedConfigError, XmlError
+from insula.model.domain import Domain
+from insula.model.filesystems import Filesystem, FilesystemType
+from insula.storage.images import ImageStore
+from insula.storage.sources import access_of, belongs_to, directory_source, refuse_ignored
+
+
+class RootDriver(Protocol):
+    """One kind of root. type: the word in `<filesystem type=''>`."""
+
+    type: FilesystemType
+
+    def check(self, filesystem: Filesystem) -> None:
+        """Refuse a definition that could never start. Touches nothing.
+
+        Raises: XmlError for what is missing, UnsupportedConfigError for what is not there.
+        """
+        ...
+
+    def prepare(self, filesystem: Filesystem, uuid: UUID, idmap: IdMap | None) -> Root:
+        """Make the root ready for a start, and say what it is. The second time it finds what the first time made.
+
+        Raises: UnsupportedConfigError, ImageNotFoundError, ResourceBusyError, OSError.
+        """
+        ...
+
+    def discard(self, uuid: UUID) -> None:
+        """Remove what prepare made for a domain; nothing else. It may take seconds: call it in a thread."""
+        ...
+
+
+class TemplateRoot:
+    """`type='template'`: a copy-on-write clone of an image, made at the first start, living as long as the domain."""
+
+    type = FilesystemType.TEMPLATE
+
+    def __init__(self, images: ImageStore) -> None:
+        self._images = images
+
+    def check(self, filesystem: Filesystem) -> None:
+        if not filesystem.source.name:
+            raise XmlError("the root of type 'template' lacks <source name='IMAGE'/>")
+        refuse_ignored(filesystem)
+
+    def prepare(self, filesystem: Filesystem, uuid: UUID, idmap: IdMap | None) -> Root:
+        image = filesystem.source.name or ""
+        clone = self._images.clone(image, uuid)
+        return OverlayRoot(
+            lower=(str(self._images.rootfs(image)),),
+            upper=str(clone.upper),
+            work=str(clone.work),
+            access=access_of(filesystem),
+        )
+
+    def discard(self, uuid: UUID) -> None:
+        self._images.clones.discard(uuid)
+
+
+class MountRoot:
+    """`type='mount'`: a directory of the host, the administrator's own: never made, never removed."""
+
+    type = FilesystemType.MOUNT
+
+    def check(self, filesystem: Filesystem) -> None:
+        if filesystem.source.directory is None:
+            raise XmlError("the root of type 'mount' lacks <source dir='DIRECTORY'/>")
+        refuse_ignored(filesystem)
+
+    def prepare(self, filesystem: Filesystem, uuid: UUID, idmap: IdMap | None) -> Root:
+        path = directory_source(filesystem)
+        if os.path.samefile(path, "/"):
+            raise UnsupportedConfigError(
+                "the root of a domain cannot be the host's own: its init would be the host's, with the host's files"
+            )
+        return DirectoryRoot(path=path, access=access_of(filesystem), idmapped=not belongs_to(path, idmap))
+
+    def discard(self, uuid: UUID) -> None:
+        return
+
+
+def built_in(images: ImageStore) -> tuple[RootDriver, ...]:
+    """Return the drivers there are."""
+    return (TemplateRoot(images), MountRoot())
+
+
+_LATER = {
+    FilesystemType.FILE: "a root in a file is not there yet; use type='template' or 'mount'",
+    FilesystemType.BLOCK: "a root on a block device is not there yet; mount it and use type='mount'",
+    FilesystemType.VOLUME: "storage pools are not there yet; use type='template' or 'mount'",
+    FilesystemType.RAM: "an empty file system in memory holds no init; use type='template'",
+    FilesystemType.BIND: "it shows a directory of the guest itself, which is not there before the root",
+}
+
+
+class Roots:
+    """What the service uses: the root of a domain, whatever its kind."""
+
+    def __init__(self, images: ImageStore) -> None:
+        self._drivers = built_in(images)
+
+    def check(self, domain: Domain) -> None:
+        """Refuse a domain whose root could never be. Raises: XmlError, UnsupportedConfigError."""
+        root = _root_of(domain)
+        self._driver(root).check(root)
+
+    def prepare(self, domain: Domain, idmap: IdMap | None) -> Root:
+        """Return the domain's root, ready to be mounted. idmap: what the domain's container will have.
+
+        Raises: what `check` raises; ImageNotFoundError, ResourceBusyError, OSError.
+        """
+        root = _root_of(domain)
+        driver = self._driver(root)
+        driver.check(root)
+        return driver.prepare(root, domain.uuid, idmap)
+
+    def discard(self, uuid: UUID) -> None:
+        """Remove what was made for a domain, whatever kind its root is or was. Call it in a thread. Raises: OSError."""
+        for driver in self._drivers:
+            driver.discard(uuid)
+
+    def _driver(self, root: Filesystem) -> RootDriver:
+        for driver in self._drivers:
+            if driver.type is root.type:
+                return driver
+        raise UnsupportedConfigError(f"a root of type '{root.type}': {_LATER.get(root.type, 'there is no such thing')}")
+
+
+def _root_of(domain: Domain) -> Filesystem:
+    """Return the one file system with target `/`. libvirt would take the host's own root where there is none."""
+    roots = [each for each in domain.devices.filesystems if each.is_root]
+    if len(roots) == 1:
+        return roots[0]
+    if roots:
+        raise XmlError("the domain has two file systems with <target dir='/'/>; expected one")
+    raise UnsupportedConfigError(
+        "the domain has no root: add <filesystem type='template'><source name='IMAGE'/><target dir='/'/></filesystem>, "
+        "or one of type 'mount' with <source dir='DIRECTORY'/>"
+    )

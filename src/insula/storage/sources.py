@@ -1,0 +1,99 @@
+"""What the `<source>` of a file system names on the host, looked at early, so that errors speak of the definition."""
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from insula.engine.spec import Access, IdMap, IdRange
+from insula.errors import UnsupportedConfigError, XmlError
+from insula.model.filesystems import AccessMode, Filesystem
+
+
+def access_of(filesystem: Filesystem) -> Access:
+    return Access.READ_ONLY if filesystem.read_only else Access.READ_WRITE
+
+
+def directory_source(filesystem: Filesystem) -> str:
+    """Return the host's directory. Raises: XmlError, UnsupportedConfigError if it is not there or none."""
+    path = _given(filesystem, filesystem.source.directory, "dir")
+    if not stat.S_ISDIR(_status(filesystem, path).st_mode):
+        raise UnsupportedConfigError(f"file system '{filesystem.target}': {path} is no directory")
+    return path
+
+
+def tree_source(filesystem: Filesystem) -> str:
+    """Return the host's directory, or its file to be shown alone. Raises: XmlError, UnsupportedConfigError."""
+    path = _given(filesystem, filesystem.source.directory, "dir")
+    mode = _status(filesystem, path).st_mode
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        raise UnsupportedConfigError(f"file system '{filesystem.target}': {path} is no directory and no file")
+    return path
+
+
+def file_source(filesystem: Filesystem) -> str:
+    """Return the host's file that holds a file system. Raises: XmlError, UnsupportedConfigError."""
+    path = _given(filesystem, filesystem.source.file, "file")
+    if not stat.S_ISREG(_status(filesystem, path).st_mode):
+        raise UnsupportedConfigError(f"file system '{filesystem.target}': {path} is no file")
+    return path
+
+
+def device_source(filesystem: Filesystem) -> str:
+    """Return the host's block device. Raises: XmlError, UnsupportedConfigError."""
+    path = _given(filesystem, filesystem.source.device, "dev")
+    if not stat.S_ISBLK(_status(filesystem, path).st_mode):
+        raise UnsupportedConfigError(f"file system '{filesystem.target}': {path} is no block device")
+    return path
+
+
+def _given(filesystem: Filesystem, path: PurePosixPath | None, attribute: str) -> str:
+    if path is None:
+        raise XmlError(
+            f"file system '{filesystem.target}' of type '{filesystem.type}' lacks <source {attribute}='PATH'/>"
+        )
+    return str(path)
+
+
+def _status(filesystem: Filesystem, path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise UnsupportedConfigError(
+            f"file system '{filesystem.target}': {path} cannot be used: {error.strerror}"
+        ) from error
+
+
+def belongs_to(path: str, idmap: IdMap | None) -> bool:
+    """Return whether a tree's files have the shifted owners of an id map already, judged by its top.
+
+    Roots that lived under libvirt with `<idmap>` were chowned for it; mapping them again would shift them twice. A map
+    that leaves an id as it is tells nothing.
+    """
+    if idmap is None:
+        return False
+    owner = os.stat(path).st_uid
+    return _is_outside(owner, idmap.uids) and not _is_inside(owner, idmap.uids)
+
+
+def _is_outside(owner: int, ranges: Iterable[IdRange]) -> bool:
+    return any(each.outside <= owner < each.outside + each.count for each in ranges)
+
+
+def _is_inside(owner: int, ranges: Iterable[IdRange]) -> bool:
+    return any(each.inside <= owner < each.inside + each.count for each in ranges)
+
+
+def refuse_ignored(filesystem: Filesystem) -> None:
+    """Refuse what would silently not happen. Raises: UnsupportedConfigError."""
+    refused = {
+        f"accessmode='{filesystem.access_mode}' (the kernel maps owners; use 'passthrough')": filesystem.access_mode
+        is not AccessMode.PASSTHROUGH,
+        "fmode (it is for virtual machines)": filesystem.file_mode is not None,
+        "dmode (it is for virtual machines)": filesystem.directory_mode is not None,
+        "<space_hard_limit> (limits come with other kinds of roots)": filesystem.space_hard_limit is not None,
+        "<space_soft_limit> (limits come with other kinds of roots)": filesystem.space_soft_limit is not None,
+    }
+    for what, present in refused.items():
+        if present:
+            raise UnsupportedConfigError(f"file system '{filesystem.target}': {what} is not there; remove it")

@@ -1,0 +1,163 @@
+"""Ids for domains: own ones, the same for life, whatever happens to the file."""
+
+import json
+import logging
+import multiprocessing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insula.engine.spec import IdMap, IdRange
+from insula.errors import OperationFailedError
+from insula.layout import Layout
+from insula.storage.idpools import SIZE, common
+from insula.storage.idranges import IdRanges, map_of
+
+POOL = range(SIZE * 100, SIZE * 108)
+EVERYTHING = range(1 << 32)
+
+
+def allocator(
+    prefix: Path,
+    *,
+    pools: Sequence[range] = (POOL,),
+    taken: Sequence[range] = (),
+    mapped: Sequence[range] = (EVERYTHING,),
+    recover: Callable[[], Mapping[UUID, IdMap]] = dict,
+) -> IdRanges:
+    return IdRanges(
+        Layout(prefix=prefix), recover=recover, pools=lambda: pools, taken=lambda: taken, mapped=lambda: mapped
+    )
+
+
+def ids_of(idmap: IdMap) -> range:
+    (whole,) = idmap.uids
+    assert idmap.gids == idmap.uids
+    assert whole.inside == 0
+    return range(whole.outside, whole.outside + whole.count)
+
+
+def test_a_domain_gets_a_range_of_its_own_and_keeps_it(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path)
+    web, db = uuid4(), uuid4()
+    assert ranges.find(web) is None
+    first = ranges.allocate(web)
+    assert len(ids_of(first)) == SIZE
+    assert not common(ids_of(first), ids_of(ranges.allocate(db)))
+    assert ranges.allocate(web) == first
+    assert allocator(tmp_path).find(web) == first
+
+
+def test_ranges_stay_within_the_pool_and_never_overlap(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path)
+    given_out = [ids_of(ranges.allocate(uuid4())) for _ in range(8)]
+    assert sorted(each.start for each in given_out) == list(POOL[::SIZE])
+    with pytest.raises(OperationFailedError, match="no range of 65536 ids is free"):
+        ranges.allocate(uuid4())
+
+
+def test_what_is_released_can_be_given_again(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path, pools=(POOL[:SIZE],))
+    web, db = uuid4(), uuid4()
+    first = ranges.allocate(web)
+    ranges.release(web)
+    ranges.release(web)
+    assert ranges.find(web) is None
+    assert ranges.allocate(db) == first
+
+
+@given(st.lists(st.tuples(st.integers(0, SIZE * 9), st.integers(1, SIZE * 2)), max_size=5))
+def test_ids_of_others_are_never_given_out(
+    tmp_path_factory: pytest.TempPathFactory, others: list[tuple[int, int]]
+) -> None:
+    taken = [range(POOL.start + start, POOL.start + start + length) for start, length in others]
+    ranges = allocator(tmp_path_factory.mktemp("p"), taken=taken)
+    try:
+        while True:
+            found = ids_of(ranges.allocate(uuid4()))
+            assert not any(common(found, each) for each in taken)
+    except OperationFailedError:
+        free = [slot for slot in POOL[::SIZE] if not any(common(range(slot, slot + SIZE), each) for each in taken)]
+        assert len(json.loads(ranges.path.read_text())["ranges"] if ranges.path.exists() else {}) == len(free)
+
+
+def test_the_second_pool_serves_when_the_first_is_full(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path, pools=(POOL[:SIZE], POOL[SIZE * 4 : SIZE * 5]))
+    assert [ids_of(ranges.allocate(uuid4())).start for _ in range(2)] == [POOL.start, POOL.start + SIZE * 4]
+
+
+def test_inside_a_container_only_ids_that_exist_are_given_out(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path, mapped=[range(SIZE), range(POOL.start + SIZE * 3 - 1, POOL.start + SIZE * 5)])
+    assert {ids_of(ranges.allocate(uuid4())).start for _ in range(2)} == {POOL.start + SIZE * 3, POOL.start + SIZE * 4}
+    with pytest.raises(OperationFailedError):
+        ranges.allocate(uuid4())
+
+
+def test_two_prefixes_begin_at_different_places(tmp_path: Path) -> None:
+    wide = [range(SIZE * 100, SIZE * 1100)]
+    starts = {ids_of(allocator(tmp_path / name, pools=wide).allocate(uuid4())).start for name in "abcdef"}
+    assert len(starts) > 4
+    assert all(start >= SIZE * 600 for start in starts)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff\xfe",
+        b'{"format": 99, "ranges": {}}',
+        b'{"format": 1, "ranges": {"x": [6553600, 65536]}}',
+        b'{"format": 1, "ranges": {"6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001": [6553600]}}',
+        b'{"format": 1, "ranges": {"6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001": [6553600, 65536],'
+        b' "6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a002": [6553601, 65536]}}',
+    ],
+)
+def test_a_broken_file_is_set_aside_and_rebuilt_from_what_is_known(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    web, shared, odd = uuid4(), uuid4(), uuid4()
+    known = {
+        web: map_of(range(POOL.start + SIZE, POOL.start + SIZE * 2)),
+        shared: map_of(range(POOL.start + SIZE, POOL.start + SIZE * 2)),
+        odd: IdMap(uids=(IdRange(inside=0, outside=5, count=1),), gids=(IdRange(inside=0, outside=5, count=1),)),
+    }
+    ranges = allocator(tmp_path, recover=lambda: known)
+    ranges.path.parent.mkdir(parents=True)
+    ranges.path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert ranges.find(web) == known[web]
+    assert "idranges.json" in caplog.text
+    assert ranges.find(shared) is None
+    assert ranges.find(odd) is None
+    assert ranges.path.with_name("idranges.json.broken").read_bytes() == content
+    assert not common(ids_of(ranges.allocate(uuid4())), ids_of(known[web]))
+
+
+def test_the_file_is_readable_for_nobody_else(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path)
+    ranges.allocate(uuid4())
+    assert ranges.path.stat().st_mode & 0o077 == 0
+    assert ranges.path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "var").write_text("a file where a directory should be")
+    with pytest.raises(OperationFailedError, match="ids of domains"):
+        allocator(tmp_path).allocate(uuid4())
+
+
+def allocate_three(prefix: Path) -> list[int]:
+    ranges = allocator(prefix, pools=(range(SIZE * 100, SIZE * 200),))
+    return [ids_of(ranges.allocate(uuid4())).start for _ in range(3)]
+
+
+def test_processes_of_one_installation_never_get_the_same(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as workers:
+        found = [start for three in workers.map(allocate_three, [tmp_path] * 6) for start in three]
+    assert len(found) == len(set(found)) == 18

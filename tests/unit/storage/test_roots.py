@@ -1,0 +1,148 @@
+"""The root of a domain, of whatever kind."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from insula.engine.spec import Access, DirectoryRoot, IdMap, IdRange, OverlayRoot
+from insula.errors import ImageNotFoundError, UnsupportedConfigError, XmlError
+from insula.layout import Layout
+from insula.model.domain import Domain
+from insula.model.filesystems import FilesystemType
+from insula.storage.builders.builder import Recipe, Workplace
+from insula.storage.images import ImageStore
+from insula.storage.roots import Roots, built_in
+
+UUID_TEXT = "6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001"
+DOMAIN = """<domain type='lxc'><name>d</name><uuid>6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001</uuid><memory>65536</memory>
+<os><type>exe</type></os><devices>{}</devices></domain>"""
+TEMPLATE = "<filesystem type='template'><source name='paper'/><target dir='/'/></filesystem>"
+
+
+class PaperBuilder:
+    name = "paper"
+
+    def recipe(self, source: str, options: Mapping[str, str]) -> Recipe | None:
+        return Recipe(builder=self.name)
+
+    async def build(self, recipe: Recipe, workplace: Workplace) -> None:
+        workplace.rootfs.mkdir()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> ImageStore:
+    store = ImageStore(Layout(prefix=tmp_path), builders=(PaperBuilder(),))
+    asyncio.run(store.build("paper", Recipe(builder="paper")))
+    return store
+
+
+def domain(xml: str) -> Domain:
+    return Domain.load(DOMAIN.format(xml))
+
+
+def test_a_template_is_an_overlay_over_the_image(images: ImageStore, tmp_path: Path) -> None:
+    root = Roots(images).prepare(domain(TEMPLATE), None)
+    clone = tmp_path / "var/lib/insula/clones" / UUID_TEXT
+    assert root == OverlayRoot(
+        lower=(str(tmp_path / "var/lib/insula/images/paper/rootfs"),),
+        upper=str(clone / "upper"),
+        work=str(clone / "work"),
+    )
+    assert clone.is_dir()
+    assert images.used_by("paper") == [UUID(UUID_TEXT)]
+
+
+def test_the_second_start_finds_what_the_first_wrote(images: ImageStore) -> None:
+    roots = Roots(images)
+    first = roots.prepare(domain(TEMPLATE), None)
+    assert isinstance(first, OverlayRoot)
+    Path(first.upper, "written").write_text("x")
+    assert roots.prepare(domain(TEMPLATE), None) == first
+    assert Path(first.upper, "written").exists()
+
+
+def test_a_read_only_root(images: ImageStore) -> None:
+    root = Roots(images).prepare(domain(TEMPLATE.replace("</filesystem>", "<readonly/></filesystem>")), None)
+    assert root.access is Access.READ_ONLY  # type: ignore[union-attr]
+
+
+def test_discarding_removes_the_clone_and_nothing_else(images: ImageStore) -> None:
+    roots = Roots(images)
+    root = roots.prepare(domain(TEMPLATE), None)
+    assert isinstance(root, OverlayRoot)
+    roots.discard(UUID(UUID_TEXT))
+    roots.discard(UUID(UUID_TEXT))
+    assert not Path(root.upper).exists()
+    assert images.rootfs("paper").is_dir()
+
+
+def test_an_image_that_is_not_there_is_named_at_start_and_not_before(images: ImageStore) -> None:
+    missing = domain(TEMPLATE.replace("paper", "stone"))
+    Roots(images).check(missing)
+    with pytest.raises(ImageNotFoundError, match="no image named 'stone'"):
+        Roots(images).prepare(missing, None)
+
+
+def mounted(path: Path | str) -> Domain:
+    return domain(f"<filesystem type='mount'><source dir='{path}'/><target dir='/'/></filesystem>")
+
+
+def test_a_directory_is_the_administrators_and_stays(images: ImageStore, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    roots = Roots(images)
+    assert roots.prepare(mounted(tmp_path / "tree"), None) == DirectoryRoot(path=str(tmp_path / "tree"))
+    roots.discard(UUID(UUID_TEXT))
+    assert (tmp_path / "tree").is_dir()
+
+
+def test_a_directory_with_shifted_owners_is_not_mapped_again(images: ImageStore, tmp_path: Path) -> None:
+    owner = tmp_path.stat().st_uid
+    ids = (IdRange(inside=owner + 1, outside=owner, count=1),)
+    root = Roots(images).prepare(mounted(tmp_path), IdMap(uids=ids, gids=ids))
+    assert root == DirectoryRoot(path=str(tmp_path), idmapped=False)
+
+
+def test_the_hosts_own_root_is_refused_by_whatever_name(images: ImageStore, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/")
+    for path in ("/", tmp_path / "link", "/proc/self/root"):
+        with pytest.raises(UnsupportedConfigError, match="cannot be the host's own"):
+            Roots(images).prepare(mounted(path), None)
+
+
+def test_a_domain_without_a_root_is_refused_with_the_way_out(images: ImageStore) -> None:
+    with pytest.raises(UnsupportedConfigError, match="no root: add <filesystem type='template'>"):
+        Roots(images).check(domain(""))
+
+
+def test_a_domain_with_two_roots_is_refused(images: ImageStore) -> None:
+    with pytest.raises(XmlError, match="two file systems"):
+        Roots(images).check(domain(TEMPLATE * 2))
+
+
+@pytest.mark.parametrize(
+    ("xml", "complaint"),
+    [
+        ("<filesystem type='template'><source/><target dir='/'/></filesystem>", "lacks <source name="),
+        ("<filesystem type='mount'><source/><target dir='/'/></filesystem>", "lacks <source dir="),
+    ],
+)
+def test_what_is_missing_is_named_when_the_domain_is_defined(images: ImageStore, xml: str, complaint: str) -> None:
+    with pytest.raises(XmlError, match=complaint):
+        Roots(images).check(domain(xml))
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FilesystemType if kind not in (FilesystemType.TEMPLATE, FilesystemType.MOUNT)]
+)
+def test_every_other_kind_is_refused_with_what_to_use(images: ImageStore, kind: FilesystemType) -> None:
+    xml = f"<filesystem type='{kind}'><source/><target dir='/'/></filesystem>"
+    with pytest.raises(UnsupportedConfigError, match=f"a root of type '{kind}': "):
+        Roots(images).check(domain(xml))
+
+
+def test_the_drivers_are_of_different_kinds(images: ImageStore) -> None:
+    kinds = [driver.type for driver in built_in(images)]
+    assert len(set(kinds)) == len(kinds)
