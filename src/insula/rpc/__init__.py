@@ -1,0 +1,1 @@
+"""The libvirt wire without I/O."""

@@ -1,0 +1,272 @@
+"""What can be asked of a domain call: flags, kinds and sources. Source: libvirt's public headers."""
+
+from enum import IntEnum, IntFlag
+
+
+class ListDomains(IntFlag):
+    """Filters; bits of one pair or triple are alternatives, and every group named must hold."""
+
+    ACTIVE = 1 << 0
+    INACTIVE = 1 << 1
+    PERSISTENT = 1 << 2
+    TRANSIENT = 1 << 3
+    RUNNING = 1 << 4
+    PAUSED = 1 << 5
+    SHUTOFF = 1 << 6
+    OTHER = 1 << 7
+    MANAGEDSAVE = 1 << 8
+    NO_MANAGEDSAVE = 1 << 9
+    AUTOSTART = 1 << 10
+    NO_AUTOSTART = 1 << 11
+    HAS_SNAPSHOT = 1 << 12
+    NO_SNAPSHOT = 1 << 13
+    HAS_CHECKPOINT = 1 << 14
+    NO_CHECKPOINT = 1 << 15
+
+
+class XmlFlags(IntFlag):
+    """Which XML of a domain."""
+
+    SECURE = 1 << 0
+    INACTIVE = 1 << 1
+    UPDATE_CPU = 1 << 2
+    MIGRATABLE = 1 << 3
+
+
+class DefineFlags(IntFlag):
+    """How to define."""
+
+    VALIDATE = 1 << 0
+
+
+class UndefineFlags(IntFlag):
+    """What goes away together with the definition."""
+
+    MANAGED_SAVE = 1 << 0
+    SNAPSHOTS_METADATA = 1 << 1
+    NVRAM = 1 << 2
+    KEEP_NVRAM = 1 << 3
+    CHECKPOINTS_METADATA = 1 << 4
+    TPM = 1 << 5
+    KEEP_TPM = 1 << 6
+
+
+class StartFlags(IntFlag):
+    """How to start."""
+
+    PAUSED = 1 << 0
+    AUTODESTROY = 1 << 1
+    BYPASS_CACHE = 1 << 2
+    FORCE_BOOT = 1 << 3
+    VALIDATE = 1 << 4
+    RESET_NVRAM = 1 << 5
+
+
+class DestroyFlags(IntFlag):
+    """How to destroy."""
+
+    GRACEFUL = 1 << 0
+    REMOVE_LOGS = 1 << 1
+
+
+class ShutdownFlags(IntFlag):
+    """By which way a guest is asked to shut down or to reboot; none leaves the choice to us."""
+
+    ACPI_POWER_BTN = 1 << 0
+    GUEST_AGENT = 1 << 1
+    INITCTL = 1 << 2
+    SIGNAL = 1 << 3
+    PARAVIRT = 1 << 4
+
+
+class Affect(IntFlag):
+    """What a change or a question is about; none is the running domain if it runs, else the definition."""
+
+    LIVE = 1 << 0
+    CONFIG = 1 << 1
+
+
+class MemoryFlags(IntFlag):
+    """What a change of memory is about."""
+
+    LIVE = 1 << 0
+    CONFIG = 1 << 1
+    MAXIMUM = 1 << 2
+
+
+class VcpuFlags(IntFlag):
+    """Which count of virtual CPUs."""
+
+    LIVE = 1 << 0
+    CONFIG = 1 << 1
+    MAXIMUM = 1 << 2
+    GUEST = 1 << 3
+    HOTPLUGGABLE = 1 << 4
+
+
+class DeviceFlags(IntFlag):
+    """What a change of a device is about."""
+
+    LIVE = 1 << 0
+    CONFIG = 1 << 1
+    FORCE = 1 << 2
+
+
+class MetadataType(IntEnum):
+    """Which metadata."""
+
+    DESCRIPTION = 0
+    TITLE = 1
+    ELEMENT = 2
+
+
+class MemoryStat(IntEnum):
+    """What a number of memory statistics counts; KiB unless it counts events."""
+
+    SWAP_IN = 0
+    SWAP_OUT = 1
+    MAJOR_FAULT = 2
+    MINOR_FAULT = 3
+    UNUSED = 4
+    AVAILABLE = 5
+    ACTUAL_BALLOON = 6
+    RSS = 7
+    USABLE = 8
+    LAST_UPDATE = 9
+    DISK_CACHES = 10
+    HUGETLB_PGALLOC = 11
+    HUGETLB_PGFAIL = 12
+
+
+class StatsTypes(IntFlag):
+    """Which groups of bulk statistics; none is all that are known."""
+
+    STATE = 1 << 0
+    CPU_TOTAL = 1 << 1
+    BALLOON = 1 << 2
+    VCPU = 1 << 3
+    INTERFACE = 1 << 4
+    BLOCK = 1 << 5
+    PERF = 1 << 6
+    IOTHREAD = 1 << 7
+    MEMORY = 1 << 8
+    DIRTYRATE = 1 << 9
+    VM = 1 << 10
+
+
+class StatsFlags(IntFlag):
+    """Whose bulk statistics, and how."""
+
+    ACTIVE = 1 << 0
+    INACTIVE = 1 << 1
+    PERSISTENT = 1 << 2
+    TRANSIENT = 1 << 3
+    RUNNING = 1 << 4
+    PAUSED = 1 << 5
+    SHUTOFF = 1 << 6
+    OTHER = 1 << 7
+    NOWAIT = 1 << 29
+    BACKING = 1 << 30
+    ENFORCE_STATS = 1 << 31
+
+
+class ConsoleFlags(IntFlag):
+    """FORCE takes the console from whoever has it; SAFE demands that this be noticed."""
+
+    FORCE = 1 << 0
+    SAFE = 1 << 1
+
+
+class AddressSource(IntEnum):
+    """Who tells an interface's addresses."""
+
+    LEASE = 0
+    AGENT = 1
+    ARP = 2
+
+
+class AddressType(IntEnum):
+    """Which family an address is of."""
+
+    IPV4 = 0
+    IPV6 = 1
+
+
+class HostnameFlags(IntFlag):
+    """Who tells a guest's host name."""
+
+    LEASE = 1 << 0
+    AGENT = 1 << 1
+
+
+class GuestInfoTypes(IntFlag):
+    """Which groups of guest information."""
+
+    USERS = 1 << 0
+    OS = 1 << 1
+    TIMEZONE = 1 << 2
+    HOSTNAME = 1 << 3
+    FILESYSTEM = 1 << 4
+    DISKS = 1 << 5
+    INTERFACES = 1 << 6
+
+
+class MessageTypes(IntFlag):
+    """Which messages about a domain."""
+
+    DEPRECATION = 1 << 0
+    TAINTING = 1 << 1
+
+
+class LifecycleType(IntEnum):
+    """What may happen to a guest by itself."""
+
+    POWEROFF = 0
+    REBOOT = 1
+    CRASH = 2
+
+
+class LifecycleAction(IntEnum):
+    """What is done about it."""
+
+    DESTROY = 0
+    RESTART = 1
+    RESTART_RENAME = 2
+    PRESERVE = 3
+    COREDUMP_DESTROY = 4
+    COREDUMP_RESTART = 5
+
+
+class SaveFlags(IntFlag):
+    """How to save or restore."""
+
+    BYPASS_CACHE = 1 << 0
+    RUNNING = 1 << 1
+    PAUSED = 1 << 2
+    RESET_NVRAM = 1 << 3
+
+
+class MigrateFlags(IntFlag):
+    """How to migrate."""
+
+    LIVE = 1 << 0
+    PEER2PEER = 1 << 1
+    TUNNELLED = 1 << 2
+    PERSIST_DEST = 1 << 3
+    UNDEFINE_SOURCE = 1 << 4
+    PAUSED = 1 << 5
+    NON_SHARED_DISK = 1 << 6
+    NON_SHARED_INC = 1 << 7
+    CHANGE_PROTECTION = 1 << 8
+    UNSAFE = 1 << 9
+    OFFLINE = 1 << 10
+    COMPRESSED = 1 << 11
+    ABORT_ON_ERROR = 1 << 12
+    AUTO_CONVERGE = 1 << 13
+    RDMA_PIN_ALL = 1 << 14
+    POSTCOPY = 1 << 15
+    TLS = 1 << 16
+    PARALLEL = 1 << 17
+    NON_SHARED_SYNCHRONOUS_WRITES = 1 << 18
+    POSTCOPY_RESUME = 1 << 19
+    ZEROCOPY = 1 << 20

@@ -1,0 +1,94 @@
+"""All programs of the wire: libvirt's REMOTE, LXC and KEEPALIVE, and our own INSULA.
+
+    Remote.DOMAIN_GET_STATE                 a row, by name
+    procedure(0x20008086, 212)              the same row, by what a packet's header says
+
+Texts called `request`, `plan`, `info`, `images`, `outcome` are JSON.
+"""
+
+from typing import Final
+
+from insula.rpc.frames import Program
+from insula.rpc.procedure import (
+    BOTH,
+    HIGH,
+    READ,
+    TO_CLIENT,
+    WRITE,
+    Access,
+    Direction,
+    Priority,
+    Procedure,
+    Table,
+    call,
+    event,
+)
+from insula.rpc.remote import Remote
+
+__all__ = [
+    "PROGRAMS",
+    "Access",
+    "Direction",
+    "Insula",
+    "Keepalive",
+    "Lxc",
+    "Priority",
+    "Procedure",
+    "Remote",
+    "Table",
+    "procedure",
+]
+
+
+class Lxc(Table):
+    """libvirt's procedures for containers only. Source: lxc_protocol.x."""
+
+    program = Program.LXC
+
+    DOMAIN_OPEN_NAMESPACE = call(1, "dom:dom flags:u", "", WRITE, fds=TO_CLIENT, api="virDomainLxcOpenNamespace")
+
+
+class Keepalive(Table):
+    """The connection's pulse; both are sent unasked, by either side. Source: virkeepaliveprotocol.x."""
+
+    program = Program.KEEPALIVE
+
+    PING = event(1, "")
+    PONG = event(2, "")
+
+
+class Insula(Table):
+    """What libvirt has no words for.
+
+    DOMAIN_EXEC: request = argv, env, cwd, user, group, tty, rows, columns, capabilities; the call carries descriptors
+        0, 1, 2 unless tty, then the reply carries the terminal's master. exec is the handle for the other EXEC_ calls.
+    EXEC_WAIT: status is raw, as of wait(2).
+    IMAGE_BUILD: its stream is JSON lines of progress.
+    DOMAIN_LOG: flag 1 follows the log as it grows.
+    DOMAIN_WAIT: answers when the domain stops; outcome = reason, status.
+    """
+
+    program = Program.INSULA
+
+    DOMAIN_EXEC = call(1, "dom:dom request:s flags:u", "exec:Q pid:i", WRITE, fds=BOTH, api="insulaDomainExec")
+    EXEC_WAIT = call(2, "exec:Q", "status:i", WRITE, api="insulaExecWait")
+    EXEC_SIGNAL = call(3, "exec:Q signum:i", "", WRITE, HIGH, api="insulaExecSignal")
+    DOMAIN_PLAN = call(4, "dom:dom flags:u", "plan:s", READ, api="insulaDomainPlan")
+    PLAN_XML = call(5, "xml:s flags:u", "plan:s", READ, api="insulaPlanXML")
+    IMAGE_LIST = call(6, "flags:u", "images:s", READ, HIGH, api="insulaImageList")
+    IMAGE_BUILD = call(7, "name:s recipe:s flags:u", "", WRITE, stream=TO_CLIENT, api="insulaImageBuild")
+    IMAGE_REMOVE = call(8, "name:s flags:u", "", WRITE, api="insulaImageRemove")
+    DOMAIN_INFO = call(9, "dom:dom flags:u", "info:s", READ, api="insulaDomainInfo")
+    DOMAIN_LOG = call(10, "dom:dom source:s flags:u", "", READ, stream=TO_CLIENT, api="insulaDomainLog")
+    DOMAIN_WAIT = call(11, "dom:dom flags:u", "outcome:s", READ, api="insulaDomainWait")
+    CONSOLE_RESIZE = call(12, "dom:dom device:s? rows:u columns:u", "", WRITE, HIGH, api="insulaConsoleResize")
+    DAEMON_INFO = call(13, "flags:u", "info:s", READ, HIGH, api="insulaDaemonInfo")
+
+
+PROGRAMS: Final[dict[int, type[Table]]] = {table.program: table for table in (Remote, Lxc, Keepalive, Insula)}
+
+
+def procedure(program: int, number: int) -> Procedure | None:
+    """The row that a packet's header names, or None if there is no such program or procedure."""
+    table = PROGRAMS.get(program)
+    return table.rows.get(number) if table is not None else None

@@ -1,0 +1,152 @@
+"""The wire's nouns: how an object is referred to in a message, and the typed parameter.
+
+The names are libvirt's; a `uuid` is its 16 raw bytes (`uuid.UUID(bytes=...)` is the caller's choice, the wire does not
+pay for it). Source: libvirt's remote_protocol.x.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+INACTIVE_ID = -1
+"""A domain's id while it does not run."""
+
+
+class DomainRef(NamedTuple):
+    """A domain; id is `INACTIVE_ID` when it does not run."""
+
+    name: str
+    uuid: bytes
+    id: int = INACTIVE_ID
+
+
+class NetworkRef(NamedTuple):
+    """A virtual network."""
+
+    name: str
+    uuid: bytes
+
+
+class PoolRef(NamedTuple):
+    """A storage pool."""
+
+    name: str
+    uuid: bytes
+
+
+class FilterRef(NamedTuple):
+    """A network filter."""
+
+    name: str
+    uuid: bytes
+
+
+class FilterBindingRef(NamedTuple):
+    """A network filter bound to a host device."""
+
+    portdev: str
+    filtername: str
+
+
+class VolumeRef(NamedTuple):
+    """A storage volume in a pool; key is unique on the host."""
+
+    pool: str
+    name: str
+    key: str
+
+
+class NodeDeviceRef(NamedTuple):
+    """A device of the host."""
+
+    name: str
+
+
+class InterfaceRef(NamedTuple):
+    """An interface of the host."""
+
+    name: str
+    mac: str
+
+
+class SecretRef(NamedTuple):
+    """A secret; usage_type and usage_id say what it is for."""
+
+    uuid: bytes
+    usage_type: int
+    usage_id: str
+
+
+class SnapshotRef(NamedTuple):
+    """A snapshot of a domain."""
+
+    name: str
+    dom: DomainRef
+
+
+class CheckpointRef(NamedTuple):
+    """A backup checkpoint of a domain."""
+
+    name: str
+    dom: DomainRef
+
+
+class NetworkPortRef(NamedTuple):
+    """A port of a virtual network."""
+
+    net: NetworkRef
+    uuid: bytes
+
+
+class ParameterType(IntEnum):
+    """What a typed parameter's value is, and how wide on the wire."""
+
+    INT = 1
+    UINT = 2
+    LLONG = 3
+    ULLONG = 4
+    DOUBLE = 5
+    BOOLEAN = 6
+    STRING = 7
+
+
+class TypedParameter(NamedTuple):
+    """A named value of stated type: tuning, statistics, job data. value: int, float, bool or str, as `type` says."""
+
+    field: str
+    type: ParameterType
+    value: int | float | str
+
+
+def int_parameter(field: str, value: int) -> TypedParameter:
+    """A signed 32-bit parameter."""
+    return TypedParameter(field, ParameterType.INT, value)
+
+
+def uint_parameter(field: str, value: int) -> TypedParameter:
+    """An unsigned 32-bit parameter."""
+    return TypedParameter(field, ParameterType.UINT, value)
+
+
+def llong_parameter(field: str, value: int) -> TypedParameter:
+    """A signed 64-bit parameter."""
+    return TypedParameter(field, ParameterType.LLONG, value)
+
+
+def ullong_parameter(field: str, value: int) -> TypedParameter:
+    """An unsigned 64-bit parameter."""
+    return TypedParameter(field, ParameterType.ULLONG, value)
+
+
+def double_parameter(field: str, value: float) -> TypedParameter:
+    """A floating-point parameter."""
+    return TypedParameter(field, ParameterType.DOUBLE, value)
+
+
+def boolean_parameter(field: str, value: bool) -> TypedParameter:
+    """A truth value."""
+    return TypedParameter(field, ParameterType.BOOLEAN, value)
+
+
+def string_parameter(field: str, value: str) -> TypedParameter:
+    """A text parameter."""
+    return TypedParameter(field, ParameterType.STRING, value)

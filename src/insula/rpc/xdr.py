@@ -1,0 +1,294 @@
+"""XDR: how single values travel, and what is made of them. Every value takes a multiple of four bytes, big-endian.
+
+Whatever bytes come in, `unpack` raises `RpcError` or struct.error (cut short), nothing else; `notation.Record` turns
+the latter into the former. Sources: RFC 4506; virnetprotocol.x for the limits; and the C library's xdr_char and
+xdr_short, which give every character and every short four bytes.
+"""
+
+from collections.abc import Callable, Sequence
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+from insula.errors import RpcError
+
+STRING_MAX: Final = 4 * 1024 * 1024
+"""Bytes of a text on the wire."""
+LIST_MAX: Final = 16384
+"""Members of a list that states no limit of its own."""
+
+Pack = Callable[[Any], bytes]
+Unpack = Callable[[bytes, int], tuple[Any, int]]
+
+U32: Final = Struct(">I")
+_PADDING: Final = (b"", b"\0\0\0", b"\0\0", b"\0")
+"""What follows a text whose length modulo four is 0, 1, 2, 3."""
+
+
+class Codec(NamedTuple):
+    """How one value travels.
+
+    pack: value to bytes. unpack: bytes and an offset to the value and the offset behind it.
+    format: the struct letter of a value that is exactly one, so that neighbours are packed together; else empty.
+    """
+
+    pack: Pack
+    unpack: Unpack
+    format: str = ""
+
+
+# Values of fixed size
+
+
+def number(letter: str) -> Codec:
+    """An integer or a float, by its struct letter."""
+    packing = Struct(f">{letter}")
+    pack, unpack_from, size = packing.pack, packing.unpack_from, packing.size
+
+    def unpack(data: bytes, at: int) -> tuple[Any, int]:
+        return unpack_from(data, at)[0], at + size
+
+    return Codec(pack, unpack, letter)
+
+
+def small(limit: int) -> Codec:
+    """An unsigned char or short: four bytes that hold at most `limit`."""
+
+    def pack(value: int) -> bytes:
+        if not 0 <= value <= limit:
+            raise RpcError(f"{value} does not fit a field for 0 to {limit}")
+        return U32.pack(value)
+
+    def unpack(data: bytes, at: int) -> tuple[int, int]:
+        (value,) = U32.unpack_from(data, at)
+        if value > limit:
+            raise RpcError(f"{value} in a field for 0 to {limit}")
+        return value, at + 4
+
+    return Codec(pack, unpack)
+
+
+def _pack_uuid(value: bytes) -> bytes:
+    if len(value) != 16:
+        raise RpcError(f"a UUID of {len(value)} bytes instead of 16")
+    return bytes(value)
+
+
+def _unpack_uuid(data: bytes, at: int) -> tuple[bytes, int]:
+    value = data[at : at + 16]
+    if len(value) != 16:
+        raise RpcError("the body ends inside a UUID")
+    return value, at + 16
+
+
+UUID: Final = Codec(_pack_uuid, _unpack_uuid)
+"""Sixteen raw bytes."""
+
+
+# Text and bytes
+
+
+def _pack_text(value: str) -> bytes:
+    raw = value.encode()
+    size = len(raw)
+    if size > STRING_MAX or b"\0" in raw:
+        raise RpcError(f"a text of {size} bytes is too long, or has a zero byte inside")
+    return U32.pack(size) + raw + _PADDING[size & 3]
+
+
+def _unpack_text(data: bytes, at: int) -> tuple[str, int]:
+    (size,) = U32.unpack_from(data, at)
+    at += 4
+    end = at + size
+    padding = _PADDING[size & 3]
+    stop = end + len(padding)
+    if size > STRING_MAX or stop > len(data) or data[end:stop] != padding:
+        raise RpcError(f"a text of {size} bytes is too long, cut short or badly padded")
+    raw = data[at:end]
+    if b"\0" in raw:
+        raise RpcError("a text with a zero byte inside")
+    try:
+        return raw.decode(), stop
+    except UnicodeDecodeError as error:
+        raise RpcError("a text that is not UTF-8") from error
+
+
+TEXT: Final = Codec(_pack_text, _unpack_text)
+"""Length, UTF-8, padding; no zero byte inside, as the peer's C strings would end there."""
+
+
+def opaque(limit: int) -> Codec:
+    """Length, at most `limit` raw bytes, padding."""
+
+    def pack(value: bytes) -> bytes:
+        size = len(value)
+        if size > limit:
+            raise RpcError(f"{size} bytes where at most {limit} fit")
+        return U32.pack(size) + value + _PADDING[size & 3]
+
+    def unpack(data: bytes, at: int) -> tuple[bytes, int]:
+        (size,) = U32.unpack_from(data, at)
+        at += 4
+        end = at + size
+        padding = _PADDING[size & 3]
+        stop = end + len(padding)
+        if size > limit or stop > len(data) or data[end:stop] != padding:
+            raise RpcError(f"{size} bytes are too many, cut short or badly padded")
+        return data[at:end], stop
+
+    return Codec(pack, unpack)
+
+
+def characters(limit: int) -> Codec:
+    """Count, and at most `limit` characters of four bytes each; the value is bytes."""
+
+    def pack(value: bytes) -> bytes:
+        if len(value) > limit:
+            raise RpcError(f"{len(value)} characters where at most {limit} fit")
+        return U32.pack(len(value)) + _widen(value)
+
+    def unpack(data: bytes, at: int) -> tuple[bytes, int]:
+        (size,) = U32.unpack_from(data, at)
+        if size > limit:
+            raise RpcError(f"{size} characters where at most {limit} fit")
+        return _narrow(data, at + 4, size)
+
+    return Codec(pack, unpack)
+
+
+def characters_fixed(size: int) -> Codec:
+    """Exactly `size` characters of four bytes each; the value is bytes, without the zeros that fill it up."""
+
+    def pack(value: bytes) -> bytes:
+        if len(value) > size:
+            raise RpcError(f"{len(value)} characters where at most {size} fit")
+        return _widen(value.ljust(size, b"\0"))
+
+    def unpack(data: bytes, at: int) -> tuple[bytes, int]:
+        value, stop = _narrow(data, at, size)
+        return value.rstrip(b"\0"), stop
+
+    return Codec(pack, unpack)
+
+
+def _widen(value: bytes) -> bytes:
+    """Each byte as C's XDR sends a char: sign-extended to four."""
+    return Struct(f">{len(value)}i").pack(*(byte - 256 if byte > 127 else byte for byte in value))
+
+
+def _narrow(data: bytes, at: int, size: int) -> tuple[bytes, int]:
+    stop = at + 4 * size
+    if stop > len(data):
+        raise RpcError(f"the body ends inside {size} characters")
+    wide = Struct(f">{size}i").unpack_from(data, at)
+    if any(not -128 <= character <= 255 for character in wide):
+        raise RpcError("a character that does not fit a byte")
+    return bytes(character & 0xFF for character in wide), stop
+
+
+# What is made of others
+
+
+def optional(codec: Codec) -> Codec:
+    """A value or None."""
+    pack_value, unpack_value = codec.pack, codec.unpack
+    present, absent = U32.pack(1), U32.pack(0)
+
+    def pack(value: Any) -> bytes:
+        return absent if value is None else present + pack_value(value)
+
+    def unpack(data: bytes, at: int) -> tuple[Any, int]:
+        (given,) = U32.unpack_from(data, at)
+        if given == 0:
+            return None, at + 4
+        if given != 1:
+            raise RpcError(f"{given} where only 0 or 1 can say whether a value follows")
+        return unpack_value(data, at + 4)
+
+    return Codec(pack, unpack)
+
+
+def list_of(codec: Codec, limit: int) -> Codec:
+    """Count, and at most `limit` members; the value comes back as a tuple."""
+    pack_one, unpack_one = codec.pack, codec.unpack
+
+    def pack(value: Sequence[Any]) -> bytes:
+        if len(value) > limit:
+            raise RpcError(f"{len(value)} members in a list of at most {limit}")
+        return U32.pack(len(value)) + b"".join(map(pack_one, value))
+
+    def unpack(data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
+        (size,) = U32.unpack_from(data, at)
+        if size > limit:
+            raise RpcError(f"{size} members in a list of at most {limit}")
+        at += 4
+        members = []
+        for _ in range(size):
+            member, at = unpack_one(data, at)
+            members.append(member)
+        return tuple(members), at
+
+    return Codec(pack, unpack)
+
+
+def sequence_of(codecs: Sequence[Codec], make: Callable[[Any], Any]) -> Codec:
+    """Fields one after another; `make` turns the list of their values into one.
+
+    Neighbours of fixed size go through one call of struct.
+    """
+    packers: list[Pack] = []
+    readers: list[Callable[[bytes, int, list[Any]], int]] = []
+    first = 0
+    while first < len(codecs):
+        last = first
+        while last < len(codecs) and codecs[last].format:
+            last += 1
+        if last > first:
+            run = Struct(">" + "".join(codec.format for codec in codecs[first:last]))
+            packers.append(_run_packer(run, first, last))
+            readers.append(_run_reader(run))
+            first = last
+        else:
+            packers.append(_packer(codecs[first].pack, first))
+            readers.append(_reader(codecs[first].unpack))
+            first += 1
+
+    def pack(values: Sequence[Any]) -> bytes:
+        if len(values) != len(codecs):
+            raise RpcError(f"{len(values)} values given for a record of {len(codecs)} fields")
+        return b"".join([packer(values) for packer in packers])
+
+    def unpack(data: bytes, at: int) -> tuple[Any, int]:
+        values: list[Any] = []
+        for reader in readers:
+            at = reader(data, at, values)
+        return make(values), at
+
+    return Codec(pack, unpack)
+
+
+def _run_packer(run: Struct, first: int, last: int) -> Pack:
+    pack = run.pack
+    return lambda values: pack(*values[first:last])
+
+
+def _packer(pack: Pack, index: int) -> Pack:
+    return lambda values: pack(values[index])
+
+
+def _run_reader(run: Struct) -> Callable[[bytes, int, list[Any]], int]:
+    unpack_from, size = run.unpack_from, run.size
+
+    def read(data: bytes, at: int, values: list[Any]) -> int:
+        values += unpack_from(data, at)
+        return at + size
+
+    return read
+
+
+def _reader(unpack: Unpack) -> Callable[[bytes, int, list[Any]], int]:
+    def read(data: bytes, at: int, values: list[Any]) -> int:
+        value, at = unpack(data, at)
+        values.append(value)
+        return at
+
+    return read

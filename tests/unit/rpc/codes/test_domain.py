@@ -1,0 +1,28 @@
+"""What domains are doing, by libvirt's own numbers."""
+
+from enum import IntEnum, IntFlag
+
+import pytest
+
+from insula.rpc.codes import domain
+from tests.unit.rpc.codes.constants import differences
+
+PREFIXES: dict[type[IntEnum | IntFlag], str] = {
+    domain.DomainState: "VIR_DOMAIN_",
+    domain.RunningReason: "VIR_DOMAIN_RUNNING_",
+    domain.PausedReason: "VIR_DOMAIN_PAUSED_",
+    domain.ShutdownReason: "VIR_DOMAIN_SHUTDOWN_",
+    domain.ShutoffReason: "VIR_DOMAIN_SHUTOFF_",
+    domain.CrashedReason: "VIR_DOMAIN_CRASHED_",
+    domain.ControlState: "VIR_DOMAIN_CONTROL_",
+    domain.VcpuState: "VIR_VCPU_",
+    domain.JobType: "VIR_DOMAIN_JOB_",
+    domain.JobOperation: "VIR_DOMAIN_JOB_OPERATION_",
+}
+
+
+@pytest.mark.requires("libvirt-python")
+@pytest.mark.parametrize(("kind", "prefix"), PREFIXES.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_names_and_numbers_are_libvirts(kind: type[IntEnum | IntFlag], prefix: str) -> None:
+    assert len(kind) > 0
+    assert differences(kind, prefix) == {}

@@ -1,0 +1,141 @@
+"""Every body of every procedure survives the wire, and nothing that comes in over it raises anything but RpcError."""
+
+import struct
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from insula.errors import RpcError
+from insula.rpc.notation import record
+from insula.rpc.procedures import PROGRAMS
+from tests.unit.rpc.wirevalues import values_of
+
+NOTATIONS = sorted(
+    {
+        notation
+        for table in PROGRAMS.values()
+        for row in table.rows.values()
+        for notation in (row.arguments_notation, row.results_notation)
+    }
+)
+
+
+def test_the_tables_hold_the_notations_this_file_is_about() -> None:
+    assert len(NOTATIONS) > 200
+
+
+@pytest.mark.parametrize("notations", [NOTATIONS[at : at + 20] for at in range(0, len(NOTATIONS), 20)])
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_what_is_packed_is_unpacked_the_same(notations: list[str], data: st.DataObject) -> None:
+    for notation in notations:
+        values = data.draw(values_of(notation))
+        assert record(notation).unpack(record(notation).pack(values)) == values, notation
+
+
+@settings(max_examples=300, deadline=None)
+@given(notation=st.sampled_from(NOTATIONS), data=st.data())
+def test_a_body_cut_short_anywhere_is_an_rpc_error(notation: str, data: st.DataObject) -> None:
+    body = record(notation).pack(data.draw(values_of(notation)))
+    if body:
+        cut = data.draw(st.integers(0, len(body) - 1))
+        with pytest.raises(RpcError):
+            record(notation).unpack(body[:cut])
+
+
+@settings(max_examples=300, deadline=None)
+@given(notation=st.sampled_from(NOTATIONS), tail=st.binary(min_size=1, max_size=5), data=st.data())
+def test_bytes_left_over_are_an_rpc_error(notation: str, tail: bytes, data: st.DataObject) -> None:
+    body = record(notation).pack(data.draw(values_of(notation)))
+    with pytest.raises(RpcError):
+        record(notation).unpack(body + tail)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(notation=st.sampled_from(NOTATIONS), junk=st.binary(max_size=120))
+def test_junk_is_an_rpc_error_or_a_value_that_packs_again(notation: str, junk: bytes) -> None:
+    try:
+        values = record(notation).unpack(junk)
+    except RpcError:
+        return
+    assert len(record(notation).pack(values)) == len(junk)
+
+
+@settings(max_examples=500, deadline=None)
+@given(notation=st.sampled_from(NOTATIONS), data=st.data())
+def test_a_changed_word_raises_nothing_but_an_rpc_error(notation: str, data: st.DataObject) -> None:
+    body = bytearray(record(notation).pack(data.draw(values_of(notation))))
+    if body:
+        at = 4 * data.draw(st.integers(0, len(body) // 4 - 1))
+        body[at : at + 4] = struct.pack(">I", data.draw(st.integers(0, 2**32 - 1)))
+        with suppress(RpcError):
+            record(notation).unpack(bytes(body))
+
+
+def test_the_same_notation_is_compiled_once() -> None:
+    assert record("dom:dom flags:u") is record("dom:dom flags:u")
+
+
+def test_the_bytes_are_those_of_rfc_4506() -> None:
+    body = record("name:s flags:u at:q uuid:uuid").pack(("web", 7, -2, bytes(range(16))))
+    assert body == b"\0\0\0\3web\0\0\0\0\7\xff\xff\xff\xff\xff\xff\xff\xfe" + bytes(range(16))
+
+
+def test_a_typed_parameter_is_a_name_a_type_and_a_value() -> None:
+    body = record("params:P<>").pack(([("cpu_shares", 4, 1024), ("weight", 7, "8:0,100")],))
+    assert body == (
+        b"\0\0\0\2"
+        b"\0\0\0\x0acpu_shares\0\0" b"\0\0\0\4" b"\0\0\0\0\0\0\4\0"
+        b"\0\0\0\6weight\0\0" b"\0\0\0\7" b"\0\0\0\x078:0,100\0"
+    )  # fmt: skip
+
+
+def test_named_arguments_are_put_in_order() -> None:
+    assert record("a:i b:i c:i").arrange((1,), {"c": 3, "b": 2}) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("positional", "named"),
+    [((), {"a": 1}), ((1, 2, 3), {}), ((1,), {"a": 1}), ((1,), {"b": 2, "d": 4}), ((1, 2), {"b": 2})],
+)
+def test_missing_unknown_and_doubled_arguments_are_refused(positional: tuple[int, ...], named: dict[str, int]) -> None:
+    with pytest.raises(RpcError, match="a b"):
+        record("a:i b:i").arrange(positional, named)
+
+
+@pytest.mark.parametrize(
+    ("notation", "values"),
+    [
+        ("a:i", ()),
+        ("a:i", (1, 2)),
+        ("a:i", (2**31,)),
+        ("a:u", (-1,)),
+        ("a:u", ("1",)),
+        ("a:u", (None,)),
+        ("a:s", (None,)),
+        ("a:s", (b"bytes",)),
+        ("a:s", ("zero\0inside",)),
+        ("a:s", ("\udc80",)),
+        ("a:dom", (("name", b"short", 1),)),
+        ("a:dom", (("name", bytes(16)),)),
+        ("a:P<>", ([("name", 9, 1)],)),
+        ("a:P<>", ([("name", 7, 1)],)),
+        ("a:i<2>", ([1, 2, 3],)),
+        ("a:opaque<2>", (b"123",)),
+        ("a:c4[2]", (b"123",)),
+        ("a:c4", (256,)),
+        ("a:u4", (-1,)),
+    ],
+)
+def test_a_value_that_does_not_fit_its_field_is_an_rpc_error(notation: str, values: tuple[Any, ...]) -> None:
+    with pytest.raises(RpcError):
+        record(notation).pack(values)
+
+
+@pytest.mark.parametrize("notation", ["name", "name:", "from:s", "a:i<", "a:{b:i", ":s", "a:nosuch"])
+def test_a_wrong_notation_is_our_own_mistake(notation: str) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        record(notation)
