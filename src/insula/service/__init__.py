@@ -1,0 +1,1 @@
+"""The verbs, in libvirt's words."""

@@ -1,0 +1,131 @@
+"""Statistics of many domains in one pass: a few reads a domain, one question to the kernel for all interfaces."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from insula.kernel.cgroups.stats import Stats
+from insula.network.counters import InterfaceStatistics
+from insula.network.counters import statistics as counters_of
+from insula.network.rtnetlink import Rtnetlink
+from insula.service import statistics
+from insula.service.events import DomainRef
+from insula.service.managed import ManagedDomain, Run
+from insula.service.parameters import Parameter, ParameterType
+from insula.service.requests import StatsGroup
+from insula.service.statistics import NOTHING, MemoryStat, device_name, memory_tags, summed
+
+INT, UINT, ULLONG, STRING = ParameterType.INT, ParameterType.UINT, ParameterType.ULLONG, ParameterType.STRING
+
+EVERYTHING = (
+    StatsGroup.STATE
+    | StatsGroup.CPU_TOTAL
+    | StatsGroup.BALLOON
+    | StatsGroup.VCPU
+    | StatsGroup.INTERFACE
+    | StatsGroup.BLOCK
+)
+"""The groups that mean something for a container."""
+
+RUNNING_VCPU = 1
+
+_BALLOON_NAMES = {
+    MemoryStat.UNUSED: "unused",
+    MemoryStat.AVAILABLE: "available",
+    MemoryStat.USABLE: "usable",
+    MemoryStat.MAJOR_FAULT: "major_fault",
+    MemoryStat.MINOR_FAULT: "minor_fault",
+    MemoryStat.LAST_UPDATE: "last-update",
+    MemoryStat.DISK_CACHES: "disk_caches",
+    MemoryStat.RSS: "rss",
+}
+_COUNTERS = (
+    ("rx.bytes", "received_bytes"),
+    ("rx.pkts", "received_packets"),
+    ("rx.errs", "received_errors"),
+    ("rx.drop", "received_drops"),
+    ("tx.bytes", "sent_bytes"),
+    ("tx.pkts", "sent_packets"),
+    ("tx.errs", "sent_errors"),
+    ("tx.drop", "sent_drops"),
+)
+Counters = Mapping[int, InterfaceStatistics]
+
+
+def all_stats(domains: Sequence[ManagedDomain], groups: StatsGroup) -> list[tuple[DomainRef, list[Parameter]]]:
+    """Return the statistics of each domain, under libvirt's names. groups: ALL means every one there is.
+
+    A domain that ends meanwhile is told without what could not be read any more.
+    """
+    wanted = groups or EVERYTHING
+    counters = _counters(domains) if wanted & StatsGroup.INTERFACE else {}
+    return [(managed.ref, list(_of(managed, wanted, counters))) for managed in domains]
+
+
+def _counters(domains: Sequence[ManagedDomain]) -> Counters:
+    indices = [each.host_index for managed in domains if managed.run for each in managed.run.container.record.connected]
+    if not indices:
+        return {}
+    with Rtnetlink() as kernel:
+        return counters_of(kernel, indices)
+
+
+def _of(managed: ManagedDomain, groups: StatsGroup, counters: Counters) -> Iterator[Parameter]:
+    run = managed.run
+    used = statistics.used(managed)
+    if groups & StatsGroup.STATE:
+        yield Parameter("state.state", INT, int(managed.state.state))
+        yield Parameter("state.reason", INT, int(managed.state.reason))
+    if groups & StatsGroup.CPU_TOTAL and used is not None and used.cpu is not None:
+        yield Parameter("cpu.time", ULLONG, used.cpu.total)
+        yield Parameter("cpu.user", ULLONG, used.cpu.user)
+        yield Parameter("cpu.system", ULLONG, used.cpu.system)
+    if groups & StatsGroup.BALLOON:
+        yield from _balloon(managed, used)
+    if groups & StatsGroup.VCPU:
+        yield from _vcpus(managed, used)
+    if groups & StatsGroup.INTERFACE and run is not None:
+        yield from _interfaces(run, counters)
+    if groups & StatsGroup.BLOCK and used is not None:
+        yield from _block(used)
+
+
+def _balloon(managed: ManagedDomain, used: Stats | None) -> Iterator[Parameter]:
+    current = managed.current.memory_now
+    yield Parameter("balloon.current", ULLONG, current)
+    yield Parameter("balloon.maximum", ULLONG, managed.current.memory)
+    if used is not None and used.memory is not None:
+        for tag, value in memory_tags(used.memory, current):
+            if tag in _BALLOON_NAMES:
+                yield Parameter(f"balloon.{_BALLOON_NAMES[tag]}", ULLONG, value)
+
+
+def _vcpus(managed: ManagedDomain, used: Stats | None) -> Iterator[Parameter]:
+    count = managed.current.vcpu.current or managed.current.vcpu.count
+    yield Parameter("vcpu.current", UINT, count)
+    yield Parameter("vcpu.maximum", UINT, managed.current.vcpu.count)
+    if managed.is_active:
+        for number in range(count):
+            yield Parameter(f"vcpu.{number}.state", INT, RUNNING_VCPU)
+
+
+def _interfaces(run: Run, counters: Counters) -> Iterator[Parameter]:
+    connected = run.container.record.connected
+    yield Parameter("net.count", UINT, len(connected))
+    for place, each in enumerate(connected):
+        yield Parameter(f"net.{place}.name", STRING, each.host)
+        found = counters.get(each.host_index, NOTHING)
+        for name, field in _COUNTERS:
+            yield Parameter(f"net.{place}.{name}", ULLONG, getattr(found, field))
+
+
+def _block(used: Stats) -> Iterator[Parameter]:
+    """The host's devices that the guest's files are on: a container has seldom a disk of its own."""
+    yield Parameter("block.count", UINT, len(used.devices))
+    for place, each in enumerate(used.devices):
+        total = summed([each])
+        name = device_name(each.major, each.minor)
+        yield Parameter(f"block.{place}.name", STRING, name)
+        yield Parameter(f"block.{place}.path", STRING, f"/dev/{name}")
+        yield Parameter(f"block.{place}.rd.reqs", ULLONG, total.read_requests)
+        yield Parameter(f"block.{place}.rd.bytes", ULLONG, total.read_bytes)
+        yield Parameter(f"block.{place}.wr.reqs", ULLONG, total.write_requests)
+        yield Parameter(f"block.{place}.wr.bytes", ULLONG, total.write_bytes)

@@ -1,0 +1,41 @@
+"""The consoles of running domains, found by the names clients have for them."""
+
+from pathlib import Path
+
+from insula.engine.console import ConsoleChannel, Viewing
+from insula.errors import InvalidArgumentError
+from insula.service.managed import ManagedDomain
+from insula.service.runs import Runs
+
+
+class ConsoleVerbs:
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def open(self, managed: ManagedDomain, device: str | None, *, viewing: Viewing, force: bool) -> ConsoleChannel:
+        """Return a viewer's end. Raises: OperationInvalidError if it does not run; see place_of, ConsoleHub.attach."""
+        run = managed.require_run()
+        return run.consoles[place_of(managed, device)].attach(viewing, force=force)
+
+    def resize(self, managed: ManagedDomain, device: str | None, rows: int, columns: int) -> None:
+        """Tell the guest how large the viewer's window is."""
+        run = managed.require_run()
+        run.consoles[place_of(managed, device)].resize(rows, columns)
+
+    def log(self, managed: ManagedDomain, device: str | None) -> Path:
+        """Return the file that a console's output is written to, also of a domain that is off."""
+        return self._runs.console_log(managed.name, place_of(managed, device))
+
+
+def place_of(managed: ManagedDomain, device: str | None) -> int:
+    """Return which console is meant: the first, or by alias, terminal on the host, `consoleN`, or port.
+
+    Raises: InvalidArgumentError if the domain has no such console.
+    """
+    if not device:
+        return 0
+    for place, each in enumerate(managed.current.devices.consoles):
+        names = (each.alias, f"console{place}", str(place), str(each.tty) if each.tty is not None else None)
+        if device in names:
+            return place
+    raise InvalidArgumentError(f"cannot find console device '{device}' of domain '{managed.name}'")

@@ -1,0 +1,77 @@
+"""A domain's share of the processors: schedinfo. Source of names and checks: libvirt's LXC and QEMU drivers."""
+
+from dataclasses import replace
+
+from insula.errors import InvalidArgumentError
+from insula.kernel.cgroups import Cgroup
+from insula.model.domain import Domain
+from insula.model.tuning import PERIOD, QUOTA, SHARES, CpuTune
+from insula.service.parameters import ParameterType, Value
+from insula.service.tuning import Family, Values
+
+SCHEDULER = "posix"
+"""What libvirt calls the kernel's usual scheduler."""
+
+NO_QUOTA = -1
+LEAST_QUOTA = 1000
+
+_RANGES = {"cpu_shares": SHARES, "vcpu_period": PERIOD, "vcpu_quota": (LEAST_QUOTA, QUOTA[1])}
+
+
+def _kept(domain: Domain) -> Values:
+    tune = domain.cpu_tune or CpuTune()
+    return {"cpu_shares": tune.shares or 0, "vcpu_period": tune.period or 0, "vcpu_quota": tune.quota or 0}
+
+
+def _held(cgroup: Cgroup, domain: Domain) -> Values:
+    shares, quota, period = cgroup.cpu.held()
+    return {"cpu_shares": shares, "vcpu_period": period, "vcpu_quota": NO_QUOTA if quota is None else quota}
+
+
+def _changed(domain: Domain, values: Values) -> Domain:
+    """0 leaves a value as it is, and a quota below 0 is none: as libvirt has it."""
+    wanted = {name: _in_range(name, value) for name, value in values.items() if value != 0}
+    if not wanted:
+        return domain
+    tune = domain.cpu_tune or CpuTune()
+    tune = replace(
+        tune,
+        shares=wanted.get("cpu_shares", tune.shares),
+        period=wanted.get("vcpu_period", tune.period),
+        quota=wanted.get("vcpu_quota", tune.quota),
+    )
+    return replace(domain, cpu_tune=tune)
+
+
+def _apply(cgroup: Cgroup, domain: Domain, values: Values) -> None:
+    tune = domain.cpu_tune or CpuTune()
+    if values.get("cpu_shares"):
+        assert tune.shares is not None
+        cgroup.cpu.weigh(tune.shares)
+    if values.get("vcpu_period") or values.get("vcpu_quota"):
+        cgroup.cpu.limit(tune.quota, tune.period)
+
+
+def _in_range(name: str, value: Value) -> int:
+    number = int(value)
+    if name == "vcpu_quota" and number < 0:
+        return NO_QUOTA
+    lowest, highest = _RANGES[name]
+    if not lowest <= number <= highest:
+        raise InvalidArgumentError(f"value of '{name}' is out of range [{lowest}, {highest}]")
+    return number
+
+
+CPU = Family(
+    name="scheduler parameters",
+    table={
+        "cpu_shares": ParameterType.ULLONG,
+        "vcpu_period": ParameterType.ULLONG,
+        "vcpu_quota": ParameterType.LLONG,
+    },
+    kept=_kept,
+    held=_held,
+    changed=_changed,
+    apply=_apply,
+    tunable="cputune.",
+)

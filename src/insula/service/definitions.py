@@ -1,0 +1,157 @@
+"""The persistent definitions: one XML file a domain, and a link for those that start with the daemon.
+
+A file is `NAME.xml`, readable by hand and by grep; the daemon reads them once, at its start. What it cannot use it
+names in the log and sets aside under another name: one bad file never keeps the others, or the daemon, from working.
+"""
+
+import logging
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from insula.errors import InsulaError
+from insula.kernel.durable import sync_directory
+from insula.layout import Layout
+from insula.model.domain import Domain, XmlFlags
+from insula.service.files import Durability, remove_file, replace_file, sweep
+
+LOGGER = logging.getLogger(__name__)
+
+SUFFIX = ".xml"
+SET_ASIDE = ".set-aside"
+SIZE_MAX = 4 * 1024 * 1024
+"""Bytes: what libvirt's wire lets a definition have."""
+
+HEADER = """\
+<!--
+  insulad keeps this file. To change the domain use: virsh edit {name}
+  What is written here by hand counts from the daemon's next start on.
+-->
+"""
+
+PERSISTENT = XmlFlags.INACTIVE | XmlFlags.SECURE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """What one file holds. autostart: whether a link to it stands in the autostart directory."""
+
+    domain: Domain
+    autostart: bool
+
+
+class Definitions:
+    """The directory of definitions. Its methods wait for the disk: call them in a thread where that matters."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._directory = layout.definitions
+        self._autostart = layout.autostart
+
+    def load(self) -> tuple[Definition, ...]:
+        """Return every usable definition, in the order of their names; set the others aside.
+
+        Of two files with one UUID, as a rename that was cut short leaves them, the younger is the domain.
+        """
+        self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sweep(self._directory)
+        sweep(self._autostart)
+        by_uuid: dict[object, tuple[int, Path, Domain]] = {}
+        for path in sorted(self._directory.glob(f"*{SUFFIX}")):
+            if (found := self._read(path)) is None:
+                continue
+            changed, domain = found
+            older = by_uuid.get(domain.uuid)
+            if older is not None and older[0] >= changed:
+                self._set_aside(path, f"its UUID {domain.uuid} is that of '{older[1].name}', which is younger")
+                continue
+            if older is not None:
+                self._set_aside(older[1], f"its UUID {domain.uuid} is that of '{path.name}', which is younger")
+            by_uuid[domain.uuid] = (changed, path, domain)
+        domains = sorted((domain for _, _, domain in by_uuid.values()), key=lambda domain: domain.name)
+        self._drop_dangling_links({domain.name for domain in domains})
+        return tuple(Definition(domain=each, autostart=self._link(each.name).is_symlink()) for each in domains)
+
+    def save(self, domain: Domain) -> None:
+        """Keep domain; return once it would survive a loss of power. Raises: OSError, and the old definition stands."""
+        self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = HEADER.format(name=domain.name.replace("--", "- -")) + domain.dump(PERSISTENT)
+        replace_file(self._path(domain.name), text, Durability.POWER_LOSS)
+
+    def remove(self, name: str) -> None:
+        """Forget the domain, if it is there. Its file goes first: a link that points nowhere is dropped by load."""
+        remove_file(self._path(name), Durability.POWER_LOSS)
+        remove_file(self._link(name), Durability.POWER_LOSS)
+
+    def set_autostart(self, name: str, *, on: bool) -> None:
+        """Make or remove the link of a domain that has a definition."""
+        link = self._link(name)
+        if not on:
+            remove_file(link, Durability.POWER_LOSS)
+        elif not link.is_symlink():
+            link.symlink_to(os.path.join(os.pardir, self._path(name).name))
+            sync_directory(self._autostart)
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}{SUFFIX}"
+
+    def _link(self, name: str) -> Path:
+        return self._autostart / f"{name}{SUFFIX}"
+
+    def _read(self, path: Path) -> tuple[int, Domain] | None:
+        """When the file was changed, and its domain; None when it was set aside."""
+        try:
+            changed, text = _regular_text(path)
+            domain = Domain.load(text)
+            if path.name != f"{domain.name}{SUFFIX}":
+                raise ValueError(f"it defines the domain '{domain.name}', so it should be named {domain.name}{SUFFIX}")
+        except (OSError, ValueError, InsulaError) as error:
+            self._set_aside(path, str(error))
+            return None
+        if domain.uuid.hex not in text.replace("-", "").lower():
+            self._keep_uuid(domain)
+        return changed, domain
+
+    def _keep_uuid(self, domain: Domain) -> None:
+        """Write down the UUID that a file made by hand lacks, or the domain would be another one at every start."""
+        try:
+            self.save(domain)
+        except OSError as error:
+            LOGGER.warning(
+                "domain '%s' has no UUID in its file, and it cannot be written there: %s", domain.name, error
+            )
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        try:
+            aside = _free_name(path)
+            path.rename(aside)
+        except OSError as error:
+            LOGGER.error("the definition '%s' is ignored: %s; it cannot be set aside: %s", path, reason, error)
+        else:
+            LOGGER.error("the definition '%s' is set aside as '%s': %s", path, aside.name, reason)
+
+    def _drop_dangling_links(self, names: set[str]) -> None:
+        for link in self._autostart.glob(f"*{SUFFIX}"):
+            if link.is_symlink() and link.name.removesuffix(SUFFIX) not in names:
+                LOGGER.warning("the autostart link '%s' points to no definition and is removed", link)
+                link.unlink(missing_ok=True)
+
+
+def _regular_text(path: Path) -> tuple[int, str]:
+    """When a file was changed (ns), and its text. Raises: ValueError, OSError; never waits on a fifo or a device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is not a regular file")
+        if status.st_size > SIZE_MAX:
+            raise ValueError(f"it is larger than {SIZE_MAX} bytes")
+        return status.st_mtime_ns, file.read().decode()
+
+
+def _free_name(path: Path) -> Path:
+    """path with a suffix that no file has yet."""
+    candidate, number = path.with_name(path.name + SET_ASIDE), 1
+    while os.path.lexists(candidate):
+        candidate, number = path.with_name(f"{path.name}{SET_ASIDE}.{number}"), number + 1
+    return candidate

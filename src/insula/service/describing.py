@@ -1,0 +1,42 @@
+"""Everything there is to tell about a domain, for `insula info`: JSON values."""
+
+from typing import Any
+
+from insula.engine.codec import encode
+from insula.service.managed import ManagedDomain, Run
+
+
+def described(managed: ManagedDomain) -> dict[str, Any]:
+    """Return what a domain is and, while it runs, how the host has it."""
+    return {
+        "name": managed.name,
+        "uuid": str(managed.uuid),
+        "id": managed.id if managed.is_active else None,
+        "state": managed.state.state.name.lower(),
+        "reason": managed.state.reason.name.lower(),
+        "persistent": managed.is_persistent,
+        "autostart": managed.autostart,
+        "memory": {"maximum": managed.current.memory, "current": managed.current.memory_now},
+        "vcpus": managed.current.vcpu.count,
+        "notices": list(managed.notices),
+        "run": None if managed.run is None else _run(managed.run),
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    container, spec = run.container, run.container.record.spec
+    return {
+        "pid": container.pid,
+        "begun": run.record.begun,
+        "cgroup": container.record.group,
+        "init": spec.init_kind.name.lower(),
+        "argv": list(spec.init.argv),
+        "privileged": spec.privileged,
+        "idmap": None if spec.idmap is None else encode(spec.idmap),
+        "hostname": spec.hostname,
+        "consoles": len(container.consoles),
+        "interfaces": [encode(each) for each in container.record.connected],
+        "limits": encode(spec.limits),
+        "autodestroy": run.record.autodestroy,
+        "throwaway": run.record.throwaway,
+    }

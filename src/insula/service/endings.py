@@ -1,0 +1,95 @@
+"""How a run ended, what that makes of the domain, and what follows: three tables."""
+
+from dataclasses import dataclass
+
+from insula.engine.exitstatus import ExitMeaning, ExitStatus
+from insula.model.boot import CrashAction, OffAction
+from insula.model.domain import Domain
+from insula.service.running import Next, StopReason
+from insula.service.states import CrashedReason, DomainState, ShutoffReason, StateWithReason, StoppedDetail
+
+
+def how_it_ended(status: ExitStatus, asked: StopReason | None = None) -> StopReason:
+    """Return why the guest's init is gone. asked: what it had been asked for by us, if anything.
+
+    A program that returned anything but 0, or that a signal ended, has crashed; but one that was asked to go has done
+    so whatever it returned. What the guest told the kernel by reboot(2) counts more than what we asked.
+    """
+    if status.meaning is not ExitMeaning.EXITED:
+        return _BY_MEANING[status.meaning]
+    if asked is not None:
+        return asked
+    return StopReason.SHUTDOWN if status.code == 0 else StopReason.CRASHED
+
+
+_BY_MEANING = {
+    ExitMeaning.POWERED_OFF: StopReason.SHUTDOWN,
+    ExitMeaning.REBOOTED: StopReason.REBOOTED,
+    ExitMeaning.KILLED: StopReason.CRASHED,
+    ExitMeaning.UNKNOWN: StopReason.UNKNOWN,
+}
+
+
+def what_follows(domain: Domain, reason: StopReason) -> Next:
+    """Return what domain's on_poweroff, on_reboot or on_crash wants after this end.
+
+    What was destroyed stays off, and so does what ended for a reason we do not know: a restart could be against
+    the guest's own wish. Renaming before a restart, and dumping core before either, are things we do not do.
+    """
+    match reason:
+        case StopReason.SHUTDOWN:
+            return _AFTER_OFF[domain.on_poweroff]
+        case StopReason.REBOOTED:
+            return _AFTER_OFF[domain.on_reboot]
+        case StopReason.CRASHED:
+            return _AFTER_CRASH[domain.on_crash]
+        case _:
+            return Next.OFF
+
+
+_AFTER_OFF = {
+    OffAction.DESTROY: Next.OFF,
+    OffAction.RESTART: Next.RESTART,
+    OffAction.RENAME_RESTART: Next.RESTART,
+    OffAction.PRESERVE: Next.PRESERVE,
+}
+_AFTER_CRASH = {
+    CrashAction.DESTROY: Next.OFF,
+    CrashAction.COREDUMP_DESTROY: Next.OFF,
+    CrashAction.RESTART: Next.RESTART,
+    CrashAction.COREDUMP_RESTART: Next.RESTART,
+    CrashAction.RENAME_RESTART: Next.RESTART,
+    CrashAction.PRESERVE: Next.PRESERVE,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """What the end of a run looks like from outside."""
+
+    state: StateWithReason
+    detail: StoppedDetail
+
+
+def _off(reason: ShutoffReason, detail: StoppedDetail) -> Ending:
+    return Ending(state=StateWithReason(state=DomainState.SHUTOFF, reason=reason), detail=detail)
+
+
+ENDINGS: dict[StopReason, Ending] = {
+    StopReason.SHUTDOWN: _off(ShutoffReason.SHUTDOWN, StoppedDetail.SHUTDOWN),
+    StopReason.REBOOTED: _off(ShutoffReason.SHUTDOWN, StoppedDetail.SHUTDOWN),
+    StopReason.DESTROYED: _off(ShutoffReason.DESTROYED, StoppedDetail.DESTROYED),
+    StopReason.CRASHED: _off(ShutoffReason.CRASHED, StoppedDetail.CRASHED),
+    StopReason.FAILED: _off(ShutoffReason.FAILED, StoppedDetail.FAILED),
+    StopReason.UNKNOWN: _off(ShutoffReason.UNKNOWN, StoppedDetail.FAILED),
+}
+
+PRESERVED_AFTER_CRASH = StateWithReason(state=DomainState.CRASHED, reason=CrashedReason.PANICKED)
+"""A crashed domain that is kept for inspection; libvirt's state for it."""
+
+
+def state_after(reason: StopReason, then: Next) -> StateWithReason:
+    """Return the state of a domain whose run ended for this reason and is not restarted."""
+    if then is Next.PRESERVE and reason is StopReason.CRASHED:
+        return PRESERVED_AFTER_CRASH
+    return ENDINGS[reason].state

@@ -1,0 +1,119 @@
+"""What happened to domains, told to whoever subscribed: typed, in order, and never waiting for a subscriber."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from uuid import UUID
+
+from insula.service.parameters import Parameter
+from insula.service.states import LifecycleDetail, LifecycleKind
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainRef:
+    """Which domain is meant. id: the guest init's pid on the host, -1 when off."""
+
+    name: str
+    uuid: UUID
+    id: int = -1
+
+
+class MetadataType(IntEnum):
+    """Source: virDomainMetadataType in libvirt's public domain header."""
+
+    DESCRIPTION = 0
+    TITLE = 1
+    ELEMENT = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that happened to a domain."""
+
+    domain: DomainRef
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lifecycle(Event):
+    kind: LifecycleKind
+    detail: LifecycleDetail
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reboot(Event):
+    """The guest rebooted: the same domain, a new id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetadataChange(Event):
+    """Title, description, or the element of a namespace changed. uri: for elements only."""
+
+    kind: MetadataType
+    uri: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BalloonChange(Event):
+    """The memory the guest may use changed. actual: KiB."""
+
+    actual: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tunable(Event):
+    """Limits changed while the domain runs; the names are libvirt's, such as `cputune.cpu_shares`."""
+
+    parameters: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceAdded(Event):
+    alias: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceRemoved(Event):
+    alias: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceRemovalFailed(Event):
+    alias: str
+
+
+Subscriber = Callable[[Event], None]
+
+
+class Events:
+    """The one place where events are published.
+
+    Subscribers are called at once, in the order they came, before publish() returns: so for one domain events arrive in
+    the order of what happened. A subscriber must not block; one that fails is logged and stays subscribed.
+    """
+
+    def __init__(self) -> None:
+        self._subscribers: dict[int, Subscriber] = {}
+        self._next = 1
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call subscriber for every event from now on. Return what ends that; calling it twice is harmless."""
+        key, self._next = self._next, self._next + 1
+        self._subscribers[key] = subscriber
+
+        def unsubscribe() -> None:
+            self._subscribers.pop(key, None)
+
+        return unsubscribe
+
+    def publish(self, event: Event) -> None:
+        """Tell every subscriber; one subscribed or gone meanwhile is not told, or not told again."""
+        for key, subscriber in tuple(self._subscribers.items()):
+            if key not in self._subscribers:
+                continue
+            try:
+                subscriber(event)
+            except Exception:
+                LOGGER.exception("a subscriber failed on %s", event)

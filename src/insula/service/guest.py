@@ -1,0 +1,211 @@
+"""Inside a guest, without its help: its name, its addresses, its processes, and programs put into it."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Thread
+
+from insula.engine.spec import Process
+from insula.errors import (
+    ArgumentUnsupportedError,
+    InvalidArgumentError,
+    NoHostnameError,
+    OperationFailedError,
+    OperationInvalidError,
+)
+from insula.kernel.fds import Fd
+from insula.kernel.process import CloneFlag, setns
+from insula.network.inside import GuestInterface, guest_interfaces
+from insula.service.containers import Engine, StandardStreams, WindowSize
+from insula.service.executions import Executions
+from insula.service.managed import ManagedDomain
+from insula.service.requests import AddressSource
+
+LAST_SIGNAL = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A program that was put into a guest. id: ours; master: of its terminal, if it has one; the caller's."""
+
+    id: int
+    pid: int
+    master: Fd | None
+
+
+class GuestVerbs:
+    """Looks into guests and puts programs into them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._executions = Executions()
+
+    async def hostname(self, managed: ManagedDomain) -> str:
+        """Return what the guest calls itself now. Raises: NoHostnameError."""
+        pid = managed.require_run().container.pid
+        try:
+            return await asyncio.to_thread(_hostname_inside, pid)
+        except OSError as error:
+            raise NoHostnameError(f"domain '{managed.name}' does not tell its name: {error.strerror}") from error
+
+    async def interfaces(self, managed: ManagedDomain, source: AddressSource) -> list[GuestInterface]:
+        """Return the guest's interfaces with their addresses, read in its own network namespace.
+
+        That is what a lease or the neighbour table could only guess at, so it is the answer for those sources too; they
+        are about the guest's cards, and only the source AGENT tells of lo as well.
+        """
+        pid = managed.require_run().container.pid
+        try:
+            found = await asyncio.to_thread(guest_interfaces, pid)
+        except OSError as error:
+            raise OperationFailedError(
+                f"the interfaces of domain '{managed.name}' cannot be read: {error.strerror}"
+            ) from error
+        return [each for each in found if source is AddressSource.AGENT or not each.loopback]
+
+    async def send_signal(self, managed: ManagedDomain, pid: int, number: int) -> None:
+        """Send a signal to a process of the guest, by the pid it has there.
+
+        Raises: ArgumentUnsupportedError for a group of processes, InvalidArgumentError for what is no signal or no
+        process of the guest.
+        """
+        if pid <= 0:
+            raise ArgumentUnsupportedError(f"pid {pid}: signals go to single processes of the guest, from 1 on")
+        check_signal(number, lowest=0)
+        run = managed.require_run()
+        if pid == 1:
+            await self._engine.signal(run.container, number)
+            return
+        processes = await asyncio.to_thread(run.container.group.processes)
+        await asyncio.to_thread(_signal_inside, run.container.pid, processes, pid, number)
+
+    async def namespaces(self, managed: ManagedDomain) -> list[Fd]:
+        """Return the guest's namespaces, in the order user, ipc, uts, net, pid, mnt; the caller closes them."""
+        return await self._engine.namespaces(managed.require_run().container)
+
+    async def execute(
+        self,
+        managed: ManagedDomain,
+        process: Process,
+        *,
+        stdio: StandardStreams | None = None,
+        terminal: WindowSize | None = None,
+        capabilities: frozenset[str] | None = None,
+    ) -> Program:
+        """Put a program into the guest; return once it executes."""
+        container = managed.require_run().container
+        executed = await self._engine.execute(
+            container, process, stdio=stdio, terminal=terminal, capabilities=capabilities
+        )
+        number = self._executions.add(executed)
+        return Program(id=number, pid=executed.pid, master=executed.master)
+
+    async def wait_executed(self, number: int) -> int | None:
+        """Return the wait status of a program that was put in, once it has ended; None if nobody could learn it.
+
+        Raises: InvalidArgumentError for an unknown one.
+        """
+        return await self._executions.end(number)
+
+    def signal_executed(self, number: int, signal_number: int) -> None:
+        """Send a signal to a program that was put in; one that has ended does not mind.
+
+        Raises: InvalidArgumentError for an unknown one, or what is no signal.
+        """
+        check_signal(signal_number, lowest=1)
+        self._executions.signal(number, signal_number)
+
+    async def process_ended(self, identity: str, status: int | None) -> None:
+        """Take the keeper's word that a program has ended, and let it forget that."""
+        self._executions.ended(identity, status)
+        await self._engine.forget_execution(identity)
+
+    def keeper_died(self) -> None:
+        """Programs that run now end without anybody telling."""
+        self._executions.keeper_died()
+
+
+def check_signal(number: int, *, lowest: int) -> None:
+    """Raises: InvalidArgumentError for what is no signal."""
+    if not lowest <= number <= LAST_SIGNAL:
+        raise InvalidArgumentError(f"there is no signal {number}; they go from 1 to {LAST_SIGNAL}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuestProcess:
+    """A process of a guest. host_pid, guest_pid: what the host and the guest call it."""
+
+    host_pid: int
+    guest_pid: int
+
+
+def guest_processes(init: int, processes: Sequence[int]) -> list[GuestProcess]:
+    """Return those of processes that live in init's pid namespace or below, as both sides call them.
+
+    init: the guest's first process, as the host calls it. Source: NSpid in proc_pid_status(5).
+    """
+    depth = len(_pids_of(init))
+    found = []
+    for each in processes:
+        pids = _pids_of(each)
+        if depth and len(pids) >= depth:
+            found.append(GuestProcess(host_pid=each, guest_pid=pids[depth - 1]))
+    return found
+
+
+def _pids_of(pid: int) -> list[int]:
+    """The pids of a process from our namespace inwards; none if it is gone."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith("NSpid:"):
+                    return [int(each) for each in line.split()[1:]]
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return []
+
+
+def _signal_inside(init: int, processes: Sequence[int], pid: int, number: int) -> None:
+    target = next((each.host_pid for each in guest_processes(init, processes) if each.guest_pid == pid), None)
+    if target is None:
+        raise InvalidArgumentError(f"the guest has no process {pid}")
+    try:
+        descriptor = os.pidfd_open(target)
+    except ProcessLookupError as error:
+        raise InvalidArgumentError(f"the guest has no process {pid} any more") from error
+    try:
+        # Between the look and the opening, the number may have been given to another process: look again.
+        if guest_processes(init, [target]) != [GuestProcess(host_pid=target, guest_pid=pid)]:
+            raise InvalidArgumentError(f"the guest has no process {pid} any more")
+        signal.pidfd_send_signal(descriptor, number)
+    except OSError as error:
+        raise OperationInvalidError(f"process {pid} cannot be sent signal {number}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _hostname_inside(pid: int) -> str:
+    """The node name in a process's UTS namespace, which a thread of its own enters and ends in."""
+    namespace = os.open(f"/proc/{pid}/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
+    results: list[str] = []
+    errors: list[OSError] = []
+
+    def run() -> None:
+        try:
+            setns(namespace, CloneFlag.NEWUTS)
+            results.append(socket.gethostname())
+        except OSError as error:
+            errors.append(error)
+
+    try:
+        thread = Thread(target=run, name="inside a guest")
+        thread.start()
+        thread.join()
+    finally:
+        os.close(namespace)
+    if errors:
+        raise errors[0]
+    return results[0]

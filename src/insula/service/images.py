@@ -1,0 +1,70 @@
+"""The images that domains are cloned from: listed, built, removed."""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+from insula.errors import InvalidArgumentError
+from insula.storage.builders.builder import Progress, Recipe
+from insula.storage.builders.catalogue import recipe_for
+from insula.storage.images import Image, ImageStore
+
+Report = Callable[[str, float | None, str], None]
+"""Told how a build goes on: its phase, the part of it that is done (0 to 1, None if nobody knows), a line of text."""
+
+
+class Images:
+    """The verbs on images. names: of the domains, for errors that speak of them."""
+
+    def __init__(self, store: ImageStore, names: Callable[[], dict[UUID, str]] = dict) -> None:
+        self._store = store
+        self._names = names
+
+    def list(self) -> Sequence[Image]:
+        """Return all images by name."""
+        return self._store.all()
+
+    async def build(self, name: str, recipe: str, report: Report) -> Image:
+        """Build an image; it appears whole, or not at all. Cancelling ends the building and leaves nothing.
+
+        recipe: see recipe_of. Raises: InvalidArgumentError, ImageExistsError, ResourceBusyError, OperationFailedError.
+        """
+
+        def tell(progress: Progress) -> None:
+            report(progress.phase, progress.fraction, progress.text)
+
+        return await self._store.build(name, recipe_of(name, recipe), tell)
+
+    async def remove(self, name: str) -> None:
+        """Remove an image. Raises: ImageNotFoundError, ResourceBusyError while domains are cloned from it."""
+        await asyncio.to_thread(self._store.remove, name, self._names())
+
+
+def recipe_of(name: str, text: str) -> Recipe:
+    """Return the recipe a client means: the name of a source, none for the image's own, or JSON with it and options.
+
+    The JSON: {"recipe": "debian-12", "packages": ["vim"], other options: texts}. Raises: InvalidArgumentError.
+    """
+    if not text.lstrip().startswith("{"):
+        return recipe_for(text or name)
+    try:
+        wanted = json.loads(text)
+    except ValueError as error:
+        raise InvalidArgumentError(f"the recipe is not JSON: {error}") from error
+    source = wanted.pop("recipe", None) or name
+    if not isinstance(source, str):
+        raise InvalidArgumentError("'recipe' must be a text, such as debian-12")
+    return recipe_for(
+        source, {key: _option(key, value) for key, value in wanted.items() if value not in (None, [], "")}
+    )
+
+
+def _option(key: str, value: Any) -> str:
+    """A builder's options are texts; a list becomes one with commas."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ",".join(value)
+    if isinstance(value, str):
+        return value
+    raise InvalidArgumentError(f"'{key}' of a recipe must be a text or a list of texts")

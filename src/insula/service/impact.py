@@ -1,0 +1,81 @@
+"""Which definition a change or a question is about: the live one, the persistent one, or both; and changing it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from insula.errors import InvalidArgumentError
+from insula.model.domain import Domain
+from insula.service.defining import DefinitionVerbs
+from insula.service.managed import ManagedDomain, Run
+from insula.service.requests import Affect
+from insula.service.runs import Runs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Impact:
+    """run: the present run, when the live definition is meant; config: what is defined, when that is meant."""
+
+    run: Run | None
+    config: Domain | None
+
+
+def impact(managed: ManagedDomain, affect: Affect) -> Impact:
+    """Return what affect means for the domain in its present state, as libvirt resolves it.
+
+    Raises: OperationInvalidError if the live one is meant and nothing runs, or the persistent one of a transient
+    domain.
+    """
+    if affect == Affect.CURRENT:
+        affect = Affect.LIVE if managed.is_active else Affect.CONFIG
+    return Impact(
+        run=managed.require_run() if Affect.LIVE in affect else None,
+        config=managed.require_config() if Affect.CONFIG in affect else None,
+    )
+
+
+def asked(managed: ManagedDomain, affect: Affect) -> Impact:
+    """Return the one definition a question is about. Raises: InvalidArgumentError if both are asked for."""
+    if affect == Affect.LIVE | Affect.CONFIG:
+        raise InvalidArgumentError("affect live and affect config are mutually exclusive when asking")
+    return impact(managed, affect)
+
+
+def definition(managed: ManagedDomain, affect: Affect) -> Domain:
+    """Return the definition a question is about."""
+    meant = asked(managed, affect)
+    return meant.config if meant.config is not None else managed.current
+
+
+def _nothing(run: Run, domain: Domain) -> None:
+    """What has no effect on the running guest."""
+
+
+class Changes:
+    """Changes definitions. Callers hold the domain's lock."""
+
+    def __init__(self, *, definitions: DefinitionVerbs, runs: Runs) -> None:
+        self._definitions = definitions
+        self._runs = runs
+
+    async def change(
+        self,
+        managed: ManagedDomain,
+        affect: Affect,
+        changed: Callable[[Domain], Domain],
+        *,
+        apply: Callable[[Run, Domain], None] = _nothing,
+    ) -> None:
+        """Replace the definitions that affect means by what changed makes of them.
+
+        apply: makes the running guest be as its changed definition says, before that counts.
+        Raises: whatever changed or apply raise, and nothing is kept; OperationFailedError from the disk, when the live
+        definition is changed already.
+        """
+        meant = impact(managed, affect)
+        current = changed(managed.current) if meant.run is not None else None
+        config = changed(meant.config) if meant.config is not None else None
+        if meant.run is not None and current is not None:
+            apply(meant.run, current)
+            self._runs.change_domain(managed, current)
+        if config is not None:
+            await self._definitions.change(managed, config)

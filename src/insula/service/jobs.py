@@ -1,0 +1,81 @@
+"""One change of a domain at a time: libvirt's state change lock, and work that outlives a caller who went away."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from insula.errors import OperationTimeoutError
+
+LOGGER = logging.getLogger(__name__)
+
+LOCK_PATIENCE = 30.0
+"""Seconds a verb waits for another one on the same domain; libvirt's LXC driver waits as long."""
+
+T = TypeVar("T")
+
+
+class StateChangeLock:
+    """Lets one verb at a time change a domain. Reads take no part in it and never wait.
+
+    A verb that has begun runs to its end even if its caller is cancelled (a client that hung up), so that no domain is
+    left half way; what it raises then goes to the log.
+    """
+
+    def __init__(self, domain: str, *, patience: float = LOCK_PATIENCE) -> None:
+        self._domain = domain
+        self._patience = patience
+        self._lock = asyncio.Lock()
+        self._holder = ""
+        self._since = 0.0
+
+    @property
+    def holder(self) -> str | None:
+        """The verb that is changing the domain now, None when nobody is."""
+        return self._holder or None
+
+    @property
+    def held_for(self) -> float:
+        """Seconds since the present holder began; 0 when nobody holds it."""
+        return asyncio.get_running_loop().time() - self._since if self._holder else 0.0
+
+    async def perform(self, verb: str, work: Callable[[], Coroutine[Any, Any, T]], *, endlessly: bool = False) -> T:
+        """Return what work() returns, performed once no other verb changes the domain.
+
+        endlessly: wait however long another verb takes, for what must happen.
+        Raises: OperationTimeoutError if another verb holds the domain for longer than the patience.
+        """
+        patience = None if endlessly else self._patience
+        task = asyncio.get_running_loop().create_task(
+            self._perform(verb, work, patience), name=f"{verb} {self._domain}"
+        )
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                task.add_done_callback(_log_orphan)
+            raise
+
+    async def _perform(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None) -> T:
+        await self._acquire(patience)
+        self._holder, self._since = verb, asyncio.get_running_loop().time()
+        try:
+            return await work()
+        finally:
+            self._holder = ""
+            self._lock.release()
+
+    async def _acquire(self, patience: float | None) -> None:
+        try:
+            async with asyncio.timeout(patience):
+                await self._lock.acquire()
+        except TimeoutError as error:
+            raise OperationTimeoutError(
+                "cannot acquire state change lock "
+                f"(held by {self._holder} of domain '{self._domain}' for {self.held_for:.0f} s)"
+            ) from error
+
+
+def _log_orphan(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        LOGGER.error("%s failed after its caller had gone: %s", task.get_name(), error)

@@ -1,0 +1,281 @@
+"""The life of a domain: started, paused, ended, restarted. Changes take the domain's lock; events follow the fact."""
+
+import asyncio
+import logging
+import select
+import time
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+from insula.engine.exitstatus import ExitStatus
+from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError
+from insula.model.domain import Domain
+from insula.service.endings import ENDINGS, how_it_ended, what_follows
+from insula.service.events import Events, Lifecycle, Reboot
+from insula.service.live import defined
+from insula.service.managed import ManagedDomain, Stopped
+from insula.service.registry import Registry
+from insula.service.running import Next, Record, StopReason
+from insula.service.runs import PAUSED, UNPAUSED, Launch, Runs
+from insula.service.states import (
+    DomainState,
+    LifecycleDetail,
+    LifecycleKind,
+    ResumedDetail,
+    StartedDetail,
+    SuspendedDetail,
+)
+
+LOGGER = logging.getLogger(__name__)
+
+QUICK = 10.0
+"""Seconds: a guest that lives shorter is restarted with growing delay."""
+DELAY_MAX = 60.0
+
+
+class LifecycleVerbs:
+    """Starts and ends domains, and reacts to guests that end by themselves."""
+
+    def __init__(self, *, registry: Registry, runs: Runs, events: Events) -> None:
+        self._registry = registry
+        self._runs = runs
+        self._events = events
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, managed: ManagedDomain, launch: Launch) -> None:
+        """Start a domain that is defined, or was kept after its end."""
+
+        async def work() -> None:
+            if managed.is_active:
+                raise OperationInvalidError("domain is already running")
+            self._drop_restart(managed)
+            await self._runs.begin(managed, managed.config or managed.current, launch)
+            self._tell_started(managed)
+
+        await managed.perform("start", work)
+
+    async def create(self, domain: Domain, launch: Launch) -> ManagedDomain:
+        """Start domain, which is transient unless it is defined already; return it.
+
+        Raises: DomainExistsError; OperationInvalidError if it runs.
+        """
+        known = self._registry.admit(domain.name, domain.uuid)
+        managed = known or self._registry.add(domain)
+
+        async def work() -> None:
+            if managed.is_active:
+                raise OperationInvalidError(f"domain '{domain.name}' is already active")
+            self._drop_restart(managed)
+            try:
+                await self._runs.begin(managed, domain, launch)
+            except BaseException:
+                if self._is_over(managed):
+                    self._registry.remove(managed)
+                    await self._runs.release(managed.uuid)
+                raise
+            self._tell_started(managed)
+
+        try:
+            await managed.perform("create", work)
+        except DomainNotFoundError:
+            # It ended or was undefined while we waited for our turn: then this is a new domain.
+            return await self.create(domain, launch)
+        return managed
+
+    async def destroy(self, managed: ManagedDomain) -> None:
+        """Kill the guest at once. One that waits for its restart, or was kept after its end, is off for good."""
+
+        async def work() -> None:
+            if managed.kept is not None:
+                self._drop_restart(managed)
+                await self._runs.discard_kept(managed)
+                await self._stopped(managed, StopReason.DESTROYED, None)
+            else:
+                status = await self._runs.destroy(managed)
+                await self._stopped(managed, StopReason.DESTROYED, status.status)
+
+        await managed.perform("destroy", work)
+
+    async def suspend(self, managed: ManagedDomain) -> None:
+        """Let the guest stand still; nothing happens if it does already."""
+
+        async def work() -> None:
+            run = managed.require_run()
+            if managed.state.state is DomainState.PAUSED:
+                return
+            await self._runs.suspend(run)
+            managed.state = PAUSED
+            self._tell(managed, LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)
+
+        await managed.perform("suspend", work)
+
+    async def resume(self, managed: ManagedDomain) -> None:
+        """Let the guest go on. Raises: OperationInvalidError if it does already."""
+
+        async def work() -> None:
+            run = managed.require_run()
+            if managed.state.state is not DomainState.PAUSED:
+                raise OperationInvalidError("domain is already running")
+            await self._runs.resume(run)
+            managed.state = UNPAUSED
+            self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
+
+        await managed.perform("resume", work)
+
+    async def wait(self, managed: ManagedDomain) -> Stopped:
+        """Return how the domain went off, once it has, or how it last did; restarts are waited through.
+
+        Raises: OperationInvalidError if it never ran.
+        """
+        if managed.over is None:
+            managed.require_run()
+        assert managed.over is not None
+        return await asyncio.shield(managed.over)
+
+    async def start_autostarted(self) -> None:
+        """Start every domain that starts with the daemon and does not run; one that fails is named in the log."""
+        for managed in self._registry:
+            if managed.autostart and not managed.is_active and managed.kept is None:
+                try:
+                    await self.start(managed, Launch())
+                except InsulaError as error:
+                    LOGGER.error("domain '%s' should start with the daemon: %s", managed.name, error)
+
+    async def connection_closed(self, owner: object) -> None:
+        """Destroy what was started to live no longer than this connection."""
+        for managed in self._registry:
+            if managed.owner is owner and (managed.is_active or managed.kept is not None):
+                try:
+                    await self.destroy(managed)
+                except InsulaError as error:
+                    LOGGER.warning("domain '%s' should have ended with its connection: %s", managed.name, error)
+
+    def guest_ended(self, uuid: UUID, status: ExitStatus) -> None:
+        """React to the end of a guest's init, which the keeper tells. Returns at once."""
+        try:
+            managed = self._registry.by_uuid(uuid)
+        except DomainNotFoundError:
+            return
+
+        was_off = not managed.is_active
+
+        async def work() -> None:
+            if managed.run is None:
+                if was_off and not managed.gone:
+                    await self._runs.disown(uuid)
+            # The word may be about a run that was ended by us meanwhile, while the next one is alive.
+            elif _has_exited(managed.run.container.pidfd):
+                await self.ended(managed, status)
+
+        self.spawn(managed.lock.perform("react to the guest's end", work, endlessly=True))
+
+    async def close(self) -> None:
+        """Give up restarts that are due later, let what is under way end, and let go of the guests: they stay."""
+        for managed in self._registry:
+            self._drop_restart(managed)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        for managed in self._registry:
+            if managed.run is not None:
+                await self._runs.let_go(managed.run)
+
+    async def ended(self, managed: ManagedDomain, status: ExitStatus) -> None:
+        """Bring a run to its end whose guest is gone, and do what the domain's on_… wants. Callers hold the lock."""
+        reason = how_it_ended(status, managed.require_run().record.asked)
+        then = what_follows(managed.current, reason)
+        LOGGER.info("domain '%s' ended (%s): %s, then %s", managed.name, status, reason, then)
+        record = await self._runs.end(managed, reason, status, then)
+        if then is Next.RESTART:
+            await self.follow(managed, record)
+        else:
+            await self._stopped(managed, reason, status.status)
+
+    async def follow(self, managed: ManagedDomain, record: Record) -> None:
+        """Start a domain again whose run, of which record is kept, is over. Callers hold the lock.
+
+        The first time at once; after several runs that were too short, later.
+        """
+        restarts = record.restarts + 1 if time.time() - record.begun < QUICK else 0
+        if record.reason is not StopReason.REBOOTED:
+            self._tell(managed, LifecycleKind.STOPPED, ENDINGS[record.reason or StopReason.UNKNOWN].detail)
+        if restarts < 2:
+            await self._again(managed, record, restarts)
+            return
+        delay = min(2.0 ** (restarts - 2), DELAY_MAX)
+        LOGGER.warning("domain '%s' ended %d times too soon, next try in %g s", managed.name, restarts, delay)
+
+        async def later() -> None:
+            await asyncio.sleep(delay)
+            managed.restart = None
+            await managed.lock.perform("restart", work, endlessly=True)
+
+        async def work() -> None:
+            if managed.kept is record:
+                await self._again(managed, record, restarts)
+
+        managed.restart = self.spawn(later())
+
+    async def repeat(self, managed: ManagedDomain) -> None:
+        """Make a restart again that was cut short, of which a record is kept. Callers hold the lock."""
+        assert managed.kept is not None
+        await self._again(managed, managed.kept, managed.kept.restarts)
+
+    async def _again(self, managed: ManagedDomain, record: Record, restarts: int) -> None:
+        try:
+            await self._runs.begin(managed, defined(managed.current), Launch(owner=managed.owner, restarts=restarts))
+        except (OSError, InsulaError) as error:
+            LOGGER.error("domain '%s' cannot be started again: %s", managed.name, error)
+            await self._stopped(managed, StopReason.FAILED, record.status)
+            return
+        if record.reason is StopReason.REBOOTED:
+            self._events.publish(Reboot(domain=managed.ref))
+        else:
+            self._tell_started(managed)
+
+    async def _stopped(self, managed: ManagedDomain, reason: StopReason, status: int | None) -> None:
+        """Tell that the domain is off; a transient one is no more."""
+        managed.owner = None
+        gone = self._is_over(managed)
+        if gone:
+            self._registry.remove(managed)
+        self._tell(managed, LifecycleKind.STOPPED, ENDINGS[reason].detail)
+        managed.tell_stopped(Stopped(reason=reason, status=status))
+        if gone:
+            await self._runs.release(managed.uuid)
+
+    def _tell_started(self, managed: ManagedDomain) -> None:
+        self._tell(managed, LifecycleKind.STARTED, StartedDetail.BOOTED)
+        if managed.state.state is DomainState.PAUSED:
+            self._tell(managed, LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)
+
+    def _tell(self, managed: ManagedDomain, kind: LifecycleKind, detail: LifecycleDetail) -> None:
+        self._events.publish(Lifecycle(domain=managed.ref, kind=kind, detail=detail))
+
+    def _is_over(self, managed: ManagedDomain) -> bool:
+        """Whether nothing is left to speak of: a transient domain that is off for good."""
+        return not managed.is_persistent and not managed.is_active and managed.kept is None
+
+    def _drop_restart(self, managed: ManagedDomain) -> None:
+        if managed.restart is not None:
+            managed.restart.cancel()
+            managed.restart = None
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something that nobody waits for; close() does. What it raises goes to the log."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOGGER.error("what nobody waited for failed", exc_info=error)
+
+
+def _has_exited(pidfd: int) -> bool:
+    """Whether the process behind a pidfd is dead: then, and only then, it is readable (pidfd_open(2))."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))

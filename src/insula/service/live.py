@@ -1,0 +1,86 @@
+"""A definition as it looks while it runs: with id, aliases, terminals and the host's ends of interfaces; and back."""
+
+import fcntl
+import struct
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TypeVar
+
+from insula.engine.interfaces import ConnectedInterface
+from insula.engine.running import Running
+from insula.model.devices import CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
+from insula.model.domain import Domain, XmlFlags
+from insula.model.filesystems import Disk, Filesystem
+from insula.model.interfaces import Interface
+from insula.model.security import LabelType, SecurityLabel
+
+UNLABELLED = SecurityLabel(type=LabelType.NONE, model="none")
+"""What a domain runs under where the host has no security labels; never part of a definition."""
+
+_TIOCGPTN = 0x80045430
+"""Tells which terminal of its devpts a master belongs to: ioctl_tty(2)."""
+
+AnyDevice = TypeVar("AnyDevice", Disk, Filesystem, Interface, Console, HostDevice)
+
+
+def running(domain: Domain, container: Running) -> Domain:
+    """Return domain with what only a running one has."""
+    return replace(
+        domain,
+        id=container.id,
+        devices=_running_devices(domain.devices, container),
+        security_labels=domain.security_labels or (UNLABELLED,),
+    )
+
+
+def defined(domain: Domain) -> Domain:
+    """Return domain without what only a running one has: what may be kept, compared, and started again."""
+    plain = Domain.load(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
+    consoles = tuple(
+        replace(each, source=None) if each.type is CharacterDeviceType.PTY else each for each in plain.devices.consoles
+    )
+    return replace(
+        plain,
+        devices=replace(plain.devices, consoles=consoles),
+        security_labels=tuple(each for each in plain.security_labels if each != UNLABELLED),
+    )
+
+
+def _running_devices(devices: Devices, container: Running) -> Devices:
+    return replace(
+        devices,
+        disks=tuple(replace(each, alias=each.alias or each.target.device) for each in devices.disks),
+        filesystems=_named(devices.filesystems, "fs"),
+        interfaces=_named(_with_host_ends(devices.interfaces, container.record.connected), "net"),
+        consoles=_named(_with_terminals(devices.consoles, container), "console"),
+        host_devices=_named(devices.host_devices, "hostdev"),
+    )
+
+
+def _named(devices: Sequence[AnyDevice], prefix: str) -> tuple[AnyDevice, ...]:
+    """The devices with aliases by kind and place, as libvirt makes them; those a user chose are kept."""
+    return tuple(replace(each, alias=each.alias or f"{prefix}{place}") for place, each in enumerate(devices))
+
+
+def _with_host_ends(interfaces: Sequence[Interface], connected: Sequence[ConnectedInterface]) -> tuple[Interface, ...]:
+    """Interfaces and their ends on the host belong together by the guest's MAC address."""
+    ends = {each.mac.lower(): each.host for each in connected}
+    return tuple(
+        replace(each, target=ends.get(str(each.mac).lower(), each.target)) if each.mac is not None else each
+        for each in interfaces
+    )
+
+
+def _with_terminals(consoles: Sequence[Console], container: Running) -> tuple[Console, ...]:
+    """A console's terminal is in the guest's own /dev/pts: the host reaches it through the guest's root."""
+    paths = [_terminal(container.id, master) for master in container.consoles]
+    return tuple(
+        replace(each, tty=paths[place], source=ConsoleSource(path=paths[place])) if place < len(paths) else each
+        for place, each in enumerate(consoles)
+    )
+
+
+def _terminal(pid: int, master: int) -> PurePosixPath:
+    (number,) = struct.unpack("I", fcntl.ioctl(master, _TIOCGPTN, bytes(4)))
+    return PurePosixPath(f"/proc/{pid}/root/dev/pts/{number}")

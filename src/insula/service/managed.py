@@ -1,0 +1,148 @@
+"""One domain as the service knows it: what is defined, what runs, and in which state it is."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from insula.engine.console import ConsoleHub
+from insula.engine.running import Running
+from insula.errors import DomainNotFoundError, OperationInvalidError
+from insula.model.domain import Domain
+from insula.service.events import DomainRef
+from insula.service.jobs import LOCK_PATIENCE, StateChangeLock
+from insula.service.live import defined
+from insula.service.running import Next, Record, StopReason
+from insula.service.states import DomainState, ShutoffReason, StateWithReason
+
+T = TypeVar("T")
+
+NEVER_RAN = StateWithReason(state=DomainState.SHUTOFF, reason=ShutoffReason.UNKNOWN)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """How a domain went off. status: its init's, as wait(2) has it; None when nobody could learn it."""
+
+    reason: StopReason
+    status: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """The present run of a domain. record: as the run directory has it; ending: its end has begun."""
+
+    container: Running
+    record: Record
+    consoles: tuple[ConsoleHub, ...] = ()
+    ending: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class ManagedDomain:
+    """A domain that is defined, or runs, or both.
+
+    current: what describes it now, with the live facts while it runs; config: what is defined, None for a transient
+    one; owner: whose connection it dies with; updated: config was changed since the run began; kept: the record of a
+    run that is over and not forgotten, because it is preserved or will be started again by the task restart;
+    notices: what an administrator should know about the present run; gone: the registry has it no more.
+    """
+
+    current: Domain
+    config: Domain | None = None
+    autostart: bool = False
+    state: StateWithReason = NEVER_RAN
+    run: Run | None = None
+    owner: object | None = None
+    updated: bool = False
+    kept: Record | None = None
+    restart: asyncio.Task[None] | None = None
+    notices: tuple[str, ...] = ()
+    gone: bool = False
+    patience: float = LOCK_PATIENCE
+    over: asyncio.Future[Stopped] | None = None
+    lock: StateChangeLock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lock = StateChangeLock(self.current.name, patience=self.patience)
+
+    async def perform(self, verb: str, work: Callable[[], Coroutine[Any, Any, T]], *, endlessly: bool = False) -> T:
+        """Return what work() returns, performed while no other verb changes the domain; see StateChangeLock.perform.
+
+        Raises: DomainNotFoundError if the domain is no more once it is our turn.
+        """
+
+        async def unless_gone() -> T:
+            if self.gone:
+                raise DomainNotFoundError(f"no domain with matching uuid '{self.uuid}'")
+            return await work()
+
+        return await self.lock.perform(verb, unless_gone, endlessly=endlessly)
+
+    @property
+    def name(self) -> str:
+        return self.current.name
+
+    @property
+    def uuid(self) -> UUID:
+        return self.current.uuid
+
+    @property
+    def id(self) -> int:
+        return self.run.container.id if self.run is not None else -1
+
+    @property
+    def ref(self) -> DomainRef:
+        return DomainRef(name=self.name, uuid=self.uuid, id=self.id)
+
+    @property
+    def is_active(self) -> bool:
+        return self.run is not None
+
+    @property
+    def will_restart(self) -> bool:
+        """Whether it is off for the moment only."""
+        return self.kept is not None and self.kept.next is Next.RESTART
+
+    @property
+    def is_persistent(self) -> bool:
+        return self.config is not None
+
+    def require_run(self) -> Run:
+        """Return the present run. Raises: OperationInvalidError if there is none."""
+        if self.run is None:
+            raise OperationInvalidError("domain is not running")
+        return self.run
+
+    def require_config(self) -> Domain:
+        """Return what is defined. Raises: OperationInvalidError for a transient domain."""
+        if self.config is None:
+            raise OperationInvalidError("transient domains do not have any persistent config")
+        return self.config
+
+    def define(self, config: Domain) -> None:
+        """Take config as what is defined; a run goes on as it is."""
+        self.updated = self.is_active
+        self.config = config
+        if not self.is_active:
+            self.current = config
+
+    def begin(self, run: Run, live: Domain, state: StateWithReason) -> None:
+        """It runs from now on."""
+        self.run, self.current, self.state, self.notices = run, live, state, ()
+        if self.over is None or self.over.done():
+            self.over = asyncio.get_running_loop().create_future()
+
+    def end(self, state: StateWithReason, *, restarts: bool = False) -> None:
+        """It does not run any more.
+
+        It is described by what is defined; a transient one, or one that will be started again, by what ran.
+        """
+        self.run, self.state, self.updated = None, state, self.updated and restarts
+        self.current = defined(self.current) if restarts or self.config is None else self.config
+
+    def tell_stopped(self, stopped: Stopped) -> None:
+        """Answer everybody who waits for the domain to be off."""
+        if self.over is not None and not self.over.done():
+            self.over.set_result(stopped)

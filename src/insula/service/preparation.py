@@ -1,0 +1,166 @@
+"""Making this host ready for a start: ids, the root, mounts, interfaces, device nodes; and giving them back."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from insula.engine import spec as engine
+from insula.engine.guestinit import detect
+from insula.engine.running import Record as ContainerRecord
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, OverlayRoot, Root, TmpfsRoot
+from insula.kernel.durable import sync_directory
+from insula.layout import Layout
+from insula.model.domain import Domain
+from insula.model.filesystems import FilesystemType
+from insula.model.security import IdRange
+from insula.network.interfaces import network_of
+from insula.service.blocktuning import device_limit
+from insula.service.hostdevices import devices_of
+from insula.service.running import RunDirectory
+from insula.service.translate import Fragments, PidOf, check, specification
+from insula.storage.clones import UPPER, WORK
+from insula.storage.idpools import pools as usual_pools
+from insula.storage.idranges import IdRanges
+from insula.storage.images import ImageStore
+from insula.storage.mounts import mounts_of
+from insula.storage.roots import Roots
+
+
+class HostPreparation:
+    """What storage and network do for a domain. Its methods may wait for a disk: call them in a thread."""
+
+    def __init__(
+        self, layout: Layout, images: ImageStore, *, pools: Callable[[], Sequence[range]] = usual_pools
+    ) -> None:
+        """pools: the host's ids that domains may be given."""
+        self._images = images
+        self._roots = Roots(images)
+        self._ranges = IdRanges(layout, recover=lambda: maps_of_runs(RunDirectory(layout)), pools=pools)
+        self._throwaways = layout.state / "throwaways"
+
+    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        """Return what the engine is to launch; the files and ids it needs are there.
+
+        Raises: UnsupportedConfigError, XmlError, ImageNotFoundError, OperationFailedError.
+        """
+        check(domain)
+        self._roots.check(domain)
+        idmap = self._idmap(domain)
+        return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of)
+
+    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        """Return what specify would, with nothing made. The ids of a domain that has none yet are an example."""
+        check(domain)
+        self._roots.check(domain)
+        known = domain.idmap is not None or domain.settings.privileged or self._ranges.find(domain.uuid) is not None
+        idmap = self._idmap(domain)
+        if not known:
+            self._ranges.release(domain.uuid)
+        return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
+
+    def owns_storage(self, uuid: UUID) -> bool:
+        """Whether the domain has a writable layer that was made for it."""
+        return self._images.clones.find(uuid) is not None
+
+    def keep(self, uuid: UUID, *, throwaway: bool) -> None:
+        """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot."""
+        mark = self._throwaways / str(uuid)
+        if throwaway:
+            self._throwaways.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mark.touch()
+            sync_directory(self._throwaways)
+        else:
+            mark.unlink(missing_ok=True)
+
+    def discard(self, uuid: UUID) -> None:
+        """Remove the writable layer, if there is one. Raises: OSError."""
+        self._roots.discard(uuid)
+        self.keep(uuid, throwaway=False)
+
+    def release(self, uuid: UUID) -> None:
+        """Let others have the ids of a domain that is no more."""
+        self._ranges.release(uuid)
+
+    def sweep(self, runs: frozenset[UUID]) -> None:
+        """Remove what others left half done, and discard what was to vanish with runs that are not among these."""
+        self._images.sweep()
+        for name in os.listdir(self._throwaways) if self._throwaways.is_dir() else ():
+            uuid = UUID(name)
+            if uuid not in runs:
+                self.discard(uuid)
+                self.release(uuid)
+
+    def _specification(self, domain: Domain, idmap: IdMap | None, root: Root, pid_of: PidOf) -> ContainerSpec:
+        tune = domain.blkio_tune
+        fragments = Fragments(
+            root=root,
+            mounts=mounts_of(domain, idmap),
+            idmap=idmap,
+            network=network_of(domain, pid_of),
+            devices=devices_of(domain),
+            block_limits=tuple(device_limit(each) for each in tune.devices) if tune is not None else (),
+        )
+        spec = specification(domain, fragments, pid_of)
+        return replace(spec, init_kind=_kind_of_init(root, spec.init.argv))
+
+    def _idmap(self, domain: Domain) -> IdMap | None:
+        """The administrator's own ids, none for a privileged domain, else a range of the domain's own."""
+        if domain.idmap is not None:
+            return IdMap(uids=_ranges(domain.idmap.uids), gids=_ranges(domain.idmap.gids))
+        return None if domain.settings.privileged else self._ranges.allocate(domain.uuid)
+
+    def _planned_root(self, domain: Domain, idmap: IdMap | None) -> Root:
+        """The root as it would be; only a clone that is not there yet would have to be made."""
+        root = domain.root
+        if root is None or root.type is not FilesystemType.TEMPLATE or self.owns_storage(domain.uuid):
+            return self._roots.prepare(domain, idmap)
+        directory = self._images.clones.directory / str(domain.uuid)
+        access = engine.Access.READ_ONLY if root.read_only else engine.Access.READ_WRITE
+        return OverlayRoot(
+            lower=(str(self._images.rootfs(root.source.name or "")),),
+            upper=str(directory / UPPER),
+            work=str(directory / WORK),
+            access=access,
+        )
+
+
+def _kind_of_init(root: Root, argv: Sequence[str]) -> InitKind:
+    """Look at the init that is going to start: what is made for it beforehand depends on its kind.
+
+    In the layers one by one, so a program that only their sum would find counts as PLAIN until it runs.
+    """
+    match root:
+        case DirectoryRoot():
+            layers: tuple[str, ...] = (root.path,)
+        case OverlayRoot():
+            layers = (root.upper, *root.lower)
+        case TmpfsRoot():
+            layers = root.lower
+    for layer in layers:
+        try:
+            top = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # a rehearsal's layer that is not made yet; a missing root is told by the launch, by name
+        try:
+            kind = detect(top, argv)
+        finally:
+            os.close(top)
+        if kind is not InitKind.PLAIN:
+            return kind
+    return InitKind.PLAIN
+
+
+def maps_of_runs(directory: RunDirectory) -> Mapping[UUID, IdMap]:
+    """Return the ids that recorded runs have: what is known when the list of ids is lost."""
+    found: dict[UUID, IdMap] = {}
+    for kept in directory.load():
+        if kept.record.container is not None:
+            idmap = ContainerRecord.decode(dict(kept.record.container)).spec.idmap
+            if idmap is not None:
+                found[kept.record.uuid] = idmap
+    return found
+
+
+def _ranges(ranges: tuple[IdRange, ...]) -> tuple[engine.IdRange, ...]:
+    return tuple(engine.IdRange(inside=each.start, outside=each.target, count=each.count) for each in ranges)

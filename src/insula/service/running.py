@@ -1,0 +1,215 @@
+"""The run directory: what we must know of a running domain after anybody died, one directory a domain.
+
+    <uuid>/record.json   where its run stands (the commit: a directory without one means nothing)
+    <uuid>/domain.xml    what it was started from, with all live changes; a transient domain has no other
+    <uuid>/plan.json     the launch plan it was started by, for people
+
+It lives below /run: what is there is of this boot, or (on a host that keeps /run) of an earlier one by its boot id.
+Every file is replaced as a whole, so a daemon killed at any instant leaves the state before or the state after.
+"""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from insula.errors import InsulaError
+from insula.layout import Layout
+from insula.model.domain import Domain, XmlFlags
+from insula.model.xmlmap import Part
+from insula.service.files import Durability, replace_file, sweep
+
+LOGGER = logging.getLogger(__name__)
+
+RECORD, DOMAIN, PLAN = "record.json", "domain.xml", "plan.json"
+FORMAT = 1
+"""The record's format; a daemon that finds a newer one leaves the domain alone and says so."""
+
+LIVE = XmlFlags.LIVE | XmlFlags.SECURE
+
+
+class Phase(StrEnum):
+    """Where a run stands."""
+
+    STARTING = "starting"
+    """The engine was, or is about to be, asked to launch it; nobody has been told that it runs."""
+    RUNNING = "running"
+    ENDING = "ending"
+    """It is over, and how is known; what is left of it is being removed, then `next` happens."""
+
+
+class StopReason(StrEnum):
+    """Why a run ended."""
+
+    SHUTDOWN = "shutdown"
+    DESTROYED = "destroyed"
+    CRASHED = "crashed"
+    FAILED = "failed"
+    REBOOTED = "rebooted"
+    UNKNOWN = "unknown"
+    """The guest ended while nobody who could be told its exit status was there."""
+
+
+class Next(StrEnum):
+    """What follows when a run has ended."""
+
+    OFF = "off"
+    RESTART = "restart"
+    PRESERVE = "preserve"
+    """Off, but kept for inspection until it is destroyed or started."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """Where one run stands.
+
+    container: what the engine needs to find it again (None while starting); note: what it said it would make on the
+    host, to undo a start that was cut short; begun: seconds since the epoch;
+    autodestroy: it dies with the connection that started it; throwaway: its writable storage is removed at its end;
+    again: this is a restart, so one cut short is repeated; restarts: how many quick ones came before;
+    asked: what the guest was asked for and has not done yet; reason, status (as wait(2) has it), next: once it is
+    ending. Whether the guest stands still is not here: the kernel knows.
+    """
+
+    uuid: UUID
+    name: str
+    boot_id: str
+    phase: Phase
+    begun: float
+    container: Mapping[str, Any] | None = None
+    note: Mapping[str, Any] | None = None
+    autodestroy: bool = False
+    throwaway: bool = False
+    again: bool = False
+    restarts: int = 0
+    asked: StopReason | None = None
+    reason: StopReason | None = None
+    status: int | None = None
+    next: Next = Next.OFF
+
+    def to_json(self) -> str:
+        values = {each.name: getattr(self, each.name) for each in fields(self)}  # asdict would copy the whole container
+        return json.dumps({"format": FORMAT, **values, "uuid": str(self.uuid)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record":
+        """Raises: ValueError, KeyError or TypeError for anything to_json never wrote."""
+        values = json.loads(text)
+        if (found := values.pop("format")) != FORMAT:
+            raise ValueError(f"its format is {found}, and this daemon knows {FORMAT}")
+        reason, asked = values.pop("reason"), values.pop("asked")
+        return cls(
+            uuid=UUID(values.pop("uuid")),
+            phase=Phase(values.pop("phase")),
+            reason=None if reason is None else StopReason(reason),
+            asked=None if asked is None else StopReason(asked),
+            next=Next(values.pop("next")),
+            **values,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """What the run directory holds of one domain."""
+
+    record: Record
+    domain: Domain
+
+
+class RunDirectory:
+    """Reads and writes the records. Below /run, so nothing here waits for a disk."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._directory = layout.running
+        self._prefix = os.fspath(layout.running)
+
+    def path(self, uuid: UUID) -> Path:
+        return self._directory / str(uuid)
+
+    def _file(self, uuid: UUID, name: str) -> str:
+        """A path as plain text: this is on the way of every start."""
+        return f"{self._prefix}/{uuid}/{name}"
+
+    def begin(self, record: Record, domain: Domain) -> None:
+        """Keep the first record of a run. The domain goes first: a record without one would be of no use."""
+        self._make(record.uuid)
+        self.write_domain(record.uuid, domain)
+        self._write(record)
+
+    def write(self, record: Record) -> None:
+        """Replace the record; also where somebody has cleared the run directory away meanwhile."""
+        self._make(record.uuid)
+        self._write(record)
+
+    def write_domain(self, uuid: UUID, domain: Domain) -> None:
+        replace_file(self._file(uuid, DOMAIN), domain.dump(LIVE), Durability.PROCESS_DEATH)
+
+    def write_plan(self, uuid: UUID, plan: str) -> None:
+        replace_file(self._file(uuid, PLAN), plan, Durability.PROCESS_DEATH)
+
+    def _write(self, record: Record) -> None:
+        replace_file(self._file(record.uuid, RECORD), record.to_json(), Durability.PROCESS_DEATH)
+
+    def _make(self, uuid: UUID) -> None:
+        with suppress(FileExistsError):
+            try:
+                os.mkdir(f"{self._prefix}/{uuid}", 0o700)
+            except FileNotFoundError:
+                os.makedirs(f"{self._prefix}/{uuid}", 0o700)
+
+    def read_plan(self, uuid: UUID) -> str | None:
+        """Return the plan the present run was started by, None when it is not there."""
+        try:
+            return (self.path(uuid) / PLAN).read_text()
+        except FileNotFoundError:
+            return None
+
+    def remove(self, uuid: UUID) -> None:
+        """Forget the run: the record first, so that a half-removed directory is no run any more."""
+        with suppress(FileNotFoundError):
+            os.unlink(self._file(uuid, RECORD))
+        shutil.rmtree(f"{self._prefix}/{uuid}", ignore_errors=True)
+
+    def load(self) -> tuple[Kept, ...]:
+        """Return every run that is recorded. A directory without a record is removed; one we cannot read is named."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return tuple(kept for path in sorted(self._directory.iterdir()) if (kept := self._load(path)) is not None)
+
+    def uuids(self) -> frozenset[UUID]:
+        """Return the domains that have a directory, whether it can be read or not."""
+        return frozenset(uuid for path in self._directory.iterdir() if (uuid := _uuid(path.name)) is not None)
+
+    def _load(self, path: Path) -> Kept | None:
+        if not (path / RECORD).exists():
+            LOGGER.info("'%s' holds no run of a domain and is removed", path)
+            shutil.rmtree(path, ignore_errors=True)
+            return None
+        sweep(path)
+        try:
+            record = Record.from_json((path / RECORD).read_text())
+            domain = Domain.load((path / DOMAIN).read_text(), Part.LIVE | Part.SECRET)
+            if not str(record.uuid) == path.name == str(domain.uuid):
+                raise ValueError(f"it is about {record.uuid} and {domain.uuid}")
+        except (OSError, ValueError, KeyError, TypeError, InsulaError) as error:
+            LOGGER.error("the run directory '%s' cannot be read, its domain is left alone: %s", path, error)
+            return None
+        return Kept(record=record, domain=domain)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def ending(record: Record, reason: StopReason, *, status: int | None = None, then: Next = Next.OFF) -> Record:
+    """Return record with the decision how the run ended and what follows."""
+    return replace(record, phase=Phase.ENDING, reason=reason, status=status, next=then)

@@ -1,0 +1,337 @@
+"""How a run begins and ends, and what is written down in which order, so that a kill at any instant leaves the truth.
+
+record STARTING ─► files and ids are made ─► the engine launches ─► record RUNNING ─► it counts as running
+record ENDING (why, what next) ─► the engine clears up ─► storage is discarded ─► the record is removed
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from insula.engine.codec import encode
+from insula.engine.console import ConsoleHub
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.running import Running
+from insula.engine.spec import ContainerSpec
+from insula.errors import InsulaError, KeeperError, OperationFailedError
+from insula.model.domain import Domain
+from insula.service import live
+from insula.service.containers import Engine
+from insula.service.endings import ENDINGS, state_after
+from insula.service.managed import ManagedDomain, Run
+from insula.service.running import Next, Phase, Record, RunDirectory, StopReason, ending
+from insula.service.states import DomainState, PausedReason, RunningReason, ShutoffReason, StateWithReason
+from insula.service.translate import PidOf
+
+LOGGER = logging.getLogger(__name__)
+
+BOOTED = StateWithReason(state=DomainState.RUNNING, reason=RunningReason.BOOTED)
+UNPAUSED = StateWithReason(state=DomainState.RUNNING, reason=RunningReason.UNPAUSED)
+PAUSED = StateWithReason(state=DomainState.PAUSED, reason=PausedReason.USER)
+FAILED = StateWithReason(state=DomainState.SHUTOFF, reason=ShutoffReason.FAILED)
+
+
+PLAN_DELAY = 0.1
+"""Seconds after a start when its plan is written down."""
+
+
+class Preparation(Protocol):
+    """What a start needs of the host before the engine, and what an end gives back."""
+
+    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        """Return what the engine is to launch; the files and ids it needs are there.
+
+        Raises: UnsupportedConfigError for a domain that cannot, or must not, be started.
+        """
+        ...
+
+    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        """Return what specify would, with nothing made: for a plan that is only looked at."""
+        ...
+
+    def owns_storage(self, uuid: UUID) -> bool:
+        """Whether the domain has a writable layer that was made for it."""
+        ...
+
+    def keep(self, uuid: UUID, *, throwaway: bool) -> None:
+        """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot."""
+        ...
+
+    def discard(self, uuid: UUID) -> None:
+        """Remove the writable layer, if there is one."""
+        ...
+
+    def release(self, uuid: UUID) -> None:
+        """Let others have the ids of a domain that is no more."""
+        ...
+
+    def sweep(self, runs: frozenset[UUID]) -> None:
+        """Discard what was to vanish with runs that are not among these."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """How a domain is started.
+
+    paused: it stands still before its init's first instruction; owner: whose connection it dies with; fds: what its
+    init inherits; restarts: how many quick ones came before, None when it is no restart.
+    """
+
+    paused: bool = False
+    owner: object | None = None
+    fds: Sequence[int] = ()
+    restarts: int | None = None
+
+
+class Runs:
+    """Begins and ends runs. Callers hold the domain's lock."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        directory: RunDirectory,
+        preparation: Preparation,
+        pid_of: PidOf,
+        logs: Path,
+        boot_id: str,
+    ) -> None:
+        self._engine = engine
+        self._pid_of = pid_of
+        self._directory = directory
+        self._preparation = preparation
+        self._logs = logs
+        self._boot_id = boot_id
+        self._prepared: set[UUID] = set()
+        """Domains that were started before by this daemon: their files and ids are there."""
+
+    async def begin(self, managed: ManagedDomain, domain: Domain, launch: Launch) -> None:
+        """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
+        record = self._first_record(managed, launch)
+        noted: dict[str, Any] = {}
+
+        def note(values: dict[str, Any]) -> None:
+            # The first that is written down, and early enough: until now nothing was made that a record must undo.
+            self._directory.begin(replace(record, note=values), domain)
+            noted.update(values)
+
+        try:
+            spec = replace(await self._specified(domain, record), inherited_fds=len(launch.fds))
+            container = await self._engine.launch(spec, inherited=launch.fds, paused=launch.paused, note=note)
+            try:
+                self.take(managed, domain, container, record)
+                self._write_plan_soon(managed, spec)
+            except BaseException:
+                await self._engine.destroy(container)
+                raise
+        except BaseException as error:
+            managed.kept = None
+            managed.end(FAILED)
+            if isinstance(error, KeeperError) and noted:
+                await self._undo(managed, noted)
+            await self.forget(record)
+            raise
+        managed.state = PAUSED if launch.paused else BOOTED
+        managed.owner, managed.kept = launch.owner, None
+
+    def take(
+        self,
+        managed: ManagedDomain,
+        domain: Domain,
+        container: Running,
+        record: Record,
+        *,
+        found_again: bool = False,
+    ) -> None:
+        """Make container, which runs, managed's run, and write that down. found_again: another daemon began it."""
+        current = live.running(domain, container)
+        recorded = replace(record, phase=Phase.RUNNING, container=container.record.encode())
+        self._directory.write(recorded)
+        run = Run(container=container, record=recorded, consoles=self._consoles(container, found_again))
+        managed.begin(run, current, BOOTED)
+
+    async def destroy(self, managed: ManagedDomain) -> ExitStatus:
+        """Kill the guest and clear up. Raises: InsulaError, and then it still runs, as far as we know."""
+        run = managed.require_run()
+        self._directory.write(ending(run.record, StopReason.DESTROYED))
+        run.ending = True
+        try:
+            status = await self._engine.destroy(run.container)
+        except BaseException:
+            run.ending = False
+            self._directory.write(run.record)
+            raise
+        await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status))
+        return status
+
+    async def end(self, managed: ManagedDomain, reason: StopReason, status: ExitStatus, then: Next) -> Record:
+        """Clear up after a guest that ended by itself; return the record as it was decided."""
+        run = managed.require_run()
+        record = ending(run.record, reason, status=status.status, then=then)
+        self._directory.write(record)
+        run.ending = True
+        try:
+            await self._engine.release(run.container, status)
+        except InsulaError as error:
+            LOGGER.error("domain '%s' ended, and something of it stays behind: %s", managed.name, error)
+        await self._over(managed, record)
+        return record
+
+    async def disown(self, uuid: UUID) -> None:
+        """Have the keeper drop what it holds of a domain that is off, handed over while its end was under way."""
+        await self._engine.undo({"uuid": str(uuid)})
+
+    async def suspend(self, run: Run) -> None:
+        """Let the guest stand still. Raises: OperationFailedError, and it does not."""
+        try:
+            # The kernel may take its time with a process that waits for a disk: not in the loop.
+            await asyncio.to_thread(run.container.group.freeze)
+        except OSError as error:
+            raise OperationFailedError(f"{run.container.name} cannot be suspended: {error.strerror}") from error
+
+    async def resume(self, run: Run) -> None:
+        """Let the guest go on, or begin. Raises: OperationFailedError; StepError if its init cannot be executed."""
+        try:
+            await self._engine.resume(run.container)
+        except OSError as error:
+            raise OperationFailedError(f"{run.container.name} cannot be resumed: {error.strerror}") from error
+
+    async def let_go(self, run: Run) -> None:
+        """Close what we have open of a guest: its consoles, when all they said is in the log, and its fds."""
+        for console in run.consoles:
+            await console.finish()
+        run.container.close()
+
+    def change(self, managed: ManagedDomain, record: Record) -> None:
+        """Write down what changed about the present run."""
+        run = managed.require_run()
+        self._directory.write(record)
+        run.record = record
+
+    def discard_later(self, managed: ManagedDomain) -> None:
+        """Let the storage of a run that is over and was kept vanish when it is given up."""
+        assert managed.kept is not None
+        managed.kept = replace(managed.kept, throwaway=True)
+        self._directory.write(managed.kept)
+
+    async def keep_storage(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+        """Let the storage of the present run stay after its end, or vanish with it."""
+        record = replace(managed.require_run().record, throwaway=throwaway)
+        await asyncio.to_thread(self._preparation.keep, managed.uuid, throwaway=throwaway)
+        self.change(managed, record)
+
+    def change_domain(self, managed: ManagedDomain, current: Domain) -> None:
+        """Write down that the live definition changed, and let it count."""
+        self._directory.write_domain(managed.uuid, current)
+        managed.current = current
+
+    async def discard_kept(self, managed: ManagedDomain) -> None:
+        """Give up a run that is over and was kept."""
+        assert managed.kept is not None
+        await self.forget(managed.kept)
+        managed.kept = None
+        managed.end(ENDINGS[StopReason.DESTROYED].state)
+
+    async def forget(self, record: Record) -> None:
+        """Remove what a run that is over leaves: its record and, if it was made for this run only, its storage."""
+        if record.throwaway:
+            await self.discard_storage(record.uuid)
+        self._directory.remove(record.uuid)
+
+    async def discard_storage(self, uuid: UUID) -> None:
+        """Remove a domain's writable layer. What cannot be removed is named in the log, and stops nobody."""
+        self._prepared.discard(uuid)
+        try:
+            await asyncio.to_thread(self._preparation.discard, uuid)
+        except (OSError, InsulaError) as error:
+            LOGGER.error("the storage of domain %s is left behind: %s", uuid, error)
+
+    async def release(self, uuid: UUID) -> None:
+        """Let others have the ids of a domain that is no more."""
+        self._prepared.discard(uuid)
+        try:
+            await asyncio.to_thread(self._preparation.release, uuid)
+        except (OSError, InsulaError) as error:
+            LOGGER.error("the ids of domain %s are not given back: %s", uuid, error)
+
+    def console_log(self, name: str, place: int) -> Path:
+        """Return the file that gets a copy of what a console prints."""
+        return self._logs / f"{name}.console{place}.log"
+
+    def _write_plan_soon(self, managed: ManagedDomain, spec: ContainerSpec) -> None:
+        """Keep the plan beside the run, for people: not before the caller has its answer."""
+        run = managed.run
+
+        def write() -> None:
+            if managed.run is not run:
+                return
+            try:
+                self._directory.write_plan(managed.uuid, json.dumps(encode(self._engine.plan(spec)), indent=1))
+            except (OSError, InsulaError) as error:
+                LOGGER.warning("the plan of domain '%s' is not written down: %s", managed.name, error)
+
+        asyncio.get_running_loop().call_later(PLAN_DELAY, write)
+
+    async def _specified(self, domain: Domain, record: Record) -> ContainerSpec:
+        """What the engine launches. The first time in a thread, since files and ids may have to be made."""
+        if domain.uuid in self._prepared:
+            return self._specify(domain, record)
+        spec = await asyncio.to_thread(self._specify, domain, record)
+        self._prepared.add(domain.uuid)
+        return spec
+
+    def _specify(self, domain: Domain, record: Record) -> ContainerSpec:
+        if record.throwaway:
+            self._preparation.keep(record.uuid, throwaway=True)
+        return self._preparation.specify(domain, self._pid_of)
+
+    def _first_record(self, managed: ManagedDomain, launch: Launch) -> Record:
+        kept = managed.kept
+        throwaway = not managed.is_persistent and not self._preparation.owns_storage(managed.uuid)
+        return Record(
+            uuid=managed.uuid,
+            name=managed.name,
+            boot_id=self._boot_id,
+            phase=Phase.STARTING,
+            begun=time.time(),
+            autodestroy=launch.owner is not None,
+            throwaway=throwaway if kept is None else kept.throwaway,
+            again=launch.restarts is not None,
+            restarts=launch.restarts or 0,
+        )
+
+    async def _undo(self, managed: ManagedDomain, noted: dict[str, Any]) -> None:
+        """Take away what a keeper that died in the midst of a launch may have left alive."""
+        try:
+            await self._engine.undo(noted)
+        except (OSError, InsulaError) as error:
+            LOGGER.error("something of the failed start of domain '%s' stays behind: %s", managed.name, error)
+
+    async def _over(self, managed: ManagedDomain, record: Record) -> None:
+        await self.let_go(managed.require_run())
+        if record.next is Next.OFF:
+            await self.forget(record)
+        managed.kept = None if record.next is Next.OFF else record
+        assert record.reason is not None
+        managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)
+
+    def _consoles(self, container: Running, found_again: bool) -> tuple[ConsoleHub, ...]:
+        """A reader for each terminal, at once: a guest must never wait for somebody to look at its console."""
+        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return tuple(
+            ConsoleHub(
+                master,
+                log=self.console_log(container.name, place),
+                name=f"{container.name} console{place}",
+                resumed=found_again,
+                missed=container.said[place] if place < len(container.said) else b"",
+            )
+            for place, master in enumerate(container.consoles)
+        )

@@ -1,0 +1,124 @@
+"""Asking a guest to stop or to reboot. The verb returns once the guest was asked; whether it obeys is watched."""
+
+import asyncio
+import logging
+import os
+from dataclasses import replace
+
+from insula.engine.guestinit import Answer, PowerAction, Way, ask, detect
+from insula.engine.running import Running
+from insula.engine.spec import InitKind
+from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
+from insula.service.managed import ManagedDomain, Run
+from insula.service.requests import ShutdownMode
+from insula.service.running import StopReason
+from insula.service.runs import Runs
+
+LOGGER = logging.getLogger(__name__)
+
+TIME_LIMIT = 90.0
+"""Seconds a guest gets, as systemd gives a unit by default; after them somebody should know."""
+
+_MEANINGLESS = ShutdownMode.ACPI | ShutdownMode.AGENT | ShutdownMode.PARAVIRT
+_ASKED = {PowerAction.POWEROFF: StopReason.SHUTDOWN, PowerAction.REBOOT: StopReason.REBOOTED}
+_WORDS = {PowerAction.POWEROFF: "shut down", PowerAction.REBOOT: "reboot"}
+
+
+class ShutdownVerbs:
+    """Asks guests' inits, and watches."""
+
+    def __init__(self, *, runs: Runs, time_limit: float = TIME_LIMIT) -> None:
+        self._runs = runs
+        self._time_limit = time_limit
+        self._watches: set[asyncio.Task[None]] = set()
+
+    async def shutdown(self, managed: ManagedDomain, modes: ShutdownMode) -> None:
+        """Ask the guest to power off.
+
+        Raises: OperationFailedError if its init cannot be asked, or does not listen: then nothing would come of it.
+        """
+        await managed.perform("shutdown", lambda: self._ask(managed, PowerAction.POWEROFF, modes))
+
+    async def reboot(self, managed: ManagedDomain, modes: ShutdownMode) -> None:
+        """Ask the guest to reboot; a program that knows no reboot is asked to end and then started again."""
+        await managed.perform("reboot", lambda: self._ask(managed, PowerAction.REBOOT, modes))
+
+    def close(self) -> None:
+        """Stop watching."""
+        for watch in self._watches:
+            watch.cancel()
+
+    async def _ask(self, managed: ManagedDomain, action: PowerAction, modes: ShutdownMode) -> None:
+        run = managed.require_run()
+        ways = _ways(modes)
+        before = run.record
+        # Written before the guest hears it: one that ends at once must find us knowing why.
+        self._runs.change(managed, replace(before, asked=_ASKED[action]))
+        try:
+            await asyncio.to_thread(_ask_init, run.container, action, ways)
+        except BaseException:
+            self._runs.change(managed, before)
+            raise
+        watch = asyncio.get_running_loop().create_task(self._watch(managed, run, action))
+        self._watches.add(watch)
+        watch.add_done_callback(self._watches.discard)
+
+    async def _watch(self, managed: ManagedDomain, run: Run, action: PowerAction) -> None:
+        """Say so when the guest is still there after the time limit; what it does later is its own doing again."""
+        await asyncio.sleep(self._time_limit)
+
+        async def work() -> None:
+            if managed.run is run:
+                text = f"the guest was asked to {_WORDS[action]} and has not done so within {self._time_limit:g} s"
+                LOGGER.warning("domain '%s': %s", managed.name, text)
+                managed.notices = (*managed.notices, text)
+                self._runs.change(managed, replace(run.record, asked=None))
+
+        await managed.lock.perform("watch", work, endlessly=True)
+
+
+def _ways(modes: ShutdownMode) -> tuple[Way, ...]:
+    """How init may be asked, in the order to be tried. Raises: InvalidArgumentError for ways of virtual machines."""
+    if modes & _MEANINGLESS:
+        raise InvalidArgumentError("a container has no ACPI, no agent and no paravirtual bus; use initctl or signal")
+    wanted = [way for mode, way in _WAYS if mode & modes]
+    return tuple(wanted) or (Way.ANY,)
+
+
+_WAYS = ((ShutdownMode.INITCTL, Way.FIFO), (ShutdownMode.SIGNAL, Way.SIGNAL))
+
+
+def _ask_init(container: Running, action: PowerAction, ways: tuple[Way, ...]) -> None:
+    """Ask in the first way that this init has; a program that knows no reboot is asked to end.
+
+    Raises: OperationFailedError, OperationInvalidError.
+    """
+    try:
+        kind = _kind_of(container)
+        for wanted in (action, PowerAction.POWEROFF):
+            for way in ways:
+                answer = ask(kind, wanted, pid=container.pid, pidfd=container.pidfd, way=way)
+                if answer is Answer.ASKED or (answer is Answer.UNHEARD and kind is not InitKind.PLAIN):
+                    return
+                if answer is Answer.UNHEARD:
+                    raise OperationFailedError(
+                        f"the first program of domain '{container.name}' does not listen to the signal that would ask "
+                        f"it to {_WORDS[action]}; use destroy"
+                    )
+    except (ProcessLookupError, FileNotFoundError) as error:
+        raise OperationInvalidError("domain is not running") from error
+    except OSError as error:
+        raise OperationFailedError(f"the init of domain '{container.name}' cannot be asked: {error}") from error
+    raise OperationFailedError(f"the init of domain '{container.name}' cannot be asked to {_WORDS[action]} in that way")
+
+
+def _kind_of(container: Running) -> InitKind:
+    """Look at the guest's init as it is now: an upgrade inside may have brought another one."""
+    spec = container.record.spec
+    if spec.init_kind is not InitKind.PLAIN:
+        return spec.init_kind
+    root = os.open(f"/proc/{container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return detect(root, spec.init.argv)
+    finally:
+        os.close(root)

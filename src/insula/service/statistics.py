@@ -1,0 +1,180 @@
+"""What domains use of processors, memory, disks and networks. Read from the kernel when asked for; nothing waits."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from insula.errors import InvalidArgumentError
+from insula.kernel.cgroups.stats import DeviceUse, MemoryUse, Stats
+from insula.model.filesystems import Disk
+from insula.network.counters import InterfaceStatistics, statistics
+from insula.network.rtnetlink import Rtnetlink
+from insula.service.blocktuning import device_number
+from insula.service.managed import ManagedDomain
+from insula.service.parameters import Parameter, ParameterType
+from insula.service.tuning import cgroup_errors
+
+NOTHING = InterfaceStatistics(
+    received_bytes=0,
+    received_packets=0,
+    received_errors=0,
+    received_drops=0,
+    sent_bytes=0,
+    sent_packets=0,
+    sent_errors=0,
+    sent_drops=0,
+)
+
+
+class MemoryStat(IntEnum):
+    """What a number of the memory statistics is. Source: virDomainMemoryStatTags in libvirt's public header."""
+
+    SWAP_IN = 0
+    SWAP_OUT = 1
+    MAJOR_FAULT = 2
+    MINOR_FAULT = 3
+    UNUSED = 4
+    AVAILABLE = 5
+    ACTUAL_BALLOON = 6
+    RSS = 7
+    USABLE = 8
+    LAST_UPDATE = 9
+    DISK_CACHES = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CpuStats:
+    """total: of all processors together; each: by processor, empty where the kernel does not tell them apart."""
+
+    total: list[Parameter]
+    each: list[list[Parameter]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockStats:
+    read_requests: int = 0
+    read_bytes: int = 0
+    write_requests: int = 0
+    write_bytes: int = 0
+
+
+def used(managed: ManagedDomain) -> Stats | None:
+    """Return one reading of what a running domain uses; None when it is off, or ended this very moment."""
+    if managed.run is None:
+        return None
+    try:
+        return managed.run.container.group.stats()
+    except OSError:
+        return None
+
+
+def cpu_stats(managed: ManagedDomain) -> CpuStats:
+    """Return processor time in nanoseconds."""
+    run = managed.require_run()
+    with cgroup_errors(managed, "processor time"):
+        use = run.container.group.cpu_time.use()
+    return CpuStats(
+        total=[
+            _nanoseconds("cpu_time", use.total),
+            _nanoseconds("user_time", use.user),
+            _nanoseconds("system_time", use.system),
+        ],
+        each=[[_nanoseconds("cpu_time", time)] for time in use.per_cpu],
+    )
+
+
+def memory_stats(managed: ManagedDomain) -> list[tuple[MemoryStat, int]]:
+    """Return memory in KiB, faults as counts, and when that was (seconds since the epoch)."""
+    run = managed.require_run()
+    with cgroup_errors(managed, "memory use"):
+        use = run.container.group.memory.use()
+    return memory_tags(use, managed.current.memory_now)
+
+
+def memory_tags(use: MemoryUse, balloon: int) -> list[tuple[MemoryStat, int]]:
+    """Return what libvirt asks of a balloon driver in a virtual machine. balloon: KiB.
+
+    What the guest could still take is its limit less what it holds; what it could get without swapping counts its cache
+    as free.
+    """
+    available = balloon if use.limit is None else min(balloon, use.limit // 1024)
+    usage, cache = use.usage // 1024, use.cache // 1024
+    return [
+        (MemoryStat.ACTUAL_BALLOON, balloon),
+        (MemoryStat.MAJOR_FAULT, use.major_faults),
+        (MemoryStat.MINOR_FAULT, max(0, use.page_faults - use.major_faults)),
+        (MemoryStat.UNUSED, max(0, available - usage)),
+        (MemoryStat.AVAILABLE, available),
+        (MemoryStat.USABLE, max(0, available - usage + cache)),
+        (MemoryStat.LAST_UPDATE, int(time.time())),
+        (MemoryStat.DISK_CACHES, cache),
+        (MemoryStat.RSS, usage),
+    ]
+
+
+def block_stats(managed: ManagedDomain, path: str) -> BlockStats:
+    """Return the traffic of one disk, named by its target or source; of all together for an empty path.
+
+    Raises: InvalidArgumentError for a disk that the domain does not have.
+    """
+    run = managed.require_run()
+    with cgroup_errors(managed, "block traffic"):
+        devices = run.container.group.io.use()
+    if not path:
+        return summed(devices)
+    disk = disk_of(managed, path)
+    return of_device(devices, device_number(str(_source(disk))))
+
+
+def summed(devices: Sequence[DeviceUse]) -> BlockStats:
+    """Return the traffic of all devices together."""
+    return BlockStats(
+        read_requests=sum(each.read_operations for each in devices),
+        read_bytes=sum(each.read_bytes for each in devices),
+        write_requests=sum(each.write_operations for each in devices),
+        write_bytes=sum(each.write_bytes for each in devices),
+    )
+
+
+def of_device(devices: Sequence[DeviceUse], number: tuple[int, int]) -> BlockStats:
+    """Return the traffic of the device with this number; one that was not used yet has none."""
+    return summed([each for each in devices if (each.major, each.minor) == number])
+
+
+def device_name(major: int, minor: int) -> str:
+    """Return the host's name of a block device, such as `sda`; its number when the host does not name it."""
+    try:
+        return os.path.basename(os.readlink(f"/sys/dev/block/{major}:{minor}"))
+    except OSError:
+        return f"{major}:{minor}"
+
+
+def disk_of(managed: ManagedDomain, path: str) -> Disk:
+    """Raises: InvalidArgumentError."""
+    for each in managed.current.devices.disks:
+        if path in (each.target.device, str(_source(each))):
+            return each
+    raise InvalidArgumentError(f"invalid path: domain '{managed.name}' has no disk '{path}'")
+
+
+def interface_stats(managed: ManagedDomain, device: str) -> InterfaceStatistics:
+    """Return the traffic of an interface, named by its end on the host, its MAC address or its name in the guest.
+
+    Raises: InvalidArgumentError for an interface that the domain does not have.
+    """
+    run = managed.require_run()
+    for each in run.container.record.connected:
+        if device.lower() in (each.host.lower(), each.mac.lower(), each.guest.lower()):
+            with Rtnetlink() as kernel:
+                return statistics(kernel, [each.host_index]).get(each.host_index, NOTHING)
+    raise InvalidArgumentError(f"invalid path: domain '{managed.name}' has no interface '{device}'")
+
+
+def _source(disk: Disk) -> object:
+    return (disk.source.device or disk.source.file) if disk.source is not None else None
+
+
+def _nanoseconds(name: str, value: int) -> Parameter:
+    return Parameter(name, ParameterType.ULLONG, value)

@@ -1,0 +1,235 @@
+"""From a libvirt domain to the container the engine launches: pure, one part a function.
+
+What needs a look at the host (files, ids, interfaces, device nodes) arrives as fragments; see `preparation`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from insula.engine.capabilities import CapabilityPolicy, kept
+from insula.engine.spec import (
+    ALL_NAMESPACES,
+    BlockLimit,
+    Bytes,
+    CgroupPlacement,
+    ContainerSpec,
+    Device,
+    IdMap,
+    Limits,
+    Microseconds,
+    Mount,
+    Namespace,
+    Process,
+    Root,
+    SharedNamespace,
+)
+from insula.errors import UnsupportedConfigError
+from insula.kernel.cgroups import DeviceLimit, partition_path
+from insula.model.boot import Os
+from insula.model.domain import Domain
+from insula.model.extensions import ClockShift, Share, ShareType
+from insula.model.foreign import Node
+from insula.model.scalars import OnOff
+from insula.model.security import LabelType
+from insula.model.sizes import KiB, format_cpuset
+from insula.model.tuning import CpuTune, MemoryTune, Placement
+from insula.model.validate import validate
+from insula.network.interfaces import GuestNetwork
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+DEFAULT_PARTITION = "/machine"
+"""Where libvirt puts its domains' control groups."""
+
+PidOf = Callable[[str], int]
+"""The pid of a domain's first process by the domain's name; raises what fits when there is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fragments:
+    """The parts of a container that other rooms make. idmap: None for a privileged container."""
+
+    root: Root
+    mounts: tuple[Mount, ...]
+    idmap: IdMap | None
+    network: GuestNetwork
+    devices: tuple[Device, ...] = ()
+    block_limits: tuple[DeviceLimit, ...] = ()
+
+
+def check(domain: Domain) -> None:
+    """Refuse what cannot, or must not, be started. Raises: UnsupportedConfigError saying what to change."""
+    validate(domain)
+    if domain.root is None:
+        raise UnsupportedConfigError(
+            f"domain '{domain.name}' has no root file system: give it a <filesystem> with <target dir='/'/>. "
+            "libvirt would show it the host's own, which is never done here"
+        )
+    for label in domain.security_labels:
+        if label.type is not LabelType.NONE and label.model not in (None, "none"):
+            raise UnsupportedConfigError(
+                f"the security label model '{label.model}' cannot be applied on this host, whose model is 'none'; "
+                f"remove the <seclabel>, or make it <seclabel type='none' model='{label.model}'/>"
+            )
+
+
+def specification(domain: Domain, fragments: Fragments, pid_of: PidOf) -> ContainerSpec:
+    """Return what the engine launches for domain.
+
+    Raises: UnsupportedConfigError; and what pid_of raises for a namespace shared with a domain that does not run.
+    """
+    check(domain)
+    shared = (*fragments.network.shared, *_shared(domain, pid_of))
+    offsets = _time_offsets(domain)
+    return ContainerSpec(
+        name=domain.name,
+        uuid=str(domain.uuid),
+        root=fragments.root,
+        init=_init(domain),
+        hostname=domain.settings.hostname or domain.name,
+        idmap=fragments.idmap,
+        privileged=fragments.idmap is None,
+        namespaces=ALL_NAMESPACES | ({Namespace.TIME} if offsets is not None else frozenset()),
+        shared_namespaces=shared,
+        time_offsets=offsets,
+        network=fragments.network.kind,
+        interfaces=fragments.network.interfaces,
+        nameservers=tuple(str(each) for each in domain.settings.nameservers),
+        mounts=fragments.mounts,
+        devices=fragments.devices,
+        consoles=len(domain.devices.consoles),
+        limits=_limits(domain, fragments.block_limits),
+        cgroup=CgroupPlacement(partition=_partition(domain)),
+        capabilities=_capabilities(domain, privileged=fragments.idmap is None),
+        machine_id=domain.uuid.hex,
+    )
+
+
+def _init(domain: Domain) -> Process:
+    return Process(
+        argv=(str(domain.os.init), *domain.os.arguments),
+        env=_environment(domain.os, domain),
+        cwd=str(domain.os.directory or "/"),
+        user=domain.os.user,
+        group=domain.os.group,
+    )
+
+
+def _environment(os: Os, domain: Domain) -> tuple[tuple[str, str], ...]:
+    """What libvirt's LXC driver tells a guest about itself, then what the definition adds or changes.
+
+    Source: systemd's Container Interface (`container`, `container_uuid`); libvirt's LXC driver for the others.
+    """
+    values = {
+        "PATH": PATH,
+        "TERM": "linux",
+        "HOME": "/",
+        "container": "lxc-libvirt",
+        "container_uuid": str(domain.uuid),
+        "LIBVIRT_LXC_UUID": str(domain.uuid),
+        "LIBVIRT_LXC_NAME": str(domain.name),
+    }
+    command_line = next((_text(each.item) for each in os.foreign if _is_command_line(each.item)), None)
+    if command_line is not None:
+        values["LIBVIRT_LXC_CMDLINE"] = command_line
+    values.update((each.name, each.value) for each in os.environment)
+    return tuple(values.items())
+
+
+def _is_command_line(item: object) -> bool:
+    """libvirt's <cmdline> means nothing here but what the guest makes of it, so the model only keeps it."""
+    return isinstance(item, Node) and item.name == "cmdline"
+
+
+def _text(item: object) -> str:
+    assert isinstance(item, Node)
+    return "".join(each for each in item.content if isinstance(each, str))
+
+
+def _limits(domain: Domain, devices: tuple[DeviceLimit, ...]) -> Limits:
+    memory, cpu = domain.memory_tune or MemoryTune(), domain.cpu_tune or CpuTune()
+    quota = cpu.quota if cpu.quota is not None else cpu.global_quota
+    period = cpu.period if cpu.period is not None else cpu.global_period
+    nodes = domain.numa_tune.memory.nodes if domain.numa_tune and domain.numa_tune.memory else None
+    return Limits(
+        memory=_bytes(domain.memory_limit),
+        memory_soft=_bytes(memory.soft_limit),
+        memory_guarantee=_bytes(memory.min_guarantee),
+        memory_and_swap=_bytes(memory.swap_hard_limit),
+        cpu_shares=cpu.shares,
+        cpu_quota=None if quota is None else Microseconds(quota),
+        cpu_period=None if period is None else Microseconds(period),
+        cpus=None if domain.vcpu.cpus is None or domain.vcpu.placement is Placement.AUTO else _list(domain.vcpu.cpus),
+        memory_nodes=None if nodes is None else _list(nodes),
+        block_weight=domain.blkio_tune.weight if domain.blkio_tune is not None else None,
+        block_devices=tuple(_block_limit(each) for each in devices),
+        pids=domain.settings.pids_limit,
+    )
+
+
+def _block_limit(limit: DeviceLimit) -> BlockLimit:
+    return BlockLimit(
+        major=limit.major,
+        minor=limit.minor,
+        weight=limit.weight,
+        read_bytes=limit.read_bytes or None,
+        write_bytes=limit.write_bytes or None,
+        read_operations=limit.read_operations or None,
+        write_operations=limit.write_operations or None,
+    )
+
+
+def _capabilities(domain: Domain, *, privileged: bool) -> frozenset[str] | None:
+    """None leaves the engine's default set."""
+    wanted = domain.features.capabilities if domain.features is not None else None
+    if wanted is None:
+        return None
+    states = {str(each.capability): each.state is OnOff.ON for each in wanted.states}
+    return kept(CapabilityPolicy(str(wanted.policy)), states, privileged=privileged)
+
+
+def _partition(domain: Domain) -> str:
+    chosen = domain.resource.partition if domain.resource is not None else None
+    return partition_path(str(chosen or DEFAULT_PARTITION))
+
+
+def _shared(domain: Domain, pid_of: PidOf) -> tuple[SharedNamespace, ...]:
+    """The namespaces joined instead of made, other than the network's."""
+    if domain.lxc is None:
+        return ()
+    wanted = ((Namespace.IPC, domain.lxc.ipc), (Namespace.UTS, domain.lxc.uts))
+    return tuple(SharedNamespace(kind=kind, path=_path(kind, share, pid_of)) for kind, share in wanted if share)
+
+
+def _path(kind: Namespace, share: Share, pid_of: PidOf) -> str:
+    match share.type:
+        case ShareType.NAME:
+            return f"/proc/{pid_of(share.value)}/ns/{kind.value}"
+        case ShareType.PID if share.value.isdecimal():
+            return f"/proc/{share.value}/ns/{kind.value}"
+        case ShareType.PID:
+            raise UnsupportedConfigError(f"'{share.value}' is no process id to share the {kind.value} namespace of")
+        case ShareType.NETNS:
+            raise UnsupportedConfigError(f"a share of type 'netns' is for <lxc:sharenet>, not for {kind.value}")
+
+
+def _time_offsets(domain: Domain) -> tuple[int, int] | None:
+    wanted = domain.settings.time_namespace
+    if wanted is None:
+        return None
+    return _seconds(wanted.monotonic), _seconds(wanted.boot_time)
+
+
+def _seconds(shift: ClockShift | None) -> int:
+    if shift is None:
+        return 0
+    if shift.nanoseconds:
+        raise UnsupportedConfigError("a clock's shift is in whole seconds: nanoseconds cannot be had")
+    return shift.seconds
+
+
+def _bytes(size: KiB | None) -> Bytes | None:
+    return None if size is None else Bytes(size * 1024)
+
+
+def _list(numbers: frozenset[int]) -> str:
+    return format_cpuset(numbers)

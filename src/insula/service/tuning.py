@@ -1,0 +1,90 @@
+"""Limits, family by family: asked for and changed, live in the control group and persistent in the definition."""
+
+import errno
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from insula.errors import InsulaError, OperationFailedError, OperationInvalidError
+from insula.kernel.cgroups import Cgroup
+from insula.model.domain import Domain
+from insula.service.events import Events, Tunable
+from insula.service.impact import Changes, asked
+from insula.service.managed import ManagedDomain, Run
+from insula.service.parameters import Parameter, ParameterType, Value, checked
+from insula.service.requests import Affect
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """One family of libvirt's typed parameters.
+
+    kept: the values of a definition; held: those a control group has; changed: a definition with new values, refused if
+    they make no sense (InvalidArgumentError); apply: a changed definition's limits set in a control group;
+    tunable: how the names begin in the event that tells of a change, None for none.
+    """
+
+    name: str
+    table: Mapping[str, ParameterType]
+    kept: Callable[[Domain], Values]
+    held: Callable[[Cgroup, Domain], Values]
+    changed: Callable[[Domain, Values], Domain]
+    apply: Callable[[Cgroup, Domain, Values], None]
+    tunable: str | None = None
+
+
+class TuningVerbs:
+    """Asks for limits and changes them, whatever the family."""
+
+    def __init__(self, *, changes: Changes, events: Events) -> None:
+        self._changes = changes
+        self._events = events
+
+    def parameters(self, managed: ManagedDomain, family: Family, affect: Affect) -> list[Parameter]:
+        """Return the family's values; live ones are read back from the kernel."""
+        meant = asked(managed, affect)
+        if meant.run is None:
+            assert meant.config is not None
+            values = family.kept(meant.config)
+        else:
+            with cgroup_errors(managed, family.name):
+                values = family.held(meant.run.container.group, managed.current)
+        return [Parameter(name, kind, values[name]) for name, kind in family.table.items() if name in values]
+
+    async def set_parameters(
+        self, managed: ManagedDomain, family: Family, parameters: Sequence[Parameter], affect: Affect
+    ) -> None:
+        """Change some of the family's values.
+
+        Raises: InvalidArgumentError, and nothing is changed; OperationFailedError if the kernel or the disk refuses.
+        """
+        values = checked(parameters, family.table)
+
+        def apply(run: Run, domain: Domain) -> None:
+            with cgroup_errors(managed, family.name):
+                family.apply(run.container.group, domain, values)
+
+        async def work() -> None:
+            await self._changes.change(managed, affect, lambda domain: family.changed(domain, values), apply=apply)
+            if family.tunable is not None and managed.is_active and affect != Affect.CONFIG:
+                told = tuple(Parameter(family.tunable + each.name, each.kind, each.value) for each in parameters)
+                self._events.publish(Tunable(domain=managed.ref, parameters=told))
+
+        await managed.perform(f"set {family.name}", work)
+
+
+@contextmanager
+def cgroup_errors(managed: ManagedDomain, what: str) -> Iterator[None]:
+    """Turn what the kernel says about a control group into an error about the domain."""
+    try:
+        yield
+    except OSError as error:
+        raise _explained(error, managed.name, what) from error
+
+
+def _explained(error: OSError, name: str, what: str) -> InsulaError:
+    if error.errno == errno.EOPNOTSUPP:
+        return OperationInvalidError(f"the {what} of domain '{name}' cannot be had: {error.strerror}")
+    return OperationFailedError(f"the {what} of domain '{name}' cannot be had or set: {error.strerror}")

@@ -1,0 +1,419 @@
+"""An engine, a keeper's memory and a host without kernel: for tests of the verbs.
+
+What a real keeper would remember after the daemon's death is in a directory, so that a second set of verbs over the
+same directory is the daemon's successor. A guest's "pidfd" is the read end of a pipe, readable once the guest is gone.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from insula.engine.attach import Executed
+from insula.engine.custody import Stage
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.facts import Facts
+from insula.engine.interfaces import ConnectedInterface
+from insula.engine.launcher import Held
+from insula.engine.plan import LaunchPlan
+from insula.engine.running import Record, Running, boot_id
+from insula.engine.spec import ContainerSpec, DirectoryRoot, InitKind, Process
+from insula.errors import InsulaError, UnsupportedConfigError
+from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
+from insula.kernel.fds import Fd
+from insula.layout import Layout
+from insula.model.domain import Domain
+from insula.service.domains import Domains, Patience
+from insula.service.events import Event, Events
+from insula.service.host import Host
+from insula.service.translate import PidOf
+from tests.unit.service.hosttree import two_node_host
+from tests.waiting import scaled
+
+XML = """
+<domain type='lxc'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='KiB'>65536</memory>
+  <vcpu>2</vcpu>
+  <os><type>exe</type></os>
+  {more}
+  <devices>
+    <filesystem type='mount'><source dir='/srv/{name}'/><target dir='/'/></filesystem>
+  </devices>
+</domain>
+"""
+WEB, MAIL = UUID(int=1), UUID(int=2)
+EXITED, CRASHED, REBOOTED, POWERED_OFF = 0, 0x0100, 1, 2
+"""Wait statuses: returned 0, returned 1, killed by SIGHUP, killed by SIGINT."""
+
+
+def domain_xml(name: str = "web", uuid: UUID = WEB, more: str = "") -> str:
+    return XML.format(name=name, uuid=uuid, more=more)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Return once condition holds, which others bring about meanwhile. Raises: TimeoutError."""
+    async with asyncio.timeout(scaled(5)):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.001)
+
+
+@dataclass(slots=True)
+class FakeMemory:
+    limits: dict[str, int] = field(default_factory=dict)
+    anonymous: int = 8 << 20
+
+    def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
+        self.limits |= {"memory": memory or 0} if memory is not None else {}
+        self.limits |= {"swap": memory_and_swap or 0} if memory_and_swap is not None else {}
+
+    def limit_softly(self, memory: int) -> None:
+        self.limits["soft"] = memory
+
+    def guarantee(self, memory: int) -> None:
+        self.limits["guarantee"] = memory
+
+    def held(self) -> tuple[int | None, int | None, int | None, int | None]:
+        held = self.limits
+        return held.get("memory"), held.get("soft"), held.get("guarantee"), held.get("swap")
+
+    def use(self) -> MemoryUse:
+        return MemoryUse(
+            usage=20 << 20,
+            peak=None,
+            limit=64 << 20,
+            swap=0,
+            anonymous=self.anonymous,
+            cache=12 << 20,
+            inactive_cache=4 << 20,
+            shared=0,
+            page_faults=100,
+            major_faults=7,
+        )
+
+
+@dataclass(slots=True)
+class FakeCpu:
+    shares: int = 1024
+    quota: int | None = None
+    period: int = 100000
+
+    def weigh(self, shares: int) -> None:
+        self.shares = shares
+
+    def limit(self, quota: int | None, period: int | None = None) -> None:
+        self.quota = quota if quota is not None else self.quota
+        self.period = period if period is not None else self.period
+
+    def held(self) -> tuple[int, int | None, int]:
+        return self.shares, None if self.quota == -1 else self.quota, self.period
+
+
+class FakeCpuTime:
+    def use(self) -> CpuUse:
+        return CpuUse(total=3_000, user=2_000, system=1_000, per_cpu=(2_500, 500))
+
+
+@dataclass(slots=True)
+class FakeIo:
+    weight: int = 100
+    limited: list[Any] = field(default_factory=list)
+
+    def weigh(self, weight: int) -> None:
+        self.weight = weight
+
+    def limit(self, device: Any) -> None:
+        self.limited.append(device)
+
+    def held(self) -> tuple[int | None, tuple[Any, ...]]:
+        return self.weight, tuple(self.limited)
+
+    def use(self) -> tuple[DeviceUse, ...]:
+        return (
+            DeviceUse(major=8, minor=0, read_bytes=10, write_bytes=20, read_operations=1, write_operations=2),
+            DeviceUse(major=8, minor=16, read_bytes=100, write_bytes=200, read_operations=10, write_operations=20),
+        )
+
+
+class FakeGroup:
+    """A control group that only remembers. frozen is kept by the keeper's memory, as the kernel would."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = str(path)
+        self._mark = path
+        self.memory = FakeMemory()
+        self.cpu = FakeCpu()
+        self.cpu_time = FakeCpuTime()
+        self.io = FakeIo()
+
+    def exists(self) -> bool:
+        return self._mark is not None
+
+    @property
+    def frozen(self) -> bool:
+        return self._mark is not None and self._mark.exists()
+
+    def freeze(self) -> None:
+        assert self._mark is not None
+        self._mark.touch()
+
+    def thaw(self) -> None:
+        assert self._mark is not None
+        self._mark.unlink(missing_ok=True)
+
+    def processes(self) -> list[int]:
+        return [os.getpid()]
+
+    def limits(self) -> Any:
+        return type("Held", (), {"cpus": "0-1"})()
+
+    def stats(self) -> Stats:
+        return Stats(
+            memory=self.memory.use(),
+            cpu=self.cpu_time.use(),
+            tasks=TaskUse(current=3, limit=None, refused=0),
+            devices=self.io.use(),
+            oom_kills=0,
+        )
+
+
+FACTS = Facts(
+    hierarchies=Hierarchies(),
+    kernel="6.1.0",
+    pids_max=32768,
+    chosen_pids=True,
+    detached_layers=True,
+    device_nodes=True,
+    time_namespaces=True,
+    keyrings=True,
+    filesystems=frozenset({"overlay"}),
+)
+
+
+class FakeEngine:
+    """Launches nothing. memory: what the keeper and the kernel know, a file a guest, outliving the daemon."""
+
+    def __init__(self, memory: Path) -> None:
+        memory.mkdir(parents=True, exist_ok=True)
+        self._memory = memory
+        self._writers: dict[str, int] = {}
+        self.calls: list[str] = []
+        self.failure: InsulaError | None = None
+        self.after_launch: Callable[[], None] = lambda: None
+        self.terminals: list[int] = []
+        """The guests' ends of consoles; each launch opens as many ptys as there are in consoles."""
+        self.consoles = 0
+        self.connected: tuple[ConnectedInterface, ...] = ()
+        self.domains: Domains | None = None
+
+    @property
+    def facts(self) -> Facts:
+        return FACTS
+
+    # What the keeper and the kernel remember
+
+    def _file(self, uuid: str) -> Path:
+        return self._memory / f"{uuid}.json"
+
+    def remember(self, uuid: str, **values: Any) -> None:
+        known = json.loads(self._file(uuid).read_text()) if self._file(uuid).exists() else {}
+        new = self._file(uuid).with_suffix(".new")
+        new.write_text(json.dumps(known | values))
+        new.replace(self._file(uuid))
+
+    def guests(self) -> dict[str, dict[str, Any]]:
+        return {each.stem: json.loads(each.read_text()) for each in sorted(self._memory.glob("*.json"))}
+
+    def _handle(self, uuid: str, record: Record, group: Cgroup) -> Running:
+        reader, writer = os.pipe()
+        self._writers[uuid] = writer
+        return Running(record=record, group=group, pidfd=Fd(reader))
+
+    def end(self, uuid: UUID, status: int | None) -> None:
+        """The guest ends by itself, and the keeper tells the daemon, if there is one."""
+        key = str(uuid)
+        self.remember(key, status=status, ended=True)
+        if key in self._writers:
+            os.close(self._writers.pop(key))
+        if self.domains is not None:
+            self.domains.guest_ended(uuid, ExitStatus(status=status))
+
+    def close(self) -> None:
+        for fd in (*self._writers.values(), *self.terminals):
+            os.close(fd)
+        self._writers.clear()
+        self.terminals.clear()
+
+    # Engine
+
+    def plan(self, spec: ContainerSpec) -> LaunchPlan:
+        return cast("LaunchPlan", spec)
+
+    async def launch(
+        self,
+        spec: ContainerSpec,
+        *,
+        inherited: Sequence[int] = (),
+        paused: bool = False,
+        note: Callable[[dict[str, Any]], None] | None = None,
+    ) -> Running:
+        self.calls.append(f"launch {spec.name}")
+        if self.failure is not None:
+            raise self.failure
+        assert spec.uuid not in self.guests(), "the guest runs already"
+        assert len(inherited) == spec.inherited_fds
+        if note is not None:
+            note({"uuid": spec.uuid, "group": "g"})
+        pid = 5000 + len(self.calls)
+        self.remember(spec.uuid, pid=pid, ended=False, held=paused)
+        record = Record(spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", connected=self.connected)
+        running = self._handle(spec.uuid, record, self._group(spec.uuid))
+        for _ in range(self.consoles):
+            master, slave = os.openpty()
+            running.consoles.append(Fd(master))
+            self.terminals.append(slave)
+        running.held = paused
+        self.after_launch()
+        return running
+
+    def _group(self, uuid: str) -> Cgroup:
+        return cast("Cgroup", FakeGroup(self._memory / f"{uuid}.frozen"))
+
+    async def undo(self, note: Mapping[str, Any]) -> None:
+        self.calls.append("undo")
+        self._file(note["uuid"]).unlink(missing_ok=True)
+
+    async def resume(self, running: Running) -> None:
+        running.group.thaw()
+        if running.held:
+            running.held = False
+            self.remember(running.uuid, held=False)
+
+    async def destroy(self, running: Running) -> ExitStatus:
+        self.calls.append(f"destroy {running.name}")
+        if running.status is None:
+            known = self.guests().get(running.uuid, {"ended": True, "status": None})
+            status = ExitStatus(status=known["status"] if known["ended"] else 9)
+            await self.release(running, status)
+        return running.status or ExitStatus(status=None)
+
+    async def release(self, running: Running, status: ExitStatus) -> None:
+        self.calls.append(f"release {running.name}")
+        if running.status is not None:
+            return
+        running.status = status
+        self._file(running.uuid).unlink(missing_ok=True)
+        (self._memory / f"{running.uuid}.frozen").unlink(missing_ok=True)
+        if running.uuid in self._writers:
+            os.close(self._writers.pop(running.uuid))
+        running.close()
+
+    async def execute(self, running: Running, process: Process, **options: Any) -> Executed:
+        reader, writer = os.pipe()
+        self._writers[f"x{writer}"] = writer
+        return Executed(id=f"x{writer}", pid=77, pidfd=Fd(reader), master=None)
+
+    async def forget_execution(self, executed_id: str) -> None:
+        self.calls.append(f"forget {executed_id}")
+
+    async def signal(self, running: Running, number: int) -> None:
+        self.calls.append(f"signal {running.name} {number}")
+
+    async def namespaces(self, running: Running) -> list[Fd]:
+        return []
+
+    async def held(self) -> list[Held]:
+        return [
+            Held(
+                uuid=uuid,
+                pid=known["pid"],
+                stage=Stage.EXITED if known["ended"] else Stage.RUNNING,
+                status=ExitStatus(status=known["status"]) if known["ended"] else None,
+            )
+            for uuid, known in self.guests().items()
+        ]
+
+    async def recover(self, record: Record) -> Running | None:
+        known = self.guests().get(record.spec.uuid)
+        if known is None or known["pid"] != record.pid:
+            return None
+        running = self._handle(record.spec.uuid, record, self._group(record.spec.uuid))
+        running.held = known["held"]
+        if known["ended"]:
+            os.close(self._writers.pop(record.spec.uuid))
+            running.status = ExitStatus(status=known["status"])
+        return running
+
+    async def adopt(self, running: Running) -> None:
+        self.calls.append(f"adopt {running.name}")
+
+
+class FakePreparation:
+    """A host that has everything. storage: a file for each writable layer; marks: for those that vanish with a run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.storage, self.marks = directory / "storage", directory / "marks"
+        for each in (self.storage, self.marks):
+            each.mkdir(parents=True, exist_ok=True)
+        self.released: list[UUID] = []
+
+    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        if domain.root is None:
+            raise UnsupportedConfigError("no root")
+        (self.storage / str(domain.uuid)).touch()
+        return self.rehearse(domain, pid_of)
+
+    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        return ContainerSpec(
+            name=domain.name, uuid=str(domain.uuid), root=DirectoryRoot(path="/srv"), init_kind=InitKind.SYSTEMD
+        )
+
+    def owns_storage(self, uuid: UUID) -> bool:
+        return (self.storage / str(uuid)).exists()
+
+    def keep(self, uuid: UUID, *, throwaway: bool) -> None:
+        mark = self.marks / str(uuid)
+        mark.touch() if throwaway else mark.unlink(missing_ok=True)
+
+    def discard(self, uuid: UUID) -> None:
+        (self.storage / str(uuid)).unlink(missing_ok=True)
+        self.keep(uuid, throwaway=False)
+
+    def release(self, uuid: UUID) -> None:
+        self.released.append(uuid)
+
+    def sweep(self, runs: frozenset[UUID]) -> None:
+        for mark in self.marks.iterdir():
+            if UUID(mark.name) not in runs:
+                self.discard(UUID(mark.name))
+
+
+class Rig:
+    """The verbs over the fakes, below one directory. A second one there is the daemon's successor."""
+
+    def __init__(self, directory: Path, patience: Patience | None = None) -> None:
+        self.layout = Layout(prefix=directory / "prefix")
+        self.engine = FakeEngine(directory / "keeper")
+        self.preparation = FakePreparation(directory)
+        self.events = Events()
+        self.told: list[Event] = []
+        self.events.subscribe(self.told.append)
+        self.domains = Domains(
+            layout=self.layout,
+            engine=self.engine,
+            preparation=self.preparation,
+            events=self.events,
+            host=Host(root=two_node_host(directory / "host")),
+            patience=patience or Patience(lock=5, shutdown=60),
+        )
+        self.engine.domains = self.domains
+
+    async def close(self) -> None:
+        await self.domains.close()
+        self.engine.close()

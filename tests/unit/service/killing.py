@@ -1,0 +1,206 @@
+"""A daemon killed before each of its changes to the file system, one after another; run by test_killed_anywhere.
+
+    python -m tests.unit.service.killing DIRECTORY STRIDE
+
+For N = 1, 1 + STRIDE, … a child goes through a life of domains and dies, as of SIGKILL, right before its N-th change
+below DIRECTORY/N; then a second child takes over and says what is wrong. It ends when a life comes to its end unharmed,
+and prints N. The parent starts no thread and no loop, so that forking is safe.
+"""
+
+import asyncio
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from insula.errors import InsulaError
+from insula.service import lifecycle
+from insula.service.requests import Affect, Filter
+from tests.unit.service.fakes import CRASHED, MAIL, REBOOTED, WEB, Rig, domain_xml, until
+
+CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"})
+"""Audit events of calls that change the file system; `open` counts when it is for writing."""
+
+
+class Diary:
+    """What the life did, told to a file that outlives it: `begun VERB`, `done VERB`."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    async def during(self, verb: str, work: Coroutine[Any, Any, Any]) -> Any:
+        os.write(self._fd, f"begun {verb}\n".encode())
+        result = await work
+        os.write(self._fd, f"done {verb}\n".encode())
+        return result
+
+
+async def life(directory: Path) -> None:
+    """Define, start, change, pause, reboot, crash, end: everything that writes."""
+    rig, diary = Rig(directory), Diary(directory / "diary")
+    domains = rig.domains
+    await diary.during("recover", domains.recover())
+    web = await diary.during("define", domains.define(domain_xml(more="<on_crash>restart</on_crash>")))
+    await diary.during("autostart", domains.set_autostart(web, True))
+    await diary.during("start", domains.start(web))
+    await diary.during("redefine", domains.define(domain_xml(more="<title>new</title>")))
+    await diary.during("set memory", domains.set_memory(web, 32768, Affect.LIVE | Affect.CONFIG))
+    await diary.during("suspend", domains.suspend(web))
+    await diary.during("resume", domains.resume(web))
+    mail = await diary.during("create", domains.create_xml(domain_xml("mail", MAIL)))
+    await diary.during("reboot", _end(rig, WEB, REBOOTED, 2))
+    await diary.during("crash", _end(rig, WEB, CRASHED, 3))
+    await diary.during("destroy", domains.destroy(web))
+    await diary.during("end of mail", _end(rig, MAIL, CRASHED, 0))
+    del mail
+    await diary.during("undefine", domains.undefine(web))
+
+
+async def _end(rig: Rig, uuid: Any, status: int, launches: int) -> None:
+    """Let a guest end, and wait for what follows."""
+    rig.engine.end(uuid, status)
+    if launches:
+        await until(lambda: rig.engine.calls.count("launch web") == launches)
+        await until(lambda: rig.domains.control(rig.domains.lookup_by_uuid(uuid)).verb is None)
+    else:
+        await until(lambda: str(uuid) not in rig.engine.guests())
+        await until(lambda: uuid not in {each.uuid for each in rig.domains.list()})
+
+
+def die_before_change(number: int, directory: Path) -> None:
+    """Arm this process."""
+    left, prefix = number, str(directory)
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal left
+        if event not in CHANGES and not (event == "open" and _writes(arguments)):
+            return
+        if arguments and str(arguments[0]).startswith(prefix):
+            left -= 1
+            if left == 0:
+                os._exit(9)
+
+    sys.addaudithook(count)
+
+
+def _writes(arguments: tuple[Any, ...]) -> bool:
+    flags = arguments[2]
+    return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+
+
+async def successor(directory: Path) -> None:
+    """Take over and check that nothing is lost and nothing is left. Raises: AssertionError."""
+    lines = (directory / "diary").read_text().splitlines() if (directory / "diary").exists() else []
+    begun = [each.removeprefix("begun ") for each in lines if each.startswith("begun ")]
+    done = [each.removeprefix("done ") for each in lines if each.startswith("done ")]
+    for again in range(2):
+        rig = Rig(directory)
+        await rig.domains.recover()
+        await until(partial(_settled, rig))
+        _check_promises(rig, begun, done)
+        _check_order(rig)
+        if again:
+            await _check_usable(rig)
+        await rig.close()
+
+
+def _settled(rig: Rig) -> bool:
+    """Whether nothing waits to be started again."""
+    return len(rig.domains.list(Filter.ACTIVE)) == rig.domains.running()
+
+
+def _check_promises(rig: Rig, begun: list[str], done: list[str]) -> None:
+    names = {each.name for each in rig.domains.list()}
+    if "define" in done and "undefine" not in begun:
+        assert "web" in names, "a definition is lost"
+    if "undefine" in done:
+        assert "web" not in names, "an undefined domain is back"
+    running = {each.name for each in rig.domains.list(Filter.ACTIVE)}
+    if "start" in done and "destroy" not in begun:
+        assert "web" in running, "a started guest is lost"
+    if "destroy" in done:
+        assert "web" not in running, "a destroyed guest is back"
+    if "create" in done and "end of mail" not in begun:
+        assert "mail" in running, "a transient guest is lost"
+    if "web" in names:
+        web = rig.domains.lookup_by_name("web")
+        if "autostart" in done:
+            assert rig.domains.autostart(web), "autostart is lost"
+        if "redefine" in done:
+            assert "<title>new</title>" in rig.domains.dump_xml(web, inactive=True), "a change is lost"
+        if "set memory" in done:
+            assert "<currentMemory unit='KiB'>32768<" in rig.domains.dump_xml(web, inactive=True)
+        if done and done[-1] == "suspend":
+            assert rig.domains.state(web).state.name in ("PAUSED", "RUNNING")
+
+
+def _check_order(rig: Rig) -> None:
+    active = {str(each.uuid) for each in rig.domains.list(Filter.ACTIVE)}
+    persistent = {each.name for each in rig.domains.list(Filter.PERSISTENT)}
+    assert set(rig.engine.guests()) == active, "guests and active domains differ"
+    assert {each.name for each in rig.layout.running.iterdir()} == active, "run directories and active domains differ"
+    files = {each.name for each in rig.layout.definitions.iterdir()} - {"autostart"}
+    assert files == {f"{name}.xml" for name in persistent}, f"definitions: {files}"
+    links = {each.name for each in rig.layout.autostart.iterdir()}
+    assert links <= files, "an autostart link points nowhere"
+    if str(MAIL) not in active:
+        assert not rig.preparation.owns_storage(MAIL), "storage of a transient domain is left behind"
+        assert not list(rig.preparation.marks.iterdir()), "a mark is left behind"
+
+
+async def _check_usable(rig: Rig) -> None:
+    for ref in rig.domains.list(Filter.ACTIVE):
+        await rig.domains.destroy(ref)
+    for ref in rig.domains.list():
+        await rig.domains.start(ref)
+        await rig.domains.destroy(ref)
+        await rig.domains.undefine(ref)
+    assert not list(rig.domains.list())
+    assert not rig.engine.guests()
+    assert not list(rig.layout.running.iterdir())
+
+
+def main(base: Path, stride: int) -> None:
+    """Live until a life comes to its end."""
+    lifecycle.DELAY_MAX = 0.01
+    for number in itertools.count(1, stride):
+        directory = base / str(number)
+        directory.mkdir(parents=True)
+        status = _in_child(lambda place=directory, count=number: _lived(place, count))
+        finished = status == 0
+        if status not in (0, 9):
+            sys.exit(f"life {number} itself failed: {status}")
+        if _in_child(lambda place=directory: asyncio.run(successor(place))) != 0:
+            sys.exit(f"after a kill before change {number}: see above")
+        shutil.rmtree(directory)
+        if finished:
+            print(number)
+            return
+
+
+def _lived(directory: Path, number: int) -> None:
+    die_before_change(number, directory)
+    asyncio.run(life(directory))
+
+
+def _in_child(work: Any) -> int:
+    """Return the exit status of a child that does the work."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except (InsulaError, AssertionError, OSError, TimeoutError):
+            sys.excepthook(*sys.exc_info())
+            sys.stderr.flush()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,193 @@
+"""Definitions come, change and go, on the disk before anybody is told."""
+
+import asyncio
+import os
+import shutil
+from uuid import UUID
+
+import pytest
+
+from insula.errors import DomainExistsError, DomainNotFoundError, OperationFailedError, OperationInvalidError, XmlError
+from insula.service.events import Lifecycle
+from insula.service.requests import Filter, Storage
+from insula.service.states import DefinedDetail, LifecycleKind, UndefinedDetail
+from tests.unit.service.fakes import MAIL, WEB, Rig, domain_xml
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_defined_domain_is_found_by_name_and_uuid_and_is_on_the_disk(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+
+    assert rig.domains.lookup_by_name("web") == rig.domains.lookup_by_uuid(WEB) == ref
+    assert (rig.layout.definitions / "web.xml").exists()
+    assert rig.told == [Lifecycle(domain=ref, kind=LifecycleKind.DEFINED, detail=DefinedDetail.ADDED)]
+
+
+async def test_redefining_replaces_the_definition_and_is_told_as_an_update(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.define(domain_xml(more="<title>new</title>"))
+
+    assert "<title>new</title>" in rig.domains.dump_xml(ref)
+    assert isinstance(rig.told[-1], Lifecycle)
+    assert rig.told[-1].detail is DefinedDetail.UPDATED
+    assert len(rig.domains.list()) == 1
+
+
+async def test_a_name_or_a_uuid_that_belongs_to_another_domain_is_refused(rig: Rig) -> None:
+    await rig.domains.define(domain_xml())
+
+    with pytest.raises(DomainExistsError, match=f"domain 'web' already exists with uuid {WEB}"):
+        await rig.domains.define(domain_xml(uuid=MAIL))
+    with pytest.raises(DomainExistsError, match=f"domain 'web' is already defined with uuid {WEB}"):
+        await rig.domains.define(domain_xml("mail"))
+    assert [each.name for each in rig.domains.list()] == ["web"]
+
+
+async def test_xml_that_is_no_domain_defines_nothing(rig: Rig) -> None:
+    with pytest.raises(XmlError):
+        await rig.domains.define("<domain type='lxc'><name>web</name></domain>")
+    assert list(rig.domains.list()) == []
+
+
+async def test_defining_while_it_runs_changes_the_next_start_only(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    assert not rig.domains.is_updated(ref)
+    await rig.domains.define(domain_xml(more="<title>next</title>"))
+
+    assert "<title>" not in rig.domains.dump_xml(ref)
+    assert "<title>next</title>" in rig.domains.dump_xml(ref, inactive=True)
+    assert rig.domains.is_updated(ref)
+    await rig.domains.destroy(ref)
+    assert "<title>next</title>" in rig.domains.dump_xml(ref)
+    assert not rig.domains.is_updated(ref)
+
+
+async def test_an_undefined_domain_is_gone_and_so_are_its_files_but_not_its_storage(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.set_autostart(ref, True)
+    await rig.domains.start(ref)
+    await rig.domains.destroy(ref)
+    await rig.domains.undefine(ref)
+
+    with pytest.raises(DomainNotFoundError):
+        rig.domains.ref(ref)
+    assert os.listdir(rig.layout.definitions) == ["autostart"]
+    assert os.listdir(rig.layout.autostart) == []
+    assert rig.preparation.owns_storage(WEB)
+    assert rig.preparation.released == [WEB]
+    assert rig.told[-1] == Lifecycle(domain=ref, kind=LifecycleKind.UNDEFINED, detail=UndefinedDetail.REMOVED)
+
+
+async def test_undefining_with_its_storage_removes_that_too(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    await rig.domains.destroy(ref)
+    await rig.domains.undefine(ref, storage=Storage.DISCARD)
+
+    assert not rig.preparation.owns_storage(WEB)
+
+
+async def test_undefining_what_runs_makes_it_transient(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    await rig.domains.undefine(ref)
+
+    assert rig.domains.is_active(ref)
+    assert not rig.domains.is_persistent(ref)
+    with pytest.raises(OperationInvalidError, match="cannot undefine transient domain"):
+        await rig.domains.undefine(ref)
+    with pytest.raises(OperationInvalidError, match="cannot set autostart for transient domain"):
+        await rig.domains.set_autostart(ref, True)
+    await rig.domains.destroy(ref)
+    assert list(rig.domains.list()) == []
+    assert rig.preparation.owns_storage(WEB)
+
+
+async def test_undefining_what_runs_with_its_storage_discards_it_at_the_end(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    await rig.domains.undefine(ref, storage=Storage.DISCARD)
+    assert rig.preparation.owns_storage(WEB)
+
+    await rig.domains.destroy(ref)
+
+    assert not rig.preparation.owns_storage(WEB)
+
+
+async def test_defining_a_transient_domain_makes_it_persistent_and_keeps_its_storage(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    await rig.domains.define(domain_xml())
+    assert rig.domains.is_persistent(ref)
+
+    await rig.domains.destroy(ref)
+
+    assert rig.preparation.owns_storage(WEB)
+    assert [each.name for each in rig.domains.list(Filter.INACTIVE)] == ["web"]
+
+
+async def test_a_disk_that_refuses_a_new_definition_leaves_no_domain(rig: Rig) -> None:
+    shutil.rmtree(rig.layout.definitions)
+    rig.layout.definitions.parent.mkdir(parents=True, exist_ok=True)
+    rig.layout.definitions.write_text("a file in the way")
+
+    with pytest.raises(OperationFailedError, match="cannot save the definition of domain 'web'"):
+        await rig.domains.define(domain_xml())
+
+    assert list(rig.domains.list()) == []
+    assert rig.told == []
+
+
+async def test_a_disk_that_refuses_a_change_leaves_the_old_definition(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    (rig.layout.definitions / "web.xml").unlink()
+    (rig.layout.definitions / "web.xml").mkdir()
+
+    with pytest.raises(OperationFailedError):
+        await rig.domains.define(domain_xml(more="<title>new</title>"))
+
+    assert "<title>" not in rig.domains.dump_xml(ref)
+
+
+async def test_autostart_is_remembered(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    assert not rig.domains.autostart(ref)
+    await rig.domains.set_autostart(ref, True)
+
+    assert rig.domains.autostart(ref)
+    assert [each.name for each in rig.domains.list(Filter.AUTOSTART)] == ["web"]
+    assert list(rig.domains.list(Filter.NO_AUTOSTART)) == []
+
+
+async def test_many_clients_that_define_and_undefine_at_once_leave_memory_and_disk_agreeing(rig: Rig) -> None:
+    async def churn(number: int) -> None:
+        uuid = UUID(int=100 + number % 3)
+        for _ in range(5):
+            ref = await rig.domains.define(domain_xml(f"d{number % 3}", uuid))
+            try:
+                await rig.domains.undefine(ref)
+            except (OperationInvalidError, DomainNotFoundError):
+                continue  # another client was first
+
+    results = await asyncio.gather(*(churn(number) for number in range(9)), return_exceptions=True)
+
+    assert [each for each in results if isinstance(each, BaseException)] == []
+    on_disk = sorted(each.stem for each in rig.layout.definitions.glob("*.xml"))
+    assert sorted(each.name for each in rig.domains.list()) == on_disk
+
+
+async def test_a_verb_whose_turn_comes_after_the_domain_went_finds_no_domain(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    undefined, started, defined = await asyncio.gather(
+        rig.domains.undefine(ref),
+        rig.domains.start(ref),
+        rig.domains.define(domain_xml(more="<title>again</title>")),
+        return_exceptions=True,
+    )
+
+    assert undefined is None
+    assert isinstance(started, DomainNotFoundError)
+    assert defined == ref
+    assert "<title>again</title>" in rig.domains.dump_xml(ref)
+    assert (rig.layout.definitions / "web.xml").exists()

@@ -1,0 +1,171 @@
+"""Definitions are files, and a bad file never stops the others."""
+
+import logging
+import os
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from insula.layout import Layout
+from insula.model.domain import Domain
+from insula.service.definitions import Definitions
+from insula.service.files import NEW_PREFIX
+
+XML = """
+<domain type='lxc'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  <memory unit='KiB'>65536</memory>
+  <os><type>exe</type></os>
+  <devices>
+    <filesystem type='mount'><source dir='/srv/{name}'/><target dir='/'/></filesystem>
+  </devices>
+</domain>
+"""
+WEB, MAIL = UUID(int=1), UUID(int=2)
+
+
+def domain(name: str, uuid: UUID) -> Domain:
+    return Domain.load(XML.format(name=name, uuid=uuid))
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(prefix=tmp_path)
+
+
+def names(layout: Layout) -> list[str]:
+    return [each.domain.name for each in Definitions(layout).load()]
+
+
+def test_a_saved_definition_is_there_after_the_next_start(layout: Layout) -> None:
+    definitions = Definitions(layout)
+    definitions.save(domain("web", WEB))
+    definitions.save(domain("mail", MAIL))
+    definitions.set_autostart("web", on=True)
+
+    loaded = Definitions(layout).load()
+
+    assert [(each.domain, each.autostart) for each in loaded] == [
+        (domain("mail", MAIL), False),
+        (domain("web", WEB), True),
+    ]
+    assert os.readlink(layout.autostart / "web.xml") == "../web.xml"
+
+
+def test_a_removed_definition_takes_its_autostart_along(layout: Layout) -> None:
+    definitions = Definitions(layout)
+    definitions.save(domain("web", WEB))
+    definitions.set_autostart("web", on=True)
+
+    definitions.remove("web")
+    definitions.remove("web")
+
+    assert names(layout) == []
+    assert os.listdir(layout.autostart) == []
+
+
+def test_autostart_can_be_set_and_cleared_again_and_again(layout: Layout) -> None:
+    definitions = Definitions(layout)
+    definitions.save(domain("web", WEB))
+    for on in (True, True, False, False):
+        definitions.set_autostart("web", on=on)
+        assert definitions.load()[0].autostart is on
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "web.xml"),
+        ("<domain type='lxc'><name>web</name>", "web.xml"),
+        ("<network><name>web</name></network>", "expected a <domain>"),
+        (XML.format(name="other", uuid=WEB), "should be named other.xml"),
+        ("\udcff", "web.xml"),
+    ],
+    ids=["empty", "half", "foreign", "misnamed", "not text"],
+)
+def test_a_file_that_is_no_definition_is_named_in_the_log_and_set_aside(
+    layout: Layout, caplog: pytest.LogCaptureFixture, text: str, reason: str
+) -> None:
+    Definitions(layout).save(domain("mail", MAIL))
+    (layout.definitions / "web.xml").write_text(text, errors="surrogateescape")
+
+    with caplog.at_level(logging.ERROR):
+        assert names(layout) == ["mail"]
+
+    assert reason in caplog.text
+    assert (layout.definitions / "web.xml.set-aside").read_text(errors="surrogateescape") == text
+    assert names(layout) == ["mail"]
+
+
+def test_files_set_aside_do_not_replace_each_other(layout: Layout) -> None:
+    layout.definitions.mkdir(parents=True)
+    for content in ("one", "two"):
+        (layout.definitions / "web.xml").write_text(content)
+        Definitions(layout).load()
+
+    assert (layout.definitions / "web.xml.set-aside").read_text() == "one"
+    assert (layout.definitions / "web.xml.set-aside.1").read_text() == "two"
+
+
+def test_a_fifo_among_the_definitions_does_not_hang_the_daemon(layout: Layout) -> None:
+    layout.definitions.mkdir(parents=True)
+    os.mkfifo(layout.definitions / "web.xml")
+
+    assert names(layout) == []
+
+
+def test_of_two_files_with_one_uuid_the_younger_is_the_domain(layout: Layout) -> None:
+    definitions = Definitions(layout)
+    definitions.save(domain("old", WEB))
+    definitions.save(domain("new", WEB))
+    os.utime(layout.definitions / "old.xml", ns=(1, 1))
+
+    assert names(layout) == ["new"]
+    assert (layout.definitions / "old.xml.set-aside").exists()
+
+
+def test_the_younger_wins_whatever_its_name(layout: Layout) -> None:
+    definitions = Definitions(layout)
+    definitions.save(domain("aaa", WEB))
+    definitions.save(domain("zzz", WEB))
+    os.utime(layout.definitions / "zzz.xml", ns=(1, 1))
+
+    assert names(layout) == ["aaa"]
+
+
+def test_what_a_dead_writer_left_and_links_to_nothing_are_cleared(layout: Layout) -> None:
+    definitions = Definitions(layout)
+    definitions.save(domain("web", WEB))
+    (layout.definitions / f"{NEW_PREFIX}00").write_text("half")
+    (layout.autostart / "gone.xml").symlink_to("../gone.xml")
+
+    assert names(layout) == ["web"]
+    assert sorted(os.listdir(layout.definitions)) == ["autostart", "web.xml"]
+    assert os.listdir(layout.autostart) == []
+
+
+def test_a_definition_that_an_administrator_links_from_elsewhere_is_read(layout: Layout, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "checkout.xml"
+    elsewhere.write_text(XML.format(name="web", uuid=WEB))
+    layout.definitions.mkdir(parents=True)
+    (layout.definitions / "web.xml").symlink_to(elsewhere)
+
+    assert names(layout) == ["web"]
+
+
+def test_a_name_with_two_hyphens_makes_no_broken_comment(layout: Layout) -> None:
+    Definitions(layout).save(domain("a--b", WEB))
+
+    assert names(layout) == ["a--b"]
+
+
+def test_a_file_made_by_hand_without_uuid_is_given_one_for_good(layout: Layout) -> None:
+    layout.definitions.mkdir(parents=True)
+    text = XML.format(name="web", uuid=WEB).replace(f"<uuid>{WEB}</uuid>", "")
+    (layout.definitions / "web.xml").write_text(text)
+
+    first, second = (Definitions(layout).load()[0].domain.uuid for _ in range(2))
+
+    assert first == second

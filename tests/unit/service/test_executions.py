@@ -1,0 +1,85 @@
+"""Programs put into guests are numbered, and their ends remembered."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from insula.engine.attach import Executed
+from insula.errors import InvalidArgumentError
+from insula.kernel.fds import Fd
+from insula.service import executions
+from insula.service.executions import Executions
+
+pytestmark = pytest.mark.asyncio
+
+
+def child(identity: str) -> Executed:
+    """A process of ours that waits to be killed."""
+    pid = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)
+    return Executed(id=identity, pid=pid, pidfd=Fd(os.pidfd_open(pid)), master=None)
+
+
+async def reaped(executed: Executed) -> int:
+    """Return the wait status of a child that was killed."""
+    return (await asyncio.to_thread(os.waitpid, executed.pid, 0))[1]
+
+
+async def test_the_end_of_a_program_reaches_everybody_who_waits_and_who_asks_later() -> None:
+    known, executed = Executions(), child("a")
+    number = known.add(executed)
+    waiters = [asyncio.create_task(known.end(number)) for _ in range(2)]
+    await asyncio.sleep(0)
+    known.signal(number, signal.SIGTERM)
+    status = await reaped(executed)
+    known.ended("a", status)
+
+    assert [await each for each in waiters] == [signal.SIGTERM, signal.SIGTERM]
+    assert await known.end(number) == signal.SIGTERM
+    known.signal(number, signal.SIGTERM)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(executed.pidfd)
+
+
+async def test_an_end_told_before_the_beginning_is_not_lost() -> None:
+    known, executed = Executions(), child("a")
+    os.kill(executed.pid, signal.SIGKILL)
+    await reaped(executed)
+    known.ended("a", 9)
+
+    assert await known.end(known.add(executed)) == 9
+
+
+async def test_unknown_programs_are_refused() -> None:
+    known = Executions()
+    with pytest.raises(InvalidArgumentError, match="no program 1 was put into a guest"):
+        await known.end(1)
+    with pytest.raises(InvalidArgumentError):
+        known.signal(1, 15)
+
+
+async def test_only_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executions, "REMEMBERED", 2)
+    known = Executions()
+    numbers = []
+    for identity in "abcd":
+        executed = Executed(id=identity, pid=1, pidfd=Fd(os.open("/dev/null", os.O_RDONLY)), master=None)
+        numbers.append(known.add(executed))
+        known.ended(identity, 0)
+
+    with pytest.raises(InvalidArgumentError):
+        await known.end(numbers[0])
+    assert await known.end(numbers[-1]) == 0
+    for number in range(10):
+        known.ended(f"stranger {number}", 0)
+
+
+async def test_without_a_keeper_ends_are_seen_but_not_how() -> None:
+    known, executed = Executions(), child("a")
+    number = known.add(executed)
+    known.keeper_died()
+    os.kill(executed.pid, signal.SIGKILL)
+
+    assert await asyncio.wait_for(known.end(number), 5) is None
+    await reaped(executed)

@@ -1,0 +1,106 @@
+"""Inside a guest, without its help."""
+
+import os
+import signal
+
+import pytest
+
+from insula.engine.spec import Address, Process
+from insula.errors import (
+    ArgumentUnsupportedError,
+    InvalidArgumentError,
+    NoHostnameError,
+    OperationFailedError,
+    OperationInvalidError,
+)
+from insula.network.inside import GuestInterface
+from insula.service import guest
+from insula.service.events import DomainRef
+from insula.service.guest import GuestProcess, guest_processes
+from insula.service.requests import AddressSource
+from tests.unit.service.fakes import Rig, domain_xml, until
+
+pytestmark = pytest.mark.asyncio
+LO = GuestInterface(name="lo", mac="", up=True, loopback=True, addresses=(Address(address="127.0.0.1", prefix=8),))
+ETH0 = GuestInterface(
+    name="eth0", mac="52:54:00:00:00:01", up=True, loopback=False, addresses=(Address(address="10.0.0.2", prefix=24),)
+)
+
+
+async def running(rig: Rig) -> DomainRef:
+    return await rig.domains.create_xml(domain_xml())
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        (AddressSource.AGENT, ["lo", "eth0"]),
+        (AddressSource.LEASE, ["eth0"]),
+        (AddressSource.ARP, ["eth0"]),
+    ],
+)
+async def test_addresses_are_read_inside_whatever_source_is_asked_for(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, source: AddressSource, names: list[str]
+) -> None:
+    monkeypatch.setattr(guest, "guest_interfaces", lambda pid: (LO, ETH0))
+
+    assert [each.name for each in await rig.domains.interface_addresses(await running(rig), source)] == names
+
+
+async def test_a_guest_that_is_gone_has_neither_addresses_nor_a_name(rig: Rig) -> None:
+    ref = await running(rig)  # its pid is no process of this host's
+    with pytest.raises(OperationFailedError):
+        await rig.domains.interface_addresses(ref, AddressSource.LEASE)
+    with pytest.raises(NoHostnameError):
+        await rig.domains.hostname(ref)
+    await rig.domains.destroy(ref)
+
+
+async def test_what_is_off_has_no_insides(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    with pytest.raises(OperationInvalidError, match="not running"):
+        await rig.domains.hostname(ref)
+    with pytest.raises(OperationInvalidError, match="not running"):
+        await rig.domains.execute(ref, Process(argv=("/bin/true",)))
+
+
+async def test_signals_to_init_go_through_the_engine(rig: Rig) -> None:
+    await rig.domains.send_signal(await running(rig), 1, signal.SIGHUP)
+
+    assert "signal web 1" in rig.engine.calls
+
+
+@pytest.mark.parametrize(
+    ("pid", "number", "error"),
+    [
+        (0, 15, ArgumentUnsupportedError),
+        (-5, 15, ArgumentUnsupportedError),
+        (1, 65, InvalidArgumentError),
+        (1, -1, InvalidArgumentError),
+        (999999, 15, InvalidArgumentError),
+    ],
+)
+async def test_signals_that_cannot_be_meant_are_refused(
+    rig: Rig, pid: int, number: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        await rig.domains.send_signal(await running(rig), pid, number)
+
+
+async def test_processes_are_known_by_both_their_numbers() -> None:
+    own = os.getpid()
+    found = guest_processes(own, [own, 999999])
+
+    assert found == [GuestProcess(host_pid=own, guest_pid=own)]
+    assert guest_processes(999999, [own]) == []
+
+
+async def test_a_program_put_in_is_waited_for_and_forgotten_by_the_keeper(rig: Rig) -> None:
+    program = await rig.domains.execute(await running(rig), Process(argv=("/bin/true",)))
+    identity = rig.domains._guest._executions._known[program.id].executed.id
+    rig.domains.process_ended(identity, 0x0300)
+
+    assert await rig.domains.wait_executed(program.id) == 0x0300
+    await until(lambda: f"forget {identity}" in rig.engine.calls)
+    with pytest.raises(InvalidArgumentError, match="no signal 0"):
+        rig.domains.signal_executed(program.id, 0)

@@ -1,0 +1,102 @@
+"""One change of a domain at a time."""
+
+import asyncio
+import logging
+
+import pytest
+
+from insula.errors import OperationTimeoutError
+from insula.service.jobs import StateChangeLock
+
+
+@pytest.mark.asyncio
+async def test_two_verbs_on_one_domain_do_not_overlap() -> None:
+    lock = StateChangeLock("web")
+    trace: list[str] = []
+
+    async def verb(name: str) -> str:
+        trace.append(f"{name} begins")
+        await asyncio.sleep(0)
+        trace.append(f"{name} ends")
+        return name
+
+    first, second = await asyncio.gather(
+        lock.perform("start", lambda: verb("start")), lock.perform("destroy", lambda: verb("destroy"))
+    )
+
+    assert (first, second) == ("start", "destroy")
+    assert trace == ["start begins", "start ends", "destroy begins", "destroy ends"]
+    assert lock.holder is None
+
+
+@pytest.mark.asyncio
+async def test_a_verb_that_waits_too_long_is_told_who_holds_the_domain() -> None:
+    lock = StateChangeLock("web", patience=0.01)
+    release = asyncio.Event()
+    first = asyncio.create_task(lock.perform("shutdown", release.wait))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert lock.holder == "shutdown"
+
+    with pytest.raises(OperationTimeoutError, match=r"cannot acquire state change lock \(held by shutdown"):
+        await lock.perform("start", release.wait)
+
+    release.set()
+    assert await first is True
+
+
+@pytest.mark.asyncio
+async def test_a_verb_runs_to_its_end_although_its_caller_is_cancelled() -> None:
+    lock = StateChangeLock("web")
+    begun, go, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def verb() -> None:
+        begun.set()
+        await go.wait()
+        done.set()
+
+    caller = asyncio.create_task(lock.perform("start", verb))
+    await begun.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    go.set()
+
+    await asyncio.wait_for(done.wait(), 5)
+
+
+@pytest.mark.asyncio
+async def test_what_an_orphaned_verb_raises_goes_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    lock = StateChangeLock("web")
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def verb() -> None:
+        begun.set()
+        await go.wait()
+        raise RuntimeError("the disk is full")
+
+    caller = asyncio.create_task(lock.perform("start", verb))
+    await begun.wait()
+    caller.cancel()
+    with caplog.at_level(logging.ERROR):
+        go.set()
+        await lock.perform("state", _nothing)
+        await asyncio.sleep(0)
+
+    assert "start web failed after its caller had gone: the disk is full" in caplog.text
+
+
+async def _nothing() -> None:
+    return None
+
+
+@pytest.mark.asyncio
+async def test_an_error_frees_the_domain_and_reaches_the_caller() -> None:
+    lock = StateChangeLock("web", patience=1)
+
+    async def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await lock.perform("start", fail)
+    await lock.perform("destroy", _nothing)

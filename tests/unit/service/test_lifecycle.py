@@ -1,0 +1,426 @@
+"""Domains start, pause, end, and start again, and everybody is told in the right words."""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+
+from insula.engine.exitstatus import ExitStatus
+from insula.errors import (
+    DomainExistsError,
+    DomainNotFoundError,
+    KeeperError,
+    OperationInvalidError,
+    StepError,
+    UnsupportedConfigError,
+)
+from insula.service import lifecycle
+from insula.service.events import DomainRef, Lifecycle
+from insula.service.states import (
+    CrashedReason,
+    DomainState,
+    LifecycleKind,
+    PausedReason,
+    RunningReason,
+    ShutoffReason,
+    StartedDetail,
+    StateWithReason,
+)
+from tests.unit.service.fakes import CRASHED, EXITED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
+from tests.unit.service.watching import state, told
+
+pytestmark = pytest.mark.asyncio
+
+
+def _launched(rig: Rig, ref: DomainRef, times: int) -> bool:
+    return rig.engine.calls.count("launch web") == times and rig.domains.is_active(ref)
+
+
+async def defined(rig: Rig, more: str = "") -> DomainRef:
+    ref = await rig.domains.define(domain_xml(more=more))
+    rig.told.clear()
+    return ref
+
+
+async def test_a_started_domain_runs_under_an_id_and_is_told_of(rig: Rig) -> None:
+    ref = await defined(rig)
+    assert ref.id == -1
+
+    started = await rig.domains.start(ref)
+
+    assert started.id > 0
+    assert rig.domains.lookup_by_id(started.id) == started
+    assert state(rig, ref) == ("running", "booted")
+    assert rig.told == [Lifecycle(domain=started, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED)]
+
+
+async def test_starting_what_runs_is_not_valid(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+
+    with pytest.raises(OperationInvalidError, match="domain is already running"):
+        await rig.domains.start(ref)
+
+
+async def test_a_paused_start_stands_still_until_it_is_resumed(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref, paused=True)
+    assert state(rig, ref) == ("paused", "user")
+
+    await rig.domains.resume(ref)
+
+    assert state(rig, ref) == ("running", "unpaused")
+    assert told(rig) == ["started booted", "suspended paused", "resumed unpaused"]
+
+
+async def test_suspend_and_resume_change_the_state_and_nothing_twice(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    rig.told.clear()
+
+    await rig.domains.suspend(ref)
+    await rig.domains.suspend(ref)
+    assert rig.domains.state(ref) == StateWithReason(state=DomainState.PAUSED, reason=PausedReason.USER)
+    await rig.domains.resume(ref)
+    assert rig.domains.state(ref) == StateWithReason(state=DomainState.RUNNING, reason=RunningReason.UNPAUSED)
+    with pytest.raises(OperationInvalidError, match="already running"):
+        await rig.domains.resume(ref)
+
+    assert told(rig) == ["suspended paused", "resumed unpaused"]
+
+
+@pytest.mark.parametrize("verb", ["destroy", "suspend", "resume", "shutdown", "reboot"])
+async def test_what_does_not_run_cannot_be_acted_upon(rig: Rig, verb: str) -> None:
+    ref = await defined(rig)
+
+    with pytest.raises(OperationInvalidError, match="domain is not running"):
+        await getattr(rig.domains, verb)(ref)
+
+
+async def test_a_destroyed_domain_is_off_and_leaves_no_run(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    await rig.domains.destroy(ref)
+
+    assert state(rig, ref) == ("shutoff", "destroyed")
+    assert told(rig) == ["started booted", "stopped destroyed"]
+    assert rig.domains.ref(ref).id == -1
+    assert os.listdir(rig.layout.running) == []
+    with pytest.raises(OperationInvalidError, match="not running"):
+        await rig.domains.destroy(ref)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "event"),
+    [
+        (EXITED, ShutoffReason.SHUTDOWN, "stopped shutdown"),
+        (POWERED_OFF, ShutoffReason.SHUTDOWN, "stopped shutdown"),
+        (CRASHED, ShutoffReason.CRASHED, "stopped crashed"),
+        (9, ShutoffReason.CRASHED, "stopped crashed"),
+        (139, ShutoffReason.CRASHED, "stopped crashed"),
+        (None, ShutoffReason.UNKNOWN, "stopped failed"),
+    ],
+    ids=["exited", "powered off", "error", "killed", "core dumped", "unknown"],
+)
+async def test_how_a_guest_ended_is_told(rig: Rig, status: int | None, reason: ShutoffReason, event: str) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    rig.engine.end(WEB, status)
+    await until(lambda: not rig.domains.is_active(ref))
+
+    assert rig.domains.state(ref) == StateWithReason(state=DomainState.SHUTOFF, reason=reason)
+    assert told(rig) == ["started booted", event]
+
+
+async def test_a_guest_that_reboots_is_the_same_domain_under_another_id(rig: Rig) -> None:
+    ref = await defined(rig)
+    before = await rig.domains.start(ref)
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: "reboot" in told(rig))
+
+    after = rig.domains.ref(ref)
+    assert (after.uuid, after.name) == (before.uuid, before.name)
+    assert after.id not in (-1, before.id)
+    assert state(rig, ref) == ("running", "booted")
+    assert told(rig) == ["started booted", "reboot"]
+
+
+async def test_a_reboot_keeps_what_was_changed_while_running(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    await rig.domains.define(domain_xml(more="<title>for the next start</title>"))
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: "reboot" in told(rig))
+
+    assert "<title>" not in rig.domains.dump_xml(ref)
+    assert "<title>" in rig.domains.dump_xml(ref, inactive=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "events", "after"),
+    [
+        ("<on_reboot>destroy</on_reboot>", REBOOTED, ["stopped shutdown"], "shutoff"),
+        ("<on_poweroff>restart</on_poweroff>", POWERED_OFF, ["stopped shutdown", "started booted"], "running"),
+        ("<on_poweroff>rename-restart</on_poweroff>", EXITED, ["stopped shutdown", "started booted"], "running"),
+        ("<on_crash>restart</on_crash>", CRASHED, ["stopped crashed", "started booted"], "running"),
+        ("<on_crash>coredump-restart</on_crash>", 139, ["stopped crashed", "started booted"], "running"),
+        ("<on_crash>coredump-destroy</on_crash>", 139, ["stopped crashed"], "shutoff"),
+        ("<on_crash>preserve</on_crash>", CRASHED, ["stopped crashed"], "crashed"),
+        ("<on_poweroff>preserve</on_poweroff>", POWERED_OFF, ["stopped shutdown"], "shutoff"),
+    ],
+)
+async def test_what_follows_an_end_is_the_definitions_wish(
+    rig: Rig, more: str, status: int, events: list[str], after: str
+) -> None:
+    ref = await defined(rig, more)
+    await rig.domains.start(ref)
+    rig.told.clear()
+    rig.engine.end(WEB, status)
+    await until(lambda: len(rig.told) >= len(events) and rig.domains.control(ref).verb is None)
+
+    assert told(rig) == events
+    assert state(rig, ref)[0] == after
+
+
+async def test_a_guest_that_keeps_crashing_is_restarted_with_growing_delay(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 0.02)
+    ref = await defined(rig, "<on_crash>restart</on_crash>")
+    await rig.domains.start(ref)
+
+    for _ in range(3):
+        started = len([each for each in told(rig) if each == "started booted"])
+        rig.engine.end(WEB, CRASHED)
+        await until(partial(lambda count: told(rig).count("started booted") > count, started))
+
+    assert rig.domains.is_active(ref)
+    assert rig.engine.calls.count("launch web") == 4
+
+
+async def test_destroy_ends_the_waiting_for_a_restart(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
+    ref = await defined(rig, "<on_crash>restart</on_crash>")
+    await rig.domains.start(ref)
+    for launches in (1, 2):
+        await until(partial(_launched, rig, ref, launches))
+        rig.engine.end(WEB, CRASHED)
+    await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
+
+    await rig.domains.destroy(ref)
+
+    assert rig.domains.running() == 0
+    assert state(rig, ref) == ("shutoff", "destroyed")
+    assert os.listdir(rig.layout.running) == []
+
+
+async def test_a_start_ends_the_waiting_for_a_restart_too(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
+    ref = await defined(rig, "<on_crash>restart</on_crash>")
+    await rig.domains.start(ref)
+    for launches in (1, 2):
+        await until(partial(_launched, rig, ref, launches))
+        rig.engine.end(WEB, CRASHED)
+    await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
+
+    await rig.domains.start(ref)
+
+    assert state(rig, ref) == ("running", "booted")
+    await rig.domains.destroy(ref)
+
+
+async def test_a_restart_that_fails_leaves_the_domain_off_and_says_so(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    rig.engine.failure = StepError("no more ptys")
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: "stopped failed" in told(rig))
+
+    assert state(rig, ref) == ("shutoff", "failed")
+    assert os.listdir(rig.layout.running) == []
+
+
+async def test_a_failed_start_leaves_nothing_and_can_be_repeated(rig: Rig) -> None:
+    ref = await defined(rig)
+    rig.engine.failure = StepError("no such image")
+    with pytest.raises(StepError, match="no such image"):
+        await rig.domains.start(ref)
+
+    assert state(rig, ref) == ("shutoff", "failed")
+    assert told(rig) == []
+    assert os.listdir(rig.layout.running) == []
+
+    rig.engine.failure = None
+    await rig.domains.start(ref)
+    assert state(rig, ref) == ("running", "booted")
+
+
+async def test_a_start_cut_short_by_its_keepers_death_leaves_no_guest(rig: Rig) -> None:
+    ref = await defined(rig)
+
+    def die() -> None:
+        raise KeeperError("the keeper is gone")
+
+    rig.engine.after_launch = die
+    with pytest.raises(KeeperError):
+        await rig.domains.start(ref)
+
+    assert rig.engine.guests() == {}
+    assert os.listdir(rig.layout.running) == []
+
+
+async def test_what_of_a_failed_start_cannot_be_undone_is_named(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    ref = await defined(rig)
+
+    def die() -> None:
+        raise KeeperError("the keeper is gone")
+
+    async def fail(note: Mapping[str, Any]) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    rig.engine.after_launch, rig.engine.undo = die, fail  # type: ignore[method-assign]
+    with caplog.at_level(logging.ERROR), pytest.raises(KeeperError):
+        await rig.domains.start(ref)
+
+    assert "the failed start of domain 'web' stays behind: [Errno 16]" in caplog.text
+    assert state(rig, ref) == ("shutoff", "failed")
+
+
+async def test_a_domain_without_a_root_is_refused(rig: Rig) -> None:
+    xml = domain_xml().replace("<target dir='/'/>", "<target dir='/srv'/>")
+    ref = await rig.domains.define(xml)
+
+    with pytest.raises(UnsupportedConfigError):
+        await rig.domains.start(ref)
+    assert not rig.domains.is_active(ref)
+
+
+async def test_a_guest_that_ends_before_its_start_is_answered_is_started_and_stopped(rig: Rig) -> None:
+    ref = await defined(rig)
+    rig.engine.after_launch = lambda: rig.engine.end(WEB, CRASHED)
+    await rig.domains.start(ref)
+    await until(lambda: not rig.domains.is_active(ref))
+
+    assert told(rig) == ["started booted", "stopped crashed"]
+
+
+async def test_late_words_about_a_former_run_do_not_end_the_present_one(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    await rig.domains.destroy(ref)
+    await rig.domains.start(ref)
+    rig.told.clear()
+
+    rig.domains.guest_ended(WEB, ExitStatus(status=9))
+    await rig.domains.close()
+
+    assert rig.domains.is_active(ref)
+    assert told(rig) == []
+
+
+async def test_the_keeper_drops_a_guest_whose_domain_is_off_already(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    held = rig.engine.guests()[str(WEB)]
+    await rig.domains.destroy(ref)
+    rig.engine.remember(str(WEB), **held)
+
+    rig.domains.guest_ended(WEB, ExitStatus(status=None))
+    await rig.domains.close()
+
+    assert rig.engine.guests() == {}
+
+
+# Transient domains
+
+
+async def test_a_transient_domain_vanishes_with_its_run_and_its_storage(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    assert not rig.domains.is_persistent(ref)
+    assert rig.preparation.owns_storage(WEB)
+
+    await rig.domains.destroy(ref)
+
+    with pytest.raises(DomainNotFoundError):
+        rig.domains.state(ref)
+    assert told(rig) == ["started booted", "stopped destroyed"]
+    assert not rig.preparation.owns_storage(WEB)
+    assert rig.preparation.released == [WEB]
+
+
+async def test_storage_that_was_there_before_outlives_a_transient_domain(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    await rig.domains.destroy(ref)
+    await rig.domains.undefine(ref)
+
+    await rig.domains.destroy(await rig.domains.create_xml(domain_xml()))
+
+    assert rig.preparation.owns_storage(WEB)
+
+
+async def test_a_transient_domain_that_fails_to_start_is_not_there(rig: Rig) -> None:
+    rig.engine.failure = StepError("no")
+    with pytest.raises(StepError):
+        await rig.domains.create_xml(domain_xml())
+
+    assert list(rig.domains.list()) == []
+    assert not rig.preparation.owns_storage(WEB)
+
+
+async def test_a_transient_domain_survives_its_own_reboots(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: "reboot" in told(rig))
+
+    assert rig.domains.is_active(ref)
+    await rig.domains.destroy(ref)
+    assert not rig.preparation.owns_storage(WEB)
+
+
+async def test_a_preserved_transient_domain_stays_until_it_is_destroyed(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml(more="<on_crash>preserve</on_crash>"))
+    rig.engine.end(WEB, CRASHED)
+    await until(lambda: "stopped crashed" in told(rig))
+    assert rig.domains.state(ref) == StateWithReason(state=DomainState.CRASHED, reason=CrashedReason.PANICKED)
+    assert rig.preparation.owns_storage(WEB)
+
+    await rig.domains.destroy(ref)
+
+    assert list(rig.domains.list()) == []
+    assert not rig.preparation.owns_storage(WEB)
+
+
+async def test_creating_a_domain_that_runs_is_refused(rig: Rig) -> None:
+    await rig.domains.create_xml(domain_xml())
+
+    with pytest.raises(OperationInvalidError, match="domain 'web' is already active"):
+        await rig.domains.create_xml(domain_xml())
+    with pytest.raises(DomainExistsError, match="already exists with uuid"):
+        await rig.domains.create_xml(domain_xml(uuid=MAIL))
+    with pytest.raises(DomainExistsError, match="already defined with uuid"):
+        await rig.domains.create_xml(domain_xml(name="mail"))
+
+
+async def test_creating_a_defined_domain_runs_the_given_definition_and_keeps_the_other(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.create_xml(domain_xml(more="<title>once</title>"))
+
+    assert "<title>once</title>" in rig.domains.dump_xml(ref)
+    assert "<title>" not in rig.domains.dump_xml(ref, inactive=True)
+    await rig.domains.destroy(ref)
+    assert "<title>" not in rig.domains.dump_xml(ref)
+
+
+async def test_a_run_directory_that_somebody_cleared_away_keeps_nothing_from_ending(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    shutil.rmtree(rig.layout.running)
+    await rig.domains.destroy(ref)
+
+    assert state(rig, ref) == ("shutoff", "destroyed")
+    assert os.listdir(rig.layout.running) == []

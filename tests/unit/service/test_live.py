@@ -1,0 +1,60 @@
+"""What only a running domain has appears with the run, and goes with it."""
+
+import os
+
+import pytest
+
+from insula.engine.interfaces import ConnectedInterface
+from insula.model.domain import Domain
+from insula.service.live import UNLABELLED, defined
+from tests.unit.service.fakes import Rig, domain_xml
+
+pytestmark = pytest.mark.asyncio
+INTERFACE = "<interface type='bridge'><mac address='52:54:00:aa:bb:cc'/><source bridge='br0'/></interface>"
+XML = domain_xml().replace("<devices>", f"<devices>{INTERFACE}<console type='pty'/><console type='pty'/>")
+
+
+async def test_a_running_domain_has_an_id_terminals_aliases_host_ends_and_a_label(rig: Rig) -> None:
+    rig.engine.consoles = 2
+    rig.engine.connected = (
+        ConnectedInterface(guest="eth0", host="vnet7", host_index=9, bridge="br0", mac="52:54:00:AA:BB:CC"),
+    )
+    ref = await rig.domains.create_xml(XML)
+    live = rig.domains.dump_xml(ref)
+
+    assert f"<domain type='lxc' id='{ref.id}'>" in live
+    assert "<target dev='vnet7'/>" in live
+    for alias in ("fs0", "net0", "console0", "console1"):
+        assert f"<alias name='{alias}'/>" in live
+    terminal = os.path.basename(os.ttyname(rig.engine.terminals[1]))
+    assert f"tty='/proc/{ref.id}/root/dev/pts/{terminal}'" in live
+    assert "<seclabel type='none' model='none'/>" in live
+
+
+async def test_the_inactive_definition_of_what_runs_has_none_of_that(rig: Rig) -> None:
+    rig.engine.consoles = 2
+    ref = await rig.domains.create_xml(XML)
+    inactive = rig.domains.dump_xml(ref, inactive=True)
+
+    assert inactive == Domain.load(XML).dump()
+    for word in ("id='", "alias", "tty=", "seclabel", "vnet", "<source path"):
+        assert word not in inactive
+
+
+async def test_what_a_user_chose_is_kept_in_both(rig: Rig) -> None:
+    xml = XML.replace("<source bridge='br0'/>", "<source bridge='br0'/><target dev='web0'/><alias name='ua-lan'/>")
+    label = "<seclabel type='none' model='selinux'/></domain>"
+    ref = await rig.domains.create_xml(xml.replace("</domain>", label))
+
+    for inactive in (False, True):
+        text = rig.domains.dump_xml(ref, inactive=inactive)
+        assert "<target dev='web0'/>" in text
+        assert "<alias name='ua-lan'/>" in text
+        assert "model='selinux'" in text
+
+
+async def test_taking_the_live_facts_away_twice_changes_nothing_more() -> None:
+    domain = Domain.load(XML)
+
+    assert defined(domain) == domain
+    assert UNLABELLED not in defined(domain).security_labels

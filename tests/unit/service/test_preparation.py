@@ -1,0 +1,162 @@
+"""The host is made ready for a start, and gets back what it gave."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from insula.engine.codec import encode
+from insula.engine.running import Record as ContainerRecord
+from insula.engine.spec import DirectoryRoot, IdMap, IdRange, OverlayRoot
+from insula.errors import ImageNotFoundError, UnsupportedConfigError
+from insula.layout import Layout
+from insula.model.domain import Domain
+from insula.service.preparation import HostPreparation, maps_of_runs
+from insula.service.running import Phase, Record, RunDirectory
+from insula.storage.builders.builder import Recipe
+from insula.storage.images import Image, ImageStore
+from tests.unit.service.fakes import WEB, domain_xml
+
+TEMPLATE = "<filesystem type='template'><source name='small'/><target dir='/'/></filesystem>"
+POOL = range(1 << 20, (1 << 20) + 4 * 65536)
+
+
+def pools() -> Sequence[range]:
+    return [POOL]
+
+
+def nobody(name: str) -> int:
+    raise AssertionError(f"nobody asked for {name}")
+
+
+def domain(root: str, more: str = "") -> Domain:
+    xml = domain_xml(more=more)
+    start = xml.index("<filesystem")
+    return Domain.load(xml[:start] + root + xml[xml.index("</filesystem>") + len("</filesystem>") :])
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    made = Layout(prefix=tmp_path / "p")
+    rootfs = made.images / "small" / "rootfs"
+    rootfs.mkdir(parents=True)
+    image = Image(
+        name="small",
+        id="1",
+        recipe=Recipe(builder="busybox"),
+        created="2026-01-01T00:00:00+00:00",
+        size=1,
+        os="",
+        distribution="",
+        release="",
+        architecture="x86_64",
+    )
+    (made.images / "small" / "image.json").write_text(json.dumps(encode(image)))
+    return made
+
+
+@pytest.fixture
+def preparation(layout: Layout) -> HostPreparation:
+    return HostPreparation(layout, ImageStore(layout), pools=pools)
+
+
+def test_a_template_becomes_a_clone_and_ids_of_the_domains_own(layout: Layout, preparation: HostPreparation) -> None:
+    spec = preparation.specify(domain(TEMPLATE), nobody)
+
+    assert isinstance(spec.root, OverlayRoot)
+    assert Path(spec.root.upper).is_dir()
+    assert preparation.owns_storage(WEB)
+    assert spec.idmap is not None
+    assert spec.idmap.root_uid in POOL
+    assert preparation.specify(domain(TEMPLATE), nobody) == spec
+
+
+def test_a_directory_is_the_administrators_and_nothing_is_made(tmp_path: Path, preparation: HostPreparation) -> None:
+    root = f"<filesystem type='mount'><source dir='{tmp_path}'/><target dir='/'/></filesystem>"
+    spec = preparation.specify(domain(root), nobody)
+
+    assert isinstance(spec.root, DirectoryRoot)
+    assert not preparation.owns_storage(WEB)
+
+
+def test_a_rehearsal_makes_nothing_and_says_the_same(layout: Layout, preparation: HostPreparation) -> None:
+    rehearsed = preparation.rehearse(domain(TEMPLATE), nobody)
+    assert not preparation.owns_storage(WEB)
+
+    assert preparation.specify(domain(TEMPLATE), nobody) == rehearsed
+    assert preparation.rehearse(domain(TEMPLATE), nobody) == rehearsed
+
+
+def test_the_administrators_ids_are_taken_as_they_are(preparation: HostPreparation) -> None:
+    ids = "<idmap><uid start='0' target='500000' count='10'/><gid start='0' target='600000' count='10'/></idmap>"
+    spec = preparation.specify(domain(TEMPLATE, ids), nobody)
+
+    assert spec.idmap == IdMap(
+        uids=(IdRange(inside=0, outside=500000, count=10),), gids=(IdRange(inside=0, outside=600000, count=10),)
+    )
+
+
+def test_only_an_explicit_wish_makes_a_privileged_container(preparation: HostPreparation) -> None:
+    wish = "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'><i:privileged/></i:domain></metadata>"
+
+    assert preparation.specify(domain(TEMPLATE, wish), nobody).privileged
+    assert not preparation.specify(domain(TEMPLATE), nobody).privileged
+
+
+@pytest.mark.parametrize("source", ["/", "/proc/1/../.."])
+def test_the_hosts_own_root_is_refused_however_it_is_spelled(preparation: HostPreparation, source: str) -> None:
+    root = f"<filesystem type='mount'><source dir='{source}'/><target dir='/'/></filesystem>"
+    with pytest.raises(UnsupportedConfigError, match="host's own"):
+        preparation.specify(domain(root), nobody)
+
+
+def test_an_image_that_is_not_there_is_named(preparation: HostPreparation) -> None:
+    with pytest.raises(ImageNotFoundError, match="'large'"):
+        preparation.specify(domain(TEMPLATE.replace("small", "large")), nobody)
+
+
+def test_discarding_takes_the_clone_and_its_mark_away(layout: Layout, preparation: HostPreparation) -> None:
+    preparation.specify(domain(TEMPLATE), nobody)
+    preparation.keep(WEB, throwaway=True)
+    preparation.discard(WEB)
+    preparation.release(WEB)
+
+    assert not preparation.owns_storage(WEB)
+    assert os.listdir(layout.clones) == []
+    assert os.listdir(layout.state / "throwaways") == []
+
+
+def test_what_was_to_vanish_with_a_run_that_a_reboot_ended_is_swept(preparation: HostPreparation) -> None:
+    other = UUID(int=7)
+    preparation.specify(domain(TEMPLATE), nobody)
+    preparation.keep(WEB, throwaway=True)
+    preparation.sweep(frozenset({WEB}))
+    assert preparation.owns_storage(WEB)
+
+    preparation.sweep(frozenset({other}))
+
+    assert not preparation.owns_storage(WEB)
+
+
+def test_a_kept_clone_is_not_swept(preparation: HostPreparation) -> None:
+    preparation.specify(domain(TEMPLATE), nobody)
+    preparation.keep(WEB, throwaway=True)
+    preparation.keep(WEB, throwaway=False)
+    preparation.sweep(frozenset())
+
+    assert preparation.owns_storage(WEB)
+
+
+def test_recorded_runs_tell_their_ids_when_the_list_is_lost(layout: Layout, preparation: HostPreparation) -> None:
+    spec = preparation.specify(domain(TEMPLATE), nobody)
+    assert spec.idmap is not None
+    container = ContainerRecord(spec=spec, id=1, pid=1, born=1, boot="b", group="g", connected=())
+    record = Record(uuid=WEB, name="web", boot_id="b", phase=Phase.RUNNING, begun=0, container=container.encode())
+    RunDirectory(layout).begin(record, domain(TEMPLATE))
+    (layout.state / "idranges.json").write_text("broken")
+
+    assert maps_of_runs(RunDirectory(layout)) == {WEB: spec.idmap}
+    assert preparation.specify(domain(TEMPLATE), nobody).idmap == spec.idmap

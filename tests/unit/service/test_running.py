@@ -1,0 +1,115 @@
+"""The run directory tells the truth, whoever died when."""
+
+import logging
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from insula.layout import Layout
+from insula.model.domain import Domain
+from insula.model.xmlmap import Part
+from insula.service.running import (
+    DOMAIN,
+    RECORD,
+    Kept,
+    Next,
+    Phase,
+    Record,
+    RunDirectory,
+    StopReason,
+    ending,
+)
+
+WEB = UUID(int=1)
+DOMAIN_XML = f"""
+<domain type='lxc' id='4711'>
+  <name>web</name><uuid>{WEB}</uuid><memory>65536</memory><os><type>exe</type></os>
+  <devices>
+    <filesystem type='mount'><source dir='/srv/web'/><target dir='/'/></filesystem>
+    <console type='pty' tty='/dev/pts/3'/>
+  </devices>
+</domain>
+"""
+RECORDED = Record(
+    uuid=WEB,
+    name="web",
+    boot_id="b",
+    phase=Phase.RUNNING,
+    begun=12.5,
+    asked=StopReason.REBOOTED,
+    container={"pid": 4711, "cgroup": "machine.slice/x"},
+    autodestroy=True,
+)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(prefix=tmp_path)
+
+
+@pytest.fixture
+def live() -> Domain:
+    return Domain.load(DOMAIN_XML, Part.LIVE)
+
+
+@pytest.mark.parametrize(
+    "record", [RECORDED, ending(RECORDED, StopReason.CRASHED, status=139, then=Next.RESTART)], ids=lambda r: r.phase
+)
+def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: Domain, record: Record) -> None:
+    RunDirectory(layout).begin(record, live)
+
+    assert RunDirectory(layout).load() == (Kept(record=record, domain=live),)
+
+
+def test_the_plan_is_kept_beside_the_run(layout: Layout, live: Domain) -> None:
+    runs = RunDirectory(layout)
+    assert runs.read_plan(WEB) is None
+    runs.begin(RECORDED, live)
+    runs.write_plan(WEB, "{}")
+
+    assert runs.read_plan(WEB) == "{}"
+
+
+def test_a_removed_run_leaves_no_file(layout: Layout, live: Domain) -> None:
+    runs = RunDirectory(layout)
+    runs.begin(RECORDED, live)
+    runs.remove(WEB)
+    runs.remove(WEB)
+
+    assert runs.load() == ()
+    assert not runs.path(WEB).exists()
+
+
+def test_a_directory_without_a_record_is_a_run_that_never_was_or_is_over(layout: Layout, live: Domain) -> None:
+    runs = RunDirectory(layout)
+    runs.begin(RECORDED, live)
+    (runs.path(WEB) / RECORD).unlink()
+
+    assert runs.load() == ()
+    assert not runs.path(WEB).exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (RECORD, "{"),
+        (RECORD, '{"format": 2}'),
+        (RECORD, RECORDED.to_json().replace("running", "flying")),
+        (RECORD, RECORDED.to_json().replace('"begun"', '"colour"')),
+        (DOMAIN, "<domain"),
+        (DOMAIN, DOMAIN_XML.replace(str(WEB), str(UUID(int=2)))),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_named_and_left_alone(
+    layout: Layout, live: Domain, caplog: pytest.LogCaptureFixture, file: str, text: str
+) -> None:
+    runs = RunDirectory(layout)
+    runs.begin(RECORDED, live)
+    (runs.path(WEB) / file).write_text(text)
+
+    with caplog.at_level(logging.ERROR):
+        assert runs.load() == ()
+
+    assert "cannot be read" in caplog.text
+    assert (runs.path(WEB) / file).read_text() == text

@@ -1,0 +1,200 @@
+"""A libvirt domain becomes what the engine launches."""
+
+import pytest
+
+from insula.engine.capabilities import default_kept
+from insula.engine.spec import (
+    BlockLimit,
+    ContainerSpec,
+    DirectoryRoot,
+    IdMap,
+    IdRange,
+    Limits,
+    Namespace,
+    NetworkKind,
+    SharedNamespace,
+)
+from insula.errors import OperationInvalidError, UnsupportedConfigError
+from insula.kernel.cgroups import DeviceLimit
+from insula.model.domain import Domain
+from insula.network.interfaces import GuestNetwork
+from insula.service.translate import PATH, Fragments, specification
+from tests.unit.service.fakes import WEB, domain_xml
+
+RANGE = IdRange(inside=0, outside=100000, count=65536)
+FRAGMENTS = Fragments(
+    root=DirectoryRoot(path="/srv/web"),
+    mounts=(),
+    idmap=IdMap(uids=(RANGE,), gids=(RANGE,)),
+    network=GuestNetwork(kind=NetworkKind.PRIVATE),
+)
+LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
+
+
+def pid_of(name: str) -> int:
+    if name != "mail":
+        raise OperationInvalidError("domain is not running")
+    return 4711
+
+
+def translated(more: str = "", fragments: Fragments = FRAGMENTS, **changes: str) -> ContainerSpec:
+    xml = domain_xml(more=more)
+    for old, new in changes.items():
+        xml = xml.replace({"os": "<type>exe</type>", "vcpu": "<vcpu>2</vcpu>"}[old], new)
+    return specification(Domain.load(xml), fragments, pid_of)
+
+
+def test_a_plain_domain_is_an_unprivileged_container_with_the_guests_names() -> None:
+    spec = translated()
+
+    assert (spec.name, spec.uuid, spec.hostname, spec.machine_id) == ("web", str(WEB), "web", WEB.hex)
+    assert spec.idmap == FRAGMENTS.idmap
+    assert not spec.privileged
+    assert spec.consoles == 1
+    assert spec.cgroup.partition == "machine.slice"
+    assert spec.limits == Limits(memory=65536 * 1024)  # type: ignore[arg-type]
+    assert spec.capabilities is None
+    assert Namespace.TIME not in spec.namespaces
+
+
+def test_init_gets_what_libvirt_tells_guests_and_what_the_definition_adds() -> None:
+    spec = translated(
+        os="<type>exe</type><init>/bin/sh</init><initarg>-c</initarg><initarg>true</initarg>"
+        "<initenv name='TERM'>vt100</initenv><initenv name='X'>1 2</initenv>"
+        "<initdir>/srv</initdir><inituser>www</inituser><initgroup>33</initgroup>"
+    )
+
+    assert spec.init.argv == ("/bin/sh", "-c", "true")
+    assert (spec.init.cwd, spec.init.user, spec.init.group) == ("/srv", "www", "33")
+    assert dict(spec.init.env) == {
+        "PATH": PATH,
+        "TERM": "vt100",
+        "HOME": "/",
+        "container": "lxc-libvirt",
+        "container_uuid": str(WEB),
+        "LIBVIRT_LXC_UUID": str(WEB),
+        "LIBVIRT_LXC_NAME": "web",
+        "X": "1 2",
+    }
+
+
+def test_the_command_line_of_the_definition_is_told_to_the_guest() -> None:
+    spec = translated(os="<type>exe</type><cmdline>console=tty1 quiet</cmdline>")
+
+    assert dict(spec.init.env)["LIBVIRT_LXC_CMDLINE"] == "console=tty1 quiet"
+
+
+def test_limits_come_from_all_their_places() -> None:
+    spec = translated(
+        "<memtune><hard_limit unit='MiB'>32</hard_limit><soft_limit unit='MiB'>16</soft_limit>"
+        "<min_guarantee unit='MiB'>8</min_guarantee><swap_hard_limit unit='MiB'>64</swap_hard_limit></memtune>"
+        "<cputune><shares>512</shares><global_period>50000</global_period><quota>25000</quota></cputune>"
+        "<numatune><memory nodeset='0'/></numatune><blkiotune><weight>300</weight></blkiotune>"
+        "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'><i:pids limit='99'/></i:domain></metadata>",
+        Fragments(
+            root=FRAGMENTS.root,
+            mounts=(),
+            idmap=FRAGMENTS.idmap,
+            network=FRAGMENTS.network,
+            block_limits=(DeviceLimit(major=8, minor=0, weight=200, read_bytes=1000, write_bytes=0),),
+        ),
+        vcpu="<vcpu cpuset='0-2'>2</vcpu>",
+    )
+
+    assert spec.limits == Limits(
+        memory=32 << 20,  # type: ignore[arg-type]
+        memory_soft=16 << 20,  # type: ignore[arg-type]
+        memory_guarantee=8 << 20,  # type: ignore[arg-type]
+        memory_and_swap=64 << 20,  # type: ignore[arg-type]
+        cpu_shares=512,
+        cpu_quota=25000,  # type: ignore[arg-type]
+        cpu_period=50000,  # type: ignore[arg-type]
+        cpus="0-2",
+        memory_nodes="0",
+        block_weight=300,
+        block_devices=(BlockLimit(major=8, minor=0, weight=200, read_bytes=1000),),
+        pids=99,
+    )
+
+
+def test_a_lower_current_memory_is_the_limit() -> None:
+    assert translated("<currentMemory>4096</currentMemory>").limits.memory == 4096 * 1024
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "kept", "dropped"),
+    [
+        ("<capabilities policy='default'><sys_chroot state='off'/></capabilities>", "kill", "sys_chroot"),
+        ("<capabilities policy='deny'><kill state='on'/></capabilities>", "kill", "chown"),
+        ("<capabilities policy='allow'><mknod state='off'/></capabilities>", "sys_time", "mknod"),
+    ],
+)
+def test_capabilities_follow_the_policy_and_its_exceptions(capabilities: str, kept: str, dropped: str) -> None:
+    chosen = translated(f"<features>{capabilities}</features>").capabilities
+
+    assert chosen is not None
+    assert kept in chosen
+    assert dropped not in chosen
+    assert chosen != default_kept(privileged=False)
+
+
+def test_a_partition_is_spelled_as_the_control_groups_are() -> None:
+    spec = translated("<resource><partition>/machine/production</partition></resource>")
+
+    assert spec.cgroup.partition == "machine.slice/machine-production.slice"
+
+
+def test_settings_of_ours_are_honoured() -> None:
+    spec = translated(
+        "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'><i:hostname>www</i:hostname>"
+        "<i:nameserver address='10.0.0.1'/>"
+        "<i:timens><i:monotonic seconds='5'/><i:boottime seconds='-7'/></i:timens></i:domain></metadata>"
+    )
+
+    assert (spec.hostname, spec.nameservers, spec.time_offsets) == ("www", ("10.0.0.1",), (5, -7))
+    assert Namespace.TIME in spec.namespaces
+
+
+def test_namespaces_are_shared_by_the_name_of_a_domain_or_a_process() -> None:
+    xml = domain_xml(more="<lxc:namespace><lxc:shareipc type='name' value='mail'/><lxc:shareuts type='pid' value='77'/>"
+                     "</lxc:namespace>").replace("<domain ", f"<domain {LXC} ")  # fmt: skip
+    spec = specification(Domain.load(xml), FRAGMENTS, pid_of)
+
+    assert spec.shared_namespaces == (
+        SharedNamespace(kind=Namespace.IPC, path="/proc/4711/ns/ipc"),
+        SharedNamespace(kind=Namespace.UTS, path="/proc/77/ns/uts"),
+    )
+    with pytest.raises(OperationInvalidError):
+        specification(Domain.load(xml.replace("value='mail'", "value='off'")), FRAGMENTS, pid_of)
+
+
+def test_no_ids_of_its_own_means_privileged() -> None:
+    fragments = Fragments(root=FRAGMENTS.root, mounts=(), idmap=None, network=FRAGMENTS.network)
+
+    assert translated(fragments=fragments).privileged
+
+
+def test_a_domain_without_a_root_is_refused_with_what_to_add() -> None:
+    xml = domain_xml().replace("<target dir='/'/>", "<target dir='/srv'/>")
+    with pytest.raises(UnsupportedConfigError, match=r"'web' has no root file system.*<target dir='/'/>"):
+        specification(Domain.load(xml), FRAGMENTS, pid_of)
+
+
+@pytest.mark.parametrize("model", ["selinux", "apparmor"])
+def test_a_security_label_that_the_host_cannot_apply_is_refused(model: str) -> None:
+    label = f"<seclabel type='dynamic' model='{model}'/></domain>"
+    with pytest.raises(UnsupportedConfigError, match=f"model '{model}' cannot be applied"):
+        specification(Domain.load(domain_xml().replace("</domain>", label)), FRAGMENTS, pid_of)
+
+
+@pytest.mark.parametrize("label", ["<seclabel type='none'/>", "<seclabel type='none' model='selinux'/>"])
+def test_wanting_no_security_label_is_fine(label: str) -> None:
+    specification(Domain.load(domain_xml().replace("</domain>", f"{label}</domain>")), FRAGMENTS, pid_of)
+
+
+def test_a_shift_by_nanoseconds_is_refused() -> None:
+    with pytest.raises(UnsupportedConfigError, match="whole seconds"):
+        translated(
+            "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'>"
+            "<i:timens><i:monotonic nanoseconds='5'/></i:timens></i:domain></metadata>"
+        )
