@@ -1,0 +1,1 @@
+"""One process, asyncio: the socket, its sessions, and the wiring."""

@@ -1,0 +1,1 @@
+"""Procedure → verb: one table a subject, together every procedure this daemon answers."""

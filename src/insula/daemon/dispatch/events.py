@@ -1,0 +1,68 @@
+"""Registering for events: of domains in both styles, and of what there is none of."""
+
+from typing import Any
+from uuid import UUID
+
+from insula.daemon.request import Answer, Handler, Request
+from insula.rpc.codes.events import DomainEventId
+from insula.rpc.codes.secondary import NodeDeviceEventId, PoolEventId
+from insula.rpc.procedures import Procedure, Remote
+
+_ONLY_LIFECYCLE = 0
+_SECRET_VALUE_CHANGED = 1
+
+
+def _register(request: Request, arguments: Any) -> Answer:
+    domain = UUID(bytes=arguments.dom.uuid) if arguments.dom is not None else None
+    return (request.client.subscriptions.add(arguments.eventID, domain),)
+
+
+def _deregister(request: Request, arguments: Any) -> Answer:
+    request.client.subscriptions.remove(arguments.callbackID)
+    return None
+
+
+def _register_lifecycle(request: Request, arguments: Any) -> Answer:
+    request.client.subscriptions.add_old_style(DomainEventId.LIFECYCLE)
+    return (1,)
+
+
+def _deregister_lifecycle(request: Request, arguments: Any) -> Answer:
+    request.client.subscriptions.remove_old_style(DomainEventId.LIFECYCLE)
+    return (0,)
+
+
+def _register_old_style(request: Request, arguments: Any) -> Answer:
+    request.client.subscriptions.add_old_style(arguments.eventID)
+    return None
+
+
+def _deregister_old_style(request: Request, arguments: Any) -> Answer:
+    request.client.subscriptions.remove_old_style(arguments.eventID)
+    return None
+
+
+def _registers(subject: str, last: int) -> Handler:
+    return lambda request, arguments: (request.client.subscriptions.add_other(subject, arguments.eventID, last),)
+
+
+def _deregisters(subject: str) -> Handler:
+    return lambda request, arguments: request.client.subscriptions.remove_other(subject, arguments.callbackID)
+
+
+HANDLERS: dict[Procedure, Handler] = {
+    Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: _register,
+    Remote.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY: _deregister,
+    Remote.CONNECT_DOMAIN_EVENT_REGISTER: _register_lifecycle,
+    Remote.CONNECT_DOMAIN_EVENT_DEREGISTER: _deregister_lifecycle,
+    Remote.CONNECT_DOMAIN_EVENT_REGISTER_ANY: _register_old_style,
+    Remote.CONNECT_DOMAIN_EVENT_DEREGISTER_ANY: _deregister_old_style,
+    Remote.CONNECT_NETWORK_EVENT_REGISTER_ANY: _registers("network", _ONLY_LIFECYCLE),
+    Remote.CONNECT_NETWORK_EVENT_DEREGISTER_ANY: _deregisters("network"),
+    Remote.CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY: _registers("storage pool", PoolEventId.REFRESH),
+    Remote.CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY: _deregisters("storage pool"),
+    Remote.CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY: _registers("node device", NodeDeviceEventId.UPDATE),
+    Remote.CONNECT_NODE_DEVICE_EVENT_DEREGISTER_ANY: _deregisters("node device"),
+    Remote.CONNECT_SECRET_EVENT_REGISTER_ANY: _registers("secret", _SECRET_VALUE_CHANGED),
+    Remote.CONNECT_SECRET_EVENT_DEREGISTER_ANY: _deregisters("secret"),
+}

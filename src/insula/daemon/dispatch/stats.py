@@ -1,0 +1,118 @@
+"""Statistics of domains: one domain at a time, and all in bulk."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.wire import counted, from_wire, shown, to_wire
+from insula.errors import ArgumentUnsupportedError, DomainNotFoundError, InvalidArgumentError
+from insula.rpc.codes.requests import StatsFlags, StatsTypes
+from insula.rpc.procedures import Procedure, Remote
+from insula.service.domains import Domains
+from insula.service.events import DomainRef
+from insula.service.parameters import Parameter, ParameterType
+from insula.service.requests import Filter, StatsGroup
+
+_TOTAL = -1
+_KNOWN_STATS = (
+    StatsTypes.STATE
+    | StatsTypes.CPU_TOTAL
+    | StatsTypes.BALLOON
+    | StatsTypes.VCPU
+    | StatsTypes.INTERFACE
+    | StatsTypes.BLOCK
+)
+_FILTERS = 0xFF
+_DOMAINS_A_TURN = 16
+
+
+def _cpu_stats(request: Request, arguments: Any) -> Answer:
+    """Totals (start -1), or processors from start on, each with the same number of parameters; asked with no room, only
+    how many parameters a processor has, and asked for no processors at all, how many of those there are."""
+    stats = request.services.domains.cpu_stats(from_wire(arguments.dom))
+    if arguments.start_cpu == _TOTAL:
+        if arguments.ncpus != 1:
+            raise InvalidArgumentError(f"{arguments.ncpus} processors asked for where all count as one")
+        return counted(shown(stats.total, arguments.flags), arguments.nparams)
+    if arguments.ncpus == 0 and arguments.nparams == 0:
+        return (), len(stats.each)
+    if not 0 <= arguments.start_cpu < len(stats.each):
+        raise InvalidArgumentError(f"start_cpu {arguments.start_cpu} larger than maximum of {len(stats.each) - 1}")
+    width = len(stats.each[0])
+    if arguments.nparams == 0:
+        return (), width
+    width = min(width, arguments.nparams)
+    cpus = stats.each[arguments.start_cpu : arguments.start_cpu + arguments.ncpus]
+    return [parameter for cpu in cpus for parameter in cpu[:width]], width
+
+
+def _memory_stats(request: Request, arguments: Any) -> Answer:
+    return (request.services.domains.memory_stats(from_wire(arguments.dom))[: arguments.maxStats],)
+
+
+def _block_stats(request: Request, arguments: Any) -> Answer:
+    stats = request.services.domains.block_stats(from_wire(arguments.dom), arguments.path)
+    return stats.read_requests, stats.read_bytes, stats.write_requests, stats.write_bytes, -1
+
+
+def _block_stats_with_flags(request: Request, arguments: Any) -> Answer:
+    stats = request.services.domains.block_stats(from_wire(arguments.dom), arguments.path)
+    named = (
+        ("rd_operations", stats.read_requests),
+        ("rd_bytes", stats.read_bytes),
+        ("wr_operations", stats.write_requests),
+        ("wr_bytes", stats.write_bytes),
+    )
+    return counted([Parameter(name, ParameterType.LLONG, value) for name, value in named], arguments.nparams)
+
+
+def _interface_stats(request: Request, arguments: Any) -> Answer:
+    stats = request.services.domains.interface_stats(from_wire(arguments.dom), arguments.device)
+    return (
+        stats.received_bytes,
+        stats.received_packets,
+        stats.received_errors,
+        stats.received_drops,
+        stats.sent_bytes,
+        stats.sent_packets,
+        stats.sent_errors,
+        stats.sent_drops,
+    )
+
+
+async def _all_stats(request: Request, arguments: Any) -> Answer:
+    """A few domains at a time, for reading the control groups of a thousand takes a good part of a second. Those that
+    vanish meanwhile are left out."""
+    unknown = arguments.stats & ~int(_KNOWN_STATS)
+    if unknown and arguments.flags & StatsFlags.ENFORCE_STATS:
+        raise ArgumentUnsupportedError(f"stats types bits 0x{unknown:x} are not supported by this daemon")
+    groups = StatsGroup(arguments.stats & _KNOWN_STATS)
+    nothing_known = bool(arguments.stats) and not groups
+    domains, chosen = request.services.domains, Filter(arguments.flags & _FILTERS)
+    refs = [from_wire(each) for each in arguments.doms] or domains.list(chosen)
+    answer: list[tuple[Any, Sequence[Parameter]]] = []
+    for start in range(0, len(refs), _DOMAINS_A_TURN):
+        batch = [ref for ref in refs[start : start + _DOMAINS_A_TURN] if _exists(domains, ref)]
+        found = domains.all_stats(batch, StatsGroup.STATE if nothing_known else groups, chosen)
+        answer += [(to_wire(ref), () if nothing_known else parameters) for ref, parameters in found]
+        await asyncio.sleep(0)
+    return (answer,)
+
+
+def _exists(domains: Domains, ref: DomainRef) -> bool:
+    try:
+        domains.ref(ref)
+    except DomainNotFoundError:
+        return False
+    return True
+
+
+HANDLERS: dict[Procedure, Handler] = {
+    Remote.DOMAIN_GET_CPU_STATS: _cpu_stats,
+    Remote.DOMAIN_MEMORY_STATS: _memory_stats,
+    Remote.DOMAIN_BLOCK_STATS: _block_stats,
+    Remote.DOMAIN_BLOCK_STATS_FLAGS: _block_stats_with_flags,
+    Remote.DOMAIN_INTERFACE_STATS: _interface_stats,
+    Remote.CONNECT_GET_ALL_DOMAIN_STATS: _all_stats,
+}

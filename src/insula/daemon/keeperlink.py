@@ -1,0 +1,240 @@
+"""The daemon's way to the keeper: a `KeeperLink` on the event loop that finds the living keeper, or starts one.
+
+    start ──► connect, else spawn and connect ──► asked and answered
+                     ▲                                 │ end of file: the keeper died
+                     └──── then `restored` ◄───────────┘ everybody who waits gets KeeperError
+
+Guests live on without a keeper; `restored` hands the new one what this process holds of them.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from insula.engine.handshake import Message, Verb, decode, receive_encoded, send_encoded
+from insula.engine.link import Event, raise_error
+from insula.errors import KeeperError
+from insula.kernel.fds import close_all
+
+RESTART_PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
+"""Seconds before each attempt to start a keeper again; the last one is repeated."""
+PATIENT_ATTEMPTS = 4
+"""Failed attempts after which those who ask are no longer kept waiting for a keeper."""
+_MESSAGES_A_TURN = 64
+"""Messages taken before other work gets its turn."""
+
+_logger = logging.getLogger(__name__)
+
+
+class KeeperSupervisor:
+    """A link that outlives keepers.
+
+    obtain: returns a connected SOCK_SEQPACKET socket to a keeper, spawning it if need be; may block for the time a
+    process takes to start, so it runs in a thread. on_event: called for each thing the keeper tells unasked.
+    restored: awaited when a new keeper has taken a dead one's place.
+    """
+
+    def __init__(
+        self,
+        *,
+        obtain: Callable[[], socket.socket],
+        on_event: Callable[[Event], None],
+        restored: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._obtain = obtain
+        self._on_event = on_event
+        self._restored = restored
+        self._channel: socket.socket | None = None
+        self._last = 0
+        self._waiting: dict[int, asyncio.Future[Message]] = {}
+        self._outgoing: deque[tuple[bytes, list[int]]] = deque()
+        self._parked: dict[int, tuple[bytes, list[int]]] = {}
+        self._restarting: asyncio.Task[None] | None = None
+        self._closed = False
+        self._hopeless = False
+        self.restarts = 0
+        """How many keepers have died under this daemon."""
+
+    @property
+    def connected(self) -> bool:
+        return self._channel is not None
+
+    @property
+    def keeper_pid(self) -> int | None:
+        """The living keeper's process, None while there is none. Source: unix(7), SO_PEERCRED."""
+        if self._channel is None:
+            return None
+        credentials = self._channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return int(struct.unpack("3i", credentials)[0])
+
+    async def start(self) -> None:
+        """Connect to the keeper. Raises: KeeperError if there is none and none can be started."""
+        self._take(await asyncio.to_thread(self._obtain))
+
+    async def close(self, *, quit_keeper: bool = False) -> None:
+        """Leave the keeper alone from now on; quit_keeper: tell it to end, which it does only if it holds nothing."""
+        self._closed = True
+        if self._restarting is not None:
+            self._restarting.cancel()
+            await asyncio.gather(self._restarting, return_exceptions=True)
+        if quit_keeper and self.connected:
+            try:
+                await asyncio.wait_for(self.answer(self.ask(Verb.QUIT, {}, {})), 5)
+            except (KeeperError, TimeoutError) as error:
+                _logger.debug("the keeper did not confirm its end: %s", error)
+        self._give_up("insulad leaves the keeper")
+
+    def ask(self, verb: Verb, body: Mapping[str, Any], fds: Mapping[str, int]) -> int:
+        """See `KeeperLink.ask`. While a dead keeper is being replaced, the request waits for the new one."""
+        if self._channel is None and (self._restarting is None or self._hopeless):
+            raise KeeperError("there is no keeper, and none can be started: its log says why")
+        self._last += 1
+        request = {"request": self._last, "verb": verb.value, **body, **({"fds": list(fds)} if fds else {})}
+        encoded = json.dumps(request, separators=(",", ":")).encode()
+        self._waiting[self._last] = asyncio.get_running_loop().create_future()
+        message = (encoded, [os.dup(fd) for fd in fds.values()])
+        if self._channel is None:
+            self._parked[self._last] = message
+            return self._last
+        self._outgoing.append(message)
+        if len(self._outgoing) == 1:
+            self._write()
+        return self._last
+
+    async def answer(self, number: int) -> Message:
+        """See `KeeperLink.answer`."""
+        waiter = self._waiting.get(number)
+        if waiter is None:
+            raise KeeperError("the keeper died before it answered")
+        try:
+            message = await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                waiter.result().close()
+            raise
+        finally:
+            self._waiting.pop(number, None)
+        raise_error(message)
+        return message
+
+    def _take(self, channel: socket.socket) -> None:
+        channel.setblocking(False)
+        self._channel = channel
+        asyncio.get_running_loop().add_reader(channel, self._read)
+
+    def _write(self) -> None:
+        """Send what waits; what the keeper does not take now goes when it does."""
+        if self._channel is None:
+            return
+        loop = asyncio.get_running_loop()
+        while self._outgoing:
+            encoded, fds = self._outgoing[0]
+            try:
+                send_encoded(self._channel, encoded, fds)
+            except BlockingIOError:
+                loop.add_writer(self._channel, self._write)
+                return
+            except OSError as error:
+                loop.remove_writer(self._channel)
+                loop.call_soon(self._lost, f"the keeper does not take requests: {error.strerror}")
+                return
+            self._outgoing.popleft()
+            close_all(fds)
+        loop.remove_writer(self._channel)
+
+    def _read(self) -> None:
+        for _ in range(_MESSAGES_A_TURN):
+            if self._channel is None:
+                return
+            try:
+                received = receive_encoded(self._channel)
+                message = None if received is None else decode(*received)
+            except BlockingIOError:
+                return
+            except ValueError as error:
+                self._lost(f"the keeper cannot be understood: {error}")
+                return
+            except ConnectionError:
+                message = None
+            if message is None:
+                self._lost("the keeper is gone")
+                return
+            self._dispatch(message)
+
+    def _dispatch(self, message: Message) -> None:
+        if "event" in message.body:
+            self._on_event(Event(message.body))
+            return
+        waiter = self._waiting.get(message.body.get("answer", 0))
+        if waiter is None or waiter.done():
+            message.close()  # the answer to a request whose asker gave up
+        else:
+            waiter.set_result(message)
+
+    def _lost(self, text: str) -> None:
+        if self._channel is None:
+            return
+        self._drop(text)
+        if not self._closed:
+            self.restarts += 1
+            _logger.error("%s; its guests live on, and a new keeper is started for them", text)
+            if self._restarting is None:
+                self._restarting = asyncio.create_task(self._restart(), name="keeper restart")
+
+    def _drop(self, text: str) -> None:
+        if self._channel is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._channel)
+            loop.remove_writer(self._channel)
+            self._channel.close()
+            self._channel = None
+        for _, fds in self._outgoing:
+            close_all(fds)
+        self._outgoing.clear()
+        asked = [number for number in self._waiting if number not in self._parked]
+        for waiter in [self._waiting.pop(number) for number in asked]:
+            if not waiter.done():
+                waiter.set_exception(KeeperError(text))
+                waiter.exception()  # whoever asked may have gone: that is no error
+
+    def _unpark(self) -> None:
+        """Send what was asked while there was no keeper; what nobody waits for any more is not worth it."""
+        parked, self._parked = self._parked, {}
+        for number, (encoded, fds) in parked.items():
+            if number in self._waiting:
+                self._outgoing.append((encoded, fds))
+            else:
+                close_all(fds)
+        self._write()
+
+    def _give_up(self, text: str) -> None:
+        """Let nobody wait any longer for a keeper."""
+        for _, fds in self._parked.values():
+            close_all(fds)
+        self._parked.clear()
+        self._drop(text)
+
+    async def _restart(self) -> None:
+        attempt = 0
+        while self._channel is None:
+            await asyncio.sleep(RESTART_PAUSES[min(attempt, len(RESTART_PAUSES) - 1)])
+            attempt += 1
+            try:
+                self._take(await asyncio.to_thread(self._obtain))
+                await self._restored()
+                self._unpark()
+            except Exception as error:  # whatever it was, guests need a keeper: try again
+                _logger.error("attempt %d to start a keeper failed: %s", attempt, error)
+                self._drop(str(error))
+                self._hopeless = attempt >= PATIENT_ATTEMPTS
+                if self._hopeless:
+                    self._give_up(str(error))
+        self._restarting = None
+        self._hopeless = False
+        _logger.warning("a new keeper serves after %d attempts", attempt)

@@ -1,0 +1,149 @@
+"""Listening sockets: made with the right owner and mode from the first moment or taken from systemd, and given back."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from insula.daemon.activation import PassedSocket
+from insula.daemon.config import Settings, SocketAccess, SocketSettings
+from insula.daemon.peers import Admission, admission_of
+from insula.errors import ConfigurationError
+
+BACKLOG = 512
+_ACCEPTS_A_TURN = 32
+_EXHAUSTED_PAUSE = 1.0
+"""Seconds not to accept after the process has run out of descriptors or memory."""
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entrance:
+    """A socket to come in by. inode: of the file we made, None for one that is not ours to remove."""
+
+    socket: socket.socket
+    path: Path
+    access: SocketAccess
+    admission: Admission
+    inode: int | None = None
+
+
+def open_entrances(settings: Settings, passed: Sequence[PassedSocket]) -> list[Entrance]:
+    """Return the entrances to listen on: those systemd passed if it passed any, else those of the settings.
+
+    Raises: ConfigurationError naming the socket that cannot be made, or that somebody else serves.
+    """
+    if passed:
+        return [_passed(each, settings) for each in passed]
+    made: list[Entrance] = []
+    try:
+        for each in settings.sockets:
+            made.append(_make(each))  # noqa: PERF401 - those made are closed if one fails
+    except BaseException:
+        close_entrances(made)
+        raise
+    return made
+
+
+def close_entrances(entrances: Sequence[Entrance]) -> None:
+    """Stop listening and remove the files that are still ours: a stale one is refused by clients for ever."""
+    for each in entrances:
+        each.socket.close()
+        with suppress(FileNotFoundError):
+            if each.inode is not None and each.path.stat().st_ino == each.inode:
+                each.path.unlink()
+
+
+def _make(settings: SocketSettings) -> Entrance:
+    admission = admission_of(settings)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        _remove_stale(settings.path)
+        before = os.umask(0o177)  # nobody gets in before owner and mode are right
+        try:
+            listener.bind(str(settings.path))
+        finally:
+            os.umask(before)
+        if admission.gid is not None:
+            os.chown(settings.path, -1, admission.gid)
+        settings.path.chmod(settings.mode)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"cannot listen on {settings.path}: {error.strerror}") from error
+    except ConfigurationError:
+        listener.close()
+        raise
+    inode = settings.path.stat().st_ino
+    return Entrance(socket=listener, path=settings.path, access=settings.access, admission=admission, inode=inode)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what a killed daemon left. Raises: ConfigurationError if a living one listens there."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+        try:
+            probe.connect(str(path))
+        except FileNotFoundError:
+            return
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise ConfigurationError(f"another daemon serves {path}: stop it, or give this one other sockets")
+
+
+def _passed(passed: PassedSocket, settings: Settings) -> Entrance:
+    """An entrance that systemd made: its unit's settings decide who may connect, we only whether they may write."""
+    path = Path(str(passed.socket.getsockname()))
+    configured = {each.path: each.access for each in settings.sockets}
+    read_only = path.name.endswith("-ro") or passed.name.removesuffix(".socket").endswith("-ro")
+    access = configured.get(path, SocketAccess.READ_ONLY if read_only else SocketAccess.READ_WRITE)
+    return Entrance(socket=passed.socket, path=path, access=access, admission=Admission(gid=None, everybody=True))
+
+
+class Listener:
+    """Accepts at one entrance while resumed."""
+
+    def __init__(self, entrance: Entrance, accepted: Callable[[socket.socket, Entrance], None]) -> None:
+        self.entrance = entrance
+        self._accepted = accepted
+        self._loop = asyncio.get_running_loop()
+        self._open = False
+        self._retry: asyncio.TimerHandle | None = None
+
+    def resume(self) -> None:
+        """Accept clients from now on."""
+        if not self._open:
+            self._open = True
+            self._loop.add_reader(self.entrance.socket, self._readable)
+
+    def pause(self) -> None:
+        """Let clients wait in the backlog."""
+        self._open = False
+        self._loop.remove_reader(self.entrance.socket)
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
+    def _readable(self) -> None:
+        for _ in range(_ACCEPTS_A_TURN):
+            if not self._open:
+                return
+            try:
+                connection, _ = self.entrance.socket.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    raise
+                _logger.error("cannot accept a client on %s: %s", self.entrance.path, error.strerror)
+                self.pause()
+                self._retry = self._loop.call_later(_EXHAUSTED_PAUSE, self.resume)
+                return
+            self._accepted(connection, self.entrance)

@@ -1,0 +1,57 @@
+"""A console's log as a stream: the files from the oldest on, or the newest part and whatever follows."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from insula.daemon.streams import ServerStream, StreamJob
+from insula.engine.console import Viewing
+from insula.rpc.frames import STREAM_DATA_MAX
+from insula.service.domains import Domains
+from insula.service.events import DomainRef
+
+
+def log_job(domains: Domains, domain: DomainRef, device: str | None, *, follow: bool) -> StreamJob:
+    """Return what serves a log. follow: as long as the domain runs; one that is off has only its files.
+
+    Raises: DomainNotFoundError, DeviceMissingError.
+    """
+    path = domains.console_log(domain, device)
+    if not follow or not domains.is_active(domain):
+        return _files_job(path)
+    channel = domains.console(domain, device, viewing=Viewing.WATCHING)
+
+    async def serve(stream: ServerStream) -> None:
+        while data := await channel.read(STREAM_DATA_MAX):
+            await stream.send(data)
+
+    return StreamJob(serve=serve, release=channel.close)
+
+
+def _files_job(path: Path) -> StreamJob:
+    async def serve(stream: ServerStream) -> None:
+        for each in await asyncio.to_thread(_rotated, path):
+            position = 0
+            while data := await asyncio.to_thread(_part, each, position):
+                await stream.send(data)
+                position += len(data)
+
+    return StreamJob(serve=serve)
+
+
+def _rotated(path: Path) -> list[Path]:
+    """The log's files, oldest first."""
+    older = [each for each in path.parent.glob(f"{path.name}.*") if each.suffix[1:].isdecimal()]
+    return [*sorted(older, key=lambda each: -int(each.suffix[1:])), path]
+
+
+def _part(path: Path, position: int) -> bytes:
+    """The bytes from position on, one packet's worth; none at the end, or when the file has gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return b""
+    try:
+        return os.pread(descriptor, STREAM_DATA_MAX, position)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,241 @@
+"""insulad: the one place where the rooms are wired together.
+
+    insulad [--prefix DIR] [--config FILE] [--timeout SECONDS] [--verbose]
+
+It listens first, so that clients wait instead of being refused, then finds out what runs, then answers. SIGTERM and
+SIGINT end it and leave guests running; SIGHUP reads the settings again.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from insula.daemon.activation import PassedSocket, notify, passed_sockets
+from insula.daemon.config import IdPool, Settings, load
+from insula.daemon.dispatch.host import LIBVIRT_VERSION
+from insula.daemon.idle import IdleWatch
+from insula.daemon.instance import make_directories, only_one
+from insula.daemon.keeperlink import KeeperSupervisor
+from insula.daemon.listener import Entrance, close_entrances, open_entrances
+from insula.daemon.logs import start_logging
+from insula.daemon.request import Services
+from insula.daemon.server import Server
+from insula.daemon.session import SessionLimits
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.facts import Facts
+from insula.engine.handshake import EventKind
+from insula.engine.keeperprocess import connect, spawn_keeper
+from insula.engine.launcher import Launcher
+from insula.engine.link import Event
+from insula.errors import ConfigurationError, InsulaError
+from insula.kernel.cgroups import remove_empty_partitions
+from insula.layout import Layout, layout_from
+from insula.network.netlink import NetlinkPerformer
+from insula.service.domains import Domains, Patience
+from insula.service.events import Events
+from insula.service.host import Host
+from insula.service.images import Images
+from insula.service.preparation import HostPreparation
+from insula.storage.images import ImageStore
+
+_logger = logging.getLogger("insula.daemon")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon until it is told to stop; return the exit status."""
+    options = _options(argv)
+    try:
+        layout = layout_from(options.prefix)
+        settings = load(layout, options.config)
+        if os.geteuid() != 0:
+            raise ConfigurationError("insulad must be run by root")
+        make_directories(layout)
+        with only_one(layout):
+            start_logging("debug" if options.verbose else settings.log_level)
+            return asyncio.run(Daemon(layout, settings, options).run(passed_sockets()))
+    except InsulaError as error:
+        sys.stderr.write(f"insulad: {error}\n")
+        return error.exit_status
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="insulad", description="System containers for libvirt clients.")
+    parser.add_argument("--prefix", metavar="DIR", help="keep every file and socket below DIR")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="the settings, instead of etc/insula/insulad.toml")
+    parser.add_argument(
+        "--timeout", "-t", metavar="SECONDS", type=float, help="end after so long without clients and running domains"
+    )
+    parser.add_argument("--verbose", "-v", action="store_true", help="log everything")
+    parser.add_argument("--version", "-V", action="version", version=f"insulad {version('insula')}")
+    return parser.parse_args(argv)
+
+
+class Daemon:
+    """All rooms together, for one run."""
+
+    def __init__(self, layout: Layout, settings: Settings, options: argparse.Namespace) -> None:
+        self._layout = layout
+        self._settings = settings
+        self._options = options
+        self._began = time.time()
+        self._stopping = asyncio.Event()
+        self._keeper = KeeperSupervisor(
+            obtain=self._obtain_keeper, on_event=self._keeper_told, restored=self._keeper_replaced
+        )
+        self._events = Events()
+        self._launcher = Launcher(
+            facts=Facts.detect(), link=self._keeper, interfaces=NetlinkPerformer(), offload=asyncio.to_thread
+        )
+        host, store = Host(), ImageStore(layout)
+        self._domains = Domains(
+            layout=layout,
+            engine=self._launcher,
+            preparation=_preparation(layout, store, settings.ids),
+            events=self._events,
+            host=host,
+            patience=Patience(shutdown=settings.shutdown_timeout),
+        )
+        self._services = Services(
+            domains=self._domains,
+            host=host,
+            events=self._events,
+            images=Images(store, self._names),
+            daemon_info=self._describe,
+        )
+        self._server: Server | None = None
+        self._idle: IdleWatch | None = None
+
+    async def run(self, passed: Sequence[PassedSocket]) -> int:
+        """Serve until told to stop. Raises: InsulaError if it cannot even begin."""
+        entrances = open_entrances(self._settings, passed)
+        try:
+            self._listen_to_signals()
+            await self._keeper.start()
+            await self._domains.recover()
+            self._server = Server(
+                entrances,
+                services=self._services,
+                limits=_limits(self._settings),
+                max_clients=self._settings.max_clients,
+                changed=self._look_whether_idle,
+            )
+            self._server.start()
+            notify("READY=1")
+            _logger.info("serves %s", ", ".join(str(each.path) for each in entrances))
+            starting = asyncio.create_task(self._domains.start_autostarted(), name="autostart")
+            gc.freeze()  # what start-up made stays: never look at it again
+            self._watch_idleness()
+            await self._stopping.wait()
+            notify("STOPPING=1")
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+        finally:
+            await self._end(entrances)
+        return 0
+
+    async def _end(self, entrances: Sequence[Entrance]) -> None:
+        """Let go of everything; guests stay, and a keeper without any ends with us."""
+        if self._idle is not None:
+            self._idle.cancel()
+        if self._server is not None:
+            await self._server.stop()
+        running = self._domains.running()
+        await self._domains.close()
+        await self._keeper.close(quit_keeper=not running)
+        if not running:
+            remove_empty_partitions(self._launcher.facts.hierarchies)
+        close_entrances(entrances)
+        _logger.info("ended; %s", "guests go on running" if running else "no guests were running")
+
+    # What happens meanwhile
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        """Read the settings again: what concerns new clients holds from now on, the sockets stay as they are."""
+        try:
+            settings = load(self._layout, self._options.config)
+        except ConfigurationError as error:
+            _logger.error("the settings stay as they were: %s", error)
+            return
+        self._settings = settings
+        if not self._options.verbose:
+            start_logging(settings.log_level)
+        if self._server is not None:
+            self._server.limit(_limits(settings), settings.max_clients)
+        _logger.info("the settings were read again")
+
+    def _obtain_keeper(self) -> socket.socket:
+        """Return a channel to the living keeper, or to a new one (thread)."""
+        log = os.open(self._layout.logs / "keeper.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            spawn_keeper(self._layout.keeper_socket, log=log)
+        finally:
+            os.close(log)
+        return connect(self._layout.keeper_socket)
+
+    def _keeper_told(self, event: Event) -> None:
+        if event.kind is EventKind.EXITED:
+            self._domains.guest_ended(UUID(event.uuid), ExitStatus(status=event.status))
+        else:
+            self._domains.process_ended(event.execution, event.status)
+
+    async def _keeper_replaced(self) -> None:
+        await self._domains.keeper_replaced()
+
+    def _watch_idleness(self) -> None:
+        if self._options.timeout is not None:
+            self._idle = IdleWatch(self._options.timeout, is_idle=self._is_idle, stop=self._stopping.set)
+            self._events.subscribe(lambda _: self._look_whether_idle())
+        self._look_whether_idle()
+
+    def _look_whether_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.look()
+
+    def _is_idle(self) -> bool:
+        no_clients = self._server is None or not self._server.clients
+        return no_clients and not self._domains.running()
+
+    def _names(self) -> dict[UUID, str]:
+        return {each.uuid: each.name for each in self._domains.list()}
+
+    def _describe(self) -> dict[str, Any]:
+        """What DAEMON_INFO tells."""
+        facts = self._launcher.facts
+        return {
+            "version": version("insula"),
+            "libvirt_version": LIBVIRT_VERSION,
+            "pid": os.getpid(),
+            "began": self._began,
+            "prefix": str(self._layout.prefix),
+            "keeper": {"pid": self._keeper.keeper_pid, "restarts": self._keeper.restarts},
+            "clients": 0 if self._server is None else self._server.clients,
+            "domains": {"defined": len(self._domains.list()), "running": self._domains.running()},
+            "host": {"kernel": facts.kernel, "cgroups": facts.hierarchies.mode.value},
+        }
+
+
+def _preparation(layout: Layout, store: ImageStore, ids: IdPool | None) -> HostPreparation:
+    if ids is None:
+        return HostPreparation(layout, store)
+    return HostPreparation(layout, store, pools=lambda: [range(ids.first, ids.first + ids.count)])
+
+
+def _limits(settings: Settings) -> SessionLimits:
+    return SessionLimits(calls=settings.max_client_requests, keepalive=settings.keepalive)

@@ -1,0 +1,94 @@
+"""What a handler of a procedure is given, and what it gives back."""
+
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from insula.daemon.streams import StreamJob
+from insula.daemon.subscriptions import Subscriptions
+from insula.errors import InvalidArgumentError
+from insula.kernel.fds import close_all
+from insula.rpc.events import Call
+from insula.service.domains import Domains
+from insula.service.events import Events
+from insula.service.host import Host
+from insula.service.images import Images
+
+Values = tuple[Any, ...]
+"""A reply's values, in the order of the row's results."""
+Answer = Values | None
+Handler = Callable[["Request", Any], Answer | Coroutine[Any, Any, Answer]]
+"""Answers one procedure. A plain function answers at once and never waits; a coroutine function runs as a task.
+
+Its second argument is the named tuple of the row's arguments. None stands for no values.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """The services that handlers call. daemon_info: what the daemon says about itself, JSON values."""
+
+    domains: Domains
+    host: Host
+    events: Events
+    images: Images
+    daemon_info: Callable[[], dict[str, Any]]
+
+
+class Client(Protocol):
+    """What a handler may know of, and do to, the connection a call came from."""
+
+    @property
+    def subscriptions(self) -> Subscriptions: ...
+
+    @property
+    def close_callback(self) -> bool:
+        """Whether the client wants to hear when its connection ends."""
+
+    @close_callback.setter
+    def close_callback(self, wanted: bool) -> None: ...
+
+    def open(self, *, read_only: bool) -> None:
+        """The client has opened the driver. Raises: OperationInvalidError if it had already."""
+
+    def close_soon(self) -> None:
+        """Hang up once everything queued has been sent."""
+
+    def start_keepalive(self) -> None:
+        """The client answers pings: watch it."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Request:
+    """One call being answered.
+
+    reply_fds: what the reply is to carry; closed once sent. job: serves the stream that the reply opens.
+    """
+
+    call: Call
+    client: Client
+    services: Services
+    reply_fds: list[int] = field(default_factory=list)
+    job: StreamJob | None = None
+
+    def take_fds(self) -> Sequence[int]:
+        """Hand over the descriptors that came with the call; the taker closes them."""
+        fds, self.call = self.call.fds, self.call._replace(fds=())
+        return fds
+
+    def allow_flags(self, flags: int, allowed: int) -> None:
+        """Refuse bits that mean nothing here, in libvirt's words.
+
+        Raises: InvalidArgumentError.
+        """
+        if unknown := flags & ~int(allowed):  # an IntFlag's own complement has only the bits that have names
+            raise InvalidArgumentError(f"unsupported flags (0x{unknown:x}) in function {self.call.procedure.api}")
+
+    def dispose(self) -> None:
+        """Close the descriptors nobody took, and let go of a stream that never opened."""
+        close_all((*self.call.fds, *self.reply_fds))
+        self.call = self.call._replace(fds=())
+        self.reply_fds = []
+        if self.job is not None:
+            self.job.release()
+            self.job = None

@@ -1,0 +1,299 @@
+"""One client: its socket, its connection, its calls.
+
+    bytes ─► Transport ─► Connection ─► Call ─► handler (at once, or as a task) ─► reply ─► Connection ─► Transport
+                                    └─► stream events ─► ServerStreams ─► their jobs
+
+Back-pressure: the socket is not read while calls are parked because too many run, while the client does not take what
+was sent to it, and while a stream's job does not take what the client sent.
+"""
+
+import asyncio
+import itertools
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from insula.daemon.config import KeepaliveSettings, SocketAccess
+from insula.daemon.dispatch.table import BEFORE_OPEN, HANDLERS, WAITING
+from insula.daemon.peers import Peer
+from insula.daemon.request import Answer, Request, Services
+from insula.daemon.streams import INPUT_BOUND, ServerStreams
+from insula.daemon.subscriptions import Subscriptions
+from insula.daemon.transport import Transport
+from insula.daemon.turns import Lane, Turns, Work
+from insula.errors import (
+    AuthenticationError,
+    InsulaError,
+    InternalError,
+    OperationAbortedError,
+    OperationFailedError,
+    OperationInvalidError,
+    RpcError,
+)
+from insula.kernel.fds import close_all
+from insula.rpc.connection import Connection
+from insula.rpc.events import Call, Event, Role, StreamAbort, StreamData, StreamEof, StreamFinish
+from insula.rpc.procedures import Priority, Procedure, Remote
+from insula.rpc.refusals import forbidden_read_only, not_supported
+
+BACKLOG_HIGH = 1024 * 1024
+"""Bytes sent and not taken by the client at which its calls are not read any more."""
+BACKLOG_LIMIT = 256 * 1024 * 1024
+"""Bytes sent and not taken at which a client is given up: events for somebody who does not read must end somewhere."""
+
+_logger = logging.getLogger(__name__)
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SessionLimits:
+    """calls: usual calls of one client at once."""
+
+    calls: int = 5
+    keepalive: KeepaliveSettings = field(default_factory=KeepaliveSettings)
+
+
+class Session:
+    """One client, from its connecting until it is gone: `request.Client` to handlers, `Carrier` to its streams.
+
+    admitted: whether the peer may do anything; access: what its socket allows. ended: called once, when it is over.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        *,
+        peer: Peer,
+        admitted: bool,
+        access: SocketAccess,
+        services: Services,
+        limits: SessionLimits,
+        ended: Callable[["Session"], None],
+    ) -> None:
+        self.number = next(_numbers)
+        self.peer = peer
+        self.close_callback = False
+        self._admitted = admitted
+        self._read_only = access is SocketAccess.READ_ONLY
+        self._opened = False
+        self._closing = False
+        self._services = services
+        self._keepalive = limits.keepalive
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._ping: asyncio.TimerHandle | None = None
+        self._connection = Connection(Role.SERVER)
+        self._transport = Transport(connection, received=self._received, lost=self._lost, drained=self.adjust)
+        self._turns = Turns(usual=limits.calls, perform=self._perform, freed=self.adjust)
+        self._streams = ServerStreams(self._connection, self)
+        self.subscriptions = Subscriptions(services.events, self._message)
+
+    def __str__(self) -> str:
+        return f"client {self.number} ({self.peer})"
+
+    @property
+    def closed(self) -> bool:
+        return self._transport.closed
+
+    def start(self) -> None:
+        """Begin to listen to the client."""
+        _logger.debug("%s connected%s", self, ", read-only" if self._read_only else "")
+        self._transport.resume_reading()
+
+    def close(self, reason: str) -> None:
+        """Hang up: calls are given up (what they began on a domain is completed), streams end, the fds are closed."""
+        if not self._transport.closed:
+            self._transport.close()
+            self._finish(reason)
+
+    async def ended_completely(self) -> None:
+        """Return once no task of this session is left; for after close()."""
+        await self._turns.ended()
+        await self._streams.ended()
+
+    # What handlers may do
+
+    def open(self, *, read_only: bool) -> None:
+        if self._opened:
+            raise OperationInvalidError("the connection is already open")
+        self._opened = True
+        self._read_only = self._read_only or read_only
+
+    def close_soon(self) -> None:
+        self._opened = False
+        self._closing = True
+
+    def start_keepalive(self) -> None:
+        settings = self._keepalive
+        self._connection.start_keepalive(self._loop.time(), interval=settings.interval, count=settings.count)
+        self._schedule_ping()
+
+    # What comes in
+
+    def _received(self, data: bytes, fds: list[int]) -> None:
+        try:
+            events = self._connection.receive_data(data, fds, now=self._loop.time())
+        except RpcError as error:
+            close_all(self._connection.unclaimed_fds())
+            _logger.warning("%s broke the protocol: %s", self, error)
+            self.close("it broke the protocol")
+            return
+        close_all(self._connection.unclaimed_fds())
+        for event in events:
+            self._take(event)
+        self.flush()
+        self.adjust()
+
+    def _take(self, event: Event) -> None:
+        if self._transport.closed or self._closing:
+            close_all(event.fds if isinstance(event, Call) else ())
+        elif isinstance(event, Call):
+            self._called(event)
+        elif isinstance(event, StreamData | StreamEof | StreamFinish | StreamAbort):
+            self._streams.take(event)
+
+    def _called(self, call: Call) -> None:
+        row = call.procedure
+        request = Request(call=call, client=self, services=self._services)
+        try:
+            self._check_allowed(call)
+            handler = HANDLERS.get(row)
+            if handler is None:
+                raise not_supported(row.api)
+            answer = handler(request, call.arguments)
+        except Exception as error:
+            self._fail(request, error)
+            return
+        if isinstance(answer, Coroutine):
+            self._turns.take(_lane(row), request, answer)
+        else:
+            self._reply(request, answer)
+
+    def _check_allowed(self, call: Call) -> None:
+        """Raises: AuthenticationError, OperationInvalidError or ReadOnlyError if the client may not call that."""
+        row = call.procedure
+        if not self._admitted and (row is Remote.CONNECT_OPEN or row not in BEFORE_OPEN):
+            _logger.warning("%s was refused: neither root nor a member of the socket's group", self)
+            raise AuthenticationError("this socket is for root and its group: you are neither")
+        if not self._opened and row not in BEFORE_OPEN:
+            raise OperationInvalidError(f"{row.api} before the connection was opened")
+        if self._read_only and row.refused_read_only(call.arguments):
+            raise forbidden_read_only(row.api)
+
+    # Answers
+
+    async def _perform(self, request: Request, work: Work) -> None:
+        try:
+            values = await work
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            self._fail(request, error)  # something inside gave up, not we: the client must not wait for ever
+        except Exception as error:
+            self._fail(request, error)
+        else:
+            self._reply(request, values)
+        self.flush()
+
+    def _reply(self, request: Request, values: Answer) -> None:
+        if self._transport.closed:
+            request.dispose()
+            return
+        try:
+            stream = self._connection.reply(request.call, *(values or ()), fds=request.reply_fds)
+        except RpcError as error:
+            self._fail(request, error)
+            return
+        job, request.job = request.job, None
+        request.reply_fds = []  # the transport closes them once they are sent
+        request.dispose()
+        if stream is not None and job is not None:
+            self._streams.serve(stream, job)
+
+    def _fail(self, request: Request, error: BaseException) -> None:
+        request.dispose()
+        if not self._transport.closed:
+            self._connection.error(request.call, self.told(error, request.call.procedure))
+
+    def told(self, error: BaseException, procedure: Procedure) -> InsulaError:
+        """What the client is told of an error; one that should not have happened goes to the log."""
+        if isinstance(error, InsulaError) and not isinstance(error, RpcError):
+            return error
+        if isinstance(error, asyncio.CancelledError):
+            return OperationAbortedError(f"{procedure.api} was given up")
+        if isinstance(error, OSError):
+            _logger.warning("%s of %s failed", procedure.api, self, exc_info=error)
+            return OperationFailedError(f"{procedure.api}: {error}")
+        _logger.error("%s of %s failed", procedure.api, self, exc_info=error)
+        return InternalError(f"{procedure.api} failed unexpectedly ({error}); the daemon's log says more")
+
+    def _message(self, procedure: Procedure, *values: Any) -> None:
+        if not self._transport.closed:
+            self._connection.message(procedure, *values)
+            self.flush()
+
+    # The socket
+
+    def flush(self) -> None:
+        """Send what the connection has to send; give the client up if it takes nothing for too long."""
+        if self._transport.closed:
+            return
+        for data, fd in self._connection.data_to_send():
+            self._transport.send(data, fd)
+        if self._transport.backlog > BACKLOG_LIMIT:
+            _logger.warning("%s does not read: %d bytes wait for it", self, self._transport.backlog)
+            self.close("it did not read")
+
+    async def flushed(self) -> None:
+        self.flush()
+        await self._transport.written()
+
+    def adjust(self) -> None:
+        """Read on, or do not; hang up on a client that has said good-bye and got its answer."""
+        if self._transport.closed:
+            return
+        backlog = self._transport.backlog
+        if self._closing and not backlog:
+            self.close("it said good-bye")
+        elif self._closing or self._turns.full or backlog > BACKLOG_HIGH or self._streams.unread > INPUT_BOUND:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _schedule_ping(self) -> None:
+        deadline = self._connection.deadline
+        if deadline is not None and self._ping is None:
+            self._ping = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._ping = None
+        if self._connection.tick(self._loop.time()):
+            self.flush()
+            self._schedule_ping()
+        else:
+            _logger.warning("%s did not answer keepalive pings", self)
+            self.close("it did not answer")
+
+    def _lost(self, error: Exception | None) -> None:
+        if error is not None:
+            _logger.warning("%s was lost: %s", self, error)
+        self._finish("it hung up")
+
+    def _finish(self, reason: str) -> None:
+        """Let go of everything; the transport is closed."""
+        if self._ping is not None:
+            self._ping.cancel()
+        self.subscriptions.close()
+        self._turns.close()
+        self._streams.close()
+        _logger.debug("%s is gone: %s", self, reason)
+        self._ended(self)
+
+
+def _lane(procedure: Procedure) -> Lane:
+    if procedure in WAITING:
+        return Lane.WAITING
+    return Lane.URGENT if procedure.priority is Priority.HIGH else Lane.USUAL

@@ -1,0 +1,69 @@
+"""The service's nouns as the wire has them, and back."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from insula.errors import InvalidArgumentError
+from insula.rpc import types
+from insula.service.events import DomainRef
+from insula.service.parameters import Parameter, ParameterType
+
+STRING_OKAY = 4
+"""The flag by which a client says it understands parameters of type string; others are not shown them."""
+
+T = TypeVar("T")
+
+
+def to_wire(ref: DomainRef) -> types.DomainRef:
+    """A domain's reference as it travels."""
+    return types.DomainRef(ref.name, ref.uuid.bytes, ref.id)
+
+
+def from_wire(ref: types.DomainRef) -> DomainRef:
+    """A domain's reference as the service takes it."""
+    return DomainRef(name=ref.name, uuid=UUID(bytes=ref.uuid), id=ref.id)
+
+
+def parameters_from_wire(parameters: Iterable[types.TypedParameter]) -> list[Parameter]:
+    """Typed parameters as the service takes them."""
+    return [Parameter(name, ParameterType(kind), value) for name, kind, value in parameters]
+
+
+def shown(parameters: Sequence[Parameter], flags: int) -> list[Parameter]:
+    """The parameters that a client with these flags understands."""
+    if flags & STRING_OKAY:
+        return list(parameters)
+    return [each for each in parameters if each.kind is not ParameterType.STRING]
+
+
+def counted(items: Sequence[T], room: int) -> tuple[Sequence[T], int]:
+    """Answer the two-call idiom: asked with no room, only how many there are; else as many as fit, and that number.
+
+    Raises: InvalidArgumentError for a negative room.
+    """
+    if room < 0:
+        raise InvalidArgumentError(f"a count of {room}: give zero or more")
+    if room == 0:
+        return (), len(items)
+    fitting = items[:room]
+    return fitting, len(fitting)
+
+
+def wanted(items: Sequence[T], need_results: int) -> tuple[Sequence[T], int]:
+    """Answer a list call: all items, or just their number."""
+    return (items if need_results else ()), len(items)
+
+
+def text(value: str) -> bytes:
+    """A C string in a character array: libvirt's clients copy up to the zero byte."""
+    return value.encode() + b"\0"
+
+
+def cpu_bits(cpus: Iterable[int], length: int) -> bytes:
+    """A CPU map of length bytes, the lowest CPU in the lowest bit of the first byte."""
+    bits = bytearray(length)
+    for cpu in cpus:
+        if cpu // 8 < length:
+            bits[cpu // 8] |= 1 << (cpu % 8)
+    return bytes(bits)

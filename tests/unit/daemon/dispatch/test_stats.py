@@ -1,0 +1,121 @@
+"""Statistics' calling conventions: totals and single processors, counts and values, bulk in turns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from insula.errors import ArgumentUnsupportedError, DomainNotFoundError, InvalidArgumentError
+from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.types import DomainRef as WireRef
+from insula.service.domains import Domains as DomainVerbs
+from insula.service.events import DomainRef, Events
+from insula.service.parameters import Parameter
+from insula.service.requests import Filter, StatsGroup
+from insula.service.statistics import CpuStats
+from tests.unit.daemon.fakes import FakeDomains, answered, parameter, services_of
+
+DOM = WireRef("web", bytes(16), 1)
+
+
+@dataclass(kw_only=True)
+class Domains:
+    """Forty domains with statistics that tell which call made them. turns: how many domains each call was about."""
+
+    refs: list[DomainRef] = field(
+        default_factory=lambda: [DomainRef(name=f"d{number}", uuid=UUID(int=number), id=number) for number in range(40)]
+    )
+    turns: list[int] = field(default_factory=list)
+    groups: StatsGroup = StatsGroup.ALL
+
+    def cpu_stats(self, ref: DomainRef) -> CpuStats:
+        return CpuStats(
+            total=[parameter("cpu_time", 30), parameter("user_time", 20)],
+            each=[[parameter("cpu_time", 10 + cpu)] for cpu in range(4)],
+        )
+
+    def ref(self, ref: DomainRef) -> DomainRef:
+        if ref not in self.refs:
+            raise DomainNotFoundError("gone")
+        return ref
+
+    def list(self, chosen: Filter) -> Sequence[DomainRef]:
+        return list_of(self.refs)
+
+    def all_stats(
+        self, refs: Sequence[DomainRef], groups: StatsGroup, chosen: Filter
+    ) -> Sequence[tuple[DomainRef, Sequence[Parameter]]]:
+        self.turns.append(len(refs))
+        self.groups = groups
+        return [(ref, [parameter("state.state", ref.id)]) for ref in refs]
+
+
+list_of = list
+"""`list` is a name of the fake's own inside it."""
+
+
+def ask(domains: Domains, procedure: Procedure, *arguments: Any) -> Any:
+    fake = FakeDomains(events=Events())
+    return answered(replace(services_of(fake), domains=cast("DomainVerbs", domains)), procedure, *arguments)
+
+
+def cpu(*arguments: int) -> Any:
+    return ask(Domains(), Remote.DOMAIN_GET_CPU_STATS, DOM, *arguments, 0)
+
+
+def test_totals_are_counted_and_then_given() -> None:
+    assert (cpu(0, -1, 1).params, cpu(0, -1, 1).nparams) == ((), 2)
+    assert [(each.field, each.value) for each in cpu(2, -1, 1).params] == [("cpu_time", 30), ("user_time", 20)]
+
+
+def test_totals_are_of_all_processors_as_one() -> None:
+    with pytest.raises(InvalidArgumentError):
+        cpu(2, -1, 2)
+
+
+def test_asked_for_nothing_of_no_processor_the_answer_is_how_many_there_are() -> None:
+    assert cpu(0, 0, 0).nparams == 4
+
+
+def test_asked_for_nothing_of_some_processors_the_answer_is_how_much_each_has() -> None:
+    assert cpu(0, 0, 2).nparams == 1
+
+
+def test_single_processors_are_given_one_behind_the_other_and_the_last_ones_may_be_missing() -> None:
+    reply = cpu(1, 2, 128)
+    assert ([each.value for each in reply.params], reply.nparams) == ([12, 13], 1)
+
+
+def test_a_processor_beyond_the_last_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="larger than maximum of 3"):
+        cpu(1, 4, 1)
+
+
+def bulk(domains: Domains, refs: Sequence[WireRef] = (), stats: int = 0, flags: int = 0) -> Any:
+    return ask(domains, Remote.CONNECT_GET_ALL_DOMAIN_STATS, refs, stats, flags).retStats
+
+
+def test_bulk_statistics_are_read_in_turns_and_are_complete() -> None:
+    domains = Domains()
+    records = bulk(domains)
+    assert [record.dom.name for record in records] == [f"d{number}" for number in range(40)]
+    assert [record.params[0].value for record in records] == list(range(40))
+    assert sum(domains.turns) == 40 and max(domains.turns) < 40
+
+
+def test_domains_that_vanish_are_left_out() -> None:
+    asked = [WireRef("d1", UUID(int=1).bytes, 1), WireRef("gone", UUID(int=99).bytes, 5)]
+    assert [record.dom.name for record in bulk(Domains(), asked)] == ["d1"]
+
+
+def test_unknown_groups_are_refused_only_when_the_client_insists() -> None:
+    domains = Domains()
+    with pytest.raises(ArgumentUnsupportedError, match="0x40 "):
+        bulk(domains, stats=0x41, flags=1 << 31)
+    assert len(bulk(domains, stats=0x41)) == 40 and domains.groups == StatsGroup.STATE
+
+
+def test_asked_only_for_what_nobody_has_the_records_are_empty() -> None:
+    assert {record.params for record in bulk(Domains(), stats=0x40)} == {()}

@@ -1,0 +1,56 @@
+"""The table of handlers is complete for what libvirt's own LXC daemon has, and honest about the rest."""
+
+from insula.daemon.dispatch.table import BEFORE_OPEN, HANDLERS, WAITING
+from insula.rpc.procedure import Priority
+from insula.rpc.procedures import Insula, Lxc, Remote
+
+VIRTLXCD = frozenset(
+    {
+        60, 1, 2, 4, 59, 149, 273, 37, 51, 21, 25, 22, 24, 23, 212, 16, 14, 19, 150, 151, 202, 11, 350, 35, 231, 9,
+        196, 310, 10, 309, 12, 234, 33, 258, 27, 34, 28, 15, 29, 201, 183, 265, 264, 295, 277, 353, 8, 160, 13, 161,
+        174, 121, 105, 106, 167, 168, 17, 30, 31, 204, 198, 197, 206, 205, 56, 57, 223, 58, 219, 159, 64, 243, 65,
+        262, 6, 7, 203, 122, 227, 228, 101, 102, 293, 289, 288, 340, 347, 250, 135,
+    }
+)  # fmt: skip
+"""The REMOTE procedures that libvirt 9.0's LXC driver implements."""
+LEFT_OUT = frozenset(
+    {
+        288,  # tuning the host's page merging is not a container's business
+        347,  # nor is allocating its huge pages
+        250,  # nor sending it to sleep
+        135,  # configuration files of LXC: comes with the other foreign formats
+    }
+)
+VIRT_MANAGER = frozenset(
+    {3, 157, 110, 66, 360, 361, 316, 317, 344, 342, 5, 281, 52, 38, 111, 112, 313, 314, 368, 369, 374, 375, 283, 285}
+    | {284, 287, 286, 274, 413, 163, 298, 426, 18, 20, 200, 230, 229, 380, 381}
+)
+"""What clients call besides, when they connect and idle."""
+
+
+def test_everything_libvirts_lxc_daemon_does_is_answered() -> None:
+    answered = {each.number for each in HANDLERS if each in Remote.rows.values()}
+    assert VIRTLXCD - answered == LEFT_OUT
+
+
+def test_what_graphical_clients_ask_for_when_they_connect_is_answered() -> None:
+    answered = {each.number for each in HANDLERS if each in Remote.rows.values()}
+    assert answered >= VIRT_MANAGER
+
+
+def test_our_own_program_is_answered_in_full() -> None:
+    assert set(Insula.rows.values()) <= set(HANDLERS)
+    assert set(Lxc.rows.values()) <= set(HANDLERS)
+
+
+def test_no_event_has_a_handler() -> None:
+    assert not [each for each in HANDLERS if each.is_event]
+
+
+def test_what_may_come_before_open_is_urgent_and_answered() -> None:
+    assert set(HANDLERS) >= BEFORE_OPEN
+    assert all(each.priority is Priority.HIGH for each in BEFORE_OPEN)
+
+
+def test_only_calls_that_wait_take_no_turn() -> None:
+    assert {each.name for each in WAITING} == {"DOMAIN_WAIT", "EXEC_WAIT"}

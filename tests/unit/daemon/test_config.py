@@ -1,0 +1,110 @@
+"""The daemon's settings: defaults, values, and errors that name the line."""
+
+from pathlib import Path
+
+import pytest
+
+from insula.daemon.config import SocketAccess, config_file, default_sockets, load, parse
+from insula.errors import ConfigurationError
+from insula.layout import Layout
+
+LAYOUT = Layout(prefix=Path("/p"))
+
+
+def test_an_empty_file_means_all_defaults() -> None:
+    settings = parse("", LAYOUT)
+    assert settings.sockets == default_sockets(LAYOUT)
+    assert (settings.max_clients, settings.max_client_requests, settings.shutdown_timeout) == (5000, 5, 60)
+    assert (settings.keepalive.interval, settings.keepalive.count) == (5, 5)
+    assert settings.ids is None
+
+
+def test_the_usual_sockets_are_where_libvirt_clients_look() -> None:
+    usual, read_only = default_sockets(Layout())
+    assert str(usual.path) == "/run/libvirt/virtlxcd-sock"
+    assert str(read_only.path) == "/run/libvirt/virtlxcd-sock-ro"
+    assert usual.mode & 0o007 == 0
+    assert read_only.access is SocketAccess.READ_ONLY
+
+
+def test_every_key_can_be_set() -> None:
+    settings = parse(
+        """
+        log_level = "debug"
+        max_clients = 7
+        max_client_requests = 3
+        shutdown_timeout = 90
+        [keepalive]
+        interval = 0
+        count = 9
+        [ids]
+        first = 2000000
+        count = 655360
+        [[socket]]
+        path = "run/a"
+        mode = 0o600
+        [[socket]]
+        path = "/elsewhere/b"
+        group = "wheel"
+        read_only = true
+        """,
+        LAYOUT,
+    )
+    assert (settings.log_level, settings.max_clients, settings.max_client_requests) == ("debug", 7, 3)
+    assert settings.shutdown_timeout == 90
+    assert (settings.keepalive.interval, settings.keepalive.count) == (0, 9)
+    assert settings.ids is not None and (settings.ids.first, settings.ids.count) == (2_000_000, 655_360)
+    first, second = settings.sockets
+    assert (first.path, first.mode, first.access) == (Path("/p/run/a"), 0o600, SocketAccess.READ_WRITE)
+    assert (second.path, second.group, second.access) == (Path("/elsewhere/b"), "wheel", SocketAccess.READ_ONLY)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("max_client = 5", 1, "unknown key 'max_client'; known here: log_level, max_clients"),
+        ("\n\nlog_level = 'loud'", 3, "'log_level' must be one of debug"),
+        ("max_clients = 0", 1, "a whole number from 1"),
+        ("max_clients = true", 1, "a whole number"),
+        ("[keepalive]\ninterval = 5\nintervall = 5", 3, "unknown key 'intervall'; known here: interval, count"),
+        ("max_clients = 9\n[keepalive]\ncount = 'x'", 3, "'count' must be"),
+        ("[nonsense]\na = 1", 1, "unknown key 'nonsense'"),
+        ("[socket]\npath = 'a'", 1, "[[socket]]"),
+        ("[[socket]]\npath = 'a'\n[[socket]]\nmode = 0o660", 3, "needs a 'path'"),
+        ("[[socket]]\npath = 'a'\n[[socket]]\npath = 'b'\nmode = 'x'", 5, "'mode' must be permission bits"),
+        ("[[socket]]\npath = 'a'\nmode = 0o1777", 3, "'mode' must be permission bits"),
+        ("[[socket]]\npath = 'a'\n[[socket]]\npath = 'a'", 4, "occurs twice"),
+        (f"[[socket]]\npath = '{'x' * 120}'", 2, "too long"),
+        ("[ids]\nfirst = 5", 1, "needs both"),
+        ("keepalive = 3", 1, "'keepalive' must be a table"),
+    ],
+)
+def test_a_mistake_is_reported_with_its_line(text: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text, LAYOUT, name="insulad.toml")
+    assert str(caught.value).startswith(f"insulad.toml line {line}: ")
+    assert words in str(caught.value)
+
+
+def test_broken_toml_is_reported_with_the_place_the_parser_tells() -> None:
+    with pytest.raises(ConfigurationError, match=r"insulad.toml: .*line 2"):
+        parse("a = 1\nb = = 2", LAYOUT, name="insulad.toml")
+
+
+def test_the_usual_file_may_be_missing_and_a_named_one_may_not(tmp_path: Path) -> None:
+    layout = Layout(prefix=tmp_path)
+    assert load(layout).sockets == default_sockets(layout)
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        load(layout, tmp_path / "other.toml")
+
+
+def test_the_usual_file_is_read_when_it_is_there(tmp_path: Path) -> None:
+    layout = Layout(prefix=tmp_path)
+    config_file(layout).parent.mkdir(parents=True)
+    config_file(layout).write_text("max_clients = 3\n")
+    assert load(layout).max_clients == 3
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=str(tmp_path)):
+        load(Layout(prefix=tmp_path), tmp_path)

@@ -1,0 +1,254 @@
+"""The link that outlives keepers, against keepers of the test's own over real sockets."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from insula.daemon import keeperlink
+from insula.daemon.keeperlink import KeeperSupervisor
+from insula.engine import handshake
+from insula.engine.handshake import Message, Verb
+from insula.engine.link import Event, KeeperLink
+from insula.errors import KeeperError, StepError
+
+pytestmark = pytest.mark.asyncio
+
+
+@dataclass(kw_only=True, slots=True)
+class Keepers:
+    """Keepers in the order they were obtained; the last one lives. refuse: how many attempts to fail first."""
+
+    channels: list[socket.socket] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    restored: int = 0
+    refuse: int = 0
+    restored_event: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def obtain(self) -> socket.socket:
+        if self.refuse:
+            self.refuse -= 1
+            raise KeeperError("no keeper today")
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.channels.append(theirs)
+        return ours
+
+    async def restore(self) -> None:
+        self.restored += 1
+        self.restored_event.set()
+
+    @property
+    def keeper(self) -> socket.socket:
+        return self.channels[-1]
+
+    def take(self) -> Message:
+        """The next request, which must be there already."""
+        self.keeper.setblocking(False)
+        message = handshake.receive(self.keeper)
+        assert message is not None
+        return message
+
+    def answer(self, request: Message, body: dict[str, Any], fds: dict[str, int] | None = None) -> None:
+        handshake.send(self.keeper, {"answer": request.body["request"], **body}, fds)
+
+
+@asynccontextmanager
+async def supervised() -> AsyncIterator[tuple[KeeperSupervisor, Keepers]]:
+    keepers = Keepers()
+    link = KeeperSupervisor(obtain=keepers.obtain, on_event=keepers.events.append, restored=keepers.restore)
+    await link.start()
+    try:
+        yield link, keepers
+    finally:
+        await link.close()
+        for each in keepers.channels:
+            each.close()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the sockets are the event
+            await asyncio.sleep(0.005)
+
+
+async def test_it_is_a_keeper_link() -> None:
+    async with supervised() as (supervisor, _):
+        link: KeeperLink = supervisor
+        assert supervisor.connected and link is supervisor
+
+
+async def test_answers_find_their_requests_in_any_order() -> None:
+    async with supervised() as (link, keepers):
+        first = link.ask(Verb.HELLO, {"a": 1}, {})
+        second = link.ask(Verb.KILL, {"b": 2}, {})
+        one, two = keepers.take(), keepers.take()
+        assert (one.body["verb"], one.body["a"], two.body["verb"]) == ("hello", 1, "kill")
+        keepers.answer(two, {"n": 2})
+        keepers.answer(one, {"n": 1})
+        assert (await link.answer(first)).body["n"] == 1
+        assert (await link.answer(second)).body["n"] == 2
+
+
+async def test_descriptors_travel_both_ways_and_the_asker_keeps_its_own() -> None:
+    async with supervised() as (link, keepers):
+        reader, writer = os.pipe()
+        number = link.ask(Verb.GO, {}, {"root": reader})
+        request = keepers.take()
+        os.write(writer, b"x")
+        assert os.read(request.fds["root"], 1) == b"x"
+        keepers.answer(request, {}, {"console0": request.fds["root"]})
+        answer = await link.answer(number)
+        os.write(writer, b"y")
+        assert os.read(answer.fds["console0"], 1) == b"y"
+        os.fstat(reader)
+        request.close()
+        answer.close()
+        os.close(reader)
+        os.close(writer)
+
+
+async def test_a_failed_step_is_raised_as_one() -> None:
+    async with supervised() as (link, keepers):
+        number = link.ask(Verb.GO, {}, {})
+        keepers.answer(keepers.take(), {"error": {"text": "no such file", "errno": 2, "step": 3}})
+        with pytest.raises(StepError, match="no such file") as caught:
+            await link.answer(number)
+        assert (caught.value.step, caught.value.errno) == ("3", 2)
+
+
+async def test_events_are_delivered() -> None:
+    async with supervised() as (_, keepers):
+        handshake.send(keepers.keeper, {"event": "exited", "uuid": "u", "status": 2})
+        await until(lambda: keepers.events)
+        assert (keepers.events[0].uuid, keepers.events[0].status) == ("u", 2)
+
+
+async def test_the_keepers_death_fails_those_who_wait_and_a_new_one_is_put_in_its_place() -> None:
+    async with supervised() as (link, keepers):
+        number = link.ask(Verb.LAUNCH, {}, {})
+        keepers.keeper.close()
+        with pytest.raises(KeeperError, match="gone"):
+            await link.answer(number)
+        await asyncio.wait_for(keepers.restored_event.wait(), 10)
+        assert (len(keepers.channels), keepers.restored, link.restarts) == (2, 1, 1)
+        number = link.ask(Verb.HELLO, {}, {})
+        keepers.answer(keepers.take(), {"n": 1})
+        assert (await link.answer(number)).body["n"] == 1
+
+
+async def test_a_keeper_that_talks_nonsense_is_given_up() -> None:
+    async with supervised() as (_, keepers):
+        keepers.keeper.send(b"nonsense")
+        await asyncio.wait_for(keepers.restored_event.wait(), 10)
+        assert keepers.restored == 1
+
+
+async def test_a_keeper_that_dies_while_it_is_given_its_guests_is_replaced_too() -> None:
+    async with supervised() as (link, keepers):
+        restore = keepers.restore
+
+        async def dying() -> None:
+            if len(keepers.channels) == 2:
+                keepers.keeper.close()
+                await until(lambda: not link.connected)
+            await restore()
+
+        link._restored = dying
+        keepers.keeper.close()
+        await until(lambda: keepers.restored == 2)
+        await until(lambda: link.connected)
+        assert len(keepers.channels) == 3
+
+
+async def test_starting_a_keeper_is_tried_again_until_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeperlink, "RESTART_PAUSES", (0.0, 0.01))
+    async with supervised() as (link, keepers):
+        keepers.refuse = 3
+        keepers.keeper.close()
+        await until(lambda: not link.connected)
+        reader, writer = os.pipe()
+        number = link.ask(Verb.KILL, {"uuid": "u"}, {"fd": reader})
+        os.close(reader)
+        forgotten = asyncio.create_task(link.answer(link.ask(Verb.HELLO, {}, {})))
+        await asyncio.sleep(0)
+        forgotten.cancel()
+        await asyncio.wait_for(keepers.restored_event.wait(), 10)
+        assert link.connected and keepers.refuse == 0
+        await asyncio.sleep(0)
+        request = keepers.take()
+        assert request.body["verb"] == "kill", "what was asked meanwhile reaches the new keeper, if somebody waits"
+        os.write(writer, b"x")
+        assert os.read(request.fds["fd"], 1) == b"x"
+        os.close(writer)
+        request.close()
+        keepers.answer(request, {"status": 9})
+        assert (await link.answer(number)).body["status"] == 9
+
+
+async def test_nobody_waits_forever_for_a_keeper_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeperlink, "RESTART_PAUSES", (0.0, 0.01))
+    async with supervised() as (link, keepers):
+        keepers.refuse = 10**6
+        keepers.keeper.close()
+        await until(lambda: not link.connected)
+        number = link.ask(Verb.KILL, {}, {})
+        with pytest.raises(KeeperError):
+            await asyncio.wait_for(link.answer(number), 10)
+        with pytest.raises(KeeperError, match="none can be started"):
+            link.ask(Verb.KILL, {}, {})
+
+
+async def test_an_answer_nobody_waits_for_any_more_leaks_no_descriptor() -> None:
+    async with supervised() as (link, keepers):
+        waiter = asyncio.create_task(link.answer(link.ask(Verb.LAUNCH, {}, {})))
+        await asyncio.sleep(0)
+        waiter.cancel()
+        await asyncio.gather(waiter, return_exceptions=True)
+        before = len(os.listdir("/proc/self/fd"))
+        reader, writer = os.pipe()
+        keepers.answer(keepers.take(), {}, {"pidfd": reader})
+        handshake.send(keepers.keeper, {"event": "exited", "uuid": "u", "status": None})
+        await until(lambda: keepers.events)
+        os.close(reader)
+        os.close(writer)
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+async def test_requests_to_a_busy_keeper_wait_and_keep_their_order() -> None:
+    async with supervised() as (link, keepers):
+        reader, writer = os.pipe()
+        numbers = [link.ask(Verb.KILL, {"n": n, "padding": "x" * 30_000}, {"fd": reader}) for n in range(100)]
+        os.close(reader)
+        os.close(writer)
+        keepers.keeper.setblocking(False)
+        seen = []
+
+        def pump() -> bool:
+            try:
+                request = keepers.take()
+            except BlockingIOError:
+                return False
+            seen.append(request.body["n"])
+            request.close()
+            keepers.answer(request, {"n": request.body["n"]})
+            return len(seen) == len(numbers)
+
+        await until(pump)
+        assert seen == list(range(100))
+        assert [(await link.answer(each)).body["n"] for each in numbers] == seen
+
+
+async def test_closing_tells_an_idle_keeper_to_end_if_so_asked() -> None:
+    async with supervised() as (link, keepers):
+        closing = asyncio.create_task(link.close(quit_keeper=True))
+        await asyncio.sleep(0)
+        request = keepers.take()
+        assert request.body["verb"] == "quit"
+        keepers.answer(request, {})
+        await closing
+        assert keepers.restored == 0 and not link.connected

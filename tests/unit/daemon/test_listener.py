@@ -1,0 +1,144 @@
+"""Listening sockets: right from the first moment, stale ones replaced, others' respected, removed at the end."""
+
+import asyncio
+import os
+import resource
+import socket
+from pathlib import Path
+
+import pytest
+
+from insula.daemon.activation import PassedSocket
+from insula.daemon.config import Settings, SocketAccess, SocketSettings
+from insula.daemon.listener import Entrance, Listener, close_entrances, open_entrances
+from insula.errors import ConfigurationError
+
+
+def settings_for(*paths: Path, mode: int = 0o660) -> Settings:
+    return Settings(sockets=tuple(SocketSettings(path=each, mode=mode) for each in paths))
+
+
+def connect(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    return client
+
+
+def test_a_socket_has_its_mode_and_accepts(tmp_path: Path) -> None:
+    entrances = open_entrances(settings_for(tmp_path / "s", mode=0o640), [])
+    assert (tmp_path / "s").stat().st_mode & 0o777 == 0o640
+    connect(tmp_path / "s").close()
+    close_entrances(entrances)
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_umask_is_put_back(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        close_entrances(open_entrances(settings_for(tmp_path / "s"), []))
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(before)
+
+
+def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "s"))
+    entrances = open_entrances(settings_for(tmp_path / "s"), [])
+    connect(tmp_path / "s").close()
+    close_entrances(entrances)
+
+
+def test_a_living_daemon_keeps_its_socket(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(tmp_path / "s"))
+        other.listen()
+        with pytest.raises(ConfigurationError, match="another daemon serves"):
+            open_entrances(settings_for(tmp_path / "s"), [])
+        connect(tmp_path / "s").close()
+
+
+def test_if_one_socket_fails_the_others_are_given_back(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot listen on .*missing"):
+        open_entrances(settings_for(tmp_path / "s", tmp_path / "missing" / "s"), [])
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_socket_that_somebody_replaced_is_not_removed(tmp_path: Path) -> None:
+    entrances = open_entrances(settings_for(tmp_path / "s"), [])
+    (tmp_path / "s").rename(tmp_path / "old")
+    (tmp_path / "s").write_text("somebody else's")
+    close_entrances(entrances)
+    assert (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "access"),
+    [
+        ("virtlxcd-sock", "virtlxcd.socket", SocketAccess.READ_WRITE),
+        ("virtlxcd-sock-ro", "virtlxcd-ro.socket", SocketAccess.READ_ONLY),
+        ("odd", "virtlxcd-ro.socket", SocketAccess.READ_ONLY),
+        ("configured", "any.socket", SocketAccess.READ_ONLY),
+    ],
+)
+def test_systemds_sockets_replace_the_configured_ones_and_stay(
+    tmp_path: Path, file: str, name: str, access: SocketAccess
+) -> None:
+    settings = Settings(
+        sockets=(
+            SocketSettings(path=tmp_path / "unused"),
+            SocketSettings(path=tmp_path / "configured", access=SocketAccess.READ_ONLY),
+        )
+    )
+    passed = socket.socket(socket.AF_UNIX)
+    passed.bind(str(tmp_path / file))
+    passed.listen()
+    (entrance,) = open_entrances(settings, [PassedSocket(passed, name)])
+    assert entrance.access is access and entrance.path == tmp_path / file
+    close_entrances([entrance])
+    assert (tmp_path / file).exists() and not (tmp_path / "unused").exists()
+
+
+@pytest.mark.asyncio
+async def test_clients_wait_while_the_listener_is_paused(tmp_path: Path) -> None:
+    entrances = open_entrances(settings_for(tmp_path / "s"), [])
+    accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
+
+    def take(connection: socket.socket, entrance: Entrance) -> None:
+        assert entrance is entrances[0]
+        accepted.put_nowait(connection)
+
+    listener = Listener(entrances[0], take)
+    with connect(tmp_path / "s"):
+        await asyncio.sleep(0.02)
+        assert accepted.empty()
+        listener.resume()
+        (await asyncio.wait_for(accepted.get(), 5)).close()
+    listener.pause()
+    with connect(tmp_path / "s"):
+        await asyncio.sleep(0.02)
+        assert accepted.empty()
+    close_entrances(entrances)
+
+
+@pytest.mark.asyncio
+async def test_running_out_of_descriptors_is_survived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("insula.daemon.listener._EXHAUSTED_PAUSE", 0.05)
+    entrances = open_entrances(settings_for(tmp_path / "s"), [])
+    accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
+    listener = Listener(entrances[0], lambda connection, _: accepted.put_nowait(connection))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with connect(tmp_path / "s"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            listener.resume()
+            async with asyncio.timeout(5):
+                while "cannot accept" not in caplog.text:  # noqa: ASYNC110 - the log is the event
+                    await asyncio.sleep(0.005)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        (await asyncio.wait_for(accepted.get(), 5)).close()
+    listener.pause()
+    close_entrances(entrances)

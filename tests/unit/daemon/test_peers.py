@@ -1,0 +1,50 @@
+"""Who connected, and who may come in."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from insula.daemon.config import SocketSettings
+from insula.daemon.peers import Admission, Peer, admission_of, peer_of
+from insula.errors import ConfigurationError
+
+STRANGER = os.geteuid() + 12345
+
+
+def test_the_kernel_tells_who_is_at_the_other_end() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        peer = peer_of(ours)
+    assert (peer.pid, peer.uid, peer.gid) == (os.getpid(), os.geteuid(), os.getegid())
+    assert peer.groups == frozenset(os.getgroups())
+
+
+@pytest.mark.parametrize(
+    ("peer", "admission", "permitted"),
+    [
+        (Peer(pid=1, uid=0, gid=0), Admission(gid=None, everybody=False), True),
+        (Peer(pid=1, uid=os.geteuid(), gid=7), Admission(gid=None, everybody=False), True),
+        (Peer(pid=1, uid=STRANGER, gid=7), Admission(gid=None, everybody=False), False),
+        (Peer(pid=1, uid=STRANGER, gid=7), Admission(gid=7, everybody=False), True),
+        (Peer(pid=1, uid=STRANGER, gid=8, groups=frozenset({7})), Admission(gid=7, everybody=False), True),
+        (Peer(pid=1, uid=STRANGER, gid=8, groups=frozenset({9})), Admission(gid=7, everybody=False), False),
+        (Peer(pid=1, uid=STRANGER, gid=8), Admission(gid=None, everybody=True), True),
+    ],
+)
+def test_root_the_group_and_an_open_mode_come_in(peer: Peer, admission: Admission, permitted: bool) -> None:
+    assert admission.permits(peer) is permitted
+
+
+def test_the_mode_says_whether_everybody_may_come_in() -> None:
+    assert admission_of(SocketSettings(path=Path("/x"), mode=0o666)).everybody
+    assert not admission_of(SocketSettings(path=Path("/x"), mode=0o664)).everybody
+
+
+def test_a_group_is_looked_up_and_must_exist_unless_it_is_optional() -> None:
+    assert admission_of(SocketSettings(path=Path("/x"), group="root")).gid == 0
+    missing = SocketSettings(path=Path("/x"), group="no-such-group", group_optional=True)
+    assert admission_of(missing).gid is None
+    with pytest.raises(ConfigurationError, match="no-such-group"):
+        admission_of(SocketSettings(path=Path("/x"), group="no-such-group"))

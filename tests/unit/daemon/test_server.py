@@ -1,0 +1,101 @@
+"""All clients: at most so many, and all gone at the end."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from insula.daemon.config import Settings, SocketSettings
+from insula.daemon.listener import close_entrances, open_entrances
+from insula.daemon.server import Server
+from insula.daemon.session import Session, SessionLimits
+from insula.rpc.connection import Connection
+from insula.rpc.events import Role
+from insula.rpc.procedures import Remote
+from insula.rpc.types import DomainRef
+from insula.service.events import Events
+from tests.unit.daemon.fakes import WEB, FakeDomains, services_of
+
+pytestmark = pytest.mark.asyncio
+
+
+@asynccontextmanager
+async def serving(path: Path, *, max_clients: int = 10) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
+    entrances = open_entrances(Settings(sockets=(SocketSettings(path=path),)), [])
+    domains = FakeDomains(events=Events())
+    changes: list[int] = []
+    server = Server(
+        entrances,
+        services=services_of(domains),
+        limits=SessionLimits(),
+        max_clients=max_clients,
+        changed=lambda: changes.append(server.clients),
+    )
+    server.start()
+    try:
+        yield server, domains, changes
+    finally:
+        await server.stop()
+        close_entrances(entrances)
+
+
+def connect(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    client.setblocking(False)
+    return client
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the sockets are the event
+            await asyncio.sleep(0.001)
+
+
+async def test_clients_come_and_go_and_are_counted(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as (server, _, changes):
+        with connect(tmp_path / "s"), connect(tmp_path / "s"):
+            await until(lambda: server.clients == 2)
+        await until(lambda: server.clients == 0)
+        assert changes == [1, 2, 1, 0]
+
+
+async def test_clients_beyond_the_limit_wait_until_one_leaves(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s", max_clients=2) as (server, _, _):
+        first, second, third = (connect(tmp_path / "s") for _ in range(3))
+        await until(lambda: server.clients == 2)
+        await asyncio.sleep(0.02)
+        assert server.clients == 2
+        first.close()
+        second.close()
+        await until(lambda: server.clients == 1)
+        third.close()
+
+
+async def test_domains_hear_of_every_client_that_went(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as (_, domains, _):
+        connect(tmp_path / "s").close()
+        await until(lambda: domains.gone)
+        assert isinstance(domains.gone[0], Session)
+
+
+async def test_stopping_hangs_up_on_everybody_and_leaves_no_task(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as (server, domains, _):
+        client = connect(tmp_path / "s")
+        wire = Connection(Role.CLIENT)
+        wire.call(Remote.CONNECT_OPEN, "lxc:///system", 0)
+        wire.call(Remote.DOMAIN_SHUTDOWN, DomainRef(WEB.name, WEB.uuid.bytes, -1))
+        domains.gate.clear()
+        client.sendall(b"".join(data for data, _ in wire.data_to_send()))
+        await until(lambda: domains.waiting == 1)
+        before = asyncio.all_tasks()
+        await server.stop()
+        assert domains.waiting == 0 and server.clients == 0
+        assert len(asyncio.all_tasks()) < len(before)
+        data = b"x"
+        while data:
+            data = await asyncio.get_running_loop().sock_recv(client, 65536)
+        client.close()

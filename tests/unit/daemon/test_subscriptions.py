@@ -1,0 +1,153 @@
+"""Registrations and messages: ids, filters, both styles, and nothing after the end."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from insula.daemon.subscriptions import LAST_EVENT_ID, Subscriptions
+from insula.errors import InvalidArgumentError, OperationInvalidError
+from insula.rpc.codes.events import DomainEventId
+from insula.rpc.procedures import Procedure, Remote
+from insula.service.events import (
+    BalloonChange,
+    DeviceAdded,
+    DeviceRemovalFailed,
+    DeviceRemoved,
+    DomainRef,
+    Event,
+    Events,
+    Lifecycle,
+    MetadataChange,
+    MetadataType,
+    Reboot,
+    Tunable,
+)
+from insula.service.parameters import Parameter, ParameterType
+from insula.service.states import LifecycleKind, StoppedDetail
+
+WEB = DomainRef(name="web", uuid=UUID(int=1), id=5)
+MAIL = DomainRef(name="mail", uuid=UUID(int=2))
+
+EVERY_EVENT: tuple[tuple[Event, DomainEventId], ...] = (
+    (Lifecycle(domain=WEB, kind=LifecycleKind.STOPPED, detail=StoppedDetail.CRASHED), DomainEventId.LIFECYCLE),
+    (Reboot(domain=WEB), DomainEventId.REBOOT),
+    (BalloonChange(domain=WEB, actual=4096), DomainEventId.BALLOON_CHANGE),
+    (DeviceAdded(domain=WEB, alias="net0"), DomainEventId.DEVICE_ADDED),
+    (DeviceRemoved(domain=WEB, alias="net0"), DomainEventId.DEVICE_REMOVED),
+    (DeviceRemovalFailed(domain=WEB, alias="net0"), DomainEventId.DEVICE_REMOVAL_FAILED),
+    (MetadataChange(domain=WEB, kind=MetadataType.ELEMENT, uri="u"), DomainEventId.METADATA_CHANGE),
+    (
+        Tunable(domain=WEB, parameters=(Parameter("cputune.cpu_shares", ParameterType.ULLONG, 5),)),
+        DomainEventId.TUNABLE,
+    ),
+)
+
+
+class Heard:
+    """Subscriptions and the messages they sent, each packed and read back as a client would."""
+
+    def __init__(self) -> None:
+        self.events = Events()
+        self.messages: list[tuple[Procedure, Any]] = []
+        self.subscriptions = Subscriptions(self.events, self._message)
+
+    def _message(self, procedure: Procedure, *values: Any) -> None:
+        body = procedure.arguments.pack(values)
+        self.messages.append((procedure, procedure.arguments.unpack(body)))
+
+
+@pytest.mark.parametrize(("event", "event_id"), EVERY_EVENT, ids=lambda each: type(each).__name__)
+def test_every_event_of_the_service_can_be_sent_in_the_new_style(event: Event, event_id: DomainEventId) -> None:
+    heard = Heard()
+    number = heard.subscriptions.add(event_id, None)
+    heard.events.publish(event)
+    ((procedure, values),) = heard.messages
+    assert procedure.name.startswith("DOMAIN_EVENT_CALLBACK_") and values.callbackID == number
+    domain = values.msg.dom if hasattr(values, "msg") else values.dom
+    assert (domain.name, domain.uuid, domain.id) == ("web", WEB.uuid.bytes, 5)
+
+
+@pytest.mark.parametrize(
+    ("event", "event_id"), [each for each in EVERY_EVENT if each[1] in (0, 1, 13, 15)], ids=lambda x: type(x).__name__
+)
+def test_older_events_can_be_sent_in_the_old_style(event: Event, event_id: DomainEventId) -> None:
+    heard = Heard()
+    heard.subscriptions.add_old_style(event_id)
+    heard.events.publish(event)
+    ((procedure, values),) = heard.messages
+    assert "CALLBACK" not in procedure.name and values.dom.name == "web"
+
+
+def test_every_known_event_can_be_registered_for_even_if_it_never_comes() -> None:
+    heard = Heard()
+    numbers = [heard.subscriptions.add(each, None) for each in range(LAST_EVENT_ID + 1)]
+    assert len(set(numbers)) == LAST_EVENT_ID + 1
+
+
+@pytest.mark.parametrize("event_id", [-1, LAST_EVENT_ID + 1])
+def test_an_event_nobody_knows_is_refused(event_id: int) -> None:
+    with pytest.raises(InvalidArgumentError, match="unsupported event ID"):
+        Heard().subscriptions.add(event_id, None)
+
+
+def test_a_filter_lets_only_its_domain_through() -> None:
+    heard = Heard()
+    heard.subscriptions.add(DomainEventId.REBOOT, MAIL.uuid)
+    heard.events.publish(Reboot(domain=WEB))
+    heard.events.publish(Reboot(domain=MAIL))
+    assert [values.msg.dom.name for _, values in heard.messages] == ["mail"]
+
+
+def test_each_registration_gets_its_own_message() -> None:
+    heard = Heard()
+    numbers = [heard.subscriptions.add(DomainEventId.REBOOT, None) for _ in range(2)]
+    heard.subscriptions.add(DomainEventId.LIFECYCLE, None)
+    heard.events.publish(Reboot(domain=WEB))
+    assert [values.callbackID for _, values in heard.messages] == numbers
+
+
+def test_a_removed_registration_is_silent_and_cannot_be_removed_twice() -> None:
+    heard = Heard()
+    number = heard.subscriptions.add(DomainEventId.REBOOT, None)
+    heard.subscriptions.remove(number)
+    heard.events.publish(Reboot(domain=WEB))
+    assert heard.messages == []
+    with pytest.raises(InvalidArgumentError, match=f"{number} not registered"):
+        heard.subscriptions.remove(number)
+
+
+def test_an_old_style_registration_is_one_a_kind() -> None:
+    heard = Heard()
+    heard.subscriptions.add_old_style(DomainEventId.LIFECYCLE)
+    with pytest.raises(OperationInvalidError, match="already registered"):
+        heard.subscriptions.add_old_style(DomainEventId.LIFECYCLE)
+    heard.subscriptions.remove_old_style(DomainEventId.LIFECYCLE)
+    with pytest.raises(InvalidArgumentError, match="not registered"):
+        heard.subscriptions.remove_old_style(DomainEventId.LIFECYCLE)
+
+
+def test_events_of_what_there_is_none_of_have_ids_of_their_own() -> None:
+    heard = Heard()
+    network = heard.subscriptions.add_other("network", 0, 0)
+    pool = heard.subscriptions.add_other("storage pool", 1, 1)
+    assert network != pool
+    with pytest.raises(InvalidArgumentError, match="network event callback"):
+        heard.subscriptions.remove_other("network", pool)
+    heard.subscriptions.remove_other("storage pool", pool)
+    with pytest.raises(InvalidArgumentError, match="unsupported event ID"):
+        heard.subscriptions.add_other("network", 1, 0)
+
+
+def test_nothing_is_sent_after_the_end() -> None:
+    heard = Heard()
+    heard.subscriptions.add(DomainEventId.REBOOT, None)
+    heard.subscriptions.close()
+    heard.subscriptions.close()
+    heard.events.publish(Reboot(domain=WEB))
+    assert heard.messages == []
+
+
+def test_the_rows_of_new_and_old_style_differ_only_by_the_callback() -> None:
+    assert Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE.arguments.names[0] == "callbackID"
+    assert Remote.DOMAIN_EVENT_LIFECYCLE.arguments.names == ("dom", "event", "detail")

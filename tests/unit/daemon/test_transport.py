@@ -1,0 +1,230 @@
+"""A UNIX socket on the event loop: nothing is lost, no descriptor leaks, and a slow peer is waited for."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from insula.daemon.transport import Transport
+
+pytestmark = pytest.mark.asyncio
+
+
+@dataclass(kw_only=True, slots=True)
+class Ends:
+    """A transport, and the socket at the other end. received, fds, lost: what the transport told."""
+
+    transport: Transport
+    peer: socket.socket
+    received: bytearray = field(default_factory=bytearray)
+    fds: list[int] = field(default_factory=list)
+    lost: list[Exception | None] = field(default_factory=list)
+    drained: int = 0
+
+
+@asynccontextmanager
+async def ends() -> AsyncIterator[Ends]:
+    ours, peer = socket.socketpair(socket.AF_UNIX)
+    peer.setblocking(False)
+
+    def received(data: bytes, fds: list[int]) -> None:
+        pair.received.extend(data)
+        pair.fds.extend(fds)
+
+    def lost(error: Exception | None) -> None:
+        pair.lost.append(error)
+
+    def drained() -> None:
+        pair.drained += 1
+
+    transport = Transport(ours, received=received, lost=lost, drained=drained)
+    pair = Ends(transport=transport, peer=peer)
+    try:
+        yield pair
+    finally:
+        transport.close()
+        peer.close()
+        for each in pair.fds:
+            os.close(each)
+
+
+async def receive(peer: socket.socket, count: int) -> bytes:
+    data = b""
+    async with asyncio.timeout(20):
+        while len(data) < count:
+            data += await asyncio.get_running_loop().sock_recv(peer, 65536)
+    return data
+
+
+async def settle(pair: Ends, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(pair.received) < count and not pair.lost:  # noqa: ASYNC110 - the transport is the event
+            await asyncio.sleep(0.001)
+
+
+def open_fds() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_bytes_go_both_ways_in_order() -> None:
+    async with ends() as pair:
+        pair.transport.resume_reading()
+        pair.peer.send(b"question")
+        await settle(pair, 8)
+        assert pair.received == b"question"
+        pair.transport.send(b"one ")
+        pair.transport.send(b"two")
+        assert await receive(pair.peer, 7) == b"one two"
+
+
+async def test_nothing_is_read_while_paused() -> None:
+    async with ends() as pair:
+        pair.peer.send(b"early")
+        await asyncio.sleep(0.02)
+        assert not pair.received
+        pair.transport.resume_reading()
+        await settle(pair, 5)
+        pair.transport.pause_reading()
+        pair.peer.send(b" late")
+        await asyncio.sleep(0.02)
+        assert pair.received == b"early"
+
+
+async def test_descriptors_arrive_with_their_carrier_bytes() -> None:
+    async with ends() as pair:
+        pair.transport.resume_reading()
+        readers, writers = zip(*(os.pipe() for _ in range(5)), strict=True)
+        pair.peer.send(b"packet")
+        for reader in readers:
+            socket.send_fds(pair.peer, [b"\0"], [reader])
+            os.close(reader)
+        pair.peer.send(b"next")
+        await settle(pair, 15)
+        assert pair.received == b"packet" + bytes(5) + b"next"
+        for number, (writer, reader) in enumerate(zip(writers, pair.fds, strict=True)):
+            os.write(writer, bytes([number]))
+            assert os.read(reader, 1) == bytes([number])
+            assert not os.get_inheritable(reader)
+            os.close(writer)
+
+
+async def test_descriptors_are_sent_one_a_byte_behind_what_came_before_and_closed() -> None:
+    async with ends() as pair:
+        before = open_fds()
+        first, second = os.pipe()
+        pair.transport.send(b"packet")
+        pair.transport.send(b"\0", first)
+        pair.transport.send(b"\0", second)
+        assert open_fds() == before
+        seen = b""
+        got: list[int] = []
+        while len(seen) < 8:
+            data, fds, _, _ = socket.recv_fds(pair.peer, 100, 4)
+            seen += data
+            got += fds
+        assert seen == b"packet\0\0"
+        os.write(got[1], b"x")
+        assert os.read(got[0], 1) == b"x"
+        for each in got:
+            os.close(each)
+
+
+async def test_what_a_slow_peer_does_not_take_waits_and_arrives_whole() -> None:
+    async with ends() as pair:
+        data = os.urandom(3 * 1024 * 1024)
+        pair.transport.send(data)
+        pair.transport.send(b"end")
+        assert 0 < pair.transport.backlog <= len(data) + 3
+        written = asyncio.create_task(pair.transport.written())
+        await asyncio.sleep(0.01)
+        assert not written.done()
+        assert await receive(pair.peer, len(data) + 3) == data + b"end"
+        await asyncio.wait_for(written, 5)
+        assert pair.transport.backlog == 0
+        assert pair.drained == 1
+
+
+async def test_written_returns_at_once_when_nothing_waits() -> None:
+    async with ends() as pair:
+        pair.transport.send(b"x")
+        await asyncio.wait_for(pair.transport.written(), 1)
+
+
+async def test_the_peers_end_is_told_once() -> None:
+    async with ends() as pair:
+        pair.transport.resume_reading()
+        pair.peer.close()
+        await settle(pair, 1)
+        assert pair.lost == [None]
+        assert pair.transport.closed
+
+
+async def test_the_peers_end_is_told_also_while_nothing_is_read() -> None:
+    async with ends() as pair:
+        before = open_fds()
+        pair.transport.resume_reading()
+        pair.transport.pause_reading()
+        pair.peer.send(b"unread")
+        await asyncio.sleep(0.02)
+        assert not pair.transport.closed
+        pair.transport.resume_reading()
+        await settle(pair, 6)
+        pair.transport.pause_reading()
+        pair.peer.close()
+        await settle(pair, 100)
+        assert pair.lost == [None]
+        assert open_fds() == before - 2  # both ends of the pair
+
+
+async def test_sending_to_a_peer_that_went_is_told_later_and_not_raised() -> None:
+    async with ends() as pair:
+        pair.peer.close()
+        pair.transport.send(b"x")
+        assert pair.lost == []
+        await settle(pair, 1)
+        assert isinstance(pair.lost[0], BrokenPipeError | ConnectionResetError)
+
+
+async def test_close_releases_what_was_not_sent_and_those_who_wait() -> None:
+    before = open_fds()
+    async with ends() as pair:
+        reader, writer = os.pipe()
+        pair.transport.send(bytes(3 * 1024 * 1024))
+        pair.transport.send(b"\0", reader)
+        written = asyncio.create_task(pair.transport.written())
+        await asyncio.sleep(0)
+        pair.transport.close()
+        with pytest.raises(ConnectionError):
+            await written
+        with pytest.raises(ConnectionError):
+            await pair.transport.written()
+        os.close(writer)
+    assert open_fds() == before
+    assert pair.lost == []
+
+
+async def test_a_descriptor_given_to_a_closed_transport_is_closed() -> None:
+    async with ends() as pair:
+        pair.transport.close()
+        before = open_fds()
+        reader, writer = os.pipe()
+        pair.transport.send(b"\0", reader)
+        os.close(writer)
+        assert open_fds() == before
+
+
+async def test_too_many_descriptors_at_once_end_the_connection_and_leak_none() -> None:
+    async with ends() as pair:
+        pair.transport.resume_reading()
+        reader, writer = os.pipe()
+        before = open_fds()
+        socket.send_fds(pair.peer, [b"\0"], [reader] * 60)
+        await settle(pair, 2)
+        assert "file descriptors" in str(pair.lost[0])
+        assert open_fds() == before - 1  # the transport's own socket
+        os.close(reader)
+        os.close(writer)
