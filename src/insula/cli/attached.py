@@ -1,0 +1,129 @@
+"""Verbs that hold a console: console, run."""
+
+import argparse
+import json
+import os
+import select
+import signal
+
+from insula.cli import terminal
+from insula.cli.definition import domain_xml
+from insula.cli.domains import definition_arguments, wanted
+from insula.cli.lookup import domain
+from insula.rpc.codes.requests import ConsoleFlags, StartFlags
+from insula.rpc.procedures import Insula, Remote
+from insula.rpc.types import DomainRef
+from insula.sdk.blocking import Blocking
+from insula.sdk.blocking_stream import BlockingStream
+
+
+def _console_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("device", nargs="?", help="such as console1 (default: the first)")
+    parser.add_argument("-f", "--force", action="store_true", help="take it from whoever is attached")
+
+
+def _console(options: argparse.Namespace, client: Blocking) -> int:
+    found = domain(client, options.domain)
+    flags = ConsoleFlags.FORCE if options.force else ConsoleFlags(0)
+    if terminal.is_terminal(0):
+        print(f"Connected to the console of '{found.name}'; Ctrl-] leaves.")
+    with client.open_stream(Remote.DOMAIN_OPEN_CONSOLE, found, options.device, flags) as stream:
+        Viewer(client, stream, found, options.device).attend()
+    if terminal.is_terminal(0):
+        print()
+    return 0
+
+
+class Viewer:
+    """Someone at a console, until the guest ends, or the escape key or the end of the input says so."""
+
+    def __init__(self, client: Blocking, stream: BlockingStream, found: DomainRef, device: str | None) -> None:
+        self._client = client
+        self._stream = stream
+        self._domain = found
+        self._device = device
+        self._input_open = True
+        self._left = False
+
+    def attend(self, *, until_the_guest_ends: bool = False) -> None:
+        """Copy both ways. until_the_guest_ends: an ended input is not a reason to leave."""
+        with terminal.waking(signal.SIGWINCH) as signals, terminal.raw():
+            if terminal.is_terminal(0):
+                self._resize()
+            while not self._left and not self._show():
+                sources: list[int | Blocking] = [self._client, signals, *([0] if self._input_open else [])]
+                ready = select.select(sources, (), ())[0]
+                if signals in ready:
+                    os.read(signals, 64)
+                    self._resize()
+                if self._client in ready:
+                    self._client.receive(0)
+                if 0 in ready:
+                    self._type(until_the_guest_ends)
+
+    def _show(self) -> bool:
+        """Write what has come; return whether the guest's side has ended."""
+        while piece := self._stream.take():
+            if isinstance(piece, bytes):
+                terminal.write_all(piece)
+        return self._stream.ended
+
+    def _type(self, stay: bool) -> None:
+        data = terminal.read_some(0)
+        self._input_open = bool(data)
+        typed, escape, _ = data.partition(terminal.ESCAPE) if terminal.is_terminal(0) else (data, b"", b"")
+        if typed:
+            self._stream.send(typed)
+        if escape or (not data and not stay):
+            self._left = True
+
+    def _resize(self) -> None:
+        self._client.call(Insula.CONSOLE_RESIZE, self._domain, self._device, *terminal.window_size())
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    definition_arguments(parser, name_required=False)
+    parser.add_argument("--rm", action="store_true", help="forget the domain and its writable layer when it stops")
+    parser.add_argument("-d", "--detach", action="store_true", help="do not attach; print the name")
+
+
+def _run(options: argparse.Namespace, client: Blocking) -> int:
+    name = options.name or f"{(options.image or 'guest').replace('/', '-')}-{os.urandom(3).hex()}"
+    xml = domain_xml(wanted(options, name))
+    paused = StartFlags(0) if options.detach else StartFlags.PAUSED
+    if options.rm:
+        found = DomainRef(*client.call(Remote.DOMAIN_CREATE_XML, xml, paused))
+    else:
+        defined = client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0)
+        found = DomainRef(*client.call(Remote.DOMAIN_CREATE_WITH_FLAGS, defined, paused))
+    if options.detach:
+        print(found.name)
+        return 0
+    return _attach(client, found)
+
+
+def _attach(client: Blocking, found: DomainRef) -> int:
+    """Show a paused domain's console, let it go, and return its exit status when it ends, 0 when the viewer leaves."""
+    outcome = client.begin(Insula.DOMAIN_WAIT, found, 0)
+    with client.open_stream(Remote.DOMAIN_OPEN_CONSOLE, found, None, 0) as stream:
+        client.call(Remote.DOMAIN_RESUME, found)
+        Viewer(client, stream, found, None).attend(until_the_guest_ends=True)
+        if not stream.ended:
+            print(f"\r\nLeft '{found.name}' running.")
+            return 0
+    return exit_status(json.loads(outcome.result()))
+
+
+def exit_status(outcome: dict[str, object]) -> int:
+    """What a shell sees of a guest's end: its init's own status; a clean power-off is 0; 125 when nobody can tell."""
+    status = outcome.get("status")
+    if outcome.get("reason") == "shutdown" and not (isinstance(status, int) and os.WIFEXITED(status)):
+        return 0
+    if not isinstance(status, int):
+        return 125
+    return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+
+ARGUMENTS = {"console": _console_arguments, "run": _run_arguments}
+RUN = {"console": _console, "run": _run}

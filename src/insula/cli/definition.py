@@ -1,0 +1,143 @@
+"""Domain XML from the options of `create` and `run`: the few facts a newcomer gives, as libvirt writes them."""
+
+import uuid as uuids
+from dataclasses import dataclass
+from html import escape
+
+from insula.errors import InvalidArgumentError
+
+INSULA_NAMESPACE = "https://insula.dev/xmlns/domain/1"
+_UNITS = {"": 1024**2, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+DEFAULT_MEMORY = "1g"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What the command line asked for. memory: such as `512m`; image or root; binds: source, target, ro."""
+
+    name: str
+    image: str | None
+    root: str | None
+    init: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    cwd: str | None = None
+    user: str | None = None
+    memory: str = DEFAULT_MEMORY
+    vcpus: int = 1
+    bridges: tuple[str, ...] = ()
+    binds: tuple[tuple[str, str, bool], ...] = ()
+    privileged: bool = False
+    share_network: bool = False
+
+
+def kibibytes(text: str) -> int:
+    """Read `512m`, `2g`, `65536k`; a bare number is mebibytes.
+
+    Raises: InvalidArgumentError.
+    """
+    number = text.rstrip("kKmMgGtTiIbB")
+    suffix = text[len(number) :].lower().removesuffix("b").removesuffix("i")
+    if not number.isdigit() or suffix not in _UNITS:
+        raise InvalidArgumentError(f"'{text}' is no amount of memory; give a number with k, m, g or t, such as 512m")
+    return int(number) * _UNITS[suffix] // 1024
+
+
+def split_bind(text: str) -> tuple[str, str, bool]:
+    """Read `SOURCE:TARGET[:ro]`.
+
+    Raises: InvalidArgumentError.
+    """
+    parts = text.split(":")
+    if len(parts) not in (2, 3) or (len(parts) == 3 and parts[2] not in ("ro", "rw")) or not all(parts):
+        raise InvalidArgumentError(f"'{text}' is no bind mount; give SOURCE:TARGET or SOURCE:TARGET:ro")
+    if not parts[0].startswith("/") or not parts[1].startswith("/"):
+        raise InvalidArgumentError(f"'{text}' has a relative path; both ends of a bind mount are absolute")
+    return parts[0], parts[1], len(parts) == 3 and parts[2] == "ro"
+
+
+def split_env(text: str) -> tuple[str, str]:
+    """Read `NAME=VALUE`.
+
+    Raises: InvalidArgumentError.
+    """
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise InvalidArgumentError(f"'{text}' is no environment variable; give NAME=VALUE")
+    return name, value
+
+
+def domain_xml(wanted: Wanted) -> str:
+    """Write the definition. Raises: InvalidArgumentError where the wishes contradict each other."""
+    if (wanted.image is None) == (wanted.root is None):
+        raise InvalidArgumentError("give either --image or --root: the domain needs one root file system")
+    if wanted.share_network and wanted.bridges:
+        raise InvalidArgumentError("--share-network and --bridge contradict each other")
+    parts = [
+        f"<domain type='lxc' xmlns:insula='{INSULA_NAMESPACE}'"
+        + (" xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'" if wanted.share_network else "")
+        + ">",
+        f"  <name>{_text(wanted.name)}</name>",
+        f"  <uuid>{uuids.uuid4()}</uuid>",
+    ]
+    if wanted.privileged:
+        parts += [
+            "  <metadata>",
+            "    <insula:domain>",
+            "      <insula:privileged/>",
+            "    </insula:domain>",
+            "  </metadata>",
+        ]
+    parts += [
+        f"  <memory unit='KiB'>{kibibytes(wanted.memory)}</memory>",
+        f"  <vcpu>{wanted.vcpus}</vcpu>",
+        "  <os>",
+        "    <type>exe</type>",
+        *_init(wanted),
+        "  </os>",
+        "  <devices>",
+        *_root(wanted),
+    ]
+    for source, target, read_only in wanted.binds:
+        parts += [
+            "    <filesystem type='mount'>",
+            f"      <source dir={_quoted(source)}/>",
+            f"      <target dir={_quoted(target)}/>",
+            *(["      <readonly/>"] if read_only else []),
+            "    </filesystem>",
+        ]
+    for bridge in wanted.bridges:
+        parts += ["    <interface type='bridge'>", f"      <source bridge={_quoted(bridge)}/>", "    </interface>"]
+    parts += ["    <console type='pty'/>", "  </devices>"]
+    if wanted.share_network:
+        parts += ["  <lxc:namespace>", "    <lxc:sharenet type='pid' value='1'/>", "  </lxc:namespace>"]
+    parts += ["</domain>", ""]
+    return "\n".join(parts)
+
+
+def _init(wanted: Wanted) -> list[str]:
+    lines = []
+    if wanted.init:
+        lines.append(f"    <init>{_text(wanted.init[0])}</init>")
+        lines += [f"    <initarg>{_text(each)}</initarg>" for each in wanted.init[1:]]
+    lines += [f"    <initenv name={_quoted(name)}>{_text(value)}</initenv>" for name, value in wanted.env]
+    if wanted.cwd:
+        lines.append(f"    <initdir>{_text(wanted.cwd)}</initdir>")
+    if wanted.user:
+        lines.append(f"    <inituser>{_text(wanted.user)}</inituser>")
+    return lines
+
+
+def _root(wanted: Wanted) -> list[str]:
+    if wanted.image is not None:
+        kind, source = "template", f"<source name={_quoted(wanted.image)}/>"
+    else:
+        kind, source = "mount", f"<source dir={_quoted(wanted.root or '')}/>"
+    return [f"    <filesystem type='{kind}'>", f"      {source}", "      <target dir='/'/>", "    </filesystem>"]
+
+
+def _text(value: str) -> str:
+    return escape(value, quote=False)
+
+
+def _quoted(value: str) -> str:
+    return f"'{escape(value, quote=True)}'"

@@ -1,0 +1,106 @@
+"""Verbs for images: image build, image ls, image rm."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from insula.cli.render import show_json, show_table, size
+from insula.errors import InsulaError
+from insula.rpc.procedures import Insula
+from insula.sdk.blocking import Blocking
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+def _build_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="such as debian-12, debian-13 or busybox, which are also recipes")
+    parser.add_argument("--recipe", help="what to build, if not what the name says: debian-12, debian-13, busybox, ...")
+    parser.add_argument("--include", action="append", default=[], metavar="PACKAGE", help="install this, too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+
+def _build(options: argparse.Namespace, client: Blocking) -> int:
+    recipe = {"recipe": options.recipe or options.name, "packages": options.include}
+    with (
+        _progress(options.quiet) as show,
+        client.open_stream(Insula.IMAGE_BUILD, options.name, json.dumps(recipe), 0) as stream,
+    ):
+        rest = b""
+        for piece in stream:
+            *lines, rest = (rest + piece if isinstance(piece, bytes) else rest).split(b"\n")
+            for line in lines:
+                show(json.loads(line))
+    print(options.name)
+    return 0
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A bar on a terminal, a line a phase elsewhere, nothing if quiet."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.fields[phase]:<12}"), BarColumn(), TextColumn("{task.fields[text]}", markup=False))
+        with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=1.0, phase="", text="")
+
+            def show(report: dict[str, Any]) -> None:
+                bar.update(
+                    task,
+                    total=None if report["fraction"] is None else 1.0,
+                    completed=report["fraction"] or 0.0,
+                    phase=report["phase"],
+                    text=report["text"][:60],
+                )
+
+            yield show
+    else:
+        seen: set[str] = set()
+
+        def tell(report: dict[str, Any]) -> None:
+            if report["phase"] not in seen:
+                seen.add(report["phase"])
+                print(f"{report['phase']}: {report['text']}", file=sys.stderr, flush=True)
+
+        yield tell
+
+
+def _ls_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true")
+
+
+def _ls(options: argparse.Namespace, client: Blocking) -> int:
+    images = json.loads(client.call(Insula.IMAGE_LIST, 0))
+    if options.json:
+        show_json(images)
+    else:
+        rows = [
+            (each["name"], each["os"], each["architecture"], size(each["size"]), each["created"]) for each in images
+        ]
+        show_table(("NAME", "SYSTEM", "ARCHITECTURE", "SIZE", "CREATED"), rows)
+    return 0
+
+
+def _rm_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", metavar="image")
+
+
+def _rm(options: argparse.Namespace, client: Blocking) -> int:
+    status = 0
+    for name in options.images:
+        try:
+            client.call(Insula.IMAGE_REMOVE, name, 0)
+        except InsulaError as error:
+            print(f"insula: {name}: {error}", file=sys.stderr)
+            status = status or error.exit_status
+    return status
+
+
+ARGUMENTS = {"image build": _build_arguments, "image ls": _ls_arguments, "image rm": _rm_arguments}
+RUN = {"image build": _build, "image ls": _ls, "image rm": _rm}

@@ -1,0 +1,102 @@
+"""Verbs that only look: ls, info."""
+
+import argparse
+import json
+import uuid
+from typing import Any
+
+from insula.cli.lookup import domain
+from insula.cli.render import show_facts, show_json, show_table, size
+from insula.rpc.codes.domain import DomainState
+from insula.rpc.codes.requests import StatsTypes
+from insula.rpc.procedures import Insula, Remote
+from insula.sdk.blocking import Blocking
+
+STATES = {
+    DomainState.NOSTATE: "no state",
+    DomainState.RUNNING: "running",
+    DomainState.BLOCKED: "idle",
+    DomainState.PAUSED: "paused",
+    DomainState.SHUTDOWN: "in shutdown",
+    DomainState.SHUTOFF: "shut off",
+    DomainState.CRASHED: "crashed",
+    DomainState.PMSUSPENDED: "pmsuspended",
+}
+"""As virsh prints them."""
+
+
+def _ls_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--running", action="store_true", help="only those that run or are paused")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("-q", "--quiet", action="store_true", help="names only")
+
+
+def _ls(options: argparse.Namespace, client: Blocking) -> int:
+    groups = StatsTypes.STATE | StatsTypes.CPU_TOTAL | StatsTypes.BALLOON
+    records = client.call(Remote.CONNECT_GET_ALL_DOMAIN_STATS, (), groups, 1 if options.running else 0)
+    rows = sorted((_row(each) for each in records), key=lambda row: row["name"])
+    if options.json:
+        show_json(rows)
+    elif options.quiet:
+        for row in rows:
+            print(row["name"])
+    else:
+        show_table(
+            ("NAME", "STATE", "ID", "MEMORY", "LIMIT", "CPU TIME"),
+            [
+                (row["name"], row["state"], row["id"], size(row["memory"]), size(row["memory_limit"]), _cpu(row))
+                for row in rows
+            ],
+        )
+    return 0
+
+
+def _row(record: Any) -> dict[str, Any]:
+    """One domain's line; sizes in bytes, times in nanoseconds, None where it does not run."""
+    reference, parameters = record
+    values = {each.field: each.value for each in parameters}
+    resident, limit = values.get("balloon.rss"), values.get("balloon.maximum")
+    return {
+        "name": reference.name,
+        "uuid": str(uuid.UUID(bytes=reference.uuid)),
+        "id": reference.id if reference.id >= 0 else None,
+        "state": STATES[DomainState(values["state.state"])],
+        "memory": None if resident is None else resident * 1024,
+        "memory_limit": None if limit is None else limit * 1024,
+        "cpu_time": values.get("cpu.time"),
+    }
+
+
+def _cpu(row: dict[str, Any]) -> str | None:
+    return None if row["cpu_time"] is None else f"{row['cpu_time'] / 1e9:.1f} s"
+
+
+def _info_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("--json", action="store_true")
+
+
+def _info(options: argparse.Namespace, client: Blocking) -> int:
+    facts = json.loads(client.call(Insula.DOMAIN_INFO, domain(client, options.domain), 0))
+    if options.json:
+        show_json(facts)
+    else:
+        show_facts({name.replace("_", " "): _plain(name, value) for name, value in facts.items()})
+    return 0
+
+
+def _plain(name: str, value: object) -> object:
+    """A fact for people: sizes with units, lists on one line."""
+    if isinstance(value, list):
+        return ", ".join(str(_plain("", each)) for each in value)
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_plain(key, each)}" for key, each in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and "memory" in name:
+        return size(value)
+    return value
+
+
+ARGUMENTS = {"ls": _ls_arguments, "info": _info_arguments}
+RUN = {"ls": _ls, "info": _info}

@@ -1,0 +1,161 @@
+"""insula: containers from a shell, over the daemon's socket.
+
+The verbs are one table; a verb's module is imported when the verb is used, so that start-up stays lean.
+"""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from insula.errors import ConfigurationError, InsulaError, StepError
+from insula.layout import PREFIX_VARIABLE, layout_from
+
+if TYPE_CHECKING:
+    from insula.sdk.blocking import Blocking
+
+INTERRUPTED = 130
+OUR_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
+
+
+class Module(Protocol):
+    """What a verb's module offers for each of its verbs, by name."""
+
+    ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]]
+    RUN: dict[str, Callable[[argparse.Namespace, "Blocking"], int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One verb. words: `start`, or `image build`; module: below `insula.cli`."""
+
+    words: str
+    module: str
+    summary: str
+
+
+VERBS = (
+    Verb("run", "attached", "create and start a domain, and attach to it"),
+    Verb("create", "domains", "define a domain from an image or a root directory"),
+    Verb("ls", "listing", "list domains"),
+    Verb("start", "lifecycle", "start domains"),
+    Verb("stop", "lifecycle", "ask domains to shut down, and wait"),
+    Verb("restart", "lifecycle", "ask domains to reboot, and wait"),
+    Verb("kill", "lifecycle", "stop domains at once, or send their init a signal"),
+    Verb("rm", "domains", "remove domains with their writable layers"),
+    Verb("exec", "processes", "run a command inside"),
+    Verb("console", "attached", "attach to a console"),
+    Verb("info", "listing", "tell what is known of a domain"),
+    Verb("plan", "plans", "show every step of a start, with its reason"),
+    Verb("log", "plans", "show what a domain's console said, or how its last start went"),
+    Verb("image build", "images", "build an image"),
+    Verb("image ls", "images", "list images"),
+    Verb("image rm", "images", "remove images"),
+)
+
+EPILOGUE = """exit status: 0 done, 1 failed, 2 wrong usage or definition, 3 not in this state, 4 not found,
+5 refused, 6 not supported, 7 not in time, 130 interrupted. `exec` and `run` with a command end as the
+command did: its status, 128 + N if signal N killed it, 126 or 127 if it could not be executed or found,
+125 if Insula itself failed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(status_of(sys.argv[1:] if arguments is None else arguments))
+
+
+def status_of(arguments: Sequence[str]) -> int:
+    """Run the command line; return its exit status."""
+    verb: Verb | None = None
+    try:
+        before, verb, after = split(arguments)
+        options = top_parser().parse_args(before)
+        if options.version:
+            return show_version()
+        if verb is None:
+            top_parser().error(f"'{after[0]}' is no verb" if after else "a verb is missing")
+        return run(verb, after, options.prefix)
+    except InsulaError as error:
+        print(f"insula: {error}", file=sys.stderr)
+        return failure(verb, error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone; let the interpreter's last flush succeed
+        return 1
+
+
+def failure(verb: Verb | None, error: InsulaError) -> int:
+    """The exit status for our own failure; a command's own status must stay distinguishable from it."""
+    if verb is None or verb.words not in ("exec", "run"):
+        return error.exit_status
+    if isinstance(error, StepError) and error.step.startswith("execute "):
+        return NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
+    return OUR_FAILURE
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], Verb | None, list[str]]:
+    """Split into options before the verb, the verb, and what follows it."""
+    index = 0
+    while index < len(arguments) and arguments[index].startswith("-"):
+        index += 2 if arguments[index] == "--prefix" else 1
+    before, rest = list(arguments[:index]), list(arguments[index:])
+    for verb in VERBS:
+        words = verb.words.split()
+        if rest[: len(words)] == words:
+            return before, verb, rest[len(words) :]
+    return before, None, rest
+
+
+def top_parser() -> argparse.ArgumentParser:
+    width = max(len(verb.words) for verb in VERBS)
+    verbs = "\n".join(f"  {verb.words:<{width}}  {verb.summary}" for verb in VERBS)
+    parser = argparse.ArgumentParser(
+        prog="insula",
+        usage="insula [--prefix DIR] VERB ...",
+        description=f"Linux system containers with the manners of virtual machines.\n\nverbs:\n{verbs}",
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--prefix", help=f"the installation to use (default: ${PREFIX_VARIABLE}, else the system's)")
+    parser.add_argument("--version", action="store_true", help="show versions and exit")
+    return parser
+
+
+def run(verb: Verb, arguments: list[str], prefix: str | None) -> int:
+    """Parse the verb's arguments, connect, and run it."""
+    module: Module = import_module(f"insula.cli.{verb.module}")
+    parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=f"{verb.summary.capitalize()}.")
+    module.ARGUMENTS[verb.words](parser)
+    options = parse(parser, arguments)
+    layout = layout_from(prefix)
+    from insula.sdk.blocking import connect
+
+    with connect(layout) as client:
+        return module.RUN[verb.words](options, client)
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse up to `--`; what follows it is left as it is, in `after` (argparse alone would mix it with options)."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_args(arguments[:end])
+    options.after = list(arguments[end + 1 :])
+    return options
+
+
+def show_version() -> int:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        print(f"insula {version('insula')}")
+    except PackageNotFoundError as error:
+        raise ConfigurationError("insula is not installed as a package; install it with pip") from error
+    return 0
+
+
+if __name__ == "__main__":
+    main()

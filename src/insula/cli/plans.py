@@ -1,0 +1,68 @@
+"""Verbs that explain: plan, log."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from insula.cli import terminal
+from insula.cli.lookup import domain
+from insula.cli.render import show_json
+from insula.errors import InvalidArgumentError
+from insula.rpc.procedures import Insula
+from insula.sdk.blocking import Blocking
+
+LOG_FOLLOW = 1
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", nargs="?", help="name, id or UUID")
+    parser.add_argument("--xml", type=Path, help="plan this definition instead, without defining it")
+    parser.add_argument("--json", action="store_true")
+
+
+def _plan(options: argparse.Namespace, client: Blocking) -> int:
+    if (options.domain is None) == (options.xml is None):
+        raise InvalidArgumentError("give either a domain or --xml FILE")
+    if options.xml is not None:
+        try:
+            text = options.xml.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidArgumentError(f"cannot read '{options.xml}': {error}") from error
+        plan = json.loads(client.call(Insula.PLAN_XML, text, 0))
+    else:
+        plan = json.loads(client.call(Insula.DOMAIN_PLAN, domain(client, options.domain), 0))
+    if options.json:
+        show_json(plan)
+    else:
+        show_plan(plan)
+    return 0
+
+
+def show_plan(plan: dict[str, Any]) -> None:
+    """Print the steps, numbered, by where they are performed, each with what it does and why."""
+    where = None
+    for number, step in enumerate(plan["steps"], 1):
+        if step["where"] != where:
+            where = step["where"]
+            print(f"{where}:")
+        print(f"  {number:3}  {step['does']}\n         ({step['why']})")
+
+
+def _log_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("source", nargs="?", default="console0", help="which console (default: %(default)s)")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
+
+
+def _log(options: argparse.Namespace, client: Blocking) -> int:
+    flags = LOG_FOLLOW if options.follow else 0
+    with client.open_stream(Insula.DOMAIN_LOG, domain(client, options.domain), options.source, flags) as stream:
+        for piece in stream:
+            if isinstance(piece, bytes):
+                terminal.write_all(piece)
+    return 0
+
+
+ARGUMENTS = {"plan": _plan_arguments, "log": _log_arguments}
+RUN = {"plan": _plan, "log": _log}

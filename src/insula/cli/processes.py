@@ -1,0 +1,120 @@
+"""exec: run a command inside, with its exit status, its signals, and a terminal if wanted."""
+
+import argparse
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+
+from insula.cli import terminal
+from insula.cli.definition import split_env
+from insula.cli.lookup import domain
+from insula.errors import InsulaError
+from insula.rpc.procedures import Insula
+from insula.sdk.blocking import Blocking
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals of ours that the command gets instead, as if it ran here."""
+
+
+def _exec_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "insula exec [-t] [-u USER] [-g GROUP] [-w DIR] [-e NAME=VALUE] DOMAIN -- COMMAND [ARGUMENT ...]"
+    parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal")
+    parser.add_argument("-u", "--user", help="name or number, as the guest has it (default: root)")
+    parser.add_argument("-g", "--group", help="name or number, as the guest has it")
+    parser.add_argument("-w", "--cwd", default=None, help="working directory (default: /)")
+    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run; after -- its options are its own")
+
+
+def _exec(options: argparse.Namespace, client: Blocking) -> int:
+    argv = options.command + options.after
+    if not argv:
+        print("insula: exec needs a command: insula exec DOMAIN -- COMMAND", file=sys.stderr)
+        return 125
+    found = domain(client, options.domain)
+    rows, columns = terminal.window_size()
+    request = {
+        "argv": argv,
+        "env": ({"TERM": os.environ.get("TERM", "linux")} if options.tty else {}) | dict(map(split_env, options.env)),
+        "cwd": options.cwd,
+        "user": options.user,
+        "group": options.group,
+        "tty": options.tty,
+        "rows": rows,
+        "columns": columns,
+    }
+    stdio = () if options.tty else (0, 1, 2)
+    with terminal.waking(*FORWARDED, signal.SIGWINCH) as signals:
+        started, fds = client.call_with_fds(Insula.DOMAIN_EXEC, found, json.dumps(request), 0, fds=stdio)
+        command = Command(client, started.exec, fds[0] if fds else None, signals)
+        with terminal.raw() if fds else contextlib.nullcontext():
+            return command.attend()
+
+
+class Command:
+    """A command that runs inside: its exit status, our signals for it, and its terminal's master if it has one."""
+
+    def __init__(self, client: Blocking, execution: int, master: int | None, signals: int) -> None:
+        self._client = client
+        self._execution = execution
+        self._master = master
+        self._signals = signals
+        self._status = client.begin(Insula.EXEC_WAIT, execution)
+        self._input_open = master is not None
+
+    def attend(self) -> int:
+        """Copy and forward until it has ended and said its last; return the exit status a shell would give."""
+        while not self._status.done() or self._master is not None:
+            ready = select.select(self._sources(), (), (), 1.0 if self._status.done() else None)[0]
+            if not ready and self._status.done():
+                break  # something it left behind keeps the terminal open
+            if self._signals in ready:
+                self._forward()
+            if self._client in ready:
+                self._client.receive(0)
+            if self._master in ready:
+                self._show()
+            if 0 in ready:
+                self._type()
+        status = self._status.result()
+        return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+    def _sources(self) -> list[int | Blocking]:
+        sources: list[int | Blocking] = [self._client, self._signals]
+        if self._master is not None:
+            sources.append(self._master)
+            if self._input_open:
+                sources.append(0)
+        return sources
+
+    def _forward(self) -> None:
+        for number in os.read(self._signals, 64):
+            if number == signal.SIGWINCH:
+                if self._master is not None:
+                    terminal.resize(self._master, *terminal.window_size())
+            elif not self._status.done():
+                with contextlib.suppress(InsulaError):  # it may have ended just now
+                    self._client.call(Insula.EXEC_SIGNAL, self._execution, number)
+
+    def _show(self) -> None:
+        assert self._master is not None
+        data = terminal.read_some(self._master)
+        if data:
+            terminal.write_all(data)
+        else:
+            os.close(self._master)
+            self._master = None
+
+    def _type(self) -> None:
+        assert self._master is not None
+        data = terminal.read_some(0)
+        self._input_open = bool(data)
+        terminal.write_all(data or b"\x04", self._master)  # an ended input is an end-of-file key to a terminal
+
+
+ARGUMENTS = {"exec": _exec_arguments}
+RUN = {"exec": _exec}

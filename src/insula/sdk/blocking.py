@@ -1,0 +1,292 @@
+"""The blocking client: a connection to the daemon for programs without an event loop.
+
+    with connect() as client:
+        domain = client.call(Remote.DOMAIN_LOOKUP_BY_NAME, "web")
+        state, reason = client.call(Remote.DOMAIN_GET_STATE, dom=domain, flags=0)
+
+For one thread at a time. Nothing happens between calls: the daemon's pings are answered, and messages taken in, only
+while this client waits for something; so it never asks the daemon to ping it.
+"""
+
+import os
+import select
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+
+from insula.errors import InsulaError, InternalError, OperationFailedError
+from insula.rpc.connection import Connection, Event, Failure, Message, Reply, Role, Stream
+from insula.rpc.procedure import Procedure
+from insula.sdk import unix
+from insula.sdk.blocking_stream import BlockingStream
+from insula.sdk.conversation import Answer, Conversation, Request, greet, only
+from insula.sdk.inbox import MessageInbox, StreamInbox
+
+if TYPE_CHECKING:
+    from insula.layout import Layout
+
+T = TypeVar("T")
+
+
+def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "Blocking":
+    """Connect to a daemon and open its driver.
+
+    where: the socket's path, or an installation's layout; None for the one `INSULA_PREFIX` names, else the system's.
+    Raises: OperationFailedError if nobody listens there; AuthenticationError or AccessDeniedError if it refuses us.
+    """
+    client = Blocking(unix.connect(socket_path(where, read_only=read_only)))
+    try:
+        client.run(greet(read_only=read_only))
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def socket_path(where: "str | os.PathLike[str] | Layout | None", *, read_only: bool) -> str:
+    """Return the path of the socket to connect to; see `connect`."""
+    if isinstance(where, str | os.PathLike):
+        return os.fspath(where)
+    if where is None:
+        from insula.layout import layout_from  # only who needs it pays for pathlib
+
+        where = layout_from(None)
+    return os.fspath(where.socket_read_only if read_only else where.socket)
+
+
+class PendingCall(NamedTuple):
+    """A call under way. done: whether its outcome has come in; result: waits for it, and returns it once, as `call`."""
+
+    done: Callable[[], bool]
+    result: Callable[[], Any]
+
+
+class Blocking:
+    """A connection to a daemon; ends with its `with` block."""
+
+    def __init__(self, connected: unix.UnixSocket) -> None:
+        self._unix = connected
+        self._wire = Connection(Role.CLIENT)
+        self._poll = select.poll()
+        self._poll.register(connected, select.POLLIN)
+        self._wanted: dict[int, Reply | Failure | None] = {}
+        self._streams: dict[Stream, StreamInbox] = {}
+        self._messages = MessageInbox()
+        self._lost: InsulaError | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._unix.close()
+        self._lose(OperationFailedError("the connection is closed"))
+
+    def fileno(self) -> int:
+        """The socket, to wait for it together with others; then call `receive(0)`."""
+        return self._unix.fileno()
+
+    # Calls
+
+    def call(self, procedure: Procedure, *positional: Any, **named: Any) -> Any:
+        """Call a procedure with its row's arguments, and wait for the outcome.
+
+        Returns the only value of its results, None if it has none, else their named tuple.
+        Raises: the daemon's error; OperationFailedError if the connection is lost.
+        """
+        result, fds = self.call_with_fds(procedure, *positional, **named)
+        unix.close_fds(fds)
+        return result
+
+    def call_with_fds(
+        self, procedure: Procedure, *positional: Any, fds: Sequence[int] = (), **named: Any
+    ) -> tuple[Any, tuple[int, ...]]:
+        """Like `call`, with descriptors to pass, which stay the caller's; those returned are the caller's too."""
+        answer = self._exchange(Request(procedure, procedure.arguments.arrange(positional, named), fds))
+        return only(answer.values), answer.fds
+
+    def begin(self, procedure: Procedure, *positional: Any, **named: Any) -> "PendingCall":
+        """Make a call, and do not wait for its outcome yet. Keep no connection open with calls nobody waits for."""
+        serial = self._send(Request(procedure, procedure.arguments.arrange(positional, named)))
+        self.push()
+        return PendingCall(done=lambda: self._wanted.get(serial, True) is not None, result=lambda: self._result(serial))
+
+    def open_stream(self, procedure: Procedure, *positional: Any, **named: Any) -> "BlockingStream":
+        """Call a procedure that opens a stream."""
+        answer = self._exchange(Request(procedure, procedure.arguments.arrange(positional, named)))
+        return self.stream_of(answer)
+
+    def stream_of(self, answer: Answer) -> "BlockingStream":
+        """The stream that a call opened."""
+        if answer.stream is None:
+            raise OperationFailedError("the call opened no stream")
+        return BlockingStream(self, self._wire, self._inbox_of(answer.stream))
+
+    def run(self, conversation: Conversation[T]) -> T:
+        """Have a conversation to its end, and return its outcome."""
+        try:
+            request = next(conversation)
+            while True:
+                try:
+                    answer = self._exchange(request)
+                except InsulaError as error:
+                    request = conversation.throw(error)
+                else:
+                    request = conversation.send(answer)
+        except StopIteration as stop:
+            outcome: T = stop.value
+            return outcome
+
+    # Messages
+
+    def next_message(self, timeout: float | None = None) -> Message | None:
+        """Wait for the next message that no `watch` claims; None if none comes within timeout seconds."""
+        self.wait_for(lambda: self._messages.has_others, timeout)
+        return self._messages.take()
+
+    def watch(self, callback: int) -> deque[Message]:
+        """The queue of messages for a registered callback; it fills while this client waits for anything."""
+        return self._messages.watch(callback)
+
+    def unwatch(self, callback: int) -> None:
+        """Drop a callback's queue."""
+        self._messages.forget(callback)
+
+    # Waiting
+
+    def keepalive(self, *, interval: float, count: int) -> None:
+        """Ping the daemon while waiting, every interval seconds of silence; give up after count unanswered ones."""
+        self._wire.start_keepalive(time.monotonic(), interval=interval, count=count)
+
+    def wait_for(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Take in what comes until `ready()` holds; return whether it does, after timeout seconds at the latest."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not ready():
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self.receive(left)
+        return True
+
+    def receive(self, timeout: float | None = None) -> None:
+        """Wait until something comes in or can go out, timeout seconds at most, and take it in.
+
+        Raises: OperationFailedError if the connection is lost; RpcError if the daemon breaks the protocol.
+        """
+        self.push()
+        try:
+            ready = self._poll.poll(self._milliseconds(timeout))
+            if any(state & select.POLLOUT for _, state in ready):
+                self._unix.flush()
+            if any(state & ~select.POLLOUT for _, state in ready):
+                self._take_in()
+            if not self._wire.tick(time.monotonic()):
+                raise OperationFailedError("the daemon does not answer any more")
+        except OSError as error:
+            raise self._lose(OperationFailedError(f"the connection to the daemon broke: {error.strerror}")) from error
+        except InsulaError as error:
+            self._lose(error)
+            raise
+        self.push()
+
+    def push(self) -> None:
+        """Send what is queued, as far as the socket takes it."""
+        if self._lost is not None:
+            raise self._lost
+        try:
+            self._unix.send(self._wire.data_to_send())
+        except OSError as error:
+            raise self._lose(OperationFailedError(f"the connection to the daemon broke: {error.strerror}")) from error
+        self._poll.modify(self._unix, select.POLLIN | (select.POLLOUT if self._unix.has_unsent else 0))
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that wait for the socket."""
+        return self._unix.unsent_bytes
+
+    def _milliseconds(self, timeout: float | None) -> float | None:
+        deadline = self._wire.deadline
+        if deadline is not None:
+            until_ping = max(0.0, deadline - time.monotonic())
+            timeout = until_ping if timeout is None else min(timeout, until_ping)
+        return None if timeout is None else max(0.0, timeout) * 1000
+
+    def _take_in(self) -> None:
+        received = self._unix.receive()
+        if received is None:
+            return
+        data, fds = received
+        if not data:
+            raise OperationFailedError("the daemon ended the connection; its log may say why")
+        try:
+            events = self._wire.receive_data(data, fds, now=time.monotonic())
+        finally:
+            unix.close_fds(self._wire.unclaimed_fds())
+        for event in events:
+            self._sort(event)
+
+    def _sort(self, event: Event) -> None:
+        match event:
+            case Reply() | Failure():
+                if event.serial in self._wanted:
+                    self._wanted[event.serial] = event
+                else:
+                    self._discard(event)
+            case Message():
+                self._messages.put(event)
+            case _:
+                self._inbox_of(event.stream).put(event)  # type: ignore[union-attr]  # a client gets no calls
+
+    def _exchange(self, request: Request) -> Answer:
+        """Make one call, and return its answer. Raises: the error that came instead."""
+        return self._await(self._send(request))
+
+    def _send(self, request: Request) -> int:
+        """Queue one call; return its serial number."""
+        serial = self._wire.call(request.procedure, *request.arguments, fds=request.fds)
+        self._wanted[serial] = None
+        return serial
+
+    def _await(self, serial: int) -> Answer:
+        """Wait for a call's answer. Raises: the error that came instead."""
+        try:
+            self.wait_for(lambda: self._wanted[serial] is not None)
+        except BaseException:
+            self._discard(self._wanted.pop(serial))
+            raise
+        match self._wanted.pop(serial):
+            case Failure(_, _, error):
+                raise error
+            case Reply(_, _, values, fds, stream):
+                return Answer(values, fds, stream)
+        raise InternalError(f"call {serial} came to an end without an answer")
+
+    def _result(self, serial: int) -> Any:
+        answer = self._await(serial)
+        unix.close_fds(answer.fds)
+        return only(answer.values)
+
+    def _discard(self, event: Reply | Failure | None) -> None:
+        """Nobody waits for this answer any more: its asker was interrupted."""
+        if isinstance(event, Reply):
+            unix.close_fds(event.fds)
+            if event.stream is not None:
+                self._wire.abort(event.stream)
+
+    def _inbox_of(self, stream: Stream) -> StreamInbox:
+        return self._streams.setdefault(stream, StreamInbox(stream))
+
+    def _lose(self, error: InsulaError) -> InsulaError:
+        if self._lost is None:
+            self._lost = error
+            for inbox in self._streams.values():
+                inbox.break_off(error)
+        return error
+
+    def forget_stream(self, stream: Stream) -> None:
+        """Drop a stream that is closed."""
+        self._streams.pop(stream, None)

@@ -1,0 +1,309 @@
+"""The daemon's verbs as conversations: what is asked and what comes of it, whoever does the waiting.
+
+Each takes libvirt's flags last where it has any; 0 means the usual. Errors are the daemon's.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from insula.errors import InvalidArgumentError, OperationFailedError
+from insula.rpc.codes.events import DomainEventId
+from insula.rpc.codes.requests import (
+    Affect,
+    ConsoleFlags,
+    ListDomains,
+    MetadataType,
+    StartFlags,
+    StatsTypes,
+    UndefineFlags,
+    XmlFlags,
+)
+from insula.rpc.procedures import Insula, Remote
+from insula.rpc.types import DomainRef
+from insula.sdk.conversation import Answer, Conversation, Request, ask, ask_for
+from insula.sdk.facts import (
+    ExecRequest,
+    Json,
+    NodeInfo,
+    Outcome,
+    Started,
+    State,
+    Statistics,
+    Usage,
+    state_of,
+)
+
+# Finding domains
+
+
+def domains(flags: ListDomains | int = 0) -> Conversation[tuple[DomainRef, ...]]:
+    """The domains that match the filter, all without one."""
+    found = yield from ask(Remote.CONNECT_LIST_ALL_DOMAINS, 1, flags)
+    return tuple(found.domains)
+
+
+def by_name(name: str) -> Conversation[DomainRef]:
+    """Raises: DomainNotFoundError."""
+    return (yield from ask_for(DomainRef, Remote.DOMAIN_LOOKUP_BY_NAME, name))
+
+
+def by_uuid(uuid: str | bytes) -> Conversation[DomainRef]:
+    """uuid: its text, with or without dashes, or its bytes.
+
+    Raises: DomainNotFoundError; InvalidArgumentError if that is no UUID.
+    """
+    return (yield from ask_for(DomainRef, Remote.DOMAIN_LOOKUP_BY_UUID, _uuid_bytes(uuid)))
+
+
+def by_id(number: int) -> Conversation[DomainRef]:
+    """Raises: DomainNotFoundError if no running domain has that id."""
+    return (yield from ask_for(DomainRef, Remote.DOMAIN_LOOKUP_BY_ID, number))
+
+
+def define(xml: str) -> Conversation[DomainRef]:
+    """Make a domain known for good, or change its definition."""
+    return (yield from ask_for(DomainRef, Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0))
+
+
+def create(xml: str, flags: StartFlags | int = 0) -> Conversation[DomainRef]:
+    """Start a domain that is forgotten when it stops."""
+    return (yield from ask_for(DomainRef, Remote.DOMAIN_CREATE_XML, xml, flags))
+
+
+# A domain's life
+
+
+def start(domain: DomainRef, flags: StartFlags | int = 0) -> Conversation[DomainRef]:
+    """Start it; return it with its new id."""
+    return (yield from ask_for(DomainRef, Remote.DOMAIN_CREATE_WITH_FLAGS, domain, flags))
+
+
+def shutdown(domain: DomainRef) -> Conversation[None]:
+    """Ask the guest to shut down; it may take its time, or refuse."""
+    yield from ask(Remote.DOMAIN_SHUTDOWN_FLAGS, domain, 0)
+
+
+def reboot(domain: DomainRef) -> Conversation[None]:
+    """Ask the guest to reboot."""
+    yield from ask(Remote.DOMAIN_REBOOT, domain, 0)
+
+
+def destroy(domain: DomainRef) -> Conversation[None]:
+    """Stop it at once, whatever the guest is doing."""
+    yield from ask(Remote.DOMAIN_DESTROY_FLAGS, domain, 0)
+
+
+def suspend(domain: DomainRef) -> Conversation[None]:
+    """Freeze all its processes."""
+    yield from ask(Remote.DOMAIN_SUSPEND, domain)
+
+
+def resume(domain: DomainRef) -> Conversation[None]:
+    """Thaw them."""
+    yield from ask(Remote.DOMAIN_RESUME, domain)
+
+
+def undefine(domain: DomainRef, flags: UndefineFlags | int = 0) -> Conversation[None]:
+    """Forget its definition."""
+    yield from ask(Remote.DOMAIN_UNDEFINE_FLAGS, domain, flags)
+
+
+def wait(domain: DomainRef) -> Conversation[Outcome]:
+    """Return once it has stopped, and how."""
+    told = _object((yield from ask(Insula.DOMAIN_WAIT, domain, 0)))
+    return Outcome(str(told["reason"]), told.get("status"))
+
+
+# A domain's facts and settings
+
+
+def state(domain: DomainRef) -> Conversation[State]:
+    """What it is doing, and why."""
+    number, reason = yield from ask(Remote.DOMAIN_GET_STATE, domain, 0)
+    return state_of(number, reason)
+
+
+def usage(domain: DomainRef) -> Conversation[Usage]:
+    """What it has and takes."""
+    number, *rest = yield from ask(Remote.DOMAIN_GET_INFO, domain)
+    return Usage(state_of(number, 0).state, *rest)
+
+
+def xml(domain: DomainRef, flags: XmlFlags | int = 0) -> Conversation[str]:
+    """Its XML: of the running domain, unless INACTIVE asks for the definition."""
+    return (yield from ask_for(str, Remote.DOMAIN_GET_XML_DESC, domain, flags))
+
+
+def is_active(domain: DomainRef) -> Conversation[bool]:
+    """Whether it runs."""
+    return bool((yield from ask(Remote.DOMAIN_IS_ACTIVE, domain)))
+
+
+def is_persistent(domain: DomainRef) -> Conversation[bool]:
+    """Whether it has a definition."""
+    return bool((yield from ask(Remote.DOMAIN_IS_PERSISTENT, domain)))
+
+
+def autostart(domain: DomainRef) -> Conversation[bool]:
+    """Whether it starts with the daemon."""
+    return bool((yield from ask(Remote.DOMAIN_GET_AUTOSTART, domain)))
+
+
+def set_autostart(domain: DomainRef, *, wanted: bool) -> Conversation[None]:
+    """Let it start with the daemon, or not."""
+    yield from ask(Remote.DOMAIN_SET_AUTOSTART, domain, wanted)
+
+
+def set_memory(domain: DomainRef, kib: int, flags: Affect | int = 0) -> Conversation[None]:
+    """Change what memory it may use. kib: KiB."""
+    yield from ask(Remote.DOMAIN_SET_MEMORY_FLAGS, domain, kib, flags)
+
+
+def metadata(domain: DomainRef, kind: MetadataType, uri: str | None, flags: Affect | int = 0) -> Conversation[str]:
+    """Its title, description, or the element of a name space. Raises: MetadataNotFoundError."""
+    return (yield from ask_for(str, Remote.DOMAIN_GET_METADATA, domain, kind, uri, flags))
+
+
+def attach(domain: DomainRef, device: str, flags: Affect | int = 0) -> Conversation[None]:
+    """Add a device. device: its XML."""
+    yield from ask(Remote.DOMAIN_ATTACH_DEVICE_FLAGS, domain, device, flags)
+
+
+def detach(domain: DomainRef, device: str, flags: Affect | int = 0) -> Conversation[None]:
+    """Take a device away. device: its XML."""
+    yield from ask(Remote.DOMAIN_DETACH_DEVICE_FLAGS, domain, device, flags)
+
+
+def info(domain: DomainRef) -> Conversation[Json]:
+    """All that the daemon knows about it."""
+    return _object((yield from ask(Insula.DOMAIN_INFO, domain, 0)))
+
+
+def plan(domain: DomainRef) -> Conversation[Json]:
+    """What its start would do, step by step."""
+    return _object((yield from ask(Insula.DOMAIN_PLAN, domain, 0)))
+
+
+# Inside a domain
+
+
+def execute(domain: DomainRef, request: ExecRequest, fds: Sequence[int]) -> Conversation[Started]:
+    """Run a program. fds: its standard input, output and error, unless the request asks for a terminal."""
+    arguments = (domain, json.dumps(request.to_json()), 0)
+    answer: Answer = yield Request(Insula.DOMAIN_EXEC, arguments, () if request.tty else tuple(fds))
+    handle, pid = answer.values
+    return Started(handle, pid, answer.fds[0] if answer.fds else None)
+
+
+def exec_status(handle: int) -> Conversation[int]:
+    """Return once the program has ended: its raw wait status."""
+    return (yield from ask_for(int, Insula.EXEC_WAIT, handle))
+
+
+def exec_signal(handle: int, signal: int) -> Conversation[None]:
+    """Send the program a signal."""
+    yield from ask(Insula.EXEC_SIGNAL, handle, signal)
+
+
+def console(domain: DomainRef, device: str | None, flags: ConsoleFlags | int = 0) -> Conversation[Answer]:
+    """Open a console, the first one without a device's name; the answer has the stream."""
+    return (yield Request(Remote.DOMAIN_OPEN_CONSOLE, (domain, device, flags)))
+
+
+def resize_console(domain: DomainRef, device: str | None, rows: int, columns: int) -> Conversation[None]:
+    """Tell a console how large the terminal at our end is."""
+    yield from ask(Insula.CONSOLE_RESIZE, domain, device, rows, columns)
+
+
+def log(domain: DomainRef, source: str, *, follow: bool) -> Conversation[Answer]:
+    """Read a log of it; the answer has the stream."""
+    return (yield Request(Insula.DOMAIN_LOG, (domain, source, 1 if follow else 0)))
+
+
+# Images
+
+
+def images() -> Conversation[list[Json]]:
+    """The images there are."""
+    found = json.loads((yield from ask(Insula.IMAGE_LIST, 0)))
+    if not isinstance(found, list):
+        raise OperationFailedError("the daemon sent no list of images")
+    return found
+
+
+def build_image(name: str, recipe: Json) -> Conversation[Answer]:
+    """Build an image; the answer has the stream of progress, JSON objects a line each."""
+    return (yield Request(Insula.IMAGE_BUILD, (name, json.dumps(recipe), 0)))
+
+
+def remove_image(name: str) -> Conversation[None]:
+    """Raises: ImageNotFoundError; ResourceBusyError if a domain uses it."""
+    yield from ask(Insula.IMAGE_REMOVE, name, 0)
+
+
+# The host
+
+
+def capabilities() -> Conversation[str]:
+    """What the host and its driver can do, as libvirt's XML."""
+    return (yield from ask_for(str, Remote.CONNECT_GET_CAPABILITIES))
+
+
+def hostname() -> Conversation[str]:
+    """The host's name."""
+    return (yield from ask_for(str, Remote.CONNECT_GET_HOSTNAME))
+
+
+def node_info() -> Conversation[NodeInfo]:
+    """The host's hardware."""
+    model, *numbers = yield from ask(Remote.NODE_GET_INFO)
+    return NodeInfo(model.rstrip(b"\0").decode(errors="replace"), *numbers)
+
+
+def plan_of(xml: str) -> Conversation[Json]:
+    """What starting a domain of this XML would do, step by step."""
+    return _object((yield from ask(Insula.PLAN_XML, xml, 0)))
+
+
+def daemon_info() -> Conversation[Json]:
+    """What the daemon tells of itself: version, layout, keeper."""
+    return _object((yield from ask(Insula.DAEMON_INFO, 0)))
+
+
+def statistics(
+    which: Iterable[DomainRef] = (), groups: StatsTypes | int = 0, flags: ListDomains | int = 0
+) -> Conversation[list[Statistics]]:
+    """Bulk statistics, of all domains that match the filter if none is named."""
+    records = yield from ask(Remote.CONNECT_GET_ALL_DOMAIN_STATS, tuple(which), groups, flags)
+    return [Statistics(dom, {field: value for field, _, value in params}) for dom, params in records]
+
+
+# Events
+
+
+def register(event: DomainEventId, domain: DomainRef | None) -> Conversation[int]:
+    """Ask for an event's messages, of one domain or of all; return the callback they will name."""
+    return (yield from ask_for(int, Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, event, domain))
+
+
+def deregister(callback: int) -> Conversation[None]:
+    """Ask for no more of them."""
+    yield from ask(Remote.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, callback)
+
+
+def _uuid_bytes(uuid: str | bytes) -> bytes:
+    try:
+        raw = bytes.fromhex(uuid.replace("-", "")) if isinstance(uuid, str) else uuid
+    except ValueError as error:
+        raise InvalidArgumentError(f"'{uuid!s}' is no UUID") from error
+    if len(raw) != 16:
+        raise InvalidArgumentError(f"'{uuid!s}' is no UUID: it has {len(raw)} bytes, not 16")
+    return raw
+
+
+def _object(text: Any) -> Json:
+    told = json.loads(text)
+    if not isinstance(told, dict):
+        raise OperationFailedError("the daemon sent no JSON object")
+    return told

@@ -1,0 +1,88 @@
+import pytest
+from lxml import etree
+
+from insula.cli.definition import Wanted, domain_xml, kibibytes, split_bind, split_env
+from insula.errors import InvalidArgumentError
+from insula.model.domain import Domain
+from insula.model.validate import problems
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("512", 512 * 1024),
+        ("512m", 512 * 1024),
+        ("2g", 2 * 1024**2),
+        ("2GiB", 2 * 1024**2),
+        ("64k", 64),
+        ("1t", 1024**3),
+    ],
+)
+def test_memory_is_read_with_its_unit(text: str, expected: int) -> None:
+    assert kibibytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "m", "-1m", "1.5g", "12x", "1mm"])
+def test_bad_memory_names_what_was_given(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="memory"):
+        kibibytes(text)
+
+
+def test_bind_mounts_are_read_with_their_access() -> None:
+    assert split_bind("/srv:/data") == ("/srv", "/data", False)
+    assert split_bind("/srv:/data:ro") == ("/srv", "/data", True)
+
+
+@pytest.mark.parametrize("text", ["/srv", "srv:/data", "/srv:data", "/srv:/data:maybe", ":/data"])
+def test_bad_bind_mounts_are_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        split_bind(text)
+
+
+def test_environment_keeps_equal_signs_of_the_value() -> None:
+    assert split_env("A=b=c") == ("A", "b=c")
+    with pytest.raises(InvalidArgumentError):
+        split_env("A")
+
+
+def test_special_characters_survive_in_the_xml() -> None:
+    wanted = Wanted(name="a<b", image=None, root="/srv/it's & <so>", init=("/bin/sh", "-c", 'echo "<&\'>"'))
+    root = etree.fromstring(domain_xml(wanted))
+    assert root.findtext("name") == "a<b"
+    source = root.find("devices/filesystem/source")
+    assert source is not None and source.get("dir") == "/srv/it's & <so>"
+    assert [each.text for each in root.iterfind("os/initarg")] == ["-c", 'echo "<&\'>"']
+
+
+def test_a_domain_needs_exactly_one_root() -> None:
+    for image, root in ((None, None), ("busybox", "/srv")):
+        with pytest.raises(InvalidArgumentError, match="root"):
+            domain_xml(Wanted(name="web", image=image, root=root))
+
+
+def test_a_bridge_and_the_hosts_network_contradict_each_other() -> None:
+    with pytest.raises(InvalidArgumentError, match="contradict"):
+        domain_xml(Wanted(name="web", image="busybox", root=None, bridges=("br0",), share_network=True))
+
+
+def test_what_is_written_is_what_the_daemon_reads() -> None:
+    wanted = Wanted(
+        name="web",
+        image="debian-12",
+        root=None,
+        init=("/bin/sh", "-c", "true"),
+        env=(("A", "b"),),
+        cwd="/srv",
+        user="www-data",
+        memory="64m",
+        vcpus=2,
+        bridges=("br0",),
+        binds=(("/srv", "/data", True),),
+        privileged=True,
+    )
+    domain = Domain.load(domain_xml(wanted))
+    assert domain.settings.privileged and domain.memory == 65536 and domain.os.user == "www-data"
+    assert domain.root is not None and domain.root.source.name == "debian-12"
+    assert [str(each.target) for each in domain.devices.filesystems if each.read_only] != []
+    shared = Domain.load(domain_xml(Wanted(name="web", image="busybox", root=None, share_network=True)))
+    assert not problems(domain) and not problems(shared)

@@ -1,0 +1,57 @@
+from typing import cast
+
+import pytest
+
+from insula.cli import domains
+from insula.rpc.procedures import Remote
+from insula.sdk.blocking import Blocking
+from tests.unit.cli.fake_client import WEB, FakeClient
+from tests.unit.cli.options import options_of
+
+
+def _run(verb: str, client: FakeClient, *words: str) -> int:
+    return domains.RUN[verb](options_of(domains.ARGUMENTS[verb], *words), cast("Blocking", client))
+
+
+def test_create_defines_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient({Remote.DOMAIN_DEFINE_XML_FLAGS: WEB})
+    assert (
+        _run("create", client, "web", "-i", "busybox", "-m", "64m", "-v", "/srv:/data:ro", "--", "/bin/sh", "-c") == 0
+    )
+    xml = client.made(Remote.DOMAIN_DEFINE_XML_FLAGS)[0][0]
+    assert "<memory unit='KiB'>65536</memory>" in xml and "<initarg>-c</initarg>" in xml and "<readonly/>" in xml
+    assert capsys.readouterr().out == "web\n"
+
+
+def test_create_can_only_show_the_xml(capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient({})
+    assert _run("create", client, "web", "-r", "/srv/root", "--xml") == 0
+    assert capsys.readouterr().out.startswith("<domain type='lxc'") and not client.calls
+
+
+def test_a_running_domain_is_not_removed_unless_forced(capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+            Remote.DOMAIN_IS_ACTIVE: 1,
+            Remote.DOMAIN_IS_PERSISTENT: 1,
+            Remote.DOMAIN_DESTROY: None,
+            Remote.DOMAIN_UNDEFINE_FLAGS: None,
+        }
+    )
+    assert _run("rm", client, "web") == 3
+    assert "--force" in capsys.readouterr().err and not client.made(Remote.DOMAIN_UNDEFINE_FLAGS)
+    assert _run("rm", client, "-f", "web") == 0
+    assert client.made(Remote.DOMAIN_DESTROY) and client.made(Remote.DOMAIN_UNDEFINE_FLAGS)
+
+
+def test_a_transient_domain_is_gone_once_destroyed() -> None:
+    client = FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+            Remote.DOMAIN_IS_ACTIVE: 1,
+            Remote.DOMAIN_IS_PERSISTENT: 0,
+            Remote.DOMAIN_DESTROY: None,
+        }
+    )
+    assert _run("rm", client, "-f", "web") == 0

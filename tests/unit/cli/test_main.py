@@ -1,0 +1,52 @@
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from insula.cli.main import VERBS, failure, split, status_of
+from insula.errors import DomainNotFoundError, OperationTimeoutError, StepError
+
+
+def test_a_verb_of_two_words_is_found_behind_the_options() -> None:
+    before, verb, after = split(["--prefix", "/srv", "image", "ls", "--json"])
+    assert before == ["--prefix", "/srv"] and verb is not None and verb.words == "image ls" and after == ["--json"]
+
+
+def test_an_unknown_verb_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        status_of(["frobnicate"])
+    assert exited.value.code == 2 and "'frobnicate' is no verb" in capsys.readouterr().err
+
+
+def test_no_daemon_is_told_and_is_a_failure(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["--prefix", f"{tmp_path}"[:60], "ls"]) != 0
+    assert capsys.readouterr().err.startswith("insula: ")
+
+
+def test_our_own_failure_of_exec_differs_from_the_commands() -> None:
+    verbs = {each.words: each for each in VERBS}
+    assert failure(verbs["exec"], DomainNotFoundError("x")) == 125
+    missing = StepError("no such program", step="execute /no/such", errno=errno.ENOENT)
+    assert failure(verbs["exec"], missing) == 127
+    assert failure(verbs["exec"], StepError("it is no program", step="execute /etc", errno=errno.EACCES)) == 126
+    assert failure(verbs["exec"], StepError("no groups", step="make the control group", errno=errno.ENOENT)) == 125
+    assert failure(verbs["info"], DomainNotFoundError("x")) == 4
+    assert failure(verbs["stop"], OperationTimeoutError("x")) == 7
+
+
+def test_start_up_imports_neither_asyncio_nor_xml_nor_rich() -> None:
+    code = (
+        "import sys, insula.cli.main, insula.sdk.blocking, insula.cli.listing;"
+        "print([each for each in ('asyncio', 'lxml', 'rich', 'pyroute2') if each in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.words)
+def test_every_verb_explains_itself(verb: object, capsys: pytest.CaptureFixture[str]) -> None:
+    words = verb.words  # type: ignore[attr-defined]
+    with pytest.raises(SystemExit) as exited:
+        status_of([*words.split(), "--help"])
+    assert exited.value.code == 0 and f"insula {words}" in capsys.readouterr().out

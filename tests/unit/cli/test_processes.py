@@ -1,0 +1,52 @@
+import signal
+from typing import Any, NamedTuple, cast
+
+import pytest
+
+from insula.cli import processes
+from insula.rpc.procedure import Procedure
+from insula.rpc.procedures import Insula, Remote
+from insula.sdk.blocking import Blocking, PendingCall
+from tests.unit.cli.fake_client import WEB, FakeClient
+from tests.unit.cli.options import options_of
+
+
+class Started(NamedTuple):
+    exec: int
+    pid: int
+
+
+class ExecClient(FakeClient):
+    """Its command ends at once with a wait status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__({Remote.DOMAIN_LOOKUP_BY_NAME: WEB})
+        self.status = status
+        self.fds: tuple[int, ...] = ()
+        self.request = ""
+
+    def call_with_fds(
+        self, procedure: Procedure, *arguments: Any, fds: tuple[int, ...]
+    ) -> tuple[Started, tuple[int, ...]]:
+        assert procedure is Insula.DOMAIN_EXEC
+        self.request, self.fds = arguments[1], fds
+        return Started(1, 2), ()
+
+    def begin(self, procedure: Procedure, execution: int) -> PendingCall:
+        assert procedure is Insula.EXEC_WAIT and execution == 1
+        return PendingCall(done=lambda: True, result=lambda: self.status)
+
+
+@pytest.mark.parametrize(("status", "expected"), [(3 << 8, 3), (0, 0), (int(signal.SIGKILL), 137)])
+def test_the_commands_end_is_ours(status: int, expected: int) -> None:
+    client = ExecClient(status)
+    options = options_of(processes.ARGUMENTS["exec"], "-u", "nobody", "-e", "A=b", "web", "--", "ls", "-l")
+    assert processes.RUN["exec"](options, cast("Blocking", client)) == expected
+    assert '"argv": ["ls", "-l"]' in client.request and '{"A": "b"}' in client.request
+    assert client.fds == (0, 1, 2)
+
+
+def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
+    options = options_of(processes.ARGUMENTS["exec"], "web")
+    assert processes.RUN["exec"](options, cast("Blocking", ExecClient(0))) == 125
+    assert "needs a command" in capsys.readouterr().err

@@ -1,0 +1,43 @@
+import os
+import pty
+import signal
+import termios
+
+from insula.cli import terminal
+
+
+def test_a_terminal_is_given_back_as_it_was() -> None:
+    master, slave = pty.openpty()
+    try:
+        before = termios.tcgetattr(slave)
+        with terminal.raw(slave):
+            assert not termios.tcgetattr(slave)[3] & termios.ECHO
+        assert termios.tcgetattr(slave) == before
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_window_sizes_pass_through_a_pty() -> None:
+    master, slave = pty.openpty()
+    try:
+        terminal.resize(master, 33, 99)
+        assert terminal.window_size(slave) == (33, 99)
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_signals_wake_a_waiting_program_with_their_numbers() -> None:
+    with terminal.waking(signal.SIGUSR1) as reader:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert os.read(reader, 10) == bytes([signal.SIGUSR1])
+
+
+def test_the_last_slave_closing_reads_as_an_end() -> None:
+    master, slave = pty.openpty()
+    os.close(slave)
+    try:
+        assert terminal.read_some(master) == b""
+    finally:
+        os.close(master)
