@@ -1,0 +1,161 @@
+"""insulad as a process: one a prefix, on demand, told by signals, gone without a trace."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.guests import domain_xml, state
+from tests.insulad import START, Insulad
+from tests.waiting import scaled, until
+
+pytestmark = pytest.mark.requires("virsh")
+
+
+def run_daemon(insulad: Insulad, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run another daemon on the same prefix to its end."""
+    return insulad.host.run(sys.executable, "-c", START, "--prefix", str(insulad.prefix), *options, check=False)
+
+
+def test_a_second_daemon_on_the_prefix_is_refused_and_told_who_is_there(insulad: Insulad) -> None:
+    second = run_daemon(insulad)
+    assert second.returncode == 2 and f"process {insulad.pid}" in second.stderr
+    insulad.virsh("list")
+
+
+def test_sigterm_ends_it_and_removes_its_sockets(insulad: Insulad) -> None:
+    assert insulad.socket.exists() and insulad.layout.socket_read_only.exists()
+    assert insulad.stop() == 0
+    assert not insulad.socket.exists() and not insulad.layout.socket_read_only.exists()
+    assert insulad.keeper_pid() is None, "a keeper that holds nothing ends with its daemon"
+    insulad.start()
+
+
+def test_sockets_have_the_modes_that_keep_strangers_out(insulad: Insulad) -> None:
+    assert insulad.socket.stat().st_mode & 0o777 == 0o660
+    assert insulad.layout.socket_read_only.stat().st_mode & 0o777 == 0o666
+
+
+def test_a_stranger_may_look_through_the_read_only_socket_and_not_come_in_by_the_other(insulad: Insulad) -> None:
+    for path in (insulad.prefix, insulad.prefix / "run", insulad.prefix / "run/libvirt"):
+        path.chmod(0o755)
+
+    def as_nobody(uri: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return insulad.host.run(
+            "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "virsh", "-c", uri, *words, check=False
+        )
+
+    assert as_nobody(insulad.uri_read_only, "list", "--all").returncode == 0
+    assert as_nobody(insulad.uri, "list", "--all").returncode != 0
+
+
+@pytest.mark.requires("overlay.idmapped")
+def test_guests_go_on_when_the_daemon_is_stopped_and_it_knows_them_again(insulad: Insulad, busybox_root: Path) -> None:
+    insulad.define(domain_xml("stays", busybox_root))
+    insulad.virsh("start", "stays")
+    number = insulad.virsh("domid", "stays").stdout.strip()
+    assert insulad.stop() == 0
+    assert Path(f"/proc/{number}").exists() and insulad.keeper_pid() is not None
+    insulad.start()
+    assert state(insulad, "stays") == "running" and insulad.virsh("domid", "stays").stdout.strip() == number
+
+
+@pytest.mark.requires("overlay.idmapped")
+def test_with_a_timeout_it_ends_when_nobody_is_there_and_nothing_runs(insulad: Insulad, busybox_root: Path) -> None:
+    insulad.define(domain_xml("bb", busybox_root))
+    insulad.virsh("start", "bb")
+    insulad.restart("--timeout", "1")
+    assert insulad.process is not None
+    with pytest.raises(subprocess.TimeoutExpired):
+        insulad.process.wait(scaled(2.5))
+    insulad.virsh("destroy", "bb")
+    assert insulad.process.wait(scaled(15)) == 0
+    insulad.process = None
+    assert not insulad.socket.exists()
+    insulad.start()
+
+
+def test_a_client_keeps_a_daemon_with_a_timeout_alive(insulad: Insulad) -> None:
+    insulad.restart("--timeout", "1")
+    assert insulad.process is not None
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(insulad.socket))
+        with pytest.raises(subprocess.TimeoutExpired):
+            insulad.process.wait(scaled(2.5))
+    assert insulad.process.wait(scaled(15)) == 0
+    insulad.process = None
+    insulad.start()
+
+
+def test_a_mistake_in_the_settings_is_named_with_its_line(insulad: Insulad) -> None:
+    insulad.stop()
+    settings = insulad.prefix / "etc/insula/insulad.toml"
+    settings.write_text("log_level = 'info'\nmax_client = 5\n")
+    wrong = run_daemon(insulad)
+    assert wrong.returncode == 2
+    assert f"insulad: {settings} line 2: unknown key 'max_client'; known here: log_level, max_clients" in wrong.stderr
+    settings.unlink()
+    insulad.start()
+
+
+def test_settings_are_read_again_on_sighup_and_a_mistake_there_ends_nothing(insulad: Insulad) -> None:
+    settings = insulad.prefix / "etc/insula/insulad.toml"
+    settings.write_text("log_level = 'debug'\n")
+    os.kill(insulad.pid, signal.SIGHUP)
+    until(lambda: "settings were read again" in insulad.log_text(), "the settings being read")
+    insulad.virsh("list")
+    until(lambda: "connected" in insulad.log_text(), "what only the debug level tells")
+    settings.write_text("nonsense = 1\n")
+    os.kill(insulad.pid, signal.SIGHUP)
+    until(lambda: "stay as they were" in insulad.log_text(), "the refusal of the mistake")
+    insulad.virsh("list")
+    settings.unlink()
+
+
+def test_readiness_is_told_to_the_service_manager(insulad: Insulad, scratch: Path) -> None:
+    insulad.stop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(scratch / "notify"))
+        manager.settimeout(scaled(15))
+        os.environ["NOTIFY_SOCKET"] = str(scratch / "notify")
+        try:
+            insulad.start()
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+        assert manager.recv(100) == b"READY=1"
+        insulad.stop()
+        assert manager.recv(100) == b"STOPPING=1"
+    insulad.start()
+
+
+def test_systemds_sockets_are_used_and_left_in_place(insulad: Insulad, scratch: Path) -> None:
+    insulad.stop()
+    path = scratch / "activated-sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        code = f"import os; os.dup2({listener.fileno()}, 3); os.environ['LISTEN_PID'] = str(os.getpid()); {START}"
+        with insulad.log.open("ab") as log:
+            daemon = insulad.host.start(
+                sys.executable, "-c", code, "--prefix", str(insulad.prefix), "--timeout", "1",
+                pass_fds=[listener.fileno()],
+                env={**os.environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "virtlxcd.socket"},
+                stdout=log, stderr=log,
+            )  # fmt: skip
+        listed = subprocess.run(
+            ["virsh", "-c", f"lxc+unix:///system?socket={path}", "list"], capture_output=True, text=True, check=False
+        )
+        assert listed.returncode == 0, listed.stderr + insulad.log_text()
+        assert daemon.wait(scaled(15)) == 0
+        assert path.exists() and not insulad.socket.exists()
+    insulad.start()
+
+
+def test_the_log_is_one_line_an_event_with_priorities(insulad: Insulad) -> None:
+    insulad.virsh("list")
+    lines = [line for line in insulad.log_text().splitlines() if line]
+    assert lines and all(line[0] == "<" and line[1].isdigit() and line[2] == ">" for line in lines), lines

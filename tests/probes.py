@@ -1,0 +1,285 @@
+"""What this host can do, found out by trying: tests ask for capabilities, never for a host's name or a kernel version.
+
+A probe returns why the capability is missing, or an empty string when it is there. `missing(name)` answers for one
+name; members of a family (`cgroup2.memory`, `cap.sys_admin`, `link.macvlan`, `fs.btrfs`) need no entry each.
+"""
+
+import ctypes
+import functools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests import cgrouptree, libvirt_python, roots, sideload
+from tests.enclosure import Reach, reach
+from tests.idmapped import overlay_on_idmapped_layers
+from tests.machine import image
+
+Probe = Callable[[], str]
+
+
+class UnknownCapabilityError(Exception):
+    """A test asks for a capability that no probe knows."""
+
+
+@functools.cache
+def missing(name: str) -> str:
+    """Return why the capability is missing here; empty when it is there. Each is tried once a session.
+
+    Raises: UnknownCapabilityError if nobody knows how to find out.
+    """
+    if name in PROBES:
+        return PROBES[name]()
+    family, _, member = name.partition(".")
+    if family in FAMILIES and member:
+        return FAMILIES[family](member)
+    raise UnknownCapabilityError(
+        f"no probe for '{name}'; known: {', '.join(sorted(PROBES))}, {'.*, '.join(sorted(FAMILIES))}.*"
+    )
+
+
+def _succeeds(*command: str) -> str:
+    """Return an empty string if the command ends well, else its last line."""
+    if not shutil.which(command[0]):
+        return f"no command '{command[0]}'"
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    lines = (result.stderr + result.stdout).strip().splitlines() or ["no message"]
+    return "" if result.returncode == 0 else f"'{' '.join(command)}' ended with {result.returncode}: {lines[-1]}"
+
+
+def _command(name: str) -> Probe:
+    return lambda: "" if shutil.which(name) else f"no command '{name}'"
+
+
+def _root() -> str:
+    return "" if os.geteuid() == 0 else "not run as root"
+
+
+def _controllers(version: int) -> frozenset[str]:
+    return frozenset().union(*(each.controllers for each in cgrouptree.hierarchies() if each.version == version))
+
+
+def _cgroup2(controller: str) -> str:
+    if missing("cgroup2"):
+        return missing("cgroup2")
+    return "" if controller in _controllers(2) else f"the v2 hierarchy has no {controller} controller"
+
+
+def _cgroup1(controller: str) -> str:
+    return "" if controller in _controllers(1) else f"no v1 hierarchy of the {controller} controller is mounted"
+
+
+def _cgroup_versions(*wanted: int) -> Probe:
+    def probe() -> str:
+        versions = {each.version for each in cgrouptree.hierarchies()}
+        return "" if versions == set(wanted) else f"mounted cgroup versions: {sorted(versions) or 'none'}"
+
+    return probe
+
+
+def _has_cgroup2() -> str:
+    return "" if any(each.version == 2 for each in cgrouptree.hierarchies()) else "no v2 hierarchy is mounted"
+
+
+# Bit numbers of those that tests have a use for. Source: linux/capability.h.
+_CAPABILITIES: Mapping[str, int] = {
+    "linux_immutable": 9,
+    "net_admin": 12,
+    "sys_module": 16,
+    "sys_ptrace": 19,
+    "sys_admin": 21,
+    "sys_resource": 24,
+    "mknod": 27,
+    "setfcap": 31,
+    "bpf": 39,
+    "checkpoint_restore": 40,
+}
+
+
+def _capability(name: str) -> str:
+    if name not in _CAPABILITIES:
+        raise UnknownCapabilityError(f"no bit known for the capability '{name}'")
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    return (
+        ""
+        if int(status["CapEff"], 16) >> _CAPABILITIES[name] & 1
+        else f"not among the effective capabilities {status['CapEff']}"
+    )
+
+
+def _file_system(name: str) -> str:
+    if shutil.which("modprobe"):
+        subprocess.run(["modprobe", "-qa", name], check=False, capture_output=True)
+    known = {line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()}
+    return "" if name in known else f"the kernel has no {name}"
+
+
+def _link_type(name: str) -> str:
+    return _succeeds("unshare", "--net", "ip", "link", "add", "probe0", "type", name)
+
+
+def _user_namespaces() -> str:
+    return _succeeds("unshare", "--user", "--map-root-user", "true")
+
+
+def _bpf_cgroup_device() -> str:
+    """Load a program that allows everything: `mov r0, 1; exit`. Source: bpf(2), linux/bpf.h (BPF_PROG_LOAD is 5)."""
+    program = (ctypes.c_uint64 * 2)(0x00000001_000000B7, 0x00000000_00000095)
+    licence = ctypes.create_string_buffer(b"GPL")
+    attributes = (ctypes.c_uint64 * 16)()
+    attributes[0] = 15 | 2 << 32  # BPF_PROG_TYPE_CGROUP_DEVICE, two instructions
+    attributes[1] = ctypes.addressof(program)
+    attributes[2] = ctypes.addressof(licence)
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.syscall(321, 5, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    if fd < 0:
+        return f"bpf(BPF_PROG_LOAD): {os.strerror(ctypes.get_errno())}"
+    os.close(fd)
+    return missing("cgroup2")
+
+
+def _overlay_idmapped() -> str:
+    if missing("root") or missing("fs.overlay"):
+        return missing("root") or missing("fs.overlay")
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="it-probe-") as directory:
+        try:
+            overlay_on_idmapped_layers(Path(directory))
+        except OSError as error:
+            return str(error)
+    return ""
+
+
+def _systemd_host() -> str:
+    if reach() is not Reach.NOTHING:
+        return "the tests run in an enclosure, away from the host's systemd"
+    return "" if Path("/run/systemd/system").is_dir() else "process 1 is not systemd"
+
+
+def _machined() -> str:
+    return _systemd_host() or _succeeds("busctl", "--quiet", "call", "org.freedesktop.machine1", *_MACHINED_PING)
+
+
+_MACHINED_PING = ("/org/freedesktop/machine1", "org.freedesktop.DBus.Peer", "Ping")
+
+
+def _own_cgroup_root() -> str:
+    return "" if reach() is Reach.EVERYTHING else "the tests share the cgroup root with the host"
+
+
+def _apparmor() -> str:
+    switch = Path("/sys/module/apparmor/parameters/enabled")
+    if not switch.exists() or switch.read_text().strip() != "Y":
+        return "AppArmor is not enabled in the kernel"
+    return "" if Path("/sys/kernel/security/apparmor").is_dir() else "no securityfs at /sys/kernel/security"
+
+
+def _loop() -> str:
+    return "" if Path("/dev/loop-control").exists() else "no /dev/loop-control"
+
+
+def _libvirt_python() -> str:
+    try:
+        libvirt_python.load()
+    except ImportError as error:
+        return str(error)
+    return ""
+
+
+def _libvirt_schemas() -> str:
+    schema = Path("/usr/share/libvirt/schemas/domain.rng")
+    return "" if schema.exists() else f"no {schema} (package libvirt0)"
+
+
+def _criu() -> str:
+    try:
+        return _succeeds(str(sideload.found("criu")), "check")
+    except sideload.NotThereError as error:
+        return str(error)
+
+
+def _sideloaded(name: str) -> Probe:
+    def probe() -> str:
+        try:
+            return "" if sideload.found(name) else "unreachable"
+        except sideload.NotThereError as error:
+            return str(error)
+
+    return probe
+
+
+def _debian_image(release: str) -> Probe:
+    return lambda: "" if roots.debian_is_there(release) else missing("mmdebstrap")
+
+
+def _machine_image() -> str:
+    return missing("qemu") or (
+        "" if image.image_is_there() else "the machine is not built (python -m tests.machine build)"
+    )
+
+
+def _pidfd_info() -> str:
+    """Ask a pidfd about its process. Source: linux/pidfd.h, PIDFD_GET_INFO on 64 bytes, since Linux 6.13."""
+    fd = os.pidfd_open(os.getpid())
+    try:
+        answer = (ctypes.c_uint64 * 8)()
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.ioctl.argtypes = [ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p]
+        if libc.ioctl(fd, 3 << 30 | 64 << 16 | 0xFF << 8 | 11, answer) < 0:
+            return f"PIDFD_GET_INFO: {os.strerror(ctypes.get_errno())}"
+        return ""
+    finally:
+        os.close(fd)
+
+
+PROBES: Mapping[str, Probe] = {
+    "root": _root,
+    "userns": _user_namespaces,
+    "timens": lambda: "" if Path("/proc/self/ns/time").exists() else "no time namespaces",
+    "cgroup2": _has_cgroup2,
+    "cgroup.hybrid": _cgroup_versions(1, 2),
+    "cgroup.unified": _cgroup_versions(2),
+    "overlay.idmapped": _overlay_idmapped,
+    "bpf.cgroup_device": _bpf_cgroup_device,
+    "pidfd.info": _pidfd_info,
+    "loop": _loop,
+    "apparmor": _apparmor,
+    "own-cgroup-root": _own_cgroup_root,
+    "systemd-host": _systemd_host,
+    "machined": _machined,
+    "virsh": _command("virsh"),
+    "virsh-11": _sideloaded("virsh-11"),
+    "virsh-12": _sideloaded("virsh-12"),
+    "libvirt-python": _libvirt_python,
+    "libvirt-schemas": _libvirt_schemas,
+    "criu": _criu,
+    "qemu": _sideloaded("qemu"),
+    "machine-image": _machine_image,
+    "mmdebstrap": _command("mmdebstrap"),
+    "debian-12-image": _debian_image("12"),
+    "debian-13-image": _debian_image("13"),
+    "busybox": lambda: "" if Path("/bin/busybox").exists() else "no /bin/busybox (package busybox-static)",
+    "iproute2": _command("ip"),
+    "nft": _command("nft"),
+    "newuidmap": _command("newuidmap"),
+    "btrfs-tools": _command("mkfs.btrfs"),
+    "strace": _command("strace"),
+    "crun": _command("crun"),
+    "dnsmasq": _command("dnsmasq"),
+}
+
+FAMILIES: Mapping[str, Callable[[str], str]] = {
+    "cap": _capability,
+    "cgroup1": _cgroup1,
+    "cgroup2": _cgroup2,
+    "fs": _file_system,
+    "link": _link_type,
+}
+"""First words whose second word is looked up as it is: a capability, a controller, a file system, a link type."""
+
+
+if __name__ == "__main__":
+    print(json.dumps({name: missing(name) or "here" for name in PROBES}, indent=2))

@@ -1,0 +1,155 @@
+"""The end of a whole run: which test ran on which host, what never ran anywhere, and one closing line."""
+
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from tests.capabilities_plugin import ALLOWED, covers, skipped_for
+from tests.hosts import Profile
+
+MERGED = Path(__file__).parents[1] / "build" / "tests-per-host.json"
+"""Where the whole list stays: test → host → outcome."""
+
+NOTHING_COLLECTED = 5
+"""pytest's exit status when no test was selected. Source: pytest.ExitCode."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """passed, failed or skipped, and why."""
+
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What one run of pytest wrote: see capabilities_plugin."""
+
+    host: str
+    tests: Mapping[str, Outcome]
+    unlisted: tuple[str, ...]
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        content = json.loads(file.read_text())
+        tests = {
+            name: Outcome(outcome=entry["outcome"], reason=entry["reason"]) for name, entry in content["tests"].items()
+        }
+        return cls(host=content["host"], tests=tests, unlisted=tuple(content["unlisted skips"]))
+
+
+@dataclass(kw_only=True, slots=True)
+class Summary:
+    """Collects the parts of a run. everything: no selection was made, so a test that ran nowhere is a fault."""
+
+    started_on: Profile
+    machine: bool
+    everything: bool
+    reports: list[Report] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, title: str, report: Report | None, status: int, *, seconds: float) -> None:
+        """Take one part's report and exit status: a failure that no test accounts for is one of its own."""
+        if report is None:
+            self.broken.append(f"{title}: ended with {status} and no report")
+            return
+        self._take(report)
+        self.seconds[report.host] = self.seconds.get(report.host, 0) + seconds
+        failures = any(test.outcome == "failed" for test in report.tests.values())
+        empty_by_choice = status == NOTHING_COLLECTED and (
+            not self.everything or report.host == Profile.MACHINE_SYSTEMD
+        )
+        if status and not failures and not report.unlisted and not empty_by_choice:
+            self.broken.append(f"{title}: ended with {status} though no test failed")
+        self.broken += [f"{title}: a skip that is not allowed: {line}" for line in report.unlisted]
+
+    def _take(self, report: Report) -> None:
+        """Put a report beside those of other hosts, together with what the same host reported before."""
+        for number, earlier in enumerate(self.reports):
+            if earlier.host == report.host:
+                self.reports[number] = replace(earlier, tests={**earlier.tests, **report.tests})
+                return
+        self.reports.append(report)
+
+    def close(self) -> int:
+        """Print the tables and the closing line, keep the whole list, and return the exit status of the run."""
+        nowhere = self.nowhere()
+        faults = [
+            *self.broken,
+            *(f"ran on no host: {name}: {reason}" for name, reason in self._unexcused(nowhere).items()),
+        ]
+        self._keep()
+        print("\n" + "\n".join(self.table()))
+        for line in self._failures():
+            print(line)
+        for line in faults:
+            print(f"FAULT {line}")
+        passed, failed = (self._count(outcome) for outcome in ("passed", "failed"))
+        print(f"{passed} passed, {failed + len(faults)} failed, {len(nowhere)} skipped")
+        return 1 if failed or faults or not passed else 0
+
+    def nowhere(self) -> dict[str, str]:
+        """Return the tests that every host skipped, with the last host's reason."""
+        ran = {name for report in self.reports for name, test in report.tests.items() if test.outcome != "skipped"}
+        return {name: test.reason for report in self.reports for name, test in report.tests.items() if name not in ran}
+
+    def _unexcused(self, nowhere: Mapping[str, str]) -> dict[str, str]:
+        """Return those of the tests that ran nowhere for which allowed_skips.toml has no excuse."""
+        if not self.everything:
+            return {}
+        table = tomllib.loads(ALLOWED.read_text()).get("nowhere", {})
+        excuses = {**table.get(self.started_on, {}), **({} if self.machine else table["without-machine"])}
+        return {
+            name: reason
+            for name, reason in nowhere.items()
+            if not any(covers(entry, skipped_for(reason)) for entry in excuses)
+        }
+
+    def table(self) -> list[str]:
+        """Return the counts, a line a test file, a column a host; in the cells: passed, failed (!), skipped (-)."""
+        hosts = [report.host for report in self.reports]
+        files = sorted({name.partition("::")[0] for report in self.reports for name in report.tests})
+        width = max(map(len, ("tests run on each host", *files)))
+        lines = [f"{'tests run on each host':{width}}  " + "  ".join(f"{host:>15}" for host in hosts)]
+        for file in files:
+            cells = (_cell(_counts(report, file)) for report in self.reports)
+            lines.append(f"{file:{width}}  " + "  ".join(f"{cell:>15}" for cell in cells))
+        totals = (_cell(_counts(report, "")) for report in self.reports)
+        lines.append(f"{'all':{width}}  " + "  ".join(f"{cell:>15}" for cell in totals))
+        times = (f"{self.seconds[host]:.0f} s" for host in hosts)
+        lines.append(f"{'time':{width}}  " + "  ".join(f"{cell:>15}" for cell in times))
+        return lines
+
+    def _failures(self) -> list[str]:
+        return [
+            f"FAILED on {report.host}: {name}"
+            for report in self.reports
+            for name, test in report.tests.items()
+            if test.outcome == "failed"
+        ]
+
+    def _count(self, outcome: str) -> int:
+        return sum(test.outcome == outcome for report in self.reports for test in report.tests.values())
+
+    def _keep(self) -> None:
+        merged: dict[str, dict[str, str]] = {}
+        for report in self.reports:
+            for name, test in report.tests.items():
+                merged.setdefault(name, {})[report.host] = f"{test.outcome} {test.reason}".strip()
+        MERGED.parent.mkdir(exist_ok=True)
+        MERGED.write_text(json.dumps(merged, indent=1, sort_keys=True))
+
+
+def _counts(report: Report, file: str) -> Counter[str]:
+    return Counter(test.outcome for name, test in report.tests.items() if not file or name.partition("::")[0] == file)
+
+
+def _cell(counts: Counter[str]) -> str:
+    marks = (("passed", ""), ("failed", "!"), ("skipped", "-"))
+    return " ".join(f"{counts[outcome]}{mark}" for outcome, mark in marks if counts[outcome])

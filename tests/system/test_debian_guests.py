@@ -1,0 +1,168 @@
+"""Unmodified Debian systems as unprivileged guests, confined as by default: nothing in them fails for it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from insula import Container, Engine, ExitMeaning
+from insula.engine.guestinit import PowerAction
+from insula.engine.spec import Seccomp, SeccompProfile
+from tests.waiting import scaled, until
+
+pytestmark = pytest.mark.requires("userns", "overlay.idmapped")
+
+RELEASES = [pytest.param(release, marks=pytest.mark.requires(f"debian-{release}-image")) for release in ("12", "13")]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with Engine() as made:
+        yield made
+
+
+@pytest.fixture(params=RELEASES)
+def root(request: pytest.FixtureRequest, debian_root: Callable[[str], Path]) -> Path:
+    release: str = request.param
+    return debian_root(release)
+
+
+@pytest.fixture
+def guest(root: Path, engine: Engine) -> Iterator[Container]:
+    """A Debian whose systemd has finished its boot."""
+    with Container(root, name="debian", ephemeral=True, engine=engine) as made:
+        assert finished_boot(made) == "running", shell(made, "systemctl --failed; journalctl -b -p warning --no-pager")
+        yield made
+
+
+def shell(guest: Container, script: str) -> str:
+    """Return what a shell script inside says, errors too."""
+    return guest.run(["sh", "-c", f"exec 2>&1; {script}"]).stdout.decode()
+
+
+def finished_boot(guest: Container) -> str:
+    """Return what systemd says of the system once it has come up."""
+
+    def state() -> str:
+        said = guest.run(["systemctl", "is-system-running"]).stdout.decode().strip()
+        return said if said in {"running", "degraded", "maintenance"} else ""
+
+    return until(state, "the guest's systemd having finished its boot", 30)
+
+
+def test_the_system_comes_up_whole_and_goes_down_when_asked(guest: Container) -> None:
+    assert shell(guest, "systemctl --failed --no-legend") == ""
+    assert shell(guest, "systemd-detect-virt").strip() == "lxc-libvirt"
+    assert guest.shutdown(scaled(30)).meaning is ExitMeaning.POWERED_OFF
+
+
+def test_a_reboot_from_inside_is_told_from_a_power_off(guest: Container) -> None:
+    guest.run(["systemctl", "reboot"])
+    assert guest.wait(scaled(30)).meaning is ExitMeaning.REBOOTED
+    guest.start()
+    assert finished_boot(guest) == "running"
+    assert guest.shutdown(scaled(30), PowerAction.REBOOT).meaning is ExitMeaning.REBOOTED
+
+
+HARDENED = (
+    "DynamicUser=yes",
+    "NoNewPrivileges=yes",
+    "PrivateDevices=yes",
+    "PrivateNetwork=yes",
+    "PrivateTmp=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHostname=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectSystem=strict",
+    "RestrictNamespaces=yes",
+    "SystemCallFilter=@system-service",
+    "MemoryDenyWriteExecute=yes",
+)
+
+
+def test_a_hardened_service_runs(guest: Container) -> None:
+    settings = [word for setting in HARDENED for word in ("-p", setting)]
+    result = guest.run(["systemd-run", "--wait", "--pipe", "--quiet", *settings, "id", "-u"])
+    assert result.returncode == 0, result.stderr.decode()
+    assert int(result.stdout) > 60000
+
+
+def test_services_have_groups_of_their_own_and_are_killed_by_them(guest: Container) -> None:
+    shell(guest, "systemd-run --quiet --unit=sleeper sleep 1000")
+    pid = shell(guest, "systemctl show -P MainPID sleeper").strip()
+    assert shell(guest, f"cat /proc/{pid}/cgroup").splitlines()[-1] == "0::/system.slice/sleeper.service"
+    assert shell(guest, "systemctl freeze sleeper && systemctl show -P FreezerState sleeper").strip() == "frozen"
+    assert (
+        shell(guest, "systemctl kill -s KILL sleeper; systemctl thaw sleeper 2>/dev/null; systemctl stop sleeper") == ""
+    )
+
+
+@pytest.mark.requires("cgroup.unified")
+def test_the_guests_systemd_limits_its_services(guest: Container) -> None:
+    shell(guest, "systemd-run --quiet --unit=limited -p MemoryMax=50M -p TasksMax=7 -p CPUQuota=50% sleep 1000")
+    limits = "cd /sys/fs/cgroup/system.slice/limited.service && cat memory.max pids.max cpu.max"
+    assert shell(guest, limits).split() == ["52428800", "7", "50000", "100000"]
+
+
+def test_users_switch_and_setuid_programs_work(guest: Container) -> None:
+    assert shell(guest, "su nobody -s /bin/sh -c 'id -un'").strip() == "nobody"
+    shell(guest, "cp /usr/bin/id /usr/local/bin/whoever && chmod 4755 /usr/local/bin/whoever")
+    assert shell(guest, "su nobody -s /bin/sh -c '/usr/local/bin/whoever -u'").strip() == "0"
+
+
+def test_a_guest_may_hold_guests_of_its_own(guest: Container) -> None:
+    assert shell(guest, "unshare --user --map-root-user --mount --pid --fork --uts --ipc --net id -u").strip() == "0"
+    assert shell(guest, "su nobody -s /bin/sh -c 'unshare --user --map-root-user id -u'").strip() == "0"
+
+
+PACKAGE = """
+set -e
+mkdir -p /tmp/p/DEBIAN
+cat > /tmp/p/DEBIAN/control <<END
+Package: tried
+Version: 1
+Architecture: all
+Maintainer: A <a@b>
+Description: tried
+END
+cat > /tmp/p/DEBIAN/postinst <<END
+#!/bin/sh
+echo "u tried -" | systemd-sysusers -
+install -d -o tried /var/lib/tried
+END
+chmod 755 /tmp/p/DEBIAN/postinst
+dpkg-deb --root-owner-group --build /tmp/p /tmp/tried.deb
+apt-get -q -y -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=/dev/null install /tmp/tried.deb
+stat -c %U /var/lib/tried
+apt-get -q -y purge tried
+"""
+
+
+def test_packages_are_installed_and_removed(guest: Container) -> None:
+    result = guest.run(["sh", "-c", PACKAGE], env={"DEBIAN_FRONTEND": "noninteractive"})
+    assert result.returncode == 0, (result.stdout + result.stderr).decode()
+    assert b"\ntried\n" in result.stdout
+
+
+def test_the_host_is_out_of_reach(guest: Container) -> None:
+    attempts = {
+        "dmesg": "dmesg",
+        "loading a module": "insmod /dev/null",
+        "the clock": "date -s 2000-01-01",
+        "swap": "swapon /tmp/nothing",
+        "a kernel setting": "echo 1 > /proc/sys/kernel/panic",
+        "sysrq": "echo h > /proc/sysrq-trigger",
+        "a device node": "mknod /tmp/disk b 8 0",
+        "the host's limits": "echo 1 > /sys/fs/cgroup/cgroup.max.depth",
+        "freezing itself": "echo 1 > /sys/fs/cgroup/cgroup.freeze",
+    }
+    assert [what for what, script in attempts.items() if guest.run(["sh", "-c", script]).returncode == 0] == []
+
+
+def test_a_migratable_guest_comes_up_as_well(root: Path, engine: Engine) -> None:
+    migratable = Seccomp(profile=SeccompProfile.MIGRATABLE)
+    with Container(root, name="debian", ephemeral=True, seccomp=migratable, engine=engine) as guest:
+        assert finished_boot(guest) == "running", shell(guest, "systemctl --failed")
+        assert guest.run(["unshare", "--uts", "true"]).returncode != 0
+        namespaces = shell(guest, "for p in /proc/[0-9]*; do readlink $p/ns/uts $p/ns/ipc $p/ns/net $p/ns/user; done")
+        assert len(set(namespaces.split())) == 4

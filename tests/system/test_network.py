@@ -1,0 +1,273 @@
+"""Interfaces of containers, made and unmade in network namespaces of the test's own."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import pytest
+
+from insula.engine.interfaces import ConnectedInterface
+from insula.engine.spec import Address, Route, VethInterface
+from insula.errors import OperationFailedError
+from insula.network.counters import statistics
+from insula.network.inside import guest_interfaces, socket_inside
+from insula.network.netlink import NetlinkPerformer
+from insula.network.rtnetlink import Rtnetlink
+from tests.testhost import TestHost
+from tests.waiting import until
+
+T = TypeVar("T")
+
+CARD = VethInterface(guest="eth0", bridge="br0", mac="52:54:00:12:34:56")
+
+
+def finished(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that must not suspend."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    raise AssertionError("the coroutine suspended")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guest:
+    """A network namespace with one process in it."""
+
+    process: subprocess.Popen[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def run(self, *argv: str) -> str:
+        return subprocess.run(
+            ["nsenter", f"--net=/proc/{self.pid}/ns/net", "--", *argv], check=True, capture_output=True, text=True
+        ).stdout
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A host with a bridge `br0`, a performer on it, and guests."""
+
+    host: TestHost
+    performer: NetlinkPerformer
+    stack: ExitStack
+
+    def guest(self) -> Guest:
+        """Return a new guest; it ends with the test."""
+        process = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE)
+        guest = Guest(process=process)
+        self.stack.callback(guest.end)
+        assert process.stdout is not None
+        with process.stdout as output:
+            output.readline()
+        return guest
+
+    def connect(self, guest: Guest, *cards: VethInterface) -> tuple[ConnectedInterface, ...]:
+        inside = socket_inside(guest.pid)
+        try:
+            return finished(self.performer.connect(cards, netns_pid=guest.pid, netlink=inside))
+        finally:
+            os.close(inside)
+
+    def links(self) -> set[str]:
+        return {line.split()[0].partition("@")[0] for line in self.host.run("ip", "-br", "link").stdout.splitlines()}
+
+
+@pytest.fixture
+def site(test_host: TestHost) -> Iterator[Site]:
+    with ExitStack() as stack:
+        test_host.run("ip", "link", "add", "br0", "type", "bridge")
+        stack.callback(test_host.run, "ip", "link", "delete", "br0")
+        test_host.run("ip", "link", "set", "br0", "up")
+        test_host.run("ip", "address", "add", "10.0.0.1/24", "dev", "br0")
+        with test_host.network():
+            performer = NetlinkPerformer()
+        stack.callback(performer.close)
+        yield Site(host=test_host, performer=performer, stack=stack)
+
+
+def test_a_guest_reaches_the_host_over_the_bridge(site: Site) -> None:
+    guest = site.guest()
+    card = replace(
+        CARD,
+        addresses=(Address(address="10.0.0.2", prefix=24), Address(address="2001:db8::2", prefix=64)),
+        routes=(Route(gateway="10.0.0.1"), Route(gateway="10.0.0.9", destination="192.0.2.0", prefix=24)),
+    )
+    (connected,) = site.connect(guest, card)
+    assert connected == ConnectedInterface(
+        guest="eth0", host="vnet0", host_index=connected.host_index, bridge="br0", mac="52:54:00:12:34:56"
+    )
+    guest.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.0.1")
+    site.host.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.0.2")
+    assert "default via 10.0.0.1 dev eth0" in guest.run("ip", "route")
+    assert "192.0.2.0/24 via 10.0.0.9 dev eth0" in guest.run("ip", "route")
+    addresses = guest.run("ip", "address", "show", "dev", "eth0")
+    assert "inet 10.0.0.2/24 brd 10.0.0.255" in addresses
+    assert "inet6 2001:db8::2/64 scope global" in addresses
+    assert "2001:db8::2/64 scope global tentative" not in addresses
+    assert "52:54:00:12:34:56" in addresses
+    port = site.host.run("ip", "-d", "link", "show", "vnet0").stdout
+    assert "master br0" in port
+    assert "fe:54:00:12:34:56" in port
+    assert "UP" in port
+
+
+def test_a_guest_without_interfaces_has_lo_up(site: Site) -> None:
+    guest = site.guest()
+    assert site.connect(guest) == ()
+    (lo,) = guest_interfaces(guest.pid)
+    assert (lo.name, lo.up, lo.mac) == ("lo", True, "")
+    assert Address(address="127.0.0.1", prefix=8) in lo.addresses
+
+
+def test_a_gateway_outside_of_the_guests_own_prefix_is_taken_to_be_on_the_link(site: Site) -> None:
+    guest = site.guest()
+    card = replace(CARD, addresses=(Address(address="10.0.0.2", prefix=32),), routes=(Route(gateway="10.0.0.1"),))
+    site.connect(guest, card)
+    guest.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.0.1")
+
+
+def test_several_cards_have_their_names_and_the_host_free_ones(site: Site) -> None:
+    one, other = site.guest(), site.guest()
+    site.connect(one, replace(CARD, mac=None), replace(CARD, guest="lan0", host="web-lan", mac=None))
+    connected = site.connect(other, replace(CARD, mac=None))
+    assert {each.name for each in guest_interfaces(one.pid)} == {"lo", "eth0", "lan0"}
+    assert [each.host for each in connected] == ["vnet1"]
+    assert {"vnet0", "web-lan", "vnet1"} <= site.links()
+
+
+def test_the_pair_goes_when_the_guest_ends(site: Site) -> None:
+    guest = site.guest()
+    connected = site.connect(guest, CARD)
+    guest.end()
+    finished(site.performer.disconnect(connected))
+    until(lambda: "vnet0" not in site.links(), "the host's end being gone")
+    finished(site.performer.disconnect(connected))
+
+
+def test_the_pair_goes_even_if_somebody_holds_the_guests_namespace(site: Site) -> None:
+    guest = site.guest()
+    connected = site.connect(guest, CARD)
+    held = os.open(f"/proc/{guest.pid}/ns/net", os.O_RDONLY)
+    try:
+        guest.end()
+        finished(site.performer.disconnect(connected))
+        until(lambda: "vnet0" not in site.links(), "the host's end being gone")
+    finally:
+        os.close(held)
+
+
+def test_a_restarted_guest_gets_its_host_name_at_once_although_the_kernel_still_removes_the_old_one(site: Site) -> None:
+    card = replace(CARD, host="web0")
+    for _ in range(5):
+        guest = site.guest()
+        (connected,) = site.connect(guest, card)
+        assert connected.host == "web0"
+        guest.end()
+        finished(site.performer.disconnect([connected]))
+    until(lambda: not any(name.startswith(("web0", "dying")) for name in site.links()), "all pairs being gone")
+
+
+def test_the_bridge_keeps_its_mtu_and_gives_it_to_guests(site: Site) -> None:
+    site.host.run("ip", "link", "set", "br0", "mtu", "9000")
+    guest = site.guest()
+    site.connect(guest, CARD)
+    assert "mtu 9000" in guest.run("ip", "link", "show", "eth0")
+    assert "mtu 9000" in site.host.run("ip", "link", "show", "br0").stdout
+
+
+def test_a_guests_own_mtu_is_given_to_both_ends(site: Site) -> None:
+    guest = site.guest()
+    site.connect(guest, replace(CARD, mtu=1400))
+    assert "mtu 1400" in guest.run("ip", "link", "show", "eth0")
+    assert "mtu 1400" in site.host.run("ip", "link", "show", "vnet0").stdout
+
+
+def test_a_card_whose_link_is_down_has_no_carrier_and_keeps_its_configuration(site: Site) -> None:
+    guest = site.guest()
+    card = replace(
+        CARD, up=False, addresses=(Address(address="10.0.0.2", prefix=24),), routes=(Route(gateway="10.0.0.1"),)
+    )
+    site.connect(guest, card)
+    assert "NO-CARRIER" in guest.run("ip", "link", "show", "eth0")
+    site.host.run("ip", "link", "set", "vnet0", "up")
+    until(lambda: "NO-CARRIER" not in guest.run("ip", "link", "show", "eth0"), "the carrier")
+    guest.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("card", "complaint"),
+    [
+        (replace(CARD, bridge="br9"), "there is no bridge 'br9' on the host"),
+        (replace(CARD, bridge="lo"), "'lo' is no bridge"),
+        (replace(CARD, host="br0"), "the host has an interface 'br0' already"),
+        (replace(CARD, guest="lo"), "the guest has an interface 'lo' already"),
+        (replace(CARD, addresses=(Address(address="10.0.0.2", prefix=24),) * 2), "address 10.0.0.2/24: File exists"),
+        (
+            replace(CARD, routes=(Route(gateway="10.0.0.1", destination="192.0.2.1", prefix=24),)),
+            "route to 192.0.2.1/24 by 10.0.0.1: Invalid argument",
+        ),
+        (replace(CARD, mac="ff:ff:ff:ff:ff:ff"), "veth pair"),
+    ],
+)
+def test_a_failure_names_the_card_and_undoes_all_cards_of_the_guest(
+    site: Site, card: VethInterface, complaint: str
+) -> None:
+    guest = site.guest()
+    good = replace(CARD, guest="first", mac=None)
+    before = site.links()
+    with pytest.raises(OperationFailedError, match=f"cannot connect interface '{card.guest}': .*{complaint}"):
+        site.connect(guest, good, card)
+    assert site.links() == before
+    assert [each.name for each in guest_interfaces(guest.pid)] == ["lo"]
+
+
+def test_counters_are_the_guests_view(site: Site) -> None:
+    guest = site.guest()
+    (connected,) = site.connect(guest, replace(CARD, addresses=(Address(address="10.0.0.2", prefix=24),)))
+    with site.host.network(), Rtnetlink() as kernel:
+        before = statistics(kernel, [connected.host_index])[connected.host_index]
+        guest.run("busybox", "ping", "-c", "3", "-i", "0.01", "-s", "1000", "10.0.0.1")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(20):
+                sender.sendto(b"x" * 1000, ("10.0.0.2", 9))
+        after = statistics(kernel, [connected.host_index])[connected.host_index]
+        sent, received = after.sent_bytes - before.sent_bytes, after.received_bytes - before.received_bytes
+        assert sent > 3000
+        assert received > sent + 15000
+        assert statistics(kernel, [connected.host_index, 91, 92, 93, 94, 95]).keys() == {connected.host_index}
+
+
+def test_addresses_are_read_inside_the_guest_whoever_gave_them(site: Site) -> None:
+    guest = site.guest()
+    site.connect(guest, CARD)
+    guest.run("ip", "address", "add", "192.0.2.7/28", "dev", "eth0")
+    guest.run("ip", "address", "add", "2001:db8::7/64", "dev", "eth0", "nodad")
+    (_, eth0) = guest_interfaces(guest.pid)
+    assert (eth0.name, eth0.mac, eth0.up) == ("eth0", "52:54:00:12:34:56", True)
+    assert Address(address="192.0.2.7", prefix=28) in eth0.addresses
+    assert Address(address="2001:db8::7", prefix=64) in eth0.addresses
+
+
+def test_looking_inside_leaves_the_caller_where_it_was(site: Site) -> None:
+    guest = site.guest()
+    before = os.readlink("/proc/thread-self/ns/net")
+    guest_interfaces(guest.pid)
+    assert os.readlink("/proc/thread-self/ns/net") == before
+
+
+def test_fifty_guests_at_once_get_fifty_names(site: Site) -> None:
+    guests = [site.guest() for _ in range(50)]
+    names = {site.connect(guest, replace(CARD, mac=None))[0].host for guest in guests}
+    assert names == {f"vnet{number}" for number in range(50)}

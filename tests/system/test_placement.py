@@ -1,0 +1,228 @@
+"""Where control groups are made: our own directories, or below a scope of the host's systemd."""
+
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from insula import Container
+from insula.engine.placement import DirectPlacement, Placement, PlacementRequest, ScopePlacement, placement_for
+from insula.engine.spec import CgroupPlacement
+from insula.engine.systemdscope import Manager, ScopeError, detect_manager, stop_scope
+from insula.errors import OperationFailedError, StepError
+from insula.kernel.cgroups import Cgroup, Hierarchies, scope_name
+from tests.waiting import until
+
+GUEST_ROOT = 1_000_000
+
+
+@pytest.fixture
+def leader() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that stands for a guest's init."""
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def request(name: str, leader: subprocess.Popen[bytes], partition: str = "test.slice") -> PlacementRequest:
+    return PlacementRequest(
+        name=name,
+        identity=leader.pid,
+        uuid=str(uuid.uuid4()),
+        placement=CgroupPlacement(partition=partition),
+        owner=(GUEST_ROOT, GUEST_ROOT),
+    )
+
+
+def where(pid: int) -> str:
+    """Return a process's group in the v2 hierarchy."""
+    return next(line[3:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if line.startswith("0::"))
+
+
+@pytest.mark.requires("cgroup2")
+def test_without_systemd_the_groups_are_our_own_and_ready_before_the_clone(leader: subprocess.Popen[bytes]) -> None:
+    placement = DirectPlacement(hierarchies=Hierarchies.detect())
+    wish = request("web", leader, "/test/prod")
+    reserved = placement.reserve(wish)
+    assert reserved is not None
+    assert reserved.path == f"test.slice/test-prod.slice/{scope_name(leader.pid, 'web')}"
+    group = placement.settle(wish, reserved, leader.pid)
+    assert group == reserved
+    group.enter(leader.pid)
+    assert where(leader.pid).endswith(f"{group.path}/payload")
+    group.kill()
+    leader.wait()
+    placement.release(group)
+    placement.release(group)
+    assert not group.exists()
+
+
+@pytest.mark.requires("cgroup2")
+def test_a_process_that_runs_already_can_be_placed_too(leader: subprocess.Popen[bytes]) -> None:
+    placement = DirectPlacement(hierarchies=Hierarchies.detect())
+    group = placement.settle(request("web", leader), None, leader.pid)
+    assert group.processes() == [leader.pid]
+    group.kill()
+    leader.wait()
+    placement.release(group)
+
+
+def test_a_process_that_is_gone_leaves_no_group(leader: subprocess.Popen[bytes]) -> None:
+    hierarchies = Hierarchies.detect()
+    wish = request("web", leader)
+    leader.kill()
+    leader.wait()
+    with pytest.raises(OSError, match="cannot be moved"):
+        DirectPlacement(hierarchies=hierarchies).settle(wish, None, leader.pid)
+    assert not Cgroup(hierarchies, wish.path).exists()
+
+
+@pytest.fixture(params=[Manager.MACHINED, Manager.SYSTEMD])
+def scoped(request: pytest.FixtureRequest) -> Placement:
+    manager: Manager = request.param
+    return ScopePlacement(hierarchies=Hierarchies.detect(), manager=manager)
+
+
+@pytest.fixture
+def placed(scoped: Placement, leader: subprocess.Popen[bytes]) -> Iterator[Callable[[str], Cgroup]]:
+    """Place the leader by name; it is killed and released at the test's end."""
+    groups: list[Cgroup] = []
+
+    def place(name: str) -> Cgroup:
+        wish = request(name, leader, "machine.slice")
+        groups.append(scoped.settle(wish, scoped.reserve(wish), leader.pid))
+        return groups[-1]
+
+    yield place
+    for group in groups:
+        if group.exists():
+            group.kill()
+        leader.wait()
+        scoped.release(group)
+
+
+def machines() -> str:
+    return subprocess.run(["machinectl", "list", "--no-legend"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_a_systemd_host_is_recognized() -> None:
+    assert detect_manager() is Manager.MACHINED
+    assert isinstance(placement_for(Hierarchies.detect()), ScopePlacement)
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_a_container_lives_below_a_scope_that_systemd_delegates(
+    placed: Callable[[str], Cgroup], leader: subprocess.Popen[bytes]
+) -> None:
+    group = placed("web")
+    scope = scope_name(leader.pid, "web")
+    assert group.path == f"machine.slice/{scope}/insula"
+    assert where(leader.pid) == f"/{group.path}/payload"
+    shown = subprocess.run(
+        ["systemctl", "show", scope, "-p", "Delegate,ActiveState,Slice"], capture_output=True, text=True, check=True
+    ).stdout
+    assert set(shown.split()) == {"Delegate=yes", "ActiveState=active", "Slice=machine.slice"}
+    assert {"cpu", "cpuset", "io", "memory", "pids"} <= set(
+        Path(group.payload or "", "cgroup.controllers").read_text().split()
+    )
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_limits_outlast_a_reload_of_systemd(placed: Callable[[str], Cgroup]) -> None:
+    group = placed("web")
+    group.memory.limit(64 << 20)
+    group.cpu.weigh(512)
+    group.tasks.limit(100)
+    before = group.limits()
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    assert group.limits() == before
+    assert (before.memory, before.cpu_shares, before.tasks) == (64 << 20, 512, 100)
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_machinectl_knows_the_container_and_forgets_it(leader: subprocess.Popen[bytes]) -> None:
+    placement = ScopePlacement(hierarchies=Hierarchies.detect(), manager=Manager.MACHINED)
+    wish = request("web.example", leader, "machine.slice")
+    group = placement.settle(wish, None, leader.pid)
+    assert f"lxc-{leader.pid}-web.example container libvirt-lxc" in " ".join(machines().split())
+    group.kill()
+    leader.wait()
+    placement.release(group)
+    until(lambda: "web.example" not in machines(), "machinectl having forgotten it")
+    until(lambda: not Path("/sys/fs/cgroup", group.path).parent.exists(), "the scope's group being gone")
+    placement.release(group)
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined", "busybox")
+def test_a_launched_container_is_registered_limited_and_cleared_away(busybox_root: Path) -> None:
+    with Container(busybox_root, name="whole", ephemeral=True, memory=64 << 20, pids=40) as guest:
+        assert f"lxc-{guest.pid}-whole container libvirt-lxc" in " ".join(machines().split())
+        scope = scope_name(guest.pid, "whole")
+        assert where(guest.pid).startswith(f"/machine.slice/{scope}/insula/payload")
+        assert guest.run(["cat", "/proc/self/cgroup"]).stdout == b"0::/\n"
+        subprocess.run(["systemctl", "daemon-reload"], check=True)
+        assert (guest.limits().memory, guest.limits().tasks) == (64 << 20, 40)
+        assert guest.run(["sh", "-c", ": < /dev/kmsg"]).returncode != 0
+        guest.freeze()
+        assert guest.frozen
+        guest.thaw()
+    until(lambda: "whole" not in machines(), "machinectl having forgotten it")
+    until(lambda: not Path("/sys/fs/cgroup/machine.slice", scope).exists(), "the scope's group being gone")
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined", "busybox")
+def test_a_launch_that_fails_leaves_no_scope(busybox_root: Path) -> None:
+    container = Container(busybox_root, name="stillborn", init=["/bin/missing"], ephemeral=True)
+    with pytest.raises(StepError, match="/bin/missing"):
+        container.start()
+    container.destroy()
+    until(lambda: "stillborn" not in machines(), "machinectl having forgotten it")
+    command = ["systemctl", "list-units", "--all", "--no-legend", "machine-*"]
+    assert "stillborn" not in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_a_partition_becomes_a_slice_of_systemd(scoped: Placement, leader: subprocess.Popen[bytes]) -> None:
+    wish = request("web", leader, "/machine/prod")
+    group = scoped.settle(wish, scoped.reserve(wish), leader.pid)
+    assert group.path.startswith("machine.slice/machine-prod.slice/machine-lxc")
+    group.kill()
+    leader.wait()
+    scoped.release(group)
+    subprocess.run(["systemctl", "stop", "machine-prod.slice"], check=True)
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_a_leader_that_is_gone_is_a_clear_error(scoped: Placement, leader: subprocess.Popen[bytes]) -> None:
+    wish = request("web", leader, "machine.slice")
+    leader.kill()
+    leader.wait()
+    with pytest.raises(OperationFailedError, match="systemd makes no scope for 'web'"):
+        scoped.settle(wish, None, leader.pid)
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_ending_a_scope_that_is_gone_is_no_error() -> None:
+    stop_scope("machine-nobody.scope")
+    with pytest.raises(ScopeError):
+        stop_scope("not a unit's name")
+
+
+def test_a_world_without_systemd_is_placed_directly() -> None:
+    if not os.path.isdir("/run/systemd/system"):
+        assert detect_manager() is Manager.NONE
+        assert isinstance(placement_for(Hierarchies.detect()), DirectPlacement)

@@ -1,0 +1,39 @@
+"""Deadlines for tests: wait for a condition, never for a time."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SCALE_VARIABLE = "INSULA_TEST_TIME_SCALE"
+"""How many times slower this host is than a usual one; the emulated machine sets 15."""
+
+
+def time_scale() -> float:
+    """Return the factor by which every deadline on this host is stretched."""
+    return float(os.environ.get(SCALE_VARIABLE) or 1)
+
+
+def scaled(seconds: float) -> float:
+    """Return a usual host's seconds in this host's."""
+    return seconds * time_scale()
+
+
+def until(condition: Callable[[], T], what: str, seconds: float = 5.0) -> T:
+    """Return the first true value of condition, asked again and again with growing pauses.
+
+    seconds: on a usual host; stretched by the host's time scale.
+    Raises: TimeoutError naming what was waited for and the last value seen.
+    """
+    deadline = time.monotonic() + scaled(seconds)
+    pause = 0.002
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not happen within {scaled(seconds):g} s; last seen: {value!r}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
