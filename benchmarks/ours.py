@@ -1,0 +1,131 @@
+"""Insula, measured two ways: calls on an open connection, and virsh as a whole command."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.peers import PROBE, command, domain_xml, proportional
+from insula.layout import Layout
+from insula.rpc.procedures import Insula, Remote
+from insula.rpc.types import DomainRef
+from insula.sdk.blocking import Blocking, connect
+
+
+@dataclass
+class InsulaCalls:
+    """A daemon on a prefix of its own; each verb is a call on one open connection, as a management program makes it."""
+
+    name: str = "insula"
+    layout: Layout = field(default_factory=Layout)
+    daemon: "subprocess.Popen[bytes] | None" = None
+    client: Blocking | None = None
+    root: Path = field(default_factory=Path)
+
+    def missing(self) -> str | None:
+        return None
+
+    def prepare(self, root: Path, work: Path) -> None:
+        self.root = root
+        self.layout = Layout(prefix=work / self.name.split()[0])
+        run = self.layout.run.parent
+        run.mkdir(parents=True)
+        command("mount", "-t", "tmpfs", "tmpfs", run)  # as /run is on an installed system
+        with (work / f"{self.layout.prefix.name}.log").open("wb") as log:
+            self.daemon = subprocess.Popen(
+                [Path(sys.executable).parent / "insulad", "--prefix", self.layout.prefix],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        deadline = time.monotonic() + 30
+        while self.client is None:
+            try:
+                self.client = connect(self.layout)
+            except Exception:
+                if time.monotonic() > deadline or self.daemon.poll() is not None:
+                    raise
+                time.sleep(0.05)
+
+    def call(self, *arguments: object) -> object:
+        assert self.client is not None
+        return self.client.call(*arguments)  # type: ignore[arg-type]
+
+    def domain(self, name: str) -> DomainRef:
+        assert self.client is not None
+        return DomainRef(*self.client.call(Remote.DOMAIN_LOOKUP_BY_NAME, name))
+
+    def make(self, name: str) -> None:
+        self.call(Remote.DOMAIN_DEFINE_XML, domain_xml(name, self.root))
+
+    def start(self, name: str) -> None:
+        self.call(Remote.DOMAIN_CREATE, self.domain(name))
+
+    def settle(self, name: str) -> None:
+        return
+
+    def execute(self, name: str) -> None:
+        assert self.client is not None
+        with open(os.devnull, "r+b") as null:
+            request = json.dumps({"argv": PROBE})
+            started, _ = self.client.call_with_fds(
+                Insula.DOMAIN_EXEC, self.domain(name), request, 0, fds=(null.fileno(),) * 3
+            )
+        if self.client.call(Insula.EXEC_WAIT, started.exec):
+            raise RuntimeError("the command failed inside")
+
+    def destroy(self, name: str) -> None:
+        self.call(Remote.DOMAIN_DESTROY, self.domain(name))
+
+    def resident(self, names: Sequence[str]) -> int:
+        """The daemon and the keeper: nothing else of ours is there."""
+        assert self.daemon is not None
+        return proportional([self.daemon.pid, keeper_pid(self.layout)])
+
+    def finish(self) -> None:
+        if self.client is not None:
+            self.client.close()
+        if self.daemon is not None:
+            self.daemon.send_signal(signal.SIGTERM)
+            self.daemon.wait(30)
+            command("umount", self.layout.run.parent)
+        shutil.rmtree(self.layout.prefix, ignore_errors=True)
+
+
+@dataclass
+class InsulaVirsh(InsulaCalls):
+    """The same daemon program on another prefix, driven by virsh: whole commands, as libvirt-lxc is measured."""
+
+    name: str = "insula (virsh)"
+
+    def prepare(self, root: Path, work: Path) -> None:
+        (work / "virsh").mkdir()
+        super().prepare(root, work / "virsh")
+
+    def virsh(self, *arguments: str) -> None:
+        command("virsh", "-q", "-c", f"lxc:///system?socket={self.layout.socket}", *arguments)
+
+    def start(self, name: str) -> None:
+        self.virsh("start", name)
+
+    def execute(self, name: str) -> None:
+        self.virsh("lxc-enter-namespace", name, "--noseclabel", "--", *PROBE)
+
+    def destroy(self, name: str) -> None:
+        self.virsh("destroy", name)
+
+
+def keeper_pid(layout: Layout) -> int:
+    """The pid behind the keeper's socket, from the kernel (unix(7), SO_PEERCRED)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+        probe.connect(str(layout.keeper_socket))
+        pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return int(pid)
