@@ -1,6 +1,8 @@
 """Images built for real, and builds killed at random moments."""
 
 import asyncio
+import fcntl
+import itertools
 import os
 import random
 import re
@@ -151,28 +153,41 @@ def build_processes(word: str) -> list[str]:
     return found
 
 
+def is_locked(directory: Path) -> bool:
+    """Tell whether a process holds the directory's lock: one that works in it, or has not quite ended."""
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 @pytest.mark.requires("mmdebstrap")
 @pytest.mark.timeout(900)
 def test_a_build_killed_at_any_moment_leaves_no_process_no_mount_and_a_whole_store(
     world: Enclosure, scratch: Path
 ) -> None:
     store = ImageStore(Layout(prefix=scratch))
+    unfinished = store.directory / ".building-debian-12"
     chance = random.Random(20060702)
     for attempt in range(4):
         process = start_build(scratch, "debian-12", world=world)
         assert process.stdout is not None
-        wanted = chance.randrange(2, 260)
         with process.stdout as output:
-            for _ in range(wanted):
-                if not output.readline():
-                    break
+            lines = list(itertools.islice(output, chance.randrange(2, 260)))
+            assert process.poll() is None, "the build ended by itself: " + "".join(lines[-12:])
             process.send_signal(signal.SIGKILL)
         process.wait()
         until(lambda: not build_processes(str(scratch)), "the end of all the build had started")
-        assert store.all() == [], f"attempt {attempt}: half an image after {wanted} lines"
+        # A dying process is without a command line before it is without descriptors.
+        until(lambda: not is_locked(unfinished), "the release of what was being built")
+        assert store.all() == [], f"attempt {attempt}: half an image after {len(lines)} lines"
         assert str(scratch) not in Path("/proc/self/mountinfo").read_text()
         if attempt % 2:
-            assert store.sweep() == [".building-debian-12"]
+            assert store.sweep() == [unfinished.name]
             assert os.listdir(store.directory) == [".lock"]
     finish(start_build(scratch, "debian-12", world=world))
     assert [image.name for image in store.all()] == ["debian-12"]
