@@ -30,7 +30,16 @@ from insula.engine.steps.guest.namespaces import NAMESPACE_FLAGS
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.identity import acting_as_owner
 from insula.kernel.privileges import last_capability
-from insula.kernel.process import CloneFlag, clone, exit_of_stranger, set_dumpable, set_name, setns, wait_status
+from insula.kernel.process import (
+    CloneFlag,
+    clone,
+    exit_of_stranger,
+    has_ended,
+    set_dumpable,
+    set_name,
+    setns,
+    wait_status,
+)
 
 _STRANGERS_REAPING = 1.0
 """Seconds that the parent of an adopted guest has to reap it, before its status counts as unknown."""
@@ -265,6 +274,9 @@ class Keeper:
         """uuid or id of what has ended → (its record and its terminals are let go)"""
         name = message.body.get("id")
         ward = self._guest(message) if name is None else self._executions[name]
+        if ward.adopted and ward.stage is Stage.RUNNING and has_ended(ward.pidfd):
+            # Who asks has seen its end already, while its status is still being waited for.
+            self._conclude(ward)
         if ward.stage is not Stage.EXITED:
             raise RefusalError(f"it cannot be forgotten: it is {ward.stage.value}")
         self._drop(ward)
@@ -318,7 +330,7 @@ class Keeper:
         if ward.stage is not Stage.RUNNING:
             clear_stage(ward.name)
             failure = self._births.bury(ward)
-            if failure is not None and ward.execution is None:
+            if failure is not None and ward.execution is None and ward.stage is not Stage.HELD:
                 self._failures[ward.guest] = failure
         if ward.stage in (Stage.RUNNING, Stage.HELD):
             ward.stage = Stage.EXITED

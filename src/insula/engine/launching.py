@@ -1,5 +1,6 @@
 """One launch under way: the plan's steps performed in order, and taken back in reverse if one of them fails."""
 
+import errno
 import json
 import logging
 import os
@@ -52,6 +53,7 @@ class Launching:
         )
         self._undos: list[Undo] = []
         self._birth: int | None = None
+        self._born = 0
 
     async def run(self, inherited: Sequence[int], *, hold: bool) -> Running:
         """Perform the plan. inherited: init's fds from 3 on; hold: leave init right before its program.
@@ -114,7 +116,13 @@ class Launching:
             raise StepError(text, step=str(self._plan.clone), errno=error.errno) from error
         site = self._site
         site.child = int(message.body["pid"])
-        site.process = Fd(os.open(f"/proc/{site.child}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        try:
+            site.process = Fd(os.open(f"/proc/{site.child}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+            self._born = start_time(site.child)
+        except OSError as error:
+            # What it died of is told when it is taken back.
+            text = f"cannot {self._plan.clone}: the process ended at once"
+            raise StepError(text, step=str(self._plan.clone), errno=errno.ESRCH) from error
 
     async def _fetch_netlink(self) -> Fd:
         message = await self._answer_of_steps(self._link.ask(Verb.NETLINK, {"uuid": self._spec.uuid}, {}))
@@ -126,7 +134,6 @@ class Launching:
     async def _go(self, inherited: Sequence[int], *, hold: bool) -> Running:
         """Let the child perform its steps."""
         site = self._site
-        born = start_time(site.child)
         fds = {f"inherited{number}": Fd(fd) for number, fd in enumerate(inherited)} | site.fds
         body = {"uuid": self._spec.uuid, "stage": self._plan.staged, "hold": hold}
         number = self._link.ask(Verb.GO, body, fds)
@@ -136,7 +143,7 @@ class Launching:
             spec=self._spec,
             id=site.child,
             pid=site.child,
-            born=born,
+            born=self._born,
             boot=boot_id(),
             group=group.path,
             connected=site.connected,

@@ -23,7 +23,7 @@ class Loop:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._due: list[tuple[float, int, Callable[[], None]]] = []
-        self._cancelled: set[int] = set()
+        self._pending: set[int] = set()
         self._numbers = itertools.count()
 
     def watch(self, fd: int, events: int, handler: Handler) -> None:
@@ -46,10 +46,12 @@ class Loop:
         """Do something later; return a number to cancel it by."""
         number = next(self._numbers)
         heapq.heappush(self._due, (time.monotonic() + seconds, number, action))
+        self._pending.add(number)
         return number
 
     def cancel(self, number: int) -> None:
-        self._cancelled.add(number)
+        """Do it not; what has been done already, or was cancelled, is fine."""
+        self._pending.discard(number)
 
     def turn(self) -> None:
         """Wait for something to happen, and handle all that has."""
@@ -61,9 +63,8 @@ class Loop:
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
             _, number, action = heapq.heappop(self._due)
-            if number in self._cancelled:
-                self._cancelled.discard(number)
-            else:
+            if number in self._pending:
+                self._pending.discard(number)
                 action()
 
     def _handle(self, fd: int, handler: Handler, events: int) -> None:
@@ -75,6 +76,6 @@ class Loop:
             self.unwatch(fd)
 
     def _patience(self) -> float | None:
-        while self._due and self._due[0][1] in self._cancelled:
-            self._cancelled.discard(heapq.heappop(self._due)[1])
+        while self._due and self._due[0][1] not in self._pending:
+            heapq.heappop(self._due)
         return max(0.0, self._due[0][0] - time.monotonic()) if self._due else None

@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import os
+import select
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 
@@ -185,6 +186,13 @@ def exit_of_stranger(pidfd: int) -> int | None:
     except OSError:
         return None
     return information.exit_code if information.mask & _PIDFD_INFO_EXIT else None
+
+
+def has_ended(pidfd: int) -> bool:
+    """Tell whether the process behind pidfd is dead: then, and only then, it is readable (pidfd_open(2))."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def wait_status(pidfd: int) -> int | None:

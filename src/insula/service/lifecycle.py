@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import select
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -10,6 +9,7 @@ from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
 from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError
+from insula.kernel.process import has_ended
 from insula.model.domain import Domain
 from insula.service.endings import ENDINGS, how_it_ended, what_follows
 from insula.service.events import Events, Lifecycle, Reboot
@@ -165,7 +165,7 @@ class LifecycleVerbs:
                 if was_off and not managed.gone:
                     await self._runs.disown(uuid)
             # The word may be about a run that was ended by us meanwhile, while the next one is alive.
-            elif _has_exited(managed.run.container.pidfd):
+            elif has_ended(managed.run.container.pidfd):
                 await self.ended(managed, status)
 
         self.spawn(managed.lock.perform("react to the guest's end", work, endlessly=True))
@@ -272,10 +272,3 @@ class LifecycleVerbs:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             LOGGER.error("what nobody waited for failed", exc_info=error)
-
-
-def _has_exited(pidfd: int) -> bool:
-    """Whether the process behind a pidfd is dead: then, and only then, it is readable (pidfd_open(2))."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))

@@ -25,7 +25,7 @@ from insula.engine.link import completed
 from insula.engine.steps.guest.terminals import TakeStreams
 from insula.errors import KeeperError, StepError
 from insula.kernel.fds import Fd, contents
-from insula.kernel.process import exit_of_stranger
+from insula.kernel.process import exit_of_stranger, has_ended
 from tests.unit.engine.forkedkeeper import SLEEP, STRANGER, ForkedKeeper, program
 from tests.waiting import scaled, until
 
@@ -145,6 +145,8 @@ def test_a_held_guest_waits_for_proceed_and_is_announced_when_killed(held: Forke
     held.events.clear()
     assert held.ask(Verb.KILL, uuid="v") == {"status": 9}
     assert held.wait_for_event(EventKind.EXITED).uuid == "v"
+    held.ask(Verb.FORGET, uuid="v")
+    assert held.ask(Verb.ABORT, uuid="v") == {"status": None, "failure": None}
 
 
 def test_a_step_that_fails_is_told_and_nothing_is_held_of_it(held: ForkedKeeper) -> None:
@@ -350,6 +352,18 @@ def test_an_adopted_guest_that_nobody_reaps_has_ended_all_the_same(
     adopt(held, "u", stranger.pid)
     stranger.kill()
     assert held.wait_for_event(EventKind.EXITED).status is None
+
+
+def test_an_adopted_guest_that_has_ended_can_be_forgotten_before_its_status_is_known(
+    held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
+) -> None:
+    adopt(held, "u", stranger.pid)
+    pidfd = os.pidfd_open(stranger.pid)
+    stranger.kill()
+    until(lambda: has_ended(pidfd), "the end of the guest")
+    os.close(pidfd)
+    assert held.ask(Verb.FORGET, uuid="u") == {}
+    assert held.stage_of("u") is None
 
 
 def test_what_a_console_says_is_kept_while_nobody_reads_it(

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -206,6 +207,19 @@ def test_a_clone_that_fails_is_named() -> None:
     with pytest.raises(StepError, match=r"^cannot clone the first process into .*: File exists$") as caught:
         launch(plan_with(steps_of(keeper.world)), keeper)
     assert (caught.value.step, caught.value.errno) == (str(CLONE), errno.EEXIST)
+    assert keeper.world.made == []
+
+
+@pytest.mark.parametrize("failure", [None, {"text": "No such device", "errno": errno.ENODEV, "step": 0}])
+def test_a_child_that_is_gone_before_we_look_at_it_is_told_with_what_it_died_of(
+    failure: dict[str, object] | None,
+) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    keeper = FakeKeeper(pid=gone.pid, answers={Verb.ABORT: [{"status": None, "failure": failure}]})
+    expected = "make the network namespace: No such device" if failure else "clone the .*: the process ended at once"
+    with pytest.raises(StepError, match=f"^cannot {expected}$"):
+        launch(plan_with(steps_of(keeper.world)), keeper)
     assert keeper.world.made == []
 
 

@@ -102,8 +102,9 @@ def test_actions_are_due_in_their_order_and_cancelled_ones_never() -> None:
     loop = Loop()
     done: list[str] = []
     loop.after(0.002, lambda: done.append("second"))
-    loop.after(0.001, lambda: done.append("first"))
+    first = loop.after(0.001, lambda: done.append("first"))
     loop.cancel(loop.after(0.0, lambda: done.append("never")))
     while len(done) < 2:
         loop.turn()
+    loop.cancel(first)
     assert done == ["first", "second"]

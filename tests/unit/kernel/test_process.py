@@ -61,7 +61,14 @@ def test_a_pid_that_is_taken_is_refused() -> None:
 def test_a_stranger_that_lives_has_not_ended() -> None:
     pidfd = os.pidfd_open(os.getpid())
     assert process.exit_of_stranger(pidfd) is None
+    assert not process.has_ended(pidfd)
     os.close(pidfd)
+
+
+def test_a_dead_process_has_ended_before_anybody_reaps_it() -> None:
+    _, pidfd = child("exit")
+    until(lambda: process.has_ended(pidfd), "the end of the child")
+    assert reaped(pidfd) == 7 << 8
 
 
 @pytest.mark.requires("pidfd.info")
