@@ -41,6 +41,7 @@ class DefinitionVerbs:
                 raise
             managed.define(domain)
             await self._keep_storage(managed)
+            await self._runs.reserve(domain)
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.ADDED if added else DefinedDetail.UPDATED)
 
         try:

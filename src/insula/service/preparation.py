@@ -49,6 +49,10 @@ class HostPreparation:
         idmap = self._idmap(domain)
         return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of)
 
+    def reserve(self, domain: Domain) -> None:
+        """Give a defined domain its ids: to find free ones means to look at every process of the host."""
+        self._idmap(domain)
+
     def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         """Return what specify would, with nothing made. The ids of a domain that has none yet are an example."""
         check(domain)

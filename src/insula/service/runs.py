@@ -51,6 +51,10 @@ class Preparation(Protocol):
         """
         ...
 
+    def reserve(self, domain: Domain) -> None:
+        """Give a defined domain what is its own until it is undefined. Raises: OperationFailedError."""
+        ...
+
     def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         """Return what specify would, with nothing made: for a plan that is only looked at."""
         ...
@@ -252,6 +256,13 @@ class Runs:
             await asyncio.to_thread(self._preparation.discard, uuid)
         except (OSError, InsulaError) as error:
             LOGGER.error("the storage of domain %s is left behind: %s", uuid, error)
+
+    async def reserve(self, domain: Domain) -> None:
+        """Do at the definition what a start need not wait for; what fails is tried again, and told, at the start."""
+        try:
+            await asyncio.to_thread(self._preparation.reserve, domain)
+        except (OSError, InsulaError) as error:
+            LOGGER.warning("no ids are reserved for domain '%s' yet: %s", domain.name, error)
 
     async def release(self, uuid: UUID) -> None:
         """Let others have the ids of a domain that is no more."""

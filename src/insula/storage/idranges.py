@@ -55,6 +55,8 @@ class IdRanges:
         self._pools = pools
         self._taken = taken
         self._mapped = mapped
+        self._known: tuple[bytes | None, dict[UUID, range]] = (None, {})
+        """What the file said last, and what that means: understanding it takes longer than reading it."""
 
     @property
     def path(self) -> Path:
@@ -127,7 +129,10 @@ class IdRanges:
 
     def _read(self) -> dict[UUID, range]:
         try:
-            return _parsed(self.path.read_bytes())
+            data = self.path.read_bytes()
+            if data != self._known[0]:
+                self._known = data, _parsed(data)
+            return dict(self._known[1])
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:

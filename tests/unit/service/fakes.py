@@ -22,7 +22,7 @@ from insula.engine.launcher import Held
 from insula.engine.plan import LaunchPlan
 from insula.engine.running import Record, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot, InitKind, Process
-from insula.errors import InsulaError, UnsupportedConfigError
+from insula.errors import InsulaError, OperationFailedError, UnsupportedConfigError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
 from insula.kernel.fds import Fd
@@ -361,13 +361,20 @@ class FakePreparation:
         self.storage, self.marks = directory / "storage", directory / "marks"
         for each in (self.storage, self.marks):
             each.mkdir(parents=True, exist_ok=True)
+        self.reserved: list[UUID] = []
         self.released: list[UUID] = []
+        self.no_ids = False
 
     def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         if domain.root is None:
             raise UnsupportedConfigError("no root")
         (self.storage / str(domain.uuid)).touch()
         return self.rehearse(domain, pid_of)
+
+    def reserve(self, domain: Domain) -> None:
+        if self.no_ids:
+            raise OperationFailedError("no ids are left")
+        self.reserved.append(domain.uuid)
 
     def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         return ContainerSpec(

@@ -24,6 +24,19 @@ async def test_a_defined_domain_is_found_by_name_and_uuid_and_is_on_the_disk(rig
     assert rig.told == [Lifecycle(domain=ref, kind=LifecycleKind.DEFINED, detail=DefinedDetail.ADDED)]
 
 
+async def test_what_is_the_domains_own_is_reserved_at_its_definition_and_not_needed_for_it(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    await rig.domains.define(domain_xml())
+    assert rig.preparation.reserved == [WEB]
+
+    rig.preparation.no_ids = True
+    await rig.domains.define(domain_xml("mail", MAIL))
+    assert rig.preparation.reserved == [WEB]
+    assert "no ids are reserved for domain 'mail' yet: no ids are left" in caplog.text
+    await rig.domains.start(rig.domains.lookup_by_name("mail"))
+
+
 async def test_redefining_replaces_the_definition_and_is_told_as_an_update(rig: Rig) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.define(domain_xml(more="<title>new</title>"))

@@ -82,6 +82,16 @@ def test_a_directory_is_the_administrators_and_nothing_is_made(tmp_path: Path, p
     assert not preparation.owns_storage(WEB)
 
 
+def test_a_definition_reserves_the_ids_that_the_start_finds(layout: Layout, preparation: HostPreparation) -> None:
+    preparation.reserve(domain(TEMPLATE))
+    reserved = json.loads((layout.state / "idranges.json").read_bytes())["ranges"][str(WEB)]
+    assert not preparation.owns_storage(WEB)
+
+    spec = preparation.specify(domain(TEMPLATE), nobody)
+    assert spec.idmap is not None
+    assert [spec.idmap.root_uid, 65536] == reserved
+
+
 def test_a_rehearsal_makes_nothing_and_says_the_same(layout: Layout, preparation: HostPreparation) -> None:
     rehearsed = preparation.rehearse(domain(TEMPLATE), nobody)
     assert not preparation.owns_storage(WEB)

@@ -52,6 +52,15 @@ def test_a_domain_gets_a_range_of_its_own_and_keeps_it(tmp_path: Path) -> None:
     assert allocator(tmp_path).find(web) == first
 
 
+def test_what_another_process_writes_is_seen(tmp_path: Path) -> None:
+    ranges, others = allocator(tmp_path), allocator(tmp_path)
+    web = uuid4()
+    first = ranges.allocate(web)
+    others.release(web)
+    assert ranges.find(web) is None
+    assert ranges.allocate(uuid4()) == first
+
+
 def test_ranges_stay_within_the_pool_and_never_overlap(tmp_path: Path) -> None:
     ranges = allocator(tmp_path)
     given_out = [ids_of(ranges.allocate(uuid4())) for _ in range(8)]
