@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.peers import PROBE, command, domain_xml, proportional
+from benchmarks.peers import PROBE, command, domain_xml, expect_lines, proportional
 from insula.layout import Layout
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
@@ -85,6 +85,11 @@ class InsulaCalls:
     def destroy(self, name: str) -> None:
         self.call(Remote.DOMAIN_DESTROY, self.domain(name))
 
+    def listing(self, count: int) -> None:
+        assert self.client is not None
+        domains, _ = self.client.call(Remote.CONNECT_LIST_ALL_DOMAINS, 1, 0)
+        expect_lines("\n".join(each.name for each in domains), count)
+
     def resident(self, names: Sequence[str]) -> int:
         """The daemon and the keeper: nothing else of ours is there."""
         assert self.daemon is not None
@@ -110,8 +115,8 @@ class InsulaVirsh(InsulaCalls):
         (work / "virsh").mkdir()
         super().prepare(root, work / "virsh")
 
-    def virsh(self, *arguments: str) -> None:
-        command("virsh", "-q", "-c", f"lxc:///system?socket={self.layout.socket}", *arguments)
+    def virsh(self, *arguments: str) -> str:
+        return command("virsh", "-q", "-c", f"lxc:///system?socket={self.layout.socket}", *arguments)
 
     def start(self, name: str) -> None:
         self.virsh("start", name)
@@ -121,6 +126,9 @@ class InsulaVirsh(InsulaCalls):
 
     def destroy(self, name: str) -> None:
         self.virsh("destroy", name)
+
+    def listing(self, count: int) -> None:
+        expect_lines(self.virsh("list", "--all"), count)
 
 
 def keeper_pid(layout: Layout) -> int:

@@ -43,6 +43,9 @@ class Runtime(Protocol):
 
     def destroy(self, name: str) -> None: ...
 
+    def listing(self, count: int) -> None:
+        """List all containers; there are at least count."""
+
     def resident(self, names: Sequence[str]) -> int:
         """Bytes of proportional resident memory of the runtime's own processes while these containers run."""
 
@@ -91,6 +94,12 @@ def command(*argv: str | os.PathLike[str], mounts: PrivateMounts | None = None) 
             f"{' '.join(map(str, argv))}: exit status {result.returncode}: {result.stderr.strip()[-500:]}"
         )
     return result.stdout
+
+
+def expect_lines(output: str, count: int) -> None:
+    """Raises: RuntimeError if a list of at least count containers is shorter."""
+    if len(output.splitlines()) < count:
+        raise RuntimeError(f"expected a list of {count} containers, got:\n{output}")
 
 
 def proportional(pids: Sequence[int]) -> int:
@@ -178,6 +187,9 @@ class Crun:
     def destroy(self, name: str) -> None:
         command("crun", "delete", "-f", name, mounts=self.mounts)
 
+    def listing(self, count: int) -> None:
+        expect_lines(command("crun", "list", mounts=self.mounts), count)
+
     def resident(self, names: Sequence[str]) -> int:
         return 0  # crun leaves no process; whoever waits for the container (conmon, containerd-shim) is not measured
 
@@ -231,6 +243,9 @@ class Lxc:
 
     def destroy(self, name: str) -> None:
         command("lxc-stop", "-k", "-P", self.work, "-n", name)
+
+    def listing(self, count: int) -> None:
+        expect_lines(command("lxc-ls", "-1", "-P", self.work), count)
 
     def resident(self, names: Sequence[str]) -> int:
         return proportional(processes_named("lxc-start"))
@@ -319,6 +334,9 @@ class LibvirtLxc:
 
     def destroy(self, name: str) -> None:
         command("virsh", "-q", "-c", self.uri, "destroy", name)
+
+    def listing(self, count: int) -> None:
+        expect_lines(command("virsh", "-q", "-c", self.uri, "list", "--all"), count)
 
     def resident(self, names: Sequence[str]) -> int:
         return proportional(processes_named("libvirt_lxc")) + proportional(processes_named("libvirtd"))

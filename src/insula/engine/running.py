@@ -1,5 +1,6 @@
 """A container that runs, in the daemon's hands: its fds, and what is needed to end it cleanly, also after a restart."""
 
+import functools
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +86,7 @@ class Running:
         self.pidfd = NO_FD
 
 
+@functools.cache
 def boot_id() -> str:
     """Return what is different after every boot of the host. Source: random(4)."""
     fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)

@@ -284,7 +284,7 @@ class Runs:
             if managed.run is not run:
                 return
             try:
-                self._directory.write_plan(managed.uuid, json.dumps(encode(self._engine.plan(spec)), indent=1))
+                self._directory.write_plan(managed.uuid, json.dumps(encode(self._engine.plan(spec))))
             except (OSError, InsulaError) as error:
                 LOGGER.warning("the plan of domain '%s' is not written down: %s", managed.name, error)
 
