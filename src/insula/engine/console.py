@@ -21,11 +21,11 @@ from enum import Enum
 from pathlib import Path
 
 from insula.engine.consolelog import ConsoleLog, tail
+from insula.engine.consolering import RING_BYTES, ConsoleRing, kept, news
 from insula.errors import OperationAbortedError, OperationFailedError, OperationInvalidError
 from insula.kernel.fds import Fd
 from insula.kernel.pty import open_slave, set_window
 
-RING_BYTES = 64 * 1024
 BACKLOG_HIGH = 256 * 1024
 """Bytes waiting for an interactive viewer at which the guest is held; for a watching one the bound of its backlog."""
 BACKLOG_LOW = 64 * 1024
@@ -128,8 +128,9 @@ class ConsoleHub:
     """One console of a running container. To be made inside the running event loop; it starts reading at once.
 
     master: the pty's master; duplicated, so the caller's stays the caller's, but set non-blocking, which both share.
-    log: the file to append to, none for no log. resumed: the console was there before this process; the ring buffer is
-    refilled from the log. missed: what the guest wrote meanwhile, as the keeper kept it. patience: see PATIENCE.
+    log: the file to append to, none for no log. ring: the file that keeps what a late viewer sees, on a file system in
+    memory. resumed: the console was there before this process: that file is read, or else the log's end. missed: what
+    the guest wrote meanwhile, as the keeper kept it. patience: see PATIENCE.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class ConsoleHub:
         master: int,
         *,
         log: Path | None = None,
+        ring: Path | None = None,
         name: str = "console",
         resumed: bool = False,
         missed: bytes = b"",
@@ -146,7 +148,7 @@ class ConsoleHub:
         self._loop = asyncio.get_running_loop()
         self._patience = patience
         self._log = ConsoleLog(log) if log is not None else None
-        self._ring = bytearray(tail(log, RING_BYTES) if log is not None and resumed else b"")
+        self._ring = ConsoleRing(ring, self._said_before(ring, log) if resumed else b"")
         self._master = os.dup(master)
         os.set_blocking(self._master, False)
         self._slave = _hold_slave(self._master)
@@ -217,10 +219,20 @@ class ConsoleHub:
     def _replay(self, viewing: Viewing) -> bytes:
         """What a new viewer reads first. An interactive terminal must not answer questions asked long ago: the answers
         would be typed into the guest."""
-        ring = bytes(self._ring[-RING_BYTES:])
+        ring = self._ring.latest()
         return ring if viewing is Viewing.WATCHING else _TERMINAL_QUERY.sub(b"", ring)
 
     # From the guest ---------------------------------------------------------------------------------------------------
+
+    def _said_before(self, ring: Path | None, log: Path | None) -> bytes:
+        """Return what an earlier process was told last; what it had no time to write into the log goes there now."""
+        said = None if ring is None else kept(ring)
+        logged = b"" if log is None else tail(log, RING_BYTES)
+        if said is None:
+            return logged
+        if self._log is not None:
+            self._log.append(news(said, logged))
+        return said
 
     def _readable(self) -> None:
         data, hung_up = _read_available(self._master, _BURST)
@@ -230,9 +242,7 @@ class ConsoleHub:
             self._wait_for_slave()
 
     def _spread(self, data: bytes) -> None:
-        self._ring += data
-        if len(self._ring) > 2 * RING_BYTES:
-            del self._ring[:-RING_BYTES]
+        self._ring.append(data)
         if self._log is not None:
             self._log.append(data)
         for viewer in self._viewers:
@@ -344,6 +354,7 @@ class ConsoleHub:
         self._loop.remove_writer(self._master)
         self._input.clear()
         self._input_room.set()
+        self._ring.close()
         os.close(self._master)
         if self._slave is not None:
             os.close(self._slave)

@@ -3,9 +3,11 @@
     <uuid>/record.json   where its run stands (the commit: a directory without one means nothing)
     <uuid>/domain.xml    what it was started from, with all live changes; a transient domain has no other
     <uuid>/plan.json     the launch plan it was started by, for people
+    <uuid>/console0      what its first console printed last, and so on (engine.consolering)
 
 It lives below /run: what is there is of this boot, or (on a host that keeps /run) of an earlier one by its boot id.
-Every file is replaced as a whole, so a daemon killed at any instant leaves the state before or the state after.
+Every file is replaced as a whole (those of consoles grow in between), so a daemon killed at any instant leaves the
+state before or the state after.
 """
 
 import json
@@ -163,6 +165,10 @@ class RunDirectory:
                 os.mkdir(f"{self._prefix}/{uuid}", 0o700)
             except FileNotFoundError:
                 os.makedirs(f"{self._prefix}/{uuid}", 0o700)
+
+    def console(self, uuid: UUID, place: int) -> Path:
+        """Return the file that keeps what a console printed last."""
+        return self.path(uuid) / f"console{place}"
 
     def read_plan(self, uuid: UUID) -> str | None:
         """Return the plan the present run was started by, None when it is not there."""

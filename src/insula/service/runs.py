@@ -158,7 +158,7 @@ class Runs:
         current = live.running(domain, container)
         recorded = replace(record, phase=Phase.RUNNING, container=container.record.encode())
         self._directory.write(recorded)
-        run = Run(container=container, record=recorded, consoles=self._consoles(container, found_again))
+        run = Run(container=container, record=recorded, consoles=self._consoles(container, managed.uuid, found_again))
         managed.begin(run, current, BOOTED)
 
     async def destroy(self, managed: ManagedDomain) -> ExitStatus:
@@ -333,13 +333,14 @@ class Runs:
         assert record.reason is not None
         managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)
 
-    def _consoles(self, container: Running, found_again: bool) -> tuple[ConsoleHub, ...]:
+    def _consoles(self, container: Running, run: UUID, found_again: bool) -> tuple[ConsoleHub, ...]:
         """A reader for each terminal, at once: a guest must never wait for somebody to look at its console."""
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return tuple(
             ConsoleHub(
                 master,
                 log=self.console_log(container.name, place),
+                ring=self._directory.console(run, place),
                 name=f"{container.name} console{place}",
                 resumed=found_again,
                 missed=container.said[place] if place < len(container.said) else b"",

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.console import BACKLOG_HIGH, INPUT_BOUND, RING_BYTES, ConsoleChannel, ConsoleHub, Viewing
+from insula.engine.console import BACKLOG_HIGH, INPUT_BOUND, ConsoleChannel, ConsoleHub, Viewing
+from insula.engine.consolering import RING_BYTES
 from insula.errors import OperationAbortedError, OperationFailedError, OperationInvalidError
 
 pytestmark = pytest.mark.asyncio
@@ -35,11 +36,16 @@ class Line:
 
 @asynccontextmanager
 async def line(
-    *, log: Path | None = None, resumed: bool = False, missed: bytes = b"", patience: float = 10.0
+    *,
+    log: Path | None = None,
+    ring: Path | None = None,
+    resumed: bool = False,
+    missed: bytes = b"",
+    patience: float = 10.0,
 ) -> AsyncIterator[Line]:
     master, slave = pty.openpty()
     tty.setraw(slave)
-    hub = ConsoleHub(master, log=log, resumed=resumed, missed=missed, patience=patience)
+    hub = ConsoleHub(master, log=log, ring=ring, resumed=resumed, missed=missed, patience=patience)
     os.close(master)  # the hub has its own
     try:
         yield Line(hub=hub, slave=slave)
@@ -322,6 +328,24 @@ async def test_the_log_holds_everything_and_refills_the_ring_after_a_restart(tmp
     async with line(log=log, resumed=True) as console:
         assert await read_until(console.hub.attach(), b"\n") == b"before the restart\r\n"
     async with line(log=log) as console:
+        console.print(b"a new life")
+        assert await read_until(console.hub.attach(), b"life") == b"a new life"
+
+
+async def test_what_a_viewer_has_seen_is_kept_even_if_we_are_killed_right_then(tmp_path: Path) -> None:
+    log, ring = tmp_path / "web.log", tmp_path / "console0"
+    async with line(log=log, ring=ring) as console:
+        viewer = console.hub.attach()
+        for number in range(100):
+            console.print(b"line %d\n" % number)
+            await read_until(viewer, b"line %d\n" % number)
+            assert ring.read_bytes().endswith(b"line %d\n" % number)
+    whole = log.read_bytes()
+    log.write_bytes(whole[:-50])  # as a kill would have left it
+    async with line(log=log, ring=ring, resumed=True, missed=b"line 100\n") as console:
+        assert await read_until(console.hub.attach(), b"line 100\n") == whole + b"line 100\n"
+    assert log.read_bytes() == whole + b"line 100\n"
+    async with line(log=log, ring=ring) as console:
         console.print(b"a new life")
         assert await read_until(console.hub.attach(), b"life") == b"a new life"
 
