@@ -17,6 +17,7 @@ import os
 import signal
 import stat
 import struct
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -156,7 +157,17 @@ def _hears(pid: int, number: int) -> bool:
     busybox and most small inits do; what is waited for is in no mask meanwhile.
     Source: proc_pid_status(5), SigCgt and SigBlk; the reason: signal(7) and pid_namespaces(7) on process 1.
     """
-    return _in_masks(pid, number) or _waits_for_signals(pid) or _in_masks(pid, number)
+    for _ in range(_LOOKS):
+        if _in_masks(pid, number):
+            return True
+        call = _present_call(pid)
+        if call is None or call == _SIGTIMEDWAIT.get(os.uname().machine):
+            return True
+        if call != _RUNNING:
+            # It sleeps elsewhere; but it may have left sigtimedwait between the two looks.
+            return _in_masks(pid, number)
+        time.sleep(_MOMENT)
+    return True
 
 
 def _in_masks(pid: int, number: int) -> bool:
@@ -172,14 +183,19 @@ _SIGTIMEDWAIT = {"x86_64": "128", "aarch64": "137", "riscv64": "137", "ppc64le":
 """rt_sigtimedwait(2) by its number. Source: the kernel's syscall tables."""
 
 
-def _waits_for_signals(pid: int) -> bool:
-    """Whether a process is in sigtimedwait, or cannot be looked at. Source: proc_pid_syscall(5)."""
+_RUNNING = "running"
+"""What the kernel says of a process that is on its way into a call, out of one, or in none."""
+_LOOKS = 5
+_MOMENT = 0.001
+
+
+def _present_call(pid: int) -> str | None:
+    """Return the number of the call a process sleeps in, None if it is not told. Source: proc_pid_syscall(5)."""
     try:
         with open(f"/proc/{pid}/syscall") as file:
-            call = file.read().split()
-    except OSError:
-        return True
-    return call[:1] == [_SIGTIMEDWAIT.get(os.uname().machine)]
+            return file.read().split()[0]
+    except (OSError, IndexError):
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -162,6 +162,14 @@ def test_an_init_that_listens_is_asked(program: str, status: int) -> None:
         child.close()
 
 
+def test_what_never_sleeps_may_hear() -> None:
+    child = Child("print('ready', flush=True)\nwhile True: pass")
+    try:
+        assert child.ask(InitKind.PLAIN, PowerAction.POWEROFF) is Answer.ASKED
+    finally:
+        child.close()
+
+
 def test_an_init_without_a_handler_is_known_not_to_hear() -> None:
     child = Child("import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); signal.pause()")
     try:
