@@ -46,13 +46,13 @@ def machine_left_out() -> bool:
 def takes(host: Profile, node_id: str, marks: frozenset[str]) -> bool:
     """Return whether a test belongs on a host.
 
-    Here: all but what wants a systemd host. In the machine: the system and e2e tests, and others marked `machine`.
-    Under systemd there: what is marked `systemd_host`.
+    Here: all but what wants a systemd host. In the machine: the system tests, and others marked `machine`. Under
+    systemd there: what is marked `systemd_host`.
     """
     match host:
         case Profile.MACHINE_SYSTEMD:
             return "systemd_host" in marks
         case Profile.MACHINE:
-            return "systemd_host" not in marks and (node_id.startswith(ENCLOSED) or "machine" in marks)
+            return "systemd_host" not in marks and (node_id.startswith("tests/system/") or "machine" in marks)
         case Profile.HYBRID | Profile.UNIFIED:
             return "systemd_host" not in marks

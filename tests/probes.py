@@ -235,6 +235,14 @@ def _pidfd_info() -> str:
         os.close(fd)
 
 
+def _device(name: str) -> str:
+    try:
+        os.close(os.open(f"/dev/{name}", os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return f"/dev/{name}: {error.strerror}"
+    return ""
+
+
 PROBES: Mapping[str, Probe] = {
     "root": _root,
     "userns": _user_namespaces,
@@ -275,10 +283,11 @@ FAMILIES: Mapping[str, Callable[[str], str]] = {
     "cap": _capability,
     "cgroup1": _cgroup1,
     "cgroup2": _cgroup2,
+    "device": _device,
     "fs": _file_system,
     "link": _link_type,
 }
-"""First words whose second word is looked up as it is: a capability, a controller, a file system, a link type."""
+"""First words whose second word is looked up as it is: a capability, a controller, a device, a file system, …"""
 
 
 if __name__ == "__main__":

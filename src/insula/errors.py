@@ -14,12 +14,12 @@
     ├── ArgumentUnsupportedError         an argument that means nothing here
     ├── OperationInvalidError            not in this state
     ├── OperationFailedError
+    │   ├── DomainExistsError            the number is libvirt's for it
     │   ├── StepError                    a step of a launch plan (step and errno)
     │   └── KeeperError                  the keeper is gone or answered nonsense
     ├── OperationTimeoutError
     ├── OperationAbortedError
     ├── ResourceBusyError
-    ├── DomainExistsError
     ├── DomainNotFoundError
     ├── MetadataNotFoundError
     ├── ImageNotFoundError
@@ -209,6 +209,12 @@ class OperationFailedError(InsulaError):
     """It was tried and did not work."""
 
 
+class DomainExistsError(OperationFailedError):
+    """The name or the UUID is taken."""
+
+    exit_status = 3
+
+
 class StepError(OperationFailedError):
     """A step of a launch plan failed; what was done before has been undone.
 
@@ -245,13 +251,6 @@ class ResourceBusyError(InsulaError):
 
     code = ErrorCode.RESOURCE_BUSY
     prefix = "resource busy: "
-    exit_status = 3
-
-
-class DomainExistsError(InsulaError):
-    """The name or the UUID is taken."""
-
-    code = ErrorCode.DOM_EXIST
     exit_status = 3
 
 

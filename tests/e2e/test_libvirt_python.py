@@ -19,7 +19,7 @@ from tests.waiting import scaled, until
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped", "libvirt-python")
 
 PRELUDE = """
-import json, os, sys, threading, time
+import json, os, sys, threading, time, uuid
 import libvirt
 libvirt.registerErrorHandler(lambda *_: None, None)
 libvirt.virEventRegisterDefaultImpl()
@@ -64,6 +64,7 @@ def web(insulad: Insulad, busybox_root: Path) -> str:
     return "web"
 
 
+@pytest.mark.machine
 def test_a_connection_knows_what_it_talks_to(insulad: Insulad) -> None:
     facts = told(
         insulad,
@@ -79,6 +80,7 @@ def test_a_connection_knows_what_it_talks_to(insulad: Insulad) -> None:
     assert facts[7:] == [[], [], 0, True]
 
 
+@pytest.mark.machine
 def test_lifecycle_events_come_in_the_order_of_what_happened(insulad: Insulad, web: str) -> None:
     events = told(
         insulad,
@@ -208,6 +210,7 @@ def test_errors_have_the_numbers_programs_branch_on(insulad: Insulad, web: str) 
             "off": code(domain.destroy),
             "no metadata": code(domain.metadata, 2, "urn:none", 0),
             "bad xml": code(conn.defineXML, "<domain"),
+            "name taken": code(conn.defineXML, domain.XMLDesc().replace(domain.UUIDString(), str(uuid.uuid4()))),
             "no support": code(domain.managedSave, 0),
             "flags": code(domain.createWithFlags, 1 << 30),
             "no network": code(conn.networkLookupByName, "default"),
@@ -223,6 +226,7 @@ def test_errors_have_the_numbers_programs_branch_on(insulad: Insulad, web: str) 
         "off": 55,
         "no metadata": 80,
         "bad xml": 27,
+        "name taken": 9,
         "no support": 3,
         "flags": 8,
         "no network": 43,
@@ -285,6 +289,7 @@ def test_the_server_refuses_changes_on_its_read_only_socket(insulad: Insulad, we
     assert state(insulad, web) == "shut off"
 
 
+@pytest.mark.machine
 def test_a_console_stream_is_binary_safe_and_ends_with_the_guest(insulad: Insulad, busybox_root: Path) -> None:
     script = busybox_root / "sbin" / "echoer"
     script.write_text("#!/bin/sh\nstty raw -echo </dev/console\necho ready\nhead -c 512\npoweroff -f\n")

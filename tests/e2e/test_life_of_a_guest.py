@@ -19,7 +19,7 @@ from tests.e2e.guests import (
 from tests.insulad import Insulad
 from tests.waiting import until
 
-pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
+pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped"), pytest.mark.machine]
 
 
 @pytest.fixture
@@ -28,7 +28,6 @@ def busybox(insulad: Insulad, busybox_root: Path) -> str:
     return "bb"
 
 
-@pytest.mark.machine
 def test_a_busybox_guest_lives_its_whole_life(insulad: Insulad, busybox: str) -> None:
     insulad.virsh("start", busybox)
     first = domain_id(insulad, busybox)
@@ -57,7 +56,6 @@ def test_a_busybox_guest_lives_its_whole_life(insulad: Insulad, busybox: str) ->
     assert state(insulad, busybox, reason=True) == "shut off (shutdown)"
 
 
-@pytest.mark.machine
 def test_poweroff_from_inside_is_a_shutdown_and_a_kill_is_not(insulad: Insulad, busybox: str) -> None:
     insulad.virsh("start", busybox)
     inside(insulad, busybox, "poweroff", check=False)
@@ -68,7 +66,6 @@ def test_poweroff_from_inside_is_a_shutdown_and_a_kill_is_not(insulad: Insulad, 
     assert state(insulad, busybox, reason=True) == "shut off (destroyed)"
 
 
-@pytest.mark.machine
 def test_a_memory_limit_is_changed_live_and_seen_from_inside(insulad: Insulad, busybox_root: Path) -> None:
     """A program that takes 64 MiB lives under 128 MiB and is killed under 32 MiB."""
     hungry = "dd if=/dev/zero of=/dev/null bs=64M count=1"

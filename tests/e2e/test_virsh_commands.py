@@ -103,6 +103,7 @@ def test_define_list_and_undefine(insulad: Insulad, web: str) -> None:
     assert "failed to get domain 'web'" in refused(insulad, "dominfo", web)
 
 
+@pytest.mark.machine
 def test_dumpxml_gives_what_was_defined_and_the_live_facts_while_it_runs(insulad: Insulad, running: str) -> None:
     live, inactive = out(insulad, "dumpxml", running), out(insulad, "dumpxml", "--inactive", running)
     number = domain_id(insulad, running)
@@ -175,6 +176,7 @@ def test_the_filters_of_list(insulad: Insulad, running: str, busybox_root: Path)
 # The life
 
 
+@pytest.mark.machine
 def test_start_suspend_resume_destroy_with_states_and_reasons(insulad: Insulad, web: str) -> None:
     assert state(insulad, web, reason=True).startswith("shut off")
     assert out(insulad, "start", web) == "Domain 'web' started"
@@ -200,6 +202,7 @@ def test_a_paused_start_waits_for_resume(insulad: Insulad, web: str) -> None:
     assert state(insulad, web) == "running"
 
 
+@pytest.mark.machine
 def test_shutdown_and_reboot_of_a_busybox_guest(insulad: Insulad, running: str) -> None:
     first = domain_id(insulad, running)
     until(lambda: "login:" in _log(insulad, running), "the guest's login prompt")
@@ -273,6 +276,7 @@ def test_dominfo_of_a_running_domain(insulad: Insulad, running: str) -> None:
     assert info["Security model"] == "none"
 
 
+@pytest.mark.machine
 def test_memory_is_tuned_live_and_in_the_definition(insulad: Insulad, running: str) -> None:
     assert "hard_limit" in out(insulad, "memtune", running)
     insulad.virsh("memtune", running, "--hard-limit", "262144", "--live", "--config")
@@ -286,6 +290,7 @@ def test_memory_is_tuned_live_and_in_the_definition(insulad: Insulad, running: s
     assert "domain is not running" in refused(insulad, "setmem", running, "131072", "--live")
 
 
+@pytest.mark.machine
 def test_scheduling_is_tuned(insulad: Insulad, running: str) -> None:
     shown = table(out(insulad, "schedinfo", running))
     assert shown["Scheduler"] == "posix" and int(shown["cpu_shares"]) > 0
@@ -296,12 +301,14 @@ def test_scheduling_is_tuned(insulad: Insulad, running: str) -> None:
     assert "invalid scheduler option: nonsense" in refused(insulad, "schedinfo", running, "--set", "nonsense=1")
 
 
+@pytest.mark.machine
 def test_block_io_is_shown_and_tuned(insulad: Insulad, running: str) -> None:
     assert "weight" in out(insulad, "blkiotune", running)
     insulad.virsh("blkiotune", running, "--weight", "200", "--config")
     assert table(out(insulad, "blkiotune", "--config", running))["weight"] == "200"
 
 
+@pytest.mark.machine
 def test_statistics_of_one_domain(insulad: Insulad, running: str) -> None:
     assert "cpu_time" in out(insulad, "cpu-stats", running, "--total")
     assert "CPU0:" in out(insulad, "cpu-stats", running)
@@ -313,6 +320,7 @@ def test_statistics_of_one_domain(insulad: Insulad, running: str) -> None:
     assert "running" in out(insulad, "vcpuinfo", running)
 
 
+@pytest.mark.machine
 def test_bulk_statistics(insulad: Insulad, running: str, busybox_root: Path) -> None:
     insulad.define(domain_xml("off", busybox_root))
     text = out(insulad, "domstats")
@@ -337,6 +345,7 @@ def test_devices_are_listed(insulad: Insulad, running: str) -> None:
 # Inside
 
 
+@pytest.mark.machine
 def test_namespaces_are_entered_by_the_clients_own_command(insulad: Insulad, running: str) -> None:
     for option in ("", "--noseclabel"):
         words = ["lxc-enter-namespace", *([option] if option else []), running, "--", "/bin/cat", "/etc/hostname"]

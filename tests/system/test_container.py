@@ -1,9 +1,11 @@
 """`insula.Container`: a container in the test's own program, with its own keeper."""
 
 import doctest
+import fcntl
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -135,6 +137,22 @@ def test_a_function_is_performed_inside_and_brings_its_result_out(guest: Contain
     assert guest.enter(os.getuid) == 0
     assert guest.enter(lambda: open("/proc/self/uid_map").read().split()[0]) == "0"  # noqa: SIM115 - it ends at once
     assert guest.enter(socket.gethostname) == "guest"
+
+
+@pytest.mark.requires("device.net/tun")
+def test_a_guest_makes_tunnels_in_its_own_network(guest: Container) -> None:
+    def make_tunnel() -> list[str]:
+        with open("/dev/net/tun", "r+b", buffering=0) as tunnel:
+            fcntl.ioctl(tunnel, 0x400454CA, struct.pack("16sH22x", b"vpn0", 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
+            return sorted(name for _, name in socket.if_nameindex())
+
+    assert guest.enter(make_tunnel) == ["lo", "vpn0"]
+    assert "vpn0" not in [name for _, name in socket.if_nameindex()]
+
+
+@pytest.mark.requires("device.fuse")
+def test_a_guest_opens_the_device_of_file_systems_in_programs(guest: Container) -> None:
+    assert guest.run(["sh", "-c", "stat -c '%a %u:%g %t:%T' /dev/fuse; exec 3<>/dev/fuse"]).stdout == b"666 0:0 a:e5\n"
 
 
 def test_a_function_is_held_like_the_guest_itself(guest: Container) -> None:

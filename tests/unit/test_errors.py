@@ -34,7 +34,7 @@ SEEN: dict[str, tuple[ErrorCode, str, int]] = {
     "OperationTimeoutError": (ErrorCode.OPERATION_TIMEOUT, "Timed out during operation: ", 7),
     "OperationAbortedError": (ErrorCode.OPERATION_ABORTED, "operation aborted: ", 1),
     "ResourceBusyError": (ErrorCode.RESOURCE_BUSY, "resource busy: ", 3),
-    "DomainExistsError": (ErrorCode.DOM_EXIST, "operation failed: ", 3),
+    "DomainExistsError": (ErrorCode.OPERATION_FAILED, "operation failed: ", 3),
     "DomainNotFoundError": (ErrorCode.NO_DOMAIN, "Domain not found: ", 4),
     "MetadataNotFoundError": (ErrorCode.NO_DOMAIN_METADATA, "metadata not found: ", 4),
     "ImageNotFoundError": (ErrorCode.NO_STORAGE_VOL, "Storage volume not found: ", 4),

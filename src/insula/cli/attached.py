@@ -9,7 +9,7 @@ import signal
 from insula.cli import terminal
 from insula.cli.definition import domain_xml
 from insula.cli.domains import definition_arguments, wanted
-from insula.cli.lookup import domain
+from insula.cli.lookup import domain, told_if_taken
 from insula.rpc.codes.requests import ConsoleFlags, StartFlags
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
@@ -93,9 +93,11 @@ def _run(options: argparse.Namespace, client: Blocking) -> int:
     xml = domain_xml(wanted(options, name))
     paused = StartFlags(0) if options.detach else StartFlags.PAUSED
     if options.rm:
-        found = DomainRef(*client.call(Remote.DOMAIN_CREATE_XML, xml, paused))
+        with told_if_taken(client, name):
+            found = DomainRef(*client.call(Remote.DOMAIN_CREATE_XML, xml, paused))
     else:
-        defined = client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0)
+        with told_if_taken(client, name):
+            defined = client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0)
         found = DomainRef(*client.call(Remote.DOMAIN_CREATE_WITH_FLAGS, defined, paused))
     if options.detach:
         print(found.name)

@@ -4,6 +4,7 @@ import argparse
 
 from insula.cli.definition import DEFAULT_MEMORY, Wanted, domain_xml, split_bind, split_env
 from insula.cli.lifecycle import each_domain, stopped
+from insula.cli.lookup import told_if_taken
 from insula.errors import OperationInvalidError
 from insula.rpc.procedures import Remote
 from insula.rpc.types import DomainRef
@@ -61,7 +62,8 @@ def _create(options: argparse.Namespace, client: Blocking) -> int:
     if options.xml:
         print(xml, end="")
         return 0
-    found = DomainRef(*client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0))
+    with told_if_taken(client, options.name):
+        found = DomainRef(*client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0))
     if options.start:
         client.call(Remote.DOMAIN_CREATE, found)
     print(found.name)

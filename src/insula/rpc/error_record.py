@@ -26,7 +26,6 @@ _CLASSES: Final[dict[int, type[InsulaError]]] = {
     ErrorCode.INVALID_ARG: errors.InvalidArgumentError,
     ErrorCode.OPERATION_FAILED: errors.OperationFailedError,
     ErrorCode.XML_ERROR: errors.XmlError,
-    ErrorCode.DOM_EXIST: errors.DomainExistsError,
     ErrorCode.OPERATION_DENIED: errors.ReadOnlyError,
     ErrorCode.RPC: errors.RpcError,
     ErrorCode.NO_DOMAIN: errors.DomainNotFoundError,

@@ -3,6 +3,7 @@ from typing import cast
 import pytest
 
 from insula.cli import domains
+from insula.errors import DomainExistsError, DomainNotFoundError, InsulaError, StepError
 from insula.rpc.procedures import Remote
 from insula.sdk.blocking import Blocking
 from tests.unit.cli.fake_client import WEB, FakeClient
@@ -21,6 +22,13 @@ def test_create_defines_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -
     xml = client.made(Remote.DOMAIN_DEFINE_XML_FLAGS)[0][0]
     assert "<memory unit='KiB'>65536</memory>" in xml and "<initarg>-c</initarg>" in xml and "<readonly/>" in xml
     assert capsys.readouterr().out == "web\n"
+
+
+@pytest.mark.parametrize(("there", "expected"), [(WEB, DomainExistsError), (DomainNotFoundError("web"), StepError)])
+def test_create_tells_a_name_that_is_taken_from_other_failures(there: object, expected: type[InsulaError]) -> None:
+    client = FakeClient({Remote.DOMAIN_DEFINE_XML_FLAGS: StepError("refused"), Remote.DOMAIN_LOOKUP_BY_NAME: there})
+    with pytest.raises(expected, match="refused"):
+        _run("create", client, "web", "-i", "busybox")
 
 
 def test_create_can_only_show_the_xml(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,12 @@ STANDARD: tuple[tuple[str, int, int], ...] = (
 """Names and numbers that any program may expect. Source: kernel document `admin-guide/devices`, systemd's Container
 Interface."""
 
+OF_NAMESPACES: tuple[tuple[str, int, int], ...] = (
+    ("fuse", 10, 229),
+    ("net/tun", 10, 200),
+)
+"""File systems in programs, and tunnels: what they make stays in the guest's own namespaces. Source: as above."""
+
 _LINKS = (
     ("ptmx", "pts/ptmx"),
     ("fd", "/proc/self/fd"),
@@ -51,9 +57,11 @@ def _owner(idmap: IdMap | None, device: Device) -> tuple[int, int]:
 def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[GuestStep]]:
     """Return the steps that make /dev on the host's side, and those that show it inside with its own file systems."""
     uid, gid = (0, 0) if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
+    asked_for = {each.guest for each in spec.devices}
     nodes = [
         Node(name=name, kind="c", major=major, minor=minor, mode=0o666, uid=uid, gid=gid)
-        for name, major, minor in STANDARD
+        for name, major, minor in (*STANDARD, *OF_NAMESPACES)
+        if name not in asked_for
     ]
     for each in spec.devices:
         owner = _owner(spec.idmap, each)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from insula.engine.devicepolicy import device_rules
-from insula.engine.fragments.devices import STANDARD, device_tree, host_id
+from insula.engine.fragments.devices import OF_NAMESPACES, STANDARD, device_tree, host_id
 from insula.engine.spec import ContainerSpec, Device, DeviceKind, IdMap, IdRange
 from insula.engine.steps.guest.trees import MountFilesystem
 from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
@@ -34,7 +34,7 @@ def test_an_id_of_the_guest_is_one_of_the_host_or_none(inside: int, expected: in
 def test_the_standard_nodes_belong_to_the_guests_root_and_may_be_used_by_everybody() -> None:
     nodes = made(SPEC).nodes
     assert [(each.name, each.kind, each.major, each.minor) for each in nodes] == [
-        (name, "c", major, minor) for name, major, minor in STANDARD
+        (name, "c", major, minor) for name, major, minor in (*STANDARD, *OF_NAMESPACES)
     ]
     assert {(each.mode, each.uid, each.gid) for each in nodes} == {(0o666, 300000, 400000)}
     assert (made(SPEC).uid, made(SPEC).gid) == (300000, 400000)
