@@ -80,6 +80,8 @@ def _decode(declared: Any, data: Json, where: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         remaining = [each for each in arguments if each is not type(None)]
         return _decode(remaining[0], data, where) if len(remaining) == 1 else data
+    if origin in (tuple, frozenset) and not isinstance(data, list | tuple):
+        raise ValueError(f"{where} should be a list, not {data!r}")
     if origin is tuple:
         kinds = [arguments[0]] * len(data) if arguments[-1] is Ellipsis else arguments
         return tuple(_decode(kind, each, where) for kind, each in zip(kinds, data, strict=True))

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insula.errors import InsulaError
-from insula.kernel.durable import sync_directory
+from insula.kernel.durable import remove_file, replace_file, sweep, sync_directory
 from insula.layout import Layout
 from insula.model.domain import Domain, XmlFlags
-from insula.service.files import Durability, remove_file, replace_file, sweep
 
 LOGGER = logging.getLogger(__name__)
 
@@ -76,18 +75,18 @@ class Definitions:
         """Keep domain; return once it would survive a loss of power. Raises: OSError, and the old definition stands."""
         self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = HEADER.format(name=domain.name.replace("--", "- -")) + domain.dump(PERSISTENT)
-        replace_file(self._path(domain.name), text, Durability.POWER_LOSS)
+        replace_file(self._path(domain.name), text.encode())
 
     def remove(self, name: str) -> None:
         """Forget the domain, if it is there. Its file goes first: a link that points nowhere is dropped by load."""
-        remove_file(self._path(name), Durability.POWER_LOSS)
-        remove_file(self._link(name), Durability.POWER_LOSS)
+        remove_file(self._path(name))
+        remove_file(self._link(name))
 
     def set_autostart(self, name: str, *, on: bool) -> None:
         """Make or remove the link of a domain that has a definition."""
         link = self._link(name)
         if not on:
-            remove_file(link, Durability.POWER_LOSS)
+            remove_file(link)
         elif not link.is_symlink():
             link.symlink_to(os.path.join(os.pardir, self._path(name).name))
             sync_directory(self._autostart)

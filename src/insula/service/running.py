@@ -23,10 +23,10 @@ from typing import Any
 from uuid import UUID
 
 from insula.errors import InsulaError
+from insula.kernel.durable import Durability, replace_file, sweep
 from insula.layout import Layout
 from insula.model.domain import Domain, XmlFlags
 from insula.model.xmlmap import Part
-from insula.service.files import Durability, replace_file, sweep
 
 LOGGER = logging.getLogger(__name__)
 
@@ -151,13 +151,16 @@ class RunDirectory:
         self._write(record)
 
     def write_domain(self, uuid: UUID, domain: Domain) -> None:
-        replace_file(self._file(uuid, DOMAIN), domain.dump(LIVE), Durability.PROCESS_DEATH)
+        self._replace(uuid, DOMAIN, domain.dump(LIVE))
 
     def write_plan(self, uuid: UUID, plan: str) -> None:
-        replace_file(self._file(uuid, PLAN), plan, Durability.PROCESS_DEATH)
+        self._replace(uuid, PLAN, plan)
+
+    def _replace(self, uuid: UUID, name: str, text: str) -> None:
+        replace_file(self._file(uuid, name), text.encode(), Durability.PROCESS_DEATH)
 
     def _write(self, record: Record) -> None:
-        replace_file(self._file(record.uuid, RECORD), record.to_json(), Durability.PROCESS_DEATH)
+        self._replace(record.uuid, RECORD, record.to_json())
 
     def _make(self, uuid: UUID) -> None:
         with suppress(FileExistsError):

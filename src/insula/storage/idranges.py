@@ -24,7 +24,7 @@ from uuid import UUID
 
 from insula.engine.spec import IdMap, IdRange
 from insula.errors import OperationFailedError
-from insula.kernel.durable import replace_durably
+from insula.kernel.durable import replace_file
 from insula.layout import Layout
 from insula.storage.idpools import SIZE, common, mapped_here, others_subordinate_ids, pools, running_maps
 
@@ -157,7 +157,7 @@ class IdRanges:
     def _write(self, given: Mapping[UUID, range]) -> None:
         ranges = {str(uuid): [ids.start, len(ids)] for uuid, ids in sorted(given.items())}
         try:
-            replace_durably(self.path, json.dumps({"format": FORMAT, "ranges": ranges}, indent=1).encode())
+            replace_file(self.path, json.dumps({"format": FORMAT, "ranges": ranges}, indent=1).encode())
         except OSError as error:
             raise OperationFailedError(f"the ids of domains cannot be kept: {error}") from error
 

@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 from insula.engine.codec import decode, encode
 from insula.errors import ImageNotFoundError, InvalidArgumentError, OperationFailedError, ResourceBusyError
 from insula.kernel.beneath import CONTAINED, open_beneath
-from insula.kernel.durable import replace_durably, sync_filesystem
+from insula.kernel.durable import replace_file, sync_filesystem
 from insula.layout import Layout
 from insula.storage.builders.builder import ROOTFS, ImageBuilder, Progress, Recipe, Workplace
 from insula.storage.builders.catalogue import BUILT_IN, builder_of
@@ -176,7 +176,7 @@ class ImageStore:
         for each in os.listdir(directory):
             if each != ROOTFS:
                 remove_below(directory, each)
-        replace_durably(directory / DESCRIPTION, json.dumps(encode(image), indent=1).encode(), mode=0o644)
+        replace_file(directory / DESCRIPTION, json.dumps(encode(image), indent=1).encode(), mode=0o644)
         filesystem = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             sync_filesystem(filesystem)

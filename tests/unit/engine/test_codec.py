@@ -59,6 +59,7 @@ def test_what_holds_its_default_is_left_out_and_unions_say_which() -> None:
     ("data", "complaint"),
     [
         ([], "ContainerSpec should be an object"),
+        ({"name": "n", "uuid": "u", "mounts": "abc"}, "ContainerSpec.mounts should be a list, not 'abc'"),
         ({"name": "n", "uuid": "u"}, "ContainerSpec: .*root"),
         (
             {"name": 1, "uuid": "u", "root": {"kind": "TmpfsRoot", "lower": []}},

@@ -1,45 +1,65 @@
-"""Files that are replaced whole."""
+"""Files are whole or not there."""
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from insula.kernel.durable import replace_durably, sync_directory, sync_filesystem
+from insula.kernel.durable import (
+    NEW_PREFIX,
+    Durability,
+    remove_file,
+    replace_file,
+    sweep,
+    sync_directory,
+    sync_filesystem,
+)
 
 
-def test_a_file_is_made_with_its_mode_and_replaced(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
-    replace_durably(path, b"one")
-    assert path.stat().st_mode & 0o777 == 0o600
-    replace_durably(path, b"two", mode=0o644)
-    assert path.read_bytes() == b"two"
-    assert os.listdir(tmp_path) == ["state.json"]
-
-
-def test_when_it_cannot_be_replaced_it_is_as_it_was(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
-    path.mkdir()
-    (path / "full").touch()
-    with pytest.raises(OSError, match=r"state\.json"):
-        replace_durably(path, b"x")
-    assert os.listdir(tmp_path) == ["state.json"]
-
-
-def test_whoever_has_it_open_keeps_reading_the_old_content(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
-    replace_durably(path, b"old")
+@pytest.mark.parametrize("durability", list(Durability))
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path, durability: Durability) -> None:
+    path = tmp_path / "web.xml"
+    replace_file(path, b"old", durability)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with path.open("rb") as reader:
-        replace_durably(path, b"new")
+        replace_file(path, b"new", durability, mode=0o644)
         assert reader.read() == b"old"
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert os.listdir(tmp_path) == ["web.xml"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "web.xml"
+    path.mkdir()
+    with pytest.raises(IsADirectoryError, match=r"web\.xml"):
+        replace_file(path, b"text")
+    assert os.listdir(tmp_path) == ["web.xml"]
 
 
 def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("precious")
     (tmp_path / "link").symlink_to("target")
-    replace_durably(tmp_path / "link", b"x")
+    replace_file(tmp_path / "link", b"x")
     assert (tmp_path / "target").read_text() == "precious"
     assert not (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("durability", list(Durability))
+def test_removing_a_file_that_is_gone_is_no_error(tmp_path: Path, durability: Durability) -> None:
+    path = tmp_path / "web.xml"
+    path.write_text("")
+    remove_file(path, durability)
+    remove_file(path, durability)
+    assert not path.exists()
+
+
+def test_what_a_dead_writer_left_is_swept(tmp_path: Path) -> None:
+    (tmp_path / f"{NEW_PREFIX}0123").write_text("half")
+    (tmp_path / "web.xml").write_text("whole")
+    sweep(tmp_path)
+    assert os.listdir(tmp_path) == ["web.xml"]
 
 
 def test_syncing_takes_a_directory_and_any_fd(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
+from insula.kernel.durable import NEW_PREFIX
 from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.service.definitions import Definitions
-from insula.service.files import NEW_PREFIX
 
 XML = """
 <domain type='lxc'>
