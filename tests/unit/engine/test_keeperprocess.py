@@ -1,5 +1,6 @@
 """Tests of insula.engine.keeperprocess, as far as they need no privilege; tests/system/test_keeper.py has more."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from insula.engine import keeperprocess
 from insula.errors import KeeperError
+from tests.waiting import until
 
 
 def test_where_nobody_listens_is_said(tmp_path: Path) -> None:
@@ -47,6 +49,39 @@ def test_a_keeper_that_does_not_come_up_is_given_up(
     with pytest.raises(KeeperError, match=complaint):
         keeperprocess.private_keeper()
     assert started[0].wait(timeout=20) != 0
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit(3)", "import time; time.sleep(1000)"])
+@pytest.mark.parametrize("detached", [True, False])
+def test_of_a_keeper_that_does_not_come_up_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch, program: str, detached: bool
+) -> None:
+    """Neither its process, nor one it left in its group, nor a descriptor of ours."""
+    started: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+    forking = f"import os; os.fork(); {program}"
+
+    def other(command: list[str], **options: object) -> "subprocess.Popen[bytes]":
+        started.append(real([sys.executable, "-I", "-c", forking], **options))  # type: ignore[call-overload]
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", other)
+    monkeypatch.setattr(keeperprocess, "_PATIENCE", 0.5)
+    before = set(os.listdir("/proc/self/fd"))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, pytest.raises(KeeperError):
+        keeperprocess._start("--channel-fd", theirs, None, detached=detached)
+    assert started[0].returncode is not None
+    until(lambda: not group_lives(started[0].pid), "the end of its process group")
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
+def group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_a_socket_left_by_a_dead_keeper_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
