@@ -46,9 +46,11 @@ class MemoryStat(IntEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CpuStats:
-    """total: of all processors together; each: by processor, empty where the kernel does not tell them apart."""
+    """total: of all processors together; each: by processor, empty where the kernel does not tell them apart (cgroup
+    v2); processors: how many the host has, told in any case."""
 
     total: list[Parameter]
+    processors: int
     each: list[list[Parameter]]
 
 
@@ -81,6 +83,7 @@ def cpu_stats(managed: ManagedDomain) -> CpuStats:
             _nanoseconds("user_time", use.user),
             _nanoseconds("system_time", use.system),
         ],
+        processors=len(use.per_cpu) or os.sysconf("SC_NPROCESSORS_CONF"),
         each=[[_nanoseconds("cpu_time", time)] for time in use.per_cpu],
     )
 

@@ -21,6 +21,7 @@ async def test_processor_time_is_told_in_total_and_by_processor(rig: Rig) -> Non
         "system_time": 1000,
     }
     assert [each[0].value for each in stats.each] == [2500, 500]
+    assert stats.processors == 2
 
 
 async def test_memory_is_told_as_a_balloon_would_tell_it(rig: Rig) -> None:

@@ -29,17 +29,17 @@ _DOMAINS_A_TURN = 16
 
 def _cpu_stats(request: Request, arguments: Any) -> Answer:
     """Totals (start -1), or processors from start on, each with the same number of parameters; asked with no room, only
-    how many parameters a processor has, and asked for no processors at all, how many of those there are."""
+    how many parameters a processor has (none where the kernel does not tell them apart), and asked for no processors at all, how many of those there are."""
     stats = request.services.domains.cpu_stats(from_wire(arguments.dom))
     if arguments.start_cpu == _TOTAL:
         if arguments.ncpus != 1:
             raise InvalidArgumentError(f"{arguments.ncpus} processors asked for where all count as one")
         return counted(shown(stats.total, arguments.flags), arguments.nparams)
     if arguments.ncpus == 0 and arguments.nparams == 0:
-        return (), len(stats.each)
-    if not 0 <= arguments.start_cpu < len(stats.each):
-        raise InvalidArgumentError(f"start_cpu {arguments.start_cpu} larger than maximum of {len(stats.each) - 1}")
-    width = len(stats.each[0])
+        return (), stats.processors
+    if not 0 <= arguments.start_cpu < stats.processors:
+        raise InvalidArgumentError(f"start_cpu {arguments.start_cpu} larger than maximum of {stats.processors - 1}")
+    width = len(stats.each[0]) if stats.each else 0
     if arguments.nparams == 0:
         return (), width
     width = min(width, arguments.nparams)

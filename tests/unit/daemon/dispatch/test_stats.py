@@ -29,11 +29,13 @@ class Domains:
     )
     turns: list[int] = field(default_factory=list)
     groups: StatsGroup = StatsGroup.ALL
+    told_apart: bool = True
 
     def cpu_stats(self, ref: DomainRef) -> CpuStats:
         return CpuStats(
             total=[parameter("cpu_time", 30), parameter("user_time", 20)],
-            each=[[parameter("cpu_time", 10 + cpu)] for cpu in range(4)],
+            processors=4,
+            each=[[parameter("cpu_time", 10 + cpu)] for cpu in range(4)] if self.told_apart else [],
         )
 
     def ref(self, ref: DomainRef) -> DomainRef:
@@ -63,6 +65,19 @@ def ask(domains: Domains, procedure: Procedure, *arguments: Any) -> Any:
 
 def cpu(*arguments: int) -> Any:
     return ask(Domains(), Remote.DOMAIN_GET_CPU_STATS, DOM, *arguments, 0)
+
+
+def test_where_processors_are_not_told_apart_their_number_is_known_all_the_same() -> None:
+    """What `virsh cpu-stats` asks on a host with cgroup v2."""
+
+    def whole(*arguments: int) -> Any:
+        return ask(Domains(told_apart=False), Remote.DOMAIN_GET_CPU_STATS, DOM, *arguments, 0)
+
+    assert whole(0, 0, 0).nparams == 4
+    assert (whole(0, 0, 1).params, whole(0, 0, 1).nparams) == ((), 0)
+    assert (list(whole(2, 0, 4).params), whole(2, 0, 4).nparams) == ([], 0)
+    with pytest.raises(InvalidArgumentError, match="larger than maximum of 3"):
+        whole(0, 4, 1)
 
 
 def test_totals_are_counted_and_then_given() -> None:
