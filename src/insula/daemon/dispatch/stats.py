@@ -28,8 +28,11 @@ _DOMAINS_A_TURN = 16
 
 
 def _cpu_stats(request: Request, arguments: Any) -> Answer:
-    """Totals (start -1), or processors from start on, each with the same number of parameters; asked with no room, only
-    how many parameters a processor has (none where the kernel does not tell them apart), and asked for no processors at all, how many of those there are."""
+    """Totals (start -1), or processors from start on, each with the same number of parameters.
+
+    Asked with no room, only how many parameters a processor has, none where the kernel does not tell them apart; asked
+    for no processors at all, how many of those there are.
+    """
     stats = request.services.domains.cpu_stats(from_wire(arguments.dom))
     if arguments.start_cpu == _TOTAL:
         if arguments.ncpus != 1:
