@@ -1,5 +1,6 @@
 """What a launched container is, seen from inside and from outside."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -223,18 +224,18 @@ def test_passed_fds_reach_init_from_three_on(guests: Guests, busybox_root: Path,
     files = [scratch / "first", scratch / "second"]
     for file in files:
         file.write_text(file.name)
-    fds = [os.open(file, os.O_RDONLY) for file in files]
     script = (
         "echo three=$(cat <&3) four=$(cat <&4)",
         "echo fds=$LISTEN_FDS pid=$LISTEN_PID",
-        "ls /proc/1/fd | wc -l",
+        "ls /proc/1/fd > /listed",  # not into a pipe, of which init itself would hold an end for a while
+        "wc -l < /listed",
         "sleep 9",
     )
-    running = guests.launch(spec(busybox_root, *script, inherited_fds=2), inherited=fds)
+    with contextlib.ExitStack() as opened:
+        fds = [opened.enter_context(file.open()).fileno() for file in files]
+        running = guests.launch(spec(busybox_root, *script, inherited_fds=2), inherited=fds)
     said = read_until(running.consoles[0], b"5\r\n")
     assert b"three=first four=second\r\nfds=2 pid=1" in said
-    for fd in fds:
-        os.close(fd)
 
 
 def test_fds_that_the_spec_does_not_announce_are_refused(guests: Guests, busybox_root: Path) -> None:
