@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -318,3 +319,15 @@ def test_guests_end_and_begin_independently_of_each_other(guests: Guests, busybo
     guests.destroy(several[1])
     assert [os.path.exists(f"/proc/{each.pid}") for each in several] == [True, False, True, True]
     assert len(guests.ask(Verb.HELLO)["guests"]) == 3
+
+
+def test_what_others_put_into_its_groups_ends_with_the_container(guests: Guests, busybox_root: Path) -> None:
+    running = guests.launch(spec(busybox_root, "sleep 1000"))
+    with contextlib.ExitStack() as strangers:
+        for directory in running.group.directories:
+            stranger = strangers.enter_context(subprocess.Popen(["sleep", "1000"]))
+            strangers.callback(stranger.kill)
+            inside = running.group.payload if directory == running.group.scope else directory
+            Path(f"{inside}/cgroup.procs").write_text(str(stranger.pid))
+        guests.destroy(running)
+        assert not running.group.exists()

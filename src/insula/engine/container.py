@@ -157,7 +157,8 @@ class Container:
     @property
     def running(self) -> bool:
         """Whether the guest's init lives, paused or not."""
-        return self._running is not None and not self._own_engine().has_ended(self._running.pidfd)
+        running = self._running
+        return running is not None and running.status is None and not self._own_engine().has_ended(running.pidfd)
 
     @property
     def pid(self) -> int:

@@ -42,7 +42,7 @@ from insula.engine.running import Record, Running, boot_id
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.engine.syscalls import programs
-from insula.errors import KeeperError, OperationInvalidError, StepError
+from insula.errors import KeeperError, OperationFailedError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, Mode
 from insula.kernel.fds import Fd, close_all, contents, memory_file
 from insula.kernel.process import start_time
@@ -143,8 +143,7 @@ class Launcher:
         if noted.get("group"):
             group = Cgroup(self._facts.hierarchies, str(noted["group"]))
             if group.exists():
-                group.kill()
-                await self._offload(partial(self._placement.release, group))
+                await self._offload(partial(self._vacate, group))
 
     def _group_path(self, spec: ContainerSpec, identity: int) -> str | None:
         """Where the container's groups will be, None where somebody else decides that."""
@@ -209,16 +208,31 @@ class Launcher:
         return ExitStatus(status=None if status is None else int(status))
 
     async def release(self, running: Running, status: ExitStatus) -> None:
-        """Take away what is left of a container that has ended, and have the keeper forget it. May be called again."""
+        """Take away what is left of a container that has ended, and have the keeper forget it. May be called again.
+
+        Raises: OperationFailedError if something stays behind; another call tries that again.
+        """
         running.status = status
         if running.released:
             return
+        try:
+            if running.record.connected and self._interfaces is not None:
+                await self._interfaces.disconnect(running.record.connected)
+            await self._offload(partial(self._vacate, running.group))
+        except OSError as error:
+            raise OperationFailedError(
+                f"{running.name} has ended, and its control group stays behind: {error.strerror}: {error.filename}"
+            ) from error
+        finally:
+            await self.forget(running.uuid)
+            running.close()
         running.released = True
-        if running.record.connected and self._interfaces is not None:
-            await self._interfaces.disconnect(running.record.connected)
-        await self._offload(partial(self._placement.release, running.group))
-        await self.forget(running.uuid)
-        running.close()
+
+    def _vacate(self, group: Cgroup) -> None:
+        """Remove a container's group, and end whoever is in it still: the host's processes can come in at any time."""
+        with suppress(OSError):
+            group.kill()
+        self._placement.release(group)
 
     async def forget(self, uuid: str) -> None:
         """Have the keeper drop its record of a guest that has ended; one it does not hold is fine."""

@@ -168,10 +168,13 @@ class Runs:
         run.ending = True
         try:
             status = await self._engine.destroy(run.container)
-        except BaseException:
-            run.ending = False
-            self._directory.write(run.record)
-            raise
+        except BaseException as error:
+            if run.container.status is None or not isinstance(error, InsulaError):
+                run.ending = False
+                self._directory.write(run.record)
+                raise
+            LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
+            status = run.container.status
         await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status))
         return status
 

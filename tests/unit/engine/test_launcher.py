@@ -13,7 +13,7 @@ import pytest
 
 from insula.engine import planner
 from insula.engine.custody import Stage
-from insula.engine.exitstatus import ExitMeaning, ExitStatus
+from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import Verb
 from insula.engine.init import STEPS
@@ -22,10 +22,10 @@ from insula.engine.link import completed
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.systemdscope import Manager
 from insula.errors import InvalidArgumentError, KeeperError, OperationInvalidError, StepError
-from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
+from insula.kernel.cgroups import Hierarchies, V1Hierarchy
 from insula.kernel.fds import Fd
 from tests.plans import UNIFIED
-from tests.unit.engine.desk import CONNECTED, Desk, desk_of, record_of
+from tests.unit.engine.desk import Desk, desk_of, record_of
 from tests.unit.engine.fakes import CLONE, GROUP, SPEC, Do, FakeKeeper, null, open_fds, plan_of
 
 V1_ALONE = replace(
@@ -226,74 +226,6 @@ def test_an_init_that_cannot_be_executed_is_told_at_the_first_resume(desk: Desk)
     with pytest.raises(StepError, match="no such program"):
         completed(desk.launcher.resume(running))
     running.close()
-
-
-# Ends
-
-
-def test_destroying_kills_and_takes_all_away_and_once_is_enough(desk: Desk) -> None:
-    running = desk.running(connected=(CONNECTED,))
-    status = completed(desk.launcher.destroy(running))
-    assert status == ExitStatus(status=9)
-    assert desk.journal == ["ask kill", "kill answered", f"remove {GROUP}", "ask forget", "forget answered"]
-    assert desk.network.disconnected == [CONNECTED]
-    assert running.pidfd < 0
-    assert completed(desk.launcher.destroy(running)) == status
-    assert len(desk.journal) == 5
-    assert desk.network.disconnected == [CONNECTED]
-
-
-def test_the_kernels_old_freezer_holds_even_the_killed(make: Callable[..., Desk]) -> None:
-    desk = make(V1_ALONE)
-    completed(desk.launcher.destroy(desk.running()))
-    assert desk.journal[:2] == [f"kill {GROUP}", "ask kill"]
-
-
-def test_one_that_has_ended_by_itself_is_released_without_a_kill(desk: Desk) -> None:
-    running = desk.running()
-    completed(desk.launcher.release(running, ExitStatus(status=256)))
-    assert desk.journal == [f"remove {GROUP}", "ask forget", "forget answered"]
-    completed(desk.launcher.release(running, ExitStatus(status=256)))
-    assert len(desk.journal) == 3
-    assert completed(desk.launcher.destroy(running)).code == 1
-
-
-def test_a_keeper_that_is_gone_keeps_nobody_alive(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
-    running = desk.running(program.pid)
-    desk.keeper.unusable = KeeperError("the keeper does not take requests")
-    status = completed(desk.launcher.destroy(running))
-    assert status.meaning is ExitMeaning.UNKNOWN
-    assert program.wait(10) == -signal.SIGKILL
-    assert desk.journal == [f"kill {GROUP}", f"remove {GROUP}"]
-
-
-def test_one_that_is_gone_in_every_way_is_destroyed_all_the_same(
-    desk: Desk, program: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    running = desk.running(program.pid)
-    program.kill()
-    program.wait()
-
-    def gone(_: Cgroup) -> None:
-        raise FileNotFoundError(errno.ENOENT, "no such group")
-
-    monkeypatch.setattr(Cgroup, "kill", gone)
-    desk.keeper.answers = {Verb.KILL: [UNKNOWN], Verb.FORGET: [UNKNOWN]}
-    assert completed(desk.launcher.destroy(running)) == ExitStatus(status=None)
-    assert running.released
-
-
-def test_removing_groups_is_left_to_whom_waiting_does_not_hurt(make: Callable[..., Desk]) -> None:
-    offloaded: list[Any] = []
-
-    async def offload(function: Any) -> Any:
-        offloaded.append(function)
-        return function()
-
-    desk = make(offload=offload)
-    completed(desk.launcher.destroy(desk.running()))
-    assert len(offloaded) == 1
-    assert f"remove {GROUP}" in desk.journal
 
 
 # Entering

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.running import Running
 from insula.errors import (
     DomainExistsError,
     DomainNotFoundError,
     KeeperError,
+    OperationFailedError,
     OperationInvalidError,
     StepError,
     UnsupportedConfigError,
@@ -91,6 +93,22 @@ async def test_suspend_and_resume_change_the_state_and_nothing_twice(rig: Rig) -
         await rig.domains.resume(ref)
 
     assert told(rig) == ["suspended paused", "resumed unpaused"]
+
+
+async def test_a_domain_of_which_something_stays_behind_is_off_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    destroy = rig.engine.destroy
+
+    async def destroy_in_part(running: Running) -> ExitStatus:
+        await destroy(running)
+        raise OperationFailedError("its control group stays behind")
+
+    monkeypatch.setattr(rig.engine, "destroy", destroy_in_part)
+    await rig.domains.destroy(ref)
+    assert state(rig, ref) == ("shutoff", "destroyed")
+    assert "'web' was destroyed, and something of it stays behind: its control group" in caplog.text
 
 
 @pytest.mark.parametrize("verb", ["destroy", "suspend", "resume", "shutdown", "reboot"])

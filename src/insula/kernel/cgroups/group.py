@@ -241,26 +241,23 @@ class Cgroup:
 
     def kill(self) -> None:
         """Kill every process in the group and below it, frozen or not, and whatever is being forked meanwhile."""
-        if self.scope is not None:
-            files.write(f"{self.scope}/cgroup.kill", "1")
-            return
-        frozen = self.directory("freezer") is not None
+        frozen = self.scope is None and self.directory("freezer") is not None
         if frozen:
             with contextlib.suppress(OSError):
                 self.freeze()
-        for pid in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # Any process of the host's may be in one of them alone.
+        for each in self.hierarchies.v1:
+            for pid in _processes_below(f"{each.mount}/{self.path}"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         if frozen:
             self.thaw()
+        if self.scope is not None:
+            files.write(f"{self.scope}/cgroup.kill", "1")
 
     def processes(self) -> list[int]:
         """Return the pids of every process in the group and below it, as this pid namespace has them."""
-        directory = self.scope or self.directories[0]
-        found: list[int] = []
-        for below, _, _ in os.walk(directory):
-            found += map(int, (files.read_if_there(f"{below}/cgroup.procs") or "").split())
-        return found
+        return _processes_below(self.scope or self.directories[0])
 
     @property
     def populated(self) -> bool:
@@ -317,6 +314,13 @@ def remove_empty_partitions(hierarchies: Hierarchies) -> None:
     """Remove the groups that were made to hold others, as far as they hold none any more."""
     for mount in hierarchies.mounts:
         tree.remove_marked_in(mount)
+
+
+def _processes_below(directory: str) -> list[int]:
+    found: list[int] = []
+    for below, _, _ in os.walk(directory):
+        found += map(int, (files.read_if_there(f"{below}/cgroup.procs") or "").split())
+    return found
 
 
 def _fill_cpusets(mount: str, groups: Iterable[str]) -> None:
