@@ -60,6 +60,8 @@ class Keepalive(Table):
 class Insula(Table):
     """What libvirt has no words for.
 
+    READ is what anybody may ask: nothing a guest said, nothing of the host's files, nothing that costs the daemon much.
+
     DOMAIN_EXEC: request = argv, env, cwd, user, group, tty, rows, columns, capabilities; the call carries descriptors
         0, 1, 2 unless tty, then the reply carries the terminal's master. exec is the handle for the other EXEC_ calls.
     EXEC_WAIT: status is raw, as of wait(2).
@@ -73,13 +75,13 @@ class Insula(Table):
     DOMAIN_EXEC = call(1, "dom:dom request:s flags:u", "exec:Q pid:i", WRITE, fds=BOTH, api="insulaDomainExec")
     EXEC_WAIT = call(2, "exec:Q", "status:i", WRITE, api="insulaExecWait")
     EXEC_SIGNAL = call(3, "exec:Q signum:i", "", WRITE, HIGH, api="insulaExecSignal")
-    DOMAIN_PLAN = call(4, "dom:dom flags:u", "plan:s", READ, api="insulaDomainPlan")
-    PLAN_XML = call(5, "xml:s flags:u", "plan:s", READ, api="insulaPlanXML")
+    DOMAIN_PLAN = call(4, "dom:dom flags:u", "plan:s", WRITE, api="insulaDomainPlan")
+    PLAN_XML = call(5, "xml:s flags:u", "plan:s", WRITE, api="insulaPlanXML")
     IMAGE_LIST = call(6, "flags:u", "images:s", READ, HIGH, api="insulaImageList")
     IMAGE_BUILD = call(7, "name:s recipe:s flags:u", "", WRITE, stream=TO_CLIENT, api="insulaImageBuild")
     IMAGE_REMOVE = call(8, "name:s flags:u", "", WRITE, api="insulaImageRemove")
     DOMAIN_INFO = call(9, "dom:dom flags:u", "info:s", READ, api="insulaDomainInfo")
-    DOMAIN_LOG = call(10, "dom:dom source:s flags:u", "", READ, stream=TO_CLIENT, api="insulaDomainLog")
+    DOMAIN_LOG = call(10, "dom:dom source:s flags:u", "", WRITE, stream=TO_CLIENT, api="insulaDomainLog")
     DOMAIN_WAIT = call(11, "dom:dom flags:u", "outcome:s", READ, api="insulaDomainWait")
     CONSOLE_RESIZE = call(12, "dom:dom device:s? rows:u columns:u", "", WRITE, HIGH, api="insulaConsoleResize")
     DAEMON_INFO = call(13, "flags:u", "info:s", READ, HIGH, api="insulaDaemonInfo")
