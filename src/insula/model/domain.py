@@ -1,5 +1,6 @@
 """A domain: the noun everything else is about, as libvirt's `lxc` domain type has it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from enum import IntFlag, StrEnum
@@ -7,6 +8,8 @@ from hashlib import sha256
 from itertools import count, starmap
 from typing import Annotated
 from uuid import UUID, uuid4
+
+from lxml import etree
 
 from insula.model import linuxcontainer
 from insula.model.boot import Clock, CrashAction, OffAction, Os
@@ -33,6 +36,9 @@ from insula.model.xmlwriter import dump
 
 MAC_PREFIX = "52:54:00"
 """The first half of a MAC address we choose, the one libvirt uses."""
+
+DEVICES_MAX = 1024
+"""How many devices a domain may have, so that no document keeps the daemon busy for long."""
 
 
 class DomainType(StrEnum):
@@ -85,13 +91,14 @@ class Domain(Mapped):
         """Return the domain that xml describes, in either dialect, with libvirt's defaults filled in.
 
         parts: Part.LIVE also reads what belongs to a running domain; without it such values are skipped.
-        Raises: XmlError with the line, what stands there and what was expected.
+        Raises: XmlError with the line, what stands there and what was expected; also for more than DEVICES_MAX devices.
         """
         root = parse(xml)
         if root.tag != "domain":
             raise fault(root, f"the document is a <{local_name(root)}>, expected a <domain>")
         if root.get("type") == linuxcontainer.DOMAIN_TYPE:
             root = linuxcontainer.converted(root)
+        _refuse_too_many_devices(root)
         return completed(read(cls, root, parts))
 
     def dump(self, flags: XmlFlags = XmlFlags.LIVE) -> str:
@@ -128,6 +135,14 @@ class Domain(Mapped):
         return self.memory_now if hard is None else min(self.memory_now, hard)
 
 
+def _refuse_too_many_devices(root: etree._Element) -> None:
+    tags = Counter(str(each.tag) for each in root.iterfind("devices/*"))
+    # What completed() adds must not make a document too large that was accepted without it.
+    number = tags.total() - tags["emulator"] + (not tags["console"])
+    if number > DEVICES_MAX:
+        raise fault(root, f"the domain has {number} devices, more than the {DEVICES_MAX} that are accepted")
+
+
 def completed(domain: Domain) -> Domain:
     """Return domain with what libvirt fills in.
 
@@ -147,9 +162,10 @@ def completed(domain: Domain) -> Domain:
 
 def _completed_interfaces(domain: Domain) -> tuple[Interface, ...]:
     taken = {each.mac for each in domain.devices.interfaces if each.mac}
+    free = (mac for mac in _mac_addresses(domain.uuid) if mac not in taken)
     done: list[Interface] = []
     for each in domain.devices.interfaces:
-        mac = each.mac or next(mac for mac in _mac_addresses(domain.uuid) if mac not in taken)
+        mac = each.mac or next(free)
         taken.add(mac)
         done.append(replace(each, mac=mac, ips=tuple(map(_with_family, each.ips))))
     return tuple(done)

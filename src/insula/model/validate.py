@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from insula.errors import UnsupportedConfigError
 from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
-from insula.model.domain import Domain
+from insula.model.domain import DEVICES_MAX, Domain
 from insula.model.extensions import ShareType
 from insula.model.filesystems import ROOT, Filesystem, FilesystemType
 from insula.model.foreign import Node
@@ -143,6 +143,15 @@ def check_capabilities(domain: Domain) -> Iterator[str]:
         yield f"the capability '{name}' is set twice"
 
 
+def check_device_count(domain: Domain) -> Iterator[str]:
+    devices = domain.devices
+    listed = (devices.disks, devices.filesystems, devices.interfaces, devices.graphics, devices.host_devices)
+    unknown = sum(isinstance(each.item, Node) for each in devices.foreign)
+    number = sum(map(len, listed)) + max(1, len(devices.consoles)) + unknown
+    if number > DEVICES_MAX:
+        yield f"the domain has {number} devices, more than the {DEVICES_MAX} that are accepted"
+
+
 def check_interface_sources(domain: Domain) -> Iterator[str]:
     wanted = {InterfaceType.BRIDGE: "bridge", InterfaceType.NETWORK: "network", InterfaceType.DIRECT: "device"}
     for number, each in enumerate(domain.devices.interfaces, start=1):
@@ -273,6 +282,7 @@ CHECKS: tuple[Check, ...] = (
     check_mount_targets,
     check_idmap,
     check_capabilities,
+    check_device_count,
     check_interface_sources,
     check_interface_names,
     check_interface_addresses,

@@ -1,15 +1,18 @@
 import re
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from insula.errors import XmlError
+from insula.model import domain as domain_module
 from insula.model.boot import CrashAction, OffAction, Os, OsType
 from insula.model.devices import DEFAULT_EMULATOR, Console, Devices
-from insula.model.domain import MAC_PREFIX, Domain, XmlFlags, completed
+from insula.model.domain import DEVICES_MAX, MAC_PREFIX, Domain, XmlFlags, completed
 from insula.model.extensions import Metadata, Settings
 from insula.model.filesystems import Filesystem, FilesystemSource
 from insula.model.interfaces import AddressFamily
@@ -105,6 +108,29 @@ def test_current_memory_is_never_above_memory() -> None:
 def test_the_limit_is_the_present_memory_or_a_lower_hard_limit(hard: str, limit: int) -> None:
     inside = f"<currentMemory>1024</currentMemory><memtune>{hard}</memtune>"
     assert Domain.load(MINIMAL.format(inside)).memory_limit == limit
+
+
+def test_choosing_addresses_for_many_cards_costs_one_hash_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[bytes] = []
+
+    def counting(data: bytes) -> Any:
+        hashed.append(data)
+        return sha256(data)
+
+    monkeypatch.setattr(domain_module, "sha256", counting)
+    Domain.load(MINIMAL.format("<devices>" + "<interface type='user'/>" * 1000 + "</devices>"))
+    assert len(hashed) < 1010
+
+
+@pytest.mark.parametrize("device", ["<interface type='user'/>", "<console type='pty'/>", "<sound model='x'/>"])
+def test_a_domain_with_too_many_devices_is_refused(device: str) -> None:
+    with pytest.raises(XmlError, match=rf"102\d devices, more than the {DEVICES_MAX}"):
+        Domain.load(MINIMAL.format("<devices>" + device * DEVICES_MAX + "<input/></devices>"))
+
+
+def test_a_domain_with_as_many_devices_as_there_may_be_can_be_read_again() -> None:
+    most = Domain.load(MINIMAL.format("<devices>" + "<interface type='user'/>" * (DEVICES_MAX - 1) + "</devices>"))
+    assert Domain.load(most.dump()) == most
 
 
 def test_cards_without_an_address_get_different_ones_and_always_the_same() -> None:

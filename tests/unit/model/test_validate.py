@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from insula.errors import UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DEVICES_MAX, Domain
+from insula.model.interfaces import Interface, InterfaceType
 from insula.model.validate import CHECKS, problems, validate
 from tests.unit.model.corpus import DOMAINS
 
@@ -184,5 +187,12 @@ def test_all_problems_are_told_at_once() -> None:
         validate(domain(memory="0", devices=filesystem("usage='0'", "/a", "ram")))
 
 
+def test_a_device_more_than_there_may_be_is_a_problem() -> None:
+    most = domain(devices=interface("") * (DEVICES_MAX - 1))
+    assert problems(most) == ()
+    one_more = replace(most.devices, interfaces=(*most.devices.interfaces, Interface(type=InterfaceType.USER)))
+    assert any(f"{DEVICES_MAX + 1} devices" in each for each in problems(replace(most, devices=one_more)))
+
+
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 18
+    assert len(set(CHECKS)) == len(CHECKS) == 19
