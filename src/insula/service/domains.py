@@ -4,7 +4,8 @@ A domain is meant by its reference; only the UUID counts, since a client may rem
 answer at once from what is known; `async` ones take the domain's lock, or wait for the kernel or a disk.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -259,13 +260,14 @@ class Domains:
         """Return everything there is to tell about a domain, as JSON values."""
         return describing.described(self._of(ref))
 
-    def plan(self, ref: DomainRef) -> LaunchPlan:
+    async def plan(self, ref: DomainRef) -> LaunchPlan:
         """Return how the domain would be launched, every step with its reason; nothing is made."""
-        return self._engine.plan(self._preparation.rehearse(defined(self._of(ref).current), self._pid_of))
+        domain = defined(self._of(ref).current)
+        return await asyncio.to_thread(self._planned, lambda: domain)
 
-    def plan_xml(self, xml: str) -> LaunchPlan:
+    async def plan_xml(self, xml: str) -> LaunchPlan:
         """Return how the domain that xml describes would be launched."""
-        return self._engine.plan(self._preparation.rehearse(Domain.load(xml), self._pid_of))
+        return await asyncio.to_thread(self._planned, lambda: Domain.load(xml))
 
     # Their definitions
 
@@ -465,6 +467,9 @@ class Domains:
     def console_log(self, ref: DomainRef, device: str | None = None) -> Path:
         """Return the file with what a console printed."""
         return self._consoles.log(self._of(ref), device)
+
+    def _planned(self, domain: Callable[[], Domain]) -> LaunchPlan:
+        return self._engine.plan(self._preparation.rehearse(domain(), self._pid_of))
 
     def _pid_of(self, name: str) -> int:
         return self._registry.by_name(name).require_run().container.pid

@@ -20,8 +20,9 @@ from insula.service.hostdevices import devices_of
 from insula.service.running import RunDirectory
 from insula.service.translate import Fragments, PidOf, check, specification
 from insula.storage.clones import UPPER, WORK
+from insula.storage.idpools import DEFAULT_POOLS, SIZE
 from insula.storage.idpools import pools as usual_pools
-from insula.storage.idranges import IdRanges
+from insula.storage.idranges import IdRanges, map_of
 from insula.storage.images import ImageStore
 from insula.storage.mounts import mounts_of
 from insula.storage.roots import Roots
@@ -35,6 +36,7 @@ class HostPreparation:
     ) -> None:
         """pools: the host's ids that domains may be given."""
         self._images = images
+        self._pools = pools
         self._roots = Roots(images)
         self._ranges = IdRanges(layout, recover=lambda: maps_of_runs(RunDirectory(layout)), pools=pools)
         self._throwaways = layout.state / "throwaways"
@@ -57,10 +59,9 @@ class HostPreparation:
         """Return what specify would, with nothing made. The ids of a domain that has none yet are an example."""
         check(domain)
         self._roots.check(domain)
-        known = domain.idmap is not None or domain.settings.privileged or self._ranges.find(domain.uuid) is not None
-        idmap = self._idmap(domain)
-        if not known:
-            self._ranges.release(domain.uuid)
+        idmap = self._own_idmap(domain)
+        if idmap is None and not domain.settings.privileged:
+            idmap = self._ranges.find(domain.uuid) or self._example_idmap()
         return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
 
     def owns_storage(self, uuid: UUID) -> bool:
@@ -110,9 +111,18 @@ class HostPreparation:
 
     def _idmap(self, domain: Domain) -> IdMap | None:
         """The administrator's own ids, none for a privileged domain, else a range of the domain's own."""
-        if domain.idmap is not None:
-            return IdMap(uids=_ranges(domain.idmap.uids), gids=_ranges(domain.idmap.gids))
-        return None if domain.settings.privileged else self._ranges.allocate(domain.uuid)
+        own = self._own_idmap(domain)
+        return own if own is not None or domain.settings.privileged else self._ranges.allocate(domain.uuid)
+
+    def _own_idmap(self, domain: Domain) -> IdMap | None:
+        if domain.idmap is None:
+            return None
+        return IdMap(uids=_ranges(domain.idmap.uids), gids=_ranges(domain.idmap.gids))
+
+    def _example_idmap(self) -> IdMap:
+        """The first ids that domains may be given: to find free ones means to look at every process of the host."""
+        first = next((each.start for each in self._pools()), DEFAULT_POOLS[0].start)
+        return map_of(range(first, first + SIZE))
 
     def _planned_root(self, domain: Domain, idmap: IdMap | None) -> Root:
         """The root as it would be; only a clone that is not there yet would have to be made."""

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from insula.engine.spec import ContainerSpec
 from insula.errors import (
     DomainExistsError,
     DomainNotFoundError,
@@ -15,11 +17,13 @@ from insula.errors import (
     OperationTimeoutError,
     UnsupportedConfigError,
 )
+from insula.model.domain import Domain
 from insula.service.domains import Patience, SecurityLabel
 from insula.service.events import DomainRef, Reboot
 from insula.service.managed import Stopped
 from insula.service.running import StopReason
 from insula.service.states import DomainState
+from insula.service.translate import PidOf
 from tests.unit.service.fakes import MAIL, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
 
@@ -64,12 +68,29 @@ async def test_a_definition_with_several_faults_is_refused_with_all_of_them(rig:
 
 async def test_a_plan_is_told_without_making_anything(rig: Rig) -> None:
     ref = await rig.domains.define(domain_xml())
-    rig.domains.plan(ref)
-    rig.domains.plan_xml(domain_xml("mail", MAIL))
+    await rig.domains.plan(ref)
+    await rig.domains.plan_xml(domain_xml("mail", MAIL))
 
     assert rig.engine.calls == []
     assert not rig.preparation.owns_storage(ref.uuid)
     assert [each.name for each in rig.domains.list()] == ["web"]
+
+
+async def test_planning_does_not_hold_up_the_daemon(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = await rig.domains.define(domain_xml())
+    threads: list[int] = []
+    rehearse = rig.preparation.rehearse
+
+    def noted(domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        threads.append(threading.get_ident())
+        return rehearse(domain, pid_of)
+
+    monkeypatch.setattr(rig.preparation, "rehearse", noted)
+    await rig.domains.plan(ref)
+    await rig.domains.plan_xml(domain_xml("mail", MAIL))
+
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
 
 
 async def test_the_plan_of_a_run_is_kept_beside_it(rig: Rig) -> None:

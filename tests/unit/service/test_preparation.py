@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from insula.model.domain import Domain
 from insula.service.preparation import HostPreparation, maps_of_runs
 from insula.service.running import Phase, Record, RunDirectory
 from insula.storage.builders.builder import Recipe
+from insula.storage.idranges import IdRanges
 from insula.storage.images import Image, ImageStore
 from tests.unit.service.fakes import WEB, domain_xml
 
@@ -95,9 +97,23 @@ def test_a_definition_reserves_the_ids_that_the_start_finds(layout: Layout, prep
 def test_a_rehearsal_makes_nothing_and_says_the_same(layout: Layout, preparation: HostPreparation) -> None:
     rehearsed = preparation.rehearse(domain(TEMPLATE), nobody)
     assert not preparation.owns_storage(WEB)
+    assert not (layout.state / "idranges.json").exists()
+    assert rehearsed.idmap is not None and rehearsed.idmap.root_uid == POOL.start
 
-    assert preparation.specify(domain(TEMPLATE), nobody) == rehearsed
-    assert preparation.rehearse(domain(TEMPLATE), nobody) == rehearsed
+    specified = preparation.specify(domain(TEMPLATE), nobody)
+    assert replace(specified, idmap=rehearsed.idmap) == rehearsed
+    assert preparation.rehearse(domain(TEMPLATE), nobody) == specified
+
+
+def test_a_rehearsal_looks_for_no_free_ids(
+    layout: Layout, preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(ranges: IdRanges, uuid: UUID) -> IdMap:
+        raise AssertionError(f"ids were given to {uuid}")
+
+    monkeypatch.setattr(IdRanges, "allocate", refused)
+    monkeypatch.setattr(IdRanges, "release", refused)
+    preparation.rehearse(domain(TEMPLATE), nobody)
 
 
 def test_the_administrators_ids_are_taken_as_they_are(preparation: HostPreparation) -> None:

@@ -125,14 +125,20 @@ def _described(plan: LaunchPlan) -> dict[str, Any]:
     return {"steps": steps, "plan": plan.encode()}
 
 
-def _plan(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, 0)
-    return (_json(_described(request.services.domains.plan(from_wire(arguments.dom)))),)
+def _described_text(plan: LaunchPlan) -> str:
+    return _json(_described(plan))
 
 
-def _plan_xml(request: Request, arguments: Any) -> Answer:
+async def _plan(request: Request, arguments: Any) -> Answer:
     request.allow_flags(arguments.flags, 0)
-    return (_json(_described(request.services.domains.plan_xml(arguments.xml))),)
+    plan = await request.services.domains.plan(from_wire(arguments.dom))
+    return (await asyncio.to_thread(_described_text, plan),)
+
+
+async def _plan_xml(request: Request, arguments: Any) -> Answer:
+    request.allow_flags(arguments.flags, 0)
+    plan = await request.services.domains.plan_xml(arguments.xml)
+    return (await asyncio.to_thread(_described_text, plan),)
 
 
 def _info(request: Request, arguments: Any) -> Answer:
