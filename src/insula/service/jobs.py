@@ -49,12 +49,7 @@ class StateChangeLock:
         task = asyncio.get_running_loop().create_task(
             self._perform(verb, work, patience), name=f"{verb} {self._domain}"
         )
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not task.done():
-                task.add_done_callback(_log_orphan)
-            raise
+        return await outlived(task)
 
     async def _perform(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None) -> T:
         await self._acquire(patience)
@@ -74,6 +69,16 @@ class StateChangeLock:
                 "cannot acquire state change lock "
                 f"(held by {self._holder} of domain '{self._domain}' for {self.held_for:.0f} s)"
             ) from error
+
+
+async def outlived(task: asyncio.Task[T]) -> T:
+    """Return what the task returns. It goes on if the caller is cancelled; what it raises then goes to the log."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            task.add_done_callback(_log_orphan)
+        raise
 
 
 def _log_orphan(task: asyncio.Task[Any]) -> None:

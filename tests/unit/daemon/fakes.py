@@ -84,7 +84,7 @@ class FakeDomains:
             self.waiting -= 1
         if self.error is not None:
             raise self.error
-        self.calls.append(call)
+        self.calls.append(tuple(each() if callable(each) else each for each in call))
 
     # looking
 
@@ -138,8 +138,7 @@ class FakeDomains:
     async def start(
         self, ref: DomainRef, *, paused: bool = False, owner: object | None = None, fds: Sequence[int] = ()
     ) -> DomainRef:
-        texts = [os.read(each, 100) for each in fds]
-        await self._change("start", ref.name, paused, owner is not None, texts)
+        await self._change("start", ref.name, paused, owner is not None, lambda: [os.read(each, 100) for each in fds])
         self.next_id += 1
         started = replace(self.ref(ref), id=self.next_id)
         self._become(started, LifecycleKind.STARTED, StartedDetail.BOOTED)

@@ -259,6 +259,27 @@ async def test_descriptors_of_a_start_reach_the_service_and_are_closed() -> None
         assert len(os.listdir("/proc/self/fd")) == before
 
 
+async def test_descriptors_of_a_start_stay_its_own_although_the_client_hangs_up() -> None:
+    async with connected() as both:
+        before = len(os.listdir("/proc/self/fd"))
+        reader, writer = os.pipe()
+        os.write(writer, b"for init")
+        os.close(writer)
+        both.domains.gate.clear()
+        both.client.begin(Remote.DOMAIN_CREATE_WITH_FILES, DOM, 0, fds=(reader,))
+        os.close(reader)
+        await until(lambda: both.domains.waiting == 1)
+        both.client.socket.close()
+        await both.session.ended_completely()
+        strangers = os.pipe()
+        both.domains.gate.set()
+        await until(lambda: both.domains.calls)
+        assert both.domains.calls == [("start", "web", False, False, [b"for init"])]
+        for each in strangers:
+            os.close(each)
+        assert len(os.listdir("/proc/self/fd")) == before - 2, "the client's two ends are closed, and nothing is left"
+
+
 async def test_namespaces_are_sent_in_the_order_a_client_enters_them() -> None:
     async with connected() as both:
         before = len(os.listdir("/proc/self/fd"))

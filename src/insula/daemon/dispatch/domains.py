@@ -1,5 +1,7 @@
 """Domains: which there are, what they are, and their life."""
 
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -7,6 +9,7 @@ from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.streams import console_job
 from insula.daemon.wire import from_wire, text, to_wire, wanted
 from insula.errors import InvalidArgumentError
+from insula.kernel.fds import close_all
 from insula.rpc.codes.domain import ControlState, JobType
 from insula.rpc.codes.requests import (
     AddressType,
@@ -20,6 +23,7 @@ from insula.rpc.codes.requests import (
 )
 from insula.rpc.procedures import Lxc, Procedure, Remote
 from insula.service.events import DomainRef, MetadataType
+from insula.service.jobs import outlived
 from insula.service.requests import AddressSource, Affect, Filter, ShutdownMode, Storage
 
 _FILTERS = 0xFFFF
@@ -203,24 +207,25 @@ async def _create(request: Request, arguments: Any) -> Answer:
 
 async def _create_with_flags(request: Request, arguments: Any) -> Answer:
     request.allow_flags(arguments.flags, _START)
-    started = await request.services.domains.start(
-        _dom(arguments),
-        paused=bool(arguments.flags & StartFlags.PAUSED),
-        owner=_owner(request, arguments.flags),
-        fds=request.call.fds,
-    )
-    return (to_wire(started),)
+    domain = _dom(arguments)
+    paused, owner = bool(arguments.flags & StartFlags.PAUSED), _owner(request, arguments.flags)
+    start = request.services.domains.start
+    return await _begun(request, lambda fds: start(domain, paused=paused, owner=owner, fds=fds))
 
 
 async def _create_xml(request: Request, arguments: Any) -> Answer:
     request.allow_flags(arguments.flags, _START)
-    created = await request.services.domains.create_xml(
-        arguments.xml_desc,
-        paused=bool(arguments.flags & StartFlags.PAUSED),
-        owner=_owner(request, arguments.flags),
-        fds=request.call.fds,
-    )
-    return (to_wire(created),)
+    paused, owner = bool(arguments.flags & StartFlags.PAUSED), _owner(request, arguments.flags)
+    create = request.services.domains.create_xml
+    return await _begun(request, lambda fds: create(arguments.xml_desc, paused=paused, owner=owner, fds=fds))
+
+
+async def _begun(request: Request, begin: Callable[[Sequence[int]], Coroutine[Any, Any, DomainRef]]) -> Answer:
+    """Begin with the call's descriptors: open until that is over, which may be long after the client has gone."""
+    fds = request.take_fds()
+    task = asyncio.create_task(begin(fds), name=f"{request.call.procedure.name} of {request.client}")
+    task.add_done_callback(lambda _: close_all(fds))
+    return (to_wire(await outlived(task)),)
 
 
 def _owner(request: Request, flags: int) -> object | None:
