@@ -1,5 +1,6 @@
 """`insula.Container`: a container in the test's own program, with its own keeper."""
 
+import contextlib
 import doctest
 import fcntl
 import os
@@ -165,6 +166,26 @@ def test_a_function_is_held_like_the_guest_itself(guest: Container) -> None:
         return [*chosen, *sorted(set(paths))]
 
     assert guest.enter(facts) == ["0000000000000000", "2", "/"]
+
+
+def test_no_link_of_the_guests_leads_a_function_into_what_the_program_has_open(
+    guest: Container, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").touch()
+    directory = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    guest.run(["sh", "-c", "cd /tmp; for n in $(seq 3 200); do ln -s /proc/self/fd/$n $n; done"], check=True)
+
+    def list_links() -> list[str]:
+        found = []
+        for number in range(3, 201):
+            with contextlib.suppress(OSError):
+                found += os.listdir(f"/tmp/{number}")
+        return found
+
+    try:
+        assert "secret" not in guest.enter(list_links)
+    finally:
+        os.close(directory)
 
 
 def test_a_function_that_fails_is_told_and_the_guest_goes_on(guest: Container) -> None:

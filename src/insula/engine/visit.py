@@ -29,7 +29,7 @@ from insula.engine.syscalls import programs
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationUnsupportedError
 from insula.kernel import privileges, seccomp
 from insula.kernel.cgroups import Cgroup
-from insula.kernel.fds import close_all
+from insula.kernel.fds import close_all, keep_only
 from insula.kernel.process import CloneFlag, set_dumpable, setns
 
 _FAILED = 127
@@ -38,8 +38,8 @@ _FAILED = 127
 def visit(running: Running, function: Callable[..., Any], arguments: Sequence[Any] = ()) -> Any:
     """Perform function(*arguments) as root inside a container, and return its result, which must be JSON-able.
 
-    It starts with the working directory `/` of the guest, and shares nothing with us but copies. Everything it needs
-    must be imported before.
+    It starts with the working directory `/` of the guest, and shares nothing with us but copies and the three standard
+    streams: all other fds are closed. Everything it needs must be imported before.
     Raises: OperationFailedError with the type and text of what the function raised, or saying how the visitor died;
     InvalidArgumentError for a result that JSON cannot hold; OperationUnsupportedError for a privileged container.
     """
@@ -96,7 +96,7 @@ def _visitor(
     running: Running, filters: Sequence[bytes], channel: int, function: Callable[..., Any], arguments: Sequence[Any]
 ) -> NoReturn:
     try:
-        _become_guest(running, filters)
+        _become_guest(running, filters, channel)
     except BaseException as error:
         _say(channel, {"error": f"cannot enter: {error}"})
         os._exit(_FAILED)
@@ -109,12 +109,14 @@ def _visitor(
     os._exit(0)
 
 
-def _become_guest(running: Running, filters: Sequence[bytes]) -> None:
+def _become_guest(running: Running, filters: Sequence[bytes], channel: int) -> None:
     spec = running.record.spec
     kinds = CloneFlag.NOTHING
     for kind in namespaces_of(spec):
         kinds |= NAMESPACE_FLAGS[kind.value]
     setns(running.pidfd, kinds)
+    # A link of the guest's to /proc/self/fd would lead the function into any directory that we have open.
+    keep_only((channel,))
     os.setresgid(0, 0, 0)
     os.setgroups([])
     os.setresuid(0, 0, 0)
