@@ -72,9 +72,10 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) 
         steps.append(terminals.TakeTerminal(why="its terminal", controlling=True))
     else:
         steps.append(terminals.TakeStreams(why="the streams that were passed"))
-    steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=0))
-    if confined(spec.seccomp):
-        steps.append(confinement.LoadFilters(why="the same as init's", sources=list(FILTERS)))
+    filters = list(FILTERS) if confined(spec.seccomp) else []
+    steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=0, needed=filters))
+    if filters:
+        steps.append(confinement.LoadFilters(why="the same as init's", sources=filters))
     user = "0" if process.user is None else process.user
     steps.append(confinement.BecomeUser(why="as the guest names it", user=user, group=process.group))
     steps += [

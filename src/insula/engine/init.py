@@ -15,7 +15,7 @@ from insula.engine.steps.guest.execution import FIRST_PASSED_FD, LAST_PASSED_FD
 from insula.engine.steps.guest.gueststep import Guest, GuestStep
 from insula.engine.steps.guest.registry import decode_guest_step
 from insula.engine.steps.guest.trees import KeepMountsPrivate
-from insula.kernel.fds import Fd, contents, keep_only
+from insula.kernel.fds import Fd, close_all, contents, keep_only
 
 FAILED = 127
 """Exit status of a process that could not become the guest's."""
@@ -34,7 +34,7 @@ class Progress:
     def __init__(self, channel: socket.socket, limits: Limits) -> None:
         self._channel = channel
         self._index = BEFORE_ANY_STEP
-        self.guest = Guest({}, self._tell)
+        self.guest = Guest({}, self._tell, Fd(channel.fileno()))
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
@@ -57,6 +57,7 @@ class Progress:
         self._index += 1
         masters = {f"console{number}": fd for number, fd in enumerate(self.guest.terminals)}
         self._tell({"executing": True, "hold": hold}, dict(masters))
+        close_all(self.guest.terminals)
         if hold and receive(self._channel) is None:
             os._exit(FAILED)
         step.perform(self.guest)
@@ -104,8 +105,11 @@ def enter(channel: socket.socket, request: Message, limits: Limits) -> NoReturn:
 def _forget_the_keepers(channel: socket.socket, request: Message) -> None:
     """Close what came along from the keeper: should it die, its socket must not live on in us, nor others' channels.
 
+    What the clone was made with goes too: a directory of the host's is a way out for names that the guest chooses.
     What occupies the numbers that passed descriptors will get stays: nothing of ours may come to lie there.
     """
+    for name in [each for each in request.fds if each == "cgroup" or each.startswith("shared:")]:
+        del request.fds[name]
     keep_only((channel.fileno(), *request.fds.values(), *range(FIRST_PASSED_FD, LAST_PASSED_FD + 1)))
 
 

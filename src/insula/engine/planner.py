@@ -110,7 +110,7 @@ def _clone(spec: ContainerSpec, facts: Facts) -> Clone:
     return Clone(
         namespaces=tuple(each.value for each in Namespace if each in made),
         shared=shared,
-        owner=None if spec.idmap is None else (spec.idmap.owner_uid, spec.idmap.owner_gid),
+        owner=None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid),
         numbered=facts.chosen_pids,
     )
 
@@ -166,6 +166,8 @@ def _arrival(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
         steps.append(namespaces.JoinGroups(why="a process that moves itself waits for nobody"))
     if spec.idmap is not None:
         steps.append(namespaces.BecomeRoot(why="until now its ids were those of nobody"))
+    else:
+        steps.append(namespaces.BecomeRoot(why="until now it has the groups of whoever started us"))
     if spec.time_offsets is not None:
         steps.append(namespaces.EnterTime(why="its offsets are set, and it may be entered only once they are"))
     if Namespace.CGROUP in spec.namespaces:
@@ -201,10 +203,12 @@ def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
     if facts.keyrings:
         steps.append(confinement.JoinFreshKeyring(why="the session's keys are the host's"))
     steps.append(terminals.TakeTerminal(why="init's console", controlling=not starts_system(spec.init.argv)))
-    steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=spec.inherited_fds))
-    if confined(spec.seccomp):
+    filters = list(FILTERS) if confined(spec.seccomp) else []
+    why = "no other fd of ours reaches the guest"
+    steps.append(execution.PassDescriptors(why=why, count=spec.inherited_fds, needed=filters))
+    if filters:
         why = "loaded while the capability for it is there, before the others go"
-        steps.append(confinement.LoadFilters(why=why, sources=list(FILTERS)))
+        steps.append(confinement.LoadFilters(why=why, sources=filters))
     if spec.init.user is not None or spec.init.group is not None:
         user = spec.init.user if spec.init.user is not None else "0"
         steps.append(confinement.BecomeUser(why="asked for", user=user, group=spec.init.group))

@@ -64,15 +64,6 @@ class IdMap:
         """The host's gid for the guest's root."""
         return _outside_of_zero(self.gids, "gid")
 
-    @property
-    def owner_uid(self) -> int:
-        """Who owns the user namespace: the first host uid, so that kernel objects are counted by container."""
-        return min(each.outside for each in self.uids)
-
-    @property
-    def owner_gid(self) -> int:
-        return min(each.outside for each in self.gids)
-
 
 def _outside_of_zero(ranges: tuple[IdRange, ...], kind: str) -> int:
     for each in ranges:

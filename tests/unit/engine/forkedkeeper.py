@@ -101,6 +101,6 @@ class ForkedKeeper:
 
 def program(script: str) -> tuple[GuestStep, ...]:
     return (
-        PassDescriptors(why="-", count=0),
+        PassDescriptors(why="-", count=0, needed=[]),
         Execute(why="-", argv=["/bin/sh", "-c", script], env=[["PATH", os.environ["PATH"]]], cwd="/"),
     )

@@ -80,7 +80,7 @@ def shell(script: str) -> tuple[GuestStep, ...]:
     """Return the steps of a program on streams that were passed."""
     return (
         TakeStreams(why="-"),
-        PassDescriptors(why="-", count=0),
+        PassDescriptors(why="-", count=0, needed=[]),
         Execute(why="-", argv=["/bin/sh", "-c", script], env=[["A", "b"]], cwd="/"),
     )
 
@@ -128,7 +128,7 @@ def test_early_steps_are_done_before_go(birth: Birth) -> None:
 
 def test_steps_are_counted_over_both_lists(birth: Birth) -> None:
     early = (LimitResource(why="-", name="CORE", soft=0, hard=0),) * 2
-    newborn = birth(PassDescriptors(why="-", count=0), STRANGER, *shell("true"), early=early)
+    newborn = birth(PassDescriptors(why="-", count=0, needed=[]), STRANGER, *shell("true"), early=early)
     send(newborn.channel, {})
     failure = newborn.hear()
     assert failure is not None
@@ -148,7 +148,7 @@ def test_a_program_that_cannot_be_executed_is_told_after_it_was_tried(birth: Bir
 
 
 def test_a_last_step_that_executes_nothing_is_a_failure(birth: Birth) -> None:
-    newborn = birth(PassDescriptors(why="-", count=0))
+    newborn = birth(PassDescriptors(why="-", count=0, needed=[]))
     send(newborn.channel, {})
     assert newborn.hear() == {"executing": True, "hold": False}
     assert newborn.hear() == {"failed": 0, "text": "RuntimeError: the last step has executed nothing", "errno": 0}
@@ -211,7 +211,9 @@ def test_who_enters_waits_for_nobody_and_its_streams_come_with_the_request() -> 
 
 
 def test_who_cannot_enter_says_at_which_step() -> None:
-    request = Message({}, {"steps": encoded_steps((PassDescriptors(why="-", count=0), STRANGER, *shell("true")))})
+    request = Message(
+        {}, {"steps": encoded_steps((PassDescriptors(why="-", count=0, needed=[]), STRANGER, *shell("true")))}
+    )
     newborn = Newborn(lambda channel: enter(channel, request, LIMITS))
     failure = newborn.hear()
     assert failure is not None
@@ -225,7 +227,7 @@ def test_staged_trees_are_opened_as_soon_as_mounts_are_its_own(monkeypatch: pyte
 
     def live(channel: socket.socket) -> None:
         progress = Progress(channel, LIMITS)
-        progress.perform([PassDescriptors(why="-", count=0)], {"root": "/proc"})
+        progress.perform([PassDescriptors(why="-", count=0, needed=[])], {"root": "/proc"})
         before = dict(progress.guest.fds)
         progress.perform([KeepMountsPrivate(why="-")], {"root": "/proc"})
         fd = progress.guest.fds["root"]

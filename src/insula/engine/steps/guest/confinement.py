@@ -9,7 +9,7 @@ from insula.engine.steps.guest.accounts import find_account
 from insula.engine.steps.guest.gueststep import Guest, GuestStep
 from insula.kernel import privileges, seccomp
 from insula.kernel.fds import contents
-from insula.kernel.process import join_fresh_keyring
+from insula.kernel.process import join_fresh_keyring, set_dumpable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +67,7 @@ class BecomeUser(GuestStep):
         privileges.keep_over_setuid(True)
         os.setresuid(account.uid, account.uid, account.uid)
         privileges.use_what_is_permitted()
+        set_dumpable(False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

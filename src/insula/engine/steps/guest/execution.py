@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from insula.engine.steps.guest.gueststep import Guest, GuestStep
-from insula.kernel.fds import LAST_FD, CloseRange, close_range
+from insula.kernel.fds import LAST_FD, NO_FD, CloseRange, close_range, keep_only
 
 FIRST_PASSED_FD = 3
 """Where passed fds begin. Source: sd_listen_fds(3)."""
@@ -17,21 +17,33 @@ IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT,
 """What the keeper ignores; an exec would hand that on."""
 
 
+_NEXT_PLACE = (errno.EACCES, errno.ENOTDIR)
+"""Errors after which the search in PATH goes on. Source: exec(3)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PassDescriptors(GuestStep):
-    """Give the program the fds named `inherited0` and so on, from 3 on; all others close when it is executed.
+    """Give the program the fds named `inherited0` and so on, from 3 on, and close all others here and now.
 
-    The keeper keeps the numbers up to LAST_PASSED_FD occupied, so nothing of ours is ever overwritten here.
+    At the exec it would be too late: from here on, names are looked up that the guest chose, and they may lead through
+    /proc/self/fd. needed: names of fds that later steps read; they, the terminals' masters and the channel close when
+    the program is executed. The keeper keeps the numbers up to LAST_PASSED_FD occupied, so nothing of ours is ever
+    overwritten.
     """
 
     phrase: ClassVar[str] = "pass {count} fd(s), and close all others"
 
     count: int
+    needed: list[str]
 
     def perform(self, guest: Guest) -> None:
         close_range(FIRST_PASSED_FD, LAST_FD, CloseRange.CLOEXEC)
-        for number in range(self.count):
-            os.dup2(guest.fds[f"inherited{number}"], FIRST_PASSED_FD + number, inheritable=True)
+        passed = range(FIRST_PASSED_FD, FIRST_PASSED_FD + self.count)
+        for number, target in enumerate(passed):
+            os.dup2(guest.fds[f"inherited{number}"], target, inheritable=True)
+        guest.fds = {name: guest.fds[name] for name in self.needed}
+        keep_only((guest.channel, *guest.terminals, *guest.fds.values(), *passed))
+        guest.root = NO_FD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +62,8 @@ class Execute(GuestStep):
 
     def perform(self, guest: Guest) -> None:
         os.chdir(self.cwd)
+        # Fails for what lies outside of our root, however the name has led there.
+        os.getcwd()
         os.umask(0o022)
         for number in IGNORED_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
@@ -70,6 +84,9 @@ class Execute(GuestStep):
             try:
                 os.execve(path, self.argv, environment)
             except OSError as refused:
+                if refused.errno in _NEXT_PLACE and len(places) > 1:
+                    error = OSError(refused.errno, f"cannot execute: {refused.strerror}", path)
+                    continue
                 if refused.errno != errno.ENOENT:
                     return OSError(refused.errno, f"cannot execute: {refused.strerror}", path)
                 if os.path.lexists(path):

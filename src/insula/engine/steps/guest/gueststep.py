@@ -14,15 +14,17 @@ Tell = Callable[[dict[str, Any], dict[str, int]], None]
 class Guest:
     """What a process that is about to become part of a guest has in hands.
 
-    fds: what was passed or made, by name; terminals: masters of the terminals it made, to be handed back; root: the
-    root to be, set by AttachRoot; home: of the user it became; tell: for what others wait for.
+    fds: what was passed or made, by name; channel: leads to the keeper, until the program runs; terminals: masters of
+    the terminals it made, to be handed back; root: the root to be, set by AttachRoot; home: of the user it became;
+    tell: for what others wait for.
     """
 
-    __slots__ = ("fds", "home", "root", "tell", "terminals")
+    __slots__ = ("channel", "fds", "home", "root", "tell", "terminals")
 
-    def __init__(self, fds: dict[str, Fd], tell: Tell) -> None:
+    def __init__(self, fds: dict[str, Fd], tell: Tell, channel: Fd = NO_FD) -> None:
         self.fds = fds
         self.tell = tell
+        self.channel = channel
         self.root = NO_FD
         self.terminals: list[Fd] = []
         self.home = "/"

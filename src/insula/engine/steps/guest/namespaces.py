@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from insula.engine.steps.guest.gueststep import Guest, GuestStep
-from insula.kernel.process import CloneFlag, set_hostname, setns, unshare
+from insula.kernel.process import CloneFlag, set_dumpable, set_hostname, setns, unshare
 
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
@@ -68,6 +68,8 @@ class BecomeRoot(GuestStep):
         os.setresgid(0, 0, 0)
         os.setgroups([])
         os.setresuid(0, 0, 0)
+        # A change of ids makes a process dumpable again: proc_pid_coredump_filter(5), PR_SET_DUMPABLE.
+        set_dumpable(False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +134,7 @@ class EnterContainer(GuestStep):
         for kind in self.kinds:
             flags |= NAMESPACE_FLAGS[kind]
         setns(guest.fds["init"], flags)
+        set_dumpable(False)
 
 
 NAMESPACE_FLAGS = {

@@ -160,13 +160,23 @@ def test_a_directory_of_the_path_that_is_no_directory_does_not_end_the_search_un
         in_child(lambda: execute(["tell"], [["PATH", f"{blocked}:{tmp_path}"]]).perform(guest()))
 
 
+def test_the_search_goes_on_past_what_cannot_be_executed(tmp_path: Path) -> None:
+    blocked = program(tmp_path / "file", "")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "first/tell").touch(0o600)
+    program(tmp_path / "second/tell", "#!/bin/sh\necho told\n")
+    path = f"{blocked}:{tmp_path}/first:{tmp_path}/second"
+    assert said(lambda: execute(["tell"], [["PATH", path]]).perform(guest())) == b"told\n"
+
+
 def test_fds_are_passed_in_their_order_and_all_others_close() -> None:
     files = {f"inherited{number}": memory_file(f"m{number}", b"content %d" % number) for number in range(3)}
     # Numbers from 3 to 5 are nothing of ours in a keeper; here they may be pytest's.
     us = guest(**files, other=memory_file("other", b""))
 
     def prepare() -> None:
-        PassDescriptors(why="test", count=3).perform(us)
+        PassDescriptors(why="test", count=3, needed=[]).perform(us)
 
     listing = "{n: os.read(int(n), 99).decode() for n in os.listdir('/proc/self/fd') if 2 < int(n) < 6}, "
     found, inherited = told(f"[{listing}[n for n in os.listdir('/proc/self/fd')]]", prepare)
@@ -179,7 +189,9 @@ def test_fds_are_passed_in_their_order_and_all_others_close() -> None:
 
 def test_without_fds_to_pass_only_the_standard_ones_are_left() -> None:
     extra = os.dup2(0, 150, inheritable=True)
-    found = told("os.listdir('/proc/self/fd')", lambda: PassDescriptors(why="test", count=0).perform(guest()))
+    found = told(
+        "os.listdir('/proc/self/fd')", lambda: PassDescriptors(why="test", count=0, needed=[]).perform(guest())
+    )
     assert {int(number) for number in found} - {3} == {0, 1, 2}
     os.close(extra)
 
