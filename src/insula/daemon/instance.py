@@ -40,14 +40,16 @@ def make_directories(layout: Layout) -> None:
 def only_one(layout: Layout) -> Iterator[Path]:
     """Hold the prefix's lock, which the kernel lets go of however this process ends. Yields the lock file.
 
+    Whoever may open the file may lock it, for reading too (flock(2)): so nobody else may.
     Raises: ConfigurationError naming the daemon that has the prefix, or the file that cannot be opened.
     """
     path = layout.run / "insulad.pid"
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise ConfigurationError(f"cannot open the lock file {path}: {error.strerror}") from error
     try:
+        os.fchmod(descriptor, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 from insula.errors import KeeperError
 
@@ -35,7 +36,7 @@ def spawn_keeper(path: Path, *, log: int | None = None) -> None:
     Raises: KeeperError if it does not come up.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_suffix(".lock"), "wb") as lock:
+    with _lock_file(path.with_suffix(".lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(KeeperError):
             connect(path).close()
@@ -50,6 +51,13 @@ def spawn_keeper(path: Path, *, log: int | None = None) -> None:
                 os.umask(mask)
             listener.listen()
             _start("--listen-fd", listener, log, detached=True)
+
+
+def _lock_file(path: Path) -> IO[bytes]:
+    """Open a lock that nobody else may open: who reads it can lock it as well (flock(2))."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return open(descriptor, "r+b")
 
 
 def private_keeper(*, log: int | None = None) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:

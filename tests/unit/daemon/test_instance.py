@@ -62,3 +62,12 @@ def test_the_lock_is_not_inherited(tmp_path: Path) -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def test_nobody_else_may_open_the_lock_whatever_its_mode_was(tmp_path: Path) -> None:
+    layout = Layout(prefix=tmp_path)
+    make_directories(layout)
+    for _ in range(2):
+        with only_one(layout) as path:
+            assert path.stat().st_mode & 0o777 == 0o600
+        path.chmod(0o644)

@@ -102,3 +102,14 @@ def test_a_socket_left_by_a_dead_keeper_is_replaced(tmp_path: Path, monkeypatch:
     keeperprocess.spawn_keeper(path)
     assert seen == [True]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_else_may_open_the_lock_whatever_its_mode_was(tmp_path: Path) -> None:
+    path = tmp_path / "k.sock"
+    lock = tmp_path / "k.lock"
+    lock.touch(mode=0o644)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        keeperprocess.spawn_keeper(path)
+    assert lock.stat().st_mode & 0o777 == 0o600
