@@ -1,6 +1,7 @@
 """Define, undefine, autostart: what is kept of a domain whether it runs or not."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
@@ -12,6 +13,8 @@ from insula.service.registry import Registry
 from insula.service.requests import Storage
 from insula.service.runs import Runs
 from insula.service.states import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
+
+LOGGER = logging.getLogger(__name__)
 
 
 class DefinitionVerbs:
@@ -34,13 +37,12 @@ class DefinitionVerbs:
         async def work() -> None:
             added = known is None or not managed.is_persistent
             try:
-                await self.save(domain)
+                await self._save_with_storage(managed, domain)
             except BaseException:
                 if known is None:
                     self._registry.remove(managed)
                 raise
             managed.define(domain)
-            await self._keep_storage(managed)
             await self._runs.reserve(domain)
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.ADDED if added else DefinedDetail.UPDATED)
 
@@ -99,10 +101,31 @@ class DefinitionVerbs:
         if not managed.is_active:
             managed.current = config
 
-    async def _keep_storage(self, managed: ManagedDomain) -> None:
-        """What was to vanish with a transient domain's run stays now."""
-        if managed.run is not None and managed.run.record.throwaway:
-            await self._runs.keep_storage(managed, throwaway=False)
+    async def _save_with_storage(self, managed: ManagedDomain, domain: Domain) -> None:
+        """Save, and let what was to vanish with a transient domain's run stay.
+
+        It stays before anything is defined: killed in between we leave a disk too many, not a domain without its disk.
+        """
+        if managed.run is None or not managed.run.record.throwaway:
+            await self.save(domain)
+            return
+        await self._keep_storage(managed, throwaway=False)
+        try:
+            await self.save(domain)
+        except BaseException:
+            try:
+                await self._keep_storage(managed, throwaway=True)
+            except OperationFailedError as error:
+                LOGGER.error("%s; it stays when the domain ends", error)
+            raise
+
+    async def _keep_storage(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+        try:
+            await self._runs.keep_storage(managed, throwaway=throwaway)
+        except OSError as error:
+            raise OperationFailedError(
+                f"cannot note what becomes of the storage of domain '{managed.name}': {error}"
+            ) from error
 
     def _tell(self, managed: ManagedDomain, kind: LifecycleKind, detail: LifecycleDetail) -> None:
         self._events.publish(Lifecycle(domain=managed.ref, kind=kind, detail=detail))

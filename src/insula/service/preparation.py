@@ -9,7 +9,7 @@ from insula.engine import spec as engine
 from insula.engine.guestinit import detect
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, OverlayRoot, Root, TmpfsRoot
-from insula.kernel.durable import sync_directory
+from insula.kernel.durable import remove_file, sync_directory
 from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.model.filesystems import FilesystemType
@@ -75,8 +75,8 @@ class HostPreparation:
             self._throwaways.mkdir(mode=0o700, parents=True, exist_ok=True)
             mark.touch()
             sync_directory(self._throwaways)
-        else:
-            mark.unlink(missing_ok=True)
+        elif mark.exists():
+            remove_file(mark)
 
     def discard(self, uuid: UUID) -> None:
         """Remove the writable layer, if there is one. Raises: OSError."""

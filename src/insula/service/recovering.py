@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from insula.engine.running import Record as ContainerRecord
@@ -66,9 +67,12 @@ class Recovery:
 
         What cannot be taken over is named in the log, and stops nothing else.
         """
-        for definition in await asyncio.to_thread(self._definitions.load):
+        definitions = await asyncio.to_thread(self._definitions.load)
+        for definition in definitions:
             self._registry.add(definition.domain, config=definition.domain, autostart=definition.autostart)
-        kept = {each.record.uuid: each for each in self._directory.load()}
+        defined_ones = frozenset(each.domain.uuid for each in definitions)
+        await asyncio.to_thread(self._keep_storage, defined_ones)
+        kept = {each.record.uuid: _with_storage(each, defined_ones) for each in self._directory.load()}
         unreadable = self._directory.uuids() - kept.keys()
         await asyncio.to_thread(self._preparation.sweep, frozenset(kept.keys() | unreadable))
         records = [each.record for each in kept.values()]
@@ -78,6 +82,13 @@ class Recovery:
             except (OSError, ValueError, InsulaError) as error:
                 LOGGER.error("recovery failed at %s: %s", said(action), error)
         self._found.clear()
+
+    def _keep_storage(self, uuids: frozenset[UUID]) -> None:
+        for each in uuids:
+            try:
+                self._preparation.keep(each, throwaway=False)
+            except OSError as error:
+                LOGGER.error("the storage of domain %s, which is defined, is still marked to vanish: %s", each, error)
 
     async def keeper_replaced(self) -> None:
         """Hand every guest that runs to a keeper that has just begun."""
@@ -185,3 +196,10 @@ class Recovery:
         managed.current = defined(kept.domain)
         managed.state = state_after(kept.record.reason or StopReason.UNKNOWN, kept.record.next)
         return managed
+
+
+def _with_storage(kept: Kept, defined_ones: frozenset[UUID]) -> Kept:
+    """A run as it is to be continued: nothing of what is defined vanishes with it, whatever its record says."""
+    if kept.record.uuid not in defined_ones or not kept.record.throwaway:
+        return kept
+    return replace(kept, record=replace(kept.record, throwaway=False))

@@ -1,6 +1,7 @@
 """Definitions come, change and go, on the disk before anybody is told."""
 
 import asyncio
+import errno
 import os
 import shutil
 from uuid import UUID
@@ -8,8 +9,11 @@ from uuid import UUID
 import pytest
 
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationFailedError, OperationInvalidError, XmlError
+from insula.model.domain import Domain
+from insula.service.definitions import Definitions
 from insula.service.events import Lifecycle
 from insula.service.requests import Filter, Storage
+from insula.service.running import RunDirectory
 from insula.service.states import DefinedDetail, LifecycleKind, UndefinedDetail
 from tests.unit.service.fakes import MAIL, WEB, Rig, domain_xml
 
@@ -138,6 +142,41 @@ async def test_defining_a_transient_domain_makes_it_persistent_and_keeps_its_sto
 
     assert rig.preparation.owns_storage(WEB)
     assert [each.name for each in rig.domains.list(Filter.INACTIVE)] == ["web"]
+
+
+async def test_storage_is_kept_before_its_domain_is_defined(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.domains.create_xml(domain_xml())
+    before = Definitions.save
+    marks: list[str] = []
+    recorded: list[bool] = []
+
+    def save(definitions: Definitions, domain: Domain) -> None:
+        marks.extend(os.listdir(rig.preparation.marks))
+        recorded.extend(each.record.throwaway for each in RunDirectory(rig.layout).load())
+        before(definitions, domain)
+
+    monkeypatch.setattr(Definitions, "save", save)
+    assert os.listdir(rig.preparation.marks) == [str(WEB)]
+    await rig.domains.define(domain_xml())
+
+    assert (marks, recorded) == ([], [False])
+
+
+async def test_a_definition_that_cannot_be_saved_leaves_the_storage_as_transient_as_it_was(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(definitions: Definitions, domain: Domain) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    ref = await rig.domains.create_xml(domain_xml())
+    monkeypatch.setattr(Definitions, "save", full)
+    with pytest.raises(OperationFailedError, match="no space"):
+        await rig.domains.define(domain_xml())
+    assert os.listdir(rig.preparation.marks) == [str(WEB)]
+
+    await rig.domains.destroy(ref)
+
+    assert not rig.preparation.owns_storage(WEB)
 
 
 async def test_a_disk_that_refuses_a_new_definition_leaves_no_domain(rig: Rig) -> None:

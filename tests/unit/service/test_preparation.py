@@ -167,6 +167,17 @@ def test_what_was_to_vanish_with_a_run_that_a_reboot_ended_is_swept(preparation:
     assert not preparation.owns_storage(WEB)
 
 
+def test_that_storage_is_kept_survives_a_loss_of_power(
+    layout: Layout, preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    preparation.keep(WEB, throwaway=True)
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
+    preparation.keep(WEB, throwaway=False)
+
+    assert synced == [str(layout.state / "throwaways")]
+
+
 def test_a_kept_clone_is_not_swept(preparation: HostPreparation) -> None:
     preparation.specify(domain(TEMPLATE), nobody)
     preparation.keep(WEB, throwaway=True)

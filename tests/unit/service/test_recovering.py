@@ -14,7 +14,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.running import Running
 from insula.errors import DomainNotFoundError
-from insula.service.running import RECORD, Phase, Record
+from insula.service.running import RECORD, Phase, Record, RunDirectory
 from insula.service.states import DomainState, RunningReason, ShutoffReason, StateWithReason
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
@@ -216,6 +216,21 @@ async def test_one_run_that_cannot_be_taken_over_stops_no_other(
     assert successor.domains.is_active(mail)
     assert "'web' cannot be found: [Errno 5] the disk is gone" in caplog.text
     await successor.close()
+
+
+async def test_what_is_defined_keeps_its_storage_whatever_was_noted_of_its_run(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.preparation.keep(WEB, throwaway=True)
+    directory = RunDirectory(rig.layout)
+    (kept,) = directory.load()
+    directory.write(replace(kept.record, throwaway=True))
+
+    successor = await succeed()
+    await successor.domains.destroy(ref)
+    await succeed()
+
+    assert successor.preparation.owns_storage(WEB)
 
 
 async def test_a_new_keeper_is_given_every_guest_that_it_does_not_hold(rig: Rig) -> None:
