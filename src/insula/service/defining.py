@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
 from insula.model.domain import Domain
@@ -11,6 +12,7 @@ from insula.service.events import Events, Lifecycle
 from insula.service.managed import ManagedDomain
 from insula.service.registry import Registry
 from insula.service.requests import Storage
+from insula.service.running import Next
 from insula.service.runs import Runs
 from insula.service.states import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
 
@@ -43,6 +45,8 @@ class DefinitionVerbs:
                     self._registry.remove(managed)
                 raise
             managed.define(domain)
+            if managed.kept is not None and managed.kept.next is Next.PRESERVE:
+                managed.kept = replace(managed.kept, throwaway=False)  # recovery does the same to the one on the disk
             await self._runs.reserve(domain)
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.ADDED if added else DefinedDetail.UPDATED)
 

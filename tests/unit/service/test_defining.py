@@ -15,7 +15,7 @@ from insula.service.events import Lifecycle
 from insula.service.requests import Filter, Storage
 from insula.service.running import RunDirectory
 from insula.service.states import DefinedDetail, LifecycleKind, UndefinedDetail
-from tests.unit.service.fakes import MAIL, WEB, Rig, domain_xml
+from tests.unit.service.fakes import CRASHED, MAIL, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -177,6 +177,17 @@ async def test_a_definition_that_cannot_be_saved_leaves_the_storage_as_transient
     await rig.domains.destroy(ref)
 
     assert not rig.preparation.owns_storage(WEB)
+
+
+async def test_defining_what_was_preserved_after_its_crash_keeps_its_storage(rig: Rig) -> None:
+    xml = domain_xml(more="<on_crash>preserve</on_crash>")
+    ref = await rig.domains.create_xml(xml)
+    rig.engine.end(WEB, CRASHED)
+    await until(lambda: not rig.domains.is_active(ref))
+    await rig.domains.define(xml)
+    await rig.domains.destroy(ref)
+
+    assert rig.preparation.owns_storage(WEB)
 
 
 async def test_a_disk_that_refuses_a_new_definition_leaves_no_domain(rig: Rig) -> None:
