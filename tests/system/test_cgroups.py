@@ -30,6 +30,21 @@ def test_groups_above_that_are_somebody_elses_stay(hierarchies: Hierarchies) -> 
         each.rmdir()
 
 
+def test_a_group_below_one_that_somebody_has_just_made_takes_processes(
+    hierarchies: Hierarchies, inmate: Callable[..., Inmate]
+) -> None:
+    for mount in hierarchies.mounts:
+        Path(mount, "fresh.slice").mkdir()
+    made = Cgroup.create(hierarchies, f"fresh.slice/{scope_name(1, 'web')}")
+    program = inmate("import signal; signal.pause()")
+    program.enter(made)
+    program.process.kill()
+    program.process.wait()
+    made.remove()
+    for mount in hierarchies.mounts:
+        Path(mount, "fresh.slice").rmdir()
+
+
 def test_a_process_that_joins_through_fds_is_in_every_hierarchy(group: Cgroup) -> None:
     fds = group.join_fds(v2_too=True)
     reading, writing = os.pipe()

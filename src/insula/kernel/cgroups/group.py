@@ -28,6 +28,8 @@ _MAXIMUM_DEPTH = 64
 """Levels of groups a guest may make below its own: enough for systemd in systemd, and removable in bounded time."""
 _PATIENCE = 10.0
 """Seconds to wait for freezing or for dead tasks to be reaped."""
+_FILLS = 20
+_PAUSE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,10 @@ class Cgroup:
         made: list[str] = []
         try:
             for mount in hierarchies.mounts:
-                above = tree.make(mount, path)
+                tree.make(mount, path)
                 made.append(mount)
                 if mount == hierarchies.v1_mount("cpuset"):
-                    _fill_cpusets(mount, (*above, path))
+                    _fill_cpusets(mount, path)
             if hierarchies.v2 is not None:
                 group._delegate(hierarchies.v2, owner)
         except OSError:
@@ -323,6 +325,12 @@ def _processes_below(directory: str) -> list[int]:
     return found
 
 
-def _fill_cpusets(mount: str, groups: Iterable[str]) -> None:
-    for group in groups:
-        v1.CpuSet(f"{mount}/{group}").inherit()
+def _fill_cpusets(mount: str, path: str) -> None:
+    """Have CPUs and nodes come down to the group at path, also through groups that others made and have yet to fill."""
+    for _ in range(_FILLS):
+        for group in (*tree.ancestors(path), path):
+            v1.CpuSet(f"{mount}/{group}").inherit()
+        if v1.CpuSet(f"{mount}/{path}").usable:
+            return
+        time.sleep(_PAUSE)
+    raise OSError(errno.ENOSPC, "no CPUs or no memory nodes come down to the group", f"{mount}/{path}")

@@ -18,34 +18,29 @@ _LONGEST_PAUSE = 0.01
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def make(mount: str, path: str) -> tuple[str, ...]:
+def make(mount: str, path: str) -> None:
     """Make the group at path below mount, and the groups above it that are missing.
 
-    Returns: paths below mount of those made above it, top one first.
     Raises: FileExistsError if the group itself is there already.
     """
-    made: tuple[str, ...] = ()
     for _ in range(_MAKE_ATTEMPTS):
         try:
             os.mkdir(f"{mount}/{path}", 0o755)
         except FileNotFoundError:
             # The usual case is that the groups above are there. A neighbour who ends may take one away again.
-            made = _make_above(mount, path)
+            _make_above(mount, path)
         else:
-            return made
+            return
     if not is_group(mount):
         raise FileNotFoundError(errno.ENOENT, "no control group hierarchy is mounted here", mount)
     raise OSError(errno.EAGAIN, "the group above was removed again and again", f"{mount}/{os.path.dirname(path)}")
 
 
-def _make_above(mount: str, path: str) -> tuple[str, ...]:
-    made = []
+def _make_above(mount: str, path: str) -> None:
     for above in ancestors(path):
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             os.mkdir(f"{mount}/{above}", 0o755)
-            made.append(above)
             os.setxattr(f"{mount}/{above}", _MARK, b"1")
-    return tuple(made)
 
 
 def ancestors(path: str) -> tuple[str, ...]:

@@ -147,14 +147,22 @@ class CpuTime(_Group):
         )
 
 
+_SETS = ("cpuset.cpus", "cpuset.mems")
+
+
 class CpuSet(_Group):
     __slots__ = ()
 
     def inherit(self) -> None:
         """Fill in what is empty from the parent: a v1 set without CPUs and nodes takes no task (ENOSPC)."""
-        for name in ("cpuset.cpus", "cpuset.mems"):
+        for name in _SETS:
             if not self._read(name):
                 self._write(name, files.read(f"{os.path.dirname(self.directory)}/{name}"))
+
+    @property
+    def usable(self) -> bool:
+        """Whether the set takes tasks."""
+        return all(self._read(name) for name in _SETS)
 
     def pin_cpus(self, cpus: str) -> None:
         self._write("cpuset.cpus", cpus or files.read(f"{os.path.dirname(self.directory)}/cpuset.cpus"))
