@@ -81,6 +81,20 @@ def test_a_guest_that_ends_after_its_keeper_died_is_told_right(insulad: Insulad,
     until(lambda: insulad.keeper_pid() not in (None, keeper), "a new keeper")
     insulad.virsh("shutdown", "ends")
     wait_state(insulad, "ends", "shut off")
+    assert state(insulad, "ends", reason=True) == "shut off (shutdown)"
+
+
+def test_a_guest_whose_keeper_died_reboots_when_it_is_asked_to(insulad: Insulad, busybox_root: Path) -> None:
+    insulad.define(domain_xml("again", busybox_root))
+    insulad.virsh("start", "again")
+    before = _guest_pid(insulad, "again")
+    keeper = insulad.keeper_pid()
+    assert keeper is not None
+    os.kill(keeper, signal.SIGKILL)
+    until(lambda: insulad.keeper_pid() not in (None, keeper), "a new keeper")
+    insulad.virsh("reboot", "again")
+    until(lambda: domain_id(insulad, "again") not in (None, before), "a new id after the reboot", 20)
+    wait_state(insulad, "again", "running")
 
 
 @pytest.mark.machine
@@ -95,6 +109,11 @@ def test_both_killed_and_the_guests_live_on(insulad: Insulad, busybox_root: Path
     insulad.start()
     assert _guest_pid(insulad, "stays") == pid and state(insulad, "stays") == "running"
     assert insula(insulad, "exec", "stays", "--", "echo", "inside").stdout == "inside\n"
+    terminal = Terminal("virsh", "-c", insulad.uri, "console", "stays")
+    try:
+        terminal.expect("were lost when insulad and its keeper were killed together")
+    finally:
+        terminal.close()
 
 
 def _stream_of_operations(insulad: Insulad, names: list[str], stop: threading.Event, seed: int) -> None:

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import os
 import select
+import signal
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 
@@ -177,15 +178,18 @@ _PIDFD_INFO_EXIT = 1 << 3
 def exit_of_stranger(pidfd: int) -> int | None:
     """Return the wait status of a process that was not our child, once its parent has reaped it.
 
-    None as long as it has not been reaped, and on kernels before 6.15, which cannot tell. Source: linux/pidfd.h,
-    PIDFD_GET_INFO with PIDFD_INFO_EXIT.
+    None as long as it has not been reaped, on kernels before 6.15, which cannot tell, and for SIGKILL: an init that
+    called reboot(2) in its PID namespace ends by that too, and only its parent is told the difference. Source:
+    linux/pidfd.h, PIDFD_GET_INFO with PIDFD_INFO_EXIT.
     """
     information = PidfdInformation(mask=_PIDFD_INFO_EXIT)
     try:
         fcntl.ioctl(pidfd, _PIDFD_GET_INFO, information)
     except OSError:
         return None
-    return information.exit_code if information.mask & _PIDFD_INFO_EXIT else None
+    if not information.mask & _PIDFD_INFO_EXIT or information.exit_code & 0x7F == signal.SIGKILL:
+        return None
+    return information.exit_code
 
 
 def has_ended(pidfd: int) -> bool:

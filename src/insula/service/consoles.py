@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from insula.engine.console import ConsoleChannel, Viewing
-from insula.errors import InvalidArgumentError
+from insula.engine.console import ConsoleChannel, ConsoleHub, Viewing
+from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.service.managed import ManagedDomain
 from insula.service.runs import Runs
 
@@ -14,13 +14,21 @@ class ConsoleVerbs:
 
     def open(self, managed: ManagedDomain, device: str | None, *, viewing: Viewing, force: bool) -> ConsoleChannel:
         """Return a viewer's end. Raises: OperationInvalidError if it does not run; see place_of, ConsoleHub.attach."""
-        run = managed.require_run()
-        return run.consoles[place_of(managed, device)].attach(viewing, force=force)
+        return self._hub(managed, device).attach(viewing, force=force)
 
     def resize(self, managed: ManagedDomain, device: str | None, rows: int, columns: int) -> None:
         """Tell the guest how large the viewer's window is."""
+        self._hub(managed, device).resize(rows, columns)
+
+    def _hub(self, managed: ManagedDomain, device: str | None) -> ConsoleHub:
         run = managed.require_run()
-        run.consoles[place_of(managed, device)].resize(rows, columns)
+        place = place_of(managed, device)
+        if place < len(run.consoles):
+            return run.consoles[place]
+        raise OperationFailedError(
+            f"the consoles of domain '{managed.name}' were lost when insulad and its keeper were killed together; "
+            "it has new ones after its next start"
+        )
 
     def log(self, managed: ManagedDomain, device: str | None) -> Path:
         """Return the file that a console's output is written to, also of a domain that is off."""

@@ -13,12 +13,15 @@ def how_it_ended(status: ExitStatus, asked: StopReason | None = None) -> StopRea
     """Return why the guest's init is gone. asked: what it had been asked for by us, if anything.
 
     A program that returned anything but 0, or that a signal ended, has crashed; but one that was asked to go has done
-    so whatever it returned. What the guest told the kernel by reboot(2) counts more than what we asked.
+    so whatever it returned, and if nobody can know how it ended. What the guest told the kernel by reboot(2) counts
+    more than what we asked.
     """
-    if status.meaning is not ExitMeaning.EXITED:
+    if status.meaning not in (ExitMeaning.EXITED, ExitMeaning.UNKNOWN):
         return _BY_MEANING[status.meaning]
     if asked is not None:
         return asked
+    if status.meaning is ExitMeaning.UNKNOWN:
+        return StopReason.UNKNOWN
     return StopReason.SHUTDOWN if status.code == 0 else StopReason.CRASHED
 
 
@@ -26,7 +29,6 @@ _BY_MEANING = {
     ExitMeaning.POWERED_OFF: StopReason.SHUTDOWN,
     ExitMeaning.REBOOTED: StopReason.REBOOTED,
     ExitMeaning.KILLED: StopReason.CRASHED,
-    ExitMeaning.UNKNOWN: StopReason.UNKNOWN,
 }
 
 

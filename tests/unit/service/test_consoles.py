@@ -37,6 +37,13 @@ async def test_a_console_answers_to_alias_terminal_and_number(rig: Rig) -> None:
         rig.domains.console(ref, "console2")
 
 
+async def test_consoles_that_were_lost_are_told(rig: Rig) -> None:
+    rig.engine.consoles = 0
+    ref = await rig.domains.create_xml(XML)
+    with pytest.raises(OperationFailedError, match="were lost when insulad and its keeper were killed together"):
+        rig.domains.console(ref)
+
+
 async def test_a_second_interactive_viewer_needs_force_and_then_takes_over(rig: Rig) -> None:
     rig.engine.consoles = 2
     ref = await rig.domains.create_xml(XML)

@@ -24,7 +24,9 @@ from tests.unit.service.fakes import domain_xml
         (9, None, StopReason.CRASHED),
         (9, StopReason.SHUTDOWN, StopReason.CRASHED),
         (139, None, StopReason.CRASHED),
-        (None, StopReason.SHUTDOWN, StopReason.UNKNOWN),
+        (None, None, StopReason.UNKNOWN),
+        (None, StopReason.SHUTDOWN, StopReason.SHUTDOWN),
+        (None, StopReason.REBOOTED, StopReason.REBOOTED),
     ],
 )
 def test_what_the_guest_told_the_kernel_counts_more_than_what_was_asked(
