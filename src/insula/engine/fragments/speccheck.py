@@ -9,7 +9,7 @@ from insula.engine.facts import Facts
 from insula.engine.spec import (
     ContainerSpec,
     DirectoryRoot,
-    IdRange,
+    IdMap,
     Namespace,
     NetworkKind,
     OverlayRoot,
@@ -105,14 +105,15 @@ def _check_ids(spec: ContainerSpec) -> None:
             raise InvalidArgumentError(f"the {kind} map gives an id inside two meanings")
         if _overlap([(each.outside, each.count) for each in ranges]):
             raise InvalidArgumentError(f"the {kind} map gives an id of the host two meanings")
-    _refuse_host_root_id(spec.idmap.uids)
+    _refuse_host_root(spec.idmap)
     # Raises if there is no root inside.
     _ = spec.idmap.root_uid, spec.idmap.root_gid
 
 
-def _refuse_host_root_id(ranges: tuple[IdRange, ...]) -> None:
-    if any(each.outside == 0 for each in ranges):
-        raise InvalidArgumentError("the id map makes the host's root an id of the guest: start above 0")
+def _refuse_host_root(idmap: IdMap) -> None:
+    for ranges, text in ((idmap.uids, "root an id"), (idmap.gids, "root group a group")):
+        if any(each.outside == 0 for each in ranges):
+            raise InvalidArgumentError(f"the id map makes the host's {text} of the guest: start above 0")
 
 
 def _overlap(runs: list[tuple[int, int]]) -> bool:

@@ -179,6 +179,7 @@ def test_a_map_has_no_more_lines_than_the_kernel_takes() -> None:
 @pytest.mark.parametrize("extents", [[(0, 0, 1)], [(0, 1000, 5), (7, 0, 1)]])
 def test_the_hosts_root_is_no_id_of_a_guest(extents: Any) -> None:
     assert "makes the host's root an id of the guest" in refusal(mapped(extents))
+    assert "makes the host's root group a group of the guest" in refusal(mapped([(0, 1000, 12)], extents))
 
 
 RUNS = some.lists(some.tuples(some.integers(0, 30), some.integers(1, 30), some.integers(1, 8)), min_size=1, max_size=4)
