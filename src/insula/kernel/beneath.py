@@ -3,6 +3,7 @@
 Source: openat2(2), since Linux 5.6.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -34,6 +35,10 @@ CONTAINED = Resolve.IN_ROOT | Resolve.NO_MAGIC_LINKS
 """For paths as the guest itself would see them: its links count, inside."""
 
 
+_ATTEMPTS = 100
+"""Lookups before giving up on a tree in which somebody renames without end."""
+
+
 class _HowToOpen(ctypes.Structure):
     """struct open_how."""
 
@@ -48,15 +53,14 @@ def _openat2(directory: int, path: str, how: _HowToOpen, size: int) -> Fd:
 def open_beneath(root: int, path: str, flags: int, *, resolve: Resolve = STRICT, mode: int = 0) -> Fd:
     """Open path, which counts from root whether it starts with a slash or not; the fd is close-on-exec.
 
-    Raises: OSError; ELOOP for a link that resolve forbids, EXDEV for a way out.
+    Raises: OSError; ELOOP for a link that resolve forbids, EXDEV for a way out, EAGAIN if renaming never stops.
     """
     how = _HowToOpen(flags=flags | os.O_CLOEXEC, mode=mode, resolve=resolve)
-    while True:
-        try:
+    for _ in range(_ATTEMPTS - 1):
+        # openat2(2): EAGAIN when something was renamed during a scoped lookup; try again.
+        with contextlib.suppress(BlockingIOError):
             return _openat2(root, path.lstrip("/") or ".", how, ctypes.sizeof(how))
-        except BlockingIOError:
-            # openat2(2): EAGAIN when something was renamed during a scoped lookup; try again.
-            continue
+    return _openat2(root, path.lstrip("/") or ".", how, ctypes.sizeof(how))
 
 
 def place(root: int, path: str, *, resolve: Resolve = STRICT, directory: bool = True) -> Fd:

@@ -130,6 +130,27 @@ def test_crossing_into_another_mount_can_be_forbidden() -> None:
     os.close(host)
 
 
+@pytest.mark.parametrize("times", [99, 100])
+def test_renaming_without_end_ends_a_lookup(root: Fd, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """EAGAIN is what openat2(2) says when something is renamed during a lookup."""
+    tried: list[str] = []
+    lookup = beneath._openat2
+
+    def renamed(directory: int, path: str, how: beneath._HowToOpen, size: int) -> Fd:
+        tried.append(path)
+        if len(tried) <= times:
+            raise BlockingIOError(errno.EAGAIN, "try again", path)
+        return lookup(directory, path, how, size)
+
+    monkeypatch.setattr(beneath, "_openat2", renamed)
+    if times < 100:
+        assert read(root, "etc/file", CONTAINED) == "inside"
+    else:
+        with pytest.raises(BlockingIOError):
+            read(root, "etc/file", CONTAINED)
+    assert len(tried) == 100
+
+
 def test_what_tells_how_to_open_has_the_kernels_size() -> None:
     # openat2(2): OPEN_HOW_SIZE_VER0.
     assert ctypes.sizeof(beneath._HowToOpen) == 24
