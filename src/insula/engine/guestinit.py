@@ -18,7 +18,7 @@ import signal
 import stat
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -107,7 +107,7 @@ def ask(kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way =
     pid, pidfd: of init, as this host has them. Raises: OSError(ESRCH) if it is gone.
     """
     if way is Way.FIFO or (way is Way.ANY and kind in _PREFER_FIFO):
-        if _write_fifo(pid, runlevel_request(action)):
+        if _write_fifo(pid, pidfd, runlevel_request(action)):
             return Answer.ASKED
         if way is Way.FIFO:
             return Answer.NO_WAY
@@ -119,35 +119,46 @@ def ask(kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way =
     return Answer.ASKED if heard else Answer.UNHEARD
 
 
-def _write_fifo(pid: int, request: bytes) -> bool:
+def _write_fifo(pid: int, pidfd: int, request: bytes) -> bool:
     """Write request to the guest's initctl FIFO if it has one that somebody reads; return whether that was so."""
     root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        # Init is still there, so its pid was nobody else's when the root was opened.
+        signal.pidfd_send_signal(pidfd, 0)
         return any(_write_to(root, path, request) for path in _FIFOS)
     finally:
         os.close(root)
 
 
 def _write_to(root: int, path: str, request: bytes) -> bool:
-    try:
-        place = open_beneath(root, path, os.O_PATH, resolve=CONTAINED)
-    except OSError:
-        return False
-    try:
-        # Looked at before it is opened for writing: opening a device would already be an act.
-        if not stat.S_ISFIFO(os.fstat(place).st_mode):
-            return False
-        fifo = os.open(f"/proc/self/fd/{place}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False  # nobody reads it (ENXIO)
-    finally:
-        os.close(place)
+    fifo = _opened(root, path, stat.S_ISFIFO, os.O_WRONLY | os.O_NONBLOCK)
+    if fifo is None:
+        return False  # also if nobody reads it (ENXIO)
     try:
         return os.write(fifo, request) == len(request)
     except OSError:
         return False
     finally:
         os.close(fifo)
+
+
+def _opened(root: int, path: str, is_kind: Callable[[int], bool], flags: int) -> int | None:
+    """Return an fd of what is at path if its mode is of that kind, None if it is not or cannot be opened.
+
+    Looked at before it is opened: opening a device would already be an act.
+    """
+    try:
+        place = open_beneath(root, path, os.O_PATH, resolve=CONTAINED)
+    except OSError:
+        return None
+    try:
+        if is_kind(os.fstat(place).st_mode):
+            return os.open(f"/proc/self/fd/{place}", flags | os.O_CLOEXEC)
+    except OSError:
+        return None
+    finally:
+        os.close(place)
+    return None
 
 
 def _hears(pid: int, number: int) -> bool:
@@ -234,19 +245,16 @@ def detect(root: int, argv: Sequence[str]) -> InitKind:
     """
     name = argv[0].rpartition("/")[2]
     applet = argv[1] if name.startswith(_MULTI_CALL) and len(argv) > 1 else name
-    try:
-        program = open_beneath(root, argv[0], os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, resolve=CONTAINED)
-    except OSError:
+    program = _opened(root, argv[0], stat.S_ISREG, os.O_RDONLY)
+    if program is None:
         return InitKind.PLAIN
     try:
-        found = os.fstat(program)
-        if not stat.S_ISREG(found.st_mode):
-            return InitKind.PLAIN
         target = os.readlink(f"/proc/self/fd/{program}").rpartition("/")[2]
         if target in _NAMES:
             return _NAMES[target]
         if applet not in _INIT_APPLETS:
             return InitKind.PLAIN
+        found = os.fstat(program)
         return _by_content(_Program(device=found.st_dev, inode=found.st_ino, changed=found.st_ctime_ns, fd=program))
     finally:
         os.close(program)

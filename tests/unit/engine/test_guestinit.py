@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine import guestinit
 from insula.engine.guestinit import (
     Answer,
     PowerAction,
@@ -19,6 +20,7 @@ from insula.engine.guestinit import (
     starts_system,
 )
 from insula.engine.spec import InitKind
+from insula.kernel.beneath import Resolve, open_beneath
 from tests.waiting import until
 
 
@@ -92,9 +94,20 @@ def test_a_hostile_link_leads_nowhere_outside(root: int, tmp_path: Path) -> None
     assert detect(root, ["/sbin/init"]) is InitKind.PLAIN
 
 
-def test_a_fifo_in_the_place_of_init_does_not_hang(root: int, tmp_path: Path) -> None:
+def test_what_is_no_file_in_the_place_of_init_is_not_opened(
+    root: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A FIFO stands for a device, of which opening may be an act."""
+    looked: list[int] = []
+
+    def look(directory: int, path: str, flags: int, *, resolve: Resolve) -> int:
+        looked.append(flags)
+        return open_beneath(directory, path, flags, resolve=resolve)
+
     os.mkfifo(tmp_path / "sbin/init")
+    monkeypatch.setattr(guestinit, "open_beneath", look)
     assert detect(root, ["/sbin/init"]) is InitKind.PLAIN
+    assert looked == [os.O_PATH]
 
 
 def test_a_system_is_told_from_a_single_program_by_its_name() -> None:
@@ -175,6 +188,16 @@ def test_an_init_without_a_handler_is_known_not_to_hear() -> None:
     try:
         assert child.ask(InitKind.PLAIN, PowerAction.POWEROFF) is Answer.UNHEARD
         assert child.ask(InitKind.PLAIN, PowerAction.REBOOT) is Answer.NO_WAY
+    finally:
+        child.close()
+
+
+def test_the_fifo_of_whoever_got_inits_pid_is_left_alone() -> None:
+    child = Child("print('ready', flush=True)")
+    child.process.wait()
+    try:
+        with pytest.raises(ProcessLookupError):
+            ask(InitKind.SYSVINIT, PowerAction.POWEROFF, pid=os.getpid(), pidfd=child.pidfd, way=Way.FIFO)
     finally:
         child.close()
 
