@@ -66,6 +66,32 @@ def test_guests_go_on_when_the_daemon_is_stopped_and_it_knows_them_again(insulad
 
 
 @pytest.mark.requires("overlay.idmapped")
+@pytest.mark.parametrize("verb", ["start", "destroy"])
+def test_told_to_end_amid_a_verb_it_brings_that_to_its_end(insulad: Insulad, busybox_root: Path, verb: str) -> None:
+    xml = domain_xml("bb", busybox_root)
+    insulad.define(xml.replace("<devices>", "<on_crash>restart</on_crash><devices>", 1))
+    insulad.virsh("start", "bb")
+    if verb == "start":
+        insulad.virsh("destroy", "bb")
+    keeper, daemon = insulad.keeper_pid(), insulad.process
+    assert keeper is not None and daemon is not None
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        client = subprocess.Popen(["virsh", "-c", insulad.uri, verb, "bb"], stderr=subprocess.PIPE)
+        until(lambda: any(insulad.layout.running.glob("*/record.json")), "the verb being under way")
+        record = next(insulad.layout.running.glob("*/record.json"))
+        until(lambda: '"running"' not in record.read_text(), "the verb being written down")
+        daemon.send_signal(signal.SIGTERM)
+        client.communicate(timeout=scaled(15))
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    assert daemon.wait(scaled(15)) == 0
+    insulad.process = None
+    insulad.start()
+    assert state(insulad, "bb") == ("running" if verb == "start" else "shut off"), insulad.log_text()
+
+
+@pytest.mark.requires("overlay.idmapped")
 def test_with_a_timeout_it_ends_when_nobody_is_there_and_nothing_runs(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("bb", busybox_root))
     insulad.virsh("start", "bb")

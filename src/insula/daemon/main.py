@@ -150,8 +150,8 @@ class Daemon:
             self._idle.cancel()
         if self._server is not None:
             await self._server.stop()
-        running = self._domains.running()
         await self._domains.close()
+        running = self._domains.running()
         await self._keeper.close(quit_keeper=not running)
         if not running:
             remove_empty_partitions(self._launcher.facts.hierarchies)

@@ -108,12 +108,15 @@ class Launching:
     async def _await_birth(self) -> None:
         if self._birth is None:
             raise RuntimeError("nobody was asked to clone")
-        number, self._birth = self._birth, None
         try:
-            message = await self._link.answer(number)
-        except StepError as error:
+            message = await self._link.answer(self._birth)
+        except InsulaError as error:
+            self._birth = None
+            if not isinstance(error, StepError):
+                raise
             text = f"cannot {self._plan.clone}: {error}"
             raise StepError(text, step=str(self._plan.clone), errno=error.errno) from error
+        self._birth = None
         site = self._site
         site.child = int(message.body["pid"])
         try:

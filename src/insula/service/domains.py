@@ -36,7 +36,7 @@ from insula.service.guest import GuestVerbs, Program
 from insula.service.host import Host
 from insula.service.impact import Changes
 from insula.service.jobs import LOCK_PATIENCE
-from insula.service.lifecycle import LifecycleVerbs
+from insula.service.lifecycle import END_PATIENCE, LifecycleVerbs
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
 from insula.service.memorytuning import MEMORY, MemoryVerbs
@@ -85,10 +85,11 @@ class ControlInfo:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Patience:
-    """Seconds: for another verb on the same domain, and for a guest that was asked to stop."""
+    """Seconds: for another verb on the same domain, for a guest that was asked to stop, for all verbs at the end."""
 
     lock: float = LOCK_PATIENCE
     shutdown: float = TIME_LIMIT
+    end: float = END_PATIENCE
 
 
 class Domains:
@@ -107,7 +108,7 @@ class Domains:
         this_boot = boot_id()
         definitions, directory = Definitions(layout), RunDirectory(layout)
         self._engine, self._preparation, self._host, self._directory = engine, preparation, host, directory
-        self._registry = Registry(patience=patience.lock)
+        self._registry, self._end_patience = Registry(patience=patience.lock), patience.end
         self._runs = Runs(
             engine=engine,
             directory=directory,
@@ -160,7 +161,7 @@ class Domains:
 
     def process_ended(self, identity: str, status: int | None) -> None:
         """Take the keeper's word that a program put into a guest is gone. Returns at once."""
-        self._lifecycle.spawn(self._guest.process_ended(identity, status))
+        self._lifecycle.spawn(self._guest.process_ended(identity, status), f"end of program {identity}")
 
     async def connection_closed(self, owner: object) -> None:
         """Destroy what was started to live no longer than this connection."""
@@ -171,9 +172,9 @@ class Domains:
         return sum(1 for each in self._registry if each.is_active or each.will_restart)
 
     async def close(self) -> None:
-        """Let what is under way come to its end. Guests stay."""
+        """Let what is under way come to its end, if that does not take too long. Guests stay."""
         self._shutdown.close()
-        await self._lifecycle.close()
+        await self._lifecycle.close(self._end_patience)
 
     # Which there are
 

@@ -15,6 +15,32 @@ LOCK_PATIENCE = 30.0
 T = TypeVar("T")
 
 
+class Jobs:
+    """What is being done to domains; the daemon's end waits for it."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Do work in a task of its own."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def ended(self, patience: float) -> None:
+        """Return once nothing is done any more; what takes longer than patience (seconds) is given up, and named."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while self._tasks and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
+        if self._tasks:
+            names = ", ".join(sorted(task.get_name() for task in self._tasks))
+            LOGGER.error("not finished within %g s, and left to the next insulad: %s", patience, names)
+        for task in self._tasks:
+            task.cancel()
+
+
 class StateChangeLock:
     """Lets one verb at a time change a domain. Reads take no part in it and never wait.
 
@@ -22,8 +48,9 @@ class StateChangeLock:
     left half way; what it raises then goes to the log.
     """
 
-    def __init__(self, domain: str, *, patience: float = LOCK_PATIENCE) -> None:
+    def __init__(self, domain: str, *, patience: float = LOCK_PATIENCE, jobs: Jobs | None = None) -> None:
         self._domain = domain
+        self._jobs = jobs or Jobs()
         self._patience = patience
         self._lock = asyncio.Lock()
         self._holder = ""
@@ -46,10 +73,7 @@ class StateChangeLock:
         Raises: OperationTimeoutError if another verb holds the domain for longer than the patience.
         """
         patience = None if endlessly else self._patience
-        task = asyncio.get_running_loop().create_task(
-            self._perform(verb, work, patience), name=f"{verb} {self._domain}"
-        )
-        return await outlived(task)
+        return await outlived(self._jobs.begin(self._perform(verb, work, patience), f"{verb} {self._domain}"))
 
     async def _perform(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None) -> T:
         await self._acquire(patience)

@@ -32,6 +32,8 @@ LOGGER = logging.getLogger(__name__)
 QUICK = 10.0
 """Seconds: a guest that lives shorter is restarted with growing delay."""
 DELAY_MAX = 60.0
+END_PATIENCE = 10.0
+"""Seconds the daemon's end waits for what is under way."""
 
 
 class LifecycleVerbs:
@@ -41,7 +43,7 @@ class LifecycleVerbs:
         self._registry = registry
         self._runs = runs
         self._events = events
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     async def start(self, managed: ManagedDomain, launch: Launch) -> None:
         """Start a domain that is defined, or was kept after its end."""
@@ -69,7 +71,7 @@ class LifecycleVerbs:
             self._drop_restart(managed)
             try:
                 await self._runs.begin(managed, domain, launch)
-            except BaseException:
+            except Exception:
                 if self._is_over(managed):
                     self._registry.remove(managed)
                     await self._runs.release(managed.uuid)
@@ -168,16 +170,19 @@ class LifecycleVerbs:
             elif has_ended(managed.run.container.pidfd):
                 await self.ended(managed, status)
 
-        self.spawn(managed.lock.perform("react to the guest's end", work, endlessly=True))
+        self.spawn(managed.lock.perform("react to the guest's end", work, endlessly=True), f"end {managed.name}")
 
-    async def close(self) -> None:
-        """Give up restarts that are due later, let what is under way end, and let go of the guests: they stay."""
+    async def close(self, patience: float = END_PATIENCE) -> None:
+        """Give up restarts that are due later, let what is under way end, and let go of the guests: they stay.
+
+        patience: seconds; what is still under way then is for the next daemon.
+        """
+        self._closing = True
         for managed in self._registry:
             self._drop_restart(managed)
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._registry.jobs.ended(patience)
         for managed in self._registry:
-            if managed.run is not None:
+            if managed.run is not None and managed.lock.holder is None:
                 await self._runs.let_go(managed.run)
 
     async def ended(self, managed: ManagedDomain, status: ExitStatus) -> None:
@@ -203,6 +208,8 @@ class LifecycleVerbs:
             await self._again(managed, record, restarts)
             return
         delay = min(2.0 ** (restarts - 2), DELAY_MAX)
+        if self._closing:
+            return
         LOGGER.warning("domain '%s' ended %d times too soon, next try in %g s", managed.name, restarts, delay)
 
         async def later() -> None:
@@ -214,7 +221,7 @@ class LifecycleVerbs:
             if managed.kept is record:
                 await self._again(managed, record, restarts)
 
-        managed.restart = self.spawn(later())
+        managed.restart = self.spawn(later(), f"restart {managed.name}")
 
     async def repeat(self, managed: ManagedDomain) -> None:
         """Make a restart again that was cut short, of which a record is kept. Callers hold the lock."""
@@ -261,14 +268,13 @@ class LifecycleVerbs:
             managed.restart.cancel()
             managed.restart = None
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Do something that nobody waits for; close() does. What it raises goes to the log."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task = self._registry.jobs.begin(work, name)
+        task.add_done_callback(_tell_failure)
         return task
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            LOGGER.error("what nobody waited for failed", exc_info=error)
+
+def _tell_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        LOGGER.error("what nobody waited for failed", exc_info=error)

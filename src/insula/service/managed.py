@@ -11,7 +11,7 @@ from insula.engine.running import Running
 from insula.errors import DomainNotFoundError, OperationInvalidError
 from insula.model.domain import Domain
 from insula.service.events import DomainRef
-from insula.service.jobs import LOCK_PATIENCE, StateChangeLock
+from insula.service.jobs import LOCK_PATIENCE, Jobs, StateChangeLock
 from insula.service.live import defined
 from insula.service.running import Next, Record, StopReason
 from insula.service.states import DomainState, ShutoffReason, StateWithReason
@@ -61,11 +61,12 @@ class ManagedDomain:
     notices: tuple[str, ...] = ()
     gone: bool = False
     patience: float = LOCK_PATIENCE
+    jobs: Jobs = field(default_factory=Jobs)
     over: asyncio.Future[Stopped] | None = None
     lock: StateChangeLock = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lock = StateChangeLock(self.current.name, patience=self.patience)
+        self.lock = StateChangeLock(self.current.name, patience=self.patience, jobs=self.jobs)
 
     async def perform(self, verb: str, work: Callable[[], Coroutine[Any, Any, T]], *, endlessly: bool = False) -> T:
         """Return what work() returns, performed while no other verb changes the domain; see StateChangeLock.perform.

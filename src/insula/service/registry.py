@@ -5,7 +5,7 @@ from uuid import UUID
 
 from insula.errors import DomainExistsError, DomainNotFoundError
 from insula.model.domain import Domain
-from insula.service.jobs import LOCK_PATIENCE
+from insula.service.jobs import LOCK_PATIENCE, Jobs
 from insula.service.managed import ManagedDomain
 
 
@@ -14,6 +14,8 @@ class Registry:
 
     def __init__(self, patience: float = LOCK_PATIENCE) -> None:
         self._patience = patience
+        self.jobs = Jobs()
+        """What is being done to these domains."""
         self._by_uuid: dict[UUID, ManagedDomain] = {}
         self._by_name: dict[str, UUID] = {}
 
@@ -30,7 +32,9 @@ class Registry:
         """
         if self.admit(current.name, current.uuid) is not None:
             raise DomainExistsError(f"domain '{current.name}' already exists with uuid {current.uuid}")
-        managed = ManagedDomain(current=current, config=config, autostart=autostart, patience=self._patience)
+        managed = ManagedDomain(
+            current=current, config=config, autostart=autostart, patience=self._patience, jobs=self.jobs
+        )
         self._by_uuid[managed.uuid] = managed
         self._by_name[managed.name] = managed.uuid
         return managed

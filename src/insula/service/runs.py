@@ -132,10 +132,10 @@ class Runs:
             try:
                 self.take(managed, domain, container, record)
                 self._write_plan_soon(managed, spec)
-            except BaseException:
+            except Exception:
                 await self._engine.destroy(container)
                 raise
-        except BaseException as error:
+        except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
             managed.kept = None
             managed.end(FAILED)
             if isinstance(error, KeeperError) and noted:
@@ -168,7 +168,7 @@ class Runs:
         run.ending = True
         try:
             status = await self._engine.destroy(run.container)
-        except BaseException as error:
+        except Exception as error:  # at the daemon's end, which cancels, the decision stays: the next one concludes
             if run.container.status is None or not isinstance(error, InsulaError):
                 run.ending = False
                 self._directory.write(run.record)

@@ -56,7 +56,7 @@ class ShutdownVerbs:
         self._runs.change(managed, replace(before, asked=_ASKED[action]))
         try:
             await asyncio.to_thread(_ask_init, run.container, action, ways)
-        except BaseException:
+        except Exception:
             self._runs.change(managed, before)
             raise
         watch = asyncio.get_running_loop().create_task(self._watch(managed, run, action))

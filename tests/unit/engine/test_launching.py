@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from insula.engine.handshake import Verb
+from insula.engine.handshake import Message, Verb
 from insula.engine.launching import Launching, answer_of_steps, encoded_steps, named_step_failure, step_failed
 from insula.engine.link import completed
 from insula.engine.plan import LaunchPlan
@@ -303,6 +303,20 @@ def test_a_launch_that_is_called_off_is_undone_too(index: int, stop: BaseExcepti
     steps[index] = replace(step, error=stop)
     with pytest.raises(type(stop)):
         launch(plan_with(steps), keeper)
+    assert (keeper.world.made, open_fds()) == ([], before)
+
+
+def test_a_launch_that_is_called_off_before_its_clone_is_answered_has_the_child_ended() -> None:
+    class CalledOff(FakeKeeper):
+        async def answer(self, number: int) -> Message:
+            if self.asked[number].verb is Verb.LAUNCH and Verb.ABORT not in self.verbs():
+                raise asyncio.CancelledError
+            return await super().answer(number)
+
+    keeper, before = CalledOff(), open_fds()
+    with pytest.raises(asyncio.CancelledError):
+        launch(plan_with(steps_of(keeper.world)), keeper)
+    assert Verb.ABORT in keeper.verbs()
     assert (keeper.world.made, open_fds()) == ([], before)
 
 

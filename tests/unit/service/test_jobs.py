@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from insula.errors import OperationTimeoutError
-from insula.service.jobs import StateChangeLock
+from insula.service.jobs import Jobs, StateChangeLock
 
 
 @pytest.mark.asyncio
@@ -100,3 +100,34 @@ async def test_an_error_frees_the_domain_and_reaches_the_caller() -> None:
     with pytest.raises(ValueError, match="no"):
         await lock.perform("start", fail)
     await lock.perform("destroy", _nothing)
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_waits_for_any_more_is_waited_for_at_the_end() -> None:
+    jobs = Jobs()
+    lock = StateChangeLock("web", jobs=jobs)
+    begun, done = asyncio.Event(), asyncio.Event()
+
+    async def verb() -> None:
+        begun.set()
+        await asyncio.sleep(0.01)
+        done.set()
+
+    caller = asyncio.create_task(lock.perform("start", verb))
+    await begun.wait()
+    caller.cancel()
+    await jobs.ended(5)
+
+    assert done.is_set()
+
+
+@pytest.mark.asyncio
+async def test_what_takes_too_long_at_the_end_is_named_and_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    jobs = Jobs()
+    task = jobs.begin(asyncio.sleep(3600), "start web")
+    with caplog.at_level(logging.ERROR):
+        await jobs.ended(0.01)
+
+    assert "not finished within 0.01 s, and left to the next insulad: start web" in caplog.text
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -1,10 +1,19 @@
-"""A daemon killed at any instant leaves what its successor can take over: nothing lost, nothing left behind."""
+"""A daemon killed or ended at any instant leaves what its successor can take over, whole and with nothing left."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.running import Running
+from insula.service.domains import Patience
+from insula.service.running import Phase, Record, RunDirectory, StopReason
+from tests.unit.service.fakes import WEB, Rig, domain_xml, until
+from tests.unit.service.watching import hold_launches
 
 STRIDE = 7
 """Every seventh change here; the system tests go through all of them."""
@@ -21,3 +30,84 @@ def test_a_daemon_killed_before_any_change_to_the_file_system_is_succeeded_witho
 
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 200, "the life has become too short to prove anything"
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Rig:
+    """A daemon that waits for nothing at its end."""
+    return Rig(tmp_path, Patience(end=0.01))
+
+
+def record_of_web(rig: Rig) -> Record:
+    return RunDirectory(rig.layout).load()[0].record
+
+
+@pytest.mark.asyncio
+async def test_a_destroy_cut_short_by_the_daemons_end_is_concluded_by_the_next(hasty: Rig, tmp_path: Path) -> None:
+    ref = await hasty.domains.define(domain_xml(more="<on_crash>restart</on_crash>"))
+    await hasty.domains.start(ref)
+    begun = asyncio.Event()
+
+    async def destroy(running: Running) -> ExitStatus:
+        begun.set()
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    hasty.engine.destroy = destroy  # type: ignore[method-assign]
+    destroying = asyncio.create_task(hasty.domains.destroy(ref))
+    await begun.wait()
+    destroying.cancel()
+    await hasty.domains.close()
+    await asyncio.gather(destroying, return_exceptions=True)
+
+    record = record_of_web(hasty)
+    assert (record.phase, record.reason) == (Phase.ENDING, StopReason.DESTROYED)
+    hasty.engine.domains = None
+    successor = Rig(tmp_path)
+    await successor.domains.recover()
+    assert not successor.domains.is_active(ref)
+    assert successor.engine.guests() == {}
+    await successor.close()
+    hasty.engine.close()
+
+
+@pytest.mark.asyncio
+async def test_a_start_cut_short_by_the_daemons_end_is_undone_by_the_next(hasty: Rig, tmp_path: Path) -> None:
+    ref = await hasty.domains.define(domain_xml())
+    launch = hasty.engine.launch
+
+    async def slow(*arguments: Any, **options: Any) -> Running:
+        await launch(*arguments, **options)
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    hasty.engine.launch = slow  # type: ignore[method-assign]
+    starting = asyncio.create_task(hasty.domains.start(ref))
+    await until(hasty.engine.guests)
+    starting.cancel()
+    await hasty.domains.close()
+    await asyncio.gather(starting, return_exceptions=True)
+
+    assert record_of_web(hasty).phase is Phase.STARTING
+    successor = Rig(tmp_path)
+    await successor.domains.recover()
+    assert not successor.domains.is_active(ref)
+    assert successor.engine.guests() == {}
+    await successor.close()
+    hasty.engine.close()
+
+
+@pytest.mark.asyncio
+async def test_the_daemons_end_waits_for_a_start_whose_client_has_gone(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    go = hold_launches(rig)
+    starting = asyncio.create_task(rig.domains.start(ref))
+    await until(lambda: rig.domains.control(ref).verb == "start")
+    starting.cancel()
+    closing = asyncio.create_task(rig.domains.close())
+    await asyncio.sleep(0)
+    go.set()
+    await closing
+
+    assert rig.domains.is_active(ref)
+    assert list(rig.engine.guests()) == [str(WEB)]
