@@ -187,9 +187,9 @@ def exit_of_stranger(pidfd: int) -> int | None:
         fcntl.ioctl(pidfd, _PIDFD_GET_INFO, information)
     except OSError:
         return None
-    if not information.mask & _PIDFD_INFO_EXIT or information.exit_code & 0x7F == signal.SIGKILL:
-        return None
-    return information.exit_code
+    status: int = information.exit_code
+    known = information.mask & _PIDFD_INFO_EXIT and status & 0x7F != signal.SIGKILL
+    return status if known else None
 
 
 def has_ended(pidfd: int) -> bool:

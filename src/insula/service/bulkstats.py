@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups.stats import Stats
 from insula.network.counters import InterfaceStatistics
 from insula.network.counters import statistics as counters_of
 from insula.network.rtnetlink import Rtnetlink
 from insula.service import statistics
+from insula.service.blocktuning import device_number
 from insula.service.events import DomainRef
 from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter, ParameterType
 from insula.service.requests import StatsGroup
-from insula.service.statistics import NOTHING, MemoryStat, device_name, memory_tags, summed
+from insula.service.statistics import NOTHING, BlockStats, MemoryStat, memory_tags, of_device, source_of
 
 INT, UINT, ULLONG, STRING = ParameterType.INT, ParameterType.UINT, ParameterType.ULLONG, ParameterType.STRING
 
@@ -85,7 +87,7 @@ def _of(managed: ManagedDomain, groups: StatsGroup, counters: Counters) -> Itera
     if groups & StatsGroup.INTERFACE and run is not None:
         yield from _interfaces(run, counters)
     if groups & StatsGroup.BLOCK and used is not None:
-        yield from _block(used)
+        yield from _block(managed, used)
 
 
 def _balloon(managed: ManagedDomain, used: Stats | None) -> Iterator[Parameter]:
@@ -117,15 +119,24 @@ def _interfaces(run: Run, counters: Counters) -> Iterator[Parameter]:
             yield Parameter(f"net.{place}.{name}", ULLONG, getattr(found, field))
 
 
-def _block(used: Stats) -> Iterator[Parameter]:
-    """The host's devices that the guest's files are on: a container has seldom a disk of its own."""
-    yield Parameter("block.count", UINT, len(used.devices))
-    for place, each in enumerate(used.devices):
-        total = summed([each])
-        name = device_name(each.major, each.minor)
-        yield Parameter(f"block.{place}.name", STRING, name)
-        yield Parameter(f"block.{place}.path", STRING, f"/dev/{name}")
+def _block(managed: ManagedDomain, used: Stats) -> Iterator[Parameter]:
+    """The domain's own disks, by the names of their targets as libvirt has it; none for one that has only files."""
+    disks = managed.current.devices.disks
+    yield Parameter("block.count", UINT, len(disks))
+    for place, disk in enumerate(disks):
+        path = source_of(disk)
+        total = _traffic(used, path)
+        yield Parameter(f"block.{place}.name", STRING, disk.target.device)
+        yield Parameter(f"block.{place}.path", STRING, path)
         yield Parameter(f"block.{place}.rd.reqs", ULLONG, total.read_requests)
         yield Parameter(f"block.{place}.rd.bytes", ULLONG, total.read_bytes)
         yield Parameter(f"block.{place}.wr.reqs", ULLONG, total.write_requests)
         yield Parameter(f"block.{place}.wr.bytes", ULLONG, total.write_bytes)
+
+
+def _traffic(used: Stats, path: str) -> BlockStats:
+    """The traffic of the device at path; none if it has gone meanwhile."""
+    try:
+        return of_device(used.devices, device_number(path))
+    except InvalidArgumentError:
+        return BlockStats()

@@ -128,7 +128,7 @@ def block_stats(managed: ManagedDomain, path: str) -> BlockStats:
     if not path:
         return summed(devices)
     disk = disk_of(managed, path)
-    return of_device(devices, device_number(str(_source(disk))))
+    return of_device(devices, device_number(source_of(disk)))
 
 
 def summed(devices: Sequence[DeviceUse]) -> BlockStats:
@@ -146,18 +146,10 @@ def of_device(devices: Sequence[DeviceUse], number: tuple[int, int]) -> BlockSta
     return summed([each for each in devices if (each.major, each.minor) == number])
 
 
-def device_name(major: int, minor: int) -> str:
-    """Return the host's name of a block device, such as `sda`; its number when the host does not name it."""
-    try:
-        return os.path.basename(os.readlink(f"/sys/dev/block/{major}:{minor}"))
-    except OSError:
-        return f"{major}:{minor}"
-
-
 def disk_of(managed: ManagedDomain, path: str) -> Disk:
     """Raises: InvalidArgumentError."""
     for each in managed.current.devices.disks:
-        if path in (each.target.device, str(_source(each))):
+        if path in (each.target.device, source_of(each)):
             return each
     raise InvalidArgumentError(f"invalid path: domain '{managed.name}' has no disk '{path}'")
 
@@ -175,8 +167,9 @@ def interface_stats(managed: ManagedDomain, device: str) -> InterfaceStatistics:
     raise InvalidArgumentError(f"invalid path: domain '{managed.name}' has no interface '{device}'")
 
 
-def _source(disk: Disk) -> object:
-    return (disk.source.device or disk.source.file) if disk.source is not None else None
+def source_of(disk: Disk) -> str:
+    """Return the path on the host of what is behind a disk, empty if nothing is."""
+    return str((disk.source.device or disk.source.file or "") if disk.source is not None else "")
 
 
 def _nanoseconds(name: str, value: int) -> Parameter:

@@ -3,6 +3,7 @@
 import pytest
 
 from insula.engine.interfaces import ConnectedInterface
+from insula.errors import InvalidArgumentError
 from insula.network.counters import InterfaceStatistics
 from insula.service import bulkstats
 from insula.service.parameters import ParameterType, Value
@@ -22,6 +23,17 @@ COUNTERS = InterfaceStatistics(
 )
 
 
+DISKS = """<devices>
+    <disk type='block'><source dev='/dev/sdz'/><target dev='vda'/></disk>
+    <disk type='block'><source dev='/dev/gone'/><target dev='vdb'/></disk>"""
+
+
+def device_number(path: str) -> tuple[int, int]:
+    if path == "/dev/sdz":
+        return 8, 16
+    raise InvalidArgumentError("gone")
+
+
 async def two(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Value]]:
     """web runs with one interface, mail is off; everything about both."""
     asked: list[list[int]] = []
@@ -34,7 +46,8 @@ async def two(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, 
     rig.engine.connected = (
         ConnectedInterface(guest="eth0", host="vnet0", host_index=9, bridge="b", mac="52:54:00:00:00:01"),
     )
-    await rig.domains.create_xml(domain_xml())
+    monkeypatch.setattr(bulkstats, "device_number", device_number)
+    await rig.domains.create_xml(domain_xml().replace("<devices>", DISKS))
     await rig.domains.define(domain_xml("mail", MAIL))
     stats = rig.domains.all_stats(None, StatsGroup.ALL)
     assert asked == [[9]]
@@ -54,7 +67,10 @@ async def test_a_running_domain_has_every_key_that_makes_sense(rig: Rig, monkeyp
         1, 2, 3, 4, 5, 6, 7, 8,
     ]  # fmt: skip
     assert web["block.count"] == 2
-    assert [web[f"block.1.{key}"] for key in ("rd.reqs", "rd.bytes", "wr.reqs", "wr.bytes")] == [10, 100, 20, 200]
+    assert (web["block.0.name"], web["block.0.path"]) == ("vda", "/dev/sdz")
+    keys = ("rd.reqs", "rd.bytes", "wr.reqs", "wr.bytes")
+    assert [web[f"block.0.{key}"] for key in keys] == [10, 100, 20, 200]
+    assert [web[f"block.1.{key}"] for key in keys] == [0, 0, 0, 0]
 
 
 async def test_a_domain_that_is_off_tells_what_it_would_have(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +99,8 @@ async def test_groups_filters_and_names_restrict_what_is_told(rig: Rig) -> None:
 
 
 async def test_types_are_those_libvirt_documents(rig: Rig) -> None:
-    ((_, parameters),) = rig.domains.all_stats([await rig.domains.create_xml(domain_xml())], StatsGroup.ALL)
+    xml = domain_xml().replace("<devices>", DISKS)
+    ((_, parameters),) = rig.domains.all_stats([await rig.domains.create_xml(xml)], StatsGroup.ALL)
     kinds = {each.name: each.kind for each in parameters}
 
     assert kinds["state.state"] is ParameterType.INT

@@ -5,7 +5,7 @@ import pytest
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.kernel.cgroups.stats import MemoryUse
 from insula.service import statistics
-from insula.service.statistics import BlockStats, MemoryStat, device_name, memory_tags
+from insula.service.statistics import BlockStats, MemoryStat, memory_tags
 from tests.unit.service.fakes import Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
@@ -89,7 +89,3 @@ async def test_info_of_what_runs_is_what_it_uses(rig: Rig) -> None:
     info = rig.domains.info(await rig.domains.create_xml(domain_xml()))
 
     assert (info.memory, info.cpu_time) == (20480, 3000)
-
-
-async def test_a_device_that_the_host_does_not_name_is_called_by_its_number() -> None:
-    assert device_name(4095, 1048575) == "4095:1048575"
