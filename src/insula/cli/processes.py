@@ -7,10 +7,12 @@ import os
 import select
 import signal
 import sys
+from itertools import chain
 
 from insula.cli import terminal
 from insula.cli.definition import split_env
 from insula.cli.lookup import domain
+from insula.cli.relay import Relay, relayed
 from insula.errors import InsulaError
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
@@ -47,29 +49,32 @@ def _exec(options: argparse.Namespace, client: Blocking) -> int:
         "rows": rows,
         "columns": columns,
     }
-    stdio = () if options.tty else (0, 1, 2)
-    with terminal.waking(*FORWARDED, signal.SIGWINCH) as signals:
-        started, fds = client.call_with_fds(Insula.DOMAIN_EXEC, found, json.dumps(request), 0, fds=stdio)
-        command = Command(client, started.exec, fds[0] if fds else None, signals)
+    streams = () if options.tty else (0, 1, 2)
+    with terminal.waking(*FORWARDED, signal.SIGWINCH) as signals, relayed(*streams) as relay:
+        started, fds = client.call_with_fds(Insula.DOMAIN_EXEC, found, json.dumps(request), 0, fds=relay.passed)
+        relay.passed_on()
+        command = Command(client, started.exec, fds[0] if fds else None, signals, relay)
         with terminal.raw() if fds else contextlib.nullcontext():
             return command.attend()
 
 
 class Command:
-    """A command that runs inside: its exit status, our signals for it, and its terminal's master if it has one."""
+    """A command that runs inside: its exit status, our signals for it, its terminal's master, else its relay."""
 
-    def __init__(self, client: Blocking, execution: int, master: int | None, signals: int) -> None:
+    def __init__(self, client: Blocking, execution: int, master: int | None, signals: int, relay: Relay) -> None:
         self._client = client
         self._execution = execution
         self._master = master
         self._signals = signals
+        self._relay = relay
         self._status = client.begin(Insula.EXEC_WAIT, execution)
         self._input_open = master is not None
 
     def attend(self) -> int:
         """Copy and forward until it has ended and said its last; return the exit status a shell would give."""
         while not self._status.done() or self._master is not None:
-            ready = select.select(self._sources(), (), (), 1.0 if self._status.done() else None)[0]
+            patience = 1.0 if self._status.done() else self._relay.patience
+            ready = [*chain(*select.select(self._sources(), self._relay.writable(), (), patience))]
             if not ready and self._status.done():
                 break  # something it left behind keeps the terminal open
             if self._signals in ready:
@@ -78,13 +83,15 @@ class Command:
                 self._client.receive(0)
             if self._master in ready:
                 self._show()
-            if 0 in ready:
+            if self._master is not None and 0 in ready:
                 self._type()
+            self._relay.attend(ready)
+        self._relay.finish()
         status = self._status.result()
         return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 
     def _sources(self) -> list[int | Blocking]:
-        sources: list[int | Blocking] = [self._client, self._signals]
+        sources: list[int | Blocking] = [self._client, self._signals, *self._relay.readable()]
         if self._master is not None:
             sources.append(self._master)
             if self._input_open:

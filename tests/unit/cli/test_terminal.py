@@ -41,3 +41,10 @@ def test_the_last_slave_closing_reads_as_an_end() -> None:
         assert terminal.read_some(master) == b""
     finally:
         os.close(master)
+
+
+def test_a_terminal_that_does_not_control_us_never_stops_us() -> None:
+    master, slave = os.openpty()
+    assert terminal.in_foreground(slave)
+    os.close(master)
+    os.close(slave)

@@ -1,0 +1,84 @@
+"""`insula` as people use it: at terminals, in pipes, with mistakes."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.guests import Terminal, domain_xml, inside
+from tests.insulad import Insulad
+
+pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
+
+
+@pytest.fixture
+def guest(insulad: Insulad, busybox_root: Path) -> str:
+    insulad.define(domain_xml("bb", busybox_root))
+    insulad.virsh("start", "bb")
+    return "bb"
+
+
+@pytest.fixture
+def at_terminal(insulad: Insulad) -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for each in opened:
+        each.close()
+
+
+def _exec(insulad: Insulad, opened: list[Terminal], *words: str) -> Terminal:
+    command = (sys.executable, "-m", "insula.cli.main", "--prefix", str(insulad.prefix), "exec", *words)
+    opened.append(Terminal(*command))
+    return opened[-1]
+
+
+def test_without_a_terminal_asked_for_a_command_never_holds_ours(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    script = 'for fd in 0 1 2; do test -t $fd && echo "terminal $fd"; done; echo none of them; exit 5'
+    terminal = _exec(insulad, at_terminal, guest, "--", "sh", "-c", script)
+    terminal.expect("^none of them")
+    assert terminal.end() == 5
+
+
+def test_keys_and_their_end_reach_a_command_behind_the_relay(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    terminal = _exec(insulad, at_terminal, guest, "--", "sh", "-c", "while read line; do echo [$line]; done; exit 3")
+    terminal.type("one\r")
+    terminal.expect(r"\[one\]")
+    terminal.type("two\r")
+    terminal.expect(r"\[two\]")
+    terminal.type("\x04")
+    assert terminal.end() == 3
+
+
+def test_output_and_errors_come_in_their_order_and_to_the_last_byte(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    script = "for i in 1 2 3; do echo out$i; echo err$i >&2; done; echo again >/dev/stdout; seq 20000; echo the end"
+    terminal = _exec(insulad, at_terminal, guest, "--", "sh", "-c", script)
+    terminal.expect(r"out1\s+err1\s+out2\s+err2\s+out3\s+err3\s+again\s")
+    terminal.expect(r"\s20000\s+the end")
+    assert terminal.end() == 0
+
+
+def test_what_a_command_leaves_behind_neither_holds_us_nor_ends(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    terminal = _exec(insulad, at_terminal, guest, "--", "sh", "-c", "sleep 1000 & echo started")
+    terminal.expect("started")
+    assert terminal.end() == 0
+    assert "sleep 1000" in inside(insulad, guest, "ps")
+
+
+def test_an_interrupt_at_the_terminal_is_for_the_command(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    script = "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.1; done"
+    terminal = _exec(insulad, at_terminal, guest, "--", "sh", "-c", script)
+    terminal.expect("ready")
+    terminal.process.send_signal(2)
+    terminal.expect("caught")
+    assert terminal.end() == 9
