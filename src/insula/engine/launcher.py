@@ -42,7 +42,7 @@ from insula.engine.running import Record, Running, boot_id
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.engine.syscalls import programs
-from insula.errors import KeeperError, OperationFailedError, OperationInvalidError, StepError
+from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, Mode
 from insula.kernel.fds import Fd, close_all, contents, memory_file
 from insula.kernel.process import start_time
@@ -128,8 +128,28 @@ class Launcher:
         else:
             raise StepError(f"no free process id was found in {_ATTEMPTS} attempts", step=str(plan.clone))
         if paused:
-            running.group.freeze()
+            await self._freeze_newborn(running)
         return running
+
+    async def _freeze_newborn(self, running: Running) -> None:
+        """Freeze a container that is held. Raises: StepError if that fails, and then it is taken away again."""
+        try:
+            await self._offload(running.group.freeze)
+        except OSError as error:
+            text = f"cannot freeze {running.name} before its init: {error.strerror}"
+            failure = StepError(text, errno=error.errno or 0)
+            await self._take_back(running, failure)
+            raise failure from error
+        except BaseException as error:
+            await self._take_back(running, error)
+            raise
+
+    async def _take_back(self, running: Running, failure: BaseException) -> None:
+        """Destroy what was launched. What cannot be undone is added to the failure's notes."""
+        try:
+            await self.destroy(running)
+        except InsulaError as error:
+            failure.add_note(f"taking back failed too: {error}")
 
     async def undo(self, noted: Mapping[str, Any]) -> None:
         """Take away whatever is there of a launch that was cut short. May be called again.

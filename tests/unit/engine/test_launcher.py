@@ -22,7 +22,7 @@ from insula.engine.link import completed
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.systemdscope import Manager
 from insula.errors import InvalidArgumentError, KeeperError, OperationInvalidError, StepError
-from insula.kernel.cgroups import Hierarchies, V1Hierarchy
+from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
 from insula.kernel.fds import Fd
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import Desk, desk_of, record_of
@@ -149,6 +149,28 @@ def test_a_paused_launch_is_held_and_frozen(desk: Desk) -> None:
     assert running.held
     assert desk.journal[-2:] == ["go answered", f"freeze {GROUP}"]
     running.close()
+
+
+def test_one_that_cannot_be_frozen_does_not_stay(make: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    offloaded: list[Any] = []
+
+    async def offload(function: Any) -> Any:
+        offloaded.append(function)
+        return function()
+
+    def stuck(_: Cgroup) -> None:
+        raise OSError(errno.ETIMEDOUT, "a task did not stop", "/c/web")
+
+    desk, before = make(offload=offload), open_fds()
+    monkeypatch.setattr(Cgroup, "freeze", stuck)
+    with pytest.raises(StepError, match="cannot freeze web before its init: a task did not stop") as caught:
+        desk.launch(paused=True)
+    assert caught.value.errno == errno.ETIMEDOUT
+    assert len(offloaded) == 2, "the freezing, and the removal of the groups"
+    assert desk.journal[-6:] == [
+        *("ask kill", "kill answered", f"kill {GROUP}", f"remove {GROUP}", "ask forget", "forget answered"),
+    ]
+    assert open_fds() == before
 
 
 @pytest.mark.parametrize("passed", [0, 2])
