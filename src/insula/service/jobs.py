@@ -105,6 +105,12 @@ async def outlived(task: asyncio.Task[T]) -> T:
         raise
 
 
+def tell_failure(task: asyncio.Task[Any]) -> None:
+    """Name in the log what a task raised that nobody waits for; a done callback."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        LOGGER.error("%s failed", task.get_name(), exc_info=error)
+
+
 def _log_orphan(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         LOGGER.error("%s failed after its caller had gone: %s", task.get_name(), error)

@@ -13,6 +13,7 @@ from insula.kernel.process import has_ended
 from insula.model.domain import Domain
 from insula.service.endings import ENDINGS, how_it_ended, what_follows
 from insula.service.events import Events, Lifecycle, Reboot
+from insula.service.jobs import tell_failure
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
 from insula.service.registry import Registry
@@ -141,7 +142,7 @@ class LifecycleVerbs:
             if managed.autostart and not managed.is_active and managed.kept is None:
                 try:
                     await self.start(managed, Launch())
-                except InsulaError as error:
+                except Exception as error:  # whatever it was, the others are to start
                     LOGGER.error("domain '%s' should start with the daemon: %s", managed.name, error)
 
     async def connection_closed(self, owner: object) -> None:
@@ -150,7 +151,7 @@ class LifecycleVerbs:
             if managed.owner is owner and (managed.is_active or managed.kept is not None):
                 try:
                     await self.destroy(managed)
-                except InsulaError as error:
+                except Exception as error:  # whatever it was, the others are to end
                     LOGGER.warning("domain '%s' should have ended with its connection: %s", managed.name, error)
 
     def guest_ended(self, uuid: UUID, status: ExitStatus) -> None:
@@ -271,10 +272,5 @@ class LifecycleVerbs:
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Do something that nobody waits for; close() does. What it raises goes to the log."""
         task = self._registry.jobs.begin(work, name)
-        task.add_done_callback(_tell_failure)
+        task.add_done_callback(tell_failure)
         return task
-
-
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        LOGGER.error("what nobody waited for failed", exc_info=error)

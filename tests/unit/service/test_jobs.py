@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from insula.errors import OperationTimeoutError
-from insula.service.jobs import Jobs, StateChangeLock
+from insula.service.jobs import Jobs, StateChangeLock, tell_failure
 
 
 @pytest.mark.asyncio
@@ -131,3 +131,17 @@ async def test_what_takes_too_long_at_the_end_is_named_and_given_up(caplog: pyte
     assert "not finished within 0.01 s, and left to the next insulad: start web" in caplog.text
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.asyncio
+async def test_what_a_task_raises_that_nobody_waits_for_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ValueError("no such luck")
+
+    task = asyncio.create_task(fail(), name="autostart")
+    task.add_done_callback(tell_failure)
+    with caplog.at_level(logging.ERROR):
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+
+    assert "autostart failed" in caplog.text and "no such luck" in caplog.text

@@ -11,6 +11,7 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Running
+from insula.engine.spec import ContainerSpec
 from insula.errors import (
     DomainExistsError,
     DomainNotFoundError,
@@ -351,6 +352,45 @@ async def test_the_keeper_drops_a_guest_whose_domain_is_off_already(rig: Rig) ->
     await rig.domains.close()
 
     assert rig.engine.guests() == {}
+
+
+async def test_a_domain_that_cannot_start_with_the_daemon_keeps_no_other_from_it(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    launch = rig.engine.launch
+
+    async def fail_for_web(spec: ContainerSpec, **options: Any) -> Running:
+        if spec.name == "web":
+            raise OSError(22, "Invalid argument")
+        return await launch(spec, **options)
+
+    rig.engine.launch = fail_for_web  # type: ignore[method-assign]
+    for name, uuid in (("web", WEB), ("mail", MAIL)):
+        await rig.domains.set_autostart(await rig.domains.define(domain_xml(name, uuid)), True)
+    with caplog.at_level(logging.ERROR):
+        await rig.domains.start_autostarted()
+
+    assert list(rig.engine.guests()) == [str(MAIL)]
+    assert "domain 'web' should start with the daemon: [Errno 22]" in caplog.text
+
+
+async def test_a_domain_that_does_not_end_with_its_connection_keeps_no_other_from_it(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner, destroy = object(), rig.engine.destroy
+    for name, uuid in (("web", WEB), ("mail", MAIL)):
+        await rig.domains.create_xml(domain_xml(name, uuid), owner=owner)
+
+    async def fail_for_web(running: Running) -> ExitStatus:
+        if running.name == "web":
+            raise OSError(16, "Device or resource busy")
+        return await destroy(running)
+
+    rig.engine.destroy = fail_for_web  # type: ignore[method-assign]
+    await rig.domains.connection_closed(owner)
+
+    assert list(rig.engine.guests()) == [str(WEB)]
+    assert "domain 'web' should have ended with its connection: [Errno 16]" in caplog.text
 
 
 # Transient domains
