@@ -131,6 +131,8 @@ class RunDirectory:
     def __init__(self, layout: Layout) -> None:
         self._directory = layout.running
         self._prefix = os.fspath(layout.running)
+        self._owed: dict[UUID, Record] = {}
+        """What could not be written when it happened."""
 
     def path(self, uuid: UUID) -> Path:
         return self._directory / str(uuid)
@@ -150,6 +152,14 @@ class RunDirectory:
         self._make(record.uuid)
         self._write(record)
 
+    def write_or_owe(self, record: Record) -> None:
+        """Replace the record of what has happened already. Where it cannot be written, any later write tries again."""
+        try:
+            self.write(record)
+        except OSError as error:
+            LOGGER.error("where domain '%s' stands cannot be written down, and is kept in mind: %s", record.name, error)
+            self._owed[record.uuid] = record
+
     def write_domain(self, uuid: UUID, domain: Domain) -> None:
         self._replace(uuid, DOMAIN, domain.dump(LIVE))
 
@@ -161,6 +171,9 @@ class RunDirectory:
 
     def _write(self, record: Record) -> None:
         self._replace(record.uuid, RECORD, record.to_json())
+        self._owed.pop(record.uuid, None)
+        if self._owed:
+            self.write_or_owe(self._owed.pop(next(iter(self._owed))))
 
     def _make(self, uuid: UUID) -> None:
         with suppress(FileExistsError):
@@ -182,8 +195,12 @@ class RunDirectory:
 
     def remove(self, uuid: UUID) -> None:
         """Forget the run: the record first, so that a half-removed directory is no run any more."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._file(uuid, RECORD))
+        self._owed.pop(uuid, None)
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(self._file(uuid, RECORD))
+        except OSError as error:
+            LOGGER.error("the record of a run that is over is left behind: %s", error)
         shutil.rmtree(f"{self._prefix}/{uuid}", ignore_errors=True)
 
     def load(self) -> tuple[Kept, ...]:

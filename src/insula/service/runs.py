@@ -182,11 +182,11 @@ class Runs:
         """Clear up after a guest that ended by itself; return the record as it was decided."""
         run = managed.require_run()
         record = ending(run.record, reason, status=status.status, then=then)
-        self._directory.write(record)
+        self._directory.write_or_owe(record)
         run.ending = True
         try:
             await self._engine.release(run.container, status)
-        except InsulaError as error:
+        except (OSError, InsulaError) as error:
             LOGGER.error("domain '%s' ended, and something of it stays behind: %s", managed.name, error)
         await self._over(managed, record)
         return record

@@ -1,14 +1,20 @@
 """The run directory tells the truth, whoever died when."""
 
+import errno
 import logging
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from insula.kernel.durable import replace_file
 from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.model.xmlmap import Part
+from insula.service import running
 from insula.service.running import (
     DOMAIN,
     RECORD,
@@ -113,3 +119,46 @@ def test_a_run_that_cannot_be_read_is_named_and_left_alone(
 
     assert "cannot be read" in caplog.text
     assert (runs.path(WEB) / file).read_text() == text
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Files, by name, that cannot be written as long as they are in here."""
+    names: set[str] = set()
+    write = replace_file
+
+    def refuse(path: str, *rest: Any) -> None:
+        if os.path.basename(path) in names:
+            raise OSError(errno.ENOSPC, "No space left on device", path)
+        write(path, *rest)
+
+    monkeypatch.setattr(running, "replace_file", refuse)
+    return names
+
+
+def test_what_cannot_be_written_when_it_happened_is_written_with_the_next(
+    layout: Layout, live: Domain, full: set[str]
+) -> None:
+    directory = RunDirectory(layout)
+    directory.begin(RECORDED, live)
+    over = ending(RECORDED, StopReason.CRASHED, then=Next.PRESERVE)
+    full.add(RECORD)
+    directory.write_or_owe(over)
+    assert directory.load()[0].record == RECORDED
+
+    full.clear()
+    directory.write(replace(RECORDED, uuid=UUID(int=2)))
+
+    assert directory.load()[0].record == over
+
+
+def test_what_was_owed_is_not_written_over_what_came_later(layout: Layout, live: Domain, full: set[str]) -> None:
+    directory = RunDirectory(layout)
+    directory.begin(RECORDED, live)
+    full.add(RECORD)
+    directory.write_or_owe(ending(RECORDED, StopReason.CRASHED))
+    full.clear()
+    directory.write(replace(RECORDED, restarts=1))
+    directory.write(replace(RECORDED, uuid=UUID(int=2)))
+
+    assert directory.load()[0].record == replace(RECORDED, restarts=1)

@@ -1,6 +1,7 @@
 """A daemon killed or ended at any instant leaves what its successor can take over, whole and with nothing left."""
 
 import asyncio
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Running
+from insula.kernel.durable import replace_file
+from insula.service import running
 from insula.service.domains import Patience
 from insula.service.running import Phase, Record, RunDirectory, StopReason
-from tests.unit.service.fakes import WEB, Rig, domain_xml, until
-from tests.unit.service.watching import hold_launches
+from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
+from tests.unit.service.watching import hold_launches, state, told
 
 STRIDE = 7
 """Every seventh change here; the system tests go through all of them."""
@@ -111,3 +114,33 @@ async def test_the_daemons_end_waits_for_a_start_whose_client_has_gone(rig: Rig)
 
     assert rig.domains.is_active(ref)
     assert list(rig.engine.guests()) == [str(WEB)]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("more", "events", "after"),
+    [
+        ("", ["stopped crashed"], ("shutoff", "crashed")),
+        ("<on_crash>preserve</on_crash>", ["stopped crashed"], ("crashed", "panicked")),
+        ("<on_crash>restart</on_crash>", ["stopped crashed", "started booted"], ("running", "booted")),
+    ],
+)
+async def test_an_end_that_cannot_be_written_down_happens_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, more: str, events: list[str], after: tuple[str, str]
+) -> None:
+    ref = await rig.domains.define(domain_xml(more=more))
+    await rig.domains.start(ref)
+    rig.told.clear()
+    write, full = replace_file, [OSError(errno.ENOSPC, "No space left on device")]
+
+    def refuse_once(*arguments: Any) -> None:
+        if full:
+            raise full.pop()
+        write(*arguments)
+
+    monkeypatch.setattr(running, "replace_file", refuse_once)
+    rig.engine.end(WEB, CRASHED)
+    await until(lambda: len(rig.told) >= len(events) and rig.domains.control(ref).verb is None)
+
+    assert told(rig) == events
+    assert state(rig, ref) == after
