@@ -1,6 +1,7 @@
 """insulad as a process: one a prefix, on demand, told by signals, gone without a trace."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -19,6 +20,12 @@ pytestmark = pytest.mark.requires("virsh")
 def run_daemon(insulad: Insulad, *options: str) -> subprocess.CompletedProcess[str]:
     """Run another daemon on the same prefix to its end."""
     return insulad.host.run(sys.executable, "-c", START, "--prefix", str(insulad.prefix), *options, check=False)
+
+
+def descriptor_limits(pid: int) -> tuple[int, int]:
+    lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
+    soft, hard = next(each.split()[3:5] for each in lines if each.startswith("Max open files"))
+    return int(soft), int(hard)
 
 
 def test_a_second_daemon_on_the_prefix_is_refused_and_told_who_is_there(insulad: Insulad) -> None:
@@ -116,6 +123,25 @@ def test_a_client_keeps_a_daemon_with_a_timeout_alive(insulad: Insulad) -> None:
     assert insulad.process.wait(scaled(15)) == 0
     insulad.process = None
     insulad.start()
+
+
+@pytest.mark.requires("overlay.idmapped")
+def test_the_daemon_has_all_descriptors_it_may_and_guests_as_many_as_it_was_started_with(
+    insulad: Insulad, busybox_root: Path
+) -> None:
+    insulad.stop()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (777, before[1]))
+    try:
+        insulad.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    insulad.define(domain_xml("bb", busybox_root))
+    insulad.virsh("start", "bb")
+    guest = int(insulad.virsh("domid", "bb").stdout)
+    assert descriptor_limits(insulad.pid) == (before[1], before[1])
+    assert descriptor_limits(guest) == (777, before[1])
+    insulad.virsh("destroy", "bb")
 
 
 def test_a_mistake_in_the_settings_is_named_with_its_line(insulad: Insulad) -> None:

@@ -2,6 +2,7 @@
 
 log_level = "info"           # debug, info, warning, error
 max_clients = 5000
+max_clients_per_user = 100   # of one user other than root
 max_client_requests = 5      # a client's calls in flight before its socket is not read
 shutdown_timeout = 60        # seconds a guest may take to stop
 
@@ -73,6 +74,7 @@ class Settings:
     sockets: tuple[SocketSettings, ...]
     log_level: str = "info"
     max_clients: int = 5000
+    max_clients_per_user: int = 100
     max_client_requests: int = 5
     shutdown_timeout: int = 60
     keepalive: KeepaliveSettings = field(default_factory=KeepaliveSettings)
@@ -185,6 +187,7 @@ _TABLES: Mapping[str, _Key] = {"keepalive": _TABLE, "ids": _TABLE, "socket": _TA
 _TOP: Mapping[str, _Key] = {
     "log_level": _one_of("debug", "info", "warning", "error"),
     "max_clients": _whole(1, 100_000),
+    "max_clients_per_user": _whole(1, 100_000),
     "max_client_requests": _whole(1, 1000),
     "shutdown_timeout": _whole(1, 86_400),
     **_TABLES,

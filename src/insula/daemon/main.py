@@ -8,6 +8,7 @@ SIGINT end it and leave guests running; SIGHUP reads the settings again.
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -23,6 +24,7 @@ from uuid import UUID
 
 from insula.daemon.activation import PassedSocket, notify, passed_sockets
 from insula.daemon.config import IdPool, Settings, load
+from insula.daemon.descriptors import Limits, raise_limit, spawn_keeper_within
 from insula.daemon.dispatch.host import LIBVIRT_VERSION
 from insula.daemon.idle import IdleWatch
 from insula.daemon.instance import make_directories, only_one
@@ -30,15 +32,15 @@ from insula.daemon.keeperlink import KeeperSupervisor
 from insula.daemon.listener import Entrance, close_entrances, open_entrances
 from insula.daemon.logs import start_logging
 from insula.daemon.request import Services
-from insula.daemon.server import Server
+from insula.daemon.server import Capacity, Server
 from insula.daemon.session import SessionLimits
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import EventKind
-from insula.engine.keeperprocess import connect, spawn_keeper
+from insula.engine.keeperprocess import connect
 from insula.engine.launcher import Launcher
 from insula.engine.link import Event
-from insula.errors import ConfigurationError, InsulaError
+from insula.errors import ConfigurationError, InsulaError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
 from insula.layout import Layout, layout_from
 from insula.network.netlink import NetlinkPerformer
@@ -46,6 +48,7 @@ from insula.service.domains import Domains, Patience
 from insula.service.events import Events
 from insula.service.host import Host
 from insula.service.images import Images
+from insula.service.jobs import tell_failure
 from insula.service.preparation import HostPreparation
 from insula.storage.images import ImageStore
 
@@ -63,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         make_directories(layout)
         with only_one(layout):
             start_logging("debug" if options.verbose else settings.log_level)
-            return asyncio.run(Daemon(layout, settings, options).run(passed_sockets()))
+            return asyncio.run(Daemon(layout, settings, options, raise_limit()).run(passed_sockets()))
     except InsulaError as error:
         sys.stderr.write(f"insulad: {error}\n")
         return error.exit_status
@@ -82,9 +85,10 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 class Daemon:
-    """All rooms together, for one run."""
+    """All rooms together, for one run. limits: what keepers begin with."""
 
-    def __init__(self, layout: Layout, settings: Settings, options: argparse.Namespace) -> None:
+    def __init__(self, layout: Layout, settings: Settings, options: argparse.Namespace, limits: Limits) -> None:
+        self._limits = limits
         self._layout = layout
         self._settings = settings
         self._options = options
@@ -126,14 +130,15 @@ class Daemon:
             self._server = Server(
                 entrances,
                 services=self._services,
-                limits=_limits(self._settings),
-                max_clients=self._settings.max_clients,
+                limits=_session_limits(self._settings),
+                capacity=self._capacity(self._settings),
                 changed=self._look_whether_idle,
             )
             self._server.start()
             notify("READY=1")
             _logger.info("serves %s", ", ".join(str(each.path) for each in entrances))
             starting = asyncio.create_task(self._domains.start_autostarted(), name="autostart")
+            starting.add_done_callback(tell_failure)
             gc.freeze()  # what start-up made stays: never look at it again
             self._watch_idleness()
             await self._stopping.wait()
@@ -177,14 +182,16 @@ class Daemon:
         if not self._options.verbose:
             start_logging(settings.log_level)
         if self._server is not None:
-            self._server.limit(_limits(settings), settings.max_clients)
+            self._server.limit(_session_limits(settings), self._capacity(settings))
         _logger.info("the settings were read again")
 
     def _obtain_keeper(self) -> socket.socket:
         """Return a channel to the living keeper, or to a new one (thread)."""
+        with contextlib.suppress(KeeperError):
+            return connect(self._layout.keeper_socket)
         log = os.open(self._layout.logs / "keeper.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            spawn_keeper(self._layout.keeper_socket, log=log)
+            spawn_keeper_within(self._limits, self._layout.keeper_socket, log=log)
         finally:
             os.close(log)
         return connect(self._layout.keeper_socket)
@@ -212,6 +219,13 @@ class Daemon:
         no_clients = self._server is None or not self._server.clients
         return no_clients and not self._domains.running()
 
+    def _capacity(self, settings: Settings) -> Capacity:
+        """How many clients there may be: half of the descriptors, at most, are theirs."""
+        most = self._limits[1] // 2
+        if settings.max_clients > most:
+            _logger.warning("at most %d clients are served: this process may have %d descriptors", most, 2 * most)
+        return Capacity(clients=min(settings.max_clients, most), of_one_user=settings.max_clients_per_user)
+
     def _names(self) -> dict[UUID, str]:
         return {each.uuid: each.name for each in self._domains.list()}
 
@@ -237,5 +251,5 @@ def _preparation(layout: Layout, store: ImageStore, ids: IdPool | None) -> HostP
     return HostPreparation(layout, store, pools=lambda: [range(ids.first, ids.first + ids.count)])
 
 
-def _limits(settings: Settings) -> SessionLimits:
+def _session_limits(settings: Settings) -> SessionLimits:
     return SessionLimits(calls=settings.max_client_requests, keepalive=settings.keepalive)

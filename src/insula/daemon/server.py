@@ -2,21 +2,47 @@
 
 import asyncio
 import logging
+import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+from insula.daemon.config import SocketAccess
 from insula.daemon.listener import Entrance, Listener
-from insula.daemon.peers import peer_of
+from insula.daemon.peers import Peer, peer_of
 from insula.daemon.request import Services
 from insula.daemon.session import Session, SessionLimits
 
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capacity:
+    """How many clients may be connected at once: all of them, and those of one user other than root and our own."""
+
+    clients: int
+    of_one_user: int
+
+    @property
+    def read_only(self) -> int:
+        """How many may come in by read-only sockets, which are everybody's: three quarters of all."""
+        return max(1, self.clients - self.clients // 4)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Origin:
+    """Whose client it is, and by which kind of socket it came."""
+
+    uid: int
+    read_only: bool
+
+
 class Server:
     """Accepts clients at its entrances and keeps their sessions.
 
-    max_clients: at once; further ones wait to be accepted. changed: called when a client came or went.
+    capacity: further clients wait to be accepted, further ones of one user are hung up on. changed: called when a
+    client came or went.
     """
 
     def __init__(
@@ -25,14 +51,19 @@ class Server:
         *,
         services: Services,
         limits: SessionLimits,
-        max_clients: int,
+        capacity: Capacity,
         changed: Callable[[], None],
     ) -> None:
         self._services = services
         self._limits = limits
-        self._max_clients = max_clients
+        self._capacity = capacity
         self._changed = changed
-        self._sessions: set[Session] = set()
+        self._sessions: dict[Session, _Origin] = {}
+        self._of_user: Counter[int] = Counter()
+        self._onlookers = 0
+        self._crowded = False
+        self._crowds: set[int] = set()
+        """Users that had to be refused, and were named in the log."""
         self._ending: set[asyncio.Task[None]] = set()
         self._listeners = [Listener(each, self._accepted) for each in entrances]
         self._stopping = False
@@ -46,10 +77,10 @@ class Server:
         """Accept clients."""
         self._admit()
 
-    def limit(self, limits: SessionLimits, max_clients: int) -> None:
+    def limit(self, limits: SessionLimits, capacity: Capacity) -> None:
         """Hold new clients to other limits from now on."""
         self._limits = limits
-        self._max_clients = max_clients
+        self._capacity = capacity
         self._admit()
 
     async def stop(self) -> None:
@@ -68,6 +99,9 @@ class Server:
             _logger.warning("a client on %s was gone before it was there: %s", entrance.path, error)
             connection.close()
             return
+        if self._is_crowd(peer):
+            connection.close()
+            return
         session = Session(
             connection,
             peer=peer,
@@ -77,7 +111,9 @@ class Server:
             limits=self._limits,
             ended=self._ended,
         )
-        self._sessions.add(session)
+        self._sessions[session] = _Origin(uid=peer.uid, read_only=entrance.access is SocketAccess.READ_ONLY)
+        self._of_user[peer.uid] += 1
+        self._onlookers += self._sessions[session].read_only
         session.start()
         self._admit()
         self._changed()
@@ -86,17 +122,38 @@ class Server:
         """Accept further clients, or let them wait."""
         if self._stopping:
             return
-        full = len(self._sessions) >= self._max_clients
-        if full:
-            _logger.warning("%d clients are connected: further ones wait", len(self._sessions))
+        full = len(self._sessions) >= self._capacity.clients
+        crowded = full or self._onlookers >= self._capacity.read_only
+        if crowded and not self._crowded:
+            _logger.warning(
+                "%d clients are connected, %d read-only: further ones wait", len(self._sessions), self._onlookers
+            )
+        self._crowded = crowded
         for listener in self._listeners:
-            if full:
+            if crowded if listener.entrance.access is SocketAccess.READ_ONLY else full:
                 listener.pause()
             else:
                 listener.resume()
 
+    def _is_crowd(self, peer: Peer) -> bool:
+        """Whether a user has as many clients as one may have; it is told once, not for each attempt."""
+        if peer.uid in (0, os.geteuid()):
+            return False
+        present = self._of_user[peer.uid]
+        if present < self._capacity.of_one_user:
+            return False
+        if peer.uid not in self._crowds:
+            self._crowds.add(peer.uid)
+            _logger.warning("user %d has %d clients: further ones are hung up on", peer.uid, present)
+        return True
+
     def _ended(self, session: Session) -> None:
-        self._sessions.discard(session)
+        origin = self._sessions.pop(session)
+        self._onlookers -= origin.read_only
+        self._of_user[origin.uid] -= 1
+        if not self._of_user[origin.uid]:
+            del self._of_user[origin.uid]
+            self._crowds.discard(origin.uid)
         task = asyncio.create_task(self._clean_up(session), name=f"end of {session}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

@@ -32,6 +32,7 @@ def test_every_key_can_be_set() -> None:
         """
         log_level = "debug"
         max_clients = 7
+        max_clients_per_user = 2
         max_client_requests = 3
         shutdown_timeout = 90
         [keepalive]
@@ -51,7 +52,7 @@ def test_every_key_can_be_set() -> None:
         LAYOUT,
     )
     assert (settings.log_level, settings.max_clients, settings.max_client_requests) == ("debug", 7, 3)
-    assert settings.shutdown_timeout == 90
+    assert (settings.shutdown_timeout, settings.max_clients_per_user) == (90, 2)
     assert (settings.keepalive.interval, settings.keepalive.count) == (0, 9)
     assert settings.ids is not None and (settings.ids.first, settings.ids.count) == (2_000_000, 655_360)
     first, second = settings.sockets

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from insula.daemon.config import Settings, SocketSettings
+from insula.daemon.config import Settings, SocketAccess, SocketSettings
 from insula.daemon.listener import close_entrances, open_entrances
-from insula.daemon.server import Server
+from insula.daemon.peers import Peer
+from insula.daemon.server import Capacity, Server
 from insula.daemon.session import Session, SessionLimits
 from insula.rpc.connection import Connection
 from insula.rpc.events import Role
@@ -23,15 +24,18 @@ pytestmark = pytest.mark.asyncio
 
 
 @asynccontextmanager
-async def serving(path: Path, *, max_clients: int = 10) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
-    entrances = open_entrances(Settings(sockets=(SocketSettings(path=path),)), [])
+async def serving(
+    path: Path, *, max_clients: int = 10, of_one_user: int = 10
+) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
+    read_only = SocketSettings(path=path.with_name("ro"), mode=0o666, access=SocketAccess.READ_ONLY)
+    entrances = open_entrances(Settings(sockets=(SocketSettings(path=path, mode=0o666), read_only)), [])
     domains = FakeDomains(events=Events())
     changes: list[int] = []
     server = Server(
         entrances,
         services=services_of(domains),
         limits=SessionLimits(),
-        max_clients=max_clients,
+        capacity=Capacity(clients=max_clients, of_one_user=of_one_user),
         changed=lambda: changes.append(server.clients),
     )
     server.start()
@@ -73,6 +77,39 @@ async def test_clients_beyond_the_limit_wait_until_one_leaves(tmp_path: Path) ->
         second.close()
         await until(lambda: server.clients == 1)
         third.close()
+
+
+async def test_the_read_only_socket_never_takes_all_the_room(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s", max_clients=4) as (server, _, _):
+        onlookers = [connect(tmp_path / "ro") for _ in range(5)]
+        await until(lambda: server.clients == 3)
+        await asyncio.sleep(0.02)
+        assert server.clients == 3
+        with connect(tmp_path / "s"):
+            await until(lambda: server.clients == 4)
+        await until(lambda: server.clients == 3)
+        for each in onlookers:
+            each.close()
+        await until(lambda: server.clients == 0)
+
+
+async def test_a_user_other_than_root_cannot_take_everybodys_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    users = iter([1000, 1000, 1000, 1000, 1001, 0, 0, 0])
+    monkeypatch.setattr("insula.daemon.server.peer_of", lambda connection: Peer(pid=1, uid=next(users), gid=1))
+    async with serving(tmp_path / "s", of_one_user=2) as (server, _, _):
+        first, second = connect(tmp_path / "s"), connect(tmp_path / "s")
+        await until(lambda: server.clients == 2)
+        for _ in range(2):
+            with connect(tmp_path / "s") as refused:
+                assert await asyncio.get_running_loop().sock_recv(refused, 1) == b""
+        assert caplog.text.count("user 1000 has 2 clients") == 1
+        others = [connect(tmp_path / "s") for _ in range(4)]
+        await until(lambda: server.clients == 6)
+        for each in (first, second, *others):
+            each.close()
+        await until(lambda: server.clients == 0)
 
 
 async def test_domains_hear_of_every_client_that_went(tmp_path: Path) -> None:
