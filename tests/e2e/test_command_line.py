@@ -1,12 +1,13 @@
 """`insula` as people use it: at terminals, in pipes, with mistakes."""
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.guests import Terminal, domain_xml, inside
+from tests.e2e.guests import Terminal, domain_xml, inside, insula
 from tests.insulad import Insulad
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
@@ -82,3 +83,26 @@ def test_an_interrupt_at_the_terminal_is_for_the_command(
     terminal.process.send_signal(2)
     terminal.expect("caught")
     assert terminal.end() == 9
+
+
+def _run(insulad: Insulad, root: Path, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return insula(insulad, "run", "--rm", "-r", str(root), "--", *command, stdin=stdin, check=False)
+
+
+def test_a_program_that_cannot_be_run_has_a_shells_status(insulad: Insulad, busybox_root: Path) -> None:
+    missing = _run(insulad, busybox_root, "/nosuch")
+    assert missing.returncode == 127 and "no such program" in missing.stderr
+    assert _run(insulad, busybox_root, "/etc/passwd").returncode == 126
+    relative = _run(insulad, busybox_root, "sh", "-c", "true")
+    assert relative.returncode == 2 and "'sh' is no absolute path" in relative.stderr
+    assert insula(insulad, "ls", "-q").stdout == ""
+
+
+@pytest.mark.parametrize("text", ["hello\n", "hello\nno line's end"])
+def test_the_end_of_what_is_piped_in_ends_a_guests_input(insulad: Insulad, busybox_root: Path, text: str) -> None:
+    done = _run(insulad, busybox_root, "/bin/cat", stdin=text)
+    assert done.returncode == 0 and done.stdout.count("hello") == 2  # the guest's terminal echoes it
+
+
+def test_running_without_a_command_fails_as_other_verbs_do(insulad: Insulad) -> None:
+    assert insula(insulad, "run", "-i", "no-such-image", check=False).returncode == 4

@@ -5,16 +5,20 @@ import json
 import os
 import select
 import signal
+from contextlib import suppress
 
 from insula.cli import terminal
 from insula.cli.definition import domain_xml
 from insula.cli.domains import definition_arguments, wanted
 from insula.cli.lookup import domain, told_if_taken
+from insula.errors import InsulaError, StepError
 from insula.rpc.codes.requests import ConsoleFlags, StartFlags
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
 from insula.sdk.blocking import Blocking
 from insula.sdk.blocking_stream import BlockingStream
+
+EXECUTION = "execute init"
 
 
 def _console_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,10 +48,11 @@ class Viewer:
         self._domain = found
         self._device = device
         self._input_open = True
+        self._line_open = False
         self._left = False
 
     def attend(self, *, until_the_guest_ends: bool = False) -> None:
-        """Copy both ways. until_the_guest_ends: an ended input is not a reason to leave."""
+        """Copy both ways. until_the_guest_ends: an ended input is no reason to leave, but an end-of-file key."""
         with terminal.waking(signal.SIGWINCH) as signals, terminal.raw():
             if terminal.is_terminal(0):
                 self._resize()
@@ -73,7 +78,10 @@ class Viewer:
         data = terminal.read_some(0)
         self._input_open = bool(data)
         typed, escape, _ = data.partition(terminal.ESCAPE) if terminal.is_terminal(0) else (data, b"", b"")
+        if not data and stay:
+            typed = terminal.end_of_file(line_open=self._line_open)
         if typed:
+            self._line_open = not typed.endswith(b"\n")
             self._stream.send(typed)
         if escape or (not data and not stay):
             self._left = True
@@ -109,12 +117,25 @@ def _attach(client: Blocking, found: DomainRef) -> int:
     """Show a paused domain's console, let it go, and return its exit status when it ends, 0 when the viewer leaves."""
     outcome = client.begin(Insula.DOMAIN_WAIT, found, 0)
     with client.open_stream(Remote.DOMAIN_OPEN_CONSOLE, found, None, 0) as stream:
-        client.call(Remote.DOMAIN_RESUME, found)
+        _begin(client, found)
         Viewer(client, stream, found, None).attend(until_the_guest_ends=True)
         if not stream.ended:
             print(f"\r\nLeft '{found.name}' running.")
             return 0
     return exit_status(json.loads(outcome.result()))
+
+
+def _begin(client: Blocking, found: DomainRef) -> None:
+    """Let a paused domain execute its init.
+
+    Raises: StepError if it cannot, whose step the keeper has no name for; the domain is off then.
+    """
+    try:
+        client.call(Remote.DOMAIN_RESUME, found)
+    except StepError as error:
+        with suppress(InsulaError):
+            client.call(Remote.DOMAIN_DESTROY, found)
+        raise StepError(str(error), step=EXECUTION, errno=error.errno) from error
 
 
 def exit_status(outcome: dict[str, object]) -> int:

@@ -70,6 +70,10 @@ def domain_xml(wanted: Wanted) -> str:
     """Write the definition. Raises: InvalidArgumentError where the wishes contradict each other."""
     if (wanted.image is None) == (wanted.root is None):
         raise InvalidArgumentError("give either --image or --root: the domain needs one root file system")
+    if wanted.init and not wanted.init[0].startswith("/"):
+        raise InvalidArgumentError(
+            f"'{wanted.init[0]}' is no absolute path: give the program as the guest has it, such as /bin/sh"
+        )
     if wanted.share_network and wanted.bridges:
         raise InvalidArgumentError("--share-network and --bridge contradict each other")
     parts = [

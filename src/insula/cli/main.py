@@ -18,6 +18,7 @@ from insula.layout import PREFIX_VARIABLE, layout_from
 if TYPE_CHECKING:
     from insula.sdk.blocking import Blocking
 
+WRONG_USAGE = 2
 INTERRUPTED = 130
 OUR_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
@@ -60,7 +61,7 @@ VERBS = (
 EPILOGUE = """exit status: 0 done, 1 failed, 2 wrong usage or definition, 3 not in this state, 4 not found,
 5 refused, 6 not supported, 7 not in time, 130 interrupted. `exec` and `run` with a command end as the
 command did: its status, 128 + N if signal N killed it, 126 or 127 if it could not be executed or found,
-125 if Insula itself failed."""
+125 if Insula itself failed; wrong usage is 2 there, too."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def status_of(arguments: Sequence[str]) -> int:
     """Run the command line; return its exit status."""
     verb: Verb | None = None
+    after: list[str] = []
     try:
         before, verb, after = split(arguments)
         options = top_parser().parse_args(before)
@@ -81,7 +83,7 @@ def status_of(arguments: Sequence[str]) -> int:
         return run(verb, after, options.prefix)
     except InsulaError as error:
         print(f"insula: {error}", file=sys.stderr)
-        return failure(verb, error)
+        return failure(verb, after, error)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -89,9 +91,10 @@ def status_of(arguments: Sequence[str]) -> int:
         return 1
 
 
-def failure(verb: Verb | None, error: InsulaError) -> int:
-    """The exit status for our own failure; a command's own status must stay distinguishable from it."""
-    if verb is None or verb.words not in ("exec", "run"):
+def failure(verb: Verb | None, arguments: Sequence[str], error: InsulaError) -> int:
+    """The exit status for our own failure; where a command runs, its own status must stay distinguishable from it."""
+    runs = verb is not None and (verb.words == "exec" or (verb.words == "run" and "--" in arguments[:-1]))
+    if not runs or error.exit_status == WRONG_USAGE:
         return error.exit_status
     if isinstance(error, StepError) and error.step.startswith("execute "):
         return NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE

@@ -69,6 +69,7 @@ class Command:
         self._relay = relay
         self._status = client.begin(Insula.EXEC_WAIT, execution)
         self._input_open = master is not None
+        self._line_open = False
 
     def attend(self) -> int:
         """Copy and forward until it has ended and said its last; return the exit status a shell would give."""
@@ -120,7 +121,8 @@ class Command:
         assert self._master is not None
         data = terminal.read_some(0)
         self._input_open = bool(data)
-        terminal.write_all(data or b"\x04", self._master)  # an ended input is an end-of-file key to a terminal
+        terminal.write_all(data or terminal.end_of_file(line_open=self._line_open), self._master)
+        self._line_open = not data.endswith(b"\n")
 
 
 ARGUMENTS = {"exec": _exec_arguments}

@@ -40,6 +40,14 @@ def window_size(fd: int = 0) -> tuple[int, int]:
     return rows or 24, columns or 80
 
 
+def end_of_file(*, line_open: bool) -> bytes:
+    """Return the keys that end a terminal's input. line_open: the first only hands over what the last line has.
+
+    Source: VEOF in termios(3).
+    """
+    return b"\x04\x04" if line_open else b"\x04"
+
+
 def resize(fd: int, rows: int, columns: int) -> None:
     """Set a pty's window size; its foreground processes get SIGWINCH (tty_ioctl(4))."""
     with contextlib.suppress(OSError):

@@ -3,7 +3,8 @@
     code domain message level dom str1 str2 str3 int1 int2 net
 
 The message is the final text: clients print it verbatim. str1 is libvirt's template ("Domain not found: %s"), str2 the
-detail. A step of a plan that failed is named in str3, with the kernel's errno in int1, where libvirt has it too.
+detail. A step of a plan that failed is named in str3, if it has a name there, with the kernel's errno in int1, where
+libvirt has it too.
 Source: virnetprotocol.x (virNetMessageError), virterror.c.
 """
 
@@ -102,8 +103,8 @@ def error_of(record: ErrorRecord) -> InsulaError:
     if known is errors.RpcError and message.startswith(UNKNOWN_PROCEDURE):
         known = errors.NoSupportError  # libvirt's own client takes it so
     text = message.removeprefix(known.prefix)
-    step = record.str3 if known is errors.OperationFailedError else None
-    error = known(text) if not step else StepError(text, step=step, errno=record.int1)
+    of_step = known is errors.OperationFailedError and (record.str3 or record.int1 > 0)
+    error = StepError(text, step=record.str3 or "", errno=record.int1) if of_step else known(text)
     error.domain = _domain(record.domain)
     if not message.startswith(known.prefix):
         vars(error)["prefix"] = ""  # others phrase the same number differently: keep their text

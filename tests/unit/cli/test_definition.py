@@ -65,6 +65,11 @@ def test_a_bridge_and_the_hosts_network_contradict_each_other() -> None:
         domain_xml(Wanted(name="web", image="busybox", root=None, bridges=("br0",), share_network=True))
 
 
+def test_a_program_without_its_path_is_named() -> None:
+    with pytest.raises(InvalidArgumentError, match=r"'sh' is no absolute path: .* such as /bin/sh"):
+        domain_xml(Wanted(name="web", image="busybox", root=None, init=("sh", "-c", "true")))
+
+
 def test_what_is_written_is_what_the_daemon_reads() -> None:
     wanted = Wanted(
         name="web",

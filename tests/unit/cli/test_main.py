@@ -5,7 +5,16 @@ import sys
 import pytest
 
 from insula.cli.main import VERBS, failure, split, status_of
-from insula.errors import DomainNotFoundError, OperationTimeoutError, StepError
+from insula.errors import (
+    DomainNotFoundError,
+    ImageNotFoundError,
+    InsulaError,
+    InvalidArgumentError,
+    OperationTimeoutError,
+    StepError,
+)
+
+VERBS_BY_NAME = {each.words: each for each in VERBS}
 
 
 def test_a_verb_of_two_words_is_found_behind_the_options() -> None:
@@ -24,15 +33,22 @@ def test_no_daemon_is_told_and_is_a_failure(tmp_path: object, capsys: pytest.Cap
     assert capsys.readouterr().err.startswith("insula: ")
 
 
-def test_our_own_failure_of_exec_differs_from_the_commands() -> None:
-    verbs = {each.words: each for each in VERBS}
-    assert failure(verbs["exec"], DomainNotFoundError("x")) == 125
-    missing = StepError("no such program", step="execute /no/such", errno=errno.ENOENT)
-    assert failure(verbs["exec"], missing) == 127
-    assert failure(verbs["exec"], StepError("it is no program", step="execute /etc", errno=errno.EACCES)) == 126
-    assert failure(verbs["exec"], StepError("no groups", step="make the control group", errno=errno.ENOENT)) == 125
-    assert failure(verbs["info"], DomainNotFoundError("x")) == 4
-    assert failure(verbs["stop"], OperationTimeoutError("x")) == 7
+@pytest.mark.parametrize(("verb", "arguments"), [("exec", ["a", "ls"]), ("run", ["-i", "x", "--", "/bin/ls"])])
+def test_our_own_failure_differs_from_the_commands(verb: str, arguments: list[str]) -> None:
+    def status(error: InsulaError) -> int:
+        return failure(VERBS_BY_NAME[verb], arguments, error)
+
+    assert status(DomainNotFoundError("x")) == 125
+    assert status(StepError("no such program", step="execute /no/such", errno=errno.ENOENT)) == 127
+    assert status(StepError("it is no program", step="execute /etc", errno=errno.EACCES)) == 126
+    assert status(StepError("no groups", step="make the control group", errno=errno.ENOENT)) == 125
+    assert status(InvalidArgumentError("x")) == 2
+
+
+def test_a_failure_without_a_command_has_the_status_of_its_kind() -> None:
+    assert failure(VERBS_BY_NAME["run"], ["-i", "x", "--"], ImageNotFoundError("x")) == 4
+    assert failure(VERBS_BY_NAME["info"], ["a"], DomainNotFoundError("x")) == 4
+    assert failure(VERBS_BY_NAME["stop"], ["a"], OperationTimeoutError("x")) == 7
 
 
 def test_start_up_imports_neither_asyncio_nor_xml_nor_rich() -> None:

@@ -102,3 +102,9 @@ def test_junk_is_an_rpc_error_or_a_record(junk: bytes) -> None:
     except RpcError:
         return
     assert error_of(record).message
+
+
+@pytest.mark.parametrize("step", ["execute /sbin/init", ""])
+def test_a_failed_step_keeps_the_kernels_number_with_and_without_a_name(step: str) -> None:
+    got = error_of(record_of(StepError("no such program", step=step, errno=2)))
+    assert isinstance(got, StepError) and (got.step, got.errno) == (step, 2)
