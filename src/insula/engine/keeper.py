@@ -271,7 +271,7 @@ class Keeper:
         self.clients.answer(request, {})
 
     def _forget(self, request: Request, message: Message) -> None:
-        """uuid or id of what has ended → (its record and its terminals are let go)"""
+        """uuid or id of what has ended → (its record and its terminals, and those of what ended in it, are let go)"""
         name = message.body.get("id")
         ward = self._guest(message) if name is None else self._executions[name]
         if ward.adopted and ward.stage is Stage.RUNNING and has_ended(ward.pidfd):
@@ -280,6 +280,10 @@ class Keeper:
         if ward.stage is not Stage.EXITED:
             raise RefusalError(f"it cannot be forgotten: it is {ward.stage.value}")
         self._drop(ward)
+        if name is None:
+            for entered in [each for each in self._executions.values() if each.guest == ward.guest]:
+                if entered.stage is Stage.EXITED:
+                    self._drop(entered)
         self.clients.answer(request, {})
 
     def _quit(self, request: Request, message: Message) -> None:
@@ -335,7 +339,7 @@ class Keeper:
         if ward.stage in (Stage.RUNNING, Stage.HELD):
             ward.stage = Stage.EXITED
             self._announce(ward)
-        else:
+        if ward.stage is not Stage.EXITED or ward.guest not in self._guests:
             self._drop(ward)
         for request in self._killers.pop(ward, ()):
             self.clients.answer(request, {"status": ward.status})

@@ -339,9 +339,15 @@ class Launcher:
     # After restarts
 
     async def held(self) -> list[Held]:
-        """Return all that the keeper holds; from now on it tells events on this link, and leaves the consoles to us."""
+        """Return all guests that the keeper holds, and have it forget entered processes that ended: nobody waits now.
+
+        From now on it tells events on this link, and leaves the consoles to us.
+        """
         answer = await self._link.answer(self._link.ask(Verb.HELLO, {}, {}))
         answer.close()
+        for executed in answer.body["executions"]:
+            if executed["stage"] == Stage.EXITED.name:
+                await self.forget_execution(executed["id"])
         return [
             Held(
                 uuid=guest["uuid"],

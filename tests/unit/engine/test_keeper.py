@@ -291,6 +291,20 @@ def test_an_entered_process_has_a_record_of_its_own_until_it_is_forgotten(entere
     assert entered.ask(Verb.HELLO)["executions"] == []
 
 
+def test_what_ended_inside_is_forgotten_with_its_guest(entered: ForkedKeeper) -> None:
+    entered.start("u", SLEEP)
+    entered.ask(Verb.HELLO)
+    execute(entered, "7", "exit 5")
+    outliving = execute(entered, "8", SLEEP)["pid"]
+    entered.wait_for_event(EventKind.EXECUTED)
+    entered.ask(Verb.KILL, uuid="u")
+    entered.ask(Verb.FORGET, uuid="u")
+    assert [each["id"] for each in entered.ask(Verb.HELLO)["executions"]] == ["8"]
+    os.kill(outliving, signal.SIGKILL)
+    until(lambda: not entered.ask(Verb.HELLO)["executions"], "the keeper dropping what outlived its guest")
+    assert [event.execution for event in entered.events if event.kind is EventKind.EXECUTED] == ["7", "8"]
+
+
 def test_an_id_names_one_process(entered: ForkedKeeper) -> None:
     entered.start("u", SLEEP)
     execute(entered, "7", SLEEP)

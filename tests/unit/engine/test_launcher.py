@@ -372,12 +372,14 @@ def test_all_that_the_keeper_holds_is_told(desk: Desk) -> None:
         {"uuid": "b", "pid": 8, "stage": "EXITED", "status": 256},
         {"uuid": "c", "pid": 9, "stage": "EXITED", "status": None},
     ]
-    desk.keeper.answers[Verb.HELLO] = [{"guests": guests, "executions": []}]
+    executions = [{"id": "4", "stage": "RUNNING"}, {"id": "5", "stage": "EXITED"}]
+    desk.keeper.answers[Verb.HELLO] = [{"guests": guests, "executions": executions}]
     assert completed(desk.launcher.held()) == [
         Held(uuid="a", pid=7, stage=Stage.RUNNING, status=None),
         Held(uuid="b", pid=8, stage=Stage.EXITED, status=ExitStatus(status=256)),
         Held(uuid="c", pid=9, stage=Stage.EXITED, status=ExitStatus(status=None)),
     ]
+    assert [each.body for each in desk.keeper.asked if each.verb is Verb.FORGET] == [{"id": "5"}]
 
 
 def test_a_container_is_recovered_from_the_keeper_with_what_it_said_meanwhile(desk: Desk) -> None:
