@@ -6,6 +6,7 @@ from insula.cli.definition import DEFAULT_MEMORY, Wanted, domain_xml, split_bind
 from insula.cli.lifecycle import each_domain, stopped
 from insula.cli.lookup import told_if_taken
 from insula.errors import OperationInvalidError
+from insula.rpc.codes.requests import UndefineFlags
 from insula.rpc.procedures import Remote
 from insula.rpc.types import DomainRef
 from insula.sdk.blocking import Blocking
@@ -84,7 +85,7 @@ def _rm(options: argparse.Namespace, client: Blocking) -> int:
             client.call(Remote.DOMAIN_DESTROY, found)
             if not persistent:
                 return  # it is gone already
-        client.call(Remote.DOMAIN_UNDEFINE_FLAGS, found, 0)
+        client.call(Remote.DOMAIN_UNDEFINE_FLAGS, found, int(UndefineFlags.NVRAM))  # with its clone
 
     return each_domain(options, client, remove)
 

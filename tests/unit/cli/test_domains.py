@@ -4,6 +4,7 @@ import pytest
 
 from insula.cli import domains
 from insula.errors import DomainExistsError, DomainNotFoundError, InsulaError, StepError
+from insula.rpc.codes.requests import UndefineFlags
 from insula.rpc.procedures import Remote
 from insula.sdk.blocking import Blocking
 from tests.unit.cli.fake_client import WEB, FakeClient
@@ -50,7 +51,8 @@ def test_a_running_domain_is_not_removed_unless_forced(capsys: pytest.CaptureFix
     assert _run("rm", client, "web") == 3
     assert "--force" in capsys.readouterr().err and not client.made(Remote.DOMAIN_UNDEFINE_FLAGS)
     assert _run("rm", client, "-f", "web") == 0
-    assert client.made(Remote.DOMAIN_DESTROY) and client.made(Remote.DOMAIN_UNDEFINE_FLAGS)
+    assert client.made(Remote.DOMAIN_DESTROY)
+    assert client.made(Remote.DOMAIN_UNDEFINE_FLAGS) == [(WEB, UndefineFlags.NVRAM)]
 
 
 def test_a_transient_domain_is_gone_once_destroyed() -> None:
