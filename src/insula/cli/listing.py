@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import time
 import uuid
 from typing import Any
 
@@ -86,15 +87,17 @@ def _info(options: argparse.Namespace, client: Blocking) -> int:
 
 
 def _plain(name: str, value: object) -> object:
-    """A fact for people: sizes with units, lists on one line."""
+    """A fact for people: sizes with units, moments as dates, lists on one line. name: with those of what it is in."""
     if isinstance(value, list):
         return ", ".join(str(_plain("", each)) for each in value)
     if isinstance(value, dict):
-        return " ".join(f"{key}={_plain(key, each)}" for key, each in value.items())
+        return " ".join(f"{key}={_plain(f'{name} {key}', each)}" for key, each in value.items())
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and "memory" in name:
         return size(value)
+    if isinstance(value, int) and name.endswith("begun"):
+        return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(value / 1e9))
     return value
 
 

@@ -5,9 +5,11 @@ from typing import Any
 from insula.engine.codec import encode
 from insula.service.managed import ManagedDomain, Run
 
+_KIB = 1024
+
 
 def described(managed: ManagedDomain) -> dict[str, Any]:
-    """Return what a domain is and, while it runs, how the host has it."""
+    """Return what a domain is and, while it runs, how the host has it: bytes, and nanoseconds since 1970."""
     return {
         "name": managed.name,
         "uuid": str(managed.uuid),
@@ -16,7 +18,7 @@ def described(managed: ManagedDomain) -> dict[str, Any]:
         "reason": managed.state.reason.name.lower(),
         "persistent": managed.is_persistent,
         "autostart": managed.autostart,
-        "memory": {"maximum": managed.current.memory, "current": managed.current.memory_now},
+        "memory": {"maximum": managed.current.memory * _KIB, "current": managed.current.memory_now * _KIB},
         "vcpus": managed.current.vcpu.count,
         "notices": list(managed.notices),
         "run": None if managed.run is None else _run(managed.run),
@@ -27,7 +29,7 @@ def _run(run: Run) -> dict[str, Any]:
     container, spec = run.container, run.container.record.spec
     return {
         "pid": container.pid,
-        "begun": run.record.begun,
+        "begun": int(run.record.begun * 1_000_000_000),
         "cgroup": container.record.group,
         "init": spec.init_kind.name.lower(),
         "argv": list(spec.init.argv),

@@ -53,11 +53,19 @@ def test_only_running_ones_are_asked_for_when_wanted(capsys: pytest.CaptureFixtu
 
 
 def test_info_shows_facts_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    facts = {"name": "web", "memory_limit": 1 << 29, "persistent": True, "consoles": ["console0"]}
+    facts = {
+        "name": "web",
+        "memory_limit": 1 << 29,
+        "memory": {"maximum": 1 << 30},
+        "run": {"begun": 86_400_000_000_000},
+        "persistent": True,
+        "consoles": ["console0"],
+    }
     client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Insula.DOMAIN_INFO: json.dumps(facts)})
     listing.RUN["info"](options_of(listing.ARGUMENTS["info"], "web"), cast("Blocking", client))
     shown = capsys.readouterr().out
     assert "memory limit:  512.0 MiB" in shown and "persistent:    yes" in shown
+    assert "maximum=1.0 GiB" in shown and "begun=1970-01-0" in shown
     listing.RUN["info"](options_of(listing.ARGUMENTS["info"], "web", "--json"), cast("Blocking", client))
     assert json.loads(capsys.readouterr().out) == facts
 

@@ -1,6 +1,7 @@
 """Everything there is to tell about a domain, as JSON values."""
 
 import json
+import time
 
 import pytest
 
@@ -14,7 +15,8 @@ async def test_a_running_domain_tells_how_the_host_has_it(rig: Rig) -> None:
     told = json.loads(json.dumps(rig.domains.describe(ref)))
 
     assert (told["name"], told["id"], told["state"], told["reason"]) == ("web", ref.id, "running", "booted")
-    assert told["memory"] == {"maximum": 65536, "current": 65536}
+    assert told["memory"] == {"maximum": 64 << 20, "current": 64 << 20}
+    assert isinstance(told["run"]["begun"], int) and abs(told["run"]["begun"] / 1e9 - time.time()) < 600
     assert told["run"]["pid"] == ref.id
     assert told["run"]["cgroup"] == "g"
     assert told["run"]["autodestroy"] is True
