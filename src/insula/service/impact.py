@@ -1,5 +1,6 @@
 """Which definition a change or a question is about: the live one, the persistent one, or both; and changing it."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,7 +68,7 @@ class Changes:
     ) -> None:
         """Replace the definitions that affect means by what changed makes of them.
 
-        apply: makes the running guest be as its changed definition says, before that counts.
+        apply: makes the running guest be as its changed definition says, before that counts; called in a thread.
         Raises: whatever changed or apply raise, and nothing is kept; OperationFailedError from the disk, when the live
         definition is changed already.
         """
@@ -75,7 +76,9 @@ class Changes:
         current = changed(managed.current) if meant.run is not None else None
         config = changed(meant.config) if meant.config is not None else None
         if meant.run is not None and current is not None:
-            apply(meant.run, current)
+            if apply is not _nothing:
+                # The kernel may take seconds to reclaim what a lower limit takes away.
+                await asyncio.to_thread(apply, meant.run, current)
             self._runs.change_domain(managed, current)
         if config is not None:
             await self._definitions.change(managed, config)

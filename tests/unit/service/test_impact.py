@@ -1,13 +1,33 @@
 """Which definition is meant is resolved as libvirt does it."""
 
+import threading
+
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationInvalidError
+from insula.service.parameters import Parameter, ParameterType
 from insula.service.requests import Affect
-from tests.unit.service.fakes import Rig, domain_xml
+from tests.unit.service.fakes import FakeMemory, Rig, domain_xml
 from tests.unit.service.limits import BOTH
 
 pytestmark = pytest.mark.asyncio
+
+
+@pytest.mark.parametrize("verb", ["setmem", "memtune"])
+async def test_the_daemon_goes_on_while_the_kernel_takes_memory_away(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    ref = await rig.domains.start(await rig.domains.define(domain_xml()))
+    threads: list[int] = []
+    monkeypatch.setattr(FakeMemory, "limit", lambda *_, **__: threads.append(threading.get_ident()))
+    if verb == "setmem":
+        await rig.domains.set_memory(ref, 32768, Affect.LIVE)
+    else:
+        limit = Parameter("hard_limit", ParameterType.ULLONG, 32768)
+        await rig.domains.set_memory_parameters(ref, [limit], Affect.LIVE)
+
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 async def test_what_is_not_there_cannot_be_meant(rig: Rig) -> None:
