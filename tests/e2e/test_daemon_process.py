@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.running import boot_id
 from tests.e2e.guests import domain_xml, state
 from tests.insulad import START, Insulad
 from tests.waiting import scaled, until
@@ -96,6 +97,21 @@ def test_told_to_end_amid_a_verb_it_brings_that_to_its_end(insulad: Insulad, bus
     insulad.process = None
     insulad.start()
     assert state(insulad, "bb") == ("running" if verb == "start" else "shut off"), insulad.log_text()
+
+
+@pytest.mark.requires("overlay.idmapped")
+def test_autostart_happens_once_a_boot_and_not_with_every_daemon(insulad: Insulad, busybox_root: Path) -> None:
+    insulad.define(domain_xml("bb", busybox_root))
+    insulad.virsh("autostart", "bb")
+    mark = insulad.layout.run / "autostarted"
+    mark.write_text("an earlier boot")
+    insulad.restart()
+    until(lambda: state(insulad, "bb") == "running", "the domain that starts with the host")
+    insulad.virsh("destroy", "bb")
+    until(lambda: mark.read_text() == boot_id(), "the autostart being done")
+    insulad.restart()
+    insulad.virsh("autostart", "--disable", "bb")
+    assert state(insulad, "bb") == "shut off"
 
 
 @pytest.mark.requires("overlay.idmapped")

@@ -24,6 +24,7 @@ from insula.model.validate import validate
 from insula.network.counters import InterfaceStatistics
 from insula.network.inside import GuestInterface
 from insula.service import bulkstats, describing, listing, statistics, vcpus
+from insula.service.autostart import Autostart
 from insula.service.blocktuning import BLKIO
 from insula.service.consoles import ConsoleVerbs
 from insula.service.containers import Engine, StandardStreams, WindowSize
@@ -117,7 +118,9 @@ class Domains:
             logs=layout.logs,
             boot_id=this_boot,
         )
-        self._lifecycle = LifecycleVerbs(registry=self._registry, runs=self._runs, events=events)
+        self._lifecycle = LifecycleVerbs(
+            registry=self._registry, runs=self._runs, events=events, autostart=Autostart(layout.run, this_boot)
+        )
         self._defining = DefinitionVerbs(
             registry=self._registry, definitions=definitions, runs=self._runs, events=events
         )
@@ -147,7 +150,7 @@ class Domains:
         await self._recovery.recover()
 
     async def start_autostarted(self) -> None:
-        """Start every domain that starts with the daemon and does not run."""
+        """Start every domain that starts with the host and does not run; once in a boot."""
         await self._lifecycle.start_autostarted()
 
     async def keeper_replaced(self) -> None:

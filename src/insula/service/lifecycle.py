@@ -11,6 +11,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError
 from insula.kernel.process import has_ended
 from insula.model.domain import Domain
+from insula.service.autostart import Autostart
 from insula.service.endings import ENDINGS, how_it_ended, what_follows
 from insula.service.events import Events, Lifecycle, Reboot
 from insula.service.jobs import tell_failure
@@ -40,10 +41,11 @@ END_PATIENCE = 10.0
 class LifecycleVerbs:
     """Starts and ends domains, and reacts to guests that end by themselves."""
 
-    def __init__(self, *, registry: Registry, runs: Runs, events: Events) -> None:
+    def __init__(self, *, registry: Registry, runs: Runs, events: Events, autostart: Autostart) -> None:
         self._registry = registry
         self._runs = runs
         self._events = events
+        self._autostart = autostart
         self._closing = False
 
     async def start(self, managed: ManagedDomain, launch: Launch) -> None:
@@ -137,13 +139,19 @@ class LifecycleVerbs:
         return await asyncio.shield(managed.over)
 
     async def start_autostarted(self) -> None:
-        """Start every domain that starts with the daemon and does not run; one that fails is named in the log."""
+        """Start every domain that starts with the host and does not run; one that fails is named in the log.
+
+        Once in a boot: what was stopped since stays off when a daemon follows another.
+        """
+        if not self._autostart.is_due:
+            return
         for managed in self._registry:
             if managed.autostart and not managed.is_active and managed.kept is None:
                 try:
                     await self.start(managed, Launch())
                 except Exception as error:  # whatever it was, the others are to start
-                    LOGGER.error("domain '%s' should start with the daemon: %s", managed.name, error)
+                    LOGGER.error("domain '%s' should start with the host: %s", managed.name, error)
+        self._autostart.done()
 
     async def connection_closed(self, owner: object) -> None:
         """Destroy what was started to live no longer than this connection."""

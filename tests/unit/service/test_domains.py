@@ -224,7 +224,7 @@ async def test_reboot_events_carry_the_new_id(rig: Rig) -> None:
     assert rig.told[-1].domain == rig.domains.ref(ref)
 
 
-async def test_domains_that_start_with_the_daemon_do_and_one_failure_stops_no_other(
+async def test_domains_that_start_with_the_host_do_and_one_failure_stops_no_other(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = await rig.domains.define(domain_xml("broken", MAIL).replace("<target dir='/'/>", "<target dir='/srv'/>"))
@@ -235,4 +235,4 @@ async def test_domains_that_start_with_the_daemon_do_and_one_failure_stops_no_ot
     await rig.domains.start_autostarted()
 
     assert rig.domains.is_active(web)
-    assert "'broken' should start with the daemon" in caplog.text
+    assert "'broken' should start with the host" in caplog.text

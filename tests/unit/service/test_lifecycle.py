@@ -371,7 +371,7 @@ async def test_a_domain_that_cannot_start_with_the_daemon_keeps_no_other_from_it
         await rig.domains.start_autostarted()
 
     assert list(rig.engine.guests()) == [str(MAIL)]
-    assert "domain 'web' should start with the daemon: [Errno 22]" in caplog.text
+    assert "domain 'web' should start with the host: [Errno 22]" in caplog.text
 
 
 async def test_a_domain_that_does_not_end_with_its_connection_keeps_no_other_from_it(
