@@ -1,5 +1,6 @@
 """Making this host ready for a start: ids, the root, mounts, interfaces, device nodes; and giving them back."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from insula.engine import spec as engine
 from insula.engine.guestinit import detect
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, OverlayRoot, Root, TmpfsRoot
+from insula.errors import InsulaError
 from insula.kernel.durable import remove_file, sync_directory
 from insula.layout import Layout
 from insula.model.domain import Domain
@@ -26,6 +28,8 @@ from insula.storage.idranges import IdRanges, map_of
 from insula.storage.images import ImageStore
 from insula.storage.mounts import mounts_of
 from insula.storage.roots import Roots
+
+LOGGER = logging.getLogger(__name__)
 
 
 class HostPreparation:
@@ -88,13 +92,24 @@ class HostPreparation:
         self._ranges.release(uuid)
 
     def sweep(self, runs: frozenset[UUID]) -> None:
-        """Remove what others left half done, and discard what was to vanish with runs that are not among these."""
-        self._images.sweep()
-        for name in os.listdir(self._throwaways) if self._throwaways.is_dir() else ():
-            uuid = UUID(name)
-            if uuid not in runs:
-                self.discard(uuid)
-                self.release(uuid)
+        """Remove what others left half done, and discard what was to vanish with runs that are not among these.
+
+        What cannot be removed is named in the log, and tried again at the next start.
+        """
+        try:
+            self._images.sweep()
+        except (OSError, InsulaError) as error:
+            LOGGER.error("what was left half done of images stays behind: %s", error)
+        for name in sorted(os.listdir(self._throwaways)) if self._throwaways.is_dir() else ():
+            try:
+                self._sweep_one(UUID(name), runs)
+            except (OSError, ValueError, InsulaError) as error:
+                LOGGER.error("'%s' is left as it is: %s", self._throwaways / name, error)
+
+    def _sweep_one(self, uuid: UUID, runs: frozenset[UUID]) -> None:
+        if uuid not in runs:
+            self.discard(uuid)
+            self.release(uuid)
 
     def _specification(self, domain: Domain, idmap: IdMap | None, root: Root, pid_of: PidOf) -> ContainerSpec:
         tune = domain.blkio_tune

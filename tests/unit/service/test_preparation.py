@@ -1,5 +1,6 @@
 """The host is made ready for a start, and gets back what it gave."""
 
+import errno
 import json
 import os
 from collections.abc import Sequence
@@ -165,6 +166,38 @@ def test_what_was_to_vanish_with_a_run_that_a_reboot_ended_is_swept(preparation:
     preparation.sweep(frozenset({other}))
 
     assert not preparation.owns_storage(WEB)
+
+
+def test_what_cannot_be_swept_is_named_and_keeps_nothing_else_back(
+    layout: Layout, preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = UUID(int=7)
+    discard = preparation.discard
+
+    def failing_for_one(uuid: UUID) -> None:
+        if uuid == WEB:
+            raise OSError(errno.ENOSPC, "no space")
+        discard(uuid)
+
+    for each in (WEB, other):
+        preparation.keep(each, throwaway=True)
+    (layout.state / "throwaways" / "README").touch()
+    monkeypatch.setattr(preparation, "discard", failing_for_one)
+    preparation.sweep(frozenset())
+
+    assert sorted(os.listdir(layout.state / "throwaways")) == [str(WEB), "README"]
+    assert "no space" in caplog.text and "README' is left" in caplog.text
+
+
+def test_images_that_cannot_be_swept_do_not_keep_the_daemon_from_starting(
+    preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(images: ImageStore) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    monkeypatch.setattr(ImageStore, "sweep", full)
+    preparation.sweep(frozenset())
+    assert "no space" in caplog.text
 
 
 def test_that_storage_is_kept_survives_a_loss_of_power(
