@@ -62,6 +62,12 @@ def check_vcpus(domain: Domain) -> Iterator[str]:
         yield f"{vcpu.current} vcpus are to be in use, but there are only {vcpu.count}"
 
 
+def check_partition(domain: Domain) -> Iterator[str]:
+    partition = domain.resource.partition if domain.resource is not None else None
+    if partition is not None and ".." in partition.parts:
+        yield f"the partition {partition} climbs with '..'; write the path it means, such as /machine"
+
+
 def check_environment(domain: Domain) -> Iterator[str]:
     for each in domain.os.environment:
         if not _VARIABLE.match(each.name):
@@ -277,6 +283,7 @@ CHECKS: tuple[Check, ...] = (
     check_title,
     check_memory,
     check_vcpus,
+    check_partition,
     check_environment,
     check_filesystem_sources,
     check_mount_targets,

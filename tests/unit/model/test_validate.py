@@ -58,6 +58,7 @@ def test_the_corpus_has_no_problems_but_the_consoles_of_virtual_machines() -> No
             "below its hard_limit",
         ),
         (domain("<vcpu current='3'>2</vcpu>"), "3 vcpus are to be in use, but there are only 2"),
+        (domain("<resource><partition>/../../x</partition></resource>"), "the partition /../../x climbs with '..'"),
         (domain(os="<type>exe</type><initenv name='A B'>1</initenv>"), "'A B' cannot name an environment variable"),
         (domain(os="<type>exe</type><initenv name='A'/><initenv name='A'/>"), "variable 'A' is set twice"),
         (domain(devices=filesystem("name='x'", "/")), "the filesystem at / is of type mount and has no source dir"),
@@ -195,4 +196,4 @@ def test_a_device_more_than_there_may_be_is_a_problem() -> None:
 
 
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 19
+    assert len(set(CHECKS)) == len(CHECKS) == 20
