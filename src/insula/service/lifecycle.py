@@ -123,6 +123,7 @@ class LifecycleVerbs:
             if managed.state.state is not DomainState.PAUSED:
                 raise OperationInvalidError("domain is already running")
             await self._runs.resume(run)
+            self._runs.note_resumed(managed)
             managed.state = UNPAUSED
             self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
 

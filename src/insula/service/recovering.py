@@ -32,7 +32,7 @@ from insula.service.recovery import (
 )
 from insula.service.registry import Registry
 from insula.service.running import Kept, Next, Record, RunDirectory, StopReason
-from insula.service.runs import PAUSED, UNPAUSED, Preparation, Runs
+from insula.service.runs import BOOTED, PAUSED, UNPAUSED, Preparation, Runs
 
 LOGGER = logging.getLogger(__name__)
 
@@ -155,7 +155,10 @@ class Recovery:
         managed = self._known(kept)
         container = self._found.get(kept.record.uuid) or self._remains(kept.record)
         self._runs.take(managed, kept.domain, container, kept.record, found_again=True)
-        managed.state = PAUSED if container.held or (container.group.exists() and container.group.frozen) else UNPAUSED
+        if container.held or (container.group.exists() and container.group.frozen):
+            managed.state = PAUSED
+        else:
+            managed.state = UNPAUSED if kept.record.resumed else BOOTED
         return managed
 
     def _known(self, kept: Kept) -> ManagedDomain:

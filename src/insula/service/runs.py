@@ -222,6 +222,12 @@ class Runs:
         self._directory.write(record)
         run.record = record
 
+    def note_resumed(self, managed: ManagedDomain) -> None:
+        """Keep for the next daemon that the present run was paused once and goes on."""
+        run = managed.require_run()
+        run.record = replace(run.record, resumed=True)
+        self._directory.write_or_owe(run.record)
+
     def discard_later(self, managed: ManagedDomain) -> None:
         """Let the storage of a run that is over and was kept vanish when it is given up."""
         assert managed.kept is not None

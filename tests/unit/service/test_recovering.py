@@ -48,8 +48,22 @@ async def test_a_running_guest_is_taken_over_with_its_id_and_definition(rig: Rig
 
     assert list(successor.domains.list()) == [started]
     assert successor.domains.dump_xml(ref) == xml
-    assert successor.domains.state(ref) == StateWithReason(state=DomainState.RUNNING, reason=RunningReason.UNPAUSED)
+    assert successor.domains.state(ref) == StateWithReason(state=DomainState.RUNNING, reason=RunningReason.BOOTED)
     assert successor.told == []
+
+
+async def test_a_guest_that_was_resumed_is_taken_over_as_such_until_its_run_is_over(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    await rig.domains.suspend(ref)
+    await rig.domains.resume(ref)
+
+    successor = await succeed()
+    assert successor.domains.state(ref).reason is RunningReason.UNPAUSED
+    await successor.domains.destroy(ref)
+    await successor.domains.start(ref)
+
+    assert (await succeed()).domains.state(ref).reason is RunningReason.BOOTED
 
 
 async def test_a_suspended_guest_is_taken_over_standing_still(rig: Rig, succeed: Succeed) -> None:

@@ -46,6 +46,7 @@ RECORDED = Record(
     asked=StopReason.REBOOTED,
     container={"pid": 4711, "cgroup": "machine.slice/x"},
     autodestroy=True,
+    resumed=True,
 )
 
 
@@ -66,6 +67,11 @@ def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: Domain, reco
     RunDirectory(layout).begin(record, live)
 
     assert RunDirectory(layout).load() == (Kept(record=record, domain=live),)
+
+
+def test_a_record_of_an_earlier_release_is_of_a_run_that_was_never_paused() -> None:
+    text = RECORDED.to_json().replace('"resumed": true, ', "")
+    assert Record.from_json(text) == replace(RECORDED, resumed=False)
 
 
 def test_the_plan_is_kept_beside_the_run(layout: Layout, live: Domain) -> None:
