@@ -32,23 +32,24 @@ class Module(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb. words: `start`, or `image build`; module: below `insula.cli`."""
+    """One verb. words: `start`, or `image build`; module: below `insula.cli`; command: what follows `--` is one."""
 
     words: str
     module: str
     summary: str
+    command: bool = False
 
 
 VERBS = (
-    Verb("run", "attached", "create and start a domain, and attach to it"),
-    Verb("create", "domains", "define a domain from an image or a root directory"),
+    Verb("run", "attached", "create and start a domain, and attach to it", command=True),
+    Verb("create", "domains", "define a domain from an image or a root directory", command=True),
     Verb("ls", "listing", "list domains"),
     Verb("start", "lifecycle", "start domains"),
     Verb("stop", "lifecycle", "ask domains to shut down, and wait"),
     Verb("restart", "lifecycle", "ask domains to reboot, and wait"),
     Verb("kill", "lifecycle", "stop domains at once, or send their init a signal"),
     Verb("rm", "domains", "remove domains with their writable layers"),
-    Verb("exec", "processes", "run a command inside"),
+    Verb("exec", "processes", "run a command inside", command=True),
     Verb("console", "attached", "attach to a console"),
     Verb("info", "listing", "tell what is known of a domain"),
     Verb("plan", "plans", "show every step of a start, with its reason"),
@@ -134,7 +135,7 @@ def run(verb: Verb, arguments: list[str], prefix: str | None) -> int:
     module: Module = import_module(f"insula.cli.{verb.module}")
     parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=f"{verb.summary.capitalize()}.")
     module.ARGUMENTS[verb.words](parser)
-    options = parse(parser, arguments)
+    options = parse(parser, arguments, command=verb.command)
     layout = layout_from(prefix)
     from insula.sdk.blocking import connect
 
@@ -142,9 +143,12 @@ def run(verb: Verb, arguments: list[str], prefix: str | None) -> int:
         return module.RUN[verb.words](options, client)
 
 
-def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse up to `--`; what follows it is left as it is, in `after` (argparse alone would mix it with options)."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str], *, command: bool = True) -> argparse.Namespace:
+    """Parse arguments. command: only up to `--`; what follows is left as it is, in `after`.
+
+    argparse alone would mix a command with options; for verbs without one, it takes names that begin with - after --.
+    """
+    end = arguments.index("--") if command and "--" in arguments else len(arguments)
     options = parser.parse_args(arguments[:end])
     options.after = list(arguments[end + 1 :])
     return options

@@ -6,14 +6,13 @@ import json
 import os
 import select
 import signal
-import sys
 from itertools import chain
 
 from insula.cli import terminal
 from insula.cli.definition import split_env
 from insula.cli.lookup import domain
 from insula.cli.relay import Relay, relayed
-from insula.errors import InsulaError
+from insula.errors import InsulaError, InvalidArgumentError
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
 
@@ -28,16 +27,13 @@ def _exec_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-g", "--group", help="name or number, as the guest has it")
     parser.add_argument("-w", "--cwd", default=None, help="working directory (default: /)")
     parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("domain", nargs="?", help="name, id or UUID; one that begins with - stands after --")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run; after -- its options are its own")
 
 
 def _exec(options: argparse.Namespace, client: Blocking) -> int:
-    argv = options.command + options.after
-    if not argv:
-        print("insula: exec needs a command: insula exec DOMAIN -- COMMAND", file=sys.stderr)
-        return 125
-    found = domain(client, options.domain)
+    name, argv = _target(options)
+    found = domain(client, name)
     rows, columns = terminal.window_size()
     request = {
         "argv": argv,
@@ -56,6 +52,21 @@ def _exec(options: argparse.Namespace, client: Blocking) -> int:
         command = Command(client, started.exec, fds[0] if fds else None, signals, relay)
         with terminal.raw() if fds else contextlib.nullcontext():
             return command.attend()
+
+
+def _target(options: argparse.Namespace) -> tuple[str, list[str]]:
+    """Return the domain's name and the command. Raises: InvalidArgumentError if one is missing."""
+    words: list[str] = options.after
+    name: str | None = options.domain
+    if name is None and words:
+        name, words = words[0], words[1:]
+        words = words[1:] if words[:1] == ["--"] else words
+    argv = [*options.command, *words]
+    if not name or not argv:
+        raise InvalidArgumentError("exec needs a domain and a command: insula exec DOMAIN -- COMMAND")
+    if not argv[0]:
+        raise InvalidArgumentError("the command is an empty word: give a program's name or path")
+    return name, argv
 
 
 class Command:

@@ -33,7 +33,7 @@ def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only
     """Connect to a daemon and open its driver.
 
     where: the socket's path, or an installation's layout; None for the one `INSULA_PREFIX` names, else the system's.
-    Raises: OperationFailedError if nobody listens there; AuthenticationError or AccessDeniedError if it refuses us.
+    Raises: OperationFailedError if nobody listens there; AuthenticationError or AccessDeniedError if we are refused.
     """
     client = Blocking(unix.connect(socket_path(where, read_only=read_only)))
     try:

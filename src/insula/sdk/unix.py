@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from insula.errors import OperationFailedError, RpcError
+from insula.errors import AccessDeniedError, OperationFailedError, RpcError
 from insula.rpc.frames import FDS_MAX
 
 READ_SIZE: Final = 256 * 1024
@@ -103,10 +103,18 @@ class UnixSocket:
 
 
 def connect(path: str | os.PathLike[str]) -> UnixSocket:
-    """Return a connection to the socket at path. Raises: OperationFailedError if nobody listens there."""
+    """Return a connection to the socket at path.
+
+    Raises: OperationFailedError if nobody listens there; AccessDeniedError if we may not connect.
+    """
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connected.connect(os.fspath(path))
+    except PermissionError as error:
+        connected.close()
+        raise AccessDeniedError(
+            f"no connection to '{os.fspath(path)}': {error.strerror}; root may, and members of the socket's group"
+        ) from error
     except OSError as error:
         connected.close()
         raise OperationFailedError(

@@ -1,10 +1,11 @@
+import argparse
 import errno
 import subprocess
 import sys
 
 import pytest
 
-from insula.cli.main import VERBS, failure, split, status_of
+from insula.cli.main import VERBS, failure, parse, split, status_of
 from insula.errors import (
     DomainNotFoundError,
     ImageNotFoundError,
@@ -49,6 +50,12 @@ def test_a_failure_without_a_command_has_the_status_of_its_kind() -> None:
     assert failure(VERBS_BY_NAME["run"], ["-i", "x", "--"], ImageNotFoundError("x")) == 4
     assert failure(VERBS_BY_NAME["info"], ["a"], DomainNotFoundError("x")) == 4
     assert failure(VERBS_BY_NAME["stop"], ["a"], OperationTimeoutError("x")) == 7
+
+
+def test_names_that_look_like_options_stand_behind_the_dashes() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("domains", nargs="+")
+    assert parse(parser, ["--", "-dash", "--force"], command=False).domains == ["-dash", "--force"]
 
 
 def test_start_up_imports_neither_asyncio_nor_xml_nor_rich() -> None:

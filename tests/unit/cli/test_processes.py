@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from insula.cli import processes
+from insula.errors import InvalidArgumentError
 from insula.rpc.procedure import Procedure
 from insula.rpc.procedures import Insula, Remote
 from insula.sdk.blocking import Blocking, PendingCall
@@ -46,7 +47,27 @@ def test_the_commands_end_is_ours(status: int, expected: int) -> None:
     assert client.fds == (0, 1, 2)
 
 
-def test_a_command_is_required(capsys: pytest.CaptureFixture[str]) -> None:
-    options = options_of(processes.ARGUMENTS["exec"], "web")
-    assert processes.RUN["exec"](options, cast("Blocking", ExecClient(0))) == 125
-    assert "needs a command" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "a domain and a command"),
+        (["--"], "a domain and a command"),
+        (["web"], "a domain and a command"),
+        (["web", "--"], "a domain and a command"),
+        (["--", "-dash"], "a domain and a command"),
+        (["--", "-dash", "--"], "a domain and a command"),
+        (["web", "--", ""], "empty word"),
+        (["", "--", "ls"], "a domain and a command"),
+    ],
+)
+def test_a_domain_and_a_command_are_required(words: list[str], complaint: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=complaint) as told:
+        processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], *words), cast("Blocking", ExecClient(0)))
+    assert told.value.exit_status == 2
+
+
+@pytest.mark.parametrize("words", [["--", "-dash", "ls", "-l"], ["-u", "root", "--", "-dash", "--", "ls", "-l"]])
+def test_a_domain_whose_name_looks_like_an_option_stands_behind_the_dashes(words: list[str]) -> None:
+    client = ExecClient(0)
+    assert processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], *words), cast("Blocking", client)) == 0
+    assert client.made(Remote.DOMAIN_LOOKUP_BY_NAME) == [("-dash",)] and '"argv": ["ls", "-l"]' in client.request

@@ -1,5 +1,6 @@
 """The non-blocking socket: bytes and descriptors arrive whole, in order, however little fits at a time."""
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.errors import OperationFailedError
+from insula.errors import AccessDeniedError, OperationFailedError
 from insula.sdk.unix import UnixSocket, close_fds, connect
 
 
@@ -107,3 +108,15 @@ def test_sending_to_someone_who_left_is_an_os_error(pair: tuple[UnixSocket, Unix
 def test_a_socket_nobody_listens_on_is_named_with_advice(tmp_path: Path, name: str) -> None:
     with pytest.raises(OperationFailedError, match=f"{name}.*is insulad running"):
         connect(tmp_path / name)
+
+
+def test_a_socket_we_may_not_connect_to_is_no_question_of_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_self: socket.socket, _path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    with pytest.raises(AccessDeniedError, match="sock': Permission denied; root may") as told:
+        connect(tmp_path / "sock")
+    assert told.value.exit_status == 5 and "running" not in str(told.value)

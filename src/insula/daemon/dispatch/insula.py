@@ -47,6 +47,8 @@ def _exec_request(text: str) -> _ExecRequest:
     argv = wanted.get("argv")
     if not argv or not isinstance(argv, list) or not all(isinstance(each, str) and "\0" not in each for each in argv):
         raise InvalidArgumentError("'argv' must be a list of at least one text")
+    if not argv[0]:
+        raise InvalidArgumentError("'argv' begins with an empty text, which names no program")
     environment = wanted.get("env") or {}
     if not isinstance(environment, dict) or not all(isinstance(each, str) for each in environment.values()):
         raise InvalidArgumentError("'env' must be an object of texts")

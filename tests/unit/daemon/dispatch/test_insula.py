@@ -128,6 +128,7 @@ async def test_exec_with_a_terminal_gives_its_master_back() -> None:
         ("[]", "no JSON object"),
         ('{"argv": []}', "'argv'"),
         ('{"argv": "ls"}', "'argv'"),
+        ('{"argv": ["", "-l"]}', "an empty text, which names no program"),
         ('{"argv": ["a\\u0000b"]}', "'argv'"),
         ('{"argv": ["ls"], "env": {"A": 1}}', "'env'"),
         ('{"argv": ["ls"], "user": 5}', "'user'"),
