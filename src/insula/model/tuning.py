@@ -8,7 +8,8 @@ from typing import Annotated
 from insula.model.sizes import CpuSet, KiB
 from insula.model.xmlmap import Attribute, Element, Mapped, Text
 
-VCPU_MAX = 65535
+VCPU_MAX = 4096
+"""More processors than a host has; each one is a row in lists and statistics."""
 SHARES = (2, 262144)
 PERIOD = (1000, 1000000)
 QUOTA = (-1, 17592186044415)

@@ -222,7 +222,7 @@ BAD = {
     ),
     "no vcpu at all": (
         MINIMAL.format("<vcpu>0</vcpu>"),
-        "line 5: /domain/vcpu: found '0', expected a whole number from 1 to 65535",
+        "line 5: /domain/vcpu: found '0', expected a whole number from 1 to 4096",
     ),
     "shares beyond the kernel's": (
         MINIMAL.format("<cputune>\n<shares>1</shares></cputune>"),

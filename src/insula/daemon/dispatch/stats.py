@@ -6,8 +6,14 @@ from typing import Any
 
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.wire import counted, from_wire, shown, to_wire
-from insula.errors import ArgumentUnsupportedError, DomainNotFoundError, InvalidArgumentError
+from insula.errors import (
+    ArgumentUnsupportedError,
+    DomainNotFoundError,
+    InvalidArgumentError,
+    OperationFailedError,
+)
 from insula.rpc.codes.requests import StatsFlags, StatsTypes
+from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.domains import Domains
 from insula.service.events import DomainRef
@@ -86,21 +92,37 @@ def _interface_stats(request: Request, arguments: Any) -> Answer:
 
 async def _all_stats(request: Request, arguments: Any) -> Answer:
     """A few domains at a time, for reading the control groups of a thousand takes a good part of a second. Those that
-    vanish meanwhile are left out."""
+    vanish meanwhile are left out, and one that is named twice is told once.
+
+    Raises: OperationFailedError as soon as it is known that no packet can hold the answer.
+    """
     unknown = arguments.stats & ~int(_KNOWN_STATS)
     if unknown and arguments.flags & StatsFlags.ENFORCE_STATS:
         raise ArgumentUnsupportedError(f"stats types bits 0x{unknown:x} are not supported by this daemon")
     groups = StatsGroup(arguments.stats & _KNOWN_STATS)
     nothing_known = bool(arguments.stats) and not groups
     domains, chosen = request.services.domains, Filter(arguments.flags & _FILTERS)
-    refs = [from_wire(each) for each in arguments.doms] or domains.list(chosen)
+    named = {each.uuid: from_wire(each) for each in arguments.doms}
+    refs = list(named.values()) or domains.list(chosen)
     answer: list[tuple[Any, Sequence[Parameter]]] = []
+    size = 0
     for start in range(0, len(refs), _DOMAINS_A_TURN):
         batch = [ref for ref in refs[start : start + _DOMAINS_A_TURN] if _exists(domains, ref)]
         found = domains.all_stats(batch, StatsGroup.STATE if nothing_known else groups, chosen)
-        answer += [(to_wire(ref), () if nothing_known else parameters) for ref, parameters in found]
+        told = [(to_wire(ref), () if nothing_known else parameters) for ref, parameters in found]
+        answer += told
+        size += sum(_least_size(parameters) for _, parameters in told)
+        if size > LENGTH_MAX:
+            raise OperationFailedError(
+                f"these statistics do not fit into an answer of {LENGTH_MAX} bytes: ask for fewer domains or groups"
+            )
         await asyncio.sleep(0)
     return (answer,)
+
+
+def _least_size(parameters: Sequence[Parameter]) -> int:
+    """How many bytes parameters take in a packet, at the least: a length, the name, a kind, a value."""
+    return sum(12 + len(each.name) for each in parameters)
 
 
 def _exists(domains: Domains, ref: DomainRef) -> bool:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from insula.errors import ArgumentUnsupportedError, DomainNotFoundError, InvalidArgumentError
+from insula.daemon.dispatch import stats as stats_handlers
+from insula.errors import ArgumentUnsupportedError, DomainNotFoundError, InvalidArgumentError, OperationFailedError
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef as WireRef
 from insula.service.domains import Domains as DomainVerbs
@@ -123,6 +124,21 @@ def test_bulk_statistics_are_read_in_turns_and_are_complete() -> None:
 def test_domains_that_vanish_are_left_out() -> None:
     asked = [WireRef("d1", UUID(int=1).bytes, 1), WireRef("gone", UUID(int=99).bytes, 5)]
     assert [record.dom.name for record in bulk(Domains(), asked)] == ["d1"]
+
+
+def test_a_domain_that_is_named_again_and_again_is_read_once() -> None:
+    domains = Domains()
+    again = [WireRef("d1", UUID(int=1).bytes, 1)] * 16384
+    assert [record.dom.name for record in bulk(domains, again)] == ["d1"]
+    assert domains.turns == [1]
+
+
+def test_reading_ends_when_the_answer_cannot_fit_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    domains = Domains()
+    monkeypatch.setattr(stats_handlers, "LENGTH_MAX", 100)
+    with pytest.raises(OperationFailedError, match="do not fit into an answer of 100 bytes"):
+        bulk(domains)
+    assert sum(domains.turns) < 40
 
 
 def test_unknown_groups_are_refused_only_when_the_client_insists() -> None:
