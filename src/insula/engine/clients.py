@@ -67,6 +67,7 @@ class Clients:
         self._serve = serve
         self._lost = lost
         self._clients: list[Client] = []
+        self._listener: socket.socket | None = None
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -78,7 +79,19 @@ class Clients:
     def listen(self, listener: socket.socket) -> None:
         """Take in whoever connects and is root or the keeper's own user."""
         listener.setblocking(False)
+        self._listener = listener
         self._loop.watch(listener.fileno(), READABLE, lambda _: self._accept(listener))
+
+    def close_door(self) -> bool:
+        """Take in nobody from now on, unless somebody is waiting at this moment: return whether nobody was."""
+        if self._listener is None:
+            return True
+        self._accept(self._listener)
+        if self._clients:
+            return False
+        self._loop.unwatch(self._listener.fileno())
+        self._listener.close()
+        return True
 
     def _accept(self, listener: socket.socket) -> None:
         try:

@@ -41,6 +41,8 @@ from insula.kernel.process import (
     wait_status,
 )
 
+LINGERING = 10.0
+"""Seconds that a listening keeper stays with nothing to hold and nobody connected: a daemon that restarts finds it."""
 _STRANGERS_REAPING = 1.0
 """Seconds that the parent of an adopted guest has to reap it, before its status counts as unknown."""
 
@@ -55,6 +57,8 @@ class Keeper:
         self._killers: dict[Ward, list[Request]] = {}
         self._failures: dict[str, dict[str, Any]] = {}
         """Why guests that nobody asked about yet could not be born, by UUID; until the daemon asks, or goes."""
+        self._leaving: int | None = None
+        """When it ends if nothing happens; None for one that ends with its last client."""
         self._loop = Loop()
         self.clients = Clients(self._loop, self._serve, self._lost)
         self._births = Births(self._loop, self.clients, self._settled)
@@ -75,7 +79,12 @@ class Keeper:
         }
 
     def run(self, *, while_connected: bool) -> None:
-        """Serve. while_connected: only as long as there is a client, and take all guests along then."""
+        """Serve. while_connected: only as long as there is a client, and take all guests along then.
+
+        Otherwise until nothing has been held, and nobody connected, for a while.
+        """
+        if not while_connected:
+            self._leaving = self._loop.after(LINGERING, self._leave)
         while len(self.clients) or not while_connected:
             self._loop.turn()
         for ward in (*self._guests.values(), *self._executions.values()):
@@ -97,6 +106,17 @@ class Keeper:
         self._births.abandon(client)
         self._failures.clear()
         self._share_reading()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Begin to count anew how long there has been nothing to do."""
+        if self._leaving is not None and not len(self.clients):
+            self._loop.cancel(self._leaving)
+            self._leaving = self._loop.after(LINGERING, self._leave)
+
+    def _leave(self) -> None:
+        if self.empty and not len(self.clients) and self.clients.close_door():
+            sys.exit(0)
 
     # Verbs: the fields of the request → those of the answer
 
@@ -361,6 +381,7 @@ class Keeper:
             self._loop.unwatch(master)
         self._loop.unwatch(ward.pidfd)
         ward.close()
+        self._linger()
 
     # Consoles
 

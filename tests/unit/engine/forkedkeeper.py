@@ -22,9 +22,9 @@ SLEEP = "exec sleep 1000"
 
 
 class ForkedKeeper:
-    """A keeper that ends with its last client, and a link to it; more can be had."""
+    """A keeper that ends with its last client, and a link to it; more can be had. lingers: it waits for others then."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, lingers: bool = False) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind("")
         listener.listen()
@@ -37,7 +37,7 @@ class ForkedKeeper:
                 keeper = Keeper(resource.getrlimit(resource.RLIMIT_NOFILE))
                 keeper.clients.listen(listener)
                 keeper.clients.welcome(theirs)
-                keeper.run(while_connected=True)
+                keeper.run(while_connected=not lingers)
                 os._exit(0)
             except SystemExit as wanted:
                 os._exit(int(wanted.code or 0) + 50)

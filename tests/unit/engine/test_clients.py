@@ -142,3 +142,20 @@ def test_an_answer_to_who_is_gone_is_dropped(server: Server) -> None:
     server.loop.turn()
     server.clients.answer(server.last, {"late": True})
     assert len(server.clients) == 0
+
+
+def test_the_door_is_not_closed_on_who_waits_there(server: Server) -> None:
+    listener, waiting = (socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))
+    listener.bind("")
+    listener.listen()
+    address = listener.getsockname()
+    server.close()
+    server.clients.listen(listener)
+    waiting.connect(address)
+    assert not server.clients.close_door()
+    assert len(server.clients) == 1
+    waiting.close()
+    server.loop.turn()
+    assert server.clients.close_door()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as late, pytest.raises(ConnectionRefusedError):
+        late.connect(address)

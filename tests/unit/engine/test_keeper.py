@@ -238,6 +238,25 @@ def test_a_keeper_without_clients_takes_its_guests_along(held: ForkedKeeper) -> 
         os.close(pidfd)
 
 
+def test_one_that_listens_ends_when_for_a_while_nothing_was_held_and_nobody_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper_module, "LINGERING", 0.1)
+    made = ForkedKeeper(lingers=True)
+    pidfd = os.pidfd_open(made.pid)
+    made.start("u", SLEEP)
+    made.link.close()
+    assert not select.select([pidfd], [], [], 0.4)[0], "it holds a guest"
+    made.link = made.another()
+    made.ask(Verb.KILL, uuid="u")
+    made.ask(Verb.FORGET, uuid="u")
+    assert not select.select([pidfd], [], [], 0.4)[0], "somebody is there"
+    made.link.close()
+    assert select.select([pidfd], [], [], scaled(10))[0]
+    os.close(pidfd)
+    assert made.end() == 50
+
+
 def test_it_quits_when_told_to_but_not_while_it_holds_anything(held: ForkedKeeper) -> None:
     held.start("u", SLEEP)
     with pytest.raises(KeeperError, match=r"1 guest\(s\) and 0 process\(es\) are held"):
