@@ -140,12 +140,16 @@ def _moved(element: etree._Element, source: str, target: str, prefix: str | None
     copy = etree.Element(tag, dict(element.attrib), nsmap=nsmap)
     copy.text, copy.tail = element.text, element.tail
     for child in element:
-        copy.append(_moved(child, source, target) if isinstance(child.tag, str) else _comment(child))
+        copy.append(_moved(child, source, target) if isinstance(child.tag, str) else _aside(child))
     return copy
 
 
-def _comment(node: etree._Element) -> etree._Element:
-    copy = etree.Comment(node.text)
+def _aside(node: etree._Element) -> etree._Element:
+    """A copy of a comment or a processing instruction."""
+    if isinstance(node, etree._ProcessingInstruction):
+        copy: etree._Element = etree.ProcessingInstruction(node.target, node.text)
+    else:
+        copy = etree.Comment(node.text)
     copy.tail = node.tail
     return copy
 

@@ -43,6 +43,14 @@ def test_an_element_comes_back_without_the_namespace_that_it_is_kept_in() -> Non
     assert canonical(metadata_of(changed, ELEMENT, URI)) == canonical(given)
 
 
+@pytest.mark.parametrize("given", ["<app><?run fast -- now?><b/></app>", "<app><?run?><!-- why --></app>"])
+def test_a_processing_instruction_in_an_element_stays_one(given: str) -> None:
+    changed = with_metadata(DOMAIN, ELEMENT, given, key="app", uri=URI)
+    again = Domain.load(changed.dump())
+
+    assert canonical(metadata_of(again, ELEMENT, URI)) == canonical(given)
+
+
 def test_elements_of_different_namespaces_stand_beside_each_other() -> None:
     one = with_metadata(DOMAIN, ELEMENT, "<a/>", key="one", uri=URI)
     both = with_metadata(one, ELEMENT, "<b/>", key="two", uri=OTHER_URI)
