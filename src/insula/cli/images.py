@@ -8,22 +8,45 @@ from contextlib import contextmanager
 from typing import Any
 
 from insula.cli.render import show_json, show_table, size
-from insula.errors import InsulaError
+from insula.errors import InsulaError, InvalidArgumentError
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
 
 Progress = Callable[[dict[str, Any]], None]
+_OWN_OPTIONS = {"recipe": "--recipe", "packages": "--include"}
 
 
 def _build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="such as debian-12, debian-13 or busybox, which are also recipes")
     parser.add_argument("--recipe", help="what to build, if not what the name says: debian-12, debian-13, busybox, ...")
     parser.add_argument("--include", action="append", default=[], metavar="PACKAGE", help="install this, too")
+    parser.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the recipe, such as mirror, suite, slim or console; see the reference on storage",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
+def split_option(text: str) -> tuple[str, str]:
+    """Read `NAME=VALUE`, an option of a recipe. Raises: InvalidArgumentError, also for what has an option of ours."""
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise InvalidArgumentError(f"'{text}' is no option of a recipe; give NAME=VALUE, such as slim=yes")
+    if name in _OWN_OPTIONS:
+        raise InvalidArgumentError(f"'{name}' is not given this way; use {_OWN_OPTIONS[name]}")
+    return name, value
+
+
 def _build(options: argparse.Namespace, client: Blocking) -> int:
-    recipe = {"recipe": options.recipe or options.name, "packages": options.include}
+    recipe = {
+        "recipe": options.recipe or options.name,
+        "packages": options.include,
+        **dict(map(split_option, options.option)),
+    }
     with (
         _progress(options.quiet) as show,
         client.open_stream(Insula.IMAGE_BUILD, options.name, json.dumps(recipe), 0) as stream,

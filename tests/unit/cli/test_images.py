@@ -1,10 +1,13 @@
 import json
+import re
+from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
 import pytest
 
 from insula.cli import images
-from insula.errors import ImageNotFoundError
+from insula.errors import ImageNotFoundError, InvalidArgumentError
+from insula.rpc.procedure import Procedure
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
 from tests.unit.cli.fake_client import FakeClient
@@ -35,3 +38,31 @@ def test_removing_goes_on_after_a_failure(capsys: pytest.CaptureFixture[str]) ->
     client = FakeClient({Insula.IMAGE_REMOVE: remove})
     assert images.RUN["image rm"](options_of(images.ARGUMENTS["image rm"], "a", "b"), cast("Blocking", client)) == 4
     assert len(client.calls) == 2 and "no image 'a'" in capsys.readouterr().err
+
+
+class BuildClient:
+    """Remembers the recipe of an image that is built at once."""
+
+    recipe: dict[str, object]
+
+    def open_stream(
+        self, procedure: Procedure, name: str, recipe: str, flags: int
+    ) -> AbstractContextManager[list[bytes]]:
+        assert (procedure, name, flags) == (Insula.IMAGE_BUILD, "web", 0)
+        self.recipe = json.loads(recipe)
+        return nullcontext([])
+
+
+def test_a_recipes_options_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+    client = BuildClient()
+    words = ("web", "--recipe", "debian-13", "--include", "vim", "--option", "slim=yes", "-o", "mirror=http://m/?a=b")
+    options = options_of(images.ARGUMENTS["image build"], *words)
+    assert images.RUN["image build"](options, cast("Blocking", client)) == 0
+    assert client.recipe == {"recipe": "debian-13", "packages": ["vim"], "slim": "yes", "mirror": "http://m/?a=b"}
+    assert capsys.readouterr().out == "web\n"
+
+
+@pytest.mark.parametrize("text", ["slim", "=yes", "slim=", "recipe=debian-12", "packages=vim"])
+def test_what_is_no_option_of_a_recipe_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=re.escape(text.removesuffix("=debian-12").removesuffix("=vim"))):
+        images.split_option(text)

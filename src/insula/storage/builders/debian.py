@@ -155,7 +155,7 @@ def guest_sources(
         found = _with_mirror(found, mirror, suite)
     if not found:
         raise OperationFailedError(
-            f"the host's apt sources name no archive of {distribution.capitalize()}; give one with the option 'mirror'"
+            f"the host's apt sources name no archive of {distribution.capitalize()}; give one: --option mirror=URL"
         )
     return [fitted for source in found if (fitted := _fitted(source, suite)).suites]
 
