@@ -4,11 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
-from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError
+from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError, StepError
 from insula.kernel.process import has_ended
 from insula.model.domain import Domain
 from insula.service.autostart import Autostart
@@ -116,14 +117,22 @@ class LifecycleVerbs:
         await managed.perform("suspend", work)
 
     async def resume(self, managed: ManagedDomain) -> None:
-        """Let the guest go on. Raises: OperationInvalidError if it does already."""
+        """Let the guest go on. Raises: OperationInvalidError if it does already; StepError if it cannot even begin."""
 
         async def work() -> None:
             run = managed.require_run()
             if managed.state.state is not DomainState.PAUSED:
                 raise OperationInvalidError("domain is already running")
-            await self._runs.resume(run)
-            self._runs.note_resumed(managed)
+            held = run.container.held
+            try:
+                await self._runs.resume(run)
+            except StepError:
+                if held:
+                    # It was never executed, and there is nothing to go on.
+                    await self._runs.end(managed, StopReason.FAILED, ExitStatus(status=None), Next.OFF)
+                    await self._stopped(managed, StopReason.FAILED, None)
+                raise
+            self._runs.note(managed, replace(run.record, resumed=True))
             managed.state = UNPAUSED
             self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
 

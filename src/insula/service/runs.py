@@ -75,6 +75,10 @@ class Preparation(Protocol):
         """Let others have the ids of a domain that is no more."""
         ...
 
+    def release_others(self, domains: frozenset[UUID]) -> None:
+        """Let others have the ids of all domains that are not among these, which are no more."""
+        ...
+
     def sweep(self, runs: frozenset[UUID]) -> None:
         """Discard what was to vanish with runs that are not among these."""
         ...
@@ -164,14 +168,14 @@ class Runs:
     async def destroy(self, managed: ManagedDomain) -> ExitStatus:
         """Kill the guest and clear up. Raises: InsulaError, and then it still runs, as far as we know."""
         run = managed.require_run()
-        self._directory.write(ending(run.record, StopReason.DESTROYED))
+        self._directory.write_or_owe(ending(run.record, StopReason.DESTROYED))
         run.ending = True
         try:
             status = await self._engine.destroy(run.container)
         except Exception as error:  # at the daemon's end, which cancels, the decision stays: the next one concludes
             if run.container.status is None or not isinstance(error, InsulaError):
                 run.ending = False
-                self._directory.write(run.record)
+                self._directory.write_or_owe(run.record)
                 raise
             LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status
@@ -222,11 +226,11 @@ class Runs:
         self._directory.write(record)
         run.record = record
 
-    def note_resumed(self, managed: ManagedDomain) -> None:
-        """Keep for the next daemon that the present run was paused once and goes on."""
+    def note(self, managed: ManagedDomain, record: Record) -> None:
+        """Keep for the next daemon what happens to the present run, whether it can be written now or not."""
         run = managed.require_run()
-        run.record = replace(run.record, resumed=True)
-        self._directory.write_or_owe(run.record)
+        run.record = record
+        self._directory.write_or_owe(record)
 
     def discard_later(self, managed: ManagedDomain) -> None:
         """Let the storage of a run that is over and was kept vanish when it is given up."""

@@ -53,11 +53,11 @@ class ShutdownVerbs:
         ways = _ways(modes)
         before = run.record
         # Written before the guest hears it: one that ends at once must find us knowing why.
-        self._runs.change(managed, replace(before, asked=_ASKED[action]))
+        self._runs.note(managed, replace(before, asked=_ASKED[action]))
         try:
             await asyncio.to_thread(_ask_init, run.container, action, ways)
         except Exception:
-            self._runs.change(managed, before)
+            self._runs.note(managed, before)
             raise
         watch = asyncio.get_running_loop().create_task(self._watch(managed, run, action))
         self._watches.add(watch)
@@ -72,7 +72,7 @@ class ShutdownVerbs:
                 text = f"the guest was asked to {_WORDS[action]} and has not done so within {self._time_limit:g} s"
                 LOGGER.warning("domain '%s': %s", managed.name, text)
                 managed.notices = (*managed.notices, text)
-                self._runs.change(managed, replace(run.record, asked=None))
+                self._runs.note(managed, replace(run.record, asked=None))
 
         await managed.lock.perform("watch", work, endlessly=True)
 

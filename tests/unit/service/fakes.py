@@ -205,6 +205,8 @@ class FakeEngine:
         self._writers: dict[str, int] = {}
         self.calls: list[str] = []
         self.failure: InsulaError | None = None
+        self.cannot_begin: InsulaError | None = None
+        """Raised when a guest that was started paused is to begin; it has ended then."""
         self.after_launch: Callable[[], None] = lambda: None
         self.terminals: list[int] = []
         """The guests' ends of consoles; each launch opens as many ptys as there are in consoles."""
@@ -291,6 +293,9 @@ class FakeEngine:
 
     async def resume(self, running: Running) -> None:
         running.group.thaw()
+        if running.held and self.cannot_begin is not None:
+            running.held = False
+            raise self.cannot_begin
         if running.held:
             running.held = False
             self.remember(running.uuid, held=False)

@@ -1,5 +1,6 @@
 """Domains start, pause, end, and start again, and everybody is told in the right words."""
 
+import errno
 import logging
 import os
 import shutil
@@ -21,7 +22,7 @@ from insula.errors import (
     StepError,
     UnsupportedConfigError,
 )
-from insula.service import lifecycle
+from insula.service import lifecycle, running
 from insula.service.events import DomainRef, Lifecycle
 from insula.service.states import (
     CrashedReason,
@@ -78,6 +79,41 @@ async def test_a_paused_start_stands_still_until_it_is_resumed(rig: Rig) -> None
 
     assert state(rig, ref) == ("running", "unpaused")
     assert told(rig) == ["started booted", "suspended paused", "resumed unpaused"]
+
+
+@pytest.mark.parametrize("transient", [False, True])
+async def test_what_cannot_begin_when_it_is_resumed_is_off(rig: Rig, transient: bool) -> None:
+    rig.engine.cannot_begin = StepError("no such program in the guest: /nosuch")
+    if transient:
+        ref = await rig.domains.create_xml(domain_xml(), paused=True)
+    else:
+        ref = await rig.domains.start(await defined(rig), paused=True)
+
+    with pytest.raises(StepError, match="no such program"):
+        await rig.domains.resume(ref)
+
+    assert told(rig)[-1] == "stopped failed"
+    if transient:
+        with pytest.raises(DomainNotFoundError):
+            rig.domains.state(ref)
+    else:
+        assert state(rig, ref) == ("shutoff", "failed")
+
+
+async def test_no_full_run_directory_keeps_a_domain_from_being_destroyed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(running, "replace_file", refuse)
+    await rig.domains.destroy(ref)
+
+    assert state(rig, ref) == ("shutoff", "destroyed")
+    assert "is kept in mind" in caplog.text
 
 
 async def test_suspend_and_resume_change_the_state_and_nothing_twice(rig: Rig) -> None:
