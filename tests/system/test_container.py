@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,6 +167,22 @@ def test_a_function_is_held_like_the_guest_itself(guest: Container) -> None:
         return [*chosen, *sorted(set(paths))]
 
     assert guest.enter(facts) == ["0000000000000000", "2", "/"]
+
+
+def test_all_threads_that_wait_are_told_how_it_ended(guest: Container) -> None:
+    with ThreadPoolExecutor() as threads:
+        waiting = [threads.submit(guest.wait, scaled(20)) for _ in range(4)]
+        guest.run(["kill", "-TERM", "1"])
+        assert {each.result().code for each in waiting} == {3}
+    assert guest.wait().code == 3
+
+
+def test_all_threads_that_wait_for_a_program_inside_are_told_its_status(guest: Container) -> None:
+    with guest.popen(["sh", "-c", "read line; exit 7"], stdin=PIPE) as process, ThreadPoolExecutor() as threads:
+        assert process.stdin is not None
+        waiting = [threads.submit(process.wait, scaled(20)) for _ in range(4)]
+        process.stdin.write(b"end\n")
+        assert [each.result() for each in waiting] == [7] * 4
 
 
 def test_no_link_of_the_guests_leads_a_function_into_what_the_program_has_open(

@@ -10,6 +10,7 @@ b'web\\n'
 
 import os
 import subprocess
+import threading
 import uuid
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -103,6 +104,8 @@ class Container:
         self._running: Running | None = None
         self._status: ExitStatus | None = None
         self._leftover: weakref.finalize[..., Container] | None = None
+        self._turning = threading.RLock()
+        """Held while it begins or ends: several threads may wait for the end, and one clears up."""
         self._spec = ContainerSpec(
             name=name or f"insula-{identity[:8]}",
             uuid=identity,
@@ -182,28 +185,38 @@ class Container:
 
         Raises: StepError naming what failed, everything undone; OperationInvalidError if it runs already.
         """
-        if self.running:
-            raise OperationInvalidError(f"'{self.name}' runs already")
-        if self._running is not None:
-            self.wait()
-        engine = self._own_engine()
-        self._status = None
-        try:
-            self._spec = self._with_ids()
-            running = self._running = engine.launch(self._spec, paused=paused)
-        except BaseException:
-            self._let_go()
-            raise
-        self._leftover = weakref.finalize(self, _end_leftover, engine, running, os.getpid())
+        with self._turning:
+            if self.running:
+                raise OperationInvalidError(f"'{self.name}' runs already")
+            if self._running is not None:
+                self.wait()
+            engine = self._own_engine()
+            self._status = None
+            try:
+                self._spec = self._with_ids()
+                running = self._running = engine.launch(self._spec, paused=paused)
+            except BaseException:
+                self._let_go()
+                raise
+            self._leftover = weakref.finalize(self, _end_leftover, engine, running, os.getpid())
 
     def wait(self, timeout: float | None = None) -> ExitStatus:
         """Return how it ended, once it has; nothing of it is left then. Raises: OperationTimeoutError."""
-        running = self._running
-        if running is None:
-            return self._last_status()
-        engine = self._own_engine()
-        engine.end_of(self.uuid, running.pidfd, timeout)
-        return self._ended(engine.do(engine.launcher.destroy(running)))
+        with self._turning:
+            running = self._running
+            if running is None:
+                return self._last_status()
+            engine = self._own_engine()
+            pidfd = os.dup(running.pidfd) if running.status is None else None
+        if pidfd is not None:
+            try:
+                engine.await_end(pidfd, timeout)
+            finally:
+                os.close(pidfd)
+        with self._turning:
+            if self._running is running:
+                self._ended(engine.destroy(running))
+            return running.status or self._last_status()
 
     def shutdown(self, timeout: float = 60.0, action: PowerAction = PowerAction.POWEROFF) -> ExitStatus:
         """Ask the guest's init to end, in its own way, and return how it did.
@@ -225,11 +238,11 @@ class Container:
 
     def destroy(self) -> ExitStatus | None:
         """Kill whatever runs, and take away all that was made; return how the last run ended. May be called again."""
-        if self._running is not None:
-            engine = self._own_engine()
-            self._ended(engine.do(engine.launcher.destroy(self._running)))
-        self._let_go()
-        return self._status
+        with self._turning:
+            if self._running is not None:
+                self._ended(self._own_engine().destroy(self._running))
+            self._let_go()
+            return self._status
 
     # Inside
 
@@ -407,7 +420,7 @@ class Container:
 def _end_leftover(engine: Engine, running: Running, program: int) -> None:
     """End a container that its program has forgotten, when it is collected or the program ends; not in its forks."""
     if os.getpid() == program:
-        engine.do(engine.launcher.destroy(running))
+        engine.destroy(running)
 
 
 def _root(root: "str | os.PathLike[str] | Root", *, ephemeral: bool) -> Root:

@@ -16,6 +16,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import EventKind, Message, Verb
 from insula.engine.interfaces import InterfacePerformer
@@ -81,6 +82,14 @@ class Engine:
             set_label(running.group, label_of_program(os.getpid()))
         return running
 
+    def destroy(self, running: Running) -> ExitStatus:
+        """Kill a container if it lives, and take away all that was made for it. May be called again."""
+        with self._lock:
+            try:
+                return completed(self.launcher.destroy(running))
+            finally:
+                self._ends.pop(running.uuid, None)
+
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run one of the launcher's coroutines and return its result."""
         with self._lock:
@@ -106,7 +115,7 @@ class Engine:
         None if nobody can know it any more. Raises: OperationTimeoutError.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        _await_readable(pidfd, deadline, timeout)
+        self.await_end(pidfd, timeout)
         while True:
             with self._lock:
                 if name in self._ends:
@@ -115,6 +124,11 @@ class Engine:
                     self._link.dispatch()
             if deadline is not None and time.monotonic() > deadline:
                 raise OperationTimeoutError(f"the keeper does not tell how it ended within {timeout:g} s")
+
+    def await_end(self, pidfd: int, timeout: float | None) -> None:
+        """Return once the process behind a pidfd has ended. Raises: OperationTimeoutError."""
+        if not _readable(pidfd, timeout):
+            raise OperationTimeoutError(f"it has not ended within {timeout:g} s")
 
     def has_ended(self, pidfd: int) -> bool:
         """Whether the process behind a pidfd has ended."""
@@ -144,12 +158,6 @@ def remove_abandoned(hierarchies: Hierarchies) -> None:
 _PATIENCE = 10.0
 _TURN = 0.05
 """Seconds to wait for an event before other threads get a turn."""
-
-
-def _await_readable(fd: int, deadline: float | None, timeout: float | None) -> None:
-    left = None if deadline is None else deadline - time.monotonic()
-    if not _readable(fd, left):
-        raise OperationTimeoutError(f"it has not ended within {timeout:g} s")
 
 
 def _readable(fd: int, seconds: float | None) -> bool:

@@ -4,6 +4,7 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -35,6 +36,8 @@ class GuestProcess:
         self.pid = executed.pid
         self.stdin, self.stdout, self.stderr = streams.ours
         self.returncode: int | None = None
+        self._waiting = threading.Lock()
+        """Held by whoever waits for the end: its status is told once."""
 
     def __enter__(self) -> Self:
         return self
@@ -58,11 +61,18 @@ class GuestProcess:
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit status, negative for the signal that killed it. Raises: OperationTimeoutError."""
-        if self.returncode is None:
-            status = self._end_of(self._executed.id, self._executed.pidfd, timeout)
-            self.returncode = _UNKNOWN if status is None else os.waitstatus_to_exitcode(status)
-            os.close(self._executed.pidfd)
-        return self.returncode
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self._waiting.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            raise OperationTimeoutError(f"it has not ended within {timeout:g} s")
+        try:
+            if self.returncode is None:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                status = self._end_of(self._executed.id, self._executed.pidfd, left)
+                self.returncode = _UNKNOWN if status is None else os.waitstatus_to_exitcode(status)
+                os.close(self._executed.pidfd)
+            return self.returncode
+        finally:
+            self._waiting.release()
 
     def send_signal(self, number: int) -> None:
         """Send a signal; one that has ended is fine, as with Popen."""

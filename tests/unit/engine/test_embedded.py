@@ -9,11 +9,14 @@ import pytest
 
 from insula.engine import embedded
 from insula.engine.embedded import Engine, label_of_program, remove_abandoned
+from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import Verb, receive, send
+from insula.engine.running import Running
 from insula.errors import KeeperError, OperationTimeoutError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import memory_file
+from tests.unit.engine.desk import record_of
 
 FACTS = Facts(
     hierarchies=Hierarchies(v2="/sys/fs/cgroup"),
@@ -118,6 +121,23 @@ def test_an_end_that_is_told_before_it_is_asked_for_is_remembered(keeper: Keeper
         assert engine.end_of("u", pidfd, 5) == 9
         assert engine.end_of("e1", pidfd, 5) == 7 << 8
     os.close(pidfd)
+
+
+def test_an_end_that_nobody_asked_for_is_not_kept_beyond_the_container(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = Running(record=record_of(os.getpid()), group=Cgroup(FACTS.hierarchies, "c"))
+
+    async def destroyed(_: Running) -> ExitStatus:
+        return ExitStatus(status=9)
+
+    with Engine() as engine:
+        monkeypatch.setattr(engine.launcher, "destroy", destroyed)
+        keeper.tell("exited", running.uuid, 9)
+        engine.said("u")
+        assert engine._ends == {running.uuid: 9}
+        assert engine.destroy(running) == ExitStatus(status=9)
+        assert engine._ends == {}
 
 
 def test_an_end_that_nobody_can_know_is_none(keeper: Keeper) -> None:

@@ -1,7 +1,9 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,7 +11,7 @@ from insula.engine.attach import Executed
 from insula.engine.guestprocess import DEVNULL, PIPE, STDOUT, GuestProcess, Stream, Streams
 from insula.errors import OperationInvalidError, OperationTimeoutError
 from insula.kernel.fds import Fd
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 
 class Host:
@@ -82,6 +84,31 @@ def test_exit_statuses_are_those_of_subprocess(start: Callable[..., GuestProcess
     assert process.wait() == -9
     process.terminate()
     assert start("exit(7)").wait() == 7
+
+
+def test_a_status_that_is_told_once_reaches_everybody_who_waits() -> None:
+    told = [7 << 8]
+    asked, ended = threading.Event(), threading.Event()
+
+    def end_of(_: str, pidfd: int, timeout: float | None) -> int | None:
+        asked.set()
+        assert ended.wait(scaled(10) if timeout is None else timeout)
+        return told.pop()
+
+    executed = Executed(id="1", pid=1, pidfd=Fd(os.pidfd_open(os.getpid())), master=None)
+    streams = Streams(DEVNULL, DEVNULL, DEVNULL)
+    streams.hand_over()
+    process = GuestProcess(executed, streams, end_of)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(process.wait)
+        assert asked.wait(scaled(10))
+        second = threads.submit(process.wait)
+        assert process.poll() is None, "it runs, and somebody waits already"
+        with pytest.raises(OperationTimeoutError):
+            process.wait(0.01)
+        ended.set()
+        assert [each.result(scaled(10)) for each in (first, second)] == [7, 7]
+    assert process.wait() == 7
 
 
 def test_a_process_that_is_slow_is_left_alone_by_a_time_limit(start: Callable[..., GuestProcess]) -> None:
