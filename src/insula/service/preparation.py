@@ -91,6 +91,10 @@ class HostPreparation:
         """Let others have the ids of a domain that is no more."""
         self._ranges.release(uuid)
 
+    def release_others(self, domains: frozenset[UUID]) -> None:
+        """Let others have the ids of all domains that are not among these, which are no more."""
+        self._ranges.keep_only(domains)
+
     def sweep(self, runs: frozenset[UUID]) -> None:
         """Remove what others left half done, and discard what was to vanish with runs that are not among these.
 

@@ -82,6 +82,15 @@ class Recovery:
             except (OSError, ValueError, InsulaError) as error:
                 LOGGER.error("recovery failed at %s: %s", said(action), error)
         self._found.clear()
+        await self._release_ids()
+
+    async def _release_ids(self) -> None:
+        """Give back the ids of domains that are no more: whoever ended or undefined them had no time to."""
+        there = self._directory.uuids() | {managed.uuid for managed in self._registry}
+        try:
+            await asyncio.to_thread(self._preparation.release_others, there)
+        except (OSError, InsulaError) as error:
+            LOGGER.error("the ids of domains that are no more are not given back: %s", error)
 
     def _keep_storage(self, uuids: frozenset[UUID]) -> None:
         for each in uuids:

@@ -76,8 +76,9 @@ class Record:
     host, to undo a start that was cut short; begun: seconds since the epoch;
     autodestroy: it dies with the connection that started it; throwaway: its writable storage is removed at its end;
     again: this is a restart, so one cut short is repeated; restarts: how many quick ones came before;
-    resumed: it was paused and goes on; asked: what the guest was asked for and has not done yet; reason, status (as wait(2) has it), next: once it is
-    ending. Whether the guest stands still is not here: the kernel knows.
+    resumed: it was paused once and goes on; asked: what the guest was asked for and has not done yet;
+    reason, status (as wait(2) has it), next: once it is ending. Whether the guest stands still is not here: the kernel
+    knows.
     """
 
     uuid: UUID

@@ -17,7 +17,7 @@ import logging
 import os
 import pwd
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
@@ -86,6 +86,14 @@ class IdRanges:
             given = self._read()
             if given.pop(uuid, None) is not None:
                 self._write(given)
+
+    def keep_only(self, uuids: Collection[UUID]) -> None:
+        """Let others have the ids of all domains but these. The others must be gone."""
+        with self._locked():
+            given = self._read()
+            kept = {uuid: ids for uuid, ids in given.items() if uuid in uuids}
+            if kept != given:
+                self._write(kept)
 
     def _free(self, given: Sequence[range]) -> range:
         taken = [*given, *self._taken(), *self._systems()]

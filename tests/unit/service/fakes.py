@@ -360,11 +360,14 @@ class FakeEngine:
 
 
 class FakePreparation:
-    """A host that has everything. storage: a file for each writable layer; marks: for those that vanish with a run."""
+    """A host that has everything.
+
+    storage: a file for each writable layer; marks: for those that vanish with a run; ids: for each domain's ids.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self.storage, self.marks = directory / "storage", directory / "marks"
-        for each in (self.storage, self.marks):
+        self.storage, self.marks, self.ids = directory / "storage", directory / "marks", directory / "ids"
+        for each in (self.storage, self.marks, self.ids):
             each.mkdir(parents=True, exist_ok=True)
         self.reserved: list[UUID] = []
         self.released: list[UUID] = []
@@ -374,12 +377,14 @@ class FakePreparation:
         if domain.root is None:
             raise UnsupportedConfigError("no root")
         (self.storage / str(domain.uuid)).touch()
+        (self.ids / str(domain.uuid)).touch()
         return self.rehearse(domain, pid_of)
 
     def reserve(self, domain: Domain) -> None:
         if self.no_ids:
             raise OperationFailedError("no ids are left")
         self.reserved.append(domain.uuid)
+        (self.ids / str(domain.uuid)).touch()
 
     def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         return ContainerSpec(
@@ -399,6 +404,12 @@ class FakePreparation:
 
     def release(self, uuid: UUID) -> None:
         self.released.append(uuid)
+        (self.ids / str(uuid)).unlink(missing_ok=True)
+
+    def release_others(self, domains: frozenset[UUID]) -> None:
+        for each in self.ids.iterdir():
+            if UUID(each.name) not in domains:
+                self.release(UUID(each.name))
 
     def sweep(self, runs: frozenset[UUID]) -> None:
         for mark in self.marks.iterdir():

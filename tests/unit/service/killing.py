@@ -147,6 +147,9 @@ def _check_order(rig: Rig) -> None:
     assert files == {f"{name}.xml" for name in persistent}, f"definitions: {files}"
     links = {each.name for each in rig.layout.autostart.iterdir()}
     assert links <= files, "an autostart link points nowhere"
+    ids = {each.name for each in rig.preparation.ids.iterdir()}
+    there = {str(each.uuid) for each in rig.domains.list()}
+    assert ids <= there, "ids of a domain that is no more are not given back"
     if str(MAIL) not in active:
         assert not rig.preparation.owns_storage(MAIL), "storage of a transient domain is left behind"
         assert not list(rig.preparation.marks.iterdir()), "a mark is left behind"

@@ -230,3 +230,11 @@ def test_recorded_runs_tell_their_ids_when_the_list_is_lost(layout: Layout, prep
 
     assert maps_of_runs(RunDirectory(layout)) == {WEB: spec.idmap}
     assert preparation.specify(domain(TEMPLATE), nobody).idmap == spec.idmap
+
+
+def test_ids_of_domains_that_are_no_more_are_given_back(preparation: HostPreparation, layout: Layout) -> None:
+    preparation.reserve(domain(TEMPLATE))
+    preparation.release_others(frozenset({WEB}))
+    assert IdRanges(layout, pools=pools).find(WEB) is not None
+    preparation.release_others(frozenset())
+    assert IdRanges(layout, pools=pools).find(WEB) is None

@@ -210,6 +210,28 @@ async def test_a_start_that_was_cut_short_is_undone(rig: Rig, succeed: Succeed) 
     assert "undo" in successor.engine.calls
 
 
+@pytest.mark.parametrize("phase", [Phase.ENDING, Phase.STARTING])
+async def test_the_ids_of_a_transient_domain_whose_run_was_cut_short_are_given_back(
+    rig: Rig, succeed: Succeed, phase: Phase
+) -> None:
+    await rig.domains.define(domain_xml())
+    await rig.domains.create_xml(domain_xml("mail", MAIL))
+    path = rig.layout.running / str(MAIL) / RECORD
+    path.write_text(replace(Record.from_json(path.read_text()), phase=phase).to_json())
+
+    successor = await succeed()
+
+    assert [each.name for each in successor.domains.list()] == ["web"]
+    assert [each.name for each in successor.preparation.ids.iterdir()] == [str(WEB)]
+
+
+async def test_ids_of_a_run_that_makes_no_sense_are_not_given_away(rig: Rig, succeed: Succeed) -> None:
+    await rig.domains.create_xml(domain_xml())
+    (rig.layout.running / str(WEB) / RECORD).write_text("{")
+
+    assert [each.name for each in (await succeed()).preparation.ids.iterdir()] == [str(WEB)]
+
+
 async def test_one_run_that_cannot_be_taken_over_stops_no_other(
     rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

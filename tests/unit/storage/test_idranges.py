@@ -52,6 +52,20 @@ def test_a_domain_gets_a_range_of_its_own_and_keeps_it(tmp_path: Path) -> None:
     assert allocator(tmp_path).find(web) == first
 
 
+def test_domains_that_are_no_more_give_their_ranges_back(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path)
+    web, db = uuid4(), uuid4()
+    kept = ranges.allocate(web)
+    ranges.allocate(db)
+
+    ranges.keep_only({web})
+
+    assert (ranges.find(web), ranges.find(db)) == (kept, None)
+    written = ranges.path.stat().st_mtime_ns
+    ranges.keep_only({web})
+    assert ranges.path.stat().st_mtime_ns == written
+
+
 def test_what_another_process_writes_is_seen(tmp_path: Path) -> None:
     ranges, others = allocator(tmp_path), allocator(tmp_path)
     web = uuid4()
