@@ -59,3 +59,20 @@ def test_a_domain_that_is_only_undefined_finds_its_clone_again(insulad: Insulad,
 
     assert inside(insulad, "web", "ls", "/written") == "/written\n"
     insula(insulad, "rm", "--force", "web")
+
+
+def test_what_undefined_domains_left_is_pruned_and_nothing_else(insulad: Insulad, image: str) -> None:
+    for name in ("left", "stays", "runs"):
+        insula(insulad, "create", name, "-i", image, "--start")
+    insulad.virsh("destroy", "stays")
+    insulad.virsh("destroy", "left")
+    left = insulad.virsh("domuuid", "left").stdout.strip()
+    insulad.virsh("undefine", "left")
+    insulad.virsh("undefine", "runs")
+    assert left in insula(insulad, "image", "rm", image, check=False).stderr
+
+    assert json.loads(insula(insulad, "image", "prune", "--json").stdout) == [{"uuid": left, "image": image}]
+
+    assert len(os.listdir(insulad.layout.clones)) == 2
+    assert insula(insulad, "image", "prune").stdout == ""
+    insula(insulad, "rm", "--force", "stays", "runs")

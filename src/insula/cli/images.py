@@ -1,4 +1,4 @@
-"""Verbs for images: image build, image ls, image rm."""
+"""Verbs for images: image build, image ls, image rm, image prune."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from typing import Any
 
 from insula.cli.render import show_json, show_table, size
 from insula.errors import InsulaError, InvalidArgumentError
+from insula.rpc.codes.insula import ImageFlags
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
 
@@ -125,5 +126,33 @@ def _rm(options: argparse.Namespace, client: Blocking) -> int:
     return status
 
 
-ARGUMENTS = {"image build": _build_arguments, "image ls": _ls_arguments, "image rm": _rm_arguments}
-RUN = {"image build": _build, "image ls": _ls, "image rm": _rm}
+def _prune_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Remove the clones of domains that are neither defined nor running, and print what was removed."
+    )
+    parser.add_argument("--json", action="store_true")
+
+
+def _prune(options: argparse.Namespace, client: Blocking) -> int:
+    status, removed = 0, []
+    for clone in json.loads(client.call(Insula.IMAGE_LIST, ImageFlags.CLONES)):
+        try:
+            client.call(Insula.IMAGE_REMOVE, clone["uuid"], ImageFlags.CLONES)
+            removed.append(clone)
+        except InsulaError as error:
+            print(f"insula: {clone['uuid']}: {error}", file=sys.stderr)
+            status = status or error.exit_status
+    if options.json:
+        show_json(removed)
+    elif removed:
+        show_table(("CLONE", "IMAGE"), [(each["uuid"], each["image"]) for each in removed])
+    return status
+
+
+ARGUMENTS = {
+    "image build": _build_arguments,
+    "image ls": _ls_arguments,
+    "image rm": _rm_arguments,
+    "image prune": _prune_arguments,
+}
+RUN = {"image build": _build, "image ls": _ls, "image rm": _rm, "image prune": _prune}

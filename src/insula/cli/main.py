@@ -57,6 +57,7 @@ VERBS = (
     Verb("image build", "images", "build an image"),
     Verb("image ls", "images", "list images"),
     Verb("image rm", "images", "remove images"),
+    Verb("image prune", "images", "remove the files that undefined domains left"),
 )
 
 EPILOGUE = """exit status: 0 done, 1 failed, 2 wrong usage or definition, 3 not in this state, 4 not found,

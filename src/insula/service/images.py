@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from insula.errors import InvalidArgumentError
+from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
 from insula.storage.builders.builder import Progress, Recipe
 from insula.storage.builders.catalogue import recipe_for
+from insula.storage.clones import Clone
 from insula.storage.images import Image, ImageStore
+from insula.storage.workshop import to_the_end
 
 Report = Callable[[str, float | None, str], None]
 """Told how a build goes on: its phase, the part of it that is done (0 to 1, None if nobody knows), a line of text."""
@@ -40,6 +42,25 @@ class Images:
     async def remove(self, name: str) -> None:
         """Remove an image. Raises: ImageNotFoundError, ResourceBusyError while domains are cloned from it."""
         await asyncio.to_thread(self._store.remove, name, self._names())
+
+    def left_clones(self) -> Sequence[Clone]:
+        """Return the clones of domains that are neither defined nor running, by UUID."""
+        known = self._names()
+        return sorted((each for each in self._store.clones.all() if each.uuid not in known), key=lambda each: each.uuid)
+
+    async def remove_left_clone(self, uuid: UUID) -> None:
+        """Remove such a clone, with all its guest has written.
+
+        Raises: ImageNotFoundError; ResourceBusyError if there is a domain with that UUID.
+        """
+        name = self._names().get(uuid)
+        if name is not None:
+            raise ResourceBusyError(f"the clone {uuid} belongs to domain '{name}'")
+        # Not in a thread: nobody may define or start the domain between the look and the taking.
+        withdrawn = self._store.clones.withdraw(uuid)
+        if withdrawn is None:
+            raise ImageNotFoundError(f"no domain left a clone {uuid}")
+        await to_the_end(asyncio.to_thread(self._store.clones.remove, withdrawn))
 
 
 def recipe_of(name: str, text: str) -> Recipe:

@@ -101,12 +101,21 @@ class Clones:
 
         From the first moment on the domain has none, whatever happens; the rest may take seconds. Raises: OSError.
         """
-        removed = f"{_REMOVED}{uuid}-{secrets.token_hex(4)}"
+        if (withdrawn := self.withdraw(uuid)) is not None:
+            self.remove(withdrawn)
+
+    def withdraw(self, uuid: UUID) -> str | None:
+        """Take a domain's clone away, in a moment; return the name to `remove`, None if it has none."""
+        withdrawn = f"{_REMOVED}{uuid}-{secrets.token_hex(4)}"
         try:
-            (self.directory / str(uuid)).rename(self.directory / removed)
+            (self.directory / str(uuid)).rename(self.directory / withdrawn)
         except FileNotFoundError:
-            return
-        remove_below(self.directory, removed)
+            return None
+        return withdrawn
+
+    def remove(self, withdrawn: str) -> None:
+        """Remove the files of a clone that was withdrawn; it may take seconds. Raises: OSError."""
+        remove_below(self.directory, withdrawn)
 
     def sweep(self) -> list[str]:
         """Remove what was half made or half removed when somebody died, and return its names.

@@ -123,7 +123,7 @@ class ImageStore:
     def _described(self, users: Sequence[UUID], names: Mapping[UUID, str]) -> str:
         """Return who uses an image and what to do about it; a domain that was undefined may have left its clone."""
         defined = sorted(names[uuid] for uuid in users if uuid in names)
-        left = sorted(str(self.clones.directory / str(uuid)) for uuid in users if uuid not in names)
+        left = sorted(str(uuid) for uuid in users if uuid not in names)
         parts = []
         if defined:
             parts.append(
@@ -131,7 +131,10 @@ class ImageStore:
                 "virsh undefine --nvram"
             )
         if left:
-            parts.append(f"files that undefined domains left; define them again, or delete {', '.join(left)}")
+            parts.append(
+                "files that undefined domains left; define them again, or remove them by insula image prune: "
+                + ", ".join(left)
+            )
         return "; and by ".join(parts)
 
     def used_by(self, name: str) -> list[UUID]:

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from insula.cli import images
-from insula.errors import ImageNotFoundError, InvalidArgumentError
+from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
 from insula.rpc.procedure import Procedure
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
@@ -66,3 +66,28 @@ def test_a_recipes_options_are_passed_on(capsys: pytest.CaptureFixture[str]) -> 
 def test_what_is_no_option_of_a_recipe_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match=re.escape(text.removesuffix("=debian-12").removesuffix("=vim"))):
         images.split_option(text)
+
+
+def test_what_was_pruned_is_told_and_a_failure_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
+    clones = [{"uuid": "a", "image": "busybox"}, {"uuid": "b", "image": "debian-12"}]
+
+    def remove(uuid: str, flags: int) -> None:
+        assert flags == 1
+        if uuid == "a":
+            raise ResourceBusyError("it was defined again")
+
+    client = FakeClient({Insula.IMAGE_LIST: json.dumps(clones), Insula.IMAGE_REMOVE: remove})
+    prune, arguments = images.RUN["image prune"], images.ARGUMENTS["image prune"]
+    assert prune(options_of(arguments), cast("Blocking", client)) == 3
+    told = capsys.readouterr()
+    assert told.out.split() == ["CLONE", "IMAGE", "b", "debian-12"] and "a: it was defined again" in told.err
+    assert prune(options_of(arguments, "--json"), cast("Blocking", client)) == 3
+    assert json.loads(capsys.readouterr().out) == clones[1:]
+    assert client.made(Insula.IMAGE_LIST)[0] == (1,)
+
+
+def test_nothing_to_prune_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient({Insula.IMAGE_LIST: "[]"})
+    options = options_of(images.ARGUMENTS["image prune"])
+    assert images.RUN["image prune"](options, cast("Blocking", client)) == 0
+    assert capsys.readouterr().out == ""

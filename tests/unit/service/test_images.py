@@ -1,11 +1,13 @@
 """Images: the service's words for the store's."""
 
 import asyncio
+import os
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from insula.errors import ImageNotFoundError, InvalidArgumentError
+from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
 from insula.layout import Layout
 from insula.service.images import Images, recipe_of
 from insula.storage.builders.builder import Progress, Recipe, Workplace
@@ -83,3 +85,20 @@ async def test_a_cancelled_build_leaves_no_image(tmp_path: Path, monkeypatch: py
         await building
 
     assert list(images.list()) == []
+
+
+@pytest.mark.asyncio
+async def test_only_clones_without_a_domain_are_listed_and_removed(tmp_path: Path) -> None:
+    store, web, gone = ImageStore(Layout(prefix=tmp_path)), UUID(int=1), UUID(int=2)
+    for each in (web, gone):
+        store.clones.create(each, "small", tmp_path)
+    images = Images(store, lambda: {web: "web"})
+
+    assert [(each.uuid, each.image) for each in images.left_clones()] == [(gone, "small")]
+    with pytest.raises(ResourceBusyError, match="belongs to domain 'web'"):
+        await images.remove_left_clone(web)
+    await images.remove_left_clone(gone)
+    with pytest.raises(ImageNotFoundError, match="no domain left a clone"):
+        await images.remove_left_clone(gone)
+
+    assert os.listdir(store.clones.directory) == [str(web)]

@@ -146,8 +146,9 @@ def test_a_used_image_cannot_be_removed_and_its_users_are_named(store: ImageStor
     with pytest.raises(ResourceBusyError) as refused:
         store.remove("paper", {web: "web"})
     assert "used by the domains web; remove them with their files first: insula rm" in str(refused.value)
-    assert f"files that undefined domains left; define them again, or delete {store.clones.directory}/{other}" in str(
-        refused.value
+    assert (
+        f"files that undefined domains left; define them again, or remove them by insula image prune: {other}"
+        in str(refused.value)
     )
     store.clones.discard(web)
     store.clones.discard(other)

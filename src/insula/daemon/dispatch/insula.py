@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 from typing import Any
+from uuid import UUID
 
 from insula.daemon.logstream import log_job
 from insula.daemon.request import Answer, Handler, Request
@@ -14,6 +15,7 @@ from insula.engine.plan import LaunchPlan
 from insula.engine.spec import Process
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
+from insula.rpc.codes.insula import ImageFlags
 from insula.rpc.procedures import Insula, Procedure
 
 _FOLLOW = 1
@@ -173,6 +175,10 @@ def _resize(request: Request, arguments: Any) -> Answer:
 
 
 def _images(request: Request, arguments: Any) -> Answer:
+    request.allow_flags(arguments.flags, ImageFlags.CLONES)
+    if arguments.flags & ImageFlags.CLONES:
+        clones = request.services.images.left_clones()
+        return (_json([{"uuid": each.uuid, "image": each.image} for each in clones]),)
     return (_json([encode(each) for each in request.services.images.list()]),)
 
 
@@ -205,9 +211,19 @@ def _build_job(request: Request, name: str, recipe: str) -> StreamJob:
 
 
 async def _remove_image(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, 0)
-    await request.services.images.remove(arguments.name)
+    request.allow_flags(arguments.flags, ImageFlags.CLONES)
+    if arguments.flags & ImageFlags.CLONES:
+        await request.services.images.remove_left_clone(_uuid(arguments.name))
+    else:
+        await request.services.images.remove(arguments.name)
     return None
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise InvalidArgumentError(f"'{text}' is no UUID") from error
 
 
 def _daemon_info(request: Request, arguments: Any) -> Answer:
