@@ -7,12 +7,14 @@ import re
 import resource
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from insula.engine.exitstatus import ExitMeaning
 from insula.engine.handshake import Verb
+from insula.engine.launcher import Launcher
 from insula.engine.link import completed
 from insula.engine.spec import (
     Access,
@@ -90,6 +92,25 @@ def test_an_overlay_root_keeps_the_image_as_it_is(guests: Guests, busybox_root: 
     assert (busybox_root / "etc/hosts").exists()
     written = scratch / "clone/upper/etc/hostname"
     assert (written.read_text(), written.stat().st_uid) == ("changed\n", 0)
+
+
+@pytest.mark.requires("overlay.idmapped")
+def test_a_root_of_many_layers_starts_where_overlays_know_layers_by_path_only(
+    guests: Guests, busybox_root: Path, scratch: Path
+) -> None:
+    above = [scratch / "layers" / str(number) for number in range(30)]
+    for each in above:
+        each.mkdir(parents=True)
+        (each / f"layer{each.name}").touch()
+    one = overlay_on(busybox_root, scratch)
+    root = replace(one, lower=(*map(str, above), *one.lower))
+    launcher = Launcher(facts=replace(guests.facts, detached_layers=False), link=guests.link)
+    running = completed(launcher.launch(spec(root, "touch /made", "ls -d /layer* | wc -l", "sleep 1000")))
+    try:
+        read_until(running.consoles[0], b"30")
+        assert (scratch / "clone/upper/made").stat().st_uid == 0
+    finally:
+        completed(launcher.destroy(running))
 
 
 @pytest.mark.requires("overlay.idmapped")

@@ -1,6 +1,7 @@
 """Overlays made of detached layers: by fd where the kernel takes that, else through a passing mount namespace."""
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -13,6 +14,9 @@ from insula.kernel.process import CloneFlag, unshare
 
 T = TypeVar("T")
 Option = tuple[str, str | int | None]
+
+_TEXT_MAX = 255
+"""Bytes of an option's value. Source: linux/fs/fsopen.c, FSCONFIG_SET_STRING."""
 
 
 def stack(
@@ -29,7 +33,7 @@ def stack(
     acting_as: the uid and gid the overlay works with below; with idmapped layers they must be among the mapped ones,
     else it cannot make its work directory and is silently read-only.
 
-    Raises: OSError with what overlayfs had to say.
+    Raises: OSError with what overlayfs had to say; E2BIG for more layers than can be named where fds are not taken.
     """
     if by_fd:
         return _stack_by_fd(lower, upper, acting_as)
@@ -50,17 +54,23 @@ def _stack_by_fd(lower: Sequence[int], upper: tuple[int, int, int] | None, actin
 
 def _stack_by_path(lower: Sequence[int], upper: tuple[int, int, int] | None, acting_as: tuple[int, int] | None) -> Fd:
     """Attach the layers here and now, so that overlayfs can see them; until Linux 6.15 it takes no others."""
-    change(AT_FDCWD, "/", propagation=Propagation.PRIVATE, recursive=True)
     mounts = [*lower, *(() if upper is None else upper[:1])]
+    names = ":".join(str(number) for number in range(len(lower)))
+    if len(names) > _TEXT_MAX:
+        raise OSError(errno.E2BIG, f"{len(lower)} layers are more than overlayfs takes by name")
+    change(AT_FDCWD, "/", propagation=Propagation.PRIVATE, recursive=True)
     with contextlib.ExitStack() as open_fds:
-        ground = make_filesystem("tmpfs", [("mode", "700")])
+        # Whoever the overlay acts as has to get through.
+        ground = make_filesystem("tmpfs", [("mode", "711")])
         open_fds.callback(os.close, ground)
         # Any directory serves, as nobody else is in this namespace; only /proc is needed below.
         _attach_at("/sys", ground, AT_FDCWD)
         for number, mount in enumerate(mounts):
             os.mkdir(str(number), dir_fd=ground)
             _attach_at(str(number), mount, ground)
-    options: list[Option] = [("lowerdir", ":".join(_path(layer) for layer in lower))]
+        # This thread's own working directory since it has a mount namespace of its own: unshare(2), CLONE_NEWNS.
+        os.fchdir(ground)
+    options: list[Option] = [("lowerdir", names)]
     if upper is not None:
         options += [("upperdir", _path(upper[1])), ("workdir", _path(upper[2]))]
     return _mount(options, acting_as)

@@ -1,5 +1,6 @@
 """Tests of insula.kernel.overlay, as far as they need no privilege; tests/system/test_overlay.py has the others."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -55,6 +56,27 @@ def test_the_older_way_works_on_every_kernel_for_reading_too() -> None:
     names, left = in_namespaces(stack)
     # One fd is what the names were read by.
     assert (names, left) == (["bottom", "top"], 1)
+
+
+def test_many_layers_are_stacked_in_the_older_way_too_and_the_program_stays_where_it_is() -> None:
+    def stack() -> tuple[list[str], bool]:
+        before = os.getcwd()
+        layers = [layer(f"{number:02}") for number in range(60)]
+        return names_in(overlay.stack(layers, None, by_fd=False)), os.getcwd() == before
+
+    assert in_namespaces(stack) == ([f"{number:02}" for number in range(60)], True)
+
+
+def test_more_layers_than_can_be_named_are_refused() -> None:
+    def stack() -> tuple[int | None, str | None]:
+        bottom = layer("bottom")
+        try:
+            overlay.stack([bottom] * 89, None, by_fd=False)
+        except OSError as error:
+            return error.errno, error.strerror
+        return None, None
+
+    assert in_namespaces(stack) == (errno.E2BIG, "89 layers are more than overlayfs takes by name")
 
 
 def test_layers_that_are_no_mounts_are_refused_either_way(tmp_path: Path) -> None:
