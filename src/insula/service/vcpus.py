@@ -14,12 +14,13 @@ from insula.service.tuning import cgroup_errors
 
 RUNNING = 1
 """Source: virVcpuState in libvirt's public domain header."""
-NOWHERE = -1
+NOWHERE = -2
+"""VIR_VCPU_INFO_CPU_UNAVAILABLE: it runs, and nobody can tell where; -1 would say that it is offline."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vcpu:
-    """cpu_time: nanoseconds; cpu: where it runs now, -1 when that has no answer; affinity: where it may run."""
+    """cpu_time: nanoseconds; cpu: where it runs now, NOWHERE when that has no answer; affinity: where it may run."""
 
     number: int
     state: int

@@ -19,6 +19,13 @@ async def test_processors_of_a_running_domain_share_its_time_and_its_cpus(rig: R
     ]
 
 
+async def test_a_processor_that_runs_is_not_said_to_be_offline(rig: Rig) -> None:
+    offline, unavailable = -1, -2  # VIR_VCPU_INFO_CPU_…
+    ref = await rig.domains.create_xml(domain_xml())
+
+    assert {each.cpu for each in rig.domains.vcpus(ref)} == {unavailable} != {offline}
+
+
 async def test_counts_and_pins_are_the_definitions(rig: Rig) -> None:
     vcpu = "<vcpu cpuset='1-3' current='1'>2</vcpu>"
     xml = domain_xml(more="<cputune><vcpupin vcpu='1' cpuset='2'/></cputune>").replace("<vcpu>2</vcpu>", vcpu)
