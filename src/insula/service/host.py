@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from insula.errors import InvalidArgumentError
+from insula.model.devices import DEFAULT_EMULATOR
 from insula.service.capabilities import DOMAIN_TYPE, capabilities_xml, domain_capabilities_xml, guest_architectures
 from insula.service.parameters import Parameter, ParameterType
 from insula.service.sysinfo import host_uuid, sysinfo_xml
@@ -71,7 +72,7 @@ class Host:
     """One host. root: its `/` (tests give another); emulator: the path said to run the domains."""
 
     def __init__(
-        self, *, root: Path = Path("/"), emulator: str = "/usr/bin/insulad", system: os.uname_result | None = None
+        self, *, root: Path = Path("/"), emulator: str = str(DEFAULT_EMULATOR), system: os.uname_result | None = None
     ) -> None:
         self._root = root
         self._emulator = emulator
@@ -117,8 +118,10 @@ class Host:
     ) -> str:
         """Return libvirt's domain capabilities XML for a kind of domain; None stands for what this host has.
 
-        Raises: InvalidArgumentError for an architecture, machine or type of domain that cannot run here.
+        Raises: InvalidArgumentError for an emulator, architecture, machine or type of domain that is not there.
         """
+        if emulator not in (None, self._emulator):
+            raise InvalidArgumentError(f"unknown emulator binary: {emulator}; this host has '{self._emulator}'")
         if virtualization not in (None, DOMAIN_TYPE):
             raise InvalidArgumentError(f"unknown virttype: {virtualization}; this host runs '{DOMAIN_TYPE}'")
         if machine is not None:
@@ -128,7 +131,7 @@ class Host:
             raise InvalidArgumentError(f"architecture '{architecture}' cannot run here, only {', '.join(known)}")
         return domain_capabilities_xml(
             architecture=architecture or known[0],
-            emulator=emulator or self._emulator,
+            emulator=self._emulator,
             maximum_vcpus=self.maximum_vcpus(),
         )
 

@@ -16,7 +16,7 @@ def test_capabilities_tell_the_host_and_one_guest_for_each_architecture(tmp_path
         machine="x86_64",
         topology=read_topology(two_node_host(tmp_path)),
         security=("none", "0"),
-        emulator="/usr/bin/insulad",
+        emulator="/usr/libexec/insula-keeper",
     )
     root = etree.fromstring(text)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from insula.errors import InvalidArgumentError
+from insula.model.devices import DEFAULT_EMULATOR
 from insula.service.host import NANOSECONDS_A_TICK, Host
 from insula.service.parameters import Parameter, ParameterType
 from tests.unit.service.hosttree import two_node_host
@@ -81,11 +82,18 @@ def test_page_merging_shows_only_what_the_kernel_has(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted", [{"virtualization": "kvm"}, {"architecture": "s390x"}, {"machine": "pc"}], ids=["type", "arch", "machine"]
+    "wanted",
+    [{"virtualization": "kvm"}, {"architecture": "s390x"}, {"machine": "pc"}, {"emulator": "/usr/bin/other"}],
+    ids=["type", "arch", "machine", "emulator"],
 )
 def test_capabilities_of_domains_that_cannot_run_here_are_refused(host: Host, wanted: dict[str, str]) -> None:
     with pytest.raises(InvalidArgumentError):
         host.domain_capabilities(**wanted)
+
+
+def test_the_emulator_is_the_one_that_definitions_are_given(host: Host) -> None:
+    assert f"<emulator>{DEFAULT_EMULATOR}</emulator>" in host.capabilities()
+    assert f"<path>{DEFAULT_EMULATOR}</path>" in host.domain_capabilities(emulator=str(DEFAULT_EMULATOR))
 
 
 def test_capabilities_of_32_bit_domains_are_told(host: Host) -> None:
