@@ -1,5 +1,6 @@
 """insulad as a process: one a prefix, on demand, told by signals, gone without a trace."""
 
+import contextlib
 import os
 import resource
 import signal
@@ -27,6 +28,14 @@ def descriptor_limits(pid: int) -> tuple[int, int]:
     lines = Path(f"/proc/{pid}/limits").read_text().splitlines()
     soft, hard = next(each.split()[3:5] for each in lines if each.startswith("Max open files"))
     return int(soft), int(hard)
+
+
+def _connections(insulad: Insulad) -> int:
+    """How many clients the daemon has accepted and not let go of."""
+    table = [line.split() for line in Path(f"/proc/{insulad.pid}/net/unix").read_text().splitlines()]
+    accepted = {f"socket:[{row[6]}]" for row in table if row[-1] == str(insulad.socket) and row[3] == "00000000"}
+    links = [os.readlink(each) for each in Path(f"/proc/{insulad.pid}/fd").iterdir()]
+    return len(accepted.intersection(links))
 
 
 def test_a_second_daemon_on_the_prefix_is_refused_and_told_who_is_there(insulad: Insulad) -> None:
@@ -97,6 +106,35 @@ def test_told_to_end_amid_a_verb_it_brings_that_to_its_end(insulad: Insulad, bus
     insulad.process = None
     insulad.start()
     assert state(insulad, "bb") == ("running" if verb == "start" else "shut off"), insulad.log_text()
+
+
+@pytest.mark.requires("overlay.idmapped")
+def test_a_guest_gets_what_its_client_passed_although_that_hangs_up_amid_the_start(
+    insulad: Insulad, busybox_root: Path
+) -> None:
+    insulad.define(domain_xml("bb", busybox_root))
+    insulad.virsh("start", "bb")
+    insulad.virsh("destroy", "bb")
+    keeper = insulad.keeper_pid()
+    assert keeper is not None
+    reader, writer = os.pipe()
+    os.kill(keeper, signal.SIGSTOP)
+    with contextlib.ExitStack() as strangers:
+        try:
+            words = ["virsh", "-c", insulad.uri, "start", "bb", "--pass-fds", str(reader)]
+            with subprocess.Popen(words, pass_fds=[reader]) as client:
+                until(lambda: any(insulad.layout.running.glob("*/record.json")), "the start being written down")
+                client.kill()
+            until(lambda: _connections(insulad) == 0, "the client being gone")
+            for _ in range(8):
+                strangers.enter_context(socket.socket(socket.AF_UNIX)).connect(str(insulad.socket))
+        finally:
+            os.kill(keeper, signal.SIGCONT)
+        until(lambda: state(insulad, "bb") == "running", "the start's end")
+    init = insulad.virsh("domid", "bb").stdout.strip()
+    assert os.readlink(f"/proc/{init}/fd/3") == os.readlink(f"/proc/self/fd/{reader}")
+    os.close(reader)
+    os.close(writer)
 
 
 @pytest.mark.requires("overlay.idmapped")
