@@ -166,3 +166,16 @@ def test_a_stock_debian_lives_its_whole_life(
     insulad.virsh("shutdown", name)
     wait_state(insulad, name, "shut off", 60)
     assert state(insulad, name, reason=True) == "shut off (shutdown)"
+
+
+@pytest.mark.parametrize(
+    ("name", "hostname"), [("é" * 64, "guest-"), ("has space", "has-space\n")], ids=["letters", "space"]
+)
+def test_a_name_that_no_host_could_have_starts(insulad: Insulad, busybox_root: Path, name: str, hostname: str) -> None:
+    plain = busybox_root / "sbin" / "plain"
+    plain.write_text("#!/bin/sh\nexec sleep 1000\n")
+    plain.chmod(0o755)
+    insulad.define(domain_xml(name, busybox_root, init="/sbin/plain"))
+    insulad.virsh("start", name)
+    assert inside(insulad, name, "hostname").startswith(hostname)
+    insulad.virsh("destroy", name)

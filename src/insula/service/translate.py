@@ -3,8 +3,10 @@
 What needs a look at the host (files, ids, interfaces, device nodes) arrives as fragments; see `preparation`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from insula.engine.capabilities import CapabilityPolicy, kept
 from insula.engine.spec import (
@@ -29,7 +31,7 @@ from insula.model.boot import Os
 from insula.model.domain import Domain
 from insula.model.extensions import ClockShift, Share, ShareType
 from insula.model.foreign import Node
-from insula.model.scalars import OnOff
+from insula.model.scalars import DomainName, OnOff
 from insula.model.security import LabelType
 from insula.model.sizes import KiB, format_cpuset
 from insula.model.tuning import CpuTune, MemoryTune, Placement
@@ -39,6 +41,10 @@ from insula.network.interfaces import GuestNetwork
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_PARTITION = "/machine"
 """Where libvirt puts its domains' control groups."""
+
+HOSTNAME_MAX = 64
+"""Bytes the kernel takes: uts namespace, sethostname(2)."""
+_NOT_IN_HOSTNAMES = re.compile(r"[^A-Za-z0-9.-]+")
 
 PidOf = Callable[[str], int]
 """The pid of a domain's first process by the domain's name; raises what fits when there is none."""
@@ -85,7 +91,7 @@ def specification(domain: Domain, fragments: Fragments, pid_of: PidOf) -> Contai
         uuid=str(domain.uuid),
         root=fragments.root,
         init=_init(domain),
-        hostname=domain.settings.hostname or domain.name,
+        hostname=domain.settings.hostname or hostname_for(domain.name, domain.uuid),
         idmap=fragments.idmap,
         privileged=fragments.idmap is None,
         namespaces=ALL_NAMESPACES | ({Namespace.TIME} if offsets is not None else frozenset()),
@@ -102,6 +108,15 @@ def specification(domain: Domain, fragments: Fragments, pid_of: PidOf) -> Contai
         capabilities=_capabilities(domain, privileged=fragments.idmap is None),
         machine_id=domain.uuid.hex,
     )
+
+
+def hostname_for(name: DomainName, uuid: UUID) -> str:
+    """Return a domain's name as a host name: of labels of letters, digits and inner hyphens, at most 64 bytes.
+
+    What cannot be in one becomes hyphens; of a name with nothing else, the UUID's beginning is left: hostname(7).
+    """
+    labels = (each.strip("-") for each in _NOT_IN_HOSTNAMES.sub("-", name)[:HOSTNAME_MAX].split("."))
+    return ".".join(filter(None, labels)) or f"guest-{str(uuid)[:8]}"
 
 
 def _init(domain: Domain) -> Process:

@@ -1,6 +1,8 @@
 """A libvirt domain becomes what the engine launches."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from insula.engine.capabilities import default_kept
 from insula.engine.spec import (
@@ -17,8 +19,10 @@ from insula.engine.spec import (
 from insula.errors import OperationInvalidError, UnsupportedConfigError
 from insula.kernel.cgroups import DeviceLimit
 from insula.model.domain import Domain
+from insula.model.scalars import DomainName
+from insula.model.validate import check_hostname
 from insula.network.interfaces import GuestNetwork
-from insula.service.translate import PATH, Fragments, specification
+from insula.service.translate import PATH, Fragments, hostname_for, specification
 from tests.unit.service.fakes import WEB, domain_xml
 
 RANGE = IdRange(inside=0, outside=100000, count=65536)
@@ -29,6 +33,8 @@ FRAGMENTS = Fragments(
     network=GuestNetwork(kind=NetworkKind.PRIVATE),
 )
 LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
+
+SETTINGS = "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'>"
 
 
 def pid_of(name: str) -> int:
@@ -55,6 +61,31 @@ def test_a_plain_domain_is_an_unprivileged_container_with_the_guests_names() -> 
     assert spec.limits == Limits(memory=65536 * 1024)  # type: ignore[arg-type]
     assert spec.capabilities is None
     assert Namespace.TIME not in spec.namespaces
+
+
+@pytest.mark.parametrize(
+    ("name", "hostname"),
+    [
+        ("web", "web"),
+        ("web-1.example.org", "web-1.example.org"),
+        ("has space", "has-space"),
+        ("my_vm", "my-vm"),
+        ("<x>&", "x"),
+        ("-a-..-b.", "a.b"),
+        ("a" * 63 + "-b", "a" * 63),
+        ("größe", "gr-e"),
+        ("é" * 64, f"guest-{str(WEB)[:8]}"),
+        ("..", f"guest-{str(WEB)[:8]}"),
+    ],
+)
+def test_a_domains_name_becomes_a_host_name(name: str, hostname: str) -> None:
+    assert hostname_for(DomainName(name), WEB) == hostname
+
+
+@given(name=st.text(min_size=1))
+def test_every_name_becomes_a_host_name_that_could_have_been_asked_for(name: str) -> None:
+    more = f"{SETTINGS}<i:hostname>{hostname_for(DomainName(name), WEB)}</i:hostname></i:domain></metadata>"
+    assert list(check_hostname(Domain.load(domain_xml(more=more)))) == []
 
 
 def test_init_gets_what_libvirt_tells_guests_and_what_the_definition_adds() -> None:
