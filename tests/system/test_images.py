@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -246,6 +247,13 @@ def test_what_is_fed_to_a_tool_arrives_and_its_failure_is_told(workplace: Workpl
     assert lines == ["one", "two"]
     with pytest.raises(OperationFailedError, match="sh ended with status 7:\n  oh"):
         asyncio.run(run_tool(["sh", "-c", "echo oh; exit 7"], workplace, package="dash", watch=lambda _: None))
+
+
+def test_a_tool_has_the_usual_descriptors_however_many_we_may_have(workplace: Workplace) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    lines: list[str] = []
+    asyncio.run(run_tool(["sh", "-c", "ulimit -Sn; ulimit -Hn"], workplace, package="dash", watch=lines.append))
+    assert lines == [str(min(1024, hard)), str(hard)]
 
 
 def test_a_line_without_end_does_no_harm(workplace: Workplace) -> None:

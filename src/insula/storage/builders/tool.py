@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from insula.storage.builders.builder import Workplace
 _TAIL = 12
 """How many of the last lines an error shows."""
 _LINE = 1 << 16
+_SOFT_DESCRIPTORS = 1024
+"""The soft limit that programs are used to: the kernel's own (INR_OPEN_CUR in its fs.h)."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KEPT_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _ENCLOSURE = (
@@ -21,6 +24,12 @@ _ENCLOSURE = (
     *("setpriv", "--pdeathsig=KILL", "--"),
     *("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"),
 )
+
+
+def _usual_descriptors() -> tuple[str, ...]:
+    """The daemon's own soft limit is its hard one, for which programs are not made that look at every number."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return ("prlimit", f"--nofile={min(_SOFT_DESCRIPTORS, hard)}:", "--")
 
 
 async def run_tool(
@@ -34,6 +43,7 @@ async def run_tool(
     if shutil.which(argv[0], path=_PATH) is None:
         raise OperationFailedError(f"{argv[0]} is not installed; install the package {package}")
     process = await asyncio.create_subprocess_exec(
+        *_usual_descriptors(),
         *_ENCLOSURE,
         *argv,
         stdin=asyncio.subprocess.PIPE,
