@@ -420,3 +420,11 @@ def test_garbage_on_the_socket_hurts_nobody(insulad: Insulad, running: str) -> N
         assert client.recv(100) == b""
     assert state(insulad, running) == "running"
     assert "broke the protocol" in insulad.log_text()
+
+
+def test_a_definition_is_read_by_its_declared_encoding(insulad: Insulad, busybox_root: Path, scratch: Path) -> None:
+    titled = domain_xml("bb", busybox_root).replace("<memory", "<title>größe</title><memory", 1)
+    file = scratch / "bb.xml"
+    file.write_bytes(f"<?xml version='1.0' encoding='ISO-8859-1'?>\n{titled}".encode("iso-8859-1"))
+    insulad.virsh("define", str(file))
+    assert "<title>größe</title>" in insulad.virsh("dumpxml", "bb").stdout

@@ -5,6 +5,7 @@ the latter into the former. Sources: RFC 4506; virnetprotocol.x for the limits; 
 xdr_short, which give every character and every short four bytes.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,11 @@ STRING_MAX: Final = 4 * 1024 * 1024
 """Bytes of a text on the wire."""
 LIST_MAX: Final = 16384
 """Members of a list that states no limit of its own."""
+
+_DECLARED: Final = re.compile(
+    rb"""<\?xml[^>]{1,100}?\sencoding\s*=\s*["'](iso-?8859-[0-9]{1,2}|windows-125[0-8]|koi8-[ru])["']""", re.IGNORECASE
+)
+"""The encoding of a document with one byte a character: others may be costly to decode, or give half characters."""
 
 Pack = Callable[[Any], bytes]
 Unpack = Callable[[bytes, int], tuple[Any, int]]
@@ -109,11 +115,26 @@ def _unpack_text(data: bytes, at: int) -> tuple[str, int]:
     try:
         return raw.decode(), stop
     except UnicodeDecodeError as error:
-        raise RpcError("a text that is not UTF-8") from error
+        return _decoded_as_declared(raw, error), stop
+
+
+def _decoded_as_declared(raw: bytes, failure: UnicodeDecodeError) -> str:
+    """Read a document that is not UTF-8 by its declaration: clients send files as they are.
+
+    Source: XML 1.0, 4.3.3. Raises: RpcError if it declares nothing that makes it readable.
+    """
+    declared = _DECLARED.match(raw)
+    if declared is None:
+        raise RpcError("a text that is not UTF-8") from failure
+    encoding = declared[1].decode()
+    try:
+        return raw.decode(encoding)
+    except (LookupError, UnicodeDecodeError) as error:
+        raise RpcError(f"a document that cannot be read as {encoding}, which it declares") from error
 
 
 TEXT: Final = Codec(_pack_text, _unpack_text)
-"""Length, UTF-8, padding; no zero byte inside, as the peer's C strings would end there."""
+"""Length, UTF-8 (an XML document may declare otherwise), padding; no zero byte, as the peer's C strings end there."""
 
 
 def opaque(limit: int) -> Codec:

@@ -85,3 +85,31 @@ def test_neighbours_of_fixed_size_are_refused_when_cut_short() -> None:
     codec = xdr.sequence_of([xdr.number("i"), xdr.number("Q")], tuple)
     with pytest.raises(Exception, match="buffer"):
         codec.unpack(bytes(11), 0)
+
+
+def _on_the_wire(raw: bytes) -> bytes:
+    return len(raw).to_bytes(4, "big") + raw + bytes(-len(raw) % 4)
+
+
+@pytest.mark.parametrize("encoding", ["ISO-8859-1", "windows-1252", "iso8859-15"])
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_document_is_read_by_its_declaration_if_it_is_not_utf_8(encoding: str, quote: str) -> None:
+    text = f"<?xml version={quote}1.0{quote} encoding={quote}{encoding}{quote}?><title>größe</title>"
+    assert xdr.TEXT.unpack(_on_the_wire(text.encode(encoding)), 0)[0] == text
+
+
+@pytest.mark.parametrize(
+    ("raw", "complaint"),
+    [
+        (b"gr\xf6\xdfe", "not UTF-8"),
+        (b"<title>\xf6</title>", "not UTF-8"),
+        (b"<?xml version='1.0'?><title>\xf6</title>", "not UTF-8"),
+        (b"<?xml version='1.0' encoding='UTF-8'?><title>\xf6</title>", "not UTF-8"),
+        (b"<?xml version='1.0' encoding='idna'?><title>\xf6</title>", "not UTF-8"),
+        (b"<?xml version='1.0' encoding='ISO-8859-99'?><title>\xf6</title>", "cannot be read as ISO-8859-99"),
+        (b"<?xml version='1.0' encoding='windows-1252'?><title>\x81</title>", "cannot be read as windows-1252"),
+    ],
+)
+def test_what_nothing_declares_readable_is_refused(raw: bytes, complaint: str) -> None:
+    with pytest.raises(RpcError, match=complaint):
+        xdr.TEXT.unpack(_on_the_wire(raw), 0)
