@@ -51,8 +51,8 @@ UNIFIED = Facts(
 )
 """Pure v2, before 6.15, no systemd."""
 
-SYSTEMD = replace(UNIFIED, manager=Manager.MACHINED, out_of_memory_score=-900)
-"""The same run by systemd, with a daemon that is protected."""
+SYSTEMD = replace(UNIFIED, manager=Manager.MACHINED)
+"""The same run by systemd."""
 
 HYBRID = replace(
     UNIFIED,

@@ -134,6 +134,21 @@ def test_a_terminal_inside_has_the_size_it_was_given(guest: Container) -> None:
         assert process.wait(scaled(5)) == 4
 
 
+def test_nothing_inside_has_our_place_in_the_out_of_memory_killers_list(busybox_root: Path) -> None:
+    ours = Path("/proc/self/oom_score_adj")
+    before = ours.read_text()
+    ours.write_text("500")
+    try:
+        with Container(busybox_root, init=IDLE, ephemeral=True) as guest:
+            ours.write_text(before)
+            assert Path(f"/proc/{guest.pid}/oom_score_adj").read_text() == "0\n"
+            command = ["/bin/sh", "-c", "read go; cat /proc/self/oom_score_adj"]
+            with guest.popen(command, stdin=PIPE, stdout=PIPE) as process:
+                assert process.communicate(b"go\n", timeout=scaled(10))[0] == b"0\n"
+    finally:
+        ours.write_text(before)
+
+
 def test_a_function_is_performed_inside_and_brings_its_result_out(guest: Container) -> None:
     assert "busybox" in guest.enter(os.listdir, "/bin")
     assert guest.enter(os.getuid) == 0

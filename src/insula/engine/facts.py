@@ -19,8 +19,7 @@ class Facts:
 
     kernel: its release, for people; pids_max: the highest pid and one; chosen_pids: a child's pid may be chosen;
     detached_layers: overlayfs takes detached mounts as layers; device_nodes: mknod works, and the nodes too;
-    filesystems: as /proc/filesystems names them; out_of_memory_score: our oom_score_adj, which children inherit;
-    manager: whose the control group tree is.
+    filesystems: as /proc/filesystems names them; manager: whose the control group tree is.
     """
 
     hierarchies: Hierarchies
@@ -32,7 +31,6 @@ class Facts:
     time_namespaces: bool
     keyrings: bool
     filesystems: frozenset[str]
-    out_of_memory_score: int = 0
     manager: Manager = Manager.NONE
 
     @staticmethod
@@ -49,7 +47,6 @@ class Facts:
             time_namespaces=os.path.exists("/proc/self/ns/time"),
             keyrings=os.path.exists("/proc/keys"),
             filesystems=frozenset(line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()),
-            out_of_memory_score=int(Path("/proc/self/oom_score_adj").read_text()),
             manager=detect_manager(),
         )
 

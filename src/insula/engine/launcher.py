@@ -45,7 +45,7 @@ from insula.engine.syscalls import programs
 from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, Mode
 from insula.kernel.fds import Fd, close_all, contents, memory_file
-from insula.kernel.process import start_time
+from insula.kernel.process import reset_memory_score, start_time
 
 Note = Callable[[dict[str, Any]], None]
 
@@ -307,9 +307,11 @@ class Launcher:
         finally:
             close_all(fds.values())
         message = await answer_of_steps(self._link, number, steps)
+        pid = int(message.body["pid"])
+        _reset_memory_score(pid)
         return Executed(
             id=name,
-            pid=int(message.body["pid"]),
+            pid=pid,
             pidfd=message.fds.pop("pidfd"),
             master=message.fds.pop("console0", None),
         )
@@ -405,3 +407,13 @@ class Launcher:
         """Hand a running container to a keeper that does not hold it: the one before has died."""
         fds = {"pidfd": running.pidfd, **{f"console{n}": master for n, master in enumerate(running.consoles)}}
         (await self._link.answer(self._link.ask(Verb.ADOPT, {"uuid": running.uuid, "pid": running.pid}, fds))).close()
+
+
+def _reset_memory_score(pid: int) -> None:
+    """Take the keeper's protection from a process that has entered; one that has ended needs none."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            reset_memory_score(directory)
+        finally:
+            os.close(directory)

@@ -139,8 +139,7 @@ def _belongings(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
     if spec.time_offsets is not None:
         monotonic, boottime = spec.time_offsets
         steps.append(belongings.SetClockOffsets(why="asked for", monotonic=monotonic, boottime=boottime))
-    if facts.out_of_memory_score != 0:
-        steps.append(belongings.ResetOutOfMemoryScore(why="our own protection is not the guest's"))
+    steps.append(belongings.ResetOutOfMemoryScore(why="the keeper's own protection is not the guest's"))
     return steps
 
 

@@ -1,5 +1,6 @@
 """Making processes, entering namespaces, and learning how processes ended."""
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -190,6 +191,19 @@ def exit_of_stranger(pidfd: int) -> int | None:
     status: int = information.exit_code
     known = information.mask & _PIDFD_INFO_EXIT and status & 0x7F != signal.SIGKILL
     return status if known else None
+
+
+def reset_memory_score(process: int) -> None:
+    """Make a process, by its directory in /proc, as likely to be killed for memory as any: proc_pid_oom_score_adj(5).
+
+    One that was made likelier stays so where we may not change that.
+    """
+    fd = os.open("oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=process)
+    try:
+        with contextlib.suppress(PermissionError):
+            os.write(fd, b"0")
+    finally:
+        os.close(fd)
 
 
 def has_ended(pidfd: int) -> bool:

@@ -12,6 +12,7 @@ from insula.engine.steps.host.hoststep import HostStep, Site, Undo
 from insula.errors import OperationFailedError
 from insula.kernel.fds import memory_file
 from insula.kernel.idmap import write_maps
+from insula.kernel.process import reset_memory_score
 
 _PATIENCE = 10.0
 _PAUSE = 0.0002
@@ -73,17 +74,13 @@ class SetClockOffsets(HostStep):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResetOutOfMemoryScore(HostStep):
-    """Take back the protection against the out-of-memory killer that the child inherited from us."""
+    """Take back the protection against the out-of-memory killer that the child inherited from the keeper."""
 
     needs_child: ClassVar[bool] = True
     phrase: ClassVar[str] = "be as likely to be killed for memory as anybody"
 
     async def perform(self, site: Site) -> Undo | None:
-        fd = os.open("oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=site.process)
-        try:
-            os.write(fd, b"0")
-        finally:
-            os.close(fd)
+        reset_memory_score(site.process)
         return None
 
 
