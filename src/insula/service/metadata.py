@@ -4,7 +4,8 @@ from lxml import etree
 
 from insula.errors import InvalidArgumentError, MetadataNotFoundError
 from insula.model.domain import Domain, XmlFlags
-from insula.model.xmlmap import Part
+from insula.model.validate import validate
+from insula.model.xmlmap import INSULA_NAMESPACE, Part
 from insula.model.xmlsource import parse
 from insula.service.events import Events, MetadataChange, MetadataType
 from insula.service.impact import Changes, definition
@@ -71,14 +72,18 @@ def metadata_of(domain: Domain, kind: MetadataType, uri: str | None) -> str:
 def with_metadata(domain: Domain, kind: MetadataType, value: str | None, *, key: str | None, uri: str | None) -> Domain:
     """Return domain with a text or an element set, or, for the value None, taken away.
 
-    key: the prefix that the element gets. Raises: InvalidArgumentError, XmlError.
+    key: the prefix that the element gets. Raises: InvalidArgumentError, XmlError; UnsupportedConfigError for settings of
+    ours that a definition could not have.
     """
     document = parse(domain.dump(WHOLE))
     if kind is MetadataType.ELEMENT:
         _replace_element(document, _required(uri), key, value)
     else:
         _replace_text(document, kind, value)
-    return Domain.load(etree.tostring(document, encoding="unicode"), LIVE_PARTS)
+    changed = Domain.load(etree.tostring(document, encoding="unicode"), LIVE_PARTS)
+    if uri == INSULA_NAMESPACE:
+        validate(changed)
+    return changed
 
 
 def _required(uri: str | None) -> str:

@@ -3,7 +3,7 @@
 import pytest
 from lxml import etree
 
-from insula.errors import InvalidArgumentError, MetadataNotFoundError, XmlError
+from insula.errors import InvalidArgumentError, MetadataNotFoundError, UnsupportedConfigError, XmlError
 from insula.model.domain import Domain
 from insula.service.events import MetadataChange, MetadataType
 from insula.service.metadata import metadata_of, with_metadata
@@ -80,6 +80,7 @@ def test_our_own_settings_are_read_and_written_as_metadata_too() -> None:
         ("<a/>", "not a prefix", URI, InvalidArgumentError),
         ("<a>", "app", URI, XmlError),
         ("no xml", "app", URI, XmlError),
+        ("<domain><nonsense/></domain>", "insula", "https://insula.dev/xmlns/domain/1", UnsupportedConfigError),
     ],
 )
 def test_an_element_that_cannot_be_kept_is_refused(
