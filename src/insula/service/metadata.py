@@ -72,8 +72,8 @@ def metadata_of(domain: Domain, kind: MetadataType, uri: str | None) -> str:
 def with_metadata(domain: Domain, kind: MetadataType, value: str | None, *, key: str | None, uri: str | None) -> Domain:
     """Return domain with a text or an element set, or, for the value None, taken away.
 
-    key: the prefix that the element gets. Raises: InvalidArgumentError, XmlError; UnsupportedConfigError for settings of
-    ours that a definition could not have.
+    key: the prefix that the element gets. Raises: InvalidArgumentError, XmlError; UnsupportedConfigError for settings
+    of ours that a definition could not have.
     """
     document = parse(domain.dump(WHOLE))
     if kind is MetadataType.ELEMENT:
