@@ -85,6 +85,22 @@ def test_an_interrupt_at_the_terminal_is_for_the_command(
     assert terminal.end() == 9
 
 
+def test_in_the_background_a_command_is_not_stopped_by_what_is_typed(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    command = f"{sys.executable} -m insula.cli.main --prefix {insulad.prefix} exec {guest} -- sh -c 'echo up; sleep 2'"
+    job = ("setsid", "--wait", "--ctty", "bash", "-c", f"set -m; {command} & wait; echo status $?")
+    at_terminal.append(Terminal(*job))
+    at_terminal[-1].expect("up")
+    at_terminal[-1].type("for somebody else\r")
+    at_terminal[-1].expect("status 0")
+
+
+@pytest.mark.parametrize("text", ["hello\n", "hello"])
+def test_the_end_of_what_is_piped_in_ends_a_terminals_input(insulad: Insulad, guest: str, text: str) -> None:
+    assert insula(insulad, "exec", "-t", guest, "--", "cat", stdin=text).stdout.count("hello") == 2
+
+
 def _run(insulad: Insulad, root: Path, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return insula(insulad, "run", "--rm", "-r", str(root), "--", *command, stdin=stdin, check=False)
 
