@@ -89,7 +89,7 @@ def test_in_the_background_a_command_is_not_stopped_by_what_is_typed(
     insulad: Insulad, guest: str, at_terminal: list[Terminal]
 ) -> None:
     command = f"{sys.executable} -m insula.cli.main --prefix {insulad.prefix} exec {guest} -- sh -c 'echo up; sleep 2'"
-    job = ("setsid", "--wait", "--ctty", "bash", "-c", f"set -m; {command} & wait; echo status $?")
+    job = ("setsid", "--wait", "--ctty", "bash", "-c", f"set -m; {command} & wait $!; echo status $?")
     at_terminal.append(Terminal(*job))
     at_terminal[-1].expect("up")
     at_terminal[-1].type("for somebody else\r")
