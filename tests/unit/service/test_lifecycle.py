@@ -14,7 +14,6 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.errors import (
-    DomainExistsError,
     DomainNotFoundError,
     KeeperError,
     OperationFailedError,
@@ -23,9 +22,8 @@ from insula.errors import (
     UnsupportedConfigError,
 )
 from insula.service import lifecycle, running
-from insula.service.events import DomainRef, Lifecycle
+from insula.service.events import Lifecycle
 from insula.service.states import (
-    CrashedReason,
     DomainState,
     LifecycleKind,
     PausedReason,
@@ -35,19 +33,9 @@ from insula.service.states import (
     StateWithReason,
 )
 from tests.unit.service.fakes import CRASHED, EXITED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
-from tests.unit.service.watching import state, told
+from tests.unit.service.watching import defined, state, told
 
 pytestmark = pytest.mark.asyncio
-
-
-def _launched(rig: Rig, ref: DomainRef, times: int) -> bool:
-    return rig.engine.calls.count("launch web") == times and rig.domains.is_active(ref)
-
-
-async def defined(rig: Rig, more: str = "") -> DomainRef:
-    ref = await rig.domains.define(domain_xml(more=more))
-    rig.told.clear()
-    return ref
 
 
 async def test_a_started_domain_runs_under_an_id_and_is_told_of(rig: Rig) -> None:
@@ -430,84 +418,6 @@ async def test_a_domain_that_does_not_end_with_its_connection_keeps_no_other_fro
 
 
 # Transient domains
-
-
-async def test_a_transient_domain_vanishes_with_its_run_and_its_storage(rig: Rig) -> None:
-    ref = await rig.domains.create_xml(domain_xml())
-    assert not rig.domains.is_persistent(ref)
-    assert rig.preparation.owns_storage(WEB)
-
-    await rig.domains.destroy(ref)
-
-    with pytest.raises(DomainNotFoundError):
-        rig.domains.state(ref)
-    assert told(rig) == ["started booted", "stopped destroyed"]
-    assert not rig.preparation.owns_storage(WEB)
-    assert rig.preparation.released == [WEB]
-
-
-async def test_storage_that_was_there_before_outlives_a_transient_domain(rig: Rig) -> None:
-    ref = await defined(rig)
-    await rig.domains.start(ref)
-    await rig.domains.destroy(ref)
-    await rig.domains.undefine(ref)
-
-    await rig.domains.destroy(await rig.domains.create_xml(domain_xml()))
-
-    assert rig.preparation.owns_storage(WEB)
-
-
-async def test_a_transient_domain_that_fails_to_start_is_not_there(rig: Rig) -> None:
-    rig.engine.failure = StepError("no")
-    with pytest.raises(StepError):
-        await rig.domains.create_xml(domain_xml())
-
-    assert list(rig.domains.list()) == []
-    assert not rig.preparation.owns_storage(WEB)
-
-
-async def test_a_transient_domain_survives_its_own_reboots(rig: Rig) -> None:
-    ref = await rig.domains.create_xml(domain_xml())
-    rig.engine.end(WEB, REBOOTED)
-    await until(lambda: "reboot" in told(rig))
-
-    assert rig.domains.is_active(ref)
-    await rig.domains.destroy(ref)
-    assert not rig.preparation.owns_storage(WEB)
-
-
-async def test_a_preserved_transient_domain_stays_until_it_is_destroyed(rig: Rig) -> None:
-    ref = await rig.domains.create_xml(domain_xml(more="<on_crash>preserve</on_crash>"))
-    rig.engine.end(WEB, CRASHED)
-    await until(lambda: "stopped crashed" in told(rig))
-    assert rig.domains.state(ref) == StateWithReason(state=DomainState.CRASHED, reason=CrashedReason.PANICKED)
-    assert rig.preparation.owns_storage(WEB)
-
-    await rig.domains.destroy(ref)
-
-    assert list(rig.domains.list()) == []
-    assert not rig.preparation.owns_storage(WEB)
-
-
-async def test_creating_a_domain_that_runs_is_refused(rig: Rig) -> None:
-    await rig.domains.create_xml(domain_xml())
-
-    with pytest.raises(OperationInvalidError, match="domain 'web' is already active"):
-        await rig.domains.create_xml(domain_xml())
-    with pytest.raises(DomainExistsError, match="already exists with uuid"):
-        await rig.domains.create_xml(domain_xml(uuid=MAIL))
-    with pytest.raises(DomainExistsError, match="already defined with uuid"):
-        await rig.domains.create_xml(domain_xml(name="mail"))
-
-
-async def test_creating_a_defined_domain_runs_the_given_definition_and_keeps_the_other(rig: Rig) -> None:
-    ref = await defined(rig)
-    await rig.domains.create_xml(domain_xml(more="<title>once</title>"))
-
-    assert "<title>once</title>" in rig.domains.dump_xml(ref)
-    assert "<title>" not in rig.domains.dump_xml(ref, inactive=True)
-    await rig.domains.destroy(ref)
-    assert "<title>" not in rig.domains.dump_xml(ref)
 
 
 async def test_a_run_directory_that_somebody_cleared_away_keeps_nothing_from_ending(rig: Rig) -> None:

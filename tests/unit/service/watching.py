@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from insula.service.events import DomainRef, Event, Lifecycle
-from tests.unit.service.fakes import Rig
+from tests.unit.service.fakes import Rig, domain_xml
 
 
 def said(event: Event) -> str:
@@ -33,3 +33,15 @@ def hold_launches(rig: Rig) -> asyncio.Event:
 def state(rig: Rig, ref: DomainRef) -> tuple[str, str]:
     now = rig.domains.state(ref)
     return now.state.name.lower(), now.reason.name.lower()
+
+
+def launched(rig: Rig, ref: DomainRef, times: int) -> bool:
+    """Whether the domain runs, and was launched that often."""
+    return rig.engine.calls.count("launch web") == times and rig.domains.is_active(ref)
+
+
+async def defined(rig: Rig, more: str = "") -> DomainRef:
+    """Return a domain that was defined, which nobody tells of."""
+    ref = await rig.domains.define(domain_xml(more=more))
+    rig.told.clear()
+    return ref
