@@ -33,7 +33,7 @@ from insula.service.states import (
     StateWithReason,
 )
 from tests.unit.service.fakes import CRASHED, EXITED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
-from tests.unit.service.watching import defined, state, told
+from tests.unit.service.watching import defined, launched, state, told
 
 pytestmark = pytest.mark.asyncio
 
@@ -250,7 +250,7 @@ async def test_destroy_ends_the_waiting_for_a_restart(rig: Rig, monkeypatch: pyt
     ref = await defined(rig, "<on_crash>restart</on_crash>")
     await rig.domains.start(ref)
     for launches in (1, 2):
-        await until(partial(_launched, rig, ref, launches))
+        await until(partial(launched, rig, ref, launches))
         rig.engine.end(WEB, CRASHED)
     await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
 
@@ -266,7 +266,7 @@ async def test_a_start_ends_the_waiting_for_a_restart_too(rig: Rig, monkeypatch:
     ref = await defined(rig, "<on_crash>restart</on_crash>")
     await rig.domains.start(ref)
     for launches in (1, 2):
-        await until(partial(_launched, rig, ref, launches))
+        await until(partial(launched, rig, ref, launches))
         rig.engine.end(WEB, CRASHED)
     await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
 
