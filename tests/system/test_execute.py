@@ -106,7 +106,7 @@ def test_the_environment_is_what_was_given_and_little_else(guests: Guests, sleep
     [
         (Process(argv=("/gone",)), "no such program in the guest: /gone"),
         (Process(argv=("gone",)), "not found in the guest's PATH: gone"),
-        (Process(argv=("/bin/sh",), cwd="/gone"), "No such file or directory: /gone"),
+        (Process(argv=("/bin/sh",), cwd="/gone"), "cannot be the working directory: No such file or directory: /gone"),
         (Process(argv=("/bin/sh",), user="stranger"), "no user 'stranger'"),
         (Process(argv=("/bin/sh",), group="strangers"), "no group 'strangers'"),
     ],

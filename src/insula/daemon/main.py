@@ -72,12 +72,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
 
 
+def seconds(text: str) -> float:
+    """Raises: ValueError, which argparse tells as a wrong value."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
 def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="insulad", description="System containers for libvirt clients.")
     parser.add_argument("--prefix", metavar="DIR", help="keep every file and socket below DIR")
     parser.add_argument("--config", metavar="FILE", type=Path, help="the settings, instead of etc/insula/insulad.toml")
     parser.add_argument(
-        "--timeout", "-t", metavar="SECONDS", type=float, help="end after so long without clients and running domains"
+        "--timeout", "-t", metavar="SECONDS", type=seconds, help="end after so long without clients and running domains"
     )
     parser.add_argument("--verbose", "-v", action="store_true", help="log everything")
     parser.add_argument("--version", "-V", action="version", version=f"insulad {version('insula')}")

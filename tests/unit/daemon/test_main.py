@@ -21,6 +21,14 @@ def test_a_mistake_in_the_settings_is_named(tmp_path: Path, capsys: pytest.Captu
     assert "settings.toml line 1: unknown key 'nonsense'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seconds", ["-5", "nan", "inf", "soon"])
+def test_a_time_that_is_none_is_refused(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([f"--timeout={seconds}"])
+    assert caught.value.code == 2
+    assert f"invalid seconds value: '{seconds}'" in capsys.readouterr().err
+
+
 def test_who_is_not_root_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,10 +51,15 @@ class BecomeUser(GuestStep):
     Capabilities stay until the exec, for `KeepCapabilities` still has to limit what a later setuid program may gain.
     """
 
-    phrase: ClassVar[str] = "become user {user}, group {group}"
+    phrase: ClassVar[str] = "become user {user}"
 
     user: str
     group: str | None
+
+    def __str__(self) -> str:
+        # super() means the class as it was before it got slots.
+        text = GuestStep.__str__(self)
+        return text if self.group is None else f"{text}, group {self.group}"
 
     def perform(self, guest: Guest) -> None:
         account = find_account(self.user, self.group)

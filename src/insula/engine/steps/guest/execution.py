@@ -61,9 +61,7 @@ class Execute(GuestStep):
     home: bool = False
 
     def perform(self, guest: Guest) -> None:
-        os.chdir(self.cwd)
-        # Fails for what lies outside of our root, however the name has led there.
-        os.getcwd()
+        self._enter_directory()
         os.umask(0o022)
         for number in IGNORED_SIGNALS:
             signal.signal(number, signal.SIG_DFL)
@@ -72,6 +70,15 @@ class Execute(GuestStep):
         if self.home:
             environment.setdefault("HOME", guest.home)
         raise self._exec(environment)
+
+    def _enter_directory(self) -> None:
+        try:
+            os.chdir(self.cwd)
+            # Fails for what lies outside of our root, however the name has led there.
+            os.getcwd()
+        except OSError as error:
+            text = f"cannot be the working directory: {error.strerror}"
+            raise OSError(error.errno, text, self.cwd) from error
 
     def _exec(self, environment: dict[str, str]) -> OSError:
         """Try each place the program may be; return what went wrong with the most telling one."""

@@ -39,6 +39,11 @@ def own_status(field: str) -> str:
     )
 
 
+def test_a_group_is_named_only_where_one_was_asked_for() -> None:
+    assert str(BecomeUser(why="test", user="www", group=None)) == "become user www"
+    assert str(BecomeUser(why="test", user="www", group="staff")) == "become user www, group staff"
+
+
 @pytest.mark.parametrize(("soft", "hard"), [(100, 200), (0, 0)])
 def test_a_resource_is_limited(soft: int, hard: int) -> None:
     def limit() -> tuple[int, int]:

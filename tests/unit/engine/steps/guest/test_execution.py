@@ -97,7 +97,7 @@ def test_the_program_begins_where_it_is_told_to(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
-    with pytest.raises(FileNotFoundError) as caught:
+    with pytest.raises(FileNotFoundError, match="cannot be the working directory: No such file") as caught:
         in_child(lambda: execute(["/bin/true"], cwd=missing).perform(guest()))
     assert caught.value.filename == missing
 
