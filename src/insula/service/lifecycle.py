@@ -164,11 +164,13 @@ class LifecycleVerbs:
         self._autostart.done()
 
     async def connection_closed(self, owner: object) -> None:
-        """Destroy what was started to live no longer than this connection."""
+        """Destroy what was started to live no longer than this connection, also what is being started."""
         for managed in self._registry:
-            if managed.owner is owner and (managed.is_active or managed.kept is not None):
+            if managed.owner is owner:
                 try:
                     await self.destroy(managed)
+                except (OperationInvalidError, DomainNotFoundError):
+                    LOGGER.debug("domain '%s' had ended before its connection", managed.name)
                 except Exception as error:  # whatever it was, the others are to end
                     LOGGER.warning("domain '%s' should have ended with its connection: %s", managed.name, error)
 

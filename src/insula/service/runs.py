@@ -124,6 +124,7 @@ class Runs:
         """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
         record = self._first_record(managed, launch)
         noted: dict[str, Any] = {}
+        managed.owner = launch.owner
 
         def note(values: dict[str, Any]) -> None:
             # The first that is written down, and early enough: until now nothing was made that a record must undo.
@@ -140,14 +141,14 @@ class Runs:
                 await self._engine.destroy(container)
                 raise
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
-            managed.kept = None
+            managed.owner = managed.kept = None
             managed.end(FAILED)
             if isinstance(error, KeeperError) and noted:
                 await self._undo(managed, noted)
             await self.forget(record)
             raise
         managed.state = PAUSED if launch.paused else BOOTED
-        managed.owner, managed.kept = launch.owner, None
+        managed.kept = None
 
     def take(
         self,

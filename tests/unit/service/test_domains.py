@@ -15,6 +15,7 @@ from insula.errors import (
     DomainNotFoundError,
     OperationInvalidError,
     OperationTimeoutError,
+    StepError,
     UnsupportedConfigError,
 )
 from insula.model.domain import Domain
@@ -153,6 +154,24 @@ async def test_a_domain_dies_with_the_connection_it_was_bound_to(rig: Rig) -> No
     assert rig.domains.is_active(free)
     with pytest.raises(DomainNotFoundError):
         rig.domains.ref(bound)
+
+
+@pytest.mark.parametrize("failure", [None, StepError("no")])
+async def test_a_domain_that_is_being_started_dies_with_its_connection_too(
+    rig: Rig, failure: StepError | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner, go = object(), hold_launches(rig)
+    rig.engine.failure = failure
+    starting = asyncio.create_task(rig.domains.create_xml(domain_xml(), owner=owner))
+    await until(lambda: len(rig.domains.list()) == 1)
+    closing = asyncio.create_task(rig.domains.connection_closed(owner))
+    await asyncio.sleep(0)
+    go.set()
+    await closing
+    await asyncio.gather(starting, return_exceptions=True)
+
+    assert rig.domains.list() == []
+    assert "should have ended with its connection" not in caplog.text
 
 
 async def test_a_bound_domain_that_was_started_again_later_is_not_bound_any_more(rig: Rig) -> None:

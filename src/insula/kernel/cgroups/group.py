@@ -28,6 +28,8 @@ _MAXIMUM_DEPTH = 64
 """Levels of groups a guest may make below its own: enough for systemd in systemd, and removable in bounded time."""
 _PATIENCE = 10.0
 """Seconds to wait for freezing or for dead tasks to be reaped."""
+_LINKS_OF_A_LEAF = 2
+"""Links of a group's directory with no groups below it: its name, and its own dot."""
 _FILLS = 20
 _PAUSE = 0.001
 
@@ -319,8 +321,12 @@ def remove_empty_partitions(hierarchies: Hierarchies) -> None:
 
 
 def _processes_below(directory: str) -> list[int]:
+    try:
+        alone = os.stat(directory).st_nlink == _LINKS_OF_A_LEAF
+    except FileNotFoundError:
+        return []
     found: list[int] = []
-    for below, _, _ in os.walk(directory):
+    for below in (directory,) if alone else (below for below, _, _ in os.walk(directory)):
         found += map(int, (files.read_if_there(f"{below}/cgroup.procs") or "").split())
     return found
 
