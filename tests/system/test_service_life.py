@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 
 from insula.errors import OperationFailedError, OperationInvalidError, UnsupportedConfigError
+from insula.model.lifecycle import DomainState, ShutoffReason
 from insula.service.events import DomainRef
 from insula.service.requests import AddressSource, Affect, StatsGroup
 from insula.service.running import StopReason
-from insula.service.states import DomainState, ShutoffReason
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving, until
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from insula.engine.handshake import Verb
+from insula.model.lifecycle import DomainState, ShutoffReason
 from insula.service.events import DomainRef
 from insula.service.requests import Affect
-from insula.service.states import DomainState, ShutoffReason
 from tests.leaks import is_gone
 from tests.services import Service, driven, guest_xml, layout_below, program, serving, until
 

@@ -3,15 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from insula.rpc.codes.domain import (
-    CrashedReason,
-    DomainState,
-    PausedReason,
-    RunningReason,
-    ShutdownReason,
-    ShutoffReason,
-)
-from insula.rpc.codes.events import LifecycleEvent
+from insula.model.lifecycle import REASONS, DomainState, LifecycleKind, Reason
 from insula.rpc.connection import Message
 from insula.rpc.types import DomainRef
 
@@ -19,14 +11,6 @@ STANDARD: Final = (0, 1, 2)
 """Our own standard input, output and error."""
 Json = Mapping[str, Any]
 """A JSON object, as the daemon sent it."""
-Reason = RunningReason | PausedReason | ShutdownReason | ShutoffReason | CrashedReason
-_REASONS: Mapping[int, type[Reason]] = {
-    DomainState.RUNNING: RunningReason,
-    DomainState.PAUSED: PausedReason,
-    DomainState.SHUTDOWN: ShutdownReason,
-    DomainState.SHUTOFF: ShutoffReason,
-    DomainState.CRASHED: CrashedReason,
-}
 
 
 class State(NamedTuple):
@@ -70,7 +54,7 @@ class Lifecycle(NamedTuple):
     """Something that happened to a domain. detail: as the event's own enumeration has it, such as `StoppedDetail`."""
 
     domain: DomainRef
-    event: LifecycleEvent
+    event: LifecycleKind
     detail: int
 
 
@@ -120,7 +104,7 @@ def state_of(number: int, reason: int) -> State:
         state = DomainState(number)
     except ValueError:
         return State(DomainState.NOSTATE, None)
-    reasons = _REASONS.get(state)
+    reasons = REASONS.get(state)
     try:
         return State(state, reasons(reason) if reasons is not None else None)
     except ValueError:
@@ -131,7 +115,7 @@ def lifecycle_of(message: Message) -> Lifecycle | None:
     """What a lifecycle message says; None if it tells of something that only a newer daemon knows."""
     domain, event, detail = message.values.msg
     try:
-        return Lifecycle(domain, LifecycleEvent(event), detail)
+        return Lifecycle(domain, LifecycleKind(event), detail)
     except ValueError:
         return None
 

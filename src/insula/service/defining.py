@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
 from insula.model.domain import Domain
+from insula.model.lifecycle import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
 from insula.service.definitions import Definitions
 from insula.service.events import Events, Lifecycle
 from insula.service.managed import ManagedDomain
@@ -14,7 +15,6 @@ from insula.service.registry import Registry
 from insula.service.requests import Storage
 from insula.service.running import Next
 from insula.service.runs import Runs
-from insula.service.states import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
 
 LOGGER = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ from insula.engine.spec import Process
 from insula.kernel.fds import Fd
 from insula.layout import Layout
 from insula.model.domain import Domain, XmlFlags
+from insula.model.lifecycle import DomainState, StateWithReason
 from insula.model.sizes import KiB
 from insula.model.validate import validate
 from insula.network.counters import InterfaceStatistics
@@ -49,7 +50,6 @@ from insula.service.requests import AddressSource, Affect, Filter, ShutdownMode,
 from insula.service.running import RunDirectory
 from insula.service.runs import Launch, Preparation, Runs
 from insula.service.shutdown import TIME_LIMIT, ShutdownVerbs
-from insula.service.states import DomainState, StateWithReason
 from insula.service.statistics import BlockStats, CpuStats, MemoryStat
 from insula.service.tuning import TuningVerbs
 from insula.service.vcpus import Vcpu

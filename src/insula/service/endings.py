@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.model.boot import CrashAction, OffAction
 from insula.model.domain import Domain
+from insula.model.lifecycle import CrashedReason, DomainState, ShutoffReason, StateWithReason, StoppedDetail
 from insula.service.running import Next, StopReason
-from insula.service.states import CrashedReason, DomainState, ShutoffReason, StateWithReason, StoppedDetail
 
 
 def how_it_ended(status: ExitStatus, asked: StopReason | None = None) -> StopReason:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from uuid import UUID
 
+from insula.model.lifecycle import LifecycleDetail, LifecycleKind
 from insula.service.parameters import Parameter
-from insula.service.states import LifecycleDetail, LifecycleKind
 
 LOGGER = logging.getLogger(__name__)
 

@@ -12,6 +12,14 @@ from insula.engine.exitstatus import ExitStatus
 from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError, StepError
 from insula.kernel.process import has_ended
 from insula.model.domain import Domain
+from insula.model.lifecycle import (
+    DomainState,
+    LifecycleDetail,
+    LifecycleKind,
+    ResumedDetail,
+    StartedDetail,
+    SuspendedDetail,
+)
 from insula.service.autostart import Autostart
 from insula.service.endings import ENDINGS, how_it_ended, what_follows
 from insula.service.events import Events, Lifecycle, Reboot
@@ -21,14 +29,6 @@ from insula.service.managed import ManagedDomain, Stopped
 from insula.service.registry import Registry
 from insula.service.running import Next, Record, StopReason
 from insula.service.runs import PAUSED, UNPAUSED, Launch, Runs
-from insula.service.states import (
-    DomainState,
-    LifecycleDetail,
-    LifecycleKind,
-    ResumedDetail,
-    StartedDetail,
-    SuspendedDetail,
-)
 
 LOGGER = logging.getLogger(__name__)
 

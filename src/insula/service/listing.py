@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from insula.model.lifecycle import DomainState
 from insula.service.managed import ManagedDomain
 from insula.service.requests import Filter
-from insula.service.states import DomainState
 
 Condition = Callable[[ManagedDomain], bool]
 

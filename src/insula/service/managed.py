@@ -10,11 +10,11 @@ from insula.engine.console import ConsoleHub
 from insula.engine.running import Running
 from insula.errors import DomainNotFoundError, OperationInvalidError
 from insula.model.domain import Domain
+from insula.model.lifecycle import DomainState, ShutoffReason, StateWithReason
 from insula.service.events import DomainRef
 from insula.service.jobs import LOCK_PATIENCE, Jobs, StateChangeLock
 from insula.service.live import defined
 from insula.service.running import Next, Record, StopReason
-from insula.service.states import DomainState, ShutoffReason, StateWithReason
 
 T = TypeVar("T")
 

@@ -21,12 +21,12 @@ from insula.engine.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.errors import InsulaError, KeeperError, OperationFailedError
 from insula.model.domain import Domain
+from insula.model.lifecycle import DomainState, PausedReason, RunningReason, ShutoffReason, StateWithReason
 from insula.service import live
 from insula.service.containers import Engine
 from insula.service.endings import ENDINGS, state_after
 from insula.service.managed import ManagedDomain, Run
 from insula.service.running import Next, Phase, Record, RunDirectory, StopReason, ending
-from insula.service.states import DomainState, PausedReason, RunningReason, ShutoffReason, StateWithReason
 from insula.service.translate import PidOf
 
 LOGGER = logging.getLogger(__name__)

@@ -16,15 +16,7 @@ from insula.daemon.subscriptions import Subscriptions
 from insula.engine.console import ConsoleChannel, ConsoleHub, Viewing
 from insula.engine.spec import Process
 from insula.errors import DomainNotFoundError, OperationInvalidError
-from insula.rpc.events import Call
-from insula.rpc.procedures import Procedure
-from insula.service.domains import Domains
-from insula.service.events import DomainRef, Events, Lifecycle, MetadataType
-from insula.service.host import Host
-from insula.service.images import Images
-from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import Affect, Filter, ShutdownMode, Storage
-from insula.service.states import (
+from insula.model.lifecycle import (
     DomainState,
     LifecycleDetail,
     LifecycleKind,
@@ -34,6 +26,14 @@ from insula.service.states import (
     StateWithReason,
     StoppedDetail,
 )
+from insula.rpc.events import Call
+from insula.rpc.procedures import Procedure
+from insula.service.domains import Domains
+from insula.service.events import DomainRef, Events, Lifecycle, MetadataType
+from insula.service.host import Host
+from insula.service.images import Images
+from insula.service.parameters import Parameter, ParameterType
+from insula.service.requests import Affect, Filter, ShutdownMode, Storage
 
 WEB = DomainRef(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"))
 MAIL = DomainRef(name="mail", uuid=UUID("66666666-7777-8888-9999-aaaaaaaaaaaa"))

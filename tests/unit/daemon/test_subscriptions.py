@@ -7,6 +7,7 @@ import pytest
 
 from insula.daemon.subscriptions import LAST_EVENT_ID, Subscriptions
 from insula.errors import InvalidArgumentError, OperationInvalidError
+from insula.model.lifecycle import LifecycleKind, StoppedDetail
 from insula.rpc.codes.events import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.events import (
@@ -24,7 +25,6 @@ from insula.service.events import (
     Tunable,
 )
 from insula.service.parameters import Parameter, ParameterType
-from insula.service.states import LifecycleKind, StoppedDetail
 
 WEB = DomainRef(name="web", uuid=UUID(int=1), id=5)
 MAIL = DomainRef(name="mail", uuid=UUID(int=2))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from insula.rpc.codes.events import LifecycleEvent
+from insula.model.lifecycle import LifecycleKind
 from insula.sdk import async_domains, domains
 from insula.sdk.async_domains import AsyncHost, open_host
 from insula.sdk.facts import ExecRequest
@@ -91,6 +91,6 @@ async def test_what_happens_is_iterated(host: AsyncHost) -> None:
         await web.destroy()
         seen = aiter(events)
         assert [(await anext(seen)).event, (await anext(seen)).event] == [
-            LifecycleEvent.STARTED,
-            LifecycleEvent.STOPPED,
+            LifecycleKind.STARTED,
+            LifecycleKind.STOPPED,
         ]

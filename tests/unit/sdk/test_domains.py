@@ -6,8 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from insula.errors import DomainNotFoundError
-from insula.rpc.codes.domain import DomainState
-from insula.rpc.codes.events import LifecycleEvent
+from insula.model.lifecycle import DomainState, LifecycleKind
 from insula.rpc.codes.requests import MetadataType
 from insula.sdk.domains import Domain, Host, open_host
 from insula.sdk.facts import ExecRequest
@@ -133,7 +132,7 @@ def test_what_happens_is_told_to_who_watches(host: Host, web: Domain) -> None:
         first, unknown, last = (events.next(scaled(5)) for _ in range(3))
         assert first is not None
         assert last is not None
-        assert (first.event, last.event) == (LifecycleEvent.STARTED, LifecycleEvent.STOPPED)
+        assert (first.event, last.event) == (LifecycleKind.STARTED, LifecycleKind.STOPPED)
         assert unknown is None  # something that only a newer daemon knows
         assert events.next(0.01) is None
 
@@ -143,4 +142,4 @@ def test_iterating_over_what_happens_passes_over_what_is_unknown(host: Host, web
         web.start()
         web.destroy()
         seen = iter(events)
-        assert [next(seen).event, next(seen).event] == [LifecycleEvent.STARTED, LifecycleEvent.STOPPED]
+        assert [next(seen).event, next(seen).event] == [LifecycleKind.STARTED, LifecycleKind.STOPPED]

@@ -2,8 +2,7 @@
 
 import pytest
 
-from insula.rpc.codes.domain import DomainState, PausedReason, ShutoffReason
-from insula.rpc.codes.events import LifecycleEvent
+from insula.model.lifecycle import DomainState, LifecycleKind, PausedReason, ShutoffReason
 from insula.rpc.connection import Message
 from insula.rpc.procedures import Remote
 from insula.rpc.types import DomainRef
@@ -33,7 +32,7 @@ def message(event: int) -> Message:
 
 
 def test_a_lifecycle_message_and_one_of_the_future() -> None:
-    assert lifecycle_of(message(2)) == Lifecycle(WEB, LifecycleEvent.STARTED, 0)
+    assert lifecycle_of(message(2)) == Lifecycle(WEB, LifecycleKind.STARTED, 0)
     assert lifecycle_of(message(99)) is None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError
-from insula.rpc.codes.domain import DomainState, RunningReason
+from insula.model.lifecycle import DomainState, RunningReason
 from insula.rpc.codes.events import DomainEventId
 from insula.rpc.codes.requests import ListDomains, MetadataType, StartFlags, UndefineFlags, XmlFlags
 from insula.rpc.procedures import Insula, Procedure, Remote

@@ -10,11 +10,11 @@ import pytest
 
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationFailedError, OperationInvalidError, XmlError
 from insula.model.domain import Domain
+from insula.model.lifecycle import DefinedDetail, LifecycleKind, UndefinedDetail
 from insula.service.definitions import Definitions
 from insula.service.events import Lifecycle
 from insula.service.requests import Filter, Storage
 from insula.service.running import RunDirectory
-from insula.service.states import DefinedDetail, LifecycleKind, UndefinedDetail
 from tests.unit.service.fakes import CRASHED, MAIL, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

@@ -19,11 +19,11 @@ from insula.errors import (
     UnsupportedConfigError,
 )
 from insula.model.domain import Domain
+from insula.model.lifecycle import DomainState
 from insula.service.domains import Patience, SecurityLabel
 from insula.service.events import DomainRef, Reboot
 from insula.service.managed import Stopped
 from insula.service.running import StopReason
-from insula.service.states import DomainState
 from insula.service.translate import PidOf
 from tests.unit.service.fakes import MAIL, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told

@@ -4,9 +4,9 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.model.domain import Domain
+from insula.model.lifecycle import DomainState, ShutoffReason
 from insula.service.endings import PRESERVED_AFTER_CRASH, how_it_ended, state_after, what_follows
 from insula.service.running import Next, StopReason
-from insula.service.states import DomainState, ShutoffReason
 from tests.unit.service.fakes import domain_xml
 
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
+from insula.model.lifecycle import LifecycleKind, StartedDetail, StoppedDetail
 from insula.service.events import DomainRef, Event, Events, Lifecycle, Reboot
-from insula.service.states import LifecycleKind, StartedDetail, StoppedDetail
 
 WEB = DomainRef(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"), id=4711)
 STARTED = Lifecycle(domain=WEB, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED)

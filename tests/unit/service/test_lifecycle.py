@@ -21,9 +21,7 @@ from insula.errors import (
     StepError,
     UnsupportedConfigError,
 )
-from insula.service import lifecycle, running
-from insula.service.events import Lifecycle
-from insula.service.states import (
+from insula.model.lifecycle import (
     DomainState,
     LifecycleKind,
     PausedReason,
@@ -32,6 +30,8 @@ from insula.service.states import (
     StartedDetail,
     StateWithReason,
 )
+from insula.service import lifecycle, running
+from insula.service.events import Lifecycle
 from tests.unit.service.fakes import CRASHED, EXITED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import defined, launched, state, told
 

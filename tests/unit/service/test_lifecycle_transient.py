@@ -8,7 +8,7 @@ from insula.errors import (
     OperationInvalidError,
     StepError,
 )
-from insula.service.states import (
+from insula.model.lifecycle import (
     CrashedReason,
     DomainState,
     StateWithReason,

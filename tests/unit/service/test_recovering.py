@@ -14,8 +14,8 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.running import Running
 from insula.errors import DomainNotFoundError
+from insula.model.lifecycle import DomainState, RunningReason, ShutoffReason, StateWithReason
 from insula.service.running import RECORD, Phase, Record, RunDirectory
-from insula.service.states import DomainState, RunningReason, ShutoffReason, StateWithReason
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

@@ -7,12 +7,12 @@ import pytest
 from insula.engine.guestinit import Answer, PowerAction, Way
 from insula.engine.spec import InitKind
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
+from insula.model.lifecycle import ShutoffReason
 from insula.service import shutdown
 from insula.service.domains import Patience
 from insula.service.events import DomainRef, Reboot
 from insula.service.requests import ShutdownMode
 from insula.service.running import StopReason
-from insula.service.states import ShutoffReason
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

@@ -8,12 +8,6 @@ from insula.rpc.codes import domain
 from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
-    domain.DomainState: "VIR_DOMAIN_",
-    domain.RunningReason: "VIR_DOMAIN_RUNNING_",
-    domain.PausedReason: "VIR_DOMAIN_PAUSED_",
-    domain.ShutdownReason: "VIR_DOMAIN_SHUTDOWN_",
-    domain.ShutoffReason: "VIR_DOMAIN_SHUTOFF_",
-    domain.CrashedReason: "VIR_DOMAIN_CRASHED_",
     domain.ControlState: "VIR_DOMAIN_CONTROL_",
     domain.VcpuState: "VIR_VCPU_",
     domain.JobType: "VIR_DOMAIN_JOB_",

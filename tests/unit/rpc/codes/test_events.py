@@ -9,15 +9,6 @@ from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     events.DomainEventId: "VIR_DOMAIN_EVENT_ID_",
-    events.LifecycleEvent: "VIR_DOMAIN_EVENT_",
-    events.DefinedDetail: "VIR_DOMAIN_EVENT_DEFINED_",
-    events.UndefinedDetail: "VIR_DOMAIN_EVENT_UNDEFINED_",
-    events.StartedDetail: "VIR_DOMAIN_EVENT_STARTED_",
-    events.SuspendedDetail: "VIR_DOMAIN_EVENT_SUSPENDED_",
-    events.ResumedDetail: "VIR_DOMAIN_EVENT_RESUMED_",
-    events.StoppedDetail: "VIR_DOMAIN_EVENT_STOPPED_",
-    events.ShutdownDetail: "VIR_DOMAIN_EVENT_SHUTDOWN_",
-    events.CrashedDetail: "VIR_DOMAIN_EVENT_CRASHED_",
     events.AgentState: "VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_",
     events.AgentReason: "VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_",
 }

@@ -8,6 +8,8 @@ from enum import IntEnum
 
 
 class DomainState(IntEnum):
+    """What a domain is doing."""
+
     NOSTATE = 0
     RUNNING = 1
     BLOCKED = 2
@@ -20,29 +22,51 @@ class DomainState(IntEnum):
 
 
 class RunningReason(IntEnum):
+    """Why a domain runs."""
+
     UNKNOWN = 0
     BOOTED = 1
     MIGRATED = 2
     RESTORED = 3
     FROM_SNAPSHOT = 4
     UNPAUSED = 5
+    MIGRATION_CANCELED = 6
+    SAVE_CANCELED = 7
+    WAKEUP = 8
+    CRASHED = 9
+    POSTCOPY = 10
+    POSTCOPY_FAILED = 11
 
 
 class PausedReason(IntEnum):
+    """Why a domain is paused."""
+
     UNKNOWN = 0
     USER = 1
     MIGRATION = 2
     SAVE = 3
+    DUMP = 4
+    IOERROR = 5
+    WATCHDOG = 6
+    FROM_SNAPSHOT = 7
+    SHUTTING_DOWN = 8
     SNAPSHOT = 9
+    CRASHED = 10
     STARTING_UP = 11
+    POSTCOPY = 12
+    POSTCOPY_FAILED = 13
 
 
 class ShutdownReason(IntEnum):
+    """Why a domain is shutting down."""
+
     UNKNOWN = 0
     USER = 1
 
 
 class ShutoffReason(IntEnum):
+    """Why a domain is off."""
+
     UNKNOWN = 0
     SHUTDOWN = 1
     DESTROYED = 2
@@ -55,6 +79,8 @@ class ShutoffReason(IntEnum):
 
 
 class CrashedReason(IntEnum):
+    """Why a domain counts as crashed."""
+
     UNKNOWN = 0
     PANICKED = 1
 
@@ -95,6 +121,8 @@ class LifecycleKind(IntEnum):
 
 
 class DefinedDetail(IntEnum):
+    """How it was defined."""
+
     ADDED = 0
     UPDATED = 1
     RENAMED = 2
@@ -102,11 +130,15 @@ class DefinedDetail(IntEnum):
 
 
 class UndefinedDetail(IntEnum):
+    """How it was undefined."""
+
     REMOVED = 0
     RENAMED = 1
 
 
 class StartedDetail(IntEnum):
+    """How it was started."""
+
     BOOTED = 0
     MIGRATED = 1
     RESTORED = 2
@@ -115,17 +147,32 @@ class StartedDetail(IntEnum):
 
 
 class SuspendedDetail(IntEnum):
+    """Why it was suspended."""
+
     PAUSED = 0
     MIGRATED = 1
+    IOERROR = 2
+    WATCHDOG = 3
+    RESTORED = 4
+    FROM_SNAPSHOT = 5
+    API_ERROR = 6
+    POSTCOPY = 7
+    POSTCOPY_FAILED = 8
 
 
 class ResumedDetail(IntEnum):
+    """Why it was resumed."""
+
     UNPAUSED = 0
     MIGRATED = 1
     FROM_SNAPSHOT = 2
+    POSTCOPY = 3
+    POSTCOPY_FAILED = 4
 
 
 class StoppedDetail(IntEnum):
+    """Why it stopped."""
+
     SHUTDOWN = 0
     DESTROYED = 1
     CRASHED = 2
@@ -136,13 +183,18 @@ class StoppedDetail(IntEnum):
 
 
 class ShutdownDetail(IntEnum):
+    """Who shut it down."""
+
     FINISHED = 0
     GUEST = 1
     HOST = 2
 
 
 class CrashedDetail(IntEnum):
+    """How it crashed."""
+
     PANICKED = 0
+    CRASHLOADED = 1
 
 
 LifecycleDetail = (
