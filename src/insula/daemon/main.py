@@ -24,7 +24,7 @@ from uuid import UUID
 
 from insula.daemon.activation import PassedSocket, notify, passed_sockets
 from insula.daemon.config import IdPool, Settings, load
-from insula.daemon.descriptors import Limits, raise_limit, spawn_keeper_within
+from insula.daemon.descriptors import Limits, raise_limit
 from insula.daemon.dispatch.host import LIBVIRT_VERSION
 from insula.daemon.idle import IdleWatch
 from insula.daemon.instance import make_directories, only_one
@@ -37,7 +37,7 @@ from insula.daemon.session import SessionLimits
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import EventKind
-from insula.engine.keeperprocess import connect
+from insula.engine.keeperprocess import connect, spawn_keeper
 from insula.engine.launcher import Launcher
 from insula.engine.link import Event
 from insula.errors import ConfigurationError, InsulaError, KeeperError
@@ -199,7 +199,7 @@ class Daemon:
             return connect(self._layout.keeper_socket)
         log = os.open(self._layout.logs / "keeper.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            spawn_keeper_within(self._limits, self._layout.keeper_socket, log=log)
+            spawn_keeper(self._layout.keeper_socket, log=log, soft_limit=self._limits[0])
         finally:
             os.close(log)
         return connect(self._layout.keeper_socket)

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
 from insula.errors import KeeperError
+from insula.kernel.process import with_descriptors
 
 _MODULE = "insula.engine.keeper"
 _PATIENCE = 10.0
@@ -29,12 +31,20 @@ def connect(path: Path) -> socket.socket:
     return channel
 
 
-def spawn_keeper(path: Path, *, log: int | None = None) -> None:
-    """Start a keeper that listens at path, unless one does already; it outlives us. log: an fd for its complaints.
+def spawn_keeper(path: Path, *, log: int | None = None, soft_limit: int | None = None) -> None:
+    """Start a keeper that listens at path, unless one does already; it outlives us.
 
-    Returns as soon as one can connect. Only one starts, whoever else tries at the same time.
+    log: an fd for its complaints; soft_limit: of descriptors, which it hands on to guests, if not ours. Returns as soon
+    as one can connect. Only one starts, whoever else tries at the same time.
     Raises: KeeperError if it does not come up.
     """
+    try:
+        _spawn(path, log, soft_limit)
+    except OSError as error:
+        raise KeeperError(f"the keeper cannot be started: {error}") from error
+
+
+def _spawn(path: Path, log: int | None, soft_limit: int | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock_file(path.with_suffix(".lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -50,7 +60,8 @@ def spawn_keeper(path: Path, *, log: int | None = None) -> None:
             finally:
                 os.umask(mask)
             listener.listen()
-            _start("--listen-fd", listener, log, detached=True)
+            before = () if soft_limit is None else with_descriptors(soft_limit)
+            _start("--listen-fd", listener, log, detached=True, before=before)
 
 
 def _lock_file(path: Path) -> IO[bytes]:
@@ -71,14 +82,17 @@ def private_keeper(*, log: int | None = None) -> tuple[socket.socket, "subproces
         raise
 
 
-def _start(option: str, given: socket.socket, log: int | None, *, detached: bool) -> "subprocess.Popen[bytes]":
+def _start(
+    option: str, given: socket.socket, log: int | None, *, detached: bool, before: Sequence[str] = ()
+) -> "subprocess.Popen[bytes]":
     """Run the program with a pipe that closes when it is ready.
 
-    detached: by a process in between that ends at once, so that it is nobody's child.
+    detached: by a process in between that ends at once, so that it is nobody's child; before: words of a command that
+    becomes the program.
     """
     ready, done = os.pipe2(os.O_CLOEXEC)
     code = f"from {_MODULE} import main; main()"
-    command = [sys.executable, "-I", "-c", code, option, str(given.fileno()), "--ready-fd", str(done)]
+    command = [*before, sys.executable, "-I", "-c", code, option, str(given.fileno()), "--ready-fd", str(done)]
     if detached:
         command.append("--detach")
     try:

@@ -206,6 +206,11 @@ def reset_memory_score(process: int) -> None:
         os.close(fd)
 
 
+def with_descriptors(soft: int) -> tuple[str, ...]:
+    """Return the words before a command that is to have this soft limit of descriptors: prlimit(1)."""
+    return ("prlimit", f"--nofile={soft}:", "--")
+
+
 def has_ended(pidfd: int) -> bool:
     """Tell whether the process behind pidfd is dead: then, and only then, it is readable (pidfd_open(2))."""
     poll = select.poll()

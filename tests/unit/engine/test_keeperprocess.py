@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_a_socket_left_by_a_dead_keeper_is_replaced(tmp_path: Path, monkeypatch:
         dead.bind(str(path))
     seen: list[bool] = []
 
-    def start(option: str, given: socket.socket, log: int | None, *, detached: bool) -> None:
+    def start(option: str, given: socket.socket, log: int | None, *, detached: bool, before: Sequence[str]) -> None:
         keeperprocess.connect(path).close()
         seen.append(detached)
 
@@ -113,3 +114,31 @@ def test_nobody_else_may_open_the_lock_whatever_its_mode_was(tmp_path: Path) -> 
         listener.listen()
         keeperprocess.spawn_keeper(path)
     assert lock.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("soft_limit", [None, 777])
+def test_a_keeper_that_cannot_be_started_says_why(tmp_path: Path, soft_limit: int | None) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(KeeperError, match="file"):
+        keeperprocess.spawn_keeper(tmp_path / "file" / "keeper", soft_limit=soft_limit)
+
+
+def test_a_keeper_may_begin_with_fewer_descriptors_than_we_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "told"
+    program = (
+        "import os, resource, sys; soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE); "
+        f"open({str(told)!r}, 'w').write(str(soft)); os.write(int(sys.argv[sys.argv.index('--ready-fd') + 1]), b'r')"
+    )
+    real = subprocess.Popen
+
+    def other(command: list[str], **options: object) -> "subprocess.Popen[bytes]":
+        at = command.index("-c") + 1
+        changed = [*command[:at], program, *command[at + 1 :]]
+        started: subprocess.Popen[bytes] = real(changed, **options)  # type: ignore[call-overload]
+        return started
+
+    monkeypatch.setattr(subprocess, "Popen", other)
+    keeperprocess.spawn_keeper(tmp_path / "k.sock", soft_limit=777)
+    assert told.read_text() == "777"

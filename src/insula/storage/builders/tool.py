@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from insula.errors import OperationFailedError
+from insula.kernel.process import with_descriptors
 from insula.storage.builders.builder import Workplace
 
 _TAIL = 12
@@ -29,7 +30,7 @@ _ENCLOSURE = (
 def _usual_descriptors() -> tuple[str, ...]:
     """The daemon's own soft limit is its hard one, for which programs are not made that look at every number."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return ("prlimit", f"--nofile={min(_SOFT_DESCRIPTORS, hard)}:", "--")
+    return with_descriptors(min(_SOFT_DESCRIPTORS, hard))
 
 
 async def run_tool(
