@@ -45,6 +45,7 @@ from insula.engine.spec import (
 from insula.engine.visit import visit
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError, OperationTimeoutError
 from insula.kernel.cgroups import HeldLimits, Stats
+from insula.kernel.process import has_ended
 
 
 class Container:
@@ -161,7 +162,7 @@ class Container:
     def running(self) -> bool:
         """Whether the guest's init lives, paused or not."""
         running = self._running
-        return running is not None and running.status is None and not self._own_engine().has_ended(running.pidfd)
+        return running is not None and running.status is None and not has_ended(running.pidfd)
 
     @property
     def pid(self) -> int:

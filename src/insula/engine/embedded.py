@@ -130,10 +130,6 @@ class Engine:
         if not _readable(pidfd, timeout):
             raise OperationTimeoutError(f"it has not ended within {timeout:g} s")
 
-    def has_ended(self, pidfd: int) -> bool:
-        """Whether the process behind a pidfd has ended."""
-        return _readable(pidfd, 0)
-
     def _note(self, event: Event) -> None:
         self._ends[event.uuid if event.kind is EventKind.EXITED else event.execution] = event.status
 

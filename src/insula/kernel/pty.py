@@ -18,11 +18,17 @@ def open_master(devpts: int) -> tuple[Fd, int]:
     master = os.open("ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=devpts)
     try:
         fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
-        number: int = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))[0]
+        number = number_of(master)
     except BaseException:
         os.close(master)
         raise
     return Fd(master), number
+
+
+def number_of(master: int) -> int:
+    """Return the name of a master's slave in its devpts: ioctl_tty(2), TIOCGPTN."""
+    number: int = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))[0]
+    return number
 
 
 def open_slave(master: int) -> Fd:

@@ -1,7 +1,5 @@
 """A definition as it looks while it runs: with id, aliases, terminals and the host's ends of interfaces; and back."""
 
-import fcntl
-import struct
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -9,6 +7,7 @@ from typing import TypeVar
 
 from insula.engine.interfaces import ConnectedInterface
 from insula.engine.running import Running
+from insula.kernel.pty import number_of
 from insula.model.devices import CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
 from insula.model.domain import Domain, XmlFlags
 from insula.model.filesystems import Disk, Filesystem
@@ -17,9 +16,6 @@ from insula.model.security import LabelType, SecurityLabel
 
 UNLABELLED = SecurityLabel(type=LabelType.NONE, model="none")
 """What a domain runs under where the host has no security labels; never part of a definition."""
-
-_TIOCGPTN = 0x80045430
-"""Tells which terminal of its devpts a master belongs to: ioctl_tty(2)."""
 
 AnyDevice = TypeVar("AnyDevice", Disk, Filesystem, Interface, Console, HostDevice)
 
@@ -82,5 +78,4 @@ def _with_terminals(consoles: Sequence[Console], container: Running) -> tuple[Co
 
 
 def _terminal(pid: int, master: int) -> PurePosixPath:
-    (number,) = struct.unpack("I", fcntl.ioctl(master, _TIOCGPTN, bytes(4)))
-    return PurePosixPath(f"/proc/{pid}/root/dev/pts/{number}")
+    return PurePosixPath(f"/proc/{pid}/root/dev/pts/{number_of(master)}")

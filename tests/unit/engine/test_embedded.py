@@ -16,6 +16,7 @@ from insula.engine.running import Running
 from insula.errors import KeeperError, OperationTimeoutError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import memory_file
+from insula.kernel.process import has_ended
 from tests.unit.engine.desk import record_of
 
 FACTS = Facts(
@@ -151,7 +152,7 @@ def test_an_end_that_nobody_can_know_is_none(keeper: Keeper) -> None:
 def test_waiting_for_what_runs_ends_with_its_time_limit(keeper: Keeper) -> None:
     pidfd = os.pidfd_open(os.getpid())
     with Engine() as engine:
-        assert not engine.has_ended(pidfd)
+        assert not has_ended(pidfd)
         with pytest.raises(OperationTimeoutError, match=r"not ended within 0\.01 s"):
             engine.end_of("u", pidfd, 0.01)
     os.close(pidfd)
