@@ -79,6 +79,23 @@ def test_a_memory_limit_is_changed_live_and_seen_from_inside(insulad: Insulad, b
     assert insula(insulad, "exec", "mem", "--", "sh", "-c", hungry, check=False).returncode == 0
 
 
+@pytest.mark.machine
+def test_a_limit_below_what_a_guest_keeps_in_shared_memory_is_refused_and_the_guest_lives(
+    insulad: Insulad, busybox_root: Path
+) -> None:
+    insulad.define(domain_xml("shm", busybox_root, memory=128))
+    insulad.virsh("start", "shm")
+    insula(insulad, "exec", "shm", "--", "dd", "if=/dev/zero", "of=/dev/shm/held", "bs=1M", "count=30")
+    for words in (("setmem", "shm", "16M"), ("memtune", "shm", "--hard-limit", "16M")):
+        refusal = insulad.virsh(*words, "--live", check=False)
+        assert refusal.returncode == 1 and "neither dropped nor swapped out" in refusal.stderr
+    usable = re.search(r"usable (\d+)", insulad.virsh("dommemstat", "shm").stdout)
+    assert usable is not None and int(usable[1]) <= (128 - 30) * 1024
+    assert insula(insulad, "exec", "shm", "--", "rm", "/dev/shm/held").returncode == 0
+    insulad.virsh("setmem", "shm", "16M", "--live")
+    assert state(insulad, "shm") == "running"
+
+
 def test_the_command_line_passes_status_signals_user_and_environment(insulad: Insulad, busybox: str) -> None:
     insulad.virsh("start", busybox)
     assert insula(insulad, "exec", busybox, "--", "sh", "-c", "exit 7", check=False).returncode == 7

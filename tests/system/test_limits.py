@@ -1,5 +1,6 @@
 """Limits of control groups, hit by programs inside; and what is counted of them."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -42,6 +43,60 @@ def test_memory_within_the_limit_is_given_and_shown(group: Cgroup, inmate: Calla
     assert memory.usage >= memory.anonymous
     assert memory.page_faults > 0
     assert group.oom_kills == 0
+
+
+HOLDER = """
+import mmap, os, signal, sys
+fd = os.memfd_create("held")
+os.ftruncate(fd, 30 << 20)
+os.pwrite(fd, b"x" * (30 << 20), 0)
+print("held", flush=True)
+signal.signal(signal.SIGUSR1, lambda *_: (os.ftruncate(fd, 0), print("freed", flush=True)))
+while True:
+    signal.pause()
+"""
+
+
+def test_a_limit_below_what_tmpfs_holds_is_refused_and_kills_nothing(
+    group: Cgroup, inmate: Callable[..., Inmate]
+) -> None:
+    group.memory.limit(256 * MIB, 256 * MIB)
+    program = inmate(HOLDER)
+    program.enter(group)
+    assert program.process.stdout is not None
+    assert program.process.stdout.readline() == "held\n"
+    before = group.memory.held()
+    with pytest.raises(OSError, match="do not shrink to 16384 KiB") as refusal:
+        group.memory.limit(memory=16 * MIB, memory_and_swap=16 * MIB)
+    assert refusal.value.errno == errno.EBUSY
+    assert group.memory.held() == before
+    program.process.send_signal(signal.SIGUSR1)
+    assert program.process.stdout.readline() == "freed\n"
+    group.memory.limit(memory=16 * MIB, memory_and_swap=16 * MIB)
+    assert group.memory.held()[0] == 16 * MIB
+    assert (program.process.poll(), group.oom_kills) == (None, 0)
+
+
+READER = """
+import signal, sys
+with open(sys.argv[1], "wb") as file:
+    for _ in range(64):
+        file.write(b"x" * (1 << 20))
+print("written", flush=True)
+signal.pause()
+"""
+
+
+def test_a_limit_below_what_caches_hold_drops_them(group: Cgroup, scratch: Path, inmate: Callable[..., Inmate]) -> None:
+    group.memory.limit(256 * MIB)
+    program = inmate(READER, str(scratch / "large"))
+    program.enter(group)
+    assert program.process.stdout is not None
+    assert program.process.stdout.readline() == "written\n"
+    assert group.memory.use().cache > 24 * MIB
+    group.memory.limit(memory=24 * MIB)
+    assert group.memory.use().usage <= 24 * MIB
+    assert (program.process.poll(), group.oom_kills) == (None, 0)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.kernel.cgroups import UNLIMITED, Cgroup
+from insula.kernel.cgroups.stats import MemoryUse
 from insula.model.domain import Domain
 from insula.model.sizes import KiB
 from insula.model.tuning import MemoryTune
@@ -75,21 +76,29 @@ class MemoryVerbs:
 
 def _apply_limit(cgroup: Cgroup, domain: Domain) -> None:
     size = domain.memory_limit
-    _refuse_killing(cgroup, size)
+    _refuse_what_cannot_be(cgroup, size)
     cgroup.memory.limit(memory=size * 1024)
 
 
-def _refuse_killing(cgroup: Cgroup, size: KiB) -> None:
-    """Refuse a limit that the kernel could only reach by killing: caches can be dropped, other memory only swapped out.
+def _refuse_what_cannot_be(cgroup: Cgroup, size: KiB) -> None:
+    """Refuse a limit below what can be neither dropped nor swapped out, before the guest loses its caches in vain.
 
-    Raises: OperationFailedError.
+    A look only: whether the rest shrinks is seen when the limit is set. Raises: OperationFailedError.
     """
-    stays = cgroup.memory.use().anonymous // 1024 - read_meminfo(MEMINFO)["SwapFree"]
+    use = cgroup.memory.use()
+    stays = use.staying(_free_swap(cgroup, size * 1024, use)) // 1024
     if size < stays:
         raise OperationFailedError(
             f"the guest holds {stays} KiB that can be neither dropped nor swapped out, so {size} KiB would get "
             "its programs killed; free memory inside, or choose more"
         )
+
+
+def _free_swap(cgroup: Cgroup, size: int, use: MemoryUse) -> int:
+    """Return how many bytes could be swapped out under a limit of so many bytes; a limit with swap stays as it is."""
+    free = read_meminfo(MEMINFO)["SwapFree"] * 1024
+    *_, with_swap = cgroup.memory.held()
+    return free if with_swap is None else max(0, min(free, with_swap - size - (use.swap or 0)))
 
 
 def _kept(domain: Domain) -> Values:
@@ -133,7 +142,7 @@ def _apply(cgroup: Cgroup, domain: Domain, values: Values) -> None:
     tune = domain.memory_tune or MemoryTune()
     if "hard_limit" in values or "swap_hard_limit" in values:
         size = domain.memory_limit
-        _refuse_killing(cgroup, size)
+        _refuse_what_cannot_be(cgroup, size)
         with_swap = _bytes(tune.swap_hard_limit) if "swap_hard_limit" in values else None
         cgroup.memory.limit(memory=size * 1024, memory_and_swap=with_swap)
     if "soft_limit" in values:

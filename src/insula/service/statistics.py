@@ -100,10 +100,10 @@ def memory_tags(use: MemoryUse, balloon: int) -> list[tuple[MemoryStat, int]]:
     """Return what libvirt asks of a balloon driver in a virtual machine. balloon: KiB.
 
     What the guest could still take is its limit less what it holds; what it could get without swapping counts its cache
-    as free.
+    of files as free, though not what it keeps in tmpfs and shared memory.
     """
     available = balloon if use.limit is None else min(balloon, use.limit // 1024)
-    usage, cache = use.usage // 1024, use.cache // 1024
+    usage, cache = use.usage // 1024, use.droppable // 1024
     return [
         (MemoryStat.ACTUAL_BALLOON, balloon),
         (MemoryStat.MAJOR_FAULT, use.major_faults),

@@ -18,6 +18,7 @@ def group(tmp_path: Path) -> Cgroup:
     directory.mkdir()
     files = {
         "memory.max": "max",
+        "memory.current": "0",
         "memory.swap.max": "max",
         "memory.high": "max",
         "memory.min": "0",

@@ -68,6 +68,8 @@ async def until(condition: Callable[[], Any]) -> None:
 class FakeMemory:
     limits: dict[str, int] = field(default_factory=dict)
     anonymous: int = 8 << 20
+    shared: int = 0
+    swap: int = 0
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
         self.limits |= {"memory": memory or 0} if memory is not None else {}
@@ -88,11 +90,12 @@ class FakeMemory:
             usage=20 << 20,
             peak=None,
             limit=64 << 20,
-            swap=0,
+            swap=self.swap,
             anonymous=self.anonymous,
             cache=12 << 20,
             inactive_cache=4 << 20,
-            shared=0,
+            shared=self.shared,
+            unevictable=0,
             page_faults=100,
             major_faults=7,
         )

@@ -1,5 +1,7 @@
 """How much memory a domain may use, with libvirt's checks."""
 
+import contextlib
+
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
@@ -59,6 +61,35 @@ async def test_a_limit_that_would_get_the_guests_programs_killed_is_refused(rig:
     with pytest.raises(OperationFailedError, match="free memory inside"):
         await rig.domains.set_memory(ref, 1024, Affect.LIVE)
     assert "<currentMemory unit='KiB'>65536<" in rig.domains.dump_xml(ref)
+
+
+async def test_what_tmpfs_holds_counts_as_what_cannot_be_dropped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("insula.service.memorytuning.read_meminfo", lambda path: {"SwapFree": 0})
+    ref = await running(rig)
+    group(rig, ref).memory.shared = 30 << 20
+
+    with pytest.raises(OperationFailedError, match=f"holds {(8 + 30) * 1024} KiB"):
+        await rig.domains.set_memory(ref, 37 * 1024, Affect.LIVE)
+    await rig.domains.set_memory(ref, 38 * 1024, Affect.LIVE)
+
+
+@pytest.mark.parametrize(
+    ("with_swap", "refused"), [(None, False), (40 << 20, False), (38 << 20, True), (8 << 20, True)]
+)
+async def test_swap_counts_as_far_as_the_guest_may_have_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, with_swap: int | None, refused: bool
+) -> None:
+    """8 MiB are anonymous, 30 MiB shared, and the limit is to be 16 MiB."""
+    monkeypatch.setattr("insula.service.memorytuning.read_meminfo", lambda path: {"SwapFree": 1 << 20})
+    ref = await running(rig)
+    held = group(rig, ref).memory
+    held.shared = 30 << 20
+    held.swap = 1 << 20
+    if with_swap is not None:
+        held.limits["swap"] = with_swap
+
+    with pytest.raises(OperationFailedError) if refused else contextlib.nullcontext():
+        await rig.domains.set_memory(ref, 16 * 1024, Affect.LIVE)
 
 
 async def test_the_maximum_changes_for_the_next_start_only(rig: Rig) -> None:

@@ -7,6 +7,7 @@ from insula.kernel.cgroups.stats import MemoryUse
 from insula.service import statistics
 from insula.service.statistics import BlockStats, MemoryStat, memory_tags
 from tests.unit.service.fakes import Rig, domain_xml
+from tests.unit.service.limits import group
 
 pytestmark = pytest.mark.asyncio
 DISK = "<devices><disk type='block'><source dev='/dev/sdz'/><target dev='sda'/></disk>"
@@ -50,12 +51,22 @@ async def test_memory_beyond_the_balloon_leaves_nothing_unused() -> None:
         cache=0,
         inactive_cache=0,
         shared=0,
+        unevictable=0,
         page_faults=1,
         major_faults=2,
     )
     tags = dict(memory_tags(use, 1024))
 
     assert tags[MemoryStat.UNUSED] == tags[MemoryStat.USABLE] == tags[MemoryStat.MINOR_FAULT] == 0
+
+
+async def test_what_tmpfs_holds_is_neither_usable_nor_cache(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    group(rig, ref).memory.shared = 10 << 20
+    stats = dict(rig.domains.memory_stats(ref))
+
+    assert stats[MemoryStat.USABLE] == 65536 - 20480 + 2048
+    assert stats[MemoryStat.DISK_CACHES] == 2048
 
 
 async def test_block_traffic_is_told_for_one_disk_and_for_all(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

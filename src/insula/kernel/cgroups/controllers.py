@@ -16,8 +16,8 @@ class Memory(Protocol):
         """Set the hard limits; None keeps the present one.
 
         Both are set in whichever order the kernel accepts.
-        Raises: OSError(EINVAL) if memory_and_swap would be below memory; OSError(EBUSY) on v1 if usage does not shrink
-        to the limit (v2 accepts, reclaims, and kills if it must); OSError(EOPNOTSUPP) if swap is not accounted.
+        Raises: OSError(EINVAL) if memory_and_swap would be below memory; OSError(EBUSY) if what is in use does not
+        shrink to the limit within seconds: nothing is changed then; OSError(EOPNOTSUPP) if swap is not accounted.
         """
 
     def limit_softly(self, memory: int) -> None:

@@ -9,6 +9,7 @@ Block devices: BFQ's weight (1..1000) and io.weight (1..10000) are both neutral 
 of old, neutral at 500, went with CFQ in Linux 5.0.
 """
 
+import errno
 from dataclasses import dataclass
 
 UNLIMITED = 2**63 - 1
@@ -89,3 +90,9 @@ def swap_of(memory: int | None, memory_and_swap: int | None) -> int | None:
     if memory_and_swap < memory:
         raise ValueError(f"memory with swap ({memory_and_swap}) is below memory alone ({memory}): raise it first")
     return memory_and_swap - memory
+
+
+def busy(path: str, limit: int, used: int) -> OSError:
+    """Return the refusal of a limit that the memory in use does not shrink to. limit, used: bytes."""
+    text = f"{used // 1024} KiB are in use and do not shrink to {limit // 1024} KiB: free memory inside, or choose more"
+    return OSError(errno.EBUSY, text, path)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 class MemoryUse:
     """Bytes, and counts of faults. limit: None when unlimited; swap: None where swap is not accounted.
 
-    usage counts page cache too; anonymous is what cannot be dropped, cache what can; inactive_cache its coldest part.
+    usage counts page cache too. anonymous and shared (tmpfs, shared memory) can be swapped out, not dropped; cache can
+    be dropped but for shared, which it counts too, and for what is locked; inactive_cache is its coldest part.
+    unevictable can be neither: locked, or kept without a disk behind it.
     """
 
     usage: int
@@ -18,8 +20,18 @@ class MemoryUse:
     cache: int
     inactive_cache: int
     shared: int
+    unevictable: int
     page_faults: int
     major_faults: int
+
+    @property
+    def droppable(self) -> int:
+        """What can be had back without swapping: the cache of files."""
+        return max(0, self.cache - self.shared)
+
+    def staying(self, swap: int) -> int:
+        """Return the least that can be left in memory if so many bytes of swap are free for it."""
+        return max(self.anonymous + self.shared - swap, self.unevictable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from insula.kernel.cgroups import files
-from insula.kernel.cgroups.limits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, DeviceLimit, limited
+from insula.kernel.cgroups.limits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, DeviceLimit, busy, limited
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 
@@ -46,21 +46,35 @@ class Memory(_Group):
             self._write(_WITH_SWAP, memory_and_swap)
             return
         # The kernel insists on memory <= memory and swap after each write: a rising sum goes first, a falling one last.
+        writes = [(_LIMIT, memory), (_WITH_SWAP, memory_and_swap)]
         if memory_and_swap == -1 or memory_and_swap > self._number(_LIMIT):
-            self._write(_WITH_SWAP, memory_and_swap)
-            self._write(_LIMIT, memory)
-        else:
-            self._write(_LIMIT, memory)
-            self._write(_WITH_SWAP, memory_and_swap)
+            writes.reverse()
+        first, _ = writes[0]
+        before = self._number(first)
+        self._limit(*writes[0])
+        try:
+            self._limit(*writes[1])
+        except OSError:
+            self._write(first, before)
+            raise
 
     def _limit_alone(self, memory: int) -> None:
         try:
-            self._write(_LIMIT, memory)
+            self._limit(_LIMIT, memory)
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
             text = "memory would be above what memory with swap may be: raise that too"
             raise OSError(errno.EINVAL, text, error.filename) from None
+
+    def _limit(self, name: str, value: int) -> None:
+        try:
+            self._write(name, value)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            used = self._number(name.replace("limit", "usage"))
+            raise busy(f"{self.directory}/{name}", value, used) from None
 
     def limit_softly(self, memory: int) -> None:
         self._write("memory.soft_limit_in_bytes", -1 if limited(memory) is None else memory)
@@ -85,6 +99,7 @@ class Memory(_Group):
             cache=stat["total_cache"],
             inactive_cache=stat["total_inactive_file"],
             shared=stat["total_shmem"],
+            unevictable=stat["total_unevictable"],
             page_faults=stat["total_pgfault"],
             major_faults=stat["total_pgmajfault"],
         )

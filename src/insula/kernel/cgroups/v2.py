@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from insula.kernel.cgroups import files
+from insula.kernel.cgroups import files, shrinking
 from insula.kernel.cgroups.limits import (
     MAXIMUM_BFQ_WEIGHT,
     MAXIMUM_WEIGHT,
@@ -62,7 +62,18 @@ class Memory(_Group):
         if new_swap != old_swap:
             self._write("memory.swap.max", _v2_bytes(new_swap))
         if memory is not None:
-            self._write("memory.max", _v2_bytes(memory))
+            try:
+                self._limit_memory(old_memory, new_memory)
+            except OSError:
+                if new_swap != old_swap:
+                    self._write("memory.swap.max", _v2_bytes(old_swap))
+                raise
+
+    def _limit_memory(self, old: int | None, new: int | None) -> None:
+        if new is not None and (old is None or new < old):
+            shrinking.lower(self.directory, new)
+        else:
+            self._write("memory.max", _v2_bytes(new))
 
     def _swap_limit(self) -> int | None:
         text = files.read_if_there(self._path("memory.swap.max"))
@@ -92,6 +103,7 @@ class Memory(_Group):
             cache=stat["file"],
             inactive_cache=stat["inactive_file"],
             shared=stat["shmem"],
+            unevictable=stat["unevictable"],
             page_faults=stat["pgfault"],
             major_faults=stat["pgmajfault"],
         )

@@ -14,6 +14,7 @@ def test_a_reading_is_plain_numbers_that_survive_json() -> None:
             cache=0,
             inactive_cache=0,
             shared=0,
+            unevictable=0,
             page_faults=3,
             major_faults=0,
         ),

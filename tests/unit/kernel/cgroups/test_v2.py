@@ -40,7 +40,8 @@ def test_the_sum_of_memory_and_swap_becomes_a_limit_of_swap(
     with_swap: int | None,
     writes: list[tuple[str, str]],
 ) -> None:
-    v2.Memory(group(tmp_path, memory__max="max\n", memory__swap__max="max\n")).limit(memory, with_swap)
+    files = group(tmp_path, memory__max="max\n", memory__swap__max="max\n", memory__current="0\n")
+    v2.Memory(files).limit(memory, with_swap)
     assert written == writes
 
 
