@@ -351,10 +351,15 @@ class LibvirtLxc:
 
 
 def domain_xml(name: str, root: Path) -> str:
-    """The same domain for libvirt's driver and ours: a directory as root, no interface, one console."""
+    """The same domain for libvirt's driver and ours: a directory as root, no interface, one console.
+
+    Ours is told that virsh may enter it, which libvirt's does not need to be.
+    """
+    ours = "<insula:domain xmlns:insula='https://insula.dev/xmlns/domain/1'><insula:opennamespace/></insula:domain>"
     arguments = "".join(f"<initarg>{each}</initarg>" for each in INIT[1:])
     return (
-        f"<domain type='lxc'><name>{name}</name><memory unit='MiB'>256</memory><vcpu>1</vcpu>"
+        f"<domain type='lxc'><name>{name}</name><metadata>{ours}</metadata>"
+        f"<memory unit='MiB'>256</memory><vcpu>1</vcpu>"
         f"<os><type>exe</type><init>{INIT[0]}</init>{arguments}</os><features><privnet/></features><devices>"
         f"<filesystem type='mount'><source dir='{root}'/><target dir='/'/></filesystem><console type='pty'/>"
         "</devices></domain>"

@@ -15,10 +15,14 @@ from tests.insulad import Insulad
 from tests.waiting import scaled, until
 
 
-def domain_xml(name: str, root: Path, *, init: str = "/sbin/init", memory: int = 512, extra: str = "") -> str:
-    """A domain on a writable copy or tree of the test's own. memory: MiB."""
+def domain_xml(
+    name: str, root: Path, *, init: str = "/sbin/init", memory: int = 512, extra: str = "", settings: str = ""
+) -> str:
+    """A domain on a writable copy or tree of the test's own. memory: MiB; settings: our elements in the metadata."""
+    ours = f"<insula:domain xmlns:insula='https://insula.dev/xmlns/domain/1'>{settings}</insula:domain>"
     return (
-        f"<domain type='lxc'><name>{name}</name><memory unit='MiB'>{memory}</memory>"
+        f"<domain type='lxc'><name>{name}</name>{f'<metadata>{ours}</metadata>' if settings else ''}"
+        f"<memory unit='MiB'>{memory}</memory>"
         f"<os><type>exe</type><init>{init}</init></os><devices>"
         f"<filesystem type='mount'><source dir='{root}'/><target dir='/'/></filesystem>"
         f"<console type='pty'/>{extra}</devices></domain>"

@@ -24,7 +24,7 @@ def test_a_newer_virsh_defines_runs_watches_and_removes_a_domain(
 ) -> None:
     program = sideload.found(generation)
     file = scratch / "domain.xml"
-    file.write_text(domain_xml("bb", busybox_root))
+    file.write_text(domain_xml("bb", busybox_root, settings="<insula:opennamespace/>"))
 
     def virsh(*words: str) -> str:
         return insulad.virsh(*words, program=program).stdout.strip()

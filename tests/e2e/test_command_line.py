@@ -9,6 +9,7 @@ import pytest
 
 from tests.e2e.guests import Terminal, domain_xml, inside, insula
 from tests.insulad import Insulad
+from tests.waiting import until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -28,9 +29,12 @@ def at_terminal(insulad: Insulad) -> Iterator[list[Terminal]]:
         each.close()
 
 
+def _command(insulad: Insulad, *words: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "insula.cli.main", "--prefix", str(insulad.prefix), *words)
+
+
 def _exec(insulad: Insulad, opened: list[Terminal], *words: str) -> Terminal:
-    command = (sys.executable, "-m", "insula.cli.main", "--prefix", str(insulad.prefix), "exec", *words)
-    opened.append(Terminal(*command))
+    opened.append(Terminal(*_command(insulad, "exec", *words)))
     return opened[-1]
 
 
@@ -99,6 +103,19 @@ def test_in_the_background_a_command_is_not_stopped_by_what_is_typed(
 @pytest.mark.parametrize("text", ["hello\n", "hello"])
 def test_the_end_of_what_is_piped_in_ends_a_terminals_input(insulad: Insulad, guest: str, text: str) -> None:
     assert insula(insulad, "exec", "-t", guest, "--", "cat", stdin=text).stdout.count("hello") == 2
+
+
+def test_what_a_guest_said_cannot_command_the_terminal_that_shows_it(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    inside(insulad, guest, "sh", "-c", r"printf 'where \033[6n \302\2336n \033[1mis\033[0m it\n' > /dev/console")
+    until(
+        lambda: "is it" in insula(insulad, "log", guest).stdout.replace("\x1b[1m", "").replace("\x1b[0m", ""), "the log"
+    )
+    at_terminal.append(Terminal(*_command(insulad, "log", guest)))
+    at_terminal[-1].expect(r"where \\x1b\[6n \\x9b6n is it\s")
+    assert at_terminal[-1].end() == 0 and "\x1b" not in at_terminal[-1].seen
+    assert "where \x1b[6n \x9b6n \x1b[1mis\x1b[0m it" in insula(insulad, "log", guest).stdout
 
 
 def _run(insulad: Insulad, root: Path, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -350,13 +350,40 @@ def test_devices_are_listed(insulad: Insulad, running: str) -> None:
 # Inside
 
 
+def test_nobody_is_given_the_namespaces_of_a_guest_with_ids_of_its_own(insulad: Insulad, running: str) -> None:
+    """libvirt's client would be the host's root there, with the host's settings writable below /proc/sys."""
+    told = refused(insulad, "lxc-enter-namespace", running, "--noseclabel", "--", "/bin/cat", "/proc/self/uid_map")
+    assert told.splitlines()[0] == (
+        f"error: Operation not supported: domain '{running}' has ids of its own, and a client would enter its "
+        f"namespaces as the host's root: 'insula exec {running} -- COMMAND' runs programs as the guest's, "
+        "or permit it with <insula:opennamespace/> in the metadata"
+    )
+
+
 @pytest.mark.machine
-def test_namespaces_are_entered_by_the_clients_own_command(insulad: Insulad, running: str) -> None:
+@pytest.mark.parametrize("settings", ["<insula:opennamespace/>", "<insula:privileged/>"])
+def test_namespaces_are_entered_by_the_clients_own_command(insulad: Insulad, busybox_root: Path, settings: str) -> None:
+    insulad.define(domain_xml("open", busybox_root, settings=settings))
+    insulad.virsh("start", "open")
     for option in ("", "--noseclabel"):
-        words = ["lxc-enter-namespace", *([option] if option else []), running, "--", "/bin/cat", "/etc/hostname"]
+        words = ["lxc-enter-namespace", *([option] if option else []), "open", "--", "/bin/cat", "/etc/hostname"]
         entered = insulad.virsh(*words)
         assert entered.stdout.splitlines()[0] == "busybox", entered.stderr
-    assert "bin" in insulad.virsh("lxc-enter-namespace", running, "--", "/bin/ls", "/").stdout.split()
+    assert "bin" in insulad.virsh("lxc-enter-namespace", "open", "--", "/bin/ls", "/").stdout.split()
+
+
+@pytest.mark.machine
+def test_whoever_enters_a_privileged_guest_cannot_change_the_hosts_settings(
+    insulad: Insulad, busybox_root: Path
+) -> None:
+    insulad.define(domain_xml("open", busybox_root, settings="<insula:privileged/>"))
+    insulad.virsh("start", "open")
+    for path in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity"):
+        script = f"test -e {path} && : >> {path} && echo opened"
+        entered = insulad.virsh(
+            "lxc-enter-namespace", "open", "--noseclabel", "--", "/bin/sh", "-c", script, check=False
+        )
+        assert "opened" not in entered.stdout, path
 
 
 def test_a_signal_reaches_the_guests_init(insulad: Insulad, busybox_root: Path) -> None:

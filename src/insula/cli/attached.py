@@ -5,12 +5,14 @@ import json
 import os
 import select
 import signal
+import sys
 from contextlib import suppress
 
 from insula.cli import terminal
 from insula.cli.definition import domain_xml
 from insula.cli.domains import definition_arguments, wanted
 from insula.cli.lookup import domain, told_if_taken
+from insula.cli.render import show_line
 from insula.errors import InsulaError, StepError
 from insula.rpc.codes.requests import ConsoleFlags, StartFlags
 from insula.rpc.procedures import Insula, Remote
@@ -31,7 +33,7 @@ def _console(options: argparse.Namespace, client: Blocking) -> int:
     found = domain(client, options.domain)
     flags = ConsoleFlags.FORCE if options.force else ConsoleFlags(0)
     if terminal.is_terminal(0):
-        print(f"Connected to the console of '{found.name}'; Ctrl-] leaves.")
+        show_line(f"Connected to the console of '{found.name}'; Ctrl-] leaves.")
     with client.open_stream(Remote.DOMAIN_OPEN_CONSOLE, found, options.device, flags) as stream:
         Viewer(client, stream, found, options.device).attend()
     if terminal.is_terminal(0):
@@ -108,7 +110,7 @@ def _run(options: argparse.Namespace, client: Blocking) -> int:
             defined = client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0)
         found = DomainRef(*client.call(Remote.DOMAIN_CREATE_WITH_FLAGS, defined, paused))
     if options.detach:
-        print(found.name)
+        show_line(found.name)
         return 0
     return _attach(client, found)
 
@@ -120,7 +122,8 @@ def _attach(client: Blocking, found: DomainRef) -> int:
         _begin(client, found)
         Viewer(client, stream, found, None).attend(until_the_guest_ends=True)
         if not stream.ended:
-            print(f"\r\nLeft '{found.name}' running.")
+            sys.stdout.write("\r\n")
+            show_line(f"Left '{found.name}' running.")
             return 0
     return exit_status(json.loads(outcome.result()))
 

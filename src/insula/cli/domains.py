@@ -5,6 +5,7 @@ import argparse
 from insula.cli.definition import DEFAULT_MEMORY, Wanted, domain_xml, split_bind, split_env
 from insula.cli.lifecycle import each_domain, stopped
 from insula.cli.lookup import told_if_taken
+from insula.cli.render import show_line
 from insula.errors import OperationInvalidError
 from insula.rpc.codes.requests import UndefineFlags
 from insula.rpc.procedures import Remote
@@ -67,7 +68,7 @@ def _create(options: argparse.Namespace, client: Blocking) -> int:
         found = DomainRef(*client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0))
     if options.start:
         client.call(Remote.DOMAIN_CREATE, found)
-    print(found.name)
+    show_line(found.name)
     return 0
 
 

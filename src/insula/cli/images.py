@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from insula.cli.render import show_json, show_table, size
+from insula.cli.neutral import neutral
+from insula.cli.render import show_error, show_json, show_line, show_progress, show_table, size
 from insula.errors import InsulaError, InvalidArgumentError
 from insula.rpc.codes.insula import ImageFlags
 from insula.rpc.procedures import Insula
@@ -57,7 +58,7 @@ def _build(options: argparse.Namespace, client: Blocking) -> int:
             *lines, rest = (rest + piece if isinstance(piece, bytes) else rest).split(b"\n")
             for line in lines:
                 show(json.loads(line))
-    print(options.name)
+    show_line(options.name)
     return 0
 
 
@@ -79,8 +80,8 @@ def _progress(quiet: bool) -> Iterator[Progress]:
                     task,
                     total=None if report["fraction"] is None else 1.0,
                     completed=report["fraction"] or 0.0,
-                    phase=report["phase"],
-                    text=report["text"][:60],
+                    phase=neutral(report["phase"]),
+                    text=neutral(report["text"][:60]),
                 )
 
             yield show
@@ -90,7 +91,7 @@ def _progress(quiet: bool) -> Iterator[Progress]:
         def tell(report: dict[str, Any]) -> None:
             if report["phase"] not in seen:
                 seen.add(report["phase"])
-                print(f"{report['phase']}: {report['text']}", file=sys.stderr, flush=True)
+                show_progress(f"{report['phase']}: {report['text']}")
 
         yield tell
 
@@ -121,7 +122,7 @@ def _rm(options: argparse.Namespace, client: Blocking) -> int:
         try:
             client.call(Insula.IMAGE_REMOVE, name, 0)
         except InsulaError as error:
-            print(f"insula: {name}: {error}", file=sys.stderr)
+            show_error(str(error), of=name)
             status = status or error.exit_status
     return status
 
@@ -140,7 +141,7 @@ def _prune(options: argparse.Namespace, client: Blocking) -> int:
             client.call(Insula.IMAGE_REMOVE, clone["uuid"], ImageFlags.CLONES)
             removed.append(clone)
         except InsulaError as error:
-            print(f"insula: {clone['uuid']}: {error}", file=sys.stderr)
+            show_error(str(error), of=clone["uuid"])
             status = status or error.exit_status
     if options.json:
         show_json(removed)

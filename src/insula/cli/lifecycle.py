@@ -2,11 +2,11 @@
 
 import argparse
 import signal
-import sys
 import time
 from collections.abc import Callable
 
 from insula.cli.lookup import current, domain, is_active
+from insula.cli.render import show_error
 from insula.errors import DomainNotFoundError, InsulaError, InvalidArgumentError, OperationTimeoutError
 from insula.rpc.procedures import Remote
 from insula.rpc.types import DomainRef
@@ -23,7 +23,7 @@ def each_domain(options: argparse.Namespace, client: Blocking, action: Callable[
         try:
             action(domain(client, text))
         except InsulaError as error:
-            print(f"insula: {text}: {error}", file=sys.stderr)
+            show_error(str(error), of=text)
             status = status or error.exit_status
     return status
 

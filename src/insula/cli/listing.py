@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from insula.cli.lookup import domain
-from insula.cli.render import show_facts, show_json, show_table, size
+from insula.cli.render import show_facts, show_json, show_line, show_table, size
 from insula.model.lifecycle import DomainState
 from insula.rpc.codes.requests import StatsTypes
 from insula.rpc.procedures import Insula, Remote
@@ -40,7 +40,7 @@ def _ls(options: argparse.Namespace, client: Blocking) -> int:
         show_json(rows)
     elif options.quiet:
         for row in rows:
-            print(row["name"])
+            show_line(row["name"])
     else:
         show_table(
             ("NAME", "STATE", "ID", "MEMORY", "LIMIT", "CPU TIME"),

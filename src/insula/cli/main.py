@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+from insula.cli.render import show_error
 from insula.errors import ConfigurationError, InsulaError, StepError
+from insula.kernel.standardstreams import occupy_standard_streams
 from insula.layout import PREFIX_VARIABLE, layout_from
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ command did: its status, 128 + N if signal N killed it, 126 or 127 if it could n
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
+    occupy_standard_streams()
     sys.exit(status_of(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -84,7 +87,7 @@ def status_of(arguments: Sequence[str]) -> int:
             top_parser().error(f"'{after[0]}' is no verb" if after else "a verb is missing")
         return run(verb, after, options.prefix)
     except InsulaError as error:
-        print(f"insula: {error}", file=sys.stderr)
+        show_error(str(error))
         return failure(verb, after, error)
     except KeyboardInterrupt:
         return INTERRUPTED

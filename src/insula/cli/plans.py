@@ -2,12 +2,15 @@
 
 import argparse
 import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from insula.cli import terminal
 from insula.cli.lookup import domain
-from insula.cli.render import show_json
+from insula.cli.neutral import Neutralizer
+from insula.cli.render import show_json, show_line
 from insula.errors import InvalidArgumentError
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
@@ -45,8 +48,9 @@ def show_plan(plan: dict[str, Any]) -> None:
     for number, step in enumerate(plan["steps"], 1):
         if step["where"] != where:
             where = step["where"]
-            print(f"{where}:")
-        print(f"  {number:3}  {step['does']}\n         ({step['why']})")
+            show_line(f"{where}:")
+        show_line(f"  {number:3}  {step['does']}")
+        show_line(f"         ({step['why']})")
 
 
 def _log_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,10 +62,18 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
 def _log(options: argparse.Namespace, client: Blocking) -> int:
     flags = LOG_FOLLOW if options.follow else 0
     with client.open_stream(Insula.DOMAIN_LOG, domain(client, options.domain), options.source, flags) as stream:
-        for piece in stream:
-            if isinstance(piece, bytes):
-                terminal.write_all(piece)
+        _show_log(stream)
     return 0
+
+
+def _show_log(pieces: Iterable[object]) -> None:
+    """Write what a guest said: its own bytes to a file or a pipe, to a terminal what cannot command it."""
+    neutralizer = Neutralizer(sys.stdout.encoding) if terminal.is_terminal(1) else None
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            terminal.write_all(neutralizer.feed(piece) if neutralizer else piece)
+    if neutralizer:
+        terminal.write_all(neutralizer.finish())
 
 
 ARGUMENTS = {"plan": _plan_arguments, "log": _log_arguments}

@@ -1,14 +1,26 @@
-"""What the command line shows: plain tables for people, JSON for programs."""
+"""What the command line shows: plain tables for people, JSON for programs, and nothing that commands a terminal.
+
+Names, host names, titles, progress and errors may be what a guest or another party wrote: every line goes through here.
+"""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
+from insula.cli.neutral import neutral
+
+_NOT_PLAIN = re.compile(r"[^\n\x20-\x7e]")
+
 
 def show_json(value: object) -> None:
-    """Print one JSON document."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    """Print one JSON document; characters that are not printable are escaped as JSON has it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    sys.stdout.write(_NOT_PLAIN.sub(_json_escaped, text) + "\n")
+
+
+def _json_escaped(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1]
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -23,7 +35,24 @@ def show_facts(facts: Mapping[str, object]) -> None:
     """Print `name: value` lines, names aligned."""
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
-        sys.stdout.write(f"{name + ':':<{width + 2}} {_cell(value)}\n")
+        sys.stdout.write(f"{neutral(name) + ':':<{width + 2}} {_cell(value)}\n")
+
+
+def show_line(text: str) -> None:
+    """Print one line."""
+    sys.stdout.write(neutral(text) + "\n")
+
+
+def show_error(text: str, *, of: str | None = None) -> None:
+    """Print what went wrong, and with what it did, as ours; lines of the text stay lines."""
+    where = "" if of is None else f"{of}: "
+    sys.stderr.write(neutral(f"insula: {where}{text}", kept="\n\t") + "\n")
+
+
+def show_progress(text: str) -> None:
+    """Print a line of progress at once, beside the output."""
+    sys.stderr.write(neutral(text) + "\n")
+    sys.stderr.flush()
 
 
 def size(number: int | None) -> str:
@@ -39,7 +68,5 @@ def size(number: int | None) -> str:
 
 
 def _cell(value: object) -> str:
-    """One cell; control characters are shown escaped, since names and titles may come from others."""
-    if value is None or value == "":
-        return "-"
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(value))
+    """One cell; a dash for nothing."""
+    return "-" if value is None or value == "" else neutral(str(value))

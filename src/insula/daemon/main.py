@@ -42,6 +42,7 @@ from insula.engine.launcher import Launcher
 from insula.engine.link import Event
 from insula.errors import ConfigurationError, InsulaError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
+from insula.kernel.standardstreams import occupy_standard_streams
 from insula.layout import Layout, layout_from
 from insula.network.netlink import NetlinkPerformer
 from insula.service.domains import Domains, Patience
@@ -57,6 +58,7 @@ _logger = logging.getLogger("insula.daemon")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it is told to stop; return the exit status."""
+    occupy_standard_streams()
     options = _options(argv)
     try:
         layout = layout_from(options.prefix)

@@ -40,6 +40,7 @@ from insula.kernel.process import (
     setns,
     wait_status,
 )
+from insula.kernel.standardstreams import occupy_standard_streams
 
 LINGERING = 10.0
 """Seconds that a listening keeper stays with nothing to hold and nobody connected: a daemon that restarts finds it."""
@@ -406,6 +407,7 @@ class Keeper:
 
 def main(arguments: list[str] | None = None) -> None:
     """Become the keeper. Exits the process; what went wrong at the start is printed."""
+    occupy_standard_streams()
     try:
         _serve(_parsed(sys.argv[1:] if arguments is None else arguments))
     except Exception:

@@ -59,11 +59,13 @@ class TimeNamespace(Mapped):
 class Settings(Mapped):
     """`<insula:domain>`: what libvirt has no words for.
 
-    privileged: no user namespace, the guest's root is the host's; hostname: None for the domain's name;
+    privileged: no user namespace, the guest's root is the host's; open_namespace: clients may be given the namespaces
+    of an unprivileged domain, which they then enter with the host's ids; hostname: None for the domain's name;
     pids_limit: processes and threads at most; nameservers: written into the guest's resolv.conf, in this order.
     """
 
     privileged: Annotated[bool, Element("insula:privileged")] = False
+    open_namespace: Annotated[bool, Element("insula:opennamespace")] = False
     hostname: Annotated[str | None, Element("insula:hostname")] = None
     nameservers: Annotated[tuple[IpAddress, ...], Element("insula:nameserver", attribute="address")] = ()
     pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, 2**22))] = None

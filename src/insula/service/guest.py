@@ -15,6 +15,7 @@ from insula.errors import (
     NoHostnameError,
     OperationFailedError,
     OperationInvalidError,
+    OperationUnsupportedError,
 )
 from insula.kernel.fds import Fd
 from insula.kernel.process import CloneFlag, setns
@@ -83,8 +84,21 @@ class GuestVerbs:
         await asyncio.to_thread(_signal_inside, run.container.pid, processes, pid, number)
 
     async def namespaces(self, managed: ManagedDomain) -> list[Fd]:
-        """Return the guest's namespaces, in the order user, ipc, uts, net, pid, mnt; the caller closes them."""
-        return await self._engine.namespaces(managed.require_run().container)
+        """Return the guest's namespaces, in the order user, ipc, uts, net, pid, mnt; the caller closes them.
+
+        Who enters them keeps the host's ids, its environment, terminal and descriptors, and no filter holds it. In a
+        user namespace that is the host's root among processes that may trace it, and all that protects /proc and /sys
+        there is that no process could be it. So that needs a permission in the definition.
+        Raises: OperationUnsupportedError without it.
+        """
+        container = managed.require_run().container
+        if container.record.spec.idmap is not None and not managed.current.settings.open_namespace:
+            raise OperationUnsupportedError(
+                f"domain '{managed.name}' has ids of its own, and a client would enter its namespaces "
+                f"as the host's root: 'insula exec {managed.name} -- COMMAND' runs programs as the guest's, "
+                "or permit it with <insula:opennamespace/> in the metadata"
+            )
+        return await self._engine.namespaces(container)
 
     async def execute(
         self,

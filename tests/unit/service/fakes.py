@@ -21,7 +21,7 @@ from insula.engine.interfaces import ConnectedInterface
 from insula.engine.launcher import Held
 from insula.engine.plan import LaunchPlan
 from insula.engine.running import Record, Running, boot_id
-from insula.engine.spec import ContainerSpec, DirectoryRoot, InitKind, Process
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, Process
 from insula.errors import InsulaError, OperationFailedError, UnsupportedConfigError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
@@ -375,6 +375,7 @@ class FakePreparation:
         self.reserved: list[UUID] = []
         self.released: list[UUID] = []
         self.no_ids = False
+        self.idmap: IdMap | None = None
 
     def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         if domain.root is None:
@@ -391,7 +392,11 @@ class FakePreparation:
 
     def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         return ContainerSpec(
-            name=domain.name, uuid=str(domain.uuid), root=DirectoryRoot(path="/srv"), init_kind=InitKind.SYSTEMD
+            name=domain.name,
+            uuid=str(domain.uuid),
+            root=DirectoryRoot(path="/srv"),
+            init_kind=InitKind.SYSTEMD,
+            idmap=self.idmap,
         )
 
     def owns_storage(self, uuid: UUID) -> bool:

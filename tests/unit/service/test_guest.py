@@ -2,16 +2,18 @@
 
 import os
 import signal
+from uuid import uuid4
 
 import pytest
 
-from insula.engine.spec import Address, Process
+from insula.engine.spec import Address, IdMap, IdRange, Process
 from insula.errors import (
     ArgumentUnsupportedError,
     InvalidArgumentError,
     NoHostnameError,
     OperationFailedError,
     OperationInvalidError,
+    OperationUnsupportedError,
 )
 from insula.network.inside import GuestInterface
 from insula.service import guest
@@ -62,6 +64,21 @@ async def test_what_is_off_has_no_insides(rig: Rig) -> None:
         await rig.domains.hostname(ref)
     with pytest.raises(OperationInvalidError, match="not running"):
         await rig.domains.execute(ref, Process(argv=("/bin/true",)))
+
+
+async def test_namespaces_of_a_guest_with_ids_of_its_own_need_a_permission(rig: Rig) -> None:
+    ranges = (IdRange(inside=0, outside=300000, count=65536),)
+    rig.preparation.idmap = IdMap(uids=ranges, gids=ranges)
+    ref = await running(rig)
+    with pytest.raises(OperationUnsupportedError, match=r"'insula exec web -- COMMAND'.*<insula:opennamespace/>"):
+        await rig.domains.namespaces(ref)
+    ours = "<insula:domain xmlns:insula='https://insula.dev/xmlns/domain/1'><insula:opennamespace/></insula:domain>"
+    xml = domain_xml(name="open", uuid=uuid4()).replace("</name>", f"</name><metadata>{ours}</metadata>")
+    assert await rig.domains.namespaces(await rig.domains.create_xml(xml)) == []
+
+
+async def test_namespaces_of_a_privileged_guest_need_none(rig: Rig) -> None:
+    assert await rig.domains.namespaces(await running(rig)) == []
 
 
 async def test_signals_to_init_go_through_the_engine(rig: Rig) -> None:
