@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
+from insula.kernel.durable import Commit
 from insula.model.domain import Domain
 from insula.model.lifecycle import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
 from insula.service.definitions import Definitions
@@ -13,7 +13,6 @@ from insula.service.events import Events, Lifecycle
 from insula.service.managed import ManagedDomain
 from insula.service.registry import Registry
 from insula.service.requests import Storage
-from insula.service.running import Next
 from insula.service.runs import Runs
 
 LOGGER = logging.getLogger(__name__)
@@ -39,14 +38,14 @@ class DefinitionVerbs:
         async def work() -> None:
             added = known is None or not managed.is_persistent
             try:
+                if known is None:
+                    await self._clear_place(domain)
                 await self._save_with_storage(managed, domain)
             except BaseException:
                 if known is None:
                     self._registry.remove(managed)
                 raise
             managed.define(domain)
-            if managed.kept is not None and managed.kept.next is Next.PRESERVE:
-                managed.kept = replace(managed.kept, throwaway=False)  # recovery does the same to the one on the disk
             await self._runs.reserve(domain)
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.ADDED if added else DefinedDetail.UPDATED)
 
@@ -63,19 +62,26 @@ class DefinitionVerbs:
         async def work() -> None:
             if not managed.is_persistent:
                 raise OperationInvalidError("cannot undefine transient domain")
-            await _on_disk(lambda: self._definitions.remove(managed.name), f"forget domain '{managed.name}'")
+            if storage is Storage.DISCARD:
+                await self._mark(managed, throwaway=True)
+            try:
+                await self._commit(
+                    managed, lambda: self._definitions.remove(managed.name), f"forget domain '{managed.name}'"
+                )
+            except BaseException:
+                if storage is Storage.DISCARD:
+                    await self._mark_again(managed, throwaway=False)
+                raise
+            # It is undefined: from here on nothing may end this half done.
             managed.config, managed.autostart, managed.updated = None, False, False
-            if managed.is_active:
+            if managed.is_active or managed.kept is not None:
                 if storage is Storage.DISCARD:
-                    await self._runs.keep_storage(managed, throwaway=True)
-            elif managed.kept is not None:
-                if storage is Storage.DISCARD:
-                    self._runs.discard_later(managed)
+                    self._runs.note_storage(managed, throwaway=True)
             else:
                 self._registry.remove(managed)
-                await self._runs.release(managed.uuid)
                 if storage is Storage.DISCARD:
                     await self._runs.discard_storage(managed.uuid)
+                await self._runs.release(managed.uuid)
             self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.REMOVED)
 
         await managed.perform("undefine", work)
@@ -86,7 +92,8 @@ class DefinitionVerbs:
         async def work() -> None:
             if not managed.is_persistent:
                 raise OperationInvalidError("cannot set autostart for transient domain")
-            await _on_disk(
+            await self._commit(
+                managed,
                 lambda: self._definitions.set_autostart(managed.name, on=on),
                 f"change whether domain '{managed.name}' starts with the daemon",
             )
@@ -94,50 +101,72 @@ class DefinitionVerbs:
 
         await managed.perform("set autostart", work)
 
-    async def save(self, domain: Domain) -> None:
-        """Write a definition to the disk. Raises: OperationFailedError, and the old one stands."""
-        await _on_disk(lambda: self._definitions.save(domain), f"save the definition of domain '{domain.name}'")
-
     async def change(self, managed: ManagedDomain, config: Domain) -> None:
         """Take config as what is defined, after a change of a part of it. Callers hold the lock."""
-        await self.save(config)
+        await self._save(managed, config)
         managed.config = config
         if not managed.is_active:
             managed.current = config
+
+    async def _save(self, managed: ManagedDomain, domain: Domain) -> None:
+        """Write a definition to the disk. Raises: OperationFailedError, and the old one stands."""
+        await self._commit(
+            managed, lambda: self._definitions.save(domain), f"save the definition of domain '{domain.name}'"
+        )
+
+    async def _commit(self, managed: ManagedDomain, work: Callable[[], Commit], what: str) -> None:
+        """Change the disk beside the loop. A change that only a loss of power could undo has happened, and is noted.
+
+        Raises: OperationFailedError, and nothing has changed.
+        """
+        try:
+            commit = await asyncio.to_thread(work)
+        except OSError as error:
+            raise OperationFailedError(f"cannot {what}: {error}") from error
+        if commit.unsynced is not None:
+            LOGGER.error("it was possible to %s, but %s", what, commit)
+            managed.notice(f"what was written to the disk last is not safe there: {commit}")
+
+    async def _clear_place(self, domain: Domain) -> None:
+        """Finish what an earlier domain with this UUID left: its storage was to vanish, and is not the new one's."""
+        try:
+            await self._runs.discard_doomed(domain.uuid)
+        except OSError as error:
+            raise OperationFailedError(
+                f"the storage of an earlier domain {domain.uuid} was to be removed, and cannot be: {error}"
+            ) from error
 
     async def _save_with_storage(self, managed: ManagedDomain, domain: Domain) -> None:
         """Save, and let what was to vanish with a transient domain's run stay.
 
         It stays before anything is defined: killed in between we leave a disk too many, not a domain without its disk.
         """
-        if managed.run is None or not managed.run.record.throwaway:
-            await self.save(domain)
+        if not self._runs.is_throwaway(managed):
+            await self._save(managed, domain)
             return
-        await self._keep_storage(managed, throwaway=False)
+        await self._mark(managed, throwaway=False)
         try:
-            await self.save(domain)
+            await self._save(managed, domain)
         except BaseException:
-            try:
-                await self._keep_storage(managed, throwaway=True)
-            except OperationFailedError as error:
-                LOGGER.error("%s; it stays when the domain ends", error)
+            await self._mark_again(managed, throwaway=True)
             raise
+        self._runs.note_storage(managed, throwaway=False)
 
-    async def _keep_storage(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+    async def _mark(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+        """Note where it outlives us, and the run, what becomes of the storage. Raises: OperationFailedError."""
         try:
-            await self._runs.keep_storage(managed, throwaway=throwaway)
+            await self._runs.mark_storage(managed.uuid, throwaway=throwaway)
         except OSError as error:
             raise OperationFailedError(
                 f"cannot note what becomes of the storage of domain '{managed.name}': {error}"
             ) from error
 
+    async def _mark_again(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+        """Take a mark back after something else has failed. What is defined loses it at the next start anyway."""
+        try:
+            await self._mark(managed, throwaway=throwaway)
+        except OperationFailedError as error:
+            LOGGER.error("%s; it should %s", error, "vanish with its run" if throwaway else "stay")
+
     def _tell(self, managed: ManagedDomain, kind: LifecycleKind, detail: LifecycleDetail) -> None:
         self._events.publish(Lifecycle(domain=managed.ref, kind=kind, detail=detail))
-
-
-async def _on_disk(work: Callable[[], None], what: str) -> None:
-    """Do what waits for the disk beside the loop. Raises: OperationFailedError."""
-    try:
-        await asyncio.to_thread(work)
-    except OSError as error:
-        raise OperationFailedError(f"cannot {what}: {error}") from error

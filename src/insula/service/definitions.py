@@ -7,11 +7,12 @@ names in the log and sets aside under another name: one bad file never keeps the
 import logging
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from insula.errors import InsulaError
-from insula.kernel.durable import remove_file, replace_file, sweep, sync_directory
+from insula.kernel.durable import Commit, Durability, make_link, remove_file, replace_file, sweep
 from insula.layout import Layout
 from insula.model.domain import Domain, XmlFlags
 
@@ -52,9 +53,11 @@ class Definitions:
 
         Of two files with one UUID, as a rename that was cut short leaves them, the younger is the domain.
         """
-        self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sweep(self._directory)
-        sweep(self._autostart)
+        with suppress(OSError):  # a file system that is read-only now: what is there is read all the same
+            self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in (self._directory, self._autostart):
+            if (error := sweep(each)) is not None:
+                LOGGER.warning("what was left half written in '%s' stays there: %s", each, error)
         by_uuid: dict[object, tuple[int, Path, Domain]] = {}
         for path in sorted(self._directory.glob(f"*{SUFFIX}")):
             if (found := self._read(path)) is None:
@@ -71,25 +74,41 @@ class Definitions:
         self._drop_dangling_links({domain.name for domain in domains})
         return tuple(Definition(domain=each, autostart=self._link(each.name).is_symlink()) for each in domains)
 
-    def save(self, domain: Domain) -> None:
-        """Keep domain; return once it would survive a loss of power. Raises: OSError, and the old definition stands."""
+    def save(self, domain: Domain) -> Commit:
+        """Keep domain; what is returned says whether it would survive a loss of power.
+
+        Raises: OSError, and the old definition stands.
+        """
         self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._path(domain.name)
+        if not os.path.lexists(path):
+            # One that an earlier domain of this name could not be rid of would let the new one start with the host.
+            remove_file(self._link(domain.name), Durability.PROCESS_DEATH)
         text = HEADER.format(name=domain.name.replace("--", "- -")) + domain.dump(PERSISTENT)
-        replace_file(self._path(domain.name), text.encode())
+        return replace_file(path, text.encode())
 
-    def remove(self, name: str) -> None:
-        """Forget the domain, if it is there. Its file goes first: a link that points nowhere is dropped by load."""
-        remove_file(self._path(name))
-        remove_file(self._link(name))
+    def remove(self, name: str) -> Commit:
+        """Forget the domain, if it is there. Raises: OSError, and it is as it was.
 
-    def set_autostart(self, name: str, *, on: bool) -> None:
-        """Make or remove the link of a domain that has a definition."""
+        Its file goes first, and that counts: a link that points nowhere is dropped by load, and by the next save.
+        """
+        commit = remove_file(self._path(name))
+        try:
+            link = remove_file(self._link(name))
+        except OSError as error:
+            LOGGER.warning("the autostart link of '%s', which is undefined, stays behind: %s", name, error)
+            return commit
+        return commit if commit.unsynced is not None else link
+
+    def set_autostart(self, name: str, *, on: bool) -> Commit:
+        """Make or remove the link of a domain that has a definition. Raises: OSError, and it is as it was."""
         link = self._link(name)
         if not on:
-            remove_file(link)
-        elif not link.is_symlink():
-            link.symlink_to(os.path.join(os.pardir, self._path(name).name))
-            sync_directory(self._autostart)
+            return remove_file(link)
+        if link.is_symlink():
+            return Commit()
+        self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return make_link(link, os.path.join(os.pardir, self._path(name).name))
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}{SUFFIX}"
@@ -133,7 +152,10 @@ class Definitions:
         for link in self._autostart.glob(f"*{SUFFIX}"):
             if link.is_symlink() and link.name.removesuffix(SUFFIX) not in names:
                 LOGGER.warning("the autostart link '%s' points to no definition and is removed", link)
-                link.unlink(missing_ok=True)
+                try:
+                    link.unlink(missing_ok=True)
+                except OSError as error:
+                    LOGGER.warning("it cannot be removed, and does not count: %s", error)
 
 
 def _regular_text(path: Path) -> tuple[int, str]:

@@ -129,6 +129,11 @@ class ManagedDomain:
         if not self.is_active:
             self.current = config
 
+    def notice(self, text: str) -> None:
+        """Tell the administrator something about the domain, once."""
+        if text not in self.notices:
+            self.notices = (*self.notices, text)
+
     def begin(self, run: Run, live: Domain, state: StateWithReason) -> None:
         """It runs from now on."""
         self.run, self.current, self.state, self.notices = run, live, state, ()

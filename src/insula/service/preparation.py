@@ -11,7 +11,7 @@ from insula.engine.guestinit import detect
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, OverlayRoot, Root, TmpfsRoot
 from insula.errors import InsulaError
-from insula.kernel.durable import remove_file, sync_directory
+from insula.kernel.durable import make_mark, remove_file
 from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.model.filesystems import FilesystemType
@@ -73,17 +73,27 @@ class HostPreparation:
         return self._images.clones.find(uuid) is not None
 
     def keep(self, uuid: UUID, *, throwaway: bool) -> None:
-        """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot."""
+        """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot.
+
+        Raises: OSError, and the note is as it was.
+        """
         mark = self._throwaways / str(uuid)
         if throwaway:
             self._throwaways.mkdir(mode=0o700, parents=True, exist_ok=True)
-            mark.touch()
-            sync_directory(self._throwaways)
+            commit = make_mark(mark)
         elif mark.exists():
-            remove_file(mark)
+            commit = remove_file(mark)
+        else:
+            return
+        if commit.unsynced is not None:
+            LOGGER.warning("what becomes of the storage of domain %s is noted, but %s", uuid, commit)
+
+    def doomed(self, uuid: UUID) -> bool:
+        """Whether the domain's storage is noted to vanish."""
+        return (self._throwaways / str(uuid)).exists()
 
     def discard(self, uuid: UUID) -> None:
-        """Remove the writable layer, if there is one. Raises: OSError."""
+        """Remove the writable layer, if there is one. Raises: OSError, and what is left stays marked."""
         self._roots.discard(uuid)
         self.keep(uuid, throwaway=False)
 

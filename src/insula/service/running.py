@@ -133,8 +133,8 @@ class RunDirectory:
     def __init__(self, layout: Layout) -> None:
         self._directory = layout.running
         self._prefix = os.fspath(layout.running)
-        self._owed: dict[UUID, Record] = {}
-        """What could not be written when it happened."""
+        self._owed: dict[tuple[UUID, str], str] = {}
+        """What could not be written when it happened: the texts of files, by domain and name."""
 
     def path(self, uuid: UUID) -> Path:
         return self._directory / str(uuid)
@@ -156,26 +156,44 @@ class RunDirectory:
 
     def write_or_owe(self, record: Record) -> None:
         """Replace the record of what has happened already. Where it cannot be written, any later write tries again."""
-        try:
-            self.write(record)
-        except OSError as error:
-            LOGGER.error("where domain '%s' stands cannot be written down, and is kept in mind: %s", record.name, error)
-            self._owed[record.uuid] = record
+        self._write_or_owe(record.uuid, RECORD, record.to_json())
 
     def write_domain(self, uuid: UUID, domain: Domain) -> None:
         self._replace(uuid, DOMAIN, domain.dump(LIVE))
 
+    def write_domain_or_owe(self, uuid: UUID, domain: Domain) -> None:
+        """Replace the live definition after a change that has happened already."""
+        self._write_or_owe(uuid, DOMAIN, domain.dump(LIVE))
+
     def write_plan(self, uuid: UUID, plan: str) -> None:
         self._replace(uuid, PLAN, plan)
 
-    def _replace(self, uuid: UUID, name: str, text: str) -> None:
-        replace_file(self._file(uuid, name), text.encode(), Durability.PROCESS_DEATH)
-
     def _write(self, record: Record) -> None:
         self._replace(record.uuid, RECORD, record.to_json())
-        self._owed.pop(record.uuid, None)
-        if self._owed:
-            self.write_or_owe(self._owed.pop(next(iter(self._owed))))
+
+    def _write_or_owe(self, uuid: UUID, name: str, text: str) -> None:
+        try:
+            self._make(uuid)
+            self._replace(uuid, name, text)
+        except OSError as error:
+            if (uuid, name) not in self._owed:
+                LOGGER.error("'%s' cannot be written, and is kept in mind: %s", self._file(uuid, name), error)
+            self._owed[uuid, name] = text
+
+    def _replace(self, uuid: UUID, name: str, text: str) -> None:
+        replace_file(self._file(uuid, name), text.encode(), Durability.PROCESS_DEATH)
+        self._owed.pop((uuid, name), None)
+        self._pay()
+
+    def _pay(self) -> None:
+        """Write what is owed, as far as that is possible now."""
+        for uuid, name in list(self._owed):
+            try:
+                self._make(uuid)
+                replace_file(self._file(uuid, name), self._owed[uuid, name].encode(), Durability.PROCESS_DEATH)
+            except OSError:
+                return
+            del self._owed[uuid, name]
 
     def _make(self, uuid: UUID) -> None:
         with suppress(FileExistsError):
@@ -197,7 +215,8 @@ class RunDirectory:
 
     def remove(self, uuid: UUID) -> None:
         """Forget the run: the record first, so that a half-removed directory is no run any more."""
-        self._owed.pop(uuid, None)
+        for name in (RECORD, DOMAIN):
+            self._owed.pop((uuid, name), None)
         try:
             with suppress(FileNotFoundError):
                 os.unlink(self._file(uuid, RECORD))

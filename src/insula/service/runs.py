@@ -67,8 +67,12 @@ class Preparation(Protocol):
         """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot."""
         ...
 
+    def doomed(self, uuid: UUID) -> bool:
+        """Whether the domain's storage is noted to vanish."""
+        ...
+
     def discard(self, uuid: UUID) -> None:
-        """Remove the writable layer, if there is one."""
+        """Remove the writable layer, if there is one, and what keep noted."""
         ...
 
     def release(self, uuid: UUID) -> None:
@@ -233,22 +237,36 @@ class Runs:
         run.record = record
         self._directory.write_or_owe(record)
 
-    def discard_later(self, managed: ManagedDomain) -> None:
-        """Let the storage of a run that is over and was kept vanish when it is given up."""
-        assert managed.kept is not None
-        managed.kept = replace(managed.kept, throwaway=True)
-        self._directory.write(managed.kept)
+    async def mark_storage(self, uuid: UUID, *, throwaway: bool) -> None:
+        """Note where the next daemon, and the next boot, find it whether a domain's storage goes with its run.
 
-    async def keep_storage(self, managed: ManagedDomain, *, throwaway: bool) -> None:
-        """Let the storage of the present run stay after its end, or vanish with it."""
-        record = replace(managed.require_run().record, throwaway=throwaway)
-        await asyncio.to_thread(self._preparation.keep, managed.uuid, throwaway=throwaway)
-        self.change(managed, record)
+        Raises: OSError, and the note is as it was.
+        """
+        await asyncio.to_thread(self._preparation.keep, uuid, throwaway=throwaway)
+
+    def note_storage(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+        """Let what was marked hold for the present run, or the one that is over and was kept."""
+        if managed.run is not None:
+            self.note(managed, replace(managed.run.record, throwaway=throwaway))
+        elif managed.kept is not None:
+            managed.kept = replace(managed.kept, throwaway=throwaway)
+            self._directory.write_or_owe(managed.kept)
+
+    def is_throwaway(self, managed: ManagedDomain) -> bool:
+        """Whether the domain's storage vanishes with its present run, or the one that was kept."""
+        record = managed.kept if managed.run is None else managed.run.record
+        return record is not None and record.throwaway
+
+    async def discard_doomed(self, uuid: UUID) -> None:
+        """Remove what an earlier domain of this UUID was to leave nothing of. Raises: OSError."""
+        if await asyncio.to_thread(self._preparation.doomed, uuid):
+            self._prepared.discard(uuid)
+            await asyncio.to_thread(self._preparation.discard, uuid)
 
     def change_domain(self, managed: ManagedDomain, current: Domain) -> None:
-        """Write down that the live definition changed, and let it count."""
-        self._directory.write_domain(managed.uuid, current)
+        """Let a change of the live definition, which the guest has felt already, count, and write it down."""
         managed.current = current
+        self._directory.write_domain_or_owe(managed.uuid, current)
 
     async def discard_kept(self, managed: ManagedDomain) -> None:
         """Give up a run that is over and was kept."""

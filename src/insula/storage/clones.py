@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from insula.kernel.durable import sync_directory
 from insula.storage.workshop import PRIVATE, remove_below
 
 _IMAGE, UPPER, WORK = "image", "upper", "work"
@@ -99,9 +100,11 @@ class Clones:
     def discard(self, uuid: UUID) -> None:
         """Remove a domain's clone with all the guest has written; no error if it has none.
 
-        From the first moment on the domain has none, whatever happens; the rest may take seconds. Raises: OSError.
+        From the first moment on the domain has none, whatever happens; the rest may take seconds.
+        Raises: OSError; one from the sync means that the host losing power could bring it back.
         """
         if (withdrawn := self.withdraw(uuid)) is not None:
+            sync_directory(self.directory)
             self.remove(withdrawn)
 
     def withdraw(self, uuid: UUID) -> str | None:

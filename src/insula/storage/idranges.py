@@ -165,9 +165,11 @@ class IdRanges:
     def _write(self, given: Mapping[UUID, range]) -> None:
         ranges = {str(uuid): [ids.start, len(ids)] for uuid, ids in sorted(given.items())}
         try:
-            replace_file(self.path, json.dumps({"format": FORMAT, "ranges": ranges}, indent=1).encode())
+            commit = replace_file(self.path, json.dumps({"format": FORMAT, "ranges": ranges}, indent=1).encode())
         except OSError as error:
             raise OperationFailedError(f"the ids of domains cannot be kept: {error}") from error
+        if commit.unsynced is not None:
+            _log.warning("the ids of domains are written down, but %s", commit)
 
 
 def map_of(ids: range) -> IdMap:

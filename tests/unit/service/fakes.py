@@ -406,6 +406,9 @@ class FakePreparation:
         mark = self.marks / str(uuid)
         mark.touch() if throwaway else mark.unlink(missing_ok=True)
 
+    def doomed(self, uuid: UUID) -> bool:
+        return (self.marks / str(uuid)).exists()
+
     def discard(self, uuid: UUID) -> None:
         (self.storage / str(uuid)).unlink(missing_ok=True)
         self.keep(uuid, throwaway=False)

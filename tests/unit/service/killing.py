@@ -16,12 +16,14 @@ from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from insula.errors import InsulaError
 from insula.service import lifecycle
-from insula.service.requests import Affect, Filter
+from insula.service.requests import Affect, Filter, Storage
 from tests.unit.service.fakes import CRASHED, MAIL, REBOOTED, WEB, Rig, domain_xml, until
 
+SHOP = UUID(int=3)
 CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"})
 """Audit events of calls that change the file system; `open` counts when it is for writing."""
 
@@ -57,7 +59,11 @@ async def life(directory: Path) -> None:
     await diary.during("destroy", domains.destroy(web))
     await diary.during("end of mail", _end(rig, MAIL, CRASHED, 0))
     del mail
-    await diary.during("undefine", domains.undefine(web))
+    await diary.during("undefine", domains.undefine(web, storage=Storage.DISCARD))
+    shop = await diary.during("define shop", domains.define(domain_xml("shop", SHOP)))
+    await diary.during("start shop", domains.start(shop))
+    await diary.during("undefine shop", domains.undefine(shop, storage=Storage.DISCARD))
+    await diary.during("destroy shop", domains.destroy(shop))
 
 
 async def _end(rig: Rig, uuid: Any, status: int, launches: int) -> None:
@@ -119,6 +125,8 @@ def _check_promises(rig: Rig, begun: list[str], done: list[str]) -> None:
         assert "web" in names, "a definition is lost"
     if "undefine" in done:
         assert "web" not in names, "an undefined domain is back"
+    if "destroy shop" in done:
+        assert "shop" not in names, "a domain that was transient at its end is back"
     running = {each.name for each in rig.domains.list(Filter.ACTIVE)}
     if "start" in done and "destroy" not in begun:
         assert "web" in running, "a started guest is lost"
@@ -150,9 +158,13 @@ def _check_order(rig: Rig) -> None:
     ids = {each.name for each in rig.preparation.ids.iterdir()}
     there = {str(each.uuid) for each in rig.domains.list()}
     assert ids <= there, "ids of a domain that is no more are not given back"
-    if str(MAIL) not in active:
-        assert not rig.preparation.owns_storage(MAIL), "storage of a transient domain is left behind"
-        assert not list(rig.preparation.marks.iterdir()), "a mark is left behind"
+    for uuid in {WEB, MAIL, SHOP} - {each.uuid for each in rig.domains.list()}:
+        assert not rig.preparation.owns_storage(uuid), "storage of a domain that is no more is left behind"
+    marks = {each.name for each in rig.preparation.marks.iterdir()}
+    transient = {str(each.uuid) for each in rig.domains.list(Filter.TRANSIENT)}
+    assert marks <= transient, "a mark is left behind"
+    if str(SHOP) in transient:
+        assert marks == {str(SHOP)}, "storage that is to vanish would stay"
 
 
 async def _check_usable(rig: Rig) -> None:

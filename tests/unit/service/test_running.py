@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from insula.kernel.durable import replace_file
+from insula.kernel.durable import Commit, replace_file
 from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.model.xmlmap import Part
@@ -133,10 +133,10 @@ def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     names: set[str] = set()
     write = replace_file
 
-    def refuse(path: str, *rest: Any) -> None:
+    def refuse(path: str, *rest: Any) -> Commit:
         if os.path.basename(path) in names:
             raise OSError(errno.ENOSPC, "No space left on device", path)
-        write(path, *rest)
+        return write(path, *rest)
 
     monkeypatch.setattr(running, "replace_file", refuse)
     return names
