@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.listener import Entrance, Listener
 from insula.daemon.peers import Peer, peer_of
 from insula.daemon.request import Services
 from insula.daemon.session import Session, SessionLimits
+from insula.daemon.shares import Shares
 
 _logger = logging.getLogger(__name__)
 
@@ -58,12 +60,12 @@ class Server:
         self._limits = limits
         self._capacity = capacity
         self._changed = changed
+        self._shares = Shares()
+        self._complaints = Complaints()
         self._sessions: dict[Session, _Origin] = {}
         self._of_user: Counter[int] = Counter()
         self._onlookers = 0
         self._crowded = False
-        self._crowds: set[int] = set()
-        """Users that had to be refused, and were named in the log."""
         self._ending: set[asyncio.Task[None]] = set()
         self._listeners = [Listener(each, self._accepted) for each in entrances]
         self._stopping = False
@@ -109,6 +111,8 @@ class Server:
             access=entrance.access,
             services=self._services,
             limits=self._limits,
+            shares=self._shares,
+            complaints=self._complaints,
             ended=self._ended,
         )
         self._sessions[session] = _Origin(uid=peer.uid, read_only=entrance.access is SocketAccess.READ_ONLY)
@@ -136,15 +140,13 @@ class Server:
                 listener.resume()
 
     def _is_crowd(self, peer: Peer) -> bool:
-        """Whether a user has as many clients as one may have; it is told once, not for each attempt."""
+        """Whether a user has as many clients as one may have."""
         if peer.uid in (0, os.geteuid()):
             return False
         present = self._of_user[peer.uid]
         if present < self._capacity.of_one_user:
             return False
-        if peer.uid not in self._crowds:
-            self._crowds.add(peer.uid)
-            _logger.warning("user %d has %d clients: further ones are hung up on", peer.uid, present)
+        self._complaints.complain(peer.uid, f"user {peer.uid} has {present} clients: further ones are hung up on")
         return True
 
     def _ended(self, session: Session) -> None:
@@ -153,7 +155,6 @@ class Server:
         self._of_user[origin.uid] -= 1
         if not self._of_user[origin.uid]:
             del self._of_user[origin.uid]
-            self._crowds.discard(origin.uid)
         task = asyncio.create_task(self._clean_up(session), name=f"end of {session}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

@@ -1,24 +1,33 @@
 """One client: its socket, its connection, its calls.
 
-    bytes ─► Transport ─► Connection ─► Call ─► handler (at once, or as a task) ─► reply ─► Connection ─► Transport
-                                    └─► stream events ─► ServerStreams ─► their jobs
+    bytes ─► Transport ─► Connection ─► Intake ─► Call ─► handler (at once, or as a task) ─► reply ─► Connection ─► …
+                                           └─► stream events ─► ServerStreams ─► their jobs
 
 Back-pressure: the socket is not read while calls are parked because too many run, while the client does not take what
-was sent to it, and while a stream's job does not take what the client sent.
+was sent to it, and while a stream's job does not take what the client sent. What one read brought is handled a slice at
+a time, and no further while the client does not take the answers.
+
+What a client may cost: packets are small until it has opened the connection, and small for read-only ones; opening and
+each packet have a deadline; what all its user's clients make us hold has a limit.
 """
 
 import asyncio
 import itertools
 import logging
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from insula.daemon.complaints import Complaints
 from insula.daemon.config import KeepaliveSettings, SocketAccess
 from insula.daemon.dispatch.table import BEFORE_OPEN, HANDLERS, WAITING
+from insula.daemon.intake import Intake
 from insula.daemon.peers import Peer
+from insula.daemon.punctuality import Punctuality
 from insula.daemon.request import Answer, Request, Services
+from insula.daemon.shares import Share, Shares
 from insula.daemon.streams import INPUT_BOUND, ServerStreams
 from insula.daemon.subscriptions import Subscriptions
 from insula.daemon.transport import Transport
@@ -35,13 +44,23 @@ from insula.errors import (
 from insula.kernel.fds import close_all
 from insula.rpc.connection import Connection
 from insula.rpc.events import Call, Event, Role, StreamAbort, StreamData, StreamEof, StreamFinish
+from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Priority, Procedure, Remote
 from insula.rpc.refusals import forbidden_read_only, not_supported
 
 BACKLOG_HIGH = 1024 * 1024
 """Bytes sent and not taken by the client at which its calls are not read any more."""
-BACKLOG_LIMIT = 256 * 1024 * 1024
-"""Bytes sent and not taken at which a client is given up: events for somebody who does not read must end somewhere."""
+BACKLOG_LIMIT = 64 * 1024 * 1024
+"""Bytes sent and not taken at which a client is given up: events for somebody who does not read must end somewhere. Two
+of the largest packets fit."""
+FLUSH_SIZE = 64 * 1024
+"""Bytes of answers that are sent before the next call of the same read is looked at."""
+PACKET_LIMIT_UNOPENED = 64 * 1024
+"""Bytes of a packet from a client that has not opened the connection; real ones send some hundred."""
+PACKET_LIMIT_READ_ONLY = 256 * 1024
+"""Bytes of a packet from a read-only client; the largest real one names some thousand domains to ask statistics of."""
+STALL = 0.05
+"""Seconds of processor time in one handler that are worth a line in the log: meanwhile nobody is served."""
 
 _logger = logging.getLogger(__name__)
 _numbers = itertools.count(1)
@@ -70,6 +89,8 @@ class Session:
         access: SocketAccess,
         services: Services,
         limits: SessionLimits,
+        shares: Shares,
+        complaints: Complaints,
         ended: Callable[["Session"], None],
     ) -> None:
         self.number = next(_numbers)
@@ -81,13 +102,18 @@ class Session:
         self._closing = False
         self._services = services
         self._keepalive = limits.keepalive
+        self._share = Share(shares, peer.uid)
+        self._complaints = complaints
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._ping: asyncio.TimerHandle | None = None
         self._connection = Connection(Role.SERVER)
+        self._connection.limit_packets(PACKET_LIMIT_UNOPENED)
         self._transport = Transport(connection, received=self._received, lost=self._lost, drained=self.adjust)
         self._turns = Turns(usual=limits.calls, perform=self._perform, freed=self.adjust)
         self._streams = ServerStreams(self._connection, self)
+        self._intake = Intake(self._take, ready=self._takes_answers, worked=self._settle)
+        self._punctuality = Punctuality(reading=lambda: self._transport.reading, late=self._give_up)
         self.subscriptions = Subscriptions(services.events, self._message)
 
     def __str__(self) -> str:
@@ -100,6 +126,7 @@ class Session:
     def start(self) -> None:
         """Begin to listen to the client."""
         _logger.debug("%s connected%s", self, ", read-only" if self._read_only else "")
+        self._punctuality.connected()
         self._transport.resume_reading()
 
     def close(self, reason: str) -> None:
@@ -120,6 +147,8 @@ class Session:
             raise OperationInvalidError("the connection is already open")
         self._opened = True
         self._read_only = self._read_only or read_only
+        self._punctuality.opened()
+        self._connection.limit_packets(PACKET_LIMIT_READ_ONLY if self._read_only else LENGTH_MAX)
 
     def close_soon(self) -> None:
         self._opened = False
@@ -137,12 +166,20 @@ class Session:
             events = self._connection.receive_data(data, fds, now=self._loop.time())
         except RpcError as error:
             close_all(self._connection.unclaimed_fds())
-            _logger.warning("%s broke the protocol: %s", self, error)
-            self.close("it broke the protocol")
+            self._give_up(f"it broke the protocol: {error}")
             return
         close_all(self._connection.unclaimed_fds())
-        for event in events:
-            self._take(event)
+        self._punctuality.heard(packets=self._connection.packets, unfinished=self._connection.unfinished)
+        self._intake.add(events)
+
+    def _takes_answers(self) -> bool:
+        """Whether the next call may be looked at: what the last ones gave has gone, by and large."""
+        if self._connection.unsent > FLUSH_SIZE:
+            self.flush()
+        return self._transport.closed or self._transport.backlog <= BACKLOG_HIGH
+
+    def _settle(self) -> None:
+        """Some calls have been looked at."""
         self.flush()
         self.adjust()
 
@@ -162,7 +199,10 @@ class Session:
             handler = HANDLERS.get(row)
             if handler is None:
                 raise not_supported(row.api)
+            began = time.thread_time()
             answer = handler(request, call.arguments)
+            if (spent := time.thread_time() - began) > STALL:
+                self._complain(f"held everybody up for {spent * 1000:.0f} ms with {row.api}")
         except Exception as error:
             self._fail(request, error)
             return
@@ -175,7 +215,7 @@ class Session:
         """Raises: AuthenticationError, OperationInvalidError or ReadOnlyError if the client may not call that."""
         row = call.procedure
         if not self._admitted and (row is Remote.CONNECT_OPEN or row not in BEFORE_OPEN):
-            _logger.warning("%s was refused: neither root nor a member of the socket's group", self)
+            self._complain("was refused: neither root nor a member of the socket's group")
             raise AuthenticationError("this socket is for root and its group: you are neither")
         if not self._opened and row not in BEFORE_OPEN:
             raise OperationInvalidError(f"{row.api} before the connection was opened")
@@ -225,7 +265,7 @@ class Session:
         if isinstance(error, asyncio.CancelledError):
             return OperationAbortedError(f"{procedure.api} was given up")
         if isinstance(error, OSError):
-            _logger.warning("%s of %s failed", procedure.api, self, exc_info=error)
+            self._complain(f"asked for {procedure.api}, which failed", error)
             return OperationFailedError(f"{procedure.api}: {error}")
         _logger.error("%s of %s failed", procedure.api, self, exc_info=error)
         return InternalError(f"{procedure.api} failed unexpectedly ({error}); the daemon's log says more")
@@ -244,8 +284,9 @@ class Session:
         for data, fd in self._connection.data_to_send():
             self._transport.send(data, fd)
         if self._transport.backlog > BACKLOG_LIMIT:
-            _logger.warning("%s does not read: %d bytes wait for it", self, self._transport.backlog)
-            self.close("it did not read")
+            self._give_up(f"it does not read: {self._transport.backlog} bytes wait for it")
+        elif why := self._share.hold(self._connection.held + self._transport.backlog + self._streams.unread):
+            self._give_up(why)
 
     async def flushed(self) -> None:
         self.flush()
@@ -258,8 +299,11 @@ class Session:
         backlog = self._transport.backlog
         if self._closing and not backlog:
             self.close("it said good-bye")
-        elif self._closing or self._turns.full or backlog > BACKLOG_HIGH or self._streams.unread > INPUT_BOUND:
+        elif self._closing or backlog > BACKLOG_HIGH:
             self._transport.pause_reading()
+        elif self._intake.waiting or self._turns.full or self._streams.unread > INPUT_BOUND:
+            self._transport.pause_reading()
+            self._intake.work()
         else:
             self._transport.resume_reading()
 
@@ -274,18 +318,30 @@ class Session:
             self.flush()
             self._schedule_ping()
         else:
-            _logger.warning("%s did not answer keepalive pings", self)
-            self.close("it did not answer")
+            self._give_up("it did not answer keepalive pings")
+
+    def _give_up(self, reason: str) -> None:
+        """Hang up on a client that does what none should."""
+        if not self._transport.closed:
+            self._complain(f"is hung up on: {reason}")
+            self.close(reason)
+
+    def _complain(self, text: str, error: BaseException | None = None) -> None:
+        self._complaints.complain(self.peer.uid, f"{self} {text}", error=error)
 
     def _lost(self, error: Exception | None) -> None:
         if error is not None:
-            _logger.warning("%s was lost: %s", self, error)
+            self._complain(f"was lost: {error}")
         self._finish("it hung up")
 
     def _finish(self, reason: str) -> None:
         """Let go of everything; the transport is closed."""
         if self._ping is not None:
             self._ping.cancel()
+        self._punctuality.close()
+        for event in self._intake.clear():
+            close_all(event.fds if isinstance(event, Call) else ())
+        self._share.hold(0)
         self.subscriptions.close()
         self._turns.close()
         self._streams.close()

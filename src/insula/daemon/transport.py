@@ -58,6 +58,10 @@ class Transport:
         return self._closed
 
     @property
+    def reading(self) -> bool:
+        return self._reading
+
+    @property
     def backlog(self) -> int:
         """Bytes that the peer has not taken yet."""
         return self._queued - self._sent

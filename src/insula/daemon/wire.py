@@ -67,3 +67,12 @@ def cpu_bits(cpus: Iterable[int], length: int) -> bytes:
         if cpu // 8 < length:
             bits[cpu // 8] |= 1 << (cpu % 8)
     return bytes(bits)
+
+
+def cpu_maps(sets: Sequence[frozenset[int]], length: int) -> bytes:
+    """The CPU maps of several sets, one behind the other; most processors share one set, which is drawn once."""
+    drawn: dict[int, bytes] = {}
+    for each in sets:
+        if id(each) not in drawn:
+            drawn[id(each)] = cpu_bits(each, length)
+    return b"".join(drawn[id(each)] for each in sets)

@@ -15,7 +15,7 @@ A server
 --------
     connection = Connection(Role.SERVER)
 
-    Call(procedure, serial, arguments, fds, body)
+    Call(procedure, serial, arguments, fds)
         A client wants something. `procedure` is the row of the table (access, priority, stream, api name); `arguments`
         a named tuple in the row's order, so that a handler may be called as handler(*call.arguments). Answer each
         exactly once, in any order:
@@ -108,6 +108,10 @@ __all__ = [
     "StreamState",
 ]
 
+CALL_COST: Final = 4096
+"""Bytes that a call without an answer takes, beside its own: the task, and what it was given."""
+BYTES_A_CHARACTER: Final = 4
+"""What a character of one byte takes in a text that has also others."""
 _SERIALS: Final = 1 << 32
 _CALLS: Final = (PacketType.CALL, PacketType.CALL_WITH_FDS)
 _REPLIES: Final = (PacketType.REPLY, PacketType.REPLY_WITH_FDS)
@@ -124,6 +128,10 @@ class Connection:
         self._written: list[bytes] = []
         self._outgoing: list[tuple[bytes, int | None]] = []
         self._calls: dict[tuple[int, int], Procedure] = {}
+        self._sizes: dict[tuple[int, int], int] = {}
+        self._outstanding_bytes = 0
+        self._unsent = 0
+        self._packets = 0
         self._streams = Streams(role, self._send)
         self._next_serial = 0
         self._countdown: Countdown | None = None
@@ -134,6 +142,30 @@ class Connection:
     def outstanding(self) -> int:
         """How many calls wait for their answer."""
         return len(self._calls)
+
+    @property
+    def held(self) -> int:
+        """Bytes of the packet that has not come whole yet, and of the calls that have no answer yet."""
+        return self._splitter.buffered + self._outstanding_bytes
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a packet has begun to come and is not all there."""
+        return self._splitter.buffered > 0
+
+    @property
+    def packets(self) -> int:
+        """How many packets have come whole."""
+        return self._packets
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for `data_to_send`."""
+        return self._unsent
+
+    def limit_packets(self, limit: int) -> None:
+        """Take no packet of more bytes than that from now on; before, as many as the protocol allows."""
+        self._splitter.limit = limit
 
     def receive_data(self, data: bytes, fds: Iterable[int] = (), *, now: float = 0.0) -> list[Event]:
         """Take what was read, and return what it means.
@@ -146,6 +178,7 @@ class Connection:
         except RpcError:
             self._unclaimed += self._splitter.take_fds()
             raise
+        self._packets += len(frames)
         if frames and self._countdown is not None:
             self._countdown.heard(now)
         events: list[Event] = []
@@ -161,6 +194,7 @@ class Connection:
         """Hand over what is to be written: bytes alone, or a carrier byte with the descriptor to attach to it."""
         self._cut_written()
         outgoing, self._outgoing = self._outgoing, []
+        self._unsent = 0
         return outgoing
 
     def unclaimed_fds(self) -> list[int]:
@@ -180,7 +214,7 @@ class Connection:
         body = row.results.pack(values)
         kind = PacketType.REPLY_WITH_FDS if fds else PacketType.REPLY
         self._send(Frame(row.program, PROTOCOL_VERSION, row.number, kind, serial, Status.OK, body, tuple(fds)))
-        del self._calls[row.program, serial]
+        self._answered(row.program, serial)
         if row.stream is None:
             return None
         return self._streams.opened(row, serial, call.arguments)
@@ -189,7 +223,7 @@ class Connection:
         """Answer a call with an error."""
         self._check_unanswered(call)
         row = call.procedure
-        del self._calls[row.program, call.serial]
+        self._answered(row.program, call.serial)
         self._refuse(row.program, PROTOCOL_VERSION, row.number, call.serial, error)
 
     def message(self, procedure: Procedure, *values: Any) -> None:
@@ -294,7 +328,9 @@ class Connection:
             self._refuse(program, version, number, serial, error)
             return
         self._calls[key] = row
-        events.append(Call(row, serial, arguments, fds, body))
+        self._sizes[key] = CALL_COST + BYTES_A_CHARACTER * len(body)
+        self._outstanding_bytes += self._sizes[key]
+        events.append(Call(row, serial, arguments, fds))
 
     def _called(self, program: int, version: int, number: int) -> Procedure:
         if program not in PROGRAMS or version != PROTOCOL_VERSION:
@@ -341,7 +377,9 @@ class Connection:
     # What goes out
 
     def _send(self, frame: Frame) -> None:
-        self._written.append(pack_frame(frame))
+        packet = pack_frame(frame)
+        self._written.append(packet)
+        self._unsent += len(packet)
         if frame.fds:
             self._cut_written()
             self._outgoing += [(FD_CARRIER, fd) for fd in frame.fds]
@@ -355,6 +393,10 @@ class Connection:
     def _refuse(self, program: int, version: int, number: int, serial: int, error: InsulaError) -> None:
         body = record_of(error).pack()
         self._send(Frame(program, version, number, PacketType.REPLY, serial, Status.ERROR, body))
+
+    def _answered(self, program: int, serial: int) -> None:
+        del self._calls[program, serial]
+        self._outstanding_bytes -= self._sizes.pop((program, serial))
 
     def _check_unanswered(self, call: Call) -> None:
         if self._calls.get((call.procedure.program, call.serial)) is not call.procedure:

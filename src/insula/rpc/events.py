@@ -39,13 +39,12 @@ class Stream:
 
 
 class Call(NamedTuple):
-    """A client's call. arguments: the row's named tuple; body: the same, as it came."""
+    """A client's call. arguments: the row's named tuple."""
 
     procedure: Procedure
     serial: int
     arguments: Any
     fds: tuple[int, ...]
-    body: bytes
 
 
 class Reply(NamedTuple):

@@ -94,11 +94,18 @@ class Splitter:
 
     Descriptors are handed in with the chunk that holds their carrier byte, as recvmsg(2) delivers them. After an
     RpcError the stream cannot be followed any more; `take_fds` then has every descriptor that reached no frame.
+    limit: bytes of a packet, at most LENGTH_MAX; the first four bytes of a longer one are an RpcError.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = LENGTH_MAX) -> None:
+        self.limit = limit
         self._buffer = bytearray()
         self._fds: deque[int] = deque()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of the packet that is not all there yet."""
+        return len(self._buffer)
 
     def feed(self, data: bytes, fds: Iterable[int] = ()) -> list[Frame]:
         """Return the frames that `data` completes.
@@ -136,8 +143,8 @@ class Splitter:
         if have < 4:
             return at
         length: int = _COUNT.unpack_from(buffer, at)[0]
-        if not LENGTH_MIN <= length <= LENGTH_MAX:
-            raise RpcError(f"a packet of {length} bytes; {LENGTH_MIN} to {LENGTH_MAX} are allowed")
+        if not LENGTH_MIN <= length <= self.limit:
+            raise RpcError(f"a packet of {length} bytes; {LENGTH_MIN} to {self.limit} are allowed")
         if have < length:
             return at
         _, program, version, procedure, kind, serial, status = _HEADER.unpack_from(buffer, at)

@@ -1,6 +1,9 @@
 """A procedure's body in one line: `record("dom:dom flags:u")` compiles the notation to what packs and unpacks it.
 
     i u q Q d       int32, uint32, int64, uint64, double
+    i(16) u(16)     a size that the peer names: from 0 to 16; checked before anybody sees it
+    i(-1,16)        the same, from -1
+    a*b:64          no field: the numbers a and b, which stand before, multiply to at most 64 (a list: its length)
     s               text: UTF-8, at most 4 MiB
     c4 u4           one unsigned char, one unsigned short; four bytes each, as XDR has it
     c4[32] c4<256>  characters of four bytes each, as bytes: exactly 32 (filled with zeros), at most 256
@@ -19,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from keyword import iskeyword
 from struct import error as StructError  # noqa: N812 - an exception's name
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from insula.errors import RpcError
 from insula.rpc import types, xdr
@@ -29,12 +32,15 @@ from insula.rpc.xdr import Codec
 class Record:
     """The codec of a procedure's whole body. names: its fields in order; make: the named tuple of its values."""
 
-    __slots__ = ("_codec", "make", "names")
+    __slots__ = ("_codec", "_products", "make", "names")
 
-    def __init__(self, names: tuple[str, ...], make: Callable[..., Any], codec: Codec) -> None:
+    def __init__(
+        self, names: tuple[str, ...], make: Callable[..., Any], codec: Codec, products: Sequence["_Product"] = ()
+    ) -> None:
         self.names = names
         self.make = make
         self._codec = codec
+        self._products = products
 
     def pack(self, values: Sequence[Any]) -> bytes:
         """Return the body for values in the order of `names`.
@@ -57,6 +63,8 @@ class Record:
             raise RpcError(f"the body ends inside the fields '{' '.join(self.names)}'") from error
         if stop != len(body):
             raise RpcError(f"{len(body) - stop} bytes left over behind the fields '{' '.join(self.names)}'")
+        for product in self._products:
+            product.check(values)
         return values
 
     def arrange(self, positional: Sequence[Any], named: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -74,13 +82,32 @@ class Record:
 @cache
 def record(notation: str) -> Record:
     """Return the compiled codec of a notation such as `name:s flags:u`; the same notation is compiled once."""
-    names, codecs = _fields(_Text(notation), end="")
+    products: list[_Product] = []
+    names, codecs = _fields(_Text(notation), products, end="")
     make = _named_tuple("Fields", names)
-    return Record(names, make, xdr.sequence_of(codecs, make._make))
+    return Record(names, make, xdr.sequence_of(codecs, make._make), products)
 
 
 def _named_tuple(title: str, names: Sequence[str]) -> Any:
     return namedtuple(title, names)  # noqa: PYI024 - its fields are known only at run time
+
+
+class _Product(NamedTuple):
+    """Two numbers that are allowed each, but not together: a count of things and the size of each."""
+
+    left: str
+    right: str
+    limit: int
+
+    def check(self, values: Any) -> None:
+        """Raises: RpcError if the product of the two fields is too large."""
+        left, right = _amount(getattr(values, self.left)), _amount(getattr(values, self.right))
+        if left * right > self.limit:
+            raise RpcError(f"{self.left} {left} times {self.right} {right} is more than {self.limit}")
+
+
+def _amount(value: Any) -> int:
+    return len(value) if isinstance(value, tuple) else int(value)
 
 
 # Reading the notation
@@ -119,28 +146,35 @@ class _Text:
             raise ValueError(f"'{wanted}' is missing at {self._at} of the notation '{self._text}'")
 
 
-def _fields(text: _Text, *, end: str) -> tuple[tuple[str, ...], list[Codec]]:
-    fields = list(_each_field(text, end))
+def _fields(text: _Text, products: list[_Product], *, end: str) -> tuple[tuple[str, ...], list[Codec]]:
+    fields = list(_each_field(text, products, end))
     return tuple(name for name, _ in fields), [codec for _, codec in fields]
 
 
-def _each_field(text: _Text, end: str) -> Iterator[tuple[str, Codec]]:
+def _each_field(text: _Text, products: list[_Product], end: str) -> Iterator[tuple[str, Codec]]:
     while not (text.skip(end) if end else text.ended):
         name = text.word()
         if not name or iskeyword(name):
             raise ValueError(f"'{name}' cannot name a field of the notation '{text}'")
-        text.need(":")
-        yield name, _type(text)
+        if text.skip("*"):
+            right = text.word()
+            text.need(":")
+            products.append(_Product(name, right, int(text.word())))
+        else:
+            text.need(":")
+            yield name, _type(text)
         while text.skip(",") or text.skip(" "):
             pass
 
 
 def _type(text: _Text) -> Codec:
     if text.skip("{"):
-        names, codecs = _fields(text, end="}")
+        names, codecs = _fields(text, [], end="}")
         codec = xdr.sequence_of(codecs, _named_tuple("Member", names)._make)
     elif (word := text.word()) in ("c4", "opaque"):
         codec = _bytes(word, text)
+    elif word in ("i", "u") and text.skip("("):
+        codec = _bounded(word, text)
     else:
         codec = _WORDS[word]()
     if text.skip("?"):
@@ -149,6 +183,15 @@ def _type(text: _Text) -> Codec:
         codec = xdr.list_of(codec, int(text.word() or xdr.LIST_MAX))
         text.need(">")
     return codec
+
+
+def _bounded(word: str, text: _Text) -> Codec:
+    lowest = 0
+    highest = -int(text.word()) if text.skip("-") else int(text.word())
+    if text.skip(","):
+        lowest, highest = highest, int(text.word())
+    text.need(")")
+    return xdr.bounded(_WORDS[word]().format, lowest, highest)
 
 
 def _bytes(word: str, text: _Text) -> Codec:

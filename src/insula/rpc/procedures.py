@@ -74,7 +74,7 @@ class Insula(Table):
 
     DOMAIN_EXEC = call(1, "dom:dom request:s flags:u", "exec:Q pid:i", WRITE, fds=BOTH, api="insulaDomainExec")
     EXEC_WAIT = call(2, "exec:Q", "status:i", WRITE, api="insulaExecWait")
-    EXEC_SIGNAL = call(3, "exec:Q signum:i", "", WRITE, HIGH, api="insulaExecSignal")
+    EXEC_SIGNAL = call(3, "exec:Q signum:i(64)", "", WRITE, HIGH, api="insulaExecSignal")
     DOMAIN_PLAN = call(4, "dom:dom flags:u", "plan:s", WRITE, api="insulaDomainPlan")
     PLAN_XML = call(5, "xml:s flags:u", "plan:s", WRITE, api="insulaPlanXML")
     IMAGE_LIST = call(6, "flags:u", "images:s", READ, HIGH, api="insulaImageList")
@@ -83,7 +83,9 @@ class Insula(Table):
     DOMAIN_INFO = call(9, "dom:dom flags:u", "info:s", READ, api="insulaDomainInfo")
     DOMAIN_LOG = call(10, "dom:dom source:s flags:u", "", WRITE, stream=TO_CLIENT, api="insulaDomainLog")
     DOMAIN_WAIT = call(11, "dom:dom flags:u", "outcome:s", READ, api="insulaDomainWait")
-    CONSOLE_RESIZE = call(12, "dom:dom device:s? rows:u columns:u", "", WRITE, HIGH, api="insulaConsoleResize")
+    CONSOLE_RESIZE = call(
+        12, "dom:dom device:s? rows:u(65535) columns:u(65535)", "", WRITE, HIGH, api="insulaConsoleResize"
+    )
     DAEMON_INFO = call(13, "flags:u", "info:s", READ, HIGH, api="insulaDaemonInfo")
 
 

@@ -30,7 +30,7 @@ class Remote(Table):
     CONNECT_GET_CAPABILITIES = call(7, "", "capabilities:s", READ)
     CONNECT_GET_HOSTNAME = call(59, "", "hostname:s", READ, HIGH)
     CONNECT_SUPPORTS_FEATURE = call(60, "feature:i", "supported:i", READ, HIGH)
-    NODE_GET_CELLS_FREE_MEMORY = call(101, "startCell:i maxcells:i", "cells:Q<1024>", READ, HIGH)
+    NODE_GET_CELLS_FREE_MEMORY = call(101, "startCell:i maxcells:i(1024)", "cells:Q<1024>", READ, HIGH)
     NODE_GET_FREE_MEMORY = call(102, "", "freeMem:Q", READ, HIGH)
     CONNECT_GET_URI = call(110, "", "uri:s", READ, HIGH)
     NODE_GET_SECURITY_MODEL = call(122, "", "model:c4<257> doi:c4<257>", READ, HIGH)
@@ -38,20 +38,29 @@ class Remote(Table):
     CONNECT_GET_LIB_VERSION = call(157, "", "lib_ver:Q", READ, HIGH)
     CONNECT_COMPARE_CPU = call(158, "xml:s flags:u", "result:i", READ, HIGH)
     CONNECT_GET_SYSINFO = call(203, "flags:u", "sysinfo:s", READ, HIGH)
-    NODE_GET_CPU_STATS = call(227, "cpuNum:i nparams:i flags:u", "params:{field:s, value:Q}<16> nparams:i", READ, HIGH)
+    NODE_GET_CPU_STATS = call(
+        227, "cpuNum:i nparams:i(16) flags:u", "params:{field:s, value:Q}<16> nparams:i", READ, HIGH
+    )
     NODE_GET_MEMORY_STATS = call(
-        228, "nparams:i cellNum:i flags:u", "params:{field:s, value:Q}<16> nparams:i", READ, HIGH
+        228, "nparams:i(16) cellNum:i flags:u", "params:{field:s, value:Q}<16> nparams:i", READ, HIGH
     )
     NODE_SUSPEND_FOR_DURATION = call(250, "target:u duration:Q flags:u", "", WRITE)
     NODE_SET_MEMORY_PARAMETERS = call(288, "params:P<64> flags:u", "", WRITE)
-    NODE_GET_MEMORY_PARAMETERS = call(289, "nparams:i flags:u", "params:P<64> nparams:i", READ)
+    NODE_GET_MEMORY_PARAMETERS = call(289, "nparams:i(64) flags:u", "params:P<64> nparams:i", READ)
     NODE_GET_CPU_MAP = call(293, "need_map:i need_online:i flags:u", "cpumap:opaque<2048> online:u ret:i", READ)
     CONNECT_GET_CPU_MODEL_NAMES = call(312, "arch:s need_results:i flags:u", "models:s<8192> ret:i", READ)
-    NODE_GET_FREE_PAGES = call(340, "pages:u<1024> startCell:i cellCount:u flags:u", "counts:Q<1024>", READ, HIGH)
+    NODE_GET_FREE_PAGES = call(
+        340, "pages:u<1024> startCell:i cellCount:u(1024) flags:u pages*cellCount:1024", "counts:Q<1024>", READ, HIGH
+    )
     CONNECT_GET_DOMAIN_CAPABILITIES = call(
         342, "emulatorbin:s? arch:s? machine:s? virttype:s? flags:u", "capabilities:s", WRITE
     )
-    NODE_ALLOC_PAGES = call(347, "pageSizes:u<1024> pageCounts:Q<1024> startCell:i cellCount:u flags:u", "ret:i", WRITE)
+    NODE_ALLOC_PAGES = call(
+        347,
+        "pageSizes:u<1024> pageCounts:Q<1024> startCell:i cellCount:u(1024) flags:u pageSizes*cellCount:1024",
+        "ret:i",
+        WRITE,
+    )
     CONNECT_REGISTER_CLOSE_CALLBACK = call(360, "", "", READ, HIGH)
     CONNECT_UNREGISTER_CLOSE_CALLBACK = call(361, "", "", READ, HIGH)
 
@@ -70,12 +79,12 @@ class Remote(Table):
     DOMAIN_GET_OS_TYPE = call(19, "dom:dom", "type:s", READ, HIGH)
     DOMAIN_GET_VCPUS = call(
         20,
-        "dom:dom maxinfo:i maplen:i",
+        "dom:dom maxinfo:i(16384) maplen:i(8388608) maxinfo*maplen:8388608",
         "info:{number:u, state:i, cpu_time:Q, cpu:i}<> cpumaps:opaque<8388608>",
         READ,
         HIGH,
     )
-    CONNECT_LIST_DEFINED_DOMAINS = call(21, "maxnames:i", "names:s<>", READ, HIGH)
+    CONNECT_LIST_DEFINED_DOMAINS = call(21, "maxnames:i(16384)", "names:s<>", READ, HIGH)
     DOMAIN_LOOKUP_BY_ID = call(22, "id:i", "dom:dom", READ, HIGH)
     DOMAIN_LOOKUP_BY_NAME = call(23, "name:s", "dom:dom", READ, HIGH)
     DOMAIN_LOOKUP_BY_UUID = call(24, "uuid:uuid", "dom:dom", READ, HIGH)
@@ -90,10 +99,10 @@ class Remote(Table):
     DOMAIN_SHUTDOWN = call(33, "dom:dom", "", WRITE)
     DOMAIN_SUSPEND = call(34, "dom:dom", "", WRITE)
     DOMAIN_UNDEFINE = call(35, "dom:dom", "", WRITE, HIGH)
-    CONNECT_LIST_DOMAINS = call(37, "maxids:i", "ids:i<>", READ, HIGH)
+    CONNECT_LIST_DOMAINS = call(37, "maxids:i(16384)", "ids:i<>", READ, HIGH)
     CONNECT_NUM_OF_DOMAINS = call(51, "", "num:i", READ, HIGH)
     DOMAIN_GET_SCHEDULER_TYPE = call(56, "dom:dom", "type:s nparams:i", READ)
-    DOMAIN_GET_SCHEDULER_PARAMETERS = call(57, "dom:dom nparams:i", "params:P<16>", READ)
+    DOMAIN_GET_SCHEDULER_PARAMETERS = call(57, "dom:dom nparams:i(16)", "params:P<16>", READ)
     DOMAIN_SET_SCHEDULER_PARAMETERS = call(58, "dom:dom params:P<16>", "", WRITE)
     DOMAIN_BLOCK_STATS = call(64, "dom:dom path:s", "rd_req:q rd_bytes:q wr_req:q wr_bytes:q errs:q", READ)
     DOMAIN_INTERFACE_STATS = call(
@@ -108,41 +117,52 @@ class Remote(Table):
     CONNECT_DOMAIN_XML_TO_NATIVE = call(136, "nativeFormat:s domainXml:s flags:u", "nativeConfig:s", WRITE)
     DOMAIN_IS_ACTIVE = call(150, "dom:dom", "active:i", READ, HIGH)
     DOMAIN_IS_PERSISTENT = call(151, "dom:dom", "persistent:i", READ, HIGH)
-    DOMAIN_MEMORY_STATS = call(159, "dom:dom maxStats:u flags:u", "stats:{tag:i, val:Q}<1024>", READ)
+    DOMAIN_MEMORY_STATS = call(159, "dom:dom maxStats:u(1024) flags:u", "stats:{tag:i, val:Q}<1024>", READ)
     DOMAIN_ATTACH_DEVICE_FLAGS = call(160, "dom:dom xml:s flags:u", "", WRITE)
     DOMAIN_DETACH_DEVICE_FLAGS = call(161, "dom:dom xml:s flags:u", "", WRITE)
     DOMAIN_UPDATE_DEVICE_FLAGS = call(174, "dom:dom xml:s flags:u", "", WRITE)
     DOMAIN_GET_BLOCK_INFO = call(194, "dom:dom path:s flags:u", "allocation:Q capacity:Q physical:Q", READ)
     DOMAIN_CREATE_WITH_FLAGS = call(196, "dom:dom flags:u", "dom:dom", WRITE)
     DOMAIN_SET_MEMORY_PARAMETERS = call(197, "dom:dom params:P<16> flags:u", "", WRITE)
-    DOMAIN_GET_MEMORY_PARAMETERS = call(198, "dom:dom nparams:i flags:u", "params:P<16> nparams:i", READ)
+    DOMAIN_GET_MEMORY_PARAMETERS = call(198, "dom:dom nparams:i(16) flags:u", "params:P<16> nparams:i", READ)
     DOMAIN_SET_VCPUS_FLAGS = call(199, "dom:dom nvcpus:u flags:u", "", WRITE)
     DOMAIN_GET_VCPUS_FLAGS = call(200, "dom:dom flags:u", "num:i", READ, write_if=("flags", 0x8))
     DOMAIN_OPEN_CONSOLE = call(201, "dom:dom dev_name:s? flags:u", "", WRITE, stream=BOTH)
     DOMAIN_IS_UPDATED = call(202, "dom:dom", "updated:i", READ, HIGH)
     DOMAIN_SET_MEMORY_FLAGS = call(204, "dom:dom memory:Q flags:u", "", WRITE)
     DOMAIN_SET_BLKIO_PARAMETERS = call(205, "dom:dom params:P<16> flags:u", "", WRITE)
-    DOMAIN_GET_BLKIO_PARAMETERS = call(206, "dom:dom nparams:i flags:u", "params:P<16> nparams:i", READ)
+    DOMAIN_GET_BLKIO_PARAMETERS = call(206, "dom:dom nparams:i(16) flags:u", "params:P<16> nparams:i", READ)
     DOMAIN_GET_STATE = call(212, "dom:dom flags:u", "state:i reason:i", READ, HIGH)
     DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS = call(219, "dom:dom params:P<16> flags:u", "", WRITE)
-    DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS = call(223, "dom:dom nparams:i flags:u", "params:P<16>", READ)
+    DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS = call(223, "dom:dom nparams:i(16) flags:u", "params:P<16>", READ)
     DOMAIN_PIN_VCPU_FLAGS = call(225, "dom:dom vcpu:u cpumap:opaque<2048> flags:u", "", WRITE)
     DOMAIN_GET_CONTROL_INFO = call(229, "dom:dom flags:u", "state:u details:u stateTime:Q", READ, HIGH)
-    DOMAIN_GET_VCPU_PIN_INFO = call(230, "dom:dom ncpumaps:i maplen:i flags:u", "cpumaps:opaque<8388608> num:i", READ)
+    DOMAIN_GET_VCPU_PIN_INFO = call(
+        230,
+        "dom:dom ncpumaps:i(16384) maplen:i(8388608) flags:u ncpumaps*maplen:8388608",
+        "cpumaps:opaque<8388608> num:i",
+        READ,
+    )
     DOMAIN_UNDEFINE_FLAGS = call(231, "dom:dom flags:u", "", WRITE, HIGH)
     DOMAIN_DESTROY_FLAGS = call(234, "dom:dom flags:u", "", WRITE, HIGH)
-    DOMAIN_BLOCK_STATS_FLAGS = call(243, "dom:dom path:s nparams:i flags:u", "params:P<16> nparams:i", READ)
+    DOMAIN_BLOCK_STATS_FLAGS = call(243, "dom:dom path:s nparams:i(16) flags:u", "params:P<16> nparams:i", READ)
     DOMAIN_RESET = call(245, "dom:dom flags:u", "", WRITE)
     DOMAIN_BLOCK_RESIZE = call(251, "dom:dom disk:s size:Q flags:u", "", WRITE)
     DOMAIN_SET_BLOCK_IO_TUNE = call(252, "dom:dom disk:s params:P<32> flags:u", "", WRITE)
-    DOMAIN_GET_BLOCK_IO_TUNE = call(253, "dom:dom disk:s? nparams:i flags:u", "params:P<32> nparams:i", READ)
+    DOMAIN_GET_BLOCK_IO_TUNE = call(253, "dom:dom disk:s? nparams:i(32) flags:u", "params:P<32> nparams:i", READ)
     DOMAIN_SET_NUMA_PARAMETERS = call(254, "dom:dom params:P<16> flags:u", "", WRITE)
-    DOMAIN_GET_NUMA_PARAMETERS = call(255, "dom:dom nparams:i flags:u", "params:P<16> nparams:i", READ)
+    DOMAIN_GET_NUMA_PARAMETERS = call(255, "dom:dom nparams:i(16) flags:u", "params:P<16> nparams:i", READ)
     DOMAIN_SET_INTERFACE_PARAMETERS = call(256, "dom:dom device:s params:P<16> flags:u", "", WRITE)
-    DOMAIN_GET_INTERFACE_PARAMETERS = call(257, "dom:dom device:s nparams:i flags:u", "params:P<16> nparams:i", READ)
+    DOMAIN_GET_INTERFACE_PARAMETERS = call(
+        257, "dom:dom device:s nparams:i(16) flags:u", "params:P<16> nparams:i", READ
+    )
     DOMAIN_SHUTDOWN_FLAGS = call(258, "dom:dom flags:u", "", WRITE)
-    DOMAIN_GET_CPU_STATS = call(262, "dom:dom nparams:u start_cpu:i ncpus:u flags:u", "params:P<2048> nparams:i", READ)
-    DOMAIN_GET_DISK_ERRORS = call(263, "dom:dom maxerrors:u flags:u", "errors:{disk:s, error:i}<256> nerrors:i", READ)
+    DOMAIN_GET_CPU_STATS = call(
+        262, "dom:dom nparams:u(16) start_cpu:i ncpus:u(128) flags:u", "params:P<2048> nparams:i", READ
+    )
+    DOMAIN_GET_DISK_ERRORS = call(
+        263, "dom:dom maxerrors:u(256) flags:u", "errors:{disk:s, error:i}<256> nerrors:i", READ
+    )
     DOMAIN_SET_METADATA = call(264, "dom:dom type:i metadata:s? key:s? uri:s? flags:u", "", WRITE)
     DOMAIN_GET_METADATA = call(265, "dom:dom type:i uri:s? flags:u", "metadata:s", READ)
     CONNECT_LIST_ALL_DOMAINS = call(273, "need_results:i flags:u", "domains:dom<> ret:u", READ, HIGH)
@@ -242,7 +262,7 @@ class Remote(Table):
     DOMAIN_SNAPSHOT_CREATE_XML = call(185, "dom:dom xml_desc:s flags:u", "snap:snap", WRITE)
     DOMAIN_SNAPSHOT_GET_XML_DESC = call(186, "snap:snap flags:u", "xml:s", READ, HIGH, write_if=("flags", 0x1))
     DOMAIN_SNAPSHOT_NUM = call(187, "dom:dom flags:u", "num:i", READ, HIGH)
-    DOMAIN_SNAPSHOT_LIST_NAMES = call(188, "dom:dom maxnames:i flags:u", "names:s<>", READ, HIGH)
+    DOMAIN_SNAPSHOT_LIST_NAMES = call(188, "dom:dom maxnames:i(16384) flags:u", "names:s<>", READ, HIGH)
     DOMAIN_SNAPSHOT_LOOKUP_BY_NAME = call(189, "dom:dom name:s flags:u", "snap:snap", READ, HIGH)
     DOMAIN_HAS_CURRENT_SNAPSHOT = call(190, "dom:dom flags:u", "result:i", READ)
     DOMAIN_SNAPSHOT_CURRENT = call(191, "dom:dom flags:u", "snap:snap", READ)
@@ -289,8 +309,8 @@ class Remote(Table):
     DOMAIN_EVENT_CALLBACK_METADATA_CHANGE = event(379, "callbackID:i dom:dom type:i nsuri:s?")
 
     # networks
-    CONNECT_LIST_DEFINED_NETWORKS = call(36, "maxnames:i", "names:s<>", READ, HIGH)
-    CONNECT_LIST_NETWORKS = call(38, "maxnames:i", "names:s<>", READ, HIGH)
+    CONNECT_LIST_DEFINED_NETWORKS = call(36, "maxnames:i(16384)", "names:s<>", READ, HIGH)
+    CONNECT_LIST_NETWORKS = call(38, "maxnames:i(16384)", "names:s<>", READ, HIGH)
     NETWORK_CREATE = call(39, "net:net", "", WRITE)
     NETWORK_CREATE_XML = call(40, "xml:s", "net:net", WRITE)
     NETWORK_DEFINE_XML = call(41, "xml:s", "net:net", WRITE, HIGH)
@@ -328,9 +348,9 @@ class Remote(Table):
 
     # storage pools and volumes
     CONNECT_NUM_OF_STORAGE_POOLS = call(71, "", "num:i", READ, HIGH)
-    CONNECT_LIST_STORAGE_POOLS = call(72, "maxnames:i", "names:s<>", READ, HIGH)
+    CONNECT_LIST_STORAGE_POOLS = call(72, "maxnames:i(16384)", "names:s<>", READ, HIGH)
     CONNECT_NUM_OF_DEFINED_STORAGE_POOLS = call(73, "", "num:i", READ, HIGH)
-    CONNECT_LIST_DEFINED_STORAGE_POOLS = call(74, "maxnames:i", "names:s<>", READ, HIGH)
+    CONNECT_LIST_DEFINED_STORAGE_POOLS = call(74, "maxnames:i(16384)", "names:s<>", READ, HIGH)
     CONNECT_FIND_STORAGE_POOL_SOURCES = call(75, "type:s srcSpec:s? flags:u", "xml:s", WRITE)
     STORAGE_POOL_CREATE_XML = call(76, "xml:s flags:u", "pool:pool", WRITE)
     STORAGE_POOL_DEFINE_XML = call(77, "xml:s flags:u", "pool:pool", WRITE, HIGH)
@@ -348,7 +368,7 @@ class Remote(Table):
     STORAGE_POOL_GET_AUTOSTART = call(89, "pool:pool", "autostart:i", READ, HIGH)
     STORAGE_POOL_SET_AUTOSTART = call(90, "pool:pool autostart:i", "", WRITE, HIGH)
     STORAGE_POOL_NUM_OF_VOLUMES = call(91, "pool:pool", "num:i", READ, HIGH)
-    STORAGE_POOL_LIST_VOLUMES = call(92, "pool:pool maxnames:i", "names:s<>", READ, HIGH)
+    STORAGE_POOL_LIST_VOLUMES = call(92, "pool:pool maxnames:i(16384)", "names:s<>", READ, HIGH)
     STORAGE_VOL_CREATE_XML = call(93, "pool:pool xml:s flags:u", "vol:vol", WRITE)
     STORAGE_VOL_DELETE = call(94, "vol:vol flags:u", "", WRITE)
     STORAGE_VOL_LOOKUP_BY_NAME = call(95, "pool:pool name:s", "vol:vol", READ, HIGH)
@@ -376,12 +396,12 @@ class Remote(Table):
 
     # node devices
     NODE_NUM_OF_DEVICES = call(111, "cap:s? flags:u", "num:i", READ, HIGH)
-    NODE_LIST_DEVICES = call(112, "cap:s? maxnames:i flags:u", "names:s<65536>", READ, HIGH)
+    NODE_LIST_DEVICES = call(112, "cap:s? maxnames:i(65536) flags:u", "names:s<65536>", READ, HIGH)
     NODE_DEVICE_LOOKUP_BY_NAME = call(113, "name:s", "dev:ndev", READ, HIGH)
     NODE_DEVICE_GET_XML_DESC = call(114, "name:s flags:u", "xml:s", READ)
     NODE_DEVICE_GET_PARENT = call(115, "name:s", "parentName:s?", READ, HIGH)
     NODE_DEVICE_NUM_OF_CAPS = call(116, "name:s", "num:i", READ, HIGH)
-    NODE_DEVICE_LIST_CAPS = call(117, "name:s maxnames:i", "names:s<65536>", READ, HIGH)
+    NODE_DEVICE_LIST_CAPS = call(117, "name:s maxnames:i(65536)", "names:s<65536>", READ, HIGH)
     NODE_DEVICE_DETTACH = call(118, "name:s", "", WRITE)
     NODE_DEVICE_RE_ATTACH = call(119, "name:s", "", WRITE)
     CONNECT_LIST_ALL_NODE_DEVICES = call(285, "need_results:i flags:u", "devices:ndev<65536> ret:u", READ, HIGH)
@@ -410,7 +430,7 @@ class Remote(Table):
     NWFILTER_LOOKUP_BY_UUID = call(176, "uuid:uuid", "nwfilter:nwf", READ, HIGH)
     NWFILTER_GET_XML_DESC = call(177, "nwfilter:nwf flags:u", "xml:s", READ, HIGH)
     CONNECT_NUM_OF_NWFILTERS = call(178, "", "num:i", READ, HIGH)
-    CONNECT_LIST_NWFILTERS = call(179, "maxnames:i", "names:s<>", READ, HIGH)
+    CONNECT_LIST_NWFILTERS = call(179, "maxnames:i(16384)", "names:s<>", READ, HIGH)
     NWFILTER_DEFINE_XML = call(180, "xml:s", "nwfilter:nwf", WRITE, HIGH)
     NWFILTER_UNDEFINE = call(181, "nwfilter:nwf", "", WRITE, HIGH)
     CONNECT_LIST_ALL_NWFILTERS = call(286, "need_results:i flags:u", "filters:nwf<> ret:u", READ, HIGH)

@@ -56,6 +56,19 @@ def number(letter: str) -> Codec:
     return Codec(pack, unpack, letter)
 
 
+def bounded(letter: str, lowest: int, highest: int) -> Codec:
+    """An integer, by its struct letter, from lowest to highest: what says how much the answer may hold."""
+    pack, unpack_number, _ = number(letter)
+
+    def unpack(data: bytes, at: int) -> tuple[int, int]:
+        value, stop = unpack_number(data, at)
+        if not lowest <= value <= highest:
+            raise RpcError(f"{value} where {lowest} to {highest} is allowed")
+        return value, stop
+
+    return Codec(pack, unpack)
+
+
 def small(limit: int) -> Codec:
     """An unsigned char or short: four bytes that hold at most `limit`."""
 

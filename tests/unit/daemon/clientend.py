@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.peers import peer_of
 from insula.daemon.session import Session, SessionLimits
+from insula.daemon.shares import Shares
 from insula.errors import ErrorCode, InsulaError
 from insula.rpc.connection import Connection
 from insula.rpc.events import Event, Failure, Reply, Role, Stream, StreamData
@@ -111,6 +113,7 @@ async def connected(
     access: SocketAccess = SocketAccess.READ_WRITE,
     opened: bool = True,
     limits: SessionLimits | None = None,
+    shares: Shares | None = None,
 ) -> AsyncIterator[Both]:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     domains, images = FakeDomains(events=Events()), FakeImages()
@@ -122,6 +125,8 @@ async def connected(
         access=access,
         services=services_of(domains, images),
         limits=limits or SessionLimits(),
+        shares=shares or Shares(),
+        complaints=Complaints(),
         ended=ended.append,
     )
     session.start()

@@ -294,7 +294,7 @@ class FakeClient:
 def answered(services: Services, procedure: Procedure, *arguments: Any, client: FakeClient | None = None) -> Any:
     """What a client would read as the answer of a procedure's handler; a coroutine is run to its end."""
     row = procedure.arguments
-    call = Call(procedure, 1, row.unpack(row.pack(arguments)), (), b"")
+    call = Call(procedure, 1, row.unpack(row.pack(arguments)), ())
     request = Request(call=call, client=client or FakeClient(services.events), services=services)
     answer = HANDLERS[procedure](request, call.arguments)
     values = asyncio.run(answer) if asyncio.iscoroutine(answer) else answer

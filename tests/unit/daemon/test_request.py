@@ -18,7 +18,7 @@ def request(*fds: int) -> Request:
     async def make() -> FakeDomains:
         return FakeDomains(events=Events())
 
-    call = Call(Remote.DOMAIN_CREATE_WITH_FILES, 1, None, fds, b"")
+    call = Call(Remote.DOMAIN_CREATE_WITH_FILES, 1, None, fds)
     return Request(call=call, client=FakeClient(Events()), services=services_of(asyncio.run(make())))
 
 

@@ -34,7 +34,7 @@ class Works:
 
     def add(self, name: str, lane: Lane = Lane.USUAL) -> Request:
         self._gates[name] = asyncio.Event()
-        call = Call(Remote.DOMAIN_CREATE, 1, None, (), b"")
+        call = Call(Remote.DOMAIN_CREATE, 1, None, ())
         request = Request(call=call, client=FakeClient(Events()), services=self._services)
         self.turns.take(lane, request, self._work(name))
         return request

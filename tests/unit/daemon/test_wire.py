@@ -10,6 +10,7 @@ from insula.daemon.wire import (
     STRING_OKAY,
     counted,
     cpu_bits,
+    cpu_maps,
     from_wire,
     parameters_from_wire,
     shown,
@@ -62,6 +63,11 @@ def test_a_cpu_map_has_the_bits_that_fit(cpus: set[int], length: int) -> None:
     assert {cpu for cpu in range(length * 8) if bits[cpu // 8] >> (cpu % 8) & 1} == {
         each for each in cpus if each < length * 8
     }
+
+
+def test_the_maps_of_several_sets_stand_behind_each_other() -> None:
+    few, many = frozenset({0}), frozenset({1, 8})
+    assert cpu_maps([few, many, few], 2) == b"\x01\0\x02\x01\x01\0"
 
 
 def test_texts_in_character_arrays_end_with_a_zero_because_clients_copy_up_to_it() -> None:

@@ -1,5 +1,6 @@
 """Every body of every procedure survives the wire, and nothing that comes in over it raises anything but RpcError."""
 
+import re
 import struct
 from contextlib import suppress
 from typing import Any
@@ -139,3 +140,46 @@ def test_a_value_that_does_not_fit_its_field_is_an_rpc_error(notation: str, valu
 def test_a_wrong_notation_is_our_own_mistake(notation: str) -> None:
     with pytest.raises((ValueError, KeyError)):
         record(notation)
+
+
+@pytest.mark.parametrize(
+    ("notation", "fits", "does_not"),
+    [
+        ("a:i(16)", [0, 16], [-1, 17, 2**31 - 1, -(2**31)]),
+        ("a:u(16)", [0, 16], [17, 2**32 - 1]),
+        ("a:i(-1,16)", [-1, 0, 16], [-2, 17]),
+    ],
+)
+def test_a_size_beyond_its_limit_is_an_rpc_error_before_anybody_sees_it(
+    notation: str, fits: list[int], does_not: list[int]
+) -> None:
+    plain = record(re.sub(r"\(.*\)", "", notation))
+    for value in fits:
+        assert record(notation).unpack(plain.pack((value,))) == (value,)
+    for value in does_not:
+        with pytest.raises(RpcError, match="is allowed"):
+            record(notation).unpack(plain.pack((value,)))
+
+
+def test_two_sizes_may_be_too_large_together() -> None:
+    pair = record("number:i(8) length:i(8) flags:u number*length:16")
+    assert pair.names == ("number", "length", "flags")
+    assert pair.unpack(pair.pack((4, 4, 0))) == (4, 4, 0)
+    with pytest.raises(RpcError, match="number 5 times length 4 is more than 16"):
+        pair.unpack(pair.pack((5, 4, 0)))
+
+
+def test_a_list_times_a_size_counts_its_members() -> None:
+    pages = record("pages:u<8> cells:u(8) pages*cells:16")
+    assert pages.unpack(pages.pack(((9, 9), 8))) == ((9, 9), 8)
+    with pytest.raises(RpcError):
+        pages.unpack(pages.pack(((9, 9, 9), 8)))
+
+
+SIZES = re.compile(r"\b(max\w+|nparams|ncpu\w+|maplen|cellCount):[iu](?!\()")
+
+
+def test_every_size_that_a_client_may_name_has_a_limit() -> None:
+    calls = [row for table in PROGRAMS.values() for row in table.rows.values() if not row.is_event]
+    named = {f"{row.name} {found}" for row in calls for found in SIZES.findall(row.arguments_notation)}
+    assert named == set()

@@ -53,12 +53,12 @@ def values_of(notation: str) -> Values:
 
 
 def _split(notation: str) -> list[str]:
-    """The types of the fields that stand side by side; what is in braces stays together."""
+    """The types of the fields that stand side by side; what is in braces or brackets stays together."""
     fields, depth, current = [], 0, ""
     for character in f"{notation} ":
-        depth += {"{": 1, "}": -1}.get(character, 0)
+        depth += {"{": 1, "}": -1, "(": 1, ")": -1}.get(character, 0)
         if character in " ," and depth == 0:
-            if current:
+            if current and "*" not in current:
                 fields.append(current.split(":", 1)[1])
             current = ""
         else:
@@ -67,6 +67,8 @@ def _split(notation: str) -> list[str]:
 
 
 def _value(kind: str) -> Values:
+    if bounded := re.fullmatch(r"[iu]\((?:(-?\d+),)?(\d+)\)", kind):
+        return st.integers(int(bounded[1] or 0), min(9, int(bounded[2])))  # small: their products have limits too
     if fixed := re.fullmatch(r"c4\[(\d+)\]", kind):
         return st.binary(max_size=int(fixed[1])).map(lambda value: value.rstrip(b"\0"))
     if sized := re.fullmatch(r"(c4|opaque)<(\d*)>", kind):

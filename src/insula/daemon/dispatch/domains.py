@@ -64,11 +64,11 @@ def _list_all(request: Request, arguments: Any) -> Answer:
 
 
 def _ids(request: Request, arguments: Any) -> Answer:
-    return ([each.id for each in request.services.domains.list(Filter.ACTIVE)][: max(arguments.maxids, 0)],)
+    return ([each.id for each in request.services.domains.list(Filter.ACTIVE)][: arguments.maxids],)
 
 
 def _defined_names(request: Request, arguments: Any) -> Answer:
-    return ([each.name for each in request.services.domains.list(Filter.INACTIVE)][: max(arguments.maxnames, 0)],)
+    return ([each.name for each in request.services.domains.list(Filter.INACTIVE)][: arguments.maxnames],)
 
 
 def _by_uuid(request: Request, arguments: Any) -> Answer:

@@ -7,7 +7,7 @@ from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.wire import (
     STRING_OKAY,
     counted,
-    cpu_bits,
+    cpu_maps,
     from_wire,
     parameters_from_wire,
     shown,
@@ -55,13 +55,13 @@ def _scheduler_type(request: Request, arguments: Any) -> Answer:
 
 def _scheduler(request: Request, arguments: Any) -> Answer:
     parameters = request.services.domains.scheduler_parameters(from_wire(arguments.dom), Affect.CURRENT)
-    return (shown(parameters, 0)[: max(arguments.nparams, 0)],)
+    return (shown(parameters, 0)[: arguments.nparams],)
 
 
 def _scheduler_with_flags(request: Request, arguments: Any) -> Answer:
     affect = Affect(arguments.flags & _AFFECT)
     parameters = request.services.domains.scheduler_parameters(from_wire(arguments.dom), affect)
-    return (shown(parameters, arguments.flags)[: max(arguments.nparams, 0)],)
+    return (shown(parameters, arguments.flags)[: arguments.nparams],)
 
 
 async def _set_scheduler(request: Request, arguments: Any) -> Answer:
@@ -114,17 +114,15 @@ def _maximum_vcpus(request: Request, arguments: Any) -> Answer:
 
 
 def _vcpus(request: Request, arguments: Any) -> Answer:
-    vcpus = request.services.domains.vcpus(from_wire(arguments.dom))[: max(arguments.maxinfo, 0)]
-    length = max(arguments.maplen, 0)
-    maps = b"".join(cpu_bits(each.affinity, length) for each in vcpus)
+    vcpus = request.services.domains.vcpus(from_wire(arguments.dom))[: arguments.maxinfo]
+    maps = cpu_maps([each.affinity for each in vcpus], arguments.maplen)
     return [(each.number, each.state, each.cpu_time, each.cpu) for each in vcpus], maps
 
 
 def _vcpu_pins(request: Request, arguments: Any) -> Answer:
     affect = Affect(arguments.flags & _AFFECT)
-    pins = request.services.domains.vcpu_pins(from_wire(arguments.dom), affect)[: max(arguments.ncpumaps, 0)]
-    length = max(arguments.maplen, 0)
-    return b"".join(cpu_bits(each, length) for each in pins), len(pins)
+    pins = request.services.domains.vcpu_pins(from_wire(arguments.dom), affect)[: arguments.ncpumaps]
+    return cpu_maps(pins, arguments.maplen), len(pins)
 
 
 HANDLERS: dict[Procedure, Handler] = {
