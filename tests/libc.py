@@ -30,6 +30,7 @@ class MountFlag(IntFlag):
     NO_SUID = 0x2
     NO_DEV = 0x4
     NO_EXEC = 0x8
+    REMOUNT = 0x20
     BIND = 0x1000
     MOVE = 0x2000
     RECURSIVE = 0x4000

@@ -3,37 +3,43 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from insula.errors import ConfigurationError
 from insula.layout import Layout
 
 
-def make_directories(layout: Layout) -> None:
+def make_directories(layout: Layout) -> list[str]:
     """Create what is missing below the prefix; what only root may see is 0700, from the start.
 
-    Raises: ConfigurationError naming the directory that cannot be made.
+    Returns what cannot be made, in words: without it some verbs fail, and others, and the guests, go on.
+    Raises: ConfigurationError naming the directory without which nobody could even connect.
     """
     public = 0o755
     private = 0o700
-    for path, mode in (
-        (layout.socket.parent, public),
-        (layout.run, public),
-        (layout.running, private),
-        (layout.definitions, private),
-        (layout.autostart, private),
-        (layout.images, 0o711),
-        (layout.clones, 0o711),
-        (layout.state, private),
-        (layout.logs, private),
-        (layout.cache, private),
+    missing = []
+    for path, mode, needed in (
+        (layout.socket.parent, public, True),
+        (layout.run, public, True),
+        (layout.running, private, False),
+        (layout.definitions, private, False),
+        (layout.autostart, private, False),
+        (layout.images, 0o711, False),
+        (layout.clones, 0o711, False),
+        (layout.state, private, False),
+        (layout.logs, private, False),
+        (layout.cache, private, False),
     ):
         try:
             path.parent.mkdir(mode=public, parents=True, exist_ok=True)
             path.mkdir(mode=mode, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(f"cannot create the directory {path}: {error.strerror}") from error
+            text = f"cannot create the directory {path}: {error.strerror}"
+            if needed:
+                raise ConfigurationError(text) from error
+            missing.append(text)
+    return missing
 
 
 @contextmanager
@@ -57,8 +63,18 @@ def only_one(layout: Layout) -> Iterator[Path]:
             raise ConfigurationError(
                 f"another insulad (process {holder}) serves the prefix {layout.prefix}: stop it, or give --prefix"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        _write_number(descriptor)
         yield path
     finally:
         os.close(descriptor)
+
+
+def _write_number(descriptor: int) -> None:
+    """Tell whoever meets the lock who holds it. The lock holds without: a full file system keeps nobody from it.
+
+    Over what is there, and cut off then: on a full file system in memory a file that was emptied could stay so.
+    """
+    text = f"{os.getpid()}\n".encode()
+    with suppress(OSError):
+        os.pwrite(descriptor, text, 0)
+        os.ftruncate(descriptor, len(text))

@@ -1,13 +1,20 @@
 """The daemon's log: standard error, one line an event, with the priority prefixes that journald understands.
 
-On a terminal the lines carry the time instead. Source: sd-daemon(3) for the prefixes.
+On a terminal the lines carry the time instead. Nothing depends on it: what standard error does not take at once (its
+disk is full, its reader stands still, it is closed) is counted and left out, and the daemon goes on.
+Source: sd-daemon(3) for the prefixes.
 """
 
 import logging
+import os
+import select
 import sys
+from pathlib import Path
 from typing import TextIO
 
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_AT_ONCE = 4096
+"""Bytes that a pipe takes without waiting once it is writable: PIPE_BUF, pipe(7)."""
 
 
 class _OneLine(logging.Formatter):
@@ -22,11 +29,46 @@ class _Journal(_OneLine):
         return f"<{_PRIORITIES.get(record.levelno, 6)}>{super().format(record)}"
 
 
+class _NeverWaiting(logging.Handler):
+    """Writes lines to an fd as far as it takes them at once. The fd is shared with others: it stays as it is."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        self._lost = 0
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if self._lost:
+            text = f"{self.format(_about_lost(self._lost))}\n{text}"
+        if self._taken(f"{text}\n".encode(errors="backslashreplace")):
+            self._lost = 0
+        else:
+            self._lost += 1
+
+    def _taken(self, data: bytes) -> bool:
+        """Write data; return whether at least its beginning was taken."""
+        rest = memoryview(data)
+        try:
+            while rest and self._poll.poll(0):
+                rest = rest[os.write(self._fd, rest[:_AT_ONCE]) :]
+        except OSError:
+            return False
+        return len(rest) < len(data)
+
+
+def _about_lost(count: int) -> logging.LogRecord:
+    text = "%d lines of the log could not be written"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (count,), None)
+
+
 def start_logging(level: str, stream: TextIO | None = None) -> None:
     """Send this process's log to stream, standard error by default, from level (its lower-case name) on."""
     target = stream or sys.stderr
-    handler = logging.StreamHandler(target)
-    if target.isatty():
+    handler = logging.NullHandler() if target is None else _NeverWaiting(target.fileno())
+    if target is not None and target.isatty():
         handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     else:
         handler.setFormatter(_Journal("%(name)s: %(message)s"))
@@ -36,3 +78,15 @@ def start_logging(level: str, stream: TextIO | None = None) -> None:
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, root.level))
+
+
+def keeper_log(path: Path) -> int | None:
+    """Return an fd for what a keeper says, which the caller closes; None where there is no place for it.
+
+    Guests need a keeper, and nobody needs its log: a disk that is full, read-only or failing keeps none from starting.
+    """
+    try:
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        logging.getLogger(__name__).warning("what the keeper says goes nowhere: %s", error)
+        return None

@@ -30,7 +30,7 @@ from insula.daemon.idle import IdleWatch
 from insula.daemon.instance import make_directories, only_one
 from insula.daemon.keeperlink import KeeperSupervisor
 from insula.daemon.listener import Entrance, close_entrances, open_entrances
-from insula.daemon.logs import start_logging
+from insula.daemon.logs import keeper_log, start_logging
 from insula.daemon.request import Services
 from insula.daemon.server import Capacity, Server
 from insula.daemon.session import SessionLimits
@@ -65,12 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = load(layout, options.config)
         if os.geteuid() != 0:
             raise ConfigurationError("insulad must be run by root")
-        make_directories(layout)
+        missing = make_directories(layout)
         with only_one(layout):
             start_logging("debug" if options.verbose else settings.log_level)
+            for each in missing:
+                _logger.error("%s", each)
             return asyncio.run(Daemon(layout, settings, options, raise_limit()).run(passed_sockets()))
     except InsulaError as error:
-        sys.stderr.write(f"insulad: {error}\n")
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"insulad: {error}\n")
         return error.exit_status
 
 
@@ -199,11 +203,12 @@ class Daemon:
         """Return a channel to the living keeper, or to a new one (thread)."""
         with contextlib.suppress(KeeperError):
             return connect(self._layout.keeper_socket)
-        log = os.open(self._layout.logs / "keeper.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        log = keeper_log(self._layout.logs / "keeper.log")
         try:
             spawn_keeper(self._layout.keeper_socket, log=log, soft_limit=self._limits[0])
         finally:
-            os.close(log)
+            if log is not None:
+                os.close(log)
         return connect(self._layout.keeper_socket)
 
     def _keeper_told(self, event: Event) -> None:

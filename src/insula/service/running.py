@@ -226,12 +226,23 @@ class RunDirectory:
 
     def load(self) -> tuple[Kept, ...]:
         """Return every run that is recorded. A directory without a record is removed; one we cannot read is named."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return tuple(kept for path in sorted(self._directory.iterdir()) if (kept := self._load(path)) is not None)
+        with suppress(OSError):
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths = sorted(self._directory / name for name in self._listed())
+        return tuple(kept for path in paths if (kept := self._load(path)) is not None)
 
     def uuids(self) -> frozenset[UUID]:
         """Return the domains that have a directory, whether it can be read or not."""
-        return frozenset(uuid for path in self._directory.iterdir() if (uuid := _uuid(path.name)) is not None)
+        return frozenset(uuid for name in self._listed() if (uuid := _uuid(name)) is not None)
+
+    def _listed(self) -> list[str]:
+        try:
+            return os.listdir(self._prefix)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            LOGGER.error("the run directory cannot be read: %s", error)
+            return []
 
     def _load(self, path: Path) -> Kept | None:
         if not (path / RECORD).exists():

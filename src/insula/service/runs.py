@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -367,7 +368,8 @@ class Runs:
 
     def _consoles(self, container: Running, run: UUID, found_again: bool) -> tuple[ConsoleHub, ...]:
         """A reader for each terminal, at once: a guest must never wait for somebody to look at its console."""
-        self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(OSError):  # no log, then: whoever writes it says so
+            self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         return tuple(
             ConsoleHub(
                 master,

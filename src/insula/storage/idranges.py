@@ -10,6 +10,7 @@ running guests as everybody's.
 """
 
 import contextlib
+import errno
 import fcntl
 import grp
 import json
@@ -124,16 +125,28 @@ class IdRanges:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
+        lock = self._lock()
         try:
-            self._layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(self._layout.state / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise OperationFailedError(f"the ids of domains cannot be looked up: {error}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if lock is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
-            os.close(lock)
+            if lock is not None:
+                os.close(lock)
+
+    def _lock(self) -> int | None:
+        """Open the lock; None on a file system that is read-only and has none: then nobody else writes either."""
+        path = self._layout.state / _LOCK
+        try:
+            self._layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise OperationFailedError(f"the ids of domains cannot be looked up: {error}") from error
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
 
     def _read(self) -> dict[UUID, range]:
         try:

@@ -1,5 +1,6 @@
 """One daemon a prefix: the lock, and the directories."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -21,10 +22,30 @@ def test_directories_are_made_with_their_modes_and_may_be_there(tmp_path: Path) 
     assert layout.socket.parent.stat().st_mode & 0o777 == 0o755
 
 
-def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_named_and_keeps_nobody_from_serving(tmp_path: Path) -> None:
     (tmp_path / "etc").write_text("in the way")
-    with pytest.raises(ConfigurationError, match="etc/insula"):
+    missing = make_directories(Layout(prefix=tmp_path))
+    assert [each for each in missing if "etc/insula/domains" in each]
+    assert Layout(prefix=tmp_path).running.is_dir()
+
+
+def test_without_a_place_for_the_sockets_there_is_no_daemon(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(ConfigurationError, match=f"cannot create the directory {tmp_path}/run"):
         make_directories(Layout(prefix=tmp_path))
+
+
+def test_the_lock_holds_where_its_holders_number_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    layout = Layout(prefix=tmp_path)
+    make_directories(layout)
+    monkeypatch.setattr(os, "pwrite", full)
+    with only_one(layout), pytest.raises(ConfigurationError, match="another insulad"), only_one(layout):
+        pass
 
 
 def test_a_second_daemon_is_told_who_has_the_prefix(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.daemon.logs import start_logging
+from insula.daemon.logs import keeper_log, start_logging
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +44,41 @@ def test_a_terminal_gets_the_time_and_no_priority() -> None:
         line = os.read(master, 1000).decode()
     os.close(master)
     assert "WARNING insula.test: careful" in line and line[:2] == "20"
+
+
+def _log(text: str) -> None:
+    logging.getLogger("insula.test").info(text)
+
+
+def test_a_reader_that_stands_still_holds_nobody_and_is_told_later_what_is_missing() -> None:
+    reader, writer = os.pipe()
+    with open(writer, "w") as stream, open(reader, "rb", buffering=0) as log:
+        start_logging("info", stream)
+        for _ in range(200):
+            _log("x" * 1000)
+        taken = log.read(1 << 20)
+        assert taken.endswith(b"x\n") and len(taken) < 200_000
+        _log("it reads again")
+        assert b"lines of the log could not be written\n<6>insula.test: it reads again\n" in log.read(1 << 20)
+
+
+def test_a_full_disk_behind_the_log_is_nobodys_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    with open("/dev/full", "w") as stream:
+        start_logging("info", stream)
+        _log("nobody reads this")
+    assert capsys.readouterr().err == ""
+
+
+def test_without_standard_error_there_is_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    start_logging("info")
+    _log("nobody reads this")
+    assert logging.getLogger().handlers
+
+
+def test_a_keeper_without_a_place_for_its_log_starts_without(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = keeper_log(tmp_path / "keeper.log")
+    assert log is not None
+    os.close(log)
+    assert keeper_log(tmp_path / "missing" / "keeper.log") is None
+    assert "what the keeper says goes nowhere" in caplog.text
