@@ -5,6 +5,7 @@ import errno
 import os
 import select
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from insula.engine.keeperprocess import connect, spawn_keeper
 from insula.engine.launcher import Launcher
 from insula.engine.link import BlockingLink, Event, completed
 from insula.engine.running import Running
-from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange, Process, Root
+from insula.engine.spec import Access, BindMount, ContainerSpec, DirectoryRoot, IdMap, IdRange, Process, Root
 from tests.waiting import scaled, until
 
 FIRST_ID = 300000
@@ -214,3 +215,25 @@ def guests(scratch: Path, failed_test_logs: dict[str, Path]) -> Iterator[Guests]
 def namespace_ids(pid: int | str, kinds: Sequence[str]) -> dict[str, str]:
     """Return what identifies a process's namespaces."""
     return {kind: os.readlink(f"/proc/{pid}/ns/{kind}") for kind in kinds}
+
+
+def show_python(root: Path) -> tuple[BindMount, ...]:
+    """Let a busybox tree hold links to the host's Python, and return the mounts that show it: see `python_program`."""
+    shown = {PYTHON: "/host/python"}
+    for path in (Path("/lib"), Path("/lib64"), Path("/usr/lib"), Path("/usr/lib64"), Path("/usr/local/lib")):
+        if path.is_symlink():
+            (root / path.relative_to("/")).symlink_to(os.readlink(path))
+        elif path.is_dir():
+            shown[str(path)] = str(path)
+    return tuple(
+        BindMount(source=source, target=target, access=Access.READ_ONLY, idmapped=False)
+        for source, target in shown.items()
+    )
+
+
+PYTHON = os.path.realpath(sys.executable)
+
+
+def python_program(text: str) -> tuple[str, ...]:
+    """Return the words that run Python with that text, in a guest that is shown the host's."""
+    return ("/host/python", "-I", "-S", "-c", text)

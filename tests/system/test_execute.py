@@ -1,9 +1,11 @@
 """Processes that enter a running guest: confined as its init, seen and fed through streams or a terminal."""
 
+import contextlib
 import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from insula.engine.running import Running
 from insula.engine.spec import Process, ResourceLimit
 from insula.errors import OperationInvalidError, StepError
 from insula.kernel.pty import set_window
-from tests.guests import Guests, facts_of, namespace_ids, read_until, spec
+from insula.kernel.seccomp import system_call_number
+from tests.guests import Guests, facts_of, namespace_ids, python_program, read_until, show_python, spec
 from tests.waiting import scaled, until
 
 KINDS = ("mnt", "uts", "ipc", "pid", "net", "user", "cgroup")
@@ -203,6 +206,77 @@ def test_many_at_once_do_not_disturb_each_other(guests: Guests, sleeper: Running
     for code, executed in enumerate(several):
         assert guests.wait_for_execution(executed.id).code == code
         finish(guests, executed)
+
+
+PROGRAM = """
+import ctypes, os, signal
+call = ctypes.CDLL(None, use_errno=True).syscall
+def say(text): os.write(1, text.encode() + b"\\n")
+"""
+"""What the programs below begin with."""
+TRACE_ME = f"call({system_call_number('ptrace')}, 0, 0, 0, 0)"
+
+
+@pytest.fixture
+def snake(guests: Guests, busybox_root: Path) -> Running:
+    """A guest that sleeps, in which Python can be executed."""
+    return guests.launch(spec(busybox_root, "sleep 1000", mounts=show_python(busybox_root)))
+
+
+@contextlib.contextmanager
+def piped(guests: Guests, running: Running, *argv: str) -> Iterator[tuple[Executed, int]]:
+    """Execute a program, and give what reads its output; it need not end."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield completed(guests.launcher.execute(running, Process(argv=argv), stdio=(null, writer, writer))), reader
+    finally:
+        for each in (null, reader, writer):
+            os.close(each)
+
+
+def test_who_makes_the_keeper_its_tracer_is_not_stopped_by_signals_for_ever(guests: Guests, snake: Running) -> None:
+    program = f"""{PROGRAM}
+signal.signal(signal.SIGUSR1, lambda *_: say("caught"))
+say(f"traced {{{TRACE_ME}}}")
+os.kill(os.getpid(), signal.SIGUSR1)
+say(f"traced {{{TRACE_ME}}}")
+os.execv("/bin/sh", ["sh", "-c", "echo executed; exit 7"])
+"""
+    with piped(guests, snake, *python_program(program)) as (executed, reader):
+        assert read_until(reader, b"executed\n").split() == b"traced 0 caught traced 0 executed".split()
+        assert guests.wait_for_execution(executed.id).code == 7
+        os.close(executed.pidfd)
+
+
+def test_who_makes_the_keeper_its_tracer_over_and_over_is_killed(guests: Guests, snake: Running) -> None:
+    program = f"""{PROGRAM}
+signal.signal(signal.SIGUSR1, lambda *_: None)
+while True:
+    {TRACE_ME}
+    os.kill(os.getpid(), signal.SIGUSR1)
+"""
+    with piped(guests, snake, *python_program(program)) as (executed, _):
+        assert guests.wait_for_execution(executed.id).signal == signal.SIGKILL
+        os.close(executed.pidfd)
+
+
+def test_children_that_it_makes_the_keepers_are_reaped_and_hold_up_no_end(guests: Guests, snake: Running) -> None:
+    program = f"""{PROGRAM}
+CLONE_PARENT = 0x8000
+for number in range(200):
+    if call({system_call_number("clone")}, CLONE_PARENT, 0, 0, 0, 0) == 0:
+        os._exit(number % 256)
+say("made")
+signal.pause()
+"""
+    with piped(guests, snake, *python_program(program)) as (executed, reader):
+        read_until(reader, b"made")
+        children = Path(f"/proc/{guests.keeper_pid}/task/{guests.keeper_pid}/children")
+        until(lambda: set(children.read_text().split()) == {str(snake.pid), str(executed.pid)}, "all being reaped")
+        guests.destroy(snake)
+        assert guests.wait_for_execution(executed.id).signal == signal.SIGKILL
+        os.close(executed.pidfd)
 
 
 def test_a_guest_that_took_its_terminals_away_gets_no_other(guests: Guests, busybox_root: Path) -> None:

@@ -10,6 +10,7 @@ import signal
 import socket
 from typing import Any, NoReturn
 
+from insula.engine.children import forget_children
 from insula.engine.handshake import Message, receive, send
 from insula.engine.steps.guest.execution import FIRST_PASSED_FD, LAST_PASSED_FD
 from insula.engine.steps.guest.gueststep import Guest, GuestStep
@@ -35,6 +36,7 @@ class Progress:
         self._channel = channel
         self._index = BEFORE_ANY_STEP
         self.guest = Guest({}, self._tell, Fd(channel.fileno()))
+        forget_children()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 

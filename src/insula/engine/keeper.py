@@ -20,12 +20,14 @@ from typing import Any, NoReturn
 
 from insula.engine import init
 from insula.engine.births import PATIENCE, Births, slay
+from insula.engine.children import Children
 from insula.engine.clients import Client, Clients, RefusalError, Request, StillbornError
 from insula.engine.custody import Console, Stage, Ward
 from insula.engine.handshake import VERSION, EventKind, Message, Verb
 from insula.engine.loop import HUNG_UP, NEWLY_READABLE, READABLE, Loop
+from insula.engine.passednumbers import move_up, reserve_numbers
 from insula.engine.seclusion import clear_stage, put_on_stage, withdraw
-from insula.engine.steps.guest.execution import FIRST_PASSED_FD, IGNORED_SIGNALS, LAST_PASSED_FD
+from insula.engine.steps.guest.execution import IGNORED_SIGNALS
 from insula.engine.steps.guest.namespaces import NAMESPACE_FLAGS
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.identity import acting_as_owner
@@ -62,6 +64,7 @@ class Keeper:
         """When it ends if nothing happens; None for one that ends with its last client."""
         self._loop = Loop()
         self.clients = Clients(self._loop, self._serve, self._lost)
+        self._children = Children(self._loop, self._child_ended)
         self._births = Births(self._loop, self.clients, self._settled)
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._verbs: dict[str, Callable[[Request, Message], None]] = {
@@ -84,6 +87,7 @@ class Keeper:
 
         Otherwise until nothing has been held, and nobody connected, for a while.
         """
+        self._children.watch()
         if not while_connected:
             self._leaving = self._loop.after(LINGERING, self._leave)
         while len(self.clients) or not while_connected:
@@ -330,6 +334,14 @@ class Keeper:
             ward.drop_consoles()
         self._share_reading()
 
+    def _child_ended(self, pid: int) -> bool:
+        """Reap a child that has ended, and return whether it was a ward."""
+        for ward in (*self._guests.values(), *self._executions.values()):
+            if ward.pid == pid and not ward.adopted and ward.stage is not Stage.EXITED:
+                self._ended(ward, READABLE)
+                return True
+        return False
+
     def _ended(self, ward: Ward, events: int) -> None:
         """A process has ended: reap it, and tell whom it concerns."""
         self._births.listen_to(ward)
@@ -449,11 +461,11 @@ def _parsed(arguments: list[str]) -> _Options:
 def _serve(options: _Options) -> None:
     if options.detach and os.fork():
         os._exit(0)
-    given = socket.socket(fileno=_move_up(options.given))
-    ready = -1 if options.ready < 0 else _move_up(options.ready)
+    given = socket.socket(fileno=move_up(options.given))
+    ready = -1 if options.ready < 0 else move_up(options.ready)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-    _reserve_numbers()
+    reserve_numbers()
     for ignored in IGNORED_SIGNALS:
         signal.signal(ignored, signal.SIG_IGN)
     os.umask(0o022)  # of whoever started us would otherwise be the modes of what children make in guests
@@ -476,23 +488,6 @@ def _serve(options: _Options) -> None:
     gc.collect()
     gc.freeze()
     keeper.run(while_connected=not options.listens)
-
-
-def _move_up(fd: int) -> int:
-    """Move an fd out of the range that is kept free of ours."""
-    import fcntl
-
-    moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LAST_PASSED_FD + 1)
-    os.close(fd)
-    return moved
-
-
-def _reserve_numbers() -> None:
-    """Occupy the numbers at which guests get passed fds, so that nothing of ours is ever there (PassDescriptors)."""
-    null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-    for number in range(FIRST_PASSED_FD, LAST_PASSED_FD + 1):
-        if number != null:
-            os.dup2(null, number, inheritable=False)
 
 
 if __name__ == "__main__":
