@@ -118,7 +118,7 @@ def parse(text: str, layout: Layout, *, name: str = "insulad.toml") -> Settings:
     """
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # beside its own errors: numbers too long, arrays too deep
         raise ConfigurationError(f"{name}: {error}") from error
     source = _Source(name, text)
     top = source.checked(document, _TOP, "")

@@ -5,6 +5,7 @@ A dataclass becomes an object; where the declared type is a union of several dat
 """
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -17,6 +18,14 @@ Json = Any
 """What `json.dumps` takes."""
 
 KIND = "kind"
+
+
+def loads(text: str | bytes) -> Json:
+    """Return what JSON text says. Raises: ValueError, for what is nested too deeply to be read as well."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def encode(value: object, declared: object = None) -> Json:

@@ -147,7 +147,7 @@ def decode(encoded: bytes, fds: list[Fd]) -> Message:
         if len(names) != len(fds):
             raise ValueError(f"{len(fds)} fds came for {len(names)} names")
         return Message(body, dict(zip(names, fds, strict=True)))
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         close_all(fds)
         raise ValueError(f"not a message: {error}") from error
 

@@ -78,10 +78,15 @@ def _listed(path: Path, *, own: bool) -> list[range]:
     with contextlib.suppress(FileNotFoundError):
         for line in path.read_text(errors="replace").splitlines():
             name, *numbers = line.strip().split(":")
-            if len(numbers) == 2 and all(each.isdecimal() for each in numbers) and (name in {_HOLDER, "0"}) == own:
+            if len(numbers) == 2 and all(map(_is_id, numbers)) and (name in {_HOLDER, "0"}) == own:
                 start, count = map(int, numbers)
                 found.append(range(start, start + count))
     return found
+
+
+def _is_id(text: str) -> bool:
+    """Whether a text is an id or a count of ids: no more than 32 bits."""
+    return text.isascii() and text.isdecimal() and len(text) <= 10
 
 
 def _mapped_now() -> Iterator[range]:

@@ -92,7 +92,8 @@ def _encode_host_step(step: HostStep) -> dict[str, Any]:
 
 def _decode_host_step(data: dict[str, Any]) -> HostStep:
     fields = dict(data)
-    kind = HOST_STEPS.get(fields.pop(STEP, ""))
+    name = fields.pop(STEP, "")
+    kind = HOST_STEPS.get(name)
     if kind is None:
-        raise ValueError(f"no such step: {data.get(STEP)!r}")
+        raise ValueError(f"no such step: {name!r}")
     return codec.decode(kind, fields)

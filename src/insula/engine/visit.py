@@ -21,6 +21,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from insula.engine import codec
 from insula.engine.attach import group_fds, namespaces_of
 from insula.engine.capabilities import default_kept
 from insula.engine.running import Running
@@ -145,7 +146,7 @@ def _end_as(status: int) -> NoReturn:
 
 def _understood(said: bytes, status: int) -> Any:
     try:
-        answer = json.loads(said)
+        answer = codec.loads(said)
     except ValueError:
         raise OperationFailedError(f"the function ended without a result, with status {status}") from None
     if not isinstance(answer, dict):

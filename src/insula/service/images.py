@@ -1,11 +1,11 @@
 """The images that domains are cloned from: listed, built, removed."""
 
 import asyncio
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from insula.engine.codec import loads
 from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
 from insula.storage.builders.builder import Progress, Recipe
 from insula.storage.builders.catalogue import recipe_for
@@ -71,7 +71,7 @@ def recipe_of(name: str, text: str) -> Recipe:
     if not text.lstrip().startswith("{"):
         return recipe_for(text or name)
     try:
-        wanted = json.loads(text)
+        wanted = loads(text)
     except ValueError as error:
         raise InvalidArgumentError(f"the recipe is not JSON: {error}") from error
     source = wanted.pop("recipe", None) or name

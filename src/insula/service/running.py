@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from insula.engine.codec import loads
 from insula.errors import InsulaError
 from insula.kernel.durable import Durability, replace_file, sweep
 from insula.layout import Layout
@@ -105,7 +106,9 @@ class Record:
     @classmethod
     def from_json(cls, text: str) -> "Record":
         """Raises: ValueError, KeyError or TypeError for anything to_json never wrote."""
-        values = json.loads(text)
+        values = loads(text)
+        if not isinstance(values, dict) or not isinstance(values.get("uuid"), str):
+            raise ValueError("it is no record of a run")
         if (found := values.pop("format")) != FORMAT:
             raise ValueError(f"its format is {found}, and this daemon knows {FORMAT}")
         reason, asked = values.pop("reason"), values.pop("asked")

@@ -53,10 +53,15 @@ def subordinate_ids(path: Path) -> Mapping[str, list[range]]:
         return found
     for line in lines:
         owner, *numbers = line.strip().split(":")
-        if owner and len(numbers) == 2 and all(each.isdecimal() for each in numbers):
+        if owner and len(numbers) == 2 and all(map(_is_id, numbers)):
             start, count = map(int, numbers)
             found.setdefault(owner, []).append(range(start, start + count))
     return found
+
+
+def _is_id(text: str) -> bool:
+    """Whether a text is an id or a count of ids: no more than 32 bits."""
+    return text.isascii() and text.isdecimal() and len(text) <= 10
 
 
 def mapped_here(proc: Path = Path("/proc")) -> list[range]:

@@ -23,6 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
+from insula.engine.codec import loads
 from insula.engine.spec import IdMap, IdRange
 from insula.errors import OperationFailedError
 from insula.kernel.durable import replace_file
@@ -200,7 +201,7 @@ def _own_range(idmap: IdMap) -> range | None:
 
 def _parsed(data: bytes) -> dict[UUID, range]:
     """Return what a file says. Raises: ValueError if it says nothing we understand, or gives ids twice."""
-    content = json.loads(data)
+    content = loads(data)
     if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("ranges"), dict):
         raise ValueError("no list of id ranges")
     found = {}

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from insula.engine.codec import decode, encode
+from insula.engine.codec import decode, encode, loads
 from insula.errors import ImageNotFoundError, InvalidArgumentError, OperationFailedError, ResourceBusyError
 from insula.kernel.beneath import CONTAINED, open_beneath
 from insula.kernel.durable import replace_file, sync_filesystem
@@ -76,7 +76,7 @@ class ImageStore:
         """Return the image of that name. Raises: ImageNotFoundError; InvalidArgumentError."""
         check_name(name)
         try:
-            data = json.loads((self.directory / name / DESCRIPTION).read_bytes())
+            data = loads((self.directory / name / DESCRIPTION).read_bytes())
             return decode(Image, data)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ImageNotFoundError(f"no image named '{name}'; build it with: insula image build {name}") from error

@@ -92,6 +92,12 @@ def test_broken_toml_is_reported_with_the_place_the_parser_tells() -> None:
         parse("a = 1\nb = = 2", LAYOUT, name="insulad.toml")
 
 
+@pytest.mark.parametrize("text", ["max_clients = " + "1" * 5000, "x = " + "[" * 3000], ids=["digits", "depth"])
+def test_what_the_parser_itself_does_not_survive_is_reported_like_a_mistake(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"insulad\.toml"):
+        parse(text, LAYOUT)
+
+
 def test_the_usual_file_may_be_missing_and_a_named_one_may_not(tmp_path: Path) -> None:
     layout = Layout(prefix=tmp_path)
     assert load(layout).sockets == default_sockets(layout)

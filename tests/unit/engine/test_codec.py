@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insula.engine import spec
-from insula.engine.codec import decode, encode
+from insula.engine.codec import decode, encode, loads
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10)
 _PATHS = _TEXT.map(lambda text: f"/{text}")
@@ -110,3 +110,9 @@ def test_a_pair_of_the_wrong_length_is_refused() -> None:
 def test_what_json_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="does not survive JSON"):
         encode(value)
+
+
+@pytest.mark.parametrize("text", ["{", b"\xff", "[" * 2000, '{"a":' * 2000, "1" * 5000])
+def test_what_is_no_json_or_too_much_of_it_is_a_value_error(text: str | bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - whatever it says
+        loads(text)

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import json
+import os
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from insula.daemon.logstream import log_job
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.streams import ServerStream, StreamJob
 from insula.daemon.wire import from_wire
-from insula.engine.codec import encode
+from insula.engine.codec import encode, loads
 from insula.engine.plan import LaunchPlan
 from insula.engine.spec import Process
 from insula.errors import InvalidArgumentError, OperationFailedError
@@ -41,19 +42,19 @@ class _ExecRequest:
 def _exec_request(text: str) -> _ExecRequest:
     """Return what a client wants executed. Raises: InvalidArgumentError naming the field."""
     try:
-        wanted = json.loads(text)
+        wanted = loads(text)
     except ValueError as error:
         raise InvalidArgumentError(f"the request is not JSON: {error}") from error
     if not isinstance(wanted, dict):
         raise InvalidArgumentError("the request is no JSON object")
     argv = wanted.get("argv")
-    if not argv or not isinstance(argv, list) or not all(isinstance(each, str) and "\0" not in each for each in argv):
-        raise InvalidArgumentError("'argv' must be a list of at least one text")
+    if not argv or not isinstance(argv, list) or not all(map(_is_text, argv)):
+        raise InvalidArgumentError("'argv' must be a list of at least one text that a program can be given")
     if not argv[0]:
         raise InvalidArgumentError("'argv' begins with an empty text, which names no program")
     environment = wanted.get("env") or {}
-    if not isinstance(environment, dict) or not all(isinstance(each, str) for each in environment.values()):
-        raise InvalidArgumentError("'env' must be an object of texts")
+    if not isinstance(environment, dict) or not all(map(_is_text, (*environment, *environment.values()))):
+        raise InvalidArgumentError("'env' must be an object of texts that a program can be given")
     capabilities = wanted.get("capabilities")
     if capabilities is not None and not (
         isinstance(capabilities, list) and all(isinstance(each, str) for each in capabilities)
@@ -72,10 +73,18 @@ def _exec_request(text: str) -> _ExecRequest:
     )
 
 
+def _is_text(value: object) -> bool:
+    """Whether a value can be handed to a program: bytes that are no UTF-8 come as halves of surrogate pairs."""
+    try:
+        return isinstance(value, str) and "\0" not in value and bool(os.fsencode(value) or True)
+    except UnicodeEncodeError:
+        return False
+
+
 def _text(wanted: dict[str, Any], key: str) -> str | None:
     value = wanted.get(key)
-    if value is not None and not isinstance(value, str):
-        raise InvalidArgumentError(f"'{key}' must be a text")
+    if value is not None and not _is_text(value):
+        raise InvalidArgumentError(f"'{key}' must be a text that a program can be given")
     return value
 
 

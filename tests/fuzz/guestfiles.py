@@ -1,0 +1,127 @@
+"""Files that guests, roots and administrators write: accounts, what a root says of itself, subordinate ids, sources."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from unittest import mock
+
+from insula.engine import idreservation
+from insula.engine.steps.guest import accounts
+from insula.storage.builders.aptsources import parse_deb822, parse_one_line, render
+from insula.storage.idpools import subordinate_ids
+from insula.storage.images import _os_release
+from tests.fuzz.mutation import edited
+from tests.fuzz.target import BrokenError, One
+
+Inputs = Callable[[], bytes]
+_ID_MAX = (1 << 32) - 2
+
+_ACCOUNTS = [
+    b"root:x:0:0:root:/root:/bin/sh\nweb:x:33:33::/srv:/bin/false\n1000:x:5:6::/:/x\n\0root:x:0:\nadm:x:4:web,root\nweb:x:33:\n",
+    b"web:x:4294967294:4294967295:::\n\0web:x:-1:web\n",
+    b"web:x:\xc2\xb2:33:::\n:::::::\n\0:::\n\xff:x:1:web\n",
+]
+
+
+def account_files(chance: Random) -> Inputs:
+    """Make a passwd and a group file with a zero byte between them."""
+    return lambda: edited(_ACCOUNTS[int(chance.random() * len(_ACCOUNTS))], chance, _ACCOUNTS)
+
+
+@contextmanager
+def account_world() -> Iterator[One]:
+    """Whoever is asked for is refused with ENOENT, or has ids that setresuid(2) takes and never means to stay root."""
+    files = {"/etc/passwd": b"", "/etc/group": b""}
+
+    def opened(path: str, *_: object) -> int:
+        return 0 if path == "/etc/passwd" else 1
+
+    left: dict[int, bytes] = {}
+
+    def read(fd: int, size: int) -> bytes:
+        content = left.setdefault(fd, files["/etc/passwd" if fd == 0 else "/etc/group"])
+        left[fd] = content[size:]
+        return content[:size]
+
+    def one(data: bytes) -> None:
+        files["/etc/passwd"], _, files["/etc/group"] = data.partition(b"\0")
+        for user, group in (("web", None), ("root", "adm"), ("1000", "33"), ("²", None), ("", "")):
+            left.clear()
+            try:
+                account = accounts.find_account(user, group)
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+                continue
+            if not all(0 <= each <= _ID_MAX for each in (account.uid, account.gid, *account.groups)):
+                raise BrokenError(f"{user!r} would become {account}")
+            if not account.home:
+                raise BrokenError("a home without a name")
+
+    def closed(fd: int) -> None:
+        left.pop(fd, None)
+
+    flags = {name: getattr(os, name) for name in dir(os) if name.startswith("O_")}
+    stand_in = SimpleNamespace(open=opened, read=read, close=closed, **flags)
+    with mock.patch("insula.engine.steps.guest.accounts.os", stand_in):
+        yield one
+
+
+_RELEASES = [
+    b'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_CODENAME=bookworm\n',
+    b"ID='a'\n=\n==\nX\n\xff=\xfe\n",
+]
+
+
+def releases(chance: Random) -> Inputs:
+    return lambda: edited(_RELEASES[int(chance.random() * len(_RELEASES))], chance, _RELEASES)
+
+
+def os_release(directory: Path, data: bytes) -> None:
+    """What a root says of itself is texts, whatever it is."""
+    (directory / "etc").mkdir(exist_ok=True)
+    (directory / "etc/os-release").write_bytes(data)
+    _os_release(directory)
+
+
+_SUBIDS = [
+    b"root:100000:65536\nlibvirt:200000:65536\n0:1:2\n",
+    b"root:\xc2\xb2:1\n:1:1\nx:1\n",
+    b"x:" + b"1" * 5000 + b":1\n",
+]
+
+
+def subids(chance: Random) -> Inputs:
+    return lambda: edited(_SUBIDS[int(chance.random() * len(_SUBIDS))], chance, _SUBIDS)
+
+
+def subordinate(directory: Path, data: bytes) -> None:
+    """Lists of subordinate ids give ranges; lines that are none are skipped."""
+    path = directory / "subuid"
+    path.write_bytes(data)
+    subordinate_ids(path)
+    for own in (True, False):
+        idreservation._listed(path, own=own)
+
+
+_SOURCES = [
+    b"deb http://x/debian bookworm main contrib\ndeb-src http://x y z\n"
+    b"deb [arch=amd64,i386 signed-by=/k] http://y/ ./\n",
+    b"Types: deb deb-src\nURIs: http://x/ http://y/\nSuites: bookworm bookworm-updates\nComponents: main\n"
+    b"Signed-By:\n -----\n .\n x\n\nEnabled: no\n",
+]
+
+
+def sources(chance: Random) -> Inputs:
+    return lambda: edited(_SOURCES[int(chance.random() * len(_SOURCES))], chance, _SOURCES)
+
+
+def apt_sources(data: bytes) -> None:
+    """Files of apt's sources give sources, which can be written."""
+    text = data.decode(errors="replace")
+    for parse in (parse_one_line, parse_deb822):
+        render(parse(text))
