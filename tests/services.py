@@ -18,6 +18,7 @@ from insula.engine.handshake import EventKind
 from insula.engine.keeperprocess import connect, spawn_keeper
 from insula.engine.launcher import Launcher
 from insula.engine.link import Event as KeeperEvent
+from insula.engine.looking import Looker
 from insula.engine.spec import Process
 from insula.layout import Layout
 from insula.network.netlink import NetlinkPerformer
@@ -99,6 +100,7 @@ class Service:
             each.mkdir(parents=True, exist_ok=True)
         self.link = KeeperSupervisor(obtain=self._keeper, on_event=self._heard, restored=self._restored)
         self.network = NetlinkPerformer()
+        self.looker = Looker()
         self.launcher = Launcher(facts=Facts.detect(), link=self.link, interfaces=self.network)
         self.store = ImageStore(self.layout)
         events = Events()
@@ -109,6 +111,7 @@ class Service:
             preparation=HostPreparation(self.layout, self.store),
             events=events,
             host=Host(),
+            looker=self.looker,
             patience=patience or Patience(lock=scaled(10), shutdown=scaled(60)),
         )
         await self.link.start()
@@ -119,6 +122,7 @@ class Service:
         """Be gone: guests and keeper stay."""
         await self.link.close()
         await self.domains.close()
+        await self.looker.close()
         self.network.close()
         self.gone = True
 
@@ -135,6 +139,7 @@ class Service:
             if self.domains.is_active(ref):
                 await self.domains.destroy(ref)
         await self.domains.close()
+        await self.looker.close()
         await self.link.close(quit_keeper=True)
         self.network.close()
 

@@ -1,24 +1,30 @@
 """The daemon's way to the keeper: a `KeeperLink` on the event loop that finds the living keeper, or starts one.
 
     start ──► connect, else spawn and connect ──► asked and answered
-                     ▲                                 │ end of file: the keeper died
+                     ▲                                 │ end of file: the keeper died, or was silent and is killed
                      └──── then `restored` ◄───────────┘ everybody who waits gets KeeperError
 
-Guests live on without a keeper; `restored` hands the new one what this process holds of them.
+Guests live on without a keeper; `restored` hands the new one what this process holds of them. Until that is done, only
+what `restored` itself asks goes to the new keeper: whoever else asks waits.
 """
 
 import asyncio
 import json
 import logging
 import os
+import signal
 import socket
 import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
+from insula.daemon.keeperwatch import KeeperWatch
 from insula.engine.handshake import Message, Verb, decode, receive_encoded, send_encoded
 from insula.engine.link import Event, raise_error
+from insula.engine.threads import in_own_thread
 from insula.errors import KeeperError
 from insula.kernel.fds import close_all
 
@@ -28,6 +34,9 @@ PATIENT_ATTEMPTS = 4
 """Failed attempts after which those who ask are no longer kept waiting for a keeper."""
 _MESSAGES_A_TURN = 64
 """Messages taken before other work gets its turn."""
+
+_RESTORER: ContextVar[object | None] = ContextVar("restorer", default=None)
+"""Tells what the task that hands guests over asks, and what it begins, from what others ask meanwhile."""
 
 _logger = logging.getLogger(__name__)
 
@@ -58,6 +67,9 @@ class KeeperSupervisor:
         self._restarting: asyncio.Task[None] | None = None
         self._closed = False
         self._hopeless = False
+        self._restoring: object | None = None
+        """Marks, in its context, the task that hands the guests over."""
+        self._watch = KeeperWatch(ping=self._ping, wake=self._wake, replace=self._replace, late=self._late)
         self.restarts = 0
         """How many keepers have died under this daemon."""
 
@@ -75,7 +87,7 @@ class KeeperSupervisor:
 
     async def start(self) -> None:
         """Connect to the keeper. Raises: KeeperError if there is none and none can be started."""
-        self._take(await asyncio.to_thread(self._obtain))
+        self._take(await in_own_thread(self._obtain))
 
     async def close(self, *, quit_keeper: bool = False) -> None:
         """Leave the keeper alone from now on; quit_keeper: tell it to end, which it does only if it holds nothing."""
@@ -99,7 +111,8 @@ class KeeperSupervisor:
         encoded = json.dumps(request, separators=(",", ":")).encode()
         self._waiting[self._last] = asyncio.get_running_loop().create_future()
         message = (encoded, [os.dup(fd) for fd in fds.values()])
-        if self._channel is None:
+        self._watch.asked(self._last, verb)
+        if self._channel is None or (self._restoring is not None and _RESTORER.get() is not self._restoring):
             self._parked[self._last] = message
             return self._last
         self._outgoing.append(message)
@@ -120,12 +133,14 @@ class KeeperSupervisor:
             raise
         finally:
             self._waiting.pop(number, None)
+            self._watch.answered(number)
         raise_error(message)
         return message
 
     def _take(self, channel: socket.socket) -> None:
         channel.setblocking(False)
         self._channel = channel
+        self._watch.heard()
         asyncio.get_running_loop().add_reader(channel, self._read)
 
     def _write(self) -> None:
@@ -165,6 +180,7 @@ class KeeperSupervisor:
             if message is None:
                 self._lost("the keeper is gone")
                 return
+            self._watch.heard()
             self._dispatch(message)
 
     def _dispatch(self, message: Message) -> None:
@@ -176,6 +192,39 @@ class KeeperSupervisor:
             message.close()  # the answer to a request whose asker gave up
         else:
             waiter.set_result(message)
+
+    def _ping(self) -> None:
+        """Ask for any word; nobody waits for this one."""
+        if self._channel is not None and not self._outgoing:
+            self._last += 1
+            request = {"request": self._last, "verb": Verb.PING.value}
+            self._outgoing.append((json.dumps(request).encode(), []))
+            self._write()
+
+    def _wake(self) -> None:
+        _logger.warning("the keeper does not answer: in case it was stopped, it is told to go on")
+        self._signal(signal.SIGCONT)
+
+    def _replace(self) -> None:
+        """End a keeper that says nothing; its end is noticed as any, and another takes its place."""
+        if self._channel is not None:
+            _logger.error("the keeper does not answer and is killed")
+            self._signal(signal.SIGKILL)
+            self._lost("the keeper did not answer")
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = self.keeper_pid
+        if pid:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _late(self, number: int) -> None:
+        """Let somebody wait no longer for an answer, which is dropped when it comes."""
+        self._watch.answered(number)
+        waiter = self._waiting.get(number)
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(KeeperError("the keeper has not done in time what it was asked for"))
+            waiter.exception()
 
     def _lost(self, text: str) -> None:
         if self._channel is None:
@@ -202,6 +251,8 @@ class KeeperSupervisor:
             if not waiter.done():
                 waiter.set_exception(KeeperError(text))
                 waiter.exception()  # whoever asked may have gone: that is no error
+        for number in asked:
+            self._watch.answered(number)
 
     def _unpark(self) -> None:
         """Send what was asked while there was no keeper; what nobody waits for any more is not worth it."""
@@ -219,6 +270,18 @@ class KeeperSupervisor:
             close_all(fds)
         self._parked.clear()
         self._drop(text)
+        if self._closed:
+            self._watch.stop()
+
+    async def _restore(self) -> None:
+        """Have the guests handed over, before anybody else is served."""
+        self._restoring = object()
+        token = _RESTORER.set(self._restoring)
+        try:
+            await self._restored()
+        finally:
+            _RESTORER.reset(token)
+            self._restoring = None
 
     async def _restart(self) -> None:
         attempt = 0
@@ -226,8 +289,8 @@ class KeeperSupervisor:
             await asyncio.sleep(RESTART_PAUSES[min(attempt, len(RESTART_PAUSES) - 1)])
             attempt += 1
             try:
-                self._take(await asyncio.to_thread(self._obtain))
-                await self._restored()
+                self._take(await in_own_thread(self._obtain))
+                await self._restore()
                 self._unpark()
             except Exception as error:  # whatever it was, guests need a keeper: try again
                 _logger.error("attempt %d to start a keeper failed: %s", attempt, error)

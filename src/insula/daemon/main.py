@@ -40,6 +40,8 @@ from insula.engine.handshake import EventKind
 from insula.engine.keeperprocess import connect, spawn_keeper
 from insula.engine.launcher import Launcher
 from insula.engine.link import Event
+from insula.engine.looking import Looker
+from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError, InsulaError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
 from insula.kernel.standardstreams import occupy_standard_streams
@@ -113,8 +115,9 @@ class Daemon:
         )
         self._events = Events()
         self._launcher = Launcher(
-            facts=Facts.detect(), link=self._keeper, interfaces=NetlinkPerformer(), offload=asyncio.to_thread
+            facts=Facts.detect(), link=self._keeper, interfaces=NetlinkPerformer(), offload=in_own_thread
         )
+        self._looker = Looker()
         host, store = Host(), ImageStore(layout)
         self._domains = Domains(
             layout=layout,
@@ -122,6 +125,7 @@ class Daemon:
             preparation=_preparation(layout, store, settings.ids),
             events=self._events,
             host=host,
+            looker=self._looker,
             patience=Patience(shutdown=settings.shutdown_timeout),
         )
         self._services = Services(
@@ -170,6 +174,7 @@ class Daemon:
         if self._server is not None:
             await self._server.stop()
         await self._domains.close()
+        await self._looker.close()
         running = self._domains.running()
         await self._keeper.close(quit_keeper=not running)
         if not running:

@@ -18,13 +18,14 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from insula.engine import guestinit, limits, planner
+from insula.engine import limits, planner
 from insula.engine.embedded import Engine
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.guestinit import Answer, PowerAction, Way
 from insula.engine.guestprocess import DEVNULL, PIPE, GuestProcess, Stream, Streams
 from insula.engine.idreservation import IdReservation, reserve_ids
+from insula.engine.looking import Sight, look_once
 from insula.engine.plan import LaunchPlan
 from insula.engine.running import Running
 from insula.engine.spec import (
@@ -222,15 +223,20 @@ class Container:
     def shutdown(self, timeout: float = 60.0, action: PowerAction = PowerAction.POWEROFF) -> ExitStatus:
         """Ask the guest's init to end, in its own way, and return how it did.
 
-        Raises: OperationFailedError if this init cannot be asked; OperationTimeoutError if it does not obey in time.
+        Raises: OperationFailedError if this init cannot be asked; OperationTimeoutError if it does not obey in time, or
+        the guest's file system does not answer.
         """
         running = self._alive()
-        root = os.open(f"/proc/{running.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            kind = guestinit.detect(root, self._spec.init.argv)
-        finally:
-            os.close(root)
-        answer = guestinit.ask(kind, action, pid=running.pid, pidfd=running.pidfd, way=Way.ANY)
+        init = self._spec.init
+        arguments = {
+            "pid": running.pid,
+            "kind": self._spec.init_kind.value,
+            "argv": list(init.argv),
+            "actions": [action.value],
+            "ways": [Way.ANY.value],
+        }
+        found = look_once(Sight(whose=self.uuid, name=f"'{self.name}'"), "ask-init", arguments, {"init": running.pidfd})
+        answer = Answer(found["answer"])
         if answer is not Answer.ASKED:
             raise OperationFailedError(
                 f"the init of '{self.name}' does not listen to a request for {action.value}: destroy it instead"

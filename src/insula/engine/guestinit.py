@@ -9,7 +9,8 @@
 
 A program that is process 1 of a PID namespace never gets a signal it has no handler for, whoever sends it; so a plain
 program that does not care about SIGTERM cannot be asked. `ask` says so instead of letting the caller wait for nothing.
-What is read from a guest's root, and the FIFO in it, are the guest's: looked up by fd, never leaving the root.
+What is read from a guest's root, and the FIFO in it, are the guest's: looked up by fd, never leaving the root. While
+the guest runs, a lookup may wait for a server of the guest's without end: only the looker does that (`engine.looks`).
 """
 
 import errno
@@ -99,6 +100,30 @@ def signal_for(kind: InitKind, action: PowerAction) -> int | None:
 def runlevel_request(action: PowerAction) -> bytes:
     """Return what to write into an initctl FIFO."""
     return _REQUEST.pack(_REQUEST_MAGIC, _REQUEST_RUNLEVEL, ord(_RUNLEVELS[action]), _GRACE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitProcess:
+    """A running init. pid, pidfd: as this host has them."""
+
+    pid: int
+    pidfd: int
+    kind: InitKind
+
+
+def request(init: InitProcess, actions: Sequence[PowerAction], ways: Sequence[Way]) -> Answer:
+    """Ask a running init for the first of actions that it knows, in the first of ways that it has.
+
+    An init of a known kind is trusted to listen. Raises: OSError(ESRCH) if it is gone.
+    """
+    for action in actions:
+        for way in ways:
+            answer = ask(init.kind, action, pid=init.pid, pidfd=init.pidfd, way=way)
+            if answer is Answer.UNHEARD and init.kind is not InitKind.PLAIN:
+                return Answer.ASKED
+            if answer is not Answer.NO_WAY:
+                return answer
+    return Answer.NO_WAY
 
 
 def ask(kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way = Way.ANY) -> Answer:
@@ -245,7 +270,8 @@ def detect(root: int, argv: Sequence[str]) -> InitKind:
     """
     name = argv[0].rpartition("/")[2]
     applet = argv[1] if name.startswith(_MULTI_CALL) and len(argv) > 1 else name
-    program = _opened(root, argv[0], stat.S_ISREG, os.O_RDONLY)
+    # Whoever holds a lease on a file would make us wait for it: fcntl(2), "Leases".
+    program = _opened(root, argv[0], stat.S_ISREG, os.O_RDONLY | os.O_NONBLOCK)
     if program is None:
         return InitKind.PLAIN
     try:

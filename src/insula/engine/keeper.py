@@ -80,6 +80,7 @@ class Keeper:
             Verb.ADOPT.value: self._adopt,
             Verb.FORGET.value: self._forget,
             Verb.QUIT.value: self._quit,
+            Verb.PING.value: self._ping,
         }
 
     def run(self, *, while_connected: bool) -> None:
@@ -317,6 +318,10 @@ class Keeper:
             raise RefusalError(f"{len(self._guests)} guest(s) and {len(self._executions)} process(es) are held")
         self.clients.answer(request, {})
         sys.exit(0)
+
+    def _ping(self, request: Request, message: Message) -> None:
+        """→ (a word that the keeper lives)"""
+        self.clients.answer(request, {})
 
     def _guest(self, message: Message) -> Ward:
         ward = self._guests.get(message.body["uuid"])

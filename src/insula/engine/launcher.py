@@ -42,13 +42,22 @@ from insula.engine.running import Record, Running, boot_id
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.engine.syscalls import programs
-from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationInvalidError, StepError
+from insula.errors import (
+    InsulaError,
+    KeeperError,
+    OperationFailedError,
+    OperationInvalidError,
+    OperationTimeoutError,
+    StepError,
+)
 from insula.kernel.cgroups import Cgroup, Mode
 from insula.kernel.fds import Fd, close_all, contents, memory_file
-from insula.kernel.process import reset_memory_score, start_time
+from insula.kernel.process import ends_within, reset_memory_score, start_time
 
 Note = Callable[[dict[str, Any]], None]
 
+_DYING = 5.0
+"""Seconds in which a killed guest ends, unless the kernel itself waits for something."""
 _ATTEMPTS = 16
 """Pids to try before giving up on choosing one."""
 
@@ -205,23 +214,30 @@ class Launcher:
         """Kill the container, and take away all that was made for it. May be called again, also after its end."""
         status = running.status
         if status is None:
-            if self._facts.hierarchies.mode is Mode.V1:
-                # The v1 freezer holds even the killed.
-                running.group.kill()
             status = await self._killed(running)
         await self.release(running, status)
         return status
 
     async def _killed(self, running: Running) -> ExitStatus:
+        """Kill it, whoever holds it, and return how it ended. Raises: OperationTimeoutError if it does not end."""
+        if self._facts.hierarchies.mode is Mode.V1:
+            # The v1 freezer holds even the killed.
+            await self._offload(running.group.kill)
+        if running.pidfd >= 0:
+            # Not by the keeper's hand alone: it may be dying, or stopped.
+            with suppress(OSError):
+                signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
         try:
             answer = await self._link.answer(self._link.ask(Verb.KILL, {"uuid": running.uuid}, {}))
         except KeeperError:
-            # No keeper, or one that does not know it: whoever reaps it, it is killed, and removing its group waits for
-            # that. Either may be gone already.
-            with suppress(OSError):
-                signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
+            # No keeper, or one that does not know it, or does not tell: whoever reaps it, it is killed. Its group may
+            # be gone already.
             with suppress(FileNotFoundError):
-                running.group.kill()
+                await self._offload(running.group.kill)
+            if running.pidfd >= 0 and not await self._offload(partial(ends_within, running.pidfd, _DYING)):
+                raise OperationTimeoutError(
+                    f"{running.name} is killed and has not ended yet: something holds a process of it in the kernel"
+                ) from None
             return ExitStatus(status=None)
         status = answer.body["status"]
         answer.close()

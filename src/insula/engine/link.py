@@ -4,15 +4,39 @@ The launcher's coroutines run over a `KeeperLink`. Over a `BlockingLink` they ne
 without an event loop.
 """
 
+import select
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
+from insula.engine.births import PATIENCE
 from insula.engine.handshake import EventKind, Message, Verb, receive, send
 from insula.errors import KeeperError, StepError
 
 T = TypeVar("T")
+
+
+_STEPS_MARGIN = 5.0
+_AT_ONCE = 10.0
+ANSWER_WITHIN: Mapping[Verb, float] = {
+    Verb.HELLO: _AT_ONCE,
+    Verb.FETCH: _AT_ONCE,
+    Verb.LAUNCH: _AT_ONCE,
+    Verb.NETLINK: PATIENCE + _STEPS_MARGIN,
+    Verb.GO: PATIENCE + _STEPS_MARGIN,
+    Verb.PROCEED: PATIENCE + _STEPS_MARGIN,
+    Verb.ABORT: 15.0,
+    Verb.KILL: 15.0,
+    Verb.EXECUTE: PATIENCE + _STEPS_MARGIN,
+    Verb.ADOPT: _AT_ONCE,
+    Verb.FORGET: _AT_ONCE,
+    Verb.QUIT: _AT_ONCE,
+    Verb.PING: _AT_ONCE,
+}
+"""Seconds until an answer is not waited for any longer. What performs steps has the keeper's own limit before ours; the
+killed are given up when libvirt gives up as well."""
 
 
 class KeeperLink(Protocol):
@@ -25,7 +49,8 @@ class KeeperLink(Protocol):
     async def answer(self, number: int) -> Message:
         """Return the answer to that request; the caller owns its fds.
 
-        Raises: what `raise_error` makes of an answer that is an error; KeeperError if the keeper is gone.
+        Raises: what `raise_error` makes of an answer that is an error; KeeperError if the keeper is gone, or has not
+        answered in the time of `ANSWER_WITHIN`.
         """
         ...
 
@@ -76,7 +101,8 @@ class BlockingLink:
         self._channel = channel
         self._on_event = on_event
         self._last = 0
-        self._waiting: set[int] = set()
+        self._waiting: dict[int, float] = {}
+        """Until when, in monotonic seconds."""
         self._answers: dict[int, Message] = {}
         self._events: deque[Event] = deque()
 
@@ -90,13 +116,15 @@ class BlockingLink:
             send(self._channel, {"request": self._last, "verb": verb.value, **body}, fds)
         except OSError as error:
             raise KeeperError(f"the keeper does not take requests: {error.strerror}") from error
-        self._waiting.add(self._last)
+        self._waiting[self._last] = time.monotonic() + ANSWER_WITHIN[verb]
         return self._last
 
     async def answer(self, number: int) -> Message:
-        while number not in self._answers:
-            self._receive()
-        self._waiting.discard(number)
+        try:
+            while number not in self._answers:
+                self._receive(self._waiting[number])
+        finally:
+            self._waiting.pop(number, None)
         message = self._answers.pop(number)
         self._deliver_events()
         raise_error(message)
@@ -104,7 +132,7 @@ class BlockingLink:
 
     def dispatch(self) -> None:
         """Take one message from the keeper, waiting for it if need be, and deliver what is an event."""
-        self._receive()
+        self._receive(None)
         self._deliver_events()
 
     def close(self) -> None:
@@ -112,7 +140,9 @@ class BlockingLink:
             message.close()
         self._channel.close()
 
-    def _receive(self) -> None:
+    def _receive(self, until: float | None) -> None:
+        if until is not None and not _comes(self._channel, until):
+            raise KeeperError("the keeper does not answer")
         try:
             message = receive(self._channel)
         except (OSError, ValueError) as error:
@@ -132,6 +162,13 @@ class BlockingLink:
             event = self._events.popleft()
             if self._on_event is not None:
                 self._on_event(event)
+
+
+def _comes(channel: socket.socket, until: float) -> bool:
+    """Wait until there is something to receive; return whether it came in time."""
+    poller = select.poll()
+    poller.register(channel, select.POLLIN)
+    return bool(poller.poll(max(0.0, until - time.monotonic()) * 1000))
 
 
 def completed(work: Coroutine[Any, Any, T]) -> T:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import select
@@ -125,6 +126,16 @@ def set_name(name: str) -> None:
     _prctl(ProcessControl.SET_NAME, ctypes.addressof(buffer), 0, 0, 0)
 
 
+def die_with_parent(parent: int) -> None:
+    """Be killed when the thread that made us ends: prctl(2), PR_SET_PDEATHSIG. parent: its pid.
+
+    Raises: ProcessLookupError if it has ended already.
+    """
+    _prctl(ProcessControl.SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(parent))
+
+
 def become_subreaper() -> None:
     """Become the parent of orphans among the descendants: prctl(2)."""
     _prctl(ProcessControl.SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -213,9 +224,14 @@ def with_descriptors(soft: int) -> tuple[str, ...]:
 
 def has_ended(pidfd: int) -> bool:
     """Tell whether the process behind pidfd is dead: then, and only then, it is readable (pidfd_open(2))."""
+    return ends_within(pidfd, 0)
+
+
+def ends_within(pidfd: int, seconds: float) -> bool:
+    """Wait for the end of the process behind pidfd, no longer than that; tell whether it has come."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(seconds * 1000))
 
 
 def wait_status(pidfd: int) -> int | None:

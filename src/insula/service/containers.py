@@ -7,6 +7,7 @@ from insula.engine.attach import Executed
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.launcher import Held
+from insula.engine.looking import Sight
 from insula.engine.plan import LaunchPlan
 from insula.engine.running import Record, Running
 from insula.engine.spec import ContainerSpec, Process
@@ -15,6 +16,14 @@ from insula.kernel.fds import Fd
 StandardStreams = tuple[int, int, int]
 WindowSize = tuple[int, int]
 """Rows and columns."""
+
+
+class Looking(Protocol):
+    """Looks into guests, with a deadline; see `insula.engine.looking.Looker`."""
+
+    async def look(
+        self, sight: Sight, look: str, arguments: Mapping[str, Any], fds: Mapping[str, int], *, seconds: float = ...
+    ) -> Any: ...
 
 
 class Engine(Protocol):

@@ -28,7 +28,7 @@ from insula.service import bulkstats, describing, listing, statistics, vcpus
 from insula.service.autostart import Autostart
 from insula.service.blocktuning import BLKIO
 from insula.service.consoles import ConsoleVerbs
-from insula.service.containers import Engine, StandardStreams, WindowSize
+from insula.service.containers import Engine, Looking, StandardStreams, WindowSize
 from insula.service.cputuning import CPU, SCHEDULER
 from insula.service.defining import DefinitionVerbs
 from insula.service.definitions import Definitions
@@ -94,7 +94,8 @@ class Patience:
 
 
 class Domains:
-    """All verbs on domains. engine: what launches; preparation: what makes files and ids ready for it."""
+    """All verbs on domains. engine: what launches; preparation: what makes files and ids ready for it; looker: what
+    looks into guests."""
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class Domains:
         preparation: Preparation,
         events: Events,
         host: Host,
+        looker: Looking,
         patience: Patience = Patience(),
     ) -> None:
         this_boot = boot_id()
@@ -125,7 +127,7 @@ class Domains:
             registry=self._registry, definitions=definitions, runs=self._runs, events=events
         )
         changes = Changes(definitions=self._defining, runs=self._runs)
-        self._shutdown = ShutdownVerbs(runs=self._runs, time_limit=patience.shutdown)
+        self._shutdown = ShutdownVerbs(runs=self._runs, looker=looker, time_limit=patience.shutdown)
         self._tuning = TuningVerbs(changes=changes, events=events)
         self._memory = MemoryVerbs(changes=changes, events=events)
         self._metadata = MetadataVerbs(changes=changes, events=events)

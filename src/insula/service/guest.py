@@ -1,14 +1,15 @@
 """Inside a guest, without its help: its name, its addresses, its processes, and programs put into it."""
 
-import asyncio
 import os
 import signal
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Thread
 
 from insula.engine.spec import Process
+from insula.engine.threads import in_own_thread
 from insula.errors import (
     ArgumentUnsupportedError,
     InvalidArgumentError,
@@ -48,7 +49,7 @@ class GuestVerbs:
         """Return what the guest calls itself now. Raises: NoHostnameError."""
         pid = managed.require_run().container.pid
         try:
-            return await asyncio.to_thread(_hostname_inside, pid)
+            return await in_own_thread(partial(_hostname_inside, pid))
         except OSError as error:
             raise NoHostnameError(f"domain '{managed.name}' does not tell its name: {error.strerror}") from error
 
@@ -60,7 +61,7 @@ class GuestVerbs:
         """
         pid = managed.require_run().container.pid
         try:
-            found = await asyncio.to_thread(guest_interfaces, pid)
+            found = await in_own_thread(partial(guest_interfaces, pid))
         except OSError as error:
             raise OperationFailedError(
                 f"the interfaces of domain '{managed.name}' cannot be read: {error.strerror}"
@@ -80,8 +81,8 @@ class GuestVerbs:
         if pid == 1:
             await self._engine.signal(run.container, number)
             return
-        processes = await asyncio.to_thread(run.container.group.processes)
-        await asyncio.to_thread(_signal_inside, run.container.pid, processes, pid, number)
+        processes = await in_own_thread(run.container.group.processes)
+        await in_own_thread(partial(_signal_inside, run.container.pid, processes, pid, number))
 
     async def namespaces(self, managed: ManagedDomain) -> list[Fd]:
         """Return the guest's namespaces, in the order user, ipc, uts, net, pid, mnt; the caller closes them.

@@ -1,9 +1,10 @@
 """Which definition a change or a question is about: the live one, the persistent one, or both; and changing it."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from insula.engine.threads import in_own_thread
 from insula.errors import InvalidArgumentError
 from insula.model.domain import Domain
 from insula.service.defining import DefinitionVerbs
@@ -78,7 +79,7 @@ class Changes:
         if meant.run is not None and current is not None:
             if apply is not _nothing:
                 # The kernel may take seconds to reclaim what a lower limit takes away.
-                await asyncio.to_thread(apply, meant.run, current)
+                await managed.lock.unless_overtaken(in_own_thread(partial(apply, meant.run, current)))
             self._runs.change_domain(managed, current)
         if config is not None:
             await self._definitions.change(managed, config)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from insula.errors import OperationTimeoutError
+from insula.errors import OperationAbortedError, OperationTimeoutError
 
 LOGGER = logging.getLogger(__name__)
 
@@ -46,6 +46,9 @@ class StateChangeLock:
 
     A verb that has begun runs to its end even if its caller is cancelled (a client that hung up), so that no domain is
     left half way; what it raises then goes to the log.
+
+    Where a verb waits for something that the guest can hold up, it does so in `unless_overtaken`: a verb that ends the
+    guest does not sit that out. It makes all who hold or await the lock, up to its own turn, give up at that point.
     """
 
     def __init__(self, domain: str, *, patience: float = LOCK_PATIENCE, jobs: Jobs | None = None) -> None:
@@ -55,6 +58,10 @@ class StateChangeLock:
         self._lock = asyncio.Lock()
         self._holder = ""
         self._since = 0.0
+        self._overtaking = ""
+        self._overtakers = 0
+        self._wait: asyncio.Task[Any] | None = None
+        """What the holder waits for, and may be overtaken in."""
 
     @property
     def holder(self) -> str | None:
@@ -66,17 +73,62 @@ class StateChangeLock:
         """Seconds since the present holder began; 0 when nobody holds it."""
         return asyncio.get_running_loop().time() - self._since if self._holder else 0.0
 
-    async def perform(self, verb: str, work: Callable[[], Coroutine[Any, Any, T]], *, endlessly: bool = False) -> T:
+    async def perform(
+        self,
+        verb: str,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        endlessly: bool = False,
+        overtaking: bool = False,
+    ) -> T:
         """Return what work() returns, performed once no other verb changes the domain.
 
-        endlessly: wait however long another verb takes, for what must happen.
+        endlessly: wait however long another verb takes, for what must happen. overtaking: it ends the guest, so no verb
+        before it waits for that any longer.
         Raises: OperationTimeoutError if another verb holds the domain for longer than the patience.
         """
         patience = None if endlessly else self._patience
-        return await outlived(self._jobs.begin(self._perform(verb, work, patience), f"{verb} {self._domain}"))
+        steps = self._overtake(verb, work, patience) if overtaking else self._perform(verb, work, patience)
+        return await outlived(self._jobs.begin(steps, f"{verb} {self._domain}"))
+
+    async def unless_overtaken(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what work returns; for the lock's holder, where it waits for what the guest can hold up.
+
+        Raises: OperationAbortedError when a verb that ends the guest comes; work is cancelled then.
+        """
+        if self._overtakers:
+            work.close()
+            raise self._overtaken()
+        wait = asyncio.get_running_loop().create_task(work, name=f"{self._holder} {self._domain}: wait")
+        self._wait = wait
+        try:
+            return await wait
+        except asyncio.CancelledError:
+            if self._overtakers:
+                raise self._overtaken() from None
+            raise
+        finally:
+            self._wait = None
+
+    def _overtaken(self) -> OperationAbortedError:
+        return OperationAbortedError(f"given up, because {self._overtaking} of domain '{self._domain}' came meanwhile")
+
+    async def _overtake(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None) -> T:
+        self._overtaking = verb
+        self._overtakers += 1
+        if self._wait is not None:
+            self._wait.cancel()
+        try:
+            await self._acquire(patience)
+        finally:
+            self._overtakers -= 1
+        return await self._hold(verb, work)
 
     async def _perform(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None) -> T:
         await self._acquire(patience)
+        return await self._hold(verb, work)
+
+    async def _hold(self, verb: str, work: Callable[[], Awaitable[T]]) -> T:
         self._holder, self._since = verb, asyncio.get_running_loop().time()
         try:
             return await work()

@@ -101,7 +101,7 @@ class LifecycleVerbs:
                 status = await self._runs.destroy(managed)
                 await self._stopped(managed, StopReason.DESTROYED, status.status)
 
-        await managed.perform("destroy", work)
+        await managed.perform("destroy", work, overtaking=True)
 
     async def suspend(self, managed: ManagedDomain) -> None:
         """Let the guest stand still; nothing happens if it does already."""
@@ -110,7 +110,7 @@ class LifecycleVerbs:
             run = managed.require_run()
             if managed.state.state is DomainState.PAUSED:
                 return
-            await self._runs.suspend(run)
+            await managed.lock.unless_overtaken(self._runs.suspend(run))
             managed.state = PAUSED
             self._tell(managed, LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)
 
@@ -125,7 +125,7 @@ class LifecycleVerbs:
                 raise OperationInvalidError("domain is already running")
             held = run.container.held
             try:
-                await self._runs.resume(run)
+                await managed.lock.unless_overtaken(self._runs.resume(run))
             except StepError:
                 if held:
                     # It was never executed, and there is nothing to go on.

@@ -68,7 +68,14 @@ class ManagedDomain:
     def __post_init__(self) -> None:
         self.lock = StateChangeLock(self.current.name, patience=self.patience, jobs=self.jobs)
 
-    async def perform(self, verb: str, work: Callable[[], Coroutine[Any, Any, T]], *, endlessly: bool = False) -> T:
+    async def perform(
+        self,
+        verb: str,
+        work: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        endlessly: bool = False,
+        overtaking: bool = False,
+    ) -> T:
         """Return what work() returns, performed while no other verb changes the domain; see StateChangeLock.perform.
 
         Raises: DomainNotFoundError if the domain is no more once it is our turn.
@@ -79,7 +86,7 @@ class ManagedDomain:
                 raise DomainNotFoundError(f"no domain with matching uuid '{self.uuid}'")
             return await work()
 
-        return await self.lock.perform(verb, unless_gone, endlessly=endlessly)
+        return await self.lock.perform(verb, unless_gone, endlessly=endlessly, overtaking=overtaking)
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from insula.engine.console import ConsoleHub
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Running
 from insula.engine.spec import ContainerSpec
+from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, KeeperError, OperationFailedError
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, PausedReason, RunningReason, ShutoffReason, StateWithReason
@@ -209,7 +210,7 @@ class Runs:
         """Let the guest stand still. Raises: OperationFailedError, and it does not."""
         try:
             # The kernel may take its time with a process that waits for a disk: not in the loop.
-            await asyncio.to_thread(run.container.group.freeze)
+            await in_own_thread(run.container.group.freeze)
         except OSError as error:
             raise OperationFailedError(f"{run.container.name} cannot be suspended: {error.strerror}") from error
 

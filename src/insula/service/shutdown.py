@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-import os
 from dataclasses import replace
 
-from insula.engine.guestinit import Answer, PowerAction, Way, ask, detect
+from insula.engine.guestinit import Answer, PowerAction, Way
+from insula.engine.looking import Sight
 from insula.engine.running import Running
-from insula.engine.spec import InitKind
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
+from insula.service.containers import Looking
 from insula.service.managed import ManagedDomain, Run
 from insula.service.requests import ShutdownMode
 from insula.service.running import StopReason
@@ -27,8 +27,9 @@ _WORDS = {PowerAction.POWEROFF: "shut down", PowerAction.REBOOT: "reboot"}
 class ShutdownVerbs:
     """Asks guests' inits, and watches."""
 
-    def __init__(self, *, runs: Runs, time_limit: float = TIME_LIMIT) -> None:
+    def __init__(self, *, runs: Runs, looker: Looking, time_limit: float = TIME_LIMIT) -> None:
         self._runs = runs
+        self._looker = looker
         self._time_limit = time_limit
         self._watches: set[asyncio.Task[None]] = set()
 
@@ -55,13 +56,35 @@ class ShutdownVerbs:
         # Written before the guest hears it: one that ends at once must find us knowing why.
         self._runs.note(managed, replace(before, asked=_ASKED[action]))
         try:
-            await asyncio.to_thread(_ask_init, run.container, action, ways)
+            await managed.lock.unless_overtaken(self._ask_init(run.container, action, ways))
         except Exception:
             self._runs.note(managed, before)
             raise
         watch = asyncio.get_running_loop().create_task(self._watch(managed, run, action))
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)
+
+    async def _ask_init(self, container: Running, action: PowerAction, ways: tuple[Way, ...]) -> None:
+        """Ask in the first way that this init has; a program that knows no reboot is asked to end.
+
+        Raises: OperationFailedError, OperationInvalidError; OperationTimeoutError if the guest holds us up.
+        """
+        spec = container.record.spec
+        arguments = {
+            "pid": container.pid,
+            "kind": spec.init_kind.value,
+            "argv": list(spec.init.argv),
+            "actions": [action.value, PowerAction.POWEROFF.value],
+            "ways": [each.value for each in ways],
+        }
+        sight = Sight(whose=container.uuid, name=f"domain '{container.name}'")
+        try:
+            found = await self._looker.look(sight, "ask-init", arguments, {"init": container.pidfd})
+        except (ProcessLookupError, FileNotFoundError) as error:
+            raise OperationInvalidError("domain is not running") from error
+        except OSError as error:
+            raise OperationFailedError(f"the init of domain '{container.name}' cannot be asked: {error}") from error
+        _understand(container, action, Answer(found["answer"]))
 
     async def _watch(self, managed: ManagedDomain, run: Run, action: PowerAction) -> None:
         """Say so when the guest is still there after the time limit; what it does later is its own doing again."""
@@ -88,37 +111,15 @@ def _ways(modes: ShutdownMode) -> tuple[Way, ...]:
 _WAYS = ((ShutdownMode.INITCTL, Way.FIFO), (ShutdownMode.SIGNAL, Way.SIGNAL))
 
 
-def _ask_init(container: Running, action: PowerAction, ways: tuple[Way, ...]) -> None:
-    """Ask in the first way that this init has; a program that knows no reboot is asked to end.
-
-    Raises: OperationFailedError, OperationInvalidError.
-    """
-    try:
-        kind = _kind_of(container)
-        for wanted in (action, PowerAction.POWEROFF):
-            for way in ways:
-                answer = ask(kind, wanted, pid=container.pid, pidfd=container.pidfd, way=way)
-                if answer is Answer.ASKED or (answer is Answer.UNHEARD and kind is not InitKind.PLAIN):
-                    return
-                if answer is Answer.UNHEARD:
-                    raise OperationFailedError(
-                        f"the first program of domain '{container.name}' does not listen to the signal that would ask "
-                        f"it to {_WORDS[action]}; use destroy"
-                    )
-    except (ProcessLookupError, FileNotFoundError) as error:
-        raise OperationInvalidError("domain is not running") from error
-    except OSError as error:
-        raise OperationFailedError(f"the init of domain '{container.name}' cannot be asked: {error}") from error
-    raise OperationFailedError(f"the init of domain '{container.name}' cannot be asked to {_WORDS[action]} in that way")
-
-
-def _kind_of(container: Running) -> InitKind:
-    """Look at the guest's init as it is now: an upgrade inside may have brought another one."""
-    spec = container.record.spec
-    if spec.init_kind is not InitKind.PLAIN:
-        return spec.init_kind
-    root = os.open(f"/proc/{container.pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return detect(root, spec.init.argv)
-    finally:
-        os.close(root)
+def _understand(container: Running, action: PowerAction, answer: Answer) -> None:
+    """Raises: OperationFailedError unless init was asked."""
+    match answer:
+        case Answer.UNHEARD:
+            raise OperationFailedError(
+                f"the first program of domain '{container.name}' does not listen to the signal that would ask "
+                f"it to {_WORDS[action]}; use destroy"
+            )
+        case Answer.NO_WAY:
+            raise OperationFailedError(
+                f"the init of domain '{container.name}' cannot be asked to {_WORDS[action]} in that way"
+            )

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import select
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from insula.daemon import keeperlink
+from insula.daemon import keeperlink, keeperwatch
 from insula.daemon.keeperlink import KeeperSupervisor
 from insula.engine import handshake
 from insula.engine.handshake import Message, Verb
@@ -163,6 +165,87 @@ async def test_a_keeper_that_dies_while_it_is_given_its_guests_is_replaced_too()
         await until(lambda: keepers.restored == 2)
         await until(lambda: link.connected)
         assert len(keepers.channels) == 3
+
+
+async def test_what_is_asked_while_guests_are_handed_over_waits_until_they_are() -> None:
+    async with supervised() as (link, keepers):
+        handing, go_on = asyncio.Event(), asyncio.Event()
+
+        async def restore() -> None:
+            mine = link.ask(Verb.ADOPT, {"uuid": "u"}, {})
+            handing.set()
+            await go_on.wait()
+            (await link.answer(mine)).close()
+
+        link._restored = restore
+        keepers.keeper.close()
+        await asyncio.wait_for(handing.wait(), 10)
+        number = link.ask(Verb.KILL, {"uuid": "u"}, {})
+        adopting = keepers.take()
+        assert adopting.body["verb"] == "adopt"
+        with pytest.raises(BlockingIOError):
+            keepers.take()
+        go_on.set()
+        keepers.answer(adopting, {})
+        keepers.keeper.setblocking(False)
+        await until(lambda: not link._parked)
+        killing = keepers.take()
+        assert killing.body["verb"] == "kill"
+        keepers.answer(killing, {"status": 9})
+        assert (await link.answer(number)).body["status"] == 9
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("PING_AFTER", 0.02), ("SILENCE", 0.05), ("_LOOK_EVERY", 0.005)):
+        monkeypatch.setattr(keeperwatch, name, seconds)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_keeper_that_says_nothing_is_told_to_go_on_and_then_killed_and_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    async with supervised() as (link, keepers):
+        number = link.ask(Verb.KILL, {}, {})
+        with pytest.raises(KeeperError, match="did not answer"):
+            await asyncio.wait_for(link.answer(number), 10)
+        assert [each for _, each in sent] == [signal.SIGCONT, signal.SIGKILL]
+        await asyncio.wait_for(keepers.restored_event.wait(), 10)
+        assert link.restarts == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_keeper_that_answers_a_ping_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with supervised() as (link, keepers):
+        number = link.ask(Verb.GO, {}, {})
+        going = keepers.take()
+        for _ in range(5):
+            await until(lambda: select.select([keepers.keeper], [], [], 0)[0])
+            ping = keepers.take()
+            assert ping.body["verb"] == "ping"
+            keepers.answer(ping, {})
+        keepers.answer(going, {"pid": 1})
+        assert (await link.answer(number)).body["pid"] == 1
+        assert link.restarts == 0
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_request_that_takes_too_long_is_given_up_and_its_late_answer_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeperwatch, "PING_AFTER", 100)
+    monkeypatch.setattr(keeperwatch, "ANSWER_WITHIN", {Verb.KILL: 0.02, Verb.HELLO: 100})
+    async with supervised() as (link, keepers):
+        number = link.ask(Verb.KILL, {}, {})
+        killing = keepers.take()
+        with pytest.raises(KeeperError, match="has not done in time"):
+            await asyncio.wait_for(link.answer(number), 10)
+        keepers.answer(killing, {"status": 9})
+        number = link.ask(Verb.HELLO, {}, {})
+        keepers.answer(keepers.take(), {"n": 1})
+        assert (await link.answer(number)).body["n"] == 1
 
 
 async def test_starting_a_keeper_is_tried_again_until_it_works(monkeypatch: pytest.MonkeyPatch) -> None:

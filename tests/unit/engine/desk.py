@@ -1,8 +1,10 @@
 """A launcher over a keeper and control groups that only pretend."""
 
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,10 +78,22 @@ class Desk:
         }
 
 
+def spare_ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no kill of a container reach the test's own process, which stands for most of them."""
+    send = signal.pidfd_send_signal
+
+    def sent(pidfd: int, number: int) -> None:
+        if number != signal.SIGKILL or f"Pid:\t{os.getpid()}\n" not in Path(f"/proc/self/fdinfo/{pidfd}").read_text():
+            send(pidfd, number)
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", sent)
+
+
 def desk_of(monkeypatch: pytest.MonkeyPatch, facts: Facts, **options: Any) -> Desk:
     """Return a launcher for a host of these facts, whose plans have one step; options: of the launcher."""
     keeper, network = FakeKeeper(), Network()
     fake_groups(monkeypatch, keeper.world.journal)
+    spare_ourselves(monkeypatch)
     planned = [plan_of(outer=(Do(why="-", name="group", world=keeper.world),))]
     monkeypatch.setattr(planner, "plan", lambda spec, facts: planned[0])
     launcher = Launcher(facts=facts, link=keeper, interfaces=network, **options)

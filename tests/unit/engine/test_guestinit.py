@@ -1,3 +1,4 @@
+import fcntl
 import os
 import signal
 import struct
@@ -11,10 +12,12 @@ import pytest
 from insula.engine import guestinit
 from insula.engine.guestinit import (
     Answer,
+    InitProcess,
     PowerAction,
     Way,
     ask,
     detect,
+    request,
     runlevel_request,
     signal_for,
     starts_system,
@@ -190,6 +193,64 @@ def test_an_init_without_a_handler_is_known_not_to_hear() -> None:
         assert child.ask(InitKind.PLAIN, PowerAction.REBOOT) is Answer.NO_WAY
     finally:
         child.close()
+
+
+class Inits:
+    """Answers for an init. heard: what it was asked for, and how."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.heard: list[tuple[PowerAction, Way]] = []
+        self._answers = list(answers)
+
+    def ask(self, kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way) -> Answer:
+        self.heard.append((action, way))
+        return self._answers.pop(0)
+
+
+def requested(
+    monkeypatch: pytest.MonkeyPatch, inits: Inits, kind: InitKind, *actions: PowerAction, ways: tuple[Way, ...]
+) -> Answer:
+    monkeypatch.setattr(guestinit, "ask", inits.ask)
+    return request(InitProcess(pid=1, pidfd=-1, kind=kind), actions, ways)
+
+
+def test_the_second_way_is_tried_when_the_first_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    inits = Inits(Answer.NO_WAY, Answer.ASKED)
+    ways = (Way.FIFO, Way.SIGNAL)
+    assert requested(monkeypatch, inits, InitKind.SYSTEMD, PowerAction.POWEROFF, ways=ways) is Answer.ASKED
+    assert [way for _, way in inits.heard] == [Way.FIFO, Way.SIGNAL]
+
+
+def test_a_program_that_knows_no_reboot_is_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    inits = Inits(Answer.NO_WAY, Answer.ASKED)
+    actions = (PowerAction.REBOOT, PowerAction.POWEROFF)
+    assert requested(monkeypatch, inits, InitKind.PLAIN, *actions, ways=(Way.ANY,)) is Answer.ASKED
+    assert [action for action, _ in inits.heard] == list(actions)
+
+
+@pytest.mark.parametrize(("kind", "answer"), [(InitKind.BUSYBOX, Answer.ASKED), (InitKind.PLAIN, Answer.UNHEARD)])
+def test_only_an_init_of_a_known_kind_is_trusted_to_listen(
+    monkeypatch: pytest.MonkeyPatch, kind: InitKind, answer: Answer
+) -> None:
+    inits = Inits(Answer.UNHEARD)
+    assert requested(monkeypatch, inits, kind, PowerAction.POWEROFF, ways=(Way.ANY,)) is answer
+
+
+def test_no_way_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    inits = Inits(Answer.NO_WAY)
+    assert requested(monkeypatch, inits, InitKind.SYSTEMD, PowerAction.HALT, ways=(Way.FIFO,)) is Answer.NO_WAY
+
+
+def test_a_program_that_somebody_has_a_lease_on_is_not_waited_for(root: int, tmp_path: Path) -> None:
+    init_is(tmp_path, "/bin/busybox")
+    holder = os.open(tmp_path / "bin/busybox", os.O_RDWR)
+    fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    heard = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        assert detect(root, ["/sbin/init"]) is InitKind.PLAIN
+    finally:
+        signal.signal(signal.SIGIO, heard)
+        os.close(holder)
 
 
 def test_the_fifo_of_whoever_got_inits_pid_is_left_alone() -> None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from insula.engine import launcher
 from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import Verb
 from insula.engine.link import completed
-from insula.errors import KeeperError, OperationFailedError
+from insula.errors import KeeperError, OperationFailedError, OperationTimeoutError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import CONNECTED, Desk, desk_of
@@ -85,6 +86,23 @@ def test_a_keeper_that_is_gone_keeps_nobody_alive(desk: Desk, program: "subproce
     assert status.meaning is ExitMeaning.UNKNOWN
     assert program.wait(10) == -signal.SIGKILL
     assert desk.journal == [f"kill {GROUP}", *VACATED]
+
+
+def test_one_that_the_keeper_does_not_end_is_killed_by_us(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
+    desk.keeper.answers = {Verb.KILL: [KeeperError("the keeper has not done in time what it was asked for")]}
+    assert completed(desk.launcher.destroy(desk.running(program.pid))) == ExitStatus(status=None)
+    assert program.wait(10) == -signal.SIGKILL
+
+
+def test_one_that_does_not_end_although_it_is_killed_counts_as_running(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "_DYING", 0.01)
+    desk.keeper.answers = {Verb.KILL: [KeeperError("the keeper has not done in time what it was asked for")]}
+    running = desk.running()
+    with pytest.raises(OperationTimeoutError, match="is killed and has not ended yet"):
+        completed(desk.launcher.destroy(running))
+    assert (running.status, running.released) == (None, False)
 
 
 def test_one_that_is_gone_in_every_way_is_destroyed_all_the_same(

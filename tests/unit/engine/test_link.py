@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from insula.engine import link
 from insula.engine.handshake import EventKind, Verb, receive, send
 from insula.engine.link import BlockingLink, Event, completed
 from insula.errors import KeeperError, StepError
@@ -72,6 +73,19 @@ def test_events_on_the_way_are_delivered_once_in_order(keeper: FakeKeeper) -> No
         (EventKind.EXECUTED, "u", None),
     ]
     assert keeper.events[1].execution == "7"
+
+
+def test_an_answer_that_does_not_come_is_not_waited_for_without_end(
+    keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "ANSWER_WITHIN", {Verb.KILL: 0.01, Verb.HELLO: 10})
+    late = keeper.link.ask(Verb.KILL, {}, {})
+    with pytest.raises(KeeperError, match="does not answer"):
+        completed(keeper.link.answer(late))
+    send(keeper.channel, {"answer": late})
+    number = keeper.link.ask(Verb.HELLO, {}, {})
+    send(keeper.channel, {"answer": number, "n": 1})
+    assert completed(keeper.link.answer(number)).body["n"] == 1
 
 
 def test_dispatching_takes_one_message(keeper: FakeKeeper) -> None:

@@ -5,6 +5,7 @@ same directory is the daemon's successor. A guest's "pidfd" is the read end of a
 """
 
 import asyncio
+import inspect
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.interfaces import ConnectedInterface
 from insula.engine.launcher import Held
+from insula.engine.looking import Sight
 from insula.engine.plan import LaunchPlan
 from insula.engine.running import Record, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, Process
@@ -428,12 +430,30 @@ class FakePreparation:
                 self.discard(UUID(mark.name))
 
 
+class FakeLooker:
+    """Sees nothing. looks: what was to be seen, and with which arguments; sights: what is seen, "asked" if unset."""
+
+    def __init__(self) -> None:
+        self.looks: list[tuple[str, Mapping[str, Any]]] = []
+        self.sights: list[Any] = []
+
+    async def look(
+        self, sight: Sight, look: str, arguments: Mapping[str, Any], fds: Mapping[str, int], *, seconds: float = 5
+    ) -> Any:
+        self.looks.append((look, arguments))
+        seen = self.sights.pop(0) if self.sights else {"kind": arguments["kind"], "answer": "asked"}
+        if isinstance(seen, Exception):
+            raise seen
+        return await seen if inspect.isawaitable(seen) else seen
+
+
 class Rig:
     """The verbs over the fakes, below one directory. A second one there is the daemon's successor."""
 
     def __init__(self, directory: Path, patience: Patience | None = None) -> None:
         self.layout = Layout(prefix=directory / "prefix")
         self.engine = FakeEngine(directory / "keeper")
+        self.looker = FakeLooker()
         self.preparation = FakePreparation(directory)
         self.events = Events()
         self.told: list[Event] = []
@@ -444,6 +464,7 @@ class Rig:
             preparation=self.preparation,
             events=self.events,
             host=Host(root=two_node_host(directory / "host")),
+            looker=self.looker,
             patience=patience or Patience(lock=5, shutdown=60),
         )
         self.engine.domains = self.domains

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from insula.errors import OperationTimeoutError
+from insula.errors import OperationAbortedError, OperationTimeoutError
 from insula.service.jobs import Jobs, StateChangeLock, tell_failure
 
 
@@ -88,6 +88,61 @@ async def test_what_an_orphaned_verb_raises_goes_to_the_log(caplog: pytest.LogCa
 
 async def _nothing() -> None:
     return None
+
+
+@pytest.mark.asyncio
+async def test_a_verb_that_ends_the_guest_does_not_wait_for_those_that_wait_for_the_guest() -> None:
+    lock = StateChangeLock("web", patience=10)
+    never = asyncio.Event()
+    trace: list[str] = []
+
+    async def waiting(name: str) -> None:
+        try:
+            await lock.unless_overtaken(never.wait())
+        finally:
+            trace.append(f"{name} ends")
+
+    async def end() -> None:
+        trace.append("destroyed")
+
+    held = asyncio.create_task(lock.perform("shutdown", lambda: waiting("shutdown")))
+    queued = asyncio.create_task(lock.perform("setmem", lambda: waiting("setmem")))
+    while lock.holder != "shutdown":  # noqa: ASYNC110 - the lock has no event for it
+        await asyncio.sleep(0)
+    await asyncio.wait_for(lock.perform("destroy", end, overtaking=True), 5)
+
+    assert trace == ["shutdown ends", "setmem ends", "destroyed"]
+    for verb in (held, queued):
+        with pytest.raises(OperationAbortedError, match="destroy of domain 'web' came meanwhile"):
+            await verb
+
+
+@pytest.mark.asyncio
+async def test_what_is_done_before_the_ending_verb_comes_counts() -> None:
+    lock = StateChangeLock("web", patience=10)
+    go = asyncio.Event()
+
+    async def verb() -> str:
+        await lock.unless_overtaken(_nothing())
+        await go.wait()
+        return "done"
+
+    held = asyncio.create_task(lock.perform("suspend", verb))
+    while lock.holder != "suspend":  # noqa: ASYNC110 - the lock has no event for it
+        await asyncio.sleep(0)
+    ending = asyncio.create_task(lock.perform("destroy", _nothing, overtaking=True))
+    await asyncio.sleep(0)
+    assert not ending.done()
+    go.set()
+    assert await held == "done"
+    await asyncio.wait_for(ending, 5)
+
+
+@pytest.mark.asyncio
+async def test_after_an_ending_verb_others_wait_as_before() -> None:
+    lock = StateChangeLock("web", patience=10)
+    await lock.perform("destroy", _nothing, overtaking=True)
+    await lock.perform("suspend", lambda: lock.unless_overtaken(_nothing()))
 
 
 @pytest.mark.asyncio

@@ -1,0 +1,65 @@
+"""What the looker does inside guests: a table of functions, each with what it may do at most.
+
+A look's function takes JSON-able arguments and descriptors by name, and returns a JSON-able value; an OSError travels
+as one. It runs in a process of its own that may be killed at any moment, so it makes one change at most, as its last
+act. What it reads was written by the guest.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from insula.engine.guestinit import InitProcess, PowerAction, Way, detect, request
+from insula.engine.spec import InitKind
+from insula.kernel.fds import Fd
+
+Function = Callable[[Mapping[str, Any], Mapping[str, Fd]], Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """A function, and the capabilities of the process that performs it."""
+
+    function: Function
+    capabilities: frozenset[str]
+
+
+def ask_init(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> dict[str, Any]:
+    """pid, kind, argv, actions, ways; fd init, a pidfd → kind as it is found now, answer; see `guestinit.request`."""
+    init = InitProcess(pid=arguments["pid"], pidfd=fds["init"], kind=InitKind(arguments["kind"]))
+    if init.kind is InitKind.PLAIN:
+        # Looked at as it is now: an upgrade inside may have brought another one.
+        init = InitProcess(pid=init.pid, pidfd=init.pidfd, kind=_kind_of(init, arguments["argv"]))
+    actions = [PowerAction(each) for each in arguments["actions"]]
+    ways = [Way(each) for each in arguments["ways"]]
+    return {"kind": init.kind.value, "answer": request(init, actions, ways).value}
+
+
+def _kind_of(init: InitProcess, argv: list[str]) -> InitKind:
+    root = open_root(init.pid, init.pidfd)
+    try:
+        return detect(root, argv)
+    finally:
+        os.close(root)
+
+
+def open_root(pid: int, pidfd: int) -> Fd:
+    """Return an O_PATH fd of a guest's root, by its init. Raises: OSError(ESRCH) if that is gone."""
+    root = Fd(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    try:
+        # Init is still there, so its pid was nobody else's when the root was opened.
+        signal.pidfd_send_signal(pidfd, 0)
+    except BaseException:
+        os.close(root)
+        raise
+    return root
+
+
+_READING = frozenset({"dac_override", "dac_read_search", "sys_ptrace"})
+"""To open what the guest's users own, and /proc/PID/root."""
+
+LOOKS: Mapping[str, Look] = {
+    "ask-init": Look(function=ask_init, capabilities=_READING | {"kill"}),
+}

@@ -1,0 +1,79 @@
+"""Guests whose file systems never answer, and a keeper that does not: nobody else waits, and each can be ended."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests import silentfuse
+from tests.e2e.guests import domain_id, domain_xml, insula, state, wait_state
+from tests.insulad import Insulad
+from tests.system_fixtures import busybox_copy
+
+pytestmark = [
+    pytest.mark.requires("virsh", "busybox", "userns", "overlay.idmapped", "fs.fuse"),
+    pytest.mark.timeout(300),
+]
+
+
+PROGRAM = "#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 1; done\n"
+
+
+def hostile(insulad: Insulad, name: str, root: Path) -> int:
+    """Start a guest that covers /run, and whose init leads there; return its id."""
+    init = root / "sbin/init"
+    init.unlink()
+    init.write_text(PROGRAM)
+    init.chmod(0o755)
+    insulad.define(domain_xml(name, root))
+    insulad.virsh("start", name)
+    number = domain_id(insulad, name)
+    assert number is not None
+    silentfuse.cover(number)
+    init.unlink()
+    init.symlink_to("/run/init")
+    return number
+
+
+@pytest.fixture
+def guest(insulad: Insulad, busybox_root: Path) -> str:
+    hostile(insulad, "hostile", busybox_root)
+    return "hostile"
+
+
+@pytest.mark.parametrize("words", [(), ("--mode", "initctl")], ids=["plain", "initctl"])
+def test_a_shutdown_of_a_guest_whose_files_do_not_answer_says_so_and_destroy_ends_it(
+    insulad: Insulad, guest: str, words: tuple[str, ...]
+) -> None:
+    asked = insulad.virsh("shutdown", guest, *words, check=False)
+    assert asked.returncode != 0 and "does not answer" in asked.stderr
+    insulad.virsh("destroy", guest)
+    assert state(insulad, guest, reason=True) == "shut off (destroyed)"
+
+
+def test_destroy_does_not_wait_for_a_shutdown_that_waits_for_the_guest(insulad: Insulad, guest: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(insulad.virsh, "shutdown", guest, check=False)
+        while insulad.virsh("domcontrol", guest).stdout.strip() == "ok":
+            assert not asked.done()
+        insulad.virsh("destroy", guest)
+        assert "destroy of domain" in asked.result().stderr
+    assert state(insulad, guest, reason=True) == "shut off (destroyed)"
+
+
+def test_six_hostile_guests_take_nothing_from_a_quiet_one(insulad: Insulad, scratch: Path) -> None:
+    names = [f"hostile{number}" for number in range(6)]
+    for name in names:
+        hostile(insulad, name, busybox_copy(scratch / name))
+    quiet = domain_xml("quiet", busybox_copy(scratch / "quiet"))
+    with ThreadPoolExecutor(6) as pool:
+        asked = [pool.submit(insulad.virsh, "shutdown", name, check=False) for name in names]
+        insulad.define(quiet)
+        insulad.virsh("start", "quiet")
+        insula(insulad, "log", "quiet")
+        insulad.virsh("destroy", "quiet")
+        insulad.virsh("undefine", "quiet")
+        assert all(each.result().returncode for each in asked)
+    for name in names:
+        insulad.virsh("destroy", name)
+        wait_state(insulad, name, "shut off")
