@@ -11,11 +11,12 @@ from tests.insulad import Insulad
 from tests.system_fixtures import busybox_copy
 
 pytestmark = [
-    pytest.mark.requires("virsh", "busybox", "userns", "overlay.idmapped", "fs.fuse"),
+    pytest.mark.requires("virsh", "busybox", "userns", "overlay.idmapped", "fs.fuse", "device.fuse"),
     pytest.mark.timeout(300),
 ]
 
 
+FUSE = "<hostdev mode='capabilities' type='misc'><source><char>/dev/fuse</char></source></hostdev>"
 PROGRAM = "#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 1; done\n"
 
 
@@ -25,7 +26,7 @@ def hostile(insulad: Insulad, name: str, root: Path) -> int:
     init.unlink()
     init.write_text(PROGRAM)
     init.chmod(0o755)
-    insulad.define(domain_xml(name, root))
+    insulad.define(domain_xml(name, root, extra=FUSE))
     insulad.virsh("start", name)
     number = domain_id(insulad, name)
     assert number is not None

@@ -21,7 +21,7 @@ import pytest
 from insula import Container, Engine, ExitMeaning, Limits
 from insula.engine import container
 from insula.engine.guestprocess import PIPE
-from insula.engine.spec import BindMount, Bytes, Seccomp, SeccompProfile
+from insula.engine.spec import BindMount, Bytes, Device, DeviceKind, Seccomp, SeccompProfile
 from insula.errors import (
     InvalidArgumentError,
     OperationFailedError,
@@ -168,8 +168,15 @@ def test_a_guest_makes_tunnels_in_its_own_network(guest: Container) -> None:
 
 
 @pytest.mark.requires("device.fuse")
-def test_a_guest_opens_the_device_of_file_systems_in_programs(guest: Container) -> None:
-    assert guest.run(["sh", "-c", "stat -c '%a %u:%g %t:%T' /dev/fuse; exec 3<>/dev/fuse"]).stdout == b"666 0:0 a:e5\n"
+def test_only_a_guest_that_is_given_it_opens_the_device_of_file_systems_in_programs(
+    guest: Container, busybox_root: Path, engine: Engine
+) -> None:
+    opening = ["sh", "-c", "stat -c '%a %u:%g %t:%T' /dev/fuse; exec 3<>/dev/fuse"]
+    assert guest.run(["stat", "/dev/fuse"]).returncode != 0
+    assert guest.run(["mknod", "/tmp/fuse", "c", "10", "229"]).returncode != 0
+    device = Device(kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="fuse", mode=0o666)
+    with Container(busybox_root, name="given", init=IDLE, ephemeral=True, engine=engine, devices=[device]) as given:
+        assert given.run(opening).stdout == b"666 0:0 a:e5\n"
 
 
 def test_a_function_is_held_like_the_guest_itself(guest: Container) -> None:

@@ -34,7 +34,6 @@ DEFAULT = (
     AllowedDevice(
         name="net/tun", major=10, minor=200, why="makes interfaces in the guest's own network namespace, for tunnels"
     ),
-    AllowedDevice(name="fuse", major=10, minor=229, why="mounts that stay in the guest's own user and mount namespace"),
 )
 """Allowed for every container. Numbers: the kernel's list of allocated devices, `admin-guide/devices`.
 

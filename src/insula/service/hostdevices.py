@@ -58,6 +58,7 @@ def _node(path: PurePosixPath, kind: DeviceKind, guest: str, *, access: str = "r
         minor=os.minor(status.st_rdev),
         host=str(path),
         guest=guest,
+        mode=stat.S_IMODE(status.st_mode) & 0o666 if kind is DeviceKind.CHARACTER else 0o660,
         access=access,
     )
 

@@ -19,11 +19,12 @@ STANDARD: tuple[tuple[str, int, int], ...] = (
 """Names and numbers that any program may expect. Source: kernel document `admin-guide/devices`, systemd's Container
 Interface."""
 
-OF_NAMESPACES: tuple[tuple[str, int, int], ...] = (
-    ("fuse", 10, 229),
-    ("net/tun", 10, 200),
-)
-"""File systems in programs, and tunnels: what they make stays in the guest's own namespaces. Source: as above."""
+OF_NAMESPACES: tuple[tuple[str, int, int], ...] = (("net/tun", 10, 200),)
+"""Tunnels: what they make stays in the guest's own namespaces. Source: as above.
+
+Not fuse: while a mount waits for a server in the guest that does not answer, such as an overlay above one of FUSE,
+every sync(2) of the host and of other guests waits too (the kernel's `super_lock`, for what is being mounted).
+"""
 
 _LINKS = (
     ("ptmx", "pts/ptmx"),
