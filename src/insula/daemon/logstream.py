@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from insula.daemon.streams import ServerStream, StreamJob
-from insula.engine.console import Viewing
+from insula.engine.consolechannel import Viewing
 from insula.rpc.frames import STREAM_DATA_MAX
 from insula.service.domains import Domains
 from insula.service.events import DomainRef

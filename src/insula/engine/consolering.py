@@ -26,7 +26,6 @@ class ConsoleRing:
     def __init__(self, path: Path | None, content: bytes = b"") -> None:
         self._path = path
         self._bytes = bytearray(content)
-        self._fd = -1
         self._renew()
 
     def append(self, data: bytes) -> None:
@@ -35,9 +34,11 @@ class ConsoleRing:
         if len(self._bytes) > 2 * RING_BYTES:
             del self._bytes[:-RING_BYTES]
             self._renew()
-        elif self._fd >= 0:
+        elif self._path is not None:
             try:
-                self._write(data)
+                self._write(self._path, os.O_APPEND, data)
+            except FileNotFoundError:
+                self._renew()
             except OSError as error:
                 self._give_up(error)
 
@@ -45,35 +46,42 @@ class ConsoleRing:
         """Return the last RING_BYTES, fewer if there are not so many."""
         return bytes(self._bytes[-RING_BYTES:])
 
+    def begin_with(self, content: bytes) -> None:
+        """Put bytes before all others, found late, as far as there is room."""
+        room = 2 * RING_BYTES - len(self._bytes)
+        if room > 0:
+            self._bytes[:0] = content[-room:]
+            self._renew()
+
     def close(self) -> None:
         """Write no more; the file stays for whoever comes next."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._path = None
 
     def _renew(self) -> None:
         """Put a new file with all there is in the old one's place, so that a reader finds one of the two, whole."""
         if self._path is None:
             return
         new = self._path.with_name(f"{self._path.name}.new")
-        self.close()
         try:
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._fd = os.open(new, flags, 0o600)
-            self._write(bytes(self._bytes))
+            self._write(new, os.O_CREAT | os.O_TRUNC, bytes(self._bytes))
             new.replace(self._path)
         except OSError as error:
             self._give_up(error)
 
-    def _write(self, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+    @staticmethod
+    def _write(path: Path, flags: int, data: bytes) -> None:
+        """Open the file for this one time: a descriptor for each console of each guest would be many."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
 
     def _give_up(self, error: OSError) -> None:
         """Leave no file rather than one with a gap."""
         _logger.warning("cannot keep the console's latest output in %s: %s", self._path, error)
-        self.close()
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)

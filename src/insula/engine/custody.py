@@ -3,10 +3,16 @@
 import os
 from enum import Enum
 
+from insula.engine.allowance import Allowance
 from insula.kernel.fds import Fd, close_all, memory_file
 
 RING_MAX = 64 * 1024
 """Bytes of a console's latest output that are kept while no daemon reads it."""
+READ_RATE = 4 * 1024 * 1024
+"""Bytes a second that are read of one console in the long run: a guest's flood is not the keeper's work."""
+READ_BURST = 16 * 1024 * 1024
+_LOOK_COST = 32 * 1024
+"""What a look counts for, be there ever so little: pieces of a few bytes cost as much time as large ones."""
 _READS_AT_A_TIME = 16
 
 
@@ -35,17 +41,20 @@ class Ring:
 
 
 class Console:
-    """The master of a guest's terminal, and what was read from it meanwhile."""
+    """The master of a guest's terminal, and what was read from it meanwhile. pause: seconds to leave it alone."""
 
-    __slots__ = ("master", "ring")
+    __slots__ = ("_allowance", "master", "pause", "ring")
 
     def __init__(self, master: Fd) -> None:
         self.master = master
         self.ring = Ring()
+        self.pause = 0.0
+        self._allowance = Allowance(READ_RATE, READ_BURST)
 
     def drain(self) -> bool:
         """Read what is there, without waiting and not for long; return whether there may be more."""
         os.set_blocking(self.master, False)
+        self.pause = self._allowance.take(_LOOK_COST)
         for _ in range(_READS_AT_A_TIME):
             try:
                 chunk = os.read(self.master, RING_MAX)
@@ -53,6 +62,9 @@ class Console:
                 # EAGAIN: nothing now. EIO: no process has the terminal open at the moment.
                 return False
             self.ring.append(chunk)
+            self.pause = self._allowance.take(len(chunk))
+            if self.pause:
+                break
         return True
 
 
@@ -71,10 +83,11 @@ class Ward:
     """A process in the keeper's care.
 
     guest: the UUID of the guest it is init of, or belongs to; execution: the id of a process that entered, None for
-    init; adopted: it is no child of the keeper's, so only the kernel may know how it ended.
+    init; adopted: it is no child of the keeper's, so only the kernel may know how it ended; kept: fds that the daemon
+    wants to find again under their names.
     """
 
-    __slots__ = ("adopted", "consoles", "execution", "guest", "pid", "pidfd", "stage", "status")
+    __slots__ = ("adopted", "consoles", "execution", "guest", "kept", "pid", "pidfd", "stage", "status")
 
     def __init__(self, guest: str, pid: int, pidfd: Fd, *, execution: str | None = None, adopted: bool = False) -> None:
         self.guest = guest
@@ -85,6 +98,7 @@ class Ward:
         self.stage = Stage.RUNNING if adopted else Stage.CLONED
         self.status: int | None = None
         self.consoles: list[Console] = []
+        self.kept: dict[str, Fd] = {}
 
     @property
     def name(self) -> str:
@@ -97,6 +111,12 @@ class Ward:
         while (master := fds.pop(f"console{number}", None)) is not None:
             self.consoles.append(Console(master))
             number += 1
+
+    def keep(self, fds: dict[str, Fd]) -> None:
+        """Take all fds; those of the same names are let go."""
+        close_all(self.kept[name] for name in fds if name in self.kept)
+        self.kept |= fds
+        fds.clear()
 
     def masters(self) -> dict[str, Fd]:
         """Return the terminals' masters by name."""
@@ -111,7 +131,8 @@ class Ward:
         }
 
     def close(self) -> None:
-        close_all([self.pidfd])
+        close_all([self.pidfd, *self.kept.values()])
+        self.kept.clear()
         self.drop_consoles()
 
     def drop_consoles(self) -> None:

@@ -17,7 +17,7 @@
       │ forget ─────────────────────────►│ (until then the record stays)
       │                                  │
       │◄┄┄ event: exited, executed ┄┄┄┄┄┄│ pushed to everybody who said hello
-      │ execute · proceed · adopt · fetch · abort · quit · ping
+      │ execute · proceed · adopt · fetch · keep · abort · quit · ping
 
 A message is one SOCK_SEQPACKET datagram: a JSON object; fds travel beside it (SCM_RIGHTS), and `fds` in the object
 names them in their order. A body of more than `BODY_MAX` bytes travels in a memory file; the datagram is `{"bulk": …}`.
@@ -60,6 +60,7 @@ class Verb(Enum):
     KILL = "kill"
     EXECUTE = "execute"
     ADOPT = "adopt"
+    KEEP = "keep"
     FORGET = "forget"
     QUIT = "quit"
     PING = "ping"

@@ -22,9 +22,10 @@ from insula.engine import init
 from insula.engine.births import PATIENCE, Births, slay
 from insula.engine.children import Children
 from insula.engine.clients import Client, Clients, RefusalError, Request, StillbornError
-from insula.engine.custody import Console, Stage, Ward
+from insula.engine.custody import Stage, Ward
 from insula.engine.handshake import VERSION, EventKind, Message, Verb
-from insula.engine.loop import HUNG_UP, NEWLY_READABLE, READABLE, Loop
+from insula.engine.lonereading import read_alone
+from insula.engine.loop import HUNG_UP, READABLE, Loop
 from insula.engine.passednumbers import move_up, reserve_numbers
 from insula.engine.seclusion import clear_stage, put_on_stage, withdraw
 from insula.engine.steps.guest.execution import IGNORED_SIGNALS
@@ -78,6 +79,7 @@ class Keeper:
             Verb.KILL.value: self._kill,
             Verb.EXECUTE.value: self._execute,
             Verb.ADOPT.value: self._adopt,
+            Verb.KEEP.value: self._keep,
             Verb.FORGET.value: self._forget,
             Verb.QUIT.value: self._quit,
             Verb.PING.value: self._ping,
@@ -149,11 +151,11 @@ class Keeper:
         self.clients.answer(request, {"version": VERSION, "pid": os.getpid(), **described})
 
     def _fetch(self, request: Request, message: Message) -> None:
-        """uuid → pid, stage, status; fds pidfd, console0…, and ring0… of what they said while nobody read"""
+        """uuid → pid, stage, status; fds pidfd, console0…, ring0… of what they said while nobody read, and all kept"""
         ward = self._guest(message)
         rings = ward.rings()
         body = {"pid": ward.pid, "stage": ward.stage.name, "status": ward.status}
-        self.clients.answer(request, body, {"pidfd": ward.pidfd, **ward.masters(), **rings})
+        self.clients.answer(request, body, {**ward.kept, "pidfd": ward.pidfd, **ward.masters(), **rings})
         close_all(rings.values())
 
     def _launch(self, request: Request, message: Message) -> None:
@@ -281,7 +283,7 @@ class Keeper:
         self._births.expect(ward, request, message.body.get("seconds", PATIENCE))
 
     def _adopt(self, request: Request, message: Message) -> None:
-        """uuid, pid; fds pidfd, console0… → (the guests of a keeper that died are handed to the next)"""
+        """uuid, pid; fds pidfd, console0…, others to keep → (the guests of a keeper that died are handed on)"""
         uuid = message.body["uuid"]
         known = self._guests.get(uuid)
         if known is not None:
@@ -291,9 +293,15 @@ class Keeper:
             return
         ward = Ward(uuid, message.body["pid"], message.fds.pop("pidfd"), adopted=True)
         ward.hold_consoles(message.fds)
+        ward.keep(message.fds)
         self._guests[uuid] = ward
         self._loop.watch(ward.pidfd, READABLE, lambda events: self._ended(ward, events))
         self._share_reading()
+        self.clients.answer(request, {})
+
+    def _keep(self, request: Request, message: Message) -> None:
+        """uuid; fds of any names → (they are held as long as the guest, and handed out when it is fetched)"""
+        self._guest(message).keep(message.fds)
         self.clients.answer(request, {})
 
     def _forget(self, request: Request, message: Message) -> None:
@@ -411,15 +419,7 @@ class Keeper:
                 if not alone:
                     self._loop.unwatch(console.master)
                 elif not self._loop.watches(console.master):
-                    self._read_alone(console)
-
-    def _read_alone(self, console: Console) -> None:
-        def drain(_: int) -> None:
-            if console.drain():
-                self._loop.rewatch(console.master, NEWLY_READABLE)
-
-        # By edges: a terminal that no process inside has open is hung up all the time.
-        self._loop.watch(console.master, NEWLY_READABLE, drain)
+                    read_alone(self._loop, console)
 
 
 def main(arguments: list[str] | None = None) -> None:

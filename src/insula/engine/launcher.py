@@ -398,6 +398,7 @@ class Launcher:
             ring = answer.fds.get(f"ring{number}")
             running.consoles.append(master)
             running.said.append(b"" if ring is None else contents(ring))
+        running.take_kept(answer.fds)
         answer.close()
         if answer.body["stage"] == Stage.EXITED.name:
             running.status = ExitStatus(status=answer.body["status"])
@@ -422,7 +423,15 @@ class Launcher:
     async def adopt(self, running: Running) -> None:
         """Hand a running container to a keeper that does not hold it: the one before has died."""
         fds = {"pidfd": running.pidfd, **{f"console{n}": master for n, master in enumerate(running.consoles)}}
+        fds |= running.kept()
         (await self._link.answer(self._link.ask(Verb.ADOPT, {"uuid": running.uuid, "pid": running.pid}, fds))).close()
+
+    async def keep(self, running: Running) -> None:
+        """Have the keeper keep for later daemons what this one made for the container since its launch.
+
+        Raises: KeeperError if there is no keeper, or one that is too old for that.
+        """
+        (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
 
 
 def _reset_memory_score(pid: int) -> None:

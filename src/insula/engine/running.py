@@ -43,11 +43,16 @@ class Record:
         return Cgroup(hierarchies, self.group)
 
 
+_SHOWN = "shown"
+"""With a console's place: the keeper's name for the master of the host's terminal that shows it."""
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
 class Running:
     """A launched container. consoles: masters of its terminals; said: what they said before anybody listened.
 
-    The fds belong to this handle; the keeper has its own.
+    shown: masters of the host's terminals at which consoles are shown, by the consoles' places. The fds belong to this
+    handle; the keeper has its own.
     """
 
     record: Record
@@ -55,6 +60,9 @@ class Running:
     pidfd: Fd = NO_FD
     consoles: list[Fd] = field(default_factory=list)
     said: list[bytes] = field(default_factory=list)
+    shown: dict[int, Fd] = field(default_factory=dict)
+    lent: bool = False
+    """Whether the terminals are closed by whoever reads them."""
     held: bool = False
     """Init waits right before its program, frozen: the first resume lets it go on."""
     status: ExitStatus | None = None
@@ -79,10 +87,22 @@ class Running:
     def pid(self) -> int:
         return self.record.pid
 
+    def kept(self) -> dict[str, Fd]:
+        """Return what the keeper keeps for later daemons, beside the consoles, by its names there."""
+        return {f"{_SHOWN}{place}": master for place, master in self.shown.items()}
+
+    def take_kept(self, fds: dict[str, Fd]) -> None:
+        """Take out of fds what an earlier daemon had kept."""
+        for name in [each for each in fds if each.startswith(_SHOWN)]:
+            self.shown[int(name.removeprefix(_SHOWN))] = fds.pop(name)
+
     def close(self) -> None:
         """Close this handle's fds; the container is not touched."""
-        close_all([*self.consoles, *(() if self.pidfd < 0 else (self.pidfd,))])
+        close_all([] if self.pidfd < 0 else [self.pidfd])
+        if not self.lent:
+            close_all([*self.consoles, *self.shown.values()])
         self.consoles.clear()
+        self.shown.clear()
         self.pidfd = NO_FD
 
 

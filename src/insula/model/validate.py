@@ -208,6 +208,15 @@ def check_consoles(domain: Domain) -> Iterator[str]:
     ports = (each.target.port for each in domain.devices.consoles if each.target and each.target.port is not None)
     for port in _repeated(map(str, ports)):
         yield f"two consoles have the port {port}"
+    logs = [each.log.file for each in domain.devices.consoles if each.log is not None]
+    for path in _repeated(map(str, logs)):
+        yield f"two consoles have the log '{path}'"
+    trees = [each.source.directory for each in domain.devices.filesystems if each.source is not None]
+    for log in logs:
+        if ".." in log.parts or not log.name:
+            yield f"the log '{log}' of a console must be the path of a file, without '..'"
+        if any(tree is not None and log.is_relative_to(tree) for tree in trees):
+            yield f"the log '{log}' of a console is in a directory that the guest has: put it elsewhere"
 
 
 def check_disks(domain: Domain) -> Iterator[str]:

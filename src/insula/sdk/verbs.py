@@ -212,7 +212,10 @@ def console(domain: DomainRef, device: str | None, flags: ConsoleFlags | int = 0
 
 
 def resize_console(domain: DomainRef, device: str | None, rows: int, columns: int) -> Conversation[None]:
-    """Tell a console how large the terminal at our end is."""
+    """Tell a console how large the terminal at our end is.
+
+    Raises: InvalidArgumentError beyond 65535 rows or columns, which no terminal has.
+    """
     yield from ask(Insula.CONSOLE_RESIZE, domain, device, rows, columns)
 
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from insula.engine.console import ConsoleChannel, ConsoleHub, Viewing
+from insula.engine.console import ConsoleHub
+from insula.engine.consolechannel import ConsoleChannel, Viewing
 from insula.errors import InvalidArgumentError, OperationFailedError
+from insula.kernel.pty import WINDOW_MAX
 from insula.service.managed import ManagedDomain
 from insula.service.runs import Runs
 
@@ -17,7 +19,11 @@ class ConsoleVerbs:
         return self._hub(managed, device).attach(viewing, force=force)
 
     def resize(self, managed: ManagedDomain, device: str | None, rows: int, columns: int) -> None:
-        """Tell the guest how large the viewer's window is."""
+        """Tell the guest how large the viewer's window is. Raises: InvalidArgumentError for what no terminal can be."""
+        if not (0 <= rows <= WINDOW_MAX and 0 <= columns <= WINDOW_MAX):
+            raise InvalidArgumentError(
+                f"a console has at most {WINDOW_MAX} rows and columns, not {rows} rows and {columns} columns"
+            )
         self._hub(managed, device).resize(rows, columns)
 
     def _hub(self, managed: ManagedDomain, device: str | None) -> ConsoleHub:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from insula.engine.console import ConsoleChannel, Viewing
+from insula.engine.consolechannel import ConsoleChannel, Viewing
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.plan import LaunchPlan
 from insula.engine.running import boot_id

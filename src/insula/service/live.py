@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from insula.engine.interfaces import ConnectedInterface
 from insula.engine.running import Running
-from insula.kernel.pty import number_of
+from insula.kernel.pty import path_in_devpts
 from insula.model.devices import CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
 from insula.model.domain import Domain, XmlFlags
 from insula.model.filesystems import Disk, Filesystem
@@ -69,13 +69,12 @@ def _with_host_ends(interfaces: Sequence[Interface], connected: Sequence[Connect
 
 
 def _with_terminals(consoles: Sequence[Console], container: Running) -> tuple[Console, ...]:
-    """A console's terminal is in the guest's own /dev/pts: the host reaches it through the guest's root."""
-    paths = [_terminal(container.id, master) for master in container.consoles]
+    """Consoles with the terminals of the host that show them, and without those of an earlier run or daemon.
+
+    Never the guest's own: a path that leads through a guest's root leads wherever the guest wants.
+    """
+    paths = {place: PurePosixPath(path_in_devpts(master)) for place, master in container.shown.items()}
     return tuple(
-        replace(each, tty=paths[place], source=ConsoleSource(path=paths[place])) if place < len(paths) else each
+        replace(each, tty=paths.get(place), source=ConsoleSource(path=paths[place]) if place in paths else None)
         for place, each in enumerate(consoles)
     )
-
-
-def _terminal(pid: int, master: int) -> PurePosixPath:
-    return PurePosixPath(f"/proc/{pid}/root/dev/pts/{number_of(master)}")

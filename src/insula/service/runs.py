@@ -9,14 +9,12 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
 from insula.engine.codec import encode
-from insula.engine.console import ConsoleHub
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Running
 from insula.engine.spec import ContainerSpec
@@ -25,6 +23,7 @@ from insula.errors import InsulaError, KeeperError, OperationFailedError
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, PausedReason, RunningReason, ShutoffReason, StateWithReason
 from insula.service import live
+from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import Engine
 from insula.service.endings import ENDINGS, state_after
 from insula.service.managed import ManagedDomain, Run
@@ -121,7 +120,7 @@ class Runs:
         self._pid_of = pid_of
         self._directory = directory
         self._preparation = preparation
-        self._logs = logs
+        self._readers = ConsoleReaders(engine=engine, directory=directory, logs=logs)
         self._boot_id = boot_id
         self._prepared: set[UUID] = set()
         """Domains that were started before by this daemon: their files and ids are there."""
@@ -166,11 +165,15 @@ class Runs:
         found_again: bool = False,
     ) -> None:
         """Make container, which runs, managed's run, and write that down. found_again: another daemon began it."""
+        failure = self._readers.show(container)
         current = live.running(domain, container)
         recorded = replace(record, phase=Phase.RUNNING, container=container.record.encode())
         self._directory.write(recorded)
-        run = Run(container=container, record=recorded, consoles=self._consoles(container, managed.uuid, found_again))
-        managed.begin(run, current, BOOTED)
+        consoles = self._readers.begin(managed, domain, container, found_again=found_again)
+        managed.begin(Run(container=container, record=recorded, consoles=consoles), current, BOOTED)
+        if failure is not None:
+            LOGGER.warning("domain '%s': %s", managed.name, failure)
+            managed.notices = (*managed.notices, failure)
 
     async def destroy(self, managed: ManagedDomain) -> ExitStatus:
         """Kill the guest and clear up. Raises: InsulaError, and then it still runs, as far as we know."""
@@ -223,8 +226,7 @@ class Runs:
 
     async def let_go(self, run: Run) -> None:
         """Close what we have open of a guest: its consoles, when all they said is in the log, and its fds."""
-        for console in run.consoles:
-            await console.finish()
+        await asyncio.gather(*(console.finish() for console in run.consoles))
         run.container.close()
 
     def change(self, managed: ManagedDomain, record: Record) -> None:
@@ -308,7 +310,7 @@ class Runs:
 
     def console_log(self, name: str, place: int) -> Path:
         """Return the file that gets a copy of what a console prints."""
-        return self._logs / f"{name}.console{place}.log"
+        return self._readers.log(name, place)
 
     def _write_plan_soon(self, managed: ManagedDomain, spec: ContainerSpec) -> None:
         """Keep the plan beside the run, for people: not before the caller has its answer."""
@@ -366,19 +368,3 @@ class Runs:
         managed.kept = None if record.next is Next.OFF else record
         assert record.reason is not None
         managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)
-
-    def _consoles(self, container: Running, run: UUID, found_again: bool) -> tuple[ConsoleHub, ...]:
-        """A reader for each terminal, at once: a guest must never wait for somebody to look at its console."""
-        with suppress(OSError):  # no log, then: whoever writes it says so
-            self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return tuple(
-            ConsoleHub(
-                master,
-                log=self.console_log(container.name, place),
-                ring=self._directory.console(run, place),
-                name=f"{container.name} console{place}",
-                resumed=found_again,
-                missed=container.said[place] if place < len(container.said) else b"",
-            )
-            for place, master in enumerate(container.consoles)
-        )

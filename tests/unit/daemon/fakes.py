@@ -13,9 +13,12 @@ from uuid import UUID
 from insula.daemon.dispatch.table import HANDLERS
 from insula.daemon.request import Request, Services
 from insula.daemon.subscriptions import Subscriptions
-from insula.engine.console import ConsoleChannel, ConsoleHub, Viewing
+from insula.engine.console import ConsoleHub
+from insula.engine.consolechannel import ConsoleChannel, Viewing
 from insula.engine.spec import Process
+from insula.engine.terminalwatch import TerminalWatch
 from insula.errors import DomainNotFoundError, OperationInvalidError
+from insula.kernel.fds import Fd
 from insula.model.lifecycle import (
     DomainState,
     LifecycleDetail,
@@ -209,8 +212,7 @@ class FakeDomains:
         """Give `web` a console whose guest's side is `guest`."""
         master, self.guest = pty.openpty()
         tty.setraw(self.guest)
-        self.hub = ConsoleHub(master)
-        os.close(master)
+        self.hub = ConsoleHub(Fd(master), watch=TerminalWatch())
 
     def console(
         self,

@@ -8,7 +8,9 @@ import pytest
 
 from insula.daemon.streams import ServerStream, console_job
 from insula.engine.console import ConsoleHub
+from insula.engine.terminalwatch import TerminalWatch
 from insula.errors import InsulaError, InternalError, OperationFailedError
+from insula.kernel.fds import Fd
 from insula.rpc.connection import Connection
 from insula.rpc.events import Failure, Reply, Role, Stream, StreamAbort, StreamEof, StreamFinish
 from insula.rpc.procedures import Procedure, Remote
@@ -88,13 +90,12 @@ async def test_what_is_sent_goes_out_at_once() -> None:
 
 async def test_a_stream_that_never_opens_lets_go_of_its_console() -> None:
     master, slave = pty.openpty()
-    hub = ConsoleHub(master)
+    hub = ConsoleHub(Fd(master), watch=TerminalWatch())
     job = console_job(hub.attach())
     assert hub.interactive
     job.release()
     assert not hub.interactive
     await hub.finish()
-    os.close(master)
     os.close(slave)
 
 

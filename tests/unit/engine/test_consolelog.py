@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from insula.engine import consolelog
 from insula.engine.consolelog import ConsoleLog, tail
+from insula.engine.writers import Writers
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -79,3 +82,83 @@ async def test_the_tail_is_the_end_of_the_file_and_nothing_when_there_is_none(tm
     await asyncio.to_thread(path.write_bytes, b"0123456789")
     assert tail(path, 4) == b"6789"
     assert tail(path, 100) == b"0123456789"
+
+
+async def test_a_log_that_is_to_be_emptied_is_and_then_grows(tmp_path: Path) -> None:
+    path = tmp_path / "web.log"
+    await asyncio.to_thread(path.write_bytes, b"of an earlier run")
+    log = ConsoleLog(path)
+    log.truncate()
+    log.append(b"new")
+    await log.close()
+    assert path.read_bytes() == b"new"
+
+
+async def test_what_the_file_lacks_comes_before_what_is_new(tmp_path: Path) -> None:
+    path = tmp_path / "web.log"
+    await asyncio.to_thread(path.write_bytes, b"one two ")
+    log = ConsoleLog(path)
+    log.catch_up(b"one two three ")
+    log.append(b"four")
+    await log.close()
+    assert path.read_bytes() == b"one two three four"
+
+
+@pytest.mark.parametrize("obstacle", ["link on the way", "link", "pipe", "directory", "no directory"])
+async def test_a_given_path_leads_to_a_regular_file_without_links_or_nothing_is_written(
+    tmp_path: Path, obstacle: str
+) -> None:
+    (tmp_path / "real").mkdir()
+    path = tmp_path / "real" / "log"
+    match obstacle:
+        case "link on the way":
+            (tmp_path / "way").symlink_to(tmp_path / "real")
+            path = tmp_path / "way" / "log"
+        case "link":
+            path.symlink_to(tmp_path / "target")
+        case "pipe":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case "no directory":
+            path = tmp_path / "missing" / "log"
+    before = await asyncio.to_thread(_all_below, tmp_path)
+    told: list[str] = []
+    log = ConsoleLog(path, given=True, tell=told.append)
+    for _ in range(3):
+        log.append(b"x")
+        await log.close()
+    assert await asyncio.to_thread(_all_below, tmp_path) == before
+    assert len(told) == 1
+    assert str(path) in told[0]
+
+
+async def test_a_log_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+    log = ConsoleLog(tmp_path / "web.log", given=True)
+    log.append(b"one")
+    await log.close()
+    log.path.rename(tmp_path / "moved")
+    log.append(b"two")
+    await log.close()
+    assert (log.path.read_bytes(), (tmp_path / "moved").read_bytes()) == (b"two", b"one")
+
+
+async def test_a_disk_that_never_answers_holds_the_end_only_so_long_and_is_told(tmp_path: Path) -> None:
+    never = threading.Event()
+    writers = Writers("test", 1)
+    stuck = asyncio.create_task(writers.perform(never.wait))
+    told: list[str] = []
+    log = ConsoleLog(tmp_path / "web.log", writers=writers, patience=0.05, tell=told.append)
+    for _ in range(100):
+        log.append(bytes(1 << 16))
+    await log.close()
+    assert told == [f"the console log {log.path} is left incomplete: the disk does not answer"]
+    never.set()
+    await stuck
+    async with asyncio.timeout(scaled(20)):
+        while not log.path.exists():  # noqa: ASYNC110 (a thread writes it)
+            await asyncio.sleep(0.01)
+
+
+def _all_below(directory: Path) -> list[Path]:
+    return sorted(directory.rglob("*"))

@@ -128,6 +128,18 @@ def test_the_corpus_has_no_problems_but_the_consoles_of_virtual_machines() -> No
         (domain(devices="<console type='tcp'/>"), "a console is of type tcp"),
         (domain(devices="<console><target port='1'/></console><console/>"), "two consoles have the port 1"),
         (
+            domain(devices="<console><log file='/l'/></console>" * 2),
+            "two consoles have the log '/l'",
+        ),
+        (domain(devices="<console><log file='/a/../l'/></console>"), "without '..'"),
+        (
+            domain(
+                devices="<console><log file='/srv/data/l'/></console>"
+                "<filesystem><source dir='/srv/data'/><target dir='/data'/></filesystem>"
+            ),
+            "is in a directory that the guest has",
+        ),
+        (
             domain(devices="<disk type='file'><source file='/a'/><target dev='sda'/></disk>" * 2),
             "two disks are called 'sda' in the guest",
         ),

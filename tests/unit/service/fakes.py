@@ -218,6 +218,8 @@ class FakeEngine:
         self.consoles = 0
         self.connected: tuple[ConnectedInterface, ...] = ()
         self.domains: Domains | None = None
+        self.kept: dict[str, int] = {}
+        """How many descriptors are kept for later daemons."""
 
     @property
     def facts(self) -> Facts:
@@ -362,6 +364,9 @@ class FakeEngine:
 
     async def adopt(self, running: Running) -> None:
         self.calls.append(f"adopt {running.name}")
+
+    async def keep(self, running: Running) -> None:
+        self.kept[running.uuid] = len(running.kept())
 
 
 class FakePreparation:

@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import re
 
 import pytest
 
-from insula.engine.console import Viewing
+from insula.engine.consolechannel import Viewing
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
 
@@ -29,7 +30,8 @@ async def test_what_the_guest_prints_reaches_the_viewer_and_the_log(rig: Rig) ->
 async def test_a_console_answers_to_alias_terminal_and_number(rig: Rig) -> None:
     rig.engine.consoles = 2
     ref = await rig.domains.create_xml(XML)
-    terminal = f"/proc/{ref.id}/root/dev/pts/{os.path.basename(os.ttyname(rig.engine.terminals[1]))}"
+    found = re.findall(r"<console type='pty' tty='(/dev/pts/\d+)'>", rig.domains.dump_xml(ref))
+    terminal = found[1]
 
     for name in ("console1", "1", terminal):
         rig.domains.console(ref, name, viewing=Viewing.WATCHING).close()

@@ -1,6 +1,8 @@
 """What only a running domain has appears with the run, and goes with it."""
 
 import os
+import re
+import stat
 
 import pytest
 
@@ -26,8 +28,13 @@ async def test_a_running_domain_has_an_id_terminals_aliases_host_ends_and_a_labe
     assert "<target dev='vnet7'/>" in live
     for alias in ("fs0", "net0", "console0", "console1"):
         assert f"<alias name='{alias}'/>" in live
-    terminal = os.path.basename(os.ttyname(rig.engine.terminals[1]))
-    assert f"tty='/proc/{ref.id}/root/dev/pts/{terminal}'" in live
+    terminals = re.findall(r"<console type='pty' tty='(/dev/pts/[0-9]+)'>", live)
+    assert len(set(terminals)) == 2
+    assert not set(terminals) & {os.ttyname(each) for each in rig.engine.terminals}, "those are the guest's"
+    assert "/root/" not in live
+    for each in terminals:
+        assert f"<source path='{each}'/>" in live
+        assert stat.S_IMODE(os.stat(each).st_mode) == 0o600
     assert "<seclabel type='none' model='none'/>" in live
 
 

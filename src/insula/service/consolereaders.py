@@ -1,0 +1,146 @@
+"""Who reads the consoles of a run: made with it, at once, since a guest must never wait for somebody to look."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from insula.engine.console import ConsoleHub
+from insula.engine.consolelog import ConsoleLog, tail
+from insula.engine.consolering import RING_BYTES, ConsoleRing, kept
+from insula.engine.hostterminal import open_host_terminal
+from insula.engine.running import Running
+from insula.engine.terminalwatch import TerminalWatch
+from insula.engine.writers import Writers
+from insula.errors import KeeperError
+from insula.kernel.pty import free_terminals
+from insula.model.devices import ConsoleLog as DefinedLog
+from insula.model.domain import Domain
+from insula.model.scalars import OnOff
+from insula.service.containers import Engine
+from insula.service.managed import ManagedDomain
+from insula.service.running import RunDirectory
+
+LOGGER = logging.getLogger(__name__)
+
+LEFT_TO_GUESTS = 512
+"""Terminals of the host that are not taken to show consoles: no guest starts without one of its own."""
+_LOG_THREADS = 2
+_DEFINED_LOG_THREADS = 4
+"""Of their own, since a definition can name a disk that never answers."""
+
+Tell = Callable[[str], None]
+
+
+class ConsoleReaders:
+    """Makes the readers. directory: where what was printed last is kept; logs: where logs are."""
+
+    def __init__(self, *, engine: Engine, directory: RunDirectory, logs: Path) -> None:
+        self._engine = engine
+        self._directory = directory
+        self._logs = logs
+        self._watch = TerminalWatch()
+        self._writers = Writers("console log", _LOG_THREADS)
+        self._defined_writers = Writers("defined console log", _DEFINED_LOG_THREADS)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def log(self, name: str, place: int) -> Path:
+        """Return the file that gets a copy of what a console prints, whatever else its definition names."""
+        return self._logs / f"{name}.console{place}.log"
+
+    def show(self, container: Running) -> str | None:
+        """Show each console at a terminal of the host; return what keeps one from that, None if nothing does.
+
+        The keeper keeps the terminals too: for the next daemon their paths are the same.
+        """
+        lacking = [place for place in range(len(container.consoles)) if place not in container.shown]
+        failure = None
+        for place in lacking:
+            try:
+                if free_terminals() <= LEFT_TO_GUESTS:
+                    raise OSError(errno.ENOSPC, "the host has few left, see kernel.pty.max")
+                container.shown[place] = open_host_terminal()
+            except OSError as error:
+                failure = f"no terminal of the host shows console{place}, and it has no tty: {error.strerror}"
+                break
+        if lacking and container.shown:
+            self._later(self._keep(container))
+        return failure
+
+    def begin(
+        self, managed: ManagedDomain, domain: Domain, container: Running, *, found_again: bool
+    ) -> tuple[ConsoleHub, ...]:
+        """Return a reader for each console, whose descriptors are the reader's from now on.
+
+        found_again: another daemon read them before, and left what they printed last.
+        """
+
+        def tell(text: str) -> None:
+            LOGGER.warning("domain '%s': %s", domain.name, text)
+            managed.notices = (*managed.notices, text)
+
+        with ExitStack() as back:
+            hubs = []
+            for place in range(len(container.consoles)):
+                hubs.append(self._reader(domain, container, place, tell, found_again=found_again))
+                back.callback(hubs[-1].let_go)
+            back.pop_all()
+        container.lent = True
+        return tuple(hubs)
+
+    def _reader(self, domain: Domain, container: Running, place: int, tell: Tell, *, found_again: bool) -> ConsoleHub:
+        path = self._directory.console(domain.uuid, place)
+        said = kept(path) if found_again else None
+        ring = ConsoleRing(path, said or b"")
+        if found_again and said is None:
+            self._later(self._recall(ring, self.log(domain.name, place)))
+        return ConsoleHub(
+            container.consoles[place],
+            watch=self._watch,
+            host=container.shown.get(place),
+            logs=self._logs_of(domain, place, said, tell, found_again=found_again),
+            ring=ring,
+            name=f"{domain.name} console{place}",
+            missed=container.said[place] if place < len(container.said) else b"",
+            tell=tell,
+        )
+
+    def _logs_of(
+        self, domain: Domain, place: int, said: bytes | None, tell: Tell, *, found_again: bool
+    ) -> list[ConsoleLog]:
+        logs = [ConsoleLog(self.log(domain.name, place), writers=self._writers, tell=tell)]
+        defined = _defined_log(domain, place)
+        if defined is not None:
+            log = ConsoleLog(Path(defined.file), writers=self._defined_writers, given=True, tell=tell)
+            if defined.append is OnOff.OFF and not found_again:
+                log.truncate()
+            logs.append(log)
+        if said is not None:
+            for each in logs:
+                each.catch_up(said)
+        return logs
+
+    async def _recall(self, ring: ConsoleRing, log: Path) -> None:
+        """Take what was printed last from the log, where the run directory has lost it."""
+        ring.begin_with(await self._writers.perform(partial(tail, log, RING_BYTES)))
+
+    async def _keep(self, container: Running) -> None:
+        try:
+            await self._engine.keep(container)
+        except KeeperError as error:
+            LOGGER.info("the terminals of %s are not kept for the next daemon: %s", container.name, error)
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="consoles")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _defined_log(domain: Domain, place: int) -> DefinedLog | None:
+    """A domain without any console is given one."""
+    consoles = domain.devices.consoles
+    return consoles[place].log if place < len(consoles) else None
