@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from insula.errors import InvalidArgumentError, OperationFailedError
+from insula.kernel.pty import WINDOW_MAX
 from insula.rpc.codes.events import DomainEventId
 from insula.rpc.codes.requests import (
     Affect,
@@ -216,6 +217,10 @@ def resize_console(domain: DomainRef, device: str | None, rows: int, columns: in
 
     Raises: InvalidArgumentError beyond 65535 rows or columns, which no terminal has.
     """
+    if not (0 <= rows <= WINDOW_MAX and 0 <= columns <= WINDOW_MAX):
+        raise InvalidArgumentError(
+            f"a console has at most {WINDOW_MAX} rows and columns, not {rows} rows and {columns} columns"
+        )
     yield from ask(Insula.CONSOLE_RESIZE, domain, device, rows, columns)
 
 

@@ -86,3 +86,11 @@ async def test_what_is_off_has_a_log_but_no_console(rig: Rig) -> None:
     with pytest.raises(OperationInvalidError, match="not running"):
         rig.domains.console(ref)
     assert rig.domains.console_log(ref).parent == rig.layout.logs
+
+
+@pytest.mark.parametrize("size", [(65536, 80), (24, 65536)])
+async def test_a_window_size_that_no_terminal_can_have_is_refused(rig: Rig, size: tuple[int, int]) -> None:
+    rig.engine.consoles = 1
+    ref = await rig.domains.create_xml(XML)
+    with pytest.raises(InvalidArgumentError, match="at most 65535 rows and columns"):
+        rig.domains.resize_console(ref, None, *size)
