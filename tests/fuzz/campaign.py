@@ -16,6 +16,8 @@ GROWTH_MAX = 64 << 20
 """Bytes that a process may grow by in a run, once it has warmed up."""
 _WARM = 0.2
 _MINIMISING = 3.0
+_ENOUGH, _TOO_MANY = 20, 100
+"""Different finds, and broken inputs, at which a run gives up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,8 @@ class Result:
     seconds: float = 0.0
     slowest: float = 0.0
     growth: int = 0
+    broken: int = 0
+    figures: str = ""
     finds: dict[str, Find] = field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -55,7 +59,7 @@ class Result:
         return (
             f"{self.target.name:12} {self.inputs:>9} inputs{units} {rate:>8.0f}/s"
             f"  slowest {self.slowest * 1000:6.1f} ms  growth {self.growth / (1 << 20):6.1f} MiB"
-            f"  finds {len(self.finds)}"
+            f"  finds {len(self.finds)}{self.figures and f'{chr(10)}    '}{self.figures}"
         )
 
 
@@ -73,12 +77,18 @@ def run(target: Target, seed: int, *, count: int | None = None, seconds: float |
             _take(result, one, data, seed, -1)
         make = target.inputs(Random(f"{target.name} {seed}"))
         number, warm, before = 0, False, 0
-        while (count is None or number < count) and (seconds is None or time.monotonic() - started < seconds):
+        while (
+            len(result.finds) < _ENOUGH
+            and result.broken < _TOO_MANY
+            and (count is None or number < count)
+            and (seconds is None or time.monotonic() - started < seconds)
+        ):
             if not warm and _share(number, count, time.monotonic() - started, seconds) > _WARM:
                 warm, before = True, _resident()
             _take(result, one, make(), seed, number)
             number += 1
         result.seconds = time.monotonic() - started
+        result.figures = getattr(one, "figures", "")
         result.growth = _resident() - before if warm else 0
     if result.growth > GROWTH_MAX:
         text = f"the process grew by {result.growth >> 20} MiB in {number} inputs"
@@ -97,6 +107,7 @@ def _take(result: Result, one: One, data: bytes, seed: int, number: int) -> None
     result.slowest = max(result.slowest, spent)
     if broken is None:
         return
+    result.broken += 1
     place = place_of(broken)
     if place not in result.finds:
         short = minimised(one, data, place, result.target.stall)

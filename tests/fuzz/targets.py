@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.fuzz import codec, documents, guestfiles, sessions
+from tests.fuzz import codec, documents, guestfiles, live, sessions
 from tests.fuzz.target import Target, stateless
 from tests.fuzz.wire import count_of
 
@@ -38,6 +38,16 @@ TARGETS: tuple[Target, ...] = (
         count=1_000,
     ),
     Target(name="apt-sources", inputs=guestfiles.sources, world=stateless(guestfiles.apt_sources), count=3_000),
+    Target(
+        name="sockets",
+        inputs=live.streams,
+        world=live.sockets,
+        count=1_000,
+        stall=10,
+        units=live.packets_of,
+        enclosed=True,
+    ),
+    Target(name="keeper", inputs=live.datagrams, world=live.keeper, count=1_500, stall=10, enclosed=True),
 )
 
 

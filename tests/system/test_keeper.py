@@ -64,7 +64,9 @@ def test_a_stranger_who_reaches_the_socket_is_turned_away(guests: Guests) -> Non
     assert guests.ask(Verb.HELLO)["pid"] == guests.keeper_pid
 
 
-@pytest.mark.parametrize("datagram", [b"\xff", b"[]", b'{"fds":["missing"]}', b'{"bulk":true}', b"{}" * 100_000])
+@pytest.mark.parametrize(
+    "datagram", [b"\xff", b"\0\0\xff\xff", b"[]", b'{"fds":["missing"]}', b'{"bulk":true}', b"{}" * 100_000]
+)
 def test_whoever_speaks_nonsense_is_dropped_alone(guests: Guests, datagram: bytes) -> None:
     channel = connect(guests.socket)
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)

@@ -23,7 +23,7 @@ KIND = "kind"
 def loads(text: str | bytes) -> Json:
     """Return what JSON text says. Raises: ValueError, for what is nested too deeply to be read as well."""
     try:
-        return json.loads(text)
+        return json.loads(text if isinstance(text, str) else text.decode())
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

@@ -142,7 +142,7 @@ def receive_encoded(channel: socket.socket) -> tuple[bytes, list[Fd]] | None:
 def decode(encoded: bytes, fds: list[Fd]) -> Message:
     """Return the message; closes the fds and raises ValueError if they do not fit what the body says."""
     try:
-        body = json.loads(encoded)
+        body = json.loads(encoded.decode())  # as bytes it could be UTF-32, whose codec the keeper cannot load
         if not isinstance(body, dict):
             raise TypeError("no object")
         names = body.pop("fds", ())

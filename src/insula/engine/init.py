@@ -117,7 +117,7 @@ def _forget_the_keepers(channel: socket.socket, request: Message) -> None:
 
 def _read_steps(fds: dict[str, Fd]) -> list[GuestStep]:
     fd = fds.pop(STEPS)
-    steps = [decode_guest_step(each) for each in json.loads(contents(fd))]
+    steps = [decode_guest_step(each) for each in json.loads(contents(fd).decode())]
     os.close(fd)
     return steps
 
