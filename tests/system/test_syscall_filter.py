@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from insula.engine.spec import Seccomp, SeccompProfile
-from insula.engine.syscalls import programs
+from insula.engine.syscalls import KEYRING_CALLS, programs
 from insula.kernel import seccomp
 from insula.kernel.process import CloneFlag
 from insula.kernel.seccomp import system_call_number
@@ -20,7 +20,11 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
 TIOCSTI = 0x5412
+NETLINK_XFRM = 6
 NETLINK_AUDIT = 9
+NETLINK_RDMA = 20
+NETLINK_CRYPTO = 21
+KEYCTL_JOIN_SESSION_KEYRING = 1
 AF_ALG = 38
 AF_VSOCK = 40
 
@@ -96,8 +100,42 @@ def test_sockets_past_the_network_namespace_are_not_there(family: int) -> None:
 
 
 def test_the_hosts_audit_is_not_there_and_other_netlink_is() -> None:
-    assert confined(lambda: call("socket", socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_AUDIT)) == "EAFNOSUPPORT"
+    assert confined(lambda: call("socket", socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_AUDIT)) == "EPROTONOSUPPORT"
     assert confined(lambda: call("socket", socket.AF_NETLINK, socket.SOCK_RAW, 0)) == "ok"
+
+
+@pytest.mark.parametrize("protocol", [NETLINK_XFRM, NETLINK_CRYPTO, NETLINK_RDMA])
+def test_netlink_of_ciphers_and_tunnels_is_not_there(protocol: int) -> None:
+    assert confined(lambda: call("socket", socket.AF_NETLINK, socket.SOCK_RAW, protocol)) == "EPROTONOSUPPORT"
+    assert confined(lambda: call("socket", socket.AF_NETLINK, socket.SOCK_RAW, protocol | 1 << 32)) == "EPROTONOSUPPORT"
+
+
+def test_only_the_usual_families_are_there_whatever_makes_the_socket() -> None:
+    usual = {socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET}
+    for maker in ("socket", "socketpair"):
+        kinds = {family: confined(partial(call, maker, family, socket.SOCK_RAW, 0, 0)) for family in range(60)}
+        assert {family for family, answer in kinds.items() if answer != "EAFNOSUPPORT"} == usual
+
+
+def test_there_are_no_keyrings_unless_they_are_allowed() -> None:
+    session = -3 & 2**64 - 1
+    for name in KEYRING_CALLS:
+        assert confined(partial(call, name, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, session)) == "ENOSYS"
+    assert confined(lambda: call("keyctl", KEYCTL_JOIN_SESSION_KEYRING, 0), Seccomp(allow=KEYRING_CALLS)) == "ok"
+
+
+MS_REMOUNT, MS_BIND, MS_MOVE, MS_PRIVATE, MS_MGC_VAL = 32, 4096, 8192, 1 << 18, 0xC0ED0000
+NOTHING_NEW = Seccomp(new_mounts=False)
+
+
+def test_where_nothing_new_may_be_mounted_what_is_there_may_still_be_changed() -> None:
+    for flags in (0, 14, MS_MGC_VAL, MS_MGC_VAL | 14, 1 << 32):
+        assert confined(partial(call, "mount", 0, 0, 0, flags, 0), NOTHING_NEW) == "EPERM"
+    for flags in (MS_REMOUNT, MS_BIND, MS_MOVE, MS_PRIVATE, MS_MGC_VAL | MS_BIND):
+        assert confined(partial(call, "mount", 0, 0, 0, flags, 0), NOTHING_NEW) == "EFAULT"
+    assert confined(lambda: call("fsopen", 0, 0), NOTHING_NEW) == "EPERM"
+    assert confined(lambda: call("unshare", CloneFlag.NEWNS), NOTHING_NEW) == "EPERM"
+    assert confined(lambda: call("unshare", CloneFlag.NEWUTS), NOTHING_NEW) == "ok"
 
 
 def test_a_personality_that_lowers_defences_is_not_there() -> None:

@@ -19,7 +19,8 @@ class Facts:
 
     kernel: its release, for people; pids_max: the highest pid and one; chosen_pids: a child's pid may be chosen;
     detached_layers: overlayfs takes detached mounts as layers; device_nodes: mknod works, and the nodes too;
-    filesystems: as /proc/filesystems names them; manager: whose the control group tree is.
+    filesystems: as /proc/filesystems names them; manager: whose the control group tree is; user_namespaces: one may be
+    made; swap_limits: control groups can limit swap.
     """
 
     hierarchies: Hierarchies
@@ -32,13 +33,16 @@ class Facts:
     keyrings: bool
     filesystems: frozenset[str]
     manager: Manager = Manager.NONE
+    user_namespaces: bool = True
+    swap_limits: bool = True
 
     @staticmethod
     def detect(groups_at: str = "/sys/fs/cgroup") -> "Facts":
         """Return what this process finds. Takes some milliseconds; changes nothing."""
         held = privileges.held().effective
+        hierarchies = Hierarchies.detect(groups_at)
         return Facts(
-            hierarchies=Hierarchies.detect(groups_at),
+            hierarchies=hierarchies,
             kernel=os.uname().release,
             pids_max=int(Path("/proc/sys/kernel/pid_max").read_text()),
             chosen_pids=bool(held & {"sys_admin", "checkpoint_restore"}),
@@ -48,7 +52,25 @@ class Facts:
             keyrings=os.path.exists("/proc/keys"),
             filesystems=frozenset(line.split()[-1] for line in Path("/proc/filesystems").read_text().splitlines()),
             manager=detect_manager(),
+            user_namespaces=_user_namespaces_may_be_made(),
+            swap_limits=_swap_can_be_limited(hierarchies),
         )
+
+
+def _user_namespaces_may_be_made() -> bool:
+    """Source: user_namespaces(7); zero at most is how administrators switch them off."""
+    limit = Path("/proc/sys/user/max_user_namespaces")
+    return limit.exists() and int(limit.read_text()) > 0
+
+
+def _swap_can_be_limited(hierarchies: Hierarchies) -> bool:
+    """Look for v1's file; v2's root has none, so there look for what would take it away."""
+    mount = hierarchies.v1_mount("memory")
+    if mount is not None:
+        return os.path.exists(f"{mount}/memory.memsw.limit_in_bytes")
+    if "memory" not in hierarchies.v2_controllers or not os.path.exists("/proc/swaps"):
+        return False
+    return "swapaccount=0" not in Path("/proc/cmdline").read_text().split()
 
 
 def _device_nodes_work() -> bool:

@@ -41,7 +41,7 @@ from insula.engine.plan import LaunchPlan
 from insula.engine.running import Record, Running, boot_id
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.host.hoststep import Offload, inline
-from insula.engine.syscalls import programs
+from insula.engine.syscalls import filter_of, programs
 from insula.errors import (
     InsulaError,
     KeeperError,
@@ -317,7 +317,7 @@ class Launcher:
         fds = group_fds(running.group)
         fds[STEPS] = encoded_steps(steps)
         try:
-            for filter_name, program in zip(FILTERS, programs(spec.seccomp), strict=False):
+            for filter_name, program in zip(FILTERS, programs(filter_of(spec)), strict=False):
                 fds[filter_name] = memory_file(filter_name, program)
             number = self._link.ask(Verb.EXECUTE, body, fds | ({} if stdio is None else stream_fds(stdio)))
         finally:

@@ -9,9 +9,12 @@ from insula.engine.fragments.filters import FILTERS, filter_steps
 from insula.engine.fragments.kernelfiles import (
     early_filesystems,
     kernel_filesystems,
+    locks,
     protections,
     runtime_directory,
 )
+from insula.engine.fragments.limits import limits_of
+from insula.engine.fragments.premounts import premounts
 from insula.engine.fragments.speccheck import check, own_network
 from insula.engine.fragments.trees import ROOT, root_is_read_only, root_tree, spec_mounts
 from insula.engine.guestinit import starts_system
@@ -45,18 +48,20 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
         *trees_of_host,
         *_interfaces(spec),
     ]
-    inner = [
-        *_arrival(spec, facts),
-        *kernel_mounts,
+    contents = [
         *device_mounts,
         *runtime_directory(spec),
+        *premounts(spec, facts),
         *_consoles(spec),
         *mounts,
-        *_files_and_settings(spec),
-        *protections(spec),
-        trees.PivotRoot(why="the host's tree is out of reach for good, unlike after chroot"),
-        *_confinement(spec, facts),
+        *_files(spec),
     ]
+    pivot = trees.PivotRoot(why="the host's tree is out of reach for good, unlike after chroot")
+    guarded = [*kernel_mounts, *_settings(spec), *protections(spec)]
+    locking = locks(spec, facts)
+    # What is locked is copied as seen from the root, so that must be the guest's by then; what follows is not locked.
+    tree = [*guarded, pivot, *locking, *contents] if locking else [*guarded, *contents, pivot]
+    inner = [*_arrival(spec, facts), *tree, *_confinement(spec, facts)]
     return LaunchPlan(
         outer=tuple(outer),
         clone=_clone(spec, facts),
@@ -94,8 +99,9 @@ def _groups(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[Hos
     limit, allow = (
         (scopes.LimitScope, scopes.AllowDevicesInScope) if in_scope else (groups.LimitGroup, groups.AllowDevices)
     )
-    if spec.limits != Limits():
-        after.append(limit(why="in force before any program of the guest runs", limits=spec.limits))
+    limits = limits_of(spec, facts)
+    if limits != Limits():
+        after.append(limit(why="in force before any program of the guest runs", limits=limits))
     after.append(allow(why="a node alone is no right to use it", rules=device_rules(spec.devices)))
     return before, after
 
@@ -184,17 +190,18 @@ def _consoles(spec: ContainerSpec) -> list[GuestStep]:
     return [terminals.MakeConsoles(why="their masters go to the keeper", count=spec.consoles)]
 
 
-def _files_and_settings(spec: ContainerSpec) -> list[GuestStep]:
-    steps: list[GuestStep] = []
-    if spec.nameservers:
-        content = "".join(f"nameserver {each}\n" for each in spec.nameservers)
-        steps.append(
-            trees.MakeFile(why="the nameservers asked for", path="etc/resolv.conf", content=content, mode=0o644)
-        )
-    if spec.sysctls:
-        settings = [[name.replace(".", "/"), value] for name, value in spec.sysctls]
-        steps.append(trees.WriteSettings(why="asked for; they are the namespaces' own", settings=settings))
-    return steps
+def _settings(spec: ContainerSpec) -> list[GuestStep]:
+    if not spec.sysctls:
+        return []
+    settings = [[name.replace(".", "/"), value] for name, value in spec.sysctls]
+    return [trees.WriteSettings(why="asked for; they are the namespaces' own", settings=settings)]
+
+
+def _files(spec: ContainerSpec) -> list[GuestStep]:
+    if not spec.nameservers:
+        return []
+    content = "".join(f"nameserver {each}\n" for each in spec.nameservers)
+    return [trees.MakeFile(why="the nameservers asked for", path="etc/resolv.conf", content=content, mode=0o644)]
 
 
 def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:

@@ -190,12 +190,12 @@ class BlockLimit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What the container may use; None leaves the kernel's default.
+    """What the container may use; None leaves the kernel's default, or that of `engine.fragments.limits`.
 
-    memory: bytes without swap; memory_soft: reclaimed to under pressure; memory_and_swap: bytes of both together;
-    memory_guarantee: bytes kept (v2 only); cpu_shares: v1 scale (2..262144, 1024 is neutral); cpu_quota of each
-    cpu_period (-1 means none) for the whole container; cpus, memory_nodes: kernel list format; block_weight: v1 scale
-    (10..1000); pids: tasks.
+    memory: bytes without swap; memory_soft: reclaimed to under pressure; memory_and_swap: bytes of both together, as
+    many as memory if not given; memory_guarantee: bytes kept (v2 only); cpu_shares: v1 scale (2..262144, 1024 is
+    neutral); cpu_quota of each cpu_period (-1 means none) for the whole container; cpus, memory_nodes: kernel list
+    format; block_weight: v1 scale (10..1000); pids: tasks, a share of the host's if not given.
     """
 
     memory: Bytes | None = None
@@ -231,11 +231,21 @@ class SeccompProfile(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seccomp:
-    """The system call filter. allow, refuse: names added to and taken from the profile."""
+    """The system call filter. allow, refuse: names added to and taken from the profile.
+
+    families, netlink, transports: sockets beyond the usual ones, by the names of `engine.socketpolicy`; upper_layers:
+    TCP may be given upper layers such as the kernel's TLS; new_mounts: file systems that are not mounted yet may be;
+    None: only in a user namespace.
+    """
 
     profile: SeccompProfile = SeccompProfile.DEFAULT
     allow: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    netlink: tuple[str, ...] = ()
+    transports: tuple[str, ...] = ()
+    upper_layers: bool = False
+    new_mounts: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

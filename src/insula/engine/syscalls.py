@@ -7,41 +7,22 @@ asked first, since libseccomp cannot take an exception out of an allowed call.
 
 The kernel itself still checks every allowed call against the guest's user namespace: a filter is the second wall, which
 keeps what no guest needs away from kernel code that had holes before. Sources: the manual pages of the calls; the lists
-of systemd-nspawn and of the OCI runtimes were read for what unmodified distributions need. A 32-bit x86 program can
-still make the sockets below by socketcall, whose arguments are in memory.
+of systemd-nspawn and of the OCI runtimes were read for what unmodified distributions need. Which sockets may be made is
+in `engine.socketpolicy`, which mounts and namespaces in `engine.namespacepolicy`.
 """
 
 import errno
-import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 
-from insula.engine.spec import Seccomp, SeccompProfile
+from insula.engine.callgroups import ForbiddenArgument, Group, Refusal
+from insula.engine.namespacepolicy import MIGRATABLE_ARGUMENTS, NEW_MOUNT_ARGUMENTS
+from insula.engine.socketpolicy import socket_lists
+from insula.engine.spec import ContainerSpec, Seccomp, SeccompProfile
 from insula.errors import InvalidArgumentError
+from insula.kernel.argumentlists import ArgumentList, compile_lists
 from insula.kernel.seccomp import Condition, Filter, Rule, chained, compile_filter, system_call_number
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
-    """Calls that share a reason."""
-
-    names: tuple[str, ...]
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal(Group):
-    """Calls that fail with `errno`."""
-
-    errno: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ForbiddenArgument(Refusal):
-    """Calls that fail if every condition holds, else pass as far as this filter goes."""
-
-    conditions: tuple[Condition, ...]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -165,10 +146,6 @@ ALLOWED = (
         """),
     ),
     Group(
-        why="keyrings: each guest has a session keyring of its own, and its user namespace its own keys",
-        names=_names("add_key keyctl request_key"),
-    ),
-    Group(
         why="facts about the machine, and random numbers",
         names=_names("getrandom oldolduname olduname sysfs sysinfo uname"),
     ),
@@ -179,7 +156,15 @@ PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0x40000, 0x40008, 0xFFFFFFFF)
 without address randomisation (debuggers), and the question what it is. Others answer ENOSYS, like a kernel that was
 built without them; some lower the defences of programs started later."""
 
+KEYRING_CALLS = ("add_key", "keyctl", "request_key")
+
 REFUSED = (
+    Refusal(
+        errno=errno.ENOSYS,
+        # All or nothing: systemd gives a unit up that gets a session keyring and cannot link it to the user's.
+        why="keys are counted by user, and a guest has 65536; a privileged one would reach those of the host's root",
+        names=KEYRING_CALLS,
+    ),
     Refusal(errno=errno.EPERM, why="would replace the host's kernel", names=_names("kexec_file_load kexec_load")),
     Refusal(
         errno=errno.EPERM,
@@ -233,10 +218,6 @@ REFUSED = (
 
 _TIOCSTI = 0x5412
 _TIOCLINUX = 0x541C
-_AF_NETLINK = 16
-_AF_ALG = 38
-_AF_VSOCK = 40
-_NETLINK_AUDIT = 9
 
 FORBIDDEN_ARGUMENTS = (
     ForbiddenArgument(
@@ -251,44 +232,7 @@ FORBIDDEN_ARGUMENTS = (
         names=("ioctl",),
         conditions=(Condition(argument=1, value=_TIOCLINUX),),
     ),
-    ForbiddenArgument(
-        errno=errno.EAFNOSUPPORT,
-        why="sockets to the hypervisor and to the host's other virtual machines: no network namespace holds them back",
-        names=("socket",),
-        conditions=(Condition(argument=0, value=_AF_VSOCK),),
-    ),
-    ForbiddenArgument(
-        errno=errno.EAFNOSUPPORT,
-        why="the kernel's ciphers, with a long record of holes; libraries bring their own",
-        names=("socket",),
-        conditions=(Condition(argument=0, value=_AF_ALG),),
-    ),
-    ForbiddenArgument(
-        errno=errno.EAFNOSUPPORT,
-        why="the host's audit: this answer tells guests that it is not there, and they go without",
-        names=("socket",),
-        conditions=(Condition(argument=0, value=_AF_NETLINK), Condition(argument=2, value=_NETLINK_AUDIT)),
-    ),
 )
-
-_CLONE_FLAGS_ARGUMENT = 1 if os.uname().machine.startswith("s390") else 0
-_NESTED_NAMESPACES = {"UTS": 0x04000000, "IPC": 0x08000000, "user": 0x10000000, "network": 0x40000000}
-_CLONE3_UNREADABLE = "its flags are in memory, which a filter cannot read: clone, which C libraries then use, has them"
-
-MIGRATABLE_ARGUMENTS = (
-    *(
-        ForbiddenArgument(
-            errno=errno.EPERM,
-            why=f"CRIU cannot dump a nested {kind} namespace; systemd goes without when told that it may not",
-            names=(call,),
-            conditions=(Condition(argument=argument, value=flag, mask=flag),),
-        )
-        for kind, flag in _NESTED_NAMESPACES.items()
-        for call, argument in (("unshare", 0), ("clone", _CLONE_FLAGS_ARGUMENT))
-    ),
-    ForbiddenArgument(errno=errno.ENOSYS, why=_CLONE3_UNREADABLE, names=("clone3",), conditions=()),
-)
-"""What the profile `migratable` forbids beyond the default one."""
 
 
 def confined(seccomp: Seccomp) -> bool:
@@ -306,6 +250,8 @@ def filters(seccomp: Seccomp) -> tuple[Filter, ...]:
     _check((*seccomp.allow, *seccomp.refuse))
     refused_by_name = Rule(names=seccomp.refuse, refusal=errno.EPERM)
     forbidden = FORBIDDEN_ARGUMENTS + (MIGRATABLE_ARGUMENTS if seccomp.profile is SeccompProfile.MIGRATABLE else ())
+    if seccomp.new_mounts is False:
+        forbidden += NEW_MOUNT_ARGUMENTS
     if seccomp.profile is SeccompProfile.UNCONFINED:
         return (Filter(rules=(refused_by_name,)),)
     by_argument = tuple(
@@ -313,7 +259,25 @@ def filters(seccomp: Seccomp) -> tuple[Filter, ...]:
         for each in forbidden
         if (names := _without(each.names, (*seccomp.allow, *seccomp.refuse)))
     )
-    return (Filter(rules=(refused_by_name, *by_argument)), _allow_list(seccomp))
+    return (Filter(rules=(refused_by_name, *dict.fromkeys(by_argument))), _allow_list(seccomp))
+
+
+def argument_lists(seccomp: Seccomp) -> list[ArgumentList]:
+    """Return the allow lists for arguments, which are asked before the filters.
+
+    Raises: InvalidArgumentError for a socket family or protocol that there is no name for.
+    """
+    if seccomp.profile is SeccompProfile.UNCONFINED:
+        return []
+    changed = (*seccomp.allow, *seccomp.refuse)
+    return [replace(each, names=names) for each in socket_lists(seccomp) if (names := _without(each.names, changed))]
+
+
+def filter_of(spec: ContainerSpec) -> Seccomp:
+    """Return the filter settings of a container: new mounts are refused where no user namespace makes them harmless."""
+    if spec.seccomp.new_mounts is not None:
+        return spec.seccomp
+    return replace(spec.seccomp, new_mounts=spec.idmap is not None)
 
 
 def _allow_list(seccomp: Seccomp) -> Filter:
@@ -352,4 +316,7 @@ def programs(seccomp: Seccomp) -> tuple[bytes, ...]:
     The first one of a kind takes some tens of milliseconds, later ones nothing.
     """
     compiled = [compile_filter(each) for each in filters(seccomp)]
+    lists = argument_lists(seccomp)
+    if lists:
+        compiled.insert(0, compile_lists(lists))
     return (chained(compiled),) if compiled else ()

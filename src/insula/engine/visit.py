@@ -26,7 +26,7 @@ from insula.engine.attach import group_fds, namespaces_of
 from insula.engine.capabilities import default_kept
 from insula.engine.running import Running
 from insula.engine.steps.guest.namespaces import NAMESPACE_FLAGS
-from insula.engine.syscalls import programs
+from insula.engine.syscalls import filter_of, programs
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationUnsupportedError
 from insula.kernel import privileges, seccomp
 from insula.kernel.cgroups import Cgroup
@@ -49,7 +49,7 @@ def visit(running: Running, function: Callable[..., Any], arguments: Sequence[An
         raise OperationUnsupportedError(
             f"'{running.name}' has no user namespace, so its root could reach our own program: run a program instead"
         )
-    filters = programs(spec.seccomp)
+    filters = programs(filter_of(spec))
     reading, writing = os.pipe2(os.O_CLOEXEC)
     guide = os.fork()
     if guide == 0:

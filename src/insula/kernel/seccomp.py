@@ -46,7 +46,7 @@ class Filter:
     otherwise: int | None = None
 
 
-_COMPANIONS = {"x86_64": ("X86",), "aarch64": ("ARM",)}
+COMPANIONS = {"x86_64": ("X86",), "aarch64": ("ARM",)}
 """Further architectures whose programs a machine executes. x32 is left out on purpose: nobody has its user land."""
 
 NUMBERS_FROM_424 = {
@@ -90,6 +90,26 @@ def system_call_number(name: str) -> int | None:
     return NUMBERS_FROM_424.get(name) or NUMBERS_OF_MACHINES.get(os.uname().machine, {}).get(name)
 
 
+DIRECT_NUMBERS = {
+    "X86": {"socket": 359, "socketpair": 360, "setsockopt": 366},
+    "S390X": {"socket": 359, "socketpair": 360, "setsockopt": 366},
+    "PPC64LE": {"socket": 326, "socketpair": 333, "setsockopt": 339},
+}
+"""Calls that libseccomp only knows as parts of socketcall there; they have numbers of their own since Linux 4.3.
+Source: the kernel's syscall tables."""
+
+
+def number_on(architecture: int, name: str) -> int | None:
+    """Return a system call's number on an architecture (as libseccomp and audit number them), None if it has none."""
+    import pyseccomp
+
+    for other, numbers in DIRECT_NUMBERS.items():
+        if architecture == getattr(pyseccomp.Arch, other) and name in numbers:
+            return numbers[name]
+    number = int(pyseccomp.resolve_syscall(architecture, name))
+    return number if number >= 0 else None
+
+
 _UNKNOWN = -1
 
 
@@ -110,7 +130,7 @@ def compile_filter(wanted: Filter) -> bytes:
     import pyseccomp
 
     program = _for_architecture(wanted, pyseccomp.Arch.NATIVE)
-    for companion in _COMPANIONS.get(os.uname().machine, ()):
+    for companion in COMPANIONS.get(os.uname().machine, ()):
         program.merge(_for_architecture(wanted, getattr(pyseccomp.Arch, companion)))
     with os.fdopen(os.memfd_create("seccomp", os.MFD_CLOEXEC), "w+b") as file:
         program.export_bpf(file)

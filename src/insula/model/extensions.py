@@ -55,13 +55,35 @@ class TimeNamespace(Mapped):
     boot_time: Annotated[ClockShift | None, Element("insula:boottime")] = None
 
 
+class KernelFeature(StrEnum):
+    """Parts of the kernel that a guest reaches only when it is allowed to."""
+
+    KEYRINGS = "keyrings"  # add_key(2), keyctl(2), request_key(2)
+    MOUNTS = "mounts"  # file systems that are not mounted yet, where there is no user namespace
+    TCP_ULP = "tcp-ulp"  # upper layers of TCP, such as the kernel's TLS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowance(Mapped):
+    """`<insula:allow family='can'/>`: one thing that guests are refused by default. Exactly one attribute.
+
+    family: of sockets; netlink, transport: protocols of netlink and of IP; all by the names of the man pages.
+    """
+
+    family: Annotated[str | None, Attribute("family")] = None
+    netlink: Annotated[str | None, Attribute("netlink")] = None
+    transport: Annotated[str | None, Attribute("transport")] = None
+    feature: Annotated[KernelFeature | None, Attribute("feature")] = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings(Mapped):
     """`<insula:domain>`: what libvirt has no words for.
 
     privileged: no user namespace, the guest's root is the host's; open_namespace: clients may be given the namespaces
     of an unprivileged domain, which they then enter with the host's ids; hostname: None for the domain's name;
-    pids_limit: processes and threads at most; nameservers: written into the guest's resolv.conf, in this order.
+    pids_limit: processes and threads at most; nameservers: written into the guest's resolv.conf, in this order;
+    allowed: what the guest's system call filter lets through besides.
     """
 
     privileged: Annotated[bool, Element("insula:privileged")] = False
@@ -70,6 +92,7 @@ class Settings(Mapped):
     nameservers: Annotated[tuple[IpAddress, ...], Element("insula:nameserver", attribute="address")] = ()
     pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, 2**22))] = None
     time_namespace: Annotated[TimeNamespace | None, Element("insula:timens")] = None
+    allowed: Annotated[tuple[Allowance, ...], Element("insula:allow")] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

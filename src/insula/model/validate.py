@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
+from insula.engine.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
 from insula.errors import UnsupportedConfigError
 from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
 from insula.model.domain import DEVICES_MAX, Domain
@@ -22,6 +23,9 @@ Check = Callable[[Domain], Iterator[str]]
 
 DEVICE_NAME_MAX = 15
 """Characters of a network device's name; the kernel's IFNAMSIZ holds 16 with its closing zero."""
+
+SOCKET_WORDS = {"family": FAMILIES, "netlink": NETLINK, "transport": TRANSPORTS}
+"""What <insula:allow> may name, by attribute."""
 
 _DEVICE_NAME = re.compile(r"[^\s/:\x00]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -271,6 +275,17 @@ def check_hostname(domain: Domain) -> Iterator[str]:
         yield f"'{hostname}' cannot be a host name; take letters, digits, dots and hyphens, at most 64"
 
 
+def check_allowances(domain: Domain) -> Iterator[str]:
+    for each in domain.settings.allowed:
+        words = {"family": each.family, "netlink": each.netlink, "transport": each.transport, "feature": each.feature}
+        given = [(attribute, word) for attribute, word in words.items() if word is not None]
+        if len(given) != 1:
+            yield f"<insula:allow> has one of {', '.join(words)}; write one element for each"
+        for attribute, word in given:
+            if attribute in SOCKET_WORDS and word not in SOCKET_WORDS[attribute]:
+                yield f"there is no {attribute} '{word}' to allow; choose of {', '.join(SOCKET_WORDS[attribute])}"
+
+
 def check_settings(domain: Domain) -> Iterator[str]:
     """Whatever else stands in our own namespace is a slip of the pen, and must not be passed over in silence."""
     if domain.metadata is None:
@@ -308,6 +323,7 @@ CHECKS: tuple[Check, ...] = (
     check_shared_namespaces,
     check_security_labels,
     check_hostname,
+    check_allowances,
     check_settings,
 )
 """Every check, in the order their texts appear."""

@@ -23,13 +23,15 @@ from insula.engine.spec import (
     Namespace,
     Process,
     Root,
+    Seccomp,
     SharedNamespace,
 )
+from insula.engine.syscalls import KEYRING_CALLS
 from insula.errors import UnsupportedConfigError
 from insula.kernel.cgroups import DeviceLimit, partition_path
 from insula.model.boot import Os
 from insula.model.domain import Domain
-from insula.model.extensions import ClockShift, Share, ShareType
+from insula.model.extensions import ClockShift, KernelFeature, Share, ShareType
 from insula.model.foreign import Node
 from insula.model.scalars import DomainName, OnOff
 from insula.model.security import LabelType
@@ -106,6 +108,7 @@ def specification(domain: Domain, fragments: Fragments, pid_of: PidOf) -> Contai
         limits=_limits(domain, fragments.block_limits),
         cgroup=CgroupPlacement(partition=_partition(domain)),
         capabilities=_capabilities(domain, privileged=fragments.idmap is None),
+        seccomp=_seccomp(domain),
         machine_id=domain.uuid.hex,
     )
 
@@ -200,6 +203,20 @@ def _capabilities(domain: Domain, *, privileged: bool) -> frozenset[str] | None:
         return None
     states = {str(each.capability): each.state is OnOff.ON for each in wanted.states}
     return kept(CapabilityPolicy(str(wanted.policy)), states, privileged=privileged)
+
+
+def _seccomp(domain: Domain) -> Seccomp:
+    """What is allowed besides: the names were checked when the domain was defined."""
+    allowed = domain.settings.allowed
+    features = {each.feature for each in allowed}
+    return Seccomp(
+        allow=KEYRING_CALLS if KernelFeature.KEYRINGS in features else (),
+        families=tuple(each.family for each in allowed if each.family is not None),
+        netlink=tuple(each.netlink for each in allowed if each.netlink is not None),
+        transports=tuple(each.transport for each in allowed if each.transport is not None),
+        upper_layers=KernelFeature.TCP_ULP in features,
+        new_mounts=True if KernelFeature.MOUNTS in features else None,
+    )
 
 
 def _partition(domain: Domain) -> str:

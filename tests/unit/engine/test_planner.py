@@ -26,7 +26,7 @@ from insula.engine.spec import (
     SeccompProfile,
     VethInterface,
 )
-from insula.engine.steps.guest import confinement, execution, namespaces, trees
+from insula.engine.steps.guest import confinement, execution, locking, namespaces, trees
 from insula.engine.steps.host import belongings, groups, layers
 from insula.errors import InvalidArgumentError
 from tests.plans import BUSYBOX, CASES, CONFINED, HYBRID, SYSTEMD, UNIFIED, Case, golden
@@ -47,11 +47,13 @@ def test_the_order_inside_is_safe(case: Case) -> None:
     order = [type(step) for step in inner]
     assert order[-1] is execution.Execute
     assert order.index(trees.KeepMountsPrivate) < order.index(trees.AttachRoot) < order.index(trees.PivotRoot)
-    assert all(
-        order.index(trees.PivotRoot) > n
-        for n, step in enumerate(order)
-        if step.__module__.endswith("trees") and step is not trees.PivotRoot
-    )
+    # What follows the lock is put beneath the guest's own root, the only one there is by then.
+    settled = order.index(locking.LockMounts) - 1 if locking.LockMounts in order else order.index(trees.PivotRoot)
+    assert settled == order.index(trees.PivotRoot)
+    laid = [n for n, step in enumerate(order) if step.__module__.endswith("trees") and step is not trees.PivotRoot]
+    assert locking.LockMounts in order or max(laid) < settled
+    guarding = [n for n, step in enumerate(order) if step in {trees.ProtectPaths, trees.MaskPaths, trees.WriteSettings}]
+    assert all(n < settled for n in guarding) or locking.LockMounts not in order
     if confinement.LoadFilters in order:
         assert order.index(confinement.LoadFilters) < order.index(confinement.KeepCapabilities)
         assert order.index(trees.PivotRoot) < order.index(confinement.LoadFilters)
@@ -100,7 +102,18 @@ def test_the_first_process_is_born_into_a_unified_group_and_joins_old_ones() -> 
 def test_limits_are_set_only_where_there_are_some() -> None:
     limited = plan(replace(BUSYBOX, limits=Limits(pids=9)), UNIFIED)
     assert [step.limits for step in limited.between if isinstance(step, groups.LimitGroup)] == [Limits(pids=9)]
-    assert not any(isinstance(step, groups.LimitGroup) for step in plan(BUSYBOX, UNIFIED).between)
+    bare = replace(UNIFIED, hierarchies=replace(UNIFIED.hierarchies, v2_controllers=("cpu",)))
+    assert not any(isinstance(step, groups.LimitGroup) for step in plan(BUSYBOX, bare).between)
+
+
+def test_only_a_guest_without_a_user_namespace_is_locked_in() -> None:
+    def locked(spec: ContainerSpec, facts: Facts = UNIFIED) -> bool:
+        return any(isinstance(step, locking.LockMounts) for step in plan(spec, facts).inner)
+
+    privileged = replace(BUSYBOX, idmap=None, privileged=True)
+    assert locked(privileged)
+    assert not locked(BUSYBOX)
+    assert not locked(privileged, replace(UNIFIED, user_namespaces=False))
 
 
 def test_only_what_the_guest_could_change_is_staged() -> None:

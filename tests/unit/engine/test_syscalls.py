@@ -5,8 +5,19 @@ import pyseccomp
 import pytest
 
 from insula.engine import syscalls
-from insula.engine.spec import Seccomp, SeccompProfile
-from insula.engine.syscalls import ALLOWED, REFUSED, Group, confined, filters, programs
+from insula.engine.callgroups import Group
+from insula.engine.namespacepolicy import MIGRATABLE_ARGUMENTS, NEW_MOUNT_ARGUMENTS
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange, Seccomp, SeccompProfile
+from insula.engine.syscalls import (
+    ALLOWED,
+    KEYRING_CALLS,
+    REFUSED,
+    argument_lists,
+    confined,
+    filter_of,
+    filters,
+    programs,
+)
 from insula.errors import InvalidArgumentError
 from insula.kernel.seccomp import NUMBERS_OF_MACHINES, Rule, system_call_number
 
@@ -48,7 +59,7 @@ def test_no_name_is_misspelt() -> None:
 
 
 def test_every_group_says_why() -> None:
-    groups = (*ALLOWED, *REFUSED, *syscalls.FORBIDDEN_ARGUMENTS, *syscalls.MIGRATABLE_ARGUMENTS)
+    groups = (*ALLOWED, *REFUSED, *syscalls.FORBIDDEN_ARGUMENTS, *MIGRATABLE_ARGUMENTS, *NEW_MOUNT_ARGUMENTS)
     assert all(len(group.why) > 6 and group.names for group in groups)
 
 
@@ -68,7 +79,7 @@ def answer_to(seccomp: Seccomp, name: str) -> int | None:
 def test_what_would_reach_the_hosts_kernel_is_refused() -> None:
     for name in ("kexec_load", "init_module", "finit_module", "open_by_handle_at", "bpf", "perf_event_open", "swapon"):
         assert answer_to(Seccomp(), name) == errno.EPERM
-    for name in ("clone3", "unshare", "mount", "keyctl", "ptrace", "reboot"):
+    for name in ("clone3", "unshare", "mount", "ptrace", "reboot"):
         assert answer_to(Seccomp(), name) is None
 
 
@@ -121,3 +132,41 @@ def test_every_profile_compiles_to_whole_instructions(profile: SeccompProfile) -
 
 def test_the_same_settings_are_compiled_once() -> None:
     assert programs(Seccomp()) is programs(Seccomp())
+
+
+def test_there_are_no_keyrings_unless_they_are_allowed() -> None:
+    assert [answer_to(Seccomp(), name) for name in KEYRING_CALLS] == [errno.ENOSYS] * 3
+    assert [answer_to(Seccomp(allow=KEYRING_CALLS), name) for name in KEYRING_CALLS] == [None] * 3
+
+
+def spec(idmap: IdMap | None, seccomp: Seccomp) -> ContainerSpec:
+    root = DirectoryRoot(path="/srv/box")
+    return ContainerSpec(
+        name="box",
+        uuid="4dea22b3-1d52-d8f3-2516-782e98ab3fa0",
+        root=root,
+        idmap=idmap,
+        privileged=idmap is None,
+        seccomp=seccomp,
+    )
+
+
+def test_new_mounts_are_refused_only_where_no_user_namespace_makes_them_harmless() -> None:
+    ids = (IdRange(inside=0, outside=100000, count=65536),)
+    mapped = IdMap(uids=ids, gids=ids)
+    assert filter_of(spec(mapped, Seccomp())).new_mounts is True
+    assert filter_of(spec(None, Seccomp())).new_mounts is False
+    assert filter_of(spec(None, Seccomp(new_mounts=True))).new_mounts is True
+    refused = {name for each in NEW_MOUNT_ARGUMENTS for name in each.names}
+    assert refused == {"mount", "fsopen", "unshare", "clone", "clone3"}
+
+
+def test_a_migratable_privileged_container_compiles_too() -> None:
+    assert programs(Seccomp(profile=SeccompProfile.MIGRATABLE, new_mounts=False))
+
+
+def test_allowing_the_call_that_makes_sockets_allows_them_all() -> None:
+    assert {name for each in argument_lists(Seccomp()) for name in each.names} == {"socket", "socketpair", "setsockopt"}
+    widened = Seccomp(allow=("socket", "socketpair", "setsockopt"))
+    assert argument_lists(widened) == []
+    assert argument_lists(Seccomp(profile=SeccompProfile.UNCONFINED)) == []

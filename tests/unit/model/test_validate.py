@@ -35,6 +35,26 @@ def interface(inside: str, kind: str = "user") -> str:
     return f"<interface type='{kind}'>{inside}</interface>"
 
 
+@pytest.mark.parametrize(
+    ("allowance", "problem"),
+    [
+        ("family='inet7'", "there is no family 'inet7' to allow; choose of unix, "),
+        ("netlink='rtnetlink'", "there is no netlink 'rtnetlink' to allow"),
+        ("transport='tcp'", "there is no transport 'tcp' to allow; choose of dccp, "),
+        ("", "<insula:allow> has one of family, netlink, transport, feature"),
+        ("family='can' netlink='xfrm'", "<insula:allow> has one of"),
+    ],
+)
+def test_what_cannot_be_allowed_is_a_problem(allowance: str, problem: str) -> None:
+    (found,) = problems(domain(settings(f"<insula:allow {allowance}/>")))
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("allowance", ["family='alg'", "netlink='xfrm'", "transport='sctp'", "feature='keyrings'"])
+def test_what_can_be_allowed_is_no_problem(allowance: str) -> None:
+    assert problems(domain(settings(f"<insula:allow {allowance}/>"))) == ()
+
+
 def test_a_plain_domain_has_no_problems() -> None:
     assert problems(domain(devices=filesystem("dir='/srv/x'", "/"))) == ()
     validate(domain())
@@ -208,4 +228,4 @@ def test_a_device_more_than_there_may_be_is_a_problem() -> None:
 
 
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 20
+    assert len(set(CHECKS)) == len(CHECKS) == 21

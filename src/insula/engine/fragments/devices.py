@@ -35,6 +35,8 @@ _LINKS = (
 )
 _TTY_GROUP = 5
 """The group of terminals in every distribution; grantpt(3) in old C libraries wants it."""
+_TERMINALS = 1024
+"""Pseudo terminals at once. The host has 3072 for all guests, unless `kernel.pty.max` says otherwise."""
 _HARMLESS = ["nosuid", "noexec"]
 
 
@@ -104,7 +106,7 @@ def _host_nodes(spec: ContainerSpec) -> list[tuple[str, str]]:
 
 
 def _device_filesystems(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
-    options: list[list[str | None]] = [["ptmxmode", "0666"], ["mode", "0620"]]
+    options: list[list[str | None]] = [["ptmxmode", "0666"], ["mode", "0620"], ["max", str(_TERMINALS)]]
     if spec.idmap is None or host_id(spec.idmap.gids, _TTY_GROUP) is not None:
         options.append(["gid", str(_TTY_GROUP)])
     steps: list[GuestStep] = [

@@ -8,6 +8,7 @@ from insula.engine.fragments.environment import MANAGER, container_uuid
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.spec import ContainerSpec, InitKind, Namespace
 from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.locking import LockMounts
 from insula.engine.steps.guest.trees import (
     AttachFilesystem,
     MakeFile,
@@ -23,21 +24,29 @@ HIDDEN = (
     "proc/acpi",
     "proc/asound",
     "proc/kcore",
+    "proc/key-users",
     "proc/keys",
+    "proc/kpagecgroup",
+    "proc/kpagecount",
+    "proc/kpageflags",
     "proc/latency_stats",
     "proc/sched_debug",
     "proc/scsi",
+    "proc/slabinfo",
     "proc/sysrq-trigger",
     "proc/timer_list",
     "proc/timer_stats",
-    "sys/firmware",
+    "proc/vmallocinfo",
     "sys/devices/virtual/powercap",
+    "sys/firmware",
+    "sys/fs/fuse/connections",
+    "sys/kernel/config",
     "sys/kernel/debug",
     "sys/kernel/tracing",
 )
 """What would tell a privileged guest about the host, or let it command it."""
 
-READ_ONLY = ("proc/sys", "proc/bus", "proc/fs", "proc/irq")
+READ_ONLY = ("proc/sys", "proc/bus", "proc/fs", "proc/irq", "proc/mtrr", "proc/driver")
 """What a privileged guest may look at."""
 
 _HARMLESS = ["nosuid", "nodev", "noexec"]
@@ -116,3 +125,13 @@ def protections(spec: ContainerSpec) -> list[GuestStep]:
         ProtectPaths(why="they are the host's settings", paths=list(READ_ONLY), writable=writable),
         MaskPaths(why="they tell about the host, or command it", paths=list(HIDDEN)),
     ]
+
+
+def locks(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
+    """Return the step that keeps the guest's root from taking off what `protections` has put there.
+
+    It could, having the host's capabilities. In a user namespace there is nothing to lock.
+    """
+    if spec.idmap is not None or not facts.user_namespaces:
+        return []
+    return [LockMounts(why="a cover that can be taken off protects nothing")]

@@ -26,6 +26,8 @@ PAYLOAD = "payload"
 EXEC_LEAF = "insula.exec"
 _MAXIMUM_DEPTH = 64
 """Levels of groups a guest may make below its own: enough for systemd in systemd, and removable in bounded time."""
+_MAXIMUM_DESCENDANTS = 2048
+"""Groups a guest may make below its own. The kernel counts some 10 KB each for nobody; systemd needs one a service."""
 _PATIENCE = 10.0
 """Seconds to wait for freezing or for dead tasks to be reaped."""
 _LINKS_OF_A_LEAF = 2
@@ -82,8 +84,9 @@ class Cgroup:
 
     def _delegate(self, mount: str, owner: tuple[int, int] | None) -> None:
         self.enable_controllers()
-        with contextlib.suppress(OSError):
-            files.write(f"{mount}/{self.path}/cgroup.max.depth", str(_MAXIMUM_DEPTH))
+        for name, most in (("depth", _MAXIMUM_DEPTH), ("descendants", _MAXIMUM_DESCENDANTS)):
+            if files.exists(f"{mount}/{self.path}/cgroup.max.{name}"):
+                files.write(f"{mount}/{self.path}/cgroup.max.{name}", str(most))
         payload = f"{mount}/{self.path}/{PAYLOAD}"
         os.mkdir(payload, 0o755)
         if owner is not None:

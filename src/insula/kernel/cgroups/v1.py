@@ -35,7 +35,10 @@ class Memory(_Group):
     __slots__ = ()
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
+        """Set one or both. A sum that is as large as the memory stays so when the memory alone is changed."""
         memory, memory_and_swap = _v1_bytes(memory), _v1_bytes(memory_and_swap)
+        if memory_and_swap is None and memory is not None and self._counts_swap_with_memory():
+            memory_and_swap = memory
         if memory_and_swap is None:
             if memory is not None:
                 self._limit_alone(memory)
@@ -57,6 +60,12 @@ class Memory(_Group):
         except OSError:
             self._write(first, before)
             raise
+
+    def _counts_swap_with_memory(self) -> bool:
+        if not self._has(_WITH_SWAP):
+            return False
+        held = self._number(_LIMIT)
+        return limited(held) is not None and held == self._number(_WITH_SWAP)
 
     def _limit_alone(self, memory: int) -> None:
         try:

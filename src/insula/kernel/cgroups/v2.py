@@ -46,11 +46,16 @@ class Memory(_Group):
     __slots__ = ()
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
-        """Set memory.max, and memory.swap.max so that the sum of both is memory_and_swap; a sum once set is kept."""
+        """Set memory.max, and memory.swap.max so that the sum of both is memory_and_swap.
+
+        A sum once set is kept; but one without any swap goes with the memory.
+        """
         old_memory, old_swap = self._number("memory.max"), self._swap_limit()
         new_memory = old_memory if memory is None else limited(memory)
         if memory_and_swap is not None:
             total = limited(memory_and_swap)
+        elif old_swap == 0:
+            total = new_memory
         else:
             total = None if old_memory is None or old_swap is None else old_memory + old_swap
         try:

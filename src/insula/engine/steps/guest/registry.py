@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from insula.engine.steps.guest import confinement, execution, namespaces, terminals, trees
+from insula.engine.steps.guest import confinement, execution, locking, namespaces, terminals, trees
 from insula.engine.steps.guest.gueststep import GuestStep
 
 GUEST_STEPS: dict[str, type[GuestStep]] = {
@@ -30,6 +30,8 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         trees.WriteSettings,
         trees.MakeFile,
         trees.PivotRoot,
+        trees.MountForUnit,
+        locking.LockMounts,
         terminals.MakeConsoles,
         terminals.MakeTerminal,
         terminals.TakeTerminal,

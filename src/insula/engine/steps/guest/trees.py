@@ -254,7 +254,7 @@ def _cover_with_itself(root: Fd, path: str, attribute: MountAttribute, *, writab
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaskPaths(GuestStep):
-    """Cover files with the guest's null device and directories with an empty read-only one, where they exist."""
+    """Cover files with an empty read-only one and directories likewise, where they exist."""
 
     phrase: ClassVar[str] = "hide {paths}"
 
@@ -266,14 +266,23 @@ class MaskPaths(GuestStep):
                 found = open_beneath(guest.root, path, os.O_PATH)
             except FileNotFoundError:
                 continue
-            if stat.S_ISDIR(os.fstat(found).st_mode):
-                options = [("mode", "555"), ("size", "0"), ("nr_inodes", "1")]
-                cover = make_filesystem("tmpfs", options, attributes=_attributes(["ro", "nosuid", "nodev", "noexec"]))
-            else:
-                cover = detached_copy("dev/null", directory=guest.root)
+            cover = _empty(directory=stat.S_ISDIR(os.fstat(found).st_mode))
             attach(cover, found)
             os.close(cover)
             os.close(found)
+
+
+def _empty(*, directory: bool) -> Fd:
+    """Return a mount of an empty directory, or of an empty file, that is read-only for good."""
+    attributes = _attributes(["nosuid", "nodev", "noexec"])
+    ground = make_filesystem("tmpfs", [("mode", "555"), ("size", "0"), ("nr_inodes", "2")], attributes=attributes)
+    cover = ground
+    if not directory:
+        os.close(os.open("empty", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o444, dir_fd=ground))
+        cover = detached_copy("empty", directory=ground)
+        os.close(ground)
+    change(cover, add=MountAttribute.READ_ONLY)
+    return cover
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -308,6 +317,50 @@ class MakeFile(GuestStep):
             create_beneath(directory, name, self.content.encode(), mode=self.mode)
         finally:
             os.close(directory)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MountForUnit(GuestStep):
+    """Mount what a guest's systemd would mount by a unit that it has switched on, since it will not be able to.
+
+    unit: such as `tmp.mount`; wanted_by: the target that starts it. Links of the guest's are not followed.
+    """
+
+    phrase: ClassVar[str] = "mount {fstype} at /{target} if the guest's {unit} would"
+
+    unit: str
+    wanted_by: str
+    fstype: str
+    target: str
+    options: list[list[str | None]]
+    attributes: list[str]
+
+    def perform(self, guest: Guest) -> None:
+        wishes = (f"{place}/systemd/system/{self.wanted_by}.wants/{self.unit}" for place in ("etc", "usr/lib", "lib"))
+        masked = _is_there(guest.root, f"etc/systemd/system/{self.unit}")
+        if masked or not any(_is_there(guest.root, wish) for wish in wishes):
+            return
+        mount = _made(self.fstype, self.options, self.attributes)
+        try:
+            _attach_strictly(guest.root, self.target, mount)
+        finally:
+            os.close(mount)
+
+
+def _is_there(root: Fd, path: str) -> bool:
+    """Whether a name is there, a link to anything included; directories on the way are looked up inside the root."""
+    directory, _, name = path.rpartition("/")
+    try:
+        parent = open_beneath(root, directory, os.O_PATH | os.O_DIRECTORY, resolve=CONTAINED)
+    except OSError:
+        return False
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    finally:
+        os.close(parent)
+    return True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,65 @@
+"""What the kernel keeps for a guest beside its memory has a bound: groups, terminals, tasks, keys, swap."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from insula import Container, Engine, Limits
+from insula.engine.spec import Bytes
+from insula.kernel.cgroups import Hierarchies
+
+pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
+
+IDLE = ("/bin/sleep", "1000")
+MEMORY = 256 << 20
+MOST_GROUPS = 2048
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with Engine() as made:
+        yield made
+
+
+@pytest.fixture
+def guest(busybox_root: Path, engine: Engine) -> Iterator[Container]:
+    with Container(busybox_root, name="objects", init=IDLE, ephemeral=True, engine=engine, memory=MEMORY) as made:
+        yield made
+
+
+def said(guest: Container, script: str) -> str:
+    return guest.run(["/bin/sh", "-c", script]).stdout.decode().strip()
+
+
+@pytest.mark.requires("cgroup2")
+def test_a_guest_makes_only_so_many_groups_and_all_go_with_it(guest: Container) -> None:
+    script = "cd /sys/fs/cgroup; i=0; while mkdir g$i 2>/dev/null && [ $i -lt 3000 ]; do i=$((i+1)); done; echo $i"
+    assert MOST_GROUPS - 10 < int(said(guest, script)) < MOST_GROUPS
+    assert said(guest, "echo max > /sys/fs/cgroup/cgroup.max.descendants; mkdir /sys/fs/cgroup/one || echo no") == "no"
+    payload = next(Path(Hierarchies.detect().v2 or "").rglob("g1000"))
+    guest.destroy()
+    assert not payload.parent.exists()
+
+
+def test_a_guest_has_a_bound_for_terminals_and_the_host_keeps_some(guest: Container) -> None:
+    assert "max=1024" in next(line for line in said(guest, "cat /proc/mounts").splitlines() if " /dev/pts " in line)
+
+
+def test_a_guest_that_names_no_number_of_tasks_has_one_all_the_same(guest: Container) -> None:
+    most = int(Path("/proc/sys/kernel/pid_max").read_text())
+    assert guest.limits().tasks == min(16384, most // 8)
+
+
+def test_a_guest_has_no_swap_beyond_its_memory_and_both_go_together(guest: Container) -> None:
+    assert (guest.limits().memory, guest.limits().memory_and_swap) == (MEMORY, MEMORY)
+    for memory in (MEMORY * 2, MEMORY // 2):
+        guest.limit(Limits(memory=Bytes(memory)))
+        assert (guest.limits().memory, guest.limits().memory_and_swap) == (memory, memory)
+
+
+def test_a_guest_that_asks_for_swap_has_it(busybox_root: Path, engine: Engine) -> None:
+    wanted = Limits(memory=Bytes(MEMORY), memory_and_swap=Bytes(2 * MEMORY), pids=7)
+    with Container(busybox_root, init=IDLE, ephemeral=True, engine=engine, limits=wanted) as guest:
+        held = guest.limits()
+    assert (held.memory, held.memory_and_swap, held.tasks) == (MEMORY, 2 * MEMORY, 7)
