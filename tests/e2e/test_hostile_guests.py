@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests import silentfuse
-from tests.e2e.guests import domain_id, domain_xml, insula, state, wait_state
+from tests.e2e.guests import domain_id, domain_xml, inside, insula, state, wait_state
 from tests.insulad import Insulad
 from tests.system_fixtures import busybox_copy
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.requires("virsh", "busybox", "userns", "overlay.idmapped", "fs.fuse", "device.fuse"),
@@ -17,6 +18,15 @@ pytestmark = [
 
 
 FUSE = "<hostdev mode='capabilities' type='misc'><source><char>/dev/fuse</char></source></hostdev>"
+
+
+def stuck_processes(insulad: Insulad) -> list[str]:
+    """Return the keeper's children that wait in the kernel for a file system in user space."""
+    keeper = insulad.keeper_pid()
+    children = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return [each for each in children if "fuse" in Path(f"/proc/{each}/stack").read_text()]
+
+
 PROGRAM = "#!/bin/sh\ntrap 'exit 0' TERM\nwhile :; do sleep 1; done\n"
 
 
@@ -59,6 +69,27 @@ def test_destroy_does_not_wait_for_a_shutdown_that_waits_for_the_guest(insulad: 
             assert not asked.done()
         insulad.virsh("destroy", guest)
         assert "destroy of domain" in asked.result().stderr
+    assert state(insulad, guest, reason=True) == "shut off (destroyed)"
+
+
+def test_destroy_does_not_wait_for_a_suspend_that_something_unfreezable_holds_up(insulad: Insulad, guest: str) -> None:
+    stuck = "cat /run/anything >/dev/null 2>&1 </dev/null & sleep 0.5; kill -9 $!"
+    inside(insulad, guest, "sh", "-c", stuck)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(insulad.virsh, "suspend", guest, check=False)
+        while insulad.virsh("domcontrol", guest).stdout.strip() == "ok":
+            assert not asked.done()
+        insulad.virsh("destroy", guest)
+        assert "destroy of domain" in asked.result().stderr
+    assert state(insulad, guest, reason=True) == "shut off (destroyed)"
+
+
+def test_destroy_ends_a_program_that_is_only_being_executed(insulad: Insulad, guest: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(insula, insulad, "exec", guest, "--", "/run/program", check=False)
+        until(lambda: stuck_processes(insulad), "the program being looked for")
+        insulad.virsh("destroy", guest)
+        assert asked.result().returncode
     assert state(insulad, guest, reason=True) == "shut off (destroyed)"
 
 

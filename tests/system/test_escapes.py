@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from insula import Container, Engine
-from insula.errors import StepError
+from insula.engine.spec import Device, DeviceKind
+from insula.errors import OperationTimeoutError, StepError
+from tests import silentfuse
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -68,3 +70,15 @@ def test_no_program_of_the_hosts_becomes_init(busybox_root: Path, engine: Engine
         with pytest.raises(StepError):
             guest.start()
         init.unlink()
+
+
+@pytest.mark.requires("fs.fuse", "device.fuse")
+def test_a_guest_whose_files_do_not_answer_holds_up_no_program(busybox_root: Path, engine: Engine) -> None:
+    device = Device(kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="fuse", mode=0o666)
+    with Container(busybox_root, name="silent", init=IDLE, ephemeral=True, engine=engine, devices=(device,)) as guest:
+        assert guest.run(["/bin/ln", "-sf", "/run/sleep", "/bin/sleep"]).returncode == 0
+        silentfuse.cover(guest.pid)
+        with pytest.raises(OperationTimeoutError, match="does not answer"):
+            guest.shutdown()
+        guest.destroy()
+        assert not guest.running

@@ -21,6 +21,7 @@ from insula.engine.link import BlockingLink, completed
 from insula.engine.running import Record
 from insula.engine.spec import Access, BindMount
 from insula.errors import KeeperError, OperationInvalidError, StepError
+from insula.kernel.fds import NO_FD
 from insula.kernel.process import start_time
 from tests.guests import Guests, id_map, kill_keeper, read_until, spec
 from tests.waiting import until
@@ -209,6 +210,30 @@ def test_guests_survive_the_keeper_and_are_handed_to_the_next(guests: Guests, bu
     assert guests.destroy(running).meaning in {ExitMeaning.KILLED, ExitMeaning.UNKNOWN}
     # The test process is its parent now, as sub-reaper.
     until(lambda: os.waitpid(running.pid, os.WNOHANG)[0], "its death")
+
+
+def test_a_guest_that_waits_before_its_first_program_begins_under_the_next_keeper(
+    guests: Guests, busybox_root: Path
+) -> None:
+    running = guests.launch(spec(busybox_root, "echo begun; sleep 1000"), paused=True)
+    kill_keeper(guests)
+    guests.start_keeper()
+    completed(guests.launcher.adopt(running))
+    completed(guests.launcher.resume(running))
+    assert not running.held
+    read_until(running.consoles[0], b"begun")
+    guests.destroy(running)
+    until(lambda: os.waitpid(running.pid, os.WNOHANG)[0], "its death")
+
+
+def test_a_guest_that_waits_ends_when_its_keeper_and_its_daemon_die(guests: Guests, busybox_root: Path) -> None:
+    running = guests.launch(spec(busybox_root, "sleep 1000"), paused=True)
+    kill_keeper(guests)
+    os.close(running.channel)
+    running.channel = NO_FD
+    running.group.thaw()
+    until(lambda: os.waitpid(running.pid, os.WNOHANG)[0], "its end")
+    guests.start_keeper()
 
 
 @pytest.mark.requires("pidfd.info")

@@ -181,6 +181,19 @@ async def test_a_guest_that_was_started_paused_waits_for_the_next_daemon(service
 
 
 @driven
+async def test_a_guest_that_was_started_paused_begins_although_its_keeper_died(
+    service: Service, busybox_root: Path
+) -> None:
+    ref = await service.domains.create_xml(guest_xml(str(busybox_root), init=WAITS), paused=True)
+    await kill_keeper(service)
+    assert service.domains.state(ref).state is DomainState.PAUSED
+    await service.domains.resume(ref)
+
+    assert service.domains.state(ref).state is DomainState.RUNNING
+    await service.console_says(ref, ["ready"])
+
+
+@driven
 async def test_a_suspended_guest_stays_suspended(service: Service, busybox_root: Path) -> None:
     ref = await transient(service, busybox_root, WAITS)
     await service.domains.suspend(ref)

@@ -32,6 +32,8 @@ RESTART_PAUSES = (0.0, 0.1, 0.5, 2.0, 5.0)
 """Seconds before each attempt to start a keeper again; the last one is repeated."""
 PATIENT_ATTEMPTS = 4
 """Failed attempts after which those who ask are no longer kept waiting for a keeper."""
+_FIRST_REPLACEMENT = 30.0
+"""Seconds for replacing a keeper that we found silent when we began."""
 _MESSAGES_A_TURN = 64
 """Messages taken before other work gets its turn."""
 
@@ -86,8 +88,18 @@ class KeeperSupervisor:
         return int(struct.unpack("3i", credentials)[0])
 
     async def start(self) -> None:
-        """Connect to the keeper. Raises: KeeperError if there is none and none can be started."""
+        """Connect to the keeper; one that does not answer is replaced.
+
+        Raises: KeeperError if there is none and none can be started.
+        """
         self._take(await in_own_thread(self._obtain))
+        with suppress(KeeperError):  # one that refuses is alive, and one that is silent is being replaced now
+            (await self.answer(self.ask(Verb.PING, {}, {}))).close()
+        if self._restarting is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._restarting), _FIRST_REPLACEMENT)
+        if not self.connected:
+            raise KeeperError("the keeper does not answer, and no other can be started: its log says why")
 
     async def close(self, *, quit_keeper: bool = False) -> None:
         """Leave the keeper alone from now on; quit_keeper: tell it to end, which it does only if it holds nothing."""

@@ -94,11 +94,32 @@ class Births:
         self.expect(ward, request, seconds)
 
     def proceed(self, ward: Ward, request: Request) -> None:
-        """Let a process that is held execute its program; request is answered when it has."""
+        """Let a process that is held execute its program; request is answered when it has.
+
+        Also for one that has done so: who asks may have asked a keeper that died meanwhile.
+        """
+        if ward.stage is Stage.RUNNING:
+            self._clients.answer(request, {"pid": ward.pid}, {"pidfd": ward.pidfd, **ward.masters()})
+            return
         birth = self._birth(ward, Stage.HELD)
         send(birth.channel, {"proceed": True})
         ward.stage = Stage.EXECUTING
         birth.pending = request
+
+    def channel(self, ward: Ward) -> dict[str, Fd]:
+        """Return the way to a process that is held, by its name in messages; nothing for any other.
+
+        Who has a copy keeps the process waiting when we die, and can hand it to the next keeper.
+        """
+        birth = self._births.get(ward)
+        if birth is None or ward.stage is not Stage.HELD or birth.channel.fileno() < 0:
+            return {}
+        return {"channel": Fd(birth.channel.fileno())}
+
+    def hold(self, ward: Ward, channel: Fd, requester: Client) -> None:
+        """Take over a process that a former keeper held."""
+        ward.stage = Stage.HELD
+        self.attend(ward, socket.socket(fileno=channel), requester)
 
     def _birth(self, ward: Ward, wanted: Stage) -> Birth:
         birth = self._births.get(ward)
@@ -145,7 +166,8 @@ class Births:
                 message = None
             if message is None:
                 self._hang_up(birth)
-                if birth.ward.stage is Stage.EXECUTING and birth.failure is None:
+                # One that was held has been told to go on by a keeper that died meanwhile.
+                if birth.ward.stage in (Stage.EXECUTING, Stage.HELD) and birth.failure is None:
                     self._begun(birth)
                 return
             self._heard(birth, message)
@@ -179,7 +201,7 @@ class Births:
         self._unlimit(birth)
         ward = birth.ward
         if birth.pending is not None:
-            fds = {"pidfd": ward.pidfd, **ward.masters()}
+            fds = {"pidfd": ward.pidfd, **ward.masters(), **self.channel(ward)}
             self._clients.answer(birth.pending, {"pid": ward.pid}, fds)
             birth.pending = None
         self._settled(ward)

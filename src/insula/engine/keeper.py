@@ -82,7 +82,7 @@ class Keeper:
             Verb.KEEP.value: self._keep,
             Verb.FORGET.value: self._forget,
             Verb.QUIT.value: self._quit,
-            Verb.PING.value: self._ping,
+            Verb.PING.value: lambda request, _: self.clients.answer(request, {}),
         }
 
     def run(self, *, while_connected: bool) -> None:
@@ -151,11 +151,12 @@ class Keeper:
         self.clients.answer(request, {"version": VERSION, "pid": os.getpid(), **described})
 
     def _fetch(self, request: Request, message: Message) -> None:
-        """uuid → pid, stage, status; fds pidfd, console0…, ring0… of what they said while nobody read, and all kept"""
+        """uuid → pid, stage, status; fds pidfd, console0…, ring0… said meanwhile, channel if held, all kept"""
         ward = self._guest(message)
         rings = ward.rings()
         body = {"pid": ward.pid, "stage": ward.stage.name, "status": ward.status}
-        self.clients.answer(request, body, {**ward.kept, "pidfd": ward.pidfd, **ward.masters(), **rings})
+        fds = {**ward.kept, "pidfd": ward.pidfd, **ward.masters(), **rings, **self._births.channel(ward)}
+        self.clients.answer(request, body, fds)
         close_all(rings.values())
 
     def _launch(self, request: Request, message: Message) -> None:
@@ -283,7 +284,7 @@ class Keeper:
         self._births.expect(ward, request, message.body.get("seconds", PATIENCE))
 
     def _adopt(self, request: Request, message: Message) -> None:
-        """uuid, pid; fds pidfd, console0…, others to keep → (the guests of a keeper that died are handed on)"""
+        """uuid, pid; fds pidfd, console0…, channel if held, others to keep → (a dead keeper's guest is handed on)"""
         uuid = message.body["uuid"]
         known = self._guests.get(uuid)
         if known is not None:
@@ -293,6 +294,8 @@ class Keeper:
             return
         ward = Ward(uuid, message.body["pid"], message.fds.pop("pidfd"), adopted=True)
         ward.hold_consoles(message.fds)
+        if "channel" in message.fds:
+            self._births.hold(ward, message.fds.pop("channel"), request.client)
         ward.keep(message.fds)
         self._guests[uuid] = ward
         self._loop.watch(ward.pidfd, READABLE, lambda events: self._ended(ward, events))
@@ -308,7 +311,7 @@ class Keeper:
         """uuid or id of what has ended → (its record and its terminals, and those of what ended in it, are let go)"""
         name = message.body.get("id")
         ward = self._guest(message) if name is None else self._executions[name]
-        if ward.adopted and ward.stage is Stage.RUNNING and has_ended(ward.pidfd):
+        if ward.adopted and ward.stage is not Stage.EXITED and has_ended(ward.pidfd):
             # Who asks has seen its end already, while its status is still being waited for.
             self._conclude(ward)
         if ward.stage is not Stage.EXITED:
@@ -326,10 +329,6 @@ class Keeper:
             raise RefusalError(f"{len(self._guests)} guest(s) and {len(self._executions)} process(es) are held")
         self.clients.answer(request, {})
         sys.exit(0)
-
-    def _ping(self, request: Request, message: Message) -> None:
-        """→ (a word that the keeper lives)"""
-        self.clients.answer(request, {})
 
     def _guest(self, message: Message) -> Ward:
         ward = self._guests.get(message.body["uuid"])
@@ -372,7 +371,7 @@ class Keeper:
         self._conclude(ward)
 
     def _ended_unseen(self, ward: Ward) -> None:
-        if ward.stage is Stage.RUNNING:
+        if ward.stage is not Stage.EXITED:
             self._conclude(ward)
 
     def _conclude(self, ward: Ward) -> None:

@@ -51,7 +51,7 @@ from insula.errors import (
     StepError,
 )
 from insula.kernel.cgroups import Cgroup, Mode
-from insula.kernel.fds import Fd, close_all, contents, memory_file
+from insula.kernel.fds import NO_FD, Fd, close_all, contents, memory_file
 from insula.kernel.process import ends_within, reset_memory_score, start_time
 
 Note = Callable[[dict[str, Any]], None]
@@ -205,8 +205,17 @@ class Launcher:
             return
         number = self._link.ask(Verb.PROCEED, {"uuid": running.uuid}, {})
         running.group.thaw()
+        try:
+            (await self._link.answer(number)).close()
+        except KeeperError:
+            # Whether it has heard that is known to the next keeper, which is handed its channel.
+            (await self._link.answer(self._link.ask(Verb.PROCEED, {"uuid": running.uuid}, {}))).close()
+        except StepError:
+            running.held = False
+            raise
         running.held = False
-        (await self._link.answer(number)).close()
+        close_all([] if running.channel < 0 else [running.channel])
+        running.channel = NO_FD
 
     # Ends
 
@@ -391,6 +400,7 @@ class Launcher:
             return await self._found_by_pid(record)
         running = Running(record=record, group=group, pidfd=answer.fds.pop("pidfd"))
         running.held = answer.body["stage"] == Stage.HELD.name
+        running.channel = answer.fds.pop("channel", NO_FD)
         for number in itertools.count():
             master = answer.fds.pop(f"console{number}", None)
             if master is None:
@@ -424,6 +434,8 @@ class Launcher:
         """Hand a running container to a keeper that does not hold it: the one before has died."""
         fds = {"pidfd": running.pidfd, **{f"console{n}": master for n, master in enumerate(running.consoles)}}
         fds |= running.kept()
+        if running.channel >= 0:
+            fds["channel"] = running.channel
         (await self._link.answer(self._link.ask(Verb.ADOPT, {"uuid": running.uuid, "pid": running.pid}, fds))).close()
 
     async def keep(self, running: Running) -> None:

@@ -21,7 +21,7 @@ from insula.engine.steps.host.groups import group_of
 from insula.engine.steps.host.hoststep import HostStep, Offload, Site, Undo, inline
 from insula.engine.steps.step import Step
 from insula.errors import InsulaError, KeeperError, StepError
-from insula.kernel.fds import Fd, close_all, memory_file
+from insula.kernel.fds import NO_FD, Fd, close_all, memory_file
 from insula.kernel.process import start_time
 
 logger = logging.getLogger(__name__)
@@ -151,8 +151,9 @@ class Launching:
             group=group.path,
             connected=site.connected,
         )
-        pidfd = message.fds.pop("pidfd")
-        return Running(record=record, group=group, pidfd=pidfd, consoles=list(message.fds.values()), held=hold)
+        pidfd, channel = message.fds.pop("pidfd"), message.fds.pop("channel", NO_FD)
+        consoles = list(message.fds.values())
+        return Running(record=record, group=group, pidfd=pidfd, consoles=consoles, held=hold, channel=channel)
 
     async def _take_back(self, failure: BaseException) -> None:
         """Undo what was done, the child first. What cannot be undone is added to the failure's notes.

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 _STEPS_MARGIN = 5.0
-_AT_ONCE = 10.0
+_AT_ONCE = 15.0
 ANSWER_WITHIN: Mapping[Verb, float] = {
     Verb.HELLO: _AT_ONCE,
     Verb.FETCH: _AT_ONCE,
@@ -27,8 +27,8 @@ ANSWER_WITHIN: Mapping[Verb, float] = {
     Verb.NETLINK: PATIENCE + _STEPS_MARGIN,
     Verb.GO: PATIENCE + _STEPS_MARGIN,
     Verb.PROCEED: PATIENCE + _STEPS_MARGIN,
-    Verb.ABORT: 15.0,
-    Verb.KILL: 15.0,
+    Verb.ABORT: _AT_ONCE,
+    Verb.KILL: _AT_ONCE,
     Verb.EXECUTE: PATIENCE + _STEPS_MARGIN,
     Verb.ADOPT: _AT_ONCE,
     Verb.KEEP: _AT_ONCE,
@@ -36,8 +36,8 @@ ANSWER_WITHIN: Mapping[Verb, float] = {
     Verb.QUIT: _AT_ONCE,
     Verb.PING: _AT_ONCE,
 }
-"""Seconds until an answer is not waited for any longer. What performs steps has the keeper's own limit before ours; the
-killed are given up when libvirt gives up as well."""
+"""Seconds until an answer is not waited for any longer: more than a silent keeper is left alone. What performs steps
+has the keeper's own limit before ours; the killed are given up when libvirt gives up as well."""
 
 
 class KeeperLink(Protocol):

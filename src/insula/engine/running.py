@@ -65,6 +65,8 @@ class Running:
     """Whether the terminals are closed by whoever reads them."""
     held: bool = False
     """Init waits right before its program, frozen: the first resume lets it go on."""
+    channel: Fd = NO_FD
+    """The way to an init that is held, which ends when nobody has it."""
     status: ExitStatus | None = None
     """How it ended, None as long as that is not known."""
     released: bool = False
@@ -98,12 +100,12 @@ class Running:
 
     def close(self) -> None:
         """Close this handle's fds; the container is not touched."""
-        close_all([] if self.pidfd < 0 else [self.pidfd])
+        close_all(fd for fd in (self.pidfd, self.channel) if fd >= 0)
         if not self.lent:
             close_all([*self.consoles, *self.shown.values()])
         self.consoles.clear()
         self.shown.clear()
-        self.pidfd = NO_FD
+        self.pidfd = self.channel = NO_FD
 
 
 @functools.cache

@@ -14,8 +14,10 @@ def how_it_ended(status: ExitStatus, asked: StopReason | None = None) -> StopRea
 
     A program that returned anything but 0, or that a signal ended, has crashed; but one that was asked to go has done
     so whatever it returned, and if nobody can know how it ended. What the guest told the kernel by reboot(2) counts
-    more than what we asked.
+    more than what we asked, but for one that was killed by us and took its time.
     """
+    if asked is StopReason.DESTROYED:
+        return asked
     if status.meaning not in (ExitMeaning.EXITED, ExitMeaning.UNKNOWN):
         return _BY_MEANING[status.meaning]
     if asked is not None:

@@ -19,7 +19,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
-from insula.errors import InsulaError, KeeperError, OperationFailedError
+from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationTimeoutError
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, PausedReason, RunningReason, ShutoffReason, StateWithReason
 from insula.service import live
@@ -185,7 +185,9 @@ class Runs:
         except Exception as error:  # at the daemon's end, which cancels, the decision stays: the next one concludes
             if run.container.status is None or not isinstance(error, InsulaError):
                 run.ending = False
-                self._directory.write_or_owe(run.record)
+                # It is killed and only not dead yet: however late, that will have been the reason.
+                killed = isinstance(error, OperationTimeoutError)
+                self.note(managed, replace(run.record, asked=StopReason.DESTROYED) if killed else run.record)
                 raise
             LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status

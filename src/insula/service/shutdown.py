@@ -91,7 +91,7 @@ class ShutdownVerbs:
         await asyncio.sleep(self._time_limit)
 
         async def work() -> None:
-            if managed.run is run:
+            if managed.run is run and run.record.asked is _ASKED[action]:
                 text = f"the guest was asked to {_WORDS[action]} and has not done so within {self._time_limit:g} s"
                 LOGGER.warning("domain '%s': %s", managed.name, text)
                 managed.notices = (*managed.notices, text)

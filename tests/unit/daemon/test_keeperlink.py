@@ -30,6 +30,7 @@ class Keepers:
     events: list[Event] = field(default_factory=list)
     restored: int = 0
     refuse: int = 0
+    silent: bool = False
     restored_event: asyncio.Event = field(default_factory=asyncio.Event)
 
     def obtain(self) -> socket.socket:
@@ -38,6 +39,8 @@ class Keepers:
             raise KeeperError("no keeper today")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channels.append(theirs)
+        if len(self.channels) == 1 and not self.silent:
+            handshake.send(theirs, {"answer": 1})  # what is asked first of all: whether it lives
         return ours
 
     async def restore(self) -> None:
@@ -64,6 +67,7 @@ async def supervised() -> AsyncIterator[tuple[KeeperSupervisor, Keepers]]:
     keepers = Keepers()
     link = KeeperSupervisor(obtain=keepers.obtain, on_event=keepers.events.append, restored=keepers.restore)
     await link.start()
+    assert keepers.take().body["verb"] == "ping"
     try:
         yield link, keepers
     finally:
@@ -214,6 +218,18 @@ async def test_a_keeper_that_says_nothing_is_told_to_go_on_and_then_killed_and_r
         assert [each for _, each in sent] == [signal.SIGCONT, signal.SIGKILL]
         await asyncio.wait_for(keepers.restored_event.wait(), 10)
         assert link.restarts == 1
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_silent_keeper_is_replaced_before_the_daemon_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "kill", lambda pid, number: None)
+    keepers = Keepers(silent=True)
+    link = KeeperSupervisor(obtain=keepers.obtain, on_event=keepers.events.append, restored=keepers.restore)
+    await asyncio.wait_for(link.start(), 10)
+    assert (len(keepers.channels), link.restarts, link.connected) == (2, 1, True)
+    await link.close()
+    for each in keepers.channels:
+        each.close()
 
 
 @pytest.mark.usefixtures("impatient")

@@ -130,6 +130,32 @@ def test_a_held_one_waits_for_proceed_and_answers_both_times(born: Nursery) -> N
     second.close()
 
 
+def test_the_way_to_a_held_one_is_handed_out_and_leads_there_after_the_keepers_death(born: Nursery) -> None:
+    born.births.expect(born.ward, born.request(1), 30)
+    born.say({"executing": True, "hold": True})
+    first = born.answer()
+    channel = first.fds.pop("channel")
+    assert born.births.channel(born.ward) == {"channel": born.birth.channel.fileno()}
+    born.birth.channel.close()  # as the death of its keeper does
+    with socket.socket(fileno=channel) as kept:
+        send(kept, {"proceed": True})
+    assert receive(born.channel) == Message({"proceed": True}, {})
+    first.close()
+
+
+def test_one_that_a_former_keeper_told_to_proceed_counts_as_running_and_may_be_asked_again(born: Nursery) -> None:
+    born.births.expect(born.ward, born.request(1), 30)
+    born.say({"executing": True, "hold": True})
+    born.answer().close()
+    born.execute()
+    assert born.settled[1:] == [(born.ward, Stage.RUNNING)]
+    assert born.births.channel(born.ward) == {}
+    born.births.proceed(born.ward, born.request(2))
+    again = born.answer()
+    assert again.body == {"answer": 2, "pid": born.program.pid}
+    again.close()
+
+
 @pytest.mark.parametrize("stage", [Stage.STARTING, Stage.HELD, Stage.EXECUTING])
 def test_only_one_that_waits_is_told_to_go(born: Nursery, stage: Stage) -> None:
     born.ward.stage = stage

@@ -123,11 +123,10 @@ def test_a_uuid_is_held_once(held: ForkedKeeper) -> None:
         held.bear("u", *program(SLEEP))
 
 
-def test_what_runs_is_neither_told_to_go_nor_to_proceed_nor_forgotten(held: ForkedKeeper) -> None:
+def test_what_runs_is_neither_told_to_go_nor_forgotten(held: ForkedKeeper) -> None:
     held.start("u", SLEEP)
     for verb, complaint in (
         (Verb.GO, "not waiting to go: it is running"),
-        (Verb.PROCEED, "not held: it is running"),
         (Verb.FORGET, "cannot be forgotten: it is running"),
     ):
         with pytest.raises(KeeperError, match=complaint):

@@ -24,6 +24,7 @@ from tests.unit.service.fakes import domain_xml
         (9, None, StopReason.CRASHED),
         (9, StopReason.SHUTDOWN, StopReason.CRASHED),
         (139, None, StopReason.CRASHED),
+        (9, StopReason.DESTROYED, StopReason.DESTROYED),
         (None, None, StopReason.UNKNOWN),
         (None, StopReason.SHUTDOWN, StopReason.SHUTDOWN),
         (None, StopReason.REBOOTED, StopReason.REBOOTED),
