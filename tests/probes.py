@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests import cgrouptree, libvirt_python, roots, sideload
+from tests import calls32, cgrouptree, libvirt_python, roots, sideload
 from tests.enclosure import Reach, reach
 from tests.idmapped import overlay_on_idmapped_layers
 from tests.machine import image
@@ -246,6 +246,7 @@ def _device(name: str) -> str:
 PROBES: Mapping[str, Probe] = {
     "root": _root,
     "userns": _user_namespaces,
+    "ia32": calls32.unsupported,
     "timens": lambda: "" if Path("/proc/self/ns/time").exists() else "no time namespaces",
     "cgroup2": _has_cgroup2,
     "cgroup.hybrid": _cgroup_versions(1, 2),

@@ -1,13 +1,14 @@
 """What the kernel keeps for a guest beside its memory has a bound: groups, terminals, tasks, keys, swap."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from insula import Container, Engine, Limits
 from insula.engine.spec import Bytes
-from insula.kernel.cgroups import Hierarchies
+from insula.kernel.cgroups import UNLIMITED, Cgroup, Hierarchies
+from tests.inmates import Inmate
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -63,3 +64,34 @@ def test_a_guest_that_asks_for_swap_has_it(busybox_root: Path, engine: Engine) -
     with Container(busybox_root, init=IDLE, ephemeral=True, engine=engine, limits=wanted) as guest:
         held = guest.limits()
     assert (held.memory, held.memory_and_swap, held.tasks) == (MEMORY, 2 * MEMORY, 7)
+
+
+FLOOD = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0), backlog=300)
+held, sent = [], 0
+for _ in range(200):
+    one = socket.create_connection(listener.getsockname())
+    other = listener.accept()[0]
+    held += [one, other]
+    one.setblocking(False)
+    try:
+        while True:
+            sent += one.send(bytes(65536))
+    except BlockingIOError:
+        pass
+print(sent)
+"""
+
+
+@pytest.mark.requires("cgroup1.memory")
+def test_what_waits_in_sockets_is_bounded_where_memory_does_not_count_it(
+    group: Cgroup, inmate: Callable[..., Inmate]
+) -> None:
+    group.memory.limit(MEMORY)
+    flood = inmate(FLOOD)
+    flood.enter(group)
+    status, output = flood.result()
+    assert status == 0, output
+    assert int(output) < MEMORY // 2
+    group.memory.limit(UNLIMITED)

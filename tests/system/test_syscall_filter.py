@@ -15,6 +15,7 @@ from insula.engine.syscalls import KEYRING_CALLS, programs
 from insula.kernel import seccomp
 from insula.kernel.process import CloneFlag
 from insula.kernel.seccomp import system_call_number
+from tests.calls32 import call32, words32
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
@@ -196,3 +197,27 @@ def test_a_filter_needs_a_privilege_or_the_promise_not_to_gain_any() -> None:
 def test_a_broken_program_is_refused() -> None:
     unconfined = Seccomp(profile=SeccompProfile.UNCONFINED)
     assert confined(lambda: seccomp.load(b"\xff" * 8), unconfined) == "EINVAL"
+
+
+SOCKETCALL_32, SOCKET_32, MOUNT_32, KEYCTL_32, SYS_SOCKET = 102, 359, 21, 288, 1
+
+
+@pytest.mark.requires("ia32")
+def test_32_bit_programs_are_held_by_the_same_lists() -> None:
+    def refused(number: int, *arguments: int) -> str:
+        answer = call32(number, *arguments)
+        return "ok" if answer >= 0 else errno.errorcode[-answer]
+
+    assert confined(lambda: refused(SOCKET_32, AF_ALG, socket.SOCK_STREAM, 0)) == "EAFNOSUPPORT"
+    assert confined(lambda: refused(SOCKET_32, socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)) == "EPROTONOSUPPORT"
+    assert confined(lambda: refused(SOCKET_32, socket.AF_INET, socket.SOCK_STREAM, 0)) == "ok"
+    assert confined(lambda: refused(KEYCTL_32, KEYCTL_JOIN_SESSION_KEYRING, 0)) == "ENOSYS"
+    assert confined(lambda: refused(MOUNT_32, 0, 0, 0, 0), NOTHING_NEW) == "EPERM"
+
+
+@pytest.mark.requires("ia32")
+def test_old_32_bit_programs_have_their_network() -> None:
+    def made() -> bool:
+        return call32(SOCKETCALL_32, SYS_SOCKET, words32(socket.AF_INET, socket.SOCK_STREAM, 0)) >= 0
+
+    assert confined(made) == "True"

@@ -29,14 +29,32 @@ class _Group:
 
 _LIMIT = "memory.limit_in_bytes"
 _WITH_SWAP = "memory.memsw.limit_in_bytes"
+_SOCKETS = "memory.kmem.tcp.limit_in_bytes"
+_SHARE_OF_SOCKETS = 8
+"""What waits in a guest's sockets may be one in so many bytes of its memory, as `tcp_mem` has it for a host."""
+_LEAST_FOR_SOCKETS = 16 << 20
+"""Bytes; enough for some dozens of connections at full speed."""
 
 
 class Memory(_Group):
     __slots__ = ()
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
-        """Set one or both. A sum that is as large as the memory stays so when the memory alone is changed."""
+        """Set one or both. A sum that is as large as the memory stays so when the memory alone is changed.
+
+        Data in TCP and UDP sockets, which v1 counts apart and only where it has a limit, gets a share of the memory.
+        """
         memory, memory_and_swap = _v1_bytes(memory), _v1_bytes(memory_and_swap)
+        self._limit_with_swap(memory, memory_and_swap)
+        if memory is not None and self._has(_SOCKETS):
+            try:
+                self._write(_SOCKETS, -1 if memory == -1 else max(memory // _SHARE_OF_SOCKETS, _LEAST_FOR_SOCKETS))
+            except OSError as error:
+                # More than that waits in sockets now: the limit that was stays.
+                if error.errno != errno.EBUSY:
+                    raise
+
+    def _limit_with_swap(self, memory: int | None, memory_and_swap: int | None) -> None:
         if memory_and_swap is None and memory is not None and self._counts_swap_with_memory():
             memory_and_swap = memory
         if memory_and_swap is None:
