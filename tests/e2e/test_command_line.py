@@ -1,5 +1,7 @@
 """`insula` as people use it: at terminals, in pipes, with mistakes."""
 
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from insula.cli.lookup import domain
+from insula.errors import InvalidArgumentError
+from insula.rpc.procedures import Insula
+from insula.sdk.blocking import connect
 from tests.e2e.guests import Terminal, domain_xml, inside, insula
 from tests.insulad import Insulad
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -116,6 +122,118 @@ def test_what_a_guest_said_cannot_command_the_terminal_that_shows_it(
     at_terminal[-1].expect(r"where \\x1b\[6n \\x9b6n is it\s")
     assert at_terminal[-1].end() == 0 and "\x1b" not in at_terminal[-1].seen
     assert "where \x1b[6n \x9b6n \x1b[1mis\x1b[0m it" in insula(insulad, "log", guest).stdout
+
+
+# Streams
+
+
+def _shell(insulad: Insulad, script: str, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a script of the host's in which "$@" is our command line with these words."""
+    return subprocess.run(
+        ["sh", "-c", script, "sh", *_command(insulad, *words)],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=scaled(120), cwd=cwd,
+    )  # fmt: skip
+
+
+STREAMS = 'kinds=$(ls -lL /proc/$$/fd); names=$(ls -l /proc/$$/fd); echo "$kinds" > /kinds; echo "$names" > /streams'
+"""Writes down what a command inside has as its descriptors."""
+
+
+@pytest.mark.parametrize("redirections", ["<&-", ">&-", "2>&-", "<&- >&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_caller_without_some_stream_gives_none_of_our_descriptors_away(
+    insulad: Insulad, guest: str, busybox_root: Path, redirections: str
+) -> None:
+    result = _shell(insulad, f'"$@" {redirections}', "exec", guest, "--", "sh", "-c", STREAMS)
+    assert result.returncode == 0, result.stderr
+    seen = (busybox_root / "streams").read_text()
+    assert "socket:" not in seen
+    assert seen.count("/dev/null") >= len(redirections.split())
+
+
+def test_whatever_the_caller_has_a_command_holds_pipes_and_null_devices(
+    insulad: Insulad, guest: str, busybox_root: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "input").write_text("typed")
+    (tmp_path / "secret").mkdir(mode=0o700)
+    (tmp_path / "secret/file").write_text("before\n")
+    (tmp_path / "secret/file").chmod(0o644)
+    script = '"$@" < input >> secret/file 2> /dev/full'
+    words = ("exec", guest, "--", "sh", "-c", f"{STREAMS}; cat; echo")
+    assert _shell(insulad, script, *words, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "secret/file").read_text() == "before\ntyped\n"
+    assert str(tmp_path) not in (busybox_root / "streams").read_text()
+    kinds = [line[0] for line in (busybox_root / "kinds").read_text().splitlines()[1:4]]
+    assert kinds == ["p", "p", "p"]
+
+
+def test_a_directory_is_nobodys_input(insulad: Insulad, guest: str) -> None:
+    result = _shell(insulad, '"$@" < /etc', "exec", guest, "--", "ls", "/proc/self/fd/0/")
+    assert result.returncode in (1, 2) and result.stdout == ""  # 1: the interpreter refuses it before we do
+    assert "is a directory" in result.stderr
+
+
+def test_a_client_that_speaks_the_wire_itself_passes_pipes_only(insulad: Insulad, guest: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("secret")
+    null = os.open(os.devnull, os.O_RDWR)
+    one, other = socket.socketpair()
+    with connect(insulad.layout) as client:
+        ref = domain(client, guest)
+        given = {
+            client.fileno(): "a socket",
+            one.fileno(): "a socket",
+            os.open(tmp_path, os.O_RDONLY): "a directory",
+            os.open(tmp_path, os.O_PATH): "a path that is not open",
+            os.open(tmp_path / "file", os.O_RDONLY): "a file",
+            os.open("/dev/full", os.O_RDWR): "a device node",
+        }
+        for fd, kind in given.items():
+            for number in range(3):
+                fds = [null, null, null]
+                fds[number] = fd
+                with pytest.raises(InvalidArgumentError, match=f"is {kind}, which no guest is given"):
+                    client.call_with_fds(Insula.DOMAIN_EXEC, ref, '{"argv": ["true"]}', 0, fds=fds)
+        started, _ = client.call_with_fds(Insula.DOMAIN_EXEC, ref, '{"argv": ["true"]}', 0, fds=[null, null, null])
+        assert client.call(Insula.EXEC_WAIT, started.exec) == 0
+        for fd in [each for each in given if each not in (client.fileno(), one.fileno())]:
+            os.close(fd)
+    for each in (one, other):
+        each.close()
+    os.close(null)
+
+
+def test_a_command_leaves_the_input_that_it_does_not_read(insulad: Insulad, guest: str, tmp_path: Path) -> None:
+    script = 'while read name; do "$@" echo $name; done'
+    (tmp_path / "names").write_text("one\ntwo\nthree\n")
+    for loop in (f"{script} < names", f"cat names | {script}"):
+        result = _shell(insulad, loop, "exec", guest, "--", cwd=tmp_path)
+        assert (result.stdout, result.stderr) == ("one\ntwo\nthree\n", "")
+
+
+def test_much_goes_through_both_ways_whole(insulad: Insulad, guest: str, tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(os.urandom(8 << 20))
+    for script in ('cat data | "$@" | cat > copy', '"$@" < data > copy', 'cat data | "$@" >> copy'):
+        (tmp_path / "copy").unlink(missing_ok=True)
+        assert _shell(insulad, script, "exec", guest, "--", "cat", cwd=tmp_path).returncode == 0
+        assert (tmp_path / "copy").read_bytes() == (tmp_path / "data").read_bytes(), script
+
+
+def test_a_reader_that_has_enough_ends_the_command(insulad: Insulad, guest: str) -> None:
+    result = _shell(insulad, '{ "$@"; echo $? >&2; } | head -n 1', "exec", guest, "--", "sh", "-c", "yes; exit 3")
+    assert (result.stdout, result.stderr) == ("y\n", "3\n")
+
+
+def test_output_that_cannot_be_written_is_a_failure_of_ours(insulad: Insulad, guest: str) -> None:
+    result = _shell(insulad, '"$@" > /dev/full', "exec", guest, "--", "echo", "lost")
+    assert result.returncode == 125
+    assert result.stderr == "insula: standard output cannot be written: No space left on device\n"
+
+
+def test_what_a_command_says_cannot_command_the_terminal(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    terminal = _exec(insulad, at_terminal, guest, "--", "printf", r"where \033[6n is it\n")
+    terminal.expect(r"where \\x1b\[6n is it\s")
+    assert terminal.end() == 0
 
 
 def _run(insulad: Insulad, root: Path, *command: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

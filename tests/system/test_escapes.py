@@ -5,6 +5,8 @@ executed in the guest's name).
 """
 
 import os
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +14,9 @@ import pytest
 
 from insula import Container, Engine
 from insula.engine.spec import Device, DeviceKind
-from insula.errors import OperationTimeoutError, StepError
+from insula.errors import InvalidArgumentError, OperationTimeoutError, OperationUnsupportedError, StepError
 from tests import silentfuse
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -60,6 +63,66 @@ def test_no_program_of_the_hosts_is_executed_in_the_guests_name(guest: Container
     for number in NUMBERS:
         with pytest.raises(StepError):
             guest.run([f"/tmp/p{number}"])
+
+
+SHOW_STREAMS = [
+    "/bin/sh",
+    "-c",
+    'k=$(ls -lL /proc/$$/fd); n=$(ls -l /proc/$$/fd); echo "$k" > /tmp/kinds; echo "$n" > /tmp/names',
+]
+"""Writes down what it has as its descriptors: asked by others, since a redirection is one of its own for a moment."""
+
+
+def test_no_file_of_ours_is_a_stream_of_its_programs(guest: Container, tmp_path: Path) -> None:
+    """A 0644 file in a 0700 directory was read through >>, and a socket's peer spoken to in our name."""
+    (tmp_path / "secret").mkdir(mode=0o700)
+    (tmp_path / "secret/file").write_text("secret\n")
+    one, other = socket.socketpair()
+    with one, other, open(tmp_path / "secret/file", "ab") as file, open("/dev/full", "r+b", buffering=0) as device:
+        for stream in (file, one, device):
+            source = subprocess.DEVNULL if stream is file else stream.fileno()
+            with guest.popen(SHOW_STREAMS, stdin=source, stdout=stream.fileno(), stderr=stream.fileno()) as process:
+                assert process.wait(scaled(10)) == 0
+            kinds = guest.run(["cat", "/tmp/kinds"]).stdout.decode().splitlines()[1:4]
+            assert [line[0] for line in kinds] == ["c" if stream is file else "p", "p", "p"]
+            names = guest.run(["cat", "/tmp/names"]).stdout.decode()
+            assert "secret" not in names and "socket" not in names and "/dev/full" not in names
+        with guest.popen(["echo", "said"], stdout=file) as process:
+            process.wait(scaled(10))
+    assert (tmp_path / "secret/file").read_text() == "secret\nsaid\n"
+
+
+@pytest.mark.parametrize(("path", "flags"), [("/etc", os.O_RDONLY), ("/etc/passwd", os.O_PATH), ("/etc", os.O_PATH)])
+def test_no_directory_and_no_mere_path_is_a_stream(guest: Container, path: str, flags: int) -> None:
+    fd = os.open(path, flags)
+    with pytest.raises(InvalidArgumentError, match="standard input is a"):
+        guest.popen(["ls", "/proc/self/fd/0/"], stdin=fd)
+    os.close(fd)
+
+
+def test_the_null_device_of_its_programs_is_not_the_hosts_to_change(guest: Container) -> None:
+    before = os.stat("/dev/null").st_mtime_ns
+    script = "touch -d 2001-01-01 /proc/self/fd/0; chmod 0666 /proc/self/fd/0; exit 0"
+    assert guest.run(["/bin/sh", "-c", script]).returncode == 0
+    try:
+        assert os.stat("/dev/null").st_mtime > 1_000_000_000
+    finally:
+        os.utime("/dev/null", ns=(before, before))
+
+
+def test_what_is_executed_by_a_function_that_entered_holds_no_file_of_ours(guest: Container) -> None:
+    if guest.spec.privileged:
+        with pytest.raises(OperationUnsupportedError):
+            guest.enter(os.getcwd)
+        return
+    mine = {os.readlink(f"/proc/self/fd/{number}") for number in range(3)} - {os.devnull}
+    theirs = guest.enter(_streams)
+    assert all(each == os.devnull or each.startswith("pipe:") for each in theirs)
+    assert not mine & set(theirs)
+
+
+def _streams() -> list[str]:
+    return [os.readlink(f"/proc/self/fd/{number}") for number in range(3)]
 
 
 def test_no_program_of_the_hosts_becomes_init(busybox_root: Path, engine: Engine) -> None:

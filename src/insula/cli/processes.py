@@ -6,18 +6,22 @@ import json
 import os
 import select
 import signal
+import sys
 from itertools import chain
 
 from insula.cli import terminal
 from insula.cli.definition import split_env
 from insula.cli.lookup import domain
-from insula.cli.relay import Relay, relayed
+from insula.cli.neutral import Neutralizer
+from insula.engine.relay import Relay, relayed
 from insula.errors import InsulaError, InvalidArgumentError
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals of ours that the command gets instead, as if it ran here."""
+_LEAVING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
+"""Of these, what ends us once the command has."""
 
 
 def _exec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,12 +50,16 @@ def _exec(options: argparse.Namespace, client: Blocking) -> int:
         "columns": columns,
     }
     streams = () if options.tty else (0, 1, 2)
-    with terminal.waking(*FORWARDED, signal.SIGWINCH) as signals, relayed(*streams) as relay:
+    with terminal.waking(*FORWARDED, signal.SIGWINCH) as signals, relayed(*streams, screen=_screen) as relay:
         started, fds = client.call_with_fds(Insula.DOMAIN_EXEC, found, json.dumps(request), 0, fds=relay.passed)
         relay.passed_on()
         command = Command(client, started.exec, fds[0] if fds else None, signals, relay)
         with terminal.raw() if fds else contextlib.nullcontext():
             return command.attend()
+
+
+def _screen() -> Neutralizer:
+    return Neutralizer(sys.stdout.encoding)
 
 
 def _target(options: argparse.Namespace) -> tuple[str, list[str]]:
@@ -83,11 +91,15 @@ class Command:
         self._line_open = False
 
     def attend(self) -> int:
-        """Copy and forward until it has ended and said its last; return the exit status a shell would give."""
-        while not self._status.done() or self._master is not None:
-            patience = 1.0 if self._status.done() else self._relay.patience
+        """Copy and forward until it has ended and said its last; return the exit status a shell would give.
+
+        Raises: OperationFailedError if what it said cannot be written; KeyboardInterrupt if it has ended, and a signal
+        tells not to wait for who takes its output.
+        """
+        while not self._is_over():
+            patience = 1.0 if self._status.done() and self._master is not None else self._relay.patience
             ready = [*chain(*select.select(self._sources(), self._relay.writable(), (), patience))]
-            if not ready and self._status.done():
+            if not ready and self._status.done() and self._master is not None:
                 break  # something it left behind keeps the terminal open
             if self._signals in ready:
                 self._forward()
@@ -98,9 +110,16 @@ class Command:
             if self._master is not None and 0 in ready:
                 self._type()
             self._relay.attend(ready)
-        self._relay.finish()
+        self._relay.check()
         status = self._status.result()
         return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
+
+    def _is_over(self) -> bool:
+        """Whether it has ended, and all that it had said by then is where it should go."""
+        if not self._status.done():
+            return False
+        self._relay.ended()
+        return self._master is None and not self._relay.busy
 
     def _sources(self) -> list[int | Blocking]:
         sources: list[int | Blocking] = [self._client, self._signals, *self._relay.readable()]
@@ -118,6 +137,8 @@ class Command:
             elif not self._status.done():
                 with contextlib.suppress(InsulaError):  # it may have ended just now
                     self._client.call(Insula.EXEC_SIGNAL, self._execution, number)
+            elif number in _LEAVING:
+                raise KeyboardInterrupt
 
     def _show(self) -> None:
         assert self._master is not None

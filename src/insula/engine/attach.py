@@ -1,7 +1,6 @@
 """A process that enters a running container: born in its PID namespace, in its control groups before anything else."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from insula.engine.capabilities import default_kept
@@ -117,11 +116,6 @@ def group_fds(group: Cgroup) -> dict[str, Fd]:
         close_all(fds.values())
         raise
     return fds
-
-
-def stream_fds(streams: Sequence[int]) -> dict[str, Fd]:
-    """Return standard input, output and error by the names that TakeStreams uses; they stay the caller's."""
-    return {name: Fd(fd) for name, fd in zip(("stdin", "stdout", "stderr"), streams, strict=True)}
 
 
 def namespace_fds(pid: int) -> list[Fd]:

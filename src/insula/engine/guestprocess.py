@@ -11,13 +11,18 @@ from types import TracebackType
 from typing import IO, Self
 
 from insula.engine.attach import Executed
+from insula.engine.pump import Pump
 from insula.errors import OperationInvalidError, OperationTimeoutError
+from insula.kernel.pipes import private_pipe
 
 PIPE = subprocess.PIPE
 DEVNULL = subprocess.DEVNULL
 STDOUT = subprocess.STDOUT
 Stream = int | IO[bytes] | None
-"""As `subprocess.Popen` takes it: a file, an fd, PIPE, DEVNULL, STDOUT (for stderr), None for our own."""
+"""As `subprocess.Popen` takes it: a file, an fd, PIPE, DEVNULL, STDOUT (for stderr), None for our own.
+
+A guest's process is never given a file of ours: a thread relays to and from it, as long as the process runs.
+"""
 
 _CHUNK = 65536
 
@@ -32,6 +37,7 @@ class GuestProcess:
         self, executed: Executed, streams: "Streams", end_of: Callable[[str, int, float | None], int | None]
     ) -> None:
         self._executed = executed
+        self._streams = streams
         self._end_of = end_of
         self.pid = executed.pid
         self.stdin, self.stdout, self.stderr = streams.ours
@@ -60,7 +66,10 @@ class GuestProcess:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the exit status, negative for the signal that killed it. Raises: OperationTimeoutError."""
+        """Return the exit status, negative for the signal that killed it, once what it said is where it should go.
+
+        Raises: OperationTimeoutError; OperationFailedError if what it said could not be written there.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self._waiting.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
             raise OperationTimeoutError(f"it has not ended within {timeout:g} s")
@@ -70,6 +79,8 @@ class GuestProcess:
                 status = self._end_of(self._executed.id, self._executed.pidfd, left)
                 self.returncode = _UNKNOWN if status is None else os.waitstatus_to_exitcode(status)
                 os.close(self._executed.pidfd)
+            left = None if deadline is None else max(_LAST_WORDS, deadline - time.monotonic())
+            self._streams.finish(left)
             return self.returncode
         finally:
             self._waiting.release()
@@ -102,12 +113,12 @@ class GuestProcess:
         )
 
     def close(self) -> None:
-        """Close our ends of its pipes."""
-        for stream in (self.stdin, self.stdout, self.stderr):
-            if stream is not None:
-                stream.close()
+        """Close our ends of its pipes, and relay no longer."""
+        self._streams.give_up()
 
 
+_LAST_WORDS = 0.1
+"""Seconds that who looks only whether it has ended gives its last output to be taken."""
 _UNKNOWN = 255
 """Stands for an exit status that nobody can know any more, as shells have it for what is out of range."""
 
@@ -168,22 +179,29 @@ class Streams:
     def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
         self.ours: tuple[IO[bytes] | None, IO[bytes] | None, IO[bytes] | None] = (None, None, None)
         self._opened: list[int] = []
+        self._pump: Pump | None = None
+        if stdout == STDOUT or stdin == STDOUT:
+            raise OperationInvalidError("only stderr can go where stdout goes")
+        wishes = (stdin, stdout, stderr)
         kept: list[IO[bytes] | None] = []
         theirs: list[int] = []
         try:
-            for number, wish in enumerate((stdin, stdout, stderr)):
+            relayed = [_relayed(number, wish) for number, wish in enumerate(wishes)]
+            if any(each is not None for each in relayed):
+                self._pump = Pump([-1 if each is None else each for each in relayed])
+            for number, wish in enumerate(wishes):
                 fd, end = self._end(number, wish, theirs)
                 theirs.append(fd)
                 kept.append(end)
         except BaseException:
-            self.hand_over()
+            self.give_up()
             raise
         self.theirs = (theirs[0], theirs[1], theirs[2])
         self.ours = (kept[0], kept[1], kept[2])
 
     def _end(self, number: int, wish: Stream, theirs: list[int]) -> tuple[int, IO[bytes] | None]:
         if wish == PIPE:
-            reading, writing = os.pipe2(os.O_CLOEXEC)
+            reading, writing = private_pipe()
             fd, ours = (reading, writing) if number == 0 else (writing, reading)
             self._opened.append(fd)
             return fd, _stream(ours, "wb" if number == 0 else "rb")
@@ -192,10 +210,9 @@ class Streams:
             self._opened.append(fd)
             return fd, None
         if wish == STDOUT:
-            if number != 2:
-                raise OperationInvalidError("only stderr can go where stdout goes")
             return theirs[1], None
-        return (number if wish is None else wish if isinstance(wish, int) else wish.fileno()), None
+        assert self._pump is not None
+        return self._pump.passed[number], None
 
     @classmethod
     def of_terminal(cls, master: int | None) -> "Streams":
@@ -207,14 +224,33 @@ class Streams:
         return streams
 
     def hand_over(self) -> None:
-        """Close what the process has by now."""
+        """Close what the process has by now, and begin to relay."""
+        self._close_theirs()
+        if self._pump is not None:
+            self._pump.start()
+
+    def finish(self, timeout: float | None) -> None:
+        """The process has ended: see to it that what it said is where it should go. Raises: as `Pump.finish`."""
+        if self._pump is not None:
+            self._pump.finish(timeout)
+
+    def give_up(self) -> None:
+        """Close both ends: there is no process, or nothing more to be had from it."""
+        self._close_theirs()
+        if self._pump is not None:
+            self._pump.close()
+        for stream in self.ours:
+            if stream is not None:
+                stream.close()
+
+    def _close_theirs(self) -> None:
         for fd in self._opened:
             os.close(fd)
         self._opened.clear()
 
-    def give_up(self) -> None:
-        """Close both ends: there is no process."""
-        self.hand_over()
-        for stream in self.ours:
-            if stream is not None:
-                stream.close()
+
+def _relayed(number: int, wish: Stream) -> int | None:
+    """Return the descriptor that is to be relayed, None for a stream that is made."""
+    if wish in (PIPE, DEVNULL, STDOUT):
+        return None
+    return number if wish is None else wish if isinstance(wish, int) else wish.fileno()

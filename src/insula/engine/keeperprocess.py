@@ -14,6 +14,7 @@ from typing import IO
 
 from insula.errors import KeeperError
 from insula.kernel.process import with_descriptors
+from insula.kernel.standardstreams import socket_above_standard
 
 _MODULE = "insula.engine.keeper"
 _PATIENCE = 10.0
@@ -73,7 +74,7 @@ def _lock_file(path: Path) -> IO[bytes]:
 
 def private_keeper(*, log: int | None = None) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
     """Start a keeper of our own; return a channel to it and its process. It ends with the channel, its guests too."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = map(socket_above_standard, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
     try:
         with theirs:
             return ours, _start("--channel-fd", theirs, log, detached=False)

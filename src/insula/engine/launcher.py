@@ -24,7 +24,6 @@ from insula.engine.attach import (
     attachment_steps,
     group_fds,
     namespace_fds,
-    stream_fds,
 )
 from insula.engine.custody import Stage
 from insula.engine.exitstatus import ExitStatus
@@ -41,6 +40,7 @@ from insula.engine.plan import LaunchPlan
 from insula.engine.running import Record, Running, boot_id
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.host.hoststep import Offload, inline
+from insula.engine.streams import admitted
 from insula.engine.syscalls import filter_of, programs
 from insula.errors import (
     InsulaError,
@@ -298,9 +298,10 @@ class Launcher:
     ) -> Executed:
         """Start a process inside and return once it is executed; the keeper tells when it has ended.
 
-        stdio: its streams, which stay the caller's; terminal: rows and columns of a terminal instead. capabilities: no
-        more than init's, None for all of these.
-        Raises: StepError naming the step; OperationInvalidError if the container does not run.
+        stdio: its streams, which stay the caller's: pipes, or the null device (`engine.streams`); terminal: rows and
+        columns of a terminal instead. capabilities: no more than init's, None for all of these.
+        Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
+        a stream that no guest is given.
         """
         if (stdio is None) == (terminal is None):
             raise OperationInvalidError("a process is given either streams or a terminal")
@@ -309,16 +310,22 @@ class Launcher:
         attachment = Attachment(
             process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
         )
+        if stdio is None:
+            return await self._execute(running, attachment, {})
+        with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
+            return await self._execute(running, attachment, streams)
+
+    async def _execute(self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]) -> Executed:
         try:
-            return await self._execute(running, attachment, stdio)
+            return await self._execute_at_leaf(running, attachment, streams)
         except StepError as error:
             if error.errno != errno.EBUSY:
                 raise
         # Its init has handed controllers down just after we looked where to go, as it does once in its life: now the
         # place is a leaf below.
-        return await self._execute(running, attachment, stdio)
+        return await self._execute_at_leaf(running, attachment, streams)
 
-    async def _execute(self, running: Running, attachment: Attachment, stdio: tuple[int, int, int] | None) -> Executed:
+    async def _execute_at_leaf(self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]) -> Executed:
         spec = running.record.spec
         steps = attachment_steps(spec, self._facts, attachment)
         name = str(next(self._executions))
@@ -328,7 +335,7 @@ class Launcher:
         try:
             for filter_name, program in zip(FILTERS, programs(filter_of(spec)), strict=False):
                 fds[filter_name] = memory_file(filter_name, program)
-            number = self._link.ask(Verb.EXECUTE, body, fds | ({} if stdio is None else stream_fds(stdio)))
+            number = self._link.ask(Verb.EXECUTE, body, fds | dict(streams))
         finally:
             close_all(fds.values())
         message = await answer_of_steps(self._link, number, steps)

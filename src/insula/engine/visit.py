@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 from insula.engine import codec
 from insula.engine.attach import group_fds, namespaces_of
 from insula.engine.capabilities import default_kept
+from insula.engine.pump import Pump
 from insula.engine.running import Running
 from insula.engine.steps.guest.namespaces import NAMESPACE_FLAGS
 from insula.engine.syscalls import filter_of, programs
@@ -32,6 +33,7 @@ from insula.kernel import privileges, seccomp
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import close_all, keep_only
 from insula.kernel.process import CloneFlag, set_dumpable, setns
+from insula.kernel.standardstreams import above_standard
 
 _FAILED = 127
 
@@ -39,8 +41,9 @@ _FAILED = 127
 def visit(running: Running, function: Callable[..., Any], arguments: Sequence[Any] = ()) -> Any:
     """Perform function(*arguments) as root inside a container, and return its result, which must be JSON-able.
 
-    It starts with the working directory `/` of the guest, and shares nothing with us but copies and the three standard
-    streams: all other fds are closed. Everything it needs must be imported before.
+    It starts with the working directory `/` of the guest, and shares nothing with us but copies: all fds are closed,
+    and its standard streams are relayed, since what it executes would hold them. Everything it needs must be imported
+    before.
     Raises: OperationFailedError with the type and text of what the function raised, or saying how the visitor died;
     InvalidArgumentError for a result that JSON cannot hold; OperationUnsupportedError for a privileged container.
     """
@@ -50,23 +53,37 @@ def visit(running: Running, function: Callable[..., Any], arguments: Sequence[An
             f"'{running.name}' has no user namespace, so its root could reach our own program: run a program instead"
         )
     filters = programs(filter_of(spec))
+    pump = Pump((0, 1, 2))
     reading, writing = os.pipe2(os.O_CLOEXEC)
     guide = os.fork()
     if guide == 0:
-        _guide(running, filters, writing, function, arguments)
+        _guide(running, filters, pump.passed, writing, function, arguments)
+    pump.start()
     os.close(writing)
-    with open(reading, "rb") as answers:
-        said = answers.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(guide, 0)[1])
+    try:
+        with open(reading, "rb") as answers:
+            said = answers.read()
+        status = os.waitstatus_to_exitcode(os.waitpid(guide, 0)[1])
+        pump.finish()
+    finally:
+        pump.close()
     return _understood(said, status)
 
 
 def _guide(
-    running: Running, filters: Sequence[bytes], channel: int, function: Callable[..., Any], arguments: Sequence[Any]
+    running: Running,
+    filters: Sequence[bytes],
+    streams: Sequence[int],
+    channel: int,
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
 ) -> NoReturn:
     """Lead the way in, and end as the visitor does."""
     try:
         set_dumpable(False)
+        for number, fd in enumerate([above_standard(each) for each in streams]):
+            os.dup2(fd, number)
+        keep_only((channel, running.pidfd))
         _join(running.group)
         setns(running.pidfd, CloneFlag.NEWPID)
         visitor = os.fork()

@@ -6,6 +6,7 @@ async with await open_host() as host:
     print(await web.state())
 """
 
+import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
@@ -34,6 +35,7 @@ from insula.sdk.facts import (
 )
 
 if TYPE_CHECKING:
+    from insula.engine.pump import Pump
     from insula.layout import Layout
 
 
@@ -147,8 +149,22 @@ class AsyncDomain:
         self.ref = await self._client.run(verbs.start(self.ref, flags))
 
     async def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD) -> "AsyncExecution":
-        """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal."""
-        return AsyncExecution(self._client, await self._client.run(verbs.execute(self.ref, request, fds)))
+        """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
+
+        It never holds them: a thread relays what it reads and writes, until `wait` has returned or this program ends.
+        """
+        if request.tty:
+            return AsyncExecution(self._client, await self._client.run(verbs.execute(self.ref, request, ())), None)
+        from insula.engine.pump import Pump  # only who executes pays for threads
+
+        pump = Pump(fds)
+        try:
+            started = await self._client.run(verbs.execute(self.ref, request, pump.passed))
+        except BaseException:
+            pump.close()
+            raise
+        pump.start()
+        return AsyncExecution(self._client, started, pump)
 
     async def console(self, device: str | None = None, flags: int = 0) -> ClientStream:
         """Open a console, the first without a device's name (`ConsoleFlags`)."""
@@ -246,15 +262,22 @@ class AsyncDomain:
 class AsyncExecution:
     """A program running in a domain. terminal: its master, the caller's to close; None without one."""
 
-    def __init__(self, client: Client, started: Started) -> None:
+    def __init__(self, client: Client, started: Started, pump: "Pump | None") -> None:
         self._client = client
         self._handle = started.handle
+        self._pump = pump
         self.pid = started.pid
         self.terminal = started.terminal
 
     async def wait(self) -> int:
-        """Return once it has ended: its raw wait status."""
-        return await self._client.run(verbs.exec_status(self._handle))
+        """Return once it has ended, and what it said is where it should go: its raw wait status.
+
+        Raises: OperationFailedError if what it said could not be written there.
+        """
+        status = await self._client.run(verbs.exec_status(self._handle))
+        if self._pump is not None:
+            await asyncio.to_thread(self._pump.finish)
+        return status
 
     async def signal(self, number: int) -> None:
         """Send it a signal."""

@@ -34,6 +34,7 @@ from insula.sdk.facts import (
 )
 
 if TYPE_CHECKING:
+    from insula.engine.pump import Pump
     from insula.layout import Layout
 
 
@@ -147,8 +148,22 @@ class Domain:
         self.ref = self._client.run(verbs.start(self.ref, flags))
 
     def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD) -> "Execution":
-        """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal."""
-        return Execution(self._client, self._client.run(verbs.execute(self.ref, request, fds)))
+        """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
+
+        It never holds them: a thread relays what it reads and writes, until `wait` has returned or this program ends.
+        """
+        if request.tty:
+            return Execution(self._client, self._client.run(verbs.execute(self.ref, request, ())), None)
+        from insula.engine.pump import Pump  # only who executes pays for threads
+
+        pump = Pump(fds)
+        try:
+            started = self._client.run(verbs.execute(self.ref, request, pump.passed))
+        except BaseException:
+            pump.close()
+            raise
+        pump.start()
+        return Execution(self._client, started, pump)
 
     def console(self, device: str | None = None, flags: int = 0) -> BlockingStream:
         """Open a console, the first without a device's name (`ConsoleFlags`)."""
@@ -246,15 +261,22 @@ class Domain:
 class Execution:
     """A program running in a domain. terminal: its master, the caller's to close; None without one."""
 
-    def __init__(self, client: Blocking, started: Started) -> None:
+    def __init__(self, client: Blocking, started: Started, pump: "Pump | None") -> None:
         self._client = client
         self._handle = started.handle
+        self._pump = pump
         self.pid = started.pid
         self.terminal = started.terminal
 
     def wait(self) -> int:
-        """Return once it has ended: its raw wait status."""
-        return self._client.run(verbs.exec_status(self._handle))
+        """Return once it has ended, and what it said is where it should go: its raw wait status.
+
+        Raises: OperationFailedError if what it said could not be written there.
+        """
+        status = self._client.run(verbs.exec_status(self._handle))
+        if self._pump is not None:
+            self._pump.finish()
+        return status
 
     def signal(self, number: int) -> None:
         """Send it a signal."""

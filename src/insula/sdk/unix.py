@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from insula.errors import AccessDeniedError, OperationFailedError, RpcError
+from insula.kernel.standardstreams import socket_above_standard
 from insula.rpc.frames import FDS_MAX
 
 READ_SIZE: Final = 256 * 1024
@@ -120,7 +121,7 @@ def connect(path: str | os.PathLike[str]) -> UnixSocket:
         raise OperationFailedError(
             f"no connection to '{os.fspath(path)}': {error.strerror or error}; is insulad running?"
         ) from error
-    return UnixSocket(connected)
+    return UnixSocket(socket_above_standard(connected))
 
 
 def close_fds(fds: Iterable[int]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from insula.engine.attach import Attachment, attachment_steps, group_fds, namespace_fds, namespaces_of, stream_fds
+from insula.engine.attach import Attachment, attachment_steps, group_fds, namespace_fds, namespaces_of
 from insula.engine.spec import (
     Namespace,
     NetworkKind,
@@ -98,12 +98,6 @@ def test_it_joins_what_the_container_has_of_its_own_or_joined(
 ) -> None:
     kinds = set(namespaces_of(replace(BUSYBOX, **changes)))  # type: ignore[arg-type]
     assert kinds == set(Namespace) - {Namespace.PID} - missing
-
-
-def test_streams_have_the_names_that_the_step_uses() -> None:
-    assert stream_fds((7, 8, 9)) == {"stdin": 7, "stdout": 8, "stderr": 9}
-    with pytest.raises(ValueError, match="zip"):
-        stream_fds((7, 8))
 
 
 def test_namespaces_come_in_libvirts_order() -> None:

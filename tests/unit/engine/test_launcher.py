@@ -28,6 +28,9 @@ from tests.plans import UNIFIED
 from tests.unit.engine.desk import Desk, desk_of, record_of
 from tests.unit.engine.fakes import CLONE, GROUP, SPEC, Do, FakeKeeper, null, open_fds, plan_of
 
+NULLS = (null(),) * 3
+"""Standard streams that every guest is given."""
+
 V1_ALONE = replace(
     UNIFIED, hierarchies=Hierarchies(v1=(V1Hierarchy(mount="/sys/fs/cgroup/pids", controllers=("pids",)),))
 )
@@ -256,7 +259,7 @@ def test_an_init_that_cannot_be_executed_is_told_at_the_first_resume(desk: Desk)
 def test_a_process_enters_with_streams_by_a_name_of_its_own(desk: Desk) -> None:
     running, before = desk.running(), open_fds()
     first, second = (
-        completed(desk.launcher.execute(running, Process(argv=("/bin/ps",)), stdio=(0, 1, 2))) for _ in range(2)
+        completed(desk.launcher.execute(running, Process(argv=("/bin/ps",)), stdio=NULLS)) for _ in range(2)
     )
     assert int(second.id) > int(first.id)
     assert (first.pid, first.master) == (desk.keeper.pid, None)
@@ -299,7 +302,7 @@ def test_nobody_enters_what_is_paused(desk: Desk, how: str) -> None:
     else:
         completed(desk.launcher.suspend(running))
     with pytest.raises(OperationInvalidError, match="web is paused: resume it first"):
-        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=(0, 1, 2)))
+        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
     assert desk.keeper.asked == []
     running.close()
 
@@ -308,11 +311,11 @@ def test_a_group_that_was_divided_just_now_is_looked_at_once_more(desk: Desk) ->
     running, before = desk.running(), open_fds()
     busy = StepError("Device or resource busy", errno=errno.EBUSY)
     desk.keeper.answers[Verb.EXECUTE] = [busy]
-    os.close(completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=(0, 1, 2))).pidfd)
+    os.close(completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS)).pidfd)
     assert desk.keeper.verbs() == [Verb.EXECUTE, Verb.EXECUTE]
     desk.keeper.answers[Verb.EXECUTE] = [busy, busy]
     with pytest.raises(StepError, match="busy"):
-        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=(0, 1, 2)))
+        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
     assert open_fds() == before
     running.close()
 
@@ -321,7 +324,7 @@ def test_a_process_that_cannot_enter_says_at_which_step(desk: Desk) -> None:
     running = desk.running()
     desk.keeper.answers[Verb.EXECUTE] = [StepError("Operation not permitted", step="1", errno=errno.EPERM)]
     with pytest.raises(StepError, match=r"cannot enter the container's .* namespaces: Operation not permitted"):
-        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=(0, 1, 2)))
+        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
     assert desk.keeper.verbs() == [Verb.EXECUTE]
     running.close()
 

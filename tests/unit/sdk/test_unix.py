@@ -120,3 +120,17 @@ def test_a_socket_we_may_not_connect_to_is_no_question_of_running(
     with pytest.raises(AccessDeniedError, match="sock': Permission denied; root may") as told:
         connect(tmp_path / "sock")
     assert told.value.exit_status == 5 and "running" not in str(told.value)
+
+
+def test_a_connection_is_never_a_standard_stream_of_a_program_that_has_closed_its_own(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        child = os.fork()
+        if child == 0:
+            for number in range(3):
+                os.close(number)
+            connected = connect(tmp_path / "socket")
+            low = [number for number in range(3) if os.path.exists(f"/proc/self/fd/{number}")]
+            os._exit(0 if connected.fileno() > 2 and not low else 1)
+        assert os.waitpid(child, 0)[1] == 0
