@@ -7,6 +7,7 @@ import pytest
 
 from insula import Container, Engine
 from insula.engine.spec import Seccomp
+from tests.waiting import until
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -102,3 +103,27 @@ def test_a_system_finds_mounted_what_it_would_mount(debian_root: Callable[[str],
     ) as guest:
         kinds = guest.run(["stat", "-f", "-c", "%T", "/run", "/run/lock", "/tmp"]).stdout.decode().split()
         assert kinds == ["tmpfs"] * 3
+
+
+def test_a_busybox_comes_up_and_goes_down_when_asked(busybox_root: Path, engine: Engine) -> None:
+    with Container(busybox_root, name="box", ephemeral=True, engine=engine, privileged=True) as guest:
+        until(lambda: b"getty" in guest.run(["/bin/ps"]).stdout, "a login prompt")
+        assert guest.run(["/bin/mount", "-t", "tmpfs", "none", "/mnt"]).returncode != 0
+
+
+@pytest.mark.requires("debian-13-image")
+def test_with_the_word_for_mounts_its_services_have_their_sandboxes(
+    debian_root: Callable[[str], Path], engine: Engine
+) -> None:
+    with Container(
+        debian_root("13"),
+        name="debian",
+        ephemeral=True,
+        engine=engine,
+        privileged=True,
+        seccomp=Seccomp(new_mounts=True),
+    ) as guest:
+        until(lambda: b"running" in guest.run(["systemctl", "is-system-running"]).stdout, "its boot", 30)
+        sandbox = ("PrivateTmp=yes", "PrivateDevices=yes", "DynamicUser=yes")
+        run = ["systemd-run", "--wait", "--pipe", "--quiet", *(f"--property={each}" for each in sandbox)]
+        assert guest.run([*run, "id", "-u"]).returncode == 0

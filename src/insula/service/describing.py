@@ -3,6 +3,7 @@
 from typing import Any
 
 from insula.engine.codec import encode
+from insula.engine.unbound import unbound
 from insula.service.managed import ManagedDomain, Run
 
 _KIB = 1024
@@ -39,6 +40,7 @@ def _run(run: Run) -> dict[str, Any]:
         "consoles": len(container.consoles),
         "interfaces": [encode(each) for each in container.record.connected],
         "limits": encode(spec.limits),
+        "unbound": list(unbound(spec, container.group.hierarchies)),
         "autodestroy": run.record.autodestroy,
         "throwaway": run.record.throwaway,
     }

@@ -150,6 +150,7 @@ class FakeGroup:
     """A control group that only remembers. frozen is kept by the keeper's memory, as the kernel would."""
 
     def __init__(self, path: Path | None = None) -> None:
+        self.hierarchies = Hierarchies()
         self.path = str(path)
         self._mark = path
         self.memory = FakeMemory()

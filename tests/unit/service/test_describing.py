@@ -19,6 +19,7 @@ async def test_a_running_domain_tells_how_the_host_has_it(rig: Rig) -> None:
     assert isinstance(told["run"]["begun"], int) and abs(told["run"]["begun"] / 1e9 - time.time()) < 600
     assert told["run"]["pid"] == ref.id
     assert told["run"]["cgroup"] == "g"
+    assert "its root may fill the file system it lies on" in told["run"]["unbound"]
     assert told["run"]["autodestroy"] is True
     assert told["run"]["throwaway"] is True
 

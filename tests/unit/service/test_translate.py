@@ -14,11 +14,13 @@ from insula.engine.spec import (
     Limits,
     Namespace,
     NetworkKind,
+    Seccomp,
     SharedNamespace,
 )
 from insula.errors import OperationInvalidError, UnsupportedConfigError
 from insula.kernel.cgroups import DeviceLimit
 from insula.model.domain import Domain
+from insula.model.extensions import KernelFeature
 from insula.model.scalars import DomainName
 from insula.model.validate import check_hostname
 from insula.network.interfaces import GuestNetwork
@@ -184,6 +186,21 @@ def test_settings_of_ours_are_honoured() -> None:
 
     assert (spec.hostname, spec.nameservers, spec.time_offsets) == ("www", ("10.0.0.1",), (5, -7))
     assert Namespace.TIME in spec.namespaces
+
+
+def test_what_is_allowed_by_name_reaches_the_filter() -> None:
+    words = ("family='can'", "netlink='xfrm'", "transport='sctp'", *(f"feature='{each}'" for each in KernelFeature))
+    allowed = "".join(f"<i:allow {word}/>" for word in words)
+
+    assert translated(f"{SETTINGS}{allowed}</i:domain></metadata>").seccomp == Seccomp(
+        allow=("add_key", "keyctl", "request_key"),
+        families=("can",),
+        netlink=("xfrm",),
+        transports=("sctp",),
+        upper_layers=True,
+        new_mounts=True,
+    )
+    assert translated().seccomp == Seccomp()
 
 
 def test_namespaces_are_shared_by_the_name_of_a_domain_or_a_process() -> None:
