@@ -7,7 +7,7 @@ import signal
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,54 @@ def test_a_program_of_the_host_logs_in_at_the_terminal(insulad: Insulad, guest: 
         read_until(terminal, b"# ")
         os.write(terminal, b"echo $((6*7))\r")
         read_until(terminal, b"\n42\r")
+
+
+@pytest.mark.parametrize("place", ["/dev/pts/0", "/dev/console", "/dev/tty1"])
+def test_what_a_guest_puts_in_its_terminals_place_leads_nobody_on_the_host_anywhere(
+    insulad: Insulad, guest: str, scratch: Path, place: str
+) -> None:
+    victim = scratch / "victim"
+    victim.write_text("precious")
+    told = terminal_of(insulad, guest)
+    inside(insulad, guest, "sh", "-c", "umount -l /dev/pts; umount -l /dev/console; umount -l /dev/tty1; true")
+    inside(insulad, guest, "sh", "-c", f"mkdir -p {os.path.dirname(place)} && ln -sfn {victim} {place}", check=False)
+    assert terminal_of(insulad, guest) == told
+    with opened(told) as terminal:
+        os.write(terminal, b"typed\r")
+    assert b"precious" not in taken_at_once(told)
+    assert victim.read_text() == "precious"
+    said = [insulad.virsh("dumpxml", guest).stdout, insula(insulad, "info", guest).stdout]
+    said += [insula(insulad, "plan", guest).stdout, insulad.virsh("domfsinfo", guest, check=False).stdout]
+    assert not [each for each in said if re.search(r"/proc/\d+|/root/", each)]
+
+
+@pytest.mark.requires("libvirt-python")
+def test_a_console_is_opened_by_the_name_of_its_terminal(insulad: Insulad, guest: str) -> None:
+    connection = insulad.connect()
+    try:
+        stream = connection.newStream()
+        domain = connection.lookupByName(guest)
+        domain.openConsole(terminal_of(insulad, guest), stream)
+        stream.send(b"\r")
+        seen = b""
+        while b"login: " not in seen:
+            seen += stream.recv(4096)
+        stream.abort()
+    finally:
+        connection.close()
+
+
+def test_a_program_that_has_the_terminal_open_sees_the_end_with_the_guest(insulad: Insulad, guest: str) -> None:
+    with opened(terminal_of(insulad, guest)) as terminal:
+        insulad.virsh("destroy", guest)
+
+        def ended() -> bool:
+            with suppress(BlockingIOError):
+                return not os.read(terminal, 65536)
+            return False
+
+        os.set_blocking(terminal, False)
+        until(ended, "the end of the terminal")
 
 
 def test_virsh_and_a_program_of_the_host_may_both_type(insulad: Insulad, guest: str) -> None:
