@@ -1,11 +1,12 @@
 """A console's log as a stream: the files from the oldest on, or the newest part and whatever follows."""
 
-import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 from insula.daemon.streams import ServerStream, StreamJob
 from insula.engine.consolechannel import Viewing
+from insula.engine.threads import in_own_thread
 from insula.rpc.frames import STREAM_DATA_MAX
 from insula.service.domains import Domains
 from insula.service.events import DomainRef
@@ -30,9 +31,9 @@ def log_job(domains: Domains, domain: DomainRef, device: str | None, *, follow: 
 
 def _files_job(path: Path) -> StreamJob:
     async def serve(stream: ServerStream) -> None:
-        for each in await asyncio.to_thread(_rotated, path):
+        for each in await in_own_thread(partial(_rotated, path)):
             position = 0
-            while data := await asyncio.to_thread(_part, each, position):
+            while data := await in_own_thread(partial(_part, each, position)):
                 await stream.send(data)
                 position += len(data)
 
@@ -40,7 +41,7 @@ def _files_job(path: Path) -> StreamJob:
 
 
 def _rotated(path: Path) -> list[Path]:
-    """The log's files, oldest first."""
+    """The log's files, oldest first. Like each read, in a thread of its own: the disk may never answer."""
     older = [each for each in path.parent.glob(f"{path.name}.*") if each.suffix[1:].isdecimal()]
     return [*sorted(older, key=lambda each: -int(each.suffix[1:])), path]
 

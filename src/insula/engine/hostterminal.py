@@ -95,7 +95,10 @@ class HostTerminal:
         """Return once whoever has it open has read all, or does not: closing the master throws away what is unread."""
         if is_hung_up(self._master):
             return
-        slave = open_slave(self._master)
+        try:
+            slave = open_slave(self._master)
+        except OSError:
+            return
         try:
             for _ in range(_FAREWELL_LOOKS):
                 self._flush()
@@ -153,7 +156,10 @@ class HostTerminal:
 
     def _keep_newest(self, data: bytes) -> None:
         """Replace what nobody has read by the newest of it and of data."""
-        slave = open_slave(self._master)
+        try:
+            slave = open_slave(self._master)
+        except OSError:
+            return  # no descriptor is free: then the oldest stays instead, and nobody else is concerned
         try:
             os.set_blocking(slave, False)
             self._write((_unread(slave) + data)[-KEPT_BYTES:])

@@ -1,14 +1,16 @@
 """A terminal of the host shows the console: what is read and typed there, by whom, and that it holds nobody."""
 
 import asyncio
+import errno
 import os
 import re
 import time
 
 import pytest
 
+from insula.engine import hostterminal
 from insula.engine.consolechannel import Viewing
-from tests.unit.engine.consoleline import line, print_all, read_until
+from tests.unit.engine.consoleline import line, print_all, read_exactly, read_until
 
 pytestmark = pytest.mark.asyncio
 
@@ -106,3 +108,20 @@ def _taken_at_once(path: str) -> bytes:
     with open(path, "rb") as file:
         os.set_blocking(file.fileno(), False)
         return file.read() or b""
+
+
+async def test_where_no_descriptor_is_free_viewers_see_everything_and_the_end_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(master: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with line(shown=True) as console:
+        monkeypatch.setattr(hostterminal, "open_slave", refuse)
+        viewer = console.hub.attach()
+        writer = asyncio.create_task(asyncio.to_thread(print_all, console.slave, bytes(200_000)))
+        assert await read_exactly(viewer, 200_000) == bytes(200_000)
+        await writer
+        terminal = os.open(console.terminal, os.O_RDWR | os.O_NOCTTY)
+        await console.hub.finish()
+        os.close(terminal)
