@@ -16,7 +16,7 @@ from insula.cli.neutral import Neutralizer
 from insula.engine.relay import Relay, relayed
 from insula.errors import InsulaError, InvalidArgumentError
 from insula.rpc.procedures import Insula
-from insula.sdk.blocking import Blocking
+from insula.sdk.blocking import Blocking, PendingCall
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals of ours that the command gets instead, as if it ran here."""
@@ -51,11 +51,27 @@ def _exec(options: argparse.Namespace, client: Blocking) -> int:
     }
     streams = () if options.tty else (0, 1, 2)
     with terminal.waking(*FORWARDED, signal.SIGWINCH) as signals, relayed(*streams, screen=_screen) as relay:
-        started, fds = client.call_with_fds(Insula.DOMAIN_EXEC, found, json.dumps(request), 0, fds=relay.passed)
+        beginning = client.begin(Insula.DOMAIN_EXEC, found, json.dumps(request), 0, fds=relay.passed)
+        _await_beginning(client, beginning, signals)
+        started, fds = beginning.result_with_fds()
         relay.passed_on()
         command = Command(client, started.exec, fds[0] if fds else None, signals, relay)
         with terminal.raw() if fds else contextlib.nullcontext():
             return command.attend()
+
+
+def _await_beginning(client: Blocking, beginning: PendingCall, signals: int) -> None:
+    """Return once the command has begun, or has failed to.
+
+    Raises: KeyboardInterrupt if a signal tells not to wait: the daemon ends what has not begun when we have gone.
+    """
+    while not beginning.done():
+        sources: list[int | Blocking] = [client, signals]
+        ready = select.select(sources, (), ())[0]
+        if signals in ready and _LEAVING.intersection(os.read(signals, 64)):
+            raise KeyboardInterrupt
+        if client in ready:
+            client.receive(0)
 
 
 def _screen() -> Neutralizer:

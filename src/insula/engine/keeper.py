@@ -244,9 +244,10 @@ class Keeper:
         self._births.proceed(self._guest(message), request)
 
     def _abort(self, request: Request, message: Message) -> None:
-        """uuid of a guest that does not run yet → status, once it is reaped, or failure; any other is left alone"""
-        ward = self._guests.get(message.body["uuid"])
-        failure = self._failures.pop(message.body["uuid"], None)
+        """uuid or id of what does not run yet → status, once it is reaped, or failure; any other is left alone"""
+        uuid, name = message.body.get("uuid", ""), message.body.get("id", "")
+        ward = self._guests.get(uuid) or self._executions.get(name)
+        failure = self._failures.pop(uuid, None)
         if ward is None or ward.stage in (Stage.RUNNING, Stage.EXITED):
             self.clients.answer(request, {"status": None, "failure": failure})
         else:

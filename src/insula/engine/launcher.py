@@ -338,7 +338,15 @@ class Launcher:
             number = self._link.ask(Verb.EXECUTE, body, fds | dict(streams))
         finally:
             close_all(fds.values())
-        message = await answer_of_steps(self._link, number, steps)
+        try:
+            message = await answer_of_steps(self._link, number, steps)
+        except (InsulaError, OSError):
+            raise
+        except BaseException:
+            # Who asked is gone. What has not begun never shall, though the guest freezes its group; what runs, runs on.
+            with suppress(KeeperError):
+                (await self._link.answer(self._link.ask(Verb.ABORT, {"id": name}, {}))).close()
+            raise
         pid = int(message.body["pid"])
         _reset_memory_score(pid)
         return Executed(

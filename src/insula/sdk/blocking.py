@@ -56,10 +56,12 @@ def socket_path(where: "str | os.PathLike[str] | Layout | None", *, read_only: b
 
 
 class PendingCall(NamedTuple):
-    """A call under way. done: whether its outcome has come in; result: waits for it, and returns it once, as `call`."""
+    """A call under way. done: whether its outcome has come in; result: waits for it, and returns it once, as `call`;
+    result_with_fds: does as `call_with_fds`."""
 
     done: Callable[[], bool]
     result: Callable[[], Any]
+    result_with_fds: Callable[[], tuple[Any, tuple[int, ...]]]
 
 
 class Blocking:
@@ -109,11 +111,15 @@ class Blocking:
         answer = self._exchange(Request(procedure, procedure.arguments.arrange(positional, named), fds))
         return only(answer.values), answer.fds
 
-    def begin(self, procedure: Procedure, *positional: Any, **named: Any) -> "PendingCall":
+    def begin(self, procedure: Procedure, *positional: Any, fds: Sequence[int] = (), **named: Any) -> "PendingCall":
         """Make a call, and do not wait for its outcome yet. Keep no connection open with calls nobody waits for."""
-        serial = self._send(Request(procedure, procedure.arguments.arrange(positional, named)))
+        serial = self._send(Request(procedure, procedure.arguments.arrange(positional, named), fds))
         self.push()
-        return PendingCall(done=lambda: self._wanted.get(serial, True) is not None, result=lambda: self._result(serial))
+        return PendingCall(
+            done=lambda: self._wanted.get(serial, True) is not None,
+            result=lambda: self._result(serial),
+            result_with_fds=lambda: self._result_with_fds(serial),
+        )
 
     def open_stream(self, procedure: Procedure, *positional: Any, **named: Any) -> "BlockingStream":
         """Call a procedure that opens a stream."""
@@ -266,9 +272,13 @@ class Blocking:
         raise InternalError(f"call {serial} came to an end without an answer")
 
     def _result(self, serial: int) -> Any:
+        result, fds = self._result_with_fds(serial)
+        unix.close_fds(fds)
+        return result
+
+    def _result_with_fds(self, serial: int) -> tuple[Any, tuple[int, ...]]:
         answer = self._await(serial)
-        unix.close_fds(answer.fds)
-        return only(answer.values)
+        return only(answer.values), answer.fds
 
     def _discard(self, event: Reply | Failure | None) -> None:
         """Nobody waits for this answer any more: its asker was interrupted."""

@@ -1,3 +1,4 @@
+import os
 import signal
 from typing import Any, NamedTuple, cast
 
@@ -28,17 +29,15 @@ class ExecClient(FakeClient):
         self.kinds: list[FileKind] = []
         self.request = ""
 
-    def call_with_fds(
-        self, procedure: Procedure, *arguments: Any, fds: tuple[int, ...]
-    ) -> tuple[Started, tuple[int, ...]]:
-        assert procedure is Insula.DOMAIN_EXEC
-        self.request, self.fds = arguments[1], fds
-        self.kinds = [kind_of(each) for each in fds]
-        return Started(1, 2), ()
-
-    def begin(self, procedure: Procedure, execution: int) -> PendingCall:
-        assert procedure is Insula.EXEC_WAIT and execution == 1
-        return PendingCall(done=lambda: True, result=lambda: self.status)
+    def begin(self, procedure: Procedure, *arguments: Any, fds: tuple[int, ...] = ()) -> PendingCall:
+        if procedure is Insula.DOMAIN_EXEC:
+            self.request, self.fds = arguments[1], fds
+            self.kinds = [kind_of(each) for each in fds]
+            return PendingCall(
+                done=lambda: True, result=lambda: Started(1, 2), result_with_fds=lambda: (Started(1, 2), ())
+            )
+        assert procedure is Insula.EXEC_WAIT and arguments == (1,)
+        return PendingCall(done=lambda: True, result=lambda: self.status, result_with_fds=lambda: (self.status, ()))
 
 
 @pytest.mark.parametrize(("status", "expected"), [(3 << 8, 3), (0, 0), (int(signal.SIGKILL), 137)])
@@ -74,3 +73,27 @@ def test_a_domain_whose_name_looks_like_an_option_stands_behind_the_dashes(words
     client = ExecClient(0)
     assert processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], *words), cast("Blocking", client)) == 0
     assert client.made(Remote.DOMAIN_LOOKUP_BY_NAME) == [("-dash",)] and '"argv": ["ls", "-l"]' in client.request
+
+
+class SilentClient(ExecClient):
+    """Its command never begins."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.reader, self.writer = os.pipe()
+
+    def fileno(self) -> int:
+        return self.reader
+
+    def begin(self, procedure: Procedure, *arguments: Any, fds: tuple[int, ...] = ()) -> PendingCall:
+        os.kill(os.getpid(), signal.SIGINT)
+        pending = super().begin(procedure, *arguments, fds=fds)
+        return pending._replace(done=lambda: False)
+
+
+def test_a_signal_ends_the_waiting_for_a_command_that_does_not_begin() -> None:
+    client = SilentClient()
+    with pytest.raises(KeyboardInterrupt):
+        processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], "web", "--", "ls"), cast("Blocking", client))
+    os.close(client.reader)
+    os.close(client.writer)

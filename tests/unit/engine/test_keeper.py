@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from insula.engine import init
 from insula.engine import keeper as keeper_module
 from insula.engine.custody import RING_MAX
 from insula.engine.handshake import VERSION, EventKind, Message, Verb, receive, send
@@ -337,6 +338,25 @@ def test_a_process_that_cannot_enter_leaves_no_record_and_is_told_once(entered: 
         entered.ask(Verb.EXECUTE, {"steps": fd}, uuid="u", id="7")
     os.close(fd)
     assert entered.ask(Verb.HELLO)["executions"] == []
+
+
+def test_what_hangs_on_its_way_in_ends_when_its_asker_gives_up_and_what_runs_does_not(
+    monkeypatch: pytest.MonkeyPatch, entered: ForkedKeeper
+) -> None:
+    monkeypatch.setattr(init, "enter", lambda *_: signal.pause())
+    hanging = ForkedKeeper()
+    hanging.start("u", SLEEP)
+    fd = encoded_steps(program(SLEEP))
+    hanging.link.ask(Verb.EXECUTE, {"uuid": "u", "id": "7"}, {"steps": fd})
+    os.close(fd)
+    assert hanging.ask(Verb.ABORT, id="7") == {"status": signal.SIGKILL}
+    assert hanging.ask(Verb.HELLO)["executions"] == []
+    hanging.end()
+
+    entered.start("u", SLEEP)
+    execute(entered, "7", SLEEP)
+    assert entered.ask(Verb.ABORT, id="7") == {"status": None, "failure": None}
+    assert [each["stage"] for each in entered.ask(Verb.HELLO)["executions"]] == ["RUNNING"]
 
 
 def test_only_what_runs_is_entered(entered: ForkedKeeper) -> None:

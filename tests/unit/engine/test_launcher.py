@@ -1,5 +1,6 @@
 """The launcher over a keeper that only pretends, with control groups that say what is done to them."""
 
+import asyncio
 import errno
 import json
 import os
@@ -15,7 +16,7 @@ from insula.engine import planner
 from insula.engine.custody import Stage
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.handshake import Verb
+from insula.engine.handshake import Message, Verb
 from insula.engine.init import STEPS
 from insula.engine.launcher import Held, Launcher
 from insula.engine.link import completed
@@ -282,6 +283,28 @@ def test_a_process_enters_with_a_terminal_whose_master_is_the_callers(desk: Desk
     assert "stdin" not in desk.keeper.last(Verb.EXECUTE).fds
     for fd in (executed.master, executed.pidfd):
         os.close(fd)
+    running.close()
+
+
+@pytest.mark.asyncio
+async def test_what_has_not_begun_when_its_asker_goes_never_does(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, before = desk.running(), open_fds()
+    usual = desk.keeper.answer
+
+    async def answer(number: int) -> Message:
+        if desk.keeper.asked[number].verb is Verb.EXECUTE:
+            await asyncio.Event().wait()
+        return await usual(number)
+
+    monkeypatch.setattr(type(desk.keeper), "answer", lambda _, number: answer(number))
+    asking = asyncio.create_task(desk.launcher.execute(running, Process(argv=("/bin/ps",)), stdio=NULLS))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    asked = desk.keeper.last(Verb.EXECUTE)
+    assert desk.keeper.last(Verb.ABORT).body == {"id": asked.body["id"]}
+    assert open_fds() == before
     running.close()
 
 
