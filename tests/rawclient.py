@@ -50,6 +50,14 @@ class RawClient:
                     return event.values
             self._receive()
 
+    def has_answer(self, serial: int) -> bool:
+        """Whether the answer has come."""
+        self.socket.setblocking(False)
+        with suppress(BlockingIOError):
+            self._receive()
+        self.socket.settimeout(scaled(30))
+        return any(isinstance(each, Reply | Failure) and each.serial == serial for each in self._events)
+
     def skip_answer(self) -> int:
         """Read away one packet, and return its serial."""
         length, *_, serial, _ = struct.unpack(">IIIiIIi", self._exactly(28))

@@ -177,7 +177,7 @@ def test_strangers_cannot_make_the_daemon_hold_large_packets(insulad: Insulad) -
 
 
 def test_a_writer_may_send_what_the_protocol_allows(insulad: Insulad) -> None:
-    with raw_client(insulad.socket) as client, pytest.raises(InsulaError, match="not well-formed"):
+    with raw_client(insulad.socket) as client, pytest.raises(InsulaError, match="has 4194304 bytes"):
         client.call(Remote.DOMAIN_DEFINE_XML, " " * (4 * MIB - 1) + "x")
 
 
@@ -217,3 +217,94 @@ def test_calls_that_only_wait_are_not_for_free(insulad: Insulad, guest: DomainRe
                     client.begin(Insula.DOMAIN_WAIT, long, 0)
         until(lambda: any(client.is_hung_up() for client in clients), "the greedy being hung up on", 20)
         assert peak_memory(insulad.pid) - before < 2 * MEMORY
+
+
+# Documents
+
+HEAD = "<domain type='lxc'><name>{name}</name><memory unit='MiB'>64</memory><os><type>exe</type>"
+TAIL = "</devices></domain>"
+
+
+def document(name: str, *, system: str = "", metadata: str = "", devices: str = "") -> str:
+    head = HEAD.format(name=name) + system
+    return f"{head}</os><metadata><x xmlns='urn:x'>{metadata}</x></metadata><devices>{devices}{TAIL}"
+
+
+DOCUMENTS = {
+    "attributes": document("a", metadata="<a " + " ".join(f"b{each}='1'" for each in range(32_000)) + "/>"),
+    "many attributes": document("b", metadata=("<a " + " ".join(f"b{each}='1'" for each in range(250)) + "/>") * 64),
+    "namespaces": document("c", metadata="<a " + " ".join(f"xmlns:b{each}='c'" for each in range(5_000)) + "/>"),
+    "declared": document(
+        "d",
+        metadata="<a "
+        + " ".join(f"xmlns:b{each}='c{each}'" for each in range(60))
+        + ">"
+        + ("<b1:a>" * 50 + "</b1:a>" * 50) * 150
+        + "</a>",
+    ),
+    "levels": document("e", metadata="<a>" * 50_000),
+    "elements": document("f", metadata="<a/>" * 8_100),
+    "too many elements": document("g", metadata="<a/>" * 200_000),
+    "comments": document("h", metadata="<!--a-->" * 16_000),
+    "text": document("i", metadata="&lt;" * 200_000),
+    "variables": document("j", system="".join(f"<initenv name='A{each}'>x</initenv>" for each in range(8_000))),
+    "filesystems": document(
+        "k",
+        devices="".join(
+            f"<filesystem><source dir='/a'/><target dir='/a{each}'/><readonly/></filesystem>" for each in range(1_000)
+        ),
+    ),
+    "interfaces": document(
+        "l",
+        devices=("<interface type='ethernet'>" + "<ip address='10.0.0.1'/>" * 6 + "</interface>") * 1_000,
+    ),
+    "an entity": "<!DOCTYPE a [<!ENTITY b 'bbbbbbbbbb'>]>" + document("m", metadata="&b;" * 100_000),
+    "processors": document("n").replace("<os>", "<vcpu cpuset='" + "0-16000,^1," * 50_000 + "2'>1</vcpu><os>"),
+    "blanks": " " * 4_000_000 + document("o"),
+}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_no_document_holds_the_others_up(insulad: Insulad, idle: DomainRef, kind: str) -> None:
+    xml = DOCUMENTS[kind]
+    slow: dict[str, float] = {}
+    with raw_client(insulad.socket) as other, raw_client(insulad.socket) as hostile:
+        ping = Ping(insulad, other)
+
+        def sent(row: Procedure, *arguments: Any) -> None:
+            """Send a call, and ping until it is answered."""
+            before = loop_seconds(insulad.pid)
+            serial = hostile.begin(row, *arguments)
+            rounds = 0
+            while not hostile.has_answer(serial):
+                other.call(Remote.CONNECT_GET_LIB_VERSION)
+                now = loop_seconds(insulad.pid)
+                if now - before > scaled(STALL):
+                    slow[row.name] = max(slow.get(row.name, 0), now - before)
+                before = now
+                rounds += 1
+            with suppress(InsulaError):
+                hostile.answer(serial)
+
+        ping.cost(hostile, Remote.CONNECT_GET_LIB_VERSION)
+        sent(Remote.DOMAIN_CREATE_XML, xml, 0)
+        sent(Remote.DOMAIN_DEFINE_XML, xml)
+        sent(Insula.PLAN_XML, xml, 0)
+        sent(Remote.DOMAIN_ATTACH_DEVICE_FLAGS, idle, xml, 2)
+        sent(Remote.DOMAIN_SET_METADATA, idle, 2, xml, "x", "urn:y", 2)
+        sent(Remote.DOMAIN_SET_METADATA, idle, 0, xml, None, None, 2)
+        (defined, _) = other.call(Remote.CONNECT_LIST_ALL_DOMAINS, 1, 0)
+        for domain in defined:
+            sent(Remote.DOMAIN_GET_XML_DESC, domain, 1)
+            sent(Remote.DOMAIN_GET_METADATA, domain, 2, "urn:x", 0)
+            sent(Insula.DOMAIN_INFO, domain, 0)
+            sent(Insula.DOMAIN_PLAN, domain, 0)
+            sent(Remote.DOMAIN_SET_MEMORY_FLAGS, domain, 65536, 2)
+            sent(Remote.DOMAIN_CREATE, domain)
+        sent(Remote.CONNECT_GET_ALL_DOMAIN_STATS, (), 0, 0)
+    assert not slow
+    insulad.restart()
+    with raw_client(insulad.socket) as again:
+        (found, _) = again.call(Remote.CONNECT_LIST_ALL_DOMAINS, 1, 0)
+    assert {each.name for each in found} == {each.name for each in defined}, "what was defined is read again"

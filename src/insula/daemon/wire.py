@@ -1,10 +1,12 @@
 """The service's nouns as the wire has them, and back."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TypeVar
 from uuid import UUID
 
 from insula.errors import InvalidArgumentError
+from insula.model.sizes import CpuSet
 from insula.rpc import types
 from insula.service.events import DomainRef
 from insula.service.parameters import Parameter, ParameterType
@@ -62,14 +64,10 @@ def text(value: str) -> bytes:
 
 def cpu_bits(cpus: Iterable[int], length: int) -> bytes:
     """A CPU map of length bytes, the lowest CPU in the lowest bit of the first byte."""
-    bits = bytearray(length)
-    for cpu in cpus:
-        if cpu // 8 < length:
-            bits[cpu // 8] |= 1 << (cpu % 8)
-    return bytes(bits)
+    return (cpus if isinstance(cpus, CpuSet) else CpuSet(cpus)).bitmap(length)
 
 
-def cpu_maps(sets: Sequence[frozenset[int]], length: int) -> bytes:
+def cpu_maps(sets: Sequence[AbstractSet[int]], length: int) -> bytes:
     """The CPU maps of several sets, one behind the other; most processors share one set, which is drawn once."""
     drawn: dict[int, bytes] = {}
     for each in sets:

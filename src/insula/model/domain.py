@@ -87,18 +87,20 @@ class Domain(Mapped):
     lxc: Annotated[LxcNamespace | None, Element("lxc:namespace")] = None
 
     @classmethod
-    def load(cls, xml: str, parts: Part = Part.DEFINITION) -> "Domain":
+    def load(cls, xml: str, parts: Part = Part.DEFINITION, *, bounded: bool = True) -> "Domain":
         """Return the domain that xml describes, in either dialect, with libvirt's defaults filled in.
 
         parts: Part.LIVE also reads what belongs to a running domain; without it such values are skipped.
+        bounded: not for a document of our own, which only root can write, and which must be read whatever its size.
         Raises: XmlError with the line, what stands there and what was expected; also for more than DEVICES_MAX devices.
         """
-        root = parse(xml)
+        root = parse(xml, bounded=bounded)
         if root.tag != "domain":
             raise fault(root, f"the document is a <{local_name(root)}>, expected a <domain>")
         if root.get("type") == linuxcontainer.DOMAIN_TYPE:
             root = linuxcontainer.converted(root)
-        _refuse_too_many_devices(root)
+        if bounded:
+            _refuse_too_many_devices(root)
         return completed(read(cls, root, parts))
 
     def dump(self, flags: XmlFlags = XmlFlags.LIVE) -> str:

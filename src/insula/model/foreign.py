@@ -15,7 +15,6 @@ from insula.errors import InvalidArgumentError, XmlError
 DEPTH_MAX = 64
 """Levels of nested foreign elements; the deepest thing libvirt itself writes has about ten."""
 
-_TO_ESCAPE = re.compile("[&<>\"'\t\n\r]")
 _TEXT_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\r": "&#13;"}
 _ATTRIBUTE_ESCAPES = {**_TEXT_ESCAPES, "\t": "&#9;", "\n": "&#10;"}
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -27,7 +26,7 @@ def escaped_text(text: str) -> str:
     Raises: InvalidArgumentError for a character XML 1.0 cannot hold.
     """
     _refuse_impossible(text)
-    return _TO_ESCAPE.sub(lambda found: _TEXT_ESCAPES.get(found[0], found[0]), text)
+    return _escaped(text, _TEXT_ESCAPES)
 
 
 def escaped_attribute(text: str) -> str:
@@ -36,13 +35,20 @@ def escaped_attribute(text: str) -> str:
     Raises: InvalidArgumentError for a character XML 1.0 cannot hold.
     """
     _refuse_impossible(text)
-    return _TO_ESCAPE.sub(lambda found: _ATTRIBUTE_ESCAPES[found[0]], text)
+    return _escaped(text, _ATTRIBUTE_ESCAPES)
+
+
+def _escaped(text: str, escapes: Mapping[str, str]) -> str:
+    for character, entity in escapes.items():  # the ampersand, which is in every entity, is the first
+        if character in text:
+            text = text.replace(character, entity)
+    return text
 
 
 def _refuse_impossible(text: str) -> None:
     if (bad := _IMPOSSIBLE.search(text)) is not None:
         raise InvalidArgumentError(
-            f"the text {text!r} holds the character {bad[0]!r}, which XML cannot hold; take it out"
+            f"the text {text[:80]!r} holds the character {bad[0]!r}, which XML cannot hold; take it out"
         )
 
 
@@ -88,7 +94,7 @@ class Attribute:
 
 def node_of(element: etree._Element) -> Node:
     """Return the tree below element, with every declaration it needs. Raises: XmlError if it nests too deep."""
-    return _node(element, {}, 0)
+    return _node(element, {}, {}, 0)
 
 
 def markup_of(element: etree._Element) -> Markup:
@@ -102,14 +108,13 @@ def attribute_of(element: etree._Element, name: str, value: str) -> Attribute:
     return Attribute(written, value, namespace)
 
 
-def _node(element: etree._Element, scope: Mapping[str, str], depth: int) -> Node:
+def _node(element: etree._Element, scope: Mapping[str, str], outer: Mapping[str | None, str], depth: int) -> Node:
+    """scope: what the tree's outer nodes declare already; outer: what lxml knows outside of element."""
     if depth >= DEPTH_MAX:
         raise XmlError(f"line {element.sourceline}: elements nest deeper than {DEPTH_MAX} levels; flatten them")
     known: dict[str | None, str] = element.nsmap
     needed: dict[str, str] = {}
-    parent = element.getparent()
-    if depth:
-        outer = parent.nsmap if parent is not None else {}
+    if depth and known != outer:
         needed.update((prefix or "", uri) for prefix, uri in known.items() if outer.get(prefix) != uri)
     name = etree.QName(element)
     written = f"{element.prefix}:{name.localname}" if element.prefix else name.localname
@@ -125,7 +130,7 @@ def _node(element: etree._Element, scope: Mapping[str, str], depth: int) -> Node
         name=written,
         attributes=tuple(attributes),
         declarations=tuple(sorted(declarations.items())),
-        content=_content(element, {**scope, **declarations}, depth),
+        content=_content(element, {**scope, **declarations} if declarations else scope, known, depth),
     )
 
 
@@ -140,8 +145,10 @@ def _written(name: str, known: Mapping[str | None, str]) -> tuple[str, str]:
     return f"{prefix}:{local}", uri
 
 
-def _content(element: etree._Element, scope: Mapping[str, str], depth: int) -> tuple[Node | Markup | str, ...]:
-    pieces = list(_pieces(element, scope, depth))
+def _content(
+    element: etree._Element, scope: Mapping[str, str], known: Mapping[str | None, str], depth: int
+) -> tuple[Node | Markup | str, ...]:
+    pieces = list(_pieces(element, scope, known, depth))
     mixed = any(isinstance(each, str) and not each.isspace() for each in pieces)
     nested = any(not isinstance(each, str) for each in pieces)
     if nested and not mixed:
@@ -149,11 +156,13 @@ def _content(element: etree._Element, scope: Mapping[str, str], depth: int) -> t
     return tuple(pieces)
 
 
-def _pieces(element: etree._Element, scope: Mapping[str, str], depth: int) -> Iterator[Node | Markup | str]:
+def _pieces(
+    element: etree._Element, scope: Mapping[str, str], known: Mapping[str | None, str], depth: int
+) -> Iterator[Node | Markup | str]:
     if element.text:
         yield str(element.text)
     for child in element:
-        yield _node(child, scope, depth + 1) if isinstance(child.tag, str) else markup_of(child)
+        yield _node(child, scope, known, depth + 1) if isinstance(child.tag, str) else markup_of(child)
         if child.tail:
             yield str(child.tail)
 

@@ -9,15 +9,16 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 from insula.engine.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
-from insula.errors import UnsupportedConfigError
+from insula.errors import InsulaError, UnsupportedConfigError
 from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
-from insula.model.domain import DEVICES_MAX, Domain
+from insula.model.domain import DEVICES_MAX, Domain, XmlFlags
 from insula.model.extensions import ShareType
 from insula.model.filesystems import ROOT, Filesystem, FilesystemType
 from insula.model.foreign import Node
 from insula.model.interfaces import Interface, InterfaceType, family_of
 from insula.model.security import ID_MAX, IdRange, LabelType
 from insula.model.xmlmap import INSULA_NAMESPACE
+from insula.model.xmlsource import parse
 
 Check = Callable[[Domain], Iterator[str]]
 
@@ -43,6 +44,14 @@ def validate(domain: Domain) -> None:
     """Raises: UnsupportedConfigError that names every problem."""
     if found := problems(domain):
         raise UnsupportedConfigError("; ".join(found))
+
+
+def check_document(domain: Domain) -> Iterator[str]:
+    """A change may make a document too large that was not; what nobody could define again is not kept either."""
+    try:
+        parse(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
+    except InsulaError as error:
+        yield f"its document could not be read again: {error}"
 
 
 def check_title(domain: Domain) -> Iterator[str]:
@@ -304,6 +313,7 @@ def _repeated(texts: Iterable[str]) -> Iterator[str]:
 
 
 CHECKS: tuple[Check, ...] = (
+    check_document,
     check_title,
     check_memory,
     check_vcpus,

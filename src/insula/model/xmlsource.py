@@ -1,33 +1,42 @@
-"""Text to an XML tree, safely: no entities, no document type, no network, no huge trees; errors that name the line."""
+"""Text to an XML tree, safely: bounded beforehand, no entities, no document type, no network, no XInclude.
+
+Errors name the line.
+"""
 
 import re
 
 from lxml import etree
 
 from insula.errors import XmlError
+from insula.model.xmlbounds import check_bounds
 
-SIZE_MAX = 4 * 1024 * 1024
-"""Bytes of a document; also the longest string of libvirt's wire protocol."""
+SIZE_MAX = 1024 * 1024
+"""Bytes of a document; what domains are made of takes some ten thousand."""
+QUOTED_MAX = 400
+"""Characters of an error's text; of a longer one, which quotes what stands there, beginning and end are told."""
 
 _DOCUMENT_TYPE = re.compile(r"(?>\s|<\?(?>[^?]|\?(?!>))*+\?>|<!--(?>[^-]|-(?!->))*+-->)*+<!DOCTYPE")
 
 
-def parse(xml: str) -> etree._Element:
+def parse(xml: str, *, bounded: bool = True) -> etree._Element:
     """Return the root element of xml, comments and processing instructions included.
 
-    Raises: XmlError with the line if xml is not well-formed, too large, or has a document type.
+    bounded: not for what we wrote ourselves, which may have grown a little since it was read.
+    Raises: XmlError with the line if xml is not well-formed, too large in any respect, or has a document type.
     """
     text = xml.removeprefix("\ufeff")
     try:
         data = text.encode()
     except UnicodeEncodeError as error:
         raise XmlError("the text holds half a surrogate pair, which is no character; save it as UTF-8") from error
-    if len(data) > SIZE_MAX:
+    if bounded and len(data) > SIZE_MAX:
         raise XmlError(
             f"the document has {len(data)} bytes, more than the {SIZE_MAX} that are accepted; make it smaller"
         )
     if _DOCUMENT_TYPE.match(text):
         raise XmlError("a document type (<!DOCTYPE …>) is not accepted; take it out")
+    if bounded:
+        check_bounds(text)
     # The text is UTF-8 now, whatever its own declaration said before.
     parser = etree.XMLParser(encoding="utf-8", resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False)
     try:
@@ -50,4 +59,6 @@ def path_of(element: etree._Element) -> str:
 def fault(element: etree._Element, text: str, *, attribute: str | None = None) -> XmlError:
     """Return the error that text is what is wrong at element, or at one of its attributes."""
     place = path_of(element) + (f"/@{attribute}" if attribute else "")
+    if len(text) > QUOTED_MAX:
+        text = f"{text[: QUOTED_MAX // 2]} … {text[-QUOTED_MAX // 2 :]}"
     return XmlError(f"line {element.sourceline}: {place}: {text}")

@@ -48,6 +48,10 @@ _CLASSES: Final[dict[int, type[InsulaError]]] = {
 """The class that stands for a number; numbers of others come back as `PeerError`."""
 
 
+TEXT_MAX = 4096
+"""Characters of an error's text; of a longer one beginning and end are told."""
+
+
 class PeerError(InsulaError):
     """An error of the peer's with a number that no class of ours stands for. record: as it came."""
 
@@ -82,11 +86,18 @@ def record_of(error: InsulaError) -> ErrorRecord:
     """Return what a peer is told of an error."""
     if isinstance(error, PeerError):
         return error.record
-    message = error.message
-    detail = str(error)
-    prefix = message.removesuffix(detail)
+    prefix = error.message.removesuffix(str(error))
+    detail = _sendable(str(error))
+    message = prefix + detail
     record = ErrorRecord(code=error.code, domain=error.domain, message=message, str1=f"{prefix}%s", str2=detail)
     return record._replace(str3=error.step, int1=error.errno) if isinstance(error, StepError) else record
+
+
+def _sendable(text: str) -> str:
+    """Return text as it can travel: what is wrong may be quoted in it, however long and strange that is."""
+    if len(text) > TEXT_MAX:
+        text = f"{text[: TEXT_MAX // 2]} … {text[-TEXT_MAX // 2 :]}"
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
 
 
 def unpack_error(body: bytes) -> ErrorRecord:

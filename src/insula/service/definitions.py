@@ -120,7 +120,7 @@ class Definitions:
         """When the file was changed, and its domain; None when it was set aside."""
         try:
             changed, text = _regular_text(path)
-            domain = Domain.load(text)
+            domain = Domain.load(text, bounded=False)
             if path.name != f"{domain.name}{SUFFIX}":
                 raise ValueError(f"it defines the domain '{domain.name}', so it should be named {domain.name}{SUFFIX}")
         except (OSError, ValueError, InsulaError) as error:

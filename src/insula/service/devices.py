@@ -17,6 +17,7 @@ from insula.model.validate import validate
 from insula.model.xmlmap import Mapped
 from insula.model.xmlreader import read
 from insula.model.xmlsource import parse
+from insula.service.documents import Documents
 from insula.service.impact import Changes
 from insula.service.managed import ManagedDomain, Run
 from insula.service.requests import Affect
@@ -62,8 +63,9 @@ KINDS: dict[str, Kind] = {
 
 
 class DeviceVerbs:
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, documents: Documents) -> None:
         self._changes = changes
+        self._documents = documents
 
     async def attach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
         """Add a device. Raises: OperationInvalidError if the domain has one in its place."""
@@ -85,7 +87,7 @@ class DeviceVerbs:
         verb: str,
         edit: Callable[[Sequence[Any], Any, Kind], tuple[Any, ...]],
     ) -> None:
-        tag, kind, device = _read(xml)
+        tag, kind, device = await self._documents.read(_read, xml)
 
         def changed(domain: Domain) -> Domain:
             devices = kind.put(domain.devices, edit(kind.listed(domain.devices), device, kind))

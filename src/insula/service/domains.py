@@ -6,6 +6,7 @@ answer at once from what is known; `async` ones take the domain's lock, or wait 
 
 import asyncio
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from insula.service.cputuning import CPU, SCHEDULER
 from insula.service.defining import DefinitionVerbs
 from insula.service.definitions import Definitions
 from insula.service.devices import DeviceVerbs
+from insula.service.documents import Documents, T
 from insula.service.events import DomainRef, Events, MetadataType
 from insula.service.guest import GuestVerbs, Program
 from insula.service.host import Host
@@ -126,12 +128,13 @@ class Domains:
         self._defining = DefinitionVerbs(
             registry=self._registry, definitions=definitions, runs=self._runs, events=events
         )
-        changes = Changes(definitions=self._defining, runs=self._runs)
+        self._documents = Documents()
+        changes = Changes(definitions=self._defining, runs=self._runs, documents=self._documents)
         self._shutdown = ShutdownVerbs(runs=self._runs, looker=looker, time_limit=patience.shutdown)
         self._tuning = TuningVerbs(changes=changes, events=events)
         self._memory = MemoryVerbs(changes=changes, events=events)
         self._metadata = MetadataVerbs(changes=changes, events=events)
-        self._devices = DeviceVerbs(changes)
+        self._devices = DeviceVerbs(changes, self._documents)
         self._guest = GuestVerbs(engine)
         self._consoles = ConsoleVerbs(self._runs)
         self._recovery = Recovery(
@@ -180,6 +183,7 @@ class Domains:
         """Let what is under way come to its end, if that does not take too long. Guests stay."""
         self._shutdown.close()
         await self._lifecycle.close(self._end_patience)
+        self._documents.close()
 
     # Which there are
 
@@ -250,6 +254,10 @@ class Domains:
         config = managed.config if managed.config is not None else defined(managed.current)
         return config.dump(flags | XmlFlags.INACTIVE)
 
+    async def aside(self, question: Callable[[], T]) -> T:
+        """Answer a question about a domain's document beside the loop: it may be long."""
+        return await self._documents.aside(question)
+
     def security_label(self, ref: DomainRef) -> SecurityLabel:
         self._of(ref)
         return SecurityLabel()
@@ -268,18 +276,18 @@ class Domains:
 
     async def plan(self, ref: DomainRef) -> LaunchPlan:
         """Return how the domain would be launched, every step with its reason; nothing is made."""
-        domain = defined(self._of(ref).current)
-        return await asyncio.to_thread(self._planned, lambda: domain)
+        current = self._of(ref).current
+        return await asyncio.to_thread(lambda: self._planned(defined(current)))
 
     async def plan_xml(self, xml: str) -> LaunchPlan:
         """Return how the domain that xml describes would be launched."""
-        return await asyncio.to_thread(self._planned, lambda: Domain.load(xml))
+        return await asyncio.to_thread(self._planned, await self._documents.read(Domain.load, xml))
 
     # Their definitions
 
     async def define(self, xml: str) -> DomainRef:
         """Raises: XmlError, DomainExistsError, OperationFailedError."""
-        return (await self._defining.define(_valid(xml))).ref
+        return (await self._defining.define(await self._documents.read(_valid, xml))).ref
 
     async def undefine(self, ref: DomainRef, *, storage: Storage = Storage.KEEP) -> None:
         """Raises: OperationInvalidError for a transient domain."""
@@ -316,7 +324,8 @@ class Domains:
 
         Raises: XmlError, DomainExistsError, OperationInvalidError if it runs, and what a start may raise.
         """
-        return (await self._lifecycle.create(_valid(xml), Launch(paused=paused, owner=owner, fds=fds))).ref
+        domain = await self._documents.read(_valid, xml)
+        return (await self._lifecycle.create(domain, Launch(paused=paused, owner=owner, fds=fds))).ref
 
     async def start(
         self, ref: DomainRef, *, paused: bool = False, owner: object | None = None, fds: Sequence[int] = ()
@@ -416,7 +425,7 @@ class Domains:
     def vcpus(self, ref: DomainRef) -> Sequence[Vcpu]:
         return vcpus.vcpus(self._of(ref), self._host.cpu_map().online)
 
-    def vcpu_pins(self, ref: DomainRef, affect: Affect) -> Sequence[frozenset[int]]:
+    def vcpu_pins(self, ref: DomainRef, affect: Affect) -> Sequence[AbstractSet[int]]:
         return vcpus.pins(self._of(ref), affect, self._host.cpu_map().online)
 
     # Their insides
@@ -474,8 +483,8 @@ class Domains:
         """Return the file with what a console printed."""
         return self._consoles.log(self._of(ref), device)
 
-    def _planned(self, domain: Callable[[], Domain]) -> LaunchPlan:
-        return self._engine.plan(self._preparation.rehearse(domain(), self._pid_of))
+    def _planned(self, domain: Domain) -> LaunchPlan:
+        return self._engine.plan(self._preparation.rehearse(domain, self._pid_of))
 
     def _pid_of(self, name: str) -> int:
         return self._registry.by_name(name).require_run().container.pid

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from insula.engine.codec import loads
 from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
+from insula.service.jsonrequests import json_object
 from insula.storage.builders.builder import Progress, Recipe
 from insula.storage.builders.catalogue import recipe_for
 from insula.storage.clones import Clone
@@ -70,10 +70,7 @@ def recipe_of(name: str, text: str) -> Recipe:
     """
     if not text.lstrip().startswith("{"):
         return recipe_for(text or name)
-    try:
-        wanted = loads(text)
-    except ValueError as error:
-        raise InvalidArgumentError(f"the recipe is not JSON: {error}") from error
+    wanted = json_object(text, "the recipe")
     source = wanted.pop("recipe", None) or name
     if not isinstance(source, str):
         raise InvalidArgumentError("'recipe' must be a text, such as debian-12")

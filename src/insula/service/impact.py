@@ -8,6 +8,7 @@ from insula.engine.threads import in_own_thread
 from insula.errors import InvalidArgumentError
 from insula.model.domain import Domain
 from insula.service.defining import DefinitionVerbs
+from insula.service.documents import Documents
 from insula.service.managed import ManagedDomain, Run
 from insula.service.requests import Affect
 from insula.service.runs import Runs
@@ -55,7 +56,8 @@ def _nothing(run: Run, domain: Domain) -> None:
 class Changes:
     """Changes definitions. Callers hold the domain's lock."""
 
-    def __init__(self, *, definitions: DefinitionVerbs, runs: Runs) -> None:
+    def __init__(self, *, definitions: DefinitionVerbs, runs: Runs, documents: Documents) -> None:
+        self._documents = documents
         self._definitions = definitions
         self._runs = runs
 
@@ -74,8 +76,8 @@ class Changes:
         definition is changed already.
         """
         meant = impact(managed, affect)
-        current = changed(managed.current) if meant.run is not None else None
-        config = changed(meant.config) if meant.config is not None else None
+        current = await self._documents.aside(changed, managed.current) if meant.run is not None else None
+        config = await self._documents.aside(changed, meant.config) if meant.config is not None else None
         if meant.run is not None and current is not None:
             if apply is not _nothing:
                 # The kernel may take seconds to reclaim what a lower limit takes away.

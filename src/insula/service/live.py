@@ -9,9 +9,10 @@ from insula.engine.interfaces import ConnectedInterface
 from insula.engine.running import Running
 from insula.kernel.pty import path_in_devpts
 from insula.model.devices import CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
-from insula.model.domain import Domain, XmlFlags
+from insula.model.domain import Domain, completed
 from insula.model.filesystems import Disk, Filesystem
 from insula.model.interfaces import Interface
+from insula.model.livevalues import without_live
 from insula.model.security import LabelType, SecurityLabel
 
 UNLABELLED = SecurityLabel(type=LabelType.NONE, model="none")
@@ -32,7 +33,7 @@ def running(domain: Domain, container: Running) -> Domain:
 
 def defined(domain: Domain) -> Domain:
     """Return domain without what only a running one has: what may be kept, compared, and started again."""
-    plain = Domain.load(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
+    plain = completed(without_live(domain))
     consoles = tuple(
         replace(each, source=None) if each.type is CharacterDeviceType.PTY else each for each in plain.devices.consoles
     )

@@ -7,6 +7,7 @@ from insula.model.domain import Domain, XmlFlags
 from insula.model.validate import validate
 from insula.model.xmlmap import INSULA_NAMESPACE, Part
 from insula.model.xmlsource import parse
+from insula.model.xmlwriter import dump
 from insula.service.events import Events, MetadataChange, MetadataType
 from insula.service.impact import Changes, definition
 from insula.service.managed import ManagedDomain
@@ -75,7 +76,7 @@ def with_metadata(domain: Domain, kind: MetadataType, value: str | None, *, key:
     key: the prefix that the element gets. Raises: InvalidArgumentError, XmlError; UnsupportedConfigError for settings
     of ours that a definition could not have.
     """
-    document = parse(domain.dump(WHOLE))
+    document = parse(domain.dump(WHOLE), bounded=False)
     if kind is MetadataType.ELEMENT:
         _replace_element(document, _required(uri), key, value)
     else:
@@ -93,8 +94,9 @@ def _required(uri: str | None) -> str:
 
 
 def _element_of(domain: Domain, uri: str) -> str | None:
-    metadata = parse(domain.dump(WHOLE)).find("metadata")
-    found = None if metadata is None else _child(metadata, uri)
+    if domain.metadata is None:
+        return None
+    found = _child(parse(dump(domain.metadata, "metadata"), bounded=False), uri)
     if found is None:
         return None
     plain = _moved(found, uri, "")

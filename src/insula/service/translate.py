@@ -5,6 +5,7 @@ What needs a look at the host (files, ids, interfaces, device nodes) arrives as 
 
 import re
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -263,5 +264,5 @@ def _bytes(size: KiB | None) -> Bytes | None:
     return None if size is None else Bytes(size * 1024)
 
 
-def _list(numbers: frozenset[int]) -> str:
+def _list(numbers: AbstractSet[int]) -> str:
     return format_cpuset(numbers)

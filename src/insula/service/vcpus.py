@@ -4,6 +4,7 @@ A container's processors are no threads that could be counted or pinned one by o
 true of all: they run, on any processor the domain may use, and share the domain's time evenly.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from insula.model.sizes import parse_cpuset
@@ -50,9 +51,11 @@ def vcpus(managed: ManagedDomain, online: frozenset[int]) -> list[Vcpu]:
     ]
 
 
-def pins(managed: ManagedDomain, affect: Affect, online: frozenset[int]) -> list[frozenset[int]]:
+def pins(managed: ManagedDomain, affect: Affect, online: frozenset[int]) -> list[AbstractSet[int]]:
     """Return on which of the host's processors each of the domain's may run."""
     domain = definition(managed, affect)
-    everywhere = frozenset(domain.vcpu.cpus) if domain.vcpu.cpus is not None else online
-    pinned = {each.vcpu: frozenset(each.cpus) for each in domain.cpu_tune.vcpu_pins} if domain.cpu_tune else {}
+    everywhere = domain.vcpu.cpus if domain.vcpu.cpus is not None else online
+    pinned: dict[int, AbstractSet[int]] = (
+        {each.vcpu: each.cpus for each in domain.cpu_tune.vcpu_pins} if domain.cpu_tune else {}
+    )
     return [pinned.get(number, everywhere) for number in range(domain.vcpu.count)]

@@ -7,7 +7,7 @@ import tty
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from insula.daemon.dispatch.table import HANDLERS
@@ -37,6 +37,8 @@ from insula.service.host import Host
 from insula.service.images import Images
 from insula.service.parameters import Parameter, ParameterType
 from insula.service.requests import Affect, Filter, ShutdownMode, Storage
+
+T = TypeVar("T")
 
 WEB = DomainRef(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"))
 MAIL = DomainRef(name="mail", uuid=UUID("66666666-7777-8888-9999-aaaaaaaaaaaa"))
@@ -125,6 +127,9 @@ class FakeDomains:
 
     def is_persistent(self, ref: DomainRef) -> bool:
         return self.ref(ref) is not None
+
+    async def aside(self, question: Callable[[], T]) -> T:
+        return question()
 
     def dump_xml(self, ref: DomainRef, *, inactive: bool = False, secure: bool = False) -> str:
         return f"<domain type='lxc'><name>{self.ref(ref).name}</name><!-- {inactive} {secure} --></domain>"

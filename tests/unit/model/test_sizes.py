@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.model.sizes import CPU_MAX, Bytes, bytes_of, format_cpuset, kib_of, parse_cpuset, unit_factor
+from insula.model.sizes import CPU_MAX, Bytes, CpuSet, bytes_of, format_cpuset, kib_of, parse_cpuset, unit_factor
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,25 @@ def test_a_cpuset_is_written_in_its_shortest_form() -> None:
 @given(st.frozensets(st.integers(0, CPU_MAX), min_size=1, max_size=50))
 def test_reading_a_written_cpuset_gives_the_same_numbers(numbers: frozenset[int]) -> None:
     assert parse_cpuset(format_cpuset(numbers)) == numbers
+
+
+@given(st.sets(st.integers(0, CPU_MAX)), st.sets(st.integers(0, CPU_MAX)))
+def test_a_cpuset_is_a_set(left: set[int], right: set[int]) -> None:
+    a, b = CpuSet(left), CpuSet(right)
+    assert list(a) == sorted(left) and len(a) == len(left)
+    assert a == left and hash(a) == hash(CpuSet(sorted(left, reverse=True)))
+    assert a & b == left & right and a | b == left | right and a - b == left - right
+    assert (a == b) == (left == right)
+    assert all((each in a) == (each in left) for each in (*right, -1, 0, CPU_MAX))
+
+
+def test_thousands_of_large_cpusets_take_little_memory() -> None:
+    sets = [parse_cpuset(f"0-{CPU_MAX - number}") for number in range(1000)]
+    assert sum(each.mask.__sizeof__() for each in sets) < 4 * 1024 * 1024
+
+
+def test_a_list_longer_than_any_set_needs_is_refused() -> None:
+    every_second = format_cpuset(range(0, CPU_MAX, 2))
+    assert len(parse_cpuset(every_second)) == (CPU_MAX + 1) // 2
+    with pytest.raises(ValueError, match="more than"):
+        parse_cpuset("0-16000," * 20_000 + "1")

@@ -9,7 +9,7 @@ from insula.model.xmlwriter import dump
 
 def test_vcpus_have_a_count_a_set_and_a_number_in_use() -> None:
     vcpu = load(Vcpu, "vcpu", "<vcpu placement='auto' cpuset='0-3,^2' current='1'>2</vcpu>")
-    assert vcpu == Vcpu(placement=Placement.AUTO, cpus=CpuSet(frozenset({0, 1, 3})), current=1, count=2)
+    assert vcpu == Vcpu(placement=Placement.AUTO, cpus=CpuSet({0, 1, 3}), current=1, count=2)
     assert dump(vcpu, "vcpu") == "<vcpu placement='auto' cpuset='0-1,3' current='1'>2</vcpu>\n"
 
 
@@ -47,4 +47,4 @@ def test_io_limits_belong_to_devices() -> None:
 def test_memory_may_come_from_some_nodes_only() -> None:
     tune = load(NumaTune, "numatune", "<numatune><memory mode='interleave' nodeset='0-1'/></numatune>")
     assert tune.memory is not None
-    assert (tune.memory.mode, tune.memory.nodes) == (NumaMode.INTERLEAVE, frozenset({0, 1}))
+    assert (tune.memory.mode, tune.memory.nodes) == (NumaMode.INTERLEAVE, CpuSet({0, 1}))

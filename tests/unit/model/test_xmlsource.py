@@ -56,7 +56,7 @@ def test_what_is_not_well_formed_is_refused_with_its_line(xml: str, line: int) -
 def test_a_document_beyond_the_largest_size_is_refused() -> None:
     filling = "x" * (SIZE_MAX - len("<a></a>"))
     assert parse(f"<a>{filling}</a>").tag == "a"
-    with pytest.raises(XmlError, match="more than the 4194304"):
+    with pytest.raises(XmlError, match="more than the 1048576"):
         parse(f"<a>{filling}x</a>")
 
 
@@ -71,7 +71,7 @@ def test_half_a_character_is_refused() -> None:
 
 
 def test_nesting_without_end_is_refused() -> None:
-    with pytest.raises(XmlError, match="not well-formed"):
+    with pytest.raises(XmlError, match="levels of elements"):
         parse("<a>" * 5000 + "</a>" * 5000)
 
 

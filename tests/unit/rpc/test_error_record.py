@@ -12,6 +12,7 @@ from insula.errors import (
     ErrorCode,
     ErrorDomain,
     InsulaError,
+    InvalidArgumentError,
     NoSupportError,
     RpcError,
     StepError,
@@ -108,3 +109,10 @@ def test_junk_is_an_rpc_error_or_a_record(junk: bytes) -> None:
 def test_a_failed_step_keeps_the_kernels_number_with_and_without_a_name(step: str) -> None:
     got = error_of(record_of(StepError("no such program", step=step, errno=2)))
     assert isinstance(got, StepError) and (got.step, got.errno) == (step, 2)
+
+
+def test_an_error_that_quotes_a_lot_or_strange_things_can_be_sent() -> None:
+    sent = record_of(InvalidArgumentError("'" + "x" * (8 * 1024 * 1024) + "\0\ud800' is wrong"))
+    read = unpack_error(sent.pack())
+    assert read.message is not None and len(read.message) < 5000
+    assert read.message.startswith("invalid argument: 'xxx") and read.message.endswith("x\\0\\ud800' is wrong")

@@ -88,18 +88,17 @@ def _info(request: Request, arguments: Any) -> Answer:
     return info.state, info.maximum_memory, info.memory, info.vcpus, info.cpu_time
 
 
-def _xml(request: Request, arguments: Any) -> Answer:
+async def _xml(request: Request, arguments: Any) -> Answer:
     flags = XmlFlags(arguments.flags & 0xF)
-    return (
-        request.services.domains.dump_xml(
-            _dom(arguments), inactive=XmlFlags.INACTIVE in flags, secure=XmlFlags.SECURE in flags
-        ),
-    )
+    inactive, secure = XmlFlags.INACTIVE in flags, XmlFlags.SECURE in flags
+    domains, domain = request.services.domains, _dom(arguments)
+    return (await domains.aside(lambda: domains.dump_xml(domain, inactive=inactive, secure=secure)),)
 
 
-def _metadata(request: Request, arguments: Any) -> Answer:
-    kind = _metadata_type(arguments.type)
-    return (request.services.domains.metadata(_dom(arguments), kind, arguments.uri, Affect(arguments.flags & _AFFECT)),)
+async def _metadata(request: Request, arguments: Any) -> Answer:
+    kind, affect = _metadata_type(arguments.type), Affect(arguments.flags & _AFFECT)
+    domains, domain = request.services.domains, _dom(arguments)
+    return (await domains.aside(lambda: domains.metadata(domain, kind, arguments.uri, affect)),)
 
 
 async def _set_metadata(request: Request, arguments: Any) -> Answer:

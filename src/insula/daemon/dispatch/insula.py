@@ -11,13 +11,14 @@ from insula.daemon.logstream import log_job
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.streams import ServerStream, StreamJob
 from insula.daemon.wire import from_wire
-from insula.engine.codec import encode, loads
+from insula.engine.codec import encode
 from insula.engine.plan import LaunchPlan
 from insula.engine.spec import Process
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
 from insula.rpc.codes.insula import ImageFlags
 from insula.rpc.procedures import Insula, Procedure
+from insula.service.jsonrequests import json_object
 
 _FOLLOW = 1
 _CONSOLE = "console"
@@ -41,12 +42,7 @@ class _ExecRequest:
 
 def _exec_request(text: str) -> _ExecRequest:
     """Return what a client wants executed. Raises: InvalidArgumentError naming the field."""
-    try:
-        wanted = loads(text)
-    except ValueError as error:
-        raise InvalidArgumentError(f"the request is not JSON: {error}") from error
-    if not isinstance(wanted, dict):
-        raise InvalidArgumentError("the request is no JSON object")
+    wanted = json_object(text, "the request")
     argv = wanted.get("argv")
     if not argv or not isinstance(argv, list) or not all(map(_is_text, argv)):
         raise InvalidArgumentError("'argv' must be a list of at least one text that a program can be given")

@@ -1,0 +1,22 @@
+"""Taking away what only a running domain has, as writing and reading would."""
+
+from hypothesis import given, settings
+
+from insula.model.domain import Domain, XmlFlags, completed
+from insula.model.livevalues import without_live
+from tests.unit.model.strategies import values
+
+DOMAINS = values(Domain).map(completed)
+
+
+@settings(max_examples=200, deadline=None)
+@given(domain=DOMAINS)
+def test_it_is_as_if_the_definition_had_been_written_and_read_again(domain: Domain) -> None:
+    again = Domain.load(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
+    assert without_live(domain).dump(XmlFlags.SECURE) == again.dump(XmlFlags.SECURE)
+
+
+@given(domain=DOMAINS)
+def test_a_definition_is_left_alone(domain: Domain) -> None:
+    definition = without_live(domain)
+    assert without_live(definition) is definition
