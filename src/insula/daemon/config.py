@@ -5,6 +5,7 @@ max_clients = 5000
 max_clients_per_user = 100   # of one user other than root
 max_client_requests = 5      # a client's calls in flight before its socket is not read
 shutdown_timeout = 60        # seconds a guest may take to stop
+partitions = ["/machine"]    # where in the control groups domains may be
 
 [keepalive]
 interval = 5                 # seconds; 0 switches it off
@@ -26,7 +27,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from insula.errors import ConfigurationError
@@ -77,6 +78,7 @@ class Settings:
     max_clients_per_user: int = 100
     max_client_requests: int = 5
     shutdown_timeout: int = 60
+    partitions: tuple[PurePosixPath, ...] = (PurePosixPath("/machine"),)
     keepalive: KeepaliveSettings = field(default_factory=KeepaliveSettings)
     ids: IdPool | None = None
 
@@ -130,7 +132,8 @@ def parse(text: str, layout: Layout, *, name: str = "insulad.toml") -> Settings:
         sockets=_sockets(document.get("socket", []), source, layout),
         keepalive=KeepaliveSettings(**keepalive),
         ids=IdPool(**ids) if ids else None,
-        **{key: value for key, value in top.items() if key not in _TABLES},
+        partitions=tuple(map(PurePosixPath, document.get("partitions", ["/machine"]))),
+        **{key: value for key, value in top.items() if key not in (*_TABLES, "partitions")},
     )
 
 
@@ -174,6 +177,10 @@ def _one_of(*words: str) -> _Key:
     return _Key(accepts=lambda value: value in words, wanted=f"one of {', '.join(words)}")
 
 
+def _is_partition(value: object) -> bool:
+    return isinstance(value, str) and value.startswith("/") and bool({*value.split("/")} - {""}) and ".." not in value
+
+
 _TEXT = _Key(accepts=lambda value: isinstance(value, str) and bool(value), wanted="a text")
 _TRUTH = _Key(accepts=lambda value: isinstance(value, bool), wanted="true or false")
 _TABLE = _Key(accepts=lambda value: isinstance(value, dict), wanted="a table")
@@ -183,6 +190,11 @@ _TABLE_LIST = _Key(
 )
 _MODE = _Key(accepts=_whole(0, 0o777).accepts, wanted="permission bits such as 0o660")
 
+_PARTITIONS = _Key(
+    accepts=lambda value: isinstance(value, list) and bool(value) and all(map(_is_partition, value)),
+    wanted='a list of paths below the root of the control groups, such as ["/machine"]',
+)
+
 _TABLES: Mapping[str, _Key] = {"keepalive": _TABLE, "ids": _TABLE, "socket": _TABLE_LIST}
 _TOP: Mapping[str, _Key] = {
     "log_level": _one_of("debug", "info", "warning", "error"),
@@ -190,6 +202,7 @@ _TOP: Mapping[str, _Key] = {
     "max_clients_per_user": _whole(1, 100_000),
     "max_client_requests": _whole(1, 1000),
     "shutdown_timeout": _whole(1, 86_400),
+    "partitions": _PARTITIONS,
     **_TABLES,
 }
 _KEEPALIVE: Mapping[str, _Key] = {"interval": _whole(0, 86_400), "count": _whole(1, 1000)}

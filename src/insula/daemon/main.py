@@ -23,7 +23,7 @@ from typing import Any
 from uuid import UUID
 
 from insula.daemon.activation import PassedSocket, notify, passed_sockets
-from insula.daemon.config import IdPool, Settings, load
+from insula.daemon.config import Settings, load
 from insula.daemon.descriptors import Limits, raise_limit
 from insula.daemon.dispatch.host import LIBVIRT_VERSION
 from insula.daemon.idle import IdleWatch
@@ -52,6 +52,7 @@ from insula.service.events import Events
 from insula.service.host import Host
 from insula.service.images import Images
 from insula.service.jobs import tell_failure
+from insula.service.partitions import Partitions
 from insula.service.preparation import HostPreparation
 from insula.storage.images import ImageStore
 
@@ -122,7 +123,8 @@ class Daemon:
         self._domains = Domains(
             layout=layout,
             engine=self._launcher,
-            preparation=_preparation(layout, store, settings.ids),
+            preparation=_preparation(layout, store, settings),
+            partitions=Partitions(allowed=settings.partitions),
             events=self._events,
             host=host,
             looker=self._looker,
@@ -265,10 +267,12 @@ class Daemon:
         }
 
 
-def _preparation(layout: Layout, store: ImageStore, ids: IdPool | None) -> HostPreparation:
+def _preparation(layout: Layout, store: ImageStore, settings: Settings) -> HostPreparation:
+    ids, partitions = settings.ids, Partitions(allowed=settings.partitions)
     if ids is None:
-        return HostPreparation(layout, store)
-    return HostPreparation(layout, store, pools=lambda: [range(ids.first, ids.first + ids.count)])
+        return HostPreparation(layout, store, partitions=partitions)
+    pools = [range(ids.first, ids.first + ids.count)]
+    return HostPreparation(layout, store, pools=lambda: pools, partitions=partitions)
 
 
 def _session_limits(settings: Settings) -> SessionLimits:

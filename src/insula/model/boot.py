@@ -1,6 +1,6 @@
 """How a guest is started: what runs first, as whom, with which clock, and what happens when it ends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -27,10 +27,18 @@ class OsType(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InitVariable(Mapped):
-    """`<initenv name='TERM'>linux</initenv>`: one variable of the first process's environment."""
+    """`<initenv name='TERM'>linux</initenv>`: one variable of the first process's environment.
+
+    hidden: its value is not told in this document, because it may be a password or token.
+    """
 
     name: Annotated[str, Attribute("name")]
+    hidden: Annotated[YesNo | None, Attribute("insula:hidden")] = None
     value: Annotated[str, Text()] = ""
+
+    @property
+    def is_hidden(self) -> bool:
+        return self.hidden is YesNo.YES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +52,26 @@ class Os(Mapped):
     directory: Annotated[PurePosixPath | None, Element("initdir")] = None
     user: Annotated[str | None, Element("inituser")] = None
     group: Annotated[str | None, Element("initgroup")] = None
+
+    def concealed(self) -> "Os":
+        """Return it with the values of all variables hidden: what those may see who may not see passwords."""
+        if not self.environment:
+            return self
+        hidden = (replace(each, hidden=YesNo.YES, value="") if each.value else each for each in self.environment)
+        return replace(self, environment=tuple(hidden))
+
+    def revealed(self, known: "Os") -> "Os":
+        """Return it with the hidden values that known has; what it has not stays hidden."""
+        if not any(each.is_hidden for each in self.environment):
+            return self
+        values = {each.name: each.value for each in known.environment if not each.is_hidden}
+        return replace(
+            self,
+            environment=tuple(
+                replace(each, hidden=None, value=values[each.name]) if each.is_hidden and each.name in values else each
+                for each in self.environment
+            ),
+        )
 
 
 class ClockOffset(StrEnum):

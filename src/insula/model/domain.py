@@ -49,7 +49,7 @@ class XmlFlags(IntFlag):
     """What a client wants in a domain's XML. Source: libvirt's public header, virDomainXMLFlags."""
 
     LIVE = 0
-    SECURE = 1  # passwords too
+    SECURE = 1  # passwords too, and the values of the init's environment
     INACTIVE = 2  # only what would be defined
     UPDATE_CPU = 4  # no meaning for a container
     MIGRATABLE = 8  # only what another host can use
@@ -113,7 +113,8 @@ class Domain(Mapped):
             parts |= Part.LIVE
         if flags & XmlFlags.SECURE:
             parts |= Part.SECRET
-        return dump(self, "domain", parts, prefixes=("lxc",) if self.lxc is not None else ())
+        shown = self if flags & XmlFlags.SECURE else replace(self, os=self.os.concealed())
+        return dump(shown, "domain", parts, prefixes=("lxc",) if self.lxc is not None else ())
 
     @property
     def settings(self) -> Settings:

@@ -7,12 +7,13 @@ from enum import Enum, StrEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import PurePosixPath
 from typing import Any, NewType
+from unicodedata import category
 from uuid import UUID
 
 from insula.model.sizes import UNSIGNED_LONG_MAX, CpuSet, format_cpuset, parse_cpuset
 
 DomainName = NewType("DomainName", str)
-"""1 to 64 characters, safe as a file name: no `/`, no control character, no leading dot."""
+"""1 to 64 characters, safe as a file name and on a terminal: no `/`, nothing invisible but spaces, no leading dot."""
 
 MacAddress = NewType("MacAddress", str)
 """Of one station (not multicast), lower case with colons."""
@@ -31,6 +32,14 @@ IpAddress = IPv4Address | IPv6Address
 
 DOMAIN_NAME_MAX = 64
 """Characters; also what the kernel allows a host name (HOST_NAME_MAX), which a domain's name becomes by default."""
+
+
+DOMAIN_NAME_BYTES_MAX = 200
+"""Bytes; a file's name has 255, and those of definitions and logs have endings."""
+
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Cs", "Zl", "Zp", "Zs"})
+"""The Unicode categories of what a reader does not see: control and format characters, separators, half surrogate pairs
+and what is no character yet."""
 
 
 class YesNo(StrEnum):
@@ -58,7 +67,6 @@ _MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}\Z")
 _ANY_BASE = re.compile(r"0[xX](?P<hex>[0-9a-fA-F]{1,4})\Z|0(?P<octal>[0-7]{1,6})\Z|(?P<decimal>[0-9]{1,5})\Z")
 _OCTAL = re.compile(r"[0-7]{1,4}\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{32}\Z")
-_FORBIDDEN_IN_NAMES = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def read_integer(text: str, lowest: int = 0, highest: int = UNSIGNED_LONG_MAX) -> int:
@@ -74,9 +82,21 @@ def read_integer(text: str, lowest: int = 0, highest: int = UNSIGNED_LONG_MAX) -
 
 def read_domain_name(text: str) -> DomainName:
     """Return text if it can name a domain (see DomainName). Raises: ValueError."""
-    if not text.strip() or len(text) > DOMAIN_NAME_MAX or text.startswith(".") or _FORBIDDEN_IN_NAMES.search(text):
+    if not text.strip() or len(text) > DOMAIN_NAME_MAX or text.startswith(".") or "/" in text:
         raise ValueError(f"'{text}' cannot name a domain")
+    if odd := unprintable(text):
+        raise ValueError(f"a text with {odd} cannot name a domain")
+    if len(text.encode()) > DOMAIN_NAME_BYTES_MAX:
+        raise ValueError(f"'{text}' cannot name a domain: it has more than {DOMAIN_NAME_BYTES_MAX} bytes")
     return DomainName(text)
+
+
+def unprintable(text: str, allowed: str = "") -> str | None:
+    """Return the first character in text that nobody would see, as U+NNNN; a space is no such, nor what is allowed."""
+    for each in text:
+        if each != " " and each not in allowed and category(each) in _UNSEEN:
+            return f"U+{ord(each):04X}"
+    return None
 
 
 def read_uuid(text: str) -> UUID:
@@ -142,7 +162,8 @@ SCALARS: dict[object, Scalar] = {
     DomainName: Scalar(
         read=read_domain_name,
         write=str,
-        expected=f"1 to {DOMAIN_NAME_MAX} characters without '/' or control characters, not starting with a dot",
+        expected=f"1 to {DOMAIN_NAME_MAX} characters, at most {DOMAIN_NAME_BYTES_MAX} bytes, without '/', control "
+        "characters and others that are not seen, not starting with a dot",
     ),
 }
 """Every scalar type but enums and sizes; a union stands as the set of its members."""

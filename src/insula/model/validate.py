@@ -16,6 +16,7 @@ from insula.model.extensions import ShareType
 from insula.model.filesystems import ROOT, Filesystem, FilesystemType
 from insula.model.foreign import Node
 from insula.model.interfaces import Interface, InterfaceType, family_of
+from insula.model.scalars import unprintable
 from insula.model.security import ID_MAX, IdRange, LabelType
 from insula.model.xmlmap import INSULA_NAMESPACE
 from insula.model.xmlsource import parse
@@ -27,6 +28,9 @@ DEVICE_NAME_MAX = 15
 
 SOCKET_WORDS = {"family": FAMILIES, "netlink": NETLINK, "transport": TRANSPORTS}
 """What <insula:allow> may name, by attribute."""
+
+TITLE_SPACES = "\t\u00a0\u200c\u200d"
+"""What a title may hold besides what is seen: spaces, and what joins letters or signs to one."""
 
 _DEVICE_NAME = re.compile(r"[^\s/:\x00]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -57,6 +61,8 @@ def check_document(domain: Domain) -> Iterator[str]:
 def check_title(domain: Domain) -> Iterator[str]:
     if domain.title and "\n" in domain.title:
         yield "the title has several lines; put the rest into the description"
+    elif domain.title and (odd := unprintable(domain.title, allowed=TITLE_SPACES)):
+        yield f"the title holds {odd}, which nobody sees; take it out"
 
 
 def check_memory(domain: Domain) -> Iterator[str]:
@@ -85,6 +91,11 @@ def check_environment(domain: Domain) -> Iterator[str]:
     for each in domain.os.environment:
         if not _VARIABLE.match(each.name):
             yield f"'{each.name}' cannot name an environment variable"
+        if each.is_hidden:
+            yield (
+                f"the value of the environment variable '{each.name}' is hidden in this document, and no domain of "
+                "this UUID is known that has it; write it down, or dump the document with --security-info"
+            )
     for name in _repeated(each.name for each in domain.os.environment):
         yield f"the environment variable '{name}' is set twice"
     texts = (*domain.os.arguments, *(each.value for each in domain.os.environment))
@@ -183,7 +194,12 @@ def check_interface_names(domain: Domain) -> Iterator[str]:
     inside = [each.guest.device for each in domain.devices.interfaces if each.guest is not None and each.guest.device]
     outside = [each.target for each in domain.devices.interfaces if each.target]
     for name in (*inside, *outside):
-        if len(name) > DEVICE_NAME_MAX or name in (".", "..") or not _DEVICE_NAME.match(name):
+        if (
+            len(name.encode()) > DEVICE_NAME_MAX
+            or unprintable(name)
+            or name in (".", "..")
+            or not _DEVICE_NAME.match(name)
+        ):
             yield f"'{name}' cannot name a network device; take at most {DEVICE_NAME_MAX} letters, digits and hyphens"
     for name in _repeated(inside):
         yield f"two interfaces are called '{name}' in the guest"

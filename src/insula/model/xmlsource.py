@@ -61,4 +61,9 @@ def fault(element: etree._Element, text: str, *, attribute: str | None = None) -
     place = path_of(element) + (f"/@{attribute}" if attribute else "")
     if len(text) > QUOTED_MAX:
         text = f"{text[: QUOTED_MAX // 2]} … {text[-QUOTED_MAX // 2 :]}"
-    return XmlError(f"line {element.sourceline}: {place}: {text}")
+    return XmlError(f"line {element.sourceline}: {place}: {_visible(text)}")
+
+
+def _visible(text: str) -> str:
+    """Return text with what is not seen, or would move a terminal's cursor, as `\\u202e`."""
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)

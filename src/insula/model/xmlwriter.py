@@ -1,12 +1,24 @@
 """Mapped values to XML, canonical as libvirt writes: facts in declared order, two spaces a level, `'` as quote."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from insula.model import foreign as foreign_xml
 from insula.model.foreign import escaped_attribute, escaped_text
 from insula.model.sizes import KiB
-from insula.model.xmlmap import NAMESPACES, Attribute, Element, Foreign, Mapped, Part, Place, Plan, Shape, plan_of
+from insula.model.xmlmap import (
+    NAMESPACES,
+    Attribute,
+    ClassPlan,
+    Element,
+    Foreign,
+    Mapped,
+    Part,
+    Place,
+    Plan,
+    Shape,
+    plan_of,
+)
 
 
 def dump(value: Mapped, root: str, parts: Part = Part.DEFINITION, *, prefixes: Iterable[str] = ()) -> str:
@@ -33,8 +45,7 @@ def _write(
     plan = plan_of(type(value))
     start = [f"{indent}<{tag}"]
     start += (_attribute(each, getattr(value, each.field), parts) for each in plan.attributes)
-    prefix = tag.rpartition(":")[0]
-    for each in (*hoisted, prefix):
+    for each in (*hoisted, *_prefixes(plan, value, tag, parts)):
         if each and each not in declared:
             start.append(f" xmlns:{each}='{NAMESPACES[each]}'")
             declared |= {each}
@@ -53,6 +64,14 @@ def _write(
         out += (*start, ">\n", *children, f"{indent}</{tag}>\n")
     else:
         out += (*start, "/>\n")
+
+
+def _prefixes(plan: ClassPlan, value: Mapped, tag: str, parts: Part) -> Iterator[str]:
+    """Yield the prefixes of an element's name and of its attributes; '' for none."""
+    yield tag.rpartition(":")[0]
+    for each in plan.attributes:
+        if ":" in each.label and _attribute(each, getattr(value, each.field), parts):
+            yield each.label[1:].partition(":")[0]
 
 
 def _write_children(value: Mapped, indent: str, out: list[str], parts: Part, declared: frozenset[str]) -> None:

@@ -22,7 +22,6 @@ from insula.layout import Layout
 from insula.model.domain import Domain, XmlFlags
 from insula.model.lifecycle import DomainState, StateWithReason
 from insula.model.sizes import KiB
-from insula.model.validate import validate
 from insula.network.counters import InterfaceStatistics
 from insula.network.inside import GuestInterface
 from insula.service import bulkstats, describing, listing, statistics, vcpus
@@ -39,6 +38,7 @@ from insula.service.events import DomainRef, Events, MetadataType
 from insula.service.guest import GuestVerbs, Program
 from insula.service.host import Host
 from insula.service.impact import Changes
+from insula.service.incoming import IncomingDocuments
 from insula.service.jobs import LOCK_PATIENCE
 from insula.service.lifecycle import END_PATIENCE, LifecycleVerbs
 from insula.service.live import defined
@@ -46,6 +46,7 @@ from insula.service.managed import ManagedDomain, Stopped
 from insula.service.memorytuning import MEMORY, MemoryVerbs
 from insula.service.metadata import MetadataVerbs
 from insula.service.parameters import Parameter
+from insula.service.partitions import BELOW_MACHINE, Partitions
 from insula.service.recovering import Recovery
 from insula.service.registry import Registry
 from insula.service.requests import AddressSource, Affect, Filter, ShutdownMode, StatsGroup, Storage
@@ -109,6 +110,7 @@ class Domains:
         host: Host,
         looker: Looking,
         patience: Patience = Patience(),
+        partitions: Partitions = BELOW_MACHINE,
     ) -> None:
         this_boot = boot_id()
         definitions, directory = Definitions(layout), RunDirectory(layout)
@@ -129,6 +131,7 @@ class Domains:
             registry=self._registry, definitions=definitions, runs=self._runs, events=events
         )
         self._documents = Documents()
+        self._incoming = IncomingDocuments(documents=self._documents, registry=self._registry, partitions=partitions)
         changes = Changes(definitions=self._defining, runs=self._runs, documents=self._documents)
         self._shutdown = ShutdownVerbs(runs=self._runs, looker=looker, time_limit=patience.shutdown)
         self._tuning = TuningVerbs(changes=changes, events=events)
@@ -281,13 +284,13 @@ class Domains:
 
     async def plan_xml(self, xml: str) -> LaunchPlan:
         """Return how the domain that xml describes would be launched."""
-        return await asyncio.to_thread(self._planned, await self._documents.read(Domain.load, xml))
+        return await asyncio.to_thread(self._planned, await self._incoming.read(xml))
 
     # Their definitions
 
     async def define(self, xml: str) -> DomainRef:
         """Raises: XmlError, DomainExistsError, OperationFailedError."""
-        return (await self._defining.define(await self._documents.read(_valid, xml))).ref
+        return (await self._defining.define(await self._incoming.read(xml))).ref
 
     async def undefine(self, ref: DomainRef, *, storage: Storage = Storage.KEEP) -> None:
         """Raises: OperationInvalidError for a transient domain."""
@@ -324,7 +327,7 @@ class Domains:
 
         Raises: XmlError, DomainExistsError, OperationInvalidError if it runs, and what a start may raise.
         """
-        domain = await self._documents.read(_valid, xml)
+        domain = await self._incoming.read(xml)
         return (await self._lifecycle.create(domain, Launch(paused=paused, owner=owner, fds=fds))).ref
 
     async def start(
@@ -491,10 +494,3 @@ class Domains:
 
     def _of(self, ref: DomainRef) -> ManagedDomain:
         return self._registry.by_uuid(ref.uuid)
-
-
-def _valid(xml: str) -> Domain:
-    """Return the domain that xml describes. Raises: XmlError; UnsupportedConfigError naming every problem it has."""
-    domain = Domain.load(xml)
-    validate(domain)
-    return domain

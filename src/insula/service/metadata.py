@@ -82,7 +82,7 @@ def with_metadata(domain: Domain, kind: MetadataType, value: str | None, *, key:
     else:
         _replace_text(document, kind, value)
     changed = Domain.load(etree.tostring(document, encoding="unicode"), LIVE_PARTS)
-    if uri == INSULA_NAMESPACE:
+    if uri == INSULA_NAMESPACE or kind is MetadataType.TITLE:
         validate(changed)
     return changed
 

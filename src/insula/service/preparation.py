@@ -19,6 +19,7 @@ from insula.model.security import IdRange
 from insula.network.interfaces import network_of
 from insula.service.blocktuning import device_limit
 from insula.service.hostdevices import devices_of
+from insula.service.partitions import BELOW_MACHINE, Partitions
 from insula.service.running import RunDirectory
 from insula.service.translate import Fragments, PidOf, check, specification
 from insula.storage.clones import UPPER, WORK
@@ -36,9 +37,15 @@ class HostPreparation:
     """What storage and network do for a domain. Its methods may wait for a disk: call them in a thread."""
 
     def __init__(
-        self, layout: Layout, images: ImageStore, *, pools: Callable[[], Sequence[range]] = usual_pools
+        self,
+        layout: Layout,
+        images: ImageStore,
+        *,
+        pools: Callable[[], Sequence[range]] = usual_pools,
+        partitions: Partitions = BELOW_MACHINE,
     ) -> None:
-        """pools: the host's ids that domains may be given."""
+        """pools: the host's ids that domains may be given; partitions: where they may be."""
+        self._partitions = partitions
         self._images = images
         self._pools = pools
         self._roots = Roots(images)
@@ -50,8 +57,7 @@ class HostPreparation:
 
         Raises: UnsupportedConfigError, XmlError, ImageNotFoundError, OperationFailedError.
         """
-        check(domain)
-        self._roots.check(domain)
+        self._check(domain)
         idmap = self._idmap(domain)
         return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of)
 
@@ -61,12 +67,16 @@ class HostPreparation:
 
     def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         """Return what specify would, with nothing made. The ids of a domain that has none yet are an example."""
-        check(domain)
-        self._roots.check(domain)
+        self._check(domain)
         idmap = self._own_idmap(domain)
         if idmap is None and not domain.settings.privileged:
             idmap = self._ranges.find(domain.uuid) or self._example_idmap()
         return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
+
+    def _check(self, domain: Domain) -> None:
+        check(domain)
+        self._partitions.check(domain)
+        self._roots.check(domain)
 
     def owns_storage(self, uuid: UUID) -> bool:
         """Whether the domain has a writable layer that was made for it."""

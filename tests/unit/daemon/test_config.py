@@ -1,6 +1,6 @@
 """The daemon's settings: defaults, values, and errors that name the line."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -115,3 +115,15 @@ def test_the_usual_file_is_read_when_it_is_there(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=str(tmp_path)):
         load(Layout(prefix=tmp_path), tmp_path)
+
+
+def test_partitions_are_paths_and_not_the_root() -> None:
+    assert parse("", LAYOUT).partitions == (PurePosixPath("/machine"),)
+    settings = parse('partitions = ["/machine", "/customers/a"]', LAYOUT)
+    assert settings.partitions == (PurePosixPath("/machine"), PurePosixPath("/customers/a"))
+
+
+@pytest.mark.parametrize("value", ["'/machine'", "[]", "['machine']", "['/']", "['//']", "['/a/../b']", "[1]"])
+def test_what_is_no_partition_is_refused_with_its_line(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="line 1: 'partitions' must be a list of paths"):
+        parse(f"partitions = {value}", LAYOUT)

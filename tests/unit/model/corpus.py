@@ -24,7 +24,8 @@ def _walk(element: etree._Element, above: str, found: set[str]) -> None:
     name = etree.QName(element)
     path = f"{above}{_PREFIXES.get(name.namespace or '', '')}{name.localname}"
     found.add(path)
-    found.update(f"{path}/@{attribute}" for attribute in map(str, element.attrib))
+    names = (etree.QName(each) for each in element.attrib)
+    found.update(f"{path}/@{_PREFIXES.get(each.namespace or '', '')}{each.localname}" for each in names)
     if element.text and element.text.strip():
         found.add(f"{path}/text()")
     for child in element:

@@ -1,6 +1,16 @@
 from pathlib import PurePosixPath
 
-from insula.model.boot import DEFAULT_INIT, Clock, ClockOffset, CrashAction, OffAction, Os, TimerName
+from insula.model.boot import (
+    DEFAULT_INIT,
+    Clock,
+    ClockOffset,
+    CrashAction,
+    InitVariable,
+    OffAction,
+    Os,
+    OsType,
+    TimerName,
+)
 from insula.model.scalars import YesNo
 from insula.model.xmlreader import load
 from insula.model.xmlwriter import dump
@@ -37,3 +47,28 @@ def test_timers_may_be_absent_by_order() -> None:
 
 def test_a_crash_knows_every_action_that_powering_off_knows() -> None:
     assert {each.value for each in OffAction} < {each.value for each in CrashAction}
+
+
+def os_with(**values: str) -> Os:
+    return Os(type=OsType(), environment=tuple(InitVariable(name=name, value=value) for name, value in values.items()))
+
+
+def test_values_of_the_environment_are_hidden_and_found_again() -> None:
+    whole = os_with(TOKEN="sesame", EMPTY="")
+    hidden = load(Os, "os", dump(whole.concealed(), "os"))
+    assert "sesame" not in dump(whole.concealed(), "os")
+    assert [(each.name, each.value, each.is_hidden) for each in hidden.environment] == [
+        ("TOKEN", "", True),
+        ("EMPTY", "", False),
+    ]
+    assert hidden.revealed(whole) == whole
+
+
+def test_a_hidden_value_that_nobody_knows_stays_hidden() -> None:
+    hidden = os_with(TOKEN="sesame").concealed()
+    assert hidden.revealed(os_with(OTHER="x")) == hidden
+    assert hidden.revealed(hidden) == hidden
+
+
+def test_values_that_a_document_tells_win_over_those_known() -> None:
+    assert os_with(TOKEN="new").revealed(os_with(TOKEN="old")) == os_with(TOKEN="new")

@@ -60,7 +60,24 @@ def test_a_domain_can_be_called(text: str) -> None:
     assert read_domain_name(text) == text
 
 
-@pytest.mark.parametrize("text", ["", "  ", ".", "..", ".hidden", "a/b", "a\nb", "a\0b", "x" * 65, "\x7f", "\ud800"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "  ", ".", "..", ".hidden", "a/b", "a\nb", "a\0b", "x" * 65, "\x7f", "\ud800"),
+        *(
+            "a\u0085b",
+            "a\u202eb",
+            "a\u2028b",
+            "a\u2029b",
+            "a\u200bb",
+            "a\u00a0b",
+            "a\u00adb",
+            "a\ufeffb",
+            "a\U0010ffff",
+        ),
+        "\U0001f600" * 64,
+    ],
+)
 def test_a_domain_cannot_be_called(text: str) -> None:
     with pytest.raises(ValueError, match="cannot name a domain"):
         read_domain_name(text)

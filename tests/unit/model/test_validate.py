@@ -9,6 +9,7 @@ from insula.model.validate import CHECKS, problems, validate
 from tests.unit.model.corpus import DOMAINS
 
 INSULA = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
+HIDDEN = "insula:hidden='yes'"
 LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
 
 
@@ -72,6 +73,9 @@ def test_the_corpus_has_no_problems_but_the_consoles_of_virtual_machines() -> No
     ("bad", "text"),
     [
         (domain("<title>a\nb</title>"), "the title has several lines"),
+        (domain("<title>a\u009b31mb</title>"), "the title holds U+009B"),
+        (domain("<title>a\u202eb</title>"), "the title holds U+202E"),
+        (domain(devices=interface("<target dev='a\u200bb'/>")), "cannot name a network device"),
         (domain(memory="0"), "the memory is 0"),
         (
             domain("<memtune><hard_limit>9</hard_limit><swap_hard_limit>8</swap_hard_limit></memtune>"),
@@ -81,6 +85,10 @@ def test_the_corpus_has_no_problems_but_the_consoles_of_virtual_machines() -> No
         (domain("<resource><partition>/../../x</partition></resource>"), "the partition /../../x climbs with '..'"),
         (domain(os="<type>exe</type><initenv name='A B'>1</initenv>"), "'A B' cannot name an environment variable"),
         (domain(os="<type>exe</type><initenv name='A'/><initenv name='A'/>"), "variable 'A' is set twice"),
+        (
+            domain(os=f"<type>exe</type><initenv name='A' {INSULA} insula:hidden='yes'/>"),
+            "the value of the environment variable 'A' is hidden",
+        ),
         (domain(devices=filesystem("name='x'", "/")), "the filesystem at / is of type mount and has no source dir"),
         (domain(devices=filesystem("dir='/x'", "/", "template")), "type template and has no source name"),
         (domain(devices=filesystem("dir='/x'", "/a", "file")), "type file and has no source file"),
@@ -228,4 +236,4 @@ def test_a_device_more_than_there_may_be_is_a_problem() -> None:
 
 
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 21
+    assert len(set(CHECKS)) == len(CHECKS) == 22

@@ -8,7 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from insula.errors import DomainExistsError, DomainNotFoundError, OperationFailedError, OperationInvalidError, XmlError
+from insula.errors import (
+    DomainExistsError,
+    DomainNotFoundError,
+    OperationFailedError,
+    OperationInvalidError,
+    XmlError,
+)
 from insula.kernel.durable import Commit
 from insula.model.domain import Domain
 from insula.model.lifecycle import DefinedDetail, LifecycleKind, UndefinedDetail

@@ -20,6 +20,8 @@ from insula.rpc.codes.insula import ImageFlags
 from insula.rpc.procedures import Insula, Procedure
 from insula.service.jsonrequests import json_object
 
+HIDDEN = "(hidden)"
+"""What stands in a plan for the values of environment variables."""
 _FOLLOW = 1
 _CONSOLE = "console"
 
@@ -131,7 +133,17 @@ def _exec_signal(request: Request, arguments: Any) -> Answer:
 def _described(plan: LaunchPlan) -> dict[str, Any]:
     """The plan for people (`steps`: where, what and why, in order) and for programs (`plan`)."""
     steps = [{"where": where, "does": does, "why": why} for where, does, why in plan.lines()]
-    return {"steps": steps, "plan": plan.encode()}
+    return {"steps": steps, "plan": _without_values(plan.encode())}
+
+
+def _without_values(data: Any) -> Any:
+    """A plan's JSON without what environments hold: people show plans to others, and passwords stand in there."""
+    if isinstance(data, dict):
+        return {
+            key: [[name, HIDDEN] for name, _ in value] if key == "env" else _without_values(value)
+            for key, value in data.items()
+        }
+    return [_without_values(each) for each in data] if isinstance(data, list | tuple) else data
 
 
 def _described_text(plan: LaunchPlan) -> str:

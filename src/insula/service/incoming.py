@@ -1,0 +1,33 @@
+"""What a client's document means here: hidden values filled in from what is known, and everything checked."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+from insula.errors import DomainNotFoundError
+from insula.model.domain import Domain
+from insula.model.validate import validate
+from insula.service.documents import Documents
+from insula.service.partitions import Partitions
+from insula.service.registry import Registry
+
+
+class IncomingDocuments:
+    """Reads the documents of domains that clients send."""
+
+    def __init__(self, *, documents: Documents, registry: Registry, partitions: Partitions) -> None:
+        self._documents = documents
+        self._registry = registry
+        self._partitions = partitions
+
+    async def read(self, xml: str) -> Domain:
+        """Return the domain that xml describes; values that it hides are those of the domain it is about.
+
+        Raises: XmlError; UnsupportedConfigError naming every problem it has.
+        """
+        domain = await self._documents.read(Domain.load, xml)
+        with suppress(DomainNotFoundError):
+            known = self._registry.by_uuid(domain.uuid)
+            domain = replace(domain, os=domain.os.revealed((known.config or known.current).os))
+        self._partitions.check(domain)
+        await self._documents.aside(validate, domain)
+        return domain
