@@ -2,16 +2,22 @@
 
 import contextlib
 import os
+import random
 import resource
+import select
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from insula.engine.running import boot_id
+from insula.rpc.connection import Connection
+from insula.rpc.events import Role
+from insula.rpc.procedures import Remote
 from tests.e2e.guests import domain_xml, state
 from tests.insulad import START, Insulad
 from tests.waiting import scaled, until
@@ -260,6 +266,41 @@ def test_systemds_sockets_are_used_and_left_in_place(insulad: Insulad, scratch: 
         assert listed.returncode == 0, listed.stderr + insulad.log_text()
         assert daemon.wait(scaled(15)) == 0
         assert path.exists() and not insulad.socket.exists()
+    insulad.start()
+
+
+@pytest.mark.timeout(300)
+def test_no_client_of_an_activated_daemon_is_ever_reset(insulad: Insulad, scratch: Path) -> None:
+    """The daemon goes as soon as it is idle; clients come all the time, so some come in its last moment."""
+    insulad.stop()
+    path = scratch / "activated-sock"
+    begun = 0
+    with socket.socket(socket.AF_UNIX) as listener, insulad.log.open("ab") as log:
+        listener.bind(str(path))
+        listener.listen(64)
+        code = f"import os; os.dup2({listener.fileno()}, 3); os.environ['LISTEN_PID'] = str(os.getpid()); {START}"
+        daemon: subprocess.Popen[bytes] | None = None
+        for number in range(30):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.settimeout(scaled(30))
+                client.connect(str(path))
+                wire = Connection(Role.CLIENT)
+                wire.call(Remote.AUTH_LIST)
+                client.sendall(b"".join(data for data, _ in wire.data_to_send()))
+                answer = b""
+                while not answer:
+                    if daemon is None or daemon.poll() is not None:  # what systemd does while somebody waits
+                        begun += 1
+                        daemon = insulad.host.start(
+                            sys.executable, "-c", code, "--prefix", str(insulad.prefix), "--timeout", "0.002",
+                            pass_fds=[listener.fileno()], env={**os.environ, "LISTEN_FDS": "1"}, stdout=log, stderr=log,
+                        )  # fmt: skip
+                    if select.select([client], [], [], 0.05)[0]:
+                        answer = client.recv(65536)
+                        assert answer, f"client {number} was reset\n{insulad.log_text()}"
+            time.sleep(random.Random(number).uniform(0, 0.006))
+        assert daemon is not None and daemon.wait(scaled(15)) == 0
+    assert begun > 1, "the daemon never went, so nothing was tried"
     insulad.start()
 
 

@@ -5,8 +5,8 @@ import errno
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +56,16 @@ def close_entrances(entrances: Sequence[Entrance]) -> None:
     """Stop listening and remove the files that are still ours: a stale one is refused by clients for ever."""
     for each in entrances:
         each.socket.close()
-        with suppress(FileNotFoundError):
-            if each.inode is not None and each.path.stat().st_ino == each.inode:
-                each.path.unlink()
+        if _is_ours(each):
+            each.path.unlink(missing_ok=True)
+
+
+def _is_ours(entrance: Entrance) -> bool:
+    """Whether the file at the entrance's path is the one we made, and still there."""
+    try:
+        return entrance.inode is not None and entrance.path.stat().st_ino == entrance.inode
+    except FileNotFoundError:
+        return False
 
 
 def _make(settings: SocketSettings) -> Entrance:
@@ -107,6 +114,28 @@ def _passed(passed: PassedSocket, settings: Settings) -> Entrance:
     return Entrance(socket=passed.socket, path=path, access=access, admission=Admission(gid=None, everybody=True))
 
 
+@contextmanager
+def withdrawn(entrances: Sequence[Entrance]) -> Iterator[None]:
+    """Take the files that are ours out of clients' sight, so that nobody comes any more; an error brings them back.
+
+    Who has connected already waits in the socket, and is not lost; who comes now finds no daemon, as without us.
+    """
+    hidden: list[tuple[Path, Path]] = []
+    try:
+        for each in entrances:
+            if _is_ours(each):
+                hidden.append((each.path, each.path.with_name(f"{each.path.name}-")))
+                os.rename(*hidden[-1])
+        yield
+    except BaseException:
+        for path, there in hidden:
+            with suppress(FileNotFoundError):
+                os.rename(there, path)
+        raise
+    for _, there in hidden:
+        there.unlink(missing_ok=True)
+
+
 class Listener:
     """Accepts at one entrance while resumed."""
 
@@ -130,6 +159,10 @@ class Listener:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+
+    def accept_waiting(self) -> None:
+        """Accept those who have come and were not looked at yet."""
+        self._readable()
 
     def _readable(self) -> None:
         for _ in range(_ACCEPTS_A_TURN):

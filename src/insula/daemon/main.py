@@ -229,13 +229,18 @@ class Daemon:
 
     def _watch_idleness(self) -> None:
         if self._options.timeout is not None:
-            self._idle = IdleWatch(self._options.timeout, is_idle=self._is_idle, stop=self._stopping.set)
+            self._idle = IdleWatch(self._options.timeout, is_idle=self._is_idle, stop=self._go_unless_needed)
             self._events.subscribe(lambda _: self._look_whether_idle())
         self._look_whether_idle()
 
     def _look_whether_idle(self) -> None:
         if self._idle is not None:
             self._idle.look()
+
+    def _go_unless_needed(self) -> None:
+        """End, unless a client has come in the last moment: it then tells us when it goes, and we look again."""
+        if self._server is None or self._server.close_door():
+            self._stopping.set()
 
     def _is_idle(self) -> bool:
         no_clients = self._server is None or not self._server.clients

@@ -6,11 +6,12 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
-from insula.daemon.listener import Entrance, Listener
+from insula.daemon.listener import Entrance, Listener, withdrawn
 from insula.daemon.peers import Peer, peer_of
 from insula.daemon.request import Services
 from insula.daemon.session import Session, SessionLimits
@@ -38,6 +39,10 @@ class _Origin:
 
     uid: int
     read_only: bool
+
+
+class _SomebodyCameError(Exception):
+    """A client came while the door was being closed."""
 
 
 class Server:
@@ -85,9 +90,30 @@ class Server:
         self._capacity = capacity
         self._admit()
 
+    def close_door(self) -> bool:
+        """Accept nobody any more, if nobody is there or has just come; return whether that is so.
+
+        A client that connected a moment ago is served, not reset. Who comes after this waits for the next daemon in a
+        socket that systemd keeps, or finds that there is none.
+        """
+        with suppress(_SomebodyCameError), withdrawn([each.entrance for each in self._listeners]):
+            for listener in self._listeners:
+                listener.accept_waiting()
+            if self._sessions:
+                raise _SomebodyCameError
+            self._stopping = True
+            for listener in self._listeners:
+                listener.pause()
+        return self._stopping
+
     async def stop(self) -> None:
-        """Accept nobody any more, hang up on everybody, and return once nothing runs for any of them."""
+        """Accept nobody any more, hang up on everybody, and return once nothing runs for any of them.
+
+        That may take seconds: meanwhile our sockets' files are gone, so that nobody waits at a door that stays shut.
+        """
         self._stopping = True
+        with withdrawn([each.entrance for each in self._listeners]):
+            pass
         for listener in self._listeners:
             listener.pause()
         for session in list(self._sessions):

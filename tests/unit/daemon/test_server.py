@@ -1,15 +1,17 @@
 """All clients: at most so many, and all gone at the end."""
 
 import asyncio
+import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from insula.daemon.activation import PassedSocket
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
-from insula.daemon.listener import close_entrances, open_entrances
+from insula.daemon.listener import Entrance, close_entrances, open_entrances
 from insula.daemon.peers import Peer
 from insula.daemon.server import Capacity, Server
 from insula.daemon.session import Session, SessionLimits
@@ -29,6 +31,14 @@ async def serving(
 ) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
     read_only = SocketSettings(path=path.with_name("ro"), mode=0o666, access=SocketAccess.READ_ONLY)
     entrances = open_entrances(Settings(sockets=(SocketSettings(path=path, mode=0o666), read_only)), [])
+    async with serving_at(entrances, max_clients=max_clients, of_one_user=of_one_user) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving_at(
+    entrances: Sequence[Entrance], *, max_clients: int = 10, of_one_user: int = 10
+) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
     domains = FakeDomains(events=Events())
     changes: list[int] = []
     server = Server(
@@ -135,4 +145,57 @@ async def test_stopping_hangs_up_on_everybody_and_leaves_no_task(tmp_path: Path)
         data = b"x"
         while data:
             data = await asyncio.get_running_loop().sock_recv(client, 65536)
+        client.close()
+
+
+async def test_who_came_a_moment_ago_keeps_the_door_open_and_is_served(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as (server, _, _):
+        with connect(tmp_path / "s") as client:
+            assert not server.close_door(), "the loop had no time yet to see the client"
+            assert server.clients == 1
+            wire = Connection(Role.CLIENT)
+            wire.call(Remote.AUTH_LIST)
+            client.sendall(b"".join(data for data, _ in wire.data_to_send()))
+            assert await asyncio.get_running_loop().sock_recv(client, 65536)
+            with connect(tmp_path / "s"):
+                await until(lambda: server.clients == 2)
+        await until(lambda: server.clients == 0)
+
+
+async def test_a_closed_door_lets_nobody_in(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as (server, _, _):
+        assert server.close_door()
+        assert os.listdir(tmp_path) == []
+
+
+async def test_who_comes_to_a_socket_of_systemds_behind_a_closed_door_waits_for_the_next_daemon(tmp_path: Path) -> None:
+    def passed(listener: socket.socket) -> list[Entrance]:
+        ours = listener.dup()
+        ours.setblocking(False)
+        return open_entrances(Settings(sockets=()), [PassedSocket(ours, "virtlxcd.socket")])
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        async with serving_at(passed(listener)) as (server, _, _):
+            assert server.close_door()
+            client = connect(tmp_path / "s")
+            await asyncio.sleep(0.02)
+            assert server.clients == 0
+        async with serving_at(passed(listener)) as (server, _, _):
+            await until(lambda: server.clients == 1)
+            client.close()
+            await until(lambda: server.clients == 0)
+
+
+async def test_while_a_daemon_stops_nobody_comes_to_be_reset_at_its_end(tmp_path: Path) -> None:
+    async with serving(tmp_path / "s") as (server, domains, _):
+        client = connect(tmp_path / "s")
+        await until(lambda: server.clients == 1)
+        domains.gate.clear()
+        stopping = asyncio.create_task(server.stop())
+        await asyncio.sleep(0)
+        assert os.listdir(tmp_path) == []
+        domains.gate.set()
+        await stopping
         client.close()
