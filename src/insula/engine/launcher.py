@@ -40,7 +40,7 @@ from insula.engine.plan import LaunchPlan
 from insula.engine.running import Record, Running, boot_id
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.host.hoststep import Offload, inline
-from insula.engine.streams import admitted
+from insula.engine.streams import admitted, check_inherited
 from insula.engine.syscalls import filter_of, programs
 from insula.errors import (
     InsulaError,
@@ -120,6 +120,7 @@ class Launcher:
         we die on the way: JSON values.
         Raises: StepError naming the step, everything undone; what `plan` raises, before anything is done.
         """
+        check_inherited(inherited)
         if len(inherited) != spec.inherited_fds:
             raise OperationInvalidError(f"init is to get {spec.inherited_fds} fd(s), and {len(inherited)} are passed")
         plan = self.plan(spec)

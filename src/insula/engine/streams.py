@@ -1,4 +1,4 @@
-"""Which descriptors a program in a guest may be given as its standard streams: the one place that decides.
+"""Which descriptors a program in a guest may be given, as its standard streams above all: the one place that decides.
 
 Whoever holds a descriptor can do more with it than read or write. /proc/self/fd opens a file anew, for reading what was
 meant for writing, wherever a directory above forbids the way. A socket speaks with its peer in the name of whoever made
@@ -8,7 +8,9 @@ made for it; what else a caller wants to be read or written is relayed through s
 """
 
 import os
+import socket
 import stat
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -40,6 +42,31 @@ def admitted(streams: Sequence[int], *, privileged: bool) -> Iterator[dict[str, 
         yield fds
     finally:
         close_all(made)
+
+
+def check_inherited(fds: Sequence[int]) -> None:
+    """Refuse what no init may be given beside its streams. It may get files and sockets: they are given on purpose.
+
+    Raises: InvalidArgumentError for a directory or a mere path, which lead out of its root, and for a connection to us.
+    """
+    for number, fd in enumerate(fds):
+        kind = cached_kind_of(fd)
+        if kind in (FileKind.DIRECTORY, FileKind.PATH):
+            raise InvalidArgumentError(f"file descriptor {number} is {kind.value}, which leads out of the guest's root")
+        if kind is FileKind.SOCKET and _leads_to_us(fd):
+            raise InvalidArgumentError(f"file descriptor {number} is a connection to this daemon")
+
+
+def _leads_to_us(fd: int) -> bool:
+    """Tell whether a socket is connected to one with a name that this process listens on: SO_PEERCRED in unix(7)."""
+    with socket.socket(fileno=os.dup(fd)) as passed:
+        try:
+            if passed.family is not socket.AF_UNIX or not passed.getpeername():
+                return False
+        except OSError:
+            return False  # it is not connected: a listening one is for the guest to serve
+        credentials = passed.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("3i", credentials)[0]) == os.getpid()
 
 
 def _checked(number: int, fd: Fd) -> FileKind:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.streams import admitted
+from insula.engine.streams import admitted, check_inherited
 from insula.errors import InvalidArgumentError
 from insula.kernel.fds import memory_file
 
@@ -72,3 +72,22 @@ def test_what_a_guest_could_do_more_with_than_read_or_write_is_refused(tmp_path:
     one.close()
     other.close()
     poll.close()
+
+
+def test_an_init_is_given_files_and_sockets_but_no_way_out_and_no_connection_to_us(tmp_path: Path) -> None:
+    file = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    ways_out = [os.open(tmp_path, os.O_RDONLY), os.open("/etc/passwd", os.O_PATH)]
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client, socket.socket() as other:
+        listener.bind(str(tmp_path / "socket"))
+        listener.listen()
+        one, another = socket.socketpair()
+        with one, another:
+            check_inherited([file, NULL, other.fileno(), listener.fileno(), one.fileno()])
+        client.connect(str(tmp_path / "socket"))
+        with pytest.raises(InvalidArgumentError, match="file descriptor 1 is a connection to this daemon"):
+            check_inherited([file, client.fileno()])
+    for each in ways_out:
+        with pytest.raises(InvalidArgumentError, match=r"file descriptor 0 is .* leads out of the guest's root"):
+            check_inherited([each])
+    for each in (file, *ways_out):
+        os.close(each)
