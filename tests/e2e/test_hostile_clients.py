@@ -188,6 +188,14 @@ def test_a_reader_may_ask_for_the_statistics_of_a_thousand_domains(insulad: Insu
     assert [each.dom.name for each in found] == ["idle"]
 
 
+def test_a_list_of_thousands_of_domains_that_are_not_there_holds_nobody_up(insulad: Insulad, idle: DomainRef) -> None:
+    absent = tuple(DomainRef("", number.to_bytes(16)) for number in range(9000))
+    with raw_client(insulad.socket) as other, raw_client(insulad.layout.socket_read_only) as hostile:
+        ping = Ping(insulad, other)
+        ping.cost(hostile, Remote.CONNECT_GET_LIB_VERSION)
+        assert ping.cost(hostile, Remote.CONNECT_GET_ALL_DOMAIN_STATS, absent, 0, 0) < scaled(STALL)
+
+
 def test_a_client_that_takes_no_answers_gets_no_more_of_them(insulad: Insulad, guest: DomainRef) -> None:
     """One read holds hundreds of calls, and each of these has an answer of 8 MiB."""
     row = Remote.DOMAIN_GET_VCPUS

@@ -22,7 +22,7 @@ from typing import Any
 
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import KeepaliveSettings, SocketAccess
-from insula.daemon.dispatch.table import BEFORE_OPEN, HANDLERS, WAITING
+from insula.daemon.dispatch.table import BEFORE_OPEN, BULK, HANDLERS, WAITING
 from insula.daemon.intake import Intake
 from insula.daemon.peers import Peer
 from insula.daemon.punctuality import Punctuality
@@ -352,4 +352,6 @@ class Session:
 def _lane(procedure: Procedure) -> Lane:
     if procedure in WAITING:
         return Lane.WAITING
+    if procedure in BULK:
+        return Lane.BULK
     return Lane.URGENT if procedure.priority is Priority.HIGH else Lane.USUAL

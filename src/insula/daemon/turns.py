@@ -19,6 +19,8 @@ class Lane(Enum):
     """High priority."""
     WAITING = 1000
     """They only wait for something to happen, and cost nothing meanwhile."""
+    BULK = 1
+    """Their answers may be as large as packets can be, and are in memory several times over while they are made."""
 
 
 Work = Coroutine[Any, Any, Answer]

@@ -33,6 +33,7 @@ TITLE_SPACES = "\t\u00a0\u200c\u200d"
 """What a title may hold besides what is seen: spaces, and what joins letters or signs to one."""
 
 _DEVICE_NAME = re.compile(r"[^\s/:\x00]+\Z")
+_ALIAS = re.compile(r"[A-Za-z0-9_-]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _HOSTNAME = re.compile(
     r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
@@ -180,6 +181,18 @@ def check_device_count(domain: Domain) -> Iterator[str]:
     number = sum(map(len, listed)) + max(1, len(devices.consoles)) + unknown
     if number > DEVICES_MAX:
         yield f"the domain has {number} devices, more than the {DEVICES_MAX} that are accepted"
+
+
+def check_aliases(domain: Domain) -> Iterator[str]:
+    """Those that users choose; ours are made at start. Source: libvirt's domain XML format, "alias"."""
+    devices = domain.devices
+    listed = (devices.disks, devices.filesystems, devices.interfaces, devices.consoles, devices.host_devices)
+    aliases = [each.alias for kind in listed for each in kind if each.alias and each.alias.startswith("ua-")]
+    for alias in aliases:
+        if not _ALIAS.match(alias):
+            yield f"'{alias}' cannot be the alias of a device; take letters, digits, underscores and hyphens"
+    for alias in _repeated(aliases):
+        yield f"two devices have the alias '{alias}'"
 
 
 def check_interface_sources(domain: Domain) -> Iterator[str]:
@@ -340,6 +353,7 @@ CHECKS: tuple[Check, ...] = (
     check_idmap,
     check_capabilities,
     check_device_count,
+    check_aliases,
     check_interface_sources,
     check_interface_names,
     check_interface_addresses,

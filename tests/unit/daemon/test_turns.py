@@ -77,6 +77,19 @@ async def test_urgent_and_waiting_work_does_not_queue_behind_usual_work() -> Non
     await works.turns.ended()
 
 
+async def test_large_answers_are_made_one_at_a_time() -> None:
+    works = Works(usual=5)
+    works.add("large", Lane.BULK)
+    works.add("another", Lane.BULK)
+    works.add("usual")
+    await asyncio.sleep(0)
+    assert works.started == ["large", "usual"]
+    await works.finish("large")
+    assert works.started == ["large", "usual", "another"]
+    works.turns.close()
+    await works.turns.ended()
+
+
 async def test_closing_ends_what_runs_and_never_begins_what_was_parked() -> None:
     works = Works(usual=1)
     works.add("running")

@@ -75,6 +75,8 @@ def test_the_corpus_has_no_problems_but_the_consoles_of_virtual_machines() -> No
         (domain("<title>a\nb</title>"), "the title has several lines"),
         (domain("<title>a\u009b31mb</title>"), "the title holds U+009B"),
         (domain("<title>a\u202eb</title>"), "the title holds U+202E"),
+        (domain(devices=interface("<alias name='ua-a\u202eb'/>")), "cannot be the alias of a device"),
+        (domain(devices=interface("<alias name='ua-a'/>") * 2), "two devices have the alias 'ua-a'"),
         (domain(devices=interface("<target dev='a\u200bb'/>")), "cannot name a network device"),
         (domain(memory="0"), "the memory is 0"),
         (
@@ -236,4 +238,4 @@ def test_a_device_more_than_there_may_be_is_a_problem() -> None:
 
 
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 22
+    assert len(set(CHECKS)) == len(CHECKS) == 23

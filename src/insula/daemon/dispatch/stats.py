@@ -102,12 +102,12 @@ async def _all_stats(request: Request, arguments: Any) -> Answer:
     groups = StatsGroup(arguments.stats & _KNOWN_STATS)
     nothing_known = bool(arguments.stats) and not groups
     domains, chosen = request.services.domains, Filter(arguments.flags & _FILTERS)
-    named = {each.uuid: from_wire(each) for each in arguments.doms}
-    refs = list(named.values()) or domains.list(chosen)
+    named = {each.uuid: each for each in arguments.doms}
+    refs = list(named.values()) or [to_wire(each) for each in domains.list(chosen)]
     answer: list[tuple[Any, Sequence[Parameter]]] = []
     size = 0
     for start in range(0, len(refs), _DOMAINS_A_TURN):
-        batch = [ref for ref in refs[start : start + _DOMAINS_A_TURN] if _exists(domains, ref)]
+        batch = [ref for ref in map(from_wire, refs[start : start + _DOMAINS_A_TURN]) if _exists(domains, ref)]
         found = domains.all_stats(batch, StatsGroup.STATE if nothing_known else groups, chosen)
         told = [(to_wire(ref), () if nothing_known else parameters) for ref, parameters in found]
         answer += told

@@ -29,5 +29,8 @@ BEFORE_OPEN = frozenset(
 )
 """What a client may call before it has opened the connection."""
 
+BULK = frozenset({Remote.CONNECT_GET_ALL_DOMAIN_STATS})
+"""Calls whose answers may be large: one at a time of each client."""
+
 WAITING = frozenset({Insula.DOMAIN_WAIT, Insula.EXEC_WAIT})
 """Calls that only wait for something to happen: they take no other call's turn."""
