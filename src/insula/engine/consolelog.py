@@ -94,6 +94,12 @@ class ConsoleLog:
         self._first = lambda: self._write_all(news(said, tail(self.path, RING_BYTES)))
         self._go_on()
 
+    def look_back(self, found: Callable[[bytes], None]) -> None:
+        """Before anything else is written, read the file's end; found is called with it."""
+        loop = asyncio.get_running_loop()
+        self._first = lambda: _told_in(loop, found, tail(self.path, RING_BYTES))
+        self._go_on()
+
     async def close(self) -> None:
         """Return when everything queued is in the file, or cannot be, or the disk does not answer for some seconds."""
         try:
@@ -201,3 +207,8 @@ class ConsoleLog:
 
     def _numbered(self, number: int) -> str:
         return f"{self.path.name}.{number}"
+
+
+def _told_in(loop: asyncio.AbstractEventLoop, found: Callable[[bytes], None], data: bytes) -> None:
+    with suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(found, data)

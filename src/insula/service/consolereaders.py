@@ -5,18 +5,17 @@ import errno
 import logging
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from insula.engine.console import ConsoleHub
-from insula.engine.consolelog import ConsoleLog, tail
-from insula.engine.consolering import RING_BYTES, ConsoleRing, kept
+from insula.engine.consolelog import ConsoleLog
+from insula.engine.consolering import ConsoleRing, kept
 from insula.engine.hostterminal import open_host_terminal
 from insula.engine.running import Running
 from insula.engine.terminalwatch import TerminalWatch
 from insula.engine.writers import Writers
-from insula.errors import KeeperError
+from insula.errors import InsulaError
 from insula.kernel.pty import free_terminals
 from insula.model.devices import ConsoleLog as DefinedLog
 from insula.model.domain import Domain
@@ -96,42 +95,35 @@ class ConsoleReaders:
         path = self._directory.console(domain.uuid, place)
         said = kept(path) if found_again else None
         ring = ConsoleRing(path, said or b"")
+        logs = self._logs_of(domain, place, tell, fresh=not found_again)
+        for each in logs if said is not None else ():
+            each.catch_up(said or b"")
         if found_again and said is None:
-            self._later(self._recall(ring, self.log(domain.name, place)))
+            logs[0].look_back(ring.begin_with)
         return ConsoleHub(
             container.consoles[place],
             watch=self._watch,
             host=container.shown.get(place),
-            logs=self._logs_of(domain, place, said, tell, found_again=found_again),
+            logs=logs,
             ring=ring,
             name=f"{domain.name} console{place}",
             missed=container.said[place] if place < len(container.said) else b"",
             tell=tell,
         )
 
-    def _logs_of(
-        self, domain: Domain, place: int, said: bytes | None, tell: Tell, *, found_again: bool
-    ) -> list[ConsoleLog]:
+    def _logs_of(self, domain: Domain, place: int, tell: Tell, *, fresh: bool) -> list[ConsoleLog]:
         logs = [ConsoleLog(self.log(domain.name, place), writers=self._writers, tell=tell)]
         defined = _defined_log(domain, place)
         if defined is not None:
-            log = ConsoleLog(Path(defined.file), writers=self._defined_writers, given=True, tell=tell)
-            if defined.append is OnOff.OFF and not found_again:
-                log.truncate()
-            logs.append(log)
-        if said is not None:
-            for each in logs:
-                each.catch_up(said)
+            logs.append(ConsoleLog(Path(defined.file), writers=self._defined_writers, given=True, tell=tell))
+            if defined.append is OnOff.OFF and fresh:
+                logs[-1].truncate()
         return logs
-
-    async def _recall(self, ring: ConsoleRing, log: Path) -> None:
-        """Take what was printed last from the log, where the run directory has lost it."""
-        ring.begin_with(await self._writers.perform(partial(tail, log, RING_BYTES)))
 
     async def _keep(self, container: Running) -> None:
         try:
             await self._engine.keep(container)
-        except KeeperError as error:
+        except InsulaError as error:
             LOGGER.info("the terminals of %s are not kept for the next daemon: %s", container.name, error)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:

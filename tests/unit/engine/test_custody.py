@@ -78,3 +78,19 @@ def test_an_adopted_ward_runs_already_and_names_are_distinct() -> None:
     assert (adopted.name, entered.name) == ("u", "u.5")
     adopted.close()
     entered.close()
+
+
+def test_a_ward_keeps_fds_by_name_and_the_newest_of_each() -> None:
+    ward = Ward("uuid", 7, null())
+    old, other, new = null(), null(), null()
+    fds = {"shown0": old, "shown1": other}
+    ward.keep(fds)
+    assert fds == {}
+    ward.keep({"shown0": new})
+    assert ward.kept == {"shown0": new, "shown1": other}
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(old)
+    ward.close()
+    for fd in (other, new):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)

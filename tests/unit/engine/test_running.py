@@ -54,5 +54,24 @@ def test_a_handle_shows_its_record_and_closes_its_fds_once() -> None:
             os.fstat(fd)
 
 
+def test_what_is_kept_for_a_later_daemon_is_found_again_by_its_names() -> None:
+    group = Cgroup(Hierarchies(), "g")
+    running = Running(record=RECORD, group=group, shown={0: Fd(50), 2: Fd(52)})
+    fds = {**running.kept(), "ring0": Fd(9)}
+    later = Running(record=RECORD, group=group)
+    later.take_kept(fds)
+    assert later.shown == running.shown
+    assert fds == {"ring0": 9}
+
+
+def test_terminals_that_are_lent_are_not_closed_here() -> None:
+    fds = [Fd(os.open("/dev/null", os.O_RDONLY)) for _ in range(2)]
+    running = Running(record=RECORD, group=Cgroup(Hierarchies(), "g"), consoles=[fds[0]], shown={0: fds[1]}, lent=True)
+    running.close()
+    for fd in fds:
+        os.fstat(fd)
+        os.close(fd)
+
+
 def test_the_boot_is_the_kernels() -> None:
     assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()

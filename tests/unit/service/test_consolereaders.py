@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.consolechannel import Viewing
+from insula.engine.running import Record, Running
+from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
+from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.kernel.fds import Fd
+from insula.model.domain import Domain
 from insula.service import consolereaders
+from insula.service.consolereaders import ConsoleReaders
+from insula.service.managed import ManagedDomain
+from insula.service.running import RunDirectory
 from tests.unit.service.fakes import WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
@@ -35,12 +44,36 @@ async def test_without_a_terminal_of_the_host_a_domain_runs_and_that_is_told(
     assert await rig.domains.console(ref).read() == b"hello"
 
 
-async def test_a_run_directory_that_lost_what_was_printed_takes_it_from_the_log(rig: Rig) -> None:
-    rig.engine.consoles = 1
-    ref = await rig.domains.create_xml(xml())
-    os.write(rig.engine.terminals[0], b"hello")
-    log = rig.domains.console_log(ref)
-    await until(lambda: log.exists() and log.read_bytes() == b"hello")
+def found_again(master: int) -> Running:
+    """A guest that another daemon began."""
+    root = DirectoryRoot(path="/srv/web")
+    spec = ContainerSpec(name="web", uuid=str(WEB), root=root, init=Process(argv=("/sbin/init",)))
+    record = Record(spec=spec, id=7, pid=7, born=1, boot="b", group="g")
+    return Running(record=record, group=Cgroup(Hierarchies(), "g"), consoles=[Fd(master)], said=[b", meanwhile"])
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["kept in the run directory", "lost there"])
+async def test_what_was_printed_under_an_earlier_daemon_is_shown_and_completes_the_log(
+    rig: Rig, tmp_path: Path, *, lost: bool
+) -> None:
+    directory = RunDirectory(rig.layout)
+    ring = directory.console(WEB, 0)
+    ring.parent.mkdir(parents=True)
+    if not lost:
+        ring.write_bytes(b"before" * 100 + b", unlogged")
+    readers = ConsoleReaders(engine=rig.engine, directory=directory, logs=tmp_path)
+    readers.log("web", 0).write_bytes(b"before" * 100)
+    domain = Domain.load(xml())
+    master, slave = os.openpty()
+    managed = ManagedDomain(current=domain)
+    (hub,) = readers.begin(managed, domain, found_again(master), found_again=True)
+
+    whole = b"before" * 100 + (b"" if lost else b", unlogged") + b", meanwhile"
+    await until(lambda: hub.attach(Viewing.WATCHING).backlog == len(whole))
+    assert await hub.attach(Viewing.WATCHING).read() == whole
+    await hub.finish()
+    assert readers.log("web", 0).read_bytes() == whole
+    os.close(slave)
 
 
 async def test_a_log_that_the_definition_names_gets_a_copy(rig: Rig, tmp_path: Path) -> None:
