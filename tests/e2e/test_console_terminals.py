@@ -292,6 +292,8 @@ def test_a_flood_at_the_console_is_the_guests_own_time(
     share = (used(insulad.pid) - before) / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
     assert share < 0.5, "an unlimited flood takes a whole processor"
     with virsh_console(insulad, "bb") as console:
-        until(lambda: console.process.poll() is None, "virsh")
+        console.expect(
+            "(y\\s*|\\x00){4}"
+        )  # virsh's own words are cooked, and what is typed before the guest's may be lost
         console.type("\x1d")
         assert console.end() == 0
