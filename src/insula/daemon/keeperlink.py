@@ -116,6 +116,9 @@ class KeeperSupervisor:
 
     def ask(self, verb: Verb, body: Mapping[str, Any], fds: Mapping[str, int]) -> int:
         """See `KeeperLink.ask`. While a dead keeper is being replaced, the request waits for the new one."""
+        restores = self._restoring is not None and _RESTORER.get() is self._restoring
+        if self._channel is None and restores:
+            raise KeeperError("the new keeper died while it was given its guests")
         if self._channel is None and (self._restarting is None or self._hopeless):
             raise KeeperError("there is no keeper, and none can be started: its log says why")
         self._last += 1
@@ -124,7 +127,7 @@ class KeeperSupervisor:
         self._waiting[self._last] = asyncio.get_running_loop().create_future()
         message = (encoded, [os.dup(fd) for fd in fds.values()])
         self._watch.asked(self._last, verb)
-        if self._channel is None or (self._restoring is not None and _RESTORER.get() is not self._restoring):
+        if self._channel is None or (self._restoring is not None and not restores):
             self._parked[self._last] = message
             return self._last
         self._outgoing.append(message)
@@ -303,7 +306,8 @@ class KeeperSupervisor:
             try:
                 self._take(await in_own_thread(self._obtain))
                 await self._restore()
-                self._unpark()
+                if self._channel is not None:
+                    self._unpark()
             except Exception as error:  # whatever it was, guests need a keeper: try again
                 _logger.error("attempt %d to start a keeper failed: %s", attempt, error)
                 self._drop(str(error))

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -248,7 +249,7 @@ class Runs:
 
         Raises: OSError, and the note is as it was.
         """
-        await asyncio.to_thread(self._preparation.keep, uuid, throwaway=throwaway)
+        await in_own_thread(partial(self._preparation.keep, uuid, throwaway=throwaway))
 
     def note_storage(self, managed: ManagedDomain, *, throwaway: bool) -> None:
         """Let what was marked hold for the present run, or the one that is over and was kept."""
@@ -265,9 +266,9 @@ class Runs:
 
     async def discard_doomed(self, uuid: UUID) -> None:
         """Remove what an earlier domain of this UUID was to leave nothing of. Raises: OSError."""
-        if await asyncio.to_thread(self._preparation.doomed, uuid):
+        if await in_own_thread(partial(self._preparation.doomed, uuid)):
             self._prepared.discard(uuid)
-            await asyncio.to_thread(self._preparation.discard, uuid)
+            await in_own_thread(partial(self._preparation.discard, uuid))
 
     def change_domain(self, managed: ManagedDomain, current: Domain) -> None:
         """Let a change of the live definition, which the guest has felt already, count, and write it down."""
@@ -291,14 +292,14 @@ class Runs:
         """Remove a domain's writable layer. What cannot be removed is named in the log, and stops nobody."""
         self._prepared.discard(uuid)
         try:
-            await asyncio.to_thread(self._preparation.discard, uuid)
+            await in_own_thread(partial(self._preparation.discard, uuid))
         except (OSError, InsulaError) as error:
             LOGGER.error("the storage of domain %s is left behind: %s", uuid, error)
 
     async def reserve(self, domain: Domain) -> None:
         """Do at the definition what a start need not wait for; what fails is tried again, and told, at the start."""
         try:
-            await asyncio.to_thread(self._preparation.reserve, domain)
+            await in_own_thread(partial(self._preparation.reserve, domain))
         except (OSError, InsulaError) as error:
             LOGGER.warning("no ids are reserved for domain '%s' yet: %s", domain.name, error)
 
@@ -306,7 +307,7 @@ class Runs:
         """Let others have the ids of a domain that is no more."""
         self._prepared.discard(uuid)
         try:
-            await asyncio.to_thread(self._preparation.release, uuid)
+            await in_own_thread(partial(self._preparation.release, uuid))
         except (OSError, InsulaError) as error:
             LOGGER.error("the ids of domain %s are not given back: %s", uuid, error)
 
@@ -332,7 +333,7 @@ class Runs:
         """What the engine launches. The first time in a thread, since files and ids may have to be made."""
         if domain.uuid in self._prepared:
             return self._specify(domain, record)
-        spec = await asyncio.to_thread(self._specify, domain, record)
+        spec = await in_own_thread(partial(self._specify, domain, record))
         self._prepared.add(domain.uuid)
         return spec
 

@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,6 +198,36 @@ async def test_what_is_asked_while_guests_are_handed_over_waits_until_they_are()
         assert killing.body["verb"] == "kill"
         keepers.answer(killing, {"status": 9})
         assert (await link.answer(number)).body["status"] == 9
+
+
+async def test_who_hands_guests_to_a_keeper_that_dies_is_told_and_others_wait_for_the_next() -> None:
+    async with supervised() as (link, keepers):
+        told: list[KeeperError] = []
+        waiting: list[int] = []
+
+        async def restore() -> None:
+            if len(keepers.channels) == 2:
+                waiting.append(await asyncio.create_task(asked_by_another(link), context=Context()))
+                keepers.keeper.close()
+                await until(lambda: not link.connected)
+                try:
+                    link.ask(Verb.ADOPT, {}, {})
+                except KeeperError as error:
+                    told.append(error)
+            await keepers.restore()
+
+        link._restored = restore
+        keepers.keeper.close()
+        await until(lambda: keepers.restored == 2 and not link._parked)
+        assert len(told) == 1
+        killing = keepers.take()
+        assert (len(keepers.channels), killing.body["verb"]) == (3, "kill")
+        keepers.answer(killing, {"status": 9})
+        assert (await link.answer(waiting[0])).body["status"] == 9
+
+
+async def asked_by_another(link: KeeperSupervisor) -> int:
+    return link.ask(Verb.KILL, {}, {})
 
 
 @pytest.fixture

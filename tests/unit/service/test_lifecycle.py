@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from insula.errors import (
     KeeperError,
     OperationFailedError,
     OperationInvalidError,
+    OperationTimeoutError,
     StepError,
     UnsupportedConfigError,
 )
@@ -48,6 +50,23 @@ async def test_a_started_domain_runs_under_an_id_and_is_told_of(rig: Rig) -> Non
     assert rig.domains.lookup_by_id(started.id) == started
     assert state(rig, ref) == ("running", "booted")
     assert rig.told == [Lifecycle(domain=started, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED)]
+
+
+async def test_one_that_is_killed_and_takes_its_time_was_destroyed_whatever_follows_a_crash(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await rig.domains.start(await rig.domains.define(domain_xml(more="<on_crash>restart</on_crash>")))
+
+    async def slow(container: Running) -> ExitStatus:
+        raise OperationTimeoutError(f"{container.name} is killed and has not ended yet")
+
+    monkeypatch.setattr(rig.engine, "destroy", slow)
+    with pytest.raises(OperationTimeoutError, match="has not ended yet"):
+        await rig.domains.destroy(ref)
+    assert state(rig, ref) == ("running", "booted")
+    rig.engine.end(WEB, signal.SIGKILL)
+    await until(lambda: not rig.domains.is_active(ref))
+    assert state(rig, ref) == ("shutoff", "destroyed")
 
 
 async def test_starting_what_runs_is_not_valid(rig: Rig) -> None:
