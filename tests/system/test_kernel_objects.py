@@ -1,12 +1,14 @@
 """What the kernel keeps for a guest beside its memory has a bound: groups, terminals, tasks, keys, swap."""
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from insula import Container, Engine, Limits
-from insula.engine.spec import Bytes
+from insula.engine.socketpolicy import option_refusals
+from insula.engine.spec import Bytes, Seccomp
 from insula.kernel.cgroups import UNLIMITED, Cgroup, Hierarchies
 from tests.inmates import Inmate
 
@@ -95,3 +97,27 @@ def test_what_waits_in_sockets_is_bounded_where_memory_does_not_count_it(
     assert status == 0, output
     assert int(output) < MEMORY // 2
     group.memory.limit(UNLIMITED)
+
+
+OPTIONS = """
+import ctypes, socket
+kinds = {"ulp": (6, 31, b"tls"), "alg key": (279, 1, b"x" * 16), "rxrpc key": (272, 1, b"x")}
+kinds |= {"no delay": (6, 1, bytes([1, 0, 0, 0])), "long": (0, 64, bytes(100000))}
+for name, (level, option, value) in kinds.items():
+    try:
+        socket.socket().setsockopt(level, option, value)
+    except OSError as error:
+        print(name, error.errno)
+"""
+
+
+@pytest.mark.requires("cgroup2", "bpf.cgroup_device")
+def test_a_group_refuses_options_of_sockets_without_any_filter(group: Cgroup, inmate: Callable[..., Inmate]) -> None:
+    group.refuse_socket_options(option_refusals(Seccomp()))
+    setter = inmate(OPTIONS)
+    setter.enter(group)
+    status, output = setter.result()
+    assert status == 0, output
+    refused = {line.rpartition(" ")[0] for line in output.splitlines() if line.endswith(f" {errno.EPERM}")}
+    assert refused == {"ulp", "alg key", "rxrpc key"}
+    assert f"long {errno.EFAULT}" not in output

@@ -9,6 +9,7 @@ from pathlib import Path
 from insula.engine.systemdscope import Manager, detect_manager
 from insula.kernel import privileges
 from insula.kernel.cgroups import Hierarchies
+from insula.kernel.cgroups.socketoptions import can_be_refused
 from insula.kernel.mounts import make_filesystem
 from insula.kernel.overlay import takes_detached_layers
 
@@ -20,7 +21,8 @@ class Facts:
     kernel: its release, for people; pids_max: the highest pid and one; chosen_pids: a child's pid may be chosen;
     detached_layers: overlayfs takes detached mounts as layers; device_nodes: mknod works, and the nodes too;
     filesystems: as /proc/filesystems names them; manager: whose the control group tree is; user_namespaces: one may be
-    made; swap_limits: control groups can limit swap.
+    made; swap_limits: control groups can limit swap; socket_programs: v2 groups can be
+    given programs that refuse socket options.
     """
 
     hierarchies: Hierarchies
@@ -35,6 +37,7 @@ class Facts:
     manager: Manager = Manager.NONE
     user_namespaces: bool = True
     swap_limits: bool = True
+    socket_programs: bool = True
 
     @staticmethod
     def detect(groups_at: str = "/sys/fs/cgroup") -> "Facts":
@@ -54,6 +57,7 @@ class Facts:
             manager=detect_manager(),
             user_namespaces=_user_namespaces_may_be_made(),
             swap_limits=_swap_can_be_limited(hierarchies),
+            socket_programs=hierarchies.v2 is not None and can_be_refused(),
         )
 
 

@@ -19,7 +19,8 @@ from insula.engine.fragments.speccheck import check, own_network
 from insula.engine.fragments.trees import ROOT, root_is_read_only, root_tree, spec_mounts
 from insula.engine.guestinit import starts_system
 from insula.engine.plan import Clone, LaunchPlan
-from insula.engine.spec import ContainerSpec, Limits, Namespace
+from insula.engine.socketpolicy import option_refusals
+from insula.engine.spec import ContainerSpec, Limits, Namespace, SeccompProfile
 from insula.engine.steps.guest import confinement, execution, namespaces, terminals, trees
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.host import belongings, groups, scopes
@@ -103,6 +104,10 @@ def _groups(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[Hos
     if limits != Limits():
         after.append(limit(why="in force before any program of the guest runs", limits=limits))
     after.append(allow(why="a node alone is no right to use it", rules=device_rules(spec.devices)))
+    options = option_refusals(spec.seccomp)
+    if options and facts.socket_programs and spec.seccomp.profile is not SeccompProfile.UNCONFINED:
+        hold = scopes.RefuseSocketOptionsInScope if in_scope else groups.RefuseSocketOptions
+        after.append(hold(why="the filter does not see into socketcall", options=options))
     return before, after
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from insula.engine.spec import Seccomp
 from insula.errors import InvalidArgumentError
 from insula.kernel.argumentlists import ArgumentList
+from insula.kernel.cgroups import SocketOption
 from insula.kernel.seccomp import Condition
 
 FAMILIES = {
@@ -86,6 +87,8 @@ _SOCK_TYPE = 0xF
 _SOCK_STREAM, _SOCK_DGRAM, _SOCK_RAW, _SOCK_SEQPACKET, _SOCK_DCCP = 1, 2, 3, 5, 6
 _TYPES = {"dccp": _SOCK_DCCP, "sctp": _SOCK_SEQPACKET}
 """Types that are one transport's own."""
+_SOL_RXRPC = 272
+_SOL_ALG = 279
 _SOL_TCP = 6
 _TCP_ULP = 31
 _INTERNET = Condition(argument=0, value=FAMILIES["inet"], mask=0xFFFFFFFF ^ FAMILIES["inet"] ^ FAMILIES["inet6"])
@@ -138,6 +141,22 @@ def socket_lists(seccomp: Seccomp) -> list[ArgumentList]:
         upper = (Condition(argument=1, value=_SOL_TCP), Condition(argument=2, value=_TCP_ULP))
         lists.append(ArgumentList(names=("setsockopt",), argument=2, values=(), refusal=errno.ENOENT, conditions=upper))
     return lists
+
+
+def option_refusals(seccomp: Seccomp) -> tuple[SocketOption, ...]:
+    """Return the options that are refused behind the filter, where socketcall does not get round it.
+
+    No hook but those of security modules sees every socket made; but sockets of these families are of little use
+    without the keys that options give them.
+    """
+    refused = []
+    if "alg" not in seccomp.families:
+        refused.append(SocketOption(level=_SOL_ALG))
+    if "rxrpc" not in seccomp.families:
+        refused.append(SocketOption(level=_SOL_RXRPC))
+    if not seccomp.upper_layers:
+        refused.append(SocketOption(level=_SOL_TCP, option=_TCP_ULP))
+    return tuple(refused)
 
 
 def _numbers(kind: str, table: Mapping[str, int], names: Iterable[str]) -> tuple[int, ...]:

@@ -38,6 +38,7 @@ class _Opcode(IntEnum):
     AND_NUMBER = 0x57
     SHIFT_RIGHT_NUMBER = 0x77
     JUMP_UNLESS_EQUAL = 0x55
+    STORE_WORD_NUMBER = 0x62
     EXIT = 0x95
 
 
@@ -60,6 +61,11 @@ class Instruction:
 def load_word(to: Register, source: Register, offset: int) -> Instruction:
     """to = the 32 bits at offset from where source points."""
     return Instruction(_Opcode.LOAD_WORD, to=to, source=source, offset=offset)
+
+
+def store_word(to: Register, offset: int, number: int) -> Instruction:
+    """The 32 bits at offset from where to points = number"""
+    return Instruction(_Opcode.STORE_WORD_NUMBER, to=to, offset=offset, number=number)
 
 
 def move(to: Register, number: int) -> Instruction:
@@ -115,6 +121,10 @@ class ProgramKind(NamedTuple):
 
 CGROUP_DEVICE = ProgramKind(15, 6)
 """Asked at every open and mknod of a device node; since Linux 4.15."""
+
+
+CGROUP_SETSOCKOPT = ProgramKind(25, 22)
+"""Asked at every setsockopt, whatever system call it comes by; since Linux 5.3."""
 
 
 class _Command(IntEnum):

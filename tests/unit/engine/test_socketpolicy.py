@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from insula.engine.socketpolicy import FAMILIES, NETLINK, USUAL_FAMILIES, USUAL_NETLINK, socket_lists
+from insula.engine.socketpolicy import FAMILIES, NETLINK, USUAL_FAMILIES, USUAL_NETLINK, option_refusals, socket_lists
 from insula.engine.spec import Seccomp
 from insula.errors import InvalidArgumentError
 from insula.kernel.argumentlists import compile_lists
@@ -67,3 +67,8 @@ def test_tcp_gets_no_upper_layer_unless_it_is_allowed() -> None:
 def test_a_name_of_nothing_is_refused(wrong: Seccomp) -> None:
     with pytest.raises(InvalidArgumentError, match="choose of"):
         socket_lists(wrong)
+
+
+def test_options_of_what_is_allowed_are_not_refused_behind_the_filter() -> None:
+    assert [each.level for each in option_refusals(Seccomp())] == [279, 272, 6]
+    assert option_refusals(Seccomp(families=("alg", "rxrpc"), upper_layers=True)) == ()

@@ -6,6 +6,7 @@ from insula.kernel.cgroups.hierarchies import Hierarchies, Mode, V1Hierarchy
 from insula.kernel.cgroups.labels import labelled, set_label
 from insula.kernel.cgroups.limits import UNLIMITED, DeviceLimit, HeldLimits
 from insula.kernel.cgroups.names import machine_name, partition_path, scope_name, slice_name
+from insula.kernel.cgroups.socketoptions import SocketOption
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, Stats, TaskUse
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MemoryUse",
     "Mode",
     "Pressure",
+    "SocketOption",
     "Stats",
     "TaskUse",
     "V1Hierarchy",

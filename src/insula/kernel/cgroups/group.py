@@ -16,10 +16,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from insula.kernel.cgroups import controllers, delegation, files, joining, readings, tree, v1, v2
+from insula.kernel.cgroups import controllers, delegation, files, joining, readings, socketoptions, tree, v1, v2
 from insula.kernel.cgroups.devices import DeviceRule, V1Devices, V2Devices
 from insula.kernel.cgroups.hierarchies import Hierarchies
 from insula.kernel.cgroups.limits import HeldLimits
+from insula.kernel.cgroups.socketoptions import SocketOption
 from insula.kernel.cgroups.stats import Pressure, Stats
 
 PAYLOAD = "payload"
@@ -232,6 +233,12 @@ class Cgroup:
             V2Devices(self.scope).allow(rules)
         else:
             raise OSError(errno.EOPNOTSUPP, "this host has no device controller for control groups", self.path)
+
+    def refuse_socket_options(self, options: Iterable[SocketOption]) -> None:
+        """Refuse these options of sockets. Raises: OSError; EOPNOTSUPP without a v2 hierarchy."""
+        if self.scope is None:
+            raise OSError(errno.EOPNOTSUPP, "only v2 groups have programs", self.path)
+        socketoptions.refuse(self.scope, options)
 
     def freeze(self, seconds: float = _PATIENCE) -> None:
         """Stop every process; return once all stand still. Raises: OSError(ETIMEDOUT), all thawed again."""

@@ -7,7 +7,7 @@ from insula.engine import limits as limiting
 from insula.engine.placement import DirectPlacement, PlacementRequest
 from insula.engine.spec import CgroupPlacement, Limits
 from insula.engine.steps.host.hoststep import HostStep, Site, Undo
-from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
+from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, SocketOption
 from insula.kernel.fds import Fd
 
 
@@ -106,4 +106,17 @@ class AllowDevices(HostStep):
 
     async def perform(self, site: Site) -> Undo | None:
         group_of(site).allow_devices(self.rules)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefuseSocketOptions(HostStep):
+    """Refuse options of sockets to every process of the group, whatever call they come by."""
+
+    phrase: ClassVar[str] = "refuse the socket options {options}"
+
+    options: tuple[SocketOption, ...]
+
+    async def perform(self, site: Site) -> Undo | None:
+        group_of(site).refuse_socket_options(self.options)
         return None

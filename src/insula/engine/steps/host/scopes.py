@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from insula.engine.placement import PlacementRequest, ScopePlacement
 from insula.engine.spec import CgroupPlacement
-from insula.engine.steps.host.groups import AllowDevices, LimitGroup
+from insula.engine.steps.host.groups import AllowDevices, LimitGroup, RefuseSocketOptions
 from insula.engine.steps.host.hoststep import HostStep, Site, Undo
 from insula.engine.systemdscope import Manager
 
@@ -55,5 +55,12 @@ class LimitScope(LimitGroup):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AllowDevicesInScope(AllowDevices):
     """Refuse all device nodes but these, in a group that is made around the child."""
+
+    needs_child: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefuseSocketOptionsInScope(RefuseSocketOptions):
+    """Refuse options of sockets, in a group that is made around the child."""
 
     needs_child: ClassVar[bool] = True

@@ -1,0 +1,55 @@
+"""Socket options that the processes of a v2 group may not set, whatever call they set them by.
+
+A filter of system calls does not see into socketcall(2); this program is asked behind it. Sources: kernel document
+`bpf/prog_cgroup_sockopt`, linux/bpf.h, struct bpf_sockopt.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from insula.kernel import bpf
+from insula.kernel.bpf import Register
+
+_PROGRAM_NAME = "insula_sockopt"
+_LEVEL, _OPTION, _LENGTH = 24, 28, 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SocketOption:
+    """One option, or all of a level for None. Numbers as setsockopt(2) takes them."""
+
+    level: int
+    option: int | None = None
+
+
+def refuse(directory: str, options: Iterable[SocketOption]) -> None:
+    """Have setsockopt fail with EPERM for these options in a group and below; what was refused before no longer is.
+
+    Raises: OSError, as where the kernel has no such programs.
+    """
+    bpf.put_in_place(directory, bpf.CGROUP_SETSOCKOPT, option_program(options), _PROGRAM_NAME)
+
+
+def option_program(options: Iterable[SocketOption]) -> bytes:
+    """Return the BPF program that answers 0 for these options and 1 for all else."""
+    instructions = [
+        bpf.load_word(Register.R2, Register.R1, _LEVEL),
+        bpf.load_word(Register.R3, Register.R1, _OPTION),
+    ]
+    for each in options:
+        tests = [bpf.leave_unless(Register.R2, each.level)]
+        tests += [bpf.leave_unless(Register.R3, each.option)] if each.option is not None else []
+        instructions += bpf.block(*tests, *bpf.leave_program(0))
+    # A length of 0 says that the value was not looked at: else the kernel refuses those longer than a page.
+    return bpf.assemble([*instructions, bpf.store_word(Register.R1, _LENGTH, 0), *bpf.leave_program(1)])
+
+
+def can_be_refused() -> bool:
+    """Whether this kernel takes such programs from us."""
+    try:
+        fd = bpf.load_program(bpf.CGROUP_SETSOCKOPT, option_program(()), _PROGRAM_NAME)
+    except OSError:
+        return False
+    os.close(fd)
+    return True
