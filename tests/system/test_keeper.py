@@ -208,8 +208,7 @@ def test_guests_survive_the_keeper_and_are_handed_to_the_next(guests: Guests, bu
     said, _ = guests.execute(running, "hostname")
     assert said == "guest\n"
     assert guests.destroy(running).meaning in {ExitMeaning.KILLED, ExitMeaning.UNKNOWN}
-    # The test process is its parent now, as sub-reaper.
-    until(lambda: os.waitpid(running.pid, os.WNOHANG)[0], "its death")
+    until(lambda: not os.path.exists(f"/proc/{running.pid}"), "the reaper having reaped it")
 
 
 def test_a_guest_that_waits_before_its_first_program_begins_under_the_next_keeper(
@@ -223,7 +222,7 @@ def test_a_guest_that_waits_before_its_first_program_begins_under_the_next_keepe
     assert not running.held
     read_until(running.consoles[0], b"begun")
     guests.destroy(running)
-    until(lambda: os.waitpid(running.pid, os.WNOHANG)[0], "its death")
+    until(lambda: not os.path.exists(f"/proc/{running.pid}"), "the reaper having reaped it")
 
 
 def test_a_guest_that_waits_ends_when_its_keeper_and_its_daemon_die(guests: Guests, busybox_root: Path) -> None:
@@ -232,20 +231,8 @@ def test_a_guest_that_waits_ends_when_its_keeper_and_its_daemon_die(guests: Gues
     os.close(running.channel)
     running.channel = NO_FD
     running.group.thaw()
-    until(lambda: os.waitpid(running.pid, os.WNOHANG)[0], "its end")
+    until(lambda: not os.path.exists(f"/proc/{running.pid}"), "its end")
     guests.start_keeper()
-
-
-@pytest.mark.requires("pidfd.info")
-def test_how_an_adopted_guest_ended_is_learnt_from_the_kernel(guests: Guests, busybox_root: Path) -> None:
-    running = guests.launch(spec(busybox_root, "read word; exit 3"))
-    kill_keeper(guests)
-    guests.start_keeper()
-    completed(guests.launcher.adopt(running))
-    os.write(running.consoles[0], b"end\n")
-    # Somebody else is its parent now: the test process, as sub-reaper.
-    until(lambda: os.waitpid(running.pid, os.WNOHANG)[0], "the guest's end")
-    assert guests.wait_for_end(running).code == 3
 
 
 def test_a_daemon_that_lost_all_fds_finds_its_guests_by_their_pids(guests: Guests, busybox_root: Path) -> None:
@@ -266,7 +253,7 @@ def test_a_guest_is_destroyed_even_when_no_keeper_knows_it(guests: Guests, busyb
     kill_keeper(guests)
     guests.start_keeper()
     assert guests.destroy(running).meaning is ExitMeaning.UNKNOWN
-    until(lambda: os.waitpid(running.pid, os.WNOHANG)[0], "its death")
+    until(lambda: not os.path.exists(f"/proc/{running.pid}"), "the reaper having reaped it")
 
 
 def test_it_does_not_quit_nor_forget_while_a_guest_lives(guests: Guests, busybox_root: Path) -> None:

@@ -31,10 +31,13 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executed:
-    """A process that was entered. id: what events call it; master: of its terminal, None without one. Owns the fds."""
+    """A process that was entered. id: what events call it; uuid: its container's; born: its start time in clock ticks
+    since boot, None if it ended at once; master: of its terminal, None without one. Owns the fds."""
 
     id: str
+    uuid: str
     pid: int
+    born: int | None
     pidfd: Fd
     master: Fd | None
 

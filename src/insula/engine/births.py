@@ -20,13 +20,15 @@ from insula.kernel.fds import NO_FD, Fd
 
 PATIENCE = 30.0
 """Seconds a process has to perform its steps."""
+SAYINGS_MAX = 16
+"""Messages of one process; there are three kinds."""
 
 
 class Birth:
     """One process on its way. pending: the request to answer when its program runs; asking: the one that wants the
     netlink socket; failure: what it said went wrong."""
 
-    __slots__ = ("asking", "channel", "deadline", "failure", "netlink", "pending", "requester", "ward")
+    __slots__ = ("asking", "channel", "deadline", "failure", "netlink", "pending", "requester", "said", "ward")
 
     def __init__(self, ward: Ward, channel: socket.socket, requester: Client) -> None:
         self.ward = ward
@@ -36,6 +38,7 @@ class Birth:
         self.asking: Request | None = None
         self.netlink = NO_FD
         self.deadline: int | None = None
+        self.said = 0
         self.failure: dict[str, Any] | None = None
 
 
@@ -103,8 +106,8 @@ class Births:
             return
         birth = self._birth(ward, Stage.HELD)
         send(birth.channel, {"proceed": True})
+        self.expect(ward, request, PATIENCE)
         ward.stage = Stage.EXECUTING
-        birth.pending = request
 
     def channel(self, ward: Ward) -> dict[str, Fd]:
         """Return the way to a process that is held, by its name in messages; nothing for any other.
@@ -153,7 +156,7 @@ class Births:
         return None if requests else failure
 
     def _listen(self, birth: Birth) -> None:
-        """Take in all that a process says, up to its last word."""
+        """Take in all that a process says, up to its last word. It says little: one that says much is no more ours."""
         while True:
             try:
                 message = receive(birth.channel)
@@ -162,16 +165,31 @@ class Births:
             except ConnectionResetError:
                 # It ended without reading all; what it said itself comes after this.
                 continue
-            except (OSError, ValueError):
-                message = None
+            except (OSError, ValueError) as error:
+                self._misunderstood(birth, error)
+                return
             if message is None:
                 self._hang_up(birth)
                 # One that was held has been told to go on by a keeper that died meanwhile.
                 if birth.ward.stage in (Stage.EXECUTING, Stage.HELD) and birth.failure is None:
                     self._begun(birth)
                 return
-            self._heard(birth, message)
-            message.close()
+            birth.said += 1
+            try:
+                if birth.said > SAYINGS_MAX:
+                    raise ValueError("too many messages")
+                self._heard(birth, message)
+            except Exception as error:  # whatever it says, all others go on
+                self._misunderstood(birth, error)
+                return
+            finally:
+                message.close()
+
+    def _misunderstood(self, birth: Birth, error: Exception) -> None:
+        """End a process that says what none of our steps does: somebody has got hold of it."""
+        birth.failure = {"text": f"it cannot be understood: {type(error).__name__}: {error}", "errno": 0}
+        self._hang_up(birth)
+        slay(birth.ward)
 
     def _hang_up(self, birth: Birth) -> None:
         if birth.channel.fileno() >= 0:
@@ -180,16 +198,22 @@ class Births:
 
     def _heard(self, birth: Birth, message: Message) -> None:
         ward = birth.ward
-        if "netlink" in message.body:
+        if "netlink" in message.body and birth.netlink < 0:
             birth.netlink = message.fds.pop("netlink")
             self._hand_out_netlink(birth)
-        elif "executing" in message.body:
+        elif "executing" in message.body and ward.stage is Stage.STARTING:
             ward.hold_consoles(message.fds)
             ward.stage = Stage.HELD if message.body["hold"] else Stage.EXECUTING
             if ward.stage is Stage.HELD:
                 self._settle(birth)
         elif "failed" in message.body:
-            birth.failure = {**message.body, "step": message.body["failed"]}
+            birth.failure = {
+                "text": str(message.body["text"]),
+                "errno": int(message.body["errno"]),
+                "step": int(message.body["failed"]),
+            }
+        else:
+            raise ValueError(f"not expected while {ward.stage.value}")
 
     def _begun(self, birth: Birth) -> None:
         """The program runs: the end of the channel, which closes on exec, has said so."""

@@ -16,6 +16,10 @@ _PEER = struct.Struct("iII")
 """struct ucred: pid, uid, gid. Source: unix(7)."""
 
 
+WAITING_MAX = 10_000
+"""Messages that wait for a client that does not read."""
+
+
 class RefusalError(Exception):
     """A request that cannot be met; the text says why."""
 
@@ -56,7 +60,7 @@ class Request:
 class Clients:
     """All that are connected.
 
-    serve: called with each request's verb and message, may raise RefusalError, OSError, or what a malformed request
+    serve: called with each request's verb and message, may raise RefusalError, OSError, or whatever a malformed request
     leads to; lost: called when a client has gone.
     """
 
@@ -138,7 +142,7 @@ class Clients:
             self.answer(request, {"error": error.failure})
         except RefusalError as error:
             self.answer(request, {"error": {"text": str(error), "errno": 0}})
-        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # whatever a request leads to, all others go on
             self.answer(request, {"error": describe(error)})
 
     def _lose(self, client: Client) -> None:
@@ -171,6 +175,10 @@ class Clients:
             except OSError:
                 # It is gone; the end of file will say so.
                 return
+        if len(client.waiting) >= WAITING_MAX:
+            # It has not read for very long: the end of file tells it to begin anew.
+            client.channel.shutdown(socket.SHUT_RDWR)
+            return
         client.waiting.append(Message(body, {name: Fd(os.dup(fd)) for name, fd in fds.items()}))
 
     def _flush(self, client: Client) -> None:

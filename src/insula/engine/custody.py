@@ -61,6 +61,8 @@ class Console:
             except OSError:
                 # EAGAIN: nothing now. EIO: no process has the terminal open at the moment.
                 return False
+            if not chunk:
+                return False  # no terminal
             self.ring.append(chunk)
             self.pause = self._allowance.take(len(chunk))
             if self.pause:

@@ -17,7 +17,7 @@
       │ forget ─────────────────────────►│ (until then the record stays)
       │                                  │
       │◄┄┄ event: exited, executed ┄┄┄┄┄┄│ pushed to everybody who said hello
-      │ execute · proceed · adopt · fetch · keep · abort · quit · ping
+      │ execute · proceed · adopt · status · fetch · keep · abort · quit · ping
 
 A message is one SOCK_SEQPACKET datagram: a JSON object; fds travel beside it (SCM_RIGHTS), and `fds` in the object
 names them in their order. A body of more than `BODY_MAX` bytes travels in a memory file; the datagram is `{"bulk": …}`.
@@ -28,6 +28,7 @@ names them in their order. A body of more than `BODY_MAX` bytes travels in a mem
 """
 
 import array
+import fcntl
 import json
 import os
 import socket
@@ -41,6 +42,8 @@ VERSION = 1
 """Raised when a keeper of the former version would misunderstand."""
 
 BODY_MAX = 64 * 1024
+BULK_MAX = 16 * 1024 * 1024
+"""Bytes of a body that travels in a memory file."""
 _DATAGRAM_MAX = BODY_MAX + 16 * 1024
 _FDS_MAX = 253
 """What one datagram may carry. Source: the kernel's SCM_MAX_FD."""
@@ -61,6 +64,7 @@ class Verb(Enum):
     EXECUTE = "execute"
     ADOPT = "adopt"
     KEEP = "keep"
+    STATUS = "status"
     FORGET = "forget"
     QUIT = "quit"
     PING = "ping"
@@ -133,10 +137,23 @@ def receive_encoded(channel: socket.socket) -> tuple[bytes, list[Fd]] | None:
         if not fds:
             raise ValueError("a message in a file came without the file")
         try:
-            encoded = contents(fds[0])
-        finally:
-            os.close(fds.pop(0))
+            encoded = _bulk(fds[0])
+        except BaseException:
+            close_all(fds)
+            raise
+        os.close(fds.pop(0))
     return encoded, fds
+
+
+def _bulk(fd: Fd) -> bytes:
+    """Return what a memory file holds. Raises: ValueError for any other, whose reading might never end, or too much."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_GET_SEALS)
+    except OSError as error:
+        raise ValueError("a message came in a file that is no memory file") from error
+    if os.fstat(fd).st_size > BULK_MAX:
+        raise ValueError(f"a message is longer than {BULK_MAX} bytes")
+    return contents(fd)
 
 
 def decode(encoded: bytes, fds: list[Fd]) -> Message:
@@ -148,6 +165,8 @@ def decode(encoded: bytes, fds: list[Fd]) -> Message:
         names = body.pop("fds", ())
         if len(names) != len(fds):
             raise ValueError(f"{len(fds)} fds came for {len(names)} names")
+        if not all(isinstance(name, str) for name in names) or len(set(names)) != len(fds):
+            raise ValueError("the names of fds are not different texts")
         return Message(body, dict(zip(names, fds, strict=True)))
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         close_all(fds)

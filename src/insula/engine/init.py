@@ -113,6 +113,8 @@ def _forget_the_keepers(channel: socket.socket, request: Message) -> None:
     for name in [each for each in request.fds if each == "cgroup" or each.startswith("shared:")]:
         del request.fds[name]
     keep_only((channel.fileno(), *request.fds.values(), *range(FIRST_PASSED_FD, LAST_PASSED_FD + 1)))
+    # The keeper's log is a file of the host's.
+    os.dup2(0, 2)
 
 
 def _read_steps(fds: dict[str, Fd]) -> list[GuestStep]:

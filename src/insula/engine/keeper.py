@@ -1,61 +1,39 @@
-"""The keeper: one small process that is the parent of every guest's init.
+"""What the keeper is asked, and what it does when processes begin and end.
 
-    python -I -m insula.engine.keeper (--listen-fd N | --channel-fd N) [--ready-fd N] [--detach]
-
-It clones, forwards, watches and reaps; it decides nothing, and never waits for a child. It lives in a mount namespace
-of its own (`engine.seclusion`), cannot be traced, and imports only what it needs, since every guest begins as a fork of
-it. The messages are drawn in `engine.handshake`.
+It clones, forwards, watches and reaps; it decides nothing, and never waits for a child. The process is in
+`engine.keepermain`, the messages are drawn in `engine.handshake`.
 """
 
-import contextlib
-import gc
 import os
-import resource
-import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from insula.engine import init
 from insula.engine.births import PATIENCE, Births, slay
 from insula.engine.children import Children
 from insula.engine.clients import Client, Clients, RefusalError, Request, StillbornError
+from insula.engine.cloning import Cloner
 from insula.engine.custody import Stage, Ward
 from insula.engine.handshake import VERSION, EventKind, Message, Verb
 from insula.engine.lonereading import read_alone
-from insula.engine.loop import HUNG_UP, READABLE, Loop
-from insula.engine.passednumbers import move_up, reserve_numbers
-from insula.engine.seclusion import clear_stage, put_on_stage, withdraw
-from insula.engine.steps.guest.execution import IGNORED_SIGNALS
-from insula.engine.steps.guest.namespaces import NAMESPACE_FLAGS
-from insula.kernel.fds import Fd, close_all
-from insula.kernel.identity import acting_as_owner
-from insula.kernel.privileges import last_capability
-from insula.kernel.process import (
-    CloneFlag,
-    clone,
-    exit_of_stranger,
-    has_ended,
-    set_dumpable,
-    set_name,
-    setns,
-    wait_status,
-)
-from insula.kernel.standardstreams import occupy_standard_streams
+from insula.engine.loop import READABLE, Loop
+from insula.engine.reaperlink import ReaperLink
+from insula.engine.requests import boolean, name_of, number_of, seconds_of
+from insula.engine.seclusion import clear_stage, put_on_stage
+from insula.engine.strangers import Strangers
+from insula.kernel.fds import close_all
+from insula.kernel.process import has_ended, pid_of, wait_status
 
 LINGERING = 10.0
 """Seconds that a listening keeper stays with nothing to hold and nobody connected: a daemon that restarts finds it."""
-_STRANGERS_REAPING = 1.0
-"""Seconds that the parent of an adopted guest has to reap it, before its status counts as unknown."""
 
 
 class Keeper:
-    """All that is held. limits: the fd limits that guests shall start with."""
+    """All that is held. limits: the fd limits that guests shall start with; reaper: a channel to it, if any."""
 
-    def __init__(self, limits: tuple[int, int]) -> None:
-        self._limits = limits
+    def __init__(self, limits: tuple[int, int], *, reaper: socket.socket | None = None) -> None:
         self._guests: dict[str, Ward] = {}
         self._executions: dict[str, Ward] = {}
         self._killers: dict[Ward, list[Request]] = {}
@@ -67,7 +45,8 @@ class Keeper:
         self.clients = Clients(self._loop, self._serve, self._lost)
         self._children = Children(self._loop, self._child_ended)
         self._births = Births(self._loop, self.clients, self._settled)
-        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._strangers = Strangers(ReaperLink(self._loop, reaper))
+        self._cloner = Cloner(limits)
         self._verbs: dict[str, Callable[[Request, Message], None]] = {
             Verb.HELLO.value: self._hello,
             Verb.FETCH.value: self._fetch,
@@ -80,6 +59,7 @@ class Keeper:
             Verb.EXECUTE.value: self._execute,
             Verb.ADOPT.value: self._adopt,
             Verb.KEEP.value: self._keep,
+            Verb.STATUS.value: self._status,
             Verb.FORGET.value: self._forget,
             Verb.QUIT.value: self._quit,
             Verb.PING.value: lambda request, _: self.clients.answer(request, {}),
@@ -132,7 +112,7 @@ class Keeper:
         """consoles (whether the client reads them, true if not said) → version, pid, guests (uuid, pid, stage, status,
         consoles), executions (id, uuid, …); events from now on"""
         request.client.listening = True
-        request.client.reading = message.body.get("consoles", True)
+        request.client.reading = boolean(message, "consoles", default=True)
         self._share_reading()
         described = {
             kind: [
@@ -161,57 +141,22 @@ class Keeper:
 
     def _launch(self, request: Request, message: Message) -> None:
         """uuid, namespaces, owner, pid, early (steps); fds steps (the others), cgroup, shared:KIND → pid"""
-        uuid = message.body["uuid"]
+        uuid = name_of(message, "uuid")
         if uuid in self._guests:
             raise RefusalError(f"a guest with the UUID {uuid} is held already")
         self._failures.pop(uuid, None)
-        with contextlib.ExitStack() as back:
-            for name, fd in message.fds.items():
-                if name.startswith("shared:"):
-                    self._visit(name.removeprefix("shared:"), fd, back)
-            flags = CloneFlag.NOTHING
-            for kind in message.body["namespaces"]:
-                flags |= NAMESPACE_FLAGS[kind]
-            ward, channel = self._clone(flags, message, init.begin, back)
+        ward, channel = self._cloner.begin(message, init.begin)
         ward.guest = uuid
         self._guests[uuid] = ward
         self._follow(ward, channel, request)
         self.clients.answer(request, {"pid": ward.pid})
 
-    def _visit(self, kind: str, fd: Fd, back: contextlib.ExitStack) -> None:
-        """Be in another namespace until back unwinds, so that a child is born there."""
-        home = os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)
-        back.callback(os.close, home)
-        setns(fd, NAMESPACE_FLAGS[kind])
-        back.callback(setns, home, NAMESPACE_FLAGS[kind])
-
-    def _clone(
-        self,
-        flags: CloneFlag,
-        message: Message,
-        child: Callable[[socket.socket, Message, tuple[int, int]], NoReturn],
-        back: contextlib.ExitStack,
-    ) -> tuple[Ward, socket.socket]:
-        """Fork, with the request's owner, pid and control group; the child never returns from here."""
-        pid, owner = message.body.get("pid"), message.body.get("owner")
-        pids = [] if pid is None else [1, pid]
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            if owner is not None:
-                back.enter_context(acting_as_owner(*owner))
-            pid, pidfd = clone(flags, pids=pids, cgroup=message.fds.get("cgroup"))
-            if pid == 0:
-                child(theirs, message, self._limits)
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        return Ward("", pid, pidfd), ours
-
     def _follow(self, ward: Ward, channel: socket.socket, request: Request) -> None:
         self._births.attend(ward, channel, request.client)
-        self._loop.watch(ward.pidfd, READABLE, lambda events: self._ended(ward, events))
+        self._watch(ward)
+
+    def _watch(self, ward: Ward) -> None:
+        self._loop.watch(ward.pidfd, READABLE, lambda _: self._ended(ward))
 
     def _netlink(self, request: Request, message: Message) -> None:
         """uuid → fd netlink, a socket opened inside, once it is"""
@@ -220,17 +165,17 @@ class Keeper:
     def _go(self, request: Request, message: Message) -> None:
         """uuid, stage (names of trees to stage), hold; fds as the steps name them → fds pidfd, console0…"""
         ward = self._newborn(message)
+        seconds = seconds_of(message, PATIENCE)
         body = {"hold": message.body.get("hold")}
-        staged = {name: message.fds.pop(name) for name in message.body.get("stage", ())}
+        trees = {name: message.fds[name] for name in message.body.get("stage", ())}
         try:
-            if staged:
-                body["staged"] = put_on_stage(ward.name, staged)
-            self._births.go(ward, request, body, message.fds, message.body.get("seconds", PATIENCE))
+            if trees:
+                body["staged"] = put_on_stage(ward.name, trees)
+            passed = {name: fd for name, fd in message.fds.items() if name not in trees}
+            self._births.go(ward, request, body, passed, seconds)
         except BaseException:
             clear_stage(ward.name)
             raise
-        finally:
-            close_all(staged.values())
 
     def _newborn(self, message: Message) -> Ward:
         """Return the guest, or say what it died of before anybody asked."""
@@ -267,39 +212,50 @@ class Keeper:
 
     def _execute(self, request: Request, message: Message) -> None:
         """id, uuid; fds steps, cgroup, and as the steps name them → pid; fds pidfd, console0"""
-        name = message.body["id"]
+        name = name_of(message, "id")
         guest = self._guest(message)
+        seconds = seconds_of(message, PATIENCE)
         if guest.stage is not Stage.RUNNING:
             raise RefusalError(f"the guest is not running: it is {guest.stage.value}")
         if name in self._executions:
             raise RefusalError(f"there is a process with the id {name} already")
-        message.fds["init"] = Fd(os.dup(guest.pidfd))
-        with contextlib.ExitStack() as back:
-            # It is the children that move, so the way back is always open: setns(2).
-            setns(guest.pidfd, CloneFlag.NEWPID)
-            back.callback(setns, self._own_pids, CloneFlag.NEWPID)
-            ward, channel = self._clone(CloneFlag.NOTHING, message, init.enter, back)
+        ward, channel = self._cloner.enter(guest, message, init.enter)
         ward.guest, ward.execution = guest.guest, name
         self._executions[name] = ward
         self._follow(ward, channel, request)
-        self._births.expect(ward, request, message.body.get("seconds", PATIENCE))
+        self._births.expect(ward, request, seconds)
 
     def _adopt(self, request: Request, message: Message) -> None:
-        """uuid, pid; fds pidfd, console0…, channel if held, others to keep → (a dead keeper's guest is handed on)"""
-        uuid = message.body["uuid"]
-        known = self._guests.get(uuid)
+        """uuid, pid, born (None if unknown), id of an entered process; fds pidfd, console0…, channel if held, others to
+        keep → (what a keeper held that died is handed to the next)"""
+        uuid, pid = name_of(message, "uuid"), number_of(message, "pid")
+        execution = None if message.body.get("id") is None else name_of(message, "id")
+        born = None if message.body.get("born") is None else number_of(message, "born")
+        known = self._guests.get(uuid) if execution is None else self._executions.get(execution)
         if known is not None:
-            if known.pid != message.body["pid"]:
-                raise RefusalError(f"another guest with the UUID {uuid} is held already")
+            if known.pid != pid:
+                what = f"guest with the UUID {uuid}" if execution is None else f"process with the id {execution}"
+                raise RefusalError(f"another {what} is held already")
             self.clients.answer(request, {})
             return
-        ward = Ward(uuid, message.body["pid"], message.fds.pop("pidfd"), adopted=True)
-        ward.hold_consoles(message.fds)
+        if pid_of(message.fds["pidfd"]) not in (pid, None):
+            raise RefusalError(f"the descriptor that came is another process's, not {pid}'s")
+        ward = Ward(uuid, pid, message.fds.pop("pidfd"), execution=execution, adopted=True)
         if "channel" in message.fds:
-            self._births.hold(ward, message.fds.pop("channel"), request.client)
+            try:
+                self._births.hold(ward, message.fds["channel"], request.client)
+            except BaseException:
+                ward.close()
+                raise
+            del message.fds["channel"]
+        ward.hold_consoles(message.fds)
         ward.keep(message.fds)
-        self._guests[uuid] = ward
-        self._loop.watch(ward.pidfd, READABLE, lambda events: self._ended(ward, events))
+        self._strangers.meet(ward, born)
+        if execution is None:
+            self._guests[uuid] = ward
+        else:
+            self._executions[execution] = ward
+        self._watch(ward)
         self._share_reading()
         self.clients.answer(request, {})
 
@@ -308,12 +264,26 @@ class Keeper:
         self._guest(message).keep(message.fds)
         self.clients.answer(request, {})
 
+    def _status(self, request: Request, message: Message) -> None:
+        """pid, born of a process whose keeper died → status, None if nobody knows how it ended"""
+
+        def told(status: int | None) -> None:
+            self.clients.answer(request, {"status": status})
+
+        self._strangers.of_the_past(number_of(message, "pid"), number_of(message, "born"), told)
+
     def _forget(self, request: Request, message: Message) -> None:
-        """uuid or id of what has ended → (its record and its terminals, and those of what ended in it, are let go)"""
+        """uuid or id of what has ended → (its record and its terminals, and those of what ended in it, are let go)
+
+        pid, born of a guest that may have ended while no keeper held it.
+        """
         name = message.body.get("id")
+        if name is None and message.body.get("born") is not None and message.body["uuid"] not in self._guests:
+            self._strangers.forget_past(number_of(message, "pid"), number_of(message, "born"))
         ward = self._guest(message) if name is None else self._executions[name]
         if ward.adopted and ward.stage is not Stage.EXITED and has_ended(ward.pidfd):
-            # Who asks has seen its end already, while its status is still being waited for.
+            # Who asks has seen its end already, while the reaper is still being asked.
+            ward.status = self._strangers.of_kernel(ward)
             self._conclude(ward)
         if ward.stage is not Stage.EXITED:
             raise RefusalError(f"it cannot be forgotten: it is {ward.stage.value}")
@@ -328,8 +298,12 @@ class Keeper:
         """→ (the keeper ends; refused while anything is held)"""
         if not self.empty:
             raise RefusalError(f"{len(self._guests)} guest(s) and {len(self._executions)} process(es) are held")
-        self.clients.answer(request, {})
-        sys.exit(0)
+
+        def leave() -> None:
+            self.clients.answer(request, {})
+            sys.exit(0)
+
+        self._strangers.forget_all(leave)
 
     def _guest(self, message: Message) -> Ward:
         ward = self._guests.get(message.body["uuid"])
@@ -351,28 +325,24 @@ class Keeper:
         """Reap a child that has ended, and return whether it was a ward."""
         for ward in (*self._guests.values(), *self._executions.values()):
             if ward.pid == pid and not ward.adopted and ward.stage is not Stage.EXITED:
-                self._ended(ward, READABLE)
+                self._ended(ward)
                 return True
         return False
 
-    def _ended(self, ward: Ward, events: int) -> None:
-        """A process has ended: reap it, and tell whom it concerns."""
+    def _ended(self, ward: Ward) -> None:
+        """A process has ended: learn how, and tell whom it concerns."""
         self._births.listen_to(ward)
         if ward.adopted:
-            ward.status = exit_of_stranger(ward.pidfd)
-            if ward.status is None and not events & HUNG_UP:
-                # Its parent has yet to reap it. Kernels from 6.15 on tell that as a hang-up, and then the status.
-                self._loop.rewatch(ward.pidfd, 0)
-                self._loop.after(_STRANGERS_REAPING, lambda: self._ended_unseen(ward))
-                return
-        else:
-            ward.status = wait_status(ward.pidfd)
-            if ward.status is None:
-                return
-        self._conclude(ward)
+            self._loop.unwatch(ward.pidfd)
+            self._strangers.learn(ward, lambda status: self._learnt(ward, status))
+            return
+        ward.status = wait_status(ward.pidfd)
+        if ward.status is not None:
+            self._conclude(ward)
 
-    def _ended_unseen(self, ward: Ward) -> None:
+    def _learnt(self, ward: Ward, status: int | None) -> None:
         if ward.stage is not Stage.EXITED:
+            ward.status = status
             self._conclude(ward)
 
     def _conclude(self, ward: Ward) -> None:
@@ -406,6 +376,8 @@ class Keeper:
         for master in ward.masters().values():
             self._loop.unwatch(master)
         self._loop.unwatch(ward.pidfd)
+        if ward.adopted:
+            self._strangers.forget(ward)
         ward.close()
         self._linger()
 
@@ -420,80 +392,3 @@ class Keeper:
                     self._loop.unwatch(console.master)
                 elif not self._loop.watches(console.master):
                     read_alone(self._loop, console)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Become the keeper. Exits the process; what went wrong at the start is printed."""
-    occupy_standard_streams()
-    try:
-        _serve(_parsed(sys.argv[1:] if arguments is None else arguments))
-    except Exception:
-        traceback.print_exc()
-        os._exit(1)
-
-
-class _Options:
-    """What the command line says. given: a SOCK_SEQPACKET socket; ready: where to write a byte when all is set up."""
-
-    __slots__ = ("detach", "given", "listens", "ready")
-
-    def __init__(self) -> None:
-        self.given = -1
-        self.listens = False
-        self.ready = -1
-        self.detach = False
-
-
-def _parsed(arguments: list[str]) -> _Options:
-    options = _Options()
-    waiting = list(arguments)
-    while waiting:
-        option = waiting.pop(0)
-        if option == "--detach":
-            options.detach = True
-        elif option == "--ready-fd":
-            options.ready = int(waiting.pop(0))
-        elif option in ("--listen-fd", "--channel-fd"):
-            options.listens = option == "--listen-fd"
-            options.given = int(waiting.pop(0))
-        else:
-            raise ValueError(f"the keeper has no option {option}")
-    if options.given < 0:
-        raise ValueError("the keeper needs --listen-fd or --channel-fd")
-    return options
-
-
-def _serve(options: _Options) -> None:
-    if options.detach and os.fork():
-        os._exit(0)
-    given = socket.socket(fileno=move_up(options.given))
-    ready = -1 if options.ready < 0 else move_up(options.ready)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-    reserve_numbers()
-    for ignored in IGNORED_SIGNALS:
-        signal.signal(ignored, signal.SIG_IGN)
-    os.umask(0o022)  # of whoever started us would otherwise be the modes of what children make in guests
-    set_dumpable(False)
-    set_name("insula-keeper")
-    withdraw()
-    keeper = Keeper(limits)
-    # Asked here once, so that no child has to.
-    last_capability()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0) if keeper.empty else None)
-    if options.listens:
-        given.listen()  # again, in this process: peers are told who listened last (unix(7), SO_PEERCRED)
-        keeper.clients.listen(given)
-    else:
-        keeper.clients.welcome(given)
-    if ready >= 0:
-        os.write(ready, b"r")
-        os.close(ready)
-    # What is alive now stays: a collection would touch, and so copy, pages shared with children being born.
-    gc.collect()
-    gc.freeze()
-    keeper.run(while_connected=not options.listens)
-
-
-if __name__ == "__main__":
-    main()

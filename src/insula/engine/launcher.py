@@ -52,7 +52,7 @@ from insula.errors import (
 )
 from insula.kernel.cgroups import Cgroup, Mode
 from insula.kernel.fds import NO_FD, Fd, close_all, contents, memory_file
-from insula.kernel.process import ends_within, reset_memory_score, start_time
+from insula.kernel.process import ends_within, reset_memory_score, start_time, start_time_in
 
 Note = Callable[[dict[str, Any]], None]
 
@@ -270,7 +270,7 @@ class Launcher:
                 f"{running.name} has ended, and its control group stays behind: {error.strerror}: {error.filename}"
             ) from error
         finally:
-            await self.forget(running.uuid)
+            await self.forget(running.uuid, running.record)
             running.close()
         running.released = True
 
@@ -280,10 +280,14 @@ class Launcher:
             group.kill()
         self._placement.release(group)
 
-    async def forget(self, uuid: str) -> None:
-        """Have the keeper drop its record of a guest that has ended; one it does not hold is fine."""
+    async def forget(self, uuid: str, record: Record | None = None) -> None:
+        """Have the keeper drop its record of a guest that has ended; one it does not hold is fine.
+
+        record: of a guest that may have ended while no keeper held it.
+        """
+        body = {"uuid": uuid} if record is None else {"uuid": uuid, "pid": record.pid, "born": record.born}
         with suppress(KeeperError):
-            (await self._link.answer(self._link.ask(Verb.FORGET, {"uuid": uuid}, {}))).close()
+            (await self._link.answer(self._link.ask(Verb.FORGET, body, {}))).close()
 
     # Entering
 
@@ -349,10 +353,11 @@ class Launcher:
                 (await self._link.answer(self._link.ask(Verb.ABORT, {"id": name}, {}))).close()
             raise
         pid = int(message.body["pid"])
-        _reset_memory_score(pid)
         return Executed(
             id=name,
+            uuid=running.uuid,
             pid=pid,
+            born=_reset_memory_score(pid),
             pidfd=message.fds.pop("pidfd"),
             master=message.fds.pop("console0", None),
         )
@@ -434,17 +439,30 @@ class Launcher:
         try:
             pidfd = Fd(os.pidfd_open(record.pid))
         except OSError:
-            return None
+            return await self._ended_unheld(record)
         try:
             same = start_time(record.pid) == record.born
         except OSError:
             same = False
         if not same:
             os.close(pidfd)
-            return None
+            return await self._ended_unheld(record)
         running = Running(record=record, group=record.group_in(self._facts.hierarchies), pidfd=pidfd)
         await self.adopt(running)
         return running
+
+    async def _ended_unheld(self, record: Record) -> Running | None:
+        """Return the handle of a container that ended while there was no keeper, None if nobody knows how."""
+        number = self._link.ask(Verb.STATUS, {"pid": record.pid, "born": record.born}, {})
+        try:
+            answer = await self._link.answer(number)
+        except KeeperError:
+            return None
+        answer.close()
+        if answer.body.get("status") is None:
+            return None
+        status = ExitStatus(status=int(answer.body["status"]))
+        return Running(record=record, group=record.group_in(self._facts.hierarchies), status=status)
 
     async def adopt(self, running: Running) -> None:
         """Hand a running container to a keeper that does not hold it: the one before has died."""
@@ -452,7 +470,13 @@ class Launcher:
         fds |= running.kept()
         if running.channel >= 0:
             fds["channel"] = running.channel
-        (await self._link.answer(self._link.ask(Verb.ADOPT, {"uuid": running.uuid, "pid": running.pid}, fds))).close()
+        body = {"uuid": running.uuid, "pid": running.pid, "born": running.record.born}
+        (await self._link.answer(self._link.ask(Verb.ADOPT, body, fds))).close()
+
+    async def adopt_execution(self, executed: Executed) -> None:
+        """Hand an entered process to a keeper that does not hold it, likewise."""
+        body = {"uuid": executed.uuid, "id": executed.id, "pid": executed.pid, "born": executed.born}
+        (await self._link.answer(self._link.ask(Verb.ADOPT, body, {"pidfd": executed.pidfd}))).close()
 
     async def keep(self, running: Running) -> None:
         """Have the keeper keep for later daemons what this one made for the container since its launch.
@@ -462,11 +486,14 @@ class Launcher:
         (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
 
 
-def _reset_memory_score(pid: int) -> None:
-    """Take the keeper's protection from a process that has entered; one that has ended needs none."""
-    with suppress(FileNotFoundError, ProcessLookupError):
+def _reset_memory_score(pid: int) -> int | None:
+    """Take the keeper's protection from a process that has entered; return when it started, None if it has ended."""
+    try:
         directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             reset_memory_score(directory)
+            return start_time_in(directory)
         finally:
             os.close(directory)
+    except (FileNotFoundError, ProcessLookupError):
+        return None

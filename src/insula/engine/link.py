@@ -31,6 +31,7 @@ ANSWER_WITHIN: Mapping[Verb, float] = {
     Verb.KILL: _AT_ONCE,
     Verb.EXECUTE: PATIENCE + _STEPS_MARGIN,
     Verb.ADOPT: _AT_ONCE,
+    Verb.STATUS: _AT_ONCE,
     Verb.KEEP: _AT_ONCE,
     Verb.FORGET: _AT_ONCE,
     Verb.QUIT: _AT_ONCE,

@@ -1,5 +1,7 @@
 """How the keeper reads a console while no daemon does: all that comes, but not faster than is its to pay for."""
 
+from contextlib import suppress
+
 from insula.engine.custody import Console
 from insula.engine.loop import NEWLY_READABLE, Loop
 
@@ -22,5 +24,7 @@ def read_alone(loop: Loop, console: Console) -> None:
             again()
 
     console.pause = 0.0
-    # By edges: a terminal that no process inside has open is hung up all the time.
-    loop.watch(console.master, NEWLY_READABLE, drain)
+    # By edges: a terminal that no process inside has open is hung up all the time. A descriptor that one cannot wait
+    # for is no terminal, and not read.
+    with suppress(OSError):
+        loop.watch(console.master, NEWLY_READABLE, drain)

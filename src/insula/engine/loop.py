@@ -65,7 +65,10 @@ class Loop:
             _, number, action = heapq.heappop(self._due)
             if number in self._pending:
                 self._pending.discard(number)
-                action()
+                try:
+                    action()
+                except Exception:
+                    traceback.print_exc()  # as with a handler
 
     def _handle(self, fd: int, handler: Handler, events: int) -> None:
         try:

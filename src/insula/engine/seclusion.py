@@ -7,9 +7,8 @@
     └─ stage     tmpfs, shared: what is attached here arrives in the namespaces of guests being born, with its
                  attributes locked, because it crosses into another user namespace (mount_namespaces(7))
 
-Nothing of the host can be reached from here, and the keeper pins none of the host's mounts. What it still executes was
-made read-only first, so that a guest that gets hold of /proc/PID/exe of a process entering it cannot write through it
-(the class of CVE-2019-5736).
+Nothing of the host can be reached from here, and the keeper pins none of the host's mounts but those of its program and
+libraries, which were read-only before they were executed (`engine.sealing`).
 """
 
 import contextlib
@@ -17,6 +16,7 @@ import os
 import stat
 from collections.abc import Mapping
 
+from insula.engine.sealing import sealed
 from insula.kernel.fds import AT_FDCWD, Fd
 from insula.kernel.mounts import (
     MountAttribute,
@@ -27,7 +27,6 @@ from insula.kernel.mounts import (
     make_filesystem,
     pivot_root,
 )
-from insula.kernel.process import CloneFlag, unshare
 
 STAGE = "/stage"
 
@@ -35,10 +34,9 @@ _HARMLESS = MountAttribute.NO_SUID | MountAttribute.NO_DEVICES | MountAttribute.
 
 
 def withdraw() -> None:
-    """Leave the host's mounts for an empty root of our own. Needs CAP_SYS_ADMIN."""
-    unshare(CloneFlag.NEWNS)
-    change(AT_FDCWD, "/", propagation=Propagation.PRIVATE, recursive=True)
-    change(AT_FDCWD, "/", add=MountAttribute.READ_ONLY, recursive=True)
+    """Leave the host's mounts, of which we have a sealed copy, for an empty root of our own. Needs CAP_SYS_ADMIN."""
+    if not sealed():
+        raise PermissionError("the keeper must be executed from a read-only view: see insula.engine.sealing")
     root = make_filesystem("tmpfs", [("mode", "755"), ("size", "64k")], attributes=_HARMLESS)
     for name in ("proc", "sys", "root", "stage"):
         os.mkdir(name, dir_fd=root)

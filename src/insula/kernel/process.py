@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import select
+import shutil
 import signal
 from collections.abc import Sequence
 from enum import IntEnum, IntFlag
@@ -190,9 +191,9 @@ _PIDFD_INFO_EXIT = 1 << 3
 def exit_of_stranger(pidfd: int) -> int | None:
     """Return the wait status of a process that was not our child, once its parent has reaped it.
 
-    None as long as it has not been reaped, on kernels before 6.15, which cannot tell, and for SIGKILL: an init that
-    called reboot(2) in its PID namespace ends by that too, and only its parent is told the difference. Source:
-    linux/pidfd.h, PIDFD_GET_INFO with PIDFD_INFO_EXIT.
+    None as long as it has not been reaped, and on kernels before 6.15, which cannot tell. Only its parent is told of
+    reboot(2) in a PID namespace: here an init that called it has exited with 0, and one for which another process did
+    was killed by SIGKILL. Source: linux/pidfd.h, PIDFD_GET_INFO with PIDFD_INFO_EXIT.
     """
     information = PidfdInformation(mask=_PIDFD_INFO_EXIT)
     try:
@@ -200,8 +201,34 @@ def exit_of_stranger(pidfd: int) -> int | None:
     except OSError:
         return None
     status: int = information.exit_code
-    known = information.mask & _PIDFD_INFO_EXIT and status & 0x7F != signal.SIGKILL
-    return status if known else None
+    return status if information.mask & _PIDFD_INFO_EXIT else None
+
+
+def status_of_zombie(directory: int) -> int | None:
+    """Return the wait status of a process that has ended and is not reaped yet, by its directory in /proc; else None.
+
+    It tells reboot(2) in a PID namespace as its parent will be told. Needs the right to trace it: root's, of a process
+    of root's. Source: proc(5), fields 3 and 52 of /proc/PID/stat.
+    """
+    try:
+        fields = _statistics(directory)
+    except OSError:
+        return None
+    return int(fields[49]) if fields[0] in (b"Z", b"X") else None
+
+
+def start_time_in(directory: int) -> int:
+    """Return when the process behind a directory of /proc started, as `start_time`."""
+    return int(_statistics(directory)[19])
+
+
+def _statistics(directory: int) -> list[bytes]:
+    """Return the fields of /proc/PID/stat from the third on. Raises: OSError(ESRCH) of one that is reaped."""
+    fd = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.read(fd, 4096).rpartition(b")")[2].split()
+    finally:
+        os.close(fd)
 
 
 def reset_memory_score(process: int) -> None:
@@ -219,7 +246,23 @@ def reset_memory_score(process: int) -> None:
 
 def with_descriptors(soft: int) -> tuple[str, ...]:
     """Return the words before a command that is to have this soft limit of descriptors: prlimit(1)."""
-    return ("prlimit", f"--nofile={soft}:", "--")
+    return (shutil.which("prlimit") or "prlimit", f"--nofile={soft}:", "--")
+
+
+def pid_of(pidfd: int) -> int | None:
+    """Return the number of the process behind a pidfd, None once it is reaped.
+
+    Raises: OSError(EBADF) for any other descriptor. Source: pidfd_open(2), "Pid" in /proc/PID/fdinfo.
+    """
+    fd = os.open(f"/proc/self/fdinfo/{pidfd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        facts = dict(line.split(b":", 1) for line in os.read(fd, 4096).splitlines() if b":" in line)
+    finally:
+        os.close(fd)
+    if b"Pid" not in facts:
+        raise OSError(errno.EBADF, "not the descriptor of a process")
+    pid = int(facts[b"Pid"])
+    return pid if pid > 0 else None
 
 
 def has_ended(pidfd: int) -> bool:

@@ -155,7 +155,8 @@ class Domains:
 
     async def recover(self) -> None:
         """Take over what an earlier daemon left; before anything else is asked."""
-        await self._recovery.recover()
+        with self._lifecycle.ends_held_back():
+            await self._recovery.recover()
 
     async def start_autostarted(self) -> None:
         """Start every domain that starts with the host and does not run; once in a boot."""
@@ -163,8 +164,8 @@ class Domains:
 
     async def keeper_replaced(self) -> None:
         """Give the guests to a keeper that has just begun, because the one before died."""
-        self._guest.keeper_died()
         await self._recovery.keeper_replaced()
+        await self._guest.keeper_replaced()
 
     def guest_ended(self, uuid: UUID, status: ExitStatus) -> None:
         """Take the keeper's word that a guest's init is gone. Returns at once."""

@@ -62,12 +62,15 @@ class Executions:
         os.close(execution.executed.pidfd)
         execution.end.set_result(status)
 
-    def keeper_died(self) -> None:
-        """Nobody will tell the ends of the programs that run now: see them ourselves, without a status."""
-        loop = asyncio.get_running_loop()
-        for identity, number in self._by_identity.items():
-            pidfd = self._known[number].executed.pidfd
-            loop.add_reader(pidfd, self._seen_to_end, pidfd, identity)
+    def running(self) -> list[Executed]:
+        """Return the programs that have not ended, as far as we know."""
+        return [self._known[number].executed for number in self._by_identity.values()]
+
+    def see_to_end(self, executed: Executed) -> None:
+        """No keeper will tell the end of this program: see it ourselves, without a status."""
+        if executed.id in self._by_identity:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(executed.pidfd, self._seen_to_end, executed.pidfd, executed.id)
 
     def _seen_to_end(self, pidfd: int, identity: str) -> None:
         asyncio.get_running_loop().remove_reader(pidfd)

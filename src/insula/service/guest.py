@@ -1,5 +1,6 @@
 """Inside a guest, without its help: its name, its addresses, its processes, and programs put into it."""
 
+import logging
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from insula.engine.spec import Process
 from insula.engine.threads import in_own_thread
 from insula.errors import (
     ArgumentUnsupportedError,
+    InsulaError,
     InvalidArgumentError,
     NoHostnameError,
     OperationFailedError,
@@ -27,6 +29,7 @@ from insula.service.managed import ManagedDomain
 from insula.service.requests import AddressSource
 
 LAST_SIGNAL = 64
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,9 +141,14 @@ class GuestVerbs:
         self._executions.ended(identity, status)
         await self._engine.forget_execution(identity)
 
-    def keeper_died(self) -> None:
-        """Programs that run now end without anybody telling."""
-        self._executions.keeper_died()
+    async def keeper_replaced(self) -> None:
+        """Hand the programs that run to a keeper that has just begun."""
+        for executed in self._executions.running():
+            try:
+                await self._engine.adopt_execution(executed)
+            except (OSError, InsulaError) as error:
+                LOGGER.warning("how program %s ends will not be known: %s", executed.id, error)
+                self._executions.see_to_end(executed)
 
 
 def check_signal(number: int, *, lowest: int) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -48,6 +49,7 @@ class LifecycleVerbs:
         self._events = events
         self._autostart = autostart
         self._closing = False
+        self._held_back: list[tuple[UUID, ExitStatus]] | None = None
 
     async def start(self, managed: ManagedDomain, launch: Launch) -> None:
         """Start a domain that is defined, or was kept after its end."""
@@ -174,8 +176,23 @@ class LifecycleVerbs:
                 except Exception as error:  # whatever it was, the others are to end
                     LOGGER.warning("domain '%s' should have ended with its connection: %s", managed.name, error)
 
+    @contextmanager
+    def ends_held_back(self) -> Iterator[None]:
+        """React to no end before the block is left: of a guest that is not taken over yet it would be nobody's."""
+        held_back: list[tuple[UUID, ExitStatus]] = []
+        self._held_back = held_back
+        try:
+            yield
+        finally:
+            self._held_back = None
+            for uuid, status in held_back:
+                self.guest_ended(uuid, status)
+
     def guest_ended(self, uuid: UUID, status: ExitStatus) -> None:
         """React to the end of a guest's init, which the keeper tells. Returns at once."""
+        if self._held_back is not None:
+            self._held_back.append((uuid, status))
+            return
         try:
             managed = self._registry.by_uuid(uuid)
         except DomainNotFoundError:

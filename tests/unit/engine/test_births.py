@@ -216,7 +216,7 @@ def test_the_step_that_failed_is_answered_when_it_has_ended(born: Nursery) -> No
     assert born.silent
     born.end()
     assert born.births.bury(born.ward) is None
-    assert born.answer().body == {"answer": 5, "error": {**failure, "step": 3}}
+    assert born.answer().body == {"answer": 5, "error": {"text": failure["text"], "errno": 1, "step": 3}}
     assert born.settled == []
 
 

@@ -72,7 +72,7 @@ def test_of_a_keeper_that_does_not_come_up_nothing_is_left(
     before = set(os.listdir("/proc/self/fd"))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs, pytest.raises(KeeperError):
-        keeperprocess._start("--channel-fd", theirs, None, detached=detached)
+        keeperprocess._start(["program"], "--channel-fd", theirs, None, detached=detached)
     assert started[0].returncode is not None
     until(lambda: not group_lives(started[0].pid), "the end of its process group")
     assert set(os.listdir("/proc/self/fd")) == before
@@ -93,16 +93,24 @@ def test_a_socket_left_by_a_dead_keeper_is_replaced(tmp_path: Path, monkeypatch:
     path = tmp_path / "k.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as dead:
         dead.bind(str(path))
-    seen: list[bool] = []
+    started: list[bool] = []
 
-    def start(option: str, given: socket.socket, log: int | None, *, detached: bool, before: Sequence[str]) -> None:
+    def start(command: Sequence[str], option: str, given: socket.socket, log: int | None, *, detached: bool) -> None:
         keeperprocess.connect(path).close()
-        seen.append(detached)
+        started.append(detached)
 
+    monkeypatch.setattr(keeperprocess, "reach_reaper", no_reaper)
     monkeypatch.setattr(keeperprocess, "_start", start)
-    keeperprocess.spawn_keeper(path)
-    assert seen == [True]
+    log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    keeperprocess.spawn_keeper(path, log=log)
+    os.close(log)
+    assert started == [True], "a keeper without a reaper serves as well"
+    assert (tmp_path / "log").read_text() == "no reaper to be had\n"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def no_reaper(path: Path, log: int | None) -> socket.socket:
+    raise keeperprocess._UnreachableError("no reaper to be had")
 
 
 def test_nobody_else_may_open_the_lock_whatever_its_mode_was(tmp_path: Path) -> None:
@@ -132,6 +140,7 @@ def test_a_keeper_may_begin_with_fewer_descriptors_than_we_have(
         f"open({str(told)!r}, 'w').write(str(soft)); os.write(int(sys.argv[sys.argv.index('--ready-fd') + 1]), b'r')"
     )
     real = subprocess.Popen
+    monkeypatch.setattr(keeperprocess, "reach_reaper", no_reaper)
 
     def other(command: list[str], **options: object) -> "subprocess.Popen[bytes]":
         at = command.index("-c") + 1

@@ -14,7 +14,7 @@ import pytest
 
 from insula.engine import planner
 from insula.engine.custody import Stage
-from insula.engine.exitstatus import ExitStatus
+from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import Message, Verb
 from insula.engine.init import STEPS
@@ -25,6 +25,7 @@ from insula.engine.systemdscope import Manager
 from insula.errors import InvalidArgumentError, KeeperError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
 from insula.kernel.fds import Fd
+from insula.kernel.process import start_time
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import Desk, desk_of, record_of
 from tests.unit.engine.fakes import CLONE, GROUP, SPEC, Do, FakeKeeper, null, open_fds, plan_of
@@ -444,7 +445,10 @@ def test_one_that_the_keeper_does_not_hold_is_found_by_its_pid_and_handed_over(
     assert running is not None
     assert running.consoles == []
     asked = desk.keeper.last(Verb.ADOPT)
-    assert (asked.body, asked.fds) == ({"uuid": SPEC.uuid, "pid": program.pid}, ("pidfd",))
+    assert (asked.body, asked.fds) == (
+        {"uuid": SPEC.uuid, "pid": program.pid, "born": start_time(program.pid)},
+        ("pidfd",),
+    )
     running.close()
 
 
@@ -457,6 +461,20 @@ def test_another_process_under_the_same_pid_is_not_taken_for_it(
     assert completed(desk.launcher.recover(record_of(program.pid, **changes))) is None
     assert Verb.ADOPT not in desk.keeper.verbs()
     assert open_fds() == before
+
+
+def test_how_one_ended_while_there_was_no_keeper_is_asked_of_the_next(
+    desk: Desk, program: "subprocess.Popen[bytes]"
+) -> None:
+    record = record_of(program.pid)
+    program.kill()
+    program.wait()
+    desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
+    desk.keeper.answers[Verb.STATUS] = [{"status": 1}]
+    running = completed(desk.launcher.recover(record))
+    assert running is not None and running.status is not None
+    assert running.status.meaning is ExitMeaning.REBOOTED
+    assert desk.keeper.last(Verb.STATUS).body == {"pid": record.pid, "born": record.born}
 
 
 def test_after_a_boot_of_the_host_nobody_is_even_asked(desk: Desk) -> None:

@@ -330,7 +330,7 @@ class FakeEngine:
     async def execute(self, running: Running, process: Process, **options: Any) -> Executed:
         reader, writer = os.pipe()
         self._writers[f"x{writer}"] = writer
-        return Executed(id=f"x{writer}", pid=77, pidfd=Fd(reader), master=None)
+        return Executed(id=f"x{writer}", uuid=running.uuid, born=None, pid=77, pidfd=Fd(reader), master=None)
 
     async def forget_execution(self, executed_id: str) -> None:
         self.calls.append(f"forget {executed_id}")
@@ -368,6 +368,9 @@ class FakeEngine:
 
     async def keep(self, running: Running) -> None:
         self.kept[running.uuid] = len(running.kept())
+
+    async def adopt_execution(self, executed: Executed) -> None:
+        self.calls.append(f"adopt program {executed.id}")
 
 
 class FakePreparation:

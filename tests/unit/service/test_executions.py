@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio
 def child(identity: str) -> Executed:
     """A process of ours that waits to be killed."""
     pid = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)
-    return Executed(id=identity, pid=pid, pidfd=Fd(os.pidfd_open(pid)), master=None)
+    return Executed(id=identity, uuid="u", born=None, pid=pid, pidfd=Fd(os.pidfd_open(pid)), master=None)
 
 
 async def reaped(executed: Executed) -> int:
@@ -64,7 +64,9 @@ async def test_only_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch)
     known = Executions()
     numbers = []
     for identity in "abcd":
-        executed = Executed(id=identity, pid=1, pidfd=Fd(os.open("/dev/null", os.O_RDONLY)), master=None)
+        executed = Executed(
+            id=identity, uuid="u", born=None, pid=1, pidfd=Fd(os.open("/dev/null", os.O_RDONLY)), master=None
+        )
         numbers.append(known.add(executed))
         known.ended(identity, 0)
 
@@ -75,10 +77,11 @@ async def test_only_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch)
         known.ended(f"stranger {number}", 0)
 
 
-async def test_without_a_keeper_ends_are_seen_but_not_how() -> None:
+async def test_ends_that_no_keeper_tells_are_seen_but_not_how() -> None:
     known, executed = Executions(), child("a")
     number = known.add(executed)
-    known.keeper_died()
+    assert known.running() == [executed]
+    known.see_to_end(executed)
     os.kill(executed.pid, signal.SIGKILL)
 
     assert await asyncio.wait_for(known.end(number), 5) is None

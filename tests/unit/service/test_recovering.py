@@ -13,6 +13,7 @@ import pytest_asyncio
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.running import Running
+from insula.engine.spec import Process
 from insula.errors import DomainNotFoundError
 from insula.model.lifecycle import DomainState, RunningReason, ShutoffReason, StateWithReason
 from insula.service.running import RECORD, Phase, Record, RunDirectory
@@ -308,3 +309,29 @@ async def test_verbs_work_on_what_was_taken_over(rig: Rig, succeed: Succeed) -> 
 
     assert list(successor.domains.list()) == []
     await asyncio.sleep(0)
+
+
+async def test_a_guest_that_ends_while_it_is_taken_over_has_ended(rig: Rig, tmp_path: Path) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+    recover = successor.engine.recover
+
+    async def end_meanwhile(record: ContainerRecord) -> Running | None:
+        found = await recover(record)
+        successor.engine.end(WEB, 9)
+        return found
+
+    successor.engine.recover = end_meanwhile  # type: ignore[method-assign]
+    await successor.domains.recover()
+    await until(lambda: not successor.domains.is_active(ref))
+    assert successor.domains.state(ref).state is DomainState.SHUTOFF
+    await successor.close()
+
+
+async def test_programs_in_guests_are_handed_to_a_new_keeper_too(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    await rig.domains.execute(ref, Process(argv=("/bin/true",)), stdio=(0, 1, 2))
+    await rig.domains.keeper_replaced()
+    assert len([each for each in rig.engine.calls if each.startswith("adopt program")]) == 1
