@@ -37,6 +37,9 @@ from insula.service.translate import PidOf
 from tests.unit.service.hosttree import two_node_host
 from tests.waiting import scaled
 
+PID_MAX_LIMIT = 1 << 22
+"""No process has such a pid, or a higher one. Source: proc_sys_kernel(5), pid_max."""
+
 XML = """
 <domain type='lxc'>
   <name>{name}</name>
@@ -280,7 +283,7 @@ class FakeEngine:
         assert len(inherited) == spec.inherited_fds
         if note is not None:
             note({"uuid": spec.uuid, "group": "g"})
-        pid = 5000 + len(self.calls)
+        pid = PID_MAX_LIMIT + len(self.calls)
         self.remember(spec.uuid, pid=pid, ended=False, held=paused)
         record = Record(spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", connected=self.connected)
         running = self._handle(spec.uuid, record, self._group(spec.uuid))
