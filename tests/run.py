@@ -32,6 +32,9 @@ STATIC_CHECKS = (
     ("contracts", ("lint-imports",)),
 )
 
+FULL_VARIABLE = "INSULA_TEST_FULL"
+"""Set where tests that sample are to meet every case; see tests/e2e/test_injection.py."""
+
 GUEST_ROOTS = ("debian-12", "debian-13")
 
 
@@ -47,6 +50,8 @@ def main() -> int:
     """Run what the command line asks for and print the summary. Returns: 0 if all is well, else 1."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options, words = _parser().parse_known_args()
+    if options.full:
+        os.environ[FULL_VARIABLE] = "1"
     print(f"host profile: {hosts.profile()}", flush=True)
     failed_checks = [name for name, command in STATIC_CHECKS if not _check(name, command)]
     if failed_checks:
@@ -66,6 +71,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/test", description="Check the project.", allow_abbrev=False)
     parser.add_argument("--fast", action="store_true", help="static checks and unit tests only")
+    parser.add_argument("--full", action="store_true", help="every system call of every verb fails once: hours")
     parser.add_argument("--here", action="store_true", help="all but the emulated machine")
     return parser
 

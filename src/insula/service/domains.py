@@ -187,6 +187,7 @@ class Domains:
         """Let what is under way come to its end, if that does not take too long. Guests stay."""
         self._shutdown.close()
         await self._lifecycle.close(self._end_patience)
+        self._directory.pay()
         self._documents.close()
 
     # Which there are

@@ -1,17 +1,20 @@
 """Which definition a change or a question is about: the live one, the persistent one, or both; and changing it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 from insula.engine.threads import in_own_thread
-from insula.errors import InvalidArgumentError
+from insula.errors import InsulaError, InvalidArgumentError
 from insula.model.domain import Domain
 from insula.service.defining import DefinitionVerbs
 from insula.service.documents import Documents
 from insula.service.managed import ManagedDomain, Run
 from insula.service.requests import Affect
 from insula.service.runs import Runs
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,16 +75,33 @@ class Changes:
         """Replace the definitions that affect means by what changed makes of them.
 
         apply: makes the running guest be as its changed definition says, before that counts; called in a thread.
-        Raises: whatever changed or apply raise, and nothing is kept; OperationFailedError from the disk, when the live
-        definition is changed already.
+        Raises: whatever changed or apply raise, and OperationFailedError from the disk; nothing has changed then.
         """
         meant = impact(managed, affect)
         current = await self._documents.aside(changed, managed.current) if meant.run is not None else None
         config = await self._documents.aside(changed, meant.config) if meant.config is not None else None
+        before = managed.current
         if meant.run is not None and current is not None:
             if apply is not _nothing:
                 # The kernel may take seconds to reclaim what a lower limit takes away.
                 await managed.lock.unless_overtaken(in_own_thread(partial(apply, meant.run, current)))
             self._runs.change_domain(managed, current)
         if config is not None:
-            await self._definitions.change(managed, config)
+            try:
+                await self._definitions.change(managed, config)
+            except InsulaError:
+                if meant.run is not None:
+                    await self._restore(managed, meant.run, before, apply)
+                raise
+
+    async def _restore(
+        self, managed: ManagedDomain, run: Run, before: Domain, apply: Callable[[Run, Domain], None]
+    ) -> None:
+        """Make the running guest be as it was: what it felt already could not be written down for its next start."""
+        try:
+            if apply is not _nothing:
+                await managed.lock.unless_overtaken(in_own_thread(partial(apply, run, before)))
+        except InsulaError as error:
+            LOGGER.error("domain '%s' runs with a change that was refused, and keeps it: %s", managed.name, error)
+            return
+        self._runs.change_domain(managed, before)

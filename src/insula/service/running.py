@@ -186,10 +186,10 @@ class RunDirectory:
     def _replace(self, uuid: UUID, name: str, text: str) -> None:
         replace_file(self._file(uuid, name), text.encode(), Durability.PROCESS_DEATH)
         self._owed.pop((uuid, name), None)
-        self._pay()
+        self.pay()
 
-    def _pay(self) -> None:
-        """Write what is owed, as far as that is possible now."""
+    def pay(self) -> None:
+        """Write what is owed, as far as that is possible now: at any later write, and before the daemon ends."""
         for uuid, name in list(self._owed):
             try:
                 self._make(uuid)

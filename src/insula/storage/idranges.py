@@ -26,7 +26,7 @@ from uuid import UUID
 from insula.engine.codec import loads
 from insula.engine.spec import IdMap, IdRange
 from insula.errors import OperationFailedError
-from insula.kernel.durable import replace_file
+from insula.kernel.durable import replace_file, sweep
 from insula.layout import Layout
 from insula.storage.idpools import SIZE, common, mapped_here, others_subordinate_ids, pools, running_maps
 
@@ -90,8 +90,12 @@ class IdRanges:
                 self._write(given)
 
     def keep_only(self, uuids: Collection[UUID]) -> None:
-        """Let others have the ids of all domains but these. The others must be gone."""
+        """Let others have the ids of all domains but these. The others must be gone.
+
+        What a killed daemon left half written goes, too.
+        """
         with self._locked():
+            sweep(self._layout.state)
             given = self._read()
             kept = {uuid: ids for uuid, ids in given.items() if uuid in uuids}
             if kept != given:

@@ -9,6 +9,7 @@ An image is never changed: clones lie over it. How builds in progress and remova
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import platform
 import re
@@ -28,6 +29,8 @@ from insula.storage.builders.catalogue import BUILT_IN, builder_of
 from insula.storage.clones import Clone, Clones
 from insula.storage.trees import disk_usage
 from insula.storage.workshop import Workshop, remove_below, to_the_end
+
+LOGGER = logging.getLogger(__name__)
 
 FORMAT = 1
 DESCRIPTION = "image.json"
@@ -118,7 +121,10 @@ class ImageStore:
                 withdrawn = self._workshop.withdraw(name)
             except FileNotFoundError as error:
                 raise ImageNotFoundError(f"no image named '{name}'") from error
-        self._workshop.discard(withdrawn)
+        try:
+            self._workshop.discard(withdrawn)
+        except OSError as error:
+            LOGGER.warning("image '%s' is gone, its files only by the daemon's next start: %s", name, error)
 
     def _described(self, users: Sequence[UUID], names: Mapping[UUID, str]) -> str:
         """Return who uses an image and what to do about it; a domain that was undefined may have left its clone."""

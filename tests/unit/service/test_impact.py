@@ -1,14 +1,15 @@
 """Which definition is meant is resolved as libvirt does it."""
 
+import errno
 import threading
 
 import pytest
 
-from insula.errors import InvalidArgumentError, OperationInvalidError
+from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.service.parameters import Parameter, ParameterType
 from insula.service.requests import Affect
 from tests.unit.service.fakes import FakeMemory, Rig, domain_xml
-from tests.unit.service.limits import BOTH
+from tests.unit.service.limits import BOTH, group, running
 
 pytestmark = pytest.mark.asyncio
 
@@ -40,3 +41,21 @@ async def test_what_is_not_there_cannot_be_meant(rig: Rig) -> None:
         await rig.domains.set_memory(ref, 1024, Affect.CONFIG)
     with pytest.raises(InvalidArgumentError, match="mutually exclusive"):
         rig.domains.memory_parameters(ref, BOTH)
+
+
+async def test_a_change_that_cannot_be_written_down_is_taken_back_from_the_guest_too(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await running(rig)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("insula.service.definitions.Definitions.save", full)
+    with pytest.raises(OperationFailedError, match="cannot save the definition"):
+        await rig.domains.set_memory(ref, 32768, BOTH)
+
+    assert group(rig, ref).memory.limits["memory"] == 65536 * 1024
+    for inactive in (False, True):
+        assert "<currentMemory unit='KiB'>65536<" in rig.domains.dump_xml(ref, inactive=inactive)
+    assert rig.told == []

@@ -168,3 +168,15 @@ def test_what_was_owed_is_not_written_over_what_came_later(layout: Layout, live:
     directory.write(replace(RECORDED, uuid=UUID(int=2)))
 
     assert directory.load()[0].record == replace(RECORDED, restarts=1)
+
+
+def test_what_is_owed_is_written_before_the_daemon_ends(layout: Layout, live: Domain, full: set[str]) -> None:
+    directory = RunDirectory(layout)
+    directory.begin(RECORDED, live)
+    over = ending(RECORDED, StopReason.CRASHED)
+    full.add(RECORD)
+    directory.write_or_owe(over)
+    full.clear()
+    directory.pay()
+
+    assert directory.load()[0].record == over

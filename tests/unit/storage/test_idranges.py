@@ -66,6 +66,19 @@ def test_domains_that_are_no_more_give_their_ranges_back(tmp_path: Path) -> None
     assert ranges.path.stat().st_mtime_ns == written
 
 
+def test_what_a_killed_daemon_left_half_written_goes_when_the_next_looks_through_them(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path)
+    web = uuid4()
+    kept = ranges.allocate(web)
+    half = ranges.path.with_name(".insula-new-0123456789abcdef")
+    half.write_bytes(b"{")
+
+    ranges.keep_only({web})
+
+    assert not half.exists()
+    assert ranges.find(web) == kept
+
+
 def test_what_another_process_writes_is_seen(tmp_path: Path) -> None:
     ranges, others = allocator(tmp_path), allocator(tmp_path)
     web = uuid4()

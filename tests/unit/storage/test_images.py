@@ -229,3 +229,19 @@ def test_the_description_is_json_that_others_can_read(store: ImageStore) -> None
     data = json.loads((store.directory / "paper/image.json").read_text())
     assert data["name"] == "paper"
     assert data["recipe"]["builder"] == "paper"
+
+
+def test_an_image_whose_files_cannot_be_removed_is_gone_all_the_same(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    build(store, "small")
+
+    def failing(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("insula.storage.workshop.remove_below", failing)
+        store.remove("small")
+    assert store.all() == []
+    assert "its files only by the daemon's next start" in caplog.text
+    assert len(store.sweep()) == 1
