@@ -1,6 +1,8 @@
 """What the kernel keeps for a guest beside its memory has a bound: groups, terminals, tasks, keys, swap."""
 
 import errno
+import socket
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,6 +104,7 @@ def test_what_waits_in_sockets_is_bounded_where_memory_does_not_count_it(
 OPTIONS = """
 import ctypes, socket
 kinds = {"ulp": (6, 31, b"tls"), "alg key": (279, 1, b"x" * 16), "rxrpc key": (272, 1, b"x")}
+kinds |= {"ring": (263, 5, bytes([0, 16, 0, 0, 1, 0, 0, 0] * 2))}
 kinds |= {"no delay": (6, 1, bytes([1, 0, 0, 0])), "long": (0, 64, bytes(100000))}
 for name, (level, option, value) in kinds.items():
     try:
@@ -119,5 +122,24 @@ def test_a_group_refuses_options_of_sockets_without_any_filter(group: Cgroup, in
     status, output = setter.result()
     assert status == 0, output
     refused = {line.rpartition(" ")[0] for line in output.splitlines() if line.endswith(f" {errno.EPERM}")}
-    assert refused == {"ulp", "alg key", "rxrpc key"}
+    assert refused == {"ulp", "alg key", "rxrpc key", "ring"}
     assert f"long {errno.EFAULT}" not in output
+
+
+SOL_PACKET, PACKET_RX_RING = 263, 5
+
+
+def test_only_a_guest_that_may_makes_rings_of_packet_sockets(busybox_root: Path, engine: Engine) -> None:
+    def ring() -> int:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as maker:
+            try:
+                maker.setsockopt(SOL_PACKET, PACKET_RX_RING, struct.pack("=IIII", 4096, 1, 4096, 1))
+            except OSError as error:
+                return error.errno or -1
+        return 0
+
+    answers = []
+    for seccomp in (Seccomp(), Seccomp(packet_rings=True)):
+        with Container(busybox_root, init=IDLE, ephemeral=True, engine=engine, seccomp=seccomp) as guest:
+            answers.append(guest.enter(ring))
+    assert answers == [errno.ENOPROTOOPT, 0]

@@ -87,6 +87,9 @@ _SOCK_TYPE = 0xF
 _SOCK_STREAM, _SOCK_DGRAM, _SOCK_RAW, _SOCK_SEQPACKET, _SOCK_DCCP = 1, 2, 3, 5, 6
 _TYPES = {"dccp": _SOCK_DCCP, "sctp": _SOCK_SEQPACKET}
 """Types that are one transport's own."""
+_SOL_PACKET = 263
+_PACKET_RINGS = (5, 13)
+"""PACKET_RX_RING and PACKET_TX_RING of packet(7)."""
 _SOL_RXRPC = 272
 _SOL_ALG = 279
 _SOL_TCP = 6
@@ -140,6 +143,18 @@ def socket_lists(seccomp: Seccomp) -> list[ArgumentList]:
         # TLS themselves; ENOENT is what a kernel says that has none.
         upper = (Condition(argument=1, value=_SOL_TCP), Condition(argument=2, value=_TCP_ULP))
         lists.append(ArgumentList(names=("setsockopt",), argument=2, values=(), refusal=errno.ENOENT, conditions=upper))
+    if not seccomp.packet_rings:
+        # A ring is kernel memory as large as its maker says, and no limit counts it.
+        lists += [
+            ArgumentList(
+                names=("setsockopt",),
+                argument=2,
+                values=(),
+                refusal=errno.ENOPROTOOPT,
+                conditions=(Condition(argument=1, value=_SOL_PACKET), Condition(argument=2, value=option)),
+            )
+            for option in _PACKET_RINGS
+        ]
     return lists
 
 
@@ -156,6 +171,8 @@ def option_refusals(seccomp: Seccomp) -> tuple[SocketOption, ...]:
         refused.append(SocketOption(level=_SOL_RXRPC))
     if not seccomp.upper_layers:
         refused.append(SocketOption(level=_SOL_TCP, option=_TCP_ULP))
+    if not seccomp.packet_rings:
+        refused += [SocketOption(level=_SOL_PACKET, option=option) for option in _PACKET_RINGS]
     return tuple(refused)
 
 

@@ -234,8 +234,8 @@ class Seccomp:
     """The system call filter. allow, refuse: names added to and taken from the profile.
 
     families, netlink, transports: sockets beyond the usual ones, by the names of `engine.socketpolicy`; upper_layers:
-    TCP may be given upper layers such as the kernel's TLS; new_mounts: file systems that are not mounted yet may be;
-    None: only in a user namespace.
+    TCP may be given upper layers such as the kernel's TLS; packet_rings: packet sockets may share a ring with the
+    kernel; new_mounts: file systems that are not mounted yet may be; None: only in a user namespace.
     """
 
     profile: SeccompProfile = SeccompProfile.DEFAULT
@@ -245,6 +245,7 @@ class Seccomp:
     netlink: tuple[str, ...] = ()
     transports: tuple[str, ...] = ()
     upper_layers: bool = False
+    packet_rings: bool = False
     new_mounts: bool | None = None
 
 

@@ -26,4 +26,6 @@ def unbound(spec: ContainerSpec, hierarchies: Hierarchies) -> tuple[str, ...]:
         lifted = [name for name in LIFTED if hierarchies.v1_mount(name) is not None]
         if lifted:
             found.append(f"it may mount its own v1 control groups, and so lift its limits of {', '.join(lifted)}")
+    if not confined(spec.seccomp) or spec.seccomp.packet_rings:
+        found.append("rings of its packet sockets may take any of the host's memory")
     return tuple(found)

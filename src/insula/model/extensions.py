@@ -59,6 +59,7 @@ class KernelFeature(StrEnum):
     """Parts of the kernel that a guest reaches only when it is allowed to."""
 
     KEYRINGS = "keyrings"  # add_key(2), keyctl(2), request_key(2)
+    PACKET_RINGS = "packet-rings"  # rings of packet sockets, whose memory no limit counts
     MOUNTS = "mounts"  # file systems that are not mounted yet, where there is no user namespace
     TCP_ULP = "tcp-ulp"  # upper layers of TCP, such as the kernel's TLS
 

@@ -216,6 +216,7 @@ def _seccomp(domain: Domain) -> Seccomp:
         netlink=tuple(each.netlink for each in allowed if each.netlink is not None),
         transports=tuple(each.transport for each in allowed if each.transport is not None),
         upper_layers=KernelFeature.TCP_ULP in features,
+        packet_rings=KernelFeature.PACKET_RINGS in features,
         new_mounts=True if KernelFeature.MOUNTS in features else None,
     )
 

@@ -63,6 +63,16 @@ def test_tcp_gets_no_upper_layer_unless_it_is_allowed() -> None:
     assert answer(compile_lists(socket_lists(Seccomp(upper_layers=True))), *asked) is None
 
 
+@pytest.mark.parametrize("option", [5, 13])
+def test_packet_sockets_get_no_ring_unless_it_is_allowed(option: int) -> None:
+    number = number_on(NATIVE, "setsockopt")
+    assert number is not None
+    asked = (number, 3, 263, option)
+    assert answer(compile_lists(socket_lists(Seccomp())), *asked) == errno.ENOPROTOOPT
+    assert answer(compile_lists(socket_lists(Seccomp())), number, 3, 263, 1) is None
+    assert answer(compile_lists(socket_lists(Seccomp(packet_rings=True))), *asked) is None
+
+
 @pytest.mark.parametrize("wrong", [Seccomp(families=("inet7",)), Seccomp(netlink=("x",)), Seccomp(transports=("tcp",))])
 def test_a_name_of_nothing_is_refused(wrong: Seccomp) -> None:
     with pytest.raises(InvalidArgumentError, match="choose of"):
@@ -70,5 +80,5 @@ def test_a_name_of_nothing_is_refused(wrong: Seccomp) -> None:
 
 
 def test_options_of_what_is_allowed_are_not_refused_behind_the_filter() -> None:
-    assert [each.level for each in option_refusals(Seccomp())] == [279, 272, 6]
-    assert option_refusals(Seccomp(families=("alg", "rxrpc"), upper_layers=True)) == ()
+    assert [each.level for each in option_refusals(Seccomp())] == [279, 272, 6, 263, 263]
+    assert option_refusals(Seccomp(families=("alg", "rxrpc"), upper_layers=True, packet_rings=True)) == ()

@@ -30,8 +30,13 @@ def test_memory_without_a_limit_is_told_and_a_root_in_it_too() -> None:
 
 
 def test_a_guest_that_may_mount_lifts_the_limits_that_v1_hierarchies_hold() -> None:
-    for seccomp in (Seccomp(new_mounts=True), Seccomp(profile=SeccompProfile.UNCONFINED)):
+    for seccomp, further in ((Seccomp(new_mounts=True), 0), (Seccomp(profile=SeccompProfile.UNCONFINED), 1)):
         mounting = replace(PRIVILEGED, seccomp=seccomp)
         assert unbound(mounting, HYBRID.hierarchies)[1].endswith("its limits of memory, pids, cpu, cpuset, devices")
-        assert len(unbound(mounting, UNIFIED.hierarchies)) == 1
-        assert unbound(replace(BOUND, seccomp=seccomp), HYBRID.hierarchies) == ()
+        assert len(unbound(mounting, UNIFIED.hierarchies)) == 1 + further
+        assert len(unbound(replace(BOUND, seccomp=seccomp), HYBRID.hierarchies)) == further
+
+
+def test_packet_rings_are_told_where_they_are_allowed() -> None:
+    allowed = replace(BOUND, seccomp=Seccomp(packet_rings=True))
+    assert unbound(allowed, UNIFIED.hierarchies) == ("rings of its packet sockets may take any of the host's memory",)

@@ -198,6 +198,7 @@ def test_what_is_allowed_by_name_reaches_the_filter() -> None:
         netlink=("xfrm",),
         transports=("sctp",),
         upper_layers=True,
+        packet_rings=True,
         new_mounts=True,
     )
     assert translated().seccomp == Seccomp()
