@@ -90,3 +90,15 @@ def test_every_link_in_the_documents_leads_to_a_file() -> None:
         if not re.match(r"[a-z]+:|#", target) and not (page.parent / target.partition("#")[0]).exists()
     ]
     assert not broken, "\n".join(broken)
+
+
+def test_documents_name_only_files_that_are_there() -> None:
+    named = re.compile(r"`((?:tests|src|scripts|benchmarks)/[\w./-]+\.\w+)`")
+    missing = [
+        f"{path.relative_to(CHECKOUT)}: {name}"
+        for path in files()
+        if path.suffix == ".md" and path.name != "CHANGELOG.md"
+        for name in named.findall(path.read_text())
+        if not (CHECKOUT / name).is_file()
+    ]
+    assert not missing, "\n".join(("not there:", *missing))
