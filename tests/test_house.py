@@ -81,14 +81,27 @@ def test_programs_to_be_started_by_hand_are_executable() -> None:
     assert [path.name for path in with_shebang if not os.access(path, os.X_OK)] == []
 
 
-def test_every_link_in_the_documents_leads_to_a_file() -> None:
-    broken = [
-        f"{page.relative_to(CHECKOUT)} → {target}"
-        for page in files()
-        if page.suffix == ".md"
-        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
-        if not re.match(r"[a-z]+:|#", target) and not (page.parent / target.partition("#")[0]).exists()
-    ]
+def pages() -> list[Path]:
+    return [path for path in files() if path.suffix == ".md"]
+
+
+def headings(page: Path) -> list[str]:
+    """Return the words by which links name a page's headings, in order; what stands in code blocks is none."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    titles: list[str] = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
+def test_every_link_in_the_documents_leads_to_a_file_and_to_a_heading_in_it() -> None:
+    broken = []
+    for page in pages():
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if re.match(r"[a-z]+:", target):
+                continue
+            name, _, heading = target.partition("#")
+            aim = page.parent / name if name else page
+            if not aim.exists() or (heading and heading not in headings(aim)):
+                broken.append(f"{page.relative_to(CHECKOUT)} → {target}")
     assert not broken, "\n".join(broken)
 
 
@@ -102,3 +115,35 @@ def test_documents_name_only_files_that_are_there() -> None:
         if not (CHECKOUT / name).is_file()
     ]
     assert not missing, "\n".join(("not there:", *missing))
+
+
+def test_no_page_has_two_parts_of_one_name_or_rows_outside_of_a_table() -> None:
+    """Both are what is left when changes of several people are put together line by line."""
+    wrong = []
+    for page in pages():
+        where = page.relative_to(CHECKOUT)
+        names = headings(page)
+        wrong += [f"{where}: two parts named {name}" for name in set(names) if names.count(name) > 1]
+        lines = page.read_text().splitlines()
+        for before, (number, line) in zip(["", *lines], enumerate(lines, 1), strict=False):
+            follows = lines[number] if number < len(lines) else ""
+            if line.startswith("| ") and not before.startswith("|") and not follows.startswith("|--"):
+                wrong.append(f"{where}:{number}: a row outside of a table")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_promise_stands_beside_its_test_and_in_a_table_of_promises() -> None:
+    page = CHECKOUT / "docs/explanation/security.md"
+    wrong, column = [], ""
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if not line.startswith("|"):
+            column = ""
+            continue
+        last = line.rstrip("| ").rpartition("| ")[2]
+        column = column or last
+        named = re.findall(r"`(tests/[\w/]+\.py)`", last)
+        if set(last) <= {"-", "|"} or last == column:
+            continue
+        if bool(named) != (column == "test"):
+            wrong.append(f"{number}: {last}")
+    assert not wrong, "\n".join(wrong)
