@@ -267,7 +267,7 @@ class WatchedInsulad(Insulad):
         self._watches.append(Watch(_taken(pidfd, _listeners(self.pid)[0]), self.pid))
         os.close(pidfd)
         os.close(writer)
-        until(self._answers, f"insulad accepting on {self.socket}", 30)
+        until(self.answers, f"insulad accepting on {self.socket}", 30)
 
     @contextlib.contextmanager
     def aimed(self, aim: Aim) -> Iterator[None]:

@@ -56,9 +56,10 @@ class Insulad:
                 sys.executable, "-c", START, "--prefix", str(self.prefix), *options,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
-        until(self._answers, f"insulad accepting on {self.socket}", 10)
+        until(self.answers, f"insulad accepting on {self.socket}", 10)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether the daemon accepts. Raises: AssertionError if it has ended."""
         assert self.process is not None
         status = self.process.poll()
         assert status is None, f"insulad ended with {status} before it listened:\n{self.log_text()}"

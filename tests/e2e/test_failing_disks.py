@@ -1,14 +1,19 @@
 """insulad on disks that are read-only, full or failing: it starts, serves what can be read, and refuses by name."""
 
 import os
+import shlex
+import shutil
 import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests import libc
-from tests.e2e.guests import domain_xml, insula, state
-from tests.insulad import Insulad
+from tests.e2e.guests import domain_id, domain_xml, insula, state
+from tests.insulad import START, Insulad
+from tests.leaks import is_gone
 from tests.libc import MountFlag
 from tests.waiting import until
 
@@ -73,3 +78,114 @@ def test_on_a_read_only_disk_what_is_there_is_served_and_what_must_be_written_is
 
     insulad.virsh("destroy", "guest")
     _writable(insulad, directory)
+
+
+def _guest_pid(insulad: Insulad, name: str) -> int:
+    pid = domain_id(insulad, name)
+    assert pid is not None
+    return pid
+
+
+def _full_run_directory(insulad: Insulad) -> None:
+    """Let the records lie on a file system in memory, with all that they are, and nothing more fit there."""
+
+    def fill() -> None:
+        place = insulad.layout.running
+        records = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+        libc.mount("run", str(place), "tmpfs", options="size=1m,nr_inodes=200,mode=700")
+        for path, content in records.items():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.write_bytes(content)
+        with suppress(OSError), (place / "filler").open("wb", buffering=0) as filler:
+            while True:
+                filler.write(bytes(4096))
+
+    insulad.host.inside(fill)
+
+
+def test_a_living_guest_is_never_counted_as_off_nor_started_over_where_the_run_directory_is_full(
+    insulad: Insulad, busybox_root: Path
+) -> None:
+    insulad.define(domain_xml("guest", busybox_root))
+    insulad.virsh("start", "guest")
+    pid = _guest_pid(insulad, "guest")
+    insulad.stop()
+    _full_run_directory(insulad)
+    insulad.start()
+
+    assert state(insulad, "guest") == "running"
+    assert "already" in insulad.virsh("start", "guest", check=False).stderr
+    assert _guest_pid(insulad, "guest") == pid
+    assert insula(insulad, "exec", "guest", "--", "echo", "alive").stdout == "alive\n"
+    insulad.kill()
+    insulad.start()
+    assert _guest_pid(insulad, "guest") == pid
+    insulad.virsh("destroy", "guest")
+    until(lambda: is_gone(pid), "the guest's end")
+    assert state(insulad, "guest") == "shut off"
+    _writable(insulad, insulad.layout.running)
+
+
+@pytest.mark.parametrize("loss", ["removed", "nonsense", "of a later insulad"])
+@pytest.mark.parametrize("keeper_too", [False, True], ids=["", "keeper killed too"])
+def test_a_guest_whose_record_is_lost_is_shown_as_running_and_can_be_ended(
+    insulad: Insulad, busybox_root: Path, loss: str, keeper_too: bool
+) -> None:
+    insulad.define(domain_xml("guest", busybox_root))
+    insulad.virsh("start", "guest")
+    pid, keeper = _guest_pid(insulad, "guest"), insulad.keeper_pid()
+    insulad.kill()
+    if keeper_too:
+        assert keeper is not None
+        os.kill(keeper, signal.SIGKILL)
+        until(lambda: is_gone(keeper), "the keeper's end")
+    (record,) = insulad.layout.running.glob("*/record.json")
+    if loss == "removed":
+        shutil.rmtree(record.parent)
+    else:
+        record.write_text("{" if loss == "nonsense" else record.read_text().replace('"format": 1', '"format": 9'))
+    insulad.start()
+
+    assert state(insulad, "guest") == "running"
+    assert "was lost" in insulad.virsh("dominfo", "guest").stdout
+    assert "already" in insulad.virsh("start", "guest", check=False).stderr
+    assert _guest_pid(insulad, "guest") == pid
+    assert insula(insulad, "exec", "guest", "--", "echo", "alive").stdout == "alive\n"
+    insulad.virsh("destroy", "guest")
+    until(lambda: is_gone(pid), "the guest's end")
+    insulad.virsh("start", "guest")
+    insulad.virsh("destroy", "guest")
+    assert list(insulad.layout.running.iterdir()) == []
+
+
+def test_an_insulad_with_too_few_descriptors_says_so_and_one_with_few_refuses_starts_and_leaves_nothing(
+    insulad: Insulad, busybox_root: Path
+) -> None:
+    insulad.stop()
+    keeper = insulad.keeper_pid()
+    if keeper is not None:
+        os.kill(keeper, signal.SIGTERM)
+        until(lambda: is_gone(keeper), "the keeper's end")
+    limited = "ulimit -n {}; exec " + shlex.join([sys.executable, "-c", START, "--prefix", str(insulad.prefix)])
+    refused = insulad.host.run("sh", "-c", limited.format(64), check=False)
+    assert refused.returncode == 2
+    assert "insulad may have 64 descriptors, and needs" in refused.stderr
+
+    with insulad.log.open("ab") as log:
+        insulad.process = insulad.host.start("sh", "-c", limited.format(256), stdout=log, stderr=log)
+    until(insulad.answers, "insulad accepting", 10)
+    started, text = [], ""
+    for number in range(60):
+        insulad.define(domain_xml(f"guest{number}", busybox_root, init="/bin/cat", memory=16))
+        result = insulad.virsh("start", f"guest{number}", check=False)
+        if result.returncode:
+            text = result.stderr
+            break
+        started.append(f"guest{number}")
+    assert started
+    assert "descriptors" in text or "Too many open files" in text
+    assert sorted(insulad.virsh("list", "--name").stdout.split()) == sorted(started)
+    groups = insulad.host.run("sh", "-c", "find /sys/fs/cgroup -type d -name 'machine-lxc*' | sed 's/.*dguest/guest/'")
+    assert {each.removesuffix(".scope") for each in groups.stdout.split()} == set(started)
+    for name in started:
+        insulad.virsh("destroy", name)

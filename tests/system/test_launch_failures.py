@@ -160,9 +160,12 @@ def test_a_refused_spec_touches_nothing(guests: Guests, busybox_root: Path) -> N
 def test_a_launch_cut_short_is_undone_from_its_note(guests: Guests, busybox_root: Path) -> None:
     notes: list[dict[str, object]] = []
     running = completed(guests.launcher.launch(spec(busybox_root, "sleep 1000"), note=notes.append))
-    assert notes == [{"uuid": running.uuid, "group": running.group.path}]
+    wanted = {"uuid": running.uuid, "launch": running.record.launch, "group": running.group.path}
+    assert notes[-1] == wanted, "one for each pid that was tried"
+    completed(guests.launcher.undo(wanted | {"launch": "another", "group": None}))
+    assert running.group.processes()
     for _ in range(2):
-        completed(guests.launcher.undo(notes[0]))
+        completed(guests.launcher.undo(wanted))
     until(lambda: not running.group.exists(), "the group's end")
     assert nothing_is_left(guests)
     running.close()

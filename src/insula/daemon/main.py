@@ -24,7 +24,7 @@ from uuid import UUID
 
 from insula.daemon.activation import PassedSocket, notify, passed_sockets
 from insula.daemon.config import Settings, load
-from insula.daemon.descriptors import Limits, raise_limit
+from insula.daemon.descriptors import Limits, raise_limit, reserved
 from insula.daemon.dispatch.host import LIBVIRT_VERSION
 from insula.daemon.idle import IdleWatch
 from insula.daemon.instance import make_directories, only_one
@@ -116,7 +116,12 @@ class Daemon:
         )
         self._events = Events()
         self._launcher = Launcher(
-            facts=Facts.detect(), link=self._keeper, interfaces=NetlinkPerformer(), offload=in_own_thread
+            facts=Facts.detect(),
+            link=self._keeper,
+            interfaces=NetlinkPerformer(),
+            offload=in_own_thread,
+            installation=str(layout.prefix),
+            reserve=reserved(),
         )
         self._looker = Looker()
         host, store = Host(), ImageStore(layout)
@@ -146,7 +151,7 @@ class Daemon:
         try:
             self._listen_to_signals()
             await self._keeper.start()
-            await self._domains.recover()
+            await self._domains.take_stock()
             self._server = Server(
                 entrances,
                 services=self._services,
@@ -157,9 +162,8 @@ class Daemon:
             self._server.start()
             notify("READY=1")
             _logger.info("serves %s", ", ".join(str(each.path) for each in entrances))
-            starting = asyncio.create_task(self._domains.start_autostarted(), name="autostart")
+            starting = asyncio.create_task(self._take_over(), name="taking over")
             starting.add_done_callback(tell_failure)
-            gc.freeze()  # what start-up made stays: never look at it again
             self._watch_idleness()
             await self._stopping.wait()
             notify("STOPPING=1")
@@ -168,6 +172,13 @@ class Daemon:
         finally:
             await self._end(entrances)
         return 0
+
+    async def _take_over(self) -> None:
+        """Take over what runs while clients are served, then start what starts with the host."""
+        await self._domains.take_over()
+        _logger.info("everything is taken over from the insulad before")
+        gc.freeze()  # what start-up made stays: never look at it again
+        await self._domains.start_autostarted()
 
     async def _end(self, entrances: Sequence[Entrance]) -> None:
         """Let go of everything; guests stay, and a keeper without any ends with us."""

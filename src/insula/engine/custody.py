@@ -85,17 +85,18 @@ class Ward:
     """A process in the keeper's care.
 
     guest: the UUID of the guest it is init of, or belongs to; execution: the id of a process that entered, None for
-    init; adopted: it is no child of the keeper's, so only the kernel may know how it ended; kept: fds that the daemon
-    wants to find again under their names.
+    init; launch: which one it came from, None if nobody said; adopted: it is no child of the keeper's, so only the
+    kernel may know how it ended; kept: fds that the daemon wants to find again under their names.
     """
 
-    __slots__ = ("adopted", "consoles", "execution", "guest", "kept", "pid", "pidfd", "stage", "status")
+    __slots__ = ("adopted", "consoles", "execution", "guest", "kept", "launch", "pid", "pidfd", "stage", "status")
 
     def __init__(self, guest: str, pid: int, pidfd: Fd, *, execution: str | None = None, adopted: bool = False) -> None:
         self.guest = guest
         self.execution = execution
         self.pid = pid
         self.pidfd = pidfd
+        self.launch: str | None = None
         self.adopted = adopted
         self.stage = Stage.RUNNING if adopted else Stage.CLONED
         self.status: int | None = None
@@ -106,6 +107,10 @@ class Ward:
     def name(self) -> str:
         """Names it among all wards; fit for a file's name."""
         return self.guest if self.execution is None else f"{self.guest}.{self.execution}"
+
+    def is_of(self, launch: str | None) -> bool:
+        """Whether who asks means this one: a UUID alone could mean the guest of a launch they know nothing of."""
+        return launch is None or self.launch is None or launch == self.launch
 
     def hold_consoles(self, fds: dict[str, Fd]) -> None:
         """Take the masters named console0 and so on out of fds."""

@@ -20,7 +20,7 @@ from insula.engine.handshake import VERSION, EventKind, Message, Verb
 from insula.engine.lonereading import read_alone
 from insula.engine.loop import READABLE, Loop
 from insula.engine.reaperlink import ReaperLink
-from insula.engine.requests import boolean, name_of, number_of, seconds_of
+from insula.engine.requests import boolean, check_room, name_of, number_of, seconds_of
 from insula.engine.seclusion import clear_stage, put_on_stage
 from insula.engine.strangers import Strangers
 from insula.kernel.fds import close_all
@@ -140,13 +140,14 @@ class Keeper:
         close_all(rings.values())
 
     def _launch(self, request: Request, message: Message) -> None:
-        """uuid, namespaces, owner, pid, early (steps); fds steps (the others), cgroup, shared:KIND → pid"""
+        """uuid, launch, namespaces, owner, pid, early (steps); fds steps (the others), cgroup, shared:KIND → pid"""
         uuid = name_of(message, "uuid")
         if uuid in self._guests:
             raise RefusalError(f"a guest with the UUID {uuid} is held already")
+        check_room()
         self._failures.pop(uuid, None)
         ward, channel = self._cloner.begin(message, init.begin)
-        ward.guest = uuid
+        ward.guest, ward.launch = uuid, message.body.get("launch")
         self._guests[uuid] = ward
         self._follow(ward, channel, request)
         self.clients.answer(request, {"pid": ward.pid})
@@ -193,7 +194,7 @@ class Keeper:
         uuid, name = message.body.get("uuid", ""), message.body.get("id", "")
         ward = self._guests.get(uuid) or self._executions.get(name)
         failure = self._failures.pop(uuid, None)
-        if ward is None or ward.stage in (Stage.RUNNING, Stage.EXITED):
+        if ward is None or ward.stage in (Stage.RUNNING, Stage.EXITED) or not ward.is_of(message.body.get("launch")):
             self.clients.answer(request, {"status": None, "failure": failure})
         else:
             self._kill_for(request, ward)
@@ -241,6 +242,7 @@ class Keeper:
         if pid_of(message.fds["pidfd"]) not in (pid, None):
             raise RefusalError(f"the descriptor that came is another process's, not {pid}'s")
         ward = Ward(uuid, pid, message.fds.pop("pidfd"), execution=execution, adopted=True)
+        ward.launch = message.body.get("launch")
         if "channel" in message.fds:
             try:
                 self._births.hold(ward, message.fds["channel"], request.client)
@@ -307,8 +309,8 @@ class Keeper:
 
     def _guest(self, message: Message) -> Ward:
         ward = self._guests.get(message.body["uuid"])
-        if ward is None:
-            raise RefusalError(f"no guest with the UUID {message.body['uuid']} is held")
+        if ward is None or not ward.is_of(message.body.get("launch")):
+            raise RefusalError(f"no guest with the UUID {message.body['uuid']} is held{' of that launch' * bool(ward)}")
         return ward
 
     # Ends and beginnings

@@ -9,11 +9,12 @@ Two round trips to the keeper. The coroutines run over any `KeeperLink`; over a 
 import errno
 import itertools
 import os
+import resource
+import secrets
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,22 +26,23 @@ from insula.engine.attach import (
     group_fds,
     namespace_fds,
 )
-from insula.engine.custody import Stage
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.fragments.filters import FILTERS
 from insula.engine.handshake import Verb
 from insula.engine.init import STEPS
 from insula.engine.interfaces import InterfacePerformer
+from insula.engine.labels import label_guest, launch_of
 from insula.engine.launching import Launching, answer_of_steps, encoded_steps
 from insula.engine.link import KeeperLink
 from insula.engine.numbering import Numbering
 from insula.engine.placement import DirectPlacement, PlacementRequest, placement_for
 from insula.engine.plan import LaunchPlan
-from insula.engine.running import Record, Running, boot_id
+from insula.engine.running import Record, Running
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.engine.streams import admitted, check_inherited
+from insula.engine.succession import Held, Succession
 from insula.engine.syscalls import filter_of, programs
 from insula.errors import (
     InsulaError,
@@ -51,31 +53,24 @@ from insula.errors import (
     StepError,
 )
 from insula.kernel.cgroups import Cgroup, Mode
-from insula.kernel.fds import NO_FD, Fd, close_all, contents, memory_file
-from insula.kernel.process import ends_within, reset_memory_score, start_time, start_time_in
+from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, memory_file
+from insula.kernel.process import ends_within, reset_memory_score, start_time_in
 
 Note = Callable[[dict[str, Any]], None]
 
 _DYING = 5.0
 """Seconds in which a killed guest ends, unless the kernel itself waits for something."""
+_NEEDED = 48
+"""Descriptors that a start has open at once, with some to spare for its neighbours."""
 _ATTEMPTS = 16
 """Pids to try before giving up on choosing one."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
-    """A guest that the keeper holds. status: how it has ended, if its stage is EXITED."""
-
-    uuid: str
-    pid: int
-    stage: Stage
-    status: ExitStatus | None
 
 
 class Launcher:
     """Launches, enters and ends containers.
 
-    interfaces: who makes network interfaces, None where nobody does; offload: performs what may block for long.
+    interfaces: who makes network interfaces, None where nobody does; offload: performs what may block for long;
+    installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back.
     """
 
     def __init__(
@@ -85,8 +80,13 @@ class Launcher:
         link: KeeperLink,
         interfaces: InterfacePerformer | None = None,
         offload: Offload = inline,
+        installation: str | None = None,
+        reserve: Reserve | None = None,
     ) -> None:
         self._facts = facts
+        self._installation = installation
+        self._reserve = reserve or Reserve(0)
+        self._succession = Succession(facts=facts, link=link, installation=installation or "")
         self._link = link
         self._interfaces = interfaces
         self._offload = offload
@@ -123,13 +123,14 @@ class Launcher:
         check_inherited(inherited)
         if len(inherited) != spec.inherited_fds:
             raise OperationInvalidError(f"init is to get {spec.inherited_fds} fd(s), and {len(inherited)} are passed")
+        self._check_descriptors(spec)
         plan = self.plan(spec)
         for _ in range(_ATTEMPTS):
-            identity = self._numbering.next()
+            identity, launch = self._numbering.next(), secrets.token_hex(8)
             if note is not None:
-                note({"uuid": spec.uuid, "group": self._group_path(spec, identity)})
+                note({"uuid": spec.uuid, "launch": launch, "group": self._group_path(spec, identity)})
             try:
-                running = await self._launching(plan, spec, identity).run(inherited, hold=paused)
+                running = await self._launching(plan, spec, identity, launch).run(inherited, hold=paused)
                 break
             except StepError as error:
                 taken = error.errno == errno.EEXIST and error.step == str(plan.clone)
@@ -137,9 +138,22 @@ class Launcher:
                     raise
         else:
             raise StepError(f"no free process id was found in {_ATTEMPTS} attempts", step=str(plan.clone))
+        if self._installation is not None:
+            label_guest(running.group, running.record, self._installation)
         if paused:
             await self._freeze_newborn(running)
         return running
+
+    def _check_descriptors(self, spec: ContainerSpec) -> None:
+        """Refuse early what could neither be done nor be taken back."""
+        try:
+            self._reserve.check(_NEEDED)
+        except OSError as error:
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            raise OperationFailedError(
+                f"'{spec.name}' cannot be started: {error.strerror}; this process may have {most} descriptors: end "
+                "some guests or clients, or let it have more (LimitNOFILE= of its unit, ulimit -n)"
+            ) from error
 
     async def _freeze_newborn(self, running: Running) -> None:
         """Freeze a container that is held. Raises: StepError if that fails, and then it is taken away again."""
@@ -164,16 +178,19 @@ class Launcher:
     async def undo(self, noted: Mapping[str, Any]) -> None:
         """Take away whatever is there of a launch that was cut short. May be called again.
 
-        noted: what `launch` told its `note`, or an earlier `undo`; without a group, only what the keeper holds goes.
+        noted: what `launch` told its `note`; without a group, only what the keeper holds goes. A guest of the same UUID
+        that another launch made is left alone.
+        Raises: OSError if something stays behind.
         """
-        uuid = str(noted["uuid"])
-        with suppress(KeeperError):
-            (await self._link.answer(self._link.ask(Verb.KILL, {"uuid": uuid}, {}))).close()
-        await self.forget(uuid)
-        if noted.get("group"):
-            group = Cgroup(self._facts.hierarchies, str(noted["group"]))
-            if group.exists():
-                await self._offload(partial(self._vacate, group))
+        uuid, launch = str(noted["uuid"]), noted.get("launch")
+        with self._reserve.spent():
+            with suppress(KeeperError):
+                (await self._link.answer(self._link.ask(Verb.KILL, {"uuid": uuid, "launch": launch}, {}))).close()
+            await self.forget(uuid, launch=launch)
+            if noted.get("group"):
+                group = Cgroup(self._facts.hierarchies, str(noted["group"]))
+                if group.exists() and launch_of(group) in (None, launch):
+                    await self._offload(partial(self._vacate, group))
 
     def _group_path(self, spec: ContainerSpec, identity: int) -> str | None:
         """Where the container's groups will be, None where somebody else decides that."""
@@ -181,8 +198,10 @@ class Launcher:
             return None
         return PlacementRequest(name=spec.name, identity=identity, placement=spec.cgroup).path
 
-    def _launching(self, plan: LaunchPlan, spec: ContainerSpec, identity: int) -> Launching:
+    def _launching(self, plan: LaunchPlan, spec: ContainerSpec, identity: int, launch: str) -> Launching:
         return Launching(
+            launch=launch,
+            reserve=self._reserve,
             plan=plan,
             spec=spec,
             facts=self._facts,
@@ -238,7 +257,8 @@ class Launcher:
             with suppress(OSError):
                 signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
         try:
-            answer = await self._link.answer(self._link.ask(Verb.KILL, {"uuid": running.uuid}, {}))
+            meant = {"uuid": running.uuid, "launch": running.record.launch}
+            answer = await self._link.answer(self._link.ask(Verb.KILL, meant, {}))
         except KeeperError:
             # No keeper, or one that does not know it, or does not tell: whoever reaps it, it is killed. Its group may
             # be gone already.
@@ -262,9 +282,10 @@ class Launcher:
         if running.released:
             return
         try:
-            if running.record.connected and self._interfaces is not None:
-                await self._interfaces.disconnect(running.record.connected)
-            await self._offload(partial(self._vacate, running.group))
+            with self._reserve.spent():
+                if running.record.connected and self._interfaces is not None:
+                    await self._interfaces.disconnect(running.record.connected)
+                await self._offload(partial(self._vacate, running.group))
         except OSError as error:
             raise OperationFailedError(
                 f"{running.name} has ended, and its control group stays behind: {error.strerror}: {error.filename}"
@@ -280,12 +301,14 @@ class Launcher:
             group.kill()
         self._placement.release(group)
 
-    async def forget(self, uuid: str, record: Record | None = None) -> None:
+    async def forget(self, uuid: str, record: Record | None = None, *, launch: str | None = None) -> None:
         """Have the keeper drop its record of a guest that has ended; one it does not hold is fine.
 
-        record: of a guest that may have ended while no keeper held it.
+        record: of a guest that may have ended while no keeper held it; launch: the one that is meant, None for any.
         """
-        body = {"uuid": uuid} if record is None else {"uuid": uuid, "pid": record.pid, "born": record.born}
+        body: dict[str, Any] = {"uuid": uuid, "launch": launch}
+        if record is not None:
+            body |= {"launch": record.launch, "pid": record.pid, "born": record.born}
         with suppress(KeeperError):
             (await self._link.answer(self._link.ask(Verb.FORGET, body, {}))).close()
 
@@ -310,6 +333,8 @@ class Launcher:
         """
         if (stdio is None) == (terminal is None):
             raise OperationInvalidError("a process is given either streams or a terminal")
+        if not running.described:
+            raise OperationInvalidError(f"nothing can be started in {running.name}: how it was started is not known")
         if running.held or running.group.frozen:
             raise OperationInvalidError(f"{running.name} is paused: resume it first")
         attachment = Attachment(
@@ -387,91 +412,27 @@ class Launcher:
     # After restarts
 
     async def held(self) -> list[Held]:
-        """Return all guests that the keeper holds, and have it forget entered processes that ended: nobody waits now.
+        """See `Succession.held`; entered processes that have ended are forgotten: nobody waits for them now."""
+        held, ended = await self._succession.held()
+        for each in ended:
+            await self.forget_execution(each)
+        return held
 
-        From now on it tells events on this link, and leaves the consoles to us.
-        """
-        answer = await self._link.answer(self._link.ask(Verb.HELLO, {}, {}))
-        answer.close()
-        for executed in answer.body["executions"]:
-            if executed["stage"] == Stage.EXITED.name:
-                await self.forget_execution(executed["id"])
-        return [
-            Held(
-                uuid=guest["uuid"],
-                pid=int(guest["pid"]),
-                stage=Stage[guest["stage"]],
-                status=ExitStatus(status=guest["status"]) if guest["stage"] == Stage.EXITED.name else None,
-            )
-            for guest in answer.body["guests"]
-        ]
+    def labelled(self) -> list[Record]:
+        """See `Succession.labelled`."""
+        return self._succession.labelled()
+
+    def unrecorded(self, held: Held, name: str) -> Running:
+        """See `Succession.unrecorded`."""
+        return self._succession.unrecorded(held, name)
 
     async def recover(self, record: Record) -> Running | None:
-        """Return the handle of a container that an earlier daemon launched, None if it is gone without a trace.
-
-        From the keeper if it holds it, with what its consoles said meanwhile; else, if init still runs, by its pid, and
-        the keeper is given it: its consoles are lost then. One that has ended has its `status` set.
-        """
-        if record.boot != boot_id():
-            return None
-        group = record.group_in(self._facts.hierarchies)
-        try:
-            answer = await self._link.answer(self._link.ask(Verb.FETCH, {"uuid": record.spec.uuid}, {}))
-        except KeeperError:
-            return await self._found_by_pid(record)
-        running = Running(record=record, group=group, pidfd=answer.fds.pop("pidfd"))
-        running.held = answer.body["stage"] == Stage.HELD.name
-        running.channel = answer.fds.pop("channel", NO_FD)
-        for number in itertools.count():
-            master = answer.fds.pop(f"console{number}", None)
-            if master is None:
-                break
-            ring = answer.fds.get(f"ring{number}")
-            running.consoles.append(master)
-            running.said.append(b"" if ring is None else contents(ring))
-        running.take_kept(answer.fds)
-        answer.close()
-        if answer.body["stage"] == Stage.EXITED.name:
-            running.status = ExitStatus(status=answer.body["status"])
-        return running
-
-    async def _found_by_pid(self, record: Record) -> Running | None:
-        try:
-            pidfd = Fd(os.pidfd_open(record.pid))
-        except OSError:
-            return await self._ended_unheld(record)
-        try:
-            same = start_time(record.pid) == record.born
-        except OSError:
-            same = False
-        if not same:
-            os.close(pidfd)
-            return await self._ended_unheld(record)
-        running = Running(record=record, group=record.group_in(self._facts.hierarchies), pidfd=pidfd)
-        await self.adopt(running)
-        return running
-
-    async def _ended_unheld(self, record: Record) -> Running | None:
-        """Return the handle of a container that ended while there was no keeper, None if nobody knows how."""
-        number = self._link.ask(Verb.STATUS, {"pid": record.pid, "born": record.born}, {})
-        try:
-            answer = await self._link.answer(number)
-        except KeeperError:
-            return None
-        answer.close()
-        if answer.body.get("status") is None:
-            return None
-        status = ExitStatus(status=int(answer.body["status"]))
-        return Running(record=record, group=record.group_in(self._facts.hierarchies), status=status)
+        """See `Succession.recover`."""
+        return await self._succession.recover(record)
 
     async def adopt(self, running: Running) -> None:
-        """Hand a running container to a keeper that does not hold it: the one before has died."""
-        fds = {"pidfd": running.pidfd, **{f"console{n}": master for n, master in enumerate(running.consoles)}}
-        fds |= running.kept()
-        if running.channel >= 0:
-            fds["channel"] = running.channel
-        body = {"uuid": running.uuid, "pid": running.pid, "born": running.record.born}
-        (await self._link.answer(self._link.ask(Verb.ADOPT, body, fds))).close()
+        """See `Succession.adopt`."""
+        await self._succession.adopt(running)
 
     async def adopt_execution(self, executed: Executed) -> None:
         """Hand an entered process to a keeper that does not hold it, likewise."""

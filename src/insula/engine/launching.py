@@ -21,7 +21,7 @@ from insula.engine.steps.host.groups import group_of
 from insula.engine.steps.host.hoststep import HostStep, Offload, Site, Undo, inline
 from insula.engine.steps.step import Step
 from insula.errors import InsulaError, KeeperError, StepError
-from insula.kernel.fds import NO_FD, Fd, close_all, memory_file
+from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, memory_file
 from insula.kernel.process import start_time
 
 logger = logging.getLogger(__name__)
@@ -39,8 +39,13 @@ class Launching:
         link: KeeperLink,
         interfaces: InterfacePerformer | None,
         identity: int,
+        launch: str,
+        reserve: Reserve,
         offload: Offload = inline,
     ) -> None:
+        """launch: names this attempt; nothing of another one is ever taken back."""
+        self._launch = launch
+        self._reserve = reserve
         self._plan = plan
         self._spec = spec
         self._link = link
@@ -72,7 +77,8 @@ class Launching:
                 await self._await_birth()
             return await self._go(inherited, hold=hold)
         except BaseException as error:
-            await self._take_back(error)
+            with self._reserve.spent():
+                await self._take_back(error)
             raise
         finally:
             self._site.close()
@@ -96,6 +102,7 @@ class Launching:
                 opened.append(fd)
             body = {
                 "uuid": self._spec.uuid,
+                "launch": self._launch,
                 "namespaces": clone.namespaces,
                 "owner": clone.owner,
                 "pid": self._site.identity if clone.numbered else None,
@@ -128,8 +135,12 @@ class Launching:
             raise StepError(text, step=str(self._plan.clone), errno=errno.ESRCH) from error
 
     async def _fetch_netlink(self) -> Fd:
-        message = await self._answer_of_steps(self._link.ask(Verb.NETLINK, {"uuid": self._spec.uuid}, {}))
+        message = await self._answer_of_steps(self._link.ask(Verb.NETLINK, self._meant(), {}))
         return message.fds.pop("netlink")
+
+    def _meant(self) -> dict[str, str]:
+        """The fields by which the keeper knows this very child."""
+        return {"uuid": self._spec.uuid, "launch": self._launch}
 
     async def _answer_of_steps(self, number: int) -> Message:
         return await answer_of_steps(self._link, number, (*self._plan.early, *self._plan.inner))
@@ -138,7 +149,7 @@ class Launching:
         """Let the child perform its steps."""
         site = self._site
         fds = {f"inherited{number}": Fd(fd) for number, fd in enumerate(inherited)} | site.fds
-        body = {"uuid": self._spec.uuid, "stage": self._plan.staged, "hold": hold}
+        body = {**self._meant(), "stage": self._plan.staged, "hold": hold}
         number = self._link.ask(Verb.GO, body, fds)
         message = await self._answer_of_steps(number)
         group = group_of(site)
@@ -149,6 +160,7 @@ class Launching:
             born=self._born,
             boot=boot_id(),
             group=group.path,
+            launch=self._launch,
             connected=site.connected,
         )
         pidfd, channel = message.fds.pop("pidfd"), message.fds.pop("channel", NO_FD)
@@ -186,7 +198,7 @@ class Launching:
         """End the child, if there is or may be one, and see it reaped; return what it died of before that."""
         if self._birth is None and self._site.child < 0:
             return None
-        number = self._link.ask(Verb.ABORT, {"uuid": self._spec.uuid}, {})
+        number = self._link.ask(Verb.ABORT, self._meant(), {})
         if self._birth is not None:
             with suppress(InsulaError):
                 (await self._link.answer(self._birth)).close()

@@ -4,10 +4,12 @@ All raise KeyError for a missing one, and RefusalError for one of another kind.
 """
 
 import math
+import os
 from typing import Any
 
 from insula.engine.clients import RefusalError
 from insula.engine.handshake import Message
+from insula.kernel.fds import close_all
 
 _NAME_MAX = 200
 
@@ -47,3 +49,23 @@ def boolean(message: Message, field: str, *, default: bool) -> bool:
 
 def _wrong(field: str, wanted: str, value: Any) -> RefusalError:
     return RefusalError(f"{field} is to be {wanted}: {str(value)[:100]!r}")
+
+
+def check_room() -> None:
+    """Refuse a launch that would meet the limit of descriptors half-way. Raises: RefusalError."""
+    room: list[int] = []
+    try:
+        room.append(os.open("/proc/self", os.O_PATH | os.O_CLOEXEC))
+        while len(room) < _LAUNCH_NEEDS:
+            room.append(os.dup(room[0]))
+    except OSError as error:
+        raise RefusalError(
+            f"the keeper has no descriptors left for another guest ({error.strerror}): end some guests, or let insulad "
+            "have more (LimitNOFILE= of its unit, ulimit -n)"
+        ) from error
+    finally:
+        close_all(room)
+
+
+_LAUNCH_NEEDS = 32
+"""Descriptors that a launch passes through the keeper at once, with some to spare."""

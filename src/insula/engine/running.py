@@ -18,7 +18,8 @@ class Record:
     """What is written down about a running container, so that a later daemon can find it again. Survives JSON.
 
     born: init's start time in clock ticks since boot, by which a reused pid is recognised; boot: the kernel's boot id;
-    group: the control group's path below each hierarchy; keeper: the keeper's pid.
+    group: the control group's path below each hierarchy; launch: names the launch that made all this, so that nobody
+    takes away what another one made.
     """
 
     spec: ContainerSpec
@@ -27,6 +28,7 @@ class Record:
     born: int
     boot: str
     group: str
+    launch: str | None = None
     connected: tuple[ConnectedInterface, ...] = ()
 
     def encode(self) -> dict[str, Any]:
@@ -69,6 +71,8 @@ class Running:
     """The way to an init that is held, which ends when nobody has it."""
     status: ExitStatus | None = None
     """How it ended, None as long as that is not known."""
+    described: bool = True
+    """Whether its spec is what it was started from; else only the keeper knew of it, and nothing may enter it."""
     released: bool = False
     """Whether all that was made for it has been taken away."""
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntFlag
 from typing import NewType
 
@@ -86,3 +86,53 @@ def contents(fd: int) -> bytes:
         chunks.append(chunk)
         offset += len(chunk)
     return b"".join(chunks)
+
+
+class Reserve:
+    """Descriptors kept for taking things back, which must not fail for lack of what has just run out.
+
+    They are open all the time, and given to the process while a block of `spent` runs.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Raises: OSError if this process cannot even have so many."""
+        self._size = size
+        self._users = 0
+        self._fds: list[int] = []
+        self._fill()
+
+    @contextmanager
+    def spent(self) -> Iterator[None]:
+        """Let the block have the descriptors; afterwards as many as there are then are put back."""
+        self._users += 1
+        close_all(self._fds)
+        self._fds.clear()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                with suppress(OSError):
+                    self._fill()
+
+    def check(self, wanted: int) -> None:
+        """Raises: OSError(EMFILE) unless the reserve is whole and so many descriptors are free besides."""
+        if not self._users:
+            self._fill()
+        probe: list[int] = []
+        try:
+            first = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            probe.append(first)
+            while len(probe) < wanted:
+                probe.append(os.dup(first))
+        finally:
+            close_all(probe)
+
+    def _fill(self) -> None:
+        while len(self._fds) < self._size:
+            self._fds.append(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC))
+
+    def close(self) -> None:
+        close_all(self._fds)
+        self._fds.clear()
+        self._size = 0

@@ -1,5 +1,6 @@
 """Everything there is to tell about a domain, for `insula info`: JSON values."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from insula.engine.codec import encode
@@ -7,6 +8,22 @@ from insula.engine.unbound import unbound
 from insula.service.managed import ManagedDomain, Run
 
 _KIB = 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecurityLabel:
+    """What a domain runs under: nothing, where the host has no security model."""
+
+    label: str = ""
+    enforcing: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlInfo:
+    """verb: what is changing the domain now, None when nothing is; seconds: for how long."""
+
+    verb: str | None
+    seconds: float
 
 
 def described(managed: ManagedDomain) -> dict[str, Any]:

@@ -5,7 +5,7 @@ answer at once from what is known; `async` ones take the domain's lock, or wait 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from insula.service.containers import Engine, Looking, StandardStreams, WindowSi
 from insula.service.cputuning import CPU, SCHEDULER
 from insula.service.defining import DefinitionVerbs
 from insula.service.definitions import Definitions
+from insula.service.describing import ControlInfo, SecurityLabel
 from insula.service.devices import DeviceVerbs
 from insula.service.documents import Documents, T
 from insula.service.events import DomainRef, Events, MetadataType
@@ -69,22 +70,6 @@ class DomainInfo:
     memory: int
     vcpus: int
     cpu_time: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SecurityLabel:
-    """What a domain runs under: nothing, where the host has no security model."""
-
-    label: str = ""
-    enforcing: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ControlInfo:
-    """verb: what is changing the domain now, None when nothing is; seconds: for how long."""
-
-    verb: str | None
-    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,9 +139,23 @@ class Domains:
     # The daemon's own
 
     async def recover(self) -> None:
-        """Take over what an earlier daemon left; before anything else is asked."""
+        """Take over what an earlier daemon left, before anything else is asked."""
+        await self.take_stock()
+        await self.take_over()
+
+    async def take_stock(self) -> None:
+        """Know all domains and their states; from now on everything may be asked, and verbs wait for `take_over`."""
         with self._lifecycle.ends_held_back():
-            await self._recovery.recover()
+            await self._recovery.take_stock()
+
+    async def take_over(self) -> None:
+        """Take over what an earlier daemon left, a domain at a time; return when all of it is."""
+        await self._recovery.take_over()
+
+    def settling(self, uuid: UUID) -> Awaitable[None] | None:
+        """Return what to wait for before the guest of a domain can be reached, None if it can now."""
+        managed = self._registry.find(uuid)
+        return None if managed is None else managed.settling()
 
     async def start_autostarted(self) -> None:
         """Start every domain that starts with the host and does not run; once in a boot."""
@@ -186,6 +185,7 @@ class Domains:
     async def close(self) -> None:
         """Let what is under way come to its end, if that does not take too long. Guests stay."""
         self._shutdown.close()
+        await self._recovery.close()
         await self._lifecycle.close(self._end_patience)
         self._directory.pay()
         self._documents.close()

@@ -94,16 +94,17 @@ class LifecycleVerbs:
     async def destroy(self, managed: ManagedDomain) -> None:
         """Kill the guest at once. One that waits for its restart, or was kept after its end, is off for good."""
 
-        async def work() -> None:
-            if managed.kept is not None:
-                self._drop_restart(managed)
-                await self._runs.discard_kept(managed)
-                await self._stopped(managed, StopReason.DESTROYED, None)
-            else:
-                status = await self._runs.destroy(managed)
-                await self._stopped(managed, StopReason.DESTROYED, status.status)
+        await managed.perform("destroy", lambda: self.destroy_locked(managed), overtaking=True)
 
-        await managed.perform("destroy", work, overtaking=True)
+    async def destroy_locked(self, managed: ManagedDomain) -> None:
+        """The same, for who holds the domain's lock."""
+        if managed.kept is not None:
+            self._drop_restart(managed)
+            await self._runs.discard_kept(managed)
+            await self._stopped(managed, StopReason.DESTROYED, None)
+        else:
+            status = await self._runs.destroy(managed)
+            await self._stopped(managed, StopReason.DESTROYED, status.status)
 
     async def suspend(self, managed: ManagedDomain) -> None:
         """Let the guest stand still; nothing happens if it does already."""
@@ -205,7 +206,7 @@ class LifecycleVerbs:
                 if was_off and not managed.gone:
                     await self._runs.disown(uuid)
             # The word may be about a run that was ended by us meanwhile, while the next one is alive.
-            elif has_ended(managed.run.container.pidfd):
+            elif not managed.run.is_ours or has_ended(managed.run.container.pidfd):
                 await self.ended(managed, status)
 
         self.spawn(managed.lock.perform("react to the guest's end", work, endlessly=True), f"end {managed.name}")

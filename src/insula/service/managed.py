@@ -1,7 +1,7 @@
 """One domain as the service knows it: what is defined, what runs, and in which state it is."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
@@ -31,12 +31,22 @@ class Stopped:
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """The present run of a domain. record: as the run directory has it; ending: its end has begun."""
+    """The present run of a domain.
+
+    record: as the run directory has it; ending: its end has begun; adoption: done once this daemon has taken the guest
+    over from the one before, or has found that it cannot yet, None for one that it started.
+    """
 
     container: Running
     record: Record
     consoles: tuple[ConsoleHub, ...] = ()
     ending: bool = False
+    adoption: asyncio.Future[None] | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the keeper, its consoles and its end are this daemon's already."""
+        return self.adoption is None or (self.adoption.done() and self.container.pidfd >= 0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,7 +56,8 @@ class ManagedDomain:
     current: what describes it now, with the live facts while it runs; config: what is defined, None for a transient
     one; owner: whose connection it dies with; updated: config was changed since the run began; kept: the record of a
     run that is over and not forgotten, because it is preserved or will be started again by the task restart;
-    notices: what an administrator should know about the present run; gone: the registry has it no more.
+    notices: what an administrator should know about it; gone: the registry has it no more; hurry: lets what holds the
+    domain up for now come first.
     """
 
     current: Domain
@@ -63,6 +74,7 @@ class ManagedDomain:
     patience: float = LOCK_PATIENCE
     jobs: Jobs = field(default_factory=Jobs)
     over: asyncio.Future[Stopped] | None = None
+    hurry: Callable[[], None] | None = None
     lock: StateChangeLock = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +98,17 @@ class ManagedDomain:
                 raise DomainNotFoundError(f"no domain with matching uuid '{self.uuid}'")
             return await work()
 
+        if self.hurry is not None:
+            self.hurry()
         return await self.lock.perform(verb, unless_gone, endlessly=endlessly, overtaking=overtaking)
+
+    def settling(self) -> Awaitable[None] | None:
+        """Return what is done once an earlier daemon's guest is this one's, as far as it can be; None if it is."""
+        if self.run is None or self.run.adoption is None or self.run.adoption.done():
+            return None
+        if self.hurry is not None:
+            self.hurry()
+        return asyncio.shield(self.run.adoption)
 
     @property
     def name(self) -> str:

@@ -1,17 +1,31 @@
-"""Performing what `recovery` decided: a new daemon takes over from the one before."""
+"""Performing what `recovery` decided: a new daemon takes over from the one before.
+
+take stock   definitions, records, and what the kernel and the keeper have: every domain is there, in its true state
+take over    each guest's fds and consoles, and what is to be cleared up, a domain at a time, while others are served
+
+A guest that lives is shown as running from the first moment on. Whatever fails when it is taken over is told as a
+notice, and tried again; it never makes the guest count as off.
+"""
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.running import Running
+from insula.engine.succession import Held
 from insula.errors import InsulaError
+from insula.model.domain import Domain
+from insula.model.scalars import DomainName
 from insula.service.containers import Engine
 from insula.service.definitions import Definitions
+from insula.service.discovery import described, free_name
 from insula.service.endings import state_after
+from insula.service.leftovers import Leftover
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain
@@ -21,20 +35,27 @@ from insula.service.recovery import (
     Adopt,
     Conclude,
     Destroy,
+    Discover,
+    Drop,
     Facts,
-    Finish,
     Forget,
-    Guest,
-    Stray,
     Undo,
     decide,
     said,
 )
 from insula.service.registry import Registry
-from insula.service.running import Kept, Next, Record, RunDirectory, StopReason
-from insula.service.runs import BOOTED, PAUSED, UNPAUSED, Preparation, Runs
+from insula.service.running import Kept, Next, Phase, Record, RunDirectory, StopReason
+from insula.service.runs import Preparation, Runs
+from insula.service.waitingline import WaitingLine
 
 LOGGER = logging.getLogger(__name__)
+
+ABREAST = 16
+"""Guests that are taken over at the same time: enough that nobody waits for the keeper's answers."""
+RETRIES = (1.0, 5.0, 20.0, 60.0)
+"""Seconds before a guest is tried again that could not be taken over; the last one is repeated."""
+
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Recovery:
@@ -60,29 +81,279 @@ class Recovery:
         self._preparation = preparation
         self._lifecycle = lifecycle
         self._boot_id = boot_id
-        self._found: dict[UUID, Running] = {}
+        self._line = WaitingLine(ABREAST)
+        self._work: list[asyncio.Task[Any]] = []
+        self._retries: set[asyncio.Task[None]] = set()
 
-    async def recover(self) -> None:
-        """Take over everything there is; called once, before anybody else may ask for anything.
+    async def take_stock(self) -> None:
+        """Know every domain and its state; called once, before anybody else may ask for anything.
 
-        What cannot be taken over is named in the log, and stops nothing else.
+        Verbs on a domain wait from now on until it is taken over. What goes wrong with one stops no other.
         """
         definitions = await asyncio.to_thread(self._definitions.load)
         for definition in definitions:
             self._registry.add(definition.domain, config=definition.domain, autostart=definition.autostart)
         defined_ones = frozenset(each.domain.uuid for each in definitions)
         await asyncio.to_thread(self._keep_storage, defined_ones)
-        kept = {each.record.uuid: _with_storage(each, defined_ones) for each in self._directory.load()}
-        unreadable = self._directory.uuids() - kept.keys()
-        await asyncio.to_thread(self._preparation.sweep, frozenset(kept.keys() | unreadable))
-        records = [each.record for each in kept.values()]
-        for action in decide(records, unreadable, await self._facts(records)):
+        kept = {each.record.uuid: self._with_storage(each, defined_ones) for each in self._directory.load()}
+        facts = await self._facts([each.record for each in kept.values()])
+        there = kept.keys() | self._directory.uuids() | facts.labelled.keys() | facts.held.keys()
+        await asyncio.to_thread(self._preparation.sweep, frozenset(there))
+        for action in decide([each.record for each in kept.values()], facts):
+            LOGGER.info("recovery: %s", said(action))
             try:
-                await self._perform(action, kept)
-            except (OSError, ValueError, InsulaError) as error:
+                self._begin(action, kept, facts)
+            except Exception as error:  # whatever it was, the other domains are to be there
                 LOGGER.error("recovery failed at %s: %s", said(action), error)
-        self._found.clear()
+        await asyncio.sleep(0)  # whoever is to be taken over is locked before anybody asks for it
+
+    async def take_over(self) -> None:
+        """Return once every guest is taken over, as far as it can be, and what was left is cleared up or given up."""
+        await asyncio.gather(*self._work, return_exceptions=True)
+        self._work.clear()
         await self._release_ids()
+
+    async def close(self) -> None:
+        """Try nothing again."""
+        for task in self._retries:
+            task.cancel()
+        await asyncio.gather(*self._retries, return_exceptions=True)
+        await self._runs.leftovers.close()
+
+    async def keeper_replaced(self) -> None:
+        """Hand every guest that runs to a keeper that has just begun."""
+        held = {each.uuid for each in await self._engine.held()}
+        for managed in list(self._registry):
+            run = managed.run
+            # One whose end is under way is cleared up without a keeper; the new one would never be told to forget it.
+            # One that is not ours yet is handed over when it is.
+            if run is not None and not run.ending and run.is_ours and str(managed.uuid) not in held:
+                try:
+                    await self._engine.adopt(run.container)
+                except (OSError, InsulaError) as error:
+                    LOGGER.error("domain '%s' cannot be given to the new keeper: %s", managed.name, error)
+
+    # Taking stock
+
+    async def _facts(self, records: Iterable[Record]) -> Facts:
+        try:
+            held = {UUID(each.uuid): each for each in await self._engine.held()}
+        except InsulaError as error:
+            LOGGER.error("the keeper does not say what it holds: %s", error)
+            held = {}
+        labelled = {UUID(each.spec.uuid): each for each in self._engine.labelled()}
+        outdated = frozenset(each.uuid for each in records if _is_outdated(each, labelled, held))
+        return Facts(boot_id=self._boot_id, held=held, labelled=labelled, outdated=outdated)
+
+    def _keep_storage(self, uuids: frozenset[UUID]) -> None:
+        for each in uuids:
+            try:
+                self._preparation.keep(each, throwaway=False)
+            except OSError as error:
+                LOGGER.error("the storage of domain %s, which is defined, is still marked to vanish: %s", each, error)
+
+    def _with_storage(self, kept: Kept, defined_ones: frozenset[UUID]) -> Kept:
+        """A run as it is to be continued: nothing of what is defined vanishes with it, all of what is marked does."""
+        uuid = kept.record.uuid
+        throwaway = uuid not in defined_ones and (kept.record.throwaway or self._preparation.doomed(uuid))
+        return replace(kept, record=replace(kept.record, throwaway=throwaway))
+
+    def _begin(self, action: Action, kept: Mapping[UUID, Kept], facts: Facts) -> None:
+        """Let a domain be there in its true state, and begin what is to be done about it."""
+        match action:
+            case Adopt(record=record) | Destroy(record=record):
+                managed = self._shown(kept[record.uuid])
+                self._later(managed, "take over", partial(self._taken_over, managed, isinstance(action, Destroy)))
+            case Discover(uuid=uuid):
+                managed = self._discovered(uuid, kept.get(uuid), facts)
+                self._later(managed, "take over", partial(self._taken_over, managed, False))
+            case Undo(record=record, again=False) | Forget(record=record):
+                undo = self._runs.undo if isinstance(action, Undo) else self._runs.forget
+                self._clear(record, partial(undo, record))
+            case Undo(record=record):
+                managed = self._kept(kept[record.uuid])
+                self._later(managed, "start again", partial(self._repeated, managed, record))
+            case Conclude(record=record) if record.next is Next.OFF:
+                self._state_after(record)
+                self._clear(record, partial(self._concluded, record))
+            case Conclude(record=record):
+                managed = self._kept(kept[record.uuid])
+                self._later(managed, "conclude", partial(self._continued, managed, record))
+            case Drop(uuid=uuid):
+                self._clear_held(uuid, facts.held[uuid])
+
+    def _later(self, managed: ManagedDomain, verb: str, work: Work) -> None:
+        """Do work on a domain when its turn comes. The domain is locked from now on, and what waits for it hurries."""
+
+        async def in_turn() -> None:
+            async with self._line.turn(managed.uuid):
+                await work()
+
+        async def locked() -> None:
+            try:
+                await managed.lock.perform(verb, in_turn, endlessly=True)
+            except Exception as error:  # whatever it was, it concerns this domain alone
+                LOGGER.error("cannot %s domain '%s': %s", verb, managed.name, error)
+            finally:
+                managed.hurry = None
+
+        managed.hurry = partial(self._line.hurry, managed.uuid)
+        self._work.append(self._lifecycle.spawn(locked(), f"{verb} {managed.name}"))
+
+    def _clear(self, record: Record, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._wait_for(self._runs.leftovers.clear(record.uuid, record.name, work))
+
+    def _wait_for(self, leftover: Leftover) -> None:
+        """Let take_over wait for the first attempt of something that is tried until it succeeds."""
+        self._work.append(asyncio.create_task(leftover.attempted.wait(), name=f"clear up after {leftover.name}"))
+
+    def _clear_held(self, uuid: UUID, held: Held) -> None:
+        async def drop() -> None:
+            if held.status is None:
+                await self._engine.undo({"uuid": str(uuid)})
+            else:
+                await self._engine.forget(str(uuid))
+
+        self._wait_for(self._runs.leftovers.clear(uuid, str(uuid), drop))
+
+    def _shown(self, kept: Kept) -> ManagedDomain:
+        managed = self._known(kept.domain)
+        container = ContainerRecord.decode(dict(kept.record.container or {}))
+        handle = Running(record=container, group=container.group_in(self._engine.facts.hierarchies))
+        self._runs.show(managed, replace(kept.domain, name=managed.current.name), handle, kept.record)
+        return managed
+
+    def _discovered(self, uuid: UUID, kept: Kept | None, facts: Facts) -> ManagedDomain:
+        """Show a guest that lives and has no record of its own, as far as the kernel and the keeper describe it."""
+        known = self._registry.find(uuid)
+        label = facts.labelled.get(uuid)
+        name = known.name if known is not None else label.spec.name if label is not None else str(uuid)
+        handle = (
+            Running(record=label, group=label.group_in(self._engine.facts.hierarchies))
+            if label is not None
+            else self._engine.unrecorded(facts.held[uuid], name)
+        )
+        source = kept.domain if kept is not None else self._directory.domain_of(uuid)
+        domain = source or (known.current if known is not None else described(uuid, name, handle))
+        managed = self._known(domain)
+        record = Record(
+            uuid=uuid,
+            name=managed.name,
+            boot_id=self._boot_id,
+            phase=Phase.RUNNING,
+            begun=0,
+            container=handle.record.encode() if handle.described else None,
+            throwaway=not managed.is_persistent and self._preparation.doomed(uuid),
+        )
+        self._runs.show(managed, replace(domain, name=managed.current.name), handle, record)
+        if handle.described:
+            managed.notice("what was written down about its run was lost, and is known from its control group")
+            self._runs.repair(record)
+        else:
+            managed.notice("how it was started is not known any more: it can be watched and ended, not entered")
+        LOGGER.warning("domain '%s' runs, and %s", managed.name, managed.notices[-1])
+        return managed
+
+    def _known(self, domain: Domain) -> ManagedDomain:
+        """The domain of a run; one that nothing defines is transient, and has another name if its own is taken."""
+        known = self._registry.find(domain.uuid)
+        if known is not None:
+            return known
+        name = free_name(domain, {each.name for each in self._registry})
+        if name != domain.name:
+            LOGGER.error("domain '%s' runs while another has its name: it is shown as '%s'", domain.name, name)
+        return self._registry.add(replace(defined(domain), name=DomainName(name)))
+
+    def _kept(self, kept: Kept) -> ManagedDomain:
+        """Make a run that is over and not forgotten its domain's again."""
+        managed = self._known(kept.domain)
+        managed.kept = kept.record
+        managed.current = defined(kept.domain)
+        managed.state = state_after(kept.record.reason or StopReason.UNKNOWN, kept.record.next)
+        return managed
+
+    def _state_after(self, record: Record) -> None:
+        if (managed := self._registry.find(record.uuid)) is not None:
+            managed.state = state_after(record.reason or StopReason.UNKNOWN, record.next)
+
+    # Taking over
+
+    async def _taken_over(self, managed: ManagedDomain, doomed: bool, attempt: int = 0) -> None:
+        """Make the guest this daemon's. Callers hold the lock."""
+        run = managed.run
+        if run is None or run.is_ours:
+            return
+        try:
+            found = await self._engine.recover(run.container.record)
+            if found is None:
+                await self._lifecycle.ended(managed, UNKNOWN)
+            else:
+                await self._adopted(managed, found)
+                if doomed:
+                    await self._lifecycle.destroy_locked(managed)
+        except Exception as error:  # whatever it was: the guest lives, and must not count as off
+            if managed.run is not run:
+                raise
+            LOGGER.error("domain '%s' runs, and cannot be taken over: %s", managed.name, error)
+            managed.notice(f"it runs, could not be taken over from the insulad before, and is tried again: {error}")
+            self._again_later(managed, doomed, attempt)
+        finally:
+            if run.adoption is not None and not run.adoption.done():
+                run.adoption.set_result(None)
+
+    async def _adopted(self, managed: ManagedDomain, found: Running) -> None:
+        status, found.status = found.status, None
+        found.described = managed.require_run().container.described
+        try:
+            await self._runs.adopted(managed, found)
+        except BaseException:
+            found.close()
+            raise
+        if status is not None:
+            await self._lifecycle.ended(managed, status)
+
+    def _again_later(self, managed: ManagedDomain, doomed: bool, attempt: int) -> None:
+        run = managed.run
+
+        async def again() -> None:
+            await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
+            if managed.run is run:
+                await managed.lock.perform(
+                    "take over", partial(self._taken_over, managed, doomed, attempt + 1), endlessly=True
+                )
+
+        task = asyncio.create_task(again(), name=f"take over {managed.name} again")
+        self._retries.add(task)
+        task.add_done_callback(self._retries.discard)
+
+    async def _repeated(self, managed: ManagedDomain, record: Record) -> None:
+        """Make a restart again that was cut short."""
+        if record.note is not None:
+            await self._engine.undo(record.note)
+        await self._lifecycle.repeat(managed)
+
+    async def _concluded(self, record: Record) -> None:
+        """Remove what is left of a run whose end was decided, and its record."""
+        await self._cleared(record)
+        await self._runs.forget(record)
+
+    async def _continued(self, managed: ManagedDomain, record: Record) -> None:
+        await self._cleared(record)
+        if record.next is Next.RESTART:
+            await self._lifecycle.follow(managed, record)
+
+    async def _cleared(self, record: Record) -> None:
+        """Remove what is left of a run: the guest too, if the kill was cut short."""
+        if record.container is None:
+            return
+        container = ContainerRecord.decode(dict(record.container))
+        found = await self._engine.recover(container)
+        if found is not None:
+            found.status = None  # how it ended was decided before: this is a handle of something to be cleared up
+            await self._engine.destroy(found)
+        else:
+            handle = Running(record=container, group=container.group_in(self._engine.facts.hierarchies))
+            await self._engine.release(handle, UNKNOWN)
 
     async def _release_ids(self) -> None:
         """Give back the ids of domains that are no more: whoever ended or undefined them had no time to."""
@@ -92,126 +363,13 @@ class Recovery:
         except (OSError, InsulaError) as error:
             LOGGER.error("the ids of domains that are no more are not given back: %s", error)
 
-    def _keep_storage(self, uuids: frozenset[UUID]) -> None:
-        for each in uuids:
-            try:
-                self._preparation.keep(each, throwaway=False)
-            except OSError as error:
-                LOGGER.error("the storage of domain %s, which is defined, is still marked to vanish: %s", each, error)
 
-    async def keeper_replaced(self) -> None:
-        """Hand every guest that runs to a keeper that has just begun."""
-        held = {each.uuid for each in await self._engine.held()}
-        for managed in list(self._registry):
-            run = managed.run
-            # One whose end is under way is cleared up without a keeper; the new one would never be told to forget it.
-            if run is not None and not run.ending and str(managed.uuid) not in held:
-                try:
-                    await self._engine.adopt(run.container)
-                except (OSError, InsulaError) as error:
-                    LOGGER.error("domain '%s' cannot be given to the new keeper: %s", managed.name, error)
-
-    async def _facts(self, records: Sequence[Record]) -> Facts:
-        held = await self._engine.held()
-        guests: dict[UUID, Guest] = {}
-        for record in records:
-            container = await self._find(record)
-            if container is not None:
-                guests[record.uuid] = Guest(status=container.status)
-                # From here on the status is the decision's; the handle is one of something to be cleared up.
-                container.status = None
-                self._found[record.uuid] = container
-        return Facts(boot_id=self._boot_id, guests=guests, held=frozenset(UUID(each.uuid) for each in held))
-
-    async def _find(self, record: Record) -> Running | None:
-        """What is left of the guest that a record tells of, None if nothing is."""
-        if record.container is None or record.boot_id != self._boot_id:
-            return None
-        try:
-            return await self._engine.recover(ContainerRecord.decode(dict(record.container)))
-        except (OSError, ValueError, InsulaError) as error:
-            LOGGER.error("what is left of domain '%s' cannot be found: %s", record.name, error)
-            return None
-
-    async def _perform(self, action: Action, kept: Mapping[UUID, Kept]) -> None:
-        LOGGER.info("recovery: %s", said(action))
-        match action:
-            case Adopt(record=record):
-                self._take(kept[record.uuid])
-            case Finish(record=record, status=status):
-                managed = self._take(kept[record.uuid])
-                await self._lifecycle.ended(managed, status)
-            case Destroy(record=record):
-                managed = self._take(kept[record.uuid])
-                await self._lifecycle.destroy(managed)
-            case Undo(record=record):
-                await self._engine.undo(record.note or {"uuid": str(record.uuid)})
-                if record.again:
-                    await self._lifecycle.repeat(self._kept(kept[record.uuid]))
-                else:
-                    await self._runs.forget(record)
-            case Conclude(record=record):
-                await self._clear(record)
-                await self._go_on(kept[record.uuid], record.next)
-            case Forget(record=record):
-                await self._runs.forget(record)
-            case Stray(uuid=uuid):
-                LOGGER.error("the keeper holds a guest %s that nothing tells of: it is ended", uuid)
-                await self._engine.undo({"uuid": str(uuid)})
-
-    def _take(self, kept: Kept) -> ManagedDomain:
-        """Make a guest, alive or just ended, the run of its domain again."""
-        managed = self._known(kept)
-        container = self._found.get(kept.record.uuid) or self._remains(kept.record)
-        self._runs.take(managed, kept.domain, container, kept.record, found_again=True)
-        if container.held or (container.group.exists() and container.group.frozen):
-            managed.state = PAUSED
-        else:
-            managed.state = UNPAUSED if kept.record.resumed else BOOTED
-        return managed
-
-    def _known(self, kept: Kept) -> ManagedDomain:
-        """The domain of a run; one that nothing defines is transient.
-
-        Raises: DomainExistsError if another domain was defined with its name meanwhile.
-        """
-        known = self._registry.admit(kept.domain.name, kept.domain.uuid)
-        return known or self._registry.add(defined(kept.domain))
-
-    def _remains(self, record: Record) -> Running:
-        """A handle for clearing up after a guest of which neither the keeper nor the kernel knows any more."""
-        container = ContainerRecord.decode(dict(record.container or {}))
-        return Running(record=container, group=container.group_in(self._engine.facts.hierarchies))
-
-    async def _clear(self, record: Record) -> None:
-        """Remove what is left of a run whose end was decided: the guest too, if the kill was cut short."""
-        found = self._found.get(record.uuid)
-        if found is not None:
-            await self._engine.destroy(found)
-        elif record.container is not None:
-            await self._engine.release(self._remains(record), UNKNOWN)
-
-    async def _go_on(self, kept: Kept, then: Next) -> None:
-        match then:
-            case Next.OFF:
-                await self._runs.forget(kept.record)
-            case Next.PRESERVE:
-                self._kept(kept)
-            case Next.RESTART:
-                managed = self._kept(kept)
-                await self._lifecycle.follow(managed, kept.record)
-
-    def _kept(self, kept: Kept) -> ManagedDomain:
-        """Make a run that is over and not forgotten its domain's again."""
-        managed = self._known(kept)
-        managed.kept = kept.record
-        managed.current = defined(kept.domain)
-        managed.state = state_after(kept.record.reason or StopReason.UNKNOWN, kept.record.next)
-        return managed
-
-
-def _with_storage(kept: Kept, defined_ones: frozenset[UUID]) -> Kept:
-    """A run as it is to be continued: nothing of what is defined vanishes with it, whatever its record says."""
-    if kept.record.uuid not in defined_ones or not kept.record.throwaway:
-        return kept
-    return replace(kept, record=replace(kept.record, throwaway=False))
+def _is_outdated(record: Record, labelled: Mapping[UUID, ContainerRecord], held: Mapping[UUID, Held]) -> bool:
+    """Whether a record tells of another init than the one that lives under its UUID."""
+    if record.container is None:
+        return False
+    told = record.container.get("pid")
+    if (label := labelled.get(record.uuid)) is not None:
+        return label.pid != told
+    other = held.get(record.uuid)
+    return other is not None and other.lives and other.pid != told

@@ -8,54 +8,44 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.running import Record as ContainerRecord
+from insula.engine.succession import Held
 from insula.service.running import Phase, Record
 
 UNKNOWN = ExitStatus(status=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Guest:
-    """What was found of a guest that a record tells of. status: None while it lives."""
-
-    status: ExitStatus | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """boot_id: of this boot; guests: those that left a trace; held: what the keeper has, whoever knows of it."""
+    """boot_id: of this boot; held: what the keeper has; labelled: the records of guests that live, as the kernel keeps
+    them; outdated: runs whose record tells of another init than the one that lives."""
 
     boot_id: str
-    guests: Mapping[UUID, Guest]
-    held: frozenset[UUID] = frozenset()
+    held: Mapping[UUID, Held]
+    labelled: Mapping[UUID, ContainerRecord]
+    outdated: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adopt:
-    """The guest lives: take it over."""
+    """Take the guest over if it lives, and do what its on_… says if it has ended."""
 
     record: Record
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finish:
-    """The guest ended while nobody looked: clear up, and do what its on_… says."""
-
-    record: Record
-    status: ExitStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destroy:
-    """It lives, and must not: the connection it was to die with is gone."""
+    """It must not live on: the connection it was to die with is gone."""
 
     record: Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undo:
-    """A start that nobody was told of, cut short: remove what there is of it. One that was a restart is made again."""
+    """A start that nobody was told of, cut short: remove what there is of it. again: it was a restart, make it anew."""
 
     record: Record
+    again: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,43 +63,77 @@ class Forget:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stray:
-    """The keeper holds a guest that no record tells of: it cannot be managed, so it ends."""
+class Discover:
+    """A guest lives that no record tells of, or only one that is out of date or cannot be read: show it, as it is."""
 
     uuid: UUID
 
 
-Action = Adopt | Finish | Destroy | Undo | Conclude | Forget | Stray
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drop:
+    """The keeper holds what is left of a guest, dead or never born, that no record tells of."""
+
+    uuid: UUID
+
+
+Action = Adopt | Destroy | Undo | Conclude | Forget | Discover | Drop
 
 
 def said(action: Action) -> str:
     """Return an action in few words, for the log."""
     verb = type(action).__name__.lower()
-    if isinstance(action, Stray):
+    if isinstance(action, Discover | Drop):
         return f"{verb} {action.uuid}"
     return f"{verb} '{action.record.name}' ({action.record.uuid})"
 
 
-def decide(records: Iterable[Record], unreadable: frozenset[UUID], facts: Facts) -> list[Action]:
-    """Return what to do, one action a run. unreadable: runs whose record is there and makes no sense: left alone."""
-    known = list(records)
-    recorded = {record.uuid for record in known} | unreadable
-    strays = [Stray(uuid=uuid) for uuid in sorted(facts.held - recorded)]
-    return [*(_action(record, facts) for record in known), *strays]
+def decide(records: Iterable[Record], facts: Facts) -> list[Action]:
+    """Return what to do, at most one action a run and one a living guest that it does not tell of."""
+    actions: list[Action] = []
+    told: set[UUID] = set()
+    for record in records:
+        action = _action(record, facts)
+        if action is not None:
+            actions.append(action)
+        if not _is_about_another(action, record, facts):
+            told.add(record.uuid)
+    unknown = sorted((facts.labelled.keys() | facts.held.keys()) - told)
+    return [*actions, *(_unrecorded(uuid, facts) for uuid in unknown)]
 
 
-def _action(record: Record, facts: Facts) -> Action:
+def _action(record: Record, facts: Facts) -> Action | None:
     if record.boot_id != facts.boot_id:
         return Forget(record=record)
     match record.phase:
         case Phase.STARTING:
-            return Undo(record=record)
+            return Undo(record=record, again=record.again and not _other_launch(record, facts))
         case Phase.ENDING:
             return Conclude(record=record)
         case Phase.RUNNING:
-            guest = facts.guests.get(record.uuid)
-            if guest is None:
-                return Finish(record=record, status=UNKNOWN)
-            if guest.status is not None:
-                return Finish(record=record, status=guest.status)
+            if record.container is None or record.uuid in facts.outdated:
+                return None
             return Destroy(record=record) if record.autodestroy else Adopt(record=record)
+
+
+def _is_about_another(action: Action | None, record: Record, facts: Facts) -> bool:
+    """Whether a guest with the record's UUID lives that is not the record's."""
+    if action is None:
+        return True
+    if isinstance(action, Forget):
+        return _lives(record.uuid, facts)
+    return isinstance(action, Undo) and _other_launch(record, facts)
+
+
+def _other_launch(record: Record, facts: Facts) -> bool:
+    """Whether a guest lives that another launch made than the one that was cut short."""
+    label, note = facts.labelled.get(record.uuid), record.note or {}
+    return label is not None and label.launch != note.get("launch")
+
+
+def _lives(uuid: UUID, facts: Facts) -> bool:
+    held = facts.held.get(uuid)
+    return uuid in facts.labelled or (held is not None and held.lives)
+
+
+def _unrecorded(uuid: UUID, facts: Facts) -> Action:
+    return Discover(uuid=uuid) if _lives(uuid, facts) else Drop(uuid=uuid)

@@ -58,6 +58,10 @@ class Registry:
             raise DomainExistsError(f"domain '{name}' already exists with uuid {self._by_name[name]}")
         return known
 
+    def find(self, uuid: UUID) -> ManagedDomain | None:
+        """Return the domain with this UUID, None if there is none."""
+        return self._by_uuid.get(uuid)
+
     def by_uuid(self, uuid: UUID) -> ManagedDomain:
         """Raises: DomainNotFoundError."""
         found = self._by_uuid.get(uuid)

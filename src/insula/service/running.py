@@ -110,7 +110,7 @@ class Record:
         if not isinstance(values, dict) or not isinstance(values.get("uuid"), str):
             raise ValueError("it is no record of a run")
         if (found := values.pop("format")) != FORMAT:
-            raise ValueError(f"its format is {found}, and this daemon knows {FORMAT}")
+            raise LaterFormatError(f"its format is {found}, and this daemon knows {FORMAT}")
         reason, asked = values.pop("reason"), values.pop("asked")
         return cls(
             uuid=UUID(values.pop("uuid")),
@@ -138,6 +138,8 @@ class RunDirectory:
         self._prefix = os.fspath(layout.running)
         self._owed: dict[tuple[UUID, str], str] = {}
         """What could not be written when it happened: the texts of files, by domain and name."""
+        self._later: set[UUID] = set()
+        """Runs whose record is of a later format."""
 
     def path(self, uuid: UUID) -> Path:
         return self._directory / str(uuid)
@@ -247,21 +249,48 @@ class RunDirectory:
             LOGGER.error("the run directory cannot be read: %s", error)
             return []
 
+    def domain_of(self, uuid: UUID) -> Domain | None:
+        """Return the live definition of a run, also of one whose record cannot be read; None if that cannot either."""
+        try:
+            domain = Domain.load((self.path(uuid) / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False)
+        except (OSError, ValueError, InsulaError):
+            return None
+        return domain if domain.uuid == uuid else None
+
+    def repair(self, record: Record) -> None:
+        """Write a record anew that was lost or makes no sense, unless one of a later format is there."""
+        if record.uuid not in self._later:
+            self.write_or_owe(record)
+
     def _load(self, path: Path) -> Kept | None:
-        if not (path / RECORD).exists():
+        try:
+            text = (path / RECORD).read_text()
+        except FileNotFoundError:
             LOGGER.info("'%s' holds no run of a domain and is removed", path)
             shutil.rmtree(path, ignore_errors=True)
             return None
+        except (OSError, ValueError) as error:
+            LOGGER.error("the run directory '%s' cannot be read: %s", path, error)
+            return None
         sweep(path)
         try:
-            record = Record.from_json((path / RECORD).read_text())
+            record = Record.from_json(text)
             domain = Domain.load((path / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False)
             if not str(record.uuid) == path.name == str(domain.uuid):
                 raise ValueError(f"it is about {record.uuid} and {domain.uuid}")
-        except (OSError, ValueError, KeyError, TypeError, InsulaError) as error:
-            LOGGER.error("the run directory '%s' cannot be read, its domain is left alone: %s", path, error)
+        except LaterFormatError as error:
+            LOGGER.error("the run directory '%s' cannot be read: %s", path, error)
+            if (uuid := _uuid(path.name)) is not None:
+                self._later.add(uuid)
+            return None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, InsulaError) as error:
+            LOGGER.error("the run directory '%s' cannot be read: %s", path, error)
             return None
         return Kept(record=record, domain=domain)
+
+
+class LaterFormatError(ValueError):
+    """A later insulad wrote it."""
 
 
 def _uuid(text: str) -> UUID | None:

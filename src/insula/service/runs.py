@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,13 +21,14 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
-from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationTimeoutError
+from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, PausedReason, RunningReason, ShutoffReason, StateWithReason
 from insula.service import live
 from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import Engine
 from insula.service.endings import ENDINGS, state_after
+from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
 from insula.service.running import Next, Phase, Record, RunDirectory, StopReason, ending
 from insula.service.translate import PidOf
@@ -123,11 +125,15 @@ class Runs:
         self._preparation = preparation
         self._readers = ConsoleReaders(engine=engine, directory=directory, logs=logs)
         self._boot_id = boot_id
+        self.leftovers = Leftovers()
         self._prepared: set[UUID] = set()
         """Domains that were started before by this daemon: their files and ids are there."""
 
     async def begin(self, managed: ManagedDomain, domain: Domain, launch: Launch) -> None:
         """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
+        await self.leftovers.settle(managed.uuid)
+        if managed.kept is None and not managed.is_persistent:
+            await self.discard_doomed(managed.uuid)
         record = self._first_record(managed, launch)
         noted: dict[str, Any] = {}
         managed.owner = launch.owner
@@ -149,32 +155,48 @@ class Runs:
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
             managed.owner = managed.kept = None
             managed.end(FAILED)
-            if isinstance(error, KeeperError) and noted:
-                await self._undo(managed, noted)
-            await self.forget(record)
+            if not await self._undone(replace(record, note=noted or None)):
+                error.add_note("something of it stays behind, and is tried again")
             raise
         managed.state = PAUSED if launch.paused else BOOTED
         managed.kept = None
 
-    def take(
-        self,
-        managed: ManagedDomain,
-        domain: Domain,
-        container: Running,
-        record: Record,
-        *,
-        found_again: bool = False,
-    ) -> None:
-        """Make container, which runs, managed's run, and write that down. found_again: another daemon began it."""
+    def take(self, managed: ManagedDomain, domain: Domain, container: Running, record: Record) -> None:
+        """Make container, which was just launched, managed's run, and write that down."""
         failure = self._readers.show(container)
         current = live.running(domain, container)
         recorded = replace(record, phase=Phase.RUNNING, container=container.record.encode())
         self._directory.write(recorded)
-        consoles = self._readers.begin(managed, domain, container, found_again=found_again)
+        consoles = self._readers.begin(managed, domain, container, found_again=False)
         managed.begin(Run(container=container, record=recorded, consoles=consoles), current, BOOTED)
+        self._warn(managed, failure)
+
+    def _warn(self, managed: ManagedDomain, failure: str | None) -> None:
         if failure is not None:
             LOGGER.warning("domain '%s': %s", managed.name, failure)
-            managed.notices = (*managed.notices, failure)
+            managed.notice(failure)
+
+    def show(self, managed: ManagedDomain, domain: Domain, container: Running, record: Record) -> Run:
+        """Let a guest that an earlier daemon began count as running, before anything of it is in our hands."""
+        run = Run(container=container, record=record, adoption=asyncio.get_running_loop().create_future())
+        managed.begin(run, domain, _state_of(container, record))
+        return run
+
+    async def adopted(self, managed: ManagedDomain, container: Running) -> None:
+        """Take the guest that is shown already over: its fds, and its consoles. Nothing here needs a disk.
+
+        Raises: OSError, and it is shown as before.
+        """
+        run = managed.require_run()
+        failure = self._readers.show(container)
+        run.consoles = self._readers.begin(managed, managed.current, container, found_again=True)
+        run.container = container
+        self._warn(managed, failure)
+        managed.state = _state_of(container, run.record)
+        managed.current = live.running(managed.current, container)
+        recorded = replace(run.record, container=container.record.encode())
+        if container.described and recorded != run.record:
+            self.note(managed, recorded)
 
     async def destroy(self, managed: ManagedDomain) -> ExitStatus:
         """Kill the guest and clear up. Raises: InsulaError, and then it still runs, as far as we know."""
@@ -210,7 +232,11 @@ class Runs:
 
     async def disown(self, uuid: UUID) -> None:
         """Have the keeper drop what it holds of a domain that is off, handed over while its end was under way."""
-        await self._engine.undo({"uuid": str(uuid)})
+        await self._engine.forget(str(uuid))
+
+    def repair(self, record: Record) -> None:
+        """Write down anew what was lost about a run that goes on."""
+        self._directory.repair(record)
 
     async def suspend(self, run: Run) -> None:
         """Let the guest stand still. Raises: OperationFailedError, and it does not."""
@@ -357,12 +383,24 @@ class Runs:
             restarts=launch.restarts or 0,
         )
 
-    async def _undo(self, managed: ManagedDomain, noted: dict[str, Any]) -> None:
-        """Take away what a keeper that died in the midst of a launch may have left alive."""
+    async def _undone(self, record: Record) -> bool:
+        """Take away all that a failed start may have left, whatever has been undone of it already; or go on trying."""
         try:
-            await self._engine.undo(noted)
+            await self.undo(record)
         except (OSError, InsulaError) as error:
-            LOGGER.error("something of the failed start of domain '%s' stays behind: %s", managed.name, error)
+            LOGGER.error("something of the failed start of domain '%s' stays behind: %s", record.name, error)
+            self.leftovers.clear(record.uuid, record.name, partial(self.undo, record), soon=False)
+            return False
+        return True
+
+    async def undo(self, record: Record) -> None:
+        """Take away what there is of a start that nobody was told of, by its record. May be called again.
+
+        Raises: OSError, InsulaError if something stays behind, and so does the record.
+        """
+        if record.note is not None:
+            await self._engine.undo(record.note)
+        await self.forget(record)
 
     async def _over(self, managed: ManagedDomain, record: Record) -> None:
         await self.let_go(managed.require_run())
@@ -371,3 +409,11 @@ class Runs:
         managed.kept = None if record.next is Next.OFF else record
         assert record.reason is not None
         managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)
+
+
+def _state_of(container: Running, record: Record) -> StateWithReason:
+    """The state of a guest that was found again: whether it stands still, the kernel knows."""
+    with suppress(OSError):
+        if container.held or (container.group.exists() and container.group.frozen):
+            return PAUSED
+    return UNPAUSED if record.resumed else BOOTED

@@ -4,7 +4,7 @@ import asyncio
 import os
 import pty
 import tty
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -73,6 +73,10 @@ class FakeDomains:
     log: Path = Path("/nonexistent")
     error: Exception | None = None
     next_id: int = 100
+
+    def settling(self, uuid: UUID) -> Awaitable[None] | None:
+        """Every guest is this daemon's."""
+        return None
 
     def __post_init__(self) -> None:
         self.gate.set()

@@ -68,17 +68,17 @@ class ForkedKeeper:
         answer.body.pop("answer")
         return answer.body
 
-    def bear(self, uuid: str, *steps: GuestStep, early: tuple[GuestStep, ...] = ()) -> int:
+    def bear(self, uuid: str, *steps: GuestStep, early: tuple[GuestStep, ...] = (), launch: str | None = None) -> int:
         """Have a first process born that waits for go; return its pid."""
         fd = encoded_steps(steps)
         encoded = [encode_guest_step(step) for step in early]
-        pid = self.ask(Verb.LAUNCH, {"steps": fd}, uuid=uuid, namespaces=[], early=encoded)["pid"]
+        pid = self.ask(Verb.LAUNCH, {"steps": fd}, uuid=uuid, launch=launch, namespaces=[], early=encoded)["pid"]
         os.close(fd)
         return int(pid)
 
-    def start(self, uuid: str, script: str) -> int:
+    def start(self, uuid: str, script: str, *, launch: str | None = None) -> int:
         """Have a guest run a script of shell; return its pid."""
-        pid = self.bear(uuid, *program(script))
+        pid = self.bear(uuid, *program(script), launch=launch)
         assert self.ask(Verb.GO, uuid=uuid)["pid"] == pid
         return pid
 

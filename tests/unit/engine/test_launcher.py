@@ -18,10 +18,10 @@ from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import Message, Verb
 from insula.engine.init import STEPS
-from insula.engine.launcher import Held, Launcher
+from insula.engine.launcher import Launcher
 from insula.engine.link import completed
 from insula.engine.spec import ContainerSpec, Process
-from insula.engine.systemdscope import Manager
+from insula.engine.succession import Held
 from insula.errors import InvalidArgumentError, KeeperError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
 from insula.kernel.fds import Fd
@@ -136,16 +136,12 @@ def test_what_undoing_needs_is_noted_before_every_attempt(desk: Desk) -> None:
     notes = [index for index, entry in enumerate(desk.journal) if entry.startswith("noted")]
     groups = [index for index, entry in enumerate(desk.journal) if entry == "group"]
     assert [index + 1 for index in notes] == groups
+    launches = [each.body["launch"] for each in desk.keeper.asked if each.verb is Verb.LAUNCH]
+    assert len(set(launches)) == len(launches)
     assert [json.loads(desk.journal[index].removeprefix("noted ")) for index in notes] == [
-        {"uuid": SPEC.uuid, "group": f"machine.slice/machine-lxc\\x2d{pid}\\x2dweb.scope"} for pid in wanted
+        {"uuid": SPEC.uuid, "launch": launch, "group": f"machine.slice/machine-lxc\\x2d{pid}\\x2dweb.scope"}
+        for pid, launch in zip(wanted, launches, strict=True)
     ]
-
-
-def test_the_group_is_not_noted_where_systemd_decides_it(make: Callable[..., Desk]) -> None:
-    desk = make(replace(UNIFIED, manager=Manager.SYSTEMD))
-    notes: list[dict[str, Any]] = []
-    desk.launch(note=notes.append).close()
-    assert notes == [{"uuid": SPEC.uuid, "group": None}]
 
 
 def test_a_paused_launch_is_held_and_frozen(desk: Desk) -> None:
@@ -198,13 +194,13 @@ def test_a_spec_that_is_refused_is_refused_before_anything_is_done() -> None:
 
 
 def test_a_launch_that_was_cut_short_is_taken_back_by_its_note(desk: Desk) -> None:
-    noted = {"uuid": SPEC.uuid, "group": GROUP}
+    noted = {"uuid": SPEC.uuid, "launch": "a1", "group": GROUP}
     completed(desk.launcher.undo(noted))
     assert desk.journal == [
         *("ask kill", "kill answered", "ask forget", "forget answered"),
         *(f"kill {GROUP}", f"remove {GROUP}"),
     ]
-    assert desk.keeper.last(Verb.KILL).body == desk.keeper.last(Verb.FORGET).body == {"uuid": SPEC.uuid}
+    assert desk.keeper.last(Verb.KILL).body == desk.keeper.last(Verb.FORGET).body == {"uuid": SPEC.uuid, "launch": "a1"}
 
 
 def test_taking_back_twice_or_what_was_never_made_is_no_error(desk: Desk) -> None:
@@ -358,7 +354,7 @@ def test_forgetting_what_the_keeper_does_not_hold_is_fine(desk: Desk, answer: An
     desk.keeper.answers[Verb.FORGET] = [answer, answer]
     completed(desk.launcher.forget("u"))
     completed(desk.launcher.forget_execution("7"))
-    assert [each.body for each in desk.keeper.asked] == [{"uuid": "u"}, {"id": "7"}]
+    assert [each.body for each in desk.keeper.asked] == [{"uuid": "u", "launch": None}, {"id": "7"}]
 
 
 def test_signals_reach_init_until_it_has_ended(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
@@ -446,7 +442,7 @@ def test_one_that_the_keeper_does_not_hold_is_found_by_its_pid_and_handed_over(
     assert running.consoles == []
     asked = desk.keeper.last(Verb.ADOPT)
     assert (asked.body, asked.fds) == (
-        {"uuid": SPEC.uuid, "pid": program.pid, "born": start_time(program.pid)},
+        {"uuid": SPEC.uuid, "launch": None, "pid": program.pid, "born": start_time(program.pid)},
         ("pidfd",),
     )
     running.close()

@@ -1,6 +1,7 @@
 """How the launcher ends containers, over a keeper that only pretends."""
 
 import errno
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,11 +15,13 @@ from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.handshake import Verb
 from insula.engine.link import completed
+from insula.engine.systemdscope import Manager
 from insula.errors import KeeperError, OperationFailedError, OperationTimeoutError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
+from insula.kernel.fds import Reserve
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import CONNECTED, Desk, desk_of
-from tests.unit.engine.fakes import GROUP
+from tests.unit.engine.fakes import GROUP, SPEC
 
 V1_ALONE = replace(
     UNIFIED, hierarchies=Hierarchies(v1=(V1Hierarchy(mount="/sys/fs/cgroup/pids", controllers=("pids",)),))
@@ -158,3 +161,32 @@ def test_what_stays_behind_is_told_and_taken_away_by_the_next_call(
     completed(desk.launcher.destroy(running))
     assert desk.journal == [*VACATED, *FORGOTTEN]
     assert running.released
+
+
+def test_a_group_that_another_launch_made_is_left_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "launch_of", lambda group: "another")
+    completed(desk.launcher.undo({"uuid": SPEC.uuid, "launch": "a1", "group": GROUP}))
+    assert not [each for each in desk.journal if GROUP in each]
+
+
+def test_a_start_without_descriptors_for_it_is_refused_before_anything_is_made(
+    make: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    reserve = Reserve(4)
+    desk = make(UNIFIED, reserve=reserve)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup", exhausted)
+        with pytest.raises(OperationFailedError, match=r"may have \d+ descriptors: end some .*LimitNOFILE"):
+            desk.launch()
+    reserve.close()
+    assert desk.journal == []
+
+
+def test_the_group_is_not_noted_where_systemd_decides_it(make: Callable[..., Desk]) -> None:
+    desk = make(replace(UNIFIED, manager=Manager.SYSTEMD))
+    notes: list[dict[str, Any]] = []
+    desk.launch(note=notes.append).close()
+    assert [(each["uuid"], each["group"]) for each in notes] == [(SPEC.uuid, None)]

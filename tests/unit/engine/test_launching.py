@@ -17,7 +17,7 @@ from insula.engine.running import Running, boot_id
 from insula.engine.steps.guest.registry import decode_guest_step
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InsulaError, KeeperError, OperationFailedError, StepError
-from insula.kernel.fds import contents
+from insula.kernel.fds import Reserve, contents
 from insula.kernel.process import start_time
 from tests.plans import UNIFIED
 from tests.unit.engine.fakes import (
@@ -42,7 +42,16 @@ REFUSED = OSError(errno.EIO, "the disk says no", "/somewhere")
 
 
 def launch(plan: LaunchPlan, keeper: FakeKeeper, *inherited: int, hold: bool = False) -> Running:
-    launching = Launching(plan=plan, spec=SPEC, facts=UNIFIED, link=keeper, interfaces=None, identity=NUMBER)
+    launching = Launching(
+        plan=plan,
+        spec=SPEC,
+        facts=UNIFIED,
+        link=keeper,
+        interfaces=None,
+        identity=NUMBER,
+        launch="a1",
+        reserve=Reserve(0),
+    )
     return completed(launching.run(inherited, hold=hold))
 
 
@@ -104,7 +113,13 @@ def test_the_keeper_is_told_all_that_the_birth_needs() -> None:
     launch(plan_with(steps_of(keeper.world)), keeper).close()
     asked = keeper.last(Verb.LAUNCH)
     early = asked.body.pop("early")
-    assert asked.body == {"uuid": SPEC.uuid, "namespaces": CLONE.namespaces, "owner": CLONE.owner, "pid": NUMBER}
+    assert asked.body == {
+        "uuid": SPEC.uuid,
+        "launch": "a1",
+        "namespaces": CLONE.namespaces,
+        "owner": CLONE.owner,
+        "pid": NUMBER,
+    }
     assert tuple(decode_guest_step(each) for each in early) == EARLY
     assert tuple(decode_guest_step(each) for each in json.loads(asked.steps)) == INNER
     assert asked.fds == ("steps",)
@@ -114,7 +129,7 @@ def test_the_child_is_told_what_it_is_to_get_once_all_is_ready() -> None:
     keeper, passed = FakeKeeper(), null()
     running = launch(plan_with(steps_of(keeper.world)), keeper, passed, passed, hold=True)
     asked = keeper.last(Verb.GO)
-    assert asked.body == {"uuid": SPEC.uuid, "stage": ("root",), "hold": True}
+    assert asked.body == {"uuid": SPEC.uuid, "launch": "a1", "stage": ("root",), "hold": True}
     assert asked.fds == ("inherited0", "inherited1", "group", "other", "devices", "layers", "ids", "root")
     assert running.held
     assert os.fstat(passed), "inherited fds stay the caller's"

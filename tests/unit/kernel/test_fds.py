@@ -1,5 +1,6 @@
 """Tests of insula.kernel.fds."""
 
+import errno
 import os
 
 import pytest
@@ -8,6 +9,7 @@ from insula.kernel.fds import (
     NO_FD,
     CloseRange,
     Fd,
+    Reserve,
     close_all,
     close_range,
     contents,
@@ -91,3 +93,33 @@ def _is_open(fd: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_a_reserve_is_given_to_a_block_and_is_whole_afterwards() -> None:
+    reserve = Reserve(3)
+    held = set(reserve._fds)
+    assert all(is_open(fd) for fd in held)
+    with reserve.spent(), reserve.spent():
+        assert not any(is_open(fd) for fd in held)
+    assert len(reserve._fds) == 3
+    reserve.check(5)
+    reserve.close()
+    assert not any(is_open(fd) for fd in held)
+
+
+def test_a_reserve_says_when_too_few_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve = Reserve(1)
+    left = [2]
+
+    def scarce(fd: int) -> int:
+        if not left[0]:
+            raise OSError(errno.EMFILE, "Too many open files")
+        left[0] -= 1
+        return duplicated(fd)
+
+    duplicated = os.dup
+    monkeypatch.setattr(os, "dup", scarce)
+    reserve.check(3)
+    with pytest.raises(OSError, match="Too many open files"):
+        reserve.check(3)
+    reserve.close()

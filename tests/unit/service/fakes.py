@@ -19,21 +19,20 @@ from insula.engine.custody import Stage
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.interfaces import ConnectedInterface
-from insula.engine.launcher import Held
 from insula.engine.looking import Sight
 from insula.engine.plan import LaunchPlan
 from insula.engine.running import Record, Running, boot_id
-from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, Process
-from insula.errors import InsulaError, OperationFailedError, UnsupportedConfigError
+from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
+from insula.engine.succession import Held
+from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
 from insula.kernel.fds import Fd
 from insula.layout import Layout
-from insula.model.domain import Domain
 from insula.service.domains import Domains, Patience
 from insula.service.events import Event, Events
 from insula.service.host import Host
-from insula.service.translate import PidOf
+from tests.unit.service.fakepreparation import FakePreparation
 from tests.unit.service.hosttree import two_node_host
 from tests.waiting import scaled
 
@@ -216,6 +215,8 @@ class FakeEngine:
         self.failure: InsulaError | None = None
         self.cannot_begin: InsulaError | None = None
         """Raised when a guest that was started paused is to begin; it has ended then."""
+        self.cannot_undo: Exception | None = None
+        self.labels = True
         self.after_launch: Callable[[], None] = lambda: None
         self.terminals: list[int] = []
         """The guests' ends of consoles; each launch opens as many ptys as there are in consoles."""
@@ -281,11 +282,14 @@ class FakeEngine:
             raise self.failure
         assert spec.uuid not in self.guests(), "the guest runs already"
         assert len(inherited) == spec.inherited_fds
-        if note is not None:
-            note({"uuid": spec.uuid, "group": "g"})
         pid = PID_MAX_LIMIT + len(self.calls)
-        self.remember(spec.uuid, pid=pid, ended=False, held=paused)
-        record = Record(spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", connected=self.connected)
+        if note is not None:
+            note({"uuid": spec.uuid, "group": "g", "launch": str(pid)})
+        record = Record(
+            spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", launch=str(pid), connected=self.connected
+        )
+        known = {"launch": str(pid), "label": self.labels and record.encode()}
+        self.remember(spec.uuid, pid=pid, ended=False, held=paused, **known)
         running = self._handle(spec.uuid, record, self._group(spec.uuid))
         for _ in range(self.consoles):
             master, slave = os.openpty()
@@ -300,7 +304,10 @@ class FakeEngine:
 
     async def undo(self, note: Mapping[str, Any]) -> None:
         self.calls.append("undo")
-        self._file(note["uuid"]).unlink(missing_ok=True)
+        if self.cannot_undo is not None:
+            raise self.cannot_undo
+        if note.get("launch") in (None, self.guests().get(note["uuid"], {}).get("launch")):
+            self._file(note["uuid"]).unlink(missing_ok=True)
 
     async def resume(self, running: Running) -> None:
         running.group.thaw()
@@ -355,6 +362,19 @@ class FakeEngine:
             for uuid, known in self.guests().items()
         ]
 
+    async def forget(self, uuid: str) -> None:
+        self.calls.append("forget")
+        if self.guests().get(uuid, {}).get("ended"):
+            self._file(uuid).unlink(missing_ok=True)
+
+    def labelled(self) -> list[Record]:
+        return [Record.decode(each["label"]) for each in self.guests().values() if each["label"] and not each["ended"]]
+
+    def unrecorded(self, held: Held, name: str) -> Running:
+        spec = ContainerSpec(name=name, uuid=held.uuid, root=DirectoryRoot(path="/"))
+        record = Record(spec=spec, id=held.pid, pid=held.pid, born=1, boot=boot_id(), group="g")
+        return Running(record=record, group=self._group(held.uuid), described=False)
+
     async def recover(self, record: Record) -> Running | None:
         known = self.guests().get(record.spec.uuid)
         if known is None or known["pid"] != record.pid:
@@ -374,72 +394,6 @@ class FakeEngine:
 
     async def adopt_execution(self, executed: Executed) -> None:
         self.calls.append(f"adopt program {executed.id}")
-
-
-class FakePreparation:
-    """A host that has everything.
-
-    storage: a file for each writable layer; marks: for those that vanish with a run; ids: for each domain's ids.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.storage, self.marks, self.ids = directory / "storage", directory / "marks", directory / "ids"
-        for each in (self.storage, self.marks, self.ids):
-            each.mkdir(parents=True, exist_ok=True)
-        self.reserved: list[UUID] = []
-        self.released: list[UUID] = []
-        self.no_ids = False
-        self.idmap: IdMap | None = None
-
-    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
-        if domain.root is None:
-            raise UnsupportedConfigError("no root")
-        (self.storage / str(domain.uuid)).touch()
-        (self.ids / str(domain.uuid)).touch()
-        return self.rehearse(domain, pid_of)
-
-    def reserve(self, domain: Domain) -> None:
-        if self.no_ids:
-            raise OperationFailedError("no ids are left")
-        self.reserved.append(domain.uuid)
-        (self.ids / str(domain.uuid)).touch()
-
-    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
-        return ContainerSpec(
-            name=domain.name,
-            uuid=str(domain.uuid),
-            root=DirectoryRoot(path="/srv"),
-            init_kind=InitKind.SYSTEMD,
-            idmap=self.idmap,
-        )
-
-    def owns_storage(self, uuid: UUID) -> bool:
-        return (self.storage / str(uuid)).exists()
-
-    def keep(self, uuid: UUID, *, throwaway: bool) -> None:
-        mark = self.marks / str(uuid)
-        mark.touch() if throwaway else mark.unlink(missing_ok=True)
-
-    def doomed(self, uuid: UUID) -> bool:
-        return (self.marks / str(uuid)).exists()
-
-    def discard(self, uuid: UUID) -> None:
-        (self.storage / str(uuid)).unlink(missing_ok=True)
-        self.keep(uuid, throwaway=False)
-
-    def release(self, uuid: UUID) -> None:
-        self.released.append(uuid)
-        (self.ids / str(uuid)).unlink(missing_ok=True)
-
-    def release_others(self, domains: frozenset[UUID]) -> None:
-        for each in self.ids.iterdir():
-            if UUID(each.name) not in domains:
-                self.release(UUID(each.name))
-
-    def sweep(self, runs: frozenset[UUID]) -> None:
-        for mark in self.marks.iterdir():
-            if UUID(mark.name) not in runs:
-                self.discard(UUID(mark.name))
 
 
 class FakeLooker:
@@ -464,8 +418,7 @@ class Rig:
 
     def __init__(self, directory: Path, patience: Patience | None = None) -> None:
         self.layout = Layout(prefix=directory / "prefix")
-        self.engine = FakeEngine(directory / "keeper")
-        self.looker = FakeLooker()
+        self.engine, self.looker = FakeEngine(directory / "keeper"), FakeLooker()
         self.preparation = FakePreparation(directory)
         self.events = Events()
         self.told: list[Event] = []

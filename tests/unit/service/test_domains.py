@@ -20,7 +20,8 @@ from insula.errors import (
 )
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState
-from insula.service.domains import Patience, SecurityLabel
+from insula.service.describing import SecurityLabel
+from insula.service.domains import Patience
 from insula.service.events import DomainRef, Reboot
 from insula.service.managed import Stopped
 from insula.service.running import StopReason

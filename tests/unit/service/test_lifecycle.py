@@ -389,7 +389,7 @@ async def test_the_keeper_drops_a_guest_whose_domain_is_off_already(rig: Rig) ->
     await rig.domains.start(ref)
     held = rig.engine.guests()[str(WEB)]
     await rig.domains.destroy(ref)
-    rig.engine.remember(str(WEB), **held)
+    rig.engine.remember(str(WEB), **held | {"ended": True})
 
     rig.domains.guest_ended(WEB, ExitStatus(status=None))
     await rig.domains.close()

@@ -1,11 +1,13 @@
 """A successor over the same files and the same keeper takes everything over."""
 
 import asyncio
+import errno
 import logging
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -14,9 +16,14 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.running import Running
 from insula.engine.spec import Process
-from insula.errors import DomainNotFoundError
+from insula.errors import DomainExistsError, DomainNotFoundError, OperationInvalidError
+from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, RunningReason, ShutoffReason, StateWithReason
-from insula.service.running import RECORD, Phase, Record, RunDirectory
+from insula.service import recovering
+from insula.service.definitions import Definitions
+from insula.service.requests import Filter
+from insula.service.running import DOMAIN, RECORD, Phase, Record, RunDirectory
+from tests.faults import faults
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
@@ -38,6 +45,12 @@ async def succeed(rig: Rig, tmp_path: Path) -> AsyncIterator[Succeed]:
     yield next_one
     for each in successors:
         await each.close()
+
+
+def _cut_short(record: Record) -> Record:
+    """The record as it was while the guest was being started."""
+    note = {"uuid": str(record.uuid), "group": "g", "launch": (record.container or {})["launch"]}
+    return replace(record, phase=Phase.STARTING, container=None, note=note)
 
 
 async def test_a_running_guest_is_taken_over_with_its_id_and_definition(rig: Rig, succeed: Succeed) -> None:
@@ -178,31 +191,160 @@ async def test_a_preserved_domain_stays_preserved(rig: Rig, succeed: Succeed) ->
     assert list(successor.domains.list()) == []
 
 
-async def test_a_stray_guest_is_ended(rig: Rig, succeed: Succeed, caplog: pytest.LogCaptureFixture) -> None:
-    await rig.domains.create_xml(domain_xml())
-    shutil.rmtree(rig.layout.running)
-    with caplog.at_level(logging.ERROR):
-        successor = await succeed()
-
-    assert successor.engine.guests() == {}
-    assert "nothing tells of" in caplog.text
-
-
-async def test_a_guest_whose_record_makes_no_sense_is_left_alone(rig: Rig, succeed: Succeed) -> None:
-    await rig.domains.create_xml(domain_xml())
-    (rig.layout.running / str(WEB) / RECORD).write_text("{")
+@pytest.mark.parametrize("labels", [True, False], ids=["labelled", "only held"])
+@pytest.mark.parametrize("lost", ["all", "record", "domain", "later format"])
+@pytest.mark.parametrize("persistent", [True, False], ids=["defined", "transient"])
+async def test_a_guest_whose_record_is_lost_is_shown_as_running_and_can_be_ended_and_never_started_over(
+    rig: Rig, succeed: Succeed, labels: bool, lost: str, persistent: bool
+) -> None:
+    rig.engine.labels = labels
+    if persistent:
+        await rig.domains.start(await rig.domains.define(domain_xml()))
+    else:
+        await rig.domains.create_xml(domain_xml())
+    path = rig.layout.running / str(WEB)
+    if lost == "all":
+        shutil.rmtree(rig.layout.running)
+    elif lost == "later format":
+        (path / RECORD).write_text((path / RECORD).read_text().replace('"format": 1', '"format": 99'))
+    else:
+        (path / (RECORD if lost == "record" else DOMAIN)).write_text("{")
 
     successor = await succeed()
 
-    assert list(successor.domains.list()) == []
+    (ref,) = successor.domains.list()
+    assert successor.domains.state(ref).state is DomainState.RUNNING
+    assert successor.domains.is_persistent(ref) == persistent
+    assert successor.domains.messages(ref)
+    assert ref.name == ("web" if persistent or labels or lost != "all" else str(WEB)) or lost == "domain"
+    with pytest.raises((OperationInvalidError, DomainExistsError)):
+        await (successor.domains.start(ref) if persistent else successor.domains.create_xml(domain_xml()))
     assert list(successor.engine.guests()) == [str(WEB)]
+    if lost == "later format":
+        assert '"format": 99' in (path / RECORD).read_text()
+
+    again = await succeed()
+    (ref,) = again.domains.list()
+    await again.domains.destroy(ref)
+    assert again.engine.guests() == {}
+    assert not again.domains.is_active(ref) if persistent else list(again.domains.list()) == []
+    assert not path.exists()
+
+
+async def test_a_living_guest_is_taken_over_where_nothing_can_be_written(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+    with faults(tmp_path / "prefix", monkeypatch) as disk:
+        disk.number, disk.lasting, disk.error = 1, True, errno.ENOSPC
+        await successor.domains.recover()
+        assert successor.domains.is_active(ref)
+        with pytest.raises(OperationInvalidError, match="already running"):
+            await successor.domains.start(ref)
+        await successor.domains.destroy(ref)
+        assert not successor.domains.is_active(ref)
+    assert successor.engine.guests() == {}
+    await successor.close()
+
+
+async def test_a_guest_that_cannot_be_taken_over_yet_runs_with_a_notice_and_is_tried_again(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    monkeypatch.setattr(recovering, "RETRIES", (0.01,))
+    successor = Rig(tmp_path)
+    recover, failures = successor.engine.recover, [RuntimeError("nobody thought of that"), OSError(24, "no fds")]
+
+    async def fail_at_first(record: ContainerRecord) -> Running | None:
+        if failures:
+            raise failures.pop(0)
+        return await recover(record)
+
+    successor.engine.recover = fail_at_first  # type: ignore[method-assign]
+    await successor.domains.recover()
+    assert successor.domains.is_active(ref)
+    assert any("nobody thought of that" in each for each in successor.domains.messages(ref))
+
+    await until(lambda: not failures)
+    successor.engine.end(WEB, CRASHED)
+    await until(lambda: not successor.domains.is_active(ref))
+    assert successor.domains.state(ref).reason is ShutoffReason.CRASHED
+    await successor.close()
+
+
+async def test_what_cannot_be_taken_over_can_be_destroyed(rig: Rig, tmp_path: Path) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+
+    async def fail(record: ContainerRecord) -> Running | None:
+        raise OSError(5, "the disk is gone")
+
+    successor.engine.recover = fail  # type: ignore[method-assign]
+    await successor.domains.recover()
+    await successor.domains.destroy(ref)
+
+    assert not successor.domains.is_active(ref)
+    assert successor.engine.guests() == {}
+    await successor.close()
+
+
+async def test_a_guest_whose_name_another_domain_was_given_runs_under_a_longer_one(rig: Rig, succeed: Succeed) -> None:
+    await rig.domains.create_xml(domain_xml())
+    Definitions(rig.layout).save(Domain.load(domain_xml("web", MAIL)))
+
+    successor = await succeed()
+
+    states = {each.name: successor.domains.is_active(each) for each in successor.domains.list()}
+    assert states == {"web": False, f"web-{WEB}": True}
+
+
+async def test_every_domain_is_there_in_its_state_before_any_is_taken_over_and_verbs_wait_for_their_own(
+    rig: Rig, tmp_path: Path
+) -> None:
+    uuids = [UUID(int=100 + number) for number in range(40)]
+    for uuid in uuids:
+        await rig.domains.create_xml(domain_xml(f"d{uuid.int}", uuid))
+    await rig.domains.suspend(rig.domains.lookup_by_uuid(uuids[0]))
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+    recover, let_go, asked = successor.engine.recover, asyncio.Event(), list[str]()
+
+    async def wait_for_most(record: ContainerRecord) -> Running | None:
+        asked.append(record.spec.uuid)
+        if record.spec.uuid != str(uuids[-1]):
+            await let_go.wait()
+        return await recover(record)
+
+    successor.engine.recover = wait_for_most  # type: ignore[method-assign]
+    monkeyed = recovering.ABREAST
+    await successor.domains.take_stock()
+
+    refs = [successor.domains.lookup_by_uuid(uuid) for uuid in uuids]
+    assert all(successor.domains.is_active(each) for each in refs)
+    assert len(successor.domains.list(Filter.ACTIVE)) == len(uuids)
+    destroying = asyncio.create_task(successor.domains.destroy(refs[-1]))
+    await until(lambda: len(asked) >= monkeyed)
+    assert not destroying.done()
+    let_go.set()
+    await destroying
+    assert str(uuids[-1]) in asked[: monkeyed + 1], "what somebody waits for did not come first"
+    await successor.domains.take_over()
+    assert successor.domains.state(refs[0]).state is DomainState.PAUSED
+    await successor.close()
 
 
 async def test_a_start_that_was_cut_short_is_undone(rig: Rig, succeed: Succeed) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
     path = rig.layout.running / str(WEB) / RECORD
-    path.write_text(replace(Record.from_json(path.read_text()), phase=Phase.STARTING, container=None).to_json())
+    path.write_text(_cut_short(Record.from_json(path.read_text())).to_json())
 
     successor = await succeed()
 
@@ -218,7 +360,8 @@ async def test_the_ids_of_a_transient_domain_whose_run_was_cut_short_are_given_b
     await rig.domains.define(domain_xml())
     await rig.domains.create_xml(domain_xml("mail", MAIL))
     path = rig.layout.running / str(MAIL) / RECORD
-    path.write_text(replace(Record.from_json(path.read_text()), phase=phase).to_json())
+    recorded = Record.from_json(path.read_text())
+    path.write_text((_cut_short(recorded) if phase is Phase.STARTING else replace(recorded, phase=phase)).to_json())
 
     successor = await succeed()
 
@@ -251,7 +394,8 @@ async def test_one_run_that_cannot_be_taken_over_stops_no_other(
         await successor.domains.recover()
 
     assert successor.domains.is_active(mail)
-    assert "'web' cannot be found: [Errno 5] the disk is gone" in caplog.text
+    assert "domain 'web' runs, and cannot be taken over: [Errno 5] the disk is gone" in caplog.text
+    assert successor.domains.is_active(successor.domains.lookup_by_name("web"))
     await successor.close()
 
 

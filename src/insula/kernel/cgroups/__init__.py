@@ -1,15 +1,16 @@
 """Control groups: v2, v1 and both together behind one handle, `Cgroup`."""
 
 from insula.kernel.cgroups.devices import DeviceRule
-from insula.kernel.cgroups.group import Cgroup, remove_empty_partitions
+from insula.kernel.cgroups.group import PAYLOAD, Cgroup, remove_empty_partitions
 from insula.kernel.cgroups.hierarchies import Hierarchies, Mode, V1Hierarchy
-from insula.kernel.cgroups.labels import labelled, set_label
+from insula.kernel.cgroups.labels import facts_on, groups_with_facts, labelled, set_facts, set_label
 from insula.kernel.cgroups.limits import UNLIMITED, DeviceLimit, HeldLimits
 from insula.kernel.cgroups.names import machine_name, partition_path, scope_name, slice_name
 from insula.kernel.cgroups.socketoptions import SocketOption
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, Stats, TaskUse
 
 __all__ = [
+    "PAYLOAD",
     "UNLIMITED",
     "Cgroup",
     "CpuUse",
@@ -25,11 +26,14 @@ __all__ = [
     "Stats",
     "TaskUse",
     "V1Hierarchy",
+    "facts_on",
+    "groups_with_facts",
     "labelled",
     "machine_name",
     "partition_path",
     "remove_empty_partitions",
     "scope_name",
+    "set_facts",
     "set_label",
     "slice_name",
 ]

@@ -1,0 +1,75 @@
+"""A host that has everything, for tests of the verbs."""
+
+from pathlib import Path
+from uuid import UUID
+
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind
+from insula.errors import OperationFailedError, UnsupportedConfigError
+from insula.model.domain import Domain
+from insula.service.translate import PidOf
+
+
+class FakePreparation:
+    """A host that has everything.
+
+    storage: a file for each writable layer; marks: for those that vanish with a run; ids: for each domain's ids.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.storage, self.marks, self.ids = directory / "storage", directory / "marks", directory / "ids"
+        for each in (self.storage, self.marks, self.ids):
+            each.mkdir(parents=True, exist_ok=True)
+        self.reserved: list[UUID] = []
+        self.released: list[UUID] = []
+        self.no_ids = False
+        self.idmap: IdMap | None = None
+
+    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        if domain.root is None:
+            raise UnsupportedConfigError("no root")
+        (self.storage / str(domain.uuid)).touch()
+        (self.ids / str(domain.uuid)).touch()
+        return self.rehearse(domain, pid_of)
+
+    def reserve(self, domain: Domain) -> None:
+        if self.no_ids:
+            raise OperationFailedError("no ids are left")
+        self.reserved.append(domain.uuid)
+        (self.ids / str(domain.uuid)).touch()
+
+    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        return ContainerSpec(
+            name=domain.name,
+            uuid=str(domain.uuid),
+            root=DirectoryRoot(path="/srv"),
+            init_kind=InitKind.SYSTEMD,
+            idmap=self.idmap,
+        )
+
+    def owns_storage(self, uuid: UUID) -> bool:
+        return (self.storage / str(uuid)).exists()
+
+    def keep(self, uuid: UUID, *, throwaway: bool) -> None:
+        mark = self.marks / str(uuid)
+        mark.touch() if throwaway else mark.unlink(missing_ok=True)
+
+    def doomed(self, uuid: UUID) -> bool:
+        return (self.marks / str(uuid)).exists()
+
+    def discard(self, uuid: UUID) -> None:
+        (self.storage / str(uuid)).unlink(missing_ok=True)
+        self.keep(uuid, throwaway=False)
+
+    def release(self, uuid: UUID) -> None:
+        self.released.append(uuid)
+        (self.ids / str(uuid)).unlink(missing_ok=True)
+
+    def release_others(self, domains: frozenset[UUID]) -> None:
+        for each in self.ids.iterdir():
+            if UUID(each.name) not in domains:
+                self.release(UUID(each.name))
+
+    def sweep(self, runs: frozenset[UUID]) -> None:
+        for mark in self.marks.iterdir():
+            if UUID(mark.name) not in runs:
+                self.discard(UUID(mark.name))

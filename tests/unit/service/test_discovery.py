@@ -1,0 +1,34 @@
+"""A guest that nothing on a disk describes gets a domain that can be told from others."""
+
+from dataclasses import replace
+from typing import cast
+from uuid import UUID
+
+from insula.engine.running import Record, Running
+from insula.engine.spec import Bytes, ContainerSpec, DirectoryRoot, Limits, Process
+from insula.kernel.cgroups import Cgroup
+from insula.kernel.fds import NO_FD
+from insula.model.domain import Domain
+from insula.model.scalars import DomainName
+from insula.model.sizes import KiB
+from insula.service.discovery import described, free_name
+from tests.unit.service.fakes import WEB, FakeGroup, domain_xml
+
+
+def test_what_its_container_was_made_of_describes_it() -> None:
+    spec = ContainerSpec(
+        name="a & b",
+        uuid=str(WEB),
+        root=DirectoryRoot(path="/srv"),
+        init=Process(argv=("/bin/<init>",)),
+        limits=replace(Limits(), memory=Bytes(128 << 20)),
+    )
+    record = Record(spec=spec, id=7, pid=7, born=1, boot="b", group="g")
+    domain = described(WEB, "a & b", Running(record=record, group=cast("Cgroup", FakeGroup()), pidfd=NO_FD))
+    assert (domain.name, domain.uuid, domain.memory) == ("a & b", WEB, KiB(128 << 10))
+
+
+def test_a_name_that_is_taken_gets_the_uuid_behind_it() -> None:
+    domain = Domain.load(domain_xml())
+    assert free_name(domain, {"mail"}) == "web"
+    assert free_name(replace(domain, name=DomainName("web"), uuid=UUID(int=7)), {"web"}) == f"web-{UUID(int=7)}"
