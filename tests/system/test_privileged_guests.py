@@ -1,5 +1,7 @@
 """A guest without a user namespace tries to get at what its covers hide: by taking them off, or by mounting it anew."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -127,3 +129,27 @@ def test_with_the_word_for_mounts_its_services_have_their_sandboxes(
         sandbox = ("PrivateTmp=yes", "PrivateDevices=yes", "DynamicUser=yes")
         run = ["systemd-run", "--wait", "--pipe", "--quiet", *(f"--property={each}" for each in sandbox)]
         assert guest.run([*run, "id", "-u"]).returncode == 0
+
+
+@pytest.fixture
+def small_disk(scratch: Path) -> Iterator[Path]:
+    """A file system of the host's, small, with a secret beside where the guest's root will be."""
+    place = scratch / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", place], check=True)
+    (place / "secret").write_text("the host's")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_it_changes_nothing_of_the_file_system_that_its_root_is_a_directory_of(
+    busybox_root: Path, small_disk: Path, engine: Engine
+) -> None:
+    root = small_disk / "root"
+    subprocess.run(["cp", "-a", busybox_root, root], check=True)
+    with Container(root, name="privileged", init=IDLE, engine=engine, privileged=True) as guest:
+        attempts = ("mount -o remount,ro /", "mount -o remount,size=1m /", "fsfreeze -f /")
+        assert [script for script in attempts if done(guest, script)] == []
+        done(guest, "umount -a -r")  # which a stock busybox does when it goes down
+    (small_disk / "host").write_text("can still be written")
+    assert os.statvfs(small_disk).f_blocks * os.statvfs(small_disk).f_frsize == 64 << 20

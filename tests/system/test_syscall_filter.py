@@ -132,7 +132,7 @@ NOTHING_NEW = Seccomp(new_mounts=False)
 def test_where_nothing_new_may_be_mounted_what_is_there_may_still_be_changed() -> None:
     for flags in (0, 14, MS_MGC_VAL, MS_MGC_VAL | 14, 1 << 32):
         assert confined(partial(call, "mount", 0, 0, 0, flags, 0), NOTHING_NEW) == "EPERM"
-    for flags in (MS_REMOUNT, MS_BIND, MS_MOVE, MS_PRIVATE, MS_MGC_VAL | MS_BIND):
+    for flags in (MS_REMOUNT | MS_BIND, MS_BIND, MS_MOVE, MS_PRIVATE, MS_MGC_VAL | MS_BIND):
         assert confined(partial(call, "mount", 0, 0, 0, flags, 0), NOTHING_NEW) == "EFAULT"
     assert confined(lambda: call("fsopen", 0, 0), NOTHING_NEW) == "EPERM"
     assert confined(lambda: call("unshare", CloneFlag.NEWNS), NOTHING_NEW) == "EPERM"

@@ -235,7 +235,8 @@ class Seccomp:
 
     families, netlink, transports: sockets beyond the usual ones, by the names of `engine.socketpolicy`; upper_layers:
     TCP may be given upper layers such as the kernel's TLS; packet_rings: packet sockets may share a ring with the
-    kernel; new_mounts: file systems that are not mounted yet may be; None: only in a user namespace.
+    kernel; new_mounts: file systems that are not mounted yet may be, and whole ones be changed; None: only
+    in a user namespace.
     """
 
     profile: SeccompProfile = SeccompProfile.DEFAULT

@@ -8,7 +8,8 @@ asked first, since libseccomp cannot take an exception out of an allowed call.
 The kernel itself still checks every allowed call against the guest's user namespace: a filter is the second wall, which
 keeps what no guest needs away from kernel code that had holes before. Sources: the manual pages of the calls; the lists
 of systemd-nspawn and of the OCI runtimes were read for what unmodified distributions need. Which sockets may be made is
-in `engine.socketpolicy`, which mounts and namespaces in `engine.namespacepolicy`.
+in `engine.socketpolicy`, which mounts and namespaces in `engine.namespacepolicy`; what guests are refused whose root
+is the host's, in `engine.hostpolicy`.
 """
 
 import errno
@@ -17,6 +18,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from insula.engine.callgroups import ForbiddenArgument, Group, Refusal
+from insula.engine.hostpolicy import HOST_WIDE_ARGUMENTS, HOST_WIDE_LISTS
 from insula.engine.namespacepolicy import MIGRATABLE_ARGUMENTS, NEW_MOUNT_ARGUMENTS
 from insula.engine.socketpolicy import socket_lists
 from insula.engine.spec import ContainerSpec, Seccomp, SeccompProfile
@@ -251,7 +253,7 @@ def filters(seccomp: Seccomp) -> tuple[Filter, ...]:
     refused_by_name = Rule(names=seccomp.refuse, refusal=errno.EPERM)
     forbidden = FORBIDDEN_ARGUMENTS + (MIGRATABLE_ARGUMENTS if seccomp.profile is SeccompProfile.MIGRATABLE else ())
     if seccomp.new_mounts is False:
-        forbidden += NEW_MOUNT_ARGUMENTS
+        forbidden += NEW_MOUNT_ARGUMENTS + HOST_WIDE_ARGUMENTS
     if seccomp.profile is SeccompProfile.UNCONFINED:
         return (Filter(rules=(refused_by_name,)),)
     by_argument = tuple(
@@ -270,11 +272,12 @@ def argument_lists(seccomp: Seccomp) -> list[ArgumentList]:
     if seccomp.profile is SeccompProfile.UNCONFINED:
         return []
     changed = (*seccomp.allow, *seccomp.refuse)
-    return [replace(each, names=names) for each in socket_lists(seccomp) if (names := _without(each.names, changed))]
+    lists = [*socket_lists(seccomp), *(HOST_WIDE_LISTS if seccomp.new_mounts is False else ())]
+    return [replace(each, names=names) for each in lists if (names := _without(each.names, changed))]
 
 
 def filter_of(spec: ContainerSpec) -> Seccomp:
-    """Return the filter settings of a container: new mounts are refused where no user namespace makes them harmless."""
+    """Return the filter settings of a container: new mounts, and what concerns the whole host, only in a namespace."""
     if spec.seccomp.new_mounts is not None:
         return spec.seccomp
     return replace(spec.seccomp, new_mounts=spec.idmap is not None)

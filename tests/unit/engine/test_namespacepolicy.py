@@ -24,8 +24,10 @@ def test_a_mount_that_is_not_there_yet_is_refused_whatever_its_flags(flags: int)
     assert asked(USUAL, "mount", 1, 1, 1, flags, 0) == {None}
 
 
-@pytest.mark.parametrize("flags", [MS_BIND, MS_REMOUNT, MS_MOVE, MS_PRIVATE, MS_SHARED | 1 << 14, MS_MGC_VAL | MS_BIND])
-def test_what_is_mounted_may_be_shown_elsewhere_changed_and_moved(flags: int) -> None:
+@pytest.mark.parametrize(
+    "flags", [MS_BIND, MS_REMOUNT | MS_BIND, MS_MOVE, MS_PRIVATE, MS_SHARED | 1 << 14, MS_MGC_VAL | MS_BIND]
+)
+def test_mounts_may_be_shown_elsewhere_changed_and_moved(flags: int) -> None:
     assert asked(NOTHING_NEW, "mount", 1, 1, 1, flags, 0) == {None}
 
 
