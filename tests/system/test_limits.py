@@ -50,8 +50,8 @@ import mmap, os, signal, sys
 fd = os.memfd_create("held")
 os.ftruncate(fd, 30 << 20)
 os.pwrite(fd, b"x" * (30 << 20), 0)
-print("held", flush=True)
 signal.signal(signal.SIGUSR1, lambda *_: (os.ftruncate(fd, 0), print("freed", flush=True)))
+print("held", flush=True)
 while True:
     signal.pause()
 """
