@@ -12,6 +12,7 @@ from pathlib import Path
 
 from insula.daemon.activation import PassedSocket
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
+from insula.daemon.partings import refuse_descriptors
 from insula.daemon.peers import Admission, admission_of
 from insula.errors import ConfigurationError
 
@@ -81,6 +82,7 @@ def _make(settings: SocketSettings) -> Entrance:
         if admission.gid is not None:
             os.chown(settings.path, -1, admission.gid)
         settings.path.chmod(settings.mode)
+        _prepare(listener, settings.access)
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
@@ -111,7 +113,14 @@ def _passed(passed: PassedSocket, settings: Settings) -> Entrance:
     configured = {each.path: each.access for each in settings.sockets}
     read_only = path.name.endswith("-ro") or passed.name.removesuffix(".socket").endswith("-ro")
     access = configured.get(path, SocketAccess.READ_ONLY if read_only else SocketAccess.READ_WRITE)
+    _prepare(passed.socket, access)
     return Entrance(socket=passed.socket, path=path, access=access, admission=Admission(gid=None, everybody=True))
+
+
+def _prepare(listener: socket.socket, access: SocketAccess) -> None:
+    """No call that a read-only client may make takes descriptors: where the kernel can, it refuses them at once."""
+    if access is SocketAccess.READ_ONLY:
+        refuse_descriptors(listener)
 
 
 @contextmanager

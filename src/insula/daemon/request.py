@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from insula.daemon.partings import part_with
 from insula.daemon.streams import StreamJob
 from insula.daemon.subscriptions import Subscriptions
 from insula.errors import InvalidArgumentError
@@ -86,7 +87,8 @@ class Request:
 
     def dispose(self) -> None:
         """Close the descriptors nobody took, and let go of a stream that never opened."""
-        close_all((*self.call.fds, *self.reply_fds))
+        part_with(self.call.fds)
+        close_all(self.reply_fds)
         self.call = self.call._replace(fds=())
         self.reply_fds = []
         if self.job is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.listener import Entrance, Listener, withdrawn
+from insula.daemon.partings import hang_up
 from insula.daemon.peers import Peer, peer_of
 from insula.daemon.request import Services
 from insula.daemon.session import Session, SessionLimits
@@ -125,10 +126,10 @@ class Server:
             peer = peer_of(connection)
         except OSError as error:
             _logger.warning("a client on %s was gone before it was there: %s", entrance.path, error)
-            connection.close()
+            hang_up(connection)
             return
         if self._is_crowd(peer):
-            connection.close()
+            hang_up(connection)
             return
         session = Session(
             connection,

@@ -25,6 +25,7 @@ from insula.daemon.complaints import Complaints
 from insula.daemon.config import KeepaliveSettings, SocketAccess
 from insula.daemon.dispatch.table import BEFORE_OPEN, BULK, HANDLERS, WAITING
 from insula.daemon.intake import Intake
+from insula.daemon.partings import part_with
 from insula.daemon.peers import Peer
 from insula.daemon.punctuality import Punctuality
 from insula.daemon.request import Answer, Handler, Request, Services
@@ -42,7 +43,6 @@ from insula.errors import (
     OperationInvalidError,
     RpcError,
 )
-from insula.kernel.fds import close_all
 from insula.rpc.connection import Connection
 from insula.rpc.events import Call, Event, Role, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.frames import LENGTH_MAX
@@ -166,10 +166,10 @@ class Session:
         try:
             events = self._connection.receive_data(data, fds, now=self._loop.time())
         except RpcError as error:
-            close_all(self._connection.unclaimed_fds())
+            part_with(self._connection.unclaimed_fds())
             self._give_up(f"it broke the protocol: {error}")
             return
-        close_all(self._connection.unclaimed_fds())
+        part_with(self._connection.unclaimed_fds())
         self._punctuality.heard(packets=self._connection.packets, unfinished=self._connection.unfinished)
         self._intake.add(events)
 
@@ -186,7 +186,7 @@ class Session:
 
     def _take(self, event: Event) -> None:
         if self._transport.closed or self._closing:
-            close_all(event.fds if isinstance(event, Call) else ())
+            part_with(event.fds if isinstance(event, Call) else ())
         elif isinstance(event, Call):
             self._called(event)
         elif isinstance(event, StreamData | StreamEof | StreamFinish | StreamAbort):
@@ -351,7 +351,7 @@ class Session:
             self._ping.cancel()
         self._punctuality.close()
         for event in self._intake.clear():
-            close_all(event.fds if isinstance(event, Call) else ())
+            part_with(event.fds if isinstance(event, Call) else ())
         self._share.hold(0)
         self.subscriptions.close()
         self._turns.close()

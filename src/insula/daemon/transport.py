@@ -6,7 +6,6 @@ asyncio's own transports would read the byte that carries a descriptor and let t
 one reads with recvmsg(2). Each descriptor to send goes with a byte of its own, behind the packet that announces it.
 """
 
-import array
 import asyncio
 import os
 import select
@@ -14,13 +13,13 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
+from insula.daemon.partings import FD_SPACE, descriptors, hang_up, part_with
 from insula.errors import RpcError
 from insula.kernel.fds import close_all
 from insula.rpc.frames import FDS_MAX
 
 READ_SIZE = 16 * 1024
 """Small enough for a read full of calls to be answered in some milliseconds, before others get their turn."""
-_FD_SPACE = socket.CMSG_SPACE(FDS_MAX * array.array("i").itemsize)
 
 
 class Transport:
@@ -111,7 +110,7 @@ class Transport:
         self._forget_hang_up()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
-        self._socket.close()
+        hang_up(self._socket)
         close_all(fd for _, fd in self._outgoing if fd is not None)
         self._outgoing.clear()
         for _, waiter in self._waiters:
@@ -131,18 +130,18 @@ class Transport:
 
     def _readable(self) -> None:
         try:
-            data, ancillary, flags, _ = self._socket.recvmsg(READ_SIZE, _FD_SPACE, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = self._socket.recvmsg(READ_SIZE, FD_SPACE, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except OSError as error:
             self._end(error)
             return
-        fds = _descriptors(ancillary)
-        if flags & socket.MSG_CTRUNC:
-            close_all(fds)
+        fds = descriptors(ancillary)
+        if flags & socket.MSG_CTRUNC or len(fds) > FDS_MAX:
+            part_with(fds)
             self._end(RpcError("more file descriptors at once than a packet may carry"))
         elif not data:
-            close_all(fds)
+            part_with(fds)
             self._end(None)
         else:
             self._received(data, fds)
@@ -190,11 +189,3 @@ class Transport:
         if not self._closed:
             self.close()
             self._lost(error)
-
-
-def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> list[int]:
-    fds = array.array("i")
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return list(fds)

@@ -12,6 +12,7 @@ from insula.rpc.events import Call
 from insula.rpc.procedures import Remote
 from insula.service.events import Events
 from tests.unit.daemon.fakes import FakeClient, FakeDomains, services_of
+from tests.waiting import until
 
 
 def request(*fds: int) -> Request:
@@ -42,7 +43,7 @@ def test_descriptors_nobody_took_are_closed() -> None:
     asked = request(reader)
     asked.reply_fds = [writer]
     asked.dispose()
-    assert not is_open(reader) and not is_open(writer)
+    until(lambda: not is_open(reader) and not is_open(writer), "both being closed")
     asked.dispose()
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 from uuid import UUID
 
+from insula.daemon.partings import part_with
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.streams import console_job
 from insula.daemon.wire import from_wire, text, to_wire, wanted
 from insula.errors import InvalidArgumentError
-from insula.kernel.fds import close_all
 from insula.rpc.codes.domain import ControlState, JobType
 from insula.rpc.codes.requests import (
     AddressType,
@@ -223,7 +223,7 @@ async def _begun(request: Request, begin: Callable[[Sequence[int]], Coroutine[An
     """Begin with the call's descriptors: open until that is over, which may be long after the client has gone."""
     fds = request.take_fds()
     task = asyncio.create_task(begin(fds), name=f"{request.call.procedure.name} of {request.client}")
-    task.add_done_callback(lambda _: close_all(fds))
+    task.add_done_callback(lambda _: part_with(fds))
     return (to_wire(await outlived(task)),)
 
 
