@@ -114,7 +114,9 @@ class Domain(Mapped):
         if flags & XmlFlags.SECURE:
             parts |= Part.SECRET
         shown = self if flags & XmlFlags.SECURE else replace(self, os=self.os.concealed())
-        return dump(shown, "domain", parts, prefixes=("lxc",) if self.lxc is not None else ())
+        marks = any(each.hidden is not None for each in shown.os.environment)
+        used = {"lxc": self.lxc is not None, "insula": marks}  # at the root: each of a thousand variables has a mark
+        return dump(shown, "domain", parts, prefixes=[prefix for prefix, is_used in used.items() if is_used])
 
     @property
     def settings(self) -> Settings:

@@ -5,8 +5,10 @@ is not kept (writing indents anew); text beside elements, and the text of an ele
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
+from types import MappingProxyType
 
 from lxml import etree
 
@@ -15,6 +17,8 @@ from insula.errors import InvalidArgumentError, XmlError
 DEPTH_MAX = 64
 """Levels of nested foreign elements; the deepest thing libvirt itself writes has about ten."""
 
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
+"""What is declared where nothing stands around."""
 _TEXT_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\r": "&#13;"}
 _ATTRIBUTE_ESCAPES = {**_TEXT_ESCAPES, "\t": "&#9;", "\n": "&#10;"}
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -102,9 +106,17 @@ def markup_of(element: etree._Element) -> Markup:
     return Markup(etree.tostring(element, encoding="unicode", with_tail=False))
 
 
-def attribute_of(element: etree._Element, name: str, value: str) -> Attribute:
-    """Return the attribute that lxml calls name ({uri}local) of element, as written."""
-    written, namespace = _written(name, element.nsmap)
+def attribute_of(element: etree._Element, name: str, value: str, *, reserved: Collection[str] = ()) -> Attribute:
+    """Return the attribute that lxml calls name ({uri}local) of element, as written.
+
+    reserved: prefixes that may be needed for another namespace on the same element; one of them gets a number.
+    """
+    known = element.nsmap
+    written, namespace = _written(name, known)
+    prefix, _, local = written.rpartition(":")
+    if prefix in reserved:
+        numbered = (f"{prefix}{number}" for number in count(1))
+        written = f"{next(each for each in numbered if known.get(each, namespace) == namespace)}:{local}"
     return Attribute(written, value, namespace)
 
 
@@ -167,35 +179,46 @@ def _pieces(
             yield str(child.tail)
 
 
-def lines_of(item: Node | Markup, indent: str) -> Iterator[str]:
-    """Yield the item in pieces that end in a line end, the first line indented by indent."""
+def lines_of(item: Node | Markup, indent: str, scope: Mapping[str, str] = _NOWHERE) -> Iterator[str]:
+    """Yield the item in pieces that end in a line end, the first line indented by indent.
+
+    scope: URIs by prefix that outer elements declare; the item declares what is another there.
+    """
     if isinstance(item, Markup):
         yield f"{indent}{item.text}\n"
         return
     if not item.content or any(isinstance(each, str) for each in item.content):
-        yield f"{indent}{inline(item)}\n"
+        yield f"{indent}{inline(item, scope)}\n"
         return
-    yield f"{indent}<{item.name}{_start(item)}>\n"
+    yield f"{indent}<{item.name}{_start(item, scope)}>\n"
+    within = _within(item, scope)
     for each in item.content:
         if not isinstance(each, str):
-            yield from lines_of(each, indent + "  ")
+            yield from lines_of(each, indent + "  ", within)
     yield f"{indent}</{item.name}>\n"
 
 
-def inline(item: Node | Markup | str) -> str:
-    """Return the item without any white space of ours."""
+def inline(item: Node | Markup | str, scope: Mapping[str, str] = _NOWHERE) -> str:
+    """Return the item without any white space of ours. scope: as of lines_of."""
     if isinstance(item, str):
         return escaped_text(item)
     if isinstance(item, Markup):
         return item.text
+    start = f"<{item.name}{_start(item, scope)}"
     if not item.content:
-        return f"<{item.name}{_start(item)}/>"
-    return f"<{item.name}{_start(item)}>{''.join(map(inline, item.content))}</{item.name}>"
+        return f"{start}/>"
+    within = _within(item, scope)
+    return f"{start}>{''.join(inline(each, within) for each in item.content)}</{item.name}>"
 
 
-def _start(node: Node) -> str:
+def _within(node: Node, scope: Mapping[str, str]) -> Mapping[str, str]:
+    return {**scope, **dict(node.declarations)} if node.declarations else scope
+
+
+def _start(node: Node, scope: Mapping[str, str]) -> str:
     declared = (
         f" xmlns:{prefix}='{escaped_attribute(uri)}'" if prefix else f" xmlns='{escaped_attribute(uri)}'"
         for prefix, uri in node.declarations
+        if scope.get(prefix, "") != uri
     )
     return "".join(declared) + "".join(f" {name}='{escaped_attribute(value)}'" for name, value in node.attributes)

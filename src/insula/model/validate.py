@@ -40,6 +40,10 @@ _HOSTNAME = re.compile(
 )
 
 
+UNREADABLE = "its document could not be read again"
+"""How the problem of a domain begins whose document nobody could define."""
+
+
 def problems(domain: Domain) -> tuple[str, ...]:
     """Return everything the checks find, in their order; empty for a domain that can be defined."""
     return tuple(text for check in CHECKS for text in check(domain))
@@ -55,8 +59,10 @@ def check_document(domain: Domain) -> Iterator[str]:
     """A change may make a document too large that was not; what nobody could define again is not kept either."""
     try:
         parse(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
+        if domain.os.environment:  # what those are shown who may not see values has a mark on each
+            parse(domain.dump(XmlFlags.LIVE))
     except InsulaError as error:
-        yield f"its document could not be read again: {error}"
+        yield f"{UNREADABLE}: {error}"
 
 
 def check_title(domain: Domain) -> Iterator[str]:

@@ -11,7 +11,20 @@ from insula.errors import XmlError
 from insula.model import foreign as foreign_xml
 from insula.model.scalars import read_integer
 from insula.model.sizes import KiB, bytes_of, kib_of
-from insula.model.xmlmap import Attribute, ClassPlan, Element, Foreign, Mapped, Part, Place, Plan, Shape, clark, plan_of
+from insula.model.xmlmap import (
+    NAMESPACES,
+    Attribute,
+    ClassPlan,
+    Element,
+    Foreign,
+    Mapped,
+    Part,
+    Place,
+    Plan,
+    Shape,
+    clark,
+    plan_of,
+)
 from insula.model.xmlsource import fault, parse
 
 AnyMapped = TypeVar("AnyMapped", bound=Mapped)
@@ -100,13 +113,18 @@ def _read_attributes(
 ) -> None:
     for name, text in element.items():
         if name not in table.attributes:
-            foreign.append(Foreign(Place(), foreign_xml.attribute_of(element, str(name), str(text))))
+            foreign.append(Foreign(Place(), _foreign_attribute(element, str(name), str(text))))
             continue
         plan = table.attributes[str(name)]
         if plan is not None:
             value = _value(plan, element, str(text), attribute=str(name))
             if plan.fact.is_read(value, parts):
                 values[plan.field] = value
+
+
+def _foreign_attribute(element: etree._Element, name: str, text: str) -> foreign_xml.Attribute:
+    """Return an attribute we do not know; our own prefixes stay free for the facts of its element."""
+    return foreign_xml.attribute_of(element, name, text, reserved=NAMESPACES)
 
 
 def _read_children(
@@ -167,7 +185,7 @@ def _foreign_in_leaf(plan: Plan, child: etree._Element, place: tuple[str, int]) 
     assert isinstance(plan.fact, Element)
     understood = (plan.fact.attribute, plan.fact.unit)
     return [
-        Foreign(Place(inside=place), foreign_xml.attribute_of(child, str(name), str(text)))
+        Foreign(Place(inside=place), _foreign_attribute(child, str(name), str(text)))
         for name, text in child.items()
         if name not in understood
     ] + [Foreign(Place(inside=place), foreign_xml.node_of(each)) for each in child if isinstance(each.tag, str)]

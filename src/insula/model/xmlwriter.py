@@ -1,6 +1,6 @@
 """Mapped values to XML, canonical as libvirt writes: facts in declared order, two spaces a level, `'` as quote."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from insula.model import foreign as foreign_xml
@@ -28,7 +28,7 @@ def dump(value: Mapped, root: str, parts: Part = Part.DEFINITION, *, prefixes: I
     Raises: InvalidArgumentError if a text holds what XML cannot.
     """
     out: list[str] = []
-    _write(value, root, "", out, parts, frozenset(), tuple(prefixes))
+    _write(value, root, "", out, parts, {}, tuple(prefixes))
     return "".join(out)
 
 
@@ -38,23 +38,24 @@ def _write(
     indent: str,
     out: list[str],
     parts: Part,
-    declared: frozenset[str],
+    declared: Mapping[str, str],
     hoisted: tuple[str, ...] = (),
 ) -> None:
-    """Append value's lines. declared: prefixes an outer element declares; hoisted: those this one shall declare."""
+    """Append value's lines. declared: URIs by prefix in outer elements; hoisted: prefixes this one shall declare."""
     plan = plan_of(type(value))
     start = [f"{indent}<{tag}"]
     start += (_attribute(each, getattr(value, each.field), parts) for each in plan.attributes)
     for each in (*hoisted, *_prefixes(plan, value, tag, parts)):
-        if each and each not in declared:
+        if each and declared.get(each) != NAMESPACES[each]:
             start.append(f" xmlns:{each}='{NAMESPACES[each]}'")
-            declared |= {each}
+            declared = {**declared, each: NAMESPACES[each]}
     if value.foreign:
-        start.append(_foreign_attributes((each for each in value.foreign if each.place.inside is None), declared))
+        written, declared = _foreign_attributes((each for each in value.foreign if not each.place.inside), declared)
+        start.append(written)
     if plan.text is not None:
         text = getattr(value, plan.text.field)
         body = [] if text is None else [escaped_text(plan.text.scalar.write(text))]
-        body.append(_inline(value.foreign))
+        body.append(_inline(value.foreign, declared))
         start.append(_unit(plan.text))
         out.append(_element("".join(start), tag, "".join(body)))
         return
@@ -74,8 +75,8 @@ def _prefixes(plan: ClassPlan, value: Mapped, tag: str, parts: Part) -> Iterator
             yield each.label[1:].partition(":")[0]
 
 
-def _write_children(value: Mapped, indent: str, out: list[str], parts: Part, declared: frozenset[str]) -> None:
-    kept = _Kept(value.foreign)
+def _write_children(value: Mapped, indent: str, out: list[str], parts: Part, declared: Mapping[str, str]) -> None:
+    kept = _Kept(value.foreign, declared)
     out += kept.lines(Place(), indent)
     for plan in plan_of(type(value)).elements:
         content = getattr(value, plan.field)
@@ -101,9 +102,10 @@ def _items(plan: Plan, content: Any) -> tuple[Any, ...]:
 class _Kept:
     """The foreign things of one element, handed out where they belong."""
 
-    __slots__ = ("_inside", "_nodes")
+    __slots__ = ("_declared", "_inside", "_nodes")
 
-    def __init__(self, foreign: tuple[Foreign, ...]) -> None:
+    def __init__(self, foreign: tuple[Foreign, ...], declared: Mapping[str, str]) -> None:
+        self._declared = declared
         self._nodes: dict[Place, list[foreign_xml.Node | foreign_xml.Markup]] = {}
         self._inside: dict[tuple[str, int], list[Foreign]] = {}
         for each in foreign:
@@ -119,7 +121,9 @@ class _Kept:
         """Return the lines of what stands at place."""
         if not self._nodes:
             return []
-        return [line for item in self._nodes.pop(place, ()) for line in foreign_xml.lines_of(item, indent)]
+        return [
+            line for item in self._nodes.pop(place, ()) for line in foreign_xml.lines_of(item, indent, self._declared)
+        ]
 
     def rest(self, field: str, indent: str) -> list[str]:
         """Return the lines of what stood by children of field that are no longer there."""
@@ -141,7 +145,7 @@ def _attribute(plan: Plan, content: Any, parts: Part) -> str:
     return f" {plan.fact.name}='{escaped_attribute(plan.scalar.write(content))}'{_unit(plan)}"
 
 
-def _leaf(plan: Plan, content: Any, indent: str, inside: list[Foreign], declared: frozenset[str]) -> str:
+def _leaf(plan: Plan, content: Any, indent: str, inside: list[Foreign], declared: Mapping[str, str]) -> str:
     """Return the line of a child that is a single fact."""
     assert isinstance(plan.fact, Element)
     start = f"{indent}<{plan.fact.name}"
@@ -152,8 +156,9 @@ def _leaf(plan: Plan, content: Any, indent: str, inside: list[Foreign], declared
         start += _unit(plan)
         body = escaped_text(plan.scalar.write(content))
     if inside:
-        start += _foreign_attributes(inside, declared)
-        body += _inline(inside)
+        attributes, declared = _foreign_attributes(inside, declared)
+        start += attributes
+        body += _inline(inside, declared)
     return _element(start, plan.fact.name, body)
 
 
@@ -166,20 +171,20 @@ def _unit(plan: Plan) -> str:
     return f" {plan.fact.unit}='{'KiB' if plan.kind is KiB else 'bytes'}'" if plan.fact.unit else ""
 
 
-def _inline(foreign: Iterable[Foreign]) -> str:
+def _inline(foreign: Iterable[Foreign], declared: Mapping[str, str]) -> str:
     """Return foreign nodes inside a single fact, where there is no room for white space."""
     items = (each.item for each in foreign)
-    return "".join(foreign_xml.inline(item) for item in items if not isinstance(item, foreign_xml.Attribute))
+    return "".join(foreign_xml.inline(item, declared) for item in items if not isinstance(item, foreign_xml.Attribute))
 
 
-def _foreign_attributes(foreign: Iterable[Foreign], declared: frozenset[str]) -> str:
-    """Return the foreign attributes of one element, and the declarations they need."""
+def _foreign_attributes(foreign: Iterable[Foreign], declared: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
+    """Return the foreign attributes of one element with the declarations they need, and what is declared inside."""
     out: list[str] = []
     for each in foreign:
         if isinstance(each.item, foreign_xml.Attribute):
             prefix = each.item.name.rpartition(":")[0]
-            if prefix and prefix != "xml" and prefix not in declared:
+            if prefix and prefix != "xml" and declared.get(prefix) != each.item.namespace:
                 out.append(f" xmlns:{prefix}='{escaped_attribute(each.item.namespace)}'")
-                declared |= {prefix}
+                declared = {**declared, prefix: each.item.namespace}
             out.append(f" {each.item.name}='{escaped_attribute(each.item.value)}'")
-    return "".join(out)
+    return "".join(out), declared

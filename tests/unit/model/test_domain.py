@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from lxml import etree
 
 from insula.errors import XmlError
 from insula.model import domain as domain_module
@@ -18,7 +19,9 @@ from insula.model.filesystems import Filesystem, FilesystemSource
 from insula.model.interfaces import AddressFamily
 from insula.model.scalars import DomainName
 from insula.model.sizes import KiB
-from insula.model.xmlmap import Part
+from insula.model.validate import problems
+from insula.model.xmlmap import INSULA_NAMESPACE, Part
+from insula.model.xmlsource import parse
 from tests.unit.model.corpus import DATA, DOMAINS, GOLDEN
 from tests.unit.model.strategies import values
 
@@ -280,3 +283,43 @@ def test_bad_xml_is_refused_with_line_finding_and_expectation(xml: str, text: st
 def test_a_live_value_that_is_wrong_is_not_passed_over() -> None:
     with pytest.raises(XmlError, match=r"/domain/@id: found 'seven'"):
         Domain.load(MINIMAL.format("").replace("'lxc'", "'lxc' id='seven'"))
+
+
+CLASHES = [
+    "<os><type>exe</type><initenv name='A' insula:hidden='' xmlns:insula='g'>e</initenv></os>",
+    "<os insula:x='1' insula1:x='2' xmlns:insula='g' xmlns:insula1='h'><type>exe</type></os>",
+    "<os lxc:x='1' insula:x='2' xmlns:lxc='g' xmlns:insula='h'><type>exe</type><lxc:y xmlns:lxc='i'/></os>",
+    "<os lxc:x='1' xmlns:lxc='g'><type lxc:y='1'>exe</type></os>",
+]
+
+
+@pytest.mark.parametrize("os", CLASHES)
+@pytest.mark.parametrize("own", ["", "<lxc:namespace xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'/>"])
+def test_our_prefixes_may_be_those_of_strangers(os: str, own: str) -> None:
+    document = parse(MINIMAL.format(own).replace("<os><type>exe</type></os>", os))
+    domain = Domain.load(etree.tostring(document, encoding="unicode"))
+    dumped = domain.dump(XmlFlags.SECURE)
+    assert Domain.load(dumped).dump(XmlFlags.SECURE) == dumped
+
+    def strangers(root: etree._Element) -> list[tuple[str, str]]:
+        return sorted((str(k), str(v)) for each in root.iter("{*}*") for k, v in each.items() if str(k)[0] == "{")
+
+    assert strangers(parse(dumped)) == strangers(document)
+    assert problems(domain) == problems(Domain.load(dumped))
+
+
+def test_a_namespace_is_declared_once_however_many_strangers_are_of_it() -> None:
+    ours = f"<metadata><insula:domain xmlns:insula='{INSULA_NAMESPACE}'>{{}}</insula:domain></metadata>"
+    domain = Domain.load(MINIMAL.format(ours.format("<insula:odd insula:x=''><insula:y/></insula:odd>" * 100)))
+    dumped = domain.dump()
+    assert dumped.count("xmlns:insula=") == 1
+    assert Domain.load(dumped) == domain
+
+
+def test_what_those_see_who_may_not_see_values_can_be_defined() -> None:
+    variables = "".join(f"<initenv name='V{number}'>secret</initenv>" for number in range(200))
+    domain = Domain.load(MINIMAL.format("").replace("</os>", f"{variables}</os>"))
+    shown = domain.dump(XmlFlags.LIVE)
+    assert "secret" not in shown
+    again = Domain.load(shown)
+    assert replace(again, os=again.os.revealed(domain.os)) == domain
