@@ -18,6 +18,7 @@ from uuid import UUID
 from insula.engine.running import Record as ContainerRecord
 from insula.engine.running import Running
 from insula.engine.succession import Held
+from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.model.domain import Domain
 from insula.model.scalars import DomainName
@@ -305,12 +306,24 @@ class Recovery:
         status, found.status = found.status, None
         found.described = managed.require_run().container.described
         try:
+            if found.status is None:
+                await self._limits_settled(managed, found)
             await self._runs.adopted(managed, found)
         except BaseException:
             found.close()
             raise
         if status is not None:
             await self._lifecycle.ended(managed, status)
+
+    async def _limits_settled(self, managed: ManagedDomain, found: Running) -> None:
+        """Undo a change of the memory limit that the daemon before did not live to finish: nobody was told of it."""
+        try:
+            undone = await in_own_thread(found.group.memory.undo_unfinished)
+        except OSError as error:
+            LOGGER.error("the memory limit of domain '%s', half changed, cannot be put back: %s", managed.name, error)
+            return
+        if undone:
+            LOGGER.warning("a change of the memory limit of domain '%s', cut short, was undone", managed.name)
 
     def _again_later(self, managed: ManagedDomain, doomed: bool, attempt: int) -> None:
         run = managed.run

@@ -74,10 +74,15 @@ class FakeMemory:
     anonymous: int = 8 << 20
     shared: int = 0
     swap: int = 0
+    undone: int = 0
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
         self.limits |= {"memory": memory or 0} if memory is not None else {}
         self.limits |= {"swap": memory_and_swap or 0} if memory_and_swap is not None else {}
+
+    def undo_unfinished(self) -> bool:
+        self.undone += 1
+        return True
 
     def limit_softly(self, memory: int) -> None:
         self.limits["soft"] = memory

@@ -20,6 +20,9 @@ class Memory(Protocol):
         shrink to the limit within seconds: nothing is changed then; OSError(EOPNOTSUPP) if swap is not accounted.
         """
 
+    def undo_unfinished(self) -> bool:
+        """Undo a change of hard limits that a kill cut short; return whether there was one. Raises: OSError."""
+
     def limit_softly(self, memory: int) -> None:
         """Set what the group is reclaimed to: v1 soft limit (only when the host is short), v2 memory.high (at once)."""
 

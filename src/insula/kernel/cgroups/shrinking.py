@@ -3,7 +3,8 @@
 A v1 group refuses a limit that its memory does not shrink to. A v2 group takes any, and kills until what is left fits:
 memory.max is therefore written only once the group is seen to fit. A write to memory.high frees as much as one to
 memory.max would, stops programs that take more, and kills nothing. Source: kernel document `admin-guide/cgroup-v2`;
-`memory_high_write` and `memory_max_write` in the kernel's memcontrol.c.
+`memory_high_write` and `memory_max_write` in the kernel's memcontrol.c. Callers note what was (`unfinished`), for a
+process that is killed meanwhile.
 """
 
 import time

@@ -54,6 +54,10 @@ class Memory(_Group):
                 if error.errno != errno.EBUSY:
                     raise
 
+    def undo_unfinished(self) -> bool:
+        """Return False: nothing but the limits themselves is written, and the kernel frees memory in one write."""
+        return False
+
     def _limit_with_swap(self, memory: int | None, memory_and_swap: int | None) -> None:
         if memory_and_swap is None and memory is not None and self._counts_swap_with_memory():
             memory_and_swap = memory

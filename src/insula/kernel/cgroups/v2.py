@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from insula.kernel.cgroups import files, shrinking
+from insula.kernel.cgroups import files, shrinking, unfinished
 from insula.kernel.cgroups.limits import (
     MAXIMUM_BFQ_WEIGHT,
     MAXIMUM_WEIGHT,
@@ -64,15 +64,19 @@ class Memory(_Group):
             raise OSError(errno.EINVAL, str(error), self._path("memory.swap.max")) from None
         if memory_and_swap is not None and not files.exists(self._path("memory.swap.max")):
             raise OSError(errno.EOPNOTSUPP, "this kernel does not account swap", self._path("memory.swap.max"))
-        if new_swap != old_swap:
-            self._write("memory.swap.max", _v2_bytes(new_swap))
-        if memory is not None:
-            try:
-                self._limit_memory(old_memory, new_memory)
-            except OSError:
-                if new_swap != old_swap:
-                    self._write("memory.swap.max", _v2_bytes(old_swap))
-                raise
+        with unfinished.noted(self.directory, "memory.max", "memory.swap.max", "memory.high"):
+            if new_swap != old_swap:
+                self._write("memory.swap.max", _v2_bytes(new_swap))
+            if memory is not None:
+                try:
+                    self._limit_memory(old_memory, new_memory)
+                except OSError:
+                    if new_swap != old_swap:
+                        self._write("memory.swap.max", _v2_bytes(old_swap))
+                    raise
+
+    def undo_unfinished(self) -> bool:
+        return unfinished.undo(self.directory)
 
     def _limit_memory(self, old: int | None, new: int | None) -> None:
         if new is not None and (old is None or new < old):
