@@ -9,6 +9,7 @@ from pathlib import Path
 
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.kernel.cgroups import UNLIMITED, Cgroup
+from insula.kernel.cgroups.limits import limited
 from insula.kernel.cgroups.stats import MemoryUse
 from insula.model.domain import Domain
 from insula.model.sizes import KiB
@@ -80,13 +81,14 @@ def _apply_limit(cgroup: Cgroup, domain: Domain) -> None:
     cgroup.memory.limit(memory=size * 1024)
 
 
-def _refuse_what_cannot_be(cgroup: Cgroup, size: KiB) -> None:
+def _refuse_what_cannot_be(cgroup: Cgroup, size: KiB, with_swap: int | None = None) -> None:
     """Refuse a limit below what can be neither dropped nor swapped out, before the guest loses its caches in vain.
 
+    with_swap: bytes that memory and swap are to be limited to at the same time; None: as it is.
     A look only: whether the rest shrinks is seen when the limit is set. Raises: OperationFailedError.
     """
     use = cgroup.memory.use()
-    stays = use.staying(_free_swap(cgroup, size * 1024, use)) // 1024
+    stays = use.staying(_free_swap(cgroup, size * 1024, with_swap, use)) // 1024
     if size < stays:
         raise OperationFailedError(
             f"the guest holds {stays} KiB that can be neither dropped nor swapped out, so {size} KiB would get "
@@ -94,11 +96,18 @@ def _refuse_what_cannot_be(cgroup: Cgroup, size: KiB) -> None:
         )
 
 
-def _free_swap(cgroup: Cgroup, size: int, use: MemoryUse) -> int:
-    """Return how many bytes could be swapped out under a limit of so many bytes; a limit with swap stays as it is."""
+def _free_swap(cgroup: Cgroup, size: int, with_swap: int | None, use: MemoryUse) -> int:
+    """Return how many bytes could be swapped out under a limit of size bytes of memory.
+
+    As groups do when with_swap says nothing else, a limit with swap stays as it is, but one without any swap, which is
+    what guests have by default, goes with the memory.
+    """
+    memory, _, _, held = cgroup.memory.held()
+    if with_swap is None and held is not None and held == memory:
+        return 0
+    limit = held if with_swap is None else limited(with_swap)
     free = read_meminfo(MEMINFO)["SwapFree"] * 1024
-    *_, with_swap = cgroup.memory.held()
-    return free if with_swap is None else max(0, min(free, with_swap - size - (use.swap or 0)))
+    return free if limit is None else max(0, min(free, limit - size - (use.swap or 0)))
 
 
 def _kept(domain: Domain) -> Values:
@@ -142,8 +151,8 @@ def _apply(cgroup: Cgroup, domain: Domain, values: Values) -> None:
     tune = domain.memory_tune or MemoryTune()
     if "hard_limit" in values or "swap_hard_limit" in values:
         size = domain.memory_limit
-        _refuse_what_cannot_be(cgroup, size)
         with_swap = _bytes(tune.swap_hard_limit) if "swap_hard_limit" in values else None
+        _refuse_what_cannot_be(cgroup, size, with_swap)
         cgroup.memory.limit(memory=size * 1024, memory_and_swap=with_swap)
     if "soft_limit" in values:
         cgroup.memory.limit_softly(_bytes(tune.soft_limit))

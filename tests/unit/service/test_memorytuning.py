@@ -74,10 +74,17 @@ async def test_what_tmpfs_holds_counts_as_what_cannot_be_dropped(rig: Rig, monke
 
 
 @pytest.mark.parametrize(
-    ("with_swap", "refused"), [(None, False), (40 << 20, False), (38 << 20, True), (8 << 20, True)]
+    ("memory", "with_swap", "refused"),
+    [
+        (64 << 20, None, False),
+        (20 << 20, 40 << 20, False),
+        (20 << 20, 38 << 20, True),
+        (4 << 20, 8 << 20, True),
+        (64 << 20, 64 << 20, True),  # no swap at all, as guests have by default: it stays so
+    ],
 )
 async def test_swap_counts_as_far_as_the_guest_may_have_it(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch, with_swap: int | None, refused: bool
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, memory: int, with_swap: int | None, refused: bool
 ) -> None:
     """8 MiB are anonymous, 30 MiB shared, and the limit is to be 16 MiB."""
     monkeypatch.setattr("insula.service.memorytuning.read_meminfo", lambda path: {"SwapFree": 1 << 20})
@@ -85,11 +92,26 @@ async def test_swap_counts_as_far_as_the_guest_may_have_it(
     held = group(rig, ref).memory
     held.shared = 30 << 20
     held.swap = 1 << 20
-    if with_swap is not None:
-        held.limits["swap"] = with_swap
+    held.limits = {"memory": memory} if with_swap is None else {"memory": memory, "swap": with_swap}
 
     with pytest.raises(OperationFailedError) if refused else contextlib.nullcontext():
         await rig.domains.set_memory(ref, 16 * 1024, Affect.LIVE)
+
+
+@pytest.mark.parametrize(("with_swap", "refused"), [(64, False), (20, True)])
+async def test_swap_that_is_given_with_the_limit_counts(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, with_swap: int, refused: bool
+) -> None:
+    """8 MiB are anonymous, 30 MiB shared, there is no swap yet, and the limit is to be 16 MiB."""
+    monkeypatch.setattr("insula.service.memorytuning.read_meminfo", lambda path: {"SwapFree": 1 << 20})
+    ref = await running(rig)
+    held = group(rig, ref).memory
+    held.shared = 30 << 20
+    held.limits = {"memory": 64 << 20, "swap": 64 << 20}
+    wanted = of_kind(ParameterType.ULLONG, hard_limit=16 * 1024, swap_hard_limit=with_swap * 1024)
+
+    with pytest.raises(OperationFailedError) if refused else contextlib.nullcontext():
+        await rig.domains.set_memory_parameters(ref, wanted, Affect.LIVE)
 
 
 async def test_the_maximum_changes_for_the_next_start_only(rig: Rig) -> None:
