@@ -9,8 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from insula.errors import OperationFailedError, OperationInvalidError, UnsupportedConfigError
+from insula.errors import (
+    OperationFailedError,
+    OperationInvalidError,
+    OperationUnsupportedError,
+    UnsupportedConfigError,
+)
 from insula.model.lifecycle import DomainState, ShutoffReason
+from insula.model.xmlmap import INSULA_NAMESPACE
 from insula.service.events import DomainRef
 from insula.service.requests import AddressSource, Affect, StatsGroup
 from insula.service.running import StopReason
@@ -238,15 +244,30 @@ async def test_signals_reach_the_process_that_the_guest_calls_so(service: Servic
 
 @driven
 async def test_namespaces_are_the_guests(service: Service, busybox_root: Path) -> None:
-    ref = await started(service, busybox_root, init=WAITS)
+    permitted = (
+        f"<metadata><insula:domain xmlns:insula='{INSULA_NAMESPACE}'><insula:opennamespace/></insula:domain></metadata>"
+    )
+    ref = await started(service, busybox_root, init=WAITS, more=permitted)
     fds = await service.domains.namespaces(ref)
     try:
         inodes = [os.fstat(fd).st_ino for fd in fds]
-        wanted = [os.stat(f"/proc/{ref.id}/ns/{kind}").st_ino for kind in ("user", "ipc", "uts", "net", "pid", "mnt")]
-        assert inodes == wanted
+        kinds = ("user", "ipc", "uts", "net", "pid", "mnt")
+        assert inodes == [os.stat(f"/proc/{ref.id}/ns/{kind}").st_ino for kind in kinds]
+        assert not set(inodes) & {os.stat(f"/proc/self/ns/{kind}").st_ino for kind in kinds}
     finally:
         for fd in fds:
             os.close(fd)
+
+
+@driven
+async def test_namespaces_of_a_guest_with_ids_of_its_own_are_not_given_without_a_permission(
+    service: Service, busybox_root: Path
+) -> None:
+    ref = await started(service, busybox_root, init=WAITS)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OperationUnsupportedError, match="insula exec guest -- COMMAND"):
+        await service.domains.namespaces(ref)
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @driven

@@ -23,6 +23,8 @@ DEFAULT_POOL = range(0x6000_0000, 0x7000_0000)
 """1610612736…1879048191: inside what systemd's conventions leave to containers, below what Insula's daemon uses."""
 
 _HOLDER = "root"
+_NAME = "insula/ids"
+"""How reservations are called in the abstract socket namespace, before a slash and the first id."""
 _SUBUID, _SUBGID = Path("/etc/subuid"), Path("/etc/subgid")
 
 
@@ -58,7 +60,7 @@ def _reserve(start: int) -> socket.socket | None:
     """Return a socket whose name stands for the range, None if another process holds it."""
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     try:
-        lock.bind(f"\0insula/ids/{start}")
+        lock.bind(f"\0{_NAME}/{start}")
     except OSError as error:
         lock.close()
         if error.errno != errno.EADDRINUSE:

@@ -17,6 +17,13 @@ def subordinate_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody else on the host, such as another run of the tests, reserve or map what these look at."""
+    monkeypatch.setattr(idreservation, "_NAME", f"insula-test/{os.getpid()}/{tmp_path.name}")
+    monkeypatch.setattr(idreservation, "_map_of", lambda _: "0 0 4294967295\n")
+
+
 def test_each_container_has_ids_of_its_own_as_long_as_it_holds_them() -> None:
     first, second = reserve_ids(), reserve_ids()
     starts = [each.idmap.root_uid for each in (first, second)]
