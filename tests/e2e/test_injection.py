@@ -1,11 +1,11 @@
 """Every verb with the daemon or the keeper killed, and calls failing, at each of its system calls.
 
-Sampled by a seed that is printed; with INSULA_TEST_FULL set (scripts/test --full) every call of every verb is met.
+A sample, the same each time; another one by INSULA_TEST_SEED. With INSULA_TEST_FULL (scripts/test --full) every call
+of every verb is met, in an order of chance unless there is a seed.
 Afterwards, whatever happened: what was acknowledged holds and what was refused left nothing; the daemon that comes next
 says what the one before said; a guest that lives is shown as such, once; all of it can be ended and leaves nothing.
 """
 
-import errno
 import os
 import random
 import subprocess
@@ -25,7 +25,9 @@ from tests.waiting import scaled
 pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped"), pytest.mark.timeout(14400)]
 
 FULL = bool(os.environ.get("INSULA_TEST_FULL"))
-SEED = int(os.environ.get("INSULA_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
+_GIVEN = int(os.environ.get("INSULA_TEST_SEED", "0"))
+SEED = _GIVEN or (random.SystemRandom().randrange(1, 1 << 32) if FULL else 6)
+"""A usual run finds nothing by chance: what is wrong on one day is wrong on the day before."""
 SAMPLE = 40
 """Trials of the sample."""
 SECONDS = 75
@@ -72,9 +74,9 @@ VERBS = (
         after=("shut off", True, False, 48, False),
     ),
     Verb(name="define of a clone", command=CLONE, after=(*OFF, False)),
-    Verb(name="start of a clone", before=(CLONE,), command=START, after=(*ON, False), calls=(170, 80)),
-    Verb(name="create", command=virsh("create", "document"), after=(*TRANSIENT, False), calls=(170, 80)),
-    Verb(name="start", before=(DEFINE,), command=START, after=(*ON, False), calls=(160, 80)),
+    Verb(name="start of a clone", before=(CLONE,), command=START, after=(*ON, False), calls=(150, 38)),
+    Verb(name="create", command=virsh("create", "document"), after=(*TRANSIENT, False), calls=(150, 38)),
+    Verb(name="start", before=(DEFINE,), command=START, after=(*ON, False), calls=(170, 38)),
     Verb(name="suspend", before=RUNNING, command=virsh("suspend", "g"), after=("paused", True, False, 64, False)),
     Verb(name="resume", before=(*RUNNING, virsh("suspend", "g")), command=virsh("resume", "g"), after=(*ON, False)),
     Verb(
@@ -88,7 +90,7 @@ VERBS = (
     ),
     Verb(name="live undefine", before=RUNNING, command=virsh("undefine", "g"), after=(*TRANSIENT, False)),
     Verb(name="undefine", before=(DEFINE,), command=virsh("undefine", "g"), after=(*NOTHING, False)),
-    Verb(name="destroy", before=RUNNING, command=virsh("destroy", "g"), after=(*OFF, False), calls=(30, 10)),
+    Verb(name="destroy", before=RUNNING, command=virsh("destroy", "g"), after=(*OFF, False), calls=(27, 5)),
     Verb(
         name="removal of a clone",
         before=(CLONE, START, virsh("destroy", "g")),
@@ -169,9 +171,6 @@ def test_whatever_fails_or_dies_on_the_way_nothing_is_lost_left_or_told_wrong(sc
             scene.insulad.stop()
             scene.begin()
         outcome = trial(scene, verb, aim, baseline)
-        if any(os.strerror(errno.EINTR) in each for each in outcome.problems):
-            # A signal came while the call waited for the watch to look at it: only that interrupts such calls.
-            continue
         done += 1
         failures += [
             f"{verb.name}: {aim.victim.value} {aim.fault.value} at call {aim.at} ({outcome.hit}): {each}"
@@ -193,7 +192,7 @@ def quiet(scene: Scene) -> set[str]:
 
 
 def sampled() -> Iterator[tuple[Verb, Aim]]:
-    """Yield some of all there is; those that need a slower start come last."""
+    """Yield some of all there is, by the seed alone; those that need a slower start come last."""
     chance = random.Random(SEED)
     order = list(VERBS) * 3
     chance.shuffle(order)
@@ -211,11 +210,16 @@ def sampled() -> Iterator[tuple[Verb, Aim]]:
 def every(scene: Scene, name: str, baseline: set[str]) -> Iterator[tuple[Verb, Aim]]:
     """Yield one verb with every fault at each of the calls that it makes when nothing disturbs it."""
     (verb,) = (each for each in VERBS if each.name == name)
+    chance = random.Random(SEED)
     for faults in ((Fault.KILL, Fault.NO_SPACE, Fault.IO_ERROR), (Fault.NO_DESCRIPTORS,)):
         for victim in Victim:
             count = Aim(victim=victim, fault=faults[0])
             yield verb, count
-            for fault in faults:
-                names = [each for each in count.seen if each in fault.calls.values()]
-                for at in range(1, len(names) + 1):
-                    yield verb, Aim(victim=victim, fault=fault, at=at)
+            calls = [
+                (fault, at)
+                for fault in faults
+                for at in range(1, 1 + sum(each in fault.calls.values() for each in count.seen))
+            ]
+            chance.shuffle(calls)  # who stops it early has seen some of everything
+            for fault, at in calls:
+                yield verb, Aim(victim=victim, fault=fault, at=at)

@@ -44,6 +44,7 @@ class Children:
     def watch(self) -> None:
         """Begin: from now on SIGCHLD wakes the loop."""
         signal.signal(signal.SIGCHLD, _ignore)
+        signal.siginterrupt(signal.SIGCHLD, False)  # no call is cut short: the wake-up fd alone tells of it
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._loop.watch(self._reader, READABLE, lambda _: self._attend())
 

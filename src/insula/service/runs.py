@@ -131,7 +131,13 @@ class Runs:
 
     async def begin(self, managed: ManagedDomain, domain: Domain, launch: Launch) -> None:
         """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
-        await self.leftovers.settle(managed.uuid)
+        try:
+            await self.leftovers.settle(managed.uuid)
+        except OperationFailedError:
+            if managed.kept is not None:  # a restart that cannot be made is over; what is left forgets its record
+                managed.kept = None
+                managed.end(FAILED)
+            raise
         if managed.kept is None and not managed.is_persistent:
             await self.discard_doomed(managed.uuid)
         record = self._first_record(managed, launch)
@@ -214,6 +220,7 @@ class Runs:
                 raise
             LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status
+            self._clear_later(managed, run.container, status, ending(run.record, StopReason.DESTROYED))
         await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status))
         return status
 
@@ -227,6 +234,7 @@ class Runs:
             await self._engine.release(run.container, status)
         except (OSError, InsulaError) as error:
             LOGGER.error("domain '%s' ended, and something of it stays behind: %s", managed.name, error)
+            self._clear_later(managed, run.container, status, record)
         await self._over(managed, record)
         return record
 
@@ -304,7 +312,7 @@ class Runs:
     async def discard_kept(self, managed: ManagedDomain) -> None:
         """Give up a run that is over and was kept."""
         assert managed.kept is not None
-        await self.forget(managed.kept)
+        await self._forget_if_gone(managed.kept)
         managed.kept = None
         managed.end(ENDINGS[StopReason.DESTROYED].state)
 
@@ -402,10 +410,25 @@ class Runs:
             await self._engine.undo(record.note)
         await self.forget(record)
 
+    def _clear_later(self, managed: ManagedDomain, container: Running, status: ExitStatus, record: Record) -> None:
+        """Go on trying to take away what a run left that is over. Its record goes last, unless the run is kept."""
+
+        async def clear() -> None:
+            await self._engine.release(container, status)
+            if managed.kept is None:
+                await self.forget(record)
+
+        self.leftovers.clear(record.uuid, record.name, clear, soon=False)
+
+    async def _forget_if_gone(self, record: Record) -> None:
+        """Forget a run that is over, unless something of it is still to be taken away: that forgets it when it is."""
+        if record.uuid not in self.leftovers:
+            await self.forget(record)
+
     async def _over(self, managed: ManagedDomain, record: Record) -> None:
         await self.let_go(managed.require_run())
         if record.next is Next.OFF:
-            await self.forget(record)
+            await self._forget_if_gone(record)
         managed.kept = None if record.next is Next.OFF else record
         assert record.reason is not None
         managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)

@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 from insula.engine.children import Children, forget_children
@@ -25,6 +26,29 @@ def trace_me_for_ever() -> int:
     while True:
         ctypes.CDLL(None).ptrace(TRACE_ME, 0, 0, 0)
         os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def in_a_call_while_a_child_ends() -> int:
+    """A keeper of its own: one child ends, and then another one lets it return from its call."""
+    Children(Loop(), lambda _: True).watch()
+    reader, writer = os.pipe()
+    ended, ending = os.pipe()
+
+    def end() -> int:
+        time.sleep(0.1)  # until the call is begun
+        return 0
+
+    def tell() -> int:
+        os.close(ending)
+        os.read(ended, 1)
+        time.sleep(0.1)
+        return os.write(writer, b"x") - 1
+
+    fork(end)
+    fork(tell)
+    os.close(ending)
+    # Not os.read(): Python makes that again by itself, unlike mkdir(2), rename(2) or mount(2).
+    return 0 if ctypes.CDLL(None).read(reader, ctypes.create_string_buffer(1), 1) == 1 else 1
 
 
 def fork(life: Callable[[], int]) -> int:
@@ -75,6 +99,10 @@ def test_a_child_that_makes_us_its_tracer_gets_its_signal_and_goes_on() -> None:
 
 def test_one_that_does_so_again_and_again_is_killed() -> None:
     assert kept(trace_me_for_ever) == signal.SIGKILL
+
+
+def test_the_end_of_a_child_cuts_no_call_of_the_keepers_short() -> None:
+    assert kept(in_a_call_while_a_child_ends) == 0
 
 
 def test_children_that_nobody_knows_are_reaped_however_many() -> None:

@@ -221,6 +221,7 @@ class FakeEngine:
         self.cannot_begin: InsulaError | None = None
         """Raised when a guest that was started paused is to begin; it has ended then."""
         self.cannot_undo: Exception | None = None
+        self.cannot_release: Exception | None = None
         self.labels = True
         self.after_launch: Callable[[], None] = lambda: None
         self.terminals: list[int] = []
@@ -333,9 +334,12 @@ class FakeEngine:
 
     async def release(self, running: Running, status: ExitStatus) -> None:
         self.calls.append(f"release {running.name}")
-        if running.status is not None:
-            return
+        known = running.status
         running.status = status
+        if self.cannot_release is not None:
+            raise self.cannot_release
+        if known is not None and not self._file(running.uuid).exists():
+            return
         self._file(running.uuid).unlink(missing_ok=True)
         (self._memory / f"{running.uuid}.frozen").unlink(missing_ok=True)
         if running.uuid in self._writers:

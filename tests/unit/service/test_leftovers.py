@@ -2,17 +2,19 @@
 
 import asyncio
 import errno
+from pathlib import Path
 
 import pytest
 
 from insula.errors import OperationFailedError
 from insula.service import leftovers
 from insula.service.leftovers import Leftovers
-from insula.service.running import RunDirectory
-from tests.unit.service.fakes import MAIL, WEB, Rig, domain_xml, until
+from insula.service.running import Phase, RunDirectory
+from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
 EXHAUSTED = OSError(errno.EMFILE, "Too many open files")
+BUSY = OperationFailedError("its control group stays behind: Device or resource busy")
 
 
 async def test_it_is_tried_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,3 +72,80 @@ async def test_a_start_whose_undo_fails_leaves_its_record_and_is_undone_later(
     assert rig.domains.is_active(ref)
     await rig.domains.destroy(ref)
     assert list(rig.layout.running.iterdir()) == []
+
+
+async def test_a_group_that_stays_behind_after_a_destroy_keeps_its_record_and_goes_later(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "PAUSES", (0.0, 0.001))
+    ref = await rig.domains.start(await rig.domains.define(domain_xml()))
+    rig.engine.cannot_release = BUSY
+    await rig.domains.destroy(ref)
+    assert not rig.domains.is_active(ref)
+    assert [each.record.phase for each in RunDirectory(rig.layout).load()] == [Phase.ENDING]
+    tries = rig.engine.calls.count("release web")
+    await until(lambda: rig.engine.calls.count("release web") > tries + 1)
+
+    rig.engine.cannot_release = None
+    await until(lambda: list(rig.layout.running.iterdir()) == [])
+
+
+async def test_a_start_waits_for_what_the_end_before_it_left(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leftovers, "PAUSES", (0.0, 3600.0))
+    ref = await rig.domains.start(await rig.domains.define(domain_xml()))
+    rig.engine.cannot_release = BUSY
+    rig.engine.end(WEB, POWERED_OFF)
+    await until(lambda: not rig.domains.is_active(ref))
+    assert len(RunDirectory(rig.layout).load()) == 1
+
+    rig.engine.cannot_release = None
+    await rig.domains.start(ref)
+    assert rig.domains.is_active(ref)
+    await rig.domains.destroy(ref)
+    assert list(rig.layout.running.iterdir()) == []
+
+
+async def test_what_a_transient_domain_was_to_take_along_goes_after_its_group(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "PAUSES", (0.0, 0.001))
+    ref = await rig.domains.create_xml(domain_xml())
+    rig.engine.cannot_release = BUSY
+    await rig.domains.destroy(ref)
+    assert rig.preparation.owns_storage(WEB)
+
+    rig.engine.cannot_release = None
+    await until(lambda: list(rig.layout.running.iterdir()) == [])
+    assert not rig.preparation.owns_storage(WEB)
+
+
+async def test_a_kept_run_of_which_something_stays_behind_is_forgotten_once_neither_is(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "PAUSES", (0.0, 0.001))
+    xml = domain_xml(more="<on_crash>preserve</on_crash>")
+    ref = await rig.domains.start(await rig.domains.define(xml))
+    rig.engine.cannot_release = BUSY
+    rig.engine.end(WEB, CRASHED)
+    await until(lambda: not rig.domains.is_active(ref))
+    await rig.domains.destroy(ref)
+    assert len(RunDirectory(rig.layout).load()) == 1
+
+    rig.engine.cannot_release = None
+    await until(lambda: list(rig.layout.running.iterdir()) == [])
+
+
+async def test_the_next_daemon_goes_on_taking_away_what_a_destroy_left(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "PAUSES", (0.0, 3600.0))
+    ref = await rig.domains.start(await rig.domains.define(domain_xml()))
+    rig.engine.cannot_release = BUSY
+    await rig.domains.destroy(ref)
+    await rig.domains.close()
+
+    successor = Rig(tmp_path)
+    await successor.domains.recover()
+    assert not successor.domains.is_active(ref)
+    assert "release web" in successor.engine.calls
+    await until(lambda: list(rig.layout.running.iterdir()) == [])
