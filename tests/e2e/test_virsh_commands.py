@@ -347,6 +347,14 @@ def test_devices_are_listed(insulad: Insulad, running: str) -> None:
     assert out(insulad, "domhostname", running) == inside(insulad, running, "hostname").strip()
 
 
+def test_names_that_a_guest_gives_command_no_terminal(insulad: Insulad, running: str) -> None:
+    script = "hostname \"$(printf 'a\\033[6n')\"; ip link set lo down; ip link set lo name \"$(printf 'a\\033[6n')\""
+    inside(insulad, running, "sh", "-c", script)
+    assert "no host name" in refused(insulad, "domhostname", running)
+    told = out(insulad, "domifaddr", running, "--source", "agent")
+    assert "a\\u001b[6n" in told and "\x1b" not in told
+
+
 # Inside
 
 

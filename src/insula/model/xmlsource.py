@@ -8,6 +8,7 @@ import re
 from lxml import etree
 
 from insula.errors import XmlError
+from insula.model.visible import visible
 from insula.model.xmlbounds import check_bounds
 
 SIZE_MAX = 1024 * 1024
@@ -61,9 +62,4 @@ def fault(element: etree._Element, text: str, *, attribute: str | None = None) -
     place = path_of(element) + (f"/@{attribute}" if attribute else "")
     if len(text) > QUOTED_MAX:
         text = f"{text[: QUOTED_MAX // 2]} … {text[-QUOTED_MAX // 2 :]}"
-    return XmlError(f"line {element.sourceline}: {place}: {_visible(text)}")
-
-
-def _visible(text: str) -> str:
-    """Return text with what is not seen, or would move a terminal's cursor, as `\\u202e`."""
-    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+    return XmlError(f"line {element.sourceline}: {place}: {visible(text)}")

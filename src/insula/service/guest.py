@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Thread
 
@@ -22,6 +22,7 @@ from insula.errors import (
 )
 from insula.kernel.fds import Fd
 from insula.kernel.process import CloneFlag, setns
+from insula.model.visible import visible
 from insula.network.inside import GuestInterface, guest_interfaces
 from insula.service.containers import Engine, StandardStreams, WindowSize
 from insula.service.executions import Executions
@@ -49,18 +50,24 @@ class GuestVerbs:
         self._executions = Executions()
 
     async def hostname(self, managed: ManagedDomain) -> str:
-        """Return what the guest calls itself now. Raises: NoHostnameError."""
+        """Return what the guest calls itself now. Raises: NoHostnameError, also if that is nothing to be called.
+
+        The kernel takes any bytes as a host name, and who asks shows the answer on a terminal.
+        """
         pid = managed.require_run().container.pid
         try:
-            return await in_own_thread(partial(_hostname_inside, pid))
+            name = await in_own_thread(partial(_hostname_inside, pid))
         except OSError as error:
             raise NoHostnameError(f"domain '{managed.name}' does not tell its name: {error.strerror}") from error
+        if visible(name) != name:
+            raise NoHostnameError(f"domain '{managed.name}' calls itself '{visible(name)}', which is no host name")
+        return name
 
     async def interfaces(self, managed: ManagedDomain, source: AddressSource) -> list[GuestInterface]:
         """Return the guest's interfaces with their addresses, read in its own network namespace.
 
         That is what a lease or the neighbour table could only guess at, so it is the answer for those sources too; they
-        are about the guest's cards, and only the source AGENT tells of lo as well.
+        are about the guest's cards, and only the source AGENT tells of lo as well. Names are the guest's own words.
         """
         pid = managed.require_run().container.pid
         try:
@@ -69,7 +76,8 @@ class GuestVerbs:
             raise OperationFailedError(
                 f"the interfaces of domain '{managed.name}' cannot be read: {error.strerror}"
             ) from error
-        return [each for each in found if source is AddressSource.AGENT or not each.loopback]
+        told = [each for each in found if source is AddressSource.AGENT or not each.loopback]
+        return [replace(each, name=visible(each.name)) for each in told]
 
     async def send_signal(self, managed: ManagedDomain, pid: int, number: int) -> None:
         """Send a signal to a process of the guest, by the pid it has there.

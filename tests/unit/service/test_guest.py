@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -56,6 +57,19 @@ async def test_a_guest_that_is_gone_has_neither_addresses_nor_a_name(rig: Rig) -
     with pytest.raises(NoHostnameError):
         await rig.domains.hostname(ref)
     await rig.domains.destroy(ref)
+
+
+@pytest.mark.parametrize("name", ["\x1b[6n", "a\nb", "\udcff", "x\u202ey"])
+async def test_what_a_guest_calls_itself_and_its_interfaces_commands_nobodys_terminal(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(guest, "_hostname_inside", lambda pid: name)
+    monkeypatch.setattr(guest, "guest_interfaces", lambda pid: (replace(ETH0, name=name),))
+    ref = await running(rig)
+    with pytest.raises(NoHostnameError) as told:
+        await rig.domains.hostname(ref)
+    (interface,) = await rig.domains.interface_addresses(ref, AddressSource.ARP)
+    assert str(told.value).isprintable() and interface.name.isprintable()
 
 
 async def test_what_is_off_has_no_insides(rig: Rig) -> None:
