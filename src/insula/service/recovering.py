@@ -342,7 +342,7 @@ class Recovery:
     async def _repeated(self, managed: ManagedDomain, record: Record) -> None:
         """Make a restart again that was cut short."""
         if record.note is not None:
-            await self._engine.undo(record.note)
+            await self._cleared_or_later(managed, record, partial(self._engine.undo, record.note))
         await self._lifecycle.repeat(managed)
 
     async def _concluded(self, record: Record) -> None:
@@ -351,9 +351,17 @@ class Recovery:
         await self._runs.forget(record)
 
     async def _continued(self, managed: ManagedDomain, record: Record) -> None:
-        await self._cleared(record)
+        await self._cleared_or_later(managed, record, partial(self._cleared, record))
         if record.next is Next.RESTART:
             await self._lifecycle.follow(managed, record)
+
+    async def _cleared_or_later(self, managed: ManagedDomain, record: Record, clear: Work) -> None:
+        """Take away what a run left; what stays is tried again, by the start that follows too."""
+        try:
+            await clear()
+        except (OSError, InsulaError) as error:
+            LOGGER.error("something of domain '%s' stays behind: %s", managed.name, error)
+            self._runs.clear_later(managed, record, clear)
 
     async def _cleared(self, record: Record) -> None:
         """Remove what is left of a run: the guest too, if the kill was cut short."""

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -209,6 +209,7 @@ class Runs:
         run = managed.require_run()
         self._directory.write_or_owe(ending(run.record, StopReason.DESTROYED))
         run.ending = True
+        left: Callable[[], Awaitable[None]] | None = None
         try:
             status = await self._engine.destroy(run.container)
         except Exception as error:  # at the daemon's end, which cancels, the decision stays: the next one concludes
@@ -220,8 +221,8 @@ class Runs:
                 raise
             LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status
-            self._clear_later(managed, run.container, status, ending(run.record, StopReason.DESTROYED))
-        await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status))
+            left = partial(self._engine.release, run.container, status)
+        await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status), left)
         return status
 
     async def end(self, managed: ManagedDomain, reason: StopReason, status: ExitStatus, then: Next) -> Record:
@@ -230,12 +231,13 @@ class Runs:
         record = ending(run.record, reason, status=status.status, then=then)
         self._directory.write_or_owe(record)
         run.ending = True
+        left: Callable[[], Awaitable[None]] | None = None
         try:
             await self._engine.release(run.container, status)
         except (OSError, InsulaError) as error:
             LOGGER.error("domain '%s' ended, and something of it stays behind: %s", managed.name, error)
-            self._clear_later(managed, run.container, status, record)
-        await self._over(managed, record)
+            left = partial(self._engine.release, run.container, status)
+        await self._over(managed, record, left)
         return record
 
     async def disown(self, uuid: UUID) -> None:
@@ -312,7 +314,8 @@ class Runs:
     async def discard_kept(self, managed: ManagedDomain) -> None:
         """Give up a run that is over and was kept."""
         assert managed.kept is not None
-        await self._forget_if_gone(managed.kept)
+        if managed.uuid not in self.leftovers:  # what is left of it forgets it when it is gone
+            await self.forget(managed.kept)
         managed.kept = None
         managed.end(ENDINGS[StopReason.DESTROYED].state)
 
@@ -410,28 +413,26 @@ class Runs:
             await self._engine.undo(record.note)
         await self.forget(record)
 
-    def _clear_later(self, managed: ManagedDomain, container: Running, status: ExitStatus, record: Record) -> None:
+    def clear_later(self, managed: ManagedDomain, record: Record, clear: Callable[[], Awaitable[None]]) -> None:
         """Go on trying to take away what a run left that is over. Its record goes last, unless the run is kept."""
 
-        async def clear() -> None:
-            await self._engine.release(container, status)
+        async def work() -> None:
+            await clear()
             if managed.kept is None:
                 await self.forget(record)
 
-        self.leftovers.clear(record.uuid, record.name, clear, soon=False)
+        self.leftovers.clear(record.uuid, record.name, work, soon=False)
 
-    async def _forget_if_gone(self, record: Record) -> None:
-        """Forget a run that is over, unless something of it is still to be taken away: that forgets it when it is."""
-        if record.uuid not in self.leftovers:
-            await self.forget(record)
-
-    async def _over(self, managed: ManagedDomain, record: Record) -> None:
+    async def _over(self, managed: ManagedDomain, record: Record, left: Callable[[], Awaitable[None]] | None) -> None:
+        """Let a run be over. left: takes away what could not be taken away yet."""
         await self.let_go(managed.require_run())
-        if record.next is Next.OFF:
-            await self._forget_if_gone(record)
+        if record.next is Next.OFF and left is None:
+            await self.forget(record)
         managed.kept = None if record.next is Next.OFF else record
         assert record.reason is not None
         managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)
+        if left is not None:
+            self.clear_later(managed, record, left)
 
 
 def _state_of(container: Running, record: Record) -> StateWithReason:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.running import Running
 from insula.errors import OperationFailedError
 from insula.service import leftovers
 from insula.service.leftovers import Leftovers
-from insula.service.running import Phase, RunDirectory
-from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, WEB, Rig, domain_xml, until
+from insula.service.running import Next, Phase, RunDirectory, StopReason, ending
+from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
 EXHAUSTED = OSError(errno.EMFILE, "Too many open files")
@@ -149,3 +151,29 @@ async def test_the_next_daemon_goes_on_taking_away_what_a_destroy_left(
     assert not successor.domains.is_active(ref)
     assert "release web" in successor.engine.calls
     await until(lambda: list(rig.layout.running.iterdir()) == [])
+
+
+async def test_a_restart_that_the_next_daemon_owes_is_made_though_something_was_left_at_first(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "PAUSES", (0.0, 3600.0))
+    ref = await rig.domains.start(await rig.domains.define(domain_xml()))
+    rig.engine.domains = None  # the daemon dies
+    rig.engine.end(WEB, REBOOTED)
+    directory = RunDirectory(rig.layout)
+    (kept,) = directory.load()
+    directory.write(ending(kept.record, StopReason.REBOOTED, then=Next.RESTART))
+
+    successor = Rig(tmp_path)
+    release, failures = successor.engine.release, [BUSY]
+
+    async def fail_once(running: Running, status: ExitStatus) -> None:
+        if failures:
+            raise failures.pop()
+        await release(running, status)
+
+    monkeypatch.setattr(successor.engine, "release", fail_once)
+    await successor.domains.recover()
+    await until(lambda: successor.domains.is_active(ref))
+    assert failures == []
+    await successor.close()
