@@ -21,6 +21,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
 TIOCSTI = 0x5412
+TIOCSETD = 0x5423
 NETLINK_XFRM = 6
 NETLINK_AUDIT = 9
 NETLINK_RDMA = 20
@@ -93,6 +94,7 @@ def test_a_call_from_the_future_is_unknown_and_one_of_today_is_not() -> None:
 def test_nobody_types_into_somebody_elses_terminal() -> None:
     assert confined(lambda: call("ioctl", 0, TIOCSTI, 0)) == "EPERM"
     assert confined(lambda: call("ioctl", 0, TIOCSTI | 1 << 32, 0)) == "EPERM"
+    assert confined(lambda: call("ioctl", 0, TIOCSETD, 0)) == "EPERM"
 
 
 @pytest.mark.parametrize("family", [AF_ALG, AF_VSOCK])

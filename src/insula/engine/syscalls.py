@@ -220,6 +220,7 @@ REFUSED = (
 
 _TIOCSTI = 0x5412
 _TIOCLINUX = 0x541C
+_TIOCSETD = 0x5423
 
 FORBIDDEN_ARGUMENTS = (
     ForbiddenArgument(
@@ -233,6 +234,12 @@ FORBIDDEN_ARGUMENTS = (
         why="pastes into a virtual console's input",
         names=("ioctl",),
         conditions=(Condition(argument=1, value=_TIOCLINUX),),
+    ),
+    ForbiddenArgument(
+        errno=errno.EPERM,
+        why="gives a terminal a line discipline: kernel code for modems and radios, loaded on demand",
+        names=("ioctl",),
+        conditions=(Condition(argument=1, value=_TIOCSETD),),
     ),
 )
 
