@@ -29,6 +29,9 @@ from insula.service.preparation import HostPreparation
 from insula.storage.images import ImageStore
 from tests.waiting import scaled
 
+PATIENCE = 60.0
+"""Seconds for what a guest does on a usual host: nothing is told from how long it took, only that it happened."""
+
 UUID_OF_GUEST = UUID("11111111-2222-3333-4444-555555555555")
 
 
@@ -175,7 +178,7 @@ class Service:
         """Return the console's output up to each of the wanted texts in turn. Raises: TimeoutError with what came."""
         channel, said = self.domains.console(ref, force=True), ""
         try:
-            async with asyncio.timeout(scaled(20)):
+            async with asyncio.timeout(scaled(PATIENCE)):
                 if typed:
                     await channel.write(typed.encode())
                 while not _in_turn(said, wanted):
@@ -216,7 +219,7 @@ def _read_all(reader: int) -> str:
 async def until(condition: Callable[[], Any], what: str, seen: Callable[[], Any] = lambda: "nothing") -> None:
     """Return once condition holds, while the loop goes on. Raises: TimeoutError with what was seen instead."""
     try:
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(scaled(PATIENCE)):
             while not condition():  # noqa: ASYNC110 - what tests wait for has no event of its own
                 await asyncio.sleep(0.005)
     except TimeoutError:

@@ -57,7 +57,9 @@ async def test_a_busybox_boots_says_so_on_its_console_and_powers_off_when_asked(
     await service.until_told("stopped shutdown")
 
     assert service.domains.state(ref).reason is ShutoffReason.SHUTDOWN
-    assert service.domains.console_log(ref).read_text().count("answer=42") == 1
+    log = service.domains.console_log(ref)
+    await until(lambda: "answer=42" in log.read_text(), "the log having reached a busy disk", log.read_text)
+    assert log.read_text().count("answer=42") == 1
 
 
 @driven

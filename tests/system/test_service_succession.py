@@ -88,13 +88,17 @@ async def test_an_exit_while_no_daemon_was_there_is_told_by_the_next(
 
 @driven
 async def test_a_reboot_while_no_daemon_was_there_is_completed_by_the_next(
-    service: Service, busybox_root: Path
+    service: Service, busybox_root: Path, scratch: Path
 ) -> None:
-    ref = await service.domains.start(await service.domains.define(guest_xml(str(busybox_root))))
+    directory, mount = shared(scratch)
+    ref = await service.domains.start(await service.domains.define(guest_xml(str(busybox_root), devices=mount)))
     await service.console_says(ref, ["login:"])
-    await service.run(ref, "/bin/sh", "-c", "(sleep 0.3; reboot -f) >/dev/null 2>&1 </dev/null &")
+    waits = "(while [ ! -e /mnt/reboot ]; do sleep 0.02; done; reboot -f) >/dev/null 2>&1 </dev/null &"
+    await service.run(ref, "/bin/sh", "-c", waits)
     await service.vanish()
+    (directory / "reboot").touch()
     await until(lambda: is_gone(ref.id), "the guest's reboot")
+    (directory / "reboot").unlink()
     successor = await Service(layout=service.layout, runner=service.runner).open()
 
     assert successor.domains.state(ref).state is DomainState.RUNNING
