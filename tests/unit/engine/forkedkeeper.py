@@ -88,7 +88,7 @@ class ForkedKeeper:
 
     def wait_for_event(self, kind: EventKind) -> Event:
         while not any(event.kind is kind for event in self.events):
-            assert select.select([self.link], [], [], scaled(10))[0], f"no event {kind.value}"
+            assert select.select([self.link], [], [], scaled(60))[0], f"no event {kind.value}"
             self.link.dispatch()
         return next(event for event in self.events if event.kind is kind)
 

@@ -39,7 +39,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkedKe
 def connected(keeper: ForkedKeeper) -> socket.socket:
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    channel.settimeout(scaled(20))
+    channel.settimeout(scaled(120))
     channel.connect(keeper.address)
     return channel
 
@@ -238,7 +238,7 @@ _PLAUSIBLE: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(3))
 def test_no_message_ends_it_or_stays_with_it(keeper: ForkedKeeper, seed: int, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
@@ -271,8 +271,8 @@ def test_no_message_ends_it_or_stays_with_it(keeper: ForkedKeeper, seed: int, tm
             keeper.link.ask(Verb.FORGET, {"id": execution["id"]}, {})
         return not held["guests"] and not held["executions"]
 
-    until(nothing_held, "everything being forgotten", 20)
-    until(lambda: descriptors(keeper.pid) == before, "its having no descriptor more than before", 20)
+    until(nothing_held, "everything being forgotten", 120)
+    until(lambda: descriptors(keeper.pid) == before, "its having no descriptor more than before", 120)
 
 
 def test_a_request_is_answered_by_an_error_whatever_it_leads_to(keeper: ForkedKeeper) -> None:

@@ -3,12 +3,14 @@
 import os
 import threading
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
 from insula.engine import custody
+from insula.engine.allowance import Allowance
 from insula.engine.custody import Console
 from insula.engine.lonereading import read_alone
 from insula.engine.loop import Loop
@@ -39,30 +41,41 @@ def test_everything_that_comes_is_taken_in(terminal: tuple[int, int]) -> None:
 def test_a_flood_is_taken_in_slowly_and_goes_on_after_each_pause(
     terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Time passes in pauses only, so that however slow the machine is, the flood comes faster than it may."""
+    now = 0.0
     monkeypatch.setattr(custody, "READ_BURST", 100_000)
+    monkeypatch.setattr(custody, "Allowance", partial(Allowance, clock=lambda: now))
     master, slave = terminal
     console, loop = Console(Fd(master)), Loop()
+    later, pauses = loop.after, []
+
+    def after(seconds: float, action: Callable[[], None]) -> object:
+        nonlocal now
+        now += seconds
+        pauses.append(seconds)
+        return later(0.001, action)
+
+    monkeypatch.setattr(Loop, "after", lambda _, seconds, action: after(seconds, action))
     read_alone(loop, console)
-    paused = 0
+    end = b"the end"
 
     def flood() -> None:
-        left = 1_000_000
+        left = memoryview(bytes(1_000_000) + end)
         with suppress(OSError):
             while left:
-                left -= os.write(slave, bytes(min(left, 4096)))
+                left = left[os.write(slave, left[:4096]) :]
 
     writer = threading.Thread(target=flood)
     writer.start()
-    while writer.is_alive():
-        loop.after(0.01, lambda: None)
+    said = b""
+    while said != end:
         loop.turn()
-        paused += console.pause > 0
-    assert paused
-    while console.ring.take() or console.pause:
-        loop.after(0.1, lambda: None)
-        loop.turn()
+        said = (said + console.ring.take())[-len(end) :]
+    writer.join()
+    assert sum(pauses) > 900_000 / (2 * custody.READ_RATE)
     os.write(slave, b"and on")
-    while not console.ring:
+    while len(said) < len(end + b"and on"):
         loop.turn()
-    assert console.ring.take() == b"and on"
+        said += console.ring.take()
+    assert said == end + b"and on"
     loop.unwatch(master)
