@@ -6,9 +6,9 @@ server that does not answer would take both.
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -25,37 +25,38 @@ class Writers:
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
         self._limit = limit
-        self._lock = threading.Lock()
+        self._ready = threading.Condition()
         self._begun = 0
-        self._free = 0
-        self._queue: SimpleQueue[_Work] = SimpleQueue()
+        self._idle = 0
+        self._queue: deque[_Work] = deque()
 
     async def perform(self, work: Callable[[], T]) -> T:
         """Return work(), done in one of the threads once one is free; what it raises is raised."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        with self._lock:
-            self._queue.put((loop, done, work))
-            begin = self._free < self._queue.qsize() and self._begun < self._limit
+        with self._ready:
+            self._queue.append((loop, done, work))
+            self._ready.notify()
+            begin = self._idle < len(self._queue) and self._begun < self._limit
             self._begun += begin
         if begin:
             threading.Thread(target=self._serve, name=self._name, daemon=True).start()
         return await done
 
     def _next(self) -> _Work | None:
-        """Return what is to be done next, None after an idle time: the thread ends then."""
-        with self._lock:
-            self._free += 1
-        try:
-            work = self._queue.get(timeout=_IDLE)
-        except Empty:
-            work = None
-        with self._lock:
-            self._free -= 1
-            if work is None and not self._queue.empty():
-                work = self._queue.get_nowait()
-            self._begun -= work is None
-        return work
+        """Return what is to be done next, None after an idle time: the thread ends then.
+
+        Work is taken and the thread no longer idle in one go: whoever brings more meanwhile would count on it, and wait
+        as long as this work takes.
+        """
+        with self._ready:
+            self._idle += 1
+            self._ready.wait_for(lambda: self._queue, timeout=_IDLE)
+            self._idle -= 1
+            if self._queue:
+                return self._queue.popleft()
+            self._begun -= 1
+            return None
 
     def _serve(self) -> None:
         while (next_work := self._next()) is not None:

@@ -4,6 +4,8 @@ import asyncio
 import subprocess
 import sys
 import threading
+import time
+from functools import partial
 
 import pytest
 
@@ -53,6 +55,33 @@ async def test_work_that_never_ends_holds_its_thread_only() -> None:
             assert await few.perform(lambda number=number: number) == number  # type: ignore[misc]
     never.set()
     await stuck
+
+
+async def test_nobody_waits_for_a_thread_that_has_just_taken_work_that_never_ends(
+    request: pytest.FixtureRequest,
+) -> None:
+    """Many rounds, each a little later than the one before, with threads that take turns as often as they can."""
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(1e-6)
+    never = threading.Event()
+    stuck = []
+    try:
+        for number in range(1000):
+            few = Writers("test", 2)
+            await few.perform(lambda: 0)  # its thread is idle now, or about to be
+            stuck.append(asyncio.create_task(few.perform(never.wait)))
+            await asyncio.sleep(0)
+            later = time.perf_counter_ns() + number * 200
+            while time.perf_counter_ns() < later:
+                pass
+            async with asyncio.timeout(scaled(20)):
+                assert await few.perform(lambda: 1) == 1
+            never.set()
+            await stuck.pop()
+            never.clear()
+    finally:
+        never.set()
+    await asyncio.gather(*stuck)
 
 
 async def test_a_thread_without_work_ends_and_another_begins_when_there_is_some(
