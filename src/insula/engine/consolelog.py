@@ -27,6 +27,9 @@ QUEUE_BYTES = 4 * 1024 * 1024
 CLOSING_PATIENCE = 5.0
 """Seconds that the end of a console waits for the disk."""
 
+_REASONS = {errno.ELOOP: "a symbolic link is on the way", errno.ENOENT: "its directory is not there"}
+"""What is to be done about it, where the kernel's words do not say."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -123,7 +126,9 @@ class ConsoleLog:
                     await self._writers.perform(lambda first=first, chunk=chunk: self._write(first, chunk))  # type: ignore[misc]
                     self._failed = False
                 except OSError as error:
-                    self._report(f"cannot write the console log {self.path}: {error.strerror}")
+                    self._report(
+                        f"cannot write the console log {self.path}: {_REASONS.get(error.errno or 0, error.strerror)}"
+                    )
         finally:
             self._writing = None
 

@@ -56,9 +56,11 @@ def replace_file(
         try:
             _write(new, content, durability, mode)
             os.replace(new, path)
-        except BaseException:
+        except BaseException as error:
             with suppress(OSError):  # a file system that fails keeps it; whoever starts next sweeps it
                 os.unlink(new)
+            if isinstance(error, OSError):  # write(2) names no file, and the new one's name tells nobody anything
+                raise OSError(error.errno, error.strerror, os.fspath(path)) from error
             raise
 
     return _committed(path, durability, change)

@@ -49,7 +49,7 @@ def _declared(function: F, raw: Any, result_type: Any, leading_types: tuple[Any,
     kinds = [_plain(function.__annotations__[name]) for name in parameters]
     raw.argtypes = [*leading_types, *(_c_type(kind) for kind in kinds)]
     raw.restype = result_type
-    name = function.__name__
+    name = function.__name__.lstrip("_")  # the kernel's own name, for people
     texts = tuple(index for index, kind in enumerate(kinds) if kind is str)
     structures = tuple(index for index, kind in enumerate(kinds) if _is_structure(kind))
     last_errno = ctypes.get_errno
@@ -69,7 +69,7 @@ def _declared(function: F, raw: Any, result_type: Any, leading_types: tuple[Any,
             raise OSError(number, f"{name}: {os.strerror(number)}", path)
         return result
 
-    call.__name__ = name
+    call.__name__ = function.__name__
     call.__qualname__ = function.__qualname__
     call.__doc__ = function.__doc__
     call.__module__ = function.__module__

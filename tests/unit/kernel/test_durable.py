@@ -44,6 +44,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert os.listdir(tmp_path) == ["web.xml"]
 
 
+def test_a_disk_that_is_full_is_told_with_the_file_that_was_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        replace_file(tmp_path / "record", b"x")
+    assert caught.value.errno == errno.ENOSPC and caught.value.filename == str(tmp_path / "record")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
     (tmp_path / "target").write_text("precious")
     (tmp_path / "link").symlink_to("target")

@@ -88,6 +88,15 @@ def test_an_error_has_errno_name_and_path(tmp_path: Path) -> None:
     assert caught.value.filename == missing
 
 
+def test_an_error_calls_a_call_as_the_kernel_does_whatever_its_name_here(tmp_path: Path) -> None:
+    @libc("access")
+    def _access(path: str, mode: int) -> None:
+        raise NotImplementedError
+
+    with pytest.raises(FileNotFoundError, match="] access: No such"):
+        _access(str(tmp_path / "missing"), 4)
+
+
 def test_an_error_without_a_path_has_none() -> None:
     with pytest.raises(ProcessLookupError) as caught:
         pidfd_open(2**22 + 1, 0)
