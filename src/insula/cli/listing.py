@@ -82,16 +82,33 @@ def _info(options: argparse.Namespace, client: Blocking) -> int:
     if options.json:
         show_json(facts)
     else:
-        show_facts({name.replace("_", " "): _plain(name, value) for name, value in facts.items()})
+        run = facts.pop("run", None) or {}
+        show_facts({name.replace("_", " "): _fact(name, value) for name, value in [*facts.items(), *run.items()]})
     return 0
 
 
+def _fact(name: str, value: object) -> object:
+    """Return a fact for people: several sentences, interfaces, or ranges of ids have a line each."""
+    if name == "argv" and isinstance(value, list):
+        return " ".join(str(each) for each in value)
+    if name == "idmap" and isinstance(value, dict):
+        return [f"{kind} {_range(each)}" for kind, ranges in value.items() for each in ranges]
+    if isinstance(value, list):
+        return [_plain(name, each) for each in value]
+    return _plain(name, value)
+
+
+def _range(mapping: dict[str, int]) -> str:
+    first, outside, last = mapping["inside"], mapping["outside"], mapping["count"] - 1
+    return f"{first}-{first + last} are {outside}-{outside + last} of the host"
+
+
 def _plain(name: str, value: object) -> object:
-    """A fact for people: sizes with units, moments as dates, lists on one line. name: with those of what it is in."""
+    """One value on one line: sizes with units, moments as dates. name: with those of what it is in."""
     if isinstance(value, list):
         return ", ".join(str(_plain("", each)) for each in value)
     if isinstance(value, dict):
-        return " ".join(f"{key}={_plain(f'{name} {key}', each)}" for key, each in value.items())
+        return " ".join(f"{key}={_plain(f'{name} {key}', each)}" for key, each in value.items() if each is not None)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int) and "memory" in name:

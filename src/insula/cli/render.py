@@ -32,10 +32,13 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
 
 
 def show_facts(facts: Mapping[str, object]) -> None:
-    """Print `name: value` lines, names aligned."""
+    """Print `name: value` lines, names aligned; of several values each has a line."""
     width = max((len(name) for name in facts), default=0)
     for name, value in facts.items():
-        sys.stdout.write(f"{neutral(name) + ':':<{width + 2}} {_cell(value)}\n")
+        label = f"{neutral(name)}:"
+        for each in (value or [None]) if isinstance(value, list) else [value]:
+            sys.stdout.write(f"{label:<{width + 2}} {_cell(each)}\n")
+            label = ""
 
 
 def show_line(text: str) -> None:

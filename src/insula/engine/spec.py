@@ -290,6 +290,9 @@ class Address:
     prefix: int
     peer: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.address}/{self.prefix}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
@@ -316,6 +319,10 @@ class VethInterface:
     up: bool = True
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.guest} to {self.bridge or 'nothing'}"
+        return " with ".join((text, " and ".join(str(each) for each in self.addresses))) if self.addresses else text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,15 +57,25 @@ def test_info_shows_facts_for_people_and_programs(capsys: pytest.CaptureFixture[
         "name": "web",
         "memory_limit": 1 << 29,
         "memory": {"maximum": 1 << 30},
-        "run": {"begun": 86_400_000_000_000},
+        "run": {
+            "begun": 86_400_000_000_000,
+            "argv": ["/sbin/init", "-x"],
+            "idmap": {"uids": [{"inside": 0, "outside": 100000, "count": 65536}], "gids": []},
+            "unbound": ["its memory has no limit", "its root may fill the file system it lies on"],
+        },
         "persistent": True,
-        "consoles": ["console0"],
+        "notices": [],
     }
     client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Insula.DOMAIN_INFO: json.dumps(facts)})
     listing.RUN["info"](options_of(listing.ARGUMENTS["info"], "web"), cast("Blocking", client))
     shown = capsys.readouterr().out
     assert "memory limit:  512.0 MiB" in shown and "persistent:    yes" in shown
-    assert "maximum=1.0 GiB" in shown and "begun=1970-01-0" in shown
+    assert "maximum=1.0 GiB" in shown and "begun:         1970-01-0" in shown
+    assert "argv:          /sbin/init -x\n" in shown and "notices:       -\n" in shown
+    assert "idmap:         uids 0-65535 are 100000-165535 of the host\n" in shown
+    assert (
+        "unbound:       its memory has no limit\n               its root may fill the file system it lies on\n" in shown
+    )
     listing.RUN["info"](options_of(listing.ARGUMENTS["info"], "web", "--json"), cast("Blocking", client))
     assert json.loads(capsys.readouterr().out) == facts
 

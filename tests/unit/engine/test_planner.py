@@ -1,6 +1,7 @@
 """Tests of insula.engine.planner: golden plans, and what they must never be."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -39,6 +40,13 @@ CHECKOUT = Path(__file__).parents[3]
 def test_the_plan_is_the_recorded_one(case: Case) -> None:
     """After an intended change: `python -m tests.plans` writes them anew; read the difference."""
     assert plan(case.spec, case.facts).encode() == json.loads(golden(case).read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_plan_is_read_by_people(case: Case) -> None:
+    """No value of ours is shown as Python has it: `insula plan` prints the phrases."""
+    phrases = [phrase for _, phrase, _ in plan(case.spec, case.facts).lines()]
+    assert [each for each in phrases if re.search(r"[A-Za-z]\(\w+=|\b(None|True|False)\b", each)] == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

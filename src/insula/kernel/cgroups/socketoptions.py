@@ -13,6 +13,8 @@ from insula.kernel.bpf import Register
 
 _PROGRAM_NAME = "insula_sockopt"
 _LEVEL, _OPTION, _LENGTH = 24, 28, 32
+_LEVELS = {6: "SOL_TCP", 263: "SOL_PACKET", 272: "SOL_RXRPC", 279: "SOL_ALG"}
+_OPTIONS = {(6, 31): "TCP_ULP", (263, 5): "PACKET_RX_RING", (263, 13): "PACKET_TX_RING"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +23,13 @@ class SocketOption:
 
     level: int
     option: int | None = None
+
+    def __str__(self) -> str:
+        """Return the kernel's own words: `TCP_ULP`, `all of SOL_ALG`, or numbers where they are not known here."""
+        level = _LEVELS.get(self.level, f"level {self.level}")
+        if self.option is None:
+            return f"all of {level}"
+        return _OPTIONS.get((self.level, self.option), f"{self.option} of {level}")
 
 
 def refuse(directory: str, options: Iterable[SocketOption]) -> None:

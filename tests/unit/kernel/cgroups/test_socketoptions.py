@@ -32,5 +32,10 @@ def test_what_is_listed_is_refused_and_all_else_passes_untouched() -> None:
     assert answer(program, 6, 30) == answer(program, 1, 31) == (1, True)
 
 
+def test_an_option_is_called_as_the_kernel_does() -> None:
+    options = (SocketOption(level=279), SocketOption(level=6, option=31), SocketOption(level=1, option=2))
+    assert [str(each) for each in options] == ["all of SOL_ALG", "TCP_ULP", "2 of level 1"]
+
+
 def test_an_empty_list_refuses_nothing() -> None:
     assert answer(option_program(()), 279, 1) == (1, True)

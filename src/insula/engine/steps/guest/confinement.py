@@ -16,11 +16,16 @@ from insula.kernel.process import join_fresh_keyring, set_dumpable
 class LimitResource(GuestStep):
     """Set one resource limit; None is infinity. Raises: OSError(EPERM) if the hard limit cannot be raised that far."""
 
-    phrase: ClassVar[str] = "limit {name} to {soft} (hard: {hard})"
+    phrase: ClassVar[str] = "limit {name}"
 
     name: str
     soft: int | None
     hard: int | None
+
+    def __str__(self) -> str:
+        # super() means the class as it was before it got slots.
+        soft, hard = ("no end" if each is None else str(each) for each in (self.soft, self.hard))
+        return f"{GuestStep.__str__(self)} to {soft}, and to {hard} at most"
 
     def perform(self, guest: Guest) -> None:
         kind = getattr(resource, f"RLIMIT_{self.name}")

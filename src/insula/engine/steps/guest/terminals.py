@@ -74,9 +74,14 @@ class TakeTerminal(GuestStep):
     starts a getty on it: nobody inside could take it from init's session.
     """
 
-    phrase: ClassVar[str] = "lead a session on the terminal (controlling: {controlling})"
+    phrase: ClassVar[str] = "lead a session on the first terminal, or on nothing"
 
     controlling: bool
+
+    def __str__(self) -> str:
+        # super() means the class as it was before it got slots.
+        text = GuestStep.__str__(self)
+        return f"{text}, and control jobs from it" if self.controlling else text
 
     def perform(self, guest: Guest) -> None:
         os.setsid()

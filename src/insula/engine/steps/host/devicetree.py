@@ -25,6 +25,9 @@ class Node:
     uid: int
     gid: int
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MakeDevices(HostStep):
