@@ -55,7 +55,7 @@ class Verb:
     before: tuple[Command, ...] = ()
     command: Command
     after: tuple[str, bool, bool, int, bool]
-    calls: tuple[int, int] = (20, 1)
+    calls: tuple[int, int]
 
 
 DEFINE, START, CLONE = virsh("define", "document"), virsh("start", "g"), virsh("define", "cloned")
@@ -66,36 +66,55 @@ OFF, ON = ("shut off", True, False, 64), ("running", True, False, 64)
 TRANSIENT = ("running", False, False, 64)
 
 VERBS = (
-    Verb(name="define", command=DEFINE, after=(*OFF, False)),
+    Verb(name="define", command=DEFINE, after=(*OFF, False), calls=(16, 1)),
     Verb(
         name="redefine",
         before=(DEFINE,),
         command=virsh("define", "another"),
         after=("shut off", True, False, 48, False),
+        calls=(9, 1),
     ),
-    Verb(name="define of a clone", command=CLONE, after=(*OFF, False)),
+    Verb(name="define of a clone", command=CLONE, after=(*OFF, False), calls=(16, 1)),
     Verb(name="start of a clone", before=(CLONE,), command=START, after=(*ON, False), calls=(150, 38)),
     Verb(name="create", command=virsh("create", "document"), after=(*TRANSIENT, False), calls=(150, 38)),
     Verb(name="start", before=(DEFINE,), command=START, after=(*ON, False), calls=(170, 38)),
-    Verb(name="suspend", before=RUNNING, command=virsh("suspend", "g"), after=("paused", True, False, 64, False)),
-    Verb(name="resume", before=(*RUNNING, virsh("suspend", "g")), command=virsh("resume", "g"), after=(*ON, False)),
+    Verb(
+        name="suspend",
+        before=RUNNING,
+        command=virsh("suspend", "g"),
+        after=("paused", True, False, 64, False),
+        calls=(3, 1),
+    ),
+    Verb(
+        name="resume",
+        before=(*RUNNING, virsh("suspend", "g")),
+        command=virsh("resume", "g"),
+        after=(*ON, False),
+        calls=(12, 1),
+    ),
     Verb(
         name="setmem",
         before=RUNNING,
         command=virsh("setmem", "g", "32M", "--live", "--config"),
         after=("running", True, False, 32, False),
+        calls=(17, 1),
     ),
     Verb(
-        name="autostart", before=(DEFINE,), command=virsh("autostart", "g"), after=("shut off", True, True, 64, False)
+        name="autostart",
+        before=(DEFINE,),
+        command=virsh("autostart", "g"),
+        after=("shut off", True, True, 64, False),
+        calls=(3, 1),
     ),
-    Verb(name="live undefine", before=RUNNING, command=virsh("undefine", "g"), after=(*TRANSIENT, False)),
-    Verb(name="undefine", before=(DEFINE,), command=virsh("undefine", "g"), after=(*NOTHING, False)),
+    Verb(name="live undefine", before=RUNNING, command=virsh("undefine", "g"), after=(*TRANSIENT, False), calls=(4, 1)),
+    Verb(name="undefine", before=(DEFINE,), command=virsh("undefine", "g"), after=(*NOTHING, False), calls=(12, 1)),
     Verb(name="destroy", before=RUNNING, command=virsh("destroy", "g"), after=(*OFF, False), calls=(27, 5)),
     Verb(
         name="removal of a clone",
         before=(CLONE, START, virsh("destroy", "g")),
         command=ours("rm", "g"),
         after=(*NOTHING, False),
+        calls=(29, 1),
     ),
     Verb(name="image build", command=BUILD, after=(*NOTHING, True), calls=(400, 1)),
     Verb(name="image rm", before=(BUILD,), command=ours("image", "rm", BUILT), after=(*NOTHING, False), calls=(400, 1)),
@@ -197,8 +216,10 @@ def sampled() -> Iterator[tuple[Verb, Aim]]:
     order = list(VERBS) * 3
     chance.shuffle(order)
     chosen = []
-    for verb in order[:SAMPLE]:
-        victim = Victim.KEEPER if verb.calls[1] > 1 and chance.random() < 0.4 else Victim.DAEMON
+    kept = [each for each in VERBS if each.calls[1] > 1]
+    for number, each in enumerate(order[:SAMPLE]):
+        victim = Victim.KEEPER if number % 3 == 1 else Victim.DAEMON  # however early the time is over
+        verb = chance.choice(kept) if victim is Victim.KEEPER else each
         fault = chance.choice((Fault.KILL, Fault.KILL, Fault.NO_SPACE, Fault.IO_ERROR, Fault.IO_ERROR))
         if chance.random() < 0.1:
             fault = Fault.NO_DESCRIPTORS
