@@ -161,7 +161,10 @@ class IdRanges:
             return dict(self._known[1])
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            # It may be whole, and be read the next time: beginning anew would give one guest's ids to another.
+            raise OperationFailedError(f"the ids of domains cannot be read: {error}") from error
+        except ValueError as error:
             return self._rebuilt(error)
 
     def _rebuilt(self, error: Exception) -> dict[UUID, range]:

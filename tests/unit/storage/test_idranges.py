@@ -1,8 +1,10 @@
 """Ids for domains: own ones, the same for life, whatever happens to the file."""
 
+import errno
 import json
 import logging
 import multiprocessing
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -173,6 +175,24 @@ def test_a_broken_file_is_set_aside_and_rebuilt_from_what_is_known(
     assert ranges.find(odd) is None
     assert ranges.path.with_name("idranges.json.broken").read_bytes() == content
     assert not common(ids_of(ranges.allocate(uuid4())), ids_of(known[web]))
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_a_file_that_cannot_be_read_just_now_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    ranges, web = allocator(tmp_path), uuid4()
+    given = ranges.allocate(web)
+
+    def refused(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "read_bytes", refused)
+        with pytest.raises(OperationFailedError, match="ids of domains cannot be read"):
+            ranges.allocate(uuid4())
+    assert allocator(tmp_path).find(web) == given
+    assert not ranges.path.with_name("idranges.json.broken").exists()
 
 
 def test_the_file_is_readable_for_nobody_else(tmp_path: Path) -> None:
