@@ -131,6 +131,7 @@ class Runs:
 
     async def begin(self, managed: ManagedDomain, domain: Domain, launch: Launch) -> None:
         """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
+        managed.owner = launch.owner  # before anything is waited for: it may be gone when that is over
         try:
             await self.leftovers.settle(managed.uuid)
         except OperationFailedError:
@@ -142,7 +143,6 @@ class Runs:
             await self.discard_doomed(managed.uuid)
         record = self._first_record(managed, launch)
         noted: dict[str, Any] = {}
-        managed.owner = launch.owner
 
         def note(values: dict[str, Any]) -> None:
             # The first that is written down, and early enough: until now nothing was made that a record must undo.

@@ -175,6 +175,21 @@ async def test_a_domain_that_is_being_started_dies_with_its_connection_too(
     assert "should have ended with its connection" not in caplog.text
 
 
+async def test_a_domain_dies_with_a_connection_that_closes_before_its_launch_begins(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, cleared = object(), asyncio.Event()
+    monkeypatch.setattr("insula.service.leftovers.Leftovers.settle", lambda self, uuid: cleared.wait())
+    starting = asyncio.create_task(rig.domains.create_xml(domain_xml(), owner=owner))
+    await until(lambda: len(rig.domains.list()) == 1)
+    closing = asyncio.create_task(rig.domains.connection_closed(owner))
+    await asyncio.sleep(0)
+    cleared.set()
+    await asyncio.gather(starting, closing, return_exceptions=True)
+
+    assert rig.domains.list() == []
+
+
 async def test_a_bound_domain_that_was_started_again_later_is_not_bound_any_more(rig: Rig) -> None:
     owner = object()
     ref = await rig.domains.define(domain_xml())
