@@ -8,9 +8,9 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -70,56 +70,100 @@ def decode(declared: type[T], data: Json) -> T:
 
     Raises: ValueError that says where data does not fit.
     """
-    result: T = _decode(declared, data, declared.__name__)
+    what: Any = declared
+    result: T = _reader(what)(data, declared.__name__)
     return result
 
 
-def _decode(declared: Any, data: Json, where: str) -> Any:
+Reader = Callable[[Json, str], Any]
+"""Makes a value of the JSON-able data at a place, which is named in what it raises."""
+
+
+@cache
+def _reader(declared: Any) -> Reader:
+    """Return what reads a declared type: what a type says is found out once, for it takes longer than the reading."""
     declared = _plain(declared)
     members = _members(declared)
-    if data is None and type(None) in typing.get_args(declared):
-        return None
-    if len(members) > 1:
-        return _decode_union(members, data, where)
-    if members:
-        return _decode_dataclass(members[0], data, where)
-    if isinstance(declared, type) and issubclass(declared, Enum):
-        return declared(data)
     origin, arguments = typing.get_origin(declared), typing.get_args(declared)
-    if origin in (types.UnionType, typing.Union):
+    read: Reader
+    if len(members) > 1:
+        read = partial(_decode_union, {each.__name__: each for each in members})
+    elif members:
+        read = partial(_decode_dataclass, members[0])
+    elif isinstance(declared, type) and issubclass(declared, Enum):
+        return partial(_decode_enum, declared)
+    elif origin in (types.UnionType, typing.Union):
         remaining = [each for each in arguments if each is not type(None)]
-        return _decode(remaining[0], data, where) if len(remaining) == 1 else data
-    if origin in (tuple, frozenset) and not isinstance(data, list | tuple):
-        raise ValueError(f"{where} should be a list, not {data!r}")
-    if origin is tuple:
-        kinds = [arguments[0]] * len(data) if arguments[-1] is Ellipsis else arguments
-        return tuple(_decode(kind, each, where) for kind, each in zip(kinds, data, strict=True))
-    if origin is frozenset:
-        return frozenset(_decode(arguments[0], each, where) for each in data)
-    if isinstance(declared, type) and not isinstance(data, (int, float) if declared is float else declared):
+        read = _reader(remaining[0]) if len(remaining) == 1 else _as_it_is
+    elif origin is tuple and arguments[-1] is Ellipsis:
+        read = partial(_decode_many, tuple, _reader(arguments[0]))
+    elif origin is tuple:
+        read = partial(_decode_each, tuple(_reader(each) for each in arguments))
+    elif origin is frozenset:
+        read = partial(_decode_many, frozenset, _reader(arguments[0]))
+    elif isinstance(declared, type):
+        read = partial(_checked, declared, (int, float) if declared is float else declared)
+    else:
+        return _as_it_is
+    return partial(_unless_none, read) if type(None) in arguments else read
+
+
+def _unless_none(read: Reader, data: Json, where: str) -> Any:
+    return None if data is None else read(data, where)
+
+
+def _as_it_is(data: Json, _where: str) -> Any:
+    return data
+
+
+def _checked(declared: type, accepted: Any, data: Json, where: str) -> Any:
+    if not isinstance(data, accepted):
         raise ValueError(f"{where} should be {declared.__name__}, not {data!r}")
     return data
 
 
-def _decode_union(members: list[type], data: Json, where: str) -> Any:
+def _decode_enum(declared: type[Enum], data: Json, _where: str) -> Any:
+    return declared(data)
+
+
+def _decode_many(collection: Callable[[Iterable[Any]], Any], read: Reader, data: Json, where: str) -> Any:
+    return collection([read(each, where) for each in _listed(data, where)])
+
+
+def _decode_each(readers: tuple[Reader, ...], data: Json, where: str) -> Any:
+    return tuple(read(each, where) for read, each in zip(readers, _listed(data, where), strict=True))
+
+
+def _listed(data: Json, where: str) -> Json:
+    if not isinstance(data, list | tuple):
+        raise ValueError(f"{where} should be a list, not {data!r}")
+    return data
+
+
+def _decode_union(members: Mapping[str, type], data: Json, where: str) -> Any:
     kind = data.get(KIND) if isinstance(data, dict) else None
-    for member in members:
-        if member.__name__ == kind:
-            return _decode_dataclass(member, {key: each for key, each in data.items() if key != KIND}, where)
-    raise ValueError(f"{where} should be one of {', '.join(each.__name__ for each in members)}, not {kind!r}")
+    member = members.get(kind) if isinstance(kind, str) else None
+    if member is None:
+        raise ValueError(f"{where} should be one of {', '.join(members)}, not {kind!r}")
+    return _decode_dataclass(member, {key: each for key, each in data.items() if key != KIND}, where)
 
 
 def _decode_dataclass(declared: type, data: Json, where: str) -> Any:
     if not isinstance(data, dict):
         raise ValueError(f"{where} should be an object, not {data!r}")
-    hints = _hints(declared)
-    unknown = data.keys() - hints.keys()
-    if unknown:
+    readers = _readers(declared)
+    if unknown := data.keys() - readers.keys():
         raise ValueError(f"{where} has no {', '.join(sorted(unknown))}")
     try:
-        return declared(**{name: _decode(hints[name], each, f"{where}.{name}") for name, each in data.items()})
+        return declared(**{name: readers[name](each, f"{where}.{name}") for name, each in data.items()})
     except TypeError as error:
         raise ValueError(f"{where}: {error}") from error
+
+
+@cache
+def _readers(declared: Any) -> dict[str, Reader]:
+    """What reads each field; asked for at the first value, since a dataclass may hold others of its kind."""
+    return {name: _reader(hint) for name, hint in _hints(declared).items()}
 
 
 @cache
@@ -134,15 +178,18 @@ def _plain(declared: Any) -> Any:
     return declared
 
 
-def _members(declared: Any) -> list[type]:
+@cache
+def _members(declared: Any) -> tuple[type, ...]:
     """Return the dataclasses that declared may be: itself, or members of a union."""
     if dataclasses.is_dataclass(declared) and isinstance(declared, type):
-        return [declared]
+        return (declared,)
     if typing.get_origin(declared) in (types.UnionType, typing.Union):
-        return [each for each in typing.get_args(declared) if dataclasses.is_dataclass(each) and isinstance(each, type)]
-    return []
+        members = typing.get_args(declared)
+        return tuple(each for each in members if dataclasses.is_dataclass(each) and isinstance(each, type))
+    return ()
 
 
+@cache
 def _element_type(declared: Any) -> Any:
     arguments = typing.get_args(declared)
     return arguments[0] if arguments and typing.get_origin(declared) in (tuple, frozenset) else None

@@ -194,15 +194,15 @@ class Runs:
         Raises: OSError, and it is shown as before.
         """
         run = managed.require_run()
+        shown = run.container.record
         failure = self._readers.show(container)
         run.consoles = self._readers.begin(managed, managed.current, container, found_again=True)
         run.container = container
         self._warn(managed, failure)
         managed.state = _state_of(container, run.record)
         managed.current = live.running(managed.current, container)
-        recorded = replace(run.record, container=container.record.encode())
-        if container.described and recorded != run.record:
-            self.note(managed, recorded)
+        if container.described and container.record != shown:
+            self.note(managed, replace(run.record, container=container.record.encode()))
 
     async def destroy(self, managed: ManagedDomain) -> ExitStatus:
         """Kill the guest and clear up. Raises: InsulaError, and then it still runs, as far as we know."""

@@ -13,6 +13,7 @@ class WaitingLine:
     def __init__(self, width: int) -> None:
         self._free = width
         self._waiting: OrderedDict[UUID, asyncio.Future[None]] = OrderedDict()
+        self._hurried: set[UUID] = set()
 
     @asynccontextmanager
     async def turn(self, uuid: UUID) -> AsyncIterator[None]:
@@ -24,7 +25,9 @@ class WaitingLine:
             try:
                 await future
             except asyncio.CancelledError:
-                if self._waiting.pop(uuid, None) is None:
+                if future.cancelled():
+                    self._waiting.pop(uuid, None)
+                else:  # it was our turn just now
                     self._next()
                 raise
         try:
@@ -35,10 +38,20 @@ class WaitingLine:
     def hurry(self, uuid: UUID) -> None:
         """Let a domain's turn be the next, if it waits for it."""
         if uuid in self._waiting:
+            self._hurried.add(uuid)
             self._waiting.move_to_end(uuid, last=False)
 
+    def close(self) -> None:
+        """Cancel whoever waits and nobody hurries; those whose turn it is, or for whom somebody waits, go on."""
+        for uuid, future in self._waiting.items():
+            if uuid not in self._hurried:
+                future.cancel()
+
     def _next(self) -> None:
-        if self._waiting:
-            self._waiting.popitem(last=False)[1].set_result(None)
-        else:
-            self._free += 1
+        while self._waiting:
+            uuid, future = self._waiting.popitem(last=False)
+            self._hurried.discard(uuid)
+            if not future.done():
+                future.set_result(None)
+                return
+        self._free += 1

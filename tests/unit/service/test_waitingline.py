@@ -43,3 +43,23 @@ async def test_a_turn_that_nobody_wants_any_more_is_the_next_ones() -> None:
     first.set()
     await asyncio.gather(*tasks, return_exceptions=True)
     assert began == [0, 2]
+
+
+async def test_a_line_that_closes_keeps_whose_turn_it_is_and_whom_somebody_waits_for() -> None:
+    line, began, go_on = WaitingLine(1), list[int](), asyncio.Event()
+
+    async def take(number: int) -> None:
+        async with line.turn(UUIDS[number]):
+            began.append(number)
+            await go_on.wait()
+
+    tasks = [asyncio.create_task(take(number)) for number in range(4)]
+    await asyncio.sleep(0)
+    line.hurry(UUIDS[2])
+    line.close()
+    go_on.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert began == [0, 2]
+    assert [isinstance(each, asyncio.CancelledError) for each in results] == [False, True, False, True]
+    async with asyncio.timeout(1), line.turn(UUIDS[5]):
+        pass
