@@ -30,6 +30,12 @@ from insula.service.events import (
 LAST_EVENT_ID = 29
 """libvirt 12 knows 28 (a vCPU removed) and 29 (a channel's lifecycle) besides those in DomainEventId."""
 
+REGISTRATIONS_MAX = 4096
+"""Of one client: some kinds of event for each of a thousand domains."""
+SAME_MAX = 8
+"""Registrations of one client for the same event of the same domain, each of which costs a message; libvirt's own
+library makes one, and tells its callbacks apart itself."""
+
 Message = Callable[..., None]
 """Sends a message: the row, then its values."""
 
@@ -103,12 +109,8 @@ _ROWS: dict[type[Event], _Row] = {
 """One line an event that this driver emits; registering for any other known id is accepted, and it never comes."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Callback:
-    """One registration. domain: of one domain only; unset for all."""
-
-    event_id: int
-    domain: UUID | None
+_Subject = tuple[int, UUID | None]
+"""What a registration is for: an event's id, and the domain it is of, None for all."""
 
 
 class Subscriptions:
@@ -117,7 +119,8 @@ class Subscriptions:
     def __init__(self, events: Events, message: Message) -> None:
         self._events = events
         self._message = message
-        self._callbacks: dict[int, _Callback] = {}
+        self._callbacks: dict[int, _Subject] = {}
+        self._numbers: dict[_Subject, list[int]] = {}
         self._old_style: set[int] = set()
         self._others: dict[int, str] = {}
         self._next = 0
@@ -126,18 +129,26 @@ class Subscriptions:
     def add(self, event_id: int, domain: UUID | None) -> int:
         """Register for an event, of one domain or of all; return the callback's id.
 
-        Raises: InvalidArgumentError for an event nobody knows.
+        Raises: InvalidArgumentError for an event nobody knows, OperationInvalidError for too many registrations.
         """
         _check(event_id, LAST_EVENT_ID)
+        subject = event_id, domain
+        if len(self._numbers.get(subject, ())) >= SAME_MAX:
+            raise OperationInvalidError(f"domain event {event_id} already registered {SAME_MAX} times")
         number = self._number()
-        self._callbacks[number] = _Callback(event_id=event_id, domain=domain)
+        self._callbacks[number] = subject
+        self._numbers.setdefault(subject, []).append(number)
         self._listen()
         return number
 
     def remove(self, number: int) -> None:
         """Forget a callback. Raises: InvalidArgumentError if there is none of that number."""
-        if self._callbacks.pop(number, None) is None:
+        subject = self._callbacks.pop(number, None)
+        if subject is None:
             raise InvalidArgumentError(f"domain event callback {number} not registered")
+        self._numbers[subject].remove(number)
+        if not self._numbers[subject]:
+            del self._numbers[subject]
 
     def add_old_style(self, event_id: int) -> None:
         """Register for an event of all domains, once.
@@ -159,7 +170,8 @@ class Subscriptions:
     def add_other(self, subject: str, event_id: int, last: int) -> int:
         """Register for an event of networks, pools, devices or secrets: there are none, so nothing ever comes.
 
-        last: the highest event id the subject has. Raises: InvalidArgumentError for one beyond.
+        last: the highest event id the subject has. Raises: InvalidArgumentError for one beyond, OperationInvalidError
+        for too many registrations.
         """
         _check(event_id, last)
         number = self._number()
@@ -178,9 +190,12 @@ class Subscriptions:
             self._unsubscribe()
             self._unsubscribe = None
         self._callbacks.clear()
+        self._numbers.clear()
         self._old_style.clear()
 
     def _number(self) -> int:
+        if len(self._callbacks) + len(self._others) >= REGISTRATIONS_MAX:
+            raise OperationInvalidError(f"{REGISTRATIONS_MAX} event callbacks are registered: no client may have more")
         number, self._next = self._next, self._next + 1
         return number
 
@@ -193,9 +208,9 @@ class Subscriptions:
         if row is None:
             return
         values = row.pack(to_wire(event.domain), event)
-        for number, callback in self._callbacks.items():
-            if callback.event_id == row.id and callback.domain in (None, event.domain.uuid):
-                self._message(row.with_id, number, *((values,) if row.nested else values))
+        numbers = (*self._numbers.get((row.id, None), ()), *self._numbers.get((row.id, event.domain.uuid), ()))
+        for number in sorted(numbers):
+            self._message(row.with_id, number, *((values,) if row.nested else values))
         if row.id in self._old_style and row.without_id is not None:
             self._message(row.without_id, *values)
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from insula.daemon.subscriptions import LAST_EVENT_ID, Subscriptions
+from insula.daemon.subscriptions import LAST_EVENT_ID, REGISTRATIONS_MAX, SAME_MAX, Subscriptions
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.model.lifecycle import LifecycleKind, StoppedDetail
 from insula.rpc.codes.events import DomainEventId
@@ -151,3 +151,30 @@ def test_nothing_is_sent_after_the_end() -> None:
 def test_the_rows_of_new_and_old_style_differ_only_by_the_callback() -> None:
     assert Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE.arguments.names[0] == "callbackID"
     assert Remote.DOMAIN_EVENT_LIFECYCLE.arguments.names == ("dom", "event", "detail")
+
+
+def test_an_event_costs_a_client_few_messages_however_often_it_registers() -> None:
+    heard = Heard()
+    numbers = [
+        heard.subscriptions.add(DomainEventId.REBOOT, each) for each in (None, WEB.uuid) for _ in range(SAME_MAX)
+    ]
+    for domain in (None, WEB.uuid):
+        with pytest.raises(OperationInvalidError, match="already registered"):
+            heard.subscriptions.add(DomainEventId.REBOOT, domain)
+    heard.events.publish(Reboot(domain=WEB))
+    assert [values.callbackID for _, values in heard.messages] == numbers
+    heard.subscriptions.remove(numbers[0])
+    heard.subscriptions.add(DomainEventId.REBOOT, None)
+
+
+def test_registrations_have_an_end() -> None:
+    heard = Heard()
+    for number in range(REGISTRATIONS_MAX - 1):
+        heard.subscriptions.add(DomainEventId.REBOOT, UUID(int=number))
+    other = heard.subscriptions.add_other("network", 0, 0)
+    with pytest.raises(OperationInvalidError, match="no client may have more"):
+        heard.subscriptions.add(DomainEventId.REBOOT, None)
+    with pytest.raises(OperationInvalidError, match="no client may have more"):
+        heard.subscriptions.add_other("network", 0, 0)
+    heard.subscriptions.remove_other("network", other)
+    heard.subscriptions.add(DomainEventId.REBOOT, None)
