@@ -129,6 +129,8 @@ def raw_client(path: Path, *, opened: bool = True, uid: int = 0) -> Iterator[Raw
         client.close()
 
 
-def packet_head(length: int, procedure: int = Remote.CONNECT_OPEN.number, serial: int = 1) -> bytes:
+def packet_head(
+    length: int, procedure: int = Remote.CONNECT_OPEN.number, serial: int = 1, program: int = Remote.program
+) -> bytes:
     """The header of a call's packet that says it has length bytes."""
-    return struct.pack(">IIIiIIi", length, Remote.program, 1, procedure, 0, serial, 0)
+    return struct.pack(">IIIiIIi", length, program, 1, procedure, 0, serial, 0)

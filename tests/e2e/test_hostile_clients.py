@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from insula.daemon.rounds import SLICE
 from insula.errors import InsulaError
 from insula.rpc.procedures import PROGRAMS, Access, Insula, Procedure, Remote
 from insula.rpc.types import DomainRef
@@ -225,6 +226,47 @@ def test_calls_that_only_wait_are_not_for_free(insulad: Insulad, guest: DomainRe
                     client.begin(Insula.DOMAIN_WAIT, long, 0)
         until(lambda: any(client.is_hung_up() for client in clients), "the greedy being hung up on", 20)
         assert peak_memory(insulad.pid) - before < 2 * MEMORY
+
+
+def test_a_user_with_many_clients_keeps_others_waiting_hardly_longer_than_with_one(
+    insulad: Insulad, guest: DomainRef
+) -> None:
+    """Sixty clients of nobody's, each with calls enough for a while: every answer to root took sixty times as long."""
+    one, sixty = (_wait_beside(insulad, guest, crowd) for crowd in (1, 60))
+    assert sixty < 6 * max(one, SLICE)
+
+
+def _wait_beside(insulad: Insulad, guest: DomainRef, crowd: int) -> float:
+    """Return what the loop spends, seconds of processor time, before it answers root, while a crowd calls."""
+    row = Insula.DOMAIN_INFO
+    call = row.arguments.pack((guest, 0))
+    packets = b"".join(
+        packet_head(28 + len(call), row.number, serial, row.program) + call for serial in range(100, 2100)
+    )
+    spent = []
+    with ExitStack() as stack:
+        path = insulad.layout.socket_read_only
+        clients = [stack.enter_context(raw_client(path, uid=NOBODY)) for _ in range(crowd)]
+        other = stack.enter_context(raw_client(insulad.socket))
+        for client in clients:
+            client.socket.setblocking(False)
+            with suppress(BlockingIOError):
+                client.socket.send(packets)
+        for _ in range(7):
+            before = loop_seconds(insulad.pid)
+            other.call(Remote.CONNECT_GET_LIB_VERSION)
+            spent.append(loop_seconds(insulad.pid) - before)
+    return sorted(spent)[len(spent) // 2]
+
+
+def test_nobody_registers_a_thousand_times_for_one_event(insulad: Insulad, guest: DomainRef) -> None:
+    with raw_client(insulad.layout.socket_read_only, uid=NOBODY) as greedy:
+        taken = 0
+        for _ in range(1000):
+            with suppress(InsulaError):
+                greedy.call(Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, 0, None)
+                taken += 1
+    assert taken == 8
 
 
 # Documents

@@ -19,6 +19,7 @@ from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.peers import peer_of
 from insula.daemon.request import Services
+from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
 from insula.engine.plan import LaunchPlan
@@ -159,6 +160,7 @@ class _Daemon:
             services=self._services,
             limits=SessionLimits(),
             shares=self._shares,
+            rounds=Rounds(),
             complaints=self._complaints,
             ended=ended.append,
         )

@@ -1,5 +1,6 @@
 """What a handler of a procedure is given, and what it gives back."""
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -48,6 +49,10 @@ class Client(Protocol):
 
     @close_callback.setter
     def close_callback(self, wanted: bool) -> None: ...
+
+    @property
+    def bulk(self) -> asyncio.Lock:
+        """Held while an answer is made that takes long: one at a time for each user."""
 
     def open(self, *, read_only: bool) -> None:
         """The client has opened the driver. Raises: OperationInvalidError if it had already."""

@@ -15,6 +15,7 @@ from insula.daemon.listener import Entrance, Listener, withdrawn
 from insula.daemon.partings import hang_up
 from insula.daemon.peers import Peer, peer_of
 from insula.daemon.request import Services
+from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
 
@@ -67,6 +68,7 @@ class Server:
         self._capacity = capacity
         self._changed = changed
         self._shares = Shares()
+        self._rounds = Rounds()
         self._complaints = Complaints()
         self._sessions: dict[Session, _Origin] = {}
         self._of_user: Counter[int] = Counter()
@@ -139,6 +141,7 @@ class Server:
             services=self._services,
             limits=self._limits,
             shares=self._shares,
+            rounds=self._rounds,
             complaints=self._complaints,
             ended=self._ended,
         )

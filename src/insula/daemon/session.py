@@ -29,6 +29,7 @@ from insula.daemon.partings import part_with
 from insula.daemon.peers import Peer
 from insula.daemon.punctuality import Punctuality
 from insula.daemon.request import Answer, Handler, Request, Services
+from insula.daemon.rounds import Rounds, Turn
 from insula.daemon.shares import Share, Shares
 from insula.daemon.streams import INPUT_BOUND, ServerStreams
 from insula.daemon.subscriptions import Subscriptions
@@ -91,6 +92,7 @@ class Session:
         services: Services,
         limits: SessionLimits,
         shares: Shares,
+        rounds: Rounds,
         complaints: Complaints,
         ended: Callable[["Session"], None],
     ) -> None:
@@ -110,10 +112,13 @@ class Session:
         self._ping: asyncio.TimerHandle | None = None
         self._connection = Connection(Role.SERVER)
         self._connection.limit_packets(PACKET_LIMIT_UNOPENED)
-        self._transport = Transport(connection, received=self._received, lost=self._lost, drained=self.adjust)
+        self._turn = Turn(rounds, client=self, uid=peer.uid)
+        self._transport = Transport(
+            connection, turn=self._turn, received=self._received, lost=self._lost, drained=self.adjust
+        )
         self._turns = Turns(usual=limits.calls, perform=self._perform, freed=self.adjust)
         self._streams = ServerStreams(self._connection, self)
-        self._intake = Intake(self._take, ready=self._takes_answers, worked=self._settle)
+        self._intake = Intake(self._turn, self._take, ready=self._takes_answers, worked=self._settle)
         self._punctuality = Punctuality(reading=lambda: self._transport.reading, late=self._give_up)
         self.subscriptions = Subscriptions(services.events, self._message)
 
@@ -123,6 +128,10 @@ class Session:
     @property
     def closed(self) -> bool:
         return self._transport.closed
+
+    @property
+    def bulk(self) -> asyncio.Lock:
+        return self._turn.bulk
 
     def start(self) -> None:
         """Begin to listen to the client."""
@@ -349,6 +358,7 @@ class Session:
         """Let go of everything; the transport is closed."""
         if self._ping is not None:
             self._ping.cancel()
+        self._turn.close()
         self._punctuality.close()
         for event in self._intake.clear():
             part_with(event.fds if isinstance(event, Call) else ())

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 from insula.daemon.partings import FD_SPACE, descriptors, hang_up, part_with
+from insula.daemon.rounds import Turn
 from insula.errors import RpcError
 from insula.kernel.fds import close_all
 from insula.rpc.frames import FDS_MAX
@@ -25,6 +26,7 @@ READ_SIZE = 16 * 1024
 class Transport:
     """Reads as long as not paused, and keeps what the peer does not take yet.
 
+    turn: when to read, once something has come.
     received: called with the bytes and descriptors of each read; the callee owns the descriptors.
     lost: called once, with what ended the connection (None if the peer closed it), unless close() was called.
     drained: called when the peer has taken everything that it had not taken at once.
@@ -34,12 +36,14 @@ class Transport:
         self,
         connection: socket.socket,
         *,
+        turn: Turn,
         received: Callable[[bytes, list[int]], None],
         lost: Callable[[Exception | None], None],
         drained: Callable[[], None],
     ) -> None:
         connection.setblocking(False)
         self._socket = connection
+        self._turn = turn
         self._received = received
         self._lost = lost
         self._drained = drained
@@ -129,6 +133,11 @@ class Transport:
             self._hang_up = None
 
     def _readable(self) -> None:
+        self._turn.take(self._read)
+
+    def _read(self) -> None:
+        if not self._reading:
+            return  # that has been decided meanwhile; what has come stays where it is
         try:
             data, ancillary, flags, _ = self._socket.recvmsg(READ_SIZE, FD_SPACE, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:

@@ -12,6 +12,7 @@ import pytest
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.peers import peer_of
+from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
 from insula.errors import ErrorCode, InsulaError
@@ -126,6 +127,7 @@ async def connected(
         services=services_of(domains, images),
         limits=limits or SessionLimits(),
         shares=shares or Shares(),
+        rounds=Rounds(),
         complaints=Complaints(),
         ended=ended.append,
     )

@@ -291,6 +291,7 @@ class FakeClient:
         self.opened: list[bool] = []
         self.closing = False
         self.pinged = False
+        self.bulk = asyncio.Lock()
 
     def open(self, *, read_only: bool) -> None:
         self.opened.append(read_only)

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from insula.daemon import intake as intake_module
+from insula.daemon import rounds as rounds_module
 from insula.daemon.intake import Intake
+from insula.daemon.rounds import Rounds, Turn
 
 pytestmark = pytest.mark.asyncio
 
@@ -20,7 +22,7 @@ class Handled:
         self.slices = 0
         self.room = True
         self._seconds = seconds
-        self.intake = Intake(self._take, ready=lambda: self.room, worked=self._worked)
+        self.intake = Intake(Turn(Rounds(), client=0, uid=0), self._take, ready=lambda: self.room, worked=self._worked)
 
     def _take(self, event: Any) -> None:
         end = time.monotonic() + self._seconds
@@ -41,6 +43,7 @@ async def test_what_is_quick_is_handled_at_once_and_in_order(monkeypatch: pytest
 
 async def test_others_get_their_turn_between_slow_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake_module, "SLICE", 0.001)
+    monkeypatch.setattr(rounds_module, "SLICE", 0.001)
     handled = Handled(seconds=0.002)
     handled.intake.add(range(5))  # type: ignore[arg-type]
     turns = 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from insula.daemon.rounds import Rounds, Turn
 from insula.daemon.transport import Transport
 from tests.waiting import until
 
@@ -42,7 +43,7 @@ async def ends() -> AsyncIterator[Ends]:
     def drained() -> None:
         pair.drained += 1
 
-    transport = Transport(ours, received=received, lost=lost, drained=drained)
+    transport = Transport(ours, turn=Turn(Rounds(), client=0, uid=0), received=received, lost=lost, drained=drained)
     pair = Ends(transport=transport, peer=peer)
     try:
         yield pair

@@ -30,7 +30,7 @@ _KNOWN_STATS = (
     | StatsTypes.BLOCK
 )
 _FILTERS = 0xFF
-_DOMAINS_A_TURN = 16
+_DOMAINS_A_TURN = 8
 
 
 def _cpu_stats(request: Request, arguments: Any) -> Answer:
@@ -100,16 +100,22 @@ async def _all_stats(request: Request, arguments: Any) -> Answer:
     if unknown and arguments.flags & StatsFlags.ENFORCE_STATS:
         raise ArgumentUnsupportedError(f"stats types bits 0x{unknown:x} are not supported by this daemon")
     groups = StatsGroup(arguments.stats & _KNOWN_STATS)
-    nothing_known = bool(arguments.stats) and not groups
     domains, chosen = request.services.domains, Filter(arguments.flags & _FILTERS)
     named = {each.uuid: each for each in arguments.doms}
-    refs = list(named.values()) or [to_wire(each) for each in domains.list(chosen)]
+    async with request.client.bulk:
+        refs = list(named.values()) or [to_wire(each) for each in domains.list(chosen)]
+        return (await _stats_of(domains, refs, groups, chosen, only_named=bool(arguments.stats) and not groups),)
+
+
+async def _stats_of(
+    domains: Domains, refs: Sequence[Any], groups: StatsGroup, chosen: Filter, *, only_named: bool
+) -> list[tuple[Any, Sequence[Parameter]]]:
     answer: list[tuple[Any, Sequence[Parameter]]] = []
     size = 0
     for start in range(0, len(refs), _DOMAINS_A_TURN):
         batch = [ref for ref in map(from_wire, refs[start : start + _DOMAINS_A_TURN]) if _exists(domains, ref)]
-        found = domains.all_stats(batch, StatsGroup.STATE if nothing_known else groups, chosen)
-        told = [(to_wire(ref), () if nothing_known else parameters) for ref, parameters in found]
+        found = domains.all_stats(batch, StatsGroup.STATE if only_named else groups, chosen)
+        told = [(to_wire(ref), () if only_named else parameters) for ref, parameters in found]
         answer += told
         size += sum(_least_size(parameters) for _, parameters in told)
         if size > LENGTH_MAX:
@@ -117,7 +123,7 @@ async def _all_stats(request: Request, arguments: Any) -> Answer:
                 f"these statistics do not fit into an answer of {LENGTH_MAX} bytes: ask for fewer domains or groups"
             )
         await asyncio.sleep(0)
-    return (answer,)
+    return answer
 
 
 def _least_size(parameters: Sequence[Parameter]) -> int:
