@@ -2,8 +2,10 @@
 
 A file is `NAME.xml`, readable by hand and by grep; the daemon reads them once, at its start. What it cannot use it
 names in the log and sets aside under another name: one bad file never keeps the others, or the daemon, from working.
+One that cannot be read just now (no descriptors, a failing disk) stays where it is, for the next daemon.
 """
 
+import errno
 import logging
 import os
 import stat
@@ -47,6 +49,8 @@ class Definitions:
     def __init__(self, layout: Layout) -> None:
         self._directory = layout.definitions
         self._autostart = layout.autostart
+        self._unread: set[Path] = set()
+        """Files that could not be read when they were asked for: what they define is not known."""
 
     def load(self) -> tuple[Definition, ...]:
         """Return every usable definition, in the order of their names; set the others aside.
@@ -81,6 +85,9 @@ class Definitions:
         """
         self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._path(domain.name)
+        if path in self._unread:
+            text = "it could not be read when insulad started, and may define another domain: start insulad again"
+            raise OSError(errno.EBUSY, text, os.fspath(path))
         if not os.path.lexists(path):
             # One that an earlier domain of this name could not be rid of would let the new one start with the host.
             remove_file(self._link(domain.name), Durability.PROCESS_DEATH)
@@ -123,7 +130,11 @@ class Definitions:
             domain = Domain.load(text, bounded=False)
             if path.name != f"{domain.name}{SUFFIX}":
                 raise ValueError(f"it defines the domain '{domain.name}', so it should be named {domain.name}{SUFFIX}")
-        except (OSError, ValueError, InsulaError) as error:
+        except OSError as error:
+            self._unread.add(path)
+            LOGGER.error("the definition '%s' cannot be read now, and is left to the next insulad: %s", path, error)
+            return None
+        except (ValueError, InsulaError) as error:
             self._set_aside(path, str(error))
             return None
         if domain.uuid.hex not in text.replace("-", "").lower():

@@ -71,7 +71,7 @@ def mapped_here(proc: Path = Path("/proc")) -> list[range]:
 
 
 def running_maps(proc: Path = Path("/proc")) -> list[range]:
-    """Return the ids of every user namespace below ours that has a process, whoever made it.
+    """Return the ids of every user namespace below ours that has a process, whoever made it. Raises: OSError.
 
     Source: user_namespaces(7): the second number is an id of the namespace of who reads.
     """
@@ -88,6 +88,8 @@ def running_maps(proc: Path = Path("/proc")) -> list[range]:
 
 
 _MAPS = ("uid_map", "gid_map")
+_NOT_FOR_US = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""It ended meanwhile, or we may not look. Any other error must not pass for ids that nobody uses."""
 
 
 def _processes(proc: Path) -> Iterator[Path]:
@@ -97,12 +99,12 @@ def _processes(proc: Path) -> Iterator[Path]:
 def _namespace(process: Path) -> str | None:
     try:
         return os.readlink(process / "ns/user")
-    except OSError:  # it ended meanwhile
+    except _NOT_FOR_US:
         return None
 
 
 def _map(path: Path) -> list[tuple[int, int, int]]:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(*_NOT_FOR_US, ValueError):
         lines = path.read_text().splitlines()
         return [(int(inside), int(outside), int(count)) for inside, outside, count in map(str.split, lines)]
     return []

@@ -119,13 +119,13 @@ class IdRanges:
         )
 
     def _systems(self) -> list[range]:
-        """Return what the system's own installation has given out, as far as it lets us see."""
+        """Return what the system's own installation has given out, as far as it lets us see. Raises: OSError."""
         system = Layout()
         if self._layout.prefix == system.prefix:
             return []
         try:
             return list(_parsed((system.state / FILE).read_bytes()).values())
-        except (OSError, ValueError):
+        except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
             return []
 
     @contextlib.contextmanager

@@ -68,7 +68,10 @@ class ImageStore:
         self.clones = Clones(layout.clones)
 
     def all(self) -> list[Image]:
-        """Return all images by name. A directory without a readable description is none, and is left alone."""
+        """Return all images by name. A directory without a good description is none, and is left alone.
+
+        Raises: OperationFailedError if one cannot be read now.
+        """
         found = []
         for name in self._workshop.names():
             with contextlib.suppress(ImageNotFoundError, InvalidArgumentError):
@@ -76,15 +79,20 @@ class ImageStore:
         return found
 
     def find(self, name: str) -> Image:
-        """Return the image of that name. Raises: ImageNotFoundError; InvalidArgumentError."""
+        """Return the image of that name.
+
+        Raises: ImageNotFoundError; InvalidArgumentError; OperationFailedError if its description cannot be read now.
+        """
         check_name(name)
         try:
             data = loads((self.directory / name / DESCRIPTION).read_bytes())
             return decode(Image, data)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ImageNotFoundError(f"no image named '{name}'; build it with: insula image build {name}") from error
-        except (OSError, ValueError) as error:
-            raise ImageNotFoundError(f"the description of image '{name}' cannot be read: {error}") from error
+        except OSError as error:
+            raise OperationFailedError(f"the description of image '{name}' cannot be read: {error}") from error
+        except ValueError as error:
+            raise ImageNotFoundError(f"the description of image '{name}' is none: {error}") from error
 
     def rootfs(self, name: str) -> Path:
         """Return the directory with an image's root. Raises: ImageNotFoundError."""

@@ -1,5 +1,6 @@
 """Definitions are files, and a bad file never stops the others."""
 
+import errno
 import logging
 import os
 from pathlib import Path
@@ -169,3 +170,25 @@ def test_a_file_made_by_hand_without_uuid_is_given_one_for_good(layout: Layout) 
     first, second = (Definitions(layout).load()[0].domain.uuid for _ in range(2))
 
     assert first == second
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_a_file_that_cannot_be_read_now_stays_and_is_not_written_over(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    Definitions(layout).save(domain("web", WEB))
+    file = layout.definitions / "web.xml"
+    before = file.read_bytes()
+    definitions = Definitions(layout)
+
+    def refuse(path: Path) -> tuple[int, str]:
+        raise OSError(number, os.strerror(number), os.fspath(path))
+
+    with monkeypatch.context() as failing:
+        failing.setattr("insula.service.definitions._regular_text", refuse)
+        assert definitions.load() == ()
+    with pytest.raises(OSError, match="start insulad again"):
+        definitions.save(domain("web", MAIL))
+    assert [each.name for each in layout.definitions.glob("web*")] == ["web.xml"]
+    assert file.read_bytes() == before
+    assert names(layout) == ["web"]

@@ -1,5 +1,6 @@
 """Which ids may be given out, read from files like a host's."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -111,3 +112,14 @@ RANGES = st.builds(lambda start, length: range(start, start + length), st.intege
 @given(RANGES, RANGES)
 def test_common_is_the_intersection(one: range, other: range) -> None:
     assert set(common(one, other)) == set(one) & set(other)
+
+
+def test_what_cannot_be_read_now_does_not_pass_for_ids_that_nobody_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> str:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), os.fspath(path))
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        mapped_here(tmp_path)

@@ -187,7 +187,7 @@ def test_an_image_with_a_broken_description_is_named_and_hides_no_other(store: I
     build(store, "bad")
     (store.directory / "bad/image.json").write_bytes(content)
     assert [each.name for each in store.all()] == ["good"]
-    with pytest.raises(ImageNotFoundError, match="description of image 'bad' cannot be read"):
+    with pytest.raises(ImageNotFoundError, match="description of image 'bad' is none"):
         store.find("bad")
     store.remove("bad")
     assert not (store.directory / "bad").exists()
