@@ -1,5 +1,6 @@
 """The short run of every target, by a fixed seed; and that a run finds what is there and makes it short."""
 
+import mmap
 from pathlib import Path
 from random import Random
 
@@ -57,9 +58,15 @@ def test_an_input_that_takes_too_long_is_a_find() -> None:
 
 
 def test_a_process_that_grows_is_a_find(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept: list[bytes] = []
+    kept: list[mmap.mmap] = []
+
+    def keep(data: bytes) -> None:
+        # Not from the heap, where earlier tests may have left room.
+        kept.append(mmap.mmap(-1, 100_000))
+        kept[-1].write(b"x" * 100_000)
+
     monkeypatch.setattr(campaign, "GROWTH_MAX", 4 << 20)
-    result = run(planted(lambda data: kept.append(b"x" * 100_000)), 1, count=200)
+    result = run(planted(keep), 1, count=200)
     assert list(result.finds) == ["growth"]
 
 
