@@ -96,11 +96,29 @@ class Terminal:
         """Wait for the program to end by itself; return its exit status."""
         deadline = time.monotonic() + scaled(15)
         while self.process.poll() is None:
-            if select.select([self._master], [], [], 0.05)[0]:
-                with contextlib.suppress(OSError):
-                    self.seen += os.read(self._master, 65536).decode(errors="replace")
+            self._see()
             assert time.monotonic() < deadline, f"it did not end; seen: {self.seen[-2000:]!r}"
         return self.process.returncode
+
+    def leave(self) -> int:
+        """Leave `virsh console` as a person does, by Ctrl-] until it ends; return its exit status.
+
+        It knows the key only as the first byte of what it reads at once.
+        """
+        deadline = time.monotonic() + scaled(15)
+        while self.process.poll() is None:
+            self.type("\x1d")
+            pause = time.monotonic() + scaled(0.5)
+            while self.process.poll() is None and time.monotonic() < pause:
+                self._see()
+            assert time.monotonic() < deadline, f"it did not end; seen: {self.seen[-2000:]!r}"
+        return self.process.returncode
+
+    def _see(self) -> None:
+        """Take in what comes within a moment."""
+        if select.select([self._master], [], [], 0.05)[0]:
+            with contextlib.suppress(OSError):
+                self.seen += os.read(self._master, 65536).decode(errors="replace")
 
     def hang_up(self) -> None:
         """Let the terminal vanish, as when its window is closed, and wait for the program to notice."""

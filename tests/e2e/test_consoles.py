@@ -31,8 +31,7 @@ def test_a_person_logs_in_works_and_leaves(insulad: Insulad, guest: str) -> None
         _log_in(console)
         console.type("echo $((6*7))\r")
         console.expect("42")
-        console.type("\x1d")
-        assert console.end() == 0
+        assert console.leave() == 0
     assert state(insulad, guest) == "running"
 
 

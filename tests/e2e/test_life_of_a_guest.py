@@ -39,8 +39,7 @@ def test_a_busybox_guest_lives_its_whole_life(insulad: Insulad, busybox: str) ->
         console.expect("# ")
         console.type("echo $((6*7)) $(tty)\r")
         console.expect(r"42 /dev/(console|pts/0|tty1)")
-        console.type("\x1d")
-        assert console.end() == 0
+        assert console.leave() == 0
     uid_map = inside(insulad, busybox, "cat", "/proc/self/uid_map").split()
     assert uid_map[0] == "0" and int(uid_map[1]) >= 65536 and int(uid_map[2]) >= 65536, (
         "the guest's root is not the host's"
@@ -168,8 +167,7 @@ def test_a_stock_debian_lives_its_whole_life(
     with virsh_console(insulad, name) as console:
         console.type("\r")
         console.expect("login: ")
-        console.type("\x1d")
-        assert console.end() == 0
+        assert console.leave() == 0
     assert inside(insulad, name, "systemd-detect-virt").strip() in ("lxc-libvirt", "lxc", "container-other")
     assert inside(insulad, name, "hostname").strip() == name
     insulad.virsh("setmem", name, "300M", "--live")
