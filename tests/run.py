@@ -36,6 +36,8 @@ FULL_VARIABLE = "INSULA_TEST_FULL"
 """Set where tests that sample are to meet every case; see tests/e2e/test_injection.py."""
 
 GUEST_ROOTS = ("debian-12", "debian-13")
+MACHINE_TIMEOUT = 3600
+"""Seconds for all tests of one boot: half as much again as they take."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,6 +165,7 @@ def _pytest_there(command: Sequence[str], boot: Boot, report: Path) -> int:
             roots=GUEST_ROOTS,
             environment={REPORT_VARIABLE: "/srv/artifacts/report.json"},
             artifacts=artifacts,
+            timeout=MACHINE_TIMEOUT,
         )
     )
     if (artifacts / "report.json").exists():
