@@ -266,20 +266,35 @@ class MaskPaths(GuestStep):
                 found = open_beneath(guest.root, path, os.O_PATH)
             except FileNotFoundError:
                 continue
-            cover = _empty(directory=stat.S_ISDIR(os.fstat(found).st_mode))
+            cover = _empty_directory() if stat.S_ISDIR(os.fstat(found).st_mode) else _empty_file(guest.root)
             attach(cover, found)
             os.close(cover)
             os.close(found)
 
 
-def _empty(*, directory: bool) -> Fd:
-    """Return a mount of an empty directory, or of an empty file, that is read-only for good."""
-    attributes = _attributes(["nosuid", "nodev", "noexec"])
-    ground = make_filesystem("tmpfs", [("mode", "555"), ("size", "0"), ("nr_inodes", "2")], attributes=attributes)
-    cover = ground
-    if not directory:
+_EMPTY = [("mode", "555"), ("size", "0"), ("nr_inodes", "2")]
+_HARMLESS = ["nosuid", "nodev", "noexec"]
+
+
+def _empty_directory() -> Fd:
+    """Return a mount of an empty directory that is read-only for good."""
+    return make_filesystem("tmpfs", _EMPTY, attributes=_attributes(["ro", *_HARMLESS]))
+
+
+def _empty_file(root: Fd) -> Fd:
+    """Return a mount of an empty file that is read-only for good.
+
+    root: covered for a moment, since before Linux 6.15 only what is mounted somewhere can be copied in parts.
+    """
+    ground = make_filesystem("tmpfs", _EMPTY, attributes=_attributes(_HARMLESS))
+    try:
         os.close(os.open("empty", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o444, dir_fd=ground))
-        cover = detached_copy("empty", directory=ground)
+        attach(ground, root)
+        try:
+            cover = detached_copy("empty", directory=ground)
+        finally:
+            detach(f"/proc/self/fd/{ground}")
+    finally:
         os.close(ground)
     change(cover, add=MountAttribute.READ_ONLY)
     return cover
