@@ -23,6 +23,7 @@ from insula.engine.steps.host.layers import CopyTree
 HIDDEN = (
     "proc/acpi",
     "proc/asound",
+    "proc/dynamic_debug",
     "proc/kcore",
     "proc/key-users",
     "proc/keys",
