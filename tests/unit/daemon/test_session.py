@@ -256,7 +256,7 @@ async def test_descriptors_of_a_start_reach_the_service_and_are_closed() -> None
             os.close(reader)
         assert (await both.client.answer(serial)).dom.id == 101
         assert both.domains.calls == [("start", "web", True, False, [b"fd 0", b"fd 1", b"fd 2"])]
-        assert len(os.listdir("/proc/self/fd")) == before
+        await until(lambda: len(os.listdir("/proc/self/fd")) == before)
 
 
 async def test_descriptors_of_a_start_stay_its_own_although_the_client_hangs_up() -> None:
@@ -290,7 +290,7 @@ async def test_namespaces_are_sent_in_the_order_a_client_enters_them() -> None:
         for each in reply.fds:
             os.close(each)
         assert links == ["user", "ipc", "uts", "net", "pid", "mnt"]
-        assert len(os.listdir("/proc/self/fd")) == before
+        await until(lambda: len(os.listdir("/proc/self/fd")) == before)
 
 
 async def test_descriptors_of_a_refused_call_are_closed() -> None:
