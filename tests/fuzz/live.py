@@ -8,6 +8,7 @@ import atexit
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
+from insula.daemon.session import STALL
 from insula.engine.handshake import Verb
 from insula.rpc.connection import Connection
 from insula.rpc.events import Reply, Role
@@ -49,6 +51,9 @@ GROWTH_MAX = 96 << 20
 SLOWEST_PING = 2.0
 """Seconds within which the daemon answers others, whatever one client sends. What it really takes is told as a figure;
 this is no verdict on how busy the machine is."""
+
+_STALLS = re.compile(r"held everybody up for (\d+) ms.*")
+"""What the daemon says of calls that took more than STALL; it does not know how slow its host is."""
 
 XML = """<domain type='lxc'>
   <name>d{number}</name>
@@ -179,10 +184,12 @@ class Sockets:
         if self._pinger.taken and max(self._pinger.taken) > scaled(SLOWEST_PING):
             raise BrokenError(f"another client waited for {max(self._pinger.taken):.2f} s")
         log = self._insulad.log_text(last=1 << 20)
-        for word in ("Traceback", "held everybody up"):
-            if word in log:
-                at = log.index(word)
-                raise BrokenError(f"the log says: {log[max(0, at - 300) : at + 1500]}")
+        if "Traceback" in log:
+            at = log.index("Traceback")
+            raise BrokenError(f"the log says: {log[max(0, at - 300) : at + 1500]}")
+        for stall in _STALLS.finditer(log):
+            if int(stall[1]) > scaled(STALL) * 1000:
+                raise BrokenError(f"the log says: {stall[0]}")
         size = resident(self._insulad.pid)
         self._size = self._size or size
         if size - self._size > GROWTH_MAX:

@@ -1,7 +1,23 @@
 """Settings of every unit test."""
 
+import threading
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
+
+from insula.engine import writers
+from tests.waiting import until
 
 # No test has a time limit of its own: how long an example takes says something about the host, not about the code.
 settings.register_profile("insula", deadline=None)
 settings.load_profile("insula")
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test's threads end with it. Others may fork, and a fork of a process with threads may wait for one for ever."""
+    monkeypatch.setattr(writers, "_IDLE", 0.05)
+    before = set(threading.enumerate())
+    yield
+    until(lambda: before.issuperset(threading.enumerate()), "the end of the test's threads", seconds=20)

@@ -1,5 +1,6 @@
 """A keeper, steps and control groups without kernel, which remember what was asked of them: for tests of launches."""
 
+import gc
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -39,7 +40,8 @@ def null() -> Fd:
 
 
 def open_fds() -> set[str]:
-    """Return what is open, but for the listing itself."""
+    """Return what is open, but for the listing itself and for what is garbage of earlier tests."""
+    gc.collect()
     return {fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")}
 
 
