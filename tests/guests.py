@@ -1,4 +1,4 @@
-"""Launching containers in system tests: a real keeper, a blocking link, busybox guests, and what they say."""
+"""LaunchAttempt containers in system tests: a real keeper, a blocking link, busybox guests, and what they say."""
 
 import contextlib
 import errno
@@ -17,11 +17,11 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.handshake import EventKind, Verb
-from insula.engine.keeperprocess import connect, spawn_keeper
-from insula.engine.launcher import Launcher
-from insula.engine.link import BlockingLink, Event, completed
-from insula.engine.running import Running
+from insula.engine.keeper.link import BlockingLink, Event, completed
+from insula.engine.keeper.protocol import EventKind, Verb
+from insula.engine.keeper.startup import connect, spawn_keeper
+from insula.engine.launch.launcher import Launcher
+from insula.engine.launch.running import Running
 from insula.engine.spec import Access, BindMount, ContainerSpec, DirectoryRoot, IdMap, IdRange, Process, Root
 from tests.waiting import scaled, until
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from insula.engine.facts import Facts
-from insula.engine.planner import plan
+from insula.engine.launch.systemdscope import Manager
+from insula.engine.plan.planner import plan
 from insula.engine.spec import (
     Access,
     Address,
@@ -32,7 +33,6 @@ from insula.engine.spec import (
     TmpfsRoot,
     VethInterface,
 )
-from insula.engine.systemdscope import Manager
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.cgroups.hierarchies import V1Hierarchy
 

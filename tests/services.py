@@ -14,11 +14,11 @@ from uuid import UUID
 from insula.daemon.keeperlink import KeeperSupervisor
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.handshake import EventKind
-from insula.engine.keeperprocess import connect, spawn_keeper
-from insula.engine.launcher import Launcher
-from insula.engine.link import Event as KeeperEvent
-from insula.engine.looking import Looker
+from insula.engine.keeper.link import Event as KeeperEvent
+from insula.engine.keeper.protocol import EventKind
+from insula.engine.keeper.startup import connect, spawn_keeper
+from insula.engine.launch.launcher import Launcher
+from insula.engine.look.looking import Looker
 from insula.engine.spec import Process
 from insula.layout import Layout
 from insula.network.netlink import NetlinkPerformer

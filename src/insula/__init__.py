@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from insula.engine.container import Container
     from insula.engine.embedded import Engine
+    from insula.engine.enter.guestprocess import GuestProcess
     from insula.engine.exitstatus import ExitMeaning, ExitStatus
-    from insula.engine.guestprocess import GuestProcess
     from insula.engine.spec import (
         Access,
         BindMount,
@@ -60,7 +60,7 @@ _PLACES = {
     "Engine": "engine.embedded",
     "ExitMeaning": "engine.exitstatus",
     "ExitStatus": "engine.exitstatus",
-    "GuestProcess": "engine.guestprocess",
+    "GuestProcess": "engine.enter.guestprocess",
 }
 """Modules of the public names; the others are nouns of `engine.spec`."""
 

@@ -10,17 +10,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from insula.daemon import config
-from insula.daemon.dispatch.insula import _exec_request
-from insula.engine.handshake import decode as decode_message
-from insula.engine.plan import LaunchPlan
-from insula.engine.running import Record as ContainerRecord
-from insula.engine.visit import _understood
+from insula.daemon.dispatch.native import _exec_request
+from insula.engine.enter.callinside import _understood
+from insula.engine.keeper.protocol import decode as decode_message
+from insula.engine.launch.running import ContainerRecord
+from insula.engine.plan.plan import LaunchPlan
 from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, XmlError
 from insula.layout import Layout
 from insula.model.domain import Domain, XmlFlags
 from insula.model.validate import UNREADABLE, problems
 from insula.service.images import recipe_of
-from insula.service.running import Record
+from insula.service.running import RunRecord
 from insula.storage.idranges import _parsed
 from insula.storage.images import check_name
 from tests.fuzz.mutation import JsonMutator, XmlMutator, edited
@@ -140,9 +140,9 @@ _RUN = {
     "phase": "running",
     "begun": 1.0,
     "container": _CONTAINERS[0],
-    "note": None,
+    "intent": None,
     "autodestroy": False,
-    "throwaway": False,
+    "ephemeral": False,
     "again": False,
     "restarts": 0,
     "resumed": False,
@@ -160,10 +160,10 @@ def runs(chance: Random) -> Inputs:
 def run_record(data: bytes) -> None:
     """A run's record is refused with ValueError, KeyError or TypeError, or survives JSON."""
     try:
-        record = Record.from_json(data.decode(errors="replace"))
+        record = RunRecord.from_json(data.decode(errors="replace"))
     except (ValueError, KeyError, TypeError):
         return
-    if repr(Record.from_json(record.to_json())) != repr(record):
+    if repr(RunRecord.from_json(record.to_json())) != repr(record):
         raise BrokenError("written again it is another")
 
 

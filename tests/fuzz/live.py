@@ -22,7 +22,7 @@ from random import Random
 from uuid import UUID
 
 from insula.daemon.session import STALL
-from insula.engine.handshake import Verb
+from insula.engine.keeper.protocol import Verb
 from insula.rpc.connection import Connection
 from insula.rpc.events import Reply, Role
 from insula.rpc.frames import PacketType

@@ -22,7 +22,7 @@ from insula.daemon.request import Services
 from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
-from insula.engine.plan import LaunchPlan
+from insula.engine.plan.plan import LaunchPlan
 from insula.rpc.types import DomainRef
 from insula.service.domains import Patience
 from insula.service.host import Host

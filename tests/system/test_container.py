@@ -20,7 +20,7 @@ import pytest
 
 from insula import Container, Engine, ExitMeaning, Limits
 from insula.engine import container
-from insula.engine.guestprocess import PIPE
+from insula.engine.enter.guestprocess import PIPE
 from insula.engine.spec import BindMount, Bytes, Device, DeviceKind, Seccomp, SeccompProfile
 from insula.errors import (
     InvalidArgumentError,

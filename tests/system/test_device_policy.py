@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.devicepolicy import device_rules
+from insula.engine.policy.devicepolicy import device_rules
 from insula.kernel import bpf
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
 from insula.kernel.cgroups.devices import V2Devices

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine import keeperprocess
-from insula.engine.attach import namespaces_of
-from insula.engine.handshake import Verb
-from insula.engine.keeperprocess import private_keeper
-from insula.engine.launching import encoded_steps
-from insula.engine.link import completed
-from insula.engine.running import Running
+from insula.engine.enter.attachment import namespaces_of
+from insula.engine.keeper import startup
+from insula.engine.keeper.link import completed
+from insula.engine.keeper.protocol import Verb
+from insula.engine.keeper.startup import private_keeper
+from insula.engine.launch.attempt import encoded_steps
+from insula.engine.launch.running import Running
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.namespaces import EnterContainer, JoinGroups
 from insula.errors import StepError
@@ -189,10 +189,10 @@ def interpreter(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(configuration, python)
     library = python / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     library.mkdir(parents=True)
-    (library / "ours.pth").write_text(str(Path(keeperprocess.__file__).parents[2]))
+    (library / "ours.pth").write_text(str(Path(startup.__file__).parents[3]))
     for name in ("SEAL", "_KEEPER", "_REAPER"):
-        words: tuple[str, ...] = getattr(keeperprocess, name)
-        monkeypatch.setattr(keeperprocess, name, (str(copy), *words[1:]))
+        words: tuple[str, ...] = getattr(startup, name)
+        monkeypatch.setattr(startup, name, (str(copy), *words[1:]))
     return copy
 
 

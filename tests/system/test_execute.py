@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.attach import Executed
+from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitMeaning
-from insula.engine.link import completed
-from insula.engine.running import Running
+from insula.engine.keeper.link import completed
+from insula.engine.launch.running import Running
 from insula.engine.spec import Process, ResourceLimit
 from insula.errors import OperationInvalidError, StepError
 from insula.kernel.pty import set_window
@@ -30,11 +30,11 @@ def sleeper(guests: Guests, busybox_root: Path) -> Running:
     return guests.launch(spec(busybox_root, "sleep 1000"))
 
 
-def on_terminal(guests: Guests, running: Running, *argv: str, rows: int = 24, columns: int = 80) -> Executed:
+def on_terminal(guests: Guests, running: Running, *argv: str, rows: int = 24, columns: int = 80) -> EnteredProcess:
     return completed(guests.launcher.execute(running, Process(argv=argv), terminal=(rows, columns)))
 
 
-def finish(guests: Guests, executed: Executed) -> None:
+def finish(guests: Guests, executed: EnteredProcess) -> None:
     os.close(executed.pidfd)
     if executed.master is not None:
         os.close(executed.master)
@@ -224,7 +224,7 @@ def snake(guests: Guests, busybox_root: Path) -> Running:
 
 
 @contextlib.contextmanager
-def piped(guests: Guests, running: Running, *argv: str) -> Iterator[tuple[Executed, int]]:
+def piped(guests: Guests, running: Running, *argv: str) -> Iterator[tuple[EnteredProcess, int]]:
     """Execute a program, and give what reads its output; it need not end."""
     reader, writer = os.pipe2(os.O_CLOEXEC)
     null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)

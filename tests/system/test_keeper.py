@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from insula.engine.custody import RING_MAX, Stage
 from insula.engine.exitstatus import ExitMeaning, ExitStatus
-from insula.engine.handshake import Verb, receive, send
-from insula.engine.keeperprocess import connect, private_keeper, spawn_keeper
-from insula.engine.launcher import Launcher
-from insula.engine.launching import encoded_steps
-from insula.engine.link import BlockingLink, completed
-from insula.engine.running import Record
+from insula.engine.keeper.held import RING_MAX, StartPhase
+from insula.engine.keeper.link import BlockingLink, completed
+from insula.engine.keeper.protocol import Verb, receive, send
+from insula.engine.keeper.startup import connect, private_keeper, spawn_keeper
+from insula.engine.launch.attempt import encoded_steps
+from insula.engine.launch.launcher import Launcher
+from insula.engine.launch.running import ContainerRecord
 from insula.engine.spec import Access, BindMount
 from insula.errors import KeeperError, OperationInvalidError, StepError
 from insula.kernel.fds import NO_FD
@@ -122,7 +122,7 @@ def test_a_client_that_goes_away_before_go_takes_its_newborn_along(guests: Guest
 
 def test_a_child_that_hangs_is_killed_at_its_deadline_and_reported(guests: Guests, busybox_root: Path) -> None:
     plan = guests.launcher.plan(spec(busybox_root, "true"))
-    steps = encoded_steps(plan.inner)
+    steps = encoded_steps(plan.inside)
     body = {"uuid": "hanging", "namespaces": ["mnt", "pid"], "owner": None, "pid": None, "early": []}
     # Its channel stays full of nothing: no steps come, so it waits for ever.
     first = guests.link.ask(Verb.LAUNCH, body, {"steps": steps})
@@ -148,13 +148,13 @@ def test_a_child_that_is_killed_from_outside_is_reported(guests: Guests) -> None
 def test_guests_and_their_exit_statuses_survive_the_daemon(guests: Guests, busybox_root: Path) -> None:
     lives = guests.launch(spec(busybox_root, "sleep 1000", name="lives"))
     ends = guests.launch(spec(busybox_root, "read word; exit 5", name="ends"))
-    records = [Record.decode(json.loads(json.dumps(each.record.encode()))) for each in (lives, ends)]
+    records = [ContainerRecord.decode(json.loads(json.dumps(each.record.encode()))) for each in (lives, ends)]
     os.write(ends.consoles[0], b"end\n")
     guests.disconnect()
     until(lambda: not os.path.exists(f"/proc/{ends.pid}"), "one guest's end")
     guests.connect()
     held = {each.uuid: each for each in completed(guests.launcher.held())}
-    assert (held[lives.uuid].stage, held[ends.uuid].stage) == (Stage.RUNNING, Stage.EXITED)
+    assert (held[lives.uuid].stage, held[ends.uuid].stage) == (StartPhase.RUNNING, StartPhase.EXITED)
     assert held[ends.uuid].status == ExitStatus(status=5 << 8)
     again = [completed(guests.launcher.recover(record)) for record in records]
     assert [each and each.pid for each in again] == [lives.pid, ends.pid]
@@ -168,9 +168,9 @@ def test_guests_and_their_exit_statuses_survive_the_daemon(guests: Guests, busyb
 def test_a_record_of_another_boot_or_another_process_is_nobody(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     data = running.record.encode()
-    assert completed(guests.launcher.recover(Record.decode({**data, "boot": "another"}))) is None
+    assert completed(guests.launcher.recover(ContainerRecord.decode({**data, "boot": "another"}))) is None
     guests.destroy(running)
-    assert completed(guests.launcher.recover(Record.decode({**data, "pid": os.getpid()}))) is None
+    assert completed(guests.launcher.recover(ContainerRecord.decode({**data, "pid": os.getpid()}))) is None
 
 
 def test_a_guest_never_blocks_on_its_console_while_no_daemon_reads(guests: Guests, busybox_root: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_guest_that_waits_before_its_first_program_begins_under_the_next_keepe
     guests.start_keeper()
     completed(guests.launcher.adopt(running))
     completed(guests.launcher.resume(running))
-    assert not running.held
+    assert not running.awaiting_exec
     read_until(running.consoles[0], b"begun")
     guests.destroy(running)
     until(lambda: not os.path.exists(f"/proc/{running.pid}"), "the reaper having reaped it")

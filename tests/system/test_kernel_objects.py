@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from insula import Container, Engine, Limits
-from insula.engine.socketpolicy import option_refusals
+from insula.engine.policy.socketpolicy import option_refusals
 from insula.engine.spec import Bytes, Seccomp
 from insula.kernel.cgroups import UNLIMITED, Cgroup, Hierarchies
 from tests.inmates import Inmate

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from insula.engine.exitstatus import ExitMeaning
-from insula.engine.handshake import Verb
-from insula.engine.launcher import Launcher
-from insula.engine.link import completed
+from insula.engine.keeper.link import completed
+from insula.engine.keeper.protocol import Verb
+from insula.engine.launch.launcher import Launcher
 from insula.engine.spec import (
     Access,
     DirectoryRoot,
@@ -67,9 +67,9 @@ def test_the_id_is_inits_pid_and_names_the_control_group(guests: Guests, busybox
 def test_a_pid_that_is_taken_meanwhile_is_passed_over(
     guests: Guests, busybox_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = guests.launcher._numbering.next
+    free = guests.launcher._pids.next
     choices = iter([os.getpid(), guests.keeper_pid])
-    monkeypatch.setattr(guests.launcher._numbering, "next", lambda: next(choices, None) or free())
+    monkeypatch.setattr(guests.launcher._pids, "next", lambda: next(choices, None) or free())
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     assert running.id not in {os.getpid(), guests.keeper_pid}
 
@@ -276,7 +276,7 @@ def test_resource_limits_hold_and_impossible_ones_are_explained(guests: Guests, 
 
 def test_a_paused_guest_has_not_executed_anything_until_it_is_resumed(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "echo begun", "sleep 1000"), paused=True)
-    assert running.held
+    assert running.awaiting_exec
     assert running.group.frozen
     assert os.readlink(f"/proc/{running.pid}/exe") != "/bin/busybox"
     completed(guests.launcher.resume(running))

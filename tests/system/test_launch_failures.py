@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.handshake import Verb
 from insula.engine.interfaces import ConnectedInterface
-from insula.engine.launcher import Launcher
-from insula.engine.launching import Launching
-from insula.engine.link import completed
-from insula.engine.plan import LaunchPlan
+from insula.engine.keeper.link import completed
+from insula.engine.keeper.protocol import Verb
+from insula.engine.launch.attempt import LaunchAttempt
+from insula.engine.launch.launcher import Launcher
+from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import Access, BindMount, ContainerSpec, Limits, TmpfsRoot, VethInterface
-from insula.engine.steps.guest.trees import MountFilesystem
+from insula.engine.steps.guest.roottree import MountFilesystem
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError, OperationFailedError, StepError
 from tests.guests import Guests, spec
@@ -69,11 +69,11 @@ def test_failing_at_any_step_of_the_hosts_undoes_all_before(
     launcher = Launcher(facts=guests.facts, link=guests.link, interfaces=performer)
     wanted = rich(busybox_root, scratch)
     plan = launcher.plan(wanted)
-    steps = (*plan.outer, *plan.between)
-    perform = Launching._perform
+    steps = (*plan.before, *plan.meanwhile)
+    perform = LaunchAttempt._perform
     for failing in steps:
 
-        async def fail_at(self: Launching, step: HostStep, failing: HostStep = failing) -> None:
+        async def fail_at(self: LaunchAttempt, step: HostStep, failing: HostStep = failing) -> None:
             if step == failing:
                 monkeypatch.setattr(type(step), "perform", refuse)
             await perform(self, step)
@@ -82,7 +82,7 @@ def test_failing_at_any_step_of_the_hosts_undoes_all_before(
             raise OSError(errno.EIO, "the disk says no", "/somewhere")
 
         with monkeypatch.context() as patched:
-            patched.setattr(Launching, "_perform", fail_at)
+            patched.setattr(LaunchAttempt, "_perform", fail_at)
             real = type(failing).perform
             with pytest.raises(StepError, match="the disk says no: /somewhere") as caught:
                 completed(launcher.launch(wanted))
@@ -111,10 +111,10 @@ def test_failing_at_any_step_inside_ends_the_child_and_undoes_all(
         assert (caught.value.step, caught.value.errno) == (str(broken), errno.ENODEV)
         assert nothing_is_left(guests)
 
-    for index in range(len(plan.early)):
-        check(replace(plan, early=(*plan.early[:index], broken, *plan.early[index + 1 :])))
-    for index in range(len(plan.inner)):
-        check(replace(plan, inner=(*plan.inner[:index], broken, *plan.inner[index + 1 :])))
+    for index in range(len(plan.child_early)):
+        check(replace(plan, child_early=(*plan.child_early[:index], broken, *plan.child_early[index + 1 :])))
+    for index in range(len(plan.inside)):
+        check(replace(plan, inside=(*plan.inside[:index], broken, *plan.inside[index + 1 :])))
     assert len(performer.connected) == performer.disconnected
 
 
@@ -159,7 +159,7 @@ def test_a_refused_spec_touches_nothing(guests: Guests, busybox_root: Path) -> N
 
 def test_a_launch_cut_short_is_undone_from_its_note(guests: Guests, busybox_root: Path) -> None:
     notes: list[dict[str, object]] = []
-    running = completed(guests.launcher.launch(spec(busybox_root, "sleep 1000"), note=notes.append))
+    running = completed(guests.launcher.launch(spec(busybox_root, "sleep 1000"), write_intent=notes.append))
     wanted = {"uuid": running.uuid, "launch": running.record.launch, "group": running.group.path}
     assert notes[-1] == wanted, "one for each pid that was tried"
     completed(guests.launcher.undo(wanted | {"launch": "another", "group": None}))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from insula import Container
-from insula.engine.placement import DirectPlacement, Placement, PlacementRequest, ScopePlacement, placement_for
+from insula.engine.launch.placement import DirectPlacement, Placement, PlacementRequest, ScopePlacement, placement_for
+from insula.engine.launch.systemdscope import Manager, ScopeError, detect_manager, stop_scope
 from insula.engine.spec import CgroupPlacement
-from insula.engine.systemdscope import Manager, ScopeError, detect_manager, stop_scope
 from insula.errors import OperationFailedError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies, scope_name
 from tests.waiting import until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.capabilities import default_kept
+from insula.engine.policy.capabilities import default_kept
 from insula.kernel import privileges
 from insula.kernel.privileges import names_in
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from insula.engine.exitstatus import ExitMeaning, ExitStatus
-from insula.engine.handshake import Verb
-from insula.engine.keeperprocess import REAPER_SOCKET, connect, private_keeper, spawn_keeper
-from insula.engine.link import completed
-from insula.engine.reaperlink import converse
-from insula.engine.running import Running
+from insula.engine.keeper.link import completed
+from insula.engine.keeper.protocol import Verb
+from insula.engine.keeper.reaperlink import converse
+from insula.engine.keeper.startup import REAPER_SOCKET, connect, private_keeper, spawn_keeper
+from insula.engine.launch.running import Running
 from insula.engine.spec import Process
 from insula.kernel.process import start_time
 from tests.guests import Guests, kill_keeper, spec

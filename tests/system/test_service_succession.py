@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.handshake import Verb
+from insula.engine.keeper.protocol import Verb
 from insula.model.lifecycle import DomainState, ShutoffReason
 from insula.service.events import DomainRef
 from insula.service.requests import Affect

@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
+from insula.engine.policy.syscalls import KEYRING_CALLS, programs
 from insula.engine.spec import Seccomp, SeccompProfile
-from insula.engine.syscalls import KEYRING_CALLS, programs
 from insula.kernel import seccomp
 from insula.kernel.process import CloneFlag
 from insula.kernel.seccomp import system_call_number

@@ -13,8 +13,8 @@ from insula.cli import terminal
 from insula.cli.definition import split_env
 from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
-from insula.engine.relay import Relay, relayed
 from insula.errors import InsulaError, InvalidArgumentError
+from insula.relay.relay import Relay, relayed
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking, PendingCall
 

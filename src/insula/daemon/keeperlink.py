@@ -22,8 +22,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from insula.daemon.keeperwatch import KeeperWatch
-from insula.engine.handshake import Message, Verb, decode, receive_encoded, send_encoded
-from insula.engine.link import Event, raise_error
+from insula.engine.keeper.link import Event, raise_error
+from insula.engine.keeper.protocol import Message, Verb, decode, receive_encoded, send_encoded
 from insula.engine.threads import in_own_thread
 from insula.errors import KeeperError
 from insula.kernel.fds import close_all

@@ -10,8 +10,8 @@ the second is replaced, since with it goes what only it can learn of the guests'
 import asyncio
 from collections.abc import Callable
 
-from insula.engine.handshake import Verb
-from insula.engine.link import ANSWER_WITHIN
+from insula.engine.keeper.link import ANSWER_WITHIN
+from insula.engine.keeper.protocol import Verb
 
 PING_AFTER = 2.0
 """Seconds a request waits before the keeper is asked whether it lives."""

@@ -26,7 +26,7 @@ _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entrance:
+class Endpoint:
     """A socket to come in by. inode: of the file we made, None for one that is not ours to remove."""
 
     socket: socket.socket
@@ -36,40 +36,40 @@ class Entrance:
     inode: int | None = None
 
 
-def open_entrances(settings: Settings, passed: Sequence[PassedSocket]) -> list[Entrance]:
-    """Return the entrances to listen on: those systemd passed if it passed any, else those of the settings.
+def open_endpoints(settings: Settings, passed: Sequence[PassedSocket]) -> list[Endpoint]:
+    """Return the endpoints to listen on: those systemd passed if it passed any, else those of the settings.
 
     Raises: ConfigurationError naming the socket that cannot be made, or that somebody else serves.
     """
     if passed:
         return [_passed(each, settings) for each in passed]
-    made: list[Entrance] = []
+    made: list[Endpoint] = []
     try:
         for each in settings.sockets:
             made.append(_make(each))  # noqa: PERF401 - those made are closed if one fails
     except BaseException:
-        close_entrances(made)
+        close_endpoints(made)
         raise
     return made
 
 
-def close_entrances(entrances: Sequence[Entrance]) -> None:
+def close_endpoints(endpoints: Sequence[Endpoint]) -> None:
     """Stop listening and remove the files that are still ours: a stale one is refused by clients for ever."""
-    for each in entrances:
+    for each in endpoints:
         each.socket.close()
         if _is_ours(each):
             each.path.unlink(missing_ok=True)
 
 
-def _is_ours(entrance: Entrance) -> bool:
-    """Whether the file at the entrance's path is the one we made, and still there."""
+def _is_ours(endpoint: Endpoint) -> bool:
+    """Whether the file at the endpoint's path is the one we made, and still there."""
     try:
-        return entrance.inode is not None and entrance.path.stat().st_ino == entrance.inode
+        return endpoint.inode is not None and endpoint.path.stat().st_ino == endpoint.inode
     except FileNotFoundError:
         return False
 
 
-def _make(settings: SocketSettings) -> Entrance:
+def _make(settings: SocketSettings) -> Endpoint:
     admission = admission_of(settings)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
@@ -91,7 +91,7 @@ def _make(settings: SocketSettings) -> Entrance:
         listener.close()
         raise
     inode = settings.path.stat().st_ino
-    return Entrance(socket=listener, path=settings.path, access=settings.access, admission=admission, inode=inode)
+    return Endpoint(socket=listener, path=settings.path, access=settings.access, admission=admission, inode=inode)
 
 
 def _remove_stale(path: Path) -> None:
@@ -107,14 +107,14 @@ def _remove_stale(path: Path) -> None:
     raise ConfigurationError(f"another daemon serves {path}: stop it, or give this one other sockets")
 
 
-def _passed(passed: PassedSocket, settings: Settings) -> Entrance:
-    """An entrance that systemd made: its unit's settings decide who may connect, we only whether they may write."""
+def _passed(passed: PassedSocket, settings: Settings) -> Endpoint:
+    """An endpoint that systemd made: its unit's settings decide who may connect, we only whether they may write."""
     path = Path(str(passed.socket.getsockname()))
     configured = {each.path: each.access for each in settings.sockets}
     read_only = path.name.endswith("-ro") or passed.name.removesuffix(".socket").endswith("-ro")
     access = configured.get(path, SocketAccess.READ_ONLY if read_only else SocketAccess.READ_WRITE)
     _prepare(passed.socket, access)
-    return Entrance(socket=passed.socket, path=path, access=access, admission=Admission(gid=None, everybody=True))
+    return Endpoint(socket=passed.socket, path=path, access=access, admission=Admission(gid=None, everybody=True))
 
 
 def _prepare(listener: socket.socket, access: SocketAccess) -> None:
@@ -124,14 +124,14 @@ def _prepare(listener: socket.socket, access: SocketAccess) -> None:
 
 
 @contextmanager
-def withdrawn(entrances: Sequence[Entrance]) -> Iterator[None]:
+def withdrawn(endpoints: Sequence[Endpoint]) -> Iterator[None]:
     """Take the files that are ours out of clients' sight, so that nobody comes any more; an error brings them back.
 
     Who has connected already waits in the socket, and is not lost; who comes now finds no daemon, as without us.
     """
     hidden: list[tuple[Path, Path]] = []
     try:
-        for each in entrances:
+        for each in endpoints:
             if _is_ours(each):
                 hidden.append((each.path, each.path.with_name(f"{each.path.name}-")))
                 os.rename(*hidden[-1])
@@ -146,10 +146,10 @@ def withdrawn(entrances: Sequence[Entrance]) -> Iterator[None]:
 
 
 class Listener:
-    """Accepts at one entrance while resumed."""
+    """Accepts at one endpoint while resumed."""
 
-    def __init__(self, entrance: Entrance, accepted: Callable[[socket.socket, Entrance], None]) -> None:
-        self.entrance = entrance
+    def __init__(self, endpoint: Endpoint, accepted: Callable[[socket.socket, Endpoint], None]) -> None:
+        self.endpoint = endpoint
         self._accepted = accepted
         self._loop = asyncio.get_running_loop()
         self._open = False
@@ -159,12 +159,12 @@ class Listener:
         """Accept clients from now on."""
         if not self._open:
             self._open = True
-            self._loop.add_reader(self.entrance.socket, self._readable)
+            self._loop.add_reader(self.endpoint.socket, self._readable)
 
     def pause(self) -> None:
         """Let clients wait in the backlog."""
         self._open = False
-        self._loop.remove_reader(self.entrance.socket)
+        self._loop.remove_reader(self.endpoint.socket)
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
@@ -178,14 +178,14 @@ class Listener:
             if not self._open:
                 return
             try:
-                connection, _ = self.entrance.socket.accept()
+                connection, _ = self.endpoint.socket.accept()
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                _logger.error("cannot accept a client on %s: %s", self.entrance.path, error.strerror)
+                _logger.error("cannot accept a client on %s: %s", self.endpoint.path, error.strerror)
                 self.pause()
                 self._retry = self._loop.call_later(_EXHAUSTED_PAUSE, self.resume)
                 return
-            self._accepted(connection, self.entrance)
+            self._accepted(connection, self.endpoint)

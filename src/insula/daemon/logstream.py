@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from insula.daemon.streams import ServerStream, StreamJob
-from insula.engine.consolechannel import Viewing
+from insula.engine.console.consolechannel import Viewing
 from insula.engine.threads import in_own_thread
 from insula.rpc.frames import STREAM_DATA_MAX
 from insula.service.domains import Domains

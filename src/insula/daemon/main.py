@@ -29,18 +29,18 @@ from insula.daemon.dispatch.host import LIBVIRT_VERSION
 from insula.daemon.idle import IdleWatch
 from insula.daemon.instance import make_directories, only_one
 from insula.daemon.keeperlink import KeeperSupervisor
-from insula.daemon.listener import Entrance, close_entrances, open_entrances
+from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.logs import keeper_log, start_logging
 from insula.daemon.request import Services
 from insula.daemon.server import Capacity, Server
 from insula.daemon.session import SessionLimits
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.handshake import EventKind
-from insula.engine.keeperprocess import connect, spawn_keeper
-from insula.engine.launcher import Launcher
-from insula.engine.link import Event
-from insula.engine.looking import Looker
+from insula.engine.keeper.link import Event
+from insula.engine.keeper.protocol import EventKind
+from insula.engine.keeper.startup import connect, spawn_keeper
+from insula.engine.launch.launcher import Launcher
+from insula.engine.look.looking import Looker
 from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError, InsulaError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
@@ -147,13 +147,13 @@ class Daemon:
 
     async def run(self, passed: Sequence[PassedSocket]) -> int:
         """Serve until told to stop. Raises: InsulaError if it cannot even begin."""
-        entrances = open_entrances(self._settings, passed)
+        endpoints = open_endpoints(self._settings, passed)
         try:
             self._listen_to_signals()
             await self._keeper.start()
             await self._domains.take_stock()
             self._server = Server(
-                entrances,
+                endpoints,
                 services=self._services,
                 limits=_session_limits(self._settings),
                 capacity=self._capacity(self._settings),
@@ -161,7 +161,7 @@ class Daemon:
             )
             self._server.start()
             notify("READY=1")
-            _logger.info("serves %s", ", ".join(str(each.path) for each in entrances))
+            _logger.info("serves %s", ", ".join(str(each.path) for each in endpoints))
             starting = asyncio.create_task(self._take_over(), name="taking over")
             starting.add_done_callback(tell_failure)
             self._watch_idleness()
@@ -170,7 +170,7 @@ class Daemon:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
         finally:
-            await self._end(entrances)
+            await self._end(endpoints)
         return 0
 
     async def _take_over(self) -> None:
@@ -180,7 +180,7 @@ class Daemon:
         gc.freeze()  # what start-up made stays: never look at it again
         await self._domains.start_autostarted()
 
-    async def _end(self, entrances: Sequence[Entrance]) -> None:
+    async def _end(self, endpoints: Sequence[Endpoint]) -> None:
         """Let go of everything; guests stay, and a keeper without any ends with us."""
         if self._idle is not None:
             self._idle.cancel()
@@ -192,7 +192,7 @@ class Daemon:
         await self._keeper.close(quit_keeper=not running)
         if not running:
             remove_empty_partitions(self._launcher.facts.hierarchies)
-        close_entrances(entrances)
+        close_endpoints(endpoints)
         _logger.info("ended; %s", "guests go on running" if running else "no guests were running")
 
     # What happens meanwhile

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
-from insula.daemon.listener import Entrance, Listener, withdrawn
+from insula.daemon.listener import Endpoint, Listener, withdrawn
 from insula.daemon.partings import hang_up
 from insula.daemon.peers import Peer, peer_of
 from insula.daemon.request import Services
@@ -48,7 +48,7 @@ class _SomebodyCameError(Exception):
 
 
 class Server:
-    """Accepts clients at its entrances and keeps their sessions.
+    """Accepts clients at its endpoints and keeps their sessions.
 
     capacity: further clients wait to be accepted, further ones of one user are hung up on. changed: called when a
     client came or went.
@@ -56,7 +56,7 @@ class Server:
 
     def __init__(
         self,
-        entrances: Sequence[Entrance],
+        endpoints: Sequence[Endpoint],
         *,
         services: Services,
         limits: SessionLimits,
@@ -72,10 +72,10 @@ class Server:
         self._complaints = Complaints()
         self._sessions: dict[Session, _Origin] = {}
         self._of_user: Counter[int] = Counter()
-        self._onlookers = 0
-        self._crowded = False
+        self._read_only_clients = 0
+        self._full = False
         self._ending: set[asyncio.Task[None]] = set()
-        self._listeners = [Listener(each, self._accepted) for each in entrances]
+        self._listeners = [Listener(each, self._accepted) for each in endpoints]
         self._stopping = False
 
     @property
@@ -99,7 +99,7 @@ class Server:
         A client that connected a moment ago is served, not reset. Who comes after this waits for the next daemon in a
         socket that systemd keeps, or finds that there is none.
         """
-        with suppress(_SomebodyCameError), withdrawn([each.entrance for each in self._listeners]):
+        with suppress(_SomebodyCameError), withdrawn([each.endpoint for each in self._listeners]):
             for listener in self._listeners:
                 listener.accept_waiting()
             if self._sessions:
@@ -115,7 +115,7 @@ class Server:
         That may take seconds: meanwhile our sockets' files are gone, so that nobody waits at a door that stays shut.
         """
         self._stopping = True
-        with withdrawn([each.entrance for each in self._listeners]):
+        with withdrawn([each.endpoint for each in self._listeners]):
             pass
         for listener in self._listeners:
             listener.pause()
@@ -123,11 +123,11 @@ class Server:
             session.close("the daemon stops")
         await asyncio.gather(*self._ending)
 
-    def _accepted(self, connection: socket.socket, entrance: Entrance) -> None:
+    def _accepted(self, connection: socket.socket, endpoint: Endpoint) -> None:
         try:
             peer = peer_of(connection)
         except OSError as error:
-            _logger.warning("a client on %s was gone before it was there: %s", entrance.path, error)
+            _logger.warning("a client on %s was gone before it was there: %s", endpoint.path, error)
             hang_up(connection)
             return
         if self._is_crowd(peer):
@@ -136,8 +136,8 @@ class Server:
         session = Session(
             connection,
             peer=peer,
-            admitted=entrance.admission.permits(peer),
-            access=entrance.access,
+            admitted=endpoint.admission.permits(peer),
+            access=endpoint.access,
             services=self._services,
             limits=self._limits,
             shares=self._shares,
@@ -145,9 +145,9 @@ class Server:
             complaints=self._complaints,
             ended=self._ended,
         )
-        self._sessions[session] = _Origin(uid=peer.uid, read_only=entrance.access is SocketAccess.READ_ONLY)
+        self._sessions[session] = _Origin(uid=peer.uid, read_only=endpoint.access is SocketAccess.READ_ONLY)
         self._of_user[peer.uid] += 1
-        self._onlookers += self._sessions[session].read_only
+        self._read_only_clients += self._sessions[session].read_only
         session.start()
         self._admit()
         self._changed()
@@ -157,14 +157,16 @@ class Server:
         if self._stopping:
             return
         full = len(self._sessions) >= self._capacity.clients
-        crowded = full or self._onlookers >= self._capacity.read_only
-        if crowded and not self._crowded:
+        full_for_readers = full or self._read_only_clients >= self._capacity.read_only
+        if full_for_readers and not self._full:
             _logger.warning(
-                "%d clients are connected, %d read-only: further ones wait", len(self._sessions), self._onlookers
+                "%d clients are connected, %d read-only: further ones wait",
+                len(self._sessions),
+                self._read_only_clients,
             )
-        self._crowded = crowded
+        self._full = full_for_readers
         for listener in self._listeners:
-            if crowded if listener.entrance.access is SocketAccess.READ_ONLY else full:
+            if full_for_readers if listener.endpoint.access is SocketAccess.READ_ONLY else full:
                 listener.pause()
             else:
                 listener.resume()
@@ -181,7 +183,7 @@ class Server:
 
     def _ended(self, session: Session) -> None:
         origin = self._sessions.pop(session)
-        self._onlookers -= origin.read_only
+        self._read_only_clients -= origin.read_only
         self._of_user[origin.uid] -= 1
         if not self._of_user[origin.uid]:
             del self._of_user[origin.uid]

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from insula.daemon.callqueue import CallQueue, Lane, Work
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import KeepaliveSettings, SocketAccess
 from insula.daemon.dispatch.table import BEFORE_OPEN, BULK, HANDLERS, WAITING
@@ -34,7 +35,6 @@ from insula.daemon.shares import Share, Shares
 from insula.daemon.streams import INPUT_BOUND, ServerStreams
 from insula.daemon.subscriptions import Subscriptions
 from insula.daemon.transport import Transport
-from insula.daemon.turns import Lane, Turns, Work
 from insula.errors import (
     AuthenticationError,
     InsulaError,
@@ -116,7 +116,7 @@ class Session:
         self._transport = Transport(
             connection, turn=self._turn, received=self._received, lost=self._lost, drained=self.adjust
         )
-        self._turns = Turns(usual=limits.calls, perform=self._perform, freed=self.adjust)
+        self._calls = CallQueue(usual=limits.calls, perform=self._perform, freed=self.adjust)
         self._streams = ServerStreams(self._connection, self)
         self._intake = Intake(self._turn, self._take, ready=self._takes_answers, worked=self._settle)
         self._punctuality = Punctuality(reading=lambda: self._transport.reading, late=self._give_up)
@@ -147,7 +147,7 @@ class Session:
 
     async def ended_completely(self) -> None:
         """Return once no task of this session is left; for after close()."""
-        await self._turns.ended()
+        await self._calls.ended()
         await self._streams.ended()
 
     # What handlers may do
@@ -220,7 +220,7 @@ class Session:
             self._fail(request, error)
             return
         if isinstance(answer, Coroutine):
-            self._turns.take(_lane(row), request, answer)
+            self._calls.take(_lane(row), request, answer)
         else:
             self._reply(request, answer)
 
@@ -321,7 +321,7 @@ class Session:
             self.close("it said good-bye")
         elif self._closing or backlog > BACKLOG_HIGH:
             self._transport.pause_reading()
-        elif self._intake.waiting or self._turns.full or self._streams.unread > INPUT_BOUND:
+        elif self._intake.waiting or self._calls.full or self._streams.unread > INPUT_BOUND:
             self._transport.pause_reading()
             self._intake.work()
         else:
@@ -364,7 +364,7 @@ class Session:
             part_with(event.fds if isinstance(event, Call) else ())
         self._share.hold(0)
         self.subscriptions.close()
-        self._turns.close()
+        self._calls.close()
         self._streams.close()
         _logger.debug("%s is gone: %s", self, reason)
         self._ended(self)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from insula.engine.consolechannel import ConsoleChannel
+from insula.engine.console.consolechannel import ConsoleChannel
 from insula.errors import InsulaError, OperationAbortedError
 from insula.rpc.connection import Connection
 from insula.rpc.events import Stream, StreamAbort, StreamData, StreamEof, StreamFinish

@@ -18,16 +18,18 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from insula.engine import limits, planner
 from insula.engine.embedded import Engine
+from insula.engine.enter.callinside import call_inside
+from insula.engine.enter.guestprocess import DEVNULL, PIPE, GuestProcess, Stream, Streams
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.guestinit import Answer, PowerAction, Way
-from insula.engine.guestprocess import DEVNULL, PIPE, GuestProcess, Stream, Streams
 from insula.engine.idreservation import IdReservation, reserve_ids
-from insula.engine.looking import Sight, look_once
-from insula.engine.plan import LaunchPlan
-from insula.engine.running import Running
+from insula.engine.launch import limits
+from insula.engine.launch.running import Running
+from insula.engine.look.looking import Sight, look_once
+from insula.engine.plan import planner
+from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import (
     Bytes,
     ContainerSpec,
@@ -43,7 +45,6 @@ from insula.engine.spec import (
     TmpfsRoot,
     VethInterface,
 )
-from insula.engine.visit import visit
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError, OperationTimeoutError
 from insula.kernel.cgroups import HeldLimits, Stats
 from insula.kernel.process import has_ended
@@ -321,14 +322,14 @@ class Container:
     def enter(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Perform function(*arguments) inside, in a fork of this program, and return its JSON-able result.
 
-        Import what it needs before: imports inside would find the guest's files. See `insula.engine.visit`.
+        Import what it needs before: imports inside would find the guest's files. See `insula.engine.enter.callinside`.
 
             >>> import os
             >>> with Container(root, init=["/bin/sleep", "1000"], ephemeral=True) as guest:
             ...     "passwd" in guest.enter(os.listdir, "/etc")
             True
         """
-        return visit(self._alive(), function, arguments)
+        return call_inside(self._alive(), function, arguments)
 
     def output(self) -> list[bytes]:
         """Return what each console said since the last time it was asked, the latest 64 KiB."""
@@ -373,7 +374,7 @@ class Container:
             ...     guest.limits().memory, guest.limits().cpu_shares
             (33554432, 512)
 
-        Raises: as `insula.engine.limits.apply`.
+        Raises: as `insula.engine.launch.limits.apply`.
         """
         limits.apply(self._alive().group, wanted)
 

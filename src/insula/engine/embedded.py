@@ -18,14 +18,14 @@ from typing import Any, Self, TypeVar
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.handshake import EventKind, Message, Verb
 from insula.engine.interfaces import InterfacePerformer
-from insula.engine.keeperprocess import private_keeper
-from insula.engine.launcher import Launcher
-from insula.engine.link import BlockingLink, Event, completed
-from insula.engine.running import Running
+from insula.engine.keeper.link import BlockingLink, Event, completed
+from insula.engine.keeper.protocol import EventKind, Message, Verb
+from insula.engine.keeper.startup import private_keeper
+from insula.engine.launch.launcher import Launcher
+from insula.engine.launch.running import Running
+from insula.engine.launch.systemdscope import Manager
 from insula.engine.spec import CgroupPlacement, ContainerSpec
-from insula.engine.systemdscope import Manager
 from insula.errors import OperationTimeoutError
 from insula.kernel.cgroups import Hierarchies, labelled, remove_empty_partitions, set_label
 from insula.kernel.fds import contents

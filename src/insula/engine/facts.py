@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from insula.engine.systemdscope import Manager, detect_manager
+from insula.engine.launch.systemdscope import Manager, detect_manager
 from insula.kernel import privileges
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.cgroups.socketoptions import can_be_refused

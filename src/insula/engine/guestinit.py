@@ -10,7 +10,7 @@
 A program that is process 1 of a PID namespace never gets a signal it has no handler for, whoever sends it; so a plain
 program that does not care about SIGTERM cannot be asked. `ask` says so instead of letting the caller wait for nothing.
 What is read from a guest's root, and the FIFO in it, are the guest's: looked up by fd, never leaving the root. While
-the guest runs, a lookup may wait for a server of the guest's without end: only the looker does that (`engine.looks`).
+the guest runs, a lookup may wait for a server of the guest's without end: only the looker does that (`look.looks`).
 """
 
 import errno

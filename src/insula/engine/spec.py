@@ -223,7 +223,7 @@ class ResourceLimit:
 
 class SeccompProfile(Enum):
     DEFAULT = "default"
-    """The allow list of `engine.syscalls`."""
+    """The allow list of `engine.policy.syscalls`."""
     MIGRATABLE = "migratable"
     """The default one, and no nested namespaces that CRIU could not dump: what checkpoint and migration need."""
     UNCONFINED = "unconfined"
@@ -233,7 +233,7 @@ class SeccompProfile(Enum):
 class Seccomp:
     """The system call filter. allow, refuse: names added to and taken from the profile.
 
-    families, netlink, transports: sockets beyond the usual ones, by the names of `engine.socketpolicy`; upper_layers:
+    families, netlink, transports: sockets beyond the usual ones, by the names of `policy.socketpolicy`; upper_layers:
     TCP may be given upper layers such as the kernel's TLS; packet_rings: packet sockets may share a ring with the
     kernel; new_mounts: file systems that are not mounted yet may be, and whole ones be changed; None: only
     in a user namespace.
@@ -350,7 +350,7 @@ class ContainerSpec:
     """One container. Only a name and a root are required; everything else has a safe default.
 
     idmap: None makes a privileged container, which must be asked for with `privileged=True`.
-    capabilities: names kept (lower case, without `cap_`); None for the default set of `engine.capabilities`.
+    capabilities: names kept (lower case, without `cap_`); None for the default set of `engine.policy.capabilities`.
     machine_id: 32 hexadecimal digits that systemd inside uses; uuid: as libvirt tells guests.
     init.env: variables of the container interface (container, container_uuid, PATH, TERM, …) are added where missing.
     time_offsets: seconds added to the (monotonic, boottime) clocks, in a time namespace.

@@ -3,7 +3,7 @@
 from dataclasses import MISSING, fields, replace
 from typing import Any, TypeVar
 
-from insula.model.xmlmap import Mapped, Part, Plan, plan_of
+from insula.model.xmlmap import CompiledFact, Mapped, Part, plan_of
 
 AnyMapped = TypeVar("AnyMapped", bound=Mapped)
 
@@ -22,7 +22,7 @@ def without_live(value: AnyMapped) -> AnyMapped:
     return replace(value, **changes) if changes else value
 
 
-def _kept(plan: Plan, content: Any, cls: type[Mapped]) -> Any:
+def _kept(plan: CompiledFact, content: Any, cls: type[Mapped]) -> Any:
     if plan.repeats:
         kept = tuple(_inner(plan, each) for each in content if plan.fact.is_read(each, Part.DEFINITION))
         same = len(kept) == len(content) and all(new is old for new, old in zip(kept, content, strict=True))
@@ -30,7 +30,7 @@ def _kept(plan: Plan, content: Any, cls: type[Mapped]) -> Any:
     return _inner(plan, content) if plan.fact.is_read(content, Part.DEFINITION) else _default(cls, plan.field)
 
 
-def _inner(plan: Plan, item: Any) -> Any:
+def _inner(plan: CompiledFact, item: Any) -> Any:
     return without_live(item) if plan.mapped is not None else item
 
 

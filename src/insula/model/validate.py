@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
-from insula.engine.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
+from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
 from insula.errors import InsulaError, UnsupportedConfigError
 from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
 from insula.model.domain import DEVICES_MAX, Domain, XmlFlags

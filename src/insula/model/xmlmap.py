@@ -143,7 +143,7 @@ class Shape(Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class CompiledFact:
     """One compiled fact: which field, where, what. kind: the type without its `| None` or `tuple`."""
 
     field: str
@@ -176,10 +176,10 @@ class ClassPlan:
     """All facts of one class, by place, in the order of declaration."""
 
     cls: type[Mapped]
-    attributes: tuple[Plan, ...]
-    elements: tuple[Plan, ...]
-    text: Plan | None
-    name: Plan | None
+    attributes: tuple[CompiledFact, ...]
+    elements: tuple[CompiledFact, ...]
+    text: CompiledFact | None
+    name: CompiledFact | None
 
 
 _NO_SCALAR = Scalar(read=str, write=str, expected="")
@@ -210,14 +210,14 @@ plan_of = cast("Callable[[type[Mapped]], ClassPlan]", functools.cache(_compiled)
 """The compiled facts of a class; compiled when first asked for."""
 
 
-def _plan(cls: type[Mapped], each: Field[Any], hint: object) -> Plan:
+def _plan(cls: type[Mapped], each: Field[Any], hint: object) -> CompiledFact:
     if typing.get_origin(hint) is not typing.Annotated:
         raise InternalError(f"{cls.__name__}.{each.name} has no fact in its annotation")
     inner, fact = typing.get_args(hint)[:2]
     kind, optional, repeats = _unwrapped(inner)
     has_default = each.default is not MISSING or each.default_factory is not MISSING
     shape, scalar, mapped = _spelling(cls, each.name, kind, fact)
-    return Plan(
+    return CompiledFact(
         field=each.name,
         fact=fact,
         shape=shape,
@@ -263,7 +263,7 @@ def clark(name: str) -> str:
     return f"{{{NAMESPACES[prefix]}}}{local}" if prefix else local
 
 
-def facts_of(cls: type[Mapped], root: str) -> Iterator[tuple[str, Plan]]:
+def facts_of(cls: type[Mapped], root: str) -> Iterator[tuple[str, CompiledFact]]:
     """Yield every fact of cls and of the classes below it: its path, such as `domain/memory`, and its plan."""
     plan = plan_of(cls)
     for each in (*plan.attributes, *((plan.text,) if plan.text else ()), *((plan.name,) if plan.name else ())):

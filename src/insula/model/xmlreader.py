@@ -15,12 +15,12 @@ from insula.model.xmlmap import (
     NAMESPACES,
     Attribute,
     ClassPlan,
+    CompiledFact,
     Element,
     Foreign,
     Mapped,
     Part,
     Place,
-    Plan,
     Shape,
     clark,
     plan_of,
@@ -69,9 +69,9 @@ class _Table:
     """A class's plans by the names lxml uses."""
 
     plan: ClassPlan
-    attributes: Mapping[str, Plan | None]  # None: read together with another, as a unit is
-    elements: Mapping[str, Plan]
-    required: tuple[Plan, ...]
+    attributes: Mapping[str, CompiledFact | None]  # None: read together with another, as a unit is
+    elements: Mapping[str, CompiledFact]
+    required: tuple[CompiledFact, ...]
     order: Mapping[str, int]
 
     def rank(self, each: Foreign) -> tuple[int, int, int]:
@@ -86,7 +86,7 @@ class _Table:
 
 def _compiled(cls: type[Mapped]) -> _Table:
     plan = plan_of(cls)
-    attributes: dict[str, Plan | None] = {}
+    attributes: dict[str, CompiledFact | None] = {}
     for each in (*plan.attributes, *((plan.text,) if plan.text else ())):
         if isinstance(each.fact, Attribute):
             attributes[clark(each.fact.name)] = each
@@ -168,7 +168,7 @@ def _read_children(
             values[plan.field] = tuple(values[plan.field])
 
 
-def _leaf(plan: Plan, child: etree._Element) -> Any:
+def _leaf(plan: CompiledFact, child: etree._Element) -> Any:
     """Return the value of a child that is a single fact."""
     assert isinstance(plan.fact, Element)
     if plan.fact.attribute is None:
@@ -180,7 +180,7 @@ def _leaf(plan: Plan, child: etree._Element) -> Any:
     return _value(plan, child, text, attribute=plan.fact.attribute)
 
 
-def _foreign_in_leaf(plan: Plan, child: etree._Element, place: tuple[str, int]) -> list[Foreign]:
+def _foreign_in_leaf(plan: CompiledFact, child: etree._Element, place: tuple[str, int]) -> list[Foreign]:
     """Return what a single-fact child holds beside its fact."""
     assert isinstance(plan.fact, Element)
     understood = (plan.fact.attribute, plan.fact.unit)
@@ -191,11 +191,11 @@ def _foreign_in_leaf(plan: Plan, child: etree._Element, place: tuple[str, int]) 
     ] + [Foreign(Place(inside=place), foreign_xml.node_of(each)) for each in child if isinstance(each.tag, str)]
 
 
-def _text_value(plan: Plan, element: etree._Element) -> Any:
+def _text_value(plan: CompiledFact, element: etree._Element) -> Any:
     return _value(plan, element, (element.text or "") + "".join(each.tail or "" for each in element))
 
 
-def _value(plan: Plan, element: etree._Element, text: str, *, attribute: str | None = None) -> Any:
+def _value(plan: CompiledFact, element: etree._Element, text: str, *, attribute: str | None = None) -> Any:
     """Return what text says as plan's type. Raises: XmlError."""
     try:
         if plan.shape is Shape.SIZE:
@@ -205,7 +205,7 @@ def _value(plan: Plan, element: etree._Element, text: str, *, attribute: str | N
         raise fault(element, f"found '{text}', expected {plan.scalar.expected}", attribute=attribute) from error
 
 
-def _size(plan: Plan, element: etree._Element, text: str) -> int:
+def _size(plan: CompiledFact, element: etree._Element, text: str) -> int:
     """Return a size in the unit of its type, which is also the unit where the XML names none."""
     unit = element.get(plan.fact.unit) if plan.fact.unit else None
     total = bytes_of(read_integer(text), unit or ("KiB" if plan.kind is KiB else "bytes"))

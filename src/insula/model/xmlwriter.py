@@ -10,12 +10,12 @@ from insula.model.xmlmap import (
     NAMESPACES,
     Attribute,
     ClassPlan,
+    CompiledFact,
     Element,
     Foreign,
     Mapped,
     Part,
     Place,
-    Plan,
     Shape,
     plan_of,
 )
@@ -92,7 +92,7 @@ def _write_children(value: Mapped, indent: str, out: list[str], parts: Part, dec
         out += kept.rest(plan.field, indent)
 
 
-def _items(plan: Plan, content: Any) -> tuple[Any, ...]:
+def _items(plan: CompiledFact, content: Any) -> tuple[Any, ...]:
     """Return a field's content as the children it becomes."""
     if plan.repeats:
         return tuple(content)
@@ -131,21 +131,21 @@ class _Kept:
         return [line for place in gone for line in self.lines(place, indent)]
 
 
-def _tag(plan: Plan, item: Mapped) -> str:
+def _tag(plan: CompiledFact, item: Mapped) -> str:
     """Return the element's name: the fact's, unless the item itself says which."""
     assert isinstance(plan.fact, Element)
     named = plan_of(type(item)).name
     return named.scalar.write(getattr(item, named.field)) if named is not None else plan.fact.name
 
 
-def _attribute(plan: Plan, content: Any, parts: Part) -> str:
+def _attribute(plan: CompiledFact, content: Any, parts: Part) -> str:
     if content is None or not plan.fact.is_shown(content, parts):
         return ""
     assert isinstance(plan.fact, Attribute)
     return f" {plan.fact.name}='{escaped_attribute(plan.scalar.write(content))}'{_unit(plan)}"
 
 
-def _leaf(plan: Plan, content: Any, indent: str, inside: list[Foreign], declared: Mapping[str, str]) -> str:
+def _leaf(plan: CompiledFact, content: Any, indent: str, inside: list[Foreign], declared: Mapping[str, str]) -> str:
     """Return the line of a child that is a single fact."""
     assert isinstance(plan.fact, Element)
     start = f"{indent}<{plan.fact.name}"
@@ -166,7 +166,7 @@ def _element(start: str, tag: str, body: str) -> str:
     return f"{start}>{body}</{tag}>\n" if body else f"{start}/>\n"
 
 
-def _unit(plan: Plan) -> str:
+def _unit(plan: CompiledFact) -> str:
     """Return the attribute that names the unit of a size, if there is one."""
     return f" {plan.fact.unit}='{'KiB' if plan.kind is KiB else 'bytes'}'" if plan.fact.unit else ""
 

@@ -19,7 +19,7 @@ from insula.rpc.types import DomainRef
 from insula.sdk import verbs
 from insula.sdk.client import Client, connect
 from insula.sdk.client_stream import ClientStream
-from insula.sdk.facts import (
+from insula.sdk.values import (
     STANDARD,
     ExecRequest,
     Json,
@@ -35,8 +35,8 @@ from insula.sdk.facts import (
 )
 
 if TYPE_CHECKING:
-    from insula.engine.pump import Pump
     from insula.layout import Layout
+    from insula.relay.pump import Pump
 
 
 async def open_host(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "AsyncHost":
@@ -155,7 +155,7 @@ class AsyncDomain:
         """
         if request.tty:
             return AsyncExecution(self._client, await self._client.run(verbs.execute(self.ref, request, ())), None)
-        from insula.engine.pump import Pump  # only who executes pays for threads
+        from insula.relay.pump import Pump  # only who executes pays for threads
 
         pump = Pump(fds)
         try:

@@ -18,7 +18,7 @@ from insula.rpc.types import DomainRef
 from insula.sdk import verbs
 from insula.sdk.blocking import Blocking, connect
 from insula.sdk.blocking_stream import BlockingStream
-from insula.sdk.facts import (
+from insula.sdk.values import (
     STANDARD,
     ExecRequest,
     Json,
@@ -34,8 +34,8 @@ from insula.sdk.facts import (
 )
 
 if TYPE_CHECKING:
-    from insula.engine.pump import Pump
     from insula.layout import Layout
+    from insula.relay.pump import Pump
 
 
 def open_host(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "Host":
@@ -154,7 +154,7 @@ class Domain:
         """
         if request.tty:
             return Execution(self._client, self._client.run(verbs.execute(self.ref, request, ())), None)
-        from insula.engine.pump import Pump  # only who executes pays for threads
+        from insula.relay.pump import Pump  # only who executes pays for threads
 
         pump = Pump(fds)
         try:

@@ -23,7 +23,7 @@ from insula.rpc.codes.requests import (
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
 from insula.sdk.conversation import Answer, Conversation, Request, ask, ask_for
-from insula.sdk.facts import (
+from insula.sdk.values import (
     ExecRequest,
     Json,
     NodeInfo,

@@ -51,15 +51,15 @@ def device_number(path: str) -> tuple[int, int]:
     return os.major(status.st_rdev), os.minor(status.st_rdev)
 
 
-def _kept(domain: Domain) -> Values:
+def _defined(domain: Domain) -> Values:
     tune = domain.blkio_tune or BlkioTune()
     return {"weight": tune.weight or 0, **{name: _listed(tune, of) for name, of in _OF_DEVICES.items()}}
 
 
-def _held(cgroup: Cgroup, domain: Domain) -> Values:
+def _live(cgroup: Cgroup, domain: Domain) -> Values:
     """The weight is the kernel's; devices are told by their paths, which only the definition knows."""
     weight, _ = cgroup.io.held()
-    return {**_kept(domain), "weight": weight or 0}
+    return {**_defined(domain), "weight": weight or 0}
 
 
 def _changed(domain: Domain, values: Values) -> Domain:
@@ -131,8 +131,8 @@ BLKIO = Family(
         "weight": ParameterType.UINT,
         **dict.fromkeys(_OF_DEVICES, ParameterType.STRING),
     },
-    kept=_kept,
-    held=_held,
+    defined=_defined,
+    live=_live,
     changed=_changed,
     apply=_apply,
 )

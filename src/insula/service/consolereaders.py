@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from insula.engine.console import ConsoleHub
-from insula.engine.consolelog import ConsoleLog
-from insula.engine.consolering import ConsoleRing, kept
-from insula.engine.hostterminal import open_host_terminal
-from insula.engine.running import Running
-from insula.engine.terminalwatch import TerminalWatch
+from insula.engine.console.console import ConsoleHub
+from insula.engine.console.consolelog import ConsoleLog
+from insula.engine.console.consolering import ConsoleRing, kept
+from insula.engine.console.hostterminal import open_host_terminal
+from insula.engine.console.terminalwatch import TerminalWatch
+from insula.engine.launch.running import Running
 from insula.engine.writers import Writers
 from insula.errors import InsulaError
 from insula.kernel.pty import free_terminals

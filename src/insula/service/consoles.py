@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from insula.engine.console import ConsoleHub
-from insula.engine.consolechannel import ConsoleChannel, Viewing
+from insula.engine.console.console import ConsoleHub
+from insula.engine.console.consolechannel import ConsoleChannel, Viewing
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.pty import WINDOW_MAX
 from insula.service.managed import ManagedDomain

@@ -18,12 +18,12 @@ LEAST_QUOTA = 1000
 _RANGES = {"cpu_shares": SHARES, "vcpu_period": PERIOD, "vcpu_quota": (LEAST_QUOTA, QUOTA[1])}
 
 
-def _kept(domain: Domain) -> Values:
+def _defined(domain: Domain) -> Values:
     tune = domain.cpu_tune or CpuTune()
     return {"cpu_shares": tune.shares or 0, "vcpu_period": tune.period or 0, "vcpu_quota": tune.quota or 0}
 
 
-def _held(cgroup: Cgroup, domain: Domain) -> Values:
+def _live(cgroup: Cgroup, domain: Domain) -> Values:
     shares, quota, period = cgroup.cpu.held()
     return {"cpu_shares": shares, "vcpu_period": period, "vcpu_quota": NO_QUOTA if quota is None else quota}
 
@@ -69,8 +69,8 @@ CPU = Family(
         "vcpu_period": ParameterType.ULLONG,
         "vcpu_quota": ParameterType.LLONG,
     },
-    kept=_kept,
-    held=_held,
+    defined=_defined,
+    live=_live,
     changed=_changed,
     apply=_apply,
     tunable="cputune.",

@@ -63,20 +63,20 @@ class DefinitionVerbs:
             if not managed.is_persistent:
                 raise OperationInvalidError("cannot undefine transient domain")
             if storage is Storage.DISCARD:
-                await self._mark(managed, throwaway=True)
+                await self._mark(managed, ephemeral=True)
             try:
                 await self._commit(
                     managed, lambda: self._definitions.remove(managed.name), f"forget domain '{managed.name}'"
                 )
             except BaseException:
                 if storage is Storage.DISCARD:
-                    await self._mark_again(managed, throwaway=False)
+                    await self._mark_again(managed, ephemeral=False)
                 raise
             # It is undefined: from here on nothing may end this half done.
             managed.config, managed.autostart, managed.updated = None, False, False
-            if managed.is_active or managed.kept is not None:
+            if managed.is_active or managed.ended_record is not None:
                 if storage is Storage.DISCARD:
-                    self._runs.note_storage(managed, throwaway=True)
+                    self._runs.note_storage(managed, ephemeral=True)
             else:
                 self._registry.remove(managed)
                 if storage is Storage.DISCARD:
@@ -144,29 +144,29 @@ class DefinitionVerbs:
         if not self._runs.is_throwaway(managed):
             await self._save(managed, domain)
             return
-        await self._mark(managed, throwaway=False)
+        await self._mark(managed, ephemeral=False)
         try:
             await self._save(managed, domain)
         except BaseException:
-            await self._mark_again(managed, throwaway=True)
+            await self._mark_again(managed, ephemeral=True)
             raise
-        self._runs.note_storage(managed, throwaway=False)
+        self._runs.note_storage(managed, ephemeral=False)
 
-    async def _mark(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+    async def _mark(self, managed: ManagedDomain, *, ephemeral: bool) -> None:
         """Note where it outlives us, and the run, what becomes of the storage. Raises: OperationFailedError."""
         try:
-            await self._runs.mark_storage(managed.uuid, throwaway=throwaway)
+            await self._runs.mark_storage(managed.uuid, ephemeral=ephemeral)
         except OSError as error:
             raise OperationFailedError(
                 f"cannot note what becomes of the storage of domain '{managed.name}': {error}"
             ) from error
 
-    async def _mark_again(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+    async def _mark_again(self, managed: ManagedDomain, *, ephemeral: bool) -> None:
         """Take a mark back after something else has failed. What is defined loses it at the next start anyway."""
         try:
-            await self._mark(managed, throwaway=throwaway)
+            await self._mark(managed, ephemeral=ephemeral)
         except OperationFailedError as error:
-            LOGGER.error("%s; it should %s", error, "vanish with its run" if throwaway else "stay")
+            LOGGER.error("%s; it should %s", error, "vanish with its run" if ephemeral else "stay")
 
     def _tell(self, managed: ManagedDomain, kind: LifecycleKind, detail: LifecycleDetail) -> None:
         self._events.publish(Lifecycle(domain=managed.ref, kind=kind, detail=detail))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from insula.engine.codec import encode
-from insula.engine.unbound import unbound
+from insula.engine.policy.unbound import unbound
 from insula.service.managed import ManagedDomain, Run
 
 _KIB = 1024
@@ -59,5 +59,5 @@ def _run(run: Run) -> dict[str, Any]:
         "limits": encode(spec.limits),
         "unbound": list(unbound(spec, container.group.hierarchies)),
         "autodestroy": run.record.autodestroy,
-        "throwaway": run.record.throwaway,
+        "ephemeral": run.record.ephemeral,
     }

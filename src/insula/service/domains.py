@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from insula.engine.consolechannel import ConsoleChannel, Viewing
+from insula.engine.console.consolechannel import ConsoleChannel, Viewing
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.plan import LaunchPlan
-from insula.engine.running import boot_id
+from insula.engine.launch.running import boot_id
+from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import Process
 from insula.kernel.fds import Fd
 from insula.layout import Layout
@@ -36,7 +36,7 @@ from insula.service.describing import ControlInfo, SecurityLabel
 from insula.service.devices import DeviceVerbs
 from insula.service.documents import Documents, T
 from insula.service.events import DomainRef, Events, MetadataType
-from insula.service.guest import GuestVerbs, Program
+from insula.service.guest import GuestVerbs, StartedProgram
 from insula.service.host import Host
 from insula.service.impact import Changes
 from insula.service.incoming import IncomingDocuments
@@ -48,7 +48,7 @@ from insula.service.memorytuning import MEMORY, MemoryVerbs
 from insula.service.metadata import MetadataVerbs
 from insula.service.parameters import Parameter
 from insula.service.partitions import BELOW_MACHINE, Partitions
-from insula.service.recovering import Recovery
+from insula.service.recovery import Recovery
 from insula.service.registry import Registry
 from insula.service.requests import AddressSource, Affect, Filter, ShutdownMode, StatsGroup, Storage
 from insula.service.running import RunDirectory
@@ -456,7 +456,7 @@ class Domains:
         stdio: StandardStreams | None = None,
         terminal: WindowSize | None = None,
         capabilities: frozenset[str] | None = None,
-    ) -> Program:
+    ) -> StartedProgram:
         """Put a program into the guest, with the caller's streams or a terminal of its own."""
         return await self._guest.execute(
             self._of(ref), process, stdio=stdio, terminal=terminal, capabilities=capabilities

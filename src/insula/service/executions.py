@@ -7,7 +7,7 @@ import signal
 from contextlib import suppress
 from dataclasses import dataclass
 
-from insula.engine.attach import Executed
+from insula.engine.enter.attachment import EnteredProcess
 from insula.errors import InvalidArgumentError
 
 REMEMBERED = 1000
@@ -15,8 +15,8 @@ REMEMBERED = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Execution:
-    executed: Executed
+class WaitedProcess:
+    executed: EnteredProcess
     end: asyncio.Future[int | None]
 
 
@@ -25,14 +25,14 @@ class Executions:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
-        self._known: dict[int, Execution] = {}
+        self._known: dict[int, WaitedProcess] = {}
         self._by_identity: dict[str, int] = {}
         self._early: dict[str, int | None] = {}
 
-    def add(self, executed: Executed) -> int:
+    def add(self, executed: EnteredProcess) -> int:
         """Return the number by which clients mean this program."""
         number = next(self._numbers)
-        self._known[number] = Execution(executed=executed, end=asyncio.get_running_loop().create_future())
+        self._known[number] = WaitedProcess(executed=executed, end=asyncio.get_running_loop().create_future())
         self._by_identity[executed.id] = number
         if executed.id in self._early:
             self.ended(executed.id, self._early.pop(executed.id))
@@ -62,11 +62,11 @@ class Executions:
         os.close(execution.executed.pidfd)
         execution.end.set_result(status)
 
-    def running(self) -> list[Executed]:
+    def running(self) -> list[EnteredProcess]:
         """Return the programs that have not ended, as far as we know."""
         return [self._known[number].executed for number in self._by_identity.values()]
 
-    def see_to_end(self, executed: Executed) -> None:
+    def see_to_end(self, executed: EnteredProcess) -> None:
         """No keeper will tell the end of this program: see it ourselves, without a status."""
         if executed.id in self._by_identity:
             loop = asyncio.get_running_loop()
@@ -76,7 +76,7 @@ class Executions:
         asyncio.get_running_loop().remove_reader(pidfd)
         self.ended(identity, None)
 
-    def _of(self, number: int) -> Execution:
+    def _of(self, number: int) -> WaitedProcess:
         execution = self._known.get(number)
         if execution is None:
             raise InvalidArgumentError(f"no program {number} was put into a guest, or it ended long ago")

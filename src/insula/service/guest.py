@@ -34,7 +34,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Program:
+class StartedProgram:
     """A program that was put into a guest. id: ours; master: of its terminal, if it has one; the caller's."""
 
     id: int
@@ -120,14 +120,14 @@ class GuestVerbs:
         stdio: StandardStreams | None = None,
         terminal: WindowSize | None = None,
         capabilities: frozenset[str] | None = None,
-    ) -> Program:
+    ) -> StartedProgram:
         """Put a program into the guest; return once it executes."""
         container = managed.require_run().container
         executed = await self._engine.execute(
             container, process, stdio=stdio, terminal=terminal, capabilities=capabilities
         )
         number = self._executions.add(executed)
-        return Program(id=number, pid=executed.pid, master=executed.master)
+        return StartedProgram(id=number, pid=executed.pid, master=executed.master)
 
     async def wait_executed(self, number: int) -> int | None:
         """Return the wait status of a program that was put in, once it has ended; None if nobody could learn it.
@@ -166,14 +166,14 @@ def check_signal(number: int, *, lowest: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GuestProcess:
+class PidPair:
     """A process of a guest. host_pid, guest_pid: what the host and the guest call it."""
 
     host_pid: int
     guest_pid: int
 
 
-def guest_processes(init: int, processes: Sequence[int]) -> list[GuestProcess]:
+def guest_processes(init: int, processes: Sequence[int]) -> list[PidPair]:
     """Return those of processes that live in init's pid namespace or below, as both sides call them.
 
     init: the guest's first process, as the host calls it. Source: NSpid in proc_pid_status(5).
@@ -183,7 +183,7 @@ def guest_processes(init: int, processes: Sequence[int]) -> list[GuestProcess]:
     for each in processes:
         pids = _pids_of(each)
         if depth and len(pids) >= depth:
-            found.append(GuestProcess(host_pid=each, guest_pid=pids[depth - 1]))
+            found.append(PidPair(host_pid=each, guest_pid=pids[depth - 1]))
     return found
 
 
@@ -209,7 +209,7 @@ def _signal_inside(init: int, processes: Sequence[int], pid: int, number: int) -
         raise InvalidArgumentError(f"the guest has no process {pid} any more") from error
     try:
         # Between the look and the opening, the number may have been given to another process: look again.
-        if guest_processes(init, [target]) != [GuestProcess(host_pid=target, guest_pid=pid)]:
+        if guest_processes(init, [target]) != [PidPair(host_pid=target, guest_pid=pid)]:
             raise InvalidArgumentError(f"the guest has no process {pid} any more")
         signal.pidfd_send_signal(descriptor, number)
     except OSError as error:

@@ -28,7 +28,7 @@ from insula.service.jobs import tell_failure
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
 from insula.service.registry import Registry
-from insula.service.running import Next, Record, StopReason
+from insula.service.running import Next, RunRecord, StopReason
 from insula.service.runs import PAUSED, UNPAUSED, Launch, Runs
 
 LOGGER = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class LifecycleVerbs:
 
     async def destroy_locked(self, managed: ManagedDomain) -> None:
         """The same, for who holds the domain's lock."""
-        if managed.kept is not None:
+        if managed.ended_record is not None:
             self._drop_restart(managed)
             await self._runs.discard_kept(managed)
             await self._stopped(managed, StopReason.DESTROYED, None)
@@ -126,7 +126,7 @@ class LifecycleVerbs:
             run = managed.require_run()
             if managed.state.state is not DomainState.PAUSED:
                 raise OperationInvalidError("domain is already running")
-            held = run.container.held
+            held = run.container.awaiting_exec
             try:
                 await managed.lock.unless_overtaken(self._runs.resume(run))
             except StepError:
@@ -135,7 +135,7 @@ class LifecycleVerbs:
                     await self._runs.end(managed, StopReason.FAILED, ExitStatus(status=None), Next.OFF)
                     await self._stopped(managed, StopReason.FAILED, None)
                 raise
-            self._runs.note(managed, replace(run.record, resumed=True))
+            self._runs.write_record(managed, replace(run.record, resumed=True))
             managed.state = UNPAUSED
             self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
 
@@ -159,7 +159,7 @@ class LifecycleVerbs:
         if not self._autostart.is_due:
             return
         for managed in self._registry:
-            if managed.autostart and not managed.is_active and managed.kept is None:
+            if managed.autostart and not managed.is_active and managed.ended_record is None:
                 try:
                     await self.start(managed, Launch())
                 except Exception as error:  # whatever it was, the others are to start
@@ -235,7 +235,7 @@ class LifecycleVerbs:
         else:
             await self._stopped(managed, reason, status.status)
 
-    async def follow(self, managed: ManagedDomain, record: Record) -> None:
+    async def follow(self, managed: ManagedDomain, record: RunRecord) -> None:
         """Start a domain again whose run, of which record is kept, is over. Callers hold the lock.
 
         The first time at once; after several runs that were too short, later.
@@ -257,17 +257,17 @@ class LifecycleVerbs:
             await managed.lock.perform("restart", work, endlessly=True)
 
         async def work() -> None:
-            if managed.kept is record:
+            if managed.ended_record is record:
                 await self._again(managed, record, restarts)
 
         managed.restart = self.spawn(later(), f"restart {managed.name}")
 
     async def repeat(self, managed: ManagedDomain) -> None:
         """Make a restart again that was cut short, of which a record is kept. Callers hold the lock."""
-        assert managed.kept is not None
-        await self._again(managed, managed.kept, managed.kept.restarts)
+        assert managed.ended_record is not None
+        await self._again(managed, managed.ended_record, managed.ended_record.restarts)
 
-    async def _again(self, managed: ManagedDomain, record: Record, restarts: int) -> None:
+    async def _again(self, managed: ManagedDomain, record: RunRecord, restarts: int) -> None:
         try:
             await self._runs.begin(managed, defined(managed.current), Launch(owner=managed.owner, restarts=restarts))
         except (OSError, InsulaError) as error:
@@ -300,7 +300,7 @@ class LifecycleVerbs:
 
     def _is_over(self, managed: ManagedDomain) -> bool:
         """Whether nothing is left to speak of: a transient domain that is off for good."""
-        return not managed.is_persistent and not managed.is_active and managed.kept is None
+        return not managed.is_persistent and not managed.is_active and managed.ended_record is None
 
     def _drop_restart(self, managed: ManagedDomain) -> None:
         if managed.restart is not None:

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TypeVar
 
 from insula.engine.interfaces import ConnectedInterface
-from insula.engine.running import Running
+from insula.engine.launch.running import Running
 from insula.kernel.pty import path_in_devpts
 from insula.model.devices import CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
 from insula.model.domain import Domain, completed

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from insula.engine.console import ConsoleHub
-from insula.engine.running import Running
+from insula.engine.console.console import ConsoleHub
+from insula.engine.launch.running import Running
 from insula.errors import DomainNotFoundError, OperationInvalidError
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, ShutoffReason, StateWithReason
 from insula.service.events import DomainRef
 from insula.service.jobs import LOCK_PATIENCE, Jobs, StateChangeLock
 from insula.service.live import defined
-from insula.service.running import Next, Record, StopReason
+from insula.service.running import Next, RunRecord, StopReason
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Run:
     """
 
     container: Running
-    record: Record
+    record: RunRecord
     consoles: tuple[ConsoleHub, ...] = ()
     ending: bool = False
     adoption: asyncio.Future[None] | None = None
@@ -54,10 +54,10 @@ class ManagedDomain:
     """A domain that is defined, or runs, or both.
 
     current: what describes it now, with the live facts while it runs; config: what is defined, None for a transient
-    one; owner: whose connection it dies with; updated: config was changed since the run began; kept: the record of a
-    run that is over and not forgotten, because it is preserved or will be started again by the task restart;
-    notices: what an administrator should know about it; gone: the registry has it no more; hurry: lets what holds the
-    domain up for now come first.
+    one; owner: whose connection it dies with; updated: config was changed since the run began; ended_record: the
+    record of a run that is over and not forgotten, because it is preserved or will be started again by the task
+    restart; notices: what an administrator should know about it; gone: the registry has it no more; hurry: lets what
+    holds the domain up for now come first.
     """
 
     current: Domain
@@ -67,7 +67,7 @@ class ManagedDomain:
     run: Run | None = None
     owner: object | None = None
     updated: bool = False
-    kept: Record | None = None
+    ended_record: RunRecord | None = None
     restart: asyncio.Task[None] | None = None
     notices: tuple[str, ...] = ()
     gone: bool = False
@@ -133,7 +133,7 @@ class ManagedDomain:
     @property
     def will_restart(self) -> bool:
         """Whether it is off for the moment only."""
-        return self.kept is not None and self.kept.next is Next.RESTART
+        return self.ended_record is not None and self.ended_record.next is Next.RESTART
 
     @property
     def is_persistent(self) -> bool:

@@ -110,7 +110,7 @@ def _free_swap(cgroup: Cgroup, size: int, with_swap: int | None, use: MemoryUse)
     return free if limit is None else max(0, min(free, limit - size - (use.swap or 0)))
 
 
-def _kept(domain: Domain) -> Values:
+def _defined(domain: Domain) -> Values:
     tune = domain.memory_tune or MemoryTune()
     return {
         "hard_limit": _or_unlimited(tune.hard_limit),
@@ -120,7 +120,7 @@ def _kept(domain: Domain) -> Values:
     }
 
 
-def _held(cgroup: Cgroup, domain: Domain) -> Values:
+def _live(cgroup: Cgroup, domain: Domain) -> Values:
     memory, soft, guarantee, with_swap = cgroup.memory.held()
     return {
         "hard_limit": _or_unlimited(None if memory is None else memory // 1024),
@@ -187,8 +187,8 @@ MEMORY = Family(
         "swap_hard_limit": ParameterType.ULLONG,
         "min_guarantee": ParameterType.ULLONG,
     },
-    kept=_kept,
-    held=_held,
+    defined=_defined,
+    live=_live,
     changed=_changed,
     apply=_apply,
 )

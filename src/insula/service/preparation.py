@@ -8,7 +8,7 @@ from uuid import UUID
 
 from insula.engine import spec as engine
 from insula.engine.guestinit import detect
-from insula.engine.running import Record as ContainerRecord
+from insula.engine.launch.running import ContainerRecord
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, OverlayRoot, Root, TmpfsRoot
 from insula.errors import InsulaError
 from insula.kernel.durable import make_mark, remove_file
@@ -82,13 +82,13 @@ class HostPreparation:
         """Whether the domain has a writable layer that was made for it."""
         return self._images.clones.find(uuid) is not None
 
-    def keep(self, uuid: UUID, *, throwaway: bool) -> None:
+    def keep(self, uuid: UUID, *, ephemeral: bool) -> None:
         """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot.
 
         Raises: OSError, and the note is as it was.
         """
         mark = self._throwaways / str(uuid)
-        if throwaway:
+        if ephemeral:
             self._throwaways.mkdir(mode=0o700, parents=True, exist_ok=True)
             commit = make_mark(mark)
         elif mark.exists():
@@ -105,7 +105,7 @@ class HostPreparation:
     def discard(self, uuid: UUID) -> None:
         """Remove the writable layer, if there is one. Raises: OSError, and what is left stays marked."""
         self._roots.discard(uuid)
-        self.keep(uuid, throwaway=False)
+        self.keep(uuid, ephemeral=False)
 
     def release(self, uuid: UUID) -> None:
         """Let others have the ids of a domain that is no more."""

@@ -1,139 +1,396 @@
-"""What a new daemon has to do about each run of the one before: decided from facts alone, performed elsewhere.
+"""Performing what `recovery` decided: a new daemon takes over from the one before.
 
-order of truth: the kernel and the keeper (does the guest live, how did it end?), the run directory, the definitions
+take stock   definitions, records, and what the kernel and the keeper have: every domain is there, in its true state
+take over    each guest's fds and consoles, and what is to be cleared up, a domain at a time, while others are served
+
+A guest that lives is shown as running from the first moment on. Whatever fails when it is taken over is told as a
+notice, and tried again; it never makes the guest count as off.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
 from uuid import UUID
 
-from insula.engine.exitstatus import ExitStatus
-from insula.engine.running import Record as ContainerRecord
-from insula.engine.succession import Held
-from insula.service.running import Phase, Record
+from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.succession import Held
+from insula.engine.threads import in_own_thread
+from insula.errors import InsulaError
+from insula.model.domain import Domain
+from insula.model.scalars import DomainName
+from insula.service.containers import Engine
+from insula.service.definitions import Definitions
+from insula.service.discovery import described, free_name
+from insula.service.endings import state_after
+from insula.service.leftovers import Leftover
+from insula.service.lifecycle import LifecycleVerbs
+from insula.service.live import defined
+from insula.service.managed import ManagedDomain
+from insula.service.recoveryplan import (
+    UNKNOWN,
+    Action,
+    Adopt,
+    Conclude,
+    Destroy,
+    Discover,
+    Drop,
+    Facts,
+    Forget,
+    Undo,
+    decide,
+    said,
+)
+from insula.service.registry import Registry
+from insula.service.running import Kept, Next, Phase, RunDirectory, RunRecord, StopReason
+from insula.service.runs import Preparation, Runs
+from insula.service.waitingline import WaitingLine
 
-UNKNOWN = ExitStatus(status=None)
+LOGGER = logging.getLogger(__name__)
 
+ABREAST = 16
+"""Guests that are taken over at the same time: enough that nobody waits for the keeper's answers."""
+RETRIES = (1.0, 5.0, 20.0, 60.0)
+"""Seconds before a guest is tried again that could not be taken over; the last one is repeated."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
-    """boot_id: of this boot; held: what the keeper has; labelled: the records of guests that live, as the kernel keeps
-    them; outdated: runs whose record tells of another init than the one that lives."""
-
-    boot_id: str
-    held: Mapping[UUID, Held]
-    labelled: Mapping[UUID, ContainerRecord]
-    outdated: frozenset[UUID] = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Adopt:
-    """Take the guest over if it lives, and do what its on_… says if it has ended."""
-
-    record: Record
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Destroy:
-    """It must not live on: the connection it was to die with is gone."""
-
-    record: Record
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Undo:
-    """A start that nobody was told of, cut short: remove what there is of it. again: it was a restart, make it anew."""
-
-    record: Record
-    again: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conclude:
-    """It was decided that, and how, this run ended: clear up what is left, then do what comes next."""
-
-    record: Record
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Forget:
-    """A run of an earlier boot: nothing of it can be left but its record."""
+class Recovery:
+    """Brings the registry in line with what is: definitions, runs, and what the keeper holds."""
 
-    record: Record
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        definitions: Definitions,
+        directory: RunDirectory,
+        engine: Engine,
+        runs: Runs,
+        preparation: Preparation,
+        lifecycle: LifecycleVerbs,
+        boot_id: str,
+    ) -> None:
+        self._registry = registry
+        self._definitions = definitions
+        self._directory = directory
+        self._engine = engine
+        self._runs = runs
+        self._preparation = preparation
+        self._lifecycle = lifecycle
+        self._boot_id = boot_id
+        self._line = WaitingLine(ABREAST)
+        self._work: list[asyncio.Task[Any]] = []
+        self._retries: set[asyncio.Task[None]] = set()
+
+    async def take_stock(self) -> None:
+        """Know every domain and its state; called once, before anybody else may ask for anything.
+
+        Verbs on a domain wait from now on until it is taken over. What goes wrong with one stops no other.
+        """
+        definitions = await asyncio.to_thread(self._definitions.load)
+        for definition in definitions:
+            self._registry.add(definition.domain, config=definition.domain, autostart=definition.autostart)
+        defined_ones = frozenset(each.domain.uuid for each in definitions)
+        await asyncio.to_thread(self._keep_storage, defined_ones)
+        kept = {each.record.uuid: self._with_storage(each, defined_ones) for each in self._directory.load()}
+        facts = await self._facts([each.record for each in kept.values()])
+        there = kept.keys() | self._directory.uuids() | facts.labelled.keys() | facts.held.keys()
+        await asyncio.to_thread(self._preparation.sweep, frozenset(there))
+        for action in decide([each.record for each in kept.values()], facts):
+            LOGGER.info("recovery: %s", said(action))
+            try:
+                self._begin(action, kept, facts)
+            except Exception as error:  # whatever it was, the other domains are to be there
+                LOGGER.error("recovery failed at %s: %s", said(action), error)
+        await asyncio.sleep(0)  # whoever is to be taken over is locked before anybody asks for it
+
+    async def take_over(self) -> None:
+        """Return once every guest is taken over, as far as it can be, and what was left is cleared up or given up."""
+        await asyncio.gather(*self._work, return_exceptions=True)
+        self._work.clear()
+        await self._release_ids()
+
+    async def close(self) -> None:
+        """Leave to the next daemon whom nobody waits for and whose turn has not come, and try nothing again."""
+        self._line.close()
+        for task in self._retries:
+            task.cancel()
+        await asyncio.gather(*self._retries, return_exceptions=True)
+        await self._runs.leftovers.close()
+
+    async def keeper_replaced(self) -> None:
+        """Hand every guest that runs to a keeper that has just begun."""
+        held = {each.uuid for each in await self._engine.held()}
+        for managed in list(self._registry):
+            run = managed.run
+            # One whose end is under way is cleared up without a keeper; the new one would never be told to forget it.
+            # One that is not ours yet is handed over when it is.
+            if run is not None and not run.ending and run.is_ours and str(managed.uuid) not in held:
+                try:
+                    await self._engine.adopt(run.container)
+                except (OSError, InsulaError) as error:
+                    LOGGER.error("domain '%s' cannot be given to the new keeper: %s", managed.name, error)
+
+    # Taking stock
+
+    async def _facts(self, records: Iterable[RunRecord]) -> Facts:
+        try:
+            held = {UUID(each.uuid): each for each in await self._engine.held()}
+        except InsulaError as error:
+            LOGGER.error("the keeper does not say what it holds: %s", error)
+            held = {}
+        labelled = {UUID(each.spec.uuid): each for each in self._engine.labelled()}
+        outdated = frozenset(each.uuid for each in records if _is_outdated(each, labelled, held))
+        return Facts(boot_id=self._boot_id, held=held, labelled=labelled, outdated=outdated)
+
+    def _keep_storage(self, uuids: frozenset[UUID]) -> None:
+        for each in uuids:
+            try:
+                self._preparation.keep(each, ephemeral=False)
+            except OSError as error:
+                LOGGER.error("the storage of domain %s, which is defined, is still marked to vanish: %s", each, error)
+
+    def _with_storage(self, kept: Kept, defined_ones: frozenset[UUID]) -> Kept:
+        """A run as it is to be continued: nothing of what is defined vanishes with it, all of what is marked does."""
+        uuid = kept.record.uuid
+        ephemeral = uuid not in defined_ones and (kept.record.ephemeral or self._preparation.doomed(uuid))
+        return replace(kept, record=replace(kept.record, ephemeral=ephemeral))
+
+    def _begin(self, action: Action, kept: Mapping[UUID, Kept], facts: Facts) -> None:
+        """Let a domain be there in its true state, and begin what is to be done about it."""
+        match action:
+            case Adopt(record=record) | Destroy(record=record):
+                managed = self._shown(kept[record.uuid])
+                self._later(managed, "take over", partial(self._taken_over, managed, isinstance(action, Destroy)))
+            case Discover(uuid=uuid):
+                managed = self._discovered(uuid, kept.get(uuid), facts)
+                self._later(managed, "take over", partial(self._taken_over, managed, False))
+            case Undo(record=record, again=False) | Forget(record=record):
+                undo = self._runs.undo if isinstance(action, Undo) else self._runs.forget
+                self._clear(record, partial(undo, record))
+            case Undo(record=record):
+                managed = self._kept(kept[record.uuid])
+                self._later(managed, "start again", partial(self._repeated, managed, record))
+            case Conclude(record=record) if record.next is Next.OFF:
+                self._state_after(record)
+                self._clear(record, partial(self._concluded, record))
+            case Conclude(record=record):
+                managed = self._kept(kept[record.uuid])
+                self._later(managed, "conclude", partial(self._continued, managed, record))
+            case Drop(uuid=uuid):
+                self._clear_held(uuid, facts.held[uuid])
+
+    def _later(self, managed: ManagedDomain, verb: str, work: Work) -> None:
+        """Do work on a domain when its turn comes. The domain is locked from now on, and what waits for it hurries."""
+
+        async def in_turn() -> None:
+            async with self._line.turn(managed.uuid):
+                await work()
+
+        async def locked() -> None:
+            try:
+                await managed.lock.perform(verb, in_turn, endlessly=True)
+            except Exception as error:  # whatever it was, it concerns this domain alone
+                LOGGER.error("cannot %s domain '%s': %s", verb, managed.name, error)
+            finally:
+                managed.hurry = None
+
+        managed.hurry = partial(self._line.hurry, managed.uuid)
+        self._work.append(self._lifecycle.spawn(locked(), f"{verb} {managed.name}"))
+
+    def _clear(self, record: RunRecord, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._wait_for(self._runs.leftovers.clear(record.uuid, record.name, work))
+
+    def _wait_for(self, leftover: Leftover) -> None:
+        """Let take_over wait for the first attempt of something that is tried until it succeeds."""
+        self._work.append(asyncio.create_task(leftover.attempted.wait(), name=f"clear up after {leftover.name}"))
+
+    def _clear_held(self, uuid: UUID, held: Held) -> None:
+        async def drop() -> None:
+            if held.status is None:
+                await self._engine.undo({"uuid": str(uuid)})
+            else:
+                await self._engine.forget(str(uuid))
+
+        self._wait_for(self._runs.leftovers.clear(uuid, str(uuid), drop))
+
+    def _shown(self, kept: Kept) -> ManagedDomain:
+        managed = self._known(kept.domain)
+        container = ContainerRecord.decode(dict(kept.record.container or {}))
+        handle = Running(record=container, group=container.group_in(self._engine.facts.hierarchies))
+        self._runs.show(managed, replace(kept.domain, name=managed.current.name), handle, kept.record)
+        return managed
+
+    def _discovered(self, uuid: UUID, kept: Kept | None, facts: Facts) -> ManagedDomain:
+        """Show a guest that lives and has no record of its own, as far as the kernel and the keeper describe it."""
+        known = self._registry.find(uuid)
+        label = facts.labelled.get(uuid)
+        name = known.name if known is not None else label.spec.name if label is not None else str(uuid)
+        handle = (
+            Running(record=label, group=label.group_in(self._engine.facts.hierarchies))
+            if label is not None
+            else self._engine.unrecorded(facts.held[uuid], name)
+        )
+        source = kept.domain if kept is not None else self._directory.domain_of(uuid)
+        domain = source or (known.current if known is not None else described(uuid, name, handle))
+        managed = self._known(domain)
+        record = RunRecord(
+            uuid=uuid,
+            name=managed.name,
+            boot_id=self._boot_id,
+            phase=Phase.RUNNING,
+            begun=0,
+            container=handle.record.encode() if handle.described else None,
+            ephemeral=not managed.is_persistent and self._preparation.doomed(uuid),
+        )
+        self._runs.show(managed, replace(domain, name=managed.current.name), handle, record)
+        if handle.described:
+            managed.notice("what was written down about its run was lost, and is known from its control group")
+            self._runs.repair(record)
+        else:
+            managed.notice("how it was started is not known any more: it can be watched and ended, not entered")
+        LOGGER.warning("domain '%s' runs, and %s", managed.name, managed.notices[-1])
+        return managed
+
+    def _known(self, domain: Domain) -> ManagedDomain:
+        """The domain of a run; one that nothing defines is transient, and has another name if its own is taken."""
+        known = self._registry.find(domain.uuid)
+        if known is not None:
+            return known
+        name = free_name(domain, {each.name for each in self._registry})
+        if name != domain.name:
+            LOGGER.error("domain '%s' runs while another has its name: it is shown as '%s'", domain.name, name)
+        return self._registry.add(replace(defined(domain), name=DomainName(name)))
+
+    def _kept(self, kept: Kept) -> ManagedDomain:
+        """Make a run that is over and not forgotten its domain's again."""
+        managed = self._known(kept.domain)
+        managed.ended_record = kept.record
+        managed.current = defined(kept.domain)
+        managed.state = state_after(kept.record.reason or StopReason.UNKNOWN, kept.record.next)
+        return managed
+
+    def _state_after(self, record: RunRecord) -> None:
+        if (managed := self._registry.find(record.uuid)) is not None:
+            managed.state = state_after(record.reason or StopReason.UNKNOWN, record.next)
+
+    # Taking over
+
+    async def _taken_over(self, managed: ManagedDomain, doomed: bool, attempt: int = 0) -> None:
+        """Make the guest this daemon's. Callers hold the lock."""
+        run = managed.run
+        if run is None or run.is_ours:
+            return
+        try:
+            found = await self._engine.recover(run.container.record)
+            if found is None:
+                await self._lifecycle.ended(managed, UNKNOWN)
+            else:
+                await self._adopted(managed, found)
+                if doomed:
+                    await self._lifecycle.destroy_locked(managed)
+        except Exception as error:  # whatever it was: the guest lives, and must not count as off
+            if managed.run is not run:
+                raise
+            LOGGER.error("domain '%s' runs, and cannot be taken over: %s", managed.name, error)
+            managed.notice(f"it runs, could not be taken over from the insulad before, and is tried again: {error}")
+            self._again_later(managed, doomed, attempt)
+        finally:
+            if run.adoption is not None and not run.adoption.done():
+                run.adoption.set_result(None)
+
+    async def _adopted(self, managed: ManagedDomain, found: Running) -> None:
+        status, found.status = found.status, None
+        found.described = managed.require_run().container.described
+        try:
+            if found.status is None:
+                await self._limits_settled(managed, found)
+            await self._runs.adopted(managed, found)
+        except BaseException:
+            found.close()
+            raise
+        if status is not None:
+            await self._lifecycle.ended(managed, status)
+
+    async def _limits_settled(self, managed: ManagedDomain, found: Running) -> None:
+        """Undo a change of the memory limit that the daemon before did not live to finish: nobody was told of it."""
+        try:
+            undone = await in_own_thread(found.group.memory.undo_unfinished)
+        except OSError as error:
+            LOGGER.error("the memory limit of domain '%s', half changed, cannot be put back: %s", managed.name, error)
+            return
+        if undone:
+            LOGGER.warning("a change of the memory limit of domain '%s', cut short, was undone", managed.name)
+
+    def _again_later(self, managed: ManagedDomain, doomed: bool, attempt: int) -> None:
+        run = managed.run
+
+        async def again() -> None:
+            await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
+            if managed.run is run:
+                await managed.lock.perform(
+                    "take over", partial(self._taken_over, managed, doomed, attempt + 1), endlessly=True
+                )
+
+        task = asyncio.create_task(again(), name=f"take over {managed.name} again")
+        self._retries.add(task)
+        task.add_done_callback(self._retries.discard)
+
+    async def _repeated(self, managed: ManagedDomain, record: RunRecord) -> None:
+        """Make a restart again that was cut short."""
+        if record.intent is not None:
+            await self._cleared_or_later(managed, record, partial(self._engine.undo, record.intent))
+        await self._lifecycle.repeat(managed)
+
+    async def _concluded(self, record: RunRecord) -> None:
+        """Remove what is left of a run whose end was decided, and its record."""
+        await self._cleared(record)
+        await self._runs.forget(record)
+
+    async def _continued(self, managed: ManagedDomain, record: RunRecord) -> None:
+        await self._cleared_or_later(managed, record, partial(self._cleared, record))
+        if record.next is Next.RESTART:
+            await self._lifecycle.follow(managed, record)
+
+    async def _cleared_or_later(self, managed: ManagedDomain, record: RunRecord, clear: Work) -> None:
+        """Take away what a run left; what stays is tried again, by the start that follows too."""
+        try:
+            await clear()
+        except (OSError, InsulaError) as error:
+            LOGGER.error("something of domain '%s' stays behind: %s", managed.name, error)
+            self._runs.clear_later(managed, record, clear)
+
+    async def _cleared(self, record: RunRecord) -> None:
+        """Remove what is left of a run: the guest too, if the kill was cut short."""
+        if record.container is None:
+            return
+        container = ContainerRecord.decode(dict(record.container))
+        found = await self._engine.recover(container)
+        if found is not None:
+            found.status = None  # how it ended was decided before: this is a handle of something to be cleared up
+            await self._engine.destroy(found)
+        else:
+            handle = Running(record=container, group=container.group_in(self._engine.facts.hierarchies))
+            await self._engine.release(handle, UNKNOWN)
+
+    async def _release_ids(self) -> None:
+        """Give back the ids of domains that are no more: whoever ended or undefined them had no time to."""
+        there = self._directory.uuids() | {managed.uuid for managed in self._registry}
+        try:
+            await asyncio.to_thread(self._preparation.release_others, there)
+        except (OSError, InsulaError) as error:
+            LOGGER.error("the ids of domains that are no more are not given back: %s", error)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Discover:
-    """A guest lives that no record tells of, or only one that is out of date or cannot be read: show it, as it is."""
-
-    uuid: UUID
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drop:
-    """The keeper holds what is left of a guest, dead or never born, that no record tells of."""
-
-    uuid: UUID
-
-
-Action = Adopt | Destroy | Undo | Conclude | Forget | Discover | Drop
-
-
-def said(action: Action) -> str:
-    """Return an action in few words, for the log."""
-    verb = type(action).__name__.lower()
-    if isinstance(action, Discover | Drop):
-        return f"{verb} {action.uuid}"
-    return f"{verb} '{action.record.name}' ({action.record.uuid})"
-
-
-def decide(records: Iterable[Record], facts: Facts) -> list[Action]:
-    """Return what to do, at most one action a run and one a living guest that it does not tell of."""
-    actions: list[Action] = []
-    told: set[UUID] = set()
-    for record in records:
-        action = _action(record, facts)
-        if action is not None:
-            actions.append(action)
-        if not _is_about_another(action, record, facts):
-            told.add(record.uuid)
-    unknown = sorted((facts.labelled.keys() | facts.held.keys()) - told)
-    return [*actions, *(_unrecorded(uuid, facts) for uuid in unknown)]
-
-
-def _action(record: Record, facts: Facts) -> Action | None:
-    if record.boot_id != facts.boot_id:
-        return Forget(record=record)
-    match record.phase:
-        case Phase.STARTING:
-            return Undo(record=record, again=record.again and not _other_launch(record, facts))
-        case Phase.ENDING:
-            return Conclude(record=record)
-        case Phase.RUNNING:
-            if record.container is None or record.uuid in facts.outdated:
-                return None
-            return Destroy(record=record) if record.autodestroy else Adopt(record=record)
-
-
-def _is_about_another(action: Action | None, record: Record, facts: Facts) -> bool:
-    """Whether a guest with the record's UUID lives that is not the record's."""
-    if action is None:
-        return True
-    if isinstance(action, Forget):
-        return _lives(record.uuid, facts)
-    return isinstance(action, Undo) and _other_launch(record, facts)
-
-
-def _other_launch(record: Record, facts: Facts) -> bool:
-    """Whether a guest lives that another launch made than the one that was cut short."""
-    label, note = facts.labelled.get(record.uuid), record.note or {}
-    return label is not None and label.launch != note.get("launch")
-
-
-def _lives(uuid: UUID, facts: Facts) -> bool:
-    held = facts.held.get(uuid)
-    return uuid in facts.labelled or (held is not None and held.lives)
-
-
-def _unrecorded(uuid: UUID, facts: Facts) -> Action:
-    return Discover(uuid=uuid) if _lives(uuid, facts) else Drop(uuid=uuid)
+def _is_outdated(record: RunRecord, labelled: Mapping[UUID, ContainerRecord], held: Mapping[UUID, Held]) -> bool:
+    """Whether a record tells of another init than the one that lives under its UUID."""
+    if record.container is None:
+        return False
+    told = record.container.get("pid")
+    if (label := labelled.get(record.uuid)) is not None:
+        return label.pid != told
+    other = held.get(record.uuid)
+    return other is not None and other.lives and other.pid != told

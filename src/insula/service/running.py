@@ -3,7 +3,7 @@
     <uuid>/record.json   where its run stands (the commit: a directory without one means nothing)
     <uuid>/domain.xml    what it was started from, with all live changes; a transient domain has no other
     <uuid>/plan.json     the launch plan it was started by, for people
-    <uuid>/console0      what its first console printed last, and so on (engine.consolering)
+    <uuid>/console0      what its first console printed last, and so on (engine.console.consolering)
 
 It lives below /run: what is there is of this boot, or (on a host that keeps /run) of an earlier one by its boot id.
 Every file is replaced as a whole (those of consoles grow in between), so a daemon killed at any instant leaves the
@@ -60,6 +60,10 @@ class StopReason(StrEnum):
     """The guest ended while nobody who could be told its exit status was there."""
 
 
+_FORMER = {"note": "intent", "throwaway": "ephemeral"}
+"""Fields by the names that earlier versions wrote: their guests may still be running."""
+
+
 class Next(StrEnum):
     """What follows when a run has ended."""
 
@@ -70,12 +74,12 @@ class Next(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class RunRecord:
     """Where one run stands.
 
-    container: what the engine needs to find it again (None while starting); note: what it said it would make on the
+    container: what the engine needs to find it again (None while starting); intent: what it wrote it would make on the
     host, to undo a start that was cut short; begun: seconds since the epoch;
-    autodestroy: it dies with the connection that started it; throwaway: its writable storage is removed at its end;
+    autodestroy: it dies with the connection that started it; ephemeral: its writable storage is removed at its end;
     again: this is a restart, so one cut short is repeated; restarts: how many quick ones came before;
     resumed: it was paused once and goes on; asked: what the guest was asked for and has not done yet;
     reason, status (as wait(2) has it), next: once it is ending. Whether the guest stands still is not here: the kernel
@@ -88,9 +92,9 @@ class Record:
     phase: Phase
     begun: float
     container: Mapping[str, Any] | None = None
-    note: Mapping[str, Any] | None = None
+    intent: Mapping[str, Any] | None = None
     autodestroy: bool = False
-    throwaway: bool = False
+    ephemeral: bool = False
     again: bool = False
     restarts: int = 0
     resumed: bool = False
@@ -104,13 +108,16 @@ class Record:
         return json.dumps({"format": FORMAT, **values, "uuid": str(self.uuid)})
 
     @classmethod
-    def from_json(cls, text: str) -> "Record":
+    def from_json(cls, text: str) -> "RunRecord":
         """Raises: ValueError, KeyError or TypeError for anything to_json never wrote."""
         values = loads(text)
         if not isinstance(values, dict) or not isinstance(values.get("uuid"), str):
             raise ValueError("it is no record of a run")
         if (found := values.pop("format")) != FORMAT:
             raise LaterFormatError(f"its format is {found}, and this daemon knows {FORMAT}")
+        for former, name in _FORMER.items():
+            if former in values:
+                values[name] = values.pop(former)
         reason, asked = values.pop("reason"), values.pop("asked")
         return cls(
             uuid=UUID(values.pop("uuid")),
@@ -126,7 +133,7 @@ class Record:
 class Kept:
     """What the run directory holds of one domain."""
 
-    record: Record
+    record: RunRecord
     domain: Domain
 
 
@@ -148,18 +155,18 @@ class RunDirectory:
         """A path as plain text: this is on the way of every start."""
         return f"{self._prefix}/{uuid}/{name}"
 
-    def begin(self, record: Record, domain: Domain) -> None:
+    def begin(self, record: RunRecord, domain: Domain) -> None:
         """Keep the first record of a run. The domain goes first: a record without one would be of no use."""
         self._make(record.uuid)
         self.write_domain(record.uuid, domain)
         self._write(record)
 
-    def write(self, record: Record) -> None:
+    def write(self, record: RunRecord) -> None:
         """Replace the record; also where somebody has cleared the run directory away meanwhile."""
         self._make(record.uuid)
         self._write(record)
 
-    def write_or_owe(self, record: Record) -> None:
+    def write_or_owe(self, record: RunRecord) -> None:
         """Replace the record of what has happened already. Where it cannot be written, any later write tries again."""
         self._write_or_owe(record.uuid, RECORD, record.to_json())
 
@@ -173,7 +180,7 @@ class RunDirectory:
     def write_plan(self, uuid: UUID, plan: str) -> None:
         self._replace(uuid, PLAN, plan)
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: RunRecord) -> None:
         self._replace(record.uuid, RECORD, record.to_json())
 
     def _write_or_owe(self, uuid: UUID, name: str, text: str) -> None:
@@ -257,7 +264,7 @@ class RunDirectory:
             return None
         return domain if domain.uuid == uuid else None
 
-    def repair(self, record: Record) -> None:
+    def repair(self, record: RunRecord) -> None:
         """Write a record anew that was lost or makes no sense, unless one of a later format is there."""
         if record.uuid not in self._later:
             self.write_or_owe(record)
@@ -274,7 +281,7 @@ class RunDirectory:
             return None
         sweep(path)
         try:
-            record = Record.from_json(text)
+            record = RunRecord.from_json(text)
             domain = Domain.load((path / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False)
             if not str(record.uuid) == path.name == str(domain.uuid):
                 raise ValueError(f"it is about {record.uuid} and {domain.uuid}")
@@ -300,6 +307,6 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def ending(record: Record, reason: StopReason, *, status: int | None = None, then: Next = Next.OFF) -> Record:
+def ending(record: RunRecord, reason: StopReason, *, status: int | None = None, then: Next = Next.OFF) -> RunRecord:
     """Return record with the decision how the run ended and what follows."""
     return replace(record, phase=Phase.ENDING, reason=reason, status=status, next=then)

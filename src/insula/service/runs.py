@@ -18,7 +18,7 @@ from uuid import UUID
 
 from insula.engine.codec import encode
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.running import Running
+from insula.engine.launch.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
@@ -30,7 +30,7 @@ from insula.service.containers import Engine
 from insula.service.endings import ENDINGS, state_after
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
-from insula.service.running import Next, Phase, Record, RunDirectory, StopReason, ending
+from insula.service.running import Next, Phase, RunDirectory, RunRecord, StopReason, ending
 from insula.service.translate import PidOf
 
 LOGGER = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Preparation(Protocol):
         """Whether the domain has a writable layer that was made for it."""
         ...
 
-    def keep(self, uuid: UUID, *, throwaway: bool) -> None:
+    def keep(self, uuid: UUID, *, ephemeral: bool) -> None:
         """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot."""
         ...
 
@@ -135,23 +135,27 @@ class Runs:
         try:
             await self.leftovers.settle(managed.uuid)
         except OperationFailedError:
-            if managed.kept is not None:  # a restart that cannot be made is over; what is left forgets its record
-                managed.kept = None
+            if (
+                managed.ended_record is not None
+            ):  # a restart that cannot be made is over; what is left forgets its record
+                managed.ended_record = None
                 managed.end(FAILED)
             raise
-        if managed.kept is None and not managed.is_persistent:
+        if managed.ended_record is None and not managed.is_persistent:
             await self.discard_doomed(managed.uuid)
         record = self._first_record(managed, launch)
         noted: dict[str, Any] = {}
 
-        def note(values: dict[str, Any]) -> None:
+        def write_intent(values: dict[str, Any]) -> None:
             # The first that is written down, and early enough: until now nothing was made that a record must undo.
-            self._directory.begin(replace(record, note=values), domain)
+            self._directory.begin(replace(record, intent=values), domain)
             noted.update(values)
 
         try:
             spec = replace(await self._specified(domain, record), inherited_fds=len(launch.fds))
-            container = await self._engine.launch(spec, inherited=launch.fds, paused=launch.paused, note=note)
+            container = await self._engine.launch(
+                spec, inherited=launch.fds, paused=launch.paused, write_intent=write_intent
+            )
             try:
                 self.take(managed, domain, container, record)
                 self._write_plan_soon(managed, spec)
@@ -159,15 +163,15 @@ class Runs:
                 await self._engine.destroy(container)
                 raise
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
-            managed.owner = managed.kept = None
+            managed.owner = managed.ended_record = None
             managed.end(FAILED)
-            if not await self._undone(replace(record, note=noted or None)):
+            if not await self._undone(replace(record, intent=noted or None)):
                 error.add_note("something of it stays behind, and is tried again")
             raise
         managed.state = PAUSED if launch.paused else BOOTED
-        managed.kept = None
+        managed.ended_record = None
 
-    def take(self, managed: ManagedDomain, domain: Domain, container: Running, record: Record) -> None:
+    def take(self, managed: ManagedDomain, domain: Domain, container: Running, record: RunRecord) -> None:
         """Make container, which was just launched, managed's run, and write that down."""
         failure = self._readers.show(container)
         current = live.running(domain, container)
@@ -182,7 +186,7 @@ class Runs:
             LOGGER.warning("domain '%s': %s", managed.name, failure)
             managed.notice(failure)
 
-    def show(self, managed: ManagedDomain, domain: Domain, container: Running, record: Record) -> Run:
+    def show(self, managed: ManagedDomain, domain: Domain, container: Running, record: RunRecord) -> Run:
         """Let a guest that an earlier daemon began count as running, before anything of it is in our hands."""
         run = Run(container=container, record=record, adoption=asyncio.get_running_loop().create_future())
         managed.begin(run, domain, _state_of(container, record))
@@ -202,7 +206,7 @@ class Runs:
         managed.state = _state_of(container, run.record)
         managed.current = live.running(managed.current, container)
         if container.described and container.record != shown:
-            self.note(managed, replace(run.record, container=container.record.encode()))
+            self.write_record(managed, replace(run.record, container=container.record.encode()))
 
     async def destroy(self, managed: ManagedDomain) -> ExitStatus:
         """Kill the guest and clear up. Raises: InsulaError, and then it still runs, as far as we know."""
@@ -217,7 +221,7 @@ class Runs:
                 run.ending = False
                 # It is killed and only not dead yet: however late, that will have been the reason.
                 killed = isinstance(error, OperationTimeoutError)
-                self.note(managed, replace(run.record, asked=StopReason.DESTROYED) if killed else run.record)
+                self.write_record(managed, replace(run.record, asked=StopReason.DESTROYED) if killed else run.record)
                 raise
             LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status
@@ -225,7 +229,7 @@ class Runs:
         await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status), left)
         return status
 
-    async def end(self, managed: ManagedDomain, reason: StopReason, status: ExitStatus, then: Next) -> Record:
+    async def end(self, managed: ManagedDomain, reason: StopReason, status: ExitStatus, then: Next) -> RunRecord:
         """Clear up after a guest that ended by itself; return the record as it was decided."""
         run = managed.require_run()
         record = ending(run.record, reason, status=status.status, then=then)
@@ -244,7 +248,7 @@ class Runs:
         """Have the keeper drop what it holds of a domain that is off, handed over while its end was under way."""
         await self._engine.forget(str(uuid))
 
-    def repair(self, record: Record) -> None:
+    def repair(self, record: RunRecord) -> None:
         """Write down anew what was lost about a run that goes on."""
         self._directory.repair(record)
 
@@ -268,37 +272,37 @@ class Runs:
         await asyncio.gather(*(console.finish() for console in run.consoles))
         run.container.close()
 
-    def change(self, managed: ManagedDomain, record: Record) -> None:
+    def change(self, managed: ManagedDomain, record: RunRecord) -> None:
         """Write down what changed about the present run."""
         run = managed.require_run()
         self._directory.write(record)
         run.record = record
 
-    def note(self, managed: ManagedDomain, record: Record) -> None:
+    def write_record(self, managed: ManagedDomain, record: RunRecord) -> None:
         """Keep for the next daemon what happens to the present run, whether it can be written now or not."""
         run = managed.require_run()
         run.record = record
         self._directory.write_or_owe(record)
 
-    async def mark_storage(self, uuid: UUID, *, throwaway: bool) -> None:
+    async def mark_storage(self, uuid: UUID, *, ephemeral: bool) -> None:
         """Note where the next daemon, and the next boot, find it whether a domain's storage goes with its run.
 
         Raises: OSError, and the note is as it was.
         """
-        await in_own_thread(partial(self._preparation.keep, uuid, throwaway=throwaway))
+        await in_own_thread(partial(self._preparation.keep, uuid, ephemeral=ephemeral))
 
-    def note_storage(self, managed: ManagedDomain, *, throwaway: bool) -> None:
+    def note_storage(self, managed: ManagedDomain, *, ephemeral: bool) -> None:
         """Let what was marked hold for the present run, or the one that is over and was kept."""
         if managed.run is not None:
-            self.note(managed, replace(managed.run.record, throwaway=throwaway))
-        elif managed.kept is not None:
-            managed.kept = replace(managed.kept, throwaway=throwaway)
-            self._directory.write_or_owe(managed.kept)
+            self.write_record(managed, replace(managed.run.record, ephemeral=ephemeral))
+        elif managed.ended_record is not None:
+            managed.ended_record = replace(managed.ended_record, ephemeral=ephemeral)
+            self._directory.write_or_owe(managed.ended_record)
 
     def is_throwaway(self, managed: ManagedDomain) -> bool:
         """Whether the domain's storage vanishes with its present run, or the one that was kept."""
-        record = managed.kept if managed.run is None else managed.run.record
-        return record is not None and record.throwaway
+        record = managed.ended_record if managed.run is None else managed.run.record
+        return record is not None and record.ephemeral
 
     async def discard_doomed(self, uuid: UUID) -> None:
         """Remove what an earlier domain of this UUID was to leave nothing of. Raises: OSError."""
@@ -313,15 +317,15 @@ class Runs:
 
     async def discard_kept(self, managed: ManagedDomain) -> None:
         """Give up a run that is over and was kept."""
-        assert managed.kept is not None
+        assert managed.ended_record is not None
         if managed.uuid not in self.leftovers:  # what is left of it forgets it when it is gone
-            await self.forget(managed.kept)
-        managed.kept = None
+            await self.forget(managed.ended_record)
+        managed.ended_record = None
         managed.end(ENDINGS[StopReason.DESTROYED].state)
 
-    async def forget(self, record: Record) -> None:
+    async def forget(self, record: RunRecord) -> None:
         """Remove what a run that is over leaves: its record and, if it was made for this run only, its storage."""
-        if record.throwaway:
+        if record.ephemeral:
             await self.discard_storage(record.uuid)
         self._directory.remove(record.uuid)
 
@@ -366,7 +370,7 @@ class Runs:
 
         asyncio.get_running_loop().call_later(PLAN_DELAY, write)
 
-    async def _specified(self, domain: Domain, record: Record) -> ContainerSpec:
+    async def _specified(self, domain: Domain, record: RunRecord) -> ContainerSpec:
         """What the engine launches. The first time in a thread, since files and ids may have to be made."""
         if domain.uuid in self._prepared:
             return self._specify(domain, record)
@@ -374,27 +378,27 @@ class Runs:
         self._prepared.add(domain.uuid)
         return spec
 
-    def _specify(self, domain: Domain, record: Record) -> ContainerSpec:
-        if record.throwaway:
-            self._preparation.keep(record.uuid, throwaway=True)
+    def _specify(self, domain: Domain, record: RunRecord) -> ContainerSpec:
+        if record.ephemeral:
+            self._preparation.keep(record.uuid, ephemeral=True)
         return self._preparation.specify(domain, self._pid_of)
 
-    def _first_record(self, managed: ManagedDomain, launch: Launch) -> Record:
-        kept = managed.kept
-        throwaway = not managed.is_persistent and not self._preparation.owns_storage(managed.uuid)
-        return Record(
+    def _first_record(self, managed: ManagedDomain, launch: Launch) -> RunRecord:
+        kept = managed.ended_record
+        ephemeral = not managed.is_persistent and not self._preparation.owns_storage(managed.uuid)
+        return RunRecord(
             uuid=managed.uuid,
             name=managed.name,
             boot_id=self._boot_id,
             phase=Phase.STARTING,
             begun=time.time(),
             autodestroy=launch.owner is not None,
-            throwaway=throwaway if kept is None else kept.throwaway,
+            ephemeral=ephemeral if kept is None else kept.ephemeral,
             again=launch.restarts is not None,
             restarts=launch.restarts or 0,
         )
 
-    async def _undone(self, record: Record) -> bool:
+    async def _undone(self, record: RunRecord) -> bool:
         """Take away all that a failed start may have left, whatever has been undone of it already; or go on trying."""
         try:
             await self.undo(record)
@@ -404,40 +408,42 @@ class Runs:
             return False
         return True
 
-    async def undo(self, record: Record) -> None:
+    async def undo(self, record: RunRecord) -> None:
         """Take away what there is of a start that nobody was told of, by its record. May be called again.
 
         Raises: OSError, InsulaError if something stays behind, and so does the record.
         """
-        if record.note is not None:
-            await self._engine.undo(record.note)
+        if record.intent is not None:
+            await self._engine.undo(record.intent)
         await self.forget(record)
 
-    def clear_later(self, managed: ManagedDomain, record: Record, clear: Callable[[], Awaitable[None]]) -> None:
+    def clear_later(self, managed: ManagedDomain, record: RunRecord, clear: Callable[[], Awaitable[None]]) -> None:
         """Go on trying to take away what a run left that is over. Its record goes last, unless the run is kept."""
 
         async def work() -> None:
             await clear()
-            if managed.kept is None:
+            if managed.ended_record is None:
                 await self.forget(record)
 
         self.leftovers.clear(record.uuid, record.name, work, soon=False)
 
-    async def _over(self, managed: ManagedDomain, record: Record, left: Callable[[], Awaitable[None]] | None) -> None:
+    async def _over(
+        self, managed: ManagedDomain, record: RunRecord, left: Callable[[], Awaitable[None]] | None
+    ) -> None:
         """Let a run be over. left: takes away what could not be taken away yet."""
         await self.let_go(managed.require_run())
         if record.next is Next.OFF and left is None:
             await self.forget(record)
-        managed.kept = None if record.next is Next.OFF else record
+        managed.ended_record = None if record.next is Next.OFF else record
         assert record.reason is not None
         managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)
         if left is not None:
             self.clear_later(managed, record, left)
 
 
-def _state_of(container: Running, record: Record) -> StateWithReason:
+def _state_of(container: Running, record: RunRecord) -> StateWithReason:
     """The state of a guest that was found again: whether it stands still, the kernel knows."""
     with suppress(OSError):
-        if container.held or (container.group.exists() and container.group.frozen):
+        if container.awaiting_exec or (container.group.exists() and container.group.frozen):
             return PAUSED
     return UNPAUSED if record.resumed else BOOTED

@@ -5,8 +5,8 @@ import logging
 from dataclasses import replace
 
 from insula.engine.guestinit import Answer, PowerAction, Way
-from insula.engine.looking import Sight
-from insula.engine.running import Running
+from insula.engine.launch.running import Running
+from insula.engine.look.looking import Sight
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.service.containers import Looking
 from insula.service.managed import ManagedDomain, Run
@@ -54,11 +54,11 @@ class ShutdownVerbs:
         ways = _ways(modes)
         before = run.record
         # Written before the guest hears it: one that ends at once must find us knowing why.
-        self._runs.note(managed, replace(before, asked=_ASKED[action]))
+        self._runs.write_record(managed, replace(before, asked=_ASKED[action]))
         try:
             await managed.lock.unless_overtaken(self._ask_init(run.container, action, ways))
         except Exception:
-            self._runs.note(managed, before)
+            self._runs.write_record(managed, before)
             raise
         watch = asyncio.get_running_loop().create_task(self._watch(managed, run, action))
         self._watches.add(watch)
@@ -95,7 +95,7 @@ class ShutdownVerbs:
                 text = f"the guest was asked to {_WORDS[action]} and has not done so within {self._time_limit:g} s"
                 LOGGER.warning("domain '%s': %s", managed.name, text)
                 managed.notices = (*managed.notices, text)
-                self._runs.note(managed, replace(run.record, asked=None))
+                self._runs.write_record(managed, replace(run.record, asked=None))
 
         await managed.lock.perform("watch", work, endlessly=True)
 

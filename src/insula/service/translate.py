@@ -9,7 +9,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from uuid import UUID
 
-from insula.engine.capabilities import CapabilityPolicy, kept
+from insula.engine.policy.capabilities import CapabilityPolicy, kept
+from insula.engine.policy.syscalls import KEYRING_CALLS
 from insula.engine.spec import (
     ALL_NAMESPACES,
     BlockLimit,
@@ -27,7 +28,6 @@ from insula.engine.spec import (
     Seccomp,
     SharedNamespace,
 )
-from insula.engine.syscalls import KEYRING_CALLS
 from insula.errors import UnsupportedConfigError
 from insula.kernel.cgroups import DeviceLimit, partition_path
 from insula.model.boot import Os

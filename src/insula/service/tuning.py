@@ -21,15 +21,15 @@ Values = Mapping[str, Value]
 class Family:
     """One family of libvirt's typed parameters.
 
-    kept: the values of a definition; held: those a control group has; changed: a definition with new values, refused if
-    they make no sense (InvalidArgumentError); apply: a changed definition's limits set in a control group;
+    defined: the values of a definition; live: those a control group has; changed: a definition with new values,
+    refused if they make no sense (InvalidArgumentError); apply: a changed definition's limits set in a control group;
     tunable: how the names begin in the event that tells of a change, None for none.
     """
 
     name: str
     table: Mapping[str, ParameterType]
-    kept: Callable[[Domain], Values]
-    held: Callable[[Cgroup, Domain], Values]
+    defined: Callable[[Domain], Values]
+    live: Callable[[Cgroup, Domain], Values]
     changed: Callable[[Domain, Values], Domain]
     apply: Callable[[Cgroup, Domain, Values], None]
     tunable: str | None = None
@@ -47,10 +47,10 @@ class TuningVerbs:
         meant = asked(managed, affect)
         if meant.run is None:
             assert meant.config is not None
-            values = family.kept(meant.config)
+            values = family.defined(meant.config)
         else:
             with cgroup_errors(managed, family.name):
-                values = family.held(meant.run.container.group, managed.current)
+                values = family.live(meant.run.container.group, managed.current)
         return [Parameter(name, kind, values[name]) for name, kind in family.table.items() if name in values]
 
     async def set_parameters(

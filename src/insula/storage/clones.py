@@ -17,7 +17,7 @@ from pathlib import Path
 from uuid import UUID
 
 from insula.kernel.durable import sync_directory
-from insula.storage.workshop import PRIVATE, remove_below
+from insula.storage.atomicdirectory import PRIVATE, remove_below
 
 _IMAGE, UPPER, WORK = "image", "upper", "work"
 _NEW, _REMOVED = ".new-", ".removed-"

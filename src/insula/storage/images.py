@@ -24,11 +24,11 @@ from insula.errors import ImageNotFoundError, InvalidArgumentError, OperationFai
 from insula.kernel.beneath import CONTAINED, open_beneath
 from insula.kernel.durable import replace_file, sync_filesystem
 from insula.layout import Layout
+from insula.storage.atomicdirectory import AtomicDirectory, remove_below, to_the_end
 from insula.storage.builders.builder import ROOTFS, ImageBuilder, Progress, Recipe, Workplace
 from insula.storage.builders.catalogue import BUILT_IN, builder_of
 from insula.storage.clones import Clone, Clones
-from insula.storage.trees import disk_usage
-from insula.storage.workshop import Workshop, remove_below, to_the_end
+from insula.storage.removal import disk_usage
 
 LOGGER = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class ImageStore:
 
     def __init__(self, layout: Layout, builders: Sequence[ImageBuilder] = BUILT_IN) -> None:
         self._builders = builders
-        self._workshop = Workshop(layout.images)
+        self._workshop = AtomicDirectory(layout.images)
         self.directory = layout.images
         self.clones = Clones(layout.clones)
 

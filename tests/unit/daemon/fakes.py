@@ -13,10 +13,10 @@ from uuid import UUID
 from insula.daemon.dispatch.table import HANDLERS
 from insula.daemon.request import Request, Services
 from insula.daemon.subscriptions import Subscriptions
-from insula.engine.console import ConsoleHub
-from insula.engine.consolechannel import ConsoleChannel, Viewing
+from insula.engine.console.console import ConsoleHub
+from insula.engine.console.consolechannel import ConsoleChannel, Viewing
+from insula.engine.console.terminalwatch import TerminalWatch
 from insula.engine.spec import Process
-from insula.engine.terminalwatch import TerminalWatch
 from insula.errors import DomainNotFoundError, OperationInvalidError
 from insula.kernel.fds import Fd
 from insula.model.lifecycle import (

@@ -15,10 +15,11 @@ import pytest
 
 from insula.daemon import keeperlink, keeperwatch
 from insula.daemon.keeperlink import KeeperSupervisor
-from insula.engine import handshake
-from insula.engine.handshake import Message, Verb
-from insula.engine.link import Event, KeeperLink
+from insula.engine.keeper import protocol
+from insula.engine.keeper.link import Event, KeeperLink
+from insula.engine.keeper.protocol import Message, Verb
 from insula.errors import KeeperError, StepError
+from tests.descriptors import open_fds
 
 pytestmark = pytest.mark.asyncio
 
@@ -41,7 +42,7 @@ class Keepers:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channels.append(theirs)
         if len(self.channels) == 1 and not self.silent:
-            handshake.send(theirs, {"answer": 1})  # what is asked first of all: whether it lives
+            protocol.send(theirs, {"answer": 1})  # what is asked first of all: whether it lives
         return ours
 
     async def restore(self) -> None:
@@ -55,12 +56,12 @@ class Keepers:
     def take(self) -> Message:
         """The next request, which must be there already."""
         self.keeper.setblocking(False)
-        message = handshake.receive(self.keeper)
+        message = protocol.receive(self.keeper)
         assert message is not None
         return message
 
     def answer(self, request: Message, body: dict[str, Any], fds: dict[str, int] | None = None) -> None:
-        handshake.send(self.keeper, {"answer": request.body["request"], **body}, fds)
+        protocol.send(self.keeper, {"answer": request.body["request"], **body}, fds)
 
 
 @asynccontextmanager
@@ -130,7 +131,7 @@ async def test_a_failed_step_is_raised_as_one() -> None:
 
 async def test_events_are_delivered() -> None:
     async with supervised() as (_, keepers):
-        handshake.send(keepers.keeper, {"event": "exited", "uuid": "u", "status": 2})
+        protocol.send(keepers.keeper, {"event": "exited", "uuid": "u", "status": 2})
         await until(lambda: keepers.events)
         assert (keepers.events[0].uuid, keepers.events[0].status) == ("u", 2)
 
@@ -339,14 +340,14 @@ async def test_an_answer_nobody_waits_for_any_more_leaks_no_descriptor() -> None
         await asyncio.sleep(0)
         waiter.cancel()
         await asyncio.gather(waiter, return_exceptions=True)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         reader, writer = os.pipe()
         keepers.answer(keepers.take(), {}, {"pidfd": reader})
-        handshake.send(keepers.keeper, {"event": "exited", "uuid": "u", "status": None})
+        protocol.send(keepers.keeper, {"event": "exited", "uuid": "u", "status": None})
         await until(lambda: keepers.events)
         os.close(reader)
         os.close(writer)
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_fds()) == before
 
 
 async def test_requests_to_a_busy_keeper_wait_and_keep_their_order() -> None:

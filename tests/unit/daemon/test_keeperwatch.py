@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from insula.daemon import keeperwatch
 from insula.daemon.keeperwatch import KeeperWatch
-from insula.engine.handshake import Verb
-from insula.engine.link import ANSWER_WITHIN
+from insula.engine.keeper.link import ANSWER_WITHIN
+from insula.engine.keeper.protocol import Verb
 
 pytestmark = pytest.mark.asyncio
 

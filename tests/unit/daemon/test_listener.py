@@ -10,7 +10,7 @@ import pytest
 
 from insula.daemon.activation import PassedSocket
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
-from insula.daemon.listener import Entrance, Listener, close_entrances, open_entrances
+from insula.daemon.listener import Endpoint, Listener, close_endpoints, open_endpoints
 from insula.errors import ConfigurationError
 
 
@@ -25,17 +25,17 @@ def connect(path: Path) -> socket.socket:
 
 
 def test_a_socket_has_its_mode_and_accepts(tmp_path: Path) -> None:
-    entrances = open_entrances(settings_for(tmp_path / "s", mode=0o640), [])
+    endpoints = open_endpoints(settings_for(tmp_path / "s", mode=0o640), [])
     assert (tmp_path / "s").stat().st_mode & 0o777 == 0o640
     connect(tmp_path / "s").close()
-    close_entrances(entrances)
+    close_endpoints(endpoints)
     assert not (tmp_path / "s").exists()
 
 
 def test_the_umask_is_put_back(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        close_entrances(open_entrances(settings_for(tmp_path / "s"), []))
+        close_endpoints(open_endpoints(settings_for(tmp_path / "s"), []))
         assert os.umask(0o027) == 0o027
     finally:
         os.umask(before)
@@ -44,9 +44,9 @@ def test_the_umask_is_put_back(tmp_path: Path) -> None:
 def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(tmp_path / "s"))
-    entrances = open_entrances(settings_for(tmp_path / "s"), [])
+    endpoints = open_endpoints(settings_for(tmp_path / "s"), [])
     connect(tmp_path / "s").close()
-    close_entrances(entrances)
+    close_endpoints(endpoints)
 
 
 def test_a_living_daemon_keeps_its_socket(tmp_path: Path) -> None:
@@ -54,21 +54,21 @@ def test_a_living_daemon_keeps_its_socket(tmp_path: Path) -> None:
         other.bind(str(tmp_path / "s"))
         other.listen()
         with pytest.raises(ConfigurationError, match="another daemon serves"):
-            open_entrances(settings_for(tmp_path / "s"), [])
+            open_endpoints(settings_for(tmp_path / "s"), [])
         connect(tmp_path / "s").close()
 
 
 def test_if_one_socket_fails_the_others_are_given_back(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot listen on .*missing"):
-        open_entrances(settings_for(tmp_path / "s", tmp_path / "missing" / "s"), [])
+        open_endpoints(settings_for(tmp_path / "s", tmp_path / "missing" / "s"), [])
     assert not (tmp_path / "s").exists()
 
 
 def test_a_socket_that_somebody_replaced_is_not_removed(tmp_path: Path) -> None:
-    entrances = open_entrances(settings_for(tmp_path / "s"), [])
+    endpoints = open_endpoints(settings_for(tmp_path / "s"), [])
     (tmp_path / "s").rename(tmp_path / "old")
     (tmp_path / "s").write_text("somebody else's")
-    close_entrances(entrances)
+    close_endpoints(endpoints)
     assert (tmp_path / "s").exists()
 
 
@@ -93,22 +93,22 @@ def test_systemds_sockets_replace_the_configured_ones_and_stay(
     passed = socket.socket(socket.AF_UNIX)
     passed.bind(str(tmp_path / file))
     passed.listen()
-    (entrance,) = open_entrances(settings, [PassedSocket(passed, name)])
-    assert entrance.access is access and entrance.path == tmp_path / file
-    close_entrances([entrance])
+    (endpoint,) = open_endpoints(settings, [PassedSocket(passed, name)])
+    assert endpoint.access is access and endpoint.path == tmp_path / file
+    close_endpoints([endpoint])
     assert (tmp_path / file).exists() and not (tmp_path / "unused").exists()
 
 
 @pytest.mark.asyncio
 async def test_clients_wait_while_the_listener_is_paused(tmp_path: Path) -> None:
-    entrances = open_entrances(settings_for(tmp_path / "s"), [])
+    endpoints = open_endpoints(settings_for(tmp_path / "s"), [])
     accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
 
-    def take(connection: socket.socket, entrance: Entrance) -> None:
-        assert entrance is entrances[0]
+    def take(connection: socket.socket, endpoint: Endpoint) -> None:
+        assert endpoint is endpoints[0]
         accepted.put_nowait(connection)
 
-    listener = Listener(entrances[0], take)
+    listener = Listener(endpoints[0], take)
     with connect(tmp_path / "s"):
         await asyncio.sleep(0.02)
         assert accepted.empty()
@@ -118,7 +118,7 @@ async def test_clients_wait_while_the_listener_is_paused(tmp_path: Path) -> None
     with connect(tmp_path / "s"):
         await asyncio.sleep(0.02)
         assert accepted.empty()
-    close_entrances(entrances)
+    close_endpoints(endpoints)
 
 
 @pytest.mark.asyncio
@@ -126,9 +126,9 @@ async def test_running_out_of_descriptors_is_survived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("insula.daemon.listener._EXHAUSTED_PAUSE", 0.05)
-    entrances = open_entrances(settings_for(tmp_path / "s"), [])
+    endpoints = open_endpoints(settings_for(tmp_path / "s"), [])
     accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
-    listener = Listener(entrances[0], lambda connection, _: accepted.put_nowait(connection))
+    listener = Listener(endpoints[0], lambda connection, _: accepted.put_nowait(connection))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with connect(tmp_path / "s"):
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
@@ -141,4 +141,4 @@ async def test_running_out_of_descriptors_is_survived(
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         (await asyncio.wait_for(accepted.get(), 5)).close()
     listener.pause()
-    close_entrances(entrances)
+    close_endpoints(endpoints)

@@ -11,7 +11,7 @@ import pytest
 
 from insula.daemon.activation import PassedSocket
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
-from insula.daemon.listener import Entrance, close_entrances, open_entrances
+from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.peers import Peer
 from insula.daemon.server import Capacity, Server
 from insula.daemon.session import Session, SessionLimits
@@ -30,19 +30,19 @@ async def serving(
     path: Path, *, max_clients: int = 10, of_one_user: int = 10
 ) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
     read_only = SocketSettings(path=path.with_name("ro"), mode=0o666, access=SocketAccess.READ_ONLY)
-    entrances = open_entrances(Settings(sockets=(SocketSettings(path=path, mode=0o666), read_only)), [])
-    async with serving_at(entrances, max_clients=max_clients, of_one_user=of_one_user) as served:
+    endpoints = open_endpoints(Settings(sockets=(SocketSettings(path=path, mode=0o666), read_only)), [])
+    async with serving_at(endpoints, max_clients=max_clients, of_one_user=of_one_user) as served:
         yield served
 
 
 @asynccontextmanager
 async def serving_at(
-    entrances: Sequence[Entrance], *, max_clients: int = 10, of_one_user: int = 10
+    endpoints: Sequence[Endpoint], *, max_clients: int = 10, of_one_user: int = 10
 ) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
     domains = FakeDomains(events=Events())
     changes: list[int] = []
     server = Server(
-        entrances,
+        endpoints,
         services=services_of(domains),
         limits=SessionLimits(),
         capacity=Capacity(clients=max_clients, of_one_user=of_one_user),
@@ -53,7 +53,7 @@ async def serving_at(
         yield server, domains, changes
     finally:
         await server.stop()
-        close_entrances(entrances)
+        close_endpoints(endpoints)
 
 
 def connect(path: Path) -> socket.socket:
@@ -91,14 +91,14 @@ async def test_clients_beyond_the_limit_wait_until_one_leaves(tmp_path: Path) ->
 
 async def test_the_read_only_socket_never_takes_all_the_room(tmp_path: Path) -> None:
     async with serving(tmp_path / "s", max_clients=4) as (server, _, _):
-        onlookers = [connect(tmp_path / "ro") for _ in range(5)]
+        read_only_clients = [connect(tmp_path / "ro") for _ in range(5)]
         await until(lambda: server.clients == 3)
         await asyncio.sleep(0.02)
         assert server.clients == 3
         with connect(tmp_path / "s"):
             await until(lambda: server.clients == 4)
         await until(lambda: server.clients == 3)
-        for each in onlookers:
+        for each in read_only_clients:
             each.close()
         await until(lambda: server.clients == 0)
 
@@ -169,10 +169,10 @@ async def test_a_closed_door_lets_nobody_in(tmp_path: Path) -> None:
 
 
 async def test_who_comes_to_a_socket_of_systemds_behind_a_closed_door_waits_for_the_next_daemon(tmp_path: Path) -> None:
-    def passed(listener: socket.socket) -> list[Entrance]:
+    def passed(listener: socket.socket) -> list[Endpoint]:
         ours = listener.dup()
         ours.setblocking(False)
-        return open_entrances(Settings(sockets=()), [PassedSocket(ours, "virtlxcd.socket")])
+        return open_endpoints(Settings(sockets=()), [PassedSocket(ours, "virtlxcd.socket")])
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))

@@ -13,6 +13,7 @@ from insula.errors import ErrorCode, InsulaError
 from insula.rpc.events import Message, Reply
 from insula.rpc.procedures import Insula, Lxc, Remote
 from insula.rpc.types import DomainRef
+from tests.descriptors import open_fds
 from tests.unit.daemon.clientend import DOM, connected, failure, until
 from tests.unit.daemon.fakes import WEB, parameter
 
@@ -246,7 +247,7 @@ async def test_a_client_that_hangs_up_has_its_calls_given_up_and_its_domains_tol
 
 async def test_descriptors_of_a_start_reach_the_service_and_are_closed() -> None:
     async with connected() as both:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         pipes = [os.pipe() for _ in range(3)]
         for number, (_, writer) in enumerate(pipes):
             os.write(writer, b"fd %d" % number)
@@ -256,12 +257,12 @@ async def test_descriptors_of_a_start_reach_the_service_and_are_closed() -> None
             os.close(reader)
         assert (await both.client.answer(serial)).dom.id == 101
         assert both.domains.calls == [("start", "web", True, False, [b"fd 0", b"fd 1", b"fd 2"])]
-        await until(lambda: len(os.listdir("/proc/self/fd")) == before)
+        await until(lambda: len(open_fds()) == before)
 
 
 async def test_descriptors_of_a_start_stay_its_own_although_the_client_hangs_up() -> None:
     async with connected() as both:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         reader, writer = os.pipe()
         os.write(writer, b"for init")
         os.close(writer)
@@ -278,32 +279,32 @@ async def test_descriptors_of_a_start_stay_its_own_although_the_client_hangs_up(
         for each in strangers:
             os.close(each)
         # The client's two ends are closed, and nothing is left.
-        await until(lambda: len(os.listdir("/proc/self/fd")) == before - 2)
+        await until(lambda: len(open_fds()) == before - 2)
 
 
 async def test_namespaces_are_sent_in_the_order_a_client_enters_them() -> None:
     async with connected() as both:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         serial = both.client.begin(Lxc.DOMAIN_OPEN_NAMESPACE, DOM, 0)
         reply = await both.client.until(lambda each: isinstance(each, Reply) and each.serial == serial)
         links = [os.readlink(f"/proc/self/fd/{each}").partition(":")[0] for each in reply.fds]
         for each in reply.fds:
             os.close(each)
         assert links == ["user", "ipc", "uts", "net", "pid", "mnt"]
-        await until(lambda: len(os.listdir("/proc/self/fd")) == before)
+        await until(lambda: len(open_fds()) == before)
 
 
 async def test_descriptors_of_a_refused_call_are_closed() -> None:
     async with connected(access=SocketAccess.READ_ONLY, opened=False) as both:
         await both.client.open()
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         reader, writer = os.pipe()
         serial = both.client.begin(Remote.DOMAIN_CREATE_WITH_FILES, DOM, 0, fds=(reader, writer))
         os.close(reader)
         os.close(writer)
         with failure(ErrorCode.OPERATION_DENIED):
             await both.client.answer(serial)
-        await until(lambda: len(os.listdir("/proc/self/fd")) == before)
+        await until(lambda: len(open_fds()) == before)
 
 
 # Events

@@ -7,8 +7,8 @@ import pty
 import pytest
 
 from insula.daemon.streams import ServerStream, console_job
-from insula.engine.console import ConsoleHub
-from insula.engine.terminalwatch import TerminalWatch
+from insula.engine.console.console import ConsoleHub
+from insula.engine.console.terminalwatch import TerminalWatch
 from insula.errors import InsulaError, InternalError, OperationFailedError
 from insula.kernel.fds import Fd
 from insula.rpc.connection import Connection

@@ -11,6 +11,7 @@ import pytest
 
 from insula.daemon.rounds import Rounds, Turn
 from insula.daemon.transport import Transport
+from tests.descriptors import open_fds
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio
@@ -68,8 +69,8 @@ async def settle(pair: Ends, count: int) -> None:
             await asyncio.sleep(0.001)
 
 
-def open_fds() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def open_count() -> int:
+    return len(open_fds())
 
 
 async def test_bytes_go_both_ways_in_order() -> None:
@@ -116,12 +117,12 @@ async def test_descriptors_arrive_with_their_carrier_bytes() -> None:
 
 async def test_descriptors_are_sent_one_a_byte_behind_what_came_before_and_closed() -> None:
     async with ends() as pair:
-        before = open_fds()
+        before = open_count()
         first, second = os.pipe()
         pair.transport.send(b"packet")
         pair.transport.send(b"\0", first)
         pair.transport.send(b"\0", second)
-        assert open_fds() == before
+        assert open_count() == before
         seen = b""
         got: list[int] = []
         while len(seen) < 8:
@@ -167,7 +168,7 @@ async def test_the_peers_end_is_told_once() -> None:
 
 async def test_the_peers_end_is_told_also_while_nothing_is_read() -> None:
     async with ends() as pair:
-        before = open_fds()
+        before = open_count()
         pair.transport.resume_reading()
         pair.transport.pause_reading()
         pair.peer.send(b"unread")
@@ -179,7 +180,7 @@ async def test_the_peers_end_is_told_also_while_nothing_is_read() -> None:
         pair.peer.close()
         await settle(pair, 100)
         assert pair.lost == [None]
-        assert open_fds() == before - 2  # both ends of the pair
+        assert open_count() == before - 2  # both ends of the pair
 
 
 async def test_sending_to_a_peer_that_went_is_told_later_and_not_raised() -> None:
@@ -192,7 +193,7 @@ async def test_sending_to_a_peer_that_went_is_told_later_and_not_raised() -> Non
 
 
 async def test_close_releases_what_was_not_sent_and_those_who_wait() -> None:
-    before = open_fds()
+    before = open_count()
     async with ends() as pair:
         reader, writer = os.pipe()
         pair.transport.send(bytes(3 * 1024 * 1024))
@@ -205,28 +206,28 @@ async def test_close_releases_what_was_not_sent_and_those_who_wait() -> None:
         with pytest.raises(ConnectionError):
             await pair.transport.written()
         os.close(writer)
-    assert open_fds() == before
+    assert open_count() == before
     assert pair.lost == []
 
 
 async def test_a_descriptor_given_to_a_closed_transport_is_closed() -> None:
     async with ends() as pair:
         pair.transport.close()
-        before = open_fds()
+        before = open_count()
         reader, writer = os.pipe()
         pair.transport.send(b"\0", reader)
         os.close(writer)
-        assert open_fds() == before
+        assert open_count() == before
 
 
 async def test_too_many_descriptors_at_once_end_the_connection_and_leak_none() -> None:
     async with ends() as pair:
         pair.transport.resume_reading()
         reader, writer = os.pipe()
-        before = open_fds()
+        before = open_count()
         socket.send_fds(pair.peer, [b"\0"], [reader] * 60)
         await settle(pair, 2)
         assert "file descriptors" in str(pair.lost[0])
-        until(lambda: open_fds() == before - 1, "an end of all but what was there; less the transport's own socket")
+        until(lambda: open_count() == before - 1, "an end of all but what was there; less the transport's own socket")
         os.close(reader)
         os.close(writer)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from insula.engine.allowance import Allowance
-from insula.engine.console import ConsoleHub
-from insula.engine.consolechannel import ConsoleChannel
-from insula.engine.consolelog import ConsoleLog
-from insula.engine.consolering import ConsoleRing, kept
-from insula.engine.hostterminal import open_host_terminal
-from insula.engine.terminalwatch import TerminalWatch
+from insula.engine.console.console import ConsoleHub
+from insula.engine.console.consolechannel import ConsoleChannel
+from insula.engine.console.consolelog import ConsoleLog
+from insula.engine.console.consolering import ConsoleRing, kept
+from insula.engine.console.hostterminal import open_host_terminal
+from insula.engine.console.terminalwatch import TerminalWatch
 from insula.kernel.fds import Fd
 from insula.kernel.pty import path_in_devpts
 

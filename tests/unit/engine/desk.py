@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from insula.engine import planner
 from insula.engine.facts import Facts
-from insula.engine.handshake import Verb
 from insula.engine.interfaces import ConnectedInterface
-from insula.engine.launcher import Launcher
-from insula.engine.link import completed
-from insula.engine.plan import LaunchPlan
-from insula.engine.running import Record, Running, boot_id
+from insula.engine.keeper.link import completed
+from insula.engine.keeper.protocol import Verb
+from insula.engine.launch.launcher import Launcher
+from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.plan import planner
+from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import VethInterface
 from insula.kernel.fds import Fd, memory_file
 from insula.kernel.process import start_time
@@ -25,8 +25,8 @@ from tests.unit.engine.fakes import GROUP, SPEC, Do, FakeKeeper, fake_groups, nu
 CONNECTED = ConnectedInterface(guest="eth0", host="vnet0", host_index=3, bridge=None, mac="52:54:00:00:00:01")
 
 
-def record_of(pid: int, **changes: Any) -> Record:
-    record = Record(spec=SPEC, id=pid, pid=pid, born=start_time(pid), boot=boot_id(), group=GROUP)
+def record_of(pid: int, **changes: Any) -> ContainerRecord:
+    record = ContainerRecord(spec=SPEC, id=pid, pid=pid, born=start_time(pid), boot=boot_id(), group=GROUP)
     return replace(record, **changes)
 
 
@@ -94,7 +94,7 @@ def desk_of(monkeypatch: pytest.MonkeyPatch, facts: Facts, **options: Any) -> De
     keeper, network = FakeKeeper(), Network()
     fake_groups(monkeypatch, keeper.world.journal)
     spare_ourselves(monkeypatch)
-    planned = [plan_of(outer=(Do(why="-", name="group", world=keeper.world),))]
+    planned = [plan_of(before=(Do(why="-", name="group", world=keeper.world),))]
     monkeypatch.setattr(planner, "plan", lambda spec, facts: planned[0])
     launcher = Launcher(facts=facts, link=keeper, interfaces=network, **options)
     return Desk(keeper=keeper, launcher=launcher, network=network, planned=planned)

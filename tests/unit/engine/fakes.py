@@ -1,6 +1,5 @@
 """A keeper, steps and control groups without kernel, which remember what was asked of them: for tests of launches."""
 
-import gc
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -9,13 +8,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from insula.engine.handshake import Message, Verb
-from insula.engine.init import STEPS
-from insula.engine.plan import Clone, LaunchPlan
+from insula.engine.keeper.child import STEPS
+from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.plan.plan import Clone, LaunchPlan
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange
 from insula.engine.steps.guest.execution import Execute
 from insula.engine.steps.guest.namespaces import BecomeRoot, MakeNetwork
-from insula.engine.steps.host.hoststep import HostStep, Site, Undo
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import Fd, contents
 
@@ -37,12 +36,6 @@ INNER = (
 
 def null() -> Fd:
     return Fd(os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC))
-
-
-def open_fds() -> set[str]:
-    """Return what is open, but for the listing itself and for what is garbage of earlier tests."""
-    gc.collect()
-    return {fd for fd in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{fd}")}
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,14 +62,14 @@ class Do(HostStep):
     error: BaseException | None = None
     undo_error: Exception | None = None
 
-    async def perform(self, site: Site) -> Undo | None:
+    async def perform(self, context: HostContext) -> Undo | None:
         self.world.journal.append(self.name)
         if self.error is not None:
             raise self.error
-        assert not self.needs_child or site.child >= 0
-        site.fds[self.name] = null()
-        if site.group is None:
-            site.group = Cgroup(site.facts.hierarchies, GROUP)
+        assert not self.needs_child or context.child >= 0
+        context.fds[self.name] = null()
+        if context.group is None:
+            context.group = Cgroup(context.facts.hierarchies, GROUP)
         self.world.made.append(self.name)
 
         async def undo() -> None:
@@ -102,13 +95,15 @@ class Fetch(HostStep):
     needs_child: ClassVar[bool] = True
     phrase: ClassVar[str] = "fetch the socket"
 
-    async def perform(self, site: Site) -> Undo | None:
-        site.netlink = await site.fetch_netlink()
+    async def perform(self, context: HostContext) -> Undo | None:
+        context.netlink = await context.fetch_netlink()
         return None
 
 
-def plan_of(*between: HostStep, outer: tuple[HostStep, ...] = (), clone: Clone = CLONE) -> LaunchPlan:
-    return LaunchPlan(outer=outer, clone=clone, early=EARLY, between=between, inner=INNER, staged=("root",))
+def plan_of(*meanwhile: HostStep, before: tuple[HostStep, ...] = (), clone: Clone = CLONE) -> LaunchPlan:
+    return LaunchPlan(
+        before=before, clone=clone, child_early=EARLY, meanwhile=meanwhile, inside=INNER, staged=("root",)
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

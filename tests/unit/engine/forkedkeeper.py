@@ -6,10 +6,10 @@ import select
 import socket
 from typing import Any
 
-from insula.engine.handshake import EventKind, Message, Verb
-from insula.engine.keeper import Keeper
-from insula.engine.launching import encoded_steps
-from insula.engine.link import BlockingLink, Event, completed
+from insula.engine.keeper.link import BlockingLink, Event, completed
+from insula.engine.keeper.protocol import EventKind, Message, Verb
+from insula.engine.keeper.verbs import Keeper
+from insula.engine.launch.attempt import encoded_steps
 from insula.engine.steps.guest.confinement import BecomeUser
 from insula.engine.steps.guest.execution import Execute, PassDescriptors
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -68,10 +68,12 @@ class ForkedKeeper:
         answer.body.pop("answer")
         return answer.body
 
-    def bear(self, uuid: str, *steps: GuestStep, early: tuple[GuestStep, ...] = (), launch: str | None = None) -> int:
+    def bear(
+        self, uuid: str, *steps: GuestStep, child_early: tuple[GuestStep, ...] = (), launch: str | None = None
+    ) -> int:
         """Have a first process born that waits for go; return its pid."""
         fd = encoded_steps(steps)
-        encoded = [encode_guest_step(step) for step in early]
+        encoded = [encode_guest_step(step) for step in child_early]
         pid = self.ask(Verb.LAUNCH, {"steps": fd}, uuid=uuid, launch=launch, namespaces=[], early=encoded)["pid"]
         os.close(fd)
         return int(pid)

@@ -5,7 +5,8 @@ import os
 
 from insula.engine.codec import decode, encode
 from insula.engine.facts import Facts
-from insula.engine.systemdscope import Manager
+from insula.engine.launch.systemdscope import Manager
+from tests.descriptors import open_fds
 from tests.plans import HYBRID, UNIFIED
 
 
@@ -15,9 +16,9 @@ def test_recorded_facts_survive_json() -> None:
 
 
 def test_detecting_tells_of_this_host_and_leaves_nothing_open() -> None:
-    before = os.listdir("/proc/self/fd")
+    before = open_fds()
     facts = Facts.detect()
-    assert os.listdir("/proc/self/fd") == before
+    assert open_fds() == before
     assert facts.kernel == os.uname().release
     assert facts.pids_max > 300
     assert {"proc", "tmpfs"} <= facts.filesystems

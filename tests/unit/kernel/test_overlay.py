@@ -9,6 +9,7 @@ import pytest
 from insula.kernel import overlay
 from insula.kernel.fds import Fd
 from insula.kernel.mounts import make_filesystem
+from tests.descriptors import open_fds
 from tests.unit.engine.steps.inchild import in_namespaces
 
 
@@ -46,12 +47,12 @@ def test_layers_are_stacked_in_the_way_that_the_kernel_is_said_to_take() -> None
 
 def test_the_older_way_works_on_every_kernel_for_reading_too() -> None:
     def stack() -> tuple[list[str], int]:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         layers = [layer("top"), layer("bottom")]
         mount = overlay.stack(layers, None, by_fd=False)
         with pytest.raises(OSError, match="Read-only file system"):
             os.open("new", os.O_CREAT | os.O_WRONLY, dir_fd=mount)
-        return names_in(mount), len(os.listdir("/proc/self/fd")) - before - 3
+        return names_in(mount), len(open_fds()) - before - 3
 
     names, left = in_namespaces(stack)
     # One fd is what the names were read by.

@@ -18,7 +18,7 @@ from insula.model.scalars import (
     UsbId,
 )
 from insula.model.sizes import UNSIGNED_LONG_MAX, CpuSet, KiB
-from insula.model.xmlmap import Mapped, Plan, Shape, plan_of
+from insula.model.xmlmap import CompiledFact, Mapped, Shape, plan_of
 
 AnyMapped = TypeVar("AnyMapped", bound=Mapped)
 
@@ -58,7 +58,7 @@ def values(cls: type[AnyMapped]) -> SearchStrategy[AnyMapped]:
     return st.builds(cls, **{each.field: _field(each) for each in plans})
 
 
-def _field(plan: Plan) -> SearchStrategy[Any]:
+def _field(plan: CompiledFact) -> SearchStrategy[Any]:
     one = st.deferred(lambda: _single(plan))
     if plan.repeats:
         return st.one_of(st.just(()), st.lists(one, max_size=2).map(tuple))
@@ -67,7 +67,7 @@ def _field(plan: Plan) -> SearchStrategy[Any]:
     return st.one_of(st.none(), one) if plan.optional else one
 
 
-def _single(plan: Plan) -> SearchStrategy[Any]:
+def _single(plan: CompiledFact) -> SearchStrategy[Any]:
     if plan.mapped is not None:
         return values(plan.mapped)
     if plan.shape is Shape.SIZE:

@@ -1,10 +1,9 @@
 """Looking into a guest's network; what needs root is in tests/system/test_network.py."""
 
-import os
-
 import pytest
 
 from insula.network.inside import guest_interfaces
+from tests.descriptors import open_fds
 
 PID_NOBODY_HAS = 2**22 + 1
 """Above the largest pid Linux gives (PID_MAX_LIMIT)."""
@@ -16,7 +15,7 @@ def test_a_process_that_is_gone_is_told() -> None:
 
 
 def test_nothing_stays_open_after_a_failure() -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_fds()
     with pytest.raises(FileNotFoundError):
         guest_interfaces(PID_NOBODY_HAS)
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_fds() == before

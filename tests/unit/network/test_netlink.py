@@ -1,6 +1,5 @@
 """The performer, as far as no privilege is needed; tests/system/test_network.py has the rest."""
 
-import os
 import socket
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
@@ -9,6 +8,7 @@ import pytest
 
 from insula.engine.interfaces import ConnectedInterface, InterfacePerformer
 from insula.network.netlink import NetlinkPerformer
+from tests.descriptors import open_fds
 
 T = TypeVar("T")
 
@@ -43,6 +43,6 @@ def test_an_index_that_now_belongs_to_another_interface_is_left_alone(performer:
 
 
 def test_closing_leaves_no_descriptor_open() -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_fds()
     NetlinkPerformer().close()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_fds() == before

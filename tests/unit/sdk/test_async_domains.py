@@ -10,7 +10,7 @@ import pytest_asyncio
 from insula.model.lifecycle import LifecycleKind
 from insula.sdk import async_domains, domains
 from insula.sdk.async_domains import AsyncHost, open_host
-from insula.sdk.facts import ExecRequest
+from insula.sdk.values import ExecRequest
 from tests.fakeserver import FakeServer
 from tests.unit.sdk.answers import RUNNING, WEB
 

@@ -20,6 +20,7 @@ from insula.layout import Layout
 from insula.rpc.connection import Call
 from insula.rpc.procedures import Insula, Keepalive, Remote
 from insula.sdk.blocking import Blocking, connect
+from tests.descriptors import open_fds
 from tests.fakeserver import FakeServer, FakeSession, replying
 from tests.unit.sdk.answers import ANSWERS, RUNNING, WEB
 from tests.waiting import scaled, until
@@ -31,8 +32,8 @@ def client(server: FakeServer) -> Iterator[Blocking]:
         yield connected
 
 
-def open_fds() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def open_count() -> int:
+    return len(open_fds())
 
 
 def test_connecting_authenticates_and_opens(server: FakeServer, client: Blocking) -> None:
@@ -87,9 +88,9 @@ def test_descriptors_come_in_and_are_the_callers(client: Blocking) -> None:
 
 
 def test_descriptors_that_a_plain_call_does_not_return_are_closed(client: Blocking) -> None:
-    before = open_fds()
+    before = open_count()
     client.call(Insula.DOMAIN_EXEC, WEB, "hello", 0)
-    until(lambda: open_fds() == before, "both ends of the pipe being closed")
+    until(lambda: open_count() == before, "both ends of the pipe being closed")
 
 
 def test_messages_come_in_with_any_call_and_wait_to_be_taken(client: Blocking) -> None:
@@ -161,11 +162,11 @@ def test_a_closed_client_says_so(client: Blocking) -> None:
 
 
 def test_nothing_stays_open_after_a_client(server: FakeServer) -> None:
-    before = open_fds()
+    before = open_count()
     with connect(server.path) as client:
         client.call(Remote.CONNECT_GET_HOSTNAME)
     server.sessions[0].hang_up()
-    until(lambda: open_fds() == before, "both ends being closed")
+    until(lambda: open_count() == before, "both ends being closed")
 
 
 def test_a_call_begun_is_waited_for_later(client: Blocking) -> None:
@@ -200,10 +201,10 @@ def test_an_interrupted_call_is_forgotten_and_its_answer_dropped(tmp_path: Path)
             with pytest.raises(Interrupted):
                 client.call(Insula.DOMAIN_EXEC, WEB, "x", 0)
             session, call = until(lambda: waiting, "the call being seen")[0]
-            before = open_fds()
+            before = open_count()
             session.do(lambda wire: wire.reply(call, 1, 2, fds=[0]))
             assert client.call(Remote.CONNECT_GET_HOSTNAME) == "host.example"
-            assert open_fds() == before
+            assert open_count() == before
     finally:
         later.join()
         signal.signal(signal.SIGUSR1, previous)
@@ -224,8 +225,8 @@ def test_the_socket_is_found_by_path_by_layout_and_by_prefix(tmp_path: Path, mon
 
 def test_a_server_that_refuses_us_leaves_nothing_open(tmp_path: Path) -> None:
     with FakeServer(tmp_path / "s", {Remote.AUTH_LIST: replying([1])}) as s:
-        before = open_fds()
+        before = open_count()
         with pytest.raises(InsulaError, match="authentication"):
             connect(s.path)
         s.sessions[0].hang_up()
-        until(lambda: open_fds() == before, "both ends being closed")
+        until(lambda: open_count() == before, "both ends being closed")

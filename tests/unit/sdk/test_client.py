@@ -14,6 +14,7 @@ from insula.rpc.connection import Call
 from insula.rpc.procedures import Insula, Keepalive, Remote
 from insula.sdk import unix
 from insula.sdk.client import Client, connect
+from tests.descriptors import open_fds
 from tests.fakeserver import FakeServer, FakeSession
 from tests.unit.sdk.answers import ANSWERS, RUNNING, WEB
 from tests.waiting import scaled, until
@@ -27,8 +28,8 @@ async def client(server: FakeServer) -> AsyncIterator[Client]:
         yield connected
 
 
-def open_fds() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def open_count() -> int:
+    return len(open_fds())
 
 
 async def test_connecting_authenticates_and_opens(server: FakeServer, client: Client) -> None:
@@ -77,11 +78,11 @@ async def test_a_cancelled_call_is_forgotten_and_its_descriptors_closed(tmp_path
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            before = open_fds()
+            before = open_count()
             session, call = waiting.pop()
             session.do(lambda wire: wire.reply(call, 1, 2, fds=[0]))
             assert await client.call(Remote.CONNECT_GET_HOSTNAME) == "host.example"
-            assert open_fds() == before
+            assert open_count() == before
 
 
 async def test_messages_come_in_order_to_who_waits(client: Client) -> None:
@@ -145,7 +146,7 @@ async def test_a_lost_connection_ends_all_that_waits(tmp_path: Path) -> None:
 
 
 async def test_closing_ends_all_that_waits_and_nothing_stays_open(server: FakeServer) -> None:
-    before = open_fds()
+    before = open_count()
     client = await connect(server.path)
     waiting = asyncio.create_task(client.next_message())
     await asyncio.sleep(0)
@@ -153,7 +154,7 @@ async def test_closing_ends_all_that_waits_and_nothing_stays_open(server: FakeSe
     with pytest.raises(OperationFailedError, match="closed"):
         await waiting
     server.sessions[0].hang_up()
-    until(lambda: open_fds() == before, "both ends being closed")
+    until(lambda: open_count() == before, "both ends being closed")
 
 
 async def test_a_large_call_goes_out_while_others_wait(client: Client) -> None:

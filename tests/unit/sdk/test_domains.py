@@ -9,7 +9,7 @@ from insula.errors import DomainNotFoundError
 from insula.model.lifecycle import DomainState, LifecycleKind
 from insula.rpc.codes.requests import MetadataType
 from insula.sdk.domains import Domain, Host, open_host
-from insula.sdk.facts import ExecRequest
+from insula.sdk.values import ExecRequest
 from tests.fakeserver import FakeServer
 from tests.unit.sdk.answers import RUNNING, WEB
 from tests.waiting import scaled

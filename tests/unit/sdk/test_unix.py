@@ -10,6 +10,7 @@ import pytest
 
 from insula.errors import AccessDeniedError, OperationFailedError
 from insula.sdk.unix import UnixSocket, close_fds, connect
+from tests.descriptors import open_fds
 
 
 @pytest.fixture
@@ -90,11 +91,11 @@ def test_a_descriptor_that_has_to_wait_survives_its_givers_close(pair: tuple[Uni
 def test_descriptors_that_never_went_are_closed_with_the_socket(pair: tuple[UnixSocket, UnixSocket]) -> None:
     one, _ = pair
     given = pipe_with(b"")
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_fds()
     one.send([(bytes(2_000_000), None), (b"\0", given)])
-    assert len(os.listdir("/proc/self/fd")) == len(before) + 1
+    assert len(open_fds()) == len(before) + 1
     one.close()
-    assert len(os.listdir("/proc/self/fd")) == len(before) - 1
+    assert len(open_fds()) == len(before) - 1
     os.close(given)
 
 

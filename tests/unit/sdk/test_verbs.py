@@ -14,7 +14,7 @@ from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.types import DomainRef, ParameterType, TypedParameter
 from insula.sdk import verbs
 from insula.sdk.conversation import Answer, Conversation, Request, T
-from insula.sdk.facts import ExecRequest, NodeInfo, Outcome, Started, State, Statistics, Usage
+from insula.sdk.values import ExecRequest, NodeInfo, Outcome, Started, State, Statistics, Usage
 
 WEB = DomainRef("web", bytes(range(16)), 7)
 

@@ -49,16 +49,16 @@ class FakePreparation:
     def owns_storage(self, uuid: UUID) -> bool:
         return (self.storage / str(uuid)).exists()
 
-    def keep(self, uuid: UUID, *, throwaway: bool) -> None:
+    def keep(self, uuid: UUID, *, ephemeral: bool) -> None:
         mark = self.marks / str(uuid)
-        mark.touch() if throwaway else mark.unlink(missing_ok=True)
+        mark.touch() if ephemeral else mark.unlink(missing_ok=True)
 
     def doomed(self, uuid: UUID) -> bool:
         return (self.marks / str(uuid)).exists()
 
     def discard(self, uuid: UUID) -> None:
         (self.storage / str(uuid)).unlink(missing_ok=True)
-        self.keep(uuid, throwaway=False)
+        self.keep(uuid, ephemeral=False)
 
     def release(self, uuid: UUID) -> None:
         self.released.append(uuid)

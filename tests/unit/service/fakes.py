@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from insula.engine.attach import Executed
-from insula.engine.custody import Stage
+from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.interfaces import ConnectedInterface
-from insula.engine.looking import Sight
-from insula.engine.plan import LaunchPlan
-from insula.engine.running import Record, Running, boot_id
+from insula.engine.keeper.held import StartPhase
+from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.launch.succession import Held
+from insula.engine.look.looking import Sight
+from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
-from insula.engine.succession import Held
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
@@ -250,7 +250,7 @@ class FakeEngine:
     def guests(self) -> dict[str, dict[str, Any]]:
         return {each.stem: json.loads(each.read_text()) for each in sorted(self._memory.glob("*.json"))}
 
-    def _handle(self, uuid: str, record: Record, group: Cgroup) -> Running:
+    def _handle(self, uuid: str, record: ContainerRecord, group: Cgroup) -> Running:
         reader, writer = os.pipe()
         self._writers[uuid] = writer
         return Running(record=record, group=group, pidfd=Fd(reader))
@@ -281,7 +281,7 @@ class FakeEngine:
         *,
         inherited: Sequence[int] = (),
         paused: bool = False,
-        note: Callable[[dict[str, Any]], None] | None = None,
+        write_intent: Callable[[dict[str, Any]], None] | None = None,
     ) -> Running:
         self.calls.append(f"launch {spec.name}")
         if self.failure is not None:
@@ -289,9 +289,9 @@ class FakeEngine:
         assert spec.uuid not in self.guests(), "the guest runs already"
         assert len(inherited) == spec.inherited_fds
         pid = PID_MAX_LIMIT + len(self.calls)
-        if note is not None:
-            note({"uuid": spec.uuid, "group": "g", "launch": str(pid)})
-        record = Record(
+        if write_intent is not None:
+            write_intent({"uuid": spec.uuid, "group": "g", "launch": str(pid)})
+        record = ContainerRecord(
             spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", launch=str(pid), connected=self.connected
         )
         known = {"launch": str(pid), "label": self.labels and record.encode()}
@@ -301,27 +301,27 @@ class FakeEngine:
             master, slave = os.openpty()
             running.consoles.append(Fd(master))
             self.terminals.append(slave)
-        running.held = paused
+        running.awaiting_exec = paused
         self.after_launch()
         return running
 
     def _group(self, uuid: str) -> Cgroup:
         return cast("Cgroup", FakeGroup(self._memory / f"{uuid}.frozen"))
 
-    async def undo(self, note: Mapping[str, Any]) -> None:
+    async def undo(self, intent: Mapping[str, Any]) -> None:
         self.calls.append("undo")
         if self.cannot_undo is not None:
             raise self.cannot_undo
-        if note.get("launch") in (None, self.guests().get(note["uuid"], {}).get("launch")):
-            self._file(note["uuid"]).unlink(missing_ok=True)
+        if intent.get("launch") in (None, self.guests().get(intent["uuid"], {}).get("launch")):
+            self._file(intent["uuid"]).unlink(missing_ok=True)
 
     async def resume(self, running: Running) -> None:
         running.group.thaw()
-        if running.held and self.cannot_begin is not None:
-            running.held = False
+        if running.awaiting_exec and self.cannot_begin is not None:
+            running.awaiting_exec = False
             raise self.cannot_begin
-        if running.held:
-            running.held = False
+        if running.awaiting_exec:
+            running.awaiting_exec = False
             self.remember(running.uuid, held=False)
 
     async def destroy(self, running: Running) -> ExitStatus:
@@ -346,10 +346,10 @@ class FakeEngine:
             os.close(self._writers.pop(running.uuid))
         running.close()
 
-    async def execute(self, running: Running, process: Process, **options: Any) -> Executed:
+    async def execute(self, running: Running, process: Process, **options: Any) -> EnteredProcess:
         reader, writer = os.pipe()
         self._writers[f"x{writer}"] = writer
-        return Executed(id=f"x{writer}", uuid=running.uuid, born=None, pid=77, pidfd=Fd(reader), master=None)
+        return EnteredProcess(id=f"x{writer}", uuid=running.uuid, born=None, pid=77, pidfd=Fd(reader), master=None)
 
     async def forget_execution(self, executed_id: str) -> None:
         self.calls.append(f"forget {executed_id}")
@@ -365,7 +365,7 @@ class FakeEngine:
             Held(
                 uuid=uuid,
                 pid=known["pid"],
-                stage=Stage.EXITED if known["ended"] else Stage.RUNNING,
+                stage=StartPhase.EXITED if known["ended"] else StartPhase.RUNNING,
                 status=ExitStatus(status=known["status"]) if known["ended"] else None,
             )
             for uuid, known in self.guests().items()
@@ -376,20 +376,24 @@ class FakeEngine:
         if self.guests().get(uuid, {}).get("ended"):
             self._file(uuid).unlink(missing_ok=True)
 
-    def labelled(self) -> list[Record]:
-        return [Record.decode(each["label"]) for each in self.guests().values() if each["label"] and not each["ended"]]
+    def labelled(self) -> list[ContainerRecord]:
+        return [
+            ContainerRecord.decode(each["label"])
+            for each in self.guests().values()
+            if each["label"] and not each["ended"]
+        ]
 
     def unrecorded(self, held: Held, name: str) -> Running:
         spec = ContainerSpec(name=name, uuid=held.uuid, root=DirectoryRoot(path="/"))
-        record = Record(spec=spec, id=held.pid, pid=held.pid, born=1, boot=boot_id(), group="g")
+        record = ContainerRecord(spec=spec, id=held.pid, pid=held.pid, born=1, boot=boot_id(), group="g")
         return Running(record=record, group=self._group(held.uuid), described=False)
 
-    async def recover(self, record: Record) -> Running | None:
+    async def recover(self, record: ContainerRecord) -> Running | None:
         known = self.guests().get(record.spec.uuid)
         if known is None or known["pid"] != record.pid:
             return None
         running = self._handle(record.spec.uuid, record, self._group(record.spec.uuid))
-        running.held = known["held"]
+        running.awaiting_exec = known["held"]
         if known["ended"]:
             os.close(self._writers.pop(record.spec.uuid))
             running.status = ExitStatus(status=known["status"])
@@ -401,7 +405,7 @@ class FakeEngine:
     async def keep(self, running: Running) -> None:
         self.kept[running.uuid] = len(running.kept())
 
-    async def adopt_execution(self, executed: Executed) -> None:
+    async def adopt_execution(self, executed: EnteredProcess) -> None:
         self.calls.append(f"adopt program {executed.id}")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.consolechannel import Viewing
-from insula.engine.running import Record, Running
+from insula.engine.console.consolechannel import Viewing
+from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd
@@ -48,7 +48,7 @@ def found_again(master: int) -> Running:
     """A guest that another daemon began."""
     root = DirectoryRoot(path="/srv/web")
     spec = ContainerSpec(name="web", uuid=str(WEB), root=root, init=Process(argv=("/sbin/init",)))
-    record = Record(spec=spec, id=7, pid=7, born=1, boot="b", group="g")
+    record = ContainerRecord(spec=spec, id=7, pid=7, born=1, boot="b", group="g")
     return Running(record=record, group=Cgroup(Hierarchies(), "g"), consoles=[Fd(master)], said=[b", meanwhile"])
 
 

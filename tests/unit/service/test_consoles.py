@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from insula.engine.consolechannel import Viewing
+from insula.engine.console.consolechannel import Viewing
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
 

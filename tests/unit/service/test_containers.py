@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from insula.engine.launcher import Launcher
+from insula.engine.launch.launcher import Launcher
 from insula.service.containers import Engine
 
 FITS: Callable[[Launcher], Engine] = lambda launcher: launcher  # noqa: E731 - read by the type checker

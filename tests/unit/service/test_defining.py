@@ -165,7 +165,7 @@ async def test_storage_is_kept_before_its_domain_is_defined(rig: Rig, monkeypatc
     await rig.domains.define(domain_xml())
 
     assert marks == []
-    assert [each.record.throwaway for each in RunDirectory(rig.layout).load()] == [False]
+    assert [each.record.ephemeral for each in RunDirectory(rig.layout).load()] == [False]
 
 
 async def test_a_definition_that_cannot_be_saved_leaves_the_storage_as_transient_as_it_was(

@@ -21,7 +21,7 @@ async def test_a_running_domain_tells_how_the_host_has_it(rig: Rig) -> None:
     assert told["run"]["cgroup"] == "g"
     assert "its root may fill the file system it lies on" in told["run"]["unbound"]
     assert told["run"]["autodestroy"] is True
-    assert told["run"]["throwaway"] is True
+    assert told["run"]["ephemeral"] is True
 
 
 async def test_a_domain_that_is_off_has_no_run(rig: Rig) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import cast
 from uuid import UUID
 
-from insula.engine.running import Record, Running
+from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.spec import Bytes, ContainerSpec, DirectoryRoot, Limits, Process
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import NO_FD
@@ -23,7 +23,7 @@ def test_what_its_container_was_made_of_describes_it() -> None:
         init=Process(argv=("/bin/<init>",)),
         limits=replace(Limits(), memory=Bytes(128 << 20)),
     )
-    record = Record(spec=spec, id=7, pid=7, born=1, boot="b", group="g")
+    record = ContainerRecord(spec=spec, id=7, pid=7, born=1, boot="b", group="g")
     domain = described(WEB, "a & b", Running(record=record, group=cast("Cgroup", FakeGroup()), pidfd=NO_FD))
     assert (domain.name, domain.uuid, domain.memory) == ("a & b", WEB, KiB(128 << 10))
 

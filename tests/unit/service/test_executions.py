@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from insula.engine.attach import Executed
+from insula.engine.enter.attachment import EnteredProcess
 from insula.errors import InvalidArgumentError
 from insula.kernel.fds import Fd
 from insula.service import executions
@@ -15,13 +15,13 @@ from insula.service.executions import Executions
 pytestmark = pytest.mark.asyncio
 
 
-def child(identity: str) -> Executed:
+def child(identity: str) -> EnteredProcess:
     """A process of ours that waits to be killed."""
     pid = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)
-    return Executed(id=identity, uuid="u", born=None, pid=pid, pidfd=Fd(os.pidfd_open(pid)), master=None)
+    return EnteredProcess(id=identity, uuid="u", born=None, pid=pid, pidfd=Fd(os.pidfd_open(pid)), master=None)
 
 
-async def reaped(executed: Executed) -> int:
+async def reaped(executed: EnteredProcess) -> int:
     """Return the wait status of a child that was killed."""
     return (await asyncio.to_thread(os.waitpid, executed.pid, 0))[1]
 
@@ -64,7 +64,7 @@ async def test_only_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch)
     known = Executions()
     numbers = []
     for identity in "abcd":
-        executed = Executed(
+        executed = EnteredProcess(
             id=identity, uuid="u", born=None, pid=1, pidfd=Fd(os.open("/dev/null", os.O_RDONLY)), master=None
         )
         numbers.append(known.add(executed))

@@ -19,7 +19,7 @@ from insula.errors import (
 from insula.network.inside import GuestInterface
 from insula.service import guest
 from insula.service.events import DomainRef
-from insula.service.guest import GuestProcess, guest_processes
+from insula.service.guest import PidPair, guest_processes
 from insula.service.requests import AddressSource
 from tests.unit.service.fakes import Rig, domain_xml, until
 
@@ -122,7 +122,7 @@ async def test_processes_are_known_by_both_their_numbers() -> None:
     own = os.getpid()
     found = guest_processes(own, [own, 999999])
 
-    assert found == [GuestProcess(host_pid=own, guest_pid=own)]
+    assert found == [PidPair(host_pid=own, guest_pid=own)]
     assert guest_processes(999999, [own]) == []
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.running import Running
+from insula.engine.launch.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.errors import (
     DomainNotFoundError,
@@ -341,7 +341,7 @@ async def test_what_of_a_failed_start_cannot_be_undone_is_named(rig: Rig, caplog
     def die() -> None:
         raise KeeperError("the keeper is gone")
 
-    async def fail(note: Mapping[str, Any]) -> None:
+    async def fail(intent: Mapping[str, Any]) -> None:
         raise OSError(16, "Device or resource busy")
 
     rig.engine.after_launch, rig.engine.undo = die, fail  # type: ignore[method-assign]

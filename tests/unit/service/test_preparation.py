@@ -11,13 +11,13 @@ from uuid import UUID
 import pytest
 
 from insula.engine.codec import encode
-from insula.engine.running import Record as ContainerRecord
+from insula.engine.launch.running import ContainerRecord
 from insula.engine.spec import DirectoryRoot, IdMap, IdRange, OverlayRoot
 from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.service.preparation import HostPreparation, maps_of_runs
-from insula.service.running import Phase, Record, RunDirectory
+from insula.service.running import Phase, RunDirectory, RunRecord
 from insula.storage.builders.builder import Recipe
 from insula.storage.idranges import IdRanges
 from insula.storage.images import Image, ImageStore
@@ -147,7 +147,7 @@ def test_an_image_that_is_not_there_is_named(preparation: HostPreparation) -> No
 
 def test_discarding_takes_the_clone_and_its_mark_away(layout: Layout, preparation: HostPreparation) -> None:
     preparation.specify(domain(TEMPLATE), nobody)
-    preparation.keep(WEB, throwaway=True)
+    preparation.keep(WEB, ephemeral=True)
     preparation.discard(WEB)
     preparation.release(WEB)
 
@@ -159,7 +159,7 @@ def test_discarding_takes_the_clone_and_its_mark_away(layout: Layout, preparatio
 def test_what_was_to_vanish_with_a_run_that_a_reboot_ended_is_swept(preparation: HostPreparation) -> None:
     other = UUID(int=7)
     preparation.specify(domain(TEMPLATE), nobody)
-    preparation.keep(WEB, throwaway=True)
+    preparation.keep(WEB, ephemeral=True)
     preparation.sweep(frozenset({WEB}))
     assert preparation.owns_storage(WEB)
 
@@ -180,7 +180,7 @@ def test_what_cannot_be_swept_is_named_and_keeps_nothing_else_back(
         discard(uuid)
 
     for each in (WEB, other):
-        preparation.keep(each, throwaway=True)
+        preparation.keep(each, ephemeral=True)
     (layout.state / "throwaways" / "README").touch()
     monkeypatch.setattr(preparation, "discard", failing_for_one)
     preparation.sweep(frozenset())
@@ -204,17 +204,17 @@ def test_that_storage_is_kept_survives_a_loss_of_power(
     layout: Layout, preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
-    preparation.keep(WEB, throwaway=True)
+    preparation.keep(WEB, ephemeral=True)
     monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
-    preparation.keep(WEB, throwaway=False)
+    preparation.keep(WEB, ephemeral=False)
 
     assert synced == [str(layout.state / "throwaways")]
 
 
 def test_a_kept_clone_is_not_swept(preparation: HostPreparation) -> None:
     preparation.specify(domain(TEMPLATE), nobody)
-    preparation.keep(WEB, throwaway=True)
-    preparation.keep(WEB, throwaway=False)
+    preparation.keep(WEB, ephemeral=True)
+    preparation.keep(WEB, ephemeral=False)
     preparation.sweep(frozenset())
 
     assert preparation.owns_storage(WEB)
@@ -224,7 +224,7 @@ def test_recorded_runs_tell_their_ids_when_the_list_is_lost(layout: Layout, prep
     spec = preparation.specify(domain(TEMPLATE), nobody)
     assert spec.idmap is not None
     container = ContainerRecord(spec=spec, id=1, pid=1, born=1, boot="b", group="g", connected=())
-    record = Record(uuid=WEB, name="web", boot_id="b", phase=Phase.RUNNING, begun=0, container=container.encode())
+    record = RunRecord(uuid=WEB, name="web", boot_id="b", phase=Phase.RUNNING, begun=0, container=container.encode())
     RunDirectory(layout).begin(record, domain(TEMPLATE))
     (layout.state / "idranges.json").write_text("broken")
 

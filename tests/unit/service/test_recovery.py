@@ -1,83 +1,480 @@
-"""What a new daemon does about each run is decided from facts alone."""
+"""A successor over the same files and the same keeper takes everything over."""
 
+import asyncio
+import errno
+import logging
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
+import pytest_asyncio
 
-from insula.engine.custody import Stage
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.running import Record as ContainerRecord
-from insula.engine.spec import ContainerSpec, DirectoryRoot
-from insula.engine.succession import Held
-from insula.service.recovery import Action, Adopt, Conclude, Destroy, Discover, Drop, Facts, Forget, Undo, decide, said
-from insula.service.running import Next, Phase, Record, StopReason, ending
+from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.spec import Process
+from insula.errors import DomainExistsError, DomainNotFoundError, OperationInvalidError
+from insula.model.domain import Domain
+from insula.model.lifecycle import DomainState, RunningReason, ShutoffReason, StateWithReason
+from insula.service import recovery
+from insula.service.definitions import Definitions
+from insula.service.requests import Filter
+from insula.service.running import DOMAIN, RECORD, Phase, RunDirectory, RunRecord
+from tests.faults import faults
+from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
-WEB, MAIL = UUID(int=1), UUID(int=2)
-SPEC = ContainerSpec(name="web", uuid=str(WEB), root=DirectoryRoot(path="/srv"))
-LABEL = ContainerRecord(spec=SPEC, id=1, pid=1, born=1, boot="now", group="g", launch="a")
-RUNNING = Record(uuid=WEB, name="web", boot_id="now", phase=Phase.RUNNING, begun=0, container=LABEL.encode())
-STARTING = replace(RUNNING, phase=Phase.STARTING, container=None, note={"launch": "a"})
-RESTARTING = replace(STARTING, again=True)
-AUTODESTROY = replace(RUNNING, autodestroy=True)
-ENDING = ending(RUNNING, StopReason.CRASHED, status=256, then=Next.RESTART)
-FORMER_BOOT = replace(RUNNING, boot_id="before")
-ALIVE = Held(uuid=str(WEB), pid=1, stage=Stage.RUNNING, status=None)
-PAUSED = replace(ALIVE, stage=Stage.HELD)
-NEWBORN = replace(ALIVE, stage=Stage.CLONED)
-ENDED = replace(ALIVE, stage=Stage.EXITED, status=ExitStatus(status=0))
+pytestmark = pytest.mark.asyncio
+Succeed = Callable[[], Awaitable[Rig]]
 
 
-def facts(held: Held | None = None, label: ContainerRecord | None = None, *, outdated: bool = False) -> Facts:
-    return Facts(
-        boot_id="now",
-        held={} if held is None else {WEB: held},
-        labelled={} if label is None else {WEB: label},
-        outdated=frozenset({WEB} if outdated else ()),
-    )
+@pytest_asyncio.fixture
+async def succeed(rig: Rig, tmp_path: Path) -> AsyncIterator[Succeed]:
+    """Let the daemon be gone as if killed, and return its successor."""
+    successors: list[Rig] = []
+
+    async def next_one() -> Rig:
+        for each in (rig, *successors):
+            each.engine.domains = None
+        successors.append(Rig(tmp_path))
+        await successors[-1].domains.recover()
+        return successors[-1]
+
+    yield next_one
+    for each in successors:
+        await each.close()
 
 
-@pytest.mark.parametrize("known", [facts(), facts(ALIVE), facts(ALIVE, LABEL), facts(ENDED), facts(None, LABEL)])
+def _cut_short(record: RunRecord) -> RunRecord:
+    """The record as it was while the guest was being started."""
+    intent = {"uuid": str(record.uuid), "group": "g", "launch": (record.container or {})["launch"]}
+    return replace(record, phase=Phase.STARTING, container=None, intent=intent)
+
+
+async def test_a_running_guest_is_taken_over_with_its_id_and_definition(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    started = await rig.domains.start(ref)
+    xml = rig.domains.dump_xml(ref)
+
+    successor = await succeed()
+
+    assert list(successor.domains.list()) == [started]
+    assert successor.domains.dump_xml(ref) == xml
+    assert successor.domains.state(ref) == StateWithReason(state=DomainState.RUNNING, reason=RunningReason.BOOTED)
+    assert successor.told == []
+
+
+async def test_a_guest_that_was_resumed_is_taken_over_as_such_until_its_run_is_over(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    await rig.domains.suspend(ref)
+    await rig.domains.resume(ref)
+
+    successor = await succeed()
+    assert successor.domains.state(ref).reason is RunningReason.UNPAUSED
+    await successor.domains.destroy(ref)
+    await successor.domains.start(ref)
+
+    assert (await succeed()).domains.state(ref).reason is RunningReason.BOOTED
+
+
+async def test_a_suspended_guest_is_taken_over_standing_still(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    await rig.domains.suspend(ref)
+
+    successor = await succeed()
+
+    assert successor.domains.state(ref).state is DomainState.PAUSED
+    await successor.domains.resume(ref)
+    assert successor.domains.state(ref).state is DomainState.RUNNING
+
+
+async def test_a_guest_that_was_started_paused_can_still_be_let_go(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.create_xml(domain_xml(), paused=True)
+
+    successor = await succeed()
+
+    assert successor.domains.state(ref).state is DomainState.PAUSED
+    await successor.domains.resume(ref)
+    assert successor.engine.guests()[str(WEB)]["held"] is False
+
+
 @pytest.mark.parametrize(
-    ("record", "action"),
-    [
-        (RUNNING, Adopt(record=RUNNING)),
-        (AUTODESTROY, Destroy(record=AUTODESTROY)),
-        (STARTING, Undo(record=STARTING, again=False)),
-        (RESTARTING, Undo(record=RESTARTING, again=True)),
-        (ENDING, Conclude(record=ENDING)),
-    ],
+    ("status", "reason"),
+    [(POWERED_OFF, ShutoffReason.SHUTDOWN), (CRASHED, ShutoffReason.CRASHED), (None, ShutoffReason.UNKNOWN)],
 )
-def test_a_run_gets_the_action_that_its_record_asks_for(record: Record, action: Action, known: Facts) -> None:
-    assert decide([record], known) == [action]
+async def test_a_guest_that_ended_meanwhile_is_off_for_the_reason_the_keeper_kept(
+    rig: Rig, succeed: Succeed, status: int | None, reason: ShutoffReason
+) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    rig.engine.end(WEB, status)
+
+    successor = await succeed()
+
+    assert successor.domains.state(ref) == StateWithReason(state=DomainState.SHUTOFF, reason=reason)
+    assert successor.engine.guests() == {}
 
 
-@pytest.mark.parametrize("known", [facts(ALIVE), facts(PAUSED), facts(None, LABEL)])
-def test_a_living_guest_that_no_record_tells_of_is_shown_and_never_ended(known: Facts) -> None:
-    assert decide([], known) == [Discover(uuid=WEB)]
+async def test_a_guest_that_rebooted_meanwhile_runs_again(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    rig.engine.end(WEB, REBOOTED)
+
+    successor = await succeed()
+
+    assert successor.domains.is_active(ref)
 
 
-@pytest.mark.parametrize("held", [NEWBORN, ENDED])
-def test_what_the_keeper_holds_of_nobody_alive_is_dropped(held: Held) -> None:
-    assert decide([], facts(held)) == [Drop(uuid=WEB)]
+async def test_a_guest_that_left_no_trace_is_off_for_unknown_reasons(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    shutil.rmtree(rig.layout.prefix.parent / "keeper")
+
+    successor = await succeed()
+
+    assert successor.domains.state(ref).reason is ShutoffReason.UNKNOWN
+    assert "release web" in successor.engine.calls
 
 
-def test_a_record_that_tells_of_another_guest_than_the_living_one_does_not_hide_that() -> None:
-    assert decide([RUNNING], facts(None, LABEL, outdated=True)) == [Discover(uuid=WEB)]
-    assert decide([replace(RUNNING, container=None)], facts(ALIVE)) == [Discover(uuid=WEB)]
+async def test_transient_domains_and_their_ends_are_remembered(rig: Rig, succeed: Succeed) -> None:
+    alive = await rig.domains.create_xml(domain_xml())
+    ended = await rig.domains.create_xml(domain_xml("mail", MAIL))
+    rig.engine.domains = None
+    rig.engine.end(MAIL, CRASHED)
+
+    successor = await succeed()
+
+    assert [each.name for each in successor.domains.list()] == ["web"]
+    assert not successor.domains.is_persistent(alive)
+    with pytest.raises(DomainNotFoundError):
+        successor.domains.ref(ended)
+    assert not successor.preparation.owns_storage(MAIL)
 
 
-def test_a_record_of_an_earlier_boot_is_forgotten_and_hides_no_guest_of_this_one() -> None:
-    assert decide([FORMER_BOOT], facts()) == [Forget(record=FORMER_BOOT)]
-    assert decide([FORMER_BOOT], facts(ALIVE)) == [Forget(record=FORMER_BOOT), Discover(uuid=WEB)]
+async def test_a_domain_bound_to_a_connection_dies_with_the_daemon_that_had_it(rig: Rig, succeed: Succeed) -> None:
+    await rig.domains.create_xml(domain_xml(), owner=object())
+
+    successor = await succeed()
+
+    assert list(successor.domains.list()) == []
+    assert successor.engine.guests() == {}
 
 
-def test_a_start_over_a_living_guest_is_undone_alone_and_not_made_again() -> None:
-    other = facts(ALIVE, replace(LABEL, launch="b"))
-    expected = [Undo(record=RESTARTING, again=False), Discover(uuid=WEB)]
-    assert decide([RESTARTING], other) == expected
+async def test_runs_of_an_earlier_boot_are_forgotten(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    path = rig.layout.running / str(WEB) / RECORD
+    path.write_text(replace(RunRecord.from_json(path.read_text()), boot_id="before").to_json())
+    shutil.rmtree(rig.layout.prefix.parent / "keeper")
+
+    successor = await succeed()
+
+    assert not successor.domains.is_active(ref)
+    assert list(rig.layout.running.iterdir()) == []
 
 
-def test_an_action_is_said_in_few_words() -> None:
-    assert said(Adopt(record=RUNNING)) == f"adopt 'web' ({WEB})"
-    assert said(Discover(uuid=MAIL)) == f"discover {MAIL}"
+async def test_a_preserved_domain_stays_preserved(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.create_xml(domain_xml(more="<on_crash>preserve</on_crash>"))
+    rig.engine.end(WEB, CRASHED)
+    await until(lambda: rig.domains.state(ref).state is DomainState.CRASHED)
+
+    successor = await succeed()
+
+    assert successor.domains.state(ref).state is DomainState.CRASHED
+    await successor.domains.destroy(ref)
+    assert list(successor.domains.list()) == []
+
+
+@pytest.mark.parametrize("labels", [True, False], ids=["labelled", "only held"])
+@pytest.mark.parametrize("lost", ["all", "record", "domain", "later format"])
+@pytest.mark.parametrize("persistent", [True, False], ids=["defined", "transient"])
+async def test_a_guest_whose_record_is_lost_is_shown_as_running_and_can_be_ended_and_never_started_over(
+    rig: Rig, succeed: Succeed, labels: bool, lost: str, persistent: bool
+) -> None:
+    rig.engine.labels = labels
+    if persistent:
+        await rig.domains.start(await rig.domains.define(domain_xml()))
+    else:
+        await rig.domains.create_xml(domain_xml())
+    path = rig.layout.running / str(WEB)
+    if lost == "all":
+        shutil.rmtree(rig.layout.running)
+    elif lost == "later format":
+        (path / RECORD).write_text((path / RECORD).read_text().replace('"format": 1', '"format": 99'))
+    else:
+        (path / (RECORD if lost == "record" else DOMAIN)).write_text("{")
+
+    successor = await succeed()
+
+    (ref,) = successor.domains.list()
+    assert successor.domains.state(ref).state is DomainState.RUNNING
+    assert successor.domains.is_persistent(ref) == persistent
+    assert successor.domains.messages(ref)
+    assert ref.name == ("web" if persistent or labels or lost != "all" else str(WEB)) or lost == "domain"
+    with pytest.raises((OperationInvalidError, DomainExistsError)):
+        await (successor.domains.start(ref) if persistent else successor.domains.create_xml(domain_xml()))
+    assert list(successor.engine.guests()) == [str(WEB)]
+    if lost == "later format":
+        assert '"format": 99' in (path / RECORD).read_text()
+
+    again = await succeed()
+    (ref,) = again.domains.list()
+    await again.domains.destroy(ref)
+    assert again.engine.guests() == {}
+    assert not again.domains.is_active(ref) if persistent else list(again.domains.list()) == []
+    assert not path.exists()
+
+
+async def test_a_living_guest_is_taken_over_where_nothing_can_be_written(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+    with faults(tmp_path / "prefix", monkeypatch) as disk:
+        disk.number, disk.lasting, disk.error = 1, True, errno.ENOSPC
+        await successor.domains.recover()
+        assert successor.domains.is_active(ref)
+        with pytest.raises(OperationInvalidError, match="already running"):
+            await successor.domains.start(ref)
+        await successor.domains.destroy(ref)
+        assert not successor.domains.is_active(ref)
+    assert successor.engine.guests() == {}
+    await successor.close()
+
+
+async def test_a_guest_that_cannot_be_taken_over_yet_runs_with_a_notice_and_is_tried_again(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    monkeypatch.setattr(recovery, "RETRIES", (0.01,))
+    successor = Rig(tmp_path)
+    recover, failures = successor.engine.recover, [RuntimeError("nobody thought of that"), OSError(24, "no fds")]
+
+    async def fail_at_first(record: ContainerRecord) -> Running | None:
+        if failures:
+            raise failures.pop(0)
+        return await recover(record)
+
+    successor.engine.recover = fail_at_first  # type: ignore[method-assign]
+    await successor.domains.recover()
+    assert successor.domains.is_active(ref)
+    assert any("nobody thought of that" in each for each in successor.domains.messages(ref))
+
+    await until(lambda: not failures)
+    successor.engine.end(WEB, CRASHED)
+    await until(lambda: not successor.domains.is_active(ref))
+    assert successor.domains.state(ref).reason is ShutoffReason.CRASHED
+    await successor.close()
+
+
+async def test_what_cannot_be_taken_over_can_be_destroyed(rig: Rig, tmp_path: Path) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+
+    async def fail(record: ContainerRecord) -> Running | None:
+        raise OSError(5, "the disk is gone")
+
+    successor.engine.recover = fail  # type: ignore[method-assign]
+    await successor.domains.recover()
+    await successor.domains.destroy(ref)
+
+    assert not successor.domains.is_active(ref)
+    assert successor.engine.guests() == {}
+    await successor.close()
+
+
+async def test_a_guest_whose_name_another_domain_was_given_runs_under_a_longer_one(rig: Rig, succeed: Succeed) -> None:
+    await rig.domains.create_xml(domain_xml())
+    Definitions(rig.layout).save(Domain.load(domain_xml("web", MAIL)))
+
+    successor = await succeed()
+
+    states = {each.name: successor.domains.is_active(each) for each in successor.domains.list()}
+    assert states == {"web": False, f"web-{WEB}": True}
+
+
+async def test_every_domain_is_there_in_its_state_before_any_is_taken_over_and_verbs_wait_for_their_own(
+    rig: Rig, tmp_path: Path
+) -> None:
+    uuids = [UUID(int=100 + number) for number in range(40)]
+    for uuid in uuids:
+        await rig.domains.create_xml(domain_xml(f"d{uuid.int}", uuid))
+    await rig.domains.suspend(rig.domains.lookup_by_uuid(uuids[0]))
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+    recover, let_go, asked = successor.engine.recover, asyncio.Event(), list[str]()
+
+    async def wait_for_most(record: ContainerRecord) -> Running | None:
+        asked.append(record.spec.uuid)
+        if record.spec.uuid != str(uuids[-1]):
+            await let_go.wait()
+        return await recover(record)
+
+    successor.engine.recover = wait_for_most  # type: ignore[method-assign]
+    monkeyed = recovery.ABREAST
+    await successor.domains.take_stock()
+
+    refs = [successor.domains.lookup_by_uuid(uuid) for uuid in uuids]
+    assert all(successor.domains.is_active(each) for each in refs)
+    assert len(successor.domains.list(Filter.ACTIVE)) == len(uuids)
+    destroying = asyncio.create_task(successor.domains.destroy(refs[-1]))
+    await until(lambda: len(asked) >= monkeyed)
+    assert not destroying.done()
+    let_go.set()
+    await destroying
+    assert str(uuids[-1]) in asked[: monkeyed + 1], "what somebody waits for did not come first"
+    await successor.domains.take_over()
+    assert successor.domains.state(refs[0]).state is DomainState.PAUSED
+    await successor.close()
+
+
+async def test_a_start_that_was_cut_short_is_undone(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    path = rig.layout.running / str(WEB) / RECORD
+    path.write_text(_cut_short(RunRecord.from_json(path.read_text())).to_json())
+
+    successor = await succeed()
+
+    assert not successor.domains.is_active(ref)
+    assert successor.engine.guests() == {}
+    assert "undo" in successor.engine.calls
+
+
+@pytest.mark.parametrize("phase", [Phase.ENDING, Phase.STARTING])
+async def test_the_ids_of_a_transient_domain_whose_run_was_cut_short_are_given_back(
+    rig: Rig, succeed: Succeed, phase: Phase
+) -> None:
+    await rig.domains.define(domain_xml())
+    await rig.domains.create_xml(domain_xml("mail", MAIL))
+    path = rig.layout.running / str(MAIL) / RECORD
+    recorded = RunRecord.from_json(path.read_text())
+    path.write_text((_cut_short(recorded) if phase is Phase.STARTING else replace(recorded, phase=phase)).to_json())
+
+    successor = await succeed()
+
+    assert [each.name for each in successor.domains.list()] == ["web"]
+    assert [each.name for each in successor.preparation.ids.iterdir()] == [str(WEB)]
+
+
+async def test_ids_of_a_run_that_makes_no_sense_are_not_given_away(rig: Rig, succeed: Succeed) -> None:
+    await rig.domains.create_xml(domain_xml())
+    (rig.layout.running / str(WEB) / RECORD).write_text("{")
+
+    assert [each.name for each in (await succeed()).preparation.ids.iterdir()] == [str(WEB)]
+
+
+async def test_one_run_that_cannot_be_taken_over_stops_no_other(
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await rig.domains.create_xml(domain_xml())
+    mail = await rig.domains.create_xml(domain_xml("mail", MAIL))
+    successor = Rig(tmp_path)
+    recover = successor.engine.recover
+
+    async def fail_for_web(record: ContainerRecord) -> Running | None:
+        if record.spec.name == "web":
+            raise OSError(5, "the disk is gone")
+        return await recover(record)
+
+    successor.engine.recover = fail_for_web  # type: ignore[method-assign]
+    with caplog.at_level(logging.ERROR):
+        await successor.domains.recover()
+
+    assert successor.domains.is_active(mail)
+    assert "domain 'web' runs, and cannot be taken over: [Errno 5] the disk is gone" in caplog.text
+    assert successor.domains.is_active(successor.domains.lookup_by_name("web"))
+    await successor.close()
+
+
+async def test_what_is_defined_keeps_its_storage_whatever_was_noted_of_its_run(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.preparation.keep(WEB, ephemeral=True)
+    directory = RunDirectory(rig.layout)
+    (kept,) = directory.load()
+    directory.write(replace(kept.record, ephemeral=True))
+
+    successor = await succeed()
+    await successor.domains.destroy(ref)
+    await succeed()
+
+    assert successor.preparation.owns_storage(WEB)
+
+
+async def test_a_new_keeper_is_given_every_guest_that_it_does_not_hold(rig: Rig) -> None:
+    await rig.domains.create_xml(domain_xml())
+    await rig.domains.create_xml(domain_xml("mail", MAIL))
+    for each in (rig.layout.prefix.parent / "keeper").glob(f"{WEB}.json"):
+        each.unlink()
+
+    await rig.domains.keeper_replaced()
+
+    assert [each for each in rig.engine.calls if each.startswith("adopt")] == ["adopt web"]
+
+
+async def test_a_new_keeper_is_not_given_a_guest_whose_end_is_under_way(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    destroy = rig.engine.destroy
+
+    async def destroy_meanwhile(running: Running) -> ExitStatus:
+        (rig.layout.prefix.parent / "keeper" / f"{WEB}.json").unlink()
+        await rig.domains.keeper_replaced()
+        return await destroy(running)
+
+    rig.engine.destroy = destroy_meanwhile  # type: ignore[method-assign]
+    await rig.domains.destroy(ref)
+
+    assert "adopt web" not in rig.engine.calls
+    assert list(rig.domains.list()) == []
+
+
+async def test_verbs_work_on_what_was_taken_over(rig: Rig, succeed: Succeed) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+
+    successor = await succeed()
+    successor.engine.end(WEB, REBOOTED)
+    await until(lambda: successor.told)
+    await successor.domains.destroy(ref)
+    await successor.domains.undefine(ref)
+
+    assert list(successor.domains.list()) == []
+    await asyncio.sleep(0)
+
+
+async def test_a_guest_that_ends_while_it_is_taken_over_has_ended(rig: Rig, tmp_path: Path) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+    recover = successor.engine.recover
+
+    async def end_meanwhile(record: ContainerRecord) -> Running | None:
+        found = await recover(record)
+        successor.engine.end(WEB, 9)
+        return found
+
+    successor.engine.recover = end_meanwhile  # type: ignore[method-assign]
+    await successor.domains.recover()
+    await until(lambda: not successor.domains.is_active(ref))
+    assert successor.domains.state(ref).state is DomainState.SHUTOFF
+    await successor.close()
+
+
+async def test_programs_in_guests_are_handed_to_a_new_keeper_too(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    await rig.domains.execute(ref, Process(argv=("/bin/true",)), stdio=(0, 1, 2))
+    await rig.domains.keeper_replaced()
+    assert len([each for each in rig.engine.calls if each.startswith("adopt program")]) == 1

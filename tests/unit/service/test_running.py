@@ -1,6 +1,7 @@
 """The run directory tells the truth, whoever died when."""
 
 import errno
+import json
 import logging
 import os
 from dataclasses import replace
@@ -21,8 +22,8 @@ from insula.service.running import (
     Kept,
     Next,
     Phase,
-    Record,
     RunDirectory,
+    RunRecord,
     StopReason,
     ending,
 )
@@ -37,7 +38,7 @@ DOMAIN_XML = f"""
   </devices>
 </domain>
 """
-RECORDED = Record(
+RECORDED = RunRecord(
     uuid=WEB,
     name="web",
     boot_id="b",
@@ -63,7 +64,7 @@ def live() -> Domain:
 @pytest.mark.parametrize(
     "record", [RECORDED, ending(RECORDED, StopReason.CRASHED, status=139, then=Next.RESTART)], ids=lambda r: r.phase
 )
-def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: Domain, record: Record) -> None:
+def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: Domain, record: RunRecord) -> None:
     RunDirectory(layout).begin(record, live)
 
     assert RunDirectory(layout).load() == (Kept(record=record, domain=live),)
@@ -71,7 +72,7 @@ def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: Domain, reco
 
 def test_a_record_of_an_earlier_release_is_of_a_run_that_was_never_paused() -> None:
     text = RECORDED.to_json().replace('"resumed": true, ', "")
-    assert Record.from_json(text) == replace(RECORDED, resumed=False)
+    assert RunRecord.from_json(text) == replace(RECORDED, resumed=False)
 
 
 def test_the_plan_is_kept_beside_the_run(layout: Layout, live: Domain) -> None:
@@ -180,3 +181,11 @@ def test_what_is_owed_is_written_before_the_daemon_ends(layout: Layout, live: Do
     directory.pay()
 
     assert directory.load()[0].record == over
+
+
+def test_a_record_of_an_earlier_version_is_read_by_its_names() -> None:
+    values = json.loads(RECORDED.to_json())
+    values["note"] = values.pop("intent")
+    values["throwaway"] = True
+    del values["ephemeral"]
+    assert RunRecord.from_json(json.dumps(values)) == replace(RECORDED, ephemeral=True)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.running import Running
+from insula.engine.launch.running import Running
 from insula.kernel.durable import replace_file
 from insula.service import running
 from insula.service.domains import Patience
-from insula.service.running import Phase, Record, RunDirectory, StopReason
+from insula.service.running import Phase, RunDirectory, RunRecord, StopReason
 from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
 
@@ -41,7 +41,7 @@ def hasty(tmp_path: Path) -> Rig:
     return Rig(tmp_path, Patience(end=0.01))
 
 
-def record_of_web(rig: Rig) -> Record:
+def record_of_web(rig: Rig) -> RunRecord:
     return RunDirectory(rig.layout).load()[0].record
 
 

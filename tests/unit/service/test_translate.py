@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.engine.capabilities import default_kept
+from insula.engine.policy.capabilities import default_kept
 from insula.engine.spec import (
     BlockLimit,
     ContainerSpec,

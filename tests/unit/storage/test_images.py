@@ -240,7 +240,7 @@ def test_an_image_whose_files_cannot_be_removed_is_gone_all_the_same(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("insula.storage.workshop.remove_below", failing)
+        patch.setattr("insula.storage.atomicdirectory.remove_below", failing)
         store.remove("small")
     assert store.all() == []
     assert "its files only by the daemon's next start" in caplog.text

@@ -1,6 +1,6 @@
 """Every procedure this daemon answers, and what is special about some of them."""
 
-from insula.daemon.dispatch import domains, events, host, insula, secondary, stats, tuning
+from insula.daemon.dispatch import absent, domains, events, host, native, stats, tuning
 from insula.daemon.request import Handler
 from insula.rpc.procedures import Insula, Procedure, Remote
 
@@ -10,8 +10,8 @@ HANDLERS: dict[Procedure, Handler] = {
     **tuning.HANDLERS,
     **stats.HANDLERS,
     **events.HANDLERS,
-    **secondary.HANDLERS,
-    **insula.HANDLERS,
+    **absent.HANDLERS,
+    **native.HANDLERS,
 }
 """Whatever has no line here is not supported, and the client is told so by the public API's name."""
 

@@ -3,7 +3,7 @@
 from insula.engine.facts import Facts
 from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.trees import AttachFilesystem, AttachMount, MountFilesystem
+from insula.engine.steps.guest.roottree import AttachFilesystem, AttachMount, MountFilesystem
 from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError

@@ -1,12 +1,12 @@
 """The system call filters of a container, by the names of the fds they travel in."""
 
+from insula.engine.policy.syscalls import confined, filter_of
 from insula.engine.spec import ContainerSpec
-from insula.engine.steps.host.belongings import CompileFilters
+from insula.engine.steps.host.childsetup import CompileFilters
 from insula.engine.steps.host.hoststep import HostStep
-from insula.engine.syscalls import confined, filter_of
 
 FILTERS = ("filter0",)
-"""One program: what `engine.syscalls.programs` returns."""
+"""One program: what `engine.policy.syscalls.programs` returns."""
 
 
 def filter_steps(spec: ContainerSpec) -> list[HostStep]:

@@ -9,7 +9,7 @@ from insula.engine.fragments.speccheck import own_network
 from insula.engine.spec import ContainerSpec, InitKind, Namespace
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.locking import LockMounts
-from insula.engine.steps.guest.trees import (
+from insula.engine.steps.guest.roottree import (
     AttachFilesystem,
     MakeFile,
     MakeFilesystem,

@@ -1,15 +1,15 @@
 """What a guest that may not mount anything new would mount at its boot: mounted before, so that it finds it there.
 
-For guests without a user namespace (`engine.syscalls.NEW_MOUNT_ARGUMENTS`). Sources: systemd's document "API File
+For guests without a user namespace (`policy.syscalls.NEW_MOUNT_ARGUMENTS`). Sources: systemd's document "API File
 Systems", the mount units of Debian 12 and 13.
 """
 
 from insula.engine.facts import Facts
 from insula.engine.guestinit import starts_system
+from insula.engine.policy.syscalls import confined, filter_of
 from insula.engine.spec import ContainerSpec, InitKind
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.trees import MountFilesystem, MountForUnit
-from insula.engine.syscalls import confined, filter_of
+from insula.engine.steps.guest.roottree import MountFilesystem, MountForUnit
 
 _WHY = "the guest, which cannot mount it itself, would"
 _NO_DEVICES = ["nosuid", "nodev"]

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from insula.engine.devicepolicy import device_rules
 from insula.engine.fragments.devices import OF_NAMESPACES, STANDARD, device_tree, host_id
+from insula.engine.policy.devicepolicy import device_rules
 from insula.engine.spec import ContainerSpec, Device, DeviceKind, IdMap, IdRange
-from insula.engine.steps.guest.trees import MountFilesystem
+from insula.engine.steps.guest.roottree import MountFilesystem
 from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
 from insula.errors import InvalidArgumentError
 from tests.unit.engine.fragments.example import FACTS, IDS, PRIVILEGED, SPEC, told

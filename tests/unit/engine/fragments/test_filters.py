@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from insula.engine.fragments.filters import FILTERS, filter_steps
+from insula.engine.policy.syscalls import programs
 from insula.engine.spec import Seccomp, SeccompProfile
-from insula.engine.steps.host.belongings import CompileFilters
-from insula.engine.syscalls import programs
+from insula.engine.steps.host.childsetup import CompileFilters
 from tests.unit.engine.fragments.example import SPEC, told
 
 

@@ -13,7 +13,7 @@ from insula.engine.fragments.kernelfiles import (
     runtime_directory,
 )
 from insula.engine.spec import ALL_NAMESPACES, ContainerSpec, InitKind, Namespace, NetworkKind
-from insula.engine.steps.guest.trees import MakeFile, MakeFilesystem, MountFilesystem, ProtectPaths
+from insula.engine.steps.guest.roottree import MakeFile, MakeFilesystem, MountFilesystem, ProtectPaths
 from insula.engine.steps.host.layers import CopyTree
 from insula.kernel.cgroups import Hierarchies
 from tests.unit.engine.fragments.example import FACTS, PRIVILEGED, SPEC, told

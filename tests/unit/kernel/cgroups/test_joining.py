@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 
 from insula.kernel.cgroups import joining
+from tests.descriptors import open_fds
 
 
 def test_no_fd_stays_open_when_one_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "tasks").touch()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(open_fds())
     with pytest.raises(FileNotFoundError):
         joining.open_all([f"{tmp_path}/tasks", f"{tmp_path}/gone"], os.O_WRONLY)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(open_fds()) == before
 
 
 def test_fds_are_not_inherited(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from insula.engine.steps.guest.accounts import find_account
-from insula.engine.steps.guest.gueststep import Guest, GuestStep
+from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
 from insula.kernel import privileges, seccomp
 from insula.kernel.fds import contents
 from insula.kernel.process import join_fresh_keyring, set_dumpable
@@ -27,7 +27,7 @@ class LimitResource(GuestStep):
         soft, hard = ("no end" if each is None else str(each) for each in (self.soft, self.hard))
         return f"{GuestStep.__str__(self)} to {soft}, and to {hard} at most"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         kind = getattr(resource, f"RLIMIT_{self.name}")
         wanted = tuple(resource.RLIM_INFINITY if each is None else each for each in (self.soft, self.hard))
         try:
@@ -45,7 +45,7 @@ class JoinFreshKeyring(GuestStep):
 
     phrase: ClassVar[str] = "join a session keyring of its own"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         join_fresh_keyring()
 
 
@@ -66,10 +66,10 @@ class BecomeUser(GuestStep):
         text = GuestStep.__str__(self)
         return text if self.group is None else f"{text}, group {self.group}"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         account = find_account(self.user, self.group)
-        guest.home = account.home
-        if guest.terminals:
+        context.home = account.home
+        if context.terminals:
             # As login programs do, so that the user may open its own terminal again.
             os.fchown(0, account.uid, -1)
         os.setgroups(account.groups)
@@ -88,9 +88,9 @@ class LoadFilters(GuestStep):
 
     sources: list[str]
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         for source in self.sources:
-            seccomp.load(contents(guest.fds[source]))
+            seccomp.load(contents(context.fds[source]))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +101,7 @@ class KeepCapabilities(GuestStep):
 
     names: list[str]
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         privileges.keep_only(self.names)
 
 
@@ -111,5 +111,5 @@ class RefuseNewPrivileges(GuestStep):
 
     phrase: ClassVar[str] = "let no exec grant privileges any more"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         privileges.set_no_new_privileges()

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.gueststep import Guest, GuestStep
+from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
 from insula.kernel.fds import LAST_FD, NO_FD, CloseRange, close_range, keep_only
 
 FIRST_PASSED_FD = 3
@@ -36,14 +36,14 @@ class PassDescriptors(GuestStep):
     count: int
     needed: list[str]
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         close_range(FIRST_PASSED_FD, LAST_FD, CloseRange.CLOEXEC)
         passed = range(FIRST_PASSED_FD, FIRST_PASSED_FD + self.count)
         for number, target in enumerate(passed):
-            os.dup2(guest.fds[f"inherited{number}"], target, inheritable=True)
-        guest.fds = {name: guest.fds[name] for name in self.needed}
-        keep_only((guest.channel, *guest.terminals, *guest.fds.values(), *passed))
-        guest.root = NO_FD
+            os.dup2(context.fds[f"inherited{number}"], target, inheritable=True)
+        context.fds = {name: context.fds[name] for name in self.needed}
+        keep_only((context.channel, *context.terminals, *context.fds.values(), *passed))
+        context.root = NO_FD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ class Execute(GuestStep):
     cwd: str
     home: bool = False
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         self._enter_directory()
         os.umask(0o022)
         for number in IGNORED_SIGNALS:
@@ -68,7 +68,7 @@ class Execute(GuestStep):
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         environment = dict(self.env)
         if self.home:
-            environment.setdefault("HOME", guest.home)
+            environment.setdefault("HOME", context.home)
         raise self._exec(environment)
 
     def _enter_directory(self) -> None:

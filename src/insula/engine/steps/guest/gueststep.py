@@ -11,7 +11,7 @@ Tell = Callable[[dict[str, Any], dict[str, int]], None]
 """Sends a message with fds to the keeper."""
 
 
-class Guest:
+class ChildContext:
     """What a process that is about to become part of a guest has in hands.
 
     fds: what was passed or made, by name; channel: leads to the keeper, until the program runs; terminals: masters of
@@ -34,6 +34,6 @@ class Guest:
 class GuestStep(Step):
     """A step performed inside. It has no reverse: when it fails, the process dies and its namespaces with it."""
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         """Do it. Raises: OSError."""
         raise NotImplementedError

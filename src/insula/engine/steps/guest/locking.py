@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.gueststep import Guest, GuestStep
+from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
 from insula.kernel.fds import Fd
 from insula.kernel.process import CloneFlag, setns, unshare
 
@@ -23,13 +23,13 @@ class LockMounts(GuestStep):
 
     phrase: ClassVar[str] = "lock what is mounted by now"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         with _copied_away() as pidfd:
             setns(pidfd, CloneFlag.NEWNS)
         unshare(CloneFlag.NEWNS)
         os.chdir("/")
-        os.close(guest.root)
-        guest.root = Fd(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        os.close(context.root)
+        context.root = Fd(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.gueststep import Guest, GuestStep
+from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
 from insula.kernel.process import CloneFlag, set_dumpable, set_hostname, setns, unshare
 
 _SIOCSIFFLAGS = 0x8914
@@ -25,12 +25,12 @@ class MakeNetwork(GuestStep):
 
     netlink: bool
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         unshare(CloneFlag.NEWNET)
         if self.netlink:
             kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
             with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
-                guest.tell({"netlink": True}, {"netlink": netlink.fileno()})
+                context.tell({"netlink": True}, {"netlink": netlink.fileno()})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,8 +42,8 @@ class JoinGroups(GuestStep):
 
     phrase: ClassVar[str] = "join the control groups of the v1 hierarchies"
 
-    def perform(self, guest: Guest) -> None:
-        for name, fd in guest.fds.items():
+    def perform(self, context: ChildContext) -> None:
+        for name, fd in context.fds.items():
             if name.startswith("join"):
                 os.write(fd, b"0")
 
@@ -54,7 +54,7 @@ class MakeTime(GuestStep):
 
     phrase: ClassVar[str] = "make the time namespace"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         unshare(CloneFlag.NEWTIME)
 
 
@@ -64,7 +64,7 @@ class BecomeRoot(GuestStep):
 
     phrase: ClassVar[str] = "become the guest's root"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         os.setresgid(0, 0, 0)
         os.setgroups([])
         os.setresuid(0, 0, 0)
@@ -78,7 +78,7 @@ class RootTheGroups(GuestStep):
 
     phrase: ClassVar[str] = "let the container's control group be the root of all it sees"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         unshare(CloneFlag.NEWCGROUP)
 
 
@@ -88,7 +88,7 @@ class EnterTime(GuestStep):
 
     phrase: ClassVar[str] = "enter the time namespace"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
         setns(fd, CloneFlag.NEWTIME)
         os.close(fd)
@@ -102,7 +102,7 @@ class SetHostname(GuestStep):
 
     name: str
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         set_hostname(self.name)
 
 
@@ -112,7 +112,7 @@ class BringUpLoopback(GuestStep):
 
     phrase: ClassVar[str] = "bring the loopback interface up"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
             fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
 
@@ -129,11 +129,11 @@ class EnterContainer(GuestStep):
 
     kinds: list[str]
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         flags = CloneFlag.NOTHING
         for kind in self.kinds:
             flags |= NAMESPACE_FLAGS[kind]
-        setns(guest.fds["init"], flags)
+        setns(context.fds["init"], flags)
         set_dumpable(False)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from insula.engine.steps.guest import confinement, execution, locking, namespaces, terminals, trees
+from insula.engine.steps.guest import confinement, execution, locking, namespaces, roottree, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
 
 GUEST_STEPS: dict[str, type[GuestStep]] = {
@@ -17,20 +17,20 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         namespaces.SetHostname,
         namespaces.BringUpLoopback,
         namespaces.EnterContainer,
-        trees.KeepMountsPrivate,
-        trees.AttachRoot,
-        trees.MakeFilesystem,
-        trees.AttachFilesystem,
-        trees.MountFilesystem,
-        trees.AttachMount,
-        trees.ShowElsewhere,
-        trees.MountMemory,
-        trees.ProtectPaths,
-        trees.MaskPaths,
-        trees.WriteSettings,
-        trees.MakeFile,
-        trees.PivotRoot,
-        trees.MountForUnit,
+        roottree.KeepMountsPrivate,
+        roottree.AttachRoot,
+        roottree.MakeFilesystem,
+        roottree.AttachFilesystem,
+        roottree.MountFilesystem,
+        roottree.AttachMount,
+        roottree.ShowElsewhere,
+        roottree.MountMemory,
+        roottree.ProtectPaths,
+        roottree.MaskPaths,
+        roottree.WriteSettings,
+        roottree.MakeFile,
+        roottree.PivotRoot,
+        roottree.MountForUnit,
         locking.LockMounts,
         terminals.MakeConsoles,
         terminals.MakeTerminal,

@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.gueststep import Guest, GuestStep
+from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
 from insula.kernel.beneath import open_beneath, place
 from insula.kernel.fds import Fd
 from insula.kernel.mounts import attach, detached_copy
@@ -22,15 +22,15 @@ class MakeConsoles(GuestStep):
 
     count: int
 
-    def perform(self, guest: Guest) -> None:
-        devpts = open_beneath(guest.root, "dev/pts", os.O_RDONLY | os.O_DIRECTORY)
+    def perform(self, context: ChildContext) -> None:
+        devpts = open_beneath(context.root, "dev/pts", os.O_RDONLY | os.O_DIRECTORY)
         try:
             for number in range(1, self.count + 1):
                 master, slave = open_master(devpts)
-                guest.terminals.append(master)
-                self._show(guest.root, devpts, slave, f"dev/tty{number}")
+                context.terminals.append(master)
+                self._show(context.root, devpts, slave, f"dev/tty{number}")
                 if number == 1:
-                    self._show(guest.root, devpts, slave, "dev/console")
+                    self._show(context.root, devpts, slave, "dev/console")
         finally:
             os.close(devpts)
 
@@ -52,7 +52,7 @@ class MakeTerminal(GuestStep):
     rows: int
     columns: int
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         devpts = os.open("/dev/pts", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # The guest may have put anything in its place; only the kernel's own multiplexer is one.
@@ -62,7 +62,7 @@ class MakeTerminal(GuestStep):
             master, _ = open_master(devpts)
         finally:
             os.close(devpts)
-        guest.terminals.append(master)
+        context.terminals.append(master)
         set_window(master, self.rows, self.columns)
 
 
@@ -83,15 +83,15 @@ class TakeTerminal(GuestStep):
         text = GuestStep.__str__(self)
         return f"{text}, and control jobs from it" if self.controlling else text
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         os.setsid()
-        if not guest.terminals:
+        if not context.terminals:
             null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
             for number in range(3):
                 os.dup2(null, number)
             os.close(null)
             return
-        slave = open_slave(guest.terminals[0])
+        slave = open_slave(context.terminals[0])
         if self.controlling:
             take_terminal(slave)
         for number in range(3):
@@ -105,7 +105,7 @@ class TakeStreams(GuestStep):
 
     phrase: ClassVar[str] = "lead a session on the given streams"
 
-    def perform(self, guest: Guest) -> None:
+    def perform(self, context: ChildContext) -> None:
         os.setsid()
         for number, name in enumerate(("stdin", "stdout", "stderr")):
-            os.dup2(guest.fds[name], number)
+            os.dup2(context.fds[name], number)

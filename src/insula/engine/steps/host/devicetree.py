@@ -6,7 +6,7 @@ import stat
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.host.hoststep import HostStep, Site, Undo
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
 from insula.kernel.fds import Fd
 from insula.kernel.mounts import MountAttribute, detached_copy, make_filesystem
 
@@ -46,9 +46,9 @@ class MakeDevices(HostStep):
     uid: int
     gid: int
 
-    async def perform(self, site: Site) -> Undo | None:
+    async def perform(self, context: HostContext) -> Undo | None:
         options = [("mode", "755"), ("size", "1m"), ("uid", str(self.uid)), ("gid", str(self.gid))]
-        tree = site.fds[self.name] = make_filesystem("tmpfs", options, attributes=MountAttribute.NO_SUID)
+        tree = context.fds[self.name] = make_filesystem("tmpfs", options, attributes=MountAttribute.NO_SUID)
         for directory in self.directories:
             self._make_directory(tree, directory)
         for node in self.nodes:
@@ -86,6 +86,6 @@ class CopyNode(HostStep):
     name: str
     path: str
 
-    async def perform(self, site: Site) -> Undo | None:
-        site.fds[self.name] = detached_copy(self.path)
+    async def perform(self, context: HostContext) -> Undo | None:
+        context.fds[self.name] = detached_copy(self.path)
         return None

@@ -3,19 +3,19 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from insula.engine import limits as limiting
-from insula.engine.placement import DirectPlacement, PlacementRequest
+from insula.engine.launch import limits as limiting
+from insula.engine.launch.placement import DirectPlacement, PlacementRequest
 from insula.engine.spec import CgroupPlacement, Limits
-from insula.engine.steps.host.hoststep import HostStep, Site, Undo
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, SocketOption
 from insula.kernel.fds import Fd
 
 
-def group_of(site: Site) -> Cgroup:
+def group_of(context: HostContext) -> Cgroup:
     """Return the control group that an earlier step has made."""
-    if site.group is None:
+    if context.group is None:
         raise RuntimeError("the plan uses a control group that no step of it makes")
-    return site.group
+    return context.group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,19 +31,19 @@ class GroupStep(HostStep):
     name: str | None
     owner: tuple[int, int] | None
 
-    def make(self, site: Site, hierarchies: Hierarchies) -> Undo:
+    def make(self, context: HostContext, hierarchies: Hierarchies) -> Undo:
         """Make the group in these hierarchies, and name it in all; return how to remove it from them."""
         request = PlacementRequest(
             name=self.domain,
-            identity=site.identity,
+            identity=context.identity,
             placement=CgroupPlacement(partition=self.partition, name=self.name),
             owner=self.owner,
         )
         part = DirectPlacement(hierarchies=hierarchies).reserve(request)
-        site.group = Cgroup(site.facts.hierarchies, part.path)
+        context.group = Cgroup(context.facts.hierarchies, part.path)
 
         async def remove() -> None:
-            await site.offload(part.remove)
+            await context.offload(part.remove)
 
         return remove
 
@@ -54,15 +54,15 @@ class MakeGroup(GroupStep):
 
     phrase: ClassVar[str] = "make the control group of {domain} below {partition}"
 
-    async def perform(self, site: Site) -> Undo | None:
-        undo = self.make(site, replace(site.facts.hierarchies, v1=()))
+    async def perform(self, context: HostContext) -> Undo | None:
+        undo = self.make(context, replace(context.facts.hierarchies, v1=()))
         try:
-            into = group_of(site).into_fd()
+            into = group_of(context).into_fd()
         except OSError:
             await undo()
             raise
         if into is not None:
-            site.clone_fds["cgroup"] = Fd(into)
+            context.clone_fds["cgroup"] = Fd(into)
         return undo
 
 
@@ -72,14 +72,14 @@ class MakeControllerGroups(GroupStep):
 
     phrase: ClassVar[str] = "make it in the v1 hierarchies too"
 
-    async def perform(self, site: Site) -> Undo | None:
-        undo = self.make(site, replace(site.facts.hierarchies, v2=None, v2_controllers=()))
+    async def perform(self, context: HostContext) -> Undo | None:
+        undo = self.make(context, replace(context.facts.hierarchies, v2=None, v2_controllers=()))
         try:
-            joins = group_of(site).join_fds()
+            joins = group_of(context).join_fds()
         except OSError:
             await undo()
             raise
-        site.fds |= {f"join{number}": Fd(fd) for number, fd in enumerate(joins)}
+        context.fds |= {f"join{number}": Fd(fd) for number, fd in enumerate(joins)}
         return undo
 
 
@@ -91,8 +91,8 @@ class LimitGroup(HostStep):
 
     limits: Limits
 
-    async def perform(self, site: Site) -> Undo | None:
-        limiting.apply(group_of(site), self.limits)
+    async def perform(self, context: HostContext) -> Undo | None:
+        limiting.apply(group_of(context), self.limits)
         return None
 
 
@@ -104,8 +104,8 @@ class AllowDevices(HostStep):
 
     rules: tuple[DeviceRule, ...]
 
-    async def perform(self, site: Site) -> Undo | None:
-        group_of(site).allow_devices(self.rules)
+    async def perform(self, context: HostContext) -> Undo | None:
+        group_of(context).allow_devices(self.rules)
         return None
 
 
@@ -117,6 +117,6 @@ class RefuseSocketOptions(HostStep):
 
     options: tuple[SocketOption, ...]
 
-    async def perform(self, site: Site) -> Undo | None:
-        group_of(site).refuse_socket_options(self.options)
+    async def perform(self, context: HostContext) -> Undo | None:
+        group_of(context).refuse_socket_options(self.options)
         return None

@@ -23,8 +23,8 @@ async def inline(function: Callable[[], Any]) -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layers:
-    """Opened layers of an overlay, fds that the site keeps. lower: the top one first; tree: the detached mount that the
-    directories upper and work are in; mapped_tree: it is to be shown under the guest's ids, as the lower ones are."""
+    """Opened layers of an overlay, fds that the context keeps. lower: the top one first; tree: the detached mount that
+    the directories upper and work are in; mapped_tree: it is shown under the guest's ids, as the lower ones are."""
 
     lower: tuple[Fd, ...]
     tree: Fd
@@ -34,7 +34,7 @@ class Layers:
 
 
 @dataclass(kw_only=True, slots=True)
-class Site:
+class HostContext:
     """Where one launch is being worked on: what the steps so far have made.
 
     identity: the domain's id, which is init's pid to be where that can be chosen; fetch_netlink: gets the socket the
@@ -88,6 +88,6 @@ class HostStep(Step):
     needs_child: ClassVar[bool] = False
     """Whether the clone must have happened; a step that does not may be performed while the keeper is cloning."""
 
-    async def perform(self, site: Site) -> Undo | None:
-        """Do it; return how to take back what outlives the site's fds, if anything. Raises: OSError, InsulaError."""
+    async def perform(self, context: HostContext) -> Undo | None:
+        """Do it; return how to take back what outlives the context's fds, if anything. Raises: OSError, InsulaError."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.host.hoststep import HostStep, Layers, Site, Undo
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers, Undo
 from insula.kernel.fds import Fd
 from insula.kernel.loop import filesystem_on, is_block_device, loop_device
 from insula.kernel.mounts import (
@@ -28,10 +28,10 @@ def refuse_host_root(tree: Fd, path: str) -> None:
         raise OSError(errno.EPERM, "this is the host's own root; a container needs a root of its own", path)
 
 
-def map_owners(site: Site, tree: Fd, path: str, *, recursive: bool = False) -> None:
+def map_owners(context: HostContext, tree: Fd, path: str, *, recursive: bool = False) -> None:
     """Show a detached tree's files as owned by the guest's ids; the error says what may help where that cannot be."""
     try:
-        map_ids(tree, site.user_namespace, recursive=recursive)
+        map_ids(tree, context.user_namespace, recursive=recursive)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
@@ -56,15 +56,15 @@ class CopyTree(HostStep):
     recursive: bool
     root: bool = False
 
-    async def perform(self, site: Site) -> Undo | None:
+    async def perform(self, context: HostContext) -> Undo | None:
         tree = detached_copy(self.path, recursive=self.recursive)
-        site.fds[self.name] = tree
+        context.fds[self.name] = tree
         if self.root:
             refuse_host_root(tree, self.path)
         attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
         change(tree, add=attributes, propagation=Propagation.PRIVATE, recursive=self.recursive)
         if self.idmapped:
-            map_owners(site, tree, self.path, recursive=self.recursive)
+            map_owners(context, tree, self.path, recursive=self.recursive)
         return None
 
 
@@ -81,12 +81,12 @@ class OpenLayers(HostStep):
     upper: str
     work: str
 
-    async def perform(self, site: Site) -> Undo | None:
-        lower = _open_lower(site, self.lower)
+    async def perform(self, context: HostContext) -> Undo | None:
+        lower = _open_lower(context, self.lower)
         common = posixpath.commonpath([self.upper, self.work])
-        tree = site.keep(_open_layer(common))
-        upper, work = (_open_in(site, tree, posixpath.relpath(path, common)) for path in (self.upper, self.work))
-        site.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=True)
+        tree = context.keep(_open_layer(common))
+        upper, work = (_open_in(context, tree, posixpath.relpath(path, common)) for path in (self.upper, self.work))
+        context.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=True)
         return None
 
 
@@ -103,12 +103,12 @@ class OpenLayersInMemory(HostStep):
     size: int | None
     owner: tuple[int, int] | None
 
-    async def perform(self, site: Site) -> Undo | None:
-        lower = _open_lower(site, self.lower)
+    async def perform(self, context: HostContext) -> Undo | None:
+        lower = _open_lower(context, self.lower)
         options: list[tuple[str, str | int | None]] = [("mode", "755")]
         if self.size is not None:
             options.append(("size", str(self.size)))
-        tree = site.keep(make_filesystem("tmpfs", options))
+        tree = context.keep(make_filesystem("tmpfs", options))
         for name in ("upper", "work"):
             os.mkdir(name, dir_fd=tree)
             # The guest's root directory gets the upper one's mode, whatever our umask is.
@@ -116,15 +116,15 @@ class OpenLayersInMemory(HostStep):
             if self.owner is not None:
                 # No id map is needed: whatever is in memory is the guest's own, by the host's ids.
                 os.chown(name, *self.owner, dir_fd=tree)
-        upper, work = (_open_in(site, tree, name) for name in ("upper", "work"))
-        site.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=False)
+        upper, work = (_open_in(context, tree, name) for name in ("upper", "work"))
+        context.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=False)
         return None
 
 
-def _open_lower(site: Site, paths: tuple[str, ...]) -> tuple[Fd, ...]:
+def _open_lower(context: HostContext, paths: tuple[str, ...]) -> tuple[Fd, ...]:
     layers = []
     for path in paths:
-        layer = site.keep(_open_layer(path))
+        layer = context.keep(_open_layer(path))
         change(layer, add=MountAttribute.READ_ONLY)
         layers.append(layer)
     return tuple(layers)
@@ -140,8 +140,8 @@ def _open_layer(path: str) -> Fd:
     return tree
 
 
-def _open_in(site: Site, tree: Fd, path: str) -> Fd:
-    return site.keep(Fd(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)))
+def _open_in(context: HostContext, tree: Fd, path: str) -> Fd:
+    return context.keep(Fd(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=tree)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,21 +158,21 @@ class StackLayers(HostStep):
     read_only: bool
     acting_as: tuple[int, int] | None
 
-    async def perform(self, site: Site) -> Undo | None:
-        layers = site.layers
+    async def perform(self, context: HostContext) -> Undo | None:
+        layers = context.layers
         if layers is None:
             raise RuntimeError("the plan stacks layers that no step of it opens")
         if self.acting_as is not None:
             for tree in (*layers.lower, *((layers.tree,) if layers.mapped_tree else ())):
-                map_owners(site, tree, self.name)
-        site.fds[self.name] = stack(
+                map_owners(context, tree, self.name)
+        context.fds[self.name] = stack(
             layers.lower,
             (layers.tree, layers.upper, layers.work),
-            by_fd=site.facts.detached_layers,
+            by_fd=context.facts.detached_layers,
             acting_as=self.acting_as,
         )
         if self.read_only:
-            change(site.fds[self.name], add=MountAttribute.READ_ONLY)
+            change(context.fds[self.name], add=MountAttribute.READ_ONLY)
         return None
 
 
@@ -192,7 +192,7 @@ class MountImage(HostStep):
     read_only: bool
     idmapped: bool
 
-    async def perform(self, site: Site) -> Undo | None:
+    async def perform(self, context: HostContext) -> Undo | None:
         fstype = self.fstype or filesystem_on(self.path)
         if fstype is None:
             raise OSError(errno.EINVAL, "no file system known to us is on it; name its type", self.path)
@@ -205,7 +205,7 @@ class MountImage(HostStep):
             if self.read_only:
                 options.append(("ro", None))
             attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
-            site.fds[self.name] = make_filesystem(fstype, options, attributes=attributes)
+            context.fds[self.name] = make_filesystem(fstype, options, attributes=attributes)
         if self.idmapped:
-            map_owners(site, site.fds[self.name], self.path)
+            map_owners(context, context.fds[self.name], self.path)
         return None

@@ -1,6 +1,6 @@
 """All steps performed on the host's side, by name."""
 
-from insula.engine.steps.host import belongings, devicetree, groups, layers, scopes
+from insula.engine.steps.host import childsetup, devicetree, groups, layers, scopes
 from insula.engine.steps.host.hoststep import HostStep
 
 HOST_STEPS: dict[str, type[HostStep]] = {
@@ -22,11 +22,11 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         layers.OpenLayersInMemory,
         layers.StackLayers,
         layers.MountImage,
-        belongings.MapIds,
-        belongings.SetClockOffsets,
-        belongings.ResetOutOfMemoryScore,
-        belongings.FetchNetlink,
-        belongings.ConnectInterfaces,
-        belongings.CompileFilters,
+        childsetup.MapIds,
+        childsetup.SetClockOffsets,
+        childsetup.ResetOutOfMemoryScore,
+        childsetup.FetchNetlink,
+        childsetup.ConnectInterfaces,
+        childsetup.CompileFilters,
     )
 }

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from insula.engine.placement import PlacementRequest, ScopePlacement
+from insula.engine.launch.placement import PlacementRequest, ScopePlacement
+from insula.engine.launch.systemdscope import Manager
 from insula.engine.spec import CgroupPlacement
 from insula.engine.steps.host.groups import AllowDevices, LimitGroup, RefuseSocketOptions
-from insula.engine.steps.host.hoststep import HostStep, Site, Undo
-from insula.engine.systemdscope import Manager
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,19 +28,19 @@ class MakeScope(HostStep):
     uuid: str
     owner: tuple[int, int] | None
 
-    async def perform(self, site: Site) -> Undo | None:
-        placement = ScopePlacement(hierarchies=site.facts.hierarchies, manager=self.manager)
+    async def perform(self, context: HostContext) -> Undo | None:
+        placement = ScopePlacement(hierarchies=context.facts.hierarchies, manager=self.manager)
         request = PlacementRequest(
             name=self.domain,
-            identity=site.child,
+            identity=context.child,
             uuid=self.uuid,
             placement=CgroupPlacement(partition=self.partition),
             owner=self.owner,
         )
-        group = site.group = await site.offload(partial(placement.settle, request, None, site.child))
+        group = context.group = await context.offload(partial(placement.settle, request, None, context.child))
 
         async def release() -> None:
-            await site.offload(partial(placement.release, group))
+            await context.offload(partial(placement.release, group))
 
         return release
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.policy.syscalls import programs
 from insula.engine.spec import Seccomp
 from insula.engine.steps.guest.confinement import (
     BecomeUser,
@@ -16,7 +17,6 @@ from insula.engine.steps.guest.confinement import (
     LoadFilters,
     RefuseNewPrivileges,
 )
-from insula.engine.syscalls import programs
 from insula.kernel import privileges
 from insula.kernel.fds import NO_FD, memory_file
 from insula.kernel.process import CloneFlag

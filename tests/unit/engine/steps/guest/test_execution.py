@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from insula.engine.steps.guest.execution import FIRST_PASSED_FD, IGNORED_SIGNALS, Execute, PassDescriptors
-from insula.engine.steps.guest.gueststep import Guest
+from insula.engine.steps.guest.gueststep import ChildContext
 from insula.kernel.fds import memory_file
 from tests.unit.engine.steps.guest.performing import guest
 from tests.unit.engine.steps.inchild import in_child
@@ -42,7 +42,7 @@ def said(work: Callable[[], None]) -> bytes:
         return pipe.read()
 
 
-def told(what: str, prepare: Callable[[], None] = lambda: None, us: Guest | None = None, **how: Any) -> Any:
+def told(what: str, prepare: Callable[[], None] = lambda: None, us: ChildContext | None = None, **how: Any) -> Any:
     """Return what a program that was executed says of itself."""
 
     def work() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from insula.engine.steps.guest.locking import LockMounts
 from insula.kernel.fds import AT_FDCWD
 from insula.kernel.mounts import Propagation, attach, change, detach, make_filesystem
+from tests.descriptors import open_fds
 from tests.unit.engine.steps.guest.performing import guest
 from tests.unit.engine.steps.inchild import in_namespaces
 
@@ -44,12 +45,12 @@ def test_what_was_mounted_before_stays_and_what_is_mounted_later_comes_off(tmp_p
 def test_no_process_and_no_fd_is_left_over() -> None:
     def lock() -> tuple[bool, bool]:
         inside = guest(below=os.open("/", os.O_PATH | os.O_DIRECTORY))
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         LockMounts(why="test").perform(inside)
         try:
             os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return True, len(os.listdir("/proc/self/fd")) == before
+            return True, len(open_fds()) == before
         return False, False
 
     assert in_namespaces(lock) == (True, True)

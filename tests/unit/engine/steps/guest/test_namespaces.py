@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from insula.engine.spec import Namespace
-from insula.engine.steps.guest.gueststep import Guest
+from insula.engine.steps.guest.gueststep import ChildContext
 from insula.engine.steps.guest.namespaces import (
     NAMESPACE_FLAGS,
     BecomeRoot,
@@ -24,6 +24,7 @@ from insula.engine.steps.guest.namespaces import (
     SetHostname,
 )
 from insula.kernel.process import CloneFlag, unshare
+from tests.descriptors import open_fds
 from tests.unit.engine.steps.guest.performing import guest
 from tests.unit.engine.steps.inchild import in_child, in_namespaces
 
@@ -70,14 +71,14 @@ def test_the_netlink_socket_that_is_told_is_of_the_new_network() -> None:
         def tell(message: dict[str, Any], fds: dict[str, int]) -> None:
             told.append((message, list(fds), os.dup(fds["netlink"])))
 
-        before = set(os.listdir("/proc/self/fd"))
-        MakeNetwork(why="test", netlink=True).perform(Guest({}, tell))
+        before = open_fds()
+        MakeNetwork(why="test", netlink=True).perform(ChildContext({}, tell))
         ((message, names, fd),) = told
         assert (message, names) == ({"netlink": True}, ["netlink"])
         with socket.socket(fileno=fd) as netlink:
             assert (netlink.family, netlink.proto) == (socket.AF_NETLINK, socket.NETLINK_ROUTE)
             assert os.readlink(f"/proc/self/fd/{fcntl.ioctl(netlink, SOCKETS_NAMESPACE)}") == namespace("net")
-        assert len(set(os.listdir("/proc/self/fd")) - before) == 1, "the namespace's fd, and no socket"
+        assert len(open_fds() - before) == 1, "the namespace's fd, and no socket"
 
     in_namespaces(make)
 

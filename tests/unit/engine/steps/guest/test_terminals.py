@@ -14,6 +14,7 @@ from insula.kernel import pty
 from insula.kernel.beneath import place
 from insula.kernel.fds import AT_FDCWD, Fd, memory_file
 from insula.kernel.mounts import Propagation, attach, change, make_filesystem
+from tests.descriptors import open_fds
 from tests.unit.engine.steps.guest.performing import guest
 from tests.unit.engine.steps.inchild import in_child, in_namespaces
 
@@ -61,9 +62,9 @@ def test_every_console_is_a_terminal_of_the_guest_and_the_first_is_the_console(t
 def test_no_fd_but_the_masters_stays_open(tmp_path: Path) -> None:
     def make(root: Fd) -> None:
         us = guest(below=root)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         MakeConsoles(why="test", count=2).perform(us)
-        assert len(os.listdir("/proc/self/fd")) == before + 2
+        assert len(open_fds()) == before + 2
 
     in_root(tmp_path, make)
 
@@ -148,13 +149,13 @@ def test_the_first_terminal_becomes_the_standard_streams_of_a_new_session(contro
 
 def test_without_a_terminal_the_streams_are_nothing() -> None:
     def take() -> None:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(open_fds())
         TakeTerminal(why="test", controlling=True).perform(guest())
         assert os.getsid(0) == os.getpid()
         null = os.stat("/dev/null")
         assert {os.fstat(number).st_rdev for number in range(3)} == {null.st_rdev}
         assert all(stat.S_ISCHR(os.fstat(number).st_mode) for number in range(3))
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_fds()) == before
 
     in_child(take)
 

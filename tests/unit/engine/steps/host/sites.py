@@ -8,7 +8,7 @@ from typing import Any
 
 from insula.engine.facts import Facts
 from insula.engine.interfaces import InterfacePerformer
-from insula.engine.steps.host.hoststep import HostStep, Site, Undo
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.fds import Fd
 
@@ -29,18 +29,18 @@ async def no_netlink() -> Fd:
     raise AssertionError("nobody was to fetch a netlink socket")
 
 
-def site(facts: Facts = FACTS, performer: InterfacePerformer | None = None) -> Site:
-    return Site(facts=facts, performer=performer, identity=4711, fetch_netlink=no_netlink)
+def context(facts: Facts = FACTS, performer: InterfacePerformer | None = None) -> HostContext:
+    return HostContext(facts=facts, performer=performer, identity=4711, fetch_netlink=no_netlink)
 
 
-def site_of_process(directory: Path) -> Site:
-    """Return a site whose child's /proc directory is this one."""
-    made = site()
+def site_of_process(directory: Path) -> HostContext:
+    """Return a context whose child's /proc directory is this one."""
+    made = context()
     made.process = Fd(os.open(directory, os.O_PATH | os.O_DIRECTORY))
     return made
 
 
-def perform(step: HostStep, at: Site) -> Undo | None:
+def perform(step: HostStep, at: HostContext) -> Undo | None:
     return asyncio.run(step.perform(at))
 
 

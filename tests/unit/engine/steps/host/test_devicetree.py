@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
-from tests.unit.engine.steps.host.sites import perform, site
+from tests.descriptors import open_fds
+from tests.unit.engine.steps.host.sites import context, perform
 from tests.unit.engine.steps.inchild import in_namespaces
 
 EMPTY = MakeDevices(why="test", name="dev", nodes=(), links=(), directories=(), files=(), uid=0, gid=0)
@@ -22,7 +23,7 @@ def test_a_tree_has_its_places_and_links_and_belongs_to_the_guests_root() -> Non
     )
 
     def make() -> tuple[set[str], dict[str, str], int, int, int]:
-        at = site()
+        at = context()
         assert perform(step, at) is None
         tree = os.open(".", os.O_RDONLY, dir_fd=at.fds["dev"])
         kinds = {name: os.stat(name, dir_fd=tree, follow_symlinks=False) for name in os.listdir(tree)}
@@ -43,7 +44,7 @@ def test_a_node_below_directories_gets_these_and_its_mode_whatever_the_umask() -
 
     def make() -> list[int]:
         os.umask(0o077)
-        at = site()
+        at = context()
         perform(replace(EMPTY, nodes=nodes), at)
         return [os.stat(name, dir_fd=at.fds["dev"]).st_mode for name in ("a/b/nothing", "a/other", "a/b")]
 
@@ -58,7 +59,7 @@ def test_nodes_have_their_kind_numbers_and_owners() -> None:
         Node(name="null", kind="c", major=1, minor=3, mode=0o666, uid=100000, gid=100000),
         Node(name="mapper/disk", kind="b", major=253, minor=7, mode=0o660, uid=100000, gid=100006),
     )
-    at = site()
+    at = context()
     perform(replace(EMPTY, nodes=nodes, uid=100000, gid=100001, directories=("pts",), files=("console",)), at)
     tree = at.fds["dev"]
     null, disk = (os.stat(node.name, dir_fd=tree) for node in nodes)
@@ -74,19 +75,19 @@ def test_nodes_have_their_kind_numbers_and_owners() -> None:
 
 def test_a_tree_that_fails_half_way_goes_with_the_site() -> None:
     def make() -> None:
-        at = site()
-        before = len(os.listdir("/proc/self/fd"))
+        at = context()
+        before = len(open_fds())
         with pytest.raises(FileExistsError):
             perform(replace(EMPTY, directories=("pts",), links=(("pts", "elsewhere"),)), at)
         at.close()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_fds()) == before
 
     in_namespaces(make)
 
 
 def test_a_node_of_the_hosts_is_taken_as_it_is() -> None:
     def copy() -> bool:
-        at = site()
+        at = context()
         assert perform(CopyNode(why="test", name="node0", path="/dev/null"), at) is None
         return os.fstat(at.fds["node0"]).st_rdev == os.stat("/dev/null").st_rdev
 
@@ -96,5 +97,5 @@ def test_a_node_of_the_hosts_is_taken_as_it_is() -> None:
 def test_a_node_that_the_host_lacks_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     with pytest.raises(FileNotFoundError) as caught:
-        in_namespaces(lambda: perform(CopyNode(why="test", name="node0", path=missing), site()))
+        in_namespaces(lambda: perform(CopyNode(why="test", name="node0", path=missing), context()))
     assert caught.value.filename == missing

@@ -8,22 +8,22 @@ import pytest
 
 from insula.engine.spec import Bytes, Limits
 from insula.engine.steps.host.groups import AllowDevices, LimitGroup, MakeControllerGroups, MakeGroup, group_of
-from insula.engine.steps.host.hoststep import HostStep, Site
+from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationUnsupportedError
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
 from insula.kernel.cgroups.hierarchies import V1Hierarchy
-from tests.unit.engine.steps.host.sites import FACTS, Offload, perform, site, take_back
+from tests.unit.engine.steps.host.sites import FACTS, Offload, context, perform, take_back
 
 PATH = r"machine.slice/machine-lxc\x2d4711\x2dweb.scope"
 
 
 @pytest.fixture
-def at(tmp_path: Path) -> Site:
-    """A site on a hybrid host."""
+def at(tmp_path: Path) -> HostContext:
+    """A context on a hybrid host."""
     for name in ("unified", "pids", "memory"):
         (tmp_path / name).mkdir()
     v1 = tuple(V1Hierarchy(mount=str(tmp_path / name), controllers=(name,)) for name in ("pids", "memory"))
-    return site(replace(FACTS, hierarchies=Hierarchies(v1=v1, v2=str(tmp_path / "unified"))))
+    return context(replace(FACTS, hierarchies=Hierarchies(v1=v1, v2=str(tmp_path / "unified"))))
 
 
 def made(tmp_path: Path) -> list[str]:
@@ -34,7 +34,7 @@ STEP = MakeGroup(why="test", partition="machine.slice", domain="web", name=None,
 CONTROLLERS = MakeControllerGroups(why="test", partition="machine.slice", domain="web", name=None, owner=None)
 
 
-def test_the_group_is_made_where_the_clone_can_be_born_into_it_and_taken_back(at: Site, tmp_path: Path) -> None:
+def test_the_group_is_made_where_the_clone_can_be_born_into_it_and_taken_back(at: HostContext, tmp_path: Path) -> None:
     at.offload = offload = Offload()
     undo = perform(STEP, at)
     assert made(tmp_path) == [f"unified/{PATH}"]
@@ -47,9 +47,9 @@ def test_the_group_is_made_where_the_clone_can_be_born_into_it_and_taken_back(at
     at.close()
 
 
-def test_a_group_that_is_there_already_is_somebody_elses(at: Site, tmp_path: Path) -> None:
+def test_a_group_that_is_there_already_is_somebody_elses(at: HostContext, tmp_path: Path) -> None:
     perform(STEP, at)
-    second = site(at.facts)
+    second = context(at.facts)
     with pytest.raises(FileExistsError):
         perform(STEP, second)
     assert made(tmp_path) == [f"unified/{PATH}"]
@@ -57,13 +57,13 @@ def test_a_group_that_is_there_already_is_somebody_elses(at: Site, tmp_path: Pat
     at.close()
 
 
-def test_a_name_that_was_asked_for_counts(at: Site, tmp_path: Path) -> None:
+def test_a_name_that_was_asked_for_counts(at: HostContext, tmp_path: Path) -> None:
     perform(replace(STEP, partition="/", name="web-{id}.scope"), at)
     assert made(tmp_path) == ["unified/web-4711.scope"]
     at.close()
 
 
-def test_a_partition_cannot_lead_out(at: Site, tmp_path: Path) -> None:
+def test_a_partition_cannot_lead_out(at: HostContext, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="below the root"):
         perform(replace(STEP, partition="/a/../.."), at)
     assert made(tmp_path) == []
@@ -71,7 +71,7 @@ def test_a_partition_cannot_lead_out(at: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("step", "method"), [(STEP, "into_fd"), (CONTROLLERS, "join_fds")])
 def test_a_group_that_cannot_be_opened_is_taken_back_at_once(
-    at: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: HostStep, method: str
+    at: HostContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: HostStep, method: str
 ) -> None:
     def refuse(group: Cgroup) -> None:
         assert made(tmp_path) != []
@@ -84,7 +84,7 @@ def test_a_group_that_cannot_be_opened_is_taken_back_at_once(
 
 
 def test_the_other_hierarchies_are_joined_by_files_that_are_passed(
-    at: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at: HostContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [tmp_path / "first", tmp_path / "second"]
     for path in files:
@@ -100,7 +100,9 @@ def test_the_other_hierarchies_are_joined_by_files_that_are_passed(
     at.close()
 
 
-def test_taking_one_part_back_leaves_the_other(at: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_taking_one_part_back_leaves_the_other(
+    at: HostContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Cgroup, "join_fds", lambda group: [])
     perform(STEP, at)
     take_back(perform(CONTROLLERS, at))
@@ -108,7 +110,7 @@ def test_taking_one_part_back_leaves_the_other(at: Site, tmp_path: Path, monkeyp
     at.close()
 
 
-def test_limits_are_set_in_the_group_that_was_made(at: Site, tmp_path: Path) -> None:
+def test_limits_are_set_in_the_group_that_was_made(at: HostContext, tmp_path: Path) -> None:
     at.group = Cgroup(at.facts.hierarchies, PATH)
     for name in ("pids", "memory"):
         (tmp_path / name / PATH).mkdir(parents=True)
@@ -119,7 +121,7 @@ def test_limits_are_set_in_the_group_that_was_made(at: Site, tmp_path: Path) -> 
         perform(LimitGroup(why="test", limits=Limits(memory=Bytes(1 << 20))), at)
 
 
-def test_the_devices_of_the_plan_are_those_of_the_group(at: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_devices_of_the_plan_are_those_of_the_group(at: HostContext, monkeypatch: pytest.MonkeyPatch) -> None:
     allowed: list[object] = []
     monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules: allowed.append((group.path, rules)))
     at.group = Cgroup(at.facts.hierarchies, PATH)
@@ -129,7 +131,7 @@ def test_the_devices_of_the_plan_are_those_of_the_group(at: Site, monkeypatch: p
 
 
 @pytest.mark.parametrize("step", [LimitGroup(why="test", limits=Limits()), AllowDevices(why="test", rules=())])
-def test_a_plan_that_makes_no_group_cannot_use_one(at: Site, step: HostStep) -> None:
+def test_a_plan_that_makes_no_group_cannot_use_one(at: HostContext, step: HostStep) -> None:
     with pytest.raises(RuntimeError, match="no step of it makes"):
         perform(step, at)
     with pytest.raises(RuntimeError, match="no step of it makes"):

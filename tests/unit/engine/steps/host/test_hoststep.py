@@ -7,7 +7,7 @@ import pytest
 
 from insula.engine.steps.host.hoststep import HostStep, inline
 from insula.kernel.fds import NO_FD, Fd
-from tests.unit.engine.steps.host.sites import perform, site
+from tests.unit.engine.steps.host.sites import context, perform
 
 
 def null() -> Fd:
@@ -19,7 +19,7 @@ def is_open(fd: int) -> bool:
 
 
 def test_a_site_closes_every_fd_it_has_and_may_be_closed_again() -> None:
-    at = site()
+    at = context()
     at.process = Fd(os.open("/proc/self", os.O_PATH | os.O_DIRECTORY))
     at.netlink = null()
     at.clone_fds["cgroup"], at.fds["root"] = null(), null()
@@ -37,7 +37,7 @@ def test_a_site_closes_every_fd_it_has_and_may_be_closed_again() -> None:
 
 
 def test_the_childs_user_namespace_is_opened_once() -> None:
-    at = site()
+    at = context()
     at.process = Fd(os.open("/proc/self", os.O_PATH | os.O_DIRECTORY))
     first = at.user_namespace
     assert os.readlink(f"/proc/self/fd/{first}") == os.readlink("/proc/self/ns/user")
@@ -47,11 +47,11 @@ def test_the_childs_user_namespace_is_opened_once() -> None:
 
 def test_without_a_child_there_is_no_user_namespace() -> None:
     with pytest.raises(OSError, match=r"ns/user|Bad file descriptor"):
-        _ = site().user_namespace
+        _ = context().user_namespace
 
 
 def test_two_sites_share_nothing() -> None:
-    first, second = site(), site()
+    first, second = context(), context()
     first.fds["root"] = NO_FD
     first.clone_fds["cgroup"] = NO_FD
     assert (second.fds, second.clone_fds) == ({}, {})
@@ -64,4 +64,4 @@ def test_inline_performs_right_here() -> None:
 def test_a_step_needs_no_child_unless_it_says_so_and_does_nothing_by_itself() -> None:
     assert not HostStep.needs_child
     with pytest.raises(NotImplementedError):
-        perform(HostStep(why="nothing"), site())
+        perform(HostStep(why="nothing"), context())

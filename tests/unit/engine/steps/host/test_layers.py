@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from insula.engine.steps.host.hoststep import HostStep, Layers, Site
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers
 from insula.engine.steps.host.layers import (
     CopyTree,
     MountImage,
@@ -21,7 +21,8 @@ from insula.engine.steps.host.layers import (
 )
 from insula.kernel.fds import NO_FD, Fd
 from insula.kernel.mounts import make_filesystem
-from tests.unit.engine.steps.host.sites import perform, site
+from tests.descriptors import open_fds
+from tests.unit.engine.steps.host.sites import context, perform
 from tests.unit.engine.steps.inchild import in_namespaces
 
 T = TypeVar("T")
@@ -35,16 +36,16 @@ def host(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def performed(step: HostStep, look: Callable[[Site], T]) -> T:
-    """Return what is seen at a site where the step was performed, which closes without leaving an fd."""
+def performed(step: HostStep, look: Callable[[HostContext], T]) -> T:
+    """Return what is seen at a context where the step was performed, which closes without leaving an fd."""
 
     def work() -> T:
-        before = len(os.listdir("/proc/self/fd"))
-        at = site()
+        before = len(open_fds())
+        at = context()
         assert perform(step, at) is None
         result = look(at)
         at.close()
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(open_fds()) == before
         return result
 
     return in_namespaces(work)
@@ -63,7 +64,7 @@ def copy(path: object, *, read_only: bool = False, root: bool = False, recursive
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_copy_shows_the_hosts_files_with_the_access_asked_for(host: Path, read_only: bool) -> None:
-    def look(at: Site) -> tuple[bool, str]:
+    def look(at: HostContext) -> tuple[bool, str]:
         with open(os.open("file", os.O_RDONLY, dir_fd=at.fds["tree"])) as file:
             return attributes(at.fds["tree"])[0], file.read()
 
@@ -100,7 +101,7 @@ def test_layers_are_opened_apart_and_only_the_writable_one_may_be_written(host: 
         work=str(host / "clone/work"),
     )
 
-    def look(at: Site) -> tuple[list[bool], list[int], bool, list[int]]:
+    def look(at: HostContext) -> tuple[list[bool], list[int], bool, list[int]]:
         layers = at.layers
         assert layers is not None
         return (
@@ -128,12 +129,12 @@ def test_what_is_refused_as_a_layer_is_closed(monkeypatch: pytest.MonkeyPatch, h
     step = OpenLayersInMemory(why="test", lower=(str(host / "tree"), str(host / "base")), size=None, owner=None)
 
     def work() -> int:
-        at = site()
-        before = len(os.listdir("/proc/self/fd"))
+        at = context()
+        before = len(open_fds())
         with pytest.raises(PermissionError, match="base"):
             perform(step, at)
         at.close()
-        return len(os.listdir("/proc/self/fd")) - before
+        return len(open_fds()) - before
 
     assert in_namespaces(work) == 0
 
@@ -141,7 +142,7 @@ def test_what_is_refused_as_a_layer_is_closed(monkeypatch: pytest.MonkeyPatch, h
 def test_memory_to_write_to_has_its_size_and_the_modes_of_a_root_whatever_the_umask(host: Path) -> None:
     step = OpenLayersInMemory(why="test", lower=(str(host / "tree"),), size=1 << 20, owner=(0, 0))
 
-    def look(at: Site) -> tuple[int, bool, int, int]:
+    def look(at: HostContext) -> tuple[int, bool, int, int]:
         layers = at.layers
         assert layers is not None
         made = os.fstatvfs(layers.tree)
@@ -161,7 +162,7 @@ def test_memory_to_write_to_has_its_size_and_the_modes_of_a_root_whatever_the_um
 
 def test_layers_must_be_opened_before_they_are_stacked() -> None:
     with pytest.raises(RuntimeError, match="stacks layers that no step of it opens"):
-        perform(StackLayers(why="test", name="root", read_only=False, acting_as=None), site())
+        perform(StackLayers(why="test", name="root", read_only=False, acting_as=None), context())
 
 
 @pytest.mark.parametrize("read_only", [True, False])
@@ -177,7 +178,7 @@ def test_the_stack_of_the_opened_layers_becomes_the_named_tree(
     monkeypatch.setattr("insula.engine.steps.host.layers.stack", stack)
 
     def work() -> tuple[list[object], bool]:
-        at = site()
+        at = context()
         at.layers = Layers(lower=(Fd(7), Fd(8)), tree=Fd(9), upper=Fd(10), work=Fd(11), mapped_tree=True)
         perform(StackLayers(why="test", name="root", read_only=read_only, acting_as=None), at)
         return asked, attributes(at.fds["root"])[0]
@@ -187,7 +188,7 @@ def test_the_stack_of_the_opened_layers_becomes_the_named_tree(
 
 def test_a_tree_whose_owners_cannot_be_shifted_is_named_with_the_way_out() -> None:
     def work() -> None:
-        at = site()
+        at = context()
         at.process = Fd(os.open("/proc/self", os.O_PATH | os.O_DIRECTORY))
         # The kernel maps no file system to the user namespace that it belongs to already.
         map_owners(at, make_filesystem("tmpfs"), "/srv/data")
@@ -198,7 +199,7 @@ def test_a_tree_whose_owners_cannot_be_shifted_is_named_with_the_way_out() -> No
 
 
 def test_other_refusals_to_shift_owners_stay_what_they_are(host: Path) -> None:
-    at = site()
+    at = context()
     at.process = Fd(os.open("/proc/self", os.O_PATH | os.O_DIRECTORY))
     with pytest.raises(OSError, match="mount_setattr: ") as caught:
         map_owners(at, NO_FD, "/srv/data")
@@ -214,12 +215,12 @@ def image(path: Path, fstype: str | None = None) -> MountImage:
 def test_an_image_without_a_file_system_is_named_with_what_to_do(host: Path, content: bytes) -> None:
     (host / "image").write_bytes(content)
     with pytest.raises(OSError, match="no file system known to us is on it; name its type") as caught:
-        perform(image(host / "image"), site())
+        perform(image(host / "image"), context())
     assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, str(host / "image"))
 
 
 @pytest.mark.parametrize("fstype", [None, "ext4"])
 def test_a_missing_image_is_named(host: Path, fstype: str | None) -> None:
     with pytest.raises(FileNotFoundError) as caught:
-        perform(image(host / "missing", fstype), site())
+        perform(image(host / "missing", fstype), context())
     assert caught.value.filename == str(host / "missing")

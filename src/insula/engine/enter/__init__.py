@@ -1,0 +1,1 @@
+"""Processes and functions that enter a running container, and the streams they are given."""

@@ -1,0 +1,138 @@
+"""A process that enters a running container: born in its PID namespace, in its control groups before anything else."""
+
+import os
+from dataclasses import dataclass
+
+from insula.engine.facts import Facts
+from insula.engine.fragments.environment import DEFAULT_PATH, MANAGER
+from insula.engine.fragments.filters import FILTERS
+from insula.engine.fragments.speccheck import own_network
+from insula.engine.policy.capabilities import default_kept
+from insula.engine.policy.syscalls import confined
+from insula.engine.spec import ContainerSpec, Namespace, NetworkKind, Process
+from insula.engine.steps.guest import confinement, execution, namespaces, terminals
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.cgroups import Cgroup
+from insula.kernel.fds import Fd, close_all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attachment:
+    """How to enter. terminal: rows and columns of one to open inside, None to use streams that are passed.
+
+    capabilities: None for those init was started with; no_new_privileges: None for as init.
+    """
+
+    process: Process
+    terminal: tuple[int, int] | None = None
+    capabilities: frozenset[str] | None = None
+    no_new_privileges: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnteredProcess:
+    """A process that was entered. id: what events call it; uuid: its container's; born: its start time in clock ticks
+    since boot, None if it ended at once; master: of its terminal, None without one. Owns the fds."""
+
+    id: str
+    uuid: str
+    pid: int
+    born: int | None
+    pidfd: Fd
+    master: Fd | None
+
+
+def namespaces_of(spec: ContainerSpec) -> list[Namespace]:
+    """Return the namespaces that the container does not share with the host; all but the PID one."""
+    kinds = set(spec.namespaces) - {Namespace.PID, Namespace.USER, Namespace.TIME}
+    if not own_network(spec):
+        kinds.discard(Namespace.NETWORK)
+    kinds |= {each.kind for each in spec.shared_namespaces}
+    if spec.network is NetworkKind.HOST:
+        kinds.discard(Namespace.NETWORK)
+    if spec.idmap is not None:
+        kinds.add(Namespace.USER)
+    if spec.time_offsets is not None:
+        kinds.add(Namespace.TIME)
+    return [each for each in Namespace if each in kinds]
+
+
+def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) -> tuple[GuestStep, ...]:
+    """Return what the process does once it is born: it is confined as the container's init, unless told otherwise."""
+    process = attachment.process
+    kinds = [each.value for each in namespaces_of(spec)]
+    steps: list[GuestStep] = [
+        namespaces.JoinGroups(why="before anything else, so that nothing of it ever runs outside the limits"),
+        namespaces.EnterContainer(why="all at once, by init's pidfd: nothing of the guest is looked up", kinds=kinds),
+    ]
+    if facts.keyrings:
+        steps.append(confinement.JoinFreshKeyring(why="the session's keys are the host's"))
+    if attachment.terminal is not None:
+        rows, columns = attachment.terminal
+        steps.append(namespaces.BecomeRoot(why="so that the terminal belongs to an id of the guest"))
+        steps.append(terminals.MakeTerminal(why="a terminal that exists inside too", rows=rows, columns=columns))
+        steps.append(terminals.TakeTerminal(why="its terminal", controlling=True))
+    else:
+        steps.append(terminals.TakeStreams(why="the streams that were passed"))
+    filters = list(FILTERS) if confined(spec.seccomp) else []
+    steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=0, needed=filters))
+    if filters:
+        steps.append(confinement.LoadFilters(why="the same as init's", sources=filters))
+    user = "0" if process.user is None else process.user
+    steps.append(confinement.BecomeUser(why="as the guest names it", user=user, group=process.group))
+    steps += [
+        confinement.LimitResource(why="as for init", name=each.name, soft=each.soft, hard=each.hard)
+        for each in spec.resource_limits
+    ]
+    steps.append(confinement.KeepCapabilities(why="no more than init's", names=sorted(_kept(spec, attachment))))
+    refuse = spec.no_new_privileges if attachment.no_new_privileges is None else attachment.no_new_privileges
+    if refuse:
+        steps.append(confinement.RefuseNewPrivileges(why="as for init" if spec.no_new_privileges else "asked for"))
+    environment = {"PATH": DEFAULT_PATH, "container": MANAGER} | dict(process.env)
+    steps.append(
+        execution.Execute(
+            why="from here on it is the guest's own",
+            argv=list(process.argv),
+            env=[list(variable) for variable in environment.items()],
+            cwd=process.cwd,
+            home=True,
+        )
+    )
+    return tuple(steps)
+
+
+def _kept(spec: ContainerSpec, attachment: Attachment) -> frozenset[str]:
+    inits = spec.capabilities if spec.capabilities is not None else default_kept(privileged=spec.idmap is None)
+    return inits if attachment.capabilities is None else attachment.capabilities & inits
+
+
+def group_fds(group: Cgroup) -> dict[str, Fd]:
+    """Return the fds by which a process is born into a container's groups; the caller closes them."""
+    fds: dict[str, Fd] = {}
+    try:
+        into = group.exec_fd()
+        if into is not None:
+            fds["cgroup"] = Fd(into)
+        for number, fd in enumerate(group.join_fds()):
+            fds[f"join{number}"] = Fd(fd)
+    except BaseException:
+        close_all(fds.values())
+        raise
+    return fds
+
+
+def namespace_fds(pid: int) -> list[Fd]:
+    """Return a process's namespaces in libvirt's order (user, ipc, uts, net, pid, mnt); the caller closes them.
+
+    Source: libvirt's virDomainLxcOpenNamespace, whose callers enter them in this order.
+    """
+    fds: list[Fd] = []
+    try:
+        fds.extend(
+            Fd(os.open(f"/proc/{pid}/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC))
+            for kind in ("user", "ipc", "uts", "net", "pid", "mnt")
+        )
+    except BaseException:
+        close_all(fds)
+        raise
+    return fds

@@ -1,0 +1,103 @@
+"""What the guest's tree is made of: its root, and what the spec shows inside it."""
+
+from insula.engine.spec import (
+    Access,
+    BindMount,
+    ContainerSpec,
+    DirectoryRoot,
+    GuestBindMount,
+    ImageMount,
+    OverlayRoot,
+    TmpfsMount,
+    TmpfsRoot,
+)
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.roottree import AttachMount, MountMemory, ShowElsewhere
+from insula.engine.steps.host.hoststep import HostStep
+from insula.engine.steps.host.layers import CopyTree, MountImage, OpenLayers, OpenLayersInMemory, StackLayers
+
+ROOT = "root"
+
+
+def root_tree(spec: ContainerSpec) -> list[HostStep]:
+    """Return the steps that fetch the root: first what can be done before there is a child, then what cannot."""
+    owner = None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
+    match spec.root:
+        case DirectoryRoot(path=path, access=access, idmapped=idmapped):
+            return [
+                CopyTree(
+                    why="the root, under the guest's owners, whatever the host's are",
+                    name=ROOT,
+                    path=path,
+                    read_only=access is Access.READ_ONLY,
+                    idmapped=idmapped and spec.idmap is not None,
+                    recursive=True,
+                    root=True,
+                )
+            ]
+        case OverlayRoot(lower=lower, upper=upper, work=work):
+            why = "the image stays as it is, and what the guest writes is its own"
+            opened: HostStep = OpenLayers(why=why, lower=lower, upper=upper, work=work)
+        case TmpfsRoot(lower=lower, size=size):
+            why = "the image stays as it is, and what the guest writes ends with it"
+            opened = OpenLayersInMemory(why=why, lower=lower, size=size, owner=owner)
+    why = "each layer under the guest's owners, as overlayfs cannot change them itself"
+    return [opened, StackLayers(why=why, name=ROOT, read_only=root_is_read_only(spec), acting_as=owner)]
+
+
+def root_is_read_only(spec: ContainerSpec) -> bool:
+    """Whether the guest must not be able to write to its root."""
+    return not isinstance(spec.root, TmpfsRoot) and spec.root.access is Access.READ_ONLY
+
+
+def spec_mounts(spec: ContainerSpec) -> tuple[list[HostStep], list[GuestStep], list[str]]:
+    """Return the steps that fetch and show the spec's mounts, in its order, and the names of trees of the host."""
+    host: list[HostStep] = []
+    inner: list[GuestStep] = []
+    fetched: list[str] = []
+    mapped = spec.idmap is not None
+    for number, mount in enumerate(spec.mounts):
+        name = f"mount{number}"
+        read_only = mount.access is Access.READ_ONLY
+        match mount:
+            case BindMount():
+                host.append(
+                    CopyTree(
+                        why="asked for",
+                        name=name,
+                        path=mount.source,
+                        read_only=read_only,
+                        idmapped=mount.idmapped and mapped,
+                        recursive=mount.recursive,
+                    )
+                )
+            case ImageMount():
+                host.append(
+                    MountImage(
+                        why="asked for",
+                        name=name,
+                        path=mount.source,
+                        fstype=mount.fstype,
+                        read_only=read_only,
+                        idmapped=mapped,
+                    )
+                )
+            case TmpfsMount():
+                inner.append(
+                    MountMemory(
+                        why="asked for",
+                        target=mount.target,
+                        size=mount.size,
+                        mode=mount.mode,
+                        read_only=read_only,
+                    )
+                )
+                continue
+            case GuestBindMount():
+                inner.append(
+                    ShowElsewhere(why="asked for", source=mount.source, target=mount.target, read_only=read_only)
+                )
+                continue
+        fetched.append(name)
+        inner.append(AttachMount(why="asked for", source=name, target=mount.target))
+    return host, inner, fetched

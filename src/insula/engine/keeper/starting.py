@@ -1,0 +1,244 @@
+"""Processes between their clone and the exec of their program, watched by the keeper without ever waiting for them.
+
+CLONED ── go ──► STARTING ── executing ──► EXECUTING ── end of file ──► RUNNING
+                                └────────► HELD ── proceed ──┘
+anything else: killed, reaped, answered with an error, and forgotten
+"""
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from insula.engine.keeper.clients import Client, Clients, RefusalError, Request
+from insula.engine.keeper.held import HeldProcess, StartPhase
+from insula.engine.keeper.loop import READABLE, Loop
+from insula.engine.keeper.protocol import Message, receive, send
+from insula.kernel.fds import NO_FD, Fd
+
+PATIENCE = 30.0
+"""Seconds a process has to perform its steps."""
+SAYINGS_MAX = 16
+"""Messages of one process; there are three kinds."""
+
+
+class Starting:
+    """One process on its way. pending: the request to answer when its program runs; asking: the one that wants the
+    netlink socket; failure: what it said went wrong."""
+
+    __slots__ = ("asking", "channel", "deadline", "failure", "netlink", "pending", "process", "requester", "said")
+
+    def __init__(self, process: HeldProcess, channel: socket.socket, requester: Client) -> None:
+        self.process = process
+        self.channel = channel
+        self.requester = requester
+        self.pending: Request | None = None
+        self.asking: Request | None = None
+        self.netlink = NO_FD
+        self.deadline: int | None = None
+        self.said = 0
+        self.failure: dict[str, Any] | None = None
+
+
+class StartingProcesses:
+    """All that are on their way. settled: called when a program runs or is held right before it."""
+
+    def __init__(self, loop: Loop, clients: Clients, settled: Callable[[HeldProcess], None]) -> None:
+        self._loop = loop
+        self._clients = clients
+        self._settled = settled
+        self._starting: dict[HeldProcess, Starting] = {}
+
+    def attend(self, process: HeldProcess, channel: socket.socket, requester: Client) -> Starting:
+        """Follow a process from now on."""
+        channel.setblocking(False)
+        starting = self._starting[process] = Starting(process, channel, requester)
+        self._loop.watch(channel.fileno(), READABLE, lambda _: self._listen(starting))
+        return starting
+
+    def expect(self, process: HeldProcess, request: Request, seconds: float) -> None:
+        """Answer request once the program runs, or the process has failed to get there in time."""
+        starting = self._starting[process]
+        starting.pending = request
+        process.stage = StartPhase.STARTING
+        starting.deadline = self._loop.after(seconds, lambda: self._give_up(starting))
+
+    def _unlimit(self, starting: Starting) -> None:
+        if starting.deadline is not None:
+            self._loop.cancel(starting.deadline)
+            starting.deadline = None
+
+    def _give_up(self, starting: Starting) -> None:
+        starting.deadline = None
+        starting.failure = {"text": f"it did not get past '{starting.process.stage.value}' in time", "errno": 0}
+        kill(starting.process)
+
+    def send_netlink(self, process: HeldProcess, request: Request) -> None:
+        """Answer request with the netlink socket that the process opens inside, as soon as it has."""
+        starting = self._starting_of(process, StartPhase.CLONED)
+        starting.asking = request
+        self._hand_out_netlink(starting)
+
+    def _hand_out_netlink(self, starting: Starting) -> None:
+        if starting.asking is not None and starting.netlink >= 0:
+            self._clients.answer(starting.asking, {}, {"netlink": starting.netlink})
+            os.close(starting.netlink)
+            starting.netlink = NO_FD
+            starting.asking = None
+
+    def go(
+        self, process: HeldProcess, request: Request, body: dict[str, Any], fds: dict[str, Fd], seconds: float
+    ) -> None:
+        """Hand a process what it waits for; request is answered when its program runs."""
+        starting = self._starting_of(process, StartPhase.CLONED)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            # One that is dead already has said why, or its end will tell.
+            send(starting.channel, body, fds)
+        self.expect(process, request, seconds)
+
+    def proceed(self, process: HeldProcess, request: Request) -> None:
+        """Let a process that is held execute its program; request is answered when it has.
+
+        Also for one that has done so: who asks may have asked a keeper that died meanwhile.
+        """
+        if process.stage is StartPhase.RUNNING:
+            self._clients.answer(request, {"pid": process.pid}, {"pidfd": process.pidfd, **process.masters()})
+            return
+        starting = self._starting_of(process, StartPhase.HELD)
+        send(starting.channel, {"proceed": True})
+        self.expect(process, request, PATIENCE)
+        process.stage = StartPhase.EXECUTING
+
+    def channel(self, process: HeldProcess) -> dict[str, Fd]:
+        """Return the way to a process that is held, by its name in messages; nothing for any other.
+
+        Who has a copy keeps the process waiting when we die, and can hand it to the next keeper.
+        """
+        starting = self._starting.get(process)
+        if starting is None or process.stage is not StartPhase.HELD or starting.channel.fileno() < 0:
+            return {}
+        return {"channel": Fd(starting.channel.fileno())}
+
+    def hold(self, process: HeldProcess, channel: Fd, requester: Client) -> None:
+        """Take over a process that a former keeper held."""
+        process.stage = StartPhase.HELD
+        self.attend(process, socket.socket(fileno=channel), requester)
+
+    def _starting_of(self, process: HeldProcess, wanted: StartPhase) -> Starting:
+        starting = self._starting.get(process)
+        if starting is None or process.stage is not wanted:
+            raise RefusalError(f"the guest is not {wanted.value}: it is {process.stage.value}")
+        return starting
+
+    def abandon(self, client: Client) -> None:
+        """Kill what a client that is gone had not told to go."""
+        for starting in self._starting.values():
+            if starting.requester is client and starting.process.stage is StartPhase.CLONED:
+                kill(starting.process)
+
+    def listen_to(self, process: HeldProcess) -> None:
+        """Take in what a process said before it ended."""
+        starting = self._starting.get(process)
+        if starting is not None and starting.channel.fileno() >= 0:
+            self._listen(starting)
+
+    def conclude_failed(self, process: HeldProcess) -> dict[str, Any] | None:
+        """Answer for a process that ended before it executed its program; return what went wrong if nobody asked."""
+        starting = self._starting.pop(process)
+        self._unlimit(starting)
+        self._hang_up(starting)
+        if starting.netlink >= 0:
+            os.close(starting.netlink)
+        how = f"it ended while {process.stage.value}: {_how(process.status)}"
+        failure = starting.failure or {"text": how, "errno": 0}
+        requests = [each for each in (starting.asking, starting.pending) if each is not None]
+        for request in requests:
+            self._clients.answer(request, {"error": failure})
+        return None if requests else failure
+
+    def _listen(self, starting: Starting) -> None:
+        """Take in all that a process says, up to its last word. It says little: one that says much is no more ours."""
+        while True:
+            try:
+                message = receive(starting.channel)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                # It ended without reading all; what it said itself comes after this.
+                continue
+            except (OSError, ValueError) as error:
+                self._misunderstood(starting, error)
+                return
+            if message is None:
+                self._hang_up(starting)
+                # One that was held has been told to go on by a keeper that died meanwhile.
+                if starting.process.stage in (StartPhase.EXECUTING, StartPhase.HELD) and starting.failure is None:
+                    self._begun(starting)
+                return
+            starting.said += 1
+            try:
+                if starting.said > SAYINGS_MAX:
+                    raise ValueError("too many messages")
+                self._heard(starting, message)
+            except Exception as error:  # whatever it says, all others go on
+                self._misunderstood(starting, error)
+                return
+            finally:
+                message.close()
+
+    def _misunderstood(self, starting: Starting, error: Exception) -> None:
+        """End a process that says what none of our steps does: somebody has got hold of it."""
+        starting.failure = {"text": f"it cannot be understood: {type(error).__name__}: {error}", "errno": 0}
+        self._hang_up(starting)
+        kill(starting.process)
+
+    def _hang_up(self, starting: Starting) -> None:
+        if starting.channel.fileno() >= 0:
+            self._loop.unwatch(starting.channel.fileno())
+            starting.channel.close()
+
+    def _heard(self, starting: Starting, message: Message) -> None:
+        process = starting.process
+        if "netlink" in message.body and starting.netlink < 0:
+            starting.netlink = message.fds.pop("netlink")
+            self._hand_out_netlink(starting)
+        elif "executing" in message.body and process.stage is StartPhase.STARTING:
+            process.hold_consoles(message.fds)
+            process.stage = StartPhase.HELD if message.body["hold"] else StartPhase.EXECUTING
+            if process.stage is StartPhase.HELD:
+                self._settle(starting)
+        elif "failed" in message.body:
+            starting.failure = {
+                "text": str(message.body["text"]),
+                "errno": int(message.body["errno"]),
+                "step": int(message.body["failed"]),
+            }
+        else:
+            raise ValueError(f"not expected while {process.stage.value}")
+
+    def _begun(self, starting: Starting) -> None:
+        """The program runs: the end of the channel, which closes on exec, has said so."""
+        starting.process.stage = StartPhase.RUNNING
+        del self._starting[starting.process]
+        self._settle(starting)
+
+    def _settle(self, starting: Starting) -> None:
+        self._unlimit(starting)
+        process = starting.process
+        if starting.pending is not None:
+            fds = {"pidfd": process.pidfd, **process.masters(), **self.channel(process)}
+            self._clients.answer(starting.pending, {"pid": process.pid}, fds)
+            starting.pending = None
+        self._settled(process)
+
+
+def kill(process: HeldProcess) -> None:
+    """Kill a process, by its pidfd; one that has ended is fine."""
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+
+
+def _how(status: int | None) -> str:
+    return f"killed by signal {status & 0x7F}" if status and status & 0x7F else "it gave up"

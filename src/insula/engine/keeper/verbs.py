@@ -1,0 +1,399 @@
+"""What the keeper is asked, and what it does when processes begin and end.
+
+It clones, forwards, watches and reaps; it decides nothing, and never waits for a child. The process is in
+`engine.keeper.main`, the messages are drawn in `engine.keeper.protocol`.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from insula.engine.keeper import child
+from insula.engine.keeper.children import Children
+from insula.engine.keeper.clients import Client, Clients, RefusalError, Request, StartFailedError
+from insula.engine.keeper.cloning import Cloner
+from insula.engine.keeper.held import HeldProcess, StartPhase
+from insula.engine.keeper.lonereading import read_alone
+from insula.engine.keeper.loop import READABLE, Loop
+from insula.engine.keeper.mountspace import stage_mounts, unstage_mounts
+from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb
+from insula.engine.keeper.reaperlink import ReaperLink
+from insula.engine.keeper.requests import boolean, check_room, name_of, number_of, seconds_of
+from insula.engine.keeper.starting import PATIENCE, StartingProcesses, kill
+from insula.engine.keeper.strangers import Strangers
+from insula.kernel.fds import close_all
+from insula.kernel.process import has_ended, pid_of, wait_status
+
+LINGERING = 10.0
+"""Seconds that a listening keeper stays with nothing to hold and nobody connected: a daemon that restarts finds it."""
+
+
+class Keeper:
+    """All that is held. limits: the fd limits that guests shall start with; reaper: a channel to it, if any."""
+
+    def __init__(self, limits: tuple[int, int], *, reaper: socket.socket | None = None) -> None:
+        self._guests: dict[str, HeldProcess] = {}
+        self._executions: dict[str, HeldProcess] = {}
+        self._killers: dict[HeldProcess, list[Request]] = {}
+        self._failures: dict[str, dict[str, Any]] = {}
+        """Why guests that nobody asked about yet could not be born, by UUID; until the daemon asks, or goes."""
+        self._leaving: int | None = None
+        """When it ends if nothing happens; None for one that ends with its last client."""
+        self._loop = Loop()
+        self.clients = Clients(self._loop, self._serve, self._lost)
+        self._children = Children(self._loop, self._child_ended)
+        self._starting = StartingProcesses(self._loop, self.clients, self._settled)
+        self._strangers = Strangers(ReaperLink(self._loop, reaper))
+        self._cloner = Cloner(limits)
+        self._verbs: dict[str, Callable[[Request, Message], None]] = {
+            Verb.HELLO.value: self._hello,
+            Verb.FETCH.value: self._fetch,
+            Verb.LAUNCH.value: self._launch,
+            Verb.NETLINK.value: self._netlink,
+            Verb.GO.value: self._go,
+            Verb.PROCEED.value: self._proceed,
+            Verb.ABORT.value: self._abort,
+            Verb.KILL.value: self._kill,
+            Verb.EXECUTE.value: self._execute,
+            Verb.ADOPT.value: self._adopt,
+            Verb.KEEP.value: self._keep,
+            Verb.STATUS.value: self._status,
+            Verb.FORGET.value: self._forget,
+            Verb.QUIT.value: self._quit,
+            Verb.PING.value: lambda request, _: self.clients.answer(request, {}),
+        }
+
+    def run(self, *, while_connected: bool) -> None:
+        """Serve. while_connected: only as long as there is a client, and take all guests along then.
+
+        Otherwise until nothing has been held, and nobody connected, for a while.
+        """
+        self._children.watch()
+        if not while_connected:
+            self._leaving = self._loop.after(LINGERING, self._leave)
+        while len(self.clients) or not while_connected:
+            self._loop.turn()
+        for process in (*self._guests.values(), *self._executions.values()):
+            if process.stage is not StartPhase.EXITED:
+                kill(process)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is held."""
+        return not (self._guests or self._executions)
+
+    def _serve(self, verb: str, request: Request, message: Message) -> None:
+        action = self._verbs.get(verb)
+        if action is None:
+            raise RefusalError(f"the keeper does not know the verb {verb!r}")
+        action(request, message)
+
+    def _lost(self, client: Client) -> None:
+        self._starting.abandon(client)
+        self._failures.clear()
+        self._share_reading()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Begin to count anew how long there has been nothing to do."""
+        if self._leaving is not None and not len(self.clients):
+            self._loop.cancel(self._leaving)
+            self._leaving = self._loop.after(LINGERING, self._leave)
+
+    def _leave(self) -> None:
+        if self.empty and not len(self.clients) and self.clients.close_door():
+            sys.exit(0)
+
+    # Verbs: the fields of the request → those of the answer
+
+    def _hello(self, request: Request, message: Message) -> None:
+        """consoles (whether the client reads them, true if not said) → version, pid, guests (uuid, pid, stage, status,
+        consoles), executions (id, uuid, …); events from now on"""
+        request.client.listening = True
+        request.client.reading = boolean(message, "consoles", default=True)
+        self._share_reading()
+        described = {
+            kind: [
+                {
+                    "uuid": process.guest,
+                    "id": process.execution,
+                    "pid": process.pid,
+                    "stage": process.stage.name,
+                    "status": process.status,
+                    "consoles": len(process.consoles),
+                }
+                for process in processes
+            ]
+            for kind, processes in (("guests", self._guests.values()), ("executions", self._executions.values()))
+        }
+        self.clients.answer(request, {"version": VERSION, "pid": os.getpid(), **described})
+
+    def _fetch(self, request: Request, message: Message) -> None:
+        """uuid → pid, stage, status; fds pidfd, console0…, ring0… said meanwhile, channel if held, all kept"""
+        process = self._guest(message)
+        rings = process.rings()
+        body = {"pid": process.pid, "stage": process.stage.name, "status": process.status}
+        fds = {**process.kept, "pidfd": process.pidfd, **process.masters(), **rings, **self._starting.channel(process)}
+        self.clients.answer(request, body, fds)
+        close_all(rings.values())
+
+    def _launch(self, request: Request, message: Message) -> None:
+        """uuid, launch, namespaces, owner, pid, early (steps); fds steps (the others), cgroup, shared:KIND → pid"""
+        uuid = name_of(message, "uuid")
+        if uuid in self._guests:
+            raise RefusalError(f"a guest with the UUID {uuid} is held already")
+        check_room()
+        self._failures.pop(uuid, None)
+        process, channel = self._cloner.begin(message, child.begin)
+        process.guest, process.launch = uuid, message.body.get("launch")
+        self._guests[uuid] = process
+        self._follow(process, channel, request)
+        self.clients.answer(request, {"pid": process.pid})
+
+    def _follow(self, process: HeldProcess, channel: socket.socket, request: Request) -> None:
+        self._starting.attend(process, channel, request.client)
+        self._watch(process)
+
+    def _watch(self, process: HeldProcess) -> None:
+        self._loop.watch(process.pidfd, READABLE, lambda _: self._ended(process))
+
+    def _netlink(self, request: Request, message: Message) -> None:
+        """uuid → fd netlink, a socket opened inside, once it is"""
+        self._starting.send_netlink(self._newborn(message), request)
+
+    def _go(self, request: Request, message: Message) -> None:
+        """uuid, stage (names of trees to stage), hold; fds as the steps name them → fds pidfd, console0…"""
+        process = self._newborn(message)
+        seconds = seconds_of(message, PATIENCE)
+        body = {"hold": message.body.get("hold")}
+        trees = {name: message.fds[name] for name in message.body.get("stage", ())}
+        try:
+            if trees:
+                body["staged"] = stage_mounts(process.name, trees)
+            passed = {name: fd for name, fd in message.fds.items() if name not in trees}
+            self._starting.go(process, request, body, passed, seconds)
+        except BaseException:
+            unstage_mounts(process.name)
+            raise
+
+    def _newborn(self, message: Message) -> HeldProcess:
+        """Return the guest, or say what it died of before anybody asked."""
+        failure = self._failures.pop(message.body["uuid"], None)
+        if failure is not None:
+            raise StartFailedError(failure)
+        return self._guest(message)
+
+    def _proceed(self, request: Request, message: Message) -> None:
+        """uuid of a guest that is held right before its program → pid, once that is executed; fds pidfd, console0…"""
+        self._starting.proceed(self._guest(message), request)
+
+    def _abort(self, request: Request, message: Message) -> None:
+        """uuid or id of what does not run yet → status, once it is reaped, or failure; any other is left alone"""
+        uuid, name = message.body.get("uuid", ""), message.body.get("id", "")
+        process = self._guests.get(uuid) or self._executions.get(name)
+        failure = self._failures.pop(uuid, None)
+        over = process is None or process.stage in (StartPhase.RUNNING, StartPhase.EXITED)
+        if process is None or over or not process.is_of(message.body.get("launch")):
+            self.clients.answer(request, {"status": None, "failure": failure})
+        else:
+            self._kill_for(request, process)
+
+    def _kill(self, request: Request, message: Message) -> None:
+        """uuid → status (a wait status, None if nobody can know), once its init is reaped"""
+        process = self._guest(message)
+        if process.stage is StartPhase.EXITED:
+            self.clients.answer(request, {"status": process.status})
+        else:
+            self._kill_for(request, process)
+
+    def _kill_for(self, request: Request, process: HeldProcess) -> None:
+        self._killers.setdefault(process, []).append(request)
+        kill(process)
+
+    def _execute(self, request: Request, message: Message) -> None:
+        """id, uuid; fds steps, cgroup, and as the steps name them → pid; fds pidfd, console0"""
+        name = name_of(message, "id")
+        guest = self._guest(message)
+        seconds = seconds_of(message, PATIENCE)
+        if guest.stage is not StartPhase.RUNNING:
+            raise RefusalError(f"the guest is not running: it is {guest.stage.value}")
+        if name in self._executions:
+            raise RefusalError(f"there is a process with the id {name} already")
+        process, channel = self._cloner.enter(guest, message, child.enter)
+        process.guest, process.execution = guest.guest, name
+        self._executions[name] = process
+        self._follow(process, channel, request)
+        self._starting.expect(process, request, seconds)
+
+    def _adopt(self, request: Request, message: Message) -> None:
+        """uuid, pid, born (None if unknown), id of an entered process; fds pidfd, console0…, channel if held, others to
+        keep → (what a keeper held that died is handed to the next)"""
+        uuid, pid = name_of(message, "uuid"), number_of(message, "pid")
+        execution = None if message.body.get("id") is None else name_of(message, "id")
+        born = None if message.body.get("born") is None else number_of(message, "born")
+        known = self._guests.get(uuid) if execution is None else self._executions.get(execution)
+        if known is not None:
+            if known.pid != pid:
+                what = f"guest with the UUID {uuid}" if execution is None else f"process with the id {execution}"
+                raise RefusalError(f"another {what} is held already")
+            self.clients.answer(request, {})
+            return
+        if pid_of(message.fds["pidfd"]) not in (pid, None):
+            raise RefusalError(f"the descriptor that came is another process's, not {pid}'s")
+        process = HeldProcess(uuid, pid, message.fds.pop("pidfd"), execution=execution, adopted=True)
+        process.launch = message.body.get("launch")
+        if "channel" in message.fds:
+            try:
+                self._starting.hold(process, message.fds["channel"], request.client)
+            except BaseException:
+                process.close()
+                raise
+            del message.fds["channel"]
+        process.hold_consoles(message.fds)
+        process.keep(message.fds)
+        self._strangers.meet(process, born)
+        if execution is None:
+            self._guests[uuid] = process
+        else:
+            self._executions[execution] = process
+        self._watch(process)
+        self._share_reading()
+        self.clients.answer(request, {})
+
+    def _keep(self, request: Request, message: Message) -> None:
+        """uuid; fds of any names → (they are held as long as the guest, and handed out when it is fetched)"""
+        self._guest(message).keep(message.fds)
+        self.clients.answer(request, {})
+
+    def _status(self, request: Request, message: Message) -> None:
+        """pid, born of a process whose keeper died → status, None if nobody knows how it ended"""
+
+        def told(status: int | None) -> None:
+            self.clients.answer(request, {"status": status})
+
+        self._strangers.of_the_past(number_of(message, "pid"), number_of(message, "born"), told)
+
+    def _forget(self, request: Request, message: Message) -> None:
+        """uuid or id of what has ended → (its record and its terminals, and those of what ended in it, are let go)
+
+        pid, born of a guest that may have ended while no keeper held it.
+        """
+        name = message.body.get("id")
+        if name is None and message.body.get("born") is not None and message.body["uuid"] not in self._guests:
+            self._strangers.forget_past(number_of(message, "pid"), number_of(message, "born"))
+        process = self._guest(message) if name is None else self._executions[name]
+        if process.adopted and process.stage is not StartPhase.EXITED and has_ended(process.pidfd):
+            # Who asks has seen its end already, while the reaper is still being asked.
+            process.status = self._strangers.of_kernel(process)
+            self._conclude(process)
+        if process.stage is not StartPhase.EXITED:
+            raise RefusalError(f"it cannot be forgotten: it is {process.stage.value}")
+        self._drop(process)
+        if name is None:
+            for entered in [each for each in self._executions.values() if each.guest == process.guest]:
+                if entered.stage is StartPhase.EXITED:
+                    self._drop(entered)
+        self.clients.answer(request, {})
+
+    def _quit(self, request: Request, message: Message) -> None:
+        """→ (the keeper ends; refused while anything is held)"""
+        if not self.empty:
+            raise RefusalError(f"{len(self._guests)} guest(s) and {len(self._executions)} process(es) are held")
+
+        def leave() -> None:
+            self.clients.answer(request, {})
+            sys.exit(0)
+
+        self._strangers.forget_all(leave)
+
+    def _guest(self, message: Message) -> HeldProcess:
+        process = self._guests.get(message.body["uuid"])
+        if process is None or not process.is_of(message.body.get("launch")):
+            which = " of that launch" if process is not None else ""
+            raise RefusalError(f"no guest with the UUID {message.body['uuid']} is held{which}")
+        return process
+
+    # Ends and beginnings
+
+    def _settled(self, process: HeldProcess) -> None:
+        """A program runs, or is held right before it."""
+        unstage_mounts(process.name)
+        if process.execution is not None:
+            # The terminal is the asker's alone: when that goes away, the process shall be hung up on.
+            process.drop_consoles()
+        self._share_reading()
+
+    def _child_ended(self, pid: int) -> bool:
+        """Reap a child that has ended, and return whether it was a process."""
+        for process in (*self._guests.values(), *self._executions.values()):
+            if process.pid == pid and not process.adopted and process.stage is not StartPhase.EXITED:
+                self._ended(process)
+                return True
+        return False
+
+    def _ended(self, process: HeldProcess) -> None:
+        """A process has ended: learn how, and tell whom it concerns."""
+        self._starting.listen_to(process)
+        if process.adopted:
+            self._loop.unwatch(process.pidfd)
+            self._strangers.learn(process, lambda status: self._learnt(process, status))
+            return
+        process.status = wait_status(process.pidfd)
+        if process.status is not None:
+            self._conclude(process)
+
+    def _learnt(self, process: HeldProcess, status: int | None) -> None:
+        if process.stage is not StartPhase.EXITED:
+            process.status = status
+            self._conclude(process)
+
+    def _conclude(self, process: HeldProcess) -> None:
+        self._loop.unwatch(process.pidfd)
+        if process.stage is not StartPhase.RUNNING:
+            unstage_mounts(process.name)
+            failure = self._starting.conclude_failed(process)
+            if failure is not None and process.execution is None and process.stage is not StartPhase.HELD:
+                self._failures[process.guest] = failure
+        if process.stage in (StartPhase.RUNNING, StartPhase.HELD):
+            process.stage = StartPhase.EXITED
+            self._announce(process)
+        if process.stage is not StartPhase.EXITED or process.guest not in self._guests:
+            self._drop(process)
+        for request in self._killers.pop(process, ()):
+            self.clients.answer(request, {"status": process.status})
+
+    def _announce(self, process: HeldProcess) -> None:
+        kind = EventKind.EXITED if process.execution is None else EventKind.EXECUTED
+        event = {"event": kind.value, "uuid": process.guest, "id": process.execution, "status": process.status}
+        self.clients.tell(event)
+        for console in process.consoles:
+            if self._loop.watches(console.master):
+                console.drain()
+                self._loop.unwatch(console.master)
+
+    def _drop(self, process: HeldProcess) -> None:
+        if process.execution is None:
+            self._guests.pop(process.guest, None)
+        else:
+            self._executions.pop(process.execution, None)
+        for master in process.masters().values():
+            self._loop.unwatch(master)
+        self._loop.unwatch(process.pidfd)
+        if process.adopted:
+            self._strangers.forget(process)
+        process.close()
+        self._linger()
+
+    # Consoles
+
+    def _share_reading(self) -> None:
+        """Read the consoles while nobody else does, and only then: a guest must never block on a full terminal."""
+        alone = not self.clients.anybody_reads
+        for process in self._guests.values():
+            for console in process.consoles if process.stage is StartPhase.RUNNING else ():
+                if not alone:
+                    self._loop.unwatch(console.master)
+                elif not self._loop.watches(console.master):
+                    read_alone(self._loop, console)

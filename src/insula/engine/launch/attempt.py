@@ -1,0 +1,264 @@
+"""One launch under way: the plan's steps performed in order, and taken back in reverse if one of them fails."""
+
+import errno
+import json
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+
+from insula.engine.facts import Facts
+from insula.engine.interfaces import InterfacePerformer
+from insula.engine.keeper.child import STEPS
+from insula.engine.keeper.link import KeeperLink
+from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.plan.plan import LaunchPlan
+from insula.engine.spec import ContainerSpec
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.registry import encode_guest_step
+from insula.engine.steps.host.groups import group_of
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, Undo, inline
+from insula.engine.steps.step import Step
+from insula.errors import InsulaError, KeeperError, StepError
+from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, memory_file
+from insula.kernel.process import start_time
+
+logger = logging.getLogger(__name__)
+
+
+class LaunchAttempt:
+    """An attempt to launch a container under a chosen id. Used once."""
+
+    def __init__(
+        self,
+        *,
+        plan: LaunchPlan,
+        spec: ContainerSpec,
+        facts: Facts,
+        link: KeeperLink,
+        interfaces: InterfacePerformer | None,
+        identity: int,
+        launch: str,
+        reserve: Reserve,
+        offload: Offload = inline,
+    ) -> None:
+        """launch: names this attempt; nothing of another one is ever taken back."""
+        self._launch = launch
+        self._reserve = reserve
+        self._plan = plan
+        self._spec = spec
+        self._link = link
+        self._context = HostContext(
+            facts=facts,
+            performer=interfaces,
+            identity=identity,
+            fetch_netlink=self._fetch_netlink,
+            offload=offload,
+        )
+        self._undos: list[Undo] = []
+        self._birth: int | None = None
+        self._born = 0
+
+    async def run(self, inherited: Sequence[int], *, hold: bool) -> Running:
+        """Perform the plan. inherited: init's fds from 3 on; hold: leave init right before its program.
+
+        Raises: StepError, or what a step raised that speaks for itself; everything is undone then.
+        """
+        try:
+            for step in self._plan.before:
+                await self._perform(step)
+            self._ask_to_clone()
+            for step in self._plan.meanwhile:
+                if step.needs_child and self._context.child < 0:
+                    await self._await_birth()
+                await self._perform(step)
+            if self._context.child < 0:
+                await self._await_birth()
+            return await self._go(inherited, hold=hold)
+        except BaseException as error:
+            with self._reserve.spent():
+                await self._take_back(error)
+            raise
+        finally:
+            self._context.close()
+
+    async def _perform(self, step: HostStep) -> None:
+        try:
+            undo = await step.perform(self._context)
+        except OSError as error:
+            raise step_failed(step, error) from error
+        if undo is not None:
+            self._undos.append(undo)
+
+    def _ask_to_clone(self) -> None:
+        clone = self._plan.clone
+        steps = encoded_steps(self._plan.inside)
+        fds = {**self._context.clone_fds, STEPS: steps}
+        opened = [steps]
+        try:
+            for kind, path in clone.shared:
+                fd = fds[f"shared:{kind}"] = _open_namespace(kind, path)
+                opened.append(fd)
+            body = {
+                "uuid": self._spec.uuid,
+                "launch": self._launch,
+                "namespaces": clone.namespaces,
+                "owner": clone.owner,
+                "pid": self._context.identity if clone.numbered else None,
+                "early": [encode_guest_step(step) for step in self._plan.child_early],
+            }
+            self._birth = self._link.ask(Verb.LAUNCH, body, fds)
+        finally:
+            close_all(opened)
+
+    async def _await_birth(self) -> None:
+        if self._birth is None:
+            raise RuntimeError("nobody was asked to clone")
+        try:
+            message = await self._link.answer(self._birth)
+        except InsulaError as error:
+            self._birth = None
+            if not isinstance(error, StepError):
+                raise
+            text = f"cannot {self._plan.clone}: {error}"
+            raise StepError(text, step=str(self._plan.clone), errno=error.errno) from error
+        self._birth = None
+        context = self._context
+        context.child = int(message.body["pid"])
+        try:
+            context.process = Fd(os.open(f"/proc/{context.child}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+            self._born = start_time(context.child)
+        except OSError as error:
+            # What it died of is told when it is taken back.
+            text = f"cannot {self._plan.clone}: the process ended at once"
+            raise StepError(text, step=str(self._plan.clone), errno=errno.ESRCH) from error
+
+    async def _fetch_netlink(self) -> Fd:
+        message = await self._answer_of_steps(self._link.ask(Verb.NETLINK, self._meant(), {}))
+        return message.fds.pop("netlink")
+
+    def _meant(self) -> dict[str, str]:
+        """The fields by which the keeper knows this very child."""
+        return {"uuid": self._spec.uuid, "launch": self._launch}
+
+    async def _answer_of_steps(self, number: int) -> Message:
+        return await answer_of_steps(self._link, number, (*self._plan.child_early, *self._plan.inside))
+
+    async def _go(self, inherited: Sequence[int], *, hold: bool) -> Running:
+        """Let the child perform its steps."""
+        context = self._context
+        fds = {f"inherited{number}": Fd(fd) for number, fd in enumerate(inherited)} | context.fds
+        body = {**self._meant(), "stage": self._plan.staged, "hold": hold}
+        number = self._link.ask(Verb.GO, body, fds)
+        message = await self._answer_of_steps(number)
+        group = group_of(context)
+        record = ContainerRecord(
+            spec=self._spec,
+            id=context.child,
+            pid=context.child,
+            born=self._born,
+            boot=boot_id(),
+            group=group.path,
+            launch=self._launch,
+            connected=context.connected,
+        )
+        pidfd, channel = message.fds.pop("pidfd"), message.fds.pop("channel", NO_FD)
+        consoles = list(message.fds.values())
+        return Running(record=record, group=group, pidfd=pidfd, consoles=consoles, awaiting_exec=hold, channel=channel)
+
+    async def _take_back(self, failure: BaseException) -> None:
+        """Undo what was done, the child first. What cannot be undone is added to the failure's notes.
+
+        Raises: StepError with what the child died of, if that is why something failed on this side.
+        """
+        cause = None
+        try:
+            cause = await self._abort()
+        except KeeperError:
+            self._kill_group()
+        except (OSError, InsulaError) as error:
+            self._note(failure, error)
+        if isinstance(failure, KeeperError):
+            # It may be the next keeper that has answered: that one knows of no child.
+            self._kill_group()
+        for undo in reversed(self._undos):
+            try:
+                await undo()
+            except (OSError, InsulaError) as error:
+                self._note(failure, error)
+        if cause is not None and isinstance(failure, Exception):
+            raise self._named(cause) from failure
+
+    def _note(self, failure: BaseException, error: Exception) -> None:
+        failure.add_note(f"taking back failed too: {error}")
+        logger.warning("launch of %s: taking back failed: %s", self._spec.name, error)
+
+    async def _abort(self) -> StepError | None:
+        """End the child, if there is or may be one, and see it reaped; return what it died of before that."""
+        if self._birth is None and self._context.child < 0:
+            return None
+        number = self._link.ask(Verb.ABORT, self._meant(), {})
+        if self._birth is not None:
+            with suppress(InsulaError):
+                (await self._link.answer(self._birth)).close()
+        answer = await self._link.answer(number)
+        answer.close()
+        failure = answer.body.get("failure")
+        if failure is None:
+            return None
+        return StepError(failure["text"], step=str(failure.get("step", "")), errno=failure.get("errno") or 0)
+
+    def _kill_group(self) -> None:
+        """Kill the child without its keeper, which has died: whoever reaps it then, its group empties."""
+        if self._context.group is not None:
+            with suppress(
+                OSError
+            ):  # whatever keeps it from being killed will keep its group from being removed, and be told
+                self._context.group.kill()
+
+    def _named(self, error: StepError) -> StepError:
+        return named_step_failure(error, (*self._plan.child_early, *self._plan.inside))
+
+
+def encoded_steps(steps: Sequence[GuestStep]) -> Fd:
+    """Return a file with the steps as JSON, which passes through the keeper unread; the caller closes it."""
+    text = json.dumps([encode_guest_step(step) for step in steps], separators=(",", ":"))
+    return memory_file("insula-steps", text.encode())
+
+
+async def answer_of_steps(link: KeeperLink, number: int, steps: Sequence[Step]) -> Message:
+    """Return the answer to a request that has steps performed inside.
+
+    Raises: StepError that names the step which failed.
+    """
+    try:
+        return await link.answer(number)
+    except StepError as error:
+        named = named_step_failure(error, steps)
+        if named is error:
+            raise
+        raise named from error
+
+
+def named_step_failure(error: StepError, steps: Sequence[Step]) -> StepError:
+    """Return the error with the step's words instead of its index; itself if no step is to blame."""
+    index = int(error.step or -1)
+    if not 0 <= index < len(steps):
+        return error
+    step = steps[index]
+    return StepError(f"cannot {step}: {error}", step=str(step), errno=error.errno)
+
+
+def step_failed(step: Step, error: OSError) -> StepError:
+    """Return the error of a step that the kernel refused."""
+    where = f": {error.filename}" if error.filename else ""
+    return StepError(f"cannot {step}: {error.strerror}{where}", step=str(step), errno=error.errno or 0)
+
+
+def _open_namespace(kind: str, path: str) -> Fd:
+    try:
+        return Fd(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        text = f"cannot open the {kind} namespace to share: {error.strerror}: {path}"
+        raise StepError(text, step=f"share {kind}", errno=error.errno or 0) from error

@@ -1,0 +1,82 @@
+"""What the kernel keeps about a guest: its record, on its control group, for the daemon that finds no other.
+
+The run directory may be full, unreadable or gone while the guest lives on; its group is there as long as it is. Only
+the host's root can write there, and what is read back must fit the process that it tells of.
+"""
+
+import json
+import logging
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from insula.engine.launch.running import ContainerRecord, boot_id
+from insula.kernel.cgroups import Cgroup, Hierarchies, facts_on, groups_with_facts, set_facts
+from insula.kernel.process import start_time
+
+LOGGER = logging.getLogger(__name__)
+
+_SIZE_MAX = 1 << 20
+"""Bytes of a record: more is nothing that we wrote."""
+
+
+def label_guest(group: Cgroup, record: ContainerRecord, installation: str) -> None:
+    """Keep the record of a guest on its group; where the kernel keeps nothing there, the run directory has to do."""
+    text = json.dumps({"installation": installation, "record": record.encode()}, separators=(",", ":"))
+    try:
+        set_facts(group, zlib.compress(text.encode(), 1))
+    except OSError as error:
+        LOGGER.debug("the group '%s' is not labelled: %s", group.path, error)
+
+
+def labelled_guests(hierarchies: Hierarchies, installation: str) -> Iterator[ContainerRecord]:
+    """Yield the records of an installation's guests that live, as their groups tell."""
+    for group, facts in groups_with_facts(hierarchies):
+        record = _understood(group, facts, installation)
+        if record is not None and lives(record) and _is_in(record.pid, group.path):
+            yield record
+
+
+def launch_of(group: Cgroup) -> str | None:
+    """Return which launch a group belongs to, None if it does not tell."""
+    facts = facts_on(group)
+    record = None if facts is None else _understood(group, facts, None)
+    return None if record is None else record.launch
+
+
+def lives(record: ContainerRecord) -> bool:
+    """Whether the init that a record tells of is there, be it as a zombie.
+
+    Raises: OSError if that cannot be found out, which does not mean that it has ended.
+    """
+    if record.boot != boot_id():
+        return False
+    try:
+        return start_time(record.pid) == record.born
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _understood(group: Cgroup, facts: bytes, installation: str | None) -> ContainerRecord | None:
+    """The record in a label, None for one of another installation, or that nobody like us wrote."""
+    try:
+        unpacked = zlib.decompressobj()
+        data = json.loads(unpacked.decompress(facts, _SIZE_MAX))
+        if installation is not None and data["installation"] != installation:
+            return None
+        record = ContainerRecord.decode(data["record"])
+        if record.group != group.path:
+            raise ValueError(f"it is about the group '{record.group}'")
+    except (zlib.error, ValueError, KeyError, TypeError) as error:
+        LOGGER.warning("the label of the control group '%s' makes no sense: %s", group.path, error)
+        return None
+    return record
+
+
+def _is_in(pid: int, group: str) -> bool:
+    """Whether a process is in a group or below it. Source: cgroups(7), /proc/PID/cgroup."""
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text(errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(f"{line.split(':', 2)[-1]}/".startswith(f"/{group}/") for line in lines)

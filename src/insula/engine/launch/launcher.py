@@ -1,0 +1,462 @@
+"""One container, from a spec to a running init and back: the daemon's (or the SDK's) side of it.
+
+    the plan's outer steps ──► keeper: launch ──► the steps between; those that need no child while the keeper clones
+        ──► keeper: go ──► Running
+
+Two round trips to the keeper. The coroutines run over any `KeeperLink`; over a blocking one they never suspend.
+"""
+
+import errno
+import itertools
+import os
+import resource
+import secrets
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from insula.engine.enter.attachment import (
+    Attachment,
+    EnteredProcess,
+    attachment_steps,
+    group_fds,
+    namespace_fds,
+)
+from insula.engine.enter.streams import admitted, check_inherited
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.facts import Facts
+from insula.engine.fragments.filters import FILTERS
+from insula.engine.interfaces import InterfacePerformer
+from insula.engine.keeper.child import STEPS
+from insula.engine.keeper.link import KeeperLink
+from insula.engine.keeper.protocol import Verb
+from insula.engine.launch.attempt import LaunchAttempt, answer_of_steps, encoded_steps
+from insula.engine.launch.labels import label_guest, launch_of
+from insula.engine.launch.pids import Pids
+from insula.engine.launch.placement import DirectPlacement, PlacementRequest, placement_for
+from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.succession import Held, Succession
+from insula.engine.plan import planner
+from insula.engine.plan.plan import LaunchPlan
+from insula.engine.policy.syscalls import filter_of, programs
+from insula.engine.spec import ContainerSpec, Process
+from insula.engine.steps.host.hoststep import Offload, inline
+from insula.errors import (
+    InsulaError,
+    KeeperError,
+    OperationFailedError,
+    OperationInvalidError,
+    OperationTimeoutError,
+    StepError,
+)
+from insula.kernel.cgroups import Cgroup, Mode
+from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, memory_file
+from insula.kernel.process import ends_within, reset_memory_score, start_time_in
+
+Note = Callable[[dict[str, Any]], None]
+
+_DYING = 5.0
+"""Seconds in which a killed guest ends, unless the kernel itself waits for something."""
+_NEEDED = 48
+"""Descriptors that a start has open at once, with some to spare for its neighbours."""
+_ATTEMPTS = 16
+"""Pids to try before giving up on choosing one."""
+
+
+class Launcher:
+    """Launches, enters and ends containers.
+
+    interfaces: who makes network interfaces, None where nobody does; offload: performs what may block for long;
+    installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back.
+    """
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        link: KeeperLink,
+        interfaces: InterfacePerformer | None = None,
+        offload: Offload = inline,
+        installation: str | None = None,
+        reserve: Reserve | None = None,
+    ) -> None:
+        self._facts = facts
+        self._installation = installation
+        self._reserve = reserve or Reserve(0)
+        self._succession = Succession(facts=facts, link=link, installation=installation or "")
+        self._link = link
+        self._interfaces = interfaces
+        self._offload = offload
+        self._placement = placement_for(facts.hierarchies, facts.manager)
+        self._pids = Pids(facts.pids_max)
+        # Microseconds since 1970: no id of an earlier daemon comes again, and it fits 64 bits.
+        self._executions = itertools.count(time.time_ns() // 1000)
+
+    @property
+    def facts(self) -> Facts:
+        return self._facts
+
+    def plan(self, spec: ContainerSpec) -> LaunchPlan:
+        """Return what `launch` would do. Raises: as `planner.plan`."""
+        return planner.plan(spec, self._facts)
+
+    # Beginnings
+
+    async def launch(
+        self,
+        spec: ContainerSpec,
+        *,
+        inherited: Sequence[int] = (),
+        paused: bool = False,
+        write_intent: Note | None = None,
+    ) -> Running:
+        """Start the container and return once its init is executed.
+
+        inherited: fds for init, from 3 on; they stay the caller's. paused: leave it frozen right before init executes;
+        the first `resume` lets it. write_intent: told, before anything is made, what `undo` needs to take it away again
+        should we die on the way: JSON values.
+        Raises: StepError naming the step, everything undone; what `plan` raises, before anything is done.
+        """
+        check_inherited(inherited)
+        if len(inherited) != spec.inherited_fds:
+            raise OperationInvalidError(f"init is to get {spec.inherited_fds} fd(s), and {len(inherited)} are passed")
+        self._check_descriptors(spec)
+        plan = self.plan(spec)
+        for _ in range(_ATTEMPTS):
+            identity, launch = self._pids.next(), secrets.token_hex(8)
+            if write_intent is not None:
+                write_intent({"uuid": spec.uuid, "launch": launch, "group": self._group_path(spec, identity)})
+            try:
+                running = await self._launching(plan, spec, identity, launch).run(inherited, hold=paused)
+                break
+            except StepError as error:
+                taken = error.errno == errno.EEXIST and error.step == str(plan.clone)
+                if not (taken and plan.clone.numbered):
+                    raise
+        else:
+            raise StepError(f"no free process id was found in {_ATTEMPTS} attempts", step=str(plan.clone))
+        if self._installation is not None:
+            label_guest(running.group, running.record, self._installation)
+        if paused:
+            await self._freeze_newborn(running)
+        return running
+
+    def _check_descriptors(self, spec: ContainerSpec) -> None:
+        """Refuse early what could neither be done nor be taken back."""
+        try:
+            self._reserve.check(_NEEDED)
+        except OSError as error:
+            most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+            raise OperationFailedError(
+                f"'{spec.name}' cannot be started: {error.strerror}; this process may have {most} descriptors: end "
+                "some guests or clients, or let it have more (LimitNOFILE= of its unit, ulimit -n)"
+            ) from error
+
+    async def _freeze_newborn(self, running: Running) -> None:
+        """Freeze a container that is held. Raises: StepError if that fails, and then it is taken away again."""
+        try:
+            await self._offload(running.group.freeze)
+        except OSError as error:
+            text = f"cannot freeze {running.name} before its init: {error.strerror}"
+            failure = StepError(text, errno=error.errno or 0)
+            await self._take_back(running, failure)
+            raise failure from error
+        except BaseException as error:
+            await self._take_back(running, error)
+            raise
+
+    async def _take_back(self, running: Running, failure: BaseException) -> None:
+        """Destroy what was launched. What cannot be undone is added to the failure's notes."""
+        try:
+            await self.destroy(running)
+        except InsulaError as error:
+            failure.add_note(f"taking back failed too: {error}")
+
+    async def undo(self, noted: Mapping[str, Any]) -> None:
+        """Take away whatever is there of a launch that was cut short. May be called again.
+
+        noted: what `launch` told its `write_intent`; without a group, only what the keeper holds goes. A guest of the
+        same UUID that another launch made is left alone.
+        Raises: OSError if something stays behind.
+        """
+        uuid, launch = str(noted["uuid"]), noted.get("launch")
+        with self._reserve.spent():
+            with suppress(KeeperError):
+                (await self._link.answer(self._link.ask(Verb.KILL, {"uuid": uuid, "launch": launch}, {}))).close()
+            await self.forget(uuid, launch=launch)
+            if noted.get("group"):
+                group = Cgroup(self._facts.hierarchies, str(noted["group"]))
+                if group.exists() and launch_of(group) in (None, launch):
+                    await self._offload(partial(self._vacate, group))
+
+    def _group_path(self, spec: ContainerSpec, identity: int) -> str | None:
+        """Where the container's groups will be, None where somebody else decides that."""
+        if not isinstance(self._placement, DirectPlacement):
+            return None
+        return PlacementRequest(name=spec.name, identity=identity, placement=spec.cgroup).path
+
+    def _launching(self, plan: LaunchPlan, spec: ContainerSpec, identity: int, launch: str) -> LaunchAttempt:
+        return LaunchAttempt(
+            launch=launch,
+            reserve=self._reserve,
+            plan=plan,
+            spec=spec,
+            facts=self._facts,
+            link=self._link,
+            interfaces=self._interfaces,
+            identity=identity,
+            offload=self._offload,
+        )
+
+    async def suspend(self, running: Running) -> None:
+        """Stop every process of the container; return once all stand still."""
+        running.group.freeze()
+
+    async def resume(self, running: Running) -> None:
+        """Let the container's processes run again, or for the first time.
+
+        Raises: StepError if its init cannot be executed, of one that was launched paused: it has ended then.
+        """
+        if not running.awaiting_exec:
+            running.group.thaw()
+            return
+        number = self._link.ask(Verb.PROCEED, {"uuid": running.uuid}, {})
+        running.group.thaw()
+        try:
+            (await self._link.answer(number)).close()
+        except KeeperError:
+            # Whether it has heard that is known to the next keeper, which is handed its channel.
+            (await self._link.answer(self._link.ask(Verb.PROCEED, {"uuid": running.uuid}, {}))).close()
+        except StepError:
+            running.awaiting_exec = False
+            raise
+        running.awaiting_exec = False
+        close_all([] if running.channel < 0 else [running.channel])
+        running.channel = NO_FD
+
+    # Ends
+
+    async def destroy(self, running: Running) -> ExitStatus:
+        """Kill the container, and take away all that was made for it. May be called again, also after its end."""
+        status = running.status
+        if status is None:
+            status = await self._killed(running)
+        await self.release(running, status)
+        return status
+
+    async def _killed(self, running: Running) -> ExitStatus:
+        """Kill it, whoever holds it, and return how it ended. Raises: OperationTimeoutError if it does not end."""
+        if self._facts.hierarchies.mode is Mode.V1:
+            # The v1 freezer holds even the killed.
+            await self._offload(running.group.kill)
+        if running.pidfd >= 0:
+            # Not by the keeper's hand alone: it may be dying, or stopped.
+            with suppress(OSError):
+                signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
+        try:
+            meant = {"uuid": running.uuid, "launch": running.record.launch}
+            answer = await self._link.answer(self._link.ask(Verb.KILL, meant, {}))
+        except KeeperError:
+            # No keeper, or one that does not know it, or does not tell: whoever reaps it, it is killed. Its group may
+            # be gone already.
+            with suppress(FileNotFoundError):
+                await self._offload(running.group.kill)
+            if running.pidfd >= 0 and not await self._offload(partial(ends_within, running.pidfd, _DYING)):
+                raise OperationTimeoutError(
+                    f"{running.name} is killed and has not ended yet: something holds a process of it in the kernel"
+                ) from None
+            return ExitStatus(status=None)
+        status = answer.body["status"]
+        answer.close()
+        return ExitStatus(status=None if status is None else int(status))
+
+    async def release(self, running: Running, status: ExitStatus) -> None:
+        """Take away what is left of a container that has ended, and have the keeper forget it. May be called again.
+
+        Raises: OperationFailedError if something stays behind; another call tries that again.
+        """
+        running.status = status
+        if running.released:
+            return
+        try:
+            with self._reserve.spent():
+                if running.record.connected and self._interfaces is not None:
+                    await self._interfaces.disconnect(running.record.connected)
+                await self._offload(partial(self._vacate, running.group))
+        except OSError as error:
+            raise OperationFailedError(
+                f"{running.name} has ended, and its control group stays behind: {error.strerror}: {error.filename}"
+            ) from error
+        finally:
+            await self.forget(running.uuid, running.record)
+            running.close()
+        running.released = True
+
+    def _vacate(self, group: Cgroup) -> None:
+        """Remove a container's group, and end whoever is in it still: the host's processes can come in at any time."""
+        with suppress(OSError):
+            group.kill()
+        self._placement.release(group)
+
+    async def forget(self, uuid: str, record: ContainerRecord | None = None, *, launch: str | None = None) -> None:
+        """Have the keeper drop its record of a guest that has ended; one it does not hold is fine.
+
+        record: of a guest that may have ended while no keeper held it; launch: the one that is meant, None for any.
+        """
+        body: dict[str, Any] = {"uuid": uuid, "launch": launch}
+        if record is not None:
+            body |= {"launch": record.launch, "pid": record.pid, "born": record.born}
+        with suppress(KeeperError):
+            (await self._link.answer(self._link.ask(Verb.FORGET, body, {}))).close()
+
+    # Entering
+
+    async def execute(
+        self,
+        running: Running,
+        process: Process,
+        *,
+        stdio: tuple[int, int, int] | None = None,
+        terminal: tuple[int, int] | None = None,
+        capabilities: frozenset[str] | None = None,
+        no_new_privileges: bool | None = None,
+    ) -> EnteredProcess:
+        """Start a process inside and return once it is executed; the keeper tells when it has ended.
+
+        stdio: its streams, which stay the caller's: pipes, or the null device (`enter.streams`); terminal: rows and
+        columns of a terminal instead. capabilities: no more than init's, None for all of these.
+        Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
+        a stream that no guest is given.
+        """
+        if (stdio is None) == (terminal is None):
+            raise OperationInvalidError("a process is given either streams or a terminal")
+        if not running.described:
+            raise OperationInvalidError(f"nothing can be started in {running.name}: how it was started is not known")
+        if running.awaiting_exec or running.group.frozen:
+            raise OperationInvalidError(f"{running.name} is paused: resume it first")
+        attachment = Attachment(
+            process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
+        )
+        if stdio is None:
+            return await self._execute(running, attachment, {})
+        with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
+            return await self._execute(running, attachment, streams)
+
+    async def _execute(self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]) -> EnteredProcess:
+        try:
+            return await self._execute_at_leaf(running, attachment, streams)
+        except StepError as error:
+            if error.errno != errno.EBUSY:
+                raise
+        # Its init has handed controllers down just after we looked where to go, as it does once in its life: now the
+        # place is a leaf below.
+        return await self._execute_at_leaf(running, attachment, streams)
+
+    async def _execute_at_leaf(
+        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]
+    ) -> EnteredProcess:
+        spec = running.record.spec
+        steps = attachment_steps(spec, self._facts, attachment)
+        name = str(next(self._executions))
+        body = {"uuid": running.uuid, "id": name}
+        fds = group_fds(running.group)
+        fds[STEPS] = encoded_steps(steps)
+        try:
+            for filter_name, program in zip(FILTERS, programs(filter_of(spec)), strict=False):
+                fds[filter_name] = memory_file(filter_name, program)
+            number = self._link.ask(Verb.EXECUTE, body, fds | dict(streams))
+        finally:
+            close_all(fds.values())
+        try:
+            message = await answer_of_steps(self._link, number, steps)
+        except (InsulaError, OSError):
+            raise
+        except BaseException:
+            # Who asked is gone. What has not begun never shall, though the guest freezes its group; what runs, runs on.
+            with suppress(KeeperError):
+                (await self._link.answer(self._link.ask(Verb.ABORT, {"id": name}, {}))).close()
+            raise
+        pid = int(message.body["pid"])
+        return EnteredProcess(
+            id=name,
+            uuid=running.uuid,
+            pid=pid,
+            born=_reset_memory_score(pid),
+            pidfd=message.fds.pop("pidfd"),
+            master=message.fds.pop("console0", None),
+        )
+
+    async def forget_execution(self, executed_id: str) -> None:
+        """Have the keeper drop its record of an entered process that has ended; one it does not hold is fine."""
+        with suppress(KeeperError):
+            (await self._link.answer(self._link.ask(Verb.FORGET, {"id": executed_id}, {}))).close()
+
+    async def signal(self, running: Running, number: int) -> None:
+        """Send a signal to init. Raises: OperationInvalidError if it has ended."""
+        try:
+            signal.pidfd_send_signal(running.pidfd, number)
+        except ProcessLookupError as error:
+            raise OperationInvalidError(f"{running.name} has ended") from error
+
+    async def namespaces(self, running: Running) -> list[Fd]:
+        """Return fds of init's namespaces: user, ipc, uts, net, pid, mnt; the caller closes them."""
+        try:
+            fds = namespace_fds(running.pid)
+            # Still the same process: its pid was not free as long as it is not reaped.
+            signal.pidfd_send_signal(running.pidfd, 0)
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise OperationInvalidError(f"{running.name} has ended") from error
+        return fds
+
+    # After restarts
+
+    async def held(self) -> list[Held]:
+        """See `Succession.held`; entered processes that have ended are forgotten: nobody waits for them now."""
+        held, ended = await self._succession.held()
+        for each in ended:
+            await self.forget_execution(each)
+        return held
+
+    def labelled(self) -> list[ContainerRecord]:
+        """See `Succession.labelled`."""
+        return self._succession.labelled()
+
+    def unrecorded(self, held: Held, name: str) -> Running:
+        """See `Succession.unrecorded`."""
+        return self._succession.unrecorded(held, name)
+
+    async def recover(self, record: ContainerRecord) -> Running | None:
+        """See `Succession.recover`."""
+        return await self._succession.recover(record)
+
+    async def adopt(self, running: Running) -> None:
+        """See `Succession.adopt`."""
+        await self._succession.adopt(running)
+
+    async def adopt_execution(self, executed: EnteredProcess) -> None:
+        """Hand an entered process to a keeper that does not hold it, likewise."""
+        body = {"uuid": executed.uuid, "id": executed.id, "pid": executed.pid, "born": executed.born}
+        (await self._link.answer(self._link.ask(Verb.ADOPT, body, {"pidfd": executed.pidfd}))).close()
+
+    async def keep(self, running: Running) -> None:
+        """Have the keeper keep for later daemons what this one made for the container since its launch.
+
+        Raises: KeeperError if there is no keeper, or one that is too old for that.
+        """
+        (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
+
+
+def _reset_memory_score(pid: int) -> int | None:
+    """Take the keeper's protection from a process that has entered; return when it started, None if it has ended."""
+    try:
+        directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            reset_memory_score(directory)
+            return start_time_in(directory)
+        finally:
+            os.close(directory)
+    except (FileNotFoundError, ProcessLookupError):
+        return None

@@ -1,0 +1,158 @@
+"""Where a container's control group is made, and who is told: two ways behind one protocol.
+
+    direct   no systemd on the host: our own directories, made before the clone, so that a process starts inside
+    scope    systemd is process 1: the tree is its own, and we may only make groups below a scope that it delegates. A
+             scope is made around a process that runs already, so it comes after the clone; through systemd-machined
+             where that answers, so that machinectl, ps and journalctl know the container by name
+
+Below a scope the group `insula` holds the limits: attributes of the scope itself are systemd's, which sets them anew
+whenever it reloads. Source: systemd's document on control group delegation.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from insula.engine.launch.systemdscope import Manager, Scope, ScopeError, detect_manager, make_scope, stop_scope
+from insula.engine.spec import CgroupPlacement
+from insula.errors import OperationFailedError
+from insula.kernel.cgroups import Cgroup, Hierarchies, machine_name, partition_path, scope_name, slice_name
+
+IN_SCOPE = "insula"
+"""The group below a systemd scope that is ours."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacementRequest:
+    """The container to be placed.
+
+    identity: its domain id; owner: host uid and gid of the guest's root, None for the host's own. For the register of
+    containers: uuid; root: its directory as the host sees it, empty if it does not; interfaces: indices of the host's
+    ends.
+    """
+
+    name: str
+    identity: int
+    placement: CgroupPlacement
+    uuid: str = ""
+    owner: tuple[int, int] | None = None
+    root: str = ""
+    interfaces: tuple[int, ...] = ()
+
+    @property
+    def group_name(self) -> str:
+        """The group's name: the one that was asked for, with `{id}` filled in, else libvirt's."""
+        wanted = self.placement.name
+        if wanted is None:
+            return scope_name(self.identity, self.name)
+        return wanted.replace("{id}", str(self.identity))
+
+    @property
+    def path(self) -> str:
+        """The group's path below a hierarchy's root. Raises: OSError(EINVAL) if the partition would lead elsewhere."""
+        partition = partition_path(self.placement.partition)
+        return f"{partition}/{self.group_name}" if partition else self.group_name
+
+
+class Placement(Protocol):
+    """How control groups come and go. All three are blocking; those through D-Bus take some milliseconds."""
+
+    def reserve(self, request: PlacementRequest) -> Cgroup | None:
+        """Make the group before the clone, None if it can only be made around a process.
+
+        Raises: OSError; FileExistsError if there is such a group.
+        """
+        ...
+
+    def settle(self, request: PlacementRequest, reserved: Cgroup | None, pid: int) -> Cgroup:
+        """Return the group with the process in it, in every hierarchy; one cloned into `reserved` is there already.
+
+        Raises: OSError, OperationFailedError; nothing is left behind then, but what was reserved.
+        """
+        ...
+
+    def release(self, group: Cgroup) -> None:
+        """Remove the group, whose processes are dead, and what was made for it; what is gone already is fine.
+
+        The partition stays for the next container, until `kernel.cgroups.remove_empty_partitions`.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DirectPlacement:
+    """Our own directories."""
+
+    hierarchies: Hierarchies
+
+    def reserve(self, request: PlacementRequest) -> Cgroup:
+        return Cgroup.create(self.hierarchies, request.path, request.owner)
+
+    def settle(self, request: PlacementRequest, reserved: Cgroup | None, pid: int) -> Cgroup:
+        if reserved is not None:
+            return reserved
+        group = Cgroup.create(self.hierarchies, request.path, request.owner)
+        try:
+            group.enter(pid)
+        except OSError:
+            group.remove()
+            raise
+        return group
+
+    def release(self, group: Cgroup) -> None:
+        group.remove(above_too=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScopePlacement:
+    """Below a scope that systemd, by way of systemd-machined where it runs, makes for us.
+
+    The scope's name is systemd-machined's, which is libvirt's too; one that the spec asks for does not count.
+    """
+
+    hierarchies: Hierarchies
+    manager: Manager
+
+    def reserve(self, request: PlacementRequest) -> Cgroup | None:
+        return None
+
+    def settle(self, request: PlacementRequest, reserved: Cgroup | None, pid: int) -> Cgroup:
+        scope = Scope(
+            machine=machine_name(request.identity, request.name),
+            uuid=request.uuid,
+            slice=slice_name(request.placement.partition),
+            leader=pid,
+            root=request.root,
+            interfaces=request.interfaces,
+        )
+        try:
+            path = make_scope(scope, self.manager)
+        except ScopeError as error:
+            raise OperationFailedError(f"systemd makes no scope for '{request.name}': {error}") from error
+        try:
+            group = Cgroup.create(self.hierarchies, f"{path}/{IN_SCOPE}", request.owner)
+            group.enter(pid)
+            # Only now does the scope hold no process itself, and v2 lets it hand its controllers down.
+            group.enable_controllers()
+        except OSError:
+            self._stop(path)
+            raise
+        return group
+
+    def release(self, group: Cgroup) -> None:
+        group.remove()
+        self._stop(group.path.removesuffix(f"/{IN_SCOPE}"))
+
+    @staticmethod
+    def _stop(path: str) -> None:
+        try:
+            stop_scope(path.rpartition("/")[2])
+        except ScopeError as error:
+            raise OperationFailedError(f"systemd does not end the scope '{path}': {error}") from error
+
+
+def placement_for(hierarchies: Hierarchies, manager: Manager | None = None) -> Placement:
+    """Return the way of this host. manager: what runs it, looked for if not given."""
+    found = detect_manager() if manager is None else manager
+    if found is Manager.NONE:
+        return DirectPlacement(hierarchies=hierarchies)
+    return ScopePlacement(hierarchies=hierarchies, manager=found)

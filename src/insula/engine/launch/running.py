@@ -1,0 +1,122 @@
+"""A container that runs, in the daemon's hands: its fds, and what is needed to end it cleanly, also after a restart."""
+
+import functools
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from insula.engine import codec
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.interfaces import ConnectedInterface
+from insula.engine.spec import ContainerSpec
+from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.kernel.fds import NO_FD, Fd, close_all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerRecord:
+    """What is written down about a running container, so that a later daemon can find it again. Survives JSON.
+
+    born: init's start time in clock ticks since boot, by which a reused pid is recognised; boot: the kernel's boot id;
+    group: the control group's path below each hierarchy; launch: names the launch that made all this, so that nobody
+    takes away what another one made.
+    """
+
+    spec: ContainerSpec
+    id: int
+    pid: int
+    born: int
+    boot: str
+    group: str
+    launch: str | None = None
+    connected: tuple[ConnectedInterface, ...] = ()
+
+    def encode(self) -> dict[str, Any]:
+        """Return the record as JSON-able data."""
+        encoded: dict[str, Any] = codec.encode(self)
+        return encoded
+
+    @staticmethod
+    def decode(data: dict[str, Any]) -> "ContainerRecord":
+        """Return the record that `encode` made data from. Raises: ValueError if it is none."""
+        return codec.decode(ContainerRecord, data)
+
+    def group_in(self, hierarchies: Hierarchies) -> Cgroup:
+        return Cgroup(hierarchies, self.group)
+
+
+_SHOWN = "shown"
+"""With a console's place: the keeper's name for the master of the host's terminal that shows it."""
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Running:
+    """A launched container. consoles: masters of its terminals; said: what they said before anybody listened.
+
+    shown: masters of the host's terminals at which consoles are shown, by the consoles' places. The fds belong to this
+    handle; the keeper has its own.
+    """
+
+    record: ContainerRecord
+    group: Cgroup
+    pidfd: Fd = NO_FD
+    consoles: list[Fd] = field(default_factory=list)
+    said: list[bytes] = field(default_factory=list)
+    shown: dict[int, Fd] = field(default_factory=dict)
+    lent: bool = False
+    """Whether the terminals are closed by whoever reads them."""
+    awaiting_exec: bool = False
+    """Init waits right before its program, frozen: the first resume lets it go on."""
+    channel: Fd = NO_FD
+    """The way to an init that is held, which ends when nobody has it."""
+    status: ExitStatus | None = None
+    """How it ended, None as long as that is not known."""
+    described: bool = True
+    """Whether its spec is what it was started from; else only the keeper knew of it, and nothing may enter it."""
+    released: bool = False
+    """Whether all that was made for it has been taken away."""
+
+    @property
+    def uuid(self) -> str:
+        return self.record.spec.uuid
+
+    @property
+    def name(self) -> str:
+        return self.record.spec.name
+
+    @property
+    def id(self) -> int:
+        """The domain's id: init's pid on the host, where that could be chosen."""
+        return self.record.id
+
+    @property
+    def pid(self) -> int:
+        return self.record.pid
+
+    def kept(self) -> dict[str, Fd]:
+        """Return what the keeper keeps for later daemons, beside the consoles, by its names there."""
+        return {f"{_SHOWN}{place}": master for place, master in self.shown.items()}
+
+    def take_kept(self, fds: dict[str, Fd]) -> None:
+        """Take out of fds what an earlier daemon had kept."""
+        for name in [each for each in fds if each.startswith(_SHOWN)]:
+            self.shown[int(name.removeprefix(_SHOWN))] = fds.pop(name)
+
+    def close(self) -> None:
+        """Close this handle's fds; the container is not touched."""
+        close_all(fd for fd in (self.pidfd, self.channel) if fd >= 0)
+        if not self.lent:
+            close_all([*self.consoles, *self.shown.values()])
+        self.consoles.clear()
+        self.shown.clear()
+        self.pidfd = self.channel = NO_FD
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return what is different after every boot of the host. Source: random(4)."""
+    fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 64).decode().strip()
+    finally:
+        os.close(fd)

@@ -1,0 +1,186 @@
+"""What a later daemon finds of an earlier one's guests: from the keeper, from the kernel, or by pid."""
+
+import itertools
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.facts import Facts
+from insula.engine.keeper.held import StartPhase
+from insula.engine.keeper.link import KeeperLink
+from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.launch.labels import labelled_guests, lives
+from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.spec import ContainerSpec, DirectoryRoot
+from insula.errors import KeeperError, OperationFailedError
+from insula.kernel.cgroups import PAYLOAD, Cgroup
+from insula.kernel.fds import NO_FD, Fd, close_all, contents
+from insula.kernel.process import start_time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A guest that the keeper holds. status: how it has ended, if its stage is EXITED."""
+
+    uuid: str
+    pid: int
+    stage: StartPhase
+    status: ExitStatus | None
+
+    @property
+    def lives(self) -> bool:
+        """Whether its program runs, or is about to: not one whose launch was cut short."""
+        return self.stage in (StartPhase.RUNNING, StartPhase.HELD, StartPhase.EXECUTING)
+
+
+class Succession:
+    """Finds guests again. installation: whose, since several may be on one host."""
+
+    def __init__(self, *, facts: Facts, link: KeeperLink, installation: str) -> None:
+        self._facts = facts
+        self._link = link
+        self._installation = installation
+
+    async def held(self) -> tuple[list[Held], list[str]]:
+        """Return all guests that the keeper holds, and the ids of entered processes that have ended.
+
+        From now on it tells events on this link, and leaves the consoles to us.
+        """
+        answer = await self._link.answer(self._link.ask(Verb.HELLO, {}, {}))
+        answer.close()
+        ended = [each["id"] for each in answer.body["executions"] if each["stage"] == StartPhase.EXITED.name]
+        return [_held(each) for each in answer.body["guests"]], ended
+
+    def labelled(self) -> list[ContainerRecord]:
+        """Return the records of guests that live, as the kernel keeps them: true without any disk."""
+        return list(labelled_guests(self._facts.hierarchies, self._installation))
+
+    async def recover(self, record: ContainerRecord) -> Running | None:
+        """Return the handle of a container that an earlier daemon launched, None if it is gone without a trace.
+
+        From the keeper if it holds it, with what its consoles said meanwhile; else, if init still runs, by its pid, and
+        the keeper is given it: its consoles are lost then. One that has ended has its `status` set.
+        Raises: OSError, InsulaError if that cannot be found out, which does not mean that it has ended.
+        """
+        if record.boot != boot_id():
+            return None
+        try:
+            answer = await self._link.answer(self._link.ask(Verb.FETCH, _meant(record), {}))
+        except KeeperError:
+            return await self._found_by_pid(record)
+        if answer.body["pid"] != record.pid:
+            answer.close()
+            return await self._found_by_pid(record)
+        return _taken(answer, record, record.group_in(self._facts.hierarchies))
+
+    def unrecorded(self, held: Held, name: str) -> Running:
+        """Return a handle, without fds, of a guest of which only the keeper tells: it can be watched and ended.
+
+        Raises: OSError, OperationFailedError if its control group cannot be told.
+        """
+        group = _group_around(held.pid)
+        record = ContainerRecord(
+            spec=ContainerSpec(name=name, uuid=held.uuid, root=DirectoryRoot(path="/")),
+            id=held.pid,
+            pid=held.pid,
+            born=start_time(held.pid),
+            boot=boot_id(),
+            group=group,
+        )
+        return Running(record=record, group=Cgroup(self._facts.hierarchies, group), described=False)
+
+    async def adopt(self, running: Running) -> None:
+        """Hand a running container to a keeper that does not hold it: the one before has died."""
+        fds: dict[str, Fd] = {
+            "pidfd": running.pidfd,
+            **{f"console{n}": master for n, master in enumerate(running.consoles)},
+        }
+        fds |= running.kept()
+        if running.channel >= 0:
+            fds["channel"] = running.channel
+        body = {**_meant(running.record), "pid": running.pid, "born": running.record.born}
+        (await self._link.answer(self._link.ask(Verb.ADOPT, body, fds))).close()
+
+    async def _found_by_pid(self, record: ContainerRecord) -> Running | None:
+        try:
+            pidfd = Fd(os.pidfd_open(record.pid))
+        except ProcessLookupError:
+            return await self._ended_unheld(record)
+        running = Running(record=record, group=record.group_in(self._facts.hierarchies), pidfd=pidfd)
+        try:
+            if not lives(record):
+                running.close()
+                return await self._ended_unheld(record)
+            await self.adopt(running)
+        except BaseException:
+            running.close()
+            raise
+        return running
+
+    async def _ended_unheld(self, record: ContainerRecord) -> Running | None:
+        """Return the handle of a container that ended while there was no keeper, None if nobody knows how."""
+        number = self._link.ask(Verb.STATUS, {"pid": record.pid, "born": record.born}, {})
+        try:
+            answer = await self._link.answer(number)
+        except KeeperError:
+            return None
+        answer.close()
+        if answer.body.get("status") is None:
+            return None
+        status = ExitStatus(status=int(answer.body["status"]))
+        return Running(record=record, group=record.group_in(self._facts.hierarchies), status=status)
+
+
+def _meant(record: ContainerRecord) -> dict[str, Any]:
+    """The fields by which the keeper knows a guest."""
+    return {"uuid": record.spec.uuid, "launch": record.launch}
+
+
+def _held(guest: Mapping[str, Any]) -> Held:
+    stage = StartPhase[guest["stage"]]
+    status = ExitStatus(status=guest["status"]) if stage is StartPhase.EXITED else None
+    return Held(uuid=guest["uuid"], pid=int(guest["pid"]), stage=stage, status=status)
+
+
+def _taken(answer: Message, record: ContainerRecord, group: Cgroup) -> Running:
+    """The handle that an answer to FETCH makes of a record; what is not in it is closed."""
+    running = Running(record=record, group=group, pidfd=answer.fds.pop("pidfd"))
+    try:
+        running.awaiting_exec = answer.body["stage"] == StartPhase.HELD.name
+        running.channel = answer.fds.pop("channel", NO_FD)
+        for number in itertools.count():
+            master = answer.fds.pop(f"console{number}", None)
+            if master is None:
+                break
+            running.consoles.append(master)
+            ring = answer.fds.get(f"ring{number}")
+            running.said.append(b"" if ring is None else contents(ring))
+        running.take_kept(answer.fds)
+    except BaseException:
+        running.close()
+        raise
+    finally:
+        close_all(answer.fds.values())
+        answer.fds.clear()
+    if answer.body["stage"] == StartPhase.EXITED.name:
+        running.status = ExitStatus(status=answer.body["status"])
+    return running
+
+
+def _group_around(pid: int) -> str:
+    """Return the path of the container's group that a process of it lives in. Source: cgroups(7), /proc/PID/cgroup."""
+    paths = [line.split(":", 2)[-1].split("/")[1:] for line in _lines(pid)]
+    for words in paths:
+        if PAYLOAD in words:
+            return "/".join(words[: words.index(PAYLOAD)])
+    for words in paths:
+        if words[-1].endswith(".scope"):
+            return "/".join(words)
+    raise OperationFailedError(f"the control group of process {pid} is none that was made for a guest")
+
+
+def _lines(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cgroup").read_text().splitlines()

@@ -1,0 +1,1 @@
+"""Looking into running guests from a process that may be killed."""

@@ -1,0 +1,244 @@
+"""From a spec and facts to a plan: pure functions, so a plan can be read, compared and tested before it happens."""
+
+from insula.engine.facts import Facts
+from insula.engine.fragments.devices import device_tree
+from insula.engine.fragments.environment import init_environment
+from insula.engine.fragments.filters import FILTERS, filter_steps
+from insula.engine.fragments.kernelfiles import (
+    early_filesystems,
+    kernel_filesystems,
+    locks,
+    protections,
+    runtime_directory,
+)
+from insula.engine.fragments.limits import limits_of
+from insula.engine.fragments.mounts import ROOT, root_is_read_only, root_tree, spec_mounts
+from insula.engine.fragments.premounts import premounts
+from insula.engine.fragments.speccheck import check, own_network
+from insula.engine.guestinit import starts_system
+from insula.engine.launch.systemdscope import Manager
+from insula.engine.plan.plan import Clone, LaunchPlan
+from insula.engine.policy.capabilities import default_kept
+from insula.engine.policy.devicepolicy import device_rules
+from insula.engine.policy.socketpolicy import option_refusals
+from insula.engine.policy.syscalls import confined
+from insula.engine.spec import ContainerSpec, Limits, Namespace, SeccompProfile
+from insula.engine.steps.guest import confinement, execution, namespaces, roottree, terminals
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.host import childsetup, groups, scopes
+from insula.engine.steps.host.hoststep import HostStep
+
+
+def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
+    """Return how the container is to be launched on a host with these facts.
+
+    Raises: InvalidArgumentError, UnsupportedConfigError for what cannot or should not be done.
+    """
+    check(spec, facts)
+    outer, groups_meanwhile = _groups(spec, facts)
+    devices, device_mounts = device_tree(spec, facts)
+    kernel_trees, kernel_mounts = kernel_filesystems(spec, facts)
+    trees_of_host, mounts, fetched = spec_mounts(spec)
+    between = [
+        *devices,
+        *filter_steps(spec),
+        *groups_meanwhile,
+        *_belongings(spec, facts),
+        *root_tree(spec),
+        *kernel_trees,
+        *trees_of_host,
+        *_interfaces(spec),
+    ]
+    contents = [
+        *device_mounts,
+        *runtime_directory(spec),
+        *premounts(spec, facts),
+        *_consoles(spec),
+        *mounts,
+        *_files(spec),
+    ]
+    pivot = roottree.PivotRoot(why="the host's tree is out of reach for good, unlike after chroot")
+    guarded = [*kernel_mounts, *_settings(spec), *protections(spec)]
+    locking = locks(spec, facts)
+    # What is locked is copied as seen from the root, so that must be the guest's by then; what follows is not locked.
+    tree = [*guarded, pivot, *locking, *contents] if locking else [*guarded, *contents, pivot]
+    inner = [*_arrival(spec, facts), *tree, *_confinement(spec, facts)]
+    return LaunchPlan(
+        before=tuple(outer),
+        clone=_clone(spec, facts),
+        child_early=tuple(_early(spec)),
+        # What needs no child first, so that as much as possible is done while it is being born; the order stays else.
+        meanwhile=tuple(sorted(between, key=lambda step: step.needs_child)),
+        inside=tuple(inner),
+        staged=_staged(spec, fetched),
+    )
+
+
+def _groups(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[HostStep]]:
+    """Return the steps that set up the control group: as little as the clone needs before it, the rest after."""
+    before: list[HostStep] = []
+    after: list[HostStep] = []
+    owner = None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
+    partition, name = spec.cgroup.partition, spec.cgroup.name
+    if facts.manager is not Manager.NONE:
+        why = "the tree is systemd's: we may divide only what it delegates, and it makes scopes around processes"
+        after.append(
+            scopes.MakeScope(
+                why=why, manager=facts.manager, partition=partition, domain=spec.name, uuid=spec.uuid, owner=owner
+            )
+        )
+    else:
+        if facts.hierarchies.v2 is not None:
+            why = "every process of the container is held and killed together, from its birth on"
+            before.append(groups.MakeGroup(why=why, partition=partition, domain=spec.name, name=name, owner=owner))
+        if facts.hierarchies.v1:
+            why = "the controllers that the unified hierarchy does not have"
+            after.append(
+                groups.MakeControllerGroups(why=why, partition=partition, domain=spec.name, name=name, owner=owner)
+            )
+    in_scope = facts.manager is not Manager.NONE
+    limit, allow = (
+        (scopes.LimitScope, scopes.AllowDevicesInScope) if in_scope else (groups.LimitGroup, groups.AllowDevices)
+    )
+    limits = limits_of(spec, facts)
+    if limits != Limits():
+        after.append(limit(why="in force before any program of the guest runs", limits=limits))
+    after.append(allow(why="a node alone is no right to use it", rules=device_rules(spec.devices)))
+    options = option_refusals(spec.seccomp)
+    if options and facts.socket_programs and spec.seccomp.profile is not SeccompProfile.UNCONFINED:
+        hold = scopes.RefuseSocketOptionsInScope if in_scope else groups.RefuseSocketOptions
+        after.append(hold(why="the filter does not see into socketcall", options=options))
+    return before, after
+
+
+def _clone(spec: ContainerSpec, facts: Facts) -> Clone:
+    shared = tuple((each.kind.value, each.path) for each in spec.shared_namespaces)
+    # The cgroup namespace is made once the groups are joined, the network's while the host prepares the rest.
+    made = set(spec.namespaces) - {Namespace.CGROUP, Namespace.TIME, Namespace.USER, Namespace.NETWORK}
+    made -= {each.kind for each in spec.shared_namespaces}
+    if spec.idmap is not None:
+        made.add(Namespace.USER)
+    return Clone(
+        namespaces=tuple(each.value for each in Namespace if each in made),
+        shared=shared,
+        owner=None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid),
+        numbered=facts.chosen_pids,
+    )
+
+
+def _early(spec: ContainerSpec) -> list[GuestStep]:
+    """Return what the child can do before anything is ready for it."""
+    steps: list[GuestStep] = []
+    if spec.time_offsets is not None:
+        steps.append(namespaces.MakeTime(why="asked for; the host sets its offsets before it is entered"))
+    if own_network(spec):
+        why = "it takes longer than all other namespaces together"
+        steps.append(namespaces.MakeNetwork(why=why, netlink=bool(spec.interfaces)))
+        why = "every program expects it, and plain ones do not do it themselves"
+        steps.append(namespaces.BringUpLoopback(why=why))
+    if Namespace.UTS in spec.namespaces and Namespace.UTS not in {each.kind for each in spec.shared_namespaces}:
+        why = "asked for" if spec.hostname else "the domain's name, as long as the guest has no other"
+        steps.append(namespaces.SetHostname(why=why, name=spec.hostname or spec.name[:64]))
+    return [*steps, *early_filesystems(spec)]
+
+
+def _belongings(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
+    steps: list[HostStep] = []
+    if spec.idmap is not None:
+        why = "the guest's root is nobody of importance on the host"
+        steps.append(childsetup.MapIds(why=why, uids=spec.idmap.uids, gids=spec.idmap.gids))
+    if spec.time_offsets is not None:
+        monotonic, boottime = spec.time_offsets
+        steps.append(childsetup.SetClockOffsets(why="asked for", monotonic=monotonic, boottime=boottime))
+    steps.append(childsetup.ResetOutOfMemoryScore(why="the keeper's own protection is not the guest's"))
+    return steps
+
+
+def _interfaces(spec: ContainerSpec) -> list[HostStep]:
+    if not spec.interfaces:
+        return []
+    return [
+        childsetup.FetchNetlink(why="who configures interfaces inside need not go inside"),
+        childsetup.ConnectInterfaces(why="asked for", interfaces=spec.interfaces),
+    ]
+
+
+def _staged(spec: ContainerSpec, fetched: list[str]) -> tuple[str, ...]:
+    """Return the trees whose attributes the guest's root could change, were they not locked on their way."""
+    if spec.idmap is None:
+        return ()
+    return (*((ROOT,) if root_is_read_only(spec) else ()), *fetched)
+
+
+def _arrival(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
+    steps: list[GuestStep] = []
+    if facts.manager is Manager.NONE and facts.hierarchies.v1:
+        steps.append(namespaces.JoinGroups(why="a process that moves itself waits for nobody"))
+    if spec.idmap is not None:
+        steps.append(namespaces.BecomeRoot(why="until now its ids were those of nobody"))
+    else:
+        steps.append(namespaces.BecomeRoot(why="until now it has the groups of whoever started us"))
+    if spec.time_offsets is not None:
+        steps.append(namespaces.EnterTime(why="its offsets are set, and it may be entered only once they are"))
+    if Namespace.CGROUP in spec.namespaces:
+        steps.append(namespaces.RootTheGroups(why="made after it has joined its groups, so they are the root it sees"))
+    return [
+        *steps,
+        roottree.KeepMountsPrivate(why="what is mounted from here on is nobody else's business"),
+        roottree.AttachRoot(why="everything below is reached through it, and only downwards", source=ROOT),
+    ]
+
+
+def _consoles(spec: ContainerSpec) -> list[GuestStep]:
+    if not spec.consoles:
+        return []
+    return [terminals.MakeConsoles(why="their masters go to the keeper", count=spec.consoles)]
+
+
+def _settings(spec: ContainerSpec) -> list[GuestStep]:
+    if not spec.sysctls:
+        return []
+    settings = [[name.replace(".", "/"), value] for name, value in spec.sysctls]
+    return [roottree.WriteSettings(why="asked for; they are the namespaces' own", settings=settings)]
+
+
+def _files(spec: ContainerSpec) -> list[GuestStep]:
+    if not spec.nameservers:
+        return []
+    content = "".join(f"nameserver {each}\n" for each in spec.nameservers)
+    return [roottree.MakeFile(why="the nameservers asked for", path="etc/resolv.conf", content=content, mode=0o644)]
+
+
+def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
+    steps: list[GuestStep] = []
+    if facts.keyrings:
+        steps.append(confinement.JoinFreshKeyring(why="the session's keys are the host's"))
+    steps.append(terminals.TakeTerminal(why="init's console", controlling=not starts_system(spec.init.argv)))
+    filters = list(FILTERS) if confined(spec.seccomp) else []
+    why = "no other fd of ours reaches the guest"
+    steps.append(execution.PassDescriptors(why=why, count=spec.inherited_fds, needed=filters))
+    if filters:
+        why = "loaded while the capability for it is there, before the others go"
+        steps.append(confinement.LoadFilters(why=why, sources=filters))
+    if spec.init.user is not None or spec.init.group is not None:
+        user = spec.init.user if spec.init.user is not None else "0"
+        steps.append(confinement.BecomeUser(why="asked for", user=user, group=spec.init.group))
+    # Nothing of ours opens files any more, so limits of fds may be as low as they like.
+    steps += [
+        confinement.LimitResource(why="asked for", name=each.name, soft=each.soft, hard=each.hard)
+        for each in spec.resource_limits
+    ]
+    kept = spec.capabilities if spec.capabilities is not None else default_kept(privileged=spec.idmap is None)
+    why = "the others mean something for the host only" if spec.capabilities is None else "asked for"
+    steps.append(confinement.KeepCapabilities(why=why, names=sorted(kept)))
+    if spec.no_new_privileges:
+        steps.append(confinement.RefuseNewPrivileges(why="asked for"))
+    steps.append(
+        execution.Execute(
+            why="from here on it is the guest's own",
+            argv=list(spec.init.argv),
+            env=[list(variable) for variable in init_environment(spec)],
+            cwd=spec.init.cwd,
+        )
+    )
+    return steps

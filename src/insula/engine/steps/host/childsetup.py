@@ -1,0 +1,136 @@
+"""Steps that give the newborn process what only the host can: id maps, interfaces, filters, offsets of clocks."""
+
+import errno
+import os
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from insula.engine.policy import syscalls
+from insula.engine.spec import IdRange, Seccomp, VethInterface
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
+from insula.errors import OperationFailedError
+from insula.kernel.fds import memory_file
+from insula.kernel.idmap import write_maps
+from insula.kernel.process import reset_memory_score
+
+_PATIENCE = 10.0
+_PAUSE = 0.0002
+"""Seconds to wait for the child, and between two looks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MapIds(HostStep):
+    """Write the id maps of the child's user namespace."""
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "map its ids"
+
+    uids: tuple[IdRange, ...]
+    gids: tuple[IdRange, ...]
+
+    async def perform(self, context: HostContext) -> Undo | None:
+        uids, gids = ([(each.inside, each.outside, each.count) for each in map_] for map_ in (self.uids, self.gids))
+        write_maps(context.process, uids, gids)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetClockOffsets(HostStep):
+    """Set the offsets of the time namespace that the child has made and not yet entered. Source: time_namespaces(7)."""
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "shift its clocks by {monotonic} s (monotonic) and {boottime} s (since boot)"
+
+    monotonic: int
+    boottime: int
+
+    async def perform(self, context: HostContext) -> Undo | None:
+        self._await_namespace(context)
+        self._write(context, "timens_offsets", f"monotonic {self.monotonic} 0\nboottime {self.boottime} 0\n")
+        return None
+
+    @staticmethod
+    def _await_namespace(context: HostContext) -> None:
+        """Wait until the child has made it: until then the file stands for the host's own, which nobody may shift.
+
+        A clone with CLONE_NEWTIME would enter it at once. It is one of the first things the child does.
+        """
+        ours = os.stat("/proc/self/ns/time").st_ino
+        deadline = time.monotonic() + _PATIENCE
+        while os.stat("ns/time_for_children", dir_fd=context.process).st_ino == ours:
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "the child has made no time namespace")
+            time.sleep(_PAUSE)
+
+    @staticmethod
+    def _write(context: HostContext, name: str, text: str) -> None:
+        fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=context.process)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResetOutOfMemoryScore(HostStep):
+    """Take back the protection against the out-of-memory killer that the child inherited from the keeper."""
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "be as likely to be killed for memory as anybody"
+
+    async def perform(self, context: HostContext) -> Undo | None:
+        reset_memory_score(context.process)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchNetlink(HostStep):
+    """Wait for the socket that the child opens in its network namespace, once it has made that."""
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "receive a netlink socket of its network"
+
+    async def perform(self, context: HostContext) -> Undo | None:
+        context.netlink = await context.fetch_netlink()
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectInterfaces(HostStep):
+    """Have the network's performer make the interfaces, in the child's network namespace."""
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "connect {interfaces}"
+
+    interfaces: tuple[VethInterface, ...]
+
+    async def perform(self, context: HostContext) -> Undo | None:
+        performer = context.performer
+        if performer is None:
+            raise OperationFailedError("there is nobody here to connect network interfaces")
+        connected = await performer.connect(self.interfaces, netns_pid=context.child, netlink=context.netlink)
+        context.connected = connected
+
+        async def disconnect() -> None:
+            await performer.disconnect(connected)
+
+        return disconnect
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompileFilters(HostStep):
+    """Compile the system call filters. names: under which fds they are passed, in the order they are to be loaded."""
+
+    phrase: ClassVar[str] = "compile the system call filters"
+
+    seccomp: Seccomp
+    names: tuple[str, ...]
+
+    async def perform(self, context: HostContext) -> Undo | None:
+        programs = syscalls.programs(self.seccomp)
+        if len(programs) != len(self.names):
+            raise RuntimeError(f"{len(programs)} filters were compiled for {len(self.names)} names")
+        for name, program in zip(self.names, programs, strict=True):
+            context.fds[name] = memory_file(f"insula-{name}", program)
+        return None

@@ -1,0 +1,123 @@
+"""Tests of insula.engine.enter.attachment."""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from insula.engine.enter.attachment import Attachment, attachment_steps, group_fds, namespace_fds, namespaces_of
+from insula.engine.spec import (
+    Namespace,
+    NetworkKind,
+    Process,
+    ResourceLimit,
+    Seccomp,
+    SeccompProfile,
+    SharedNamespace,
+)
+from insula.engine.steps.guest import confinement, execution, namespaces, terminals
+from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.kernel.fds import close_all
+from tests.descriptors import open_fds
+from tests.plans import BUSYBOX, PRIVILEGED, UNIFIED
+
+PROCESS = Process(argv=("ls",), env=(("LANG", "C"),), cwd="/srv", user="web", group="staff")
+
+
+def test_it_joins_the_groups_first_then_all_namespaces_then_is_confined_then_executes() -> None:
+    limited = replace(BUSYBOX, resource_limits=(ResourceLimit(name="NOFILE", soft=1, hard=2),), no_new_privileges=True)
+    steps = attachment_steps(limited, UNIFIED, Attachment(process=PROCESS, terminal=(24, 80)))
+    assert [type(step) for step in steps] == [
+        namespaces.JoinGroups,
+        namespaces.EnterContainer,
+        confinement.JoinFreshKeyring,
+        namespaces.BecomeRoot,
+        terminals.MakeTerminal,
+        terminals.TakeTerminal,
+        execution.PassDescriptors,
+        confinement.LoadFilters,
+        confinement.BecomeUser,
+        confinement.LimitResource,
+        confinement.KeepCapabilities,
+        confinement.RefuseNewPrivileges,
+        execution.Execute,
+    ]
+
+
+def test_without_a_terminal_the_streams_are_taken() -> None:
+    kinds = [type(step) for step in attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS))]
+    assert terminals.TakeStreams in kinds
+    assert terminals.MakeTerminal not in kinds
+
+
+def kept(spec: object, attachment: Attachment) -> list[str]:
+    steps = attachment_steps(spec, UNIFIED, attachment)  # type: ignore[arg-type]
+    return next(step.names for step in steps if isinstance(step, confinement.KeepCapabilities))
+
+
+def test_capabilities_are_never_more_than_inits() -> None:
+    few = replace(BUSYBOX, capabilities=frozenset({"chown", "kill"}))
+    assert kept(few, Attachment(process=PROCESS)) == ["chown", "kill"]
+    assert kept(few, Attachment(process=PROCESS, capabilities=frozenset({"kill", "sys_admin"}))) == ["kill"]
+    assert "mknod" not in kept(PRIVILEGED, Attachment(process=PROCESS))
+
+
+def test_new_privileges_can_be_refused_to_it_alone_but_an_unconfined_guest_stays_so() -> None:
+    def refuses(attachment: Attachment) -> bool:
+        steps = attachment_steps(BUSYBOX, UNIFIED, attachment)
+        return any(isinstance(step, confinement.RefuseNewPrivileges) for step in steps)
+
+    assert not refuses(Attachment(process=PROCESS))
+    assert refuses(Attachment(process=PROCESS, no_new_privileges=True))
+    unconfined = replace(BUSYBOX, seccomp=Seccomp(profile=SeccompProfile.UNCONFINED))
+    steps = attachment_steps(unconfined, UNIFIED, Attachment(process=PROCESS))
+    assert not any(isinstance(step, confinement.LoadFilters) for step in steps)
+
+
+def test_the_program_has_its_environment_with_a_path_and_a_home() -> None:
+    last = attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS))[-1]
+    assert isinstance(last, execution.Execute)
+    assert dict(last.env).keys() == {"PATH", "container", "LANG"}
+    assert (last.argv, last.cwd, last.home) == (["ls"], "/srv", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "missing"),
+    [
+        ({}, {Namespace.TIME}),
+        ({"time_offsets": (0, 0)}, set()),
+        ({"network": NetworkKind.HOST}, {Namespace.TIME, Namespace.NETWORK}),
+        ({"idmap": None, "privileged": True}, {Namespace.TIME, Namespace.USER}),
+        (
+            {"shared_namespaces": (SharedNamespace(kind=Namespace.NETWORK, path="/n"),)},
+            {Namespace.TIME},
+        ),
+    ],
+)
+def test_it_joins_what_the_container_has_of_its_own_or_joined(
+    changes: dict[str, object], missing: set[Namespace]
+) -> None:
+    kinds = set(namespaces_of(replace(BUSYBOX, **changes)))  # type: ignore[arg-type]
+    assert kinds == set(Namespace) - {Namespace.PID} - missing
+
+
+def test_namespaces_come_in_libvirts_order() -> None:
+    fds = namespace_fds(os.getpid())
+    assert [os.readlink(f"/proc/self/fd/{fd}").partition(":")[0] for fd in fds] == [
+        "user",
+        "ipc",
+        "uts",
+        "net",
+        "pid",
+        "mnt",
+    ]
+    close_all(fds)
+    with pytest.raises(FileNotFoundError):
+        namespace_fds(2**22 + 5)
+
+
+def test_a_group_that_is_gone_leaves_no_fd_open() -> None:
+    before = open_fds()
+    with pytest.raises(OSError, match="gone"):
+        group_fds(Cgroup(Hierarchies(v2="/proc/self"), "gone"))
+    assert open_fds() == before

@@ -1,0 +1,475 @@
+"""The keeper in a fork of the test, without its own mount namespace: guests that are plain programs, born and buried.
+
+What needs a guest's namespaces, and the keeper as a process of its own, is in tests/system/test_keeper.py.
+"""
+
+import contextlib
+import errno
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from insula.engine.keeper import child, cloning
+from insula.engine.keeper import verbs as keeper_module
+from insula.engine.keeper.held import RING_MAX
+from insula.engine.keeper.link import completed
+from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, receive, send
+from insula.engine.launch.attempt import encoded_steps
+from insula.engine.steps.guest.terminals import TakeStreams
+from insula.errors import KeeperError, StepError
+from insula.kernel.fds import Fd, contents
+from insula.kernel.process import exit_of_stranger, has_ended
+from tests.unit.engine.forkedkeeper import SLEEP, STRANGER, ForkedKeeper, program
+from tests.waiting import scaled, until
+
+
+@pytest.fixture
+def held() -> Iterator[ForkedKeeper]:
+    made = ForkedKeeper()
+    yield made
+    with contextlib.suppress(ChildProcessError):
+        made.end()
+
+
+@pytest.fixture
+def stranger() -> Iterator["subprocess.Popen[bytes]"]:
+    """A program that is no child of the keeper's."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        yield process
+        process.kill()
+
+
+def gone(pid: int) -> bool:
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def test_hello_tells_who_it_is_and_that_it_holds_nothing(held: ForkedKeeper) -> None:
+    assert held.ask(Verb.HELLO) == {"version": VERSION, "pid": held.pid, "guests": [], "executions": []}
+
+
+def test_a_verb_that_it_does_not_know_is_refused(held: ForkedKeeper) -> None:
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel.connect(held.address)
+    send(channel, {"request": 3, "verb": "explode"})
+    error = {"text": "the keeper does not know the verb 'explode'", "errno": 0}
+    assert receive(channel) == Message({"answer": 3, "error": error}, {})
+    channel.close()
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "complaint"),
+    [
+        (Verb.FETCH, {}, "KeyError: 'uuid'"),
+        (Verb.FETCH, {"uuid": "u"}, "no guest with the UUID u is held"),
+        (Verb.KILL, {"uuid": "u"}, "no guest with the UUID u is held"),
+        (Verb.GO, {"uuid": "u"}, "no guest with the UUID u is held"),
+        (Verb.NETLINK, {"uuid": "u"}, "no guest with the UUID u is held"),
+        (Verb.PROCEED, {"uuid": "u"}, "no guest with the UUID u is held"),
+        (Verb.FORGET, {"uuid": "u"}, "no guest with the UUID u is held"),
+        (Verb.FORGET, {"id": "7"}, "KeyError: '7'"),
+        (Verb.EXECUTE, {"id": "7", "uuid": "u"}, "no guest with the UUID u is held"),
+        (Verb.LAUNCH, {"uuid": "u", "namespaces": ["nonsense"]}, "KeyError: 'nonsense'"),
+        (Verb.ADOPT, {"uuid": "u", "pid": 1}, "KeyError: 'pidfd'"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused_and_changes_nothing(
+    held: ForkedKeeper, verb: Verb, body: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(KeeperError, match=complaint):
+        held.ask(verb, **body)
+    assert held.ask(Verb.HELLO)["guests"] == []
+
+
+def test_a_guest_is_born_runs_ends_and_is_forgotten(held: ForkedKeeper) -> None:
+    pid = held.bear("u", *program("exit 7"))
+    assert held.ask(Verb.HELLO)["guests"] == [
+        {"uuid": "u", "id": None, "pid": pid, "stage": "CLONED", "status": None, "consoles": 0}
+    ]
+    answer = held.tell(Verb.GO, uuid="u")
+    assert os.readlink(f"/proc/self/fd/{answer.fds['pidfd']}") == "anon_inode:[pidfd]"
+    answer.close()
+    event = held.wait_for_event(EventKind.EXITED)
+    assert (event.uuid, event.status) == ("u", 7 << 8)
+    assert held.stage_of("u") == "EXITED"
+    assert held.ask(Verb.FETCH, uuid="u") == {"pid": pid, "stage": "EXITED", "status": 7 << 8}
+    assert held.ask(Verb.KILL, uuid="u") == {"status": 7 << 8}
+    assert held.ask(Verb.FORGET, uuid="u") == {}
+    assert held.stage_of("u") is None
+
+
+def test_a_kill_is_answered_once_the_guest_is_reaped(held: ForkedKeeper) -> None:
+    pid = held.start("u", SLEEP)
+    assert held.ask(Verb.KILL, uuid="u") == {"status": signal.SIGKILL}
+    assert gone(pid)
+    assert held.stage_of("u") == "EXITED"
+
+
+def test_two_who_kill_are_both_answered(held: ForkedKeeper) -> None:
+    held.start("u", SLEEP)
+    numbers = [held.link.ask(Verb.KILL, {"uuid": "u"}, {}) for _ in range(2)]
+    assert [completed(held.link.answer(number)).body["status"] for number in numbers] == [9, 9]
+
+
+def test_a_uuid_is_held_once(held: ForkedKeeper) -> None:
+    held.bear("u", *program(SLEEP))
+    with pytest.raises(KeeperError, match="a guest with the UUID u is held already"):
+        held.bear("u", *program(SLEEP))
+
+
+def test_what_runs_is_neither_told_to_go_nor_forgotten(held: ForkedKeeper) -> None:
+    held.start("u", SLEEP)
+    for verb, complaint in (
+        (Verb.GO, "not waiting to go: it is running"),
+        (Verb.FORGET, "cannot be forgotten: it is running"),
+    ):
+        with pytest.raises(KeeperError, match=complaint):
+            held.ask(verb, uuid="u")
+
+
+def test_a_held_guest_waits_for_proceed_and_is_announced_when_killed(held: ForkedKeeper) -> None:
+    held.bear("u", *program("exit 3"))
+    held.ask(Verb.GO, uuid="u", hold=True)
+    assert held.stage_of("u") == "HELD"
+    held.ask(Verb.PROCEED, uuid="u")
+    assert held.wait_for_event(EventKind.EXITED).status == 3 << 8
+    held.bear("v", *program(SLEEP))
+    held.ask(Verb.GO, uuid="v", hold=True)
+    held.events.clear()
+    assert held.ask(Verb.KILL, uuid="v") == {"status": 9}
+    assert held.wait_for_event(EventKind.EXITED).uuid == "v"
+    held.ask(Verb.FORGET, uuid="v")
+    assert held.ask(Verb.ABORT, uuid="v") == {"status": None, "failure": None}
+
+
+def test_a_step_that_fails_is_told_and_nothing_is_held_of_it(held: ForkedKeeper) -> None:
+    pid = held.bear("u", STRANGER, *program(SLEEP))
+    with pytest.raises(StepError, match="no user 'nobody-of-that-name'") as caught:
+        held.ask(Verb.GO, uuid="u")
+    assert (caught.value.step, caught.value.errno) == ("0", errno.ENOENT)
+    assert held.stage_of("u") is None
+    assert gone(pid)
+
+
+@pytest.mark.parametrize("verb", [Verb.GO, Verb.NETLINK])
+def test_what_a_guest_died_of_unasked_is_told_to_who_asks_next(held: ForkedKeeper, verb: Verb) -> None:
+    pid = held.bear("u", *program(SLEEP), child_early=(STRANGER,))
+    until(lambda: held.stage_of("u") is None, "the keeper having buried it")
+    assert gone(pid)
+    with pytest.raises(StepError, match="no user") as caught:
+        held.ask(verb, uuid="u")
+    assert caught.value.step == "0"
+    with pytest.raises(KeeperError, match="no guest with the UUID u is held"):
+        held.ask(verb, uuid="u")
+
+
+def test_giving_up_a_launch_tells_what_it_had_died_of(held: ForkedKeeper) -> None:
+    held.bear("u", *program(SLEEP), child_early=(STRANGER,))
+    until(lambda: held.stage_of("u") is None, "the keeper having buried it")
+    failure = held.ask(Verb.ABORT, uuid="u")["failure"]
+    assert (failure["step"], failure["errno"]) == (0, errno.ENOENT)
+    assert held.ask(Verb.ABORT, uuid="u") == {"status": None, "failure": None}
+
+
+def test_giving_up_a_launch_ends_one_that_waits_and_leaves_one_that_runs(held: ForkedKeeper) -> None:
+    waiting = held.bear("u", *program(SLEEP))
+    assert held.ask(Verb.ABORT, uuid="u") == {"status": signal.SIGKILL}
+    assert gone(waiting)
+    assert held.stage_of("u") is None
+    running = held.start("v", SLEEP)
+    assert held.ask(Verb.ABORT, uuid="v") == {"status": None, "failure": None}
+    assert not gone(running)
+
+
+def test_a_guest_that_takes_too_long_is_ended(held: ForkedKeeper) -> None:
+    pid = held.bear("u", *program(SLEEP))
+    # Standing still, it performs nothing.
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(KeeperError, match="it did not get past 'performing its steps' in time"):
+        held.ask(Verb.GO, uuid="u", seconds=0.01)
+    assert gone(pid)
+
+
+def test_what_cannot_be_staged_fails_the_launch_and_leaves_the_guest_to_be_given_up(held: ForkedKeeper) -> None:
+    held.bear("u", *program(SLEEP))
+    with pytest.raises(KeeperError, match="KeyError: 'root'"):
+        held.ask(Verb.GO, uuid="u", stage=["root"])
+    assert held.ask(Verb.ABORT, uuid="u") == {"status": signal.SIGKILL}
+
+
+def test_who_leaves_before_go_takes_the_guest_along_and_after_it_does_not(held: ForkedKeeper) -> None:
+    running = held.start("running", SLEEP)
+    other = held.another()
+    fd = encoded_steps(program(SLEEP))
+    number = other.ask(Verb.LAUNCH, {"uuid": "waiting", "namespaces": [], "early": []}, {"steps": fd})
+    waiting = completed(other.answer(number)).body["pid"]
+    os.close(fd)
+    other.close()
+    until(lambda: held.stage_of("waiting") is None, "the guest's end")
+    assert gone(waiting)
+    assert not gone(running)
+
+
+def test_every_client_that_said_hello_hears_of_an_end_and_no_other(held: ForkedKeeper) -> None:
+    listening, deaf = held.another(), held.another()
+    completed(listening.answer(listening.ask(Verb.HELLO, {}, {})))
+    held.ask(Verb.HELLO)
+    held.start("u", SLEEP)
+    held.ask(Verb.KILL, uuid="u")
+    held.wait_for_event(EventKind.EXITED)
+    listening.dispatch()
+    assert [event.uuid for event in held.events] == ["u", "u"]
+    assert select.select([deaf], [], [], 0)[0] == []
+
+
+def test_a_keeper_without_clients_takes_its_guests_along(held: ForkedKeeper) -> None:
+    first, second = held.start("u", SLEEP), held.bear("v", *program(SLEEP))
+    pidfds = [os.pidfd_open(pid) for pid in (first, second)]
+    assert held.end() == 0
+    for pidfd in pidfds:
+        assert select.select([pidfd], [], [], scaled(10))[0]
+        os.close(pidfd)
+
+
+def test_one_that_listens_ends_when_for_a_while_nothing_was_held_and_nobody_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(keeper_module, "LINGERING", 0.1)
+    made = ForkedKeeper(lingers=True)
+    pidfd = os.pidfd_open(made.pid)
+    made.start("u", SLEEP)
+    made.link.close()
+    assert not select.select([pidfd], [], [], 0.4)[0], "it holds a guest"
+    made.link = made.another()
+    made.ask(Verb.KILL, uuid="u")
+    made.ask(Verb.FORGET, uuid="u")
+    assert not select.select([pidfd], [], [], 0.4)[0], "somebody is there"
+    made.link.close()
+    assert select.select([pidfd], [], [], scaled(10))[0]
+    os.close(pidfd)
+    assert made.end() == 50
+
+
+def test_it_quits_when_told_to_but_not_while_it_holds_anything(held: ForkedKeeper) -> None:
+    held.start("u", SLEEP)
+    with pytest.raises(KeeperError, match=r"1 guest\(s\) and 0 process\(es\) are held"):
+        held.ask(Verb.QUIT)
+    held.ask(Verb.KILL, uuid="u")
+    with pytest.raises(KeeperError, match="are held"):
+        held.ask(Verb.QUIT)
+    held.ask(Verb.FORGET, uuid="u")
+    held.ask(Verb.QUIT)
+    assert held.end() == 50
+
+
+def test_guests_get_the_fd_limits_from_before_the_keeper_raised_its_own(held: ForkedKeeper) -> None:
+    reader, writer = os.pipe()
+    held.bear("u", TakeStreams(why="-"), *program("ulimit -Sn"))
+    held.ask(Verb.GO, {"stdin": writer, "stdout": writer, "stderr": writer}, uuid="u")
+    os.close(writer)
+    with open(reader) as stream:
+        assert int(stream.read()) == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+# Entering: setns is left out, which takes a right that tests do not need to have
+
+
+@pytest.fixture
+def entered(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkedKeeper]:
+    monkeypatch.setattr(cloning, "setns", lambda fd, kind: None)
+    made = ForkedKeeper()
+    yield made
+    made.end()
+
+
+def execute(held: ForkedKeeper, name: str, script: str) -> dict[str, Any]:
+    fd = encoded_steps(program(script))
+    try:
+        return held.ask(Verb.EXECUTE, {"steps": fd}, uuid="u", id=name)
+    finally:
+        os.close(fd)
+
+
+def test_an_entered_process_has_a_record_of_its_own_until_it_is_forgotten(entered: ForkedKeeper) -> None:
+    entered.start("u", SLEEP)
+    entered.ask(Verb.HELLO)
+    pid = execute(entered, "7", "exit 5")["pid"]
+    event = entered.wait_for_event(EventKind.EXECUTED)
+    assert (event.uuid, event.execution, event.status) == ("u", "7", 5 << 8)
+    assert entered.ask(Verb.HELLO)["executions"] == [
+        {"uuid": "u", "id": "7", "pid": pid, "stage": "EXITED", "status": 5 << 8, "consoles": 0}
+    ]
+    entered.ask(Verb.FORGET, id="7")
+    assert entered.ask(Verb.HELLO)["executions"] == []
+
+
+def test_what_ended_inside_is_forgotten_with_its_guest(entered: ForkedKeeper) -> None:
+    entered.start("u", SLEEP)
+    entered.ask(Verb.HELLO)
+    execute(entered, "7", "exit 5")
+    outliving = execute(entered, "8", SLEEP)["pid"]
+    entered.wait_for_event(EventKind.EXECUTED)
+    entered.ask(Verb.KILL, uuid="u")
+    entered.ask(Verb.FORGET, uuid="u")
+    assert [each["id"] for each in entered.ask(Verb.HELLO)["executions"]] == ["8"]
+    os.kill(outliving, signal.SIGKILL)
+    until(lambda: not entered.ask(Verb.HELLO)["executions"], "the keeper dropping what outlived its guest")
+    assert [event.execution for event in entered.events if event.kind is EventKind.EXECUTED] == ["7", "8"]
+
+
+def test_an_id_names_one_process(entered: ForkedKeeper) -> None:
+    entered.start("u", SLEEP)
+    execute(entered, "7", SLEEP)
+    with pytest.raises(KeeperError, match="there is a process with the id 7 already"):
+        execute(entered, "7", SLEEP)
+
+
+def test_a_process_that_cannot_enter_leaves_no_record_and_is_told_once(entered: ForkedKeeper) -> None:
+    entered.start("u", SLEEP)
+    fd = encoded_steps((STRANGER, *program(SLEEP)))
+    with pytest.raises(StepError, match="no user"):
+        entered.ask(Verb.EXECUTE, {"steps": fd}, uuid="u", id="7")
+    os.close(fd)
+    assert entered.ask(Verb.HELLO)["executions"] == []
+
+
+def test_what_hangs_on_its_way_in_ends_when_its_asker_gives_up_and_what_runs_does_not(
+    monkeypatch: pytest.MonkeyPatch, entered: ForkedKeeper
+) -> None:
+    monkeypatch.setattr(child, "enter", lambda *_: signal.pause())
+    hanging = ForkedKeeper()
+    hanging.start("u", SLEEP)
+    fd = encoded_steps(program(SLEEP))
+    hanging.link.ask(Verb.EXECUTE, {"uuid": "u", "id": "7"}, {"steps": fd})
+    os.close(fd)
+    assert hanging.ask(Verb.ABORT, id="7") == {"status": signal.SIGKILL}
+    assert hanging.ask(Verb.HELLO)["executions"] == []
+    hanging.end()
+
+    entered.start("u", SLEEP)
+    execute(entered, "7", SLEEP)
+    assert entered.ask(Verb.ABORT, id="7") == {"status": None, "failure": None}
+    assert [each["stage"] for each in entered.ask(Verb.HELLO)["executions"]] == ["RUNNING"]
+
+
+def test_only_what_runs_is_entered(entered: ForkedKeeper) -> None:
+    entered.bear("u", *program(SLEEP))
+    with pytest.raises(KeeperError, match="the guest is not running: it is waiting to go"):
+        execute(entered, "7", SLEEP)
+
+
+# Adopting
+
+
+def adopt(held: ForkedKeeper, uuid: str, pid: int, *consoles: int) -> None:
+    pidfd = os.pidfd_open(pid)
+    fds = {"pidfd": pidfd, **{f"console{number}": fd for number, fd in enumerate(consoles)}}
+    held.ask(Verb.ADOPT, fds, uuid=uuid, pid=pid)
+    os.close(pidfd)
+
+
+def test_an_adopted_guest_is_held_as_if_born_here(held: ForkedKeeper, stranger: "subprocess.Popen[bytes]") -> None:
+    adopt(held, "u", stranger.pid)
+    assert held.stage_of("u") == "RUNNING"
+    adopt(held, "u", stranger.pid)
+    with pytest.raises(KeeperError, match="another guest with the UUID u is held already"):
+        adopt(held, "u", os.getpid())
+
+
+def test_the_end_of_an_adopted_guest_that_was_reaped_is_told_as_far_as_the_kernel_tells(
+    held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
+) -> None:
+    pidfd = os.pidfd_open(stranger.pid)
+    stranger.terminate()
+    stranger.wait()
+    held.ask(Verb.HELLO)
+    held.ask(Verb.ADOPT, {"pidfd": pidfd}, uuid="u", pid=stranger.pid)
+    event = held.wait_for_event(EventKind.EXITED)
+    assert event.status == exit_of_stranger(pidfd)
+    os.close(pidfd)
+    assert held.stage_of("u") == "EXITED"
+
+
+def test_an_adopted_guest_that_nobody_reaps_has_ended_all_the_same(
+    held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
+) -> None:
+    held.ask(Verb.HELLO)
+    adopt(held, "u", stranger.pid)
+    stranger.kill()
+    assert held.wait_for_event(EventKind.EXITED).status in {signal.SIGKILL, 0}  # 0 where we may not trace it
+
+
+def test_an_adopted_guest_that_has_ended_can_be_forgotten_before_its_status_is_known(
+    held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
+) -> None:
+    adopt(held, "u", stranger.pid)
+    pidfd = os.pidfd_open(stranger.pid)
+    stranger.kill()
+    until(lambda: has_ended(pidfd), "the end of the guest")
+    os.close(pidfd)
+    assert held.ask(Verb.FORGET, uuid="u") == {}
+    assert held.stage_of("u") is None
+
+
+def test_what_a_console_says_is_kept_while_nobody_reads_it(
+    held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
+) -> None:
+    master, slave = os.openpty()
+    adopt(held, "u", stranger.pid, master)
+    said = b"x" * 999 + b"\n"
+    for _ in range(2 * RING_MAX // len(said)):
+        os.write(slave, said)
+    os.write(slave, b"login: ")
+
+    def ring() -> bytes:
+        answer = held.tell(Verb.FETCH, uuid="u")
+        assert os.ttyname(slave) == f"/dev/pts/{_number_of(answer.fds['console0'])}"
+        kept = contents(answer.fds["ring0"]) if "ring0" in answer.fds else b""
+        answer.close()
+        return kept
+
+    kept = b""
+    while not kept.endswith(b"login: "):
+        assert select.select([], [slave], [], scaled(10))[1]
+        kept = (kept + ring())[-RING_MAX:]
+    assert kept.count(said.rstrip()) >= RING_MAX // (len(said) + 1) - 1
+    os.close(slave)
+    os.close(master)
+
+
+def _number_of(master: Fd) -> int:
+    import fcntl
+    import struct
+
+    return int(struct.unpack("i", fcntl.ioctl(master, 0x80045430, bytes(4)))[0])
+
+
+def test_consoles_are_left_to_a_client_that_reads_them(held: ForkedKeeper, stranger: "subprocess.Popen[bytes]") -> None:
+    master, slave = os.openpty()
+    adopt(held, "u", stranger.pid, master)
+    held.ask(Verb.HELLO, consoles=True)
+    os.write(slave, b"for the client")
+    assert held.ask(Verb.FETCH, uuid="u")["stage"] == "RUNNING"
+    assert os.read(master, 100) == b"for the client"
+    held.ask(Verb.HELLO, consoles=False)
+    os.write(slave, b"for the keeper")
+    answer = Message({}, {})
+    until(lambda: answer.fds.update(held.tell(Verb.FETCH, uuid="u").fds) or "ring0" in answer.fds, "the keeper reading")
+    assert contents(answer.fds["ring0"]) == b"for the keeper"
+    answer.close()
+    os.close(slave)
+    os.close(master)
+
+
+def test_it_imports_only_what_every_guest_may_begin_with() -> None:
+    heavy = ("asyncio", "lxml", "pyroute2", "xml", "logging", "jeepney", "rich", "insula.model", "insula.service")
+    code = f"import insula.engine.keeper.main, sys; print([each for each in {heavy!r} if each in sys.modules])"
+    ended = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

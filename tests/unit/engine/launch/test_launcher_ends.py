@@ -1,0 +1,192 @@
+"""How the launcher ends containers, over a keeper that only pretends."""
+
+import errno
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from insula.engine.exitstatus import ExitMeaning, ExitStatus
+from insula.engine.facts import Facts
+from insula.engine.keeper.link import completed
+from insula.engine.keeper.protocol import Verb
+from insula.engine.launch import launcher
+from insula.engine.launch.systemdscope import Manager
+from insula.errors import KeeperError, OperationFailedError, OperationTimeoutError
+from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
+from insula.kernel.fds import Reserve
+from tests.plans import UNIFIED
+from tests.unit.engine.desk import CONNECTED, Desk, desk_of
+from tests.unit.engine.fakes import GROUP, SPEC
+
+V1_ALONE = replace(
+    UNIFIED, hierarchies=Hierarchies(v1=(V1Hierarchy(mount="/sys/fs/cgroup/pids", controllers=("pids",)),))
+)
+UNKNOWN = KeeperError("no guest with that UUID is held")
+KILLED = ("ask kill", "kill answered")
+VACATED = (f"kill {GROUP}", f"remove {GROUP}")
+FORGOTTEN = ("ask forget", "forget answered")
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
+    """Makes a desk for a host of these facts; options: of the launcher."""
+
+    def made(facts: Facts = UNIFIED, **options: Any) -> Desk:
+        return desk_of(monkeypatch, facts, **options)
+
+    return made
+
+
+@pytest.fixture
+def desk(make: Callable[..., Desk]) -> Desk:
+    return make()
+
+
+@pytest.fixture
+def program() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of the test's own, which a test may kill."""
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        yield process
+        process.kill()
+
+
+def test_destroying_kills_and_takes_all_away_and_once_is_enough(desk: Desk) -> None:
+    running = desk.running(connected=(CONNECTED,))
+    status = completed(desk.launcher.destroy(running))
+    assert status == ExitStatus(status=9)
+    assert desk.journal == [*KILLED, *VACATED, *FORGOTTEN]
+    assert desk.network.disconnected == [CONNECTED]
+    assert running.pidfd < 0
+    assert completed(desk.launcher.destroy(running)) == status
+    assert len(desk.journal) == 6
+    assert desk.network.disconnected == [CONNECTED]
+
+
+def test_the_kernels_old_freezer_holds_even_the_killed(make: Callable[..., Desk]) -> None:
+    desk = make(V1_ALONE)
+    completed(desk.launcher.destroy(desk.running()))
+    assert desk.journal[:2] == [f"kill {GROUP}", "ask kill"]
+
+
+def test_one_that_has_ended_by_itself_is_released_without_asking_for_a_kill(desk: Desk) -> None:
+    running = desk.running()
+    completed(desk.launcher.release(running, ExitStatus(status=256)))
+    assert desk.journal == [*VACATED, *FORGOTTEN]
+    completed(desk.launcher.release(running, ExitStatus(status=256)))
+    assert len(desk.journal) == 4
+    assert completed(desk.launcher.destroy(running)).code == 1
+
+
+def test_a_keeper_that_is_gone_keeps_nobody_alive(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
+    running = desk.running(program.pid)
+    desk.keeper.unusable = KeeperError("the keeper does not take requests")
+    status = completed(desk.launcher.destroy(running))
+    assert status.meaning is ExitMeaning.UNKNOWN
+    assert program.wait(10) == -signal.SIGKILL
+    assert desk.journal == [f"kill {GROUP}", *VACATED]
+
+
+def test_one_that_the_keeper_does_not_end_is_killed_by_us(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
+    desk.keeper.answers = {Verb.KILL: [KeeperError("the keeper has not done in time what it was asked for")]}
+    assert completed(desk.launcher.destroy(desk.running(program.pid))) == ExitStatus(status=None)
+    assert program.wait(10) == -signal.SIGKILL
+
+
+def test_one_that_does_not_end_although_it_is_killed_counts_as_running(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher, "_DYING", 0.01)
+    desk.keeper.answers = {Verb.KILL: [KeeperError("the keeper has not done in time what it was asked for")]}
+    running = desk.running()
+    with pytest.raises(OperationTimeoutError, match="is killed and has not ended yet"):
+        completed(desk.launcher.destroy(running))
+    assert (running.status, running.released) == (None, False)
+
+
+def test_one_that_is_gone_in_every_way_is_destroyed_all_the_same(
+    desk: Desk, program: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = desk.running(program.pid)
+    program.kill()
+    program.wait()
+
+    def gone(_: Cgroup) -> None:
+        raise FileNotFoundError(errno.ENOENT, "no such group")
+
+    monkeypatch.setattr(Cgroup, "kill", gone)
+    desk.keeper.answers = {Verb.KILL: [UNKNOWN], Verb.FORGET: [UNKNOWN]}
+    assert completed(desk.launcher.destroy(running)) == ExitStatus(status=None)
+    assert running.released
+
+
+def test_removing_groups_is_left_to_whom_waiting_does_not_hurt(make: Callable[..., Desk]) -> None:
+    offloaded: list[Any] = []
+
+    async def offload(function: Any) -> Any:
+        offloaded.append(function)
+        return function()
+
+    desk = make(offload=offload)
+    completed(desk.launcher.destroy(desk.running()))
+    assert len(offloaded) == 1
+    assert f"remove {GROUP}" in desk.journal
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.EBUSY, "the group is still in use", "/c/web"), "web has ended, .* still in use: /c/web"),
+        (OperationFailedError("systemd does not end the scope"), "systemd does not end the scope"),
+    ],
+)
+def test_what_stays_behind_is_told_and_taken_away_by_the_next_call(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception, text: str
+) -> None:
+    def fail(_: Cgroup, **options: object) -> None:
+        raise error
+
+    running, status = desk.running(), ExitStatus(status=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Cgroup, "remove", fail)
+        with pytest.raises(OperationFailedError, match=text):
+            completed(desk.launcher.release(running, status))
+    assert desk.journal == [f"kill {GROUP}", *FORGOTTEN]
+    assert (running.released, running.pidfd < 0) == (False, True)
+    desk.journal.clear()
+    completed(desk.launcher.destroy(running))
+    assert desk.journal == [*VACATED, *FORGOTTEN]
+    assert running.released
+
+
+def test_a_group_that_another_launch_made_is_left_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "launch_of", lambda group: "another")
+    completed(desk.launcher.undo({"uuid": SPEC.uuid, "launch": "a1", "group": GROUP}))
+    assert not [each for each in desk.journal if GROUP in each]
+
+
+def test_a_start_without_descriptors_for_it_is_refused_before_anything_is_made(
+    make: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    reserve = Reserve(4)
+    desk = make(UNIFIED, reserve=reserve)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "dup", exhausted)
+        with pytest.raises(OperationFailedError, match=r"may have \d+ descriptors: end some .*LimitNOFILE"):
+            desk.launch()
+    reserve.close()
+    assert desk.journal == []
+
+
+def test_the_group_is_not_noted_where_systemd_decides_it(make: Callable[..., Desk]) -> None:
+    desk = make(replace(UNIFIED, manager=Manager.SYSTEMD))
+    notes: list[dict[str, Any]] = []
+    desk.launch(write_intent=notes.append).close()
+    assert [(each["uuid"], each["group"]) for each in notes] == [(SPEC.uuid, None)]

@@ -1,0 +1,120 @@
+import errno
+from pathlib import Path
+
+import pytest
+
+from insula.engine.launch.limits import SETTERS, apply
+from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
+from insula.errors import InsulaError, InvalidArgumentError, OperationUnsupportedError, ResourceBusyError
+from insula.kernel.cgroups import Cgroup, Hierarchies
+
+CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
+
+
+@pytest.fixture
+def group(tmp_path: Path) -> Cgroup:
+    """A group of a unified host, its files standing in a plain directory."""
+    directory = tmp_path / "c.scope"
+    directory.mkdir()
+    files = {
+        "memory.max": "max",
+        "memory.current": "0",
+        "memory.swap.max": "max",
+        "memory.high": "max",
+        "memory.min": "0",
+        "cpu.weight": "100",
+        "cpu.max": "max 100000",
+        "cpuset.cpus": "",
+        "cpuset.mems": "",
+        "io.weight": "default 100",
+        "io.max": "",
+        "pids.max": "max",
+    }
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    return Cgroup(Hierarchies(v2=str(tmp_path), v2_controllers=CONTROLLERS), "c.scope")
+
+
+def text(group: Cgroup, name: str) -> str:
+    return Path(group.scope or "", name).read_text()
+
+
+FULL = Limits(
+    memory=Bytes(100),
+    memory_soft=Bytes(80),
+    memory_guarantee=Bytes(10),
+    memory_and_swap=Bytes(150),
+    cpu_shares=2048,
+    cpu_quota=Microseconds(50000),
+    cpu_period=Microseconds(200000),
+    cpus="0-1",
+    memory_nodes="0",
+    block_weight=300,
+    block_devices=(BlockLimit(major=8, minor=0, read_bytes=5),),
+    pids=7,
+)
+
+
+def test_each_limit_is_put_where_it_belongs(group: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, str] = {}
+    monkeypatch.setattr(
+        "insula.kernel.cgroups.files.write", lambda path, value: written.update({Path(path).name: value})
+    )
+    apply(group, FULL)
+    assert written == {
+        "memory.max": "100",
+        "memory.swap.max": "50",
+        "memory.high": "80",
+        "memory.min": "10",
+        "cpu.weight": "200",
+        "cpu.max": "50000 200000",
+        "cpuset.cpus": "0-1",
+        "cpuset.mems": "0",
+        "io.weight": "default 300",
+        "io.max": "8:0 rbps=5",
+        "pids.max": "7",
+    }
+
+
+def test_what_is_not_said_stays_as_it_is(group: Cgroup) -> None:
+    before = {name: text(group, name) for name in ("memory.max", "cpu.max", "pids.max")}
+    apply(group, Limits())
+    assert {name: text(group, name) for name in before} == before
+
+
+def test_every_field_has_a_setter(group: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    untouched = [what for what, put in SETTERS if not _writes(put_limits=put, group=group, patch=monkeypatch)]
+    assert untouched == []
+
+
+def _writes(put_limits: object, group: Cgroup, patch: pytest.MonkeyPatch) -> bool:
+    written: list[str] = []
+    patch.setattr("insula.kernel.cgroups.files.write", lambda path, _: written.append(path))
+    assert callable(put_limits)
+    put_limits(group, FULL)
+    return bool(written)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.EOPNOTSUPP, OperationUnsupportedError),
+        (errno.EINVAL, InvalidArgumentError),
+        (errno.EBUSY, ResourceBusyError),
+    ],
+)
+def test_a_refusal_names_the_limit_and_has_libvirts_kind(
+    group: Cgroup, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[InsulaError]
+) -> None:
+    def write(path: str, value: str) -> None:
+        raise OSError(number, "refused", path)
+
+    monkeypatch.setattr("insula.kernel.cgroups.files.write", write)
+    with pytest.raises(kind, match=r"cannot set the limit of tasks: refused .*pids\.max"):
+        apply(group, Limits(pids=3))
+
+
+def test_a_limit_this_host_does_not_have_is_unsupported() -> None:
+    bare = Cgroup(Hierarchies(v2="/nowhere"), "c.scope")
+    with pytest.raises(OperationUnsupportedError, match="cannot set the memory limit: this host has no memory"):
+        apply(bare, Limits(memory=Bytes(1)))

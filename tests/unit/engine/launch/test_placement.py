@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from insula.engine.launch.placement import DirectPlacement, PlacementRequest, ScopePlacement, placement_for
+from insula.engine.launch.systemdscope import Manager
+from insula.engine.spec import CgroupPlacement
+from insula.kernel.cgroups import Hierarchies, remove_empty_partitions
+
+
+def request(partition: str = "machine.slice", name: str | None = None) -> PlacementRequest:
+    return PlacementRequest(
+        name="web",
+        identity=4711,
+        uuid="8f0c4bb0-6c5b-4f0e-9c3c-0b9b1b2e3d4f",
+        placement=CgroupPlacement(partition=partition, name=name),
+    )
+
+
+@pytest.mark.parametrize(
+    ("partition", "name", "path"),
+    [
+        ("machine.slice", None, r"machine.slice/machine-lxc\x2d4711\x2dweb.scope"),
+        ("/machine/prod", "c{id}", "machine.slice/machine-prod.slice/c4711"),
+        ("/", "web", "web"),
+    ],
+)
+def test_a_group_stands_in_its_partition_under_its_name(partition: str, name: str | None, path: str) -> None:
+    assert request(partition, name).path == path
+
+
+def test_a_partition_cannot_lead_elsewhere() -> None:
+    with pytest.raises(OSError, match="below the root"):
+        assert request("/machine/../..").path
+
+
+def test_who_runs_the_host_decides() -> None:
+    hierarchies = Hierarchies(v2="/c")
+    assert placement_for(hierarchies, Manager.NONE) == DirectPlacement(hierarchies=hierarchies)
+    assert placement_for(hierarchies, Manager.SYSTEMD) == ScopePlacement(
+        hierarchies=hierarchies, manager=Manager.SYSTEMD
+    )
+
+
+def test_directories_are_made_before_the_clone_and_removed_after_the_end(tmp_path: Path) -> None:
+    placement = DirectPlacement(hierarchies=Hierarchies(v2=str(tmp_path)))
+    group = placement.reserve(request())
+    assert group is not None
+    assert Path(group.payload or "").is_dir()
+    assert placement.settle(request(), group, 1) == group
+    with pytest.raises(FileExistsError):
+        placement.reserve(request())
+    placement.release(group)
+    assert [path.name for path in tmp_path.rglob("*")] == ["machine.slice"]
+    remove_empty_partitions(placement.hierarchies)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scope_needs_a_process_first() -> None:
+    placement = ScopePlacement(hierarchies=Hierarchies(v2="/c"), manager=Manager.MACHINED)
+    assert placement.reserve(request()) is None

@@ -1,0 +1,82 @@
+"""What a later daemon finds of a guest: from the keeper, or by its pid; what cannot be found out is no end."""
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from insula.engine.keeper.held import StartPhase
+from insula.engine.keeper.link import completed
+from insula.engine.keeper.protocol import Verb
+from insula.engine.launch import succession
+from insula.engine.launch.succession import Held
+from insula.errors import KeeperError, OperationFailedError
+from insula.kernel.process import start_time
+from tests.descriptors import open_fds
+from tests.plans import UNIFIED
+from tests.unit.engine.desk import Desk, desk_of, record_of
+
+UNKNOWN = KeeperError("no guest with the UUID is held")
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return desk_of(monkeypatch, UNIFIED)
+
+
+def test_a_guest_that_the_keeper_holds_under_another_pid_is_not_the_recorded_one(desk: Desk) -> None:
+    before = open_fds()
+    desk.holds("RUNNING")
+    assert completed(desk.launcher.recover(replace(record_of(desk.keeper.pid), pid=2**22 + 1))) is None
+    assert open_fds() == before
+
+
+@pytest.mark.parametrize("call", ["pidfd_open", "lives"])
+def test_what_cannot_be_found_out_is_no_end(desk: Desk, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def exhausted(*_: Any) -> Any:
+        raise OSError(24, "Too many open files")
+
+    before = open_fds()
+    desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
+    monkeypatch.setattr(os if call == "pidfd_open" else succession, call, exhausted)
+    with pytest.raises(OSError, match="Too many open files"):
+        completed(desk.launcher.recover(record_of(os.getpid())))
+    assert open_fds() == before
+
+
+def test_one_that_the_next_keeper_refuses_is_not_lost(desk: Desk) -> None:
+    before = open_fds()
+    desk.keeper.answers = {Verb.FETCH: [UNKNOWN], Verb.ADOPT: [KeeperError("it is dying")]}
+    with pytest.raises(KeeperError, match="it is dying"):
+        completed(desk.launcher.recover(record_of(os.getpid())))
+    assert open_fds() == before
+
+
+def test_a_guest_that_only_the_keeper_knows_is_found_by_its_groups(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Held(uuid="u", pid=os.getpid(), stage=StartPhase.RUNNING, status=None)
+    monkeypatch.setattr(succession, "_lines", lambda pid: ["0::/machine.slice/a.scope/payload/init.scope"])
+    running = desk.launcher.unrecorded(held, "web")
+    assert (running.group.path, running.pid, running.name) == ("machine.slice/a.scope", os.getpid(), "web")
+    assert running.record.born == start_time(os.getpid())
+    assert not running.described
+    monkeypatch.setattr(succession, "_lines", lambda pid: ["4:memory:/machine.slice/a.scope", "1:name=systemd:/"])
+    assert desk.launcher.unrecorded(held, "web").group.path == "machine.slice/a.scope"
+    monkeypatch.setattr(succession, "_lines", lambda pid: ["0::/user.slice"])
+    with pytest.raises(OperationFailedError, match="none that was made for a guest"):
+        desk.launcher.unrecorded(held, "web")
+
+
+@pytest.mark.parametrize(
+    ("stage", "lives"),
+    [
+        (StartPhase.CLONED, False),
+        (StartPhase.STARTING, False),
+        (StartPhase.HELD, True),
+        (StartPhase.EXECUTING, True),
+        (StartPhase.RUNNING, True),
+        (StartPhase.EXITED, False),
+    ],
+)
+def test_what_has_come_as_far_as_its_program_lives(stage: StartPhase, lives: bool) -> None:
+    assert Held(uuid="u", pid=1, stage=stage, status=None).lives == lives

@@ -1,0 +1,52 @@
+"""What the looker does inside guests."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from insula.engine.guestinit import Answer, InitProcess, PowerAction, Way
+from insula.engine.look import looks
+from insula.engine.look.looks import LOOKS, ask_init, open_root
+from insula.engine.spec import InitKind
+from insula.kernel.fds import Fd
+from insula.kernel.privileges import CAPABILITIES
+
+
+def test_every_look_names_capabilities_that_there_are() -> None:
+    for name, look in LOOKS.items():
+        assert look.capabilities <= set(CAPABILITIES), name
+        assert "sys_admin" not in look.capabilities, name
+
+
+@pytest.mark.parametrize("kind", [InitKind.BUSYBOX, InitKind.PLAIN])
+def test_init_is_asked_as_its_kind_is(monkeypatch: pytest.MonkeyPatch, kind: InitKind) -> None:
+    heard: list[tuple[InitProcess, list[PowerAction], list[Way]]] = []
+
+    def request(init: InitProcess, actions: list[PowerAction], ways: list[Way]) -> Answer:
+        heard.append((init, actions, ways))
+        return Answer.UNHEARD
+
+    monkeypatch.setattr(looks, "request", request)
+    pidfd = Fd(os.pidfd_open(os.getpid()))
+    arguments = {"pid": os.getpid(), "kind": kind.value, "argv": ["/nowhere"], "actions": ["poweroff"], "ways": ["any"]}
+    try:
+        answer = ask_init(arguments, {"init": pidfd})
+    finally:
+        os.close(pidfd)
+    assert answer == {"kind": kind.value, "answer": "unheard"}
+    assert heard == [
+        (InitProcess(pid=os.getpid(), pidfd=pidfd, kind=kind), [PowerAction.POWEROFF], [Way.ANY]),
+    ]
+
+
+def test_the_root_of_whoever_got_inits_pid_is_left_alone() -> None:
+    program = subprocess.Popen([sys.executable, "-c", ""])
+    pidfd = os.pidfd_open(program.pid)
+    program.wait()
+    try:
+        with pytest.raises(ProcessLookupError):
+            open_root(os.getpid(), pidfd)
+    finally:
+        os.close(pidfd)

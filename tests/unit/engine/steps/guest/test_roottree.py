@@ -1,0 +1,393 @@
+"""Tests of insula.engine.steps.guest.roottree: mounts are real ones, in namespaces of the test's own."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from insula.engine.steps.guest.gueststep import ChildContext
+from insula.engine.steps.guest.roottree import (
+    ATTRIBUTES,
+    AttachFilesystem,
+    AttachMount,
+    AttachRoot,
+    KeepMountsPrivate,
+    MakeFile,
+    MakeFilesystem,
+    MaskPaths,
+    MountFilesystem,
+    MountMemory,
+    PivotRoot,
+    ProtectPaths,
+    ShowElsewhere,
+    WriteSettings,
+)
+from insula.kernel.fds import AT_FDCWD, Fd
+from insula.kernel.mounts import Propagation, change, detached_copy
+from tests.unit.engine.steps.guest.performing import guest
+from tests.unit.engine.steps.inchild import in_namespaces
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """A tree of the host's that becomes a guest's root, with links that try to get out, and something outside it."""
+    root = tmp_path / "root"
+    for name in ("etc", "data/below", "proc/sys/net", "proc/bus", "dev"):
+        (root / name).mkdir(parents=True)
+    (root / "etc/file").write_text("inside")
+    (root / "absolute").symlink_to("/data")
+    (root / "upwards").symlink_to("../../outside")
+    (root / "dangling").symlink_to("/nowhere")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "place").mkdir()
+    return tmp_path
+
+
+def in_guest(host: Path, work: Callable[[ChildContext, Path], T]) -> T:
+    """Return what work does with a guest whose root is a copy of the tree, seen at the path it gets."""
+
+    def attach_and_work() -> T:
+        KeepMountsPrivate(why="test").perform(guest())
+        us = guest(root=detached_copy(str(host / "root")))
+        AttachRoot(why="test", source="root", place=str(host / "place")).perform(us)
+        fds = os.open("/proc/self/fd", os.O_RDONLY)
+        before, known = len(os.listdir(fds)), len(us.fds)
+        result = work(us, host / "place")
+        assert len(os.listdir(fds)) - before == len(us.fds) - known, "fds are left open"
+        return result
+
+    return in_namespaces(attach_and_work)
+
+
+def mount_options(path: Path) -> set[str]:
+    """Return the options of the mount whose top is at path. Source: proc_pid_mountinfo(5)."""
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    found = [set(line[5].split(",")) for line in lines if line[4] == str(path)]
+    assert found, f"nothing is mounted at {path}"
+    return found[-1]
+
+
+def is_mount(path: Path) -> bool:
+    return any(line.split()[4] == str(path) for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+# The root
+
+
+def test_mounts_made_afterwards_are_seen_by_nobody_else() -> None:
+    def keep() -> set[str]:
+        change(AT_FDCWD, "/", propagation=Propagation.SHARED, recursive=True)
+        KeepMountsPrivate(why="test").perform(guest())
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        return {field for line in lines for field in line.partition(" - ")[0].split()[6:]}
+
+    assert in_namespaces(keep) == set()
+
+
+def test_the_root_is_shown_where_it_is_told_to_and_is_what_follows_walks_below(host: Path) -> None:
+    def look(us: ChildContext, where: Path) -> tuple[bool, bool, str]:
+        with open(os.open("etc/file", os.O_RDONLY, dir_fd=us.root)) as file:
+            return us.root == us.fds["root"], is_mount(where), file.read()
+
+    assert in_guest(host, look) == (True, True, "inside")
+    assert list((host / "place").iterdir()) == []
+
+
+def test_a_place_for_the_root_must_be_a_directory(host: Path) -> None:
+    (host / "file").touch()
+
+    def attach() -> None:
+        AttachRoot(why="test", source="root", place=str(host / "file")).perform(guest(root=detached_copy(str(host))))
+
+    with pytest.raises(NotADirectoryError):
+        in_namespaces(attach)
+
+
+def test_after_the_pivot_the_former_root_is_gone(host: Path) -> None:
+    def pivot(us: ChildContext, where: Path) -> tuple[list[str], str, bool]:
+        PivotRoot(why="test").perform(us)
+        return sorted(os.listdir("/")), os.getcwd(), os.path.exists(host)
+
+    names, working_directory, reachable = in_guest(host, pivot)
+    assert names == ["absolute", "dangling", "data", "dev", "etc", "proc", "upwards"]
+    assert working_directory == "/"
+    assert not reachable
+
+
+# The kernel's own file systems
+
+
+@pytest.mark.parametrize("name", sorted(ATTRIBUTES))
+def test_every_attribute_a_plan_may_name_is_that_of_the_mount(host: Path, name: str) -> None:
+    def mount(us: ChildContext, where: Path) -> set[str]:
+        MountFilesystem(why="test", fstype="tmpfs", target="data", options=[], attributes=[name]).perform(us)
+        return mount_options(where / "data")
+
+    assert name in in_guest(host, mount)
+
+
+def test_a_file_system_is_made_with_its_options_at_a_directory_made_for_it(host: Path) -> None:
+    options: list[list[str | None]] = [["mode", "0700"], ["size", "64k"], ["inode64", None]]
+
+    def mount(us: ChildContext, where: Path) -> tuple[int, int]:
+        MountFilesystem(
+            why="test", fstype="tmpfs", target="new/deep", options=options, attributes=["nosuid", "nodev"]
+        ).perform(us)
+        made = os.statvfs(where / "new/deep")
+        return os.stat(where / "new/deep").st_mode & 0o777, made.f_blocks * made.f_frsize
+
+    assert in_guest(host, mount) == (0o700, 64 << 10)
+
+
+def test_a_file_system_made_first_is_attached_later_by_its_name(host: Path) -> None:
+    def make(us: ChildContext, where: Path) -> tuple[bool, bool, list[str]]:
+        MakeFilesystem(why="test", name="shm", fstype="tmpfs", options=[], attributes=[]).perform(us)
+        os.mkdir("inside", dir_fd=us.fds["shm"])
+        before = is_mount(where / "data")
+        AttachFilesystem(why="test", source="shm", target="data").perform(us)
+        return before, is_mount(where / "data"), os.listdir(where / "data")
+
+    assert in_guest(host, make) == (False, True, ["inside"])
+
+
+@pytest.mark.parametrize("target", ["absolute", "upwards", "absolute/below", "dangling"])
+def test_a_link_of_the_image_leads_no_file_system_of_the_kernels_anywhere(host: Path, target: str) -> None:
+    def mount(us: ChildContext, where: Path) -> None:
+        MountFilesystem(why="test", fstype="tmpfs", target=target, options=[], attributes=[]).perform(us)
+
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        in_guest(host, mount)
+    assert caught.value.errno == errno.ELOOP
+
+
+def test_an_option_that_does_not_exist_is_told_in_the_file_systems_words(host: Path) -> None:
+    def mount(us: ChildContext, where: Path) -> None:
+        MountFilesystem(why="test", fstype="tmpfs", target="data", options=[["nonsense", "1"]], attributes=[]).perform(
+            us
+        )
+
+    with pytest.raises(OSError, match=r"tmpfs: .*nonsense") as caught:
+        in_guest(host, mount)
+    assert caught.value.errno == errno.EINVAL
+
+
+# What the spec shows inside
+
+
+def passed(us: ChildContext, path: Path) -> None:
+    us.fds["mount0"] = detached_copy(str(path))
+
+
+@pytest.mark.parametrize(
+    ("target", "seen_at"),
+    [("/data", "data"), ("/absolute", "data"), ("/absolute/below", "data/below"), ("/new/deep", "new/deep")],
+)
+def test_a_tree_is_shown_at_a_path_as_the_guest_sees_it(host: Path, target: str, seen_at: str) -> None:
+    (host / "outside/content").touch()
+
+    def show(us: ChildContext, where: Path) -> list[str]:
+        passed(us, host / "outside")
+        AttachMount(why="test", source="mount0", target=target).perform(us)
+        return os.listdir(where / seen_at)
+
+    assert in_guest(host, show) == ["content"]
+
+
+def test_a_link_upwards_ends_at_the_root_of_the_guest(host: Path) -> None:
+    (host / "source").mkdir()
+    (host / "root/outside").mkdir()
+
+    def show(us: ChildContext, where: Path) -> tuple[bool, bool]:
+        passed(us, host / "source")
+        AttachMount(why="test", source="mount0", target="/upwards").perform(us)
+        return is_mount(where / "outside"), is_mount(host / "outside")
+
+    assert in_guest(host, show) == (True, False)
+
+
+def test_a_file_is_shown_over_a_file_and_never_over_a_directory(host: Path) -> None:
+    (host / "config").write_text("the host's")
+
+    def show(us: ChildContext, where: Path) -> str:
+        passed(us, host / "config")
+        AttachMount(why="test", source="mount0", target="/etc/file").perform(us)
+        with pytest.raises(IsADirectoryError):
+            AttachMount(why="test", source="mount0", target="/data").perform(us)
+        return (where / "etc/file").read_text()
+
+    assert in_guest(host, show) == "the host's"
+    assert (host / "root/etc/file").read_text() == "inside"
+
+
+@pytest.mark.parametrize(("target", "name"), [("/proc/sys", "proc"), ("/sys/kernel", "sysfs")])
+def test_no_mount_lands_in_the_kernels_own_files_nor_shows_them_elsewhere(host: Path, target: str, name: str) -> None:
+    def show(us: ChildContext, where: Path) -> list[str]:
+        passed(us, host / "outside")
+        # The root of the test's own namespace, where /proc and /sys are real.
+        us.root = us.fds["real"] = Fd(os.open("/", os.O_PATH))
+        refusals = []
+        for step in (
+            AttachMount(why="test", source="mount0", target=target),
+            MountMemory(why="test", target=target, size=None, mode=0o755, read_only=False),
+            ShowElsewhere(why="test", source=target, target=str(where / "data"), read_only=False),
+            ShowElsewhere(why="test", source=str(where / "data"), target=target, read_only=False),
+        ):
+            with pytest.raises(PermissionError, match=f"may not take from nor land in {name}") as caught:
+                step.perform(us)
+            refusals.append(str(caught.value.filename))
+        return refusals
+
+    assert in_guest(host, show) == [target] * 4
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_place_inside_is_shown_elsewhere_inside_with_what_is_mounted_below_it(host: Path, read_only: bool) -> None:
+    def show(us: ChildContext, where: Path) -> tuple[list[str], set[str]]:
+        MountMemory(why="test", target="/data/below", size=None, mode=0o755, read_only=False).perform(us)
+        (where / "data/below/in-memory").touch()
+        ShowElsewhere(why="test", source="/absolute", target="/shown/here", read_only=read_only).perform(us)
+        assert is_mount(where / "shown/here")
+        return os.listdir(where / "shown/here/below"), mount_options(where / "shown/here/below")
+
+    names, options = in_guest(host, show)
+    assert names == ["in-memory"]
+    assert ("ro" in options) == read_only
+
+
+def test_what_is_shown_elsewhere_cannot_come_from_outside(host: Path) -> None:
+    (host / "root/inner").symlink_to("/../outside")
+
+    def show(us: ChildContext, where: Path) -> None:
+        ShowElsewhere(why="test", source="/inner", target="/data", read_only=False).perform(us)
+
+    with pytest.raises(FileNotFoundError):
+        in_guest(host, show)
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_memory_has_the_size_the_mode_and_the_access_asked_for(host: Path, read_only: bool) -> None:
+    def mount(us: ChildContext, where: Path) -> tuple[int, int, bool]:
+        MountMemory(why="test", target="/absolute", size=1 << 20, mode=0o1777, read_only=read_only).perform(us)
+        made = os.statvfs(where / "data")
+        return (
+            os.stat(where / "data").st_mode & 0o7777,
+            made.f_blocks * made.f_frsize,
+            bool(made.f_flag & os.ST_RDONLY),
+        )
+
+    assert in_guest(host, mount) == (0o1777, 1 << 20, read_only)
+
+
+# Protections
+
+
+def writable(path: Path) -> bool:
+    return not os.statvfs(path).f_flag & os.ST_RDONLY
+
+
+def test_paths_are_protected_with_exceptions_and_missing_ones_passed_over(host: Path) -> None:
+    def protect(us: ChildContext, where: Path) -> list[bool]:
+        MountMemory(why="test", target="/proc/bus", size=None, mode=0o755, read_only=False).perform(us)
+        ProtectPaths(
+            why="test",
+            paths=["proc/sys", "proc/bus", "proc/missing"],
+            writable=["proc/sys/net", "proc/sys/missing", "etc"],
+        ).perform(us)
+        return [writable(where / path) for path in ("proc/sys", "proc/bus", "proc/sys/net", "etc", "data")]
+
+    assert in_guest(host, protect) == [False, False, True, True, True]
+
+
+def test_what_is_hidden_is_empty_or_reads_as_nothing(host: Path) -> None:
+    (host / "root/data/secret").write_text("secret")
+
+    def hide(us: ChildContext, where: Path) -> None:
+        us.fds["null"] = detached_copy("/dev/null")
+        AttachMount(why="test", source="null", target="/dev/null").perform(us)
+        MaskPaths(why="test", paths=["data", "etc/file", "proc/missing"]).perform(us)
+        assert os.listdir(where / "data") == []
+        assert (where / "etc/file").read_bytes() == b""
+        assert not writable(where / "data")
+        assert {"ro", "nosuid", "nodev", "noexec"} <= mount_options(where / "data")
+
+    in_guest(host, hide)
+    assert (host / "root/data/secret").read_text() == "secret"
+
+
+@pytest.mark.parametrize(
+    "step", [ProtectPaths(why="test", paths=["absolute"], writable=[]), MaskPaths(why="test", paths=["absolute"])]
+)
+def test_a_link_is_neither_protected_nor_hidden_in_place_of_what_was_meant(
+    host: Path, step: ProtectPaths | MaskPaths
+) -> None:
+    with pytest.raises(OSError, match="symbolic links"):
+        in_guest(host, lambda us, where: step.perform(us))
+
+
+# Files and settings
+
+
+def test_settings_are_written_below_proc_sys(host: Path) -> None:
+    (host / "root/proc/sys/net/a").write_text("0")
+    (host / "root/proc/sys/b").write_text("old")
+
+    def write(us: ChildContext, where: Path) -> None:
+        WriteSettings(why="test", settings=[["net/a", "1"], ["b", "new"]]).perform(us)
+
+    in_guest(host, write)
+    assert (host / "root/proc/sys/net/a").read_text() == "1"
+    assert (host / "root/proc/sys/b").read_text() == "new"
+
+
+@pytest.mark.parametrize(("path", "number"), [("missing", errno.ENOENT), ("../../../outside/file", errno.EXDEV)])
+def test_a_setting_that_is_none_is_an_error_and_written_nowhere(host: Path, path: str, number: int) -> None:
+    (host / "outside/file").write_text("untouched")
+
+    def write(us: ChildContext, where: Path) -> None:
+        WriteSettings(why="test", settings=[[path, "1"]]).perform(us)
+
+    with pytest.raises(OSError, match="openat2") as caught:
+        in_guest(host, write)
+    assert (caught.value.errno, caught.value.filename) == (number, f"proc/sys/{path}")
+    assert (host / "outside/file").read_text() == "untouched"
+    assert not (host / "root/proc/sys/missing").exists()
+
+
+@pytest.mark.parametrize("before", ["nothing", "file", "link", "dangling"])
+def test_a_file_replaces_whatever_stands_there_even_a_link_but_not_its_target(host: Path, before: str) -> None:
+    where = host / "root/etc/resolv.conf"
+    (host / "root/data/target").write_text("untouched")
+    match before:
+        case "file":
+            where.write_text("the image's")
+        case "link":
+            where.symlink_to("/data/target")
+        case "dangling":
+            where.symlink_to("../run/missing")
+    step = MakeFile(why="test", path="etc/resolv.conf", content="nameserver ü\n", mode=0o644)
+    in_guest(host, lambda us, _: step.perform(us))
+    assert not where.is_symlink()
+    assert where.read_text() == "nameserver ü\n"
+    assert where.stat().st_mode & 0o777 == 0o644
+    assert (host / "root/data/target").read_text() == "untouched"
+
+
+def test_the_directory_of_a_file_is_made_and_may_be_a_link_inside(host: Path) -> None:
+    def make(us: ChildContext, where: Path) -> None:
+        for path in ("run/host/manager", "absolute/file"):
+            MakeFile(why="test", path=path, content="x").perform(us)
+
+    in_guest(host, make)
+    assert (host / "root/run/host/manager").stat().st_mode & 0o777 == 0o444
+    assert (host / "root/data/file").read_text() == "x"
+
+
+def test_a_directory_where_a_file_should_be_is_an_error(host: Path) -> None:
+    with pytest.raises(OSError, match="data") as caught:
+        in_guest(host, lambda us, _: MakeFile(why="test", path="data", content="x").perform(us))
+    assert caught.value.errno == errno.EISDIR

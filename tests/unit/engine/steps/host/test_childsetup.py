@@ -1,0 +1,157 @@
+"""Tests of insula.engine.steps.host.childsetup."""
+
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from insula.engine.interfaces import ConnectedInterface
+from insula.engine.policy.syscalls import programs
+from insula.engine.spec import IdRange, Seccomp, VethInterface
+from insula.engine.steps.host.childsetup import (
+    CompileFilters,
+    ConnectInterfaces,
+    FetchNetlink,
+    MapIds,
+    ResetOutOfMemoryScore,
+    SetClockOffsets,
+)
+from insula.errors import OperationFailedError
+from insula.kernel.fds import Fd, contents
+from tests.unit.engine.steps.host.sites import context, perform, site_of_process, take_back
+
+RANGES = (IdRange(inside=0, outside=100000, count=1000), IdRange(inside=1000, outside=5000, count=1))
+
+
+def test_each_map_goes_into_its_file(tmp_path: Path) -> None:
+    for name in ("uid_map", "gid_map"):
+        (tmp_path / name).touch()
+    at = site_of_process(tmp_path)
+    assert perform(MapIds(why="test", uids=RANGES, gids=RANGES[:1]), at) is None
+    assert (tmp_path / "uid_map").read_text() == "0 100000 1000\n1000 5000 1\n"
+    assert (tmp_path / "gid_map").read_text() == "0 100000 1000\n"
+    at.close()
+
+
+def test_clock_offsets_are_written_as_the_kernel_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "timens_offsets").touch()
+    (tmp_path / "ns").mkdir()
+    (tmp_path / "ns/time_for_children").touch()
+    at = site_of_process(tmp_path)
+    perform(SetClockOffsets(why="test", monotonic=-3600, boottime=86400), at)
+    assert (tmp_path / "timens_offsets").read_text() == "monotonic -3600 0\nboottime 86400 0\n"
+    at.close()
+
+
+def test_the_hosts_own_clocks_are_never_shifted_but_the_childs_namespace_waited_for(tmp_path: Path) -> None:
+    offsets, namespace = tmp_path / "timens_offsets", tmp_path / "ns/time_for_children"
+    offsets.touch()
+    namespace.parent.mkdir()
+    namespace.symlink_to("/proc/self/ns/time")
+    seen: list[str] = []
+
+    def make_it() -> None:
+        seen.append(offsets.read_text())
+        (tmp_path / "new").touch()
+        (tmp_path / "new").replace(namespace)
+
+    child = threading.Timer(0.05, make_it)
+    child.start()
+    at = site_of_process(tmp_path)
+    perform(SetClockOffsets(why="test", monotonic=1, boottime=2), at)
+    child.join()
+    assert seen == [""] and offsets.read_text() == "monotonic 1 0\nboottime 2 0\n"
+    at.close()
+
+
+def test_the_score_becomes_everybodys(tmp_path: Path) -> None:
+    (tmp_path / "oom_score_adj").write_text("-900\n")
+    at = site_of_process(tmp_path)
+    perform(ResetOutOfMemoryScore(why="test"), at)
+    assert (tmp_path / "oom_score_adj").read_text().startswith("0")
+    at.close()
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        MapIds(why="test", uids=RANGES, gids=RANGES),
+        SetClockOffsets(why="test", monotonic=0, boottime=0),
+        ResetOutOfMemoryScore(why="test"),
+    ],
+    ids=lambda step: type(step).__name__,
+)
+def test_a_child_that_is_gone_is_an_error_and_no_fd_is_left(tmp_path: Path, step: MapIds) -> None:
+    at = site_of_process(tmp_path)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(FileNotFoundError):
+        perform(step, at)
+    assert os.listdir("/proc/self/fd") == before
+    at.close()
+
+
+def test_the_netlink_socket_is_waited_for_and_kept() -> None:
+    async def fetch() -> Fd:
+        return Fd(os.open("/dev/null", os.O_RDONLY))
+
+    at = context()
+    at.fetch_netlink = fetch
+    assert perform(FetchNetlink(why="test"), at) is None
+    assert os.readlink(f"/proc/self/fd/{at.netlink}") == "/dev/null"
+    at.close()
+
+
+class Performer:
+    """Connects by writing down what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[tuple[str, ...], int, int]] = []
+        self.there: list[ConnectedInterface] = []
+
+    async def connect(
+        self, interfaces: Sequence[VethInterface], *, netns_pid: int, netlink: int
+    ) -> tuple[ConnectedInterface, ...]:
+        self.asked.append((tuple(each.guest for each in interfaces), netns_pid, netlink))
+        self.there = [
+            ConnectedInterface(guest=each.guest, host="vnet0", host_index=9, bridge=None, mac="") for each in interfaces
+        ]
+        return tuple(self.there)
+
+    async def disconnect(self, connected: Sequence[ConnectedInterface]) -> None:
+        for each in connected:
+            self.there.remove(each)
+
+
+def test_interfaces_are_connected_in_the_childs_network_and_taken_back() -> None:
+    performer = Performer()
+    at = context(performer=performer)
+    at.child, at.netlink = 4711, Fd(77)
+    undo = perform(ConnectInterfaces(why="test", interfaces=(VethInterface(guest="eth0"),)), at)
+    assert performer.asked == [(("eth0",), 4711, 77)]
+    assert [each.guest for each in at.connected] == ["eth0"]
+    take_back(undo)
+    assert performer.there == []
+
+
+def test_where_nobody_connects_interfaces_the_launch_fails() -> None:
+    with pytest.raises(OperationFailedError, match="nobody here to connect"):
+        perform(ConnectInterfaces(why="test", interfaces=(VethInterface(guest="eth0"),)), context())
+
+
+def test_filters_travel_as_files_by_their_names() -> None:
+    wanted = Seccomp(refuse=("uname",))
+    at = context()
+    assert perform(CompileFilters(why="test", seccomp=wanted, names=("filter0",)), at) is None
+    assert [contents(fd) for fd in at.fds.values()] == list(programs(wanted))
+    assert list(at.fds) == ["filter0"]
+    at.close()
+
+
+@pytest.mark.parametrize("names", [(), ("filter0", "filter1")])
+def test_filters_and_names_must_be_as_many(names: tuple[str, ...]) -> None:
+    at = context()
+    with pytest.raises(RuntimeError, match=f"1 filters were compiled for {len(names)} names"):
+        perform(CompileFilters(why="test", seccomp=Seccomp(), names=names), at)
+    assert at.fds == {}

@@ -1,0 +1,95 @@
+"""What a new daemon does about each run is decided from facts alone."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.keeper.held import StartPhase
+from insula.engine.launch.running import ContainerRecord
+from insula.engine.launch.succession import Held
+from insula.engine.spec import ContainerSpec, DirectoryRoot
+from insula.service.recoveryplan import (
+    Action,
+    Adopt,
+    Conclude,
+    Destroy,
+    Discover,
+    Drop,
+    Facts,
+    Forget,
+    Undo,
+    decide,
+    said,
+)
+from insula.service.running import Next, Phase, RunRecord, StopReason, ending
+
+WEB, MAIL = UUID(int=1), UUID(int=2)
+SPEC = ContainerSpec(name="web", uuid=str(WEB), root=DirectoryRoot(path="/srv"))
+LABEL = ContainerRecord(spec=SPEC, id=1, pid=1, born=1, boot="now", group="g", launch="a")
+RUNNING = RunRecord(uuid=WEB, name="web", boot_id="now", phase=Phase.RUNNING, begun=0, container=LABEL.encode())
+STARTING = replace(RUNNING, phase=Phase.STARTING, container=None, intent={"launch": "a"})
+RESTARTING = replace(STARTING, again=True)
+AUTODESTROY = replace(RUNNING, autodestroy=True)
+ENDING = ending(RUNNING, StopReason.CRASHED, status=256, then=Next.RESTART)
+FORMER_BOOT = replace(RUNNING, boot_id="before")
+ALIVE = Held(uuid=str(WEB), pid=1, stage=StartPhase.RUNNING, status=None)
+PAUSED = replace(ALIVE, stage=StartPhase.HELD)
+NEWBORN = replace(ALIVE, stage=StartPhase.CLONED)
+ENDED = replace(ALIVE, stage=StartPhase.EXITED, status=ExitStatus(status=0))
+
+
+def facts(held: Held | None = None, label: ContainerRecord | None = None, *, outdated: bool = False) -> Facts:
+    return Facts(
+        boot_id="now",
+        held={} if held is None else {WEB: held},
+        labelled={} if label is None else {WEB: label},
+        outdated=frozenset({WEB} if outdated else ()),
+    )
+
+
+@pytest.mark.parametrize("known", [facts(), facts(ALIVE), facts(ALIVE, LABEL), facts(ENDED), facts(None, LABEL)])
+@pytest.mark.parametrize(
+    ("record", "action"),
+    [
+        (RUNNING, Adopt(record=RUNNING)),
+        (AUTODESTROY, Destroy(record=AUTODESTROY)),
+        (STARTING, Undo(record=STARTING, again=False)),
+        (RESTARTING, Undo(record=RESTARTING, again=True)),
+        (ENDING, Conclude(record=ENDING)),
+    ],
+)
+def test_a_run_gets_the_action_that_its_record_asks_for(record: RunRecord, action: Action, known: Facts) -> None:
+    assert decide([record], known) == [action]
+
+
+@pytest.mark.parametrize("known", [facts(ALIVE), facts(PAUSED), facts(None, LABEL)])
+def test_a_living_guest_that_no_record_tells_of_is_shown_and_never_ended(known: Facts) -> None:
+    assert decide([], known) == [Discover(uuid=WEB)]
+
+
+@pytest.mark.parametrize("held", [NEWBORN, ENDED])
+def test_what_the_keeper_holds_of_nobody_alive_is_dropped(held: Held) -> None:
+    assert decide([], facts(held)) == [Drop(uuid=WEB)]
+
+
+def test_a_record_that_tells_of_another_guest_than_the_living_one_does_not_hide_that() -> None:
+    assert decide([RUNNING], facts(None, LABEL, outdated=True)) == [Discover(uuid=WEB)]
+    assert decide([replace(RUNNING, container=None)], facts(ALIVE)) == [Discover(uuid=WEB)]
+
+
+def test_a_record_of_an_earlier_boot_is_forgotten_and_hides_no_guest_of_this_one() -> None:
+    assert decide([FORMER_BOOT], facts()) == [Forget(record=FORMER_BOOT)]
+    assert decide([FORMER_BOOT], facts(ALIVE)) == [Forget(record=FORMER_BOOT), Discover(uuid=WEB)]
+
+
+def test_a_start_over_a_living_guest_is_undone_alone_and_not_made_again() -> None:
+    other = facts(ALIVE, replace(LABEL, launch="b"))
+    expected = [Undo(record=RESTARTING, again=False), Discover(uuid=WEB)]
+    assert decide([RESTARTING], other) == expected
+
+
+def test_an_action_is_said_in_few_words() -> None:
+    assert said(Adopt(record=RUNNING)) == f"adopt 'web' ({WEB})"
+    assert said(Discover(uuid=MAIL)) == f"discover {MAIL}"
