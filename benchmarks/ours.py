@@ -8,12 +8,13 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.peers import PROBE, command, domain_xml, expect_lines, proportional
+from benchmarks.peers import PROBE, Runtime, command, domain_xml, expect_lines, proportional
 from insula.layout import Layout
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
@@ -21,7 +22,7 @@ from insula.sdk.blocking import Blocking, connect
 
 
 @dataclass
-class InsulaCalls:
+class InsulaCalls(Runtime):
     """A daemon on a prefix of its own; each verb is a call on one open connection, as a management program makes it."""
 
     name: str = "insula"
@@ -29,6 +30,8 @@ class InsulaCalls:
     daemon: "subprocess.Popen[bytes] | None" = None
     client: Blocking | None = None
     root: Path = field(default_factory=Path)
+    own: threading.local = field(default_factory=threading.local)
+    opened: list[Blocking] = field(default_factory=list)
 
     def missing(self) -> str | None:
         return None
@@ -55,16 +58,28 @@ class InsulaCalls:
                     raise
                 time.sleep(0.05)
 
+    def connection(self) -> Blocking:
+        """The calling thread's connection."""
+        if threading.current_thread() is threading.main_thread():
+            assert self.client is not None
+            return self.client
+        if not hasattr(self.own, "client"):
+            self.own.client = connect(self.layout)
+            self.opened.append(self.own.client)
+        client: Blocking = self.own.client
+        return client
+
     def call(self, *arguments: object) -> object:
-        assert self.client is not None
-        return self.client.call(*arguments)  # type: ignore[arg-type]
+        return self.connection().call(*arguments)  # type: ignore[arg-type]
 
     def domain(self, name: str) -> DomainRef:
-        assert self.client is not None
-        return DomainRef(*self.client.call(Remote.DOMAIN_LOOKUP_BY_NAME, name))
+        return DomainRef(*self.connection().call(Remote.DOMAIN_LOOKUP_BY_NAME, name))
 
     def make(self, name: str) -> None:
         self.call(Remote.DOMAIN_DEFINE_XML, domain_xml(name, self.root))
+
+    def forget(self, name: str) -> None:
+        self.call(Remote.DOMAIN_UNDEFINE, self.domain(name))
 
     def start(self, name: str) -> None:
         self.call(Remote.DOMAIN_CREATE, self.domain(name))
@@ -96,8 +111,8 @@ class InsulaCalls:
         return proportional([self.daemon.pid, keeper_pid(self.layout)])
 
     def finish(self) -> None:
-        if self.client is not None:
-            self.client.close()
+        for client in (*self.opened, *([] if self.client is None else [self.client])):
+            client.close()
         if self.daemon is not None:
             self.daemon.send_signal(signal.SIGTERM)
             self.daemon.wait(30)

@@ -5,7 +5,6 @@ commands too, so that both comparisons can be made. Peers that are not installed
 """
 
 import ctypes
-import json
 import os
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 INIT = ("/bin/sleep", "1000000")
 PROBE = ("/bin/true",)
@@ -24,6 +23,8 @@ class Runtime(Protocol):
     """One way to run containers. Names are unique per container; every verb returns when it has happened."""
 
     name: str
+    parallel: ClassVar[bool] = True
+    """Whether verbs can be performed by several threads at once."""
 
     def missing(self) -> str | None:
         """Why this runtime cannot be measured here, None if it can."""
@@ -33,6 +34,14 @@ class Runtime(Protocol):
 
     def make(self, name: str) -> None:
         """Define a container, not measured."""
+
+    def make_again(self, name: str) -> None:
+        """Make ready for another start what has been destroyed, not measured: some peers forget it then."""
+        return
+
+    def forget(self, name: str) -> None:
+        """Take away what make has made, not measured."""
+        return
 
     def start(self, name: str) -> None: ...
 
@@ -134,74 +143,7 @@ def processes_named(executable: str) -> list[int]:
 
 
 @dataclass
-class Crun:
-    """crun with an OCI bundle per container: every namespace but the user's, own cgroup, default device list."""
-
-    name: str = "crun"
-    work: Path = field(default_factory=Path)
-    root: Path = field(default_factory=Path)
-    mounts: PrivateMounts | None = None
-
-    def missing(self) -> str | None:
-        return None if shutil.which("crun") else "crun is not installed"
-
-    def prepare(self, root: Path, work: Path) -> None:
-        self.root, self.work = root, work / "crun"
-        self.work.mkdir(parents=True)
-        self.mounts = PrivateMounts()
-
-    def bundle(self, name: str) -> Path:
-        bundle = self.work / name
-        bundle.mkdir()
-        command("crun", "spec", "-b", bundle)
-        path = bundle / "config.json"
-        spec = json.loads(path.read_text())
-        spec["process"].update(terminal=False, args=list(INIT))
-        spec["process"].pop("rlimits", None)
-        spec["root"] = {"path": str(self.root), "readonly": False}
-        spec["linux"]["cgroupsPath"] = f"/insula-benchmark/{name}"
-        path.write_text(json.dumps(spec))
-        return bundle
-
-    def make(self, name: str) -> None:
-        self.bundle(name)
-
-    def start(self, name: str) -> None:
-        with open(os.devnull, "wb") as null:
-            assert self.mounts is not None
-            subprocess.run(
-                ["crun", "run", "-d", "-b", self.work / name, name],
-                check=True,
-                stdin=null,
-                stdout=null,
-                stderr=null,
-                preexec_fn=self.mounts.enter,
-            )
-
-    def settle(self, name: str) -> None:
-        return
-
-    def execute(self, name: str) -> None:
-        command("crun", "exec", name, *PROBE, mounts=self.mounts)
-
-    def destroy(self, name: str) -> None:
-        command("crun", "delete", "-f", name, mounts=self.mounts)
-
-    def listing(self, count: int) -> None:
-        expect_lines(command("crun", "list", mounts=self.mounts), count)
-
-    def resident(self, names: Sequence[str]) -> int:
-        return 0  # crun leaves no process; whoever waits for the container (conmon, containerd-shim) is not measured
-
-    def finish(self) -> None:
-        if self.mounts is not None:
-            self.mounts.close()
-        shutil.rmtree(self.work, ignore_errors=True)
-        remove_groups("insula-benchmark")
-
-
-@dataclass
-class Lxc:
+class Lxc(Runtime):
     """lxc-start with an empty network, its own cgroup, autodev and the usual proc and sys mounts."""
 
     name: str = "lxc"
@@ -257,7 +199,7 @@ class Lxc:
 
 
 @dataclass
-class LibvirtLxc:
+class LibvirtLxc(Runtime):
     """libvirt's own driver, in a libvirtd of our own on private sockets, through virsh.
 
     It refuses hosts where cgroup v2 is mounted beside v1, so its daemon runs in a private mount namespace without that
@@ -315,6 +257,9 @@ class LibvirtLxc:
         path = self.work / f"{name}.xml"
         path.write_text(domain_xml(name, self.root))
         command("virsh", "-q", "-c", self.uri, "define", path)
+
+    def forget(self, name: str) -> None:
+        command("virsh", "-q", "-c", self.uri, "undefine", name)
 
     def start(self, name: str) -> None:
         command("virsh", "-q", "-c", self.uri, "start", name)
