@@ -60,7 +60,7 @@ class MountAttributes(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_uint64) for name in ("set", "clear", "propagation", "userns_fd"))
 
 
-class _Command(IntEnum):
+class FilesystemCommand(IntEnum):
     """Commands of fsconfig(2)."""
 
     SET_FLAG = 0
@@ -167,12 +167,12 @@ def make_filesystem(
     try:
         for key, value in options:
             if value is None:
-                _fsconfig(context, _Command.SET_FLAG, key, None, 0)
+                _fsconfig(context, FilesystemCommand.SET_FLAG, key, None, 0)
             elif isinstance(value, int):
-                _fsconfig(context, _Command.SET_FD, key, None, value)
+                _fsconfig(context, FilesystemCommand.SET_FD, key, None, value)
             else:
-                _fsconfig(context, _Command.SET_STRING, key, value, 0)
-        _fsconfig(context, _Command.CREATE, None, None, 0)
+                _fsconfig(context, FilesystemCommand.SET_STRING, key, value, 0)
+        _fsconfig(context, FilesystemCommand.CREATE, None, None, 0)
         return _fsmount(context, 1, attributes)
     except OSError as error:
         raise OSError(error.errno, f"{fstype}: {error.strerror}{_complaints(context)}") from error

@@ -1,0 +1,50 @@
+"""A finished program: what is played, and what the daemon alone keeps of it."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from insula.errors import StepError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mark:
+    """A step begins. index: of its first record; step: its words."""
+
+    index: int
+    step: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meaning:
+    """What a failed record says. text: `{error}` stands for the kernel's words; errno: in place of the kernel's."""
+
+    text: str
+    errno: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """An image and its marks.
+
+    passed: names of the fds that it receives, in their order; meanings: by index and errno of a failure, with errno
+    None for any other.
+    """
+
+    image: bytes
+    passed: tuple[str, ...]
+    marks: tuple[Mark, ...]
+    meanings: Mapping[tuple[int, int | None], Meaning]
+
+    def failure(self, index: int, number: int) -> StepError:
+        """Return the error of a failed record: its step and what the record's failure means."""
+        meaning = self.meanings.get((index, number)) or self.meanings.get((index, None))
+        known = os.strerror(number) if number else "it did something else than it should"
+        text = known if meaning is None else meaning.text.replace("{error}", known)
+        code = number if meaning is None or meaning.errno is None else meaning.errno
+        position = bisect_right(self.marks, index, key=lambda mark: mark.index) - 1
+        if position < 0:
+            return StepError(text, errno=code)
+        step = self.marks[position].step
+        return StepError(f"cannot {step}: {text}", step=step, errno=code)

@@ -1,0 +1,93 @@
+"""Players of programs, for tests that hold for each: a program in a process of its own, and what came of it."""
+
+import array
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from insula.engine.program import player
+from insula.engine.program.builder import Builder
+from insula.engine.program.conversation import GO
+from insula.engine.program.program import Program
+from insula.kernel.fds import keep_only, memory_file
+from tests.waiting import scaled
+
+Start = Callable[[int, socket.socket], int]
+"""Starts a process that plays the image in a file and has the channel; returns its pid, which is our child's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a played program ended. status: a wait status; said: its messages, with how many fds each had."""
+
+    status: int
+    said: Sequence[tuple[dict[str, Any], int]]
+
+    @property
+    def failed(self) -> tuple[int, int] | None:
+        """The index and the errno that it said it failed with."""
+        return next(((body["failed"], body["errno"]) for body, _ in self.said if "failed" in body), None)
+
+    @property
+    def exit_code(self) -> int:
+        return os.waitstatus_to_exitcode(self.status)
+
+
+def start_python(image: int, channel: socket.socket) -> int:
+    pid = os.fork()
+    if pid == 0:
+        keep_only((image, channel.fileno()))
+        player.live(image, channel.fileno())
+    return pid
+
+
+PLAYERS: Mapping[str, Start] = {"python": start_python}
+
+
+def builder(**more: Any) -> Builder:
+    """Return a builder for this machine."""
+    return Builder(last_capability=40, permitted=(1 << 41) - 1, **more)
+
+
+def played(start: Start, program: Program, fds: Mapping[str, int] | None = None, *, go: bool = True) -> Outcome:
+    """Play a program that is given fds by their names, in one message that waits for it; go: whether one does."""
+    passed = [(fds or {})[name] for name in program.passed]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ExitStack() as opened:
+        opened.callback(ours.close)
+        with theirs:
+            image = memory_file("program", program.image)
+            opened.callback(os.close, image)
+            if go:
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []
+                ours.sendmsg([GO], rights)
+            ours.shutdown(socket.SHUT_WR)
+            pid = start(image, theirs)
+        return _followed(ours, pid)
+
+
+def _followed(channel: socket.socket, pid: int) -> Outcome:
+    channel.settimeout(scaled(20))
+    said = []
+    try:
+        while True:
+            try:
+                content, ancillary, *_ = channel.recvmsg(65536, socket.CMSG_SPACE(4 * 253))
+            except ConnectionResetError:
+                continue
+            if not content:
+                break
+            fds = array.array("i")
+            for _, _, data in ancillary:
+                fds.frombytes(data)
+            for fd in fds:
+                os.close(fd)
+            said.append((json.loads(content), len(fds)))
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)
+    return Outcome(status=os.waitpid(pid, 0)[1], said=said)
