@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests import calls32, cgrouptree, libvirt_python, roots, sideload
+from tests import calls32, cgrouptree, libvirt_python, roots, sideload, spawnerbuild
 from tests.enclosure import Reach, reach
 from tests.idmapped import overlay_on_idmapped_layers
 from tests.machine import image
@@ -235,6 +235,14 @@ def _pidfd_info() -> str:
         os.close(fd)
 
 
+def _spawner_compiler(machine: str) -> str:
+    """Tell whether the compiler and linker that the spawner's bytes for a machine were built with are here."""
+    lines = (spawnerbuild.SOURCE / "BUILT_WITH").read_text().splitlines()
+    wanted = next(line for line in lines if line.startswith(f"{machine} "))
+    found = spawnerbuild.builders().get(machine, f"{machine}: no compiler")
+    return "" if found == wanted else f"'{found}' is not '{wanted}'"
+
+
 def _device(name: str) -> str:
     try:
         os.close(os.open(f"/dev/{name}", os.O_RDWR | os.O_CLOEXEC))
@@ -277,6 +285,7 @@ PROBES: Mapping[str, Probe] = {
     "btrfs-tools": _command("mkfs.btrfs"),
     "strace": _command("strace"),
     "crun": _command("crun"),
+    "compiler": _command("gcc"),
     "dnsmasq": _command("dnsmasq"),
 }
 
@@ -287,6 +296,7 @@ FAMILIES: Mapping[str, Callable[[str], str]] = {
     "device": _device,
     "fs": _file_system,
     "link": _link_type,
+    "spawner-compiler": _spawner_compiler,
 }
 """First words whose second word is looked up as it is: a capability, a controller, a device, a file system, …"""
 

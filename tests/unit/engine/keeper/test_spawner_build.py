@@ -1,0 +1,64 @@
+"""The spawner's bytes: of this source, the same when they are built again, and nothing in them that is not needed."""
+
+import hashlib
+import os
+import struct
+from pathlib import Path
+
+import pytest
+
+from insula.engine.keeper.spawner import built_program
+from tests.handpacked import Packed
+from tests.spawnerbuild import SOURCE, build
+from tests.spawning import SpawnerAlone
+
+MACHINES = {"x86_64": 62, "aarch64": 183}
+"""And how ELF calls them. Source: elf.h, EM_X86_64 and EM_AARCH64."""
+LARGEST = 8192
+EXECUTABLE, WRITABLE, LOADED = 1, 2, 1
+
+
+def test_the_bytes_were_built_of_this_source() -> None:
+    """Who changes spawner.c runs scripts/build-spawner."""
+    said = (SOURCE / "BUILT_WITH").read_text().split()[1]
+    assert said == hashlib.sha256((SOURCE / "spawner.c").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "machine", [pytest.param(each, marks=pytest.mark.requires(f"spawner-compiler.{each}")) for each in MACHINES]
+)
+def test_the_same_compiler_makes_the_same_bytes_wherever_it_is(machine: str, tmp_path: Path) -> None:
+    build(tmp_path)
+    assert (tmp_path / f"spawner.{machine}").read_bytes() == (SOURCE / f"spawner.{machine}").read_bytes()
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_it_is_small_static_and_writes_to_nothing_of_its_own(machine: str) -> None:
+    content = (SOURCE / f"spawner.{machine}").read_bytes()
+    assert len(content) < LARGEST
+    assert content[:7] == b"\x7fELF\x02\x01\x01"
+    kind, elf_machine = struct.unpack_from("<HH", content, 16)
+    assert (kind, elf_machine) == (2, MACHINES[machine])
+    headers, size, count = *struct.unpack_from("<Q", content, 32), *struct.unpack_from("<HH", content, 54)
+    segments = [struct.unpack_from("<II", content, headers + size * index) for index in range(count)]
+    assert not [flags for _, flags in segments if flags & EXECUTABLE and flags & WRITABLE]
+    assert [flags & WRITABLE for segment, flags in segments if segment == LOADED] == [0]
+    # No dynamic section, no interpreter, no notes: neither libraries nor a trace of where it was built.
+    assert not {segment for segment, _ in segments} & {2, 3, 4}
+
+
+@pytest.mark.requires("compiler")
+def test_what_the_compiler_here_builds_serves_as_well(tmp_path: Path) -> None:
+    build(tmp_path)
+    alone = SpawnerAlone((tmp_path / f"spawner.{os.uname().machine}").read_bytes())
+    program = Packed()
+    program.end(3)
+    assert alone.order(program.encoded()).began().status() == 3
+    alone.close()
+
+
+def test_the_package_has_a_spawner_for_this_machine_that_the_kernel_executes() -> None:
+    assert built_program() == (SOURCE / f"spawner.{os.uname().machine}").read_bytes()
+    alone = SpawnerAlone()
+    assert alone.spawner.usable()
+    alone.close()
