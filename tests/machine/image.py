@@ -35,7 +35,7 @@ PACKAGES = (
     "python3",  # runs the suite, as the newest supported version
     "python3-libvirt",  # a stranger for e2e tests
     "libvirt-clients",  # virsh 11
-    "libseccomp2",  # under pyseccomp
+    "libseccomp2",  # what filters are compared with, by pyseccomp
     "libnftables1",  # the firewall's library
     "busybox-static",  # guest roots
     "iproute2",  # links and namespaces in tests

@@ -16,8 +16,8 @@ from insula.engine.keeper.link import completed
 from insula.engine.launch.running import Running
 from insula.engine.spec import Process, ResourceLimit
 from insula.errors import OperationInvalidError, StepError
+from insula.kernel.callnumbers import call_numbers
 from insula.kernel.pty import set_window
-from insula.kernel.seccomp import system_call_number
 from tests.guests import Guests, facts_of, namespace_ids, python_program, read_until, show_python, spec
 from tests.waiting import scaled, until
 
@@ -214,7 +214,7 @@ call = ctypes.CDLL(None, use_errno=True).syscall
 def say(text): os.write(1, text.encode() + b"\\n")
 """
 """What the programs below begin with."""
-TRACE_ME = f"call({system_call_number('ptrace')}, 0, 0, 0, 0)"
+TRACE_ME = f"call({call_numbers()['ptrace']}, 0, 0, 0, 0)"
 
 
 @pytest.fixture
@@ -265,7 +265,7 @@ def test_children_that_it_makes_the_keepers_are_reaped_and_hold_up_no_end(guests
     program = f"""{PROGRAM}
 CLONE_PARENT = 0x8000
 for number in range(200):
-    if call({system_call_number("clone")}, CLONE_PARENT, 0, 0, 0, 0) == 0:
+    if call({call_numbers()["clone"]}, CLONE_PARENT, 0, 0, 0, 0) == 0:
         os._exit(number % 256)
 say("made")
 signal.pause()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from insula.kernel.seccomp import Condition
+from insula.kernel.callfilter import Condition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,8 +11,7 @@ linux/ext4.h, linux/nsfs.h, xfsprogs' xfs_fs.h.
 import errno
 
 from insula.engine.policy.callgroups import ForbiddenArgument
-from insula.kernel.argumentlists import ArgumentList
-from insula.kernel.seccomp import Condition
+from insula.kernel.callfilter import Condition, Rule, Unlisted
 
 _MS_REMOUNT = 32
 _MS_BIND = 4096
@@ -74,13 +73,13 @@ HOST_WIDE_ARGUMENTS = (
 )
 
 HOST_WIDE_LISTS = (
-    ArgumentList(
+    Rule(
         names=("ioctl",),
-        argument=1,
-        mask=_NUMBER,
-        values=tuple(_BTRFS | each for each in _BTRFS_FILES),
         refusal=errno.EPERM,
-        conditions=(Condition(argument=1, mask=_TYPE, value=_BTRFS),),
+        conditions=(
+            Condition(argument=1, mask=_TYPE, value=_BTRFS),
+            Unlisted(argument=1, mask=_NUMBER, values=tuple(_BTRFS | each for each in _BTRFS_FILES)),
+        ),
     ),
 )
 """Btrfs removes subvolumes by number, and tells every name on the disk and what small files hold: an allow list."""

@@ -4,7 +4,7 @@ import errno
 import os
 
 from insula.engine.policy.callgroups import ForbiddenArgument
-from insula.kernel.seccomp import Condition
+from insula.kernel.callfilter import Condition
 
 _MAKERS = (("unshare", 0), ("clone", 1 if os.uname().machine.startswith("s390") else 0))
 """Calls that make namespaces, and which of their arguments has the flags."""

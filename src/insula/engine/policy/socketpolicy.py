@@ -14,9 +14,8 @@ from collections.abc import Iterable, Mapping
 
 from insula.engine.spec import Seccomp
 from insula.errors import InvalidArgumentError
-from insula.kernel.argumentlists import ArgumentList
+from insula.kernel.callfilter import Condition, Rule, Unlisted
 from insula.kernel.cgroups import SocketOption
-from insula.kernel.seccomp import Condition
 
 FAMILIES = {
     "unix": 1,
@@ -99,8 +98,8 @@ _INTERNET = Condition(argument=0, value=FAMILIES["inet"], mask=0xFFFFFFFF ^ FAMI
 _MAKERS = ("socket", "socketpair")
 
 
-def socket_lists(seccomp: Seccomp) -> list[ArgumentList]:
-    """Return the allow lists of a container's sockets.
+def socket_rules(seccomp: Seccomp) -> list[Rule]:
+    """Return what refuses all of a container's sockets but those it may make.
 
     Raises: InvalidArgumentError for a family, a netlink protocol or a transport that there is no name for.
     """
@@ -108,54 +107,44 @@ def socket_lists(seccomp: Seccomp) -> list[ArgumentList]:
     netlink = _numbers("netlink protocol", NETLINK, (*USUAL_NETLINK, *seccomp.netlink))
     further = _numbers("transport protocol", TRANSPORTS, seccomp.transports)
     types = {_SOCK_STREAM, _SOCK_DGRAM, _SOCK_RAW, *(_TYPES[each] for each in seccomp.transports if each in _TYPES)}
-    lists = [
-        ArgumentList(names=_MAKERS, argument=0, values=families, refusal=errno.EAFNOSUPPORT),
-        ArgumentList(
+    rules = [
+        Rule(names=_MAKERS, refusal=errno.EAFNOSUPPORT, conditions=(Unlisted(argument=0, values=families),)),
+        Rule(
             names=_MAKERS,
-            argument=2,
-            values=netlink,
             refusal=errno.EPROTONOSUPPORT,
-            conditions=(Condition(argument=0, value=FAMILIES["netlink"]),),
+            conditions=(Condition(argument=0, value=FAMILIES["netlink"]), Unlisted(argument=2, values=netlink)),
+        ),
+        Rule(
+            names=_MAKERS,
+            refusal=errno.ESOCKTNOSUPPORT,
+            conditions=(_INTERNET, Unlisted(argument=1, mask=_SOCK_TYPE, values=tuple(sorted(types)))),
         ),
     ]
-    lists.append(
-        ArgumentList(
+    rules += [
+        Rule(
             names=_MAKERS,
-            argument=1,
-            mask=_SOCK_TYPE,
-            values=tuple(sorted(types)),
-            refusal=errno.ESOCKTNOSUPPORT,
-            conditions=(_INTERNET,),
-        )
-    )
-    lists += [
-        ArgumentList(
-            names=_MAKERS,
-            argument=2,
-            values=tuple(sorted({*protocols, *further})),
             refusal=errno.EPROTONOSUPPORT,
-            conditions=(_INTERNET, Condition(argument=1, mask=_SOCK_TYPE, value=kind)),
+            conditions=(
+                _INTERNET,
+                Condition(argument=1, mask=_SOCK_TYPE, value=kind),
+                Unlisted(argument=2, values=tuple(sorted({*protocols, *further}))),
+            ),
         )
         for kind, protocols in ((_SOCK_STREAM, _STREAMS), (_SOCK_DGRAM, _DATAGRAMS))
     ]
     if not seccomp.upper_layers:
         # Upper layers of TCP (TLS, ESP in TCP) are code loaded on demand, with holes of late. Without them libraries do
         # TLS themselves; ENOENT is what a kernel says that has none.
-        upper = (Condition(argument=1, value=_SOL_TCP), Condition(argument=2, value=_TCP_ULP))
-        lists.append(ArgumentList(names=("setsockopt",), argument=2, values=(), refusal=errno.ENOENT, conditions=upper))
+        rules.append(_option(_SOL_TCP, _TCP_ULP, errno.ENOENT))
     if not seccomp.packet_rings:
         # A ring is kernel memory as large as its maker says, and no limit counts it.
-        lists += [
-            ArgumentList(
-                names=("setsockopt",),
-                argument=2,
-                values=(),
-                refusal=errno.ENOPROTOOPT,
-                conditions=(Condition(argument=1, value=_SOL_PACKET), Condition(argument=2, value=option)),
-            )
-            for option in _PACKET_RINGS
-        ]
-    return lists
+        rules += [_option(_SOL_PACKET, option, errno.ENOPROTOOPT) for option in _PACKET_RINGS]
+    return rules
+
+
+def _option(level: int, option: int, refusal: int) -> Rule:
+    conditions = (Condition(argument=1, value=level), Condition(argument=2, value=option))
+    return Rule(names=("setsockopt",), refusal=refusal, conditions=conditions)
 
 
 def option_refusals(seccomp: Seccomp) -> tuple[SocketOption, ...]:

@@ -2,8 +2,7 @@
 
 Three kinds of answers. What is in `ALLOWED` passes. What is in `REFUSED` fails with the errno given there, so that
 programs act as on a kernel that says no. What is in neither is newer than this list and fails with ENOSYS, for which C
-libraries have a way round. `FORBIDDEN_ARGUMENTS` takes single uses out of what is allowed; it is a filter of its own,
-asked first, since libseccomp cannot take an exception out of an allowed call.
+libraries have a way round. `FORBIDDEN_ARGUMENTS` takes single uses out of what is allowed, and is asked first.
 
 The kernel itself still checks every allowed call against the guest's user namespace: a filter is the second wall, which
 keeps what no guest needs away from kernel code that had holes before. Sources: the manual pages of the calls; the lists
@@ -20,11 +19,11 @@ from functools import lru_cache
 from insula.engine.policy.callgroups import ForbiddenArgument, Group, Refusal
 from insula.engine.policy.hostpolicy import HOST_WIDE_ARGUMENTS, HOST_WIDE_LISTS
 from insula.engine.policy.namespacepolicy import MIGRATABLE_ARGUMENTS, NEW_MOUNT_ARGUMENTS
-from insula.engine.policy.socketpolicy import socket_lists
+from insula.engine.policy.socketpolicy import socket_rules
 from insula.engine.spec import ContainerSpec, Seccomp, SeccompProfile
 from insula.errors import InvalidArgumentError
-from insula.kernel.argumentlists import ArgumentList, compile_lists
-from insula.kernel.seccomp import Condition, Filter, Rule, chained, compile_filter, system_call_number
+from insula.kernel.callfilter import Condition, Filter, Rule, compile_filter
+from insula.kernel.callnumbers import is_call
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -249,38 +248,18 @@ def confined(seccomp: Seccomp) -> bool:
     return seccomp.profile is not SeccompProfile.UNCONFINED or bool(seccomp.refuse)
 
 
-def filters(seccomp: Seccomp) -> tuple[Filter, ...]:
-    """Return the filters of a container, in the order they are to be asked: none for an unconfined one.
+def filter_rules(seccomp: Seccomp) -> Filter | None:
+    """Return the filter of a container, None for an unconfined one.
 
-    Raises: InvalidArgumentError for a name that is no system call.
+    Raises: InvalidArgumentError for a name that is no system call, socket family or protocol.
     """
     if not confined(seccomp):
-        return ()
+        return None
     _check((*seccomp.allow, *seccomp.refuse))
     refused_by_name = Rule(names=seccomp.refuse, refusal=errno.EPERM)
-    forbidden = FORBIDDEN_ARGUMENTS + (MIGRATABLE_ARGUMENTS if seccomp.profile is SeccompProfile.MIGRATABLE else ())
-    if seccomp.new_mounts is False:
-        forbidden += NEW_MOUNT_ARGUMENTS + HOST_WIDE_ARGUMENTS
     if seccomp.profile is SeccompProfile.UNCONFINED:
-        return (Filter(rules=(refused_by_name,)),)
-    by_argument = tuple(
-        Rule(names=names, refusal=each.errno, conditions=each.conditions)
-        for each in forbidden
-        if (names := _without(each.names, (*seccomp.allow, *seccomp.refuse)))
-    )
-    return (Filter(rules=(refused_by_name, *dict.fromkeys(by_argument))), _allow_list(seccomp))
-
-
-def argument_lists(seccomp: Seccomp) -> list[ArgumentList]:
-    """Return the allow lists for arguments, which are asked before the filters.
-
-    Raises: InvalidArgumentError for a socket family or protocol that there is no name for.
-    """
-    if seccomp.profile is SeccompProfile.UNCONFINED:
-        return []
-    changed = (*seccomp.allow, *seccomp.refuse)
-    lists = [*socket_lists(seccomp), *(HOST_WIDE_LISTS if seccomp.new_mounts is False else ())]
-    return [replace(each, names=names) for each in lists if (names := _without(each.names, changed))]
+        return Filter(rules=(refused_by_name,))
+    return Filter(rules=(refused_by_name, *_argument_rules(seccomp), *_allow_list(seccomp)), otherwise=errno.ENOSYS)
 
 
 def filter_of(spec: ContainerSpec) -> Seccomp:
@@ -290,17 +269,29 @@ def filter_of(spec: ContainerSpec) -> Seccomp:
     return replace(spec.seccomp, new_mounts=spec.idmap is not None)
 
 
-def _allow_list(seccomp: Seccomp) -> Filter:
+def _argument_rules(seccomp: Seccomp) -> list[Rule]:
+    """Return what of allowed calls is refused; a call that is allowed by name is allowed with all arguments."""
+    forbidden = FORBIDDEN_ARGUMENTS + (MIGRATABLE_ARGUMENTS if seccomp.profile is SeccompProfile.MIGRATABLE else ())
+    lists = socket_rules(seccomp)
+    if seccomp.new_mounts is False:
+        forbidden += NEW_MOUNT_ARGUMENTS + HOST_WIDE_ARGUMENTS
+        lists += HOST_WIDE_LISTS
+    singles = [Rule(names=each.names, refusal=each.errno, conditions=each.conditions) for each in forbidden]
     changed = (*seccomp.allow, *seccomp.refuse)
-    rules = [Rule(names=_known(seccomp.allow))]
-    rules += [Rule(names=_known(_without(group.names, changed))) for group in ALLOWED]
-    rules += [Rule(names=_known(_without(each.names, changed)), refusal=each.errno) for each in REFUSED]
-    rules.append(Rule(names=_known(seccomp.refuse), refusal=errno.EPERM))
+    rules = [replace(each, names=_without(each.names, changed)) for each in (*lists, *singles)]
+    return list(dict.fromkeys(each for each in rules if each.names))
+
+
+def _allow_list(seccomp: Seccomp) -> list[Rule]:
+    changed = (*seccomp.allow, *seccomp.refuse)
+    rules = [Rule(names=seccomp.allow)]
+    rules += [Rule(names=_without(group.names, changed)) for group in ALLOWED]
+    rules += [Rule(names=_without(each.names, changed), refusal=each.errno) for each in REFUSED]
     if "personality" not in changed:
         rules += [
             Rule(names=("personality",), conditions=(Condition(argument=0, value=value),)) for value in PERSONALITIES
         ]
-    return Filter(rules=tuple(rules), otherwise=errno.ENOSYS)
+    return rules
 
 
 def _without(names: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
@@ -308,14 +299,9 @@ def _without(names: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in taken)
 
 
-def _known(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names that this machine's libseccomp or our own list has a number for."""
-    return tuple(name for name in names if system_call_number(name) is not None)
-
-
 def _check(names: Iterable[str]) -> None:
     for name in names:
-        if system_call_number(name) is None:
+        if not is_call(name):
             raise InvalidArgumentError(f"there is no system call '{name}': check the seccomp settings")
 
 
@@ -323,10 +309,7 @@ def _check(names: Iterable[str]) -> None:
 def programs(seccomp: Seccomp) -> tuple[bytes, ...]:
     """Return what is to be loaded (`kernel.seccomp.load`): one program, or none for an unconfined container.
 
-    The first one of a kind takes some tens of milliseconds, later ones nothing.
+    The first one of a kind takes some milliseconds, later ones nothing.
     """
-    compiled = [compile_filter(each) for each in filters(seccomp)]
-    lists = argument_lists(seccomp)
-    if lists:
-        compiled.insert(0, compile_lists(lists))
-    return (chained(compiled),) if compiled else ()
+    wanted = filter_rules(seccomp)
+    return () if wanted is None else (compile_filter(wanted),)

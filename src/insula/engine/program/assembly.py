@@ -24,7 +24,7 @@ from insula.engine.program.image import (
     Kind,
 )
 from insula.engine.program.program import Mark, Meaning
-from insula.kernel.callnumbers import call_numbers
+from insula.kernel.callnumbers import portable_call_numbers
 
 _ALL = (1 << 64) - 1
 _WHOLE = 0xFFFFFFFF
@@ -86,7 +86,7 @@ class Assembly:
     """Records and data under construction. machine: whose numbers of system calls, as uname says it."""
 
     def __init__(self, *, machine: str | None = None) -> None:
-        self._numbers = call_numbers(machine)
+        self._numbers = portable_call_numbers(machine)
         self._records: list[_Record] = []
         self._data = bytearray()
         self._relocations: list[tuple[int, Pointer]] = []

@@ -4,8 +4,8 @@ import pytest
 
 from insula.engine.policy.syscalls import programs
 from insula.engine.spec import Seccomp
-from insula.kernel.seccomp import number_on
-from tests.unit.kernel.test_seccomp import COMPANION, NATIVE, answer
+from insula.kernel.callnumbers import call_numbers
+from tests.callfilters import COMPANION, NATIVE, answer
 
 MS_REMOUNT, MS_BIND, MS_MOVE, MS_SHARED, MS_PRIVATE, MS_MGC_VAL = 32, 4096, 8192, 1 << 20, 1 << 18, 0xC0ED0000
 (NOTHING_NEW,) = programs(Seccomp(new_mounts=False))
@@ -14,8 +14,7 @@ MS_REMOUNT, MS_BIND, MS_MOVE, MS_SHARED, MS_PRIVATE, MS_MGC_VAL = 32, 4096, 8192
 
 def asked(program: bytes, name: str, *arguments: int) -> set[int | None]:
     """What a call is answered on both architectures."""
-    numbers = {architecture: number_on(architecture, name) for architecture in (NATIVE, COMPANION)}
-    return {answer(program, number or 0, *arguments, architecture=each) for each, number in numbers.items()}
+    return {answer(program, call_numbers(each)[name], *arguments, architecture=each) for each in (NATIVE, COMPANION)}
 
 
 @pytest.mark.parametrize("flags", [0, 1, 0xF, MS_MGC_VAL, MS_MGC_VAL | 0xF, 1 << 24])

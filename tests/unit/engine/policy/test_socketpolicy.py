@@ -9,24 +9,28 @@ from insula.engine.policy.socketpolicy import (
     USUAL_FAMILIES,
     USUAL_NETLINK,
     option_refusals,
-    socket_lists,
+    socket_rules,
 )
 from insula.engine.spec import Seccomp
 from insula.errors import InvalidArgumentError
-from insula.kernel.argumentlists import compile_lists
-from insula.kernel.seccomp import number_on
-from tests.unit.kernel.test_seccomp import COMPANION, NATIVE, answer
+from insula.kernel.callfilter import Filter, compile_filter
+from insula.kernel.callnumbers import call_numbers
+from tests.callfilters import COMPANION, NATIVE, answer
 
 STREAM, DGRAM, RAW, SEQPACKET = 1, 2, 3, 5
 FLAGS = 0o4000 | 0o2000000
 SCTP, DCCP, SMC, ESP, VRRP = 132, 33, 256, 50, 112
 
 
+def compiled(seccomp: Seccomp) -> bytes:
+    return compile_filter(Filter(rules=tuple(socket_rules(seccomp))))
+
+
 def made(family: int, kind: int = STREAM, protocol: int = 0, *, seccomp: Seccomp | None = None) -> set[int | None]:
     """What the calls that make a socket are answered, on both architectures."""
-    program = compile_lists(socket_lists(seccomp or Seccomp()))
+    program = compiled(seccomp or Seccomp())
     return {
-        answer(program, number_on(architecture, name) or 0, family, kind | FLAGS, protocol, architecture=architecture)
+        answer(program, call_numbers(architecture)[name], family, kind | FLAGS, protocol, architecture=architecture)
         for architecture in (NATIVE, COMPANION)
         for name in ("socket", "socketpair")
     }
@@ -63,27 +67,24 @@ def test_what_is_named_passes_besides() -> None:
 
 
 def test_tcp_gets_no_upper_layer_unless_it_is_allowed() -> None:
-    number = number_on(NATIVE, "setsockopt")
-    assert number is not None
-    asked = (number, 3, socket.IPPROTO_TCP, 31)
-    assert answer(compile_lists(socket_lists(Seccomp())), *asked) == errno.ENOENT
-    assert answer(compile_lists(socket_lists(Seccomp(upper_layers=True))), *asked) is None
+    asked = (call_numbers()["setsockopt"], 3, socket.IPPROTO_TCP, 31)
+    assert answer(compiled(Seccomp()), *asked) == errno.ENOENT
+    assert answer(compiled(Seccomp(upper_layers=True)), *asked) is None
 
 
 @pytest.mark.parametrize("option", [5, 13])
 def test_packet_sockets_get_no_ring_unless_it_is_allowed(option: int) -> None:
-    number = number_on(NATIVE, "setsockopt")
-    assert number is not None
+    number = call_numbers()["setsockopt"]
     asked = (number, 3, 263, option)
-    assert answer(compile_lists(socket_lists(Seccomp())), *asked) == errno.ENOPROTOOPT
-    assert answer(compile_lists(socket_lists(Seccomp())), number, 3, 263, 1) is None
-    assert answer(compile_lists(socket_lists(Seccomp(packet_rings=True))), *asked) is None
+    assert answer(compiled(Seccomp()), *asked) == errno.ENOPROTOOPT
+    assert answer(compiled(Seccomp()), number, 3, 263, 1) is None
+    assert answer(compiled(Seccomp(packet_rings=True)), *asked) is None
 
 
 @pytest.mark.parametrize("wrong", [Seccomp(families=("inet7",)), Seccomp(netlink=("x",)), Seccomp(transports=("tcp",))])
 def test_a_name_of_nothing_is_refused(wrong: Seccomp) -> None:
     with pytest.raises(InvalidArgumentError, match="choose of"):
-        socket_lists(wrong)
+        socket_rules(wrong)
 
 
 def test_options_of_what_is_allowed_are_not_refused_behind_the_filter() -> None:
