@@ -8,10 +8,11 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from insula.daemon.keeperlink import KeeperSupervisor
+from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import Event as KeeperEvent
@@ -22,11 +23,12 @@ from insula.engine.look.looking import Looker
 from insula.engine.spec import Process
 from insula.layout import Layout
 from insula.network.netlink import NetlinkPerformer
-from insula.service.domains import Domains, Patience
 from insula.service.events import DomainRef, Event, Events, Lifecycle
 from insula.service.host import Host
+from insula.service.images import Images
 from insula.service.preparation import HostPreparation
 from insula.storage.images import ImageStore
+from tests.verbs import Verbs
 from tests.waiting import scaled
 
 PATIENCE = 60.0
@@ -108,14 +110,18 @@ class Service:
         self.store = ImageStore(self.layout)
         events = Events()
         events.subscribe(self.told.append)
-        self.domains = Domains(
-            layout=self.layout,
-            engine=self.launcher,
-            preparation=HostPreparation(self.layout, self.store),
-            events=events,
-            host=Host(),
-            looker=self.looker,
-            patience=patience or Patience(lock=scaled(10), shutdown=scaled(60)),
+        self.domains = Verbs(
+            wire(
+                layout=self.layout,
+                engine=self.launcher,
+                preparation=HostPreparation(self.layout, self.store),
+                events=events,
+                host=Host(),
+                looker=self.looker,
+                patience=patience or Patience(lock=scaled(10), shutdown=scaled(60)),
+                images=cast("Images", None),
+                daemon_info=dict,
+            )
         )
         await self.link.start()
         await self.domains.recover()

@@ -9,6 +9,7 @@ import logging
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -18,13 +19,12 @@ from uuid import UUID
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.peers import peer_of
-from insula.daemon.request import Services
 from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
+from insula.daemon.wiring import Patience
 from insula.engine.plan.plan import LaunchPlan
 from insula.rpc.types import DomainRef
-from insula.service.domains import Patience
 from insula.service.host import Host
 from insula.service.images import Images
 from insula.storage.images import ImageStore
@@ -130,12 +130,10 @@ class _Daemon:
         self._rig.engine.plan = lambda spec: _PLAN  # type: ignore[method-assign]
         self._shares = Shares()
         self._complaints = Complaints()
-        self._services = Services(
-            domains=self._rig.domains,
+        self._services = replace(
+            self._rig.domains.services,
             host=Host(root=directory / "host"),
-            events=self._rig.events,
             images=Images(ImageStore(self._rig.layout, builders=())),
-            daemon_info=dict,
         )
 
     async def begin(self) -> None:
@@ -178,7 +176,7 @@ class _Daemon:
             theirs.close()
             async with asyncio.timeout(20):
                 await session.ended_completely()
-                await self._services.domains.connection_closed(session)
+                await self._services.lifecycle.connection_closed(session)
         if len(ended) > 1:
             raise BrokenError("a session ended twice")
 

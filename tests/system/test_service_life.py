@@ -195,7 +195,7 @@ async def test_a_suspended_guest_can_be_destroyed(service: Service, busybox_root
 @driven
 async def test_a_memory_limit_holds_and_changes_while_the_guest_runs(service: Service, busybox_root: Path) -> None:
     ref = await started(service, busybox_root, init=WAITS)
-    group = service.domains._of(ref).require_run().container.group
+    group = service.domains.of(ref).require_run().container.group
     assert group.limits().memory == 64 << 20
     greedy = ("/bin/sh", "-c", "head -c 60000000 /dev/zero | tail -c 50000000 > /dev/null")
     assert (await service.run(ref, *greedy)).status == 0

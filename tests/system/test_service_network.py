@@ -44,7 +44,7 @@ async def test_a_guest_on_a_bridge_has_its_address_and_is_counted(service: Servi
     (card,) = await service.domains.interface_addresses(ref, AddressSource.LEASE)
     assert (card.name, card.mac) == ("lan0", MAC)
     assert "10.77.0.2" in [each.address for each in card.addresses]
-    host = service.domains._of(ref).require_run().container.record.connected[0].host
+    host = service.domains.of(ref).require_run().container.record.connected[0].host
     assert f"<target dev='{host}'/>" in service.domains.dump_xml(ref)
     for name in (host, MAC, "lan0"):
         counted = service.domains.interface_stats(ref, name)
@@ -66,7 +66,7 @@ async def test_the_hosts_end_goes_with_the_guest_and_comes_back_with_a_reboot(
     await service.domains.reboot(ref)
     await service.until_told("reboot")
     assert (await service.run(ref, "/bin/ping", "-c", "1", "-W", "5", "10.77.0.1")).status == 0
-    host = service.domains._of(ref).require_run().container.record.connected[0].host
+    host = service.domains.of(ref).require_run().container.record.connected[0].host
 
     await service.domains.destroy(ref)
 

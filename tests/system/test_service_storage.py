@@ -117,7 +117,7 @@ async def test_two_guests_of_one_image_have_ids_and_files_of_their_own(service: 
         await service.run(ref, "/bin/sh", "-c", f"echo {ref.name} > /whose")
 
     assert [(await service.run(ref, "/bin/cat", "/whose")).text for ref in refs] == ["g1\n", "g2\n"]
-    maps = [service.domains._of(ref).require_run().container.record.spec.idmap for ref in refs]
+    maps = [service.domains.of(ref).require_run().container.record.spec.idmap for ref in refs]
     assert len({each.root_uid for each in maps if each is not None}) == 2
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from insula.daemon.request import Answer, Request
+from insula.daemon.request import Request, Work
 
 
 class Lane(Enum):
@@ -23,7 +23,6 @@ class Lane(Enum):
     """Their answers may be as large as packets can be, and are in memory several times over while they are made."""
 
 
-Work = Coroutine[Any, Any, Answer]
 Perform = Callable[[Request, Work], Coroutine[Any, Any, None]]
 
 

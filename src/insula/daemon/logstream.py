@@ -8,19 +8,19 @@ from insula.daemon.streams import ServerStream, StreamJob
 from insula.engine.console.consolechannel import Viewing
 from insula.engine.threads import in_own_thread
 from insula.rpc.frames import STREAM_DATA_MAX
-from insula.service.domains import Domains
-from insula.service.events import DomainRef
+from insula.service.consoles import ConsoleVerbs
+from insula.service.managed import ManagedDomain
 
 
-def log_job(domains: Domains, domain: DomainRef, device: str | None, *, follow: bool) -> StreamJob:
+def log_job(consoles: ConsoleVerbs, domain: ManagedDomain, device: str | None, *, follow: bool) -> StreamJob:
     """Return what serves a log. follow: as long as the domain runs; one that is off has only its files.
 
-    Raises: DomainNotFoundError, DeviceMissingError.
+    Raises: InvalidArgumentError if it has no such console.
     """
-    path = domains.console_log(domain, device)
-    if not follow or not domains.is_active(domain):
+    path = consoles.log(domain, device)
+    if not follow or not domain.is_active:
         return _files_job(path)
-    channel = domains.console(domain, device, viewing=Viewing.WATCHING)
+    channel = consoles.open(domain, device, viewing=Viewing.WATCHING)
 
     async def serve(stream: ServerStream) -> None:
         while data := await channel.read(STREAM_DATA_MAX):

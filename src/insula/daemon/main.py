@@ -1,4 +1,4 @@
-"""insulad: the one place where the rooms are wired together.
+"""insulad: the process, from its options to its end.
 
     insulad [--prefix DIR] [--config FILE] [--timeout SECONDS] [--verbose]
 
@@ -31,9 +31,9 @@ from insula.daemon.instance import make_directories, only_one
 from insula.daemon.keeperlink import KeeperSupervisor
 from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.logs import keeper_log, start_logging
-from insula.daemon.request import Services
 from insula.daemon.server import Capacity, Server
 from insula.daemon.session import SessionLimits
+from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import Event
@@ -47,7 +47,7 @@ from insula.kernel.cgroups import remove_empty_partitions
 from insula.kernel.standardstreams import occupy_standard_streams
 from insula.layout import Layout, layout_from
 from insula.network.netlink import NetlinkPerformer
-from insula.service.domains import Domains, Patience
+from insula.service import listing
 from insula.service.events import Events
 from insula.service.host import Host
 from insula.service.images import Images
@@ -125,7 +125,7 @@ class Daemon:
         )
         self._looker = Looker()
         host, store = Host(), ImageStore(layout)
-        self._domains = Domains(
+        self._wiring = wire(
             layout=layout,
             engine=self._launcher,
             preparation=_preparation(layout, store, settings),
@@ -133,15 +133,11 @@ class Daemon:
             events=self._events,
             host=host,
             looker=self._looker,
-            patience=Patience(shutdown=settings.shutdown_timeout),
-        )
-        self._services = Services(
-            domains=self._domains,
-            host=host,
-            events=self._events,
             images=Images(store, self._names),
             daemon_info=self._describe,
+            patience=Patience(shutdown=settings.shutdown_timeout),
         )
+        self._services = self._wiring.services
         self._server: Server | None = None
         self._idle: IdleWatch | None = None
 
@@ -151,7 +147,7 @@ class Daemon:
         try:
             self._listen_to_signals()
             await self._keeper.start()
-            await self._domains.take_stock()
+            await self._wiring.recovery.take_stock()
             self._server = Server(
                 endpoints,
                 services=self._services,
@@ -175,10 +171,10 @@ class Daemon:
 
     async def _take_over(self) -> None:
         """Take over what runs while clients are served, then start what starts with the host."""
-        await self._domains.take_over()
+        await self._wiring.recovery.take_over()
         _logger.info("everything is taken over from the insulad before")
         gc.freeze()  # what start-up made stays: never look at it again
-        await self._domains.start_autostarted()
+        await self._services.lifecycle.start_autostarted()
 
     async def _end(self, endpoints: Sequence[Endpoint]) -> None:
         """Let go of everything; guests stay, and a keeper without any ends with us."""
@@ -186,9 +182,9 @@ class Daemon:
             self._idle.cancel()
         if self._server is not None:
             await self._server.stop()
-        await self._domains.close()
+        await self._wiring.close()
         await self._looker.close()
-        running = self._domains.running()
+        running = listing.active(self._services.domains)
         await self._keeper.close(quit_keeper=not running)
         if not running:
             remove_empty_partitions(self._launcher.facts.hierarchies)
@@ -231,12 +227,12 @@ class Daemon:
 
     def _keeper_told(self, event: Event) -> None:
         if event.kind is EventKind.EXITED:
-            self._domains.guest_ended(UUID(event.uuid), ExitStatus(status=event.status))
+            self._services.lifecycle.guest_ended(UUID(event.uuid), ExitStatus(status=event.status))
         else:
-            self._domains.process_ended(event.execution, event.status)
+            self._wiring.process_ended(event.execution, event.status)
 
     async def _keeper_replaced(self) -> None:
-        await self._domains.keeper_replaced()
+        await self._wiring.keeper_replaced()
 
     def _watch_idleness(self) -> None:
         if self._options.timeout is not None:
@@ -255,7 +251,7 @@ class Daemon:
 
     def _is_idle(self) -> bool:
         no_clients = self._server is None or not self._server.clients
-        return no_clients and not self._domains.running()
+        return no_clients and not listing.active(self._services.domains)
 
     def _capacity(self, settings: Settings) -> Capacity:
         """How many clients there may be: half of the descriptors, at most, are theirs."""
@@ -265,7 +261,7 @@ class Daemon:
         return Capacity(clients=min(settings.max_clients, most), of_one_user=settings.max_clients_per_user)
 
     def _names(self) -> dict[UUID, str]:
-        return {each.uuid: each.name for each in self._domains.list()}
+        return {each.uuid: each.name for each in self._services.domains}
 
     def _describe(self) -> dict[str, Any]:
         """What DAEMON_INFO tells."""
@@ -278,7 +274,7 @@ class Daemon:
             "prefix": str(self._layout.prefix),
             "keeper": {"pid": self._keeper.keeper_pid, "restarts": self._keeper.restarts},
             "clients": 0 if self._server is None else self._server.clients,
-            "domains": {"defined": len(self._domains.list()), "running": self._domains.running()},
+            "domains": {"defined": len(self._services.domains), "running": listing.active(self._services.domains)},
             "host": {"kernel": facts.kernel, "cgroups": facts.hierarchies.mode.value},
         }
 

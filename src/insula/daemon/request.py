@@ -11,18 +11,33 @@ from insula.daemon.subscriptions import Subscriptions
 from insula.errors import InvalidArgumentError
 from insula.kernel.fds import close_all
 from insula.rpc.events import Call
+from insula.service.consoles import ConsoleVerbs
+from insula.service.defining import DefinitionVerbs
+from insula.service.devices import DeviceVerbs
+from insula.service.documents import Documents
 from insula.service.domains import Domains
 from insula.service.events import Events
+from insula.service.guest import GuestVerbs
 from insula.service.host import Host
 from insula.service.images import Images
+from insula.service.incoming import IncomingDocuments
+from insula.service.lifecycle import LifecycleVerbs
+from insula.service.memorytuning import MemoryVerbs
+from insula.service.metadata import MetadataVerbs
+from insula.service.planning import PlanVerbs
+from insula.service.shutdown import ShutdownVerbs
+from insula.service.tuning import TuningVerbs
 
 Values = tuple[Any, ...]
 """A reply's values, in the order of the row's results."""
 Answer = Values | None
-Handler = Callable[["Request", Any], Answer | Coroutine[Any, Any, Answer]]
+Work = Coroutine[Any, Any, Answer]
+"""An answer that takes its time."""
+Handler = Callable[..., Answer | Work]
 """Answers one procedure. A plain function answers at once and never waits; a coroutine function runs as a task.
 
-Its second argument is the named tuple of the row's arguments. None stands for no values.
+It is given the request, then the row's arguments in their order; the domain that the first one refers to is looked up
+before. None stands for no values.
 """
 
 
@@ -31,6 +46,18 @@ class Services:
     """The services that handlers call. daemon_info: what the daemon says about itself, JSON values."""
 
     domains: Domains
+    documents: Documents
+    incoming: IncomingDocuments
+    definitions: DefinitionVerbs
+    lifecycle: LifecycleVerbs
+    shutdown: ShutdownVerbs
+    planning: PlanVerbs
+    tuning: TuningVerbs
+    memory: MemoryVerbs
+    metadata: MetadataVerbs
+    devices: DeviceVerbs
+    guest: GuestVerbs
+    consoles: ConsoleVerbs
     host: Host
     events: Events
     images: Images

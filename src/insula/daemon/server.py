@@ -197,6 +197,6 @@ class Server:
         """Wait for the session's tasks, and end the domains that were to end with it."""
         await session.ended_completely()
         try:
-            await self._services.domains.connection_closed(session)
+            await self._services.lifecycle.connection_closed(session)
         except Exception:
             _logger.exception("what was to end with %s did not", session)

@@ -16,20 +16,19 @@ import itertools
 import logging
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
-from insula.daemon.callqueue import CallQueue, Lane, Work
+from insula.daemon.callqueue import CallQueue, Lane
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import KeepaliveSettings, SocketAccess
-from insula.daemon.dispatch.table import BEFORE_OPEN, BULK, HANDLERS, WAITING
+from insula.daemon.dispatch.table import BEFORE_OPEN, BULK, WAITING, answer
 from insula.daemon.intake import Intake
 from insula.daemon.partings import part_with
 from insula.daemon.peers import Peer
 from insula.daemon.punctuality import Punctuality
-from insula.daemon.request import Answer, Handler, Request, Services
+from insula.daemon.request import Answer, Request, Services, Work
 from insula.daemon.rounds import Rounds, Turn
 from insula.daemon.shares import Share, Shares
 from insula.daemon.streams import INPUT_BOUND, ServerStreams
@@ -48,7 +47,7 @@ from insula.rpc.connection import Connection
 from insula.rpc.events import Call, Event, Role, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Priority, Procedure, Remote
-from insula.rpc.refusals import forbidden_read_only, not_supported
+from insula.rpc.refusals import forbidden_read_only
 
 BACKLOG_HIGH = 1024 * 1024
 """Bytes sent and not taken by the client at which its calls are not read any more."""
@@ -206,30 +205,17 @@ class Session:
         request = Request(call=call, client=self, services=self._services)
         try:
             self._check_allowed(call)
-            handler = HANDLERS.get(row)
-            if handler is None:
-                raise not_supported(row.api)
-            if (settling := self._settling(call)) is not None:
-                answer: Answer | Coroutine[Any, Any, Answer] = _after(settling, handler, request)
-            else:
-                began = time.thread_time()
-                answer = handler(request, call.arguments)
-                if (spent := time.thread_time() - began) > STALL:
-                    self._complain(f"held everybody up for {spent * 1000:.0f} ms with {row.api}")
+            began = time.thread_time()
+            answered = answer(request)
+            if (spent := time.thread_time() - began) > STALL:
+                self._complain(f"held everybody up for {spent * 1000:.0f} ms with {row.api}")
         except Exception as error:
             self._fail(request, error)
             return
-        if isinstance(answer, Coroutine):
-            self._calls.take(_lane(row), request, answer)
+        if isinstance(answered, Coroutine):
+            self._calls.take(_lane(row), request, answered)
         else:
-            self._reply(request, answer)
-
-    def _settling(self, call: Call) -> Awaitable[None] | None:
-        """What a call that is more than a look waits for: its guest may still be an earlier daemon's."""
-        domain = getattr(call.arguments, "dom", None)
-        if domain is None or not call.procedure.refused_read_only(call.arguments):
-            return None
-        return self._services.domains.settling(UUID(bytes=domain.uuid))
+            self._reply(request, answered)
 
     def _check_allowed(self, call: Call) -> None:
         """Raises: AuthenticationError, OperationInvalidError or ReadOnlyError if the client may not call that."""
@@ -368,13 +354,6 @@ class Session:
         self._streams.close()
         _logger.debug("%s is gone: %s", self, reason)
         self._ended(self)
-
-
-async def _after(settling: Awaitable[None], handler: Handler, request: Request) -> Answer:
-    """Answer a call once what it waits for is over."""
-    await settling
-    answer = handler(request, request.call.arguments)
-    return await answer if isinstance(answer, Coroutine) else answer
 
 
 def _lane(procedure: Procedure) -> Lane:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TypeVar
-from uuid import UUID
 
 from insula.errors import InvalidArgumentError
 from insula.model.sizes import CpuSet
@@ -20,11 +19,6 @@ T = TypeVar("T")
 def to_wire(ref: DomainRef) -> types.DomainRef:
     """A domain's reference as it travels."""
     return types.DomainRef(ref.name, ref.uuid.bytes, ref.id)
-
-
-def from_wire(ref: types.DomainRef) -> DomainRef:
-    """A domain's reference as the service takes it."""
-    return DomainRef(name=ref.name, uuid=UUID(bytes=ref.uuid), id=ref.id)
 
 
 def parameters_from_wire(parameters: Iterable[types.TypedParameter]) -> list[Parameter]:

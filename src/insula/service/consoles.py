@@ -14,8 +14,17 @@ class ConsoleVerbs:
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
 
-    def open(self, managed: ManagedDomain, device: str | None, *, viewing: Viewing, force: bool) -> ConsoleChannel:
-        """Return a viewer's end. Raises: OperationInvalidError if it does not run; see place_of, ConsoleHub.attach."""
+    def open(
+        self,
+        managed: ManagedDomain,
+        device: str | None,
+        *,
+        viewing: Viewing = Viewing.INTERACTIVE,
+        force: bool = False,
+    ) -> ConsoleChannel:
+        """Return a viewer's end. device: its alias or terminal, None for the first.
+
+        Raises: OperationInvalidError if it does not run; see place_of, ConsoleHub.attach."""
         return self._hub(managed, device).attach(viewing, force=force)
 
     def resize(self, managed: ManagedDomain, device: str | None, rows: int, columns: int) -> None:

@@ -9,9 +9,9 @@ from insula.kernel.durable import Commit
 from insula.model.domain import Domain
 from insula.model.lifecycle import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
 from insula.service.definitions import Definitions
+from insula.service.domains import Domains
 from insula.service.events import Events, Lifecycle
 from insula.service.managed import ManagedDomain
-from insula.service.registry import Registry
 from insula.service.requests import Storage
 from insula.service.runs import Runs
 
@@ -21,7 +21,7 @@ LOGGER = logging.getLogger(__name__)
 class DefinitionVerbs:
     """Changes definitions: on the disk first, then in memory, then told."""
 
-    def __init__(self, *, registry: Registry, definitions: Definitions, runs: Runs, events: Events) -> None:
+    def __init__(self, *, registry: Domains, definitions: Definitions, runs: Runs, events: Events) -> None:
         self._registry = registry
         self._definitions = definitions
         self._runs = runs
@@ -33,7 +33,7 @@ class DefinitionVerbs:
         Raises: DomainExistsError if the name belongs to another UUID, or the UUID to another name.
         """
         known = self._registry.admit(domain.name, domain.uuid)
-        managed = known or self._registry.add(domain, config=domain)
+        managed = known or self._registry.new(domain, config=domain)
 
         async def work() -> None:
             added = known is None or not managed.is_persistent

@@ -1,33 +1,63 @@
-"""Everything there is to tell about a domain, for `insula info`: JSON values."""
+"""What there is to tell about a domain: in short, as its definition, and everything, for `insula info`."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from insula.engine.codec import encode
 from insula.engine.policy.unbound import unbound
+from insula.model.domain import XmlFlags
+from insula.model.lifecycle import DomainState
+from insula.service import statistics
+from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Run
 
 _KIB = 1024
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SecurityLabel:
-    """What a domain runs under: nothing, where the host has no security model."""
-
-    label: str = ""
-    enforcing: bool = False
+OS_TYPE = "exe"
+"""What libvirt calls the kind of operating system a container runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ControlInfo:
-    """verb: what is changing the domain now, None when nothing is; seconds: for how long."""
+class DomainInfo:
+    """memory: what it uses now, or could when it is off; both in KiB; cpu_time: nanoseconds."""
 
-    verb: str | None
-    seconds: float
+    state: DomainState
+    maximum_memory: int
+    memory: int
+    vcpus: int
+    cpu_time: int
+
+
+def info(managed: ManagedDomain) -> DomainInfo:
+    """Return what `dominfo` shows."""
+    used = statistics.used(managed)
+    return DomainInfo(
+        state=managed.state.state,
+        maximum_memory=managed.current.memory,
+        memory=managed.current.memory_now if used is None or used.memory is None else used.memory.usage // 1024,
+        vcpus=managed.current.vcpu.count,
+        cpu_time=used.cpu.total if used is not None and used.cpu is not None else 0,
+    )
+
+
+def xml(managed: ManagedDomain, *, inactive: bool = False, secure: bool = False) -> str:
+    """Return the definition: of the present run, or (inactive) what the next one will be started from.
+
+    A long one takes a good part of a second: see Documents.aside.
+    """
+    flags = XmlFlags.SECURE if secure else XmlFlags.LIVE
+    if not inactive and managed.is_active:
+        return managed.current.dump(flags)
+    config = managed.config if managed.config is not None else defined(managed.current)
+    return config.dump(flags | XmlFlags.INACTIVE)
 
 
 def described(managed: ManagedDomain) -> dict[str, Any]:
-    """Return what a domain is and, while it runs, how the host has it: bytes, and nanoseconds since 1970."""
+    """Return all of a domain and, while it runs, of how the host has it, as JSON values.
+
+    Sizes are bytes, times nanoseconds since 1970.
+    """
     return {
         "name": managed.name,
         "uuid": str(managed.uuid),

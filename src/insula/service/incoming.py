@@ -7,14 +7,14 @@ from insula.errors import DomainNotFoundError
 from insula.model.domain import Domain
 from insula.model.validate import validate
 from insula.service.documents import Documents
+from insula.service.domains import Domains
 from insula.service.partitions import Partitions
-from insula.service.registry import Registry
 
 
 class IncomingDocuments:
     """Reads the documents of domains that clients send."""
 
-    def __init__(self, *, documents: Documents, registry: Registry, partitions: Partitions) -> None:
+    def __init__(self, *, documents: Documents, registry: Domains, partitions: Partitions) -> None:
         self._documents = documents
         self._registry = registry
         self._partitions = partitions

@@ -22,12 +22,12 @@ from insula.model.lifecycle import (
     SuspendedDetail,
 )
 from insula.service.autostart import Autostart
+from insula.service.domains import Domains
 from insula.service.endings import ENDINGS, how_it_ended, what_follows
 from insula.service.events import Events, Lifecycle, Reboot
 from insula.service.jobs import tell_failure
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
-from insula.service.registry import Registry
 from insula.service.running import Next, RunRecord, StopReason
 from insula.service.runs import PAUSED, UNPAUSED, Launch, Runs
 
@@ -43,7 +43,7 @@ END_PATIENCE = 10.0
 class LifecycleVerbs:
     """Starts and ends domains, and reacts to guests that end by themselves."""
 
-    def __init__(self, *, registry: Registry, runs: Runs, events: Events, autostart: Autostart) -> None:
+    def __init__(self, *, registry: Domains, runs: Runs, events: Events, autostart: Autostart) -> None:
         self._registry = registry
         self._runs = runs
         self._events = events
@@ -51,8 +51,11 @@ class LifecycleVerbs:
         self._closing = False
         self._held_back: list[tuple[UUID, ExitStatus]] | None = None
 
-    async def start(self, managed: ManagedDomain, launch: Launch) -> None:
-        """Start a domain that is defined, or was kept after its end."""
+    async def start(self, managed: ManagedDomain, launch: Launch) -> ManagedDomain:
+        """Start a domain that is defined, or was kept after its end; return it.
+
+        Raises: OperationInvalidError if it runs, UnsupportedConfigError, StepError.
+        """
 
         async def work() -> None:
             if managed.is_active:
@@ -62,6 +65,7 @@ class LifecycleVerbs:
             self._tell_started(managed)
 
         await managed.perform("start", work)
+        return managed
 
     async def create(self, domain: Domain, launch: Launch) -> ManagedDomain:
         """Start domain, which is transient unless it is defined already; return it.
@@ -69,7 +73,7 @@ class LifecycleVerbs:
         Raises: DomainExistsError; OperationInvalidError if it runs.
         """
         known = self._registry.admit(domain.name, domain.uuid)
-        managed = known or self._registry.add(domain)
+        managed = known or self._registry.new(domain)
 
         async def work() -> None:
             if managed.is_active:

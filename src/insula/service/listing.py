@@ -1,6 +1,6 @@
 """Which domains a caller wants to see: libvirt's filter of groups, each a choice, all together a restriction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from insula.model.lifecycle import DomainState
 from insula.service.managed import ManagedDomain
@@ -53,3 +53,13 @@ def matches(managed: ManagedDomain, wanted: Filter) -> bool:
         if chosen and not any(condition(managed) for condition in chosen):
             return False
     return True
+
+
+def chosen(domains: Iterable[ManagedDomain], wanted: Filter) -> list[ManagedDomain]:
+    """Return the domains that the filter lets through."""
+    return [each for each in domains if matches(each, wanted)]
+
+
+def active(domains: Iterable[ManagedDomain]) -> int:
+    """Return how many domains run, or wait to be started again."""
+    return sum(1 for each in domains if each.is_active or each.will_restart)

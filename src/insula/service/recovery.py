@@ -24,6 +24,7 @@ from insula.model.scalars import DomainName
 from insula.service.containers import Engine
 from insula.service.definitions import Definitions
 from insula.service.discovery import described, free_name
+from insula.service.domains import Domains
 from insula.service.endings import state_after
 from insula.service.leftovers import Leftover
 from insula.service.lifecycle import LifecycleVerbs
@@ -43,7 +44,6 @@ from insula.service.recoveryplan import (
     decide,
     said,
 )
-from insula.service.registry import Registry
 from insula.service.running import Kept, Next, Phase, RunDirectory, RunRecord, StopReason
 from insula.service.runs import Preparation, Runs
 from insula.service.waitingline import WaitingLine
@@ -64,7 +64,7 @@ class Recovery:
     def __init__(
         self,
         *,
-        registry: Registry,
+        registry: Domains,
         definitions: Definitions,
         directory: RunDirectory,
         engine: Engine,
@@ -90,9 +90,13 @@ class Recovery:
 
         Verbs on a domain wait from now on until it is taken over. What goes wrong with one stops no other.
         """
+        with self._lifecycle.ends_held_back():
+            await self._take_stock()
+
+    async def _take_stock(self) -> None:
         definitions = await asyncio.to_thread(self._definitions.load)
         for definition in definitions:
-            self._registry.add(definition.domain, config=definition.domain, autostart=definition.autostart)
+            self._registry.new(definition.domain, config=definition.domain, autostart=definition.autostart)
         defined_ones = frozenset(each.domain.uuid for each in definitions)
         await asyncio.to_thread(self._keep_storage, defined_ones)
         kept = {each.record.uuid: self._with_storage(each, defined_ones) for each in self._directory.load()}
@@ -263,7 +267,7 @@ class Recovery:
         name = free_name(domain, {each.name for each in self._registry})
         if name != domain.name:
             LOGGER.error("domain '%s' runs while another has its name: it is shown as '%s'", domain.name, name)
-        return self._registry.add(replace(defined(domain), name=DomainName(name)))
+        return self._registry.new(replace(defined(domain), name=DomainName(name)))
 
     def _kept(self, kept: Kept) -> ManagedDomain:
         """Make a run that is over and not forgotten its domain's again."""

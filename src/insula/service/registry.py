@@ -1,84 +1,97 @@
-"""All domains, found by UUID, name or id. In memory, so looking never waits."""
+"""All things of one noun, found by UUID or name. In memory, so looking never waits."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from insula.errors import DomainExistsError, DomainNotFoundError
-from insula.model.domain import Domain
-from insula.service.jobs import LOCK_PATIENCE, Jobs
-from insula.service.managed import ManagedDomain
+from insula.errors import InsulaError
 
 
-class Registry:
-    """Domains in the order they came. Names are unique, and so are UUIDs. patience: see StateChangeLock."""
+class Thing(Protocol):
+    """What a registry can hold: it never changes its name or UUID. gone: the registry has it no more."""
 
-    def __init__(self, patience: float = LOCK_PATIENCE) -> None:
-        self._patience = patience
-        self.jobs = Jobs()
-        """What is being done to these domains."""
-        self._by_uuid: dict[UUID, ManagedDomain] = {}
-        self._by_name: dict[str, UUID] = {}
+    gone: bool
 
-    def __iter__(self) -> Iterator[ManagedDomain]:
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def uuid(self) -> UUID: ...
+
+
+T = TypeVar("T", bound=Thing)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noun:
+    """What things of a kind are called in errors, and the errors that say that one is missing, or is there already."""
+
+    word: str
+    missing: type[InsulaError]
+    exists: type[InsulaError]
+
+
+class Registry(Generic[T]):
+    """Things in the order they came. Names are unique, and so are UUIDs."""
+
+    def __init__(self, noun: Noun) -> None:
+        self._noun = noun
+        self._by_uuid: dict[bytes, T] = {}
+        """By the bytes of UUIDs, as they come over the wire."""
+        self._by_name: dict[str, T] = {}
+
+    def __iter__(self) -> Iterator[T]:
         return iter(tuple(self._by_uuid.values()))
 
     def __len__(self) -> int:
         return len(self._by_uuid)
 
-    def add(self, current: Domain, *, config: Domain | None = None, autostart: bool = False) -> ManagedDomain:
-        """Return a new domain, described by current, and defined when there is a config.
+    def add(self, thing: T) -> T:
+        """Take a thing in, and return it. Raises: the noun's `exists` if its name or UUID is taken."""
+        if self.admit(thing.name, thing.uuid) is not None:
+            raise self._noun.exists(f"{self._noun.word} '{thing.name}' already exists with uuid {thing.uuid}")
+        self._by_uuid[thing.uuid.bytes] = thing
+        self._by_name[thing.name] = thing
+        return thing
 
-        Raises: DomainExistsError if its name or UUID is taken.
+    def remove(self, thing: T) -> None:
+        """Forget a thing; verbs that wait for their turn find it gone."""
+        if not thing.gone:
+            del self._by_uuid[thing.uuid.bytes]
+            del self._by_name[thing.name]
+            thing.gone = True
+
+    def admit(self, name: str, uuid: UUID) -> T | None:
+        """Return the thing that has both this name and this UUID, None when neither is taken.
+
+        Raises: the noun's `exists` when only one of them belongs to a thing.
         """
-        if self.admit(current.name, current.uuid) is not None:
-            raise DomainExistsError(f"domain '{current.name}' already exists with uuid {current.uuid}")
-        managed = ManagedDomain(
-            current=current, config=config, autostart=autostart, patience=self._patience, jobs=self.jobs
-        )
-        self._by_uuid[managed.uuid] = managed
-        self._by_name[managed.name] = managed.uuid
-        return managed
-
-    def remove(self, managed: ManagedDomain) -> None:
-        """Forget a domain; verbs that wait for their turn find it gone."""
-        if not managed.gone:
-            del self._by_uuid[managed.uuid]
-            del self._by_name[managed.name]
-            managed.gone = True
-
-    def admit(self, name: str, uuid: UUID) -> ManagedDomain | None:
-        """Return the domain that has both this name and this UUID, None when neither is taken.
-
-        Raises: DomainExistsError when only one of them belongs to a domain.
-        """
-        known = self._by_uuid.get(uuid)
+        known = self._by_uuid.get(uuid.bytes)
         if known is not None and known.name != name:
-            raise DomainExistsError(f"domain '{known.name}' is already defined with uuid {uuid}")
-        if known is None and name in self._by_name:
-            raise DomainExistsError(f"domain '{name}' already exists with uuid {self._by_name[name]}")
+            raise self._noun.exists(f"{self._noun.word} '{known.name}' is already defined with uuid {uuid}")
+        if known is None and (namesake := self._by_name.get(name)) is not None:
+            raise self._noun.exists(f"{self._noun.word} '{name}' already exists with uuid {namesake.uuid}")
         return known
 
-    def find(self, uuid: UUID) -> ManagedDomain | None:
-        """Return the domain with this UUID, None if there is none."""
-        return self._by_uuid.get(uuid)
+    def find(self, uuid: UUID) -> T | None:
+        """Return the thing with this UUID, None if there is none."""
+        return self._by_uuid.get(uuid.bytes)
 
-    def by_uuid(self, uuid: UUID) -> ManagedDomain:
-        """Raises: DomainNotFoundError."""
+    def by_bytes(self, uuid: bytes) -> T:
+        """Return the thing with this UUID, as the wire has it. Raises: the noun's `missing`."""
         found = self._by_uuid.get(uuid)
         if found is None:
-            raise DomainNotFoundError(f"no domain with matching uuid '{uuid}'")
+            raise self._noun.missing(f"no {self._noun.word} with matching uuid '{UUID(bytes=uuid)}'")
         return found
 
-    def by_name(self, name: str) -> ManagedDomain:
-        """Raises: DomainNotFoundError."""
-        uuid = self._by_name.get(name)
-        if uuid is None:
-            raise DomainNotFoundError(f"no domain with matching name '{name}'")
-        return self._by_uuid[uuid]
+    def by_uuid(self, uuid: UUID) -> T:
+        """Raises: the noun's `missing`."""
+        return self.by_bytes(uuid.bytes)
 
-    def by_id(self, number: int) -> ManagedDomain:
-        """Return the running domain with this id. Raises: DomainNotFoundError."""
-        for managed in self._by_uuid.values():
-            if managed.run is not None and managed.id == number:
-                return managed
-        raise DomainNotFoundError(f"no domain with matching id {number}")
+    def by_name(self, name: str) -> T:
+        """Raises: the noun's `missing`."""
+        found = self._by_name.get(name)
+        if found is None:
+            raise self._noun.missing(f"no {self._noun.word} with matching name '{name}'")
+        return found

@@ -4,40 +4,38 @@ import asyncio
 import os
 import pty
 import tty
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from types import SimpleNamespace
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
-from insula.daemon.dispatch.table import HANDLERS
+from insula.daemon.dispatch.table import answer
 from insula.daemon.request import Request, Services
 from insula.daemon.subscriptions import Subscriptions
 from insula.engine.console.console import ConsoleHub
 from insula.engine.console.consolechannel import ConsoleChannel, Viewing
 from insula.engine.console.terminalwatch import TerminalWatch
 from insula.engine.spec import Process
-from insula.errors import DomainNotFoundError, OperationInvalidError
+from insula.errors import OperationInvalidError
 from insula.kernel.fds import Fd
-from insula.model.lifecycle import (
-    DomainState,
-    LifecycleDetail,
-    LifecycleKind,
-    RunningReason,
-    ShutoffReason,
-    StartedDetail,
-    StateWithReason,
-    StoppedDetail,
-)
+from insula.model.domain import Domain
+from insula.model.lifecycle import LifecycleDetail, LifecycleKind, StartedDetail, StoppedDetail
 from insula.rpc.events import Call
 from insula.rpc.procedures import Procedure
+from insula.service.documents import Documents
 from insula.service.domains import Domains
 from insula.service.events import DomainRef, Events, Lifecycle, MetadataType
 from insula.service.host import Host
 from insula.service.images import Images
+from insula.service.managed import NEVER_RAN, ManagedDomain, Run
 from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import Affect, Filter, ShutdownMode, Storage
+from insula.service.requests import Affect, ShutdownMode, Storage
+from insula.service.runs import BOOTED, Launch
+from insula.service.tuning import Family
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 WEB = DomainRef(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"))
@@ -57,29 +55,37 @@ class FakeStopped:
     status: int | None
 
 
+def managed(name: str, uuid: UUID) -> ManagedDomain:
+    """A domain that is defined and off."""
+    names = f"<name>{name}</name><uuid>{uuid}</uuid>"
+    domain = Domain.load(f"<domain type='lxc'>{names}<memory>65536</memory><os><type>exe</type></os></domain>")
+    return ManagedDomain(current=domain, config=domain)
+
+
 @dataclass(kw_only=True)
 class FakeDomains:
-    """Two domains, `web` and `mail`. calls: every changing verb as it was called; gate: closed, verbs wait for it."""
+    """Two domains, `web` and `mail`, and every service's verbs on them.
+
+    calls: every changing verb as it was called; gate: closed, verbs wait for it.
+    """
 
     events: Events
-    refs: dict[UUID, DomainRef] = field(default_factory=lambda: {each.uuid: each for each in (WEB, MAIL)})
+    registry: Domains = field(default_factory=Domains)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: int = 0
     gone: list[object] = field(default_factory=list)
     hub: ConsoleHub | None = None
     guest: int = -1
-    parameters: list[Parameter] = field(default_factory=list)
-    log: Path = Path("/nonexistent")
+    values: list[Parameter] = field(default_factory=list)
+    path: Path = Path("/nonexistent")
     error: Exception | None = None
     next_id: int = 100
 
-    def settling(self, uuid: UUID) -> Awaitable[None] | None:
-        """Every guest is this daemon's."""
-        return None
-
     def __post_init__(self) -> None:
         self.gate.set()
+        for each in (WEB, MAIL):
+            self.registry.add(managed(each.name, each.uuid))
 
     def close(self) -> None:
         if self.guest >= 0:
@@ -97,107 +103,81 @@ class FakeDomains:
 
     # looking
 
-    def ref(self, ref: DomainRef) -> DomainRef:
-        if ref.uuid not in self.refs:
-            raise DomainNotFoundError(f"no domain with matching uuid '{ref.uuid}' ({ref.name})")
-        return self.refs[ref.uuid]
+    def parameters(self, managed: ManagedDomain, family: Family, affect: Affect) -> list[Parameter]:
+        return list(self.values)
 
-    def list(self, filter: Filter = Filter.ALL) -> list[DomainRef]:  # noqa: A002 - the service's own name
-        active, inactive = Filter.ACTIVE in filter, Filter.INACTIVE in filter
-        return [each for each in self.refs.values() if active == inactive or (each.id >= 0) == active]
-
-    def lookup_by_name(self, name: str) -> DomainRef:
-        for each in self.refs.values():
-            if each.name == name:
-                return each
-        raise DomainNotFoundError(f"no domain with matching name '{name}'")
-
-    def lookup_by_uuid(self, uuid: UUID) -> DomainRef:
-        return self.ref(DomainRef(name="", uuid=uuid))
-
-    def lookup_by_id(self, id: int) -> DomainRef:  # noqa: A002 - the service's own name
-        for each in self.refs.values():
-            if each.id == id:
-                return each
-        raise DomainNotFoundError(f"no domain with matching id {id}")
-
-    def state(self, ref: DomainRef) -> StateWithReason:
-        if self.is_active(ref):
-            return StateWithReason(state=DomainState.RUNNING, reason=RunningReason.BOOTED)
-        return StateWithReason(state=DomainState.SHUTOFF, reason=ShutoffReason.UNKNOWN)
-
-    def is_active(self, ref: DomainRef) -> bool:
-        return self.ref(ref).id >= 0
-
-    def is_persistent(self, ref: DomainRef) -> bool:
-        return self.ref(ref) is not None
-
-    async def aside(self, question: Callable[[], T]) -> T:
-        return question()
-
-    def dump_xml(self, ref: DomainRef, *, inactive: bool = False, secure: bool = False) -> str:
-        return f"<domain type='lxc'><name>{self.ref(ref).name}</name><!-- {inactive} {secure} --></domain>"
-
-    def memory_parameters(self, ref: DomainRef, affect: Affect) -> "list_of_parameters":
-        self.ref(ref)
-        return list_of(self.parameters)
-
-    def metadata(self, ref: DomainRef, kind: MetadataType, uri: str | None, affect: Affect) -> str:
-        return f"{self.ref(ref).name} {kind.name} {uri} {affect!r}"
+    def metadata(self, managed: ManagedDomain, kind: MetadataType, uri: str | None, affect: Affect) -> str:
+        return f"{managed.name} {kind.name} {uri} {affect!r}"
 
     # changing
 
-    async def start(
-        self, ref: DomainRef, *, paused: bool = False, owner: object | None = None, fds: Sequence[int] = ()
-    ) -> DomainRef:
-        await self._change("start", ref.name, paused, owner is not None, lambda: [os.read(each, 100) for each in fds])
+    async def start(self, managed: ManagedDomain, launch: Launch) -> ManagedDomain:
+        fds = launch.fds
+        await self._change(
+            "start", managed.name, launch.paused, launch.owner is not None, lambda: [os.read(each, 100) for each in fds]
+        )
         self.next_id += 1
-        started = replace(self.ref(ref), id=self.next_id)
-        self._become(started, LifecycleKind.STARTED, StartedDetail.BOOTED)
-        return started
+        run = SimpleNamespace(container=SimpleNamespace(id=self.next_id), adoption=None)
+        managed.run, managed.state = cast("Run", run), BOOTED
+        self._tell(managed, LifecycleKind.STARTED, StartedDetail.BOOTED)
+        return managed
 
-    async def destroy(self, ref: DomainRef) -> None:
-        await self._change("destroy", ref.name)
-        if not self.is_active(ref):
-            raise OperationInvalidError("domain is not running")
-        self._become(replace(self.ref(ref), id=-1), LifecycleKind.STOPPED, StoppedDetail.DESTROYED)
+    async def destroy(self, managed: ManagedDomain) -> None:
+        await self._change("destroy", managed.name)
+        managed.require_run()
+        managed.run, managed.state = None, NEVER_RAN
+        self._tell(managed, LifecycleKind.STOPPED, StoppedDetail.DESTROYED)
 
-    async def undefine(self, ref: DomainRef, *, storage: Storage = Storage.KEEP) -> None:
-        await self._change("undefine", ref.name, storage)
+    async def undefine(self, managed: ManagedDomain, storage: Storage) -> None:
+        await self._change("undefine", managed.name, storage)
 
-    async def shutdown(self, ref: DomainRef, modes: ShutdownMode = ShutdownMode.DEFAULT) -> None:
-        await self._change("shutdown", ref.name, modes)
+    async def shutdown(self, managed: ManagedDomain, modes: ShutdownMode) -> None:
+        await self._change("shutdown", managed.name, modes)
 
-    async def set_memory_parameters(self, ref: DomainRef, parameters: Sequence[Parameter], affect: Affect) -> None:
-        await self._change("set_memory_parameters", ref.name, tuple(parameters), affect)
+    async def set_parameters(
+        self, managed: ManagedDomain, family: Family, parameters: Sequence[Parameter], affect: Affect
+    ) -> None:
+        await self._change(f"set {family.name}", managed.name, tuple(parameters), affect)
 
-    async def set_memory(self, ref: DomainRef, kib: int, affect: Affect) -> None:
-        await self._change("set_memory", ref.name, kib, affect)
+    async def set_memory(self, managed: ManagedDomain, kib: int, affect: Affect) -> None:
+        await self._change("set_memory", managed.name, kib, affect)
 
-    async def set_maximum_memory(self, ref: DomainRef, kib: int, affect: Affect) -> None:
-        await self._change("set_maximum_memory", ref.name, kib, affect)
+    async def set_maximum_memory(self, managed: ManagedDomain, kib: int, affect: Affect) -> None:
+        await self._change("set_maximum_memory", managed.name, kib, affect)
+
+    async def attach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
+        await self._change("attach", managed.name, xml, affect)
+
+    async def detach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
+        await self._change("detach", managed.name, xml, affect)
+
+    async def update(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
+        await self._change("update", managed.name, xml, affect)
+
+    async def send_signal(self, managed: ManagedDomain, pid: int, number: int) -> None:
+        await self._change("send_signal", managed.name, pid, number)
 
     async def connection_closed(self, owner: object) -> None:
         self.gone.append(owner)
 
-    async def wait(self, ref: DomainRef) -> FakeStopped:
-        await self._change("wait", ref.name)
+    async def wait(self, managed: ManagedDomain) -> FakeStopped:
+        await self._change("wait", managed.name)
         return FakeStopped(reason="shutdown", status=2)
 
-    async def namespaces(self, ref: DomainRef) -> "list_of_ints":
-        await self._change("namespaces", ref.name)
+    async def namespaces(self, managed: ManagedDomain) -> list[int]:
+        await self._change("namespaces", managed.name)
         return [os.open(f"/proc/self/ns/{each}", os.O_RDONLY) for each in ("user", "ipc", "uts", "net", "pid", "mnt")]
 
     async def execute(
         self,
-        ref: DomainRef,
+        managed: ManagedDomain,
         process: Process,
         *,
         stdio: tuple[int, int, int] | None,
         terminal: tuple[int, int] | None,
         capabilities: frozenset[str] | None = None,
     ) -> FakeExecuted:
-        await self._change("execute", ref.name, process, terminal, capabilities)
+        await self._change("execute", managed.name, process, terminal, capabilities)
         if stdio is not None:
             os.write(stdio[1], b"output")
         master = None
@@ -213,9 +193,10 @@ class FakeDomains:
     def signal_executed(self, number: int, signal_number: int) -> None:
         self.calls.append(("signal_executed", number, signal_number))
 
-    def console_log(self, ref: DomainRef, device: str | None) -> Path:
-        self.ref(ref)
-        return self.log
+    # consoles
+
+    def log(self, managed: ManagedDomain, device: str | None) -> Path:
+        return self.path
 
     def open_console(self) -> None:
         """Give `web` a console whose guest's side is `guest`."""
@@ -223,9 +204,9 @@ class FakeDomains:
         tty.setraw(self.guest)
         self.hub = ConsoleHub(Fd(master), watch=TerminalWatch())
 
-    def console(
+    def open(
         self,
-        ref: DomainRef,
+        managed: ManagedDomain,
         device: str | None = None,
         *,
         viewing: Viewing = Viewing.INTERACTIVE,
@@ -235,15 +216,15 @@ class FakeDomains:
             raise OperationInvalidError("domain is not running")
         return self.hub.attach(viewing, force=force)
 
-    def _become(self, ref: DomainRef, kind: LifecycleKind, detail: LifecycleDetail) -> None:
-        self.refs[ref.uuid] = ref
-        self.events.publish(Lifecycle(domain=ref, kind=kind, detail=detail))
+    def _tell(self, managed: ManagedDomain, kind: LifecycleKind, detail: LifecycleDetail) -> None:
+        self.events.publish(Lifecycle(domain=managed.ref, kind=kind, detail=detail))
 
 
-list_of = list
-"""`list` is a verb of the service, and so a name inside the fake."""
-list_of_parameters = list[Parameter]
-list_of_ints = list[int]
+class FakeDocuments:
+    """Reads what it is given at once."""
+
+    async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return work(*args, **kwargs)
 
 
 @dataclass(kw_only=True)
@@ -268,8 +249,21 @@ class FakeImages:
 
 def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Services:
     """The fakes in the place of the services."""
+    fake: Any = domains
     return Services(
-        domains=cast("Domains", domains),
+        domains=domains.registry,
+        documents=cast("Documents", FakeDocuments()),
+        incoming=fake,
+        definitions=fake,
+        lifecycle=fake,
+        shutdown=fake,
+        planning=fake,
+        tuning=fake,
+        memory=fake,
+        metadata=fake,
+        devices=fake,
+        guest=fake,
+        consoles=fake,
         host=Host(),
         events=domains.events,
         images=cast("Images", images or FakeImages()),
@@ -308,6 +302,6 @@ def answered(services: Services, procedure: Procedure, *arguments: Any, client: 
     row = procedure.arguments
     call = Call(procedure, 1, row.unpack(row.pack(arguments)), ())
     request = Request(call=call, client=client or FakeClient(services.events), services=services)
-    answer = HANDLERS[procedure](request, call.arguments)
-    values = asyncio.run(answer) if asyncio.iscoroutine(answer) else answer
+    given = answer(request)
+    values = asyncio.run(given) if asyncio.iscoroutine(given) else given
     return procedure.results.unpack(procedure.results.pack(values or ()))

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from insula.daemon.callqueue import CallQueue, Lane, Work
-from insula.daemon.request import Answer, Request
+from insula.daemon.callqueue import CallQueue, Lane
+from insula.daemon.request import Answer, Request, Work
 from insula.rpc.events import Call
 from insula.rpc.procedures import Remote
 from insula.service.events import Events

@@ -17,7 +17,7 @@ async def test_a_log_is_streamed_oldest_file_first(tmp_path: Path) -> None:
     (tmp_path / "l.1").write_bytes(b"newer ")
     (tmp_path / "l.10").write_bytes(b"old ")
     async with connected() as both:
-        both.domains.log = tmp_path / "l"
+        both.domains.path = tmp_path / "l"
         serial = both.client.begin(Insula.DOMAIN_LOG, DOM, "console", 0)
         reply = await both.client.until(lambda each: isinstance(each, Reply) and each.serial == serial)
         assert await both.client.stream_bytes(reply.stream, 16) == b"old newer newest"

@@ -13,6 +13,7 @@ from insula.errors import ErrorCode, InsulaError
 from insula.rpc.events import Message, Reply
 from insula.rpc.procedures import Insula, Lxc, Remote
 from insula.rpc.types import DomainRef
+from insula.service.runs import Launch
 from tests.descriptors import open_fds
 from tests.unit.daemon.clientend import DOM, connected, failure, until
 from tests.unit.daemon.fakes import WEB, parameter
@@ -174,7 +175,7 @@ async def test_a_list_may_be_only_counted() -> None:
 
 async def test_typed_parameters_are_counted_first_and_then_given() -> None:
     async with connected() as both:
-        both.domains.parameters = [parameter("hard_limit", 5), parameter("soft_limit", 6)]
+        both.domains.values = [parameter("hard_limit", 5), parameter("soft_limit", 6)]
         counted = await both.client.call(Remote.DOMAIN_GET_MEMORY_PARAMETERS, DOM, 0, 0)
         assert (counted.params, counted.nparams) == ((), 2)
         given = await both.client.call(Remote.DOMAIN_GET_MEMORY_PARAMETERS, DOM, 2, 0)
@@ -216,7 +217,7 @@ async def test_waiting_for_a_domain_takes_no_other_calls_turn() -> None:
         both.domains.gate.clear()
         waits = [both.client.begin(Insula.DOMAIN_WAIT, DOM, 0) for _ in range(10)]
         await until(lambda: both.domains.waiting == 10)
-        assert (await both.client.call(Remote.DOMAIN_GET_XML_DESC, DOM, 2)).xml.endswith("<!-- True False --></domain>")
+        assert (await both.client.call(Remote.DOMAIN_GET_XML_DESC, DOM, 2)).xml.startswith("<domain")
         both.domains.gate.set()
         for each in waits:
             assert json.loads((await both.client.answer(each)).outcome) == {"reason": "shutdown", "status": 2}
@@ -332,7 +333,7 @@ async def test_a_client_that_never_reads_its_events_is_given_up(
     async with connected() as both:
         await both.client.call(Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, 0, None)
         for _ in range(30_000):
-            await both.domains.start(WEB)
+            await both.domains.start(both.domains.registry.by_uuid(WEB.uuid), Launch())
             if both.ended:
                 break
         assert both.ended and "does not read" in caplog.text

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+from insula.daemon.wiring import Patience, wire
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
@@ -29,11 +30,12 @@ from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
 from insula.kernel.fds import Fd
 from insula.layout import Layout
-from insula.service.domains import Domains, Patience
 from insula.service.events import Event, Events
 from insula.service.host import Host
+from insula.service.images import Images
 from tests.unit.service.fakepreparation import FakePreparation
 from tests.unit.service.hosttree import two_node_host
+from tests.verbs import Verbs
 from tests.waiting import scaled
 
 PID_MAX_LIMIT = 1 << 22
@@ -228,7 +230,7 @@ class FakeEngine:
         """The guests' ends of consoles; each launch opens as many ptys as there are in consoles."""
         self.consoles = 0
         self.connected: tuple[ConnectedInterface, ...] = ()
-        self.domains: Domains | None = None
+        self.domains: Verbs | None = None
         self.kept: dict[str, int] = {}
         """How many descriptors are kept for later daemons."""
 
@@ -436,14 +438,18 @@ class Rig:
         self.events = Events()
         self.told: list[Event] = []
         self.events.subscribe(self.told.append)
-        self.domains = Domains(
-            layout=self.layout,
-            engine=self.engine,
-            preparation=self.preparation,
-            events=self.events,
-            host=Host(root=two_node_host(directory / "host")),
-            looker=self.looker,
-            patience=patience or Patience(lock=5, shutdown=60),
+        self.domains = Verbs(
+            wire(
+                layout=self.layout,
+                engine=self.engine,
+                preparation=self.preparation,
+                events=self.events,
+                host=Host(root=two_node_host(directory / "host")),
+                looker=self.looker,
+                patience=patience or Patience(lock=5, shutdown=60),
+                images=cast("Images", None),
+                daemon_info=dict,
+            )
         )
         self.engine.domains = self.domains
 

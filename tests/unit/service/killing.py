@@ -71,7 +71,7 @@ async def _end(rig: Rig, uuid: Any, status: int, launches: int) -> None:
     rig.engine.end(uuid, status)
     if launches:
         await until(lambda: rig.engine.calls.count("launch web") == launches)
-        await until(lambda: rig.domains.control(rig.domains.lookup_by_uuid(uuid)).verb is None)
+        await until(lambda: rig.domains.holder(rig.domains.lookup_by_uuid(uuid)) is None)
     else:
         await until(lambda: str(uuid) not in rig.engine.guests())
         await until(lambda: uuid not in {each.uuid for each in rig.domains.list()})

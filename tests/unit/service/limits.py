@@ -20,7 +20,7 @@ def of_kind(kind: ParameterType, **wanted: Value) -> list[Parameter]:
 
 def group(rig: Rig, ref: DomainRef) -> FakeGroup:
     """Return the control group of a running fake guest."""
-    held = rig.domains._of(ref).require_run().container.group
+    held = rig.domains.of(ref).require_run().container.group
     assert isinstance(held, FakeGroup)
     return held
 

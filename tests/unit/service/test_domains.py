@@ -1,15 +1,14 @@
-"""The façade: every verb finds its domain by UUID alone."""
+"""Domains as their clients mean them: found by UUID alone, owned, waited for, changed by many at once."""
 
 import asyncio
 import json
-import threading
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from insula.engine.spec import ContainerSpec
+from insula.daemon.wiring import Patience
 from insula.errors import (
     DomainExistsError,
     DomainNotFoundError,
@@ -18,14 +17,10 @@ from insula.errors import (
     StepError,
     UnsupportedConfigError,
 )
-from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState
-from insula.service.describing import SecurityLabel
-from insula.service.domains import Patience
 from insula.service.events import DomainRef, Reboot
 from insula.service.managed import Stopped
 from insula.service.running import StopReason
-from insula.service.translate import PidOf
 from tests.unit.service.fakes import MAIL, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
 
@@ -43,20 +38,12 @@ async def test_a_stale_name_or_id_does_not_matter(rig: Rig) -> None:
 
 async def test_an_unknown_uuid_is_no_domain_for_any_verb(rig: Rig) -> None:
     nobody = DomainRef(name="nobody", uuid=MAIL)
-    for ask in (rig.domains.state, rig.domains.dump_xml, rig.domains.info, rig.domains.os_type, rig.domains.describe):
+    for ask in (rig.domains.state, rig.domains.dump_xml, rig.domains.info, rig.domains.describe):
         with pytest.raises(DomainNotFoundError):
             ask(nobody)
     for act in (rig.domains.start, rig.domains.destroy, rig.domains.undefine, rig.domains.shutdown):
         with pytest.raises(DomainNotFoundError):
             await act(nobody)
-
-
-async def test_what_a_container_never_has_is_answered_honestly(rig: Rig) -> None:
-    ref = await rig.domains.define(domain_xml())
-
-    assert rig.domains.os_type(ref) == "exe"
-    assert not rig.domains.has_managed_save(ref)
-    assert rig.domains.security_label(ref) == SecurityLabel(label="", enforcing=False)
 
 
 async def test_a_definition_with_several_faults_is_refused_with_all_of_them(rig: Rig) -> None:
@@ -66,33 +53,6 @@ async def test_a_definition_with_several_faults_is_refused_with_all_of_them(rig:
     with pytest.raises(UnsupportedConfigError):
         await rig.domains.create_xml(xml)
     assert list(rig.domains.list()) == []
-
-
-async def test_a_plan_is_told_without_making_anything(rig: Rig) -> None:
-    ref = await rig.domains.define(domain_xml())
-    await rig.domains.plan(ref)
-    await rig.domains.plan_xml(domain_xml("mail", MAIL))
-
-    assert rig.engine.calls == []
-    assert not rig.preparation.owns_storage(ref.uuid)
-    assert [each.name for each in rig.domains.list()] == ["web"]
-
-
-async def test_planning_does_not_hold_up_the_daemon(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    ref = await rig.domains.define(domain_xml())
-    threads: list[int] = []
-    rehearse = rig.preparation.rehearse
-
-    def noted(domain: Domain, pid_of: PidOf) -> ContainerSpec:
-        threads.append(threading.get_ident())
-        return rehearse(domain, pid_of)
-
-    monkeypatch.setattr(rig.preparation, "rehearse", noted)
-    await rig.domains.plan(ref)
-    await rig.domains.plan_xml(domain_xml("mail", MAIL))
-
-    assert len(threads) == 2
-    assert threading.get_ident() not in threads
 
 
 async def test_the_plan_of_a_run_is_kept_beside_it(rig: Rig) -> None:
@@ -115,7 +75,8 @@ async def test_running_counts_what_runs_and_what_will_run_again(rig: Rig) -> Non
 async def test_control_tells_that_nothing_is_under_way(rig: Rig) -> None:
     ref = await rig.domains.define(domain_xml())
 
-    assert (rig.domains.control(ref).verb, rig.domains.control(ref).seconds) == (None, 0.0)
+    lock = rig.domains.of(ref).lock
+    assert (lock.holder, lock.held_for) == (None, 0.0)
     assert rig.domains.state(ref).state is DomainState.SHUTOFF
 
 
@@ -225,7 +186,7 @@ async def test_reads_are_answered_while_a_start_is_under_way(tmp_path: Path) -> 
     ref = await rig.domains.define(domain_xml())
     go = hold_launches(rig)
     starting = asyncio.create_task(rig.domains.start(ref))
-    await until(lambda: rig.domains.control(ref).verb == "start")
+    await until(lambda: rig.domains.holder(ref) == "start")
 
     assert state(rig, ref)[0] == "shutoff"
     assert rig.domains.dump_xml(ref)
@@ -242,7 +203,7 @@ async def test_a_client_that_hangs_up_during_a_start_leaves_a_started_domain(rig
     ref = await rig.domains.define(domain_xml())
     go = hold_launches(rig)
     starting = asyncio.create_task(rig.domains.start(ref))
-    await until(lambda: rig.domains.control(ref).verb == "start")
+    await until(lambda: rig.domains.holder(ref) == "start")
     starting.cancel()
     go.set()
     await until(lambda: rig.domains.is_active(ref))
@@ -271,3 +232,23 @@ async def test_domains_that_start_with_the_host_do_and_one_failure_stops_no_othe
 
     assert rig.domains.is_active(web)
     assert "'broken' should start with the host" in caplog.text
+
+
+async def test_an_id_is_a_running_domains(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    await rig.domains.define(domain_xml("mail", MAIL))
+
+    assert rig.domains.lookup_by_id(ref.id) == ref
+    for number in (-1, ref.id + 1):
+        with pytest.raises(DomainNotFoundError, match=f"no domain with matching id {number}"):
+            rig.domains.lookup_by_id(number)
+
+
+async def test_the_pid_of_a_domain_by_name_is_its_first_processes(rig: Rig) -> None:
+    ref = await rig.domains.create_xml(domain_xml())
+    await rig.domains.define(domain_xml("mail", MAIL))
+    domains = rig.domains.services.domains
+
+    assert domains.pid_of("web") == domains.by_uuid(ref.uuid).require_run().container.pid
+    with pytest.raises(OperationInvalidError, match="not running"):
+        domains.pid_of("mail")

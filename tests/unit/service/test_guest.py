@@ -128,7 +128,7 @@ async def test_processes_are_known_by_both_their_numbers() -> None:
 
 async def test_a_program_put_in_is_waited_for_and_forgotten_by_the_keeper(rig: Rig) -> None:
     program = await rig.domains.execute(await running(rig), Process(argv=("/bin/true",)))
-    identity = rig.domains._guest._executions._known[program.id].executed.id
+    identity = rig.domains.services.guest._executions._known[program.id].executed.id
     rig.domains.process_ended(identity, 0x0300)
 
     assert await rig.domains.wait_executed(program.id) == 0x0300

@@ -242,7 +242,7 @@ async def test_what_follows_an_end_is_the_definitions_wish(
     await rig.domains.start(ref)
     rig.told.clear()
     rig.engine.end(WEB, status)
-    await until(lambda: len(rig.told) >= len(events) and rig.domains.control(ref).verb is None)
+    await until(lambda: len(rig.told) >= len(events) and rig.domains.holder(ref) is None)
 
     assert told(rig) == events
     assert state(rig, ref)[0] == after

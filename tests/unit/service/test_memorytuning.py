@@ -121,7 +121,7 @@ async def test_the_maximum_changes_for_the_next_start_only(rig: Rig) -> None:
             await rig.domains.set_maximum_memory(ref, 131072, affect)
     await rig.domains.set_maximum_memory(ref, 32768, Affect.CONFIG)
 
-    assert rig.domains.maximum_memory(ref) == 65536
+    assert rig.domains.of(ref).current.memory == 65536
     inactive = rig.domains.dump_xml(ref, inactive=True)
     assert "<memory unit='KiB'>32768<" in inactive
     assert "<currentMemory unit='KiB'>32768<" in inactive

@@ -1,58 +1,79 @@
-"""Domains are found by UUID, name or id, and are unique in the first two."""
+"""Things of any noun are found by UUID or name, and unique in both: tried with a noun that only tests have."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 import pytest
 
-from insula.errors import DomainExistsError, DomainNotFoundError
-from insula.model.domain import Domain
-from insula.service.registry import Registry
-from tests.unit.service.fakes import MAIL, WEB, domain_xml
+from insula.errors import ErrorCode, InsulaError
+from insula.service.registry import Noun, Registry
+
+OAK, ELM = UUID(int=1), UUID(int=2)
+
+
+class NoTreeError(InsulaError):
+    code = ErrorCode.NO_NETWORK
+
+
+class TreeExistsError(InsulaError):
+    code = ErrorCode.OPERATION_FAILED
+
+
+@dataclass(slots=True, kw_only=True)
+class Tree:
+    name: str
+    uuid: UUID
+    gone: bool = False
+
+
+def tree(name: str, uuid: UUID) -> Tree:
+    return Tree(name=name, uuid=uuid)
 
 
 @pytest.fixture
-def registry() -> Registry:
-    made = Registry()
-    made.add(Domain.load(domain_xml()))
+def registry() -> Registry[Tree]:
+    made: Registry[Tree] = Registry(Noun(word="tree", missing=NoTreeError, exists=TreeExistsError))
+    made.add(tree("oak", OAK))
     return made
 
 
-def test_a_domain_is_found_by_what_names_it(registry: Registry) -> None:
-    assert registry.by_name("web") is registry.by_uuid(WEB)
-    assert registry.by_name("web").id == -1
+def test_a_thing_is_found_by_what_names_it(registry: Registry[Tree]) -> None:
+    assert registry.by_name("oak") is registry.by_uuid(OAK)
+    assert registry.by_bytes(OAK.bytes) is registry.find(OAK)
+    assert registry.find(ELM) is None
 
 
-def test_what_is_not_there_is_said_in_libvirts_words(registry: Registry) -> None:
-    with pytest.raises(DomainNotFoundError, match="no domain with matching name 'mail'"):
-        registry.by_name("mail")
-    with pytest.raises(DomainNotFoundError, match=f"no domain with matching uuid '{MAIL}'"):
-        registry.by_uuid(MAIL)
-    with pytest.raises(DomainNotFoundError, match="no domain with matching id -1"):
-        registry.by_id(-1)
+def test_what_is_not_there_is_said_in_libvirts_words_and_with_the_nouns_error(registry: Registry[Tree]) -> None:
+    with pytest.raises(NoTreeError, match="no tree with matching name 'elm'"):
+        registry.by_name("elm")
+    with pytest.raises(NoTreeError, match=f"no tree with matching uuid '{ELM}'"):
+        registry.by_uuid(ELM)
+    with pytest.raises(NoTreeError, match=f"no tree with matching uuid '{ELM}'"):
+        registry.by_bytes(ELM.bytes)
 
 
-def test_names_and_uuids_are_unique(registry: Registry) -> None:
-    for name, uuid in (("web", WEB), ("web", MAIL), ("mail", WEB)):
-        with pytest.raises(DomainExistsError):
-            registry.add(Domain.load(domain_xml(name, uuid)))
+def test_names_and_uuids_are_unique(registry: Registry[Tree]) -> None:
+    for name, uuid in (("oak", OAK), ("oak", ELM), ("elm", OAK)):
+        with pytest.raises(TreeExistsError, match="tree 'oak' "):
+            registry.add(tree(name, uuid))
     assert len(registry) == 1
-    assert registry.admit("web", WEB) is registry.by_uuid(WEB)
-    assert registry.admit("mail", MAIL) is None
+    assert registry.admit("oak", OAK) is registry.by_uuid(OAK)
+    assert registry.admit("elm", ELM) is None
 
 
-def test_a_removed_domain_frees_its_name_and_knows_that_it_is_gone(registry: Registry) -> None:
-    managed = registry.by_name("web")
-    registry.remove(managed)
-    registry.remove(managed)
+def test_a_removed_thing_frees_its_name_and_knows_that_it_is_gone(registry: Registry[Tree]) -> None:
+    felled = registry.by_name("oak")
+    registry.remove(felled)
+    registry.remove(felled)
 
-    assert managed.gone
-    assert registry.add(Domain.load(domain_xml("web", MAIL))) is registry.by_name("web")
+    assert felled.gone
+    assert registry.add(tree("oak", ELM)) is registry.by_name("oak")
 
 
-def test_going_through_the_domains_minds_no_changes_meanwhile(registry: Registry) -> None:
+def test_going_through_the_things_minds_no_changes_meanwhile(registry: Registry[Tree]) -> None:
     for number in range(10, 13):
-        registry.add(Domain.load(domain_xml(f"d{number}", UUID(int=number))))
-    for managed in registry:
-        registry.remove(managed)
+        registry.add(tree(f"t{number}", UUID(int=number)))
+    for each in registry:
+        registry.remove(each)
 
     assert len(registry) == 0

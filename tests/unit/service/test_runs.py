@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from insula.daemon.wiring import Patience
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.running import Running
 from insula.kernel.durable import replace_file
 from insula.service import running
-from insula.service.domains import Patience
 from insula.service.running import Phase, RunDirectory, RunRecord, StopReason
 from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
@@ -105,7 +105,7 @@ async def test_the_daemons_end_waits_for_a_start_whose_client_has_gone(rig: Rig)
     ref = await rig.domains.define(domain_xml())
     go = hold_launches(rig)
     starting = asyncio.create_task(rig.domains.start(ref))
-    await until(lambda: rig.domains.control(ref).verb == "start")
+    await until(lambda: rig.domains.holder(ref) == "start")
     starting.cancel()
     closing = asyncio.create_task(rig.domains.close())
     await asyncio.sleep(0)
@@ -140,7 +140,7 @@ async def test_an_end_that_cannot_be_written_down_happens_all_the_same(
 
     monkeypatch.setattr(running, "replace_file", refuse_once)
     rig.engine.end(WEB, CRASHED)
-    await until(lambda: len(rig.told) >= len(events) and rig.domains.control(ref).verb is None)
+    await until(lambda: len(rig.told) >= len(events) and rig.domains.holder(ref) is None)
 
     assert told(rig) == events
     assert state(rig, ref) == after

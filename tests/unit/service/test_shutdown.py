@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.daemon.wiring import Patience
 from insula.engine.guestinit import PowerAction, Way
 from insula.errors import (
     InvalidArgumentError,
@@ -14,7 +15,6 @@ from insula.errors import (
     OperationTimeoutError,
 )
 from insula.model.lifecycle import ShutoffReason
-from insula.service.domains import Patience
 from insula.service.events import DomainRef, Reboot
 from insula.service.requests import ShutdownMode
 from insula.service.running import StopReason
@@ -28,7 +28,7 @@ async def running(rig: Rig) -> DomainRef:
 
 
 def asked(rig: Rig, ref: DomainRef) -> StopReason | None:
-    return rig.domains._of(ref).require_run().record.asked
+    return rig.domains.of(ref).require_run().record.asked
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def test_counts_and_pins_are_the_definitions(rig: Rig) -> None:
 
     assert rig.domains.vcpu_count(ref, Affect.CURRENT) == 1
     assert rig.domains.vcpu_count(ref, Affect.CONFIG, maximum=True) == 2
-    assert rig.domains.maximum_vcpus(ref) == 2
+    assert rig.domains.of(ref).current.vcpu.count == 2
     assert list(rig.domains.vcpu_pins(ref, Affect.CONFIG)) == [frozenset({1, 2, 3}), frozenset({2})]
 
 

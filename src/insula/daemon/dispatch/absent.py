@@ -4,13 +4,13 @@ Lists are empty, look-ups say "not found" with the number clients branch on, and
 supported (no row here).
 """
 
-from typing import Any
 from uuid import UUID
 
 from insula.daemon.request import Answer, Handler, Request
-from insula.daemon.wire import from_wire
 from insula.errors import ErrorCode, ErrorDomain, InsulaError
+from insula.rpc import types
 from insula.rpc.procedures import Procedure, Remote
+from insula.service.managed import ManagedDomain
 
 
 class _AbsentError(InsulaError):
@@ -67,77 +67,71 @@ class _NoSnapshotError(_AbsentError):
     prefix = "Domain snapshot not found: "
 
 
-def _none(request: Request, arguments: Any) -> Answer:
+def _none(request: Request, *_: object) -> Answer:
     """How many: 0."""
     return (0,)
 
 
-def _no_names(request: Request, arguments: Any) -> Answer:
+def _no_names(request: Request, *_: object) -> Answer:
     return ((),)
 
 
-def _empty(request: Request, arguments: Any) -> Answer:
+def _empty(request: Request, *_: object) -> Answer:
     """A list, and its length."""
     return (), 0
 
 
-def _none_of_domain(request: Request, arguments: Any) -> Answer:
-    request.services.domains.ref(from_wire(arguments.dom))
-    return (0,)
-
-
-def _no_names_of_domain(request: Request, arguments: Any) -> Answer:
-    request.services.domains.ref(from_wire(arguments.dom))
-    return ((),)
-
-
-def _empty_of_domain(request: Request, arguments: Any) -> Answer:
-    request.services.domains.ref(from_wire(arguments.dom))
-    return (), 0
-
-
 def _by_name(kind: type[_AbsentError], noun: str) -> Handler:
-    def refuse(request: Request, arguments: Any) -> Answer:
-        raise kind(f"no {noun} with matching name '{arguments.name}'")
+    def refuse(request: Request, name: str, *_: object) -> Answer:
+        raise kind(f"no {noun} with matching name '{name}'")
 
     return refuse
 
 
 def _by_uuid(kind: type[_AbsentError], noun: str) -> Handler:
-    def refuse(request: Request, arguments: Any) -> Answer:
-        raise kind(f"no {noun} with matching uuid '{UUID(bytes=arguments.uuid)}'")
+    def refuse(request: Request, uuid: bytes) -> Answer:
+        raise kind(f"no {noun} with matching uuid '{UUID(bytes=uuid)}'")
 
     return refuse
 
 
-def _by_reference(kind: type[_AbsentError], noun: str, field: str) -> Handler:
-    def refuse(request: Request, arguments: Any) -> Answer:
-        raise kind(f"no {noun} with matching name '{getattr(arguments, field).name}'")
-
-    return refuse
+def _network(request: Request, net: types.NetworkRef, *_: object) -> Answer:
+    raise _NoNetworkError(f"no network with matching name '{net.name}'")
 
 
-def _volume_by(field: str) -> Handler:
-    def refuse(request: Request, arguments: Any) -> Answer:
-        raise _NoVolumeError(f"no storage vol with matching {field} '{getattr(arguments, field)}'")
-
-    return refuse
+def _pool(request: Request, pool: types.PoolRef, *_: object) -> Answer:
+    raise _NoPoolError(f"no storage pool with matching name '{pool.name}'")
 
 
-def _secret_by_usage(request: Request, arguments: Any) -> Answer:
-    raise _NoSecretError(f"no secret with matching usage '{arguments.usageID}'")
+def _volume(request: Request, vol: types.VolumeRef) -> Answer:
+    raise _NoVolumeError(f"no storage vol with matching name '{vol.name}'")
 
 
-def _no_current_snapshot(request: Request, arguments: Any) -> Answer:
-    request.services.domains.ref(from_wire(arguments.dom))
+def _volume_by_key(request: Request, key: str) -> Answer:
+    raise _NoVolumeError(f"no storage vol with matching key '{key}'")
+
+
+def _volume_by_path(request: Request, path: str) -> Answer:
+    raise _NoVolumeError(f"no storage vol with matching path '{path}'")
+
+
+def _interface(request: Request, iface: types.InterfaceRef) -> Answer:
+    raise _NoInterfaceError(f"no interface with matching name '{iface.name}'")
+
+
+def _secret_by_usage(request: Request, usage_type: int, usage_id: str) -> Answer:
+    raise _NoSecretError(f"no secret with matching usage '{usage_id}'")
+
+
+def _snapshot_by_name(request: Request, domain: ManagedDomain, name: str, flags: int) -> Answer:
+    raise _NoSnapshotError(f"no domain snapshot with matching name '{name}'")
+
+
+def _no_current_snapshot(request: Request, domain: ManagedDomain, flags: int) -> Answer:
     raise _NoSnapshotError("the domain does not have a current snapshot")
 
 
-_network = _by_reference(_NoNetworkError, "network", "net")
-_pool = _by_reference(_NoPoolError, "storage pool", "pool")
-_volume = _by_reference(_NoVolumeError, "storage vol", "vol")
 _device = _by_name(_NoNodeDeviceError, "node device")
-_interface = _by_reference(_NoInterfaceError, "interface", "iface")
 
 HANDLERS: dict[Procedure, Handler] = {
     # networks
@@ -173,8 +167,8 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.STORAGE_POOL_LIST_VOLUMES: _pool,
     Remote.STORAGE_POOL_REFRESH: _pool,
     Remote.STORAGE_VOL_LOOKUP_BY_NAME: _pool,
-    Remote.STORAGE_VOL_LOOKUP_BY_KEY: _volume_by("key"),
-    Remote.STORAGE_VOL_LOOKUP_BY_PATH: _volume_by("path"),
+    Remote.STORAGE_VOL_LOOKUP_BY_KEY: _volume_by_key,
+    Remote.STORAGE_VOL_LOOKUP_BY_PATH: _volume_by_path,
     # host devices and interfaces
     Remote.NODE_NUM_OF_DEVICES: _none,
     Remote.NODE_LIST_DEVICES: _no_names,
@@ -199,12 +193,12 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.NWFILTER_LOOKUP_BY_NAME: _by_name(_NoFilterError, "nwfilter"),
     Remote.NWFILTER_LOOKUP_BY_UUID: _by_uuid(_NoFilterError, "nwfilter"),
     # of a domain
-    Remote.DOMAIN_SNAPSHOT_NUM: _none_of_domain,
-    Remote.DOMAIN_SNAPSHOT_LIST_NAMES: _no_names_of_domain,
-    Remote.DOMAIN_LIST_ALL_SNAPSHOTS: _empty_of_domain,
-    Remote.DOMAIN_HAS_CURRENT_SNAPSHOT: _none_of_domain,
+    Remote.DOMAIN_SNAPSHOT_NUM: _none,
+    Remote.DOMAIN_SNAPSHOT_LIST_NAMES: _no_names,
+    Remote.DOMAIN_LIST_ALL_SNAPSHOTS: _empty,
+    Remote.DOMAIN_HAS_CURRENT_SNAPSHOT: _none,
     Remote.DOMAIN_SNAPSHOT_CURRENT: _no_current_snapshot,
-    Remote.DOMAIN_SNAPSHOT_LOOKUP_BY_NAME: _by_name(_NoSnapshotError, "domain snapshot"),
-    Remote.DOMAIN_LIST_ALL_CHECKPOINTS: _empty_of_domain,
-    Remote.DOMAIN_GET_DISK_ERRORS: _empty_of_domain,
+    Remote.DOMAIN_SNAPSHOT_LOOKUP_BY_NAME: _snapshot_by_name,
+    Remote.DOMAIN_LIST_ALL_CHECKPOINTS: _empty,
+    Remote.DOMAIN_GET_DISK_ERRORS: _empty,
 }

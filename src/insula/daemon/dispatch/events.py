@@ -1,9 +1,9 @@
 """Registering for events: of domains in both styles, and of what there is none of."""
 
-from typing import Any
 from uuid import UUID
 
 from insula.daemon.request import Answer, Handler, Request
+from insula.rpc import types
 from insula.rpc.codes.events import DomainEventId
 from insula.rpc.codes.secondary import NodeDeviceEventId, PoolEventId
 from insula.rpc.procedures import Procedure, Remote
@@ -12,42 +12,49 @@ _ONLY_LIFECYCLE = 0
 _SECRET_VALUE_CHANGED = 1
 
 
-def _register(request: Request, arguments: Any) -> Answer:
-    domain = UUID(bytes=arguments.dom.uuid) if arguments.dom is not None else None
-    return (request.client.subscriptions.add(arguments.eventID, domain),)
+def _register(request: Request, event_id: int, domain: types.DomainRef | None) -> Answer:
+    uuid = UUID(bytes=domain.uuid) if domain is not None else None
+    return (request.client.subscriptions.add(event_id, uuid),)
 
 
-def _deregister(request: Request, arguments: Any) -> Answer:
-    request.client.subscriptions.remove(arguments.callbackID)
+def _deregister(request: Request, callback_id: int) -> Answer:
+    request.client.subscriptions.remove(callback_id)
     return None
 
 
-def _register_lifecycle(request: Request, arguments: Any) -> Answer:
+def _register_lifecycle(request: Request) -> Answer:
     request.client.subscriptions.add_old_style(DomainEventId.LIFECYCLE)
     return (1,)
 
 
-def _deregister_lifecycle(request: Request, arguments: Any) -> Answer:
+def _deregister_lifecycle(request: Request) -> Answer:
     request.client.subscriptions.remove_old_style(DomainEventId.LIFECYCLE)
     return (0,)
 
 
-def _register_old_style(request: Request, arguments: Any) -> Answer:
-    request.client.subscriptions.add_old_style(arguments.eventID)
+def _register_old_style(request: Request, event_id: int) -> Answer:
+    request.client.subscriptions.add_old_style(event_id)
     return None
 
 
-def _deregister_old_style(request: Request, arguments: Any) -> Answer:
-    request.client.subscriptions.remove_old_style(arguments.eventID)
+def _deregister_old_style(request: Request, event_id: int) -> Answer:
+    request.client.subscriptions.remove_old_style(event_id)
     return None
 
 
 def _registers(subject: str, last: int) -> Handler:
-    return lambda request, arguments: (request.client.subscriptions.add_other(subject, arguments.eventID, last),)
+    def register(request: Request, event_id: int, _: object) -> Answer:
+        return (request.client.subscriptions.add_other(subject, event_id, last),)
+
+    return register
 
 
 def _deregisters(subject: str) -> Handler:
-    return lambda request, arguments: request.client.subscriptions.remove_other(subject, arguments.callbackID)
+    def deregister(request: Request, callback_id: int) -> Answer:
+        request.client.subscriptions.remove_other(subject, callback_id)
+        return None
+
+    return deregister
 
 
 HANDLERS: dict[Procedure, Handler] = {

@@ -1,6 +1,6 @@
 """Connection and host: who we are, what the host has."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.wire import counted, cpu_bits, text
@@ -27,93 +27,137 @@ _NAMES = frozenset({"", "/", "/system", "/session"})
 _SCHEMES = frozenset({"lxc", "insula"})
 
 
-def _auth_list(request: Request, arguments: Any) -> Answer:
+def _auth_list(request: Request) -> Answer:
     return ((AuthType.NONE,),)
 
 
-def _no_authentication(request: Request, arguments: Any) -> Answer:
+def _no_authentication(request: Request, *_: object) -> Answer:
     raise AuthenticationError("no authentication is offered on this socket, and none is needed")
 
 
-def _supports_feature(request: Request, arguments: Any) -> Answer:
-    if arguments.feature == Feature.PROGRAM_KEEPALIVE:
+def _supports_feature(request: Request, feature: int) -> Answer:
+    if feature == Feature.PROGRAM_KEEPALIVE:
         request.client.start_keepalive()
-    return (int(arguments.feature in _FEATURES),)
+    return (int(feature in _FEATURES),)
 
 
-def _open(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, OpenFlags.RO | OpenFlags.NO_ALIASES)
-    name = (arguments.name or "").partition("?")[0]
-    scheme, colon, rest = name.partition("://")
-    if name and (not colon or scheme.partition("+")[0] not in _SCHEMES or rest not in _NAMES):
-        raise InvalidArgumentError(f"unexpected connection name '{name}', try {URI}")
-    request.client.open(read_only=bool(arguments.flags & OpenFlags.RO))
+def _open(request: Request, name: str | None, flags: int) -> Answer:
+    request.allow_flags(flags, OpenFlags.RO | OpenFlags.NO_ALIASES)
+    uri = (name or "").partition("?")[0]
+    scheme, colon, rest = uri.partition("://")
+    if uri and (not colon or scheme.partition("+")[0] not in _SCHEMES or rest not in _NAMES):
+        raise InvalidArgumentError(f"unexpected connection name '{uri}', try {URI}")
+    request.client.open(read_only=bool(flags & OpenFlags.RO))
     return None
 
 
-def _close(request: Request, arguments: Any) -> Answer:
+def _close(request: Request) -> Answer:
     request.client.close_soon()
     return None
 
 
-def _register_close(request: Request, arguments: Any) -> Answer:
+def _register_close(request: Request) -> Answer:
     if request.client.close_callback:
         raise OperationInvalidError("a close callback is already registered")
     request.client.close_callback = True
     return None
 
 
-def _unregister_close(request: Request, arguments: Any) -> Answer:
+def _unregister_close(request: Request) -> Answer:
     if not request.client.close_callback:
         raise OperationInvalidError("a close callback is not registered")
     request.client.close_callback = False
     return None
 
 
-def _node_info(request: Request, arguments: Any) -> Answer:
+def _node_info(request: Request) -> Answer:
     info = request.services.host.node_info()
     model = info.model.encode()[:31]
     return (model, info.memory, info.cpus, info.mhz, info.nodes, info.sockets, info.cores, info.threads)
 
 
-def _sysinfo(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, 0)
+def _sysinfo(request: Request, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
     return (request.services.host.sysinfo(),)
 
 
-def _domain_capabilities(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, 1)  # bit 0: leave out what is deprecated; nothing is
-    return (
-        request.services.host.domain_capabilities(
-            emulator=arguments.emulatorbin,
-            architecture=arguments.arch,
-            machine=arguments.machine,
-            virtualization=arguments.virttype,
-        ),
-    )
+def _domain_capabilities(
+    request: Request, emulatorbin: str | None, arch: str | None, machine: str | None, virttype: str | None, flags: int
+) -> Answer:
+    request.allow_flags(flags, 1)  # bit 0: leave out what is deprecated; nothing is
+    capabilities = request.services.host.domain_capabilities
+    return (capabilities(emulator=emulatorbin, architecture=arch, machine=machine, virtualization=virttype),)
 
 
-def _security_model(request: Request, arguments: Any) -> Answer:
+def _security_model(request: Request) -> Answer:
     security = request.services.host.security_model()
     return text(security.model), text(security.doi)
 
 
-def _cpu_stats(request: Request, arguments: Any) -> Answer:
-    return counted(list(request.services.host.cpu_stats(arguments.cpuNum).items()), arguments.nparams)
+def _cpu_stats(request: Request, cpu_num: int, nparams: int, flags: int) -> Answer:
+    return counted(list(request.services.host.cpu_stats(cpu_num).items()), nparams)
 
 
-def _memory_stats(request: Request, arguments: Any) -> Answer:
-    return counted(list(request.services.host.memory_stats(arguments.cellNum).items()), arguments.nparams)
+def _memory_stats(request: Request, nparams: int, cell_num: int, flags: int) -> Answer:
+    return counted(list(request.services.host.memory_stats(cell_num).items()), nparams)
 
 
-def _cpu_map(request: Request, arguments: Any) -> Answer:
+def _cpu_map(request: Request, need_map: int, need_online: int, flags: int) -> Answer:
     cpus = request.services.host.cpu_map()
     length = (cpus.present + 7) // 8
     return (
-        cpu_bits(cpus.online, length) if arguments.need_map else b"",
-        len(cpus.online) if arguments.need_online else 0,
+        cpu_bits(cpus.online, length) if need_map else b"",
+        len(cpus.online) if need_online else 0,
         cpus.present,
     )
+
+
+def _type(request: Request) -> Answer:
+    return ("LXC",)
+
+
+def _version(request: Request) -> Answer:
+    return (request.services.host.version(),)
+
+
+def _lib_version(request: Request) -> Answer:
+    return (LIBVIRT_VERSION,)
+
+
+def _hostname(request: Request) -> Answer:
+    return (request.services.host.hostname(),)
+
+
+def _uri(request: Request) -> Answer:
+    return (URI,)
+
+
+def _is_secure(request: Request) -> Answer:
+    return (1,)
+
+
+def _maximum_vcpus(request: Request, type_: str | None) -> Answer:
+    return (request.services.host.maximum_vcpus(),)
+
+
+def _capabilities(request: Request) -> Answer:
+    return (request.services.host.capabilities(),)
+
+
+def _free_memory(request: Request) -> Answer:
+    return (request.services.host.free_memory(),)
+
+
+def _cells_free_memory(request: Request, start_cell: int, maxcells: int) -> Answer:
+    return (request.services.host.cells_free_memory(start_cell, maxcells),)
+
+
+def _free_pages(request: Request, pages: Sequence[int], start_cell: int, cell_count: int, flags: int) -> Answer:
+    return (request.services.host.free_pages(list(pages), start_cell, cell_count),)
+
+
+def _memory_parameters(request: Request, nparams: int, flags: int) -> Answer:
+    return counted(request.services.host.memory_parameters(), nparams)
 
 
 HANDLERS: dict[Procedure, Handler] = {
@@ -127,14 +171,14 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.CONNECT_CLOSE: _close,
     Remote.CONNECT_REGISTER_CLOSE_CALLBACK: _register_close,
     Remote.CONNECT_UNREGISTER_CLOSE_CALLBACK: _unregister_close,
-    Remote.CONNECT_GET_TYPE: lambda request, arguments: ("LXC",),
-    Remote.CONNECT_GET_VERSION: lambda request, arguments: (request.services.host.version(),),
-    Remote.CONNECT_GET_LIB_VERSION: lambda request, arguments: (LIBVIRT_VERSION,),
-    Remote.CONNECT_GET_HOSTNAME: lambda request, arguments: (request.services.host.hostname(),),
-    Remote.CONNECT_GET_URI: lambda request, arguments: (URI,),
-    Remote.CONNECT_IS_SECURE: lambda request, arguments: (1,),
-    Remote.CONNECT_GET_MAX_VCPUS: lambda request, arguments: (request.services.host.maximum_vcpus(),),
-    Remote.CONNECT_GET_CAPABILITIES: lambda request, arguments: (request.services.host.capabilities(),),
+    Remote.CONNECT_GET_TYPE: _type,
+    Remote.CONNECT_GET_VERSION: _version,
+    Remote.CONNECT_GET_LIB_VERSION: _lib_version,
+    Remote.CONNECT_GET_HOSTNAME: _hostname,
+    Remote.CONNECT_GET_URI: _uri,
+    Remote.CONNECT_IS_SECURE: _is_secure,
+    Remote.CONNECT_GET_MAX_VCPUS: _maximum_vcpus,
+    Remote.CONNECT_GET_CAPABILITIES: _capabilities,
     Remote.CONNECT_GET_DOMAIN_CAPABILITIES: _domain_capabilities,
     Remote.CONNECT_GET_SYSINFO: _sysinfo,
     Remote.NODE_GET_INFO: _node_info,
@@ -142,14 +186,8 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.NODE_GET_CPU_STATS: _cpu_stats,
     Remote.NODE_GET_MEMORY_STATS: _memory_stats,
     Remote.NODE_GET_CPU_MAP: _cpu_map,
-    Remote.NODE_GET_FREE_MEMORY: lambda request, arguments: (request.services.host.free_memory(),),
-    Remote.NODE_GET_CELLS_FREE_MEMORY: lambda request, arguments: (
-        request.services.host.cells_free_memory(arguments.startCell, arguments.maxcells),
-    ),
-    Remote.NODE_GET_FREE_PAGES: lambda request, arguments: (
-        request.services.host.free_pages(list(arguments.pages), arguments.startCell, arguments.cellCount),
-    ),
-    Remote.NODE_GET_MEMORY_PARAMETERS: lambda request, arguments: counted(
-        request.services.host.memory_parameters(), arguments.nparams
-    ),
+    Remote.NODE_GET_FREE_MEMORY: _free_memory,
+    Remote.NODE_GET_CELLS_FREE_MEMORY: _cells_free_memory,
+    Remote.NODE_GET_FREE_PAGES: _free_pages,
+    Remote.NODE_GET_MEMORY_PARAMETERS: _memory_parameters,
 }

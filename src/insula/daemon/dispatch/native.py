@@ -10,7 +10,6 @@ from uuid import UUID
 from insula.daemon.logstream import log_job
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.streams import ServerStream, StreamJob
-from insula.daemon.wire import from_wire
 from insula.engine.codec import encode
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import Process
@@ -18,7 +17,9 @@ from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
 from insula.rpc.codes.insula import ImageFlags
 from insula.rpc.procedures import Insula, Procedure
+from insula.service import describing
 from insula.service.jsonrequests import json_object
+from insula.service.managed import ManagedDomain
 
 HIDDEN = "(hidden)"
 """What stands in a plan for the values of environment variables."""
@@ -93,9 +94,9 @@ def _size(wanted: dict[str, Any], key: str, default: int) -> int:
     return value
 
 
-async def _exec(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, 0)
-    wanted = _exec_request(arguments.request)
+async def _exec(request: Request, domain: ManagedDomain, request_: str, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    wanted = _exec_request(request_)
     fds = [Fd(each) for each in request.call.fds]
     if wanted.terminal is None and len(fds) != 3:
         raise InvalidArgumentError(
@@ -103,8 +104,8 @@ async def _exec(request: Request, arguments: Any) -> Answer:
         )
     if wanted.terminal is not None and fds:
         raise InvalidArgumentError("with a tty no file descriptors are taken")
-    executed = await request.services.domains.execute(
-        from_wire(arguments.dom),
+    executed = await request.services.guest.execute(
+        domain,
         wanted.process,
         stdio=(fds[0], fds[1], fds[2]) if fds else None,
         terminal=wanted.terminal,
@@ -115,15 +116,15 @@ async def _exec(request: Request, arguments: Any) -> Answer:
     return executed.id, executed.pid
 
 
-async def _exec_wait(request: Request, arguments: Any) -> Answer:
-    status = await request.services.domains.wait_executed(arguments.exec)
+async def _exec_wait(request: Request, exec_: int) -> Answer:
+    status = await request.services.guest.wait_executed(exec_)
     if status is None:
         raise OperationFailedError("nobody could learn how the process ended: its keeper died before it")
     return (status,)
 
 
-def _exec_signal(request: Request, arguments: Any) -> Answer:
-    request.services.domains.signal_executed(arguments.exec, arguments.signum)
+def _exec_signal(request: Request, exec_: int, signum: int) -> Answer:
+    request.services.guest.signal_executed(exec_, signum)
     return None
 
 
@@ -150,58 +151,55 @@ def _described_text(plan: LaunchPlan) -> str:
     return _json(_described(plan))
 
 
-async def _plan(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, 0)
-    plan = await request.services.domains.plan(from_wire(arguments.dom))
+async def _plan(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    plan = await request.services.planning.plan(domain)
     return (await asyncio.to_thread(_described_text, plan),)
 
 
-async def _plan_xml(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, 0)
-    plan = await request.services.domains.plan_xml(arguments.xml)
+async def _plan_xml(request: Request, xml: str, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    plan = await request.services.planning.plan_of(await request.services.incoming.read(xml))
     return (await asyncio.to_thread(_described_text, plan),)
 
 
-def _info(request: Request, arguments: Any) -> Answer:
-    return (_json(request.services.domains.describe(from_wire(arguments.dom))),)
+def _info(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+    return (_json(describing.described(domain)),)
 
 
-async def _wait(request: Request, arguments: Any) -> Answer:
-    stopped = await request.services.domains.wait(from_wire(arguments.dom))
+async def _wait(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+    stopped = await request.services.lifecycle.wait(domain)
     return (_json({"reason": stopped.reason, "status": stopped.status}),)
 
 
-def _log(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, _FOLLOW)
-    domains, domain = request.services.domains, from_wire(arguments.dom)
-    if not (arguments.source or _CONSOLE).startswith(_CONSOLE):
-        raise InvalidArgumentError(f"unknown log '{arguments.source}': there are console, console0, console1 and so on")
-    device = None if arguments.source in ("", _CONSOLE) else arguments.source
-    request.job = log_job(domains, domain, device, follow=bool(arguments.flags & _FOLLOW))
+def _log(request: Request, domain: ManagedDomain, source: str, flags: int) -> Answer:
+    request.allow_flags(flags, _FOLLOW)
+    if not (source or _CONSOLE).startswith(_CONSOLE):
+        raise InvalidArgumentError(f"unknown log '{source}': there are console, console0, console1 and so on")
+    device = None if source in ("", _CONSOLE) else source
+    request.job = log_job(request.services.consoles, domain, device, follow=bool(flags & _FOLLOW))
     return None
 
 
-def _resize(request: Request, arguments: Any) -> Answer:
-    request.services.domains.resize_console(
-        from_wire(arguments.dom), arguments.device, arguments.rows, arguments.columns
-    )
+def _resize(request: Request, domain: ManagedDomain, device: str | None, rows: int, columns: int) -> Answer:
+    request.services.consoles.resize(domain, device, rows, columns)
     return None
 
 
 # Images
 
 
-def _images(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, ImageFlags.CLONES)
-    if arguments.flags & ImageFlags.CLONES:
+def _images(request: Request, flags: int) -> Answer:
+    request.allow_flags(flags, ImageFlags.CLONES)
+    if flags & ImageFlags.CLONES:
         clones = request.services.images.left_clones()
         return (_json([{"uuid": each.uuid, "image": each.image} for each in clones]),)
     return (_json([encode(each) for each in request.services.images.list()]),)
 
 
-def _build(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, 0)
-    request.job = _build_job(request, arguments.name, arguments.recipe)
+def _build(request: Request, name: str, recipe: str, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    request.job = _build_job(request, name, recipe)
     return None
 
 
@@ -227,12 +225,12 @@ def _build_job(request: Request, name: str, recipe: str) -> StreamJob:
     return StreamJob(serve=build)
 
 
-async def _remove_image(request: Request, arguments: Any) -> Answer:
-    request.allow_flags(arguments.flags, ImageFlags.CLONES)
-    if arguments.flags & ImageFlags.CLONES:
-        await request.services.images.remove_left_clone(_uuid(arguments.name))
+async def _remove_image(request: Request, name: str, flags: int) -> Answer:
+    request.allow_flags(flags, ImageFlags.CLONES)
+    if flags & ImageFlags.CLONES:
+        await request.services.images.remove_left_clone(_uuid(name))
     else:
-        await request.services.images.remove(arguments.name)
+        await request.services.images.remove(name)
     return None
 
 
@@ -243,7 +241,7 @@ def _uuid(text: str) -> UUID:
         raise InvalidArgumentError(f"'{text}' is no UUID") from error
 
 
-def _daemon_info(request: Request, arguments: Any) -> Answer:
+def _daemon_info(request: Request, flags: int) -> Answer:
     return (_json(request.services.daemon_info()),)
 
 

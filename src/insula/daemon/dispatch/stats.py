@@ -3,20 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from insula.daemon.request import Answer, Handler, Request
-from insula.daemon.wire import counted, from_wire, shown, to_wire
-from insula.errors import (
-    ArgumentUnsupportedError,
-    DomainNotFoundError,
-    InvalidArgumentError,
-    OperationFailedError,
-)
+from insula.daemon.wire import counted, shown, to_wire
+from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError
+from insula.rpc import types
 from insula.rpc.codes.requests import StatsFlags, StatsTypes
 from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Procedure, Remote
+from insula.service import bulkstats, listing, statistics
 from insula.service.domains import Domains
-from insula.service.events import DomainRef
+from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter, ParameterType
 from insula.service.requests import Filter, StatsGroup
 
@@ -33,51 +31,51 @@ _FILTERS = 0xFF
 _DOMAINS_A_TURN = 8
 
 
-def _cpu_stats(request: Request, arguments: Any) -> Answer:
+def _cpu_stats(request: Request, domain: ManagedDomain, nparams: int, start_cpu: int, ncpus: int, flags: int) -> Answer:
     """Totals (start -1), or processors from start on, each with the same number of parameters.
 
     Asked with no room, only how many parameters a processor has, none where the kernel does not tell them apart; asked
     for no processors at all, how many of those there are.
     """
-    stats = request.services.domains.cpu_stats(from_wire(arguments.dom))
-    if arguments.start_cpu == _TOTAL:
-        if arguments.ncpus != 1:
-            raise InvalidArgumentError(f"{arguments.ncpus} processors asked for where all count as one")
-        return counted(shown(stats.total, arguments.flags), arguments.nparams)
-    if arguments.ncpus == 0 and arguments.nparams == 0:
+    stats = statistics.cpu_stats(domain)
+    if start_cpu == _TOTAL:
+        if ncpus != 1:
+            raise InvalidArgumentError(f"{ncpus} processors asked for where all count as one")
+        return counted(shown(stats.total, flags), nparams)
+    if ncpus == 0 and nparams == 0:
         return (), stats.processors
-    if not 0 <= arguments.start_cpu < stats.processors:
-        raise InvalidArgumentError(f"start_cpu {arguments.start_cpu} larger than maximum of {stats.processors - 1}")
+    if not 0 <= start_cpu < stats.processors:
+        raise InvalidArgumentError(f"start_cpu {start_cpu} larger than maximum of {stats.processors - 1}")
     width = len(stats.each[0]) if stats.each else 0
-    if arguments.nparams == 0:
+    if nparams == 0:
         return (), width
-    width = min(width, arguments.nparams)
-    cpus = stats.each[arguments.start_cpu : arguments.start_cpu + arguments.ncpus]
+    width = min(width, nparams)
+    cpus = stats.each[start_cpu : start_cpu + ncpus]
     return [parameter for cpu in cpus for parameter in cpu[:width]], width
 
 
-def _memory_stats(request: Request, arguments: Any) -> Answer:
-    return (request.services.domains.memory_stats(from_wire(arguments.dom))[: arguments.maxStats],)
+def _memory_stats(request: Request, domain: ManagedDomain, max_stats: int, flags: int) -> Answer:
+    return (statistics.memory_stats(domain)[:max_stats],)
 
 
-def _block_stats(request: Request, arguments: Any) -> Answer:
-    stats = request.services.domains.block_stats(from_wire(arguments.dom), arguments.path)
+def _block_stats(request: Request, domain: ManagedDomain, path: str) -> Answer:
+    stats = statistics.block_stats(domain, path)
     return stats.read_requests, stats.read_bytes, stats.write_requests, stats.write_bytes, -1
 
 
-def _block_stats_with_flags(request: Request, arguments: Any) -> Answer:
-    stats = request.services.domains.block_stats(from_wire(arguments.dom), arguments.path)
+def _block_stats_with_flags(request: Request, domain: ManagedDomain, path: str, nparams: int, flags: int) -> Answer:
+    stats = statistics.block_stats(domain, path)
     named = (
         ("rd_operations", stats.read_requests),
         ("rd_bytes", stats.read_bytes),
         ("wr_operations", stats.write_requests),
         ("wr_bytes", stats.write_bytes),
     )
-    return counted([Parameter(name, ParameterType.LLONG, value) for name, value in named], arguments.nparams)
+    return counted([Parameter(name, ParameterType.LLONG, value) for name, value in named], nparams)
 
 
-def _interface_stats(request: Request, arguments: Any) -> Answer:
-    stats = request.services.domains.interface_stats(from_wire(arguments.dom), arguments.device)
+def _interface_stats(request: Request, domain: ManagedDomain, device: str) -> Answer:
+    stats = statistics.interface_stats(domain, device)
     return (
         stats.received_bytes,
         stats.received_packets,
@@ -90,32 +88,33 @@ def _interface_stats(request: Request, arguments: Any) -> Answer:
     )
 
 
-async def _all_stats(request: Request, arguments: Any) -> Answer:
+async def _all_stats(request: Request, doms: Sequence[types.DomainRef], stats: int, flags: int) -> Answer:
     """A few domains at a time, for reading the control groups of a thousand takes a good part of a second. Those that
     vanish meanwhile are left out, and one that is named twice is told once.
 
     Raises: OperationFailedError as soon as it is known that no packet can hold the answer.
     """
-    unknown = arguments.stats & ~int(_KNOWN_STATS)
-    if unknown and arguments.flags & StatsFlags.ENFORCE_STATS:
+    unknown = stats & ~int(_KNOWN_STATS)
+    if unknown and flags & StatsFlags.ENFORCE_STATS:
         raise ArgumentUnsupportedError(f"stats types bits 0x{unknown:x} are not supported by this daemon")
-    groups = StatsGroup(arguments.stats & _KNOWN_STATS)
-    domains, chosen = request.services.domains, Filter(arguments.flags & _FILTERS)
-    named = {each.uuid: each for each in arguments.doms}
+    groups = StatsGroup(stats & _KNOWN_STATS)
+    domains, chosen = request.services.domains, Filter(flags & _FILTERS)
+    named = [UUID(bytes=each) for each in {each.uuid: None for each in doms}]
     async with request.client.bulk:
-        refs = list(named.values()) or [to_wire(each) for each in domains.list(chosen)]
-        return (await _stats_of(domains, refs, groups, chosen, only_named=bool(arguments.stats) and not groups),)
+        uuids = named or [each.uuid for each in listing.chosen(domains, chosen)]
+        return (await _stats_of(domains, uuids, groups, chosen, only_named=bool(stats) and not groups),)
 
 
 async def _stats_of(
-    domains: Domains, refs: Sequence[Any], groups: StatsGroup, chosen: Filter, *, only_named: bool
+    domains: Domains, uuids: Sequence[UUID], groups: StatsGroup, chosen: Filter, *, only_named: bool
 ) -> list[tuple[Any, Sequence[Parameter]]]:
     answer: list[tuple[Any, Sequence[Parameter]]] = []
     size = 0
-    for start in range(0, len(refs), _DOMAINS_A_TURN):
-        batch = [ref for ref in map(from_wire, refs[start : start + _DOMAINS_A_TURN]) if _exists(domains, ref)]
-        found = domains.all_stats(batch, StatsGroup.STATE if only_named else groups, chosen)
-        told = [(to_wire(ref), () if only_named else parameters) for ref, parameters in found]
+    for start in range(0, len(uuids), _DOMAINS_A_TURN):
+        there = [found for each in uuids[start : start + _DOMAINS_A_TURN] if (found := domains.find(each)) is not None]
+        batch = [each for each in there if listing.matches(each, chosen)]
+        found_stats = bulkstats.all_stats(batch, StatsGroup.STATE if only_named else groups)
+        told = [(to_wire(ref), () if only_named else parameters) for ref, parameters in found_stats]
         answer += told
         size += sum(_least_size(parameters) for _, parameters in told)
         if size > LENGTH_MAX:
@@ -129,14 +128,6 @@ async def _stats_of(
 def _least_size(parameters: Sequence[Parameter]) -> int:
     """How many bytes parameters take in a packet, at the least: a length, the name, a kind, a value."""
     return sum(12 + len(each.name) for each in parameters)
-
-
-def _exists(domains: Domains, ref: DomainRef) -> bool:
-    try:
-        domains.ref(ref)
-    except DomainNotFoundError:
-        return False
-    return True
 
 
 HANDLERS: dict[Procedure, Handler] = {

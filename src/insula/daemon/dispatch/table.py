@@ -1,12 +1,20 @@
-"""Every procedure this daemon answers, and what is special about some of them."""
+"""Every procedure this daemon answers, how it is called, and what is special about some of them."""
 
-from insula.daemon.dispatch import absent, domains, events, host, native, stats, tuning
-from insula.daemon.request import Handler
+from collections.abc import Coroutine
+from inspect import iscoroutinefunction
+from typing import NamedTuple
+
+from insula.daemon.dispatch import absent, devices, domains, events, guest, host, lifecycle, native, stats, tuning
+from insula.daemon.request import Answer, Handler, Request, Work
 from insula.rpc.procedures import Insula, Procedure, Remote
+from insula.rpc.refusals import not_supported
 
 HANDLERS: dict[Procedure, Handler] = {
     **host.HANDLERS,
     **domains.HANDLERS,
+    **lifecycle.HANDLERS,
+    **devices.HANDLERS,
+    **guest.HANDLERS,
     **tuning.HANDLERS,
     **stats.HANDLERS,
     **events.HANDLERS,
@@ -14,6 +22,58 @@ HANDLERS: dict[Procedure, Handler] = {
     **native.HANDLERS,
 }
 """Whatever has no line here is not supported, and the client is told so by the public API's name."""
+
+OF_DOMAIN = "dom"
+"""The first argument of a procedure that is about one domain."""
+
+
+class _Route(NamedTuple):
+    """How a row is answered. of_domain: its first argument refers to a domain; waits: its handler is a coroutine."""
+
+    handler: Handler
+    of_domain: bool
+    waits: bool
+
+
+_ROUTES: dict[Procedure, _Route] = {
+    row: _Route(handler, row.arguments_notation.startswith(f"{OF_DOMAIN}:"), iscoroutinefunction(handler))
+    for row, handler in HANDLERS.items()
+}
+
+
+def answer(request: Request) -> Answer | Work:
+    """Return the answer of a call that needs not wait, or the work that brings it.
+
+    Only the UUID of a domain's reference counts: a client may remember an old name or id. A guest that an earlier
+    daemon ran may be looked at; what is more than a look waits until it is taken over.
+    Raises: NoSupportError, DomainNotFoundError, and whatever the handler raises.
+    """
+    row, arguments = request.call.procedure, request.call.arguments
+    route = _ROUTES.get(row)
+    if route is None:
+        raise not_supported(row.api)
+    if route.waits:
+        return _worked(route, request)
+    if not route.of_domain:
+        return route.handler(request, *arguments)
+    domain = request.services.domains.by_bytes(arguments[0].uuid)
+    if row.refused_read_only(arguments) and domain.settling() is not None:
+        return _worked(route, request)
+    return route.handler(request, domain, *arguments[1:])
+
+
+async def _worked(route: _Route, request: Request) -> Answer:
+    """Answer a call that waits, or whose guest has to be taken over first."""
+    row, arguments = request.call.procedure, request.call.arguments
+    if not route.of_domain:
+        answered = route.handler(request, *arguments)
+    else:
+        domain = request.services.domains.by_bytes(arguments[0].uuid)
+        if row.refused_read_only(arguments) and (settling := domain.settling()) is not None:
+            await settling
+        answered = route.handler(request, domain, *arguments[1:])
+    return await answered if isinstance(answered, Coroutine) else answered
+
 
 BEFORE_OPEN = frozenset(
     {

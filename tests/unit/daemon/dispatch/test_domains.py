@@ -1,15 +1,16 @@
-"""Domains' calls: what their flags mean to the verbs, and what has no words of its own."""
+"""Which domains there are and what they are: answers, and what a container never has."""
 
 import asyncio
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from insula.errors import DomainNotFoundError, InvalidArgumentError
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef
+from insula.service import describing
 from insula.service.events import Events
-from insula.service.requests import ShutdownMode, Storage
 from tests.unit.daemon.fakes import WEB, FakeDomains, answered, services_of
 
 DOM = DomainRef(WEB.name, WEB.uuid.bytes, -1)
@@ -28,34 +29,10 @@ def ask(domains: FakeDomains, procedure: Procedure, *arguments: Any) -> Any:
     return answered(services_of(domains), procedure, *arguments)
 
 
-@pytest.mark.parametrize(
-    ("flags", "storage"),
-    [(0, Storage.KEEP), (1 | 2 | 16, Storage.KEEP), (4, Storage.DISCARD), (4 | 1, Storage.DISCARD)],
-)
-def test_undefine_takes_the_clone_along_only_when_asked(domains: FakeDomains, flags: int, storage: Storage) -> None:
-    ask(domains, Remote.DOMAIN_UNDEFINE_FLAGS, DOM, flags)
-    assert domains.calls == [("undefine", "web", storage)]
-
-
-@pytest.mark.parametrize(("flags", "paused", "owned"), [(0, False, False), (1, True, False), (2 | 8, False, True)])
-def test_start_passes_on_paused_and_autodestroy(domains: FakeDomains, flags: int, paused: bool, owned: bool) -> None:
-    assert ask(domains, Remote.DOMAIN_CREATE_WITH_FLAGS, DOM, flags).dom.id > 0
-    assert domains.calls == [("start", "web", paused, owned, [])]
-
-
-def test_a_graceful_destroy_is_refused_because_it_would_not_be_one(domains: FakeDomains) -> None:
-    with pytest.raises(InvalidArgumentError, match="virDomainDestroyFlags"):
-        ask(domains, Remote.DOMAIN_DESTROY_FLAGS, DOM, 1)
-
-
-def test_shutdown_modes_are_passed_on(domains: FakeDomains) -> None:
-    ask(domains, Remote.DOMAIN_SHUTDOWN_FLAGS, DOM, 4 | 8)
-    assert domains.calls == [("shutdown", "web", ShutdownMode.INITCTL | ShutdownMode.SIGNAL)]
-
-
 def test_which_xml_is_dumped_follows_the_flags(domains: FakeDomains) -> None:
-    assert "False True" in ask(domains, Remote.DOMAIN_GET_XML_DESC, DOM, 1).xml
-    assert "True False" in ask(domains, Remote.DOMAIN_GET_XML_DESC, DOM, 2).xml
+    with patch.object(describing, "xml", lambda domain, **wanted: f"{domain.name} {wanted}"):
+        assert ask(domains, Remote.DOMAIN_GET_XML_DESC, DOM, 1).xml == "web {'inactive': False, 'secure': True}"
+        assert ask(domains, Remote.DOMAIN_GET_XML_DESC, DOM, 2).xml == "web {'inactive': True, 'secure': False}"
 
 
 def test_old_style_lists_have_names_and_ids(domains: FakeDomains) -> None:
@@ -79,3 +56,14 @@ def test_there_is_never_a_job_but_the_domain_must_be_there(domains: FakeDomains)
     assert ask(domains, Remote.DOMAIN_GET_JOB_STATS, DOM, 0) == (0, ())
     with pytest.raises(DomainNotFoundError):
         ask(domains, Remote.DOMAIN_GET_JOB_INFO, NOBODY)
+
+
+def test_what_a_container_never_has_is_answered_honestly(domains: FakeDomains) -> None:
+    assert ask(domains, Remote.DOMAIN_GET_OS_TYPE, DOM).type == "exe"
+    assert ask(domains, Remote.DOMAIN_HAS_MANAGED_SAVE_IMAGE, DOM, 0).result == 0
+    assert ask(domains, Remote.DOMAIN_GET_SECURITY_LABEL, DOM) == (b"\0", 0)
+    assert ask(domains, Remote.DOMAIN_GET_SECURITY_LABEL_LIST, DOM) == ((), 0)
+
+
+def test_nothing_is_under_way_where_no_verb_changes_the_domain(domains: FakeDomains) -> None:
+    assert ask(domains, Remote.DOMAIN_GET_CONTROL_INFO, DOM, 0) == (0, 0, 0)

@@ -2,77 +2,74 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
 
 from insula.daemon.dispatch import stats as stats_handlers
-from insula.errors import ArgumentUnsupportedError, DomainNotFoundError, InvalidArgumentError, OperationFailedError
+from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef as WireRef
-from insula.service.domains import Domains as DomainVerbs
+from insula.service import bulkstats, statistics
+from insula.service.domains import Domains
 from insula.service.events import DomainRef, Events
+from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter
-from insula.service.requests import Filter, StatsGroup
+from insula.service.requests import StatsGroup
 from insula.service.statistics import CpuStats
-from tests.unit.daemon.fakes import FakeDomains, answered, parameter, services_of
+from tests.unit.daemon.fakes import FakeDomains, answered, managed, parameter, services_of
 
 DOM = WireRef("web", bytes(16), 1)
 
 
 @dataclass(kw_only=True)
-class Domains:
+class Forty:
     """Forty domains with statistics that tell which call made them. turns: how many domains each call was about."""
 
-    refs: list[DomainRef] = field(
-        default_factory=lambda: [DomainRef(name=f"d{number}", uuid=UUID(int=number), id=number) for number in range(40)]
-    )
+    domains: Domains = field(default_factory=Domains)
     turns: list[int] = field(default_factory=list)
     groups: StatsGroup = StatsGroup.ALL
     told_apart: bool = True
 
-    def cpu_stats(self, ref: DomainRef) -> CpuStats:
+    def __post_init__(self) -> None:
+        for number in range(40):
+            self.domains.add(managed(f"d{number}", UUID(int=number)))
+
+    def cpu_stats(self, domain: ManagedDomain) -> CpuStats:
         return CpuStats(
             total=[parameter("cpu_time", 30), parameter("user_time", 20)],
             processors=4,
             each=[[parameter("cpu_time", 10 + cpu)] for cpu in range(4)] if self.told_apart else [],
         )
 
-    def ref(self, ref: DomainRef) -> DomainRef:
-        if ref not in self.refs:
-            raise DomainNotFoundError("gone")
-        return ref
-
-    def list(self, chosen: Filter) -> Sequence[DomainRef]:
-        return list_of(self.refs)
-
     def all_stats(
-        self, refs: Sequence[DomainRef], groups: StatsGroup, chosen: Filter
+        self, domains: Sequence[ManagedDomain], groups: StatsGroup
     ) -> Sequence[tuple[DomainRef, Sequence[Parameter]]]:
-        self.turns.append(len(refs))
+        self.turns.append(len(domains))
         self.groups = groups
-        return [(ref, [parameter("state.state", ref.id)]) for ref in refs]
+        return [(each.ref, [parameter("state.state", each.uuid.int)]) for each in domains]
 
 
-list_of = list
-"""`list` is a name of the fake's own inside it."""
-
-
-def ask(domains: Domains, procedure: Procedure, *arguments: Any) -> Any:
-    fake = FakeDomains(events=Events())
-    return answered(replace(services_of(fake), domains=cast("DomainVerbs", domains)), procedure, *arguments)
+def ask(forty: Forty, procedure: Procedure, *arguments: Any) -> Any:
+    services = replace(services_of(FakeDomains(events=Events())), domains=forty.domains)
+    with (
+        patch.object(statistics, "cpu_stats", forty.cpu_stats),
+        patch.object(bulkstats, "all_stats", forty.all_stats),
+    ):
+        return answered(services, procedure, *arguments)
 
 
 def cpu(*arguments: int) -> Any:
-    return ask(Domains(), Remote.DOMAIN_GET_CPU_STATS, DOM, *arguments, 0)
+    return ask(Forty(), Remote.DOMAIN_GET_CPU_STATS, DOM, *arguments, 0)
 
 
 def test_where_processors_are_not_told_apart_their_number_is_known_all_the_same() -> None:
     """What `virsh cpu-stats` asks on a host with cgroup v2."""
 
     def whole(*arguments: int) -> Any:
-        return ask(Domains(told_apart=False), Remote.DOMAIN_GET_CPU_STATS, DOM, *arguments, 0)
+        return ask(Forty(told_apart=False), Remote.DOMAIN_GET_CPU_STATS, DOM, *arguments, 0)
 
     assert whole(0, 0, 0).nparams == 4
     assert (whole(0, 0, 1).params, whole(0, 0, 1).nparams) == ((), 0)
@@ -109,12 +106,12 @@ def test_a_processor_beyond_the_last_is_refused() -> None:
         cpu(1, 4, 1)
 
 
-def bulk(domains: Domains, refs: Sequence[WireRef] = (), stats: int = 0, flags: int = 0) -> Any:
+def bulk(domains: Forty, refs: Sequence[WireRef] = (), stats: int = 0, flags: int = 0) -> Any:
     return ask(domains, Remote.CONNECT_GET_ALL_DOMAIN_STATS, refs, stats, flags).retStats
 
 
 def test_bulk_statistics_are_read_in_turns_and_are_complete() -> None:
-    domains = Domains()
+    domains = Forty()
     records = bulk(domains)
     assert [record.dom.name for record in records] == [f"d{number}" for number in range(40)]
     assert [record.params[0].value for record in records] == list(range(40))
@@ -123,18 +120,18 @@ def test_bulk_statistics_are_read_in_turns_and_are_complete() -> None:
 
 def test_domains_that_vanish_are_left_out() -> None:
     asked = [WireRef("d1", UUID(int=1).bytes, 1), WireRef("gone", UUID(int=99).bytes, 5)]
-    assert [record.dom.name for record in bulk(Domains(), asked)] == ["d1"]
+    assert [record.dom.name for record in bulk(Forty(), asked)] == ["d1"]
 
 
 def test_a_domain_that_is_named_again_and_again_is_read_once() -> None:
-    domains = Domains()
+    domains = Forty()
     again = [WireRef("d1", UUID(int=1).bytes, 1)] * 16384
     assert [record.dom.name for record in bulk(domains, again)] == ["d1"]
     assert domains.turns == [1]
 
 
 def test_reading_ends_when_the_answer_cannot_fit_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    domains = Domains()
+    domains = Forty()
     monkeypatch.setattr(stats_handlers, "LENGTH_MAX", 100)
     with pytest.raises(OperationFailedError, match="do not fit into an answer of 100 bytes"):
         bulk(domains)
@@ -142,11 +139,11 @@ def test_reading_ends_when_the_answer_cannot_fit_any_more(monkeypatch: pytest.Mo
 
 
 def test_unknown_groups_are_refused_only_when_the_client_insists() -> None:
-    domains = Domains()
+    domains = Forty()
     with pytest.raises(ArgumentUnsupportedError, match="0x40 "):
         bulk(domains, stats=0x41, flags=1 << 31)
     assert len(bulk(domains, stats=0x41)) == 40 and domains.groups == StatsGroup.STATE
 
 
 def test_asked_only_for_what_nobody_has_the_records_are_empty() -> None:
-    assert {record.params for record in bulk(Domains(), stats=0x40)} == {()}
+    assert {record.params for record in bulk(Forty(), stats=0x40)} == {()}

@@ -1,8 +1,19 @@
 """The table of handlers is complete for what libvirt's own LXC daemon has, and honest about the rest."""
 
-from insula.daemon.dispatch.table import BEFORE_OPEN, HANDLERS, WAITING
+import builtins
+import inspect
+import re
+from collections.abc import Sequence
+from typing import get_type_hints
+
+import pytest
+
+from insula.daemon.dispatch.table import BEFORE_OPEN, HANDLERS, OF_DOMAIN, WAITING
+from insula.daemon.request import Request
+from insula.rpc import types
 from insula.rpc.procedure import Priority
-from insula.rpc.procedures import Insula, Lxc, Remote
+from insula.rpc.procedures import Insula, Lxc, Procedure, Remote
+from insula.service.managed import ManagedDomain
 
 VIRTLXCD = frozenset(
     {
@@ -26,6 +37,58 @@ VIRT_MANAGER = frozenset(
     | {284, 287, 286, 274, 413, 163, 298, 426, 18, 20, 200, 230, 229, 380, 381}
 )
 """What clients call besides, when they connect and idle."""
+
+SCALARS = {"i": int, "u": int, "q": int, "Q": int, "d": float, "s": str, "uuid": bytes, "opaque": bytes, "c4": bytes}
+NOUNS = {
+    "dom": types.DomainRef,
+    "net": types.NetworkRef,
+    "pool": types.PoolRef,
+    "vol": types.VolumeRef,
+    "iface": types.InterfaceRef,
+    "ndev": types.NodeDeviceRef,
+    "secret": types.SecretRef,
+    "P": types.TypedParameter,
+}
+"""What a word of the notation is in Python; further ones are added with the handlers that take them."""
+
+
+def wanted(row: Procedure) -> list[tuple[str, object]]:
+    """The parameters that a row's handler must have: as the notation calls and types them, in Python's spelling."""
+    found: list[tuple[str, object]] = []
+    for name, notation in re.findall(r"([\w*]+):(\{.*?\}\S*|\S+)", row.arguments_notation):
+        if "*" in name:
+            continue  # a bound for the product of two others
+        if (name, notation) == (OF_DOMAIN, "dom"):
+            found.append(("domain", ManagedDomain))
+            continue
+        word, rest = re.fullmatch(r"(\w+)(.*)", notation).groups()  # type: ignore[union-attr]
+        kind = {**SCALARS, **NOUNS}[word]
+        listed = rest.startswith("<") and kind is not bytes
+        optional = rest.endswith("?")
+        found.append((spelled(name), Sequence[kind] if listed else kind | None if optional else kind))  # type: ignore[valid-type]
+    return found
+
+
+def spelled(name: str) -> str:
+    """A name of the wire in Python's way; those that mean something in Python or in handlers have a line behind."""
+    snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    snake = {"dom": "domain"}.get(snake, snake)
+    return f"{snake}_" if snake in {"request", *dir(builtins)} else snake
+
+
+@pytest.mark.parametrize("row", HANDLERS, ids=repr)
+def test_a_handler_takes_what_its_row_carries(row: Procedure) -> None:
+    handler = HANDLERS[row]
+    hints = get_type_hints(handler)
+    request, *parameters = inspect.signature(handler).parameters.values()
+    assert request.name == "request" and hints["request"] is Request
+    for name, kind in wanted(row):
+        if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
+            break  # it minds nothing of what follows
+        parameter = parameters.pop(0)
+        if parameter.name != "_":
+            assert (parameter.name, hints[parameter.name]) == (name, kind)
+    assert all(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters)
 
 
 def test_everything_libvirts_lxc_daemon_does_is_answered() -> None:

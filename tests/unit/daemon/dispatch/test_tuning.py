@@ -54,7 +54,7 @@ def test_typed_parameters_reach_the_verb_with_name_kind_and_value(domains: FakeD
     ask(domains, Remote.DOMAIN_SET_MEMORY_PARAMETERS, DOM, sent, LIVE)
     assert domains.calls == [
         (
-            "set_memory_parameters",
+            "set memory parameters",
             "web",
             (Parameter("hard_limit", ParameterType.ULLONG, 5), Parameter("x", ParameterType.STRING, "y")),
             Affect.LIVE,
@@ -69,7 +69,7 @@ def test_unknown_flags_of_a_setter_change_nothing(domains: FakeDomains) -> None:
 
 
 def test_texts_are_shown_only_to_clients_that_know_them(domains: FakeDomains) -> None:
-    domains.parameters = [parameter("weight", 1), Parameter("devices", ParameterType.STRING, "x")]
+    domains.values = [parameter("weight", 1), Parameter("devices", ParameterType.STRING, "x")]
     assert ask(domains, Remote.DOMAIN_GET_MEMORY_PARAMETERS, DOM, 0, 0).nparams == 1
     assert ask(domains, Remote.DOMAIN_GET_MEMORY_PARAMETERS, DOM, 0, 4).nparams == 2
 

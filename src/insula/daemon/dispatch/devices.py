@@ -1,0 +1,46 @@
+"""What is attached to domains and detached from them."""
+
+from insula.daemon.request import Answer, Handler, Request
+from insula.rpc.codes.requests import DeviceFlags
+from insula.rpc.procedures import Procedure, Remote
+from insula.service.managed import ManagedDomain
+from insula.service.requests import Affect
+
+_AFFECT = Affect.LIVE | Affect.CONFIG
+
+
+async def _attach(request: Request, domain: ManagedDomain, xml: str) -> Answer:
+    await request.services.devices.attach(domain, xml, Affect.LIVE)
+    return None
+
+
+async def _attach_with_flags(request: Request, domain: ManagedDomain, xml: str, flags: int) -> Answer:
+    request.allow_flags(flags, _AFFECT)
+    await request.services.devices.attach(domain, xml, Affect(flags))
+    return None
+
+
+async def _detach(request: Request, domain: ManagedDomain, xml: str) -> Answer:
+    await request.services.devices.detach(domain, xml, Affect.LIVE)
+    return None
+
+
+async def _detach_with_flags(request: Request, domain: ManagedDomain, xml: str, flags: int) -> Answer:
+    request.allow_flags(flags, _AFFECT)
+    await request.services.devices.detach(domain, xml, Affect(flags))
+    return None
+
+
+async def _update_device(request: Request, domain: ManagedDomain, xml: str, flags: int) -> Answer:
+    request.allow_flags(flags, _AFFECT | DeviceFlags.FORCE)
+    await request.services.devices.update(domain, xml, Affect(flags & _AFFECT))
+    return None
+
+
+HANDLERS: dict[Procedure, Handler] = {
+    Remote.DOMAIN_ATTACH_DEVICE: _attach,
+    Remote.DOMAIN_ATTACH_DEVICE_FLAGS: _attach_with_flags,
+    Remote.DOMAIN_DETACH_DEVICE: _detach,
+    Remote.DOMAIN_DETACH_DEVICE_FLAGS: _detach_with_flags,
+    Remote.DOMAIN_UPDATE_DEVICE_FLAGS: _update_device,
+}

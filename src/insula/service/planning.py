@@ -1,0 +1,32 @@
+"""How a domain would be launched, every step with its reason; nothing is made."""
+
+import asyncio
+
+from insula.engine.plan.plan import LaunchPlan
+from insula.model.domain import Domain
+from insula.service.containers import Engine
+from insula.service.live import defined
+from insula.service.managed import ManagedDomain
+from insula.service.runs import Preparation
+from insula.service.translate import PidOf
+
+
+class PlanVerbs:
+    """Plans launches. pid_of: see PidOf."""
+
+    def __init__(self, *, engine: Engine, preparation: Preparation, pid_of: PidOf) -> None:
+        self._engine = engine
+        self._preparation = preparation
+        self._pid_of = pid_of
+
+    async def plan(self, managed: ManagedDomain) -> LaunchPlan:
+        """Return how the domain would be launched as it is described now."""
+        current = managed.current
+        return await asyncio.to_thread(lambda: self._planned(defined(current)))
+
+    async def plan_of(self, domain: Domain) -> LaunchPlan:
+        """Return how domain would be launched, whether it is known here or not."""
+        return await asyncio.to_thread(self._planned, domain)
+
+    def _planned(self, domain: Domain) -> LaunchPlan:
+        return self._engine.plan(self._preparation.rehearse(domain, self._pid_of))
