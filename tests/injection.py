@@ -260,9 +260,9 @@ class WatchedInsulad(Insulad):
                 str(self.prefix), stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(reader,),
             )  # fmt: skip
         os.close(reader)
-        until(lambda: _listeners(self.pid), "the filter of insulad", 10)
+        until(lambda: listeners(self.pid), "the filter of insulad", 10)
         pidfd = os.pidfd_open(self.pid)
-        self._watches.append(Watch(_taken(pidfd, _listeners(self.pid)[0]), self.pid))
+        self._watches.append(Watch(taken_from(pidfd, listeners(self.pid)[0]), self.pid))
         os.close(pidfd)
         os.close(writer)
         until(self.answers, f"insulad accepting on {self.socket}", 30)
@@ -284,7 +284,7 @@ class WatchedInsulad(Insulad):
             watch.join()
 
 
-def _listeners(pid: int) -> list[int]:
+def listeners(pid: int) -> list[int]:
     found = []
     with contextlib.suppress(OSError):
         for name in os.listdir(f"/proc/{pid}/fd"):
@@ -294,7 +294,7 @@ def _listeners(pid: int) -> list[int]:
     return found
 
 
-def _taken(pidfd: int, fd: int) -> int:
+def taken_from(pidfd: int, fd: int) -> int:
     """Return another process's descriptor: pidfd_getfd(2)."""
     taken = int(ctypes.CDLL(None, use_errno=True).syscall(438, pidfd, fd, 0))
     if taken < 0:

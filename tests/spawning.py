@@ -58,15 +58,30 @@ class Spawned:
         return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
 
     def kill(self) -> int:
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+        """Kill and reap it; return its status."""
+        self._signal()
         return self.status()
+
+    def end(self) -> None:
+        """Kill it, and have it give up if it is not known yet."""
+        self._signal()
+        self.channel.close()
+
+    def _signal(self) -> None:
+        if self.pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def reaped(self) -> bool:
+        """Reap it if it has ended and is not reaped yet; return whether it is gone."""
+        try:
+            return self.pidfd < 0 or os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOHANG) is not None
+        except ChildProcessError:
+            return True
 
     def close(self) -> None:
         self.channel.close()
         if self.pidfd >= 0:
-            with suppress(ChildProcessError):
-                self.kill()
             os.close(self.pidfd)
             self.pidfd = -1
 
@@ -108,22 +123,29 @@ class SpawnerAlone:
         return until(turned, what, 20)
 
     def close(self) -> None:
+        self.spawner.close()
+        for spawned in self._spawned:
+            spawned.end()
+        # All at once: the end of a PID namespace's init waits until its others are reaped.
+        until(lambda: reap() + [spawned.reaped() for spawned in self._spawned].count(False) == 0, "the end of all")
         for spawned in self._spawned:
             spawned.close()
-        self.spawner.close()
+        self.loop.close()
         os.close(self._null)
-        reap_all()
 
 
-def reap_all() -> None:
-    """Wait until none of our children is a spawner, or a process cloned by one that has executed nothing."""
+def spawned_children() -> list[int]:
+    """Return our children that are a spawner, or were cloned by one and have executed nothing."""
+    found = []
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        with suppress(OSError):
+            if Path(f"/proc/{child}/comm").read_text() == "insula-spawner\n":
+                found.append(int(child))
+    return found
 
-    def gone() -> bool:
-        for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-            with suppress(OSError):
-                if Path(f"/proc/{child}/comm").read_text() == "insula-spawner\n":
-                    os.waitid(os.P_PID, int(child), os.WEXITED | os.WNOHANG)
-                    return False
-        return True
 
-    until(gone, "the end of all that was spawned")
+def reap() -> int:
+    """Reap those of these that have ended; return how many are left."""
+    for child in spawned_children():
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG)
+    return len(spawned_children())

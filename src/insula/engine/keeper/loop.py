@@ -78,6 +78,11 @@ class Loop:
             traceback.print_exc()
             self.unwatch(fd)
 
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self._epoll.close()
+        self._handlers.clear()
+
     def _patience(self) -> float | None:
         while self._due and self._due[0][1] not in self._pending:
             heapq.heappop(self._due)

@@ -108,3 +108,12 @@ def test_actions_are_due_in_their_order_and_cancelled_ones_never() -> None:
         loop.turn()
     loop.cancel(first)
     assert done == ["first", "second"]
+
+
+def test_a_closed_loop_watches_nothing(pipe: tuple[int, int]) -> None:
+    loop = Loop()
+    loop.watch(pipe[0], READABLE, lambda _: None)
+    loop.close()
+    assert not loop.watches(pipe[0])
+    with pytest.raises(ValueError, match="closed"):
+        loop.turn()
