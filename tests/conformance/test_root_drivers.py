@@ -9,10 +9,10 @@ import pytest
 
 from insula.engine.codec import decode, encode
 from insula.engine.spec import Access, ContainerSpec
-from insula.errors import XmlError
 from insula.layout import Layout
 from insula.model.domain import Domain
-from insula.model.filesystems import Filesystem, FilesystemSource, FilesystemType
+from insula.model.filesystems import Filesystem, FilesystemType
+from insula.model.validate import problems
 from insula.storage.builders.builder import Recipe, Workplace
 from insula.storage.images import ImageStore
 from insula.storage.roots import RootDriver, built_in
@@ -65,9 +65,8 @@ def test_every_driver_is_tried_here(images: ImageStore) -> None:
 def test_a_definition_without_its_source_is_refused(images: ImageStore, kind: FilesystemType, tmp_path: Path) -> None:
     root = filesystem(kind, tmp_path)
     driver(images, kind).check(root)
-    empty = Filesystem(type=kind, source=FilesystemSource(), target=root.target)
-    with pytest.raises(XmlError, match="<source "):
-        driver(images, kind).check(empty)
+    (problem,) = problems(Domain.load(DOMAIN.format(type=kind, source="<source/>", more="")))
+    assert f"is of type {kind} and has no source " in problem
 
 
 @drivers

@@ -374,9 +374,9 @@ class Container:
             ...     guest.limits().memory, guest.limits().cpu_shares
             (33554432, 512)
 
-        Raises: as `insula.engine.launch.limits.apply`.
+        Raises: as `insula.engine.launch.limits.change`.
         """
-        limits.apply(self._alive().group, wanted)
+        limits.change(self._alive().group, wanted)
 
     # Inner workings
 

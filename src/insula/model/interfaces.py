@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 from uuid import UUID
 
@@ -57,6 +58,19 @@ def family_of(address: IpAddress) -> AddressFamily:
     return AddressFamily.IPV4 if address.version == 4 else AddressFamily.IPV6
 
 
+def natural_prefix(address: IpAddress) -> int:
+    """Return the prefix of an address that comes without one: by its class in IPv4, else 64, and 0 for "any".
+
+    Source: libvirt's network XML format, the prefix attribute.
+    """
+    if address.is_unspecified:
+        return 0
+    if not isinstance(address, IPv4Address):
+        return 64
+    first = address.packed[0]
+    return 8 if first < 128 else 16 if first < 192 else 24
+
+
 class LinkState(StrEnum):
     UP = "up"
     DOWN = "down"
@@ -71,6 +85,10 @@ class InterfaceIp(Mapped):
     prefix: Annotated[int | None, Attribute("prefix", within=(0, 128))] = None
     peer: Annotated[IpAddress | None, Attribute("peer")] = None
 
+    @property
+    def prefix_length(self) -> int:
+        return natural_prefix(self.address) if self.prefix is None else self.prefix
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InterfaceRoute(Mapped):
@@ -82,6 +100,13 @@ class InterfaceRoute(Mapped):
     prefix: Annotated[int | None, Attribute("prefix", within=(0, 128))] = None
     gateway: Annotated[IpAddress, Attribute("gateway")]
     metric: Annotated[int | None, Attribute("metric", within=(1, 2**32 - 1))] = None
+
+    @property
+    def network(self) -> IPv4Network | IPv6Network:
+        """What is reached. Raises: ValueError if address and netmask, or prefix, do not make a network."""
+        if self.netmask is not None:
+            return ip_network(f"{self.address}/{self.netmask}")
+        return ip_network((self.address, natural_prefix(self.address) if self.prefix is None else self.prefix))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,18 +4,22 @@ They look at the domain alone; what depends on the host (is there such a bridge,
 """
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
 from insula.errors import InsulaError, UnsupportedConfigError
 from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
 from insula.model.domain import DEVICES_MAX, Domain, XmlFlags
-from insula.model.extensions import ShareType
 from insula.model.filesystems import ROOT, Filesystem, FilesystemType
 from insula.model.foreign import Node
-from insula.model.interfaces import Interface, InterfaceType, family_of
+from insula.model.interfacechecks import (
+    check_interface_addresses,
+    check_interface_names,
+    check_interface_sources,
+    check_shared_namespaces,
+)
+from insula.model.repetition import repeated
 from insula.model.scalars import unprintable
 from insula.model.security import ID_MAX, IdRange, LabelType
 from insula.model.xmlmap import INSULA_NAMESPACE
@@ -23,16 +27,12 @@ from insula.model.xmlsource import parse
 
 Check = Callable[[Domain], Iterator[str]]
 
-DEVICE_NAME_MAX = 15
-"""Characters of a network device's name; the kernel's IFNAMSIZ holds 16 with its closing zero."""
-
 SOCKET_WORDS = {"family": FAMILIES, "netlink": NETLINK, "transport": TRANSPORTS}
 """What <insula:allow> may name, by attribute."""
 
 TITLE_SPACES = "\t\u00a0\u200c\u200d"
 """What a title may hold besides what is seen: spaces, and what joins letters or signs to one."""
 
-_DEVICE_NAME = re.compile(r"[^\s/:\x00]+\Z")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _HOSTNAME = re.compile(
@@ -103,7 +103,7 @@ def check_environment(domain: Domain) -> Iterator[str]:
                 f"the value of the environment variable '{each.name}' is hidden in this document, and no domain of "
                 "this UUID is known that has it; write it down, or dump the document with --security-info"
             )
-    for name in _repeated(each.name for each in domain.os.environment):
+    for name in repeated(each.name for each in domain.os.environment):
         yield f"the environment variable '{name}' is set twice"
     texts = (*domain.os.arguments, *(each.value for each in domain.os.environment))
     if any("\0" in text for text in texts):
@@ -141,7 +141,7 @@ def check_mount_targets(domain: Domain) -> Iterator[str]:
     targets = [each.target for each in domain.devices.filesystems]
     if targets.count(ROOT) > 1:
         yield "there are two filesystems for the root; keep one with the target /"
-    for target in _repeated(str(each) for each in targets if each != ROOT):
+    for target in repeated(str(each) for each in targets if each != ROOT):
         yield f"there are two filesystems for the target {target}"
     for each in targets:
         if ".." in each.parts:
@@ -176,7 +176,7 @@ def check_capabilities(domain: Domain) -> Iterator[str]:
     for each in capabilities.foreign:
         if isinstance(each.item, Node):
             yield f"'{each.item.name}' is no capability; see capabilities(7), without the cap_"
-    for name in _repeated(each.capability.value for each in capabilities.states):
+    for name in repeated(each.capability.value for each in capabilities.states):
         yield f"the capability '{name}' is set twice"
 
 
@@ -197,56 +197,8 @@ def check_aliases(domain: Domain) -> Iterator[str]:
     for alias in aliases:
         if not _ALIAS.match(alias):
             yield f"'{alias}' cannot be the alias of a device; take letters, digits, underscores and hyphens"
-    for alias in _repeated(aliases):
+    for alias in repeated(aliases):
         yield f"two devices have the alias '{alias}'"
-
-
-def check_interface_sources(domain: Domain) -> Iterator[str]:
-    wanted = {InterfaceType.BRIDGE: "bridge", InterfaceType.NETWORK: "network", InterfaceType.DIRECT: "device"}
-    for number, each in enumerate(domain.devices.interfaces, start=1):
-        field = wanted.get(each.type)
-        if field is not None and (each.source is None or not getattr(each.source, field)):
-            yield f"interface {number} is of type {each.type} and names no {field}"
-
-
-def check_interface_names(domain: Domain) -> Iterator[str]:
-    inside = [each.guest.device for each in domain.devices.interfaces if each.guest is not None and each.guest.device]
-    outside = [each.target for each in domain.devices.interfaces if each.target]
-    for name in (*inside, *outside):
-        if (
-            len(name.encode()) > DEVICE_NAME_MAX
-            or unprintable(name)
-            or name in (".", "..")
-            or not _DEVICE_NAME.match(name)
-        ):
-            yield f"'{name}' cannot name a network device; take at most {DEVICE_NAME_MAX} letters, digits and hyphens"
-    for name in _repeated(inside):
-        yield f"two interfaces are called '{name}' in the guest"
-    for name in _repeated(outside):
-        yield f"two interfaces are called '{name}' on the host"
-    for mac in _repeated(each.mac for each in domain.devices.interfaces if each.mac):
-        yield f"two interfaces have the MAC address {mac}"
-
-
-def check_interface_addresses(domain: Domain) -> Iterator[str]:
-    for number, each in enumerate(domain.devices.interfaces, start=1):
-        for text in _address_problems(each):
-            yield f"interface {number}: {text}"
-
-
-def _address_problems(interface: Interface) -> Iterator[str]:
-    for ip in interface.ips:
-        if ip.family is not None and ip.family is not family_of(ip.address):
-            yield f"{ip.address} is not of the family {ip.family}"
-        if ip.prefix is not None and ip.prefix > ip.address.max_prefixlen:
-            yield f"{ip.address} cannot have the prefix {ip.prefix}"
-    for route in interface.routes:
-        if route.address.version != route.gateway.version:
-            yield f"the route to {route.address} has a gateway of the other family, {route.gateway}"
-        if route.prefix is not None and route.prefix > route.address.max_prefixlen:
-            yield f"the route to {route.address} cannot have the prefix {route.prefix}"
-        if route.prefix is not None and route.netmask is not None:
-            yield f"the route to {route.address} has a netmask and a prefix; keep one"
 
 
 def check_consoles(domain: Domain) -> Iterator[str]:
@@ -254,10 +206,10 @@ def check_consoles(domain: Domain) -> Iterator[str]:
         if each.type is not CharacterDeviceType.PTY:
             yield f"a console is of type {each.type}; a container's consoles are of type pty"
     ports = (each.target.port for each in domain.devices.consoles if each.target and each.target.port is not None)
-    for port in _repeated(map(str, ports)):
+    for port in repeated(map(str, ports)):
         yield f"two consoles have the port {port}"
     logs = [each.log.file for each in domain.devices.consoles if each.log is not None]
-    for path in _repeated(map(str, logs)):
+    for path in repeated(map(str, logs)):
         yield f"two consoles have the log '{path}'"
     trees = [each.source.directory for each in domain.devices.filesystems if each.source is not None]
     for log in logs:
@@ -268,7 +220,7 @@ def check_consoles(domain: Domain) -> Iterator[str]:
 
 
 def check_disks(domain: Domain) -> Iterator[str]:
-    for name in _repeated(each.target.device for each in domain.devices.disks):
+    for name in repeated(each.target.device for each in domain.devices.disks):
         yield f"two disks are called '{name}' in the guest"
 
 
@@ -292,24 +244,11 @@ def _is_complete(device: HostDevice) -> bool:
     return False
 
 
-def check_shared_namespaces(domain: Domain) -> Iterator[str]:
-    if domain.lxc is None:
-        return
-    if domain.lxc.network is not None and domain.devices.interfaces:
-        yield "the domain shares a network namespace and has interfaces of its own; choose one"
-    for name, share in (("shareipc", domain.lxc.ipc), ("shareuts", domain.lxc.uts)):
-        if share is not None and share.type is ShareType.NETNS:
-            yield f"{name} cannot be of type netns; take name or pid"
-    shares = (domain.lxc.network, domain.lxc.ipc, domain.lxc.uts)
-    if any(share is not None and share.type is ShareType.PID and not share.value.isdecimal() for share in shares):
-        yield "a shared namespace of type pid has no process number as its value"
-
-
 def check_security_labels(domain: Domain) -> Iterator[str]:
     for each in domain.security_labels:
         if each.type is LabelType.STATIC and not each.label:
             yield f"the static security label of model '{each.model}' has no label"
-    for model in _repeated(each.model for each in domain.security_labels if each.model):
+    for model in repeated(each.model for each in domain.security_labels if each.model):
         yield f"there are two security labels of model '{model}'"
 
 
@@ -317,6 +256,12 @@ def check_hostname(domain: Domain) -> Iterator[str]:
     hostname = domain.settings.hostname
     if hostname is not None and not _HOSTNAME.match(hostname):
         yield f"'{hostname}' cannot be a host name; take letters, digits, dots and hyphens, at most 64"
+
+
+def check_clocks(domain: Domain) -> Iterator[str]:
+    wanted = domain.settings.time_namespace
+    if wanted is not None and any(each and each.nanoseconds for each in (wanted.monotonic, wanted.boot_time)):
+        yield "a clock's shift is in whole seconds: nanoseconds cannot be had"
 
 
 def check_allowances(domain: Domain) -> Iterator[str]:
@@ -342,11 +287,6 @@ def check_settings(domain: Domain) -> Iterator[str]:
             yield f"<{each.item.name}> in <insula:domain> is no setting of ours"
 
 
-def _repeated(texts: Iterable[str]) -> Iterator[str]:
-    """Yield each text that comes more than once, in the order of first appearance."""
-    return (text for text, count in Counter(texts).items() if count > 1)
-
-
 CHECKS: tuple[Check, ...] = (
     check_document,
     check_title,
@@ -369,6 +309,7 @@ CHECKS: tuple[Check, ...] = (
     check_shared_namespaces,
     check_security_labels,
     check_hostname,
+    check_clocks,
     check_allowances,
     check_settings,
 )

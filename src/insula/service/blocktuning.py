@@ -1,15 +1,16 @@
 """A domain's share of the block devices: blkiotune. Source of names and checks: libvirt's LXC driver."""
 
-import os
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from insula.engine.launch.limits import NONE
+from insula.engine.spec import BlockLimit, Limits
 from insula.errors import InvalidArgumentError
-from insula.kernel.cgroups import Cgroup, DeviceLimit
+from insula.kernel.cgroups import Cgroup
 from insula.model.domain import Domain
 from insula.model.tuning import WEIGHT, BlkioDevice, BlkioTune
+from insula.service.domainlimits import block_limit
 from insula.service.parameters import ParameterType
 from insula.service.tuning import Family, Values
 
@@ -21,34 +22,6 @@ _OF_DEVICES: dict[str, Callable[[BlkioDevice], int | None]] = {
     "device_write_bytes_sec": lambda device: device.write_bytes,
 }
 """The parameters that are about single devices, and where the model has them."""
-
-
-def device_limit(device: BlkioDevice) -> DeviceLimit:
-    """Return the limits of one block device by its number, with the kernel's 0 for none.
-
-    Raises: InvalidArgumentError if its path is no block device.
-    """
-    major, minor = device_number(str(device.path))
-    return DeviceLimit(
-        major=major,
-        minor=minor,
-        weight=device.weight,
-        read_bytes=device.read_bytes or 0,
-        write_bytes=device.write_bytes or 0,
-        read_operations=device.read_iops or 0,
-        write_operations=device.write_iops or 0,
-    )
-
-
-def device_number(path: str) -> tuple[int, int]:
-    """Return major and minor number of a block device. Raises: InvalidArgumentError if path is none."""
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise InvalidArgumentError(f"the block device '{path}' cannot be found: {error.strerror}") from error
-    if not stat.S_ISBLK(status.st_mode):
-        raise InvalidArgumentError(f"'{path}' is no block device")
-    return os.major(status.st_rdev), os.minor(status.st_rdev)
 
 
 def _defined(domain: Domain) -> Values:
@@ -71,14 +44,29 @@ def _changed(domain: Domain, values: Values) -> Domain:
     return replace(domain, blkio_tune=None if tune == BlkioTune() else tune)
 
 
-def _apply(cgroup: Cgroup, domain: Domain, values: Values) -> None:
+def _limits(domain: Domain, values: Values) -> Limits:
+    """The weight, and those devices that the values name, with the kernel's 0 for what is none any more."""
     tune = domain.blkio_tune or BlkioTune()
-    if tune.weight is not None and "weight" in values:
-        cgroup.io.weigh(tune.weight)
-    named = {path for name in _OF_DEVICES.keys() & values.keys() for path, _ in _pairs(name, str(values[name]))}
     known = {each.path: each for each in tune.devices}
-    for path in sorted(named):
-        cgroup.io.limit(device_limit(known.get(path, BlkioDevice(path=path))))
+    named = {path for name in _OF_DEVICES.keys() & values.keys() for path, _ in _pairs(name, str(values[name]))}
+    found = (block_limit(known.get(path, BlkioDevice(path=path))) for path in sorted(named))
+    weighed = "device_weight" in values
+    return Limits(
+        block_weight=(tune.weight or NONE.block_weight) if "weight" in values else None,
+        block_devices=tuple(_with_none_as_zero(each, weighed=weighed) for each in found),
+    )
+
+
+def _with_none_as_zero(limit: BlockLimit, *, weighed: bool) -> BlockLimit:
+    """weighed: the weight was named too: a host may have rates of devices, and no weights."""
+    return replace(
+        limit,
+        weight=(limit.weight or 0) if weighed else None,
+        read_bytes=limit.read_bytes or 0,
+        write_bytes=limit.write_bytes or 0,
+        read_operations=limit.read_operations or 0,
+        write_operations=limit.write_operations or 0,
+    )
 
 
 def _with_devices(tune: BlkioTune, name: str, text: str) -> BlkioTune:
@@ -134,5 +122,5 @@ BLKIO = Family(
     defined=_defined,
     live=_live,
     changed=_changed,
-    apply=_apply,
+    limits=_limits,
 )

@@ -8,7 +8,7 @@ from insula.network.counters import InterfaceStatistics
 from insula.network.counters import statistics as counters_of
 from insula.network.rtnetlink import Rtnetlink
 from insula.service import statistics
-from insula.service.blocktuning import device_number
+from insula.service.domainlimits import device_number
 from insula.service.events import DomainRef
 from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter, ParameterType

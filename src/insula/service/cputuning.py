@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+from insula.engine.launch.limits import only
+from insula.engine.spec import Limits
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import Domain
 from insula.model.tuning import PERIOD, QUOTA, SHARES, CpuTune
+from insula.service.domainlimits import limits_of
 from insula.service.parameters import ParameterType, Value
 from insula.service.tuning import Family, Values
 
@@ -14,6 +17,13 @@ SCHEDULER = "posix"
 
 NO_QUOTA = -1
 LEAST_QUOTA = 1000
+
+_FIELDS = {
+    "cpu_shares": ("cpu_shares",),
+    "vcpu_period": ("cpu_period", "cpu_quota"),
+    "vcpu_quota": ("cpu_period", "cpu_quota"),
+}
+"""The limits that a parameter is about."""
 
 _RANGES = {"cpu_shares": SHARES, "vcpu_period": PERIOD, "vcpu_quota": (LEAST_QUOTA, QUOTA[1])}
 
@@ -43,13 +53,10 @@ def _changed(domain: Domain, values: Values) -> Domain:
     return replace(domain, cpu_tune=tune)
 
 
-def _apply(cgroup: Cgroup, domain: Domain, values: Values) -> None:
-    tune = domain.cpu_tune or CpuTune()
-    if values.get("cpu_shares"):
-        assert tune.shares is not None
-        cgroup.cpu.weigh(tune.shares)
-    if values.get("vcpu_period") or values.get("vcpu_quota"):
-        cgroup.cpu.limit(tune.quota, tune.period)
+def _limits(domain: Domain, values: Values) -> Limits:
+    """What was 0 stays as it is; a quota is one of its period, so both go together."""
+    names = {field for name, fields in _FIELDS.items() if values.get(name) for field in fields}
+    return only(limits_of(domain), names)
 
 
 def _in_range(name: str, value: Value) -> int:
@@ -72,6 +79,6 @@ CPU = Family(
     defined=_defined,
     live=_live,
     changed=_changed,
-    apply=_apply,
+    limits=_limits,
     tunable="cputune.",
 )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from insula.errors import InvalidArgumentError
+from insula.kernel.meminfo import read_meminfo
 from insula.model.devices import DEFAULT_EMULATOR
 from insula.service.capabilities import DOMAIN_TYPE, capabilities_xml, domain_capabilities_xml, guest_architectures
 from insula.service.parameters import Parameter, ParameterType
@@ -17,7 +18,6 @@ from insula.service.topology import (
     USUAL_PAGE,
     Topology,
     huge_page_directory,
-    read_meminfo,
     read_numbers,
     read_topology,
 )

@@ -5,27 +5,32 @@ the control group is limited to the lowest of them. Source of names and checks: 
 """
 
 from dataclasses import replace
-from pathlib import Path
 
-from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
-from insula.kernel.cgroups import UNLIMITED, Cgroup
-from insula.kernel.cgroups.limits import limited
-from insula.kernel.cgroups.stats import MemoryUse
+from insula.engine.launch.limits import only
+from insula.engine.spec import Limits
+from insula.errors import InvalidArgumentError, OperationInvalidError
+from insula.kernel.cgroups import Cgroup
 from insula.model.domain import Domain
 from insula.model.sizes import KiB
 from insula.model.tuning import MemoryTune
+from insula.service.domainlimits import limits_of
 from insula.service.events import BalloonChange, Events
 from insula.service.impact import Changes
-from insula.service.managed import ManagedDomain, Run
+from insula.service.managed import ManagedDomain
 from insula.service.parameters import ParameterType, Value
 from insula.service.requests import Affect
-from insula.service.topology import read_meminfo
-from insula.service.tuning import Family, Values, cgroup_errors
+from insula.service.tuning import Family, Values, putting
 
 UNLIMITED_KIB = 9007199254740991
 """What libvirt says for no limit. Source: VIR_DOMAIN_MEMORY_PARAM_UNLIMITED in its public domain header."""
 
-MEMINFO = Path("/proc/meminfo")
+_FIELDS = {
+    "hard_limit": ("memory",),
+    "soft_limit": ("memory_soft",),
+    "swap_hard_limit": ("memory", "memory_and_swap"),
+    "min_guarantee": ("memory_guarantee",),
+}
+"""The limits that a parameter is about; swap is what a sum leaves beside the memory."""
 
 
 class MemoryVerbs:
@@ -47,13 +52,11 @@ class MemoryVerbs:
                 raise InvalidArgumentError("a domain cannot do without memory")
             return replace(domain, current_memory=size)
 
-        def apply(run: Run, domain: Domain) -> None:
-            with cgroup_errors(managed, "memory"):
-                _apply_limit(run.container.group, domain)
-
         async def work() -> None:
             before = managed.current.memory_now
-            await self._changes.change(managed, affect, changed, apply=apply)
+            await self._changes.change(
+                managed, affect, changed, apply=putting(lambda domain: only(limits_of(domain), {"memory"}))
+            )
             if managed.is_active and managed.current.memory_now != before:
                 self._events.publish(BalloonChange(domain=managed.ref, actual=managed.current.memory_now))
 
@@ -73,41 +76,6 @@ class MemoryVerbs:
             await self._changes.change(managed, affect, changed)
 
         await managed.perform("set maximum memory", work)
-
-
-def _apply_limit(cgroup: Cgroup, domain: Domain) -> None:
-    size = domain.memory_limit
-    _refuse_what_cannot_be(cgroup, size)
-    cgroup.memory.limit(memory=size * 1024)
-
-
-def _refuse_what_cannot_be(cgroup: Cgroup, size: KiB, with_swap: int | None = None) -> None:
-    """Refuse a limit below what can be neither dropped nor swapped out, before the guest loses its caches in vain.
-
-    with_swap: bytes that memory and swap are to be limited to at the same time; None: as it is.
-    A look only: whether the rest shrinks is seen when the limit is set. Raises: OperationFailedError.
-    """
-    use = cgroup.memory.use()
-    stays = use.staying(_free_swap(cgroup, size * 1024, with_swap, use)) // 1024
-    if size < stays:
-        raise OperationFailedError(
-            f"the guest holds {stays} KiB that can be neither dropped nor swapped out, so {size} KiB would get "
-            "its programs killed; free memory inside, or choose more"
-        )
-
-
-def _free_swap(cgroup: Cgroup, size: int, with_swap: int | None, use: MemoryUse) -> int:
-    """Return how many bytes could be swapped out under a limit of size bytes of memory.
-
-    As groups do when with_swap says nothing else, a limit with swap stays as it is, but one without any swap, which is
-    what guests have by default, goes with the memory.
-    """
-    memory, _, _, held = cgroup.memory.held()
-    if with_swap is None and held is not None and held == memory:
-        return 0
-    limit = held if with_swap is None else limited(with_swap)
-    free = read_meminfo(MEMINFO)["SwapFree"] * 1024
-    return free if limit is None else max(0, min(free, limit - size - (use.swap or 0)))
 
 
 def _defined(domain: Domain) -> Values:
@@ -147,17 +115,8 @@ def _changed(domain: Domain, values: Values) -> Domain:
     return replace(domain, memory_tune=None if tune == MemoryTune() else tune)
 
 
-def _apply(cgroup: Cgroup, domain: Domain, values: Values) -> None:
-    tune = domain.memory_tune or MemoryTune()
-    if "hard_limit" in values or "swap_hard_limit" in values:
-        size = domain.memory_limit
-        with_swap = _bytes(tune.swap_hard_limit) if "swap_hard_limit" in values else None
-        _refuse_what_cannot_be(cgroup, size, with_swap)
-        cgroup.memory.limit(memory=size * 1024, memory_and_swap=with_swap)
-    if "soft_limit" in values:
-        cgroup.memory.limit_softly(_bytes(tune.soft_limit))
-    if "min_guarantee" in values:
-        cgroup.memory.guarantee((tune.min_guarantee or 0) * 1024)
+def _limits(domain: Domain, values: Values) -> Limits:
+    return only(limits_of(domain), {field for name in values for field in _FIELDS[name]})
 
 
 def _limit(name: str, value: Value) -> KiB | None:
@@ -175,10 +134,6 @@ def _or_unlimited(size: int | None) -> int:
     return UNLIMITED_KIB if size is None else min(size, UNLIMITED_KIB)
 
 
-def _bytes(size: KiB | None) -> int:
-    return UNLIMITED if size is None else size * 1024
-
-
 MEMORY = Family(
     name="memory parameters",
     table={
@@ -190,5 +145,5 @@ MEMORY = Family(
     defined=_defined,
     live=_live,
     changed=_changed,
-    apply=_apply,
+    limits=_limits,
 )

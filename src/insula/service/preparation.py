@@ -17,7 +17,7 @@ from insula.model.domain import Domain
 from insula.model.filesystems import FilesystemType
 from insula.model.security import IdRange
 from insula.network.interfaces import network_of
-from insula.service.blocktuning import device_limit
+from insula.service.domainlimits import limits_of
 from insula.service.hostdevices import devices_of
 from insula.service.partitions import BELOW_MACHINE, Partitions
 from insula.service.running import RunDirectory
@@ -136,14 +136,13 @@ class HostPreparation:
             self.release(uuid)
 
     def _specification(self, domain: Domain, idmap: IdMap | None, root: Root, pid_of: PidOf) -> ContainerSpec:
-        tune = domain.blkio_tune
         fragments = Fragments(
             root=root,
             mounts=mounts_of(domain, idmap),
             idmap=idmap,
             network=network_of(domain, pid_of),
             devices=devices_of(domain),
-            block_limits=tuple(device_limit(each) for each in tune.devices) if tune is not None else (),
+            limits=limits_of(domain),
         )
         spec = specification(domain, fragments, pid_of)
         return replace(spec, init_kind=_kind_of_init(root, spec.init.argv))

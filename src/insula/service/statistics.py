@@ -11,7 +11,7 @@ from insula.kernel.cgroups.stats import DeviceUse, MemoryUse, Stats
 from insula.model.filesystems import Disk
 from insula.network.counters import InterfaceStatistics, statistics
 from insula.network.rtnetlink import Rtnetlink
-from insula.service.blocktuning import device_number
+from insula.service.domainlimits import device_number
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter, ParameterType
 from insula.service.tuning import cgroup_errors

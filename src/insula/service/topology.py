@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insula.errors import InternalError
+from insula.kernel.meminfo import read_meminfo
 from insula.model.sizes import parse_cpuset
 
 CPU_DIRECTORY = "sys/devices/system/cpu"
@@ -95,15 +96,6 @@ def read_numbers(path: Path) -> frozenset[int]:
     """Return the numbers of a kernel list such as `0-3,8`; none when the file is missing or empty."""
     text = _text(path)
     return frozenset(parse_cpuset(text)) if text else frozenset()
-
-
-def read_meminfo(path: Path) -> dict[str, int]:
-    """Return the values (KiB) of /proc/meminfo, or of a node's meminfo, whose lines begin with `Node N`."""
-    values: dict[str, int] = {}
-    for line in path.read_text().splitlines():
-        name, _, rest = line.partition(":")
-        values[name.split()[-1]] = int(rest.split()[0])
-    return values
 
 
 def _cell(root: Path, node: int, nodes: list[int], online: frozenset[int]) -> Cell:

@@ -5,22 +5,18 @@ What needs a look at the host (files, ids, interfaces, device nodes) arrives as 
 
 import re
 from collections.abc import Callable
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from insula.engine.policy.capabilities import CapabilityPolicy, kept
 from insula.engine.policy.syscalls import KEYRING_CALLS
 from insula.engine.spec import (
     ALL_NAMESPACES,
-    BlockLimit,
-    Bytes,
     CgroupPlacement,
     ContainerSpec,
     Device,
     IdMap,
     Limits,
-    Microseconds,
     Mount,
     Namespace,
     Process,
@@ -28,16 +24,14 @@ from insula.engine.spec import (
     Seccomp,
     SharedNamespace,
 )
-from insula.errors import UnsupportedConfigError
-from insula.kernel.cgroups import DeviceLimit, partition_path
+from insula.errors import InternalError, UnsupportedConfigError
+from insula.kernel.cgroups import partition_path
 from insula.model.boot import Os
 from insula.model.domain import Domain
 from insula.model.extensions import ClockShift, KernelFeature, Share, ShareType
 from insula.model.foreign import Node
 from insula.model.scalars import DomainName, OnOff
 from insula.model.security import LabelType
-from insula.model.sizes import KiB, format_cpuset
-from insula.model.tuning import CpuTune, MemoryTune, Placement
 from insula.model.validate import validate
 from insula.network.interfaces import GuestNetwork
 
@@ -62,17 +56,12 @@ class Fragments:
     idmap: IdMap | None
     network: GuestNetwork
     devices: tuple[Device, ...] = ()
-    block_limits: tuple[DeviceLimit, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 def check(domain: Domain) -> None:
     """Refuse what cannot, or must not, be started. Raises: UnsupportedConfigError saying what to change."""
     validate(domain)
-    if domain.root is None:
-        raise UnsupportedConfigError(
-            f"domain '{domain.name}' has no root file system: give it a <filesystem> with <target dir='/'/>. "
-            "libvirt would show it the host's own, which is never done here"
-        )
     for label in domain.security_labels:
         if label.type is not LabelType.NONE and label.model not in (None, "none"):
             raise UnsupportedConfigError(
@@ -82,11 +71,10 @@ def check(domain: Domain) -> None:
 
 
 def specification(domain: Domain, fragments: Fragments, pid_of: PidOf) -> ContainerSpec:
-    """Return what the engine launches for domain.
+    """Return what the engine launches for domain, which was checked.
 
-    Raises: UnsupportedConfigError; and what pid_of raises for a namespace shared with a domain that does not run.
+    Raises: what pid_of raises for a namespace shared with a domain that does not run.
     """
-    check(domain)
     shared = (*fragments.network.shared, *_shared(domain, pid_of))
     offsets = _time_offsets(domain)
     return ContainerSpec(
@@ -106,7 +94,7 @@ def specification(domain: Domain, fragments: Fragments, pid_of: PidOf) -> Contai
         mounts=fragments.mounts,
         devices=fragments.devices,
         consoles=len(domain.devices.consoles),
-        limits=_limits(domain, fragments.block_limits),
+        limits=fragments.limits,
         cgroup=CgroupPlacement(partition=_partition(domain)),
         capabilities=_capabilities(domain, privileged=fragments.idmap is None),
         seccomp=_seccomp(domain),
@@ -164,39 +152,6 @@ def _text(item: object) -> str:
     return "".join(each for each in item.content if isinstance(each, str))
 
 
-def _limits(domain: Domain, devices: tuple[DeviceLimit, ...]) -> Limits:
-    memory, cpu = domain.memory_tune or MemoryTune(), domain.cpu_tune or CpuTune()
-    quota = cpu.quota if cpu.quota is not None else cpu.global_quota
-    period = cpu.period if cpu.period is not None else cpu.global_period
-    nodes = domain.numa_tune.memory.nodes if domain.numa_tune and domain.numa_tune.memory else None
-    return Limits(
-        memory=_bytes(domain.memory_limit),
-        memory_soft=_bytes(memory.soft_limit),
-        memory_guarantee=_bytes(memory.min_guarantee),
-        memory_and_swap=_bytes(memory.swap_hard_limit),
-        cpu_shares=cpu.shares,
-        cpu_quota=None if quota is None else Microseconds(quota),
-        cpu_period=None if period is None else Microseconds(period),
-        cpus=None if domain.vcpu.cpus is None or domain.vcpu.placement is Placement.AUTO else _list(domain.vcpu.cpus),
-        memory_nodes=None if nodes is None else _list(nodes),
-        block_weight=domain.blkio_tune.weight if domain.blkio_tune is not None else None,
-        block_devices=tuple(_block_limit(each) for each in devices),
-        pids=domain.settings.pids_limit,
-    )
-
-
-def _block_limit(limit: DeviceLimit) -> BlockLimit:
-    return BlockLimit(
-        major=limit.major,
-        minor=limit.minor,
-        weight=limit.weight,
-        read_bytes=limit.read_bytes or None,
-        write_bytes=limit.write_bytes or None,
-        read_operations=limit.read_operations or None,
-        write_operations=limit.write_operations or None,
-    )
-
-
 def _capabilities(domain: Domain, *, privileged: bool) -> frozenset[str] | None:
     """None leaves the engine's default set."""
     wanted = domain.features.capabilities if domain.features is not None else None
@@ -238,12 +193,10 @@ def _path(kind: Namespace, share: Share, pid_of: PidOf) -> str:
     match share.type:
         case ShareType.NAME:
             return f"/proc/{pid_of(share.value)}/ns/{kind.value}"
-        case ShareType.PID if share.value.isdecimal():
-            return f"/proc/{share.value}/ns/{kind.value}"
         case ShareType.PID:
-            raise UnsupportedConfigError(f"'{share.value}' is no process id to share the {kind.value} namespace of")
+            return f"/proc/{share.value}/ns/{kind.value}"
         case ShareType.NETNS:
-            raise UnsupportedConfigError(f"a share of type 'netns' is for <lxc:sharenet>, not for {kind.value}")
+            raise InternalError(f"a share of type 'netns' was accepted for {kind.value}")
 
 
 def _time_offsets(domain: Domain) -> tuple[int, int] | None:
@@ -254,16 +207,4 @@ def _time_offsets(domain: Domain) -> tuple[int, int] | None:
 
 
 def _seconds(shift: ClockShift | None) -> int:
-    if shift is None:
-        return 0
-    if shift.nanoseconds:
-        raise UnsupportedConfigError("a clock's shift is in whole seconds: nanoseconds cannot be had")
-    return shift.seconds
-
-
-def _bytes(size: KiB | None) -> Bytes | None:
-    return None if size is None else Bytes(size * 1024)
-
-
-def _list(numbers: AbstractSet[int]) -> str:
-    return format_cpuset(numbers)
+    return 0 if shift is None else shift.seconds

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from insula.errors import InsulaError, OperationFailedError, OperationInvalidError
+from insula.engine.launch import limits as limiting
+from insula.engine.spec import Limits
+from insula.errors import InsulaError, OperationFailedError, OperationInvalidError, OperationUnsupportedError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import Domain
 from insula.service.events import Events, Tunable
@@ -22,8 +24,8 @@ class Family:
     """One family of libvirt's typed parameters.
 
     defined: the values of a definition; live: those a control group has; changed: a definition with new values,
-    refused if they make no sense (InvalidArgumentError); apply: a changed definition's limits set in a control group;
-    tunable: how the names begin in the event that tells of a change, None for none.
+    refused if they make no sense (InvalidArgumentError); limits: those of a changed definition that the values are
+    about; tunable: how the names begin in the event that tells of a change, None for none.
     """
 
     name: str
@@ -31,7 +33,7 @@ class Family:
     defined: Callable[[Domain], Values]
     live: Callable[[Cgroup, Domain], Values]
     changed: Callable[[Domain, Values], Domain]
-    apply: Callable[[Cgroup, Domain, Values], None]
+    limits: Callable[[Domain, Values], Limits]
     tunable: str | None = None
 
 
@@ -62,17 +64,31 @@ class TuningVerbs:
         """
         values = checked(parameters, family.table)
 
-        def apply(run: Run, domain: Domain) -> None:
-            with cgroup_errors(managed, family.name):
-                family.apply(run.container.group, domain, values)
-
         async def work() -> None:
-            await self._changes.change(managed, affect, lambda domain: family.changed(domain, values), apply=apply)
+            await self._changes.change(
+                managed,
+                affect,
+                lambda domain: family.changed(domain, values),
+                apply=putting(lambda domain: family.limits(domain, values)),
+            )
             if family.tunable is not None and managed.is_active and affect != Affect.CONFIG:
                 told = tuple(Parameter(family.tunable + each.name, each.kind, each.value) for each in parameters)
                 self._events.publish(Tunable(domain=managed.ref, parameters=told))
 
         await managed.perform(f"set {family.name}", work)
+
+
+def putting(limits: Callable[[Domain], Limits]) -> Callable[[Run, Domain], None]:
+    """Return what puts a changed definition's limits on the control group of its run."""
+
+    def put(run: Run, domain: Domain) -> None:
+        try:
+            limiting.change(run.container.group, limits(domain))
+        except OperationUnsupportedError as error:
+            # libvirt's word for a limit that this host's control groups have not.
+            raise OperationInvalidError(f"domain '{domain.name}': {error}") from error
+
+    return put
 
 
 @contextmanager
@@ -87,4 +103,4 @@ def cgroup_errors(managed: ManagedDomain, what: str) -> Iterator[None]:
 def _explained(error: OSError, name: str, what: str) -> InsulaError:
     if error.errno == errno.EOPNOTSUPP:
         return OperationInvalidError(f"the {what} of domain '{name}' cannot be had: {error.strerror}")
-    return OperationFailedError(f"the {what} of domain '{name}' cannot be had or set: {error.strerror}")
+    return OperationFailedError(f"the {what} of domain '{name}' cannot be had: {error.strerror}")

@@ -1,10 +1,9 @@
 """From `<filesystem>` elements, other than the root, to what the engine mounts in the guest."""
 
 from collections.abc import Callable, Mapping
-from pathlib import PurePosixPath
 
 from insula.engine.spec import BindMount, Bytes, GuestBindMount, IdMap, ImageMount, Mount, TmpfsMount
-from insula.errors import UnsupportedConfigError, XmlError
+from insula.errors import UnsupportedConfigError
 from insula.model.domain import Domain
 from insula.model.filesystems import Filesystem, FilesystemDriverType, FilesystemType
 from insula.storage.sources import access_of, belongs_to, device_source, file_source, refuse_ignored, tree_source
@@ -16,16 +15,10 @@ def mounts_of(domain: Domain, idmap: IdMap | None) -> tuple[Mount, ...]:
     """Return what is mounted below the guest's root, in the order of the definition.
 
     Host paths are looked at now, so that a wrong one is named before anything has started.
-    Raises: XmlError for what is missing, UnsupportedConfigError for what is not there or cannot be used.
+    Raises: UnsupportedConfigError for what is not there or cannot be used.
     """
     below = [each for each in domain.devices.filesystems if not each.is_root]
-    targets: set[PurePosixPath] = set()
     for each in below:
-        if ".." in each.target.parts:
-            raise XmlError(f"the target '{each.target}' of a file system leads upwards; expected a path from the root")
-        if each.target in targets:
-            raise XmlError(f"two file systems have the target '{each.target}'")
-        targets.add(each.target)
         refuse_ignored(each)
     return tuple(_translate(each, idmap) for each in below)
 
@@ -51,15 +44,13 @@ def _mount(filesystem: Filesystem, idmap: IdMap | None) -> Mount:
 
 def _bind(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
     source = filesystem.source.directory
-    if source is None:
-        raise XmlError(f"file system '{filesystem.target}' of type 'bind' lacks <source dir='PATH-IN-THE-GUEST'/>")
+    assert source is not None
     return GuestBindMount(source=str(source), target=str(filesystem.target), access=access_of(filesystem))
 
 
 def _ram(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
     usage = filesystem.source.usage
-    if usage is None:
-        raise XmlError(f"file system '{filesystem.target}' of type 'ram' lacks <source usage='SIZE'/>")
+    assert usage is not None
     return TmpfsMount(target=str(filesystem.target), size=Bytes(usage * _KIB), access=access_of(filesystem))
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from insula.engine.spec import DirectoryRoot, IdMap, OverlayRoot, Root
-from insula.errors import UnsupportedConfigError, XmlError
+from insula.errors import UnsupportedConfigError
 from insula.model.domain import Domain
 from insula.model.filesystems import Filesystem, FilesystemType
 from insula.storage.images import ImageStore
@@ -23,9 +23,9 @@ class RootDriver(Protocol):
     type: FilesystemType
 
     def check(self, filesystem: Filesystem) -> None:
-        """Refuse a definition that could never start. Touches nothing.
+        """Refuse a definition that could never start. Touches nothing; what is missing the model has refused.
 
-        Raises: XmlError for what is missing, UnsupportedConfigError for what is not there.
+        Raises: UnsupportedConfigError for what cannot be had yet.
         """
         ...
 
@@ -50,8 +50,6 @@ class TemplateRoot:
         self._images = images
 
     def check(self, filesystem: Filesystem) -> None:
-        if not filesystem.source.name:
-            raise XmlError("the root of type 'template' lacks <source name='IMAGE'/>")
         refuse_ignored(filesystem)
 
     def prepare(self, filesystem: Filesystem, uuid: UUID, idmap: IdMap | None) -> Root:
@@ -74,8 +72,6 @@ class MountRoot:
     type = FilesystemType.MOUNT
 
     def check(self, filesystem: Filesystem) -> None:
-        if filesystem.source.directory is None:
-            raise XmlError("the root of type 'mount' lacks <source dir='DIRECTORY'/>")
         refuse_ignored(filesystem)
 
     def prepare(self, filesystem: Filesystem, uuid: UUID, idmap: IdMap | None) -> Root:
@@ -111,19 +107,17 @@ class Roots:
         self._drivers = built_in(images)
 
     def check(self, domain: Domain) -> None:
-        """Refuse a domain whose root could never be. Raises: XmlError, UnsupportedConfigError."""
+        """Refuse a domain whose root could never be. Raises: UnsupportedConfigError."""
         root = _root_of(domain)
         self._driver(root).check(root)
 
     def prepare(self, domain: Domain, idmap: IdMap | None) -> Root:
         """Return the domain's root, ready to be mounted. idmap: what the domain's container will have.
 
-        Raises: what `check` raises; ImageNotFoundError, ResourceBusyError, OSError.
+        Raises: UnsupportedConfigError, ImageNotFoundError, ResourceBusyError, OSError.
         """
         root = _root_of(domain)
-        driver = self._driver(root)
-        driver.check(root)
-        return driver.prepare(root, domain.uuid, idmap)
+        return self._driver(root).prepare(root, domain.uuid, idmap)
 
     def discard(self, uuid: UUID) -> None:
         """Remove what was made for a domain, whatever kind its root is or was. Call it in a thread. Raises: OSError."""
@@ -138,13 +132,10 @@ class Roots:
 
 
 def _root_of(domain: Domain) -> Filesystem:
-    """Return the one file system with target `/`. libvirt would take the host's own root where there is none."""
-    roots = [each for each in domain.devices.filesystems if each.is_root]
-    if len(roots) == 1:
-        return roots[0]
-    if roots:
-        raise XmlError("the domain has two file systems with <target dir='/'/>; expected one")
-    raise UnsupportedConfigError(
-        "the domain has no root: add <filesystem type='template'><source name='IMAGE'/><target dir='/'/></filesystem>, "
-        "or one of type 'mount' with <source dir='DIRECTORY'/>"
-    )
+    if domain.root is None:
+        raise UnsupportedConfigError(
+            f"domain '{domain.name}' has no root: add <filesystem type='template'><source name='IMAGE'/>"
+            "<target dir='/'/></filesystem>, or one of type 'mount' with <source dir='DIRECTORY'/>. libvirt would show "
+            "it the host's own, which is never done here"
+        )
+    return domain.root

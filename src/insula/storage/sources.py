@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from insula.engine.spec import Access, IdMap, IdRange
-from insula.errors import UnsupportedConfigError, XmlError
+from insula.errors import UnsupportedConfigError
 from insula.model.filesystems import AccessMode, Filesystem
 
 
@@ -15,16 +15,16 @@ def access_of(filesystem: Filesystem) -> Access:
 
 
 def directory_source(filesystem: Filesystem) -> str:
-    """Return the host's directory. Raises: XmlError, UnsupportedConfigError if it is not there or none."""
-    path = _given(filesystem, filesystem.source.directory, "dir")
+    """Return the host's directory. Raises: UnsupportedConfigError if it is not there or none."""
+    path = _given(filesystem.source.directory)
     if not stat.S_ISDIR(_status(filesystem, path).st_mode):
         raise UnsupportedConfigError(f"file system '{filesystem.target}': {path} is no directory")
     return path
 
 
 def tree_source(filesystem: Filesystem) -> str:
-    """Return the host's directory, or its file to be shown alone. Raises: XmlError, UnsupportedConfigError."""
-    path = _given(filesystem, filesystem.source.directory, "dir")
+    """Return the host's directory, or its file to be shown alone. Raises: UnsupportedConfigError."""
+    path = _given(filesystem.source.directory)
     mode = _status(filesystem, path).st_mode
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
         raise UnsupportedConfigError(f"file system '{filesystem.target}': {path} is no directory and no file")
@@ -32,26 +32,24 @@ def tree_source(filesystem: Filesystem) -> str:
 
 
 def file_source(filesystem: Filesystem) -> str:
-    """Return the host's file that holds a file system. Raises: XmlError, UnsupportedConfigError."""
-    path = _given(filesystem, filesystem.source.file, "file")
+    """Return the host's file that holds a file system. Raises: UnsupportedConfigError."""
+    path = _given(filesystem.source.file)
     if not stat.S_ISREG(_status(filesystem, path).st_mode):
         raise UnsupportedConfigError(f"file system '{filesystem.target}': {path} is no file")
     return path
 
 
 def device_source(filesystem: Filesystem) -> str:
-    """Return the host's block device. Raises: XmlError, UnsupportedConfigError."""
-    path = _given(filesystem, filesystem.source.device, "dev")
+    """Return the host's block device. Raises: UnsupportedConfigError."""
+    path = _given(filesystem.source.device)
     if not stat.S_ISBLK(_status(filesystem, path).st_mode):
         raise UnsupportedConfigError(f"file system '{filesystem.target}': {path} is no block device")
     return path
 
 
-def _given(filesystem: Filesystem, path: PurePosixPath | None, attribute: str) -> str:
-    if path is None:
-        raise XmlError(
-            f"file system '{filesystem.target}' of type '{filesystem.type}' lacks <source {attribute}='PATH'/>"
-        )
+def _given(path: PurePosixPath | None) -> str:
+    """The model has refused a source that lacks what its type asks for."""
+    assert path is not None
     return str(path)
 
 

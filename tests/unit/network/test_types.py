@@ -3,7 +3,7 @@
 import pytest
 
 from insula.engine.spec import Address, Route, VethInterface
-from insula.errors import UnsupportedConfigError, XmlError
+from insula.errors import UnsupportedConfigError
 from insula.model.domain import Domain
 from insula.model.interfaces import Interface, InterfaceType
 from insula.network.types import BUILT_IN, type_of
@@ -78,29 +78,6 @@ def test_the_default_route_of_ipv6() -> None:
         "<interface type='bridge'><source bridge='b'/><route family='ipv6' address='::' gateway='fd00::1'/></interface>"
     ).routes
     assert route == Route(gateway="fd00::1")
-
-
-@pytest.mark.parametrize(
-    ("xml", "complaint"),
-    [
-        ("<interface type='bridge'/>", "lacks <source bridge="),
-        ("<interface type='bridge'><source bridge='b'/><ip address='10.0.0.1' family='ipv6'/></interface>", "family"),
-        ("<interface type='bridge'><source bridge='b'/><ip address='10.0.0.1' prefix='33'/></interface>", "prefix 33"),
-        ("<interface type='bridge'><source bridge='b'/><ip address='10.0.0.1' peer='::1'/></interface>", "other IP"),
-        (
-            "<interface type='bridge'><source bridge='b'/><route address='10.0.0.5' prefix='24' gateway='10.0.0.1'/>"
-            "</interface>",
-            "names no network",
-        ),
-        (
-            "<interface type='bridge'><source bridge='b'/><route address='10.0.0.0' gateway='::1'/></interface>",
-            "other IP",
-        ),
-    ],
-)
-def test_what_contradicts_itself_is_named(xml: str, complaint: str) -> None:
-    with pytest.raises(XmlError, match=complaint):
-        translated(xml)
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,6 @@ class FakeMemory:
     def limit_softly(self, memory: int) -> None:
         self.limits["soft"] = memory
 
-    def guarantee(self, memory: int) -> None:
-        self.limits["guarantee"] = memory
-
     def held(self) -> tuple[int | None, int | None, int | None, int | None]:
         held = self.limits
         return held.get("memory"), held.get("soft"), held.get("guarantee"), held.get("swap")
@@ -166,6 +163,10 @@ class FakeGroup:
         self.cpu = FakeCpu()
         self.cpu_time = FakeCpuTime()
         self.io = FakeIo()
+
+    def guarantee_memory(self, memory: int) -> None:
+        """Where the real one raises the groups above, this one remembers that it was asked to."""
+        self.memory.limits["guarantee"] = memory
 
     def exists(self) -> bool:
         return self._mark is not None

@@ -64,7 +64,7 @@ async def test_a_limit_that_would_get_the_guests_programs_killed_is_refused(rig:
 
 
 async def test_what_tmpfs_holds_counts_as_what_cannot_be_dropped(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("insula.service.memorytuning.read_meminfo", lambda path: {"SwapFree": 0})
+    monkeypatch.setattr("insula.engine.launch.limits.read_meminfo", lambda path: {"SwapFree": 0})
     ref = await running(rig)
     group(rig, ref).memory.shared = 30 << 20
 
@@ -87,7 +87,7 @@ async def test_swap_counts_as_far_as_the_guest_may_have_it(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, memory: int, with_swap: int | None, refused: bool
 ) -> None:
     """8 MiB are anonymous, 30 MiB shared, and the limit is to be 16 MiB."""
-    monkeypatch.setattr("insula.service.memorytuning.read_meminfo", lambda path: {"SwapFree": 1 << 20})
+    monkeypatch.setattr("insula.engine.launch.limits.read_meminfo", lambda path: {"SwapFree": 1 << 20})
     ref = await running(rig)
     held = group(rig, ref).memory
     held.shared = 30 << 20
@@ -103,7 +103,7 @@ async def test_swap_that_is_given_with_the_limit_counts(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, with_swap: int, refused: bool
 ) -> None:
     """8 MiB are anonymous, 30 MiB shared, there is no swap yet, and the limit is to be 16 MiB."""
-    monkeypatch.setattr("insula.service.memorytuning.read_meminfo", lambda path: {"SwapFree": 1 << 20})
+    monkeypatch.setattr("insula.engine.launch.limits.read_meminfo", lambda path: {"SwapFree": 1 << 20})
     ref = await running(rig)
     held = group(rig, ref).memory
     held.shared = 30 << 20

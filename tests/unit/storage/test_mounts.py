@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.spec import Access, BindMount, GuestBindMount, IdMap, IdRange, ImageMount, Mount, TmpfsMount
-from insula.errors import UnsupportedConfigError, XmlError
+from insula.errors import UnsupportedConfigError
 from insula.model.domain import Domain
 from insula.storage.mounts import mounts_of
 
@@ -66,24 +66,6 @@ def test_the_order_is_the_definitions(tmp_path: Path) -> None:
         f"<filesystem type='ram'><source usage='1'/><target dir='/{name}'/></filesystem>" for name in ("b", "a", "a/c")
     )
     assert [each.target for each in mounts(xml)] == ["/b", "/a", "/a/c"]
-
-
-@pytest.mark.parametrize(
-    ("xml", "complaint"),
-    [
-        ("<filesystem type='mount'><source/><target dir='/srv'/></filesystem>", "lacks <source dir="),
-        ("<filesystem type='ram'><source/><target dir='/srv'/></filesystem>", "lacks <source usage="),
-        ("<filesystem type='bind'><source/><target dir='/srv'/></filesystem>", "lacks <source dir="),
-        ("<filesystem type='ram'><source usage='1'/><target dir='/a/../b'/></filesystem>", "leads upwards"),
-        (
-            "<filesystem type='ram'><source usage='1'/><target dir='/a'/></filesystem>" * 2,
-            "two file systems have the target",
-        ),
-    ],
-)
-def test_what_is_missing_or_wrong_is_named(xml: str, complaint: str) -> None:
-    with pytest.raises(XmlError, match=complaint):
-        mounts(xml)
 
 
 @pytest.mark.parametrize(

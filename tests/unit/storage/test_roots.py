@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from insula.engine.spec import Access, DirectoryRoot, IdMap, IdRange, OverlayRoot
-from insula.errors import ImageNotFoundError, UnsupportedConfigError, XmlError
+from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.model.filesystems import FilesystemType
@@ -115,23 +115,6 @@ def test_the_hosts_own_root_is_refused_by_whatever_name(images: ImageStore, tmp_
 def test_a_domain_without_a_root_is_refused_with_the_way_out(images: ImageStore) -> None:
     with pytest.raises(UnsupportedConfigError, match="no root: add <filesystem type='template'>"):
         Roots(images).check(domain(""))
-
-
-def test_a_domain_with_two_roots_is_refused(images: ImageStore) -> None:
-    with pytest.raises(XmlError, match="two file systems"):
-        Roots(images).check(domain(TEMPLATE * 2))
-
-
-@pytest.mark.parametrize(
-    ("xml", "complaint"),
-    [
-        ("<filesystem type='template'><source/><target dir='/'/></filesystem>", "lacks <source name="),
-        ("<filesystem type='mount'><source/><target dir='/'/></filesystem>", "lacks <source dir="),
-    ],
-)
-def test_what_is_missing_is_named_when_the_domain_is_defined(images: ImageStore, xml: str, complaint: str) -> None:
-    with pytest.raises(XmlError, match=complaint):
-        Roots(images).check(domain(xml))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from insula.engine.spec import Access, IdMap, IdRange
-from insula.errors import UnsupportedConfigError, XmlError
+from insula.errors import UnsupportedConfigError
 from insula.model.filesystems import AccessMode, Filesystem, FilesystemSource, FilesystemType
 from insula.model.scalars import FileMode
 from insula.model.sizes import Bytes
@@ -64,16 +64,6 @@ def test_files_and_devices(tmp_path: Path) -> None:
     assert file_source(filesystem) == str(tmp_path / "disk.img")
     with pytest.raises(UnsupportedConfigError, match="/dev/null is no block device"):
         device_source(filesystem)
-
-
-def test_a_missing_attribute_is_named() -> None:
-    empty = Filesystem(source=FilesystemSource(), target=TARGET)
-    with pytest.raises(XmlError, match="file system '/srv' of type 'mount' lacks <source dir='PATH'/>"):
-        tree_source(empty)
-    with pytest.raises(XmlError, match="lacks <source file="):
-        file_source(empty)
-    with pytest.raises(XmlError, match="lacks <source dev="):
-        device_source(empty)
 
 
 def test_a_tree_with_shifted_owners_is_known_by_its_top(tmp_path: Path) -> None:

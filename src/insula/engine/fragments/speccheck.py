@@ -18,6 +18,7 @@ from insula.engine.spec import (
 from insula.engine.steps.guest.execution import PASSED_FDS_MAX
 from insula.errors import InvalidArgumentError, UnsupportedConfigError
 from insula.kernel.idmap import LINES_MAX
+from insula.kernel.interfacenames import is_interface_name
 
 CONSOLES_MAX = 64
 _HOSTNAME_MAX = 64
@@ -49,6 +50,7 @@ def check(spec: ContainerSpec, facts: Facts) -> None:
     _check_root(spec)
     _check_ids(spec)
     _check_namespaces(spec, facts)
+    _check_interfaces(spec)
     _check_numbers(spec)
     for path, _ in spec.sysctls:
         _check_setting(spec, path)
@@ -134,6 +136,17 @@ def _check_namespaces(spec: ContainerSpec, facts: Facts) -> None:
         raise UnsupportedConfigError("this kernel has no time namespaces: take the clock offsets away")
     if spec.interfaces and not own_network(spec):
         raise UnsupportedConfigError("a container without a network namespace of its own cannot have interfaces")
+
+
+def _check_interfaces(spec: ContainerSpec) -> None:
+    guests = [each.guest for each in spec.interfaces]
+    hosts = [each.host for each in spec.interfaces if each.host is not None]
+    for names in (guests, hosts):
+        for name in names:
+            if not is_interface_name(name):
+                raise InvalidArgumentError(f"{name!r} cannot name an interface: at most 15 bytes of ASCII, no '%:/'")
+            if names.count(name) > 1:
+                raise InvalidArgumentError(f"two interfaces have the name '{name}'")
 
 
 def own_network(spec: ContainerSpec) -> bool:

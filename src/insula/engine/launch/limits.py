@@ -1,9 +1,9 @@
-"""Putting a container's limits on its control group, at start and live."""
+"""Putting a container's limits on its control group: `apply` before it runs, `change` while it does."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from insula.engine.spec import BlockLimit, Limits
+from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
 from insula.errors import (
     InsulaError,
     InvalidArgumentError,
@@ -11,7 +11,10 @@ from insula.errors import (
     OperationUnsupportedError,
     ResourceBusyError,
 )
-from insula.kernel.cgroups import Cgroup, DeviceLimit
+from insula.kernel.cgroups import UNLIMITED, Cgroup, DeviceLimit
+from insula.kernel.cgroups.limits import NEUTRAL_SHARES, NEUTRAL_WEIGHT, limited
+from insula.kernel.cgroups.stats import MemoryUse
+from insula.kernel.meminfo import MEMINFO, read_meminfo
 
 Setter = Callable[[Cgroup, Limits], None]
 
@@ -80,6 +83,19 @@ SETTERS: tuple[tuple[str, Setter], ...] = (
 )
 """Every limit, in the order they are set."""
 
+NONE = Limits(
+    memory=Bytes(UNLIMITED),
+    memory_soft=Bytes(UNLIMITED),
+    memory_guarantee=Bytes(0),
+    memory_and_swap=Bytes(UNLIMITED),
+    cpu_shares=NEUTRAL_SHARES,
+    cpu_quota=Microseconds(-1),
+    cpu_period=Microseconds(100_000),
+    block_weight=NEUTRAL_WEIGHT,
+    pids=UNLIMITED,
+)
+"""What takes each limit away, as the kernel's new groups have it; no value does so for lists of CPUs and nodes."""
+
 _KINDS: dict[int, type[InsulaError]] = {
     errno.EOPNOTSUPP: OperationUnsupportedError,
     errno.EINVAL: InvalidArgumentError,
@@ -101,8 +117,58 @@ def _device(limit: BlockLimit) -> DeviceLimit:
     )
 
 
+def only(limits: Limits, names: Collection[str]) -> Limits:
+    """Return the limits of these names alone; one that is None becomes what takes it away."""
+    chosen = {name: NONE if getattr(limits, name) is None else limits for name in names}
+    return Limits(**{name: getattr(source, name) for name, source in chosen.items()})
+
+
+def change(group: Cgroup, limits: Limits) -> None:
+    """Set every limit that is not None on a running container, unless its programs would be killed for it.
+
+    Raises: OperationFailedError, and nothing has changed, if the memory in use could not shrink to its new limit; as
+    `apply` otherwise.
+    """
+    try:
+        _refuse_what_kills(group, limits)
+    except OSError as error:
+        raise _failure("memory limit", error) from error
+    apply(group, limits)
+
+
+def _refuse_what_kills(group: Cgroup, limits: Limits) -> None:
+    """Refuse a limit below what can be neither dropped nor swapped out, before the guest loses its caches in vain.
+
+    A look only: whether the rest shrinks is seen when the limit is set.
+    """
+    wanted = limits.memory if limits.memory is None else limited(limits.memory)
+    if wanted is None:
+        return
+    use = group.memory.use()
+    stays = use.staying(_free_swap(group, wanted, limits.memory_and_swap, use))
+    if wanted < stays:
+        raise OperationFailedError(
+            f"the guest holds {stays // 1024} KiB that can be neither dropped nor swapped out, so {wanted // 1024} KiB "
+            "would get its programs killed; free memory inside, or choose more"
+        )
+
+
+def _free_swap(group: Cgroup, memory: int, with_swap: int | None, use: MemoryUse) -> int:
+    """Return how many bytes could be swapped out under a limit of so many bytes of memory.
+
+    with_swap: what both are to be limited to at the same time, None: as it is. As groups do then, a limit with swap
+    stays, but one without any swap, which is what guests have by default, goes with the memory.
+    """
+    held_memory, _, _, held = group.memory.held()
+    if with_swap is None and held is not None and held == held_memory:
+        return 0
+    limit = held if with_swap is None else limited(with_swap)
+    free = read_meminfo(MEMINFO)["SwapFree"] * 1024
+    return free if limit is None else max(0, min(free, limit - memory - (use.swap or 0)))
+
+
 def apply(group: Cgroup, limits: Limits) -> None:
-    """Set every limit that is not None; the others stay as they are. Works on a running container too.
+    """Set every limit that is not None; the others stay as they are.
 
     `kernel.cgroups.UNLIMITED` takes a byte or task limit away, a quota of -1 that one, 0 a block device's.
 
@@ -114,5 +180,9 @@ def apply(group: Cgroup, limits: Limits) -> None:
         try:
             put(group, limits)
         except OSError as error:
-            kind = _KINDS.get(error.errno or 0, OperationFailedError)
-            raise kind(f"cannot set the {what}: {error.strerror} ({error.filename})") from error
+            raise _failure(what, error) from error
+
+
+def _failure(what: str, error: OSError) -> InsulaError:
+    kind = _KINDS.get(error.errno or 0, OperationFailedError)
+    return kind(f"cannot set the {what}: {error.strerror} ({error.filename})")

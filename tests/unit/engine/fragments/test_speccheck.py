@@ -243,6 +243,21 @@ def test_interfaces_and_settings_need_a_network_of_its_own(spec: ContainerSpec) 
     )
 
 
+@pytest.mark.parametrize(
+    ("interfaces", "complaint"),
+    [
+        ((VethInterface(guest="eth%d"),), "'eth%d' cannot name an interface"),
+        ((VethInterface(guest="eth0", host="a/b"),), "'a/b' cannot name an interface"),
+        ((VethInterface(guest="eth0"), VethInterface(guest="eth0")), "two interfaces have the name 'eth0'"),
+        ((VethInterface(guest="a", host="v"), VethInterface(guest="b", host="v")), "two interfaces have the name 'v'"),
+    ],
+)
+def test_interfaces_have_names_that_linux_takes_and_no_two_the_same(
+    interfaces: tuple[VethInterface, ...], complaint: str
+) -> None:
+    assert complaint in refusal(replace(SPEC, interfaces=interfaces))
+
+
 def test_a_container_has_a_network_of_its_own_unless_it_says_otherwise() -> None:
     assert own_network(SPEC)
     assert own_network(PRIVILEGED)

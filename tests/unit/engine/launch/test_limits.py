@@ -3,10 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.launch.limits import SETTERS, apply
+from insula.engine.launch.limits import NONE, SETTERS, apply, change, only
 from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
-from insula.errors import InsulaError, InvalidArgumentError, OperationUnsupportedError, ResourceBusyError
-from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.errors import (
+    InsulaError,
+    InvalidArgumentError,
+    OperationFailedError,
+    OperationUnsupportedError,
+    ResourceBusyError,
+)
+from insula.kernel.cgroups import Cgroup, Hierarchies, tree
 
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
 
@@ -18,7 +24,8 @@ def group(tmp_path: Path) -> Cgroup:
     directory.mkdir()
     files = {
         "memory.max": "max",
-        "memory.current": "0",
+        "memory.current": "30",
+        "memory.stat": "anon 30\nfile 0\ninactive_file 0\nshmem 0\nunevictable 0\npgfault 0\npgmajfault 0\n",
         "memory.swap.max": "max",
         "memory.high": "max",
         "memory.min": "0",
@@ -118,3 +125,33 @@ def test_a_limit_this_host_does_not_have_is_unsupported() -> None:
     bare = Cgroup(Hierarchies(v2="/nowhere"), "c.scope")
     with pytest.raises(OperationUnsupportedError, match="cannot set the memory limit: this host has no memory"):
         apply(bare, Limits(memory=Bytes(1)))
+
+
+def test_a_guarantee_on_a_running_container_is_promised_by_the_groups_above_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    above, own = tmp_path / "m.slice", tmp_path / "m.slice/c.scope"
+    own.mkdir(parents=True)
+    for directory in (above, own):
+        (directory / "memory.min").write_text("0")
+    monkeypatch.setattr(tree, "is_ours", lambda directory: True)
+    group = Cgroup(Hierarchies(v2=str(tmp_path), v2_controllers=CONTROLLERS), "m.slice/c.scope")
+    change(group, Limits(memory_guarantee=Bytes(4096)))
+    assert [(each / "memory.min").read_text() for each in (above, own)] == ["4096", "4096"]
+
+
+def test_a_limit_that_would_get_programs_killed_is_refused_before_anything_is_written(
+    group: Cgroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("insula.engine.launch.limits.read_meminfo", lambda path: {"SwapFree": 0})
+    with pytest.raises(OperationFailedError, match="free memory inside, or choose more"):
+        change(group, Limits(memory=Bytes(29), cpu_shares=2048))
+    assert (text(group, "memory.max"), text(group, "cpu.weight")) == ("max", "100")
+    change(group, Limits(memory=Bytes(30), memory_and_swap=Bytes(30)))
+    assert text(group, "memory.max").startswith("30")
+
+
+def test_of_some_names_alone_what_is_unset_becomes_what_takes_the_limit_away() -> None:
+    assert only(Limits(memory=Bytes(5), pids=3), {"memory", "cpu_shares"}) == Limits(memory=Bytes(5), cpu_shares=1024)
+    assert only(FULL, ()) == Limits()
+    assert only(Limits(), {"cpu_quota", "memory_guarantee"}) == only(NONE, {"cpu_quota", "memory_guarantee"})

@@ -1,0 +1,65 @@
+"""From a definition to the limits of its container: the same for a start and for a change while it runs."""
+
+import os
+import stat
+
+from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
+from insula.errors import InvalidArgumentError
+from insula.model.domain import Domain
+from insula.model.sizes import KiB, format_cpuset
+from insula.model.tuning import BlkioDevice, CpuTune, MemoryTune, Placement
+
+
+def limits_of(domain: Domain) -> Limits:
+    """Return what domain says about limits, None where it says nothing.
+
+    Raises: InvalidArgumentError for the limit of a block device that the host has not.
+    """
+    memory, cpu = domain.memory_tune or MemoryTune(), domain.cpu_tune or CpuTune()
+    quota = cpu.quota if cpu.quota is not None else cpu.global_quota
+    period = cpu.period if cpu.period is not None else cpu.global_period
+    nodes = domain.numa_tune.memory.nodes if domain.numa_tune and domain.numa_tune.memory else None
+    pinned = domain.vcpu.cpus is not None and domain.vcpu.placement is not Placement.AUTO
+    return Limits(
+        memory=_bytes(domain.memory_limit),
+        memory_soft=_bytes(memory.soft_limit),
+        memory_guarantee=_bytes(memory.min_guarantee),
+        memory_and_swap=_bytes(memory.swap_hard_limit),
+        cpu_shares=cpu.shares,
+        cpu_quota=None if quota is None else Microseconds(quota),
+        cpu_period=None if period is None else Microseconds(period),
+        cpus=format_cpuset(domain.vcpu.cpus) if pinned and domain.vcpu.cpus is not None else None,
+        memory_nodes=None if nodes is None else format_cpuset(nodes),
+        block_weight=domain.blkio_tune.weight if domain.blkio_tune is not None else None,
+        block_devices=tuple(block_limit(each) for each in domain.blkio_tune.devices) if domain.blkio_tune else (),
+        pids=domain.settings.pids_limit,
+    )
+
+
+def block_limit(device: BlkioDevice) -> BlockLimit:
+    """Return the limits of one block device by its number. Raises: InvalidArgumentError if its path is none."""
+    major, minor = device_number(str(device.path))
+    return BlockLimit(
+        major=major,
+        minor=minor,
+        weight=device.weight,
+        read_bytes=device.read_bytes,
+        write_bytes=device.write_bytes,
+        read_operations=device.read_iops,
+        write_operations=device.write_iops,
+    )
+
+
+def device_number(path: str) -> tuple[int, int]:
+    """Return major and minor number of a block device. Raises: InvalidArgumentError if path is none."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InvalidArgumentError(f"the block device '{path}' cannot be found: {error.strerror}") from error
+    if not stat.S_ISBLK(status.st_mode):
+        raise InvalidArgumentError(f"'{path}' is no block device")
+    return os.major(status.st_rdev), os.minor(status.st_rdev)
+
+
+def _bytes(size: KiB | None) -> Bytes | None:
+    return None if size is None else Bytes(size * 1024)

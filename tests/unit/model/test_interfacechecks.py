@@ -1,0 +1,93 @@
+"""What is wrong with a domain's network, found when it is defined."""
+
+import pytest
+
+from insula.model.domain import Domain
+from insula.model.validate import problems
+from tests.unit.model.test_validate import domain, interface
+
+LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
+
+
+@pytest.mark.parametrize(
+    ("bad", "text"),
+    [
+        (domain(devices=interface("", "bridge")), "interface 1 is of type bridge and names no bridge"),
+        (domain(devices=interface("<source bridge='b'/>", "network")), "type network and names no network"),
+        (domain(devices=interface("<source mode='vepa'/>", "direct")), "type direct and names no device"),
+        (domain(devices=interface("<guest dev='far-too-long-a-name'/>")), "cannot name a network device"),
+        (domain(devices=interface("<target dev='a/b'/>")), "'a/b' cannot name a network device"),
+        (domain(devices=interface("<guest dev='e'/>") * 2), "two interfaces are called 'e' in the guest"),
+        (domain(devices=interface("<target dev='e'/>") * 2), "two interfaces are called 'e' on the host"),
+        (
+            domain(devices=interface("<mac address='52:54:00:00:00:01'/>") * 2),
+            "two interfaces have the MAC address 52:54:00:00:00:01",
+        ),
+        (
+            domain(devices=interface("<ip family='ipv6' address='192.0.2.1'/>")),
+            "interface 1: 192.0.2.1 is not of the family ipv6",
+        ),
+        (domain(devices=interface("<ip address='192.0.2.1' prefix='33'/>")), "cannot have the prefix 33"),
+        (
+            domain(devices=interface("<route address='::' gateway='192.0.2.1'/>")),
+            "the route to :: has a gateway of the other family, 192.0.2.1",
+        ),
+        (
+            domain(devices=interface("<route address='10.0.0.0' prefix='40' gateway='192.0.2.1'/>")),
+            "the route to 10.0.0.0 cannot have the prefix 40",
+        ),
+        (
+            domain(devices=interface("<route address='10.0.0.0' prefix='8' netmask='255.0.0.0' gateway='192.0.2.1'/>")),
+            "has a netmask and a prefix",
+        ),
+        (domain(devices=interface("<ip address='10.0.0.1' peer='::1'/>")), "10.0.0.1 has a peer of the other family"),
+        (
+            domain(devices=interface("<route address='10.0.0.5' prefix='24' gateway='10.0.0.1'/>")),
+            "the route to 10.0.0.5 names no network",
+        ),
+        (
+            domain(devices=interface("<route family='ipv6' address='10.0.0.0' gateway='10.0.0.1'/>")),
+            "the route to 10.0.0.0 is not of the family ipv6",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:sharenet type='name' value='y'/></lxc:namespace>", interface("")),
+            "shares a network namespace and has interfaces of its own",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:shareipc type='netns' value='y'/></lxc:namespace>"),
+            "shareipc cannot be of type netns",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:shareuts type='pid' value='y'/></lxc:namespace>"),
+            "has no process number",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:sharenet type='netns' value='../../proc/1/ns/net'/></lxc:namespace>"),
+            "cannot be the name of a network namespace below /run/netns",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:sharenet type='netns' value='..'/></lxc:namespace>"),
+            "cannot be the name of a network namespace",
+        ),
+        (
+            domain(f"<lxc:namespace {LXC}><lxc:sharenet type='pid' value='self'/></lxc:namespace>"),
+            "has no process number",
+        ),
+    ],
+)
+def test_each_problem_is_the_only_one_found_and_is_named(bad: Domain, text: str) -> None:
+    found = problems(bad)
+    assert len(found) == 1
+    assert text in found[0]
+
+
+@pytest.mark.parametrize("name", ["a" * 16, "with space", "a/b", "a:b", "eth%d", "lo", ".", "ä" * 15, "a\u200bb"])
+@pytest.mark.parametrize("element", ["guest", "target"])
+def test_names_that_linux_would_not_take_are_refused_when_the_domain_is_defined(name: str, element: str) -> None:
+    (found,) = problems(domain(devices=interface(f"<{element} dev='{name}'/>")))
+    assert f"'{name}' cannot name a network device" in found
+
+
+@pytest.mark.parametrize("name", ["a" * 15, "wan.42", "en-lan_0", "v@x"])
+def test_other_names_are_taken(name: str) -> None:
+    assert problems(domain(devices=interface(f"<guest dev='{name}'/>"))) == ()

@@ -1,0 +1,60 @@
+"""From a definition to a container's limits."""
+
+from dataclasses import fields
+
+import pytest
+
+from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
+from insula.errors import InvalidArgumentError
+from insula.model.domain import Domain
+from insula.service import domainlimits
+from insula.service.domainlimits import limits_of
+from tests.unit.service.fakes import domain_xml
+
+DEVICE = "<device><path>/dev/sdz</path><weight>200</weight><read_bytes_sec>1000</read_bytes_sec></device>"
+EVERYTHING = (
+    "<memtune><hard_limit unit='MiB'>32</hard_limit><soft_limit unit='MiB'>16</soft_limit>"
+    "<min_guarantee unit='MiB'>8</min_guarantee><swap_hard_limit unit='MiB'>64</swap_hard_limit></memtune>"
+    "<cputune><shares>512</shares><global_period>50000</global_period><quota>25000</quota></cputune>"
+    f"<numatune><memory nodeset='0'/></numatune><blkiotune><weight>300</weight>{DEVICE}</blkiotune>"
+    "<metadata><i:domain xmlns:i='https://insula.dev/xmlns/domain/1'><i:pids limit='99'/></i:domain></metadata>"
+)
+
+
+def domain(more: str = "") -> Domain:
+    return Domain.load(domain_xml(more=more))
+
+
+def test_limits_come_from_all_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(domainlimits, "device_number", {"/dev/sdz": (8, 16)}.__getitem__)
+
+    found = limits_of(Domain.load(domain_xml(more=EVERYTHING).replace("<vcpu>", "<vcpu cpuset='0-2'>")))
+
+    assert found == Limits(
+        memory=Bytes(32 << 20),
+        memory_soft=Bytes(16 << 20),
+        memory_guarantee=Bytes(8 << 20),
+        memory_and_swap=Bytes(64 << 20),
+        cpu_shares=512,
+        cpu_quota=Microseconds(25000),
+        cpu_period=Microseconds(50000),
+        cpus="0-2",
+        memory_nodes="0",
+        block_weight=300,
+        block_devices=(BlockLimit(major=8, minor=16, weight=200, read_bytes=1000),),
+        pids=99,
+    )
+    assert all(getattr(found, each.name) for each in fields(Limits)), "a limit of the engine's that no definition has"
+
+
+def test_a_lower_current_memory_is_the_limit() -> None:
+    assert limits_of(domain("<currentMemory>4096</currentMemory>")).memory == 4096 * 1024
+
+
+def test_what_a_definition_does_not_say_is_left_to_the_engine() -> None:
+    assert limits_of(domain()) == Limits(memory=Bytes(65536 * 1024))
+
+
+def test_a_limit_of_what_is_no_block_device_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="'/dev/null' is no block device"):
+        limits_of(domain("<blkiotune><device><path>/dev/null</path></device></blkiotune>"))
