@@ -73,15 +73,16 @@ class DefinitionVerbs:
                     await self._mark_again(managed, ephemeral=False)
                 raise
             # It is undefined: from here on nothing may end this half done.
-            managed.config, managed.autostart, managed.updated = None, False, False
-            if managed.is_active or managed.ended_record is not None:
-                if storage is Storage.DISCARD:
-                    self._runs.note_storage(managed, ephemeral=True)
-            else:
-                self._registry.remove(managed)
+            stays = managed.is_active or managed.ended_record is not None
+            if not stays:
+                # While its name and UUID are taken: what another domain of these has must not be taken away.
                 if storage is Storage.DISCARD:
                     await self._runs.discard_storage(managed.uuid)
                 await self._runs.release(managed.uuid)
+                self._registry.remove(managed)
+            managed.config, managed.autostart, managed.updated = None, False, False
+            if stays and storage is Storage.DISCARD:
+                self._runs.note_storage(managed, ephemeral=True)
             self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.REMOVED)
 
         await managed.perform("undefine", work)

@@ -75,7 +75,8 @@ class Definitions:
                 self._set_aside(older[1], f"its UUID {domain.uuid} is that of '{path.name}', which is younger")
             by_uuid[domain.uuid] = (changed, path, domain)
         domains = sorted((domain for _, _, domain in by_uuid.values()), key=lambda domain: domain.name)
-        self._drop_dangling_links({domain.name for domain in domains})
+        unread = {path.name.removesuffix(SUFFIX) for path in self._unread}
+        self._drop_dangling_links({domain.name for domain in domains} | unread)
         return tuple(Definition(domain=each, autostart=self._link(each.name).is_symlink()) for each in domains)
 
     def save(self, domain: Domain) -> Commit:

@@ -83,8 +83,8 @@ class LifecycleVerbs:
                 await self._runs.begin(managed, domain, launch)
             except Exception:
                 if self._is_over(managed):
-                    self._registry.remove(managed)
                     await self._runs.release(managed.uuid)
+                    self._registry.remove(managed)
                 raise
             self._tell_started(managed)
 
@@ -105,10 +105,11 @@ class LifecycleVerbs:
         if managed.ended_record is not None:
             self._drop_restart(managed)
             await self._runs.discard_kept(managed)
-            await self._stopped(managed, StopReason.DESTROYED, None)
+            await self._gone_if_over(managed)
+            self._stopped(managed, StopReason.DESTROYED, None)
         else:
             status = await self._runs.destroy(managed)
-            await self._stopped(managed, StopReason.DESTROYED, status.status)
+            self._stopped(managed, StopReason.DESTROYED, status.status)
 
     async def suspend(self, managed: ManagedDomain) -> None:
         """Let the guest stand still; nothing happens if it does already."""
@@ -137,7 +138,7 @@ class LifecycleVerbs:
                 if held:
                     # It was never executed, and there is nothing to go on.
                     await self._runs.end(managed, StopReason.FAILED, ExitStatus(status=None), Next.OFF)
-                    await self._stopped(managed, StopReason.FAILED, None)
+                    self._stopped(managed, StopReason.FAILED, None)
                 raise
             self._runs.write_record(managed, replace(run.record, resumed=True))
             managed.state = UNPAUSED
@@ -233,22 +234,28 @@ class LifecycleVerbs:
         reason = how_it_ended(status, managed.require_run().record.asked)
         then = what_follows(managed.current, reason)
         LOGGER.info("domain '%s' ended (%s): %s, then %s", managed.name, status, reason, then)
+        if then is Next.RESTART and managed.state.state is DomainState.PAUSED:
+            # It ended right before it was to stand still. Nobody is told of its end, and the next run goes on.
+            self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
         record = await self._runs.end(managed, reason, status, then)
         if then is Next.RESTART:
             await self.follow(managed, record)
         else:
-            await self._stopped(managed, reason, status.status)
+            self._stopped(managed, reason, status.status)
 
-    async def follow(self, managed: ManagedDomain, record: RunRecord) -> None:
+    async def follow(self, managed: ManagedDomain, record: RunRecord, *, shown_off: bool = False) -> None:
         """Start a domain again whose run, of which record is kept, is over. Callers hold the lock.
 
-        The first time at once; after several runs that were too short, later.
+        The first time at once; after several runs that were too short, later. shown_off: this daemon has not shown it
+        as running. Where nobody can have seen it off, a guest's reboot is told as one; else it stopped, and started.
         """
         restarts = record.restarts + 1 if time.time() - record.begun < QUICK else 0
-        if record.reason is not StopReason.REBOOTED:
+        at_once = restarts < 2
+        rebooted = record.reason is StopReason.REBOOTED and at_once and not shown_off
+        if not rebooted:
             self._tell(managed, LifecycleKind.STOPPED, ENDINGS[record.reason or StopReason.UNKNOWN].detail)
-        if restarts < 2:
-            await self._again(managed, record, restarts)
+        if at_once:
+            await self._again(managed, record, restarts, rebooted=rebooted)
             return
         delay = min(2.0 ** (restarts - 2), DELAY_MAX)
         if self._closing:
@@ -271,27 +278,30 @@ class LifecycleVerbs:
         assert managed.ended_record is not None
         await self._again(managed, managed.ended_record, managed.ended_record.restarts)
 
-    async def _again(self, managed: ManagedDomain, record: RunRecord, restarts: int) -> None:
+    async def _again(self, managed: ManagedDomain, record: RunRecord, restarts: int, *, rebooted: bool = False) -> None:
         try:
             await self._runs.begin(managed, defined(managed.current), Launch(owner=managed.owner, restarts=restarts))
         except (OSError, InsulaError) as error:
             LOGGER.error("domain '%s' cannot be started again: %s", managed.name, error)
-            await self._stopped(managed, StopReason.FAILED, record.status)
+            await self._gone_if_over(managed)
+            self._stopped(managed, StopReason.FAILED, record.status)
             return
-        if record.reason is StopReason.REBOOTED:
+        if rebooted:
             self._events.publish(Reboot(domain=managed.ref))
         else:
             self._tell_started(managed)
 
-    async def _stopped(self, managed: ManagedDomain, reason: StopReason, status: int | None) -> None:
+    def _stopped(self, managed: ManagedDomain, reason: StopReason, status: int | None) -> None:
         """Tell that the domain is off; a transient one is no more."""
         managed.owner = None
-        gone = self._is_over(managed)
-        if gone:
+        if self._is_over(managed):
             self._registry.remove(managed)
         self._tell(managed, LifecycleKind.STOPPED, ENDINGS[reason].detail)
         managed.tell_stopped(Stopped(reason=reason, status=status))
-        if gone:
+
+    async def _gone_if_over(self, managed: ManagedDomain) -> None:
+        """Let others have the ids of a domain that is no more, as long as its name and UUID are taken."""
+        if self._is_over(managed):
             await self._runs.release(managed.uuid)
 
     def _tell_started(self, managed: ManagedDomain) -> None:

@@ -224,7 +224,7 @@ class Recovery:
     def _shown(self, kept: Kept) -> ManagedDomain:
         managed = self._known(kept.domain)
         container = ContainerRecord.decode(dict(kept.record.container or {}))
-        handle = Running(record=container, group=container.group_in(self._engine.facts.hierarchies))
+        handle = self._engine.handle(container)
         self._runs.show(managed, replace(kept.domain, name=managed.current.name), handle, kept.record)
         return managed
 
@@ -233,11 +233,7 @@ class Recovery:
         known = self._registry.find(uuid)
         label = facts.labelled.get(uuid)
         name = known.name if known is not None else label.spec.name if label is not None else str(uuid)
-        handle = (
-            Running(record=label, group=label.group_in(self._engine.facts.hierarchies))
-            if label is not None
-            else self._engine.unrecorded(facts.held[uuid], name)
-        )
+        handle = self._engine.handle(label) if label is not None else self._engine.unrecorded(facts.held[uuid], name)
         source = kept.domain if kept is not None else self._directory.domain_of(uuid)
         domain = source or (known.current if known is not None else described(uuid, name, handle))
         managed = self._known(domain)
@@ -357,7 +353,7 @@ class Recovery:
     async def _continued(self, managed: ManagedDomain, record: RunRecord) -> None:
         await self._cleared_or_later(managed, record, partial(self._cleared, record))
         if record.next is Next.RESTART:
-            await self._lifecycle.follow(managed, record)
+            await self._lifecycle.follow(managed, record, shown_off=True)
 
     async def _cleared_or_later(self, managed: ManagedDomain, record: RunRecord, clear: Work) -> None:
         """Take away what a run left; what stays is tried again, by the start that follows too."""
@@ -377,7 +373,7 @@ class Recovery:
             found.status = None  # how it ended was decided before: this is a handle of something to be cleared up
             await self._engine.destroy(found)
         else:
-            handle = Running(record=container, group=container.group_in(self._engine.facts.hierarchies))
+            handle = self._engine.handle(container)
             await self._engine.release(handle, UNKNOWN)
 
     async def _release_ids(self) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.running import ContainerRecord
 from insula.engine.launch.succession import Held
-from insula.service.running import Phase, RunRecord
+from insula.service.running import Phase, RunRecord, StopReason
 
 UNKNOWN = ExitStatus(status=None)
 
@@ -35,7 +35,7 @@ class Adopt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destroy:
-    """It must not live on: the connection it was to die with is gone."""
+    """It must not live on: the connection it was to die with is gone, or it was being destroyed."""
 
     record: RunRecord
 
@@ -108,7 +108,8 @@ def _action(record: RunRecord, facts: Facts) -> Action | None:
         case Phase.STARTING:
             return Undo(record=record, again=record.again and not _other_launch(record, facts))
         case Phase.ENDING:
-            return Conclude(record=record)
+            # What was to be killed and lives is shown as running until it is dead; its end is told then.
+            return Destroy(record=record) if _outlived_its_kill(record, facts) else Conclude(record=record)
         case Phase.RUNNING:
             if record.container is None or record.uuid in facts.outdated:
                 return None
@@ -128,6 +129,12 @@ def _other_launch(record: RunRecord, facts: Facts) -> bool:
     """Whether a guest lives that another launch made than the one that was cut short."""
     label, intent = facts.labelled.get(record.uuid), record.intent or {}
     return label is not None and label.launch != intent.get("launch")
+
+
+def _outlived_its_kill(record: RunRecord, facts: Facts) -> bool:
+    """Whether the record's own guest lives, which was being killed."""
+    own = record.container is not None and record.uuid not in facts.outdated
+    return own and record.reason is StopReason.DESTROYED and _lives(record.uuid, facts)
 
 
 def _lives(uuid: UUID, facts: Facts) -> bool:

@@ -145,6 +145,8 @@ class RunDirectory:
         self._prefix = os.fspath(layout.running)
         self._owed: dict[tuple[UUID, str], str] = {}
         """What could not be written when it happened: the texts of files, by domain and name."""
+        self._over: set[UUID] = set()
+        """Runs that are over, and whose files could not be removed."""
         self._later: set[UUID] = set()
         """Runs whose record is of a later format."""
 
@@ -169,6 +171,10 @@ class RunDirectory:
     def write_or_owe(self, record: RunRecord) -> None:
         """Replace the record of what has happened already. Where it cannot be written, any later write tries again."""
         self._write_or_owe(record.uuid, RECORD, record.to_json())
+
+    def owes(self, uuid: UUID) -> bool:
+        """Whether the record on the disk is not the present one."""
+        return (uuid, RECORD) in self._owed
 
     def write_domain(self, uuid: UUID, domain: Domain) -> None:
         self._replace(uuid, DOMAIN, domain.dump(LIVE))
@@ -198,7 +204,8 @@ class RunDirectory:
         self.pay()
 
     def pay(self) -> None:
-        """Write what is owed, as far as that is possible now: at any later write, and before the daemon ends."""
+        """Write what is owed, and remove what is over, as far as that is possible now: at any later write, and before
+        the daemon ends."""
         for uuid, name in list(self._owed):
             try:
                 self._make(uuid)
@@ -206,8 +213,15 @@ class RunDirectory:
             except OSError:
                 return
             del self._owed[uuid, name]
+        for uuid in list(self._over):
+            try:
+                self._remove(uuid)
+            except OSError:
+                return
+            self._over.discard(uuid)
 
     def _make(self, uuid: UUID) -> None:
+        self._over.discard(uuid)
         with suppress(FileExistsError):
             try:
                 os.mkdir(f"{self._prefix}/{uuid}", 0o700)
@@ -230,11 +244,16 @@ class RunDirectory:
         for name in (RECORD, DOMAIN):
             self._owed.pop((uuid, name), None)
         try:
-            with suppress(FileNotFoundError):
-                os.unlink(self._file(uuid, RECORD))
+            self._remove(uuid)
         except OSError as error:
-            LOGGER.error("the record of a run that is over is left behind: %s", error)
-        shutil.rmtree(f"{self._prefix}/{uuid}", ignore_errors=True)
+            LOGGER.error("what a run that is over wrote down is left behind, and is kept in mind: %s", error)
+            self._over.add(uuid)
+
+    def _remove(self, uuid: UUID) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._file(uuid, RECORD))
+        with suppress(FileNotFoundError):
+            shutil.rmtree(f"{self._prefix}/{uuid}")
 
     def load(self) -> tuple[Kept, ...]:
         """Return every run that is recorded. A directory without a record is removed; one we cannot read is named."""

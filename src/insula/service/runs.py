@@ -432,8 +432,14 @@ class Runs:
     ) -> None:
         """Let a run be over. left: takes away what could not be taken away yet."""
         await self.let_go(managed.require_run())
-        if record.next is Next.OFF and left is None:
-            await self.forget(record)
+        if record.next is Next.OFF:
+            if left is None:
+                await self.forget(record)
+            elif self._directory.owes(managed.uuid):
+                # What is written says that it runs. Without it the next daemon misses what is left, and nothing worse.
+                self._directory.remove(managed.uuid)
+            if not managed.is_persistent:
+                await self.release(managed.uuid)
         managed.ended_record = None if record.next is Next.OFF else record
         assert record.reason is not None
         managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)

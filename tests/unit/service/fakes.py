@@ -386,6 +386,9 @@ class FakeEngine:
             if each["label"] and not each["ended"]
         ]
 
+    def handle(self, record: ContainerRecord) -> Running:
+        return Running(record=record, group=self._group(record.spec.uuid))
+
     def unrecorded(self, held: Held, name: str) -> Running:
         spec = ContainerSpec(name=name, uuid=held.uuid, root=DirectoryRoot(path="/"))
         record = ContainerRecord(spec=spec, id=held.pid, pid=held.pid, born=1, boot=boot_id(), group="g")

@@ -177,6 +177,7 @@ def test_a_file_that_cannot_be_read_now_stays_and_is_not_written_over(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     Definitions(layout).save(domain("web", WEB))
+    Definitions(layout).set_autostart("web", on=True)
     file = layout.definitions / "web.xml"
     before = file.read_bytes()
     definitions = Definitions(layout)
@@ -191,4 +192,4 @@ def test_a_file_that_cannot_be_read_now_stays_and_is_not_written_over(
         definitions.save(domain("web", MAIL))
     assert [each.name for each in layout.definitions.glob("web*")] == ["web.xml"]
     assert file.read_bytes() == before
-    assert names(layout) == ["web"]
+    assert [(each.domain.name, each.autostart) for each in Definitions(layout).load()] == [("web", True)]

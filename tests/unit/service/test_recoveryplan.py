@@ -90,6 +90,13 @@ def test_a_start_over_a_living_guest_is_undone_alone_and_not_made_again() -> Non
     assert decide([RESTARTING], other) == expected
 
 
+@pytest.mark.parametrize("known", [facts(ALIVE), facts(ALIVE, LABEL), facts(None, LABEL)])
+def test_a_guest_that_outlived_its_destroy_is_shown_until_it_is_dead(known: Facts) -> None:
+    destroying = replace(ENDING, reason=StopReason.DESTROYED, next=Next.OFF)
+    assert decide([destroying], known) == [Destroy(record=destroying)]
+    assert decide([destroying], facts(ENDED)) == [Conclude(record=destroying)]
+
+
 def test_an_action_is_said_in_few_words() -> None:
     assert said(Adopt(record=RUNNING)) == f"adopt 'web' ({WEB})"
     assert said(Discover(uuid=MAIL)) == f"discover {MAIL}"

@@ -128,6 +128,42 @@ def test_a_run_that_cannot_be_read_is_named_and_left_alone(
     assert (runs.path(WEB) / file).read_text() == text
 
 
+def test_what_a_run_left_and_could_not_be_removed_goes_with_the_next_write(
+    layout: Layout, live: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(layout)
+    directory.begin(RECORDED, live)
+    unlink, broken = os.unlink, [True]
+
+    def refuse(path: str, **options: Any) -> None:
+        if broken:
+            raise OSError(errno.EIO, "Input/output error", path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    directory.remove(WEB)
+    assert directory.path(WEB).exists()
+
+    broken.clear()
+    directory.write(replace(RECORDED, uuid=UUID(int=2)))
+    assert not directory.path(WEB).exists()
+
+
+def test_what_could_not_be_removed_does_not_take_the_next_run_along(
+    layout: Layout, live: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = RunDirectory(layout)
+    directory.begin(RECORDED, live)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "unlink", lambda path, **_: (_ for _ in ()).throw(OSError(errno.EIO, "broken", path)))
+        directory.remove(WEB)
+    again = replace(RECORDED, restarts=1)
+    directory.begin(again, live)
+    directory.pay()
+
+    assert directory.load() == (Kept(record=again, domain=live),)
+
+
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Files, by name, that cannot be written as long as they are in here."""

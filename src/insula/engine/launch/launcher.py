@@ -424,6 +424,10 @@ class Launcher:
         """See `Succession.labelled`."""
         return self._succession.labelled()
 
+    def handle(self, record: ContainerRecord) -> Running:
+        """Return a handle, without fds, of a container that an earlier daemon launched; nothing is looked up."""
+        return Running(record=record, group=record.group_in(self._facts.hierarchies))
+
     def unrecorded(self, held: Held, name: str) -> Running:
         """See `Succession.unrecorded`."""
         return self._succession.unrecorded(held, name)
