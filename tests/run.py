@@ -23,7 +23,7 @@ from tests.summary import Report, Summary
 CHECKOUT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
 FAST_PATHS = ("tests/unit", "tests/test_house.py")
-PLAIN_PATHS = (*FAST_PATHS, "tests/conformance", "tests/fuzz")
+PLAIN_PATHS = (*FAST_PATHS, "tests/conformance", "tests/fuzz", "tests/simulation")
 ENCLOSED_PATHS = ("tests/system", "tests/e2e")
 STATIC_CHECKS = (
     ("format", ("ruff", "format", "--check", ".")),

@@ -5,29 +5,35 @@ Such a thread keeps nobody from ending: not a caller that is cancelled, nor the 
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import Executor, Future
 from threading import Thread
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
+class OwnThreads(Executor):
+    """Gives each call a thread of its own."""
+
+    def submit(self, function: Callable[..., T], /, *args: Any, **options: Any) -> Future[T]:
+        outcome: Future[T] = Future()
+        outcome.set_running_or_notify_cancel()  # from here on nobody can cancel it
+
+        def run() -> None:
+            try:
+                result = function(*args, **options)
+            except BaseException as error:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(result)
+
+        Thread(target=run, name=getattr(function, "__name__", "call"), daemon=True).start()
+        return outcome
+
+
+OWN_THREADS = OwnThreads()
+
+
 async def in_own_thread(function: Callable[[], T]) -> T:
     """Return what function returns, or raise what it raises. If we are cancelled, it goes on, and that is lost."""
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[T] = loop.create_future()
-
-    def settle(setter: Callable[[Any], None], value: Any) -> None:
-        if not outcome.done():
-            setter(value)
-
-    def run() -> None:
-        try:
-            told: tuple[Callable[[Any], None], Any] = (outcome.set_result, function())
-        except BaseException as error:
-            told = (outcome.set_exception, error)
-        with suppress(RuntimeError):  # the loop is closed: nobody is there to be told
-            loop.call_soon_threadsafe(settle, *told)
-
-    Thread(target=run, name=getattr(function, "__name__", "call"), daemon=True).start()
-    return await outcome
+    return await asyncio.get_running_loop().run_in_executor(OWN_THREADS, function)

@@ -56,7 +56,7 @@ async def test_what_an_undefined_domain_had_is_taken_away_before_another_may_hav
 
     monkeypatch.setattr(rig.preparation, "discard", slow)
     undefining = asyncio.create_task(rig.domains.undefine(ref, storage=Storage.DISCARD))
-    await until(lambda: rig.domains.control(ref).verb == "undefine")
+    await until(lambda: rig.domains.services.domains.by_uuid(WEB).lock.holder == "undefine")
     defining = asyncio.create_task(rig.domains.define(domain_xml()))
     await asyncio.sleep(0.05)
     go.set()

@@ -1,0 +1,152 @@
+"""Control groups that only remember what was asked of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from insula.kernel.cgroups import Hierarchies
+from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
+
+
+@dataclass(slots=True)
+class FakeMemory:
+    """limits: what was set, in bytes, by the words memory, swap, soft and guarantee; undone: how often half a change
+    was looked for."""
+
+    limits: dict[str, int] = field(default_factory=dict)
+    anonymous: int = 8 << 20
+    shared: int = 0
+    swap: int = 0
+    undone: int = 0
+
+    def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
+        self.limits |= {"memory": memory or 0} if memory is not None else {}
+        self.limits |= {"swap": memory_and_swap or 0} if memory_and_swap is not None else {}
+
+    def undo_unfinished(self) -> bool:
+        self.undone += 1
+        return True
+
+    def limit_softly(self, memory: int) -> None:
+        self.limits["soft"] = memory
+
+    def guarantee(self, memory: int) -> None:
+        self.limits["guarantee"] = memory
+
+    def held(self) -> tuple[int | None, int | None, int | None, int | None]:
+        held = self.limits
+        return held.get("memory"), held.get("soft"), held.get("guarantee"), held.get("swap")
+
+    def use(self) -> MemoryUse:
+        return MemoryUse(
+            usage=20 << 20,
+            peak=None,
+            limit=64 << 20,
+            swap=self.swap,
+            anonymous=self.anonymous,
+            cache=12 << 20,
+            inactive_cache=4 << 20,
+            shared=self.shared,
+            unevictable=0,
+            page_faults=100,
+            major_faults=7,
+        )
+
+
+@dataclass(slots=True)
+class FakeCpu:
+    shares: int = 1024
+    quota: int | None = None
+    period: int = 100000
+
+    def weigh(self, shares: int) -> None:
+        self.shares = shares
+
+    def limit(self, quota: int | None, period: int | None = None) -> None:
+        self.quota = quota if quota is not None else self.quota
+        self.period = period if period is not None else self.period
+
+    def held(self) -> tuple[int, int | None, int]:
+        return self.shares, None if self.quota == -1 else self.quota, self.period
+
+
+class FakeCpuTime:
+    def use(self) -> CpuUse:
+        return CpuUse(total=3_000, user=2_000, system=1_000, per_cpu=(2_500, 500))
+
+
+@dataclass(slots=True)
+class FakeIo:
+    weight: int = 100
+    limited: list[Any] = field(default_factory=list)
+
+    def weigh(self, weight: int) -> None:
+        self.weight = weight
+
+    def limit(self, device: Any) -> None:
+        self.limited.append(device)
+
+    def held(self) -> tuple[int | None, tuple[Any, ...]]:
+        return self.weight, tuple(self.limited)
+
+    def use(self) -> tuple[DeviceUse, ...]:
+        return (
+            DeviceUse(major=8, minor=0, read_bytes=10, write_bytes=20, read_operations=1, write_operations=2),
+            DeviceUse(major=8, minor=16, read_bytes=100, write_bytes=200, read_operations=10, write_operations=20),
+        )
+
+
+class FakeGroup:
+    """One group. before: called with what is about to change, and may raise what the kernel would."""
+
+    def __init__(self, path: str, *, before: Callable[[str], None], empty: Callable[[str], None]) -> None:
+        self.hierarchies = Hierarchies()
+        self.path = path
+        self.label: dict[str, Any] | None = None
+        self.there = True
+        self.frozen = False
+        self.memory = FakeMemory()
+        self.cpu = FakeCpu()
+        self.cpu_time = FakeCpuTime()
+        self.io = FakeIo()
+        self.inside: list[int] = []
+        """The pids of the processes in it."""
+        self._before = before
+        self._empty = empty
+
+    def exists(self) -> bool:
+        return self.there
+
+    def freeze(self) -> None:
+        self._before(f"freeze {self.path}")
+        self._require()
+        self.frozen = True
+
+    def thaw(self) -> None:
+        self._before(f"thaw {self.path}")
+        self.frozen = False
+
+    def kill(self) -> None:
+        """End every process in it. Raises: FileNotFoundError if it is gone."""
+        self._before(f"kill {self.path}")
+        self._require()
+        self._empty(self.path)
+
+    def processes(self) -> list[int]:
+        return list(self.inside)
+
+    def limits(self) -> Any:
+        return type("Held", (), {"cpus": "0-1"})()
+
+    def stats(self) -> Stats:
+        return Stats(
+            memory=self.memory.use(),
+            cpu=self.cpu_time.use(),
+            tasks=TaskUse(current=3, limit=None, refused=0),
+            devices=self.io.use(),
+            oom_kills=0,
+        )
+
+    def _require(self) -> None:
+        if not self.there:
+            raise FileNotFoundError(2, "No such file or directory", self.path)

@@ -1,0 +1,119 @@
+"""What holds of Insula at every instant, whatever was asked of it and whatever broke: written once, for every test.
+
+A test brings a `View`: what the daemon shows, and what there is in truth. The simulation looks at it after every
+callback, the system tests after each test.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+STARTING = frozenset(
+    {"start", "create", "restart", "start again", "react to the guest's end", "conclude", "take over", "destroy"}
+)
+"""Verbs during which a guest may live that is not shown yet, or not any more: nobody was told about it either way."""
+ENDING = 2.0
+"""Seconds in which destroy ends a guest when nothing is broken, whatever that guest does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A domain as the daemon shows it. id: its guest's pid, -1 when off; busy: the verb that is changing it now."""
+
+    active: bool
+    id: int = -1
+    paused: bool = False
+    persistent: bool = False
+    busy: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Living:
+    """A guest as the kernel has it."""
+
+    uuid: UUID
+    pid: int
+    frozen: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class Mirror:
+    """What somebody knows who asked once and has only listened to events since. off, paused, persistent by UUID."""
+
+    active: set[UUID] = field(default_factory=set)
+    paused: set[UUID] = field(default_factory=set)
+    persistent: set[UUID] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, shown: Mapping[UUID, Shown]) -> "Mirror":
+        return cls(
+            active={uuid for uuid, each in shown.items() if each.active},
+            paused={uuid for uuid, each in shown.items() if each.paused},
+            persistent={uuid for uuid, each in shown.items() if each.persistent},
+        )
+
+    def hear(self, uuid: UUID, event: str) -> None:
+        """event: the lower-case name of libvirt's lifecycle event."""
+        match event:
+            case "defined":
+                self.persistent.add(uuid)
+            case "undefined":
+                self.persistent.discard(uuid)
+            case "started":
+                self.active.add(uuid)
+                self.paused.discard(uuid)
+            case "suspended":
+                self.paused.add(uuid)
+            case "resumed":
+                self.paused.discard(uuid)
+            case "stopped" | "crashed":
+                self.active.discard(uuid)
+                self.paused.discard(uuid)
+
+
+def a_living_guest_is_shown(living: Iterable[Living], shown: Mapping[UUID, Shown]) -> None:
+    """Whatever happened to daemon, keeper or disk: who lives is never shown as off."""
+    for guest in living:
+        domain = shown.get(guest.uuid)
+        if (domain is None or not domain.active) and (domain is None or domain.busy not in STARTING):
+            busy = "" if domain is None or domain.busy is None else f" (during '{domain.busy}')"
+            raise AssertionError(f"guest {guest.uuid} lives as process {guest.pid}, and is shown as off{busy}")
+
+
+def nobody_lives_twice(living: Iterable[Living]) -> None:
+    """One domain has one guest: two would share a disk."""
+    pids: dict[UUID, int] = {}
+    for guest in living:
+        other = pids.setdefault(guest.uuid, guest.pid)
+        assert other == guest.pid, f"domain {guest.uuid} has two guests at once: processes {other} and {guest.pid}"
+
+
+def what_is_shown_lives(living: Collection[Living], shown: Mapping[UUID, Shown]) -> None:
+    """When nothing is under way, who is shown as running lives, and stands still if it is shown as paused."""
+    by_uuid = {guest.uuid: guest for guest in living}
+    for uuid, domain in shown.items():
+        if domain.busy is not None or not domain.active:
+            continue
+        assert uuid in by_uuid, f"domain {uuid} is shown as running, and no guest lives"
+        frozen = by_uuid[uuid].frozen
+        assert frozen == domain.paused, f"domain {uuid} is shown with paused={domain.paused}, and has frozen={frozen}"
+
+
+def every_change_was_told(mirror: Mirror, shown: Mapping[UUID, Shown]) -> None:
+    """Who only listens to events knows as much as who asks."""
+    now = Mirror.of(shown)
+    for word in ("active", "paused", "persistent"):
+        known, true = getattr(mirror, word), getattr(now, word)
+        missed = ", ".join(str(uuid) for uuid in sorted(known ^ true))
+        assert known == true, f"no event told that it is {word} now, or not any more: {missed}"
+
+
+def destroy_waits_for_no_guest(seconds: float) -> None:
+    """seconds: from the request to the answer, while nothing but the guest held anything up."""
+    assert seconds <= ENDING, f"destroy took {seconds:g} s, and nothing but a guest was in its way"
+
+
+def nothing_is_left(left: Mapping[str, Iterable[object]]) -> None:
+    """When every domain is gone. left: what is there still, by its kind."""
+    found = {kind: sorted(map(str, things)) for kind, things in left.items() if things}
+    assert not found, "left over: " + "; ".join(f"{kind}: {', '.join(things)}" for kind, things in found.items())

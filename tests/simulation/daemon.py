@@ -1,0 +1,247 @@
+"""One simulated insulad: the real keeper link, the real verbs and recovery, over a fake host, on a loop of its own."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from insula.daemon.keeperlink import KeeperSupervisor
+from insula.daemon.wiring import Patience, Wiring, wire
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.keeper.link import Event as KeeperEvent
+from insula.engine.keeper.protocol import EventKind
+from insula.engine.threads import in_own_thread
+from insula.errors import InsulaError
+from insula.layout import Layout
+from insula.model.lifecycle import DomainState
+from insula.service import listing
+from insula.service.events import Event, Events
+from insula.service.host import Host
+from insula.service.images import Images
+from insula.service.managed import ManagedDomain
+from insula.service.requests import ShutdownMode, Storage
+from insula.service.runs import Launch
+from insula.testing.fakeengine import FakeEngine
+from insula.testing.fakehost import FakeHost
+from insula.testing.fakelooker import FakeLooker
+from tests.invariants import Shown
+from tests.simulation.channel import SimulatedChannel
+from tests.simulation.loop import SimulatedLoop
+from tests.simulation.model import Run, State
+from tests.simulation.world import World
+from tests.unit.service.fakepreparation import FakePreparation
+
+XML = """<domain type='lxc'><name>{name}</name><uuid>{uuid}</uuid><title>{title}</title>
+<memory unit='KiB'>65536</memory><vcpu>1</vcpu><os><type>exe</type></os><devices>
+<filesystem type='mount'><source dir='/srv/{name}'/><target dir='/'/></filesystem></devices></domain>"""
+PATIENCE = Patience(lock=30, shutdown=90)
+
+
+class SimulatedDaemon:
+    """Alive from its making on. serves: verbs may be asked; events: what it told, in order."""
+
+    def __init__(
+        self,
+        world: World,
+        host: FakeHost,
+        *,
+        directory: Path,
+        host_root: Path,
+        keeper_stopped: Callable[[], bool],
+    ) -> None:
+        self._world, self._host, self._keeper_stopped = world, host, keeper_stopped
+        self._channels: list[SimulatedChannel] = []
+        self._before = _open_fds()
+        self.loop = SimulatedLoop(world)
+        self.serves = False
+        self.settled = False
+        self.calls: list[asyncio.Task[Any]] = []
+        self.failed: Exception | None = None
+        """Why it could not begin, and ends."""
+        self.events: list[Event] = []
+        self._directory = directory
+        self.wiring = self.loop.inside(lambda: self._wired(directory, host_root))
+        self.services = self.wiring.services
+        self.main = self.begin(self._run(), "main")
+
+    @property
+    def alive(self) -> bool:
+        return self.loop.alive
+
+    @alive.setter
+    def alive(self, alive: bool) -> None:
+        self.loop.alive = alive
+
+    def _wired(self, directory: Path, host_root: Path) -> Wiring:
+        events = Events()
+        events.subscribe(self._heard)
+        self._link = KeeperSupervisor(obtain=self._obtain, on_event=self._told, restored=self._restored)
+        self.preparation = FakePreparation(directory)
+        self.looker = FakeLooker(self._host)
+        return wire(
+            layout=Layout(prefix=directory / "prefix"),
+            engine=FakeEngine(host=self._host, link=self._link, offload=in_own_thread),
+            preparation=self.preparation,
+            events=events,
+            host=Host(root=host_root),
+            looker=self.looker,
+            patience=PATIENCE,
+            images=cast("Images", None),
+            daemon_info=dict,
+        )
+
+    def _heard(self, event: Event) -> None:
+        if self.alive:
+            self.events.append(event)
+
+    def _obtain(self) -> socket.socket:
+        """Connect to the keeper, or start one (thread)."""
+        channel = SimulatedChannel(self._world, self, self._host.start_keeper(), self._keeper_stopped)
+        self._channels.append(channel)
+        return cast("socket.socket", channel)
+
+    def _told(self, event: KeeperEvent) -> None:
+        if event.kind is EventKind.EXITED:
+            self.services.lifecycle.guest_ended(UUID(event.uuid), ExitStatus(status=event.status))
+
+    async def _restored(self) -> None:
+        await self.wiring.keeper_replaced()
+
+    async def _run(self) -> None:
+        """What the daemon does at its start, in its order."""
+        try:
+            await self._link.start()
+            await self.wiring.recovery.take_stock()
+        except (OSError, InsulaError) as error:
+            self.failed = error
+            return
+        self.serves = True
+        await self.wiring.recovery.take_over()
+        await self.services.lifecycle.start_autostarted()
+        self.settled = True
+
+    def begin(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        return self.loop.inside(lambda: self.loop.create_task(work, name=name))
+
+    def call(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Begin what a client asks for."""
+        task = self.begin(work, name)
+        self.calls.append(task)
+        return task
+
+    async def stop(self) -> None:
+        """End politely, as on SIGTERM."""
+        self.serves = False
+        for call in self.calls:  # as when a session is closed
+            call.cancel()
+        self.main.cancel()
+        await asyncio.gather(self.main, return_exceptions=True)
+        await self.wiring.close()
+        await self._link.close(quit_keeper=not listing.active(self.services.domains))
+
+    # What it shows
+
+    def running(self) -> set[int]:
+        """Return the pids of the guests that are shown as running."""
+        return {each.id for each in self.services.domains}
+
+    def shown(self) -> dict[UUID, Shown]:
+        """Return every domain as it shows it now."""
+        return {
+            each.uuid: Shown(
+                id=each.id,
+                active=each.is_active,
+                paused=each.state.state is DomainState.PAUSED,
+                persistent=each.is_persistent,
+                busy=each.lock.holder,
+            )
+            for each in self.services.domains
+        }
+
+    def state(self, uuid: UUID) -> State:
+        """Return what a client can see of a domain."""
+        managed = self.services.domains.find(uuid)
+        if managed is None:
+            return State()
+        paused = managed.state.state is DomainState.PAUSED
+        return State(
+            defined=None if managed.config is None else managed.config.title,
+            autostart=managed.autostart,
+            run=Run.OFF if not managed.is_active else Run.PAUSED if paused else Run.RUNNING,
+        )
+
+    # Verbs
+
+    async def define(self, uuid: UUID, name: str, title: str) -> None:
+        domain = await self.services.incoming.read(XML.format(name=name, uuid=uuid, title=title))
+        await self.services.definitions.define(domain)
+
+    async def create(self, uuid: UUID, name: str, title: str, *, paused: bool) -> None:
+        domain = await self.services.incoming.read(XML.format(name=name, uuid=uuid, title=title))
+        await self.services.lifecycle.create(domain, Launch(paused=paused))
+
+    async def undefine(self, uuid: UUID, *, discard: bool = False) -> None:
+        await self.services.definitions.undefine(self._of(uuid), Storage.DISCARD if discard else Storage.KEEP)
+
+    async def set_autostart(self, uuid: UUID, on: bool) -> None:
+        await self.services.definitions.set_autostart(self._of(uuid), on=on)
+
+    async def start(self, uuid: UUID, *, paused: bool) -> None:
+        await self.services.lifecycle.start(self._of(uuid), Launch(paused=paused))
+
+    async def destroy(self, uuid: UUID) -> None:
+        await self.services.lifecycle.destroy(self._of(uuid))
+
+    async def suspend(self, uuid: UUID) -> None:
+        await self.services.lifecycle.suspend(self._of(uuid))
+
+    async def resume(self, uuid: UUID) -> None:
+        await self.services.lifecycle.resume(self._of(uuid))
+
+    async def shutdown(self, uuid: UUID) -> None:
+        await self.services.shutdown.shutdown(self._of(uuid), ShutdownMode.DEFAULT)
+
+    async def reboot(self, uuid: UUID) -> None:
+        await self.services.shutdown.reboot(self._of(uuid), ShutdownMode.DEFAULT)
+
+    def _of(self, uuid: UUID) -> ManagedDomain:
+        return self.services.domains.by_uuid(uuid)
+
+    # Its end
+
+    def files(self) -> dict[str, list[str]]:
+        """Return what there is of domains on the disk, by its kind."""
+        layout = Layout(prefix=self._directory / "prefix")
+        definitions = [each for each in layout.definitions.iterdir() if each != layout.autostart]
+        return {
+            "runs": [str(each) for each in layout.running.iterdir()],
+            "definitions": [str(each) for each in (*definitions, *layout.autostart.iterdir())],
+            "storage": [str(each) for each in self.preparation.storage.iterdir()],
+            "marks": [str(each) for each in self.preparation.marks.iterdir()],
+            "ids": [str(each) for each in self.preparation.ids.iterdir()],
+        }
+
+    def flush(self) -> None:
+        """Let the keeper take in what it was sent while it was stopped."""
+        for channel in self._channels:
+            channel.flush()
+
+    def bury(self) -> None:
+        """Let the kernel take back what a process had that is gone."""
+        self.loop.end()
+        for channel in self._channels:
+            channel.hang_up()
+        on_their_way = {fd for channel in self._channels for fd in channel.fds()}
+        self.leaked = _open_fds() - self._before - self._host.fds() - on_their_way
+        """What it still had open when it ended."""
+        for fd in self.leaked:
+            os.close(fd)
+        self._host.settle()
+
+
+def _open_fds() -> set[int]:
+    """Return what this interpreter has open, but for the listing itself."""
+    return {fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.lexists(f"/proc/self/fd/{fd}")}

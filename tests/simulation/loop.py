@@ -1,0 +1,253 @@
+"""An event loop for one simulated process: virtual time, and an order of events that a seed decides.
+
+Callbacks that are ready run in the order they came, as asyncio promises and the daemon relies on. What comes from
+outside (messages, threads, clients, the guests' doings, deaths) comes between any two of them, as the seed has it.
+
+It offers what the daemon uses of asyncio and nothing else. Threads are events: what one does happens at one instant,
+and that it is done becomes known at a later one. Sockets are objects that call back (`channel.py`).
+"""
+
+import asyncio
+import heapq
+import itertools
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor
+from contextvars import Context
+from functools import partial
+from typing import Any, NoReturn, Protocol, TypeVar, cast
+
+from tests.simulation.world import World
+
+T = TypeVar("T")
+
+
+class KilledError(BaseException):
+    """The process was ended here. No handler of errors sees it as one of its own, and what it does has no effect."""
+
+
+class HeldUpError(BaseException):
+    """A thread waits in the kernel, before it has changed anything; it is run again when it may go on."""
+
+    def __init__(self, when_free: Callable[[Callable[[], None]], None]) -> None:
+        super().__init__()
+        self.when_free = when_free
+
+
+class Watchable(Protocol):
+    """A simulated socket, which calls these when there is something to do."""
+
+    on_readable: Callable[[], None] | None
+
+    def announce(self) -> None:
+        """Call on_readable soon, if there is something to be read."""
+
+
+class SimulatedTask(asyncio.Task[T]):
+    """A task whose place in a set does not depend on where it lies in memory."""
+
+    serial = 0
+
+    def __hash__(self) -> int:
+        return self.serial
+
+
+class SimulatedFuture(asyncio.Future[T]):
+    """A future, likewise."""
+
+    serial = 0
+
+    def __hash__(self) -> int:
+        return self.serial
+
+
+class SimulatedLoop:
+    """The loop of one process."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._loop = cast("asyncio.AbstractEventLoop", self)
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._serial = itertools.count(1)
+        self._tasks: dict[int, SimulatedTask[Any]] = {}
+        self.alive = True
+        self.failures: list[str] = []
+        """What was raised and reached nobody."""
+
+    # Running
+
+    def turn(self, horizon: float) -> bool:
+        """Let one thing happen, here or outside; return False if nothing is due up to horizon (virtual seconds)."""
+        world = self._world
+        self._wake_timers()
+        event = world.next_event
+        if self._ready and (event is None or event > world.now):
+            self._run(self._ready.popleft())
+            return True
+        timer = self._timers[0][0] if self._timers else None
+        due = min((each for each in (event, timer) if each is not None), default=None)
+        if due is None or due > horizon:
+            return False
+        world.now = max(world.now, due)
+        if due == event:
+            self.inside(world.happen)
+        return True
+
+    def inside(self, work: Callable[[], T]) -> T:
+        """Return what work returns, done as in a callback."""
+        events._set_running_loop(self._loop)
+        try:
+            return work()
+        finally:
+            events._set_running_loop(None)
+
+    def _run(self, handle: asyncio.Handle) -> None:
+        if not handle.cancelled():
+            self.inside(lambda: self._world.act(handle._run, self))
+            self._world.spend()
+
+    def _wake_timers(self) -> None:
+        while self._timers and (self._timers[0][0] <= self._world.now or self._timers[0][2].cancelled()):
+            handle = heapq.heappop(self._timers)[2]
+            if not handle.cancelled():
+                self._ready.append(handle)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no callback is ready."""
+        return not self._ready
+
+    def pending(self) -> list[str]:
+        """Return the names of the tasks that are not done."""
+        return [task.get_name() for task in self._tasks.values() if not task.done()]
+
+    def end(self) -> None:
+        """Let the process be gone: nothing of it is called any more, and what its tasks do at their end is lost."""
+        self.alive = False
+        self._ready.clear()
+        self._timers.clear()
+        for task in list(self._tasks.values()):
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                self.inside(lambda each=task: _thrown_away(each.get_coro()))  # type: ignore[misc]
+        self._tasks.clear()
+        self._ready.clear()
+        self._timers.clear()
+
+    # What asyncio asks of a loop
+
+    def time(self) -> float:
+        return self._world.now
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return not self.alive
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self._loop, context)
+        if self.alive:
+            self._ready.append(handle)
+        return handle
+
+    def _call(self, callback: Callable[..., Any], *args: Any) -> None:
+        self.call_soon(callback, *args)
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._world.now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self._loop, context)
+        if self.alive:
+            heapq.heappush(self._timers, (when, next(self._serial), handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Nothing is to be done: it is passed over when it is due."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        future: SimulatedFuture[Any] = SimulatedFuture(loop=self._loop)
+        future.serial = next(self._serial)
+        return future
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, T] | Generator[Any, None, T],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[T]:
+        serial = next(self._serial)
+        task: SimulatedTask[T] = SimulatedTask(
+            cast("Coroutine[Any, Any, T]", coro), loop=self._loop, name=name or f"task {serial}", context=context
+        )
+        task.serial = serial
+        self._tasks[serial] = task
+        task.add_done_callback(lambda done: self._tasks.pop(serial, None) and None)
+        return task
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Do func at some instant, whatever threads there are, and say so at a later one."""
+        future: asyncio.Future[T] = self.create_future()
+
+        def settle(setter: Callable[[Any], None], value: Any) -> None:
+            if not future.done():
+                setter(value)
+
+        def work() -> None:
+            try:
+                told: tuple[Callable[[Any], None], Any] = (future.set_result, func(*args))
+            except HeldUpError as held:
+                held.when_free(lambda: self._world.soon(work, owner=self))
+                return
+            except KilledError:
+                return
+            except BaseException as error:
+                told = (future.set_exception, error)
+            self._world.soon(partial(self._call, settle, *told), owner=self)
+
+        self._world.soon(work, owner=self)
+        return future
+
+    def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+        channel = cast("Watchable", fd)
+        channel.on_readable = partial(self._call, callback, *args)
+        channel.announce()
+
+    def remove_reader(self, fd: Any) -> bool:
+        channel = cast("Watchable", fd)
+        there, channel.on_readable = channel.on_readable is not None, None
+        return there
+
+    def add_writer(self, fd: Any, callback: Callable[..., Any], *args: Any) -> NoReturn:
+        raise NotImplementedError("a simulated channel takes everything")
+
+    def remove_writer(self, fd: Any) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if self.alive and not isinstance(error, KilledError):
+            self.failures.append(f"{context.get('message')}: {error!r}")
+
+
+def _thrown_away(coroutine: Any) -> None:
+    try:
+        coroutine.close()
+    except BaseException:
+        return  # what a process that is gone would have said

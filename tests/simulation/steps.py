@@ -1,0 +1,169 @@
+"""What may happen in a walk: one table, from which a seed chooses, or hypothesis, or the real kernel's sample."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+
+from tests.simulation import model
+from tests.simulation.disk import Disk
+from tests.simulation.model import Operation
+from tests.simulation.walk import CRASHED, DESTROY, EXITED, KILLED, POWERED_OFF, REBOOTED, UNDEFINE, UUIDS, Walk
+
+Take = Callable[[Walk, str], None]
+
+
+class Kind(Enum):
+    """Who does it."""
+
+    VERB = "a client"
+    GUEST = "a guest"
+    TIME = "time"
+    DISASTER = "a disaster"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """weight: how often it comes, beside the others; take: does it, to a domain of that name."""
+
+    kind: Kind
+    name: str
+    weight: int
+    take: Take
+
+
+def define(walk: Walk, name: str) -> None:
+    title = walk.title()
+    operation = Operation(name=f"define {title}", effect=model.define(title))
+    walk.verb(name, operation, lambda daemon: daemon.define(UUIDS[name], name, title))
+
+
+def undefine(walk: Walk, name: str, *, discard: bool) -> None:
+    walk.storage_stays |= not discard
+    walk.verb(name, UNDEFINE, lambda daemon: daemon.undefine(UUIDS[name], discard=discard))
+
+
+def autostart(walk: Walk, name: str, *, on: bool) -> None:
+    operation = Operation(name=f"autostart {'on' if on else 'off'}", effect=model.autostart(on))
+    walk.verb(name, operation, lambda daemon: daemon.set_autostart(UUIDS[name], on))
+
+
+def start(walk: Walk, name: str, *, paused: bool) -> None:
+    operation = Operation(name=f"start{' paused' if paused else ''}", effect=model.start(paused))
+    walk.verb(name, operation, lambda daemon: daemon.start(UUIDS[name], paused=paused))
+
+
+def create(walk: Walk, name: str, *, paused: bool) -> None:
+    operation = Operation(name=f"create{' paused' if paused else ''}", effect=model.create(paused))
+    title = walk.title()
+    walk.verb(name, operation, lambda daemon: daemon.create(UUIDS[name], name, title, paused=paused))
+
+
+def destroy(walk: Walk, name: str) -> None:
+    walk.verb(name, DESTROY, lambda daemon: daemon.destroy(UUIDS[name]))
+
+
+def suspend(walk: Walk, name: str) -> None:
+    walk.verb(name, Operation(name="suspend", effect=model.suspend), lambda daemon: daemon.suspend(UUIDS[name]))
+
+
+def resume(walk: Walk, name: str) -> None:
+    operation = Operation(name="resume", effect=model.resume, half=model.over)
+    walk.verb(name, operation, lambda daemon: daemon.resume(UUIDS[name]))
+
+
+def shutdown(walk: Walk, name: str) -> None:
+    walk.verb(name, Operation(name="shutdown", effect=model.shutdown), lambda daemon: daemon.shutdown(UUIDS[name]))
+
+
+def reboot(walk: Walk, name: str) -> None:
+    walk.asked_to_reboot.add(UUIDS[name])
+    walk.verb(name, Operation(name="reboot", effect=model.shutdown), lambda daemon: daemon.reboot(UUIDS[name]))
+
+
+def end(walk: Walk, name: str, *, status: int) -> None:
+    walk.end_guest(name, status)
+
+
+def disk(walk: Walk, name: str, *, state: Disk) -> None:
+    walk.set_disk(state)
+
+
+def _rows(kind: Kind, *rows: tuple[str, int, Take]) -> tuple[Step, ...]:
+    return tuple(Step(kind=kind, name=name, weight=weight, take=take) for name, weight, take in rows)
+
+
+STEPS = (
+    *_rows(
+        Kind.VERB,
+        ("define", 8, define),
+        ("undefine", 4, partial(undefine, discard=False)),
+        ("undefine with storage", 2, partial(undefine, discard=True)),
+        ("autostart", 3, partial(autostart, on=True)),
+        ("no autostart", 1, partial(autostart, on=False)),
+        ("start", 10, partial(start, paused=False)),
+        ("start paused", 3, partial(start, paused=True)),
+        ("create", 5, partial(create, paused=False)),
+        ("create paused", 2, partial(create, paused=True)),
+        ("destroy", 7, destroy),
+        ("suspend", 4, suspend),
+        ("resume", 4, resume),
+        ("shutdown", 2, shutdown),
+        ("reboot", 2, reboot),
+    ),
+    *_rows(
+        Kind.GUEST,
+        ("guest powers off", 2, partial(end, status=POWERED_OFF)),
+        ("guest returns", 2, partial(end, status=EXITED)),
+        ("guest crashes", 2, partial(end, status=CRASHED)),
+        ("guest reboots", 4, partial(end, status=REBOOTED)),
+        ("guest is killed", 1, partial(end, status=KILLED)),
+        ("guest holds the freezer", 2, lambda walk, name: walk.hold_freezer(name)),
+    ),
+    *_rows(
+        Kind.TIME,
+        ("a moment", 8, lambda walk, name: walk.run(seconds=0.02)),
+        ("a while", 8, lambda walk, name: walk.pause()),
+        ("daemon starts", 6, lambda walk, name: walk.begin_daemon()),
+        ("daemon ends", 2, lambda walk, name: walk.stop_daemon()),
+        ("disk is sound", 3, partial(disk, state=Disk.SOUND)),
+        ("all is well", 3, lambda walk, name: walk.rest()),
+    ),
+    *_rows(
+        Kind.DISASTER,
+        ("daemon is killed", 2, lambda walk, name: walk.kill_daemon()),
+        ("daemon is killed soon", 5, lambda walk, name: walk.kill_daemon_later()),
+        ("keeper is killed", 3, lambda walk, name: walk.kill_keeper()),
+        ("keeper is stopped", 1, lambda walk, name: walk.stop_keeper()),
+        ("disk is full", 1, partial(disk, state=Disk.FULL)),
+        ("disk is broken", 1, partial(disk, state=Disk.BROKEN)),
+        ("disk is read-only", 1, partial(disk, state=Disk.READ_ONLY)),
+        ("no descriptors", 1, partial(disk, state=Disk.STARVED)),
+        ("operations fail", 3, lambda walk, name: walk.fail_soon()),
+        ("the kernel refuses", 2, lambda walk, name: walk.refuse_soon()),
+    ),
+)
+BY_NAME = {each.name: each for each in STEPS}
+_WEIGHTS = [each.weight for each in STEPS]
+_OPENINGS = (
+    ("define",),
+    ("define", "start"),
+    ("define", "autostart", "start"),
+    ("create",),
+    ("define", "start paused"),
+    (),
+)
+"""How walks begin: most of what may happen needs a guest."""
+
+
+def choose(chance: random.Random) -> tuple[Step, str, int]:
+    """Return a step, a domain, and how many callbacks happen before the next."""
+    step = chance.choices(STEPS, _WEIGHTS)[0]
+    name = "web" if chance.random() < 0.8 else "mail"
+    return step, name, chance.choice((0, 0, 1, 3, 10, 30, 100))
+
+
+def opening(chance: random.Random) -> tuple[Step, ...]:
+    """Choose what happens first, to the first domain."""
+    return tuple(BY_NAME[name] for name in chance.choice(_OPENINGS))

@@ -1,0 +1,129 @@
+"""Thousands of schedules of a host, its daemons and their deaths: what must never be, never is.
+
+The same seeds each time, so that nothing fails by chance; others from INSULA_TEST_SEED on. INSULA_TEST_FULL
+(scripts/test --full) walks a million. What fails says how it is walked again.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from insula.service.definitions import Definitions
+from insula.service.events import Events
+from insula.service.lifecycle import LifecycleVerbs
+from insula.service.runs import Runs
+from tests.run import FULL_VARIABLE
+from tests.simulation.seeds import walked
+from tests.waiting import scaled
+
+FIRST = int(os.environ.get("INSULA_TEST_SEED", "1"))
+CHUNKS = 20
+WALKS = 1_000_000 if os.environ.get(FULL_VARIABLE) else 10_000
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Broken disks are told to logs that nobody reads."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def again(seed: int) -> str:
+    return f"walk it again: {Path(sys.executable).name} -m tests.simulation {seed}"
+
+
+@pytest.mark.timeout(scaled(600) * WALKS / 10_000)
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_whatever_comes_together_every_promise_holds(chunk: int) -> None:
+    size = WALKS // CHUNKS
+    for seed in range(FIRST + chunk * size, FIRST + (chunk + 1) * size):
+        try:
+            walked(seed)
+        except Exception as error:
+            error.add_note(again(seed))
+            raise
+
+
+def test_a_seed_is_the_same_walk_every_time_and_everywhere() -> None:
+    here: list[str] = []
+    walked(FIRST + 7, say=here.append)
+    command = [sys.executable, "-c", f"from tests.simulation.seeds import walked; walked({FIRST + 7}, say=print)"]
+    environment = {**os.environ, "PYTHONHASHSEED": "4711"}
+    there = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert [line for line in there.stdout.splitlines() if "event:" in line] == [
+        line for line in here if "event:" in line
+    ]
+
+
+# That walks would find what is wrong: each of these was, or could be, a line of the product.
+
+
+def _forgets_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish, count = Events.publish, iter(range(1, 1_000_000))
+    monkeypatch.setattr(Events, "publish", lambda self, event: publish(self, event) if next(count) % 7 else None)
+
+
+def _drops_links_of_unread_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = Definitions._drop_dangling_links
+
+    def dropped(self: Definitions, names: set[str]) -> None:
+        drop(self, names - {path.stem for path in self._unread})
+
+    monkeypatch.setattr(Definitions, "_drop_dangling_links", dropped)
+
+
+def _calls_the_living_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def recovered(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr("insula.testing.fakeengine.FakeEngine.recover", recovered)
+
+
+def _answers_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Definitions, "save", lambda self, domain: Definitions.set_autostart(self, domain.name, on=False)
+    )
+
+
+def _keeps_no_first_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("insula.service.running.RunDirectory.begin", lambda self, record, domain: None)
+
+
+def _ignores_the_ends_of_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LifecycleVerbs, "guest_ended", lambda self, uuid, status: None)
+
+
+def _leaves_ids_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def released(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(Runs, "release", released)
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [
+        _forgets_to_tell,
+        _drops_links_of_unread_definitions,
+        _calls_the_living_dead,
+        _answers_before_it_writes,
+        _keeps_no_first_record,
+        _ignores_the_ends_of_guests,
+        _leaves_ids_behind,
+    ],
+)
+def test_walks_find_what_is_wrong(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk_on() -> None:
+        for seed in range(1, 3000):
+            walked(seed)
+
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        walk_on()

@@ -1,0 +1,482 @@
+"""A walk: one seed's worth of verbs, guests' doings and disasters, over one simulated host.
+
+    python -m tests.simulation 17 # walk seed 17 again, and say what happens
+
+Steps are a table; a seed, hypothesis and the real kernel's sample choose from it.
+"""
+
+import asyncio
+import errno
+import os
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from insula.engine.launch.running import boot_id
+from insula.errors import InsulaError
+from insula.layout import Layout
+from insula.service.events import Event, Lifecycle
+from insula.testing.fakehost import FakeHost
+from tests import invariants
+from tests.invariants import Living, Mirror
+from tests.simulation import model
+from tests.simulation.channel import KEEPER_PID
+from tests.simulation.daemon import SimulatedDaemon
+from tests.simulation.disk import Disk, FileOperations
+from tests.simulation.loop import HeldUpError
+from tests.simulation.model import DomainModel, Operation, Result, Run
+from tests.simulation.world import World
+
+UUIDS = {"web": UUID(int=1), "mail": UUID(int=2)}
+EXITED, CRASHED, REBOOTED, POWERED_OFF, KILLED = 0, 0x0100, 1, 2, 9
+SHORTLY = 0.1
+"""Virtual seconds in which everything that is due is due at once."""
+LONG = 400.0
+"""Virtual seconds in which everything that is tried again has been tried again."""
+TURNS_MAX = 20_000
+"""Callbacks of one walk: more means that it never comes to rest."""
+
+
+class Walk:
+    """One host, its daemons one after another, and what must hold. say: told what happens."""
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        directory: Path,
+        host_root: Path,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self.world = World(seed)
+        self.random = self.world.random
+        self.operations = FileOperations(
+            self.world, str(directory), memory=str(Layout(prefix=directory / "prefix").run)
+        )
+        self.host = FakeHost(boot=boot_id(), before=self._before, later=self.world.soon)
+        self.models = {name: DomainModel() for name in UUIDS}
+        self.daemon: SimulatedDaemon | None = None
+        self.keeper_stopped = False
+        self.directory, self._host_root, self._say = directory, host_root, say
+        self._titles = 0
+        self._holds: dict[UUID, list[Callable[[], None]]] = {}
+        self._refusals: dict[str, int] = {}
+        self._mirror: Mirror | None = None
+        self._heard = 0
+        self._told: set[int] = set()
+        """Guests that were once shown as running."""
+        self._dies_at: int | None = None
+        self._blind = False
+        """The living daemon began while files could not be read: it does not know all definitions."""
+        self._troubled = False
+        self.asked_to_reboot: set[UUID] = set()
+        self.storage_stays = False
+        """Somebody undefined a domain and wanted its storage to stay."""
+        self._found: AssertionError | None = None
+
+    def say(self, text: str) -> None:
+        if self._say is not None:
+            self._say(f"{self.world.now:12.6f}  {text}")
+
+    # What the kernel answers
+
+    def _before(self, what: str) -> None:
+        word = what.split()[0]
+        if (code := self._refusals.pop(word, 0)) != 0:
+            self._broke()
+            raise OSError(code, os.strerror(code), what)
+        if word == "freeze" and self.world.actor is not None:
+            group = what.removeprefix("freeze ")
+            process = next((each for each in self.host.processes.values() if each.group == group), None)
+            if process is not None and process.executed and UUID(process.uuid) in self._holds:
+                raise HeldUpError(self._holds[UUID(process.uuid)].append)
+        self.operations.before("host", what)
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Have files, clocks and signals be this walk's while the block lasts."""
+        kill, clock = os.kill, time.time
+        os.kill = self._signalled
+        time.time = lambda: 1_700_000_000 + self.world.now
+        try:
+            with self.operations.installed():
+                yield
+        finally:
+            os.kill, time.time = kill, clock
+
+    def _signalled(self, pid: int, number: int) -> None:
+        assert pid == KEEPER_PID, f"a signal is sent to {pid}"
+        if number == KILLED:
+            self.keeper_stopped = False
+            self.host.kill_keeper()
+        else:
+            self._continue_keeper()
+
+    def _continue_keeper(self) -> None:
+        self.keeper_stopped = False
+        if self.daemon is not None:
+            self.world.soon(self.daemon.flush, owner=self.daemon)
+
+    def _broke(self) -> None:
+        """Something outside is broken: until all is well again, any verb may refuse."""
+        self._troubled = True
+        for each in self.models.values():
+            each.trouble()
+
+    # Time
+
+    def run(self, *, turns: int | None = None, seconds: float = 0.0) -> None:
+        """Let things happen: so many callbacks, or all that are due within so many virtual seconds."""
+        horizon = self.world.now + (seconds if turns is None else SHORTLY)
+        left = TURNS_MAX if turns is None else turns
+        while left:
+            left -= 1
+            daemon = self.daemon
+            if daemon is not None and daemon.failed is not None and daemon.alive:
+                self.say(f"the daemon cannot begin: {daemon.failed!r}")
+                assert self._troubled, f"the daemon cannot begin: {daemon.failed!r}"
+                daemon.alive = False
+            if daemon is not None and not daemon.alive:
+                self._bury()
+                continue
+            if daemon is None:
+                event = self.world.next_event
+                if event is None or event > horizon:
+                    break
+                self.world.happen()
+            elif not daemon.loop.turn(horizon):
+                break
+            else:
+                if self._found is not None:
+                    raise self._found
+                if self.operations.troubled:
+                    self.operations.troubled = False
+                    self._blind |= not daemon.serves
+                    self._broke()
+                if daemon.alive:
+                    self._look(daemon)
+                if self._dies_at is not None and self.world.turns >= self._dies_at:
+                    self._dies_at = None
+                    daemon.alive = False
+        if self.daemon is not None and not self.daemon.alive:
+            self._bury()
+        if turns is None:
+            pending = [] if self.daemon is None else self.daemon.loop.pending()
+            assert left, f"it never comes to rest: {pending}"
+            self.world.now = max(self.world.now, horizon)
+
+    def _look(self, daemon: SimulatedDaemon) -> None:
+        """What holds after every callback."""
+        if daemon.loop.failures:
+            raise AssertionError(f"nobody handled: {daemon.loop.failures}")
+        living = self.living()
+        if len(living) > 1:
+            invariants.nobody_lives_twice(living)
+        if not daemon.serves:
+            return
+        if self._mirror is None:
+            self._mirror, self._heard = Mirror.of(daemon.shown()), len(daemon.events)
+        for event in daemon.events[self._heard :]:
+            self._hear(event)
+        self._heard = len(daemon.events)
+        if living:
+            running = daemon.running()
+            self._told |= running
+            # A start that nobody was told of may be taken back by the next daemon.
+            if missing := [each for each in living if each.pid in self._told - running]:
+                invariants.a_living_guest_is_shown(missing, daemon.shown())
+
+    def _hear(self, event: Event) -> None:
+        self.say(f"event: {event}")
+        if isinstance(event, Lifecycle) and self._mirror is not None:
+            self._mirror.hear(event.domain.uuid, event.kind.name.lower())
+
+    def living(self) -> list[Living]:
+        return [
+            Living(uuid=UUID(each.uuid), pid=each.pid, frozen=self.host.group(each.group).frozen)
+            for each in self.host.processes.values()
+            if each.executed or each.channel >= 0
+        ]
+
+    # Daemon and keeper
+
+    def begin_daemon(self) -> None:
+        if self.daemon is not None:
+            return
+        self.say("a daemon starts")
+        self._blind = False
+        self._mirror = None
+        if not (Layout(prefix=self.directory / "prefix").run / "autostarted").exists():
+            self._invoke_all(Operation(name="autostart", effect=_autostarted, by_guest=True, may_fail=True))
+        self.daemon = SimulatedDaemon(
+            self.world,
+            self.host,
+            directory=self.directory,
+            host_root=self._host_root,
+            keeper_stopped=lambda: self.keeper_stopped,
+        )
+
+    def _invoke_all(self, operation: Operation) -> None:
+        for each in self.models.values():
+            each.invoke(operation)
+
+    def _bury(self) -> None:
+        assert self.daemon is not None
+        self.say("the daemon is dead")
+        self.operations.arm()
+        self._dies_at = None
+        daemon, self.daemon = self.daemon, None
+        with self._unexecuted_may_end():
+            daemon.bury()
+        for each in self.models.values():
+            each.crash()
+
+    @contextmanager
+    def _unexecuted_may_end(self) -> Iterator[None]:
+        """Whoever dies in the block may have been the last that could tell a guest to execute its program."""
+        before = {each.uuid for each in self.living()}
+        yield
+        for uuid in before - {each.uuid for each in self.living()}:
+            name = next(name for name, each in UUIDS.items() if each == uuid)
+            self.say(f"{name}: its guest was held, and nobody is left who could let it go on")
+            self.models[name].trouble()
+            self.models[name].invoke(Operation(name="ends", effect=model.over, by_guest=True))
+
+    def kill_daemon(self) -> None:
+        if self.daemon is not None:
+            self.say("the daemon is killed")
+            self.daemon.alive = False
+            self._bury()
+
+    def kill_daemon_later(self) -> None:
+        """At some callback, or at some change of a file or the host, whichever comes."""
+        if self.daemon is None:
+            return
+        if self.random.random() < 0.5:
+            self._dies_at = self.world.turns + self.random.randrange(1, 40)
+        else:
+            self.operations.arm(dies=self.random.randrange(0, 25))
+
+    def stop_daemon(self) -> None:
+        """End it politely, with all that is under way."""
+        daemon = self.daemon
+        if daemon is None or not daemon.serves:
+            return
+        self.say("the daemon is told to end")
+        stopping = daemon.begin(daemon.stop(), "stop")
+        self.run(seconds=60)
+        if self.daemon is daemon:
+            assert stopping.done(), f"the daemon does not end: {daemon.loop.pending()}"
+            stopping.result()
+            daemon.alive = False
+            self._bury()
+
+    def kill_keeper(self) -> None:
+        if self.host.keeper is not None:
+            self.say("the keeper is killed")
+            self._broke()
+            self.keeper_stopped = False
+            with self._unexecuted_may_end():
+                self.host.kill_keeper()
+
+    def stop_keeper(self) -> None:
+        """It stands still, as after SIGSTOP, until it is told to go on."""
+        if self.host.keeper is not None:
+            self.say("the keeper is stopped")
+            self._broke()
+            self.keeper_stopped = True
+
+    # Verbs
+
+    def verb(self, name: str, operation: Operation, ask: Callable[[SimulatedDaemon], Coroutine[Any, Any, Any]]) -> None:
+        """Ask for something, and go on; what is answered is held against the model."""
+        daemon, known = self.daemon, self.models[name]
+        if daemon is None or not daemon.serves:
+            return
+        if self._troubled or not daemon.settled or known.guest_acts or UUIDS[name] in self._holds:
+            operation = replace(operation, may_fail=True)
+        number, began = known.invoke(operation), self.world.now
+        self.say(f"{name}: {operation.name} is asked for ({number})")
+
+        def answered(task: asyncio.Task[Any]) -> None:
+            if task.cancelled():
+                return
+            error = task.exception()
+            self.say(f"{name}: {operation.name} ({number}) {'is done' if error is None else f'failed: {error!r}'}")
+            if error is not None and not isinstance(error, InsulaError | OSError):
+                raise AssertionError(f"{operation.name} raised what is no error of ours: {error!r}") from error
+            known.respond(number, Result.DONE if error is None else Result.FAILED)
+            if operation.name == "destroy" and not self._troubled and daemon.settled:
+                invariants.destroy_waits_for_no_guest(self.world.now - began)
+
+        daemon.call(ask(daemon), f"{operation.name} {name}").add_done_callback(self._checked(answered))
+
+    def _checked(self, check: Callable[[asyncio.Task[Any]], None]) -> Callable[[asyncio.Task[Any]], None]:
+        """Let what a check finds end the walk, not only a callback of the loop."""
+
+        def checked(task: asyncio.Task[Any]) -> None:
+            try:
+                check(task)
+            except AssertionError as error:
+                self._found = error
+
+        return checked
+
+    def title(self) -> str:
+        """Return a title that no definition has had."""
+        self._titles += 1
+        return f"t{self._titles}"
+
+    # Guests
+
+    def end_guest(self, name: str, status: int) -> None:
+        """A guest's init ends by itself, if it runs and may."""
+        uuid = UUIDS[name]
+        process = self.host.guests().get(str(uuid))
+        if process is None or not process.executed or (self.host.group(process.group).frozen and status != KILLED):
+            return
+        self.say(f"{name}: its guest ends with {status:#x}")
+        reboots = status == REBOOTED or (uuid in self.asked_to_reboot and status in (EXITED, CRASHED))
+        if reboots:
+            operation = Operation(name="reboots", effect=model.again, half=model.over, may_fail=True, by_guest=True)
+        else:
+            operation = Operation(name="ends", effect=model.over, by_guest=True)
+        known = self.models[name]
+        known.trouble()
+        known.invoke(operation)
+        self.host.end(process, status)
+        self._let_go(uuid)
+
+    def hold_freezer(self, name: str) -> None:
+        """A guest has a process in the kernel that does not let itself be frozen, for as long as it likes."""
+        self.say(f"{name}: nobody can freeze its guest now")
+        self.models[name].trouble()
+        self._holds.setdefault(UUIDS[name], [])
+
+    def _let_go(self, uuid: UUID) -> None:
+        for wake in self._holds.pop(uuid, []):
+            wake()
+
+    # Disasters
+
+    def set_disk(self, state: Disk) -> None:
+        self.say(f"the disk is {state.name.lower()}")
+        self.operations.state = state
+        if state is not Disk.SOUND:
+            self._broke()
+
+    def fail_soon(self) -> None:
+        """Some operations to come fail, on files or on the host, whatever they are."""
+        codes = [errno.ENOSPC, errno.EIO, errno.EMFILE]
+        fails = {self.random.randrange(30): self.random.choice(codes) for _ in range(self.random.randrange(1, 4))}
+        self.say(f"operations to come fail: {fails}")
+        self._broke()
+        self.operations.arm(fails=fails)
+
+    def refuse_soon(self) -> None:
+        """The kernel refuses the next clone, group, exec or keeper."""
+        what = self.random.choice(("make", "clone", "execute", "remove", "label", "freeze", "start"))
+        self.say(f"the next '{what}' is refused")
+        self._broke()
+        self._refusals[what] = self.random.choice((errno.ENOMEM, errno.EAGAIN, errno.EBUSY))
+
+    # At rest
+
+    def rest(self) -> None:
+        """Let all be well again, and everything that was tried again come to its end; then look at everything."""
+        self.say("all is well again")
+        self.operations.state = Disk.SOUND
+        self.operations.arm()
+        self._refusals.clear()
+        self._dies_at = None
+        for uuid in list(self._holds):
+            self._let_go(uuid)
+        if self.keeper_stopped:
+            self._continue_keeper()
+        self.begin_daemon()
+        self.run(seconds=LONG)
+        if self.daemon is None:  # one that had begun while something was broken gave up
+            self.begin_daemon()
+            self.run(seconds=LONG)
+        if self._blind or self._troubled:  # what could not be read, or be removed, is the next daemon's
+            self.stop_daemon()
+            self.begin_daemon()
+            self.run(seconds=LONG)
+        self._troubled = False
+        self.check_at_rest()
+
+    def pause(self) -> None:
+        """Let what is under way come to its end, and look, if nothing is broken."""
+        self.run(seconds=5.0)
+        if self.daemon is not None and self.daemon.settled and not (self._troubled or self._holds or self._blind):
+            self.run(seconds=LONG)
+            if self.daemon is not None:
+                self.check_at_rest()
+
+    def check_at_rest(self) -> None:
+        daemon = self.daemon
+        if daemon is None or not daemon.settled:
+            raise AssertionError(f"no daemon serves: {daemon and daemon.loop.pending()}")
+        shown = daemon.shown()
+        for name, known in self.models.items():
+            assert known.quiet, f"never answered: {known.history}"
+            known.finish()
+            known.see(daemon.state(UUIDS[name]))
+        busy = {str(uuid): each.busy for uuid, each in shown.items() if each.busy}
+        assert not busy, f"verbs without end: {busy}"
+        self.asked_to_reboot.clear()
+        living = self.living()
+        invariants.what_is_shown_lives(living, shown)
+        invariants.a_living_guest_is_shown(living, shown)
+        if self._mirror is not None:
+            invariants.every_change_was_told(self._mirror, shown)
+
+    def end(self) -> None:
+        """Take every domain away, end the daemon, and see that nothing is left."""
+        self.rest()
+        for name, known in self.models.items():
+            (state,) = known.states()
+            if state.run is not Run.OFF:
+                self.verb(name, DESTROY, lambda daemon, uuid=UUIDS[name]: daemon.destroy(uuid))  # type: ignore[misc]
+                self.run(seconds=5)
+            if state.defined is not None:
+                self.verb(name, UNDEFINE, lambda daemon, uuid=UUIDS[name]: daemon.undefine(uuid, discard=True))  # type: ignore[misc]
+                self.run(seconds=5)
+        self.check_at_rest()
+        daemon = self.daemon
+        assert daemon is not None
+        assert not daemon.shown(), f"still there: {list(daemon.shown())}"
+        self.stop_daemon()
+        self.run(seconds=60)
+        invariants.nothing_is_left(
+            {
+                "processes": self.host.processes.values(),
+                "control groups": self.host.groups,
+                "statuses": self.host.ended,
+                "keepers": [] if self.host.keeper is None else [self.host.keeper],
+                "descriptors": daemon.leaked,
+                **{
+                    kind: files for kind, files in daemon.files().items() if kind != "storage" or not self.storage_stays
+                },
+            }
+        )
+
+    def close(self) -> None:
+        """Take back what the walk used."""
+        if self.daemon is not None:
+            self.daemon.alive = False
+            self.daemon.bury()
+            self.daemon = None
+        self.host.close()
+
+
+DESTROY = Operation(name="destroy", effect=model.destroy, half=model.destroy)
+UNDEFINE = Operation(name="undefine", effect=model.undefine)
+
+
+def _autostarted(state: model.State) -> model.State | None:
+    return replace(state, run=Run.RUNNING) if state.autostart and state.run is Run.OFF else state

@@ -1,0 +1,71 @@
+"""Virtual time, one seed, and whatever happens outside the daemon: messages on their way, threads, guests, clients.
+
+Nothing here waits: when nobody has anything to do, the clock goes on to the next instant at which somebody has.
+"""
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from typing import Protocol
+
+TURN_TAKES = 50e-6
+"""Seconds, at most, that one callback takes; so what is due soon comes between any two of them."""
+SHORT, LONG = 1e-6, 5e-3
+"""Between these lies how long something takes that has no time of its own (a message, a thread): any magnitude as
+often as any other."""
+
+
+class Process(Protocol):
+    """Who may end at any instant, and whose work is then done by nobody."""
+
+    @property
+    def alive(self) -> bool: ...
+
+
+class World:
+    """What outlives every process. seed: gives every choice that is made in it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.now = 0.0
+        self.turns = 0
+        self.actor: Process | None = None
+        """Who does what is done now; None for what nobody simulated does: the keeper, guests, the test."""
+        self._serial = itertools.count()
+        self._events: list[tuple[float, int, Process | None, Callable[[], None]]] = []
+
+    def soon(self, work: Callable[[], None], *, owner: Process | None = None) -> None:
+        """Do work a short while from now, unless its owner has ended by then."""
+        magnitude = self.random.random()
+        self.after(SHORT * (LONG / SHORT) ** magnitude, work, owner=owner)
+
+    def after(self, seconds: float, work: Callable[[], None], *, owner: Process | None = None) -> None:
+        heapq.heappush(self._events, (self.now + seconds, next(self._serial), owner, work))
+
+    @property
+    def next_event(self) -> float | None:
+        """When the next event is due, None if there is none."""
+        while self._events and (owner := self._events[0][2]) is not None and not owner.alive:
+            heapq.heappop(self._events)
+        return self._events[0][0] if self._events else None
+
+    def happen(self) -> None:
+        """Let the next event happen."""
+        due, _, owner, work = heapq.heappop(self._events)
+        self.now = max(self.now, due)
+        if owner is None or owner.alive:
+            self.act(work, owner)
+
+    def act(self, work: Callable[[], None], actor: Process | None) -> None:
+        """Do work as actor."""
+        before, self.actor = self.actor, actor
+        try:
+            work()
+        finally:
+            self.actor = before
+
+    def spend(self) -> None:
+        """Let a callback have taken its time."""
+        self.turns += 1
+        self.now += self.random.random() * TURN_TAKES

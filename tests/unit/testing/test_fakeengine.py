@@ -1,0 +1,96 @@
+"""The fake engine launches, ends and finds again as the launcher does; a failed launch leaves nothing."""
+
+import errno
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from insula.engine.spec import ContainerSpec, DirectoryRoot
+from insula.errors import StepError
+from insula.testing import DirectLink, FakeEngine, FakeHost
+
+pytestmark = pytest.mark.asyncio
+WEB = "00000000-0000-0000-0000-000000000001"
+SPEC = ContainerSpec(name="web", uuid=WEB, root=DirectoryRoot(path="/srv"))
+
+
+@pytest.fixture
+def host() -> Iterator[FakeHost]:
+    made = FakeHost(boot="this one")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(host: FakeHost) -> FakeEngine:
+    return FakeEngine(host=host, link=DirectLink(host))
+
+
+async def test_a_launched_guest_lives_until_it_is_destroyed_and_leaves_nothing(
+    host: FakeHost, engine: FakeEngine
+) -> None:
+    intents: list[dict[str, Any]] = []
+    running = await engine.launch(SPEC, write_intent=intents.append)
+    assert (intents[0]["uuid"], list(host.guests())) == (WEB, [WEB])
+    assert [each.pid for each in engine.labelled()] == [running.pid]
+
+    assert (await engine.destroy(running)).status == 9
+    assert (host.groups, host.processes, host.ended) == ({}, {}, {})
+    await engine.destroy(running)
+
+
+@pytest.mark.parametrize("what", ["make group", "clone", "execute"])
+async def test_a_launch_that_is_refused_anywhere_leaves_nothing(host: FakeHost, engine: FakeEngine, what: str) -> None:
+    def refuse(change: str) -> None:
+        if change.startswith(what):
+            raise OSError(errno.ENOMEM, "no memory")
+
+    host.before = refuse
+    with pytest.raises(StepError) as caught:
+        await engine.launch(SPEC)
+    assert caught.value.errno == errno.ENOMEM
+    assert (host.groups, host.processes, host.ended) == ({}, {}, {})
+
+
+async def test_a_guest_launched_paused_waits_frozen_until_it_is_resumed(host: FakeHost, engine: FakeEngine) -> None:
+    running = await engine.launch(SPEC, paused=True)
+    assert running.awaiting_exec
+    assert running.group.frozen
+    await engine.resume(running)
+    assert host.guests()[WEB].executed
+    assert not running.group.frozen
+
+
+async def test_a_later_engine_finds_the_guest_with_and_without_its_keeper(host: FakeHost, engine: FakeEngine) -> None:
+    record = (await engine.launch(SPEC)).record
+    for kill in (False, True):
+        if kill:
+            host.kill_keeper()
+        later = FakeEngine(host=host, link=DirectLink(host))
+        found = await later.recover(record)
+        assert found is not None
+        assert (found.pid, found.status) == (record.pid, None)
+        assert [each.uuid for each in await later.held()] == [WEB]
+        found.close()
+
+
+async def test_a_guest_that_ended_meanwhile_is_found_with_its_status(host: FakeHost, engine: FakeEngine) -> None:
+    record = (await engine.launch(SPEC)).record
+    host.kill_keeper()
+    host.end(host.guests()[WEB], 2)
+    found = await FakeEngine(host=host, link=DirectLink(host)).recover(record)
+    assert found is not None
+    assert found.status is not None
+    assert found.status.status == 2
+
+
+async def test_a_launch_that_was_cut_short_is_undone_by_its_intent_alone(host: FakeHost, engine: FakeEngine) -> None:
+    intents: list[dict[str, Any]] = []
+    await engine.launch(SPEC, write_intent=intents.append)
+    later = FakeEngine(host=host, link=DirectLink(host))
+    await later.undo({**intents[0], "launch": "another"})
+    assert WEB in host.guests()
+    await later.undo(intents[0])
+    await later.undo(intents[0])
+    assert (host.groups, host.processes, host.ended) == ({}, {}, {})

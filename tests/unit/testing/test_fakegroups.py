@@ -1,0 +1,40 @@
+"""Groups remember what was asked of them."""
+
+import pytest
+
+from insula.testing import FakeGroup
+
+
+def group(journal: list[str]) -> FakeGroup:
+    return FakeGroup("web", before=journal.append, empty=lambda path: journal.append(f"empty {path}"))
+
+
+def test_it_says_what_it_is_about_to_change() -> None:
+    journal: list[str] = []
+    web = group(journal)
+    web.freeze()
+    assert web.frozen
+    web.thaw()
+    assert not web.frozen
+    web.kill()
+    assert journal == ["freeze web", "thaw web", "kill web", "empty web"]
+
+
+def test_what_is_gone_can_neither_be_frozen_nor_killed() -> None:
+    web = group([])
+    web.there = False
+    with pytest.raises(FileNotFoundError):
+        web.freeze()
+    with pytest.raises(FileNotFoundError):
+        web.kill()
+
+
+def test_limits_are_what_was_set() -> None:
+    web = group([])
+    web.memory.limit(memory=1 << 20)
+    web.cpu.weigh(512)
+    web.io.weigh(50)
+    assert web.memory.held() == (1 << 20, None, None, None)
+    assert web.cpu.held() == (512, None, 100000)
+    assert web.io.held() == (50, ())
+    assert web.stats().memory is not None
