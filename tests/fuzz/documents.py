@@ -21,7 +21,7 @@ from insula.model.domain import Domain, XmlFlags
 from insula.model.validate import UNREADABLE, problems
 from insula.service.images import recipe_of
 from insula.service.running import RunRecord
-from insula.storage.idranges import _parsed
+from insula.storage.idjournal import IdJournal
 from insula.storage.images import check_name
 from tests.fuzz.mutation import JsonMutator, XmlMutator, edited
 from tests.fuzz.target import BrokenError, One
@@ -243,15 +243,17 @@ def recipe(data: bytes) -> None:
 
 
 def id_lists(chance: Random) -> Inputs:
-    return JsonMutator(
-        ({"format": 1, "ranges": {"0b9b8d9e-0000-4000-8000-00163e000001": [65536, 65536], "x": [1, 2]}},), chance
-    )
+    line = JsonMutator(({"domain": "0b9b8d9e-0000-4000-8000-00163e000001", "ids": [65536, 65536]},), chance)
+    first = b'{"format": 2}\n{"domain": "0b9b8d9e-0000-4000-8000-00163e000002", "ids": [1, 65536]}\n'
+    return lambda: edited(first + line() + b"\n" + line() + b"\n", chance, [b"\n", b"null"])
 
 
 def id_list(data: bytes) -> None:
     """The list of domains' ids is refused with ValueError, or gives no id twice."""
     try:
-        ranges = _parsed(data)
+        journal = IdJournal(Path())
+        journal._apply(data)
+        ranges = journal._given
     except ValueError:
         return
     if len({number for each in ranges.values() for number in (each.start, each.stop - 1)}) < len(ranges):

@@ -4,15 +4,17 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from insula.engine.codec import encode
 from insula.errors import ImageNotFoundError, ResourceBusyError
+from insula.layout import Layout
 from insula.service.images import Images
 from insula.service.requests import Storage
 from insula.storage.builders.builder import Recipe
+from insula.storage.idranges import IdRanges
 from insula.storage.images import Image
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving
 
@@ -128,3 +130,17 @@ async def test_a_missing_image_is_named_and_nothing_is_made(service: Service) ->
         await service.domains.start(ref)
 
     assert not service.layout.clones.exists() or not list(service.layout.clones.iterdir())
+
+
+@pytest.mark.parametrize("inside", [0, 1000, 65534])
+def test_ids_that_a_process_uses_are_not_given_out_though_nobody_wrote_them_down(tmp_path: Path, inside: int) -> None:
+    free = IdRanges(Layout(prefix=tmp_path / "a")).allocate(uuid4()).root_uid
+    ranges = IdRanges(Layout(prefix=tmp_path / "a"), running=list)
+    ranges.keep_only(())
+    with subprocess.Popen(["sleep", "60"], user=free + inside, group=free) as process:
+        try:
+            assert ranges.allocate(uuid4()).root_uid != free
+        finally:
+            process.kill()
+    ranges.keep_only(())
+    assert ranges.allocate(uuid4()).root_uid == free

@@ -1,8 +1,12 @@
 """Which domain has which ids of the host: the same ones for as long as it is defined, and no two domains the same.
 
-Kept in one file, written whole, under a lock that every process of the installation takes. Losing it costs little:
-guests' files are stored unshifted, so a domain that gets other ids finds everything as it was. What must not happen is
-that two running guests share ids; so the ids of every running user namespace, whoever made it, count as taken.
+Kept in one file (`storage.idjournal`), under a lock that every process of the installation takes. Losing it costs
+little: guests' files are stored unshifted, so a domain that gets other ids finds everything as it was. Two running
+guests must never share ids; so those of every running user namespace, whoever made it, count as taken.
+
+To find those means to look at every process of the host, which takes longer the more guests there are. So it is done
+once for all that are given out within some seconds, and right before ids are given out the kernel is asked whether it
+knows them: it answers at once, without looking at any process, where no process has them.
 
 Several installations on one host (prefixes) know nothing of each other's files. They begin their search at places that
 their prefixes determine, all avoid the ids that the system's own installation has given out, and see each other's
@@ -13,26 +17,34 @@ import contextlib
 import errno
 import fcntl
 import grp
-import json
 import logging
 import os
 import pwd
+import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
-from insula.engine.codec import loads
 from insula.engine.spec import IdMap, IdRange
 from insula.errors import OperationFailedError
-from insula.kernel.durable import replace_file, sweep
+from insula.kernel.durable import sweep
 from insula.layout import Layout
-from insula.storage.idpools import SIZE, common, mapped_here, others_subordinate_ids, pools, running_maps
+from insula.storage.idjournal import IdJournal
+from insula.storage.idpools import (
+    SIZE,
+    common,
+    has_process,
+    mapped_here,
+    others_subordinate_ids,
+    pools,
+    running_maps,
+)
 
-FORMAT = 1
-FILE = "idranges.json"
+FILE = "idranges.jsonl"
 _LOCK = "idranges.lock"
+LOOK_AGAIN = 10.0
+"""Seconds that a look at all processes holds for; what begins meanwhile the kernel is asked about."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +52,9 @@ _log = logging.getLogger(__name__)
 class IdRanges:
     """The ids of an installation's domains.
 
-    recover: asked once when the file turns out broken: what the definitions and the running domains say.
+    recover: asked once when the file turns out broken: what the definitions and the running domains say. listed: ids
+    that are written down as somebody else's; running: those of every user namespace that has a process; known: whether
+    the kernel knows of a process with ids of this range.
     """
 
     def __init__(
@@ -49,16 +63,24 @@ class IdRanges:
         *,
         recover: Callable[[], Mapping[UUID, IdMap]] = dict,
         pools: Callable[[], Sequence[range]] = pools,
-        taken: Callable[[], Sequence[range]] = lambda: [*others_subordinate_ids(), *running_maps()],
+        listed: Callable[[], Sequence[range]] = others_subordinate_ids,
+        running: Callable[[], Sequence[range]] = running_maps,
+        known: Callable[[range], bool] = has_process,
         mapped: Callable[[], Sequence[range]] = mapped_here,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._layout = layout
         self._recover = recover
         self._pools = pools
-        self._taken = taken
+        self._listed = listed
+        self._running = running
+        self._in_use = known
         self._mapped = mapped
-        self._known: tuple[bytes | None, dict[UUID, range]] = (None, {})
-        """What the file said last, and what that means: understanding it takes longer than reading it."""
+        self._clock = clock
+        self._journal = IdJournal(self.path)
+        self._systems_journal = IdJournal(Layout().state / FILE)
+        self._looked: tuple[float, Sequence[range]] | None = None
+        """When all processes were looked at, and the ids they had."""
 
     @property
     def path(self) -> Path:
@@ -77,17 +99,17 @@ class IdRanges:
         """
         with self._locked():
             given = self._read()
-            if uuid not in given:
-                given[uuid] = self._free(list(given.values()))
-                self._write(given)
-        return map_of(given[uuid])
+            found = given.get(uuid)
+            if found is None:
+                found = self._free(given.values())
+                self._change(uuid, found)
+        return map_of(found)
 
     def release(self, uuid: UUID) -> None:
         """Let others have a domain's ids; no error if it has none. The domain must be gone."""
         with self._locked():
-            given = self._read()
-            if given.pop(uuid, None) is not None:
-                self._write(given)
+            if uuid in self._read():
+                self._change(uuid, None)
 
     def keep_only(self, uuids: Collection[UUID]) -> None:
         """Let others have the ids of all domains but these. The others must be gone.
@@ -99,10 +121,10 @@ class IdRanges:
             given = self._read()
             kept = {uuid: ids for uuid, ids in given.items() if uuid in uuids}
             if kept != given:
-                self._write(kept)
+                self._rewrite(kept)
 
-    def _free(self, given: Sequence[range]) -> range:
-        taken = [*given, *self._taken(), *self._systems()]
+    def _free(self, given: Collection[range]) -> range:
+        taken = [*given, *self._listed(), *self._others_running(), *self._systems()]
         mapped = self._mapped()
         for pool in self._pools():
             count = len(pool) // SIZE
@@ -110,23 +132,30 @@ class IdRanges:
             first = _first_slot(self._layout.prefix, count)
             for number in range(count):
                 slot = (first + number) % count
+                if slot in busy:
+                    continue
                 ids = range(pool.start + slot * SIZE, pool.start + (slot + 1) * SIZE)
-                if slot not in busy and _is_mapped(ids, mapped) and not _has_a_name(ids.start):
+                if _is_mapped(ids, mapped) and not self._in_use(ids) and not _has_a_name(ids.start):
                     return ids
         raise OperationFailedError(
             f"no range of {SIZE} ids is free for another domain; give Insula more in /etc/subuid and /etc/subgid, "
             "for the user 'insula', or write an <idmap>"
         )
 
-    def _systems(self) -> list[range]:
+    def _others_running(self) -> Sequence[range]:
+        now = self._clock()
+        if self._looked is None or not self._looked[0] <= now < self._looked[0] + LOOK_AGAIN:
+            self._looked = now, self._running()
+        return self._looked[1]
+
+    def _systems(self) -> Collection[range]:
         """Return what the system's own installation has given out, as far as it lets us see. Raises: OSError."""
-        system = Layout()
-        if self._layout.prefix == system.prefix:
-            return []
+        if self._layout.prefix == Layout().prefix:
+            return ()
         try:
-            return list(_parsed((system.state / FILE).read_bytes()).values())
+            return self._systems_journal.read().values()
         except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
-            return []
+            return ()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -153,12 +182,9 @@ class IdRanges:
         except OSError:
             return None
 
-    def _read(self) -> dict[UUID, range]:
+    def _read(self) -> Mapping[UUID, range]:
         try:
-            data = self.path.read_bytes()
-            if data != self._known[0]:
-                self._known = data, _parsed(data)
-            return dict(self._known[1])
+            return self._journal.read()
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -167,7 +193,7 @@ class IdRanges:
         except ValueError as error:
             return self._rebuilt(error)
 
-    def _rebuilt(self, error: Exception) -> dict[UUID, range]:
+    def _rebuilt(self, error: Exception) -> Mapping[UUID, range]:
         """Set a broken file aside and begin with what the rest of the installation knows."""
         aside = self.path.with_name(f"{FILE}.broken")
         with contextlib.suppress(OSError):
@@ -180,13 +206,21 @@ class IdRanges:
         _log.warning(
             "%s cannot be read (%s): kept as %s, %d domains keep their ids", self.path, error, aside, len(given)
         )
-        self._write(given)
+        self._rewrite(given)
         return given
 
-    def _write(self, given: Mapping[UUID, range]) -> None:
-        ranges = {str(uuid): [ids.start, len(ids)] for uuid, ids in sorted(given.items())}
+    def _change(self, uuid: UUID, ids: range | None) -> None:
         try:
-            commit = replace_file(self.path, json.dumps({"format": FORMAT, "ranges": ranges}, indent=1).encode())
+            if not self.path.exists():
+                self._journal.rewrite({})
+                self._journal.read()
+            self._journal.append(uuid, ids)
+        except OSError as error:
+            raise OperationFailedError(f"the ids of domains cannot be kept: {error}") from error
+
+    def _rewrite(self, given: Mapping[UUID, range]) -> None:
+        try:
+            commit = self._journal.rewrite(given)
         except OSError as error:
             raise OperationFailedError(f"the ids of domains cannot be kept: {error}") from error
         if commit.unsynced is not None:
@@ -206,30 +240,13 @@ def _own_range(idmap: IdMap) -> range | None:
     return range(idmap.uids[0].outside, idmap.uids[0].outside + SIZE)
 
 
-def _parsed(data: bytes) -> dict[UUID, range]:
-    """Return what a file says. Raises: ValueError if it says nothing we understand, or gives ids twice."""
-    content = loads(data)
-    if not isinstance(content, dict) or content.get("format") != FORMAT or not isinstance(content.get("ranges"), dict):
-        raise ValueError("no list of id ranges")
-    found = {}
-    for uuid, pair in content["ranges"].items():
-        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(each, int) and each > 0 for each in pair)):
-            raise ValueError(f"{pair} is no range of ids")
-        found[UUID(uuid)] = range(pair[0], pair[0] + pair[1])
-    ordered = sorted(found.values(), key=lambda ids: ids.start)
-    for lower, upper in pairwise(ordered):
-        if lower.stop > upper.start:
-            raise ValueError(f"two domains have the ids from {upper.start}")
-    return found
-
-
-def _busy_slots(pool: range, taken: Sequence[range]) -> frozenset[int]:
+def _busy_slots(pool: range, taken: Collection[range]) -> frozenset[int]:
     """Return the slots of a pool that a taken range touches."""
     busy: set[int] = set()
     for each in taken:
-        touched = common(pool, each)
-        if touched:
-            busy.update(range((touched.start - pool.start) // SIZE, (touched.stop - 1 - pool.start) // SIZE + 1))
+        start, stop = max(pool.start, each.start), min(pool.stop, each.stop)
+        if start < stop:
+            busy.update(range((start - pool.start) // SIZE, (stop - 1 - pool.start) // SIZE + 1))
     return frozenset(busy)
 
 

@@ -87,18 +87,18 @@ def test_a_directory_is_the_administrators_and_nothing_is_made(tmp_path: Path, p
 
 def test_a_definition_reserves_the_ids_that_the_start_finds(layout: Layout, preparation: HostPreparation) -> None:
     preparation.reserve(domain(TEMPLATE))
-    reserved = json.loads((layout.state / "idranges.json").read_bytes())["ranges"][str(WEB)]
+    reserved = IdRanges(layout).find(WEB)
     assert not preparation.owns_storage(WEB)
 
     spec = preparation.specify(domain(TEMPLATE), nobody)
     assert spec.idmap is not None
-    assert [spec.idmap.root_uid, 65536] == reserved
+    assert spec.idmap == reserved
 
 
 def test_a_rehearsal_makes_nothing_and_says_the_same(layout: Layout, preparation: HostPreparation) -> None:
     rehearsed = preparation.rehearse(domain(TEMPLATE), nobody)
     assert not preparation.owns_storage(WEB)
-    assert not (layout.state / "idranges.json").exists()
+    assert not (layout.state / "idranges.jsonl").exists()
     assert rehearsed.idmap is not None and rehearsed.idmap.root_uid == POOL.start
 
     specified = preparation.specify(domain(TEMPLATE), nobody)
@@ -226,7 +226,7 @@ def test_recorded_runs_tell_their_ids_when_the_list_is_lost(layout: Layout, prep
     container = ContainerRecord(spec=spec, id=1, pid=1, born=1, boot="b", group="g", connected=())
     record = RunRecord(uuid=WEB, name="web", boot_id="b", phase=Phase.RUNNING, begun=0, container=container.encode())
     RunDirectory(layout).begin(record, domain(TEMPLATE))
-    (layout.state / "idranges.json").write_text("broken")
+    (layout.state / "idranges.jsonl").write_text("broken\n")
 
     assert maps_of_runs(RunDirectory(layout)) == {WEB: spec.idmap}
     assert preparation.specify(domain(TEMPLATE), nobody).idmap == spec.idmap

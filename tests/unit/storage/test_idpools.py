@@ -12,6 +12,7 @@ from insula.storage.idpools import (
     DEFAULT_POOLS,
     SIZE,
     common,
+    has_process,
     mapped_here,
     others_subordinate_ids,
     pools,
@@ -123,3 +124,9 @@ def test_what_cannot_be_read_now_does_not_pass_for_ids_that_nobody_uses(
     monkeypatch.setattr(Path, "read_text", refuse)
     with pytest.raises(OSError, match="Too many open files"):
         mapped_here(tmp_path)
+
+
+def test_the_kernel_knows_who_runs() -> None:
+    own = os.getuid()
+    assert has_process(range(own, own + SIZE))
+    assert not has_process(range(0x7FFD0000, 0x7FFE0000))

@@ -1,7 +1,6 @@
 """Ids for domains: own ones, the same for life, whatever happens to the file."""
 
 import errno
-import json
 import logging
 import multiprocessing
 import os
@@ -17,7 +16,7 @@ from insula.engine.spec import IdMap, IdRange
 from insula.errors import OperationFailedError
 from insula.layout import Layout
 from insula.storage.idpools import SIZE, common
-from insula.storage.idranges import IdRanges, map_of
+from insula.storage.idranges import LOOK_AGAIN, IdRanges, map_of
 
 POOL = range(SIZE * 100, SIZE * 108)
 EVERYTHING = range(1 << 32)
@@ -30,9 +29,19 @@ def allocator(
     taken: Sequence[range] = (),
     mapped: Sequence[range] = (EVERYTHING,),
     recover: Callable[[], Mapping[UUID, IdMap]] = dict,
+    running: Callable[[], Sequence[range]] = list,
+    known: Callable[[range], bool] = lambda ids: False,
+    clock: Callable[[], float] = lambda: 0.0,
 ) -> IdRanges:
     return IdRanges(
-        Layout(prefix=prefix), recover=recover, pools=lambda: pools, taken=lambda: taken, mapped=lambda: mapped
+        Layout(prefix=prefix),
+        recover=recover,
+        pools=lambda: pools,
+        listed=lambda: taken,
+        running=running,
+        known=known,
+        mapped=lambda: mapped,
+        clock=clock,
     )
 
 
@@ -120,7 +129,45 @@ def test_ids_of_others_are_never_given_out(
             assert not any(common(found, each) for each in taken)
     except OperationFailedError:
         free = [slot for slot in POOL[::SIZE] if not any(common(range(slot, slot + SIZE), each) for each in taken)]
-        assert len(json.loads(ranges.path.read_text())["ranges"] if ranges.path.exists() else {}) == len(free)
+        assert (len(ranges.path.read_text().splitlines()) - 1 if ranges.path.exists() else 0) == len(free)
+
+
+def test_what_begins_after_the_look_at_all_processes_is_not_given_out_either(tmp_path: Path) -> None:
+    since = range(POOL.start + SIZE, POOL.start + SIZE * 2)
+    ranges = allocator(tmp_path, known=lambda ids: ids == since)
+    found = {ids_of(ranges.allocate(uuid4())).start for _ in range(7)}
+    assert found == set(POOL[::SIZE]) - {since.start}
+    with pytest.raises(OperationFailedError, match="no range"):
+        ranges.allocate(uuid4())
+
+
+def test_all_processes_are_looked_at_once_for_what_is_given_out_within_some_seconds(tmp_path: Path) -> None:
+    looks, now = [0], [1000.0]
+
+    def running() -> list[range]:
+        looks[0] += 1
+        return found
+
+    found: list[range] = []
+    ranges = allocator(tmp_path, running=running, clock=lambda: now[0])
+    first = uuid4()
+    gone = ids_of(ranges.allocate(first))
+    ranges.allocate(uuid4())
+    assert looks == [1]
+    ranges.release(first)
+    found.append(gone[:1])
+    now[0] += LOOK_AGAIN
+    assert ids_of(ranges.allocate(uuid4())) != gone
+    assert looks == [2]
+
+
+def test_a_range_more_is_a_line_more(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path)
+    ranges.allocate(uuid4())
+    before, inode = ranges.path.read_bytes(), ranges.path.stat().st_ino
+    ranges.allocate(uuid4())
+    assert ranges.path.read_bytes().startswith(before)
+    assert ranges.path.stat().st_ino == inode
 
 
 def test_the_second_pool_serves_when_the_first_is_full(tmp_path: Path) -> None:
@@ -147,13 +194,14 @@ def test_two_prefixes_begin_at_different_places(tmp_path: Path) -> None:
     [
         b"",
         b"{",
-        b"[]",
-        b"\xff\xfe",
-        b'{"format": 99, "ranges": {}}',
-        b'{"format": 1, "ranges": {"x": [6553600, 65536]}}',
-        b'{"format": 1, "ranges": {"6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001": [6553600]}}',
-        b'{"format": 1, "ranges": {"6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001": [6553600, 65536],'
-        b' "6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a002": [6553601, 65536]}}',
+        b"{\n",
+        b"[]\n",
+        b"\xff\xfe\n",
+        b'{"format": 99}\n',
+        b'{"format": 2}\n{"domain": "x", "ids": [6553600, 65536]}\n',
+        b'{"format": 2}\n{"domain": "6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001", "ids": [6553600]}\n',
+        b'{"format": 2}\n{"domain": "6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001", "ids": [6553600, 65536]}\n'
+        b'{"domain": "6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a002", "ids": [6553601, 65536]}\n',
     ],
 )
 def test_a_broken_file_is_set_aside_and_rebuilt_from_what_is_known(
@@ -170,10 +218,10 @@ def test_a_broken_file_is_set_aside_and_rebuilt_from_what_is_known(
     ranges.path.write_bytes(content)
     with caplog.at_level(logging.WARNING):
         assert ranges.find(web) == known[web]
-    assert "idranges.json" in caplog.text
+    assert "idranges.jsonl" in caplog.text
     assert ranges.find(shared) is None
     assert ranges.find(odd) is None
-    assert ranges.path.with_name("idranges.json.broken").read_bytes() == content
+    assert ranges.path.with_name("idranges.jsonl.broken").read_bytes() == content
     assert not common(ids_of(ranges.allocate(uuid4())), ids_of(known[web]))
 
 
@@ -184,15 +232,16 @@ def test_a_file_that_cannot_be_read_just_now_is_left_as_it_is(
     ranges, web = allocator(tmp_path), uuid4()
     given = ranges.allocate(web)
 
-    def refused(path: Path) -> bytes:
-        raise OSError(number, os.strerror(number), str(path))
+    def refused(descriptor: int, *_: int) -> bytes:
+        raise OSError(number, os.strerror(number))
 
+    ranges = allocator(tmp_path)
     with monkeypatch.context() as failing:
-        failing.setattr(Path, "read_bytes", refused)
+        failing.setattr(os, "pread", refused)
         with pytest.raises(OperationFailedError, match="ids of domains cannot be read"):
             ranges.allocate(uuid4())
     assert allocator(tmp_path).find(web) == given
-    assert not ranges.path.with_name("idranges.json.broken").exists()
+    assert not ranges.path.with_name("idranges.jsonl.broken").exists()
 
 
 def test_the_file_is_readable_for_nobody_else(tmp_path: Path) -> None:
