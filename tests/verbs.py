@@ -14,6 +14,7 @@ from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import Process
 from insula.kernel.fds import Fd
 from insula.model.lifecycle import StateWithReason
+from insula.model.numbers import AddressSource, Affect, ListDomains, MemoryStat, MetadataType, ShutdownMode, StatsTypes
 from insula.model.sizes import KiB
 from insula.network.counters import InterfaceStatistics
 from insula.network.inside import GuestInterface
@@ -22,14 +23,14 @@ from insula.service.blocktuning import BLKIO
 from insula.service.containers import StandardStreams, WindowSize
 from insula.service.cputuning import CPU
 from insula.service.describing import DomainInfo
-from insula.service.events import DomainRef, MetadataType
+from insula.service.events import DomainRef
 from insula.service.guest import StartedProgram
 from insula.service.managed import ManagedDomain, Stopped
 from insula.service.memorytuning import MEMORY
 from insula.service.parameters import Parameter
-from insula.service.requests import AddressSource, Affect, Filter, ShutdownMode, StatsGroup, Storage
+from insula.service.requests import Storage
 from insula.service.runs import Launch
-from insula.service.statistics import BlockStats, CpuStats, MemoryStat
+from insula.service.statistics import BlockStats, CpuStats
 from insula.service.vcpus import Vcpu
 
 
@@ -79,7 +80,7 @@ class Verbs:
 
     # Which there are
 
-    def list(self, filter: Filter = Filter.ALL) -> list[DomainRef]:  # noqa: A002 - libvirt's words
+    def list(self, filter: ListDomains = ListDomains.ALL) -> list[DomainRef]:  # noqa: A002 - libvirt's words
         """Return the domains that the filter lets through."""
         return [each.ref for each in listing.chosen(self.services.domains, filter)]
 
@@ -321,8 +322,8 @@ class Verbs:
     def all_stats(
         self,
         refs: Sequence[DomainRef] | None,
-        groups: StatsGroup,
-        filter: Filter = Filter.ALL,  # noqa: A002
+        groups: StatsTypes,
+        filter: ListDomains = ListDomains.ALL,  # noqa: A002
     ) -> Sequence[tuple[DomainRef, Sequence[Parameter]]]:
         wanted = self.services.domains if refs is None else [self.of(each) for each in refs]
         return bulkstats.all_stats(listing.chosen(wanted, filter), groups)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from insula.model.domain import Domain, XmlFlags
+from insula.model.domain import Domain
+from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
 from tests import sideload
 from tests.unit.model.corpus import DOMAINS

@@ -17,7 +17,8 @@ from insula.engine.launch.running import ContainerRecord
 from insula.engine.plan.plan import LaunchPlan
 from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, XmlError
 from insula.layout import Layout
-from insula.model.domain import Domain, XmlFlags
+from insula.model.domain import Domain
+from insula.model.numbers import XmlFlags
 from insula.model.validate import UNREADABLE, problems
 from insula.service.images import recipe_of
 from insula.service.running import RunRecord

@@ -17,12 +17,13 @@ from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.layout import Layout
 from insula.model.lifecycle import DomainState
+from insula.model.numbers import ShutdownMode
 from insula.service import listing
 from insula.service.events import Event, Events
 from insula.service.host import Host
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain
-from insula.service.requests import ShutdownMode, Storage
+from insula.service.requests import Storage
 from insula.service.runs import Launch
 from insula.testing.fakeengine import FakeEngine
 from insula.testing.fakehost import FakeHost

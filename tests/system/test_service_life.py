@@ -16,9 +16,9 @@ from insula.errors import (
     UnsupportedConfigError,
 )
 from insula.model.lifecycle import DomainState, ShutoffReason
+from insula.model.numbers import AddressSource, Affect, StatsTypes
 from insula.model.xmlmap import INSULA_NAMESPACE
 from insula.service.events import DomainRef
-from insula.service.requests import AddressSource, Affect, StatsGroup
 from insula.service.running import StopReason
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving, until
 
@@ -220,7 +220,7 @@ async def test_shares_and_quota_reach_the_kernel(service: Service, busybox_root:
 async def test_what_a_guest_uses_is_told(service: Service, busybox_root: Path) -> None:
     ref = await started(service, busybox_root, init=WAITS)
     await service.run(ref, "/bin/sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done")
-    ((_, parameters),) = service.domains.all_stats([ref], StatsGroup.ALL)
+    ((_, parameters),) = service.domains.all_stats([ref], StatsTypes.ALL)
     stats = {each.name: each.value for each in parameters}
 
     assert int(stats["cpu.time"]) > 1_000_000

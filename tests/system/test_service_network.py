@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from insula.errors import OperationFailedError
-from insula.service.requests import AddressSource, StatsGroup
+from insula.model.numbers import AddressSource, StatsTypes
 from tests.services import Service, driven, guest_xml, layout_below, program, serving, until
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped", "iproute2")
@@ -50,7 +50,7 @@ async def test_a_guest_on_a_bridge_has_its_address_and_is_counted(service: Servi
         counted = service.domains.interface_stats(ref, name)
         assert counted.received_packets > 0
         assert counted.sent_packets > 0
-    ((_, parameters),) = service.domains.all_stats([ref], StatsGroup.INTERFACE)
+    ((_, parameters),) = service.domains.all_stats([ref], StatsTypes.INTERFACE)
     stats = {each.name: each.value for each in parameters}
     assert (stats["net.count"], stats["net.0.name"]) == (1, host)
     assert int(stats["net.0.rx.bytes"]) > 0

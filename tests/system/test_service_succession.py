@@ -11,8 +11,8 @@ import pytest
 
 from insula.engine.keeper.protocol import Verb
 from insula.model.lifecycle import DomainState, ShutoffReason
+from insula.model.numbers import Affect
 from insula.service.events import DomainRef
-from insula.service.requests import Affect
 from tests.leaks import is_gone
 from tests.services import Service, driven, guest_xml, layout_below, program, serving, until
 from tests.waiting import time_scale

@@ -9,7 +9,7 @@ from typing import Any
 from insula.cli.lookup import domain
 from insula.cli.render import show_facts, show_json, show_line, show_table, size
 from insula.model.lifecycle import DomainState
-from insula.rpc.codes.requests import StatsTypes
+from insula.model.numbers import StatsTypes
 from insula.rpc.procedures import Insula, Remote
 from insula.sdk.blocking import Blocking
 

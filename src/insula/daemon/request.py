@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from insula.daemon.access import AccessCheck
 from insula.daemon.partings import part_with
 from insula.daemon.streams import StreamJob
 from insula.daemon.subscriptions import Subscriptions
@@ -66,6 +67,9 @@ class Services:
 
 class Client(Protocol):
     """What a handler may know of, and do to, the connection a call came from."""
+
+    @property
+    def access(self) -> AccessCheck: ...
 
     @property
     def subscriptions(self) -> Subscriptions: ...

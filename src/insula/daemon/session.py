@@ -20,6 +20,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from insula.daemon.access import AccessCheck, ByConnection
 from insula.daemon.callqueue import CallQueue, Lane
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import KeepaliveSettings, SocketAccess
@@ -47,7 +48,6 @@ from insula.rpc.connection import Connection
 from insula.rpc.events import Call, Event, Role, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Priority, Procedure, Remote
-from insula.rpc.refusals import forbidden_read_only
 
 BACKLOG_HIGH = 1024 * 1024
 """Bytes sent and not taken by the client at which its calls are not read any more."""
@@ -100,6 +100,7 @@ class Session:
         self.close_callback = False
         self._admitted = admitted
         self._read_only = access is SocketAccess.READ_ONLY
+        self.access: AccessCheck = ByConnection(read_only=self._read_only)
         self._opened = False
         self._closing = False
         self._services = services
@@ -156,6 +157,7 @@ class Session:
             raise OperationInvalidError("the connection is already open")
         self._opened = True
         self._read_only = self._read_only or read_only
+        self.access = ByConnection(read_only=self._read_only)
         self._punctuality.opened()
         self._connection.limit_packets(PACKET_LIMIT_READ_ONLY if self._read_only else LENGTH_MAX)
 
@@ -218,15 +220,13 @@ class Session:
             self._reply(request, answered)
 
     def _check_allowed(self, call: Call) -> None:
-        """Raises: AuthenticationError, OperationInvalidError or ReadOnlyError if the client may not call that."""
+        """Raises: AuthenticationError, OperationInvalidError if the client may not call that yet."""
         row = call.procedure
         if not self._admitted and (row is Remote.CONNECT_OPEN or row not in BEFORE_OPEN):
             self._complain("was refused: neither root nor a member of the socket's group")
             raise AuthenticationError("this socket is for root and its group: you are neither")
         if not self._opened and row not in BEFORE_OPEN:
             raise OperationInvalidError(f"{row.api} before the connection was opened")
-        if self._read_only and row.refused_read_only(call.arguments):
-            raise forbidden_read_only(row.api)
 
     # Answers
 

@@ -5,10 +5,11 @@ from collections.abc import Set as AbstractSet
 from typing import TypeVar
 
 from insula.errors import InvalidArgumentError
+from insula.model.numbers import ParameterType
 from insula.model.sizes import CpuSet
 from insula.rpc import types
 from insula.service.events import DomainRef
-from insula.service.parameters import Parameter, ParameterType
+from insula.service.parameters import Parameter
 
 STRING_OKAY = 4
 """The flag by which a client says it understands parameters of type string; others are not shown them."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from enum import IntFlag, StrEnum
+from enum import StrEnum
 from hashlib import sha256
 from itertools import count, starmap
 from typing import Annotated
@@ -25,6 +25,7 @@ from insula.model.devices import (
 from insula.model.extensions import LxcNamespace, Metadata, Settings
 from insula.model.filesystems import Filesystem
 from insula.model.interfaces import Interface, InterfaceIp, family_of
+from insula.model.numbers import XmlFlags
 from insula.model.scalars import DomainName, MacAddress, YesNo
 from insula.model.security import Features, IdMap, SecurityLabel
 from insula.model.sizes import KiB
@@ -43,16 +44,6 @@ DEVICES_MAX = 1024
 
 class DomainType(StrEnum):
     LXC = "lxc"
-
-
-class XmlFlags(IntFlag):
-    """What a client wants in a domain's XML. Source: libvirt's public header, virDomainXMLFlags."""
-
-    LIVE = 0
-    SECURE = 1  # passwords too, and the values of the init's environment
-    INACTIVE = 2  # only what would be defined
-    UPDATE_CPU = 4  # no meaning for a container
-    MIGRATABLE = 8  # only what another host can use
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
 from insula.errors import InsulaError, UnsupportedConfigError
 from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
-from insula.model.domain import DEVICES_MAX, Domain, XmlFlags
+from insula.model.domain import DEVICES_MAX, Domain
 from insula.model.filesystems import ROOT, Filesystem, FilesystemType
 from insula.model.foreign import Node
 from insula.model.interfacechecks import (
@@ -19,6 +19,7 @@ from insula.model.interfacechecks import (
     check_interface_sources,
     check_shared_namespaces,
 )
+from insula.model.numbers import XmlFlags
 from insula.model.repetition import repeated
 from insula.model.scalars import unprintable
 from insula.model.security import ID_MAX, IdRange, LabelType

@@ -16,15 +16,12 @@ A server
     connection = Connection(Role.SERVER)
 
     Call(procedure, serial, arguments, fds)
-        A client wants something. `procedure` is the row of the table (access, priority, stream, api name); `arguments`
-        a named tuple in the row's order, so that a handler may be called as handler(*call.arguments). Answer each
-        exactly once, in any order:
-            connection.reply(call, *values, fds=())      values in the order of the row's results; returns the Stream
-                                                         if the row opens one, else None. Raises RpcError if a value
-                                                         does not fit: the call can then still be answered by error()
+        A client wants something: `procedure` is the row of the table, `arguments` a named tuple in the row's order.
+        Answer each exactly once, in any order:
+            connection.reply(call, *values, fds=())      returns the row's Stream, or None; on RpcError, use error()
             connection.error(call, InsulaError(...))     its `message` is what the client prints
         Not checked here, but the session's business: authentication (all but AUTH_* needs it), the order of OPEN and
-        CLOSE, `procedure.refused_read_only(arguments)`, and how many calls may be `outstanding` until it stops reading.
+        CLOSE, what the client may do, and how many calls may be `outstanding` until it stops reading.
         Unknown programs and procedures, and arguments that make no sense, are answered here, with libvirt's errors.
     connection.message(Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE, callback_id, (domain, event, detail))
         Tell the client something unasked.

@@ -25,6 +25,7 @@ from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Any, Final, NamedTuple
 
 from insula.errors import RpcError
+from insula.model.numbers import ParameterType
 from insula.rpc import types, xdr
 from insula.rpc.xdr import Codec
 
@@ -209,21 +210,21 @@ def _bytes(word: str, text: _Text) -> Codec:
 # libvirt's nouns
 
 _LETTERS: Final = {
-    types.ParameterType.INT: "i",
-    types.ParameterType.UINT: "I",
-    types.ParameterType.LLONG: "q",
-    types.ParameterType.ULLONG: "Q",
-    types.ParameterType.DOUBLE: "d",
-    types.ParameterType.BOOLEAN: "i",
+    ParameterType.INT: "i",
+    ParameterType.UINT: "I",
+    ParameterType.LLONG: "q",
+    ParameterType.ULLONG: "Q",
+    ParameterType.DOUBLE: "d",
+    ParameterType.BOOLEAN: "i",
 }
 """How a typed parameter's value travels; that of a STRING is a text."""
 
 
 def _parameter() -> Codec:
     """A typed parameter: name, type, and a value as the type says."""
-    codecs = {kind: xdr.number(letter) for kind, letter in _LETTERS.items()} | {types.ParameterType.STRING: xdr.TEXT}
+    codecs = {kind: xdr.number(letter) for kind, letter in _LETTERS.items()} | {ParameterType.STRING: xdr.TEXT}
     packs: dict[int, tuple[bytes, xdr.Pack]] = {kind: (xdr.U32.pack(kind), codecs[kind].pack) for kind in codecs}
-    unpacks: dict[int, tuple[types.ParameterType, xdr.Unpack]] = {kind: (kind, codecs[kind].unpack) for kind in codecs}
+    unpacks: dict[int, tuple[ParameterType, xdr.Unpack]] = {kind: (kind, codecs[kind].unpack) for kind in codecs}
     pack_text, unpack_text, _ = xdr.TEXT
 
     def pack(value: types.TypedParameter) -> bytes:

@@ -4,9 +4,9 @@ A program's table is a class whose body holds one row a line; the attribute is t
 
     class Remote(Table):
         program = Program.REMOTE
-        DOMAIN_GET_STATE = call(212, "dom:dom flags:u", "state:i reason:i", READ, HIGH)
+        DOMAIN_GET_STATE = call(212, "dom:dom flags:u", "state:i reason:i", "domain:read", HIGH)
 
-The notation of arguments and results is that of `notation`.
+The notation of arguments and results is that of `notation`, that of what a call needs to be allowed, of `permissions`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,16 +15,7 @@ from typing import Any, ClassVar, Final
 
 from insula.rpc.frames import Program
 from insula.rpc.notation import Record, record
-
-
-class Access(Enum):
-    """What a connection must be allowed to do: a read-only one may call only `READ` rows.
-
-    Decided as libvirt does: a public API that refuses read-only connections is `WRITE`.
-    """
-
-    READ = "read"
-    WRITE = "write"
+from insula.rpc.permissions import FREE, Permission, needs
 
 
 class Priority(Enum):
@@ -42,8 +33,6 @@ class Direction(Enum):
     BOTH = "both ways"
 
 
-READ: Final = Access.READ
-WRITE: Final = Access.WRITE
 NORMAL: Final = Priority.NORMAL
 HIGH: Final = Priority.HIGH
 TO_CLIENT: Final = Direction.TO_CLIENT
@@ -57,7 +46,7 @@ class Procedure:
     number: within its program.
     name: as in the protocol file, without the program's prefix.
     arguments_notation, results_notation: the bodies, as `notation` has them.
-    access: `READ` rows may be called on a read-only connection (but see `refused_read_only`).
+    permissions_notation: what a call needs to be allowed.
     stream: the way of the stream that its reply opens, or None.
     fds: the way of the descriptors it carries, or None.
     sparse: the bits of its `flags` that allow holes in the stream, or 0.
@@ -66,13 +55,13 @@ class Procedure:
 
     __slots__ = (
         "_api",
-        "_write_if",
-        "access",
+        "_only_looks",
         "arguments_notation",
         "fds",
         "is_event",
         "name",
         "number",
+        "permissions_notation",
         "priority",
         "program",
         "results_notation",
@@ -88,25 +77,24 @@ class Procedure:
         number: int,
         arguments: str,
         results: str,
-        access: Access,
+        permissions: str,
         priority: Priority,
         *,
         stream: Direction | None = None,
         fds: Direction | None = None,
         sparse: int = 0,
-        write_if: tuple[str, int] | None = None,
         api: str | None = None,
         is_event: bool = False,
     ) -> None:
         self.number = number
         self.arguments_notation = arguments
         self.results_notation = results
-        self.access = access
+        self.permissions_notation = permissions
         self.priority = priority
         self.stream = stream
         self.fds = fds
         self.sparse = sparse
-        self._write_if = write_if
+        self._only_looks = _always_looks(permissions)
         self._api = api
         self.is_event = is_event
 
@@ -142,52 +130,61 @@ class Procedure:
         """Whether a reply may carry file descriptors."""
         return self.fds in (TO_CLIENT, BOTH)
 
-    def refused_read_only(self, arguments: Sequence[Any]) -> bool:
-        """Whether a read-only connection must be refused this call (some procedures only with certain flags)."""
-        if self.access is WRITE:
-            return True
-        if self._write_if is None:
-            return False
-        field, bits = self._write_if
-        return bool(arguments[self.arguments.names.index(field)] & bits)
+    def permissions(self, arguments: Sequence[Any]) -> tuple[Permission, ...]:
+        """What a call with these arguments needs to be allowed; nothing for what anybody may."""
+        found = needs(self.permissions_notation)
+        names = self.arguments.names if any(each.field for each in found) else ()
+        return tuple(each.permission for each in found if each.holds(names, arguments))
+
+    def only_looks(self, arguments: Sequence[Any]) -> bool:
+        """Whether a call with these arguments changes nothing and tells no secret: what read-only connections may."""
+        if self._only_looks is not None:
+            return self._only_looks
+        return all(each.only_looks for each in self.permissions(arguments))
 
     def allows_holes(self, arguments: Sequence[Any]) -> bool:
         """Whether the stream that a call with these arguments opens may have holes."""
         return bool(self.sparse) and bool(arguments[self.arguments.names.index("flags")] & self.sparse)
 
 
+def _always_looks(permissions: str) -> bool | None:
+    """Whether calls that need this only look; None where that depends on their arguments."""
+    found = needs(permissions)
+    if any(each.field is None and not each.permission.only_looks for each in found):
+        return False
+    return True if all(each.permission.only_looks for each in found) else None
+
+
 class Table:
-    """A program's procedures, one attribute a row."""
+    """A program's procedures, one attribute a row. A large one has its rows in several classes, and is made of them."""
 
     program: ClassVar[Program]
     rows: ClassVar[dict[int, Procedure]]
 
     def __init_subclass__(cls) -> None:
-        cls.rows = {row.number: row for row in vars(cls).values() if isinstance(row, Procedure)}
+        parts = [vars(each) for each in reversed(cls.__mro__)]
+        cls.rows = {row.number: row for part in parts for row in part.values() if isinstance(row, Procedure)}
 
 
 def event(number: int, arguments: str) -> Procedure:
     """A row that the server sends unasked."""
-    return Procedure(number, arguments, "", READ, HIGH, is_event=True)
+    return Procedure(number, arguments, "", FREE, HIGH, is_event=True)
 
 
 def call(
     number: int,
     arguments: str,
     results: str,
-    access: Access,
+    permissions: str,
     priority: Priority = NORMAL,
     *,
     stream: Direction | None = None,
     fds: Direction | None = None,
     sparse: int = 0,
-    write_if: tuple[str, int] | None = None,
     api: str | None = None,
 ) -> Procedure:
     """A row that a client calls."""
-    return Procedure(
-        number, arguments, results, access, priority, stream=stream, fds=fds, sparse=sparse, write_if=write_if, api=api
-    )
+    return Procedure(number, arguments, results, permissions, priority, stream=stream, fds=fds, sparse=sparse, api=api)
 
 
 _SPELLED: Final = {

@@ -12,10 +12,7 @@ from insula.rpc.frames import Program
 from insula.rpc.procedure import (
     BOTH,
     HIGH,
-    READ,
     TO_CLIENT,
-    WRITE,
-    Access,
     Direction,
     Priority,
     Procedure,
@@ -27,7 +24,6 @@ from insula.rpc.remote import Remote
 
 __all__ = [
     "PROGRAMS",
-    "Access",
     "Direction",
     "Insula",
     "Keepalive",
@@ -45,7 +41,9 @@ class Lxc(Table):
 
     program = Program.LXC
 
-    DOMAIN_OPEN_NAMESPACE = call(1, "dom:dom flags:u", "", WRITE, fds=TO_CLIENT, api="virDomainLxcOpenNamespace")
+    DOMAIN_OPEN_NAMESPACE = call(
+        1, "dom:dom flags:u", "", "domain:open_namespace", fds=TO_CLIENT, api="virDomainLxcOpenNamespace"
+    )
 
 
 class Keepalive(Table):
@@ -60,7 +58,8 @@ class Keepalive(Table):
 class Insula(Table):
     """What libvirt has no words for.
 
-    READ is what anybody may ask: nothing a guest said, nothing of the host's files, nothing that costs the daemon much.
+    What only looks is what anybody may ask: nothing a guest said, nothing of the host's files, nothing that costs the
+    daemon much. Its permissions are libvirt's: to put a program into a guest is to enter its namespaces.
 
     DOMAIN_EXEC: request = argv, env, cwd, user, group, tty, rows, columns, capabilities; the call carries descriptors
         0, 1, 2 unless tty, then the reply carries the terminal's master. exec is the handle for the other EXEC_ calls.
@@ -72,21 +71,28 @@ class Insula(Table):
 
     program = Program.INSULA
 
-    DOMAIN_EXEC = call(1, "dom:dom request:s flags:u", "exec:Q pid:i", WRITE, fds=BOTH, api="insulaDomainExec")
-    EXEC_WAIT = call(2, "exec:Q", "status:i", WRITE, api="insulaExecWait")
-    EXEC_SIGNAL = call(3, "exec:Q signum:i(64)", "", WRITE, HIGH, api="insulaExecSignal")
-    DOMAIN_PLAN = call(4, "dom:dom flags:u", "plan:s", WRITE, api="insulaDomainPlan")
-    PLAN_XML = call(5, "xml:s flags:u", "plan:s", WRITE, api="insulaPlanXML")
-    IMAGE_LIST = call(6, "flags:u", "images:s", READ, HIGH, api="insulaImageList")
-    IMAGE_BUILD = call(7, "name:s recipe:s flags:u", "", WRITE, stream=TO_CLIENT, api="insulaImageBuild")
-    IMAGE_REMOVE = call(8, "name:s flags:u", "", WRITE, api="insulaImageRemove")
-    DOMAIN_INFO = call(9, "dom:dom flags:u", "info:s", READ, api="insulaDomainInfo")
-    DOMAIN_LOG = call(10, "dom:dom source:s flags:u", "", WRITE, stream=TO_CLIENT, api="insulaDomainLog")
-    DOMAIN_WAIT = call(11, "dom:dom flags:u", "outcome:s", READ, api="insulaDomainWait")
-    CONSOLE_RESIZE = call(
-        12, "dom:dom device:s? rows:u(65535) columns:u(65535)", "", WRITE, HIGH, api="insulaConsoleResize"
+    DOMAIN_EXEC = call(
+        1, "dom:dom request:s flags:u", "exec:Q pid:i", "domain:open_namespace", fds=BOTH, api="insulaDomainExec"
     )
-    DAEMON_INFO = call(13, "flags:u", "info:s", READ, HIGH, api="insulaDaemonInfo")
+    EXEC_WAIT = call(2, "exec:Q", "status:i", "domain:open_namespace", api="insulaExecWait")
+    EXEC_SIGNAL = call(3, "exec:Q signum:i(64)", "", "domain:send_signal", HIGH, api="insulaExecSignal")
+    DOMAIN_PLAN = call(4, "dom:dom flags:u", "plan:s", "domain:read_secure", api="insulaDomainPlan")
+    PLAN_XML = call(5, "xml:s flags:u", "plan:s", "connect:write", api="insulaPlanXML")
+    IMAGE_LIST = call(6, "flags:u", "images:s", "connect:read", HIGH, api="insulaImageList")
+    IMAGE_BUILD = call(7, "name:s recipe:s flags:u", "", "storage_vol:create", stream=TO_CLIENT, api="insulaImageBuild")
+    IMAGE_REMOVE = call(8, "name:s flags:u", "", "storage_vol:delete", api="insulaImageRemove")
+    DOMAIN_INFO = call(9, "dom:dom flags:u", "info:s", "domain:read", api="insulaDomainInfo")
+    DOMAIN_LOG = call(10, "dom:dom source:s flags:u", "", "domain:open_device", stream=TO_CLIENT, api="insulaDomainLog")
+    DOMAIN_WAIT = call(11, "dom:dom flags:u", "outcome:s", "domain:read", api="insulaDomainWait")
+    CONSOLE_RESIZE = call(
+        12,
+        "dom:dom device:s? rows:u(65535) columns:u(65535)",
+        "",
+        "domain:open_device",
+        HIGH,
+        api="insulaConsoleResize",
+    )
+    DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 
 PROGRAMS: Final[dict[int, type[Table]]] = {table.program: table for table in (Remote, Lxc, Keepalive, Insula)}

@@ -4,8 +4,9 @@ The names are libvirt's; a `uuid` is its 16 raw bytes (`uuid.UUID(bytes=...)` is
 pay for it). Source: libvirt's remote_protocol.x.
 """
 
-from enum import IntEnum
 from typing import NamedTuple
+
+from insula.model.numbers import ParameterType
 
 INACTIVE_ID = -1
 """A domain's id while it does not run."""
@@ -95,18 +96,6 @@ class NetworkPortRef(NamedTuple):
 
     net: NetworkRef
     uuid: bytes
-
-
-class ParameterType(IntEnum):
-    """What a typed parameter's value is, and how wide on the wire."""
-
-    INT = 1
-    UINT = 2
-    LLONG = 3
-    ULLONG = 4
-    DOUBLE = 5
-    BOOLEAN = 6
-    STRING = 7
 
 
 class TypedParameter(NamedTuple):

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
+from insula.model.numbers import MetadataType
 from insula.rpc.codes.events import DomainEventId
-from insula.rpc.codes.requests import MetadataType
 from insula.rpc.connection import Message
 from insula.rpc.types import DomainRef
 from insula.sdk import verbs

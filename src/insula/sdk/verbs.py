@@ -9,17 +9,9 @@ from typing import Any
 
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.pty import WINDOW_MAX
+from insula.model.numbers import Affect, ListDomains, MetadataType, StatsTypes, XmlFlags
 from insula.rpc.codes.events import DomainEventId
-from insula.rpc.codes.requests import (
-    Affect,
-    ConsoleFlags,
-    ListDomains,
-    MetadataType,
-    StartFlags,
-    StatsTypes,
-    UndefineFlags,
-    XmlFlags,
-)
+from insula.rpc.codes.requests import ConsoleFlags, StartFlags, UndefineFlags
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
 from insula.sdk.conversation import Answer, Conversation, Request, ask, ask_for

@@ -9,9 +9,9 @@ from insula.engine.spec import BlockLimit, Limits
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import Domain
+from insula.model.numbers import ParameterType
 from insula.model.tuning import WEIGHT, BlkioDevice, BlkioTune
 from insula.service.domainlimits import block_limit
-from insula.service.parameters import ParameterType
 from insula.service.tuning import Family, Values
 
 _OF_DEVICES: dict[str, Callable[[BlkioDevice], int | None]] = {

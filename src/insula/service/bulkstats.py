@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups.stats import Stats
+from insula.model.numbers import MemoryStat, ParameterType, StatsTypes, VcpuState
 from insula.network.counters import InterfaceStatistics
 from insula.network.counters import statistics as counters_of
 from insula.network.rtnetlink import Rtnetlink
@@ -11,23 +12,20 @@ from insula.service import statistics
 from insula.service.domainlimits import device_number
 from insula.service.events import DomainRef
 from insula.service.managed import ManagedDomain, Run
-from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import StatsGroup
-from insula.service.statistics import NOTHING, BlockStats, MemoryStat, memory_tags, of_device, source_of
+from insula.service.parameters import Parameter
+from insula.service.statistics import NOTHING, BlockStats, memory_tags, of_device, source_of
 
 INT, UINT, ULLONG, STRING = ParameterType.INT, ParameterType.UINT, ParameterType.ULLONG, ParameterType.STRING
 
 EVERYTHING = (
-    StatsGroup.STATE
-    | StatsGroup.CPU_TOTAL
-    | StatsGroup.BALLOON
-    | StatsGroup.VCPU
-    | StatsGroup.INTERFACE
-    | StatsGroup.BLOCK
+    StatsTypes.STATE
+    | StatsTypes.CPU_TOTAL
+    | StatsTypes.BALLOON
+    | StatsTypes.VCPU
+    | StatsTypes.INTERFACE
+    | StatsTypes.BLOCK
 )
 """The groups that mean something for a container."""
-
-RUNNING_VCPU = 1
 
 _BALLOON_NAMES = {
     MemoryStat.UNUSED: "unused",
@@ -52,13 +50,13 @@ _COUNTERS = (
 Counters = Mapping[int, InterfaceStatistics]
 
 
-def all_stats(domains: Sequence[ManagedDomain], groups: StatsGroup) -> list[tuple[DomainRef, list[Parameter]]]:
+def all_stats(domains: Sequence[ManagedDomain], groups: StatsTypes) -> list[tuple[DomainRef, list[Parameter]]]:
     """Return the statistics of each domain, under libvirt's names. groups: ALL means every one there is.
 
     A domain that ends meanwhile is told without what could not be read any more.
     """
     wanted = groups or EVERYTHING
-    counters = _counters(domains) if wanted & StatsGroup.INTERFACE else {}
+    counters = _counters(domains) if wanted & StatsTypes.INTERFACE else {}
     return [(managed.ref, list(_of(managed, wanted, counters))) for managed in domains]
 
 
@@ -70,23 +68,23 @@ def _counters(domains: Sequence[ManagedDomain]) -> Counters:
         return counters_of(kernel, indices)
 
 
-def _of(managed: ManagedDomain, groups: StatsGroup, counters: Counters) -> Iterator[Parameter]:
+def _of(managed: ManagedDomain, groups: StatsTypes, counters: Counters) -> Iterator[Parameter]:
     run = managed.run
     used = statistics.used(managed)
-    if groups & StatsGroup.STATE:
+    if groups & StatsTypes.STATE:
         yield Parameter("state.state", INT, int(managed.state.state))
         yield Parameter("state.reason", INT, int(managed.state.reason))
-    if groups & StatsGroup.CPU_TOTAL and used is not None and used.cpu is not None:
+    if groups & StatsTypes.CPU_TOTAL and used is not None and used.cpu is not None:
         yield Parameter("cpu.time", ULLONG, used.cpu.total)
         yield Parameter("cpu.user", ULLONG, used.cpu.user)
         yield Parameter("cpu.system", ULLONG, used.cpu.system)
-    if groups & StatsGroup.BALLOON:
+    if groups & StatsTypes.BALLOON:
         yield from _balloon(managed, used)
-    if groups & StatsGroup.VCPU:
+    if groups & StatsTypes.VCPU:
         yield from _vcpus(managed, used)
-    if groups & StatsGroup.INTERFACE and run is not None:
+    if groups & StatsTypes.INTERFACE and run is not None:
         yield from _interfaces(run, counters)
-    if groups & StatsGroup.BLOCK and used is not None:
+    if groups & StatsTypes.BLOCK and used is not None:
         yield from _block(managed, used)
 
 
@@ -106,7 +104,7 @@ def _vcpus(managed: ManagedDomain, used: Stats | None) -> Iterator[Parameter]:
     yield Parameter("vcpu.maximum", UINT, managed.current.vcpu.count)
     if managed.is_active:
         for number in range(count):
-            yield Parameter(f"vcpu.{number}.state", INT, RUNNING_VCPU)
+            yield Parameter(f"vcpu.{number}.state", INT, VcpuState.RUNNING)
 
 
 def _interfaces(run: Run, counters: Counters) -> Iterator[Parameter]:

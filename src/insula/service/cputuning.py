@@ -7,9 +7,10 @@ from insula.engine.spec import Limits
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import Domain
+from insula.model.numbers import ParameterType
 from insula.model.tuning import PERIOD, QUOTA, SHARES, CpuTune
 from insula.service.domainlimits import limits_of
-from insula.service.parameters import ParameterType, Value
+from insula.service.parameters import Value
 from insula.service.tuning import Family, Values
 
 SCHEDULER = "posix"

@@ -16,7 +16,8 @@ from pathlib import Path
 from insula.errors import InsulaError
 from insula.kernel.durable import Commit, Durability, make_link, remove_file, replace_file, sweep
 from insula.layout import Layout
-from insula.model.domain import Domain, XmlFlags
+from insula.model.domain import Domain
+from insula.model.numbers import XmlFlags
 
 LOGGER = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from insula.model.devices import Devices, HostDevice
 from insula.model.domain import Domain, completed
 from insula.model.filesystems import Disk, Filesystem
 from insula.model.interfaces import Interface
+from insula.model.numbers import Affect
 from insula.model.validate import validate
 from insula.model.xmlmap import Mapped
 from insula.model.xmlreader import read
@@ -20,7 +21,6 @@ from insula.model.xmlsource import parse
 from insula.service.documents import Documents
 from insula.service.impact import Changes
 from insula.service.managed import ManagedDomain, Run
-from insula.service.requests import Affect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 from uuid import UUID
 
 from insula.model.lifecycle import LifecycleDetail, LifecycleKind
+from insula.model.numbers import MetadataType
 from insula.service.parameters import Parameter
 
 LOGGER = logging.getLogger(__name__)
@@ -19,14 +19,6 @@ class DomainRef:
     name: str
     uuid: UUID
     id: int = -1
-
-
-class MetadataType(IntEnum):
-    """Source: virDomainMetadataType in libvirt's public domain header."""
-
-    DESCRIPTION = 0
-    TITLE = 1
-    ELEMENT = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

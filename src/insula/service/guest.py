@@ -22,12 +22,12 @@ from insula.errors import (
 )
 from insula.kernel.fds import Fd
 from insula.kernel.process import CloneFlag, setns
+from insula.model.numbers import AddressSource
 from insula.model.visible import visible
 from insula.network.inside import GuestInterface, guest_interfaces
 from insula.service.containers import Engine, StandardStreams, WindowSize
 from insula.service.executions import Executions
 from insula.service.managed import ManagedDomain
-from insula.service.requests import AddressSource
 
 LAST_SIGNAL = 64
 LOGGER = logging.getLogger(__name__)

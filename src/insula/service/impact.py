@@ -8,10 +8,10 @@ from functools import partial
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, InvalidArgumentError
 from insula.model.domain import Domain
+from insula.model.numbers import Affect
 from insula.service.defining import DefinitionVerbs
 from insula.service.documents import Documents
 from insula.service.managed import ManagedDomain, Run
-from insula.service.requests import Affect
 from insula.service.runs import Runs
 
 LOGGER = logging.getLogger(__name__)

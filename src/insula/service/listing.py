@@ -3,50 +3,50 @@
 from collections.abc import Callable, Iterable
 
 from insula.model.lifecycle import DomainState
+from insula.model.numbers import ListDomains
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Filter
 
 Condition = Callable[[ManagedDomain], bool]
 
-GROUPS: tuple[tuple[tuple[Filter, Condition], ...], ...] = (
+GROUPS: tuple[tuple[tuple[ListDomains, Condition], ...], ...] = (
     (
-        (Filter.ACTIVE, lambda managed: managed.is_active),
-        (Filter.INACTIVE, lambda managed: not managed.is_active),
+        (ListDomains.ACTIVE, lambda managed: managed.is_active),
+        (ListDomains.INACTIVE, lambda managed: not managed.is_active),
     ),
     (
-        (Filter.PERSISTENT, lambda managed: managed.is_persistent),
-        (Filter.TRANSIENT, lambda managed: not managed.is_persistent),
+        (ListDomains.PERSISTENT, lambda managed: managed.is_persistent),
+        (ListDomains.TRANSIENT, lambda managed: not managed.is_persistent),
     ),
     (
-        (Filter.RUNNING, lambda managed: managed.state.state is DomainState.RUNNING),
-        (Filter.PAUSED, lambda managed: managed.state.state is DomainState.PAUSED),
-        (Filter.SHUTOFF, lambda managed: managed.state.state is DomainState.SHUTOFF),
+        (ListDomains.RUNNING, lambda managed: managed.state.state is DomainState.RUNNING),
+        (ListDomains.PAUSED, lambda managed: managed.state.state is DomainState.PAUSED),
+        (ListDomains.SHUTOFF, lambda managed: managed.state.state is DomainState.SHUTOFF),
         (
-            Filter.OTHER,
+            ListDomains.OTHER,
             lambda managed: managed.state.state not in (DomainState.RUNNING, DomainState.PAUSED, DomainState.SHUTOFF),
         ),
     ),
     (
-        (Filter.MANAGED_SAVE, lambda managed: False),
-        (Filter.NO_MANAGED_SAVE, lambda managed: True),
+        (ListDomains.MANAGED_SAVE, lambda managed: False),
+        (ListDomains.NO_MANAGED_SAVE, lambda managed: True),
     ),
     (
-        (Filter.AUTOSTART, lambda managed: managed.autostart),
-        (Filter.NO_AUTOSTART, lambda managed: not managed.autostart),
+        (ListDomains.AUTOSTART, lambda managed: managed.autostart),
+        (ListDomains.NO_AUTOSTART, lambda managed: not managed.autostart),
     ),
     (
-        (Filter.HAS_SNAPSHOT, lambda managed: False),
-        (Filter.NO_SNAPSHOT, lambda managed: True),
+        (ListDomains.HAS_SNAPSHOT, lambda managed: False),
+        (ListDomains.NO_SNAPSHOT, lambda managed: True),
     ),
     (
-        (Filter.HAS_CHECKPOINT, lambda managed: False),
-        (Filter.NO_CHECKPOINT, lambda managed: True),
+        (ListDomains.HAS_CHECKPOINT, lambda managed: False),
+        (ListDomains.NO_CHECKPOINT, lambda managed: True),
     ),
 )
 """Saved images, snapshots and checkpoints do not exist yet, so no domain has one."""
 
 
-def matches(managed: ManagedDomain, wanted: Filter) -> bool:
+def matches(managed: ManagedDomain, wanted: ListDomains) -> bool:
     """Whether a caller with this filter wants to see the domain."""
     for group in GROUPS:
         chosen = [condition for flag, condition in group if flag in wanted]
@@ -55,7 +55,7 @@ def matches(managed: ManagedDomain, wanted: Filter) -> bool:
     return True
 
 
-def chosen(domains: Iterable[ManagedDomain], wanted: Filter) -> list[ManagedDomain]:
+def chosen(domains: Iterable[ManagedDomain], wanted: ListDomains) -> list[ManagedDomain]:
     """Return the domains that the filter lets through."""
     return [each for each in domains if matches(each, wanted)]
 

@@ -11,14 +11,14 @@ from insula.engine.spec import Limits
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import Domain
+from insula.model.numbers import Affect, ParameterType
 from insula.model.sizes import KiB
 from insula.model.tuning import MemoryTune
 from insula.service.domainlimits import limits_of
 from insula.service.events import BalloonChange, Events
 from insula.service.impact import Changes
 from insula.service.managed import ManagedDomain
-from insula.service.parameters import ParameterType, Value
-from insula.service.requests import Affect
+from insula.service.parameters import Value
 from insula.service.tuning import Family, Values, putting
 
 UNLIMITED_KIB = 9007199254740991

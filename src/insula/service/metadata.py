@@ -3,15 +3,15 @@
 from lxml import etree
 
 from insula.errors import InvalidArgumentError, MetadataNotFoundError
-from insula.model.domain import Domain, XmlFlags
+from insula.model.domain import Domain
+from insula.model.numbers import Affect, MetadataType, XmlFlags
 from insula.model.validate import validate
 from insula.model.xmlmap import INSULA_NAMESPACE, Part
 from insula.model.xmlsource import parse
 from insula.model.xmlwriter import dump
-from insula.service.events import Events, MetadataChange, MetadataType
+from insula.service.events import Events, MetadataChange
 from insula.service.impact import Changes, definition
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Affect
 
 LIVE_PARTS = Part.LIVE | Part.SECRET
 WHOLE = XmlFlags.LIVE | XmlFlags.SECURE

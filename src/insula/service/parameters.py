@@ -1,24 +1,12 @@
 """libvirt's typed parameters: named values whose type is part of the interface, and the table of those we accept."""
 
 from collections.abc import Iterable, Mapping
-from enum import IntEnum
 from typing import NamedTuple
 
 from insula.errors import ArgumentUnsupportedError, InvalidArgumentError
+from insula.model.numbers import ParameterType
 
 Value = int | float | str
-
-
-class ParameterType(IntEnum):
-    """Source: virTypedParameterType in libvirt's public header."""
-
-    INT = 1
-    UINT = 2
-    LLONG = 3
-    ULLONG = 4
-    DOUBLE = 5
-    BOOLEAN = 6
-    STRING = 7
 
 
 class Parameter(NamedTuple):

@@ -26,7 +26,8 @@ from insula.engine.codec import loads
 from insula.errors import InsulaError
 from insula.kernel.durable import Durability, replace_file, sweep
 from insula.layout import Layout
-from insula.model.domain import Domain, XmlFlags
+from insula.model.domain import Domain
+from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
 
 LOGGER = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from insula.engine.guestinit import Answer, PowerAction, Way
 from insula.engine.launch.running import Running
 from insula.engine.look.looking import Sight
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
+from insula.model.numbers import ShutdownMode
 from insula.service.containers import Looking
 from insula.service.managed import ManagedDomain, Run
-from insula.service.requests import ShutdownMode
 from insula.service.running import StopReason
 from insula.service.runs import Runs
 

@@ -4,16 +4,16 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups.stats import DeviceUse, MemoryUse, Stats
 from insula.model.filesystems import Disk
+from insula.model.numbers import MemoryStat, ParameterType
 from insula.network.counters import InterfaceStatistics, statistics
 from insula.network.rtnetlink import Rtnetlink
 from insula.service.domainlimits import device_number
 from insula.service.managed import ManagedDomain
-from insula.service.parameters import Parameter, ParameterType
+from insula.service.parameters import Parameter
 from insula.service.tuning import cgroup_errors
 
 NOTHING = InterfaceStatistics(
@@ -26,22 +26,6 @@ NOTHING = InterfaceStatistics(
     sent_errors=0,
     sent_drops=0,
 )
-
-
-class MemoryStat(IntEnum):
-    """What a number of the memory statistics is. Source: virDomainMemoryStatTags in libvirt's public header."""
-
-    SWAP_IN = 0
-    SWAP_OUT = 1
-    MAJOR_FAULT = 2
-    MINOR_FAULT = 3
-    UNUSED = 4
-    AVAILABLE = 5
-    ACTUAL_BALLOON = 6
-    RSS = 7
-    USABLE = 8
-    LAST_UPDATE = 9
-    DISK_CACHES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,11 +10,11 @@ from insula.engine.spec import Limits
 from insula.errors import InsulaError, OperationFailedError, OperationInvalidError, OperationUnsupportedError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import Domain
+from insula.model.numbers import Affect, ParameterType
 from insula.service.events import Events, Tunable
 from insula.service.impact import Changes, asked
 from insula.service.managed import ManagedDomain, Run
-from insula.service.parameters import Parameter, ParameterType, Value, checked
-from insula.service.requests import Affect
+from insula.service.parameters import Parameter, Value, checked
 
 Values = Mapping[str, Value]
 

@@ -7,14 +7,12 @@ true of all: they run, on any processor the domain may use, and share the domain
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from insula.model.numbers import Affect, VcpuState
 from insula.model.sizes import parse_cpuset
 from insula.service.impact import definition
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Affect
 from insula.service.tuning import cgroup_errors
 
-RUNNING = 1
-"""Source: virVcpuState in libvirt's public domain header."""
 NOWHERE = -2
 """VIR_VCPU_INFO_CPU_UNAVAILABLE: it runs, and nobody can tell where; -1 would say that it is offline."""
 
@@ -46,7 +44,7 @@ def vcpus(managed: ManagedDomain, online: frozenset[int]) -> list[Vcpu]:
     number = managed.current.vcpu.current or managed.current.vcpu.count
     affinity = frozenset(parse_cpuset(held)) & online if held else online
     return [
-        Vcpu(number=each, state=RUNNING, cpu_time=total // number, cpu=NOWHERE, affinity=affinity)
+        Vcpu(number=each, state=VcpuState.RUNNING, cpu_time=total // number, cpu=NOWHERE, affinity=affinity)
         for each in range(number)
     ]
 

@@ -5,8 +5,9 @@ import pytest
 
 from insula.cli import listing
 from insula.cli.main import VERBS
+from insula.model.numbers import ParameterType
 from insula.rpc.procedures import Insula, Remote
-from insula.rpc.types import DomainRef, ParameterType, TypedParameter
+from insula.rpc.types import DomainRef, TypedParameter
 from insula.sdk.blocking import Blocking
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of

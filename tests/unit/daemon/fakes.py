@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
+from insula.daemon.access import AccessCheck, ByConnection
 from insula.daemon.dispatch.table import answer
 from insula.daemon.request import Request, Services
 from insula.daemon.subscriptions import Subscriptions
@@ -22,16 +23,17 @@ from insula.errors import OperationInvalidError
 from insula.kernel.fds import Fd
 from insula.model.domain import Domain
 from insula.model.lifecycle import LifecycleDetail, LifecycleKind, StartedDetail, StoppedDetail
+from insula.model.numbers import Affect, MetadataType, ParameterType, ShutdownMode
 from insula.rpc.events import Call
 from insula.rpc.procedures import Procedure
 from insula.service.documents import Documents
 from insula.service.domains import Domains
-from insula.service.events import DomainRef, Events, Lifecycle, MetadataType
+from insula.service.events import DomainRef, Events, Lifecycle
 from insula.service.host import Host
 from insula.service.images import Images
 from insula.service.managed import NEVER_RAN, ManagedDomain, Run
-from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import Affect, ShutdownMode, Storage
+from insula.service.parameters import Parameter
+from insula.service.requests import Storage
 from insula.service.runs import BOOTED, Launch
 from insula.service.tuning import Family
 
@@ -281,6 +283,7 @@ class FakeClient:
 
     def __init__(self, events: Events) -> None:
         self.subscriptions = Subscriptions(events, lambda procedure, *values: None)
+        self.access: AccessCheck = ByConnection(read_only=False)
         self.close_callback = False
         self.opened: list[bool] = []
         self.closing = False

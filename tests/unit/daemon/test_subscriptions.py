@@ -8,6 +8,7 @@ import pytest
 from insula.daemon.subscriptions import LAST_EVENT_ID, REGISTRATIONS_MAX, SAME_MAX, Subscriptions
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.model.lifecycle import LifecycleKind, StoppedDetail
+from insula.model.numbers import MetadataType, ParameterType
 from insula.rpc.codes.events import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.events import (
@@ -20,11 +21,10 @@ from insula.service.events import (
     Events,
     Lifecycle,
     MetadataChange,
-    MetadataType,
     Reboot,
     Tunable,
 )
-from insula.service.parameters import Parameter, ParameterType
+from insula.service.parameters import Parameter
 
 WEB = DomainRef(name="web", uuid=UUID(int=1), id=5)
 MAIL = DomainRef(name="mail", uuid=UUID(int=2))

@@ -18,9 +18,10 @@ from insula.daemon.wire import (
     wanted,
 )
 from insula.errors import InvalidArgumentError
+from insula.model.numbers import ParameterType
 from insula.rpc import types
 from insula.service.events import DomainRef
-from insula.service.parameters import Parameter, ParameterType
+from insula.service.parameters import Parameter
 
 NUMBER = Parameter("n", ParameterType.UINT, 5)
 WORD = Parameter("w", ParameterType.STRING, "x")

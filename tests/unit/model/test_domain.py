@@ -13,10 +13,11 @@ from insula.errors import XmlError
 from insula.model import domain as domain_module
 from insula.model.boot import CrashAction, OffAction, Os, OsType
 from insula.model.devices import DEFAULT_EMULATOR, Console, Devices
-from insula.model.domain import DEVICES_MAX, MAC_PREFIX, Domain, XmlFlags, completed
+from insula.model.domain import DEVICES_MAX, MAC_PREFIX, Domain, completed
 from insula.model.extensions import Metadata, Settings
 from insula.model.filesystems import Filesystem, FilesystemSource
 from insula.model.interfaces import AddressFamily
+from insula.model.numbers import XmlFlags
 from insula.model.scalars import DomainName
 from insula.model.sizes import KiB
 from insula.model.validate import problems

@@ -2,8 +2,9 @@
 
 from hypothesis import given, settings
 
-from insula.model.domain import Domain, XmlFlags, completed
+from insula.model.domain import Domain, completed
 from insula.model.livevalues import without_live
+from insula.model.numbers import XmlFlags
 from tests.unit.model.strategies import values
 
 DOMAINS = values(Domain).map(completed)

@@ -1,9 +1,9 @@
-"""Rows: what they know of themselves, and when a read-only connection is refused."""
+"""Rows: what they know of themselves, and what their calls need to be allowed."""
 
 import pytest
 
 from insula.rpc.frames import Program
-from insula.rpc.procedure import BOTH, HIGH, READ, TO_CLIENT, TO_SERVER, WRITE, Table, api_name, call, event
+from insula.rpc.procedure import BOTH, HIGH, TO_CLIENT, TO_SERVER, Table, api_name, call, event
 
 
 class Example(Table):
@@ -11,12 +11,12 @@ class Example(Table):
 
     program = Program.INSULA
 
-    READ_IT = call(1, "what:s flags:u", "value:i", READ, HIGH, write_if=("flags", 0x6))
-    WRITE_IT = call(2, "what:s", "", WRITE)
-    STREAM_IT = call(3, "flags:u", "", READ, stream=TO_CLIENT, sparse=0x1)
-    TAKE_FDS = call(4, "", "", WRITE, fds=TO_SERVER)
-    GIVE_FDS = call(5, "", "", WRITE, fds=TO_CLIENT)
-    SWAP_FDS = call(6, "", "", WRITE, fds=BOTH)
+    READ_IT = call(1, "what:s flags:u", "value:i", "domain:read domain:write?flags&0x6", HIGH)
+    WRITE_IT = call(2, "what:s", "", "domain:write")
+    STREAM_IT = call(3, "flags:u", "", "domain:read", stream=TO_CLIENT, sparse=0x1)
+    TAKE_FDS = call(4, "", "", "domain:write", fds=TO_SERVER)
+    GIVE_FDS = call(5, "", "", "domain:write", fds=TO_CLIENT)
+    SWAP_FDS = call(6, "", "", "domain:write", fds=BOTH)
     HAPPENED = event(7, "callbackID:i")
 
 
@@ -36,13 +36,16 @@ def test_the_bodies_are_compiled_from_the_notation() -> None:
 
 
 @pytest.mark.parametrize(("flags", "refused"), [(0, False), (1, False), (2, True), (4, True), (7, True)])
-def test_some_flags_of_a_reading_call_need_write_access(flags: int, refused: bool) -> None:
-    assert Example.READ_IT.refused_read_only(("x", flags)) is refused
+def test_some_flags_of_a_look_make_it_more_than_one(flags: int, refused: bool) -> None:
+    assert Example.READ_IT.only_looks(("x", flags)) is not refused
+    assert [str(each) for each in Example.READ_IT.permissions(("x", flags))] == ["domain:read", "domain:write"][
+        : 1 + refused
+    ]
 
 
-def test_a_writing_call_is_refused_and_an_event_is_not() -> None:
-    assert Example.WRITE_IT.refused_read_only(("x",))
-    assert not Example.HAPPENED.refused_read_only((1,))
+def test_a_writing_call_is_no_look_and_an_event_needs_nothing() -> None:
+    assert not Example.WRITE_IT.only_looks(("x",))
+    assert Example.HAPPENED.only_looks((1,)) and Example.HAPPENED.permissions((1,)) == ()
 
 
 def test_holes_are_allowed_by_the_flag_of_a_sparse_stream_only() -> None:
@@ -72,3 +75,16 @@ def test_descriptors_go_the_way_the_row_says() -> None:
 )
 def test_the_public_api_is_spelled_as_libvirt_spells_it(name: str, api: str) -> None:
     assert api_name(name) == api
+
+
+class Whole(Example):
+    """A table that has some rows from another class."""
+
+    program = Program.INSULA
+
+    ONE_MORE = call(8, "", "", "connect:read")
+
+
+def test_a_table_may_be_made_of_several_classes() -> None:
+    assert list(Whole.rows) == [*Example.rows, 8]
+    assert 8 not in Example.rows

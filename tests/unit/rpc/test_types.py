@@ -2,9 +2,10 @@
 
 import pytest
 
+from insula.model.numbers import ParameterType
 from insula.rpc import types
 from insula.rpc.notation import record
-from insula.rpc.types import DomainRef, ParameterType, TypedParameter
+from insula.rpc.types import DomainRef, TypedParameter
 
 
 def test_a_domain_that_does_not_run_has_the_id_minus_one() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from insula.errors import DomainNotFoundError
 from insula.model.lifecycle import DomainState, LifecycleKind
-from insula.rpc.codes.requests import MetadataType
+from insula.model.numbers import MetadataType
 from insula.sdk.domains import Domain, Host, open_host
 from insula.sdk.values import ExecRequest
 from tests.fakeserver import FakeServer

@@ -8,10 +8,11 @@ import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.model.lifecycle import DomainState, RunningReason
+from insula.model.numbers import ListDomains, MetadataType, ParameterType, XmlFlags
 from insula.rpc.codes.events import DomainEventId
-from insula.rpc.codes.requests import ListDomains, MetadataType, StartFlags, UndefineFlags, XmlFlags
+from insula.rpc.codes.requests import StartFlags, UndefineFlags
 from insula.rpc.procedures import Insula, Procedure, Remote
-from insula.rpc.types import DomainRef, ParameterType, TypedParameter
+from insula.rpc.types import DomainRef, TypedParameter
 from insula.sdk import verbs
 from insula.sdk.conversation import Answer, Conversation, Request, T
 from insula.sdk.values import ExecRequest, NodeInfo, Outcome, Started, State, Statistics, Usage

@@ -19,8 +19,9 @@ from typing import Any
 from uuid import UUID
 
 from insula.errors import InsulaError
+from insula.model.numbers import Affect, ListDomains
 from insula.service import lifecycle
-from insula.service.requests import Affect, Filter, Storage
+from insula.service.requests import Storage
 from tests.unit.service.fakes import CRASHED, MAIL, REBOOTED, WEB, Rig, domain_xml, until
 
 SHOP = UUID(int=3)
@@ -116,7 +117,7 @@ async def successor(directory: Path) -> None:
 
 def _settled(rig: Rig) -> bool:
     """Whether nothing waits to be started again."""
-    return len(rig.domains.list(Filter.ACTIVE)) == rig.domains.running()
+    return len(rig.domains.list(ListDomains.ACTIVE)) == rig.domains.running()
 
 
 def _check_promises(rig: Rig, begun: list[str], done: list[str]) -> None:
@@ -127,7 +128,7 @@ def _check_promises(rig: Rig, begun: list[str], done: list[str]) -> None:
         assert "web" not in names, "an undefined domain is back"
     if "destroy shop" in done:
         assert "shop" not in names, "a domain that was transient at its end is back"
-    running = {each.name for each in rig.domains.list(Filter.ACTIVE)}
+    running = {each.name for each in rig.domains.list(ListDomains.ACTIVE)}
     if "start" in done and "destroy" not in begun:
         assert "web" in running, "a started guest is lost"
     if "destroy" in done:
@@ -147,8 +148,8 @@ def _check_promises(rig: Rig, begun: list[str], done: list[str]) -> None:
 
 
 def _check_order(rig: Rig) -> None:
-    active = {str(each.uuid) for each in rig.domains.list(Filter.ACTIVE)}
-    persistent = {each.name for each in rig.domains.list(Filter.PERSISTENT)}
+    active = {str(each.uuid) for each in rig.domains.list(ListDomains.ACTIVE)}
+    persistent = {each.name for each in rig.domains.list(ListDomains.PERSISTENT)}
     assert set(rig.engine.guests()) == active, "guests and active domains differ"
     assert {each.name for each in rig.layout.running.iterdir()} == active, "run directories and active domains differ"
     files = {each.name for each in rig.layout.definitions.iterdir()} - {"autostart"}
@@ -161,14 +162,14 @@ def _check_order(rig: Rig) -> None:
     for uuid in {WEB, MAIL, SHOP} - {each.uuid for each in rig.domains.list()}:
         assert not rig.preparation.owns_storage(uuid), "storage of a domain that is no more is left behind"
     marks = {each.name for each in rig.preparation.marks.iterdir()}
-    transient = {str(each.uuid) for each in rig.domains.list(Filter.TRANSIENT)}
+    transient = {str(each.uuid) for each in rig.domains.list(ListDomains.TRANSIENT)}
     assert marks <= transient, "a mark is left behind"
     if str(SHOP) in transient:
         assert marks == {str(SHOP)}, "storage that is to vanish would stay"
 
 
 async def _check_usable(rig: Rig) -> None:
-    for ref in rig.domains.list(Filter.ACTIVE):
+    for ref in rig.domains.list(ListDomains.ACTIVE):
         await rig.domains.destroy(ref)
     for ref in rig.domains.list():
         await rig.domains.start(ref)

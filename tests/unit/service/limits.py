@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+from insula.model.numbers import Affect, ParameterType
 from insula.service.events import DomainRef
-from insula.service.parameters import Parameter, ParameterType, Value
-from insula.service.requests import Affect
+from insula.service.parameters import Parameter, Value
 from tests.unit.service.fakes import FakeGroup, Rig, domain_xml
 
 BOTH = Affect.LIVE | Affect.CONFIG

@@ -3,8 +3,8 @@
 import pytest
 
 from insula.errors import InvalidArgumentError
-from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import Affect
+from insula.model.numbers import Affect, ParameterType
+from insula.service.parameters import Parameter
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import group, of_kind, running, values
 

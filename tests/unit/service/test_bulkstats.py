@@ -4,10 +4,10 @@ import pytest
 
 from insula.engine.interfaces import ConnectedInterface
 from insula.errors import InvalidArgumentError
+from insula.model.numbers import ListDomains, ParameterType, StatsTypes
 from insula.network.counters import InterfaceStatistics
 from insula.service import bulkstats
-from insula.service.parameters import ParameterType, Value
-from insula.service.requests import Filter, StatsGroup
+from insula.service.parameters import Value
 from tests.unit.service.fakes import MAIL, Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
@@ -49,7 +49,7 @@ async def two(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, 
     monkeypatch.setattr(bulkstats, "device_number", device_number)
     await rig.domains.create_xml(domain_xml().replace("<devices>", DISKS))
     await rig.domains.define(domain_xml("mail", MAIL))
-    stats = rig.domains.all_stats(None, StatsGroup.ALL)
+    stats = rig.domains.all_stats(None, StatsTypes.ALL)
     assert asked == [[9]]
     return {ref.name: {each.name: each.value for each in parameters} for ref, parameters in stats}
 
@@ -89,8 +89,8 @@ async def test_a_domain_that_is_off_tells_what_it_would_have(rig: Rig, monkeypat
 async def test_groups_filters_and_names_restrict_what_is_told(rig: Rig) -> None:
     web = await rig.domains.create_xml(domain_xml())
     await rig.domains.define(domain_xml("mail", MAIL))
-    active = rig.domains.all_stats(None, StatsGroup.STATE, Filter.ACTIVE)
-    named = rig.domains.all_stats([web], StatsGroup.VCPU | StatsGroup.STATE)
+    active = rig.domains.all_stats(None, StatsTypes.STATE, ListDomains.ACTIVE)
+    named = rig.domains.all_stats([web], StatsTypes.VCPU | StatsTypes.STATE)
 
     assert [(ref.name, [each.name for each in found]) for ref, found in active] == [
         ("web", ["state.state", "state.reason"])
@@ -100,7 +100,7 @@ async def test_groups_filters_and_names_restrict_what_is_told(rig: Rig) -> None:
 
 async def test_types_are_those_libvirt_documents(rig: Rig) -> None:
     xml = domain_xml().replace("<devices>", DISKS)
-    ((_, parameters),) = rig.domains.all_stats([await rig.domains.create_xml(xml)], StatsGroup.ALL)
+    ((_, parameters),) = rig.domains.all_stats([await rig.domains.create_xml(xml)], StatsTypes.ALL)
     kinds = {each.name: each.kind for each in parameters}
 
     assert kinds["state.state"] is ParameterType.INT

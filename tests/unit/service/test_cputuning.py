@@ -3,10 +3,10 @@
 import pytest
 
 from insula.errors import InvalidArgumentError
+from insula.model.numbers import Affect, ParameterType
 from insula.service.cputuning import SCHEDULER
 from insula.service.events import Tunable
-from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import Affect
+from insula.service.parameters import Parameter
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import BOTH, group, running, values
 

@@ -18,9 +18,10 @@ from insula.errors import (
 from insula.kernel.durable import Commit
 from insula.model.domain import Domain
 from insula.model.lifecycle import DefinedDetail, LifecycleKind, UndefinedDetail
+from insula.model.numbers import ListDomains
 from insula.service.definitions import Definitions
 from insula.service.events import Lifecycle
-from insula.service.requests import Filter, Storage
+from insula.service.requests import Storage
 from insula.service.running import RunDirectory
 from tests.unit.service.fakes import CRASHED, MAIL, WEB, Rig, domain_xml, until
 
@@ -148,7 +149,7 @@ async def test_defining_a_transient_domain_makes_it_persistent_and_keeps_its_sto
     await rig.domains.destroy(ref)
 
     assert rig.preparation.owns_storage(WEB)
-    assert [each.name for each in rig.domains.list(Filter.INACTIVE)] == ["web"]
+    assert [each.name for each in rig.domains.list(ListDomains.INACTIVE)] == ["web"]
 
 
 async def test_storage_is_kept_before_its_domain_is_defined(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,8 +226,8 @@ async def test_autostart_is_remembered(rig: Rig) -> None:
     await rig.domains.set_autostart(ref, True)
 
     assert rig.domains.autostart(ref)
-    assert [each.name for each in rig.domains.list(Filter.AUTOSTART)] == ["web"]
-    assert list(rig.domains.list(Filter.NO_AUTOSTART)) == []
+    assert [each.name for each in rig.domains.list(ListDomains.AUTOSTART)] == ["web"]
+    assert list(rig.domains.list(ListDomains.NO_AUTOSTART)) == []
 
 
 async def test_many_clients_that_define_and_undefine_at_once_leave_memory_and_disk_agreeing(rig: Rig) -> None:

@@ -9,8 +9,8 @@ from insula.errors import (
     UnsupportedConfigError,
     XmlError,
 )
+from insula.model.numbers import Affect
 from insula.service.events import DomainRef
-from insula.service.requests import Affect
 from tests.unit.service.fakes import Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio

@@ -16,11 +16,11 @@ from insula.errors import (
     OperationInvalidError,
     OperationUnsupportedError,
 )
+from insula.model.numbers import AddressSource
 from insula.network.inside import GuestInterface
 from insula.service import guest
 from insula.service.events import DomainRef
 from insula.service.guest import PidPair, guest_processes
-from insula.service.requests import AddressSource
 from tests.unit.service.fakes import Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

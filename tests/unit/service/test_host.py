@@ -7,8 +7,9 @@ import pytest
 
 from insula.errors import InvalidArgumentError
 from insula.model.devices import DEFAULT_EMULATOR
+from insula.model.numbers import ParameterType
 from insula.service.host import NANOSECONDS_A_TICK, Host
-from insula.service.parameters import Parameter, ParameterType
+from insula.service.parameters import Parameter
 from tests.unit.service.hosttree import two_node_host
 
 

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
-from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import Affect
+from insula.model.numbers import Affect, ParameterType
+from insula.service.parameters import Parameter
 from tests.unit.service.fakes import FakeMemory, Rig, domain_xml
 from tests.unit.service.limits import BOTH, group, running
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from insula.service.requests import Filter
+from insula.model.numbers import ListDomains
 from tests.unit.service.fakes import CRASHED, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
@@ -25,7 +25,7 @@ async def four(tmp_path: Path) -> AsyncIterator[Rig]:
     await rig.domains.create_xml(domain_xml("held", UUID(int=13)), paused=True)
     await rig.domains.create_xml(domain_xml("dead", UUID(int=14), "<on_crash>preserve</on_crash>"))
     rig.engine.end(UUID(int=14), CRASHED)
-    await until(lambda: len(rig.domains.list(Filter.ACTIVE)) == 2)
+    await until(lambda: len(rig.domains.list(ListDomains.ACTIVE)) == 2)
     yield rig
     await rig.close()
 
@@ -33,25 +33,25 @@ async def four(tmp_path: Path) -> AsyncIterator[Rig]:
 @pytest.mark.parametrize(
     ("wanted", "names"),
     [
-        (Filter.ALL, "off up held dead"),
-        (Filter.ACTIVE, "up held"),
-        (Filter.INACTIVE, "off dead"),
-        (Filter.ACTIVE | Filter.INACTIVE, "off up held dead"),
-        (Filter.PERSISTENT, "off up"),
-        (Filter.TRANSIENT, "held dead"),
-        (Filter.RUNNING, "up"),
-        (Filter.PAUSED, "held"),
-        (Filter.SHUTOFF, "off"),
-        (Filter.OTHER, "dead"),
-        (Filter.RUNNING | Filter.PAUSED, "up held"),
-        (Filter.AUTOSTART, "up"),
-        (Filter.NO_AUTOSTART | Filter.PERSISTENT, "off"),
-        (Filter.ACTIVE | Filter.TRANSIENT, "held"),
-        (Filter.MANAGED_SAVE, ""),
-        (Filter.NO_MANAGED_SAVE | Filter.NO_SNAPSHOT | Filter.NO_CHECKPOINT, "off up held dead"),
-        (Filter.HAS_SNAPSHOT, ""),
-        (Filter.HAS_CHECKPOINT | Filter.NO_CHECKPOINT, "off up held dead"),
+        (ListDomains.ALL, "off up held dead"),
+        (ListDomains.ACTIVE, "up held"),
+        (ListDomains.INACTIVE, "off dead"),
+        (ListDomains.ACTIVE | ListDomains.INACTIVE, "off up held dead"),
+        (ListDomains.PERSISTENT, "off up"),
+        (ListDomains.TRANSIENT, "held dead"),
+        (ListDomains.RUNNING, "up"),
+        (ListDomains.PAUSED, "held"),
+        (ListDomains.SHUTOFF, "off"),
+        (ListDomains.OTHER, "dead"),
+        (ListDomains.RUNNING | ListDomains.PAUSED, "up held"),
+        (ListDomains.AUTOSTART, "up"),
+        (ListDomains.NO_AUTOSTART | ListDomains.PERSISTENT, "off"),
+        (ListDomains.ACTIVE | ListDomains.TRANSIENT, "held"),
+        (ListDomains.MANAGED_SAVE, ""),
+        (ListDomains.NO_MANAGED_SAVE | ListDomains.NO_SNAPSHOT | ListDomains.NO_CHECKPOINT, "off up held dead"),
+        (ListDomains.HAS_SNAPSHOT, ""),
+        (ListDomains.HAS_CHECKPOINT | ListDomains.NO_CHECKPOINT, "off up held dead"),
     ],
 )
-async def test_a_filter_lets_through_what_every_group_allows(four: Rig, wanted: Filter, names: str) -> None:
+async def test_a_filter_lets_through_what_every_group_allows(four: Rig, wanted: ListDomains, names: str) -> None:
     assert [each.name for each in four.domains.list(wanted)] == names.split()

@@ -5,10 +5,9 @@ import contextlib
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
+from insula.model.numbers import Affect, ParameterType
 from insula.service.events import BalloonChange
 from insula.service.memorytuning import UNLIMITED_KIB
-from insula.service.parameters import ParameterType
-from insula.service.requests import Affect
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import BOTH, group, of_kind, running, values
 

@@ -5,9 +5,9 @@ from lxml import etree
 
 from insula.errors import InvalidArgumentError, MetadataNotFoundError, UnsupportedConfigError, XmlError
 from insula.model.domain import Domain
-from insula.service.events import MetadataChange, MetadataType
+from insula.model.numbers import Affect, MetadataType
+from insula.service.events import MetadataChange
 from insula.service.metadata import metadata_of, with_metadata
-from insula.service.requests import Affect
 from tests.unit.service.fakes import Rig, domain_xml
 
 TITLE, DESCRIPTION, ELEMENT = MetadataType.TITLE, MetadataType.DESCRIPTION, MetadataType.ELEMENT

@@ -3,7 +3,8 @@
 import pytest
 
 from insula.errors import ArgumentUnsupportedError, InvalidArgumentError
-from insula.service.parameters import Parameter, ParameterType, checked
+from insula.model.numbers import ParameterType
+from insula.service.parameters import Parameter, checked
 
 TABLE = {"cpu_shares": ParameterType.ULLONG, "vcpu_quota": ParameterType.LLONG}
 

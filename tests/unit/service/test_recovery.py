@@ -18,9 +18,9 @@ from insula.engine.spec import Process
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationInvalidError
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, RunningReason, ShutoffReason, StateWithReason
+from insula.model.numbers import ListDomains
 from insula.service import recovery
 from insula.service.definitions import Definitions
-from insula.service.requests import Filter
 from insula.service.running import DOMAIN, RECORD, Phase, RunDirectory, RunRecord
 from tests.faults import faults
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
@@ -327,7 +327,7 @@ async def test_every_domain_is_there_in_its_state_before_any_is_taken_over_and_v
 
     refs = [successor.domains.lookup_by_uuid(uuid) for uuid in uuids]
     assert all(successor.domains.is_active(each) for each in refs)
-    assert len(successor.domains.list(Filter.ACTIVE)) == len(uuids)
+    assert len(successor.domains.list(ListDomains.ACTIVE)) == len(uuids)
     destroying = asyncio.create_task(successor.domains.destroy(refs[-1]))
     await until(lambda: len(asked) >= monkeyed)
     assert not destroying.done()

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from insula.engine.launch.running import ContainerRecord, Running
+from insula.model.numbers import ListDomains
 from insula.service import recovery
-from insula.service.requests import Filter
 from insula.service.running import RECORD
 from tests.unit.service.fakes import WEB, Rig, domain_xml, until
 
@@ -42,7 +42,7 @@ async def test_a_daemon_that_ends_early_leaves_to_the_next_one_whom_nobody_waits
     successor.engine.domains = None
     last = Rig(tmp_path)
     await last.domains.recover()
-    assert {each.uuid for each in last.domains.list(Filter.ACTIVE)} == set(uuids[:-1])
+    assert {each.uuid for each in last.domains.list(ListDomains.ACTIVE)} == set(uuids[:-1])
     await last.close()
 
 
@@ -55,6 +55,6 @@ async def test_taking_over_what_has_not_changed_writes_nothing(rig: Rig, tmp_pat
     before = path.stat().st_ino, path.read_text()
     successor = Rig(tmp_path)
     await successor.domains.recover()
-    assert successor.domains.list(Filter.ACTIVE)
+    assert successor.domains.list(ListDomains.ACTIVE)
     assert (path.stat().st_ino, path.read_text()) == before
     await successor.close()

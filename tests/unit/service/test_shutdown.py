@@ -15,8 +15,8 @@ from insula.errors import (
     OperationTimeoutError,
 )
 from insula.model.lifecycle import ShutoffReason
+from insula.model.numbers import ShutdownMode
 from insula.service.events import DomainRef, Reboot
-from insula.service.requests import ShutdownMode
 from insula.service.running import StopReason
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
 

@@ -4,8 +4,9 @@ import pytest
 
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.kernel.cgroups.stats import MemoryUse
+from insula.model.numbers import MemoryStat
 from insula.service import statistics
-from insula.service.statistics import BlockStats, MemoryStat, memory_tags
+from insula.service.statistics import BlockStats, memory_tags
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import group
 

@@ -3,8 +3,7 @@
 import pytest
 
 from insula.errors import ArgumentUnsupportedError, InvalidArgumentError
-from insula.service.parameters import ParameterType
-from insula.service.requests import Affect
+from insula.model.numbers import Affect, ParameterType
 from tests.unit.service.fakes import Rig
 from tests.unit.service.limits import of_kind, running
 

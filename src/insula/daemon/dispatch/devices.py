@@ -1,10 +1,10 @@
 """What is attached to domains and detached from them."""
 
 from insula.daemon.request import Answer, Handler, Request
+from insula.model.numbers import Affect
 from insula.rpc.codes.requests import DeviceFlags
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Affect
 
 _AFFECT = Affect.LIVE | Affect.CONFIG
 

@@ -5,13 +5,11 @@ from uuid import UUID
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.wire import text, to_wire, wanted
 from insula.errors import InvalidArgumentError
-from insula.rpc.codes.domain import ControlState, JobType
-from insula.rpc.codes.requests import XmlFlags
+from insula.model.numbers import Affect, JobType, ListDomains, MetadataType, XmlFlags
+from insula.rpc.codes.domain import ControlState
 from insula.rpc.procedures import Procedure, Remote
 from insula.service import describing, listing
-from insula.service.events import MetadataType
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Affect, Filter
 
 _FILTERS = 0xFFFF
 _AFFECT = Affect.LIVE | Affect.CONFIG
@@ -21,19 +19,19 @@ _AFFECT = Affect.LIVE | Affect.CONFIG
 
 
 def _list_all(request: Request, need_results: int, flags: int) -> Answer:
-    found = listing.chosen(request.services.domains, Filter(flags & _FILTERS))
+    found = listing.chosen(request.services.domains, ListDomains(flags & _FILTERS))
     return wanted([to_wire(each.ref) for each in found], need_results)
 
 
 def _ids(request: Request, maxids: int) -> Answer:
-    return ([each.id for each in listing.chosen(request.services.domains, Filter.ACTIVE)[:maxids]],)
+    return ([each.id for each in listing.chosen(request.services.domains, ListDomains.ACTIVE)[:maxids]],)
 
 
 def _defined_names(request: Request, maxnames: int) -> Answer:
-    return ([each.name for each in listing.chosen(request.services.domains, Filter.INACTIVE)[:maxnames]],)
+    return ([each.name for each in listing.chosen(request.services.domains, ListDomains.INACTIVE)[:maxnames]],)
 
 
-def _counter(chosen: Filter) -> Handler:
+def _counter(chosen: ListDomains) -> Handler:
     def count(request: Request) -> Answer:
         return (len(listing.chosen(request.services.domains, chosen)),)
 
@@ -156,9 +154,9 @@ def _no_job_stats(request: Request, domain: ManagedDomain, flags: int) -> Answer
 HANDLERS: dict[Procedure, Handler] = {
     Remote.CONNECT_LIST_ALL_DOMAINS: _list_all,
     Remote.CONNECT_LIST_DOMAINS: _ids,
-    Remote.CONNECT_NUM_OF_DOMAINS: _counter(Filter.ACTIVE),
+    Remote.CONNECT_NUM_OF_DOMAINS: _counter(ListDomains.ACTIVE),
     Remote.CONNECT_LIST_DEFINED_DOMAINS: _defined_names,
-    Remote.CONNECT_NUM_OF_DEFINED_DOMAINS: _counter(Filter.INACTIVE),
+    Remote.CONNECT_NUM_OF_DEFINED_DOMAINS: _counter(ListDomains.INACTIVE),
     Remote.DOMAIN_LOOKUP_BY_ID: _by_id,
     Remote.DOMAIN_LOOKUP_BY_NAME: _by_name,
     Remote.DOMAIN_LOOKUP_BY_UUID: _by_uuid,

@@ -3,10 +3,10 @@
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.streams import console_job
 from insula.errors import InvalidArgumentError
+from insula.model.numbers import AddressSource
 from insula.rpc.codes.requests import AddressType, ConsoleFlags
 from insula.rpc.procedures import Lxc, Procedure, Remote
 from insula.service.managed import ManagedDomain
-from insula.service.requests import AddressSource
 
 
 async def _hostname(request: Request, domain: ManagedDomain, flags: int) -> Answer:

@@ -7,11 +7,12 @@ from typing import Any
 from insula.daemon.partings import part_with
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.wire import to_wire
-from insula.rpc.codes.requests import DefineFlags, ShutdownFlags, StartFlags, UndefineFlags
+from insula.model.numbers import ShutdownMode
+from insula.rpc.codes.requests import DefineFlags, StartFlags, UndefineFlags
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.jobs import outlived
 from insula.service.managed import ManagedDomain
-from insula.service.requests import ShutdownMode, Storage
+from insula.service.requests import Storage
 from insula.service.runs import Launch
 
 _HARMLESS_AT_START = StartFlags.BYPASS_CACHE | StartFlags.FORCE_BOOT | StartFlags.VALIDATE | StartFlags.RESET_NVRAM
@@ -29,11 +30,7 @@ _EVERY_UNDEFINE = (
 """What may go with the definition. NVRAM, libvirt's word for the private copy of a template, is the domain's clone; of
 the rest a container has none, and clients ask for all of it by habit."""
 _EVERY_SHUTDOWN = (
-    ShutdownFlags.ACPI_POWER_BTN
-    | ShutdownFlags.GUEST_AGENT
-    | ShutdownFlags.INITCTL
-    | ShutdownFlags.SIGNAL
-    | ShutdownFlags.PARAVIRT
+    ShutdownMode.ACPI | ShutdownMode.AGENT | ShutdownMode.INITCTL | ShutdownMode.SIGNAL | ShutdownMode.PARAVIRT
 )
 
 

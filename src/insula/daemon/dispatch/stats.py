@@ -8,15 +8,15 @@ from uuid import UUID
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.wire import counted, shown, to_wire
 from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError
+from insula.model.numbers import ListDomains, ParameterType, StatsTypes
 from insula.rpc import types
-from insula.rpc.codes.requests import StatsFlags, StatsTypes
+from insula.rpc.codes.requests import StatsFlags
 from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Procedure, Remote
 from insula.service import bulkstats, listing, statistics
 from insula.service.domains import Domains
 from insula.service.managed import ManagedDomain
-from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import Filter, StatsGroup
+from insula.service.parameters import Parameter
 
 _TOTAL = -1
 _KNOWN_STATS = (
@@ -97,8 +97,8 @@ async def _all_stats(request: Request, doms: Sequence[types.DomainRef], stats: i
     unknown = stats & ~int(_KNOWN_STATS)
     if unknown and flags & StatsFlags.ENFORCE_STATS:
         raise ArgumentUnsupportedError(f"stats types bits 0x{unknown:x} are not supported by this daemon")
-    groups = StatsGroup(stats & _KNOWN_STATS)
-    domains, chosen = request.services.domains, Filter(flags & _FILTERS)
+    groups = StatsTypes(stats & _KNOWN_STATS)
+    domains, chosen = request.services.domains, ListDomains(flags & _FILTERS)
     named = [UUID(bytes=each) for each in {each.uuid: None for each in doms}]
     async with request.client.bulk:
         uuids = named or [each.uuid for each in listing.chosen(domains, chosen)]
@@ -106,14 +106,14 @@ async def _all_stats(request: Request, doms: Sequence[types.DomainRef], stats: i
 
 
 async def _stats_of(
-    domains: Domains, uuids: Sequence[UUID], groups: StatsGroup, chosen: Filter, *, only_named: bool
+    domains: Domains, uuids: Sequence[UUID], groups: StatsTypes, chosen: ListDomains, *, only_named: bool
 ) -> list[tuple[Any, Sequence[Parameter]]]:
     answer: list[tuple[Any, Sequence[Parameter]]] = []
     size = 0
     for start in range(0, len(uuids), _DOMAINS_A_TURN):
         there = [found for each in uuids[start : start + _DOMAINS_A_TURN] if (found := domains.find(each)) is not None]
         batch = [each for each in there if listing.matches(each, chosen)]
-        found_stats = bulkstats.all_stats(batch, StatsGroup.STATE if only_named else groups)
+        found_stats = bulkstats.all_stats(batch, StatsTypes.STATE if only_named else groups)
         told = [(to_wire(ref), () if only_named else parameters) for ref, parameters in found_stats]
         answer += told
         size += sum(_least_size(parameters) for _, parameters in told)

@@ -4,6 +4,7 @@ from collections.abc import Coroutine
 from inspect import iscoroutinefunction
 from typing import NamedTuple
 
+from insula.daemon.access import Asked
 from insula.daemon.dispatch import absent, devices, domains, events, guest, host, lifecycle, native, stats, tuning
 from insula.daemon.request import Answer, Handler, Request, Work
 from insula.rpc.procedures import Insula, Procedure, Remote
@@ -46,30 +47,33 @@ def answer(request: Request) -> Answer | Work:
 
     Only the UUID of a domain's reference counts: a client may remember an old name or id. A guest that an earlier
     daemon ran may be looked at; what is more than a look waits until it is taken over.
-    Raises: NoSupportError, DomainNotFoundError, and whatever the handler raises.
+    Raises: what the client's access check raises, NoSupportError, DomainNotFoundError, and what the handler raises.
     """
     row, arguments = request.call.procedure, request.call.arguments
+    asked = request.client.access.check(request.call)
     route = _ROUTES.get(row)
     if route is None:
         raise not_supported(row.api)
-    if route.waits:
-        return _worked(route, request)
+    if route.waits or asked is not None:
+        return _worked(route, request, asked)
     if not route.of_domain:
         return route.handler(request, *arguments)
     domain = request.services.domains.by_bytes(arguments[0].uuid)
-    if row.refused_read_only(arguments) and domain.settling() is not None:
-        return _worked(route, request)
+    if not row.only_looks(arguments) and domain.settling() is not None:
+        return _worked(route, request, None)
     return route.handler(request, domain, *arguments[1:])
 
 
-async def _worked(route: _Route, request: Request) -> Answer:
-    """Answer a call that waits, or whose guest has to be taken over first."""
+async def _worked(route: _Route, request: Request, asked: Asked | None) -> Answer:
+    """Answer a call that waits: for who decides whether it may be made, its guest's taking over, its handler."""
     row, arguments = request.call.procedure, request.call.arguments
+    if asked is not None:
+        await asked()
     if not route.of_domain:
         answered = route.handler(request, *arguments)
     else:
         domain = request.services.domains.by_bytes(arguments[0].uuid)
-        if row.refused_read_only(arguments) and (settling := domain.settling()) is not None:
+        if not row.only_looks(arguments) and (settling := domain.settling()) is not None:
             await settling
         answered = route.handler(request, domain, *arguments[1:])
     return await answered if isinstance(answered, Coroutine) else answered

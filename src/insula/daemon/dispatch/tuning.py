@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.wire import STRING_OKAY, counted, cpu_maps, parameters_from_wire, shown
 from insula.errors import OperationUnsupportedError
+from insula.model.numbers import Affect
 from insula.model.sizes import KiB
 from insula.rpc.codes.requests import MemoryFlags, VcpuFlags
 from insula.rpc.procedures import Procedure, Remote
@@ -14,7 +15,6 @@ from insula.service.blocktuning import BLKIO
 from insula.service.cputuning import CPU, SCHEDULER
 from insula.service.managed import ManagedDomain
 from insula.service.memorytuning import MEMORY
-from insula.service.requests import Affect
 from insula.service.tuning import Family
 
 _AFFECT = Affect.LIVE | Affect.CONFIG

@@ -1,8 +1,8 @@
-"""libvirt's numbers, one module a subject, so that a short-lived program imports only what it uses.
+"""libvirt's numbers that only the wire speaks, one module a subject: a short-lived program imports only what it uses.
 
-    domain        states, reasons, jobs
+    domain        what the way to a domain is busy with
     requests      flags and kinds of domain calls
-    events        domain events and their details
+    events        domain events
     connection    features, authentication, the host
     secondary     networks, pools, volumes, node devices
 

@@ -3,36 +3,6 @@
 from enum import IntEnum, IntFlag
 
 
-class ListDomains(IntFlag):
-    """Filters; bits of one pair or triple are alternatives, and every group named must hold."""
-
-    ACTIVE = 1 << 0
-    INACTIVE = 1 << 1
-    PERSISTENT = 1 << 2
-    TRANSIENT = 1 << 3
-    RUNNING = 1 << 4
-    PAUSED = 1 << 5
-    SHUTOFF = 1 << 6
-    OTHER = 1 << 7
-    MANAGEDSAVE = 1 << 8
-    NO_MANAGEDSAVE = 1 << 9
-    AUTOSTART = 1 << 10
-    NO_AUTOSTART = 1 << 11
-    HAS_SNAPSHOT = 1 << 12
-    NO_SNAPSHOT = 1 << 13
-    HAS_CHECKPOINT = 1 << 14
-    NO_CHECKPOINT = 1 << 15
-
-
-class XmlFlags(IntFlag):
-    """Which XML of a domain."""
-
-    SECURE = 1 << 0
-    INACTIVE = 1 << 1
-    UPDATE_CPU = 1 << 2
-    MIGRATABLE = 1 << 3
-
-
 class DefineFlags(IntFlag):
     """How to define."""
 
@@ -69,23 +39,6 @@ class DestroyFlags(IntFlag):
     REMOVE_LOGS = 1 << 1
 
 
-class ShutdownFlags(IntFlag):
-    """By which way a guest is asked to shut down or to reboot; none leaves the choice to us."""
-
-    ACPI_POWER_BTN = 1 << 0
-    GUEST_AGENT = 1 << 1
-    INITCTL = 1 << 2
-    SIGNAL = 1 << 3
-    PARAVIRT = 1 << 4
-
-
-class Affect(IntFlag):
-    """What a change or a question is about; none is the running domain if it runs, else the definition."""
-
-    LIVE = 1 << 0
-    CONFIG = 1 << 1
-
-
 class MemoryFlags(IntFlag):
     """What a change of memory is about."""
 
@@ -112,48 +65,6 @@ class DeviceFlags(IntFlag):
     FORCE = 1 << 2
 
 
-class MetadataType(IntEnum):
-    """Which metadata."""
-
-    DESCRIPTION = 0
-    TITLE = 1
-    ELEMENT = 2
-
-
-class MemoryStat(IntEnum):
-    """What a number of memory statistics counts; KiB unless it counts events."""
-
-    SWAP_IN = 0
-    SWAP_OUT = 1
-    MAJOR_FAULT = 2
-    MINOR_FAULT = 3
-    UNUSED = 4
-    AVAILABLE = 5
-    ACTUAL_BALLOON = 6
-    RSS = 7
-    USABLE = 8
-    LAST_UPDATE = 9
-    DISK_CACHES = 10
-    HUGETLB_PGALLOC = 11
-    HUGETLB_PGFAIL = 12
-
-
-class StatsTypes(IntFlag):
-    """Which groups of bulk statistics; none is all that are known."""
-
-    STATE = 1 << 0
-    CPU_TOTAL = 1 << 1
-    BALLOON = 1 << 2
-    VCPU = 1 << 3
-    INTERFACE = 1 << 4
-    BLOCK = 1 << 5
-    PERF = 1 << 6
-    IOTHREAD = 1 << 7
-    MEMORY = 1 << 8
-    DIRTYRATE = 1 << 9
-    VM = 1 << 10
-
-
 class StatsFlags(IntFlag):
     """Whose bulk statistics, and how."""
 
@@ -175,14 +86,6 @@ class ConsoleFlags(IntFlag):
 
     FORCE = 1 << 0
     SAFE = 1 << 1
-
-
-class AddressSource(IntEnum):
-    """Who tells an interface's addresses."""
-
-    LEASE = 0
-    AGENT = 1
-    ARP = 2
 
 
 class AddressType(IntEnum):

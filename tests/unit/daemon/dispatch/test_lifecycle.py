@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from insula.errors import InvalidArgumentError
+from insula.model.numbers import ShutdownMode
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef
 from insula.service.events import Events
-from insula.service.requests import ShutdownMode, Storage
+from insula.service.requests import Storage
 from tests.unit.daemon.fakes import WEB, FakeDomains, answered, services_of
 
 DOM = DomainRef(WEB.name, WEB.uuid.bytes, -1)

@@ -10,6 +10,7 @@ import pytest
 
 from insula.daemon.dispatch import stats as stats_handlers
 from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError
+from insula.model.numbers import StatsTypes
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef as WireRef
 from insula.service import bulkstats, statistics
@@ -17,7 +18,6 @@ from insula.service.domains import Domains
 from insula.service.events import DomainRef, Events
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter
-from insula.service.requests import StatsGroup
 from insula.service.statistics import CpuStats
 from tests.unit.daemon.fakes import FakeDomains, answered, managed, parameter, services_of
 
@@ -30,7 +30,7 @@ class Forty:
 
     domains: Domains = field(default_factory=Domains)
     turns: list[int] = field(default_factory=list)
-    groups: StatsGroup = StatsGroup.ALL
+    groups: StatsTypes = StatsTypes.ALL
     told_apart: bool = True
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class Forty:
         )
 
     def all_stats(
-        self, domains: Sequence[ManagedDomain], groups: StatsGroup
+        self, domains: Sequence[ManagedDomain], groups: StatsTypes
     ) -> Sequence[tuple[DomainRef, Sequence[Parameter]]]:
         self.turns.append(len(domains))
         self.groups = groups
@@ -142,7 +142,7 @@ def test_unknown_groups_are_refused_only_when_the_client_insists() -> None:
     domains = Forty()
     with pytest.raises(ArgumentUnsupportedError, match="0x40 "):
         bulk(domains, stats=0x41, flags=1 << 31)
-    assert len(bulk(domains, stats=0x41)) == 40 and domains.groups == StatsGroup.STATE
+    assert len(bulk(domains, stats=0x41)) == 40 and domains.groups == StatsTypes.STATE
 
 
 def test_asked_only_for_what_nobody_has_the_records_are_empty() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationUnsupportedError
+from insula.model.numbers import Affect, ParameterType
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef, string_parameter, ullong_parameter
 from insula.service.events import Events
-from insula.service.parameters import Parameter, ParameterType
-from insula.service.requests import Affect
+from insula.service.parameters import Parameter
 from tests.unit.daemon.fakes import WEB, FakeDomains, answered, parameter, services_of
 
 DOM = DomainRef(WEB.name, WEB.uuid.bytes, -1)

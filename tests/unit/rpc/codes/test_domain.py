@@ -9,9 +9,6 @@ from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     domain.ControlState: "VIR_DOMAIN_CONTROL_",
-    domain.VcpuState: "VIR_VCPU_",
-    domain.JobType: "VIR_DOMAIN_JOB_",
-    domain.JobOperation: "VIR_DOMAIN_JOB_OPERATION_",
 }
 
 

@@ -8,23 +8,15 @@ from insula.rpc.codes import requests
 from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
-    requests.ListDomains: "VIR_CONNECT_LIST_DOMAINS_",
-    requests.XmlFlags: "VIR_DOMAIN_XML_",
     requests.DefineFlags: "VIR_DOMAIN_DEFINE_",
     requests.UndefineFlags: "VIR_DOMAIN_UNDEFINE_",
     requests.StartFlags: "VIR_DOMAIN_START_",
     requests.DestroyFlags: "VIR_DOMAIN_DESTROY_",
-    requests.ShutdownFlags: "VIR_DOMAIN_SHUTDOWN_",
-    requests.Affect: "VIR_DOMAIN_AFFECT_",
     requests.MemoryFlags: "VIR_DOMAIN_MEM_",
     requests.VcpuFlags: "VIR_DOMAIN_VCPU_",
     requests.DeviceFlags: "VIR_DOMAIN_DEVICE_MODIFY_",
-    requests.MetadataType: "VIR_DOMAIN_METADATA_",
-    requests.MemoryStat: "VIR_DOMAIN_MEMORY_STAT_",
-    requests.StatsTypes: "VIR_DOMAIN_STATS_",
     requests.StatsFlags: "VIR_CONNECT_GET_ALL_DOMAINS_STATS_",
     requests.ConsoleFlags: "VIR_DOMAIN_CONSOLE_",
-    requests.AddressSource: "VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_",
     requests.AddressType: "VIR_IP_ADDR_TYPE_",
     requests.HostnameFlags: "VIR_DOMAIN_GET_HOSTNAME_",
     requests.GuestInfoTypes: "VIR_DOMAIN_GUEST_INFO_",

@@ -1,0 +1,34 @@
+"""Whether a client may do what a call needs: decided at once, or by somebody who has to be asked."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from insula.rpc.events import Call
+from insula.rpc.refusals import forbidden_read_only
+
+Asked = Callable[[], Awaitable[None]]
+"""Asks, and returns when the call may be answered. Raises: InsulaError if it may not."""
+
+
+class AccessCheck(Protocol):
+    """Decides by the permissions that a call's row names, and by what the call is about."""
+
+    def check(self, call: Call) -> Asked | None:
+        """Return what is to be asked before the call is answered; None when it may be answered at once.
+
+        Never waits: what is asked waits in the lane of the calls that take their time.
+        Raises: InsulaError if it may not be answered.
+        """
+
+
+class ByConnection:
+    """What a connection allows by itself: a read-only one only looks. Callers have been admitted by their socket."""
+
+    def __init__(self, *, read_only: bool) -> None:
+        self._read_only = read_only
+
+    def check(self, call: Call) -> Asked | None:
+        """Raises: ReadOnlyError for what is more than a look on a read-only connection."""
+        if self._read_only and not call.procedure.only_looks(call.arguments):
+            raise forbidden_read_only(call.procedure.api)
+        return None
