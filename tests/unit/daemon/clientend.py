@@ -22,6 +22,7 @@ from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef
 from insula.service.events import Events
 from tests.unit.daemon.fakes import WEB, FakeDomains, FakeImages, services_of
+from tests.waiting import scaled
 
 DOM = DomainRef(WEB.name, WEB.uuid.bytes, -1)
 
@@ -60,7 +61,7 @@ class ClientEnd:
 
     async def until(self, condition: Callable[[Event], bool]) -> Any:
         """Return (and remove) the first event that fits."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(scaled(20)):
             while True:
                 self.take()
                 for each in self.events:
@@ -85,7 +86,7 @@ class ClientEnd:
 
     async def hung_up(self) -> None:
         """Return once the server has closed the connection."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(scaled(20)):
             while not self.at_end:
                 self.take()
                 await asyncio.sleep(0.001)
@@ -147,7 +148,7 @@ async def connected(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         while not condition():  # noqa: ASYNC110 - the sockets are the event
             await asyncio.sleep(0.001)
 

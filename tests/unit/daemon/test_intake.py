@@ -10,6 +10,7 @@ from insula.daemon import intake as intake_module
 from insula.daemon import rounds as rounds_module
 from insula.daemon.intake import Intake
 from insula.daemon.rounds import Rounds, Turn
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -47,7 +48,7 @@ async def test_others_get_their_turn_between_slow_ones(monkeypatch: pytest.Monke
     handled = Handled(seconds=0.002)
     handled.intake.add(range(5))  # type: ignore[arg-type]
     turns = 0
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         while handled.intake.waiting:
             turns += 1
             await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from insula.daemon.activation import PassedSocket
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
 from insula.daemon.listener import Endpoint, Listener, close_endpoints, open_endpoints
 from insula.errors import ConfigurationError
+from tests.waiting import scaled
 
 
 def settings_for(*paths: Path, mode: int = 0o660) -> Settings:
@@ -113,7 +114,7 @@ async def test_clients_wait_while_the_listener_is_paused(tmp_path: Path) -> None
         await asyncio.sleep(0.02)
         assert accepted.empty()
         listener.resume()
-        (await asyncio.wait_for(accepted.get(), 5)).close()
+        (await asyncio.wait_for(accepted.get(), scaled(5))).close()
     listener.pause()
     with connect(tmp_path / "s"):
         await asyncio.sleep(0.02)
@@ -134,11 +135,11 @@ async def test_running_out_of_descriptors_is_survived(
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             listener.resume()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(scaled(5)):
                 while "cannot accept" not in caplog.text:  # noqa: ASYNC110 - the log is the event
                     await asyncio.sleep(0.005)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        (await asyncio.wait_for(accepted.get(), 5)).close()
+        (await asyncio.wait_for(accepted.get(), scaled(5))).close()
     listener.pause()
     close_endpoints(endpoints)

@@ -12,7 +12,7 @@ import pytest
 from insula.daemon.rounds import Rounds, Turn
 from insula.daemon.transport import Transport
 from tests.descriptors import open_fds
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -57,14 +57,14 @@ async def ends() -> AsyncIterator[Ends]:
 
 async def receive(peer: socket.socket, count: int) -> bytes:
     data = b""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         while len(data) < count:
             data += await asyncio.get_running_loop().sock_recv(peer, 65536)
     return data
 
 
 async def settle(pair: Ends, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(scaled(20)):
         while len(pair.received) < count and not pair.lost:  # noqa: ASYNC110 - the transport is the event
             await asyncio.sleep(0.001)
 
@@ -146,7 +146,7 @@ async def test_what_a_slow_peer_does_not_take_waits_and_arrives_whole() -> None:
         await asyncio.sleep(0.01)
         assert not written.done()
         assert await receive(pair.peer, len(data) + 3) == data + b"end"
-        await asyncio.wait_for(written, 5)
+        await asyncio.wait_for(written, scaled(5))
         assert pair.transport.backlog == 0
         assert pair.drained == 1
 
@@ -154,7 +154,7 @@ async def test_what_a_slow_peer_does_not_take_waits_and_arrives_whole() -> None:
 async def test_written_returns_at_once_when_nothing_waits() -> None:
     async with ends() as pair:
         pair.transport.send(b"x")
-        await asyncio.wait_for(pair.transport.written(), 1)
+        await asyncio.wait_for(pair.transport.written(), scaled(1))
 
 
 async def test_the_peers_end_is_told_once() -> None:

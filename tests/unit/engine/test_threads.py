@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from insula.engine.threads import in_own_thread
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 MORE_THAN_ANY_POOL = 64
@@ -21,8 +22,8 @@ async def test_however_many_calls_hang_the_next_one_has_its_turn() -> None:
     release = threading.Event()
     hanging = [asyncio.create_task(in_own_thread(release.wait)) for _ in range(MORE_THAN_ANY_POOL)]
     try:
-        assert await asyncio.wait_for(in_own_thread(lambda: "done"), 10) == "done"
-        assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 10) == "done"
+        assert await asyncio.wait_for(in_own_thread(lambda: "done"), scaled(10)) == "done"
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), scaled(10)) == "done"
     finally:
         release.set()
         await asyncio.gather(*hanging)

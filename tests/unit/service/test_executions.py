@@ -11,6 +11,7 @@ from insula.errors import InvalidArgumentError
 from insula.kernel.fds import Fd
 from insula.service import executions
 from insula.service.executions import Executions
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -84,5 +85,5 @@ async def test_ends_that_no_keeper_tells_are_seen_but_not_how() -> None:
     known.see_to_end(executed)
     os.kill(executed.pid, signal.SIGKILL)
 
-    assert await asyncio.wait_for(known.end(number), 5) is None
+    assert await asyncio.wait_for(known.end(number), scaled(5)) is None
     await reaped(executed)

@@ -7,6 +7,7 @@ import pytest
 
 from insula.errors import OperationAbortedError, OperationTimeoutError
 from insula.service.jobs import Jobs, StateChangeLock, tell_failure
+from tests.waiting import scaled
 
 
 @pytest.mark.asyncio
@@ -62,7 +63,7 @@ async def test_a_verb_runs_to_its_end_although_its_caller_is_cancelled() -> None
         await caller
     go.set()
 
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), scaled(5))
 
 
 @pytest.mark.asyncio
@@ -109,7 +110,7 @@ async def test_a_verb_that_ends_the_guest_does_not_wait_for_those_that_wait_for_
     queued = asyncio.create_task(lock.perform("setmem", lambda: waiting("setmem")))
     while lock.holder != "shutdown":  # noqa: ASYNC110 - the lock has no event for it
         await asyncio.sleep(0)
-    await asyncio.wait_for(lock.perform("destroy", end, overtaking=True), 5)
+    await asyncio.wait_for(lock.perform("destroy", end, overtaking=True), scaled(5))
 
     assert trace == ["shutdown ends", "setmem ends", "destroyed"]
     for verb in (held, queued):
@@ -135,7 +136,7 @@ async def test_what_is_done_before_the_ending_verb_comes_counts() -> None:
     assert not ending.done()
     go.set()
     assert await held == "done"
-    await asyncio.wait_for(ending, 5)
+    await asyncio.wait_for(ending, scaled(5))
 
 
 @pytest.mark.asyncio

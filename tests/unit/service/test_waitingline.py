@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from insula.service.waitingline import WaitingLine
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 UUIDS = [UUID(int=number) for number in range(6)]
@@ -61,5 +62,5 @@ async def test_a_line_that_closes_keeps_whose_turn_it_is_and_whom_somebody_waits
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert began == [0, 2]
     assert [isinstance(each, asyncio.CancelledError) for each in results] == [False, True, False, True]
-    async with asyncio.timeout(1), line.turn(UUIDS[5]):
+    async with asyncio.timeout(scaled(1)), line.turn(UUIDS[5]):
         pass

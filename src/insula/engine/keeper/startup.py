@@ -24,7 +24,7 @@ REAPER_SOCKET = "reaper.sock"
 _KEEPER = (sys.executable, "-I", "-c", "from insula.engine.keeper.main import main; main()")
 _REAPER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")))
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
-_PATIENCE = 10.0
+_PATIENCE = 30.0
 """Seconds a new keeper has until it answers."""
 _LATE = f"the keeper did not start within {_PATIENCE:g} s"
 

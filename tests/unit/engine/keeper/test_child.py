@@ -20,6 +20,7 @@ from insula.engine.steps.guest.registry import encode_guest_step
 from insula.engine.steps.guest.roottree import KeepMountsPrivate
 from insula.engine.steps.guest.terminals import TakeStreams
 from insula.kernel.fds import Fd, close_all
+from tests.waiting import scaled
 
 LIMITS = (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 STRANGER = BecomeUser(why="-", user="nobody-of-that-name", group=None)
@@ -39,7 +40,7 @@ class Newborn:
             finally:
                 os._exit(99)
         theirs.close()
-        self.channel.settimeout(10)
+        self.channel.settimeout(scaled(10))
 
     def hear(self) -> dict[str, Any] | None:
         """What it says next, None if nothing more; its fds are closed."""

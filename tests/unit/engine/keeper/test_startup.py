@@ -13,7 +13,7 @@ import pytest
 from insula.engine.keeper import startup
 from insula.errors import KeeperError
 from tests.descriptors import open_fds
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 
 def test_where_nobody_listens_is_said(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_keeper_that_does_not_come_up_is_given_up(
     monkeypatch.setattr(startup, "_PATIENCE", 0.5)
     with pytest.raises(KeeperError, match=complaint):
         startup.private_keeper()
-    assert started[0].wait(timeout=20) != 0
+    assert started[0].wait(timeout=scaled(20)) != 0
 
 
 @pytest.mark.parametrize("program", ["raise SystemExit(3)", "import time; time.sleep(1000)"])
