@@ -1,15 +1,20 @@
-"""The pytest plugin behind `@pytest.mark.requires`: skips by capability, refuses every other skip, reports per host."""
+"""The pytest plugin behind `@pytest.mark.requires`: skips by capability, refuses every other skip, reports per host.
+
+The report also tells what each test cost: seconds by the clock, and the processor seconds that budgets are made of.
+"""
 
 import json
 import os
+import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from tests import hosts, probes, waiting
 from tests.hosts import Profile
+from tests.processortime import Meter
 
 REPORT_VARIABLE = "INSULA_TEST_REPORT"
 ALLOWED = Path(__file__).with_name("allowed_skips.toml")
@@ -17,7 +22,7 @@ REASON = "requires: "
 
 _MARKERS = (
     "requires(*capabilities): skip where one of the capabilities (tests/probes.py) is missing",
-    "machine: runs in the emulated machine too (system tests do anyway)",
+    "machine(*reasons): runs in the emulated machine too; why it is another kind of host (hosts.MACHINE_REASONS)",
     "systemd_host: runs only in the emulated machine booted by systemd",
 )
 
@@ -29,17 +34,37 @@ class CapabilitiesPlugin:
         self._host = host
         self._allowed = allowed
         self._outcomes: dict[str, dict[str, str]] = {}
+        self._costs: dict[str, dict[str, float]] = {}
+        self._meter: Meter | None = None
         self._unlisted: list[str] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Leave out what other hosts take, put first what needs no enclosure, and stretch time limits."""
-        taken = [item for item in items if hosts.takes(self._host, item.nodeid, _mark_names(item))]
+        elsewhere = missed_elsewhere()
+        taken = [item for item in items if self._takes(item, elsewhere)]
         left = [item for item in items if item not in set(taken)]
         config.hook.pytest_deselected(items=left)
         items[:] = sorted(taken, key=lambda item: item.nodeid.startswith(hosts.ENCLOSED))
         for item in items:
             _stretch_timeout(item)
+
+    def _takes(self, item: pytest.Item, elsewhere: Collection[str]) -> bool:
+        for mark in item.iter_markers("machine"):
+            if not mark.args or not hosts.MACHINE_REASONS.keys() >= set(mark.args):
+                raise pytest.UsageError(f"{item.nodeid}: machine(...) names none of {', '.join(hosts.MACHINE_REASONS)}")
+        missed = any(covers(entry, capability) for capability in required(item) for entry in elsewhere)
+        return hosts.takes(self._host, item.nodeid, _mark_names(item), may_be_missed=missed)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Note what the test cost, its fixtures included; what was used between two tests is the second one's."""
+        started = time.monotonic()
+        if self._meter is None:
+            self._meter = Meter(emulated=self._host in hosts.MACHINES)
+        result = yield
+        self._costs[item.nodeid] = {"seconds": time.monotonic() - started, "processor": self._meter.lap()}
+        return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -75,7 +100,8 @@ class CapabilitiesPlugin:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         report = os.environ.get(REPORT_VARIABLE)
         if report:
-            content = {"host": self._host, "tests": self._outcomes, "unlisted skips": self._unlisted}
+            tests = {name: {**each, **self._costs.get(name, {})} for name, each in self._outcomes.items()}
+            content = {"host": self._host, "tests": tests, "unlisted skips": self._unlisted}
             Path(report).write_text(json.dumps(content, indent=1))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -95,6 +121,12 @@ def allowed_on(host: Profile, path: Path = ALLOWED) -> Mapping[str, str]:
     """Return which capabilities may be missing on such a host, each with the reason."""
     table: dict[str, dict[str, str]] = tomllib.loads(path.read_text())
     return {**table.get(host, {}), **(table["without-machine"] if hosts.machine_left_out() else {})}
+
+
+def missed_elsewhere(path: Path = ALLOWED) -> frozenset[str]:
+    """Return what hybrid hosts may miss and the machine may not: who asks for it is tested there too."""
+    table: dict[str, dict[str, str]] = tomllib.loads(path.read_text())
+    return frozenset(table[Profile.HYBRID]) - frozenset(table[Profile.MACHINE])
 
 
 def covers(entry: str, capability: str) -> bool:

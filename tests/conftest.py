@@ -1,6 +1,6 @@
 """Hooks and fixtures of every test; README.md beside this file says how to use them."""
 
-from tests import capabilities_plugin
+from tests import capabilities_plugin, examples, termination
 from tests.system_fixtures import (
     busybox_root,
     debian_root,
@@ -28,3 +28,5 @@ __all__ = [
 
 pytest_plugins = ("pytester",)
 pytest_configure = capabilities_plugin.pytest_configure
+examples.load_profile()
+termination.end_as_if_interrupted()

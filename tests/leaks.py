@@ -189,11 +189,11 @@ def _cgroups() -> Iterator[Thing]:
 
 
 def _loops() -> Iterator[Thing]:
-    """Yield loop devices over files of tests: other users of the host may attach theirs meanwhile."""
+    """Yield loop devices over files of this session: other sessions and users of the host attach theirs meanwhile."""
     for device in Path("/sys/block").glob("loop*/loop/backing_file"):
         with contextlib.suppress(OSError):
             backing = device.read_text().strip()
-            if backing.startswith(("/var/tmp/it-", "/tmp/pytest-")):
+            if backing.startswith(f"/var/tmp/it-{os.getpid()}-"):
                 yield Thing(kind="loop device", name=device.parent.parent.name, detail=backing)
 
 

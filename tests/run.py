@@ -1,4 +1,4 @@
-"""What scripts/test does once everything is installed: static checks, tests here, tests in the machine, one summary."""
+"""What scripts/test does once everything is installed: static checks, tests here beside the machine's, one summary."""
 
 import argparse
 import os
@@ -8,65 +8,82 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests import hosts, roots, sideload
-from tests.capabilities_plugin import REPORT_VARIABLE
+from tests import hosts, parts, roots, sideload
+from tests.capabilities_plugin import REPORT_VARIABLE, missed_elsewhere
 from tests.debian_mirror import NoMirrorError
-from tests.machine import machine
 from tests.machine.image import image
-from tests.machine.machine import Boot, Job
+from tests.machine.machine import TIME_SCALE, Boot
+from tests.parts import Lane, Part
 from tests.summary import Report, Summary
+from tests.waiting import SCALE_VARIABLE
 
 CHECKOUT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
 FAST_PATHS = ("tests/unit", "tests/test_house.py")
-PLAIN_PATHS = (*FAST_PATHS, "tests/conformance", "tests/fuzz", "tests/simulation")
-ENCLOSED_PATHS = ("tests/system", "tests/e2e")
 STATIC_CHECKS = (
     ("format", ("ruff", "format", "--check", ".")),
     ("lint", ("ruff", "check", ".")),
     ("types", ("mypy",)),
     ("contracts", ("lint-imports",)),
 )
+HERE = (
+    (("in an enclosure, end to end", ("tests/e2e",)),),
+    (
+        ("unit tests", FAST_PATHS),
+        ("conformance, fuzzing, simulation", ("tests/conformance", "tests/fuzz", "tests/simulation")),
+        ("in an enclosure, by feature", ("tests/system",)),
+    ),
+)
+"""What runs on this host, title and paths, in two lanes: each of them waits much of its time."""
 
-FULL_VARIABLE = "INSULA_TEST_FULL"
-"""Set where tests that sample are to meet every case; see tests/e2e/test_injection.py."""
+BESIDE = 3
+"""How many times longer something may take because of what runs beside it."""
 
 GUEST_ROOTS = ("debian-12", "debian-13")
+MACHINE_ROOTS = ("debian-13",)
+"""What the machine gets unless every case is asked for: what differs between the two does not hang on the host."""
 MACHINE_TIMEOUT = 3600
-"""Seconds for all tests of one boot: half as much again as they take."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
-    """One run of pytest somewhere. run: starts it with the file for its report, and returns its exit status."""
-
-    title: str
-    run: Callable[[Path], int]
+"""Seconds for all tests of one boot: several times what they take."""
 
 
 def main() -> int:
-    """Run what the command line asks for and print the summary. Returns: 0 if all is well, else 1."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    options, words = _parser().parse_known_args()
+    """Run what the command line asks for and print the summary. Returns: 0 if all is well; 130 if ended early."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # even if we were started with one of them ignored
+        signal.signal(number, signal.default_int_handler)
+    try:
+        return _whole(*_parser().parse_known_args())
+    except KeyboardInterrupt:
+        print("test: ended early, there is no summary", flush=True)
+        return 130
+
+
+def _whole(options: argparse.Namespace, words: list[str]) -> int:
     if options.full:
-        os.environ[FULL_VARIABLE] = "1"
+        os.environ[hosts.FULL_VARIABLE] = "1"
     print(f"host profile: {hosts.profile()}", flush=True)
-    failed_checks = [name for name, command in STATIC_CHECKS if not _check(name, command)]
+    started = time.monotonic()
+    failed_checks = _static_checks()
     if failed_checks:
         print(f"static checks failed: {', '.join(failed_checks)}; the tests were not run")
         print(f"0 passed, {len(failed_checks)} failed")
         return 1
     summary = Summary(
-        started_on=hosts.profile(), machine=_machine_wanted(options), everything=not (words or options.fast)
+        started_on=hosts.profile(),
+        machine=_machine_wanted(options),
+        everything=not (words or options.fast),
+        sampled=not options.full,
     )
     if not options.fast:
         _prepare(summary)
-    for part in _parts(options, words):
-        _run(part, summary)
+    lanes = _lanes(options, words)
+    with tempfile.TemporaryDirectory(prefix=f"it-{os.getpid()}-parts-", dir="/var/tmp") as directory:
+        for ended in parts.run(lanes, checkout=CHECKOUT, directory=Path(directory), output=sys.stdout.buffer):
+            report = Report.read(ended.report) if ended.report.exists() else None
+            summary.add(ended.part.title, report, ended.status, seconds=ended.seconds)
+    print(f"\nthe whole run took {(time.monotonic() - started) / 60:.1f} minutes", flush=True)
     return summary.close()
 
 
@@ -82,17 +99,23 @@ def _machine_wanted(options: argparse.Namespace) -> bool:
     return not (options.fast or options.here or hosts.machine_left_out())
 
 
-def _check(name: str, command: Sequence[str]) -> bool:
+def _static_checks() -> list[str]:
+    """Run all static checks beside each other, print how they ended, and return the names of those that failed."""
     started = time.monotonic()
-    program = [str(PROGRAMS / command[0]), *command[1:]]
-    result = subprocess.run(
-        program, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    good = result.returncode == 0
-    print(f"{name:10} {'ok' if good else 'FAILED'}  {time.monotonic() - started:5.1f} s", flush=True)
-    if not good:
-        print(result.stdout, flush=True)
-    return good
+    running = {
+        name: subprocess.Popen(
+            [str(PROGRAMS / program), *words], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for name, (program, *words) in STATIC_CHECKS
+    }
+    failed = []
+    for name, process in running.items():
+        said = process.communicate()[0]
+        print(f"{name:10} {'FAILED' if process.returncode else 'ok'}  {time.monotonic() - started:5.1f} s", flush=True)
+        if process.returncode:
+            failed.append(name)
+            print(said, flush=True)
+    return failed
 
 
 def _prepare(summary: Summary) -> None:
@@ -114,73 +137,61 @@ def _prepare(summary: Summary) -> None:
             print(f"{title}: {time.monotonic() - started:.0f} s", flush=True)
 
 
-def _parts(options: argparse.Namespace, words: list[str]) -> list[Part]:
-    here: dict[str, tuple[str, ...]]
+def _lanes(options: argparse.Namespace, words: list[str]) -> list[Lane]:
+    """Return what runs: the machine's boots one after another, and beside them this host's tests."""
+    here: list[list[tuple[str, tuple[str, ...]]]]
     chosen = any((CHECKOUT / word.partition("::")[0]).exists() for word in words)
-    pytest = ("-m", "pytest", "-q")
     if chosen:
-        here = {"this host": ()}
+        here = [[("", ())]]
     elif options.fast:
-        here = {"this host": FAST_PATHS}
+        here = [[("unit tests", FAST_PATHS)]]
     else:
-        here = {"this host, without an enclosure": PLAIN_PATHS, "this host, in an enclosure": ENCLOSED_PATHS}
-    parts = [
-        Part(title=title, run=partial(_pytest_here, [sys.executable, *pytest, *paths, *words]))
-        for title, paths in here.items()
-    ]
-    for boot in Boot if _machine_wanted(options) else ():
-        there = ["python3", *pytest, "-p", "no:cacheprovider", *(() if chosen else _files_for(boot)), *words]
-        parts.append(Part(title=f"the emulated machine, {boot}", run=partial(_pytest_there, there, boot)))
-    return parts
+        here = [list(lane) for lane in HERE]
+    machine = _machine_wanted(options)
+    beside = BESIDE if machine or len(here) > 1 else 1
+    lanes: list[Lane] = [[_part_here(title, [*paths, *words], beside) for title, paths in lane] for lane in here]
+    if machine:
+        there = [_part_there(boot, [*(() if chosen else _files_for(boot)), *words], beside) for boot in Boot]
+        lanes.insert(0, there)  # the longest: told as it comes
+    return lanes
+
+
+def _part_here(title: str, words: Sequence[str], beside: int) -> Part:
+    scale = float(os.environ.get(SCALE_VARIABLE) or 1) * beside
+    return Part(
+        title=", ".join(filter(None, ("this host", title))),
+        command=(sys.executable, "-m", "pytest", "-q", *words),
+        environment={REPORT_VARIABLE: "{directory}/report.json", SCALE_VARIABLE: f"{scale:g}"},
+    )
+
+
+def _part_there(boot: Boot, words: Sequence[str], beside: int) -> Part:
+    """The machine's command leaves the artefacts, with the report among them, in the part's directory."""
+    environment = {REPORT_VARIABLE: "/srv/artifacts/report.json", SCALE_VARIABLE: f"{TIME_SCALE * beside}"}
+    if os.environ.get(hosts.FULL_VARIABLE):
+        environment[hosts.FULL_VARIABLE] = "1"
+    options = [f"--boot={boot}", f"--timeout={MACHINE_TIMEOUT}", "--artifacts={directory}"]
+    options += [f"--root={name}" for name in (GUEST_ROOTS if hosts.full() else MACHINE_ROOTS)]
+    options += [f"--environment={name}={value}" for name, value in environment.items()]
+    pytest = ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", *words)
+    return Part(
+        title=f"the emulated machine, {boot}",
+        command=(sys.executable, "-m", "tests.machine", "run", *options, "--", *pytest),
+    )
 
 
 def _files_for(boot: Boot) -> list[str]:
     """Return the test files that can hold tests for a boot: to import all others would take the machine minutes."""
-    mark = "mark.systemd_host" if boot is Boot.SYSTEMD else "mark.machine"
+    if boot is Boot.SYSTEMD:
+        words = ["mark.systemd_host"]
+    else:
+        words = ["mark.machine", *(f'"{entry.removesuffix("*")}' for entry in missed_elsewhere())]
+    every = hosts.full() and boot is Boot.MINIMAL
     return [
         str(file.relative_to(CHECKOUT))
         for file in sorted((CHECKOUT / "tests").rglob("test_*.py"))
-        if mark in file.read_text() or (boot is Boot.MINIMAL and file.is_relative_to(CHECKOUT / "tests/system"))
+        if any(word in file.read_text() for word in words) or (every and file.is_relative_to(CHECKOUT / "tests/system"))
     ]
-
-
-def _pytest_here(command: Sequence[str], report: Path) -> int:
-    """Run pytest, which is told to end, and so to tidy up, when we are ended."""
-    environment = {**os.environ, REPORT_VARIABLE: str(report)}
-    bound = ("setpriv", "--pdeathsig", "TERM", *command)
-    with subprocess.Popen(bound, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.terminate()
-            raise
-
-
-def _pytest_there(command: Sequence[str], boot: Boot, report: Path) -> int:
-    artifacts = report.parent / f"{report.stem}.artifacts"
-    status = machine.main(
-        Job(
-            command=command,
-            boot=boot,
-            roots=GUEST_ROOTS,
-            environment={REPORT_VARIABLE: "/srv/artifacts/report.json"},
-            artifacts=artifacts,
-            timeout=MACHINE_TIMEOUT,
-        )
-    )
-    if (artifacts / "report.json").exists():
-        (artifacts / "report.json").rename(report)
-    return status
-
-
-def _run(part: Part, summary: Summary) -> None:
-    print(f"\n== {part.title}", flush=True)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix=f"it-{os.getpid()}-report-", dir="/var/tmp") as directory:
-        file = Path(directory) / "report.json"
-        status = part.run(file)
-        report = Report.read(file) if file.exists() else None
-    summary.add(part.title, report, status, seconds=time.monotonic() - started)
 
 
 if __name__ == "__main__":

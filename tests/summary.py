@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
+from tests import rooms
 from tests.capabilities_plugin import ALLOWED, covers, skipped_for
 from tests.hosts import Profile
 
@@ -20,10 +21,12 @@ NOTHING_COLLECTED = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """passed, failed or skipped, and why."""
+    """passed, failed or skipped, and why. seconds: by the clock; processor: seconds of a usual host (processortime)."""
 
     outcome: str
     reason: str
+    seconds: float = 0.0
+    processor: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,19 +40,22 @@ class Report:
     @classmethod
     def read(cls, file: Path) -> Self:
         content = json.loads(file.read_text())
-        tests = {
-            name: Outcome(outcome=entry["outcome"], reason=entry["reason"]) for name, entry in content["tests"].items()
-        }
+        tests = {name: Outcome(**entry) for name, entry in content["tests"].items()}
         return cls(host=content["host"], tests=tests, unlisted=tuple(content["unlisted skips"]))
 
 
 @dataclass(kw_only=True, slots=True)
 class Summary:
-    """Collects the parts of a run. everything: no selection was made, so a test that ran nowhere is a fault."""
+    """Collects the parts of a run.
+
+    everything: no selection was made, so a test that ran nowhere is a fault; sampled: nor was every case asked for, so
+    that the rooms' budgets hold. seconds: of all parts on a host, one after another, by the clock.
+    """
 
     started_on: Profile
     machine: bool
     everything: bool
+    sampled: bool = True
     reports: list[Report] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -83,9 +89,11 @@ class Summary:
         faults = [
             *self.broken,
             *(f"ran on no host: {name}: {reason}" for name, reason in self._unexcused(nowhere).items()),
+            *(f"over budget: {line}" for line in self._excess()),
         ]
         self._keep()
         print("\n" + "\n".join(self.table()))
+        print("\n" + "\n".join(self.rooms()))
         for line in self._failures():
             print(line)
         for line in faults:
@@ -125,6 +133,39 @@ class Summary:
         times = (f"{self.seconds[host]:.0f} s" for host in hosts)
         lines.append(f"{'time':{width}}  " + "  ".join(f"{cell:>15}" for cell in times))
         return lines
+
+    def rooms(self) -> list[str]:
+        """Return what each room cost, the dearest first: processor seconds of its budget, seconds by the clock."""
+        known = rooms.budgets()
+        used = self._used("processor")
+        passed = self._used("seconds")
+        names = sorted(
+            {name for each in used.values() for name in each},
+            key=lambda name: -sum(each.get(name, 0) for each in used.values()),
+        )
+        title = "processor seconds of each room / its budget, (seconds by the clock)"
+        width = max(map(len, (title, *names)))
+        lines = [f"{title:{width}}  " + "  ".join(f"{host:>22}" for host in used)]
+        for name in names:
+            cells = (
+                f"{used[host][name]:.0f} / {known.of(name).on(host):g} ({passed[host][name]:.0f} s)"
+                if name in used[host]
+                else ""
+                for host in used
+            )
+            lines.append(f"{name:{width}}  " + "  ".join(f"{cell:>22}" for cell in cells))
+        return lines
+
+    def _used(self, what: str) -> dict[str, dict[str, float]]:
+        """Return host → room → the sum of what its tests took."""
+        known = rooms.budgets()
+        return {
+            report.host: rooms.by_room({name: getattr(test, what) for name, test in report.tests.items()}, known)
+            for report in self.reports
+        }
+
+    def _excess(self) -> list[str]:
+        return rooms.budgets().excess(self._used("processor")) if self.everything and self.sampled else []
 
     def _failures(self) -> list[str]:
         return [

@@ -62,7 +62,6 @@ def taken_at_once(path: str) -> bytes:
         return file.read() or b""
 
 
-@pytest.mark.machine
 def test_the_terminal_is_one_of_the_hosts_for_root_alone(insulad: Insulad, guest: str) -> None:
     path = terminal_of(insulad, guest)
     assert re.fullmatch(r"/dev/pts/\d+", path)
@@ -76,7 +75,6 @@ def test_the_terminal_is_one_of_the_hosts_for_root_alone(insulad: Insulad, guest
     until(lambda: not os.path.exists(path), "the terminal's end")
 
 
-@pytest.mark.machine
 def test_a_program_of_the_host_logs_in_at_the_terminal(insulad: Insulad, guest: str) -> None:
     with opened(terminal_of(insulad, guest)) as terminal:
         os.write(terminal, b"\r")

@@ -25,7 +25,6 @@ def _log_in(console: Terminal) -> None:
     console.expect("# ")
 
 
-@pytest.mark.machine
 def test_a_person_logs_in_works_and_leaves(insulad: Insulad, guest: str) -> None:
     with virsh_console(insulad, guest) as console:
         _log_in(console)

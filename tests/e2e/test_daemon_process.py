@@ -79,7 +79,6 @@ def test_a_stranger_may_look_through_the_read_only_socket_and_not_come_in_by_the
     assert as_nobody(insulad.uri, "list", "--all").returncode != 0
 
 
-@pytest.mark.machine
 @pytest.mark.requires("overlay.idmapped")
 def test_guests_go_on_when_the_daemon_is_stopped_and_it_knows_them_again(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("stays", busybox_root))
@@ -248,7 +247,7 @@ def test_readiness_is_told_to_the_service_manager(insulad: Insulad, scratch: Pat
     insulad.start()
 
 
-@pytest.mark.machine
+@pytest.mark.machine("sockets")
 def test_systemds_sockets_are_used_and_left_in_place(insulad: Insulad, scratch: Path) -> None:
     insulad.stop()
     path = scratch / "activated-sock"

@@ -16,22 +16,20 @@ from pathlib import Path
 
 import pytest
 
+from tests import hosts
 from tests.e2e.guests import insula
 from tests.e2e.scene import BUILT, Scene
 from tests.injection import Aim, Fault, Victim
 from tests.testhost import TestHost
-from tests.waiting import scaled
 
 pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped"), pytest.mark.timeout(14400)]
 
-FULL = bool(os.environ.get("INSULA_TEST_FULL"))
+FULL = hosts.full()
 _GIVEN = int(os.environ.get("INSULA_TEST_SEED", "0"))
 SEED = _GIVEN or (random.SystemRandom().randrange(1, 1 << 32) if FULL else 6)
 """A usual run finds nothing by chance: what is wrong on one day is wrong on the day before."""
 SAMPLE = 40
-"""Trials of the sample."""
-SECONDS = 75
-"""How long the sample takes at most."""
+"""Trials of the sample, however long they take: what is met must not hang on how busy the host is."""
 
 Command = Callable[[Scene], subprocess.CompletedProcess[str]]
 
@@ -182,8 +180,6 @@ def test_whatever_fails_or_dies_on_the_way_nothing_is_lost_left_or_told_wrong(sc
     baseline = quiet(scene)
     done = 0
     for verb, aim in every(scene, name, baseline) if FULL else sampled():
-        if not FULL and time.monotonic() - started > scaled(SECONDS):
-            break
         reads = aim.fault is Fault.NO_DESCRIPTORS
         if reads != scene.reads:
             scene.reads = reads
@@ -218,7 +214,7 @@ def sampled() -> Iterator[tuple[Verb, Aim]]:
     chosen = []
     kept = [each for each in VERBS if each.calls[1] > 1]
     for number, each in enumerate(order[:SAMPLE]):
-        victim = Victim.KEEPER if number % 3 == 1 else Victim.DAEMON  # however early the time is over
+        victim = Victim.KEEPER if number % 3 == 1 else Victim.DAEMON
         verb = chance.choice(kept) if victim is Victim.KEEPER else each
         fault = chance.choice((Fault.KILL, Fault.KILL, Fault.NO_SPACE, Fault.IO_ERROR, Fault.IO_ERROR))
         if chance.random() < 0.1:

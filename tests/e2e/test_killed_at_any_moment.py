@@ -31,7 +31,6 @@ def _alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-@pytest.mark.machine
 def test_guests_consoles_and_exit_statuses_outlive_insulad(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("stays", busybox_root))
     insulad.virsh("start", "stays")
@@ -49,7 +48,6 @@ def test_guests_consoles_and_exit_statuses_outlive_insulad(insulad: Insulad, bus
     assert state(insulad, "stays", reason=True) == "shut off (crashed)"
 
 
-@pytest.mark.machine
 def test_guests_outlive_the_keeper_and_their_console_goes_on(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("stays", busybox_root))
     insulad.virsh("start", "stays")
@@ -71,7 +69,6 @@ def test_guests_outlive_the_keeper_and_their_console_goes_on(insulad: Insulad, b
     assert state(insulad, "stays", reason=True) == "shut off (destroyed)"
 
 
-@pytest.mark.machine
 def test_a_guest_that_ends_after_its_keeper_died_is_told_right(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("ends", busybox_root))
     insulad.virsh("start", "ends")
@@ -97,7 +94,7 @@ def test_a_guest_whose_keeper_died_reboots_when_it_is_asked_to(insulad: Insulad,
     wait_state(insulad, "again", "running")
 
 
-@pytest.mark.machine
+@pytest.mark.machine("endings")
 def test_both_killed_and_the_guests_live_on(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("stays", busybox_root))
     insulad.virsh("start", "stays")

@@ -64,7 +64,6 @@ def web(insulad: Insulad, busybox_root: Path) -> str:
     return "web"
 
 
-@pytest.mark.machine
 def test_a_connection_knows_what_it_talks_to(insulad: Insulad) -> None:
     facts = told(
         insulad,
@@ -80,7 +79,7 @@ def test_a_connection_knows_what_it_talks_to(insulad: Insulad) -> None:
     assert facts[7:] == [[], [], 0, True]
 
 
-@pytest.mark.machine
+@pytest.mark.machine("clients")
 def test_lifecycle_events_come_in_the_order_of_what_happened(insulad: Insulad, web: str) -> None:
     events = told(
         insulad,
@@ -289,7 +288,6 @@ def test_the_server_refuses_changes_on_its_read_only_socket(insulad: Insulad, we
     assert state(insulad, web) == "shut off"
 
 
-@pytest.mark.machine
 def test_a_console_stream_is_binary_safe_and_ends_with_the_guest(insulad: Insulad, busybox_root: Path) -> None:
     script = busybox_root / "sbin" / "echoer"
     script.write_text("#!/bin/sh\nstty raw -echo </dev/console\necho ready\nhead -c 512\npoweroff -f\n")

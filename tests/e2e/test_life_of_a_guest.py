@@ -19,7 +19,7 @@ from tests.e2e.guests import (
 from tests.insulad import Insulad
 from tests.waiting import until
 
-pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped"), pytest.mark.machine]
+pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ def busybox(insulad: Insulad, busybox_root: Path) -> str:
     return "bb"
 
 
+@pytest.mark.machine("cgroups")
 def test_a_busybox_guest_lives_its_whole_life(insulad: Insulad, busybox: str) -> None:
     insulad.virsh("start", busybox)
     first = domain_id(insulad, busybox)
@@ -65,6 +66,7 @@ def test_poweroff_from_inside_is_a_shutdown_and_a_kill_is_not(insulad: Insulad, 
     assert state(insulad, busybox, reason=True) == "shut off (destroyed)"
 
 
+@pytest.mark.machine("cgroups")
 def test_a_memory_limit_is_changed_live_and_seen_from_inside(insulad: Insulad, busybox_root: Path) -> None:
     """A program that takes 64 MiB lives under 128 MiB and is killed under 32 MiB."""
     hungry = "dd if=/dev/zero of=/dev/null bs=64M count=1"
@@ -78,7 +80,6 @@ def test_a_memory_limit_is_changed_live_and_seen_from_inside(insulad: Insulad, b
     assert insula(insulad, "exec", "mem", "--", "sh", "-c", hungry, check=False).returncode == 0
 
 
-@pytest.mark.machine
 def test_a_limit_below_what_a_guest_keeps_in_shared_memory_is_refused_and_the_guest_lives(
     insulad: Insulad, busybox_root: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.guests import Terminal, domain_id, domain_xml, inside, state, wait_state
 from tests.insulad import Insulad
 from tests.probes import missing
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -105,7 +105,6 @@ def test_define_list_and_undefine(insulad: Insulad, web: str) -> None:
     assert "failed to get domain 'web'" in refused(insulad, "dominfo", web)
 
 
-@pytest.mark.machine
 def test_dumpxml_gives_what_was_defined_and_the_live_facts_while_it_runs(insulad: Insulad, running: str) -> None:
     live, inactive = out(insulad, "dumpxml", running), out(insulad, "dumpxml", "--inactive", running)
     number = domain_id(insulad, running)
@@ -178,7 +177,7 @@ def test_the_filters_of_list(insulad: Insulad, running: str, busybox_root: Path)
 # The life
 
 
-@pytest.mark.machine
+@pytest.mark.machine("cgroups")
 def test_start_suspend_resume_destroy_with_states_and_reasons(insulad: Insulad, web: str) -> None:
     assert state(insulad, web, reason=True).startswith("shut off")
     assert out(insulad, "start", web) == "Domain 'web' started"
@@ -204,7 +203,6 @@ def test_a_paused_start_waits_for_resume(insulad: Insulad, web: str) -> None:
     assert state(insulad, web) == "running"
 
 
-@pytest.mark.machine
 def test_shutdown_and_reboot_of_a_busybox_guest(insulad: Insulad, running: str) -> None:
     first = domain_id(insulad, running)
     until(lambda: "login:" in _log(insulad, running), "the guest's login prompt")
@@ -278,7 +276,6 @@ def test_dominfo_of_a_running_domain(insulad: Insulad, running: str) -> None:
     assert info["Security model"] == "none"
 
 
-@pytest.mark.machine
 def test_memory_is_tuned_live_and_in_the_definition(insulad: Insulad, running: str) -> None:
     assert "hard_limit" in out(insulad, "memtune", running)
     insulad.virsh("memtune", running, "--hard-limit", "262144", "--live", "--config")
@@ -292,7 +289,6 @@ def test_memory_is_tuned_live_and_in_the_definition(insulad: Insulad, running: s
     assert "domain is not running" in refused(insulad, "setmem", running, "131072", "--live")
 
 
-@pytest.mark.machine
 def test_scheduling_is_tuned(insulad: Insulad, running: str) -> None:
     shown = table(out(insulad, "schedinfo", running))
     assert shown["Scheduler"] == "posix" and int(shown["cpu_shares"]) > 0
@@ -303,14 +299,12 @@ def test_scheduling_is_tuned(insulad: Insulad, running: str) -> None:
     assert "invalid scheduler option: nonsense" in refused(insulad, "schedinfo", running, "--set", "nonsense=1")
 
 
-@pytest.mark.machine
 def test_block_io_is_shown_and_tuned(insulad: Insulad, running: str) -> None:
     assert "weight" in out(insulad, "blkiotune", running)
     insulad.virsh("blkiotune", running, "--weight", "200", "--config")
     assert table(out(insulad, "blkiotune", "--config", running))["weight"] == "200"
 
 
-@pytest.mark.machine
 def test_statistics_of_one_domain(insulad: Insulad, running: str) -> None:
     assert "cpu_time" in out(insulad, "cpu-stats", running, "--total")
     apart = "CPU0:" if missing("cgroup1.cpuacct") == "" else "No per-CPU stats available"  # cgroup v2 has sums only
@@ -325,7 +319,7 @@ def test_statistics_of_one_domain(insulad: Insulad, running: str) -> None:
     assert re.search(r"CPU: +(-2|N/A)\s+State: +running", out(insulad, "vcpuinfo", running))
 
 
-@pytest.mark.machine
+@pytest.mark.machine("cgroups")
 def test_bulk_statistics(insulad: Insulad, running: str, busybox_root: Path) -> None:
     insulad.define(domain_xml("off", busybox_root))
     text = out(insulad, "domstats")
@@ -368,7 +362,6 @@ def test_nobody_is_given_the_namespaces_of_a_guest_with_ids_of_its_own(insulad: 
     )
 
 
-@pytest.mark.machine
 @pytest.mark.parametrize("settings", ["<insula:opennamespace/>", "<insula:privileged/>"])
 def test_namespaces_are_entered_by_the_clients_own_command(insulad: Insulad, busybox_root: Path, settings: str) -> None:
     insulad.define(domain_xml("open", busybox_root, settings=settings))
@@ -380,7 +373,6 @@ def test_namespaces_are_entered_by_the_clients_own_command(insulad: Insulad, bus
     assert "bin" in insulad.virsh("lxc-enter-namespace", "open", "--", "/bin/ls", "/").stdout.split()
 
 
-@pytest.mark.machine
 def test_whoever_enters_a_privileged_guest_cannot_change_the_hosts_settings(
     insulad: Insulad, busybox_root: Path
 ) -> None:
@@ -451,7 +443,7 @@ def test_garbage_on_the_socket_hurts_nobody(insulad: Insulad, running: str) -> N
     with insulad.host.network(), socket.socket(socket.AF_UNIX) as client:
         client.connect(str(insulad.socket))
         client.sendall(b"GET / HTTP/1.0\r\n\r\n" * 10)
-        client.settimeout(10)
+        client.settimeout(scaled(10))
         assert client.recv(100) == b""
     assert state(insulad, running) == "running"
     assert "broke the protocol" in insulad.log_text()

@@ -1,7 +1,6 @@
 """The same steps, chosen by hypothesis: it finds the shortest way to what must not be."""
 
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 
@@ -10,13 +9,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from tests.run import FULL_VARIABLE
+from tests import hosts
 from tests.simulation.seeds import new_walk
 from tests.simulation.steps import STEPS, Kind, Step
 from tests.simulation.walk import UUIDS
 from tests.waiting import scaled
 
-EXAMPLES = 2000 if os.environ.get(FULL_VARIABLE) else 60
+EXAMPLES = 2000 if hosts.full() else 60
 
 names = st.sampled_from(sorted(UUIDS))
 turns = st.sampled_from((0, 1, 3, 10, 30, 100))

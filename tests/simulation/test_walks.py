@@ -18,13 +18,13 @@ from insula.service.definitions import Definitions
 from insula.service.events import Events
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.runs import Runs
-from tests.run import FULL_VARIABLE
+from tests import hosts
 from tests.simulation.seeds import walked
 from tests.waiting import scaled
 
 FIRST = int(os.environ.get("INSULA_TEST_SEED", "1"))
 CHUNKS = 20
-WALKS = 1_000_000 if os.environ.get(FULL_VARIABLE) else 10_000
+WALKS = 1_000_000 if hosts.full() else 10_000
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,8 @@ from insula.kernel.cgroups import Cgroup, Hierarchies, scope_name
 from tests.inmates import GUEST_ROOT, Inmate, groups_of
 from tests.waiting import until
 
+pytestmark = pytest.mark.machine("cgroups")
+
 
 def test_a_group_is_in_every_hierarchy_and_gone_from_all_when_removed(hierarchies: Hierarchies) -> None:
     group = Cgroup.create(hierarchies, f"removed.slice/nested.slice/{scope_name(1, 'web')}")

@@ -15,6 +15,8 @@ from insula.storage.removal import remove_tree
 from tests import libc
 from tests.libc import MountFlag
 
+pytestmark = pytest.mark.machine("mounts")
+
 
 def remove(directory: Path, name: str) -> None:
     parent = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

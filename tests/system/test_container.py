@@ -53,6 +53,7 @@ def guest(busybox_root: Path, engine: Engine) -> Iterator[Container]:
         yield made
 
 
+@pytest.mark.machine("mounts")
 def test_a_container_lives_as_long_as_its_block_and_leaves_nothing(busybox_root: Path) -> None:
     with Container(busybox_root, init=IDLE) as guest:
         assert guest.running
@@ -102,6 +103,7 @@ def test_a_guest_is_unprivileged_with_ids_nobody_else_has(guest: Container, busy
         assert guest.run(["id", "-u"]).stdout == b"0\n"
 
 
+@pytest.mark.machine("mounts")
 def test_an_ephemeral_guest_leaves_its_directory_alone_and_another_changes_it(
     busybox_root: Path, engine: Engine
 ) -> None:
@@ -149,6 +151,7 @@ def test_nothing_inside_has_our_place_in_the_out_of_memory_killers_list(busybox_
         ours.write_text(before)
 
 
+@pytest.mark.machine("mounts")
 def test_a_function_is_performed_inside_and_brings_its_result_out(guest: Container) -> None:
     assert "busybox" in guest.enter(os.listdir, "/bin")
     assert guest.enter(os.getuid) == 0
@@ -286,6 +289,7 @@ def test_a_guest_without_a_filter_has_none_but_for_what_is_refused_by_name(busyb
         assert guest.run(["grep", "Seccomp:", "/proc/1/status"]).stdout.split()[1] == b"2"
 
 
+@pytest.mark.machine("cgroups")
 def test_freezing_stops_the_guest_until_it_is_thawed(guest: Container) -> None:
     guest.freeze()
     assert guest.frozen
@@ -295,6 +299,7 @@ def test_freezing_stops_the_guest_until_it_is_thawed(guest: Container) -> None:
     assert guest.run(["true"]).returncode == 0
 
 
+@pytest.mark.machine("cgroups")
 def test_a_guest_that_is_started_paused_runs_when_it_is_thawed(busybox_root: Path, engine: Engine) -> None:
     container = Container(busybox_root, init=("/bin/touch", "/ran"), engine=engine)
     container.start(paused=True)
@@ -362,6 +367,7 @@ def test_a_busybox_system_boots_and_shuts_down_when_asked(busybox_root: Path, en
         assert guest.shutdown(scaled(30)).meaning is ExitMeaning.POWERED_OFF
 
 
+@pytest.mark.machine("cgroups")
 def test_limits_hold_and_change_while_it_runs(busybox_root: Path, engine: Engine) -> None:
     with Container(busybox_root, init=IDLE, ephemeral=True, memory=64 << 20, pids=30, engine=engine) as guest:
         assert (guest.limits().memory, guest.limits().tasks) == (64 << 20, 30)
@@ -372,6 +378,7 @@ def test_limits_hold_and_change_while_it_runs(busybox_root: Path, engine: Engine
         assert guest.running
 
 
+@pytest.mark.machine("cgroups")
 def test_what_it_uses_is_counted(guest: Container) -> None:
     guest.run(["sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"], check=True)
     stats = guest.stats()
@@ -383,6 +390,7 @@ def test_what_it_uses_is_counted(guest: Container) -> None:
     assert stats.tasks.current >= 1
 
 
+@pytest.mark.machine("mounts")
 def test_a_directory_of_the_host_is_shown_and_keeps_its_owners(
     busybox_root: Path, engine: Engine, scratch: Path
 ) -> None:
@@ -395,6 +403,7 @@ def test_a_directory_of_the_host_is_shown_and_keeps_its_owners(
     assert (scratch / "answer").stat().st_uid == 0
 
 
+@pytest.mark.machine("cgroups")
 def test_a_failed_start_leaves_nothing_and_says_what_failed(busybox_root: Path, engine: Engine) -> None:
     container = Container(busybox_root, init=("/bin/missing",), ephemeral=True, engine=engine)
     with pytest.raises(StepError, match="/bin/missing"):
@@ -466,6 +475,7 @@ def test_a_program_that_forgets_its_container_takes_it_along_when_it_ends(busybo
     until(lambda: is_gone(pid), "the guest being gone")
 
 
+@pytest.mark.machine("endings")
 def test_a_program_that_is_killed_takes_its_guest_along_and_the_next_one_tidies_up(busybox_root: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", FORGETFUL, str(busybox_root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

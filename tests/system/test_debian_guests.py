@@ -1,18 +1,32 @@
 """Unmodified Debian systems as unprivileged guests, confined as by default: nothing in them fails for it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from insula import Container, Engine, ExitMeaning
 from insula.engine.guestinit import PowerAction
 from insula.engine.spec import Seccomp, SeccompProfile
+from tests import leaks
+from tests.enclosure import Enclosure
 from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.requires("userns", "overlay.idmapped")
 
 RELEASES = [pytest.param(release, marks=pytest.mark.requires(f"debian-{release}-image")) for release in ("12", "13")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def enclosed_and_checked(world: Enclosure) -> Iterator[None]:
+    """The leak check of the file as a whole: in a guest that several tests share, services come and go as they like."""
+    before = leaks.snapshot()
+    yield
+    left = leaks.left_behind(before)
+    leaks.clean_up(left)
+    assert not left, "\n".join(map(str, left))
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +35,22 @@ def engine() -> Iterator[Engine]:
         yield made
 
 
-@pytest.fixture(params=RELEASES)
+@pytest.fixture(scope="module", params=RELEASES)
 def root(request: pytest.FixtureRequest, debian_root: Callable[[str], Path]) -> Path:
     release: str = request.param
     return debian_root(release)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def guest(root: Path, engine: Engine) -> Iterator[Container]:
-    """A Debian whose systemd has finished its boot."""
-    with Container(root, name="debian", ephemeral=True, engine=engine) as made:
+    """A Debian whose systemd has finished its boot, one for all tests that leave it as they found it."""
+    with booted(root, engine) as made:
+        yield made
+
+
+@contextmanager
+def booted(root: Path, engine: Engine, **settings: Any) -> Iterator[Container]:
+    with Container(root, name="debian", ephemeral=True, engine=engine, **settings) as made:
         assert finished_boot(made) == "running", shell(made, "systemctl --failed; journalctl -b -p warning --no-pager")
         yield made
 
@@ -50,18 +70,20 @@ def finished_boot(guest: Container) -> str:
     return until(state, "the guest's systemd having finished its boot", 30)
 
 
-def test_the_system_comes_up_whole_and_goes_down_when_asked(guest: Container) -> None:
-    assert shell(guest, "systemctl --failed --no-legend") == ""
-    assert shell(guest, "systemd-detect-virt").strip() == "lxc-libvirt"
-    assert guest.shutdown(scaled(30)).meaning is ExitMeaning.POWERED_OFF
+def test_the_system_comes_up_whole_and_goes_down_when_asked(root: Path, engine: Engine) -> None:
+    with booted(root, engine) as guest:
+        assert shell(guest, "systemctl --failed --no-legend") == ""
+        assert shell(guest, "systemd-detect-virt").strip() == "lxc-libvirt"
+        assert guest.shutdown(scaled(30)).meaning is ExitMeaning.POWERED_OFF
 
 
-def test_a_reboot_from_inside_is_told_from_a_power_off(guest: Container) -> None:
-    guest.run(["systemctl", "reboot"])
-    assert guest.wait(scaled(30)).meaning is ExitMeaning.REBOOTED
-    guest.start()
-    assert finished_boot(guest) == "running"
-    assert guest.shutdown(scaled(30), PowerAction.REBOOT).meaning is ExitMeaning.REBOOTED
+def test_a_reboot_from_inside_is_told_from_a_power_off(root: Path, engine: Engine) -> None:
+    with booted(root, engine) as guest:
+        guest.run(["systemctl", "reboot"])
+        assert guest.wait(scaled(30)).meaning is ExitMeaning.REBOOTED
+        guest.start()
+        assert finished_boot(guest) == "running"
+        assert guest.shutdown(scaled(30), PowerAction.REBOOT).meaning is ExitMeaning.REBOOTED
 
 
 HARDENED = (
@@ -80,6 +102,7 @@ HARDENED = (
 )
 
 
+@pytest.mark.machine("systemd")
 def test_a_hardened_service_runs(guest: Container) -> None:
     settings = [word for setting in HARDENED for word in ("-p", setting)]
     result = guest.run(["systemd-run", "--wait", "--pipe", "--quiet", *settings, "id", "-u"])
@@ -87,6 +110,7 @@ def test_a_hardened_service_runs(guest: Container) -> None:
     assert int(result.stdout) > 60000
 
 
+@pytest.mark.machine("systemd")
 def test_services_have_groups_of_their_own_and_are_killed_by_them(guest: Container) -> None:
     shell(guest, "systemd-run --quiet --unit=sleeper sleep 1000")
     pid = shell(guest, "systemctl show -P MainPID sleeper").strip()
@@ -97,6 +121,7 @@ def test_services_have_groups_of_their_own_and_are_killed_by_them(guest: Contain
     )
 
 
+@pytest.mark.machine("systemd")
 @pytest.mark.requires("cgroup.unified")
 def test_the_guests_systemd_limits_its_services(guest: Container) -> None:
     shell(guest, "systemd-run --quiet --unit=limited -p MemoryMax=50M -p TasksMax=7 -p CPUQuota=50% sleep 1000")
@@ -104,12 +129,14 @@ def test_the_guests_systemd_limits_its_services(guest: Container) -> None:
     assert shell(guest, limits).split() == ["52428800", "7", "50000", "100000"]
 
 
+@pytest.mark.machine("systemd")
 def test_users_switch_and_setuid_programs_work(guest: Container) -> None:
     assert shell(guest, "su nobody -s /bin/sh -c 'id -un'").strip() == "nobody"
     shell(guest, "cp /usr/bin/id /usr/local/bin/whoever && chmod 4755 /usr/local/bin/whoever")
     assert shell(guest, "su nobody -s /bin/sh -c '/usr/local/bin/whoever -u'").strip() == "0"
 
 
+@pytest.mark.machine("systemd")
 def test_a_guest_may_hold_guests_of_its_own(guest: Container) -> None:
     assert shell(guest, "unshare --user --map-root-user --mount --pid --fork --uts --ipc --net id -u").strip() == "0"
     assert shell(guest, "su nobody -s /bin/sh -c 'unshare --user --map-root-user id -u'").strip() == "0"
@@ -144,6 +171,7 @@ def test_packages_are_installed_and_removed(guest: Container) -> None:
     assert b"\ntried\n" in result.stdout
 
 
+@pytest.mark.machine("systemd")
 def test_the_host_is_out_of_reach(guest: Container) -> None:
     attempts = {
         "dmesg": "dmesg",
@@ -161,8 +189,7 @@ def test_the_host_is_out_of_reach(guest: Container) -> None:
 
 def test_a_migratable_guest_comes_up_as_well(root: Path, engine: Engine) -> None:
     migratable = Seccomp(profile=SeccompProfile.MIGRATABLE)
-    with Container(root, name="debian", ephemeral=True, seccomp=migratable, engine=engine) as guest:
-        assert finished_boot(guest) == "running", shell(guest, "systemctl --failed")
+    with booted(root, engine, seccomp=migratable) as guest:
         assert guest.run(["unshare", "--uts", "true"]).returncode != 0
         namespaces = shell(guest, "for p in /proc/[0-9]*; do readlink $p/ns/uts $p/ns/ipc $p/ns/net $p/ns/user; done")
         assert len(set(namespaces.split())) == 4

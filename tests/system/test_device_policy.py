@@ -15,6 +15,8 @@ from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
 from insula.kernel.cgroups.devices import V2Devices
 from tests.waiting import until
 
+pytestmark = pytest.mark.machine("devices")
+
 ZERO = DeviceRule(kind="c", major=1, minor=5, access="rw")
 FULL = DeviceRule(kind="c", major=1, minor=7, access="w")
 

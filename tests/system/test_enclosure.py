@@ -21,6 +21,7 @@ def namespace(kind: str) -> str:
     return os.readlink(f"/proc/thread-self/ns/{kind}")
 
 
+@pytest.mark.machine("tests")
 def test_only_loopback_is_there_and_it_is_up() -> None:
     assert "lo" in links()
     assert os.listdir("/sys/class/net") == links() == ["lo"]
@@ -28,6 +29,7 @@ def test_only_loopback_is_there_and_it_is_up() -> None:
         pass
 
 
+@pytest.mark.machine("tests")
 def test_every_hierarchy_is_seen_from_its_own_root_with_nothing_but_the_tests_in_it() -> None:
     for hierarchy in cgrouptree.hierarchies():
         assert hierarchy.own.parent == hierarchy.mount_point
@@ -41,6 +43,7 @@ def test_on_v1_the_tests_stand_in_a_leaf_that_has_processors() -> None:
     assert (cpuset.own / "cpuset.cpus").read_text().strip()
 
 
+@pytest.mark.machine("tests")
 @pytest.mark.requires("cgroup2.memory")
 def test_on_v2_the_root_hands_its_controllers_down() -> None:
     (hierarchy,) = (each for each in cgrouptree.hierarchies() if each.version == 2)
@@ -65,6 +68,7 @@ def test_orphans_become_children_of_the_test_process() -> None:
     os.waitpid(orphan, 0)
 
 
+@pytest.mark.machine("tests")
 def test_a_test_host_has_a_network_of_its_own(test_host: TestHost) -> None:
     test_host.run("ip", "link", "add", "br0", "type", "bridge")
     assert test_host.inside(links) == ["lo", "br0"]

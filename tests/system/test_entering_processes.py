@@ -31,7 +31,7 @@ from insula.kernel.fds import AT_FDCWD
 from insula.kernel.mounts import MountAttribute, Propagation, attach, change, detach, detached_copy
 from insula.kernel.process import CloneFlag, setns
 from tests.guests import Guests, namespace_ids, spec
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 PRIVILEGED = pytest.mark.parametrize("privileged", [True, False], ids=["privileged", "unprivileged"])
 ARREST = JoinGroups(why="-")
@@ -149,6 +149,7 @@ def test_nothing_that_the_keeper_or_its_reaper_execute_or_map_can_be_written(gue
         assert [each for each in writable_files(pid) if each != log and not log.endswith(each)] == []
 
 
+@pytest.mark.machine("cgroups")
 @PRIVILEGED
 def test_an_entering_process_is_in_the_guests_namespaces_from_its_birth(
     guests: Guests, busybox_root: Path, privileged: bool
@@ -292,6 +293,7 @@ def made_writable(inside: int) -> str | None:
     return ", ".join(done)
 
 
+@pytest.mark.machine("mounts")
 def test_the_mounts_of_what_an_entering_process_executes_cannot_be_made_writable_from_inside(
     guests: Guests, busybox_root: Path
 ) -> None:
@@ -310,7 +312,7 @@ def test_the_host_keeps_its_mounts_as_they_are(scratch: Path) -> None:
         channel, process = private_keeper()
         after = Path("/proc/self/mountinfo").read_text()
         channel.close()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=scaled(20)) == 0
         assert after == before
         (scratch / "file").write_text("written")
     finally:

@@ -40,6 +40,7 @@ def finish(guests: Guests, executed: EnteredProcess) -> None:
         os.close(executed.master)
 
 
+@pytest.mark.machine("endings")
 def test_output_and_exit_status_come_back(guests: Guests, sleeper: Running) -> None:
     said, status = guests.execute(sleeper, "/bin/sh", "-c", "echo out; echo err >&2; exit 42")
     assert (said, status.code) == ("out\nerr\n", 42)
@@ -50,6 +51,7 @@ def test_a_signal_that_ended_it_is_told(guests: Guests, sleeper: Running) -> Non
     assert (status.meaning, status.signal) == (ExitMeaning.KILLED, signal.SIGTERM)
 
 
+@pytest.mark.machine("cgroups")
 def test_it_is_in_every_namespace_and_control_group_of_the_guest(guests: Guests, sleeper: Running) -> None:
     said, _ = guests.execute(
         sleeper, "/bin/sh", "-c", f"for kind in {' '.join(KINDS)}; do echo $kind=$(readlink /proc/self/ns/$kind); done"
@@ -62,6 +64,7 @@ def test_it_is_in_every_namespace_and_control_group_of_the_guest(guests: Guests,
     guests.wait_for_execution(executed.id)
 
 
+@pytest.mark.machine("capabilities")
 def test_it_is_confined_as_init_is(guests: Guests, busybox_root: Path) -> None:
     limits = (ResourceLimit(name="NOFILE", soft=50, hard=60),)
     running = guests.launch(spec(busybox_root, "sleep 1000", resource_limits=limits, no_new_privileges=True))
@@ -160,6 +163,7 @@ def test_closing_the_terminal_hangs_up(guests: Guests, sleeper: Running) -> None
     assert guests.wait_for_execution(executed.id).signal == signal.SIGHUP
 
 
+@pytest.mark.machine("cgroups")
 def test_it_ends_with_the_guest(guests: Guests, sleeper: Running) -> None:
     executed = on_terminal(guests, sleeper, "/bin/sleep", "1000")
     guests.destroy(sleeper)
@@ -261,6 +265,7 @@ while True:
         os.close(executed.pidfd)
 
 
+@pytest.mark.machine("endings")
 def test_children_that_it_makes_the_keepers_are_reaped_and_hold_up_no_end(guests: Guests, snake: Running) -> None:
     program = f"""{PROGRAM}
 CLONE_PARENT = 0x8000

@@ -12,6 +12,8 @@ from insula.kernel.cgroups import Cgroup, Hierarchies
 from tests.inmates import BOMB, Counter, Inmate
 from tests.waiting import until
 
+pytestmark = pytest.mark.machine("cgroups")
+
 
 def test_freezing_stops_the_group_and_nothing_else_until_it_is_thawed(
     group: Cgroup, counters: tuple[Counter, Counter]

@@ -31,6 +31,7 @@ def tree_of(scratch: Path) -> Path:
     return source
 
 
+@pytest.mark.machine("mounts")
 def test_nothing_of_the_host_is_mounted_in_a_guest(guests: Guests, busybox_root: Path) -> None:
     said, _ = guests.output(spec(busybox_root, MOUNTS))
     assert said.splitlines() == sorted(
@@ -76,6 +77,7 @@ def test_the_standard_devices_work_and_belong_to_the_guests_root(guests: Guests,
     assert said.endswith("/dev/null 0:0 /dev/tty 0:0 /proc/self/fd\n/proc/self/fd/0\npts/ptmx\n")
 
 
+@pytest.mark.machine("devices")
 def test_a_device_of_the_spec_has_the_owner_and_the_mode_it_asks_for(guests: Guests, busybox_root: Path) -> None:
     device = Device(
         kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="sub/fuse", mode=0o640, uid=3, gid=44
@@ -148,6 +150,7 @@ def test_a_file_can_be_shown_over_a_file_that_is_made_for_it(guests: Guests, bus
     assert said == "content\n"
 
 
+@pytest.mark.machine("mounts")
 def test_a_read_only_mount_cannot_be_made_writable_by_the_guests_root(
     guests: Guests, busybox_root: Path, scratch: Path
 ) -> None:
@@ -166,6 +169,7 @@ def test_a_read_only_mount_cannot_be_made_writable_by_the_guests_root(
     assert not (source / "made").exists()
 
 
+@pytest.mark.machine("mounts")
 def test_read_only_reaches_what_is_mounted_below_the_source(guests: Guests, busybox_root: Path, scratch: Path) -> None:
     source = tree_of(scratch)
     subprocess.run(["mount", "-t", "tmpfs", "below", str(source / "below")], check=True)
@@ -232,6 +236,7 @@ def test_memory_is_mounted_with_its_size_and_mode(guests: Guests, busybox_root: 
     assert "fixed" in said
 
 
+@pytest.mark.machine("mounts")
 def test_a_place_inside_is_shown_elsewhere_inside(guests: Guests, busybox_root: Path) -> None:
     mounts = (
         GuestBindMount(source="/etc", target="/mnt/etc"),
@@ -244,6 +249,7 @@ def test_a_place_inside_is_shown_elsewhere_inside(guests: Guests, busybox_root: 
     assert "fixed" in said
 
 
+@pytest.mark.machine("mounts")
 @pytest.mark.requires("loop")
 def test_the_file_system_in_an_image_file_is_mounted_and_let_go(
     guests: Guests, busybox_root: Path, scratch: Path

@@ -24,7 +24,7 @@ from insula.errors import KeeperError, OperationInvalidError, StepError
 from insula.kernel.fds import NO_FD
 from insula.kernel.process import start_time
 from tests.guests import Guests, id_map, kill_keeper, read_until, spec
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 _NOBODY = 65534
 
@@ -72,7 +72,7 @@ def test_whoever_speaks_nonsense_is_dropped_alone(guests: Guests, datagram: byte
     channel = connect(guests.socket)
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     channel.send(datagram)
-    channel.settimeout(10)
+    channel.settimeout(scaled(10))
     assert channel.recv(1) == b""
     channel.close()
     assert guests.ask(Verb.HELLO)["pid"] == guests.keeper_pid
@@ -194,6 +194,7 @@ def test_a_daemon_that_reads_the_consoles_has_them_alone(guests: Guests, busybox
         assert b"got" in read_until(running.consoles[0], b"got %d" % number)
 
 
+@pytest.mark.machine("endings")
 def test_guests_survive_the_keeper_and_are_handed_to_the_next(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "while read word; do echo got $word; done; exit 3"))
     kill_keeper(guests)
@@ -211,6 +212,7 @@ def test_guests_survive_the_keeper_and_are_handed_to_the_next(guests: Guests, bu
     until(lambda: not os.path.exists(f"/proc/{running.pid}"), "the reaper having reaped it")
 
 
+@pytest.mark.machine("endings")
 def test_a_guest_that_waits_before_its_first_program_begins_under_the_next_keeper(
     guests: Guests, busybox_root: Path
 ) -> None:
@@ -235,6 +237,7 @@ def test_a_guest_that_waits_ends_when_its_keeper_and_its_daemon_die(guests: Gues
     guests.start_keeper()
 
 
+@pytest.mark.machine("endings")
 def test_a_daemon_that_lost_all_fds_finds_its_guests_by_their_pids(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     record = running.record
@@ -248,6 +251,7 @@ def test_a_daemon_that_lost_all_fds_finds_its_guests_by_their_pids(guests: Guest
     guests.destroy(again)
 
 
+@pytest.mark.machine("cgroups")
 def test_a_guest_is_destroyed_even_when_no_keeper_knows_it(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     kill_keeper(guests)
@@ -292,7 +296,7 @@ def test_a_private_keeper_ends_with_its_channel_and_takes_its_guests_along(guest
     launcher = Launcher(facts=guests.facts, link=BlockingLink(channel))
     running = completed(launcher.launch(spec(busybox_root, "sleep 1000")))
     channel.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=scaled(20)) == 0
     until(
         lambda: not os.path.exists(f"/proc/{running.pid}") or os.waitpid(running.pid, os.WNOHANG)[0], "its guest's end"
     )

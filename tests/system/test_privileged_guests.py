@@ -34,6 +34,7 @@ def done(guest: Container, script: str) -> bool:
     return guest.run(["/bin/sh", "-ec", script]).returncode == 0
 
 
+@pytest.mark.machine("mounts")
 def test_it_mounts_no_file_system_of_the_kernels_anew(guest: Container) -> None:
     mounts = {kind: f"mount -t {kind} none /mnt" for kind in KERNEL_FILESYSTEMS}
     mounts |= {"v1 memory": "mount -t cgroup -o memory none /mnt", "v1 devices": "mount -t cgroup -o devices none /mnt"}
@@ -54,6 +55,7 @@ def test_it_does_not_take_a_cover_off(guest: Container, covered: str) -> None:
     assert [script for script in attempts if done(guest, script)] == []
 
 
+@pytest.mark.machine("mounts")
 def test_it_does_not_show_elsewhere_what_a_cover_hides(guest: Container) -> None:
     assert not done(guest, "mount -o bind /proc /mnt")
     assert not done(guest, "mount -o bind /sys /mnt")
@@ -63,6 +65,7 @@ def test_it_does_not_show_elsewhere_what_a_cover_hides(guest: Container) -> None
     assert guest.run(["/bin/cat", "/mnt/timer_list"]).stdout == b""
 
 
+@pytest.mark.machine("mounts")
 def test_its_own_mounts_come_and_go(guest: Container) -> None:
     assert done(guest, "mkdir /mnt/a /mnt/b; touch /mnt/a/x; mount -o bind /mnt/a /mnt/b; test -e /mnt/b/x")
     assert done(guest, "mount -o remount,bind,ro /mnt/b; ! touch /mnt/b/y; umount /mnt/b; test ! -e /mnt/b/x")
@@ -79,6 +82,7 @@ def test_what_is_writable_of_the_kernels_files_concerns_its_own_processes_and_ne
     assert [path for path in opened if not path.startswith(own)] == []
 
 
+@pytest.mark.machine("mounts")
 def test_the_word_for_mounts_lets_it_mount(busybox_root: Path, engine: Engine) -> None:
     with Container(
         busybox_root,
@@ -98,6 +102,7 @@ def test_an_unprivileged_guest_mounts_what_the_kernel_lets_it(busybox_root: Path
         assert done(guest, "mount -t tmpfs none /mnt; unshare -m mount -t proc none /mnt")
 
 
+@pytest.mark.machine("mounts")
 @pytest.mark.requires("debian-13-image")
 def test_a_system_finds_mounted_what_it_would_mount(debian_root: Callable[[str], Path], engine: Engine) -> None:
     with Container(
@@ -107,6 +112,7 @@ def test_a_system_finds_mounted_what_it_would_mount(debian_root: Callable[[str],
         assert kinds == ["tmpfs"] * 3
 
 
+@pytest.mark.machine("mounts")
 def test_a_busybox_comes_up_and_goes_down_when_asked(busybox_root: Path, engine: Engine) -> None:
     with Container(busybox_root, name="box", ephemeral=True, engine=engine, privileged=True) as guest:
         until(lambda: b"getty" in guest.run(["/bin/ps"]).stdout, "a login prompt")

@@ -12,6 +12,8 @@ from insula.engine.policy.capabilities import default_kept
 from insula.kernel import privileges
 from insula.kernel.privileges import names_in
 
+pytestmark = pytest.mark.machine("capabilities")
+
 
 def in_a_child(action: Callable[[], object]) -> str:
     """Return what an action returns in a child; an OSError counts by its name."""

@@ -18,7 +18,7 @@ from insula.engine.launch.running import Running
 from insula.engine.spec import Process
 from insula.kernel.process import start_time
 from tests.guests import Guests, kill_keeper, spec
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 ENDS = {
     "exit 3": (ExitMeaning.EXITED, 3),
@@ -123,6 +123,7 @@ def test_how_a_guest_ended_is_known_though_there_was_no_keeper_and_no_daemon(
     assert completed(guests.launcher.recover(running.record)) is None
 
 
+@pytest.mark.machine("endings")
 @every_end
 def test_how_a_guest_ends_is_known_though_reaper_and_keeper_died_together(
     guests: Guests, busybox_root: Path, end: str
@@ -225,6 +226,7 @@ def _reaped(pid: int) -> bool:
     return False
 
 
+@pytest.mark.machine("endings")
 def test_how_an_entered_process_ends_is_known_after_its_keeper_died(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     process = Process(argv=("/bin/sh", "-c", "read word; exit 7"))
@@ -308,7 +310,7 @@ def test_who_speaks_no_words_to_the_reaper_is_dropped_alone(
 ) -> None:
     with connect(guests.socket.with_name(REAPER_SOCKET)) as channel:
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        channel.settimeout(20)
+        channel.settimeout(scaled(20))
         channel.send(datagram)
         assert channel.recv(1) == b""
     assert converse(reaper, "hello") == ["1"]
@@ -318,4 +320,4 @@ def test_a_private_keeper_has_no_reaper(guests: Guests) -> None:
     channel, process = private_keeper()
     assert parent_of(process.pid) == os.getpid()
     channel.close()
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=scaled(20)) == 0

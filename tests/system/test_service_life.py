@@ -21,6 +21,7 @@ from insula.model.xmlmap import INSULA_NAMESPACE
 from insula.service.events import DomainRef
 from insula.service.running import StopReason
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving, until
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -139,11 +140,12 @@ async def test_waiting_tells_the_wait_status(service: Service, busybox_root: Pat
     ref = await service.domains.create_xml(guest_xml(str(busybox_root), init=program("exit 9")), paused=True)
     waiting = asyncio.create_task(service.domains.wait(ref))
     await service.domains.resume(ref)
-    stopped = await asyncio.wait_for(waiting, 20)
+    stopped = await asyncio.wait_for(waiting, scaled(20))
 
     assert (stopped.reason, stopped.status) == (StopReason.CRASHED, 9 << 8)
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_a_paused_start_executes_nothing_before_it_is_resumed(
     service: Service, busybox_root: Path, scratch: Path
@@ -183,6 +185,7 @@ async def test_a_suspended_guest_stands_still(service: Service, busybox_root: Pa
     await until(lambda: log.stat().st_size > size, "the guest going on")
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_a_suspended_guest_can_be_destroyed(service: Service, busybox_root: Path) -> None:
     ref = await started(service, busybox_root, init=WAITS)
@@ -192,6 +195,7 @@ async def test_a_suspended_guest_can_be_destroyed(service: Service, busybox_root
     assert service.domains.state(ref).reason is ShutoffReason.DESTROYED
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_a_memory_limit_holds_and_changes_while_the_guest_runs(service: Service, busybox_root: Path) -> None:
     ref = await started(service, busybox_root, init=WAITS)
@@ -207,6 +211,7 @@ async def test_a_memory_limit_holds_and_changes_while_the_guest_runs(service: Se
     assert group.oom_kills > 0
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_shares_and_quota_reach_the_kernel(service: Service, busybox_root: Path) -> None:
     tune = "<cputune><shares>512</shares><period>50000</period><quota>25000</quota></cputune>"
@@ -216,6 +221,7 @@ async def test_shares_and_quota_reach_the_kernel(service: Service, busybox_root:
     assert found == {"cpu_shares": 512, "vcpu_period": 50000, "vcpu_quota": 25000}
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_what_a_guest_uses_is_told(service: Service, busybox_root: Path) -> None:
     ref = await started(service, busybox_root, init=WAITS)
@@ -228,6 +234,7 @@ async def test_what_a_guest_uses_is_told(service: Service, busybox_root: Path) -
     assert service.domains.info(ref).cpu_time >= int(stats["cpu.time"])
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_signals_reach_the_process_that_the_guest_calls_so(service: Service, busybox_root: Path) -> None:
     ref = await started(service, busybox_root, init=WAITS)

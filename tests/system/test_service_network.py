@@ -35,6 +35,7 @@ def service(scratch: Path) -> Iterator[Service]:
     ip("link", "delete", "sbr0")
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_a_guest_on_a_bridge_has_its_address_and_is_counted(service: Service, busybox_root: Path) -> None:
     ref = await service.domains.create_xml(guest_xml(str(busybox_root), init=WAITS, devices=INTERFACE))

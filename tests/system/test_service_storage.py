@@ -47,6 +47,7 @@ def service(scratch: Path, busybox_root: Path) -> Iterator[Service]:
         yield opened
 
 
+@pytest.mark.machine("mounts")
 @driven
 async def test_what_a_defined_guest_writes_is_there_at_its_next_start_and_not_in_the_image(service: Service) -> None:
     ref = await service.domains.start(await service.domains.define(guest_xml(TEMPLATE, init=WAITS)))

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from insula.model.numbers import Affect
 from insula.service.events import DomainRef
 from tests.leaks import is_gone
 from tests.services import Service, driven, guest_xml, layout_below, program, serving, until
-from tests.waiting import time_scale
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -136,6 +133,7 @@ async def test_a_guest_that_ends_under_a_second_keeper_is_noticed(service: Servi
     assert service.events()[-1] in ("stopped shutdown", "stopped failed")
 
 
+@pytest.mark.machine("endings")
 @driven
 async def test_daemon_and_keeper_may_both_die(service: Service, busybox_root: Path) -> None:
     ref = await transient(service, busybox_root, WAITS)
@@ -152,6 +150,7 @@ async def test_daemon_and_keeper_may_both_die(service: Service, busybox_root: Pa
     await successor.close()
 
 
+@pytest.mark.machine("endings")
 @driven
 async def test_a_guest_that_died_with_daemon_and_keeper_is_off_and_cleared_away(
     service: Service, busybox_root: Path
@@ -198,6 +197,7 @@ async def test_a_guest_that_was_started_paused_begins_although_its_keeper_died(
     await service.console_says(ref, ["ready"])
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_a_suspended_guest_stays_suspended(service: Service, busybox_root: Path) -> None:
     ref = await transient(service, busybox_root, WAITS)
@@ -210,6 +210,7 @@ async def test_a_suspended_guest_stays_suspended(service: Service, busybox_root:
     await successor.close()
 
 
+@pytest.mark.machine("cgroups")
 @driven
 async def test_live_limits_are_still_known(service: Service, busybox_root: Path) -> None:
     ref = await transient(service, busybox_root, WAITS)
@@ -218,22 +219,3 @@ async def test_live_limits_are_still_known(service: Service, busybox_root: Path)
 
     assert "<currentMemory unit='KiB'>32768<" in successor.domains.dump_xml(ref)
     await successor.close()
-
-
-STRIDE = 1 if os.environ.get("INSULA_TEST_FULL") else max(5, round(3 * time_scale()))
-"""From one change that is met to the next: each of them is a daemon's whole life, and a slow machine has few."""
-
-
-@pytest.mark.timeout(600)
-def test_a_daemon_killed_before_changes_to_the_file_system_is_succeeded_without_loss(
-    scratch: Path,
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.service.killing", str(scratch / "lives"), str(STRIDE)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 200

@@ -17,6 +17,8 @@ from insula.kernel.callnumbers import call_numbers
 from insula.kernel.process import CloneFlag
 from tests.calls32 import call32, words32
 
+pytestmark = pytest.mark.machine("seccomp")
+
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 

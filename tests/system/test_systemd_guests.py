@@ -47,6 +47,7 @@ def wait_until_up(guests: Guests, running: Running) -> None:
     assert (reached, failed) == ("running", "")
 
 
+@pytest.mark.machine("systemd")
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("privileged", [False, True], ids=["unprivileged", "privileged"])
 @pytest.mark.timeout(300)

@@ -4,14 +4,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
 
 from insula.engine import writers
 from tests.waiting import until
-
-# No test has a time limit of its own: how long an example takes says something about the host, not about the code.
-settings.register_profile("insula", deadline=None)
-settings.load_profile("insula")
 
 
 @pytest.fixture(autouse=True)

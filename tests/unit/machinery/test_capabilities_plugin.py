@@ -1,19 +1,17 @@
 """The plugin that skips by capability, run on sessions of its own."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from tests import probes
 from tests.capabilities_plugin import REPORT_VARIABLE, allowed_on, covers, skipped_for
-from tests.hosts import HOST_VARIABLE, Profile, takes
+from tests.hosts import FULL_VARIABLE, HOST_VARIABLE, Profile, takes
 
 
 @pytest.fixture
 def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A session with the plugin and nothing else of ours, on a host that calls itself the machine."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     monkeypatch.setenv(HOST_VARIABLE, Profile.MACHINE)
     monkeypatch.setenv(REPORT_VARIABLE, str(pytester.path / "report.json"))
     pytester.makeconftest("from tests.capabilities_plugin import pytest_configure\n__all__ = ['pytest_configure']\n")
@@ -21,9 +19,21 @@ def session(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     return pytester
 
 
-def run(session: pytest.Pytester, code: str, place: str = "tests/system/test_it.py") -> pytest.RunResult:
-    (session.path / place).write_text(f"import pytest\n\n{code}")
-    return session.runpytest_subprocess("-p", "no:cacheprovider", "--import-mode=importlib")
+MARKED = "pytestmark = pytest.mark.machine('tests')\n"
+
+
+def run(
+    session: pytest.Pytester, code: str, place: str = "tests/system/test_it.py", mark: str = MARKED
+) -> pytest.RunResult:
+    (session.path / place).write_text(f"import pytest\n\n{mark}\n{code}")
+    return within(session)
+
+
+def within(session: pytest.Pytester, *options: str) -> pytest.RunResult:
+    """Run the session in this process: an interpreter and all that tests import for each would be most of the time."""
+    return session.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-p", "no:asyncio", "--import-mode=importlib", *options
+    )
 
 
 def test_a_missing_capability_that_is_listed_skips_and_passes_the_run(session: pytest.Pytester) -> None:
@@ -86,8 +96,8 @@ def test_time_limits_are_stretched_by_the_hosts_scale(
 
 def test_other_hosts_tests_are_left_out(session: pytest.Pytester) -> None:
     (session.path / "tests/unit").mkdir()
-    code = "def test_plain():\n    pass\n\n@pytest.mark.machine\ndef test_marked():\n    pass\n"
-    run(session, code, "tests/unit/test_it.py").assert_outcomes(passed=1, deselected=1)
+    code = "def test_plain():\n    pass\n\n@pytest.mark.machine('mounts')\ndef test_marked():\n    pass\n"
+    run(session, code, "tests/unit/test_it.py", mark="").assert_outcomes(passed=1, deselected=1)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +106,8 @@ def test_other_hosts_tests_are_left_out(session: pytest.Pytester) -> None:
         (Profile.HYBRID, "tests/unit/test_a.py::test", set(), True),
         (Profile.HYBRID, "tests/system/test_a.py::test", {"systemd_host"}, False),
         (Profile.UNIFIED, "tests/e2e/test_a.py::test", {"machine"}, True),
-        (Profile.MACHINE, "tests/system/test_a.py::test", set(), True),
+        (Profile.MACHINE, "tests/system/test_a.py::test", {"machine"}, True),
+        (Profile.MACHINE, "tests/system/test_a.py::test", set(), False),
         (Profile.MACHINE, "tests/e2e/test_a.py::test", set(), False),
         (Profile.MACHINE, "tests/e2e/test_a.py::test", {"machine"}, True),
         (Profile.MACHINE, "tests/system/test_a.py::test", {"systemd_host"}, False),
@@ -133,5 +144,36 @@ def test_what_enters_the_enclosure_comes_last(session: pytest.Pytester, monkeypa
     for place in ("e2e", "system", "unit"):
         (session.path / "tests" / place).mkdir(exist_ok=True)
         (session.path / f"tests/{place}/test_{place}.py").write_text("def test_it():\n    pass\n")
-    result = session.runpytest_subprocess("-v", "-p", "no:cacheprovider", "--import-mode=importlib")
+    result = within(session, "-v")
     result.stdout.fnmatch_lines(["tests/unit/test_unit.py*", "tests/e2e/test_e2e.py*", "tests/system/test_system.py*"])
+
+
+def test_what_asks_for_what_a_hybrid_host_may_miss_is_tested_in_the_machine(
+    session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(FULL_VARIABLE, raising=False)
+    asks = "@pytest.mark.requires('{}')\ndef test_{}():\n    pass\n\n"
+    code = asks.format("apparmor", "there") + asks.format("device.fuse", "nowhere") + "def test_here():\n    pass\n"
+    run(session, code, mark="")
+    tests = json.loads((session.path / "report.json").read_text())["tests"]
+    assert list(tests) == ["tests/system/test_it.py::test_there"]
+
+
+def test_with_every_case_the_machine_takes_every_system_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FULL_VARIABLE, "1")
+    assert takes(Profile.MACHINE, "tests/system/test_a.py::test", frozenset())
+    assert not takes(Profile.MACHINE, "tests/e2e/test_a.py::test", frozenset())
+
+
+@pytest.mark.parametrize("mark", ["machine", "machine()", "machine('because')"])
+def test_a_mark_for_the_machine_says_why(session: pytest.Pytester, mark: str) -> None:
+    result = run(session, mark="", code=f"@pytest.mark.{mark}\ndef test_it():\n    pass\n")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_the_report_tells_what_each_test_cost(session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(HOST_VARIABLE, Profile.HYBRID)
+    run(session, "import time\n\ndef test_it():\n    time.sleep(0.2)\n")
+    (test,) = json.loads((session.path / "report.json").read_text())["tests"].values()
+    assert test["seconds"] >= 0.2
+    assert test["processor"] >= 0

@@ -135,3 +135,32 @@ def test_the_table_and_the_kept_list_say_what_ran_where(capsys: pytest.CaptureFi
     assert ["tests/system/test_a.py", "1", "1-", "1", "1!"] in lines
     assert ["time", "61", "s", "2", "s"] in lines
     assert json.loads(merged.read_text())["tests/system/test_a.py::one"] == {"hybrid": "passed", "machine": "failed"}
+
+
+def costly(seconds: float) -> Report:
+    tests = {"tests/unit/rpc/test_a.py::one": Outcome(outcome="passed", reason="", seconds=7, processor=seconds)}
+    return Report(host=Profile.HYBRID, tests=tests, unlisted=())
+
+
+def test_a_room_over_its_budget_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    run = whole()
+    run.add("here", costly(5000), 0, seconds=1)
+    assert run.close() == 1
+    out = capsys.readouterr().out
+    assert "FAULT over budget: unit/rpc used 5000 processor seconds on hybrid" in out
+    assert out.splitlines()[-1] == "1 passed, 1 failed, 0 skipped"
+
+
+@pytest.mark.parametrize(("everything", "sampled"), [(False, True), (True, False)])
+def test_a_selection_and_a_run_of_every_case_have_no_budget(everything: bool, sampled: bool) -> None:
+    run = Summary(started_on=Profile.HYBRID, machine=True, everything=everything, sampled=sampled)
+    run.add("here", costly(5000), 0, seconds=1)
+    assert run.close() == 0
+
+
+def test_the_cost_of_each_room_is_told_beside_its_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    run = whole()
+    run.add("here", costly(5), 0, seconds=1)
+    run.close()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["unit/rpc", "5", "/", "60", "(7", "s)"] in lines

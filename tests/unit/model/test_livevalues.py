@@ -5,12 +5,13 @@ from hypothesis import given, settings
 from insula.model.domain import Domain, completed
 from insula.model.livevalues import without_live
 from insula.model.numbers import XmlFlags
+from tests.examples import examples
 from tests.unit.model.strategies import values
 
 DOMAINS = values(Domain).map(completed)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(50))
 @given(domain=DOMAINS)
 def test_it_is_as_if_the_definition_had_been_written_and_read_again(domain: Domain) -> None:
     again = Domain.load(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from insula.errors import RpcError
 from insula.rpc.notation import record
 from insula.rpc.procedures import PROGRAMS
+from tests.examples import examples
 from tests.unit.rpc.wirevalues import values_of
 
 NOTATIONS = sorted(
@@ -29,7 +30,7 @@ def test_the_tables_hold_the_notations_this_file_is_about() -> None:
 
 
 @pytest.mark.parametrize("notations", [NOTATIONS[at : at + 20] for at in range(0, len(NOTATIONS), 20)])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 @given(data=st.data())
 def test_what_is_packed_is_unpacked_the_same(notations: list[str], data: st.DataObject) -> None:
     for notation in notations:
@@ -37,7 +38,7 @@ def test_what_is_packed_is_unpacked_the_same(notations: list[str], data: st.Data
         assert record(notation).unpack(record(notation).pack(values)) == values, notation
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(60))
 @given(notation=st.sampled_from(NOTATIONS), data=st.data())
 def test_a_body_cut_short_anywhere_is_an_rpc_error(notation: str, data: st.DataObject) -> None:
     body = record(notation).pack(data.draw(values_of(notation)))
@@ -47,7 +48,7 @@ def test_a_body_cut_short_anywhere_is_an_rpc_error(notation: str, data: st.DataO
             record(notation).unpack(body[:cut])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(60))
 @given(notation=st.sampled_from(NOTATIONS), tail=st.binary(min_size=1, max_size=5), data=st.data())
 def test_bytes_left_over_are_an_rpc_error(notation: str, tail: bytes, data: st.DataObject) -> None:
     body = record(notation).pack(data.draw(values_of(notation)))
@@ -55,7 +56,7 @@ def test_bytes_left_over_are_an_rpc_error(notation: str, tail: bytes, data: st.D
         record(notation).unpack(body + tail)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(100))
 @given(notation=st.sampled_from(NOTATIONS), junk=st.binary(max_size=120))
 def test_junk_is_an_rpc_error_or_a_value_that_packs_again(notation: str, junk: bytes) -> None:
     try:
@@ -65,7 +66,7 @@ def test_junk_is_an_rpc_error_or_a_value_that_packs_again(notation: str, junk: b
     assert len(record(notation).pack(values)) == len(junk)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(80))
 @given(notation=st.sampled_from(NOTATIONS), data=st.data())
 def test_a_changed_word_raises_nothing_but_an_rpc_error(notation: str, data: st.DataObject) -> None:
     body = bytearray(record(notation).pack(data.draw(values_of(notation))))

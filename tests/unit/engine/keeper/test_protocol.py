@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from insula.engine.keeper.protocol import BODY_MAX, Message, decode, receive, receive_encoded, send
 from insula.kernel.fds import Fd, close_all
 from tests.descriptors import open_fds
+from tests.examples import examples
 
 Pair = tuple[socket.socket, socket.socket]
 _BODIES = st.dictionaries(
@@ -30,7 +31,7 @@ def pair() -> Iterator[Pair]:
     theirs.close()
 
 
-@settings(max_examples=30)  # some are larger than a datagram
+@settings(max_examples=examples(15))  # some are larger than a datagram
 @given(_BODIES)
 def test_any_body_arrives_as_it_was_sent(body: dict[str, Any]) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

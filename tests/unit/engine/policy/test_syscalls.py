@@ -24,7 +24,7 @@ from insula.kernel.callnumbers import ARCHITECTURES, IPC, SOCKETCALL, call_numbe
 from tests.callfilters import Oracle, ask
 
 # In the machine too, whose libseccomp is newer and knows more calls.
-pytestmark = pytest.mark.machine
+pytestmark = pytest.mark.machine("seccomp")
 
 
 def names(groups: tuple[Group, ...]) -> list[str]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from insula.engine.steps.guest import accounts
 from insula.engine.steps.guest.accounts import Account, find_account
 from insula.kernel.process import CloneFlag
+from tests.examples import examples
 from tests.unit.engine.steps.inchild import in_namespaces
 
 PASSWD = """\
@@ -162,7 +163,7 @@ LINES = some.lists(
 ).map("\n".join)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(passwd=LINES, group=LINES, user=some.sampled_from(["x", "7", "a", ""]))
 def test_whatever_they_hold_the_answer_is_an_account_or_a_refusal(
     tmp_path: Path, passwd: str, group: str, user: str

@@ -16,6 +16,7 @@ from hypothesis import strategies as some
 from insula.engine.steps import guest
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.registry import GUEST_STEPS, STEP, decode_guest_step, encode_guest_step
+from tests.examples import examples
 from tests.unit.engine.steps.stepvalues import values
 
 KINDS = pytest.mark.parametrize("kind", GUEST_STEPS.values(), ids=GUEST_STEPS.keys())
@@ -54,7 +55,7 @@ def test_a_phrase_names_only_fields_of_its_step(kind: type[GuestStep]) -> None:
 
 
 @KINDS
-@settings(max_examples=30)
+@settings(max_examples=examples(10))
 @given(data=some.data())
 def test_any_step_survives_json_and_still_says_the_same(data: some.DataObject, kind: type[GuestStep]) -> None:
     step: GuestStep = data.draw(values(kind))

@@ -15,6 +15,7 @@ from insula.engine.steps import host
 from insula.engine.steps.guest.registry import GUEST_STEPS, STEP
 from insula.engine.steps.host.hoststep import HostStep
 from insula.engine.steps.host.registry import HOST_STEPS
+from tests.examples import examples
 from tests.unit.engine.steps.stepvalues import values
 
 KINDS = pytest.mark.parametrize("kind", HOST_STEPS.values(), ids=HOST_STEPS.keys())
@@ -57,7 +58,7 @@ def test_a_phrase_names_only_fields_of_its_step(kind: type[HostStep]) -> None:
 
 
 @KINDS
-@settings(max_examples=30)
+@settings(max_examples=examples(10))
 @given(data=some.data())
 def test_any_step_survives_json_and_still_says_the_same(data: some.DataObject, kind: type[HostStep]) -> None:
     step: HostStep = data.draw(values(kind))
