@@ -7,7 +7,7 @@ import pytest
 from insula.kernel.callnumbers import ARCHITECTURES, IPC, SOCKETCALL, call_numbers, is_call, portable_call_numbers
 
 # In the machine too, whose libseccomp is newer and knows more calls.
-pytestmark = pytest.mark.machine
+pytestmark = pytest.mark.machine("seccomp")
 
 HIGHEST = 600
 ARMS_OWN = range(983041, 983047)
