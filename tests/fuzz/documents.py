@@ -141,7 +141,7 @@ _RUN = {
     "phase": "running",
     "begun": 1.0,
     "container": _CONTAINERS[0],
-    "intent": None,
+    "intent": {"uuid": "u", "launch": "a1", "holdings": [{"kind": "ControlGroup", "path": "a/b", "made": False}]},
     "autodestroy": False,
     "ephemeral": False,
     "again": False,

@@ -1,6 +1,7 @@
 """A launch that fails, at whatever step, leaves nothing behind and names the step."""
 
 import errno
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from insula.engine.interfaces import ConnectedInterface
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.attempt import LaunchAttempt
+from insula.engine.launch.holdings import Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import Access, BindMount, ContainerSpec, Limits, TmpfsRoot, VethInterface
@@ -159,14 +161,14 @@ def test_a_refused_spec_touches_nothing(guests: Guests, busybox_root: Path) -> N
 
 @pytest.mark.machine("cgroups")
 def test_a_launch_cut_short_is_undone_from_its_note(guests: Guests, busybox_root: Path) -> None:
-    notes: list[dict[str, object]] = []
+    notes: list[Remains] = []
     running = completed(guests.launcher.launch(spec(busybox_root, "sleep 1000"), write_intent=notes.append))
-    wanted = {"uuid": running.uuid, "launch": running.record.launch, "group": running.group.path}
-    assert notes[-1] == wanted, "one for each pid that was tried"
-    completed(guests.launcher.undo(wanted | {"launch": "another", "group": None}))
+    wanted = notes[-1]  # one for each pid that was tried
+    assert (wanted.uuid, wanted.launch) == (running.uuid, running.record.launch)
+    completed(guests.launcher.take_away(replace(wanted, launch="another")))
     assert running.group.processes()
     for _ in range(2):
-        completed(guests.launcher.undo(wanted))
+        completed(guests.launcher.take_away(Remains.decode(json.loads(json.dumps(wanted.encode())))))
     until(lambda: not running.group.exists(), "the group's end")
     assert nothing_is_left(guests)
     running.close()

@@ -119,7 +119,7 @@ def test_how_a_guest_ended_is_known_though_there_was_no_keeper_and_no_daemon(
         assert said(again.status) == ENDS[end]
         kill_keeper(guests)
     guests.start_keeper()
-    completed(guests.launcher.forget(running.uuid, running.record))
+    completed(guests.launcher.release(running, ExitStatus(status=None)))
     assert completed(guests.launcher.recover(running.record)) is None
 
 

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
+from insula.engine.launch.holdings import Remains
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.look.looking import Sight
@@ -38,9 +39,9 @@ class Engine(Protocol):
         *,
         inherited: Sequence[int] = (),
         paused: bool = False,
-        write_intent: Callable[[dict[str, Any]], None] | None = None,
+        write_intent: Callable[[Remains], None] | None = None,
     ) -> Running: ...
-    async def undo(self, intent: Mapping[str, Any]) -> None: ...
+    async def take_away(self, remains: Remains) -> None: ...
     async def resume(self, running: Running) -> None: ...
     async def destroy(self, running: Running) -> ExitStatus: ...
     async def release(self, running: Running, status: ExitStatus) -> None: ...

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from insula.engine.launch.holdings import Remains
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.threads import in_own_thread
@@ -215,7 +216,7 @@ class Recovery:
     def _clear_held(self, uuid: UUID, held: Held) -> None:
         async def drop() -> None:
             if held.status is None:
-                await self._engine.undo({"uuid": str(uuid)})
+                await self._engine.take_away(Remains(uuid=str(uuid)))
             else:
                 await self._engine.forget(str(uuid))
 
@@ -342,7 +343,7 @@ class Recovery:
     async def _repeated(self, managed: ManagedDomain, record: RunRecord) -> None:
         """Make a restart again that was cut short."""
         if record.intent is not None:
-            await self._cleared_or_later(managed, record, partial(self._engine.undo, record.intent))
+            await self._cleared_or_later(managed, record, partial(self._engine.take_away, record.intent))
         await self._lifecycle.repeat(managed)
 
     async def _concluded(self, record: RunRecord) -> None:

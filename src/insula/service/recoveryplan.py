@@ -127,8 +127,8 @@ def _is_about_another(action: Action | None, record: RunRecord, facts: Facts) ->
 
 def _other_launch(record: RunRecord, facts: Facts) -> bool:
     """Whether a guest lives that another launch made than the one that was cut short."""
-    label, intent = facts.labelled.get(record.uuid), record.intent or {}
-    return label is not None and label.launch != intent.get("launch")
+    label = facts.labelled.get(record.uuid)
+    return label is not None and (record.intent is None or label.launch != record.intent.launch)
 
 
 def _outlived_its_kill(record: RunRecord, facts: Facts) -> bool:

@@ -23,6 +23,7 @@ from typing import Any
 from uuid import UUID
 
 from insula.engine.codec import loads
+from insula.engine.launch.holdings import Remains
 from insula.errors import InsulaError
 from insula.kernel.durable import Durability, replace_file, sweep
 from insula.layout import Layout
@@ -78,8 +79,8 @@ class Next(StrEnum):
 class RunRecord:
     """Where one run stands.
 
-    container: what the engine needs to find it again (None while starting); intent: what it wrote it would make on the
-    host, to undo a start that was cut short; begun: seconds since the epoch;
+    container: what the engine needs to find it again (None while starting); intent: what it wrote there may be of it on
+    the host, to take away after a start that was cut short; begun: seconds since the epoch;
     autodestroy: it dies with the connection that started it; ephemeral: its writable storage is removed at its end;
     again: this is a restart, so one cut short is repeated; restarts: how many quick ones came before;
     resumed: it was paused once and goes on; asked: what the guest was asked for and has not done yet;
@@ -93,7 +94,7 @@ class RunRecord:
     phase: Phase
     begun: float
     container: Mapping[str, Any] | None = None
-    intent: Mapping[str, Any] | None = None
+    intent: Remains | None = None
     autodestroy: bool = False
     ephemeral: bool = False
     again: bool = False
@@ -106,7 +107,8 @@ class RunRecord:
 
     def to_json(self) -> str:
         values = {each.name: getattr(self, each.name) for each in fields(self)}  # asdict would copy the whole container
-        return json.dumps({"format": FORMAT, **values, "uuid": str(self.uuid)})
+        intent = None if self.intent is None else self.intent.encode()
+        return json.dumps({"format": FORMAT, **values, "uuid": str(self.uuid), "intent": intent})
 
     @classmethod
     def from_json(cls, text: str) -> "RunRecord":
@@ -119,13 +121,14 @@ class RunRecord:
         for former, name in _FORMER.items():
             if former in values:
                 values[name] = values.pop(former)
-        reason, asked = values.pop("reason"), values.pop("asked")
+        reason, asked, intent = values.pop("reason"), values.pop("asked"), values.pop("intent", None)
         return cls(
             uuid=UUID(values.pop("uuid")),
             phase=Phase(values.pop("phase")),
             reason=None if reason is None else StopReason(reason),
             asked=None if asked is None else StopReason(asked),
             next=Next(values.pop("next")),
+            intent=None if intent is None else Remains.decode(intent),
             **values,
         )
 

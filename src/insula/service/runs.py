@@ -13,11 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from insula.engine.codec import encode
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.launch.holdings import Remains
 from insula.engine.launch.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
@@ -144,12 +145,13 @@ class Runs:
         if managed.ended_record is None and not managed.is_persistent:
             await self.discard_doomed(managed.uuid)
         record = self._first_record(managed, launch)
-        noted: dict[str, Any] = {}
+        begun = record
 
-        def write_intent(values: dict[str, Any]) -> None:
-            # The first that is written down, and early enough: until now nothing was made that a record must undo.
-            self._directory.begin(replace(record, intent=values), domain)
-            noted.update(values)
+        def write_intent(remains: Remains) -> None:
+            # The first that is written down, and early enough: until now nothing was made that a record must tell of.
+            nonlocal begun
+            begun = replace(record, intent=remains)
+            self._directory.begin(begun, domain)
 
         try:
             spec = replace(await self._specified(domain, record), inherited_fds=len(launch.fds))
@@ -165,7 +167,7 @@ class Runs:
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
             managed.owner = managed.ended_record = None
             managed.end(FAILED)
-            if not await self._undone(replace(record, intent=noted or None)):
+            if not await self._undone(begun):
                 error.add_note("something of it stays behind, and is tried again")
             raise
         managed.state = PAUSED if launch.paused else BOOTED
@@ -414,7 +416,7 @@ class Runs:
         Raises: OSError, InsulaError if something stays behind, and so does the record.
         """
         if record.intent is not None:
-            await self._engine.undo(record.intent)
+            await self._engine.take_away(record.intent)
         await self.forget(record)
 
     def clear_later(self, managed: ManagedDomain, record: RunRecord, clear: Callable[[], Awaitable[None]]) -> None:

@@ -1,7 +1,7 @@
 """An engine over a `FakeHost`: it does what the launcher does, in the same order, and no kernel hears of it."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, cast
@@ -13,6 +13,7 @@ from insula.engine.interfaces import ConnectedInterface
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
+from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.plan.plan import LaunchPlan
@@ -83,13 +84,13 @@ class FakeEngine:
         *,
         inherited: Sequence[int] = (),
         paused: bool = False,
-        write_intent: Callable[[dict[str, Any]], None] | None = None,
+        write_intent: Callable[[Remains], None] | None = None,
     ) -> Running:
         """Start a guest. Raises: StepError, everything undone."""
         launch = self._host.next_launch()
         path = f"machine.slice/{spec.name}-{launch}"
         if write_intent is not None:
-            write_intent({"uuid": spec.uuid, "launch": launch, "group": path})
+            write_intent(Remains(uuid=spec.uuid, launch=launch, holdings=(ControlGroup(path=path, made=False),)))
         try:
             running = await self._launched(spec, launch, path, paused=paused)
         except OSError as error:
@@ -131,7 +132,7 @@ class FakeEngine:
             boot=self._host.boot,
             group=path,
             launch=launch,
-            connected=self.connected,
+            holdings=(ControlGroup(path=path), Interfaces(connected=self.connected)),
         )
         return Running(
             record=record,
@@ -159,16 +160,17 @@ class FakeEngine:
         except OSError as error:
             failure.add_note(f"taking back failed too: {error}")
 
-    async def undo(self, intent: Mapping[str, Any]) -> None:
+    async def take_away(self, remains: Remains) -> None:
         """Take away what is there of a launch that was cut short. Raises: OSError if something stays behind."""
-        uuid, launch = str(intent["uuid"]), intent.get("launch")
+        meant = {"uuid": remains.uuid, "launch": remains.launch}
         with suppress(KeeperError):
-            (await self._link.answer(self._link.ask(Verb.KILL, {"uuid": uuid, "launch": launch}, {}))).close()
-        await self._forget({"uuid": uuid, "launch": launch})
-        if intent.get("group"):
-            group = self._host.group(str(intent["group"]))
-            if group.exists() and (group.label is None or group.label["launch"] == launch):
-                await self._offload(partial(self._vacate, group))
+            (await self._link.answer(self._link.ask(Verb.KILL, meant, {}))).close()
+        await self._forget(meant)
+        for held in reversed(remains.holdings):
+            if isinstance(held, ControlGroup):
+                group = self._host.group(held.path)
+                if group.exists() and (group.label is None or group.label["launch"] == remains.launch):
+                    await self._offload(partial(self._vacate, group))
 
     async def resume(self, running: Running) -> None:
         """Raises: StepError if its init cannot be executed, of one that was launched paused: it has ended then."""

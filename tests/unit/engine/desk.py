@@ -13,6 +13,7 @@ from insula.engine.facts import Facts
 from insula.engine.interfaces import ConnectedInterface
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
+from insula.engine.launch.holdings import ControlGroup
 from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.running import ContainerRecord, Running, boot_id
 from insula.engine.plan import planner
@@ -20,13 +21,21 @@ from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import VethInterface
 from insula.kernel.fds import Fd, memory_file
 from insula.kernel.process import start_time
-from tests.unit.engine.fakes import GROUP, SPEC, Do, FakeKeeper, fake_groups, null, plan_of
+from tests.unit.engine.fakes import GROUP, SPEC, DoGroup, FakeKeeper, fake_groups, null, plan_of, things
 
 CONNECTED = ConnectedInterface(guest="eth0", host="vnet0", host_index=3, bridge=None, mac="52:54:00:00:00:01")
 
 
 def record_of(pid: int, **changes: Any) -> ContainerRecord:
-    record = ContainerRecord(spec=SPEC, id=pid, pid=pid, born=start_time(pid), boot=boot_id(), group=GROUP)
+    record = ContainerRecord(
+        spec=SPEC,
+        id=pid,
+        pid=pid,
+        born=start_time(pid),
+        boot=boot_id(),
+        group=GROUP,
+        holdings=(ControlGroup(path=GROUP),),
+    )
     return replace(record, **changes)
 
 
@@ -93,8 +102,9 @@ def desk_of(monkeypatch: pytest.MonkeyPatch, facts: Facts, **options: Any) -> De
     """Return a launcher for a host of these facts, whose plans have one step; options: of the launcher."""
     keeper, network = FakeKeeper(), Network()
     fake_groups(monkeypatch, keeper.world.journal)
+    things(monkeypatch)
     spare_ourselves(monkeypatch)
-    planned = [plan_of(before=(Do(why="-", name="group", world=keeper.world),))]
+    planned = [plan_of(before=(DoGroup(why="-", name="group", world=keeper.world),))]
     monkeypatch.setattr(planner, "plan", lambda spec, facts: planned[0])
     launcher = Launcher(facts=facts, link=keeper, interfaces=network, **options)
     return Desk(keeper=keeper, launcher=launcher, network=network, planned=planned)

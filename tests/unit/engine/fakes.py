@@ -4,17 +4,19 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
 from insula.engine.keeper.child import STEPS
 from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.launch import release
+from insula.engine.launch.holdings import ControlGroup, Holding
 from insula.engine.plan.plan import Clone, LaunchPlan
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange
 from insula.engine.steps.guest.execution import Execute
 from insula.engine.steps.guest.namespaces import BecomeRoot, MakeNetwork
-from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
+from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import Fd, contents
 
@@ -51,18 +53,39 @@ class World:
             self.made.remove(name)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Thing:
+    """A holding in a world, of a kind that `things` makes known."""
+
+    name: str
+    world: World
+    stays: Exception | None
+
+    async def take_away(self) -> None:
+        self.world.journal.append(f"no {self.name}")
+        self.world.made.remove(self.name)
+        if self.stays is not None:
+            raise self.stays
+
+
+def things(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the walk that takes holdings away know things."""
+    kinds: dict[Any, Any] = {**release.RELEASES, Thing: lambda walk, thing, launch: thing.take_away()}
+    monkeypatch.setattr(release, "RELEASES", kinds)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Do(HostStep):
-    """A step that makes something. error: raised instead; undo_error: raised when it is taken back, after that."""
+    """A step that makes something. error: raised instead; stays: raised when that is taken away, after it is."""
 
     phrase: ClassVar[str] = "make {name}"
 
     name: str
     world: World
     error: BaseException | None = None
-    undo_error: Exception | None = None
+    stays: Exception | None = None
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         self.world.journal.append(self.name)
         if self.error is not None:
             raise self.error
@@ -71,14 +94,18 @@ class Do(HostStep):
         if context.group is None:
             context.group = Cgroup(context.facts.hierarchies, GROUP)
         self.world.made.append(self.name)
+        return (cast("Holding", Thing(name=self.name, world=self.world, stays=self.stays)),)
 
-        async def undo() -> None:
-            self.world.journal.append(f"no {self.name}")
-            self.world.made.remove(self.name)
-            if self.undo_error is not None:
-                raise self.undo_error
 
-        return undo
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoGroup(Do):
+    """The same, with the control group."""
+
+    def announce(self, identity: int) -> tuple[Holding, ...]:
+        return (ControlGroup(path=f"{GROUP}{identity}", made=False),)
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        return (ControlGroup(path=GROUP), *await Do.perform(self, context))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,9 +122,9 @@ class Fetch(HostStep):
     needs_child: ClassVar[bool] = True
     phrase: ClassVar[str] = "fetch the socket"
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         context.netlink = await context.fetch_netlink()
-        return None
+        return ()
 
 
 def plan_of(*meanwhile: HostStep, before: tuple[HostStep, ...] = (), clone: Clone = CLONE) -> LaunchPlan:

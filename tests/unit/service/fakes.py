@@ -20,6 +20,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.interfaces import ConnectedInterface
 from insula.engine.keeper.held import StartPhase
+from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.running import ContainerRecord, Running, boot_id
 from insula.engine.launch.succession import Held
 from insula.engine.look.looking import Sight
@@ -284,7 +285,7 @@ class FakeEngine:
         *,
         inherited: Sequence[int] = (),
         paused: bool = False,
-        write_intent: Callable[[dict[str, Any]], None] | None = None,
+        write_intent: Callable[[Remains], None] | None = None,
     ) -> Running:
         self.calls.append(f"launch {spec.name}")
         if self.failure is not None:
@@ -293,9 +294,10 @@ class FakeEngine:
         assert len(inherited) == spec.inherited_fds
         pid = PID_MAX_LIMIT + len(self.calls)
         if write_intent is not None:
-            write_intent({"uuid": spec.uuid, "group": "g", "launch": str(pid)})
+            write_intent(Remains(uuid=spec.uuid, launch=str(pid), holdings=(ControlGroup(path="g", made=False),)))
+        holdings = (ControlGroup(path="g"), Interfaces(connected=self.connected))
         record = ContainerRecord(
-            spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", launch=str(pid), connected=self.connected
+            spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", launch=str(pid), holdings=holdings
         )
         known = {"launch": str(pid), "label": self.labels and record.encode()}
         self.remember(spec.uuid, pid=pid, ended=False, held=paused, **known)
@@ -311,12 +313,12 @@ class FakeEngine:
     def _group(self, uuid: str) -> Cgroup:
         return cast("Cgroup", FakeGroup(self._memory / f"{uuid}.frozen"))
 
-    async def undo(self, intent: Mapping[str, Any]) -> None:
-        self.calls.append("undo")
+    async def take_away(self, remains: Remains) -> None:
+        self.calls.append("take away")
         if self.cannot_undo is not None:
             raise self.cannot_undo
-        if intent.get("launch") in (None, self.guests().get(intent["uuid"], {}).get("launch")):
-            self._file(intent["uuid"]).unlink(missing_ok=True)
+        if remains.launch in (None, self.guests().get(remains.uuid, {}).get("launch")):
+            self._file(remains.uuid).unlink(missing_ok=True)
 
     async def resume(self, running: Running) -> None:
         running.group.thaw()

@@ -5,13 +5,13 @@ import logging
 import os
 import shutil
 import signal
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import pytest
 
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.launch.holdings import Remains
 from insula.engine.launch.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.errors import (
@@ -341,10 +341,10 @@ async def test_what_of_a_failed_start_cannot_be_undone_is_named(rig: Rig, caplog
     def die() -> None:
         raise KeeperError("the keeper is gone")
 
-    async def fail(intent: Mapping[str, Any]) -> None:
+    async def fail(remains: Remains) -> None:
         raise OSError(16, "Device or resource busy")
 
-    rig.engine.after_launch, rig.engine.undo = die, fail  # type: ignore[method-assign]
+    rig.engine.after_launch, rig.engine.take_away = die, fail  # type: ignore[method-assign]
     with caplog.at_level(logging.ERROR), pytest.raises(KeeperError):
         await rig.domains.start(ref)
 

@@ -223,7 +223,7 @@ def test_a_kept_clone_is_not_swept(preparation: HostPreparation) -> None:
 def test_recorded_runs_tell_their_ids_when_the_list_is_lost(layout: Layout, preparation: HostPreparation) -> None:
     spec = preparation.specify(domain(TEMPLATE), nobody)
     assert spec.idmap is not None
-    container = ContainerRecord(spec=spec, id=1, pid=1, born=1, boot="b", group="g", connected=())
+    container = ContainerRecord(spec=spec, id=1, pid=1, born=1, boot="b", group="g")
     record = RunRecord(uuid=WEB, name="web", boot_id="b", phase=Phase.RUNNING, begun=0, container=container.encode())
     RunDirectory(layout).begin(record, domain(TEMPLATE))
     (layout.state / "idranges.jsonl").write_text("broken\n")

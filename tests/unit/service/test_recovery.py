@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.launch.holdings import Remains
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.spec import Process
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationInvalidError
@@ -48,7 +49,7 @@ async def succeed(rig: Rig, tmp_path: Path) -> AsyncIterator[Succeed]:
 
 def _cut_short(record: RunRecord) -> RunRecord:
     """The record as it was while the guest was being started."""
-    intent = {"uuid": str(record.uuid), "group": "g", "launch": (record.container or {})["launch"]}
+    intent = Remains(uuid=str(record.uuid), launch=(record.container or {})["launch"])
     return replace(record, phase=Phase.STARTING, container=None, intent=intent)
 
 
@@ -349,7 +350,7 @@ async def test_a_start_that_was_cut_short_is_undone(rig: Rig, succeed: Succeed) 
 
     assert not successor.domains.is_active(ref)
     assert successor.engine.guests() == {}
-    assert "undo" in successor.engine.calls
+    assert "take away" in successor.engine.calls
 
 
 @pytest.mark.parametrize("phase", [Phase.ENDING, Phase.STARTING])

@@ -7,6 +7,7 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.keeper.held import StartPhase
+from insula.engine.launch.holdings import Remains
 from insula.engine.launch.running import ContainerRecord
 from insula.engine.launch.succession import Held
 from insula.engine.spec import ContainerSpec, DirectoryRoot
@@ -29,7 +30,7 @@ WEB, MAIL = UUID(int=1), UUID(int=2)
 SPEC = ContainerSpec(name="web", uuid=str(WEB), root=DirectoryRoot(path="/srv"))
 LABEL = ContainerRecord(spec=SPEC, id=1, pid=1, born=1, boot="now", group="g", launch="a")
 RUNNING = RunRecord(uuid=WEB, name="web", boot_id="now", phase=Phase.RUNNING, begun=0, container=LABEL.encode())
-STARTING = replace(RUNNING, phase=Phase.STARTING, container=None, intent={"launch": "a"})
+STARTING = replace(RUNNING, phase=Phase.STARTING, container=None, intent=Remains(uuid=str(WEB), launch="a"))
 RESTARTING = replace(STARTING, again=True)
 AUTODESTROY = replace(RUNNING, autodestroy=True)
 ENDING = ending(RUNNING, StopReason.CRASHED, status=256, then=Next.RESTART)

@@ -2,10 +2,11 @@
 
 import errno
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
+from insula.engine.launch.holdings import Remains
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import StepError
 from insula.testing import DirectLink, FakeEngine, FakeHost
@@ -30,9 +31,9 @@ def engine(host: FakeHost) -> FakeEngine:
 async def test_a_launched_guest_lives_until_it_is_destroyed_and_leaves_nothing(
     host: FakeHost, engine: FakeEngine
 ) -> None:
-    intents: list[dict[str, Any]] = []
+    intents: list[Remains] = []
     running = await engine.launch(SPEC, write_intent=intents.append)
-    assert (intents[0]["uuid"], list(host.guests())) == (WEB, [WEB])
+    assert (intents[0].uuid, list(host.guests())) == (WEB, [WEB])
     assert [each.pid for each in engine.labelled()] == [running.pid]
 
     assert (await engine.destroy(running)).status == 9
@@ -86,11 +87,11 @@ async def test_a_guest_that_ended_meanwhile_is_found_with_its_status(host: FakeH
 
 
 async def test_a_launch_that_was_cut_short_is_undone_by_its_intent_alone(host: FakeHost, engine: FakeEngine) -> None:
-    intents: list[dict[str, Any]] = []
+    intents: list[Remains] = []
     await engine.launch(SPEC, write_intent=intents.append)
     later = FakeEngine(host=host, link=DirectLink(host))
-    await later.undo({**intents[0], "launch": "another"})
+    await later.take_away(replace(intents[0], launch="another"))
     assert WEB in host.guests()
-    await later.undo(intents[0])
-    await later.undo(intents[0])
+    await later.take_away(intents[0])
+    await later.take_away(intents[0])
     assert (host.groups, host.processes, host.ended) == ({}, {}, {})

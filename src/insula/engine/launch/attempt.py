@@ -12,13 +12,15 @@ from insula.engine.interfaces import InterfacePerformer
 from insula.engine.keeper.child import STEPS
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.launch.holdings import Holding
+from insula.engine.launch.release import Release
 from insula.engine.launch.running import ContainerRecord, Running, boot_id
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import ContainerSpec
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.registry import encode_guest_step
 from insula.engine.steps.host.groups import group_of
-from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, Undo, inline
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
 from insula.engine.steps.step import Step
 from insula.errors import InsulaError, KeeperError, StepError
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, memory_file
@@ -41,9 +43,10 @@ class LaunchAttempt:
         identity: int,
         launch: str,
         reserve: Reserve,
+        release: Release,
         offload: Offload = inline,
     ) -> None:
-        """launch: names this attempt; nothing of another one is ever taken back."""
+        """launch: names this attempt; release: takes back what it made, and nothing of another one's."""
         self._launch = launch
         self._reserve = reserve
         self._plan = plan
@@ -53,10 +56,16 @@ class LaunchAttempt:
             facts=facts,
             performer=interfaces,
             identity=identity,
+            launch=launch,
             fetch_netlink=self._fetch_netlink,
             offload=offload,
         )
-        self._undos: list[Undo] = []
+        self._release = release
+        self._holdings: list[Holding] = []
+        self._underway: tuple[Holding, ...] = ()
+        """What the step that is being performed may leave, should it fail halfway."""
+        self.left_behind = False
+        """Whether something of it could not be taken back."""
         self._birth: int | None = None
         self._born = 0
 
@@ -85,11 +94,12 @@ class LaunchAttempt:
 
     async def _perform(self, step: HostStep) -> None:
         try:
-            undo = await step.perform(self._context)
+            self._underway = step.announce(self._context.identity)
+            made = await step.perform(self._context)
         except OSError as error:
             raise step_failed(step, error) from error
-        if undo is not None:
-            self._undos.append(undo)
+        self._holdings += [each for each in made if each not in self._holdings]
+        self._underway = ()
 
     def _ask_to_clone(self) -> None:
         clone = self._plan.clone
@@ -161,14 +171,14 @@ class LaunchAttempt:
             boot=boot_id(),
             group=group.path,
             launch=self._launch,
-            connected=context.connected,
+            holdings=tuple(self._holdings),
         )
         pidfd, channel = message.fds.pop("pidfd"), message.fds.pop("channel", NO_FD)
         consoles = list(message.fds.values())
         return Running(record=record, group=group, pidfd=pidfd, consoles=consoles, awaiting_exec=hold, channel=channel)
 
     async def _take_back(self, failure: BaseException) -> None:
-        """Undo what was done, the child first. What cannot be undone is added to the failure's notes.
+        """End the child, and take away all that was made. What stays is added to the failure's notes.
 
         Raises: StepError with what the child died of, if that is why something failed on this side.
         """
@@ -182,15 +192,13 @@ class LaunchAttempt:
         if isinstance(failure, KeeperError):
             # It may be the next keeper that has answered: that one knows of no child.
             self._kill_group()
-        for undo in reversed(self._undos):
-            try:
-                await undo()
-            except (OSError, InsulaError) as error:
-                self._note(failure, error)
+        for stays in await self._release.walk((*self._holdings, *self._underway), self._launch):
+            self._note(failure, stays)
         if cause is not None and isinstance(failure, Exception):
             raise self._named(cause) from failure
 
     def _note(self, failure: BaseException, error: Exception) -> None:
+        self.left_behind = True
         failure.add_note(f"taking back failed too: {error}")
         logger.warning("launch of %s: taking back failed: %s", self._spec.name, error)
 
@@ -219,6 +227,17 @@ class LaunchAttempt:
 
     def _named(self, error: StepError) -> StepError:
         return named_step_failure(error, (*self._plan.child_early, *self._plan.inside))
+
+
+def announced(plan: LaunchPlan, identity: int) -> tuple[Holding, ...]:
+    """Return what there may be of a launch that was cut short, in the order it is made. Raises: StepError."""
+    holdings: dict[Holding, None] = {}
+    for step in (*plan.before, *plan.meanwhile):
+        try:
+            holdings |= dict.fromkeys(step.announce(identity))
+        except OSError as error:
+            raise step_failed(step, error) from error
+    return tuple(holdings)
 
 
 def encoded_steps(steps: Sequence[GuestStep]) -> Fd:

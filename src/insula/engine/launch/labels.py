@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from insula.engine.launch.running import ContainerRecord, boot_id
-from insula.kernel.cgroups import Cgroup, Hierarchies, facts_on, groups_with_facts, set_facts
+from insula.kernel.cgroups import Cgroup, Hierarchies, facts_on, groups_with_facts, maker_of, set_facts
 from insula.kernel.process import start_time
 
 LOGGER = logging.getLogger(__name__)
@@ -38,8 +38,11 @@ def labelled_guests(hierarchies: Hierarchies, installation: str) -> Iterator[Con
 
 
 def launch_of(group: Cgroup) -> str | None:
-    """Return which launch a group belongs to, None if it does not tell."""
-    facts = facts_on(group)
+    """Return which launch made a group, None if it does not tell."""
+    maker = maker_of(group)
+    if maker is not None:
+        return maker
+    facts = facts_on(group)  # versions before the mark wrote it there alone
     record = None if facts is None else _understood(group, facts, None)
     return None if record is None else record.launch
 

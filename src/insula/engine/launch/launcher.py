@@ -33,10 +33,11 @@ from insula.engine.interfaces import InterfacePerformer
 from insula.engine.keeper.child import STEPS
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
-from insula.engine.launch.attempt import LaunchAttempt, answer_of_steps, encoded_steps
-from insula.engine.launch.labels import label_guest, launch_of
+from insula.engine.launch.attempt import LaunchAttempt, announced, answer_of_steps, encoded_steps
+from insula.engine.launch.holdings import Remains
+from insula.engine.launch.labels import label_guest
 from insula.engine.launch.pids import Pids
-from insula.engine.launch.placement import DirectPlacement, PlacementRequest, placement_for
+from insula.engine.launch.release import Release
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held, Succession
 from insula.engine.plan import planner
@@ -52,11 +53,11 @@ from insula.errors import (
     OperationTimeoutError,
     StepError,
 )
-from insula.kernel.cgroups import Cgroup, Mode
+from insula.kernel.cgroups import Mode
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, memory_file
 from insula.kernel.process import ends_within, reset_memory_score, start_time_in
 
-Note = Callable[[dict[str, Any]], None]
+WriteIntent = Callable[[Remains], None]
 
 _DYING = 5.0
 """Seconds in which a killed guest ends, unless the kernel itself waits for something."""
@@ -90,7 +91,7 @@ class Launcher:
         self._link = link
         self._interfaces = interfaces
         self._offload = offload
-        self._placement = placement_for(facts.hierarchies, facts.manager)
+        self._release = Release(hierarchies=facts.hierarchies, interfaces=interfaces, offload=offload)
         self._pids = Pids(facts.pids_max)
         # Microseconds since 1970: no id of an earlier daemon comes again, and it fits 64 bits.
         self._executions = itertools.count(time.time_ns() // 1000)
@@ -111,13 +112,13 @@ class Launcher:
         *,
         inherited: Sequence[int] = (),
         paused: bool = False,
-        write_intent: Note | None = None,
+        write_intent: WriteIntent | None = None,
     ) -> Running:
         """Start the container and return once its init is executed.
 
         inherited: fds for init, from 3 on; they stay the caller's. paused: leave it frozen right before init executes;
-        the first `resume` lets it. write_intent: told, before anything is made, what `undo` needs to take it away again
-        should we die on the way: JSON values.
+        the first `resume` lets it. write_intent: writes down, before anything is made, what there may be of it should
+        we die on the way, for `take_away`.
         Raises: StepError naming the step, everything undone; what `plan` raises, before anything is done.
         """
         check_inherited(inherited)
@@ -128,13 +129,15 @@ class Launcher:
         for _ in range(_ATTEMPTS):
             identity, launch = self._pids.next(), secrets.token_hex(8)
             if write_intent is not None:
-                write_intent({"uuid": spec.uuid, "launch": launch, "group": self._group_path(spec, identity)})
+                write_intent(Remains(uuid=spec.uuid, launch=launch, holdings=announced(plan, identity)))
+            attempt = self._launching(plan, spec, identity, launch)
             try:
-                running = await self._launching(plan, spec, identity, launch).run(inherited, hold=paused)
+                running = await attempt.run(inherited, hold=paused)
                 break
             except StepError as error:
                 taken = error.errno == errno.EEXIST and error.step == str(plan.clone)
-                if not (taken and plan.clone.numbered):
+                # What is left behind is known by its intent, which the next one would take the place of.
+                if not (taken and plan.clone.numbered) or attempt.left_behind:
                     raise
         else:
             raise StepError(f"no free process id was found in {_ATTEMPTS} attempts", step=str(plan.clone))
@@ -175,29 +178,6 @@ class Launcher:
         except InsulaError as error:
             failure.add_note(f"taking back failed too: {error}")
 
-    async def undo(self, noted: Mapping[str, Any]) -> None:
-        """Take away whatever is there of a launch that was cut short. May be called again.
-
-        noted: what `launch` told its `write_intent`; without a group, only what the keeper holds goes. A guest of the
-        same UUID that another launch made is left alone.
-        Raises: OSError if something stays behind.
-        """
-        uuid, launch = str(noted["uuid"]), noted.get("launch")
-        with self._reserve.spent():
-            with suppress(KeeperError):
-                (await self._link.answer(self._link.ask(Verb.KILL, {"uuid": uuid, "launch": launch}, {}))).close()
-            await self.forget(uuid, launch=launch)
-            if noted.get("group"):
-                group = Cgroup(self._facts.hierarchies, str(noted["group"]))
-                if group.exists() and launch_of(group) in (None, launch):
-                    await self._offload(partial(self._vacate, group))
-
-    def _group_path(self, spec: ContainerSpec, identity: int) -> str | None:
-        """Where the container's groups will be, None where somebody else decides that."""
-        if not isinstance(self._placement, DirectPlacement):
-            return None
-        return PlacementRequest(name=spec.name, identity=identity, placement=spec.cgroup).path
-
     def _launching(self, plan: LaunchPlan, spec: ContainerSpec, identity: int, launch: str) -> LaunchAttempt:
         return LaunchAttempt(
             launch=launch,
@@ -208,6 +188,7 @@ class Launcher:
             link=self._link,
             interfaces=self._interfaces,
             identity=identity,
+            release=self._release,
             offload=self._offload,
         )
 
@@ -282,33 +263,40 @@ class Launcher:
         if running.released:
             return
         try:
-            with self._reserve.spent():
-                if running.record.connected and self._interfaces is not None:
-                    await self._interfaces.disconnect(running.record.connected)
-                await self._offload(partial(self._vacate, running.group))
-        except OSError as error:
-            raise OperationFailedError(
-                f"{running.name} has ended, and its control group stays behind: {error.strerror}: {error.filename}"
-            ) from error
+            await self._walk(running.record.remains, f"{running.name} has ended")
         finally:
-            await self.forget(running.uuid, running.record)
             running.close()
         running.released = True
 
-    def _vacate(self, group: Cgroup) -> None:
-        """Remove a container's group, and end whoever is in it still: the host's processes can come in at any time."""
-        with suppress(OSError):
-            group.kill()
-        self._placement.release(group)
+    async def take_away(self, remains: Remains) -> None:
+        """Take away whatever is there of a launch that was cut short, the guest too. May be called again.
 
-    async def forget(self, uuid: str, record: ContainerRecord | None = None, *, launch: str | None = None) -> None:
-        """Have the keeper drop its record of a guest that has ended; one it does not hold is fine.
-
-        record: of a guest that may have ended while no keeper held it; launch: the one that is meant, None for any.
+        A guest of the same UUID that another launch made is left alone.
+        Raises: OperationFailedError if something stays behind.
         """
-        body: dict[str, Any] = {"uuid": uuid, "launch": launch}
-        if record is not None:
-            body |= {"launch": record.launch, "pid": record.pid, "born": record.born}
+        with self._reserve.spent(), suppress(KeeperError):
+            meant = {"uuid": remains.uuid, "launch": remains.launch}
+            (await self._link.answer(self._link.ask(Verb.KILL, meant, {}))).close()
+        await self._walk(remains, f"a start of {remains.uuid} was cut short")
+
+    async def _walk(self, remains: Remains, why: str) -> None:
+        """Take away what a guest that has ended holds on the host, and have the keeper forget it."""
+        with self._reserve.spent():
+            failures = await self._release.walk(remains.holdings, remains.launch)
+            await self._forgotten(remains)
+        if failures:
+            texts = "; ".join(map(_told, failures))
+            raise OperationFailedError(f"{why}, and something of it stays behind: {texts}") from failures[0]
+
+    async def forget(self, uuid: str) -> None:
+        """Have the keeper drop its record of a guest that has ended; one it does not hold is fine."""
+        await self._forgotten(Remains(uuid=uuid))
+
+    async def _forgotten(self, remains: Remains) -> None:
+        body: dict[str, Any] = {"uuid": remains.uuid, "launch": remains.launch}
+        if remains.pid is not None:
+            # It may have ended while no keeper held it.
+            body |= {"pid": remains.pid, "born": remains.born}
         with suppress(KeeperError):
             (await self._link.answer(self._link.ask(Verb.FORGET, body, {}))).close()
 
@@ -464,3 +452,7 @@ def _reset_memory_score(pid: int) -> int | None:
             os.close(directory)
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def _told(failure: OSError | InsulaError) -> str:
+    return f"{failure.strerror}: {failure.filename}" if isinstance(failure, OSError) else str(failure)

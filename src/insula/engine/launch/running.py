@@ -2,12 +2,13 @@
 
 import functools
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from insula.engine import codec
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.interfaces import ConnectedInterface
+from insula.engine.launch.holdings import Holding, Interfaces, Remains, holding_of_group
 from insula.engine.spec import ContainerSpec
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import NO_FD, Fd, close_all
@@ -19,7 +20,7 @@ class ContainerRecord:
 
     born: init's start time in clock ticks since boot, by which a reused pid is recognised; boot: the kernel's boot id;
     group: the control group's path below each hierarchy; launch: names the launch that made all this, so that nobody
-    takes away what another one made.
+    takes away what another one made; holdings: what it holds on the host, in the order it was made.
     """
 
     spec: ContainerSpec
@@ -29,7 +30,17 @@ class ContainerRecord:
     boot: str
     group: str
     launch: str | None = None
-    connected: tuple[ConnectedInterface, ...] = ()
+    holdings: tuple[Holding, ...] = ()
+
+    @property
+    def connected(self) -> tuple[ConnectedInterface, ...]:
+        """The interfaces that connect it with the host."""
+        return tuple(each for held in self.holdings if isinstance(held, Interfaces) for each in held.connected)
+
+    @property
+    def remains(self) -> Remains:
+        """What is to be taken away at its end."""
+        return Remains(uuid=self.spec.uuid, launch=self.launch, pid=self.pid, born=self.born, holdings=self.holdings)
 
     def encode(self) -> dict[str, Any]:
         """Return the record as JSON-able data."""
@@ -38,8 +49,15 @@ class ContainerRecord:
 
     @staticmethod
     def decode(data: dict[str, Any]) -> "ContainerRecord":
-        """Return the record that `encode` made data from. Raises: ValueError if it is none."""
-        return codec.decode(ContainerRecord, data)
+        """Return the record that `encode` made data from, here or in an earlier version. Raises: ValueError if none."""
+        if not isinstance(data, dict) or "holdings" in data:
+            return codec.decode(ContainerRecord, data)
+        # Versions before this one wrote down the group, and the interfaces beside it.
+        former = codec.decode(ContainerRecord, {key: value for key, value in data.items() if key != "connected"})
+        held = [holding_of_group(former.group)]
+        if data.get("connected"):
+            held.append(codec.decode(Interfaces, {"connected": data["connected"]}))
+        return replace(former, holdings=tuple(held))
 
     def group_in(self, hierarchies: Hierarchies) -> Cgroup:
         return Cgroup(hierarchies, self.group)

@@ -12,6 +12,7 @@ from insula.engine.facts import Facts
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.launch.holdings import holding_of_group
 from insula.engine.launch.labels import labelled_guests, lives
 from insula.engine.launch.running import ContainerRecord, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot
@@ -89,6 +90,7 @@ class Succession:
             born=start_time(held.pid),
             boot=boot_id(),
             group=group,
+            holdings=(holding_of_group(group),),
         )
         return Running(record=record, group=Cgroup(self._facts.hierarchies, group), described=False)
 

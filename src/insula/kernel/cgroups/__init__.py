@@ -3,7 +3,15 @@
 from insula.kernel.cgroups.devices import DeviceRule
 from insula.kernel.cgroups.group import PAYLOAD, Cgroup, remove_empty_partitions
 from insula.kernel.cgroups.hierarchies import Hierarchies, Mode, V1Hierarchy
-from insula.kernel.cgroups.labels import facts_on, groups_with_facts, labelled, set_facts, set_label
+from insula.kernel.cgroups.labels import (
+    facts_on,
+    groups_with_facts,
+    labelled,
+    maker_of,
+    set_facts,
+    set_label,
+    set_maker,
+)
 from insula.kernel.cgroups.limits import UNLIMITED, DeviceLimit, HeldLimits
 from insula.kernel.cgroups.names import machine_name, partition_path, scope_name, slice_name
 from insula.kernel.cgroups.socketoptions import SocketOption
@@ -30,10 +38,12 @@ __all__ = [
     "groups_with_facts",
     "labelled",
     "machine_name",
+    "maker_of",
     "partition_path",
     "remove_empty_partitions",
     "scope_name",
     "set_facts",
     "set_label",
+    "set_maker",
     "slice_name",
 ]

@@ -280,6 +280,11 @@ class Cgroup:
             return bool(self.processes())
         return files.flat_keyed(files.read(f"{self.scope}/cgroup.events"))["populated"] == 1
 
+    @property
+    def inhabited(self) -> bool:
+        """Whether any process is in the group or below it, in any hierarchy; False for one that is not there."""
+        return any(_processes_below(directory) for directory in self.directories)
+
     def remove(self, seconds: float = _PATIENCE, *, above_too: bool = True) -> None:
         """Remove the group and what was made below it, in every hierarchy; what is gone already is fine.
 

@@ -2,6 +2,7 @@
 
     a label     words for people and for us, that the group's owner may change (`user.`)
     facts       bytes that only the host's root can change (`trusted.`): what a guest must not be able to forge
+    a maker     who made the group, written right after that; its owner may be root in a namespace (`user.`)
 
 They are gone with the group, need no disk, and are there when a disk cannot be read or written.
 Source: xattr(7); the kernel keeps `user.` attributes of control groups since Linux 5.7, `trusted.` ones for longer.
@@ -16,6 +17,9 @@ from insula.kernel.cgroups.hierarchies import Hierarchies
 
 _LABEL = "user.insula.label"
 _FACTS = "trusted.insula.guest"
+_MAKERS = ("trusted.insula.maker", "user.insula.maker")
+"""Where a group's maker is written: the first that the kernel lets us. A guest may write neither on a group above its
+own."""
 _DEPTH = 8
 _LOOKED_AT = 50_000
 """Groups: more are not looked at, since some may be in the hands of guests that are not ours."""
@@ -52,6 +56,24 @@ def facts_on(group: Cgroup) -> bytes | None:
         return os.getxattr(group.directories[-1], _FACTS)
     except OSError:
         return None
+
+
+def set_maker(group: Cgroup, text: str) -> None:
+    """Write down who made a group that is there, in every hierarchy; where the kernel keeps nothing, nothing is."""
+    for directory in group.directories:
+        for name in _MAKERS:
+            with contextlib.suppress(OSError):
+                os.setxattr(directory, name, text.encode())
+                break
+
+
+def maker_of(group: Cgroup) -> str | None:
+    """Return who made a group, None if it does not say or is not there."""
+    for directory in reversed(group.directories):
+        for name in _MAKERS:
+            with contextlib.suppress(OSError):
+                return os.getxattr(directory, name).decode(errors="replace")
+    return None
 
 
 def groups_with_facts(hierarchies: Hierarchies) -> Iterator[tuple[Cgroup, bytes]]:

@@ -12,6 +12,7 @@ import pytest
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.attempt import LaunchAttempt, answer_of_steps, encoded_steps, named_step_failure, step_failed
+from insula.engine.launch.release import Release
 from insula.engine.launch.running import Running, boot_id
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.steps.guest.registry import decode_guest_step
@@ -35,10 +36,16 @@ from tests.unit.engine.fakes import (
     fake_groups,
     null,
     plan_of,
+    things,
 )
 
 NUMBER = 4711
 REFUSED = OSError(errno.EIO, "the disk says no", "/somewhere")
+
+
+@pytest.fixture(autouse=True)
+def known_things(monkeypatch: pytest.MonkeyPatch) -> None:
+    things(monkeypatch)
 
 
 def launch(plan: LaunchPlan, keeper: FakeKeeper, *inherited: int, hold: bool = False) -> Running:
@@ -51,6 +58,7 @@ def launch(plan: LaunchPlan, keeper: FakeKeeper, *inherited: int, hold: bool = F
         identity=NUMBER,
         launch="a1",
         reserve=Reserve(0),
+        release=Release(hierarchies=UNIFIED.hierarchies),
     )
     return completed(launching.run(inherited, hold=hold))
 
@@ -263,16 +271,16 @@ def test_what_the_child_died_of_is_told_rather_than_what_that_led_to() -> None:
     assert keeper.world.made == []
 
 
-@pytest.mark.parametrize("undo_error", [OSError(errno.EBUSY, "still in use"), OperationFailedError("still in use")])
+@pytest.mark.parametrize("stays", [OSError(errno.EBUSY, "still in use"), OperationFailedError("still in use")])
 @pytest.mark.parametrize("index", range(4))
-def test_a_failing_undo_is_told_beside_the_failure_and_stops_no_other(
-    index: int, undo_error: Exception, caplog: pytest.LogCaptureFixture
+def test_what_cannot_be_taken_away_is_told_beside_the_failure_and_stops_no_other(
+    index: int, stays: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     keeper = FakeKeeper()
     steps = steps_of(keeper.world)
     broken = steps[index]
     assert isinstance(broken, Do)
-    steps[index] = replace(broken, undo_error=undo_error)
+    steps[index] = replace(broken, stays=stays)
     steps[6] = DoWithChild(why="-", name="root", world=keeper.world, error=REFUSED)
     with pytest.raises(StepError, match="cannot make root: the disk says no") as caught:
         launch(plan_with(steps), keeper)

@@ -18,6 +18,7 @@ from insula.engine.keeper.child import STEPS
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.launch.holdings import ControlGroup, Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.succession import Held
 from insula.engine.plan import planner
@@ -94,6 +95,19 @@ def test_another_pid_is_tried_when_one_was_taken_meanwhile(desk: Desk) -> None:
     assert desk.keeper.world.made == ["group", "child"], "the attempts that failed have left nothing"
 
 
+def test_no_other_pid_is_tried_while_something_of_the_last_attempt_stays(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(_: Cgroup, **options: object) -> None:
+        raise OSError(errno.EBUSY, "the group is still in use", "/c/web")
+
+    desk.keeper.answers[Verb.LAUNCH] = [TAKEN]
+    monkeypatch.setattr(Cgroup, "remove", busy)
+    with pytest.raises(StepError, match="File exists") as caught:
+        desk.launch()
+    assert "still in use" in caught.value.__notes__[0], "its intent would be written over by the next one's"
+
+
 def test_trying_pids_has_an_end(desk: Desk) -> None:
     desk.keeper.answers[Verb.LAUNCH] = [TAKEN] * 100
     with pytest.raises(StepError, match="no free process id was found in 16 attempts") as caught:
@@ -130,8 +144,8 @@ def test_where_no_pid_is_chosen_none_can_be_taken(desk: Desk) -> None:
 def test_what_undoing_needs_is_noted_before_every_attempt(desk: Desk) -> None:
     desk.keeper.answers[Verb.LAUNCH] = [TAKEN]
 
-    def write_intent(noted: dict[str, Any]) -> None:
-        desk.journal.append(f"noted {json.dumps(noted)}")
+    def write_intent(remains: Remains) -> None:
+        desk.journal.append(f"noted {json.dumps(remains.encode())}")
 
     desk.launch(write_intent=write_intent).close()
     wanted = [each.body["pid"] for each in desk.keeper.asked if each.verb is Verb.LAUNCH]
@@ -140,8 +154,8 @@ def test_what_undoing_needs_is_noted_before_every_attempt(desk: Desk) -> None:
     assert [index + 1 for index in notes] == groups
     launches = [each.body["launch"] for each in desk.keeper.asked if each.verb is Verb.LAUNCH]
     assert len(set(launches)) == len(launches)
-    assert [json.loads(desk.journal[index].removeprefix("noted ")) for index in notes] == [
-        {"uuid": SPEC.uuid, "launch": launch, "group": f"machine.slice/machine-lxc\\x2d{pid}\\x2dweb.scope"}
+    assert [Remains.decode(json.loads(desk.journal[index].removeprefix("noted "))) for index in notes] == [
+        Remains(uuid=SPEC.uuid, launch=launch, holdings=(ControlGroup(path=f"{GROUP}{pid}", made=False),))
         for pid, launch in zip(wanted, launches, strict=True)
     ]
 
@@ -170,8 +184,9 @@ def test_one_that_cannot_be_frozen_does_not_stay(make: Callable[..., Desk], monk
         desk.launch(paused=True)
     assert caught.value.errno == errno.ETIMEDOUT
     assert len(offloaded) == 2, "the freezing, and the removal of the groups"
-    assert desk.journal[-6:] == [
-        *("ask kill", "kill answered", f"kill {GROUP}", f"remove {GROUP}", "ask forget", "forget answered"),
+    assert desk.journal[-7:] == [
+        *("ask kill", "kill answered", "no group", f"kill {GROUP}", f"remove {GROUP}"),
+        *("ask forget", "forget answered"),
     ]
     assert open_fds() == before
 
@@ -185,39 +200,11 @@ def test_as_many_fds_are_passed_as_the_spec_says(desk: Desk, passed: int) -> Non
 
 
 def test_a_spec_that_is_refused_is_refused_before_anything_is_done() -> None:
-    keeper, notes = FakeKeeper(), list[dict[str, Any]]()
+    keeper, notes = FakeKeeper(), list[Remains]()
     launcher = Launcher(facts=UNIFIED, link=keeper)
     with pytest.raises(InvalidArgumentError, match="privileged"):
         completed(launcher.launch(replace(SPEC, idmap=None), write_intent=notes.append))
     assert (keeper.asked, notes) == ([], [])
-
-
-# Taking back what was cut short
-
-
-def test_a_launch_that_was_cut_short_is_taken_back_by_its_note(desk: Desk) -> None:
-    noted = {"uuid": SPEC.uuid, "launch": "a1", "group": GROUP}
-    completed(desk.launcher.undo(noted))
-    assert desk.journal == [
-        *("ask kill", "kill answered", "ask forget", "forget answered"),
-        *(f"kill {GROUP}", f"remove {GROUP}"),
-    ]
-    assert desk.keeper.last(Verb.KILL).body == desk.keeper.last(Verb.FORGET).body == {"uuid": SPEC.uuid, "launch": "a1"}
-
-
-def test_taking_back_twice_or_what_was_never_made_is_no_error(desk: Desk) -> None:
-    noted = {"uuid": SPEC.uuid, "group": GROUP}
-    completed(desk.launcher.undo(noted))
-    desk.journal.clear()
-    desk.keeper.answers = {Verb.KILL: [UNKNOWN], Verb.FORGET: [UNKNOWN]}
-    completed(desk.launcher.undo(noted))
-    assert desk.journal == ["ask kill", "kill answered", "ask forget", "forget answered"]
-
-
-@pytest.mark.parametrize("noted", [{"uuid": SPEC.uuid}, {"uuid": SPEC.uuid, "group": None}])
-def test_without_a_group_only_the_keepers_part_is_taken_back(desk: Desk, noted: dict[str, Any]) -> None:
-    completed(desk.launcher.undo(noted))
-    assert desk.journal == ["ask kill", "kill answered", "ask forget", "forget answered"]
 
 
 # Standing still and going on

@@ -14,8 +14,11 @@ from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
-from insula.engine.launch import launcher
+from insula.engine.launch import launcher, release
+from insula.engine.launch.attempt import announced
+from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.systemdscope import Manager
+from insula.engine.plan import planner
 from insula.errors import KeeperError, OperationFailedError, OperationTimeoutError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
 from insula.kernel.fds import Reserve
@@ -57,7 +60,7 @@ def program() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def test_destroying_kills_and_takes_all_away_and_once_is_enough(desk: Desk) -> None:
-    running = desk.running(connected=(CONNECTED,))
+    running = desk.running(holdings=(ControlGroup(path=GROUP), Interfaces(connected=(CONNECTED,))))
     status = completed(desk.launcher.destroy(running))
     assert status == ExitStatus(status=9)
     assert desk.journal == [*KILLED, *VACATED, *FORGOTTEN]
@@ -141,7 +144,10 @@ def test_removing_groups_is_left_to_whom_waiting_does_not_hurt(make: Callable[..
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (OSError(errno.EBUSY, "the group is still in use", "/c/web"), "web has ended, .* still in use: /c/web"),
+        (
+            OSError(errno.EBUSY, "the group is still in use", "/c/web"),
+            "web has ended, and something of it stays behind: .* still in use: /c/web",
+        ),
         (OperationFailedError("systemd does not end the scope"), "systemd does not end the scope"),
     ],
 )
@@ -165,8 +171,8 @@ def test_what_stays_behind_is_told_and_taken_away_by_the_next_call(
 
 
 def test_a_group_that_another_launch_made_is_left_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "launch_of", lambda group: "another")
-    completed(desk.launcher.undo({"uuid": SPEC.uuid, "launch": "a1", "group": GROUP}))
+    monkeypatch.setattr(release, "launch_of", lambda group: "another")
+    completed(desk.launcher.take_away(Remains(uuid=SPEC.uuid, launch="a1", holdings=(ControlGroup(path=GROUP),))))
     assert not [each for each in desk.journal if GROUP in each]
 
 
@@ -186,8 +192,36 @@ def test_a_start_without_descriptors_for_it_is_refused_before_anything_is_made(
     assert desk.journal == []
 
 
-def test_the_group_is_not_noted_where_systemd_decides_it(make: Callable[..., Desk]) -> None:
-    desk = make(replace(UNIFIED, manager=Manager.SYSTEMD))
-    notes: list[dict[str, Any]] = []
-    desk.launch(write_intent=notes.append).close()
-    assert [(each["uuid"], each["group"]) for each in notes] == [(SPEC.uuid, None)]
+@pytest.mark.parametrize(("manager", "count"), [(Manager.NONE, 1), (Manager.SYSTEMD, 0)])
+def test_the_group_is_announced_but_where_systemd_decides_it(manager: Manager, count: int) -> None:
+    facts = replace(UNIFIED, manager=manager)
+    held = announced(planner.plan(SPEC, facts), 4711)
+    assert held == (ControlGroup(path=r"machine.slice/machine-lxc\x2d4711\x2dweb.scope", made=False),)[:count]
+
+
+# Taking back what was cut short
+
+REMAINS = Remains(uuid=SPEC.uuid, launch="a1", holdings=(ControlGroup(path=GROUP),))
+
+
+def test_a_launch_that_was_cut_short_is_taken_back_by_its_note(desk: Desk) -> None:
+    completed(desk.launcher.take_away(REMAINS))
+    assert desk.journal == [
+        *("ask kill", "kill answered", f"kill {GROUP}", f"remove {GROUP}"),
+        *("ask forget", "forget answered"),
+    ]
+    assert desk.keeper.last(Verb.KILL).body == desk.keeper.last(Verb.FORGET).body == {"uuid": SPEC.uuid, "launch": "a1"}
+
+
+def test_taking_back_twice_or_what_was_never_made_is_no_error(desk: Desk) -> None:
+    completed(desk.launcher.take_away(REMAINS))
+    desk.journal.clear()
+    desk.keeper.answers = {Verb.KILL: [UNKNOWN], Verb.FORGET: [UNKNOWN]}
+    completed(desk.launcher.take_away(REMAINS))
+    assert desk.journal[:2] == ["ask kill", "kill answered"]
+    assert desk.journal[-2:] == ["ask forget", "forget answered"]
+
+
+def test_without_holdings_only_the_keepers_part_is_taken_back(desk: Desk) -> None:
+    completed(desk.launcher.take_away(Remains(uuid=SPEC.uuid)))
+    assert desk.journal == ["ask kill", "kill answered", "ask forget", "forget answered"]

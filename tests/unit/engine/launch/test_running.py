@@ -2,18 +2,22 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from insula.engine.codec import encode
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.interfaces import ConnectedInterface
+from insula.engine.launch.holdings import ControlGroup, Holding, Interfaces, ScopeGroup
 from insula.engine.launch.running import ContainerRecord, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd
 
 RANGES = (IdRange(inside=0, outside=100000, count=65536),)
+ETH0 = ConnectedInterface(guest="eth0", host="vnet0", host_index=3, bridge="br0", mac="00:16:3e:00:00:01")
 RECORD = ContainerRecord(
     spec=ContainerSpec(name="web", uuid="u", root=DirectoryRoot(path="/r"), idmap=IdMap(uids=RANGES, gids=RANGES)),
     id=4711,
@@ -21,12 +25,29 @@ RECORD = ContainerRecord(
     born=123,
     boot="b",
     group="machine.slice/web",
-    connected=(ConnectedInterface(guest="eth0", host="vnet0", host_index=3, bridge="br0", mac="00:16:3e:00:00:01"),),
+    holdings=(ControlGroup(path="machine.slice/web"), Interfaces(connected=(ETH0,))),
 )
 
 
 def test_a_record_survives_json() -> None:
     assert ContainerRecord.decode(json.loads(json.dumps(RECORD.encode()))) == RECORD
+
+
+@pytest.mark.parametrize(
+    ("group", "held"),
+    [
+        ("machine.slice/web", ControlGroup(path="machine.slice/web")),
+        ("machine.slice/machine-web.scope/insula", ScopeGroup(path="machine.slice/machine-web.scope/insula")),
+        ("machine.slice/machine-web.scope", ControlGroup(path="machine.slice/machine-web.scope")),
+    ],
+)
+def test_a_record_of_an_earlier_version_holds_its_group_and_its_interfaces(group: str, held: Holding) -> None:
+    data = replace(RECORD, group=group).encode()
+    del data["holdings"]
+    assert ContainerRecord.decode(data).holdings == (held,)
+    former = ContainerRecord.decode({**data, "connected": [encode(ETH0)]})
+    assert former.holdings == (held, Interfaces(connected=(ETH0,)))
+    assert former.connected == (ETH0,)
 
 
 def test_a_damaged_record_is_refused() -> None:

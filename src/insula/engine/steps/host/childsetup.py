@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
+from insula.engine.launch.holdings import Holding, Interfaces
 from insula.engine.policy import syscalls
 from insula.engine.spec import IdRange, Seccomp, VethInterface
-from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
+from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationFailedError
 from insula.kernel.fds import memory_file
 from insula.kernel.idmap import write_maps
@@ -29,10 +30,10 @@ class MapIds(HostStep):
     uids: tuple[IdRange, ...]
     gids: tuple[IdRange, ...]
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         uids, gids = ([(each.inside, each.outside, each.count) for each in map_] for map_ in (self.uids, self.gids))
         write_maps(context.process, uids, gids)
-        return None
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +46,10 @@ class SetClockOffsets(HostStep):
     monotonic: int
     boottime: int
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         self._await_namespace(context)
         self._write(context, "timens_offsets", f"monotonic {self.monotonic} 0\nboottime {self.boottime} 0\n")
-        return None
+        return ()
 
     @staticmethod
     def _await_namespace(context: HostContext) -> None:
@@ -79,9 +80,9 @@ class ResetOutOfMemoryScore(HostStep):
     needs_child: ClassVar[bool] = True
     phrase: ClassVar[str] = "be as likely to be killed for memory as anybody"
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         reset_memory_score(context.process)
-        return None
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,9 +92,9 @@ class FetchNetlink(HostStep):
     needs_child: ClassVar[bool] = True
     phrase: ClassVar[str] = "receive a netlink socket of its network"
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         context.netlink = await context.fetch_netlink()
-        return None
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,17 +106,12 @@ class ConnectInterfaces(HostStep):
 
     interfaces: tuple[VethInterface, ...]
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         performer = context.performer
         if performer is None:
             raise OperationFailedError("there is nobody here to connect network interfaces")
         connected = await performer.connect(self.interfaces, netns_pid=context.child, netlink=context.netlink)
-        context.connected = connected
-
-        async def disconnect() -> None:
-            await performer.disconnect(connected)
-
-        return disconnect
+        return (Interfaces(connected=connected),) if connected else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,10 +123,10 @@ class CompileFilters(HostStep):
     seccomp: Seccomp
     names: tuple[str, ...]
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         programs = syscalls.programs(self.seccomp)
         if len(programs) != len(self.names):
             raise RuntimeError(f"{len(programs)} filters were compiled for {len(self.names)} names")
         for name, program in zip(self.names, programs, strict=True):
             context.fds[name] = memory_file(f"insula-{name}", program)
-        return None
+        return ()

@@ -6,7 +6,8 @@ import stat
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
+from insula.engine.launch.holdings import Holding
+from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.kernel.fds import Fd
 from insula.kernel.mounts import MountAttribute, detached_copy, make_filesystem
 
@@ -46,7 +47,7 @@ class MakeDevices(HostStep):
     uid: int
     gid: int
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         options = [("mode", "755"), ("size", "1m"), ("uid", str(self.uid)), ("gid", str(self.gid))]
         tree = context.fds[self.name] = make_filesystem("tmpfs", options, attributes=MountAttribute.NO_SUID)
         for directory in self.directories:
@@ -59,7 +60,7 @@ class MakeDevices(HostStep):
         for link, target in self.links:
             os.symlink(target, link, dir_fd=tree)
             os.chown(link, self.uid, self.gid, dir_fd=tree, follow_symlinks=False)
-        return None
+        return ()
 
     def _make_directory(self, tree: Fd, path: str) -> None:
         with contextlib.suppress(FileExistsError):
@@ -86,6 +87,6 @@ class CopyNode(HostStep):
     name: str
     path: str
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         context.fds[self.name] = detached_copy(self.path)
-        return None
+        return ()

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from insula.engine.launch import limits as limiting
+from insula.engine.launch.holdings import ControlGroup, Holding
 from insula.engine.launch.placement import DirectPlacement, PlacementRequest
 from insula.engine.spec import CgroupPlacement, Limits
-from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
-from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, SocketOption
+from insula.engine.steps.host.hoststep import HostContext, HostStep
+from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, SocketOption, set_maker
 from insula.kernel.fds import Fd
 
 
@@ -31,21 +32,23 @@ class GroupStep(HostStep):
     name: str | None
     owner: tuple[int, int] | None
 
-    def make(self, context: HostContext, hierarchies: Hierarchies) -> Undo:
-        """Make the group in these hierarchies, and name it in all; return how to remove it from them."""
-        request = PlacementRequest(
+    def announce(self, identity: int) -> tuple[Holding, ...]:
+        return (ControlGroup(path=self._request(identity).path, made=False),)
+
+    def make(self, context: HostContext, hierarchies: Hierarchies) -> Holding:
+        """Make the group in these hierarchies, and name it in all; return what is held now."""
+        part = DirectPlacement(hierarchies=hierarchies).reserve(self._request(context.identity))
+        set_maker(part, context.launch)
+        context.group = Cgroup(context.facts.hierarchies, part.path)
+        return ControlGroup(path=part.path)
+
+    def _request(self, identity: int) -> PlacementRequest:
+        return PlacementRequest(
             name=self.domain,
-            identity=context.identity,
+            identity=identity,
             placement=CgroupPlacement(partition=self.partition, name=self.name),
             owner=self.owner,
         )
-        part = DirectPlacement(hierarchies=hierarchies).reserve(request)
-        context.group = Cgroup(context.facts.hierarchies, part.path)
-
-        async def remove() -> None:
-            await context.offload(part.remove)
-
-        return remove
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,16 +57,12 @@ class MakeGroup(GroupStep):
 
     phrase: ClassVar[str] = "make the control group of {domain} below {partition}"
 
-    async def perform(self, context: HostContext) -> Undo | None:
-        undo = self.make(context, replace(context.facts.hierarchies, v1=()))
-        try:
-            into = group_of(context).into_fd()
-        except OSError:
-            await undo()
-            raise
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        made = self.make(context, replace(context.facts.hierarchies, v1=()))
+        into = group_of(context).into_fd()
         if into is not None:
             context.clone_fds["cgroup"] = Fd(into)
-        return undo
+        return (made,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,15 +71,11 @@ class MakeControllerGroups(GroupStep):
 
     phrase: ClassVar[str] = "make it in the v1 hierarchies too"
 
-    async def perform(self, context: HostContext) -> Undo | None:
-        undo = self.make(context, replace(context.facts.hierarchies, v2=None, v2_controllers=()))
-        try:
-            joins = group_of(context).join_fds()
-        except OSError:
-            await undo()
-            raise
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        made = self.make(context, replace(context.facts.hierarchies, v2=None, v2_controllers=()))
+        joins = group_of(context).join_fds()
         context.fds |= {f"join{number}": Fd(fd) for number, fd in enumerate(joins)}
-        return undo
+        return (made,)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,9 +86,9 @@ class LimitGroup(HostStep):
 
     limits: Limits
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         limiting.apply(group_of(context), self.limits)
-        return None
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,9 +99,9 @@ class AllowDevices(HostStep):
 
     rules: tuple[DeviceRule, ...]
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         group_of(context).allow_devices(self.rules)
-        return None
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +112,6 @@ class RefuseSocketOptions(HostStep):
 
     options: tuple[SocketOption, ...]
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         group_of(context).refuse_socket_options(self.options)
-        return None
+        return ()

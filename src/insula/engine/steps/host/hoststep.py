@@ -1,4 +1,4 @@
-"""The common ground of steps performed on the host's side: what they work on, and how they are taken back."""
+"""The common ground of steps performed on the host's side: what they work on, and what they leave there."""
 
 import os
 from collections.abc import Awaitable, Callable
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from insula.engine.facts import Facts
-from insula.engine.interfaces import ConnectedInterface, InterfacePerformer
+from insula.engine.interfaces import InterfacePerformer
+from insula.engine.launch.holdings import Holding
 from insula.engine.steps.step import Step
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import NO_FD, Fd, close_all
 
-Undo = Callable[[], Awaitable[None]]
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Performs a function that may block for long, such as `asyncio.to_thread`."""
 
@@ -46,6 +46,7 @@ class HostContext:
     facts: Facts
     performer: InterfacePerformer | None
     identity: int
+    launch: str
     fetch_netlink: Callable[[], Awaitable[Fd]]
     offload: Offload = inline
     group: Cgroup | None = None
@@ -54,7 +55,6 @@ class HostContext:
     child: int = -1
     process: Fd = NO_FD
     netlink: Fd = NO_FD
-    connected: tuple[ConnectedInterface, ...] = ()
     layers: Layers | None = None
     _kept: list[Fd] = field(default_factory=list)
     _user_namespace: Fd = NO_FD
@@ -88,6 +88,13 @@ class HostStep(Step):
     needs_child: ClassVar[bool] = False
     """Whether the clone must have happened; a step that does not may be performed while the keeper is cloning."""
 
-    async def perform(self, context: HostContext) -> Undo | None:
-        """Do it; return how to take back what outlives the context's fds, if anything. Raises: OSError, InsulaError."""
+    def announce(self, identity: int) -> tuple[Holding, ...]:
+        """Return what may be left of it if we die while it is performed, as far as that is known beforehand.
+
+        identity: the domain's id. Raises: OSError if it cannot be performed.
+        """
+        return ()
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        """Do it; return what outlives the context's fds, and is to be taken away. Raises: OSError, InsulaError."""
         raise NotImplementedError

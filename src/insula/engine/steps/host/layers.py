@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers, Undo
+from insula.engine.launch.holdings import Holding
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers
 from insula.kernel.fds import Fd
 from insula.kernel.loop import filesystem_on, is_block_device, loop_device
 from insula.kernel.mounts import (
@@ -56,7 +57,7 @@ class CopyTree(HostStep):
     recursive: bool
     root: bool = False
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         tree = detached_copy(self.path, recursive=self.recursive)
         context.fds[self.name] = tree
         if self.root:
@@ -65,7 +66,7 @@ class CopyTree(HostStep):
         change(tree, add=attributes, propagation=Propagation.PRIVATE, recursive=self.recursive)
         if self.idmapped:
             map_owners(context, tree, self.path, recursive=self.recursive)
-        return None
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,13 +82,13 @@ class OpenLayers(HostStep):
     upper: str
     work: str
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         lower = _open_lower(context, self.lower)
         common = posixpath.commonpath([self.upper, self.work])
         tree = context.keep(_open_layer(common))
         upper, work = (_open_in(context, tree, posixpath.relpath(path, common)) for path in (self.upper, self.work))
         context.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=True)
-        return None
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +104,7 @@ class OpenLayersInMemory(HostStep):
     size: int | None
     owner: tuple[int, int] | None
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         lower = _open_lower(context, self.lower)
         options: list[tuple[str, str | int | None]] = [("mode", "755")]
         if self.size is not None:
@@ -118,7 +119,7 @@ class OpenLayersInMemory(HostStep):
                 os.chown(name, *self.owner, dir_fd=tree)
         upper, work = (_open_in(context, tree, name) for name in ("upper", "work"))
         context.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=False)
-        return None
+        return ()
 
 
 def _open_lower(context: HostContext, paths: tuple[str, ...]) -> tuple[Fd, ...]:
@@ -158,7 +159,7 @@ class StackLayers(HostStep):
     read_only: bool
     acting_as: tuple[int, int] | None
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         layers = context.layers
         if layers is None:
             raise RuntimeError("the plan stacks layers that no step of it opens")
@@ -173,7 +174,7 @@ class StackLayers(HostStep):
         )
         if self.read_only:
             change(context.fds[self.name], add=MountAttribute.READ_ONLY)
-        return None
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,7 +193,7 @@ class MountImage(HostStep):
     read_only: bool
     idmapped: bool
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         fstype = self.fstype or filesystem_on(self.path)
         if fstype is None:
             raise OSError(errno.EINVAL, "no file system known to us is on it; name its type", self.path)
@@ -208,4 +209,4 @@ class MountImage(HostStep):
             context.fds[self.name] = make_filesystem(fstype, options, attributes=attributes)
         if self.idmapped:
             map_owners(context, context.fds[self.name], self.path)
-        return None
+        return ()

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+from insula.engine.launch.holdings import Holding, ScopeGroup
 from insula.engine.launch.placement import PlacementRequest, ScopePlacement
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.spec import CgroupPlacement
 from insula.engine.steps.host.groups import AllowDevices, LimitGroup, RefuseSocketOptions
-from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
+from insula.engine.steps.host.hoststep import HostContext, HostStep
+from insula.kernel.cgroups import set_maker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +19,8 @@ class MakeScope(HostStep):
 
     manager: whether by way of systemd-machined; domain, uuid: of the container; owner: the host's ids of the guest's
     root, None for a container without a user namespace.
+
+    Nothing is announced: a scope that nobody was told of is empty once the child has ended, and systemd removes it.
     """
 
     needs_child: ClassVar[bool] = True
@@ -28,7 +32,7 @@ class MakeScope(HostStep):
     uuid: str
     owner: tuple[int, int] | None
 
-    async def perform(self, context: HostContext) -> Undo | None:
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         placement = ScopePlacement(hierarchies=context.facts.hierarchies, manager=self.manager)
         request = PlacementRequest(
             name=self.domain,
@@ -38,11 +42,8 @@ class MakeScope(HostStep):
             owner=self.owner,
         )
         group = context.group = await context.offload(partial(placement.settle, request, None, context.child))
-
-        async def release() -> None:
-            await context.offload(partial(placement.release, group))
-
-        return release
+        set_maker(group, context.launch)
+        return (ScopeGroup(path=group.path),)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

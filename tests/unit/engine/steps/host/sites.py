@@ -8,7 +8,9 @@ from typing import Any
 
 from insula.engine.facts import Facts
 from insula.engine.interfaces import InterfacePerformer
-from insula.engine.steps.host.hoststep import HostContext, HostStep, Undo
+from insula.engine.launch.holdings import Holding
+from insula.engine.launch.release import Release
+from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.fds import Fd
 
@@ -30,7 +32,7 @@ async def no_netlink() -> Fd:
 
 
 def context(facts: Facts = FACTS, performer: InterfacePerformer | None = None) -> HostContext:
-    return HostContext(facts=facts, performer=performer, identity=4711, fetch_netlink=no_netlink)
+    return HostContext(facts=facts, performer=performer, identity=4711, launch="a1", fetch_netlink=no_netlink)
 
 
 def site_of_process(directory: Path) -> HostContext:
@@ -40,17 +42,14 @@ def site_of_process(directory: Path) -> HostContext:
     return made
 
 
-def perform(step: HostStep, at: HostContext) -> Undo | None:
+def perform(step: HostStep, at: HostContext) -> tuple[Holding, ...]:
     return asyncio.run(step.perform(at))
 
 
-def take_back(undo: Undo | None) -> None:
-    assert undo is not None
-
-    async def run() -> None:
-        await undo()
-
-    asyncio.run(run())
+def take_away(held: tuple[Holding, ...], at: HostContext) -> None:
+    """Take away what a step left, as the end of its container would."""
+    release = Release(hierarchies=at.facts.hierarchies, interfaces=at.performer, offload=at.offload)
+    assert asyncio.run(release.walk(held, at.launch)) == []
 
 
 class Offload:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.interfaces import ConnectedInterface
+from insula.engine.launch.holdings import Interfaces
 from insula.engine.policy.syscalls import programs
 from insula.engine.spec import IdRange, Seccomp, VethInterface
 from insula.engine.steps.host.childsetup import (
@@ -20,7 +21,7 @@ from insula.engine.steps.host.childsetup import (
 )
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd, contents
-from tests.unit.engine.steps.host.sites import context, perform, site_of_process, take_back
+from tests.unit.engine.steps.host.sites import context, perform, site_of_process, take_away
 
 RANGES = (IdRange(inside=0, outside=100000, count=1000), IdRange(inside=1000, outside=5000, count=1))
 
@@ -29,7 +30,7 @@ def test_each_map_goes_into_its_file(tmp_path: Path) -> None:
     for name in ("uid_map", "gid_map"):
         (tmp_path / name).touch()
     at = site_of_process(tmp_path)
-    assert perform(MapIds(why="test", uids=RANGES, gids=RANGES[:1]), at) is None
+    assert perform(MapIds(why="test", uids=RANGES, gids=RANGES[:1]), at) == ()
     assert (tmp_path / "uid_map").read_text() == "0 100000 1000\n1000 5000 1\n"
     assert (tmp_path / "gid_map").read_text() == "0 100000 1000\n"
     at.close()
@@ -98,7 +99,7 @@ def test_the_netlink_socket_is_waited_for_and_kept() -> None:
 
     at = context()
     at.fetch_netlink = fetch
-    assert perform(FetchNetlink(why="test"), at) is None
+    assert perform(FetchNetlink(why="test"), at) == ()
     assert os.readlink(f"/proc/self/fd/{at.netlink}") == "/dev/null"
     at.close()
 
@@ -128,10 +129,10 @@ def test_interfaces_are_connected_in_the_childs_network_and_taken_back() -> None
     performer = Performer()
     at = context(performer=performer)
     at.child, at.netlink = 4711, Fd(77)
-    undo = perform(ConnectInterfaces(why="test", interfaces=(VethInterface(guest="eth0"),)), at)
+    held = perform(ConnectInterfaces(why="test", interfaces=(VethInterface(guest="eth0"),)), at)
     assert performer.asked == [(("eth0",), 4711, 77)]
-    assert [each.guest for each in at.connected] == ["eth0"]
-    take_back(undo)
+    assert held == (Interfaces(connected=tuple(performer.there)),)
+    take_away(held, at)
     assert performer.there == []
 
 
@@ -143,7 +144,7 @@ def test_where_nobody_connects_interfaces_the_launch_fails() -> None:
 def test_filters_travel_as_files_by_their_names() -> None:
     wanted = Seccomp(refuse=("uname",))
     at = context()
-    assert perform(CompileFilters(why="test", seccomp=wanted, names=("filter0",)), at) is None
+    assert perform(CompileFilters(why="test", seccomp=wanted, names=("filter0",)), at) == ()
     assert [contents(fd) for fd in at.fds.values()] == list(programs(wanted))
     assert list(at.fds) == ["filter0"]
     at.close()

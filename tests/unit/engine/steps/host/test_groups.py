@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.launch.holdings import ControlGroup
 from insula.engine.spec import Bytes, Limits
 from insula.engine.steps.host.groups import AllowDevices, LimitGroup, MakeControllerGroups, MakeGroup, group_of
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationUnsupportedError
-from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
+from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, maker_of
 from insula.kernel.cgroups.hierarchies import V1Hierarchy
-from tests.unit.engine.steps.host.sites import FACTS, Offload, context, perform, take_back
+from tests.unit.engine.steps.host.sites import FACTS, Offload, context, perform, take_away
 
 PATH = r"machine.slice/machine-lxc\x2d4711\x2dweb.scope"
 
@@ -36,13 +37,14 @@ CONTROLLERS = MakeControllerGroups(why="test", partition="machine.slice", domain
 
 def test_the_group_is_made_where_the_clone_can_be_born_into_it_and_taken_back(at: HostContext, tmp_path: Path) -> None:
     at.offload = offload = Offload()
-    undo = perform(STEP, at)
+    held = perform(STEP, at)
     assert made(tmp_path) == [f"unified/{PATH}"]
     assert at.group == Cgroup(at.facts.hierarchies, PATH)
     payload = tmp_path / f"unified/{PATH}/payload"
     assert os.fstat(at.clone_fds["cgroup"]).st_ino == payload.stat().st_ino
-    take_back(undo)
+    take_away(held, at)
     assert made(tmp_path) == []
+    assert held == (ControlGroup(path=PATH),)
     assert offload.count == 1
     at.close()
 
@@ -70,7 +72,7 @@ def test_a_partition_cannot_lead_out(at: HostContext, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("step", "method"), [(STEP, "into_fd"), (CONTROLLERS, "join_fds")])
-def test_a_group_that_cannot_be_opened_is_taken_back_at_once(
+def test_a_group_that_cannot_be_opened_is_taken_away_by_what_was_announced(
     at: HostContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: HostStep, method: str
 ) -> None:
     def refuse(group: Cgroup) -> None:
@@ -80,6 +82,7 @@ def test_a_group_that_cannot_be_opened_is_taken_back_at_once(
     monkeypatch.setattr(Cgroup, method, refuse)
     with pytest.raises(OSError, match="too many open files"):
         perform(step, at)
+    take_away(step.announce(at.identity), at)
     assert made(tmp_path) == []
 
 
@@ -90,23 +93,36 @@ def test_the_other_hierarchies_are_joined_by_files_that_are_passed(
     for path in files:
         path.touch()
     monkeypatch.setattr(Cgroup, "join_fds", lambda group: [os.open(path, os.O_WRONLY) for path in files])
-    undo = perform(CONTROLLERS, at)
+    held = perform(CONTROLLERS, at)
     assert made(tmp_path) == [f"memory/{PATH}", f"pids/{PATH}"]
     assert at.group == Cgroup(at.facts.hierarchies, PATH)
     inodes = {name: os.fstat(fd).st_ino for name, fd in at.fds.items()}
     assert inodes == {f"join{number}": path.stat().st_ino for number, path in enumerate(files)}
-    take_back(undo)
+    take_away(held, at)
     assert made(tmp_path) == []
     at.close()
 
 
-def test_taking_one_part_back_leaves_the_other(
+def test_both_parts_of_a_group_are_one_holding(
     at: HostContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Cgroup, "join_fds", lambda group: [])
-    perform(STEP, at)
-    take_back(perform(CONTROLLERS, at))
-    assert made(tmp_path) == [f"unified/{PATH}"]
+    held = perform(STEP, at)
+    assert perform(CONTROLLERS, at) == held
+    assert STEP.announce(at.identity) == CONTROLLERS.announce(at.identity) == (ControlGroup(path=PATH, made=False),)
+    take_away(held, at)
+    assert made(tmp_path) == []
+    at.close()
+
+
+def test_a_group_tells_which_launch_made_it(at: HostContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cgroup, "join_fds", lambda group: [])
+    for step in (STEP, CONTROLLERS):
+        perform(step, at)
+    assert [maker_of(Cgroup(replace(at.facts.hierarchies, v2=v2), PATH)) for v2 in (None, at.facts.hierarchies.v2)] == [
+        "a1",
+        "a1",
+    ]
     at.close()
 
 
@@ -115,7 +131,7 @@ def test_limits_are_set_in_the_group_that_was_made(at: HostContext, tmp_path: Pa
     for name in ("pids", "memory"):
         (tmp_path / name / PATH).mkdir(parents=True)
     (tmp_path / "pids" / PATH / "pids.max").touch()
-    assert perform(LimitGroup(why="test", limits=Limits(pids=17)), at) is None
+    assert perform(LimitGroup(why="test", limits=Limits(pids=17)), at) == ()
     assert (tmp_path / "pids" / PATH / "pids.max").read_text() == "17"
     with pytest.raises(OperationUnsupportedError, match="cannot set the memory limit: no such control file"):
         perform(LimitGroup(why="test", limits=Limits(memory=Bytes(1 << 20))), at)
@@ -126,7 +142,7 @@ def test_the_devices_of_the_plan_are_those_of_the_group(at: HostContext, monkeyp
     monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules: allowed.append((group.path, rules)))
     at.group = Cgroup(at.facts.hierarchies, PATH)
     rules = (DeviceRule(kind="c", major=1, minor=3),)
-    assert perform(AllowDevices(why="test", rules=rules), at) is None
+    assert perform(AllowDevices(why="test", rules=rules), at) == ()
     assert allowed == [(PATH, rules)]
 
 

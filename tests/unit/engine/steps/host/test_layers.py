@@ -42,7 +42,7 @@ def performed(step: HostStep, look: Callable[[HostContext], T]) -> T:
     def work() -> T:
         before = len(open_fds())
         at = context()
-        assert perform(step, at) is None
+        assert perform(step, at) == ()
         result = look(at)
         at.close()
         assert len(open_fds()) == before

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from insula.engine.launch.holdings import ScopeGroup
 from insula.engine.launch.limits import apply
 from insula.engine.launch.placement import PlacementRequest, ScopePlacement
 from insula.engine.launch.systemdscope import Manager
@@ -44,13 +45,15 @@ def test_a_scope_is_made_around_the_child_and_released_when_taken_back(
 
     monkeypatch.setattr(ScopePlacement, "settle", settle)
     monkeypatch.setattr(ScopePlacement, "release", lambda _, group: released.append(group))
-    undo = sites.perform(STEP, context)
+    monkeypatch.setattr(Cgroup, "kill", lambda group: None)
+    held = sites.perform(STEP, context)
     ((request, pid),) = asked
     assert (pid, request.identity, request.name) == (4711, 4711, "web")
     assert (request.uuid, request.owner) == (STEP.uuid, STEP.owner)
     assert request.placement.partition == "/machine/prod"
     assert context.group == GROUP
-    sites.take_back(undo)
+    assert held == (ScopeGroup(path=GROUP.path),)
+    sites.take_away(held, context)
     assert released == [GROUP]
 
 
@@ -78,6 +81,6 @@ def test_limits_and_devices_are_those_of_any_group(context: HostContext, monkeyp
     monkeypatch.setattr(f"{apply.__module__}.apply", lambda group, limits: done.append((group, limits)))
     monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules: done.append((group, tuple(rules))))
     limits, rules = Limits(memory=Bytes(1 << 20)), (DeviceRule(kind="c", major=1, minor=3),)
-    assert sites.perform(LimitScope(why="asked for", limits=limits), context) is None
-    assert sites.perform(AllowDevicesInScope(why="asked for", rules=rules), context) is None
+    assert sites.perform(LimitScope(why="asked for", limits=limits), context) == ()
+    assert sites.perform(AllowDevicesInScope(why="asked for", rules=rules), context) == ()
     assert done == [(GROUP, limits), (GROUP, rules)]

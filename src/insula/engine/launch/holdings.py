@@ -1,0 +1,85 @@
+"""What a run holds on the host beside its processes, as values: written down before and while it is made.
+
+    announced   before anything is made: what a launch may leave, should we die on the way
+    made        by a step, which returns it; the container's record keeps it until the run is over
+
+`engine.launch.release` takes them away again: after a launch that failed, at a run's end, and after a daemon's death.
+What needs no holding goes by itself: descriptors with who has them, and interfaces, mounts and a systemd scope with the
+guest's last process.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from insula.engine import codec
+from insula.engine.interfaces import ConnectedInterface
+from insula.engine.launch.placement import IN_SCOPE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ControlGroup:
+    """The group at a path below every hierarchy, in directories of our own.
+
+    made: False while it is only announced: it may not be there yet, or be another's.
+    """
+
+    path: str
+    made: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScopeGroup:
+    """The group at a path that is below a scope which systemd made for it."""
+
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interfaces:
+    """Interfaces that connect the guest with the host."""
+
+    connected: tuple[ConnectedInterface, ...]
+
+
+Holding = ControlGroup | ScopeGroup | Interfaces
+
+
+def holding_of_group(path: str) -> Holding:
+    """Return the holding that a group's path tells of, as versions before this one wrote nothing else down."""
+    above, _, name = path.rpartition("/")
+    return ScopeGroup(path=path) if name == IN_SCOPE and above.endswith(".scope") else ControlGroup(path=path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remains:
+    """All there may be of one launch; survives JSON.
+
+    uuid, launch: by which the keeper knows its process, launch None for any; pid, born: of init, as in the container's
+    record, None before there is one; holdings: in the order they were, or are to be, made.
+    """
+
+    uuid: str
+    launch: str | None = None
+    pid: int | None = None
+    born: int | None = None
+    holdings: tuple[Holding, ...] = ()
+
+    def encode(self) -> dict[str, Any]:
+        """Return it as JSON-able data."""
+        encoded: dict[str, Any] = codec.encode(self)
+        return encoded
+
+    @staticmethod
+    def decode(data: dict[str, Any]) -> "Remains":
+        """Return what `encode` made data from, here or in the versions that knew the group's path only.
+
+        Raises: ValueError if it is none.
+        """
+        if isinstance(data, dict) and "group" in data:
+            path = data["group"]
+            data = {key: value for key, value in data.items() if key != "group"}
+            former = codec.decode(Remains, data)
+            return Remains(
+                uuid=former.uuid, launch=former.launch, holdings=(holding_of_group(str(path)),) if path else ()
+            )
+        return codec.decode(Remains, data)

@@ -1,0 +1,82 @@
+"""Taking away what a run holds on the host: one walk in reverse, after a failed launch, a run's end, a daemon's death.
+
+The guest has ended by then, or has been killed: what it stands in goes after it. Whatever is taken away may be gone
+already, or may never have been made; so each walk may be repeated, by a later daemon too.
+"""
+
+import errno
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from insula.engine.interfaces import InterfacePerformer
+from insula.engine.launch.holdings import ControlGroup, Holding, Interfaces, ScopeGroup
+from insula.engine.launch.labels import launch_of
+from insula.engine.launch.placement import DirectPlacement, Placement, ScopePlacement
+from insula.engine.launch.systemdscope import Manager
+from insula.engine.steps.host.hoststep import Offload, inline
+from insula.errors import InsulaError
+from insula.kernel.cgroups import Cgroup, Hierarchies
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """Takes holdings away. interfaces: who made them, None where nobody does; offload: performs what may block."""
+
+    hierarchies: Hierarchies
+    interfaces: InterfacePerformer | None = None
+    offload: Offload = inline
+
+    async def walk(self, holdings: Sequence[Holding], launch: str | None) -> list[OSError | InsulaError]:
+        """Take away what is there, the last first; return why something stays. One that stays holds up no other.
+
+        launch: whose these are, None if that was not written down; what another launch made is left alone.
+        """
+        failures: list[OSError | InsulaError] = []
+        for holding in reversed(holdings):
+            try:
+                await RELEASES[type(holding)](self, holding, launch)
+            except (OSError, InsulaError) as error:
+                failures.append(error)
+        return failures
+
+    async def _disconnect(self, holding: Interfaces, launch: str | None) -> None:
+        if self.interfaces is not None:
+            await self.interfaces.disconnect(holding.connected)
+
+    async def _remove_group(self, holding: ControlGroup, launch: str | None) -> None:
+        placement = DirectPlacement(hierarchies=self.hierarchies)
+        await self._vacate(Cgroup(self.hierarchies, holding.path), launch, placement, sure=holding.made)
+
+    async def _end_scope(self, holding: ScopeGroup, launch: str | None) -> None:
+        # Who made a scope does not matter for its end.
+        placement = ScopePlacement(hierarchies=self.hierarchies, manager=Manager.SYSTEMD)
+        await self._vacate(Cgroup(self.hierarchies, holding.path), launch, placement)
+
+    async def _vacate(self, group: Cgroup, launch: str | None, placement: Placement, *, sure: bool = True) -> None:
+        """Remove a group, and end whoever is in it still: the host's processes can come in at any time.
+
+        sure: it was made for this launch, whether it bears a mark or not; else one without it goes only if it is empty.
+        """
+        maker = launch_of(group)
+        if None not in (maker, launch) and maker != launch:
+            return
+        if maker is None and not sure and group.inhabited:
+            raise OSError(errno.EBUSY, "processes are in the group, and it does not tell who made it", group.path)
+        await self.offload(partial(_vacated, group, placement))
+
+
+def _vacated(group: Cgroup, placement: Placement) -> None:
+    with suppress(OSError):
+        group.kill()
+    placement.release(group)
+
+
+RELEASES: Mapping[type[Holding], Callable[[Release, Any, str | None], Awaitable[None]]] = {
+    ControlGroup: Release._remove_group,
+    ScopeGroup: Release._end_scope,
+    Interfaces: Release._disconnect,
+}
+"""How each kind of holding is taken away; what is gone already is fine."""
