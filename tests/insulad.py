@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from insula.layout import Layout
-from tests import leaks, libvirt_python
+from tests import leaks, libvirt_python, truth
 from tests.testhost import TestHost
 from tests.waiting import scaled, until
 
@@ -149,13 +149,14 @@ class Insulad:
         return self.log.read_text(errors="replace")[-last:] if self.log.exists() else ""
 
     def close(self) -> None:
-        """Destroy all domains, stop the daemon and its keeper, and see them gone.
+        """See that what is shown is true; destroy all domains, stop the daemon and its keeper, and see them gone.
 
         Raises: AssertionError if the daemon or its keeper could not do it; whatever is left has been killed by then.
         """
         try:
             if self.process is None:
                 self.start()
+            truth.check(self.layout)
             for name in self.virsh("list", "--name").stdout.split():
                 self.virsh("destroy", name, check=False)  # it may end by itself meanwhile
             assert not (left := self.virsh("list", "--name").stdout.split()), f"still running after destroy: {left}"

@@ -1,0 +1,64 @@
+"""What a real daemon shows, and what the kernel has: the invariants' two sides on a real host.
+
+Guests are found by what their control groups tell, not by what the daemon or its files say.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from insula.engine.launch.labels import labelled_guests
+from insula.kernel.cgroups import Hierarchies
+from insula.model.lifecycle import DomainState
+from insula.sdk.domains import open_host
+from tests import invariants
+from tests.invariants import Living, Shown
+from tests.waiting import scaled
+
+if TYPE_CHECKING:
+    from insula.layout import Layout
+
+PAUSE = 0.05
+
+
+def shown(layout: Layout) -> dict[UUID, Shown]:
+    """Return every domain as the daemon of this installation shows it."""
+    with open_host(layout) as host:
+        found = {}
+        for domain in host.domains():
+            state = DomainState(domain.state().state)
+            active = state in (DomainState.RUNNING, DomainState.PAUSED)
+            found[UUID(domain.uuid)] = Shown(
+                active=active,
+                id=domain.ref.id,
+                paused=state is DomainState.PAUSED,
+                persistent=domain.is_persistent(),
+            )
+        return found
+
+
+def living(layout: Layout) -> list[Living]:
+    """Return the installation's guests that live."""
+    hierarchies = Hierarchies.detect()
+    return [
+        Living(uuid=UUID(each.spec.uuid), pid=each.pid, frozen=each.group_in(hierarchies).frozen)
+        for each in labelled_guests(hierarchies, str(layout.prefix))
+    ]
+
+
+def check(layout: Layout, *, seconds: float = 10) -> None:
+    """Look at everything, as soon as nothing is under way. Raises: AssertionError for what does not become true."""
+    deadline = time.monotonic() + scaled(seconds)
+    while True:
+        guests, domains = living(layout), shown(layout)
+        try:
+            invariants.nobody_lives_twice(guests)
+            invariants.a_living_guest_is_shown(guests, domains)
+            invariants.what_is_shown_lives(guests, domains)
+            return
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(PAUSE)
