@@ -73,7 +73,7 @@ def _forgets_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 def _drops_links_of_unread_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
     drop = Definitions._drop_dangling_links
 
-    def dropped(self: Definitions, names: set[str]) -> None:
+    def dropped(self: Definitions[Any], names: set[str]) -> None:
         drop(self, names - {path.stem for path in self._unread})
 
     monkeypatch.setattr(Definitions, "_drop_dangling_links", dropped)

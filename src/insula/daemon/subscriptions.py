@@ -1,19 +1,17 @@
-"""What one client wants to hear about domains, and the messages it gets.
+"""What one client wants to hear about domains and other things, and the messages it gets.
 
-A client registers for a kind of event, for all domains or for one. The service's events become messages in the new
-style, which carry the id of the callback they answer, and in the old one, which do not.
+A client registers for a kind of event of a noun, for all things or for one. The service's events become messages in
+the new style, which carry the id of the callback they answer, and in the old one, which do not.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from insula.daemon.wire import to_wire
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.rpc.codes.events import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
-from insula.rpc.types import DomainRef
 from insula.service.events import (
     BalloonChange,
     DeviceAdded,
@@ -27,6 +25,8 @@ from insula.service.events import (
     Tunable,
 )
 
+DOMAIN = "domain"
+"""The noun that most events are of."""
 LAST_EVENT_ID = 29
 """libvirt 12 knows 28 (a vCPU removed) and 29 (a channel's lifecycle) besides those in DomainEventId."""
 
@@ -41,76 +41,78 @@ Message = Callable[..., None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Row:
+class Row:
     """How an event of the service travels. with_id, without_id: its messages in the new and the old style; pack: the
-    values after the callback's id, given the domain and the event; nested: whether they are a record of their own."""
+    values after the callback's id; nested: whether they are a record of their own; about: which thing it is about, as
+    registrations name it; noun: what things of its kind are called."""
 
-    id: DomainEventId
+    id: int
     with_id: Procedure
     without_id: Procedure | None
-    pack: Callable[[DomainRef, Any], tuple[Any, ...]]
+    pack: Callable[[Any], tuple[Any, ...]]
     nested: bool = False
+    noun: str = DOMAIN
+    about: Callable[[Any], object] = lambda event: event.domain.uuid
 
 
-_ROWS: dict[type[Event], _Row] = {
-    Lifecycle: _Row(
+ROWS: dict[type[Event], Row] = {
+    Lifecycle: Row(
         id=DomainEventId.LIFECYCLE,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE,
         without_id=Remote.DOMAIN_EVENT_LIFECYCLE,
-        pack=lambda domain, event: (domain, event.kind, event.detail),
+        pack=lambda event: (to_wire(event.domain), event.kind, event.detail),
         nested=True,
     ),
-    Reboot: _Row(
+    Reboot: Row(
         id=DomainEventId.REBOOT,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_REBOOT,
         without_id=Remote.DOMAIN_EVENT_REBOOT,
-        pack=lambda domain, event: (domain,),
+        pack=lambda event: (to_wire(event.domain),),
         nested=True,
     ),
-    BalloonChange: _Row(
+    BalloonChange: Row(
         id=DomainEventId.BALLOON_CHANGE,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE,
         without_id=Remote.DOMAIN_EVENT_BALLOON_CHANGE,
-        pack=lambda domain, event: (domain, event.actual),
+        pack=lambda event: (to_wire(event.domain), event.actual),
         nested=True,
     ),
-    DeviceRemoved: _Row(
+    DeviceRemoved: Row(
         id=DomainEventId.DEVICE_REMOVED,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED,
         without_id=Remote.DOMAIN_EVENT_DEVICE_REMOVED,
-        pack=lambda domain, event: (domain, event.alias),
+        pack=lambda event: (to_wire(event.domain), event.alias),
         nested=True,
     ),
-    DeviceAdded: _Row(
+    DeviceAdded: Row(
         id=DomainEventId.DEVICE_ADDED,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_DEVICE_ADDED,
         without_id=None,
-        pack=lambda domain, event: (domain, event.alias),
+        pack=lambda event: (to_wire(event.domain), event.alias),
     ),
-    DeviceRemovalFailed: _Row(
+    DeviceRemovalFailed: Row(
         id=DomainEventId.DEVICE_REMOVAL_FAILED,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED,
         without_id=None,
-        pack=lambda domain, event: (domain, event.alias),
+        pack=lambda event: (to_wire(event.domain), event.alias),
     ),
-    MetadataChange: _Row(
+    MetadataChange: Row(
         id=DomainEventId.METADATA_CHANGE,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE,
         without_id=None,
-        pack=lambda domain, event: (domain, event.kind, event.uri),
+        pack=lambda event: (to_wire(event.domain), event.kind, event.uri),
     ),
-    Tunable: _Row(
+    Tunable: Row(
         id=DomainEventId.TUNABLE,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_TUNABLE,
         without_id=None,
-        pack=lambda domain, event: (domain, event.parameters),
+        pack=lambda event: (to_wire(event.domain), event.parameters),
     ),
 }
 """One line an event that this driver emits; registering for any other known id is accepted, and it never comes."""
 
-
-_Subject = tuple[int, UUID | None]
-"""What a registration is for: an event's id, and the domain it is of, None for all."""
+_Subject = tuple[str, int, object]
+"""What a registration is for: a noun, an event's id, and the thing it is about, None for all."""
 
 
 class Subscriptions:
@@ -122,30 +124,33 @@ class Subscriptions:
         self._callbacks: dict[int, _Subject] = {}
         self._numbers: dict[_Subject, list[int]] = {}
         self._old_style: set[int] = set()
-        self._others: dict[int, str] = {}
         self._next = 0
         self._unsubscribe: Callable[[], None] | None = None
 
-    def add(self, event_id: int, domain: UUID | None) -> int:
-        """Register for an event, of one domain or of all; return the callback's id.
+    def add(self, event_id: int, about: object = None, *, noun: str = DOMAIN, last: int = LAST_EVENT_ID) -> int:
+        """Register for an event of a noun, about one thing or all; return the callback's id.
 
-        Raises: InvalidArgumentError for an event nobody knows, OperationInvalidError for too many registrations.
+        last: the highest event id that the noun has.
+        Raises: InvalidArgumentError for one beyond, OperationInvalidError for too many registrations.
         """
-        _check(event_id, LAST_EVENT_ID)
-        subject = event_id, domain
+        _check(event_id, last)
+        subject = noun, event_id, about
         if len(self._numbers.get(subject, ())) >= SAME_MAX:
-            raise OperationInvalidError(f"domain event {event_id} already registered {SAME_MAX} times")
-        number = self._number()
+            raise OperationInvalidError(f"{noun} event {event_id} already registered {SAME_MAX} times")
+        if len(self._callbacks) >= REGISTRATIONS_MAX:
+            raise OperationInvalidError(f"{REGISTRATIONS_MAX} event callbacks are registered: no client may have more")
+        number, self._next = self._next, self._next + 1
         self._callbacks[number] = subject
         self._numbers.setdefault(subject, []).append(number)
         self._listen()
         return number
 
-    def remove(self, number: int) -> None:
-        """Forget a callback. Raises: InvalidArgumentError if there is none of that number."""
-        subject = self._callbacks.pop(number, None)
-        if subject is None:
-            raise InvalidArgumentError(f"domain event callback {number} not registered")
+    def remove(self, number: int, *, noun: str = DOMAIN) -> None:
+        """Forget a callback. Raises: InvalidArgumentError if the noun has none of that number."""
+        subject = self._callbacks.get(number)
+        if subject is None or subject[0] != noun:
+            raise InvalidArgumentError(f"{noun} event callback {number} not registered")
+        del self._callbacks[number]
         self._numbers[subject].remove(number)
         if not self._numbers[subject]:
             del self._numbers[subject]
@@ -167,23 +172,6 @@ class Subscriptions:
             raise InvalidArgumentError(f"domain event {event_id} not registered")
         self._old_style.discard(event_id)
 
-    def add_other(self, subject: str, event_id: int, last: int) -> int:
-        """Register for an event of networks, pools, devices or secrets: there are none, so nothing ever comes.
-
-        last: the highest event id the subject has. Raises: InvalidArgumentError for one beyond, OperationInvalidError
-        for too many registrations.
-        """
-        _check(event_id, last)
-        number = self._number()
-        self._others[number] = subject
-        return number
-
-    def remove_other(self, subject: str, number: int) -> None:
-        """Forget such a registration. Raises: InvalidArgumentError if the subject has none of that number."""
-        if self._others.get(number) != subject:
-            raise InvalidArgumentError(f"{subject} event callback {number} not registered")
-        del self._others[number]
-
     def close(self) -> None:
         """Hear nothing any more."""
         if self._unsubscribe is not None:
@@ -193,22 +181,17 @@ class Subscriptions:
         self._numbers.clear()
         self._old_style.clear()
 
-    def _number(self) -> int:
-        if len(self._callbacks) + len(self._others) >= REGISTRATIONS_MAX:
-            raise OperationInvalidError(f"{REGISTRATIONS_MAX} event callbacks are registered: no client may have more")
-        number, self._next = self._next, self._next + 1
-        return number
-
     def _listen(self) -> None:
         if self._unsubscribe is None:
             self._unsubscribe = self._events.subscribe(self._deliver)
 
     def _deliver(self, event: Event) -> None:
-        row = _ROWS.get(type(event))
+        row = ROWS.get(type(event))
         if row is None:
             return
-        values = row.pack(to_wire(event.domain), event)
-        numbers = (*self._numbers.get((row.id, None), ()), *self._numbers.get((row.id, event.domain.uuid), ()))
+        values = row.pack(event)
+        of_all, of_one = ((row.noun, row.id, about) for about in (None, row.about(event)))
+        numbers = (*self._numbers.get(of_all, ()), *self._numbers.get(of_one, ()))
         for number in sorted(numbers):
             self._message(row.with_id, number, *((values,) if row.nested else values))
         if row.id in self._old_style and row.without_id is not None:

@@ -7,14 +7,14 @@ from typing import Any
 from insula.daemon.request import Services
 from insula.engine.launch.running import boot_id
 from insula.layout import Layout
-from insula.service.autostart import Autostart
+from insula.service.autostart import MARK, Autostart
 from insula.service.consoles import ConsoleVerbs
 from insula.service.containers import Engine, Looking
 from insula.service.defining import DefinitionVerbs
-from insula.service.definitions import Definitions
+from insula.service.definitionchanges import DefinitionChanges
 from insula.service.devices import DeviceVerbs
 from insula.service.documents import Documents
-from insula.service.domains import Domains
+from insula.service.domains import FORM, Domains, definitions_of
 from insula.service.events import Events
 from insula.service.guest import GuestVerbs
 from insula.service.host import Host
@@ -86,7 +86,7 @@ def wire(
 ) -> Wiring:
     """Return the services over an engine. preparation: makes files and ids ready for it; looker: looks into guests."""
     this_boot, directory = boot_id(), RunDirectory(layout)
-    definitions, documents, domains = Definitions(layout), Documents(), Domains(patience.lock)
+    definitions, documents, domains = definitions_of(layout), Documents(), Domains(patience.lock)
     runs = Runs(
         engine=engine,
         directory=directory,
@@ -95,9 +95,10 @@ def wire(
         logs=layout.logs,
         boot_id=this_boot,
     )
-    autostart = Autostart(layout.run, this_boot)
+    autostart = Autostart(layout.run / MARK, this_boot, word=FORM.word)
     lifecycle = LifecycleVerbs(registry=domains, runs=runs, events=events, autostart=autostart)
-    defining = DefinitionVerbs(registry=domains, definitions=definitions, runs=runs, events=events)
+    changed = DefinitionChanges(FORM.word, definitions)
+    defining = DefinitionVerbs(registry=domains, definitions=changed, runs=runs, events=events)
     changes = Changes(definitions=defining, runs=runs, documents=documents)
     services = Services(
         domains=domains,

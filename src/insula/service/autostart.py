@@ -1,7 +1,9 @@
-"""Domains with autostart are started once a boot of the host, as by libvirt's own drivers, not with every daemon."""
+"""Things with autostart are started once a boot of the host, as by libvirt's own drivers, not with every daemon."""
 
 import logging
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from insula.kernel.durable import Durability, replace_file
 
@@ -10,15 +12,40 @@ LOGGER = logging.getLogger(__name__)
 MARK = "autostarted"
 
 
-class Autostart:
-    """Remembers, in a file that holds the boot's id, that they were started. directory: the installation's below /run.
+class Named(Protocol):
+    """What can be started with the host."""
 
-    The id is compared, not only looked for: a prefix may lie on a disk.
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Autostart:
+    """Remembers, in a file that holds the boot's id, that all of a noun were started.
+
+    mark: the file, below /run; word: the noun. The id is compared, not only looked for: a prefix may lie on a disk.
     """
 
-    def __init__(self, directory: Path, boot_id: str) -> None:
-        self._mark = directory / MARK
+    def __init__(self, mark: Path, boot_id: str, *, word: str) -> None:
+        self._mark = mark
         self._boot_id = boot_id
+        self._word = word
+
+    async def start(self, things: Iterable[T], start: Callable[[T], Awaitable[object]]) -> None:
+        """Start things, one after another; one that fails is named in the log.
+
+        Once in a boot: what was stopped since stays off when a daemon follows another.
+        """
+        if not self.is_due:
+            return
+        for each in things:
+            try:
+                await start(each)
+            except Exception as error:  # whatever it was, the others are to start
+                LOGGER.error("%s '%s' should start with the host: %s", self._word, each.name, error)
+        self.done()
 
     @property
     def is_due(self) -> bool:
@@ -34,4 +61,4 @@ class Autostart:
             self._mark.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             replace_file(self._mark, self._boot_id.encode(), Durability.PROCESS_DEATH)
         except OSError as error:
-            LOGGER.error("the next daemon will start the domains with autostart again: %s", error)
+            LOGGER.error("the next daemon will start each %s with autostart again: %s", self._word, error)

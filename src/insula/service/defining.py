@@ -1,14 +1,11 @@
 """Define, undefine, autostart: what is kept of a domain whether it runs or not."""
 
-import asyncio
 import logging
-from collections.abc import Callable
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
-from insula.kernel.durable import Commit
 from insula.model.domain import Domain
 from insula.model.lifecycle import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
-from insula.service.definitions import Definitions
+from insula.service.definitionchanges import DefinitionChanges
 from insula.service.domains import Domains
 from insula.service.events import Events, Lifecycle
 from insula.service.managed import ManagedDomain
@@ -21,7 +18,9 @@ LOGGER = logging.getLogger(__name__)
 class DefinitionVerbs:
     """Changes definitions: on the disk first, then in memory, then told."""
 
-    def __init__(self, *, registry: Domains, definitions: Definitions, runs: Runs, events: Events) -> None:
+    def __init__(
+        self, *, registry: Domains, definitions: DefinitionChanges[Domain], runs: Runs, events: Events
+    ) -> None:
         self._registry = registry
         self._definitions = definitions
         self._runs = runs
@@ -65,9 +64,7 @@ class DefinitionVerbs:
             if storage is Storage.DISCARD:
                 await self._mark(managed, ephemeral=True)
             try:
-                await self._commit(
-                    managed, lambda: self._definitions.remove(managed.name), f"forget domain '{managed.name}'"
-                )
+                await self._definitions.remove(managed)
             except BaseException:
                 if storage is Storage.DISCARD:
                     await self._mark_again(managed, ephemeral=False)
@@ -93,40 +90,17 @@ class DefinitionVerbs:
         async def work() -> None:
             if not managed.is_persistent:
                 raise OperationInvalidError("cannot set autostart for transient domain")
-            await self._commit(
-                managed,
-                lambda: self._definitions.set_autostart(managed.name, on=on),
-                f"change whether domain '{managed.name}' starts with the daemon",
-            )
+            await self._definitions.set_autostart(managed, on=on)
             managed.autostart = on
 
         await managed.perform("set autostart", work)
 
     async def change(self, managed: ManagedDomain, config: Domain) -> None:
         """Take config as what is defined, after a change of a part of it. Callers hold the lock."""
-        await self._save(managed, config)
+        await self._definitions.save(managed, config)
         managed.config = config
         if not managed.is_active:
             managed.current = config
-
-    async def _save(self, managed: ManagedDomain, domain: Domain) -> None:
-        """Write a definition to the disk. Raises: OperationFailedError, and the old one stands."""
-        await self._commit(
-            managed, lambda: self._definitions.save(domain), f"save the definition of domain '{domain.name}'"
-        )
-
-    async def _commit(self, managed: ManagedDomain, work: Callable[[], Commit], what: str) -> None:
-        """Change the disk beside the loop. A change that only a loss of power could undo has happened, and is noted.
-
-        Raises: OperationFailedError, and nothing has changed.
-        """
-        try:
-            commit = await asyncio.to_thread(work)
-        except OSError as error:
-            raise OperationFailedError(f"cannot {what}: {error}") from error
-        if commit.unsynced is not None:
-            LOGGER.error("it was possible to %s, but %s", what, commit)
-            managed.notice(f"what was written to the disk last is not safe there: {commit}")
 
     async def _clear_place(self, domain: Domain) -> None:
         """Finish what an earlier domain with this UUID left: its storage was to vanish, and is not the new one's."""
@@ -143,11 +117,11 @@ class DefinitionVerbs:
         It stays before anything is defined: killed in between we leave a disk too many, not a domain without its disk.
         """
         if not self._runs.is_throwaway(managed):
-            await self._save(managed, domain)
+            await self._definitions.save(managed, domain)
             return
         await self._mark(managed, ephemeral=False)
         try:
-            await self._save(managed, domain)
+            await self._definitions.save(managed, domain)
         except BaseException:
             await self._mark_again(managed, ephemeral=True)
             raise

@@ -1,4 +1,4 @@
-"""The persistent definitions: one XML file a domain, and a link for those that start with the daemon.
+"""The persistent definitions of one noun: an XML file each, and a link for those that start with the daemon.
 
 A file is `NAME.xml`, readable by hand and by grep; the daemon reads them once, at its start. What it cannot use it
 names in the log and sets aside under another name: one bad file never keeps the others, or the daemon, from working.
@@ -9,15 +9,15 @@ import errno
 import logging
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
 
 from insula.errors import InsulaError
 from insula.kernel.durable import Commit, Durability, make_link, remove_file, replace_file, sweep
-from insula.layout import Layout
-from insula.model.domain import Domain
-from insula.model.numbers import XmlFlags
 
 LOGGER = logging.getLogger(__name__)
 
@@ -28,76 +28,102 @@ SIZE_MAX = 4 * 1024 * 1024
 
 HEADER = """\
 <!--
-  insulad keeps this file. To change the domain use: virsh edit {name}
+  insulad keeps this file. To change the {word} use: {editor} {name}
   What is written here by hand counts from the daemon's next start on.
 -->
 """
 
-PERSISTENT = XmlFlags.INACTIVE | XmlFlags.SECURE
+
+class Definable(Protocol):
+    """A noun of the model."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def uuid(self) -> UUID: ...
+
+
+N = TypeVar("N", bound=Definable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Definition:
+class Form(Generic[N]):
+    """How definitions of a noun are written.
+
+    editor: the command that changes one; load: raises ValueError or InsulaError.
+    """
+
+    word: str
+    editor: str
+    load: Callable[[str], N]
+    dump: Callable[[N], str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Definition(Generic[N]):
     """What one file holds. autostart: whether a link to it stands in the autostart directory."""
 
-    domain: Domain
+    config: N
     autostart: bool
 
 
-class Definitions:
-    """The directory of definitions. Its methods wait for the disk: call them in a thread where that matters."""
+class Definitions(Generic[N]):
+    """A directory of definitions. Its methods wait for the disk: call them in a thread where that matters."""
 
-    def __init__(self, layout: Layout) -> None:
-        self._directory = layout.definitions
-        self._autostart = layout.autostart
+    def __init__(self, form: Form[N], *, directory: Path, autostart: Path) -> None:
+        self._form = form
+        self._directory = directory
+        self._autostart = autostart
         self._unread: set[Path] = set()
         """Files that could not be read when they were asked for: what they define is not known."""
 
-    def load(self) -> tuple[Definition, ...]:
+    def load(self) -> tuple[Definition[N], ...]:
         """Return every usable definition, in the order of their names; set the others aside.
 
-        Of two files with one UUID, as a rename that was cut short leaves them, the younger is the domain.
+        Of two files with one UUID, as a rename that was cut short leaves them, the younger counts.
         """
         with suppress(OSError):  # a file system that is read-only now: what is there is read all the same
             self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
         for each in (self._directory, self._autostart):
             if (error := sweep(each)) is not None:
                 LOGGER.warning("what was left half written in '%s' stays there: %s", each, error)
-        by_uuid: dict[object, tuple[int, Path, Domain]] = {}
+        by_uuid: dict[UUID, tuple[int, Path, N]] = {}
         for path in sorted(self._directory.glob(f"*{SUFFIX}")):
             if (found := self._read(path)) is None:
                 continue
-            changed, domain = found
-            older = by_uuid.get(domain.uuid)
+            changed, config = found
+            older = by_uuid.get(config.uuid)
             if older is not None and older[0] >= changed:
-                self._set_aside(path, f"its UUID {domain.uuid} is that of '{older[1].name}', which is younger")
+                self._set_aside(path, f"its UUID {config.uuid} is that of '{older[1].name}', which is younger")
                 continue
             if older is not None:
-                self._set_aside(older[1], f"its UUID {domain.uuid} is that of '{path.name}', which is younger")
-            by_uuid[domain.uuid] = (changed, path, domain)
-        domains = sorted((domain for _, _, domain in by_uuid.values()), key=lambda domain: domain.name)
+                self._set_aside(older[1], f"its UUID {config.uuid} is that of '{path.name}', which is younger")
+            by_uuid[config.uuid] = (changed, path, config)
+        configs = sorted((config for _, _, config in by_uuid.values()), key=lambda config: config.name)
         unread = {path.name.removesuffix(SUFFIX) for path in self._unread}
-        self._drop_dangling_links({domain.name for domain in domains} | unread)
-        return tuple(Definition(domain=each, autostart=self._link(each.name).is_symlink()) for each in domains)
+        self._drop_dangling_links({config.name for config in configs} | unread)
+        return tuple(Definition(config=each, autostart=self._link(each.name).is_symlink()) for each in configs)
 
-    def save(self, domain: Domain) -> Commit:
-        """Keep domain; what is returned says whether it would survive a loss of power.
+    def save(self, config: N) -> Commit:
+        """Keep config; what is returned says whether it would survive a loss of power.
 
         Raises: OSError, and the old definition stands.
         """
         self._autostart.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(domain.name)
+        path = self._path(config.name)
         if path in self._unread:
-            text = "it could not be read when insulad started, and may define another domain: start insulad again"
-            raise OSError(errno.EBUSY, text, os.fspath(path))
+            what = f"it could not be read when insulad started, and may define another {self._form.word}"
+            raise OSError(errno.EBUSY, f"{what}: start insulad again", os.fspath(path))
         if not os.path.lexists(path):
-            # One that an earlier domain of this name could not be rid of would let the new one start with the host.
-            remove_file(self._link(domain.name), Durability.PROCESS_DEATH)
-        text = HEADER.format(name=domain.name.replace("--", "- -")) + domain.dump(PERSISTENT)
-        return replace_file(path, text.encode())
+            # One that an earlier thing of this name could not be rid of would let the new one start with the host.
+            remove_file(self._link(config.name), Durability.PROCESS_DEATH)
+        shown = config.name.replace("--", "- -")
+        header = HEADER.format(word=self._form.word, editor=self._form.editor, name=shown)
+        return replace_file(path, (header + self._form.dump(config)).encode())
 
     def remove(self, name: str) -> Commit:
-        """Forget the domain, if it is there. Raises: OSError, and it is as it was.
+        """Forget a definition, if it is there. Raises: OSError, and it is as it was.
 
         Its file goes first, and that counts: a link that points nowhere is dropped by load, and by the next save.
         """
@@ -110,7 +136,7 @@ class Definitions:
         return commit if commit.unsynced is not None else link
 
     def set_autostart(self, name: str, *, on: bool) -> Commit:
-        """Make or remove the link of a domain that has a definition. Raises: OSError, and it is as it was."""
+        """Make or remove the link to a definition. Raises: OSError, and it is as it was."""
         link = self._link(name)
         if not on:
             return remove_file(link)
@@ -125,13 +151,14 @@ class Definitions:
     def _link(self, name: str) -> Path:
         return self._autostart / f"{name}{SUFFIX}"
 
-    def _read(self, path: Path) -> tuple[int, Domain] | None:
-        """When the file was changed, and its domain; None when it was set aside."""
+    def _read(self, path: Path) -> tuple[int, N] | None:
+        """When the file was changed, and what it defines; None when it was set aside."""
+        word = self._form.word
         try:
             changed, text = _regular_text(path)
-            domain = Domain.load(text, bounded=False)
-            if path.name != f"{domain.name}{SUFFIX}":
-                raise ValueError(f"it defines the domain '{domain.name}', so it should be named {domain.name}{SUFFIX}")
+            config = self._form.load(text)
+            if path.name != f"{config.name}{SUFFIX}":
+                raise ValueError(f"it defines the {word} '{config.name}', so it should be named {config.name}{SUFFIX}")
         except OSError as error:
             self._unread.add(path)
             LOGGER.error("the definition '%s' cannot be read now, and is left to the next insulad: %s", path, error)
@@ -139,17 +166,18 @@ class Definitions:
         except (ValueError, InsulaError) as error:
             self._set_aside(path, str(error))
             return None
-        if domain.uuid.hex not in text.replace("-", "").lower():
-            self._keep_uuid(domain)
-        return changed, domain
+        if config.uuid.hex not in text.replace("-", "").lower():
+            self._keep_uuid(config)
+        return changed, config
 
-    def _keep_uuid(self, domain: Domain) -> None:
-        """Write down the UUID that a file made by hand lacks, or the domain would be another one at every start."""
+    def _keep_uuid(self, config: N) -> None:
+        """Write down the UUID that a file made by hand lacks, or it would define another thing at every start."""
         try:
-            self.save(domain)
+            self.save(config)
         except OSError as error:
+            word = self._form.word
             LOGGER.warning(
-                "domain '%s' has no UUID in its file, and it cannot be written there: %s", domain.name, error
+                "%s '%s' has no UUID in its file, and it cannot be written there: %s", word, config.name, error
             )
 
     def _set_aside(self, path: Path, reason: str) -> None:

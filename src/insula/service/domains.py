@@ -1,12 +1,29 @@
 """All domains of this host: the registry of the noun that this daemon is for."""
 
+from functools import partial
+
 from insula.errors import DomainExistsError, DomainNotFoundError
+from insula.layout import Layout
 from insula.model.domain import Domain
+from insula.model.numbers import XmlFlags
+from insula.service.definitions import Definitions, Form
 from insula.service.jobs import LOCK_PATIENCE, Jobs
 from insula.service.managed import ManagedDomain
 from insula.service.registry import Noun, Registry
 
 DOMAIN = Noun(word="domain", missing=DomainNotFoundError, exists=DomainExistsError)
+
+FORM = Form(
+    word="domain",
+    editor="virsh edit",
+    load=partial(Domain.load, bounded=False),
+    dump=lambda domain: domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE),
+)
+
+
+def definitions_of(layout: Layout) -> Definitions[Domain]:
+    """Return the definitions of domains below a layout."""
+    return Definitions(FORM, directory=layout.definitions, autostart=layout.autostart)
 
 
 class Domains(Registry[ManagedDomain]):

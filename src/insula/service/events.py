@@ -1,4 +1,4 @@
-"""What happened to domains, told to whoever subscribed: typed, in order, and never waiting for a subscriber."""
+"""What happened to domains and other things, told to all subscribers: typed, in order, never waiting for one."""
 
 import logging
 from collections.abc import Callable
@@ -23,24 +23,29 @@ class DomainRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Event:
+    """Something that happened to a thing of some noun: each noun has a class of its own below this one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DomainEvent(Event):
     """Something that happened to a domain."""
 
     domain: DomainRef
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lifecycle(Event):
+class Lifecycle(DomainEvent):
     kind: LifecycleKind
     detail: LifecycleDetail
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reboot(Event):
+class Reboot(DomainEvent):
     """The guest rebooted: the same domain, a new id."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MetadataChange(Event):
+class MetadataChange(DomainEvent):
     """Title, description, or the element of a namespace changed. uri: for elements only."""
 
     kind: MetadataType
@@ -48,31 +53,31 @@ class MetadataChange(Event):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BalloonChange(Event):
+class BalloonChange(DomainEvent):
     """The memory the guest may use changed. actual: KiB."""
 
     actual: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tunable(Event):
+class Tunable(DomainEvent):
     """Limits changed while the domain runs; the names are libvirt's, such as `cputune.cpu_shares`."""
 
     parameters: tuple[Parameter, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceAdded(Event):
+class DeviceAdded(DomainEvent):
     alias: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceRemoved(Event):
+class DeviceRemoved(DomainEvent):
     alias: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceRemovalFailed(Event):
+class DeviceRemovalFailed(DomainEvent):
     alias: str
 
 

@@ -157,19 +157,11 @@ class LifecycleVerbs:
         return await asyncio.shield(managed.over)
 
     async def start_autostarted(self) -> None:
-        """Start every domain that starts with the host and does not run; one that fails is named in the log.
-
-        Once in a boot: what was stopped since stays off when a daemon follows another.
-        """
-        if not self._autostart.is_due:
-            return
-        for managed in self._registry:
-            if managed.autostart and not managed.is_active and managed.ended_record is None:
-                try:
-                    await self.start(managed, Launch())
-                except Exception as error:  # whatever it was, the others are to start
-                    LOGGER.error("domain '%s' should start with the host: %s", managed.name, error)
-        self._autostart.done()
+        """Start every domain that starts with the host and does not run: see Autostart."""
+        await self._autostart.start(
+            (each for each in self._registry if each.autostart and not each.is_active and each.ended_record is None),
+            lambda managed: self.start(managed, Launch()),
+        )
 
     async def connection_closed(self, owner: object) -> None:
         """Destroy what was started to live no longer than this connection, also what is being started."""

@@ -66,7 +66,7 @@ class Recovery:
         self,
         *,
         registry: Domains,
-        definitions: Definitions,
+        definitions: Definitions[Domain],
         directory: RunDirectory,
         engine: Engine,
         runs: Runs,
@@ -97,8 +97,8 @@ class Recovery:
     async def _take_stock(self) -> None:
         definitions = await asyncio.to_thread(self._definitions.load)
         for definition in definitions:
-            self._registry.new(definition.domain, config=definition.domain, autostart=definition.autostart)
-        defined_ones = frozenset(each.domain.uuid for each in definitions)
+            self._registry.new(definition.config, config=definition.config, autostart=definition.autostart)
+        defined_ones = frozenset(each.config.uuid for each in definitions)
         await asyncio.to_thread(self._keep_storage, defined_ones)
         kept = {each.record.uuid: self._with_storage(each, defined_ones) for each in self._directory.load()}
         facts = await self._facts([each.record for each in kept.values()])

@@ -1,16 +1,19 @@
 """Registrations and messages: ids, filters, both styles, and nothing after the end."""
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from insula.daemon import subscriptions
 from insula.daemon.subscriptions import LAST_EVENT_ID, REGISTRATIONS_MAX, SAME_MAX, Subscriptions
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.model.lifecycle import LifecycleKind, StoppedDetail
 from insula.model.numbers import MetadataType, ParameterType
 from insula.rpc.codes.events import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.types import NetworkRef
 from insula.service.events import (
     BalloonChange,
     DeviceAdded,
@@ -129,14 +132,14 @@ def test_an_old_style_registration_is_one_a_kind() -> None:
 
 def test_events_of_what_there_is_none_of_have_ids_of_their_own() -> None:
     heard = Heard()
-    network = heard.subscriptions.add_other("network", 0, 0)
-    pool = heard.subscriptions.add_other("storage pool", 1, 1)
+    network = heard.subscriptions.add(0, noun="network", last=0)
+    pool = heard.subscriptions.add(1, noun="storage pool", last=1)
     assert network != pool
     with pytest.raises(InvalidArgumentError, match="network event callback"):
-        heard.subscriptions.remove_other("network", pool)
-    heard.subscriptions.remove_other("storage pool", pool)
+        heard.subscriptions.remove(pool, noun="network")
+    heard.subscriptions.remove(pool, noun="storage pool")
     with pytest.raises(InvalidArgumentError, match="unsupported event ID"):
-        heard.subscriptions.add_other("network", 1, 0)
+        heard.subscriptions.add(1, noun="network", last=0)
 
 
 def test_nothing_is_sent_after_the_end() -> None:
@@ -171,10 +174,40 @@ def test_registrations_have_an_end() -> None:
     heard = Heard()
     for number in range(REGISTRATIONS_MAX - 1):
         heard.subscriptions.add(DomainEventId.REBOOT, UUID(int=number))
-    other = heard.subscriptions.add_other("network", 0, 0)
+    other = heard.subscriptions.add(0, noun="network", last=0)
     with pytest.raises(OperationInvalidError, match="no client may have more"):
         heard.subscriptions.add(DomainEventId.REBOOT, None)
     with pytest.raises(OperationInvalidError, match="no client may have more"):
-        heard.subscriptions.add_other("network", 0, 0)
-    heard.subscriptions.remove_other("network", other)
+        heard.subscriptions.add(0, noun="network", last=0)
+    heard.subscriptions.remove(other, noun="network")
     heard.subscriptions.add(DomainEventId.REBOOT, None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Felled(Event):
+    """An event of a noun that only tests have."""
+
+    tree: str
+
+
+def test_events_of_another_noun_reach_who_registered_for_it_and_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = subscriptions.Row(
+        id=0,
+        with_id=Remote.NETWORK_EVENT_LIFECYCLE,
+        without_id=None,
+        pack=lambda event: (NetworkRef(event.tree, bytes(16)), 0, 0),
+        noun="tree",
+        about=lambda event: event.tree,
+    )
+    monkeypatch.setitem(subscriptions.ROWS, Felled, row)
+    heard = Heard()
+    heard.subscriptions.add(DomainEventId.LIFECYCLE)
+    every = heard.subscriptions.add(0, noun="tree", last=0)
+    oak = heard.subscriptions.add(0, "oak", noun="tree", last=0)
+    heard.subscriptions.add(0, noun="network", last=0)
+
+    heard.events.publish(Felled(tree="elm"))
+    heard.events.publish(Felled(tree="oak"))
+
+    told = [(values.callbackID, values.net.name) for _, values in heard.messages]
+    assert told == [(every, "elm"), (every, "oak"), (oak, "oak")]

@@ -1,6 +1,7 @@
 """Domains with autostart are started once a boot."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,17 +10,44 @@ from insula.service.autostart import MARK, Autostart
 from tests.unit.service.fakes import WEB, Rig, domain_xml
 
 
-def test_it_is_due_once_a_boot(tmp_path: Path) -> None:
-    assert Autostart(tmp_path / "run", "this boot").is_due
-    Autostart(tmp_path / "run", "this boot").done()
+def autostart(mark: Path, boot: str = "this boot") -> Autostart:
+    return Autostart(mark, boot, word="tree")
 
-    assert not Autostart(tmp_path / "run", "this boot").is_due
-    assert Autostart(tmp_path / "run", "the next boot").is_due
+
+@dataclass(frozen=True)
+class Tree:
+    name: str
+
+
+@pytest.mark.asyncio
+async def test_things_of_any_noun_are_started_once_and_one_that_fails_stops_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    started: list[str] = []
+
+    async def start(tree: Tree) -> None:
+        if tree.name == "elm":
+            raise ValueError("it is felled")
+        started.append(tree.name)
+
+    for _ in range(2):
+        await autostart(tmp_path / MARK).start([Tree("elm"), Tree("oak")], start)
+
+    assert started == ["oak"]
+    assert "tree 'elm' should start with the host: it is felled" in caplog.text
+
+
+def test_it_is_due_once_a_boot(tmp_path: Path) -> None:
+    assert autostart(tmp_path / "run" / MARK).is_due
+    autostart(tmp_path / "run" / MARK).done()
+
+    assert not autostart(tmp_path / "run" / MARK).is_due
+    assert autostart(tmp_path / "run" / MARK, "the next boot").is_due
 
 
 def test_a_mark_that_makes_no_sense_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / MARK).write_bytes(b"\xff")
-    assert Autostart(tmp_path, "this boot").is_due
+    assert autostart(tmp_path / MARK).is_due
 
 
 def test_a_mark_that_cannot_be_written_is_told_and_harms_nothing(
@@ -27,8 +55,8 @@ def test_a_mark_that_cannot_be_written_is_told_and_harms_nothing(
 ) -> None:
     (tmp_path / MARK / "in the way").mkdir(parents=True)
     with caplog.at_level(logging.ERROR):
-        Autostart(tmp_path, "this boot").done()
-    assert "the next daemon will start the domains with autostart again" in caplog.text
+        autostart(tmp_path / MARK).done()
+    assert "the next daemon will start each tree with autostart again" in caplog.text
 
 
 @pytest.mark.asyncio

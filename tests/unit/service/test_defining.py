@@ -157,7 +157,7 @@ async def test_storage_is_kept_before_its_domain_is_defined(rig: Rig, monkeypatc
     before = Definitions.save
     marks: list[str] = []
 
-    def save(definitions: Definitions, domain: Domain) -> Commit:
+    def save(definitions: Definitions[Domain], domain: Domain) -> Commit:
         marks.extend(os.listdir(rig.preparation.marks))
         return before(definitions, domain)
 
@@ -172,7 +172,7 @@ async def test_storage_is_kept_before_its_domain_is_defined(rig: Rig, monkeypatc
 async def test_a_definition_that_cannot_be_saved_leaves_the_storage_as_transient_as_it_was(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(definitions: Definitions, domain: Domain) -> None:
+    def full(definitions: Definitions[Domain], domain: Domain) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
     ref = await rig.domains.create_xml(domain_xml())

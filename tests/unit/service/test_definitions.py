@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
@@ -11,7 +12,8 @@ import pytest
 from insula.kernel.durable import NEW_PREFIX
 from insula.layout import Layout
 from insula.model.domain import Domain
-from insula.service.definitions import Definitions
+from insula.service.definitions import Definitions, Form
+from insula.service.domains import definitions_of
 
 XML = """
 <domain type='lxc'>
@@ -37,18 +39,18 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def names(layout: Layout) -> list[str]:
-    return [each.domain.name for each in Definitions(layout).load()]
+    return [each.config.name for each in definitions_of(layout).load()]
 
 
 def test_a_saved_definition_is_there_after_the_next_start(layout: Layout) -> None:
-    definitions = Definitions(layout)
+    definitions = definitions_of(layout)
     definitions.save(domain("web", WEB))
     definitions.save(domain("mail", MAIL))
     definitions.set_autostart("web", on=True)
 
-    loaded = Definitions(layout).load()
+    loaded = definitions_of(layout).load()
 
-    assert [(each.domain, each.autostart) for each in loaded] == [
+    assert [(each.config, each.autostart) for each in loaded] == [
         (domain("mail", MAIL), False),
         (domain("web", WEB), True),
     ]
@@ -56,7 +58,7 @@ def test_a_saved_definition_is_there_after_the_next_start(layout: Layout) -> Non
 
 
 def test_a_removed_definition_takes_its_autostart_along(layout: Layout) -> None:
-    definitions = Definitions(layout)
+    definitions = definitions_of(layout)
     definitions.save(domain("web", WEB))
     definitions.set_autostart("web", on=True)
 
@@ -68,7 +70,7 @@ def test_a_removed_definition_takes_its_autostart_along(layout: Layout) -> None:
 
 
 def test_autostart_can_be_set_and_cleared_again_and_again(layout: Layout) -> None:
-    definitions = Definitions(layout)
+    definitions = definitions_of(layout)
     definitions.save(domain("web", WEB))
     for on in (True, True, False, False):
         definitions.set_autostart("web", on=on)
@@ -89,7 +91,7 @@ def test_autostart_can_be_set_and_cleared_again_and_again(layout: Layout) -> Non
 def test_a_file_that_is_no_definition_is_named_in_the_log_and_set_aside(
     layout: Layout, caplog: pytest.LogCaptureFixture, text: str, reason: str
 ) -> None:
-    Definitions(layout).save(domain("mail", MAIL))
+    definitions_of(layout).save(domain("mail", MAIL))
     (layout.definitions / "web.xml").write_text(text, errors="surrogateescape")
 
     with caplog.at_level(logging.ERROR):
@@ -104,7 +106,7 @@ def test_files_set_aside_do_not_replace_each_other(layout: Layout) -> None:
     layout.definitions.mkdir(parents=True)
     for content in ("one", "two"):
         (layout.definitions / "web.xml").write_text(content)
-        Definitions(layout).load()
+        definitions_of(layout).load()
 
     assert (layout.definitions / "web.xml.set-aside").read_text() == "one"
     assert (layout.definitions / "web.xml.set-aside.1").read_text() == "two"
@@ -118,7 +120,7 @@ def test_a_fifo_among_the_definitions_does_not_hang_the_daemon(layout: Layout) -
 
 
 def test_of_two_files_with_one_uuid_the_younger_is_the_domain(layout: Layout) -> None:
-    definitions = Definitions(layout)
+    definitions = definitions_of(layout)
     definitions.save(domain("old", WEB))
     definitions.save(domain("new", WEB))
     os.utime(layout.definitions / "old.xml", ns=(1, 1))
@@ -128,7 +130,7 @@ def test_of_two_files_with_one_uuid_the_younger_is_the_domain(layout: Layout) ->
 
 
 def test_the_younger_wins_whatever_its_name(layout: Layout) -> None:
-    definitions = Definitions(layout)
+    definitions = definitions_of(layout)
     definitions.save(domain("aaa", WEB))
     definitions.save(domain("zzz", WEB))
     os.utime(layout.definitions / "zzz.xml", ns=(1, 1))
@@ -137,7 +139,7 @@ def test_the_younger_wins_whatever_its_name(layout: Layout) -> None:
 
 
 def test_what_a_dead_writer_left_and_links_to_nothing_are_cleared(layout: Layout) -> None:
-    definitions = Definitions(layout)
+    definitions = definitions_of(layout)
     definitions.save(domain("web", WEB))
     (layout.definitions / f"{NEW_PREFIX}00").write_text("half")
     (layout.autostart / "gone.xml").symlink_to("../gone.xml")
@@ -157,7 +159,7 @@ def test_a_definition_that_an_administrator_links_from_elsewhere_is_read(layout:
 
 
 def test_a_name_with_two_hyphens_makes_no_broken_comment(layout: Layout) -> None:
-    Definitions(layout).save(domain("a--b", WEB))
+    definitions_of(layout).save(domain("a--b", WEB))
 
     assert names(layout) == ["a--b"]
 
@@ -167,7 +169,7 @@ def test_a_file_made_by_hand_without_uuid_is_given_one_for_good(layout: Layout) 
     text = XML.format(name="web", uuid=WEB).replace(f"<uuid>{WEB}</uuid>", "")
     (layout.definitions / "web.xml").write_text(text)
 
-    first, second = (Definitions(layout).load()[0].domain.uuid for _ in range(2))
+    first, second = (definitions_of(layout).load()[0].config.uuid for _ in range(2))
 
     assert first == second
 
@@ -176,11 +178,11 @@ def test_a_file_made_by_hand_without_uuid_is_given_one_for_good(layout: Layout) 
 def test_a_file_that_cannot_be_read_now_stays_and_is_not_written_over(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    Definitions(layout).save(domain("web", WEB))
-    Definitions(layout).set_autostart("web", on=True)
+    definitions_of(layout).save(domain("web", WEB))
+    definitions_of(layout).set_autostart("web", on=True)
     file = layout.definitions / "web.xml"
     before = file.read_bytes()
-    definitions = Definitions(layout)
+    definitions = definitions_of(layout)
 
     def refuse(path: Path) -> tuple[int, str]:
         raise OSError(number, os.strerror(number), os.fspath(path))
@@ -192,4 +194,36 @@ def test_a_file_that_cannot_be_read_now_stays_and_is_not_written_over(
         definitions.save(domain("web", MAIL))
     assert [each.name for each in layout.definitions.glob("web*")] == ["web.xml"]
     assert file.read_bytes() == before
-    assert [(each.domain.name, each.autostart) for each in Definitions(layout).load()] == [("web", True)]
+    assert [(each.config.name, each.autostart) for each in definitions_of(layout).load()] == [("web", True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A noun that only tests have."""
+
+    name: str
+    uuid: UUID
+
+    @classmethod
+    def load(cls, text: str) -> "Tree":
+        name, uuid = text.rpartition("-->")[2].split()
+        return cls(name=name, uuid=UUID(uuid))
+
+
+def trees(directory: Path) -> Definitions[Tree]:
+    form = Form(word="tree", editor="prune", load=Tree.load, dump=lambda tree: f"{tree.name} {tree.uuid}")
+    return Definitions(form, directory=directory / "trees", autostart=directory / "trees/autostart")
+
+
+def test_things_of_any_noun_are_kept_with_their_autostart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = trees(tmp_path)
+    kept.save(Tree(name="oak", uuid=WEB))
+    kept.save(Tree(name="elm", uuid=MAIL))
+    kept.set_autostart("oak", on=True)
+    (tmp_path / "trees/ash.xml").write_text("beech 00000000-0000-0000-0000-000000000003")
+
+    assert "To change the tree use: prune oak" in (tmp_path / "trees/oak.xml").read_text()
+    assert [(each.config.name, each.autostart) for each in trees(tmp_path).load()] == [("elm", False), ("oak", True)]
+    assert "it defines the tree 'beech'" in caplog.text
+    kept.remove("oak")
+    assert [each.config.name for each in kept.load()] == ["elm"]

@@ -218,7 +218,7 @@ async def test_reboot_events_carry_the_new_id(rig: Rig) -> None:
     rig.engine.end(WEB, REBOOTED)
     await until(lambda: any(isinstance(each, Reboot) for each in rig.told))
 
-    assert rig.told[-1].domain == rig.domains.ref(ref)
+    assert rig.told[-1] == Reboot(domain=rig.domains.ref(ref))
 
 
 async def test_domains_that_start_with_the_host_do_and_one_failure_stops_no_other(

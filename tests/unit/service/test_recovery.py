@@ -21,7 +21,7 @@ from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, RunningReason, ShutoffReason, StateWithReason
 from insula.model.numbers import ListDomains
 from insula.service import recovery
-from insula.service.definitions import Definitions
+from insula.service.domains import definitions_of
 from insula.service.running import DOMAIN, RECORD, Phase, RunDirectory, RunRecord
 from tests.faults import faults
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
@@ -297,7 +297,7 @@ async def test_what_cannot_be_taken_over_can_be_destroyed(rig: Rig, tmp_path: Pa
 
 async def test_a_guest_whose_name_another_domain_was_given_runs_under_a_longer_one(rig: Rig, succeed: Succeed) -> None:
     await rig.domains.create_xml(domain_xml())
-    Definitions(rig.layout).save(Domain.load(domain_xml("web", MAIL)))
+    definitions_of(rig.layout).save(Domain.load(domain_xml("web", MAIL)))
 
     successor = await succeed()
 

@@ -42,16 +42,17 @@ def _deregister_old_style(request: Request, event_id: int) -> Answer:
     return None
 
 
-def _registers(subject: str, last: int) -> Handler:
+def _registers(noun: str, last: int) -> Handler:
     def register(request: Request, event_id: int, _: object) -> Answer:
-        return (request.client.subscriptions.add_other(subject, event_id, last),)
+        """There is no thing of this noun, so nothing ever comes, whatever it is about."""
+        return (request.client.subscriptions.add(event_id, _, noun=noun, last=last),)
 
     return register
 
 
-def _deregisters(subject: str) -> Handler:
+def _deregisters(noun: str) -> Handler:
     def deregister(request: Request, callback_id: int) -> Answer:
-        request.client.subscriptions.remove_other(subject, callback_id)
+        request.client.subscriptions.remove(callback_id, noun=noun)
         return None
 
     return deregister

@@ -1,0 +1,59 @@
+"""Changes of definitions on the disk, made beside the loop, and told in libvirt's words: for any noun."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from insula.errors import OperationFailedError
+from insula.kernel.durable import Commit
+from insula.service.definitions import Definable, Definitions
+
+LOGGER = logging.getLogger(__name__)
+
+N = TypeVar("N", bound=Definable)
+
+
+class Noticing(Protocol):
+    """A managed thing that has a definition."""
+
+    @property
+    def name(self) -> str: ...
+
+    def notice(self, text: str) -> None:
+        """Tell the administrator something about it, once."""
+
+
+class DefinitionChanges(Generic[N]):
+    """Saves and removes definitions of things that are called word. Callers hold the thing's lock.
+
+    A change that only a loss of power could undo has happened, and is noticed.
+    Raises, all of them: OperationFailedError, and nothing has changed.
+    """
+
+    def __init__(self, word: str, definitions: Definitions[N]) -> None:
+        self._word = word
+        self._definitions = definitions
+
+    async def save(self, thing: Noticing, config: N) -> None:
+        """Take config as what is defined."""
+        what = f"save the definition of {self._word} '{config.name}'"
+        await self._commit(thing, lambda: self._definitions.save(config), what)
+
+    async def remove(self, thing: Noticing) -> None:
+        """Forget what is defined."""
+        await self._commit(thing, lambda: self._definitions.remove(thing.name), f"forget {self._word} '{thing.name}'")
+
+    async def set_autostart(self, thing: Noticing, *, on: bool) -> None:
+        """Let the thing start with the daemon, or not."""
+        what = f"change whether {self._word} '{thing.name}' starts with the daemon"
+        await self._commit(thing, lambda: self._definitions.set_autostart(thing.name, on=on), what)
+
+    async def _commit(self, thing: Noticing, work: Callable[[], Commit], what: str) -> None:
+        try:
+            commit = await asyncio.to_thread(work)
+        except OSError as error:
+            raise OperationFailedError(f"cannot {what}: {error}") from error
+        if commit.unsynced is not None:
+            LOGGER.error("it was possible to %s, but %s", what, commit)
+            thing.notice(f"what was written to the disk last is not safe there: {commit}")
