@@ -149,7 +149,8 @@ class Recovery:
             held = {}
         labelled = {UUID(each.spec.uuid): each for each in self._engine.labelled()}
         outdated = frozenset(each.uuid for each in records if _is_outdated(each, labelled, held))
-        return Facts(boot_id=self._boot_id, held=held, labelled=labelled, outdated=outdated)
+        relics = {UUID(each.spec.uuid): each for each in self._engine.relics()}
+        return Facts(boot_id=self._boot_id, held=held, labelled=labelled, relics=relics, outdated=outdated)
 
     def _keep_storage(self, uuids: frozenset[UUID]) -> None:
         for each in uuids:
@@ -186,7 +187,7 @@ class Recovery:
                 managed = self._kept(kept[record.uuid])
                 self._later(managed, "conclude", partial(self._continued, managed, record))
             case Drop(uuid=uuid):
-                self._clear_held(uuid, facts.held[uuid])
+                self._clear_unrecorded(uuid, facts.held.get(uuid), facts.relics.get(uuid))
 
     def _later(self, managed: ManagedDomain, verb: str, work: Work) -> None:
         """Do work on a domain when its turn comes. The domain is locked from now on, and what waits for it hurries."""
@@ -213,14 +214,17 @@ class Recovery:
         """Let take_over wait for the first attempt of something that is tried until it succeeds."""
         self._work.append(asyncio.create_task(leftover.attempted.wait(), name=f"clear up after {leftover.name}"))
 
-    def _clear_held(self, uuid: UUID, held: Held) -> None:
+    def _clear_unrecorded(self, uuid: UUID, held: Held | None, relic: ContainerRecord | None) -> None:
         async def drop() -> None:
-            if held.status is None:
+            if held is not None and held.status is None:
                 await self._engine.take_away(Remains(uuid=str(uuid)))
-            else:
+            elif held is not None:
                 await self._engine.forget(str(uuid))
+            if relic is not None:
+                await self._engine.release(self._engine.handle(relic), UNKNOWN)
 
-        self._wait_for(self._runs.leftovers.clear(uuid, str(uuid), drop))
+        name = str(uuid) if relic is None else relic.spec.name
+        self._wait_for(self._runs.leftovers.clear(uuid, name, drop))
 
     def _shown(self, kept: Kept) -> ManagedDomain:
         managed = self._known(kept.domain)

@@ -4,7 +4,7 @@ order of truth: the kernel and the keeper (does the guest live, how did it end?)
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
@@ -18,11 +18,13 @@ UNKNOWN = ExitStatus(status=None)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """boot_id: of this boot; held: what the keeper has; labelled: the records of guests that live, as the kernel keeps
-    them; outdated: runs whose record tells of another init than the one that lives."""
+    them; relics: those of guests that have ended and left their groups; outdated: runs whose record tells of another
+    init than the one that lives."""
 
     boot_id: str
     held: Mapping[UUID, Held]
     labelled: Mapping[UUID, ContainerRecord]
+    relics: Mapping[UUID, ContainerRecord] = field(default_factory=dict)
     outdated: frozenset[UUID] = frozenset()
 
 
@@ -71,7 +73,7 @@ class Discover:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drop:
-    """The keeper holds what is left of a guest, dead or never born, that no record tells of."""
+    """The keeper, or a control group, has what is left of a guest, dead or never born, that no record tells of."""
 
     uuid: UUID
 
@@ -97,7 +99,7 @@ def decide(records: Iterable[RunRecord], facts: Facts) -> list[Action]:
             actions.append(action)
         if not _is_about_another(action, record, facts):
             told.add(record.uuid)
-    unknown = sorted((facts.labelled.keys() | facts.held.keys()) - told)
+    unknown = sorted((facts.labelled.keys() | facts.held.keys() | facts.relics.keys()) - told)
     return [*actions, *(_unrecorded(uuid, facts) for uuid in unknown)]
 
 

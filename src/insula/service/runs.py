@@ -438,7 +438,7 @@ class Runs:
             if left is None:
                 await self.forget(record)
             elif self._directory.owes(managed.uuid):
-                # What is written says that it runs. Without it the next daemon misses what is left, and nothing worse.
+                # What is written says that it runs. The next daemon finds what is left by its label.
                 self._directory.remove(managed.uuid)
             if not managed.is_persistent:
                 await self.release(managed.uuid)

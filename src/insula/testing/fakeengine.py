@@ -282,6 +282,11 @@ class FakeEngine:
         records = [ContainerRecord.decode(dict(each.label)) for each in self._host.groups.values() if each.label]
         return [each for each in records if each.boot == self._host.boot and each.pid in self._host.processes]
 
+    def relics(self) -> list[ContainerRecord]:
+        """Return the records of the guests that have ended and left their groups."""
+        records = [ContainerRecord.decode(dict(each.label)) for each in self._host.groups.values() if each.label]
+        return [each for each in records if each.pid not in self._host.processes]
+
     def handle(self, record: ContainerRecord) -> Running:
         return Running(record=record, group=cast("Cgroup", self._host.group(record.group)))
 

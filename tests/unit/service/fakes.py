@@ -388,6 +388,9 @@ class FakeEngine:
             if each["label"] and not each["ended"]
         ]
 
+    def relics(self) -> list[ContainerRecord]:
+        return []
+
     def handle(self, record: ContainerRecord) -> Running:
         return Running(record=record, group=self._group(record.spec.uuid))
 

@@ -70,6 +70,13 @@ def test_a_living_guest_that_no_record_tells_of_is_shown_and_never_ended(known: 
     assert decide([], known) == [Discover(uuid=WEB)]
 
 
+def test_a_group_of_an_ended_guest_is_cleared_up_unless_a_record_or_a_living_one_accounts_for_it() -> None:
+    relics = {WEB: LABEL}
+    assert decide([], replace(facts(), relics=relics)) == [Drop(uuid=WEB)]
+    assert decide([], replace(facts(ALIVE), relics=relics)) == [Discover(uuid=WEB)]
+    assert decide([RUNNING], replace(facts(), relics=relics)) == [Adopt(record=RUNNING)]
+
+
 @pytest.mark.parametrize("held", [NEWBORN, ENDED])
 def test_what_the_keeper_holds_of_nobody_alive_is_dropped(held: Held) -> None:
     assert decide([], facts(held)) == [Drop(uuid=WEB)]

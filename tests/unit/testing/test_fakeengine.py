@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.holdings import Remains
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import StepError
@@ -95,3 +96,14 @@ async def test_a_launch_that_was_cut_short_is_undone_by_its_intent_alone(host: F
     await later.take_away(intents[0])
     await later.take_away(intents[0])
     assert (host.groups, host.processes, host.ended) == ({}, {}, {})
+
+
+async def test_a_group_that_outlived_its_guest_is_a_relic_until_it_is_released(
+    host: FakeHost, engine: FakeEngine
+) -> None:
+    record = (await engine.launch(SPEC)).record
+    assert engine.relics() == []
+    host.end(host.guests()[WEB], 0)
+    assert (engine.labelled(), [each.pid for each in engine.relics()]) == ([], [record.pid])
+    await engine.release(engine.handle(record), ExitStatus(status=None))
+    assert engine.relics() == []

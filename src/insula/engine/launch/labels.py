@@ -29,6 +29,14 @@ def label_guest(group: Cgroup, record: ContainerRecord, installation: str) -> No
         LOGGER.debug("the group '%s' is not labelled: %s", group.path, error)
 
 
+def labelled_relics(hierarchies: Hierarchies, installation: str) -> Iterator[ContainerRecord]:
+    """Yield the records of an installation's guests that have ended, and whose groups are there still."""
+    for group, facts in groups_with_facts(hierarchies):
+        record = _understood(group, facts, installation)
+        if record is not None and not lives(record):
+            yield record
+
+
 def labelled_guests(hierarchies: Hierarchies, installation: str) -> Iterator[ContainerRecord]:
     """Yield the records of an installation's guests that live, as their groups tell."""
     for group, facts in groups_with_facts(hierarchies):

@@ -412,6 +412,10 @@ class Launcher:
         """See `Succession.labelled`."""
         return self._succession.labelled()
 
+    def relics(self) -> list[ContainerRecord]:
+        """See `Succession.relics`."""
+        return self._succession.relics()
+
     def handle(self, record: ContainerRecord) -> Running:
         """Return a handle, without fds, of a container that an earlier daemon launched; nothing is looked up."""
         return Running(record=record, group=record.group_in(self._facts.hierarchies))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.launch import labels
-from insula.engine.launch.labels import label_guest, labelled_guests, launch_of, lives
+from insula.engine.launch.labels import label_guest, labelled_guests, labelled_relics, launch_of, lives
 from insula.engine.launch.running import ContainerRecord
 from insula.kernel.cgroups import Cgroup, Hierarchies, set_facts
 from insula.kernel.cgroups import labels as notes
@@ -47,6 +47,17 @@ def test_a_label_of_a_process_that_is_no_more_or_lives_elsewhere_does_not_count(
     label_guest(group, record, "/")
     monkeypatch.setattr(labels, "_is_in", lambda pid, group: False)
     assert list(labelled_guests(group.hierarchies, "/")) == []
+
+
+def test_a_label_of_a_guest_that_has_ended_is_a_relic_of_its_own_installation_alone(
+    group: Cgroup, record: ContainerRecord
+) -> None:
+    ended = replace(record, born=record.born + 1)
+    label_guest(group, ended, "/")
+    assert list(labelled_relics(group.hierarchies, "/")) == [ended]
+    assert list(labelled_relics(group.hierarchies, "/other")) == []
+    label_guest(group, record, "/")
+    assert list(labelled_relics(group.hierarchies, "/")) == []
 
 
 @pytest.mark.parametrize(
