@@ -14,7 +14,10 @@ from insula.network.types import BUILT_IN, NetworkType, type_of
 DOMAIN = """<domain type='lxc'><name>d</name><memory>65536</memory><os><type>exe</type></os>
 <devices><interface type='{type}'>{source}<mac address='52:54:00:12:34:56'/>{more}</interface></devices></domain>"""
 
-SAMPLES: Mapping[InterfaceType, str] = {InterfaceType.BRIDGE: "<source bridge='br0'/>"}
+SAMPLES: Mapping[InterfaceType, str] = {
+    InterfaceType.BRIDGE: "<source bridge='br0'/>",
+    InterfaceType.DIRECT: "<source dev='eth0'/>",
+}
 
 types = pytest.mark.parametrize("plug", BUILT_IN, ids=lambda plug: str(plug.type))
 

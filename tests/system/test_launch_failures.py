@@ -15,7 +15,7 @@ from insula.engine.launch.attempt import LaunchAttempt
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.spec import Access, BindMount, ContainerSpec, Limits, TmpfsRoot, VethInterface
+from insula.engine.spec import Access, BindMount, ContainerSpec, Interface, Limits, TmpfsRoot, VethInterface
 from insula.engine.steps.guest.roottree import MountFilesystem
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError, OperationFailedError, StepError
@@ -32,7 +32,7 @@ class RecordingPerformer:
         self._fail = fail
 
     async def connect(
-        self, interfaces: Sequence[VethInterface], *, netns_pid: int, netlink: int
+        self, interfaces: Sequence[Interface], *, netns_pid: int, netlink: int
     ) -> tuple[ConnectedInterface, ...]:
         if self._fail:
             raise OperationFailedError("no bridge 'br7'")

@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 import pytest
 
 from insula.engine.interfaces import ConnectedInterface
-from insula.engine.spec import Address, Route, VethInterface
+from insula.engine.spec import (
+    Address,
+    Interface,
+    MacvlanInterface,
+    MacvlanMode,
+    MovedInterface,
+    Route,
+    VethInterface,
+)
 from insula.errors import OperationFailedError
 from insula.network.counters import statistics
 from insula.network.inside import guest_interfaces, socket_inside
@@ -73,7 +81,7 @@ class Site:
             output.readline()
         return guest
 
-    def connect(self, guest: Guest, *cards: VethInterface) -> tuple[ConnectedInterface, ...]:
+    def connect(self, guest: Guest, *cards: Interface) -> tuple[ConnectedInterface, ...]:
         inside = socket_inside(guest.pid)
         try:
             return finished(self.performer.connect(cards, netns_pid=guest.pid, netlink=inside))
@@ -272,3 +280,107 @@ def test_fifty_guests_at_once_get_fifty_names(site: Site) -> None:
     guests = [site.guest() for _ in range(50)]
     names = {site.connect(guest, replace(CARD, mac=None))[0].host for guest in guests}
     assert names == {f"vnet{number}" for number in range(50)}
+
+
+def macvlan(number: int, mode: MacvlanMode = MacvlanMode.BRIDGE) -> MacvlanInterface:
+    address = Address(address=f"10.0.7.{number}", prefix=24)
+    return MacvlanInterface(guest="eth0", device="lower0", mode=mode, addresses=(address,))
+
+
+@pytest.fixture
+def lower(site: Site) -> Iterator[Site]:
+    """A site with a device `lower0`, the other end of `upper0`."""
+    site.host.run("ip", "link", "add", "lower0", "type", "veth", "peer", "name", "upper0")
+    site.host.run("ip", "link", "set", "upper0", "up")
+    site.host.run("ip", "link", "set", "lower0", "up")
+    yield site
+    site.host.run("ip", "link", "delete", "upper0")
+
+
+def test_macvlans_of_one_device_reach_each_other_and_have_no_end_on_the_host(lower: Site) -> None:
+    one, other = lower.guest(), lower.guest()
+    before = lower.links()
+    (first,) = lower.connect(one, macvlan(1))
+    lower.connect(other, macvlan(2))
+    one.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.7.2")
+    assert lower.links() == before
+    assert "macvlan mode bridge" in one.run("ip", "-d", "link", "show", "eth0")
+    assert first.mac in one.run("ip", "link", "show", "eth0")
+
+
+def test_a_device_that_passes_through_is_free_again_once_its_guest_has_ended(lower: Site) -> None:
+    for number in range(3):
+        guest = lower.guest()
+        connected = lower.connect(guest, macvlan(number, MacvlanMode.PASSTHROUGH))
+        held = os.open(f"/proc/{guest.pid}/ns/net", os.O_RDONLY)
+        try:
+            guest.end()
+            finished(lower.performer.disconnect(connected))
+            until(lambda: "macvlan" not in lower.host.run("ip", "-d", "link").stdout, "no macvlan being left")
+            until(lambda: _is_free(lower), "the device being free")
+        finally:
+            os.close(held)
+
+
+def _is_free(site: Site) -> bool:
+    guest = site.guest()
+    try:
+        undone = site.connect(guest, macvlan(9, MacvlanMode.PASSTHROUGH))
+    except OperationFailedError:
+        return False
+    finished(site.performer.disconnect(undone))
+    until(lambda: "eth0" not in guest.run("ip", "-br", "link"), "the trial being undone")
+    return True
+
+
+def test_a_moved_device_is_the_guests_and_comes_back_when_it_ends(lower: Site) -> None:
+    lower.host.run("ip", "address", "add", "10.0.8.1/24", "dev", "upper0")
+    for _ in range(3):
+        guest = lower.guest()
+        address = Address(address="10.0.8.2", prefix=24)
+        connected = lower.connect(guest, MovedInterface(guest="wan", device="lower0", addresses=(address,)))
+        assert "lower0" not in lower.links()
+        guest.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.8.1")
+        guest.run("ip", "link", "set", "wan", "down")
+        guest.run("ip", "link", "set", "wan", "name", "whatever")
+        guest.end()
+        finished(lower.performer.disconnect(connected))
+        until(lambda: "lower0" in lower.links(), "the device being back")
+        finished(lower.performer.disconnect(connected))
+
+
+def test_a_device_whose_name_somebody_has_by_then_comes_back_under_another(lower: Site) -> None:
+    guest = lower.guest()
+    connected = lower.connect(guest, MovedInterface(guest="wan", device="lower0"))
+    lower.host.run("ip", "link", "add", "lower0", "type", "bridge")
+    guest.end()
+    finished(lower.performer.disconnect(connected))
+    until(lambda: "back0" in lower.links(), "the device being back")
+    lower.host.run("ip", "link", "delete", "lower0")
+
+
+@pytest.mark.parametrize(
+    ("card", "complaint"),
+    [
+        (MacvlanInterface(guest="b", device="gone"), "the host has no network device 'gone'"),
+        (MovedInterface(guest="b", device="gone"), "the host has no network device 'gone'"),
+        (MovedInterface(guest="b", device="lo"), "loopback cannot be moved"),
+        (MacvlanInterface(guest="a", device="upper0"), "macvlan a: File exists"),
+        (MovedInterface(guest="a", device="upper0"), "the guest has an interface 'a' already"),
+    ],
+)
+def test_a_failed_card_gives_back_what_was_moved_before_it(lower: Site, card: Interface, complaint: str) -> None:
+    guest = lower.guest()
+    before = lower.links()
+    with pytest.raises(OperationFailedError, match=f"cannot connect interface '{card.guest}': .*{complaint}"):
+        lower.connect(guest, MovedInterface(guest="a", device="lower0"), card)
+    assert lower.links() == before
+    assert [each.name for each in guest_interfaces(guest.pid)] == ["lo"]
+
+
+def test_a_macvlan_on_a_device_that_is_off_is_refused_and_not_left(lower: Site) -> None:
+    lower.host.run("ip", "link", "set", "lower0", "down")
+    guest = lower.guest()
+    with pytest.raises(OperationFailedError, match="'lower0' is switched off"):
+        lower.connect(guest, macvlan(1))
+    assert [each.name for each in guest_interfaces(guest.pid)] == ["lo"]

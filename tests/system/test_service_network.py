@@ -1,5 +1,6 @@
 """Guests on a bridge: addresses, names and counters, read without their help."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,10 @@ INTERFACE = (
 
 def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
+
+
+def links() -> list[str]:
+    return os.listdir("/sys/class/net")
 
 
 @pytest.fixture
@@ -92,3 +97,41 @@ async def test_a_guest_with_an_interface_is_taken_over_by_the_next_daemon(servic
     assert successor.domains.interface_stats(ref, MAC).sent_packets > 0
     await successor.domains.destroy(ref)
     await successor.close()
+
+
+@driven
+async def test_a_guest_with_a_macvlan_and_a_device_of_the_host(service: Service, busybox_root: Path) -> None:
+    """Through libvirt's XML, a reboot, and the end: the device is the host's again."""
+    ip("link", "add", "shost0", "type", "veth", "peer", "name", "sfar0")
+    try:
+        for name in ("shost0", "sfar0"):
+            ip("link", "set", name, "up")
+        ip("address", "add", "10.78.0.1/24", "dev", "sfar0")
+        devices = (
+            f"<interface type='direct'><mac address='{MAC}'/><source dev='sbr0' mode='bridge'/>"
+            "<ip address='10.77.0.3' prefix='24'/></interface>"
+            "<hostdev mode='capabilities' type='net'><source><interface>shost0</interface></source>"
+            "<ip address='10.78.0.2' prefix='24'/></hostdev>"
+        )
+        ref = await service.domains.define(guest_xml(str(busybox_root), init=WAITS, devices=devices))
+        ref = await service.domains.start(ref)
+        await service.console_says(ref, ["ready"])
+        assert "shost0" not in links()
+        assert (await service.run(ref, "/bin/ping", "-c", "1", "-W", "5", "10.78.0.1")).status == 0
+        assert service.domains.interface_stats(ref, "shost0").sent_packets > 0
+        seen = await service.domains.interface_addresses(ref, AddressSource.LEASE)
+        assert {each.name: [str(address.address) for address in each.addresses][:1] for each in seen} == {
+            "eth0": ["10.77.0.3"],
+            "shost0": ["10.78.0.2"],
+        }
+        ((_, parameters),) = service.domains.all_stats([ref], StatsTypes.INTERFACE)
+        assert [each.value for each in parameters if each.name.endswith(".name")] == ["eth0", "shost0"]
+
+        await service.domains.reboot(ref)
+        await service.until_told("reboot")
+        assert (await service.run(ref, "/bin/ping", "-c", "1", "-W", "5", "10.78.0.1")).status == 0
+
+        await service.domains.destroy(ref)
+        await until(lambda: "shost0" in links(), "the device coming back")
+    finally:
+        ip("link", "delete", "sfar0")

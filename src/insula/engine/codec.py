@@ -141,7 +141,8 @@ def _listed(data: Json, where: str) -> Json:
 
 
 def _decode_union(members: Mapping[str, type], data: Json, where: str) -> Any:
-    kind = data.get(KIND) if isinstance(data, dict) else None
+    """What was written before a type became a union has no kind: it is of the first member."""
+    kind = data.get(KIND, next(iter(members))) if isinstance(data, dict) else None
     member = members.get(kind) if isinstance(kind, str) else None
     if member is None:
         raise ValueError(f"{where} should be one of {', '.join(members)}, not {kind!r}")

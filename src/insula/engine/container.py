@@ -36,6 +36,7 @@ from insula.engine.spec import (
     Device,
     DirectoryRoot,
     IdMap,
+    Interface,
     Limits,
     Mount,
     NetworkKind,
@@ -43,7 +44,6 @@ from insula.engine.spec import (
     Root,
     Seccomp,
     TmpfsRoot,
-    VethInterface,
 )
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError, OperationTimeoutError
 from insula.kernel.cgroups import HeldLimits, Stats
@@ -90,7 +90,7 @@ class Container:
         mounts: Sequence[Mount] = (),
         devices: Sequence[Device] = (),
         network: NetworkKind = NetworkKind.PRIVATE,
-        interfaces: Sequence[VethInterface] = (),
+        interfaces: Sequence[Interface] = (),
         consoles: int = 1,
         capabilities: frozenset[str] | None = None,
         seccomp: Seccomp | None = None,

@@ -2,16 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
-from insula.engine.spec import VethInterface
+from insula.engine.spec import Interface
+
+
+class InterfaceKind(Enum):
+    """What was made, and so what must become of it at the end."""
+
+    VETH = "veth"
+    MACVLAN = "macvlan"
+    MOVED = "moved"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectedInterface:
-    """An interface that was made for a running container; survives JSON.
+    """An interface that a running container has; survives JSON.
 
-    guest: its name inside; host, host_index: the end on the host; bridge: what that end is a port of; mac: the guest's.
+    guest: its name inside; host, host_index: the end on the host, empty and 0 where there is none; bridge: what that
+    end is a port of; mac: the guest's; guest_index: inside, 0 where nobody asks; device: the device of the host that it
+    stands on, or that it is.
     """
 
     guest: str
@@ -19,13 +30,16 @@ class ConnectedInterface:
     host_index: int
     bridge: str | None
     mac: str
+    kind: InterfaceKind = InterfaceKind.VETH
+    guest_index: int = 0
+    device: str | None = None
 
 
 class InterfacePerformer(Protocol):
     """Makes and removes the interfaces of one container. Coroutines that never suspend: the SDK drives them by hand."""
 
     async def connect(
-        self, interfaces: Sequence[VethInterface], *, netns_pid: int, netlink: int
+        self, interfaces: Sequence[Interface], *, netns_pid: int, netlink: int
     ) -> tuple[ConnectedInterface, ...]:
         """Switch lo on, and make and configure the interfaces, all or none.
 
@@ -36,5 +50,5 @@ class InterfacePerformer(Protocol):
         ...
 
     async def disconnect(self, connected: Sequence[ConnectedInterface]) -> None:
-        """Remove the interfaces that are still there, after the container has ended. May be called again."""
+        """Take away, or back, the interfaces that are left of a container that has ended. May be called again."""
         ...

@@ -325,6 +325,52 @@ class VethInterface:
         return " with ".join((text, " and ".join(str(each) for each in self.addresses))) if self.addresses else text
 
 
+class MacvlanMode(Enum):
+    """Which frames pass between macvlans of one device. Source: ip-link(8)."""
+
+    PRIVATE = "private"
+    VEPA = "vepa"
+    BRIDGE = "bridge"
+    PASSTHROUGH = "passthrough"
+    """The device is this guest's alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MacvlanInterface:
+    """An interface of the guest's own on top of a device of the host; there is no end of it on the host.
+
+    device: the host's; guest: name inside; up: whether it is switched on from the start.
+    """
+
+    guest: str
+    device: str
+    mode: MacvlanMode = MacvlanMode.VEPA
+    mac: str | None = None
+    mtu: int | None = None
+    up: bool = True
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.guest} to {self.device} by macvlan"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MovedInterface:
+    """A network device of the host that is the guest's while it runs. device: its name on the host; guest: inside."""
+
+    guest: str
+    device: str
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[Route, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.guest}, the host's {self.device}"
+
+
+Interface = VethInterface | MacvlanInterface | MovedInterface
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CgroupPlacement:
     """Where the container's control groups are made.
@@ -369,7 +415,7 @@ class ContainerSpec:
     shared_namespaces: tuple[SharedNamespace, ...] = ()
     time_offsets: tuple[int, int] | None = None
     network: NetworkKind = NetworkKind.PRIVATE
-    interfaces: tuple[VethInterface, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
     nameservers: tuple[str, ...] = ()
     mounts: tuple[Mount, ...] = ()
     devices: tuple[Device, ...] = ()

@@ -132,6 +132,12 @@ class HostDevice(Mapped):
     routes: Annotated[tuple[InterfaceRoute, ...], Element("route")] = ()
     alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None
 
+    @property
+    def moved_interface(self) -> str | None:
+        """The network device of the host that moves into the guest; None: it is no such device."""
+        wanted = self.mode is HostDeviceMode.CAPABILITIES and self.type is HostDeviceType.NET
+        return self.source.interface if wanted else None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Graphics(Mapped):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from insula.kernel.interfacenames import NAME_MAX, is_interface_name
+from insula.model.devices import HostDevice
 from insula.model.domain import Domain
 from insula.model.extensions import ShareType
 from insula.model.interfaces import Interface, InterfaceRoute, InterfaceType, family_of
@@ -19,8 +20,10 @@ def check_interface_sources(domain: Domain) -> Iterator[str]:
 
 def check_interface_names(domain: Domain) -> Iterator[str]:
     inside = [each.guest.device for each in domain.devices.interfaces if each.guest is not None and each.guest.device]
-    outside = [each.target for each in domain.devices.interfaces if each.target]
-    for name in (*inside, *outside):
+    moved = [each.moved_interface for each in domain.devices.host_devices if each.moved_interface]
+    outside = [*(each.target for each in domain.devices.interfaces if each.target), *moved]
+    inside += moved
+    for name in dict.fromkeys((*inside, *outside)):
         if not is_interface_name(name):
             yield f"'{name}' cannot name a network device; take at most {NAME_MAX} letters, digits and hyphens"
     for name in repeated(inside):
@@ -35,9 +38,12 @@ def check_interface_addresses(domain: Domain) -> Iterator[str]:
     for number, each in enumerate(domain.devices.interfaces, start=1):
         for text in _address_problems(each):
             yield f"interface {number}: {text}"
+    for number, device in enumerate(domain.devices.host_devices, start=1):
+        for text in _address_problems(device):
+            yield f"hostdev {number}: {text}"
 
 
-def _address_problems(interface: Interface) -> Iterator[str]:
+def _address_problems(interface: Interface | HostDevice) -> Iterator[str]:
     for ip in interface.ips:
         if ip.family is not None and ip.family is not family_of(ip.address):
             yield f"{ip.address} is not of the family {ip.family}"
@@ -69,7 +75,8 @@ def _route_problems(route: InterfaceRoute) -> Iterator[str]:
 def check_shared_namespaces(domain: Domain) -> Iterator[str]:
     if domain.lxc is None:
         return
-    if domain.lxc.network is not None and domain.devices.interfaces:
+    moved = any(each.moved_interface for each in domain.devices.host_devices)
+    if domain.lxc.network is not None and (domain.devices.interfaces or moved):
         yield "the domain shares a network namespace and has interfaces of its own; choose one"
     for name, share in (("shareipc", domain.lxc.ipc), ("shareuts", domain.lxc.uts)):
         if share is not None and share.type is ShareType.NETNS:

@@ -53,11 +53,34 @@ def statistics(kernel: Rtnetlink, indices: Collection[int]) -> Mapping[int, Inte
     return found
 
 
+def statistics_inside(kernel: Rtnetlink, index: int) -> InterfaceStatistics | None:
+    """Return the counters of an interface that has no end on the host, asked for in the guest's network; None: gone.
+
+    Raises: OSError.
+    """
+    body = kernel.show(_request(index))
+    found = None if body is None else attributes(body, _QUESTION.size).get(_LINK_64)
+    return None if found is None else _turned_round(_from_guests_side(found))
+
+
 def _request(index: int) -> Request:
     return Request(
         message=Message.SHOW_STATISTICS,
         body=_QUESTION.pack(0, 0, index, _LINK_64),
         what=f"counters of interface {index}",
+    )
+
+
+def _turned_round(counted: InterfaceStatistics) -> InterfaceStatistics:
+    return InterfaceStatistics(
+        received_bytes=counted.sent_bytes,
+        received_packets=counted.sent_packets,
+        received_errors=counted.sent_errors,
+        received_drops=counted.sent_drops,
+        sent_bytes=counted.received_bytes,
+        sent_packets=counted.received_packets,
+        sent_errors=counted.received_errors,
+        sent_drops=counted.received_drops,
     )
 
 

@@ -49,16 +49,18 @@ class _Link(IntEnum):
     MASTER = 10
     INFO = 18
     NET_NS_PID = 19
+    NET_NS_FD = 28
     EXT_MASK = 29
     LINK_NET_NS = 37
 
 
 class _Info(IntEnum):
-    """Attributes within a link's info (IFLA_INFO_…), and VETH_INFO_PEER within its data."""
+    """Attributes within a link's info (IFLA_INFO_…), and within its data (VETH_INFO_…, IFLA_MACVLAN_…)."""
 
     KIND = 1
     DATA = 2
     VETH_PEER = 1
+    MACVLAN_MODE = 1
 
 
 class _Addr(IntEnum):
@@ -182,6 +184,45 @@ def create_veth(veth: Veth) -> Request:
         body=host + attribute(_Link.INFO, info),
         what=f"veth pair {veth.host} and {veth.guest}",
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Macvlan:
+    """A macvlan to be made in a guest's namespace. device: the index of the host's; mode: IFLA_MACVLAN_MODE's value."""
+
+    device: int
+    mode: int
+    guest: str
+    guest_mac: str
+    guest_pid: int
+    mtu: int | None = None
+
+
+def create_macvlan(macvlan: Macvlan) -> Request:
+    """Return the request that makes it, in its place and under its final name, and switched off."""
+    body = _LINK.pack(0, 0, 0, 0, 0) + text(_Link.NAME, macvlan.guest) + number(_Link.NET_NS_PID, macvlan.guest_pid)
+    body += number(_Link.LINK, macvlan.device) + attribute(_Link.ADDRESS, mac_bytes(macvlan.guest_mac))
+    if macvlan.mtu is not None:
+        body += number(_Link.MTU, macvlan.mtu)
+    data = attribute(_Info.DATA, number(_Info.MACVLAN_MODE, macvlan.mode))
+    return Request(
+        message=Message.NEW_LINK,
+        flags=Flag.CREATE | Flag.EXCLUSIVE,
+        body=body + attribute(_Link.INFO, text(_Info.KIND, "macvlan") + data),
+        what=f"macvlan {macvlan.guest}",
+    )
+
+
+def move_to_process(index: int, pid: int, name: str) -> Request:
+    """Return the request that moves an interface into a process's network namespace, switched off, under a name."""
+    body = _LINK.pack(0, 0, index, 0, _UP) + text(_Link.NAME, name) + number(_Link.NET_NS_PID, pid)
+    return Request(message=Message.NEW_LINK, body=body, what=f"interface {index} to be {name} in the guest")
+
+
+def move_to_namespace(index: int, namespace: int, name: str) -> Request:
+    """Return the request that moves an interface into the namespace of an open file of its, switched off."""
+    body = _LINK.pack(0, 0, index, 0, _UP) + text(_Link.NAME, name) + number(_Link.NET_NS_FD, namespace)
+    return Request(message=Message.NEW_LINK, body=body, what=f"interface {index} to be {name} on the host")
 
 
 def delete_link(index: int) -> Request:

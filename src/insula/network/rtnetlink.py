@@ -36,6 +36,10 @@ _ERROR_TEXT = 1
 _CAPPED, _WITH_TEXT = 0x100, 0x200
 _INTERRUPTED = 0x10
 _DUMP_TRIES = 20
+_KERNEL = (0, 0)
+"""Named for each request that changes something: then the rights of who sends count alone, else also those of who
+opened the socket, and what a guest's child has opened may move nothing to the host. Source: netlink_capable() in
+Linux."""
 
 
 class Message(IntEnum):
@@ -155,7 +159,7 @@ class Rtnetlink:
             sequence, data = self._packed(request, request.flags | Flag.ACKNOWLEDGE)
             waiting[sequence] = request
             parts.append(data)
-        self._socket.send(b"".join(parts))
+        self._socket.sendto(b"".join(parts), _KERNEL)
         failure: OSError | None = None
         while waiting:
             for kind, sequence, flags, payload in self._received():

@@ -1,12 +1,12 @@
 """The plug point for what a guest's card can be plugged into: one class a type, listed in `BUILT_IN`.
 
-A type says how its `<interface>` becomes what the engine connects. The next ones (network, direct, ethernet, Open
-vSwitch) are one class and one word in the tuple each.
+A type says how its `<interface>` becomes what the engine connects. The next ones (network, ethernet, Open vSwitch)
+are one class and one word in the tuple each.
 """
 
 from typing import Protocol
 
-from insula.engine.spec import Address, Route, VethInterface
+from insula.engine.spec import Address, MacvlanInterface, MacvlanMode, Route, VethInterface
 from insula.errors import UnsupportedConfigError
 from insula.model.interfaces import (
     Interface,
@@ -23,7 +23,7 @@ class NetworkType(Protocol):
 
     type: InterfaceType
 
-    def translate(self, interface: Interface, guest: str) -> VethInterface:
+    def translate(self, interface: Interface, guest: str) -> VethInterface | MacvlanInterface:
         """Return what the engine shall connect, under the name guest inside. Touches nothing.
 
         What is missing or contradicts itself the model has refused. Raises: UnsupportedConfigError for what cannot be
@@ -52,13 +52,34 @@ class BridgeType:
         )
 
 
-BUILT_IN: tuple[NetworkType, ...] = (BridgeType(),)
+class DirectType:
+    """`<interface type='direct'>`: a macvlan on a network device of the host; libvirt's default mode is vepa."""
+
+    type = InterfaceType.DIRECT
+
+    def translate(self, interface: Interface, guest: str) -> MacvlanInterface:
+        source = interface.source
+        assert source is not None
+        assert source.device is not None
+        _refuse_what_is_missing(interface, guest)
+        return MacvlanInterface(
+            guest=guest,
+            device=source.device,
+            mode=MacvlanMode(source.mode.value) if source.mode is not None else MacvlanMode.VEPA,
+            mac=interface.mac,
+            mtu=interface.mtu,
+            up=interface.link is not LinkState.DOWN,
+            addresses=tuple(address_of(each) for each in interface.ips),
+            routes=tuple(route_of(each) for each in interface.routes),
+        )
+
+
+BUILT_IN: tuple[NetworkType, ...] = (BridgeType(), DirectType())
 
 _LATER = {
     InterfaceType.NETWORK: "virtual networks are not there yet; name a bridge with type='bridge'",
-    InterfaceType.DIRECT: "macvlan is not there yet; name a bridge with type='bridge'",
     InterfaceType.ETHERNET: "routed interfaces are not there yet; name a bridge with type='bridge'",
-    InterfaceType.HOSTDEV: "moving a device of the host into a guest is not there yet",
+    InterfaceType.HOSTDEV: "it is for virtual machines; use <hostdev mode='capabilities' type='net'>",
     InterfaceType.USER: "user-mode networking is not there yet; name a bridge with type='bridge'",
 }
 
@@ -88,7 +109,7 @@ def _refuse_what_is_missing(interface: Interface, guest: str) -> None:
     for element, present in refused.items():
         if present:
             raise UnsupportedConfigError(
-                f"interface '{guest}': {element} is not there yet for type 'bridge'; remove it"
+                f"interface '{guest}': {element} is not there yet for type '{interface.type}'; remove it"
             )
 
 

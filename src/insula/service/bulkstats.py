@@ -61,7 +61,8 @@ def all_stats(domains: Sequence[ManagedDomain], groups: StatsTypes) -> list[tupl
 
 
 def _counters(domains: Sequence[ManagedDomain]) -> Counters:
-    indices = [each.host_index for managed in domains if managed.run for each in managed.run.container.record.connected]
+    ends = (each for managed in domains if managed.run for each in managed.run.container.record.connected)
+    indices = [each.host_index for each in ends if each.host_index]
     if not indices:
         return {}
     with Rtnetlink() as kernel:
@@ -111,7 +112,7 @@ def _interfaces(run: Run, counters: Counters) -> Iterator[Parameter]:
     connected = run.container.record.connected
     yield Parameter("net.count", UINT, len(connected))
     for place, each in enumerate(connected):
-        yield Parameter(f"net.{place}.name", STRING, each.host)
+        yield Parameter(f"net.{place}.name", STRING, each.host or each.guest)
         found = counters.get(each.host_index, NOTHING)
         for name, field in _COUNTERS:
             yield Parameter(f"net.{place}.{name}", ULLONG, getattr(found, field))

@@ -14,11 +14,11 @@ DEV = PurePosixPath("/dev")
 
 
 def devices_of(domain: Domain) -> tuple[Device, ...]:
-    """Return the nodes the guest gets, as the host has them now.
+    """Return the nodes the guest gets, as the host has them now; network devices have none.
 
     Raises: UnsupportedConfigError for a device that cannot be given to a container, or that is not there.
     """
-    given = [_host_device(each) for each in domain.devices.host_devices]
+    given = [_host_device(each) for each in domain.devices.host_devices if each.moved_interface is None]
     return (*given, *(_disk(each) for each in domain.devices.disks))
 
 
@@ -31,7 +31,7 @@ def _host_device(device: HostDevice) -> Device:
             return _node(source.character, DeviceKind.CHARACTER, _below_dev(source.character))
     raise UnsupportedConfigError(
         f"a <hostdev mode='{device.mode}' type='{device.type}'> cannot be given to a container yet; "
-        "mode 'capabilities' with type 'storage' (<block>) or 'misc' (<char>) can"
+        "mode 'capabilities' with type 'storage' (<block>), 'misc' (<char>) or 'net' (<interface>) can"
     )
 
 

@@ -62,7 +62,7 @@ def _named(devices: Sequence[AnyDevice], prefix: str) -> tuple[AnyDevice, ...]:
 
 def _with_host_ends(interfaces: Sequence[Interface], connected: Sequence[ConnectedInterface]) -> tuple[Interface, ...]:
     """Interfaces and their ends on the host belong together by the guest's MAC address."""
-    ends = {each.mac.lower(): each.host for each in connected}
+    ends = {each.mac.lower(): each.host for each in connected if each.host}
     return tuple(
         replace(each, target=ends.get(str(each.mac).lower(), each.target)) if each.mac is not None else each
         for each in interfaces

@@ -16,7 +16,7 @@ from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.model.filesystems import FilesystemType
 from insula.model.security import IdRange
-from insula.network.interfaces import network_of
+from insula.network.interfaces import Resolver, network_of
 from insula.service.domainlimits import limits_of
 from insula.service.hostdevices import devices_of
 from insula.service.partitions import BELOW_MACHINE, Partitions
@@ -140,7 +140,7 @@ class HostPreparation:
             root=root,
             mounts=mounts_of(domain, idmap),
             idmap=idmap,
-            network=network_of(domain, pid_of),
+            network=network_of(domain, Resolver(pid_of=pid_of)),
             devices=devices_of(domain),
             limits=limits_of(domain),
         )

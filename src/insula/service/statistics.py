@@ -9,7 +9,8 @@ from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups.stats import DeviceUse, MemoryUse, Stats
 from insula.model.filesystems import Disk
 from insula.model.numbers import MemoryStat, ParameterType
-from insula.network.counters import InterfaceStatistics, statistics
+from insula.network.counters import InterfaceStatistics, statistics, statistics_inside
+from insula.network.inside import socket_inside
 from insula.network.rtnetlink import Rtnetlink
 from insula.service.domainlimits import device_number
 from insula.service.managed import ManagedDomain
@@ -146,9 +147,24 @@ def interface_stats(managed: ManagedDomain, device: str) -> InterfaceStatistics:
     run = managed.require_run()
     for each in run.container.record.connected:
         if device.lower() in (each.host.lower(), each.mac.lower(), each.guest.lower()):
+            if not each.host_index:
+                return _counted_inside(run.container.pid, each.guest_index)
             with Rtnetlink() as kernel:
                 return statistics(kernel, [each.host_index]).get(each.host_index, NOTHING)
     raise InvalidArgumentError(f"invalid path: domain '{managed.name}' has no interface '{device}'")
+
+
+def _counted_inside(pid: int, index: int) -> InterfaceStatistics:
+    """A macvlan, or a moved device: only the guest's network has its counters."""
+    try:
+        inside = socket_inside(pid)
+    except FileNotFoundError:
+        return NOTHING
+    try:
+        with Rtnetlink(inside) as kernel:
+            return statistics_inside(kernel, index) or NOTHING
+    finally:
+        os.close(inside)
 
 
 def source_of(disk: Disk) -> str:

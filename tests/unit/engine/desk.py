@@ -18,7 +18,7 @@ from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.running import ContainerRecord, Running, boot_id
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.spec import VethInterface
+from insula.engine.spec import Interface
 from insula.kernel.fds import Fd, memory_file
 from insula.kernel.process import start_time
 from tests.unit.engine.fakes import GROUP, SPEC, DoGroup, FakeKeeper, fake_groups, null, plan_of, things
@@ -46,7 +46,7 @@ class Network:
     disconnected: list[ConnectedInterface] = field(default_factory=list)
 
     async def connect(
-        self, interfaces: Sequence[VethInterface], *, netns_pid: int, netlink: int
+        self, interfaces: Sequence[Interface], *, netns_pid: int, netlink: int
     ) -> tuple[ConnectedInterface, ...]:
         raise AssertionError("no plan of this file connects interfaces")
 

@@ -23,9 +23,13 @@ from insula.engine.spec import (
     IdRange,
     ImageMount,
     InitKind,
+    Interface,
     Limits,
+    MacvlanInterface,
+    MacvlanMode,
     Microseconds,
     Mount,
+    MovedInterface,
     Namespace,
     NetworkKind,
     OverlayRoot,
@@ -41,6 +45,7 @@ from insula.engine.spec import (
     VethInterface,
 )
 from insula.engine.steps.guest.execution import PASSED_FDS_MAX
+from insula.kernel.interfacenames import is_interface_name
 
 words = some.text(some.characters(categories=["L", "N", "P", "Zs"], exclude_characters="/"), min_size=1, max_size=12)
 paths = some.lists(words.filter(lambda word: word not in {".", ".."}), min_size=1, max_size=3).map(
@@ -77,16 +82,32 @@ mounts: SearchStrategy[Mount] = some.one_of(
     some.builds(ImageMount, source=paths, target=paths, fstype=some.none() | some.just("ext4"), access=access),
     some.builds(GuestBindMount, source=paths, target=paths, access=access),
 )
-interfaces = some.builds(
-    VethInterface,
-    guest=words,
-    host=some.none() | words,
-    bridge=some.none() | words,
-    mtu=some.none() | numbers,
-    up=some.booleans(),
-    addresses=several(addresses),
-    routes=several(routes),
+names = some.text("ab0-.", min_size=1, max_size=15).filter(is_interface_name)
+interfaces: SearchStrategy[Interface] = some.one_of(
+    some.builds(
+        VethInterface,
+        guest=names,
+        host=some.none() | names,
+        bridge=some.none() | words,
+        mtu=some.none() | numbers,
+        up=some.booleans(),
+        addresses=several(addresses),
+        routes=several(routes),
+    ),
+    some.builds(
+        MacvlanInterface, guest=names, device=names, mode=some.sampled_from(MacvlanMode), addresses=several(addresses)
+    ),
+    some.builds(MovedInterface, guest=names, device=names, addresses=several(addresses), routes=several(routes)),
 )
+
+
+def _outside(interface: Interface) -> object:
+    """What no two interfaces of a container may have the same of on the host."""
+    if isinstance(interface, VethInterface):
+        return ("host", interface.host) if interface.host is not None else object()
+    return ("moved", interface.device) if isinstance(interface, MovedInterface) else object()
+
+
 devices = some.builds(
     Device,
     kind=some.sampled_from(DeviceKind),
@@ -176,4 +197,5 @@ def specs(draw: some.DrawFn) -> ContainerSpec:
     if draw(some.booleans()):
         return replace(spec, network=NetworkKind.HOST)
     sysctls = (("net.ipv4.ip_forward", "1"),) if draw(some.booleans()) else ()
-    return replace(spec, interfaces=tuple(draw(some.lists(interfaces, max_size=3))), sysctls=sysctls)
+    cards = draw(some.lists(interfaces, max_size=3, unique_by=(lambda each: each.guest, _outside)))
+    return replace(spec, interfaces=tuple(cards), sysctls=sysctls)

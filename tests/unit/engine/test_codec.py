@@ -55,6 +55,12 @@ def test_what_holds_its_default_is_left_out_and_unions_say_which() -> None:
     assert encode(minimal()) == {"name": "n", "uuid": "u", "root": {"kind": "DirectoryRoot", "path": "/r"}}
 
 
+def test_what_was_written_before_its_type_became_a_union_is_of_the_first_member() -> None:
+    card = spec.VethInterface(guest="eth0", bridge="br0")
+    old = {**encode(minimal()), "interfaces": [{"guest": "eth0", "bridge": "br0"}]}
+    assert decode(spec.ContainerSpec, old).interfaces == (card,)
+
+
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [

@@ -81,6 +81,23 @@ def test_each_problem_is_the_only_one_found_and_is_named(bad: Domain, text: str)
     assert text in found[0]
 
 
+MOVED = "<hostdev mode='capabilities' type='net'><source><interface>{}</interface></source>{}</hostdev>"
+
+
+@pytest.mark.parametrize(
+    ("devices", "text"),
+    [
+        (MOVED.format("eth%d", ""), "'eth%d' cannot name a network device"),
+        (MOVED.format("lo", ""), "'lo' cannot name a network device"),
+        (interface("<guest dev='e'/>") + MOVED.format("e", ""), "two interfaces are called 'e' in the guest"),
+        (MOVED.format("e", "<ip address='10.0.0.1' prefix='33'/>"), "hostdev 1: 10.0.0.1 cannot have the prefix 33"),
+    ],
+)
+def test_a_moved_device_is_held_to_the_same_rules(devices: str, text: str) -> None:
+    (found,) = problems(domain(devices=devices))
+    assert text in found
+
+
 @pytest.mark.parametrize("name", ["a" * 16, "with space", "a/b", "a:b", "eth%d", "lo", ".", "ä" * 15, "a\u200bb"])
 @pytest.mark.parametrize("element", ["guest", "target"])
 def test_names_that_linux_would_not_take_are_refused_when_the_domain_is_defined(name: str, element: str) -> None:

@@ -8,16 +8,20 @@ import pytest
 from insula.engine.spec import Address, Route
 from insula.network.links import (
     LOOPBACK,
+    Macvlan,
     PeerNamespace,
     Veth,
     add_address,
     add_route,
     all_addresses,
     all_links,
+    create_macvlan,
     create_veth,
     delete_link,
     link,
     mac_bytes,
+    move_to_namespace,
+    move_to_process,
     rename_down,
     switch,
 )
@@ -72,6 +76,28 @@ def test_a_card_without_link_leaves_the_hosts_end_off() -> None:
     assert (host["flags"], host["change"]) == (0, 1)
     assert host.get_attr("IFLA_MASTER") is None
     assert host.get_attr("IFLA_MTU") is None
+
+
+def test_a_macvlan_is_made_in_its_place_on_a_device_of_ours() -> None:
+    macvlan = Macvlan(device=3, mode=4, guest="eth0", guest_mac=VETH.guest_mac, guest_pid=4711, mtu=1400)
+    message = decoded(create_macvlan(macvlan))
+    assert message.get_attr("IFLA_IFNAME") == "eth0"
+    assert message.get_attr("IFLA_ADDRESS") == VETH.guest_mac
+    assert message.get_attr("IFLA_LINK") == 3
+    assert message.get_attr("IFLA_MTU") == 1400
+    assert message.get_attr("IFLA_NET_NS_PID") == 4711
+    info = message.get_attr("IFLA_LINKINFO")
+    assert info.get_attr("IFLA_INFO_KIND") == "macvlan"
+    assert info.get_attr("IFLA_INFO_DATA").get_attr("IFLA_MACVLAN_MODE") == "bridge"
+
+
+def test_a_device_moves_switched_off_and_under_its_new_name() -> None:
+    there, back = decoded(move_to_process(3, 4711, "wan")), decoded(move_to_namespace(4, 9, "eth1"))
+    for message, index, name in ((there, 3, "wan"), (back, 4, "eth1")):
+        assert (message["index"], message["flags"], message["change"]) == (index, 0, 1)
+        assert message.get_attr("IFLA_IFNAME") == name
+    assert there.get_attr("IFLA_NET_NS_PID") == 4711
+    assert back.get_attr("IFLA_NET_NS_FD") == 9
 
 
 @pytest.mark.parametrize(

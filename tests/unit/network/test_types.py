@@ -2,10 +2,10 @@
 
 import pytest
 
-from insula.engine.spec import Address, Route, VethInterface
+from insula.engine.spec import Address, MacvlanInterface, MacvlanMode, Route, VethInterface
 from insula.errors import UnsupportedConfigError
 from insula.model.domain import Domain
-from insula.model.interfaces import Interface, InterfaceType
+from insula.model.interfaces import DirectMode, Interface, InterfaceType
 from insula.network.types import BUILT_IN, type_of
 
 DOMAIN = """<domain type='lxc'><name>d</name><memory>65536</memory><os><type>exe</type></os>
@@ -17,7 +17,7 @@ def interface(xml: str) -> Interface:
     return found
 
 
-def translated(xml: str) -> VethInterface:
+def translated(xml: str) -> VethInterface | MacvlanInterface:
     read = interface(xml)
     return type_of(read).translate(read, "eth0")
 
@@ -56,6 +56,27 @@ def test_a_bridge_port_with_everything() -> None:
 def test_a_bare_bridge_port() -> None:
     xml = "<interface type='bridge'><mac address='52:54:00:12:34:56'/><source bridge='br0'/></interface>"
     assert translated(xml) == VethInterface(guest="eth0", bridge="br0", mac="52:54:00:12:34:56")
+
+
+@pytest.mark.parametrize("mode", list(DirectMode))
+def test_a_direct_card_is_a_macvlan_of_its_mode(mode: DirectMode) -> None:
+    source = f"<source dev='eth0' mode='{mode}'/><ip address='10.0.0.2' prefix='24'/><mtu size='1400'/>"
+    assert translated(f"<interface type='direct'><mac address='52:54:00:12:34:56'/>{source}</interface>") == (
+        MacvlanInterface(
+            guest="eth0",
+            device="eth0",
+            mode=MacvlanMode(str(mode)),
+            mac="52:54:00:12:34:56",
+            mtu=1400,
+            addresses=(Address(address="10.0.0.2", prefix=24),),
+        )
+    )
+
+
+def test_the_mode_of_a_direct_card_is_vepa_unless_it_says_otherwise() -> None:
+    made = translated("<interface type='direct'><source dev='eth0'/></interface>")
+    assert isinstance(made, MacvlanInterface)
+    assert made.mode is MacvlanMode.VEPA
 
 
 def test_a_card_whose_link_is_down() -> None:

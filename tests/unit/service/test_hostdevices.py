@@ -46,10 +46,6 @@ def test_a_disk_is_shown_under_its_targets_name(monkeypatch: pytest.MonkeyPatch)
             "'/dev/null' of the host is no block device",
         ),
         (
-            "<hostdev mode='capabilities' type='net'><source><interface>eth1</interface></source></hostdev>",
-            "type='net'> cannot be given",
-        ),
-        (
             "<hostdev mode='subsystem' type='usb'><source><vendor id='0x1'/><product id='0x2'/></source></hostdev>",
             "type='usb'> cannot be given",
         ),
@@ -59,3 +55,8 @@ def test_a_disk_is_shown_under_its_targets_name(monkeypatch: pytest.MonkeyPatch)
 def test_what_cannot_be_given_is_named(xml: str, error: str) -> None:
     with pytest.raises(UnsupportedConfigError, match=error):
         devices_of(with_device(xml))
+
+
+def test_a_network_device_has_no_node() -> None:
+    xml = "<hostdev mode='capabilities' type='net'><source><interface>eth1</interface></source></hostdev>"
+    assert devices_of(with_device(xml)) == ()

@@ -10,10 +10,12 @@ from insula.engine.spec import (
     ContainerSpec,
     DirectoryRoot,
     IdMap,
+    MovedInterface,
     Namespace,
     NetworkKind,
     OverlayRoot,
     TmpfsRoot,
+    VethInterface,
 )
 from insula.engine.steps.guest.execution import PASSED_FDS_MAX
 from insula.errors import InvalidArgumentError, UnsupportedConfigError
@@ -140,8 +142,9 @@ def _check_namespaces(spec: ContainerSpec, facts: Facts) -> None:
 
 def _check_interfaces(spec: ContainerSpec) -> None:
     guests = [each.guest for each in spec.interfaces]
-    hosts = [each.host for each in spec.interfaces if each.host is not None]
-    for names in (guests, hosts):
+    hosts = [each.host for each in spec.interfaces if isinstance(each, VethInterface) and each.host is not None]
+    moved = [each.device for each in spec.interfaces if isinstance(each, MovedInterface)]
+    for names in (guests, hosts, moved):
         for name in names:
             if not is_interface_name(name):
                 raise InvalidArgumentError(f"{name!r} cannot name an interface: at most 15 bytes of ASCII, no '%:/'")

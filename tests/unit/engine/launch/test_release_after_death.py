@@ -27,7 +27,7 @@ from insula.engine.launch.holdings import Holding, Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.running import ContainerRecord
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.spec import VethInterface
+from insula.engine.spec import Interface, VethInterface
 from insula.engine.steps.host.childsetup import ConnectInterfaces
 from insula.engine.steps.host.groups import MakeControllerGroups, MakeGroup
 from insula.engine.steps.host.hoststep import HostContext, HostStep
@@ -137,7 +137,7 @@ class Host:
     # A performer of interfaces
 
     async def connect(
-        self, interfaces: Sequence[VethInterface], *, netns_pid: int, netlink: int
+        self, interfaces: Sequence[Interface], *, netns_pid: int, netlink: int
     ) -> tuple[ConnectedInterface, ...]:
         self.clock.happen((self.top / "links" / "vnet0").touch)
         return (ConnectedInterface(guest="eth0", host="vnet0", host_index=3, bridge=None, mac="52:54:00:00:00:01"),)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from insula.engine.launch.holdings import Holding, Interfaces
 from insula.engine.policy import syscalls
-from insula.engine.spec import IdRange, Seccomp, VethInterface
+from insula.engine.spec import IdRange, Interface, Seccomp
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationFailedError
 from insula.kernel.fds import memory_file
@@ -104,7 +104,7 @@ class ConnectInterfaces(HostStep):
     needs_child: ClassVar[bool] = True
     phrase: ClassVar[str] = "connect {interfaces}"
 
-    interfaces: tuple[VethInterface, ...]
+    interfaces: tuple[Interface, ...]
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         performer = context.performer

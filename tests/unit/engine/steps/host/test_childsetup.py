@@ -10,7 +10,7 @@ import pytest
 from insula.engine.interfaces import ConnectedInterface
 from insula.engine.launch.holdings import Interfaces
 from insula.engine.policy.syscalls import programs
-from insula.engine.spec import IdRange, Seccomp, VethInterface
+from insula.engine.spec import IdRange, Interface, Seccomp, VethInterface
 from insula.engine.steps.host.childsetup import (
     CompileFilters,
     ConnectInterfaces,
@@ -112,7 +112,7 @@ class Performer:
         self.there: list[ConnectedInterface] = []
 
     async def connect(
-        self, interfaces: Sequence[VethInterface], *, netns_pid: int, netlink: int
+        self, interfaces: Sequence[Interface], *, netns_pid: int, netlink: int
     ) -> tuple[ConnectedInterface, ...]:
         self.asked.append((tuple(each.guest for each in interfaces), netns_pid, netlink))
         self.there = [
