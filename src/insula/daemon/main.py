@@ -51,9 +51,9 @@ from insula.service import listing
 from insula.service.events import Events
 from insula.service.host import Host
 from insula.service.images import Images
-from insula.service.jobs import tell_failure
 from insula.service.partitions import Partitions
 from insula.service.preparation import HostPreparation
+from insula.service.tasks import tell_failure
 from insula.storage.images import ImageStore
 
 _logger = logging.getLogger("insula.daemon")

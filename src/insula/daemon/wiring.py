@@ -21,7 +21,6 @@ from insula.service.host import Host
 from insula.service.images import Images
 from insula.service.impact import Changes
 from insula.service.incoming import IncomingDocuments
-from insula.service.jobs import LOCK_PATIENCE
 from insula.service.lifecycle import END_PATIENCE, LifecycleVerbs
 from insula.service.memorytuning import MemoryVerbs
 from insula.service.metadata import MetadataVerbs
@@ -31,6 +30,7 @@ from insula.service.recovery import Recovery
 from insula.service.running import RunDirectory
 from insula.service.runs import Preparation, Runs
 from insula.service.shutdown import TIME_LIMIT, ShutdownVerbs
+from insula.service.statelock import LOCK_PATIENCE
 from insula.service.tuning import TuningVerbs
 
 

@@ -8,6 +8,7 @@ from insula.model.lifecycle import DefinedDetail, LifecycleDetail, LifecycleKind
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.domains import Domains
 from insula.service.events import Events, Lifecycle
+from insula.service.jobs import Change
 from insula.service.managed import ManagedDomain
 from insula.service.requests import Storage
 from insula.service.runs import Runs
@@ -49,7 +50,7 @@ class DefinitionVerbs:
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.ADDED if added else DefinedDetail.UPDATED)
 
         try:
-            await managed.perform("define", work)
+            await managed.perform("define", work, change=Change.DEFINITION)
         except DomainNotFoundError:
             # Undefined by another client while we waited for our turn: then this is a new domain.
             return await self.define(domain)
@@ -82,7 +83,7 @@ class DefinitionVerbs:
                 self._runs.note_storage(managed, ephemeral=True)
             self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.REMOVED)
 
-        await managed.perform("undefine", work)
+        await managed.perform("undefine", work, change=Change.DEFINITION)
 
     async def set_autostart(self, managed: ManagedDomain, *, on: bool) -> None:
         """Let the domain start with the daemon, or not."""
@@ -93,7 +94,7 @@ class DefinitionVerbs:
             await self._definitions.set_autostart(managed, on=on)
             managed.autostart = on
 
-        await managed.perform("set autostart", work)
+        await managed.perform("set autostart", work, change=Change.DEFINITION)
 
     async def change(self, managed: ManagedDomain, config: Domain) -> None:
         """Take config as what is defined, after a change of a part of it. Callers hold the lock."""

@@ -7,9 +7,10 @@ from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.model.numbers import XmlFlags
 from insula.service.definitions import Definitions, Form
-from insula.service.jobs import LOCK_PATIENCE, Jobs
 from insula.service.managed import ManagedDomain
 from insula.service.registry import Noun, Registry
+from insula.service.statelock import LOCK_PATIENCE
+from insula.service.tasks import BackgroundTasks
 
 DOMAIN = Noun(word="domain", missing=DomainNotFoundError, exists=DomainExistsError)
 
@@ -32,7 +33,7 @@ class Domains(Registry[ManagedDomain]):
     def __init__(self, patience: float = LOCK_PATIENCE) -> None:
         super().__init__(DOMAIN)
         self._patience = patience
-        self.jobs = Jobs()
+        self.tasks = BackgroundTasks()
         """What is being done to these domains."""
 
     def new(self, current: Domain, *, config: Domain | None = None, autostart: bool = False) -> ManagedDomain:
@@ -41,7 +42,9 @@ class Domains(Registry[ManagedDomain]):
         Raises: DomainExistsError if its name or UUID is taken.
         """
         return self.add(
-            ManagedDomain(current=current, config=config, autostart=autostart, patience=self._patience, jobs=self.jobs)
+            ManagedDomain(
+                current=current, config=config, autostart=autostart, patience=self._patience, tasks=self.tasks
+            )
         )
 
     def by_id(self, number: int) -> ManagedDomain:

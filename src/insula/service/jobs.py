@@ -1,168 +1,115 @@
-"""One change of a domain at a time: libvirt's state change lock, and work that outlives a caller who went away."""
+"""Jobs: what takes long with a domain (saving, migrating, backing up), and what may go on beside it.
 
-import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+A job does not hold the domain's lock for all its time. While it goes on, the lock lets in the changes that the job's
+kind allows; the job itself takes it for each of its own steps (StateChangeLock.step). What ends the guest is always
+let in, and makes the job give up.
+"""
 
-from insula.errors import OperationAbortedError, OperationTimeoutError
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Flag, auto
 
-LOGGER = logging.getLogger(__name__)
-
-LOCK_PATIENCE = 30.0
-"""Seconds a verb waits for another one on the same domain; libvirt's LXC driver waits as long."""
-
-T = TypeVar("T")
+from insula.model.numbers import JobOperation, JobType
 
 
-class Jobs:
-    """What is being done to domains; the daemon's end waits for it."""
+class Change(Flag):
+    """Kinds of what is done to a domain, as far as jobs tell them apart."""
 
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Do work in a task of its own."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def ended(self, patience: float) -> None:
-        """Return once nothing is done any more; what takes longer than patience (seconds) is given up, and named."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
-        while self._tasks and (left := deadline - loop.time()) > 0:
-            await asyncio.wait(self._tasks, timeout=left)
-        if self._tasks:
-            names = ", ".join(sorted(task.get_name() for task in self._tasks))
-            LOGGER.error("not finished within %g s, and left to the next insulad: %s", patience, names)
-        for task in self._tasks:
-            task.cancel()
+    ENDING = auto()
+    """The guest is ended, or has ended: never waits for a job."""
+    SUSPENSION = auto()
+    """Suspend, resume."""
+    LIMITS = auto()
+    """What the running guest may use."""
+    DEFINITION = auto()
+    """What is kept for the next start, and names that nobody runs by: metadata, autostart."""
+    LIFE = auto()
+    """Everything else: start, shutdown, devices."""
 
 
-class StateChangeLock:
-    """Lets one verb at a time change a domain. Reads take no part in it and never wait.
+NOTHING = Change(0)
 
-    A verb that has begun runs to its end even if its caller is cancelled (a client that hung up), so that no domain is
-    left half way; what it raises then goes to the log.
+BESIDE: Mapping[JobOperation, Change] = {
+    JobOperation.UNKNOWN: NOTHING,
+    JobOperation.START: NOTHING,
+    JobOperation.SAVE: NOTHING,
+    JobOperation.RESTORE: NOTHING,
+    JobOperation.MIGRATION_IN: NOTHING,
+    JobOperation.MIGRATION_OUT: Change.SUSPENSION,
+    JobOperation.SNAPSHOT: NOTHING,
+    JobOperation.SNAPSHOT_REVERT: NOTHING,
+    JobOperation.DUMP: NOTHING,
+    JobOperation.BACKUP: Change.SUSPENSION | Change.LIMITS | Change.DEFINITION | Change.LIFE,
+    JobOperation.SNAPSHOT_DELETE: Change.SUSPENSION | Change.LIMITS,
+}
+"""What may go on beside a job of each kind, besides the ending of the guest.
 
-    Where a verb waits for something that the guest can hold up, it does so in `unless_overtaken`: a verb that ends the
-    guest does not sit that out. It makes all who hold or await the lock, up to its own turn, give up at that point.
+A saved or moved guest must be what was described when the job began, so nothing changes meanwhile; one that moves may
+be suspended, which helps it to get there. A backup reads a copy of the disks, and a snapshot is removed below a guest
+that does not notice.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Bytes: of the memory, and of files, that there are, and that are done."""
+
+    memory_total: int = 0
+    memory_done: int = 0
+    file_total: int = 0
+    file_done: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.memory_total + self.file_total
+
+    @property
+    def done(self) -> int:
+        return self.memory_done + self.file_done
+
+
+@dataclass(kw_only=True, slots=True)
+class Job:
+    """One job. verb: what the administrator knows it by; outcome: how it ended, None while it goes on; error: why not.
+
+    give_up: ends its work; the lock sets it when the work begins.
     """
 
-    def __init__(self, domain: str, *, patience: float = LOCK_PATIENCE, jobs: Jobs | None = None) -> None:
-        self._domain = domain
-        self._jobs = jobs or Jobs()
-        self._patience = patience
-        self._lock = asyncio.Lock()
-        self._holder = ""
-        self._since = 0.0
-        self._overtaking = ""
-        self._overtakers = 0
-        self._wait: asyncio.Task[Any] | None = None
-        """What the holder waits for, and may be overtaken in."""
+    operation: JobOperation
+    verb: str
+    progress: Progress = Progress()
+    began: float = field(default_factory=time.monotonic)
+    elapsed_at_end: float = 0.0
+    outcome: JobType | None = None
+    error: str = ""
+    aborted_by: str = ""
+    give_up: Callable[[], None] | None = None
+
+    def allows(self, change: Change) -> bool:
+        """Whether a change of this kind may be made while the job goes on."""
+        return bool(change & (BESIDE[self.operation] | Change.ENDING))
 
     @property
-    def holder(self) -> str | None:
-        """The verb that is changing the domain now, None when nobody is."""
-        return self._holder or None
+    def elapsed(self) -> float:
+        """Seconds that it has taken."""
+        return self.elapsed_at_end if self.outcome is not None else time.monotonic() - self.began
 
     @property
-    def held_for(self) -> float:
-        """Seconds since the present holder began; 0 when nobody holds it."""
-        return asyncio.get_running_loop().time() - self._since if self._holder else 0.0
+    def type(self) -> JobType:
+        """How it goes, as clients are told."""
+        if self.outcome is not None:
+            return self.outcome
+        return JobType.BOUNDED if self.progress.total else JobType.UNBOUNDED
 
-    async def perform(
-        self,
-        verb: str,
-        work: Callable[[], Coroutine[Any, Any, T]],
-        *,
-        endlessly: bool = False,
-        overtaking: bool = False,
-    ) -> T:
-        """Return what work() returns, performed once no other verb changes the domain.
+    def abort(self, by: str) -> None:
+        """Make the job give up at once; it tells its caller that by did it. Again, or afterwards, nothing happens."""
+        if self.outcome is None and not self.aborted_by:
+            self.aborted_by = by
+            if self.give_up is not None:
+                self.give_up()
 
-        endlessly: wait however long another verb takes, for what must happen. overtaking: it ends the guest, so no verb
-        before it waits for that any longer.
-        Raises: OperationTimeoutError if another verb holds the domain for longer than the patience.
-        """
-        patience = None if endlessly else self._patience
-        steps = self._overtake(verb, work, patience) if overtaking else self._perform(verb, work, patience)
-        return await outlived(self._jobs.begin(steps, f"{verb} {self._domain}"))
-
-    async def unless_overtaken(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return what work returns; for the lock's holder, where it waits for what the guest can hold up.
-
-        Raises: OperationAbortedError when a verb that ends the guest comes; work is cancelled then.
-        """
-        if self._overtakers:
-            work.close()
-            raise self._overtaken()
-        wait = asyncio.get_running_loop().create_task(work, name=f"{self._holder} {self._domain}: wait")
-        self._wait = wait
-        try:
-            return await wait
-        except asyncio.CancelledError:
-            if self._overtakers:
-                raise self._overtaken() from None
-            raise
-        finally:
-            self._wait = None
-
-    def _overtaken(self) -> OperationAbortedError:
-        return OperationAbortedError(f"given up, because {self._overtaking} of domain '{self._domain}' came meanwhile")
-
-    async def _overtake(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None) -> T:
-        self._overtaking = verb
-        self._overtakers += 1
-        if self._wait is not None:
-            self._wait.cancel()
-        try:
-            await self._acquire(patience)
-        finally:
-            self._overtakers -= 1
-        return await self._hold(verb, work)
-
-    async def _perform(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None) -> T:
-        await self._acquire(patience)
-        return await self._hold(verb, work)
-
-    async def _hold(self, verb: str, work: Callable[[], Awaitable[T]]) -> T:
-        self._holder, self._since = verb, asyncio.get_running_loop().time()
-        try:
-            return await work()
-        finally:
-            self._holder = ""
-            self._lock.release()
-
-    async def _acquire(self, patience: float | None) -> None:
-        try:
-            async with asyncio.timeout(patience):
-                await self._lock.acquire()
-        except TimeoutError as error:
-            raise OperationTimeoutError(
-                "cannot acquire state change lock "
-                f"(held by {self._holder} of domain '{self._domain}' for {self.held_for:.0f} s)"
-            ) from error
-
-
-async def outlived(task: asyncio.Task[T]) -> T:
-    """Return what the task returns. It goes on if the caller is cancelled; what it raises then goes to the log."""
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
-            task.add_done_callback(_log_orphan)
-        raise
-
-
-def tell_failure(task: asyncio.Task[Any]) -> None:
-    """Name in the log what a task raised that nobody waits for; a done callback."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        LOGGER.error("%s failed", task.get_name(), exc_info=error)
-
-
-def _log_orphan(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        LOGGER.error("%s failed after its caller had gone: %s", task.get_name(), error)
+    def end(self, outcome: JobType, error: str = "") -> None:
+        """Note how it ended."""
+        self.elapsed_at_end = self.elapsed
+        self.outcome, self.error = outcome, error

@@ -25,11 +25,12 @@ from insula.service.autostart import Autostart
 from insula.service.domains import Domains
 from insula.service.endings import ENDINGS, how_it_ended, what_follows
 from insula.service.events import Events, Lifecycle, Reboot
-from insula.service.jobs import tell_failure
+from insula.service.jobs import Change
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
 from insula.service.running import Next, RunRecord, StopReason
 from insula.service.runs import PAUSED, UNPAUSED, Launch, Runs
+from insula.service.tasks import tell_failure
 
 LOGGER = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class LifecycleVerbs:
     async def destroy(self, managed: ManagedDomain) -> None:
         """Kill the guest at once. One that waits for its restart, or was kept after its end, is off for good."""
 
-        await managed.perform("destroy", lambda: self.destroy_locked(managed), overtaking=True)
+        await managed.perform("destroy", lambda: self.destroy_locked(managed), change=Change.ENDING, overtaking=True)
 
     async def destroy_locked(self, managed: ManagedDomain) -> None:
         """The same, for who holds the domain's lock."""
@@ -122,7 +123,7 @@ class LifecycleVerbs:
             managed.state = PAUSED
             self._tell(managed, LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)
 
-        await managed.perform("suspend", work)
+        await managed.perform("suspend", work, change=Change.SUSPENSION)
 
     async def resume(self, managed: ManagedDomain) -> None:
         """Let the guest go on. Raises: OperationInvalidError if it does already; StepError if it cannot even begin."""
@@ -144,7 +145,7 @@ class LifecycleVerbs:
             managed.state = UNPAUSED
             self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
 
-        await managed.perform("resume", work)
+        await managed.perform("resume", work, change=Change.SUSPENSION)
 
     async def wait(self, managed: ManagedDomain) -> Stopped:
         """Return how the domain went off, once it has, or how it last did; restarts are waited through.
@@ -206,7 +207,10 @@ class LifecycleVerbs:
             elif not managed.run.is_ours or has_ended(managed.run.container.pidfd):
                 await self.ended(managed, status)
 
-        self.spawn(managed.lock.perform("react to the guest's end", work, endlessly=True), f"end {managed.name}")
+        self.spawn(
+            managed.lock.perform("react to the guest's end", work, change=Change.ENDING, endlessly=True),
+            f"end {managed.name}",
+        )
 
     async def close(self, patience: float = END_PATIENCE) -> None:
         """Give up restarts that are due later, let what is under way end, and let go of the guests: they stay.
@@ -216,7 +220,7 @@ class LifecycleVerbs:
         self._closing = True
         for managed in self._registry:
             self._drop_restart(managed)
-        await self._registry.jobs.ended(patience)
+        await self._registry.tasks.ended(patience)
         for managed in self._registry:
             if managed.run is not None and managed.lock.holder is None:
                 await self._runs.let_go(managed.run)
@@ -315,6 +319,6 @@ class LifecycleVerbs:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Do something that nobody waits for; close() does. What it raises goes to the log."""
-        task = self._registry.jobs.begin(work, name)
+        task = self._registry.tasks.begin(work, name)
         task.add_done_callback(tell_failure)
         return task

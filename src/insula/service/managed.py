@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,9 +13,11 @@ from insula.errors import DomainNotFoundError, OperationInvalidError
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, ShutoffReason, StateWithReason
 from insula.service.events import DomainRef
-from insula.service.jobs import LOCK_PATIENCE, Jobs, StateChangeLock
+from insula.service.jobs import Change, Job
 from insula.service.live import defined
 from insula.service.running import Next, RunRecord, StopReason
+from insula.service.statelock import LOCK_PATIENCE, StateChangeLock
+from insula.service.tasks import BackgroundTasks
 
 T = TypeVar("T")
 
@@ -72,19 +75,20 @@ class ManagedDomain:
     notices: tuple[str, ...] = ()
     gone: bool = False
     patience: float = LOCK_PATIENCE
-    jobs: Jobs = field(default_factory=Jobs)
+    tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     over: asyncio.Future[Stopped] | None = None
     hurry: Callable[[], None] | None = None
     lock: StateChangeLock = field(init=False)
 
     def __post_init__(self) -> None:
-        self.lock = StateChangeLock(self.current.name, patience=self.patience, jobs=self.jobs)
+        self.lock = StateChangeLock(self.current.name, patience=self.patience, tasks=self.tasks)
 
     async def perform(
         self,
         verb: str,
         work: Callable[[], Coroutine[Any, Any, T]],
         *,
+        change: Change = Change.LIFE,
         endlessly: bool = False,
         overtaking: bool = False,
     ) -> T:
@@ -92,15 +96,24 @@ class ManagedDomain:
 
         Raises: DomainNotFoundError if the domain is no more once it is our turn.
         """
-
-        async def unless_gone() -> T:
-            if self.gone:
-                raise DomainNotFoundError(f"no domain with matching uuid '{self.uuid}'")
-            return await work()
-
         if self.hurry is not None:
             self.hurry()
-        return await self.lock.perform(verb, unless_gone, endlessly=endlessly, overtaking=overtaking)
+        work = partial(self._unless_gone, work)
+        return await self.lock.perform(verb, work, change=change, endlessly=endlessly, overtaking=overtaking)
+
+    async def perform_job(self, job: Job, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what work() returns, which is a job: see StateChangeLock.perform_job.
+
+        Raises: DomainNotFoundError if the domain is no more once it is our turn.
+        """
+        if self.hurry is not None:
+            self.hurry()
+        return await self.lock.perform_job(job, partial(self._unless_gone, work))
+
+    async def _unless_gone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        if self.gone:
+            raise DomainNotFoundError(f"no domain with matching uuid '{self.uuid}'")
+        return await work()
 
     def settling(self) -> Awaitable[None] | None:
         """Return what is done once an earlier daemon's guest is this one's, as far as it can be; None if it is."""

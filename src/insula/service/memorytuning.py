@@ -17,6 +17,7 @@ from insula.model.tuning import MemoryTune
 from insula.service.domainlimits import limits_of
 from insula.service.events import BalloonChange, Events
 from insula.service.impact import Changes
+from insula.service.jobs import Change
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Value
 from insula.service.tuning import Family, Values, putting
@@ -60,7 +61,7 @@ class MemoryVerbs:
             if managed.is_active and managed.current.memory_now != before:
                 self._events.publish(BalloonChange(domain=managed.ref, actual=managed.current.memory_now))
 
-        await managed.perform("set memory", work)
+        await managed.perform("set memory", work, change=Change.LIMITS)
 
     async def set_maximum_memory(self, managed: ManagedDomain, size: KiB, affect: Affect) -> None:
         """Change the most the domain can be given, for its next start."""
@@ -75,7 +76,7 @@ class MemoryVerbs:
                 raise OperationInvalidError("cannot resize the max memory on an active domain")
             await self._changes.change(managed, affect, changed)
 
-        await managed.perform("set maximum memory", work)
+        await managed.perform("set maximum memory", work, change=Change.LIMITS)
 
 
 def _defined(domain: Domain) -> Values:

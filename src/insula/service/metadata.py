@@ -11,6 +11,7 @@ from insula.model.xmlsource import parse
 from insula.model.xmlwriter import dump
 from insula.service.events import Events, MetadataChange
 from insula.service.impact import Changes, definition
+from insula.service.jobs import Change
 from insula.service.managed import ManagedDomain
 
 LIVE_PARTS = Part.LIVE | Part.SECRET
@@ -47,7 +48,7 @@ class MetadataVerbs:
             told = uri if kind is MetadataType.ELEMENT else None
             self._events.publish(MetadataChange(domain=managed.ref, kind=kind, uri=told))
 
-        await managed.perform("set metadata", work)
+        await managed.perform("set metadata", work, change=Change.DEFINITION)
 
 
 _TEXTS = {MetadataType.TITLE: "title", MetadataType.DESCRIPTION: "description"}

@@ -13,6 +13,7 @@ from insula.model.domain import Domain
 from insula.model.numbers import Affect, ParameterType
 from insula.service.events import Events, Tunable
 from insula.service.impact import Changes, asked
+from insula.service.jobs import Change
 from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter, Value, checked
 
@@ -75,7 +76,7 @@ class TuningVerbs:
                 told = tuple(Parameter(family.tunable + each.name, each.kind, each.value) for each in parameters)
                 self._events.publish(Tunable(domain=managed.ref, parameters=told))
 
-        await managed.perform(f"set {family.name}", work)
+        await managed.perform(f"set {family.name}", work, change=Change.LIMITS)
 
 
 def putting(limits: Callable[[Domain], Limits]) -> Callable[[Run, Domain], None]:

@@ -5,7 +5,7 @@ from uuid import UUID
 from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.wire import text, to_wire, wanted
 from insula.errors import InvalidArgumentError
-from insula.model.numbers import Affect, JobType, ListDomains, MetadataType, XmlFlags
+from insula.model.numbers import Affect, ListDomains, MetadataType, XmlFlags
 from insula.rpc.codes.domain import ControlState
 from insula.rpc.procedures import Procedure, Remote
 from insula.service import describing, listing
@@ -143,14 +143,6 @@ def _messages(request: Request, domain: ManagedDomain, flags: int) -> Answer:
     return (list(domain.notices),)
 
 
-def _no_job(request: Request, domain: ManagedDomain) -> Answer:
-    return (JobType.NONE, *(0,) * 11)
-
-
-def _no_job_stats(request: Request, domain: ManagedDomain, flags: int) -> Answer:
-    return JobType.NONE, ()
-
-
 HANDLERS: dict[Procedure, Handler] = {
     Remote.CONNECT_LIST_ALL_DOMAINS: _list_all,
     Remote.CONNECT_LIST_DOMAINS: _ids,
@@ -175,6 +167,4 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_GET_SECURITY_LABEL_LIST: _labels,
     Remote.DOMAIN_GET_CONTROL_INFO: _control,
     Remote.DOMAIN_GET_MESSAGES: _messages,
-    Remote.DOMAIN_GET_JOB_INFO: _no_job,
-    Remote.DOMAIN_GET_JOB_STATS: _no_job_stats,
 }

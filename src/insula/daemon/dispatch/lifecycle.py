@@ -10,10 +10,10 @@ from insula.daemon.wire import to_wire
 from insula.model.numbers import ShutdownMode
 from insula.rpc.codes.requests import DefineFlags, StartFlags, UndefineFlags
 from insula.rpc.procedures import Procedure, Remote
-from insula.service.jobs import outlived
 from insula.service.managed import ManagedDomain
 from insula.service.requests import Storage
 from insula.service.runs import Launch
+from insula.service.tasks import outlived
 
 _HARMLESS_AT_START = StartFlags.BYPASS_CACHE | StartFlags.FORCE_BOOT | StartFlags.VALIDATE | StartFlags.RESET_NVRAM
 """They speak of saved images, which there are none of, and of checks that are always made."""

@@ -5,7 +5,7 @@ from inspect import iscoroutinefunction
 from typing import NamedTuple
 
 from insula.daemon.access import Asked
-from insula.daemon.dispatch import absent, devices, domains, events, guest, host, lifecycle, native, stats, tuning
+from insula.daemon.dispatch import absent, devices, domains, events, guest, host, jobs, lifecycle, native, stats, tuning
 from insula.daemon.request import Answer, Handler, Request, Work
 from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.refusals import not_supported
@@ -16,6 +16,7 @@ HANDLERS: dict[Procedure, Handler] = {
     **lifecycle.HANDLERS,
     **devices.HANDLERS,
     **guest.HANDLERS,
+    **jobs.HANDLERS,
     **tuning.HANDLERS,
     **stats.HANDLERS,
     **events.HANDLERS,

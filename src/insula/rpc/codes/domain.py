@@ -1,6 +1,6 @@
 """What the way to a domain is busy with. Source: libvirt's public headers."""
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class ControlState(IntEnum):
@@ -10,3 +10,10 @@ class ControlState(IntEnum):
     JOB = 1
     OCCUPIED = 2
     ERROR = 3
+
+
+class JobStatsFlags(IntFlag):
+    """Of which job the statistics are: the one that ended last, and whether that may be asked for again."""
+
+    COMPLETED = 1 << 0
+    KEEP_COMPLETED = 1 << 1

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from insula.errors import DomainNotFoundError, InvalidArgumentError
+from insula.errors import InvalidArgumentError
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef
 from insula.service import describing
@@ -49,13 +49,6 @@ def test_metadata_of_a_kind_nobody_knows_is_refused(domains: FakeDomains) -> Non
     assert ask(domains, Remote.DOMAIN_GET_METADATA, DOM, 2, "urn:x", 2).metadata.startswith("web ELEMENT urn:x")
     with pytest.raises(InvalidArgumentError, match="unknown metadata type 9"):
         ask(domains, Remote.DOMAIN_GET_METADATA, DOM, 9, None, 0)
-
-
-def test_there_is_never_a_job_but_the_domain_must_be_there(domains: FakeDomains) -> None:
-    assert set(ask(domains, Remote.DOMAIN_GET_JOB_INFO, DOM)) == {0}
-    assert ask(domains, Remote.DOMAIN_GET_JOB_STATS, DOM, 0) == (0, ())
-    with pytest.raises(DomainNotFoundError):
-        ask(domains, Remote.DOMAIN_GET_JOB_INFO, NOBODY)
 
 
 def test_what_a_container_never_has_is_answered_honestly(domains: FakeDomains) -> None:

@@ -9,6 +9,7 @@ from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     domain.ControlState: "VIR_DOMAIN_CONTROL_",
+    domain.JobStatsFlags: "VIR_DOMAIN_JOB_STATS_",
 }
 
 
