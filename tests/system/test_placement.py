@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from insula import Container
-from insula.engine.launch.placement import DirectPlacement, Placement, PlacementRequest, ScopePlacement, placement_for
-from insula.engine.launch.systemdscope import Manager, ScopeError, detect_manager, stop_scope
+from insula import Container, Engine
+from insula.engine.launch.placement import DirectPlacement, Placement, PlacementRequest, ScopePlacement
+from insula.engine.launch.systemdscope import Manager, ScopeError, Scopes, detect_manager
 from insula.engine.spec import CgroupPlacement
 from insula.errors import OperationFailedError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies, scope_name
@@ -84,10 +84,17 @@ def test_a_process_that_is_gone_leaves_no_group(leader: subprocess.Popen[bytes])
     assert not Cgroup(hierarchies, wish.path).exists()
 
 
+@pytest.fixture
+def scopes() -> Iterator[Scopes]:
+    made = Scopes()
+    yield made
+    made.close()
+
+
 @pytest.fixture(params=[Manager.MACHINED, Manager.SYSTEMD])
-def scoped(request: pytest.FixtureRequest) -> Placement:
+def scoped(request: pytest.FixtureRequest, scopes: Scopes) -> ScopePlacement:
     manager: Manager = request.param
-    return ScopePlacement(hierarchies=Hierarchies.detect(), manager=manager)
+    return ScopePlacement(hierarchies=Hierarchies.detect(), manager=manager, scopes=scopes)
 
 
 @pytest.fixture
@@ -108,6 +115,10 @@ def placed(scoped: Placement, leader: subprocess.Popen[bytes]) -> Iterator[Calla
         scoped.release(group)
 
 
+def until_registered(machine: str) -> None:
+    until(lambda: f"{machine} container libvirt-lxc" in " ".join(machines().split()), "machinectl knowing it")
+
+
 def machines() -> str:
     return subprocess.run(["machinectl", "list", "--no-legend"], capture_output=True, text=True, check=True).stdout
 
@@ -116,7 +127,6 @@ def machines() -> str:
 @pytest.mark.requires("machined")
 def test_a_systemd_host_is_recognized() -> None:
     assert detect_manager() is Manager.MACHINED
-    assert isinstance(placement_for(Hierarchies.detect()), ScopePlacement)
 
 
 @pytest.mark.systemd_host
@@ -152,11 +162,11 @@ def test_limits_outlast_a_reload_of_systemd(placed: Callable[[str], Cgroup]) -> 
 
 @pytest.mark.systemd_host
 @pytest.mark.requires("machined")
-def test_machinectl_knows_the_container_and_forgets_it(leader: subprocess.Popen[bytes]) -> None:
-    placement = ScopePlacement(hierarchies=Hierarchies.detect(), manager=Manager.MACHINED)
+def test_machinectl_knows_the_container_and_forgets_it(leader: subprocess.Popen[bytes], scopes: Scopes) -> None:
+    placement = ScopePlacement(hierarchies=Hierarchies.detect(), manager=Manager.MACHINED, scopes=scopes)
     wish = request("web.example", leader, "machine.slice")
     group = placement.settle(wish, None, leader.pid)
-    assert f"lxc-{leader.pid}-web.example container libvirt-lxc" in " ".join(machines().split())
+    until_registered(f"lxc-{leader.pid}-web.example")
     group.kill()
     leader.wait()
     placement.release(group)
@@ -169,7 +179,7 @@ def test_machinectl_knows_the_container_and_forgets_it(leader: subprocess.Popen[
 @pytest.mark.requires("machined", "busybox")
 def test_a_launched_container_is_registered_limited_and_cleared_away(busybox_root: Path) -> None:
     with Container(busybox_root, name="whole", ephemeral=True, memory=64 << 20, pids=40) as guest:
-        assert f"lxc-{guest.pid}-whole container libvirt-lxc" in " ".join(machines().split())
+        until_registered(f"lxc-{guest.pid}-whole")
         scope = scope_name(guest.pid, "whole")
         assert where(guest.pid).startswith(f"/machine.slice/{scope}/insula/payload")
         assert guest.run(["cat", "/proc/self/cgroup"]).stdout == b"0::/\n"
@@ -219,14 +229,67 @@ def test_a_leader_that_is_gone_is_a_clear_error(scoped: Placement, leader: subpr
 
 @pytest.mark.systemd_host
 @pytest.mark.requires("machined")
-def test_ending_a_scope_that_is_gone_is_no_error() -> None:
-    stop_scope("machine-nobody.scope")
+def test_ending_a_scope_that_is_gone_is_no_error(scopes: Scopes) -> None:
+    scopes.stop("machine-nobody.scope")
     with pytest.raises(ScopeError):
-        stop_scope("not a unit's name")
+        scopes.stop("not a unit's name")
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_a_scope_with_strangers_in_it_is_ended_with_them(
+    scoped: ScopePlacement, leader: subprocess.Popen[bytes]
+) -> None:
+    wish = request("web", leader, "machine.slice")
+    group = scoped.settle(wish, None, leader.pid)
+    with subprocess.Popen(["sleep", "1000"]) as stranger:
+        beside = Path("/sys/fs/cgroup", group.path).parent / "beside"
+        beside.mkdir()
+        Path(beside, "cgroup.procs").write_text(str(stranger.pid))
+        group.kill()
+        leader.wait()
+        scoped.release(group)
+        assert stranger.wait(60) != 0
+    until(lambda: not beside.parent.exists(), "the scope's group being gone")
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined", "busybox")
+def test_machinectl_ends_one_container_and_no_other(busybox_root: Path) -> None:
+    idle = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"]
+    with (
+        Engine() as engine,
+        Container(busybox_root, name="ended", init=idle, ephemeral=True, engine=engine) as ended,
+        Container(busybox_root, name="spared", init=idle, ephemeral=True, engine=engine) as spared,
+    ):
+        for guest in (ended, spared):
+            until_registered(f"lxc-{guest.pid}-{guest.name}")
+        subprocess.run(["machinectl", "terminate", f"lxc-{ended.pid}-ended"], check=True)
+        ended.wait(60)
+        assert spared.run(["true"]).returncode == 0
+        command = ["machinectl", "show", f"lxc-{spared.pid}-spared"]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        assert f"Unit={scope_name(spared.pid, 'spared')}" in shown.splitlines()
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined", "busybox")
+def test_containers_start_while_systemd_starts_itself_anew(busybox_root: Path) -> None:
+    def guest(name: str) -> Container:
+        return Container(busybox_root, name=name, init=["/bin/sleep", "1000"], ephemeral=True, engine=engine)
+
+    with Engine() as engine, guest("before"):
+        with subprocess.Popen(["systemctl", "daemon-reexec"]) as restart:
+            for number in range(3):
+                with guest(f"during{number}") as during:
+                    assert where(during.pid).startswith(f"/machine.slice/{scope_name(during.pid, during.name)}/insula")
+        assert restart.returncode == 0
+        subprocess.run(["systemctl", "restart", "systemd-machined"], check=True)
+        with guest("after") as after:
+            until_registered(f"lxc-{after.pid}-after")
 
 
 @pytest.mark.machine("cgroups")
-def test_a_world_without_systemd_is_placed_directly() -> None:
+def test_a_world_without_systemd_is_recognized_too() -> None:
     if not os.path.isdir("/run/systemd/system"):
         assert detect_manager() is Manager.NONE
-        assert isinstance(placement_for(Hierarchies.detect()), DirectPlacement)

@@ -188,6 +188,7 @@ class Daemon:
         await self._keeper.close(quit_keeper=not running)
         if not running:
             remove_empty_partitions(self._launcher.facts.hierarchies)
+        self._launcher.close()
         close_endpoints(endpoints)
         _logger.info("ended; %s", "guests go on running" if running else "no guests were running")
 

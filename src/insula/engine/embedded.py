@@ -66,6 +66,7 @@ class Engine:
     def close(self) -> None:
         """End the keeper, and with it every guest that is left."""
         remove_empty_partitions(self.facts.hierarchies)
+        self.launcher.close()
         with self._lock:
             self._link.close()
         try:

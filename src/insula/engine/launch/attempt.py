@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from insula.engine.facts import Facts
 from insula.engine.interfaces import InterfacePerformer
@@ -15,6 +16,7 @@ from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.holdings import Holding
 from insula.engine.launch.release import Release
 from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import ContainerSpec
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -44,6 +46,7 @@ class LaunchAttempt:
         launch: str,
         reserve: Reserve,
         release: Release,
+        scopes: Scopes,
         offload: Offload = inline,
     ) -> None:
         """launch: names this attempt; release: takes back what it made, and nothing of another one's."""
@@ -59,6 +62,7 @@ class LaunchAttempt:
             launch=launch,
             fetch_netlink=self._fetch_netlink,
             offload=offload,
+            scopes=scopes,
         )
         self._release = release
         self._holdings: list[Holding] = []
@@ -84,7 +88,13 @@ class LaunchAttempt:
                 await self._perform(step)
             if self._context.child < 0:
                 await self._await_birth()
-            return await self._go(inherited, hold=hold)
+            running = await self._go(inherited, hold=hold)
+            try:
+                await self._register()
+            except BaseException:
+                running.close()
+                raise
+            return running
         except BaseException as error:
             with self._reserve.spent():
                 await self._take_back(error)
@@ -176,6 +186,12 @@ class LaunchAttempt:
         pidfd, channel = message.fds.pop("pidfd"), message.fds.pop("channel", NO_FD)
         consoles = list(message.fds.values())
         return Running(record=record, group=group, pidfd=pidfd, consoles=consoles, awaiting_exec=hold, channel=channel)
+
+    async def _register(self) -> None:
+        """Have the register of containers know it, behind the answer: what it does would compete with the start."""
+        context = self._context
+        if context.awaited is not None and context.facts.manager is Manager.MACHINED:
+            await context.offload(partial(context.scopes.register, context.awaited.scope))
 
     async def _take_back(self, failure: BaseException) -> None:
         """End the child, and take away all that was made. What stays is added to the failure's notes.

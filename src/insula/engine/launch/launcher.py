@@ -40,6 +40,7 @@ from insula.engine.launch.pids import Pids
 from insula.engine.launch.release import Release
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held, Succession
+from insula.engine.launch.systemdscope import Scopes
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.policy.syscalls import filter_of, programs
@@ -91,10 +92,17 @@ class Launcher:
         self._link = link
         self._interfaces = interfaces
         self._offload = offload
-        self._release = Release(hierarchies=facts.hierarchies, interfaces=interfaces, offload=offload)
+        self._scopes = Scopes()
+        self._release = Release(
+            hierarchies=facts.hierarchies, interfaces=interfaces, scopes=self._scopes, offload=offload
+        )
         self._pids = Pids(facts.pids_max)
         # Microseconds since 1970: no id of an earlier daemon comes again, and it fits 64 bits.
         self._executions = itertools.count(time.time_ns() // 1000)
+
+    def close(self) -> None:
+        """End the connection to the host's systemd, if there is one. A later launch makes another."""
+        self._scopes.close()
 
     @property
     def facts(self) -> Facts:
@@ -189,6 +197,7 @@ class Launcher:
             interfaces=self._interfaces,
             identity=identity,
             release=self._release,
+            scopes=self._scopes,
             offload=self._offload,
         )
 

@@ -2,8 +2,8 @@
 
     direct   no systemd on the host: our own directories, made before the clone, so that a process starts inside
     scope    systemd is process 1: the tree is its own, and we may only make groups below a scope that it delegates. A
-             scope is made around a process that runs already, so it comes after the clone; through systemd-machined
-             where that answers, so that machinectl, ps and journalctl know the container by name
+             scope is made around a process that runs already, so it comes after the clone. Where systemd-machined
+             answers it is told too, so that machinectl, ps and journalctl know the container by name
 
 Below a scope the group `insula` holds the limits: attributes of the scope itself are systemd's, which sets them anew
 whenever it reloads. Source: systemd's document on control group delegation.
@@ -12,7 +12,7 @@ whenever it reloads. Source: systemd's document on control group delegation.
 from dataclasses import dataclass
 from typing import Protocol
 
-from insula.engine.launch.systemdscope import Manager, Scope, ScopeError, detect_manager, make_scope, stop_scope
+from insula.engine.launch.systemdscope import AwaitedScope, Manager, Scope, ScopeError, Scopes
 from insula.engine.spec import CgroupPlacement
 from insula.errors import OperationFailedError
 from insula.kernel.cgroups import Cgroup, Hierarchies, machine_name, partition_path, scope_name, slice_name
@@ -104,18 +104,26 @@ class DirectPlacement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScopePlacement:
-    """Below a scope that systemd, by way of systemd-machined where it runs, makes for us.
+    """Below a scope that systemd makes for us, and that systemd-machined registers where it runs.
 
     The scope's name is systemd-machined's, which is libvirt's too; one that the spec asks for does not count.
     """
 
     hierarchies: Hierarchies
     manager: Manager
+    scopes: Scopes
 
     def reserve(self, request: PlacementRequest) -> Cgroup | None:
         return None
 
     def settle(self, request: PlacementRequest, reserved: Cgroup | None, pid: int) -> Cgroup:
+        awaited = self.ask(request, pid)
+        group = self.place(request, awaited)
+        self.register(awaited)
+        return group
+
+    def ask(self, request: PlacementRequest, pid: int) -> AwaitedScope:
+        """Have the scope made around the process; others can do something meanwhile. Raises: OperationFailedError."""
         scope = Scope(
             machine=machine_name(request.identity, request.name),
             uuid=request.uuid,
@@ -125,12 +133,19 @@ class ScopePlacement:
             interfaces=request.interfaces,
         )
         try:
-            path = make_scope(scope, self.manager)
+            return self.scopes.ask(scope)
         except ScopeError as error:
-            raise OperationFailedError(f"systemd makes no scope for '{request.name}': {error}") from error
+            raise _refused(request, error) from error
+
+    def place(self, request: PlacementRequest, awaited: AwaitedScope) -> Cgroup:
+        """Await the scope, and make the group below it with the process inside. Raises: as `settle`."""
+        try:
+            path = self.scopes.await_leader(awaited)
+        except ScopeError as error:
+            raise _refused(request, error) from error
         try:
             group = Cgroup.create(self.hierarchies, f"{path}/{IN_SCOPE}", request.owner)
-            group.enter(pid)
+            group.enter(awaited.scope.leader)
             # Only now does the scope hold no process itself, and v2 lets it hand its controllers down.
             group.enable_controllers()
         except OSError:
@@ -138,21 +153,32 @@ class ScopePlacement:
             raise
         return group
 
+    def register(self, awaited: AwaitedScope) -> None:
+        """Have systemd-machined know the container, where that runs."""
+        if self.manager is Manager.MACHINED:
+            self.scopes.register(awaited.scope)
+
     def release(self, group: Cgroup) -> None:
         group.remove()
-        self._stop(group.path.removesuffix(f"/{IN_SCOPE}"))
+        path = group.path.removesuffix(f"/{IN_SCOPE}")
+        if self.hierarchies.v2 is None or self._inhabited(path):
+            self._stop(path)
 
-    @staticmethod
-    def _stop(path: str) -> None:
+    def _inhabited(self, path: str) -> bool:
+        """Whether somebody has come into the scope beside our group; without any, systemd removes it on its own."""
+        scope = Cgroup(self.hierarchies, path)
         try:
-            stop_scope(path.rpartition("/")[2])
+            return scope.populated
+        except OSError:
+            # systemd may remove it at any instant: also between the file's opening and its reading (ENODEV).
+            return scope.exists()
+
+    def _stop(self, path: str) -> None:
+        try:
+            self.scopes.stop(path.rpartition("/")[2])
         except ScopeError as error:
             raise OperationFailedError(f"systemd does not end the scope '{path}': {error}") from error
 
 
-def placement_for(hierarchies: Hierarchies, manager: Manager | None = None) -> Placement:
-    """Return the way of this host. manager: what runs it, looked for if not given."""
-    found = detect_manager() if manager is None else manager
-    if found is Manager.NONE:
-        return DirectPlacement(hierarchies=hierarchies)
-    return ScopePlacement(hierarchies=hierarchies, manager=found)
+def _refused(request: PlacementRequest, error: ScopeError) -> OperationFailedError:
+    return OperationFailedError(f"systemd makes no scope for '{request.name}': {error}")

@@ -7,7 +7,7 @@ already, or may never have been made; so each walk may be repeated, by a later d
 import errno
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from insula.engine.interfaces import InterfacePerformer
 from insula.engine.launch.holdings import ControlGroup, Holding, Interfaces, ScopeGroup
 from insula.engine.launch.labels import launch_of
 from insula.engine.launch.placement import DirectPlacement, Placement, ScopePlacement
-from insula.engine.launch.systemdscope import Manager
+from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
@@ -23,10 +23,15 @@ from insula.kernel.cgroups import Cgroup, Hierarchies
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
-    """Takes holdings away. interfaces: who made them, None where nobody does; offload: performs what may block."""
+    """Takes holdings away.
+
+    interfaces: who made them, None where nobody does; scopes: who ends those of systemd; offload: performs what may
+    block.
+    """
 
     hierarchies: Hierarchies
     interfaces: InterfacePerformer | None = None
+    scopes: Scopes = field(default_factory=Scopes)
     offload: Offload = inline
 
     async def walk(self, holdings: Sequence[Holding], launch: str | None) -> list[OSError | InsulaError]:
@@ -52,7 +57,7 @@ class Release:
 
     async def _end_scope(self, holding: ScopeGroup, launch: str | None) -> None:
         # Who made a scope does not matter for its end.
-        placement = ScopePlacement(hierarchies=self.hierarchies, manager=Manager.SYSTEMD)
+        placement = ScopePlacement(hierarchies=self.hierarchies, manager=Manager.SYSTEMD, scopes=self.scopes)
         await self._vacate(Cgroup(self.hierarchies, holding.path), launch, placement)
 
     async def _vacate(self, group: Cgroup, launch: str | None, placement: Placement, *, sure: bool = True) -> None:

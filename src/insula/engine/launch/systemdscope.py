@@ -1,21 +1,28 @@
 """Scopes of systemd, made and ended over the system bus.
 
+A scope is asked for as soon as its first process exists, and awaited only until that process has been moved, which its
+own /proc file tells. systemd removes a scope that has become empty. The register of containers (systemd-machined) is
+told behind everybody's back: machinectl and ps know a container by it, and no start waits for it or fails with it.
+
 Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5), sd_booted(3), systemd.scope(5).
 """
 
+import logging
 import os
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insula.engine.launch.systembus import BusError, Call, SystemBus
 from insula.kernel.cgroups.names import escape_unit
 
 if TYPE_CHECKING:
     from jeepney import Message
-    from jeepney.io.blocking import DBusConnection
+
+logger = logging.getLogger(__name__)
 
 SERVICE = "libvirt-lxc"
 """Who registers a machine: libvirt's name for its container driver, which tools look for."""
@@ -23,7 +30,16 @@ SERVICE = "libvirt-lxc"
 _BOOTED = "/run/systemd/system"
 _BUS = "/run/dbus/system_bus_socket"
 _PATIENCE = 30.0
-"""Seconds a call over the bus may take."""
+"""Seconds until a scope must have been made."""
+_PAUSE = 0.0005
+_LONGEST_PAUSE = 0.01
+"""Seconds between two looks at where the process is."""
+_DOUBT = 0.5
+"""Seconds until systemd is asked what has become of an order that it has taken, and again after each as many."""
+_RESTART_PAUSE = 0.1
+"""Seconds until systemd is asked again that was not there."""
+_MOST_TASKS = 16384
+"""Processes and threads a scope may have: what systemd-machined gives each container that it makes one for."""
 
 
 class Manager(StrEnum):
@@ -36,7 +52,7 @@ class Manager(StrEnum):
 
 
 class ScopeError(Exception):
-    """The bus, systemd or systemd-machined said no; the text is theirs."""
+    """The bus or systemd said no; the text is theirs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,59 +68,190 @@ class Scope:
 
     @property
     def unit(self) -> str:
-        """The name systemd-machined gives the unit, and we if it is not there."""
+        """The name that systemd-machined would give the unit, which is libvirt's too."""
         return f"machine-{escape_unit(self.machine)}.scope"
 
-    @property
-    def properties(self) -> list[tuple[str, tuple[str, Any]]]:
-        """What the unit shall be like: in its slice, its groups ours to divide, gone once it is empty."""
-        return [
-            ("Slice", ("s", self.slice)),
-            ("Delegate", ("b", True)),
-            ("CollectMode", ("s", "inactive-or-failed")),
-        ]
+
+@dataclass(kw_only=True, slots=True)
+class AwaitedScope:
+    """A scope that was asked for. call: the order; repeated: it was given more than once."""
+
+    scope: Scope
+    call: Call
+    repeated: bool = False
 
 
 def detect_manager() -> Manager:
     """Return what this host's process 1 is, as far as control groups go."""
     if not os.path.isdir(_BOOTED) or not os.path.exists(_BUS):
         return Manager.NONE
+    bus = SystemBus()
     try:
-        with _bus() as bus:
-            names = _called(bus, _bus_names())[0]
-    except ScopeError:
+        names = bus.call(_bus_names())[0]
+    except BusError:
         return Manager.SYSTEMD
+    finally:
+        bus.close()
     return Manager.MACHINED if "org.freedesktop.machine1" in names else Manager.SYSTEMD
 
 
-def make_scope(scope: Scope, manager: Manager) -> str:
-    """Make the scope around its leader; return its group's path below a hierarchy's root. Raises: ScopeError."""
-    with _bus() as bus:
-        if manager is Manager.MACHINED:
-            _called(bus, create_machine(scope))
-        else:
-            _start_unit(bus, scope)
-        unit_path = _called(bus, get_unit(scope.unit))[0]
-        return str(_called(bus, control_group_of(unit_path))[0][1]).strip("/")
+class Scopes:
+    """Makes and ends scopes, over one kept connection that is made with the first."""
 
+    def __init__(self, bus: SystemBus | None = None) -> None:
+        self._bus = bus or SystemBus()
 
-def stop_scope(unit: str) -> None:
-    """End a scope, killing what is left in it; one that is gone already is fine. Raises: ScopeError."""
-    with _bus() as bus:
+    def close(self) -> None:
+        """End the connection."""
+        self._bus.close()
+
+    def ask(self, scope: Scope) -> AwaitedScope:
+        """Have systemd begin to make a scope around its leader. Raises: ScopeError if it cannot be asked."""
         try:
-            _called(bus, stop_unit(unit))
-        except _NoSuchUnitError:
-            return
+            return AwaitedScope(scope=scope, call=self._bus.send(start_unit(scope)))
+        except BusError as error:
+            raise ScopeError(str(error)) from error
+
+    def await_leader(self, awaited: AwaitedScope) -> str:
+        """Return where the scope's group is, below a hierarchy's root, once its leader has been moved into it.
+
+        Raises: ScopeError; after half a minute too.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        doubt, pause, job = time.monotonic() + _DOUBT, _PAUSE, ""
+        while (found := _place_of(awaited.scope)) is None or (found.of_many and not self._finished(awaited, job)):
+            if job:
+                time.sleep(pause)
+            elif awaited.call.answered(pause):
+                job = self._job(awaited)
+            now = time.monotonic()
+            if now > deadline:
+                raise ScopeError(f"{awaited.scope.unit} was not made within {_PATIENCE:g} s: is systemd overloaded?")
+            if job and now > doubt and found is None:
+                if self._finished(awaited, job) and _place_of(awaited.scope) is None:
+                    raise ScopeError(f"{awaited.scope.unit} was not started: `journalctl -b _PID=1` tells why")
+                doubt = now + _DOUBT
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return found.path
+
+    def register(self, scope: Scope) -> None:
+        """Have systemd-machined know the container; whether it does is only logged."""
+
+        def told(error: BusError | None) -> None:
+            if error is not None and os.path.exists(f"/proc/{scope.leader}"):
+                logger.warning("systemd-machined does not register %s: %s", scope.machine, error)
+
+        try:
+            self._bus.send(register_machine(scope)).then(told)
+        except BusError as error:
+            told(error)
+
+    def stop(self, unit: str) -> None:
+        """End a scope, killing what is left in it; one that is gone already is fine. Raises: ScopeError."""
+        try:
+            self._bus.call(stop_unit(unit))
+        except BusError as error:
+            if error.name != _NO_SUCH_UNIT:
+                raise ScopeError(str(error)) from error
+
+    def _job(self, awaited: AwaitedScope) -> str:
+        """Return the job of an order that was answered, `_UNKNOWN_JOB` if another one has it; none: not answered yet.
+
+        An order that was lost with a systemd or a bus that restarts is given again.
+        """
+        try:
+            return str(awaited.call.body()[0])
+        except BusError as error:
+            if awaited.repeated and error.name == _UNIT_EXISTS:
+                return _UNKNOWN_JOB
+            if error.name not in _NOT_THERE:
+                raise ScopeError(str(error)) from error
+        time.sleep(_RESTART_PAUSE)
+        awaited.repeated = True
+        try:
+            awaited.call = self._bus.send(start_unit(awaited.scope))
+        except BusError as error:
+            logger.debug("asking again for %s: %s", awaited.scope.unit, error)
+        return ""
+
+    def _finished(self, awaited: AwaitedScope, job: str) -> bool:
+        """Whether systemd is done with the order; False if it cannot tell right now."""
+        if not job:
+            return False
+        try:
+            if job == _UNKNOWN_JOB:
+                return self._bus.call(state_of(awaited.scope.unit))[0][1] in ("active", "failed")
+            self._bus.call(job_state(job))
+        except BusError as error:
+            return error.name == _NO_SUCH_OBJECT
+        return False
 
 
-def create_machine(scope: Scope) -> "Message":
-    """Return the call that registers a container and makes its scope; the answer comes when the scope is there."""
+_NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit"
+_UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists"
+_NO_SUCH_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
+_NOT_THERE = frozenset(
+    {
+        "",
+        "org.freedesktop.DBus.Error.Disconnected",
+        "org.freedesktop.DBus.Error.NameHasNoOwner",
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+    }
+)
+"""What is said of a bus or a systemd that restarts; empty: the connection was lost."""
+_UNKNOWN_JOB = "?"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Place:
+    """Where a process is. of_many: there are other hierarchies, which systemd moves it in after this one."""
+
+    path: str
+    of_many: bool
+
+
+def _place_of(scope: Scope) -> _Place | None:
+    """Return where the leader is in systemd's hierarchy, None while that is not the scope. Raises: ScopeError."""
+    try:
+        lines = Path(f"/proc/{scope.leader}/cgroup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise ScopeError(f"the first process, {scope.leader}, has ended") from error
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "name=systemd") and path.rpartition("/")[2] == scope.unit:
+            return _Place(path=path.strip("/"), of_many=len(lines) > 1)
+    return None
+
+
+def start_unit(scope: Scope) -> "Message":
+    """Return the call that makes the scope around its leader; its answer is a job's path.
+
+    In its slice, its groups ours to divide, gone once it is empty.
+    """
+    from jeepney import new_method_call
+
+    properties = [
+        ("Description", ("s", f"Container {scope.machine}")),
+        ("Slice", ("s", scope.slice)),
+        ("PIDs", ("au", [scope.leader])),
+        ("Delegate", ("b", True)),
+        ("CollectMode", ("s", "inactive-or-failed")),
+        ("TasksMax", ("t", _MOST_TASKS)),
+    ]
+    return new_method_call(
+        _address("systemd1", "Manager"), "StartTransientUnit", "ssa(sv)a(sa(sv))", (scope.unit, "fail", properties, [])
+    )
+
+
+def register_machine(scope: Scope) -> "Message":
+    """Return the call that registers a container whose scope is there: machined finds that by where the leader is."""
     from jeepney import new_method_call
 
     return new_method_call(
         _address("machine1", "Manager"),
-        "CreateMachineWithNetwork",
-        "sayssusaia(sv)",
+        "RegisterMachineWithNetwork",
+        "sayssusai",
         (
             scope.machine,
             uuid.UUID(scope.uuid).bytes,
@@ -113,22 +260,7 @@ def create_machine(scope: Scope) -> "Message":
             scope.leader,
             scope.root,
             list(scope.interfaces),
-            scope.properties,
         ),
-    )
-
-
-def start_unit(scope: Scope) -> "Message":
-    """Return the call that makes the scope without a register; its answer is a job's path."""
-    from jeepney import new_method_call
-
-    properties = [
-        *scope.properties,
-        ("Description", ("s", f"Container {scope.machine}")),
-        ("PIDs", ("au", [scope.leader])),
-    ]
-    return new_method_call(
-        _address("systemd1", "Manager"), "StartTransientUnit", "ssa(sv)a(sa(sv))", (scope.unit, "fail", properties, [])
     )
 
 
@@ -138,19 +270,22 @@ def stop_unit(unit: str) -> "Message":
     return new_method_call(_address("systemd1", "Manager"), "StopUnit", "ss", (unit, "replace"))
 
 
-def get_unit(unit: str) -> "Message":
-    """Return the call that tells a unit's object path."""
-    from jeepney import new_method_call
+def state_of(unit: str) -> "Message":
+    """Return the call that tells whether a unit is active."""
+    letters = (each if each.isascii() and each.isalnum() else f"_{ord(each):02x}" for each in unit)
+    return _property(f"/org/freedesktop/systemd1/unit/{''.join(letters)}", "Unit", "ActiveState")
 
-    return new_method_call(_address("systemd1", "Manager"), "GetUnit", "s", (unit,))
+
+def job_state(job: str) -> "Message":
+    """Return the call that tells a job's state; no such object: it is done."""
+    return _property(job, "Job", "State")
 
 
-def control_group_of(unit_path: str) -> "Message":
-    """Return the call that tells where a scope's group is."""
+def _property(path: str, interface: str, name: str) -> "Message":
     from jeepney import DBusAddress, Properties
 
-    address = DBusAddress(unit_path, bus_name="org.freedesktop.systemd1", interface="org.freedesktop.systemd1.Scope")
-    return Properties(address).get("ControlGroup")
+    service = "org.freedesktop.systemd1"
+    return Properties(DBusAddress(path, bus_name=service, interface=f"{service}.{interface}")).get(name)
 
 
 def _bus_names() -> "Message":
@@ -164,62 +299,3 @@ def _address(service: str, interface: str) -> Any:
 
     name = f"org.freedesktop.{service}"
     return DBusAddress(f"/org/freedesktop/{service}", bus_name=name, interface=f"{name}.{interface}")
-
-
-@contextmanager
-def _bus() -> "Iterator[DBusConnection]":
-    from jeepney.auth import AuthenticationError
-    from jeepney.io.blocking import open_dbus_connection
-
-    try:
-        connection = open_dbus_connection(bus="SYSTEM")
-    except (OSError, AuthenticationError) as error:
-        raise ScopeError(f"no system bus: {error}") from error
-    with connection:
-        yield connection
-
-
-class _NoSuchUnitError(ScopeError):
-    """There is no such unit, or no such machine, any more."""
-
-
-_GONE = frozenset({"org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.machine1.NoSuchMachine"})
-
-
-def _called(bus: "DBusConnection", message: "Message") -> Any:
-    """Return the body of a call's answer. Raises: ScopeError with the error's own text."""
-    from jeepney.wrappers import DBusErrorResponse, unwrap_msg
-
-    try:
-        return unwrap_msg(bus.send_and_get_reply(message, timeout=_PATIENCE))
-    except DBusErrorResponse as error:
-        kind = _NoSuchUnitError if error.name in _GONE else ScopeError
-        raise kind(f"{error.data[0] if error.data else error.name}") from error
-    except (OSError, TimeoutError) as error:
-        raise ScopeError(f"the system bus does not answer: {error}") from error
-
-
-def _start_unit(bus: "DBusConnection", scope: Scope) -> None:
-    """Make the scope and wait until its job is done, which systemd tells to subscribers only."""
-    from jeepney import DBus, MatchRule, new_method_call
-
-    _called(bus, new_method_call(_address("systemd1", "Manager"), "Subscribe"))
-    rule = MatchRule(
-        type="signal",
-        interface="org.freedesktop.systemd1.Manager",
-        member="JobRemoved",
-        sender="org.freedesktop.systemd1",
-    )
-    _called(bus, DBus().AddMatch(rule))
-    removed = MatchRule(type="signal", interface="org.freedesktop.systemd1.Manager", member="JobRemoved")
-    with bus.filter(removed) as signals:
-        job = _called(bus, start_unit(scope))[0]
-        while True:
-            try:
-                _, path, _, result = bus.recv_until_filtered(signals, timeout=_PATIENCE).body
-            except (OSError, TimeoutError) as error:
-                raise ScopeError(f"systemd does not finish the scope's start: {error}") from error
-            if path == job:
-                break
-    if result != "done":
-        raise ScopeError(f"the start of {scope.unit} ended as '{result}'")

@@ -36,18 +36,21 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     """
     check(spec, facts)
     outer, groups_meanwhile = _groups(spec, facts)
+    in_scope = facts.manager is not Manager.NONE
     devices, device_mounts = device_tree(spec, facts)
     kernel_trees, kernel_mounts = kernel_filesystems(spec, facts)
     trees_of_host, mounts, fetched = spec_mounts(spec)
     between = [
         *devices,
         *filter_steps(spec),
-        *groups_meanwhile,
+        *(_asking_for_scope(spec) if in_scope else groups_meanwhile),
         *_belongings(spec, facts),
         *root_tree(spec),
         *kernel_trees,
         *trees_of_host,
         *_interfaces(spec),
+        # systemd takes its time, in which everything else is done.
+        *(groups_meanwhile if in_scope else ()),
     ]
     contents = [
         *device_mounts,
@@ -83,7 +86,7 @@ def _groups(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[Hos
     if facts.manager is not Manager.NONE:
         why = "the tree is systemd's: we may divide only what it delegates, and it makes scopes around processes"
         after.append(
-            scopes.MakeScope(
+            scopes.MakeGroupInScope(
                 why=why, manager=facts.manager, partition=partition, domain=spec.name, uuid=spec.uuid, owner=owner
             )
         )
@@ -109,6 +112,11 @@ def _groups(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[Hos
         hold = scopes.RefuseSocketOptionsInScope if in_scope else groups.RefuseSocketOptions
         after.append(hold(why="the filter does not see into socketcall", options=options))
     return before, after
+
+
+def _asking_for_scope(spec: ContainerSpec) -> list[HostStep]:
+    why = "it makes scopes around processes only, and is the slowest of all that takes part"
+    return [scopes.AskForScope(why=why, partition=spec.cgroup.partition, domain=spec.name, uuid=spec.uuid)]
 
 
 def _clone(spec: ContainerSpec, facts: Facts) -> Clone:

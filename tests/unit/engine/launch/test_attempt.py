@@ -14,6 +14,7 @@ from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.attempt import LaunchAttempt, answer_of_steps, encoded_steps, named_step_failure, step_failed
 from insula.engine.launch.release import Release
 from insula.engine.launch.running import Running, boot_id
+from insula.engine.launch.systemdscope import Scopes
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.steps.guest.registry import decode_guest_step
 from insula.engine.steps.host.hoststep import HostStep
@@ -59,6 +60,7 @@ def launch(plan: LaunchPlan, keeper: FakeKeeper, *inherited: int, hold: bool = F
         launch="a1",
         reserve=Reserve(0),
         release=Release(hierarchies=UNIFIED.hierarchies),
+        scopes=Scopes(),
     )
     return completed(launching.run(inherited, hold=hold))
 

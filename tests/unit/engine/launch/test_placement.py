@@ -1,11 +1,14 @@
+import errno
 from pathlib import Path
 
 import pytest
 
-from insula.engine.launch.placement import DirectPlacement, PlacementRequest, ScopePlacement, placement_for
-from insula.engine.launch.systemdscope import Manager
+from insula.engine.launch.placement import DirectPlacement, PlacementRequest, ScopePlacement
+from insula.engine.launch.systembus import SystemBus
+from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.spec import CgroupPlacement
-from insula.kernel.cgroups import Hierarchies, remove_empty_partitions
+from insula.kernel.cgroups import Cgroup, Hierarchies, remove_empty_partitions
+from tests.unit.engine.launch.fakebus import FakeBus
 
 
 def request(partition: str = "machine.slice", name: str | None = None) -> PlacementRequest:
@@ -34,14 +37,6 @@ def test_a_partition_cannot_lead_elsewhere() -> None:
         assert request("/machine/../..").path
 
 
-def test_who_runs_the_host_decides() -> None:
-    hierarchies = Hierarchies(v2="/c")
-    assert placement_for(hierarchies, Manager.NONE) == DirectPlacement(hierarchies=hierarchies)
-    assert placement_for(hierarchies, Manager.SYSTEMD) == ScopePlacement(
-        hierarchies=hierarchies, manager=Manager.SYSTEMD
-    )
-
-
 def test_directories_are_made_before_the_clone_and_removed_after_the_end(tmp_path: Path) -> None:
     placement = DirectPlacement(hierarchies=Hierarchies(v2=str(tmp_path)))
     group = placement.reserve(request())
@@ -57,5 +52,35 @@ def test_directories_are_made_before_the_clone_and_removed_after_the_end(tmp_pat
 
 
 def test_a_scope_needs_a_process_first() -> None:
-    placement = ScopePlacement(hierarchies=Hierarchies(v2="/c"), manager=Manager.MACHINED)
+    placement = ScopePlacement(hierarchies=Hierarchies(v2="/c"), manager=Manager.MACHINED, scopes=Scopes())
     assert placement.reserve(request()) is None
+
+
+def test_a_scope_that_systemd_removes_just_now_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: Cgroup) -> bool:
+        raise OSError(errno.ENODEV, "no such device")
+
+    monkeypatch.setattr(Cgroup, "populated", property(gone))
+    hierarchies = Hierarchies(v2=str(tmp_path))
+    bus = FakeBus()
+    placement = ScopePlacement(hierarchies=hierarchies, manager=Manager.SYSTEMD, scopes=Scopes(SystemBus(bus.opened)))
+    placement.release(Cgroup(hierarchies, "machine.slice/a.scope/insula"))
+    assert bus.connections == 0
+
+
+@pytest.mark.parametrize(("populated", "stopped"), [(None, []), (0, []), (1, ["StopUnit"])])
+def test_an_empty_scope_is_left_to_systemd_and_one_with_strangers_is_ended(
+    tmp_path: Path, populated: int | None, stopped: list[str]
+) -> None:
+    scope = tmp_path / "machine.slice/a.scope"
+    if populated is not None:
+        scope.mkdir(parents=True)
+        (scope / "cgroup.events").write_text(f"populated {populated}\nfrozen 0\n")
+    bus = FakeBus()
+    scopes = Scopes(SystemBus(bus.opened))
+    hierarchies = Hierarchies(v2=str(tmp_path))
+    placement = ScopePlacement(hierarchies=hierarchies, manager=Manager.MACHINED, scopes=scopes)
+    placement.release(Cgroup(hierarchies, "machine.slice/a.scope/insula"))
+    assert bus.members() == stopped
+    scopes.close()
+    bus.close()

@@ -1,9 +1,29 @@
+import logging
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pytest
 from jeepney import HeaderFields, Message
 from jeepney.low_level import Parser
 
-from insula.engine.launch.systemdscope import Scope, control_group_of, create_machine, get_unit, start_unit, stop_unit
+from insula.engine.launch import systemdscope
+from insula.engine.launch.systembus import SystemBus
+from insula.engine.launch.systemdscope import (
+    Scope,
+    ScopeError,
+    Scopes,
+    job_state,
+    register_machine,
+    start_unit,
+    state_of,
+    stop_unit,
+)
+from tests.unit.engine.launch.fakebus import FakeBus, member, refused, returned
+from tests.waiting import until
 
 SCOPE = Scope(
     machine="lxc-4711-web",
@@ -13,6 +33,8 @@ SCOPE = Scope(
     root="/srv/web",
     interfaces=(3, 5),
 )
+UNIT = r"machine-lxc\x2d4711\x2dweb.scope"
+PATH = f"machine.slice/{UNIT}"
 
 
 def received(message: Message) -> tuple[str, str, str, Any]:
@@ -27,37 +49,202 @@ def received(message: Message) -> tuple[str, str, str, Any]:
 
 
 def test_a_container_is_registered_as_libvirt_registers_one() -> None:
-    service, method, signature, body = received(create_machine(SCOPE))
-    assert (service, method, signature) == (
-        "org.freedesktop.machine1",
-        "CreateMachineWithNetwork",
-        "sayssusaia(sv)",
-    )
-    name, identity, creator, kind, leader, root, interfaces, properties = body
+    service, method, signature, body = received(register_machine(SCOPE))
+    assert (service, method, signature) == ("org.freedesktop.machine1", "RegisterMachineWithNetwork", "sayssusai")
+    name, identity, creator, kind, leader, root, interfaces = body
     assert (name, creator, kind, leader, root) == ("lxc-4711-web", "libvirt-lxc", "container", 4711, "/srv/web")
     assert bytes(identity).hex() == SCOPE.uuid.replace("-", "")
     assert list(interfaces) == [3, 5]
+
+
+def test_a_scope_is_as_systemd_machined_makes_them() -> None:
+    service, method, signature, (unit, mode, properties, auxiliary) = received(start_unit(SCOPE))
+    assert (service, method, signature) == ("org.freedesktop.systemd1", "StartTransientUnit", "ssa(sv)a(sa(sv))")
+    assert (unit, mode, auxiliary) == (UNIT, "fail", [])
     assert {key: value for key, (_, value) in properties} == {
+        "Description": "Container lxc-4711-web",
         "Slice": "machine.slice",
+        "PIDs": [4711],
         "Delegate": True,
         "CollectMode": "inactive-or-failed",
+        "TasksMax": 16384,
     }
 
 
-def test_without_a_register_systemd_is_asked_for_the_same_scope() -> None:
-    service, method, signature, (unit, mode, properties, auxiliary) = received(start_unit(SCOPE))
-    assert (service, method, signature) == ("org.freedesktop.systemd1", "StartTransientUnit", "ssa(sv)a(sa(sv))")
-    assert (unit, mode, auxiliary) == (r"machine-lxc\x2d4711\x2dweb.scope", "fail", [])
-    wanted = {key: value for key, (_, value) in properties}
-    assert wanted["PIDs"] == [4711]
-    assert (wanted["Delegate"], wanted["Slice"]) == (True, "machine.slice")
-
-
-def test_a_unit_is_looked_up_and_ended_by_its_name() -> None:
-    assert received(get_unit("a.scope"))[1:] == ("GetUnit", "s", ("a.scope",))
+def test_a_unit_is_ended_by_its_name() -> None:
     assert received(stop_unit("a.scope"))[1:] == ("StopUnit", "ss", ("a.scope", "replace"))
 
 
-def test_a_scopes_group_is_one_of_its_properties() -> None:
-    _, method, _, body = received(control_group_of("/org/freedesktop/systemd1/unit/a_2escope"))
-    assert (method, body) == ("Get", ("org.freedesktop.systemd1.Scope", "ControlGroup"))
+def test_states_are_properties() -> None:
+    assert received(state_of("a-b.scope"))[1:] == ("Get", "ss", ("org.freedesktop.systemd1.Unit", "ActiveState"))
+    assert state_of("a-b.scope").header.fields[HeaderFields.path] == "/org/freedesktop/systemd1/unit/a_2db_2escope"
+    assert received(job_state("/j/7"))[1:] == ("Get", "ss", ("org.freedesktop.systemd1.Job", "State"))
+
+
+class FakeSystemd:
+    """A systemd that takes orders. moves: whether it moves the leader once it has one; done: its job is over."""
+
+    def __init__(self, directory: Path) -> None:
+        self.bus = FakeBus(self.answer)
+        self.scopes = Scopes(SystemBus(self.bus.opened))
+        self.file = directory / "cgroup"
+        self.place("/insulad.service")
+        self.moves = True
+        self.done = True
+        self.refusals: list[str] = []
+        self.other_lines = ""
+        self.state = "active"
+
+    def place(self, path: str) -> None:
+        self.file.write_text(f"0::{path}\n{getattr(self, 'other_lines', '')}")
+
+    def answer(self, message: Message) -> Message | None:
+        match member(message):
+            case "StartTransientUnit":
+                if self.refusals:
+                    return refused(message, self.refusals.pop(0), "it said no")
+                if self.moves:
+                    self.place(f"/{PATH}")
+                return returned(message, "o", "/org/freedesktop/systemd1/job/7")
+            case "Get" if message.body[0].endswith(".Job"):
+                if self.done:
+                    return refused(message, "org.freedesktop.DBus.Error.UnknownObject")
+                return returned(message, "v", ("s", "running"))
+            case "Get":
+                return returned(message, "v", ("s", self.state))
+            case "StopUnit" if self.refusals:
+                return refused(message, self.refusals.pop(0), "it said no")
+            case "RegisterMachineWithNetwork" if self.refusals:
+                return refused(message, self.refusals.pop(0), "it said no")
+        return returned(message)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSystemd]:
+    made = FakeSystemd(tmp_path)
+    monkeypatch.setattr(systemdscope, "Path", lambda _: made.file)
+    monkeypatch.setattr(systemdscope, "_DOUBT", 0.05)
+    monkeypatch.setattr(systemdscope, "_RESTART_PAUSE", 0.01)
+    yield made
+    made.scopes.close()
+    made.bus.close()
+
+
+def test_a_scope_is_awaited_until_its_leader_stands_in_it(systemd: FakeSystemd) -> None:
+    systemd.moves = False
+    awaited = systemd.scopes.ask(SCOPE)
+    until(lambda: systemd.bus.members() == ["StartTransientUnit"], "the order having arrived")
+    systemd.done = False
+    threading.Timer(0.1, systemd.place, [f"/{PATH}"]).start()
+    assert systemd.scopes.await_leader(awaited) == PATH
+
+
+def test_one_that_stands_there_already_asks_nothing_more(systemd: FakeSystemd) -> None:
+    awaited = systemd.scopes.ask(SCOPE)
+    until(lambda: PATH in systemd.file.read_text(), "the leader having been moved")
+    assert systemd.scopes.await_leader(awaited) == PATH
+    assert systemd.bus.members() == ["StartTransientUnit"]
+
+
+def test_where_there_are_more_hierarchies_all_of_them_are_awaited(systemd: FakeSystemd) -> None:
+    systemd.other_lines = "4:memory:/\n1:name=systemd:/x\n"
+    systemd.done = False
+    awaited = systemd.scopes.ask(SCOPE)
+    threading.Timer(0.1, setattr, [systemd, "done", True]).start()
+    assert systemd.scopes.await_leader(awaited) == PATH
+    assert "Get" in systemd.bus.members()
+    assert systemd.done
+
+
+def test_a_refusal_is_told_in_systemds_words(systemd: FakeSystemd) -> None:
+    systemd.refusals = ["org.freedesktop.systemd1.UnitExists"]
+    with pytest.raises(ScopeError, match="it said no"):
+        systemd.scopes.await_leader(systemd.scopes.ask(SCOPE))
+
+
+def test_a_job_that_ends_without_the_leader_moved_has_failed(systemd: FakeSystemd) -> None:
+    systemd.moves = False
+    with pytest.raises(ScopeError, match="was not started: `journalctl"):
+        systemd.scopes.await_leader(systemd.scopes.ask(SCOPE))
+
+
+def test_a_leader_that_ends_meanwhile_is_told_at_once(systemd: FakeSystemd) -> None:
+    systemd.moves = systemd.done = False
+    awaited = systemd.scopes.ask(SCOPE)
+    systemd.file.unlink()
+    with pytest.raises(ScopeError, match="the first process, 4711, has ended"):
+        systemd.scopes.await_leader(awaited)
+
+
+def test_a_systemd_that_does_nothing_is_not_waited_for_without_end(
+    systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemdscope, "_PATIENCE", 0.2)
+    systemd.bus.silent = True
+    with pytest.raises(ScopeError, match=r"was not made within 0\.2 s"):
+        systemd.scopes.await_leader(systemd.scopes.ask(SCOPE))
+
+
+@pytest.mark.parametrize("lost", ["NoReply", "ServiceUnknown", "NameHasNoOwner", "Disconnected"])
+def test_an_order_that_is_lost_with_a_systemd_that_restarts_is_given_again(systemd: FakeSystemd, lost: str) -> None:
+    systemd.refusals = [f"org.freedesktop.DBus.Error.{lost}"] * 2
+    assert systemd.scopes.await_leader(systemd.scopes.ask(SCOPE)) == PATH
+    assert systemd.bus.members() == ["StartTransientUnit"] * 3
+
+
+def test_an_order_that_is_lost_with_the_bus_is_given_again(systemd: FakeSystemd) -> None:
+    systemd.bus.silent = True
+    awaited = systemd.scopes.ask(SCOPE)
+    until(lambda: systemd.bus.members() == ["StartTransientUnit"], "the order having arrived")
+    systemd.bus.silent = False
+    systemd.bus.restart()
+    assert systemd.scopes.await_leader(awaited) == PATH
+    assert systemd.bus.connections == 2
+
+
+def test_an_order_that_was_heard_the_first_time_is_no_error_the_second(systemd: FakeSystemd) -> None:
+    systemd.refusals = ["org.freedesktop.DBus.Error.NoReply", "org.freedesktop.systemd1.UnitExists"]
+    systemd.state = "activating"
+    awaited = systemd.scopes.ask(SCOPE)
+    threading.Timer(0.2, systemd.place, [f"/{PATH}"]).start()
+    assert systemd.scopes.await_leader(awaited) == PATH
+
+
+def test_a_register_that_refuses_is_logged_and_nothing_else(
+    systemd: FakeSystemd, caplog: pytest.LogCaptureFixture
+) -> None:
+    systemd.refusals = ["org.freedesktop.machine1.MachineExists"]
+    alive = Scope(machine="lxc-1-web", uuid=SCOPE.uuid, slice="machine.slice", leader=os.getpid())
+    with caplog.at_level(logging.WARNING):
+        systemd.scopes.register(alive)
+        until(lambda: "systemd-machined does not register lxc-1-web: it said no" in caplog.text, "the log's line")
+
+
+def test_a_guest_that_has_ended_before_it_was_registered_is_nothing_to_log(
+    systemd: FakeSystemd, caplog: pytest.LogCaptureFixture
+) -> None:
+    systemd.refusals = ["org.freedesktop.DBus.Error.Failed"]
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    gone = Scope(machine="lxc-1-web", uuid=SCOPE.uuid, slice="machine.slice", leader=ended.pid)
+    systemd.scopes.register(gone)
+    systemd.scopes.stop("another.scope")  # whose answer comes after the first one
+    assert caplog.text == ""
+
+
+def test_a_scope_that_is_gone_is_no_error_and_other_refusals_are(systemd: FakeSystemd) -> None:
+    systemd.refusals = ["org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.DBus.Error.AccessDenied"]
+    systemd.scopes.stop(UNIT)
+    with pytest.raises(ScopeError, match="it said no"):
+        systemd.scopes.stop(UNIT)
+
+
+def test_without_a_bus_nothing_is_made() -> None:
+    def none() -> Any:
+        raise FileNotFoundError(2, "no such file")
+
+    scopes = Scopes(SystemBus(none))
+    with pytest.raises(ScopeError, match="there is no system bus"):
+        scopes.ask(SCOPE)
+    with pytest.raises(ScopeError, match="there is no system bus"):
+        scopes.stop(UNIT)

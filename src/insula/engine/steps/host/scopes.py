@@ -14,36 +14,65 @@ from insula.kernel.cgroups import set_maker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MakeScope(HostStep):
-    """Have systemd make a scope around the child, and a group for the container below it.
-
-    manager: whether by way of systemd-machined; domain, uuid: of the container; owner: the host's ids of the guest's
-    root, None for a container without a user namespace.
-
-    Nothing is announced: a scope that nobody was told of is empty once the child has ended, and systemd removes it.
-    """
+class ScopeStep(HostStep):
+    """A step on the scope. domain, uuid: of the container."""
 
     needs_child: ClassVar[bool] = True
-    phrase: ClassVar[str] = "have {manager} make a scope for {domain} in {partition}, and the group below it"
 
-    manager: Manager
     partition: str
     domain: str
     uuid: str
-    owner: tuple[int, int] | None
 
-    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
-        placement = ScopePlacement(hierarchies=context.facts.hierarchies, manager=self.manager)
-        request = PlacementRequest(
+    def request(self, context: HostContext, owner: tuple[int, int] | None = None) -> PlacementRequest:
+        return PlacementRequest(
             name=self.domain,
             identity=context.child,
             uuid=self.uuid,
             placement=CgroupPlacement(partition=self.partition),
-            owner=self.owner,
+            owner=owner,
         )
-        group = context.group = await context.offload(partial(placement.settle, request, None, context.child))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AskForScope(ScopeStep):
+    """Have systemd make a scope around the child, which takes it some milliseconds of its own.
+
+    Nothing is held by it: a scope that nobody was told of is empty once the child has ended, and systemd removes it.
+    """
+
+    phrase: ClassVar[str] = "ask systemd for a scope of {domain} in {partition}"
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        placement = _placement(context, context.facts.manager)
+        context.awaited = await context.offload(partial(placement.ask, self.request(context), context.child))
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MakeGroupInScope(ScopeStep):
+    """Await the scope that was asked for, and make a group for the container below it.
+
+    manager: whether systemd-machined is told of it, once the guest runs; owner: the host's ids of the guest's root,
+    None for a container without a user namespace.
+    """
+
+    phrase: ClassVar[str] = "make the control group of {domain} below its scope, and have {manager} know it"
+
+    manager: Manager
+    owner: tuple[int, int] | None
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        if context.awaited is None:
+            raise RuntimeError("the plan awaits a scope that no step of it asks for")
+        placement = _placement(context, self.manager)
+        request = self.request(context, self.owner)
+        group = context.group = await context.offload(partial(placement.place, request, context.awaited))
         set_maker(group, context.launch)
         return (ScopeGroup(path=group.path),)
+
+
+def _placement(context: HostContext, manager: Manager) -> ScopePlacement:
+    return ScopePlacement(hierarchies=context.facts.hierarchies, manager=manager, scopes=context.scopes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,3 +1,4 @@
+from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
@@ -5,22 +6,22 @@ import pytest
 from insula.engine.launch.holdings import ScopeGroup
 from insula.engine.launch.limits import apply
 from insula.engine.launch.placement import PlacementRequest, ScopePlacement
-from insula.engine.launch.systemdscope import Manager
+from insula.engine.launch.systembus import Call
+from insula.engine.launch.systemdscope import AwaitedScope, Manager, Scope
 from insula.engine.spec import Bytes, Limits
 from insula.engine.steps.host.hoststep import HostContext
-from insula.engine.steps.host.scopes import AllowDevicesInScope, LimitScope, MakeScope
+from insula.engine.steps.host.scopes import AllowDevicesInScope, AskForScope, LimitScope, MakeGroupInScope
 from insula.errors import OperationFailedError
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
 from tests.unit.engine.steps.host import sites
 
 UNIFIED = Hierarchies(v2="/sys/fs/cgroup", v2_controllers=("cpu", "memory", "pids"))
-STEP = MakeScope(
-    why="asked for",
-    manager=Manager.MACHINED,
-    partition="/machine/prod",
-    domain="web",
-    uuid="8f0c4bb0-6c5b-4f0e-9c3c-0b9b1b2e3d4f",
-    owner=(1_000_000, 1_000_001),
+SCOPE = {"partition": "/machine/prod", "domain": "web", "uuid": "8f0c4bb0-6c5b-4f0e-9c3c-0b9b1b2e3d4f"}
+ASK = AskForScope(why="asked for", **SCOPE)
+STEP = MakeGroupInScope(why="asked for", manager=Manager.MACHINED, owner=(1_000_000, 1_000_001), **SCOPE)
+AWAITED = AwaitedScope(
+    scope=Scope(machine="lxc-4711-web", uuid=SCOPE["uuid"], slice="machine-prod.slice", leader=4711),
+    call=Call(Future(), 0),
 )
 GROUP = Cgroup(UNIFIED, "machine.slice/machine-lxc\\x2d4711\\x2dweb.scope/insula")
 
@@ -32,25 +33,39 @@ def context() -> HostContext:
     return made
 
 
-def test_a_scope_is_made_around_the_child_and_released_when_taken_back(
+def test_a_scope_is_asked_for_around_the_child(context: HostContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[PlacementRequest, int]] = []
+
+    def ask(_: ScopePlacement, request: PlacementRequest, pid: int) -> AwaitedScope:
+        asked.append((request, pid))
+        return AWAITED
+
+    monkeypatch.setattr(ScopePlacement, "ask", ask)
+    assert sites.perform(ASK, context) == ()
+    ((request, pid),) = asked
+    assert (pid, request.identity, request.name, request.uuid) == (4711, 4711, "web", STEP.uuid)
+    assert request.placement.partition == "/machine/prod"
+    assert context.awaited is AWAITED
+
+
+def test_the_group_is_made_once_the_scope_is_there_and_released_when_taken_back(
     context: HostContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[PlacementRequest, int]] = []
+    asked: list[tuple[PlacementRequest, AwaitedScope]] = []
     released: list[Cgroup] = []
 
-    def settle(_: ScopePlacement, request: PlacementRequest, reserved: Cgroup | None, pid: int) -> Cgroup:
-        assert reserved is None
-        asked.append((request, pid))
+    def place(_: ScopePlacement, request: PlacementRequest, awaited: AwaitedScope) -> Cgroup:
+        asked.append((request, awaited))
         return GROUP
 
-    monkeypatch.setattr(ScopePlacement, "settle", settle)
+    monkeypatch.setattr(ScopePlacement, "place", place)
     monkeypatch.setattr(ScopePlacement, "release", lambda _, group: released.append(group))
     monkeypatch.setattr(Cgroup, "kill", lambda group: None)
+    context.awaited = AWAITED
     held = sites.perform(STEP, context)
-    ((request, pid),) = asked
-    assert (pid, request.identity, request.name) == (4711, 4711, "web")
-    assert (request.uuid, request.owner) == (STEP.uuid, STEP.owner)
-    assert request.placement.partition == "/machine/prod"
+    ((request, awaited),) = asked
+    assert awaited is AWAITED
+    assert (request.identity, request.owner) == (4711, STEP.owner)
     assert context.group == GROUP
     assert held == (ScopeGroup(path=GROUP.path),)
     sites.take_away(held, context)
@@ -58,21 +73,28 @@ def test_a_scope_is_made_around_the_child_and_released_when_taken_back(
 
 
 def test_a_refusal_of_systemds_is_passed_on(context: HostContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    def settle(*_: object) -> Cgroup:
+    def place(*_: object) -> Cgroup:
         raise OperationFailedError("systemd makes no scope for 'web': no")
 
-    monkeypatch.setattr(ScopePlacement, "settle", settle)
+    monkeypatch.setattr(ScopePlacement, "place", place)
+    context.awaited = AWAITED
     with pytest.raises(OperationFailedError, match="makes no scope"):
         sites.perform(STEP, context)
     assert context.group is None
 
 
+def test_a_scope_that_no_step_asked_for_is_a_broken_plan(context: HostContext) -> None:
+    with pytest.raises(RuntimeError, match="no step of it asks for"):
+        sites.perform(STEP, context)
+
+
 def test_what_is_done_to_a_scope_waits_for_the_child_as_its_making_does() -> None:
-    assert all(step.needs_child for step in (MakeScope, LimitScope, AllowDevicesInScope))
+    assert all(step.needs_child for step in (AskForScope, MakeGroupInScope, LimitScope, AllowDevicesInScope))
 
 
 def test_the_plan_says_who_makes_the_scope() -> None:
-    assert str(STEP) == "have systemd-machined make a scope for web in /machine/prod, and the group below it"
+    assert str(ASK) == "ask systemd for a scope of web in /machine/prod"
+    assert str(STEP) == "make the control group of web below its scope, and have systemd-machined know it"
 
 
 def test_limits_and_devices_are_those_of_any_group(context: HostContext, monkeypatch: pytest.MonkeyPatch) -> None:

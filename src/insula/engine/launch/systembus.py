@@ -1,0 +1,235 @@
+"""One connection to the system bus, kept between calls, and made anew when the bus has gone and come back.
+
+Any thread may call. A thread of the connection's own reads what arrives, so that a call may also be sent and not be
+waited for. Nothing waits without an end: a bus or a service that is stopped holds up nobody beyond his patience.
+Sources: the D-Bus specification (authentication, message format); jeepney has its words.
+"""
+
+import contextlib
+import itertools
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jeepney import Message
+
+_PATIENCE = 30.0
+"""Seconds a call may take."""
+_SHORT_PATIENCE = 5.0
+"""Seconds that the bus itself may take for a login, or to take a message off us."""
+_CHUNK = 65536
+
+Opened = Callable[[], socket.socket]
+
+
+class BusError(Exception):
+    """The bus is away, or who was called says no, in his own words. name: the error's, empty if the bus is away."""
+
+    def __init__(self, text: str, name: str = "") -> None:
+        super().__init__(text)
+        self.name = name
+
+
+class Call:
+    """A call that is under way. body: of its answer."""
+
+    def __init__(self, answer: "Future[tuple[Any, ...]]", sent: float) -> None:
+        self._answer = answer
+        self.sent = sent
+
+    def answered(self, seconds: float) -> bool:
+        """Wait so long at most; return whether there is an answer now, be it a refusal."""
+        with contextlib.suppress(TimeoutError, BusError):
+            self._answer.result(seconds)
+        return self._answer.done()
+
+    def body(self, seconds: float = _PATIENCE) -> tuple[Any, ...]:
+        """Return the answer. Raises: BusError; if there is none in so many seconds, too."""
+        try:
+            return self._answer.result(seconds)
+        except TimeoutError:
+            raise BusError(f"the system bus has not answered for {seconds:g} s") from None
+
+    def then(self, told: Callable[[BusError | None], None]) -> None:
+        """Have somebody told how it went, on whatever thread learns it."""
+        self._answer.add_done_callback(lambda answer: told(_refusal(answer)))
+
+
+def _refusal(answer: "Future[tuple[Any, ...]]") -> BusError | None:
+    error = answer.exception()
+    return error if error is None or isinstance(error, BusError) else BusError(str(error))
+
+
+class SystemBus:
+    """The kept connection. opened: makes a connected socket; the system bus's by default."""
+
+    def __init__(self, opened: Opened | None = None) -> None:
+        self._opened = opened or _opened
+        self._lock = threading.Lock()
+        self._connection: _Connection | None = None
+
+    def call(self, message: "Message", seconds: float = _PATIENCE) -> tuple[Any, ...]:
+        """Make a call and return the body of its answer. Raises: BusError."""
+        return self.send(message).body(seconds)
+
+    def send(self, message: "Message") -> Call:
+        """Make a call that nobody need wait for. Raises: BusError if it cannot even be sent."""
+        for again in (True, False):
+            connection = self._connected()
+            try:
+                return connection.send(message)
+            except OSError as error:
+                # What was not sent whole has not been heard: the bus was restarted since the last call.
+                connection.close(error)
+                if not again:
+                    raise BusError(f"the system bus cannot be reached: {error}") from error
+        raise AssertionError
+
+    def close(self) -> None:
+        """End the connection and what is under way on it; the next call makes another."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close(OSError("it was closed"))
+            connection.join()
+
+    def _connected(self) -> "_Connection":
+        with self._lock:
+            if self._connection is None or not self._connection.usable:
+                self._connection = _Connection(self._opened)
+            return self._connection
+
+
+class _Connection:
+    """One connection, from its login to its end."""
+
+    def __init__(self, opened: Opened) -> None:
+        """Raises: BusError if there is no bus, or one that does not let us in."""
+        from jeepney import DBus
+        from jeepney.auth import AuthenticationError
+
+        self._lock = threading.Lock()
+        self._serials = itertools.count(1)
+        self._calls: dict[int, tuple[float, Future[tuple[Any, ...]]]] = {}
+        self._process = os.getpid()
+        self._closed = False
+        try:
+            self._socket = opened()
+        except OSError as error:
+            raise BusError(f"there is no system bus: {error}") from error
+        try:
+            _log_in(self._socket)
+            self._reader = threading.Thread(target=self._read, name="system bus", daemon=True)
+            self._reader.start()
+            self.send(DBus().Hello()).body(_SHORT_PATIENCE)
+        except (OSError, AuthenticationError, BusError) as error:
+            self.close(error)
+            raise BusError(f"the system bus does not let us in: {error}") from error
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is there, and ours: a forked process has neither its thread nor a right to its answers."""
+        return not self._closed and self._process == os.getpid()
+
+    def send(self, message: "Message") -> Call:
+        """Raises: OSError; the connection is of no use then."""
+        answer: Future[tuple[Any, ...]] = Future()
+        now = time.monotonic()
+        with self._lock:
+            if self._closed:
+                raise ConnectionResetError("the connection has ended")
+            self._forget_before(now - 2 * _PATIENCE)
+            serial = next(self._serials)
+            self._calls[serial] = now, answer
+            self._socket.sendall(message.serialise(serial=serial))
+        return Call(answer, now)
+
+    def close(self, why: Exception) -> None:
+        """End it; calls that are under way fail."""
+        with self._lock:
+            calls, self._calls = self._calls, {}
+            first, self._closed = not self._closed, True
+        if first:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.close()
+        for _, answer in calls.values():
+            answer.set_exception(BusError(f"the system bus has gone: {why}"))
+
+    def join(self) -> None:
+        """Wait until its thread has ended."""
+        if self._reader is not threading.current_thread():
+            self._reader.join(_SHORT_PATIENCE)
+
+    def _forget_before(self, instant: float) -> None:
+        """Fail calls that nobody waits for any more, and that were never answered."""
+        for serial in [serial for serial, (sent, _) in self._calls.items() if sent < instant]:
+            self._calls.pop(serial)[1].set_exception(BusError("there was no answer"))
+
+    def _read(self) -> None:
+        from jeepney.low_level import Parser
+
+        parser = Parser()
+        why: Exception = ConnectionResetError("it ended the connection")
+        try:
+            while arrived := self._socket.recv(_CHUNK):
+                parser.add_data(arrived)
+                while (message := parser.get_next_message()) is not None:
+                    self._take(message)
+        except Exception as error:  # whatever it is: nobody else will ever read
+            why = error
+        self.close(why)
+
+    def _take(self, message: "Message") -> None:
+        """Give an answer to whoever has called; anything else is not for us."""
+        from jeepney import HeaderFields, MessageType
+
+        fields = message.header.fields
+        with self._lock:
+            _, answer = self._calls.pop(fields.get(HeaderFields.reply_serial, 0), (0.0, None))
+        if answer is None:
+            return
+        if message.header.message_type is MessageType.error:
+            name = str(fields.get(HeaderFields.error_name, ""))
+            answer.set_exception(BusError(str(message.body[0]) if message.body else name, name))
+        else:
+            answer.set_result(message.body)
+
+
+def _opened() -> socket.socket:
+    """Return a socket that is connected to the system bus, wherever the environment says that it is."""
+    from jeepney.bus import get_bus
+
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(_SHORT_PATIENCE)
+        connection.connect(get_bus("SYSTEM"))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _log_in(connection: socket.socket) -> None:
+    """Say who we are. Raises: OSError, jeepney's AuthenticationError."""
+    from jeepney.auth import BEGIN, Authenticator
+
+    connection.settimeout(_SHORT_PATIENCE)
+    login = Authenticator()
+    for line in login:
+        connection.sendall(line)
+        heard = connection.recv(1024)
+        if not heard:
+            raise ConnectionResetError("it ended the connection")
+        login.feed(heard)
+    connection.sendall(BEGIN)
+    # From here on a thread waits for what arrives, as long as it takes; what is sent still has an end.
+    connection.settimeout(None)
+    seconds = struct.pack("@ll", int(_SHORT_PATIENCE), 0)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
