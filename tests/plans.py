@@ -1,12 +1,19 @@
-"""Recorded facts of hosts, specs, and the golden plans made of them. `python -m tests.plans` writes the plans anew."""
+"""Recorded facts of hosts, specs, and the golden plans and programs made of them.
+
+`python -m tests.plans` writes both anew.
+"""
 
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from insula.engine.facts import Facts
+from insula.engine.keeper.mountspace import STAGE
+from insula.engine.launch.programs import compiled_start
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.plan.planner import plan
+from insula.engine.program.builder import Builder
+from insula.engine.program.listing import listed
 from insula.engine.spec import (
     Access,
     Address,
@@ -154,10 +161,29 @@ def golden(case: Case) -> Path:
     return DIRECTORY / f"{case.name}.json"
 
 
+def golden_program(case: Case) -> Path:
+    """Return the file with the recorded program of the first process."""
+    return DIRECTORY / f"{case.name}.program"
+
+
+def listing(case: Case) -> str:
+    """Return the program of the first process in words, as x86-64 has it, the same on every kernel."""
+    program = Builder(
+        last_capability=40,
+        permitted=(1 << 41) - 1,
+        stage=f"{STAGE}/{case.spec.uuid}",
+        most_groups=64,
+        machine="x86_64",
+    )
+    made = compiled_start(program, plan(case.spec, case.facts))
+    return "".join(f"{line}\n" for line in listed(made, machine="x86_64"))
+
+
 def main() -> None:
-    """Write all plans anew."""
+    """Write all plans and programs anew."""
     for case in CASES:
         golden(case).write_text(json.dumps(plan(case.spec, case.facts).encode(), indent=1) + "\n")
+        golden_program(case).write_text(listing(case))
 
 
 if __name__ == "__main__":

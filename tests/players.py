@@ -12,9 +12,10 @@ from typing import Any
 
 from insula.engine.program import player
 from insula.engine.program.builder import Builder
-from insula.engine.program.conversation import GO
+from insula.engine.program.image import GO
 from insula.engine.program.program import Program
-from insula.kernel.fds import keep_only, memory_file
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.fds import Fd, keep_only, sealed_file
 from tests.waiting import scaled
 
 Start = Callable[[int, socket.socket], int]
@@ -54,6 +55,35 @@ def builder(**more: Any) -> Builder:
     return Builder(last_capability=40, permitted=(1 << 41) - 1, **more)
 
 
+def program_of(*inside: GuestStep, child_early: Sequence[GuestStep] = (), **more: Any) -> Program:
+    """Return the program of a first process: what it does early, then a wait for go, then the rest."""
+    made = builder(**more)
+    for step in child_early:
+        made.mark(str(step))
+        step.compile(made)
+    made.receive_fds()
+    return _continued(made, inside)
+
+
+def entering_program_of(*steps: GuestStep, **more: Any) -> Program:
+    """Return the program of a process that enters, and receives init's pidfd before anything else."""
+    made = builder(**more)
+    made.receive_fds("init")
+    return _continued(made, steps)
+
+
+def _continued(made: Builder, steps: Sequence[GuestStep]) -> Program:
+    for step in steps:
+        made.mark(str(step))
+        step.compile(made)
+    return made.finished()
+
+
+def image_file(program: Program) -> Fd:
+    """Return a file with the image; the caller closes it."""
+    return sealed_file("insula-program", program.image)
+
+
 def played(start: Start, program: Program, fds: Mapping[str, int] | None = None, *, go: bool = True) -> Outcome:
     """Play a program that is given fds by their names, in one message that waits for it; go: whether one does."""
     passed = [(fds or {})[name] for name in program.passed]
@@ -61,7 +91,7 @@ def played(start: Start, program: Program, fds: Mapping[str, int] | None = None,
     with ExitStack() as opened:
         opened.callback(ours.close)
         with theirs:
-            image = memory_file("program", program.image)
+            image = sealed_file("program", program.image)
             opened.callback(os.close, image)
             if go:
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", passed))] if passed else []

@@ -22,7 +22,6 @@ from insula.engine.keeper import startup
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.keeper.startup import private_keeper
-from insula.engine.launch.attempt import encoded_steps
 from insula.engine.launch.running import Running
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.namespaces import EnterContainer, JoinGroups
@@ -31,10 +30,11 @@ from insula.kernel.fds import AT_FDCWD
 from insula.kernel.mounts import MountAttribute, Propagation, attach, change, detach, detached_copy
 from insula.kernel.process import CloneFlag, setns
 from tests.guests import Guests, namespace_ids, spec
+from tests.players import entering_program_of, image_file
 from tests.waiting import scaled, until
 
 PRIVILEGED = pytest.mark.parametrize("privileged", [True, False], ids=["privileged", "unprivileged"])
-ARREST = JoinGroups(why="-")
+ARREST = JoinGroups(why="-", count=1)
 """A step that waits for ever: what it writes to is full."""
 
 
@@ -46,10 +46,10 @@ def entering(guests: Guests, running: Running, *steps: GuestStep) -> Iterator[in
         while True:
             os.write(writer, b"x" * 65536)
     os.set_blocking(writer, True)
-    program = encoded_steps([*steps, ARREST, ARREST])
+    program = image_file(entering_program_of(*steps, ARREST))
     before = set(children_of(guests.keeper_pid))
     number = guests.link.ask(
-        Verb.EXECUTE, {"uuid": running.uuid, "id": "arrested", "seconds": 600}, {"steps": program, "join0": writer}
+        Verb.EXECUTE, {"uuid": running.uuid, "id": "arrested", "seconds": 600}, {"image": program, "join0": writer}
     )
     os.close(program)
     os.close(writer)

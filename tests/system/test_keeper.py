@@ -16,7 +16,6 @@ from insula.engine.keeper.held import RING_MAX, StartPhase
 from insula.engine.keeper.link import BlockingLink, completed
 from insula.engine.keeper.protocol import Verb, receive, send
 from insula.engine.keeper.startup import connect, private_keeper, spawn_keeper
-from insula.engine.launch.attempt import encoded_steps
 from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.running import ContainerRecord
 from insula.engine.spec import Access, BindMount
@@ -24,6 +23,7 @@ from insula.errors import KeeperError, OperationInvalidError, StepError
 from insula.kernel.fds import NO_FD
 from insula.kernel.process import start_time
 from tests.guests import Guests, id_map, kill_keeper, read_until, spec
+from tests.players import image_file, program_of
 from tests.waiting import scaled, until
 
 _NOBODY = 65534
@@ -90,7 +90,7 @@ def test_whoever_speaks_nonsense_is_dropped_alone(guests: Guests, datagram: byte
         ("execute", {"uuid": "unknown", "id": "1"}),
         ("forget", {"id": "unknown"}),
         ("adopt", {"uuid": "unknown", "pid": 1}),
-        ("launch", {"uuid": "new", "namespaces": ["nonsense"], "owner": None, "pid": None, "early": []}),
+        ("launch", {"uuid": "new", "namespaces": ["nonsense"], "owner": None, "pid": None}),
     ],
 )
 def test_a_request_that_cannot_be_met_is_answered_with_an_error(
@@ -107,26 +107,25 @@ def test_a_request_that_cannot_be_met_is_answered_with_an_error(
 
 def test_a_client_that_goes_away_before_go_takes_its_newborn_along(guests: Guests) -> None:
     channel = connect(guests.socket)
-    steps = encoded_steps([])
-    body = {"uuid": "newborn", "namespaces": ["mnt", "pid"], "owner": None, "pid": None, "early": []}
-    send(channel, {"request": 1, "verb": "launch", **body}, {"steps": steps})
+    image = image_file(program_of())
+    body = {"uuid": "newborn", "namespaces": ["mnt", "pid"], "owner": None, "pid": None}
+    send(channel, {"request": 1, "verb": "launch", **body}, {"image": image})
     answer = receive(channel)
     assert answer is not None
     pid = answer.body["pid"]
     assert str(pid) in processes_of(guests.keeper_pid)
     channel.close()
-    os.close(steps)
+    os.close(image)
     until(lambda: not os.path.exists(f"/proc/{pid}"), "the newborn's end")
     until(lambda: guests.ask(Verb.HELLO)["guests"] == [], "the keeper forgetting it")
 
 
-def test_a_child_that_hangs_is_killed_at_its_deadline_and_reported(guests: Guests, busybox_root: Path) -> None:
-    plan = guests.launcher.plan(spec(busybox_root, "true"))
-    steps = encoded_steps(plan.inside)
-    body = {"uuid": "hanging", "namespaces": ["mnt", "pid"], "owner": None, "pid": None, "early": []}
+def test_a_child_that_hangs_is_killed_at_its_deadline_and_reported(guests: Guests) -> None:
+    image = image_file(program_of())
+    body = {"uuid": "hanging", "namespaces": ["mnt", "pid"], "owner": None, "pid": None}
     # Its channel stays full of nothing: no steps come, so it waits for ever.
-    first = guests.link.ask(Verb.LAUNCH, body, {"steps": steps})
-    os.close(steps)
+    first = guests.link.ask(Verb.LAUNCH, body, {"image": image})
+    os.close(image)
     pid = completed(guests.link.answer(first)).body["pid"]
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(KeeperError, match="did not get past 'performing its steps' in time"):
@@ -135,10 +134,10 @@ def test_a_child_that_hangs_is_killed_at_its_deadline_and_reported(guests: Guest
 
 
 def test_a_child_that_is_killed_from_outside_is_reported(guests: Guests) -> None:
-    steps = encoded_steps([])
-    body = {"uuid": "victim", "namespaces": ["mnt", "pid"], "owner": None, "pid": None, "early": []}
-    pid = completed(guests.link.answer(guests.link.ask(Verb.LAUNCH, body, {"steps": steps}))).body["pid"]
-    os.close(steps)
+    image = image_file(program_of())
+    body = {"uuid": "victim", "namespaces": ["mnt", "pid"], "owner": None, "pid": None}
+    pid = completed(guests.link.answer(guests.link.ask(Verb.LAUNCH, body, {"image": image}))).body["pid"]
+    os.close(image)
     os.kill(pid, signal.SIGKILL)
     until(lambda: not os.path.exists(f"/proc/{pid}"), "its end")
     with pytest.raises(KeeperError, match="killed by signal 9"):

@@ -16,7 +16,7 @@ from insula.engine.launch.holdings import Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import Access, BindMount, ContainerSpec, Interface, Limits, TmpfsRoot, VethInterface
-from insula.engine.steps.guest.roottree import MountFilesystem
+from insula.engine.steps.guest.roottree import MakeFilesystem
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError, OperationFailedError, StepError
 from tests.guests import Guests, spec
@@ -103,20 +103,20 @@ def test_failing_at_any_step_inside_ends_the_child_and_undoes_all(
     launcher = Launcher(facts=guests.facts, link=guests.link, interfaces=performer)
     wanted = rich(busybox_root, scratch)
     plan = launcher.plan(wanted)
-    broken = MountFilesystem(why="none", fstype="nonsense", target="mnt", options=[], attributes=[])
+    broken = MakeFilesystem(why="none", name="none", fstype="nonsense", options=[], attributes=[])
 
     def check(broken_plan: LaunchPlan) -> None:
         with monkeypatch.context() as patched:
             patched.setattr(launcher, "plan", lambda _: broken_plan)
-            with pytest.raises(StepError, match=r"cannot mount nonsense at /mnt: .*No such device") as caught:
+            with pytest.raises(StepError, match=r"cannot make a nonsense as none: .*No such device") as caught:
                 completed(launcher.launch(wanted))
         assert (caught.value.step, caught.value.errno) == (str(broken), errno.ENODEV)
         assert nothing_is_left(guests)
 
     for index in range(len(plan.child_early)):
-        check(replace(plan, child_early=(*plan.child_early[:index], broken, *plan.child_early[index + 1 :])))
+        check(replace(plan, child_early=(*plan.child_early[:index], broken, *plan.child_early[index:])))
     for index in range(len(plan.inside)):
-        check(replace(plan, inside=(*plan.inside[:index], broken, *plan.inside[index + 1 :])))
+        check(replace(plan, inside=(*plan.inside[:index], broken, *plan.inside[index:])))
     assert len(performer.connected) == performer.disconnected
 
 

@@ -16,27 +16,33 @@ from insula.rpc.procedures import Insula
 from insula.sdk.blocking import Blocking
 
 LOG_FOLLOW = 1
+PLAN_SYSCALLS = 1
 
 
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", nargs="?", help="name, id or UUID")
     parser.add_argument("--xml", type=Path, help="plan this definition instead, without defining it")
+    parser.add_argument("--syscalls", action="store_true", help="show the system calls of the guest's first process")
     parser.add_argument("--json", action="store_true")
 
 
 def _plan(options: argparse.Namespace, client: Blocking) -> int:
     if (options.domain is None) == (options.xml is None):
         raise InvalidArgumentError("give either a domain or --xml FILE")
+    flags = PLAN_SYSCALLS if options.syscalls else 0
     if options.xml is not None:
         try:
             text = options.xml.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidArgumentError(f"cannot read '{options.xml}': {error}") from error
-        plan = json.loads(client.call(Insula.PLAN_XML, text, 0))
+        plan = json.loads(client.call(Insula.PLAN_XML, text, flags))
     else:
-        plan = json.loads(client.call(Insula.DOMAIN_PLAN, domain(client, options.domain), 0))
+        plan = json.loads(client.call(Insula.DOMAIN_PLAN, domain(client, options.domain), flags))
     if options.json:
         show_json(plan)
+    elif options.syscalls:
+        for line in plan["program"]:
+            show_line(line)
     else:
         show_plan(plan)
     return 0

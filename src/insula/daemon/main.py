@@ -40,6 +40,7 @@ from insula.engine.keeper.link import Event
 from insula.engine.keeper.protocol import EventKind
 from insula.engine.keeper.startup import connect, spawn_keeper
 from insula.engine.launch.launcher import Launcher
+from insula.engine.look.accountlook import find_through
 from insula.engine.look.looking import Looker
 from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError, InsulaError, KeeperError
@@ -115,6 +116,7 @@ class Daemon:
             obtain=self._obtain_keeper, on_event=self._keeper_told, restored=self._keeper_replaced
         )
         self._events = Events()
+        self._looker = Looker()
         self._launcher = Launcher(
             facts=Facts.detect(),
             link=self._keeper,
@@ -122,8 +124,8 @@ class Daemon:
             offload=in_own_thread,
             installation=str(layout.prefix),
             reserve=reserved(),
+            find_account=find_through(self._looker),
         )
-        self._looker = Looker()
         host, store = Host(), ImageStore(layout)
         self._wiring = wire(
             layout=layout,

@@ -25,6 +25,7 @@ from insula.engine.keeper.startup import private_keeper
 from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.running import Running
 from insula.engine.launch.systemdscope import Manager
+from insula.engine.look.accountlook import find_with_patience
 from insula.engine.spec import CgroupPlacement, ContainerSpec
 from insula.errors import OperationTimeoutError
 from insula.kernel.cgroups import Hierarchies, labelled, remove_empty_partitions, set_label
@@ -52,8 +53,12 @@ class Engine:
         self._ends: dict[str, int | None] = {}
         channel, self._keeper = private_keeper(log=keeper_log)
         self._link = BlockingLink(channel, self._note)
-        self.launcher = Launcher(facts=self.facts, link=self._link, interfaces=interfaces)
-        self.ask(Verb.HELLO, {"consoles": False}).close()
+        self.launcher = Launcher(
+            facts=self.facts, link=self._link, interfaces=interfaces, find_account=find_with_patience
+        )
+        hello = self.ask(Verb.HELLO, {"consoles": False})
+        hello.close()
+        self.launcher.keeper_permitted = int(hello.body.get("permitted", self.launcher.keeper_permitted))
 
     def __enter__(self) -> Self:
         return self

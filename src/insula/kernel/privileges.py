@@ -61,7 +61,7 @@ _NUMBERS = {name: number for number, name in enumerate(CAPABILITIES)}
 _HIGHEST_NUMBER = 63
 
 
-class _Control(IntEnum):
+class Control(IntEnum):
     """Options of prctl(2). Source: linux/prctl.h."""
 
     SET_KEEPCAPS = 8
@@ -71,7 +71,9 @@ class _Control(IntEnum):
     CAP_AMBIENT = 47
 
 
-class _Ambient(IntEnum):
+class Ambient(IntEnum):
+    """What is done with the ambient set. Source: linux/prctl.h."""
+
     RAISE = 2
     CLEAR_ALL = 4
 
@@ -86,7 +88,7 @@ class _Sets(ctypes.Structure):
     _fields_ = tuple((f"{name}_{half}", ctypes.c_uint32) for half in ("low", "high") for name in ("e", "p", "i"))
 
 
-_VERSION_3 = 0x20080522
+CAPABILITY_VERSION = 0x20080522
 
 
 @libc("capget")
@@ -151,7 +153,7 @@ def last_capability() -> int:
 def _bounding_has(number: int) -> bool | None:
     """Return whether the bounding set has a number, None if the kernel knows no such capability."""
     try:
-        return _prctl(_Control.CAPBSET_READ, number, 0, 0, 0) == 1
+        return _prctl(Control.CAPBSET_READ, number, 0, 0, 0) == 1
     except OSError as error:
         if error.errno == errno.EINVAL:
             return None
@@ -161,12 +163,17 @@ def _bounding_has(number: int) -> bool | None:
 def held() -> CapabilitySets:
     """Return the calling thread's sets: capget(2)."""
     sets = _Sets()
-    _capget(_Header(version=_VERSION_3, pid=0), sets)
+    _capget(_Header(version=CAPABILITY_VERSION, pid=0), sets)
     return CapabilitySets(
         effective=names_in(sets.e_low | sets.e_high << 32),
         permitted=names_in(sets.p_low | sets.p_high << 32),
         inheritable=names_in(sets.i_low | sets.i_high << 32),
     )
+
+
+def permitted_mask() -> int:
+    """Return the bits of what the calling thread may use: capget(2)."""
+    return mask_of(held().permitted)
 
 
 def bounding() -> frozenset[str]:
@@ -186,12 +193,12 @@ def set_held(sets: CapabilitySets) -> None:
         p_high=permitted >> 32,
         i_high=inheritable >> 32,
     )
-    _capset(_Header(version=_VERSION_3, pid=0), raw)
+    _capset(_Header(version=CAPABILITY_VERSION, pid=0), raw)
 
 
 def use_what_is_permitted() -> None:
     """Make every permitted capability effective, as it is after a change of ids took that away."""
-    header, sets = _Header(version=_VERSION_3, pid=0), _Sets()
+    header, sets = _Header(version=CAPABILITY_VERSION, pid=0), _Sets()
     _capget(header, sets)
     sets.e_low, sets.e_high = sets.p_low, sets.p_high
     _capset(header, sets)
@@ -211,15 +218,15 @@ def keep_only(kept: Iterable[str]) -> None:
         if not mask >> number & 1 and not _drop(number):
             break
     sets = _Sets()
-    _capget(_Header(version=_VERSION_3, pid=0), sets)
+    _capget(_Header(version=CAPABILITY_VERSION, pid=0), sets)
     low, high = sets.p_low & mask, sets.p_high & mask >> 32
-    _capset(_Header(version=_VERSION_3, pid=0), _Sets(e_low=low, p_low=low, e_high=high, p_high=high))
+    _capset(_Header(version=CAPABILITY_VERSION, pid=0), _Sets(e_low=low, p_low=low, e_high=high, p_high=high))
 
 
 def _drop(number: int) -> bool:
     """Take a number out of the bounding set; return False if the kernel knows no capability of that number."""
     try:
-        _prctl(_Control.CAPBSET_DROP, number, 0, 0, 0)
+        _prctl(Control.CAPBSET_DROP, number, 0, 0, 0)
     except OSError as error:
         if error.errno == errno.EINVAL:
             return False
@@ -229,20 +236,20 @@ def _drop(number: int) -> bool:
 
 def clear_ambient() -> None:
     """Empty the ambient set: no capability survives the exec of a plain program by another user than root."""
-    _prctl(_Control.CAP_AMBIENT, _Ambient.CLEAR_ALL, 0, 0, 0)
+    _prctl(Control.CAP_AMBIENT, Ambient.CLEAR_ALL, 0, 0, 0)
 
 
 def raise_ambient(names: Iterable[str]) -> None:
     """Let names survive an exec by any user. Raises: OSError(EPERM) unless they are permitted and inheritable."""
     for name in names:
-        _prctl(_Control.CAP_AMBIENT, _Ambient.RAISE, capability_number(name), 0, 0)
+        _prctl(Control.CAP_AMBIENT, Ambient.RAISE, capability_number(name), 0, 0)
 
 
 def keep_over_setuid(keep: bool) -> None:
     """Keep the permitted set when all user ids stop being root's; an exec undoes it."""
-    _prctl(_Control.SET_KEEPCAPS, int(keep), 0, 0, 0)
+    _prctl(Control.SET_KEEPCAPS, int(keep), 0, 0, 0)
 
 
 def set_no_new_privileges() -> None:
     """Let no exec grant privileges any more, neither by setuid bits nor by file capabilities; for good."""
-    _prctl(_Control.SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _prctl(Control.SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -33,6 +33,19 @@ class CloneFlag(IntFlag):
     INTO_CGROUP = 0x200000000
 
 
+NAMESPACE_FLAGS = {
+    "mnt": CloneFlag.NEWNS,
+    "uts": CloneFlag.NEWUTS,
+    "ipc": CloneFlag.NEWIPC,
+    "pid": CloneFlag.NEWPID,
+    "net": CloneFlag.NEWNET,
+    "user": CloneFlag.NEWUSER,
+    "cgroup": CloneFlag.NEWCGROUP,
+    "time": CloneFlag.NEWTIME,
+}
+"""The names below /proc/PID/ns and clone(2)'s flags for them."""
+
+
 SIGNAL_CHILD = 17
 
 

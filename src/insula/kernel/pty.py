@@ -10,9 +10,9 @@ import termios
 from insula.kernel.fds import Fd
 
 # Source: asm-generic/ioctls.h; the termios module does not name them.
-_TIOCGPTN = 0x80045430
-_TIOCSPTLCK = 0x40045431
-_TIOCGPTPEER = 0x5441
+TIOCGPTN = 0x80045430
+TIOCSPTLCK = 0x40045431
+TIOCGPTPEER = 0x5441
 
 WINDOW_MAX = 65535
 """The most rows or columns a terminal can have: struct winsize holds 16 bits."""
@@ -22,7 +22,7 @@ def open_master(devpts: int) -> tuple[Fd, int]:
     """Return a new terminal's master and its number, which is its slave's name in devpts, an fd of that mount."""
     master = os.open("ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=devpts)
     try:
-        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
         number = number_of(master)
     except BaseException:
         os.close(master)
@@ -34,7 +34,7 @@ def open_multiplexer() -> Fd:
     """Return a new non-blocking master of this process's own devpts, its slave unlocked."""
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
     except BaseException:
         os.close(master)
         raise
@@ -90,13 +90,13 @@ def _pty_number(name: str) -> int:
 
 def number_of(master: int) -> int:
     """Return the name of a master's slave in its devpts: ioctl_tty(2), TIOCGPTN."""
-    number: int = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))[0]
+    number: int = struct.unpack("i", fcntl.ioctl(master, TIOCGPTN, struct.pack("i", 0)))[0]
     return number
 
 
 def open_slave(master: int) -> Fd:
     """Return the slave of a master, whatever is mounted where: ioctl TIOCGPTPEER, since Linux 4.13."""
-    return Fd(fcntl.ioctl(master, _TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    return Fd(fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
 
 
 def take_terminal(slave: int) -> None:

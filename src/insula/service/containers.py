@@ -11,6 +11,7 @@ from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan
+from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, Process
 from insula.kernel.fds import Fd
 
@@ -33,6 +34,7 @@ class Engine(Protocol):
     @property
     def facts(self) -> Facts: ...
     def plan(self, spec: ContainerSpec) -> LaunchPlan: ...
+    def program(self, spec: ContainerSpec) -> Program: ...
     async def launch(
         self,
         spec: ContainerSpec,

@@ -3,6 +3,7 @@
 import asyncio
 
 from insula.engine.plan.plan import LaunchPlan
+from insula.engine.program.program import Program
 from insula.model.domain import Domain
 from insula.service.containers import Engine
 from insula.service.live import defined
@@ -28,5 +29,17 @@ class PlanVerbs:
         """Return how domain would be launched, whether it is known here or not."""
         return await asyncio.to_thread(self._planned, domain)
 
+    async def program(self, managed: ManagedDomain) -> Program:
+        """Return which system calls the domain's first process would make, up to its init."""
+        current = managed.current
+        return await asyncio.to_thread(lambda: self._compiled(defined(current)))
+
+    async def program_of(self, domain: Domain) -> Program:
+        """Return the same for a domain, whether it is known here or not."""
+        return await asyncio.to_thread(self._compiled, domain)
+
     def _planned(self, domain: Domain) -> LaunchPlan:
         return self._engine.plan(self._preparation.rehearse(domain, self._pid_of))
+
+    def _compiled(self, domain: Domain) -> Program:
+        return self._engine.program(self._preparation.rehearse(domain, self._pid_of))

@@ -17,6 +17,7 @@ from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.plan.plan import LaunchPlan
+from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationTimeoutError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies
@@ -75,6 +76,10 @@ class FakeEngine:
     def plan(self, spec: ContainerSpec) -> LaunchPlan:
         """Return the spec itself, which stands for its plan."""
         return cast("LaunchPlan", spec)
+
+    def program(self, spec: ContainerSpec) -> Program:
+        """Return an empty one."""
+        return Program(image=b"", passed=(), marks=(), meanings={})
 
     # Beginnings
 

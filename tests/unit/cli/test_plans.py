@@ -38,6 +38,15 @@ def test_a_definition_is_planned_without_being_defined(tmp_path: Path, capsys: p
     assert json.loads(capsys.readouterr().out) == PLAN and client.made(Insula.PLAN_XML) == [("<domain/>", 0)]
 
 
+def test_the_system_calls_are_shown_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["# make the network namespace", "   0  unshare(0x40000000)"]
+    answer = json.dumps({**PLAN, "program": lines})
+    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Insula.DOMAIN_PLAN: answer})
+    assert _plan(client, "web", "--syscalls") == 0
+    assert capsys.readouterr().out == "\n".join(lines) + "\n"
+    assert client.made(Insula.DOMAIN_PLAN)[0][-1] == 1
+
+
 def test_a_domain_and_a_definition_exclude_each_other() -> None:
     with pytest.raises(InvalidArgumentError):
         _plan(FakeClient({}))

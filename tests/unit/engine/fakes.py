@@ -8,8 +8,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from insula.engine.keeper.child import STEPS
-from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.keeper.protocol import IMAGE, Message, Verb
 from insula.engine.launch import release
 from insula.engine.launch.holdings import ControlGroup, Holding
 from insula.engine.plan.plan import Clone, LaunchPlan
@@ -128,19 +127,18 @@ class Fetch(HostStep):
 
 
 def plan_of(*meanwhile: HostStep, before: tuple[HostStep, ...] = (), clone: Clone = CLONE) -> LaunchPlan:
-    return LaunchPlan(
-        before=before, clone=clone, child_early=EARLY, meanwhile=meanwhile, inside=INNER, staged=("root",)
-    )
+    staged = tuple(step.name for step in meanwhile if isinstance(step, Do) and step.name == "root")
+    return LaunchPlan(before=before, clone=clone, child_early=EARLY, meanwhile=meanwhile, inside=INNER, staged=staged)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """A request. fds: their names, and what the one with steps holds."""
+    """A request. fds: their names, and the image that came with it."""
 
     verb: Verb
     body: dict[str, Any]
     fds: tuple[str, ...]
-    steps: bytes
+    image: bytes
 
 
 Answer = dict[str, Any] | Exception
@@ -165,9 +163,9 @@ class FakeKeeper:
         if self.unusable is not None:
             raise self.unusable
         self.world.journal.append(f"ask {verb.value}")
-        steps = contents(fds[STEPS]) if STEPS in fds else b""
+        image = contents(fds[IMAGE]) if IMAGE in fds else b""
         assert all(os.fstat(fd) for fd in fds.values())
-        self.asked.append(Asked(verb=verb, body=dict(body), fds=tuple(fds), steps=steps))
+        self.asked.append(Asked(verb=verb, body=dict(body), fds=tuple(fds), image=image))
         if verb is Verb.LAUNCH:
             self.world.made.append("child")
         elif verb in (Verb.ABORT, Verb.KILL):

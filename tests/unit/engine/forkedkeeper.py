@@ -9,14 +9,13 @@ from typing import Any
 from insula.engine.keeper.link import BlockingLink, Event, completed
 from insula.engine.keeper.protocol import EventKind, Message, Verb
 from insula.engine.keeper.verbs import Keeper
-from insula.engine.launch.attempt import encoded_steps
-from insula.engine.steps.guest.confinement import BecomeUser
+from insula.engine.steps.guest.confinement import LimitResource
 from insula.engine.steps.guest.execution import Execute, PassDescriptors
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.registry import encode_guest_step
+from tests.players import image_file, program_of
 from tests.waiting import scaled
 
-STRANGER = BecomeUser(why="-", user="nobody-of-that-name", group=None)
+BROKEN = LimitResource(why="-", name="CORE", soft=2, hard=1)
 """A step that fails on every host."""
 SLEEP = "exec sleep 1000"
 
@@ -69,12 +68,16 @@ class ForkedKeeper:
         return answer.body
 
     def bear(
-        self, uuid: str, *steps: GuestStep, child_early: tuple[GuestStep, ...] = (), launch: str | None = None
+        self,
+        uuid: str,
+        *steps: GuestStep,
+        child_early: tuple[GuestStep, ...] = (),
+        launch: str | None = None,
+        hold: bool = False,
     ) -> int:
         """Have a first process born that waits for go; return its pid."""
-        fd = encoded_steps(steps)
-        encoded = [encode_guest_step(step) for step in child_early]
-        pid = self.ask(Verb.LAUNCH, {"steps": fd}, uuid=uuid, launch=launch, namespaces=[], early=encoded)["pid"]
+        fd = image_file(program_of(*steps, child_early=child_early, hold=hold))
+        pid = self.ask(Verb.LAUNCH, {"image": fd}, uuid=uuid, launch=launch, namespaces=[])["pid"]
         os.close(fd)
         return int(pid)
 
@@ -103,6 +106,6 @@ class ForkedKeeper:
 
 def program(script: str) -> tuple[GuestStep, ...]:
     return (
-        PassDescriptors(why="-", count=0, needed=[]),
+        PassDescriptors(why="-", count=0),
         Execute(why="-", argv=["/bin/sh", "-c", script], env=[["PATH", os.environ["PATH"]]], cwd="/"),
     )

@@ -6,6 +6,7 @@ from hypothesis import strategies as some
 from hypothesis.strategies import SearchStrategy
 
 from insula.engine.fragments.speccheck import CONSOLES_MAX, SHAREABLE
+from insula.engine.passednumbers import PASSED_FDS_MAX
 from insula.engine.spec import (
     ALL_NAMESPACES,
     Access,
@@ -44,7 +45,6 @@ from insula.engine.spec import (
     TmpfsRoot,
     VethInterface,
 )
-from insula.engine.steps.guest.execution import PASSED_FDS_MAX
 from insula.kernel.interfacenames import is_interface_name
 
 words = some.text(some.characters(categories=["L", "N", "P", "Zs"], exclude_characters="/"), min_size=1, max_size=12)

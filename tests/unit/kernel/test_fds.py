@@ -16,6 +16,7 @@ from insula.kernel.fds import (
     duplicate,
     keep_only,
     memory_file,
+    sealed_file,
 )
 
 
@@ -123,3 +124,19 @@ def test_a_reserve_says_when_too_few_are_free(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(OSError, match="Too many open files"):
         reserve.check(3)
     reserve.close()
+
+
+def test_a_sealed_file_stays_as_it_is() -> None:
+    fd = sealed_file("sealed", b"content")
+    try:
+        for change in (
+            lambda: os.pwrite(fd, b"x", 0),
+            lambda: os.ftruncate(fd, 0),
+            lambda: os.ftruncate(fd, 100),
+            lambda: os.close(os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_TRUNC)),
+        ):
+            with pytest.raises(PermissionError):
+                change()
+        assert contents(fd) == b"content"
+    finally:
+        os.close(fd)

@@ -25,6 +25,7 @@ from insula.engine.launch.running import ContainerRecord, Running, boot_id
 from insula.engine.launch.succession import Held
 from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan
+from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
@@ -278,6 +279,9 @@ class FakeEngine:
 
     def plan(self, spec: ContainerSpec) -> LaunchPlan:
         return cast("LaunchPlan", spec)
+
+    def program(self, spec: ContainerSpec) -> Program:
+        return Program(image=b"", passed=(), marks=(), meanings={})
 
     async def launch(
         self,

@@ -12,6 +12,8 @@ from insula.daemon.request import Answer, Handler, Request
 from insula.daemon.streams import ServerStream, StreamJob
 from insula.engine.codec import encode
 from insula.engine.plan.plan import LaunchPlan
+from insula.engine.program.listing import listed
+from insula.engine.program.program import Program
 from insula.engine.spec import Process
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
@@ -24,6 +26,7 @@ from insula.service.managed import ManagedDomain
 HIDDEN = "(hidden)"
 """What stands in a plan for the values of environment variables."""
 _FOLLOW = 1
+_SYSCALLS = 1
 _CONSOLE = "console"
 
 
@@ -147,20 +150,27 @@ def _without_values(data: Any) -> Any:
     return [_without_values(each) for each in data] if isinstance(data, list | tuple) else data
 
 
-def _described_text(plan: LaunchPlan) -> str:
-    return _json(_described(plan))
+def _described_text(plan: LaunchPlan, program: Program | None) -> str:
+    """As JSON; with a program its lines too (`program`), in which no environment stands."""
+    described = _described(plan)
+    return _json(described if program is None else {**described, "program": list(listed(program))})
 
 
 async def _plan(request: Request, domain: ManagedDomain, flags: int) -> Answer:
-    request.allow_flags(flags, 0)
-    plan = await request.services.planning.plan(domain)
-    return (await asyncio.to_thread(_described_text, plan),)
+    request.allow_flags(flags, _SYSCALLS)
+    planning = request.services.planning
+    plan = await planning.plan(domain)
+    program = await planning.program(domain) if flags & _SYSCALLS else None
+    return (await asyncio.to_thread(_described_text, plan, program),)
 
 
 async def _plan_xml(request: Request, xml: str, flags: int) -> Answer:
-    request.allow_flags(flags, 0)
-    plan = await request.services.planning.plan_of(await request.services.incoming.read(xml))
-    return (await asyncio.to_thread(_described_text, plan),)
+    request.allow_flags(flags, _SYSCALLS)
+    planning = request.services.planning
+    domain = await request.services.incoming.read(xml)
+    plan = await planning.plan_of(domain)
+    program = await planning.program_of(domain) if flags & _SYSCALLS else None
+    return (await asyncio.to_thread(_described_text, plan, program),)
 
 
 def _info(request: Request, domain: ManagedDomain, flags: int) -> Answer:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.environment import DEFAULT_PATH, MANAGER
-from insula.engine.fragments.filters import FILTERS
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.policy.capabilities import default_kept
-from insula.engine.policy.syscalls import confined
+from insula.engine.policy.syscalls import confined, filter_of
 from insula.engine.spec import ContainerSpec, Namespace, NetworkKind, Process
 from insula.engine.steps.guest import confinement, execution, namespaces, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -62,7 +61,10 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) 
     process = attachment.process
     kinds = [each.value for each in namespaces_of(spec)]
     steps: list[GuestStep] = [
-        namespaces.JoinGroups(why="before anything else, so that nothing of it ever runs outside the limits"),
+        namespaces.JoinGroups(
+            why="before anything else, so that nothing of it ever runs outside the limits",
+            count=len(facts.hierarchies.v1),
+        ),
         namespaces.EnterContainer(why="all at once, by init's pidfd: nothing of the guest is looked up", kinds=kinds),
     ]
     if facts.keyrings:
@@ -74,11 +76,11 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) 
         steps.append(terminals.TakeTerminal(why="its terminal", controlling=True))
     else:
         steps.append(terminals.TakeStreams(why="the streams that were passed"))
-    filters = list(FILTERS) if confined(spec.seccomp) else []
-    steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=0, needed=filters))
-    if filters:
-        steps.append(confinement.LoadFilters(why="the same as init's", sources=filters))
     user = "0" if process.user is None else process.user
+    steps.append(confinement.LearnAccount(why="found in the guest's files before, by who can wait for them", user=user))
+    steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=0))
+    if confined(spec.seccomp):
+        steps.append(confinement.LoadFilters(why="the same as init's", seccomp=filter_of(spec)))
     steps.append(confinement.BecomeUser(why="as the guest names it", user=user, group=process.group))
     steps += [
         confinement.LimitResource(why="as for init", name=each.name, soft=each.soft, hard=each.hard)

@@ -26,12 +26,11 @@ from insula.engine.enter.attachment import group_fds, namespaces_of
 from insula.engine.launch.running import Running
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.syscalls import filter_of, programs
-from insula.engine.steps.guest.namespaces import NAMESPACE_FLAGS
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationUnsupportedError
 from insula.kernel import privileges, seccomp
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import close_all, keep_only
-from insula.kernel.process import CloneFlag, set_dumpable, setns
+from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, set_dumpable, setns
 from insula.kernel.standardstreams import above_standard
 from insula.relay.pump import Pump
 

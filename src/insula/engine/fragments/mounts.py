@@ -7,6 +7,7 @@ from insula.engine.spec import (
     DirectoryRoot,
     GuestBindMount,
     ImageMount,
+    Mount,
     OverlayRoot,
     TmpfsMount,
     TmpfsRoot,
@@ -48,6 +49,11 @@ def root_tree(spec: ContainerSpec) -> list[HostStep]:
 def root_is_read_only(spec: ContainerSpec) -> bool:
     """Whether the guest must not be able to write to its root."""
     return not isinstance(spec.root, TmpfsRoot) and spec.root.access is Access.READ_ONLY
+
+
+def is_fetched(mount: Mount) -> bool:
+    """Whether a mount shows a tree of the host's, which reaches the guest by an fd."""
+    return isinstance(mount, BindMount | ImageMount)
 
 
 def spec_mounts(spec: ContainerSpec) -> tuple[list[HostStep], list[GuestStep], list[str]]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from insula.engine.facts import Facts
+from insula.engine.passednumbers import PASSED_FDS_MAX
 from insula.engine.spec import (
     ContainerSpec,
     DirectoryRoot,
@@ -17,7 +18,6 @@ from insula.engine.spec import (
     TmpfsRoot,
     VethInterface,
 )
-from insula.engine.steps.guest.execution import PASSED_FDS_MAX
 from insula.errors import InvalidArgumentError, UnsupportedConfigError
 from insula.kernel.idmap import LINES_MAX
 from insula.kernel.interfacenames import is_interface_name

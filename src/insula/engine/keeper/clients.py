@@ -7,9 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from insula.engine.keeper.child import describe
 from insula.engine.keeper.loop import READABLE, WRITABLE, Loop
-from insula.engine.keeper.protocol import Message, decode, receive_encoded, send
+from insula.engine.keeper.protocol import Message, decode, describe, receive_encoded, send
 from insula.kernel.fds import Fd
 
 _PEER = struct.Struct("iII")

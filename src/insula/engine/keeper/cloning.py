@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import NoReturn
 
 from insula.engine.keeper.held import HeldProcess
-from insula.engine.keeper.protocol import Message
-from insula.engine.steps.guest.namespaces import NAMESPACE_FLAGS
+from insula.engine.keeper.protocol import Message, passed_fds, send_go
 from insula.kernel.fds import Fd
 from insula.kernel.identity import acting_as_owner
-from insula.kernel.process import CloneFlag, clone, setns
+from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, clone, setns
 
 Limits = tuple[int, int]
 """Soft and hard limit of fds that children shall start with."""
@@ -44,16 +43,17 @@ class Cloner:
             for name, fd in message.fds.items():
                 if name.startswith("shared:"):
                     self._stand_in(fd, [name.removeprefix("shared:")], back)
-            return self._clone(flags, message, child, back)
+            return self._clone(flags, message, child, back, None)
 
     def enter(
         self, guest: HeldProcess, message: Message, child: Callable[[socket.socket, Message, Limits], NoReturn]
     ) -> tuple[HeldProcess, socket.socket]:
-        """Clone a process into a running guest, likewise. message: fds cgroup, and what the child needs."""
-        message.fds["init"] = Fd(os.dup(guest.pidfd))
+        """Clone a process into a running guest, likewise. message: fds cgroup, image, and what the program receives
+        after init's pidfd."""
         with contextlib.ExitStack() as back:
             self._stand_in(guest.pidfd, _OWN, back)
-            return self._clone(CloneFlag.NOTHING, message, child, back)
+            passed = [guest.pidfd, *passed_fds(message)]
+            return self._clone(CloneFlag.NOTHING, message, child, back, passed)
 
     def _stand_in(self, fd: Fd, kinds: Iterable[str], back: contextlib.ExitStack) -> None:
         """Be in the namespaces behind fd (or in its process's) until back unwinds. No name is looked up there."""
@@ -68,13 +68,17 @@ class Cloner:
         message: Message,
         child: Callable[[socket.socket, Message, Limits], NoReturn],
         back: contextlib.ExitStack,
+        passed: list[Fd] | None,
     ) -> tuple[HeldProcess, socket.socket]:
+        """passed: fds that wait for the child in its channel before it is there."""
         pid, owner = message.body.get("pid"), message.body.get("owner")
         pids = [] if pid is None else [1, pid]
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
             if owner is not None:
                 back.enter_context(acting_as_owner(*owner))
+            if passed is not None:
+                send_go(ours, passed)
             pid, pidfd = clone(flags, pids=pids, cgroup=message.fds.get("cgroup"))
             if pid == 0:
                 child(theirs, message, self._limits)

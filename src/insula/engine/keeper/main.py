@@ -16,10 +16,8 @@ import sys
 import traceback
 
 from insula.engine.keeper.mountspace import enter_empty_root
-from insula.engine.keeper.passednumbers import move_up, reserve_numbers
 from insula.engine.keeper.verbs import Keeper
-from insula.engine.steps.guest.execution import IGNORED_SIGNALS
-from insula.kernel.privileges import last_capability
+from insula.engine.passednumbers import move_up, reserve_numbers
 from insula.kernel.process import set_dumpable, set_name
 from insula.kernel.standardstreams import occupy_standard_streams
 
@@ -86,8 +84,6 @@ def _serve(options: _Options) -> None:
     set_name("insula-keeper")
     enter_empty_root()
     keeper = Keeper(limits, reaper=reaper)
-    # Asked here once, so that no child has to.
-    last_capability()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0) if keeper.empty else None)
     if options.listens:
         given.listen()  # again, in this process: peers are told who listened last (unix(7), SO_PEERCRED)
@@ -101,6 +97,10 @@ def _serve(options: _Options) -> None:
     gc.collect()
     gc.freeze()
     keeper.run(while_connected=not options.listens)
+
+
+IGNORED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+"""What no terminal and no peer shall end us by; programs of guests get them back (`Execute`)."""
 
 
 def _come_from_sealed_view() -> None:

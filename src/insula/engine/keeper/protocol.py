@@ -3,12 +3,13 @@
     insulad (or the SDK)               keeper                                guest's first process
       │ hello ──────────────────────────►│
       │◄─────── what it holds ───────────│
-      │ launch (fds: steps, cgroup) ────►│ clone3 ──────────────────────────────►│ performs the early steps,
-      │◄── its pid ──────────────────────│                                       │ waits
+      │ launch (fds: image, cgroup) ────►│ clone3 ──────────────────────────────►│ plays its program
+      │◄── its pid ──────────────────────│                                       │ as far as it can, waits
       │ netlink ────────────────────────►│◄──────────── (fd: netlink) ───────────│
       │◄── (fd: netlink) ────────────────│
-      │ go (fds: root, …) ──────────────►│ go (the same fds) ───────────────────►│ performs its steps
-      │                                  │◄─ executing (fds: terminals) | failed │ execs: end of file
+      │ go (fds: root, …) ──────────────►│ one byte (the same fds) ─────────────►│ plays on
+      │                                  │◄─ consoles (fds: terminals) ──────────│
+      │                                  │◄─ executing | failed ─────────────────│ execs: end of file
       │◄── running (pidfd, console0…) ───│
       │    | error (step, errno, text)   │
       │                                  │
@@ -32,13 +33,14 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
+from insula.engine.program.image import GO
 from insula.kernel.fds import Fd, close_all, contents, memory_file
 
-VERSION = 1
+VERSION = 2
 """Raised when a keeper of the former version would misunderstand."""
 
 BODY_MAX = 64 * 1024
@@ -116,6 +118,22 @@ def send_encoded(channel: socket.socket, encoded: bytes, fds: list[int]) -> None
             os.close(bulk)
 
 
+IMAGE = "image"
+"""The name of the fd of a program's image; `engine.program.image` says what is in it."""
+_OF_THE_CLONE = (IMAGE, "cgroup")
+
+
+def passed_fds(message: Message, *, without: Iterable[str] = ()) -> list[Fd]:
+    """Return what of a message is meant for the program itself, in its order; without: names of further others."""
+    return [fd for name, fd in message.fds.items() if name not in (*_OF_THE_CLONE, *without)]
+
+
+def send_go(channel: socket.socket, fds: Sequence[int]) -> None:
+    """Send a program what it waits for. Raises: OSError."""
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    channel.sendmsg([GO], rights)
+
+
 def receive_encoded(channel: socket.socket) -> tuple[bytes, list[Fd]] | None:
     """Return the next message's encoded body and fds (close-on-exec), None at the end.
 
@@ -177,3 +195,11 @@ def receive(channel: socket.socket) -> Message | None:
     """Return the next message, None at the end; see `receive_encoded`."""
     received = receive_encoded(channel)
     return None if received is None else decode(*received)
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return an error's text and errno as they travel."""
+    if isinstance(error, OSError) and error.errno:
+        where = f": {error.filename}" if error.filename else ""
+        return {"text": f"{error.strerror}{where}", "errno": error.errno}
+    return {"text": f"{type(error).__name__}: {error}", "errno": 0}

@@ -9,19 +9,19 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from insula.engine.keeper.clients import Client, Clients, RefusalError, Request
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.loop import READABLE, Loop
-from insula.engine.keeper.protocol import Message, receive, send
+from insula.engine.keeper.protocol import Message, receive, send_go
 from insula.kernel.fds import NO_FD, Fd
 
 PATIENCE = 30.0
 """Seconds a process has to perform its steps."""
 SAYINGS_MAX = 16
-"""Messages of one process; there are three kinds."""
+"""Messages of one process; there are four kinds."""
 
 
 class Starting:
@@ -88,14 +88,12 @@ class StartingProcesses:
             starting.netlink = NO_FD
             starting.asking = None
 
-    def go(
-        self, process: HeldProcess, request: Request, body: dict[str, Any], fds: dict[str, Fd], seconds: float
-    ) -> None:
+    def go(self, process: HeldProcess, request: Request, fds: Sequence[Fd], seconds: float) -> None:
         """Hand a process what it waits for; request is answered when its program runs."""
         starting = self._starting_of(process, StartPhase.CLONED)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             # One that is dead already has said why, or its end will tell.
-            send(starting.channel, body, fds)
+            send_go(starting.channel, fds)
         self.expect(process, request, seconds)
 
     def proceed(self, process: HeldProcess, request: Request) -> None:
@@ -107,7 +105,7 @@ class StartingProcesses:
             self._clients.answer(request, {"pid": process.pid}, {"pidfd": process.pidfd, **process.masters()})
             return
         starting = self._starting_of(process, StartPhase.HELD)
-        send(starting.channel, {"proceed": True})
+        send_go(starting.channel, ())
         self.expect(process, request, PATIENCE)
         process.stage = StartPhase.EXECUTING
 
@@ -204,17 +202,15 @@ class StartingProcesses:
         if "netlink" in message.body and starting.netlink < 0:
             starting.netlink = message.fds.pop("netlink")
             self._hand_out_netlink(starting)
-        elif "executing" in message.body and process.stage is StartPhase.STARTING:
+        elif "consoles" in message.body and process.stage is StartPhase.STARTING and not process.consoles:
             process.hold_consoles(message.fds)
+        elif "executing" in message.body and process.stage is StartPhase.STARTING:
             process.stage = StartPhase.HELD if message.body["hold"] else StartPhase.EXECUTING
             if process.stage is StartPhase.HELD:
                 self._settle(starting)
         elif "failed" in message.body:
-            starting.failure = {
-                "text": str(message.body["text"]),
-                "errno": int(message.body["errno"]),
-                "step": int(message.body["failed"]),
-            }
+            # Of a process and another that it has made, the first to fail says what is wrong.
+            starting.failure = starting.failure or _failure_at(message.body["failed"], message.body["errno"])
         else:
             raise ValueError(f"not expected while {process.stage.value}")
 
@@ -238,6 +234,14 @@ def kill(process: HeldProcess) -> None:
     """Kill a process, by its pidfd; one that has ended is fine."""
     with contextlib.suppress(ProcessLookupError):
         signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+
+
+def _failure_at(record: Any, number: Any) -> dict[str, Any]:
+    """Return what is answered for a program that failed; who made the program knows which step a record is of."""
+    record, number = int(record), int(number)
+    if record < 0:
+        return {"text": f"its program cannot be played: {os.strerror(number)}", "errno": number}
+    return {"text": f"record {record} of its program failed: {os.strerror(number)}", "errno": number, "step": record}
 
 
 def _how(status: int | None) -> str:

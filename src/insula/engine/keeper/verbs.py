@@ -18,12 +18,13 @@ from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.lonereading import read_alone
 from insula.engine.keeper.loop import READABLE, Loop
 from insula.engine.keeper.mountspace import stage_mounts, unstage_mounts
-from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb
+from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, passed_fds
 from insula.engine.keeper.reaperlink import ReaperLink
 from insula.engine.keeper.requests import boolean, check_room, name_of, number_of, seconds_of
 from insula.engine.keeper.starting import PATIENCE, StartingProcesses, kill
 from insula.engine.keeper.strangers import Strangers
 from insula.kernel.fds import close_all
+from insula.kernel.privileges import permitted_mask
 from insula.kernel.process import has_ended, pid_of, wait_status
 
 LINGERING = 10.0
@@ -47,6 +48,7 @@ class Keeper:
         self._starting = StartingProcesses(self._loop, self.clients, self._settled)
         self._strangers = Strangers(ReaperLink(self._loop, reaper))
         self._cloner = Cloner(limits)
+        self._itself = {"version": VERSION, "pid": os.getpid(), "permitted": permitted_mask()}
         self._verbs: dict[str, Callable[[Request, Message], None]] = {
             Verb.HELLO.value: self._hello,
             Verb.FETCH.value: self._fetch,
@@ -109,8 +111,8 @@ class Keeper:
     # Verbs: the fields of the request → those of the answer
 
     def _hello(self, request: Request, message: Message) -> None:
-        """consoles (whether the client reads them, true if not said) → version, pid, guests (uuid, pid, stage, status,
-        consoles), executions (id, uuid, …); events from now on"""
+        """consoles (whether the client reads them, true if not said) → version, pid, permitted (mask of its
+        capabilities), guests (uuid, pid, stage, status, consoles), executions (id, uuid, …); events from now on"""
         request.client.listening = True
         request.client.reading = boolean(message, "consoles", default=True)
         self._share_reading()
@@ -128,7 +130,7 @@ class Keeper:
             ]
             for kind, processes in (("guests", self._guests.values()), ("executions", self._executions.values()))
         }
-        self.clients.answer(request, {"version": VERSION, "pid": os.getpid(), **described})
+        self.clients.answer(request, {**self._itself, **described})
 
     def _fetch(self, request: Request, message: Message) -> None:
         """uuid → pid, stage, status; fds pidfd, console0…, ring0… said meanwhile, channel if held, all kept"""
@@ -140,13 +142,13 @@ class Keeper:
         close_all(rings.values())
 
     def _launch(self, request: Request, message: Message) -> None:
-        """uuid, launch, namespaces, owner, pid, early (steps); fds steps (the others), cgroup, shared:KIND → pid"""
+        """uuid, launch, namespaces, owner, pid; fds image (of the program), cgroup, shared:KIND → pid"""
         uuid = name_of(message, "uuid")
         if uuid in self._guests:
             raise RefusalError(f"a guest with the UUID {uuid} is held already")
         check_room()
         self._failures.pop(uuid, None)
-        process, channel = self._cloner.begin(message, child.begin)
+        process, channel = self._cloner.begin(message, child.play)
         process.guest, process.launch = uuid, message.body.get("launch")
         self._guests[uuid] = process
         self._follow(process, channel, request)
@@ -164,16 +166,14 @@ class Keeper:
         self._starting.send_netlink(self._newborn(message), request)
 
     def _go(self, request: Request, message: Message) -> None:
-        """uuid, stage (names of trees to stage), hold; fds as the steps name them → fds pidfd, console0…"""
+        """uuid, stage (names of trees to stage); fds in the program's order → fds pidfd, console0…"""
         process = self._newborn(message)
         seconds = seconds_of(message, PATIENCE)
-        body = {"hold": message.body.get("hold")}
         trees = {name: message.fds[name] for name in message.body.get("stage", ())}
         try:
             if trees:
-                body["staged"] = stage_mounts(process.name, trees)
-            passed = {name: fd for name, fd in message.fds.items() if name not in trees}
-            self._starting.go(process, request, body, passed, seconds)
+                stage_mounts(process.name, trees)
+            self._starting.go(process, request, passed_fds(message, without=trees), seconds)
         except BaseException:
             unstage_mounts(process.name)
             raise
@@ -213,7 +213,7 @@ class Keeper:
         kill(process)
 
     def _execute(self, request: Request, message: Message) -> None:
-        """id, uuid; fds steps, cgroup, and as the steps name them → pid; fds pidfd, console0"""
+        """id, uuid; fds image, cgroup, and others in the program's order → pid; fds pidfd, console0"""
         name = name_of(message, "id")
         guest = self._guest(message)
         seconds = seconds_of(message, PATIENCE)
@@ -221,7 +221,7 @@ class Keeper:
             raise RefusalError(f"the guest is not running: it is {guest.stage.value}")
         if name in self._executions:
             raise RefusalError(f"there is a process with the id {name} already")
-        process, channel = self._cloner.enter(guest, message, child.enter)
+        process, channel = self._cloner.enter(guest, message, child.play)
         process.guest, process.execution = guest.guest, name
         self._executions[name] = process
         self._follow(process, channel, request)

@@ -1,7 +1,6 @@
 """One launch under way: the plan's steps performed in order, and taken back in reverse if one of them fails."""
 
 import errno
-import json
 import logging
 import os
 from collections.abc import Sequence
@@ -10,22 +9,20 @@ from functools import partial
 
 from insula.engine.facts import Facts
 from insula.engine.interfaces import InterfacePerformer
-from insula.engine.keeper.child import STEPS
 from insula.engine.keeper.link import KeeperLink
-from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.keeper.protocol import IMAGE, Message, Verb
 from insula.engine.launch.holdings import Holding
 from insula.engine.launch.release import Release
 from insula.engine.launch.running import ContainerRecord, Running, boot_id
 from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.plan.plan import LaunchPlan
+from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec
-from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.registry import encode_guest_step
 from insula.engine.steps.host.groups import group_of
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
 from insula.engine.steps.step import Step
 from insula.errors import InsulaError, KeeperError, StepError
-from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, memory_file
+from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, sealed_file
 from insula.kernel.process import start_time
 
 logger = logging.getLogger(__name__)
@@ -38,6 +35,7 @@ class LaunchAttempt:
         self,
         *,
         plan: LaunchPlan,
+        program: Program,
         spec: ContainerSpec,
         facts: Facts,
         link: KeeperLink,
@@ -49,10 +47,12 @@ class LaunchAttempt:
         scopes: Scopes,
         offload: Offload = inline,
     ) -> None:
-        """launch: names this attempt; release: takes back what it made, and nothing of another one's."""
+        """launch: names this attempt; release: takes back what it made, and nothing of another one's; program: what its
+        first process plays, the plan's steps inside."""
         self._launch = launch
         self._reserve = reserve
         self._plan = plan
+        self._program = program
         self._spec = spec
         self._link = link
         self._context = HostContext(
@@ -113,9 +113,9 @@ class LaunchAttempt:
 
     def _ask_to_clone(self) -> None:
         clone = self._plan.clone
-        steps = encoded_steps(self._plan.inside)
-        fds = {**self._context.clone_fds, STEPS: steps}
-        opened = [steps]
+        image = sealed_file("insula-program", self._program.image)
+        fds = {**self._context.clone_fds, IMAGE: image}
+        opened = [image]
         try:
             for kind, path in clone.shared:
                 fd = fds[f"shared:{kind}"] = _open_namespace(kind, path)
@@ -126,7 +126,6 @@ class LaunchAttempt:
                 "namespaces": clone.namespaces,
                 "owner": clone.owner,
                 "pid": self._context.identity if clone.numbered else None,
-                "early": [encode_guest_step(step) for step in self._plan.child_early],
             }
             self._birth = self._link.ask(Verb.LAUNCH, body, fds)
         finally:
@@ -163,13 +162,14 @@ class LaunchAttempt:
         return {"uuid": self._spec.uuid, "launch": self._launch}
 
     async def _answer_of_steps(self, number: int) -> Message:
-        return await answer_of_steps(self._link, number, (*self._plan.child_early, *self._plan.inside))
+        return await answer_of_program(self._link, number, self._program)
 
     async def _go(self, inherited: Sequence[int], *, hold: bool) -> Running:
         """Let the child perform its steps."""
         context = self._context
         fds = {f"inherited{number}": Fd(fd) for number, fd in enumerate(inherited)} | context.fds
-        body = {**self._meant(), "stage": self._plan.staged, "hold": hold}
+        fds = {name: fds[name] for name in (*self._plan.staged, *self._program.passed)}
+        body = {**self._meant(), "stage": self._plan.staged}
         number = self._link.ask(Verb.GO, body, fds)
         message = await self._answer_of_steps(number)
         group = group_of(context)
@@ -242,7 +242,7 @@ class LaunchAttempt:
                 self._context.group.kill()
 
     def _named(self, error: StepError) -> StepError:
-        return named_step_failure(error, (*self._plan.child_early, *self._plan.inside))
+        return named_failure(error, self._program)
 
 
 def announced(plan: LaunchPlan, identity: int) -> tuple[Holding, ...]:
@@ -256,33 +256,25 @@ def announced(plan: LaunchPlan, identity: int) -> tuple[Holding, ...]:
     return tuple(holdings)
 
 
-def encoded_steps(steps: Sequence[GuestStep]) -> Fd:
-    """Return a file with the steps as JSON, which passes through the keeper unread; the caller closes it."""
-    text = json.dumps([encode_guest_step(step) for step in steps], separators=(",", ":"))
-    return memory_file("insula-steps", text.encode())
-
-
-async def answer_of_steps(link: KeeperLink, number: int, steps: Sequence[Step]) -> Message:
-    """Return the answer to a request that has steps performed inside.
+async def answer_of_program(link: KeeperLink, number: int, program: Program) -> Message:
+    """Return the answer to a request for which a program is played inside.
 
     Raises: StepError that names the step which failed.
     """
     try:
         return await link.answer(number)
     except StepError as error:
-        named = named_step_failure(error, steps)
+        named = named_failure(error, program)
         if named is error:
             raise
         raise named from error
 
 
-def named_step_failure(error: StepError, steps: Sequence[Step]) -> StepError:
-    """Return the error with the step's words instead of its index; itself if no step is to blame."""
-    index = int(error.step or -1)
-    if not 0 <= index < len(steps):
+def named_failure(error: StepError, program: Program) -> StepError:
+    """Return the error with the words of the step that the failed record is of; itself if no record is to blame."""
+    if not error.step.isdecimal() or int(error.step) >= program.records:
         return error
-    step = steps[index]
-    return StepError(f"cannot {step}: {error}", step=str(step), errno=error.errno)
+    return program.failure(int(error.step), error.errno)
 
 
 def step_failed(step: Step, error: OSError) -> StepError:

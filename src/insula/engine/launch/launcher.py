@@ -7,13 +7,10 @@ Two round trips to the keeper. The coroutines run over any `KeeperLink`; over a 
 """
 
 import errno
-import itertools
-import os
 import resource
 import secrets
 import signal
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -21,29 +18,28 @@ from typing import Any
 from insula.engine.enter.attachment import (
     Attachment,
     EnteredProcess,
-    attachment_steps,
-    group_fds,
     namespace_fds,
 )
 from insula.engine.enter.streams import admitted, check_inherited
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.fragments.filters import FILTERS
 from insula.engine.interfaces import InterfacePerformer
-from insula.engine.keeper.child import STEPS
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
-from insula.engine.launch.attempt import LaunchAttempt, announced, answer_of_steps, encoded_steps
+from insula.engine.launch.attempt import LaunchAttempt, announced, named_failure
+from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.labels import label_guest
 from insula.engine.launch.pids import Pids
+from insula.engine.launch.programs import start_program
 from insula.engine.launch.release import Release
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held, Succession
 from insula.engine.launch.systemdscope import Scopes
+from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.policy.syscalls import filter_of, programs
+from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import (
@@ -55,8 +51,9 @@ from insula.errors import (
     StepError,
 )
 from insula.kernel.cgroups import Mode
-from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, memory_file
-from insula.kernel.process import ends_within, reset_memory_score, start_time_in
+from insula.kernel.fds import NO_FD, Fd, Reserve, close_all
+from insula.kernel.privileges import permitted_mask
+from insula.kernel.process import ends_within
 
 WriteIntent = Callable[[Remains], None]
 
@@ -72,7 +69,8 @@ class Launcher:
     """Launches, enters and ends containers.
 
     interfaces: who makes network interfaces, None where nobody does; offload: performs what may block for long;
-    installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back.
+    installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back;
+    find_account: looks into running guests for who their users are.
     """
 
     def __init__(
@@ -84,6 +82,7 @@ class Launcher:
         offload: Offload = inline,
         installation: str | None = None,
         reserve: Reserve | None = None,
+        find_account: AccountFinder = find_directly,
     ) -> None:
         self._facts = facts
         self._installation = installation
@@ -96,9 +95,10 @@ class Launcher:
         self._release = Release(
             hierarchies=facts.hierarchies, interfaces=interfaces, scopes=self._scopes, offload=offload
         )
+        self._entrance = Entrance(facts=facts, link=link, find_account=find_account)
+        self.keeper_permitted = permitted_mask()
+        """The mask of the keeper's capabilities; ours until one has said hello."""
         self._pids = Pids(facts.pids_max)
-        # Microseconds since 1970: no id of an earlier daemon comes again, and it fits 64 bits.
-        self._executions = itertools.count(time.time_ns() // 1000)
 
     def close(self) -> None:
         """End the connection to the host's systemd, if there is one. A later launch makes another."""
@@ -111,6 +111,10 @@ class Launcher:
     def plan(self, spec: ContainerSpec) -> LaunchPlan:
         """Return what `launch` would do. Raises: as `planner.plan`."""
         return planner.plan(spec, self._facts)
+
+    def program(self, spec: ContainerSpec) -> Program:
+        """Return what the first process of `launch` would play. Raises: as `planner.plan`; StepError."""
+        return start_program(spec, self.plan(spec), permitted=self.keeper_permitted, hold=False)
 
     # Beginnings
 
@@ -134,11 +138,12 @@ class Launcher:
             raise OperationInvalidError(f"init is to get {spec.inherited_fds} fd(s), and {len(inherited)} are passed")
         self._check_descriptors(spec)
         plan = self.plan(spec)
+        program = start_program(spec, plan, permitted=self.keeper_permitted, hold=paused)
         for _ in range(_ATTEMPTS):
             identity, launch = self._pids.next(), secrets.token_hex(8)
             if write_intent is not None:
                 write_intent(Remains(uuid=spec.uuid, launch=launch, holdings=announced(plan, identity)))
-            attempt = self._launching(plan, spec, identity, launch)
+            attempt = self._launching(plan, program, spec, identity, launch)
             try:
                 running = await attempt.run(inherited, hold=paused)
                 break
@@ -186,11 +191,14 @@ class Launcher:
         except InsulaError as error:
             failure.add_note(f"taking back failed too: {error}")
 
-    def _launching(self, plan: LaunchPlan, spec: ContainerSpec, identity: int, launch: str) -> LaunchAttempt:
+    def _launching(
+        self, plan: LaunchPlan, program: Program, spec: ContainerSpec, identity: int, launch: str
+    ) -> LaunchAttempt:
         return LaunchAttempt(
             launch=launch,
             reserve=self._reserve,
             plan=plan,
+            program=program,
             spec=spec,
             facts=self._facts,
             link=self._link,
@@ -220,12 +228,22 @@ class Launcher:
         except KeeperError:
             # Whether it has heard that is known to the next keeper, which is handed its channel.
             (await self._link.answer(self._link.ask(Verb.PROCEED, {"uuid": running.uuid}, {}))).close()
-        except StepError:
+        except StepError as error:
             running.awaiting_exec = False
-            raise
+            raise self._last_words(running, error) from error
         running.awaiting_exec = False
         close_all([] if running.channel < 0 else [running.channel])
         running.channel = NO_FD
+
+    def _last_words(self, running: Running, error: StepError) -> StepError:
+        """Return why an init that was held could not be executed, by the program that it was surely given.
+
+        Another version's may have been another one: then the record is no part of the last step.
+        """
+        spec = running.record.spec
+        plan = self.plan(spec)
+        named = named_failure(error, start_program(spec, plan, permitted=self.keeper_permitted, hold=True))
+        return named if named.step == str(plan.inside[-1]) else error
 
     # Ends
 
@@ -338,53 +356,9 @@ class Launcher:
             process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
         )
         if stdio is None:
-            return await self._execute(running, attachment, {})
+            return await self._entrance.execute(running, attachment, {}, permitted=self.keeper_permitted)
         with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
-            return await self._execute(running, attachment, streams)
-
-    async def _execute(self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]) -> EnteredProcess:
-        try:
-            return await self._execute_at_leaf(running, attachment, streams)
-        except StepError as error:
-            if error.errno != errno.EBUSY:
-                raise
-        # Its init has handed controllers down just after we looked where to go, as it does once in its life: now the
-        # place is a leaf below.
-        return await self._execute_at_leaf(running, attachment, streams)
-
-    async def _execute_at_leaf(
-        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]
-    ) -> EnteredProcess:
-        spec = running.record.spec
-        steps = attachment_steps(spec, self._facts, attachment)
-        name = str(next(self._executions))
-        body = {"uuid": running.uuid, "id": name}
-        fds = group_fds(running.group)
-        fds[STEPS] = encoded_steps(steps)
-        try:
-            for filter_name, program in zip(FILTERS, programs(filter_of(spec)), strict=False):
-                fds[filter_name] = memory_file(filter_name, program)
-            number = self._link.ask(Verb.EXECUTE, body, fds | dict(streams))
-        finally:
-            close_all(fds.values())
-        try:
-            message = await answer_of_steps(self._link, number, steps)
-        except (InsulaError, OSError):
-            raise
-        except BaseException:
-            # Who asked is gone. What has not begun never shall, though the guest freezes its group; what runs, runs on.
-            with suppress(KeeperError):
-                (await self._link.answer(self._link.ask(Verb.ABORT, {"id": name}, {}))).close()
-            raise
-        pid = int(message.body["pid"])
-        return EnteredProcess(
-            id=name,
-            uuid=running.uuid,
-            pid=pid,
-            born=_reset_memory_score(pid),
-            pidfd=message.fds.pop("pidfd"),
-            master=message.fds.pop("console0", None),
-        )
+            return await self._entrance.execute(running, attachment, streams, permitted=self.keeper_permitted)
 
     async def forget_execution(self, executed_id: str) -> None:
         """Have the keeper drop its record of an entered process that has ended; one it does not hold is fine."""
@@ -412,7 +386,7 @@ class Launcher:
 
     async def held(self) -> list[Held]:
         """See `Succession.held`; entered processes that have ended are forgotten: nobody waits for them now."""
-        held, ended = await self._succession.held()
+        held, ended, self.keeper_permitted = await self._succession.held()
         for each in ended:
             await self.forget_execution(each)
         return held
@@ -452,19 +426,6 @@ class Launcher:
         Raises: KeeperError if there is no keeper, or one that is too old for that.
         """
         (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
-
-
-def _reset_memory_score(pid: int) -> int | None:
-    """Take the keeper's protection from a process that has entered; return when it started, None if it has ended."""
-    try:
-        directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            reset_memory_score(directory)
-            return start_time_in(directory)
-        finally:
-            os.close(directory)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
 
 
 def _told(failure: OSError | InsulaError) -> str:

@@ -19,6 +19,7 @@ from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import KeeperError, OperationFailedError
 from insula.kernel.cgroups import PAYLOAD, Cgroup
 from insula.kernel.fds import NO_FD, Fd, close_all, contents
+from insula.kernel.privileges import permitted_mask
 from insula.kernel.process import start_time
 
 
@@ -45,15 +46,20 @@ class Succession:
         self._link = link
         self._installation = installation
 
-    async def held(self) -> tuple[list[Held], list[str]]:
-        """Return all guests that the keeper holds, and the ids of entered processes that have ended.
+    async def held(self) -> tuple[list[Held], list[str], int]:
+        """Return all guests that the keeper holds, the ids of entered processes that have ended, and the mask of the
+        keeper's capabilities.
 
         From now on it tells events on this link, and leaves the consoles to us.
         """
         answer = await self._link.answer(self._link.ask(Verb.HELLO, {}, {}))
         answer.close()
         ended = [each["id"] for each in answer.body["executions"] if each["stage"] == StartPhase.EXITED.name]
-        return [_held(each) for each in answer.body["guests"]], ended
+        return (
+            [_held(each) for each in answer.body["guests"]],
+            ended,
+            int(answer.body.get("permitted", permitted_mask())),
+        )
 
     def labelled(self) -> list[ContainerRecord]:
         """Return the records of guests that live, as the kernel keeps them: true without any disk."""

@@ -25,8 +25,7 @@ import socket
 import sys
 from typing import NoReturn
 
-from insula.engine.keeper.child import describe
-from insula.engine.keeper.protocol import Message, receive, send
+from insula.engine.keeper.protocol import Message, describe, receive, send
 from insula.engine.look.looks import LOOKS, Look
 from insula.kernel import privileges
 from insula.kernel.fds import keep_only

@@ -5,15 +5,18 @@ as one. It runs in a process of its own that may be killed at any moment, so it 
 act. What it reads was written by the guest.
 """
 
+import errno
 import os
-import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from insula.engine import accounts
+from insula.engine.accounts import Account
 from insula.engine.guestinit import InitProcess, PowerAction, Way, detect, request
 from insula.engine.spec import InitKind
 from insula.kernel.fds import Fd
+from insula.kernel.process import has_ended
 
 Function = Callable[[Mapping[str, Any], Mapping[str, Fd]], Any]
 
@@ -50,16 +53,32 @@ def open_root(pid: int, pidfd: int) -> Fd:
     root = Fd(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         # Init is still there, so its pid was nobody else's when the root was opened.
-        signal.pidfd_send_signal(pidfd, 0)
+        if has_ended(pidfd):
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     except BaseException:
         os.close(root)
         raise
     return root
 
 
+def find_account(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> list[Any]:
+    """pid, user, group; fd init, a pidfd → uid, gid, groups, home; see `accounts.find_account`."""
+    return list(account_inside(arguments["pid"], fds["init"], arguments["user"], arguments["group"]))
+
+
+def account_inside(pid: int, pidfd: int, user: str, group: str | None) -> Account:
+    """Return the account of a user of a running guest's, by its init."""
+    root = open_root(pid, pidfd)
+    try:
+        return accounts.find_account(accounts.lines_below(root), user, group)
+    finally:
+        os.close(root)
+
+
 _READING = frozenset({"dac_override", "dac_read_search", "sys_ptrace"})
 """To open what the guest's users own, and /proc/PID/root."""
 
 LOOKS: Mapping[str, Look] = {
+    "find-account": Look(function=find_account, capabilities=_READING),
     "ask-init": Look(function=ask_init, capabilities=_READING | {"kill"}),
 }

@@ -1,14 +1,15 @@
 """The plan of a launch: every step with its reason, as a value that prints, compares, and survives JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from insula.engine import codec
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.registry import STEP, decode_guest_step, encode_guest_step
+from insula.engine.steps.guest.registry import GUEST_STEPS
 from insula.engine.steps.host.hoststep import HostStep
 from insula.engine.steps.host.registry import HOST_STEPS
+from insula.engine.steps.step import Step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +65,11 @@ class LaunchPlan:
     def encode(self) -> dict[str, Any]:
         """Return the plan as JSON-able data."""
         return {
-            "before": [_encode_host_step(step) for step in self.before],
+            "before": [_encoded(step) for step in self.before],
             "clone": codec.encode(self.clone),
-            "child_early": [encode_guest_step(step) for step in self.child_early],
-            "meanwhile": [_encode_host_step(step) for step in self.meanwhile],
-            "inside": [encode_guest_step(step) for step in self.inside],
+            "child_early": [_encoded(step) for step in self.child_early],
+            "meanwhile": [_encoded(step) for step in self.meanwhile],
+            "inside": [_encoded(step) for step in self.inside],
             "staged": list(self.staged),
         }
 
@@ -76,24 +77,29 @@ class LaunchPlan:
     def decode(data: dict[str, Any]) -> "LaunchPlan":
         """Return the plan that `encode` made data from. Raises: ValueError, KeyError, TypeError if it is none."""
         return LaunchPlan(
-            before=tuple(_decode_host_step(step) for step in data["before"]),
+            before=tuple(_decoded(HOST_STEPS, step) for step in data["before"]),
             clone=codec.decode(Clone, data["clone"]),
-            child_early=tuple(decode_guest_step(step) for step in data["child_early"]),
-            meanwhile=tuple(_decode_host_step(step) for step in data["meanwhile"]),
-            inside=tuple(decode_guest_step(step) for step in data["inside"]),
+            child_early=tuple(_decoded(GUEST_STEPS, step) for step in data["child_early"]),
+            meanwhile=tuple(_decoded(HOST_STEPS, step) for step in data["meanwhile"]),
+            inside=tuple(_decoded(GUEST_STEPS, step) for step in data["inside"]),
             staged=tuple(data["staged"]),
         )
 
 
-def _encode_host_step(step: HostStep) -> dict[str, Any]:
+_STEP = "step"
+"""The key that names a step among its fields."""
+_Kind = TypeVar("_Kind", bound=Step)
+
+
+def _encoded(step: Step) -> dict[str, Any]:
     encoded: dict[str, Any] = codec.encode(step)
-    return {STEP: type(step).__name__, **encoded}
+    return {_STEP: type(step).__name__, **encoded}
 
 
-def _decode_host_step(data: dict[str, Any]) -> HostStep:
+def _decoded(kinds: Mapping[str, type[_Kind]], data: dict[str, Any]) -> _Kind:
     fields = dict(data)
-    name = fields.pop(STEP, "")
-    kind = HOST_STEPS.get(name)
+    name = fields.pop(_STEP, "")
+    kind = kinds.get(name)
     if kind is None:
         raise ValueError(f"no such step: {name!r}")
     return codec.decode(kind, fields)

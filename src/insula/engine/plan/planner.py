@@ -3,7 +3,6 @@
 from insula.engine.facts import Facts
 from insula.engine.fragments.devices import device_tree
 from insula.engine.fragments.environment import init_environment
-from insula.engine.fragments.filters import FILTERS, filter_steps
 from insula.engine.fragments.kernelfiles import (
     early_filesystems,
     kernel_filesystems,
@@ -12,7 +11,7 @@ from insula.engine.fragments.kernelfiles import (
     runtime_directory,
 )
 from insula.engine.fragments.limits import limits_of
-from insula.engine.fragments.mounts import ROOT, root_is_read_only, root_tree, spec_mounts
+from insula.engine.fragments.mounts import ROOT, is_fetched, root_is_read_only, root_tree, spec_mounts
 from insula.engine.fragments.premounts import premounts
 from insula.engine.fragments.speccheck import check, own_network
 from insula.engine.guestinit import starts_system
@@ -21,7 +20,7 @@ from insula.engine.plan.plan import Clone, LaunchPlan
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.devicepolicy import device_rules
 from insula.engine.policy.socketpolicy import option_refusals
-from insula.engine.policy.syscalls import confined
+from insula.engine.policy.syscalls import confined, filter_of
 from insula.engine.spec import ContainerSpec, Limits, Namespace, SeccompProfile
 from insula.engine.steps.guest import confinement, execution, namespaces, roottree, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -42,12 +41,12 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     trees_of_host, mounts, fetched = spec_mounts(spec)
     between = [
         *devices,
-        *filter_steps(spec),
         *(_asking_for_scope(spec) if in_scope else groups_meanwhile),
         *_belongings(spec, facts),
         *root_tree(spec),
         *kernel_trees,
         *trees_of_host,
+        *_account(spec),
         *_interfaces(spec),
         # systemd takes its time, in which everything else is done.
         *(groups_meanwhile if in_scope else ()),
@@ -65,7 +64,8 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     locking = locks(spec, facts)
     # What is locked is copied as seen from the root, so that must be the guest's by then; what follows is not locked.
     tree = [*guarded, pivot, *locking, *contents] if locking else [*guarded, *contents, pivot]
-    inner = [*_arrival(spec, facts), *tree, *_confinement(spec, facts)]
+    staged = _staged(spec, fetched)
+    inner = [*_arrival(spec, facts, staged), *tree, *_confinement(spec, facts)]
     return LaunchPlan(
         before=tuple(outer),
         clone=_clone(spec, facts),
@@ -73,7 +73,7 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
         # What needs no child first, so that as much as possible is done while it is being born; the order stays else.
         meanwhile=tuple(sorted(between, key=lambda step: step.needs_child)),
         inside=tuple(inner),
-        staged=_staged(spec, fetched),
+        staged=staged,
     )
 
 
@@ -162,6 +162,24 @@ def _belongings(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
     return steps
 
 
+def init_user(spec: ContainerSpec) -> str | None:
+    """Return the name or number of the user that init becomes, None if it stays root."""
+    if spec.init.user is None and spec.init.group is None:
+        return None
+    return "0" if spec.init.user is None else spec.init.user
+
+
+def _account(spec: ContainerSpec) -> list[HostStep]:
+    """Return the step that finds out who init's user is, after all trees are there."""
+    user = init_user(spec)
+    if user is None:
+        return []
+    shown = [(f"mount{number}", mount.target) for number, mount in enumerate(spec.mounts)]
+    fetched = tuple(pair for pair, mount in zip(shown, spec.mounts, strict=True) if is_fetched(mount))
+    why = "the guest's own files name its users"
+    return [childsetup.FindAccount(why=why, user=user, group=spec.init.group, root=ROOT, mounts=fetched)]
+
+
 def _interfaces(spec: ContainerSpec) -> list[HostStep]:
     if not spec.interfaces:
         return []
@@ -178,10 +196,12 @@ def _staged(spec: ContainerSpec, fetched: list[str]) -> tuple[str, ...]:
     return (*((ROOT,) if root_is_read_only(spec) else ()), *fetched)
 
 
-def _arrival(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
+def _arrival(spec: ContainerSpec, facts: Facts, staged: tuple[str, ...]) -> list[GuestStep]:
     steps: list[GuestStep] = []
     if facts.manager is Manager.NONE and facts.hierarchies.v1:
-        steps.append(namespaces.JoinGroups(why="a process that moves itself waits for nobody"))
+        steps.append(
+            namespaces.JoinGroups(why="a process that moves itself waits for nobody", count=len(facts.hierarchies.v1))
+        )
     if spec.idmap is not None:
         steps.append(namespaces.BecomeRoot(why="until now its ids were those of nobody"))
     else:
@@ -193,8 +213,16 @@ def _arrival(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
     return [
         *steps,
         roottree.KeepMountsPrivate(why="what is mounted from here on is nobody else's business"),
+        *_staging(staged),
         roottree.AttachRoot(why="everything below is reached through it, and only downwards", source=ROOT),
     ]
+
+
+def _staging(staged: tuple[str, ...]) -> list[GuestStep]:
+    if not staged:
+        return []
+    why = "from there they come with attributes that nobody inside can change"
+    return [roottree.OpenStaged(why=why, names=list(staged))]
 
 
 def _consoles(spec: ContainerSpec) -> list[GuestStep]:
@@ -222,14 +250,16 @@ def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
     if facts.keyrings:
         steps.append(confinement.JoinFreshKeyring(why="the session's keys are the host's"))
     steps.append(terminals.TakeTerminal(why="init's console", controlling=not starts_system(spec.init.argv)))
-    filters = list(FILTERS) if confined(spec.seccomp) else []
+    user = init_user(spec)
+    if user is not None:
+        why = "found in the guest's files before"
+        steps.append(confinement.LearnAccount(why=why, user=user))
     why = "no other fd of ours reaches the guest"
-    steps.append(execution.PassDescriptors(why=why, count=spec.inherited_fds, needed=filters))
-    if filters:
+    steps.append(execution.PassDescriptors(why=why, count=spec.inherited_fds))
+    if confined(spec.seccomp):
         why = "loaded while the capability for it is there, before the others go"
-        steps.append(confinement.LoadFilters(why=why, sources=filters))
-    if spec.init.user is not None or spec.init.group is not None:
-        user = spec.init.user if spec.init.user is not None else "0"
+        steps.append(confinement.LoadFilters(why=why, seccomp=filter_of(spec)))
+    if user is not None:
         steps.append(confinement.BecomeUser(why="asked for", user=user, group=spec.init.group))
     # Nothing of ours opens files any more, so limits of fds may be as low as they like.
     steps += [

@@ -118,7 +118,7 @@ class Assembly:
         result = self._add(_Record(self._numbers[name], arguments), wanted=wanted, whatever=whatever, unless=unless)
         if again:
             self._records[result.record].flags |= Flag.AGAIN
-        self._mean(result.record, means or f"{name}: {{error}}{about and ': '}{about}", code)
+        self._mean(result.record, means or f"{name}: {{error}}", code, about)
         return result
 
     def _add(
@@ -141,10 +141,10 @@ class Assembly:
             self._wait(index, unless[1])
         return Result(index)
 
-    def _mean(self, index: int, means: Means, code: int | None) -> None:
+    def _mean(self, index: int, means: Means, code: int | None, about: str) -> None:
         texts: Iterable[tuple[int | None, str]] = [(None, means)] if isinstance(means, str) else means.items()
         for number, text in texts:
-            self._meanings[index, number] = Meaning(text=text, errno=code)
+            self._meanings[index, number] = Meaning(text=text, errno=code, about=about)
 
     def mark(self, step: str) -> None:
         """Say that what follows is the step's."""
@@ -155,12 +155,20 @@ class Assembly:
         self._add(_Record(STORE, (place, value)))
 
     def require(
-        self, place: Pointer, value: int, *, mask: int = _WHOLE, means: str, code: int, other: bool = False
+        self,
+        place: Pointer,
+        value: int,
+        *,
+        means: str,
+        code: int,
+        mask: int = _WHOLE,
+        other: bool = False,
+        about: str = "",
     ) -> Result:
         """Fail unless the four bytes at place, cut to mask, are value; other: fail if they are."""
         record = _Record(COMPARE, (place, mask, value & _WHOLE))
         result = self._add(record, wanted=-errno.EPERM if other else None)
-        self._mean(result.record, means, code)
+        self._mean(result.record, means, code, about)
         return result
 
     def expect(self, required: Result, value: int) -> None:

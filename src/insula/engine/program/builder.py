@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from insula.engine.program.assembly import Argument, Label, Loaded, Means, Pointer, Result
-from insula.engine.program.conversation import Conversation
+from insula.engine.program.conversation import CHANNEL, Conversation
 from insula.kernel.beneath import CONTAINED, STRICT, Resolve
 from insula.kernel.fds import AT_FDCWD
 from insula.kernel.mounts import (
@@ -44,9 +44,10 @@ class Builder(Conversation):
     """A program under construction, and what its steps have in hands.
 
     root: the root to be, set by the step that attaches it; terminals: masters of the terminals it made, to be handed
-    to the keeper; home: a text HOME=… of the user it becomes, set by the step that does; hold: whether the program is
-    to wait right before it executes; permitted: the mask of capabilities that the keeper has, and no process of a
-    privileged guest can have more; last_capability: the kernel's highest.
+    to the keeper; account: where it is told who to become; home: a text HOME=… of the user it becomes, set by the step
+    that does; hold: whether the program is to wait right before it executes; permitted: the mask of capabilities that a
+    process of the guest can have at most; last_capability: the kernel's highest; stage: the directory of trees that the
+    keeper has staged; most_groups: how many groups the user it becomes may have.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Builder(Conversation):
         permitted: int,
         hold: bool = False,
         stage: str = "",
+        most_groups: int = 0,
         machine: str | None = None,
     ) -> None:
         super().__init__(machine=machine)
@@ -63,8 +65,10 @@ class Builder(Conversation):
         self.permitted = permitted
         self.hold = hold
         self.stage = stage
+        self.most_groups = most_groups
         self.root: Argument | None = None
         self.terminals: list[Argument] = []
+        self.account: Pointer | None = None
         self.home: Pointer | None = None
         self._trees: dict[str, Argument] = {}
 
@@ -77,6 +81,12 @@ class Builder(Conversation):
 
     def keep_tree(self, name: str, tree: Argument) -> None:
         self._trees[name] = tree
+
+    def learnt_account(self) -> Pointer:
+        """Return where it is told who to become. Raises: ValueError before it is."""
+        if self.account is None:
+            raise ValueError("who to become is not known yet")
+        return self.account
 
     def rooted(self) -> Argument:
         """Return the root to be. Raises: ValueError before it is attached."""
@@ -92,6 +102,14 @@ class Builder(Conversation):
     def put_at(self, fd: Argument, number: int) -> None:
         """Make an open file be found at a number too, by programs that are executed as well."""
         self.call("dup3", fd, number, 0)
+
+    def keep_open(self, number: int) -> None:
+        """Have the channel at a number from here on, close-on-exec."""
+        there = Label()
+        # EINVAL: it is there already.
+        self.call("dup3", CHANNEL, number, os.O_CLOEXEC, unless=(errno.EINVAL, there))
+        self.here(there)
+        self.store(CHANNEL.place, number)
 
     def open(self, path: str, flags: int, *, unless: tuple[int, Label] | None = None) -> Result:
         """Open a path of ours, close-on-exec."""
@@ -114,7 +132,7 @@ class Builder(Conversation):
         whatever: bool = False,
         unless: tuple[int, Label] | None = None,
         means: Means = "",
-        code: int | None = None,
+        about: str = "",
     ) -> Result:
         """Open path as `kernel.beneath.open_beneath` does."""
         how = self.constant(_HOW_TO_OPEN.pack(flags | os.O_CLOEXEC, mode, resolve))
@@ -128,9 +146,8 @@ class Builder(Conversation):
             again=True,
             whatever=whatever,
             unless=unless,
-            about=path,
+            about=about or path,
             means=means,
-            code=code,
         )
 
     def place(self, root: Argument, path: str, *, resolve: Resolve = STRICT, directory: bool = True) -> Loaded:
@@ -149,9 +166,9 @@ class Builder(Conversation):
 
     def _refuse_directory(self, found: Argument, path: str) -> None:
         how = self.constant(_HOW_TO_OPEN.pack(_PATH_ONLY | os.O_CLOEXEC, 0, STRICT))
-        means = f"{os.strerror(errno.EISDIR)}: {path}"
         arguments = (found, self.text("."), how, _HOW_TO_OPEN.size)
-        self.call("openat2", *arguments, wanted=-errno.ENOTDIR, means=means, code=errno.EISDIR)
+        means = os.strerror(errno.EISDIR)
+        self.call("openat2", *arguments, wanted=-errno.ENOTDIR, means=means, code=errno.EISDIR, about=path)
 
     def _make(self, root: Argument, path: str, resolve: Resolve, *, directory: bool) -> Result:
         parent_path, _, name = path.strip("/").rpartition("/")
@@ -251,7 +268,7 @@ class Builder(Conversation):
         facts = self.room(_FACTS_SIZE)
         self.call("fstatfs", fd, facts, about=about)
         for magic, text in kinds.items():
-            self.require(facts, magic, other=True, means=f"{text}: {about}", code=errno.EPERM)
+            self.require(facts, magic, other=True, means=text, code=errno.EPERM, about=about)
 
     def require_filesystem(self, fd: Argument, magic: int, *, means: str, code: int) -> None:
         """Fail for a file that is on another file system."""
@@ -266,6 +283,23 @@ class Builder(Conversation):
 
     def detached_copy(self, path: str, *, recursive: bool = False, directory: Argument = AT_FDCWD) -> Result:
         return self.open_tree(directory, path, OpenTree.CLONE | (OpenTree.RECURSIVE if recursive else 0))
+
+    def copy_if_there(self, directory: Argument, path: str) -> tuple[Result, Pointer]:
+        """Return a detached copy of what is mounted at path, and where 0 stands if there is one."""
+        missing, there, lost = self.room(4), Label(), Label()
+        copy = self.call(
+            "open_tree",
+            directory,
+            self.text(path),
+            OpenTree.CLONE | OpenTree.CLOEXEC,
+            about=path,
+            unless=(errno.ENOENT, lost),
+        )
+        self.skip(there)
+        self.here(lost)
+        self.store(missing, 1)
+        self.here(there)
+        return copy, missing
 
     def copy_of(self, fd: Argument) -> Result:
         """Return a detached copy of what is mounted at an open file and below it."""
@@ -337,8 +371,16 @@ class Builder(Conversation):
     def set_dumpable(self, dumpable: bool) -> None:
         self.prctl(ProcessControl.SET_DUMPABLE, int(dumpable))
 
-    def set_ids(self, uid: Argument, gid: Argument, groups: tuple[Argument, Argument] = (0, 0)) -> None:
-        """Become a user for good. groups: how many further groups, and where."""
+    def every_capability(self) -> int:
+        """Return the mask of all that a process of the guest can have."""
+        return (1 << self.last_capability + 1) - 1 & self.permitted
+
+    def fail(self, code: int, means: str, *, about: str = "") -> None:
+        """Fail, whatever was before."""
+        self.require(self.constant(bytes(4)), 1, means=means, code=code, about=about)
+
+    def set_ids(self, uid: Argument, gid: Argument) -> None:
+        """Become a user for good, without further groups."""
         self.call("setresgid", gid, gid, gid)
-        self.call("setgroups", *groups)
+        self.call("setgroups", 0, 0)
         self.call("setresuid", uid, uid, uid)

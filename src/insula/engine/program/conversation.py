@@ -7,13 +7,11 @@ import struct
 from collections.abc import Mapping
 
 from insula.engine.program.assembly import Argument, Assembly, Loaded, Pointer, Result
-from insula.engine.program.image import CHANNEL_OFFSET
+from insula.engine.program.image import CHANNEL_OFFSET, GO
 from insula.engine.program.program import Program
 
 CHANNEL = Loaded(Pointer(CHANNEL_OFFSET, whole=True))
 """The fd of the channel to the keeper, wherever it is."""
-GO = b"\1"
-"""The content of each message to a program; what it is about travels beside it."""
 
 _FDS_MAX = 253
 """What one datagram may carry. Source: the kernel's SCM_MAX_FD."""
@@ -59,7 +57,7 @@ class Conversation(Assembly):
         flags = message.beyond(_FLAGS_OFFSET)
         self.require(flags, 0, mask=_CUT, means="the keeper's message was cut on its way", code=errno.EMSGSIZE)
 
-    def passed(self, name: str) -> Loaded:
+    def passed(self, name: str) -> Argument:
         """Return a passed fd. Raises: ValueError before `receive_fds`, and for too many."""
         if self._control is None:
             raise ValueError(f"nothing is received yet, so there is no {name}")

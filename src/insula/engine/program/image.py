@@ -31,6 +31,8 @@ SKIP_MAX = 0xFFFF
 IMAGE_MAX = 8 << 20
 """Bytes. What is longer is refused: the longest are a few tens of kilobytes, and those that name a user 300."""
 BEFORE_ANY_RECORD = -1
+GO = b"{}"
+"""The content of each message to a program; what it is about travels beside it, as fds."""
 
 ATTEMPTS = 100
 """How often a call that may be tried again is tried."""

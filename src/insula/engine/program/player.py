@@ -5,7 +5,6 @@ It is part of the keeper, and of every child that is forked from it: it imports 
 
 import ctypes
 import errno
-import mmap
 import os
 import socket
 import struct
@@ -15,6 +14,7 @@ from insula.engine.program.image import (
     ARGUMENTS,
     AT_OFFSET,
     ATTEMPTS,
+    BEFORE_ANY_RECORD,
     CHANNEL_OFFSET,
     COMPARE,
     FAILED,
@@ -48,8 +48,17 @@ _syscall.argtypes = [ctypes.c_long] * (ARGUMENTS + 1)
 _syscall.restype = ctypes.c_long
 
 
+# Not by the module mmap: that ends a mapping with its object.
+_mmap = ctypes.PyDLL(None, use_errno=True)["mmap"]
+_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+_mmap.restype = ctypes.c_void_p
+_READABLE, _WRITABLE, _PRIVATE, _ANONYMOUS = 0x1, 0x2, 0x2, 0x20
+_NO_ADDRESS = _ALL
+"""Source: mmap(2)."""
+
+
 class Player:
-    """One program in a private mapping of its image."""
+    """One program in a copy of its image."""
 
     def __init__(self, image: int, channel: int) -> None:
         """image: an fd of a file that holds it, which may be closed afterwards; channel: what `failed` is said on.
@@ -59,12 +68,17 @@ class Player:
         size = os.fstat(image).st_size
         if not HEADER_SIZE <= size <= IMAGE_MAX:
             raise ValueError(f"not a program: it has {size} bytes")
-        self._memory = mmap.mmap(image, size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+        # Not a mapping of the file: who looks into us would find a file there.
+        self._base = _mmap(None, size, _READABLE | _WRITABLE, _PRIVATE | _ANONYMOUS, -1, 0)
+        if self._base == _NO_ADDRESS:
+            raise OSError(ctypes.get_errno(), "there is no memory for the program")
+        self._memory = memoryview((ctypes.c_char * size).from_address(self._base)).cast("B")
+        if os.preadv(image, [self._memory], 0) != size:
+            raise ValueError("not a program: it has become shorter")
         magic, said, self._count, self._records, relocations, at, _, _ = HEADER.unpack_from(self._memory)
         end = max(self._records + RECORD_SIZE * self._count, at + RELOCATION.size * relocations)
         if magic != MAGIC or said != size or end > size:
             raise ValueError("not a program of this version")
-        self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         for index in range(relocations):
             (place,) = RELOCATION.unpack_from(self._memory, at + RELOCATION.size * index)
             (value,) = _WORD.unpack_from(self._memory, place)
@@ -142,7 +156,7 @@ def live(image: int, channel: int) -> NoReturn:
 
     Takes image over, and leaves channel open. The caller has closed all that is not meant for the program.
     """
-    failure = (-1, errno.EIO)
+    failure = (BEFORE_ANY_RECORD, errno.EIO)
     try:
         player = Player(image, channel)
         os.close(image)

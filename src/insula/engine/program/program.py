@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from insula.engine.program.image import HEADER
 from insula.errors import StepError
 
 
@@ -18,10 +19,12 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Meaning:
-    """What a failed record says. text: `{error}` stands for the kernel's words; errno: in place of the kernel's."""
+    """What a failed record says. text: `{error}` stands for the kernel's words; errno: in place of the kernel's; about:
+    the path or the like that it is about."""
 
     text: str
     errno: int | None = None
+    about: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,14 +40,27 @@ class Program:
     marks: tuple[Mark, ...]
     meanings: Mapping[tuple[int, int | None], Meaning]
 
+    @property
+    def records(self) -> int:
+        """How many records it has."""
+        return int(HEADER.unpack_from(self.image)[2])
+
     def failure(self, index: int, number: int) -> StepError:
         """Return the error of a failed record: its step and what the record's failure means."""
-        meaning = self.meanings.get((index, number)) or self.meanings.get((index, None))
-        known = os.strerror(number) if number else "it did something else than it should"
-        text = known if meaning is None else meaning.text.replace("{error}", known)
-        code = number if meaning is None or meaning.errno is None else meaning.errno
+        meaning = self.meaning(index, number)
+        text = f"{meaning.text}: {meaning.about}" if meaning.about else meaning.text
         position = bisect_right(self.marks, index, key=lambda mark: mark.index) - 1
         if position < 0:
-            return StepError(text, errno=code)
+            return StepError(text, errno=meaning.errno or 0)
         step = self.marks[position].step
-        return StepError(f"cannot {step}: {text}", step=step, errno=code)
+        return StepError(f"cannot {step}: {text}", step=step, errno=meaning.errno or 0)
+
+    def meaning(self, index: int, number: int) -> Meaning:
+        """Return what a record that failed with an errno says."""
+        found = self.meanings.get((index, number)) or self.meanings.get((index, None)) or Meaning(text="{error}")
+        known = os.strerror(number) if number else "it did something else than it should"
+        return Meaning(
+            text=found.text.replace("{error}", known),
+            errno=number if found.errno is None else found.errno,
+            about=found.about,
+        )

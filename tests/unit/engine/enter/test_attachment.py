@@ -34,6 +34,7 @@ def test_it_joins_the_groups_first_then_all_namespaces_then_is_confined_then_exe
         namespaces.BecomeRoot,
         terminals.MakeTerminal,
         terminals.TakeTerminal,
+        confinement.LearnAccount,
         execution.PassDescriptors,
         confinement.LoadFilters,
         confinement.BecomeUser,

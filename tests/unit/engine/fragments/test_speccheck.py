@@ -16,6 +16,7 @@ from insula.engine.fragments.speccheck import (
     own_network,
     root_paths,
 )
+from insula.engine.passednumbers import PASSED_FDS_MAX
 from insula.engine.spec import (
     ALL_NAMESPACES,
     ContainerSpec,
@@ -32,7 +33,6 @@ from insula.engine.spec import (
     TmpfsRoot,
     VethInterface,
 )
-from insula.engine.steps.guest.execution import PASSED_FDS_MAX
 from insula.errors import InsulaError, InvalidArgumentError, UnsupportedConfigError
 from insula.kernel.idmap import LINES_MAX
 from tests.unit.engine.fragments.example import FACTS, IDS, PRIVILEGED, SPEC

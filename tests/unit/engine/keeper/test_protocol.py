@@ -1,5 +1,7 @@
 """Tests of insula.engine.keeper.protocol."""
 
+import errno
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -9,7 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insula.engine.keeper.protocol import BODY_MAX, Message, decode, receive, receive_encoded, send
+from insula.engine.keeper.protocol import (
+    BODY_MAX,
+    Message,
+    decode,
+    describe,
+    passed_fds,
+    receive,
+    receive_encoded,
+    send,
+)
 from insula.kernel.fds import Fd, close_all
 from tests.descriptors import open_fds
 from tests.examples import examples
@@ -110,3 +121,22 @@ def test_a_datagram_that_is_cut_is_refused_and_its_fds_closed(pair: Pair) -> Non
     with pytest.raises(ValueError, match="was cut"):
         receive_encoded(pair[1])
     assert open_fds() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "described"),
+    [
+        (OSError(errno.EPERM, "Operation not permitted", "/x"), {"text": "Operation not permitted: /x", "errno": 1}),
+        (OSError(errno.EPERM, "Operation not permitted"), {"text": "Operation not permitted", "errno": 1}),
+        (OSError("no number"), {"text": "OSError: no number", "errno": 0}),
+        (KeyError("root"), {"text": "KeyError: 'root'", "errno": 0}),
+    ],
+)
+def test_an_error_travels_as_text_and_number(error: BaseException, described: dict[str, Any]) -> None:
+    assert describe(error) == described
+    assert json.loads(json.dumps(describe(error))) == described
+
+
+def test_what_is_meant_for_a_program_keeps_its_order() -> None:
+    fds = {"image": Fd(3), "mount0": Fd(9), "root": Fd(4), "cgroup": Fd(5), "join0": Fd(6)}
+    assert passed_fds(Message({}, fds), without=["root"]) == [9, 6]

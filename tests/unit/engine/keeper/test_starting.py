@@ -13,8 +13,9 @@ import pytest
 from insula.engine.keeper.clients import Client, Clients, RefusalError, Request
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.loop import Loop
-from insula.engine.keeper.protocol import Message, receive, send
+from insula.engine.keeper.protocol import Message, receive, send, send_go
 from insula.engine.keeper.starting import Starting, StartingProcesses, kill
+from insula.engine.program.image import GO
 from insula.kernel.fds import Fd
 from tests.descriptors import open_fds
 from tests.unit.engine.fakes import null
@@ -94,7 +95,8 @@ def test_it_runs_once_its_channel_ends_after_it_said_that_it_executes(born: Nurs
     terminal = null()
     born.all.expect(born.process, born.request(7), 30)
     assert (born.process.stage, born.silent) == (StartPhase.STARTING, True)
-    born.say({"executing": True, "hold": False}, {"console0": terminal})
+    born.say({"consoles": 1}, {"console0": terminal})
+    born.say({"executing": True, "hold": False})
     os.close(terminal)
     assert (born.process.stage, born.silent) == (StartPhase.EXECUTING, True)
     born.execute()
@@ -108,13 +110,12 @@ def test_it_runs_once_its_channel_ends_after_it_said_that_it_executes(born: Nurs
 
 def test_what_the_child_needs_goes_through_with_go(born: Nursery) -> None:
     tree = null()
-    born.all.go(born.process, born.request(), {"hold": True}, {"root": tree}, 30)
+    born.all.go(born.process, born.request(), [tree], 30)
     os.close(tree)
-    told = receive(born.channel)
-    assert told is not None
-    assert told.body == {"hold": True}
-    assert os.readlink(f"/proc/self/fd/{told.fds['root']}") == "/dev/null"
-    told.close()
+    content, fds, _, _ = socket.recv_fds(born.channel, 100, 10)
+    assert content == GO
+    assert [os.readlink(f"/proc/self/fd/{fd}") for fd in fds] == ["/dev/null"]
+    os.close(fds[0])
 
 
 def test_a_held_one_waits_for_proceed_and_answers_both_times(born: Nursery) -> None:
@@ -124,7 +125,7 @@ def test_a_held_one_waits_for_proceed_and_answers_both_times(born: Nursery) -> N
     assert first.body["answer"] == 1
     assert born.settled == [(born.process, StartPhase.HELD)]
     born.all.proceed(born.process, born.request(2))
-    assert receive(born.channel) == Message({"proceed": True}, {})
+    assert receive(born.channel) == Message({}, {})
     assert born.silent
     born.execute()
     second = born.answer()
@@ -142,8 +143,8 @@ def test_the_way_to_a_held_one_is_handed_out_and_leads_there_after_the_keepers_d
     assert born.all.channel(born.process) == {"channel": born.starting.channel.fileno()}
     born.starting.channel.close()  # as the death of its keeper does
     with socket.socket(fileno=channel) as kept:
-        send(kept, {"proceed": True})
-    assert receive(born.channel) == Message({"proceed": True}, {})
+        send_go(kept, [])
+    assert receive(born.channel) == Message({}, {})
     first.close()
 
 
@@ -164,7 +165,7 @@ def test_one_that_a_former_keeper_told_to_proceed_counts_as_running_and_may_be_a
 def test_only_one_that_waits_is_told_to_go(born: Nursery, stage: StartPhase) -> None:
     born.process.stage = stage
     with pytest.raises(RefusalError, match=f"the guest is not waiting to go: it is {stage.value}"):
-        born.all.go(born.process, born.request(), {}, {}, 30)
+        born.all.go(born.process, born.request(), [], 30)
     with pytest.raises(RefusalError, match="not waiting to go"):
         born.all.send_netlink(born.process, born.request())
 
@@ -178,7 +179,7 @@ def test_one_that_is_nobodys_business_any_more_is_refused(born: Nursery) -> None
     born.end()
     born.all.conclude_failed(born.process)
     with pytest.raises(RefusalError, match="not waiting to go"):
-        born.all.go(born.process, born.request(), {}, {}, 30)
+        born.all.go(born.process, born.request(), [], 30)
 
 
 @pytest.mark.parametrize("asked_first", [True, False])
@@ -215,19 +216,23 @@ def test_a_netlink_socket_that_nobody_fetched_is_closed_at_the_end(born: Nursery
 
 def test_the_step_that_failed_is_answered_when_it_has_ended(born: Nursery) -> None:
     born.all.expect(born.process, born.request(5), 30)
-    failure = {"failed": 3, "text": "Operation not permitted", "errno": errno.EPERM}
+    failure = {"failed": 3, "errno": errno.EPERM}
+    failed = "record 3 of its program failed: Operation not permitted"
     born.say(failure)
     assert born.silent
     born.end()
     assert born.all.conclude_failed(born.process) is None
-    assert born.answer().body == {"answer": 5, "error": {"text": failure["text"], "errno": 1, "step": 3}}
+    assert born.answer().body == {
+        "answer": 5,
+        "error": {"text": failed, "errno": 1, "step": 3},
+    }
     assert born.settled == []
 
 
 def test_a_program_that_cannot_be_executed_does_not_count_as_running(born: Nursery) -> None:
     born.all.expect(born.process, born.request(), 30)
     born.say({"executing": True, "hold": False})
-    born.say({"failed": 9, "text": "no such program", "errno": errno.ENOENT})
+    born.say({"failed": 9, "errno": errno.ENOENT})
     born.execute()
     assert born.process.stage is StartPhase.EXECUTING
     assert born.settled == []
@@ -236,12 +241,30 @@ def test_a_program_that_cannot_be_executed_does_not_count_as_running(born: Nurse
     assert born.answer().body["error"]["step"] == 9
 
 
-def test_last_words_that_are_still_on_the_way_are_heard(born: Nursery) -> None:
+def test_of_two_failures_the_first_is_answered(born: Nursery) -> None:
     born.all.expect(born.process, born.request(), 30)
-    send(born.channel, {"failed": 2, "text": "too late for the loop", "errno": 5})
+    born.say({"failed": 7, "errno": errno.EPERM})
+    born.say({"failed": 12, "errno": 0})
     born.end()
     born.all.conclude_failed(born.process)
-    assert born.answer().body["error"]["text"] == "too late for the loop"
+    assert born.answer().body["error"]["step"] == 7
+
+
+def test_a_program_that_cannot_be_played_blames_no_record(born: Nursery) -> None:
+    born.all.expect(born.process, born.request(), 30)
+    born.say({"failed": -1, "errno": errno.ENOMEM})
+    born.end()
+    born.all.conclude_failed(born.process)
+    error = born.answer().body["error"]
+    assert (error["text"], "step" in error) == ("its program cannot be played: Cannot allocate memory", False)
+
+
+def test_last_words_that_are_still_on_the_way_are_heard(born: Nursery) -> None:
+    born.all.expect(born.process, born.request(), 30)
+    send(born.channel, {"failed": 2, "errno": 5})
+    born.end()
+    born.all.conclude_failed(born.process)
+    assert born.answer().body["error"]["step"] == 2
 
 
 def test_both_who_ask_for_one_that_ended_are_answered(born: Nursery) -> None:
@@ -318,7 +341,7 @@ def test_who_goes_away_after_go_takes_nobody_along(born: Nursery) -> None:
 
 def test_go_to_one_that_is_dead_is_no_error_since_its_end_will_tell(born: Nursery) -> None:
     born.channel.close()
-    born.all.go(born.process, born.request(4), {"hold": False}, {}, 30)
+    born.all.go(born.process, born.request(4), [], 30)
     born.end()
     born.all.conclude_failed(born.process)
     assert born.answer().body["answer"] == 4

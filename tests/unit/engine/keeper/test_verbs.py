@@ -22,12 +22,13 @@ from insula.engine.keeper import verbs as keeper_module
 from insula.engine.keeper.held import RING_MAX
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, receive, send
-from insula.engine.launch.attempt import encoded_steps
 from insula.engine.steps.guest.terminals import TakeStreams
 from insula.errors import KeeperError, StepError
 from insula.kernel.fds import Fd, contents
+from insula.kernel.privileges import permitted_mask
 from insula.kernel.process import exit_of_stranger, has_ended
-from tests.unit.engine.forkedkeeper import SLEEP, STRANGER, ForkedKeeper, program
+from tests.players import entering_program_of, image_file, program_of
+from tests.unit.engine.forkedkeeper import BROKEN, SLEEP, ForkedKeeper, program
 from tests.waiting import scaled, until
 
 
@@ -52,7 +53,8 @@ def gone(pid: int) -> bool:
 
 
 def test_hello_tells_who_it_is_and_that_it_holds_nothing(held: ForkedKeeper) -> None:
-    assert held.ask(Verb.HELLO) == {"version": VERSION, "pid": held.pid, "guests": [], "executions": []}
+    itself = {"version": VERSION, "pid": held.pid, "permitted": permitted_mask()}
+    assert held.ask(Verb.HELLO) == {**itself, "guests": [], "executions": []}
 
 
 def test_a_verb_that_it_does_not_know_is_refused(held: ForkedKeeper) -> None:
@@ -135,13 +137,13 @@ def test_what_runs_is_neither_told_to_go_nor_forgotten(held: ForkedKeeper) -> No
 
 
 def test_a_held_guest_waits_for_proceed_and_is_announced_when_killed(held: ForkedKeeper) -> None:
-    held.bear("u", *program("exit 3"))
-    held.ask(Verb.GO, uuid="u", hold=True)
+    held.bear("u", *program("exit 3"), hold=True)
+    held.ask(Verb.GO, uuid="u")
     assert held.stage_of("u") == "HELD"
     held.ask(Verb.PROCEED, uuid="u")
     assert held.wait_for_event(EventKind.EXITED).status == 3 << 8
-    held.bear("v", *program(SLEEP))
-    held.ask(Verb.GO, uuid="v", hold=True)
+    held.bear("v", *program(SLEEP), hold=True)
+    held.ask(Verb.GO, uuid="v")
     held.events.clear()
     assert held.ask(Verb.KILL, uuid="v") == {"status": 9}
     assert held.wait_for_event(EventKind.EXITED).uuid == "v"
@@ -150,20 +152,20 @@ def test_a_held_guest_waits_for_proceed_and_is_announced_when_killed(held: Forke
 
 
 def test_a_step_that_fails_is_told_and_nothing_is_held_of_it(held: ForkedKeeper) -> None:
-    pid = held.bear("u", STRANGER, *program(SLEEP))
-    with pytest.raises(StepError, match="no user 'nobody-of-that-name'") as caught:
+    pid = held.bear("u", BROKEN, *program(SLEEP))
+    with pytest.raises(StepError, match="Invalid argument") as caught:
         held.ask(Verb.GO, uuid="u")
-    assert (caught.value.step, caught.value.errno) == ("0", errno.ENOENT)
+    assert (caught.value.step, caught.value.errno) == ("3", errno.EINVAL)
     assert held.stage_of("u") is None
     assert gone(pid)
 
 
 @pytest.mark.parametrize("verb", [Verb.GO, Verb.NETLINK])
 def test_what_a_guest_died_of_unasked_is_told_to_who_asks_next(held: ForkedKeeper, verb: Verb) -> None:
-    pid = held.bear("u", *program(SLEEP), child_early=(STRANGER,))
+    pid = held.bear("u", *program(SLEEP), child_early=(BROKEN,))
     until(lambda: held.stage_of("u") is None, "the keeper having buried it")
     assert gone(pid)
-    with pytest.raises(StepError, match="no user") as caught:
+    with pytest.raises(StepError, match="Invalid argument") as caught:
         held.ask(verb, uuid="u")
     assert caught.value.step == "0"
     with pytest.raises(KeeperError, match="no guest with the UUID u is held"):
@@ -171,10 +173,10 @@ def test_what_a_guest_died_of_unasked_is_told_to_who_asks_next(held: ForkedKeepe
 
 
 def test_giving_up_a_launch_tells_what_it_had_died_of(held: ForkedKeeper) -> None:
-    held.bear("u", *program(SLEEP), child_early=(STRANGER,))
+    held.bear("u", *program(SLEEP), child_early=(BROKEN,))
     until(lambda: held.stage_of("u") is None, "the keeper having buried it")
     failure = held.ask(Verb.ABORT, uuid="u")["failure"]
-    assert (failure["step"], failure["errno"]) == (0, errno.ENOENT)
+    assert (failure["step"], failure["errno"]) == (0, errno.EINVAL)
     assert held.ask(Verb.ABORT, uuid="u") == {"status": None, "failure": None}
 
 
@@ -207,8 +209,8 @@ def test_what_cannot_be_staged_fails_the_launch_and_leaves_the_guest_to_be_given
 def test_who_leaves_before_go_takes_the_guest_along_and_after_it_does_not(held: ForkedKeeper) -> None:
     running = held.start("running", SLEEP)
     other = held.another()
-    fd = encoded_steps(program(SLEEP))
-    number = other.ask(Verb.LAUNCH, {"uuid": "waiting", "namespaces": [], "early": []}, {"steps": fd})
+    fd = image_file(program_of(*program(SLEEP)))
+    number = other.ask(Verb.LAUNCH, {"uuid": "waiting", "namespaces": []}, {"image": fd})
     waiting = completed(other.answer(number)).body["pid"]
     os.close(fd)
     other.close()
@@ -290,9 +292,9 @@ def entered(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkedKeeper]:
 
 
 def execute(held: ForkedKeeper, name: str, script: str) -> dict[str, Any]:
-    fd = encoded_steps(program(script))
+    fd = image_file(entering_program_of(*program(script)))
     try:
-        return held.ask(Verb.EXECUTE, {"steps": fd}, uuid="u", id=name)
+        return held.ask(Verb.EXECUTE, {"image": fd}, uuid="u", id=name)
     finally:
         os.close(fd)
 
@@ -333,9 +335,9 @@ def test_an_id_names_one_process(entered: ForkedKeeper) -> None:
 
 def test_a_process_that_cannot_enter_leaves_no_record_and_is_told_once(entered: ForkedKeeper) -> None:
     entered.start("u", SLEEP)
-    fd = encoded_steps((STRANGER, *program(SLEEP)))
-    with pytest.raises(StepError, match="no user"):
-        entered.ask(Verb.EXECUTE, {"steps": fd}, uuid="u", id="7")
+    fd = image_file(entering_program_of(BROKEN, *program(SLEEP)))
+    with pytest.raises(StepError, match="Invalid argument"):
+        entered.ask(Verb.EXECUTE, {"image": fd}, uuid="u", id="7")
     os.close(fd)
     assert entered.ask(Verb.HELLO)["executions"] == []
 
@@ -343,11 +345,12 @@ def test_a_process_that_cannot_enter_leaves_no_record_and_is_told_once(entered: 
 def test_what_hangs_on_its_way_in_ends_when_its_asker_gives_up_and_what_runs_does_not(
     monkeypatch: pytest.MonkeyPatch, entered: ForkedKeeper
 ) -> None:
-    monkeypatch.setattr(child, "enter", lambda *_: signal.pause())
+    play = child.play
+    monkeypatch.setattr(child, "play", lambda *all_: signal.pause() if "id" in all_[1].body else play(*all_))
     hanging = ForkedKeeper()
     hanging.start("u", SLEEP)
-    fd = encoded_steps(program(SLEEP))
-    hanging.link.ask(Verb.EXECUTE, {"uuid": "u", "id": "7"}, {"steps": fd})
+    fd = image_file(entering_program_of(*program(SLEEP)))
+    hanging.link.ask(Verb.EXECUTE, {"uuid": "u", "id": "7"}, {"image": fd})
     os.close(fd)
     assert hanging.ask(Verb.ABORT, id="7") == {"status": signal.SIGKILL}
     assert hanging.ask(Verb.HELLO)["executions"] == []

@@ -17,8 +17,8 @@ import pytest
 from insula.engine.keeper import clients as clients_module
 from insula.engine.keeper import cloning, mountspace
 from insula.engine.keeper.protocol import BULK_MAX, Verb, receive
-from insula.engine.launch.attempt import encoded_steps
 from insula.kernel.fds import close_all, memory_file
+from tests.players import entering_program_of, image_file
 from tests.unit.engine.forkedkeeper import SLEEP, ForkedKeeper, program
 from tests.waiting import scaled, until
 
@@ -179,7 +179,7 @@ class Hostile:
             case 3:
                 return memory_file("x", self._chance.randbytes(100))
             case 4:
-                return encoded_steps(program(SLEEP))
+                return image_file(entering_program_of(*program(SLEEP)))
             case 5:
                 return os.eventfd(0)
             case 6:
@@ -209,7 +209,7 @@ class Hostile:
 _VERBS = [*(verb.value for verb in Verb if verb is not Verb.QUIT), "explode", None, [], {}, 7]
 _UUIDS: list[Any] = ["u", "v", "w", None, 7, [], "../x"]
 _FD_NAMES = [
-    "steps",
+    "image",
     "pidfd",
     "cgroup",
     "console0",
@@ -223,18 +223,17 @@ _FD_NAMES = [
     "",
 ]
 _FIELDS = [
-    "uuid", "id", "pid", "born", "namespaces", "owner", "early", "stage", "hold", "seconds", "consoles", "fds", "verb",
+    "uuid", "id", "pid", "born", "namespaces", "owner", "stage", "seconds", "consoles", "fds", "verb",
 ]  # fmt: skip
 _PLAUSIBLE: dict[str, list[Any]] = {
     "uuid": _UUIDS,
     "id": ["1", "2"],
     "pid": [None, 1, 4711],
     "namespaces": [[], ["uts"], ["nonsense"]],
-    "early": [[], [{}], [{"step": "Execute"}]],
     "owner": [None, [0, 0], ["x", "y"]],
-    "stage": [[], ["root"], ["steps", "missing"]],
+    "stage": [[], ["root"], ["image", "missing"]],
     "seconds": [0, 0.01, 30],
-    "fds": [["steps"], []],
+    "fds": [["image"], []],
 }
 
 

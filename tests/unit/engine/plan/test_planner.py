@@ -154,7 +154,6 @@ def test_a_guest_on_the_hosts_network_makes_none_and_is_shown_the_hosts_sys() ->
 def test_an_unconfined_guest_loads_no_filter() -> None:
     made = plan(replace(BUSYBOX, seccomp=Seccomp(profile=SeccompProfile.UNCONFINED)), UNIFIED)
     assert not any(isinstance(step, confinement.LoadFilters) for step in made.inside)
-    assert not any(isinstance(step, childsetup.CompileFilters) for step in made.meanwhile)
 
 
 def test_capabilities_of_the_spec_replace_the_default() -> None:

@@ -1,15 +1,36 @@
 """Steps that take away what the guest shall not have."""
 
-import os
+import errno
 import resource
+import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.accounts import find_account
-from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
-from insula.kernel import privileges, seccomp
-from insula.kernel.fds import contents
-from insula.kernel.process import join_fresh_keyring, set_dumpable
+from insula.engine.accounts import (
+    COUNT_OFFSET,
+    GID_OFFSET,
+    GROUPS_OFFSET,
+    HOME_OFFSET,
+    UID_OFFSET,
+    account_size,
+)
+from insula.engine.policy.syscalls import programs
+from insula.engine.program.assembly import Loaded
+from insula.engine.program.builder import Builder
+from insula.engine.spec import Seccomp
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.privileges import CAPABILITY_VERSION, Ambient, Control, mask_of
+
+_JOIN_SESSION_KEYRING = 1
+"""Source: keyctl(2)."""
+_INFINITY = (1 << 64) - 1
+_LOW = 0xFFFFFFFF
+_UNCHANGED = 0xFFFFFFFF
+"""In place of a gid: leave it as it is. Source: fchown(2)."""
+_SET_SECCOMP = 22
+_MODE_FILTER = 2
+_INSTRUCTION_SIZE = 8
+"""Source: linux/filter.h, prctl(2)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,16 +48,14 @@ class LimitResource(GuestStep):
         soft, hard = ("no end" if each is None else str(each) for each in (self.soft, self.hard))
         return f"{GuestStep.__str__(self)} to {soft}, and to {hard} at most"
 
-    def perform(self, context: ChildContext) -> None:
+    def compile(self, program: Builder) -> None:
         kind = getattr(resource, f"RLIMIT_{self.name}")
-        wanted = tuple(resource.RLIM_INFINITY if each is None else each for each in (self.soft, self.hard))
-        try:
-            resource.setrlimit(kind, (wanted[0], wanted[1]))
-        except ValueError as error:
-            # The module says ValueError where the kernel says EPERM or EINVAL.
-            held = resource.getrlimit(kind)[1]
-            text = f"the hard limit is {held} here and cannot be raised without CAP_SYS_RESOURCE ({error})"
-            raise PermissionError(1, text, self.name) from error
+        pair = struct.pack("<QQ", *(_INFINITY if each is None else each for each in (self.soft, self.hard)))
+        means = {
+            errno.EPERM: "the hard limit is lower here and cannot be raised without CAP_SYS_RESOURCE ({error})",
+            errno.EINVAL: "the soft limit is above the hard one ({error})",
+        }
+        program.call("prlimit64", 0, kind, program.constant(pair), 0, means=means, about=self.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +64,29 @@ class JoinFreshKeyring(GuestStep):
 
     phrase: ClassVar[str] = "join a session keyring of its own"
 
-    def perform(self, context: ChildContext) -> None:
-        join_fresh_keyring()
+    def compile(self, program: Builder) -> None:
+        program.call("keyctl", _JOIN_SESSION_KEYRING, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LearnAccount(GuestStep):
+    """Read who to become from the file named account (`engine.accounts`), which the daemon has made."""
+
+    phrase: ClassVar[str] = "learn who {user} is"
+
+    user: str
+
+    def compile(self, program: Builder) -> None:
+        size = account_size(program.most_groups)
+        program.account = program.room(size)
+        file = program.passed("account")
+        program.call("pread64", file, program.account, size, 0, wanted=size)
+        program.close(file)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BecomeUser(GuestStep):
-    """Take the ids of a user of the guest's /etc/passwd, with the groups of its /etc/group.
+    """Take the ids of a user of the guest's /etc/passwd, with the groups of its /etc/group, as learnt before.
 
     Capabilities stay until the exec, for `KeepCapabilities` still has to limit what a later setuid program may gain.
     """
@@ -66,31 +101,41 @@ class BecomeUser(GuestStep):
         text = GuestStep.__str__(self)
         return text if self.group is None else f"{text}, group {self.group}"
 
-    def perform(self, context: ChildContext) -> None:
-        account = find_account(self.user, self.group)
-        context.home = account.home
-        if context.terminals:
+    def compile(self, program: Builder) -> None:
+        account = program.learnt_account()
+        uid, gid, count = (Loaded(account.beyond(each)) for each in (UID_OFFSET, GID_OFFSET, COUNT_OFFSET))
+        program.home = account.beyond(HOME_OFFSET)
+        if program.terminals:
             # As login programs do, so that the user may open its own terminal again.
-            os.fchown(0, account.uid, -1)
-        os.setgroups(account.groups)
-        os.setresgid(account.gid, account.gid, account.gid)
-        privileges.keep_over_setuid(True)
-        os.setresuid(account.uid, account.uid, account.uid)
-        privileges.use_what_is_permitted()
-        set_dumpable(False)
+            program.call("fchown", 0, uid, _UNCHANGED)
+        program.call("setgroups", count, account.beyond(GROUPS_OFFSET))
+        program.call("setresgid", gid, gid, gid)
+        program.prctl(Control.SET_KEEPCAPS, 1)
+        program.call("setresuid", uid, uid, uid)
+        _set_capabilities(program, program.every_capability())
+        program.set_dumpable(False)
+
+
+def _set_capabilities(program: Builder, mask: int) -> None:
+    """Make these capabilities permitted and effective, and none inheritable: capset(2)."""
+    header = program.constant(struct.pack("<Ii", CAPABILITY_VERSION, 0))
+    low, high = mask & _LOW, mask >> 32
+    sets = struct.pack("<6I", low, low, 0, high, high, 0)
+    program.call("capset", header, program.constant(sets))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadFilters(GuestStep):
-    """Load system call filters, in order. sources: names of fds of compiled programs."""
+    """Load the system call filters of a policy, in order."""
 
-    phrase: ClassVar[str] = "load the system call filters {sources}"
+    phrase: ClassVar[str] = "load the system call filters"
 
-    sources: list[str]
+    seccomp: Seccomp
 
-    def perform(self, context: ChildContext) -> None:
-        for source in self.sources:
-            seccomp.load(contents(context.fds[source]))
+    def compile(self, program: Builder) -> None:
+        for each in programs(self.seccomp):
+            filter_ = program.words([len(each) // _INSTRUCTION_SIZE, program.constant(each)])
+            program.prctl(_SET_SECCOMP, _MODE_FILTER, filter_)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,8 +146,15 @@ class KeepCapabilities(GuestStep):
 
     names: list[str]
 
-    def perform(self, context: ChildContext) -> None:
-        privileges.keep_only(self.names)
+    def compile(self, program: Builder) -> None:
+        kept = mask_of(self.names) & program.every_capability()
+        program.prctl(Control.CAP_AMBIENT, Ambient.CLEAR_ALL)
+        for number in range(program.last_capability + 1):
+            if not kept >> number & 1:
+                program.prctl(Control.CAPBSET_DROP, number)
+        # What would be inheritable would turn a file's inheritable capabilities into permitted ones, for any user (the
+        # class of CVE-2022-24769).
+        _set_capabilities(program, kept)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,5 +163,5 @@ class RefuseNewPrivileges(GuestStep):
 
     phrase: ClassVar[str] = "let no exec grant privileges any more"
 
-    def perform(self, context: ChildContext) -> None:
-        privileges.set_no_new_privileges()
+    def compile(self, program: Builder) -> None:
+        program.prctl(Control.SET_NO_NEW_PRIVS, 1)

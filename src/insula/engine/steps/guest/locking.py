@@ -1,15 +1,19 @@
 """Making mounts stay, for a guest whose root has the host's capabilities."""
 
-import contextlib
 import errno
 import os
-from collections.abc import Iterator
+import signal
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
-from insula.kernel.fds import Fd
-from insula.kernel.process import CloneFlag, setns, unshare
+from insula.engine.program.assembly import Label, Loaded
+from insula.engine.program.builder import Builder
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.process import CloneFlag
+
+_CLONE_ARGUMENTS_SIZE = 88
+"""Of struct clone_args. Source: clone(2)."""
+_P_PIDFD = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,43 +27,32 @@ class LockMounts(GuestStep):
 
     phrase: ClassVar[str] = "lock what is mounted by now"
 
-    def perform(self, context: ChildContext) -> None:
-        with _copied_away() as pidfd:
-            setns(pidfd, CloneFlag.NEWNS)
-        unshare(CloneFlag.NEWNS)
-        os.chdir("/")
-        os.close(context.root)
-        context.root = Fd(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-
-
-@contextlib.contextmanager
-def _copied_away() -> Iterator[int]:
-    """Give the pidfd of a process with a copy of our mounts in a user namespace of its own. It ends with the block."""
-    ready, copied = os.pipe2(os.O_CLOEXEC)
-    ended, end = os.pipe2(os.O_CLOEXEC)
-    child = os.fork()
-    if child == 0:
-        os.close(end)
-        try:
-            unshare(CloneFlag.NEWUSER | CloneFlag.NEWNS)
-            os.write(copied, b"\0")
-        except OSError as error:
-            os.write(copied, bytes((error.errno or errno.EIO,)))
-        os.read(ended, 1)
-        os._exit(0)
-    os.close(copied)
-    os.close(ended)
-    try:
-        answer = os.read(ready, 1)
-        if answer != b"\0":
-            code = answer[0] if answer else errno.EIO
-            raise OSError(code, f"mounts cannot be locked without a user namespace: {os.strerror(code)}")
-        pidfd = os.pidfd_open(child)
-        try:
-            yield pidfd
-        finally:
-            os.close(pidfd)
-    finally:
-        os.close(ready)
-        os.close(end)
-        os.waitpid(child, 0)
+    def compile(self, program: Builder) -> None:
+        """The other process says through one pipe that it has copied, and ends when the other pipe does."""
+        ready, end = program.room(8), program.room(8)
+        program.call("pipe2", ready, os.O_CLOEXEC)
+        program.call("pipe2", end, os.O_CLOEXEC)
+        pidfd = program.room(4)
+        arguments = program.words([CloneFlag.PIDFD, pidfd, 0, 0, signal.SIGCHLD, 0, 0, 0, 0, 0, 0])
+        parent = Label()
+        program.parent_skips(program.call("clone3", arguments, _CLONE_ARGUMENTS_SIZE), parent)
+        program.close(Loaded(end.beyond(4)))
+        means = "mounts cannot be locked without a user namespace: {error}"
+        program.call("unshare", CloneFlag.NEWUSER | CloneFlag.NEWNS, means=means)
+        program.write(Loaded(ready.beyond(4)), b"\1")
+        program.call("read", Loaded(end), program.room(1), 1, whatever=True)
+        program.call("exit_group", 0)
+        program.here(parent)
+        program.close(Loaded(ready.beyond(4)))
+        program.close(Loaded(end))
+        means = "the process that was to copy the mounts has ended"
+        program.call("read", Loaded(ready), program.room(1), 1, wanted=1, means=means, code=errno.ECHILD)
+        program.setns(Loaded(pidfd), CloneFlag.NEWNS)
+        program.close(Loaded(end.beyond(4)))
+        program.close(Loaded(ready))
+        program.call("waitid", _P_PIDFD, Loaded(pidfd), 0, os.WEXITED, 0)
+        program.close(Loaded(pidfd))
+        program.unshare(CloneFlag.NEWNS)
+        program.change_directory("/")
+        program.close(program.rooted())
+        program.root = program.open("/", os.O_PATH | os.O_DIRECTORY)

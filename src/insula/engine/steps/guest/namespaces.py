@@ -1,14 +1,14 @@
 """Steps that settle a process in its namespaces."""
 
-import fcntl
 import os
 import socket
 import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
-from insula.kernel.process import CloneFlag, set_dumpable, set_hostname, setns, unshare
+from insula.engine.program.builder import Builder
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag
 
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP = 1
@@ -25,12 +25,13 @@ class MakeNetwork(GuestStep):
 
     netlink: bool
 
-    def perform(self, context: ChildContext) -> None:
-        unshare(CloneFlag.NEWNET)
+    def compile(self, program: Builder) -> None:
+        program.unshare(CloneFlag.NEWNET)
         if self.netlink:
             kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-            with socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE) as netlink:
-                context.tell({"netlink": True}, {"netlink": netlink.fileno()})
+            netlink = program.call("socket", socket.AF_NETLINK, kind, socket.NETLINK_ROUTE)
+            program.say({"netlink": True}, {"netlink": netlink})
+            program.close(netlink)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +41,15 @@ class JoinGroups(GuestStep):
     A thread that moves itself waits for nobody, unlike one that is moved, and the opener's credentials count.
     """
 
-    phrase: ClassVar[str] = "join the control groups of the v1 hierarchies"
+    phrase: ClassVar[str] = "join the control groups of the {count} v1 hierarchies"
 
-    def perform(self, context: ChildContext) -> None:
-        for name, fd in context.fds.items():
-            if name.startswith("join"):
-                os.write(fd, b"0")
+    count: int
+
+    def compile(self, program: Builder) -> None:
+        for number in range(self.count):
+            joined = program.passed(f"join{number}")
+            program.write(joined, b"0")
+            program.close(joined)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +58,8 @@ class MakeTime(GuestStep):
 
     phrase: ClassVar[str] = "make the time namespace"
 
-    def perform(self, context: ChildContext) -> None:
-        unshare(CloneFlag.NEWTIME)
+    def compile(self, program: Builder) -> None:
+        program.unshare(CloneFlag.NEWTIME)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,12 +68,10 @@ class BecomeRoot(GuestStep):
 
     phrase: ClassVar[str] = "become the guest's root"
 
-    def perform(self, context: ChildContext) -> None:
-        os.setresgid(0, 0, 0)
-        os.setgroups([])
-        os.setresuid(0, 0, 0)
+    def compile(self, program: Builder) -> None:
+        program.set_ids(0, 0)
         # A change of ids makes a process dumpable again: proc_pid_coredump_filter(5), PR_SET_DUMPABLE.
-        set_dumpable(False)
+        program.set_dumpable(False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +80,8 @@ class RootTheGroups(GuestStep):
 
     phrase: ClassVar[str] = "let the container's control group be the root of all it sees"
 
-    def perform(self, context: ChildContext) -> None:
-        unshare(CloneFlag.NEWCGROUP)
+    def compile(self, program: Builder) -> None:
+        program.unshare(CloneFlag.NEWCGROUP)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,10 +90,10 @@ class EnterTime(GuestStep):
 
     phrase: ClassVar[str] = "enter the time namespace"
 
-    def perform(self, context: ChildContext) -> None:
-        fd = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
-        setns(fd, CloneFlag.NEWTIME)
-        os.close(fd)
+    def compile(self, program: Builder) -> None:
+        made = program.open("/proc/self/ns/time_for_children", os.O_RDONLY)
+        program.setns(made, CloneFlag.NEWTIME)
+        program.close(made)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,8 +104,9 @@ class SetHostname(GuestStep):
 
     name: str
 
-    def perform(self, context: ChildContext) -> None:
-        set_hostname(self.name)
+    def compile(self, program: Builder) -> None:
+        name = os.fsencode(self.name)
+        program.call("sethostname", program.text(self.name), len(name), about=self.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,9 +115,10 @@ class BringUpLoopback(GuestStep):
 
     phrase: ClassVar[str] = "bring the loopback interface up"
 
-    def perform(self, context: ChildContext) -> None:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as control:
-            fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", _IFF_UP))
+    def compile(self, program: Builder) -> None:
+        control = program.call("socket", socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC, 0)
+        program.call("ioctl", control, _SIOCSIFFLAGS, program.constant(struct.pack("16sh22x", b"lo", _IFF_UP)))
+        program.close(control)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,22 +133,9 @@ class EnterContainer(GuestStep):
 
     kinds: list[str]
 
-    def perform(self, context: ChildContext) -> None:
+    def compile(self, program: Builder) -> None:
         flags = CloneFlag.NOTHING
         for kind in self.kinds:
             flags |= NAMESPACE_FLAGS[kind]
-        setns(context.fds["init"], flags)
-        set_dumpable(False)
-
-
-NAMESPACE_FLAGS = {
-    "mnt": CloneFlag.NEWNS,
-    "uts": CloneFlag.NEWUTS,
-    "ipc": CloneFlag.NEWIPC,
-    "pid": CloneFlag.NEWPID,
-    "net": CloneFlag.NEWNET,
-    "user": CloneFlag.NEWUSER,
-    "cgroup": CloneFlag.NEWCGROUP,
-    "time": CloneFlag.NEWTIME,
-}
-"""The names below /proc/PID/ns and clone(2)'s flags for them."""
+        program.setns(program.passed("init"), flags)
+        program.set_dumpable(False)

@@ -1,7 +1,5 @@
 """All steps performed inside, by name: the vocabulary of the plan's inner part."""
 
-from typing import Any
-
 from insula.engine.steps.guest import confinement, execution, locking, namespaces, roottree, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
 
@@ -18,6 +16,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         namespaces.BringUpLoopback,
         namespaces.EnterContainer,
         roottree.KeepMountsPrivate,
+        roottree.OpenStaged,
         roottree.AttachRoot,
         roottree.MakeFilesystem,
         roottree.AttachFilesystem,
@@ -38,6 +37,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         terminals.TakeStreams,
         confinement.LimitResource,
         confinement.JoinFreshKeyring,
+        confinement.LearnAccount,
         confinement.BecomeUser,
         confinement.LoadFilters,
         confinement.KeepCapabilities,
@@ -46,22 +46,3 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         execution.Execute,
     )
 }
-
-STEP = "step"
-"""The key that names a step among its fields."""
-
-
-def encode_guest_step(step: GuestStep) -> dict[str, Any]:
-    """Return the step as JSON-able data."""
-    names = [name for kind in type(step).__mro__ for name in getattr(kind, "__slots__", ())]
-    return {STEP: type(step).__name__, **{name: getattr(step, name) for name in names}}
-
-
-def decode_guest_step(data: dict[str, Any]) -> GuestStep:
-    """Return the step that `encode_guest_step` made data from. Raises: ValueError, TypeError if it is none."""
-    fields = dict(data)
-    name = fields.pop(STEP, None)
-    kind = GUEST_STEPS.get(name)
-    if kind is None:
-        raise ValueError(f"no such step: {name!r}")
-    return kind(**fields)

@@ -3,40 +3,22 @@
 Everything below the root is walked by fd and cannot leave it: what an image contains may be hostile.
 """
 
-import contextlib
-import errno
 import os
-import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
-from insula.kernel.beneath import (
-    CONTAINED,
-    STRICT,
-    create_beneath,
-    make_directories,
-    open_beneath,
-    place,
-    write_beneath,
-)
-from insula.kernel.fds import AT_FDCWD, Fd
-from insula.kernel.mounts import (
-    MountAttribute,
-    OpenTree,
-    Propagation,
-    attach,
-    change,
-    detach,
-    detached_copy,
-    filesystem_kind,
-    make_filesystem,
-    open_tree,
-    pivot_root,
-)
+from insula.engine.program.assembly import Argument, Label
+from insula.engine.program.builder import Builder
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.beneath import CONTAINED
+from insula.kernel.fds import AT_FDCWD
+from insula.kernel.mounts import MountAttribute, Propagation
 
-KERNEL_FILESYSTEMS = {0x9FA0: "proc", 0x62656572: "sysfs"}
-"""Where no mount of a user may land. Source: linux/magic.h."""
+KERNEL_FILESYSTEMS = {
+    magic: f"a mount may not take from nor land in {name}" for magic, name in ((0x9FA0, "proc"), (0x62656572, "sysfs"))
+}
+"""Where no mount of a user may land, and what is said then. Source: linux/magic.h."""
 
 ATTRIBUTES = {
     "ro": MountAttribute.READ_ONLY,
@@ -47,7 +29,7 @@ ATTRIBUTES = {
 }
 
 
-def _attributes(names: list[str]) -> MountAttribute:
+def _attributes(names: Sequence[str]) -> MountAttribute:
     attributes = MountAttribute.NOTHING
     for name in names:
         attributes |= ATTRIBUTES[name]
@@ -60,8 +42,21 @@ class KeepMountsPrivate(GuestStep):
 
     phrase: ClassVar[str] = "stop mounts from travelling in or out"
 
-    def perform(self, context: ChildContext) -> None:
-        change(AT_FDCWD, "/", propagation=Propagation.PRIVATE, recursive=True)
+    def compile(self, program: Builder) -> None:
+        program.change(AT_FDCWD, "/", propagation=Propagation.PRIVATE, recursive=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenStaged(GuestStep):
+    """Open this namespace's own copies of the trees that the keeper has staged: their attributes are locked."""
+
+    phrase: ClassVar[str] = "take {names} from the keeper's stage"
+
+    names: list[str]
+
+    def compile(self, program: Builder) -> None:
+        for name in self.names:
+            program.keep_tree(name, program.open(f"{program.stage}/{name}", os.O_PATH))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,12 +68,12 @@ class AttachRoot(GuestStep):
     source: str
     place: str = "/root"
 
-    def perform(self, context: ChildContext) -> None:
-        tree = context.fds[self.source]
-        target = os.open(self.place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        attach(tree, target)
-        os.close(target)
-        context.root = tree
+    def compile(self, program: Builder) -> None:
+        tree = program.tree(self.source)
+        target = program.open(self.place, os.O_PATH | os.O_DIRECTORY)
+        program.attach(tree, target)
+        program.close(target)
+        program.root = tree
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,8 +90,9 @@ class MakeFilesystem(GuestStep):
     options: list[list[str | None]]
     attributes: list[str]
 
-    def perform(self, context: ChildContext) -> None:
-        context.fds[self.name] = _made(self.fstype, self.options, self.attributes)
+    def compile(self, program: Builder) -> None:
+        mount = program.make_filesystem(self.fstype, self.options, attributes=_attributes(self.attributes))
+        program.keep_tree(self.name, mount)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,8 +104,8 @@ class AttachFilesystem(GuestStep):
     source: str
     target: str
 
-    def perform(self, context: ChildContext) -> None:
-        _attach_strictly(context.root, self.target, context.fds[self.source])
+    def compile(self, program: Builder) -> None:
+        program.attach_beneath(program.rooted(), self.target, program.tree(self.source))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,16 +119,10 @@ class MountFilesystem(GuestStep):
     options: list[list[str | None]]
     attributes: list[str]
 
-    def perform(self, context: ChildContext) -> None:
-        mount = _made(self.fstype, self.options, self.attributes)
-        _attach_strictly(context.root, self.target, mount)
-        os.close(mount)
-
-
-def _made(fstype: str, options: list[list[str | None]], attributes: list[str]) -> Fd:
-    pairs: list[tuple[str, str | int | None]] = [("source", fstype)]
-    pairs += [(str(key), value) for key, value in options]
-    return make_filesystem(fstype, pairs, attributes=_attributes(attributes))
+    def compile(self, program: Builder) -> None:
+        mount = program.make_filesystem(self.fstype, self.options, attributes=_attributes(self.attributes))
+        program.attach_beneath(program.rooted(), self.target, mount)
+        program.close(mount)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,15 +134,10 @@ class AttachMount(GuestStep):
     source: str
     target: str
 
-    def perform(self, context: ChildContext) -> None:
-        mount = context.fds[self.source]
-        is_directory = stat.S_ISDIR(os.fstat(mount).st_mode)
-        target = place(context.root, self.target, resolve=CONTAINED, directory=is_directory)
-        try:
-            _refuse_kernel_filesystem(target, self.target)
-            attach(mount, target)
-        finally:
-            os.close(target)
+    def compile(self, program: Builder) -> None:
+        mount = program.tree(self.source)
+        for is_directory in program.either_kind(mount):
+            _attach_at(program, mount, self.target, directory=is_directory)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,23 +150,16 @@ class ShowElsewhere(GuestStep):
     target: str
     read_only: bool
 
-    def perform(self, context: ChildContext) -> None:
-        found = open_beneath(context.root, self.source, os.O_PATH, resolve=CONTAINED)
-        try:
-            _refuse_kernel_filesystem(found, self.source)
-            copy = open_tree(found, "", OpenTree.CLONE | OpenTree.CLOEXEC | OpenTree.EMPTY_PATH | OpenTree.RECURSIVE)
-            is_directory = stat.S_ISDIR(os.fstat(found).st_mode)
-        finally:
-            os.close(found)
+    def compile(self, program: Builder) -> None:
+        found = program.open_beneath(program.rooted(), self.source, os.O_PATH, resolve=CONTAINED)
+        program.refuse_filesystems(found, KERNEL_FILESYSTEMS, self.source)
+        copy = program.copy_of(found)
         if self.read_only:
-            change(copy, add=MountAttribute.READ_ONLY, recursive=True)
-        target = place(context.root, self.target, resolve=CONTAINED, directory=is_directory)
-        try:
-            _refuse_kernel_filesystem(target, self.target)
-            attach(copy, target)
-        finally:
-            os.close(target)
-            os.close(copy)
+            program.change(copy, add=MountAttribute.READ_ONLY, recursive=True)
+        for is_directory in program.either_kind(found):
+            _attach_at(program, copy, self.target, directory=is_directory)
+        program.close(copy)
+        program.close(found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,25 +173,22 @@ class MountMemory(GuestStep):
     mode: int
     read_only: bool
 
-    def perform(self, context: ChildContext) -> None:
-        options: list[tuple[str, str | int | None]] = [("mode", f"{self.mode:o}")]
+    def compile(self, program: Builder) -> None:
+        options = [("mode", f"{self.mode:o}")]
         if self.size is not None:
             options.append(("size", str(self.size)))
-        target = place(context.root, self.target, resolve=CONTAINED)
-        try:
-            _refuse_kernel_filesystem(target, self.target)
-            attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
-            mount = make_filesystem("tmpfs", [("source", "tmpfs"), *options], attributes=attributes)
-            attach(mount, target)
-            os.close(mount)
-        finally:
-            os.close(target)
+        attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
+        mount = program.make_filesystem("tmpfs", options, attributes=attributes)
+        _attach_at(program, mount, self.target, directory=True)
+        program.close(mount)
 
 
-def _refuse_kernel_filesystem(target: Fd, path: str) -> None:
-    name = KERNEL_FILESYSTEMS.get(filesystem_kind(target))
-    if name is not None:
-        raise OSError(errno.EPERM, f"a mount may not take from nor land in {name}", path)
+def _attach_at(program: Builder, mount: Argument, path: str, *, directory: bool) -> None:
+    """Show a mount where a user wants it, as the guest would find the path."""
+    target = program.place(program.rooted(), path, resolve=CONTAINED, directory=directory)
+    program.refuse_filesystems(target, KERNEL_FILESYSTEMS, path)
+    program.attach(mount, target)
+    program.close(target)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,31 +200,25 @@ class ProtectPaths(GuestStep):
     paths: list[str]
     writable: list[str]
 
-    def perform(self, context: ChildContext) -> None:
+    def compile(self, program: Builder) -> None:
         for path in self.paths:
-            _cover_with_itself(context.root, path, MountAttribute.READ_ONLY, writable=self.writable)
+            inner = [each for each in self.writable if each.startswith(f"{path}/")]
+            with program.if_there(program.rooted(), path) as found:
+                _make_read_only(program, found, inner)
 
 
-def _cover_with_itself(root: Fd, path: str, attribute: MountAttribute, *, writable: list[str]) -> None:
-    try:
-        found = open_beneath(root, path, os.O_PATH)
-    except FileNotFoundError:
-        return
-    kept = []
-    for inner in writable:
-        if inner.startswith(f"{path}/"):
-            try:
-                kept.append((inner, detached_copy(inner, directory=root)))
-            except FileNotFoundError:
-                continue
-    copy = open_tree(found, "", OpenTree.CLONE | OpenTree.CLOEXEC | OpenTree.EMPTY_PATH | OpenTree.RECURSIVE)
-    change(copy, add=attribute, recursive=True)
-    attach(copy, found)
-    os.close(copy)
-    os.close(found)
-    for inner, mount in kept:
-        _attach_strictly(root, inner, mount)
-        os.close(mount)
+def _make_read_only(program: Builder, found: Argument, writable: list[str]) -> None:
+    """Cover what is there with itself, but read-only; writable: paths below it that are shown as they were."""
+    root = program.rooted()
+    kept = [(path, program.copy_if_there(root, path)) for path in writable]
+    copy = program.copy_of(found)
+    program.change(copy, add=MountAttribute.READ_ONLY, recursive=True)
+    program.attach(copy, found)
+    program.close(copy)
+    for path, (mount, missing) in kept:
+        with program.if_equal(missing, 0):
+            program.attach_beneath(root, path, mount)
+            program.close(mount)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -260,44 +229,33 @@ class MaskPaths(GuestStep):
 
     paths: list[str]
 
-    def perform(self, context: ChildContext) -> None:
+    def compile(self, program: Builder) -> None:
+        """The covers are parts of one file system, mounted for a moment.
+
+        Before Linux 6.15 only what is mounted somewhere can be copied in parts; what it covers meanwhile is reached by
+        its descriptor.
+        """
+        root = program.rooted()
+        ground = program.make_filesystem("tmpfs", _EMPTY, attributes=_attributes(_HARMLESS))
+        program.call("mkdirat", ground, program.text("directory"), 0o555)
+        file = program.call("openat", ground, program.text("file"), os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o444)
+        program.close(file)
+        program.attach(ground, root)
         for path in self.paths:
-            try:
-                found = open_beneath(context.root, path, os.O_PATH)
-            except FileNotFoundError:
-                continue
-            cover = _empty_directory() if stat.S_ISDIR(os.fstat(found).st_mode) else _empty_file(context.root)
-            attach(cover, found)
-            os.close(cover)
-            os.close(found)
+            with program.if_there(root, path) as found:
+                for is_directory in program.either_kind(found):
+                    cover = program.detached_copy("directory" if is_directory else "file", directory=ground)
+                    program.change(cover, add=MountAttribute.READ_ONLY)
+                    program.attach(cover, found)
+                    program.close(cover)
+        program.call("fchdir", ground)
+        program.detach(".")
+        program.change_directory("/")
+        program.close(ground)
 
 
-_EMPTY = [("mode", "555"), ("size", "0"), ("nr_inodes", "2")]
-_HARMLESS = ["nosuid", "nodev", "noexec"]
-
-
-def _empty_directory() -> Fd:
-    """Return a mount of an empty directory that is read-only for good."""
-    return make_filesystem("tmpfs", _EMPTY, attributes=_attributes(["ro", *_HARMLESS]))
-
-
-def _empty_file(root: Fd) -> Fd:
-    """Return a mount of an empty file that is read-only for good.
-
-    root: covered for a moment, since before Linux 6.15 only what is mounted somewhere can be copied in parts.
-    """
-    ground = make_filesystem("tmpfs", _EMPTY, attributes=_attributes(_HARMLESS))
-    try:
-        os.close(os.open("empty", os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o444, dir_fd=ground))
-        attach(ground, root)
-        try:
-            cover = detached_copy("empty", directory=ground)
-        finally:
-            detach(f"/proc/self/fd/{ground}")
-    finally:
-        os.close(ground)
-    change(cover, add=MountAttribute.READ_ONLY)
-    return cover
+_EMPTY = (("mode", "555"), ("size", "0"), ("nr_inodes", "3"))
+_HARMLESS = ("nosuid", "nodev", "noexec")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -308,9 +266,9 @@ class WriteSettings(GuestStep):
 
     settings: list[list[str]]
 
-    def perform(self, context: ChildContext) -> None:
+    def compile(self, program: Builder) -> None:
         for path, value in self.settings:
-            write_beneath(context.root, f"proc/sys/{path}", value.encode())
+            program.write_beneath(program.rooted(), f"proc/sys/{path}", value.encode())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -323,15 +281,12 @@ class MakeFile(GuestStep):
     content: str
     mode: int = 0o444
 
-    def perform(self, context: ChildContext) -> None:
+    def compile(self, program: Builder) -> None:
         parent, _, name = self.path.rpartition("/")
-        directory = make_directories(context.root, parent, resolve=CONTAINED)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=directory)
-            create_beneath(directory, name, self.content.encode(), mode=self.mode)
-        finally:
-            os.close(directory)
+        directory = program.make_directories(program.rooted(), parent, resolve=CONTAINED)
+        program.remove_beneath(directory, name)
+        program.create_beneath(directory, name, self.content.encode(), mode=self.mode)
+        program.close(directory)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -350,32 +305,21 @@ class MountForUnit(GuestStep):
     options: list[list[str | None]]
     attributes: list[str]
 
-    def perform(self, context: ChildContext) -> None:
-        wishes = (f"{place}/systemd/system/{self.wanted_by}.wants/{self.unit}" for place in ("etc", "usr/lib", "lib"))
-        masked = _is_there(context.root, f"etc/systemd/system/{self.unit}")
-        if masked or not any(_is_there(context.root, wish) for wish in wishes):
-            return
-        mount = _made(self.fstype, self.options, self.attributes)
-        try:
-            _attach_strictly(context.root, self.target, mount)
-        finally:
-            os.close(mount)
-
-
-def _is_there(root: Fd, path: str) -> bool:
-    """Whether a name is there, a link to anything included; directories on the way are looked up inside the root."""
-    directory, _, name = path.rpartition("/")
-    try:
-        parent = open_beneath(root, directory, os.O_PATH | os.O_DIRECTORY, resolve=CONTAINED)
-    except OSError:
-        return False
-    try:
-        os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    finally:
-        os.close(parent)
-    return True
+    def compile(self, program: Builder) -> None:
+        root, wanted, unwanted = program.rooted(), Label(), Label()
+        masked = program.name_is_there(root, f"etc/systemd/system/{self.unit}")
+        with program.if_equal(masked, 0):
+            program.skip(unwanted)
+        for place in ("etc", "usr/lib", "lib"):
+            wish = program.name_is_there(root, f"{place}/systemd/system/{self.wanted_by}.wants/{self.unit}")
+            with program.if_equal(wish, 0):
+                program.skip(wanted)
+        program.skip(unwanted)
+        program.here(wanted)
+        mount = program.make_filesystem(self.fstype, self.options, attributes=_attributes(self.attributes))
+        program.attach_beneath(root, self.target, mount)
+        program.close(mount)
+        program.here(unwanted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -384,14 +328,8 @@ class PivotRoot(GuestStep):
 
     phrase: ClassVar[str] = "make it the root, and drop the former one"
 
-    def perform(self, context: ChildContext) -> None:
-        os.fchdir(context.root)
-        pivot_root(".", ".")
-        detach(".")
-        os.chdir("/")
-
-
-def _attach_strictly(root: Fd, path: str, mount: Fd) -> None:
-    target = place(root, path, resolve=STRICT)
-    attach(mount, target)
-    os.close(target)
+    def compile(self, program: Builder) -> None:
+        program.call("fchdir", program.rooted())
+        program.pivot_root(".", ".")
+        program.detach(".")
+        program.change_directory("/")

@@ -1,17 +1,21 @@
 """Steps that give the guest its consoles, or an entering process its terminal."""
 
+import errno
 import os
-import stat
+import struct
+import termios
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.steps.guest.gueststep import ChildContext, GuestStep
-from insula.kernel.beneath import open_beneath, place
-from insula.kernel.fds import Fd
-from insula.kernel.mounts import attach, detached_copy
-from insula.kernel.pty import open_master, open_slave, set_window, take_terminal
+from insula.engine.program.assembly import Argument, Result
+from insula.engine.program.builder import Builder
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.beneath import STRICT, Resolve
+from insula.kernel.pty import TIOCGPTN, TIOCGPTPEER, TIOCSPTLCK
 
-_PTMX = os.makedev(5, 2)
+_DEVPTS = 0x1CD1
+"""Source: linux/magic.h."""
+_MULTIPLEXER = os.O_RDWR | os.O_NOCTTY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,25 +26,37 @@ class MakeConsoles(GuestStep):
 
     count: int
 
-    def perform(self, context: ChildContext) -> None:
-        devpts = open_beneath(context.root, "dev/pts", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            for number in range(1, self.count + 1):
-                master, slave = open_master(devpts)
-                context.terminals.append(master)
-                self._show(context.root, devpts, slave, f"dev/tty{number}")
-                if number == 1:
-                    self._show(context.root, devpts, slave, "dev/console")
-        finally:
-            os.close(devpts)
+    def compile(self, program: Builder) -> None:
+        root = program.rooted()
+        devpts = program.open_beneath(root, "dev/pts", os.O_RDONLY | os.O_DIRECTORY)
+        for number in range(1, self.count + 1):
+            master = _unlocked_master(program, devpts)
+            # In a file system that nobody else has seen yet, terminals are numbered from 0 on.
+            slave = program.room(4)
+            program.call("ioctl", master, TIOCGPTN, slave)
+            program.require(slave, number - 1, means="somebody else has opened terminals here", code=errno.EEXIST)
+            program.terminals.append(master)
+            for path in (f"dev/tty{number}", *(("dev/console",) if number == 1 else ())):
+                mount = program.detached_copy(str(number - 1), directory=devpts)
+                target = program.place(root, path, directory=False)
+                program.attach(mount, target)
+                program.close(target)
+                program.close(mount)
+        program.close(devpts)
 
-    @staticmethod
-    def _show(root: Fd, devpts: Fd, slave: int, path: str) -> None:
-        mount = detached_copy(str(slave), directory=devpts)
-        target = place(root, path, directory=False)
-        attach(mount, target)
-        os.close(target)
-        os.close(mount)
+
+def _unlocked_master(program: Builder, devpts: Argument) -> Result:
+    """Return a new terminal's master; the multiplexer is the one of that file system itself, whatever is on top."""
+    master = program.open_beneath(
+        devpts,
+        "ptmx",
+        _MULTIPLEXER,
+        resolve=STRICT | Resolve.NO_OTHER_MOUNTS,
+        means="the guest has no terminals: no multiplexer ({error})",
+        about="/dev/pts/ptmx",
+    )
+    program.call("ioctl", master, TIOCSPTLCK, program.constant(bytes(4)))
+    return master
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,18 +68,16 @@ class MakeTerminal(GuestStep):
     rows: int
     columns: int
 
-    def perform(self, context: ChildContext) -> None:
-        devpts = os.open("/dev/pts", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            # The guest may have put anything in its place; only the kernel's own multiplexer is one.
-            found = os.stat("ptmx", dir_fd=devpts, follow_symlinks=False)
-            if not stat.S_ISCHR(found.st_mode) or found.st_rdev != _PTMX:
-                raise FileNotFoundError(2, "the guest has no terminals: no multiplexer", "/dev/pts/ptmx")
-            master, _ = open_master(devpts)
-        finally:
-            os.close(devpts)
-        context.terminals.append(master)
-        set_window(master, self.rows, self.columns)
+    def compile(self, program: Builder) -> None:
+        devpts = program.open("/dev/pts", os.O_RDONLY | os.O_DIRECTORY)
+        # The guest may have put anything in its place; only the kernel's own multiplexer is one.
+        means = "the guest has no terminals: this is no devpts: /dev/pts"
+        program.require_filesystem(devpts, _DEVPTS, means=means, code=errno.ENOENT)
+        master = _unlocked_master(program, devpts)
+        program.close(devpts)
+        program.terminals.append(master)
+        window = program.constant(struct.pack("HHHH", self.rows, self.columns, 0, 0))
+        program.call("ioctl", master, termios.TIOCSWINSZ, window)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,20 +97,20 @@ class TakeTerminal(GuestStep):
         text = GuestStep.__str__(self)
         return f"{text}, and control jobs from it" if self.controlling else text
 
-    def perform(self, context: ChildContext) -> None:
-        os.setsid()
-        if not context.terminals:
-            null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    def compile(self, program: Builder) -> None:
+        program.call("setsid")
+        if not program.terminals:
+            null = program.open("/dev/null", os.O_RDWR)
             for number in range(3):
-                os.dup2(null, number)
-            os.close(null)
+                program.put_at(null, number)
+            program.close(null)
             return
-        slave = open_slave(context.terminals[0])
+        slave = program.call("ioctl", program.terminals[0], TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
         if self.controlling:
-            take_terminal(slave)
+            program.call("ioctl", slave, termios.TIOCSCTTY, 0)
         for number in range(3):
-            os.dup2(slave, number)
-        os.close(slave)
+            program.put_at(slave, number)
+        program.close(slave)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +119,7 @@ class TakeStreams(GuestStep):
 
     phrase: ClassVar[str] = "lead a session on the given streams"
 
-    def perform(self, context: ChildContext) -> None:
-        os.setsid()
+    def compile(self, program: Builder) -> None:
+        program.call("setsid")
         for number, name in enumerate(("stdin", "stdout", "stderr")):
-            os.dup2(context.fds[name], number)
+            program.put_at(program.passed(name), number)

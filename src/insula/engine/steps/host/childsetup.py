@@ -2,16 +2,17 @@
 
 import errno
 import os
+import posixpath
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from insula.engine.accounts import GROUPS_MAX, account_file, find_account, lines_below, lines_of
 from insula.engine.launch.holdings import Holding, Interfaces
-from insula.engine.policy import syscalls
-from insula.engine.spec import IdRange, Interface, Seccomp
+from insula.engine.spec import IdRange, Interface
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationFailedError
-from insula.kernel.fds import memory_file
 from insula.kernel.idmap import write_maps
 from insula.kernel.process import reset_memory_score
 
@@ -115,18 +116,31 @@ class ConnectInterfaces(HostStep):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CompileFilters(HostStep):
-    """Compile the system call filters. names: under which fds they are passed, in the order they are to be loaded."""
+class FindAccount(HostStep):
+    """Find out who a user of the guest's is, by the guest's own files.
 
-    phrase: ClassVar[str] = "compile the system call filters"
+    root: the name of its root; mounts: names of trees and where they are shown, the last one on top; links in the
+    root that lead below one of these places do not count.
+    """
 
-    seccomp: Seccomp
-    names: tuple[str, ...]
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "find the guest's user {user}"
+
+    user: str
+    group: str | None
+    root: str
+    mounts: tuple[tuple[str, str], ...] = ()
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
-        programs = syscalls.programs(self.seccomp)
-        if len(programs) != len(self.names):
-            raise RuntimeError(f"{len(programs)} filters were compiled for {len(self.names)} names")
-        for name, program in zip(self.names, programs, strict=True):
-            context.fds[name] = memory_file(f"insula-{name}", program)
+        def lines(path: str) -> Iterable[str]:
+            for name, target in reversed(self.mounts):
+                inside = posixpath.relpath(path, target)
+                if inside == ".":
+                    return lines_of(context.fds[name], path)
+                if not inside.startswith(".."):
+                    return lines_below(context.fds[name])(inside)
+            return lines_below(context.fds[self.root])(path)
+
+        account = find_account(lines, self.user, self.group)
+        context.fds["account"] = account_file(account, GROUPS_MAX)
         return ()

@@ -28,6 +28,6 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         childsetup.ResetOutOfMemoryScore,
         childsetup.FetchNetlink,
         childsetup.ConnectInterfaces,
-        childsetup.CompileFilters,
+        childsetup.FindAccount,
     )
 }

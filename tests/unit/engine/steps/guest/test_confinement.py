@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.policy.syscalls import programs
 from insula.engine.spec import Seccomp
 from insula.engine.steps.guest.confinement import (
     BecomeUser,
     JoinFreshKeyring,
     KeepCapabilities,
+    LearnAccount,
     LimitResource,
     LoadFilters,
     RefuseNewPrivileges,
 )
 from insula.kernel import privileges
-from insula.kernel.fds import NO_FD, memory_file
+from insula.kernel.fds import NO_FD
 from insula.kernel.process import CloneFlag
 from insula.kernel.syscall import syscall
-from tests.unit.engine.steps.guest.performing import guest
+from tests.unit.engine.steps.guest.performing import account, guest, perform
 from tests.unit.engine.steps.inchild import in_child, in_namespaces
 
 # Source: keyctl(2), linux/keyctl.h.
@@ -47,7 +47,7 @@ def test_a_group_is_named_only_where_one_was_asked_for() -> None:
 @pytest.mark.parametrize(("soft", "hard"), [(100, 200), (0, 0)])
 def test_a_resource_is_limited(soft: int, hard: int) -> None:
     def limit() -> tuple[int, int]:
-        LimitResource(why="test", name="NOFILE", soft=soft, hard=hard).perform(guest())
+        perform(guest(), LimitResource(why="test", name="NOFILE", soft=soft, hard=hard))
         return resource.getrlimit(resource.RLIMIT_NOFILE)
 
     assert in_child(limit) == (soft, hard)
@@ -55,7 +55,7 @@ def test_a_resource_is_limited(soft: int, hard: int) -> None:
 
 def test_no_number_is_infinity() -> None:
     def limit() -> tuple[int, int]:
-        LimitResource(why="test", name="CPU", soft=None, hard=None).perform(guest())
+        perform(guest(), LimitResource(why="test", name="CPU", soft=None, hard=None))
         return resource.getrlimit(resource.RLIMIT_CPU)
 
     assert in_child(limit) == (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -64,10 +64,10 @@ def test_no_number_is_infinity() -> None:
 def test_a_limit_that_cannot_be_raised_is_explained() -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-        LimitResource(why="test", name="NOFILE", soft=100, hard=101).perform(guest())
+        perform(guest(), LimitResource(why="test", name="NOFILE", soft=100, hard=101))
 
     # In a user namespace CAP_SYS_RESOURCE is there, and worth nothing for this.
-    with pytest.raises(PermissionError, match="the hard limit is 100 here and cannot be raised") as caught:
+    with pytest.raises(PermissionError, match="the hard limit is lower here and cannot be raised") as caught:
         in_namespaces(limit, CloneFlag.NOTHING)
     assert (caught.value.errno, caught.value.filename) == (errno.EPERM, "NOFILE")
 
@@ -80,7 +80,7 @@ def keyctl(operation: int, key: int, create: int) -> int:
 def test_the_keyring_joined_is_another_than_the_sessions() -> None:
     def join() -> tuple[int, int]:
         before = keyctl(GET_KEYRING_ID, SESSION_KEYRING, 0)
-        JoinFreshKeyring(why="test").perform(guest())
+        perform(guest(), JoinFreshKeyring(why="test"))
         return before, keyctl(GET_KEYRING_ID, SESSION_KEYRING, 0)
 
     before, after = in_child(join)
@@ -89,33 +89,40 @@ def test_the_keyring_joined_is_another_than_the_sessions() -> None:
 
 
 @pytest.mark.requires("root")
-def test_a_user_is_become_for_good_with_its_groups_while_capabilities_wait_for_their_own_step(tmp_path: Path) -> None:
-    (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/passwd").write_text("www:x:33:34::/var/www:\n")
-    (tmp_path / "etc/group").write_text("ops:x:50:www\n")
-
+def test_a_user_is_become_for_good_with_its_groups_while_capabilities_wait_for_their_own_step() -> None:
     def become() -> tuple[object, ...]:
-        os.chroot(tmp_path)
         before = privileges.held()
-        us = guest()
-        BecomeUser(why="test", user="www", group=None).perform(us)
+        us = guest(account=account(33, 34, [34, 50], "/var/www"))
+        perform(us, LearnAccount(why="test", user="www"), BecomeUser(why="test", user="www", group=None))
         after = privileges.held()
         kept = (after.permitted, after.effective) == (before.permitted, before.effective)
-        return os.getresuid(), os.getresgid(), os.getgroups(), us.home, kept
+        return os.getresuid(), os.getresgid(), os.getgroups(), kept
 
-    assert in_child(become) == ((33, 33, 33), (34, 34, 34), [34, 50], "/var/www", True)
+    assert in_child(become) == ((33, 33, 33), (34, 34, 34), [34, 50], True)
 
 
 @pytest.mark.requires("root")
-def test_the_users_terminal_becomes_its_own(tmp_path: Path) -> None:
+def test_as_many_groups_as_there_may_be_are_taken() -> None:
+    groups = list(range(1000, 1000 + 65536))
+
+    def become() -> bool:
+        us = guest(account=account(33, 34, groups, most_groups=65536))
+        steps = (LearnAccount(why="test", user="www"), BecomeUser(why="test", user="www", group=None))
+        perform(us, *steps, most_groups=65536)
+        return os.getgroups() == groups
+
+    assert in_child(become)
+
+
+@pytest.mark.requires("root")
+def test_the_users_terminal_becomes_its_own() -> None:
     master, slave = os.openpty()
 
     def become() -> tuple[int, int, int]:
-        os.chroot(tmp_path)
         os.dup2(slave, 0)
-        us = guest()
+        us = guest(account=account(4242, 4343, [4343]))
         us.terminals.append(NO_FD)
-        BecomeUser(why="test", user="4242", group="4343").perform(us)
+        perform(us, LearnAccount(why="test", user="4242"), BecomeUser(why="test", user="4242", group="4343"))
         return os.fstat(0).st_uid, os.fstat(0).st_gid, os.getgid()
 
     # Its group stays that of terminals.
@@ -125,40 +132,41 @@ def test_the_users_terminal_becomes_its_own(tmp_path: Path) -> None:
     os.close(slave)
 
 
-def test_an_unknown_user_changes_nothing(tmp_path: Path) -> None:
+def test_an_account_of_another_length_changes_nothing() -> None:
     def become() -> tuple[str, bool]:
-        os.chroot(tmp_path)
         before = os.getresuid(), os.getresgid()
+        us = guest(account=account(1, 1, [1], most_groups=3))
         try:
-            BecomeUser(why="test", user="stranger", group=None).perform(guest())
-        except FileNotFoundError as error:
+            perform(us, LearnAccount(why="test", user="www"), BecomeUser(why="test", user="www", group=None))
+        except OSError as error:
             return str(error), (os.getresuid(), os.getresgid()) == before
         return "", False
 
     text, unchanged = in_namespaces(become, CloneFlag.NOTHING)
-    assert "the guest has no user 'stranger'" in text
+    assert "something else" in text
     assert unchanged
 
 
-def test_filters_are_loaded_and_refuse_what_they_refuse() -> None:
-    (program,) = programs(Seccomp(refuse=("uname",)))
-    fd = memory_file("filter", program)
+def test_nobody_is_become_who_was_not_learnt() -> None:
+    with pytest.raises(ValueError, match="not known yet"):
+        perform(guest(), BecomeUser(why="test", user="www", group=None))
 
+
+def test_filters_are_loaded_and_refuse_what_they_refuse() -> None:
     def load() -> tuple[str, str]:
-        RefuseNewPrivileges(why="loading is allowed then").perform(guest())
-        LoadFilters(why="test", sources=["filter0"]).perform(guest(filter0=fd))
+        perform(guest(), RefuseNewPrivileges(why="loading is allowed then"))
+        perform(guest(), LoadFilters(why="test", seccomp=Seccomp(refuse=("uname",))))
         with pytest.raises(PermissionError):
             os.uname()
         return own_status("Seccomp"), own_status("Seccomp_filters")
 
     mode, count = in_child(load)
     assert (mode, int(count) >= 1) == ("2", True)
-    os.close(fd)
 
 
 def test_of_the_capabilities_only_those_named_stay() -> None:
     def keep() -> tuple[frozenset[str], ...]:
-        KeepCapabilities(why="test", names=["chown", "kill"]).perform(guest())
+        perform(guest(), KeepCapabilities(why="test", names=["chown", "kill"]))
         left = privileges.held()
         return left.effective, left.permitted, privileges.bounding()
 
@@ -167,7 +175,7 @@ def test_of_the_capabilities_only_those_named_stay() -> None:
 
 def test_no_exec_grants_privileges_any_more() -> None:
     def refuse() -> str:
-        RefuseNewPrivileges(why="test").perform(guest())
+        perform(guest(), RefuseNewPrivileges(why="test"))
         return own_status("NoNewPrivs")
 
     assert in_child(refuse) == "1"

@@ -6,16 +6,21 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from insula.engine.steps.guest.execution import FIRST_PASSED_FD, IGNORED_SIGNALS, Execute, PassDescriptors
-from insula.engine.steps.guest.gueststep import ChildContext
+from insula.engine.accounts import HOME_OFFSET
+from insula.engine.keeper.main import IGNORED_SIGNALS
+from insula.engine.passednumbers import FIRST_PASSED_FD
+from insula.engine.program.builder import Builder
+from insula.engine.steps.guest.confinement import LearnAccount
+from insula.engine.steps.guest.execution import Execute, PassDescriptors
+from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.fds import memory_file
-from tests.unit.engine.steps.guest.performing import guest
+from tests.unit.engine.steps.guest.performing import Us, account, guest, perform
 from tests.unit.engine.steps.inchild import in_child
 
 TELL = "import json, os, signal; print(json.dumps({0}))"
@@ -42,12 +47,27 @@ def said(work: Callable[[], None]) -> bytes:
         return pipe.read()
 
 
-def told(what: str, prepare: Callable[[], None] = lambda: None, us: ChildContext | None = None, **how: Any) -> Any:
+class _RememberHome(GuestStep):
+    """What BecomeUser does besides, for which no rights are needed."""
+
+    phrase: ClassVar[str] = "remember the home"
+
+    def compile(self, program: Builder) -> None:
+        program.home = program.learnt_account().beyond(HOME_OFFSET)
+
+
+def told(
+    what: str,
+    prepare: Callable[[], None] = lambda: None,
+    us: Us | None = None,
+    before: Sequence[GuestStep] = (),
+    **how: Any,
+) -> Any:
     """Return what a program that was executed says of itself."""
 
     def work() -> None:
         prepare()
-        execute([sys.executable, "-I", "-c", TELL.format(what)], **how).perform(guest() if us is None else us)
+        perform(guest() if us is None else us, *before, execute([sys.executable, "-I", "-c", TELL.format(what)], **how))
 
     return json.loads(said(work))
 
@@ -64,11 +84,11 @@ def told(what: str, prepare: Callable[[], None] = lambda: None, us: ChildContext
 def test_the_environment_is_what_was_given_and_home_where_wished(
     home: bool, given: dict[str, str], expected: str | None
 ) -> None:
-    us = guest()
-    us.home = "/home/alice"
+    us = guest(account=account(os.getuid(), os.getgid(), [], "/home/alice"))
     env = [[name, value] for name, value in {"A": "1", "B": "", **given}.items()]
     wanted = {"A": "1", "B": ""} | ({} if expected is None else {"HOME": expected})
-    environment = told("dict(os.environ)", us=us, env=env, home=home)
+    steps = (LearnAccount(why="test", user="alice"), _RememberHome(why="test"))
+    environment = told("dict(os.environ)", us=us, before=steps, env=env, home=home)
     # The interpreter adds this one itself where there is no locale.
     environment.pop("LC_CTYPE", None)
     assert environment == wanted
@@ -98,7 +118,7 @@ def test_the_program_begins_where_it_is_told_to(tmp_path: Path) -> None:
 def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     with pytest.raises(FileNotFoundError, match="cannot be the working directory: No such file") as caught:
-        in_child(lambda: execute(["/bin/true"], cwd=missing).perform(guest()))
+        in_child(lambda: perform(guest(), execute(["/bin/true"], cwd=missing)))
     assert caught.value.filename == missing
 
 
@@ -114,7 +134,7 @@ def test_a_program_without_a_slash_is_the_first_in_the_guests_path(tmp_path: Pat
         directory.mkdir()
         program(directory / "tell", f"#!/bin/sh\necho {directory.name} $0 $1\n")
     path = f"::{tmp_path}/none:{second}:{first}"
-    words = said(lambda: execute(["tell", "x"], [["PATH", path]]).perform(guest())).decode().split()
+    words = said(lambda: perform(guest(), execute(["tell", "x"], [["PATH", path]]))).decode().split()
     assert words == ["second", f"{second}/tell", "x"]
 
 
@@ -122,13 +142,13 @@ def test_a_program_without_a_slash_is_the_first_in_the_guests_path(tmp_path: Pat
 def test_the_working_directory_is_no_part_of_the_path(tmp_path: Path, path: str) -> None:
     program(tmp_path / "tell", "#!/bin/sh\n")
     with pytest.raises(FileNotFoundError, match="not found in the guest's PATH") as caught:
-        in_child(lambda: execute(["tell"], [["PATH", path]], cwd=str(tmp_path)).perform(guest()))
+        in_child(lambda: perform(guest(), execute(["tell"], [["PATH", path]], cwd=str(tmp_path))))
     assert caught.value.filename == "tell"
 
 
 def test_without_a_path_no_program_is_found_by_name() -> None:
     with pytest.raises(FileNotFoundError, match="not found in the guest's PATH"):
-        in_child(lambda: execute(["sh"]).perform(guest()))
+        in_child(lambda: perform(guest(), execute(["sh"])))
 
 
 @pytest.mark.parametrize(
@@ -150,14 +170,14 @@ def test_what_cannot_be_executed_is_named_with_the_reason(
     path = tmp_path / "init"
     make(path)
     with pytest.raises(OSError, match=reason) as caught:
-        in_child(lambda: execute([str(path)]).perform(guest()))
+        in_child(lambda: perform(guest(), execute([str(path)])))
     assert (caught.value.errno, caught.value.filename) == (number, str(path))
 
 
 def test_a_directory_of_the_path_that_is_no_directory_does_not_end_the_search_unnoticed(tmp_path: Path) -> None:
     blocked = program(tmp_path / "file", "")
     with pytest.raises(NotADirectoryError, match="cannot execute"):
-        in_child(lambda: execute(["tell"], [["PATH", f"{blocked}:{tmp_path}"]]).perform(guest()))
+        in_child(lambda: perform(guest(), execute(["tell"], [["PATH", f"{blocked}:{tmp_path}"]])))
 
 
 def test_the_search_goes_on_past_what_cannot_be_executed(tmp_path: Path) -> None:
@@ -167,19 +187,17 @@ def test_the_search_goes_on_past_what_cannot_be_executed(tmp_path: Path) -> None
     (tmp_path / "first/tell").touch(0o600)
     program(tmp_path / "second/tell", "#!/bin/sh\necho told\n")
     path = f"{blocked}:{tmp_path}/first:{tmp_path}/second"
-    assert said(lambda: execute(["tell"], [["PATH", path]]).perform(guest())) == b"told\n"
+    assert said(lambda: perform(guest(), execute(["tell"], [["PATH", path]]))) == b"told\n"
 
 
 def test_fds_are_passed_in_their_order_and_all_others_close() -> None:
     files = {f"inherited{number}": memory_file(f"m{number}", b"content %d" % number) for number in range(3)}
     # Numbers from 3 to 5 are nothing of ours in a keeper; here they may be pytest's.
     us = guest(**files, other=memory_file("other", b""))
-
-    def prepare() -> None:
-        PassDescriptors(why="test", count=3, needed=[]).perform(us)
-
     listing = "{n: os.read(int(n), 99).decode() for n in os.listdir('/proc/self/fd') if 2 < int(n) < 6}, "
-    found, inherited = told(f"[{listing}[n for n in os.listdir('/proc/self/fd')]]", prepare)
+    found, inherited = told(
+        f"[{listing}[n for n in os.listdir('/proc/self/fd')]]", us=us, before=[PassDescriptors(why="test", count=3)]
+    )
     assert found == {str(FIRST_PASSED_FD + number): f"content {number}" for number in range(3)}
     # One more is the listing's own.
     assert len(inherited) == 3 + 3 + 1
@@ -187,17 +205,16 @@ def test_fds_are_passed_in_their_order_and_all_others_close() -> None:
         os.close(fd)
 
 
-def test_without_fds_to_pass_only_the_standard_ones_are_left() -> None:
-    extra = os.dup2(0, 150, inheritable=True)
-    found = told(
-        "os.listdir('/proc/self/fd')", lambda: PassDescriptors(why="test", count=0, needed=[]).perform(guest())
-    )
+@pytest.mark.parametrize("high", [False, True])
+def test_without_fds_to_pass_only_the_standard_ones_are_left(high: bool) -> None:
+    extra = os.dup2(0, 150 if high else 20, inheritable=True)
+    found = told("os.listdir('/proc/self/fd')", before=[PassDescriptors(why="test", count=0)])
     assert {int(number) for number in found} - {3} == {0, 1, 2}
     os.close(extra)
 
 
 def test_a_program_is_executed_with_the_name_it_was_asked_for_by(tmp_path: Path) -> None:
     (tmp_path / "init").symlink_to("/bin/sh")
-    assert said(lambda: execute([str(tmp_path / "init"), "-c", "echo $0"]).perform(guest())) == (
+    assert said(lambda: perform(guest(), execute([str(tmp_path / "init"), "-c", "echo $0"]))) == (
         f"{tmp_path}/init\n".encode()
     )

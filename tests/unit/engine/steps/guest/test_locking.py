@@ -8,7 +8,7 @@ from insula.engine.steps.guest.locking import LockMounts
 from insula.kernel.fds import AT_FDCWD
 from insula.kernel.mounts import Propagation, attach, change, detach, make_filesystem
 from tests.descriptors import open_fds
-from tests.unit.engine.steps.guest.performing import guest
+from tests.unit.engine.steps.guest.performing import guest, perform
 from tests.unit.engine.steps.inchild import in_namespaces
 
 
@@ -35,7 +35,7 @@ def test_what_was_mounted_before_stays_and_what_is_mounted_later_comes_off(tmp_p
         change(AT_FDCWD, "/", propagation=Propagation.PRIVATE, recursive=True)
         mounted(before)
         inside = guest(below=os.open("/", os.O_PATH | os.O_DIRECTORY))
-        LockMounts(why="test").perform(inside)
+        perform(inside, LockMounts(why="test"))
         mounted(later)
         return taken_off(before), taken_off(later), os.path.samestat(os.fstat(inside.root), os.stat("/"))
 
@@ -46,7 +46,7 @@ def test_no_process_and_no_fd_is_left_over() -> None:
     def lock() -> tuple[bool, bool]:
         inside = guest(below=os.open("/", os.O_PATH | os.O_DIRECTORY))
         before = len(open_fds())
-        LockMounts(why="test").perform(inside)
+        perform(inside, LockMounts(why="test"))
         try:
             os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:

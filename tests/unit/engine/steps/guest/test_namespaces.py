@@ -5,14 +5,11 @@ import fcntl
 import os
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from insula.engine.spec import Namespace
-from insula.engine.steps.guest.gueststep import ChildContext
 from insula.engine.steps.guest.namespaces import (
-    NAMESPACE_FLAGS,
     BecomeRoot,
     BringUpLoopback,
     EnterContainer,
@@ -23,9 +20,9 @@ from insula.engine.steps.guest.namespaces import (
     RootTheGroups,
     SetHostname,
 )
-from insula.kernel.process import CloneFlag, unshare
+from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, unshare
 from tests.descriptors import open_fds
-from tests.unit.engine.steps.guest.performing import guest
+from tests.unit.engine.steps.guest.performing import guest, perform
 from tests.unit.engine.steps.inchild import in_child, in_namespaces
 from tests.waiting import scaled
 
@@ -57,9 +54,9 @@ def test_every_kind_of_namespace_has_its_flag() -> None:
 def test_a_network_is_made_and_its_loopback_brought_up() -> None:
     def make() -> tuple[bool, str, str]:
         before = namespace("net")
-        MakeNetwork(why="test", netlink=False).perform(guest())
+        perform(guest(), MakeNetwork(why="test", netlink=False))
         down = loopback()
-        BringUpLoopback(why="test").perform(guest())
+        perform(guest(), BringUpLoopback(why="test"))
         return namespace("net") != before, down, loopback()
 
     assert in_namespaces(make) == (True, os.strerror(errno.ENETUNREACH), "up")
@@ -67,16 +64,12 @@ def test_a_network_is_made_and_its_loopback_brought_up() -> None:
 
 def test_the_netlink_socket_that_is_told_is_of_the_new_network() -> None:
     def make() -> None:
-        told: list[tuple[dict[str, Any], list[str], int]] = []
-
-        def tell(message: dict[str, Any], fds: dict[str, int]) -> None:
-            told.append((message, list(fds), os.dup(fds["netlink"])))
-
+        us = guest()
         before = open_fds()
-        MakeNetwork(why="test", netlink=True).perform(ChildContext({}, tell))
-        ((message, names, fd),) = told
-        assert (message, names) == ({"netlink": True}, ["netlink"])
-        with socket.socket(fileno=fd) as netlink:
+        perform(us, MakeNetwork(why="test", netlink=True))
+        ((message, fds),) = us.told
+        assert (message, list(fds)) == ({"netlink": True}, ["netlink"])
+        with socket.socket(fileno=fds["netlink"]) as netlink:
             assert (netlink.family, netlink.proto) == (socket.AF_NETLINK, socket.NETLINK_ROUTE)
             assert os.readlink(f"/proc/self/fd/{fcntl.ioctl(netlink, SOCKETS_NAMESPACE)}") == namespace("net")
         assert len(open_fds() - before) == 1, "the namespace's fd, and no socket"
@@ -86,24 +79,23 @@ def test_the_netlink_socket_that_is_told_is_of_the_new_network() -> None:
 
 def test_groups_are_joined_through_the_files_that_were_passed(tmp_path: Path) -> None:
     fds = {name: os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT) for name in ("join0", "join1", "init")}
-    JoinGroups(why="test").perform(guest(**fds))
+    perform(guest(**fds), JoinGroups(why="test", count=2))
     assert [(tmp_path / name).read_text() for name in fds] == ["0", "0", ""]
-    for fd in fds.values():
-        os.close(fd)
+    os.close(fds["init"])
 
 
 def test_a_group_that_refuses_fails_the_step() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with pytest.raises(BrokenPipeError):
-        JoinGroups(why="test").perform(guest(join0=writer))
+        perform(guest(join0=writer), JoinGroups(why="test", count=1))
     os.close(writer)
 
 
 @pytest.mark.requires("root")
 def test_root_inside_is_become_with_all_its_ids_and_no_groups() -> None:
     def become() -> tuple[tuple[int, ...], tuple[int, ...], list[int]]:
-        BecomeRoot(why="test").perform(guest())
+        perform(guest(), BecomeRoot(why="test"))
         return os.getresuid(), os.getresgid(), os.getgroups()
 
     assert in_namespaces(become, ids=[(0, 100000, 10)]) == ((0, 0, 0), (0, 0, 0), [])
@@ -113,7 +105,7 @@ def test_root_inside_is_become_with_all_its_ids_and_no_groups() -> None:
 def test_without_a_map_there_is_no_root_to_become() -> None:
     def become() -> None:
         unshare(CloneFlag.NEWUSER)
-        BecomeRoot(why="test").perform(guest())
+        perform(guest(), BecomeRoot(why="test"))
 
     with pytest.raises(OSError, match="Invalid argument"):
         in_child(become)
@@ -121,7 +113,7 @@ def test_without_a_map_there_is_no_root_to_become() -> None:
 
 def test_a_group_namespace_shows_its_own_group_as_the_root() -> None:
     def root() -> list[str]:
-        RootTheGroups(why="test").perform(guest())
+        perform(guest(), RootTheGroups(why="test"))
         return [line.split(":", 2)[2] for line in Path("/proc/self/cgroup").read_text().splitlines()]
 
     assert set(in_namespaces(root)) == {"/"}
@@ -131,9 +123,9 @@ def test_a_group_namespace_shows_its_own_group_as_the_root() -> None:
 def test_a_time_namespace_is_made_for_children_and_then_entered() -> None:
     def enter() -> tuple[str, str, str, str]:
         before = namespace("time")
-        MakeTime(why="test").perform(guest())
+        perform(guest(), MakeTime(why="test"))
         waiting, still = namespace("time_for_children"), namespace("time")
-        EnterTime(why="test").perform(guest())
+        perform(guest(), EnterTime(why="test"))
         return before, still, waiting, namespace("time")
 
     before, still, waiting, entered = in_namespaces(enter)
@@ -145,7 +137,7 @@ def test_the_host_name_is_set_in_the_guests_namespace_only() -> None:
     own = os.uname().nodename
 
     def name(text: str) -> str:
-        SetHostname(why="test", name=text).perform(guest())
+        perform(guest(), SetHostname(why="test", name=text))
         return os.uname().nodename
 
     assert in_namespaces(lambda: name("web.example"), CloneFlag.NEWUTS) == "web.example"
@@ -172,7 +164,7 @@ def test_who_enters_is_where_the_container_is_and_keeps_the_rest() -> None:
 
     def there(pid: int) -> dict[str, str]:
         init = os.pidfd_open(pid)
-        EnterContainer(why="test", kinds=["user", "uts", "net"]).perform(guest(init=init))
+        perform(guest(init=init), EnterContainer(why="test", kinds=["user", "uts", "net"]))
         return {kind: namespace(kind) for kind in NAMESPACE_FLAGS}
 
     entered: dict[str, str] = {}
@@ -189,4 +181,4 @@ def test_who_enters_is_where_the_container_is_and_keeps_the_rest() -> None:
 
 def test_what_is_no_init_cannot_be_entered() -> None:
     with open("/dev/null") as null, pytest.raises(OSError, match="setns"):
-        in_child(lambda: EnterContainer(why="test", kinds=["uts"]).perform(guest(init=null.fileno())))
+        in_child(lambda: perform(guest(init=null.fileno()), EnterContainer(why="test", kinds=["uts"])))

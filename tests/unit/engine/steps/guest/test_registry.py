@@ -4,18 +4,16 @@ import importlib
 import inspect
 import json
 import pkgutil
-import subprocess
-import sys
 from string import Formatter
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from insula.engine import codec
 from insula.engine.steps import guest
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.registry import GUEST_STEPS, STEP, decode_guest_step, encode_guest_step
+from insula.engine.steps.guest.registry import GUEST_STEPS
 from tests.examples import examples
 from tests.unit.engine.steps.stepvalues import values
 
@@ -38,7 +36,7 @@ def test_every_step_of_the_room_is_registered_under_its_name() -> None:
 @KINDS
 def test_every_step_says_what_it_is(kind: type[GuestStep]) -> None:
     assert "phrase" in vars(kind)
-    assert "perform" in vars(kind)
+    assert "compile" in vars(kind)
     assert inspect.getdoc(kind) not in {None, inspect.getdoc(GuestStep)}
     assert not kind.phrase.endswith(".")
     assert kind.phrase[0].islower()
@@ -59,41 +57,7 @@ def test_a_phrase_names_only_fields_of_its_step(kind: type[GuestStep]) -> None:
 @given(data=some.data())
 def test_any_step_survives_json_and_still_says_the_same(data: some.DataObject, kind: type[GuestStep]) -> None:
     step: GuestStep = data.draw(values(kind))
-    decoded = decode_guest_step(json.loads(json.dumps(encode_guest_step(step))))
+    decoded = codec.decode(kind, json.loads(json.dumps(codec.encode(step))))
     assert type(decoded) is kind
     assert decoded == step
     assert str(decoded) == str(step)
-
-
-@pytest.mark.parametrize(
-    ("told", "complaint"),
-    [
-        ({}, "no such step: None"),
-        ({STEP: "PourConcrete", "why": "no"}, "no such step: 'PourConcrete'"),
-        ({STEP: "GuestStep", "why": "no"}, "no such step: 'GuestStep'"),
-        ({STEP: "SetHostname", "why": "asked for"}, "name"),
-        ({STEP: "PivotRoot", "why": "asked for", "more": 1}, "more"),
-    ],
-)
-def test_what_is_no_step_is_refused(told: dict[str, Any], complaint: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=complaint):
-        decode_guest_step(told)
-
-
-def test_decoding_leaves_the_message_as_it_was() -> None:
-    told = {STEP: "PivotRoot", "why": "asked for"}
-    decode_guest_step(told)
-    assert told == {STEP: "PivotRoot", "why": "asked for"}
-
-
-def test_the_steps_load_nothing_heavy_into_the_keeper() -> None:
-    program = f"import {decode_guest_step.__module__}, sys; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
-    rooms = {name for name in loaded.stdout.split() if name.startswith("insula.")}
-    assert {"asyncio", "lxml", "jeepney", "seccomp", "subprocess", "logging"}.isdisjoint(loaded.stdout.split())
-    assert {name for name in rooms if name.startswith("insula.engine")} <= {
-        "insula.engine",
-        "insula.engine.steps",
-        "insula.engine.steps.step",
-        *(name for name in rooms if name.startswith("insula.engine.steps.guest")),
-    }

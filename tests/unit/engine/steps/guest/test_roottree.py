@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import pytest
 
-from insula.engine.steps.guest.gueststep import ChildContext
 from insula.engine.steps.guest.roottree import (
     ATTRIBUTES,
     AttachFilesystem,
@@ -27,7 +26,7 @@ from insula.engine.steps.guest.roottree import (
 )
 from insula.kernel.fds import AT_FDCWD, Fd
 from insula.kernel.mounts import Propagation, change, detached_copy
-from tests.unit.engine.steps.guest.performing import guest
+from tests.unit.engine.steps.guest.performing import Us, guest, perform
 from tests.unit.engine.steps.inchild import in_namespaces
 
 T = TypeVar("T")
@@ -48,13 +47,13 @@ def host(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def in_guest(host: Path, work: Callable[[ChildContext, Path], T]) -> T:
+def in_guest(host: Path, work: Callable[[Us, Path], T]) -> T:
     """Return what work does with a guest whose root is a copy of the tree, seen at the path it gets."""
 
     def attach_and_work() -> T:
-        KeepMountsPrivate(why="test").perform(guest())
+        perform(guest(), KeepMountsPrivate(why="test"))
         us = guest(root=detached_copy(str(host / "root")))
-        AttachRoot(why="test", source="root", place=str(host / "place")).perform(us)
+        perform(us, AttachRoot(why="test", source="root", place=str(host / "place")))
         fds = os.open("/proc/self/fd", os.O_RDONLY)
         before, known = len(os.listdir(fds)), len(us.fds)
         result = work(us, host / "place")
@@ -82,7 +81,7 @@ def is_mount(path: Path) -> bool:
 def test_mounts_made_afterwards_are_seen_by_nobody_else() -> None:
     def keep() -> set[str]:
         change(AT_FDCWD, "/", propagation=Propagation.SHARED, recursive=True)
-        KeepMountsPrivate(why="test").perform(guest())
+        perform(guest(), KeepMountsPrivate(why="test"))
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
         return {field for line in lines for field in line.partition(" - ")[0].split()[6:]}
 
@@ -90,7 +89,7 @@ def test_mounts_made_afterwards_are_seen_by_nobody_else() -> None:
 
 
 def test_the_root_is_shown_where_it_is_told_to_and_is_what_follows_walks_below(host: Path) -> None:
-    def look(us: ChildContext, where: Path) -> tuple[bool, bool, str]:
+    def look(us: Us, where: Path) -> tuple[bool, bool, str]:
         with open(os.open("etc/file", os.O_RDONLY, dir_fd=us.root)) as file:
             return us.root == us.fds["root"], is_mount(where), file.read()
 
@@ -102,15 +101,15 @@ def test_a_place_for_the_root_must_be_a_directory(host: Path) -> None:
     (host / "file").touch()
 
     def attach() -> None:
-        AttachRoot(why="test", source="root", place=str(host / "file")).perform(guest(root=detached_copy(str(host))))
+        perform(guest(root=detached_copy(str(host))), AttachRoot(why="test", source="root", place=str(host / "file")))
 
     with pytest.raises(NotADirectoryError):
         in_namespaces(attach)
 
 
 def test_after_the_pivot_the_former_root_is_gone(host: Path) -> None:
-    def pivot(us: ChildContext, where: Path) -> tuple[list[str], str, bool]:
-        PivotRoot(why="test").perform(us)
+    def pivot(us: Us, where: Path) -> tuple[list[str], str, bool]:
+        perform(us, PivotRoot(why="test"))
         return sorted(os.listdir("/")), os.getcwd(), os.path.exists(host)
 
     names, working_directory, reachable = in_guest(host, pivot)
@@ -124,8 +123,8 @@ def test_after_the_pivot_the_former_root_is_gone(host: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(ATTRIBUTES))
 def test_every_attribute_a_plan_may_name_is_that_of_the_mount(host: Path, name: str) -> None:
-    def mount(us: ChildContext, where: Path) -> set[str]:
-        MountFilesystem(why="test", fstype="tmpfs", target="data", options=[], attributes=[name]).perform(us)
+    def mount(us: Us, where: Path) -> set[str]:
+        perform(us, MountFilesystem(why="test", fstype="tmpfs", target="data", options=[], attributes=[name]))
         return mount_options(where / "data")
 
     assert name in in_guest(host, mount)
@@ -134,10 +133,13 @@ def test_every_attribute_a_plan_may_name_is_that_of_the_mount(host: Path, name: 
 def test_a_file_system_is_made_with_its_options_at_a_directory_made_for_it(host: Path) -> None:
     options: list[list[str | None]] = [["mode", "0700"], ["size", "64k"], ["inode64", None]]
 
-    def mount(us: ChildContext, where: Path) -> tuple[int, int]:
-        MountFilesystem(
-            why="test", fstype="tmpfs", target="new/deep", options=options, attributes=["nosuid", "nodev"]
-        ).perform(us)
+    def mount(us: Us, where: Path) -> tuple[int, int]:
+        perform(
+            us,
+            MountFilesystem(
+                why="test", fstype="tmpfs", target="new/deep", options=options, attributes=["nosuid", "nodev"]
+            ),
+        )
         made = os.statvfs(where / "new/deep")
         return os.stat(where / "new/deep").st_mode & 0o777, made.f_blocks * made.f_frsize
 
@@ -145,11 +147,11 @@ def test_a_file_system_is_made_with_its_options_at_a_directory_made_for_it(host:
 
 
 def test_a_file_system_made_first_is_attached_later_by_its_name(host: Path) -> None:
-    def make(us: ChildContext, where: Path) -> tuple[bool, bool, list[str]]:
-        MakeFilesystem(why="test", name="shm", fstype="tmpfs", options=[], attributes=[]).perform(us)
+    def make(us: Us, where: Path) -> tuple[bool, bool, list[str]]:
+        perform(us, MakeFilesystem(why="test", name="shm", fstype="tmpfs", options=[], attributes=[]))
         os.mkdir("inside", dir_fd=us.fds["shm"])
         before = is_mount(where / "data")
-        AttachFilesystem(why="test", source="shm", target="data").perform(us)
+        perform(us, AttachFilesystem(why="test", source="shm", target="data"))
         return before, is_mount(where / "data"), os.listdir(where / "data")
 
     assert in_guest(host, make) == (False, True, ["inside"])
@@ -157,8 +159,8 @@ def test_a_file_system_made_first_is_attached_later_by_its_name(host: Path) -> N
 
 @pytest.mark.parametrize("target", ["absolute", "upwards", "absolute/below", "dangling"])
 def test_a_link_of_the_image_leads_no_file_system_of_the_kernels_anywhere(host: Path, target: str) -> None:
-    def mount(us: ChildContext, where: Path) -> None:
-        MountFilesystem(why="test", fstype="tmpfs", target=target, options=[], attributes=[]).perform(us)
+    def mount(us: Us, where: Path) -> None:
+        perform(us, MountFilesystem(why="test", fstype="tmpfs", target=target, options=[], attributes=[]))
 
     with pytest.raises(OSError, match="symbolic links") as caught:
         in_guest(host, mount)
@@ -166,9 +168,9 @@ def test_a_link_of_the_image_leads_no_file_system_of_the_kernels_anywhere(host: 
 
 
 def test_an_option_that_does_not_exist_is_told_in_the_file_systems_words(host: Path) -> None:
-    def mount(us: ChildContext, where: Path) -> None:
-        MountFilesystem(why="test", fstype="tmpfs", target="data", options=[["nonsense", "1"]], attributes=[]).perform(
-            us
+    def mount(us: Us, where: Path) -> None:
+        perform(
+            us, MountFilesystem(why="test", fstype="tmpfs", target="data", options=[["nonsense", "1"]], attributes=[])
         )
 
     with pytest.raises(OSError, match=r"tmpfs: .*nonsense") as caught:
@@ -179,7 +181,7 @@ def test_an_option_that_does_not_exist_is_told_in_the_file_systems_words(host: P
 # What the spec shows inside
 
 
-def passed(us: ChildContext, path: Path) -> None:
+def passed(us: Us, path: Path) -> None:
     us.fds["mount0"] = detached_copy(str(path))
 
 
@@ -190,9 +192,9 @@ def passed(us: ChildContext, path: Path) -> None:
 def test_a_tree_is_shown_at_a_path_as_the_guest_sees_it(host: Path, target: str, seen_at: str) -> None:
     (host / "outside/content").touch()
 
-    def show(us: ChildContext, where: Path) -> list[str]:
+    def show(us: Us, where: Path) -> list[str]:
         passed(us, host / "outside")
-        AttachMount(why="test", source="mount0", target=target).perform(us)
+        perform(us, AttachMount(why="test", source="mount0", target=target))
         return os.listdir(where / seen_at)
 
     assert in_guest(host, show) == ["content"]
@@ -202,9 +204,9 @@ def test_a_link_upwards_ends_at_the_root_of_the_guest(host: Path) -> None:
     (host / "source").mkdir()
     (host / "root/outside").mkdir()
 
-    def show(us: ChildContext, where: Path) -> tuple[bool, bool]:
+    def show(us: Us, where: Path) -> tuple[bool, bool]:
         passed(us, host / "source")
-        AttachMount(why="test", source="mount0", target="/upwards").perform(us)
+        perform(us, AttachMount(why="test", source="mount0", target="/upwards"))
         return is_mount(where / "outside"), is_mount(host / "outside")
 
     assert in_guest(host, show) == (True, False)
@@ -213,11 +215,11 @@ def test_a_link_upwards_ends_at_the_root_of_the_guest(host: Path) -> None:
 def test_a_file_is_shown_over_a_file_and_never_over_a_directory(host: Path) -> None:
     (host / "config").write_text("the host's")
 
-    def show(us: ChildContext, where: Path) -> str:
+    def show(us: Us, where: Path) -> str:
         passed(us, host / "config")
-        AttachMount(why="test", source="mount0", target="/etc/file").perform(us)
+        perform(us, AttachMount(why="test", source="mount0", target="/etc/file"))
         with pytest.raises(IsADirectoryError):
-            AttachMount(why="test", source="mount0", target="/data").perform(us)
+            perform(us, AttachMount(why="test", source="mount0", target="/data"))
         return (where / "etc/file").read_text()
 
     assert in_guest(host, show) == "the host's"
@@ -226,7 +228,7 @@ def test_a_file_is_shown_over_a_file_and_never_over_a_directory(host: Path) -> N
 
 @pytest.mark.parametrize(("target", "name"), [("/proc/sys", "proc"), ("/sys/kernel", "sysfs")])
 def test_no_mount_lands_in_the_kernels_own_files_nor_shows_them_elsewhere(host: Path, target: str, name: str) -> None:
-    def show(us: ChildContext, where: Path) -> list[str]:
+    def show(us: Us, where: Path) -> list[str]:
         passed(us, host / "outside")
         # The root of the test's own namespace, where /proc and /sys are real.
         us.root = us.fds["real"] = Fd(os.open("/", os.O_PATH))
@@ -238,7 +240,7 @@ def test_no_mount_lands_in_the_kernels_own_files_nor_shows_them_elsewhere(host: 
             ShowElsewhere(why="test", source=str(where / "data"), target=target, read_only=False),
         ):
             with pytest.raises(PermissionError, match=f"may not take from nor land in {name}") as caught:
-                step.perform(us)
+                perform(us, step)
             refusals.append(str(caught.value.filename))
         return refusals
 
@@ -247,10 +249,10 @@ def test_no_mount_lands_in_the_kernels_own_files_nor_shows_them_elsewhere(host: 
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_a_place_inside_is_shown_elsewhere_inside_with_what_is_mounted_below_it(host: Path, read_only: bool) -> None:
-    def show(us: ChildContext, where: Path) -> tuple[list[str], set[str]]:
-        MountMemory(why="test", target="/data/below", size=None, mode=0o755, read_only=False).perform(us)
+    def show(us: Us, where: Path) -> tuple[list[str], set[str]]:
+        perform(us, MountMemory(why="test", target="/data/below", size=None, mode=0o755, read_only=False))
         (where / "data/below/in-memory").touch()
-        ShowElsewhere(why="test", source="/absolute", target="/shown/here", read_only=read_only).perform(us)
+        perform(us, ShowElsewhere(why="test", source="/absolute", target="/shown/here", read_only=read_only))
         assert is_mount(where / "shown/here")
         return os.listdir(where / "shown/here/below"), mount_options(where / "shown/here/below")
 
@@ -262,8 +264,8 @@ def test_a_place_inside_is_shown_elsewhere_inside_with_what_is_mounted_below_it(
 def test_what_is_shown_elsewhere_cannot_come_from_outside(host: Path) -> None:
     (host / "root/inner").symlink_to("/../outside")
 
-    def show(us: ChildContext, where: Path) -> None:
-        ShowElsewhere(why="test", source="/inner", target="/data", read_only=False).perform(us)
+    def show(us: Us, where: Path) -> None:
+        perform(us, ShowElsewhere(why="test", source="/inner", target="/data", read_only=False))
 
     with pytest.raises(FileNotFoundError):
         in_guest(host, show)
@@ -271,8 +273,8 @@ def test_what_is_shown_elsewhere_cannot_come_from_outside(host: Path) -> None:
 
 @pytest.mark.parametrize("read_only", [True, False])
 def test_memory_has_the_size_the_mode_and_the_access_asked_for(host: Path, read_only: bool) -> None:
-    def mount(us: ChildContext, where: Path) -> tuple[int, int, bool]:
-        MountMemory(why="test", target="/absolute", size=1 << 20, mode=0o1777, read_only=read_only).perform(us)
+    def mount(us: Us, where: Path) -> tuple[int, int, bool]:
+        perform(us, MountMemory(why="test", target="/absolute", size=1 << 20, mode=0o1777, read_only=read_only))
         made = os.statvfs(where / "data")
         return (
             os.stat(where / "data").st_mode & 0o7777,
@@ -291,13 +293,16 @@ def writable(path: Path) -> bool:
 
 
 def test_paths_are_protected_with_exceptions_and_missing_ones_passed_over(host: Path) -> None:
-    def protect(us: ChildContext, where: Path) -> list[bool]:
-        MountMemory(why="test", target="/proc/bus", size=None, mode=0o755, read_only=False).perform(us)
-        ProtectPaths(
-            why="test",
-            paths=["proc/sys", "proc/bus", "proc/missing"],
-            writable=["proc/sys/net", "proc/sys/missing", "etc"],
-        ).perform(us)
+    def protect(us: Us, where: Path) -> list[bool]:
+        perform(us, MountMemory(why="test", target="/proc/bus", size=None, mode=0o755, read_only=False))
+        perform(
+            us,
+            ProtectPaths(
+                why="test",
+                paths=["proc/sys", "proc/bus", "proc/missing"],
+                writable=["proc/sys/net", "proc/sys/missing", "etc"],
+            ),
+        )
         return [writable(where / path) for path in ("proc/sys", "proc/bus", "proc/sys/net", "etc", "data")]
 
     assert in_guest(host, protect) == [False, False, True, True, True]
@@ -306,10 +311,10 @@ def test_paths_are_protected_with_exceptions_and_missing_ones_passed_over(host: 
 def test_what_is_hidden_is_empty_or_reads_as_nothing(host: Path) -> None:
     (host / "root/data/secret").write_text("secret")
 
-    def hide(us: ChildContext, where: Path) -> None:
+    def hide(us: Us, where: Path) -> None:
         us.fds["null"] = detached_copy("/dev/null")
-        AttachMount(why="test", source="null", target="/dev/null").perform(us)
-        MaskPaths(why="test", paths=["data", "etc/file", "proc/missing"]).perform(us)
+        perform(us, AttachMount(why="test", source="null", target="/dev/null"))
+        perform(us, MaskPaths(why="test", paths=["data", "etc/file", "proc/missing"]))
         assert os.listdir(where / "data") == []
         assert (where / "etc/file").read_bytes() == b""
         assert not writable(where / "data")
@@ -326,7 +331,7 @@ def test_a_link_is_neither_protected_nor_hidden_in_place_of_what_was_meant(
     host: Path, step: ProtectPaths | MaskPaths
 ) -> None:
     with pytest.raises(OSError, match="symbolic links"):
-        in_guest(host, lambda us, where: step.perform(us))
+        in_guest(host, lambda us, where: perform(us, step))
 
 
 # Files and settings
@@ -336,8 +341,8 @@ def test_settings_are_written_below_proc_sys(host: Path) -> None:
     (host / "root/proc/sys/net/a").write_text("0")
     (host / "root/proc/sys/b").write_text("old")
 
-    def write(us: ChildContext, where: Path) -> None:
-        WriteSettings(why="test", settings=[["net/a", "1"], ["b", "new"]]).perform(us)
+    def write(us: Us, where: Path) -> None:
+        perform(us, WriteSettings(why="test", settings=[["net/a", "1"], ["b", "new"]]))
 
     in_guest(host, write)
     assert (host / "root/proc/sys/net/a").read_text() == "1"
@@ -348,8 +353,8 @@ def test_settings_are_written_below_proc_sys(host: Path) -> None:
 def test_a_setting_that_is_none_is_an_error_and_written_nowhere(host: Path, path: str, number: int) -> None:
     (host / "outside/file").write_text("untouched")
 
-    def write(us: ChildContext, where: Path) -> None:
-        WriteSettings(why="test", settings=[[path, "1"]]).perform(us)
+    def write(us: Us, where: Path) -> None:
+        perform(us, WriteSettings(why="test", settings=[[path, "1"]]))
 
     with pytest.raises(OSError, match="openat2") as caught:
         in_guest(host, write)
@@ -370,7 +375,7 @@ def test_a_file_replaces_whatever_stands_there_even_a_link_but_not_its_target(ho
         case "dangling":
             where.symlink_to("../run/missing")
     step = MakeFile(why="test", path="etc/resolv.conf", content="nameserver ü\n", mode=0o644)
-    in_guest(host, lambda us, _: step.perform(us))
+    in_guest(host, lambda us, _: perform(us, step))
     assert not where.is_symlink()
     assert where.read_text() == "nameserver ü\n"
     assert where.stat().st_mode & 0o777 == 0o644
@@ -378,9 +383,9 @@ def test_a_file_replaces_whatever_stands_there_even_a_link_but_not_its_target(ho
 
 
 def test_the_directory_of_a_file_is_made_and_may_be_a_link_inside(host: Path) -> None:
-    def make(us: ChildContext, where: Path) -> None:
+    def make(us: Us, where: Path) -> None:
         for path in ("run/host/manager", "absolute/file"):
-            MakeFile(why="test", path=path, content="x").perform(us)
+            perform(us, MakeFile(why="test", path=path, content="x"))
 
     in_guest(host, make)
     assert (host / "root/run/host/manager").stat().st_mode & 0o777 == 0o444
@@ -389,5 +394,5 @@ def test_the_directory_of_a_file_is_made_and_may_be_a_link_inside(host: Path) ->
 
 def test_a_directory_where_a_file_should_be_is_an_error(host: Path) -> None:
     with pytest.raises(OSError, match="data") as caught:
-        in_guest(host, lambda us, _: MakeFile(why="test", path="data", content="x").perform(us))
+        in_guest(host, lambda us, _: perform(us, MakeFile(why="test", path="data", content="x")))
     assert caught.value.errno == errno.EISDIR

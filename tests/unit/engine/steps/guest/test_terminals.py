@@ -15,7 +15,7 @@ from insula.kernel.beneath import place
 from insula.kernel.fds import AT_FDCWD, Fd, memory_file
 from insula.kernel.mounts import Propagation, attach, change, make_filesystem
 from tests.descriptors import open_fds
-from tests.unit.engine.steps.guest.performing import guest
+from tests.unit.engine.steps.guest.performing import guest, perform
 from tests.unit.engine.steps.inchild import in_child, in_namespaces
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def echoed(master: int, slave: int, text: bytes) -> bool:
 def test_every_console_is_a_terminal_of_the_guest_and_the_first_is_the_console(tmp_path: Path) -> None:
     def make(root: Fd) -> None:
         us = guest(below=root)
-        MakeConsoles(why="test", count=3).perform(us)
+        perform(us, MakeConsoles(why="test", count=3))
         assert len(us.terminals) == 3
         for number, master in enumerate(us.terminals, 1):
             names = [f"{tmp_path}/dev/tty{number}"] + [f"{tmp_path}/dev/console"] * (number == 1)
@@ -63,7 +63,7 @@ def test_no_fd_but_the_masters_stays_open(tmp_path: Path) -> None:
     def make(root: Fd) -> None:
         us = guest(below=root)
         before = len(open_fds())
-        MakeConsoles(why="test", count=2).perform(us)
+        perform(us, MakeConsoles(why="test", count=2))
         assert len(open_fds()) == before + 2
 
     in_root(tmp_path, make)
@@ -75,7 +75,7 @@ def test_a_link_where_a_console_goes_is_not_followed(tmp_path: Path) -> None:
 
     def make(root: Fd) -> None:
         os.symlink(str(victim), "dev/tty1", dir_fd=root)
-        MakeConsoles(why="test", count=1).perform(guest(below=root))
+        perform(guest(below=root), MakeConsoles(why="test", count=1))
 
     with pytest.raises(OSError, match="symbolic links") as caught:
         in_root(tmp_path, make)
@@ -86,7 +86,7 @@ def test_a_link_where_a_console_goes_is_not_followed(tmp_path: Path) -> None:
 def test_consoles_need_the_guests_terminals(tmp_path: Path) -> None:
     root = os.open(tmp_path, os.O_PATH)
     with pytest.raises(FileNotFoundError):
-        MakeConsoles(why="test", count=1).perform(guest(below=root))
+        perform(guest(below=root), MakeConsoles(why="test", count=1))
     os.close(root)
 
 
@@ -94,7 +94,7 @@ def test_a_terminal_of_the_guest_has_the_window_that_was_asked_for(tmp_path: Pat
     def make(root: Fd) -> tuple[tuple[int, int], int, str]:
         os.chroot(tmp_path)
         us = guest(below=root)
-        MakeTerminal(why="test", rows=33, columns=99).perform(us)
+        perform(us, MakeTerminal(why="test", rows=33, columns=99))
         (master,) = us.terminals
         slave = pty.open_slave(master)
         return pty.window(master), os.fstat(slave).st_rdev, os.ttyname(slave)
@@ -119,7 +119,7 @@ def test_a_multiplexer_that_the_guest_has_forged_is_no_terminal(tmp_path: Path, 
 
     def make() -> None:
         os.chroot(tmp_path)
-        MakeTerminal(why="test", rows=24, columns=80).perform(guest())
+        perform(guest(), MakeTerminal(why="test", rows=24, columns=80))
 
     with pytest.raises(FileNotFoundError):
         in_namespaces(make)
@@ -132,7 +132,7 @@ def test_the_first_terminal_becomes_the_standard_streams_of_a_new_session(contro
     def take() -> None:
         us = guest()
         us.terminals.append(Fd(master))
-        TakeTerminal(why="test", controlling=controlling).perform(us)
+        perform(us, TakeTerminal(why="test", controlling=controlling))
         assert os.getsid(0) == os.getpid()
         assert {os.fstat(number).st_ino for number in range(3)} == {os.fstat(slave).st_ino}
         assert all(os.get_inheritable(number) for number in range(3))
@@ -150,7 +150,7 @@ def test_the_first_terminal_becomes_the_standard_streams_of_a_new_session(contro
 def test_without_a_terminal_the_streams_are_nothing() -> None:
     def take() -> None:
         before = len(open_fds())
-        TakeTerminal(why="test", controlling=True).perform(guest())
+        perform(guest(), TakeTerminal(why="test", controlling=True))
         assert os.getsid(0) == os.getpid()
         null = os.stat("/dev/null")
         assert {os.fstat(number).st_rdev for number in range(3)} == {null.st_rdev}
@@ -163,7 +163,7 @@ def test_without_a_terminal_the_streams_are_nothing() -> None:
 def test_who_leads_a_session_already_cannot_lead_another() -> None:
     def take() -> None:
         os.setsid()
-        TakeTerminal(why="test", controlling=False).perform(guest())
+        perform(guest(), TakeTerminal(why="test", controlling=False))
 
     with pytest.raises(PermissionError):
         in_child(take)
@@ -174,7 +174,7 @@ def test_passed_streams_become_the_standard_ones() -> None:
     files = {name: memory_file(name, name.encode()) for name in names}
 
     def take() -> None:
-        TakeStreams(why="test").perform(guest(**files))
+        perform(guest(**files), TakeStreams(why="test"))
         assert os.getsid(0) == os.getpid()
         assert [os.pread(number, 99, 0).decode() for number in range(3)] == list(names)
         assert all(os.get_inheritable(number) for number in range(3))

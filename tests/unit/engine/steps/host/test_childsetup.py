@@ -1,20 +1,21 @@
 """Tests of insula.engine.steps.host.childsetup."""
 
 import os
+import struct
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from insula.engine.accounts import UID_OFFSET
 from insula.engine.interfaces import ConnectedInterface
 from insula.engine.launch.holdings import Interfaces
-from insula.engine.policy.syscalls import programs
-from insula.engine.spec import IdRange, Interface, Seccomp, VethInterface
+from insula.engine.spec import IdRange, Interface, VethInterface
 from insula.engine.steps.host.childsetup import (
-    CompileFilters,
     ConnectInterfaces,
     FetchNetlink,
+    FindAccount,
     MapIds,
     ResetOutOfMemoryScore,
     SetClockOffsets,
@@ -141,18 +142,29 @@ def test_where_nobody_connects_interfaces_the_launch_fails() -> None:
         perform(ConnectInterfaces(why="test", interfaces=(VethInterface(guest="eth0"),)), context())
 
 
-def test_filters_travel_as_files_by_their_names() -> None:
-    wanted = Seccomp(refuse=("uname",))
+def test_a_user_is_found_in_the_root_or_in_what_is_shown_above_its_files(tmp_path: Path) -> None:
+    for name, uid in (("root", 1), ("etc", 2), ("file", 3)):
+        (tmp_path / name / "etc").mkdir(parents=True)
+        (tmp_path / name / "etc/passwd").write_text(f"web:x:{uid}:{uid}::/home/{name}:\n")
+    (tmp_path / "etc/passwd").write_text("web:x:2:2::/home/etc:\n")
+    for mounts, uid in (
+        ((), 1),
+        ((("mount0", "/srv"),), 1),
+        ((("mount0", "/etc"),), 2),
+        ((("mount0", "/etc"), ("mount1", "/etc/passwd")), 3),
+        ((("mount1", "/etc/passwd"), ("mount0", "/etc")), 2),
+    ):
+        at = context()
+        for name, path in (("root", "root"), ("mount0", "etc"), ("mount1", "file/etc/passwd")):
+            at.fds[name] = Fd(os.open(tmp_path / path, os.O_PATH))
+        perform(FindAccount(why="test", user="web", group=None, root="root", mounts=mounts), at)
+        assert contents(at.fds["account"])[UID_OFFSET : UID_OFFSET + 4] == struct.pack("<I", uid)
+        at.close()
+
+
+def test_a_user_that_the_guest_does_not_know_fails_the_step(tmp_path: Path) -> None:
     at = context()
-    assert perform(CompileFilters(why="test", seccomp=wanted, names=("filter0",)), at) == ()
-    assert [contents(fd) for fd in at.fds.values()] == list(programs(wanted))
-    assert list(at.fds) == ["filter0"]
+    at.fds["root"] = Fd(os.open(tmp_path, os.O_PATH))
+    with pytest.raises(FileNotFoundError, match="the guest has no user 'web'"):
+        perform(FindAccount(why="test", user="web", group=None, root="root"), at)
     at.close()
-
-
-@pytest.mark.parametrize("names", [(), ("filter0", "filter1")])
-def test_filters_and_names_must_be_as_many(names: tuple[str, ...]) -> None:
-    at = context()
-    with pytest.raises(RuntimeError, match=f"1 filters were compiled for {len(names)} names"):
-        perform(CompileFilters(why="test", seccomp=Seccomp(), names=names), at)
-    assert at.fds == {}

@@ -1,9 +1,8 @@
-"""Tests of insula.engine.keeper.passednumbers."""
+"""Tests of insula.engine.passednumbers."""
 
 import os
 
-from insula.engine.keeper.passednumbers import move_up, reserve_numbers
-from insula.engine.steps.guest.execution import FIRST_PASSED_FD, LAST_PASSED_FD
+from insula.engine.passednumbers import FIRST_PASSED_FD, LAST_PASSED_FD, move_up, reserve_numbers
 
 
 def test_once_reserved_nothing_is_opened_in_the_range_and_what_was_there_moved_up() -> None:

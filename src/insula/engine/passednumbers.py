@@ -3,7 +3,12 @@
 import fcntl
 import os
 
-from insula.engine.steps.guest.execution import FIRST_PASSED_FD, LAST_PASSED_FD
+FIRST_PASSED_FD = 3
+"""Where passed fds begin. Source: sd_listen_fds(3)."""
+PASSED_FDS_MAX = 64
+LAST_PASSED_FD = FIRST_PASSED_FD + PASSED_FDS_MAX - 1
+CHANNEL_FD = LAST_PASSED_FD + 1
+"""Where a process has its channel at last, when it has nothing else of ours."""
 
 
 def move_up(fd: int) -> int:

@@ -1,18 +1,19 @@
-"""Tests of insula.engine.steps.guest.accounts: what a guest's files may hold is for the guest to choose."""
+"""Tests of insula.engine.accounts: what a guest's files may hold is for the guest to choose."""
 
 import errno
 import os
+import socket
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from insula.engine.steps.guest import accounts
-from insula.engine.steps.guest.accounts import Account, find_account
-from insula.kernel.process import CloneFlag
+from insula.engine import accounts
+from insula.engine.accounts import Account, find_account, lines_below
+from insula.kernel.fds import contents
 from tests.examples import examples
-from tests.unit.engine.steps.inchild import in_namespaces
 
 PASSWD = """\
 root:x:0:0:root:/root:/bin/sh
@@ -51,12 +52,11 @@ def etc(tmp_path: Path) -> Path:
 def found(etc: Path, user: str, group: str | None = None) -> Account:
     """Return the account that is found in a guest whose root is above etc."""
 
-    def look() -> Account:
-        os.chroot(etc.parent)
-        os.chdir("/")
-        return find_account(user, group)
-
-    return in_namespaces(look, CloneFlag.NOTHING)
+    root = os.open(etc.parent, os.O_PATH)
+    try:
+        return find_account(lines_below(root), user, group)
+    finally:
+        os.close(root)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_an_endless_file_is_read_up_to_a_limit(etc: Path, monkeypatch: pytest.Mo
 
 
 def test_only_as_many_groups_are_taken_as_a_process_may_have(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "_GROUPS_MAX", 3)
+    monkeypatch.setattr(accounts, "GROUPS_MAX", 3)
     (etc / "group").write_text("".join(f"g{number}:x:{number}:alice\n" for number in range(10)))
     assert found(etc, "alice").groups == [0, 1, 1001]
 
@@ -171,14 +171,47 @@ def test_whatever_they_hold_the_answer_is_an_account_or_a_refusal(
     files = {"/etc/passwd": tmp_path / "passwd", "/etc/group": tmp_path / "group"}
     files["/etc/passwd"].write_text(passwd, errors="replace")
     files["/etc/group"].write_text(group, errors="replace")
-    lines = accounts._lines
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "_lines", lambda path: lines(str(files[path])))
-        try:
-            account = find_account(user, None)
-        except FileNotFoundError:
-            return
+    try:
+        account = find_account(lambda path: files[path].read_text(errors="replace").splitlines(), user, None)
+    except FileNotFoundError:
+        return
     assert all(0 <= each < 2**32 - 1 for each in (account.uid, account.gid, *account.groups))
     assert account.gid in account.groups
     assert account.groups == sorted(set(account.groups))
     assert account.home
+
+
+def test_an_account_becomes_a_file_that_a_program_reads() -> None:
+    fd = accounts.account_file(Account(1000, 100, [100, 4], "/home/alice"), 64)
+    content = contents(fd)
+    os.close(fd)
+    assert len(content) == accounts.account_size(64)
+    assert struct.unpack_from("<III", content) == (1000, 100, 2)
+    assert content[accounts.HOME_OFFSET :].startswith(b"HOME=/home/alice\0")
+    assert struct.unpack_from("<II", content, accounts.GROUPS_OFFSET) == (100, 4)
+
+
+@pytest.mark.parametrize("home", ["/" + "x" * 5000, "/a\0b"])
+def test_a_home_that_can_be_none_is_the_root(home: str) -> None:
+    fd = accounts.account_file(Account(1, 1, [1], home), 1)
+    assert contents(fd)[accounts.HOME_OFFSET :].startswith(b"HOME=/\0")
+    os.close(fd)
+
+
+def test_more_groups_than_there_is_room_for_are_refused() -> None:
+    with pytest.raises(OSError, match="more groups"):
+        accounts.account_file(Account(1, 1, [1, 2], "/"), 1)
+
+
+def test_a_device_in_their_place_is_not_opened(etc: Path) -> None:
+    (etc / "passwd").unlink()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(os.fspath(etc / "passwd"))
+    listener.close()
+    assert found(etc, "0", "ops") == Account(0, 50, [50], "/")
+
+
+def test_links_of_the_guests_stay_inside(etc: Path) -> None:
+    (etc / "passwd").rename(etc.parent / "users")
+    (etc / "passwd").symlink_to("/users")
+    assert found(etc, "www").uid == 33

@@ -1,0 +1,153 @@
+"""Users and groups as the guest's own files name them; read below its root, by a parser that expects the worst.
+
+A running guest's are read by a look only (`engine.look`): its file systems may wait without end.
+"""
+
+import errno
+import os
+import stat
+import struct
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from insula.kernel.beneath import CONTAINED, open_beneath
+from insula.kernel.fds import Fd, memory_file
+
+_FILE_MAX = 16 << 20
+"""Bytes read of a guest's file: enough for a million users, and no endless device."""
+_ID_MAX = (1 << 32) - 2
+"""The highest id. The number above it means "leave it as it is" to setresuid(2): who asks for it would stay root."""
+GROUPS_MAX = 65536
+"""Groups a process may have. Source: getgroups(2), NGROUPS_MAX."""
+_HOME_MAX = 4096
+"""Bytes of a home: no path is longer. Source: PATH_MAX in linux/limits.h."""
+
+UID_OFFSET, GID_OFFSET, COUNT_OFFSET, HOME_OFFSET = 0, 4, 8, 16
+"""Where a program finds what in the file of `account_file`."""
+GROUPS_OFFSET = HOME_OFFSET + len("HOME=") + _HOME_MAX + 11
+_HEADER = struct.Struct("<III")
+
+
+class Account(NamedTuple):
+    """Who to become."""
+
+    uid: int
+    gid: int
+    groups: list[int]
+    home: str
+
+
+Lines = Callable[[str], Iterable[str]]
+"""Returns the lines of a file of the guest's, none of one that is missing."""
+
+
+def find_account(lines: Lines, user: str, group: str | None) -> Account:
+    """Return the account of a user's name or number, with a group's name or number instead of the user's own if given.
+
+    A number needs no entry. Raises: OSError(ENOENT) for a name the guest does not know, and a number that is no id.
+    """
+    entry = _entry(lines("/etc/passwd"), user, fields=7)
+    uid = _id(entry[2] if entry else user)
+    if uid is None:
+        raise OSError(errno.ENOENT, f"the guest has no user {user!r}", "/etc/passwd")
+    gid = (_id(entry[3]) if entry else None) or 0
+    name = entry[0] if entry else None
+    if group is not None:
+        found = _entry(lines("/etc/group"), group, fields=4)
+        wanted = _id(found[2] if found else group)
+        if wanted is None:
+            raise OSError(errno.ENOENT, f"the guest has no group {group!r}", "/etc/group")
+        gid = wanted
+    groups = [gid] if name is None else _groups_of(lines("/etc/group"), name, gid)
+    return Account(uid, gid, groups, entry[5] if entry and entry[5] else "/")
+
+
+def account_file(account: Account, most_groups: int) -> Fd:
+    """Return a file from which a program learns who to become; the caller closes it.
+
+    most_groups: how many the program has room for. Raises: OSError(E2BIG) for an account with more.
+    """
+    if len(account.groups) > most_groups:
+        raise OSError(errno.E2BIG, f"the user has more groups than {most_groups}")
+    home = os.fsencode(account.home)
+    if len(home) >= _HOME_MAX or b"\0" in home:
+        home = b"/"
+    content = _HEADER.pack(account.uid, account.gid, len(account.groups)).ljust(HOME_OFFSET, b"\0")
+    content = (content + b"HOME=" + home).ljust(GROUPS_OFFSET, b"\0")
+    content += struct.pack(f"<{len(account.groups)}I", *account.groups)
+    file = memory_file("insula-account", content)
+    os.ftruncate(file, account_size(most_groups))
+    return file
+
+
+def account_size(most_groups: int) -> int:
+    """Return how long such a file is, in bytes."""
+    return GROUPS_OFFSET + 4 * most_groups
+
+
+def _id(text: str) -> int | None:
+    """Return the id that text stands for, None if it is none."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(_ID_MAX)) and int(text) <= _ID_MAX):
+        return None
+    return int(text)
+
+
+def _entry(lines: Iterable[str], wanted: str, *, fields: int) -> list[str] | None:
+    """Return the first line of that name, else the first of that number; lines without valid ids do not count."""
+    by_number = None
+    for line in lines:
+        entry = line.split(":")
+        if len(entry) < fields or _id(entry[2]) is None or (fields > 4 and _id(entry[3]) is None):
+            continue
+        if entry[0] == wanted:
+            return entry
+        if by_number is None and entry[2] == wanted:
+            by_number = entry
+    return by_number
+
+
+def _groups_of(lines: Iterable[str], name: str, gid: int) -> list[int]:
+    groups = {gid}
+    for line in lines:
+        entry = line.split(":")
+        if len(entry) < 4 or name not in entry[3].split(",") or len(groups) == GROUPS_MAX:
+            continue
+        if (number := _id(entry[2])) is not None:
+            groups.add(number)
+    return sorted(groups)
+
+
+def lines_below(root: int) -> Lines:
+    """Return what reads files below a root, as the guest itself would find them: its links count, inside."""
+
+    def lines(path: str) -> list[str]:
+        try:
+            found = open_beneath(root, path, os.O_PATH, resolve=CONTAINED)
+        except FileNotFoundError:
+            return []
+        try:
+            return lines_of(found, path)
+        finally:
+            os.close(found)
+
+    return lines
+
+
+def lines_of(found: int, path: str) -> list[str]:
+    """Return the lines of an open file; path: what errors call it. Raises: OSError(EISDIR)."""
+    kind = stat.S_IFMT(os.fstat(found).st_mode)
+    if kind == stat.S_IFDIR:
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if kind != stat.S_IFREG:
+        return []  # whatever the guest has put there: to open a device does something already
+    # Not blocking: whoever holds a lease on it would make us wait (fcntl(2), "Leases").
+    fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        chunks = []
+        left = _FILE_MAX
+        while left and (chunk := os.read(fd, min(left, 1 << 16))):
+            chunks.append(chunk)
+            left -= len(chunk)
+    finally:
+        os.close(fd)
+    return b"".join(chunks).decode(errors="replace").splitlines()
