@@ -170,7 +170,8 @@ def _part_there(boot: Boot, words: Sequence[str], beside: int) -> Part:
     environment = {REPORT_VARIABLE: "/srv/artifacts/report.json", SCALE_VARIABLE: f"{TIME_SCALE * beside}"}
     if os.environ.get(hosts.FULL_VARIABLE):
         environment[hosts.FULL_VARIABLE] = "1"
-    options = [f"--boot={boot}", f"--timeout={MACHINE_TIMEOUT}", "--artifacts={directory}"]
+    timeout = MACHINE_TIMEOUT * (4 if hosts.full() else 1)
+    options = [f"--boot={boot}", f"--timeout={timeout}", "--artifacts={directory}"]
     options += [f"--root={name}" for name in (GUEST_ROOTS if hosts.full() else MACHINE_ROOTS)]
     options += [f"--environment={name}={value}" for name, value in environment.items()]
     pytest = ("python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", *words)

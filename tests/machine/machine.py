@@ -151,7 +151,6 @@ def _script(job: Job) -> str:
         "INSULA_TEST_ROOTS": "/srv/roots",
         "INSULA_TEST_CACHE": "/var/cache/insula-tests",
         "INSULA_TEST_ARTIFACTS": "/srv/artifacts",
-        "PYTHONDONTWRITEBYTECODE": "1",
         **job.environment,
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
