@@ -326,4 +326,5 @@ class Verbs:
         filter: ListDomains = ListDomains.ALL,  # noqa: A002
     ) -> Sequence[tuple[DomainRef, Sequence[Parameter]]]:
         wanted = self.services.domains if refs is None else [self.of(each) for each in refs]
-        return bulkstats.all_stats(listing.chosen(wanted, filter), groups)
+        found = listing.chosen(wanted, filter)
+        return bulkstats.all_stats(found, groups, bulkstats.counters(found, groups))

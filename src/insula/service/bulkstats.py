@@ -1,19 +1,22 @@
 """Statistics of many domains in one pass: a few reads a domain, one question to the kernel for all interfaces."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from insula.errors import InvalidArgumentError
-from insula.kernel.cgroups.stats import Stats
+from insula.kernel.cgroups import Cgroup
+from insula.kernel.cgroups.stats import DeviceUse, MemoryUse
 from insula.model.numbers import MemoryStat, ParameterType, StatsTypes, VcpuState
 from insula.network.counters import InterfaceStatistics
 from insula.network.counters import statistics as counters_of
 from insula.network.rtnetlink import Rtnetlink
-from insula.service import statistics
 from insula.service.domainlimits import device_number
 from insula.service.events import DomainRef
 from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter
 from insula.service.statistics import NOTHING, BlockStats, memory_tags, of_device, source_of
+
+T = TypeVar("T")
 
 INT, UINT, ULLONG, STRING = ParameterType.INT, ParameterType.UINT, ParameterType.ULLONG, ParameterType.STRING
 
@@ -50,17 +53,23 @@ _COUNTERS = (
 Counters = Mapping[int, InterfaceStatistics]
 
 
-def all_stats(domains: Sequence[ManagedDomain], groups: StatsTypes) -> list[tuple[DomainRef, list[Parameter]]]:
+def all_stats(
+    domains: Sequence[ManagedDomain], groups: StatsTypes, counted: Counters
+) -> list[tuple[DomainRef, list[Parameter]]]:
     """Return the statistics of each domain, under libvirt's names. groups: ALL means every one there is.
 
-    A domain that ends meanwhile is told without what could not be read any more.
+    counted: what `counters` has told of at least these domains. One that ends meanwhile is told without what could not
+    be read any more.
     """
     wanted = groups or EVERYTHING
-    counters = _counters(domains) if wanted & StatsTypes.INTERFACE else {}
-    return [(managed.ref, list(_of(managed, wanted, counters))) for managed in domains]
+    return [(managed.ref, list(_of(managed, wanted, counted))) for managed in domains]
 
 
-def _counters(domains: Sequence[ManagedDomain]) -> Counters:
+def counters(domains: Sequence[ManagedDomain], groups: StatsTypes) -> Counters:
+    """Return what went through the interfaces of all these domains, in one question to the kernel; nothing if none
+    of the groups tells it."""
+    if not (groups or EVERYTHING) & StatsTypes.INTERFACE:
+        return {}
     ends = (each for managed in domains if managed.run for each in managed.run.container.record.connected)
     indices = [each.host_index for each in ends if each.host_index]
     if not indices:
@@ -70,36 +79,48 @@ def _counters(domains: Sequence[ManagedDomain]) -> Counters:
 
 
 def _of(managed: ManagedDomain, groups: StatsTypes, counters: Counters) -> Iterator[Parameter]:
+    """Only what is asked for is read of the control group."""
     run = managed.run
-    used = statistics.used(managed)
     if groups & StatsTypes.STATE:
         yield Parameter("state.state", INT, int(managed.state.state))
         yield Parameter("state.reason", INT, int(managed.state.reason))
-    if groups & StatsTypes.CPU_TOTAL and used is not None and used.cpu is not None:
-        yield Parameter("cpu.time", ULLONG, used.cpu.total)
-        yield Parameter("cpu.user", ULLONG, used.cpu.user)
-        yield Parameter("cpu.system", ULLONG, used.cpu.system)
+    if groups & StatsTypes.CPU_TOTAL:
+        cpu = _part(run, lambda group: group.cpu_time.use())
+        if cpu is not None:
+            yield Parameter("cpu.time", ULLONG, cpu.total)
+            yield Parameter("cpu.user", ULLONG, cpu.user)
+            yield Parameter("cpu.system", ULLONG, cpu.system)
     if groups & StatsTypes.BALLOON:
-        yield from _balloon(managed, used)
+        yield from _balloon(managed, _part(run, lambda group: group.memory.use()))
     if groups & StatsTypes.VCPU:
-        yield from _vcpus(managed, used)
+        yield from _vcpus(managed)
     if groups & StatsTypes.INTERFACE and run is not None:
         yield from _interfaces(run, counters)
-    if groups & StatsTypes.BLOCK and used is not None:
-        yield from _block(managed, used)
+    if groups & StatsTypes.BLOCK and run is not None:
+        yield from _block(managed, run)
 
 
-def _balloon(managed: ManagedDomain, used: Stats | None) -> Iterator[Parameter]:
+def _part(run: Run | None, read: Callable[[Cgroup], T]) -> T | None:
+    """Return one reading of a run's group; None without a run, or if the group is gone, or has no such controller."""
+    if run is None:
+        return None
+    try:
+        return read(run.container.group)
+    except OSError:
+        return None
+
+
+def _balloon(managed: ManagedDomain, memory: MemoryUse | None) -> Iterator[Parameter]:
     current = managed.current.memory_now
     yield Parameter("balloon.current", ULLONG, current)
     yield Parameter("balloon.maximum", ULLONG, managed.current.memory)
-    if used is not None and used.memory is not None:
-        for tag, value in memory_tags(used.memory, current):
+    if memory is not None:
+        for tag, value in memory_tags(memory, current):
             if tag in _BALLOON_NAMES:
                 yield Parameter(f"balloon.{_BALLOON_NAMES[tag]}", ULLONG, value)
 
 
-def _vcpus(managed: ManagedDomain, used: Stats | None) -> Iterator[Parameter]:
+def _vcpus(managed: ManagedDomain) -> Iterator[Parameter]:
     count = managed.current.vcpu.current or managed.current.vcpu.count
     yield Parameter("vcpu.current", UINT, count)
     yield Parameter("vcpu.maximum", UINT, managed.current.vcpu.count)
@@ -118,13 +139,14 @@ def _interfaces(run: Run, counters: Counters) -> Iterator[Parameter]:
             yield Parameter(f"net.{place}.{name}", ULLONG, getattr(found, field))
 
 
-def _block(managed: ManagedDomain, used: Stats) -> Iterator[Parameter]:
+def _block(managed: ManagedDomain, run: Run) -> Iterator[Parameter]:
     """The domain's own disks, by the names of their targets as libvirt has it; none for one that has only files."""
     disks = managed.current.devices.disks
+    used = _part(run, lambda group: group.io.use()) if disks else None
     yield Parameter("block.count", UINT, len(disks))
     for place, disk in enumerate(disks):
         path = source_of(disk)
-        total = _traffic(used, path)
+        total = _traffic(used or (), path)
         yield Parameter(f"block.{place}.name", STRING, disk.target.device)
         yield Parameter(f"block.{place}.path", STRING, path)
         yield Parameter(f"block.{place}.rd.reqs", ULLONG, total.read_requests)
@@ -133,9 +155,9 @@ def _block(managed: ManagedDomain, used: Stats) -> Iterator[Parameter]:
         yield Parameter(f"block.{place}.wr.bytes", ULLONG, total.write_bytes)
 
 
-def _traffic(used: Stats, path: str) -> BlockStats:
+def _traffic(used: Sequence[DeviceUse], path: str) -> BlockStats:
     """The traffic of the device at path; none if it has gone meanwhile."""
     try:
-        return of_device(used.devices, device_number(path))
+        return of_device(used, device_number(path))
     except InvalidArgumentError:
         return BlockStats()

@@ -5,6 +5,7 @@ from typing import Any
 
 from insula.engine.codec import encode
 from insula.engine.policy.unbound import unbound
+from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState
 from insula.model.numbers import XmlFlags
 from insula.service import statistics
@@ -46,11 +47,27 @@ def xml(managed: ManagedDomain, *, inactive: bool = False, secure: bool = False)
 
     A long one takes a good part of a second: see Documents.aside.
     """
+    source, flags = _source(managed, inactive=inactive, secure=secure)
+    plain = defined(source) if XmlFlags.INACTIVE in flags and managed.config is None else source
+    text = plain.dump(flags)
+    managed.written = (source, flags, text)
+    return text
+
+
+def written_xml(managed: ManagedDomain, *, inactive: bool = False, secure: bool = False) -> str | None:
+    """Return what `xml` would, if that was written last and has not changed since; it costs nothing."""
+    if managed.written is None:
+        return None
+    source, flags, text = managed.written
+    wanted, wanted_flags = _source(managed, inactive=inactive, secure=secure)
+    return text if source is wanted and flags == wanted_flags else None
+
+
+def _source(managed: ManagedDomain, *, inactive: bool, secure: bool) -> tuple[Domain, XmlFlags]:
     flags = XmlFlags.SECURE if secure else XmlFlags.LIVE
     if not inactive and managed.is_active:
-        return managed.current.dump(flags)
-    config = managed.config if managed.config is not None else defined(managed.current)
-    return config.dump(flags | XmlFlags.INACTIVE)
+        return managed.current, flags
+    return managed.config or managed.current, flags | XmlFlags.INACTIVE
 
 
 def described(managed: ManagedDomain) -> dict[str, Any]:

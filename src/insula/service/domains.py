@@ -35,6 +35,8 @@ class Domains(Registry[ManagedDomain]):
         self._patience = patience
         self.tasks = BackgroundTasks()
         """What is being done to these domains."""
+        self._by_id: dict[int, ManagedDomain] = {}
+        """Domains that were found by their ids, which may be others, or none, by now."""
 
     def new(self, current: Domain, *, config: Domain | None = None, autostart: bool = False) -> ManagedDomain:
         """Return a new domain, described by current, and defined when there is a config.
@@ -49,10 +51,13 @@ class Domains(Registry[ManagedDomain]):
 
     def by_id(self, number: int) -> ManagedDomain:
         """Return the running domain with this id. Raises: DomainNotFoundError."""
-        for managed in self:
-            if managed.run is not None and managed.id == number:
-                return managed
-        raise DomainNotFoundError(f"no domain with matching id {number}")
+        known = self._by_id.get(number)
+        if known is None or known.gone or known.run is None or known.id != number:
+            self._by_id = {each.id: each for each in self if each.run is not None}
+            known = self._by_id.get(number)
+        if known is None:
+            raise DomainNotFoundError(f"no domain with matching id {number}")
+        return known
 
     def pid_of(self, name: str) -> int:
         """Return the pid of the first process of the domain with this name: a PidOf.

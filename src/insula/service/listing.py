@@ -46,18 +46,14 @@ GROUPS: tuple[tuple[tuple[ListDomains, Condition], ...], ...] = (
 """Saved images, snapshots and checkpoints do not exist yet, so no domain has one."""
 
 
-def matches(managed: ManagedDomain, wanted: ListDomains) -> bool:
-    """Whether a caller with this filter wants to see the domain."""
-    for group in GROUPS:
-        chosen = [condition for flag, condition in group if flag in wanted]
-        if chosen and not any(condition(managed) for condition in chosen):
-            return False
-    return True
-
-
 def chosen(domains: Iterable[ManagedDomain], wanted: ListDomains) -> list[ManagedDomain]:
     """Return the domains that the filter lets through."""
-    return [each for each in domains if matches(each, wanted)]
+    found = list(domains)
+    for group in GROUPS:
+        conditions = [condition for flag, condition in group if flag in wanted]
+        if 0 < len(conditions) < len(group):  # of a group as a whole each domain is one of the kinds
+            found = [each for each in found if any(condition(each) for condition in conditions)]
+    return found
 
 
 def active(domains: Iterable[ManagedDomain]) -> int:

@@ -12,6 +12,7 @@ from insula.engine.launch.running import Running
 from insula.errors import DomainNotFoundError, OperationInvalidError
 from insula.model.domain import Domain
 from insula.model.lifecycle import DomainState, ShutoffReason, StateWithReason
+from insula.model.numbers import XmlFlags
 from insula.service.events import DomainRef
 from insula.service.jobs import Change, Job
 from insula.service.live import defined
@@ -59,8 +60,8 @@ class ManagedDomain:
     current: what describes it now, with the live facts while it runs; config: what is defined, None for a transient
     one; owner: whose connection it dies with; updated: config was changed since the run began; ended_record: the
     record of a run that is over and not forgotten, because it is preserved or will be started again by the task
-    restart; notices: what an administrator should know about it; gone: the registry has it no more; hurry: lets what
-    holds the domain up for now come first.
+    restart; notices: what an administrator should know about it; gone: the registry has it no more; written: a
+    document as it was written last; hurry: lets what holds the domain up for now come first.
     """
 
     current: Domain
@@ -74,6 +75,7 @@ class ManagedDomain:
     restart: asyncio.Task[None] | None = None
     notices: tuple[str, ...] = ()
     gone: bool = False
+    written: tuple[Domain, XmlFlags, str] | None = None
     patience: float = LOCK_PATIENCE
     tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     over: asyncio.Future[Stopped] | None = None

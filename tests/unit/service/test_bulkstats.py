@@ -1,5 +1,8 @@
 """Statistics of many domains come under libvirt's names, in one pass."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from insula.engine.interfaces import ConnectedInterface
@@ -8,7 +11,7 @@ from insula.model.numbers import ListDomains, ParameterType, StatsTypes
 from insula.network.counters import InterfaceStatistics
 from insula.service import bulkstats
 from insula.service.parameters import Value
-from tests.unit.service.fakes import MAIL, Rig, domain_xml
+from tests.unit.service.fakes import MAIL, FakeCpuTime, FakeIo, FakeMemory, Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
 COUNTERS = InterfaceStatistics(
@@ -107,3 +110,28 @@ async def test_types_are_those_libvirt_documents(rig: Rig) -> None:
     assert kinds["cpu.time"] is ParameterType.ULLONG
     assert kinds["vcpu.current"] is ParameterType.UINT
     assert kinds["block.0.name"] is ParameterType.STRING
+
+
+def counted(read: list[str], name: str, use: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def counting(self: Any) -> Any:
+        read.append(name)
+        return use(self)
+
+    return counting
+
+
+async def test_only_what_is_asked_for_is_read_of_the_control_group(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    for kind, name in ((FakeMemory, "memory"), (FakeCpuTime, "cpu"), (FakeIo, "io")):
+        monkeypatch.setattr(kind, "use", counted(read, name, kind.use))
+    web = await rig.domains.create_xml(domain_xml())
+
+    def reads(groups: StatsTypes) -> list[str]:
+        read.clear()
+        rig.domains.all_stats([web], groups)
+        return read[:]
+
+    assert reads(StatsTypes.STATE | StatsTypes.VCPU) == []
+    assert reads(StatsTypes.CPU_TOTAL) == ["cpu"]
+    assert reads(StatsTypes.BALLOON) == ["memory"]
+    assert reads(StatsTypes.BLOCK) == [], "it has no disk"

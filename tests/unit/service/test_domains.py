@@ -253,3 +253,14 @@ async def test_the_pid_of_a_domain_by_name_is_its_first_processes(rig: Rig) -> N
     assert domains.pid_of("web") == domains.by_uuid(ref.uuid).require_run().container.pid
     with pytest.raises(OperationInvalidError, match="not running"):
         domains.pid_of("mail")
+
+
+async def test_an_id_leads_to_whoever_has_it_now(rig: Rig) -> None:
+    web = await rig.domains.start(await rig.domains.define(domain_xml()))
+    assert rig.domains.lookup_by_id(web.id).uuid == WEB
+    await rig.domains.destroy(web)
+    with pytest.raises(DomainNotFoundError):
+        rig.domains.lookup_by_id(web.id)
+    again = await rig.domains.start(web)
+    other = await rig.domains.create_xml(domain_xml("mail", MAIL))
+    assert [rig.domains.lookup_by_id(each.id).uuid for each in (again, other)] == [WEB, MAIL]

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, Request, Work
 from insula.daemon.wire import text, to_wire, wanted
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import Affect, ListDomains, MetadataType, XmlFlags
@@ -63,9 +63,14 @@ def _info(request: Request, domain: ManagedDomain) -> Answer:
     return info.state, info.maximum_memory, info.memory, info.vcpus, info.cpu_time
 
 
-async def _xml(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _xml(request: Request, domain: ManagedDomain, flags: int) -> Answer | Work:
     wished = XmlFlags(flags & 0xF)
     inactive, secure = XmlFlags.INACTIVE in wished, XmlFlags.SECURE in wished
+    known = describing.written_xml(domain, inactive=inactive, secure=secure)
+    return (known,) if known is not None else _written(request, domain, inactive=inactive, secure=secure)
+
+
+async def _written(request: Request, domain: ManagedDomain, *, inactive: bool, secure: bool) -> Answer:
     aside = request.services.documents.aside
     return (await aside(describing.xml, domain, inactive=inactive, secure=secure),)
 

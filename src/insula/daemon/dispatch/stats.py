@@ -108,12 +108,15 @@ async def _all_stats(request: Request, doms: Sequence[types.DomainRef], stats: i
 async def _stats_of(
     domains: Domains, uuids: Sequence[UUID], groups: StatsTypes, chosen: ListDomains, *, only_named: bool
 ) -> list[tuple[Any, Sequence[Parameter]]]:
+    """A few domains a turn, so that others are served too; all interfaces in one question to the kernel before."""
+    groups = StatsTypes.STATE if only_named else groups
+    counters = bulkstats.counters([found for each in uuids if (found := domains.find(each)) is not None], groups)
     answer: list[tuple[Any, Sequence[Parameter]]] = []
     size = 0
     for start in range(0, len(uuids), _DOMAINS_A_TURN):
         there = [found for each in uuids[start : start + _DOMAINS_A_TURN] if (found := domains.find(each)) is not None]
-        batch = [each for each in there if listing.matches(each, chosen)]
-        found_stats = bulkstats.all_stats(batch, StatsTypes.STATE if only_named else groups)
+        batch = listing.chosen(there, chosen)
+        found_stats = bulkstats.all_stats(batch, groups, counters)
         told = [(to_wire(ref), () if only_named else parameters) for ref, parameters in found_stats]
         answer += told
         size += sum(_least_size(parameters) for _, parameters in told)

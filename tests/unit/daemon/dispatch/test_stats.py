@@ -32,6 +32,12 @@ class Forty:
     turns: list[int] = field(default_factory=list)
     groups: StatsTypes = StatsTypes.ALL
     told_apart: bool = True
+    counted: dict[int, Any] = field(default_factory=dict)
+    asked: list[int] = field(default_factory=list)
+
+    def counters(self, domains: Sequence[ManagedDomain], groups: StatsTypes) -> dict[int, Any]:
+        self.asked.append(len(domains))
+        return self.counted
 
     def __post_init__(self) -> None:
         for number in range(40):
@@ -45,8 +51,9 @@ class Forty:
         )
 
     def all_stats(
-        self, domains: Sequence[ManagedDomain], groups: StatsTypes
+        self, domains: Sequence[ManagedDomain], groups: StatsTypes, counted: object
     ) -> Sequence[tuple[DomainRef, Sequence[Parameter]]]:
+        assert counted is self.counted
         self.turns.append(len(domains))
         self.groups = groups
         return [(each.ref, [parameter("state.state", each.uuid.int)]) for each in domains]
@@ -57,6 +64,7 @@ def ask(forty: Forty, procedure: Procedure, *arguments: Any) -> Any:
     with (
         patch.object(statistics, "cpu_stats", forty.cpu_stats),
         patch.object(bulkstats, "all_stats", forty.all_stats),
+        patch.object(bulkstats, "counters", forty.counters),
     ):
         return answered(services, procedure, *arguments)
 
@@ -116,6 +124,7 @@ def test_bulk_statistics_are_read_in_turns_and_are_complete() -> None:
     assert [record.dom.name for record in records] == [f"d{number}" for number in range(40)]
     assert [record.params[0].value for record in records] == list(range(40))
     assert sum(domains.turns) == 40 and max(domains.turns) < 40
+    assert domains.asked == [40], "the kernel is asked for all interfaces once"
 
 
 def test_domains_that_vanish_are_left_out() -> None:
