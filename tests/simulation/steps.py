@@ -9,9 +9,10 @@ from functools import partial
 from tests.simulation import model
 from tests.simulation.disk import Disk
 from tests.simulation.model import Operation
-from tests.simulation.walk import CRASHED, DESTROY, EXITED, KILLED, POWERED_OFF, REBOOTED, UNDEFINE, UUIDS, Walk
+from tests.simulation.walk import CRASHED, DESTROY, EXITED, KILLED, POWERED_OFF, REBOOTED, UNDEFINE, UUIDS
+from tests.simulation.walking import Walking
 
-Take = Callable[[Walk, str], None]
+Take = Callable[[Walking, str], None]
 
 
 class Kind(Enum):
@@ -33,60 +34,60 @@ class Step:
     take: Take
 
 
-def define(walk: Walk, name: str) -> None:
+def define(walk: Walking, name: str) -> None:
     title = walk.title()
     operation = Operation(name=f"define {title}", effect=model.define(title))
     walk.verb(name, operation, lambda daemon: daemon.define(UUIDS[name], name, title))
 
 
-def undefine(walk: Walk, name: str, *, discard: bool) -> None:
+def undefine(walk: Walking, name: str, *, discard: bool) -> None:
     walk.storage_stays |= not discard
     walk.verb(name, UNDEFINE, lambda daemon: daemon.undefine(UUIDS[name], discard=discard))
 
 
-def autostart(walk: Walk, name: str, *, on: bool) -> None:
+def autostart(walk: Walking, name: str, *, on: bool) -> None:
     operation = Operation(name=f"autostart {'on' if on else 'off'}", effect=model.autostart(on))
     walk.verb(name, operation, lambda daemon: daemon.set_autostart(UUIDS[name], on))
 
 
-def start(walk: Walk, name: str, *, paused: bool) -> None:
+def start(walk: Walking, name: str, *, paused: bool) -> None:
     operation = Operation(name=f"start{' paused' if paused else ''}", effect=model.start(paused))
     walk.verb(name, operation, lambda daemon: daemon.start(UUIDS[name], paused=paused))
 
 
-def create(walk: Walk, name: str, *, paused: bool) -> None:
+def create(walk: Walking, name: str, *, paused: bool) -> None:
     operation = Operation(name=f"create{' paused' if paused else ''}", effect=model.create(paused))
     title = walk.title()
     walk.verb(name, operation, lambda daemon: daemon.create(UUIDS[name], name, title, paused=paused))
 
 
-def destroy(walk: Walk, name: str) -> None:
+def destroy(walk: Walking, name: str) -> None:
     walk.verb(name, DESTROY, lambda daemon: daemon.destroy(UUIDS[name]))
 
 
-def suspend(walk: Walk, name: str) -> None:
+def suspend(walk: Walking, name: str) -> None:
     walk.verb(name, Operation(name="suspend", effect=model.suspend), lambda daemon: daemon.suspend(UUIDS[name]))
 
 
-def resume(walk: Walk, name: str) -> None:
+def resume(walk: Walking, name: str) -> None:
     operation = Operation(name="resume", effect=model.resume, half=model.over)
     walk.verb(name, operation, lambda daemon: daemon.resume(UUIDS[name]))
 
 
-def shutdown(walk: Walk, name: str) -> None:
+def shutdown(walk: Walking, name: str) -> None:
     walk.verb(name, Operation(name="shutdown", effect=model.shutdown), lambda daemon: daemon.shutdown(UUIDS[name]))
 
 
-def reboot(walk: Walk, name: str) -> None:
+def reboot(walk: Walking, name: str) -> None:
     walk.asked_to_reboot.add(UUIDS[name])
     walk.verb(name, Operation(name="reboot", effect=model.shutdown), lambda daemon: daemon.reboot(UUIDS[name]))
 
 
-def end(walk: Walk, name: str, *, status: int) -> None:
+def end(walk: Walking, name: str, *, status: int) -> None:
     walk.end_guest(name, status)
 
 
-def disk(walk: Walk, name: str, *, state: Disk) -> None:
+def disk(walk: Walking, name: str, *, state: Disk) -> None:
     walk.set_disk(state)
 
 

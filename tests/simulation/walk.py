@@ -9,7 +9,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.disk import Disk, FileOperations
 from tests.simulation.loop import HeldUpError
 from tests.simulation.model import DomainModel, Operation, Result, Run
+from tests.simulation.walking import Ask
 from tests.simulation.world import World
 
 UUIDS = {"web": UUID(int=1), "mail": UUID(int=2)}
@@ -211,7 +212,7 @@ class Walk:
         self._blind = False
         self._mirror = None
         if not (Layout(prefix=self.directory / "prefix").run / "autostarted").exists():
-            self._invoke_all(Operation(name="autostart", effect=_autostarted, by_guest=True, may_fail=True))
+            self._invoke_all(Operation(name="autostart", effect=autostarted, by_guest=True, may_fail=True))
         self.daemon = SimulatedDaemon(
             self.world,
             self.host,
@@ -292,7 +293,7 @@ class Walk:
 
     # Verbs
 
-    def verb(self, name: str, operation: Operation, ask: Callable[[SimulatedDaemon], Coroutine[Any, Any, Any]]) -> None:
+    def verb(self, name: str, operation: Operation, ask: Ask) -> None:
         """Ask for something, and go on; what is answered is held against the model."""
         daemon, known = self.daemon, self.models[name]
         if daemon is None or not daemon.serves:
@@ -478,5 +479,5 @@ DESTROY = Operation(name="destroy", effect=model.destroy, half=model.destroy)
 UNDEFINE = Operation(name="undefine", effect=model.undefine)
 
 
-def _autostarted(state: model.State) -> model.State | None:
+def autostarted(state: model.State) -> model.State | None:
     return replace(state, run=Run.RUNNING) if state.autostart and state.run is Run.OFF else state

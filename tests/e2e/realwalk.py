@@ -1,0 +1,292 @@
+"""A walk (tests/simulation) on a real host: virsh asks, and what daemon and kernel say is held against the model.
+
+A verb is asked after the other, and disks stay sound; daemon and keeper die as they do in the simulation.
+"""
+
+import asyncio
+import contextlib
+import copy
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+from tests import truth
+from tests.e2e.guests import domain_xml
+from tests.insulad import Insulad
+from tests.simulation import model
+from tests.simulation.disk import Disk
+from tests.simulation.model import DomainModel, Operation, Result, Run, State, UnexplainedError
+from tests.simulation.walk import KILLED, POWERED_OFF, REBOOTED, UUIDS, autostarted
+from tests.simulation.walking import Ask
+from tests.waiting import scaled
+
+_MAGIC = {POWERED_OFF: 0x4321FEDC, REBOOTED: 0x01234567}
+"""What reboot(2) is told, by the wait status of the init that it ends."""
+_REBOOT = "import ctypes, sys; ctypes.CDLL(None).reboot(int(sys.argv[1]))"
+
+
+class RefusedError(Exception):
+    """virsh failed; what it said."""
+
+
+class RealDaemon:
+    """Verbs asked by virsh."""
+
+    def __init__(self, insulad: Insulad, roots: dict[str, Path]) -> None:
+        self._insulad = insulad
+        self._roots = roots
+
+    def _virsh(self, *words: str) -> str:
+        result = self._insulad.virsh(*words, check=False, seconds=90)
+        if result.returncode:
+            raise RefusedError(result.stderr.strip())
+        return result.stdout
+
+    def _document(self, uuid: UUID, name: str, title: str) -> str:
+        path = self._insulad.prefix.with_name(f"{name}.xml")
+        xml = domain_xml(name, self._roots[name], memory=64)
+        path.write_text(xml.replace("</name>", f"</name><uuid>{uuid}</uuid><title>{title}</title>", 1))
+        return str(path)
+
+    async def define(self, uuid: UUID, name: str, title: str) -> None:
+        self._virsh("define", self._document(uuid, name, title))
+
+    async def create(self, uuid: UUID, name: str, title: str, *, paused: bool) -> None:
+        self._virsh("create", self._document(uuid, name, title), *["--paused"] * paused)
+
+    async def undefine(self, uuid: UUID, *, discard: bool = False) -> None:
+        self._virsh("undefine", str(uuid))
+
+    async def set_autostart(self, uuid: UUID, on: bool) -> None:
+        self._virsh("autostart", str(uuid), *["--disable"] * (not on))
+
+    async def start(self, uuid: UUID, *, paused: bool) -> None:
+        self._virsh("start", str(uuid), *["--paused"] * paused)
+
+    async def destroy(self, uuid: UUID) -> None:
+        self._virsh("destroy", str(uuid))
+
+    async def suspend(self, uuid: UUID) -> None:
+        self._virsh("suspend", str(uuid))
+
+    async def resume(self, uuid: UUID) -> None:
+        self._virsh("resume", str(uuid))
+
+    async def shutdown(self, uuid: UUID) -> None:
+        self._virsh("shutdown", str(uuid))
+
+    async def reboot(self, uuid: UUID) -> None:
+        self._virsh("reboot", str(uuid))
+
+    def state(self, uuid: UUID) -> State:
+        """Return what a client can see of a domain."""
+        if str(uuid) not in self._virsh("list", "--all", "--uuid").split():
+            return State()
+        said = dict(line.split(":", 1) for line in self._virsh("dominfo", str(uuid)).splitlines() if ":" in line)
+        told = {key.strip(): value.strip() for key, value in said.items()}
+        persistent = told["Persistent"] == "yes"
+        title = self._virsh("desc", str(uuid), "--title", "--config").strip() if persistent else None
+        return State(
+            defined=title,
+            autostart=told["Autostart"] == "enable",
+            run={"running": Run.RUNNING, "paused": Run.PAUSED}.get(told["State"], Run.OFF),
+        )
+
+
+class RealWalk:
+    """See tests.simulation.walk.Walk. say: told what happens."""
+
+    def __init__(self, insulad: Insulad, roots: dict[str, Path], seed: int, say: Callable[[str], None]) -> None:
+        self.models = {name: DomainModel() for name in UUIDS}
+        self.asked_to_reboot: set[UUID] = set()
+        self.storage_stays = False
+        self._insulad, self._daemon, self._say = insulad, RealDaemon(insulad, roots), say
+        self._chance = random.Random(seed)
+        self._titles = 0
+        self._troubled = False
+        self._doom: threading.Thread | None = None
+        self._stopped: int | None = None
+        """A keeper that may stand still."""
+
+    def title(self) -> str:
+        self._titles += 1
+        return f"t{self._titles}"
+
+    # Verbs
+
+    def verb(self, name: str, operation: Operation, ask: Ask) -> None:
+        if self._insulad.process is None:
+            return
+        known = self.models[name]
+        may_fail = self._troubled or known.guest_acts or operation.name in ("shutdown", "reboot")
+        number = known.invoke(replace(operation, may_fail=True) if may_fail else operation)
+        try:
+            asyncio.run(ask(self._daemon))
+        except RefusedError as error:
+            self._say(f"{name}: {operation.name} failed: {error}")
+            if self._buried():
+                return
+            known.respond(number, Result.FAILED)
+        else:
+            self._say(f"{name}: {operation.name} is done")
+            known.respond(number, Result.DONE)
+            if operation.name in ("shutdown", "reboot"):  # whether, and when, it obeys is the guest's own
+                effect = model.over if operation.name == "shutdown" else model.again
+                known.invoke(Operation(name="obeys", effect=effect, half=model.over, may_fail=True, by_guest=True))
+            self._buried()
+
+    # Guests
+
+    def end_guest(self, name: str, status: int) -> None:
+        guest = next((each for each in truth.living(self._insulad.layout) if each.uuid == UUIDS[name]), None)
+        if guest is None or (guest.frozen and status != KILLED):
+            return
+        known = self.models[name]
+        known.trouble()
+        reboots = status == REBOOTED
+        self._say(f"{name}: its guest {'reboots' if reboots else 'ends'}")
+        effect, half = (model.again, model.over) if reboots else (model.over, None)
+        known.invoke(Operation(name="ends", effect=effect, half=half, may_fail=reboots, by_guest=True))
+        if status in _MAGIC:
+            inside = ["nsenter", "-t", str(guest.pid), "-p", "--", sys.executable, "-c", _REBOOT, str(_MAGIC[status])]
+            subprocess.run(inside, check=False, timeout=scaled(30))
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(guest.pid, signal.SIGKILL)
+
+    def hold_freezer(self, name: str) -> None:
+        """Not here: see tests/e2e/test_hostile_guests.py."""
+
+    # Deaths
+
+    def begin_daemon(self) -> None:
+        if self._insulad.process is None:
+            self._say("a daemon starts")
+            if not (self._insulad.layout.run / "autostarted").exists():
+                for each in self.models.values():
+                    each.invoke(Operation(name="autostart", effect=autostarted, by_guest=True, may_fail=True))
+            self._insulad.start()
+
+    def stop_daemon(self) -> None:
+        if self._insulad.process is not None and not self._buried():
+            self._say("the daemon is told to end")
+            self._insulad.stop()
+            self._crashed()
+
+    def kill_daemon(self) -> None:
+        if self._insulad.process is not None and not self._buried():
+            self._say("the daemon is killed")
+            self._insulad.kill()
+            self._crashed()
+
+    def kill_daemon_later(self) -> None:
+        process = self._insulad.process
+        if process is None or self._doom is not None:
+            return
+
+        def kill() -> None:
+            time.sleep(delay)
+            process.kill()
+
+        delay = self._chance.random() * scaled(0.3)
+        self._doom = threading.Thread(target=kill)
+        self._doom.start()
+
+    def _buried(self) -> bool:
+        """Whether the daemon is dead, or about to be; it has been waited for then."""
+        process = self._insulad.process
+        if self._doom is None or process is None:
+            return False
+        if process.poll() is None and self._doom.is_alive() and self._chance.random() < 0.5:
+            return False
+        self._doom.join()
+        process.wait(scaled(30))
+        self._doom, self._insulad.process = None, None
+        self._say("the daemon is dead")
+        self._crashed()
+        return True
+
+    def _crashed(self) -> None:
+        for each in self.models.values():
+            each.crash()
+
+    def kill_keeper(self) -> None:
+        self._signal_keeper(signal.SIGKILL)
+
+    def stop_keeper(self) -> None:
+        self._signal_keeper(signal.SIGSTOP)
+
+    def _signal_keeper(self, number: signal.Signals) -> None:
+        keeper = self._insulad.keeper_pid()
+        if keeper is None:
+            return
+        self._say(f"the keeper gets {number.name}")
+        self._troubled = True
+        for each in self.models.values():
+            each.trouble()
+        # One that waits right before its program ends when nobody is left who could let it go on.
+        if number is signal.SIGKILL and self._insulad.process is None:
+            for guest in truth.living(self._insulad.layout):
+                name = next(name for name, uuid in UUIDS.items() if uuid == guest.uuid)
+                self.models[name].invoke(Operation(name="ends", effect=model.over, by_guest=True, may_fail=True))
+        os.kill(keeper, number)
+        self._stopped = keeper if number is signal.SIGSTOP else None
+
+    def set_disk(self, state: Disk) -> None:
+        """Not here: see tests/e2e/test_failing_disks.py."""
+
+    def fail_soon(self) -> None:
+        """Not here: see tests/e2e/test_injection.py."""
+
+    def refuse_soon(self) -> None:
+        """Not here, likewise."""
+
+    # Time
+
+    def run(self, *, turns: int | None = None, seconds: float = 0.0) -> None:
+        time.sleep(min(seconds, 0.2))
+
+    def pause(self) -> None:
+        if self._troubled or self._insulad.process is None or self._doom is not None:
+            time.sleep(0.2)
+        else:
+            self.rest()
+
+    def rest(self) -> None:
+        """Let everything come to its end, and look."""
+        if self._doom is not None:
+            self._doom.join()
+            self._buried()
+        if self._stopped is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._stopped, signal.SIGCONT)
+            self._stopped = None
+        self.begin_daemon()
+        self._say("all is well")
+        self._understood(time.monotonic() + scaled(60))
+        truth.check(self._insulad.layout)
+        self._troubled = False
+
+    def _understood(self, deadline: float) -> None:
+        """Wait until what is seen is what may be seen at rest."""
+        for name, known in self.models.items():
+            while True:
+                state, tried = self._daemon.state(UUIDS[name]), copy.deepcopy(known)
+                try:
+                    tried.finish()
+                    tried.see(state)
+                except UnexplainedError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.2)
+                else:
+                    self.models[name] = tried
+                    break
