@@ -9,7 +9,6 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -29,12 +28,14 @@ from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
-from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
+from insula.kernel.cgroups.stats import Stats, TaskUse
 from insula.kernel.fds import Fd
 from insula.layout import Layout
 from insula.service.events import Event, Events
 from insula.service.host import Host
 from insula.service.images import Images
+from insula.testing.fakeengine import FACTS
+from insula.testing.fakegroups import FakeCpu, FakeCpuTime, FakeIo, FakeMemory
 from tests.unit.service.fakepreparation import FakePreparation
 from tests.unit.service.hosttree import two_node_host
 from tests.verbs import Verbs
@@ -70,88 +71,6 @@ async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(scaled(5)):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.001)
-
-
-@dataclass(slots=True)
-class FakeMemory:
-    limits: dict[str, int] = field(default_factory=dict)
-    anonymous: int = 8 << 20
-    shared: int = 0
-    swap: int = 0
-    undone: int = 0
-
-    def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
-        self.limits |= {"memory": memory or 0} if memory is not None else {}
-        self.limits |= {"swap": memory_and_swap or 0} if memory_and_swap is not None else {}
-
-    def undo_unfinished(self) -> bool:
-        self.undone += 1
-        return True
-
-    def limit_softly(self, memory: int) -> None:
-        self.limits["soft"] = memory
-
-    def held(self) -> tuple[int | None, int | None, int | None, int | None]:
-        held = self.limits
-        return held.get("memory"), held.get("soft"), held.get("guarantee"), held.get("swap")
-
-    def use(self) -> MemoryUse:
-        return MemoryUse(
-            usage=20 << 20,
-            peak=None,
-            limit=64 << 20,
-            swap=self.swap,
-            anonymous=self.anonymous,
-            cache=12 << 20,
-            inactive_cache=4 << 20,
-            shared=self.shared,
-            unevictable=0,
-            page_faults=100,
-            major_faults=7,
-        )
-
-
-@dataclass(slots=True)
-class FakeCpu:
-    shares: int = 1024
-    quota: int | None = None
-    period: int = 100000
-
-    def weigh(self, shares: int) -> None:
-        self.shares = shares
-
-    def limit(self, quota: int | None, period: int | None = None) -> None:
-        self.quota = quota if quota is not None else self.quota
-        self.period = period if period is not None else self.period
-
-    def held(self) -> tuple[int, int | None, int]:
-        return self.shares, None if self.quota == -1 else self.quota, self.period
-
-
-class FakeCpuTime:
-    def use(self) -> CpuUse:
-        return CpuUse(total=3_000, user=2_000, system=1_000, per_cpu=(2_500, 500))
-
-
-@dataclass(slots=True)
-class FakeIo:
-    weight: int = 100
-    limited: list[Any] = field(default_factory=list)
-
-    def weigh(self, weight: int) -> None:
-        self.weight = weight
-
-    def limit(self, device: Any) -> None:
-        self.limited.append(device)
-
-    def held(self) -> tuple[int | None, tuple[Any, ...]]:
-        return self.weight, tuple(self.limited)
-
-    def use(self) -> tuple[DeviceUse, ...]:
-        return (
-            DeviceUse(major=8, minor=0, read_bytes=10, write_bytes=20, read_operations=1, write_operations=2),
-            DeviceUse(major=8, minor=16, read_bytes=100, write_bytes=200, read_operations=10, write_operations=20),
-        )
 
 
 class FakeGroup:
@@ -199,19 +118,6 @@ class FakeGroup:
             devices=self.io.use(),
             oom_kills=0,
         )
-
-
-FACTS = Facts(
-    hierarchies=Hierarchies(),
-    kernel="6.1.0",
-    pids_max=32768,
-    chosen_pids=True,
-    detached_layers=True,
-    device_nodes=True,
-    time_namespaces=True,
-    keyrings=True,
-    filesystems=frozenset({"overlay"}),
-)
 
 
 class FakeEngine:

@@ -8,7 +8,8 @@ import pytest
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.model.numbers import Affect, ParameterType
 from insula.service.parameters import Parameter
-from tests.unit.service.fakes import FakeMemory, Rig, domain_xml
+from insula.testing.fakegroups import FakeMemory
+from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import BOTH, group, running
 
 pytestmark = pytest.mark.asyncio

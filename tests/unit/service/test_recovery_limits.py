@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.service.fakes import FakeMemory, Rig, domain_xml, until
+from insula.testing.fakegroups import FakeMemory
+from tests.unit.service.fakes import Rig, domain_xml, until
 from tests.unit.service.limits import group
 
 pytestmark = pytest.mark.asyncio
