@@ -11,7 +11,8 @@ from insula.model.numbers import ListDomains, ParameterType, StatsTypes
 from insula.network.counters import InterfaceStatistics
 from insula.service import bulkstats
 from insula.service.parameters import Value
-from tests.unit.service.fakes import MAIL, FakeCpuTime, FakeIo, FakeMemory, Rig, domain_xml
+from insula.testing.fakegroups import FakeCpuTime, FakeIo, FakeMemory
+from tests.unit.service.fakes import MAIL, Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
 COUNTERS = InterfaceStatistics(
