@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from insula.engine.facts import Facts
-from insula.engine.keeper.mountspace import STAGE
 from insula.engine.launch.programs import compiled_start
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.plan.planner import plan
@@ -171,11 +170,11 @@ def listing(case: Case) -> str:
     program = Builder(
         last_capability=40,
         permitted=(1 << 41) - 1,
-        stage=f"{STAGE}/{case.spec.uuid}",
+        stage=case.spec.uuid,
         most_groups=64,
         machine="x86_64",
     )
-    made = compiled_start(program, plan(case.spec, case.facts))
+    made = program.filled(compiled_start(program, plan(case.spec, case.facts)))
     return "".join(f"{line}\n" for line in listed(made, machine="x86_64"))
 
 

@@ -156,7 +156,7 @@ def test_passed_fds_come_in_the_order_in_which_they_were_asked_for(start: Start,
     program = builder()
     program.receive_fds("first")
     for name in ("second", "first"):
-        program.write(program.passed(name), name.encode())
+        program.write(program.passed(name), name)
     end(program)
     opened = {name: os.open(tmp_path / name, os.O_WRONLY | os.O_CREAT) for name in ("second", "first")}
     try:
@@ -207,11 +207,11 @@ def test_behind_a_clone_the_child_goes_on_and_its_parent_skips(start: Start, pip
     parent = Label()
     cloned = program.call("clone3", arguments, 88)
     program.parent_skips(cloned, parent)
-    program.write(fd, b"child")
+    program.write(fd, "child")
     end(program)
     program.here(parent)
     program.call("waitid", 1, cloned, 0, os.WEXITED, 0)
-    program.write(fd, b"parent")
+    program.write(fd, "parent")
     end(program, 4)
     assert played(start, program.finished(), {"pipe": writing}).exit_code == 4
     assert os.read(reading, 100) == b"childparent"

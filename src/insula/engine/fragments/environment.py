@@ -3,6 +3,7 @@
 Source: systemd's document "The Container Interface", section Environment Variables; libvirt's lxc driver page.
 """
 
+from insula.engine.program.late import Late
 from insula.engine.spec import ContainerSpec
 
 MANAGER = "lxc-libvirt"
@@ -16,9 +17,9 @@ def init_environment(spec: ContainerSpec) -> list[tuple[str, str]]:
         "PATH": DEFAULT_PATH,
         "TERM": "linux",
         "container": MANAGER,
-        "container_uuid": container_uuid(spec),
-        "LIBVIRT_LXC_UUID": spec.uuid,
-        "LIBVIRT_LXC_NAME": spec.name,
+        "container_uuid": Late(container_uuid(spec)),
+        "LIBVIRT_LXC_UUID": Late(spec.uuid),
+        "LIBVIRT_LXC_NAME": Late(spec.name),
     }
     if spec.consoles > 1:
         # Without the console's own, and by the names they have in the guest's devpts.

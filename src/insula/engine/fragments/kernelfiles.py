@@ -6,6 +6,7 @@ Source: systemd's document "The Container Interface", section Execution Environm
 from insula.engine.facts import Facts
 from insula.engine.fragments.environment import MANAGER, container_uuid
 from insula.engine.fragments.speccheck import own_network
+from insula.engine.program.late import Late
 from insula.engine.spec import ContainerSpec, InitKind, Namespace
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.locking import LockMounts
@@ -108,7 +109,7 @@ def runtime_directory(spec: ContainerSpec) -> list[GuestStep]:
             attributes=["nosuid", "nodev"],
         ),
         MakeFile(why=why, path="run/host/container-manager", content=f"{MANAGER}\n"),
-        MakeFile(why=why, path="run/host/container-uuid", content=f"{container_uuid(spec)}\n"),
+        MakeFile(why=why, path="run/host/container-uuid", content=Late(f"{container_uuid(spec)}\n")),
     ]
 
 

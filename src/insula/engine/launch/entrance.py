@@ -13,7 +13,7 @@ from insula.engine.facts import Facts
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Verb
 from insula.engine.launch.attempt import answer_of_program, step_failed
-from insula.engine.launch.programs import entering_program, room_for
+from insula.engine.launch.programs import Programs, room_for
 from insula.engine.launch.running import Running
 from insula.engine.look.accountlook import AccountFinder
 from insula.engine.look.looking import Sight
@@ -25,10 +25,14 @@ from insula.kernel.process import reset_memory_score, start_time_in
 
 
 class Entrance:
-    """Has processes enter. find_account: looks into running guests for who their users are."""
+    """Has processes enter.
 
-    def __init__(self, *, facts: Facts, link: KeeperLink, find_account: AccountFinder) -> None:
+    programs: compiles what they play; find_account: looks into running guests for who their users are.
+    """
+
+    def __init__(self, *, facts: Facts, link: KeeperLink, programs: Programs, find_account: AccountFinder) -> None:
         self._facts = facts
+        self._programs = programs
         self._link = link
         self._find_account = find_account
         # Microseconds since 1970: no id of an earlier daemon comes again, and it fits 64 bits.
@@ -56,7 +60,7 @@ class Entrance:
         spec = running.record.spec
         steps = attachment_steps(spec, self._facts, attachment)
         account, most_groups = await self._account(running, attachment.process)
-        program = entering_program(spec, steps, permitted=permitted, most_groups=most_groups)
+        program = self._programs.entering(spec, steps, permitted=permitted, most_groups=most_groups)
         name = str(next(self._executions))
         body = {"uuid": running.uuid, "id": name}
         fds = {"account": account}

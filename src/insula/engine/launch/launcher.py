@@ -31,7 +31,7 @@ from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.labels import label_guest
 from insula.engine.launch.pids import Pids
-from insula.engine.launch.programs import start_program
+from insula.engine.launch.programs import Programs
 from insula.engine.launch.release import Release
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held, Succession
@@ -95,7 +95,8 @@ class Launcher:
         self._release = Release(
             hierarchies=facts.hierarchies, interfaces=interfaces, scopes=self._scopes, offload=offload
         )
-        self._entrance = Entrance(facts=facts, link=link, find_account=find_account)
+        self._programs = Programs()
+        self._entrance = Entrance(facts=facts, link=link, programs=self._programs, find_account=find_account)
         self.keeper_permitted = permitted_mask()
         """The mask of the keeper's capabilities; ours until one has said hello."""
         self._pids = Pids(facts.pids_max)
@@ -114,7 +115,7 @@ class Launcher:
 
     def program(self, spec: ContainerSpec) -> Program:
         """Return what the first process of `launch` would play. Raises: as `planner.plan`; StepError."""
-        return start_program(spec, self.plan(spec), permitted=self.keeper_permitted, hold=False)
+        return self._programs.start(spec, self.plan(spec), permitted=self.keeper_permitted, hold=False)
 
     # Beginnings
 
@@ -138,7 +139,7 @@ class Launcher:
             raise OperationInvalidError(f"init is to get {spec.inherited_fds} fd(s), and {len(inherited)} are passed")
         self._check_descriptors(spec)
         plan = self.plan(spec)
-        program = start_program(spec, plan, permitted=self.keeper_permitted, hold=paused)
+        program = self._programs.start(spec, plan, permitted=self.keeper_permitted, hold=paused)
         for _ in range(_ATTEMPTS):
             identity, launch = self._pids.next(), secrets.token_hex(8)
             if write_intent is not None:
@@ -242,7 +243,7 @@ class Launcher:
         """
         spec = running.record.spec
         plan = self.plan(spec)
-        named = named_failure(error, start_program(spec, plan, permitted=self.keeper_permitted, hold=True))
+        named = named_failure(error, self._programs.start(spec, plan, permitted=self.keeper_permitted, hold=True))
         return named if named.step == str(plan.inside[-1]) else error
 
     # Ends

@@ -1,10 +1,11 @@
-"""Plans compiled to programs: what the process of a guest plays."""
+"""Plans compiled to programs: what the process of a guest plays. Guests of one shape share what is compiled."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
 
-from insula.engine.keeper.mountspace import STAGE
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.builder import Builder
+from insula.engine.program.late import Late, Template, shape_of
 from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -15,48 +16,85 @@ _EVERY_CAPABILITY = (1 << 64) - 1
 _USUAL_GROUPS = 64
 GROUPS_MAX = 65536
 """Groups a process may have. Source: getgroups(2), NGROUPS_MAX."""
+_SHAPES_MAX = 128
+"""Programs that are kept: some hundred kilobytes each, with their meanings."""
+_WAIT = "wait for what the host prepares"
+_RECEIVE = "receive what it is given"
 
 
-def start_program(spec: ContainerSpec, plan: LaunchPlan, *, permitted: int, hold: bool) -> Program:
-    """Return the program of a guest's first process.
+class Programs:
+    """Compiles programs, each shape once.
 
-    permitted: the mask of the keeper's capabilities, which a guest without a user namespace cannot exceed; hold: wait
-    right before init is executed. Raises: StepError naming a step that cannot be said.
+    A program is a function of its steps and of what stands in the key; nothing else of the host, of files or of
+    settings goes into it. So what changes there changes the plan, and with it the key.
     """
-    program = Builder(
-        last_capability=last_capability(),
-        permitted=permitted if spec.idmap is None else _EVERY_CAPABILITY,
-        hold=hold,
-        stage=f"{STAGE}/{spec.uuid}",
-        most_groups=GROUPS_MAX if spec.init.user is not None or spec.init.group is not None else 0,
-    )
-    return compiled_start(program, plan)
+
+    def __init__(self) -> None:
+        self._templates: OrderedDict[Hashable, Template] = OrderedDict()
+
+    def start(self, spec: ContainerSpec, plan: LaunchPlan, *, permitted: int, hold: bool) -> Program:
+        """Return the program of a guest's first process.
+
+        permitted: the mask of the keeper's capabilities, which a guest without a user namespace cannot exceed; hold:
+        wait right before init is executed. Raises: StepError naming a step that cannot be said.
+        """
+        mask = permitted if spec.idmap is None else _EVERY_CAPABILITY
+        most_groups = GROUPS_MAX if spec.init.user is not None or spec.init.group is not None else 0
+        early, inside = shape_of(plan.child_early), shape_of(plan.inside)
+        stage = Late(spec.uuid)
+        lates = [stage, *early[1], *inside[1]]
+        key = ("start", mask, hold, most_groups, early[0], inside[0])
+        template = self._kept(key)
+        if template is None:
+            program = Builder(
+                last_capability=last_capability(),
+                permitted=mask,
+                hold=hold,
+                stage=stage,
+                most_groups=most_groups,
+                lates=lates,
+            )
+            template = self._keep(key, compiled_start(program, plan))
+        return template.filled(lates, [*plan.child_early, _WAIT, *plan.inside])
+
+    def entering(self, spec: ContainerSpec, steps: Sequence[GuestStep], *, permitted: int, most_groups: int) -> Program:
+        """Return the program of a process that enters a running guest.
+
+        It receives init's pidfd and what it asks for before anything else. most_groups: room for those of its user.
+        Raises: as `start`.
+        """
+        mask = permitted if spec.idmap is None else _EVERY_CAPABILITY
+        shape, lates = shape_of(steps)
+        key = ("entering", mask, most_groups, shape)
+        template = self._kept(key)
+        if template is None:
+            program = Builder(last_capability=last_capability(), permitted=mask, most_groups=most_groups, lates=lates)
+            program.mark(_RECEIVE)
+            program.receive_fds("init")
+            _compile(program, steps)
+            template = self._keep(key, program.finished_template())
+        return template.filled(lates, [_RECEIVE, *steps])
+
+    def _kept(self, key: Hashable) -> Template | None:
+        template = self._templates.get(key)
+        if template is not None:
+            self._templates.move_to_end(key)
+        return template
+
+    def _keep(self, key: Hashable, template: Template) -> Template:
+        self._templates[key] = template
+        while len(self._templates) > _SHAPES_MAX:
+            self._templates.popitem(last=False)
+        return template
 
 
-def compiled_start(program: Builder, plan: LaunchPlan) -> Program:
-    """Return what a builder makes of a plan's steps inside. Raises: as `start_program`."""
+def compiled_start(program: Builder, plan: LaunchPlan) -> Template:
+    """Return what a builder makes of a plan's steps inside. Raises: as `Programs.start`."""
     _compile(program, plan.child_early)
-    program.mark("wait for what the host prepares")
+    program.mark(_WAIT)
     program.receive_fds()
     _compile(program, plan.inside)
-    return program.finished()
-
-
-def entering_program(spec: ContainerSpec, steps: Sequence[GuestStep], *, permitted: int, most_groups: int) -> Program:
-    """Return the program of a process that enters a running guest.
-
-    It receives init's pidfd and what it asks for before anything else. most_groups: room for those of its user.
-    Raises: as `start_program`.
-    """
-    program = Builder(
-        last_capability=last_capability(),
-        permitted=permitted if spec.idmap is None else _EVERY_CAPABILITY,
-        most_groups=most_groups,
-    )
-    program.mark("receive what it is given")
-    program.receive_fds("init")
-    _compile(program, steps)
-    return program.finished()
+    return program.finished_template()
 
 
 def room_for(groups: int) -> int:
@@ -66,7 +104,7 @@ def room_for(groups: int) -> int:
 
 def _compile(program: Builder, steps: Sequence[GuestStep]) -> None:
     for step in steps:
-        program.mark(str(step))
+        program.mark(step)
         try:
             step.compile(program)
         except (OSError, ValueError) as error:

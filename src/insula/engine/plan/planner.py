@@ -21,6 +21,7 @@ from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.devicepolicy import device_rules
 from insula.engine.policy.socketpolicy import option_refusals
 from insula.engine.policy.syscalls import confined, filter_of
+from insula.engine.program.late import Late
 from insula.engine.spec import ContainerSpec, Limits, Namespace, SeccompProfile
 from insula.engine.steps.guest import confinement, execution, namespaces, roottree, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -146,7 +147,7 @@ def _early(spec: ContainerSpec) -> list[GuestStep]:
         steps.append(namespaces.BringUpLoopback(why=why))
     if Namespace.UTS in spec.namespaces and Namespace.UTS not in {each.kind for each in spec.shared_namespaces}:
         why = "asked for" if spec.hostname else "the domain's name, as long as the guest has no other"
-        steps.append(namespaces.SetHostname(why=why, name=spec.hostname or spec.name[:64]))
+        steps.append(namespaces.SetHostname(why=why, name=Late(spec.hostname or spec.name[:64])))
     return [*steps, *early_filesystems(spec)]
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from insula.engine.program.image import (
     ARGUMENTS,
+    ARGUMENTS_OFFSET,
     BEFORE_ANY_RECORD,
     COMPARE,
     HEADER,
@@ -20,10 +21,12 @@ from insula.engine.program.image import (
     RESULT_OFFSET,
     SKIP_MAX,
     STORE,
+    WANTED_OFFSET,
     Flag,
     Kind,
 )
-from insula.engine.program.program import Mark, Meaning
+from insula.engine.program.late import Late, Patch, Slot, Template
+from insula.engine.program.program import Meaning, Program
 from insula.kernel.callnumbers import portable_call_numbers
 
 _ALL = (1 << 64) - 1
@@ -58,7 +61,20 @@ class Loaded(NamedTuple):
     place: Pointer
 
 
-Argument = int | Pointer | Result | Loaded
+class LateText(NamedTuple):
+    """An address in the image: that of a slot's text."""
+
+    slot: int
+
+
+class LateSize(NamedTuple):
+    """How long a slot's text is."""
+
+    slot: int
+
+
+Place = Pointer | LateText
+Argument = int | Pointer | Result | Loaded | LateText | LateSize
 
 
 class Label:
@@ -79,19 +95,25 @@ class _Record:
         self.flags = 0
         self.skip = 0
         self.errno = 0
-        self.wanted = 0
+        self.wanted: int | LateSize = 0
 
 
 class Assembly:
-    """Records and data under construction. machine: whose numbers of system calls, as uname says it."""
+    """Records and data under construction.
 
-    def __init__(self, *, machine: str | None = None) -> None:
+    machine: whose numbers of system calls, as uname says it; lates: the late texts that there will be, in order.
+    """
+
+    def __init__(self, *, machine: str | None = None, lates: Sequence[Late] = ()) -> None:
+        self._numbers_of_lates = {id(late): number for number, late in enumerate(lates)}
+        self._lates = list(lates)
+        self._slots: dict[Slot, int] = {}
         self._numbers = portable_call_numbers(machine)
         self._records: list[_Record] = []
         self._data = bytearray()
-        self._relocations: list[tuple[int, Pointer]] = []
+        self._relocations: list[tuple[int, Place]] = []
         self._constants: dict[bytes, Pointer] = {}
-        self._marks: list[Mark] = []
+        self._marks: list[tuple[int, object]] = []
         self._waiting: set[int] = set()
         self._meanings: dict[tuple[int, int | None], Meaning] = {}
 
@@ -101,7 +123,7 @@ class Assembly:
         self,
         name: str,
         *arguments: Argument,
-        wanted: int | None = None,
+        wanted: int | LateSize | None = None,
         whatever: bool = False,
         again: bool = False,
         unless: tuple[int, Label] | None = None,
@@ -125,7 +147,7 @@ class Assembly:
         self,
         record: _Record,
         *,
-        wanted: int | None = None,
+        wanted: int | LateSize | None = None,
         whatever: bool = False,
         unless: tuple[int, Label] | None = None,
     ) -> Result:
@@ -146,9 +168,9 @@ class Assembly:
         for number, text in texts:
             self._meanings[index, number] = Meaning(text=text, errno=code, about=about)
 
-    def mark(self, step: str) -> None:
-        """Say that what follows is the step's."""
-        self._marks.append(Mark(index=len(self._records), step=step))
+    def mark(self, step: object) -> None:
+        """Say that what follows is the step's; its words are asked for only when something fails."""
+        self._marks.append((len(self._records), step))
 
     def store(self, place: Pointer, value: Argument) -> None:
         """Write the lower four bytes of a value."""
@@ -225,31 +247,63 @@ class Assembly:
             self._data[place.offset : place.offset + len(content)] = content
         return place
 
-    def text(self, text: str) -> Pointer:
-        """Return where a text is, ended by a zero. Raises: ValueError for one with a zero inside."""
-        encoded = os.fsencode(text)
+    def text(self, text: str, *, before: str = "", behind: str = "") -> Place:
+        """Return where a text is, between two others, ended by a zero. Raises: ValueError for a zero inside."""
+        if isinstance(text, Late):
+            return LateText(self._slot(text, before, behind))
+        encoded = os.fsencode(f"{before}{text}{behind}")
         if b"\0" in encoded:
             raise ValueError(f"a text for the kernel has a zero in it: {text!r}")
         return self.constant(encoded + b"\0")
 
-    def words(self, values: Sequence[int | Pointer]) -> Pointer:
+    def size(self, text: str) -> int | LateSize:
+        """Return how many bytes a text has, without the zero."""
+        return LateSize(self._slot(text, "", "")) if isinstance(text, Late) else len(os.fsencode(text))
+
+    def _slot(self, text: Late, before: str, behind: str) -> int:
+        number = self._numbers_of_lates.get(id(text))
+        if number is None:
+            number = self._numbers_of_lates[id(text)] = len(self._lates)
+            self._lates.append(text)
+        slot = Slot(os.fsencode(before), number, os.fsencode(behind))
+        return self._slots.setdefault(slot, len(self._slots))
+
+    def words(self, values: Sequence[int | Place]) -> Pointer:
         """Return fresh words of eight bytes: numbers and addresses."""
         place = self.room(8 * len(values))
         for position, value in enumerate(values):
             self.put_word(place.beyond(8 * position), value)
         return place
 
-    def put_word(self, place: Pointer, value: int | Pointer) -> None:
+    def put_word(self, place: Pointer, value: int | Place) -> None:
         """Put a number or an address into room, before the program is played."""
-        if isinstance(value, Pointer):
+        if isinstance(value, Pointer | LateText):
             self._relocations.append((place.offset, value))
         else:
             _WORD.pack_into(self._data, place.offset, value & _ALL)
 
     # The end
 
-    def encoded(self) -> bytes:
-        """Return the image. Raises: ValueError for one that is too long, or skips to a label that never came."""
+    def template(self, passed: Sequence[str]) -> Template:
+        """Return all but the late texts.
+
+        Raises: ValueError for an image that is too long, or skips to a label that never came.
+        """
+        patches: list[Patch] = []
+        return Template(
+            image=self._encoded(patches),
+            passed=tuple(passed),
+            indices=tuple(index for index, _ in self._marks),
+            meanings=dict(self._meanings),
+            slots=tuple(self._slots),
+            patches=tuple(patches),
+        )
+
+    def filled(self, template: Template) -> Program:
+        """Return a template of ours with our own late texts."""
+        return template.filled(self._lates, [step for _, step in self._marks])
+
+    def _encoded(self, patches: list[Patch]) -> bytes:
         if self._waiting:
             raise ValueError(f"the records {sorted(self._waiting)} skip to a label that never came")
         relocations_at = HEADER_SIZE + RECORD_SIZE * len(self._records)
@@ -262,23 +316,33 @@ class Assembly:
         header = (len(self._records), HEADER_SIZE, len(self._relocations), relocations_at, BEFORE_ANY_RECORD, -1)
         HEADER.pack_into(image, 0, MAGIC, size, *header)
         for index, record in enumerate(self._records):
-            self._pack(image, index, record, data_at)
+            self._pack(image, index, record, data_at, patches)
         image[data_at:] = self._data
         for index, (place, target) in enumerate(self._relocations):
             RELOCATION.pack_into(image, relocations_at + RELOCATION.size * index, data_at + place)
-            _WORD.pack_into(image, data_at + place, _offset(target, data_at))
+            if isinstance(target, LateText):
+                patches.append(Patch(data_at + place, target.slot, is_size=False))
+            else:
+                _WORD.pack_into(image, data_at + place, _offset(target, data_at))
         return bytes(image)
 
-    def _pack(self, image: bytearray, index: int, record: _Record, data_at: int) -> None:
+    def _pack(self, image: bytearray, index: int, record: _Record, data_at: int, patches: list[Patch]) -> None:
         if len(record.arguments) > ARGUMENTS:
             raise ValueError(f"a system call has no {len(record.arguments)} arguments")
+        place = HEADER_SIZE + RECORD_SIZE * index
         kinds = 0
         values = [0] * ARGUMENTS
         for position, argument in enumerate(record.arguments):
             kind, values[position] = _encoded(argument, data_at)
             kinds |= kind << 2 * position
-        place = HEADER_SIZE + RECORD_SIZE * index
-        words = (record.number, kinds, record.flags, record.skip, record.errno, 0, record.wanted)
+            if isinstance(argument, LateText | LateSize):
+                at = place + ARGUMENTS_OFFSET + 8 * position
+                patches.append(Patch(at, argument.slot, is_size=isinstance(argument, LateSize)))
+        wanted = record.wanted
+        if isinstance(wanted, LateSize):
+            patches.append(Patch(place + WANTED_OFFSET, wanted.slot, is_size=True))
+            wanted = 0
+        words = (record.number, kinds, record.flags, record.skip, record.errno, 0, wanted)
         RECORD.pack_into(image, place, *words, *values, 0)
 
 
@@ -293,4 +357,8 @@ def _encoded(argument: Argument, data_at: int) -> tuple[int, int]:
         return Kind.RESULT, argument.record
     if isinstance(argument, Loaded):
         return Kind.LOADED, _offset(argument.place, data_at)
+    if isinstance(argument, LateText):
+        return Kind.POINTER, 0
+    if isinstance(argument, LateSize):
+        return Kind.VALUE, 0
     return Kind.VALUE, argument & _ALL

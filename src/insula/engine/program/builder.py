@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from insula.engine.program.assembly import Argument, Label, Loaded, Means, Pointer, Result
 from insula.engine.program.conversation import CHANNEL, Conversation
+from insula.engine.program.late import Late
 from insula.kernel.beneath import CONTAINED, STRICT, Resolve
 from insula.kernel.fds import AT_FDCWD
 from insula.kernel.mounts import (
@@ -35,6 +36,8 @@ _HOW_TO_OPEN = struct.Struct("<QQQ")
 """struct open_how. Source: openat2(2)."""
 _ATTRIBUTES = struct.Struct("<QQQQ")
 """struct mount_attr: set, clear, propagation, userns_fd. Source: mount_setattr(2)."""
+STAGE = "/stage"
+"""Where the keeper stages trees, as processes find it that it has cloned (`keeper.mountspace`)."""
 _FACTS_SIZE = 256
 """Room for struct statfs and struct stat, on all machines."""
 _PATH_ONLY = os.O_PATH | os.O_DIRECTORY
@@ -46,8 +49,8 @@ class Builder(Conversation):
     root: the root to be, set by the step that attaches it; terminals: masters of the terminals it made, to be handed
     to the keeper; account: where it is told who to become; home: a text HOME=… of the user it becomes, set by the step
     that does; hold: whether the program is to wait right before it executes; permitted: the mask of capabilities that a
-    process of the guest can have at most; last_capability: the kernel's highest; stage: the directory of trees that the
-    keeper has staged; most_groups: how many groups the user it becomes may have.
+    process of the guest can have at most; last_capability: the kernel's highest; stage: the name under which the
+    keeper has staged trees; most_groups: how many groups the user it becomes may have.
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class Builder(Conversation):
         stage: str = "",
         most_groups: int = 0,
         machine: str | None = None,
+        lates: Sequence[Late] = (),
     ) -> None:
-        super().__init__(machine=machine)
+        super().__init__(machine=machine, lates=lates)
         self.last_capability = last_capability
         self.permitted = permitted
         self.hold = hold
@@ -111,13 +115,19 @@ class Builder(Conversation):
         self.here(there)
         self.store(CHANNEL.place, number)
 
-    def open(self, path: str, flags: int, *, unless: tuple[int, Label] | None = None) -> Result:
+    def open(self, path: str, flags: int) -> Result:
         """Open a path of ours, close-on-exec."""
-        return self.call("openat", AT_FDCWD, self.text(path), flags | os.O_CLOEXEC, 0, about=path, unless=unless)
+        return self.call("openat", AT_FDCWD, self.text(path), flags | os.O_CLOEXEC, 0, about=path)
 
-    def write(self, fd: Argument, content: bytes, *, about: str = "") -> None:
+    def open_staged(self, name: str) -> Result:
+        """Open this namespace's own copy of a tree that the keeper has staged."""
+        path = self.text(self.stage, before=f"{STAGE}/", behind=f"/{name}")
+        return self.call("openat", AT_FDCWD, path, os.O_PATH | os.O_CLOEXEC, 0, about=name)
+
+    def write(self, fd: Argument, content: str, *, about: str = "") -> None:
         """Write all of content in one call."""
-        self.call("write", fd, self.constant(content), len(content), wanted=len(content), about=about)
+        size = self.size(content)
+        self.call("write", fd, self.text(content), size, wanted=size, about=about)
 
     # Below a root that may be hostile
 
@@ -198,13 +208,13 @@ class Builder(Conversation):
             current = found
         return current
 
-    def write_beneath(self, root: Argument, path: str, content: bytes, *, resolve: Resolve = STRICT) -> None:
+    def write_beneath(self, root: Argument, path: str, content: str, *, resolve: Resolve = STRICT) -> None:
         """Write into an existing file below root, in one call."""
         fd = self.open_beneath(root, path, os.O_WRONLY | os.O_NOCTTY, resolve=resolve)
         self.write(fd, content, about=path)
         self.close(fd)
 
-    def create_beneath(self, root: Argument, path: str, content: bytes, *, mode: int = 0o644) -> None:
+    def create_beneath(self, root: Argument, path: str, content: str, *, mode: int = 0o644) -> None:
         """Make a new file below root; its directory must exist."""
         fd = self.open_beneath(root, path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode=mode)
         self.write(fd, content, about=path)

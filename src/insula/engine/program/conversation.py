@@ -4,10 +4,11 @@ import errno
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from insula.engine.program.assembly import Argument, Assembly, Loaded, Pointer, Result
 from insula.engine.program.image import CHANNEL_OFFSET, GO
+from insula.engine.program.late import Late, Template
 from insula.engine.program.program import Program
 
 CHANNEL = Loaded(Pointer(CHANNEL_OFFSET, whole=True))
@@ -30,8 +31,8 @@ class Conversation(Assembly):
     Fds that are passed come in one message; which ones is known only once every step has said what it needs.
     """
 
-    def __init__(self, *, machine: str | None = None) -> None:
-        super().__init__(machine=machine)
+    def __init__(self, *, machine: str | None = None, lates: Sequence[Late] = ()) -> None:
+        super().__init__(machine=machine, lates=lates)
         self._passed: list[str] = []
         self._control: Pointer | None = None
         self._message = Pointer(0)
@@ -93,14 +94,13 @@ class Conversation(Assembly):
         return self.words([content, size])
 
     def finished(self) -> Program:
-        """Return the program, which receives what has been asked for by now."""
+        """Return the program, which receives what has been asked for by now. Raises: ValueError as `template`."""
+        return self.filled(self.finished_template())
+
+    def finished_template(self) -> Template:
+        """Return all of it but the late texts."""
         if self._control is not None:
             count = len(self._passed)
             self.put_word(self._message.beyond(_CONTROL_SIZE_OFFSET), socket.CMSG_SPACE(4 * count) if count else 0)
             self.expect(self._length, socket.CMSG_LEN(4 * count) if count else 0)
-        return Program(
-            image=self.encoded(),
-            passed=tuple(self._passed),
-            marks=tuple(self._marks),
-            meanings=dict(self._meanings),
-        )
+        return self.template(self._passed)

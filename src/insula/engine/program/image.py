@@ -23,8 +23,8 @@ CHANNEL_OFFSET = 32
 RECORD = struct.Struct("<iHHHHIq6Qq")
 """number, kinds, flags, skip, errno, zero, wanted, six arguments, result"""
 RECORD_SIZE = RECORD.size
-RESULT_OFFSET = 72
-"""Of the result, in its record."""
+WANTED_OFFSET, ARGUMENTS_OFFSET, RESULT_OFFSET = 16, 24, 72
+"""Of a record's parts, in it."""
 RELOCATION = struct.Struct("<I")
 ARGUMENTS = 6
 SKIP_MAX = 0xFFFF

@@ -11,10 +11,15 @@ from insula.errors import StepError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mark:
-    """A step begins. index: of its first record; step: its words."""
+    """A step begins. index: of its first record; what: the step, or its words."""
 
     index: int
-    step: str
+    what: object
+
+    @property
+    def step(self) -> str:
+        """The step's words."""
+        return str(self.what)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

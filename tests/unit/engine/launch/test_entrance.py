@@ -10,6 +10,7 @@ from insula.engine.enter.attachment import Attachment
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.entrance import Entrance
+from insula.engine.launch.programs import Programs
 from insula.engine.look.accountlook import AccountFinder
 from insula.engine.look.looking import Sight
 from insula.engine.program.listing import Listing
@@ -28,7 +29,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 def entrance(desk: Desk, find: AccountFinder) -> Entrance:
-    return Entrance(facts=UNIFIED, link=desk.keeper, find_account=find)
+    return Entrance(facts=UNIFIED, link=desk.keeper, programs=Programs(), find_account=find)
 
 
 @pytest.mark.parametrize(("groups", "size"), [(3, 64), (65, 65536)])

@@ -5,7 +5,7 @@ from insula.engine.program.program import Mark, Meaning, Program
 PROGRAM = Program(
     image=b"",
     passed=(),
-    marks=(Mark(index=2, step="open the door"), Mark(index=2, step="go in"), Mark(index=5, step="sit down")),
+    marks=(Mark(index=2, what="open the door"), Mark(index=2, what="go in"), Mark(index=5, what="sit down")),
     meanings={
         (3, None): Meaning(text="the door: {error}"),
         (3, errno.ENOENT): Meaning(text="there is no door", errno=errno.ENXIO),

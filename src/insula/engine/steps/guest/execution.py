@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from insula.engine.passednumbers import CHANNEL_FD, FIRST_PASSED_FD
-from insula.engine.program.assembly import Label, Pointer, Result
+from insula.engine.program.assembly import Label, Place, Pointer, Result
 from insula.engine.program.builder import Builder
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.beneath import CONTAINED
@@ -92,7 +92,7 @@ class Execute(GuestStep):
     def _exec(self, program: Builder, environment: dict[str, str]) -> None:
         """Try each place the program may be; fail at the one that tells most."""
         argv = program.words([*(program.text(each) for each in self.argv), 0])
-        variables: list[Pointer | int] = [program.text(f"{name}={value}") for name, value in environment.items()]
+        variables: list[Place | int] = [program.text(value, before=f"{name}=") for name, value in environment.items()]
         if self.home and "HOME" not in environment:
             variables.append(program.text("HOME=/") if program.home is None else program.home)
         search = _Search(program=program, argv=argv, environment=program.words([*variables, 0]))

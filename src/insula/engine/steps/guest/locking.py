@@ -39,7 +39,7 @@ class LockMounts(GuestStep):
         program.close(Loaded(end.beyond(4)))
         means = "mounts cannot be locked without a user namespace: {error}"
         program.call("unshare", CloneFlag.NEWUSER | CloneFlag.NEWNS, means=means)
-        program.write(Loaded(ready.beyond(4)), b"\1")
+        program.write(Loaded(ready.beyond(4)), "x")
         program.call("read", Loaded(end), program.room(1), 1, whatever=True)
         program.call("exit_group", 0)
         program.here(parent)

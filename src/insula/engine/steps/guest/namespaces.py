@@ -48,7 +48,7 @@ class JoinGroups(GuestStep):
     def compile(self, program: Builder) -> None:
         for number in range(self.count):
             joined = program.passed(f"join{number}")
-            program.write(joined, b"0")
+            program.write(joined, "0")
             program.close(joined)
 
 
@@ -105,8 +105,7 @@ class SetHostname(GuestStep):
     name: str
 
     def compile(self, program: Builder) -> None:
-        name = os.fsencode(self.name)
-        program.call("sethostname", program.text(self.name), len(name), about=self.name)
+        program.call("sethostname", program.text(self.name), program.size(self.name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

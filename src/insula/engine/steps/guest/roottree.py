@@ -56,7 +56,7 @@ class OpenStaged(GuestStep):
 
     def compile(self, program: Builder) -> None:
         for name in self.names:
-            program.keep_tree(name, program.open(f"{program.stage}/{name}", os.O_PATH))
+            program.keep_tree(name, program.open_staged(name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,7 +268,7 @@ class WriteSettings(GuestStep):
 
     def compile(self, program: Builder) -> None:
         for path, value in self.settings:
-            program.write_beneath(program.rooted(), f"proc/sys/{path}", value.encode())
+            program.write_beneath(program.rooted(), f"proc/sys/{path}", value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -285,7 +285,7 @@ class MakeFile(GuestStep):
         parent, _, name = self.path.rpartition("/")
         directory = program.make_directories(program.rooted(), parent, resolve=CONTAINED)
         program.remove_beneath(directory, name)
-        program.create_beneath(directory, name, self.content.encode(), mode=self.mode)
+        program.create_beneath(directory, name, self.content, mode=self.mode)
         program.close(directory)
 
 
