@@ -26,7 +26,7 @@ class InsulaCalls(Runtime):
     """A daemon on a prefix of its own; each verb is a call on one open connection, as a management program makes it."""
 
     name: str = "insula"
-    layout: Layout = field(default_factory=Layout)
+    layout: Layout = field(default_factory=Layout.system)
     daemon: "subprocess.Popen[bytes] | None" = None
     client: Blocking | None = None
     root: Path = field(default_factory=Path)
@@ -38,13 +38,13 @@ class InsulaCalls(Runtime):
 
     def prepare(self, root: Path, work: Path) -> None:
         self.root = root
-        self.layout = Layout(prefix=work / self.name.split()[0])
+        self.layout = Layout.prefix(work / self.name.split()[0])
         run = self.layout.run.parent
         run.mkdir(parents=True)
         command("mount", "-t", "tmpfs", "tmpfs", run)  # as /run is on an installed system
-        with (work / f"{self.layout.prefix.name}.log").open("wb") as log:
+        with (work / f"{self.layout.root.name}.log").open("wb") as log:
             self.daemon = subprocess.Popen(
-                [Path(sys.executable).parent / "insulad", "--prefix", self.layout.prefix],
+                [Path(sys.executable).parent / "insulad", "--prefix", self.layout.root],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -117,7 +117,7 @@ class InsulaCalls(Runtime):
             self.daemon.send_signal(signal.SIGTERM)
             self.daemon.wait(30)
             command("umount", self.layout.run.parent)
-        shutil.rmtree(self.layout.prefix, ignore_errors=True)
+        shutil.rmtree(self.layout.root, ignore_errors=True)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from insula.storage.images import ImageStore
 def main(arguments: list[str]) -> int:
     prefix, name, source, *options = [*arguments, *arguments[1:]] if len(arguments) == 2 else arguments
     chosen = dict(each.split("=", 1) for each in options)
-    store = ImageStore(Layout(prefix=Path(prefix)))
+    store = ImageStore(Layout.prefix(Path(prefix)))
     asyncio.run(store.build(name, recipe_for(source, chosen), _report))
     return 0
 

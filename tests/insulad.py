@@ -23,7 +23,7 @@ class Insulad:
     def __init__(self, *, host: TestHost, prefix: Path) -> None:
         self.host = host
         self.prefix = prefix
-        self.layout = Layout(prefix=prefix)
+        self.layout = Layout.prefix(prefix)
         self.log = prefix.with_name(f"{prefix.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
         self._there_before = {process.pid for process in leaks.descendants()}

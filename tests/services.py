@@ -242,4 +242,4 @@ def _in_turn(said: str, wanted: Sequence[str]) -> bool:
 
 
 def layout_below(directory: Path) -> Layout:
-    return Layout(prefix=directory / "p")
+    return Layout.prefix(directory / "p")

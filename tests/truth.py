@@ -44,7 +44,7 @@ def living(layout: Layout) -> list[Living]:
     hierarchies = Hierarchies.detect()
     return [
         Living(uuid=UUID(each.spec.uuid), pid=each.pid, frozen=each.group_in(hierarchies).frozen)
-        for each in labelled_guests(hierarchies, str(layout.prefix))
+        for each in labelled_guests(hierarchies, str(layout.root))
     ]
 
 

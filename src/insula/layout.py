@@ -1,12 +1,14 @@
-"""Where an installation keeps its files: one prefix, everything below it.
+"""Where an installation keeps its files: a path for each kind, chosen as a whole.
 
-Without a prefix the system's usual places are used (`/run`, `/etc`, `/var/lib`, ...); with one, the same tree stands
-below it, so that several daemons live side by side on one host.
+The system's own uses the usual places (`/run`, `/etc`, `/var/lib`, ...); one with a prefix has the same tree below it,
+so that several daemons live side by side on one host. Whoever has a layout asks it for each place, and never joins
+paths of its own to where the installation stands.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Self
 
 from insula.errors import ConfigurationError
 
@@ -17,23 +19,48 @@ UNIX_SOCKET_PATH_MAX = 107
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """The files of one installation. prefix: an absolute directory; `/` is the system itself."""
+    """The files of one installation.
 
-    prefix: Path = Path("/")
+    root: the directory it stands below, by which it is told from others of this host; socket, socket_read_only: where
+    libvirt's own LXC daemon would listen; settings: the file of insulad; run: what lives until the next boot;
+    definitions: one XML file a persistent domain, `NAME.xml`; clones: writable layers of domains, a directory each,
+    named by UUID; state: what survives a reboot and is neither a definition nor an image.
+    """
 
-    @property
-    def socket(self) -> Path:
-        """The read-write libvirt socket, where libvirt's own LXC daemon would listen."""
-        return self.prefix / "run/libvirt/virtlxcd-sock"
+    root: Path
+    socket: Path
+    socket_read_only: Path
+    settings: Path
+    run: Path
+    definitions: Path
+    images: Path
+    clones: Path
+    state: Path
+    logs: Path
+    cache: Path
 
-    @property
-    def socket_read_only(self) -> Path:
-        return self.prefix / "run/libvirt/virtlxcd-sock-ro"
+    @classmethod
+    def system(cls) -> Self:
+        """Return the layout of the host's own installation."""
+        return cls(
+            root=Path("/"),
+            socket=Path("/run/libvirt/virtlxcd-sock"),
+            socket_read_only=Path("/run/libvirt/virtlxcd-sock-ro"),
+            settings=Path("/etc/insula/insulad.toml"),
+            run=Path("/run/insula"),
+            definitions=Path("/etc/insula/domains"),
+            images=Path("/var/lib/insula/images"),
+            clones=Path("/var/lib/insula/clones"),
+            state=Path("/var/lib/insula/state"),
+            logs=Path("/var/log/insula"),
+            cache=Path("/var/cache/insula"),
+        )
 
-    @property
-    def run(self) -> Path:
-        """What lives until the next boot: the keeper's socket, a directory a running domain."""
-        return self.prefix / "run/insula"
+    @classmethod
+    def prefix(cls, directory: Path) -> Self:
+        """Return the layout of an installation that has the system's tree below a directory."""
+        system = cls.system()
+        return cls(**{each.name: directory / getattr(system, each.name).relative_to("/") for each in fields(cls)})
 
     @property
     def keeper_socket(self) -> Path:
@@ -45,36 +72,9 @@ class Layout:
         return self.run / "domains"
 
     @property
-    def definitions(self) -> Path:
-        """One XML file a persistent domain, `NAME.xml`."""
-        return self.prefix / "etc/insula/domains"
-
-    @property
     def autostart(self) -> Path:
         """Links to the definitions that start with the daemon."""
         return self.definitions / "autostart"
-
-    @property
-    def images(self) -> Path:
-        return self.prefix / "var/lib/insula/images"
-
-    @property
-    def clones(self) -> Path:
-        """Writable layers of domains, a directory each, named by UUID."""
-        return self.prefix / "var/lib/insula/clones"
-
-    @property
-    def state(self) -> Path:
-        """What survives a reboot and is neither a definition nor an image: the id-range allocator's file."""
-        return self.prefix / "var/lib/insula/state"
-
-    @property
-    def logs(self) -> Path:
-        return self.prefix / "var/log/insula"
-
-    @property
-    def cache(self) -> Path:
-        return self.prefix / "var/cache/insula"
 
 
 def layout_from(prefix: str | os.PathLike[str] | None) -> Layout:
@@ -86,7 +86,7 @@ def layout_from(prefix: str | os.PathLike[str] | None) -> Layout:
     path = Path(chosen)
     if not path.is_absolute():
         raise ConfigurationError(f"the prefix '{chosen}' is relative; give an absolute directory")
-    layout = Layout(prefix=path)
+    layout = Layout.prefix(path)
     longest = max(len(os.fsencode(each)) for each in (layout.socket, layout.socket_read_only, layout.keeper_socket))
     if longest > UNIX_SOCKET_PATH_MAX:
         raise ConfigurationError(

@@ -41,7 +41,7 @@ class PaperBuilder:
 @pytest.fixture
 def images(tmp_path: Path) -> ImageStore:
     (tmp_path / "tree").mkdir()
-    store = ImageStore(Layout(prefix=tmp_path), builders=(PaperBuilder(),))
+    store = ImageStore(Layout.prefix(tmp_path), builders=(PaperBuilder(),))
     asyncio.run(store.build("paper", Recipe(builder="paper")))
     return store
 

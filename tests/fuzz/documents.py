@@ -297,7 +297,7 @@ def settings(chance: Random) -> Inputs:
 def daemon_settings(data: bytes) -> None:
     """The daemon's settings are refused with ConfigurationError, which names the file."""
     try:
-        config.parse(data.decode(errors="replace"), Layout(), name="insulad.toml")
+        config.parse(data.decode(errors="replace"), Layout.system(), name="insulad.toml")
     except ConfigurationError as error:
         if "insulad.toml" not in str(error):
             raise BrokenError("the error does not name the file") from error

@@ -83,7 +83,7 @@ class SimulatedDaemon:
         self.preparation = FakePreparation(directory)
         self.looker = FakeLooker(self._host)
         return wire(
-            layout=Layout(prefix=directory / "prefix"),
+            layout=Layout.prefix(directory / "prefix"),
             engine=FakeEngine(host=self._host, link=self._link, offload=in_own_thread),
             preparation=self.preparation,
             events=events,
@@ -215,7 +215,7 @@ class SimulatedDaemon:
 
     def files(self) -> dict[str, list[str]]:
         """Return what there is of domains on the disk, by its kind."""
-        layout = Layout(prefix=self._directory / "prefix")
+        layout = Layout.prefix(self._directory / "prefix")
         definitions = [each for each in layout.definitions.iterdir() if each != layout.autostart]
         return {
             "runs": [str(each) for each in layout.running.iterdir()],

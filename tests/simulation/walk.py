@@ -56,7 +56,7 @@ class Walk:
         self.world = World(seed)
         self.random = self.world.random
         self.operations = FileOperations(
-            self.world, str(directory), memory=str(Layout(prefix=directory / "prefix").run)
+            self.world, str(directory), memory=str(Layout.prefix(directory / "prefix").run)
         )
         self.host = FakeHost(boot=boot_id(), before=self._before, later=self.world.soon)
         self.models = {name: DomainModel() for name in UUIDS}
@@ -211,7 +211,7 @@ class Walk:
         self.say("a daemon starts")
         self._blind = False
         self._mirror = None
-        if not (Layout(prefix=self.directory / "prefix").run / "autostarted").exists():
+        if not (Layout.prefix(self.directory / "prefix").run / "autostarted").exists():
             self._invoke_all(Operation(name="autostart", effect=autostarted, by_guest=True, may_fail=True))
         self.daemon = SimulatedDaemon(
             self.world,

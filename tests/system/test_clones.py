@@ -72,7 +72,7 @@ def test_what_is_mounted_in_a_tree_is_not_touched(scratch: Path, kind: str) -> N
 
 @pytest.mark.requires("busybox", "fs.overlay")
 def test_a_clone_is_the_image_until_it_is_written_to_and_discarding_it_leaves_the_image(scratch: Path) -> None:
-    store = ImageStore(Layout(prefix=scratch))
+    store = ImageStore(Layout.prefix(scratch))
     asyncio.run(store.build("busybox", recipe_for("busybox")))
     rootfs = store.rootfs("busybox")
     before = sorted(str(each) for each in rootfs.rglob("*"))

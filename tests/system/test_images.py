@@ -51,7 +51,7 @@ def chroot(root: Path, *command: str) -> str:
 
 @pytest.mark.requires("busybox")
 def test_a_busybox_image_runs_its_own_programs(scratch: Path) -> None:
-    store = ImageStore(Layout(prefix=scratch))
+    store = ImageStore(Layout.prefix(scratch))
     image = asyncio.run(store.build("bb", recipe_for("busybox")))
     assert re.match(r"BusyBox \d", image.os)
     root = store.rootfs("bb")
@@ -76,7 +76,7 @@ def built(world: Enclosure) -> Iterator[Callable[[str], Path]]:
         return prefix
 
     yield build
-    store = ImageStore(Layout(prefix=prefix))
+    store = ImageStore(Layout.prefix(prefix))
     for image in store.all():
         store.remove(image.name)
 
@@ -87,7 +87,7 @@ def built(world: Enclosure) -> Iterator[Callable[[str], Path]]:
 def test_a_debian_image_is_a_guest_and_nothing_of_its_host(
     built: Callable[[str], Path], source: str, version: str
 ) -> None:
-    store = ImageStore(Layout(prefix=built(source)))
+    store = ImageStore(Layout.prefix(built(source)))
     image = store.find(source)
     root = store.rootfs(source)
     assert f"Debian GNU/Linux {version} " in image.os
@@ -117,7 +117,7 @@ def test_a_debian_image_upgrades_itself_from_the_archives_it_was_built_from(
     built: Callable[[str], Path], world: Enclosure, scratch: Path
 ) -> None:
     """apt in a copy of the image, with the host's resolver: what the guest's own sources and keys are good for."""
-    store = ImageStore(Layout(prefix=built("debian-12")))
+    store = ImageStore(Layout.prefix(built("debian-12")))
     copy = scratch / "root"
     subprocess.run(["cp", "-a", "--reflink=auto", str(store.rootfs("debian-12")), str(copy)], check=True)
     resolver = subprocess.run(world.outside("cat", "/etc/resolv.conf"), capture_output=True, check=True).stdout
@@ -171,7 +171,7 @@ def is_locked(directory: Path) -> bool:
 def test_a_build_killed_at_any_moment_leaves_no_process_no_mount_and_a_whole_store(
     world: Enclosure, scratch: Path
 ) -> None:
-    store = ImageStore(Layout(prefix=scratch))
+    store = ImageStore(Layout.prefix(scratch))
     unfinished = store.directory / ".building-debian-12"
     chance = random.Random(20060702)
     for attempt in range(4):
@@ -199,7 +199,7 @@ def test_a_build_killed_at_any_moment_leaves_no_process_no_mount_and_a_whole_sto
 @pytest.mark.timeout(300)
 def test_without_a_network_the_failure_shows_what_apt_says(scratch: Path) -> None:
     """The tests' own network has no way out."""
-    store = ImageStore(Layout(prefix=scratch))
+    store = ImageStore(Layout.prefix(scratch))
     with pytest.raises(OperationFailedError, match=r"mmdebstrap ended with status \d+:\n(.*\n)*.*apt-get update"):
         asyncio.run(store.build("debian-12", recipe_for("debian-12")))
     assert os.listdir(store.directory) == [".lock"]
@@ -267,7 +267,7 @@ def test_a_line_without_end_does_no_harm(workplace: Workplace) -> None:
 def test_a_full_disk_is_a_clear_error_and_leaves_things_as_they_were(scratch: Path) -> None:
     libc.mount("small", str(scratch), "tmpfs", options="size=1M")
     try:
-        store = ImageStore(Layout(prefix=scratch))
+        store = ImageStore(Layout.prefix(scratch))
         with pytest.raises(OperationFailedError, match="No space left on device"):
             asyncio.run(store.build("busybox", recipe_for("busybox")))
         assert os.listdir(store.directory) == [".lock"]

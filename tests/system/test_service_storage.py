@@ -135,8 +135,8 @@ async def test_a_missing_image_is_named_and_nothing_is_made(service: Service) ->
 
 @pytest.mark.parametrize("inside", [0, 1000, 65534])
 def test_ids_that_a_process_uses_are_not_given_out_though_nobody_wrote_them_down(tmp_path: Path, inside: int) -> None:
-    free = IdRanges(Layout(prefix=tmp_path / "a")).allocate(uuid4()).root_uid
-    ranges = IdRanges(Layout(prefix=tmp_path / "a"), running=list)
+    free = IdRanges(Layout.prefix(tmp_path / "a")).allocate(uuid4()).root_uid
+    ranges = IdRanges(Layout.prefix(tmp_path / "a"), running=list)
     ranges.keep_only(())
     with subprocess.Popen(["sleep", "60"], user=free + inside, group=free) as process:
         try:

@@ -1,6 +1,7 @@
 """Tests of insula.layout."""
 
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,13 @@ import pytest
 from insula.errors import ConfigurationError
 from insula.layout import PREFIX_VARIABLE, UNIX_SOCKET_PATH_MAX, Layout, layout_from
 
-PLACES = [name for name, kind in vars(Layout).items() if isinstance(kind, property)]
+PLACES = [each.name for each in fields(Layout) if each.name != "root"] + [
+    name for name, kind in vars(Layout).items() if isinstance(kind, property)
+]
 
 
 def test_without_a_prefix_the_systems_usual_places_are_used() -> None:
-    layout = Layout()
+    layout = Layout.system()
     assert layout.socket == Path("/run/libvirt/virtlxcd-sock")
     assert layout.socket_read_only == Path("/run/libvirt/virtlxcd-sock-ro")
     assert layout.definitions == Path("/etc/insula/domains")
@@ -22,19 +25,19 @@ def test_without_a_prefix_the_systems_usual_places_are_used() -> None:
 
 
 def test_every_place_is_below_the_prefix_and_its_own(tmp_path: Path) -> None:
-    places = [getattr(Layout(prefix=tmp_path), name) for name in PLACES]
+    places = [getattr(Layout.prefix(tmp_path), name) for name in PLACES]
     assert len(set(places)) == len(places) >= 10
     assert [place for place in places if tmp_path not in place.parents] == []
     for name in PLACES:
-        below = getattr(Layout(prefix=tmp_path), name).relative_to(tmp_path)
-        assert getattr(Layout(), name) == Path("/") / below
+        below = getattr(Layout.prefix(tmp_path), name).relative_to(tmp_path)
+        assert getattr(Layout.system(), name) == Path("/") / below
 
 
 def test_an_explicit_prefix_goes_before_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PREFIX_VARIABLE, "/from/environment")
-    assert layout_from("/explicit").prefix == Path("/explicit")
-    assert layout_from(Path("/explicit")).prefix == Path("/explicit")
-    assert layout_from(None).prefix == Path("/from/environment")
+    assert layout_from("/explicit").root == Path("/explicit")
+    assert layout_from(Path("/explicit")).root == Path("/explicit")
+    assert layout_from(None).root == Path("/from/environment")
 
 
 @pytest.mark.parametrize("value", [None, ""])
@@ -43,7 +46,7 @@ def test_with_no_prefix_at_all_it_is_the_system_itself(monkeypatch: pytest.Monke
         monkeypatch.delenv(PREFIX_VARIABLE, raising=False)
     else:
         monkeypatch.setenv(PREFIX_VARIABLE, value)
-    assert layout_from(None) == Layout()
+    assert layout_from(None) == Layout.system()
 
 
 @pytest.mark.parametrize("prefix", ["relative", "./here", "..", ""])
@@ -60,7 +63,7 @@ def test_a_relative_prefix_of_the_environment_is_refused_too(monkeypatch: pytest
 
 def longest_prefix() -> str:
     """Return the longest prefix below which every socket's path fits."""
-    plain = Layout()
+    plain = Layout.system()
     longest = max(len(str(path)) for path in (plain.socket, plain.socket_read_only, plain.keeper_socket))
     return "/" + "x" * (UNIX_SOCKET_PATH_MAX - longest - 1)
 

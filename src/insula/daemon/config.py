@@ -83,11 +83,6 @@ class Settings:
     ids: IdPool | None = None
 
 
-def config_file(layout: Layout) -> Path:
-    """Where the settings are unless the command line says otherwise."""
-    return layout.prefix / "etc/insula/insulad.toml"
-
-
 def default_sockets(layout: Layout) -> tuple[SocketSettings, ...]:
     """The two sockets where libvirt's own LXC daemon would listen, with the modes it has on a host without polkit."""
     return (
@@ -101,7 +96,7 @@ def load(layout: Layout, file: Path | None = None) -> Settings:
 
     Raises: ConfigurationError with the file, the line, and what is wanted instead.
     """
-    path = file or config_file(layout)
+    path = file or layout.settings
     try:
         text = path.read_text()
     except FileNotFoundError as error:
@@ -145,7 +140,7 @@ def _sockets(entries: list[dict[str, Any]], source: "_Source", layout: Layout) -
         values = source.checked(entry, _SOCKET, "socket", index)
         if "path" not in values:
             raise ConfigurationError(f"{source.at('socket', None, index)}: a socket needs a 'path'")
-        path = layout.prefix / values["path"]
+        path = layout.root / values["path"]
         if len(bytes(path)) > UNIX_SOCKET_PATH_MAX or path in [each.path for each in sockets]:
             raise ConfigurationError(
                 f"{source.at('socket', 'path', index)}: the socket path {path} occurs twice or is too long: "

@@ -61,7 +61,7 @@ def only_one(layout: Layout) -> Iterator[Path]:
         except BlockingIOError as error:
             holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
             raise ConfigurationError(
-                f"another insulad (process {holder}) serves the prefix {layout.prefix}: stop it, or give --prefix"
+                f"another insulad (process {holder}) serves the prefix {layout.root}: stop it, or give --prefix"
             ) from error
         _write_number(descriptor)
         yield path

@@ -122,7 +122,7 @@ class Daemon:
             link=self._keeper,
             interfaces=NetlinkPerformer(),
             offload=in_own_thread,
-            installation=str(layout.prefix),
+            installation=str(layout.root),
             reserve=reserved(),
             find_account=find_through(self._looker),
         )
@@ -274,7 +274,7 @@ class Daemon:
             "libvirt_version": LIBVIRT_VERSION,
             "pid": os.getpid(),
             "began": self._began,
-            "prefix": str(self._layout.prefix),
+            "prefix": str(self._layout.root),
             "keeper": {"pid": self._keeper.keeper_pid, "restarts": self._keeper.restarts},
             "clients": 0 if self._server is None else self._server.clients,
             "domains": {"defined": len(self._services.domains), "running": listing.active(self._services.domains)},

@@ -78,7 +78,7 @@ class IdRanges:
         self._mapped = mapped
         self._clock = clock
         self._journal = IdJournal(self.path)
-        self._systems_journal = IdJournal(Layout().state / FILE)
+        self._systems_journal = IdJournal(Layout.system().state / FILE)
         self._looked: tuple[float, Sequence[range]] | None = None
         """When all processes were looked at, and the ids they had."""
 
@@ -129,7 +129,7 @@ class IdRanges:
         for pool in self._pools():
             count = len(pool) // SIZE
             busy = _busy_slots(pool, taken)
-            first = _first_slot(self._layout.prefix, count)
+            first = _first_slot(self._layout, count)
             for number in range(count):
                 slot = (first + number) % count
                 if slot in busy:
@@ -150,7 +150,7 @@ class IdRanges:
 
     def _systems(self) -> Collection[range]:
         """Return what the system's own installation has given out, as far as it lets us see. Raises: OSError."""
-        if self._layout.prefix == Layout().prefix:
+        if self._layout == Layout.system():
             return ()
         try:
             return self._systems_journal.read().values()
@@ -250,12 +250,12 @@ def _busy_slots(pool: range, taken: Collection[range]) -> frozenset[int]:
     return frozenset(busy)
 
 
-def _first_slot(prefix: Path, count: int) -> int:
+def _first_slot(layout: Layout, count: int) -> int:
     """Return where the search begins: the system at the start, others somewhere in the upper half."""
-    if prefix == Layout().prefix or count < 2:
+    if layout == Layout.system() or count < 2:
         return 0
     half = count // 2
-    return count - half + zlib.crc32(os.fsencode(prefix)) % half
+    return count - half + zlib.crc32(os.fsencode(layout.root)) % half
 
 
 def _is_mapped(ids: range, mapped: Sequence[range]) -> bool:

@@ -4,11 +4,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from insula.daemon.config import SocketAccess, config_file, default_sockets, load, parse
+from insula.daemon.config import SocketAccess, default_sockets, load, parse
 from insula.errors import ConfigurationError
 from insula.layout import Layout
 
-LAYOUT = Layout(prefix=Path("/p"))
+LAYOUT = Layout.prefix(Path("/p"))
 
 
 def test_an_empty_file_means_all_defaults() -> None:
@@ -20,7 +20,7 @@ def test_an_empty_file_means_all_defaults() -> None:
 
 
 def test_the_usual_sockets_are_where_libvirt_clients_look() -> None:
-    usual, read_only = default_sockets(Layout())
+    usual, read_only = default_sockets(Layout.system())
     assert str(usual.path) == "/run/libvirt/virtlxcd-sock"
     assert str(read_only.path) == "/run/libvirt/virtlxcd-sock-ro"
     assert usual.mode & 0o007 == 0
@@ -99,22 +99,22 @@ def test_what_the_parser_itself_does_not_survive_is_reported_like_a_mistake(text
 
 
 def test_the_usual_file_may_be_missing_and_a_named_one_may_not(tmp_path: Path) -> None:
-    layout = Layout(prefix=tmp_path)
+    layout = Layout.prefix(tmp_path)
     assert load(layout).sockets == default_sockets(layout)
     with pytest.raises(ConfigurationError, match="does not exist"):
         load(layout, tmp_path / "other.toml")
 
 
 def test_the_usual_file_is_read_when_it_is_there(tmp_path: Path) -> None:
-    layout = Layout(prefix=tmp_path)
-    config_file(layout).parent.mkdir(parents=True)
-    config_file(layout).write_text("max_clients = 3\n")
+    layout = Layout.prefix(tmp_path)
+    layout.settings.parent.mkdir(parents=True)
+    layout.settings.write_text("max_clients = 3\n")
     assert load(layout).max_clients == 3
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=str(tmp_path)):
-        load(Layout(prefix=tmp_path), tmp_path)
+        load(Layout.prefix(tmp_path), tmp_path)
 
 
 def test_partitions_are_paths_and_not_the_root() -> None:

@@ -211,7 +211,7 @@ def test_an_interrupted_call_is_forgotten_and_its_answer_dropped(tmp_path: Path)
 
 
 def test_the_socket_is_found_by_path_by_layout_and_by_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = Layout(prefix=tmp_path)
+    layout = Layout.prefix(tmp_path)
     layout.socket.parent.mkdir(parents=True)
     monkeypatch.setenv("INSULA_PREFIX", str(tmp_path))
     with FakeServer(layout.socket, ANSWERS), FakeServer(layout.socket_read_only, ANSWERS) as reading:

@@ -351,7 +351,7 @@ class Rig:
     """The verbs over the fakes, below one directory. A second one there is the daemon's successor."""
 
     def __init__(self, directory: Path, patience: Patience | None = None) -> None:
-        self.layout = Layout(prefix=directory / "prefix")
+        self.layout = Layout.prefix(directory / "prefix")
         self.engine, self.looker = FakeEngine(directory / "keeper"), FakeLooker()
         self.preparation = FakePreparation(directory)
         self.events = Events()

@@ -35,7 +35,7 @@ def domain(name: str, uuid: UUID) -> Domain:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    return Layout(prefix=tmp_path)
+    return Layout.prefix(tmp_path)
 
 
 def names(layout: Layout) -> list[str]:

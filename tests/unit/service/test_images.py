@@ -42,7 +42,7 @@ def test_a_recipe_that_nobody_understands_is_refused(text: str) -> None:
 async def test_a_build_tells_its_progress_and_the_image_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = ImageStore(Layout(prefix=tmp_path))
+    store = ImageStore(Layout.prefix(tmp_path))
     images = Images(store)
     told: list[tuple[str, float | None, str]] = []
 
@@ -67,7 +67,7 @@ async def test_a_build_tells_its_progress_and_the_image_is_there(
 
 @pytest.mark.asyncio
 async def test_a_cancelled_build_leaves_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ImageStore(Layout(prefix=tmp_path))
+    store = ImageStore(Layout.prefix(tmp_path))
     images, begun = Images(store), asyncio.Event()
 
     class Builder:
@@ -90,7 +90,7 @@ async def test_a_cancelled_build_leaves_no_image(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.asyncio
 async def test_only_clones_without_a_domain_are_listed_and_removed(tmp_path: Path) -> None:
-    store, web, gone = ImageStore(Layout(prefix=tmp_path)), UUID(int=1), UUID(int=2)
+    store, web, gone = ImageStore(Layout.prefix(tmp_path)), UUID(int=1), UUID(int=2)
     for each in (web, gone):
         store.clones.create(each, "small", tmp_path)
     images = Images(store, lambda: {web: "web"})

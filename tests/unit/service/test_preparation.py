@@ -43,7 +43,7 @@ def domain(root: str, more: str = "") -> Domain:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    made = Layout(prefix=tmp_path / "p")
+    made = Layout.prefix(tmp_path / "p")
     rootfs = made.images / "small" / "rootfs"
     rootfs.mkdir(parents=True)
     image = Image(

@@ -134,7 +134,7 @@ async def test_a_guest_that_rebooted_meanwhile_runs_again(rig: Rig, succeed: Suc
 async def test_a_guest_that_left_no_trace_is_off_for_unknown_reasons(rig: Rig, succeed: Succeed) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    shutil.rmtree(rig.layout.prefix.parent / "keeper")
+    shutil.rmtree(rig.layout.root.parent / "keeper")
 
     successor = await succeed()
 
@@ -171,7 +171,7 @@ async def test_runs_of_an_earlier_boot_are_forgotten(rig: Rig, succeed: Succeed)
     await rig.domains.start(ref)
     path = rig.layout.running / str(WEB) / RECORD
     path.write_text(replace(RunRecord.from_json(path.read_text()), boot_id="before").to_json())
-    shutil.rmtree(rig.layout.prefix.parent / "keeper")
+    shutil.rmtree(rig.layout.root.parent / "keeper")
 
     successor = await succeed()
 
@@ -417,7 +417,7 @@ async def test_what_is_defined_keeps_its_storage_whatever_was_noted_of_its_run(r
 async def test_a_new_keeper_is_given_every_guest_that_it_does_not_hold(rig: Rig) -> None:
     await rig.domains.create_xml(domain_xml())
     await rig.domains.create_xml(domain_xml("mail", MAIL))
-    for each in (rig.layout.prefix.parent / "keeper").glob(f"{WEB}.json"):
+    for each in (rig.layout.root.parent / "keeper").glob(f"{WEB}.json"):
         each.unlink()
 
     await rig.domains.keeper_replaced()
@@ -430,7 +430,7 @@ async def test_a_new_keeper_is_not_given_a_guest_whose_end_is_under_way(rig: Rig
     destroy = rig.engine.destroy
 
     async def destroy_meanwhile(running: Running) -> ExitStatus:
-        (rig.layout.prefix.parent / "keeper" / f"{WEB}.json").unlink()
+        (rig.layout.root.parent / "keeper" / f"{WEB}.json").unlink()
         await rig.domains.keeper_replaced()
         return await destroy(running)
 

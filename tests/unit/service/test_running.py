@@ -53,7 +53,7 @@ RECORDED = RunRecord(
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    return Layout(prefix=tmp_path)
+    return Layout.prefix(tmp_path)
 
 
 @pytest.fixture

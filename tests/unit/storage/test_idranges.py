@@ -34,7 +34,7 @@ def allocator(
     clock: Callable[[], float] = lambda: 0.0,
 ) -> IdRanges:
     return IdRanges(
-        Layout(prefix=prefix),
+        Layout.prefix(prefix),
         recover=recover,
         pools=lambda: pools,
         listed=lambda: taken,

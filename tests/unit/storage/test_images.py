@@ -50,7 +50,7 @@ class PaperBuilder:
 
 @pytest.fixture
 def store(tmp_path: Path) -> ImageStore:
-    return ImageStore(Layout(prefix=tmp_path), builders=(PaperBuilder(),))
+    return ImageStore(Layout.prefix(tmp_path), builders=(PaperBuilder(),))
 
 
 def build(store: ImageStore, name: str = "paper", recipe: Recipe = RECIPE) -> None:
@@ -210,7 +210,7 @@ def test_a_root_cannot_make_us_read_the_hosts_files(store: ImageStore, tmp_path:
             (workplace.rootfs / "etc").mkdir(parents=True)
             (workplace.rootfs / "etc/os-release").symlink_to(tmp_path / "secret")
 
-    hostile = ImageStore(Layout(prefix=tmp_path), builders=(Hostile(),))
+    hostile = ImageStore(Layout.prefix(tmp_path), builders=(Hostile(),))
     assert asyncio.run(hostile.build("hostile", RECIPE)).os == ""
 
 
