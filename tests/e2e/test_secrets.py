@@ -30,6 +30,10 @@ def test_no_answer_to_a_reader_holds_a_value_of_the_environment(insulad: Insulad
         assert SECRET not in insulad.virsh(*words, read_only=True).stdout
     assert SECRET not in insula(insulad, "info", guest).stdout
     assert SECRET not in insula(insulad, "plan", guest).stdout
+    calls = insula(insulad, "plan", guest, "--syscalls").stdout
+    assert SECRET not in calls
+    assert "pivot_root" in calls
+    assert "execve" in calls
     assert SECRET not in insulad.log_text(last=10_000_000)
 
 

@@ -40,7 +40,7 @@ from insula.engine.keeper.link import Event
 from insula.engine.keeper.protocol import EventKind
 from insula.engine.keeper.startup import connect, spawn_keeper
 from insula.engine.launch.launcher import Launcher
-from insula.engine.look.accountlook import find_through
+from insula.engine.look.accountlook import find_through, remembering
 from insula.engine.look.looking import Looker
 from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError, InsulaError, KeeperError
@@ -124,7 +124,7 @@ class Daemon:
             offload=in_own_thread,
             installation=str(layout.root),
             reserve=reserved(),
-            find_account=find_through(self._looker),
+            find_account=remembering(find_through(self._looker)),
         )
         host, store = Host(), ImageStore(layout)
         self._wiring = wire(

@@ -27,6 +27,8 @@ class Resolve(IntFlag):
     """Leaving the directory is an error (EXDEV)."""
     IN_ROOT = 0x10
     """The directory counts as `/`: absolute links and `..` stay inside."""
+    CACHED = 0x20
+    """What the kernel does not know already is an error (EAGAIN): no file system is asked. Since Linux 5.12."""
 
 
 STRICT = Resolve.BENEATH | Resolve.NO_LINKS | Resolve.NO_MAGIC_LINKS
@@ -60,6 +62,15 @@ def open_beneath(root: int, path: str, flags: int, *, resolve: Resolve = STRICT,
         # openat2(2): EAGAIN when something was renamed during a scoped lookup; try again.
         with contextlib.suppress(BlockingIOError):
             return _openat2(root, path.lstrip("/") or ".", how, ctypes.sizeof(how))
+    return _openat2(root, path.lstrip("/") or ".", how, ctypes.sizeof(how))
+
+
+def open_known(root: int, path: str) -> Fd:
+    """Open path as a guest would find it, O_PATH, if the kernel knows the whole way to it: this never waits.
+
+    Raises: OSError; BlockingIOError if a file system would have to be asked, or something is being renamed.
+    """
+    how = _HowToOpen(flags=os.O_PATH | os.O_CLOEXEC, mode=0, resolve=CONTAINED | Resolve.CACHED)
     return _openat2(root, path.lstrip("/") or ".", how, ctypes.sizeof(how))
 
 

@@ -1,5 +1,6 @@
 """Tests of insula.kernel.beneath."""
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -16,6 +17,7 @@ from insula.kernel.beneath import (
     create_beneath,
     make_directories,
     open_beneath,
+    open_known,
     place,
     write_beneath,
 )
@@ -154,3 +156,24 @@ def test_renaming_without_end_ends_a_lookup(root: Fd, monkeypatch: pytest.Monkey
 def test_what_tells_how_to_open_has_the_kernels_size() -> None:
     # openat2(2): OPEN_HOW_SIZE_VER0.
     assert ctypes.sizeof(beneath._HowToOpen) == 24
+
+
+def test_what_is_known_is_opened_without_asking_a_file_system(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("/file")
+    os.stat(tmp_path / "file")
+    os.readlink(tmp_path / "link")
+    root = os.open(tmp_path, os.O_PATH)
+    try:
+        with open_fd(open_known(root, "/file")) as fd:
+            assert os.path.samestat(os.fstat(fd), os.stat(tmp_path / "file"))
+        with pytest.raises((FileNotFoundError, BlockingIOError)):
+            open_known(root, "missing")
+    finally:
+        os.close(root)
+
+
+@contextlib.contextmanager
+def open_fd(fd: int) -> Iterator[int]:
+    yield fd
+    os.close(fd)

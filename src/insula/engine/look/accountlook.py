@@ -1,11 +1,16 @@
 """Finding out who a user of a running guest's is: its files are looked at, so nobody who is needed waits for that."""
 
+import os
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
 
 from insula.engine.accounts import Account
 from insula.engine.look.looking import PATIENCE, Looker, Sight
-from insula.engine.look.looks import account_inside
+from insula.engine.look.looks import account_inside, open_root
+from insula.kernel.beneath import open_known
+from insula.kernel.statx import Stamp, cached_stamp_of
 
 AccountFinder = Callable[[Sight, int, int, str, str | None], Awaitable[Account]]
 """Returns the account of a user and a group, if one is given, of the guest whose init has that pid and pidfd.
@@ -38,6 +43,70 @@ async def find_with_patience(sight: Sight, pid: int, pidfd: int, user: str, grou
     if not found:
         raise sight.no_answer()
     return found[0]
+
+
+_SETTLED = 1_000_000_000
+"""Nanoseconds: a file that was changed later than that before it was read may have been changed again since, unseen."""
+_REMEMBERED_MAX = 256
+
+
+def remembering(find: AccountFinder) -> AccountFinder:
+    """Return what does not look again as long as the guest's files are the same.
+
+    Whether they are is asked of the kernel's own memory alone: that never waits for a guest. What it does not know is
+    looked at again.
+    """
+    known: OrderedDict[Hashable, tuple[Stamps, Account]] = OrderedDict()
+
+    async def remember(sight: Sight, pid: int, pidfd: int, user: str, group: str | None) -> Account:
+        key = (sight.whose, pid, user, group)
+        before = _stamps(pid, pidfd)
+        found = known.get(key)
+        if found is not None and before is not None and found[0] == before:
+            known.move_to_end(key)
+            return found[1]
+        account = await find(sight, pid, pidfd, user, group)
+        if before is not None and before == _stamps(pid, pidfd) and _are_settled(before):
+            known[key] = before, account
+            if len(known) > _REMEMBERED_MAX:
+                known.popitem(last=False)
+        return account
+
+    return remember
+
+
+Stamps = tuple[Stamp | None, ...]
+"""Of the files that name users and groups; None for one that is missing."""
+
+
+def _stamps(pid: int, pidfd: int) -> Stamps | None:
+    """Return the stamps of a guest's files, None if they are not known without asking a file system."""
+    try:
+        root = open_root(pid, pidfd)
+    except OSError:
+        return None
+    try:
+        return tuple(_stamp(root, path) for path in ("/etc/passwd", "/etc/group"))
+    except OSError:
+        return None
+    finally:
+        os.close(root)
+
+
+def _stamp(root: int, path: str) -> Stamp | None:
+    try:
+        fd = open_known(root, path)
+    except FileNotFoundError:
+        return None
+    try:
+        return cached_stamp_of(fd)
+    finally:
+        os.close(fd)
+
+
+def _are_settled(stamps: Stamps) -> bool:
+    now = time.time_ns()
+    return all(each is None or each.changed < now - _SETTLED for each in stamps)
 
 
 def find_through(looker: Looker) -> AccountFinder:

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +62,86 @@ def test_a_guest_that_does_not_answer_is_not_waited_for(pidfd: int, monkeypatch:
 
 async def _awaited(find: accountlook.AccountFinder, pidfd: int, user: str, group: str | None) -> Account:
     return await find(SIGHT, os.getpid(), pidfd, user, group)
+
+
+class _Guest:
+    """A process whose root is a directory, and what looks into it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.looks = 0
+        (root / "etc").mkdir()
+        (root / "etc/group").write_text("root:x:0:\n")
+        self.write("root:x:0:0::/root:/bin/sh\n")
+        reader, writer = os.pipe()
+        ready, is_ready = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(writer)
+            os.chroot(root)
+            os.write(is_ready, b".")
+            os.read(reader, 1)
+            os._exit(0)
+        os.read(ready, 1)
+        self.pidfd = os.pidfd_open(self.pid)
+        self._fds = [reader, writer, ready, is_ready, self.pidfd]
+        self.find = accountlook.remembering(self._look)
+
+    async def _look(self, sight: Sight, pid: int, pidfd: int, user: str, group: str | None) -> Account:
+        self.looks += 1
+        return await find_directly(sight, pid, pidfd, user, group)
+
+    def write(self, passwd: str) -> None:
+        path = self.root / "etc/passwd"
+        path.write_text(passwd)
+        path.read_text()
+
+    def home(self) -> str:
+        return asyncio.run(self._home())
+
+    async def _home(self) -> str:
+        return (await self.find(SIGHT, self.pid, self.pidfd, "root", None)).home
+
+    def close(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+        os.waitpid(self.pid, 0)
+
+
+@pytest.fixture
+def guest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Guest]:
+    monkeypatch.setattr(accountlook, "_SETTLED", 0)
+    made = _Guest(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.requires("root")
+def test_files_that_are_the_same_are_not_looked_at_again_and_changed_ones_are(guest: _Guest) -> None:
+    assert [guest.home() for _ in range(3)] == ["/root"] * 3
+    assert guest.looks == 1
+    guest.write("root:x:0:0::/home:/bin/sh\n")
+    assert [guest.home() for _ in range(3)] == ["/home"] * 3
+    assert guest.looks == 2
+    (guest.root / "etc/group").write_text("root:x:0:\nadm:x:4:root\n")
+    guest.home()
+    assert guest.looks == 3
+
+
+@pytest.mark.requires("root")
+def test_files_that_were_changed_just_now_are_looked_at_again(guest: _Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accountlook, "_SETTLED", 10**18)
+    assert [guest.home() for _ in range(3)] == ["/root"] * 3
+    assert guest.looks == 3
+
+
+@pytest.mark.requires("root")
+def test_what_the_kernel_does_not_know_is_looked_at_again(guest: _Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    guest.home()
+
+    def unknown(root: int, path: str) -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(accountlook, "open_known", unknown)
+    guest.home()
+    assert guest.looks == 2
