@@ -67,6 +67,12 @@ def start(paused: bool) -> Effect:
     return lambda state: None if state.defined is None or state.run is not Run.OFF else replace(state, run=run)
 
 
+def start_again(paused: bool) -> Effect:
+    """The guest has ended, is to be started again, and somebody is faster."""
+    run = Run.PAUSED if paused else Run.RUNNING
+    return lambda state: replace(state, run=run) if state.exists else None
+
+
 def create(paused: bool) -> Effect:
     run = Run.PAUSED if paused else Run.RUNNING
     return lambda state: None if state.run is not Run.OFF else replace(state, run=run)
@@ -102,13 +108,15 @@ def again(state: State) -> State:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
     """One verb, or what a guest does. may_fail: something outside was broken, so that it may refuse anything;
-    half: what it may leave when it fails all the same; by_guest: nobody asked for it, and no daemon's death undoes it.
+    half: what it may leave when it fails all the same; meanwhile: what it may do when the guest has just ended;
+    by_guest: nobody asked for it, and no daemon's death undoes it.
     """
 
     name: str
     effect: Effect
     may_fail: bool = False
     half: Effect | None = None
+    meanwhile: Effect | None = None
     by_guest: bool = False
 
     def outcomes(self, state: State) -> Iterator[Outcome]:
@@ -117,6 +125,8 @@ class Operation:
             yield Result.DONE, after
         if after is None or self.may_fail:
             yield Result.FAILED, state
+        if self.meanwhile is not None and self.may_fail and (done := self.meanwhile(state)) is not None:
+            yield Result.DONE, done
         if self.half is not None and self.may_fail and (left := self.half(state)) is not None:
             yield Result.FAILED, left
 
@@ -146,6 +156,10 @@ class DomainModel:
     def guest_acts(self) -> bool:
         """Whether its guest has done something whose effect may not have come yet."""
         return any(each.by_guest for each in self._pending.values())
+
+    def pending(self, verb: str) -> bool:
+        """Whether a verb whose name begins like this is under way."""
+        return any(each.name.startswith(verb) for each in self._pending.values())
 
     def states(self) -> set[State]:
         """Return what it may be now."""

@@ -51,7 +51,9 @@ def autostart(walk: Walking, name: str, *, on: bool) -> None:
 
 
 def start(walk: Walking, name: str, *, paused: bool) -> None:
-    operation = Operation(name=f"start{' paused' if paused else ''}", effect=model.start(paused))
+    operation = Operation(
+        name=f"start{' paused' if paused else ''}", effect=model.start(paused), meanwhile=model.start_again(paused)
+    )
     walk.verb(name, operation, lambda daemon: daemon.start(UUIDS[name], paused=paused))
 
 

@@ -198,7 +198,7 @@ class Walk:
 
     def living(self) -> list[Living]:
         return [
-            Living(uuid=UUID(each.uuid), pid=each.pid, frozen=self.host.group(each.group).frozen)
+            Living(uuid=UUID(each.uuid), pid=each.pid, frozen=self.host.group(each.group).frozen or each.channel >= 0)
             for each in self.host.processes.values()
             if each.executed or each.channel >= 0
         ]
@@ -234,6 +234,8 @@ class Walk:
         with self._unexecuted_may_end():
             daemon.bury()
         for each in self.models.values():
+            # Storage that was to vanish is noted to stay before its domain is defined: better a disk too many.
+            self.storage_stays |= each.pending("define")
             each.crash()
 
     @contextmanager

@@ -264,8 +264,10 @@ class LifecycleVerbs:
             await managed.lock.perform("restart", work, endlessly=True)
 
         async def work() -> None:
-            if managed.ended_record is record:
-                await self._again(managed, record, restarts)
+            # Another record of the same run is there if its storage was noted to stay, or not to, meanwhile.
+            ended = managed.ended_record
+            if ended is not None and ended.begun == record.begun:
+                await self._again(managed, ended, restarts)
 
         managed.restart = self.spawn(later(), f"restart {managed.name}")
 
@@ -299,6 +301,14 @@ class LifecycleVerbs:
         """Let others have the ids of a domain that is no more, as long as its name and UUID are taken."""
         if self._is_over(managed):
             await self._runs.release(managed.uuid)
+
+    def adopted(self, managed: ManagedDomain, shown: DomainState) -> None:
+        """Tell whether a guest stands still, if that was not known when it was shown: before its program, say."""
+        paused = managed.state.state is DomainState.PAUSED
+        if paused and shown is not DomainState.PAUSED:
+            self._tell(managed, LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)
+        elif shown is DomainState.PAUSED and not paused:
+            self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
 
     def _tell_started(self, managed: ManagedDomain) -> None:
         self._tell(managed, LifecycleKind.STARTED, StartedDetail.BOOTED)

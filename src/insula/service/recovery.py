@@ -313,7 +313,9 @@ class Recovery:
         try:
             if found.status is None:
                 await self._limits_settled(managed, found)
+            shown = managed.state.state
             await self._runs.adopted(managed, found)
+            self._lifecycle.adopted(managed, shown)
         except BaseException:
             found.close()
             raise

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from insula.service import lifecycle
 from insula.service.requests import Storage
 from insula.service.running import Next, RunDirectory, StopReason, ending
 from tests.unit.service.fakes import REBOOTED, WEB, Rig, domain_xml, until
@@ -66,3 +68,23 @@ async def test_what_an_undefined_domain_had_is_taken_away_before_another_may_hav
     assert rig.preparation.owns_storage(WEB)
     assert (rig.preparation.ids / str(WEB)).exists()
     assert told(rig)[-3:] == ["undefined removed", "defined added", "started booted"]
+
+
+def _has_another_id(rig: Rig, before: int) -> bool:
+    return rig.domains.lookup_by_uuid(WEB).id != before
+
+
+async def test_a_domain_that_is_defined_while_it_waits_for_its_restart_is_started_all_the_same(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 0.2)
+    ref = await rig.domains.create_xml(domain_xml())
+    for _ in range(2):
+        before = rig.domains.ref(ref).id
+        rig.engine.end(WEB, REBOOTED)
+        await until(partial(_has_another_id, rig, before))
+    await until(lambda: told(rig)[-1] == "stopped shutdown")
+    await rig.domains.define(domain_xml())
+
+    await until(lambda: rig.domains.is_active(ref))
+    assert told(rig)[-2:] == ["defined added", "started booted"]
