@@ -28,8 +28,7 @@ from insula.service.guest import StartedProgram
 from insula.service.managed import ManagedDomain, Stopped
 from insula.service.memorytuning import MEMORY
 from insula.service.parameters import Parameter
-from insula.service.requests import Storage
-from insula.service.runs import Launch
+from insula.service.requests import Launch, Storage
 from insula.service.statistics import BlockStats, CpuStats
 from insula.service.vcpus import Vcpu
 

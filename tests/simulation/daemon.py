@@ -23,8 +23,7 @@ from insula.service.events import Event, Events
 from insula.service.host import Host
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Storage
-from insula.service.runs import Launch
+from insula.service.requests import Launch, Storage
 from insula.testing.fakeengine import FakeEngine
 from insula.testing.fakehost import FakeHost
 from insula.testing.fakelooker import FakeLooker

@@ -9,7 +9,7 @@ from insula.engine.launch.running import boot_id
 from insula.layout import Layout
 from insula.service.autostart import MARK, Autostart
 from insula.service.consoles import ConsoleVerbs
-from insula.service.containers import Engine, Looking
+from insula.service.containers import Engine, Looking, Preparation
 from insula.service.defining import DefinitionVerbs
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.devices import DeviceVerbs
@@ -28,7 +28,7 @@ from insula.service.partitions import BELOW_MACHINE, Partitions
 from insula.service.planning import PlanVerbs
 from insula.service.recovery import Recovery
 from insula.service.running import RunDirectory
-from insula.service.runs import Preparation, Runs
+from insula.service.runs import Runs
 from insula.service.shutdown import TIME_LIMIT, ShutdownVerbs
 from insula.service.statelock import LOCK_PATIENCE
 from insula.service.tuning import TuningVerbs
@@ -86,7 +86,11 @@ def wire(
 ) -> Wiring:
     """Return the services over an engine. preparation: makes files and ids ready for it; looker: looks into guests."""
     this_boot, directory = boot_id(), RunDirectory(layout)
-    definitions, documents, domains = definitions_of(layout), Documents(), Domains(patience.lock)
+    definitions, documents, domains = (
+        definitions_of(layout),
+        Documents(),
+        Domains(patience=patience.lock, events=events),
+    )
     runs = Runs(
         engine=engine,
         directory=directory,
@@ -96,7 +100,7 @@ def wire(
         boot_id=this_boot,
     )
     autostart = Autostart(layout.run / MARK, this_boot, word=FORM.word)
-    lifecycle = LifecycleVerbs(registry=domains, runs=runs, events=events, autostart=autostart)
+    lifecycle = LifecycleVerbs(registry=domains, runs=runs, autostart=autostart)
     changed = DefinitionChanges(FORM.word, definitions)
     defining = DefinitionVerbs(registry=domains, definitions=changed, runs=runs, events=events)
     changes = Changes(definitions=defining, runs=runs, documents=documents)

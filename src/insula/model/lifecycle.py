@@ -1,10 +1,11 @@
-"""The states a domain can be in, why it is in one, and what its lifecycle events say: libvirt's words and numbers.
+"""The states a domain can be in, why it is in one, what changes them and what its events say of it: libvirt's words.
 
 Source: libvirt's public domain header (virDomainState, virDomain*Reason, virDomainEventType and its details).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 
 class DomainState(IntEnum):
@@ -207,3 +208,81 @@ LifecycleDetail = (
     | ShutdownDetail
     | CrashedDetail
 )
+
+
+class Happening(Enum):
+    """What changes a domain's state."""
+
+    BOOTED = "booted"
+    BOOTED_PAUSED = "booted, and stands still before its first instruction"
+    REBOOTED = "booted again by the guest's own wish: a reboot to everybody, no end and no start"
+    SUSPENDED = "suspended"
+    RESUMED = "resumed"
+    SHUT_DOWN = "shut down"
+    DESTROYED = "destroyed"
+    CRASHED = "crashed"
+    CRASHED_KEPT = "crashed, and is kept for inspection"
+    FAILED = "failed"
+    LOST = "ended while nobody was there to learn how"
+    REBOOTING = "ended to boot again at once"
+    START_FAILED = "could not be started"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Transition:
+    """before: the states it is possible in; after: what it makes of them; told: what lifecycle events say, in order."""
+
+    before: frozenset[DomainState]
+    after: StateWithReason
+    told: tuple[tuple[LifecycleKind, LifecycleDetail], ...] = ()
+
+
+_OFF = frozenset({DomainState.SHUTOFF, DomainState.CRASHED})
+_ON = frozenset({DomainState.RUNNING, DomainState.PAUSED})
+
+
+def _state(state: DomainState, reason: Reason) -> StateWithReason:
+    return StateWithReason(state=state, reason=reason)
+
+
+def _end(reason: ShutoffReason, detail: StoppedDetail) -> Transition:
+    """Also of what is off already: waiting for its next start, kept for inspection, or ended before anybody looked."""
+    after = _state(DomainState.SHUTOFF, reason)
+    return Transition(before=_ON | _OFF, after=after, told=((LifecycleKind.STOPPED, detail),))
+
+
+_RUNNING = _state(DomainState.RUNNING, RunningReason.BOOTED)
+_PAUSED = _state(DomainState.PAUSED, PausedReason.USER)
+
+TRANSITIONS: Mapping[Happening, Transition] = {
+    Happening.BOOTED: Transition(before=_OFF, after=_RUNNING, told=((LifecycleKind.STARTED, StartedDetail.BOOTED),)),
+    Happening.BOOTED_PAUSED: Transition(
+        before=_OFF,
+        after=_PAUSED,
+        told=((LifecycleKind.STARTED, StartedDetail.BOOTED), (LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)),
+    ),
+    Happening.REBOOTED: Transition(before=_OFF, after=_RUNNING),
+    Happening.SUSPENDED: Transition(
+        before=frozenset({DomainState.RUNNING}),
+        after=_PAUSED,
+        told=((LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED),),
+    ),
+    Happening.RESUMED: Transition(
+        before=frozenset({DomainState.PAUSED}),
+        after=_state(DomainState.RUNNING, RunningReason.UNPAUSED),
+        told=((LifecycleKind.RESUMED, ResumedDetail.UNPAUSED),),
+    ),
+    Happening.SHUT_DOWN: _end(ShutoffReason.SHUTDOWN, StoppedDetail.SHUTDOWN),
+    Happening.DESTROYED: _end(ShutoffReason.DESTROYED, StoppedDetail.DESTROYED),
+    Happening.CRASHED: _end(ShutoffReason.CRASHED, StoppedDetail.CRASHED),
+    Happening.CRASHED_KEPT: Transition(
+        before=_ON | _OFF,
+        after=_state(DomainState.CRASHED, CrashedReason.PANICKED),
+        told=((LifecycleKind.STOPPED, StoppedDetail.CRASHED),),
+    ),
+    Happening.FAILED: _end(ShutoffReason.FAILED, StoppedDetail.FAILED),
+    Happening.LOST: _end(ShutoffReason.UNKNOWN, StoppedDetail.FAILED),
+    Happening.REBOOTING: Transition(before=_ON, after=_state(DomainState.SHUTOFF, ShutoffReason.SHUTDOWN)),
+    Happening.START_FAILED: Transition(before=_OFF, after=_state(DomainState.SHUTOFF, ShutoffReason.FAILED)),
+}
+"""Every change of a domain's state there is; who makes one is `ManagedDomain.happen`, and nobody else."""

@@ -1,7 +1,8 @@
-"""The engine as the verbs use it. Its launcher fits this protocol; tests bring their own."""
+"""The engine and the host's preparation as the verbs use them; tests bring their own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
+from uuid import UUID
 
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
@@ -14,6 +15,8 @@ from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, Process
 from insula.kernel.fds import Fd
+from insula.model.domain import Domain
+from insula.service.translate import PidOf
 
 StandardStreams = tuple[int, int, int]
 WindowSize = tuple[int, int]
@@ -69,3 +72,50 @@ class Engine(Protocol):
     async def adopt(self, running: Running) -> None: ...
     async def keep(self, running: Running) -> None: ...
     async def adopt_execution(self, executed: EnteredProcess) -> None: ...
+
+
+class Preparation(Protocol):
+    """What a start needs of the host before the engine, and what an end gives back."""
+
+    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        """Return what the engine is to launch; the files and ids it needs are there.
+
+        Raises: UnsupportedConfigError for a domain that cannot, or must not, be started.
+        """
+        ...
+
+    def reserve(self, domain: Domain) -> None:
+        """Give a defined domain what is its own until it is undefined. Raises: OperationFailedError."""
+        ...
+
+    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+        """Return what specify would, with nothing made: for a plan that is only looked at."""
+        ...
+
+    def owns_storage(self, uuid: UUID) -> bool:
+        """Whether the domain has a writable layer that was made for it."""
+        ...
+
+    def keep(self, uuid: UUID, *, ephemeral: bool) -> None:
+        """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot."""
+        ...
+
+    def doomed(self, uuid: UUID) -> bool:
+        """Whether the domain's storage is noted to vanish."""
+        ...
+
+    def discard(self, uuid: UUID) -> None:
+        """Remove the writable layer, if there is one, and what keep noted."""
+        ...
+
+    def release(self, uuid: UUID) -> None:
+        """Let others have the ids of a domain that is no more."""
+        ...
+
+    def release_others(self, domains: frozenset[UUID]) -> None:
+        """Let others have the ids of all domains that are not among these, which are no more."""
+        ...
+
+    def sweep(self, runs: frozenset[UUID]) -> None:
+        """Discard what was to vanish with runs that are not among these."""
+        ...

@@ -7,6 +7,7 @@ from insula.layout import Layout
 from insula.model.domain import Domain
 from insula.model.numbers import XmlFlags
 from insula.service.definitions import Definitions, Form
+from insula.service.events import Events
 from insula.service.managed import ManagedDomain
 from insula.service.registry import Noun, Registry
 from insula.service.statelock import LOCK_PATIENCE
@@ -28,11 +29,12 @@ def definitions_of(layout: Layout) -> Definitions[Domain]:
 
 
 class Domains(Registry[ManagedDomain]):
-    """The domains. patience: see StateChangeLock."""
+    """The domains. patience: see StateChangeLock; events: where they tell what happens to them."""
 
-    def __init__(self, patience: float = LOCK_PATIENCE) -> None:
+    def __init__(self, *, patience: float = LOCK_PATIENCE, events: Events | None = None) -> None:
         super().__init__(DOMAIN)
         self._patience = patience
+        self._events = events or Events()
         self.tasks = BackgroundTasks()
         """What is being done to these domains."""
         self._by_id: dict[int, ManagedDomain] = {}
@@ -45,7 +47,12 @@ class Domains(Registry[ManagedDomain]):
         """
         return self.add(
             ManagedDomain(
-                current=current, config=config, autostart=autostart, patience=self._patience, tasks=self.tasks
+                current=current,
+                config=config,
+                autostart=autostart,
+                patience=self._patience,
+                tasks=self.tasks,
+                events=self._events,
             )
         )
 

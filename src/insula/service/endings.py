@@ -1,11 +1,9 @@
 """How a run ended, what that makes of the domain, and what follows: three tables."""
 
-from dataclasses import dataclass
-
 from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.model.boot import CrashAction, OffAction
 from insula.model.domain import Domain
-from insula.model.lifecycle import CrashedReason, DomainState, ShutoffReason, StateWithReason, StoppedDetail
+from insula.model.lifecycle import TRANSITIONS, Happening, StateWithReason
 from insula.service.running import Next, StopReason
 
 
@@ -67,33 +65,23 @@ _AFTER_CRASH = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ending:
-    """What the end of a run looks like from outside."""
-
-    state: StateWithReason
-    detail: StoppedDetail
-
-
-def _off(reason: ShutoffReason, detail: StoppedDetail) -> Ending:
-    return Ending(state=StateWithReason(state=DomainState.SHUTOFF, reason=reason), detail=detail)
+def happening_of(reason: StopReason, then: Next = Next.OFF) -> Happening:
+    """Return what the end of a run for this reason is, when it is not a reboot, and what follows it."""
+    if then is Next.PRESERVE and reason is StopReason.CRASHED:
+        return Happening.CRASHED_KEPT
+    return _HAPPENINGS[reason]
 
 
-ENDINGS: dict[StopReason, Ending] = {
-    StopReason.SHUTDOWN: _off(ShutoffReason.SHUTDOWN, StoppedDetail.SHUTDOWN),
-    StopReason.REBOOTED: _off(ShutoffReason.SHUTDOWN, StoppedDetail.SHUTDOWN),
-    StopReason.DESTROYED: _off(ShutoffReason.DESTROYED, StoppedDetail.DESTROYED),
-    StopReason.CRASHED: _off(ShutoffReason.CRASHED, StoppedDetail.CRASHED),
-    StopReason.FAILED: _off(ShutoffReason.FAILED, StoppedDetail.FAILED),
-    StopReason.UNKNOWN: _off(ShutoffReason.UNKNOWN, StoppedDetail.FAILED),
+_HAPPENINGS = {
+    StopReason.SHUTDOWN: Happening.SHUT_DOWN,
+    StopReason.REBOOTED: Happening.SHUT_DOWN,
+    StopReason.DESTROYED: Happening.DESTROYED,
+    StopReason.CRASHED: Happening.CRASHED,
+    StopReason.FAILED: Happening.FAILED,
+    StopReason.UNKNOWN: Happening.LOST,
 }
-
-PRESERVED_AFTER_CRASH = StateWithReason(state=DomainState.CRASHED, reason=CrashedReason.PANICKED)
-"""A crashed domain that is kept for inspection; libvirt's state for it."""
 
 
 def state_after(reason: StopReason, then: Next) -> StateWithReason:
-    """Return the state of a domain whose run ended for this reason and is not restarted."""
-    if then is Next.PRESERVE and reason is StopReason.CRASHED:
-        return PRESERVED_AFTER_CRASH
-    return ENDINGS[reason].state
+    """Return the state of a domain whose run ended for this reason."""
+    return TRANSITIONS[happening_of(reason, then)].after

@@ -13,23 +13,16 @@ from insula.engine.exitstatus import ExitStatus
 from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError, StepError
 from insula.kernel.process import has_ended
 from insula.model.domain import Domain
-from insula.model.lifecycle import (
-    DomainState,
-    LifecycleDetail,
-    LifecycleKind,
-    ResumedDetail,
-    StartedDetail,
-    SuspendedDetail,
-)
+from insula.model.lifecycle import DomainState, Happening
 from insula.service.autostart import Autostart
 from insula.service.domains import Domains
-from insula.service.endings import ENDINGS, how_it_ended, what_follows
-from insula.service.events import Events, Lifecycle, Reboot
+from insula.service.endings import happening_of, how_it_ended, what_follows
 from insula.service.jobs import Change
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
+from insula.service.requests import Launch
 from insula.service.running import Next, RunRecord, StopReason
-from insula.service.runs import PAUSED, UNPAUSED, Launch, Runs
+from insula.service.runs import Runs
 from insula.service.tasks import tell_failure
 
 LOGGER = logging.getLogger(__name__)
@@ -44,10 +37,9 @@ END_PATIENCE = 10.0
 class LifecycleVerbs:
     """Starts and ends domains, and reacts to guests that end by themselves."""
 
-    def __init__(self, *, registry: Domains, runs: Runs, events: Events, autostart: Autostart) -> None:
+    def __init__(self, *, registry: Domains, runs: Runs, autostart: Autostart) -> None:
         self._registry = registry
         self._runs = runs
-        self._events = events
         self._autostart = autostart
         self._closing = False
         self._held_back: list[tuple[UUID, ExitStatus]] | None = None
@@ -63,7 +55,6 @@ class LifecycleVerbs:
                 raise OperationInvalidError("domain is already running")
             self._drop_restart(managed)
             await self._runs.begin(managed, managed.config or managed.current, launch)
-            self._tell_started(managed)
 
         await managed.perform("start", work)
         return managed
@@ -87,7 +78,6 @@ class LifecycleVerbs:
                     await self._runs.release(managed.uuid)
                     self._registry.remove(managed)
                 raise
-            self._tell_started(managed)
 
         try:
             await managed.perform("create", work)
@@ -120,8 +110,7 @@ class LifecycleVerbs:
             if managed.state.state is DomainState.PAUSED:
                 return
             await managed.lock.unless_overtaken(self._runs.suspend(run))
-            managed.state = PAUSED
-            self._tell(managed, LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)
+            managed.happen(Happening.SUSPENDED)
 
         await managed.perform("suspend", work, change=Change.SUSPENSION)
 
@@ -142,8 +131,7 @@ class LifecycleVerbs:
                     self._stopped(managed, StopReason.FAILED, None)
                 raise
             self._runs.write_record(managed, replace(run.record, resumed=True))
-            managed.state = UNPAUSED
-            self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
+            managed.happen(Happening.RESUMED)
 
         await managed.perform("resume", work, change=Change.SUSPENSION)
 
@@ -232,12 +220,12 @@ class LifecycleVerbs:
         LOGGER.info("domain '%s' ended (%s): %s, then %s", managed.name, status, reason, then)
         if then is Next.RESTART and managed.state.state is DomainState.PAUSED:
             # It ended right before it was to stand still. Nobody is told of its end, and the next run goes on.
-            self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
+            managed.happen(Happening.RESUMED)
         record = await self._runs.end(managed, reason, status, then)
         if then is Next.RESTART:
             await self.follow(managed, record)
         else:
-            self._stopped(managed, reason, status.status)
+            self._stopped(managed, reason, status.status, then)
 
     async def follow(self, managed: ManagedDomain, record: RunRecord, *, shown_off: bool = False) -> None:
         """Start a domain again whose run, of which record is kept, is over. Callers hold the lock.
@@ -248,8 +236,8 @@ class LifecycleVerbs:
         restarts = record.restarts + 1 if time.time() - record.begun < QUICK else 0
         at_once = restarts < 2
         rebooted = record.reason is StopReason.REBOOTED and at_once and not shown_off
-        if not rebooted:
-            self._tell(managed, LifecycleKind.STOPPED, ENDINGS[record.reason or StopReason.UNKNOWN].detail)
+        happening = Happening.REBOOTING if rebooted else happening_of(record.reason or StopReason.UNKNOWN)
+        managed.end(happening, restarts=True)
         if at_once:
             await self._again(managed, record, restarts, rebooted=rebooted)
             return
@@ -278,45 +266,25 @@ class LifecycleVerbs:
 
     async def _again(self, managed: ManagedDomain, record: RunRecord, restarts: int, *, rebooted: bool = False) -> None:
         try:
-            await self._runs.begin(managed, defined(managed.current), Launch(owner=managed.owner, restarts=restarts))
+            launch = Launch(owner=managed.owner, restarts=restarts, rebooted=rebooted)
+            await self._runs.begin(managed, defined(managed.current), launch)
         except (OSError, InsulaError) as error:
             LOGGER.error("domain '%s' cannot be started again: %s", managed.name, error)
             await self._gone_if_over(managed)
             self._stopped(managed, StopReason.FAILED, record.status)
-            return
-        if rebooted:
-            self._events.publish(Reboot(domain=managed.ref))
-        else:
-            self._tell_started(managed)
 
-    def _stopped(self, managed: ManagedDomain, reason: StopReason, status: int | None) -> None:
-        """Tell that the domain is off; a transient one is no more."""
+    def _stopped(self, managed: ManagedDomain, reason: StopReason, status: int | None, then: Next = Next.OFF) -> None:
+        """Let the domain be off, and tell that; a transient one is no more."""
         managed.owner = None
-        if self._is_over(managed):
+        if not managed.is_persistent and managed.ended_record is None:
             self._registry.remove(managed)
-        self._tell(managed, LifecycleKind.STOPPED, ENDINGS[reason].detail)
+        managed.end(happening_of(reason, then))
         managed.tell_stopped(Stopped(reason=reason, status=status))
 
     async def _gone_if_over(self, managed: ManagedDomain) -> None:
         """Let others have the ids of a domain that is no more, as long as its name and UUID are taken."""
         if self._is_over(managed):
             await self._runs.release(managed.uuid)
-
-    def adopted(self, managed: ManagedDomain, shown: DomainState) -> None:
-        """Tell whether a guest stands still, if that was not known when it was shown: before its program, say."""
-        paused = managed.state.state is DomainState.PAUSED
-        if paused and shown is not DomainState.PAUSED:
-            self._tell(managed, LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)
-        elif shown is DomainState.PAUSED and not paused:
-            self._tell(managed, LifecycleKind.RESUMED, ResumedDetail.UNPAUSED)
-
-    def _tell_started(self, managed: ManagedDomain) -> None:
-        self._tell(managed, LifecycleKind.STARTED, StartedDetail.BOOTED)
-        if managed.state.state is DomainState.PAUSED:
-            self._tell(managed, LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)
-
-    def _tell(self, managed: ManagedDomain, kind: LifecycleKind, detail: LifecycleDetail) -> None:
-        self._events.publish(Lifecycle(domain=managed.ref, kind=kind, detail=detail))
 
     def _is_over(self, managed: ManagedDomain) -> bool:
         """Whether nothing is left to speak of: a transient domain that is off for good."""

@@ -9,11 +9,18 @@ from uuid import UUID
 
 from insula.engine.console.console import ConsoleHub
 from insula.engine.launch.running import Running
-from insula.errors import DomainNotFoundError, OperationInvalidError
+from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
 from insula.model.domain import Domain
-from insula.model.lifecycle import DomainState, ShutoffReason, StateWithReason
+from insula.model.lifecycle import (
+    TRANSITIONS,
+    DomainState,
+    Happening,
+    ShutoffReason,
+    StateWithReason,
+    Transition,
+)
 from insula.model.numbers import XmlFlags
-from insula.service.events import DomainRef
+from insula.service.events import DomainRef, Events, Lifecycle, Reboot
 from insula.service.jobs import Change, Job
 from insula.service.live import defined
 from insula.service.running import Next, RunRecord, StopReason
@@ -67,7 +74,6 @@ class ManagedDomain:
     current: Domain
     config: Domain | None = None
     autostart: bool = False
-    state: StateWithReason = NEVER_RAN
     run: Run | None = None
     owner: object | None = None
     updated: bool = False
@@ -80,7 +86,9 @@ class ManagedDomain:
     tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     over: asyncio.Future[Stopped] | None = None
     hurry: Callable[[], None] | None = None
+    events: Events = field(default_factory=Events)
     lock: StateChangeLock = field(init=False)
+    _state: StateWithReason = NEVER_RAN
 
     def __post_init__(self) -> None:
         self.lock = StateChangeLock(self.current.name, patience=self.patience, tasks=self.tasks)
@@ -178,19 +186,59 @@ class ManagedDomain:
         if text not in self.notices:
             self.notices = (*self.notices, text)
 
-    def begin(self, run: Run, live: Domain, state: StateWithReason) -> None:
+    @property
+    def state(self) -> StateWithReason:
+        """What it is doing, and why."""
+        return self._state
+
+    def happen(self, happening: Happening) -> None:
+        """Let the state change, and tell everybody. Nothing else does, but `found` for what happened before our time.
+
+        Raises: InternalError for what cannot happen in the present state.
+        """
+        transition = self._possible(happening)
+        self._state = transition.after
+        ref = self.ref
+        if happening is Happening.REBOOTED:
+            self.events.publish(Reboot(domain=ref))
+        for kind, detail in transition.told:
+            self.events.publish(Lifecycle(domain=ref, kind=kind, detail=detail))
+
+    def found(self, state: StateWithReason) -> None:
+        """Take over the state that an earlier daemon left: it told everybody."""
+        self._state = state
+
+    def _possible(self, happening: Happening) -> Transition:
+        transition = TRANSITIONS[happening]
+        if self._state.state not in transition.before:
+            raise InternalError(f"domain '{self.name}' is {self._state.state.name.lower()}, and {happening.value}")
+        return transition
+
+    def begin(self, run: Run, live: Domain, happening: Happening) -> None:
         """It runs from now on."""
-        self.run, self.current, self.state, self.notices = run, live, state, ()
+        self._possible(happening)
+        self._begin(run, live)
+        self.happen(happening)
+
+    def show(self, run: Run, live: Domain, state: StateWithReason) -> None:
+        """It was started by an earlier daemon, and runs."""
+        self._begin(run, live)
+        self.found(state)
+
+    def _begin(self, run: Run, live: Domain) -> None:
+        self.run, self.current, self.notices = run, live, ()
         if self.over is None or self.over.done():
             self.over = asyncio.get_running_loop().create_future()
 
-    def end(self, state: StateWithReason, *, restarts: bool = False) -> None:
+    def end(self, happening: Happening, *, restarts: bool = False) -> None:
         """It does not run any more.
 
         It is described by what is defined; a transient one, or one that will be started again, by what ran.
         """
-        self.run, self.state, self.updated = None, state, self.updated and restarts
+        self._possible(happening)
+        self.run, self.updated = None, self.updated and restarts
         self.current = defined(self.current) if restarts or self.config is None else self.config
+        self.happen(happening)
 
     def tell_stopped(self, stopped: Stopped) -> None:
         """Answer everybody who waits for the domain to be off."""

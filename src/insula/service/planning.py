@@ -5,10 +5,9 @@ import asyncio
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
 from insula.model.domain import Domain
-from insula.service.containers import Engine
+from insula.service.containers import Engine, Preparation
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain
-from insula.service.runs import Preparation
 from insula.service.translate import PidOf
 
 

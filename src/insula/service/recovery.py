@@ -22,7 +22,7 @@ from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.model.domain import Domain
 from insula.model.scalars import DomainName
-from insula.service.containers import Engine
+from insula.service.containers import Engine, Preparation
 from insula.service.definitions import Definitions
 from insula.service.discovery import described, free_name
 from insula.service.domains import Domains
@@ -46,7 +46,7 @@ from insula.service.recoveryplan import (
     said,
 )
 from insula.service.running import Kept, Next, Phase, RunDirectory, RunRecord, StopReason
-from insula.service.runs import Preparation, Runs
+from insula.service.runs import Runs
 from insula.service.waitingline import WaitingLine
 
 LOGGER = logging.getLogger(__name__)
@@ -275,12 +275,12 @@ class Recovery:
         managed = self._known(kept.domain)
         managed.ended_record = kept.record
         managed.current = defined(kept.domain)
-        managed.state = state_after(kept.record.reason or StopReason.UNKNOWN, kept.record.next)
+        managed.found(state_after(kept.record.reason or StopReason.UNKNOWN, kept.record.next))
         return managed
 
     def _state_after(self, record: RunRecord) -> None:
         if (managed := self._registry.find(record.uuid)) is not None:
-            managed.state = state_after(record.reason or StopReason.UNKNOWN, record.next)
+            managed.found(state_after(record.reason or StopReason.UNKNOWN, record.next))
 
     # Taking over
 
@@ -313,9 +313,7 @@ class Recovery:
         try:
             if found.status is None:
                 await self._limits_settled(managed, found)
-            shown = managed.state.state
             await self._runs.adopted(managed, found)
-            self._lifecycle.adopted(managed, shown)
         except BaseException:
             found.close()
             raise

@@ -8,12 +8,11 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 from uuid import UUID
 
 from insula.engine.codec import encode
@@ -24,87 +23,20 @@ from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
 from insula.model.domain import Domain
-from insula.model.lifecycle import DomainState, PausedReason, RunningReason, ShutoffReason, StateWithReason
+from insula.model.lifecycle import TRANSITIONS, DomainState, Happening, StateWithReason
 from insula.service import live
 from insula.service.consolereaders import ConsoleReaders
-from insula.service.containers import Engine
-from insula.service.endings import ENDINGS, state_after
+from insula.service.containers import Engine, Preparation
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
+from insula.service.requests import Launch
 from insula.service.running import Next, Phase, RunDirectory, RunRecord, StopReason, ending
 from insula.service.translate import PidOf
 
 LOGGER = logging.getLogger(__name__)
 
-BOOTED = StateWithReason(state=DomainState.RUNNING, reason=RunningReason.BOOTED)
-UNPAUSED = StateWithReason(state=DomainState.RUNNING, reason=RunningReason.UNPAUSED)
-PAUSED = StateWithReason(state=DomainState.PAUSED, reason=PausedReason.USER)
-FAILED = StateWithReason(state=DomainState.SHUTOFF, reason=ShutoffReason.FAILED)
-
-
 PLAN_DELAY = 0.1
 """Seconds after a start when its plan is written down."""
-
-
-class Preparation(Protocol):
-    """What a start needs of the host before the engine, and what an end gives back."""
-
-    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
-        """Return what the engine is to launch; the files and ids it needs are there.
-
-        Raises: UnsupportedConfigError for a domain that cannot, or must not, be started.
-        """
-        ...
-
-    def reserve(self, domain: Domain) -> None:
-        """Give a defined domain what is its own until it is undefined. Raises: OperationFailedError."""
-        ...
-
-    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
-        """Return what specify would, with nothing made: for a plan that is only looked at."""
-        ...
-
-    def owns_storage(self, uuid: UUID) -> bool:
-        """Whether the domain has a writable layer that was made for it."""
-        ...
-
-    def keep(self, uuid: UUID, *, ephemeral: bool) -> None:
-        """Note whether the domain's storage is to vanish with its run; that survives us, and the host's reboot."""
-        ...
-
-    def doomed(self, uuid: UUID) -> bool:
-        """Whether the domain's storage is noted to vanish."""
-        ...
-
-    def discard(self, uuid: UUID) -> None:
-        """Remove the writable layer, if there is one, and what keep noted."""
-        ...
-
-    def release(self, uuid: UUID) -> None:
-        """Let others have the ids of a domain that is no more."""
-        ...
-
-    def release_others(self, domains: frozenset[UUID]) -> None:
-        """Let others have the ids of all domains that are not among these, which are no more."""
-        ...
-
-    def sweep(self, runs: frozenset[UUID]) -> None:
-        """Discard what was to vanish with runs that are not among these."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Launch:
-    """How a domain is started.
-
-    paused: it stands still before its init's first instruction; owner: whose connection it dies with; fds: what its
-    init inherits; restarts: how many quick ones came before, None when it is no restart.
-    """
-
-    paused: bool = False
-    owner: object | None = None
-    fds: Sequence[int] = ()
-    restarts: int | None = None
 
 
 class Runs:
@@ -140,7 +72,7 @@ class Runs:
                 managed.ended_record is not None
             ):  # a restart that cannot be made is over; what is left forgets its record
                 managed.ended_record = None
-                managed.end(FAILED)
+                managed.end(Happening.START_FAILED)
             raise
         if managed.ended_record is None and not managed.is_persistent:
             await self.discard_doomed(managed.uuid)
@@ -159,29 +91,31 @@ class Runs:
                 spec, inherited=launch.fds, paused=launch.paused, write_intent=write_intent
             )
             try:
-                self.take(managed, domain, container, record)
-                self._write_plan_soon(managed, spec)
+                run, failure = self._taken(managed, domain, container, record)
             except Exception:
                 await self._engine.destroy(container)
                 raise
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
             managed.owner = managed.ended_record = None
-            managed.end(FAILED)
+            managed.end(Happening.START_FAILED)
             if not await self._undone(begun):
                 error.add_note("something of it stays behind, and is tried again")
             raise
-        managed.state = PAUSED if launch.paused else BOOTED
         managed.ended_record = None
+        managed.begin(run, live.running(domain, container), launch.happening)
+        self._warn(managed, failure)
+        self._write_plan_soon(managed, spec)
 
-    def take(self, managed: ManagedDomain, domain: Domain, container: Running, record: RunRecord) -> None:
-        """Make container, which was just launched, managed's run, and write that down."""
+    def _taken(
+        self, managed: ManagedDomain, domain: Domain, container: Running, record: RunRecord
+    ) -> tuple[Run, str | None]:
+        """What becomes managed's run of a container that was just launched, written down; and what went wrong with its
+        consoles."""
         failure = self._readers.show(container)
-        current = live.running(domain, container)
         recorded = replace(record, phase=Phase.RUNNING, container=container.record.encode())
         self._directory.write(recorded)
         consoles = self._readers.begin(managed, domain, container, found_again=False)
-        managed.begin(Run(container=container, record=recorded, consoles=consoles), current, BOOTED)
-        self._warn(managed, failure)
+        return Run(container=container, record=recorded, consoles=consoles), failure
 
     def _warn(self, managed: ManagedDomain, failure: str | None) -> None:
         if failure is not None:
@@ -191,7 +125,7 @@ class Runs:
     def show(self, managed: ManagedDomain, domain: Domain, container: Running, record: RunRecord) -> Run:
         """Let a guest that an earlier daemon began count as running, before anything of it is in our hands."""
         run = Run(container=container, record=record, adoption=asyncio.get_running_loop().create_future())
-        managed.begin(run, domain, _state_of(container, record))
+        managed.show(run, domain, _state_of(container, record))
         return run
 
     async def adopted(self, managed: ManagedDomain, container: Running) -> None:
@@ -205,13 +139,20 @@ class Runs:
         run.consoles = self._readers.begin(managed, managed.current, container, found_again=True)
         run.container = container
         self._warn(managed, failure)
-        managed.state = _state_of(container, run.record)
         managed.current = live.running(managed.current, container)
+        now = _state_of(container, run.record)
+        if now.state is managed.state.state:
+            managed.found(now)
+        else:  # what was not known when it was shown: that it stands still before its program, say
+            managed.happen(Happening.SUSPENDED if now.state is DomainState.PAUSED else Happening.RESUMED)
         if container.described and container.record != shown:
             self.write_record(managed, replace(run.record, container=container.record.encode()))
 
     async def destroy(self, managed: ManagedDomain) -> ExitStatus:
-        """Kill the guest and clear up. Raises: InsulaError, and then it still runs, as far as we know."""
+        """Kill the guest and clear up; the caller tells that it is off.
+
+        Raises: InsulaError, and then it still runs, as far as we know.
+        """
         run = managed.require_run()
         self._directory.write_or_owe(ending(run.record, StopReason.DESTROYED))
         run.ending = True
@@ -232,7 +173,7 @@ class Runs:
         return status
 
     async def end(self, managed: ManagedDomain, reason: StopReason, status: ExitStatus, then: Next) -> RunRecord:
-        """Clear up after a guest that ended by itself; return the record as it was decided."""
+        """Clear up after a guest that ended by itself; return the record as it was decided. The caller tells that."""
         run = managed.require_run()
         record = ending(run.record, reason, status=status.status, then=then)
         self._directory.write_or_owe(record)
@@ -318,12 +259,11 @@ class Runs:
         self._directory.write_domain_or_owe(managed.uuid, current)
 
     async def discard_kept(self, managed: ManagedDomain) -> None:
-        """Give up a run that is over and was kept."""
+        """Give up a run that is over and was kept; the caller tells that it is off for good."""
         assert managed.ended_record is not None
         if managed.uuid not in self.leftovers:  # what is left of it forgets it when it is gone
             await self.forget(managed.ended_record)
         managed.ended_record = None
-        managed.end(ENDINGS[StopReason.DESTROYED].state)
 
     async def forget(self, record: RunRecord) -> None:
         """Remove what a run that is over leaves: its record and, if it was made for this run only, its storage."""
@@ -432,7 +372,7 @@ class Runs:
     async def _over(
         self, managed: ManagedDomain, record: RunRecord, left: Callable[[], Awaitable[None]] | None
     ) -> None:
-        """Let a run be over. left: takes away what could not be taken away yet."""
+        """Let nothing be left of a run that is over but that it is shown. left: takes away what could not be yet."""
         await self.let_go(managed.require_run())
         if record.next is Next.OFF:
             if left is None:
@@ -443,8 +383,6 @@ class Runs:
             if not managed.is_persistent:
                 await self.release(managed.uuid)
         managed.ended_record = None if record.next is Next.OFF else record
-        assert record.reason is not None
-        managed.end(state_after(record.reason, record.next), restarts=record.next is Next.RESTART)
         if left is not None:
             self.clear_later(managed, record, left)
 
@@ -453,5 +391,5 @@ def _state_of(container: Running, record: RunRecord) -> StateWithReason:
     """The state of a guest that was found again: whether it stands still, the kernel knows."""
     with suppress(OSError):
         if container.awaiting_exec or (container.group.exists() and container.group.frozen):
-            return PAUSED
-    return UNPAUSED if record.resumed else BOOTED
+            return TRANSITIONS[Happening.SUSPENDED].after
+    return TRANSITIONS[Happening.RESUMED if record.resumed else Happening.BOOTED].after

@@ -22,19 +22,18 @@ from insula.engine.spec import Process
 from insula.errors import OperationInvalidError
 from insula.kernel.fds import Fd
 from insula.model.domain import Domain
-from insula.model.lifecycle import LifecycleDetail, LifecycleKind, StartedDetail, StoppedDetail
+from insula.model.lifecycle import Happening
 from insula.model.numbers import Affect, MetadataType, ParameterType, ShutdownMode
 from insula.rpc.events import Call
 from insula.rpc.procedures import Procedure
 from insula.service.documents import Documents
 from insula.service.domains import Domains
-from insula.service.events import DomainRef, Events, Lifecycle
+from insula.service.events import DomainRef, Events
 from insula.service.host import Host
 from insula.service.images import Images
-from insula.service.managed import NEVER_RAN, ManagedDomain, Run
+from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter
-from insula.service.requests import Storage
-from insula.service.runs import BOOTED, Launch
+from insula.service.requests import Launch, Storage
 from insula.service.tuning import Family
 
 P = ParamSpec("P")
@@ -57,11 +56,11 @@ class FakeStopped:
     status: int | None
 
 
-def managed(name: str, uuid: UUID) -> ManagedDomain:
+def managed(name: str, uuid: UUID, events: Events | None = None) -> ManagedDomain:
     """A domain that is defined and off."""
     names = f"<name>{name}</name><uuid>{uuid}</uuid>"
     domain = Domain.load(f"<domain type='lxc'>{names}<memory>65536</memory><os><type>exe</type></os></domain>")
-    return ManagedDomain(current=domain, config=domain)
+    return ManagedDomain(current=domain, config=domain, events=events or Events())
 
 
 @dataclass(kw_only=True)
@@ -87,7 +86,7 @@ class FakeDomains:
     def __post_init__(self) -> None:
         self.gate.set()
         for each in (WEB, MAIL):
-            self.registry.add(managed(each.name, each.uuid))
+            self.registry.add(managed(each.name, each.uuid, self.events))
 
     def close(self) -> None:
         if self.guest >= 0:
@@ -120,15 +119,13 @@ class FakeDomains:
         )
         self.next_id += 1
         run = SimpleNamespace(container=SimpleNamespace(id=self.next_id), adoption=None)
-        managed.run, managed.state = cast("Run", run), BOOTED
-        self._tell(managed, LifecycleKind.STARTED, StartedDetail.BOOTED)
+        managed.begin(cast("Run", run), managed.current, Happening.BOOTED)
         return managed
 
     async def destroy(self, managed: ManagedDomain) -> None:
         await self._change("destroy", managed.name)
         managed.require_run()
-        managed.run, managed.state = None, NEVER_RAN
-        self._tell(managed, LifecycleKind.STOPPED, StoppedDetail.DESTROYED)
+        managed.end(Happening.DESTROYED)
 
     async def undefine(self, managed: ManagedDomain, storage: Storage) -> None:
         await self._change("undefine", managed.name, storage)
@@ -217,9 +214,6 @@ class FakeDomains:
         if self.hub is None:
             raise OperationInvalidError("domain is not running")
         return self.hub.attach(viewing, force=force)
-
-    def _tell(self, managed: ManagedDomain, kind: LifecycleKind, detail: LifecycleDetail) -> None:
-        self.events.publish(Lifecycle(domain=managed.ref, kind=kind, detail=detail))
 
 
 class FakeDocuments:

@@ -10,10 +10,11 @@ from insula.daemon import session as session_module
 from insula.daemon.config import KeepaliveSettings, SocketAccess
 from insula.daemon.session import SessionLimits
 from insula.errors import ErrorCode, InsulaError
+from insula.model.lifecycle import LifecycleKind, StartedDetail
 from insula.rpc.events import Message, Reply
 from insula.rpc.procedures import Insula, Lxc, Remote
 from insula.rpc.types import DomainRef
-from insula.service.runs import Launch
+from insula.service.events import Lifecycle
 from tests.descriptors import open_fds
 from tests.unit.daemon.clientend import DOM, connected, failure, until
 from tests.unit.daemon.fakes import WEB, parameter
@@ -333,7 +334,8 @@ async def test_a_client_that_never_reads_its_events_is_given_up(
     async with connected() as both:
         await both.client.call(Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, 0, None)
         for _ in range(30_000):
-            await both.domains.start(both.domains.registry.by_uuid(WEB.uuid), Launch())
+            both.domains.events.publish(Lifecycle(domain=WEB, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED))
+            await asyncio.sleep(0)
             if both.ended:
                 break
         assert both.ended and "does not read" in caplog.text

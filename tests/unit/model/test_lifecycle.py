@@ -36,3 +36,23 @@ def test_names_and_numbers_are_libvirts(kind: type[IntEnum | IntFlag], prefix: s
 def test_each_state_that_has_reasons_names_their_kind() -> None:
     assert set(lifecycle.REASONS) <= set(lifecycle.DomainState)
     assert lifecycle.REASONS[lifecycle.DomainState.SHUTOFF] is lifecycle.ShutoffReason
+
+
+def test_every_happening_has_its_transition_and_every_start_can_end() -> None:
+    assert set(lifecycle.TRANSITIONS) == set(lifecycle.Happening)
+    reached = {each.after.state for each in lifecycle.TRANSITIONS.values()} | {lifecycle.DomainState.SHUTOFF}
+    for state in reached:
+        ways = {each.after.state for each in lifecycle.TRANSITIONS.values() if state in each.before}
+        assert ways & {lifecycle.DomainState.SHUTOFF, lifecycle.DomainState.CRASHED}
+
+
+def test_a_reason_fits_its_state_and_a_detail_its_event() -> None:
+    kinds = {
+        lifecycle.LifecycleKind.STARTED: lifecycle.StartedDetail,
+        lifecycle.LifecycleKind.SUSPENDED: lifecycle.SuspendedDetail,
+        lifecycle.LifecycleKind.RESUMED: lifecycle.ResumedDetail,
+        lifecycle.LifecycleKind.STOPPED: lifecycle.StoppedDetail,
+    }
+    for transition in lifecycle.TRANSITIONS.values():
+        assert isinstance(transition.after.reason, lifecycle.REASONS[transition.after.state])
+        assert all(isinstance(detail, kinds[kind]) for kind, detail in transition.told)

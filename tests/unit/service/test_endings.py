@@ -4,8 +4,8 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.model.domain import Domain
-from insula.model.lifecycle import DomainState, ShutoffReason
-from insula.service.endings import PRESERVED_AFTER_CRASH, how_it_ended, state_after, what_follows
+from insula.model.lifecycle import DomainState, Happening, ShutoffReason
+from insula.service.endings import happening_of, how_it_ended, state_after, what_follows
 from insula.service.running import Next, StopReason
 from tests.unit.service.fakes import domain_xml
 
@@ -54,6 +54,7 @@ def test_every_end_of_every_definition_has_an_answer() -> None:
 
 
 def test_a_preserved_crash_is_a_state_of_its_own() -> None:
-    assert state_after(StopReason.CRASHED, Next.PRESERVE) == PRESERVED_AFTER_CRASH
+    assert happening_of(StopReason.CRASHED, Next.PRESERVE) is Happening.CRASHED_KEPT
+    assert state_after(StopReason.CRASHED, Next.PRESERVE).state is DomainState.CRASHED
     assert state_after(StopReason.CRASHED, Next.OFF).state is DomainState.SHUTOFF
     assert state_after(StopReason.REBOOTED, Next.RESTART).reason is ShutoffReason.SHUTDOWN

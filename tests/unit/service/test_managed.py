@@ -1,9 +1,15 @@
 """One domain: what is defined, what runs, and what describes it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from insula.errors import DomainNotFoundError, OperationInvalidError
+import insula
+from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
 from insula.model.domain import Domain
+from insula.model.lifecycle import TRANSITIONS, Happening, StateWithReason
+from insula.service.events import Event, Lifecycle, Reboot
 from insula.service.managed import NEVER_RAN, ManagedDomain
 from tests.unit.service.fakes import WEB, domain_xml
 
@@ -38,10 +44,10 @@ def test_what_is_not_there_is_refused() -> None:
 
 def test_a_transient_domain_that_will_be_started_again_keeps_what_ran() -> None:
     managed = ManagedDomain(current=OTHER, config=CONFIG)
-    managed.end(NEVER_RAN, restarts=True)
+    managed.end(Happening.SHUT_DOWN, restarts=True)
     assert managed.current == OTHER
 
-    managed.end(NEVER_RAN)
+    managed.end(Happening.SHUT_DOWN)
     assert managed.current == CONFIG
 
 
@@ -55,3 +61,50 @@ async def test_a_verb_on_what_is_gone_finds_no_domain() -> None:
 
     with pytest.raises(DomainNotFoundError):
         await managed.perform("start", work)
+
+
+@pytest.mark.parametrize("happening", Happening)
+@pytest.mark.parametrize("before", [NEVER_RAN, *(each.after for each in TRANSITIONS.values())])
+def test_every_change_of_the_state_follows_the_table_and_is_told(happening: Happening, before: StateWithReason) -> None:
+    managed, told = ManagedDomain(current=CONFIG, config=CONFIG), list[Event]()
+    managed.events.subscribe(told.append)
+    managed.found(before)
+    transition = TRANSITIONS[happening]
+    if before.state not in transition.before:
+        with pytest.raises(InternalError, match="domain 'web' is"):
+            managed.happen(happening)
+        assert (managed.state, told) == (before, [])
+        return
+    managed.happen(happening)
+    assert managed.state == transition.after
+    lifecycle = [(each.kind, each.detail) for each in told if isinstance(each, Lifecycle)]
+    assert lifecycle == list(transition.told)
+    assert [each for each in told if isinstance(each, Reboot)] == [Reboot(domain=managed.ref)][
+        : happening is Happening.REBOOTED
+    ]
+
+
+def test_what_cannot_happen_leaves_the_run_as_it_is() -> None:
+    managed = ManagedDomain(current=CONFIG, config=CONFIG)
+    managed.found(TRANSITIONS[Happening.BOOTED].after)
+    with pytest.raises(InternalError, match="could not be started"):
+        managed.end(Happening.START_FAILED)
+    assert managed.state == TRANSITIONS[Happening.BOOTED].after
+
+
+def test_what_an_earlier_daemon_left_is_told_nobody() -> None:
+    managed, told = ManagedDomain(current=CONFIG, config=CONFIG), list[Event]()
+    managed.events.subscribe(told.append)
+    managed.found(TRANSITIONS[Happening.SUSPENDED].after)
+    assert told == []
+
+
+def test_nothing_but_the_domain_itself_writes_its_state() -> None:
+    source = Path(insula.__file__).parent
+    writers = {
+        path.relative_to(source).as_posix()
+        for path in source.rglob("*.py")
+        if path.parts[-2] in ("service", "daemon", "dispatch")
+        and re.search(r"\._state\b|\w\.state = ", path.read_text())
+    }
+    assert writers == {"service/managed.py"}

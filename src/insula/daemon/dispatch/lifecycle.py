@@ -11,8 +11,7 @@ from insula.model.numbers import ShutdownMode
 from insula.rpc.codes.requests import DefineFlags, StartFlags, UndefineFlags
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Storage
-from insula.service.runs import Launch
+from insula.service.requests import Launch, Storage
 from insula.service.tasks import outlived
 
 _HARMLESS_AT_START = StartFlags.BYPASS_CACHE | StartFlags.FORCE_BOOT | StartFlags.VALIDATE | StartFlags.RESET_NVRAM
