@@ -11,7 +11,8 @@ def read_alone(loop: Loop, console: Console) -> None:
 
     def again() -> None:
         console.pause = 0.0
-        if loop.watches(console.master):
+        # The number may be another descriptor's by now: to wait for that one's edges would be to miss what it says.
+        if loop.is_watched_by(console.master, drain):
             loop.rewatch(console.master, NEWLY_READABLE)
 
     def drain(_: int) -> None:

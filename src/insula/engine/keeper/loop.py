@@ -42,6 +42,10 @@ class Loop:
     def watches(self, fd: int) -> bool:
         return fd in self._handlers
 
+    def is_watched_by(self, fd: int, handler: Handler) -> bool:
+        """Whether it is this very handler that is called; an fd's number may be another file's after it was closed."""
+        return self._handlers.get(fd) is handler
+
     def after(self, seconds: float, action: Callable[[], None]) -> int:
         """Do something later; return a number to cancel it by."""
         number = next(self._numbers)

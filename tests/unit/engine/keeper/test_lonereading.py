@@ -1,6 +1,7 @@
 """The keeper reads what is printed while no daemon does, and no more than its time allows."""
 
 import os
+import socket
 import threading
 import tty
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from insula.engine.allowance import Allowance
 from insula.engine.keeper import held
 from insula.engine.keeper.held import Console
 from insula.engine.keeper.lonereading import read_alone
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import READABLE, Loop
 from insula.kernel.fds import Fd
 
 
@@ -79,3 +80,33 @@ def test_a_flood_is_taken_in_slowly_and_goes_on_after_each_pause(
         said += console.ring.take()
     assert said == end + b"and on"
     loop.unwatch(master)
+
+
+def test_a_pause_that_outlives_its_console_leaves_the_next_of_its_number_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a client's channel, of which each datagram is one turn: waiting for its edges would lose the second."""
+    monkeypatch.setattr(held, "READ_BURST", 1)
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    console, loop = Console(Fd(master)), Loop()
+    waiting: list[Callable[[], None]] = []
+    monkeypatch.setattr(Loop, "after", lambda _, seconds, action: waiting.append(action))
+    read_alone(loop, console)
+    os.write(slave, b"x" * 100)
+    while not waiting:
+        loop.turn()
+    loop.unwatch(master)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours:
+        os.dup2(theirs.detach(), master)
+        said: list[bytes] = []
+        loop.watch(master, READABLE, lambda _: said.append(os.read(master, 10)))
+        for action in waiting:
+            action()
+        ours.send(b"one")
+        ours.send(b"two")
+        for _ in range(2):
+            loop.turn()
+    assert said == [b"one", b"two"]
+    loop.unwatch(master)
+    os.close(master)
+    os.close(slave)
