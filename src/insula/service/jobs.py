@@ -52,7 +52,7 @@ that does not notice.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class JobProgress:
     """Bytes: of the memory, and of files, that there are, and that are done."""
 
     memory_total: int = 0
@@ -78,7 +78,7 @@ class Job:
 
     operation: JobOperation
     verb: str
-    progress: Progress = Progress()
+    progress: JobProgress = JobProgress()
     began: float = field(default_factory=time.monotonic)
     elapsed_at_end: float = 0.0
     outcome: JobType | None = None

@@ -3,7 +3,7 @@
 import pytest
 
 from insula.model.numbers import JobOperation, JobType
-from insula.service.jobs import BESIDE, Change, Job, Progress
+from insula.service.jobs import BESIDE, Change, Job, JobProgress
 
 
 def job(operation: JobOperation = JobOperation.SAVE) -> Job:
@@ -30,7 +30,7 @@ def test_a_guest_that_moves_may_be_suspended() -> None:
 def test_a_job_is_bounded_once_it_knows_how_much_there_is() -> None:
     saving = job()
     before = saving.type
-    saving.progress = Progress(memory_total=100, memory_done=30, file_total=50)
+    saving.progress = JobProgress(memory_total=100, memory_done=30, file_total=50)
     assert (before, saving.type) == (JobType.UNBOUNDED, JobType.BOUNDED)
     assert (saving.progress.total, saving.progress.done) == (150, 30)
 

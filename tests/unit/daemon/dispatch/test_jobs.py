@@ -10,7 +10,7 @@ from insula.model.numbers import JobOperation, JobType
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef
 from insula.service.events import Events
-from insula.service.jobs import Job, Progress
+from insula.service.jobs import Job, JobProgress
 from tests.unit.daemon.fakes import WEB, FakeDomains, answered, services_of
 
 DOM = DomainRef(WEB.name, WEB.uuid.bytes, -1)
@@ -32,7 +32,7 @@ def ask(domains: FakeDomains, procedure: Procedure, *arguments: Any) -> Any:
 def saving(domains: FakeDomains) -> Job:
     """A job that has `web`."""
     job = Job(
-        operation=JobOperation.SAVE, verb="save", progress=Progress(memory_total=100, memory_done=30, file_total=7)
+        operation=JobOperation.SAVE, verb="save", progress=JobProgress(memory_total=100, memory_done=30, file_total=7)
     )
     domains.registry.by_uuid(WEB.uuid).lock._job = job
     return job
