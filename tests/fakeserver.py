@@ -14,9 +14,9 @@ from typing import Any, Self
 
 from insula.errors import InsulaError
 from insula.rpc.connection import (
+    Arrival,
     Call,
     Connection,
-    Event,
     Role,
     Stream,
     StreamAbort,
@@ -117,7 +117,7 @@ class FakeSession:
             self._answer(event)
         return bool(data)
 
-    def _answer(self, event: Event) -> None:
+    def _answer(self, event: Arrival) -> None:
         if isinstance(event, Call):
             self.calls.append(event.procedure)
             try:

@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from insula.rpc.arrivals import Arrival, Failure, Reply, Role
 from insula.rpc.connection import Connection
-from insula.rpc.events import Event, Failure, Reply, Role
 from insula.rpc.procedures import Procedure, Remote
 from tests.waiting import scaled
 
@@ -23,7 +23,7 @@ class RawClient:
         with _as_user(uid):
             self.socket.connect(str(path))
         self._connection = Connection(Role.CLIENT)
-        self._events: list[Event] = []
+        self._events: list[Arrival] = []
         if opened:
             self.call(Remote.CONNECT_OPEN, "lxc:///system", 0)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from insula.engine.launch.running import boot_id
+from insula.rpc.arrivals import Role
 from insula.rpc.connection import Connection
-from insula.rpc.events import Role
 from insula.rpc.procedures import Remote
 from tests.e2e.guests import domain_xml, state
 from tests.insulad import START, Insulad

@@ -5,8 +5,8 @@ from random import Random
 from typing import Any
 
 from insula.errors import OperationFailedError, RpcError
+from insula.rpc.arrivals import Call, Role, StreamData, StreamFinish
 from insula.rpc.connection import Connection
-from insula.rpc.events import Call, Role, StreamData, StreamFinish
 from insula.rpc.frames import Frame, PacketType, Splitter
 from insula.rpc.notation import Record, record
 from insula.rpc.procedures import Remote

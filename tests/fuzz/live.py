@@ -23,8 +23,8 @@ from uuid import UUID
 
 from insula.daemon.session import STALL
 from insula.engine.keeper.protocol import Verb
+from insula.rpc.arrivals import Reply, Role
 from insula.rpc.connection import Connection
-from insula.rpc.events import Reply, Role
 from insula.rpc.frames import PacketType
 from insula.rpc.procedures import Procedure, Remote
 from tests.enclosure import Enclosure

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from insula.rpc.events import Call
+from insula.rpc.arrivals import Call
 from insula.rpc.refusals import forbidden_read_only
 
 Asked = Callable[[], Awaitable[None]]

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from insula.daemon.rounds import SLICE, Turn
-from insula.rpc.events import Event
+from insula.rpc.arrivals import Arrival
 
 
 class Intake:
@@ -16,13 +16,13 @@ class Intake:
     """
 
     def __init__(
-        self, turn: Turn, handle: Callable[[Event], None], *, ready: Callable[[], bool], worked: Callable[[], None]
+        self, turn: Turn, handle: Callable[[Arrival], None], *, ready: Callable[[], bool], worked: Callable[[], None]
     ) -> None:
         self._turn = turn
         self._handle = handle
         self._ready = ready
         self._worked = worked
-        self._events: deque[Event] = deque()
+        self._events: deque[Arrival] = deque()
         self._ahead = False
 
     @property
@@ -30,7 +30,7 @@ class Intake:
         """Whether events are left: then no more should be read."""
         return bool(self._events)
 
-    def add(self, events: Iterable[Event]) -> None:
+    def add(self, events: Iterable[Arrival]) -> None:
         """Take events, and handle what may be handled now."""
         self._events.extend(events)
         if not self._ahead:
@@ -42,7 +42,7 @@ class Intake:
             self._ahead = True
             self._turn.take(self._go_on)
 
-    def clear(self) -> Iterator[Event]:
+    def clear(self) -> Iterator[Arrival]:
         """Handle nothing any more; yield what was left."""
         while self._events:
             yield self._events.popleft()

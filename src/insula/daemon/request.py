@@ -11,7 +11,7 @@ from insula.daemon.streams import StreamJob
 from insula.daemon.subscriptions import Subscriptions
 from insula.errors import InvalidArgumentError
 from insula.kernel.fds import close_all
-from insula.rpc.events import Call
+from insula.rpc.arrivals import Call
 from insula.service.consoles import ConsoleVerbs
 from insula.service.defining import DefinitionVerbs
 from insula.service.devices import DeviceVerbs

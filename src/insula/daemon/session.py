@@ -44,8 +44,8 @@ from insula.errors import (
     OperationInvalidError,
     RpcError,
 )
+from insula.rpc.arrivals import Arrival, Call, Role, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.connection import Connection
-from insula.rpc.events import Call, Event, Role, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Priority, Procedure, Remote
 
@@ -194,7 +194,7 @@ class Session:
         self.flush()
         self.adjust()
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Arrival) -> None:
         if self._transport.closed or self._closing:
             part_with(event.fds if isinstance(event, Call) else ())
         elif isinstance(event, Call):

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from insula.engine.console.consolechannel import ConsoleChannel
 from insula.errors import InsulaError, OperationAbortedError
+from insula.rpc.arrivals import Stream, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.connection import Connection
-from insula.rpc.events import Stream, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.frames import STREAM_DATA_MAX
 from insula.rpc.procedure import Direction, Procedure
 

@@ -57,10 +57,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from insula.errors import InsulaError, InternalError, NoSupportError, RpcError
-from insula.rpc.error_record import UNKNOWN_PROCEDURE, error_of, record_of, unpack_error
-from insula.rpc.events import (
+from insula.rpc.arrivals import (
+    Arrival,
     Call,
-    Event,
     Failure,
     Message,
     Reply,
@@ -73,6 +72,7 @@ from insula.rpc.events import (
     StreamHole,
     StreamState,
 )
+from insula.rpc.error_record import UNKNOWN_PROCEDURE, error_of, record_of, unpack_error
 from insula.rpc.frames import (
     FD_CARRIER,
     PROTOCOL_VERSION,
@@ -89,9 +89,9 @@ from insula.rpc.refusals import ABSENT, not_supported
 from insula.rpc.streams import Streams
 
 __all__ = [
+    "Arrival",
     "Call",
     "Connection",
-    "Event",
     "Failure",
     "Message",
     "Reply",
@@ -164,7 +164,7 @@ class Connection:
         """Take no packet of more bytes than that from now on; before, as many as the protocol allows."""
         self._splitter.limit = limit
 
-    def receive_data(self, data: bytes, fds: Iterable[int] = (), *, now: float = 0.0) -> list[Event]:
+    def receive_data(self, data: bytes, fds: Iterable[int] = (), *, now: float = 0.0) -> list[Arrival]:
         """Take what was read, and return what it means.
 
         fds: the descriptors that came with `data`; now: seconds of a monotonic clock, needed once keepalive runs.
@@ -178,7 +178,7 @@ class Connection:
         self._packets += len(frames)
         if frames and self._countdown is not None:
             self._countdown.heard(now)
-        events: list[Event] = []
+        events: list[Arrival] = []
         for index, frame in enumerate(frames):
             try:
                 self._take(frame, events)
@@ -291,7 +291,7 @@ class Connection:
 
     # What comes in
 
-    def _take(self, frame: Frame, events: list[Event]) -> None:
+    def _take(self, frame: Frame, events: list[Arrival]) -> None:
         kind = frame.type
         if frame.program == Program.KEEPALIVE and frame.version == PROTOCOL_VERSION and kind == PacketType.MESSAGE:
             if frame.procedure == Keepalive.PING.number:
@@ -308,7 +308,7 @@ class Connection:
         else:
             raise RpcError(f"a packet of type {kind}, which a {self._role.value} does not take")
 
-    def _take_call(self, frame: Frame, events: list[Event]) -> None:
+    def _take_call(self, frame: Frame, events: list[Arrival]) -> None:
         program, version, number, _, serial, status, body, fds = frame
         key = program, serial
         if key in self._calls or self._streams.of(program, serial) is not None:
@@ -339,7 +339,7 @@ class Connection:
             raise not_supported(ABSENT[number])
         raise RpcError(f"{UNKNOWN_PROCEDURE}: {number}")
 
-    def _take_reply(self, frame: Frame, events: list[Event]) -> None:
+    def _take_reply(self, frame: Frame, events: list[Arrival]) -> None:
         key = frame.program, frame.serial
         row = self._calls.get(key)
         if row is None or row.number != frame.procedure:
@@ -358,12 +358,12 @@ class Connection:
                 self._streams.close(stream)
         del self._calls[key]
 
-    def _take_message(self, frame: Frame, events: list[Event]) -> None:
+    def _take_message(self, frame: Frame, events: list[Arrival]) -> None:
         row = procedure(frame.program, frame.procedure)
         if row is not None and row.is_event:  # a newer server may know events that we do not
             events.append(Message(row, row.arguments.unpack(frame.body)))
 
-    def _disclaim(self, frames: Sequence[Frame], events: Sequence[Event]) -> None:
+    def _disclaim(self, frames: Sequence[Frame], events: Sequence[Arrival]) -> None:
         """Keep the descriptors of frames and events that nobody will get to see."""
         for frame in frames:
             self._unclaimed += frame.fds

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from insula.errors import InsulaError, InternalError, RpcError
-from insula.rpc.error_record import error_of, record_of, unpack_error
-from insula.rpc.events import (
-    Event,
+from insula.rpc.arrivals import (
+    Arrival,
     Role,
     Stream,
     StreamAbort,
@@ -24,6 +23,7 @@ from insula.rpc.events import (
     StreamHole,
     StreamState,
 )
+from insula.rpc.error_record import error_of, record_of, unpack_error
 from insula.rpc.frames import PROTOCOL_VERSION, STREAM_DATA_MAX, Frame, PacketType, Status
 from insula.rpc.notation import record
 from insula.rpc.procedure import Procedure
@@ -105,7 +105,7 @@ class Streams:
 
     # What comes in
 
-    def take(self, frame: Frame) -> Event | None:
+    def take(self, frame: Frame) -> Arrival | None:
         """Return what a packet of a stream's kind means, None if nothing. Raises: RpcError if it breaks the rules."""
         stream = self._open.get((frame.program, frame.serial))
         if stream is None or stream.procedure.number != frame.procedure:
@@ -118,12 +118,12 @@ class Streams:
             return self._take_finish(stream)
         return self._take_abort(stream, frame.body)
 
-    def _take_data(self, stream: Stream, body: bytes) -> Event | None:
+    def _take_data(self, stream: Stream, body: bytes) -> Arrival | None:
         if stream.state is StreamState.ABORTING:
             return None
         return StreamData(stream, body) if body else StreamEof(stream)
 
-    def _take_hole(self, stream: Stream, body: bytes) -> Event | None:
+    def _take_hole(self, stream: Stream, body: bytes) -> Arrival | None:
         if not stream.sparse:
             raise RpcError(f"a hole in the stream of {stream.procedure}, whose call allowed none")
         length, _ = record(_HOLE).unpack(body)
@@ -131,7 +131,7 @@ class Streams:
             raise RpcError(f"a hole of {length} bytes in a stream")
         return StreamHole(stream, length) if stream.state is not StreamState.ABORTING else None
 
-    def _take_finish(self, stream: Stream) -> Event:
+    def _take_finish(self, stream: Stream) -> Arrival:
         if self._role is Role.CLIENT:
             self.close(stream)
         elif stream.state is StreamState.FINISHING:
@@ -140,7 +140,7 @@ class Streams:
             stream.state = StreamState.FINISHING
         return StreamFinish(stream)
 
-    def _take_abort(self, stream: Stream, body: bytes) -> Event:
+    def _take_abort(self, stream: Stream, body: bytes) -> Arrival:
         error = None
         if self._role is Role.CLIENT:
             error = error_of(unpack_error(body))

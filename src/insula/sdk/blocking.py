@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from insula.errors import InsulaError, InternalError, OperationFailedError
-from insula.rpc.connection import Connection, Event, Failure, Message, Reply, Role, Stream
+from insula.rpc.connection import Arrival, Connection, Failure, Message, Reply, Role, Stream
 from insula.rpc.procedure import Procedure
 from insula.sdk import unix
 from insula.sdk.blocking_stream import BlockingStream
@@ -235,7 +235,7 @@ class Blocking:
         for event in events:
             self._sort(event)
 
-    def _sort(self, event: Event) -> None:
+    def _sort(self, event: Arrival) -> None:
         match event:
             case Reply() | Failure():
                 if event.serial in self._wanted:

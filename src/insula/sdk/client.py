@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from insula.errors import InsulaError, OperationFailedError
-from insula.rpc.connection import Connection, Event, Failure, Message, Reply, Role, Stream
+from insula.rpc.connection import Arrival, Connection, Failure, Message, Reply, Role, Stream
 from insula.rpc.procedure import Procedure
 from insula.sdk import unix
 from insula.sdk.blocking import socket_path
@@ -215,7 +215,7 @@ class Client:
         self._wake()
         self.steer_reading()
 
-    def _sort(self, event: Event) -> None:
+    def _sort(self, event: Arrival) -> None:
         match event:
             case Failure(_, serial, error):
                 if (future := self._calls.pop(serial, None)) is not None and not future.done():

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from insula.errors import InsulaError, OperationAbortedError
 from insula.rpc.connection import (
-    Event,
+    Arrival,
     Message,
     Stream,
     StreamAbort,
@@ -36,7 +36,7 @@ class StreamInbox:
         self._error: InsulaError | None = None
         self._pieces: deque[Piece] = deque()
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Arrival) -> None:
         """Take an event of this stream."""
         match event:
             case StreamData(_, data):

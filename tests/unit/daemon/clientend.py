@@ -16,8 +16,8 @@ from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
 from insula.errors import ErrorCode, InsulaError
+from insula.rpc.arrivals import Arrival, Failure, Reply, Role, Stream, StreamData
 from insula.rpc.connection import Connection
-from insula.rpc.events import Event, Failure, Reply, Role, Stream, StreamData
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef
 from insula.service.events import Events
@@ -34,7 +34,7 @@ class ClientEnd:
         self.socket = peer
         peer.setblocking(False)
         self.connection = Connection(Role.CLIENT)
-        self.events: list[Event] = []
+        self.events: list[Arrival] = []
         self.at_end = False
 
     def send(self) -> None:
@@ -59,7 +59,7 @@ class ClientEnd:
                 self.at_end = not data
                 self.events += self.connection.receive_data(data, fds)
 
-    async def until(self, condition: Callable[[Event], bool]) -> Any:
+    async def until(self, condition: Callable[[Arrival], bool]) -> Any:
         """Return (and remove) the first event that fits."""
         async with asyncio.timeout(scaled(20)):
             while True:

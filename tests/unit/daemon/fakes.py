@@ -24,7 +24,7 @@ from insula.kernel.fds import Fd
 from insula.model.domain import Domain
 from insula.model.lifecycle import Happening
 from insula.model.numbers import Affect, MetadataType, ParameterType, ShutdownMode
-from insula.rpc.events import Call
+from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Procedure
 from insula.service.documents import Documents
 from insula.service.domains import Domains

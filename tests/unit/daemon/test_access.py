@@ -8,7 +8,7 @@ from insula.daemon.access import Asked, ByConnection
 from insula.daemon.dispatch.table import answer
 from insula.daemon.request import Request, Services
 from insula.errors import AuthenticationError, InsulaError, NoSupportError, ReadOnlyError
-from insula.rpc.events import Call
+from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef
 from insula.service.events import Events

@@ -7,7 +7,7 @@ import pytest
 
 from insula.daemon.callqueue import CallQueue, Lane
 from insula.daemon.request import Answer, Request, Work
-from insula.rpc.events import Call
+from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Remote
 from insula.service.events import Events
 from tests.unit.daemon.fakes import FakeClient, FakeDomains, services_of

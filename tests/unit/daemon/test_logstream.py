@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.rpc.events import Reply, StreamEof, StreamFinish
+from insula.rpc.arrivals import Reply, StreamEof, StreamFinish
 from insula.rpc.procedures import Insula, Remote
 from tests.unit.daemon.clientend import DOM, connected
 

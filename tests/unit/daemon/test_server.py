@@ -15,8 +15,8 @@ from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.peers import Peer
 from insula.daemon.server import Capacity, Server
 from insula.daemon.session import Session, SessionLimits
+from insula.rpc.arrivals import Role
 from insula.rpc.connection import Connection
-from insula.rpc.events import Role
 from insula.rpc.procedures import Remote
 from insula.rpc.types import DomainRef
 from insula.service.events import Events

@@ -11,7 +11,7 @@ from insula.daemon.config import KeepaliveSettings, SocketAccess
 from insula.daemon.session import SessionLimits
 from insula.errors import ErrorCode, InsulaError
 from insula.model.lifecycle import LifecycleKind, StartedDetail
-from insula.rpc.events import Message, Reply
+from insula.rpc.arrivals import Message, Reply
 from insula.rpc.procedures import Insula, Lxc, Remote
 from insula.rpc.types import DomainRef
 from insula.service.events import Lifecycle

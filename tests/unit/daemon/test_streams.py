@@ -11,8 +11,8 @@ from insula.engine.console.console import ConsoleHub
 from insula.engine.console.terminalwatch import TerminalWatch
 from insula.errors import InsulaError, InternalError, OperationFailedError
 from insula.kernel.fds import Fd
+from insula.rpc.arrivals import Failure, Reply, Role, Stream, StreamAbort, StreamEof, StreamFinish
 from insula.rpc.connection import Connection
-from insula.rpc.events import Failure, Reply, Role, Stream, StreamAbort, StreamEof, StreamFinish
 from insula.rpc.procedures import Procedure, Remote
 from tests.unit.daemon.clientend import DOM, Both, connected, until
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from insula.rpc.connection import Call, Connection, Event, Reply, Role, Stream
+from insula.rpc.connection import Arrival, Call, Connection, Reply, Role, Stream
 from insula.rpc.frames import Frame, PacketType, Status, pack_frame
 from insula.rpc.types import DomainRef
 
@@ -17,11 +17,11 @@ class Play:
         self.client = Connection(Role.CLIENT)
         self.server = Connection(Role.SERVER)
 
-    def to_server(self, *, now: float = 0.0) -> list[Event]:
+    def to_server(self, *, now: float = 0.0) -> list[Arrival]:
         """Carry what the client has to send; return what the server makes of it."""
         return carry(self.client, self.server, now=now)
 
-    def to_client(self, *, now: float = 0.0) -> list[Event]:
+    def to_client(self, *, now: float = 0.0) -> list[Arrival]:
         """Carry what the server has to send; return what the client makes of it."""
         return carry(self.server, self.client, now=now)
 
@@ -42,8 +42,8 @@ class Play:
         return here, reply.stream
 
 
-def carry(sender: Connection, receiver: Connection, *, now: float = 0.0) -> list[Event]:
-    events: list[Event] = []
+def carry(sender: Connection, receiver: Connection, *, now: float = 0.0) -> list[Arrival]:
+    events: list[Arrival] = []
     for data, fd in sender.data_to_send():
         events += receiver.receive_data(data, [fd] if fd is not None else [], now=now)
     return events

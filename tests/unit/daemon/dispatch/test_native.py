@@ -7,7 +7,7 @@ import pytest
 
 from insula.daemon.dispatch.native import _exec_request
 from insula.errors import ErrorCode, InsulaError, InvalidArgumentError, OperationFailedError
-from insula.rpc.events import Reply, StreamAbort, StreamData, StreamEof, StreamFinish
+from insula.rpc.arrivals import Reply, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.procedures import Insula
 from tests.unit.daemon.clientend import DOM, connected, until
 

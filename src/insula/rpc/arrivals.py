@@ -105,4 +105,4 @@ class StreamAbort(NamedTuple):
     error: InsulaError | None
 
 
-Event = Call | Reply | Failure | Message | StreamData | StreamHole | StreamEof | StreamFinish | StreamAbort
+Arrival = Call | Reply | Failure | Message | StreamData | StreamHole | StreamEof | StreamFinish | StreamAbort

@@ -1,6 +1,6 @@
 """What events look like to those who log them."""
 
-from insula.rpc.events import Stream, StreamState
+from insula.rpc.arrivals import Stream, StreamState
 from insula.rpc.procedures import Remote
 
 
