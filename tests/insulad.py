@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from insula.engine.keeper.protocol import VERSION
 from insula.layout import Layout
 from tests import leaks, libvirt_python, truth
 from tests.testhost import TestHost
@@ -48,12 +49,12 @@ class Insulad:
         assert self.process is not None, "insulad is not running"
         return self.process.pid
 
-    def start(self, *options: str) -> None:
-        """Start the daemon and return once its socket accepts."""
+    def start(self, *options: str, python: str | Path = sys.executable) -> None:
+        """Start the daemon and return once its socket accepts. python: an interpreter that finds another version."""
         assert self.process is None, "insulad runs already"
         with self.log.open("ab") as log:
             self.process = self.host.start(
-                sys.executable, "-c", START, "--prefix", str(self.prefix), *options,
+                str(python), "-c", START, "--prefix", str(self.prefix), *options,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         until(self.answers, f"insulad accepting on {self.socket}", 10)
@@ -93,12 +94,14 @@ class Insulad:
         finally:
             self.process = None
 
-    def keeper_pid(self) -> int | None:
-        """Return the process that holds the keeper's listening socket; None if nobody does.
+    def keeper_pid(self, version: int = VERSION) -> int | None:
+        """Return the process that holds the listening socket of a version's keeper; None if nobody does.
 
         SO_PEERCRED would tell who called listen(2), which may have been the daemon, for the keeper it then started.
         """
-        holders = [process for process in leaks.descendants() if _listens(process.pid, self.layout.keeper_socket)]
+        holders = [
+            process for process in leaks.descendants() if _listens(process.pid, self.layout.keeper_socket(version))
+        ]
         keepers = [process for process in holders if process.pid != (self.process.pid if self.process else None)]
         return min(keepers, key=lambda process: int(process.started)).pid if keepers else None
 

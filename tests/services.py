@@ -16,7 +16,7 @@ from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import Event as KeeperEvent
-from insula.engine.keeper.protocol import EventKind
+from insula.engine.keeper.protocol import VERSION, EventKind
 from insula.engine.keeper.startup import connect, spawn_keeper
 from insula.engine.launch.launcher import Launcher
 from insula.engine.look.looking import Looker
@@ -197,8 +197,8 @@ class Service:
 
     def _keeper(self) -> socket.socket:
         with (self.layout.logs / "keeper.log").open("ab") as log:
-            spawn_keeper(self.layout.keeper_socket, log=log.fileno())
-        return connect(self.layout.keeper_socket)
+            spawn_keeper(self.layout.keeper_socket(VERSION), log=log.fileno())
+        return connect(self.layout.keeper_socket(VERSION))
 
     def _heard(self, event: KeeperEvent) -> None:
         if event.kind is EventKind.EXITED:

@@ -62,9 +62,9 @@ class Layout:
         system = cls.system()
         return cls(**{each.name: directory / getattr(system, each.name).relative_to("/") for each in fields(cls)})
 
-    @property
-    def keeper_socket(self) -> Path:
-        return self.run / "keeper.sock"
+    def keeper_socket(self, version: int) -> Path:
+        """Where keepers of a version of their protocol listen."""
+        return self.run / ("keeper.sock" if version == 1 else f"keeper-{version}.sock")
 
     @property
     def running(self) -> Path:
@@ -87,7 +87,7 @@ def layout_from(prefix: str | os.PathLike[str] | None) -> Layout:
     if not path.is_absolute():
         raise ConfigurationError(f"the prefix '{chosen}' is relative; give an absolute directory")
     layout = Layout.prefix(path)
-    longest = max(len(os.fsencode(each)) for each in (layout.socket, layout.socket_read_only, layout.keeper_socket))
+    longest = max(len(os.fsencode(each)) for each in (layout.socket, layout.socket_read_only, layout.keeper_socket(99)))
     if longest > UNIX_SOCKET_PATH_MAX:
         raise ConfigurationError(
             f"the prefix '{chosen}' is {longest - UNIX_SOCKET_PATH_MAX} bytes too long for a UNIX socket below it; "

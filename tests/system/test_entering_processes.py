@@ -48,9 +48,8 @@ def entering(guests: Guests, running: Running, *steps: GuestStep) -> Iterator[in
     os.set_blocking(writer, True)
     program = image_file(entering_program_of(*steps, ARREST))
     before = set(children_of(guests.keeper_pid))
-    number = guests.link.ask(
-        Verb.EXECUTE, {"uuid": running.uuid, "id": "arrested", "seconds": 600}, {"image": program, "join0": writer}
-    )
+    fds = {"init": running.pidfd, "image": program, "join0": writer}
+    number = guests.link.ask(Verb.EXECUTE, {"uuid": running.uuid, "id": "arrested", "seconds": 600}, fds)
     os.close(program)
     os.close(writer)
     try:
@@ -170,7 +169,7 @@ def test_the_keeper_is_at_home_after_a_process_has_entered_or_failed_to(guests: 
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     assert guests.execute(running, "hostname")[0] == "guest\n"
     with (busybox_root / "no group").open("w") as file:
-        fds = {"steps": file.fileno(), "cgroup": file.fileno()}
+        fds = {"init": running.pidfd, "image": file.fileno(), "cgroup": file.fileno()}
         number = guests.link.ask(Verb.EXECUTE, {"uuid": running.uuid, "id": "fails"}, fds)
     with pytest.raises(StepError):
         completed(guests.link.answer(number))

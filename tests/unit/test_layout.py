@@ -21,7 +21,8 @@ def test_without_a_prefix_the_systems_usual_places_are_used() -> None:
     assert layout.definitions == Path("/etc/insula/domains")
     assert layout.images == Path("/var/lib/insula/images")
     assert layout.logs == Path("/var/log/insula")
-    assert layout.keeper_socket == Path("/run/insula/keeper.sock")
+    assert layout.keeper_socket(1) == Path("/run/insula/keeper.sock")
+    assert layout.keeper_socket(12) == Path("/run/insula/keeper-12.sock")
 
 
 def test_every_place_is_below_the_prefix_and_its_own(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_a_relative_prefix_of_the_environment_is_refused_too(monkeypatch: pytest
 def longest_prefix() -> str:
     """Return the longest prefix below which every socket's path fits."""
     plain = Layout.system()
-    longest = max(len(str(path)) for path in (plain.socket, plain.socket_read_only, plain.keeper_socket))
+    longest = max(len(str(path)) for path in (plain.socket, plain.socket_read_only, plain.keeper_socket(99)))
     return "/" + "x" * (UNIX_SOCKET_PATH_MAX - longest - 1)
 
 

@@ -48,7 +48,8 @@ class KeeperSupervisor:
 
     obtain: returns a connected SOCK_SEQPACKET socket to a keeper, spawning it if need be; may block for the time a
     process takes to start, so it runs in a thread. on_event: called for each thing the keeper tells unasked.
-    restored: awaited when a new keeper has taken a dead one's place.
+    restored: awaited when a new keeper has taken a dead one's place. gone: called instead of starting another, for a
+    keeper that has no successor of its kind.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class KeeperSupervisor:
         obtain: Callable[[], socket.socket],
         on_event: Callable[[Event], None],
         restored: Callable[[], Awaitable[None]],
+        gone: Callable[[], None] | None = None,
     ) -> None:
         self._obtain = obtain
+        self._gone = gone
         self._on_event = on_event
         self._restored = restored
         self._channel: socket.socket | None = None
@@ -245,7 +248,14 @@ class KeeperSupervisor:
         if self._channel is None:
             return
         self._drop(text)
-        if not self._closed:
+        if self._closed:
+            return
+        if self._gone is not None:
+            self._closed = True
+            self._watch.stop()
+            _logger.error("%s; its guests live on, and are handed to another", text)
+            self._gone()
+        else:
             self.restarts += 1
             _logger.error("%s; its guests live on, and a new keeper is started for them", text)
             if self._restarting is None:

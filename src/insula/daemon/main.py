@@ -26,9 +26,9 @@ from insula.daemon.activation import PassedSocket, notify, passed_sockets
 from insula.daemon.config import Settings, load
 from insula.daemon.descriptors import Limits, raise_limit, reserved
 from insula.daemon.dispatch.host import LIBVIRT_VERSION
+from insula.daemon.generations import KeeperGenerations
 from insula.daemon.idle import IdleWatch
 from insula.daemon.instance import make_directories, only_one
-from insula.daemon.keeperlink import KeeperSupervisor
 from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.logs import keeper_log, start_logging
 from insula.daemon.server import Capacity, Server
@@ -36,8 +36,9 @@ from insula.daemon.session import SessionLimits
 from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
+from insula.engine.keeper.dialects import FORMER_VERSIONS
 from insula.engine.keeper.link import Event
-from insula.engine.keeper.protocol import EventKind
+from insula.engine.keeper.protocol import VERSION, EventKind
 from insula.engine.keeper.startup import connect, spawn_keeper
 from insula.engine.launch.launcher import Launcher
 from insula.engine.look.accountlook import find_through, remembering
@@ -112,8 +113,11 @@ class Daemon:
         self._options = options
         self._began = time.time()
         self._stopping = asyncio.Event()
-        self._keeper = KeeperSupervisor(
-            obtain=self._obtain_keeper, on_event=self._keeper_told, restored=self._keeper_replaced
+        self._keeper = KeeperGenerations(
+            obtain=self._obtain_keeper,
+            older=self._older_keepers,
+            on_event=self._keeper_told,
+            restored=self._keeper_replaced,
         )
         self._events = Events()
         self._looker = Looker()
@@ -218,15 +222,24 @@ class Daemon:
 
     def _obtain_keeper(self) -> socket.socket:
         """Return a channel to the living keeper, or to a new one (thread)."""
+        path = self._layout.keeper_socket(VERSION)
         with contextlib.suppress(KeeperError):
-            return connect(self._layout.keeper_socket)
+            return connect(path)
         log = keeper_log(self._layout.logs / "keeper.log")
         try:
-            spawn_keeper(self._layout.keeper_socket, log=log, soft_limit=self._limits[0])
+            spawn_keeper(path, log=log, soft_limit=self._limits[0])
         finally:
             if log is not None:
                 os.close(log)
-        return connect(self._layout.keeper_socket)
+        return connect(path)
+
+    def _older_keepers(self) -> dict[int, socket.socket]:
+        """Return channels to the keepers of earlier versions that are there."""
+        found = {}
+        for former in FORMER_VERSIONS:
+            with contextlib.suppress(KeeperError):
+                found[former] = connect(self._layout.keeper_socket(former))
+        return found
 
     def _keeper_told(self, event: Event) -> None:
         if event.kind is EventKind.EXITED:

@@ -276,8 +276,8 @@ class FakeEngine:
             Held(
                 uuid=each["uuid"],
                 pid=each["pid"],
-                stage=StartPhase[each["stage"]],
-                status=ExitStatus(status=each["status"]) if each["stage"] == StartPhase.EXITED.name else None,
+                stage=StartPhase[each["state"]],
+                status=ExitStatus(status=each["status"]) if each["state"] == StartPhase.EXITED.name else None,
             )
             for each in answer.body["guests"]
         ]
@@ -326,8 +326,8 @@ class FakeEngine:
         running = self.handle(record)
         running.pidfd = answer.fds.pop("pidfd")
         running.channel = answer.fds.pop("channel", NO_FD)
-        running.awaiting_exec = answer.body["stage"] == StartPhase.HELD.name
-        if answer.body["stage"] == StartPhase.EXITED.name:
+        running.awaiting_exec = answer.body["state"] == StartPhase.HELD.name
+        if answer.body["state"] == StartPhase.EXITED.name:
             running.status = ExitStatus(status=answer.body["status"])
         return running
 

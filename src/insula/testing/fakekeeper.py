@@ -174,14 +174,14 @@ class FakeKeeper:
     def _hello(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         client.listening = True
         guests = [
-            {"uuid": each.uuid, "id": None, "pid": each.pid, "stage": each.stage.name, "status": each.status}
+            {"uuid": each.uuid, "id": None, "pid": each.pid, "state": each.stage.name, "status": each.status}
             for each in self._wards.values()
         ]
         reply({"version": VERSION, "pid": 0, "guests": guests, "executions": []})
 
     def _fetch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         ward = self._ward(body)
-        reply({"pid": ward.pid, "stage": ward.stage.name, "status": ward.status}, ward.fds(self._host))
+        reply({"pid": ward.pid, "state": ward.stage.name, "status": ward.status}, ward.fds(self._host))
 
     def _launch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         uuid = body["uuid"]

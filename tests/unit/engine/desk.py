@@ -78,7 +78,7 @@ class Desk:
 
     def holds(self, stage: str, status: int | None = None) -> None:
         """Have the keeper hold the container, with two consoles of which one has said something."""
-        self.keeper.answers[Verb.FETCH] = [{"pid": self.keeper.pid, "stage": stage, "status": status}]
+        self.keeper.answers[Verb.FETCH] = [{"pid": self.keeper.pid, "state": stage, "status": status}]
         self.keeper.fds[Verb.FETCH] = lambda: {
             "pidfd": Fd(os.pidfd_open(self.keeper.pid)),
             "console0": null(),

@@ -89,7 +89,7 @@ class ForkedKeeper:
 
     def stage_of(self, uuid: str) -> str | None:
         guests = self.ask(Verb.HELLO)["guests"]
-        return next((guest["stage"] for guest in guests if guest["uuid"] == uuid), None)
+        return next((guest["state"] for guest in guests if guest["uuid"] == uuid), None)
 
     def wait_for_event(self, kind: EventKind) -> Event:
         while not any(event.kind is kind for event in self.events):

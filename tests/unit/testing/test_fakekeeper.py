@@ -58,7 +58,7 @@ def launched(asker: Asker, *, hold: bool = False) -> int:
 def test_a_launched_guest_is_held_and_its_end_is_told(host: FakeHost, asker: Asker) -> None:
     asker.ask(Verb.HELLO)
     pid = launched(asker)
-    assert asker.ask(Verb.HELLO)["guests"][0]["stage"] == "RUNNING"
+    assert asker.ask(Verb.HELLO)["guests"][0]["state"] == "RUNNING"
     host.end(host.processes[pid], 0)
     assert {"event": "exited", "uuid": WEB, "id": None, "status": 0, "fds": []} in asker.told
     assert asker.ask(Verb.FETCH, uuid=WEB)["status"] == 0

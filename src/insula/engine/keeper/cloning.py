@@ -46,13 +46,14 @@ class Cloner:
             return self._clone(flags, message, child, back, None)
 
     def enter(
-        self, guest: HeldProcess, message: Message, child: Callable[[socket.socket, Message, Limits], NoReturn]
+        self, message: Message, child: Callable[[socket.socket, Message, Limits], NoReturn]
     ) -> tuple[HeldProcess, socket.socket]:
-        """Clone a process into a running guest, likewise. message: fds cgroup, image, and what the program receives
-        after init's pidfd."""
+        """Clone a process into a running guest, likewise. message: fds init (its pidfd), cgroup, image, and what the
+        program receives after init's pidfd."""
+        init = message.fds["init"]
         with contextlib.ExitStack() as back:
-            self._stand_in(guest.pidfd, _OWN, back)
-            passed = [guest.pidfd, *passed_fds(message)]
+            self._stand_in(init, _OWN, back)
+            passed = [init, *passed_fds(message, without=("init",))]
             return self._clone(CloneFlag.NOTHING, message, child, back, passed)
 
     def _stand_in(self, fd: Fd, kinds: Iterable[str], back: contextlib.ExitStack) -> None:

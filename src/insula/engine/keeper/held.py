@@ -86,10 +86,23 @@ class HeldProcess:
 
     guest: the UUID of the guest it is init of, or belongs to; execution: the id of a process that entered, None for
     init; launch: which one it came from, None if nobody said; adopted: it is no child of the keeper's, so only the
-    kernel may know how it ended; kept: fds that the daemon wants to find again under their names.
+    kernel may know how it ended; foreign: it entered a guest that another keeper holds; kept: fds that the daemon wants
+    to find again under their names.
     """
 
-    __slots__ = ("adopted", "consoles", "execution", "guest", "kept", "launch", "pid", "pidfd", "stage", "status")
+    __slots__ = (
+        "adopted",
+        "consoles",
+        "execution",
+        "foreign",
+        "guest",
+        "kept",
+        "launch",
+        "pid",
+        "pidfd",
+        "stage",
+        "status",
+    )
 
     def __init__(self, guest: str, pid: int, pidfd: Fd, *, execution: str | None = None, adopted: bool = False) -> None:
         self.guest = guest
@@ -98,6 +111,7 @@ class HeldProcess:
         self.pidfd = pidfd
         self.launch: str | None = None
         self.adopted = adopted
+        self.foreign = False
         self.stage = StartPhase.RUNNING if adopted else StartPhase.CLONED
         self.status: int | None = None
         self.consoles: list[Console] = []

@@ -112,7 +112,7 @@ class Keeper:
 
     def _hello(self, request: Request, message: Message) -> None:
         """consoles (whether the client reads them, true if not said) → version, pid, permitted (mask of its
-        capabilities), guests (uuid, pid, stage, status, consoles), executions (id, uuid, …); events from now on"""
+        capabilities), guests (uuid, pid, state, status, consoles), executions (id, uuid, …); events from now on"""
         request.client.listening = True
         request.client.reading = boolean(message, "consoles", default=True)
         self._share_reading()
@@ -122,7 +122,7 @@ class Keeper:
                     "uuid": process.guest,
                     "id": process.execution,
                     "pid": process.pid,
-                    "stage": process.stage.name,
+                    "state": process.stage.name,
                     "status": process.status,
                     "consoles": len(process.consoles),
                 }
@@ -133,10 +133,10 @@ class Keeper:
         self.clients.answer(request, {**self._itself, **described})
 
     def _fetch(self, request: Request, message: Message) -> None:
-        """uuid → pid, stage, status; fds pidfd, console0…, ring0… said meanwhile, channel if held, all kept"""
+        """uuid → pid, state, status; fds pidfd, console0…, ring0… said meanwhile, channel if held, all kept"""
         process = self._guest(message)
         rings = process.rings()
-        body = {"pid": process.pid, "stage": process.stage.name, "status": process.status}
+        body = {"pid": process.pid, "state": process.stage.name, "status": process.status}
         fds = {**process.kept, "pidfd": process.pidfd, **process.masters(), **rings, **self._starting.channel(process)}
         self.clients.answer(request, body, fds)
         close_all(rings.values())
@@ -166,10 +166,10 @@ class Keeper:
         self._starting.send_netlink(self._newborn(message), request)
 
     def _go(self, request: Request, message: Message) -> None:
-        """uuid, stage (names of trees to stage); fds in the program's order → fds pidfd, console0…"""
+        """uuid, locked_trees (names of those to stage); fds in the program's order → fds pidfd, console0…"""
         process = self._newborn(message)
         seconds = seconds_of(message, PATIENCE)
-        trees = {name: message.fds[name] for name in message.body.get("stage", ())}
+        trees = {name: message.fds[name] for name in message.body.get("locked_trees", ())}
         try:
             if trees:
                 stage_mounts(process.name, trees)
@@ -213,16 +213,19 @@ class Keeper:
         kill(process)
 
     def _execute(self, request: Request, message: Message) -> None:
-        """id, uuid; fds image, cgroup, and others in the program's order → pid; fds pidfd, console0"""
-        name = name_of(message, "id")
-        guest = self._guest(message)
+        """id, uuid; fds init (its pidfd, whoever holds it), image, cgroup, and others in the program's order → pid; fds
+        pidfd, console0"""
+        name, uuid = name_of(message, "id"), name_of(message, "uuid")
+        guest = self._guests.get(uuid)
         seconds = seconds_of(message, PATIENCE)
-        if guest.stage is not StartPhase.RUNNING:
+        if guest is not None and guest.stage is not StartPhase.RUNNING:
             raise RefusalError(f"the guest is not running: it is {guest.stage.value}")
         if name in self._executions:
             raise RefusalError(f"there is a process with the id {name} already")
-        process, channel = self._cloner.enter(guest, message, child.play)
-        process.guest, process.execution = guest.guest, name
+        if "init" not in message.fds:
+            raise RefusalError("no descriptor of the init came whose guest is to be entered")
+        process, channel = self._cloner.enter(message, child.play)
+        process.guest, process.execution, process.foreign = uuid, name, guest is None
         self._executions[name] = process
         self._follow(process, channel, request)
         self._starting.expect(process, request, seconds)
@@ -244,6 +247,7 @@ class Keeper:
             raise RefusalError(f"the descriptor that came is another process's, not {pid}'s")
         process = HeldProcess(uuid, pid, message.fds.pop("pidfd"), execution=execution, adopted=True)
         process.launch = message.body.get("launch")
+        process.foreign = execution is not None and uuid not in self._guests
         if "channel" in message.fds:
             try:
                 self._starting.hold(process, message.fds["channel"], request.client)
@@ -283,6 +287,8 @@ class Keeper:
         name = message.body.get("id")
         if name is None and message.body.get("born") is not None and message.body["uuid"] not in self._guests:
             self._strangers.forget_past(number_of(message, "pid"), number_of(message, "born"))
+        if name is None and message.body["uuid"] not in self._guests:
+            self._drop_entered(message.body["uuid"])
         process = self._guest(message) if name is None else self._executions[name]
         if process.adopted and process.stage is not StartPhase.EXITED and has_ended(process.pidfd):
             # Who asks has seen its end already, while the reaper is still being asked.
@@ -292,10 +298,14 @@ class Keeper:
             raise RefusalError(f"it cannot be forgotten: it is {process.stage.value}")
         self._drop(process)
         if name is None:
-            for entered in [each for each in self._executions.values() if each.guest == process.guest]:
-                if entered.stage is StartPhase.EXITED:
-                    self._drop(entered)
+            self._drop_entered(process.guest)
         self.clients.answer(request, {})
+
+    def _drop_entered(self, uuid: str) -> None:
+        """Let go of what has ended in a guest."""
+        for entered in [each for each in self._executions.values() if each.guest == uuid]:
+            if entered.stage is StartPhase.EXITED:
+                self._drop(entered)
 
     def _quit(self, request: Request, message: Message) -> None:
         """→ (the keeper ends; refused while anything is held)"""
@@ -359,7 +369,8 @@ class Keeper:
         if process.stage in (StartPhase.RUNNING, StartPhase.HELD):
             process.stage = StartPhase.EXITED
             self._announce(process)
-        if process.stage is not StartPhase.EXITED or process.guest not in self._guests:
+        forgotten = process.guest not in self._guests and not process.foreign
+        if process.stage is not StartPhase.EXITED or forgotten:
             self._drop(process)
         for request in self._killers.pop(process, ()):
             self.clients.answer(request, {"status": process.status})

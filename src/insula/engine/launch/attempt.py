@@ -169,7 +169,7 @@ class LaunchAttempt:
         context = self._context
         fds = {f"inherited{number}": Fd(fd) for number, fd in enumerate(inherited)} | context.fds
         fds = {name: fds[name] for name in (*self._plan.staged, *self._program.passed)}
-        body = {**self._meant(), "stage": self._plan.staged}
+        body = {**self._meant(), "locked_trees": self._plan.staged}
         number = self._link.ask(Verb.GO, body, fds)
         message = await self._answer_of_steps(number)
         group = group_of(context)

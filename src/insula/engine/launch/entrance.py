@@ -70,7 +70,7 @@ class Entrance:
             given = fds | dict(streams)
             received = {each: given[each] for each in program.passed if each != "init"}
             others = {each: fds[each] for each in (IMAGE, "cgroup") if each in fds}
-            number = self._link.ask(Verb.EXECUTE, body, others | received)
+            number = self._link.ask(Verb.EXECUTE, body, {"init": running.pidfd} | others | received)
         finally:
             close_all(fds.values())
         try:

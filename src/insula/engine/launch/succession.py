@@ -54,7 +54,7 @@ class Succession:
         """
         answer = await self._link.answer(self._link.ask(Verb.HELLO, {}, {}))
         answer.close()
-        ended = [each["id"] for each in answer.body["executions"] if each["stage"] == StartPhase.EXITED.name]
+        ended = [each["id"] for each in answer.body["executions"] if each["state"] == StartPhase.EXITED.name]
         return (
             [_held(each) for each in answer.body["guests"]],
             ended,
@@ -152,7 +152,7 @@ def _meant(record: ContainerRecord) -> dict[str, Any]:
 
 
 def _held(guest: Mapping[str, Any]) -> Held:
-    stage = StartPhase[guest["stage"]]
+    stage = StartPhase[guest["state"]]
     status = ExitStatus(status=guest["status"]) if stage is StartPhase.EXITED else None
     return Held(uuid=guest["uuid"], pid=int(guest["pid"]), stage=stage, status=status)
 
@@ -161,7 +161,7 @@ def _taken(answer: Message, record: ContainerRecord, group: Cgroup) -> Running:
     """The handle that an answer to FETCH makes of a record; what is not in it is closed."""
     running = Running(record=record, group=group, pidfd=answer.fds.pop("pidfd"))
     try:
-        running.awaiting_exec = answer.body["stage"] == StartPhase.HELD.name
+        running.awaiting_exec = answer.body["state"] == StartPhase.HELD.name
         running.channel = answer.fds.pop("channel", NO_FD)
         for number in itertools.count():
             master = answer.fds.pop(f"console{number}", None)
@@ -177,7 +177,7 @@ def _taken(answer: Message, record: ContainerRecord, group: Cgroup) -> Running:
     finally:
         close_all(answer.fds.values())
         answer.fds.clear()
-    if answer.body["stage"] == StartPhase.EXITED.name:
+    if answer.body["state"] == StartPhase.EXITED.name:
         running.status = ExitStatus(status=answer.body["status"])
     return running
 

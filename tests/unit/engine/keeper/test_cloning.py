@@ -51,17 +51,17 @@ def test_who_enters_is_born_in_the_guests_namespaces_and_the_keeper_comes_home(
         return clone(*arguments, **options)  # type: ignore[operator]
 
     monkeypatch.setattr(cloning, "clone", observed)
-    message = Message({}, {})
     before = open_fds()
+    message = Message({}, {"init": Fd(os.dup(guest.pidfd))})
     if clone is fail:
         with pytest.raises(OSError, match="no process"):
-            cloner.enter(guest, message, never)
+            cloner.enter(message, never)
     else:
-        process, channel = cloner.enter(guest, message, never)
+        process, channel = cloner.enter(message, never)
         assert process.pid == 4711
         channel.close()
         process.close()
-    assert at_birth == [(guest.pidfd, ALL)]
+    assert at_birth == [(message.fds["init"], ALL)]
     homes = [flag for _, flag in steps[1:]]
     assert sorted(homes) == sorted(ALL)
     assert guest.pidfd not in {fd for fd, _ in steps[1:]}

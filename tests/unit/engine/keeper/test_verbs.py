@@ -22,9 +22,10 @@ from insula.engine.keeper import verbs as keeper_module
 from insula.engine.keeper.held import RING_MAX
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, receive, send
+from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.terminals import TakeStreams
 from insula.errors import KeeperError, StepError
-from insula.kernel.fds import Fd, contents
+from insula.kernel.fds import Fd, close_all, contents
 from insula.kernel.privileges import permitted_mask
 from insula.kernel.process import exit_of_stranger, has_ended
 from tests.players import entering_program_of, image_file, program_of
@@ -77,7 +78,7 @@ def test_a_verb_that_it_does_not_know_is_refused(held: ForkedKeeper) -> None:
         (Verb.PROCEED, {"uuid": "u"}, "no guest with the UUID u is held"),
         (Verb.FORGET, {"uuid": "u"}, "no guest with the UUID u is held"),
         (Verb.FORGET, {"id": "7"}, "KeyError: '7'"),
-        (Verb.EXECUTE, {"id": "7", "uuid": "u"}, "no guest with the UUID u is held"),
+        (Verb.EXECUTE, {"id": "7", "uuid": "u"}, "no descriptor of the init came"),
         (Verb.LAUNCH, {"uuid": "u", "namespaces": ["nonsense"]}, "KeyError: 'nonsense'"),
         (Verb.ADOPT, {"uuid": "u", "pid": 1}, "KeyError: 'pidfd'"),
     ],
@@ -93,7 +94,7 @@ def test_a_request_that_cannot_be_met_is_refused_and_changes_nothing(
 def test_a_guest_is_born_runs_ends_and_is_forgotten(held: ForkedKeeper) -> None:
     pid = held.bear("u", *program("exit 7"))
     assert held.ask(Verb.HELLO)["guests"] == [
-        {"uuid": "u", "id": None, "pid": pid, "stage": "CLONED", "status": None, "consoles": 0}
+        {"uuid": "u", "id": None, "pid": pid, "state": "CLONED", "status": None, "consoles": 0}
     ]
     answer = held.tell(Verb.GO, uuid="u")
     assert os.readlink(f"/proc/self/fd/{answer.fds['pidfd']}") == "anon_inode:[pidfd]"
@@ -101,7 +102,7 @@ def test_a_guest_is_born_runs_ends_and_is_forgotten(held: ForkedKeeper) -> None:
     event = held.wait_for_event(EventKind.EXITED)
     assert (event.uuid, event.status) == ("u", 7 << 8)
     assert held.stage_of("u") == "EXITED"
-    assert held.ask(Verb.FETCH, uuid="u") == {"pid": pid, "stage": "EXITED", "status": 7 << 8}
+    assert held.ask(Verb.FETCH, uuid="u") == {"pid": pid, "state": "EXITED", "status": 7 << 8}
     assert held.ask(Verb.KILL, uuid="u") == {"status": 7 << 8}
     assert held.ask(Verb.FORGET, uuid="u") == {}
     assert held.stage_of("u") is None
@@ -202,7 +203,7 @@ def test_a_guest_that_takes_too_long_is_ended(held: ForkedKeeper) -> None:
 def test_what_cannot_be_staged_fails_the_launch_and_leaves_the_guest_to_be_given_up(held: ForkedKeeper) -> None:
     held.bear("u", *program(SLEEP))
     with pytest.raises(KeeperError, match="KeyError: 'root'"):
-        held.ask(Verb.GO, uuid="u", stage=["root"])
+        held.ask(Verb.GO, uuid="u", locked_trees=["root"])
     assert held.ask(Verb.ABORT, uuid="u") == {"status": signal.SIGKILL}
 
 
@@ -291,12 +292,17 @@ def entered(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkedKeeper]:
     made.end()
 
 
+@contextlib.contextmanager
+def entering(*steps: GuestStep) -> Iterator[dict[str, int]]:
+    """What a process enters with: a program, and an init, whose namespaces nobody enters in these tests."""
+    fds = {"init": os.pidfd_open(os.getpid()), "image": image_file(entering_program_of(*steps))}
+    yield fds
+    close_all(map(Fd, fds.values()))
+
+
 def execute(held: ForkedKeeper, name: str, script: str) -> dict[str, Any]:
-    fd = image_file(entering_program_of(*program(script)))
-    try:
-        return held.ask(Verb.EXECUTE, {"image": fd}, uuid="u", id=name)
-    finally:
-        os.close(fd)
+    with entering(*program(script)) as fds:
+        return held.ask(Verb.EXECUTE, fds, uuid="u", id=name)
 
 
 def test_an_entered_process_has_a_record_of_its_own_until_it_is_forgotten(entered: ForkedKeeper) -> None:
@@ -306,7 +312,7 @@ def test_an_entered_process_has_a_record_of_its_own_until_it_is_forgotten(entere
     event = entered.wait_for_event(EventKind.EXECUTED)
     assert (event.uuid, event.execution, event.status) == ("u", "7", 5 << 8)
     assert entered.ask(Verb.HELLO)["executions"] == [
-        {"uuid": "u", "id": "7", "pid": pid, "stage": "EXITED", "status": 5 << 8, "consoles": 0}
+        {"uuid": "u", "id": "7", "pid": pid, "state": "EXITED", "status": 5 << 8, "consoles": 0}
     ]
     entered.ask(Verb.FORGET, id="7")
     assert entered.ask(Verb.HELLO)["executions"] == []
@@ -326,6 +332,23 @@ def test_what_ended_inside_is_forgotten_with_its_guest(entered: ForkedKeeper) ->
     assert [event.execution for event in entered.events if event.kind is EventKind.EXECUTED] == ["7", "8"]
 
 
+def test_what_entered_a_guest_that_another_keeper_holds_is_kept_until_it_or_the_guest_is_forgotten(
+    entered: ForkedKeeper,
+) -> None:
+    entered.ask(Verb.HELLO)
+    for name in ("7", "8"):
+        execute(entered, name, "exit 5")
+    until(lambda: ended_inside(entered) == ["7", "8"], "both being told as ended")
+    entered.ask(Verb.FORGET, id="7")
+    with pytest.raises(KeeperError, match="no guest with the UUID u is held"):
+        entered.ask(Verb.FORGET, uuid="u")
+    assert ended_inside(entered) == []
+
+
+def ended_inside(held: ForkedKeeper) -> list[str]:
+    return [each["id"] for each in held.ask(Verb.HELLO)["executions"] if each["state"] == "EXITED"]
+
+
 def test_an_id_names_one_process(entered: ForkedKeeper) -> None:
     entered.start("u", SLEEP)
     execute(entered, "7", SLEEP)
@@ -335,10 +358,8 @@ def test_an_id_names_one_process(entered: ForkedKeeper) -> None:
 
 def test_a_process_that_cannot_enter_leaves_no_record_and_is_told_once(entered: ForkedKeeper) -> None:
     entered.start("u", SLEEP)
-    fd = image_file(entering_program_of(BROKEN, *program(SLEEP)))
-    with pytest.raises(StepError, match="Invalid argument"):
-        entered.ask(Verb.EXECUTE, {"image": fd}, uuid="u", id="7")
-    os.close(fd)
+    with entering(BROKEN, *program(SLEEP)) as fds, pytest.raises(StepError, match="Invalid argument"):
+        entered.ask(Verb.EXECUTE, fds, uuid="u", id="7")
     assert entered.ask(Verb.HELLO)["executions"] == []
 
 
@@ -349,9 +370,8 @@ def test_what_hangs_on_its_way_in_ends_when_its_asker_gives_up_and_what_runs_doe
     monkeypatch.setattr(child, "play", lambda *all_: signal.pause() if "id" in all_[1].body else play(*all_))
     hanging = ForkedKeeper()
     hanging.start("u", SLEEP)
-    fd = image_file(entering_program_of(*program(SLEEP)))
-    hanging.link.ask(Verb.EXECUTE, {"uuid": "u", "id": "7"}, {"image": fd})
-    os.close(fd)
+    with entering(*program(SLEEP)) as fds:
+        hanging.link.ask(Verb.EXECUTE, {"uuid": "u", "id": "7"}, fds)
     assert hanging.ask(Verb.ABORT, id="7") == {"status": signal.SIGKILL}
     assert hanging.ask(Verb.HELLO)["executions"] == []
     hanging.end()
@@ -359,7 +379,7 @@ def test_what_hangs_on_its_way_in_ends_when_its_asker_gives_up_and_what_runs_doe
     entered.start("u", SLEEP)
     execute(entered, "7", SLEEP)
     assert entered.ask(Verb.ABORT, id="7") == {"status": None, "failure": None}
-    assert [each["stage"] for each in entered.ask(Verb.HELLO)["executions"]] == ["RUNNING"]
+    assert [each["state"] for each in entered.ask(Verb.HELLO)["executions"]] == ["RUNNING"]
 
 
 def test_only_what_runs_is_entered(entered: ForkedKeeper) -> None:
@@ -459,7 +479,7 @@ def test_consoles_are_left_to_a_client_that_reads_them(held: ForkedKeeper, stran
     adopt(held, "u", stranger.pid, master)
     held.ask(Verb.HELLO, consoles=True)
     os.write(slave, b"for the client")
-    assert held.ask(Verb.FETCH, uuid="u")["stage"] == "RUNNING"
+    assert held.ask(Verb.FETCH, uuid="u")["state"] == "RUNNING"
     assert os.read(master, 100) == b"for the client"
     held.ask(Verb.HELLO, consoles=False)
     os.write(slave, b"for the keeper")

@@ -211,6 +211,7 @@ _UUIDS: list[Any] = ["u", "v", "w", None, 7, [], "../x"]
 _FD_NAMES = [
     "image",
     "pidfd",
+    "init",
     "cgroup",
     "console0",
     "console1",
@@ -223,7 +224,7 @@ _FD_NAMES = [
     "",
 ]
 _FIELDS = [
-    "uuid", "id", "pid", "born", "namespaces", "owner", "stage", "seconds", "consoles", "fds", "verb",
+    "uuid", "id", "pid", "born", "namespaces", "owner", "locked_trees", "seconds", "consoles", "fds", "verb",
 ]  # fmt: skip
 _PLAUSIBLE: dict[str, list[Any]] = {
     "uuid": _UUIDS,
@@ -231,7 +232,7 @@ _PLAUSIBLE: dict[str, list[Any]] = {
     "pid": [None, 1, 4711],
     "namespaces": [[], ["uts"], ["nonsense"]],
     "owner": [None, [0, 0], ["x", "y"]],
-    "stage": [[], ["root"], ["image", "missing"]],
+    "locked_trees": [[], ["root"], ["image", "missing"]],
     "seconds": [0, 0.01, 30],
     "fds": [["image"], []],
 }

@@ -138,7 +138,7 @@ def test_the_child_is_told_what_it_is_to_get_once_all_is_ready() -> None:
     keeper, passed = FakeKeeper(), null()
     running = launch(plan_with(steps_of(keeper.world)), keeper, passed, passed, hold=True)
     asked = keeper.last(Verb.GO)
-    assert asked.body == {"uuid": SPEC.uuid, "launch": "a1", "stage": ("root",)}
+    assert asked.body == {"uuid": SPEC.uuid, "launch": "a1", "locked_trees": ("root",)}
     assert asked.fds == ("root", "inherited0", "inherited1", "ids")
     assert running.awaiting_exec
     assert os.fstat(passed), "inherited fds stay the caller's"

@@ -251,7 +251,7 @@ def test_a_process_enters_with_streams_by_a_name_of_its_own(desk: Desk) -> None:
     assert (first.pid, first.master) == (desk.keeper.pid, None)
     asked = desk.keeper.last(Verb.EXECUTE)
     assert asked.body == {"uuid": SPEC.uuid, "id": second.id}
-    assert asked.fds == ("image", "cgroup", "stdin", "stdout", "stderr", "account")
+    assert asked.fds == ("init", "image", "cgroup", "stdin", "stdout", "stderr", "account")
     assert 'execve("/bin/ps"' in "".join(Listing(asked.image).lines())
     for each in (first, second):
         os.close(each.pidfd)
@@ -379,11 +379,11 @@ def test_one_that_has_ended_has_no_namespaces(desk: Desk, program: "subprocess.P
 
 def test_all_that_the_keeper_holds_is_told(desk: Desk) -> None:
     guests = [
-        {"uuid": "a", "pid": 7, "stage": "RUNNING", "status": None},
-        {"uuid": "b", "pid": 8, "stage": "EXITED", "status": 256},
-        {"uuid": "c", "pid": 9, "stage": "EXITED", "status": None},
+        {"uuid": "a", "pid": 7, "state": "RUNNING", "status": None},
+        {"uuid": "b", "pid": 8, "state": "EXITED", "status": 256},
+        {"uuid": "c", "pid": 9, "state": "EXITED", "status": None},
     ]
-    executions = [{"id": "4", "stage": "RUNNING"}, {"id": "5", "stage": "EXITED"}]
+    executions = [{"id": "4", "state": "RUNNING"}, {"id": "5", "state": "EXITED"}]
     desk.keeper.answers[Verb.HELLO] = [{"guests": guests, "executions": executions}]
     assert completed(desk.launcher.held()) == [
         Held(uuid="a", pid=7, stage=StartPhase.RUNNING, status=None),
