@@ -1,4 +1,4 @@
-"""The daemon's nouns, async: a host with its domains. The twin of `domains`, method by method.
+"""The daemon's nouns, async: a host with its domains. The twin of `domains`, verb by verb.
 
 async with await open_host() as host:
     web = await host.define(xml)
@@ -12,27 +12,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from insula.model.numbers import MetadataType
-from insula.rpc.codes.events import DomainEventId
 from insula.rpc.connection import Message
 from insula.rpc.types import DomainRef
 from insula.sdk import verbs
 from insula.sdk.client import Client, connect
 from insula.sdk.client_stream import ClientStream
-from insula.sdk.values import (
-    STANDARD,
-    ExecRequest,
-    Json,
-    Lifecycle,
-    NodeInfo,
-    Outcome,
-    Started,
-    State,
-    Statistics,
-    Usage,
-    lifecycle_of,
-    uuid_text,
-)
+from insula.sdk.conversation import Answer
+from insula.sdk.faces import async_domain_verb, async_host_verb
+from insula.sdk.values import STANDARD, ExecRequest, Lifecycle, Started, lifecycle_of, uuid_text
 
 if TYPE_CHECKING:
     from insula.layout import Layout
@@ -42,6 +29,30 @@ if TYPE_CHECKING:
 async def open_host(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "AsyncHost":
     """Connect to a daemon; arguments and errors are those of `blocking.connect`."""
     return AsyncHost(await connect(where, read_only=read_only))
+
+
+def _found(host: "AsyncHost", ref: DomainRef) -> "AsyncDomain":
+    return AsyncDomain(host.client, ref)
+
+
+def _each_domain(host: "AsyncHost", refs: tuple[DomainRef, ...]) -> list["AsyncDomain"]:
+    return [AsyncDomain(host.client, ref) for ref in refs]
+
+
+def _watch(host: "AsyncHost", callback: int) -> "AsyncLifecycleWatch":
+    return AsyncLifecycleWatch(host.client, callback)
+
+
+def _host_stream(host: "AsyncHost", answer: Answer) -> ClientStream:
+    return host.client.stream_of(answer)
+
+
+def _domain_stream(domain: "AsyncDomain", answer: Answer) -> ClientStream:
+    return domain._client.stream_of(answer)
+
+
+def _renewed(domain: "AsyncDomain", ref: DomainRef) -> None:
+    domain.ref = ref
 
 
 class AsyncHost:
@@ -60,70 +71,22 @@ class AsyncHost:
         """Hang up."""
         self.client.close()
 
-    async def domains(self, flags: int = 0) -> list["AsyncDomain"]:
-        """The domains that match the filter (`ListDomains`), all without one."""
-        return [AsyncDomain(self.client, ref) for ref in await self.client.run(verbs.domains(flags))]
-
-    async def domain(self, name: str) -> "AsyncDomain":
-        """Raises: DomainNotFoundError."""
-        return AsyncDomain(self.client, await self.client.run(verbs.by_name(name)))
-
-    async def domain_by_uuid(self, uuid: str | bytes) -> "AsyncDomain":
-        """Raises: DomainNotFoundError; InvalidArgumentError if that is no UUID."""
-        return AsyncDomain(self.client, await self.client.run(verbs.by_uuid(uuid)))
-
-    async def domain_by_id(self, number: int) -> "AsyncDomain":
-        """Raises: DomainNotFoundError if no running domain has that id."""
-        return AsyncDomain(self.client, await self.client.run(verbs.by_id(number)))
-
-    async def define(self, xml: str) -> "AsyncDomain":
-        """Make a domain known for good, or change its definition."""
-        return AsyncDomain(self.client, await self.client.run(verbs.define(xml)))
-
-    async def create(self, xml: str, flags: int = 0) -> "AsyncDomain":
-        """Start a domain that is forgotten when it stops."""
-        return AsyncDomain(self.client, await self.client.run(verbs.create(xml, flags)))
-
-    async def build_image(self, name: str, recipe: Json) -> ClientStream:
-        """Build an image; the stream tells the progress, a JSON object a line."""
-        return self.client.stream_of(await self.client.run(verbs.build_image(name, recipe)))
-
-    async def lifecycle(self, domain: DomainRef | None = None) -> "AsyncLifecycleWatch":
-        """What happens from now on to a domain, or to all."""
-        callback = await self.client.run(verbs.register(DomainEventId.LIFECYCLE, domain))
-        return AsyncLifecycleWatch(self.client, callback)
-
-    async def capabilities(self) -> str:
-        """What the host and its driver can do, as libvirt's XML."""
-        return await self.client.run(verbs.capabilities())
-
-    async def hostname(self) -> str:
-        """The host's name."""
-        return await self.client.run(verbs.hostname())
-
-    async def node_info(self) -> NodeInfo:
-        """The host's hardware."""
-        return await self.client.run(verbs.node_info())
-
-    async def info(self) -> Json:
-        """What the daemon tells of itself."""
-        return await self.client.run(verbs.daemon_info())
-
-    async def plan(self, xml: str) -> Json:
-        """What starting a domain of this XML would do, step by step."""
-        return await self.client.run(verbs.plan_of(xml))
-
-    async def statistics(self, groups: int = 0, flags: int = 0) -> list[Statistics]:
-        """Bulk statistics of the domains that match the filter, all groups without a choice."""
-        return await self.client.run(verbs.statistics((), groups, flags))
-
-    async def images(self) -> list[Json]:
-        """The images there are."""
-        return await self.client.run(verbs.images())
-
-    async def remove_image(self, name: str) -> None:
-        """Raises: ImageNotFoundError; ResourceBusyError if a domain uses it."""
-        await self.client.run(verbs.remove_image(name))
+    domains = async_host_verb(verbs.domains, _each_domain)
+    domain = async_host_verb(verbs.by_name, _found)
+    domain_by_uuid = async_host_verb(verbs.by_uuid, _found)
+    domain_by_id = async_host_verb(verbs.by_id, _found)
+    define = async_host_verb(verbs.define, _found)
+    create = async_host_verb(verbs.create, _found)
+    build_image = async_host_verb(verbs.build_image, _host_stream)
+    lifecycle = async_host_verb(verbs.watch_lifecycle, _watch)
+    capabilities = async_host_verb(verbs.capabilities)
+    hostname = async_host_verb(verbs.hostname)
+    node_info = async_host_verb(verbs.node_info)
+    info = async_host_verb(verbs.daemon_info)
+    plan = async_host_verb(verbs.plan_of)
+    statistics = async_host_verb(verbs.statistics)
+    images = async_host_verb(verbs.images)
+    remove_image = async_host_verb(verbs.remove_image)
 
 
 class AsyncDomain:
@@ -144,9 +107,7 @@ class AsyncDomain:
     def uuid(self) -> str:
         return uuid_text(self.ref.uuid)
 
-    async def start(self, flags: int = 0) -> None:
-        """Start it (`StartFlags`)."""
-        self.ref = await self._client.run(verbs.start(self.ref, flags))
+    start = async_domain_verb(verbs.start, _renewed)
 
     async def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD) -> "AsyncExecution":
         """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
@@ -166,97 +127,29 @@ class AsyncDomain:
         pump.start()
         return AsyncExecution(self._client, started, pump)
 
-    async def console(self, device: str | None = None, flags: int = 0) -> ClientStream:
-        """Open a console, the first without a device's name (`ConsoleFlags`)."""
-        return self._client.stream_of(await self._client.run(verbs.console(self.ref, device, flags)))
-
-    async def log(self, source: str, *, follow: bool = False) -> ClientStream:
-        """Read a log of it; follow: go on as it grows."""
-        return self._client.stream_of(await self._client.run(verbs.log(self.ref, source, follow=follow)))
-
-    async def shutdown(self) -> None:
-        """Ask the guest to shut down; it may take its time, or refuse."""
-        await self._client.run(verbs.shutdown(self.ref))
-
-    async def reboot(self) -> None:
-        """Ask the guest to reboot."""
-        await self._client.run(verbs.reboot(self.ref))
-
-    async def destroy(self) -> None:
-        """Stop it at once, whatever the guest is doing."""
-        await self._client.run(verbs.destroy(self.ref))
-
-    async def suspend(self) -> None:
-        """Freeze all its processes."""
-        await self._client.run(verbs.suspend(self.ref))
-
-    async def resume(self) -> None:
-        """Thaw them."""
-        await self._client.run(verbs.resume(self.ref))
-
-    async def undefine(self, flags: int = 0) -> None:
-        """Forget its definition."""
-        await self._client.run(verbs.undefine(self.ref, flags))
-
-    async def wait(self) -> Outcome:
-        """Return once it has stopped, and how."""
-        return await self._client.run(verbs.wait(self.ref))
-
-    async def state(self) -> State:
-        """What it is doing, and why."""
-        return await self._client.run(verbs.state(self.ref))
-
-    async def usage(self) -> Usage:
-        """What it has and takes."""
-        return await self._client.run(verbs.usage(self.ref))
-
-    async def xml(self, flags: int = 0) -> str:
-        """Its XML: of the running domain, unless INACTIVE asks for the definition."""
-        return await self._client.run(verbs.xml(self.ref, flags))
-
-    async def is_active(self) -> bool:
-        """Whether it runs."""
-        return await self._client.run(verbs.is_active(self.ref))
-
-    async def is_persistent(self) -> bool:
-        """Whether it has a definition."""
-        return await self._client.run(verbs.is_persistent(self.ref))
-
-    async def autostart(self) -> bool:
-        """Whether it starts with the daemon."""
-        return await self._client.run(verbs.autostart(self.ref))
-
-    async def set_autostart(self, *, wanted: bool) -> None:
-        """Let it start with the daemon, or not."""
-        await self._client.run(verbs.set_autostart(self.ref, wanted=wanted))
-
-    async def set_memory(self, kib: int, flags: int = 0) -> None:
-        """Change what memory it may use. kib: KiB."""
-        await self._client.run(verbs.set_memory(self.ref, kib, flags))
-
-    async def metadata(self, kind: MetadataType, uri: str | None = None, flags: int = 0) -> str:
-        """Its title, description, or the element of a name space. Raises: MetadataNotFoundError."""
-        return await self._client.run(verbs.metadata(self.ref, kind, uri, flags))
-
-    async def attach(self, device: str, flags: int = 0) -> None:
-        """Add a device. device: its XML."""
-        await self._client.run(verbs.attach(self.ref, device, flags))
-
-    async def detach(self, device: str, flags: int = 0) -> None:
-        """Take a device away. device: its XML."""
-        await self._client.run(verbs.detach(self.ref, device, flags))
-
-    async def info(self) -> Json:
-        """All that the daemon knows about it."""
-        return await self._client.run(verbs.info(self.ref))
-
-    async def plan(self) -> Json:
-        """What its start would do, step by step."""
-        return await self._client.run(verbs.plan(self.ref))
-
-    async def resize_console(self, rows: int, columns: int, device: str | None = None) -> None:
-        """Tell a console how large the terminal at our end is."""
-        await self._client.run(verbs.resize_console(self.ref, device, rows, columns))
+    console = async_domain_verb(verbs.console, _domain_stream)
+    log = async_domain_verb(verbs.log, _domain_stream)
+    shutdown = async_domain_verb(verbs.shutdown)
+    reboot = async_domain_verb(verbs.reboot)
+    destroy = async_domain_verb(verbs.destroy)
+    suspend = async_domain_verb(verbs.suspend)
+    resume = async_domain_verb(verbs.resume)
+    undefine = async_domain_verb(verbs.undefine)
+    wait = async_domain_verb(verbs.wait)
+    state = async_domain_verb(verbs.state)
+    usage = async_domain_verb(verbs.usage)
+    xml = async_domain_verb(verbs.xml)
+    is_active = async_domain_verb(verbs.is_active)
+    is_persistent = async_domain_verb(verbs.is_persistent)
+    autostart = async_domain_verb(verbs.autostart)
+    set_autostart = async_domain_verb(verbs.set_autostart)
+    set_memory = async_domain_verb(verbs.set_memory)
+    metadata = async_domain_verb(verbs.metadata)
+    attach = async_domain_verb(verbs.attach)
+    detach = async_domain_verb(verbs.detach)
+    info = async_domain_verb(verbs.info)
+    plan = async_domain_verb(verbs.plan)
+    resize_console = async_domain_verb(verbs.resize_console)
 
 
 class AsyncExecution:

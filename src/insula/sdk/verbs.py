@@ -1,10 +1,13 @@
 """The daemon's verbs as conversations: what is asked and what comes of it, whoever does the waiting.
 
+`faces` makes methods of them: parameters, outcome and documentation here are what users of a host or a domain read.
+A verb that opens a stream returns the answer that has it; its method returns the stream.
+
 Each takes libvirt's flags last where it has any; 0 means the usual. Errors are the daemon's.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from insula.errors import InvalidArgumentError, OperationFailedError
@@ -31,7 +34,7 @@ from insula.sdk.values import (
 
 
 def domains(flags: ListDomains | int = 0) -> Conversation[tuple[DomainRef, ...]]:
-    """The domains that match the filter, all without one."""
+    """The domains that match the filter (`ListDomains`), all without one."""
     found = yield from ask(Remote.CONNECT_LIST_ALL_DOMAINS, 1, flags)
     return tuple(found.domains)
 
@@ -68,7 +71,7 @@ def create(xml: str, flags: StartFlags | int = 0) -> Conversation[DomainRef]:
 
 
 def start(domain: DomainRef, flags: StartFlags | int = 0) -> Conversation[DomainRef]:
-    """Start it; return it with its new id."""
+    """Start it (`StartFlags`)."""
     return (yield from ask_for(DomainRef, Remote.DOMAIN_CREATE_WITH_FLAGS, domain, flags))
 
 
@@ -153,7 +156,9 @@ def set_memory(domain: DomainRef, kib: int, flags: Affect | int = 0) -> Conversa
     yield from ask(Remote.DOMAIN_SET_MEMORY_FLAGS, domain, kib, flags)
 
 
-def metadata(domain: DomainRef, kind: MetadataType, uri: str | None, flags: Affect | int = 0) -> Conversation[str]:
+def metadata(
+    domain: DomainRef, kind: MetadataType, uri: str | None = None, flags: Affect | int = 0
+) -> Conversation[str]:
     """Its title, description, or the element of a name space. Raises: MetadataNotFoundError."""
     return (yield from ask_for(str, Remote.DOMAIN_GET_METADATA, domain, kind, uri, flags))
 
@@ -199,12 +204,12 @@ def exec_signal(handle: int, signal: int) -> Conversation[None]:
     yield from ask(Insula.EXEC_SIGNAL, handle, signal)
 
 
-def console(domain: DomainRef, device: str | None, flags: ConsoleFlags | int = 0) -> Conversation[Answer]:
-    """Open a console, the first one without a device's name; the answer has the stream."""
+def console(domain: DomainRef, device: str | None = None, flags: ConsoleFlags | int = 0) -> Conversation[Answer]:
+    """Open a console, the first without a device's name (`ConsoleFlags`)."""
     return (yield Request(Remote.DOMAIN_OPEN_CONSOLE, (domain, device, flags)))
 
 
-def resize_console(domain: DomainRef, device: str | None, rows: int, columns: int) -> Conversation[None]:
+def resize_console(domain: DomainRef, rows: int, columns: int, device: str | None = None) -> Conversation[None]:
     """Tell a console how large the terminal at our end is.
 
     Raises: InvalidArgumentError beyond 65535 rows or columns, which no terminal has.
@@ -216,8 +221,8 @@ def resize_console(domain: DomainRef, device: str | None, rows: int, columns: in
     yield from ask(Insula.CONSOLE_RESIZE, domain, device, rows, columns)
 
 
-def log(domain: DomainRef, source: str, *, follow: bool) -> Conversation[Answer]:
-    """Read a log of it; the answer has the stream."""
+def log(domain: DomainRef, source: str, *, follow: bool = False) -> Conversation[Answer]:
+    """Read a log of it; follow: go on as it grows."""
     return (yield Request(Insula.DOMAIN_LOG, (domain, source, 1 if follow else 0)))
 
 
@@ -233,7 +238,7 @@ def images() -> Conversation[list[Json]]:
 
 
 def build_image(name: str, recipe: Json) -> Conversation[Answer]:
-    """Build an image; the answer has the stream of progress, JSON objects a line each."""
+    """Build an image; the stream tells the progress, a JSON object a line."""
     return (yield Request(Insula.IMAGE_BUILD, (name, json.dumps(recipe), 0)))
 
 
@@ -271,11 +276,9 @@ def daemon_info() -> Conversation[Json]:
     return _object((yield from ask(Insula.DAEMON_INFO, 0)))
 
 
-def statistics(
-    which: Iterable[DomainRef] = (), groups: StatsTypes | int = 0, flags: ListDomains | int = 0
-) -> Conversation[list[Statistics]]:
-    """Bulk statistics, of all domains that match the filter if none is named."""
-    records = yield from ask(Remote.CONNECT_GET_ALL_DOMAIN_STATS, tuple(which), groups, flags)
+def statistics(groups: StatsTypes | int = 0, flags: ListDomains | int = 0) -> Conversation[list[Statistics]]:
+    """Bulk statistics of the domains that match the filter, all groups without a choice."""
+    records = yield from ask(Remote.CONNECT_GET_ALL_DOMAIN_STATS, (), groups, flags)
     return [Statistics(dom, {field: value for field, _, value in params}) for dom, params in records]
 
 
@@ -285,6 +288,11 @@ def statistics(
 def register(event: DomainEventId, domain: DomainRef | None) -> Conversation[int]:
     """Ask for an event's messages, of one domain or of all; return the callback they will name."""
     return (yield from ask_for(int, Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, event, domain))
+
+
+def watch_lifecycle(domain: DomainRef | None = None) -> Conversation[int]:
+    """What happens from now on to a domain, or to all."""
+    return (yield from register(DomainEventId.LIFECYCLE, domain))
 
 
 def deregister(callback: int) -> Conversation[None]:

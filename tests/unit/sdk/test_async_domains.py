@@ -24,10 +24,14 @@ async def host(server: FakeServer) -> AsyncIterator[AsyncHost]:
         yield opened
 
 
-def public(kind: type) -> dict[str, list[str]]:
-    """Public methods and their parameters."""
+def public(kind: type) -> dict[str, tuple[list[inspect.Parameter], str | None]]:
+    """Public methods with their parameters, with types and defaults, and their documentation."""
     members = inspect.getmembers(kind, inspect.isfunction)
-    return {name: list(inspect.signature(each).parameters) for name, each in members if not name.startswith("_")}
+    return {
+        name: (list(inspect.signature(each).parameters.values()), inspect.getdoc(each))
+        for name, each in members
+        if not name.startswith("_")
+    }
 
 
 @pytest.mark.parametrize(
@@ -39,7 +43,7 @@ def public(kind: type) -> dict[str, list[str]]:
         (domains.LifecycleWatch, async_domains.AsyncLifecycleWatch),
     ],
 )
-def test_the_twins_have_the_same_verbs_with_the_same_parameters(blocking: type, twin: type) -> None:
+def test_the_twins_have_the_same_verbs_with_the_same_parameters_and_documentation(blocking: type, twin: type) -> None:
     expected = {name: parameters for name, parameters in public(blocking).items() if name not in BLOCKING_ONLY}
     assert public(twin) == expected
 

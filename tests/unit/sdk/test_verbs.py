@@ -47,7 +47,7 @@ def told(conversation: Conversation[T], *values: Any, fds: tuple[int, ...] = ())
         (lambda: verbs.attach(WEB, "<disk/>", 1), Remote.DOMAIN_ATTACH_DEVICE_FLAGS, (WEB, "<disk/>", 1)),
         (lambda: verbs.detach(WEB, "<disk/>"), Remote.DOMAIN_DETACH_DEVICE_FLAGS, (WEB, "<disk/>", 0)),
         (lambda: verbs.exec_signal(31, 15), Insula.EXEC_SIGNAL, (31, 15)),
-        (lambda: verbs.resize_console(WEB, None, 24, 80), Insula.CONSOLE_RESIZE, (WEB, None, 24, 80)),
+        (lambda: verbs.resize_console(WEB, 24, 80), Insula.CONSOLE_RESIZE, (WEB, None, 24, 80)),
         (lambda: verbs.remove_image("old"), Insula.IMAGE_REMOVE, ("old", 0)),
         (lambda: verbs.deregister(5), Remote.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, (5,)),
     ],
@@ -96,6 +96,8 @@ def test_a_verb_without_an_answer_makes_one_call(
         ),
         (lambda: verbs.register(DomainEventId.REBOOT, None), (1, None), (5,), 5),
         (lambda: verbs.register(DomainEventId.LIFECYCLE, WEB), (0, WEB), (6,), 6),
+        (verbs.watch_lifecycle, (0, None), (5,), 5),
+        (lambda: verbs.watch_lifecycle(WEB), (0, WEB), (6,), 6),
     ],
 )
 def test_a_verb_asks_for_its_facts_and_returns_them_typed(
@@ -109,8 +111,8 @@ def test_a_verb_asks_for_its_facts_and_returns_them_typed(
 
 def test_statistics_come_by_libvirts_keys() -> None:
     parameters = [TypedParameter("cpu.time", ParameterType.ULLONG, 9)]
-    request, statistics = told(verbs.statistics([WEB], 2), [(WEB, parameters)])
-    assert request.arguments == ((WEB,), 2, 0)
+    request, statistics = told(verbs.statistics(2), [(WEB, parameters)])
+    assert request.arguments == ((), 2, 0)
     assert statistics == [Statistics(WEB, {"cpu.time": 9})]
 
 
