@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers import PROBE, Runtime, command, domain_xml, expect_lines, proportional
+from insula.engine.keeper.protocol import VERSION
 from insula.layout import Layout
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
@@ -149,6 +150,6 @@ class InsulaVirsh(InsulaCalls):
 def keeper_pid(layout: Layout) -> int:
     """The pid behind the keeper's socket, from the kernel (unix(7), SO_PEERCRED)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-        probe.connect(str(layout.keeper_socket))
+        probe.connect(str(layout.keeper_socket(VERSION)))
         pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return int(pid)

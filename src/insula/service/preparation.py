@@ -51,6 +51,8 @@ class HostPreparation:
         self._roots = Roots(images)
         self._ranges = IdRanges(layout, recover=lambda: maps_of_runs(RunDirectory(layout)), pools=pools)
         self._throwaways = layout.state / "throwaways"
+        self._checked: dict[UUID, Domain] = {}
+        """What each domain was when it was last found right: the very same value need not be looked through again."""
 
     def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
         """Return what the engine is to launch; the files and ids it needs are there.
@@ -74,7 +76,9 @@ class HostPreparation:
         return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
 
     def _check(self, domain: Domain) -> None:
-        check(domain)
+        if self._checked.get(domain.uuid) is not domain:
+            check(domain)
+            self._checked[domain.uuid] = domain
         self._partitions.check(domain)
         self._roots.check(domain)
 
@@ -105,6 +109,7 @@ class HostPreparation:
     def discard(self, uuid: UUID) -> None:
         """Remove the writable layer, if there is one. Raises: OSError, and what is left stays marked."""
         self._roots.discard(uuid)
+        self._checked.pop(uuid, None)
         self.keep(uuid, ephemeral=False)
 
     def release(self, uuid: UUID) -> None:

@@ -238,3 +238,16 @@ def test_ids_of_domains_that_are_no_more_are_given_back(preparation: HostPrepara
     assert IdRanges(layout, pools=pools).find(WEB) is not None
     preparation.release_others(frozenset())
     assert IdRanges(layout, pools=pools).find(WEB) is None
+
+
+def test_what_was_found_right_is_not_looked_through_again_until_it_changes(
+    preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Domain] = []
+    monkeypatch.setattr("insula.service.preparation.check", looked.append)
+    first = domain(TEMPLATE)
+    preparation.specify(first, nobody)
+    preparation.specify(first, nobody)
+    changed = replace(first, title="another")
+    preparation.specify(changed, nobody)
+    assert looked == [first, changed]
