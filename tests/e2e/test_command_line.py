@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from insula.cli.lookup import domain
 from insula.errors import InvalidArgumentError
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import connect
+from insula.sdk.domains import Host
 from tests.e2e.guests import Terminal, domain_xml, inside, insula
 from tests.insulad import Insulad
 from tests.waiting import scaled, until
@@ -177,7 +177,7 @@ def test_a_client_that_speaks_the_wire_itself_passes_pipes_only(insulad: Insulad
     null = os.open(os.devnull, os.O_RDWR)
     one, other = socket.socketpair()
     with connect(insulad.layout) as client:
-        ref = domain(client, guest)
+        ref = Host(client).domain(guest).ref
         given = {
             client.fileno(): "a socket",
             one.fileno(): "a socket",

@@ -1,7 +1,6 @@
 """Verbs that hold a console: console, run."""
 
 import argparse
-import json
 import os
 import select
 import signal
@@ -15,10 +14,11 @@ from insula.cli.lookup import domain, told_if_taken
 from insula.cli.render import show_line
 from insula.errors import InsulaError, StepError
 from insula.rpc.codes.requests import ConsoleFlags, StartFlags
-from insula.rpc.procedures import Insula, Remote
-from insula.rpc.types import DomainRef
+from insula.sdk import verbs
 from insula.sdk.blocking import Blocking
 from insula.sdk.blocking_stream import BlockingStream
+from insula.sdk.domains import Domain, Host
+from insula.sdk.values import Outcome
 
 EXECUTION = "execute init"
 
@@ -29,13 +29,13 @@ def _console_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="take it from whoever is attached")
 
 
-def _console(options: argparse.Namespace, client: Blocking) -> int:
-    found = domain(client, options.domain)
+def _console(options: argparse.Namespace, host: Host) -> int:
+    found = domain(host, options.domain)
     flags = ConsoleFlags.FORCE if options.force else ConsoleFlags(0)
     if terminal.is_terminal(0):
         show_line(f"Connected to the console of '{found.name}'; Ctrl-] leaves.")
-    with client.open_stream(Remote.DOMAIN_OPEN_CONSOLE, found, options.device, flags) as stream:
-        Viewer(client, stream, found, options.device).attend()
+    with found.console(options.device, flags) as stream:
+        Viewer(host.client, stream, found, options.device).attend()
     if terminal.is_terminal(0):
         print()
     return 0
@@ -44,7 +44,7 @@ def _console(options: argparse.Namespace, client: Blocking) -> int:
 class Viewer:
     """Someone at a console, until the guest ends, or the escape key or the end of the input says so."""
 
-    def __init__(self, client: Blocking, stream: BlockingStream, found: DomainRef, device: str | None) -> None:
+    def __init__(self, client: Blocking, stream: BlockingStream, found: Domain, device: str | None) -> None:
         self._client = client
         self._stream = stream
         self._domain = found
@@ -89,7 +89,7 @@ class Viewer:
             self._left = True
 
     def _resize(self) -> None:
-        self._client.call(Insula.CONSOLE_RESIZE, self._domain, self._device, *terminal.window_size())
+        self._domain.resize_console(*terminal.window_size(), self._device)
 
 
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,55 +98,52 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-d", "--detach", action="store_true", help="do not attach; print the name")
 
 
-def _run(options: argparse.Namespace, client: Blocking) -> int:
+def _run(options: argparse.Namespace, host: Host) -> int:
     name = options.name or f"{(options.image or 'guest').replace('/', '-')}-{os.urandom(3).hex()}"
     xml = domain_xml(wanted(options, name))
     paused = StartFlags(0) if options.detach else StartFlags.PAUSED
-    if options.rm:
-        with told_if_taken(client, name):
-            found = DomainRef(*client.call(Remote.DOMAIN_CREATE_XML, xml, paused))
-    else:
-        with told_if_taken(client, name):
-            defined = client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0)
-        found = DomainRef(*client.call(Remote.DOMAIN_CREATE_WITH_FLAGS, defined, paused))
+    with told_if_taken(host, name):
+        found = host.create(xml, paused) if options.rm else host.define(xml)
+    if not options.rm:
+        found.start(paused)
     if options.detach:
         show_line(found.name)
         return 0
-    return _attach(client, found)
+    return _attach(host, found)
 
 
-def _attach(client: Blocking, found: DomainRef) -> int:
+def _attach(host: Host, found: Domain) -> int:
     """Show a paused domain's console, let it go, and return its exit status when it ends, 0 when the viewer leaves."""
-    outcome = client.begin(Insula.DOMAIN_WAIT, found, 0)
-    with client.open_stream(Remote.DOMAIN_OPEN_CONSOLE, found, None, 0) as stream:
-        _begin(client, found)
-        Viewer(client, stream, found, None).attend(until_the_guest_ends=True)
+    outcome = host.client.begin(verbs.wait(found.ref))  # before it may run, so that no end is missed
+    with found.console() as stream:
+        _begin(found)
+        Viewer(host.client, stream, found, None).attend(until_the_guest_ends=True)
         if not stream.ended:
             sys.stdout.write("\r\n")
             show_line(f"Left '{found.name}' running.")
             return 0
-    return exit_status(json.loads(outcome.result()))
+    return exit_status(outcome.result())
 
 
-def _begin(client: Blocking, found: DomainRef) -> None:
+def _begin(found: Domain) -> None:
     """Let a paused domain execute its init.
 
     Raises: StepError if it cannot, whose step the keeper has no name for; the domain is off then.
     """
     try:
-        client.call(Remote.DOMAIN_RESUME, found)
+        found.resume()
     except StepError as error:
         with suppress(InsulaError):
-            client.call(Remote.DOMAIN_DESTROY, found)
+            found.destroy()
         raise StepError(str(error), step=EXECUTION, errno=error.errno) from error
 
 
-def exit_status(outcome: dict[str, object]) -> int:
+def exit_status(outcome: Outcome) -> int:
     """What a shell sees of a guest's end: its init's own status; a clean power-off is 0; 125 when nobody can tell."""
-    status = outcome.get("status")
-    if outcome.get("reason") == "shutdown" and not (isinstance(status, int) and os.WIFEXITED(status)):
+    status = outcome.status
+    if outcome.reason == "shutdown" and not (status is not None and os.WIFEXITED(status)):
         return 0
-    if not isinstance(status, int):
+    if status is None:
         return 125
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
 

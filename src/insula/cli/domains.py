@@ -8,9 +8,7 @@ from insula.cli.lookup import told_if_taken
 from insula.cli.render import show_line
 from insula.errors import OperationInvalidError
 from insula.rpc.codes.requests import UndefineFlags
-from insula.rpc.procedures import Remote
-from insula.rpc.types import DomainRef
-from insula.sdk.blocking import Blocking
+from insula.sdk.domains import Domain, Host
 
 
 def definition_arguments(parser: argparse.ArgumentParser, *, name_required: bool) -> None:
@@ -59,15 +57,15 @@ def _create_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--xml", action="store_true", help="print the domain's XML instead of defining it")
 
 
-def _create(options: argparse.Namespace, client: Blocking) -> int:
+def _create(options: argparse.Namespace, host: Host) -> int:
     xml = domain_xml(wanted(options, options.name))
     if options.xml:
         print(xml, end="")
         return 0
-    with told_if_taken(client, options.name):
-        found = DomainRef(*client.call(Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0))
+    with told_if_taken(host, options.name):
+        found = host.define(xml)
     if options.start:
-        client.call(Remote.DOMAIN_CREATE, found)
+        found.start()
     show_line(found.name)
     return 0
 
@@ -77,18 +75,18 @@ def _rm_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="kill it first if it runs")
 
 
-def _rm(options: argparse.Namespace, client: Blocking) -> int:
-    def remove(found: DomainRef) -> None:
-        if not stopped(client, found):
+def _rm(options: argparse.Namespace, host: Host) -> int:
+    def remove(found: Domain) -> None:
+        if not stopped(found):
             if not options.force:
                 raise OperationInvalidError("it runs; stop it first, or use --force")
-            persistent = client.call(Remote.DOMAIN_IS_PERSISTENT, found)
-            client.call(Remote.DOMAIN_DESTROY, found)
+            persistent = found.is_persistent()
+            found.destroy()
             if not persistent:
                 return  # it is gone already
-        client.call(Remote.DOMAIN_UNDEFINE_FLAGS, found, int(UndefineFlags.NVRAM))  # with its clone
+        found.undefine(UndefineFlags.NVRAM)  # with its clone
 
-    return each_domain(options, client, remove)
+    return each_domain(options, host, remove)
 
 
 ARGUMENTS = {"create": _create_arguments, "rm": _rm_arguments}

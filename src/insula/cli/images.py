@@ -11,8 +11,7 @@ from insula.cli.neutral import neutral
 from insula.cli.render import show_error, show_json, show_line, show_progress, show_table, size
 from insula.errors import InsulaError, InvalidArgumentError
 from insula.rpc.codes.insula import ImageFlags
-from insula.rpc.procedures import Insula
-from insula.sdk.blocking import Blocking
+from insula.sdk.domains import Host
 
 Progress = Callable[[dict[str, Any]], None]
 _OWN_OPTIONS = {"recipe": "--recipe", "packages": "--include"}
@@ -43,7 +42,7 @@ def split_option(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _build(options: argparse.Namespace, client: Blocking) -> int:
+def _build(options: argparse.Namespace, host: Host) -> int:
     recipe = {
         "recipe": options.recipe or options.name,
         "packages": options.include,
@@ -51,7 +50,7 @@ def _build(options: argparse.Namespace, client: Blocking) -> int:
     }
     with (
         _progress(options.quiet) as show,
-        client.open_stream(Insula.IMAGE_BUILD, options.name, json.dumps(recipe), 0) as stream,
+        host.build_image(options.name, recipe) as stream,
     ):
         rest = b""
         for piece in stream:
@@ -100,8 +99,8 @@ def _ls_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true")
 
 
-def _ls(options: argparse.Namespace, client: Blocking) -> int:
-    images = json.loads(client.call(Insula.IMAGE_LIST, 0))
+def _ls(options: argparse.Namespace, host: Host) -> int:
+    images = host.images()
     if options.json:
         show_json(images)
     else:
@@ -116,11 +115,11 @@ def _rm_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="image")
 
 
-def _rm(options: argparse.Namespace, client: Blocking) -> int:
+def _rm(options: argparse.Namespace, host: Host) -> int:
     status = 0
     for name in options.images:
         try:
-            client.call(Insula.IMAGE_REMOVE, name, 0)
+            host.remove_image(name)
         except InsulaError as error:
             show_error(str(error), of=name)
             status = status or error.exit_status
@@ -134,11 +133,11 @@ def _prune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true")
 
 
-def _prune(options: argparse.Namespace, client: Blocking) -> int:
+def _prune(options: argparse.Namespace, host: Host) -> int:
     status, removed = 0, []
-    for clone in json.loads(client.call(Insula.IMAGE_LIST, ImageFlags.CLONES)):
+    for clone in host.images(ImageFlags.CLONES):
         try:
-            client.call(Insula.IMAGE_REMOVE, clone["uuid"], ImageFlags.CLONES)
+            host.remove_image(clone["uuid"], ImageFlags.CLONES)
             removed.append(clone)
         except InsulaError as error:
             show_error(str(error), of=clone["uuid"])

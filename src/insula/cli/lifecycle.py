@@ -5,23 +5,21 @@ import signal
 import time
 from collections.abc import Callable
 
-from insula.cli.lookup import current, domain, is_active
+from insula.cli.lookup import domain
 from insula.cli.render import show_error
 from insula.errors import DomainNotFoundError, InsulaError, InvalidArgumentError, OperationTimeoutError
-from insula.rpc.procedures import Remote
-from insula.rpc.types import DomainRef
-from insula.sdk.blocking import Blocking
+from insula.sdk.domains import Domain, Host
 
 STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 
 
-def each_domain(options: argparse.Namespace, client: Blocking, action: Callable[[DomainRef], None]) -> int:
+def each_domain(options: argparse.Namespace, host: Host, action: Callable[[Domain], None]) -> int:
     """Do it to every domain named, go on after a failure, and return the first failure's exit status."""
     status = 0
     for text in options.domains:
         try:
-            action(domain(client, text))
+            action(domain(host, text))
         except InsulaError as error:
             show_error(str(error), of=text)
             status = status or error.exit_status
@@ -56,50 +54,48 @@ def _kill_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-s", "--signal", help="send the guest's init this signal instead, such as HUP or 10")
 
 
-def _start(options: argparse.Namespace, client: Blocking) -> int:
-    return each_domain(options, client, lambda found: client.call(Remote.DOMAIN_CREATE, found))
+def _start(options: argparse.Namespace, host: Host) -> int:
+    return each_domain(options, host, lambda found: found.start())
 
 
-def _stop(options: argparse.Namespace, client: Blocking) -> int:
-    def stop(found: DomainRef) -> None:
-        client.call(Remote.DOMAIN_SHUTDOWN, found)
+def _stop(options: argparse.Namespace, host: Host) -> int:
+    def stop(found: Domain) -> None:
+        found.shutdown()
         try:
-            wait_until(lambda: stopped(client, found), options.time, f"domain '{found.name}' did not shut down")
+            wait_until(lambda: stopped(found), options.time, f"domain '{found.name}' did not shut down")
         except OperationTimeoutError:
             if not options.force:
                 raise
-            client.call(Remote.DOMAIN_DESTROY, found)
+            found.destroy()
 
-    return each_domain(options, client, stop)
+    return each_domain(options, host, stop)
 
 
-def stopped(client: Blocking, found: DomainRef) -> bool:
+def stopped(found: Domain) -> bool:
     """Whether it does not run; a transient domain is gone then."""
     try:
-        return not is_active(client, found)
+        return not found.is_active()
     except DomainNotFoundError:
         return True
 
 
-def _restart(options: argparse.Namespace, client: Blocking) -> int:
-    def restart(found: DomainRef) -> None:
-        client.call(Remote.DOMAIN_REBOOT, found, 0)
+def _restart(options: argparse.Namespace, host: Host) -> int:
+    def restart(found: Domain) -> None:
+        found.reboot()
         wait_until(
-            lambda: current(client, found).id not in (-1, found.id),
+            lambda: host.domain_by_uuid(found.ref.uuid).ref.id not in (-1, found.ref.id),
             options.time,
             f"domain '{found.name}' did not reboot",
         )
 
-    return each_domain(options, client, restart)
+    return each_domain(options, host, restart)
 
 
-def _kill(options: argparse.Namespace, client: Blocking) -> int:
+def _kill(options: argparse.Namespace, host: Host) -> int:
     if options.signal is None:
-        return each_domain(options, client, lambda found: client.call(Remote.DOMAIN_DESTROY, found))
+        return each_domain(options, host, lambda found: found.destroy())
     number = signal_number(options.signal)
-    return each_domain(
-        options, client, lambda found: client.call(Remote.DOMAIN_SEND_PROCESS_SIGNAL, found, 1, number, 0)
-    )
+    return each_domain(options, host, lambda found: found.signal_init(number))
 
 
 def signal_number(text: str) -> int:

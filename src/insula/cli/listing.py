@@ -1,17 +1,15 @@
 """Verbs that only look: ls, info."""
 
 import argparse
-import json
 import time
-import uuid
 from typing import Any
 
 from insula.cli.lookup import domain
 from insula.cli.render import show_facts, show_json, show_line, show_table, size
 from insula.model.lifecycle import DomainState
-from insula.model.numbers import StatsTypes
-from insula.rpc.procedures import Insula, Remote
-from insula.sdk.blocking import Blocking
+from insula.model.numbers import ListDomains, StatsTypes
+from insula.sdk.domains import Host
+from insula.sdk.values import Statistics, uuid_text
 
 STATES = {
     DomainState.NOSTATE: "no state",
@@ -32,9 +30,9 @@ def _ls_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-q", "--quiet", action="store_true", help="names only")
 
 
-def _ls(options: argparse.Namespace, client: Blocking) -> int:
+def _ls(options: argparse.Namespace, host: Host) -> int:
     groups = StatsTypes.STATE | StatsTypes.CPU_TOTAL | StatsTypes.BALLOON
-    records = client.call(Remote.CONNECT_GET_ALL_DOMAIN_STATS, (), groups, 1 if options.running else 0)
+    records = host.statistics(groups, ListDomains.ACTIVE if options.running else 0)
     rows = sorted((_row(each) for each in records), key=lambda row: row["name"])
     if options.json:
         show_json(rows)
@@ -52,16 +50,15 @@ def _ls(options: argparse.Namespace, client: Blocking) -> int:
     return 0
 
 
-def _row(record: Any) -> dict[str, Any]:
+def _row(record: Statistics) -> dict[str, Any]:
     """One domain's line; sizes in bytes, times in nanoseconds, None where it does not run."""
-    reference, parameters = record
-    values = {each.field: each.value for each in parameters}
+    reference, values = record
     resident, limit = values.get("balloon.rss"), values.get("balloon.maximum")
     return {
         "name": reference.name,
-        "uuid": str(uuid.UUID(bytes=reference.uuid)),
+        "uuid": uuid_text(reference.uuid),
         "id": reference.id if reference.id >= 0 else None,
-        "state": STATES[DomainState(values["state.state"])],
+        "state": STATES[DomainState(int(values["state.state"]))],
         "memory": None if resident is None else resident * 1024,
         "memory_limit": None if limit is None else limit * 1024,
         "cpu_time": values.get("cpu.time"),
@@ -77,8 +74,8 @@ def _info_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true")
 
 
-def _info(options: argparse.Namespace, client: Blocking) -> int:
-    facts = json.loads(client.call(Insula.DOMAIN_INFO, domain(client, options.domain), 0))
+def _info(options: argparse.Namespace, host: Host) -> int:
+    facts = dict(domain(host, options.domain).info())
     if options.json:
         show_json(facts)
     else:

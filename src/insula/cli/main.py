@@ -18,7 +18,7 @@ from insula.kernel.standardstreams import occupy_standard_streams
 from insula.layout import PREFIX_VARIABLE, layout_from
 
 if TYPE_CHECKING:
-    from insula.sdk.blocking import Blocking
+    from insula.sdk.domains import Host
 
 WRONG_USAGE = 2
 INTERRUPTED = 130
@@ -29,7 +29,7 @@ class Module(Protocol):
     """What a verb's module offers for each of its verbs, by name."""
 
     ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]]
-    RUN: dict[str, Callable[[argparse.Namespace, "Blocking"], int]]
+    RUN: dict[str, Callable[[argparse.Namespace, "Host"], int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +141,10 @@ def run(verb: Verb, arguments: list[str], prefix: str | None) -> int:
     module.ARGUMENTS[verb.words](parser)
     options = parse(parser, arguments, command=verb.command)
     layout = layout_from(prefix)
-    from insula.sdk.blocking import connect
+    from insula.sdk.domains import open_host
 
-    with connect(layout) as client:
-        return module.RUN[verb.words](options, client)
+    with open_host(layout) as host:
+        return module.RUN[verb.words](options, host)
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str], *, command: bool = True) -> argparse.Namespace:

@@ -1,22 +1,18 @@
 """Verbs that explain: plan, log."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from insula.cli import terminal
 from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
 from insula.cli.render import show_json, show_line
 from insula.errors import InvalidArgumentError
-from insula.rpc.procedures import Insula
-from insula.sdk.blocking import Blocking
-
-LOG_FOLLOW = 1
-PLAN_SYSCALLS = 1
+from insula.rpc.codes.insula import PlanFlags
+from insula.sdk.domains import Host
+from insula.sdk.values import Json
 
 
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,18 +22,18 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true")
 
 
-def _plan(options: argparse.Namespace, client: Blocking) -> int:
+def _plan(options: argparse.Namespace, host: Host) -> int:
     if (options.domain is None) == (options.xml is None):
         raise InvalidArgumentError("give either a domain or --xml FILE")
-    flags = PLAN_SYSCALLS if options.syscalls else 0
+    flags = PlanFlags.SYSCALLS if options.syscalls else 0
     if options.xml is not None:
         try:
             text = options.xml.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidArgumentError(f"cannot read '{options.xml}': {error}") from error
-        plan = json.loads(client.call(Insula.PLAN_XML, text, flags))
+        plan = host.plan(text, flags)
     else:
-        plan = json.loads(client.call(Insula.DOMAIN_PLAN, domain(client, options.domain), flags))
+        plan = domain(host, options.domain).plan(flags)
     if options.json:
         show_json(plan)
     elif options.syscalls:
@@ -48,7 +44,7 @@ def _plan(options: argparse.Namespace, client: Blocking) -> int:
     return 0
 
 
-def show_plan(plan: dict[str, Any]) -> None:
+def show_plan(plan: Json) -> None:
     """Print the steps, numbered, by where they are performed, each with what it does and why."""
     where = None
     for number, step in enumerate(plan["steps"], 1):
@@ -65,9 +61,8 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
 
 
-def _log(options: argparse.Namespace, client: Blocking) -> int:
-    flags = LOG_FOLLOW if options.follow else 0
-    with client.open_stream(Insula.DOMAIN_LOG, domain(client, options.domain), options.source, flags) as stream:
+def _log(options: argparse.Namespace, host: Host) -> int:
+    with domain(host, options.domain).log(options.source, follow=options.follow) as stream:
         _show_log(stream)
     return 0
 

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import os
 import select
 import signal
@@ -15,8 +14,10 @@ from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
 from insula.errors import InsulaError, InvalidArgumentError
 from insula.relay.relay import Relay, relayed
-from insula.rpc.procedures import Insula
-from insula.sdk.blocking import Blocking, PendingCall
+from insula.sdk import verbs
+from insula.sdk.blocking import Blocking, Pending
+from insula.sdk.domains import Host
+from insula.sdk.values import ExecRequest, Started
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 """Signals of ours that the command gets instead, as if it ran here."""
@@ -35,32 +36,33 @@ def _exec_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run; after -- its options are its own")
 
 
-def _exec(options: argparse.Namespace, client: Blocking) -> int:
+def _exec(options: argparse.Namespace, host: Host) -> int:
+    client = host.client
     name, argv = _target(options)
-    found = domain(client, name)
+    found = domain(host, name)
     rows, columns = terminal.window_size()
-    request = {
-        "argv": argv,
-        "env": ({"TERM": os.environ.get("TERM", "linux")} if options.tty else {}) | dict(map(split_env, options.env)),
-        "cwd": options.cwd,
-        "user": options.user,
-        "group": options.group,
-        "tty": options.tty,
-        "rows": rows,
-        "columns": columns,
-    }
+    request = ExecRequest(
+        argv=tuple(argv),
+        env=({"TERM": os.environ.get("TERM", "linux")} if options.tty else {}) | dict(map(split_env, options.env)),
+        cwd=options.cwd,
+        user=options.user,
+        group=options.group,
+        tty=options.tty,
+        rows=rows,
+        columns=columns,
+    )
     streams = () if options.tty else (0, 1, 2)
     with terminal.waking(*FORWARDED, signal.SIGWINCH) as signals, relayed(*streams, screen=_screen) as relay:
-        beginning = client.begin(Insula.DOMAIN_EXEC, found, json.dumps(request), 0, fds=relay.passed)
+        beginning = client.begin(verbs.execute(found.ref, request, relay.passed))
         _await_beginning(client, beginning, signals)
-        started, fds = beginning.result_with_fds()
+        started = beginning.result()
         relay.passed_on()
-        command = Command(client, started.exec, fds[0] if fds else None, signals, relay)
-        with terminal.raw() if fds else contextlib.nullcontext():
+        command = Command(client, started, signals, relay)
+        with terminal.raw() if started.terminal is not None else contextlib.nullcontext():
             return command.attend()
 
 
-def _await_beginning(client: Blocking, beginning: PendingCall, signals: int) -> None:
+def _await_beginning(client: Blocking, beginning: Pending[Started], signals: int) -> None:
     """Return once the command has begun, or has failed to.
 
     Raises: KeyboardInterrupt if a signal tells not to wait: the daemon ends what has not begun when we have gone.
@@ -96,14 +98,14 @@ def _target(options: argparse.Namespace) -> tuple[str, list[str]]:
 class Command:
     """A command that runs inside: its exit status, our signals for it, its terminal's master, else its relay."""
 
-    def __init__(self, client: Blocking, execution: int, master: int | None, signals: int, relay: Relay) -> None:
+    def __init__(self, client: Blocking, started: Started, signals: int, relay: Relay) -> None:
         self._client = client
-        self._execution = execution
-        self._master = master
+        self._handle = started.handle
+        self._master = started.terminal
         self._signals = signals
         self._relay = relay
-        self._status = client.begin(Insula.EXEC_WAIT, execution)
-        self._input_open = master is not None
+        self._status = client.begin(verbs.exec_status(started.handle))
+        self._input_open = self._master is not None
         self._line_open = False
 
     def attend(self) -> int:
@@ -152,7 +154,7 @@ class Command:
                     terminal.resize(self._master, *terminal.window_size())
             elif not self._status.done():
                 with contextlib.suppress(InsulaError):  # it may have ended just now
-                    self._client.call(Insula.EXEC_SIGNAL, self._execution, number)
+                    self._client.run(verbs.exec_signal(self._handle, number))
             elif number in _LEAVING:
                 raise KeyboardInterrupt
 

@@ -134,6 +134,7 @@ class AsyncDomain:
     destroy = async_domain_verb(verbs.destroy)
     suspend = async_domain_verb(verbs.suspend)
     resume = async_domain_verb(verbs.resume)
+    signal_init = async_domain_verb(verbs.signal_init)
     undefine = async_domain_verb(verbs.undefine)
     wait = async_domain_verb(verbs.wait)
     state = async_domain_verb(verbs.state)

@@ -13,7 +13,8 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 from insula.errors import InsulaError, InternalError, OperationFailedError
 from insula.rpc.connection import Arrival, Connection, Failure, Message, Reply, Role, Stream
@@ -55,13 +56,12 @@ def socket_path(where: "str | os.PathLike[str] | Layout | None", *, read_only: b
     return os.fspath(where.socket_read_only if read_only else where.socket)
 
 
-class PendingCall(NamedTuple):
-    """A call under way. done: whether its outcome has come in; result: waits for it, and returns it once, as `call`;
-    result_with_fds: does as `call_with_fds`."""
+class Pending(NamedTuple, Generic[T]):
+    """A conversation under way. done: whether its first answer has come in; result: waits for its outcome, and returns
+    it once, as `run`."""
 
     done: Callable[[], bool]
-    result: Callable[[], Any]
-    result_with_fds: Callable[[], tuple[Any, tuple[int, ...]]]
+    result: Callable[[], T]
 
 
 class Blocking:
@@ -111,16 +111,6 @@ class Blocking:
         answer = self._exchange(Request(procedure, procedure.arguments.arrange(positional, named), fds))
         return only(answer.values), answer.fds
 
-    def begin(self, procedure: Procedure, *positional: Any, fds: Sequence[int] = (), **named: Any) -> "PendingCall":
-        """Make a call, and do not wait for its outcome yet. Keep no connection open with calls nobody waits for."""
-        serial = self._send(Request(procedure, procedure.arguments.arrange(positional, named), fds))
-        self.push()
-        return PendingCall(
-            done=lambda: self._wanted.get(serial, True) is not None,
-            result=lambda: self._result(serial),
-            result_with_fds=lambda: self._result_with_fds(serial),
-        )
-
     def open_stream(self, procedure: Procedure, *positional: Any, **named: Any) -> "BlockingStream":
         """Call a procedure that opens a stream."""
         answer = self._exchange(Request(procedure, procedure.arguments.arrange(positional, named)))
@@ -134,15 +124,28 @@ class Blocking:
 
     def run(self, conversation: Conversation[T]) -> T:
         """Have a conversation to its end, and return its outcome."""
+        return self._finish(conversation, partial(self._exchange, next(conversation)))
+
+    def begin(self, conversation: Conversation[T]) -> Pending[T]:
+        """Begin a conversation, and wait for no answer yet. Keep no connection open with what nobody waits for."""
+        serial = self._send(next(conversation))
+        self.push()
+        return Pending(
+            done=lambda: self._wanted.get(serial, True) is not None,
+            result=lambda: self._finish(conversation, partial(self._await, serial)),
+        )
+
+    def _finish(self, conversation: Conversation[T], answered: Callable[[], Answer]) -> T:
+        """Have the rest of a conversation. answered: waits for the answer to its first request."""
         try:
-            request = next(conversation)
             while True:
                 try:
-                    answer = self._exchange(request)
+                    answer = answered()
                 except InsulaError as error:
                     request = conversation.throw(error)
                 else:
                     request = conversation.send(answer)
+                answered = partial(self._exchange, request)
         except StopIteration as stop:
             outcome: T = stop.value
             return outcome
@@ -270,15 +273,6 @@ class Blocking:
             case Reply(_, _, values, fds, stream):
                 return Answer(values, fds, stream)
         raise InternalError(f"call {serial} came to an end without an answer")
-
-    def _result(self, serial: int) -> Any:
-        result, fds = self._result_with_fds(serial)
-        unix.close_fds(fds)
-        return result
-
-    def _result_with_fds(self, serial: int) -> tuple[Any, tuple[int, ...]]:
-        answer = self._await(serial)
-        return only(answer.values), answer.fds
 
     def _discard(self, event: Reply | Failure | None) -> None:
         """Nobody waits for this answer any more: its asker was interrupted."""

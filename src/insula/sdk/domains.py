@@ -133,6 +133,7 @@ class Domain:
     destroy = domain_verb(verbs.destroy)
     suspend = domain_verb(verbs.suspend)
     resume = domain_verb(verbs.resume)
+    signal_init = domain_verb(verbs.signal_init)
     undefine = domain_verb(verbs.undefine)
     wait = domain_verb(verbs.wait)
     state = domain_verb(verbs.state)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from insula.errors import InvalidArgumentError, OperationFailedError
-from insula.kernel.pty import WINDOW_MAX
 from insula.model.numbers import Affect, ListDomains, MetadataType, StatsTypes, XmlFlags
 from insula.rpc.codes.events import DomainEventId
+from insula.rpc.codes.insula import ImageFlags, PlanFlags
 from insula.rpc.codes.requests import ConsoleFlags, StartFlags, UndefineFlags
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
@@ -100,6 +100,11 @@ def resume(domain: DomainRef) -> Conversation[None]:
     yield from ask(Remote.DOMAIN_RESUME, domain)
 
 
+def signal_init(domain: DomainRef, signal: int) -> Conversation[None]:
+    """Send the guest's init a signal, by its number here."""
+    yield from ask(Remote.DOMAIN_SEND_PROCESS_SIGNAL, domain, 1, signal, 0)
+
+
 def undefine(domain: DomainRef, flags: UndefineFlags | int = 0) -> Conversation[None]:
     """Forget its definition."""
     yield from ask(Remote.DOMAIN_UNDEFINE_FLAGS, domain, flags)
@@ -178,9 +183,9 @@ def info(domain: DomainRef) -> Conversation[Json]:
     return _object((yield from ask(Insula.DOMAIN_INFO, domain, 0)))
 
 
-def plan(domain: DomainRef) -> Conversation[Json]:
+def plan(domain: DomainRef, flags: PlanFlags | int = 0) -> Conversation[Json]:
     """What its start would do, step by step."""
-    return _object((yield from ask(Insula.DOMAIN_PLAN, domain, 0)))
+    return _object((yield from ask(Insula.DOMAIN_PLAN, domain, flags)))
 
 
 # Inside a domain
@@ -214,6 +219,8 @@ def resize_console(domain: DomainRef, rows: int, columns: int, device: str | Non
 
     Raises: InvalidArgumentError beyond 65535 rows or columns, which no terminal has.
     """
+    from insula.kernel.pty import WINDOW_MAX  # only who resizes pays for ctypes
+
     if not (0 <= rows <= WINDOW_MAX and 0 <= columns <= WINDOW_MAX):
         raise InvalidArgumentError(
             f"a console has at most {WINDOW_MAX} rows and columns, not {rows} rows and {columns} columns"
@@ -229,9 +236,9 @@ def log(domain: DomainRef, source: str, *, follow: bool = False) -> Conversation
 # Images
 
 
-def images() -> Conversation[list[Json]]:
+def images(flags: ImageFlags | int = 0) -> Conversation[list[Json]]:
     """The images there are."""
-    found = json.loads((yield from ask(Insula.IMAGE_LIST, 0)))
+    found = json.loads((yield from ask(Insula.IMAGE_LIST, flags)))
     if not isinstance(found, list):
         raise OperationFailedError("the daemon sent no list of images")
     return found
@@ -242,9 +249,9 @@ def build_image(name: str, recipe: Json) -> Conversation[Answer]:
     return (yield Request(Insula.IMAGE_BUILD, (name, json.dumps(recipe), 0)))
 
 
-def remove_image(name: str) -> Conversation[None]:
+def remove_image(name: str, flags: ImageFlags | int = 0) -> Conversation[None]:
     """Raises: ImageNotFoundError; ResourceBusyError if a domain uses it."""
-    yield from ask(Insula.IMAGE_REMOVE, name, 0)
+    yield from ask(Insula.IMAGE_REMOVE, name, flags)
 
 
 # The host
@@ -266,9 +273,9 @@ def node_info() -> Conversation[NodeInfo]:
     return NodeInfo(model.rstrip(b"\0").decode(errors="replace"), *numbers)
 
 
-def plan_of(xml: str) -> Conversation[Json]:
+def plan_of(xml: str, flags: PlanFlags | int = 0) -> Conversation[Json]:
     """What starting a domain of this XML would do, step by step."""
-    return _object((yield from ask(Insula.PLAN_XML, xml, 0)))
+    return _object((yield from ask(Insula.PLAN_XML, xml, flags)))
 
 
 def daemon_info() -> Conversation[Json]:

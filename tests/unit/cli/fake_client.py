@@ -1,12 +1,16 @@
-"""A client that answers from a table: procedure → answer, error, or function of the arguments."""
+"""A host whose daemon answers from a table: procedure → answer, error, or function of the arguments."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from insula.errors import InsulaError
 from insula.rpc.procedure import Procedure
 from insula.rpc.types import DomainRef
+from insula.sdk.blocking import Blocking
+from insula.sdk.conversation import Answer, Conversation, Request
+from insula.sdk.domains import Host
 
+T = TypeVar("T")
 WEB = DomainRef("web", bytes(range(16)), 4711)
 
 
@@ -17,12 +21,31 @@ class FakeClient:
         self.answers = answers
         self.calls: list[tuple[Procedure, tuple[Any, ...]]] = []
 
-    def call(self, procedure: Procedure, *arguments: Any) -> Any:
-        self.calls.append((procedure, arguments))
-        answer = self.answers[procedure]
+    @property
+    def host(self) -> Host:
+        return Host(cast("Blocking", self))
+
+    def run(self, conversation: Conversation[T]) -> T:
+        try:
+            request = next(conversation)
+            while True:
+                try:
+                    answer = self.answer(request)
+                except InsulaError as error:
+                    request = conversation.throw(error)
+                else:
+                    request = conversation.send(answer)
+        except StopIteration as stop:
+            outcome: T = stop.value
+            return outcome
+
+    def answer(self, request: Request) -> Answer:
+        self.calls.append((request.procedure, request.arguments))
+        answer = self.answers[request.procedure]
         if isinstance(answer, InsulaError):
             raise answer
-        return answer(*arguments) if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
+        value = answer(*request.arguments) if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
+        return Answer(() if value is None else (value,), (), None)
 
     def made(self, procedure: Procedure) -> list[tuple[Any, ...]]:
         return [arguments for each, arguments in self.calls if each is procedure]

@@ -1,18 +1,15 @@
-from typing import cast
-
 import pytest
 
 from insula.cli import domains
 from insula.errors import DomainExistsError, DomainNotFoundError, InsulaError, StepError
 from insula.rpc.codes.requests import UndefineFlags
 from insula.rpc.procedures import Remote
-from insula.sdk.blocking import Blocking
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
 
 def _run(verb: str, client: FakeClient, *words: str) -> int:
-    return domains.RUN[verb](options_of(domains.ARGUMENTS[verb], *words), cast("Blocking", client))
+    return domains.RUN[verb](options_of(domains.ARGUMENTS[verb], *words), client.host)
 
 
 def test_create_defines_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,14 +41,14 @@ def test_a_running_domain_is_not_removed_unless_forced(capsys: pytest.CaptureFix
             Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
             Remote.DOMAIN_IS_ACTIVE: 1,
             Remote.DOMAIN_IS_PERSISTENT: 1,
-            Remote.DOMAIN_DESTROY: None,
+            Remote.DOMAIN_DESTROY_FLAGS: None,
             Remote.DOMAIN_UNDEFINE_FLAGS: None,
         }
     )
     assert _run("rm", client, "web") == 3
     assert "--force" in capsys.readouterr().err and not client.made(Remote.DOMAIN_UNDEFINE_FLAGS)
     assert _run("rm", client, "-f", "web") == 0
-    assert client.made(Remote.DOMAIN_DESTROY)
+    assert client.made(Remote.DOMAIN_DESTROY_FLAGS)
     assert client.made(Remote.DOMAIN_UNDEFINE_FLAGS) == [(WEB, UndefineFlags.NVRAM)]
 
 
@@ -61,7 +58,7 @@ def test_a_transient_domain_is_gone_once_destroyed() -> None:
             Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
             Remote.DOMAIN_IS_ACTIVE: 1,
             Remote.DOMAIN_IS_PERSISTENT: 0,
-            Remote.DOMAIN_DESTROY: None,
+            Remote.DOMAIN_DESTROY_FLAGS: None,
         }
     )
     assert _run("rm", client, "-f", "web") == 0

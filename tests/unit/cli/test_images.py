@@ -1,15 +1,13 @@
 import json
 import re
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
 
 import pytest
 
 from insula.cli import images
 from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
-from insula.rpc.procedure import Procedure
 from insula.rpc.procedures import Insula
-from insula.sdk.blocking import Blocking
+from insula.sdk.conversation import Answer
 from tests.unit.cli.fake_client import FakeClient
 from tests.unit.cli.options import options_of
 
@@ -24,9 +22,9 @@ IMAGE = {
 
 def test_images_are_listed_with_their_size(capsys: pytest.CaptureFixture[str]) -> None:
     client = FakeClient({Insula.IMAGE_LIST: json.dumps([IMAGE])})
-    images.RUN["image ls"](options_of(images.ARGUMENTS["image ls"]), cast("Blocking", client))
+    images.RUN["image ls"](options_of(images.ARGUMENTS["image ls"]), client.host)
     assert "busybox  BusyBox 1.35.0  x86_64" in capsys.readouterr().out
-    images.RUN["image ls"](options_of(images.ARGUMENTS["image ls"], "--json"), cast("Blocking", client))
+    images.RUN["image ls"](options_of(images.ARGUMENTS["image ls"], "--json"), client.host)
     assert json.loads(capsys.readouterr().out) == [IMAGE]
 
 
@@ -36,29 +34,25 @@ def test_removing_goes_on_after_a_failure(capsys: pytest.CaptureFixture[str]) ->
             raise ImageNotFoundError("no image 'a'")
 
     client = FakeClient({Insula.IMAGE_REMOVE: remove})
-    assert images.RUN["image rm"](options_of(images.ARGUMENTS["image rm"], "a", "b"), cast("Blocking", client)) == 4
+    assert images.RUN["image rm"](options_of(images.ARGUMENTS["image rm"], "a", "b"), client.host) == 4
     assert len(client.calls) == 2 and "no image 'a'" in capsys.readouterr().err
 
 
-class BuildClient:
-    """Remembers the recipe of an image that is built at once."""
+class BuildClient(FakeClient):
+    """Its images are built at once, without a word."""
 
-    recipe: dict[str, object]
-
-    def open_stream(
-        self, procedure: Procedure, name: str, recipe: str, flags: int
-    ) -> AbstractContextManager[list[bytes]]:
-        assert (procedure, name, flags) == (Insula.IMAGE_BUILD, "web", 0)
-        self.recipe = json.loads(recipe)
+    def stream_of(self, _answer: Answer) -> AbstractContextManager[list[bytes]]:
         return nullcontext([])
 
 
 def test_a_recipes_options_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
-    client = BuildClient()
+    client = BuildClient({Insula.IMAGE_BUILD: None})
     words = ("web", "--recipe", "debian-13", "--include", "vim", "--option", "slim=yes", "-o", "mirror=http://m/?a=b")
     options = options_of(images.ARGUMENTS["image build"], *words)
-    assert images.RUN["image build"](options, cast("Blocking", client)) == 0
-    assert client.recipe == {"recipe": "debian-13", "packages": ["vim"], "slim": "yes", "mirror": "http://m/?a=b"}
+    assert images.RUN["image build"](options, client.host) == 0
+    ((name, recipe, flags),) = client.made(Insula.IMAGE_BUILD)
+    assert (name, flags) == ("web", 0)
+    assert json.loads(recipe) == {"recipe": "debian-13", "packages": ["vim"], "slim": "yes", "mirror": "http://m/?a=b"}
     assert capsys.readouterr().out == "web\n"
 
 
@@ -78,10 +72,10 @@ def test_what_was_pruned_is_told_and_a_failure_is_no_end(capsys: pytest.CaptureF
 
     client = FakeClient({Insula.IMAGE_LIST: json.dumps(clones), Insula.IMAGE_REMOVE: remove})
     prune, arguments = images.RUN["image prune"], images.ARGUMENTS["image prune"]
-    assert prune(options_of(arguments), cast("Blocking", client)) == 3
+    assert prune(options_of(arguments), client.host) == 3
     told = capsys.readouterr()
     assert told.out.split() == ["CLONE", "IMAGE", "b", "debian-12"] and "a: it was defined again" in told.err
-    assert prune(options_of(arguments, "--json"), cast("Blocking", client)) == 3
+    assert prune(options_of(arguments, "--json"), client.host) == 3
     assert json.loads(capsys.readouterr().out) == clones[1:]
     assert client.made(Insula.IMAGE_LIST)[0] == (1,)
 
@@ -89,5 +83,5 @@ def test_what_was_pruned_is_told_and_a_failure_is_no_end(capsys: pytest.CaptureF
 def test_nothing_to_prune_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     client = FakeClient({Insula.IMAGE_LIST: "[]"})
     options = options_of(images.ARGUMENTS["image prune"])
-    assert images.RUN["image prune"](options, cast("Blocking", client)) == 0
+    assert images.RUN["image prune"](options, client.host) == 0
     assert capsys.readouterr().out == ""

@@ -1,5 +1,4 @@
 import signal
-from typing import cast
 
 import pytest
 
@@ -7,13 +6,13 @@ from insula.cli import lifecycle
 from insula.errors import DomainNotFoundError, InvalidArgumentError, OperationInvalidError
 from insula.rpc.procedures import Remote
 from insula.rpc.types import DomainRef
-from insula.sdk.blocking import Blocking
+from insula.sdk.domains import Domain
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
 
 def _run(verb: str, client: FakeClient, *words: str) -> int:
-    return lifecycle.RUN[verb](options_of(lifecycle.ARGUMENTS[verb], *words), cast("Blocking", client))
+    return lifecycle.RUN[verb](options_of(lifecycle.ARGUMENTS[verb], *words), client.host)
 
 
 @pytest.mark.parametrize(
@@ -30,15 +29,22 @@ def test_bad_signals_are_refused(text: str) -> None:
 
 
 def test_one_failure_does_not_stop_the_others_and_decides_the_status(capsys: pytest.CaptureFixture[str]) -> None:
-    def start(found: DomainRef) -> None:
+    def start(found: DomainRef, _flags: int) -> DomainRef:
         if found.name == "a":
             raise OperationInvalidError("domain is already running")
+        return found
 
     client = FakeClient(
-        {Remote.DOMAIN_LOOKUP_BY_NAME: lambda name: DomainRef(name, bytes(16), -1), Remote.DOMAIN_CREATE: start}
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: lambda name: DomainRef(name, bytes(16), -1),
+            Remote.DOMAIN_CREATE_WITH_FLAGS: start,
+        }
     )
     assert _run("start", client, "a", "b") == 3
-    assert len(client.made(Remote.DOMAIN_CREATE)) == 2 and "a: domain is already running" in capsys.readouterr().err
+    assert (
+        len(client.made(Remote.DOMAIN_CREATE_WITH_FLAGS)) == 2
+        and "a: domain is already running" in capsys.readouterr().err
+    )
 
 
 def test_stop_waits_until_it_does_not_run() -> None:
@@ -46,7 +52,7 @@ def test_stop_waits_until_it_does_not_run() -> None:
     client = FakeClient(
         {
             Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
-            Remote.DOMAIN_SHUTDOWN: None,
+            Remote.DOMAIN_SHUTDOWN_FLAGS: None,
             Remote.DOMAIN_IS_ACTIVE: lambda _: next(active),
         }
     )
@@ -57,20 +63,20 @@ def test_stop_waits_until_it_does_not_run() -> None:
 def test_a_guest_that_does_not_listen_is_killed_only_when_forced(capsys: pytest.CaptureFixture[str]) -> None:
     answers = {
         Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
-        Remote.DOMAIN_SHUTDOWN: None,
+        Remote.DOMAIN_SHUTDOWN_FLAGS: None,
         Remote.DOMAIN_IS_ACTIVE: 1,
-        Remote.DOMAIN_DESTROY: None,
+        Remote.DOMAIN_DESTROY_FLAGS: None,
     }
     client = FakeClient(answers)
     assert _run("stop", client, "-t", "0", "web") == 7
-    assert not client.made(Remote.DOMAIN_DESTROY) and "did not shut down" in capsys.readouterr().err
+    assert not client.made(Remote.DOMAIN_DESTROY_FLAGS) and "did not shut down" in capsys.readouterr().err
     assert _run("stop", client, "-t", "0", "-f", "web") == 0
-    assert client.made(Remote.DOMAIN_DESTROY) == [(WEB,)]
+    assert client.made(Remote.DOMAIN_DESTROY_FLAGS) == [(WEB, 0)]
 
 
 def test_a_transient_domain_that_is_gone_has_stopped() -> None:
     client = FakeClient({Remote.DOMAIN_IS_ACTIVE: DomainNotFoundError("gone")})
-    assert lifecycle.stopped(cast("Blocking", client), WEB)
+    assert lifecycle.stopped(Domain(client.host.client, WEB))
 
 
 def test_restart_waits_for_a_new_id() -> None:
@@ -87,8 +93,8 @@ def test_restart_waits_for_a_new_id() -> None:
 
 def test_kill_destroys_or_signals_init() -> None:
     client = FakeClient(
-        {Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_DESTROY: None, Remote.DOMAIN_SEND_PROCESS_SIGNAL: None}
+        {Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_DESTROY_FLAGS: None, Remote.DOMAIN_SEND_PROCESS_SIGNAL: None}
     )
-    assert _run("kill", client, "web") == 0 and client.made(Remote.DOMAIN_DESTROY) == [(WEB,)]
+    assert _run("kill", client, "web") == 0 and client.made(Remote.DOMAIN_DESTROY_FLAGS) == [(WEB, 0)]
     assert _run("kill", client, "-s", "HUP", "web") == 0
     assert client.made(Remote.DOMAIN_SEND_PROCESS_SIGNAL) == [(WEB, 1, 1, 0)]

@@ -1,5 +1,5 @@
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -8,7 +8,6 @@ from insula.cli.main import VERBS
 from insula.model.numbers import ParameterType
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef, TypedParameter
-from insula.sdk.blocking import Blocking
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
@@ -30,7 +29,7 @@ def _listed(*words: str) -> FakeClient:
             ]
         }
     )
-    assert listing.RUN["ls"](options_of(listing.ARGUMENTS["ls"], *words), cast("Blocking", client)) == 0
+    assert listing.RUN["ls"](options_of(listing.ARGUMENTS["ls"], *words), client.host) == 0
     return client
 
 
@@ -68,7 +67,7 @@ def test_info_shows_facts_for_people_and_programs(capsys: pytest.CaptureFixture[
         "notices": [],
     }
     client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Insula.DOMAIN_INFO: json.dumps(facts)})
-    listing.RUN["info"](options_of(listing.ARGUMENTS["info"], "web"), cast("Blocking", client))
+    listing.RUN["info"](options_of(listing.ARGUMENTS["info"], "web"), client.host)
     shown = capsys.readouterr().out
     assert "memory limit:  512.0 MiB" in shown and "persistent:    yes" in shown
     assert "maximum=1.0 GiB" in shown and "begun:         1970-01-0" in shown
@@ -77,7 +76,7 @@ def test_info_shows_facts_for_people_and_programs(capsys: pytest.CaptureFixture[
     assert (
         "unbound:       its memory has no limit\n               its root may fill the file system it lies on\n" in shown
     )
-    listing.RUN["info"](options_of(listing.ARGUMENTS["info"], "web", "--json"), cast("Blocking", client))
+    listing.RUN["info"](options_of(listing.ARGUMENTS["info"], "web", "--json"), client.host)
     assert json.loads(capsys.readouterr().out) == facts
 
 

@@ -1,12 +1,10 @@
 import uuid
-from typing import cast
 
 import pytest
 
 from insula.cli.lookup import domain
 from insula.errors import DomainNotFoundError
 from insula.rpc.procedures import Remote
-from insula.sdk.blocking import Blocking
 from tests.unit.cli.fake_client import WEB, FakeClient
 
 MISSING = DomainNotFoundError("no domain with matching name")
@@ -14,7 +12,7 @@ MISSING = DomainNotFoundError("no domain with matching name")
 
 def test_a_name_wins_over_an_id() -> None:
     client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB})
-    assert domain(cast("Blocking", client), "4711") == WEB
+    assert domain(client.host, "4711").ref == WEB
     assert client.made(Remote.DOMAIN_LOOKUP_BY_NAME) == [("4711",)]
 
 
@@ -22,12 +20,12 @@ def test_ids_and_uuids_find_domains_too() -> None:
     client = FakeClient(
         {Remote.DOMAIN_LOOKUP_BY_NAME: MISSING, Remote.DOMAIN_LOOKUP_BY_ID: WEB, Remote.DOMAIN_LOOKUP_BY_UUID: WEB}
     )
-    assert domain(cast("Blocking", client), "4711") == WEB
+    assert domain(client.host, "4711").ref == WEB
     assert client.made(Remote.DOMAIN_LOOKUP_BY_ID) == [(4711,)]
-    assert domain(cast("Blocking", client), str(uuid.UUID(bytes=WEB.uuid))) == WEB
+    assert domain(client.host, str(uuid.UUID(bytes=WEB.uuid))).ref == WEB
     assert client.made(Remote.DOMAIN_LOOKUP_BY_UUID) == [(WEB.uuid,)]
 
 
 def test_what_is_neither_is_not_found() -> None:
     with pytest.raises(DomainNotFoundError):
-        domain(cast("Blocking", FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: MISSING})), "nobody")
+        domain(FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: MISSING}).host, "nobody")

@@ -58,10 +58,10 @@ def test_names_that_look_like_options_stand_behind_the_dashes() -> None:
     assert parse(parser, ["--", "-dash", "--force"], command=False).domains == ["-dash", "--force"]
 
 
-def test_start_up_imports_neither_asyncio_nor_xml_nor_rich() -> None:
+def test_start_up_imports_neither_asyncio_nor_ctypes_nor_xml_nor_rich() -> None:
     code = (
-        "import sys, insula.cli.main, insula.sdk.blocking, insula.cli.listing;"
-        "print([each for each in ('asyncio', 'lxml', 'rich', 'pyroute2') if each in sys.modules])"
+        "import sys, insula.cli.main, insula.sdk.domains, insula.cli.listing;"
+        "print([each for each in ('asyncio', 'ctypes', 'lxml', 'rich', 'pyroute2') if each in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

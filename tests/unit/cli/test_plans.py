@@ -1,13 +1,11 @@
 import json
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from insula.cli import plans
 from insula.errors import InvalidArgumentError
 from insula.rpc.procedures import Insula, Remote
-from insula.sdk.blocking import Blocking
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
@@ -21,7 +19,7 @@ PLAN = {
 
 
 def _plan(client: FakeClient, *words: str) -> int:
-    return plans.RUN["plan"](options_of(plans.ARGUMENTS["plan"], *words), cast("Blocking", client))
+    return plans.RUN["plan"](options_of(plans.ARGUMENTS["plan"], *words), client.host)
 
 
 def test_steps_are_numbered_through_with_their_reasons(capsys: pytest.CaptureFixture[str]) -> None:

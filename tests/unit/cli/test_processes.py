@@ -1,22 +1,16 @@
 import os
 import signal
-from typing import Any, NamedTuple, cast
 
 import pytest
 
 from insula.cli import processes
 from insula.errors import InvalidArgumentError
 from insula.kernel.filekinds import FileKind, kind_of
-from insula.rpc.procedure import Procedure
 from insula.rpc.procedures import Insula, Remote
-from insula.sdk.blocking import Blocking, PendingCall
-from tests.unit.cli.fake_client import WEB, FakeClient
+from insula.sdk.blocking import Pending
+from insula.sdk.conversation import Answer, Conversation, Request
+from tests.unit.cli.fake_client import WEB, FakeClient, T
 from tests.unit.cli.options import options_of
-
-
-class Started(NamedTuple):
-    exec: int
-    pid: int
 
 
 class ExecClient(FakeClient):
@@ -29,22 +23,26 @@ class ExecClient(FakeClient):
         self.kinds: list[FileKind] = []
         self.request = ""
 
-    def begin(self, procedure: Procedure, *arguments: Any, fds: tuple[int, ...] = ()) -> PendingCall:
-        if procedure is Insula.DOMAIN_EXEC:
-            self.request, self.fds = arguments[1], fds
-            self.kinds = [kind_of(each) for each in fds]
-            return PendingCall(
-                done=lambda: True, result=lambda: Started(1, 2), result_with_fds=lambda: (Started(1, 2), ())
-            )
-        assert procedure is Insula.EXEC_WAIT and arguments == (1,)
-        return PendingCall(done=lambda: True, result=lambda: self.status, result_with_fds=lambda: (self.status, ()))
+    def answer(self, request: Request) -> Answer:
+        if request.procedure is Insula.DOMAIN_EXEC:
+            self.request, self.fds = request.arguments[1], tuple(request.fds)
+            self.kinds = [kind_of(each) for each in self.fds]
+            return Answer((1, 2), (), None)
+        if request.procedure is Insula.EXEC_WAIT:
+            assert request.arguments == (1,)
+            return Answer((self.status,), (), None)
+        return super().answer(request)
+
+    def begin(self, conversation: Conversation[T]) -> Pending[T]:
+        outcome = self.run(conversation)
+        return Pending(done=lambda: True, result=lambda: outcome)
 
 
 @pytest.mark.parametrize(("status", "expected"), [(3 << 8, 3), (0, 0), (int(signal.SIGKILL), 137)])
 def test_the_commands_end_is_ours(status: int, expected: int) -> None:
     client = ExecClient(status)
     options = options_of(processes.ARGUMENTS["exec"], "-u", "nobody", "-e", "A=b", "web", "--", "ls", "-l")
-    assert processes.RUN["exec"](options, cast("Blocking", client)) == expected
+    assert processes.RUN["exec"](options, client.host) == expected
     assert '"argv": ["ls", "-l"]' in client.request and '{"A": "b"}' in client.request
     assert len(client.fds) == 3 and set(client.kinds) <= {FileKind.PIPE, FileKind.NULL}
 
@@ -64,14 +62,14 @@ def test_the_commands_end_is_ours(status: int, expected: int) -> None:
 )
 def test_a_domain_and_a_command_are_required(words: list[str], complaint: str) -> None:
     with pytest.raises(InvalidArgumentError, match=complaint) as told:
-        processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], *words), cast("Blocking", ExecClient(0)))
+        processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], *words), ExecClient(0).host)
     assert told.value.exit_status == 2
 
 
 @pytest.mark.parametrize("words", [["--", "-dash", "ls", "-l"], ["-u", "root", "--", "-dash", "--", "ls", "-l"]])
 def test_a_domain_whose_name_looks_like_an_option_stands_behind_the_dashes(words: list[str]) -> None:
     client = ExecClient(0)
-    assert processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], *words), cast("Blocking", client)) == 0
+    assert processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], *words), client.host) == 0
     assert client.made(Remote.DOMAIN_LOOKUP_BY_NAME) == [("-dash",)] and '"argv": ["ls", "-l"]' in client.request
 
 
@@ -85,15 +83,15 @@ class SilentClient(ExecClient):
     def fileno(self) -> int:
         return self.reader
 
-    def begin(self, procedure: Procedure, *arguments: Any, fds: tuple[int, ...] = ()) -> PendingCall:
+    def begin(self, conversation: Conversation[T]) -> Pending[T]:
         os.kill(os.getpid(), signal.SIGINT)
-        pending = super().begin(procedure, *arguments, fds=fds)
+        pending = super().begin(conversation)
         return pending._replace(done=lambda: False)
 
 
 def test_a_signal_ends_the_waiting_for_a_command_that_does_not_begin() -> None:
     client = SilentClient()
     with pytest.raises(KeyboardInterrupt):
-        processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], "web", "--", "ls"), cast("Blocking", client))
+        processes.RUN["exec"](options_of(processes.ARGUMENTS["exec"], "web", "--", "ls"), client.host)
     os.close(client.reader)
     os.close(client.writer)

@@ -19,6 +19,7 @@ from insula.errors import (
 from insula.layout import Layout
 from insula.rpc.connection import Call
 from insula.rpc.procedures import Insula, Keepalive, Remote
+from insula.sdk import verbs
 from insula.sdk.blocking import Blocking, connect
 from tests.descriptors import open_fds
 from tests.fakeserver import FakeServer, FakeSession, replying
@@ -169,15 +170,15 @@ def test_nothing_stays_open_after_a_client(server: FakeServer) -> None:
     until(lambda: open_count() == before, "both ends being closed")
 
 
-def test_a_call_begun_is_waited_for_later(client: Blocking) -> None:
-    pending = client.begin(Insula.EXEC_WAIT, 31)
+def test_a_conversation_begun_is_waited_for_later(client: Blocking) -> None:
+    pending = client.begin(verbs.exec_status(31))
     assert client.call(Remote.CONNECT_GET_HOSTNAME) == "host.example"
     assert client.wait_for(pending.done, scaled(5))
     assert pending.result() == 256
 
 
-def test_calls_begun_may_fail_later(client: Blocking) -> None:
-    pending = client.begin(Remote.DOMAIN_LOOKUP_BY_NAME, "nosuch")
+def test_conversations_begun_may_fail_later(client: Blocking) -> None:
+    pending = client.begin(verbs.by_name("nosuch"))
     with pytest.raises(DomainNotFoundError):
         pending.result()
 

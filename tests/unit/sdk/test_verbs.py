@@ -10,6 +10,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.model.lifecycle import DomainState, RunningReason
 from insula.model.numbers import ListDomains, MetadataType, ParameterType, XmlFlags
 from insula.rpc.codes.events import DomainEventId
+from insula.rpc.codes.insula import ImageFlags, PlanFlags
 from insula.rpc.codes.requests import StartFlags, UndefineFlags
 from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.types import DomainRef, TypedParameter
@@ -41,6 +42,7 @@ def told(conversation: Conversation[T], *values: Any, fds: tuple[int, ...] = ())
         (lambda: verbs.destroy(WEB), Remote.DOMAIN_DESTROY_FLAGS, (WEB, 0)),
         (lambda: verbs.suspend(WEB), Remote.DOMAIN_SUSPEND, (WEB,)),
         (lambda: verbs.resume(WEB), Remote.DOMAIN_RESUME, (WEB,)),
+        (lambda: verbs.signal_init(WEB, 15), Remote.DOMAIN_SEND_PROCESS_SIGNAL, (WEB, 1, 15, 0)),
         (lambda: verbs.undefine(WEB, UndefineFlags.MANAGED_SAVE), Remote.DOMAIN_UNDEFINE_FLAGS, (WEB, 1)),
         (lambda: verbs.set_autostart(WEB, wanted=True), Remote.DOMAIN_SET_AUTOSTART, (WEB, 1)),
         (lambda: verbs.set_memory(WEB, 1024), Remote.DOMAIN_SET_MEMORY_FLAGS, (WEB, 1024, 0)),
@@ -49,6 +51,7 @@ def told(conversation: Conversation[T], *values: Any, fds: tuple[int, ...] = ())
         (lambda: verbs.exec_signal(31, 15), Insula.EXEC_SIGNAL, (31, 15)),
         (lambda: verbs.resize_console(WEB, 24, 80), Insula.CONSOLE_RESIZE, (WEB, None, 24, 80)),
         (lambda: verbs.remove_image("old"), Insula.IMAGE_REMOVE, ("old", 0)),
+        (lambda: verbs.remove_image("old", ImageFlags.CLONES), Insula.IMAGE_REMOVE, ("old", 1)),
         (lambda: verbs.deregister(5), Remote.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, (5,)),
     ],
 )
@@ -81,9 +84,11 @@ def test_a_verb_without_an_answer_makes_one_call(
         (lambda: verbs.wait(WEB), (WEB, 0), ('{"reason": "crash", "status": 9}',), Outcome("crash", 9)),
         (lambda: verbs.wait(WEB), (WEB, 0), ('{"reason": "destroy"}',), Outcome("destroy", None)),
         (lambda: verbs.info(WEB), (WEB, 0), ('{"a": 1}',), {"a": 1}),
+        (lambda: verbs.plan(WEB, PlanFlags.SYSCALLS), (WEB, 1), ('{"a": 1}',), {"a": 1}),
         (lambda: verbs.plan(WEB), (WEB, 0), ('{"a": 1}',), {"a": 1}),
         (lambda: verbs.plan_of("<domain/>"), ("<domain/>", 0), ('{"a": 1}',), {"a": 1}),
         (verbs.daemon_info, (0,), ('{"a": 1}',), {"a": 1}),
+        (lambda: verbs.images(ImageFlags.CLONES), (1,), ("[]",), []),
         (verbs.images, (0,), ('[{"name": "x"}]',), [{"name": "x"}]),
         (lambda: verbs.exec_status(31), (31,), (256,), 256),
         (verbs.capabilities, (), ("<capabilities/>",), "<capabilities/>"),

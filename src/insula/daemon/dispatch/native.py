@@ -17,7 +17,7 @@ from insula.engine.program.program import Program
 from insula.engine.spec import Process
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
-from insula.rpc.codes.insula import ImageFlags
+from insula.rpc.codes.insula import ImageFlags, PlanFlags
 from insula.rpc.procedures import Insula, Procedure
 from insula.service import describing
 from insula.service.jsonrequests import json_object
@@ -26,7 +26,6 @@ from insula.service.managed import ManagedDomain
 HIDDEN = "(hidden)"
 """What stands in a plan for the values of environment variables."""
 _FOLLOW = 1
-_SYSCALLS = 1
 _CONSOLE = "console"
 
 
@@ -157,19 +156,19 @@ def _described_text(plan: LaunchPlan, program: Program | None) -> str:
 
 
 async def _plan(request: Request, domain: ManagedDomain, flags: int) -> Answer:
-    request.allow_flags(flags, _SYSCALLS)
+    request.allow_flags(flags, PlanFlags.SYSCALLS)
     planning = request.services.planning
     plan = await planning.plan(domain)
-    program = await planning.program(domain) if flags & _SYSCALLS else None
+    program = await planning.program(domain) if flags & PlanFlags.SYSCALLS else None
     return (await asyncio.to_thread(_described_text, plan, program),)
 
 
 async def _plan_xml(request: Request, xml: str, flags: int) -> Answer:
-    request.allow_flags(flags, _SYSCALLS)
+    request.allow_flags(flags, PlanFlags.SYSCALLS)
     planning = request.services.planning
     domain = await request.services.incoming.read(xml)
     plan = await planning.plan_of(domain)
-    program = await planning.program_of(domain) if flags & _SYSCALLS else None
+    program = await planning.program_of(domain) if flags & PlanFlags.SYSCALLS else None
     return (await asyncio.to_thread(_described_text, plan, program),)
 
 
