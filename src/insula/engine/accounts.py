@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from insula.kernel.beneath import CONTAINED, open_beneath
@@ -38,7 +38,7 @@ class Account(NamedTuple):
 
 
 Lines = Callable[[str], Iterable[str]]
-"""Returns the lines of a file of the guest's, none of one that is missing."""
+"""Returns the lines of a file of the guest's, none of one that is missing; they are read as they are asked for."""
 
 
 def find_account(lines: Lines, user: str, group: str | None) -> Account:
@@ -96,6 +96,8 @@ def _entry(lines: Iterable[str], wanted: str, *, fields: int) -> list[str] | Non
     """Return the first line of that name, else the first of that number; lines without valid ids do not count."""
     by_number = None
     for line in lines:
+        if wanted not in line:
+            continue  # looked at first: a file of the guest's may have millions of lines
         entry = line.split(":")
         if len(entry) < fields or _id(entry[2]) is None or (fields > 4 and _id(entry[3]) is None):
             continue
@@ -109,6 +111,8 @@ def _entry(lines: Iterable[str], wanted: str, *, fields: int) -> list[str] | Non
 def _groups_of(lines: Iterable[str], name: str, gid: int) -> list[int]:
     groups = {gid}
     for line in lines:
+        if name not in line:
+            continue
         entry = line.split(":")
         if len(entry) < 4 or name not in entry[3].split(",") or len(groups) == GROUPS_MAX:
             continue
@@ -120,34 +124,36 @@ def _groups_of(lines: Iterable[str], name: str, gid: int) -> list[int]:
 def lines_below(root: int) -> Lines:
     """Return what reads files below a root, as the guest itself would find them: its links count, inside."""
 
-    def lines(path: str) -> list[str]:
+    def lines(path: str) -> Iterator[str]:
         try:
             found = open_beneath(root, path, os.O_PATH, resolve=CONTAINED)
         except FileNotFoundError:
-            return []
+            return
+        except OSError as error:
+            raise OSError(error.errno, os.strerror(error.errno or 0), path) from error
         try:
-            return lines_of(found, path)
+            yield from lines_of(found, path)
         finally:
             os.close(found)
 
     return lines
 
 
-def lines_of(found: int, path: str) -> list[str]:
-    """Return the lines of an open file; path: what errors call it. Raises: OSError(EISDIR)."""
+def lines_of(found: int, path: str) -> Iterator[str]:
+    """Yield the lines of an open file; path: what errors call it. Raises: OSError(EISDIR).
+
+    No more of it is in memory than a line: of what a guest has written, that is enough. Only a line feed ends one, as
+    in the guest: what else Python takes for an end may stand in a field that a user fills.
+    """
     kind = stat.S_IFMT(os.fstat(found).st_mode)
     if kind == stat.S_IFDIR:
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if kind != stat.S_IFREG:
-        return []  # whatever the guest has put there: to open a device does something already
+        return  # whatever the guest has put there: to open a device does something already
     # Not blocking: whoever holds a lease on it would make us wait (fcntl(2), "Leases").
     fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    try:
-        chunks = []
+    with open(fd, "rb") as file:
         left = _FILE_MAX
-        while left and (chunk := os.read(fd, min(left, 1 << 16))):
-            chunks.append(chunk)
-            left -= len(chunk)
-    finally:
-        os.close(fd)
-    return b"".join(chunks).decode(errors="replace").splitlines()
+        while left and (line := file.readline(left)):
+            left -= len(line)
+            yield line.rstrip(b"\n").decode(errors="replace")

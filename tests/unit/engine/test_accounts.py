@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -133,8 +134,31 @@ def test_what_cannot_be_read_in_their_place_is_an_error(etc: Path, kind: str) ->
         (etc / "passwd").mkdir()
     else:
         (etc / "passwd").symlink_to("passwd")
-    with pytest.raises(OSError, match="Is a directory" if kind == "directory" else "symbolic links"):
+    with pytest.raises(OSError, match="Is a directory" if kind == "directory" else "symbolic links") as caught:
         found(etc, "root")
+    assert (caught.value.strerror, caught.value.filename) == (os.strerror(caught.value.errno or 0), "/etc/passwd")
+
+
+def test_a_file_of_millions_of_lines_is_never_in_memory_as_a_whole(etc: Path) -> None:
+    """It took the daemon 490 MB at a start."""
+    (etc / "passwd").write_bytes(b"alice:x:1:1:::\n" + b"x:\n" * (16 << 18))
+    root = os.open(etc.parent, os.O_PATH)
+    lines = iter(lines_below(root)("/etc/passwd"))
+    tracemalloc.start()
+    try:
+        assert [next(lines), next(lines)] == ["alice:x:1:1:::", "x:"]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+        os.close(root)
+
+
+@pytest.mark.parametrize("separator", ["\r", "\v", "\f", "\x1c", "\x85", "\u2028"])
+def test_what_else_looks_like_the_end_of_a_line_makes_no_user(etc: Path, separator: str) -> None:
+    (etc / "passwd").write_text(f"eve:x:1000:1000:Eve{separator}mallory:x:0:0::/:/bin/sh\n", newline="\n")
+    with pytest.raises(FileNotFoundError, match="the guest has no user 'mallory'"):
+        found(etc, "mallory")
+    assert found(etc, "eve").uid == 1000
 
 
 def test_bytes_that_are_no_text_hurt_nobody_else(etc: Path) -> None:

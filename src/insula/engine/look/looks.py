@@ -50,11 +50,15 @@ def _kind_of(init: InitProcess, argv: list[str]) -> InitKind:
 
 def open_root(pid: int, pidfd: int) -> Fd:
     """Return an O_PATH fd of a guest's root, by its init. Raises: OSError(ESRCH) if that is gone."""
-    root = Fd(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    gone = ProcessLookupError(errno.ESRCH, "the guest has ended")
+    try:
+        root = Fd(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    except FileNotFoundError:
+        raise gone from None  # a zombie has no root either
     try:
         # Init is still there, so its pid was nobody else's when the root was opened.
         if has_ended(pidfd):
-            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+            raise gone
     except BaseException:
         os.close(root)
         raise

@@ -97,7 +97,7 @@ class Execute(GuestStep):
             variables.append(program.text("HOME=/") if program.home is None else program.home)
         search = _Search(program=program, argv=argv, environment=program.words([*variables, 0]))
         name = self.argv[0]
-        if "/" in name:
+        if "/" in name or not name:
             search.only(name)
         else:
             search.each([f"{each}/{name}" for each in environment.get("PATH", "").split(":") if each], name)

@@ -4,15 +4,17 @@ import errno
 import os
 import posixpath
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
-from insula.engine.accounts import GROUPS_MAX, account_file, find_account, lines_below, lines_of
+from insula.engine.accounts import GROUPS_MAX, Account, account_file, find_account, lines_below, lines_of
 from insula.engine.launch.holdings import Holding, Interfaces
 from insula.engine.spec import IdRange, Interface
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationFailedError
+from insula.kernel.fds import Fd, close_all
 from insula.kernel.idmap import write_maps
 from insula.kernel.process import reset_memory_score
 
@@ -132,15 +134,27 @@ class FindAccount(HostStep):
     mounts: tuple[tuple[str, str], ...] = ()
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        # Duplicates: should the launch be given up, the thread goes on.
+        names = (self.root, *(name for name, _ in self.mounts))
+        trees = {name: Fd(os.dup(context.fds[name])) for name in names}
+        # The guest may have written much there, on a disk that is slow.
+        account = await context.offload(partial(self._found, trees))
+        context.fds["account"] = account_file(account, GROUPS_MAX)
+        return ()
+
+    def _found(self, trees: Mapping[str, Fd]) -> Account:
+        """Look; closes the trees."""
+
         def lines(path: str) -> Iterable[str]:
             for name, target in reversed(self.mounts):
                 inside = posixpath.relpath(path, target)
                 if inside == ".":
-                    return lines_of(context.fds[name], path)
+                    return lines_of(trees[name], path)
                 if not inside.startswith(".."):
-                    return lines_below(context.fds[name])(inside)
-            return lines_below(context.fds[self.root])(path)
+                    return lines_below(trees[name])(inside)
+            return lines_below(trees[self.root])(path)
 
-        account = find_account(lines, self.user, self.group)
-        context.fds["account"] = account_file(account, GROUPS_MAX)
-        return ()
+        try:
+            return find_account(lines, self.user, self.group)
+        finally:
+            close_all(trees.values())

@@ -146,6 +146,11 @@ def test_the_working_directory_is_no_part_of_the_path(tmp_path: Path, path: str)
     assert caught.value.filename == "tell"
 
 
+def test_a_program_without_a_name_is_not_looked_for_in_the_path() -> None:
+    with pytest.raises(FileNotFoundError, match="no such program in the guest"):
+        in_child(lambda: perform(guest(), execute([""], [["PATH", "/bin"]])))
+
+
 def test_without_a_path_no_program_is_found_by_name() -> None:
     with pytest.raises(FileNotFoundError, match="not found in the guest's PATH"):
         in_child(lambda: perform(guest(), execute(["sh"])))

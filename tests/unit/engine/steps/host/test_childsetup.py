@@ -22,7 +22,7 @@ from insula.engine.steps.host.childsetup import (
 )
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd, contents
-from tests.unit.engine.steps.host.sites import context, perform, site_of_process, take_away
+from tests.unit.engine.steps.host.sites import Offload, context, perform, site_of_process, take_away
 
 RANGES = (IdRange(inside=0, outside=100000, count=1000), IdRange(inside=1000, outside=5000, count=1))
 
@@ -167,4 +167,13 @@ def test_a_user_that_the_guest_does_not_know_fails_the_step(tmp_path: Path) -> N
     at.fds["root"] = Fd(os.open(tmp_path, os.O_PATH))
     with pytest.raises(FileNotFoundError, match="the guest has no user 'web'"):
         perform(FindAccount(why="test", user="web", group=None, root="root"), at)
+    at.close()
+
+
+def test_a_users_search_is_nothing_that_others_wait_for(tmp_path: Path) -> None:
+    at, offload = context(), Offload()
+    at.offload = offload
+    at.fds["root"] = Fd(os.open(tmp_path, os.O_PATH))
+    perform(FindAccount(why="test", user="7", group=None, root="root"), at)
+    assert offload.count == 1
     at.close()
