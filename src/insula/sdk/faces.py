@@ -158,14 +158,11 @@ class _Line:
         *,
         instead_of_self: int,
     ) -> None:
-        described = inspect.signature(verb)
-        own = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-        parameters = [*own, *list(described.parameters.values())[instead_of_self:]]
-        outcome = _outcome(verb) if then is None else inspect.signature(then).return_annotation
-        method.__signature__ = described.replace(parameters=parameters, return_annotation=outcome)  # type: ignore[attr-defined]
-        method.__annotations__ = {
-            each.name: each.annotation for each in parameters if each.annotation is not each.empty
-        } | {"return": outcome}
+        outcome = _outcome(verb) if then is None else then.__annotations__["return"]
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = [own, *list(inspect.signature(verb).parameters.values())[instead_of_self:]]
+        method.__signature__ = inspect.Signature(parameters, return_annotation=outcome)  # type: ignore[attr-defined]
+        method.__annotations__ = {each.name: each.annotation for each in parameters[1:]} | {"return": outcome}
         method.__doc__ = verb.__doc__
         self._method = method
 
@@ -178,5 +175,5 @@ class _Line:
 
 def _outcome(verb: Callable[..., Any]) -> Any:
     """What the verb's conversation comes to, as its signature would say it."""
-    _, _, outcome = get_args(inspect.signature(verb).return_annotation)
+    _, _, outcome = get_args(verb.__annotations__["return"])
     return None if outcome is type(None) else outcome

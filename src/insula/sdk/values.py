@@ -1,11 +1,13 @@
 """What the daemon tells, as typed values."""
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from insula.model.lifecycle import REASONS, DomainState, LifecycleKind, Reason
 from insula.rpc.connection import Message
 from insula.rpc.types import DomainRef
+
+if TYPE_CHECKING:  # only who asks for a state or for what happens pays for the enumerations
+    from insula.model.lifecycle import DomainState, LifecycleKind, Reason
 
 STANDARD: Final = (0, 1, 2)
 """Our own standard input, output and error."""
@@ -16,14 +18,14 @@ Json = Mapping[str, Any]
 class State(NamedTuple):
     """What a domain is doing. reason: None where the state has none that is known."""
 
-    state: DomainState
-    reason: Reason | None
+    state: "DomainState"
+    reason: "Reason | None"
 
 
 class Usage(NamedTuple):
     """What a domain has and takes. maximum, memory: KiB; cpu_time: nanoseconds."""
 
-    state: DomainState
+    state: "DomainState"
     maximum: int
     memory: int
     cpus: int
@@ -54,7 +56,7 @@ class Lifecycle(NamedTuple):
     """Something that happened to a domain. detail: as the event's own enumeration has it, such as `StoppedDetail`."""
 
     domain: DomainRef
-    event: LifecycleKind
+    event: "LifecycleKind"
     detail: int
 
 
@@ -100,6 +102,8 @@ class ExecRequest(NamedTuple):
 
 def state_of(number: int, reason: int) -> State:
     """A state as the wire has it; numbers of a newer daemon come back as NOSTATE and None."""
+    from insula.model.lifecycle import REASONS, DomainState
+
     try:
         state = DomainState(number)
     except ValueError:
@@ -113,6 +117,8 @@ def state_of(number: int, reason: int) -> State:
 
 def lifecycle_of(message: Message) -> Lifecycle | None:
     """What a lifecycle message says; None if it tells of something that only a newer daemon knows."""
+    from insula.model.lifecycle import LifecycleKind
+
     domain, event, detail = message.values.msg
     try:
         return Lifecycle(domain, LifecycleKind(event), detail)

@@ -8,13 +8,10 @@ Each takes libvirt's flags last where it has any; 0 means the usual. Errors are 
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.model.numbers import Affect, ListDomains, MetadataType, StatsTypes, XmlFlags
-from insula.rpc.codes.events import DomainEventId
-from insula.rpc.codes.insula import ImageFlags, PlanFlags
-from insula.rpc.codes.requests import ConsoleFlags, StartFlags, UndefineFlags
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.types import DomainRef
 from insula.sdk.conversation import Answer, Conversation, Request, ask, ask_for
@@ -29,6 +26,11 @@ from insula.sdk.values import (
     Usage,
     state_of,
 )
+
+if TYPE_CHECKING:  # only who passes such flags pays for them
+    from insula.rpc.codes.events import DomainEventId
+    from insula.rpc.codes.insula import ImageFlags, PlanFlags
+    from insula.rpc.codes.requests import ConsoleFlags, StartFlags, UndefineFlags
 
 # Finding domains
 
@@ -62,7 +64,7 @@ def define(xml: str) -> Conversation[DomainRef]:
     return (yield from ask_for(DomainRef, Remote.DOMAIN_DEFINE_XML_FLAGS, xml, 0))
 
 
-def create(xml: str, flags: StartFlags | int = 0) -> Conversation[DomainRef]:
+def create(xml: str, flags: "StartFlags | int" = 0) -> Conversation[DomainRef]:
     """Start a domain that is forgotten when it stops."""
     return (yield from ask_for(DomainRef, Remote.DOMAIN_CREATE_XML, xml, flags))
 
@@ -70,7 +72,7 @@ def create(xml: str, flags: StartFlags | int = 0) -> Conversation[DomainRef]:
 # A domain's life
 
 
-def start(domain: DomainRef, flags: StartFlags | int = 0) -> Conversation[DomainRef]:
+def start(domain: DomainRef, flags: "StartFlags | int" = 0) -> Conversation[DomainRef]:
     """Start it (`StartFlags`)."""
     return (yield from ask_for(DomainRef, Remote.DOMAIN_CREATE_WITH_FLAGS, domain, flags))
 
@@ -105,7 +107,7 @@ def signal_init(domain: DomainRef, signal: int) -> Conversation[None]:
     yield from ask(Remote.DOMAIN_SEND_PROCESS_SIGNAL, domain, 1, signal, 0)
 
 
-def undefine(domain: DomainRef, flags: UndefineFlags | int = 0) -> Conversation[None]:
+def undefine(domain: DomainRef, flags: "UndefineFlags | int" = 0) -> Conversation[None]:
     """Forget its definition."""
     yield from ask(Remote.DOMAIN_UNDEFINE_FLAGS, domain, flags)
 
@@ -183,7 +185,7 @@ def info(domain: DomainRef) -> Conversation[Json]:
     return _object((yield from ask(Insula.DOMAIN_INFO, domain, 0)))
 
 
-def plan(domain: DomainRef, flags: PlanFlags | int = 0) -> Conversation[Json]:
+def plan(domain: DomainRef, flags: "PlanFlags | int" = 0) -> Conversation[Json]:
     """What its start would do, step by step."""
     return _object((yield from ask(Insula.DOMAIN_PLAN, domain, flags)))
 
@@ -209,7 +211,7 @@ def exec_signal(handle: int, signal: int) -> Conversation[None]:
     yield from ask(Insula.EXEC_SIGNAL, handle, signal)
 
 
-def console(domain: DomainRef, device: str | None = None, flags: ConsoleFlags | int = 0) -> Conversation[Answer]:
+def console(domain: DomainRef, device: str | None = None, flags: "ConsoleFlags | int" = 0) -> Conversation[Answer]:
     """Open a console, the first without a device's name (`ConsoleFlags`)."""
     return (yield Request(Remote.DOMAIN_OPEN_CONSOLE, (domain, device, flags)))
 
@@ -236,7 +238,7 @@ def log(domain: DomainRef, source: str, *, follow: bool = False) -> Conversation
 # Images
 
 
-def images(flags: ImageFlags | int = 0) -> Conversation[list[Json]]:
+def images(flags: "ImageFlags | int" = 0) -> Conversation[list[Json]]:
     """The images there are."""
     found = json.loads((yield from ask(Insula.IMAGE_LIST, flags)))
     if not isinstance(found, list):
@@ -249,7 +251,7 @@ def build_image(name: str, recipe: Json) -> Conversation[Answer]:
     return (yield Request(Insula.IMAGE_BUILD, (name, json.dumps(recipe), 0)))
 
 
-def remove_image(name: str, flags: ImageFlags | int = 0) -> Conversation[None]:
+def remove_image(name: str, flags: "ImageFlags | int" = 0) -> Conversation[None]:
     """Raises: ImageNotFoundError; ResourceBusyError if a domain uses it."""
     yield from ask(Insula.IMAGE_REMOVE, name, flags)
 
@@ -273,7 +275,7 @@ def node_info() -> Conversation[NodeInfo]:
     return NodeInfo(model.rstrip(b"\0").decode(errors="replace"), *numbers)
 
 
-def plan_of(xml: str, flags: PlanFlags | int = 0) -> Conversation[Json]:
+def plan_of(xml: str, flags: "PlanFlags | int" = 0) -> Conversation[Json]:
     """What starting a domain of this XML would do, step by step."""
     return _object((yield from ask(Insula.PLAN_XML, xml, flags)))
 
@@ -292,13 +294,15 @@ def statistics(groups: StatsTypes | int = 0, flags: ListDomains | int = 0) -> Co
 # Events
 
 
-def register(event: DomainEventId, domain: DomainRef | None) -> Conversation[int]:
+def register(event: "DomainEventId", domain: DomainRef | None) -> Conversation[int]:
     """Ask for an event's messages, of one domain or of all; return the callback they will name."""
     return (yield from ask_for(int, Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, event, domain))
 
 
 def watch_lifecycle(domain: DomainRef | None = None) -> Conversation[int]:
     """What happens from now on to a domain, or to all."""
+    from insula.rpc.codes.events import DomainEventId  # only who watches pays for it
+
     return (yield from register(DomainEventId.LIFECYCLE, domain))
 
 
