@@ -199,6 +199,8 @@ class StartingProcesses:
 
     def _heard(self, starting: Starting, message: Message) -> None:
         process = starting.process
+        if process.execution is not None and _is_an_inits(message):
+            raise ValueError("this is for a guest's first process to say")
         if "netlink" in message.body and starting.netlink < 0:
             starting.netlink = message.fds.pop("netlink")
             self._hand_out_netlink(starting)
@@ -228,6 +230,11 @@ class StartingProcesses:
             self._clients.answer(starting.pending, {"pid": process.pid}, fds)
             starting.pending = None
         self._settled(process)
+
+
+def _is_an_inits(message: Message) -> bool:
+    """Tell whether no process that enters says this: it has one terminal, and nobody asks it to wait."""
+    return "netlink" in message.body or len(message.fds) > 1 or bool(message.body.get("hold"))
 
 
 def kill(process: HeldProcess) -> None:

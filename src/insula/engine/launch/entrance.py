@@ -83,13 +83,10 @@ class Entrance:
                 (await self._link.answer(self._link.ask(Verb.ABORT, {"id": name}, {}))).close()
             raise
         pid = int(message.body["pid"])
+        pidfd, master = message.fds.pop("pidfd"), message.fds.pop("console0", None)
+        message.close()
         return EnteredProcess(
-            id=name,
-            uuid=running.uuid,
-            pid=pid,
-            born=_reset_memory_score(pid),
-            pidfd=message.fds.pop("pidfd"),
-            master=message.fds.pop("console0", None),
+            id=name, uuid=running.uuid, pid=pid, born=_reset_memory_score(pid), pidfd=pidfd, master=master
         )
 
     async def _account(self, running: Running, process: Process) -> tuple[Fd, int]:

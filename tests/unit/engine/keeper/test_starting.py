@@ -357,6 +357,28 @@ def test_a_process_that_speaks_nonsense_is_not_listened_to_any_more(born: Nurser
     assert born.process.stage is StartPhase.STARTING
 
 
+@pytest.mark.parametrize(
+    ("body", "fds"),
+    [({"executing": True, "hold": True}, 0), ({"consoles": 2}, 2), ({"consoles": 200}, 200), ({"netlink": True}, 1)],
+)
+def test_one_that_enters_and_says_what_only_an_init_does_is_ended(
+    born: Nursery, body: dict[str, Any], fds: int
+) -> None:
+    """A privileged guest had its tracee say such things: each left descriptors with whoever had asked for it."""
+    born.process.execution = "1"
+    born.all.expect(born.process, born.request(7), 30)
+    before = open_fds()
+    nothing = null()
+    born.say(body, {"netlink" if "netlink" in body else f"console{number}": nothing for number in range(fds)})
+    os.close(nothing)
+    assert born.program.wait(scaled(10)) == -signal.SIGKILL
+    assert len(open_fds()) < len(before)
+    born.process.status = signal.SIGKILL
+    born.all.conclude_failed(born.process)
+    answer = born.answer()
+    assert "this is for a guest's first process" in answer.body["error"]["text"] and not answer.fds
+
+
 def test_killing_what_has_ended_is_no_error(born: Nursery) -> None:
     born.program.kill()
     born.program.wait()
