@@ -7,6 +7,7 @@ when it died or the disk was full, is cut off by the next; anything else that ca
 Nothing is synced when it is appended: a loss of power ends every guest, and a domain may get other ids then.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -25,7 +26,7 @@ _SPARE_LINES = 1000
 
 
 class IdJournal:
-    """One file. Whoever appends holds the installation's lock, and has read."""
+    """One file. Whoever appends holds the installation's lock."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -57,8 +58,10 @@ class IdJournal:
         return self._given
 
     def append(self, uuid: UUID, ids: range | None) -> None:
-        """Give a domain a range, or take its back. Raises: OSError, and nothing has changed."""
+        """Give a domain a range, or take its back. Raises: as `read`, and nothing has changed."""
         line = _line(uuid, ids)
+        if self._file is None:
+            self.read()  # what stands behind the part that is known is cut off
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         try:
             os.ftruncate(descriptor, self._size)  # what a writer that died left half written
@@ -74,7 +77,8 @@ class IdJournal:
             os.close(descriptor)
         self._apply(line)
         if self._lines > 2 * len(self._given) + _SPARE_LINES:
-            self.rewrite(dict(self._given))
+            with contextlib.suppress(OSError):  # it is whole as it is, only longer than it need be
+                self.rewrite(dict(self._given))
 
     def rewrite(self, given: Mapping[UUID, range]) -> Commit:
         """Let the file say this and nothing else. Raises: OSError, and it is as it was."""
@@ -105,6 +109,20 @@ class IdJournal:
             _refuse_shared(self._given)
 
 
+def read_former(path: Path) -> Mapping[UUID, range]:
+    """Return what the file of the former format says, which was written whole: guests that were started with those ids
+    may still be running.
+
+    Raises: FileNotFoundError; OSError if it cannot be read just now; ValueError if it makes no sense.
+    """
+    content = loads(path.read_bytes())
+    if not isinstance(content, dict) or content.get("format") != 1 or not isinstance(content.get("ranges"), dict):
+        raise ValueError("no list of id ranges of the former format")
+    given = {UUID(uuid): _range(pair) for uuid, pair in content["ranges"].items()}
+    _refuse_shared(given)
+    return given
+
+
 def _read(descriptor: int, start: int, end: int) -> bytes:
     data = os.pread(descriptor, end - start, start)
     while len(data) < end - start and (more := os.pread(descriptor, end - start - len(data), start + len(data))):
@@ -128,9 +146,13 @@ def _parsed(line: bytes) -> tuple[UUID, range | None]:
     pair = content.get("ids")
     if pair is None:
         return UUID(content["domain"]), None
+    return UUID(content["domain"]), _range(pair)
+
+
+def _range(pair: object) -> range:
     if not (isinstance(pair, list) and len(pair) == 2 and all(type(each) is int and each > 0 for each in pair)):
         raise ValueError(f"{pair} is no range of ids")
-    return UUID(content["domain"]), range(pair[0], pair[0] + pair[1])
+    return range(pair[0], pair[0] + pair[1])
 
 
 def _refuse_shared(given: Mapping[UUID, range]) -> None:

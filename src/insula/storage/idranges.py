@@ -30,7 +30,7 @@ from insula.engine.spec import IdMap, IdRange
 from insula.errors import OperationFailedError
 from insula.kernel.durable import sweep
 from insula.layout import Layout
-from insula.storage.idjournal import IdJournal
+from insula.storage.idjournal import IdJournal, read_former
 from insula.storage.idpools import (
     SIZE,
     common,
@@ -42,6 +42,8 @@ from insula.storage.idpools import (
 )
 
 FILE = "idranges.jsonl"
+FORMER_FILE = "idranges.json"
+"""What insulad wrote before it kept a line a change; taken over, and removed, by whoever first reads."""
 _LOCK = "idranges.lock"
 LOOK_AGAIN = 10.0
 """Seconds that a look at all processes holds for; what begins meanwhile the kernel is asked about."""
@@ -186,12 +188,32 @@ class IdRanges:
         try:
             return self._journal.read()
         except FileNotFoundError:
-            return {}
+            return self._taken_over()
         except OSError as error:
             # It may be whole, and be read the next time: beginning anew would give one guest's ids to another.
             raise OperationFailedError(f"the ids of domains cannot be read: {error}") from error
         except ValueError as error:
             return self._rebuilt(error)
+
+    def _taken_over(self) -> Mapping[UUID, range]:
+        """Return what the file of the former format says, written down anew; nothing where there is none."""
+        former = self._layout.state / FORMER_FILE
+        try:
+            given = read_former(former)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise OperationFailedError(f"the ids of domains cannot be read: {error}") from error
+        except ValueError as error:
+            return self._rebuilt(error)
+        try:
+            self._rewrite(given)
+        except OperationFailedError as error:
+            _log.warning("%s: %s is read as it is", error, former)  # whoever changes something is refused
+        else:
+            with contextlib.suppress(OSError):
+                former.unlink()
+        return given
 
     def _rebuilt(self, error: Exception) -> Mapping[UUID, range]:
         """Set a broken file aside and begin with what the rest of the installation knows."""
@@ -212,8 +234,7 @@ class IdRanges:
     def _change(self, uuid: UUID, ids: range | None) -> None:
         try:
             if not self.path.exists():
-                self._journal.rewrite({})
-                self._journal.read()
+                self._journal.rewrite(self._read())
             self._journal.append(uuid, ids)
         except OSError as error:
             raise OperationFailedError(f"the ids of domains cannot be kept: {error}") from error

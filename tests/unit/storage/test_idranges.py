@@ -1,6 +1,7 @@
 """Ids for domains: own ones, the same for life, whatever happens to the file."""
 
 import errno
+import json
 import logging
 import multiprocessing
 import os
@@ -16,7 +17,7 @@ from insula.engine.spec import IdMap, IdRange
 from insula.errors import OperationFailedError
 from insula.layout import Layout
 from insula.storage.idpools import SIZE, common
-from insula.storage.idranges import LOOK_AGAIN, IdRanges, map_of
+from insula.storage.idranges import FORMER_FILE, LOOK_AGAIN, IdRanges, map_of
 
 POOL = range(SIZE * 100, SIZE * 108)
 EVERYTHING = range(1 << 32)
@@ -61,6 +62,56 @@ def test_a_domain_gets_a_range_of_its_own_and_keeps_it(tmp_path: Path) -> None:
     assert not common(ids_of(first), ids_of(ranges.allocate(db)))
     assert ranges.allocate(web) == first
     assert allocator(tmp_path).find(web) == first
+
+
+def former_file(prefix: Path, ranges: Mapping[UUID, range]) -> Path:
+    """What insulad wrote before each change was a line."""
+    path = Layout.prefix(prefix).state / FORMER_FILE
+    path.parent.mkdir(parents=True)
+    pairs = {str(uuid): [ids.start, len(ids)] for uuid, ids in ranges.items()}
+    path.write_text(json.dumps({"format": 1, "ranges": pairs}, indent=1))
+    return path
+
+
+def test_domains_of_an_earlier_version_keep_their_ids(tmp_path: Path) -> None:
+    web, db, new = uuid4(), uuid4(), uuid4()
+    given = {web: range(SIZE * 100, SIZE * 101), db: range(SIZE * 103, SIZE * 104)}
+    former = former_file(tmp_path, given)
+    ranges = allocator(tmp_path)
+    fresh = ids_of(ranges.allocate(new))
+    assert not any(common(fresh, ids) for ids in given.values())
+    assert not former.exists()
+    for reader in (ranges, allocator(tmp_path)):
+        found = {uuid: ids_of(idmap) for uuid in given if (idmap := reader.find(uuid)) is not None}
+        assert found == given
+
+
+def test_ids_of_an_earlier_version_that_cannot_be_written_anew_are_read_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = uuid4()
+    former = former_file(tmp_path, {web: range(SIZE * 100, SIZE * 101)})
+
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError(errno.EROFS, "read-only file system")
+
+    monkeypatch.setattr("insula.storage.idjournal.replace_file", refuse)
+    ranges = allocator(tmp_path)
+    found = ranges.find(web)
+    assert found is not None
+    assert ids_of(found) == range(SIZE * 100, SIZE * 101)
+    with pytest.raises(OperationFailedError):
+        ranges.allocate(uuid4())
+    assert former.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 3, "ranges": {}}', '{"format": 1, "ranges": {"x": [1, 2]}}'])
+def test_a_broken_file_of_an_earlier_version_is_rebuilt_from_what_is_known(tmp_path: Path, text: str) -> None:
+    web, ids = uuid4(), range(SIZE * 102, SIZE * 103)
+    former_file(tmp_path, {}).write_text(text)
+    found = allocator(tmp_path, recover=lambda: {web: map_of(ids)}).find(web)
+    assert found is not None
+    assert ids_of(found) == ids
 
 
 def test_domains_that_are_no_more_give_their_ranges_back(tmp_path: Path) -> None:
@@ -223,6 +274,16 @@ def test_a_broken_file_is_set_aside_and_rebuilt_from_what_is_known(
     assert ranges.find(odd) is None
     assert ranges.path.with_name("idranges.jsonl.broken").read_bytes() == content
     assert not common(ids_of(ranges.allocate(uuid4())), ids_of(known[web]))
+
+
+def test_what_is_given_out_right_after_a_broken_file_was_rebuilt_is_written_behind_it(tmp_path: Path) -> None:
+    web, db, ids = uuid4(), uuid4(), range(SIZE * 102, SIZE * 103)
+    ranges = allocator(tmp_path, recover=lambda: {web: map_of(ids)})
+    ranges.path.parent.mkdir(parents=True)
+    ranges.path.write_text("nonsense")
+    given = ranges.allocate(db)
+    again = allocator(tmp_path)
+    assert (again.find(web), again.find(db)) == (map_of(ids), given)
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
