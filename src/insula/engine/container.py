@@ -376,7 +376,34 @@ class Container:
 
         Raises: as `insula.engine.launch.limits.change`.
         """
-        limits.change(self._alive().group, wanted)
+        limits.change_running(self._alive(), wanted)
+
+    def attach_mount(self, mount: Mount) -> None:
+        """Show a directory or file of the host (`BindMount`), or memory (`TmpfsMount`), in the guest while it runs.
+
+        It is looked up inside the guest's root, and made where it is missing. It goes with this run: the next start
+        shows it no more.
+
+            >>> from insula import TmpfsMount
+            >>> with Container(root, init=["/bin/sleep", "1000"], ephemeral=True) as guest:
+            ...     guest.attach_mount(TmpfsMount(target="/srv/scratch", size=1 << 20))
+            ...     guest.run(["sh", "-c", "df /srv/scratch | tail -n 1"]).stdout.split()[-1]
+            ...     guest.detach_mount("/srv/scratch")
+            b'/srv/scratch'
+
+        Raises: StepError naming what failed, all of it taken back; OperationInvalidError if something was attached
+        there before, or the container is frozen; InvalidArgumentError for another kind of mount.
+        """
+        running, engine = self._alive(), self._own_engine()
+        engine.do(engine.launcher.attach(running, mount))
+
+    def detach_mount(self, target: str) -> None:
+        """Take off again what was attached there, in use or not; fine if the guest has done so itself.
+
+        Raises: OperationInvalidError if nothing was attached there; StepError.
+        """
+        running, engine = self._alive(), self._own_engine()
+        engine.do(engine.launcher.detach(running, target))
 
     # Inner workings
 

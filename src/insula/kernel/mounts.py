@@ -70,6 +70,7 @@ class FilesystemCommand(IntEnum):
 
 
 MNT_DETACH = 2
+UMOUNT_NOFOLLOW = 8
 
 
 @syscall(428)

@@ -257,6 +257,15 @@ class Runs:
         """Let a change of the live definition, which the guest has felt already, count, and write it down."""
         managed.current = current
         self._directory.write_domain_or_owe(managed.uuid, current)
+        self._record_container(managed)
+
+    def _record_container(self, managed: ManagedDomain) -> None:
+        """Let the record tell of the running container as it is now, its limits for one."""
+        run = managed.run
+        if run is not None and run.container.described:
+            container = run.container.record.encode()
+            if container != run.record.container:
+                self.write_record(managed, replace(run.record, container=container))
 
     async def discard_kept(self, managed: ManagedDomain) -> None:
         """Give up a run that is over and was kept; the caller tells that it is off for good."""

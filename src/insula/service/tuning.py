@@ -84,7 +84,7 @@ def putting(limits: Callable[[Domain], Limits]) -> Callable[[Run, Domain], None]
 
     def put(run: Run, domain: Domain) -> None:
         try:
-            limiting.change(run.container.group, limits(domain))
+            limiting.change_running(run.container, limits(domain))
         except OperationUnsupportedError as error:
             # libvirt's word for a limit that this host's control groups have not.
             raise OperationInvalidError(f"domain '{domain.name}': {error}") from error

@@ -69,7 +69,7 @@ class Thing:
 
 def things(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the walk that takes holdings away know things."""
-    kinds: dict[Any, Any] = {**release.RELEASES, Thing: lambda walk, thing, launch: thing.take_away()}
+    kinds: dict[Any, Any] = {**release.RELEASES, Thing: lambda walk, thing, launch, inside: thing.take_away()}
     monkeypatch.setattr(release, "RELEASES", kinds)
 
 

@@ -8,6 +8,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError, OperationI
 from insula.model.numbers import Affect, ParameterType
 from insula.service.events import BalloonChange
 from insula.service.memorytuning import UNLIMITED_KIB
+from insula.service.running import RunDirectory
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import BOTH, group, of_kind, running, values
 
@@ -22,6 +23,15 @@ async def test_memory_can_be_changed_live_and_for_the_next_start(rig: Rig) -> No
     for inactive in (False, True):
         assert "<currentMemory unit='KiB'>32768<" in rig.domains.dump_xml(ref, inactive=inactive)
     assert rig.told == [BalloonChange(domain=ref, actual=32768)]
+
+
+async def test_the_record_tells_of_the_limits_that_hold_now(rig: Rig) -> None:
+    ref = await running(rig)
+    await rig.domains.set_memory(ref, 32768, Affect.LIVE)
+
+    (kept,) = RunDirectory(rig.layout).load()
+    assert kept.record.container is not None
+    assert kept.record.container["spec"]["limits"]["memory"] == 32768 * 1024
 
 
 async def test_live_changes_vanish_with_the_run_and_persistent_ones_wait_for_the_next(rig: Rig) -> None:

@@ -15,7 +15,15 @@ from insula.engine.spec import (
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachMount, MountMemory, ShowElsewhere
 from insula.engine.steps.host.hoststep import HostStep
-from insula.engine.steps.host.layers import CopyTree, MountImage, OpenLayers, OpenLayersInMemory, StackLayers
+from insula.engine.steps.host.layers import (
+    CopyTree,
+    MakeMemory,
+    MountImage,
+    OpenLayers,
+    OpenLayersInMemory,
+    StackLayers,
+)
+from insula.errors import InvalidArgumentError
 
 ROOT = "root"
 
@@ -54,6 +62,32 @@ def root_is_read_only(spec: ContainerSpec) -> bool:
 def is_fetched(mount: Mount) -> bool:
     """Whether a mount shows a tree of the host's, which reaches the guest by an fd."""
     return isinstance(mount, BindMount | ImageMount)
+
+
+def fetched_alive(spec: ContainerSpec, mount: Mount, name: str) -> HostStep:
+    """Return the step that fetches what is to be attached in a guest that runs: all of it is made on the host.
+
+    Raises: InvalidArgumentError for a kind that cannot.
+    """
+    read_only = mount.access is Access.READ_ONLY
+    owner = None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
+    match mount:
+        case BindMount():
+            return CopyTree(
+                why="asked for",
+                name=name,
+                path=mount.source,
+                read_only=read_only,
+                idmapped=mount.idmapped and spec.idmap is not None,
+                recursive=mount.recursive,
+            )
+        case TmpfsMount():
+            return MakeMemory(
+                why="asked for", name=name, size=mount.size, mode=mount.mode, read_only=read_only, owner=owner
+            )
+    raise InvalidArgumentError(
+        f"a {type(mount).__name__} cannot be attached while the guest runs: give it a BindMount or a TmpfsMount"
+    )
 
 
 def spec_mounts(spec: ContainerSpec) -> tuple[list[HostStep], list[GuestStep], list[str]]:

@@ -30,6 +30,7 @@ ANSWER_WITHIN: Mapping[Verb, float] = {
     Verb.ABORT: _AT_ONCE,
     Verb.KILL: _AT_ONCE,
     Verb.EXECUTE: PATIENCE + _STEPS_MARGIN,
+    Verb.PERFORM: PATIENCE + _STEPS_MARGIN,
     Verb.ADOPT: _AT_ONCE,
     Verb.STATUS: _AT_ONCE,
     Verb.KEEP: _AT_ONCE,

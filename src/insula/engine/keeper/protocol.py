@@ -18,7 +18,7 @@
       │ forget ─────────────────────────►│ (until then the record stays)
       │                                  │
       │◄┄┄ event: exited, executed ┄┄┄┄┄┄│ pushed to everybody who said hello
-      │ execute · proceed · adopt · status · fetch · keep · abort · quit · ping
+      │ execute · perform · proceed · adopt · status · fetch · keep · abort · quit · ping
 
 A message is one SOCK_SEQPACKET datagram: a JSON object; fds travel beside it (SCM_RIGHTS), and `fds` in the object
 names them in their order. A body of more than `BODY_MAX` bytes travels in a memory file; the datagram is `{"bulk": …}`.
@@ -64,6 +64,7 @@ class Verb(Enum):
     ABORT = "abort"
     KILL = "kill"
     EXECUTE = "execute"
+    PERFORM = "perform"
     ADOPT = "adopt"
     KEEP = "keep"
     STATUS = "status"

@@ -210,6 +210,9 @@ class StartingProcesses:
             process.stage = StartPhase.HELD if message.body["hold"] else StartPhase.EXECUTING
             if process.stage is StartPhase.HELD:
                 self._settle(starting)
+        elif "performed" in message.body and process.stage is StartPhase.STARTING and starting.pending is not None:
+            self._clients.answer(starting.pending, {"pid": process.pid})
+            starting.pending = None
         elif "failed" in message.body:
             # Of a process and another that it has made, the first to fail says what is wrong.
             starting.failure = starting.failure or _failure_at(message.body["failed"], message.body["errno"])

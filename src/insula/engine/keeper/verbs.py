@@ -59,6 +59,7 @@ class Keeper:
             Verb.ABORT.value: self._abort,
             Verb.KILL.value: self._kill,
             Verb.EXECUTE.value: self._execute,
+            Verb.PERFORM.value: self._perform,
             Verb.ADOPT.value: self._adopt,
             Verb.KEEP.value: self._keep,
             Verb.STATUS.value: self._status,
@@ -229,6 +230,10 @@ class Keeper:
         self._executions[name] = process
         self._follow(process, channel, request)
         self._starting.expect(process, request, seconds)
+
+    def _perform(self, request: Request, message: Message) -> None:
+        """as execute, of a process that executes nothing → pid, once it has done what it came for; it ends by itself"""
+        self._execute(request, message)
 
     def _adopt(self, request: Request, message: Message) -> None:
         """uuid, pid, born (None if unknown), id of an entered process; fds pidfd, console0…, channel if held, others to

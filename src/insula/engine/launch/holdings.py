@@ -41,7 +41,21 @@ class Interfaces:
     connected: tuple[ConnectedInterface, ...]
 
 
-Holding = ControlGroup | ScopeGroup | Interfaces
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuestMount:
+    """A mount that was attached in the guest while it ran; with the guest it goes by itself.
+
+    target: where, as the guest sees it; device, inode: what its top is, so that nothing that the guest has put in its
+    place is taken for it; made: False while it is only announced.
+    """
+
+    target: str
+    device: int
+    inode: int
+    made: bool = True
+
+
+Holding = ControlGroup | ScopeGroup | Interfaces | GuestMount
 
 
 def holding_of_group(path: str) -> Holding:

@@ -27,8 +27,10 @@ from insula.engine.interfaces import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.attempt import LaunchAttempt, announced, named_failure
+from insula.engine.launch.changes import RunningChanges, WriteRecord, nothing_written
 from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.holdings import Remains
+from insula.engine.launch.inside import InsideSteps
 from insula.engine.launch.labels import label_guest
 from insula.engine.launch.pids import Pids
 from insula.engine.launch.programs import Programs
@@ -40,7 +42,7 @@ from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
-from insula.engine.spec import ContainerSpec, Process
+from insula.engine.spec import ContainerSpec, Mount, Process
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import (
     InsulaError,
@@ -97,6 +99,14 @@ class Launcher:
         )
         self._programs = Programs()
         self._entrance = Entrance(facts=facts, link=link, programs=self._programs, find_account=find_account)
+        self._changes = RunningChanges(
+            facts=facts,
+            inside=InsideSteps(facts=facts, link=link, programs=self._programs),
+            release=self._release,
+            interfaces=interfaces,
+            permitted=lambda: self.keeper_permitted,
+            offload=offload,
+        )
         self.keeper_permitted = permitted_mask()
         """The mask of the keeper's capabilities; ours until one has said hello."""
         self._pids = Pids(facts.pids_max)
@@ -349,10 +359,7 @@ class Launcher:
         """
         if (stdio is None) == (terminal is None):
             raise OperationInvalidError("a process is given either streams or a terminal")
-        if not running.described:
-            raise OperationInvalidError(f"nothing can be started in {running.name}: how it was started is not known")
-        if running.awaiting_exec or running.group.frozen:
-            raise OperationInvalidError(f"{running.name} is paused: resume it first")
+        self._refuse_unless_entered(running)
         attachment = Attachment(
             process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
         )
@@ -360,6 +367,29 @@ class Launcher:
             return await self._entrance.execute(running, attachment, {}, permitted=self.keeper_permitted)
         with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
             return await self._entrance.execute(running, attachment, streams, permitted=self.keeper_permitted)
+
+    # Changing what runs
+
+    async def attach(self, running: Running, mount: Mount, write: WriteRecord = nothing_written) -> None:
+        """See `RunningChanges.attach`. Raises: also OperationInvalidError for a container that does not run."""
+        self._refuse_unless_entered(running)
+        await self._changes.attach(running, mount, write)
+
+    async def detach(self, running: Running, target: str, write: WriteRecord = nothing_written) -> None:
+        """See `RunningChanges.detach`. Raises: also as `attach`."""
+        self._refuse_unless_entered(running)
+        await self._changes.detach(running, target, write)
+
+    async def settle(self, running: Running, write: WriteRecord = nothing_written) -> None:
+        """See `RunningChanges.settle`."""
+        await self._changes.settle(running, write)
+
+    def _refuse_unless_entered(self, running: Running) -> None:
+        """Raises: OperationInvalidError if nothing can enter a container now."""
+        if not running.described:
+            raise OperationInvalidError(f"nothing can be started in {running.name}: how it was started is not known")
+        if running.awaiting_exec or running.group.frozen:
+            raise OperationInvalidError(f"{running.name} is paused: resume it first")
 
     async def forget_execution(self, executed_id: str) -> None:
         """Have the keeper drop its record of an entered process that has ended; one it does not hold is fine."""

@@ -2,7 +2,10 @@
 
 import errno
 from collections.abc import Callable, Collection
+from dataclasses import fields, replace
+from typing import Any
 
+from insula.engine.launch.running import Running
 from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
 from insula.errors import (
     InsulaError,
@@ -134,6 +137,25 @@ def change(group: Cgroup, limits: Limits) -> None:
     except OSError as error:
         raise _failure("memory limit", error) from error
     apply(group, limits)
+
+
+def change_running(running: Running, limits: Limits) -> None:
+    """Do what `change` does to a container that runs, and let its record tell of it. Raises: as `change`."""
+    change(running.group, limits)
+    spec = running.record.spec
+    running.record = replace(running.record, spec=replace(spec, limits=merged(spec.limits, limits)))
+
+
+def merged(before: Limits, put: Limits) -> Limits:
+    """Return the limits that hold after some were put; one that takes a limit away leaves none."""
+    values = {each.name: getattr(put, each.name) for each in fields(Limits) if each.name != "block_devices"}
+    held: dict[str, Any] = {name: _still(value) for name, value in values.items() if value is not None}
+    devices = {(each.major, each.minor): each for each in (*before.block_devices, *put.block_devices)}
+    return replace(before, **held, block_devices=tuple(devices.values()))
+
+
+def _still(value: int | str) -> int | str | None:
+    return limited(value) if isinstance(value, int) else value
 
 
 def _refuse_what_kills(group: Cgroup, limits: Limits) -> None:

@@ -12,13 +12,18 @@ from functools import partial
 from typing import Any
 
 from insula.engine.interfaces import InterfacePerformer
-from insula.engine.launch.holdings import ControlGroup, Holding, Interfaces, ScopeGroup
+from insula.engine.launch.holdings import ControlGroup, GuestMount, Holding, Interfaces, ScopeGroup
 from insula.engine.launch.labels import launch_of
 from insula.engine.launch.placement import DirectPlacement, Placement, ScopePlacement
 from insula.engine.launch.systemdscope import Manager, Scopes
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.roottree import DetachMount
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
+
+Inside = Callable[[Sequence[GuestStep]], Awaitable[None]]
+"""Has steps performed in a guest that runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,28 +39,35 @@ class Release:
     scopes: Scopes = field(default_factory=Scopes)
     offload: Offload = inline
 
-    async def walk(self, holdings: Sequence[Holding], launch: str | None) -> list[OSError | InsulaError]:
+    async def walk(
+        self, holdings: Sequence[Holding], launch: str | None, *, inside: Inside | None = None
+    ) -> list[OSError | InsulaError]:
         """Take away what is there, the last first; return why something stays. One that stays holds up no other.
 
-        launch: whose these are, None if that was not written down; what another launch made is left alone.
+        launch: whose these are, None if that was not written down; what another launch made is left alone. inside: has
+        steps performed in the guest, None for one that has ended, with all that was inside.
         """
         failures: list[OSError | InsulaError] = []
         for holding in reversed(holdings):
             try:
-                await RELEASES[type(holding)](self, holding, launch)
+                await RELEASES[type(holding)](self, holding, launch, inside)
             except (OSError, InsulaError) as error:
                 failures.append(error)
         return failures
 
-    async def _disconnect(self, holding: Interfaces, launch: str | None) -> None:
+    async def _detach(self, holding: GuestMount, launch: str | None, inside: Inside | None) -> None:
+        if inside is not None:
+            await inside((detachment(holding),))
+
+    async def _disconnect(self, holding: Interfaces, launch: str | None, inside: Inside | None) -> None:
         if self.interfaces is not None:
             await self.interfaces.disconnect(holding.connected)
 
-    async def _remove_group(self, holding: ControlGroup, launch: str | None) -> None:
+    async def _remove_group(self, holding: ControlGroup, launch: str | None, inside: Inside | None) -> None:
         placement = DirectPlacement(hierarchies=self.hierarchies)
         await self._vacate(Cgroup(self.hierarchies, holding.path), launch, placement, sure=holding.made)
 
-    async def _end_scope(self, holding: ScopeGroup, launch: str | None) -> None:
+    async def _end_scope(self, holding: ScopeGroup, launch: str | None, inside: Inside | None) -> None:
         # Who made a scope does not matter for its end.
         placement = ScopePlacement(hierarchies=self.hierarchies, manager=Manager.SYSTEMD, scopes=self.scopes)
         await self._vacate(Cgroup(self.hierarchies, holding.path), launch, placement)
@@ -79,9 +91,15 @@ def _vacated(group: Cgroup, placement: Placement) -> None:
     placement.release(group)
 
 
-RELEASES: Mapping[type[Holding], Callable[[Release, Any, str | None], Awaitable[None]]] = {
+def detachment(mount: GuestMount) -> DetachMount:
+    """Return the step that takes a mount off inside, if it is there still."""
+    return DetachMount(why="no longer wanted", target=mount.target, device=mount.device, inode=mount.inode)
+
+
+RELEASES: Mapping[type[Holding], Callable[[Release, Any, str | None, Inside | None], Awaitable[None]]] = {
     ControlGroup: Release._remove_group,
     ScopeGroup: Release._end_scope,
     Interfaces: Release._disconnect,
+    GuestMount: Release._detach,
 }
 """How each kind of holding is taken away; what is gone already is fine."""

@@ -24,6 +24,7 @@ from insula.kernel.mounts import (
     AT_RECURSIVE,
     AT_SYMLINK_NOFOLLOW,
     MNT_DETACH,
+    UMOUNT_NOFOLLOW,
     FilesystemCommand,
     MountAttribute,
     MoveMount,
@@ -363,6 +364,10 @@ class Builder(Conversation):
 
     def detach(self, path: str) -> None:
         self.call("umount2", self.text(path), MNT_DETACH)
+
+    def take_off(self, path: str, none: Label) -> None:
+        """Detach the mount whose top a path is, its last link not followed; go on at none if it is no mount's."""
+        self.call("umount2", self.text(path), MNT_DETACH | UMOUNT_NOFOLLOW, unless=(errno.EINVAL, none), about=path)
 
     def change_directory(self, path: str) -> None:
         self.call("chdir", self.text(path), about=path)

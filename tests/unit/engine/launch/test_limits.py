@@ -1,9 +1,12 @@
 import errno
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from insula.engine.launch.limits import NONE, SETTERS, apply, change, only
+from insula.engine.launch.limits import NONE, SETTERS, apply, change, change_running, merged, only
+from insula.engine.launch.running import Running
 from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
 from insula.errors import (
     InsulaError,
@@ -12,7 +15,8 @@ from insula.errors import (
     OperationUnsupportedError,
     ResourceBusyError,
 )
-from insula.kernel.cgroups import Cgroup, Hierarchies, tree
+from insula.kernel.cgroups import UNLIMITED, Cgroup, Hierarchies, tree
+from tests.unit.engine.desk import record_of
 
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
 
@@ -155,3 +159,28 @@ def test_of_some_names_alone_what_is_unset_becomes_what_takes_the_limit_away() -
     assert only(Limits(memory=Bytes(5), pids=3), {"memory", "cpu_shares"}) == Limits(memory=Bytes(5), cpu_shares=1024)
     assert only(FULL, ()) == Limits()
     assert only(Limits(), {"cpu_quota", "memory_guarantee"}) == only(NONE, {"cpu_quota", "memory_guarantee"})
+
+
+def test_what_is_put_counts_and_the_rest_stays() -> None:
+    read, write = BlockLimit(major=8, minor=0, read_bytes=1), BlockLimit(major=8, minor=16, write_bytes=2)
+    before = Limits(memory=Bytes(1 << 20), cpus="0", pids=100, block_devices=(read, write))
+    put = Limits(memory=Bytes(UNLIMITED), cpu_shares=512, block_devices=(replace(read, read_bytes=3),))
+    assert merged(before, put) == Limits(
+        cpus="0", pids=100, cpu_shares=512, block_devices=(replace(read, read_bytes=3), write)
+    )
+    assert merged(before, Limits()) == before
+
+
+def test_the_record_of_a_running_container_tells_of_the_limits_it_has_now(group: Cgroup) -> None:
+    running = Running(record=record_of(os.getpid()), group=group)
+    change_running(running, Limits(pids=17))
+    assert running.record.spec.limits.pids == 17
+    with pytest.raises(InsulaError):
+        change_running(replace_group(running, group), Limits(cpus="nonsense", memory=Bytes(1)))
+    assert running.record.spec.limits.memory is None
+
+
+def replace_group(running: Running, group: Cgroup) -> Running:
+    """Let the group refuse."""
+    running.group = Cgroup(group.hierarchies, "gone")
+    return running

@@ -54,6 +54,17 @@ class PassDescriptors(GuestStep):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Finish(GuestStep):
+    """Say that all before is done, and end: nothing is executed."""
+
+    phrase: ClassVar[str] = "end, with all done"
+
+    def compile(self, program: Builder) -> None:
+        program.say({"performed": True})
+        program.call("exit_group", 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Execute(GuestStep):
     """Become the program, with default signals and exactly this environment.
 

@@ -24,6 +24,8 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         roottree.AttachMount,
         roottree.ShowElsewhere,
         roottree.MountMemory,
+        roottree.TakeRoot,
+        roottree.DetachMount,
         roottree.ProtectPaths,
         roottree.MaskPaths,
         roottree.WriteSettings,
@@ -43,6 +45,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         confinement.KeepCapabilities,
         confinement.RefuseNewPrivileges,
         execution.PassDescriptors,
+        execution.Finish,
         execution.Execute,
     )
 }

@@ -13,7 +13,7 @@ from insula.engine.program.builder import Builder
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.beneath import CONTAINED
 from insula.kernel.fds import AT_FDCWD
-from insula.kernel.mounts import MountAttribute, Propagation
+from insula.kernel.mounts import AT_EMPTY_PATH, MountAttribute, Propagation
 
 KERNEL_FILESYSTEMS = {
     magic: f"a mount may not take from nor land in {name}" for magic, name in ((0x9FA0, "proc"), (0x62656572, "sysfs"))
@@ -189,6 +189,60 @@ def _attach_at(program: Builder, mount: Argument, path: str, *, directory: bool)
     program.refuse_filesystems(target, KERNEL_FILESYSTEMS, path)
     program.attach(mount, target)
     program.close(target)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakeRoot(GuestStep):
+    """Work below the root that this process has, in a guest that runs."""
+
+    phrase: ClassVar[str] = "work below the guest's root"
+
+    def compile(self, program: Builder) -> None:
+        program.root = program.open("/", os.O_PATH | os.O_DIRECTORY)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DetachMount(GuestStep):
+    """Take a mount off again that was attached at target; whatever else is there by now stays.
+
+    device, inode: what its top is. A file's mount is named by its path, which the guest may change meanwhile: it can
+    have another mount of its own taken off instead.
+    """
+
+    phrase: ClassVar[str] = "take the mount off {target}"
+
+    target: str
+    device: int
+    inode: int
+
+    def compile(self, program: Builder) -> None:
+        other, facts = Label(), program.room(_FACTS_SIZE)
+        # Where nothing can be looked up, nothing of ours is: the facts stay zeros then.
+        found = program.open_beneath(program.rooted(), self.target, os.O_PATH, resolve=CONTAINED, whatever=True)
+        program.call("statx", found, program.text(""), AT_EMPTY_PATH, _BASIC_FACTS, facts, whatever=True)
+        for offset, value in (
+            (_INODE, self.inode & _HALF),
+            (_INODE + 4, self.inode >> 32),
+            (_DEVICE, os.major(self.device)),
+            (_DEVICE + 4, os.minor(self.device)),
+        ):
+            program.skip_unless(facts.beyond(offset), value, other)
+        for is_directory in program.either_kind(found):
+            if is_directory:
+                program.call("fchdir", found)
+                program.take_off(".", other)
+                program.change_directory("/")
+            else:
+                program.take_off(self.target, other)
+        program.here(other)
+        program.call("close", found, whatever=True)
+
+
+_BASIC_FACTS = 0x7FF
+_INODE, _DEVICE = 32, 136
+"""Where they are in struct statx. Source: statx(2), linux/stat.h."""
+_FACTS_SIZE = 256
+_HALF = (1 << 32) - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -70,6 +70,31 @@ class CopyTree(HostStep):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MakeMemory(HostStep):
+    """Make an empty file system in memory. size: bytes, None for the kernel's default; owner: the host's ids of the
+    guest's root, None for root itself."""
+
+    phrase: ClassVar[str] = "make memory as {name}"
+
+    name: str
+    size: int | None
+    mode: int
+    read_only: bool
+    owner: tuple[int, int] | None
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        options: list[tuple[str, str | int | None]] = [("mode", f"{self.mode:o}")]
+        if self.size is not None:
+            options.append(("size", str(self.size)))
+        attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
+        if self.owner is not None:
+            options += [("uid", str(self.owner[0])), ("gid", str(self.owner[1]))]
+            attributes |= MountAttribute.NO_DEVICES
+        context.fds[self.name] = make_filesystem("tmpfs", options, attributes=attributes)
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenLayers(HostStep):
     """Take copies of directories of the host that become layers of an overlay.
 

@@ -19,6 +19,7 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         devicetree.MakeDevices,
         devicetree.CopyNode,
         layers.CopyTree,
+        layers.MakeMemory,
         layers.OpenLayers,
         layers.OpenLayersInMemory,
         layers.StackLayers,

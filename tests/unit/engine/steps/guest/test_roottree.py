@@ -13,6 +13,7 @@ from insula.engine.steps.guest.roottree import (
     AttachFilesystem,
     AttachMount,
     AttachRoot,
+    DetachMount,
     KeepMountsPrivate,
     MakeFile,
     MakeFilesystem,
@@ -198,6 +199,38 @@ def test_a_tree_is_shown_at_a_path_as_the_guest_sees_it(host: Path, target: str,
         return os.listdir(where / seen_at)
 
     assert in_guest(host, show) == ["content"]
+
+
+@pytest.mark.parametrize(("target", "place"), [("/data", "data"), ("/absolute/below", "data/below")])
+def test_a_mount_is_taken_off_where_it_was_attached_in_use_or_not(host: Path, target: str, place: str) -> None:
+    top = os.stat(host / "outside")
+
+    def take_off(us: Us, where: Path) -> list[bool]:
+        passed(us, host / "outside")
+        perform(us, AttachMount(why="test", source="mount0", target=target))
+        attached = is_mount(where / place)
+        detach = DetachMount(why="test", target=target, device=top.st_dev, inode=top.st_ino)
+        with (where / place / "in use").open("w"):
+            perform(us, detach)
+        perform(us, detach)
+        return [attached, is_mount(where / place)]
+
+    assert in_guest(host, take_off) == [True, False]
+
+
+@pytest.mark.parametrize("target", ["/data", "/etc/file", "/etc/file/below", "/nowhere", "/dangling", "/upwards"])
+def test_what_is_no_longer_the_mount_that_was_attached_stays_and_is_no_error(host: Path, target: str) -> None:
+    top = os.stat(host / "outside")
+
+    def take_off(us: Us, where: Path) -> str:
+        perform(us, MountMemory(why="test", target="/data", size=None, mode=0o755, read_only=False))
+        before = Path("/proc/self/mountinfo").read_text()
+        for inode in (top.st_ino, top.st_ino + (1 << 32)):
+            perform(us, DetachMount(why="test", target=target, device=top.st_dev, inode=inode))
+        assert Path("/proc/self/mountinfo").read_text() == before
+        return before
+
+    assert in_guest(host, take_off)
 
 
 def test_a_link_upwards_ends_at_the_root_of_the_guest(host: Path) -> None:

@@ -1,0 +1,210 @@
+"""Changing a container that runs: host steps, steps inside, and the record, which is what is true afterwards.
+
+host steps ──► announced in the record ──► steps inside ──► made, in the record and its spec
+                      │ any failure, or a daemon's death
+                      └──► the same reverse walk as at a launch, over what this change holds
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from insula.engine.facts import Facts
+from insula.engine.fragments.mounts import fetched_alive
+from insula.engine.interfaces import InterfacePerformer
+from insula.engine.launch.attempt import step_failed
+from insula.engine.launch.holdings import GuestMount, Holding
+from insula.engine.launch.inside import InsideSteps
+from insula.engine.launch.release import Inside, Release, detachment
+from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.spec import ContainerSpec, Mount
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.roottree import AttachMount
+from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
+from insula.errors import OperationInvalidError
+from insula.kernel.fds import Fd
+
+WriteRecord = Callable[[ContainerRecord], None]
+"""Writes down what is true of a container from now on. Raises: OSError, and nothing has been written."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What is to become different. host, inside: steps, performed in this order; holds: what the steps inside leave,
+    known once those of the host are done; spec: the container's when all is done."""
+
+    host: tuple[HostStep, ...] = ()
+    inside: tuple[GuestStep, ...] = ()
+    holds: Callable[[HostContext], tuple[Holding, ...]] = lambda context: ()
+    spec: ContainerSpec
+
+
+def nothing_written(record: ContainerRecord) -> None:
+    """For a container whose record lives in this process alone."""
+
+
+class RunningChanges:
+    """Performs changes, one at a time for each container. permitted: returns the mask of the keeper's capabilities."""
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        inside: InsideSteps,
+        release: Release,
+        interfaces: InterfacePerformer | None,
+        permitted: Callable[[], int],
+        offload: Offload = inline,
+    ) -> None:
+        self._facts = facts
+        self._inside = inside
+        self._release = release
+        self._interfaces = interfaces
+        self._permitted = permitted
+        self._offload = offload
+
+    async def attach(self, running: Running, mount: Mount, write: WriteRecord = nothing_written) -> None:
+        """Show a directory or file of the host, or memory, in a guest that runs. See `perform`.
+
+        Raises: OperationInvalidError if something was attached there before; InvalidArgumentError for another kind.
+        """
+        if any(held.target == mount.target for held in _mounts(running)):
+            raise OperationInvalidError(f"something is attached at {mount.target} of {running.name} already")
+        spec, name = running.record.spec, "mount"
+
+        def holds(context: HostContext) -> tuple[Holding, ...]:
+            top = os.fstat(context.fds[name])
+            return (GuestMount(target=mount.target, device=top.st_dev, inode=top.st_ino),)
+
+        change = Change(
+            host=(fetched_alive(spec, mount, name),),
+            inside=(AttachMount(why="asked for", source=name, target=mount.target),),
+            holds=holds,
+            spec=replace(spec, mounts=(*spec.mounts, mount)),
+        )
+        await self.perform(running, change, write)
+
+    async def detach(self, running: Running, target: str, write: WriteRecord = nothing_written) -> None:
+        """Take off what was attached at target, unless the guest has done so.
+
+        Raises: OperationInvalidError if nothing was attached there; StepError.
+        """
+        held = next((each for each in _mounts(running) if each.target == target), None)
+        if held is None:
+            raise OperationInvalidError(f"nothing was attached at {target} of {running.name}")
+        await self._inside_of(running)((detachment(held),))
+        record = running.record
+        mounts = record.spec.mounts
+        last = max(place for place, each in enumerate(mounts) if each.target == target)
+        spec = replace(record.spec, mounts=mounts[:last] + mounts[last + 1 :])
+        self._record(running, write, [each for each in record.holdings if each != held], spec)
+
+    async def perform(self, running: Running, change: Change, write: WriteRecord = nothing_written) -> None:
+        """Make a running container different; running.record is what is true when this returns or raises.
+
+        write: keeps the record for a later daemon, which ends what was cut short by `settle`.
+        Raises: StepError naming the step, or what a step raised that speaks for itself; all of it is taken back then,
+        and what stays is added to the failure's notes.
+        """
+        before = running.record
+        context = self._context(running)
+        announced = [each for step in change.host for each in step.announce(before.id)]
+        made: list[Holding] = []
+        try:
+            if announced:
+                self._record(running, write, [*before.holdings, *announced], before.spec)
+            for step in change.host:
+                made += await _performed(step, context)
+            left = change.holds(context)
+            if left:
+                self._record(running, write, [*before.holdings, *made, *map(_announced, left)], before.spec)
+            await self._inside.perform(running, change.inside, context.fds, permitted=self._permitted())
+            made += left
+            self._record(running, write, [*before.holdings, *made], change.spec)
+        except BaseException as error:
+            await self._take_back(running, before, made, write, error)
+            raise
+        finally:
+            context.close()
+
+    async def settle(self, running: Running, write: WriteRecord = nothing_written) -> None:
+        """Take back what a change left that an earlier daemon did not live to finish: nobody was told of it.
+
+        Raises: OSError or InsulaError if something stays, and so does the record.
+        """
+        record = running.record
+        halves = [each for each in record.holdings if not getattr(each, "made", True)]
+        if not halves:
+            return
+        for failure in await self._release.walk(halves, record.launch, inside=self._inside_of(running)):
+            raise failure
+        self._record(running, write, [each for each in record.holdings if each not in halves], record.spec)
+
+    async def _take_back(
+        self,
+        running: Running,
+        before: ContainerRecord,
+        made: Sequence[Holding],
+        write: WriteRecord,
+        error: BaseException,
+    ) -> None:
+        """Walk over all that the change announced or made, and let the record be as it was."""
+        recorded = [each for each in running.record.holdings if each not in before.holdings]
+        held = [*(each for each in made if each not in recorded), *recorded]
+        stays = await self._release.walk(held, before.launch, inside=self._inside_of(running))
+        for each in stays:
+            error.add_note(f"taking back failed too: {each}")
+        # What stays is told by the record: the walk at the run's end, or `settle`, comes to it.
+        running.record = replace(before, holdings=(*before.holdings, *held)) if stays else before
+        try:
+            write(running.record)
+        except OSError as failure:
+            error.add_note(f"the record was not written: {failure}")
+
+    def _context(self, running: Running) -> HostContext:
+        context = HostContext(
+            facts=self._facts,
+            performer=self._interfaces,
+            identity=running.record.id,
+            launch=running.record.launch or "",
+            fetch_netlink=_no_netlink,
+            offload=self._offload,
+            group=running.group,
+            child=running.pid,
+        )
+        try:
+            context.process = Fd(os.open(f"/proc/{running.pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        except FileNotFoundError as error:
+            raise OperationInvalidError(f"{running.name} has ended") from error
+        return context
+
+    def _inside_of(self, running: Running) -> Inside:
+        async def perform(steps: Sequence[GuestStep]) -> None:
+            await self._inside.perform(running, steps, {}, permitted=self._permitted())
+
+        return perform
+
+    @staticmethod
+    def _record(running: Running, write: WriteRecord, holdings: Sequence[Holding], spec: ContainerSpec) -> None:
+        record = replace(running.record, holdings=tuple(holdings), spec=spec)
+        write(record)
+        running.record = record
+
+
+async def _performed(step: HostStep, context: HostContext) -> tuple[Holding, ...]:
+    try:
+        return await step.perform(context)
+    except OSError as error:
+        raise step_failed(step, error) from error
+
+
+def _announced(holding: Holding) -> Holding:
+    return replace(holding, made=False) if isinstance(holding, GuestMount) else holding
+
+
+def _mounts(running: Running) -> list[GuestMount]:
+    return [each for each in running.record.holdings if isinstance(each, GuestMount)]
+
+
+async def _no_netlink() -> Fd:
+    raise OperationInvalidError("the container runs: there is no child that opens a socket")

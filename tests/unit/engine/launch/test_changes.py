@@ -1,0 +1,227 @@
+"""Changes of a container that runs: whichever step fails, and wherever the daemon dies, one walk takes them back."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from insula.engine.keeper.link import completed
+from insula.engine.launch.changes import Change, RunningChanges
+from insula.engine.launch.holdings import GuestMount, Holding, Interfaces
+from insula.engine.launch.inside import InsideSteps
+from insula.engine.launch.release import Release
+from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.spec import BindMount, TmpfsMount
+from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.roottree import AttachMount, DetachMount
+from insula.engine.steps.host.hoststep import HostContext, HostStep
+from insula.errors import OperationInvalidError, StepError
+from insula.kernel.cgroups import Cgroup, Hierarchies
+from tests.plans import UNIFIED
+from tests.unit.engine.desk import CONNECTED, Network, record_of
+from tests.unit.engine.fakes import null
+
+
+class Died(BaseException):
+    """The daemon ends here: nothing that comes after happens, not even what would take things back."""
+
+
+@dataclass(kw_only=True)
+class Host:
+    """The guest's mounts, the host's interfaces, and the record as it was written last.
+
+    fatal: the number of the change before which the daemon dies.
+    """
+
+    mounts: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    written: str = ""
+    fatal: int | None = None
+    ticks: int = 0
+    refuse: str | None = None
+
+    def tick(self) -> None:
+        self.ticks += 1
+        if self.fatal is not None and self.ticks >= self.fatal:
+            raise Died
+
+    def write(self, record: ContainerRecord) -> None:
+        self.tick()
+        self.written = json.dumps(record.encode())
+
+    async def perform(
+        self, running: Running, steps: Sequence[GuestStep], fds: Mapping[str, int], *, permitted: int
+    ) -> None:
+        for step in steps:
+            self.tick()
+            match step:
+                case AttachMount(target=target):
+                    if target == self.refuse:
+                        raise StepError("the guest says no", step=str(step), errno=errno.EPERM)
+                    self.mounts.append(target)
+                case DetachMount(target=target):
+                    self.mounts = [each for each in self.mounts if each != target]
+
+    @property
+    def record(self) -> ContainerRecord:
+        return ContainerRecord.decode(json.loads(self.written))
+
+
+class Links(Network):
+    """Interfaces of the host that a step makes."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__()
+        self.host = host
+
+    async def disconnect(self, connected: Sequence[Any]) -> None:
+        self.host.tick()
+        self.host.links.clear()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fetch(HostStep):
+    """Fetch a tree, or fail."""
+
+    phrase: ClassVar[str] = "fetch {name}"
+
+    name: str
+    fails: bool = False
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        if self.fails:
+            raise OSError(errno.EIO, "the disk says no")
+        context.fds[self.name] = null()
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Connect(HostStep):
+    """Make an interface, known only once it is made."""
+
+    phrase: ClassVar[str] = "connect"
+
+    host: Any
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        self.host.links.append("vnet0")
+        return (Interfaces(connected=(CONNECTED,)),)
+
+
+def changes_of(host: Host) -> RunningChanges:
+    release = Release(hierarchies=Hierarchies(), interfaces=Links(host))
+    return RunningChanges(
+        facts=UNIFIED,
+        inside=cast("InsideSteps", host),
+        release=release,
+        interfaces=None,
+        permitted=lambda: 0,
+    )
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    record = record_of(os.getpid())
+    made = Running(record=record, group=Cgroup(Hierarchies(), "g"))
+    yield made
+    made.close()
+
+
+def change_of(host: Host, running: Running, targets: Sequence[str], *, broken: int | None, connects: bool) -> Change:
+    steps: list[HostStep] = [Fetch(why="-", name=each, fails=number == broken) for number, each in enumerate(targets)]
+    if connects:
+        steps.insert(len(steps) // 2, Connect(why="-", host=host))
+    mounts = tuple(GuestMount(target=each, device=1, inode=2) for each in targets)
+    return Change(
+        host=tuple(steps),
+        inside=tuple(AttachMount(why="-", source=each, target=each) for each in targets),
+        holds=lambda context: mounts,
+        spec=running.record.spec,
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    count=st.integers(0, 3),
+    broken=st.none() | st.integers(0, 3),
+    refused=st.none() | st.integers(0, 3),
+    connects=st.booleans(),
+)
+def test_a_change_that_fails_at_any_step_or_is_cut_short_anywhere_is_taken_back_by_one_walk(
+    running: Running, count: int, broken: int | None, refused: int | None, connects: bool
+) -> None:
+    targets = [f"/mnt/{number}" for number in range(count)]
+    before, fatal = record_of(os.getpid()), 1
+    fails = (broken is not None and broken < count) or (refused is not None and refused < count)
+    while True:
+        host = Host(fatal=fatal, refuse=None if refused is None else f"/mnt/{refused}")
+        host.written = json.dumps(before.encode())
+        running.record = before
+        change = change_of(host, running, targets, broken=broken, connects=connects)
+        died = False
+        try:
+            completed(changes_of(host).perform(running, change, host.write))
+        except Died:
+            died = True
+        except StepError:
+            assert fails
+        if not died:
+            break
+        # The next daemon reads the record, and settles. What goes with its maker only, an interface in the guest's
+        # network whose record was never written, is the guest's end's to take away.
+        host.fatal = None
+        later = Running(record=host.record, group=running.group)
+        completed(changes_of(host).settle(later, host.write))
+        finished = {each.target for each in later.record.holdings if isinstance(each, GuestMount)}
+        assert set(host.mounts) == finished, "what is attached is what the record tells"
+        assert finished in (set(), set(targets))
+        assert host.record == later.record
+        fatal += 1
+    held = {each.target for each in running.record.holdings if isinstance(each, GuestMount)}
+    assert set(host.mounts) == held == (set() if fails else set(targets))
+    assert host.links == ([] if fails or not connects else ["vnet0"])
+    assert host.record == running.record
+    assert fails or all(getattr(each, "made", True) for each in running.record.holdings)
+
+
+def test_the_record_tells_of_what_is_attached_until_it_is_taken_off(running: Running, tmp_path: Path) -> None:
+    host = Host()
+    changes = changes_of(host)
+    first, second = TmpfsMount(target="/a"), BindMount(source=str(tmp_path), target="/b", idmapped=False)
+    for mount in (first, second):
+        change = Change(
+            host=(Fetch(why="-", name="mount"),),
+            inside=(AttachMount(why="-", source="mount", target=mount.target),),
+            holds=lambda context, mount=mount: (GuestMount(target=mount.target, device=1, inode=2),),  # type: ignore[misc]
+            spec=replace(running.record.spec, mounts=(*running.record.spec.mounts, mount)),
+        )
+        completed(changes.perform(running, change, host.write))
+    assert host.record.spec.mounts == (first, second)
+    with pytest.raises(OperationInvalidError, match="something is attached at /b of web already"):
+        completed(changes.attach(running, second, host.write))
+    completed(changes.detach(running, "/a", host.write))
+    assert host.mounts == ["/b"]
+    assert list(host.record.spec.mounts) == [second]
+    with pytest.raises(OperationInvalidError, match="nothing was attached at /a of web"):
+        completed(changes.detach(running, "/a", host.write))
+
+
+def test_a_record_that_cannot_be_written_changes_nothing(running: Running) -> None:
+    host = Host()
+
+    def refuse(record: ContainerRecord) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = running.record
+    with pytest.raises(OSError, match="No space"):
+        completed(
+            changes_of(host).perform(running, change_of(host, running, ["/a"], broken=None, connects=False), refuse)
+        )
+    assert (host.mounts, running.record) == ([], before)
