@@ -7,6 +7,7 @@ it throws away the queue they are in. So all of that happens beside the loop, an
 
 import array
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterable
@@ -14,6 +15,8 @@ from contextlib import suppress
 from threading import Thread
 
 from insula.kernel.fds import close_all
+from insula.kernel.filekinds import FileKind
+from insula.kernel.statx import cached_kind_of
 
 SO_PASSRIGHTS = 83
 """Whether descriptors may be sent to a UNIX socket; accepted ones have it from the listening one. Since Linux 6.16."""
@@ -37,9 +40,23 @@ def refuse_descriptors(listener: socket.socket) -> bool:
 
 
 def part_with(fds: Iterable[int]) -> None:
-    """Close descriptors that somebody passed, in a thread of their own; nobody waits for it."""
-    if given := tuple(fds):
-        Thread(target=_close, args=(given,), name="parting", daemon=True).start()
+    """Close descriptors that somebody passed: pipes and null devices now, all others in a thread nobody waits for."""
+    others = []
+    for fd in fds:
+        if _closes_at_once(fd):
+            os.close(fd)
+        else:
+            others.append(fd)
+    if others:
+        Thread(target=_close, args=(tuple(others),), name="parting", daemon=True).start()
+
+
+def _closes_at_once(fd: int) -> bool:
+    """Whether nothing but memory is behind it. Whoever is asked for that need not answer: what is cached is seen."""
+    try:
+        return cached_kind_of(fd) in (FileKind.PIPE, FileKind.NULL)
+    except OSError:
+        return False
 
 
 def hang_up(connection: socket.socket) -> None:

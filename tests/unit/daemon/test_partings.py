@@ -6,9 +6,11 @@ import struct
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from insula.daemon import partings
 from insula.daemon.partings import hang_up, part_with, refuse_descriptors
 from tests.waiting import until
 
@@ -20,8 +22,20 @@ def test_what_is_passed_is_closed() -> None:
     os.close(reader)
 
 
-def test_nothing_takes_no_thread() -> None:
-    part_with(())
+def test_pipes_and_null_devices_take_no_thread_and_what_may_wait_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[int, ...]] = []
+    monkeypatch.setattr(partings, "Thread", lambda *, args, **_: SimpleNamespace(start=lambda: given.extend(args)))
+    reader, writer = os.pipe()
+    null, zero = os.open("/dev/null", os.O_RDWR), os.open("/dev/zero", os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as other:
+        part_with(())
+        part_with((reader, writer, null))
+        assert given == []
+        part_with((zero, other.fileno()))
+        assert given == [(zero, other.fileno())]
+    os.close(zero)
+    for fd in (reader, writer, null):
+        assert not Path(f"/proc/self/fd/{fd}").exists()
 
 
 def test_a_socket_that_lingers_is_closed_at_once() -> None:
