@@ -1,6 +1,6 @@
 """One container, from a spec to a running init and back: the daemon's (or the SDK's) side of it.
 
-    the plan's outer steps ──► keeper: launch ──► the steps between; those that need no child while the keeper clones
+    the plan's steps before ──► keeper: launch ──► the steps meanwhile; those that need no child while the keeper clones
         ──► keeper: go ──► Running
 
 Two round trips to the keeper. The coroutines run over any `KeeperLink`; over a blocking one they never suspend.

@@ -35,12 +35,12 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     Raises: InvalidArgumentError, UnsupportedConfigError for what cannot or should not be done.
     """
     check(spec, facts)
-    outer, groups_meanwhile = _groups(spec, facts)
+    before, groups_meanwhile = _groups(spec, facts)
     in_scope = facts.manager is not Manager.NONE
     devices, device_mounts = device_tree(spec, facts)
     kernel_trees, kernel_mounts = kernel_filesystems(spec, facts)
     trees_of_host, mounts, fetched = spec_mounts(spec)
-    between = [
+    meanwhile = [
         *devices,
         *(_asking_for_scope(spec) if in_scope else groups_meanwhile),
         *_belongings(spec, facts),
@@ -68,11 +68,11 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     staged = _staged(spec, fetched)
     inner = [*_arrival(spec, facts, staged), *tree, *_confinement(spec, facts)]
     return LaunchPlan(
-        before=tuple(outer),
+        before=tuple(before),
         clone=_clone(spec, facts),
         child_early=tuple(_early(spec)),
         # What needs no child first, so that as much as possible is done while it is being born; the order stays else.
-        meanwhile=tuple(sorted(between, key=lambda step: step.needs_child)),
+        meanwhile=tuple(sorted(meanwhile, key=lambda step: step.needs_child)),
         inside=tuple(inner),
         staged=staged,
     )
