@@ -18,6 +18,8 @@ GROUPS_MAX = 65536
 """Groups a process may have. Source: getgroups(2), NGROUPS_MAX."""
 _SHAPES_MAX = 128
 """Programs that are kept: some hundred kilobytes each, with their meanings."""
+_IMAGES_MAX = 16 << 20
+"""Bytes of their images together: arguments and variables of any length are part of a shape."""
 _WAIT = "wait for what the host prepares"
 _RECEIVE = "receive what it is given"
 
@@ -31,6 +33,8 @@ class Programs:
 
     def __init__(self) -> None:
         self._templates: OrderedDict[Hashable, Template] = OrderedDict()
+        self._images = 0
+        """Bytes."""
 
     def start(self, spec: ContainerSpec, plan: LaunchPlan, *, permitted: int, hold: bool) -> Program:
         """Return the program of a guest's first process.
@@ -83,8 +87,10 @@ class Programs:
 
     def _keep(self, key: Hashable, template: Template) -> Template:
         self._templates[key] = template
-        while len(self._templates) > _SHAPES_MAX:
-            self._templates.popitem(last=False)
+        self._images += len(template.image)
+        while len(self._templates) > _SHAPES_MAX or self._images > _IMAGES_MAX:
+            _, oldest = self._templates.popitem(last=False)
+            self._images -= len(oldest.image)
         return template
 
 

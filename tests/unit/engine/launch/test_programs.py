@@ -12,6 +12,7 @@ from insula.engine.plan.planner import plan
 from insula.engine.program.late import Late
 from insula.engine.program.listing import Listing
 from insula.engine.spec import Process, ResourceLimit, Seccomp
+from insula.engine.steps.guest.execution import Execute
 from insula.engine.steps.guest.namespaces import JoinGroups, SetHostname
 from insula.errors import StepError
 from tests.plans import CASES, DEBIAN, HYBRID, PRIVILEGED, UNIFIED, Case, golden_program, listing
@@ -129,6 +130,16 @@ def test_no_more_shapes_are_kept_than_some() -> None:
     for count in range(140):
         programs.entering(DEBIAN, (JoinGroups(why="-", count=count),), permitted=ALL, most_groups=1)
     assert len(programs._templates) == 128
+
+
+def test_long_arguments_do_not_pile_up() -> None:
+    """128 programs of an `exec` with megabytes of arguments each stayed in the daemon."""
+    programs = Programs()
+    for number in range(8):
+        step = Execute(why="-", argv=["/bin/echo", f"{number}" * (3 << 20)], env=[], cwd="/")
+        programs.entering(DEBIAN, (step,), permitted=ALL, most_groups=1)
+    kept = [len(each.image) for each in programs._templates.values()]
+    assert 0 < sum(kept) == programs._images <= 16 << 20
 
 
 @settings(max_examples=20, deadline=None)
