@@ -9,6 +9,7 @@ from insula import BindMount, Container, Engine, TmpfsMount
 from insula.engine.launch.holdings import GuestMount
 from insula.engine.spec import Access, Bytes, GuestBindMount
 from insula.errors import InvalidArgumentError, OperationInvalidError, StepError
+from tests.waiting import until
 
 pytestmark = [pytest.mark.requires("userns", "busybox", "overlay.idmapped"), pytest.mark.machine("mounts")]
 
@@ -150,4 +151,4 @@ def test_nothing_stays_behind_of_who_performed_the_steps(guest: Container, sourc
     for _ in range(3):
         guest.attach_mount(BindMount(source=str(source), target="/mnt"))
         guest.detach_mount("/mnt")
-    assert guest.stats().tasks == before
+    until(lambda: guest.stats().tasks == before, "the end of all that entered")
