@@ -25,7 +25,10 @@ class FilesystemType(StrEnum):
 
 
 class AccessMode(StrEnum):
-    """libvirt's words for how owners and modes are carried over; a container has the kernel do it: passthrough."""
+    """libvirt's words for how owners and modes are carried over; a container has the kernel do it: passthrough.
+
+    `mapped` is written by clients that know virtual machines; for a container it is the same.
+    """
 
     PASSTHROUGH = "passthrough"
     MAPPED = "mapped"

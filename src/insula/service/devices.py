@@ -97,7 +97,7 @@ class DeviceVerbs:
 
         def refuse(run: Run, domain: Domain) -> None:
             raise OperationUnsupportedError(
-                f"a {tag} cannot be {verb} while the container runs; change its definition (--config) and restart it"
+                f"no {tag} can be {verb} while the container runs; change its definition (--config) and restart it"
             )
 
         await managed.perform(f"change a {tag}", lambda: self._changes.change(managed, affect, changed, apply=refuse))

@@ -85,8 +85,8 @@ def _is_inside(owner: int, ranges: Iterable[IdRange]) -> bool:
 def refuse_ignored(filesystem: Filesystem) -> None:
     """Refuse what would silently not happen. Raises: UnsupportedConfigError."""
     refused = {
-        f"accessmode='{filesystem.access_mode}' (the kernel maps owners; use 'passthrough')": filesystem.access_mode
-        is not AccessMode.PASSTHROUGH,
+        # 'mapped' is what virt-install writes for every file system; libvirt's own driver ignores it, too.
+        "accessmode='squash' (the kernel maps owners; use 'passthrough')": filesystem.access_mode is AccessMode.SQUASH,
         "fmode (it is for virtual machines)": filesystem.file_mode is not None,
         "dmode (it is for virtual machines)": filesystem.directory_mode is not None,
         "<space_hard_limit> (limits come with other kinds of roots)": filesystem.space_hard_limit is not None,
