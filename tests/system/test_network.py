@@ -378,6 +378,24 @@ def test_a_failed_card_gives_back_what_was_moved_before_it(lower: Site, card: In
     assert [each.name for each in guest_interfaces(guest.pid)] == ["lo"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (MacvlanMode.PASSTHROUGH, MacvlanMode.BRIDGE),
+        (MacvlanMode.PASSTHROUGH, MacvlanMode.PASSTHROUGH),
+        (MacvlanMode.BRIDGE, MacvlanMode.PASSTHROUGH),
+    ],
+)
+def test_a_second_macvlan_beside_one_that_passes_through_is_refused_with_the_reason(
+    lower: Site, first: MacvlanMode, second: MacvlanMode
+) -> None:
+    lower.connect(lower.guest(), macvlan(1, first))
+    other = lower.guest()
+    with pytest.raises(OperationFailedError, match=f"'lower0' takes no macvlan of mode '{second}': .* the only one"):
+        lower.connect(other, macvlan(2, second))
+    assert [each.name for each in guest_interfaces(other.pid)] == ["lo"]
+
+
 def test_a_macvlan_on_a_device_that_is_off_is_refused_and_not_left(lower: Site) -> None:
     lower.host.run("ip", "link", "set", "lower0", "down")
     guest = lower.guest()

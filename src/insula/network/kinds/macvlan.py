@@ -30,18 +30,25 @@ class MacvlanKind:
         if device is None:
             raise OSError(errno.ENODEV, f"the host has no network device '{wanted.device}'")
         mac = wanted.mac or random_mac()
-        networks.host.perform(
-            create_macvlan(
-                Macvlan(
-                    device=device.index,
-                    mode=_MODES[wanted.mode],
-                    guest=wanted.guest,
-                    guest_mac=mac,
-                    guest_pid=networks.guest_pid,
-                    mtu=wanted.mtu,
-                )
-            )
+        macvlan = Macvlan(
+            device=device.index,
+            mode=_MODES[wanted.mode],
+            guest=wanted.guest,
+            guest_mac=mac,
+            guest_pid=networks.guest_pid,
+            mtu=wanted.mtu,
         )
+        try:
+            networks.host.perform(create_macvlan(macvlan))
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            # The kernel says no more.
+            raise OSError(
+                errno.EINVAL,
+                f"the host's device '{wanted.device}' takes no macvlan of mode '{wanted.mode}': one of mode "
+                f"'{MacvlanMode.PASSTHROUGH}' must be the only one on a device, and loopback takes none",
+            ) from error
         made = link(networks.inside, wanted.guest)
         if made is None:
             raise OSError(errno.ENODEV, "it vanished as soon as it was made")
