@@ -25,7 +25,10 @@ def check_interface_names(domain: Domain) -> Iterator[str]:
     inside += moved
     for name in dict.fromkeys((*inside, *outside)):
         if not is_interface_name(name):
-            yield f"'{name}' cannot name a network device; take at most {NAME_MAX} letters, digits and hyphens"
+            yield (
+                f"'{name}' cannot name a network device; take at most {NAME_MAX} letters, digits and hyphens, and none "
+                "of the kernel's own names (lo, all, default)"
+            )
     for name in repeated(inside):
         yield f"two interfaces are called '{name}' in the guest"
     for name in repeated(outside):

@@ -1,4 +1,4 @@
-"""A keeper without processes: it speaks the keeper's protocol (`engine.handshake`) over a `FakeHost`."""
+"""A keeper without processes: it speaks the keeper's protocol (`engine.keeper.protocol`) over a `FakeHost`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class FakeKeeper:
     def __init__(self, host: FakeHost) -> None:
         self._host = host
         self._clients: list[FakeClient] = []
-        self._wards: dict[str, FakeHeld] = {}
+        self._held: dict[str, FakeHeld] = {}
         self.alive = True
         self.asked: list[Verb] = []
         self._verbs: dict[Verb, Callable[[FakeClient, dict[str, Any], dict[str, Fd], Reply], None]] = {
@@ -84,11 +84,11 @@ class FakeKeeper:
     @property
     def holds(self) -> frozenset[str]:
         """The UUIDs of the guests that it holds, ended ones too."""
-        return frozenset(self._wards)
+        return frozenset(self._held)
 
     def fds(self) -> set[int]:
         """Return the descriptors that it holds."""
-        return {ward.channel for ward in self._wards.values() if ward.channel >= 0}
+        return {held.channel for held in self._held.values() if held.channel >= 0}
 
     def connect(self, tell: Tell, lost: Callable[[], None]) -> FakeClient:
         client = FakeClient(tell=tell, lost=lost)
@@ -99,9 +99,9 @@ class FakeKeeper:
         """A client has gone: what it had begun and not told to go ends."""
         if client in self._clients:
             self._clients.remove(client)
-            for ward in list(self._wards.values()):
-                if ward.requester is client and ward.stage is StartPhase.CLONED:
-                    self._host.end(ward.process, 9)
+            for held in list(self._held.values()):
+                if held.requester is client and held.stage is StartPhase.CLONED:
+                    self._host.end(held.process, 9)
 
     def hear(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd]) -> None:
         """Take a request; its fds are the keeper's now."""
@@ -125,49 +125,49 @@ class FakeKeeper:
 
     def process_ended(self, pid: int, born: int) -> None:
         """A process has ended that may be held here."""
-        for ward in list(self._wards.values()):
-            if (ward.pid, ward.born) == (pid, born) and ward.stage is not StartPhase.EXITED:
-                self._conclude(ward)
+        for held in list(self._held.values()):
+            if (held.pid, held.born) == (pid, born) and held.stage is not StartPhase.EXITED:
+                self._conclude(held)
 
     def close(self) -> None:
         """It has died."""
         self.alive = False
         clients, self._clients = self._clients, []
-        for ward in self._wards.values():
-            close_all([ward.channel] if ward.channel >= 0 else [])
+        for held in self._held.values():
+            close_all([held.channel] if held.channel >= 0 else [])
         for client in clients:
             client.lost()
 
-    def _conclude(self, ward: FakeHeld) -> None:
-        ward.status = self._host.ended.get((ward.pid, ward.born))
-        if ward.channel >= 0:
-            os.close(ward.channel)
-            ward.channel = NO_FD
-        began = ward.stage in (StartPhase.RUNNING, StartPhase.HELD)
-        if ward.pending is not None:
-            ward.pending({"error": {"text": f"it ended while {ward.stage.value}", "errno": 0}})
+    def _conclude(self, held: FakeHeld) -> None:
+        held.status = self._host.ended.get((held.pid, held.born))
+        if held.channel >= 0:
+            os.close(held.channel)
+            held.channel = NO_FD
+        began = held.stage in (StartPhase.RUNNING, StartPhase.HELD)
+        if held.pending is not None:
+            held.pending({"error": {"text": f"it ended while {held.stage.value}", "errno": 0}})
         if began:
-            ward.stage = StartPhase.EXITED
-            event = {"event": EventKind.EXITED.value, "uuid": ward.uuid, "id": None, "status": ward.status}
+            held.stage = StartPhase.EXITED
+            event = {"event": EventKind.EXITED.value, "uuid": held.uuid, "id": None, "status": held.status}
             for client in self._clients:
                 if client.listening:
                     client.tell(event, {})
         else:
-            self._drop(ward)
-        for reply in ward.killers:
-            reply({"status": ward.status})
-        ward.killers.clear()
+            self._drop(held)
+        for reply in held.killers:
+            reply({"status": held.status})
+        held.killers.clear()
 
-    def _drop(self, ward: FakeHeld) -> None:
-        if self._wards.get(ward.uuid) is ward:
-            del self._wards[ward.uuid]
-        self._host.ended.pop((ward.pid, ward.born), None)
+    def _drop(self, held: FakeHeld) -> None:
+        if self._held.get(held.uuid) is held:
+            del self._held[held.uuid]
+        self._host.ended.pop((held.pid, held.born), None)
 
-    def _ward(self, body: dict[str, Any]) -> FakeHeld:
-        ward = self._wards.get(body["uuid"])
-        if ward is None or not ward.is_of(body.get("launch")):
+    def _meant(self, body: dict[str, Any]) -> FakeHeld:
+        held = self._held.get(body["uuid"])
+        if held is None or not held.is_of(body.get("launch")):
             raise RefusalError(f"no guest with the UUID {body['uuid']} is held")
-        return ward
+        return held
 
     # Verbs
 
@@ -175,20 +175,20 @@ class FakeKeeper:
         client.listening = True
         guests = [
             {"uuid": each.uuid, "id": None, "pid": each.pid, "state": each.stage.name, "status": each.status}
-            for each in self._wards.values()
+            for each in self._held.values()
         ]
         reply({"version": VERSION, "pid": 0, "guests": guests, "executions": []})
 
     def _fetch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        ward = self._ward(body)
-        reply({"pid": ward.pid, "state": ward.stage.name, "status": ward.status}, ward.fds(self._host))
+        held = self._meant(body)
+        reply({"pid": held.pid, "state": held.stage.name, "status": held.status}, held.fds(self._host))
 
     def _launch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         uuid = body["uuid"]
-        if uuid in self._wards:
+        if uuid in self._held:
             raise RefusalError(f"a guest with the UUID {uuid} is held already")
         process = self._host.clone(uuid=uuid, launch=body.get("launch"), group=body["group"])
-        self._wards[uuid] = FakeHeld(
+        self._held[uuid] = FakeHeld(
             process=process,
             uuid=uuid,
             launch=body.get("launch"),
@@ -200,89 +200,89 @@ class FakeKeeper:
         reply({"pid": process.pid, "born": process.born})
 
     def _go(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        ward = self._ward(body)
-        if ward.stage is not StartPhase.CLONED:
-            raise RefusalError(f"the guest is not {StartPhase.CLONED.value}: it is {ward.stage.value}")
-        ward.stage, ward.pending = StartPhase.STARTING, reply
-        self._host.later(lambda: self._performed(ward, hold=bool(body.get("hold"))))
+        held = self._meant(body)
+        if held.stage is not StartPhase.CLONED:
+            raise RefusalError(f"the guest is not {StartPhase.CLONED.value}: it is {held.stage.value}")
+        held.stage, held.pending = StartPhase.STARTING, reply
+        self._host.later(lambda: self._performed(held, hold=bool(body.get("hold"))))
 
-    def _performed(self, ward: FakeHeld, *, hold: bool) -> None:
+    def _performed(self, held: FakeHeld, *, hold: bool) -> None:
         """The steps of a child are done."""
-        if not (self.alive and ward.process.lives and ward.stage is StartPhase.STARTING):
+        if not (self.alive and held.process.lives and held.stage is StartPhase.STARTING):
             return
         if hold:
-            ward.channel = self._host.hold(ward.process)
-            ward.stage = StartPhase.HELD
-            self._began(ward)
+            held.channel = self._host.hold(held.process)
+            held.stage = StartPhase.HELD
+            self._began(held)
         else:
-            self._execute(ward)
+            self._execute(held)
 
-    def _execute(self, ward: FakeHeld) -> None:
+    def _execute(self, held: FakeHeld) -> None:
         try:
-            self._host.before(f"execute {ward.uuid}")
+            self._host.before(f"execute {held.uuid}")
         except OSError as error:
-            pending, ward.pending = ward.pending, None
+            pending, held.pending = held.pending, None
             if pending is not None:
                 pending({"error": {"text": "cannot execute init", "step": "0", "errno": error.errno}})
-            if ward.stage is StartPhase.EXECUTING:  # it had been held, and nobody is to hear that it ended
-                ward.stage = StartPhase.STARTING
-            self._host.end(ward.process, 127 << 8)
+            if held.stage is StartPhase.EXECUTING:  # it had been held, and nobody is to hear that it ended
+                held.stage = StartPhase.STARTING
+            self._host.end(held.process, 127 << 8)
             return
-        ward.process.executed = True
-        ward.stage = StartPhase.RUNNING
-        self._began(ward)
+        held.process.executed = True
+        held.stage = StartPhase.RUNNING
+        self._began(held)
 
-    def _began(self, ward: FakeHeld) -> None:
-        pending, ward.pending = ward.pending, None
+    def _began(self, held: FakeHeld) -> None:
+        pending, held.pending = held.pending, None
         if pending is not None:
-            pending({"pid": ward.pid}, ward.fds(self._host))
+            pending({"pid": held.pid}, held.fds(self._host))
 
     def _proceed(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        ward = self._ward(body)
-        if ward.stage is StartPhase.RUNNING:
-            reply({"pid": ward.pid}, ward.fds(self._host))
+        held = self._meant(body)
+        if held.stage is StartPhase.RUNNING:
+            reply({"pid": held.pid}, held.fds(self._host))
             return
-        if ward.stage is not StartPhase.HELD:
-            raise RefusalError(f"the guest is not {StartPhase.HELD.value}: it is {ward.stage.value}")
-        ward.stage, ward.pending = StartPhase.EXECUTING, reply
-        self._host.later(lambda: self._proceeded(ward))
+        if held.stage is not StartPhase.HELD:
+            raise RefusalError(f"the guest is not {StartPhase.HELD.value}: it is {held.stage.value}")
+        held.stage, held.pending = StartPhase.EXECUTING, reply
+        self._host.later(lambda: self._proceeded(held))
 
-    def _proceeded(self, ward: FakeHeld) -> None:
-        process = ward.process
-        if not (process.lives and ward.stage is StartPhase.EXECUTING):
+    def _proceeded(self, held: FakeHeld) -> None:
+        process = held.process
+        if not (process.lives and held.stage is StartPhase.EXECUTING):
             return
         if process.channel >= 0:
             os.close(process.channel)
             process.channel = NO_FD
         if self.alive:
-            if ward.channel >= 0:
-                os.close(ward.channel)
-                ward.channel = NO_FD
-            self._execute(ward)
+            if held.channel >= 0:
+                os.close(held.channel)
+                held.channel = NO_FD
+            self._execute(held)
         else:
             process.executed = True
 
     def _abort(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        ward = self._wards.get(body.get("uuid", ""))
-        if ward is None or ward.stage in (StartPhase.RUNNING, StartPhase.EXITED) or not ward.is_of(body.get("launch")):
+        held = self._held.get(body.get("uuid", ""))
+        if held is None or held.stage in (StartPhase.RUNNING, StartPhase.EXITED) or not held.is_of(body.get("launch")):
             reply({"status": None, "failure": None})
         else:
-            self._kill_for(ward, reply)
+            self._kill_for(held, reply)
 
     def _kill(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        ward = self._ward(body)
-        if ward.stage is StartPhase.EXITED:
-            reply({"status": ward.status})
+        held = self._meant(body)
+        if held.stage is StartPhase.EXITED:
+            reply({"status": held.status})
         else:
-            self._kill_for(ward, reply)
+            self._kill_for(held, reply)
 
-    def _kill_for(self, ward: FakeHeld, reply: Reply) -> None:
-        ward.killers.append(reply)
-        self._host.end(ward.process, 9)
+    def _kill_for(self, held: FakeHeld, reply: Reply) -> None:
+        held.killers.append(reply)
+        self._host.end(held.process, 9)
 
     def _adopt(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         uuid, pid, born = body["uuid"], body["pid"], body["born"]
-        known = self._wards.get(uuid)
+        known = self._held.get(uuid)
         if known is not None:
             if known.pid != pid:
                 raise RefusalError(f"another guest with the UUID {uuid} is held already")
@@ -290,7 +290,7 @@ class FakeKeeper:
             return
         process = self._host.processes.get(pid)
         ended = (pid, born) in self._host.ended or process is None
-        ward = self._wards[uuid] = FakeHeld(
+        held = self._held[uuid] = FakeHeld(
             process=process if process is not None else _gone(pid, born, uuid),
             uuid=uuid,
             launch=body.get("launch"),
@@ -301,7 +301,7 @@ class FakeKeeper:
             adopted=True,
         )
         if "channel" in fds and process is not None and process.channel >= 0:
-            ward.stage, ward.channel = StartPhase.HELD, fds.pop("channel")
+            held.stage, held.channel = StartPhase.HELD, fds.pop("channel")
         reply()
         if ended:
             self._host.later(lambda: self.process_ended(pid, born))
@@ -310,19 +310,19 @@ class FakeKeeper:
         reply({"status": self._host.ended.get((body["pid"], body["born"]))})
 
     def _forget(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        if body.get("born") is not None and body["uuid"] not in self._wards:
+        if body.get("born") is not None and body["uuid"] not in self._held:
             self._host.ended.pop((body["pid"], body["born"]), None)
-        ward = self._ward(body)
-        if ward.adopted and ward.stage is not StartPhase.EXITED and not ward.process.lives:
-            self._conclude(ward)
-        if ward.stage is not StartPhase.EXITED:
-            raise RefusalError(f"it cannot be forgotten: it is {ward.stage.value}")
-        self._drop(ward)
+        held = self._meant(body)
+        if held.adopted and held.stage is not StartPhase.EXITED and not held.process.lives:
+            self._conclude(held)
+        if held.stage is not StartPhase.EXITED:
+            raise RefusalError(f"it cannot be forgotten: it is {held.stage.value}")
+        self._drop(held)
         reply()
 
     def _quit(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        if self._wards:
-            raise RefusalError(f"{len(self._wards)} guest(s) are held")
+        if self._held:
+            raise RefusalError(f"{len(self._held)} guest(s) are held")
         self._host.ended.clear()
         reply()
         self._host.later(self._host.kill_keeper)
