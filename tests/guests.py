@@ -75,6 +75,20 @@ class Guests:
     def disconnect(self) -> None:
         self.link.close()
 
+    @property
+    def spawner_pid(self) -> int:
+        """The keeper's spawner, once there is one."""
+        children = Path(f"/proc/{self.keeper_pid}/task/{self.keeper_pid}/children")
+
+        def found() -> int:
+            for child in children.read_text().split():
+                with contextlib.suppress(OSError):
+                    if Path(f"/proc/{child}/comm").read_text() == "insula-spawner\n":
+                        return int(child)
+            return 0
+
+        return until(found, "a spawner")
+
     def ask(self, verb: Verb, **body: Any) -> dict[str, Any]:
         """Ask the keeper directly; return the answer without its fds."""
         answer = completed(self.link.answer(self.link.ask(verb, body, {})))

@@ -90,6 +90,7 @@ _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
 _ANSWER = struct.Struct("=QqiI")
 _CONTINUE = 1
+_KEEPERS = ("insula-keeper", "insula-spawner", "insula-child")
 _CHANGING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _FLAGS = 1 << 3 | 1 << 5
 """SECCOMP_FILTER_FLAG_NEW_LISTENER, and WAIT_KILLABLE_RECV (Linux 5.19): only a deadly signal disturbs who waits."""
@@ -123,7 +124,7 @@ class Victim(Enum):
 
     DAEMON = "insulad"
     KEEPER = "the keeper"
-    """With its children, until they are the guest's."""
+    """With its spawner, and with its children until they are the guest's."""
 
 
 class Fault(Enum):
@@ -228,7 +229,7 @@ class Watch:
         if victim is Victim.DAEMON:
             return self._group(pid) == self._daemon
         with contextlib.suppress(OSError):
-            return Path(f"/proc/{pid}/comm").read_bytes() == b"insula-keeper\n"
+            return Path(f"/proc/{pid}/comm").read_text().strip() in _KEEPERS
         return False
 
     def _group(self, pid: int) -> int:

@@ -87,13 +87,16 @@ class Spawned:
 
 
 class SpawnerAlone:
-    """A loop and a spawner. program: its bytes, if not those beside the source."""
+    """A loop and a spawner. program: its bytes, if not those beside the source; waits: until it is ready."""
 
-    def __init__(self, program: bytes | None = None) -> None:
+    def __init__(self, program: bytes | None = None, *, waits: bool = True) -> None:
         self.loop = Loop()
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.spawner = Spawner(self.loop, built_program() if program is None else program, self._null)
-        self.spawner.start()
+        if waits:
+            self.spawner.start()
+        else:
+            self.spawner._start()
         self._spawned: list[Spawned] = []
 
     def order(self, image: bytes, flags: CloneFlag = CloneFlag.NOTHING, **more: Any) -> Spawned:
@@ -139,7 +142,7 @@ def spawned_children() -> list[int]:
     found = []
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         with suppress(OSError):
-            if Path(f"/proc/{child}/comm").read_text() == "insula-spawner\n":
+            if Path(f"/proc/{child}/comm").read_text() in ("insula-spawner\n", "insula-child\n"):
                 found.append(int(child))
     return found
 

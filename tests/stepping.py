@@ -42,7 +42,7 @@ class SteppedSpawner:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(os, "execve", _executed_asking(os.execve))
-            self.alone = SpawnerAlone()
+            self.alone = SpawnerAlone(waits=False)
         spawner = self.alone.spawner
         until(lambda: listeners(spawner.pid), "the filter of the spawner")
         pidfd = os.pidfd_open(spawner.pid)

@@ -6,6 +6,7 @@ capability of the host's, in the guest's namespaces, without a filter. The class
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
@@ -37,6 +38,17 @@ PRIVILEGED = pytest.mark.parametrize("privileged", [True, False], ids=["privileg
 ARREST = JoinGroups(why="-", count=1)
 """A step that waits for ever: what it writes to is full."""
 
+FORKING = "from insula.engine.keeper import main; main.built_program = bytes; main.main()"
+"""A keeper that clones itself, as where no spawner can be executed."""
+
+
+@pytest.fixture(autouse=True, params=["spawner", "forks"])
+def keepers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Have the keepers of a test clone by a spawner, or fork; return whether by a spawner."""
+    if request.param == "forks":
+        monkeypatch.setattr(startup, "_KEEPER", (*startup._KEEPER[:-1], FORKING))
+    return bool(request.param == "spawner")
+
 
 @contextmanager
 def entering(guests: Guests, running: Running, *steps: GuestStep) -> Iterator[int]:
@@ -53,8 +65,7 @@ def entering(guests: Guests, running: Running, *steps: GuestStep) -> Iterator[in
     os.close(program)
     os.close(writer)
     try:
-        until(lambda: set(children_of(guests.keeper_pid)) - before, "a process entering")
-        (pid,) = set(children_of(guests.keeper_pid)) - before
+        (pid,) = until(lambda: set(children_of(guests.keeper_pid)) - before, "a process entering")
         until(lambda: "pipe" in Path(f"/proc/{pid}/wchan").read_text() or blocked(pid), "its arrest")
         yield pid
         with contextlib.suppress(ProcessLookupError):
@@ -77,8 +88,14 @@ def blocked(pid: int) -> bool:
     return Path(f"/proc/{pid}/syscall").read_text().split()[0] == "1"
 
 
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+def children_of(keeper: int) -> list[int]:
+    """Return the children that are, or become, a guest's: neither the spawner nor its helpers."""
+    found = []
+    for child in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{child}/comm").read_text() != "insula-spawner\n":
+                found.append(int(child))
+    return found
 
 
 def enter_all(running: Running) -> EnterContainer:
@@ -113,16 +130,28 @@ def pid_inside(pid: int) -> int:
 
 
 def writable_files(pid: int) -> list[str]:
-    """Return what a process executes, maps or has as its streams that lies on a mount that can be written."""
+    """Return what a process executes, maps or has as its streams that can be written: it is neither on a read-only
+    mount, nor sealed."""
     maps = [f"map_files/{each}" for each in os.listdir(f"/proc/{pid}/map_files")]
     writable = []
     for name in ("exe", *maps, "fd/0", "fd/1", "fd/2"):
         fd = os.open(f"/proc/{pid}/{name}", os.O_PATH)
-        if not os.fstatvfs(fd).f_flag & os.ST_RDONLY:
+        if not os.fstatvfs(fd).f_flag & os.ST_RDONLY and not sealed(f"/proc/{pid}/{name}"):
             writable.append(os.readlink(f"/proc/self/fd/{fd}"))
         os.close(fd)
-    assert len(maps) > 3
+    assert len(maps) >= 2
     return writable
+
+
+def sealed(path: str) -> bool:
+    """Whether this is a memory file that nobody can write to any more: fcntl(2), "File Sealing"."""
+    if not os.readlink(path).startswith("/memfd:"):
+        return False
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return bool(fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_WRITE)
+    finally:
+        os.close(fd)
 
 
 @PRIVILEGED
@@ -163,18 +192,24 @@ def test_an_entering_process_is_in_the_guests_namespaces_from_its_birth(
     assert not set(own.values()) & set(namespace_ids(running.pid, kinds).values())
 
 
-def test_the_keeper_is_at_home_after_a_process_has_entered_or_failed_to(guests: Guests, busybox_root: Path) -> None:
+def test_the_keeper_is_at_home_after_a_process_has_entered_or_failed_to(
+    guests: Guests, busybox_root: Path, keepers: bool
+) -> None:
+    """And so is its spawner, if it has one."""
     kinds = ("mnt", "net", "uts", "ipc", "pid", "pid_for_children")
     home = namespace_ids(guests.keeper_pid, kinds)
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     assert guests.execute(running, "hostname")[0] == "guest\n"
+    image = image_file(entering_program_of(ARREST))
     with (busybox_root / "no group").open("w") as file:
-        fds = {"init": running.pidfd, "image": file.fileno(), "cgroup": file.fileno()}
+        fds = {"init": running.pidfd, "image": image, "cgroup": file.fileno()}
         number = guests.link.ask(Verb.EXECUTE, {"uuid": running.uuid, "id": "fails"}, fds)
+    os.close(image)
     with pytest.raises(StepError):
         completed(guests.link.answer(number))
-    assert namespace_ids(guests.keeper_pid, kinds) == home
-    assert sorted(os.listdir(f"/proc/{guests.keeper_pid}/cwd/")) == ["proc", "root", "stage", "sys"]
+    for pid in (guests.keeper_pid, *([guests.spawner_pid] if keepers else [])):
+        assert namespace_ids(pid, kinds) == home
+        assert sorted(os.listdir(f"/proc/{pid}/cwd/")) == ["proc", "root", "stage", "sys"]
 
 
 @pytest.fixture
@@ -209,7 +244,8 @@ def reopened_for_writing(inside: int, entered: Callable[[], None]) -> str | None
     for fd in held:
         for flags in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND):
             with contextlib.suppress(OSError):
-                os.close(os.open(f"/proc/self/fd/{fd}", flags))
+                again = os.open(f"/proc/self/fd/{fd}", flags)
+                os.write(again, b"overwritten")  # which the seals of a memory file refuse, not its opening
                 done.append(os.readlink(f"/proc/self/fd/{fd}"))
     return ", ".join(done)
 

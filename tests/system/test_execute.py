@@ -183,7 +183,7 @@ def test_the_guest_cannot_look_into_a_process_while_it_enters(guests: Guests, bu
     script = (
         "while :; do for p in /proc/[0-9]*; do",
         "  link=$(readlink $p/exe 2> /dev/null) || continue",
-        "  case $link in *python*) echo seen $link; ls -l $p/fd $p/root $p/cwd 2>&1;; esac",
+        "  case $link in *python*|*memfd*) echo seen $link; ls -l $p/fd $p/root $p/cwd 2>&1;; esac",
         "done; done > /watched 2>&1",
     )
     running = guests.launch(spec(busybox_root, *script))
@@ -278,7 +278,8 @@ signal.pause()
     with piped(guests, snake, *python_program(program)) as (executed, reader):
         read_until(reader, b"made")
         children = Path(f"/proc/{guests.keeper_pid}/task/{guests.keeper_pid}/children")
-        until(lambda: set(children.read_text().split()) == {str(snake.pid), str(executed.pid)}, "all being reaped")
+        known = {str(snake.pid), str(executed.pid), str(guests.spawner_pid)}
+        until(lambda: set(children.read_text().split()) == known, "all being reaped")
         guests.destroy(snake)
         assert guests.wait_for_execution(executed.id).signal == signal.SIGKILL
         os.close(executed.pidfd)

@@ -290,6 +290,19 @@ def ends_within(pidfd: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
+def is_child(pidfd: int) -> bool:
+    """Tell whether the process behind pidfd is a child of ours that has not been reaped: waitid(2)."""
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT | _ALL_KINDS)
+    except ChildProcessError:
+        return False
+    return True
+
+
+_ALL_KINDS = 0x40000000
+"""__WALL: also children that tell their end by another signal, or none. Source: waitid(2)."""
+
+
 def wait_status(pidfd: int) -> int | None:
     """Reap our child behind pidfd and return its wait status, None while it lives.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from insula.engine.keeper.link import BlockingLink, Event, completed
 from insula.engine.keeper.protocol import EventKind, Message, Verb
+from insula.engine.keeper.spawner import built_program
 from insula.engine.keeper.verbs import Keeper
 from insula.engine.steps.guest.confinement import LimitResource
 from insula.engine.steps.guest.execution import Execute, PassDescriptors
@@ -21,9 +22,12 @@ SLEEP = "exec sleep 1000"
 
 
 class ForkedKeeper:
-    """A keeper that ends with its last client, and a link to it; more can be had. lingers: it waits for others then."""
+    """A keeper that ends with its last client, and a link to it; more can be had.
 
-    def __init__(self, *, lingers: bool = False) -> None:
+    lingers: it waits for others then; forks: it clones itself, as where no spawner can be executed.
+    """
+
+    def __init__(self, *, lingers: bool = False, forks: bool = False) -> None:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind("")
         listener.listen()
@@ -33,7 +37,9 @@ class ForkedKeeper:
         if self.pid == 0:
             try:
                 ours.close()
-                keeper = Keeper(resource.getrlimit(resource.RLIMIT_NOFILE))
+                null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+                program = b"" if forks else built_program()
+                keeper = Keeper(resource.getrlimit(resource.RLIMIT_NOFILE), spawner=program, null=null)
                 keeper.clients.listen(listener)
                 keeper.clients.welcome(theirs)
                 keeper.run(while_connected=not lingers)

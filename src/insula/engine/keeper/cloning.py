@@ -1,94 +1,149 @@
-"""How the keeper clones: for a moment it stands in the namespaces in which the child shall be born."""
+"""How the keeper has processes cloned: by the spawner, and by itself where that cannot be executed."""
 
 import contextlib
 import os
 import socket
 import traceback
-from collections.abc import Callable, Iterable
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from insula.engine.keeper import child
 from insula.engine.keeper.held import HeldProcess
-from insula.engine.keeper.protocol import Message, passed_fds, send_go
-from insula.kernel.fds import Fd
+from insula.engine.keeper.protocol import IMAGE, Message, passed_fds, send_go
+from insula.engine.keeper.spawner import STANDING_MAX, Order, Spawner
+from insula.engine.keeper.strays import kill_holders
+from insula.kernel.fds import NO_FD, Fd
 from insula.kernel.identity import acting_as_owner
 from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, clone, setns
 
-Limits = tuple[int, int]
-"""Soft and hard limit of fds that children shall start with."""
-
 _OWN = ("pid", "mnt", "net", "uts", "ipc")
-"""The namespaces that the keeper leaves for a moment, and comes back to."""
+"""The namespaces that who enters a guest begins in; of the others it becomes part by its program."""
+_SHARED = "shared:"
+"""How the names of fds of namespaces begin that a guest shares with others."""
+
+
+class Begun(NamedTuple):
+    """A process that is cloned, or ordered; our end of its channel; and what identifies the other end."""
+
+    process: HeldProcess
+    channel: socket.socket
+    other_end: int
 
 
 class Cloner:
-    """Clones children, born where they belong.
+    """Has processes begin where they belong.
 
-    A process that enters a guest is born in the guest's mount, network, UTS and IPC namespaces as well as in the PID
+    A process that enters a guest begins in the guest's mount, network, UTS and IPC namespaces as well as in the PID
     namespace that makes it visible there: whoever traces it finds no way to the keeper's root or the host's network.
+
+    limits: soft and hard limit of fds that they begin with.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: tuple[int, int], spawner: Spawner) -> None:
         self._limits = limits
+        self._spawner = spawner
         self._own = {kind: Fd(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC)) for kind in _OWN}
 
-    def begin(
-        self, message: Message, child: Callable[[socket.socket, Message, Limits], NoReturn]
-    ) -> tuple[HeldProcess, socket.socket]:
-        """Clone a guest's first process; return it and our end of its channel.
+    def begin(self, message: Message) -> Begun:
+        """Have a guest's first process cloned.
 
-        message: namespaces, owner, pid; fds cgroup, shared:KIND.
+        message: namespaces, owner, pid; fds image, cgroup, shared:KIND. Raises: OSError; ValueError.
         """
-        flags = _flags(message.body["namespaces"])
-        with contextlib.ExitStack() as back:
-            for name, fd in message.fds.items():
-                if name.startswith("shared:"):
-                    self._stand_in(fd, [name.removeprefix("shared:")], back)
-            return self._clone(flags, message, child, back, None)
+        shared = {name: fd for name, fd in message.fds.items() if name.startswith(_SHARED)}
+        standing = [(fd, [name.removeprefix(_SHARED)]) for name, fd in shared.items()]
+        return self._begin(_flags(message.body["namespaces"]), standing, message, None)
 
-    def enter(
-        self, message: Message, child: Callable[[socket.socket, Message, Limits], NoReturn]
-    ) -> tuple[HeldProcess, socket.socket]:
-        """Clone a process into a running guest, likewise. message: fds init (its pidfd), cgroup, image, and what the
-        program receives after init's pidfd."""
+    def enter(self, message: Message) -> Begun:
+        """Have a process cloned into a running guest.
+
+        message: fds init (its pidfd), cgroup, image, and what the program receives after init's pidfd. Raises: as
+        `begin`.
+        """
         init = message.fds["init"]
-        with contextlib.ExitStack() as back:
-            self._stand_in(init, _OWN, back)
-            passed = [init, *passed_fds(message, without=("init",))]
-            return self._clone(CloneFlag.NOTHING, message, child, back, passed)
+        passed = [init, *passed_fds(message, without=("init",))]
+        return self._begin(CloneFlag.NOTHING, [(init, _OWN)], message, passed)
 
-    def _stand_in(self, fd: Fd, kinds: Iterable[str], back: contextlib.ExitStack) -> None:
-        """Be in the namespaces behind fd (or in its process's) until back unwinds. No name is looked up there."""
-        flags = {self._own[kind]: NAMESPACE_FLAGS[kind] for kind in kinds}
-        setns(fd, _flags(kinds))
-        for home, flag in flags.items():
-            back.callback(_return, home, flag)
+    def give_up(self, begun: Begun) -> None:
+        """End one that nothing was heard of in time, and have another spawner if it was never attended to."""
+        kill_holders(begun.other_end)
+        self._spawner.doubt()
 
-    def _clone(
+    def _begin(
         self,
         flags: CloneFlag,
+        standing: Sequence[tuple[Fd, Sequence[str]]],
         message: Message,
-        child: Callable[[socket.socket, Message, Limits], NoReturn],
-        back: contextlib.ExitStack,
-        passed: list[Fd] | None,
-    ) -> tuple[HeldProcess, socket.socket]:
-        """passed: fds that wait for the child in its channel before it is there."""
-        pid, owner = message.body.get("pid"), message.body.get("owner")
-        pids = [] if pid is None else [1, pid]
+        passed: Sequence[Fd] | None,
+    ) -> Begun:
+        """standing: namespaces to begin in, each an fd of one or of a process, and which of its; passed: fds that wait
+        in the channel for the process before it is there."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            if owner is not None:
-                back.enter_context(acting_as_owner(*owner))
             if passed is not None:
                 send_go(ours, passed)
-            pid, pidfd = clone(flags, pids=pids, cgroup=message.fds.get("cgroup"))
-            if pid == 0:
-                child(theirs, message, self._limits)
+            other_end = os.fstat(theirs.fileno()).st_ino
+            if self._spawner.usable:
+                self._spawner.give(self._order(flags, standing, message, theirs))
+                return Begun(HeldProcess("", 0, NO_FD), ours, other_end)
+            pid, pidfd = self._fork(flags, standing, message, theirs)
+            return Begun(HeldProcess("", pid, pidfd), ours, other_end)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        return HeldProcess("", pid, pidfd), ours
+
+    def _order(
+        self,
+        flags: CloneFlag,
+        standing: Sequence[tuple[Fd, Sequence[str]]],
+        message: Message,
+        theirs: socket.socket,
+    ) -> Order:
+        if len(standing) > STANDING_MAX:
+            raise ValueError(f"no more than {STANDING_MAX} namespaces can be shared")
+        owner = message.body.get("owner")
+        return Order(
+            flags=flags,
+            limits=self._limits,
+            image=message.fds[IMAGE],
+            channel=Fd(theirs.fileno()),
+            pids=_pids(message),
+            owner=None if owner is None else (owner[0], owner[1]),
+            cgroup=message.fds.get("cgroup"),
+            standing=tuple((fd, _flags(kinds)) for fd, kinds in standing),
+        )
+
+    def _fork(
+        self,
+        flags: CloneFlag,
+        standing: Sequence[tuple[Fd, Sequence[str]]],
+        message: Message,
+        theirs: socket.socket,
+    ) -> tuple[int, Fd]:
+        """Do it ourselves: stand for a moment where the child shall begin, and fork."""
+        owner = message.body.get("owner")
+        with contextlib.ExitStack() as back:
+            for fd, kinds in standing:
+                self._stand_in(fd, kinds, back)
+            if owner is not None:
+                back.enter_context(acting_as_owner(*owner))
+            pid, pidfd = clone(flags, pids=_pids(message), cgroup=message.fds.get("cgroup"))
+            if pid == 0:
+                child.play(theirs, message, self._limits)
+            return pid, pidfd
+
+    def _stand_in(self, fd: Fd, kinds: Sequence[str], back: contextlib.ExitStack) -> None:
+        """Be in the namespaces behind fd (or in its process's) until back unwinds. No name is looked up there."""
+        homes = {self._own[kind]: NAMESPACE_FLAGS[kind] for kind in kinds}
+        setns(fd, _flags(kinds))
+        for home, flag in homes.items():
+            back.callback(_return, home, flag)
+
+
+def _pids(message: Message) -> tuple[int, ...]:
+    pid = message.body.get("pid")
+    return () if pid is None else (1, pid)
 
 
 def _flags(kinds: Iterable[str]) -> CloneFlag:

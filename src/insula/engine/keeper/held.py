@@ -73,6 +73,7 @@ class Console:
 class StartPhase(Enum):
     """How far a process has come. Until RUNNING it is still ours."""
 
+    ORDERED = "being cloned"
     CLONED = "waiting to go"
     STARTING = "performing its steps"
     HELD = "held"
@@ -82,7 +83,7 @@ class StartPhase(Enum):
 
 
 class HeldProcess:
-    """A process in the keeper's care.
+    """A process in the keeper's care. Of one that is only ordered yet, pid and pidfd are 0 and NO_FD.
 
     guest: the UUID of the guest it is init of, or belongs to; execution: the id of a process that entered, None for
     init; launch: which one it came from, None if nobody said; adopted: it is no child of the keeper's, so only the
@@ -112,10 +113,15 @@ class HeldProcess:
         self.launch: str | None = None
         self.adopted = adopted
         self.foreign = False
-        self.stage = StartPhase.RUNNING if adopted else StartPhase.CLONED
+        self.stage = StartPhase.RUNNING if adopted else StartPhase.CLONED if pidfd >= 0 else StartPhase.ORDERED
         self.status: int | None = None
         self.consoles: list[Console] = []
         self.kept: dict[str, Fd] = {}
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has been heard of: what is ordered only may not be there, or no more."""
+        return self.pidfd >= 0
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ import sys
 import traceback
 
 from insula.engine.keeper.mountspace import enter_empty_root
+from insula.engine.keeper.spawner import built_program
 from insula.engine.keeper.verbs import Keeper
 from insula.engine.passednumbers import move_up, reserve_numbers
 from insula.kernel.process import set_dumpable, set_name
@@ -82,8 +83,9 @@ def _serve(options: _Options) -> None:
     os.umask(0o022)  # of whoever started us would otherwise be the modes of what children make in guests
     set_dumpable(False)
     set_name("insula-keeper")
+    spawner = built_program()
     enter_empty_root()
-    keeper = Keeper(limits, reaper=reaper)
+    keeper = Keeper(limits, reaper=reaper, spawner=spawner)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0) if keeper.empty else None)
     if options.listens:
         given.listen()  # again, in this process: peers are told who listened last (unix(7), SO_PEERCRED)

@@ -26,14 +26,16 @@ from pathlib import Path
 
 from insula.engine.keeper.loop import READABLE, Loop
 from insula.engine.spawner import __file__ as _beside
-from insula.kernel.fds import NO_FD, Fd
-from insula.kernel.process import CloneFlag, clone
+from insula.kernel.fds import NO_FD, Fd, keep_only
+from insula.kernel.process import CloneFlag, clone, set_name
 
 STANDING_MAX = 5
 """Descriptors of namespaces that an order may have."""
 ORDER = struct.Struct(f"<QQQiiiiIII{STANDING_MAX}I")
 """flags, soft and hard limit of fds, uid, gid, two pids, their count, whether there is a group, how many namespaces to
 stand in, and which each: `struct order` in spawner.c"""
+NAME = "insula-spawner"
+"""What it is called, as the reaper knows as well."""
 READY = b"r"
 """What a spawner says once it takes orders."""
 PATIENCE = 5.0
@@ -119,24 +121,23 @@ class Spawner:
         self._socket: socket.socket | None = None
         self._pidfd = NO_FD
         self._ready = False
-        self._proven = False
-        """Whether any has been ready."""
         self._deaths = 0
         self.pid = 0
 
     def start(self) -> None:
-        """Start the first one. Where it cannot be executed, `usable` says so."""
+        """Start the first one, and wait until it has begun, but not for long; where it cannot, it is not `usable`."""
         if self._program:
             self._start()
-
-    def usable(self) -> bool:
-        """Tell whether there is one; before the first order, wait until one has begun, and not for long."""
-        while self._socket is not None and not self._proven:
+        while self._socket is not None and not self._ready:
             poll = select.poll()
             poll.register(self._socket, select.POLLIN)
             if not poll.poll(PATIENCE * 1000):
                 self._kill()
             self._listen()
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is one, or will be in a moment."""
         return self._socket is not None
 
     def give(self, order: Order) -> None:
@@ -195,6 +196,10 @@ class Spawner:
     def _become_it(self, program: Fd, theirs: int) -> None:
         """In the child: execute, the socket being 0 and the null device 1, all signals blocked and none ignored."""
         try:
+            # Before anything else: should the keeper die now, nobody shall connect to its socket any more, and the
+            # reaper shall know what this is.
+            keep_only((program, theirs, self._null))
+            set_name(NAME)
             signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
             for number in signal.valid_signals():
                 if signal.getsignal(number) is signal.SIG_IGN:
@@ -203,7 +208,7 @@ class Spawner:
             os.dup2(theirs, 0)
             os.dup2(null, 1)
             os.dup2(null, 2)
-            os.execve(program, ["insula-spawner"], {})
+            os.execve(program, [NAME], {})
         finally:
             os._exit(1)
 
@@ -218,7 +223,7 @@ class Spawner:
         except ConnectionResetError:
             said = b""
         if said == READY:
-            self._ready = self._proven = True
+            self._ready = True
             self._deaths = 0
             return
         self.close()
@@ -236,11 +241,11 @@ def _sealed_file(content: bytes) -> Fd:
     """Return a memory file that nobody can write to any more, to be executed. Raises: OSError where that is refused."""
     flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
     try:
-        fd = os.memfd_create("insula-spawner", flags | _MFD_EXEC)
+        fd = os.memfd_create(NAME, flags | _MFD_EXEC)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        fd = os.memfd_create("insula-spawner", flags)
+        fd = os.memfd_create(NAME, flags)
     try:
         os.write(fd, content)
         os.fchmod(fd, 0o555)

@@ -1,7 +1,7 @@
 """Processes between their clone and the exec of their program, watched by the keeper without ever waiting for them.
 
-CLONED ── go ──► STARTING ── executing ──► EXECUTING ── end of file ──► RUNNING
-                                └────────► HELD ── proceed ──┘
+ORDERED ── cloned ──► CLONED ── go ──► STARTING ── executing ──► EXECUTING ── end of file ──► RUNNING
+                                                      └────────► HELD ── proceed ──┘
 anything else: killed, reaped, answered with an error, and forgotten
 """
 
@@ -13,27 +13,50 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from insula.engine.keeper.clients import Client, Clients, RefusalError, Request
+from insula.engine.keeper.cloning import Begun
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.loop import READABLE, Loop
 from insula.engine.keeper.protocol import Message, receive, send_go
 from insula.kernel.fds import NO_FD, Fd
+from insula.kernel.process import is_child, pid_of
 
 PATIENCE = 30.0
 """Seconds a process has to perform its steps."""
 SAYINGS_MAX = 16
-"""Messages of one process; there are four kinds."""
+"""Messages of one process; there are five kinds."""
+LAST_WORD = 5.0
+"""Seconds that are waited for the end of the channel of a process that has ended."""
+ORDER_PATIENCE = 10.0
+"""Seconds that a process of a guest to be may take until it says that it is there."""
 
 
 class Starting:
-    """One process on its way. pending: the request to answer when its program runs; asking: the one that wants the
-    netlink socket; failure: what it said went wrong."""
+    """One process on its way.
 
-    __slots__ = ("asking", "channel", "deadline", "failure", "netlink", "pending", "process", "requester", "said")
+    launching: the request to answer when it is there; pending: the one to answer when its program runs; asking: the one
+    that wants the netlink socket; failure: what it said went wrong.
+    """
 
-    def __init__(self, process: HeldProcess, channel: socket.socket, requester: Client) -> None:
-        self.process = process
-        self.channel = channel
+    __slots__ = (
+        "asking",
+        "begun",
+        "channel",
+        "deadline",
+        "failure",
+        "launching",
+        "netlink",
+        "pending",
+        "process",
+        "requester",
+        "said",
+    )
+
+    def __init__(self, begun: Begun, requester: Client) -> None:
+        self.begun = begun
+        self.process = begun.process
+        self.channel = begun.channel
         self.requester = requester
+        self.launching: Request | None = None
         self.pending: Request | None = None
         self.asking: Request | None = None
         self.netlink = NO_FD
@@ -43,20 +66,54 @@ class Starting:
 
 
 class StartingProcesses:
-    """All that are on their way. settled: called when a program runs or is held right before it."""
+    """All that are on their way.
 
-    def __init__(self, loop: Loop, clients: Clients, settled: Callable[[HeldProcess], None]) -> None:
+    cloned: called when a process that was ordered is there; never: when it is known that it will not be; settled: when
+    a program runs or is held right before it; ended: when one has ended, and its channel after it; give_up: ends one of
+    which nothing was heard in time.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        clients: Clients,
+        *,
+        cloned: Callable[[HeldProcess], None],
+        never: Callable[[HeldProcess], None],
+        settled: Callable[[HeldProcess], None],
+        ended: Callable[[HeldProcess], None],
+        give_up: Callable[[Begun], None],
+    ) -> None:
         self._loop = loop
         self._clients = clients
+        self._cloned = cloned
+        self._never = never
         self._settled = settled
+        self._ended = ended
+        self._give_up_order = give_up
         self._starting: dict[HeldProcess, Starting] = {}
 
-    def attend(self, process: HeldProcess, channel: socket.socket, requester: Client) -> Starting:
+    def attend(self, begun: Begun, requester: Client) -> Starting:
         """Follow a process from now on."""
-        channel.setblocking(False)
-        starting = self._starting[process] = Starting(process, channel, requester)
-        self._loop.watch(channel.fileno(), READABLE, lambda _: self._listen(starting))
+        begun.channel.setblocking(False)
+        starting = self._starting[begun.process] = Starting(begun, requester)
+        self._loop.watch(begun.channel.fileno(), READABLE, lambda _: self._listen(starting))
         return starting
+
+    def answer_when_cloned(self, process: HeldProcess, request: Request) -> None:
+        """Answer request with the pid, once there is one."""
+        starting = self._starting[process]
+        starting.launching = request
+        if process.is_known:
+            self._answer_launch(starting)
+        else:
+            starting.deadline = self._loop.after(ORDER_PATIENCE, lambda: self._give_up(starting))
+
+    def _answer_launch(self, starting: Starting) -> None:
+        if starting.launching is not None:
+            self._unlimit(starting)
+            self._clients.answer(starting.launching, {"pid": starting.process.pid})
+            starting.launching = None
 
     def expect(self, process: HeldProcess, request: Request, seconds: float) -> None:
         """Answer request once the program runs, or the process has failed to get there in time."""
@@ -72,8 +129,11 @@ class StartingProcesses:
 
     def _give_up(self, starting: Starting) -> None:
         starting.deadline = None
-        starting.failure = {"text": f"it did not get past '{starting.process.stage.value}' in time", "errno": 0}
-        kill(starting.process)
+        stage = StartPhase.ORDERED if not starting.process.is_known else starting.process.stage
+        starting.failure = {"text": f"it did not get past '{stage.value}' in time", "errno": 0}
+        if not starting.process.is_known:
+            self._give_up_order(starting.begun)
+        self.kill(starting.process)
 
     def send_netlink(self, process: HeldProcess, request: Request) -> None:
         """Answer request with the netlink socket that the process opens inside, as soon as it has."""
@@ -122,7 +182,7 @@ class StartingProcesses:
     def hold(self, process: HeldProcess, channel: Fd, requester: Client) -> None:
         """Take over a process that a former keeper held."""
         process.stage = StartPhase.HELD
-        self.attend(process, socket.socket(fileno=channel), requester)
+        self.attend(Begun(process, socket.socket(fileno=channel), 0), requester)
 
     def _starting_of(self, process: HeldProcess, wanted: StartPhase) -> Starting:
         starting = self._starting.get(process)
@@ -132,9 +192,35 @@ class StartingProcesses:
 
     def abandon(self, client: Client) -> None:
         """Kill what a client that is gone had not told to go."""
-        for starting in self._starting.values():
-            if starting.requester is client and starting.process.stage is StartPhase.CLONED:
-                kill(starting.process)
+        for starting in list(self._starting.values()):
+            if starting.requester is client and starting.process.stage in (StartPhase.ORDERED, StartPhase.CLONED):
+                self.kill(starting.process)
+
+    def kill(self, process: HeldProcess) -> None:
+        """Kill a process; one that has ended is fine. Of one that is only ordered, the end of its channel is the end:
+        it says that it is there before anything else, and cannot any more."""
+        if process.is_known:
+            kill(process)
+        elif process in self._starting:
+            self._hang_up(self._starting[process])
+            self._never(process)
+
+    def awaits_end_of(self, process: HeldProcess) -> bool:
+        """Tell whether the channel of a process that has ended is still open; `ended` is called when it is no more.
+
+        Who cloned it has it for a moment too, and only its end tells that the program was executed.
+        """
+        starting = self._starting.get(process)
+        if starting is None or process.stage is not StartPhase.EXECUTING or starting.channel.fileno() < 0:
+            return False
+        self._unlimit(starting)
+        starting.deadline = self._loop.after(LAST_WORD, lambda: self._ended(process))
+        return True
+
+    def listen_to_ordered(self) -> None:
+        """Take in what has been said by processes that are not known yet: one may have ended since."""
+        for starting in [each for each in self._starting.values() if not each.process.is_known]:
+            self._listen(starting)
 
     def listen_to(self, process: HeldProcess) -> None:
         """Take in what a process said before it ended."""
@@ -151,7 +237,7 @@ class StartingProcesses:
             os.close(starting.netlink)
         how = f"it ended while {process.stage.value}: {_how(process.status)}"
         failure = starting.failure or {"text": how, "errno": 0}
-        requests = [each for each in (starting.asking, starting.pending) if each is not None]
+        requests = [each for each in (starting.launching, starting.asking, starting.pending) if each is not None]
         for request in requests:
             self._clients.answer(request, {"error": failure})
         return None if requests else failure
@@ -171,6 +257,10 @@ class StartingProcesses:
                 return
             if message is None:
                 self._hang_up(starting)
+                if not starting.process.is_known:
+                    starting.failure = {"text": "what was to clone it has ended, or it was killed at once", "errno": 0}
+                    self._never(starting.process)
+                    return
                 # One that was held has been told to go on by a keeper that died meanwhile.
                 if starting.process.stage in (StartPhase.EXECUTING, StartPhase.HELD) and starting.failure is None:
                     self._begun(starting)
@@ -179,7 +269,12 @@ class StartingProcesses:
             try:
                 if starting.said > SAYINGS_MAX:
                     raise ValueError("too many messages")
-                self._heard(starting, message)
+                if not starting.process.is_known:
+                    self._heard_of(starting, message)
+                    if not starting.process.is_known:
+                        return
+                else:
+                    self._heard(starting, message)
             except Exception as error:  # whatever it says, all others go on
                 self._misunderstood(starting, error)
                 return
@@ -190,12 +285,32 @@ class StartingProcesses:
         """End a process that says what none of our steps does: somebody has got hold of it."""
         starting.failure = {"text": f"it cannot be understood: {type(error).__name__}: {error}", "errno": 0}
         self._hang_up(starting)
-        kill(starting.process)
+        self.kill(starting.process)
 
     def _hang_up(self, starting: Starting) -> None:
         if starting.channel.fileno() >= 0:
             self._loop.unwatch(starting.channel.fileno())
             starting.channel.close()
+
+    def _heard_of(self, starting: Starting, message: Message) -> None:
+        """Hear for the first time of a process that was ordered: whether there is one."""
+        process = starting.process
+        if "not_cloned" in message.body:
+            number = int(message.body["not_cloned"])
+            starting.failure = {"text": os.strerror(number), "errno": number}
+            self.kill(process)
+            return
+        if "cloned" not in message.body:
+            raise ValueError("it says something before it says that it is there")
+        pidfd = message.fds["pidfd"]
+        pid = pid_of(pidfd)
+        if pid is None or not is_child(pidfd):
+            raise ValueError("what it says it is, is no child of the keeper's")
+        process.pid, process.pidfd = pid, message.fds.pop("pidfd")
+        if process.stage is StartPhase.ORDERED:
+            process.stage = StartPhase.CLONED
+        self._cloned(process)
+        self._answer_launch(starting)
 
     def _heard(self, starting: Starting, message: Message) -> None:
         process = starting.process
@@ -224,6 +339,8 @@ class StartingProcesses:
         starting.process.stage = StartPhase.RUNNING
         del self._starting[starting.process]
         self._settle(starting)
+        if starting.process.status is not None:
+            self._ended(starting.process)
 
     def _settle(self, starting: Starting) -> None:
         self._unlimit(starting)

@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from insula.engine.keeper import child
 from insula.engine.keeper.children import Children
 from insula.engine.keeper.clients import Client, Clients, RefusalError, Request, StartFailedError
-from insula.engine.keeper.cloning import Cloner
+from insula.engine.keeper.cloning import Begun, Cloner
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.lonereading import read_alone
 from insula.engine.keeper.loop import READABLE, Loop
@@ -21,7 +20,8 @@ from insula.engine.keeper.mountspace import stage_mounts, unstage_mounts
 from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, passed_fds
 from insula.engine.keeper.reaperlink import ReaperLink
 from insula.engine.keeper.requests import boolean, check_room, name_of, number_of, seconds_of
-from insula.engine.keeper.starting import PATIENCE, StartingProcesses, kill
+from insula.engine.keeper.spawner import Spawner
+from insula.engine.keeper.starting import PATIENCE, StartingProcesses
 from insula.engine.keeper.strangers import Strangers
 from insula.kernel.fds import close_all
 from insula.kernel.privileges import permitted_mask
@@ -32,9 +32,20 @@ LINGERING = 10.0
 
 
 class Keeper:
-    """All that is held. limits: the fd limits that guests shall start with; reaper: a channel to it, if any."""
+    """All that is held.
 
-    def __init__(self, limits: tuple[int, int], *, reaper: socket.socket | None = None) -> None:
+    limits: the fd limits that guests shall start with; reaper: a channel to it, if any; spawner: the program of the
+    spawner, none if the keeper is to fork itself; null: a null device.
+    """
+
+    def __init__(
+        self,
+        limits: tuple[int, int],
+        *,
+        reaper: socket.socket | None = None,
+        spawner: bytes = b"",
+        null: int = 0,
+    ) -> None:
         self._guests: dict[str, HeldProcess] = {}
         self._executions: dict[str, HeldProcess] = {}
         self._killers: dict[HeldProcess, list[Request]] = {}
@@ -45,9 +56,18 @@ class Keeper:
         self._loop = Loop()
         self.clients = Clients(self._loop, self._serve, self._lost)
         self._children = Children(self._loop, self._child_ended)
-        self._starting = StartingProcesses(self._loop, self.clients, self._settled)
+        self._spawner = Spawner(self._loop, spawner, null)
+        self._cloner = Cloner(limits, self._spawner)
+        self._starting = StartingProcesses(
+            self._loop,
+            self.clients,
+            cloned=self._watch,
+            never=self._conclude,
+            settled=self._settled,
+            ended=self._conclude,
+            give_up=self._cloner.give_up,
+        )
         self._strangers = Strangers(ReaperLink(self._loop, reaper))
-        self._cloner = Cloner(limits)
         self._itself = {"version": VERSION, "pid": os.getpid(), "permitted": permitted_mask()}
         self._verbs: dict[str, Callable[[Request, Message], None]] = {
             Verb.HELLO.value: self._hello,
@@ -74,13 +94,14 @@ class Keeper:
         Otherwise until nothing has been held, and nobody connected, for a while.
         """
         self._children.watch()
+        self._spawner.start()
         if not while_connected:
             self._leaving = self._loop.after(LINGERING, self._leave)
         while len(self.clients) or not while_connected:
             self._loop.turn()
         for process in (*self._guests.values(), *self._executions.values()):
             if process.stage is not StartPhase.EXITED:
-                kill(process)
+                self._starting.kill(process)
 
     @property
     def empty(self) -> bool:
@@ -128,6 +149,7 @@ class Keeper:
                     "consoles": len(process.consoles),
                 }
                 for process in processes
+                if process.is_known
             ]
             for kind, processes in (("guests", self._guests.values()), ("executions", self._executions.values()))
         }
@@ -136,6 +158,8 @@ class Keeper:
     def _fetch(self, request: Request, message: Message) -> None:
         """uuid → pid, state, status; fds pidfd, console0…, ring0… said meanwhile, channel if held, all kept"""
         process = self._guest(message)
+        if not process.is_known:
+            raise RefusalError(f"the guest is {process.stage.value}")
         rings = process.rings()
         body = {"pid": process.pid, "state": process.stage.name, "status": process.status}
         fds = {**process.kept, "pidfd": process.pidfd, **process.masters(), **rings, **self._starting.channel(process)}
@@ -149,15 +173,16 @@ class Keeper:
             raise RefusalError(f"a guest with the UUID {uuid} is held already")
         check_room()
         self._failures.pop(uuid, None)
-        process, channel = self._cloner.begin(message, child.play)
-        process.guest, process.launch = uuid, message.body.get("launch")
-        self._guests[uuid] = process
-        self._follow(process, channel, request)
-        self.clients.answer(request, {"pid": process.pid})
+        begun = self._cloner.begin(message)
+        begun.process.guest, begun.process.launch = uuid, message.body.get("launch")
+        self._guests[uuid] = begun.process
+        self._follow(begun, request)
+        self._starting.answer_when_cloned(begun.process, request)
 
-    def _follow(self, process: HeldProcess, channel: socket.socket, request: Request) -> None:
-        self._starting.attend(process, channel, request.client)
-        self._watch(process)
+    def _follow(self, begun: Begun, request: Request) -> None:
+        self._starting.attend(begun, request.client)
+        if begun.process.is_known:
+            self._watch(begun.process)
 
     def _watch(self, process: HeldProcess) -> None:
         self._loop.watch(process.pidfd, READABLE, lambda _: self._ended(process))
@@ -211,7 +236,7 @@ class Keeper:
 
     def _kill_for(self, request: Request, process: HeldProcess) -> None:
         self._killers.setdefault(process, []).append(request)
-        kill(process)
+        self._starting.kill(process)
 
     def _execute(self, request: Request, message: Message) -> None:
         """id, uuid; fds init (its pidfd, whoever holds it), image, cgroup, and others in the program's order → pid; fds
@@ -225,10 +250,11 @@ class Keeper:
             raise RefusalError(f"there is a process with the id {name} already")
         if "init" not in message.fds:
             raise RefusalError("no descriptor of the init came whose guest is to be entered")
-        process, channel = self._cloner.enter(message, child.play)
+        begun = self._cloner.enter(message)
+        process = begun.process
         process.guest, process.execution, process.foreign = uuid, name, guest is None
         self._executions[name] = process
-        self._follow(process, channel, request)
+        self._follow(begun, request)
         self._starting.expect(process, request, seconds)
 
     def _perform(self, request: Request, message: Message) -> None:
@@ -341,23 +367,36 @@ class Keeper:
         self._share_reading()
 
     def _child_ended(self, pid: int) -> bool:
-        """Reap a child that has ended, and return whether it was a process."""
+        """Reap a child that has ended, and return whether it is one that is held."""
+        process = self._child(pid)
+        if process is None:
+            # It may have said that it is there in the last moment.
+            self._starting.listen_to_ordered()
+            process = self._child(pid)
+        if process is not None:
+            self._ended(process)
+        return process is not None
+
+    def _child(self, pid: int) -> HeldProcess | None:
         for process in (*self._guests.values(), *self._executions.values()):
             if process.pid == pid and not process.adopted and process.stage is not StartPhase.EXITED:
-                self._ended(process)
-                return True
-        return False
+                return process
+        return None
 
     def _ended(self, process: HeldProcess) -> None:
         """A process has ended: learn how, and tell whom it concerns."""
-        self._starting.listen_to(process)
         if process.adopted:
+            self._starting.listen_to(process)
             self._loop.unwatch(process.pidfd)
             self._strangers.learn(process, lambda status: self._learnt(process, status))
             return
-        process.status = wait_status(process.pidfd)
-        if process.status is not None:
-            self._conclude(process)
+        status = wait_status(process.pidfd)
+        if status is not None:
+            self._loop.unwatch(process.pidfd)
+            self._starting.listen_to(process)
+            process.status = status
+            if not self._starting.awaits_end_of(process):
+                self._conclude(process)
 
     def _learnt(self, process: HeldProcess, status: int | None) -> None:
         if process.stage is not StartPhase.EXITED:

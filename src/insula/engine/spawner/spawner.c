@@ -152,7 +152,7 @@ static void say_failed(i32 channel, i64 index, i64 error)
     send(channel, text, end - text, -1);
 }
 
-/* The player: engine/program/player.py is the same in Python, and tests/unit/engine/program compares both. */
+/* The player: engine/program/player.py is the same in Python, and the same tests hold for both. */
 
 static i64 performed(const struct record *record, const u64 *arguments)
 {
@@ -212,6 +212,8 @@ static void live(const struct order *order, i32 image, i32 channel)
     u64 none = 0;
     /* A change of ids may have made us dumpable: proc_pid_coredump_filter(5). */
     CALL(PRCTL, SET_DUMPABLE, 0);
+    /* The reaper remembers how this one ends, should the keeper die; of the spawner and its helpers it does not. */
+    CALL(PRCTL, SET_NAME, "insula-child");
     CALL(SIGPROCMASK, SETMASK, &none, 0, ALL_SIGNALS_SIZE);
     CALL(PRLIMIT, 0, NOFILE, order->descriptors, 0);
     i64 pidfd = CALL(PIDFD_OPEN, CALL(GETPID), 0);
@@ -299,6 +301,7 @@ static i64 spawn_inside(const struct order *order, const struct order_fds *fds, 
         error = spawn(order, fds, -1);
     if (error)
         say_not_cloned(fds->channel, -error);
+    CALL(CLOSE, fds->channel); /* the keeper takes its end for an exec: not to be held up by all that an exit does */
     CALL(EXIT_GROUP, 0);
     __builtin_unreachable();
 }

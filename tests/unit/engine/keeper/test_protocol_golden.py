@@ -30,7 +30,8 @@ def description() -> dict[str, Any]:
         "version": VERSION,
         "verbs": verbs(),
         "events": {each.name: each.value for each in EventKind},
-        "states": [each.name for each in StartPhase],
+        # What is ordered only is told of nowhere: who asks for it is answered when it is there.
+        "states": [each.name for each in StartPhase if each is not StartPhase.ORDERED],
         "datagram": datagram(),
         "answers": answers(),
         "program": {

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,24 @@ def test_it_remembers_nobody_who_was_no_keepers_child(remembers: Reaper) -> None
         until(gone, "its end")
         assert remembers._list([], []) == []
         other.returncode = 0
+
+
+def test_it_remembers_no_keepers_own_helpers(
+    remembers: Reaper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would ever ask for their ends, and so it would never end itself."""
+    (tmp_path / "insula-spawner").symlink_to("/bin/sleep")
+    guest = subprocess.Popen(["sleep", "1000"])
+    helper = subprocess.Popen([tmp_path / "insula-spawner", "1000"])
+    keeper = subprocess.Popen(["true"])
+    remembers._spawned.add(keeper.pid)
+    monkeypatch.setattr(reaper_module, "_children", lambda: [guest.pid, helper.pid])
+    until(lambda: remembers._reaped() and remembers._orphans, "the keeper's end")
+    assert remembers._orphans == {guest.pid}
+    for each in (helper, guest):
+        each.kill()
+        each.wait()
+    keeper.returncode = 0
 
 
 def test_it_tells_of_one_that_ended_behind_very_many_others(remembers: Reaper) -> None:

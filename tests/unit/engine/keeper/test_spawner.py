@@ -84,7 +84,7 @@ def test_who_is_cloned_is_our_child_and_says_so_itself(alone: SpawnerAlone) -> N
 
 def test_the_spawner_is_a_process_apart(alone: SpawnerAlone) -> None:
     """Nothing of ours is in it: memory, environment, descriptors, or a program that could be written to."""
-    assert alone.spawner.usable()
+    assert alone.spawner.usable
     of = Path(f"/proc/{alone.spawner.pid}")
     status = dict(line.split(":\t", 1) for line in (of / "status").read_text().splitlines())
     assert status["Name"] == "insula-spawner" and int(status["SigBlk"], 16) | 1 << 8 | 1 << 18 == (1 << 64) - 1
@@ -99,7 +99,7 @@ def test_the_spawner_is_a_process_apart(alone: SpawnerAlone) -> None:
 
 def test_what_it_executes_is_written_to_neither_during_its_life_nor_after_it(alone: SpawnerAlone) -> None:
     """The class of CVE-2019-5736."""
-    assert alone.spawner.usable()
+    assert alone.spawner.usable
     program = f"/proc/{alone.spawner.pid}/exe"
     with pytest.raises(OSError, match="busy"):
         os.open(program, os.O_RDWR)
@@ -129,7 +129,7 @@ def test_nobody_can_write_to_what_is_executed_not_even_afterwards() -> None:
 
 def test_orders_after_its_death_go_to_another(alone: SpawnerAlone) -> None:
     first = alone.spawner.pid
-    assert alone.spawner.usable()
+    assert alone.spawner.usable
     os.kill(first, signal.SIGKILL)
     until(lambda: Path(f"/proc/{first}/stat").read_text().split()[2] == "Z", "its death")
     spawned = alone.order(ending(3)).began()
@@ -139,14 +139,12 @@ def test_orders_after_its_death_go_to_another(alone: SpawnerAlone) -> None:
 
 def test_another_is_started_when_it_dies_though_nothing_is_ordered(alone: SpawnerAlone) -> None:
     first = alone.spawner.pid
-    alone.turn_until(alone.spawner.usable, "a spawner")
     os.kill(first, signal.SIGKILL)
     alone.turn_until(lambda: alone.spawner.pid != first, "another")
     assert alone.order(ending(3)).began().status() == 3
 
 
 def test_the_channel_of_an_order_that_died_with_it_ends(alone: SpawnerAlone) -> None:
-    assert alone.spawner.usable()
     os.kill(alone.spawner.pid, signal.SIGSTOP)
     lost = [alone.order(ending(1)) for _ in range(5)]
     os.kill(alone.spawner.pid, signal.SIGKILL)
@@ -157,7 +155,6 @@ def test_the_channel_of_an_order_that_died_with_it_ends(alone: SpawnerAlone) -> 
 
 
 def test_one_that_takes_no_orders_is_replaced_and_one_that_does_is_not(alone: SpawnerAlone) -> None:
-    assert alone.spawner.usable()
     assert alone.order(ending(3)).began().status() == 3
     first = alone.spawner.pid
     alone.spawner.doubt()
@@ -175,7 +172,6 @@ def test_it_ends_with_the_keeper() -> None:
     keeper = os.fork()
     if keeper == 0:
         alone = SpawnerAlone()
-        alone.spawner.usable()
         spawned = alone.order(waiting()).began()
         socket.send_fds(theirs, [b"x"], [os.pidfd_open(alone.spawner.pid), spawned.pidfd])
         signal.pause()
@@ -204,7 +200,7 @@ def alive(pidfd: int) -> bool:
 )
 def test_where_it_cannot_be_executed_it_is_not_usable(program: bytes) -> None:
     alone = SpawnerAlone(program)
-    assert not alone.spawner.usable()
+    assert not alone.spawner.usable
     with pytest.raises(BrokenPipeError, match="no spawner"):
         alone.order(ending(0))
     alone.close()
@@ -218,19 +214,18 @@ def test_where_no_memory_file_may_be_executed_it_is_not_usable(monkeypatch: pyte
     loop, device = Loop(), null()
     spawner = Spawner(loop, built_program(), device)
     spawner.start()
-    assert not spawner.usable()
+    assert not spawner.usable
     os.close(device)
 
 
 def test_no_more_are_started_when_they_die_before_they_are_ready(capfd: pytest.CaptureFixture[str]) -> None:
     alone = SpawnerAlone(b"\x7fELF nonsense")
-    alone.turn_until(lambda: not alone.spawner.usable(), "the last try")
+    assert not alone.spawner.usable
     assert capfd.readouterr().err.count("has ended") == DEATHS_MAX - 1
     alone.close()
 
 
 def test_more_orders_than_can_wait_are_refused(alone: SpawnerAlone) -> None:
-    assert alone.spawner.usable()
     os.kill(alone.spawner.pid, signal.SIGSTOP)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     device = null()

@@ -60,5 +60,5 @@ def test_what_the_compiler_here_builds_serves_as_well(tmp_path: Path) -> None:
 def test_the_package_has_a_spawner_for_this_machine_that_the_kernel_executes() -> None:
     assert built_program() == (SOURCE / f"spawner.{os.uname().machine}").read_bytes()
     alone = SpawnerAlone()
-    assert alone.spawner.usable()
+    assert alone.spawner.usable
     alone.close()

@@ -453,7 +453,7 @@ def test_it_becomes_the_program_that_it_executes(alone: SpawnerAlone) -> None:
     assert spawned.hear() is None
     of = Path(f"/proc/{spawned.pid}")
     assert (of / "cmdline").read_bytes() == b"/bin/sleep\x001000\0"
-    assert sorted(os.listdir(of / "fd")) == ["0", "1", "2"]
+    until(lambda: sorted(os.listdir(of / "fd")) == ["0", "1", "2"], "its loader having closed what it read")
     assert spawned.kill() == -signal.SIGKILL
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from insula.engine.keeper.clients import Client, Clients, RefusalError, Request
+from insula.engine.keeper.cloning import Begun
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.loop import Loop
 from insula.engine.keeper.protocol import Message, receive, send, send_go
@@ -30,14 +31,20 @@ class Nursery:
         self.settled: list[tuple[HeldProcess, StartPhase]] = []
         self.clients = Clients(self.loop, lambda *_: None, lambda _: None)
         self.all = StartingProcesses(
-            self.loop, self.clients, lambda process: self.settled.append((process, process.stage))
+            self.loop,
+            self.clients,
+            cloned=lambda _: None,
+            never=lambda _: None,
+            settled=lambda process: self.settled.append((process, process.stage)),
+            ended=lambda _: None,
+            give_up=lambda _: None,
         )
         self.asker, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.client = Client(theirs)
         self.program = subprocess.Popen(["sleep", "1000"])
         self.process = HeldProcess("guest", self.program.pid, Fd(os.pidfd_open(self.program.pid)))
         ours, self.channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.starting: Starting = self.all.attend(self.process, ours, self.client)
+        self.starting: Starting = self.all.attend(Begun(self.process, ours, 0), self.client)
 
     def request(self, number: int = 1) -> Request:
         return Request(self.client, number)

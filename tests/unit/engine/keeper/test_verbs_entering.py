@@ -22,7 +22,7 @@ from tests.waiting import until
 @pytest.fixture
 def entered(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkedKeeper]:
     monkeypatch.setattr(cloning, "setns", lambda fd, kind: None)
-    made = ForkedKeeper()
+    made = ForkedKeeper(forks=True)
     yield made
     made.end()
 
@@ -115,7 +115,7 @@ def test_what_hangs_on_its_way_in_ends_when_its_asker_gives_up_and_what_runs_doe
 ) -> None:
     play = child.play
     monkeypatch.setattr(child, "play", lambda *all_: signal.pause() if "id" in all_[1].body else play(*all_))
-    hanging = ForkedKeeper()
+    hanging = ForkedKeeper(forks=True)
     hanging.start("u", SLEEP)
     with entering(*program(SLEEP)) as fds:
         hanging.link.ask(Verb.EXECUTE, {"uuid": "u", "id": "7"}, fds)
