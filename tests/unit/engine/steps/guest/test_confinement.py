@@ -63,13 +63,13 @@ def test_no_number_is_infinity() -> None:
 
 def test_a_limit_that_cannot_be_raised_is_explained() -> None:
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
-        perform(guest(), LimitResource(why="test", name="NOFILE", soft=100, hard=101))
+        resource.setrlimit(resource.RLIMIT_CORE, (100, 100))  # one that the test itself does not need
+        perform(guest(), LimitResource(why="test", name="CORE", soft=100, hard=101))
 
     # In a user namespace CAP_SYS_RESOURCE is there, and worth nothing for this.
     with pytest.raises(PermissionError, match="the hard limit is lower here and cannot be raised") as caught:
         in_namespaces(limit, CloneFlag.NOTHING)
-    assert (caught.value.errno, caught.value.filename) == (errno.EPERM, "NOFILE")
+    assert (caught.value.errno, caught.value.filename) == (errno.EPERM, "CORE")
 
 
 @syscall(KEYCTL)
