@@ -17,6 +17,7 @@ from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.plan.plan import LaunchPlan
+from insula.engine.program.image import HEADER, HEADER_SIZE, MAGIC
 from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationTimeoutError, StepError
@@ -38,6 +39,9 @@ FACTS = Facts(
     filesystems=frozenset({"overlay"}),
 )
 _UNKNOWN = ExitStatus(status=None)
+
+NOTHING = HEADER.pack(MAGIC, HEADER_SIZE, 0, HEADER_SIZE, 0, HEADER_SIZE, -1, -1).ljust(HEADER_SIZE, b"\0")
+"""A program that does nothing."""
 
 
 class Offload(Protocol):
@@ -79,7 +83,7 @@ class FakeEngine:
 
     def program(self, spec: ContainerSpec) -> Program:
         """Return an empty one."""
-        return Program(image=b"", passed=(), marks=(), meanings={})
+        return Program(image=NOTHING, passed=(), marks=(), meanings={})
 
     # Beginnings
 

@@ -34,7 +34,7 @@ from insula.layout import Layout
 from insula.service.events import Event, Events
 from insula.service.host import Host
 from insula.service.images import Images
-from insula.testing.fakeengine import FACTS
+from insula.testing.fakeengine import FACTS, NOTHING
 from insula.testing.fakegroups import FakeCpu, FakeCpuTime, FakeIo, FakeMemory
 from tests.unit.service.fakepreparation import FakePreparation
 from tests.unit.service.hosttree import two_node_host
@@ -187,7 +187,7 @@ class FakeEngine:
         return cast("LaunchPlan", spec)
 
     def program(self, spec: ContainerSpec) -> Program:
-        return Program(image=b"", passed=(), marks=(), meanings={})
+        return Program(image=NOTHING, passed=(), marks=(), meanings={})
 
     async def launch(
         self,

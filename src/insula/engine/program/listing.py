@@ -91,6 +91,8 @@ class Listing:
         self._names = {number: name for name, number in call_numbers(machine).items()}
         self._names |= {COMPARE: "compare", STORE: "store"}
         self._places: dict[int, str] = {}
+        if len(image) < HEADER.size:
+            raise ValueError(f"not a program: it has {len(image)} bytes")
         magic, size, self._count, self._records, *_ = HEADER.unpack_from(image)
         if magic != MAGIC or size != len(image):
             raise ValueError("not a program of this version")

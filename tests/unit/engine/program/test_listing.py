@@ -33,3 +33,8 @@ def test_a_program_is_listed_step_by_step() -> None:
 def test_what_is_no_program_is_not_listed() -> None:
     with pytest.raises(ValueError, match="not a program"):
         Listing(bytes(64))
+
+
+def test_what_is_shorter_than_a_header_is_no_program() -> None:
+    with pytest.raises(ValueError, match="not a program: it has 3 bytes"):
+        Listing(b"INS")
