@@ -286,6 +286,7 @@ PROBES: Mapping[str, Probe] = {
     "strace": _command("strace"),
     "crun": _command("crun"),
     "compiler": _command("gcc"),
+    "qemu-aarch64": _command("qemu-aarch64-static"),
     "dnsmasq": _command("dnsmasq"),
 }
 

@@ -1,16 +1,24 @@
 """The spawner's bytes: of this source, the same when they are built again, and nothing in them that is not needed."""
 
+import array
 import hashlib
 import os
+import shutil
+import socket
 import struct
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from insula.engine.keeper.spawner import built_program
+from insula.engine.keeper.spawner import READY, Order, built_program
+from insula.kernel.fds import Fd
+from insula.kernel.process import CloneFlag
 from tests.handpacked import Packed
 from tests.spawnerbuild import SOURCE, build
 from tests.spawning import SpawnerAlone
+from tests.waiting import scaled
 
 MACHINES = {"x86_64": 62, "aarch64": 183}
 """And how ELF calls them. Source: elf.h, EM_X86_64 and EM_AARCH64."""
@@ -55,6 +63,38 @@ def test_what_the_compiler_here_builds_serves_as_well(tmp_path: Path) -> None:
     program.end(3)
     assert alone.order(program.encoded()).began().status() == 3
     alone.close()
+
+
+@pytest.mark.requires("qemu-aarch64")
+def test_the_one_for_aarch64_starts_and_takes_orders(tmp_path: Path) -> None:
+    """On an emulated processor, whose emulator knows no clone3(2): that is what each order is answered with."""
+    program = tmp_path / "spawner"
+    shutil.copy(SOURCE / "spawner.aarch64", program)
+    program.chmod(0o755)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    null = Fd(os.open("/dev/null", os.O_RDWR))
+    process = subprocess.Popen(["qemu-aarch64-static", str(program)], stdin=theirs.fileno(), stdout=null)
+    theirs.close()
+    ours.settimeout(scaled(30))
+    assert ours.recv(16) == READY
+    itself = Fd(os.pidfd_open(os.getpid()))
+    for more in ({}, {"owner": (1000, 1000), "pids": (1, 4711)}, {"standing": ((itself, CloneFlag.NEWUTS),)}):
+        assert ordered(ours, null, **more) in (b'{"not_cloned":38}', b'{"not_cloned":1}')
+    assert Path(f"/proc/{process.pid}/fd/66").exists() and process.poll() is None
+    ours.close()
+    assert process.wait(scaled(30)) == 0
+    os.close(null)
+    os.close(itself)
+
+
+def ordered(spawner: socket.socket, image: Fd, **more: Any) -> bytes:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        order = Order(flags=CloneFlag.NOTHING, limits=(1024, 4096), image=image, channel=Fd(theirs.fileno()), **more)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", order.fds()))]
+        spawner.sendmsg([order.encoded()], rights)
+        ours.settimeout(scaled(30))
+        return ours.recv(100)
 
 
 def test_the_package_has_a_spawner_for_this_machine_that_the_kernel_executes() -> None:
