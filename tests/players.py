@@ -3,20 +3,25 @@
 import array
 import json
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.spawner import Order, Spawner, built_program
 from insula.engine.program import player
 from insula.engine.program.builder import Builder
 from insula.engine.program.image import GO
 from insula.engine.program.program import Program
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.fds import Fd, keep_only, sealed_file
-from tests.waiting import scaled
+from insula.kernel.process import CloneFlag
+from tests.waiting import scaled, until
 
 Start = Callable[[int, socket.socket], int]
 """Starts a process that plays the image in a file and has the channel; returns its pid, which is our child's."""
@@ -47,7 +52,27 @@ def start_python(image: int, channel: socket.socket) -> int:
     return pid
 
 
-PLAYERS: Mapping[str, Start] = {"python": start_python}
+def start_spawned(image: int, channel: socket.socket) -> int:
+    """By a spawner of its own, which ends at once: what it has cloned is our child."""
+    loop, null = Loop(), os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    spawner = Spawner(loop, built_program(), null)
+    spawner.start()
+    before = {*_children(), spawner.pid}
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spawner.give(Order(flags=CloneFlag.NOTHING, limits=limits, image=Fd(image), channel=Fd(channel.fileno())))
+    (pid,) = until(lambda: _children() - before, "a process being cloned")
+    spawner.close()
+    os.waitid(os.P_PID, spawner.pid, os.WEXITED)
+    loop.close()
+    os.close(null)
+    return pid
+
+
+def _children() -> set[int]:
+    return {int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()}
+
+
+PLAYERS: Mapping[str, Start] = {"python": start_python, "spawner": start_spawned}
 
 
 def builder(**more: Any) -> Builder:
@@ -117,7 +142,9 @@ def _followed(channel: socket.socket, pid: int) -> Outcome:
                 fds.frombytes(data)
             for fd in fds:
                 os.close(fd)
-            said.append((json.loads(content), len(fds)))
+            body = json.loads(content)
+            if "cloned" not in body:  # which only the spawner's say, before anything else
+                said.append((body, len(fds)))
     except TimeoutError:
         os.kill(pid, signal.SIGKILL)
     return Outcome(status=os.waitpid(pid, 0)[1], said=said)
