@@ -256,6 +256,7 @@ PROBES: Mapping[str, Probe] = {
     "userns": _user_namespaces,
     "ia32": calls32.unsupported,
     "timens": lambda: "" if Path("/proc/self/ns/time").exists() else "no time namespaces",
+    "memfd-noexec": lambda: "" if Path("/proc/sys/vm/memfd_noexec").exists() else "no vm.memfd_noexec",
     "cgroup2": _has_cgroup2,
     "cgroup.hybrid": _cgroup_versions(1, 2),
     "cgroup.unified": _cgroup_versions(2),

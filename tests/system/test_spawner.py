@@ -17,7 +17,7 @@ import pytest
 from insula.engine.keeper.strays import kill_holders
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import Fd
-from insula.kernel.process import CloneFlag, pid_of
+from insula.kernel.process import CloneFlag, pid_of, unshare
 from tests import callnumbers
 from tests.guests import namespace_ids
 from tests.handpacked import CHANNEL, EXACT, Packed, pointer
@@ -223,6 +223,21 @@ def zombie(pid: int | None) -> bool:
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
     return True
+
+
+@pytest.mark.requires("memfd-noexec")
+@pytest.mark.parametrize(("setting", "usable"), [(0, True), (1, True), (2, False)])
+def test_where_the_kernel_executes_no_memory_files_there_is_none(setting: int, usable: bool) -> None:
+    """vm.memfd_noexec counts for a PID namespace: 1 asks for a flag that says that execution is meant, 2 refuses."""
+    outside = os.fork()
+    if outside == 0:
+        unshare(CloneFlag.NEWPID)
+        inside = os.fork()
+        if inside == 0:
+            Path("/proc/sys/vm/memfd_noexec").write_text(str(setting))
+            os._exit(SpawnerAlone().spawner.usable)
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(inside, 0)[1]))
+    assert os.waitstatus_to_exitcode(os.waitpid(outside, 0)[1]) == usable
 
 
 # What can be seen of a process that enters, from its first instant on
