@@ -14,6 +14,7 @@ from insula.engine.keeper.children import Children
 from insula.engine.keeper.clients import Client, Clients, RefusalError, Request, StartFailedError
 from insula.engine.keeper.cloning import Begun, Cloner
 from insula.engine.keeper.held import HeldProcess, StartPhase
+from insula.engine.keeper.heldtable import HeldTable
 from insula.engine.keeper.lonereading import read_alone
 from insula.engine.keeper.loop import READABLE, Loop
 from insula.engine.keeper.mountspace import stage_mounts, unstage_mounts
@@ -46,8 +47,7 @@ class Keeper:
         spawner: bytes = b"",
         null: int = 0,
     ) -> None:
-        self._guests: dict[str, HeldProcess] = {}
-        self._executions: dict[str, HeldProcess] = {}
+        self._held = HeldTable()
         self._killers: dict[HeldProcess, list[Request]] = {}
         self._failures: dict[str, dict[str, Any]] = {}
         """Why guests that nobody asked about yet could not be born, by UUID; until the daemon asks, or goes."""
@@ -99,14 +99,14 @@ class Keeper:
             self._leaving = self._loop.after(LINGERING, self._leave)
         while len(self.clients) or not while_connected:
             self._loop.turn()
-        for process in (*self._guests.values(), *self._executions.values()):
+        for process in self._held.all():
             if process.stage is not StartPhase.EXITED:
                 self._starting.kill(process)
 
     @property
     def empty(self) -> bool:
         """Whether nothing is held."""
-        return not (self._guests or self._executions)
+        return not self._held
 
     def _serve(self, verb: str, request: Request, message: Message) -> None:
         action = self._verbs.get(verb)
@@ -138,22 +138,7 @@ class Keeper:
         request.client.listening = True
         request.client.reading = boolean(message, "consoles", default=True)
         self._share_reading()
-        described = {
-            kind: [
-                {
-                    "uuid": process.guest,
-                    "id": process.execution,
-                    "pid": process.pid,
-                    "state": process.stage.name,
-                    "status": process.status,
-                    "consoles": len(process.consoles),
-                }
-                for process in processes
-                if process.is_known
-            ]
-            for kind, processes in (("guests", self._guests.values()), ("executions", self._executions.values()))
-        }
-        self.clients.answer(request, {**self._itself, **described})
+        self.clients.answer(request, {**self._itself, **self._held.described()})
 
     def _fetch(self, request: Request, message: Message) -> None:
         """uuid → pid, state, status; fds pidfd, console0…, ring0… said meanwhile, channel if held, all kept"""
@@ -169,13 +154,13 @@ class Keeper:
     def _launch(self, request: Request, message: Message) -> None:
         """uuid, launch, namespaces, owner, pid; fds image (of the program), cgroup, shared:KIND → pid"""
         uuid = name_of(message, "uuid")
-        if uuid in self._guests:
+        if uuid in self._held.guests:
             raise RefusalError(f"a guest with the UUID {uuid} is held already")
         check_room()
         self._failures.pop(uuid, None)
         begun = self._cloner.begin(message)
         begun.process.guest, begun.process.launch = uuid, message.body.get("launch")
-        self._guests[uuid] = begun.process
+        self._held.add(begun.process)
         self._follow(begun, request)
         self._starting.answer_when_cloned(begun.process, request)
 
@@ -185,6 +170,8 @@ class Keeper:
             self._watch(begun.process)
 
     def _watch(self, process: HeldProcess) -> None:
+        if not process.adopted:
+            self._held.know(process)
         self._loop.watch(process.pidfd, READABLE, lambda _: self._ended(process))
 
     def _netlink(self, request: Request, message: Message) -> None:
@@ -218,7 +205,7 @@ class Keeper:
     def _abort(self, request: Request, message: Message) -> None:
         """uuid or id of what does not run yet → status, once it is reaped, or failure; any other is left alone"""
         uuid, name = message.body.get("uuid", ""), message.body.get("id", "")
-        process = self._guests.get(uuid) or self._executions.get(name)
+        process = self._held.guests.get(uuid) or self._held.executions.get(name)
         failure = self._failures.pop(uuid, None)
         over = process is None or process.stage in (StartPhase.RUNNING, StartPhase.EXITED)
         if process is None or over or not process.is_of(message.body.get("launch")):
@@ -242,18 +229,18 @@ class Keeper:
         """id, uuid; fds init (its pidfd, whoever holds it), image, cgroup, and others in the program's order → pid; fds
         pidfd, console0"""
         name, uuid = name_of(message, "id"), name_of(message, "uuid")
-        guest = self._guests.get(uuid)
+        guest = self._held.guests.get(uuid)
         seconds = seconds_of(message, PATIENCE)
         if guest is not None and guest.stage is not StartPhase.RUNNING:
             raise RefusalError(f"the guest is not running: it is {guest.stage.value}")
-        if name in self._executions:
+        if name in self._held.executions:
             raise RefusalError(f"there is a process with the id {name} already")
         if "init" not in message.fds:
             raise RefusalError("no descriptor of the init came whose guest is to be entered")
         begun = self._cloner.enter(message)
         process = begun.process
         process.guest, process.execution, process.foreign = uuid, name, guest is None
-        self._executions[name] = process
+        self._held.add(process)
         self._follow(begun, request)
         self._starting.expect(process, request, seconds)
 
@@ -267,7 +254,7 @@ class Keeper:
         uuid, pid = name_of(message, "uuid"), number_of(message, "pid")
         execution = None if message.body.get("id") is None else name_of(message, "id")
         born = None if message.body.get("born") is None else number_of(message, "born")
-        known = self._guests.get(uuid) if execution is None else self._executions.get(execution)
+        known = self._held.guests.get(uuid) if execution is None else self._held.executions.get(execution)
         if known is not None:
             if known.pid != pid:
                 what = f"guest with the UUID {uuid}" if execution is None else f"process with the id {execution}"
@@ -278,7 +265,7 @@ class Keeper:
             raise RefusalError(f"the descriptor that came is another process's, not {pid}'s")
         process = HeldProcess(uuid, pid, message.fds.pop("pidfd"), execution=execution, adopted=True)
         process.launch = message.body.get("launch")
-        process.foreign = execution is not None and uuid not in self._guests
+        process.foreign = execution is not None and uuid not in self._held.guests
         if "channel" in message.fds:
             try:
                 self._starting.hold(process, message.fds["channel"], request.client)
@@ -289,10 +276,7 @@ class Keeper:
         process.hold_consoles(message.fds)
         process.keep(message.fds)
         self._strangers.meet(process, born)
-        if execution is None:
-            self._guests[uuid] = process
-        else:
-            self._executions[execution] = process
+        self._held.add(process)
         self._watch(process)
         self._share_reading()
         self.clients.answer(request, {})
@@ -316,11 +300,11 @@ class Keeper:
         pid, born of a guest that may have ended while no keeper held it.
         """
         name = message.body.get("id")
-        if name is None and message.body.get("born") is not None and message.body["uuid"] not in self._guests:
+        if name is None and message.body.get("born") is not None and message.body["uuid"] not in self._held.guests:
             self._strangers.forget_past(number_of(message, "pid"), number_of(message, "born"))
-        if name is None and message.body["uuid"] not in self._guests:
+        if name is None and message.body["uuid"] not in self._held.guests:
             self._drop_entered(message.body["uuid"])
-        process = self._guest(message) if name is None else self._executions[name]
+        process = self._guest(message) if name is None else self._held.executions[name]
         if process.adopted and process.stage is not StartPhase.EXITED and has_ended(process.pidfd):
             # Who asks has seen its end already, while the reaper is still being asked.
             process.status = self._strangers.of_kernel(process)
@@ -334,14 +318,16 @@ class Keeper:
 
     def _drop_entered(self, uuid: str) -> None:
         """Let go of what has ended in a guest."""
-        for entered in [each for each in self._executions.values() if each.guest == uuid]:
+        for entered in self._held.inside(uuid):
             if entered.stage is StartPhase.EXITED:
                 self._drop(entered)
 
     def _quit(self, request: Request, message: Message) -> None:
         """→ (the keeper ends; refused while anything is held)"""
         if not self.empty:
-            raise RefusalError(f"{len(self._guests)} guest(s) and {len(self._executions)} process(es) are held")
+            raise RefusalError(
+                f"{len(self._held.guests)} guest(s) and {len(self._held.executions)} process(es) are held"
+            )
 
         def leave() -> None:
             self.clients.answer(request, {})
@@ -350,7 +336,7 @@ class Keeper:
         self._strangers.forget_all(leave)
 
     def _guest(self, message: Message) -> HeldProcess:
-        process = self._guests.get(message.body["uuid"])
+        process = self._held.guests.get(message.body["uuid"])
         if process is None or not process.is_of(message.body.get("launch")):
             which = " of that launch" if process is not None else ""
             raise RefusalError(f"no guest with the UUID {message.body['uuid']} is held{which}")
@@ -368,20 +354,14 @@ class Keeper:
 
     def _child_ended(self, pid: int) -> bool:
         """Reap a child that has ended, and return whether it is one that is held."""
-        process = self._child(pid)
+        process = self._held.child(pid)
         if process is None:
             # It may have said that it is there in the last moment.
             self._starting.listen_to_ordered()
-            process = self._child(pid)
+            process = self._held.child(pid)
         if process is not None:
             self._ended(process)
         return process is not None
-
-    def _child(self, pid: int) -> HeldProcess | None:
-        for process in (*self._guests.values(), *self._executions.values()):
-            if process.pid == pid and not process.adopted and process.stage is not StartPhase.EXITED:
-                return process
-        return None
 
     def _ended(self, process: HeldProcess) -> None:
         """A process has ended: learn how, and tell whom it concerns."""
@@ -413,7 +393,7 @@ class Keeper:
         if process.stage in (StartPhase.RUNNING, StartPhase.HELD):
             process.stage = StartPhase.EXITED
             self._announce(process)
-        forgotten = process.guest not in self._guests and not process.foreign
+        forgotten = process.guest not in self._held.guests and not process.foreign
         if process.stage is not StartPhase.EXITED or forgotten:
             self._drop(process)
         for request in self._killers.pop(process, ()):
@@ -429,10 +409,7 @@ class Keeper:
                 self._loop.unwatch(console.master)
 
     def _drop(self, process: HeldProcess) -> None:
-        if process.execution is None:
-            self._guests.pop(process.guest, None)
-        else:
-            self._executions.pop(process.execution, None)
+        self._held.remove(process)
         for master in process.masters().values():
             self._loop.unwatch(master)
         self._loop.unwatch(process.pidfd)
@@ -446,7 +423,7 @@ class Keeper:
     def _share_reading(self) -> None:
         """Read the consoles while nobody else does, and only then: a guest must never block on a full terminal."""
         alone = not self.clients.anybody_reads
-        for process in self._guests.values():
+        for process in self._held.guests.values():
             for console in process.consoles if process.stage is StartPhase.RUNNING else ():
                 if not alone:
                     self._loop.unwatch(console.master)
