@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import resource
 import signal
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from insula import Container
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.spec import Bytes, Limits
@@ -162,3 +165,20 @@ def test_guests_go_on_and_others_start_when_the_spawner_is_killed_again_and_agai
     expected = {str(running.pid), str(guests.spawner_pid)}
     children = Path(f"/proc/{guests.keeper_pid}/task/{guests.keeper_pid}/children")
     until(lambda: set(children.read_text().split()) == expected, "nobody being left over")
+
+
+def test_descriptors_that_others_of_the_hosts_root_have_on_their_way_keep_no_guest_from_starting(
+    busybox_root: Path,
+) -> None:
+    """The kernel counts them by user, against the limit of who sends one: unix(7)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    sender, receiver = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with sender, receiver, open(os.devnull, "rb") as null:
+        for _ in range(8):
+            socket.send_fds(sender, [b"x"], [null.fileno()] * 253)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+        try:
+            with Container(busybox_root, init=["/bin/sleep", "1000"]) as guest:
+                assert guest.run(["echo", "well"]).stdout == b"well\n"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

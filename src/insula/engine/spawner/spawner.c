@@ -215,11 +215,12 @@ static void live(const struct order *order, i32 image, i32 channel)
     /* The reaper remembers how this one ends, should the keeper die; of the spawner and its helpers it does not. */
     CALL(PRCTL, SET_NAME, "insula-child");
     CALL(SIGPROCMASK, SETMASK, &none, 0, ALL_SIGNALS_SIZE);
-    CALL(PRLIMIT, 0, NOFILE, order->descriptors, 0);
     i64 pidfd = CALL(PIDFD_OPEN, CALL(GETPID), 0);
     if (pidfd < 0)
         return; /* the end of the channel says it */
+    /* Under the keeper's own limit: what all of root's processes have on its way counts against it (unix(7)). */
     send(channel, cloned, sizeof cloned - 1, pidfd);
+    CALL(PRLIMIT, 0, NOFILE, order->descriptors, 0);
     i64 size = CALL(LSEEK, image, 0, SEEK_END);
     struct header *header = (struct header *)CALL(MMAP, 0, size, READ_WRITE, PRIVATE, image, 0);
     CALL(CLOSE_RANGE, OURS, channel - 1, 0);
