@@ -212,7 +212,7 @@ def test_it_ends_with_the_keeper_though_its_socket_does_not(alone: SpawnerAlone)
     _, (spawner, held), _, _ = socket.recv_fds(ours, 1, 2)
     os.kill(keeper, signal.SIGKILL)
     os.waitpid(keeper, 0)
-    until(lambda: pid_of(spawner) is None or zombie(pid_of(spawner)), "the spawner's end")
+    until(lambda: (pid := pid_of(spawner)) is None or zombie(pid), "the spawner's end")
     for fd in (spawner, held):
         os.close(fd)
     ours.close()
