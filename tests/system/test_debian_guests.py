@@ -10,7 +10,7 @@ import pytest
 from insula import Container, Engine, ExitMeaning
 from insula.engine.guestinit import PowerAction
 from insula.engine.spec import Seccomp, SeccompProfile
-from tests import leaks
+from tests import hosts, leaks
 from tests.enclosure import Enclosure
 from tests.waiting import scaled, until
 
@@ -123,6 +123,7 @@ def test_services_have_groups_of_their_own_and_are_killed_by_them(guest: Contain
 
 @pytest.mark.machine("systemd")
 @pytest.mark.requires("cgroup.unified")
+@pytest.mark.parametrize("root", RELEASES if hosts.full() else RELEASES[1:], indirect=True)  # what the machine is given
 def test_the_guests_systemd_limits_its_services(guest: Container) -> None:
     shell(guest, "systemd-run --quiet --unit=limited -p MemoryMax=50M -p TasksMax=7 -p CPUQuota=50% sleep 1000")
     limits = "cd /sys/fs/cgroup/system.slice/limited.service && cat memory.max pids.max cpu.max"
