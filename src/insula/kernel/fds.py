@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntFlag
 from typing import NewType
@@ -50,15 +50,6 @@ def close_all(fds: Iterable[int]) -> None:
             os.close(fd)
         except OSError:
             continue
-
-
-@contextmanager
-def closing_fds(fds: Mapping[str, Fd]) -> Iterator[Mapping[str, Fd]]:
-    """Close every fd of the mapping, also those added meanwhile, when the block ends."""
-    try:
-        yield fds
-    finally:
-        close_all(fds.values())
 
 
 def duplicate(fd: int) -> Fd:

@@ -155,34 +155,6 @@ def become_subreaper() -> None:
     _prctl(ProcessControl.SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-@libc("sethostname")
-def _sethostname(name: bytes, length: int) -> None:
-    raise NotImplementedError
-
-
-def set_hostname(name: str) -> None:
-    """Set the UTS namespace's host name; OSError(EINVAL) beyond 64 bytes."""
-    encoded = os.fsencode(name)
-    _sethostname(encoded, len(encoded))
-
-
-_KEYCTL_NUMBERS = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "ppc64le": 271, "s390x": 280}
-_KEYCTL_JOIN_SESSION_KEYRING = 1
-
-
-@syscall(_KEYCTL_NUMBERS.get(os.uname().machine, -1))
-def _keyctl(operation: int, name: str | None) -> int:
-    raise NotImplementedError
-
-
-def join_fresh_keyring() -> None:
-    """Give this process an anonymous session keyring of its own: keyctl(2).
-
-    Raises: OSError; ENOSYS where the kernel has no keyrings.
-    """
-    _keyctl(_KEYCTL_JOIN_SESSION_KEYRING, None)
-
-
 class PidfdInformation(ctypes.Structure):
     """struct pidfd_info in its first version. Source: linux/pidfd.h."""
 
