@@ -32,7 +32,7 @@ _BUSYBOX_FILES: Mapping[str, str] = {
         "::ctrlaltdel:/sbin/reboot\n"
         "::shutdown:/bin/true\n"
     ),
-    "etc/init.d/rcS": "#!/bin/sh\nhostname -F /etc/hostname 2>/dev/null\necho busybox is up\n",
+    "etc/init.d/rcS": "#!/bin/sh\nhostname -F /etc/hostname 2>/dev/null\n",
     "etc/profile": "export PATH=/usr/sbin:/usr/bin:/sbin:/bin\n",
 }
 
