@@ -48,7 +48,7 @@ class SimulatedDaemon:
         world: World,
         host: FakeHost,
         *,
-        directory: Path,
+        layout: Layout,
         host_root: Path,
         keeper_stopped: Callable[[], bool],
     ) -> None:
@@ -62,8 +62,8 @@ class SimulatedDaemon:
         self.failed: Exception | None = None
         """Why it could not begin, and ends."""
         self.events: list[Event] = []
-        self._directory = directory
-        self.wiring = self.loop.inside(lambda: self._wired(directory, host_root))
+        self._layout = layout
+        self.wiring = self._wired(host_root)
         self.services = self.wiring.services
         self.main = self.begin(self._run(), "main")
 
@@ -75,14 +75,14 @@ class SimulatedDaemon:
     def alive(self, alive: bool) -> None:
         self.loop.alive = alive
 
-    def _wired(self, directory: Path, host_root: Path) -> Wiring:
+    def _wired(self, host_root: Path) -> Wiring:
         events = Events()
         events.subscribe(self._heard)
         self._link = KeeperSupervisor(obtain=self._obtain, on_event=self._told, restored=self._restored)
-        self.preparation = FakePreparation(directory)
+        self.preparation = FakePreparation(self._layout.root)
         self.looker = FakeLooker(self._host)
         return wire(
-            layout=Layout.prefix(directory / "prefix"),
+            layout=self._layout,
             engine=FakeEngine(host=self._host, link=self._link, offload=in_own_thread),
             preparation=self.preparation,
             events=events,
@@ -124,7 +124,7 @@ class SimulatedDaemon:
         self.settled = True
 
     def begin(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        return self.loop.inside(lambda: self.loop.create_task(work, name=name))
+        return self.loop.create_task(work, name=name)
 
     def call(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         """Begin what a client asks for."""
@@ -214,7 +214,7 @@ class SimulatedDaemon:
 
     def files(self) -> dict[str, list[str]]:
         """Return what there is of domains on the disk, by its kind."""
-        layout = Layout.prefix(self._directory / "prefix")
+        layout = self._layout
         definitions = [each for each in layout.definitions.iterdir() if each != layout.autostart]
         return {
             "runs": [str(each) for each in layout.running.iterdir()],

@@ -63,7 +63,7 @@ class SimulatedFuture(asyncio.Future[T]):
 
 
 class SimulatedLoop:
-    """The loop of one process."""
+    """The loop of one process; asyncio's running one from its making to its end, as there is one process at a time."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -75,43 +75,40 @@ class SimulatedLoop:
         self.alive = True
         self.failures: list[str] = []
         """What was raised and reached nobody."""
+        events._set_running_loop(self._loop)
 
     # Running
 
     def turn(self, horizon: float) -> bool:
         """Let one thing happen, here or outside; return False if nothing is due up to horizon (virtual seconds)."""
-        world = self._world
-        self._wake_timers()
-        event = world.next_event
-        if self._ready and (event is None or event > world.now):
-            self._run(self._ready.popleft())
+        world, ready, timers = self._world, self._ready, self._timers
+        if timers:
+            self._wake_timers()
+        event = world.next_event()
+        if ready and (event is None or event > world.now):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                before, world.actor = world.actor, self
+                try:
+                    handle._run()
+                finally:
+                    world.actor = before
+                world.spend()
             return True
-        timer = self._timers[0][0] if self._timers else None
-        due = min((each for each in (event, timer) if each is not None), default=None)
+        timer = timers[0][0] if timers else None
+        due = timer if event is None or (timer is not None and timer < event) else event
         if due is None or due > horizon:
             return False
         world.now = max(world.now, due)
         if due == event:
-            self.inside(world.happen)
+            world.happen()
         return True
 
-    def inside(self, work: Callable[[], T]) -> T:
-        """Return what work returns, done as in a callback."""
-        events._set_running_loop(self._loop)
-        try:
-            return work()
-        finally:
-            events._set_running_loop(None)
-
-    def _run(self, handle: asyncio.Handle) -> None:
-        if not handle.cancelled():
-            self.inside(lambda: self._world.act(handle._run, self))
-            self._world.spend()
-
     def _wake_timers(self) -> None:
-        while self._timers and (self._timers[0][0] <= self._world.now or self._timers[0][2].cancelled()):
-            handle = heapq.heappop(self._timers)[2]
-            if not handle.cancelled():
+        timers, now = self._timers, self._world.now
+        while timers and (timers[0][0] <= now or timers[0][2]._cancelled):
+            handle = heapq.heappop(timers)[2]
+            if not handle._cancelled:
                 self._ready.append(handle)
 
     @property
@@ -131,10 +128,11 @@ class SimulatedLoop:
         for task in list(self._tasks.values()):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                self.inside(lambda each=task: _thrown_away(each.get_coro()))  # type: ignore[misc]
+                _thrown_away(task.get_coro())
         self._tasks.clear()
         self._ready.clear()
         self._timers.clear()
+        events._set_running_loop(None)
 
     # What asyncio asks of a loop
 

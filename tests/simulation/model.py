@@ -9,6 +9,7 @@ history grows.)
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 
 class Run(Enum):
@@ -19,8 +20,7 @@ class Run(Enum):
     __hash__ = object.__hash__  # in C: states are hashed a thousand times a walk
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What a client can see of a domain. defined: the title of what is defined, None for none; title: of what runs."""
 
     defined: str | None = None
@@ -51,43 +51,43 @@ Effect = Callable[[State], State | None]
 
 
 def define(title: str) -> Effect:
-    return lambda state: replace(state, defined=title)
+    return lambda state: state._replace(defined=title)
 
 
 def undefine(state: State) -> State | None:
-    return None if state.defined is None else replace(state, defined=None, autostart=False)
+    return None if state.defined is None else state._replace(defined=None, autostart=False)
 
 
 def autostart(on: bool) -> Effect:
-    return lambda state: None if state.defined is None else replace(state, autostart=on)
+    return lambda state: None if state.defined is None else state._replace(autostart=on)
 
 
 def start(paused: bool) -> Effect:
     run = Run.PAUSED if paused else Run.RUNNING
-    return lambda state: None if state.defined is None or state.run is not Run.OFF else replace(state, run=run)
+    return lambda state: None if state.defined is None or state.run is not Run.OFF else state._replace(run=run)
 
 
 def start_again(paused: bool) -> Effect:
     """The guest has ended, is to be started again, and somebody is faster."""
     run = Run.PAUSED if paused else Run.RUNNING
-    return lambda state: replace(state, run=run) if state.exists else None
+    return lambda state: state._replace(run=run) if state.exists else None
 
 
 def create(paused: bool) -> Effect:
     run = Run.PAUSED if paused else Run.RUNNING
-    return lambda state: None if state.run is not Run.OFF else replace(state, run=run)
+    return lambda state: None if state.run is not Run.OFF else state._replace(run=run)
 
 
 def destroy(state: State) -> State | None:
-    return None if state.run is Run.OFF else replace(state, run=Run.OFF)
+    return None if state.run is Run.OFF else state._replace(run=Run.OFF)
 
 
 def suspend(state: State) -> State | None:
-    return None if state.run is Run.OFF else replace(state, run=Run.PAUSED)
+    return None if state.run is Run.OFF else state._replace(run=Run.PAUSED)
 
 
 def resume(state: State) -> State | None:
-    return replace(state, run=Run.RUNNING) if state.run is Run.PAUSED else None
+    return state._replace(run=Run.RUNNING) if state.run is Run.PAUSED else None
 
 
 def shutdown(state: State) -> State | None:
@@ -97,15 +97,15 @@ def shutdown(state: State) -> State | None:
 
 def over(state: State) -> State:
     """The guest has ended by itself."""
-    return replace(state, run=Run.OFF)
+    return state._replace(run=Run.OFF)
 
 
 def again(state: State) -> State:
     """The guest has rebooted: a new run."""
-    return state if state.run is Run.OFF else replace(state, run=Run.RUNNING)
+    return state if state.run is Run.OFF else state._replace(run=Run.RUNNING)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Operation:
     """One verb, or what a guest does. may_fail: something outside was broken, so that it may refuse anything;
     half: what it may leave when it fails all the same; meanwhile: what it may do when the guest has just ended;
@@ -214,11 +214,13 @@ class DomainModel:
 
     def _explored(self, all_of: frozenset[int] = frozenset()) -> set[tuple[State, Done]]:
         """Return every configuration that can be reached by letting some of what is under way happen, in any order."""
-        found, open_ones = set(self._possible), list(self._possible)
+        if not self._pending:
+            return self._possible
+        found, open_ones, pending = set(self._possible), list(self._possible), self._pending.items()
         while open_ones:
             state, done = open_ones.pop()
             happened = {number for number, _ in done}
-            for number, operation in self._pending.items():
+            for number, operation in pending:
                 if number in happened:
                     continue
                 for result, after in operation.outcomes(state):

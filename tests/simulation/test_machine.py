@@ -1,7 +1,6 @@
 """The same steps, chosen by hypothesis: it finds the shortest way to what must not be."""
 
 import logging
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -65,7 +64,6 @@ class Life(RuleBasedStateMachine):
         finally:
             with self.walk.installed():
                 self.walk.close()
-            shutil.rmtree(self.walk.directory, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,7 @@ from tests.simulation import model
 from tests.simulation.channel import KEEPER_PID
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.disk import Disk, FileOperations
+from tests.simulation.documents import remembered
 from tests.simulation.loop import HeldUpError
 from tests.simulation.model import DomainModel, Operation, Result, Run
 from tests.simulation.walking import Ask
@@ -49,20 +50,18 @@ class Walk:
         self,
         seed: int,
         *,
-        directory: Path,
+        layout: Layout,
         host_root: Path,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.world = World(seed)
         self.random = self.world.random
-        self.operations = FileOperations(
-            self.world, str(directory), memory=str(Layout.prefix(directory / "prefix").run)
-        )
+        self.operations = FileOperations(self.world, str(layout.root), memory=str(layout.run))
         self.host = FakeHost(boot=boot_id(), before=self._before, later=self.world.soon)
         self.models = {name: DomainModel() for name in UUIDS}
         self.daemon: SimulatedDaemon | None = None
         self.keeper_stopped = False
-        self.directory, self._host_root, self._say = directory, host_root, say
+        self.layout, self._host_root, self._say = layout, host_root, say
         self._titles = 0
         self._holds: dict[UUID, list[Callable[[], None]]] = {}
         self._refusals: dict[str, int] = {}
@@ -104,7 +103,7 @@ class Walk:
         os.kill = self._signalled
         time.time = lambda: 1_700_000_000 + self.world.now
         try:
-            with self.operations.installed():
+            with self.operations.installed(), remembered():
                 yield
         finally:
             os.kill, time.time = kill, clock
@@ -145,7 +144,7 @@ class Walk:
                 self._bury()
                 continue
             if daemon is None:
-                event = self.world.next_event
+                event = self.world.next_event()
                 if event is None or event > horizon:
                     break
                 self.world.happen()
@@ -174,22 +173,25 @@ class Walk:
         """What holds after every callback."""
         if daemon.loop.failures:
             raise AssertionError(f"nobody handled: {daemon.loop.failures}")
-        living = self.living()
+        living = [pid for pid, each in self.host.processes.items() if each.executed or each.channel >= 0]
         if len(living) > 1:
-            invariants.nobody_lives_twice(living)
+            invariants.nobody_lives_twice(self.living())
         if not daemon.serves:
             return
         if self._mirror is None:
             self._mirror, self._heard = Mirror.of(daemon.shown()), len(daemon.events)
-        for event in daemon.events[self._heard :]:
-            self._hear(event)
-        self._heard = len(daemon.events)
+        if len(daemon.events) != self._heard:
+            for event in daemon.events[self._heard :]:
+                self._hear(event)
+            self._heard = len(daemon.events)
         if living:
             running = daemon.running()
             self._told |= running
             # A start that nobody was told of may be taken back by the next daemon.
-            if missing := [each for each in living if each.pid in self._told - running]:
-                invariants.a_living_guest_is_shown(missing, daemon.shown())
+            if not running.issuperset(living) and (missing := (self._told - running).intersection(living)):
+                invariants.a_living_guest_is_shown(
+                    [each for each in self.living() if each.pid in missing], daemon.shown()
+                )
 
     def _hear(self, event: Event) -> None:
         self.say(f"event: {event}")
@@ -211,12 +213,12 @@ class Walk:
         self.say("a daemon starts")
         self._blind = False
         self._mirror = None
-        if not (Layout.prefix(self.directory / "prefix").run / "autostarted").exists():
+        if not (self.layout.run / "autostarted").exists():
             self._invoke_all(Operation(name="autostart", effect=autostarted, by_guest=True, may_fail=True))
         self.daemon = SimulatedDaemon(
             self.world,
             self.host,
-            directory=self.directory,
+            layout=self.layout,
             host_root=self._host_root,
             keeper_stopped=lambda: self.keeper_stopped,
         )
@@ -482,4 +484,4 @@ UNDEFINE = Operation(name="undefine", effect=model.undefine)
 
 
 def autostarted(state: model.State) -> model.State | None:
-    return replace(state, run=Run.RUNNING) if state.autostart and state.run is Run.OFF else state
+    return state._replace(run=Run.RUNNING) if state.autostart and state.run is Run.OFF else state

@@ -43,27 +43,26 @@ class World:
     def after(self, seconds: float, work: Callable[[], None], *, owner: Process | None = None) -> None:
         heapq.heappush(self._events, (self.now + seconds, next(self._serial), owner, work))
 
-    @property
     def next_event(self) -> float | None:
-        """When the next event is due, None if there is none."""
-        while self._events and (owner := self._events[0][2]) is not None and not owner.alive:
-            heapq.heappop(self._events)
-        return self._events[0][0] if self._events else None
+        """Return when the next event is due, None if there is none."""
+        due = self._events
+        while due:
+            when, _, owner, _ = due[0]
+            if owner is None or owner.alive:
+                return when
+            heapq.heappop(due)
+        return None
 
     def happen(self) -> None:
         """Let the next event happen."""
         due, _, owner, work = heapq.heappop(self._events)
         self.now = max(self.now, due)
         if owner is None or owner.alive:
-            self.act(work, owner)
-
-    def act(self, work: Callable[[], None], actor: Process | None) -> None:
-        """Do work as actor."""
-        before, self.actor = self.actor, actor
-        try:
-            work()
-        finally:
-            self.actor = before
+            before, self.actor = self.actor, owner
+            try:
+                work()
+            finally:
+                self.actor = before
 
     def spend(self) -> None:
         """Let a callback have taken its time."""
