@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests import calls32, cgrouptree, libvirt_python, roots, sideload, spawnerbuild
 from tests.enclosure import Reach, reach
+from tests.golibvirt import GOPATH
 from tests.idmapped import overlay_on_idmapped_layers
 from tests.machine import image
 
@@ -189,6 +190,13 @@ def _libvirt_python() -> str:
     return ""
 
 
+def _go_libvirt() -> str:
+    """Tell whether a Go program that speaks the protocol by itself, without libvirt's library, can be built."""
+    if not (GOPATH / "src/github.com/digitalocean/go-libvirt").is_dir():
+        return f"no go-libvirt below {GOPATH} (package golang-github-digitalocean-go-libvirt-dev)"
+    return _command("go")()
+
+
 def _libvirt_schemas() -> str:
     schema = Path("/usr/share/libvirt/schemas/domain.rng")
     return "" if schema.exists() else f"no {schema} (package libvirt0)"
@@ -273,6 +281,7 @@ PROBES: Mapping[str, Probe] = {
     "virsh-12": _sideloaded("virsh-12"),
     "libvirt-python": _libvirt_python,
     "libvirt-schemas": _libvirt_schemas,
+    "go-libvirt": _go_libvirt,
     "criu": _criu,
     "qemu": _sideloaded("qemu"),
     "machine-image": _machine_image,

@@ -19,7 +19,22 @@ ERROR = "code:i domain:i message:s? level:i dom:dom? str1:s? str2:s? str3:s? int
 """An error's body. Source: virnetprotocol.x, virNetMessageError."""
 HEADER = Struct(">IIIiIIi")
 
-_TEXTS = ("", "a", "web", "lxc:///system", "é", "\u202e", "\U0001f600" * 3, "x" * 300, "0", "<a/>", "{}", "/", "\n")
+_TEXTS = (
+    "",
+    "a",
+    "web",
+    "lxc:///system",
+    "é",
+    "\u202e",
+    "\U0001f600" * 3,
+    "x" * 300,
+    "0",
+    "<a/>",
+    "\udcff",
+    "{}",
+    "/",
+    "\n",
+)
 
 
 def _integer(bits: int, *, signed: bool) -> Value:

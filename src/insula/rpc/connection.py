@@ -330,13 +330,13 @@ class Connection:
         events.append(Call(row, serial, arguments, fds))
 
     def _called(self, program: int, version: int, number: int) -> Procedure:
-        if program not in PROGRAMS or version != PROTOCOL_VERSION:
+        if program not in (*PROGRAMS, *ABSENT) or version != PROTOCOL_VERSION:
             raise RpcError(f"Cannot find program {program} version {version}")
         row = procedure(program, number)
         if row is not None and not row.is_event:
             return row
-        if program == Program.REMOTE and number in ABSENT:
-            raise not_supported(ABSENT[number])
+        if number in ABSENT.get(program, ()):
+            raise not_supported(ABSENT[program][number])
         raise RpcError(f"{UNKNOWN_PROCEDURE}: {number}")
 
     def _take_reply(self, frame: Frame, events: list[Arrival]) -> None:

@@ -25,9 +25,10 @@ STREAM_DATA_MAX: Final = 262_120
 
 
 class Program(IntEnum):
-    """The programs that share a connection. INSULA is our own; its number spells our name."""
+    """The programs that share a connection. INSULA is our own; its number spells our name. QEMU has no rows here."""
 
     REMOTE = 0x20008086
+    QEMU = 0x20008087
     LXC = 0x00068000
     KEEPALIVE = 0x6B656570
     INSULA = 0x494E5355

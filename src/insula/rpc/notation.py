@@ -54,16 +54,14 @@ class Record:
             raise RpcError(f"a value does not fit the fields '{' '.join(self.names)}': {error}") from error
 
     def unpack(self, body: bytes) -> Any:
-        """Return the named tuple in a body.
+        """Return the named tuple in a body. Bytes left over behind it are passed over, as in C.
 
-        Raises: RpcError if the body is cut short, has bytes left over, or holds what a field cannot.
+        Raises: RpcError if the body is cut short or holds what a field cannot.
         """
         try:
-            values, stop = self._codec.unpack(body, 0)
+            values, _ = self._codec.unpack(body, 0)
         except StructError as error:
             raise RpcError(f"the body ends inside the fields '{' '.join(self.names)}'") from error
-        if stop != len(body):
-            raise RpcError(f"{len(body) - stop} bytes left over behind the fields '{' '.join(self.names)}'")
         for product in self._products:
             product.check(values)
         return values

@@ -1,10 +1,15 @@
 """XDR: how single values travel, and what is made of them. Every value takes a multiple of four bytes, big-endian.
 
+Read is whatever the C library reads, which clients written in other languages rely on without knowing: any number but
+zero says that a value follows, padding may be anything, a character or short is the low bits of its four bytes, and a
+text ends at its first zero byte. Written is what RFC 4506 demands.
+
 Whatever bytes come in, `unpack` raises `RpcError` or struct.error (cut short), nothing else; `notation.Record` turns
-the latter into the former. Sources: RFC 4506; virnetprotocol.x for the limits; and the C library's xdr_char and
-xdr_short, which give every character and every short four bytes.
+the latter into the former. Sources: RFC 4506; virnetprotocol.x for the limits; and the C library's xdr_bool, xdr_char,
+xdr_short, xdr_opaque and xdr_string.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from struct import Struct
@@ -70,7 +75,7 @@ def bounded(letter: str, lowest: int, highest: int) -> Codec:
 
 
 def small(limit: int) -> Codec:
-    """An unsigned char or short: four bytes that hold at most `limit`."""
+    """An unsigned char or short: four bytes of which the bits of `limit` count."""
 
     def pack(value: int) -> bytes:
         if not 0 <= value <= limit:
@@ -78,10 +83,7 @@ def small(limit: int) -> Codec:
         return U32.pack(value)
 
     def unpack(data: bytes, at: int) -> tuple[int, int]:
-        (value,) = U32.unpack_from(data, at)
-        if value > limit:
-            raise RpcError(f"{value} in a field for 0 to {limit}")
-        return value, at + 4
+        return U32.unpack_from(data, at)[0] & limit, at + 4
 
     return Codec(pack, unpack)
 
@@ -107,7 +109,7 @@ UUID: Final = Codec(_pack_uuid, _unpack_uuid)
 
 
 def _pack_text(value: str) -> bytes:
-    raw = value.encode()
+    raw = value.encode(errors="surrogateescape")
     size = len(raw)
     if size > STRING_MAX or b"\0" in raw:
         raise RpcError(f"a text of {size} bytes is too long, or has a zero byte inside")
@@ -115,39 +117,39 @@ def _pack_text(value: str) -> bytes:
 
 
 def _unpack_text(data: bytes, at: int) -> tuple[str, int]:
-    (size,) = U32.unpack_from(data, at)
-    at += 4
-    end = at + size
-    padding = _PADDING[size & 3]
-    stop = end + len(padding)
-    if size > STRING_MAX or stop > len(data) or data[end:stop] != padding:
-        raise RpcError(f"a text of {size} bytes is too long, cut short or badly padded")
-    raw = data[at:end]
+    raw, stop = _unpack_bytes(data, at, STRING_MAX)
     if b"\0" in raw:
-        raise RpcError("a text with a zero byte inside")
+        raw = raw[: raw.index(b"\0")]
     try:
         return raw.decode(), stop
-    except UnicodeDecodeError as error:
-        return _decoded_as_declared(raw, error), stop
+    except UnicodeDecodeError:
+        return _decoded_as_declared(raw), stop
 
 
-def _decoded_as_declared(raw: bytes, failure: UnicodeDecodeError) -> str:
-    """Read a document that is not UTF-8 by its declaration: clients send files as they are.
+def _unpack_bytes(data: bytes, at: int, limit: int) -> tuple[bytes, int]:
+    """Return what a length, its bytes and their padding say, and the offset behind."""
+    (size,) = U32.unpack_from(data, at)
+    at += 4
+    stop = at + size + (-size & 3)
+    if size > limit or stop > len(data):
+        raise RpcError(f"{size} bytes, which are cut short or more than {limit}")
+    return data[at : at + size], stop
 
-    Source: XML 1.0, 4.3.3. Raises: RpcError if it declares nothing that makes it readable.
+
+def _decoded_as_declared(raw: bytes) -> str:
+    """Read what is not UTF-8: a document by its declaration, as clients send files as they are; else byte by byte.
+
+    Bytes that mean nothing become half surrogates, as in names of files: such a text is equal to nothing that is known,
+    is refused where it would be kept, and is the same bytes again when it is sent. Source: XML 1.0, 4.3.3; PEP 383.
     """
-    declared = _DECLARED.match(raw)
-    if declared is None:
-        raise RpcError("a text that is not UTF-8") from failure
-    encoding = declared[1].decode()
-    try:
-        return raw.decode(encoding)
-    except (LookupError, UnicodeDecodeError) as error:
-        raise RpcError(f"a document that cannot be read as {encoding}, which it declares") from error
+    if (declared := _DECLARED.match(raw)) is not None:
+        with contextlib.suppress(LookupError, UnicodeDecodeError):
+            return raw.decode(declared[1].decode())
+    return raw.decode(errors="surrogateescape")
 
 
 TEXT: Final = Codec(_pack_text, _unpack_text)
-"""Length, UTF-8 (an XML document may declare otherwise), padding; no zero byte, as the peer's C strings end there."""
+"""Length, UTF-8 (an XML document may declare otherwise), padding; ends at a zero byte, as C strings do."""
 
 
 def opaque(limit: int) -> Codec:
@@ -160,20 +162,13 @@ def opaque(limit: int) -> Codec:
         return U32.pack(size) + value + _PADDING[size & 3]
 
     def unpack(data: bytes, at: int) -> tuple[bytes, int]:
-        (size,) = U32.unpack_from(data, at)
-        at += 4
-        end = at + size
-        padding = _PADDING[size & 3]
-        stop = end + len(padding)
-        if size > limit or stop > len(data) or data[end:stop] != padding:
-            raise RpcError(f"{size} bytes are too many, cut short or badly padded")
-        return data[at:end], stop
+        return _unpack_bytes(data, at, limit)
 
     return Codec(pack, unpack)
 
 
 def characters(limit: int) -> Codec:
-    """Count, and at most `limit` characters of four bytes each; the value is bytes."""
+    """Count, and at most `limit` characters of four bytes each, of which the last counts; the value is bytes."""
 
     def pack(value: bytes) -> bytes:
         if len(value) > limit:
@@ -213,10 +208,7 @@ def _narrow(data: bytes, at: int, size: int) -> tuple[bytes, int]:
     stop = at + 4 * size
     if stop > len(data):
         raise RpcError(f"the body ends inside {size} characters")
-    wide = Struct(f">{size}i").unpack_from(data, at)
-    if any(not -128 <= character <= 255 for character in wide):
-        raise RpcError("a character that does not fit a byte")
-    return bytes(character & 0xFF for character in wide), stop
+    return data[at + 3 : stop : 4], stop
 
 
 # What is made of others
@@ -232,11 +224,7 @@ def optional(codec: Codec) -> Codec:
 
     def unpack(data: bytes, at: int) -> tuple[Any, int]:
         (given,) = U32.unpack_from(data, at)
-        if given == 0:
-            return None, at + 4
-        if given != 1:
-            raise RpcError(f"{given} where only 0 or 1 can say whether a value follows")
-        return unpack_value(data, at + 4)
+        return unpack_value(data, at + 4) if given else (None, at + 4)
 
     return Codec(pack, unpack)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from insula.errors import (
     DomainNotFoundError,
     ErrorCode,
+    ErrorDomain,
     InternalError,
     NoSupportError,
     OperationFailedError,
@@ -22,6 +23,7 @@ from insula.rpc.connection import (
     Reply,
     Role,
 )
+from insula.rpc.error_record import unpack_error
 from insula.rpc.frames import Frame, PacketType, Status, pack_frame
 from insula.rpc.procedures import Insula, Keepalive, Lxc, Remote
 from tests.unit.rpc.goldenframes import recorded
@@ -151,10 +153,20 @@ def test_a_call_of_an_event_is_an_unknown_procedure() -> None:
 
 def test_an_unknown_program_is_refused_under_its_own_number() -> None:
     server = Connection(Role.SERVER)
+    assert server.receive_data(packet(program=0x06900690, procedure=1, serial=3)) == []
+    reply = sent(server)
+    assert struct.unpack(">IIIIII", reply[4:28]) == (0x06900690, 1, 1, PacketType.REPLY, 3, Status.ERROR)
+    assert b"Cannot find program 110102160 version 1" in reply
+
+
+def test_a_procedure_of_a_program_for_another_driver_is_refused_by_its_public_name() -> None:
+    server = Connection(Role.SERVER)
     assert server.receive_data(packet(program=0x20008087, procedure=1, serial=3)) == []
     reply = sent(server)
     assert struct.unpack(">IIIIII", reply[4:28]) == (0x20008087, 1, 1, PacketType.REPLY, 3, Status.ERROR)
-    assert b"Cannot find program 536903815 version 1" in reply
+    error = unpack_error(reply[28:])
+    assert (error.code, error.domain) == (ErrorCode.NO_SUPPORT, ErrorDomain.NONE)
+    assert error.message == "this function is not supported by the connection driver: virDomainQemuMonitorCommand"
 
 
 @pytest.mark.parametrize(
