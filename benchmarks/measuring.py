@@ -1,11 +1,10 @@
-"""How verbs are measured: in turns, one after the other, and among many."""
+"""How verbs are measured: in turns, one after the other, and many at once."""
 
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 from benchmarks import processor
 from benchmarks.peers import Runtime
@@ -13,7 +12,6 @@ from benchmarks.peers import Runtime
 VERBS = ("cold start", "start", "exec", "destroy")
 PAUSE = 0.1
 """Seconds."""
-_LATEST = 10
 Figures = dict[str, dict[str, float]]
 """By verb: `wall` and `cpu`, milliseconds, medians."""
 
@@ -93,8 +91,8 @@ def together(runtime: Runtime, width: int, count: int) -> dict[str, float]:
             list(pool.map(start, names))
             seconds = time.perf_counter() - began
     finally:
-        for name in took:
-            runtime.destroy(name)
+        with ThreadPoolExecutor(width) as pool:
+            list(pool.map(runtime.destroy, took))
         for name in names:
             runtime.forget(name)
     ordered = sorted(took.values())
@@ -104,37 +102,3 @@ def together(runtime: Runtime, width: int, count: int) -> dict[str, float]:
         "half within": statistics.median(ordered),
         "99 % within": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))],
     }
-
-
-def crowd(runtime: Runtime, count: int) -> dict[str, Any]:
-    """Return what count containers at once cost: milliseconds of every start, the median of the last ones and of a
-    list; MiB of the runtime's own processes."""
-    names = [f"m{index}" for index in range(count)]
-    started: list[str] = []
-    starts: list[float] = []
-    try:
-        for name in names:
-            runtime.make(name)
-        for name in names:
-            began = time.perf_counter()
-            runtime.start(name)
-            starts.append((time.perf_counter() - began) * 1000)
-            started.append(name)
-        listed = []
-        for _ in range(5):
-            began = time.perf_counter()
-            runtime.listing(count)
-            listed.append((time.perf_counter() - began) * 1000)
-        return {
-            "count": count,
-            "starts": starts,
-            "among": statistics.median(starts[-_LATEST:]),
-            "first": statistics.median(starts[:_LATEST]),
-            "list": statistics.median(listed),
-            "memory": runtime.resident(names) / 1024**2,
-        }
-    finally:
-        for name in started:
-            runtime.destroy(name)
-        for name in names:
-            runtime.forget(name)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from benchmarks.peers import PROBE, Runtime, command, domain_xml, expect_lines, proportional
 from insula.engine.keeper.protocol import VERSION
@@ -31,6 +32,7 @@ class InsulaCalls(Runtime):
     daemon: "subprocess.Popen[bytes] | None" = None
     client: Blocking | None = None
     root: Path = field(default_factory=Path)
+    log: Path = field(default_factory=Path)
     own: threading.local = field(default_factory=threading.local)
     opened: list[Blocking] = field(default_factory=list)
 
@@ -43,21 +45,48 @@ class InsulaCalls(Runtime):
         run = self.layout.run.parent
         run.mkdir(parents=True)
         command("mount", "-t", "tmpfs", "tmpfs", run)  # as /run is on an installed system
-        with (work / f"{self.layout.root.name}.log").open("wb") as log:
+        self.log = work / f"{self.layout.root.name}.log"
+        self.begin()
+
+    def begin(self) -> None:
+        """Start the daemon, and return once it answers."""
+        with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
                 [Path(sys.executable).parent / "insulad", "--prefix", self.layout.root],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self.client is None:
             try:
                 self.client = connect(self.layout)
             except Exception:
                 if time.monotonic() > deadline or self.daemon.poll() is not None:
                     raise
-                time.sleep(0.05)
+                time.sleep(0.001)
+
+    def kill(self) -> None:
+        """Kill the daemon; guests go on."""
+        assert self.client is not None
+        assert self.daemon is not None
+        self.client.close()
+        self.client = None
+        self.daemon.kill()
+        self.daemon.wait()
+
+    @property
+    def uri(self) -> str:
+        return f"lxc:///system?socket={self.layout.socket}"
+
+    def virsh(self, *arguments: str) -> str:
+        return command("virsh", "-q", "-c", self.uri, *arguments)
+
+    def worked(self) -> float:
+        """Seconds of processor time of the daemon so far. Source: proc_pid_stat(5), fields 14 and 15."""
+        assert self.daemon is not None
+        fields = Path(f"/proc/{self.daemon.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def connection(self) -> Blocking:
         """The calling thread's connection."""
@@ -125,14 +154,12 @@ class InsulaCalls(Runtime):
 class InsulaVirsh(InsulaCalls):
     """The same daemon program on another prefix, driven by virsh: whole commands, as libvirt-lxc is measured."""
 
+    most: ClassVar[int] = 100
     name: str = "insula (virsh)"
 
     def prepare(self, root: Path, work: Path) -> None:
         (work / "virsh").mkdir()
         super().prepare(root, work / "virsh")
-
-    def virsh(self, *arguments: str) -> str:
-        return command("virsh", "-q", "-c", f"lxc:///system?socket={self.layout.socket}", *arguments)
 
     def start(self, name: str) -> None:
         self.virsh("start", name)

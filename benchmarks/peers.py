@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 INIT = ("/bin/sleep", "1000000")
 PROBE = ("/bin/true",)
@@ -25,6 +25,8 @@ class Runtime(Protocol):
     name: str
     parallel: ClassVar[bool] = True
     """Whether verbs can be performed by several threads at once."""
+    most: ClassVar[int] = 1000
+    """How many containers at once are worth the time and the memory."""
 
     def missing(self) -> str | None:
         """Why this runtime cannot be measured here, None if it can."""
@@ -59,6 +61,19 @@ class Runtime(Protocol):
         """Bytes of proportional resident memory of the runtime's own processes while these containers run."""
 
     def finish(self) -> None: ...
+
+
+@runtime_checkable
+class Served(Protocol):
+    """A runtime whose daemon answers clients of libvirt."""
+
+    name: str
+
+    @property
+    def uri(self) -> str: ...
+
+    def virsh(self, *arguments: str) -> str:
+        """Return what the command prints."""
 
 
 class PrivateMounts:
@@ -206,6 +221,7 @@ class LibvirtLxc(Runtime):
     mount; the host keeps it.
     """
 
+    most: ClassVar[int] = 20
     name: str = "libvirt-lxc"
     work: Path = field(default_factory=Path)
     root: Path = field(default_factory=Path)
@@ -221,6 +237,9 @@ class LibvirtLxc(Runtime):
     @property
     def uri(self) -> str:
         return f"lxc:///system?socket={self.work}/libvirt-sock"
+
+    def virsh(self, *arguments: str) -> str:
+        return command("virsh", "-q", "-c", self.uri, *arguments)
 
     def prepare(self, root: Path, work: Path) -> None:
         self.root, self.work = root, work / "libvirt"
@@ -256,13 +275,13 @@ class LibvirtLxc(Runtime):
     def make(self, name: str) -> None:
         path = self.work / f"{name}.xml"
         path.write_text(domain_xml(name, self.root))
-        command("virsh", "-q", "-c", self.uri, "define", path)
+        self.virsh("define", str(path))
 
     def forget(self, name: str) -> None:
-        command("virsh", "-q", "-c", self.uri, "undefine", name)
+        self.virsh("undefine", name)
 
     def start(self, name: str) -> None:
-        command("virsh", "-q", "-c", self.uri, "start", name)
+        self.virsh("start", name)
 
     def settle(self, name: str) -> None:
         """virsh returns before the init runs ("Init pid is not yet available")."""
@@ -275,13 +294,13 @@ class LibvirtLxc(Runtime):
                     raise
 
     def execute(self, name: str) -> None:
-        command("virsh", "-q", "-c", self.uri, "lxc-enter-namespace", name, "--noseclabel", "--", *PROBE)
+        self.virsh("lxc-enter-namespace", name, "--noseclabel", "--", *PROBE)
 
     def destroy(self, name: str) -> None:
-        command("virsh", "-q", "-c", self.uri, "destroy", name)
+        self.virsh("destroy", name)
 
     def listing(self, count: int) -> None:
-        expect_lines(command("virsh", "-q", "-c", self.uri, "list", "--all"), count)
+        expect_lines(self.virsh("list", "--all"), count)
 
     def resident(self, names: Sequence[str]) -> int:
         return proportional(processes_named("libvirt_lxc")) + proportional(processes_named("libvirtd"))

@@ -1,45 +1,71 @@
 """The figures as text: a table of each way of measuring, and ours as parts of the others'."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.measuring import VERBS
 
-_OURS = ("insula", "insula (virsh)")
+OURS = ("insula", "insula (virsh)")
+LIBVIRT = "libvirt-lxc"
+"""The daemon that ours is compared with where it is about many domains."""
 
 
-def text(result: dict[str, Any]) -> str:
+def text(result: Mapping[str, Any]) -> str:
     """Return all tables."""
     return "\n".join(_lines(result))
 
 
-def _lines(result: dict[str, Any]) -> Iterator[str]:
+def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     for way in ("in turns", "one after the other"):
-        yield f"\n{way}, ms (CPU ms of the host)"
-        yield f"{'':20}" + "".join(f"{verb:>18}" for verb in VERBS)
-        for name, row in result[way].items():
-            cells = (f"{row[verb]['wall']:.2f} ({row[verb]['cpu']:.2f})" for verb in VERBS)
-            yield f"{name:20}" + "".join(f"{cell:>18}" for cell in cells)
-        yield from _ratios(result[way])
-    for name, each in result["together"].items():
+        if way in result:
+            yield from _verbs(way, result[way])
+    for name, each in result.get("together", {}).items():
         yield (
             f"{name:20} {each['width']:>5} starts under way: {each['a second']:.0f} a second, half within "
             f"{each['half within']:.1f} ms, 99 % within {each['99 % within']:.1f} ms"
         )
-    for name, crowds in result["crowds"].items():
-        for each in crowds:
-            yield (
-                f"{name:20} {each['count']:>5} at once: a start {each['first']:.2f} ms among the first, "
-                f"{each['among']:.2f} among the last; list {each['list']:.2f} ms; {each['memory']:.1f} MiB"
-            )
+    if "defined" in result:
+        yield from _defined(result["defined"])
+    for name, each in result.get("growing", {}).items():
+        yield from _growing(name, each["sizes"])
 
 
-def _ratios(rows: dict[str, Any]) -> Iterator[str]:
-    for ours in (each for each in _OURS if each in rows):
-        for peer in (each for each in rows if each not in _OURS):
+def _verbs(way: str, rows: Mapping[str, Any]) -> Iterator[str]:
+    yield f"\n{way}, ms (CPU ms of the host)"
+    yield f"{'':20}" + "".join(f"{verb:>18}" for verb in VERBS)
+    for name, row in rows.items():
+        cells = (f"{row[verb]['wall']:.2f} ({row[verb]['cpu']:.2f})" for verb in VERBS)
+        yield f"{name:20}" + "".join(f"{cell:>18}" for cell in cells)
+    for ours in (each for each in OURS if each in rows):
+        for peer in (each for each in rows if each not in OURS):
             parts = (f"{verb} {rows[ours][verb]['wall'] / rows[peer][verb]['wall']:.2f}" for verb in VERBS)
             yield f"{ours} / {peer}: {', '.join(parts)}; CPU of a start {_cpu(rows, ours, peer):.2f}"
 
 
-def _cpu(rows: dict[str, Any], ours: str, peer: str) -> float:
+def _cpu(rows: Mapping[str, Any], ours: str, peer: str) -> float:
     return float(rows[ours]["start"]["cpu"] / max(rows[peer]["start"]["cpu"], 0.001))
+
+
+def _defined(figures: Mapping[str, Any]) -> Iterator[str]:
+    yield f"\n{figures['count']} domains defined, ms"
+    for question, row in figures.items():
+        if question != "count":
+            cells = ", ".join(f"{name} {value:.3f}" for name, value in row.items())
+            part = f": {row[OURS[0]] / row[LIBVIRT]:.2f}" if OURS[0] in row and LIBVIRT in row else ""
+            yield f"{question:40} {cells}{part}"
+
+
+def _growing(name: str, sizes: Mapping[str, Any]) -> Iterator[str]:
+    yield f"\n{name}: among so many at once, ms"
+    few = sizes["10"]
+    for size, each in sizes.items():
+        told = [f"{verb} {each[verb]:.2f} ({each[verb] / few[verb]:.2f})" for verb in ("start", "destroy", "cpu")]
+        if "list" in each:
+            told += [f"list {each['list']:.2f}", f"{each['memory']:.1f} MiB"]
+        yield f"{size:>6}: {', '.join(told)}"
+        for heading in ("questions", "recovery"):
+            if heading in each:
+                yield f"        {heading}: " + ", ".join(f"{what} {ms:.2f}" for what, ms in each[heading].items())
+    steady = (few["start"] + sizes["again"]["start"]) / 2
+    largest = max((size for size in sizes if size.isdecimal()), key=int)
+    yield f"        a start among {largest}: {sizes[largest]['start'] / steady:.2f} of one among 10, before and after"

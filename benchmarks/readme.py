@@ -1,0 +1,86 @@
+"""The figures of one run as the README shows them, between two marks."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.defined import FLOOR
+from benchmarks.table import LIBVIRT, OURS
+
+_MARKS = "<!-- figures -->\n", "<!-- end of figures -->\n"
+
+
+def fill(path: Path, result: Mapping[str, Any]) -> None:
+    """Replace what stands between the marks. Raises: ValueError if they are not there."""
+    before, first, rest = path.read_text().partition(_MARKS[0])
+    _, last, after = rest.partition(_MARKS[1])
+    if not first or not last:
+        raise ValueError(f"'{path}' has no marks for the figures: {_MARKS}")
+    path.write_text(before + first + "\n".join(markdown(result)) + "\n" + last + after)
+
+
+def markdown(result: Mapping[str, Any]) -> Iterator[str]:
+    """Return the lines of all tables there are figures for."""
+    if "in turns" in result:
+        yield from _verbs(result)
+    if "defined" in result:
+        yield from _defined(result["defined"])
+    if "growing" in result:
+        yield from _growing(result["growing"])
+
+
+def _verbs(result: Mapping[str, Any]) -> Iterator[str]:
+    turns, row = result["in turns"], result["one after the other"]
+    yield "| ms, in turns / one after the other | cold start | start | exec | destroy | CPU of a start |"
+    yield "|---|---|---|---|---|---|"
+    for name in turns:
+        cells = [
+            f"{turns[name][verb]['wall']:.1f} / {row[name][verb]['wall']:.1f}"
+            for verb in ("cold start", "start", "exec", "destroy")
+        ]
+        cells.append(f"{turns[name]['start']['cpu']:.0f} / {row[name]['start']['cpu']:.0f}")
+        yield f"| {name} | {' | '.join(cells)} |"
+    yield ""
+    yield "| insula in parts of | cold start | start | exec | destroy |"
+    yield "|---|---|---|---|---|"
+    for peer in (each for each in turns if each not in OURS):
+        parts = [
+            " / ".join(f"{way[OURS[0]][verb]['wall'] / way[peer][verb]['wall']:.2f}" for way in (turns, row))
+            for verb in ("cold start", "start", "exec", "destroy")
+        ]
+        yield f"| {peer} | {' | '.join(parts)} |"
+    yield ""
+
+
+def _defined(figures: Mapping[str, Any]) -> Iterator[str]:
+    yield f"| {figures['count']} domains defined and off, ms | insula | libvirt's daemon | part | {FLOOR} |"
+    yield "|---|---|---|---|---|"
+    for question, row in figures.items():
+        if question != "count":
+            theirs, floor = row.get(LIBVIRT), row.get(FLOOR)
+            cells = [_ms(row[OURS[0]]), _ms(theirs), "–" if theirs is None else f"{row[OURS[0]] / theirs:.2f}"]
+            yield f"| {question} | {' | '.join(cells)} | {_ms(floor)} |"
+    yield ""
+
+
+def _growing(runtimes: Mapping[str, Any]) -> Iterator[str]:
+    ours = runtimes[OURS[0]]["sizes"]
+    columns = [size for size in ours if size.isdecimal()]
+    yield f"| running at once, ms | {' | '.join(columns)} |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for name, each in runtimes.items():
+        sizes = each["sizes"]
+        for verb in ("start", "destroy"):
+            yield f"| {verb}, {name} | {' | '.join(_ms(sizes.get(size, {}).get(verb)) for size in columns)} |"
+    for heading in ("questions", "recovery"):
+        for what in ours[columns[0]].get(heading, {}):
+            label = f"a killed daemon's successor: {what}" if heading == "recovery" else what
+            yield f"| {label} | {' | '.join(_ms(ours[size][heading][what]) for size in columns)} |"
+    memory = (f"{ours[size]['memory']:.0f}" for size in columns)
+    yield f"| MiB of insulad and keeper | {' | '.join(memory)} |"
+    yield ""
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else re.sub(r"\.0+$", "", f"{value:.3g}") if value < 100 else f"{value:.0f}"
