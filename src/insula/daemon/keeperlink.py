@@ -128,14 +128,11 @@ class KeeperSupervisor:
         request = {"request": self._last, "verb": verb.value, **body, **({"fds": list(fds)} if fds else {})}
         encoded = json.dumps(request, separators=(",", ":")).encode()
         self._waiting[self._last] = asyncio.get_running_loop().create_future()
-        message = (encoded, [os.dup(fd) for fd in fds.values()])
         self._watch.asked(self._last, verb)
         if self._channel is None or (self._restoring is not None and not restores):
-            self._parked[self._last] = message
-            return self._last
-        self._outgoing.append(message)
-        if len(self._outgoing) == 1:
-            self._write()
+            self._parked[self._last] = encoded, list(map(os.dup, fds.values()))
+        elif self._outgoing or not self._sent(self._channel, encoded, list(fds.values())):
+            self._outgoing.append((encoded, list(map(os.dup, fds.values()))))
         return self._last
 
     async def answer(self, number: int) -> Message:
@@ -163,23 +160,28 @@ class KeeperSupervisor:
 
     def _write(self) -> None:
         """Send what waits; what the keeper does not take now goes when it does."""
-        if self._channel is None:
-            return
-        loop = asyncio.get_running_loop()
-        while self._outgoing:
+        while self._outgoing and self._channel is not None:
             encoded, fds = self._outgoing[0]
-            try:
-                send_encoded(self._channel, encoded, fds)
-            except BlockingIOError:
-                loop.add_writer(self._channel, self._write)
-                return
-            except OSError as error:
-                loop.remove_writer(self._channel)
-                loop.call_soon(self._lost, f"the keeper does not take requests: {error.strerror}")
+            if not self._sent(self._channel, encoded, fds):
                 return
             self._outgoing.popleft()
             close_all(fds)
-        loop.remove_writer(self._channel)
+        if self._channel is not None:
+            asyncio.get_running_loop().remove_writer(self._channel)
+
+    def _sent(self, channel: socket.socket, encoded: bytes, fds: list[int]) -> bool:
+        """Send a message; return whether the keeper took it. Else it is to wait for `_write`, or for the end."""
+        loop = asyncio.get_running_loop()
+        try:
+            send_encoded(channel, encoded, fds)
+        except BlockingIOError:
+            loop.add_writer(channel, self._write)
+            return False
+        except OSError as error:
+            loop.remove_writer(channel)
+            loop.call_soon(self._lost, f"the keeper does not take requests: {error.strerror}")
+            return False
+        return True
 
     def _read(self) -> None:
         for _ in range(_MESSAGES_A_TURN):

@@ -39,17 +39,16 @@ class Rounds:
         return lock
 
     def _round(self) -> None:
-        self._next = self._loop.call_soon(self._round)  # also if some work fails
-        for user in tuple(self._waiting):
-            queue = self._waiting[user]
-            end = time.monotonic() + SLICE
-            while queue and time.monotonic() < end:
-                queue.popleft()()
-            if not queue:
-                del self._waiting[user]
-        if not self._waiting:
-            self._next.cancel()
-            self._next = None
+        try:
+            for user in tuple(self._waiting):
+                queue = self._waiting[user]
+                end = time.monotonic() + SLICE
+                while queue and time.monotonic() < end:
+                    queue.popleft()()
+                if not queue:
+                    del self._waiting[user]
+        finally:  # also if some work fails
+            self._next = self._loop.call_soon(self._round) if self._waiting else None
 
 
 class Turn:
@@ -57,7 +56,8 @@ class Turn:
 
     def __init__(self, rounds: Rounds, *, client: Hashable, uid: int) -> None:
         self._rounds = rounds
-        self._user: Hashable = client if uid in (0, os.geteuid()) else uid
+        self._alone = uid in (0, os.geteuid())
+        self._user: Hashable = client if self._alone else uid
         self._waiting: set[Work] = set()
         self.bulk = rounds.bulk(self._user)
         """Held while an answer is made that takes long."""
@@ -67,6 +67,16 @@ class Turn:
         if work not in self._waiting:
             self._waiting.add(work)
             self._rounds.take(self._user, lambda: self._do(work))
+
+    def arrived(self, work: Work) -> None:
+        """Read what has come, in the loop's own call for that.
+
+        Such a call is one of each client in a round of the loop, so one whose user has no other client reads at once.
+        """
+        if self._alone:
+            work()
+        else:
+            self.take(work)
 
     def close(self) -> None:
         """Nothing is done any more."""

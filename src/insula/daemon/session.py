@@ -172,16 +172,18 @@ class Session:
 
     # What comes in
 
-    def _received(self, data: bytes, fds: list[int]) -> None:
+    def _received(self, data: bytes, fds: list[int]) -> bool:
         try:
             events = self._connection.receive_data(data, fds, now=self._loop.time())
         except RpcError as error:
             part_with(self._connection.unclaimed_fds())
             self._give_up(f"it broke the protocol: {error}")
-            return
+            return False
         part_with(self._connection.unclaimed_fds())
-        self._punctuality.heard(packets=self._connection.packets, unfinished=self._connection.unfinished)
+        unfinished = self._connection.unfinished
+        self._punctuality.heard(packets=self._connection.packets, unfinished=unfinished)
         self._intake.add(events)
+        return unfinished
 
     def _takes_answers(self) -> bool:
         """Whether the next call may be looked at: what the last ones gave has gone, by and large."""

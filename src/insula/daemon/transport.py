@@ -21,13 +21,16 @@ from insula.rpc.frames import FDS_MAX
 
 READ_SIZE = 16 * 1024
 """Small enough for a read full of calls to be answered in some milliseconds, before others get their turn."""
+_READS = 8
+"""How often is read at once while a packet is not all there: each descriptor takes a read of its own."""
 
 
 class Transport:
     """Reads as long as not paused, and keeps what the peer does not take yet.
 
     turn: when to read, once something has come.
-    received: called with the bytes and descriptors of each read; the callee owns the descriptors.
+    received: called with the bytes and descriptors of each read, returns whether a packet is not all there yet; the
+    callee owns the descriptors.
     lost: called once, with what ended the connection (None if the peer closed it), unless close() was called.
     drained: called when the peer has taken everything that it had not taken at once.
     """
@@ -37,7 +40,7 @@ class Transport:
         connection: socket.socket,
         *,
         turn: Turn,
-        received: Callable[[bytes, list[int]], None],
+        received: Callable[[bytes, list[int]], bool],
         lost: Callable[[Exception | None], None],
         drained: Callable[[], None],
     ) -> None:
@@ -133,18 +136,23 @@ class Transport:
             self._hang_up = None
 
     def _readable(self) -> None:
-        self._turn.take(self._read)
+        self._turn.arrived(self._read)
 
     def _read(self) -> None:
-        if not self._reading:
-            return  # that has been decided meanwhile; what has come stays where it is
+        for _ in range(_READS):
+            # Whether to read may be decided meanwhile; what has come stays where it is then.
+            if not self._reading or not self._read_once():
+                return
+
+    def _read_once(self) -> bool:
+        """Return whether the rest of a packet is on its way."""
         try:
             data, ancillary, flags, _ = self._socket.recvmsg(READ_SIZE, FD_SPACE, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
-            return
+            return False
         except OSError as error:
             self._end(error)
-            return
+            return False
         fds = descriptors(ancillary)
         if flags & socket.MSG_CTRUNC or len(fds) > FDS_MAX:
             part_with(fds)
@@ -153,7 +161,8 @@ class Transport:
             part_with(fds)
             self._end(None)
         else:
-            self._received(data, fds)
+            return self._received(data, fds)
+        return False
 
     def _writable(self) -> None:
         """Go on with what the peer did not take at once."""

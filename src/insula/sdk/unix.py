@@ -17,7 +17,9 @@ from insula.kernel.standardstreams import socket_above_standard
 from insula.rpc.frames import FDS_MAX
 
 READ_SIZE: Final = 256 * 1024
-"""Bytes asked for at once."""
+"""Bytes asked for at once, after a read that was full."""
+USUAL_READ_SIZE: Final = 16 * 1024
+"""Bytes asked for at once otherwise: to make room for more takes longer than to read a usual answer."""
 _FD_SPACE: Final = socket.CMSG_SPACE(FDS_MAX * array.array("i").itemsize)
 
 
@@ -28,6 +30,7 @@ class UnixSocket:
         connected.setblocking(False)
         self.socket = connected
         self._unsent: deque[tuple[memoryview, int | None]] = deque()
+        self._read_size = USUAL_READ_SIZE
 
     @property
     def has_unsent(self) -> bool:
@@ -48,9 +51,10 @@ class UnixSocket:
         Raises: OSError if the connection broke; RpcError if descriptors were lost.
         """
         try:
-            data, ancillary, flags, _ = self.socket.recvmsg(READ_SIZE, _FD_SPACE, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = self.socket.recvmsg(self._read_size, _FD_SPACE, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return None
+        self._read_size = USUAL_READ_SIZE if len(data) < self._read_size else READ_SIZE
         fds = _descriptors(ancillary)
         if flags & socket.MSG_CTRUNC:
             close_fds(fds)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import signal
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ class Executions:
         self._known: dict[int, WaitedProcess] = {}
         self._by_identity: dict[str, int] = {}
         self._early: dict[str, int | None] = {}
+        self._ended: deque[int] = deque()
+        """Those whose end is remembered, the oldest first."""
 
     def add(self, executed: EnteredProcess) -> int:
         """Return the number by which clients mean this program."""
@@ -36,7 +39,6 @@ class Executions:
         self._by_identity[executed.id] = number
         if executed.id in self._early:
             self.ended(executed.id, self._early.pop(executed.id))
-        self._drop_old()
         return number
 
     async def end(self, number: int) -> int | None:
@@ -61,6 +63,9 @@ class Executions:
         execution = self._known[number]
         os.close(execution.executed.pidfd)
         execution.end.set_result(status)
+        self._ended.append(number)
+        if len(self._ended) > REMEMBERED:
+            del self._known[self._ended.popleft()]
 
     def running(self) -> list[EnteredProcess]:
         """Return the programs that have not ended, as far as we know."""
@@ -81,8 +86,3 @@ class Executions:
         if execution is None:
             raise InvalidArgumentError(f"no program {number} was put into a guest, or it ended long ago")
         return execution
-
-    def _drop_old(self) -> None:
-        ended = [number for number, each in self._known.items() if each.end.done()]
-        for number in ended[: max(0, len(ended) - REMEMBERED)]:
-            del self._known[number]

@@ -53,6 +53,15 @@ async def test_what_is_asked_for_twice_is_done_once_and_then_again() -> None:
     assert len(done) == 2
 
 
+async def test_what_comes_from_a_user_of_its_own_is_read_at_once_and_from_others_when_it_is_their_turn() -> None:
+    rounds, done = Rounds(), list[str]()
+    Turn(rounds, client=1, uid=0).arrived(lambda: done.append("root"))
+    Turn(rounds, client=2, uid=NOBODY).arrived(lambda: done.append("other"))
+    assert done == ["root"]
+    await asyncio.sleep(0)
+    assert done == ["root", "other"]
+
+
 async def test_nothing_is_done_for_a_client_that_is_gone() -> None:
     rounds, done = Rounds(), list[int]()
     gone, there = (Turn(rounds, client=number, uid=NOBODY) for number in range(2))

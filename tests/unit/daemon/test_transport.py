@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from insula.daemon.rounds import Rounds, Turn
-from insula.daemon.transport import Transport
+from insula.daemon.transport import READ_SIZE, Transport
 from tests.descriptors import open_fds
 from tests.waiting import scaled, until
 
@@ -27,6 +27,9 @@ class Ends:
     fds: list[int] = field(default_factory=list)
     lost: list[Exception | None] = field(default_factory=list)
     drained: int = 0
+    reads: int = 0
+    expected: int = 0
+    """Bytes of the packet that is coming."""
 
 
 @asynccontextmanager
@@ -34,9 +37,11 @@ async def ends() -> AsyncIterator[Ends]:
     ours, peer = socket.socketpair(socket.AF_UNIX)
     peer.setblocking(False)
 
-    def received(data: bytes, fds: list[int]) -> None:
+    def received(data: bytes, fds: list[int]) -> bool:
         pair.received.extend(data)
         pair.fds.extend(fds)
+        pair.reads += 1
+        return len(pair.received) < pair.expected
 
     def lost(error: Exception | None) -> None:
         pair.lost.append(error)
@@ -71,6 +76,30 @@ async def settle(pair: Ends, count: int) -> None:
 
 def open_count() -> int:
     return len(open_fds())
+
+
+async def test_what_follows_a_packet_is_read_with_it() -> None:
+    async with ends() as pair:
+        pair.expected = 7
+        pair.peer.send(b"call")
+        for _ in range(3):
+            socket.send_fds(pair.peer, [b"\0"], [pair.peer.fileno()])
+        pair.transport.resume_reading()
+        while not pair.reads:  # noqa: ASYNC110 - the transport is the event
+            await asyncio.sleep(0)
+        assert (len(pair.received), len(pair.fds)) == (7, 3)
+
+
+async def test_an_unfinished_packet_is_not_read_on_and_on() -> None:
+    async with ends() as pair:
+        pair.expected = 1 << 30
+        pair.peer.setblocking(True)
+        pair.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        pair.peer.send(bytes(300_000))
+        pair.transport.resume_reading()
+        while not pair.reads:  # noqa: ASYNC110 - the transport is the event
+            await asyncio.sleep(0)
+        assert 1 < pair.reads < 300_000 // READ_SIZE
 
 
 async def test_bytes_go_both_ways_in_order() -> None:
