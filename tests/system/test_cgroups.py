@@ -93,7 +93,7 @@ def test_removing_waits_for_the_dead_and_gives_up_on_the_living(group: Cgroup, i
     assert not group.exists()
 
 
-def as_guest_root(action: Callable[[], None]) -> str:
+def as_guest_root(action: Callable[[], object]) -> str:
     """Perform an action as the guest's root, in a process of its own; return the error it met, or nothing."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -163,21 +163,36 @@ def test_a_guest_cannot_make_a_tree_too_deep_to_remove(group: Cgroup) -> None:
 
 
 @pytest.mark.requires("cgroup2")
-def test_a_process_enters_beside_the_guests_groups_once_those_have_controllers(
+def test_who_enters_begins_in_a_leaf_from_the_start_and_the_guest_may_hand_controllers_down_meanwhile(
     group: Cgroup, inmate: Callable[..., Inmate]
 ) -> None:
     payload = Path(group.payload or "")
     available = (payload / "cgroup.controllers").read_text().split()
     assert available, "the payload was given no controller"
-    (payload / "system.slice").mkdir()
-    (payload / "cgroup.subtree_control").write_text(f"+{available[0]}")
+    leaf = payload / "insula.exec"
     program = inmate("import signal; signal.pause()")
-    program.enter(group)
-    assert groups_of(program.pid)[-1].endswith(f"{group.path}/payload/insula.exec")
+    (leaf / "cgroup.procs").write_text(str(program.pid))
+    assert as_guest_root(lambda: (payload / "cgroup.subtree_control").write_text(f"+{available[0]}")) == ""
+    assert leaf_of(group) == str(leaf)
+    assert as_guest_root(lambda: (leaf / "cgroup.procs").write_text("0")) == "PermissionError"
+
+
+@pytest.mark.requires("cgroup2")
+def test_a_leaf_that_the_guest_has_removed_is_made_anew(group: Cgroup) -> None:
+    leaf = Path(group.payload or "", "insula.exec")
+    assert as_guest_root(leaf.rmdir) == ""
+    assert leaf_of(group) == str(leaf)
+    assert leaf.is_dir()
+
+
+def leaf_of(group: Cgroup) -> str:
+    """Return where a process that enters begins."""
     fd = group.exec_fd()
     assert fd is not None
-    assert os.readlink(f"/proc/self/fd/{fd}").endswith("insula.exec")
-    os.close(fd)
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
 
 
 @pytest.mark.requires("cgroup.unified")

@@ -9,7 +9,7 @@ import pytest
 
 from insula import Container, Engine, ExitMeaning
 from insula.engine.guestinit import PowerAction
-from insula.engine.spec import Seccomp, SeccompProfile
+from insula.engine.spec import Seccomp, SeccompProfile, TmpfsMount
 from tests import hosts, leaks
 from tests.enclosure import Enclosure
 from tests.waiting import scaled, until
@@ -110,6 +110,32 @@ def test_a_hardened_service_runs(guest: Container) -> None:
     assert int(result.stdout) > 60000
 
 
+CREDENTIALS = ("DynamicUser=yes", "SetCredential=set:one", "LoadCredential=loaded:/etc/passwd")
+
+
+@pytest.mark.machine("systemd")
+def test_a_service_is_given_its_credentials(guest: Container) -> None:
+    settings = [word for setting in CREDENTIALS for word in ("-p", setting)]
+    script = 'cd "$CREDENTIALS_DIRECTORY" && cat set && cmp loaded /etc/passwd'
+    result = guest.run(["systemd-run", "--wait", "--pipe", "--quiet", *settings, "sh", "-c", script])
+    assert (result.returncode, result.stdout) == (0, b"one"), result.stderr.decode()
+
+
+@pytest.mark.machine("systemd")
+def test_a_mount_that_comes_later_is_seen_by_services_with_mounts_of_their_own(guest: Container) -> None:
+    sandbox = "-p PrivateTmp=yes -p ProtectSystem=strict -p ProtectHome=read-only"
+    shell(guest, f"systemd-run --quiet --unit=sandboxed {sandbox} sleep 1000")
+    mounts = "grep -c ' /mnt/later ' /proc/$(systemctl show -P MainPID sandboxed)/mountinfo"
+    assert shell(guest, mounts).strip() == "0"
+    guest.attach_mount(TmpfsMount(target="/mnt/later"))
+    assert shell(guest, mounts).strip() == "1"
+    guest.detach_mount("/mnt/later")
+    assert shell(guest, mounts).strip() == "0"
+    shell(guest, "mkdir -p /mnt/later; mount -t tmpfs none /mnt/later")
+    assert shell(guest, mounts).strip() == "1"
+    assert shell(guest, "umount /mnt/later; systemctl stop sandboxed") == ""
+
+
 @pytest.mark.machine("systemd")
 def test_services_have_groups_of_their_own_and_are_killed_by_them(guest: Container) -> None:
     shell(guest, "systemd-run --quiet --unit=sleeper sleep 1000")
@@ -128,6 +154,17 @@ def test_the_guests_systemd_limits_its_services(guest: Container) -> None:
     shell(guest, "systemd-run --quiet --unit=limited -p MemoryMax=50M -p TasksMax=7 -p CPUQuota=50% sleep 1000")
     limits = "cd /sys/fs/cgroup/system.slice/limited.service && cat memory.max pids.max cpu.max"
     assert shell(guest, limits).split() == ["52428800", "7", "50000", "100000"]
+
+
+@pytest.mark.machine("systemd")
+@pytest.mark.requires("cgroup.unified")
+@pytest.mark.parametrize("root", RELEASES if hosts.full() else RELEASES[1:], indirect=True)
+def test_who_enters_before_systemd_has_begun_keeps_it_from_no_controller(root: Path, engine: Engine) -> None:
+    started = Container(root, name="debian", ephemeral=True, engine=engine)
+    with started as guest, guest.popen(["sleep", "1000"]) as sleeper:
+        assert finished_boot(guest) == "running"
+        assert {"memory", "pids"} <= set(shell(guest, "cat /sys/fs/cgroup/cgroup.subtree_control").split())
+        sleeper.kill()
 
 
 @pytest.mark.machine("systemd")

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from insula.engine.spec import (
     ImageMount,
     InitKind,
     Process,
+    Seccomp,
     TmpfsMount,
 )
 from insula.errors import InsulaError, StepError, UnsupportedConfigError
@@ -48,6 +50,20 @@ def test_nothing_of_the_host_is_mounted_in_a_guest(guests: Guests, busybox_root:
             "/dev/tty1",
         ]
     )
+
+
+@pytest.mark.parametrize("privileged", [{}, {"privileged": True, "seccomp": Seccomp(new_mounts=True)}])
+def test_its_mounts_are_shared_among_its_own_namespaces_and_with_nobody_else(
+    guests: Guests, busybox_root: Path, scratch: Path, privileged: dict[str, Any]
+) -> None:
+    mounts = (BindMount(source=str(tree_of(scratch)), target="/mnt"),)
+    script = "sed 's/ - .*//' /proc/self/mountinfo"
+    said, _ = guests.output(spec(busybox_root, script, mounts=mounts, **privileged))
+    outside = {word for line in Path("/proc/self/mountinfo").read_text().splitlines() for word in line.split()}
+    for line in said.splitlines():
+        group = [word for word in line.split() if word.partition(":")[0] in {"shared", "master", "propagate_from"}]
+        assert [word.partition(":")[0] for word in group] == ["shared"], line
+        assert group[0] not in outside, line
 
 
 def test_proc_shows_only_the_guests_own_processes(guests: Guests, busybox_root: Path) -> None:

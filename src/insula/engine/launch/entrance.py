@@ -48,10 +48,9 @@ class Entrance:
         try:
             return await self._execute_at_leaf(running, attachment, streams, permitted)
         except StepError as error:
-            if error.errno != errno.EBUSY:
+            if error.errno != errno.ENODEV:
                 raise
-        # Its init has handed controllers down just after we looked where to go, as it does once in its life: now the
-        # place is a leaf below.
+        # The guest has just removed the group that it was to begin in, and that is made anew.
         return await self._execute_at_leaf(running, attachment, streams, permitted)
 
     async def _execute_at_leaf(

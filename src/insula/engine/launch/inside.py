@@ -38,9 +38,9 @@ class InsideSteps:
         try:
             await self._perform_at_leaf(running, steps, fds, permitted)
         except StepError as error:
-            if error.errno != errno.EBUSY or error.step:
+            if error.errno != errno.ENODEV or error.step:
                 raise
-            # As for a process that enters (`engine.launch.entrance`): its init has just handed controllers down.
+            # As for a process that enters (`engine.launch.entrance`): the guest has just removed the group it was for.
             await self._perform_at_leaf(running, steps, fds, permitted)
 
     async def _perform_at_leaf(

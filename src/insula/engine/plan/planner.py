@@ -12,7 +12,7 @@ from insula.engine.fragments.kernelfiles import (
 )
 from insula.engine.fragments.limits import limits_of
 from insula.engine.fragments.mounts import ROOT, is_fetched, root_is_read_only, root_tree, spec_mounts
-from insula.engine.fragments.premounts import premounts
+from insula.engine.fragments.premounts import mounts_nothing_new, premounts
 from insula.engine.fragments.speccheck import check, own_network
 from insula.engine.guestinit import starts_system
 from insula.engine.launch.systemdscope import Manager
@@ -66,7 +66,7 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     # What is locked is copied as seen from the root, so that must be the guest's by then; what follows is not locked.
     tree = [*guarded, pivot, *locking, *contents] if locking else [*guarded, *contents, pivot]
     staged = _staged(spec, fetched)
-    inner = [*_arrival(spec, facts, staged), *tree, *_confinement(spec, facts)]
+    inner = [*_arrival(spec, facts, staged), *tree, *_sharing(spec), *_confinement(spec, facts)]
     return LaunchPlan(
         before=tuple(before),
         clone=_clone(spec, facts),
@@ -244,6 +244,17 @@ def _files(spec: ContainerSpec) -> list[GuestStep]:
         return []
     content = "".join(f"nameserver {each}\n" for each in spec.nameservers)
     return [roottree.MakeFile(why="the nameservers asked for", path="etc/resolv.conf", content=content, mode=0o644)]
+
+
+def _sharing(spec: ContainerSpec) -> list[GuestStep]:
+    """Return the step that shares the guest's mounts, unless it may make no mount namespace that could see them.
+
+    systemd moves its credentials' mounts then, which it can below private mounts only.
+    """
+    if mounts_nothing_new(spec):
+        return []
+    why = "systemd leaves that to whoever runs it; without, its services see no mount that comes later"
+    return [roottree.ShareMounts(why=why)]
 
 
 def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:

@@ -2,7 +2,7 @@
 
     v2      machine.slice/machine-lxc….scope             limits, freezer, kill: the host root's
               └─ payload                                 the guest's processes and sub-groups: delegated to its root
-                   └─ insula.exec                        processes entered later, once payload is no leaf any more
+                   └─ insula.exec                        processes that enter later: the host root's
     v1      CONTROLLER/machine.slice/machine-lxc….scope  limits and processes, one group in each hierarchy
 
 On hybrid hosts both are there; the kernel binds a controller to one hierarchy, and v1 ones are asked first.
@@ -90,6 +90,8 @@ class Cgroup:
                 files.write(f"{mount}/{self.path}/cgroup.max.{name}", str(most))
         payload = f"{mount}/{self.path}/{PAYLOAD}"
         os.mkdir(payload, 0o755)
+        # Made now, it cannot be refused for want of groups later.
+        os.mkdir(f"{payload}/{EXEC_LEAF}", 0o755)
         if owner is not None:
             delegation.hand_over(payload, owner, self.hierarchies.delegate)
 
@@ -130,22 +132,21 @@ class Cgroup:
         return None if self.payload is None else os.open(self.payload, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def exec_fd(self) -> int | None:
-        """Return an fd as `into_fd` does, for a process that enters the running container.
+        """Return an fd as `into_fd` does, for a process that enters the running container: it begins in a leaf.
 
-        Once the guest's init has handed controllers down, v2 lets no process live in the payload itself (EBUSY), so it
-        is a leaf below it then.
+        v2 lets no group that holds processes hand controllers down, so one that began in the payload would keep the
+        guest's init from that, which then has none: kernel document `admin-guide/cgroup-v2`, "No Internal Process
+        Constraint".
         """
-        return None if self.payload is None else os.open(self._leaf(), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def _leaf(self) -> str:
         if self.payload is None:
-            raise OSError(errno.EOPNOTSUPP, "this host has no v2 hierarchy", self.path)
-        if not files.read(f"{self.payload}/cgroup.subtree_control"):
-            return self.payload
-        leaf = f"{self.payload}/{EXEC_LEAF}"
+            return None
+        leaf, flags = f"{self.payload}/{EXEC_LEAF}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+        with contextlib.suppress(FileNotFoundError):
+            return os.open(leaf, flags)
+        # The guest, whose group is around it, may have removed it.
         with contextlib.suppress(FileExistsError):
             os.mkdir(leaf, 0o755)
-        return leaf
+        return os.open(leaf, flags)
 
     def join_fds(self, *, v2_too: bool = False) -> list[int]:
         """Return write-only fds; a single-threaded process that writes b"0" to each has joined; the caller closes them.
@@ -156,7 +157,7 @@ class Cgroup:
         """
         paths = [f"{each.mount}/{self.path}/tasks" for each in self.hierarchies.v1]
         if v2_too and self.hierarchies.v2 is not None:
-            paths.append(f"{self._leaf()}/cgroup.procs")
+            paths.append(f"{self.payload}/cgroup.procs")
         return joining.open_all(paths, os.O_WRONLY)
 
     def attach(self, pid: int, *, v2_too: bool = False) -> None:
@@ -167,7 +168,7 @@ class Cgroup:
         for each in self.hierarchies.v1:
             joining.move(pid, f"{each.mount}/{self.path}/cgroup.procs")
         if v2_too and self.hierarchies.v2 is not None:
-            joining.move(pid, f"{self._leaf()}/cgroup.procs")
+            joining.move(pid, f"{self.payload}/cgroup.procs")
 
     def enter(self, pid: int) -> None:
         """Move a process that runs already into the container's groups, in every hierarchy."""

@@ -66,13 +66,13 @@ def test_a_step_that_fails_is_told_by_its_words(running: Running) -> None:
     assert caught.value.errno == errno.EPERM
 
 
-def test_it_is_tried_once_more_where_init_has_just_handed_its_controllers_down(running: Running) -> None:
-    busy = StepError("Device or resource busy", errno=errno.EBUSY)
-    keeper = FakeKeeper(answers={Verb.PERFORM: [busy]})
+def test_it_is_tried_once_more_where_the_guest_has_just_removed_the_group(running: Running) -> None:
+    gone = StepError("No such device", errno=errno.ENODEV)
+    keeper = FakeKeeper(answers={Verb.PERFORM: [gone]})
     perform(keeper, running)
     assert keeper.verbs() == [Verb.PERFORM, Verb.PERFORM]
-    with pytest.raises(StepError, match="busy"):
-        perform(FakeKeeper(answers={Verb.PERFORM: [busy, busy]}), running)
+    with pytest.raises(StepError, match="No such device"):
+        perform(FakeKeeper(answers={Verb.PERFORM: [gone, gone]}), running)
 
 
 class CalledOff(FakeKeeper):

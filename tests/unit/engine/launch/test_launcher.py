@@ -315,14 +315,14 @@ def test_nobody_enters_what_is_paused(desk: Desk, how: str) -> None:
     running.close()
 
 
-def test_a_group_that_was_divided_just_now_is_looked_at_once_more(desk: Desk) -> None:
+def test_a_process_whose_group_was_removed_just_now_enters_the_next_one(desk: Desk) -> None:
     running, before = desk.running(), open_fds()
-    busy = StepError("Device or resource busy", errno=errno.EBUSY)
-    desk.keeper.answers[Verb.EXECUTE] = [busy]
+    gone = StepError("No such device", errno=errno.ENODEV)
+    desk.keeper.answers[Verb.EXECUTE] = [gone]
     os.close(completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS)).pidfd)
     assert desk.keeper.verbs() == [Verb.EXECUTE, Verb.EXECUTE]
-    desk.keeper.answers[Verb.EXECUTE] = [busy, busy]
-    with pytest.raises(StepError, match="busy"):
+    desk.keeper.answers[Verb.EXECUTE] = [gone, gone]
+    with pytest.raises(StepError, match="No such device"):
         completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
     assert open_fds() == before
     running.close()

@@ -30,7 +30,7 @@ from insula.engine.spec import (
 from insula.engine.steps.guest import confinement, execution, locking, namespaces, roottree
 from insula.engine.steps.host import childsetup, groups, layers
 from insula.errors import InvalidArgumentError
-from tests.plans import BUSYBOX, CASES, CONFINED, HYBRID, SYSTEMD, UNIFIED, Case, golden
+from tests.plans import BUSYBOX, CASES, CONFINED, DEBIAN, HYBRID, PRIVILEGED, SYSTEMD, UNIFIED, Case, golden
 from tests.unit.engine.generated import specs
 
 CHECKOUT = Path(__file__).parents[4]
@@ -59,8 +59,13 @@ def test_the_order_inside_is_safe(case: Case) -> None:
     settled = order.index(locking.LockMounts) - 1 if locking.LockMounts in order else order.index(roottree.PivotRoot)
     assert settled == order.index(roottree.PivotRoot)
     laid = [
-        n for n, step in enumerate(order) if step.__module__.endswith("roottree") and step is not roottree.PivotRoot
+        n
+        for n, step in enumerate(order)
+        if step.__module__.endswith("roottree") and step not in {roottree.PivotRoot, roottree.ShareMounts}
     ]
+    # Only what is the guest's own by then is shared, and all of it.
+    if roottree.ShareMounts in order:
+        assert order.index(roottree.ShareMounts) > max(*laid, order.index(roottree.PivotRoot))
     assert locking.LockMounts in order or max(laid) < settled
     guarding = [
         n for n, step in enumerate(order) if step in {roottree.ProtectPaths, roottree.MaskPaths, roottree.WriteSettings}
@@ -95,6 +100,20 @@ def test_id_maps_are_written_before_anything_needs_them(case: Case) -> None:
         assert all(n > mapping for n, kind in enumerate(kinds) if kind in {layers.CopyTree, layers.StackLayers})
     needing = [step.needs_child for step in between]
     assert needing == sorted(needing)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shared"),
+    [
+        (BUSYBOX, True),
+        (DEBIAN, True),
+        (PRIVILEGED, False),
+        (replace(PRIVILEGED, seccomp=Seccomp(new_mounts=True)), True),
+        (replace(PRIVILEGED, seccomp=Seccomp(profile=SeccompProfile.UNCONFINED)), True),
+    ],
+)
+def test_mounts_are_shared_where_the_guest_may_have_mount_namespaces(spec: ContainerSpec, shared: bool) -> None:
+    assert any(isinstance(step, roottree.ShareMounts) for step in plan(spec, UNIFIED).inside) is shared
 
 
 def test_a_refused_spec_makes_no_plan() -> None:

@@ -16,6 +16,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         namespaces.BringUpLoopback,
         namespaces.EnterContainer,
         roottree.KeepMountsPrivate,
+        roottree.ShareMounts,
         roottree.OpenStaged,
         roottree.AttachRoot,
         roottree.MakeFilesystem,

@@ -47,6 +47,21 @@ class KeepMountsPrivate(GuestStep):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ShareMounts(GuestStep):
+    """Have what is mounted from here on travel to mount namespaces made inside later, as on a host run by systemd.
+
+    Every mount leaves whatever group of the host's it may still be in first, so that nothing travels out.
+    Source: mount_namespaces(7), "Shared subtrees".
+    """
+
+    phrase: ClassVar[str] = "share all mounts with the guest's own mount namespaces"
+
+    def compile(self, program: Builder) -> None:
+        for propagation in (Propagation.PRIVATE, Propagation.SHARED):
+            program.change(AT_FDCWD, "/", propagation=propagation, recursive=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenStaged(GuestStep):
     """Open this namespace's own copies of the trees that the keeper has staged: their attributes are locked."""
 

@@ -22,11 +22,12 @@ from insula.engine.steps.guest.roottree import (
     MountMemory,
     PivotRoot,
     ProtectPaths,
+    ShareMounts,
     ShowElsewhere,
     WriteSettings,
 )
 from insula.kernel.fds import AT_FDCWD, Fd
-from insula.kernel.mounts import Propagation, change, detached_copy
+from insula.kernel.mounts import Propagation, change, detached_copy, make_filesystem
 from tests.unit.engine.steps.guest.performing import Us, guest, perform
 from tests.unit.engine.steps.inchild import in_namespaces
 
@@ -77,6 +78,36 @@ def is_mount(path: Path) -> bool:
 
 
 # The root
+
+
+def peers(path: Path) -> str:
+    """Return the peer group of the mount whose top is at path, empty for a private one."""
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    tags = next(line[6 : line.index("-")] for line in reversed(lines) if line[4] == str(path))
+    return next((tag for tag in tags if tag.startswith("shared:")), "")
+
+
+def test_all_mounts_are_shared_inside_and_none_with_where_it_came_from(host: Path) -> None:
+    def work() -> tuple[str, str, str, str]:
+        perform(guest(), KeepMountsPrivate(why="test"))
+        us = guest(tree=make_filesystem("tmpfs", []))
+        perform(us, AttachRoot(why="test", source="tree", place=str(host / "place")))
+        change(AT_FDCWD, str(host / "place"), propagation=Propagation.SHARED)
+        origin = peers(host / "place")
+        copied = guest(copy=detached_copy(str(host / "place")))
+        perform(copied, AttachRoot(why="test", source="copy", place=str(host / "outside")))
+        return origin, peers(host / "outside"), *shared(us)
+
+    def shared(us: Us) -> tuple[str, str]:
+        perform(us, ShareMounts(why="test"))
+        return peers(host / "place"), peers(host / "outside")
+
+    origin, copied, place, outside = in_namespaces(work)
+    assert origin.startswith("shared:")
+    assert copied == origin, "a copy stays in the group of what it is a copy of"
+    assert place.startswith("shared:")
+    assert outside.startswith("shared:")
+    assert len({origin, place, outside}) == 3
 
 
 def test_mounts_made_afterwards_are_seen_by_nobody_else() -> None:
