@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import stat
 from typing import NamedTuple
 
 from insula.kernel.filekinds import FileKind, classified, is_path_only
@@ -32,7 +33,8 @@ class _Attributes(ctypes.Structure):
         ("rdev_minor", ctypes.c_uint32),
         ("dev_major", ctypes.c_uint32),
         ("dev_minor", ctypes.c_uint32),
-        ("rest", ctypes.c_uint64 * 14),
+        ("mount", ctypes.c_uint64),
+        ("rest", ctypes.c_uint64 * 13),
     )
 
 
@@ -56,9 +58,12 @@ def cached_kind_of(fd: int) -> FileKind:
 
 
 class Stamp(NamedTuple):
-    """What changes when a file's content does. changed: of the inode, in nanoseconds since 1970."""
+    """What changes when a file's content does. changed: of the inode, in nanoseconds since 1970; mount: see
+    `unique_mount_of`."""
 
     device: tuple[int, int]
+    mount: int | None
+    regular: bool
     inode: int
     size: int
     changed: int
@@ -68,9 +73,11 @@ class Stamp(NamedTuple):
 def cached_stamp_of(fd: int) -> Stamp:
     """Return a file's stamp, by what the kernel knows already; as `cached_kind_of`, this never waits."""
     found = _Attributes()
-    _statx(fd, "", _EMPTY_PATH | _DO_NOT_SYNC, _BASIC, found)
+    _statx(fd, "", _EMPTY_PATH | _DO_NOT_SYNC, _BASIC | _UNIQUE_MOUNT, found)
     return Stamp(
         device=(found.dev_major, found.dev_minor),
+        mount=found.mount if found.mask & _UNIQUE_MOUNT else None,
+        regular=stat.S_ISREG(found.mode),
         inode=found.inode,
         size=found.size,
         changed=found.changed * _SECOND + found.changed_nanoseconds,
@@ -78,5 +85,11 @@ def cached_stamp_of(fd: int) -> Stamp:
     )
 
 
+def unique_mount_of(fd: int) -> int | None:
+    """Return the number of the mount that fd is on, which no other ever has; None before Linux 6.8."""
+    return cached_stamp_of(fd).mount
+
+
 _BASIC = 0x7FF
+_UNIQUE_MOUNT = 0x4000
 _SECOND = 1_000_000_000

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 
 from insula.engine.facts import Facts
+from insula.engine.fragments.mounts import ROOT
 from insula.engine.interfaces import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Message, Verb
@@ -23,6 +24,7 @@ from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, in
 from insula.engine.steps.step import Step
 from insula.errors import InsulaError, KeeperError, StepError
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, sealed_file
+from insula.kernel.localfiles import local_mount
 from insula.kernel.process import start_time
 
 logger = logging.getLogger(__name__)
@@ -171,6 +173,7 @@ class LaunchAttempt:
         fds = {name: fds[name] for name in (*self._plan.staged, *self._program.passed)}
         body = {**self._meant(), "locked_trees": self._plan.staged}
         number = self._link.ask(Verb.GO, body, fds)
+        mount = self._readable_mount()
         message = await self._answer_of_steps(number)
         group = group_of(context)
         record = ContainerRecord(
@@ -185,7 +188,23 @@ class LaunchAttempt:
         )
         pidfd, channel = message.fds.pop("pidfd"), message.fds.pop("channel", NO_FD)
         consoles = list(message.fds.values())
-        return Running(record=record, group=group, pidfd=pidfd, consoles=consoles, awaiting_exec=hold, channel=channel)
+        return Running(
+            record=record,
+            group=group,
+            pidfd=pidfd,
+            consoles=consoles,
+            awaiting_exec=hold,
+            channel=channel,
+            mount=mount,
+        )
+
+    def _readable_mount(self) -> int | None:
+        """Return the mount of a root whose files may be read while the guest runs: of one without the host's powers.
+
+        With them it could have the kernel ask it before anybody opens a file (fanotify(7), FAN_OPEN_PERM).
+        """
+        root = self._context.fds.get(ROOT)
+        return None if self._spec.idmap is None or root is None else local_mount(root)
 
     async def _register(self) -> None:
         """Have the register of containers know it, behind the answer: what it does would compete with the start."""

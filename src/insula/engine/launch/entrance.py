@@ -91,7 +91,7 @@ class Entrance:
     async def _account(self, running: Running, process: Process) -> tuple[Fd, int]:
         """Return a file that says who to become, and for how many groups it has room. Raises: StepError."""
         user = "0" if process.user is None else process.user
-        sight = Sight(whose=running.uuid, name=f"'{running.name}'")
+        sight = Sight(whose=running.uuid, name=f"'{running.name}'", mount=running.mount)
         try:
             account = await self._find_account(sight, running.pid, running.pidfd, user, process.group)
             most_groups = room_for(len(account.groups))

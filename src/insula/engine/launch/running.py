@@ -87,6 +87,8 @@ class Running:
     """Init waits right before its program, frozen: the first resume lets it go on."""
     channel: Fd = NO_FD
     """The way to an init that is held, which ends when nobody has it."""
+    mount: int | None = None
+    """Of its root, if what lies there can be read without waiting (`kernel.localfiles`); unknown after a restart."""
     status: ExitStatus | None = None
     """How it ended, None as long as that is not known."""
     described: bool = True

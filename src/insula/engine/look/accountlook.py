@@ -1,15 +1,17 @@
 """Finding out who a user of a running guest's is: its files are looked at, so nobody who is needed waits for that."""
 
+import errno
 import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 
-from insula.engine.accounts import Account
+from insula.engine.accounts import Account, find_account
 from insula.engine.look.looking import PATIENCE, Looker, Sight
 from insula.engine.look.looks import account_inside, open_root
 from insula.kernel.beneath import open_known
+from insula.kernel.localfiles import read_known
 from insula.kernel.statx import Stamp, cached_stamp_of
 
 AccountFinder = Callable[[Sight, int, int, str, str | None], Awaitable[Account]]
@@ -50,11 +52,15 @@ _SETTLED = 1_000_000_000
 _REMEMBERED_MAX = 256
 
 
-def remembering(find: AccountFinder) -> AccountFinder:
-    """Return what does not look again as long as the guest's files are the same.
+_READ_MAX = 64 * 1024
+"""Bytes of a file that are read at once; a larger one is looked at."""
 
-    Whether they are is asked of the kernel's own memory alone: that never waits for a guest. What it does not know is
-    looked at again.
+
+def remembering(find: AccountFinder) -> AccountFinder:
+    """Return what does not look where the kernel's own memory says all: that never waits for a guest.
+
+    There the guest's files are known to be as they were, or are read at once, if they lie on the disk that the host
+    gave it. What the kernel does not know is looked at.
     """
     known: OrderedDict[Hashable, tuple[Stamps, Account]] = OrderedDict()
 
@@ -65,7 +71,9 @@ def remembering(find: AccountFinder) -> AccountFinder:
         if found is not None and before is not None and found[0] == before:
             known.move_to_end(key)
             return found[1]
-        account = await find(sight, pid, pidfd, user, group)
+        account = _read_at_once(sight, pid, pidfd, user, group)
+        if account is None:
+            account = await find(sight, pid, pidfd, user, group)
         if before is not None and before == _stamps(pid, pidfd) and _are_settled(before):
             known[key] = before, account
             if len(known) > _REMEMBERED_MAX:
@@ -73,6 +81,36 @@ def remembering(find: AccountFinder) -> AccountFinder:
         return account
 
     return remember
+
+
+def _read_at_once(sight: Sight, pid: int, pidfd: int, user: str, group: str | None) -> Account | None:
+    """Return the account, None if it cannot be known without waiting. Raises: OSError(ENOENT) as `AccountFinder`."""
+    mount = sight.mount
+    if mount is None:
+        return None
+
+    def lines(path: str) -> Iterable[str]:
+        try:
+            fd = open_known(root, path)
+        except FileNotFoundError:
+            return ()
+        try:
+            return read_known(fd, mount, _READ_MAX).decode(errors="replace").split("\n")
+        finally:
+            os.close(fd)
+
+    try:
+        root = open_root(pid, pidfd)
+    except OSError:
+        return None
+    try:
+        return find_account(lines, user, group)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            raise
+        return None
+    finally:
+        os.close(root)
 
 
 Stamps = tuple[Stamp | None, ...]

@@ -36,10 +36,12 @@ _ENDING = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sight:
-    """Where to look. whose: the guest's UUID; name: what errors call it, such as "domain 'web'"."""
+    """Where to look. whose: the guest's UUID; name: what errors call it, such as "domain 'web'"; mount: of its root, as
+    the host made it, if what lies there can be read without waiting (`kernel.localfiles`)."""
 
     whose: str
     name: str
+    mount: int | None = None
 
     def no_answer(self) -> OperationTimeoutError:
         return OperationTimeoutError(f"the file system of {self.name} does not answer; destroy ends it all the same")

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from insula.engine.look import accountlook
 from insula.engine.look.accountlook import find_directly, find_through, find_with_patience
 from insula.engine.look.looking import Looker, Sight
 from insula.errors import OperationTimeoutError
+from insula.kernel.statx import unique_mount_of
 
 SIGHT = Sight(whose="u", name="'web'")
 
@@ -69,6 +71,7 @@ class _Guest:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.sight = SIGHT
         self.looks = 0
         (root / "etc").mkdir()
         (root / "etc/group").write_text("root:x:0:\n")
@@ -100,7 +103,7 @@ class _Guest:
         return asyncio.run(self._home())
 
     async def _home(self) -> str:
-        return (await self.find(SIGHT, self.pid, self.pidfd, "root", None)).home
+        return (await self.find(self.sight, self.pid, self.pidfd, "root", None)).home
 
     def close(self) -> None:
         for fd in self._fds:
@@ -145,3 +148,41 @@ def test_what_the_kernel_does_not_know_is_looked_at_again(guest: _Guest, monkeyp
     monkeypatch.setattr(accountlook, "open_known", unknown)
     guest.home()
     assert guest.looks == 2
+
+
+@pytest.fixture
+def given(guest: _Guest, monkeypatch: pytest.MonkeyPatch) -> _Guest:
+    """One whose root is on a disk that the host gave it."""
+    fd = os.open(guest.root, os.O_PATH)
+    mount = unique_mount_of(fd)
+    os.close(fd)
+    guest.sight = replace(SIGHT, mount=mount)
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda fd, buffers, offset, flags: preadv(fd, buffers, offset))
+    return guest
+
+
+@pytest.mark.requires("root")
+def test_files_on_the_disk_that_a_guest_was_given_are_read_without_a_look(given: _Guest) -> None:
+    assert [given.home() for _ in range(2)] == ["/root"] * 2
+    given.write("root:x:0:0::/home:/bin/sh\n")
+    (given.root / "etc/group").unlink()
+    assert (given.home(), given.looks) == ("/home", 0)
+    given.write("toor:x:0:0::/home:/bin/sh\n")
+    with pytest.raises(FileNotFoundError):
+        given.home()
+
+
+@pytest.mark.requires("root")
+def test_files_on_another_mount_are_looked_at(given: _Guest) -> None:
+    given.sight = replace(given.sight, mount=(given.sight.mount or 0) + 1)
+    assert (given.home(), given.looks) == ("/root", 1)
+
+
+@pytest.mark.requires("root")
+def test_what_cannot_be_read_at_once_is_looked_at(given: _Guest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def waits(fd: int, buffers: object, offset: int, flags: int) -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "preadv", waits)
+    assert (given.home(), given.looks) == ("/root", 1)
