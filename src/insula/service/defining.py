@@ -1,6 +1,7 @@
 """Define, undefine, autostart: what is kept of a domain whether it runs or not."""
 
 import logging
+from functools import partial
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
 from insula.model.domain import Domain
@@ -38,15 +39,12 @@ class DefinitionVerbs:
         async def work() -> None:
             added = known is None or not managed.is_persistent
             try:
-                if known is None:
-                    await self._clear_place(domain)
-                await self._save_with_storage(managed, domain)
+                await self._save_with_storage(managed, domain, new=known is None)
             except BaseException:
                 if known is None:
                     self._registry.remove(managed)
                 raise
             managed.define(domain)
-            await self._runs.reserve(domain)
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.ADDED if added else DefinedDetail.UPDATED)
 
         try:
@@ -103,26 +101,34 @@ class DefinitionVerbs:
         if not managed.is_active:
             managed.current = config
 
-    async def _clear_place(self, domain: Domain) -> None:
+    def _clear_place(self, domain: Domain) -> None:
         """Finish what an earlier domain with this UUID left: its storage was to vanish, and is not the new one's."""
         try:
-            await self._runs.discard_doomed(domain.uuid)
+            self._runs.discard_doomed(domain.uuid)
         except OSError as error:
             raise OperationFailedError(
                 f"the storage of an earlier domain {domain.uuid} was to be removed, and cannot be: {error}"
             ) from error
 
-    async def _save_with_storage(self, managed: ManagedDomain, domain: Domain) -> None:
-        """Save, and let what was to vanish with a transient domain's run stay.
+    async def _save_with_storage(self, managed: ManagedDomain, domain: Domain, *, new: bool) -> None:
+        """Save, give the domain its ids, and let what was to vanish with a transient domain's run stay.
 
         It stays before anything is defined: killed in between we leave a disk too many, not a domain without its disk.
         """
+
+        def before() -> None:
+            if new:
+                self._clear_place(domain)
+
+        save = partial(
+            self._definitions.save, managed, domain, before=before, after=partial(self._runs.reserve, domain)
+        )
         if not self._runs.is_throwaway(managed):
-            await self._definitions.save(managed, domain)
+            await save()
             return
         await self._mark(managed, ephemeral=False)
         try:
-            await self._definitions.save(managed, domain)
+            await save()
         except BaseException:
             await self._mark_again(managed, ephemeral=True)
             raise

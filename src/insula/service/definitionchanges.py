@@ -1,10 +1,10 @@
 """Changes of definitions on the disk, made beside the loop, and told in libvirt's words: for any noun."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from insula.engine.threads import in_own_thread
 from insula.errors import OperationFailedError
 from insula.kernel.durable import Commit
 from insula.service.definitions import Definable, Definitions
@@ -12,6 +12,10 @@ from insula.service.definitions import Definable, Definitions
 LOGGER = logging.getLogger(__name__)
 
 N = TypeVar("N", bound=Definable)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class Noticing(Protocol):
@@ -35,10 +39,22 @@ class DefinitionChanges(Generic[N]):
         self._word = word
         self._definitions = definitions
 
-    async def save(self, thing: Noticing, config: N) -> None:
-        """Take config as what is defined."""
-        what = f"save the definition of {self._word} '{config.name}'"
-        await self._commit(thing, lambda: self._definitions.save(config), what)
+    async def save(
+        self, thing: Noticing, config: N, *, before: Callable[[], None] = _nothing, after: Callable[[], None] = _nothing
+    ) -> None:
+        """Take config as what is defined.
+
+        before, after: what is to be done in the same thread, which may wait for the disk, too: what `before` raises
+        keeps everything as it is, and `after` raises nothing.
+        """
+
+        def saved() -> Commit:
+            before()
+            commit = self._definitions.save(config)
+            after()
+            return commit
+
+        await self._commit(thing, saved, f"save the definition of {self._word} '{config.name}'")
 
     async def remove(self, thing: Noticing) -> None:
         """Forget what is defined."""
@@ -51,7 +67,7 @@ class DefinitionChanges(Generic[N]):
 
     async def _commit(self, thing: Noticing, work: Callable[[], Commit], what: str) -> None:
         try:
-            commit = await asyncio.to_thread(work)
+            commit = await in_own_thread(work)
         except OSError as error:
             raise OperationFailedError(f"cannot {what}: {error}") from error
         if commit.unsynced is not None:

@@ -1,9 +1,7 @@
 """What a client's document means here: hidden values filled in from what is known, and everything checked."""
 
-from contextlib import suppress
 from dataclasses import replace
 
-from insula.errors import DomainNotFoundError
 from insula.model.domain import Domain
 from insula.model.validate import validate
 from insula.service.documents import Documents
@@ -25,9 +23,12 @@ class IncomingDocuments:
         Raises: XmlError; UnsupportedConfigError naming every problem it has.
         """
         domain = await self._documents.read(Domain.load, xml)
-        with suppress(DomainNotFoundError):
-            known = self._registry.by_uuid(domain.uuid)
-            domain = replace(domain, os=domain.os.revealed((known.config or known.current).os))
+        known = self._registry.find(domain.uuid)
+        if known is None:
+            self._partitions.check(domain)
+            await self._documents.read(lambda _: validate(domain), xml)
+            return domain
+        domain = replace(domain, os=domain.os.revealed((known.config or known.current).os))
         self._partitions.check(domain)
-        await self._documents.aside(validate, domain)
+        await self._documents.aside(validate, domain)  # what was hidden may be long
         return domain

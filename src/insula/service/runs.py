@@ -75,7 +75,7 @@ class Runs:
                 managed.end(Happening.START_FAILED)
             raise
         if managed.ended_record is None and not managed.is_persistent:
-            await self.discard_doomed(managed.uuid)
+            await in_own_thread(partial(self.discard_doomed, managed.uuid))
         record = self._first_record(managed, launch)
         begun = record
 
@@ -247,11 +247,11 @@ class Runs:
         record = managed.ended_record if managed.run is None else managed.run.record
         return record is not None and record.ephemeral
 
-    async def discard_doomed(self, uuid: UUID) -> None:
-        """Remove what an earlier domain of this UUID was to leave nothing of. Raises: OSError."""
-        if await in_own_thread(partial(self._preparation.doomed, uuid)):
+    def discard_doomed(self, uuid: UUID) -> None:
+        """Remove what an earlier domain of this UUID was to leave nothing of: in a thread. Raises: OSError."""
+        if self._preparation.doomed(uuid):
             self._prepared.discard(uuid)
-            await in_own_thread(partial(self._preparation.discard, uuid))
+            self._preparation.discard(uuid)
 
     def change_domain(self, managed: ManagedDomain, current: Domain) -> None:
         """Let a change of the live definition, which the guest has felt already, count, and write it down."""
@@ -288,10 +288,11 @@ class Runs:
         except (OSError, InsulaError) as error:
             LOGGER.error("the storage of domain %s is left behind: %s", uuid, error)
 
-    async def reserve(self, domain: Domain) -> None:
-        """Do at the definition what a start need not wait for; what fails is tried again, and told, at the start."""
+    def reserve(self, domain: Domain) -> None:
+        """Do at the definition what a start need not wait for, in a thread; what fails is tried again, and told, at
+        the start."""
         try:
-            await in_own_thread(partial(self._preparation.reserve, domain))
+            self._preparation.reserve(domain)
         except (OSError, InsulaError) as error:
             LOGGER.warning("no ids are reserved for domain '%s' yet: %s", domain.name, error)
 

@@ -35,6 +35,11 @@ class IdJournal:
         self._lines = 0
         self._given: dict[UUID, range] = {}
 
+    @property
+    def mark(self) -> object:
+        """What is equal as long as nothing was appended, by anybody, and seen here by `read`."""
+        return self._file, self._size
+
     def read(self) -> Mapping[UUID, range]:
         """Return what is given now; not to be kept beyond the next call.
 

@@ -40,6 +40,7 @@ from insula.storage.idpools import (
     pools,
     running_maps,
 )
+from insula.storage.idslots import SlotSearch
 
 FILE = "idranges.jsonl"
 FORMER_FILE = "idranges.json"
@@ -79,8 +80,11 @@ class IdRanges:
         self._in_use = known
         self._mapped = mapped
         self._clock = clock
+        self._here: Sequence[range] | None = None
         self._journal = IdJournal(self.path)
+        self._is_systems = layout == Layout.system()
         self._systems_journal = IdJournal(Layout.system().state / FILE)
+        self._search = SlotSearch(begin=lambda count: 0 if self._is_systems else _first_slot(layout, count))
         self._looked: tuple[float, Sequence[range]] | None = None
         """When all processes were looked at, and the ids they had."""
 
@@ -101,10 +105,7 @@ class IdRanges:
         """
         with self._locked():
             given = self._read()
-            found = given.get(uuid)
-            if found is None:
-                found = self._free(given.values())
-                self._change(uuid, found)
+            found = given.get(uuid) or self._give(uuid, given.values())
         return map_of(found)
 
     def release(self, uuid: UUID) -> None:
@@ -125,24 +126,29 @@ class IdRanges:
             if kept != given:
                 self._rewrite(kept)
 
-    def _free(self, given: Collection[range]) -> range:
-        taken = [*given, *self._listed(), *self._others_running(), *self._systems()]
-        mapped = self._mapped()
-        for pool in self._pools():
-            count = len(pool) // SIZE
-            busy = _busy_slots(pool, taken)
-            first = _first_slot(self._layout, count)
-            for number in range(count):
-                slot = (first + number) % count
-                if slot in busy:
-                    continue
-                ids = range(pool.start + slot * SIZE, pool.start + (slot + 1) * SIZE)
-                if _is_mapped(ids, mapped) and not self._in_use(ids) and not _has_a_name(ids.start):
-                    return ids
+    def _give(self, uuid: UUID, given: Collection[range]) -> range:
+        """Give a domain ids that nobody has. What was passed by to find them is passed by at once the next time, until
+        something changes but for what we give out."""
+        pools, listed, running = tuple(self._pools()), tuple(self._listed()), self._others_running()
+        systems = self._systems()
+        seen = pools, listed, self._looked, self._systems_journal.mark
+        for ids in self._search.resume(
+            (seen, self._journal.mark), pools, lambda: [*given, *listed, *running, *systems]
+        ):
+            if _is_mapped(ids, self._ids_here()) and not self._in_use(ids) and not _has_a_name(ids.start):
+                self._change(uuid, ids)
+                self._search.keep((seen, self._journal.mark))
+                return ids
         raise OperationFailedError(
             f"no range of {SIZE} ids is free for another domain; give Insula more in /etc/subuid and /etc/subgid, "
             "for the user 'insula', or write an <idmap>"
         )
+
+    def _ids_here(self) -> Sequence[range]:
+        """The ids of our own user namespace, which are the same for as long as we live. Source: user_namespaces(7)."""
+        if self._here is None:
+            self._here = self._mapped()
+        return self._here
 
     def _others_running(self) -> Sequence[range]:
         now = self._clock()
@@ -152,7 +158,7 @@ class IdRanges:
 
     def _systems(self) -> Collection[range]:
         """Return what the system's own installation has given out, as far as it lets us see. Raises: OSError."""
-        if self._layout == Layout.system():
+        if self._is_systems:
             return ()
         try:
             return self._systems_journal.read().values()
@@ -261,19 +267,9 @@ def _own_range(idmap: IdMap) -> range | None:
     return range(idmap.uids[0].outside, idmap.uids[0].outside + SIZE)
 
 
-def _busy_slots(pool: range, taken: Collection[range]) -> frozenset[int]:
-    """Return the slots of a pool that a taken range touches."""
-    busy: set[int] = set()
-    for each in taken:
-        start, stop = max(pool.start, each.start), min(pool.stop, each.stop)
-        if start < stop:
-            busy.update(range((start - pool.start) // SIZE, (stop - 1 - pool.start) // SIZE + 1))
-    return frozenset(busy)
-
-
 def _first_slot(layout: Layout, count: int) -> int:
-    """Return where the search begins: the system at the start, others somewhere in the upper half."""
-    if layout == Layout.system() or count < 2:
+    """Return where in a pool the search of an installation that is not the system's begins: in the upper half."""
+    if count < 2:
         return 0
     half = count // 2
     return count - half + zlib.crc32(os.fsencode(layout.root)) % half
