@@ -17,7 +17,7 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.keeper.link import BlockingLink, Event, completed
+from insula.engine.keeper.link import BlockingLink, KeeperEvent, completed
 from insula.engine.keeper.protocol import EventKind, Verb
 from insula.engine.keeper.startup import connect, spawn_keeper
 from insula.engine.launch.launcher import Launcher
@@ -55,7 +55,7 @@ class Guests:
         self.socket = directory / "keeper.sock"
         self.log = directory / "keeper.log"
         self.facts = Facts.detect()
-        self.events: list[Event] = []
+        self.events: list[KeeperEvent] = []
         self.keeper_pid = -1
         self._launched: list[Running] = []
         self.start_keeper()
@@ -108,7 +108,7 @@ class Guests:
         """Wait until the keeper tells that the guest has ended."""
         return ExitStatus(status=self._wait_for(EventKind.EXITED, running.uuid, seconds).status)
 
-    def _wait_for(self, kind: EventKind, name: str, seconds: float) -> Event:
+    def _wait_for(self, kind: EventKind, name: str, seconds: float) -> KeeperEvent:
         deadline = time.monotonic() + scaled(seconds)
         while True:
             for event in self.events:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.spawner import Order, Spawner, built_program
 from insula.engine.program import player
 from insula.engine.program.builder import Builder
@@ -54,7 +54,7 @@ def start_python(image: int, channel: socket.socket) -> int:
 
 def start_spawned(image: int, channel: socket.socket) -> int:
     """By a spawner of its own, which ends at once: what it has cloned is our child."""
-    loop, null = Loop(), os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    loop, null = EventLoop(), os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     spawner = Spawner(loop, built_program(), null)
     spawner.start()
     before = {*_children(), spawner.pid}

@@ -15,7 +15,7 @@ from insula.daemon.keeperlink import KeeperSupervisor
 from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.keeper.link import Event as KeeperEvent
+from insula.engine.keeper.link import KeeperEvent as KeeperEvent
 from insula.engine.keeper.protocol import VERSION, EventKind
 from insula.engine.keeper.startup import connect, spawn_keeper
 from insula.engine.launch.launcher import Launcher
@@ -23,8 +23,8 @@ from insula.engine.look.looking import Looker
 from insula.engine.spec import Process
 from insula.layout import Layout
 from insula.network.netlink import NetlinkPerformer
-from insula.service.events import DomainRef, Event, Events, Lifecycle
-from insula.service.host import Host
+from insula.service.events import DomainIdentity, Event, Events, LifecycleEvent
+from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.preparation import HostPreparation
 from insula.storage.images import ImageStore
@@ -116,7 +116,7 @@ class Service:
                 engine=self.launcher,
                 preparation=HostPreparation(self.layout, self.store),
                 events=events,
-                host=Host(),
+                host=HostNode(),
                 looker=self.looker,
                 patience=patience or Patience(lock=scaled(10), shutdown=scaled(60)),
                 images=cast("Images", None),
@@ -156,7 +156,7 @@ class Service:
         """Return what was told, in short."""
         return [
             f"{each.kind.name} {each.detail.name}".lower()
-            if isinstance(each, Lifecycle)
+            if isinstance(each, LifecycleEvent)
             else type(each).__name__.lower()
             for each in self.told
         ]
@@ -165,7 +165,7 @@ class Service:
         """Return once such an event was told so often. Raises: TimeoutError naming what was."""
         await until(lambda: self.events().count(word) >= times, f"'{word}' being told", self.events)
 
-    async def run(self, ref: DomainRef, *argv: str) -> Output:
+    async def run(self, ref: DomainIdentity, *argv: str) -> Output:
         """Run a program in the guest and return its status and all it printed."""
         reader, writer = os.pipe()
         null = os.open("/dev/null", os.O_RDONLY)
@@ -180,7 +180,7 @@ class Service:
         text = await asyncio.to_thread(_read_all, reader)
         return Output(status=await self.domains.wait_executed(put.id), text=text)
 
-    async def console_says(self, ref: DomainRef, wanted: Sequence[str], typed: str = "") -> str:
+    async def console_says(self, ref: DomainIdentity, wanted: Sequence[str], typed: str = "") -> str:
         """Return the console's output up to each of the wanted texts in turn. Raises: TimeoutError with what came."""
         channel, said = self.domains.console(ref, force=True), ""
         try:
@@ -212,7 +212,7 @@ class Service:
 
 
 def _said(event: Event) -> str:
-    if isinstance(event, Lifecycle):
+    if isinstance(event, LifecycleEvent):
         return f"{event.kind.name} {event.detail.name}".lower()
     return type(event).__name__.lower()
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.protocol import receive
 from insula.engine.keeper.spawner import Order, Spawner, built_program
 from insula.kernel.fds import Fd, memory_file
@@ -90,7 +90,7 @@ class SpawnerAlone:
     """A loop and a spawner. program: its bytes, if not those beside the source; waits: until it is ready."""
 
     def __init__(self, program: bytes | None = None, *, waits: bool = True) -> None:
-        self.loop = Loop()
+        self.loop = EventLoop()
         self._null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.spawner = Spawner(self.loop, built_program() if program is None else program, self._null)
         if waits:

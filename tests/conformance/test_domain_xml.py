@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
 from tests import sideload
@@ -53,7 +53,7 @@ def schema() -> etree.RelaxNG:
 @pytest.mark.parametrize("path", chosen(OUTSIDE_THE_SCHEMA), ids=lambda path: path.stem)
 @pytest.mark.parametrize("flags", [XmlFlags.LIVE, XmlFlags.INACTIVE], ids=["live", "inactive"])
 def test_what_we_write_is_valid_by_libvirts_schema(schema: etree.RelaxNG, path: Path, flags: XmlFlags) -> None:
-    document = etree.fromstring(Domain.load(path.read_text(), Part.LIVE).dump(flags | XmlFlags.SECURE))
+    document = etree.fromstring(DomainDefinition.load(path.read_text(), Part.LIVE).dump(flags | XmlFlags.SECURE))
     assert schema.validate(document), [f"line {each.line}: {each.message}" for each in schema.error_log]
 
 
@@ -61,13 +61,13 @@ def test_what_we_write_is_valid_by_libvirts_schema(schema: etree.RelaxNG, path: 
 @pytest.mark.parametrize("name", sorted(OUTSIDE_THE_SCHEMA))
 def test_what_is_left_out_is_left_out_for_a_reason(schema: etree.RelaxNG, name: str) -> None:
     path = next(each for each in DOMAINS if each.stem == name)
-    assert not schema.validate(etree.fromstring(Domain.load(path.read_text()).dump()))
+    assert not schema.validate(etree.fromstring(DomainDefinition.load(path.read_text()).dump()))
 
 
 @pytest.mark.parametrize("path", chosen(NOT_LIBVIRTS), ids=lambda path: path.stem)
 @pytest.mark.parametrize("virsh", GENERATIONS)
 def test_libvirt_reads_what_we_write_and_writes_the_same(virsh: str, path: Path, tmp_path: Path) -> None:
-    ours = as_test_domain(Domain.load(path.read_text()).dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
+    ours = as_test_domain(DomainDefinition.load(path.read_text()).dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
     assert without_additions(libvirts(ours, virsh, tmp_path)) == ours
 
 

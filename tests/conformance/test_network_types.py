@@ -6,7 +6,7 @@ import pytest
 
 from insula.engine.codec import decode, encode
 from insula.engine.spec import ContainerSpec, DirectoryRoot
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.interfaces import Interface, InterfaceType
 from insula.model.validate import problems
 from insula.network.types import BUILT_IN, NetworkType, type_of
@@ -23,7 +23,7 @@ types = pytest.mark.parametrize("plug", BUILT_IN, ids=lambda plug: str(plug.type
 
 
 def interface(kind: InterfaceType, source: str, more: str = "") -> Interface:
-    (found,) = Domain.load(DOMAIN.format(type=kind, source=source, more=more)).devices.interfaces
+    (found,) = DomainDefinition.load(DOMAIN.format(type=kind, source=source, more=more)).devices.interfaces
     return found
 
 
@@ -50,7 +50,7 @@ def test_name_mac_mtu_and_addresses_reach_the_engine_and_survive_json(plug: Netw
 
 @types
 def test_a_definition_without_its_source_is_refused(plug: NetworkType) -> None:
-    (problem,) = problems(Domain.load(DOMAIN.format(type=plug.type, source="", more="")))
+    (problem,) = problems(DomainDefinition.load(DOMAIN.format(type=plug.type, source="", more="")))
     assert f"interface 1 is of type {plug.type} and names no " in problem
 
 

@@ -10,7 +10,7 @@ import pytest
 from insula.engine.codec import decode, encode
 from insula.engine.spec import Access, ContainerSpec
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.filesystems import Filesystem, FilesystemType
 from insula.model.validate import problems
 from insula.storage.builders.builder import Recipe, Workplace
@@ -52,7 +52,7 @@ def driver(images: ImageStore, kind: FilesystemType) -> RootDriver:
 
 
 def filesystem(kind: FilesystemType, place: Path, more: str = "") -> Filesystem:
-    root = Domain.load(DOMAIN.format(type=kind, source=SAMPLES[kind](place), more=more)).root
+    root = DomainDefinition.load(DOMAIN.format(type=kind, source=SAMPLES[kind](place), more=more)).root
     assert root is not None
     return root
 
@@ -65,7 +65,7 @@ def test_every_driver_is_tried_here(images: ImageStore) -> None:
 def test_a_definition_without_its_source_is_refused(images: ImageStore, kind: FilesystemType, tmp_path: Path) -> None:
     root = filesystem(kind, tmp_path)
     driver(images, kind).check(root)
-    (problem,) = problems(Domain.load(DOMAIN.format(type=kind, source="<source/>", more="")))
+    (problem,) = problems(DomainDefinition.load(DOMAIN.format(type=kind, source="<source/>", more="")))
     assert f"is of type {kind} and has no source " in problem
 
 

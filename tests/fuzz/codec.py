@@ -8,14 +8,14 @@ from insula.errors import OperationFailedError, RpcError
 from insula.rpc.arrivals import Call, Role, StreamData, StreamFinish
 from insula.rpc.connection import Connection
 from insula.rpc.frames import Frame, PacketType, Splitter
-from insula.rpc.notation import Record, record
+from insula.rpc.notation import BodyCodec, record
 from insula.rpc.procedures import Remote
 from tests.fuzz.mutation import EXTREMES, edited, raw
 from tests.fuzz.target import BrokenError
 from tests.fuzz.wire import CALLS, ERROR, HEADER, ROWS, packet, packet_of, values_of
 
 _NOTATIONS = sorted({each for row in ROWS for each in (row.arguments_notation, row.results_notation)} | {ERROR})
-_RECORDS: tuple[Record, ...] = tuple(map(record, _NOTATIONS))
+_RECORDS: tuple[BodyCodec, ...] = tuple(map(record, _NOTATIONS))
 _VALUES = tuple(map(values_of, _NOTATIONS))
 _MUTANTS = 8
 

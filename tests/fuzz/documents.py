@@ -17,7 +17,7 @@ from insula.engine.launch.running import ContainerRecord
 from insula.engine.plan.plan import LaunchPlan
 from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, XmlError
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
 from insula.model.validate import UNREADABLE, problems
 from insula.service.images import recipe_of
@@ -58,7 +58,7 @@ def domain_xml(data: bytes) -> None:
     What would be too large when it is written is among what the judges find, and is not defined.
     """
     try:
-        domain = Domain.load(data.decode(errors="surrogateescape"))
+        domain = DomainDefinition.load(data.decode(errors="surrogateescape"))
     except XmlError:
         return
     unreadable = any(each.startswith(UNREADABLE) for each in problems(domain))
@@ -68,7 +68,7 @@ def domain_xml(data: bytes) -> None:
         except InvalidArgumentError:
             return
         try:
-            again = Domain.load(text)
+            again = DomainDefinition.load(text)
         except XmlError as error:
             if unreadable:
                 return

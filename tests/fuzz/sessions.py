@@ -25,7 +25,7 @@ from insula.daemon.shares import Shares
 from insula.daemon.wiring import Patience
 from insula.engine.plan.plan import LaunchPlan
 from insula.rpc.types import DomainRef
-from insula.service.host import Host
+from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.storage.images import ImageStore
 from tests.fuzz.documents import PLANS
@@ -132,7 +132,7 @@ class _Daemon:
         self._complaints = Complaints()
         self._services = replace(
             self._rig.domains.services,
-            host=Host(root=directory / "host"),
+            host=HostNode(root=directory / "host"),
             images=Images(ImageStore(self._rig.layout, builders=())),
         )
 

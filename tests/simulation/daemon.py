@@ -11,7 +11,7 @@ from uuid import UUID
 from insula.daemon.keeperlink import KeeperSupervisor
 from insula.daemon.wiring import Patience, Wiring, wire
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.keeper.link import Event as KeeperEvent
+from insula.engine.keeper.link import KeeperEvent as KeeperEvent
 from insula.engine.keeper.protocol import EventKind
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
@@ -20,7 +20,7 @@ from insula.model.lifecycle import DomainState
 from insula.model.numbers import ShutdownMode
 from insula.service import listing
 from insula.service.events import Event, Events
-from insula.service.host import Host
+from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain
 from insula.service.requests import Launch, Storage
@@ -86,7 +86,7 @@ class SimulatedDaemon:
             engine=FakeEngine(host=self._host, link=self._link, offload=in_own_thread),
             preparation=self.preparation,
             events=events,
-            host=Host(root=host_root),
+            host=HostNode(root=host_root),
             looker=self.looker,
             patience=PATIENCE,
             images=cast("Images", None),

@@ -19,7 +19,7 @@ from uuid import UUID
 from insula.engine.launch.running import boot_id
 from insula.errors import InsulaError
 from insula.layout import Layout
-from insula.service.events import Event, Lifecycle
+from insula.service.events import Event, LifecycleEvent
 from insula.testing.fakehost import FakeHost
 from tests import invariants
 from tests.invariants import Living, Mirror
@@ -195,7 +195,7 @@ class Walk:
 
     def _hear(self, event: Event) -> None:
         self.say(f"event: {event}")
-        if isinstance(event, Lifecycle) and self._mirror is not None:
+        if isinstance(event, LifecycleEvent) and self._mirror is not None:
             self._mirror.hear(event.domain.uuid, event.kind.name.lower())
 
     def living(self) -> list[Living]:

@@ -153,7 +153,7 @@ def test_guests_and_their_exit_statuses_survive_the_daemon(guests: Guests, busyb
     until(lambda: not os.path.exists(f"/proc/{ends.pid}"), "one guest's end")
     guests.connect()
     held = {each.uuid: each for each in completed(guests.launcher.held())}
-    assert (held[lives.uuid].stage, held[ends.uuid].stage) == (StartPhase.RUNNING, StartPhase.EXITED)
+    assert (held[lives.uuid].phase, held[ends.uuid].phase) == (StartPhase.RUNNING, StartPhase.EXITED)
     assert held[ends.uuid].status == ExitStatus(status=5 << 8)
     again = [completed(guests.launcher.recover(record)) for record in records]
     assert [each and each.pid for each in again] == [lives.pid, ends.pid]

@@ -18,7 +18,7 @@ from insula.errors import (
 from insula.model.lifecycle import DomainState, ShutoffReason
 from insula.model.numbers import AddressSource, Affect, StatsTypes
 from insula.model.xmlmap import INSULA_NAMESPACE
-from insula.service.events import DomainRef
+from insula.service.events import DomainIdentity
 from insula.service.running import StopReason
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving, until
 from tests.waiting import scaled
@@ -35,12 +35,12 @@ def service(scratch: Path) -> Iterator[Service]:
         yield opened
 
 
-async def started(service: Service, root: Path, *, init: str = "", more: str = "") -> DomainRef:
+async def started(service: Service, root: Path, *, init: str = "", more: str = "") -> DomainIdentity:
     ref = await service.domains.define(guest_xml(str(root), init=init, more=more))
     return await service.domains.start(ref)
 
 
-async def logged_in(service: Service, ref: DomainRef) -> None:
+async def logged_in(service: Service, ref: DomainIdentity) -> None:
     await service.console_says(ref, ["login:"])
     await service.console_says(ref, ["#"], "root\n")
 

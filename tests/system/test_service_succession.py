@@ -10,7 +10,7 @@ import pytest
 from insula.engine.keeper.protocol import Verb
 from insula.model.lifecycle import DomainState, ShutoffReason
 from insula.model.numbers import Affect
-from insula.service.events import DomainRef
+from insula.service.events import DomainIdentity
 from tests.leaks import is_gone
 from tests.services import Service, driven, guest_xml, layout_below, program, serving, until
 
@@ -48,7 +48,7 @@ async def kill_keeper(service: Service) -> None:
     await until(lambda: service.restored > before, "a new keeper taking over")
 
 
-async def transient(service: Service, root: Path, init: str, **parts: str) -> DomainRef:
+async def transient(service: Service, root: Path, init: str, **parts: str) -> DomainIdentity:
     return await service.domains.create_xml(guest_xml(str(root), init=init, devices=parts.get("devices", "")))
 
 

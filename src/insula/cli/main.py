@@ -33,7 +33,7 @@ class Module(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Verb:
+class CommandVerb:
     """One verb. words: `start`, or `image build`; module: below `insula.cli`; command: what follows `--` is one."""
 
     words: str
@@ -43,23 +43,23 @@ class Verb:
 
 
 VERBS = (
-    Verb("run", "attached", "create and start a domain, and attach to it", command=True),
-    Verb("create", "domains", "define a domain from an image or a root directory", command=True),
-    Verb("ls", "listing", "list domains"),
-    Verb("start", "lifecycle", "start domains"),
-    Verb("stop", "lifecycle", "ask domains to shut down, and wait"),
-    Verb("restart", "lifecycle", "ask domains to reboot, and wait"),
-    Verb("kill", "lifecycle", "stop domains at once, or send their init a signal"),
-    Verb("rm", "domains", "remove domains with their writable layers"),
-    Verb("exec", "processes", "run a command inside", command=True),
-    Verb("console", "attached", "attach to a console"),
-    Verb("info", "listing", "tell what is known of a domain"),
-    Verb("plan", "plans", "show every step of a start, with its reason"),
-    Verb("log", "plans", "show what a domain's console said, or how its last start went"),
-    Verb("image build", "images", "build an image"),
-    Verb("image ls", "images", "list images"),
-    Verb("image rm", "images", "remove images"),
-    Verb("image prune", "images", "remove the files that undefined domains left"),
+    CommandVerb("run", "attached", "create and start a domain, and attach to it", command=True),
+    CommandVerb("create", "domains", "define a domain from an image or a root directory", command=True),
+    CommandVerb("ls", "listing", "list domains"),
+    CommandVerb("start", "lifecycle", "start domains"),
+    CommandVerb("stop", "lifecycle", "ask domains to shut down, and wait"),
+    CommandVerb("restart", "lifecycle", "ask domains to reboot, and wait"),
+    CommandVerb("kill", "lifecycle", "stop domains at once, or send their init a signal"),
+    CommandVerb("rm", "domains", "remove domains with their writable layers"),
+    CommandVerb("exec", "processes", "run a command inside", command=True),
+    CommandVerb("console", "attached", "attach to a console"),
+    CommandVerb("info", "listing", "tell what is known of a domain"),
+    CommandVerb("plan", "plans", "show every step of a start, with its reason"),
+    CommandVerb("log", "plans", "show what a domain's console said, or how its last start went"),
+    CommandVerb("image build", "images", "build an image"),
+    CommandVerb("image ls", "images", "list images"),
+    CommandVerb("image rm", "images", "remove images"),
+    CommandVerb("image prune", "images", "remove the files that undefined domains left"),
 )
 
 EPILOGUE = """exit status: 0 done, 1 failed, 2 wrong usage or definition, 3 not in this state, 4 not found,
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def status_of(arguments: Sequence[str]) -> int:
     """Run the command line; return its exit status."""
-    verb: Verb | None = None
+    verb: CommandVerb | None = None
     after: list[str] = []
     try:
         before, verb, after = split(arguments)
@@ -96,7 +96,7 @@ def status_of(arguments: Sequence[str]) -> int:
         return 1
 
 
-def failure(verb: Verb | None, arguments: Sequence[str], error: InsulaError) -> int:
+def failure(verb: CommandVerb | None, arguments: Sequence[str], error: InsulaError) -> int:
     """The exit status for our own failure; where a command runs, its own status must stay distinguishable from it."""
     runs = verb is not None and (verb.words == "exec" or (verb.words == "run" and "--" in arguments[:-1]))
     if not runs or error.exit_status == WRONG_USAGE:
@@ -106,7 +106,7 @@ def failure(verb: Verb | None, arguments: Sequence[str], error: InsulaError) -> 
     return OUR_FAILURE
 
 
-def split(arguments: Sequence[str]) -> tuple[list[str], Verb | None, list[str]]:
+def split(arguments: Sequence[str]) -> tuple[list[str], CommandVerb | None, list[str]]:
     """Split into options before the verb, the verb, and what follows it."""
     index = 0
     while index < len(arguments) and arguments[index].startswith("-"):
@@ -134,7 +134,7 @@ def top_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def run(verb: Verb, arguments: list[str], prefix: str | None) -> int:
+def run(verb: CommandVerb, arguments: list[str], prefix: str | None) -> int:
     """Parse the verb's arguments, connect, and run it."""
     module: Module = import_module(f"insula.cli.{verb.module}")
     parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=f"{verb.summary.capitalize()}.")

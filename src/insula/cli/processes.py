@@ -57,7 +57,7 @@ def _exec(options: argparse.Namespace, host: Host) -> int:
         _await_beginning(client, beginning, signals)
         started = beginning.result()
         relay.passed_on()
-        command = Command(client, started, signals, relay)
+        command = InsideCommand(client, started, signals, relay)
         with terminal.raw() if started.terminal is not None else contextlib.nullcontext():
             return command.attend()
 
@@ -95,7 +95,7 @@ def _target(options: argparse.Namespace) -> tuple[str, list[str]]:
     return name, argv
 
 
-class Command:
+class InsideCommand:
     """A command that runs inside: its exit status, our signals for it, its terminal's master, else its relay."""
 
     def __init__(self, client: Blocking, started: Started, signals: int, relay: Relay) -> None:

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from insula.daemon.request import Request, Work
+from insula.daemon.request import IncomingCall, Work
 
 
 class Lane(Enum):
@@ -23,14 +23,14 @@ class Lane(Enum):
     """Their answers may be as large as packets can be, and are in memory several times over while they are made."""
 
 
-Perform = Callable[[Request, Work], Coroutine[Any, Any, None]]
+Perform = Callable[[IncomingCall, Work], Coroutine[Any, Any, None]]
 
 
 @dataclass(kw_only=True, slots=True)
 class _Queue:
     limit: int
     running: int = 0
-    parked: deque[tuple[Request, Work]] = field(default_factory=deque)
+    parked: deque[tuple[IncomingCall, Work]] = field(default_factory=deque)
 
 
 class CallQueue:
@@ -52,7 +52,7 @@ class CallQueue:
         """Whether calls are parked: then no more should be read."""
         return any(queue.parked for queue in self._queues.values())
 
-    def take(self, lane: Lane, request: Request, work: Work) -> None:
+    def take(self, lane: Lane, request: IncomingCall, work: Work) -> None:
         """Perform the work now, or when its lane has room."""
         queue = self._queues[lane]
         if queue.running < queue.limit:
@@ -75,14 +75,14 @@ class CallQueue:
         """Return once nothing runs any more; for after close()."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _start(self, queue: _Queue, request: Request, work: Work) -> None:
+    def _start(self, queue: _Queue, request: IncomingCall, work: Work) -> None:
         queue.running += 1
         name = f"{request.client} {request.call.procedure.name}"
         task = asyncio.create_task(self._perform(request, work), name=name)
         self._tasks.add(task)
         task.add_done_callback(partial(self._over, queue, request, work))
 
-    def _over(self, queue: _Queue, request: Request, work: Work, task: asyncio.Task[None]) -> None:
+    def _over(self, queue: _Queue, request: IncomingCall, work: Work, task: asyncio.Task[None]) -> None:
         """A call is over; it may have been given up before it began."""
         self._tasks.discard(task)
         work.close()

@@ -17,7 +17,7 @@ from typing import Any
 
 from insula.daemon.keeperlink import KeeperSupervisor
 from insula.engine.keeper.dialects import TRANSLATIONS
-from insula.engine.keeper.link import Event
+from insula.engine.keeper.link import KeeperEvent
 from insula.engine.keeper.protocol import Message, Verb
 from insula.errors import KeeperError
 
@@ -70,7 +70,7 @@ class KeeperGenerations:
         *,
         obtain: Callable[[], socket.socket],
         older: Callable[[], Mapping[int, socket.socket]],
-        on_event: Callable[[Event], None],
+        on_event: Callable[[KeeperEvent], None],
         restored: Callable[[], Awaitable[None]],
     ) -> None:
         self._find_older = older
@@ -113,7 +113,7 @@ class KeeperGenerations:
         translate = TRANSLATIONS[version]
         link = KeeperSupervisor(
             obtain=lambda: channel,
-            on_event=lambda event: self._on_event(Event(translate(event.body))),
+            on_event=lambda event: self._on_event(KeeperEvent(translate(event.body))),
             restored=self._restored,
             gone=lambda: self._lost(older),
         )

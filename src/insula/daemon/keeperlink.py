@@ -22,7 +22,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from insula.daemon.keeperwatch import KeeperWatch
-from insula.engine.keeper.link import Event, raise_error
+from insula.engine.keeper.link import KeeperEvent, raise_error
 from insula.engine.keeper.protocol import Message, Verb, decode, receive_encoded, send_encoded
 from insula.engine.threads import in_own_thread
 from insula.errors import KeeperError
@@ -56,7 +56,7 @@ class KeeperSupervisor:
         self,
         *,
         obtain: Callable[[], socket.socket],
-        on_event: Callable[[Event], None],
+        on_event: Callable[[KeeperEvent], None],
         restored: Callable[[], Awaitable[None]],
         gone: Callable[[], None] | None = None,
     ) -> None:
@@ -205,7 +205,7 @@ class KeeperSupervisor:
 
     def _dispatch(self, message: Message) -> None:
         if "event" in message.body:
-            self._on_event(Event(message.body))
+            self._on_event(KeeperEvent(message.body))
             return
         waiter = self._waiting.get(message.body.get("answer", 0))
         if waiter is None or waiter.done():

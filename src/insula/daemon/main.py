@@ -37,7 +37,7 @@ from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.dialects import FORMER_VERSIONS
-from insula.engine.keeper.link import Event
+from insula.engine.keeper.link import KeeperEvent
 from insula.engine.keeper.protocol import VERSION, EventKind
 from insula.engine.keeper.startup import connect, spawn_keeper
 from insula.engine.launch.launcher import Launcher
@@ -51,7 +51,7 @@ from insula.layout import Layout, layout_from
 from insula.network.netlink import NetlinkPerformer
 from insula.service import listing
 from insula.service.events import Events
-from insula.service.host import Host
+from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.partitions import Partitions
 from insula.service.preparation import HostPreparation
@@ -130,7 +130,7 @@ class Daemon:
             reserve=reserved(),
             find_account=remembering(find_through(self._looker)),
         )
-        host, store = Host(), ImageStore(layout)
+        host, store = HostNode(), ImageStore(layout)
         self._wiring = wire(
             layout=layout,
             engine=self._launcher,
@@ -241,7 +241,7 @@ class Daemon:
                 found[former] = connect(self._layout.keeper_socket(former))
         return found
 
-    def _keeper_told(self, event: Event) -> None:
+    def _keeper_told(self, event: KeeperEvent) -> None:
         if event.kind is EventKind.EXITED:
             self._services.lifecycle.guest_ended(UUID(event.uuid), ExitStatus(status=event.status))
         else:

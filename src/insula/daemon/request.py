@@ -19,7 +19,7 @@ from insula.service.documents import Documents
 from insula.service.domains import Domains
 from insula.service.events import Events
 from insula.service.guest import GuestVerbs
-from insula.service.host import Host
+from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.incoming import IncomingDocuments
 from insula.service.lifecycle import LifecycleVerbs
@@ -59,13 +59,13 @@ class Services:
     devices: DeviceVerbs
     guest: GuestVerbs
     consoles: ConsoleVerbs
-    host: Host
+    host: HostNode
     events: Events
     images: Images
     daemon_info: Callable[[], dict[str, Any]]
 
 
-class Client(Protocol):
+class ClientConnection(Protocol):
     """What a handler may know of, and do to, the connection a call came from."""
 
     @property
@@ -96,14 +96,14 @@ class Client(Protocol):
 
 
 @dataclass(kw_only=True, slots=True)
-class Request:
+class IncomingCall:
     """One call being answered.
 
     reply_fds: what the reply is to carry; closed once sent. job: serves the stream that the reply opens.
     """
 
     call: Call
-    client: Client
+    client: ClientConnection
     services: Services
     reply_fds: list[int] = field(default_factory=list)
     job: StreamJob | None = None

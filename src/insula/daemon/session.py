@@ -29,9 +29,9 @@ from insula.daemon.intake import Intake
 from insula.daemon.partings import part_with
 from insula.daemon.peers import Peer
 from insula.daemon.punctuality import Punctuality
-from insula.daemon.request import Answer, Request, Services, Work
+from insula.daemon.request import Answer, IncomingCall, Services, Work
 from insula.daemon.rounds import Rounds, Turn
-from insula.daemon.shares import Share, Shares
+from insula.daemon.shares import ClientShare, Shares
 from insula.daemon.streams import INPUT_BOUND, ServerStreams
 from insula.daemon.subscriptions import Subscriptions
 from insula.daemon.transport import Transport
@@ -105,7 +105,7 @@ class Session:
         self._closing = False
         self._services = services
         self._keepalive = limits.keepalive
-        self._share = Share(shares, peer.uid)
+        self._share = ClientShare(shares, peer.uid)
         self._complaints = complaints
         self._ended = ended
         self._loop = asyncio.get_running_loop()
@@ -206,7 +206,7 @@ class Session:
 
     def _called(self, call: Call) -> None:
         row = call.procedure
-        request = Request(call=call, client=self, services=self._services)
+        request = IncomingCall(call=call, client=self, services=self._services)
         try:
             self._check_allowed(call)
             began = time.thread_time()
@@ -232,7 +232,7 @@ class Session:
 
     # Answers
 
-    async def _perform(self, request: Request, work: Work) -> None:
+    async def _perform(self, request: IncomingCall, work: Work) -> None:
         try:
             values = await work
         except asyncio.CancelledError as error:
@@ -246,7 +246,7 @@ class Session:
             self._reply(request, values)
         self.flush()
 
-    def _reply(self, request: Request, values: Answer) -> None:
+    def _reply(self, request: IncomingCall, values: Answer) -> None:
         if self._transport.closed:
             request.dispose()
             return
@@ -261,7 +261,7 @@ class Session:
         if stream is not None and job is not None:
             self._streams.serve(stream, job)
 
-    def _fail(self, request: Request, error: BaseException) -> None:
+    def _fail(self, request: IncomingCall, error: BaseException) -> None:
         request.dispose()
         if not self._transport.closed:
             self._connection.error(request.call, self.told(error, request.call.procedure))

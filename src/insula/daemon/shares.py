@@ -41,7 +41,7 @@ class Shares:
         return None
 
 
-class Share:
+class ClientShare:
     """What one client holds. uid: whose client it is."""
 
     def __init__(self, shares: Shares, uid: int) -> None:

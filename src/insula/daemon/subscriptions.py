@@ -19,7 +19,7 @@ from insula.service.events import (
     DeviceRemoved,
     Event,
     Events,
-    Lifecycle,
+    LifecycleEvent,
     MetadataChange,
     Reboot,
     Tunable,
@@ -56,7 +56,7 @@ class Row:
 
 
 ROWS: dict[type[Event], Row] = {
-    Lifecycle: Row(
+    LifecycleEvent: Row(
         id=DomainEventId.LIFECYCLE,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE,
         without_id=Remote.DOMAIN_EVENT_LIFECYCLE,

@@ -8,7 +8,7 @@ from insula.errors import InvalidArgumentError
 from insula.model.numbers import ParameterType
 from insula.model.sizes import CpuSet
 from insula.rpc import types
-from insula.service.events import DomainRef
+from insula.service.events import DomainIdentity
 from insula.service.parameters import Parameter
 
 STRING_OKAY = 4
@@ -17,7 +17,7 @@ STRING_OKAY = 4
 T = TypeVar("T")
 
 
-def to_wire(ref: DomainRef) -> types.DomainRef:
+def to_wire(ref: DomainIdentity) -> types.DomainRef:
     """A domain's reference as it travels."""
     return types.DomainRef(ref.name, ref.uuid.bytes, ref.id)
 

@@ -9,7 +9,7 @@ from insula.engine.launch.running import boot_id
 from insula.layout import Layout
 from insula.service.autostart import MARK, Autostart
 from insula.service.consoles import ConsoleVerbs
-from insula.service.containers import Engine, Looking, Preparation
+from insula.service.containers import ContainerEngine, Looking, Preparation
 from insula.service.defining import DefinitionVerbs
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.devices import DeviceVerbs
@@ -17,7 +17,7 @@ from insula.service.documents import Documents
 from insula.service.domains import FORM, Domains, definitions_of
 from insula.service.events import Events
 from insula.service.guest import GuestVerbs
-from insula.service.host import Host
+from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.impact import Changes
 from insula.service.incoming import IncomingDocuments
@@ -74,10 +74,10 @@ class Wiring:
 def wire(
     *,
     layout: Layout,
-    engine: Engine,
+    engine: ContainerEngine,
     preparation: Preparation,
     events: Events,
-    host: Host,
+    host: HostNode,
     looker: Looking,
     images: Images,
     daemon_info: Callable[[], dict[str, Any]],

@@ -7,7 +7,7 @@ SHORTEST_PAUSE = 0.05
 """Seconds: waking up more often costs more than it gives."""
 
 
-class Allowance:
+class TokenBucket:
     """A measure of what has passed.
 
     rate: units a second in the long run; burst: units that may pass at once after a quiet time; clock: seconds.

@@ -20,10 +20,10 @@ from typing import Any, Self
 
 from insula.engine.embedded import Engine
 from insula.engine.enter.callinside import call_inside
-from insula.engine.enter.guestprocess import DEVNULL, PIPE, GuestProcess, Stream, Streams
+from insula.engine.enter.guestprocess import DEVNULL, PIPE, GuestProcess, StandardStreams, Stream
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.guestinit import Answer, PowerAction, Way
+from insula.engine.guestinit import InitAnswer, PowerAction, Way
 from insula.engine.idreservation import IdReservation, reserve_ids
 from insula.engine.launch import limits
 from insula.engine.launch.running import Running
@@ -237,8 +237,8 @@ class Container:
             "ways": [Way.ANY.value],
         }
         found = look_once(Sight(whose=self.uuid, name=f"'{self.name}'"), "ask-init", arguments, {"init": running.pidfd})
-        answer = Answer(found["answer"])
-        if answer is not Answer.ASKED:
+        answer = InitAnswer(found["answer"])
+        if answer is not InitAnswer.ASKED:
             raise OperationFailedError(
                 f"the init of '{self.name}' does not listen to a request for {action.value}: destroy it instead"
             )
@@ -309,8 +309,8 @@ class Container:
         running, engine = self._alive(), self._own_engine()
         if terminal is not None:
             executed = engine.do(engine.launcher.execute(running, process, terminal=terminal))
-            return GuestProcess(executed, Streams.of_terminal(executed.master), self._end_of_process)
-        streams = Streams(stdin, stdout, stderr)
+            return GuestProcess(executed, StandardStreams.of_terminal(executed.master), self._end_of_process)
+        streams = StandardStreams(stdin, stdout, stderr)
         try:
             executed = engine.do(engine.launcher.execute(running, process, stdio=streams.theirs))
         except BaseException:

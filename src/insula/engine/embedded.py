@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.interfaces import InterfacePerformer
-from insula.engine.keeper.link import BlockingLink, Event, completed
+from insula.engine.keeper.link import BlockingLink, KeeperEvent, completed
 from insula.engine.keeper.protocol import EventKind, Message, Verb
 from insula.engine.keeper.startup import private_keeper
 from insula.engine.launch.launcher import Launcher
@@ -136,7 +136,7 @@ class Engine:
         if not _readable(pidfd, timeout):
             raise OperationTimeoutError(f"it has not ended within {timeout:g} s")
 
-    def _note(self, event: Event) -> None:
+    def _note(self, event: KeeperEvent) -> None:
         self._ends[event.uuid if event.kind is EventKind.EXITED else event.execution] = event.status
 
 

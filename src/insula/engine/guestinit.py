@@ -44,7 +44,7 @@ class Way(Enum):
     SIGNAL = "signal"
 
 
-class Answer(Enum):
+class InitAnswer(Enum):
     """What is known right after asking; whether init obeys is seen by waiting for it, with a deadline."""
 
     ASKED = "asked"
@@ -111,7 +111,7 @@ class InitProcess:
     kind: InitKind
 
 
-def request(init: InitProcess, actions: Sequence[PowerAction], ways: Sequence[Way]) -> Answer:
+def request(init: InitProcess, actions: Sequence[PowerAction], ways: Sequence[Way]) -> InitAnswer:
     """Ask a running init for the first of actions that it knows, in the first of ways that it has.
 
     An init of a known kind is trusted to listen. Raises: OSError(ESRCH) if it is gone.
@@ -119,29 +119,29 @@ def request(init: InitProcess, actions: Sequence[PowerAction], ways: Sequence[Wa
     for action in actions:
         for way in ways:
             answer = ask(init.kind, action, pid=init.pid, pidfd=init.pidfd, way=way)
-            if answer is Answer.UNHEARD and init.kind is not InitKind.PLAIN:
-                return Answer.ASKED
-            if answer is not Answer.NO_WAY:
+            if answer is InitAnswer.UNHEARD and init.kind is not InitKind.PLAIN:
+                return InitAnswer.ASKED
+            if answer is not InitAnswer.NO_WAY:
                 return answer
-    return Answer.NO_WAY
+    return InitAnswer.NO_WAY
 
 
-def ask(kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way = Way.ANY) -> Answer:
+def ask(kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way = Way.ANY) -> InitAnswer:
     """Ask a running init to end; return whether it can have heard.
 
     pid, pidfd: of init, as this host has them. Raises: OSError(ESRCH) if it is gone.
     """
     if way is Way.FIFO or (way is Way.ANY and kind in _PREFER_FIFO):
         if _write_fifo(pid, pidfd, runlevel_request(action)):
-            return Answer.ASKED
+            return InitAnswer.ASKED
         if way is Way.FIFO:
-            return Answer.NO_WAY
+            return InitAnswer.NO_WAY
     number = signal_for(kind, action)
     if number is None:
-        return Answer.NO_WAY
+        return InitAnswer.NO_WAY
     heard = _hears(pid, number)
     signal.pidfd_send_signal(pidfd, number)
-    return Answer.ASKED if heard else Answer.UNHEARD
+    return InitAnswer.ASKED if heard else InitAnswer.UNHEARD
 
 
 def _write_fifo(pid: int, pidfd: int, request: bytes) -> bool:
@@ -235,7 +235,7 @@ def _present_call(pid: int) -> str | None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Mark:
+class _Signature:
     """Bytes that only this kind's program has."""
 
     kind: InitKind
@@ -243,10 +243,10 @@ class _Mark:
 
 
 _MARKS = (
-    _Mark(kind=InitKind.BUSYBOX, text=b"BusyBox v"),
-    _Mark(kind=InitKind.SYSTEMD, text=b"libsystemd-core"),
-    _Mark(kind=InitKind.OPENRC, text=b"OpenRC init version"),
-    _Mark(kind=InitKind.SYSVINIT, text=b"/initctl"),
+    _Signature(kind=InitKind.BUSYBOX, text=b"BusyBox v"),
+    _Signature(kind=InitKind.SYSTEMD, text=b"libsystemd-core"),
+    _Signature(kind=InitKind.OPENRC, text=b"OpenRC init version"),
+    _Signature(kind=InitKind.SYSVINIT, text=b"/initctl"),
 )
 _NAMES = {"systemd": InitKind.SYSTEMD, "openrc-init": InitKind.OPENRC}
 _MULTI_CALL = "busybox"
@@ -281,13 +281,13 @@ def detect(root: int, argv: Sequence[str]) -> InitKind:
         if applet not in _INIT_APPLETS:
             return InitKind.PLAIN
         found = os.fstat(program)
-        return _by_content(_Program(device=found.st_dev, inode=found.st_ino, changed=found.st_ctime_ns, fd=program))
+        return _by_content(_InitFile(device=found.st_dev, inode=found.st_ino, changed=found.st_ctime_ns, fd=program))
     finally:
         os.close(program)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Program:
+class _InitFile:
     """A program's file, compared by what changes when its content does: two megabytes are not read at every start."""
 
     device: int
@@ -297,7 +297,7 @@ class _Program:
 
 
 @lru_cache(maxsize=64)
-def _by_content(program: _Program) -> InitKind:
+def _by_content(program: _InitFile) -> InitKind:
     """Return the kind whose mark is in the program, PLAIN for none."""
     content = bytearray()
     while len(content) < _MOST_BYTES and (chunk := os.read(program.fd, 1 << 20)):

@@ -127,7 +127,7 @@ CGROUP_SETSOCKOPT = ProgramKind(25, 22)
 """Asked at every setsockopt, whatever system call it comes by; since Linux 5.3."""
 
 
-class _Command(IntEnum):
+class _BpfCommand(IntEnum):
     PROG_LOAD = 5
     PROG_ATTACH = 8
     PROG_GET_FD_BY_ID = 13
@@ -147,20 +147,20 @@ _QUERY_COUNT_OFFSET = 24
 _ATTRIBUTES_SIZE = 128
 
 
-class _Attributes(ctypes.Structure):
+class _BpfAttributes(ctypes.Structure):
     """Room for one form of union bpf_attr; what is beyond the form is zero, as the kernel demands."""
 
     _fields_ = (("form", ctypes.c_uint8 * _ATTRIBUTES_SIZE),)
 
 
 @syscall({"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}.get(os.uname().machine, -1))
-def _bpf(command: int, attributes: _Attributes, size: int) -> int:
+def _bpf(command: int, attributes: _BpfAttributes, size: int) -> int:
     raise NotImplementedError
 
 
-def _call(command: _Command, attributes: bytes) -> tuple[int, bytes]:
+def _call(command: _BpfCommand, attributes: bytes) -> tuple[int, bytes]:
     """Perform a command; return its result, and its attributes as the kernel left them."""
-    room = _Attributes.from_buffer_copy(attributes.ljust(_ATTRIBUTES_SIZE, b"\0"))
+    room = _BpfAttributes.from_buffer_copy(attributes.ljust(_ATTRIBUTES_SIZE, b"\0"))
     result = _bpf(command, room, _ATTRIBUTES_SIZE)
     return result, bytes(room)
 
@@ -192,12 +192,12 @@ def load_program(kind: ProgramKind, program: bytes, name: str) -> Fd:
         )
 
     try:
-        return Fd(_call(_Command.PROG_LOAD, attributes(0))[0])
+        return Fd(_call(_BpfCommand.PROG_LOAD, attributes(0))[0])
     except OSError as error:
         refusal = error
     # Only a refused program is worth the log, which costs more than the verification.
     with contextlib.suppress(OSError):
-        return Fd(_call(_Command.PROG_LOAD, attributes(1))[0])
+        return Fd(_call(_BpfCommand.PROG_LOAD, attributes(1))[0])
     words = " / ".join(log.value.decode("ascii", "replace").strip().splitlines()[-2:])
     raise OSError(refusal.errno, f"the kernel refused the program: {words or refusal.strerror}", name)
 
@@ -208,26 +208,28 @@ def attach(group: int, kind: ProgramKind, program: int, *, instead_of: int | Non
     Programs of a group and those of the groups above are all asked, and all must agree.
     """
     flags = _ALLOW_MULTI | (_REPLACE if instead_of is not None else 0)
-    _call(_Command.PROG_ATTACH, struct.pack("=IIIII", group, program, kind.attach, flags, instead_of or 0))
+    _call(_BpfCommand.PROG_ATTACH, struct.pack("=IIIII", group, program, kind.attach, flags, instead_of or 0))
 
 
 def attached(group: int, kind: ProgramKind) -> list[int]:
     """Return the ids of the programs attached to a control group itself."""
     ids = (ctypes.c_uint32 * _MOST_PROGRAMS)()
     wish = struct.pack("=IIIIQI", group, kind.attach, 0, 0, ctypes.addressof(ids), _MOST_PROGRAMS)
-    _, answer = _call(_Command.PROG_QUERY, wish)
+    _, answer = _call(_BpfCommand.PROG_QUERY, wish)
     return list(ids[: struct.unpack_from("=I", answer, _QUERY_COUNT_OFFSET)[0]])
 
 
 def program_by_id(identity: int) -> Fd:
     """Return an fd of a loaded program; the caller closes it."""
-    return Fd(_call(_Command.PROG_GET_FD_BY_ID, struct.pack("=III", identity, 0, 0))[0])
+    return Fd(_call(_BpfCommand.PROG_GET_FD_BY_ID, struct.pack("=III", identity, 0, 0))[0])
 
 
 def program_name(program: int) -> str:
     """Return the name that a program behind an fd was loaded with."""
     information = ctypes.create_string_buffer(_INFORMATION_SIZE)
-    _call(_Command.OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, _INFORMATION_SIZE, ctypes.addressof(information)))
+    _call(
+        _BpfCommand.OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, _INFORMATION_SIZE, ctypes.addressof(information))
+    )
     return information.raw[_NAME_OFFSET : _NAME_OFFSET + _NAME_SIZE].split(b"\0", 1)[0].decode("ascii", "replace")
 
 

@@ -8,7 +8,7 @@ import ctypes
 from insula.kernel.syscall import libc
 
 
-class _Program(ctypes.Structure):
+class _SockFprog(ctypes.Structure):
     """struct sock_fprog. Source: linux/filter.h."""
 
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))
@@ -22,7 +22,7 @@ _MODE_FILTER = 2
 
 
 @libc("prctl")
-def _prctl(option: int, mode: int, program: _Program, fourth: int, fifth: int) -> int:
+def _prctl(option: int, mode: int, program: _SockFprog, fourth: int, fifth: int) -> int:
     raise NotImplementedError
 
 
@@ -31,4 +31,4 @@ def load(program: bytes) -> None:
 
     Raises: OSError(EACCES) without both no_new_privs and sys_admin in the user namespace; EINVAL for a broken program.
     """
-    _prctl(_SET_SECCOMP, _MODE_FILTER, _Program(len(program) // _INSTRUCTION_SIZE, program), 0, 0)
+    _prctl(_SET_SECCOMP, _MODE_FILTER, _SockFprog(len(program) // _INSTRUCTION_SIZE, program), 0, 0)

@@ -13,7 +13,7 @@ _DO_NOT_SYNC = 0x4000
 _TYPE_AND_MODE = 0x3
 
 
-class _Attributes(ctypes.Structure):
+class _Statx(ctypes.Structure):
     """struct statx. Source: statx(2)."""
 
     _fields_ = (
@@ -39,7 +39,7 @@ class _Attributes(ctypes.Structure):
 
 
 @libc("statx")
-def _statx(directory: int, path: str, flags: int, mask: int, attributes: _Attributes) -> int:
+def _statx(directory: int, path: str, flags: int, mask: int, attributes: _Statx) -> int:
     raise NotImplementedError
 
 
@@ -51,7 +51,7 @@ def cached_kind_of(fd: int) -> FileKind:
     """
     if is_path_only(fd):
         return FileKind.PATH
-    found = _Attributes()
+    found = _Statx()
     _statx(fd, "", _EMPTY_PATH | _DO_NOT_SYNC, _TYPE_AND_MODE, found)
     node, device = (found.rdev_major, found.rdev_minor), (found.dev_major, found.dev_minor)
     return classified(found.mode, os.makedev(*node), os.makedev(*device))
@@ -72,7 +72,7 @@ class Stamp(NamedTuple):
 
 def cached_stamp_of(fd: int) -> Stamp:
     """Return a file's stamp, by what the kernel knows already; as `cached_kind_of`, this never waits."""
-    found = _Attributes()
+    found = _Statx()
     _statx(fd, "", _EMPTY_PATH | _DO_NOT_SYNC, _BASIC | _UNIQUE_MOUNT, found)
     return Stamp(
         device=(found.dev_major, found.dev_minor),

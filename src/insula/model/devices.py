@@ -63,7 +63,7 @@ class ConsoleTarget(Mapped):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ConsoleLog(Mapped):
+class ConsoleLogFile(Mapped):
     """`<log>`: a file that gets a copy of what the guest prints."""
 
     file: Annotated[PurePosixPath, Attribute("file")]
@@ -77,7 +77,7 @@ class Console(Mapped):
     type: Annotated[CharacterDeviceType, Attribute("type")] = CharacterDeviceType.PTY
     tty: Annotated[PurePosixPath | None, Attribute("tty", live=always)] = None
     source: Annotated[ConsoleSource | None, Element("source", live=_is_pty)] = None
-    log: Annotated[ConsoleLog | None, Element("log")] = None
+    log: Annotated[ConsoleLogFile | None, Element("log")] = None
     target: Annotated[ConsoleTarget | None, Element("target")] = None
     alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None
 

@@ -22,12 +22,12 @@ from insula.model.devices import (
     HostDevice,
     HostDeviceMode,
 )
-from insula.model.extensions import LxcNamespace, Metadata, Settings
+from insula.model.extensions import InsulaSettings, LxcNamespace, Metadata
 from insula.model.filesystems import Filesystem
 from insula.model.interfaces import Interface, InterfaceIp, family_of
 from insula.model.numbers import XmlFlags
 from insula.model.scalars import DomainName, MacAddress, YesNo
-from insula.model.security import Features, IdMap, SecurityLabel
+from insula.model.security import DefinedIdMap, Features, SecurityLabel
 from insula.model.sizes import KiB
 from insula.model.tuning import BlkioTune, CpuTune, MaxMemory, MemoryTune, NumaTune, Resource, Vcpu
 from insula.model.xmlmap import Attribute, Element, Mapped, Part, always
@@ -47,7 +47,7 @@ class DomainType(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Domain(Mapped):
+class DomainDefinition(Mapped):
     """`<domain type='lxc'>`. id: while running only; memory is the most the guest may use."""
 
     type: Annotated[DomainType, Attribute("type")] = DomainType.LXC
@@ -67,7 +67,7 @@ class Domain(Mapped):
     numa_tune: Annotated[NumaTune | None, Element("numatune")] = None
     resource: Annotated[Resource | None, Element("resource")] = None
     os: Annotated[Os, Element("os")]
-    idmap: Annotated[IdMap | None, Element("idmap")] = None
+    idmap: Annotated[DefinedIdMap | None, Element("idmap")] = None
     features: Annotated[Features | None, Element("features")] = None
     clock: Annotated[Clock, Element("clock")] = field(default_factory=Clock)
     on_poweroff: Annotated[OffAction, Element("on_poweroff")] = OffAction.DESTROY
@@ -78,7 +78,7 @@ class Domain(Mapped):
     lxc: Annotated[LxcNamespace | None, Element("lxc:namespace")] = None
 
     @classmethod
-    def load(cls, xml: str, parts: Part = Part.DEFINITION, *, bounded: bool = True) -> "Domain":
+    def load(cls, xml: str, parts: Part = Part.DEFINITION, *, bounded: bool = True) -> "DomainDefinition":
         """Return the domain that xml describes, in either dialect, with libvirt's defaults filled in.
 
         parts: Part.LIVE also reads what belongs to a running domain; without it such values are skipped.
@@ -110,9 +110,9 @@ class Domain(Mapped):
         return dump(shown, "domain", parts, prefixes=[prefix for prefix, is_used in used.items() if is_used])
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> InsulaSettings:
         """Our settings from the metadata; all defaults when there are none."""
-        return (self.metadata.settings if self.metadata is not None else None) or Settings()
+        return (self.metadata.settings if self.metadata is not None else None) or InsulaSettings()
 
     @property
     def root(self) -> Filesystem | None:
@@ -139,7 +139,7 @@ def _refuse_too_many_devices(root: etree._Element) -> None:
         raise fault(root, f"the domain has {number} devices, more than the {DEVICES_MAX} that are accepted")
 
 
-def completed(domain: Domain) -> Domain:
+def completed(domain: DomainDefinition) -> DomainDefinition:
     """Return domain with what libvirt fills in.
 
     These are: currentMemory (never above memory), the emulator, at least one console and each console's target, a MAC
@@ -156,7 +156,7 @@ def completed(domain: Domain) -> Domain:
     return replace(domain, current_memory=min(domain.memory_now, domain.memory), devices=devices)
 
 
-def _completed_interfaces(domain: Domain) -> tuple[Interface, ...]:
+def _completed_interfaces(domain: DomainDefinition) -> tuple[Interface, ...]:
     taken = {each.mac for each in domain.devices.interfaces if each.mac}
     free = (mac for mac in _mac_addresses(domain.uuid) if mac not in taken)
     done: list[Interface] = []

@@ -23,7 +23,7 @@ class ShareType(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Share(Mapped):
+class DefinedShare(Mapped):
     """`<lxc:sharenet type='netns' value='red'/>`: join this namespace instead of making one."""
 
     type: Annotated[ShareType, Attribute("type")]
@@ -34,9 +34,9 @@ class Share(Mapped):
 class LxcNamespace(Mapped):
     """`<lxc:namespace>`: namespaces shared with others."""
 
-    network: Annotated[Share | None, Element("lxc:sharenet")] = None
-    ipc: Annotated[Share | None, Element("lxc:shareipc")] = None
-    uts: Annotated[Share | None, Element("lxc:shareuts")] = None
+    network: Annotated[DefinedShare | None, Element("lxc:sharenet")] = None
+    ipc: Annotated[DefinedShare | None, Element("lxc:shareipc")] = None
+    uts: Annotated[DefinedShare | None, Element("lxc:shareuts")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ class KernelFeature(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Allowance(Mapped):
+class AllowedFeature(Mapped):
     """`<insula:allow family='can'/>`: one thing that guests are refused by default. Exactly one attribute.
 
     family: of sockets; netlink, transport: protocols of netlink and of IP; all by the names of the man pages.
@@ -78,7 +78,7 @@ class Allowance(Mapped):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings(Mapped):
+class InsulaSettings(Mapped):
     """`<insula:domain>`: what libvirt has no words for.
 
     privileged: no user namespace, the guest's root is the host's; open_namespace: clients may be given the namespaces
@@ -93,11 +93,11 @@ class Settings(Mapped):
     nameservers: Annotated[tuple[IpAddress, ...], Element("insula:nameserver", attribute="address")] = ()
     pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, 2**22))] = None
     time_namespace: Annotated[TimeNamespace | None, Element("insula:timens")] = None
-    allowed: Annotated[tuple[Allowance, ...], Element("insula:allow")] = ()
+    allowed: Annotated[tuple[AllowedFeature, ...], Element("insula:allow")] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metadata(Mapped):
     """`<metadata>`: our settings, and other people's elements kept beside them."""
 
-    settings: Annotated[Settings | None, Element("insula:domain")] = None
+    settings: Annotated[InsulaSettings | None, Element("insula:domain")] = None

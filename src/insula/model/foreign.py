@@ -64,13 +64,13 @@ class Markup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
+class ForeignElement:
     """A foreign element. name, attributes: as written, prefix and all; declarations: prefix ('' the default), URI."""
 
     name: str
     attributes: tuple[tuple[str, str], ...] = ()
     declarations: tuple[tuple[str, str], ...] = ()
-    content: tuple["Node | Markup | str", ...] = ()
+    content: tuple["ForeignElement | Markup | str", ...] = ()
 
     @property
     def prefix(self) -> str:
@@ -88,7 +88,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
+class ForeignAttribute:
     """A foreign attribute; name as written, namespace the URI of its prefix ('' without one)."""
 
     name: str
@@ -96,7 +96,7 @@ class Attribute:
     namespace: str = ""
 
 
-def node_of(element: etree._Element) -> Node:
+def node_of(element: etree._Element) -> ForeignElement:
     """Return the tree below element, with every declaration it needs. Raises: XmlError if it nests too deep."""
     return _node(element, {}, {}, 0)
 
@@ -106,7 +106,7 @@ def markup_of(element: etree._Element) -> Markup:
     return Markup(etree.tostring(element, encoding="unicode", with_tail=False))
 
 
-def attribute_of(element: etree._Element, name: str, value: str, *, reserved: Collection[str] = ()) -> Attribute:
+def attribute_of(element: etree._Element, name: str, value: str, *, reserved: Collection[str] = ()) -> ForeignAttribute:
     """Return the attribute that lxml calls name ({uri}local) of element, as written.
 
     reserved: prefixes that may be needed for another namespace on the same element; one of them gets a number.
@@ -117,10 +117,12 @@ def attribute_of(element: etree._Element, name: str, value: str, *, reserved: Co
     if prefix in reserved:
         numbered = (f"{prefix}{number}" for number in count(1))
         written = f"{next(each for each in numbered if known.get(each, namespace) == namespace)}:{local}"
-    return Attribute(written, value, namespace)
+    return ForeignAttribute(written, value, namespace)
 
 
-def _node(element: etree._Element, scope: Mapping[str, str], outer: Mapping[str | None, str], depth: int) -> Node:
+def _node(
+    element: etree._Element, scope: Mapping[str, str], outer: Mapping[str | None, str], depth: int
+) -> ForeignElement:
     """scope: what the tree's outer nodes declare already; outer: what lxml knows outside of element."""
     if depth >= DEPTH_MAX:
         raise XmlError(f"line {element.sourceline}: elements nest deeper than {DEPTH_MAX} levels; flatten them")
@@ -138,7 +140,7 @@ def _node(element: etree._Element, scope: Mapping[str, str], outer: Mapping[str 
         if uri and not spelled.startswith("xml:"):
             needed.setdefault(spelled.partition(":")[0], uri)
     declarations = {prefix: uri for prefix, uri in needed.items() if scope.get(prefix, "") != uri}
-    return Node(
+    return ForeignElement(
         name=written,
         attributes=tuple(attributes),
         declarations=tuple(sorted(declarations.items())),
@@ -159,7 +161,7 @@ def _written(name: str, known: Mapping[str | None, str]) -> tuple[str, str]:
 
 def _content(
     element: etree._Element, scope: Mapping[str, str], known: Mapping[str | None, str], depth: int
-) -> tuple[Node | Markup | str, ...]:
+) -> tuple[ForeignElement | Markup | str, ...]:
     pieces = list(_pieces(element, scope, known, depth))
     mixed = any(isinstance(each, str) and not each.isspace() for each in pieces)
     nested = any(not isinstance(each, str) for each in pieces)
@@ -170,7 +172,7 @@ def _content(
 
 def _pieces(
     element: etree._Element, scope: Mapping[str, str], known: Mapping[str | None, str], depth: int
-) -> Iterator[Node | Markup | str]:
+) -> Iterator[ForeignElement | Markup | str]:
     if element.text:
         yield str(element.text)
     for child in element:
@@ -179,7 +181,7 @@ def _pieces(
             yield str(child.tail)
 
 
-def lines_of(item: Node | Markup, indent: str, scope: Mapping[str, str] = _NOWHERE) -> Iterator[str]:
+def lines_of(item: ForeignElement | Markup, indent: str, scope: Mapping[str, str] = _NOWHERE) -> Iterator[str]:
     """Yield the item in pieces that end in a line end, the first line indented by indent.
 
     scope: URIs by prefix that outer elements declare; the item declares what is another there.
@@ -198,7 +200,7 @@ def lines_of(item: Node | Markup, indent: str, scope: Mapping[str, str] = _NOWHE
     yield f"{indent}</{item.name}>\n"
 
 
-def inline(item: Node | Markup | str, scope: Mapping[str, str] = _NOWHERE) -> str:
+def inline(item: ForeignElement | Markup | str, scope: Mapping[str, str] = _NOWHERE) -> str:
     """Return the item without any white space of ours. scope: as of lines_of."""
     if isinstance(item, str):
         return escaped_text(item)
@@ -211,11 +213,11 @@ def inline(item: Node | Markup | str, scope: Mapping[str, str] = _NOWHERE) -> st
     return f"{start}>{''.join(inline(each, within) for each in item.content)}</{item.name}>"
 
 
-def _within(node: Node, scope: Mapping[str, str]) -> Mapping[str, str]:
+def _within(node: ForeignElement, scope: Mapping[str, str]) -> Mapping[str, str]:
     return {**scope, **dict(node.declarations)} if node.declarations else scope
 
 
-def _start(node: Node, scope: Mapping[str, str]) -> str:
+def _start(node: ForeignElement, scope: Mapping[str, str]) -> str:
     declared = (
         f" xmlns:{prefix}='{escaped_attribute(uri)}'" if prefix else f" xmlns='{escaped_attribute(uri)}'"
         for prefix, uri in node.declarations

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from insula.kernel.interfacenames import NAME_MAX, is_interface_name
 from insula.model.devices import HostDevice
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.extensions import ShareType
 from insula.model.interfaces import Interface, InterfaceRoute, InterfaceType, family_of
 from insula.model.repetition import repeated
 
 
-def check_interface_sources(domain: Domain) -> Iterator[str]:
+def check_interface_sources(domain: DomainDefinition) -> Iterator[str]:
     wanted = {InterfaceType.BRIDGE: "bridge", InterfaceType.NETWORK: "network", InterfaceType.DIRECT: "device"}
     for number, each in enumerate(domain.devices.interfaces, start=1):
         field = wanted.get(each.type)
@@ -18,7 +18,7 @@ def check_interface_sources(domain: Domain) -> Iterator[str]:
             yield f"interface {number} is of type {each.type} and names no {field}"
 
 
-def check_interface_names(domain: Domain) -> Iterator[str]:
+def check_interface_names(domain: DomainDefinition) -> Iterator[str]:
     inside = [each.guest.device for each in domain.devices.interfaces if each.guest is not None and each.guest.device]
     moved = [each.moved_interface for each in domain.devices.host_devices if each.moved_interface]
     outside = [*(each.target for each in domain.devices.interfaces if each.target), *moved]
@@ -37,7 +37,7 @@ def check_interface_names(domain: Domain) -> Iterator[str]:
         yield f"two interfaces have the MAC address {mac}"
 
 
-def check_interface_addresses(domain: Domain) -> Iterator[str]:
+def check_interface_addresses(domain: DomainDefinition) -> Iterator[str]:
     for number, each in enumerate(domain.devices.interfaces, start=1):
         for text in _address_problems(each):
             yield f"interface {number}: {text}"
@@ -75,7 +75,7 @@ def _route_problems(route: InterfaceRoute) -> Iterator[str]:
             yield f"{named} names no network: {error}"
 
 
-def check_shared_namespaces(domain: Domain) -> Iterator[str]:
+def check_shared_namespaces(domain: DomainDefinition) -> Iterator[str]:
     if domain.lxc is None:
         return
     moved = any(each.moved_interface for each in domain.devices.host_devices)

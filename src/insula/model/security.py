@@ -4,18 +4,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+from insula.engine.policy.capabilities import CapabilityPolicy
 from insula.model.scalars import OnOff, YesNo
 from insula.model.xmlmap import Attribute, Element, Mapped, Name, always
 
 ID_MAX = 2**32 - 1
-
-
-class CapabilityPolicy(StrEnum):
-    """What a guest starts from: our safe set, everything, or nothing."""
-
-    DEFAULT = "default"
-    ALLOW = "allow"
-    DENY = "deny"
 
 
 class Capability(StrEnum):
@@ -95,7 +88,7 @@ class Features(Mapped):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IdRange(Mapped):
+class DefinedIdRange(Mapped):
     """`<uid start='0' target='100000' count='65536'/>`: count ids from start in the guest, from target on the host."""
 
     start: Annotated[int, Attribute("start", within=(0, ID_MAX))]
@@ -104,11 +97,11 @@ class IdRange(Mapped):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class IdMap(Mapped):
+class DefinedIdMap(Mapped):
     """`<idmap>`: the user namespace's maps, when the administrator chooses them."""
 
-    uids: Annotated[tuple[IdRange, ...], Element("uid")] = ()
-    gids: Annotated[tuple[IdRange, ...], Element("gid")] = ()
+    uids: Annotated[tuple[DefinedIdRange, ...], Element("uid")] = ()
+    gids: Annotated[tuple[DefinedIdRange, ...], Element("gid")] = ()
 
 
 class LabelType(StrEnum):

@@ -20,7 +20,7 @@ Source: libvirt's schema and its checks of cputune and blkiotune.
 """
 
 
-class Placement(StrEnum):
+class PlacementMode(StrEnum):
     STATIC = "static"
     AUTO = "auto"
 
@@ -32,7 +32,7 @@ class Vcpu(Mapped):
     current: fewer than count, in use now.
     """
 
-    placement: Annotated[Placement, Attribute("placement")] = Placement.STATIC
+    placement: Annotated[PlacementMode, Attribute("placement")] = PlacementMode.STATIC
     cpus: Annotated[CpuSet | None, Attribute("cpuset")] = None
     current: Annotated[int | None, Attribute("current", within=(1, VCPU_MAX))] = None
     count: Annotated[int, Text(within=(1, VCPU_MAX))] = 1
@@ -112,7 +112,7 @@ class NumaMemory(Mapped):
 
     mode: Annotated[NumaMode, Attribute("mode")] = NumaMode.STRICT
     nodes: Annotated[CpuSet | None, Attribute("nodeset")] = None
-    placement: Annotated[Placement | None, Attribute("placement")] = None
+    placement: Annotated[PlacementMode | None, Attribute("placement")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,9 +10,9 @@ from itertools import pairwise
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
 from insula.errors import InsulaError, UnsupportedConfigError
 from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
-from insula.model.domain import DEVICES_MAX, Domain
+from insula.model.domain import DEVICES_MAX, DomainDefinition
 from insula.model.filesystems import ROOT, Filesystem, FilesystemType
-from insula.model.foreign import Node
+from insula.model.foreign import ForeignElement
 from insula.model.interfacechecks import (
     check_interface_addresses,
     check_interface_names,
@@ -22,11 +22,11 @@ from insula.model.interfacechecks import (
 from insula.model.numbers import XmlFlags
 from insula.model.repetition import repeated
 from insula.model.scalars import unprintable
-from insula.model.security import ID_MAX, IdRange, LabelType
+from insula.model.security import ID_MAX, DefinedIdRange, LabelType
 from insula.model.xmlmap import INSULA_NAMESPACE
 from insula.model.xmlsource import parse
 
-Check = Callable[[Domain], Iterator[str]]
+Check = Callable[[DomainDefinition], Iterator[str]]
 
 SOCKET_WORDS = {"family": FAMILIES, "netlink": NETLINK, "transport": TRANSPORTS}
 """What <insula:allow> may name, by attribute."""
@@ -45,18 +45,18 @@ UNREADABLE = "its document could not be read again"
 """How the problem of a domain begins whose document nobody could define."""
 
 
-def problems(domain: Domain) -> tuple[str, ...]:
+def problems(domain: DomainDefinition) -> tuple[str, ...]:
     """Return everything the checks find, in their order; empty for a domain that can be defined."""
     return tuple(text for check in CHECKS for text in check(domain))
 
 
-def validate(domain: Domain) -> None:
+def validate(domain: DomainDefinition) -> None:
     """Raises: UnsupportedConfigError that names every problem."""
     if found := problems(domain):
         raise UnsupportedConfigError("; ".join(found))
 
 
-def check_document(domain: Domain) -> Iterator[str]:
+def check_document(domain: DomainDefinition) -> Iterator[str]:
     """A change may make a document too large that was not; what nobody could define again is not kept either."""
     try:
         parse(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
@@ -66,14 +66,14 @@ def check_document(domain: Domain) -> Iterator[str]:
         yield f"{UNREADABLE}: {error}"
 
 
-def check_title(domain: Domain) -> Iterator[str]:
+def check_title(domain: DomainDefinition) -> Iterator[str]:
     if domain.title and "\n" in domain.title:
         yield "the title has several lines; put the rest into the description"
     elif domain.title and (odd := unprintable(domain.title, allowed=TITLE_SPACES)):
         yield f"the title holds {odd}, which nobody sees; take it out"
 
 
-def check_memory(domain: Domain) -> Iterator[str]:
+def check_memory(domain: DomainDefinition) -> Iterator[str]:
     if domain.memory == 0:
         yield "the memory is 0; give the domain some"
     tune = domain.memory_tune
@@ -83,19 +83,19 @@ def check_memory(domain: Domain) -> Iterator[str]:
         yield "memtune's swap_hard_limit, which counts memory too, is below its hard_limit; raise it"
 
 
-def check_vcpus(domain: Domain) -> Iterator[str]:
+def check_vcpus(domain: DomainDefinition) -> Iterator[str]:
     vcpu = domain.vcpu
     if vcpu.current is not None and vcpu.current > vcpu.count:
         yield f"{vcpu.current} vcpus are to be in use, but there are only {vcpu.count}"
 
 
-def check_partition(domain: Domain) -> Iterator[str]:
+def check_partition(domain: DomainDefinition) -> Iterator[str]:
     partition = domain.resource.partition if domain.resource is not None else None
     if partition is not None and ".." in partition.parts:
         yield f"the partition {partition} climbs with '..'; write the path it means, such as /machine"
 
 
-def check_environment(domain: Domain) -> Iterator[str]:
+def check_environment(domain: DomainDefinition) -> Iterator[str]:
     for each in domain.os.environment:
         if not _VARIABLE.match(each.name):
             yield f"'{each.name}' cannot name an environment variable"
@@ -111,7 +111,7 @@ def check_environment(domain: Domain) -> Iterator[str]:
         yield "an argument or variable of the init holds a zero byte"
 
 
-def check_filesystem_sources(domain: Domain) -> Iterator[str]:
+def check_filesystem_sources(domain: DomainDefinition) -> Iterator[str]:
     for each in domain.devices.filesystems:
         wanted, value = _source(each)
         if value is None:
@@ -138,7 +138,7 @@ def _source(filesystem: Filesystem) -> tuple[str, object]:
             return "pool and volume", source.pool and source.volume
 
 
-def check_mount_targets(domain: Domain) -> Iterator[str]:
+def check_mount_targets(domain: DomainDefinition) -> Iterator[str]:
     targets = [each.target for each in domain.devices.filesystems]
     if targets.count(ROOT) > 1:
         yield "there are two filesystems for the root; keep one with the target /"
@@ -149,7 +149,7 @@ def check_mount_targets(domain: Domain) -> Iterator[str]:
             yield f"the target {each} climbs with '..'; write the path it means"
 
 
-def check_idmap(domain: Domain) -> Iterator[str]:
+def check_idmap(domain: DomainDefinition) -> Iterator[str]:
     if domain.idmap is None:
         return
     if domain.settings.privileged:
@@ -165,32 +165,32 @@ def check_idmap(domain: Domain) -> Iterator[str]:
             yield f"two {kind} ranges of the idmap overlap on the host"
 
 
-def _overlap(ranges: tuple[IdRange, ...], first: Callable[[IdRange], int]) -> bool:
+def _overlap(ranges: tuple[DefinedIdRange, ...], first: Callable[[DefinedIdRange], int]) -> bool:
     ordered = sorted(ranges, key=first)
     return any(first(low) + low.count > first(high) for low, high in pairwise(ordered))
 
 
-def check_capabilities(domain: Domain) -> Iterator[str]:
+def check_capabilities(domain: DomainDefinition) -> Iterator[str]:
     capabilities = domain.features.capabilities if domain.features is not None else None
     if capabilities is None:
         return
     for each in capabilities.foreign:
-        if isinstance(each.item, Node):
+        if isinstance(each.item, ForeignElement):
             yield f"'{each.item.name}' is no capability; see capabilities(7), without the cap_"
     for name in repeated(each.capability.value for each in capabilities.states):
         yield f"the capability '{name}' is set twice"
 
 
-def check_device_count(domain: Domain) -> Iterator[str]:
+def check_device_count(domain: DomainDefinition) -> Iterator[str]:
     devices = domain.devices
     listed = (devices.disks, devices.filesystems, devices.interfaces, devices.graphics, devices.host_devices)
-    unknown = sum(isinstance(each.item, Node) for each in devices.foreign)
+    unknown = sum(isinstance(each.item, ForeignElement) for each in devices.foreign)
     number = sum(map(len, listed)) + max(1, len(devices.consoles)) + unknown
     if number > DEVICES_MAX:
         yield f"the domain has {number} devices, more than the {DEVICES_MAX} that are accepted"
 
 
-def check_aliases(domain: Domain) -> Iterator[str]:
+def check_aliases(domain: DomainDefinition) -> Iterator[str]:
     """Those that users choose; ours are made at start. Source: libvirt's domain XML format, "alias"."""
     devices = domain.devices
     listed = (devices.disks, devices.filesystems, devices.interfaces, devices.consoles, devices.host_devices)
@@ -202,7 +202,7 @@ def check_aliases(domain: Domain) -> Iterator[str]:
         yield f"two devices have the alias '{alias}'"
 
 
-def check_consoles(domain: Domain) -> Iterator[str]:
+def check_consoles(domain: DomainDefinition) -> Iterator[str]:
     for each in domain.devices.consoles:
         if each.type is not CharacterDeviceType.PTY:
             yield f"a console is of type {each.type}; a container's consoles are of type pty"
@@ -220,12 +220,12 @@ def check_consoles(domain: Domain) -> Iterator[str]:
             yield f"the log '{log}' of a console is in a directory that the guest has: put it elsewhere"
 
 
-def check_disks(domain: Domain) -> Iterator[str]:
+def check_disks(domain: DomainDefinition) -> Iterator[str]:
     for name in repeated(each.target.device for each in domain.devices.disks):
         yield f"two disks are called '{name}' in the guest"
 
 
-def check_host_devices(domain: Domain) -> Iterator[str]:
+def check_host_devices(domain: DomainDefinition) -> Iterator[str]:
     for number, each in enumerate(domain.devices.host_devices, start=1):
         if not _is_complete(each):
             yield f"hostdev {number}, mode {each.mode}, type {each.type}, does not name the device its type asks for"
@@ -245,7 +245,7 @@ def _is_complete(device: HostDevice) -> bool:
     return False
 
 
-def check_security_labels(domain: Domain) -> Iterator[str]:
+def check_security_labels(domain: DomainDefinition) -> Iterator[str]:
     for each in domain.security_labels:
         if each.type is LabelType.STATIC and not each.label:
             yield f"the static security label of model '{each.model}' has no label"
@@ -253,19 +253,19 @@ def check_security_labels(domain: Domain) -> Iterator[str]:
         yield f"there are two security labels of model '{model}'"
 
 
-def check_hostname(domain: Domain) -> Iterator[str]:
+def check_hostname(domain: DomainDefinition) -> Iterator[str]:
     hostname = domain.settings.hostname
     if hostname is not None and not _HOSTNAME.match(hostname):
         yield f"'{hostname}' cannot be a host name; take letters, digits, dots and hyphens, at most 64"
 
 
-def check_clocks(domain: Domain) -> Iterator[str]:
+def check_clocks(domain: DomainDefinition) -> Iterator[str]:
     wanted = domain.settings.time_namespace
     if wanted is not None and any(each and each.nanoseconds for each in (wanted.monotonic, wanted.boot_time)):
         yield "a clock's shift is in whole seconds: nanoseconds cannot be had"
 
 
-def check_allowances(domain: Domain) -> Iterator[str]:
+def check_allowances(domain: DomainDefinition) -> Iterator[str]:
     for each in domain.settings.allowed:
         words = {"family": each.family, "netlink": each.netlink, "transport": each.transport, "feature": each.feature}
         given = [(attribute, word) for attribute, word in words.items() if word is not None]
@@ -276,15 +276,15 @@ def check_allowances(domain: Domain) -> Iterator[str]:
                 yield f"there is no {attribute} '{word}' to allow; choose of {', '.join(SOCKET_WORDS[attribute])}"
 
 
-def check_settings(domain: Domain) -> Iterator[str]:
+def check_settings(domain: DomainDefinition) -> Iterator[str]:
     """Whatever else stands in our own namespace is a slip of the pen, and must not be passed over in silence."""
     if domain.metadata is None:
         return
     for each in domain.metadata.foreign:
-        if isinstance(each.item, Node) and each.item.namespace == INSULA_NAMESPACE:
+        if isinstance(each.item, ForeignElement) and each.item.namespace == INSULA_NAMESPACE:
             yield f"<{each.item.name}> stands alone in the metadata; put it into <insula:domain>"
     for each in domain.settings.foreign:
-        if isinstance(each.item, Node) and each.item.namespace == INSULA_NAMESPACE:
+        if isinstance(each.item, ForeignElement) and each.item.namespace == INSULA_NAMESPACE:
             yield f"<{each.item.name}> in <insula:domain> is no setting of ours"
 
 

@@ -123,7 +123,7 @@ class Foreign:
     """Something nobody claimed, kept."""
 
     place: Place
-    item: foreign_xml.Attribute | foreign_xml.Node | foreign_xml.Markup
+    item: foreign_xml.ForeignAttribute | foreign_xml.ForeignElement | foreign_xml.Markup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

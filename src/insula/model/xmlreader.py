@@ -65,7 +65,7 @@ def read(cls: type[AnyMapped], element: etree._Element, parts: Part = Part.DEFIN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Table:
+class _ReadingTable:
     """A class's plans by the names lxml uses."""
 
     plan: ClassPlan
@@ -76,7 +76,7 @@ class _Table:
 
     def rank(self, each: Foreign) -> tuple[int, int, int]:
         """Where a foreign thing comes in canonical order, so that equal documents give equal values."""
-        if isinstance(each.item, foreign_xml.Attribute) and each.place.inside is None:
+        if isinstance(each.item, foreign_xml.ForeignAttribute) and each.place.inside is None:
             return (-2, 0, 0)
         for side, place in enumerate((each.place.before, each.place.inside, each.place.after)):
             if place is not None:
@@ -84,7 +84,7 @@ class _Table:
         return (-1, 0, 0)
 
 
-def _compiled(cls: type[Mapped]) -> _Table:
+def _compiled(cls: type[Mapped]) -> _ReadingTable:
     plan = plan_of(cls)
     attributes: dict[str, CompiledFact | None] = {}
     for each in (*plan.attributes, *((plan.text,) if plan.text else ())):
@@ -96,7 +96,7 @@ def _compiled(cls: type[Mapped]) -> _Table:
         clark(name): each for each in plan.elements if isinstance(each.fact, Element) for name in each.fact.names
     }
     everything = (*plan.attributes, *plan.elements)
-    return _Table(
+    return _ReadingTable(
         plan=plan,
         attributes=attributes,
         elements=elements,
@@ -105,11 +105,11 @@ def _compiled(cls: type[Mapped]) -> _Table:
     )
 
 
-_table = cast("Callable[[type[Mapped]], _Table]", functools.cache(_compiled))
+_table = cast("Callable[[type[Mapped]], _ReadingTable]", functools.cache(_compiled))
 
 
 def _read_attributes(
-    table: _Table, element: etree._Element, parts: Part, values: dict[str, Any], foreign: list[Foreign]
+    table: _ReadingTable, element: etree._Element, parts: Part, values: dict[str, Any], foreign: list[Foreign]
 ) -> None:
     for name, text in element.items():
         if name not in table.attributes:
@@ -122,13 +122,13 @@ def _read_attributes(
                 values[plan.field] = value
 
 
-def _foreign_attribute(element: etree._Element, name: str, text: str) -> foreign_xml.Attribute:
+def _foreign_attribute(element: etree._Element, name: str, text: str) -> foreign_xml.ForeignAttribute:
     """Return an attribute we do not know; our own prefixes stay free for the facts of its element."""
     return foreign_xml.attribute_of(element, name, text, reserved=NAMESPACES)
 
 
 def _read_children(
-    table: _Table, element: etree._Element, parts: Part, values: dict[str, Any], foreign: list[Foreign]
+    table: _ReadingTable, element: etree._Element, parts: Part, values: dict[str, Any], foreign: list[Foreign]
 ) -> None:
     if element.text and not element.text.isspace():
         raise _stray(element, element.text)

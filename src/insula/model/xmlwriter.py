@@ -76,7 +76,7 @@ def _prefixes(plan: ClassPlan, value: Mapped, tag: str, parts: Part) -> Iterator
 
 
 def _write_children(value: Mapped, indent: str, out: list[str], parts: Part, declared: Mapping[str, str]) -> None:
-    kept = _Kept(value.foreign, declared)
+    kept = _ForeignContent(value.foreign, declared)
     out += kept.lines(Place(), indent)
     for plan in plan_of(type(value)).elements:
         content = getattr(value, plan.field)
@@ -99,19 +99,19 @@ def _items(plan: CompiledFact, content: Any) -> tuple[Any, ...]:
     return () if content is None or content is False else (content,)
 
 
-class _Kept:
+class _ForeignContent:
     """The foreign things of one element, handed out where they belong."""
 
     __slots__ = ("_declared", "_inside", "_nodes")
 
     def __init__(self, foreign: tuple[Foreign, ...], declared: Mapping[str, str]) -> None:
         self._declared = declared
-        self._nodes: dict[Place, list[foreign_xml.Node | foreign_xml.Markup]] = {}
+        self._nodes: dict[Place, list[foreign_xml.ForeignElement | foreign_xml.Markup]] = {}
         self._inside: dict[tuple[str, int], list[Foreign]] = {}
         for each in foreign:
             if each.place.inside is not None:
                 self._inside.setdefault(each.place.inside, []).append(each)
-            elif not isinstance(each.item, foreign_xml.Attribute):
+            elif not isinstance(each.item, foreign_xml.ForeignAttribute):
                 self._nodes.setdefault(each.place, []).append(each.item)
 
     def inside(self, place: tuple[str, int]) -> list[Foreign]:
@@ -174,14 +174,16 @@ def _unit(plan: CompiledFact) -> str:
 def _inline(foreign: Iterable[Foreign], declared: Mapping[str, str]) -> str:
     """Return foreign nodes inside a single fact, where there is no room for white space."""
     items = (each.item for each in foreign)
-    return "".join(foreign_xml.inline(item, declared) for item in items if not isinstance(item, foreign_xml.Attribute))
+    return "".join(
+        foreign_xml.inline(item, declared) for item in items if not isinstance(item, foreign_xml.ForeignAttribute)
+    )
 
 
 def _foreign_attributes(foreign: Iterable[Foreign], declared: Mapping[str, str]) -> tuple[str, Mapping[str, str]]:
     """Return the foreign attributes of one element with the declarations they need, and what is declared inside."""
     out: list[str] = []
     for each in foreign:
-        if isinstance(each.item, foreign_xml.Attribute):
+        if isinstance(each.item, foreign_xml.ForeignAttribute):
             prefix = each.item.name.rpartition(":")[0]
             if prefix and prefix != "xml" and declared.get(prefix) != each.item.namespace:
                 out.append(f" xmlns:{prefix}='{escaped_attribute(each.item.namespace)}'")

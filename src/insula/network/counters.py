@@ -8,7 +8,7 @@ import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from insula.network.rtnetlink import Message, Request, Rtnetlink, attributes
+from insula.network.rtnetlink import MessageType, NetlinkRequest, Rtnetlink, attributes
 
 _QUESTION = struct.Struct("=BxHII")
 """if_stats_msg: family, padding, index of the interface, mask of the kinds wanted."""
@@ -63,9 +63,9 @@ def statistics_inside(kernel: Rtnetlink, index: int) -> InterfaceStatistics | No
     return None if found is None else _turned_round(_from_guests_side(found))
 
 
-def _request(index: int) -> Request:
-    return Request(
-        message=Message.SHOW_STATISTICS,
+def _request(index: int) -> NetlinkRequest:
+    return NetlinkRequest(
+        message=MessageType.SHOW_STATISTICS,
         body=_QUESTION.pack(0, 0, index, _LINK_64),
         what=f"counters of interface {index}",
     )

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from insula.engine import spec
 from insula.engine.spec import MovedInterface, Namespace, NetworkKind, SharedNamespace
 from insula.model.devices import HostDevice
-from insula.model.domain import Domain
-from insula.model.extensions import Share, ShareType
+from insula.model.domain import DomainDefinition
+from insula.model.extensions import DefinedShare, ShareType
 from insula.network.types import address_of, route_of, type_of
 
 
@@ -31,7 +31,7 @@ class Resolver:
     pid_of: Callable[[str], int]
 
 
-def network_of(domain: Domain, resolver: Resolver) -> GuestNetwork:
+def network_of(domain: DomainDefinition, resolver: Resolver) -> GuestNetwork:
     """Return the network a domain asks for: its own namespace, unless it explicitly shares another.
 
     Without interfaces it is a namespace with nothing but lo: libvirt would share the host's, which hands the host's
@@ -49,7 +49,7 @@ def network_of(domain: Domain, resolver: Resolver) -> GuestNetwork:
     return GuestNetwork(kind=NetworkKind.PRIVATE, shared=(SharedNamespace(kind=Namespace.NETWORK, path=path),))
 
 
-def _namespace_path(share: Share, resolver: Resolver) -> str:
+def _namespace_path(share: DefinedShare, resolver: Resolver) -> str:
     match share.type:
         case ShareType.NETNS:
             return f"/run/netns/{share.value}"
@@ -59,7 +59,7 @@ def _namespace_path(share: Share, resolver: Resolver) -> str:
             return f"/proc/{resolver.pid_of(share.value)}/ns/net"
 
 
-def _interfaces(domain: Domain) -> tuple[spec.Interface, ...]:
+def _interfaces(domain: DomainDefinition) -> tuple[spec.Interface, ...]:
     """Return what the engine shall connect; cards without a name in the guest become the free ones of eth0, eth1, …
 
     Raises: UnsupportedConfigError.

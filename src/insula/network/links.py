@@ -11,9 +11,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from insula.engine.spec import Address, Route
 from insula.network.rtnetlink import (
-    Flag,
-    Message,
-    Request,
+    MessageType,
+    NetlinkFlag,
+    NetlinkRequest,
     Rtnetlink,
     as_number,
     as_text,
@@ -39,7 +39,7 @@ _NO_DUPLICATE_DETECTION = 0x02
 _UP, _LOOPBACK = 0x1, 0x8
 
 
-class _Link(IntEnum):
+class _LinkAttribute(IntEnum):
     """Attributes of a link (IFLA_…)."""
 
     ADDRESS = 1
@@ -54,7 +54,7 @@ class _Link(IntEnum):
     LINK_NET_NS = 37
 
 
-class _Info(IntEnum):
+class _LinkInfoAttribute(IntEnum):
     """Attributes within a link's info (IFLA_INFO_…), and within its data (VETH_INFO_…, IFLA_MACVLAN_…)."""
 
     KIND = 1
@@ -63,7 +63,7 @@ class _Info(IntEnum):
     MACVLAN_MODE = 1
 
 
-class _Addr(IntEnum):
+class _AddressAttribute(IntEnum):
     """Attributes of an address (IFA_…)."""
 
     ADDRESS = 1
@@ -71,7 +71,7 @@ class _Addr(IntEnum):
     BROADCAST = 4
 
 
-class _Route(IntEnum):
+class _RouteAttribute(IntEnum):
     """Attributes of a route (RTA_…)."""
 
     DESTINATION = 1
@@ -125,34 +125,37 @@ class Veth:
 def link(kernel: Rtnetlink, name_or_index: str | int) -> Link | None:
     """Return the interface of that name or index, None when there is none."""
     index = name_or_index if isinstance(name_or_index, int) else 0
-    body = _LINK.pack(0, 0, index, 0, 0) + number(_Link.EXT_MASK, _SKIP_STATISTICS)
+    body = _LINK.pack(0, 0, index, 0, 0) + number(_LinkAttribute.EXT_MASK, _SKIP_STATISTICS)
     if isinstance(name_or_index, str):
-        body += text(_Link.NAME, name_or_index)
-    answer = kernel.show(Request(message=Message.SHOW_LINK, body=body, what=f"interface {name_or_index}"))
+        body += text(_LinkAttribute.NAME, name_or_index)
+    answer = kernel.show(NetlinkRequest(message=MessageType.SHOW_LINK, body=body, what=f"interface {name_or_index}"))
     return None if answer is None else _parsed(answer)
 
 
 def all_links(kernel: Rtnetlink) -> list[Link]:
     """Return every interface of the namespace."""
-    body = _LINK.pack(0, 0, 0, 0, 0) + number(_Link.EXT_MASK, _SKIP_STATISTICS)
-    return [_parsed(each) for each in kernel.dump(Request(message=Message.SHOW_LINK, body=body, what="interfaces"))]
+    body = _LINK.pack(0, 0, 0, 0, 0) + number(_LinkAttribute.EXT_MASK, _SKIP_STATISTICS)
+    return [
+        _parsed(each)
+        for each in kernel.dump(NetlinkRequest(message=MessageType.SHOW_LINK, body=body, what="interfaces"))
+    ]
 
 
 def _parsed(body: bytes) -> Link:
     _family, _kind, index, flags, _change = _LINK.unpack_from(body)
     found = attributes(body, _LINK.size)
-    info = attributes(found.get(_Link.INFO, b""))
+    info = attributes(found.get(_LinkAttribute.INFO, b""))
     return Link(
         index=index,
-        name=as_text(found[_Link.NAME]),
-        kind=as_text(info.get(_Info.KIND, b"")),
-        mac=found.get(_Link.ADDRESS, b"").hex(":"),
-        mtu=as_number(found[_Link.MTU]),
+        name=as_text(found[_LinkAttribute.NAME]),
+        kind=as_text(info.get(_LinkInfoAttribute.KIND, b"")),
+        mac=found.get(_LinkAttribute.ADDRESS, b"").hex(":"),
+        mtu=as_number(found[_LinkAttribute.MTU]),
         up=bool(flags & _UP),
         loopback=bool(flags & _LOOPBACK),
-        link=as_number(found[_Link.LINK]) if _Link.LINK in found else None,
-        master=as_number(found[_Link.MASTER]) if _Link.MASTER in found else None,
-        peer=_peer(found.get(_Link.LINK_NET_NS)),
+        link=as_number(found[_LinkAttribute.LINK]) if _LinkAttribute.LINK in found else None,
+        master=as_number(found[_LinkAttribute.MASTER]) if _LinkAttribute.MASTER in found else None,
+        peer=_peer(found.get(_LinkAttribute.LINK_NET_NS)),
     )
 
 
@@ -163,25 +166,31 @@ def _peer(namespace: bytes | None) -> PeerNamespace:
     return PeerNamespace.DYING if namespace == b"\xff\xff\xff\xff" else PeerNamespace.ELSEWHERE
 
 
-def create_veth(veth: Veth) -> Request:
+def create_veth(veth: Veth) -> NetlinkRequest:
     """Return the request that makes both ends: the host's in its bridge, the guest's in the guest's namespace.
 
     The guest's end stays down: the kernel refuses to open it before the pair is tied together.
     """
-    guest = _LINK.pack(0, 0, 0, 0, 0) + text(_Link.NAME, veth.guest) + number(_Link.NET_NS_PID, veth.guest_pid)
-    host = _LINK.pack(0, 0, 0, _UP if veth.up else 0, _UP) + text(_Link.NAME, veth.host)
-    guest += attribute(_Link.ADDRESS, mac_bytes(veth.guest_mac))
-    host += attribute(_Link.ADDRESS, mac_bytes(veth.host_mac))
+    guest = (
+        _LINK.pack(0, 0, 0, 0, 0)
+        + text(_LinkAttribute.NAME, veth.guest)
+        + number(_LinkAttribute.NET_NS_PID, veth.guest_pid)
+    )
+    host = _LINK.pack(0, 0, 0, _UP if veth.up else 0, _UP) + text(_LinkAttribute.NAME, veth.host)
+    guest += attribute(_LinkAttribute.ADDRESS, mac_bytes(veth.guest_mac))
+    host += attribute(_LinkAttribute.ADDRESS, mac_bytes(veth.host_mac))
     if veth.mtu is not None:
-        guest += number(_Link.MTU, veth.mtu)
-        host += number(_Link.MTU, veth.mtu)
+        guest += number(_LinkAttribute.MTU, veth.mtu)
+        host += number(_LinkAttribute.MTU, veth.mtu)
     if veth.master is not None:
-        host += number(_Link.MASTER, veth.master)
-    info = text(_Info.KIND, "veth") + attribute(_Info.DATA, attribute(_Info.VETH_PEER, guest))
-    return Request(
-        message=Message.NEW_LINK,
-        flags=Flag.CREATE | Flag.EXCLUSIVE,
-        body=host + attribute(_Link.INFO, info),
+        host += number(_LinkAttribute.MASTER, veth.master)
+    info = text(_LinkInfoAttribute.KIND, "veth") + attribute(
+        _LinkInfoAttribute.DATA, attribute(_LinkInfoAttribute.VETH_PEER, guest)
+    )
+    return NetlinkRequest(
+        message=MessageType.NEW_LINK,
+        flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
+        body=host + attribute(_LinkAttribute.INFO, info),
         what=f"veth pair {veth.host} and {veth.guest}",
     )
 
@@ -198,51 +207,61 @@ class Macvlan:
     mtu: int | None = None
 
 
-def create_macvlan(macvlan: Macvlan) -> Request:
+def create_macvlan(macvlan: Macvlan) -> NetlinkRequest:
     """Return the request that makes it, in its place and under its final name, and switched off."""
-    body = _LINK.pack(0, 0, 0, 0, 0) + text(_Link.NAME, macvlan.guest) + number(_Link.NET_NS_PID, macvlan.guest_pid)
-    body += number(_Link.LINK, macvlan.device) + attribute(_Link.ADDRESS, mac_bytes(macvlan.guest_mac))
+    body = (
+        _LINK.pack(0, 0, 0, 0, 0)
+        + text(_LinkAttribute.NAME, macvlan.guest)
+        + number(_LinkAttribute.NET_NS_PID, macvlan.guest_pid)
+    )
+    body += number(_LinkAttribute.LINK, macvlan.device) + attribute(
+        _LinkAttribute.ADDRESS, mac_bytes(macvlan.guest_mac)
+    )
     if macvlan.mtu is not None:
-        body += number(_Link.MTU, macvlan.mtu)
-    data = attribute(_Info.DATA, number(_Info.MACVLAN_MODE, macvlan.mode))
-    return Request(
-        message=Message.NEW_LINK,
-        flags=Flag.CREATE | Flag.EXCLUSIVE,
-        body=body + attribute(_Link.INFO, text(_Info.KIND, "macvlan") + data),
+        body += number(_LinkAttribute.MTU, macvlan.mtu)
+    data = attribute(_LinkInfoAttribute.DATA, number(_LinkInfoAttribute.MACVLAN_MODE, macvlan.mode))
+    return NetlinkRequest(
+        message=MessageType.NEW_LINK,
+        flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
+        body=body + attribute(_LinkAttribute.INFO, text(_LinkInfoAttribute.KIND, "macvlan") + data),
         what=f"macvlan {macvlan.guest}",
     )
 
 
-def move_to_process(index: int, pid: int, name: str) -> Request:
+def move_to_process(index: int, pid: int, name: str) -> NetlinkRequest:
     """Return the request that moves an interface into a process's network namespace, switched off, under a name."""
-    body = _LINK.pack(0, 0, index, 0, _UP) + text(_Link.NAME, name) + number(_Link.NET_NS_PID, pid)
-    return Request(message=Message.NEW_LINK, body=body, what=f"interface {index} to be {name} in the guest")
+    body = _LINK.pack(0, 0, index, 0, _UP) + text(_LinkAttribute.NAME, name) + number(_LinkAttribute.NET_NS_PID, pid)
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be {name} in the guest")
 
 
-def move_to_namespace(index: int, namespace: int, name: str) -> Request:
+def move_to_namespace(index: int, namespace: int, name: str) -> NetlinkRequest:
     """Return the request that moves an interface into the namespace of an open file of its, switched off."""
-    body = _LINK.pack(0, 0, index, 0, _UP) + text(_Link.NAME, name) + number(_Link.NET_NS_FD, namespace)
-    return Request(message=Message.NEW_LINK, body=body, what=f"interface {index} to be {name} on the host")
+    body = (
+        _LINK.pack(0, 0, index, 0, _UP) + text(_LinkAttribute.NAME, name) + number(_LinkAttribute.NET_NS_FD, namespace)
+    )
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be {name} on the host")
 
 
-def delete_link(index: int) -> Request:
+def delete_link(index: int) -> NetlinkRequest:
     """Return the request that removes an interface. It costs a grace period of RCU (16 ms seen)."""
-    return Request(message=Message.DELETE_LINK, body=_LINK.pack(0, 0, index, 0, 0), what=f"interface {index}")
+    return NetlinkRequest(
+        message=MessageType.DELETE_LINK, body=_LINK.pack(0, 0, index, 0, 0), what=f"interface {index}"
+    )
 
 
-def switch(index: int, *, up: bool) -> Request:
+def switch(index: int, *, up: bool) -> NetlinkRequest:
     """Return the request that switches an interface on or off."""
     body = _LINK.pack(0, 0, index, _UP if up else 0, _UP)
-    return Request(message=Message.NEW_LINK, body=body, what=f"interface {index} {'up' if up else 'down'}")
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} {'up' if up else 'down'}")
 
 
-def rename_down(index: int, name: str) -> Request:
+def rename_down(index: int, name: str) -> NetlinkRequest:
     """Return the request that switches an interface off and gives it another name (or pattern)."""
-    body = _LINK.pack(0, 0, index, 0, _UP) + text(_Link.NAME, name)
-    return Request(message=Message.NEW_LINK, body=body, what=f"interface {index} to be named {name}")
+    body = _LINK.pack(0, 0, index, 0, _UP) + text(_LinkAttribute.NAME, name)
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be named {name}")
 
 
-def add_address(index: int, address: Address) -> Request:
+def add_address(index: int, address: Address) -> NetlinkRequest:
     """Return the request that gives an interface an address.
 
     IPv4 gets its broadcast address; IPv6 is usable at once, without duplicate detection: the administrator gave it, and
@@ -252,19 +271,19 @@ def add_address(index: int, address: Address) -> Request:
     peer = ip_address(address.peer) if address.peer else local
     flags = _NO_DUPLICATE_DETECTION if local.version == 6 else 0
     body = _ADDRESS.pack(_family(local), address.prefix, flags, _SCOPE_UNIVERSE, index)
-    body += attribute(_Addr.LOCAL, local.packed) + attribute(_Addr.ADDRESS, peer.packed)
+    body += attribute(_AddressAttribute.LOCAL, local.packed) + attribute(_AddressAttribute.ADDRESS, peer.packed)
     if local.version == 4 and address.peer is None and address.prefix < 31:
         network = ip_network((local, address.prefix), strict=False)
-        body += attribute(_Addr.BROADCAST, network.broadcast_address.packed)
-    return Request(
-        message=Message.NEW_ADDRESS,
-        flags=Flag.CREATE | Flag.EXCLUSIVE,
+        body += attribute(_AddressAttribute.BROADCAST, network.broadcast_address.packed)
+    return NetlinkRequest(
+        message=MessageType.NEW_ADDRESS,
+        flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
         body=body,
         what=f"address {address.address}/{address.prefix}",
     )
 
 
-def add_route(index: int, route: Route) -> Request:
+def add_route(index: int, route: Route) -> NetlinkRequest:
     """Return the request that adds a route through an interface.
 
     The gateway is taken to be on the link even where no address says so, as with a /32 address.
@@ -277,17 +296,17 @@ def add_route(index: int, route: Route) -> Request:
     flags = _ON_LINK if gateway else 0
     prefix = route.prefix if target else 0
     body = _ROUTE.pack(family, prefix, 0, 0, _TABLE_MAIN, _PROTOCOL_STATIC, scope, _TYPE_UNICAST, flags)
-    body += number(_Route.DEVICE, index)
+    body += number(_RouteAttribute.DEVICE, index)
     if target:
-        body += attribute(_Route.DESTINATION, target.packed)
+        body += attribute(_RouteAttribute.DESTINATION, target.packed)
     if gateway:
-        body += attribute(_Route.GATEWAY, gateway.packed)
+        body += attribute(_RouteAttribute.GATEWAY, gateway.packed)
     if route.metric is not None:
-        body += number(_Route.PRIORITY, route.metric)
+        body += number(_RouteAttribute.PRIORITY, route.metric)
     subject = f"route to {route.destination}/{route.prefix}" if target else "default route"
-    return Request(
-        message=Message.NEW_ROUTE,
-        flags=Flag.CREATE | Flag.EXCLUSIVE,
+    return NetlinkRequest(
+        message=MessageType.NEW_ROUTE,
+        flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
         body=body,
         what=f"{subject} by {route.gateway}" if gateway else subject,
     )
@@ -295,15 +314,15 @@ def add_route(index: int, route: Route) -> Request:
 
 def all_addresses(kernel: Rtnetlink) -> list[tuple[int, Address]]:
     """Return (index of the interface, address) for every address of the namespace."""
-    request = Request(message=Message.SHOW_ADDRESS, body=_ADDRESS.pack(0, 0, 0, 0, 0), what="addresses")
+    request = NetlinkRequest(message=MessageType.SHOW_ADDRESS, body=_ADDRESS.pack(0, 0, 0, 0, 0), what="addresses")
     return [_parsed_address(each) for each in kernel.dump(request)]
 
 
 def _parsed_address(body: bytes) -> tuple[int, Address]:
     _, prefix, _, _, index = _ADDRESS.unpack_from(body)
     found = attributes(body, _ADDRESS.size)
-    far = found.get(_Addr.ADDRESS, b"")
-    near = found.get(_Addr.LOCAL, far)
+    far = found.get(_AddressAttribute.ADDRESS, b"")
+    near = found.get(_AddressAttribute.LOCAL, far)
     peer = str(ip_address(far)) if far and far != near else None
     return index, Address(address=str(ip_address(near)), prefix=prefix, peer=peer)
 

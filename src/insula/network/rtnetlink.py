@@ -42,7 +42,7 @@ opened the socket, and what a guest's child has opened may move nothing to the h
 Linux."""
 
 
-class Message(IntEnum):
+class MessageType(IntEnum):
     """Message types (RTM_NEW…, RTM_DEL…, RTM_GET…, RTM_SET…)."""
 
     NEW_LINK = 16
@@ -55,7 +55,7 @@ class Message(IntEnum):
     SHOW_STATISTICS = 94
 
 
-class Flag(IntFlag):
+class NetlinkFlag(IntFlag):
     """Request flags (NLM_F_…)."""
 
     NONE = 0
@@ -67,13 +67,13 @@ class Flag(IntFlag):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class NetlinkRequest:
     """One message to send. body: the type's fixed structure and attributes; what: its subject, for the error's text."""
 
-    message: Message
+    message: MessageType
     body: bytes
     what: str
-    flags: Flag = Flag.NONE
+    flags: NetlinkFlag = NetlinkFlag.NONE
 
 
 def attribute(kind: int, payload: bytes) -> bytes:
@@ -145,7 +145,7 @@ class Rtnetlink:
     def close(self) -> None:
         self._socket.close()
 
-    def perform(self, *requests: Request) -> None:
+    def perform(self, *requests: NetlinkRequest) -> None:
         """Have the kernel carry the requests out, in order, in one system call.
 
         Raises: OSError of the first request that failed, its text being the request's subject and the kernel's reason;
@@ -153,10 +153,10 @@ class Rtnetlink:
         """
         if not requests:
             return
-        waiting: dict[int, Request] = {}
+        waiting: dict[int, NetlinkRequest] = {}
         parts = []
         for request in requests:
-            sequence, data = self._packed(request, request.flags | Flag.ACKNOWLEDGE)
+            sequence, data = self._packed(request, request.flags | NetlinkFlag.ACKNOWLEDGE)
             waiting[sequence] = request
             parts.append(data)
         self._socket.sendto(b"".join(parts), _KERNEL)
@@ -168,7 +168,7 @@ class Rtnetlink:
         if failure:
             raise failure
 
-    def show(self, request: Request) -> bytes | None:
+    def show(self, request: NetlinkRequest) -> bytes | None:
         """Return the body of the one message that answers, None when there is no such thing.
 
         Raises: OSError for any other refusal.
@@ -186,7 +186,7 @@ class Rtnetlink:
                     raise failure
                 return None
 
-    def dump(self, request: Request) -> list[bytes]:
+    def dump(self, request: NetlinkRequest) -> list[bytes]:
         """Return the bodies of all messages that answer, begun anew when something changed meanwhile.
 
         Raises: OSError; with EINTR when it never stood still.
@@ -199,8 +199,8 @@ class Rtnetlink:
             raise InterruptedError(errno.EINTR, f"{request.what}: changes faster than it can be read")
         return bodies
 
-    def _dumped(self, request: Request) -> tuple[bool, list[bytes]]:
-        sequence, data = self._packed(request, request.flags | Flag.DUMP)
+    def _dumped(self, request: NetlinkRequest) -> tuple[bool, list[bytes]]:
+        sequence, data = self._packed(request, request.flags | NetlinkFlag.DUMP)
         self._socket.send(data)
         bodies: list[bytes] = []
         whole = True
@@ -215,10 +215,10 @@ class Rtnetlink:
                     return whole, bodies
                 bodies.append(payload)
 
-    def _packed(self, request: Request, flags: Flag) -> tuple[int, bytes]:
+    def _packed(self, request: NetlinkRequest, flags: NetlinkFlag) -> tuple[int, bytes]:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         length = _HEADER.size + len(request.body)
-        header = _HEADER.pack(length, request.message, flags | Flag.REQUEST, self._sequence, 0)
+        header = _HEADER.pack(length, request.message, flags | NetlinkFlag.REQUEST, self._sequence, 0)
         return self._sequence, header + request.body + bytes(-length % 4)
 
     def _received(self) -> Iterator[tuple[int, int, int, bytes]]:
@@ -233,7 +233,7 @@ class Rtnetlink:
             start += length + (-length % 4)
 
 
-def _error(request: Request, flags: int, payload: bytes) -> OSError | None:
+def _error(request: NetlinkRequest, flags: int, payload: bytes) -> OSError | None:
     """Return the error that an acknowledgement tells, None when it tells of success.
 
     payload: nlmsgerr (the code, then the request's header, then its body unless CAPPED), then attributes.

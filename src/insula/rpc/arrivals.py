@@ -65,7 +65,7 @@ class Failure(NamedTuple):
     error: InsulaError
 
 
-class Message(NamedTuple):
+class Notification(NamedTuple):
     """The server tells something unasked."""
 
     procedure: Procedure
@@ -105,4 +105,4 @@ class StreamAbort(NamedTuple):
     error: InsulaError | None
 
 
-Arrival = Call | Reply | Failure | Message | StreamData | StreamHole | StreamEof | StreamFinish | StreamAbort
+Arrival = Call | Reply | Failure | Notification | StreamData | StreamHole | StreamEof | StreamFinish | StreamAbort

@@ -47,7 +47,7 @@ A client
 --------
     connection = Connection(Role.CLIENT)
     serial = connection.call(Remote.DOMAIN_GET_STATE, domain, 0)         or dom=domain, flags=0
-    Reply(procedure, serial, values, fds, stream), Failure(procedure, serial, error), Message(procedure, values)
+    Reply(procedure, serial, values, fds, stream), Failure(procedure, serial, error), Notification(procedure, values)
     and the stream events: StreamFinish confirms finish() or abort(), StreamAbort(stream, error) is a failure there.
 
 Sources: libvirt's virnetprotocol.x, virnetserverprogram.c, remote_daemon_stream.c, virnetclient.c.
@@ -61,7 +61,7 @@ from insula.rpc.arrivals import (
     Arrival,
     Call,
     Failure,
-    Message,
+    Notification,
     Reply,
     Role,
     Stream,
@@ -78,7 +78,7 @@ from insula.rpc.frames import (
     PROTOCOL_VERSION,
     Frame,
     PacketType,
-    Program,
+    RpcProgram,
     Splitter,
     Status,
     pack_frame,
@@ -93,7 +93,7 @@ __all__ = [
     "Call",
     "Connection",
     "Failure",
-    "Message",
+    "Notification",
     "Reply",
     "Role",
     "Stream",
@@ -293,7 +293,7 @@ class Connection:
 
     def _take(self, frame: Frame, events: list[Arrival]) -> None:
         kind = frame.type
-        if frame.program == Program.KEEPALIVE and frame.version == PROTOCOL_VERSION and kind == PacketType.MESSAGE:
+        if frame.program == RpcProgram.KEEPALIVE and frame.version == PROTOCOL_VERSION and kind == PacketType.MESSAGE:
             if frame.procedure == Keepalive.PING.number:
                 self.message(Keepalive.PONG)
         elif kind in _STREAMS:
@@ -361,7 +361,7 @@ class Connection:
     def _take_message(self, frame: Frame, events: list[Arrival]) -> None:
         row = procedure(frame.program, frame.procedure)
         if row is not None and row.is_event:  # a newer server may know events that we do not
-            events.append(Message(row, row.arguments.unpack(frame.body)))
+            events.append(Notification(row, row.arguments.unpack(frame.body)))
 
     def _disclaim(self, frames: Sequence[Frame], events: Sequence[Arrival]) -> None:
         """Keep the descriptors of frames and events that nobody will get to see."""

@@ -24,7 +24,7 @@ STREAM_DATA_MAX: Final = 262_120
 """Bytes of stream data in one packet, as libvirt sends them."""
 
 
-class Program(IntEnum):
+class RpcProgram(IntEnum):
     """The programs that share a connection. INSULA is our own; its number spells our name. QEMU has no rows here."""
 
     REMOTE = 0x20008086

@@ -30,7 +30,7 @@ from insula.rpc import types, xdr
 from insula.rpc.xdr import Codec
 
 
-class Record:
+class BodyCodec:
     """The codec of a procedure's whole body. names: its fields in order; make: the named tuple of its values."""
 
     __slots__ = ("_codec", "_products", "make", "names")
@@ -79,12 +79,12 @@ class Record:
 
 
 @cache
-def record(notation: str) -> Record:
+def record(notation: str) -> BodyCodec:
     """Return the compiled codec of a notation such as `name:s flags:u`; the same notation is compiled once."""
     products: list[_Product] = []
-    names, codecs = _fields(_Text(notation), products, end="")
+    names, codecs = _fields(_NotationReader(notation), products, end="")
     make = _named_tuple("Fields", names)
-    return Record(names, make, xdr.sequence_of(codecs, make._make), products)
+    return BodyCodec(names, make, xdr.sequence_of(codecs, make._make), products)
 
 
 def _named_tuple(title: str, names: Sequence[str]) -> Any:
@@ -112,7 +112,7 @@ def _amount(value: Any) -> int:
 # Reading the notation
 
 
-class _Text:
+class _NotationReader:
     """A notation being read."""
 
     def __init__(self, text: str) -> None:
@@ -145,12 +145,12 @@ class _Text:
             raise ValueError(f"'{wanted}' is missing at {self._at} of the notation '{self._text}'")
 
 
-def _fields(text: _Text, products: list[_Product], *, end: str) -> tuple[tuple[str, ...], list[Codec]]:
+def _fields(text: _NotationReader, products: list[_Product], *, end: str) -> tuple[tuple[str, ...], list[Codec]]:
     fields = list(_each_field(text, products, end))
     return tuple(name for name, _ in fields), [codec for _, codec in fields]
 
 
-def _each_field(text: _Text, products: list[_Product], end: str) -> Iterator[tuple[str, Codec]]:
+def _each_field(text: _NotationReader, products: list[_Product], end: str) -> Iterator[tuple[str, Codec]]:
     while not (text.skip(end) if end else text.ended):
         name = text.word()
         if not name or iskeyword(name):
@@ -166,7 +166,7 @@ def _each_field(text: _Text, products: list[_Product], end: str) -> Iterator[tup
             pass
 
 
-def _type(text: _Text) -> Codec:
+def _type(text: _NotationReader) -> Codec:
     if text.skip("{"):
         names, codecs = _fields(text, [], end="}")
         codec = xdr.sequence_of(codecs, _named_tuple("Member", names)._make)
@@ -184,7 +184,7 @@ def _type(text: _Text) -> Codec:
     return codec
 
 
-def _bounded(word: str, text: _Text) -> Codec:
+def _bounded(word: str, text: _NotationReader) -> Codec:
     lowest = 0
     highest = -int(text.word()) if text.skip("-") else int(text.word())
     if text.skip(","):
@@ -193,7 +193,7 @@ def _bounded(word: str, text: _Text) -> Codec:
     return xdr.bounded(_WORDS[word]().format, lowest, highest)
 
 
-def _bytes(word: str, text: _Text) -> Codec:
+def _bytes(word: str, text: _NotationReader) -> Codec:
     if text.skip("["):
         codec = xdr.characters_fixed(int(text.word()))
         text.need("]")

@@ -2,8 +2,8 @@
 
 A program's table is a class whose body holds one row a line; the attribute is the procedure's name:
 
-    class Remote(Table):
-        program = Program.REMOTE
+    class Remote(ProcedureTable):
+        program = RpcProgram.REMOTE
         DOMAIN_GET_STATE = call(212, "dom:dom flags:u", "state:i reason:i", "domain:read", HIGH)
 
 The notation of arguments and results is that of `notation`, that of what a call needs to be allowed, of `permissions`.
@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Final
 
-from insula.rpc.frames import Program
-from insula.rpc.notation import Record, record
+from insula.rpc.frames import RpcProgram
+from insula.rpc.notation import BodyCodec, record
 from insula.rpc.permissions import FREE, Permission, needs
 
 
@@ -69,7 +69,7 @@ class Procedure:
         "stream",
     )
 
-    program: Program
+    program: RpcProgram
     name: str
 
     def __init__(
@@ -98,7 +98,7 @@ class Procedure:
         self._api = api
         self.is_event = is_event
 
-    def __set_name__(self, owner: "type[Table]", name: str) -> None:
+    def __set_name__(self, owner: "type[ProcedureTable]", name: str) -> None:
         self.program = owner.program
         self.name = name
 
@@ -106,12 +106,12 @@ class Procedure:
         return f"{self.program.name}.{self.name}"
 
     @property
-    def arguments(self) -> Record:
+    def arguments(self) -> BodyCodec:
         """The codec of a call's body (of the message's body, if `is_event`), compiled at first use."""
         return record(self.arguments_notation)
 
     @property
-    def results(self) -> Record:
+    def results(self) -> BodyCodec:
         """The codec of a successful reply's body, compiled at first use."""
         return record(self.results_notation)
 
@@ -155,10 +155,10 @@ def _always_looks(permissions: str) -> bool | None:
     return True if all(each.permission.only_looks for each in found) else None
 
 
-class Table:
+class ProcedureTable:
     """A program's procedures, one attribute a row. A large one has its rows in several classes, and is made of them."""
 
-    program: ClassVar[Program]
+    program: ClassVar[RpcProgram]
     rows: ClassVar[dict[int, Procedure]]
 
     def __init_subclass__(cls) -> None:

@@ -8,7 +8,7 @@ Texts called `request`, `plan`, `info`, `images`, `outcome` are JSON.
 
 from typing import Final
 
-from insula.rpc.frames import Program
+from insula.rpc.frames import RpcProgram
 from insula.rpc.procedure import (
     BOTH,
     HIGH,
@@ -16,7 +16,7 @@ from insula.rpc.procedure import (
     Direction,
     Priority,
     Procedure,
-    Table,
+    ProcedureTable,
     call,
     event,
 )
@@ -30,32 +30,32 @@ __all__ = [
     "Lxc",
     "Priority",
     "Procedure",
+    "ProcedureTable",
     "Remote",
-    "Table",
     "procedure",
 ]
 
 
-class Lxc(Table):
+class Lxc(ProcedureTable):
     """libvirt's procedures for containers only. Source: lxc_protocol.x."""
 
-    program = Program.LXC
+    program = RpcProgram.LXC
 
     DOMAIN_OPEN_NAMESPACE = call(
         1, "dom:dom flags:u", "", "domain:open_namespace", fds=TO_CLIENT, api="virDomainLxcOpenNamespace"
     )
 
 
-class Keepalive(Table):
+class Keepalive(ProcedureTable):
     """The connection's pulse; both are sent unasked, by either side. Source: virkeepaliveprotocol.x."""
 
-    program = Program.KEEPALIVE
+    program = RpcProgram.KEEPALIVE
 
     PING = event(1, "")
     PONG = event(2, "")
 
 
-class Insula(Table):
+class Insula(ProcedureTable):
     """What libvirt has no words for.
 
     What only looks is what anybody may ask: nothing a guest said, nothing of the host's files, nothing that costs the
@@ -69,7 +69,7 @@ class Insula(Table):
     DOMAIN_WAIT: answers when the domain stops; outcome = reason, status.
     """
 
-    program = Program.INSULA
+    program = RpcProgram.INSULA
 
     DOMAIN_EXEC = call(
         1, "dom:dom request:s flags:u", "exec:Q pid:i", "domain:open_namespace", fds=BOTH, api="insulaDomainExec"
@@ -95,7 +95,7 @@ class Insula(Table):
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 
-PROGRAMS: Final[dict[int, type[Table]]] = {table.program: table for table in (Remote, Lxc, Keepalive, Insula)}
+PROGRAMS: Final[dict[int, type[ProcedureTable]]] = {table.program: table for table in (Remote, Lxc, Keepalive, Insula)}
 
 
 def procedure(program: int, number: int) -> Procedure | None:

@@ -8,7 +8,7 @@ remote_protocol.x and qemu_protocol.x for the numbers.
 from typing import Final
 
 from insula.errors import ErrorDomain, NoSupportError, ReadOnlyError
-from insula.rpc.frames import Program
+from insula.rpc.frames import RpcProgram
 
 _SUBJECTS: Final = (
     ("NWFilter", ErrorDomain.NWFILTER),
@@ -51,7 +51,7 @@ def _subject(api: str) -> ErrorDomain:
 
 
 ABSENT: Final[dict[int, dict[int, str]]] = {
-    Program.REMOTE: {
+    RpcProgram.REMOTE: {
         53: "virDomainCoreDump",
         61: "virDomainMigratePrepare",
         62: "virDomainMigratePerform",
@@ -151,7 +151,7 @@ ABSENT: Final[dict[int, dict[int, str]]] = {
         452: "virDomainDelThrottleGroup",
         456: "virDomainAnnounceInterface",
     },
-    Program.QEMU: {
+    RpcProgram.QEMU: {
         1: "virDomainQemuMonitorCommand",
         2: "virDomainQemuAttach",
         3: "virDomainQemuAgentCommand",

@@ -1,14 +1,14 @@
 """The REMOTE program: domains, their snapshots and events."""
 
-from insula.rpc.frames import Program
+from insula.rpc.frames import RpcProgram
 from insula.rpc.permissions import CHANGE
-from insula.rpc.procedure import BOTH, HIGH, TO_SERVER, Table, call, event
+from insula.rpc.procedure import BOTH, HIGH, TO_SERVER, ProcedureTable, call, event
 
 
-class DomainRows(Table):
+class DomainRows(ProcedureTable):
     """What there is to do with domains."""
 
-    program = Program.REMOTE
+    program = RpcProgram.REMOTE
 
     # domains
     DOMAIN_ATTACH_DEVICE = call(8, "dom:dom xml:s", "", "domain:write")

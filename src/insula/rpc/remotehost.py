@@ -1,14 +1,14 @@
 """The REMOTE program: authentication, the connection, the host."""
 
-from insula.rpc.frames import Program
+from insula.rpc.frames import RpcProgram
 from insula.rpc.permissions import FREE
-from insula.rpc.procedure import HIGH, Table, call
+from insula.rpc.procedure import HIGH, ProcedureTable, call
 
 
-class HostRows(Table):
+class HostRows(ProcedureTable):
     """What a client asks of the connection and of the host."""
 
-    program = Program.REMOTE
+    program = RpcProgram.REMOTE
 
     # authentication
     AUTH_LIST = call(66, "", "types:i<20>", FREE, HIGH)

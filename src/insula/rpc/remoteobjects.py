@@ -1,13 +1,13 @@
 """The REMOTE program: what there is beside domains, from networks to host interfaces."""
 
-from insula.rpc.frames import Program
-from insula.rpc.procedure import HIGH, TO_CLIENT, TO_SERVER, Table, call, event
+from insula.rpc.frames import RpcProgram
+from insula.rpc.procedure import HIGH, TO_CLIENT, TO_SERVER, ProcedureTable, call, event
 
 
-class ObjectRows(Table):
+class ObjectRows(ProcedureTable):
     """What there is to do with other objects."""
 
-    program = Program.REMOTE
+    program = RpcProgram.REMOTE
 
     # networks
     CONNECT_LIST_DEFINED_NETWORKS = call(36, "maxnames:i(16384)", "names:s<>", "connect:search_networks", HIGH)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from insula.rpc.connection import Message
+from insula.rpc.connection import Notification
 from insula.rpc.types import DomainRef
 from insula.sdk import verbs
 from insula.sdk.client import Client, connect
@@ -184,7 +184,7 @@ class AsyncLifecycleWatch:
     def __init__(self, client: Client, callback: int) -> None:
         self._client = client
         self._callback = callback
-        self._queue: deque[Message] = client.watch(callback)
+        self._queue: deque[Notification] = client.watch(callback)
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 from insula.errors import InsulaError, InternalError, OperationFailedError
-from insula.rpc.connection import Arrival, Connection, Failure, Message, Reply, Role, Stream
+from insula.rpc.connection import Arrival, Connection, Failure, Notification, Reply, Role, Stream
 from insula.rpc.procedure import Procedure
 from insula.sdk import unix
 from insula.sdk.blocking_stream import BlockingStream
@@ -152,12 +152,12 @@ class Blocking:
 
     # Messages
 
-    def next_message(self, timeout: float | None = None) -> Message | None:
+    def next_message(self, timeout: float | None = None) -> Notification | None:
         """Wait for the next message that no `watch` claims; None if none comes within timeout seconds."""
         self.wait_for(lambda: self._messages.has_others, timeout)
         return self._messages.take()
 
-    def watch(self, callback: int) -> deque[Message]:
+    def watch(self, callback: int) -> deque[Notification]:
         """The queue of messages for a registered callback; it fills while this client waits for anything."""
         return self._messages.watch(callback)
 
@@ -245,7 +245,7 @@ class Blocking:
                     self._wanted[event.serial] = event
                 else:
                     self._discard(event)
-            case Message():
+            case Notification():
                 self._messages.put(event)
             case _:
                 self._inbox_of(event.stream).put(event)  # type: ignore[union-attr]  # a client gets no calls

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from insula.errors import InsulaError, OperationFailedError
-from insula.rpc.connection import Arrival, Connection, Failure, Message, Reply, Role, Stream
+from insula.rpc.connection import Arrival, Connection, Failure, Notification, Reply, Role, Stream
 from insula.rpc.procedure import Procedure
 from insula.sdk import unix
 from insula.sdk.blocking import socket_path
@@ -113,13 +113,13 @@ class Client:
 
     # Messages
 
-    async def next_message(self) -> Message:
+    async def next_message(self) -> Notification:
         """Wait for the next message that no `watch` claims."""
         await self.wait_for(lambda: self._messages.has_others)
         message = self._messages.take()
         return message if message is not None else await self.next_message()
 
-    def watch(self, callback: int) -> deque[Message]:
+    def watch(self, callback: int) -> deque[Notification]:
         """The queue of messages for a registered callback; wait for it with `wait_for`."""
         return self._messages.watch(callback)
 
@@ -226,7 +226,7 @@ class Client:
                     future.set_result(Answer(values, fds, stream))
                 else:
                     self._discard(event)
-            case Message():
+            case Notification():
                 self._messages.put(event)
             case _:
                 self._inbox_of(event.stream).put(event)  # type: ignore[union-attr]  # a client gets no calls

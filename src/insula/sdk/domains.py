@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
-from insula.rpc.connection import Message
+from insula.rpc.connection import Notification
 from insula.rpc.types import DomainRef
 from insula.sdk import verbs
 from insula.sdk.blocking import Blocking, connect
@@ -183,7 +183,7 @@ class LifecycleWatch:
     def __init__(self, client: Blocking, callback: int) -> None:
         self._client = client
         self._callback = callback
-        self._queue: deque[Message] = client.watch(callback)
+        self._queue: deque[Notification] = client.watch(callback)
 
     def __enter__(self) -> Self:
         return self

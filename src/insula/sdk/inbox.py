@@ -6,7 +6,7 @@ from typing import NamedTuple
 from insula.errors import InsulaError, OperationAbortedError
 from insula.rpc.connection import (
     Arrival,
-    Message,
+    Notification,
     Stream,
     StreamAbort,
     StreamData,
@@ -83,14 +83,14 @@ class MessageInbox:
     """Messages of the server, sorted by the callback they were registered for."""
 
     def __init__(self) -> None:
-        self._others: deque[Message] = deque()
-        self._watched: dict[int, deque[Message]] = {}
+        self._others: deque[Notification] = deque()
+        self._watched: dict[int, deque[Notification]] = {}
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Notification) -> None:
         """Take a message."""
         self._queue_of(message).append(message)
 
-    def watch(self, callback: int) -> deque[Message]:
+    def watch(self, callback: int) -> deque[Notification]:
         """Return the queue of a callback's messages, with those that came before anyone could watch."""
         queue = self._watched[callback] = deque()
         earlier, self._others = self._others, deque()
@@ -107,11 +107,11 @@ class MessageInbox:
         """Whether `take` returns something at once."""
         return bool(self._others)
 
-    def take(self) -> Message | None:
+    def take(self) -> Notification | None:
         """Return the next message that no watched callback claims, None if none is here."""
         return self._others.popleft() if self._others else None
 
-    def _queue_of(self, message: Message) -> deque[Message]:
+    def _queue_of(self, message: Notification) -> deque[Notification]:
         names = message.procedure.arguments.names
         callback = message.values[0] if names[:1] == ("callbackID",) else None
         return self._watched.get(callback, self._others) if callback is not None else self._others

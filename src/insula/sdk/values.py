@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from insula.rpc.connection import Message
+from insula.rpc.connection import Notification
 from insula.rpc.types import DomainRef
 
 if TYPE_CHECKING:  # only who asks for a state or for what happens pays for the enumerations
@@ -115,7 +115,7 @@ def state_of(number: int, reason: int) -> State:
         return State(state, None)
 
 
-def lifecycle_of(message: Message) -> Lifecycle | None:
+def lifecycle_of(message: Notification) -> Lifecycle | None:
     """What a lifecycle message says; None if it tells of something that only a newer daemon knows."""
     from insula.model.lifecycle import LifecycleKind
 

@@ -8,7 +8,7 @@ from insula.engine.launch.limits import NONE
 from insula.engine.spec import BlockLimit, Limits
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import Cgroup
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import ParameterType
 from insula.model.tuning import WEIGHT, BlkioDevice, BlkioTune
 from insula.service.domainlimits import block_limit
@@ -24,18 +24,18 @@ _OF_DEVICES: dict[str, Callable[[BlkioDevice], int | None]] = {
 """The parameters that are about single devices, and where the model has them."""
 
 
-def _defined(domain: Domain) -> Values:
+def _defined(domain: DomainDefinition) -> Values:
     tune = domain.blkio_tune or BlkioTune()
     return {"weight": tune.weight or 0, **{name: _listed(tune, of) for name, of in _OF_DEVICES.items()}}
 
 
-def _live(cgroup: Cgroup, domain: Domain) -> Values:
+def _live(cgroup: Cgroup, domain: DomainDefinition) -> Values:
     """The weight is the kernel's; devices are told by their paths, which only the definition knows."""
     weight, _ = cgroup.io.held()
     return {**_defined(domain), "weight": weight or 0}
 
 
-def _changed(domain: Domain, values: Values) -> Domain:
+def _changed(domain: DomainDefinition, values: Values) -> DomainDefinition:
     tune = domain.blkio_tune or BlkioTune()
     if "weight" in values:
         tune = replace(tune, weight=_weight(int(values["weight"])))
@@ -44,7 +44,7 @@ def _changed(domain: Domain, values: Values) -> Domain:
     return replace(domain, blkio_tune=None if tune == BlkioTune() else tune)
 
 
-def _limits(domain: Domain, values: Values) -> Limits:
+def _limits(domain: DomainDefinition, values: Values) -> Limits:
     """The weight, and those devices that the values name, with the kernel's 0 for what is none any more."""
     tune = domain.blkio_tune or BlkioTune()
     known = {each.path: each for each in tune.devices}

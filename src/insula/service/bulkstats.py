@@ -11,7 +11,7 @@ from insula.network.counters import InterfaceStatistics
 from insula.network.counters import statistics as counters_of
 from insula.network.rtnetlink import Rtnetlink
 from insula.service.domainlimits import device_number
-from insula.service.events import DomainRef
+from insula.service.events import DomainIdentity
 from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter
 from insula.service.statistics import NOTHING, BlockStats, memory_tags, of_device, source_of
@@ -55,7 +55,7 @@ Counters = Mapping[int, InterfaceStatistics]
 
 def all_stats(
     domains: Sequence[ManagedDomain], groups: StatsTypes, counted: Counters
-) -> list[tuple[DomainRef, list[Parameter]]]:
+) -> list[tuple[DomainIdentity, list[Parameter]]]:
     """Return the statistics of each domain, under libvirt's names. groups: ALL means every one there is.
 
     counted: what `counters` has told of at least these domains. One that ends meanwhile is told without what could not

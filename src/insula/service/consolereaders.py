@@ -17,10 +17,10 @@ from insula.engine.launch.running import Running
 from insula.engine.writers import Writers
 from insula.errors import InsulaError
 from insula.kernel.pty import free_terminals
-from insula.model.devices import ConsoleLog as DefinedLog
-from insula.model.domain import Domain
+from insula.model.devices import ConsoleLogFile as DefinedLog
+from insula.model.domain import DomainDefinition
 from insula.model.scalars import OnOff
-from insula.service.containers import Engine
+from insula.service.containers import ContainerEngine
 from insula.service.managed import ManagedDomain
 from insula.service.running import RunDirectory
 
@@ -38,7 +38,7 @@ Tell = Callable[[str], None]
 class ConsoleReaders:
     """Makes the readers. directory: where what was printed last is kept; logs: where logs are."""
 
-    def __init__(self, *, engine: Engine, directory: RunDirectory, logs: Path) -> None:
+    def __init__(self, *, engine: ContainerEngine, directory: RunDirectory, logs: Path) -> None:
         self._engine = engine
         self._directory = directory
         self._logs = logs
@@ -71,7 +71,7 @@ class ConsoleReaders:
         return failure
 
     def begin(
-        self, managed: ManagedDomain, domain: Domain, container: Running, *, found_again: bool
+        self, managed: ManagedDomain, domain: DomainDefinition, container: Running, *, found_again: bool
     ) -> tuple[ConsoleHub, ...]:
         """Return a reader for each console, whose descriptors are the reader's from now on.
 
@@ -91,7 +91,9 @@ class ConsoleReaders:
         container.lent = True
         return tuple(hubs)
 
-    def _reader(self, domain: Domain, container: Running, place: int, tell: Tell, *, found_again: bool) -> ConsoleHub:
+    def _reader(
+        self, domain: DomainDefinition, container: Running, place: int, tell: Tell, *, found_again: bool
+    ) -> ConsoleHub:
         path = self._directory.console(domain.uuid, place)
         said = kept(path) if found_again else None
         ring = ConsoleRing(path, said or b"")
@@ -111,7 +113,7 @@ class ConsoleReaders:
             tell=tell,
         )
 
-    def _logs_of(self, domain: Domain, place: int, tell: Tell, *, fresh: bool) -> list[ConsoleLog]:
+    def _logs_of(self, domain: DomainDefinition, place: int, tell: Tell, *, fresh: bool) -> list[ConsoleLog]:
         logs = [ConsoleLog(self.log(domain.name, place), writers=self._writers, tell=tell)]
         defined = _defined_log(domain, place)
         if defined is not None:
@@ -132,7 +134,7 @@ class ConsoleReaders:
         task.add_done_callback(self._tasks.discard)
 
 
-def _defined_log(domain: Domain, place: int) -> DefinedLog | None:
+def _defined_log(domain: DomainDefinition, place: int) -> DefinedLog | None:
     """A domain without any console is given one."""
     consoles = domain.devices.consoles
     return consoles[place].log if place < len(consoles) else None

@@ -15,7 +15,7 @@ from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, Process
 from insula.kernel.fds import Fd
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service.translate import PidOf
 
 StandardStreams = tuple[int, int, int]
@@ -31,7 +31,7 @@ class Looking(Protocol):
     ) -> Any: ...
 
 
-class Engine(Protocol):
+class ContainerEngine(Protocol):
     """Launches containers and ends them; see `insula.engine.launch.launcher` for what each does and raises."""
 
     @property
@@ -77,18 +77,18 @@ class Engine(Protocol):
 class Preparation(Protocol):
     """What a start needs of the host before the engine, and what an end gives back."""
 
-    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+    def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         """Return what the engine is to launch; the files and ids it needs are there.
 
         Raises: UnsupportedConfigError for a domain that cannot, or must not, be started.
         """
         ...
 
-    def reserve(self, domain: Domain) -> None:
+    def reserve(self, domain: DomainDefinition) -> None:
         """Give a defined domain what is its own until it is undefined. Raises: OperationFailedError."""
         ...
 
-    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+    def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         """Return what specify would, with nothing made: for a plan that is only looked at."""
         ...
 

@@ -6,7 +6,7 @@ from insula.engine.launch.limits import only
 from insula.engine.spec import Limits
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import Cgroup
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import ParameterType
 from insula.model.tuning import PERIOD, QUOTA, SHARES, CpuTune
 from insula.service.domainlimits import limits_of
@@ -29,17 +29,17 @@ _FIELDS = {
 _RANGES = {"cpu_shares": SHARES, "vcpu_period": PERIOD, "vcpu_quota": (LEAST_QUOTA, QUOTA[1])}
 
 
-def _defined(domain: Domain) -> Values:
+def _defined(domain: DomainDefinition) -> Values:
     tune = domain.cpu_tune or CpuTune()
     return {"cpu_shares": tune.shares or 0, "vcpu_period": tune.period or 0, "vcpu_quota": tune.quota or 0}
 
 
-def _live(cgroup: Cgroup, domain: Domain) -> Values:
+def _live(cgroup: Cgroup, domain: DomainDefinition) -> Values:
     shares, quota, period = cgroup.cpu.held()
     return {"cpu_shares": shares, "vcpu_period": period, "vcpu_quota": NO_QUOTA if quota is None else quota}
 
 
-def _changed(domain: Domain, values: Values) -> Domain:
+def _changed(domain: DomainDefinition, values: Values) -> DomainDefinition:
     """0 leaves a value as it is, and a quota below 0 is none: as libvirt has it."""
     wanted = {name: _in_range(name, value) for name, value in values.items() if value != 0}
     if not wanted:
@@ -54,7 +54,7 @@ def _changed(domain: Domain, values: Values) -> Domain:
     return replace(domain, cpu_tune=tune)
 
 
-def _limits(domain: Domain, values: Values) -> Limits:
+def _limits(domain: DomainDefinition, values: Values) -> Limits:
     """What was 0 stays as it is; a quota is one of its period, so both go together."""
     names = {field for name, fields in _FIELDS.items() if values.get(name) for field in fields}
     return only(limits_of(domain), names)

@@ -4,12 +4,12 @@ import logging
 from functools import partial
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.domains import Domains
-from insula.service.events import Events, Lifecycle
-from insula.service.jobs import Change
+from insula.service.events import Events, LifecycleEvent
+from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
 from insula.service.requests import Storage
 from insula.service.runs import Runs
@@ -21,14 +21,14 @@ class DefinitionVerbs:
     """Changes definitions: on the disk first, then in memory, then told."""
 
     def __init__(
-        self, *, registry: Domains, definitions: DefinitionChanges[Domain], runs: Runs, events: Events
+        self, *, registry: Domains, definitions: DefinitionChanges[DomainDefinition], runs: Runs, events: Events
     ) -> None:
         self._registry = registry
         self._definitions = definitions
         self._runs = runs
         self._events = events
 
-    async def define(self, domain: Domain) -> ManagedDomain:
+    async def define(self, domain: DomainDefinition) -> ManagedDomain:
         """Keep domain as what is defined; one that runs goes on as it is, and is persistent from now on.
 
         Raises: DomainExistsError if the name belongs to another UUID, or the UUID to another name.
@@ -48,7 +48,7 @@ class DefinitionVerbs:
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.ADDED if added else DefinedDetail.UPDATED)
 
         try:
-            await managed.perform("define", work, change=Change.DEFINITION)
+            await managed.perform("define", work, change=OperationKind.DEFINITION)
         except DomainNotFoundError:
             # Undefined by another client while we waited for our turn: then this is a new domain.
             return await self.define(domain)
@@ -81,7 +81,7 @@ class DefinitionVerbs:
                 self._runs.note_storage(managed, ephemeral=True)
             self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.REMOVED)
 
-        await managed.perform("undefine", work, change=Change.DEFINITION)
+        await managed.perform("undefine", work, change=OperationKind.DEFINITION)
 
     async def set_autostart(self, managed: ManagedDomain, *, on: bool) -> None:
         """Let the domain start with the daemon, or not."""
@@ -92,16 +92,16 @@ class DefinitionVerbs:
             await self._definitions.set_autostart(managed, on=on)
             managed.autostart = on
 
-        await managed.perform("set autostart", work, change=Change.DEFINITION)
+        await managed.perform("set autostart", work, change=OperationKind.DEFINITION)
 
-    async def change(self, managed: ManagedDomain, config: Domain) -> None:
+    async def change(self, managed: ManagedDomain, config: DomainDefinition) -> None:
         """Take config as what is defined, after a change of a part of it. Callers hold the lock."""
         await self._definitions.save(managed, config)
         managed.config = config
         if not managed.is_active:
             managed.current = config
 
-    def _clear_place(self, domain: Domain) -> None:
+    def _clear_place(self, domain: DomainDefinition) -> None:
         """Finish what an earlier domain with this UUID left: its storage was to vanish, and is not the new one's."""
         try:
             self._runs.discard_doomed(domain.uuid)
@@ -110,7 +110,7 @@ class DefinitionVerbs:
                 f"the storage of an earlier domain {domain.uuid} was to be removed, and cannot be: {error}"
             ) from error
 
-    async def _save_with_storage(self, managed: ManagedDomain, domain: Domain, *, new: bool) -> None:
+    async def _save_with_storage(self, managed: ManagedDomain, domain: DomainDefinition, *, new: bool) -> None:
         """Save, give the domain its ids, and let what was to vanish with a transient domain's run stay.
 
         It stays before anything is defined: killed in between we leave a disk too many, not a domain without its disk.
@@ -151,4 +151,4 @@ class DefinitionVerbs:
             LOGGER.error("%s; it should %s", error, "vanish with its run" if ephemeral else "stay")
 
     def _tell(self, managed: ManagedDomain, kind: LifecycleKind, detail: LifecycleDetail) -> None:
-        self._events.publish(Lifecycle(domain=managed.ref, kind=kind, detail=detail))
+        self._events.publish(LifecycleEvent(domain=managed.ref, kind=kind, detail=detail))

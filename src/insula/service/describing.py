@@ -5,7 +5,7 @@ from typing import Any
 
 from insula.engine.codec import encode
 from insula.engine.policy.unbound import unbound
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import DomainState
 from insula.model.numbers import XmlFlags
 from insula.service import statistics
@@ -63,7 +63,7 @@ def written_xml(managed: ManagedDomain, *, inactive: bool = False, secure: bool 
     return text if source is wanted and flags == wanted_flags else None
 
 
-def _source(managed: ManagedDomain, *, inactive: bool, secure: bool) -> tuple[Domain, XmlFlags]:
+def _source(managed: ManagedDomain, *, inactive: bool, secure: bool) -> tuple[DomainDefinition, XmlFlags]:
     flags = XmlFlags.SECURE if secure else XmlFlags.LIVE
     if not inactive and managed.is_active:
         return managed.current, flags

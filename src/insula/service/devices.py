@@ -10,7 +10,7 @@ from typing import Any
 
 from insula.errors import DeviceMissingError, OperationInvalidError, OperationUnsupportedError, UnsupportedConfigError
 from insula.model.devices import Devices, HostDevice
-from insula.model.domain import Domain, completed
+from insula.model.domain import DomainDefinition, completed
 from insula.model.filesystems import Disk, Filesystem
 from insula.model.interfaces import Interface
 from insula.model.numbers import Affect
@@ -24,7 +24,7 @@ from insula.service.managed import ManagedDomain, Run
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kind:
+class DeviceClass:
     """One kind of device: its class, where a definition keeps it, and what tells one from another."""
 
     mapped: type[Mapped]
@@ -33,26 +33,26 @@ class Kind:
     put: Callable[[Devices, tuple[Any, ...]], Devices]
 
 
-KINDS: dict[str, Kind] = {
-    "disk": Kind(
+KINDS: dict[str, DeviceClass] = {
+    "disk": DeviceClass(
         mapped=Disk,
         listed=lambda devices: devices.disks,
         key=lambda each: f"target '{each.target.device}'",
         put=lambda devices, those: replace(devices, disks=those),
     ),
-    "filesystem": Kind(
+    "filesystem": DeviceClass(
         mapped=Filesystem,
         listed=lambda devices: devices.filesystems,
         key=lambda each: f"target '{each.target}'",
         put=lambda devices, those: replace(devices, filesystems=those),
     ),
-    "interface": Kind(
+    "interface": DeviceClass(
         mapped=Interface,
         listed=lambda devices: devices.interfaces,
         key=lambda each: f"MAC address '{each.mac}'",
         put=lambda devices, those: replace(devices, interfaces=those),
     ),
-    "hostdev": Kind(
+    "hostdev": DeviceClass(
         mapped=HostDevice,
         listed=lambda devices: devices.host_devices,
         key=lambda each: f"source '{_source(each)}'",
@@ -85,17 +85,17 @@ class DeviceVerbs:
         xml: str,
         affect: Affect,
         verb: str,
-        edit: Callable[[Sequence[Any], Any, Kind], tuple[Any, ...]],
+        edit: Callable[[Sequence[Any], Any, DeviceClass], tuple[Any, ...]],
     ) -> None:
         tag, kind, device = await self._documents.read(_read, xml)
 
-        def changed(domain: Domain) -> Domain:
+        def changed(domain: DomainDefinition) -> DomainDefinition:
             devices = kind.put(domain.devices, edit(kind.listed(domain.devices), device, kind))
             whole = completed(replace(domain, devices=devices))
             validate(whole)
             return whole
 
-        def refuse(run: Run, domain: Domain) -> None:
+        def refuse(run: Run, domain: DomainDefinition) -> None:
             raise OperationUnsupportedError(
                 f"no {tag} can be {verb} while the container runs; change its definition (--config) and restart it"
             )
@@ -103,7 +103,7 @@ class DeviceVerbs:
         await managed.perform(f"change a {tag}", lambda: self._changes.change(managed, affect, changed, apply=refuse))
 
 
-def _read(xml: str) -> tuple[str, Kind, Any]:
+def _read(xml: str) -> tuple[str, DeviceClass, Any]:
     element = parse(xml)
     tag = str(element.tag)
     kind = KINDS.get(tag)
@@ -112,23 +112,23 @@ def _read(xml: str) -> tuple[str, Kind, Any]:
     return tag, kind, read(kind.mapped, element)
 
 
-def _attached(present: Sequence[Any], device: Any, kind: Kind) -> tuple[Any, ...]:
+def _attached(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[Any, ...]:
     if any(kind.key(each) == kind.key(device) for each in present) and not _is_nameless(device):
         raise OperationInvalidError(f"a device with {kind.key(device)} is there already")
     return (*present, device)
 
 
-def _detached(present: Sequence[Any], device: Any, kind: Kind) -> tuple[Any, ...]:
+def _detached(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[Any, ...]:
     _require(present, device, kind)
     return tuple(each for each in present if kind.key(each) != kind.key(device))
 
 
-def _updated(present: Sequence[Any], device: Any, kind: Kind) -> tuple[Any, ...]:
+def _updated(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[Any, ...]:
     _require(present, device, kind)
     return tuple(device if kind.key(each) == kind.key(device) else each for each in present)
 
 
-def _require(present: Sequence[Any], device: Any, kind: Kind) -> None:
+def _require(present: Sequence[Any], device: Any, kind: DeviceClass) -> None:
     if not any(kind.key(each) == kind.key(device) for each in present):
         raise DeviceMissingError(f"no device matching {kind.key(device)} was found")
 

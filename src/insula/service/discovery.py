@@ -5,7 +5,7 @@ from uuid import UUID
 from xml.sax.saxutils import escape
 
 from insula.engine.launch.running import Running
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.xmlmap import Part
 
 _XML = """
@@ -16,15 +16,15 @@ _MEMORY = 64 << 20
 """Bytes, where the guest's limit is not known: the definition must have some."""
 
 
-def described(uuid: UUID, name: str, container: Running) -> Domain:
+def described(uuid: UUID, name: str, container: Running) -> DomainDefinition:
     """Return what can be said of a guest by what its container was made of."""
     spec = container.record.spec
     init = spec.init.argv[0] if spec.init.argv else "/sbin/init"
     text = _XML.format(name=escape(name), uuid=uuid, memory=spec.limits.memory or _MEMORY, init=escape(init))
-    return Domain.load(text, Part.LIVE | Part.SECRET)
+    return DomainDefinition.load(text, Part.LIVE | Part.SECRET)
 
 
-def free_name(domain: Domain, taken: Collection[str]) -> str:
+def free_name(domain: DomainDefinition, taken: Collection[str]) -> str:
     """Return the domain's name, or one made of it that nobody else has."""
     if domain.name not in taken:
         return domain.name

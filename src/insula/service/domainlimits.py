@@ -5,12 +5,12 @@ import stat
 
 from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
 from insula.errors import InvalidArgumentError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.sizes import KiB, format_cpuset
-from insula.model.tuning import BlkioDevice, CpuTune, MemoryTune, Placement
+from insula.model.tuning import BlkioDevice, CpuTune, MemoryTune, PlacementMode
 
 
-def limits_of(domain: Domain) -> Limits:
+def limits_of(domain: DomainDefinition) -> Limits:
     """Return what domain says about limits, None where it says nothing.
 
     Raises: InvalidArgumentError for the limit of a block device that the host has not.
@@ -19,7 +19,7 @@ def limits_of(domain: Domain) -> Limits:
     quota = cpu.quota if cpu.quota is not None else cpu.global_quota
     period = cpu.period if cpu.period is not None else cpu.global_period
     nodes = domain.numa_tune.memory.nodes if domain.numa_tune and domain.numa_tune.memory else None
-    pinned = domain.vcpu.cpus is not None and domain.vcpu.placement is not Placement.AUTO
+    pinned = domain.vcpu.cpus is not None and domain.vcpu.placement is not PlacementMode.AUTO
     return Limits(
         memory=_bytes(domain.memory_limit),
         memory_soft=_bytes(memory.soft_limit),

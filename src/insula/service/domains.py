@@ -4,7 +4,7 @@ from functools import partial
 
 from insula.errors import DomainExistsError, DomainNotFoundError
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
 from insula.service.definitions import Definitions, Form
 from insula.service.events import Events
@@ -18,12 +18,12 @@ DOMAIN = Noun(word="domain", missing=DomainNotFoundError, exists=DomainExistsErr
 FORM = Form(
     word="domain",
     editor="virsh edit",
-    load=partial(Domain.load, bounded=False),
+    load=partial(DomainDefinition.load, bounded=False),
     dump=lambda domain: domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE),
 )
 
 
-def definitions_of(layout: Layout) -> Definitions[Domain]:
+def definitions_of(layout: Layout) -> Definitions[DomainDefinition]:
     """Return the definitions of domains below a layout."""
     return Definitions(FORM, directory=layout.definitions, autostart=layout.autostart)
 
@@ -40,7 +40,9 @@ class Domains(Registry[ManagedDomain]):
         self._by_id: dict[int, ManagedDomain] = {}
         """Domains that were found by their ids, which may be others, or none, by now."""
 
-    def new(self, current: Domain, *, config: Domain | None = None, autostart: bool = False) -> ManagedDomain:
+    def new(
+        self, current: DomainDefinition, *, config: DomainDefinition | None = None, autostart: bool = False
+    ) -> ManagedDomain:
         """Return a new domain, described by current, and defined when there is a config.
 
         Raises: DomainExistsError if its name or UUID is taken.

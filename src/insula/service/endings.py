@@ -2,7 +2,7 @@
 
 from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.model.boot import CrashAction, OffAction
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import TRANSITIONS, Happening, StateWithReason
 from insula.service.running import Next, StopReason
 
@@ -32,7 +32,7 @@ _BY_MEANING = {
 }
 
 
-def what_follows(domain: Domain, reason: StopReason) -> Next:
+def what_follows(domain: DomainDefinition, reason: StopReason) -> Next:
     """Return what domain's on_poweroff, on_reboot or on_crash wants after this end.
 
     What was destroyed stays off, and so does what ended for a reason we do not know: a restart could be against

@@ -13,7 +13,7 @@ LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DomainRef:
+class DomainIdentity:
     """Which domain is meant. id: the guest init's pid on the host, -1 when off."""
 
     name: str
@@ -30,11 +30,11 @@ class Event:
 class DomainEvent(Event):
     """Something that happened to a domain."""
 
-    domain: DomainRef
+    domain: DomainIdentity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lifecycle(DomainEvent):
+class LifecycleEvent(DomainEvent):
     kind: LifecycleKind
     detail: LifecycleDetail
 

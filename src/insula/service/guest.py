@@ -25,7 +25,7 @@ from insula.kernel.process import CloneFlag, setns
 from insula.model.numbers import AddressSource
 from insula.model.visible import visible
 from insula.network.inside import GuestInterface, guest_interfaces
-from insula.service.containers import Engine, StandardStreams, WindowSize
+from insula.service.containers import ContainerEngine, StandardStreams, WindowSize
 from insula.service.executions import Executions
 from insula.service.managed import ManagedDomain
 
@@ -45,7 +45,7 @@ class StartedProgram:
 class GuestVerbs:
     """Looks into guests and puts programs into them."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: ContainerEngine) -> None:
         self._engine = engine
         self._executions = Executions()
 

@@ -41,7 +41,7 @@ KSM_PARAMETERS: tuple[tuple[str, str, ParameterType], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NodeInfo:
+class Hardware:
     """memory: KiB; cpus: online ones; sockets are counted a node, cores a socket, threads a core."""
 
     model: str
@@ -69,7 +69,7 @@ class SecurityModel(NamedTuple):
     doi: str = "0"
 
 
-class Host:
+class HostNode:
     """One host. root: its `/` (tests give another); emulator: the path said to run the domains."""
 
     def __init__(
@@ -147,10 +147,10 @@ class Host:
             self._topology = read_topology(self._root)
         return self._topology
 
-    def node_info(self) -> NodeInfo:
+    def node_info(self) -> Hardware:
         topology = self.topology()
         nodes, sockets, cores, threads = topology.shape()
-        return NodeInfo(
+        return Hardware(
             model=self._system.machine,
             memory=self._meminfo()["MemTotal"],
             cpus=len(topology.online),

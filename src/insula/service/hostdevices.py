@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 from insula.engine.spec import Device, DeviceKind
 from insula.errors import UnsupportedConfigError
 from insula.model.devices import HostDevice, HostDeviceMode, HostDeviceType
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.filesystems import Disk, DiskType
 
 DEV = PurePosixPath("/dev")
 
 
-def devices_of(domain: Domain) -> tuple[Device, ...]:
+def devices_of(domain: DomainDefinition) -> tuple[Device, ...]:
     """Return the nodes the guest gets, as the host has them now; network devices have none.
 
     Raises: UnsupportedConfigError for a device that cannot be given to a container, or that is not there.

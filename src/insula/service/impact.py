@@ -7,7 +7,7 @@ from functools import partial
 
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, InvalidArgumentError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect
 from insula.service.defining import DefinitionVerbs
 from insula.service.documents import Documents
@@ -22,7 +22,7 @@ class Impact:
     """run: the present run, when the live definition is meant; config: what is defined, when that is meant."""
 
     run: Run | None
-    config: Domain | None
+    config: DomainDefinition | None
 
 
 def impact(managed: ManagedDomain, affect: Affect) -> Impact:
@@ -46,13 +46,13 @@ def asked(managed: ManagedDomain, affect: Affect) -> Impact:
     return impact(managed, affect)
 
 
-def definition(managed: ManagedDomain, affect: Affect) -> Domain:
+def definition(managed: ManagedDomain, affect: Affect) -> DomainDefinition:
     """Return the definition a question is about."""
     meant = asked(managed, affect)
     return meant.config if meant.config is not None else managed.current
 
 
-def _nothing(run: Run, domain: Domain) -> None:
+def _nothing(run: Run, domain: DomainDefinition) -> None:
     """What has no effect on the running guest."""
 
 
@@ -68,9 +68,9 @@ class Changes:
         self,
         managed: ManagedDomain,
         affect: Affect,
-        changed: Callable[[Domain], Domain],
+        changed: Callable[[DomainDefinition], DomainDefinition],
         *,
-        apply: Callable[[Run, Domain], None] = _nothing,
+        apply: Callable[[Run, DomainDefinition], None] = _nothing,
     ) -> None:
         """Replace the definitions that affect means by what changed makes of them.
 
@@ -95,7 +95,7 @@ class Changes:
                 raise
 
     async def _restore(
-        self, managed: ManagedDomain, run: Run, before: Domain, apply: Callable[[Run, Domain], None]
+        self, managed: ManagedDomain, run: Run, before: DomainDefinition, apply: Callable[[Run, DomainDefinition], None]
     ) -> None:
         """Make the running guest be as it was: what it felt already could not be written down for its next start."""
         try:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.validate import validate
 from insula.service.documents import Documents
 from insula.service.domains import Domains
@@ -17,12 +17,12 @@ class IncomingDocuments:
         self._registry = registry
         self._partitions = partitions
 
-    async def read(self, xml: str) -> Domain:
+    async def read(self, xml: str) -> DomainDefinition:
         """Return the domain that xml describes; values that it hides are those of the domain it is about.
 
         Raises: XmlError; UnsupportedConfigError naming every problem it has.
         """
-        domain = await self._documents.read(Domain.load, xml)
+        domain = await self._documents.read(DomainDefinition.load, xml)
         known = self._registry.find(domain.uuid)
         if known is None:
             self._partitions.check(domain)

@@ -13,7 +13,7 @@ from enum import Flag, auto
 from insula.model.numbers import JobOperation, JobType
 
 
-class Change(Flag):
+class OperationKind(Flag):
     """Kinds of what is done to a domain, as far as jobs tell them apart."""
 
     ENDING = auto()
@@ -28,20 +28,23 @@ class Change(Flag):
     """Everything else: start, shutdown, devices."""
 
 
-NOTHING = Change(0)
+NOTHING = OperationKind(0)
 
-BESIDE: Mapping[JobOperation, Change] = {
+BESIDE: Mapping[JobOperation, OperationKind] = {
     JobOperation.UNKNOWN: NOTHING,
     JobOperation.START: NOTHING,
     JobOperation.SAVE: NOTHING,
     JobOperation.RESTORE: NOTHING,
     JobOperation.MIGRATION_IN: NOTHING,
-    JobOperation.MIGRATION_OUT: Change.SUSPENSION,
+    JobOperation.MIGRATION_OUT: OperationKind.SUSPENSION,
     JobOperation.SNAPSHOT: NOTHING,
     JobOperation.SNAPSHOT_REVERT: NOTHING,
     JobOperation.DUMP: NOTHING,
-    JobOperation.BACKUP: Change.SUSPENSION | Change.LIMITS | Change.DEFINITION | Change.LIFE,
-    JobOperation.SNAPSHOT_DELETE: Change.SUSPENSION | Change.LIMITS,
+    JobOperation.BACKUP: OperationKind.SUSPENSION
+    | OperationKind.LIMITS
+    | OperationKind.DEFINITION
+    | OperationKind.LIFE,
+    JobOperation.SNAPSHOT_DELETE: OperationKind.SUSPENSION | OperationKind.LIMITS,
 }
 """What may go on beside a job of each kind, besides the ending of the guest.
 
@@ -86,9 +89,9 @@ class Job:
     aborted_by: str = ""
     give_up: Callable[[], None] | None = None
 
-    def allows(self, change: Change) -> bool:
+    def allows(self, change: OperationKind) -> bool:
         """Whether a change of this kind may be made while the job goes on."""
-        return bool(change & (BESIDE[self.operation] | Change.ENDING))
+        return bool(change & (BESIDE[self.operation] | OperationKind.ENDING))
 
     @property
     def elapsed(self) -> float:

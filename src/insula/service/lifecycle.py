@@ -12,12 +12,12 @@ from uuid import UUID
 from insula.engine.exitstatus import ExitStatus
 from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError, StepError
 from insula.kernel.process import has_ended
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import DomainState, Happening
 from insula.service.autostart import Autostart
 from insula.service.domains import Domains
 from insula.service.endings import happening_of, how_it_ended, what_follows
-from insula.service.jobs import Change
+from insula.service.jobs import OperationKind
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
 from insula.service.requests import Launch
@@ -59,7 +59,7 @@ class LifecycleVerbs:
         await managed.perform("start", work)
         return managed
 
-    async def create(self, domain: Domain, launch: Launch) -> ManagedDomain:
+    async def create(self, domain: DomainDefinition, launch: Launch) -> ManagedDomain:
         """Start domain, which is transient unless it is defined already; return it.
 
         Raises: DomainExistsError; OperationInvalidError if it runs.
@@ -89,7 +89,9 @@ class LifecycleVerbs:
     async def destroy(self, managed: ManagedDomain) -> None:
         """Kill the guest at once. One that waits for its restart, or was kept after its end, is off for good."""
 
-        await managed.perform("destroy", lambda: self.destroy_locked(managed), change=Change.ENDING, overtaking=True)
+        await managed.perform(
+            "destroy", lambda: self.destroy_locked(managed), change=OperationKind.ENDING, overtaking=True
+        )
 
     async def destroy_locked(self, managed: ManagedDomain) -> None:
         """The same, for who holds the domain's lock."""
@@ -112,7 +114,7 @@ class LifecycleVerbs:
             await managed.lock.unless_overtaken(self._runs.suspend(run))
             managed.happen(Happening.SUSPENDED)
 
-        await managed.perform("suspend", work, change=Change.SUSPENSION)
+        await managed.perform("suspend", work, change=OperationKind.SUSPENSION)
 
     async def resume(self, managed: ManagedDomain) -> None:
         """Let the guest go on. Raises: OperationInvalidError if it does already; StepError if it cannot even begin."""
@@ -133,7 +135,7 @@ class LifecycleVerbs:
             self._runs.write_record(managed, replace(run.record, resumed=True))
             managed.happen(Happening.RESUMED)
 
-        await managed.perform("resume", work, change=Change.SUSPENSION)
+        await managed.perform("resume", work, change=OperationKind.SUSPENSION)
 
     async def wait(self, managed: ManagedDomain) -> Stopped:
         """Return how the domain went off, once it has, or how it last did; restarts are waited through.
@@ -196,7 +198,7 @@ class LifecycleVerbs:
                 await self.ended(managed, status)
 
         self.spawn(
-            managed.lock.perform("react to the guest's end", work, change=Change.ENDING, endlessly=True),
+            managed.lock.perform("react to the guest's end", work, change=OperationKind.ENDING, endlessly=True),
             f"end {managed.name}",
         )
 

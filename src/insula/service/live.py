@@ -9,7 +9,7 @@ from insula.engine.interfaces import ConnectedInterface
 from insula.engine.launch.running import Running
 from insula.kernel.pty import path_in_devpts
 from insula.model.devices import CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
-from insula.model.domain import Domain, completed
+from insula.model.domain import DomainDefinition, completed
 from insula.model.filesystems import Disk, Filesystem
 from insula.model.interfaces import Interface
 from insula.model.livevalues import without_live
@@ -21,7 +21,7 @@ UNLABELLED = SecurityLabel(type=LabelType.NONE, model="none")
 AnyDevice = TypeVar("AnyDevice", Disk, Filesystem, Interface, Console, HostDevice)
 
 
-def running(domain: Domain, container: Running) -> Domain:
+def running(domain: DomainDefinition, container: Running) -> DomainDefinition:
     """Return domain with what only a running one has."""
     return replace(
         domain,
@@ -31,7 +31,7 @@ def running(domain: Domain, container: Running) -> Domain:
     )
 
 
-def defined(domain: Domain) -> Domain:
+def defined(domain: DomainDefinition) -> DomainDefinition:
     """Return domain without what only a running one has: what may be kept, compared, and started again."""
     plain = completed(without_live(domain))
     consoles = tuple(

@@ -10,7 +10,7 @@ from uuid import UUID
 from insula.engine.console.console import ConsoleHub
 from insula.engine.launch.running import Running
 from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import (
     TRANSITIONS,
     DomainState,
@@ -20,8 +20,8 @@ from insula.model.lifecycle import (
     Transition,
 )
 from insula.model.numbers import XmlFlags
-from insula.service.events import DomainRef, Events, Lifecycle, Reboot
-from insula.service.jobs import Change, Job
+from insula.service.events import DomainIdentity, Events, LifecycleEvent, Reboot
+from insula.service.jobs import Job, OperationKind
 from insula.service.live import defined
 from insula.service.running import Next, RunRecord, StopReason
 from insula.service.statelock import LOCK_PATIENCE, StateChangeLock
@@ -71,8 +71,8 @@ class ManagedDomain:
     document as it was written last; hurry: lets what holds the domain up for now come first.
     """
 
-    current: Domain
-    config: Domain | None = None
+    current: DomainDefinition
+    config: DomainDefinition | None = None
     autostart: bool = False
     run: Run | None = None
     owner: object | None = None
@@ -81,7 +81,7 @@ class ManagedDomain:
     restart: asyncio.Task[None] | None = None
     notices: tuple[str, ...] = ()
     gone: bool = False
-    written: tuple[Domain, XmlFlags, str] | None = None
+    written: tuple[DomainDefinition, XmlFlags, str] | None = None
     patience: float = LOCK_PATIENCE
     tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     over: asyncio.Future[Stopped] | None = None
@@ -98,7 +98,7 @@ class ManagedDomain:
         verb: str,
         work: Callable[[], Coroutine[Any, Any, T]],
         *,
-        change: Change = Change.LIFE,
+        change: OperationKind = OperationKind.LIFE,
         endlessly: bool = False,
         overtaking: bool = False,
     ) -> T:
@@ -146,8 +146,8 @@ class ManagedDomain:
         return self.run.container.id if self.run is not None else -1
 
     @property
-    def ref(self) -> DomainRef:
-        return DomainRef(name=self.name, uuid=self.uuid, id=self.id)
+    def ref(self) -> DomainIdentity:
+        return DomainIdentity(name=self.name, uuid=self.uuid, id=self.id)
 
     @property
     def is_active(self) -> bool:
@@ -168,13 +168,13 @@ class ManagedDomain:
             raise OperationInvalidError("domain is not running")
         return self.run
 
-    def require_config(self) -> Domain:
+    def require_config(self) -> DomainDefinition:
         """Return what is defined. Raises: OperationInvalidError for a transient domain."""
         if self.config is None:
             raise OperationInvalidError("transient domains do not have any persistent config")
         return self.config
 
-    def define(self, config: Domain) -> None:
+    def define(self, config: DomainDefinition) -> None:
         """Take config as what is defined; a run goes on as it is."""
         self.updated = self.is_active
         self.config = config
@@ -202,7 +202,7 @@ class ManagedDomain:
         if happening is Happening.REBOOTED:
             self.events.publish(Reboot(domain=ref))
         for kind, detail in transition.told:
-            self.events.publish(Lifecycle(domain=ref, kind=kind, detail=detail))
+            self.events.publish(LifecycleEvent(domain=ref, kind=kind, detail=detail))
 
     def found(self, state: StateWithReason) -> None:
         """Take over the state that an earlier daemon left: it told everybody."""
@@ -214,18 +214,18 @@ class ManagedDomain:
             raise InternalError(f"domain '{self.name}' is {self._state.state.name.lower()}, and {happening.value}")
         return transition
 
-    def begin(self, run: Run, live: Domain, happening: Happening) -> None:
+    def begin(self, run: Run, live: DomainDefinition, happening: Happening) -> None:
         """It runs from now on."""
         self._possible(happening)
         self._begin(run, live)
         self.happen(happening)
 
-    def show(self, run: Run, live: Domain, state: StateWithReason) -> None:
+    def show(self, run: Run, live: DomainDefinition, state: StateWithReason) -> None:
         """It was started by an earlier daemon, and runs."""
         self._begin(run, live)
         self.found(state)
 
-    def _begin(self, run: Run, live: Domain) -> None:
+    def _begin(self, run: Run, live: DomainDefinition) -> None:
         self.run, self.current, self.notices = run, live, ()
         if self.over is None or self.over.done():
             self.over = asyncio.get_running_loop().create_future()

@@ -10,14 +10,14 @@ from insula.engine.launch.limits import only
 from insula.engine.spec import Limits
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.kernel.cgroups import Cgroup
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
 from insula.model.sizes import KiB
 from insula.model.tuning import MemoryTune
 from insula.service.domainlimits import limits_of
 from insula.service.events import BalloonChange, Events
 from insula.service.impact import Changes
-from insula.service.jobs import Change
+from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Value
 from insula.service.tuning import Family, Values, putting
@@ -44,7 +44,7 @@ class MemoryVerbs:
     async def set_memory(self, managed: ManagedDomain, size: KiB, affect: Affect) -> None:
         """Let the domain use so much. Raises: InvalidArgumentError if that is more than its memory."""
 
-        def changed(domain: Domain) -> Domain:
+        def changed(domain: DomainDefinition) -> DomainDefinition:
             if size > domain.memory:
                 raise InvalidArgumentError(
                     f"cannot set memory higher than max memory: {size} KiB is more than {domain.memory} KiB"
@@ -61,12 +61,12 @@ class MemoryVerbs:
             if managed.is_active and managed.current.memory_now != before:
                 self._events.publish(BalloonChange(domain=managed.ref, actual=managed.current.memory_now))
 
-        await managed.perform("set memory", work, change=Change.LIMITS)
+        await managed.perform("set memory", work, change=OperationKind.LIMITS)
 
     async def set_maximum_memory(self, managed: ManagedDomain, size: KiB, affect: Affect) -> None:
         """Change the most the domain can be given, for its next start."""
 
-        def changed(domain: Domain) -> Domain:
+        def changed(domain: DomainDefinition) -> DomainDefinition:
             if size == 0:
                 raise InvalidArgumentError("a domain cannot do without memory")
             return replace(domain, memory=size, current_memory=min(domain.memory_now, size))
@@ -76,10 +76,10 @@ class MemoryVerbs:
                 raise OperationInvalidError("cannot resize the max memory on an active domain")
             await self._changes.change(managed, affect, changed)
 
-        await managed.perform("set maximum memory", work, change=Change.LIMITS)
+        await managed.perform("set maximum memory", work, change=OperationKind.LIMITS)
 
 
-def _defined(domain: Domain) -> Values:
+def _defined(domain: DomainDefinition) -> Values:
     tune = domain.memory_tune or MemoryTune()
     return {
         "hard_limit": _or_unlimited(tune.hard_limit),
@@ -89,7 +89,7 @@ def _defined(domain: Domain) -> Values:
     }
 
 
-def _live(cgroup: Cgroup, domain: Domain) -> Values:
+def _live(cgroup: Cgroup, domain: DomainDefinition) -> Values:
     memory, soft, guarantee, with_swap = cgroup.memory.held()
     return {
         "hard_limit": _or_unlimited(None if memory is None else memory // 1024),
@@ -99,7 +99,7 @@ def _live(cgroup: Cgroup, domain: Domain) -> Values:
     }
 
 
-def _changed(domain: Domain, values: Values) -> Domain:
+def _changed(domain: DomainDefinition, values: Values) -> DomainDefinition:
     limits = {name: _limit(name, value) for name, value in values.items()}
     tune = domain.memory_tune or MemoryTune()
     tune = replace(
@@ -116,7 +116,7 @@ def _changed(domain: Domain, values: Values) -> Domain:
     return replace(domain, memory_tune=None if tune == MemoryTune() else tune)
 
 
-def _limits(domain: Domain, values: Values) -> Limits:
+def _limits(domain: DomainDefinition, values: Values) -> Limits:
     return only(limits_of(domain), {field for name in values for field in _FIELDS[name]})
 
 

@@ -3,7 +3,7 @@
 from lxml import etree
 
 from insula.errors import InvalidArgumentError, MetadataNotFoundError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, MetadataType, XmlFlags
 from insula.model.validate import validate
 from insula.model.xmlmap import INSULA_NAMESPACE, Part
@@ -11,7 +11,7 @@ from insula.model.xmlsource import parse
 from insula.model.xmlwriter import dump
 from insula.service.events import Events, MetadataChange
 from insula.service.impact import Changes, definition
-from insula.service.jobs import Change
+from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
 
 LIVE_PARTS = Part.LIVE | Part.SECRET
@@ -48,13 +48,13 @@ class MetadataVerbs:
             told = uri if kind is MetadataType.ELEMENT else None
             self._events.publish(MetadataChange(domain=managed.ref, kind=kind, uri=told))
 
-        await managed.perform("set metadata", work, change=Change.DEFINITION)
+        await managed.perform("set metadata", work, change=OperationKind.DEFINITION)
 
 
 _TEXTS = {MetadataType.TITLE: "title", MetadataType.DESCRIPTION: "description"}
 
 
-def metadata_of(domain: Domain, kind: MetadataType, uri: str | None) -> str:
+def metadata_of(domain: DomainDefinition, kind: MetadataType, uri: str | None) -> str:
     """Return a text, or the element of the namespace uri without that namespace, as libvirt gives it back.
 
     Raises: MetadataNotFoundError; InvalidArgumentError for an element without uri.
@@ -71,7 +71,9 @@ def metadata_of(domain: Domain, kind: MetadataType, uri: str | None) -> str:
     return found
 
 
-def with_metadata(domain: Domain, kind: MetadataType, value: str | None, *, key: str | None, uri: str | None) -> Domain:
+def with_metadata(
+    domain: DomainDefinition, kind: MetadataType, value: str | None, *, key: str | None, uri: str | None
+) -> DomainDefinition:
     """Return domain with a text or an element set, or, for the value None, taken away.
 
     key: the prefix that the element gets. Raises: InvalidArgumentError, XmlError; UnsupportedConfigError for settings
@@ -82,7 +84,7 @@ def with_metadata(domain: Domain, kind: MetadataType, value: str | None, *, key:
         _replace_element(document, _required(uri), key, value)
     else:
         _replace_text(document, kind, value)
-    changed = Domain.load(etree.tostring(document, encoding="unicode"), LIVE_PARTS)
+    changed = DomainDefinition.load(etree.tostring(document, encoding="unicode"), LIVE_PARTS)
     if uri == INSULA_NAMESPACE or kind is MetadataType.TITLE:
         validate(changed)
     return changed
@@ -94,7 +96,7 @@ def _required(uri: str | None) -> str:
     return uri
 
 
-def _element_of(domain: Domain, uri: str) -> str | None:
+def _element_of(domain: DomainDefinition, uri: str) -> str | None:
     if domain.metadata is None:
         return None
     found = _child(parse(dump(domain.metadata, "metadata"), bounded=False), uri)

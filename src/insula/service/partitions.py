@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from insula.errors import UnsupportedConfigError
 from insula.kernel.cgroups import partition_path
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 
 DEFAULT = PurePosixPath("/machine")
 
@@ -19,7 +19,7 @@ class Partitions:
 
     allowed: tuple[PurePosixPath, ...] = (DEFAULT,)
 
-    def check(self, domain: Domain) -> None:
+    def check(self, domain: DomainDefinition) -> None:
         """Raises: UnsupportedConfigError if the domain wants to be elsewhere."""
         wanted = domain.resource.partition if domain.resource is not None else None
         if wanted is None or any(_is_below(wanted, each) for each in self.allowed):

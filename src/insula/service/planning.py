@@ -4,8 +4,8 @@ import asyncio
 
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
-from insula.model.domain import Domain
-from insula.service.containers import Engine, Preparation
+from insula.model.domain import DomainDefinition
+from insula.service.containers import ContainerEngine, Preparation
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain
 from insula.service.translate import PidOf
@@ -14,7 +14,7 @@ from insula.service.translate import PidOf
 class PlanVerbs:
     """Plans launches. pid_of: see PidOf."""
 
-    def __init__(self, *, engine: Engine, preparation: Preparation, pid_of: PidOf) -> None:
+    def __init__(self, *, engine: ContainerEngine, preparation: Preparation, pid_of: PidOf) -> None:
         self._engine = engine
         self._preparation = preparation
         self._pid_of = pid_of
@@ -24,7 +24,7 @@ class PlanVerbs:
         current = managed.current
         return await asyncio.to_thread(lambda: self._planned(defined(current)))
 
-    async def plan_of(self, domain: Domain) -> LaunchPlan:
+    async def plan_of(self, domain: DomainDefinition) -> LaunchPlan:
         """Return how domain would be launched, whether it is known here or not."""
         return await asyncio.to_thread(self._planned, domain)
 
@@ -33,12 +33,12 @@ class PlanVerbs:
         current = managed.current
         return await asyncio.to_thread(lambda: self._compiled(defined(current)))
 
-    async def program_of(self, domain: Domain) -> Program:
+    async def program_of(self, domain: DomainDefinition) -> Program:
         """Return the same for a domain, whether it is known here or not."""
         return await asyncio.to_thread(self._compiled, domain)
 
-    def _planned(self, domain: Domain) -> LaunchPlan:
+    def _planned(self, domain: DomainDefinition) -> LaunchPlan:
         return self._engine.plan(self._preparation.rehearse(domain, self._pid_of))
 
-    def _compiled(self, domain: Domain) -> Program:
+    def _compiled(self, domain: DomainDefinition) -> Program:
         return self._engine.program(self._preparation.rehearse(domain, self._pid_of))

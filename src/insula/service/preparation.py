@@ -13,9 +13,9 @@ from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, Ov
 from insula.errors import InsulaError
 from insula.kernel.durable import make_mark, remove_file
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.filesystems import FilesystemType
-from insula.model.security import IdRange
+from insula.model.security import DefinedIdRange
 from insula.network.interfaces import Resolver, network_of
 from insula.service.domainlimits import limits_of
 from insula.service.hostdevices import devices_of
@@ -51,10 +51,10 @@ class HostPreparation:
         self._roots = Roots(images)
         self._ranges = IdRanges(layout, recover=lambda: maps_of_runs(RunDirectory(layout)), pools=pools)
         self._throwaways = layout.state / "throwaways"
-        self._checked: dict[UUID, Domain] = {}
+        self._checked: dict[UUID, DomainDefinition] = {}
         """What each domain was when it was last found right: the very same value need not be looked through again."""
 
-    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+    def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         """Return what the engine is to launch; the files and ids it needs are there.
 
         Raises: UnsupportedConfigError, XmlError, ImageNotFoundError, OperationFailedError.
@@ -63,11 +63,11 @@ class HostPreparation:
         idmap = self._idmap(domain)
         return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of)
 
-    def reserve(self, domain: Domain) -> None:
+    def reserve(self, domain: DomainDefinition) -> None:
         """Give a defined domain its ids: to find free ones means to look at every process of the host."""
         self._idmap(domain)
 
-    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+    def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         """Return what specify would, with nothing made. The ids of a domain that has none yet are an example."""
         self._check(domain)
         idmap = self._own_idmap(domain)
@@ -75,7 +75,7 @@ class HostPreparation:
             idmap = self._ranges.find(domain.uuid) or self._example_idmap()
         return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
 
-    def _check(self, domain: Domain) -> None:
+    def _check(self, domain: DomainDefinition) -> None:
         if self._checked.get(domain.uuid) is not domain:
             check(domain)
             self._checked[domain.uuid] = domain
@@ -140,7 +140,7 @@ class HostPreparation:
             self.discard(uuid)
             self.release(uuid)
 
-    def _specification(self, domain: Domain, idmap: IdMap | None, root: Root, pid_of: PidOf) -> ContainerSpec:
+    def _specification(self, domain: DomainDefinition, idmap: IdMap | None, root: Root, pid_of: PidOf) -> ContainerSpec:
         fragments = Fragments(
             root=root,
             mounts=mounts_of(domain, idmap),
@@ -152,12 +152,12 @@ class HostPreparation:
         spec = specification(domain, fragments, pid_of)
         return replace(spec, init_kind=_kind_of_init(root, spec.init.argv))
 
-    def _idmap(self, domain: Domain) -> IdMap | None:
+    def _idmap(self, domain: DomainDefinition) -> IdMap | None:
         """The administrator's own ids, none for a privileged domain, else a range of the domain's own."""
         own = self._own_idmap(domain)
         return own if own is not None or domain.settings.privileged else self._ranges.allocate(domain.uuid)
 
-    def _own_idmap(self, domain: Domain) -> IdMap | None:
+    def _own_idmap(self, domain: DomainDefinition) -> IdMap | None:
         if domain.idmap is None:
             return None
         return IdMap(uids=_ranges(domain.idmap.uids), gids=_ranges(domain.idmap.gids))
@@ -167,7 +167,7 @@ class HostPreparation:
         first = next((each.start for each in self._pools()), DEFAULT_POOLS[0].start)
         return map_of(range(first, first + SIZE))
 
-    def _planned_root(self, domain: Domain, idmap: IdMap | None) -> Root:
+    def _planned_root(self, domain: DomainDefinition, idmap: IdMap | None) -> Root:
         """The root as it would be; only a clone that is not there yet would have to be made."""
         root = domain.root
         if root is None or root.type is not FilesystemType.TEMPLATE or self.owns_storage(domain.uuid):
@@ -219,5 +219,5 @@ def maps_of_runs(directory: RunDirectory) -> Mapping[UUID, IdMap]:
     return found
 
 
-def _ranges(ranges: tuple[IdRange, ...]) -> tuple[engine.IdRange, ...]:
+def _ranges(ranges: tuple[DefinedIdRange, ...]) -> tuple[engine.IdRange, ...]:
     return tuple(engine.IdRange(inside=each.start, outside=each.target, count=each.count) for each in ranges)

@@ -20,9 +20,9 @@ from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.scalars import DomainName
-from insula.service.containers import Engine, Preparation
+from insula.service.containers import ContainerEngine, Preparation
 from insula.service.definitions import Definitions
 from insula.service.discovery import described, free_name
 from insula.service.domains import Domains
@@ -39,13 +39,13 @@ from insula.service.recoveryplan import (
     Destroy,
     Discover,
     Drop,
-    Facts,
+    Evidence,
     Forget,
     Undo,
     decide,
     said,
 )
-from insula.service.running import Kept, Next, Phase, RunDirectory, RunRecord, StopReason
+from insula.service.running import Next, RunDirectory, RunEntry, RunPhase, RunRecord, StopReason
 from insula.service.runs import Runs
 from insula.service.waitingline import WaitingLine
 
@@ -66,9 +66,9 @@ class Recovery:
         self,
         *,
         registry: Domains,
-        definitions: Definitions[Domain],
+        definitions: Definitions[DomainDefinition],
         directory: RunDirectory,
-        engine: Engine,
+        engine: ContainerEngine,
         runs: Runs,
         preparation: Preparation,
         lifecycle: LifecycleVerbs,
@@ -141,7 +141,7 @@ class Recovery:
 
     # Taking stock
 
-    async def _facts(self, records: Iterable[RunRecord]) -> Facts:
+    async def _facts(self, records: Iterable[RunRecord]) -> Evidence:
         try:
             held = {UUID(each.uuid): each for each in await self._engine.held()}
         except InsulaError as error:
@@ -150,7 +150,7 @@ class Recovery:
         labelled = {UUID(each.spec.uuid): each for each in self._engine.labelled()}
         outdated = frozenset(each.uuid for each in records if _is_outdated(each, labelled, held))
         relics = {UUID(each.spec.uuid): each for each in self._engine.relics()}
-        return Facts(boot_id=self._boot_id, held=held, labelled=labelled, relics=relics, outdated=outdated)
+        return Evidence(boot_id=self._boot_id, held=held, labelled=labelled, relics=relics, outdated=outdated)
 
     def _keep_storage(self, uuids: frozenset[UUID]) -> None:
         for each in uuids:
@@ -159,13 +159,13 @@ class Recovery:
             except OSError as error:
                 LOGGER.error("the storage of domain %s, which is defined, is still marked to vanish: %s", each, error)
 
-    def _with_storage(self, kept: Kept, defined_ones: frozenset[UUID]) -> Kept:
+    def _with_storage(self, kept: RunEntry, defined_ones: frozenset[UUID]) -> RunEntry:
         """A run as it is to be continued: nothing of what is defined vanishes with it, all of what is marked does."""
         uuid = kept.record.uuid
         ephemeral = uuid not in defined_ones and (kept.record.ephemeral or self._preparation.doomed(uuid))
         return replace(kept, record=replace(kept.record, ephemeral=ephemeral))
 
-    def _begin(self, action: Action, kept: Mapping[UUID, Kept], facts: Facts) -> None:
+    def _begin(self, action: Action, kept: Mapping[UUID, RunEntry], facts: Evidence) -> None:
         """Let a domain be there in its true state, and begin what is to be done about it."""
         match action:
             case Adopt(record=record) | Destroy(record=record):
@@ -226,14 +226,14 @@ class Recovery:
         name = str(uuid) if relic is None else relic.spec.name
         self._wait_for(self._runs.leftovers.clear(uuid, name, drop))
 
-    def _shown(self, kept: Kept) -> ManagedDomain:
+    def _shown(self, kept: RunEntry) -> ManagedDomain:
         managed = self._known(kept.domain)
         container = ContainerRecord.decode(dict(kept.record.container or {}))
         handle = self._engine.handle(container)
         self._runs.show(managed, replace(kept.domain, name=managed.current.name), handle, kept.record)
         return managed
 
-    def _discovered(self, uuid: UUID, kept: Kept | None, facts: Facts) -> ManagedDomain:
+    def _discovered(self, uuid: UUID, kept: RunEntry | None, facts: Evidence) -> ManagedDomain:
         """Show a guest that lives and has no record of its own, as far as the kernel and the keeper describe it."""
         known = self._registry.find(uuid)
         label = facts.labelled.get(uuid)
@@ -246,7 +246,7 @@ class Recovery:
             uuid=uuid,
             name=managed.name,
             boot_id=self._boot_id,
-            phase=Phase.RUNNING,
+            phase=RunPhase.RUNNING,
             begun=0,
             container=handle.record.encode() if handle.described else None,
             ephemeral=not managed.is_persistent and self._preparation.doomed(uuid),
@@ -260,7 +260,7 @@ class Recovery:
         LOGGER.warning("domain '%s' runs, and %s", managed.name, managed.notices[-1])
         return managed
 
-    def _known(self, domain: Domain) -> ManagedDomain:
+    def _known(self, domain: DomainDefinition) -> ManagedDomain:
         """The domain of a run; one that nothing defines is transient, and has another name if its own is taken."""
         known = self._registry.find(domain.uuid)
         if known is not None:
@@ -270,7 +270,7 @@ class Recovery:
             LOGGER.error("domain '%s' runs while another has its name: it is shown as '%s'", domain.name, name)
         return self._registry.new(replace(defined(domain), name=DomainName(name)))
 
-    def _kept(self, kept: Kept) -> ManagedDomain:
+    def _kept(self, kept: RunEntry) -> ManagedDomain:
         """Make a run that is over and not forgotten its domain's again."""
         managed = self._known(kept.domain)
         managed.ended_record = kept.record

@@ -10,13 +10,13 @@ from uuid import UUID
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.running import ContainerRecord
 from insula.engine.launch.succession import Held
-from insula.service.running import Phase, RunRecord, StopReason
+from insula.service.running import RunPhase, RunRecord, StopReason
 
 UNKNOWN = ExitStatus(status=None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facts:
+class Evidence:
     """boot_id: of this boot; held: what the keeper has; labelled: the records of guests that live, as the kernel keeps
     them; relics: those of guests that have ended and left their groups; outdated: runs whose record tells of another
     init than the one that lives."""
@@ -89,7 +89,7 @@ def said(action: Action) -> str:
     return f"{verb} '{action.record.name}' ({action.record.uuid})"
 
 
-def decide(records: Iterable[RunRecord], facts: Facts) -> list[Action]:
+def decide(records: Iterable[RunRecord], facts: Evidence) -> list[Action]:
     """Return what to do, at most one action a run and one a living guest that it does not tell of."""
     actions: list[Action] = []
     told: set[UUID] = set()
@@ -103,22 +103,22 @@ def decide(records: Iterable[RunRecord], facts: Facts) -> list[Action]:
     return [*actions, *(_unrecorded(uuid, facts) for uuid in unknown)]
 
 
-def _action(record: RunRecord, facts: Facts) -> Action | None:
+def _action(record: RunRecord, facts: Evidence) -> Action | None:
     if record.boot_id != facts.boot_id:
         return Forget(record=record)
     match record.phase:
-        case Phase.STARTING:
+        case RunPhase.STARTING:
             return Undo(record=record, again=record.again and not _other_launch(record, facts))
-        case Phase.ENDING:
+        case RunPhase.ENDING:
             # What was to be killed and lives is shown as running until it is dead; its end is told then.
             return Destroy(record=record) if _outlived_its_kill(record, facts) else Conclude(record=record)
-        case Phase.RUNNING:
+        case RunPhase.RUNNING:
             if record.container is None or record.uuid in facts.outdated:
                 return None
             return Destroy(record=record) if record.autodestroy else Adopt(record=record)
 
 
-def _is_about_another(action: Action | None, record: RunRecord, facts: Facts) -> bool:
+def _is_about_another(action: Action | None, record: RunRecord, facts: Evidence) -> bool:
     """Whether a guest with the record's UUID lives that is not the record's."""
     if action is None:
         return True
@@ -127,22 +127,22 @@ def _is_about_another(action: Action | None, record: RunRecord, facts: Facts) ->
     return isinstance(action, Undo) and _other_launch(record, facts)
 
 
-def _other_launch(record: RunRecord, facts: Facts) -> bool:
+def _other_launch(record: RunRecord, facts: Evidence) -> bool:
     """Whether a guest lives that another launch made than the one that was cut short."""
     label = facts.labelled.get(record.uuid)
     return label is not None and (record.intent is None or label.launch != record.intent.launch)
 
 
-def _outlived_its_kill(record: RunRecord, facts: Facts) -> bool:
+def _outlived_its_kill(record: RunRecord, facts: Evidence) -> bool:
     """Whether the record's own guest lives, which was being killed."""
     own = record.container is not None and record.uuid not in facts.outdated
     return own and record.reason is StopReason.DESTROYED and _lives(record.uuid, facts)
 
 
-def _lives(uuid: UUID, facts: Facts) -> bool:
+def _lives(uuid: UUID, facts: Evidence) -> bool:
     held = facts.held.get(uuid)
     return uuid in facts.labelled or (held is not None and held.lives)
 
 
-def _unrecorded(uuid: UUID, facts: Facts) -> Action:
+def _unrecorded(uuid: UUID, facts: Evidence) -> Action:
     return Discover(uuid=uuid) if _lives(uuid, facts) else Drop(uuid=uuid)

@@ -27,7 +27,7 @@ from insula.engine.launch.holdings import Remains
 from insula.errors import InsulaError
 from insula.kernel.durable import Durability, replace_file, sweep
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
 
@@ -40,7 +40,7 @@ FORMAT = 1
 LIVE = XmlFlags.LIVE | XmlFlags.SECURE
 
 
-class Phase(StrEnum):
+class RunPhase(StrEnum):
     """Where a run stands."""
 
     STARTING = "starting"
@@ -91,7 +91,7 @@ class RunRecord:
     uuid: UUID
     name: str
     boot_id: str
-    phase: Phase
+    phase: RunPhase
     begun: float
     container: Mapping[str, Any] | None = None
     intent: Remains | None = None
@@ -124,7 +124,7 @@ class RunRecord:
         reason, asked, intent = values.pop("reason"), values.pop("asked"), values.pop("intent", None)
         return cls(
             uuid=UUID(values.pop("uuid")),
-            phase=Phase(values.pop("phase")),
+            phase=RunPhase(values.pop("phase")),
             reason=None if reason is None else StopReason(reason),
             asked=None if asked is None else StopReason(asked),
             next=Next(values.pop("next")),
@@ -134,11 +134,11 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
+class RunEntry:
     """What the run directory holds of one domain."""
 
     record: RunRecord
-    domain: Domain
+    domain: DomainDefinition
 
 
 class RunDirectory:
@@ -161,7 +161,7 @@ class RunDirectory:
         """A path as plain text: this is on the way of every start."""
         return f"{self._prefix}/{uuid}/{name}"
 
-    def begin(self, record: RunRecord, domain: Domain) -> None:
+    def begin(self, record: RunRecord, domain: DomainDefinition) -> None:
         """Keep the first record of a run. The domain goes first: a record without one would be of no use."""
         self._make(record.uuid)
         self.write_domain(record.uuid, domain)
@@ -180,10 +180,10 @@ class RunDirectory:
         """Whether the record on the disk is not the present one."""
         return (uuid, RECORD) in self._owed
 
-    def write_domain(self, uuid: UUID, domain: Domain) -> None:
+    def write_domain(self, uuid: UUID, domain: DomainDefinition) -> None:
         self._replace(uuid, DOMAIN, domain.dump(LIVE))
 
-    def write_domain_or_owe(self, uuid: UUID, domain: Domain) -> None:
+    def write_domain_or_owe(self, uuid: UUID, domain: DomainDefinition) -> None:
         """Replace the live definition after a change that has happened already."""
         self._write_or_owe(uuid, DOMAIN, domain.dump(LIVE))
 
@@ -259,7 +259,7 @@ class RunDirectory:
         with suppress(FileNotFoundError):
             shutil.rmtree(f"{self._prefix}/{uuid}")
 
-    def load(self) -> tuple[Kept, ...]:
+    def load(self) -> tuple[RunEntry, ...]:
         """Return every run that is recorded. A directory without a record is removed; one we cannot read is named."""
         with suppress(OSError):
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -279,10 +279,12 @@ class RunDirectory:
             LOGGER.error("the run directory cannot be read: %s", error)
             return []
 
-    def domain_of(self, uuid: UUID) -> Domain | None:
+    def domain_of(self, uuid: UUID) -> DomainDefinition | None:
         """Return the live definition of a run, also of one whose record cannot be read; None if that cannot either."""
         try:
-            domain = Domain.load((self.path(uuid) / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False)
+            domain = DomainDefinition.load(
+                (self.path(uuid) / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False
+            )
         except (OSError, ValueError, InsulaError):
             return None
         return domain if domain.uuid == uuid else None
@@ -292,7 +294,7 @@ class RunDirectory:
         if record.uuid not in self._later:
             self.write_or_owe(record)
 
-    def _load(self, path: Path) -> Kept | None:
+    def _load(self, path: Path) -> RunEntry | None:
         try:
             text = (path / RECORD).read_text()
         except FileNotFoundError:
@@ -305,7 +307,7 @@ class RunDirectory:
         sweep(path)
         try:
             record = RunRecord.from_json(text)
-            domain = Domain.load((path / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False)
+            domain = DomainDefinition.load((path / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False)
             if not str(record.uuid) == path.name == str(domain.uuid):
                 raise ValueError(f"it is about {record.uuid} and {domain.uuid}")
         except LaterFormatError as error:
@@ -316,7 +318,7 @@ class RunDirectory:
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InsulaError) as error:
             LOGGER.error("the run directory '%s' cannot be read: %s", path, error)
             return None
-        return Kept(record=record, domain=domain)
+        return RunEntry(record=record, domain=domain)
 
 
 class LaterFormatError(ValueError):
@@ -332,4 +334,4 @@ def _uuid(text: str) -> UUID | None:
 
 def ending(record: RunRecord, reason: StopReason, *, status: int | None = None, then: Next = Next.OFF) -> RunRecord:
     """Return record with the decision how the run ended and what follows."""
-    return replace(record, phase=Phase.ENDING, reason=reason, status=status, next=then)
+    return replace(record, phase=RunPhase.ENDING, reason=reason, status=status, next=then)

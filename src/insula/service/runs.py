@@ -22,15 +22,15 @@ from insula.engine.launch.running import Running
 from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import TRANSITIONS, DomainState, Happening, StateWithReason
 from insula.service import live
 from insula.service.consolereaders import ConsoleReaders
-from insula.service.containers import Engine, Preparation
+from insula.service.containers import ContainerEngine, Preparation
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
 from insula.service.requests import Launch
-from insula.service.running import Next, Phase, RunDirectory, RunRecord, StopReason, ending
+from insula.service.running import Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
 from insula.service.translate import PidOf
 
 LOGGER = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Runs:
     def __init__(
         self,
         *,
-        engine: Engine,
+        engine: ContainerEngine,
         directory: RunDirectory,
         preparation: Preparation,
         pid_of: PidOf,
@@ -62,7 +62,7 @@ class Runs:
         self._prepared: set[UUID] = set()
         """Domains that were started before by this daemon: their files and ids are there."""
 
-    async def begin(self, managed: ManagedDomain, domain: Domain, launch: Launch) -> None:
+    async def begin(self, managed: ManagedDomain, domain: DomainDefinition, launch: Launch) -> None:
         """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
         managed.owner = launch.owner  # before anything is waited for: it may be gone when that is over
         try:
@@ -107,12 +107,12 @@ class Runs:
         self._write_plan_soon(managed, spec)
 
     def _taken(
-        self, managed: ManagedDomain, domain: Domain, container: Running, record: RunRecord
+        self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord
     ) -> tuple[Run, str | None]:
         """What becomes managed's run of a container that was just launched, written down; and what went wrong with its
         consoles."""
         failure = self._readers.show(container)
-        recorded = replace(record, phase=Phase.RUNNING, container=container.record.encode())
+        recorded = replace(record, phase=RunPhase.RUNNING, container=container.record.encode())
         self._directory.write(recorded)
         consoles = self._readers.begin(managed, domain, container, found_again=False)
         return Run(container=container, record=recorded, consoles=consoles), failure
@@ -122,7 +122,7 @@ class Runs:
             LOGGER.warning("domain '%s': %s", managed.name, failure)
             managed.notice(failure)
 
-    def show(self, managed: ManagedDomain, domain: Domain, container: Running, record: RunRecord) -> Run:
+    def show(self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord) -> Run:
         """Let a guest that an earlier daemon began count as running, before anything of it is in our hands."""
         run = Run(container=container, record=record, adoption=asyncio.get_running_loop().create_future())
         managed.show(run, domain, _state_of(container, record))
@@ -253,7 +253,7 @@ class Runs:
             self._prepared.discard(uuid)
             self._preparation.discard(uuid)
 
-    def change_domain(self, managed: ManagedDomain, current: Domain) -> None:
+    def change_domain(self, managed: ManagedDomain, current: DomainDefinition) -> None:
         """Let a change of the live definition, which the guest has felt already, count, and write it down."""
         managed.current = current
         self._directory.write_domain_or_owe(managed.uuid, current)
@@ -288,7 +288,7 @@ class Runs:
         except (OSError, InsulaError) as error:
             LOGGER.error("the storage of domain %s is left behind: %s", uuid, error)
 
-    def reserve(self, domain: Domain) -> None:
+    def reserve(self, domain: DomainDefinition) -> None:
         """Do at the definition what a start need not wait for, in a thread; what fails is tried again, and told, at
         the start."""
         try:
@@ -322,7 +322,7 @@ class Runs:
 
         asyncio.get_running_loop().call_later(PLAN_DELAY, write)
 
-    async def _specified(self, domain: Domain, record: RunRecord) -> ContainerSpec:
+    async def _specified(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
         """What the engine launches. The first time in a thread, since files and ids may have to be made."""
         if domain.uuid in self._prepared:
             return self._specify(domain, record)
@@ -330,7 +330,7 @@ class Runs:
         self._prepared.add(domain.uuid)
         return spec
 
-    def _specify(self, domain: Domain, record: RunRecord) -> ContainerSpec:
+    def _specify(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
         if record.ephemeral:
             self._preparation.keep(record.uuid, ephemeral=True)
         return self._preparation.specify(domain, self._pid_of)
@@ -342,7 +342,7 @@ class Runs:
             uuid=managed.uuid,
             name=managed.name,
             boot_id=self._boot_id,
-            phase=Phase.STARTING,
+            phase=RunPhase.STARTING,
             begun=time.time(),
             autodestroy=launch.owner is not None,
             ephemeral=ephemeral if kept is None else kept.ephemeral,

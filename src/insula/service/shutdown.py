@@ -4,7 +4,7 @@ import asyncio
 import logging
 from dataclasses import replace
 
-from insula.engine.guestinit import Answer, PowerAction, Way
+from insula.engine.guestinit import InitAnswer, PowerAction, Way
 from insula.engine.launch.running import Running
 from insula.engine.look.looking import Sight
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
@@ -84,7 +84,7 @@ class ShutdownVerbs:
             raise OperationInvalidError("domain is not running") from error
         except OSError as error:
             raise OperationFailedError(f"the init of domain '{container.name}' cannot be asked: {error}") from error
-        _understand(container, action, Answer(found["answer"]))
+        _understand(container, action, InitAnswer(found["answer"]))
 
     async def _watch(self, managed: ManagedDomain, run: Run, action: PowerAction) -> None:
         """Say so when the guest is still there after the time limit; what it does later is its own doing again."""
@@ -111,15 +111,15 @@ def _ways(modes: ShutdownMode) -> tuple[Way, ...]:
 _WAYS = ((ShutdownMode.INITCTL, Way.FIFO), (ShutdownMode.SIGNAL, Way.SIGNAL))
 
 
-def _understand(container: Running, action: PowerAction, answer: Answer) -> None:
+def _understand(container: Running, action: PowerAction, answer: InitAnswer) -> None:
     """Raises: OperationFailedError unless init was asked."""
     match answer:
-        case Answer.UNHEARD:
+        case InitAnswer.UNHEARD:
             raise OperationFailedError(
                 f"the first program of domain '{container.name}' does not listen to the signal that would ask "
                 f"it to {_WORDS[action]}; use destroy"
             )
-        case Answer.NO_WAY:
+        case InitAnswer.NO_WAY:
             raise OperationFailedError(
                 f"the init of domain '{container.name}' cannot be asked to {_WORDS[action]} in that way"
             )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from insula.errors import OperationAbortedError, OperationTimeoutError
 from insula.model.numbers import JobType
-from insula.service.jobs import NOTHING, Change, Job
+from insula.service.jobs import NOTHING, Job, OperationKind
 from insula.service.tasks import BackgroundTasks, outlived
 
 LOCK_PATIENCE = 30.0
@@ -67,7 +67,7 @@ class StateChangeLock:
         verb: str,
         work: Callable[[], Coroutine[Any, Any, T]],
         *,
-        change: Change = Change.LIFE,
+        change: OperationKind = OperationKind.LIFE,
         endlessly: bool = False,
         overtaking: bool = False,
     ) -> T:
@@ -170,12 +170,14 @@ class StateChangeLock:
         if self._job is not None:
             self._job.abort(f"{verb} of the domain")
         try:
-            await self._acquire(patience, Change.ENDING)
+            await self._acquire(patience, OperationKind.ENDING)
         finally:
             self._overtakers -= 1
         return await self._hold(verb, work)
 
-    async def _perform(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None, change: Change) -> T:
+    async def _perform(
+        self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None, change: OperationKind
+    ) -> T:
         await self._acquire(patience, change)
         return await self._hold(verb, work)
 
@@ -187,7 +189,7 @@ class StateChangeLock:
             self._holder = ""
             self._lock.release()
 
-    async def _acquire(self, patience: float | None, change: Change) -> None:
+    async def _acquire(self, patience: float | None, change: OperationKind) -> None:
         """Take the lock once no job forbids what is to be done."""
         try:
             async with asyncio.timeout(patience):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from insula.engine.policy.capabilities import CapabilityPolicy, kept
+from insula.engine.policy.capabilities import kept
 from insula.engine.policy.syscalls import KEYRING_CALLS
 from insula.engine.spec import (
     ALL_NAMESPACES,
@@ -27,9 +27,9 @@ from insula.engine.spec import (
 from insula.errors import InternalError, UnsupportedConfigError
 from insula.kernel.cgroups import partition_path
 from insula.model.boot import Os
-from insula.model.domain import Domain
-from insula.model.extensions import ClockShift, KernelFeature, Share, ShareType
-from insula.model.foreign import Node
+from insula.model.domain import DomainDefinition
+from insula.model.extensions import ClockShift, DefinedShare, KernelFeature, ShareType
+from insula.model.foreign import ForeignElement
 from insula.model.scalars import DomainName, OnOff
 from insula.model.security import LabelType
 from insula.model.validate import validate
@@ -59,7 +59,7 @@ class Fragments:
     limits: Limits = field(default_factory=Limits)
 
 
-def check(domain: Domain) -> None:
+def check(domain: DomainDefinition) -> None:
     """Refuse what cannot, or must not, be started. Raises: UnsupportedConfigError saying what to change."""
     validate(domain)
     for label in domain.security_labels:
@@ -70,7 +70,7 @@ def check(domain: Domain) -> None:
             )
 
 
-def specification(domain: Domain, fragments: Fragments, pid_of: PidOf) -> ContainerSpec:
+def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf) -> ContainerSpec:
     """Return what the engine launches for domain, which was checked.
 
     Raises: what pid_of raises for a namespace shared with a domain that does not run.
@@ -111,7 +111,7 @@ def hostname_for(name: DomainName, uuid: UUID) -> str:
     return ".".join(filter(None, labels)) or f"guest-{str(uuid)[:8]}"
 
 
-def _init(domain: Domain) -> Process:
+def _init(domain: DomainDefinition) -> Process:
     return Process(
         argv=(str(domain.os.init), *domain.os.arguments),
         env=_environment(domain.os, domain),
@@ -121,7 +121,7 @@ def _init(domain: Domain) -> Process:
     )
 
 
-def _environment(os: Os, domain: Domain) -> tuple[tuple[str, str], ...]:
+def _environment(os: Os, domain: DomainDefinition) -> tuple[tuple[str, str], ...]:
     """What libvirt's LXC driver tells a guest about itself, then what the definition adds or changes.
 
     Source: systemd's Container Interface (`container`, `container_uuid`); libvirt's LXC driver for the others.
@@ -144,24 +144,24 @@ def _environment(os: Os, domain: Domain) -> tuple[tuple[str, str], ...]:
 
 def _is_command_line(item: object) -> bool:
     """libvirt's <cmdline> means nothing here but what the guest makes of it, so the model only keeps it."""
-    return isinstance(item, Node) and item.name == "cmdline"
+    return isinstance(item, ForeignElement) and item.name == "cmdline"
 
 
 def _text(item: object) -> str:
-    assert isinstance(item, Node)
+    assert isinstance(item, ForeignElement)
     return "".join(each for each in item.content if isinstance(each, str))
 
 
-def _capabilities(domain: Domain, *, privileged: bool) -> frozenset[str] | None:
+def _capabilities(domain: DomainDefinition, *, privileged: bool) -> frozenset[str] | None:
     """None leaves the engine's default set."""
     wanted = domain.features.capabilities if domain.features is not None else None
     if wanted is None:
         return None
     states = {str(each.capability): each.state is OnOff.ON for each in wanted.states}
-    return kept(CapabilityPolicy(str(wanted.policy)), states, privileged=privileged)
+    return kept(wanted.policy, states, privileged=privileged)
 
 
-def _seccomp(domain: Domain) -> Seccomp:
+def _seccomp(domain: DomainDefinition) -> Seccomp:
     """What is allowed besides: the names were checked when the domain was defined."""
     allowed = domain.settings.allowed
     features = {each.feature for each in allowed}
@@ -176,12 +176,12 @@ def _seccomp(domain: Domain) -> Seccomp:
     )
 
 
-def _partition(domain: Domain) -> str:
+def _partition(domain: DomainDefinition) -> str:
     chosen = domain.resource.partition if domain.resource is not None else None
     return partition_path(str(chosen or DEFAULT_PARTITION))
 
 
-def _shared(domain: Domain, pid_of: PidOf) -> tuple[SharedNamespace, ...]:
+def _shared(domain: DomainDefinition, pid_of: PidOf) -> tuple[SharedNamespace, ...]:
     """The namespaces joined instead of made, other than the network's."""
     if domain.lxc is None:
         return ()
@@ -189,7 +189,7 @@ def _shared(domain: Domain, pid_of: PidOf) -> tuple[SharedNamespace, ...]:
     return tuple(SharedNamespace(kind=kind, path=_path(kind, share, pid_of)) for kind, share in wanted if share)
 
 
-def _path(kind: Namespace, share: Share, pid_of: PidOf) -> str:
+def _path(kind: Namespace, share: DefinedShare, pid_of: PidOf) -> str:
     match share.type:
         case ShareType.NAME:
             return f"/proc/{pid_of(share.value)}/ns/{kind.value}"
@@ -199,7 +199,7 @@ def _path(kind: Namespace, share: Share, pid_of: PidOf) -> str:
             raise InternalError(f"a share of type 'netns' was accepted for {kind.value}")
 
 
-def _time_offsets(domain: Domain) -> tuple[int, int] | None:
+def _time_offsets(domain: DomainDefinition) -> tuple[int, int] | None:
     wanted = domain.settings.time_namespace
     if wanted is None:
         return None

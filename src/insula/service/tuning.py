@@ -9,11 +9,11 @@ from insula.engine.launch import limits as limiting
 from insula.engine.spec import Limits
 from insula.errors import InsulaError, OperationFailedError, OperationInvalidError, OperationUnsupportedError
 from insula.kernel.cgroups import Cgroup
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
 from insula.service.events import Events, Tunable
 from insula.service.impact import Changes, asked
-from insula.service.jobs import Change
+from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter, Value, checked
 
@@ -31,10 +31,10 @@ class Family:
 
     name: str
     table: Mapping[str, ParameterType]
-    defined: Callable[[Domain], Values]
-    live: Callable[[Cgroup, Domain], Values]
-    changed: Callable[[Domain, Values], Domain]
-    limits: Callable[[Domain, Values], Limits]
+    defined: Callable[[DomainDefinition], Values]
+    live: Callable[[Cgroup, DomainDefinition], Values]
+    changed: Callable[[DomainDefinition, Values], DomainDefinition]
+    limits: Callable[[DomainDefinition, Values], Limits]
     tunable: str | None = None
 
 
@@ -76,13 +76,13 @@ class TuningVerbs:
                 told = tuple(Parameter(family.tunable + each.name, each.kind, each.value) for each in parameters)
                 self._events.publish(Tunable(domain=managed.ref, parameters=told))
 
-        await managed.perform(f"set {family.name}", work, change=Change.LIMITS)
+        await managed.perform(f"set {family.name}", work, change=OperationKind.LIMITS)
 
 
-def putting(limits: Callable[[Domain], Limits]) -> Callable[[Run, Domain], None]:
+def putting(limits: Callable[[DomainDefinition], Limits]) -> Callable[[Run, DomainDefinition], None]:
     """Return what puts a changed definition's limits on the control group of its run."""
 
-    def put(run: Run, domain: Domain) -> None:
+    def put(run: Run, domain: DomainDefinition) -> None:
         try:
             limiting.change_running(run.container, limits(domain))
         except OperationUnsupportedError as error:

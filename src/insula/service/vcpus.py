@@ -18,7 +18,7 @@ NOWHERE = -2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Vcpu:
+class VcpuInfo:
     """cpu_time: nanoseconds; cpu: where it runs now, NOWHERE when that has no answer; affinity: where it may run."""
 
     number: int
@@ -34,7 +34,7 @@ def count(managed: ManagedDomain, affect: Affect, *, maximum: bool) -> int:
     return domain.vcpu.count if maximum else domain.vcpu.current or domain.vcpu.count
 
 
-def vcpus(managed: ManagedDomain, online: frozenset[int]) -> list[Vcpu]:
+def vcpus(managed: ManagedDomain, online: frozenset[int]) -> list[VcpuInfo]:
     """Return the processors of a running domain. online: the host's."""
     run = managed.require_run()
     group = run.container.group
@@ -44,7 +44,7 @@ def vcpus(managed: ManagedDomain, online: frozenset[int]) -> list[Vcpu]:
     number = managed.current.vcpu.current or managed.current.vcpu.count
     affinity = frozenset(parse_cpuset(held)) & online if held else online
     return [
-        Vcpu(number=each, state=VcpuState.RUNNING, cpu_time=total // number, cpu=NOWHERE, affinity=affinity)
+        VcpuInfo(number=each, state=VcpuState.RUNNING, cpu_time=total // number, cpu=NOWHERE, affinity=affinity)
         for each in range(number)
     ]
 

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 
 from insula.engine.spec import BindMount, Bytes, GuestBindMount, IdMap, ImageMount, Mount, TmpfsMount
 from insula.errors import UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.filesystems import Filesystem, FilesystemDriverType, FilesystemType
 from insula.storage.sources import access_of, belongs_to, device_source, file_source, refuse_ignored, tree_source
 
 _KIB = 1024
 
 
-def mounts_of(domain: Domain, idmap: IdMap | None) -> tuple[Mount, ...]:
+def mounts_of(domain: DomainDefinition, idmap: IdMap | None) -> tuple[Mount, ...]:
     """Return what is mounted below the guest's root, in the order of the definition.
 
     Host paths are looked at now, so that a wrong one is named before anything has started.

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from insula.engine.spec import DirectoryRoot, IdMap, OverlayRoot, Root
 from insula.errors import UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.filesystems import Filesystem, FilesystemType
 from insula.storage.images import ImageStore
 from insula.storage.sources import access_of, belongs_to, directory_source, refuse_ignored
@@ -106,12 +106,12 @@ class Roots:
     def __init__(self, images: ImageStore) -> None:
         self._drivers = built_in(images)
 
-    def check(self, domain: Domain) -> None:
+    def check(self, domain: DomainDefinition) -> None:
         """Refuse a domain whose root could never be. Raises: UnsupportedConfigError."""
         root = _root_of(domain)
         self._driver(root).check(root)
 
-    def prepare(self, domain: Domain, idmap: IdMap | None) -> Root:
+    def prepare(self, domain: DomainDefinition, idmap: IdMap | None) -> Root:
         """Return the domain's root, ready to be mounted. idmap: what the domain's container will have.
 
         Raises: UnsupportedConfigError, ImageNotFoundError, ResourceBusyError, OSError.
@@ -131,7 +131,7 @@ class Roots:
         raise UnsupportedConfigError(f"a root of type '{root.type}': {_LATER.get(root.type, 'there is no such thing')}")
 
 
-def _root_of(domain: Domain) -> Filesystem:
+def _root_of(domain: DomainDefinition) -> Filesystem:
     if domain.root is None:
         raise UnsupportedConfigError(
             f"domain '{domain.name}' has no root: add <filesystem type='template'><source name='IMAGE'/>"

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from insula.engine.keeper.link import Event, raise_error
+from insula.engine.keeper.link import KeeperEvent, raise_error
 from insula.engine.keeper.protocol import Message, Verb
 from insula.errors import KeeperError
 from insula.kernel.fds import Fd, duplicate
@@ -15,7 +15,7 @@ from insula.testing.fakekeeper import FakeClient
 class DirectLink:
     """Fits `engine.link.KeeperLink`. on_event: called with what the keeper tells unasked."""
 
-    def __init__(self, host: FakeHost, on_event: Callable[[Event], None] = lambda _: None) -> None:
+    def __init__(self, host: FakeHost, on_event: Callable[[KeeperEvent], None] = lambda _: None) -> None:
         self._host = host
         self._on_event = on_event
         self._client: FakeClient | None = None
@@ -45,7 +45,7 @@ class DirectLink:
 
     def _heard(self, body: dict[str, Any], fds: dict[str, Fd]) -> None:
         if "event" in body:
-            self._on_event(Event(body))
+            self._on_event(KeeperEvent(body))
         elif (waiter := self._answers.get(body["answer"])) is not None:
             waiter.set_result(Message(body, fds))
 

@@ -280,7 +280,7 @@ class FakeEngine:
             Held(
                 uuid=each["uuid"],
                 pid=each["pid"],
-                stage=StartPhase[each["state"]],
+                phase=StartPhase[each["state"]],
                 status=ExitStatus(status=each["status"]) if each["state"] == StartPhase.EXITED.name else None,
             )
             for each in answer.body["guests"]

@@ -38,7 +38,7 @@ class FakeHeld:
     launch: str | None
     pid: int
     born: int
-    stage: StartPhase
+    phase: StartPhase
     requester: FakeClient
     adopted: bool = False
     status: int | None = None
@@ -51,7 +51,7 @@ class FakeHeld:
 
     def fds(self, host: FakeHost) -> dict[str, Fd]:
         fds = {"pidfd": host.pidfd_of(self.process) if self.process.lives else _ended_pidfd()}
-        if self.stage is StartPhase.HELD and self.channel >= 0:
+        if self.phase is StartPhase.HELD and self.channel >= 0:
             fds["channel"] = Fd(os.dup(self.channel))
         return fds
 
@@ -100,7 +100,7 @@ class FakeKeeper:
         if client in self._clients:
             self._clients.remove(client)
             for held in list(self._held.values()):
-                if held.requester is client and held.stage is StartPhase.CLONED:
+                if held.requester is client and held.phase is StartPhase.CLONED:
                     self._host.end(held.process, 9)
 
     def hear(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd]) -> None:
@@ -126,7 +126,7 @@ class FakeKeeper:
     def process_ended(self, pid: int, born: int) -> None:
         """A process has ended that may be held here."""
         for held in list(self._held.values()):
-            if (held.pid, held.born) == (pid, born) and held.stage is not StartPhase.EXITED:
+            if (held.pid, held.born) == (pid, born) and held.phase is not StartPhase.EXITED:
                 self._conclude(held)
 
     def close(self) -> None:
@@ -143,11 +143,11 @@ class FakeKeeper:
         if held.channel >= 0:
             os.close(held.channel)
             held.channel = NO_FD
-        began = held.stage in (StartPhase.RUNNING, StartPhase.HELD)
+        began = held.phase in (StartPhase.RUNNING, StartPhase.HELD)
         if held.pending is not None:
-            held.pending({"error": {"text": f"it ended while {held.stage.value}", "errno": 0}})
+            held.pending({"error": {"text": f"it ended while {held.phase.value}", "errno": 0}})
         if began:
-            held.stage = StartPhase.EXITED
+            held.phase = StartPhase.EXITED
             event = {"event": EventKind.EXITED.value, "uuid": held.uuid, "id": None, "status": held.status}
             for client in self._clients:
                 if client.listening:
@@ -174,14 +174,14 @@ class FakeKeeper:
     def _hello(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         client.listening = True
         guests = [
-            {"uuid": each.uuid, "id": None, "pid": each.pid, "state": each.stage.name, "status": each.status}
+            {"uuid": each.uuid, "id": None, "pid": each.pid, "state": each.phase.name, "status": each.status}
             for each in self._held.values()
         ]
         reply({"version": VERSION, "pid": 0, "guests": guests, "executions": []})
 
     def _fetch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         held = self._meant(body)
-        reply({"pid": held.pid, "state": held.stage.name, "status": held.status}, held.fds(self._host))
+        reply({"pid": held.pid, "state": held.phase.name, "status": held.status}, held.fds(self._host))
 
     def _launch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         uuid = body["uuid"]
@@ -194,25 +194,25 @@ class FakeKeeper:
             launch=body.get("launch"),
             pid=process.pid,
             born=process.born,
-            stage=StartPhase.CLONED,
+            phase=StartPhase.CLONED,
             requester=client,
         )
         reply({"pid": process.pid, "born": process.born})
 
     def _go(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         held = self._meant(body)
-        if held.stage is not StartPhase.CLONED:
-            raise RefusalError(f"the guest is not {StartPhase.CLONED.value}: it is {held.stage.value}")
-        held.stage, held.pending = StartPhase.STARTING, reply
+        if held.phase is not StartPhase.CLONED:
+            raise RefusalError(f"the guest is not {StartPhase.CLONED.value}: it is {held.phase.value}")
+        held.phase, held.pending = StartPhase.STARTING, reply
         self._host.later(lambda: self._performed(held, hold=bool(body.get("hold"))))
 
     def _performed(self, held: FakeHeld, *, hold: bool) -> None:
         """The steps of a child are done."""
-        if not (self.alive and held.process.lives and held.stage is StartPhase.STARTING):
+        if not (self.alive and held.process.lives and held.phase is StartPhase.STARTING):
             return
         if hold:
             held.channel = self._host.hold(held.process)
-            held.stage = StartPhase.HELD
+            held.phase = StartPhase.HELD
             self._began(held)
         else:
             self._execute(held)
@@ -224,12 +224,12 @@ class FakeKeeper:
             pending, held.pending = held.pending, None
             if pending is not None:
                 pending({"error": {"text": "cannot execute init", "step": "0", "errno": error.errno}})
-            if held.stage is StartPhase.EXECUTING:  # it had been held, and nobody is to hear that it ended
-                held.stage = StartPhase.STARTING
+            if held.phase is StartPhase.EXECUTING:  # it had been held, and nobody is to hear that it ended
+                held.phase = StartPhase.STARTING
             self._host.end(held.process, 127 << 8)
             return
         held.process.executed = True
-        held.stage = StartPhase.RUNNING
+        held.phase = StartPhase.RUNNING
         self._began(held)
 
     def _began(self, held: FakeHeld) -> None:
@@ -239,17 +239,17 @@ class FakeKeeper:
 
     def _proceed(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         held = self._meant(body)
-        if held.stage is StartPhase.RUNNING:
+        if held.phase is StartPhase.RUNNING:
             reply({"pid": held.pid}, held.fds(self._host))
             return
-        if held.stage is not StartPhase.HELD:
-            raise RefusalError(f"the guest is not {StartPhase.HELD.value}: it is {held.stage.value}")
-        held.stage, held.pending = StartPhase.EXECUTING, reply
+        if held.phase is not StartPhase.HELD:
+            raise RefusalError(f"the guest is not {StartPhase.HELD.value}: it is {held.phase.value}")
+        held.phase, held.pending = StartPhase.EXECUTING, reply
         self._host.later(lambda: self._proceeded(held))
 
     def _proceeded(self, held: FakeHeld) -> None:
         process = held.process
-        if not (process.lives and held.stage is StartPhase.EXECUTING):
+        if not (process.lives and held.phase is StartPhase.EXECUTING):
             return
         if process.channel >= 0:
             os.close(process.channel)
@@ -264,14 +264,14 @@ class FakeKeeper:
 
     def _abort(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         held = self._held.get(body.get("uuid", ""))
-        if held is None or held.stage in (StartPhase.RUNNING, StartPhase.EXITED) or not held.is_of(body.get("launch")):
+        if held is None or held.phase in (StartPhase.RUNNING, StartPhase.EXITED) or not held.is_of(body.get("launch")):
             reply({"status": None, "failure": None})
         else:
             self._kill_for(held, reply)
 
     def _kill(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         held = self._meant(body)
-        if held.stage is StartPhase.EXITED:
+        if held.phase is StartPhase.EXITED:
             reply({"status": held.status})
         else:
             self._kill_for(held, reply)
@@ -296,12 +296,12 @@ class FakeKeeper:
             launch=body.get("launch"),
             pid=pid,
             born=born,
-            stage=StartPhase.RUNNING,
+            phase=StartPhase.RUNNING,
             requester=client,
             adopted=True,
         )
         if "channel" in fds and process is not None and process.channel >= 0:
-            held.stage, held.channel = StartPhase.HELD, fds.pop("channel")
+            held.phase, held.channel = StartPhase.HELD, fds.pop("channel")
         reply()
         if ended:
             self._host.later(lambda: self.process_ended(pid, born))
@@ -313,10 +313,10 @@ class FakeKeeper:
         if body.get("born") is not None and body["uuid"] not in self._held:
             self._host.ended.pop((body["pid"], body["born"]), None)
         held = self._meant(body)
-        if held.adopted and held.stage is not StartPhase.EXITED and not held.process.lives:
+        if held.adopted and held.phase is not StartPhase.EXITED and not held.process.lives:
             self._conclude(held)
-        if held.stage is not StartPhase.EXITED:
-            raise RefusalError(f"it cannot be forgotten: it is {held.stage.value}")
+        if held.phase is not StartPhase.EXITED:
+            raise RefusalError(f"it cannot be forgotten: it is {held.phase.value}")
         self._drop(held)
         reply()
 

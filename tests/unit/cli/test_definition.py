@@ -3,7 +3,7 @@ from lxml import etree
 
 from insula.cli.definition import Wanted, domain_xml, kibibytes, split_bind, split_env
 from insula.errors import InvalidArgumentError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.validate import problems
 
 
@@ -85,9 +85,9 @@ def test_what_is_written_is_what_the_daemon_reads() -> None:
         binds=(("/srv", "/data", True),),
         privileged=True,
     )
-    domain = Domain.load(domain_xml(wanted))
+    domain = DomainDefinition.load(domain_xml(wanted))
     assert domain.settings.privileged and domain.memory == 65536 and domain.os.user == "www-data"
     assert domain.root is not None and domain.root.source.name == "debian-12"
     assert [str(each.target) for each in domain.devices.filesystems if each.read_only] != []
-    shared = Domain.load(domain_xml(Wanted(name="web", image="busybox", root=None, share_network=True)))
+    shared = DomainDefinition.load(domain_xml(Wanted(name="web", image="busybox", root=None, share_network=True)))
     assert not problems(domain) and not problems(shared)

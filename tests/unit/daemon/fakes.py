@@ -13,7 +13,7 @@ from uuid import UUID
 
 from insula.daemon.access import AccessCheck, ByConnection
 from insula.daemon.dispatch.table import answer
-from insula.daemon.request import Request, Services
+from insula.daemon.request import IncomingCall, Services
 from insula.daemon.subscriptions import Subscriptions
 from insula.engine.console.console import ConsoleHub
 from insula.engine.console.consolechannel import ConsoleChannel, Viewing
@@ -21,15 +21,15 @@ from insula.engine.console.terminalwatch import TerminalWatch
 from insula.engine.spec import Process
 from insula.errors import OperationInvalidError
 from insula.kernel.fds import Fd
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import Happening
 from insula.model.numbers import Affect, MetadataType, ParameterType, ShutdownMode
 from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Procedure
 from insula.service.documents import Documents
 from insula.service.domains import Domains
-from insula.service.events import DomainRef, Events
-from insula.service.host import Host
+from insula.service.events import DomainIdentity, Events
+from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter
@@ -39,8 +39,8 @@ from insula.service.tuning import Family
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WEB = DomainRef(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"))
-MAIL = DomainRef(name="mail", uuid=UUID("66666666-7777-8888-9999-aaaaaaaaaaaa"))
+WEB = DomainIdentity(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"))
+MAIL = DomainIdentity(name="mail", uuid=UUID("66666666-7777-8888-9999-aaaaaaaaaaaa"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,9 @@ class FakeStopped:
 def managed(name: str, uuid: UUID, events: Events | None = None) -> ManagedDomain:
     """A domain that is defined and off."""
     names = f"<name>{name}</name><uuid>{uuid}</uuid>"
-    domain = Domain.load(f"<domain type='lxc'>{names}<memory>65536</memory><os><type>exe</type></os></domain>")
+    domain = DomainDefinition.load(
+        f"<domain type='lxc'>{names}<memory>65536</memory><os><type>exe</type></os></domain>"
+    )
     return ManagedDomain(current=domain, config=domain, events=events or Events())
 
 
@@ -260,7 +262,7 @@ def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Servi
         devices=fake,
         guest=fake,
         consoles=fake,
-        host=Host(),
+        host=HostNode(),
         events=domains.events,
         images=cast("Images", images or FakeImages()),
         daemon_info=lambda: {"version": "test"},
@@ -298,7 +300,7 @@ def answered(services: Services, procedure: Procedure, *arguments: Any, client: 
     """What a client would read as the answer of a procedure's handler; a coroutine is run to its end."""
     row = procedure.arguments
     call = Call(procedure, 1, row.unpack(row.pack(arguments)), ())
-    request = Request(call=call, client=client or FakeClient(services.events), services=services)
+    request = IncomingCall(call=call, client=client or FakeClient(services.events), services=services)
     given = answer(request)
     values = asyncio.run(given) if asyncio.iscoroutine(given) else given
     return procedure.results.unpack(procedure.results.pack(values or ()))

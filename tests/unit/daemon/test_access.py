@@ -6,7 +6,7 @@ import pytest
 
 from insula.daemon.access import Asked, ByConnection
 from insula.daemon.dispatch.table import answer
-from insula.daemon.request import Request, Services
+from insula.daemon.request import IncomingCall, Services
 from insula.errors import AuthenticationError, InsulaError, NoSupportError, ReadOnlyError
 from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Procedure, Remote
@@ -36,11 +36,11 @@ class Slow:
         return ask
 
 
-def asked_of(services: Services, access: Slow | ByConnection, row: Procedure, *arguments: object) -> Request:
+def asked_of(services: Services, access: Slow | ByConnection, row: Procedure, *arguments: object) -> IncomingCall:
     client = FakeClient(services.events)
     client.access = access
     values = row.arguments.unpack(row.arguments.pack(arguments))
-    return Request(call=Call(row, 1, values, ()), client=client, services=services)
+    return IncomingCall(call=Call(row, 1, values, ()), client=client, services=services)
 
 
 async def test_a_read_only_connection_only_looks() -> None:

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from insula.daemon.callqueue import CallQueue, Lane
-from insula.daemon.request import Answer, Request, Work
+from insula.daemon.request import Answer, IncomingCall, Work
 from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Remote
 from insula.service.events import Events
@@ -29,13 +29,13 @@ class Works:
     def _free(self) -> None:
         self.freed += 1
 
-    async def _perform(self, request: Request, work: Work) -> None:
+    async def _perform(self, request: IncomingCall, work: Work) -> None:
         await work
 
-    def add(self, name: str, lane: Lane = Lane.USUAL) -> Request:
+    def add(self, name: str, lane: Lane = Lane.USUAL) -> IncomingCall:
         self._gates[name] = asyncio.Event()
         call = Call(Remote.DOMAIN_CREATE, 1, None, ())
-        request = Request(call=call, client=FakeClient(Events()), services=self._services)
+        request = IncomingCall(call=call, client=FakeClient(Events()), services=self._services)
         self.turns.take(lane, request, self._work(name))
         return request
 

@@ -11,7 +11,7 @@ import pytest
 
 from insula.daemon.generations import KeeperGenerations
 from insula.engine.keeper import protocol
-from insula.engine.keeper.link import Event, KeeperLink
+from insula.engine.keeper.link import KeeperEvent, KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.errors import KeeperError
 from tests.waiting import scaled
@@ -82,7 +82,7 @@ class Scene:
     link: KeeperGenerations
     old: Keeper
     new: Keeper
-    events: list[Event]
+    events: list[KeeperEvent]
     restored: list[None]
 
     async def ask(self, verb: Verb, **body: Any) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Scene:
 async def scene(*guests: str, executions: dict[str, str] | None = None) -> AsyncIterator[Scene]:
     old = Keeper(word="stage", guests=list(guests), executions=executions or {})
     new = Keeper(word="state", guests=["young"])
-    events: list[Event] = []
+    events: list[KeeperEvent] = []
     restored: list[None] = []
 
     async def restore() -> None:

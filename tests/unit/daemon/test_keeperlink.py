@@ -16,7 +16,7 @@ import pytest
 from insula.daemon import keeperlink, keeperwatch
 from insula.daemon.keeperlink import KeeperSupervisor
 from insula.engine.keeper import protocol
-from insula.engine.keeper.link import Event, KeeperLink
+from insula.engine.keeper.link import KeeperEvent, KeeperLink
 from insula.engine.keeper.protocol import Message, Verb
 from insula.errors import KeeperError, StepError
 from tests.descriptors import open_fds
@@ -30,7 +30,7 @@ class Keepers:
     """Keepers in the order they were obtained; the last one lives. refuse: how many attempts to fail first."""
 
     channels: list[socket.socket] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[KeeperEvent] = field(default_factory=list)
     restored: int = 0
     refuse: int = 0
     silent: bool = False

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from insula.daemon.request import Request
+from insula.daemon.request import IncomingCall
 from insula.errors import InvalidArgumentError
 from insula.rpc.arrivals import Call
 from insula.rpc.codes.requests import StartFlags
@@ -15,12 +15,12 @@ from tests.unit.daemon.fakes import FakeClient, FakeDomains, services_of
 from tests.waiting import until
 
 
-def request(*fds: int) -> Request:
+def request(*fds: int) -> IncomingCall:
     async def make() -> FakeDomains:
         return FakeDomains(events=Events())
 
     call = Call(Remote.DOMAIN_CREATE_WITH_FILES, 1, None, fds)
-    return Request(call=call, client=FakeClient(Events()), services=services_of(asyncio.run(make())))
+    return IncomingCall(call=call, client=FakeClient(Events()), services=services_of(asyncio.run(make())))
 
 
 def is_open(descriptor: int) -> bool:

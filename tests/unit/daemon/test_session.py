@@ -11,10 +11,10 @@ from insula.daemon.config import KeepaliveSettings, SocketAccess
 from insula.daemon.session import SessionLimits
 from insula.errors import ErrorCode, InsulaError
 from insula.model.lifecycle import LifecycleKind, StartedDetail
-from insula.rpc.arrivals import Message, Reply
+from insula.rpc.arrivals import Notification, Reply
 from insula.rpc.procedures import Insula, Lxc, Remote
 from insula.rpc.types import DomainRef
-from insula.service.events import Lifecycle
+from insula.service.events import LifecycleEvent
 from tests.descriptors import open_fds
 from tests.unit.daemon.clientend import DOM, connected, failure, until
 from tests.unit.daemon.fakes import WEB, parameter
@@ -318,13 +318,13 @@ async def test_lifecycle_events_reach_who_registered_for_them_and_nobody_else() 
         other = DomainRef("mail", bytes(16), -1)
         await both.client.call(Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, 0, other)
         await both.client.call(Remote.DOMAIN_CREATE, DOM)
-        message = await both.client.until(lambda each: isinstance(each, Message))
+        message = await both.client.until(lambda each: isinstance(each, Notification))
         assert message.procedure is Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE
         assert (message.values.callbackID, message.values.msg.dom.name) == (every, "web")
         assert (message.values.msg.event, message.values.msg.detail) == (2, 0)
         await both.client.call(Remote.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, every)
         await both.client.call(Remote.DOMAIN_DESTROY, DOM)
-        assert not [each for each in both.client.events if isinstance(each, Message)]
+        assert not [each for each in both.client.events if isinstance(each, Notification)]
 
 
 async def test_a_client_that_never_reads_its_events_is_given_up(
@@ -334,7 +334,9 @@ async def test_a_client_that_never_reads_its_events_is_given_up(
     async with connected() as both:
         await both.client.call(Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, 0, None)
         for _ in range(30_000):
-            both.domains.events.publish(Lifecycle(domain=WEB, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED))
+            both.domains.events.publish(
+                LifecycleEvent(domain=WEB, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED)
+            )
             await asyncio.sleep(0)
             if both.ended:
                 break

@@ -19,21 +19,21 @@ from insula.service.events import (
     DeviceAdded,
     DeviceRemovalFailed,
     DeviceRemoved,
-    DomainRef,
+    DomainIdentity,
     Event,
     Events,
-    Lifecycle,
+    LifecycleEvent,
     MetadataChange,
     Reboot,
     Tunable,
 )
 from insula.service.parameters import Parameter
 
-WEB = DomainRef(name="web", uuid=UUID(int=1), id=5)
-MAIL = DomainRef(name="mail", uuid=UUID(int=2))
+WEB = DomainIdentity(name="web", uuid=UUID(int=1), id=5)
+MAIL = DomainIdentity(name="mail", uuid=UUID(int=2))
 
 EVERY_EVENT: tuple[tuple[Event, DomainEventId], ...] = (
-    (Lifecycle(domain=WEB, kind=LifecycleKind.STOPPED, detail=StoppedDetail.CRASHED), DomainEventId.LIFECYCLE),
+    (LifecycleEvent(domain=WEB, kind=LifecycleKind.STOPPED, detail=StoppedDetail.CRASHED), DomainEventId.LIFECYCLE),
     (Reboot(domain=WEB), DomainEventId.REBOOT),
     (BalloonChange(domain=WEB, actual=4096), DomainEventId.BALLOON_CHANGE),
     (DeviceAdded(domain=WEB, alias="net0"), DomainEventId.DEVICE_ADDED),

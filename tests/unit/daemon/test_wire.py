@@ -20,7 +20,7 @@ from insula.daemon.wire import (
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import ParameterType
 from insula.rpc import types
-from insula.service.events import DomainRef
+from insula.service.events import DomainIdentity
 from insula.service.parameters import Parameter
 
 NUMBER = Parameter("n", ParameterType.UINT, 5)
@@ -29,7 +29,7 @@ WORD = Parameter("w", ParameterType.STRING, "x")
 
 @given(st.text(max_size=20), st.uuids(), st.integers(-1, 2**22))
 def test_a_domains_reference_travels_with_all_it_has(name: str, uuid: UUID, number: int) -> None:
-    assert to_wire(DomainRef(name=name, uuid=uuid, id=number)) == types.DomainRef(name, uuid.bytes, number)
+    assert to_wire(DomainIdentity(name=name, uuid=uuid, id=number)) == types.DomainRef(name, uuid.bytes, number)
 
 
 def test_typed_parameters_keep_name_kind_and_value() -> None:

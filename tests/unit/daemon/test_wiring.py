@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from insula.errors import DomainNotFoundError
-from insula.service.events import DomainRef
+from insula.service.events import DomainIdentity
 from tests.unit.service.fakes import MAIL, Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
@@ -22,7 +22,7 @@ async def test_every_verb_finds_what_another_made(tmp_path: Path) -> None:
     assert services.domains.by_uuid(ref.uuid).is_active
     assert rig.domains.messages(ref) == []
     with pytest.raises(DomainNotFoundError):
-        rig.domains.of(DomainRef(name="mail", uuid=MAIL))
+        rig.domains.of(DomainIdentity(name="mail", uuid=MAIL))
     await rig.close()
 
 

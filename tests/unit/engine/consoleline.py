@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from insula.engine.allowance import Allowance
+from insula.engine.allowance import TokenBucket
 from insula.engine.console.console import ConsoleHub
 from insula.engine.console.consolechannel import ConsoleChannel
 from insula.engine.console.consolelog import ConsoleLog
@@ -44,8 +44,8 @@ async def line(
     missed: bytes = b"",
     patience: float = 10.0,
     shown: bool = False,
-    allowance: Allowance | None = None,
-    looks: Allowance | None = None,
+    allowance: TokenBucket | None = None,
+    looks: TokenBucket | None = None,
 ) -> AsyncIterator[Line]:
     master, slave = pty.openpty()
     tty.setraw(slave)
@@ -63,8 +63,8 @@ async def line(
         ring=ConsoleRing(ring, said or b""),
         missed=missed,
         patience=patience,
-        allowance=allowance or Allowance(float("inf"), float("inf")),
-        looks=looks or Allowance(float("inf"), float("inf")),
+        allowance=allowance or TokenBucket(float("inf"), float("inf")),
+        looks=looks or TokenBucket(float("inf"), float("inf")),
         tell=told.append,
     )
     try:

@@ -76,9 +76,9 @@ class Desk:
         pidfd = Fd(os.pidfd_open(record.pid))
         return Running(record=record, group=record.group_in(self.launcher.facts.hierarchies), pidfd=pidfd)
 
-    def holds(self, stage: str, status: int | None = None) -> None:
+    def holds(self, phase: str, status: int | None = None) -> None:
         """Have the keeper hold the container, with two consoles of which one has said something."""
-        self.keeper.answers[Verb.FETCH] = [{"pid": self.keeper.pid, "state": stage, "status": status}]
+        self.keeper.answers[Verb.FETCH] = [{"pid": self.keeper.pid, "state": phase, "status": status}]
         self.keeper.fds[Verb.FETCH] = lambda: {
             "pidfd": Fd(os.pidfd_open(self.keeper.pid)),
             "console0": null(),

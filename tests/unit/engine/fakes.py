@@ -11,7 +11,7 @@ import pytest
 from insula.engine.keeper.protocol import IMAGE, Message, Verb
 from insula.engine.launch import release
 from insula.engine.launch.holdings import ControlGroup, Holding
-from insula.engine.plan.plan import Clone, LaunchPlan
+from insula.engine.plan.plan import CloneOptions, LaunchPlan
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange
 from insula.engine.steps.guest.execution import Execute
 from insula.engine.steps.guest.namespaces import BecomeRoot, MakeNetwork
@@ -27,7 +27,7 @@ SPEC = ContainerSpec(
     idmap=IdMap(uids=RANGES, gids=RANGES),
 )
 GROUP = "machine.slice/web"
-CLONE = Clone(namespaces=("mnt", "pid", "user"), owner=(300000, 300000))
+CLONE = CloneOptions(namespaces=("mnt", "pid", "user"), owner=(300000, 300000))
 EARLY = (MakeNetwork(why="asked for", netlink=True),)
 INNER = (
     BecomeRoot(why="its own"),
@@ -126,7 +126,7 @@ class Fetch(HostStep):
         return ()
 
 
-def plan_of(*meanwhile: HostStep, before: tuple[HostStep, ...] = (), clone: Clone = CLONE) -> LaunchPlan:
+def plan_of(*meanwhile: HostStep, before: tuple[HostStep, ...] = (), clone: CloneOptions = CLONE) -> LaunchPlan:
     staged = tuple(step.name for step in meanwhile if isinstance(step, Do) and step.name == "root")
     return LaunchPlan(before=before, clone=clone, child_early=EARLY, meanwhile=meanwhile, inside=INNER, staged=staged)
 

@@ -6,7 +6,7 @@ import select
 import socket
 from typing import Any
 
-from insula.engine.keeper.link import BlockingLink, Event, completed
+from insula.engine.keeper.link import BlockingLink, KeeperEvent, completed
 from insula.engine.keeper.protocol import EventKind, Message, Verb
 from insula.engine.keeper.spawner import built_program
 from insula.engine.keeper.verbs import Keeper
@@ -50,7 +50,7 @@ class ForkedKeeper:
                 os._exit(1)
         listener.close()
         theirs.close()
-        self.events: list[Event] = []
+        self.events: list[KeeperEvent] = []
         self.link = BlockingLink(ours, self.events.append)
         self.links = [self.link]
 
@@ -97,7 +97,7 @@ class ForkedKeeper:
         guests = self.ask(Verb.HELLO)["guests"]
         return next((guest["state"] for guest in guests if guest["uuid"] == uuid), None)
 
-    def wait_for_event(self, kind: EventKind) -> Event:
+    def wait_for_event(self, kind: EventKind) -> KeeperEvent:
         while not any(event.kind is kind for event in self.events):
             assert select.select([self.link], [], [], scaled(60))[0], f"no event {kind.value}"
             self.link.dispatch()

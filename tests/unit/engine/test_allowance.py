@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.engine.allowance import SHORTEST_PAUSE, Allowance
+from insula.engine.allowance import SHORTEST_PAUSE, TokenBucket
 
 
 class Clock:
@@ -17,7 +17,7 @@ class Clock:
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=200))
 def test_who_pauses_as_told_never_has_more_than_the_burst_and_the_rate(pieces: list[int]) -> None:
     clock = Clock()
-    allowance = Allowance(1000, 5000, clock=clock)
+    allowance = TokenBucket(1000, 5000, clock=clock)
     taken = 0
     for piece in pieces:
         taken += piece
@@ -27,7 +27,7 @@ def test_who_pauses_as_told_never_has_more_than_the_burst_and_the_rate(pieces: l
 
 def test_a_quiet_time_gives_the_burst_back_and_no_more() -> None:
     clock = Clock()
-    allowance = Allowance(1000, 5000, clock=clock)
+    allowance = TokenBucket(1000, 5000, clock=clock)
     assert allowance.take(4999) == 0
     assert allowance.take(1) == SHORTEST_PAUSE
     clock.now = 1e6

@@ -11,7 +11,7 @@ import pytest
 
 from insula.engine import guestinit
 from insula.engine.guestinit import (
-    Answer,
+    InitAnswer,
     InitProcess,
     PowerAction,
     Way,
@@ -143,7 +143,7 @@ class Child:
         assert self.output.readline() == "ready\n"
         self.pidfd = os.pidfd_open(self.process.pid)
 
-    def ask(self, kind: InitKind, action: PowerAction, way: Way = Way.ANY) -> Answer:
+    def ask(self, kind: InitKind, action: PowerAction, way: Way = Way.ANY) -> InitAnswer:
         return ask(kind, action, pid=self.process.pid, pidfd=self.pidfd, way=way)
 
     def close(self) -> None:
@@ -171,7 +171,7 @@ exit(os.read(fd, 128)[0])
 def test_an_init_that_listens_is_asked(program: str, status: int) -> None:
     child = Child(program.format(38))
     try:
-        assert child.ask(InitKind.SYSTEMD, PowerAction.POWEROFF) is Answer.ASKED
+        assert child.ask(InitKind.SYSTEMD, PowerAction.POWEROFF) is InitAnswer.ASKED
         assert until(lambda: child.process.poll() is not None, "the end of the asked process")
         assert child.process.returncode == status
     finally:
@@ -181,7 +181,7 @@ def test_an_init_that_listens_is_asked(program: str, status: int) -> None:
 def test_what_never_sleeps_may_hear() -> None:
     child = Child("print('ready', flush=True)\nwhile True: pass")
     try:
-        assert child.ask(InitKind.PLAIN, PowerAction.POWEROFF) is Answer.ASKED
+        assert child.ask(InitKind.PLAIN, PowerAction.POWEROFF) is InitAnswer.ASKED
     finally:
         child.close()
 
@@ -189,8 +189,8 @@ def test_what_never_sleeps_may_hear() -> None:
 def test_an_init_without_a_handler_is_known_not_to_hear() -> None:
     child = Child("import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); signal.pause()")
     try:
-        assert child.ask(InitKind.PLAIN, PowerAction.POWEROFF) is Answer.UNHEARD
-        assert child.ask(InitKind.PLAIN, PowerAction.REBOOT) is Answer.NO_WAY
+        assert child.ask(InitKind.PLAIN, PowerAction.POWEROFF) is InitAnswer.UNHEARD
+        assert child.ask(InitKind.PLAIN, PowerAction.REBOOT) is InitAnswer.NO_WAY
     finally:
         child.close()
 
@@ -198,47 +198,49 @@ def test_an_init_without_a_handler_is_known_not_to_hear() -> None:
 class Inits:
     """Answers for an init. heard: what it was asked for, and how."""
 
-    def __init__(self, *answers: Answer) -> None:
+    def __init__(self, *answers: InitAnswer) -> None:
         self.heard: list[tuple[PowerAction, Way]] = []
         self._answers = list(answers)
 
-    def ask(self, kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way) -> Answer:
+    def ask(self, kind: InitKind, action: PowerAction, *, pid: int, pidfd: int, way: Way) -> InitAnswer:
         self.heard.append((action, way))
         return self._answers.pop(0)
 
 
 def requested(
     monkeypatch: pytest.MonkeyPatch, inits: Inits, kind: InitKind, *actions: PowerAction, ways: tuple[Way, ...]
-) -> Answer:
+) -> InitAnswer:
     monkeypatch.setattr(guestinit, "ask", inits.ask)
     return request(InitProcess(pid=1, pidfd=-1, kind=kind), actions, ways)
 
 
 def test_the_second_way_is_tried_when_the_first_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    inits = Inits(Answer.NO_WAY, Answer.ASKED)
+    inits = Inits(InitAnswer.NO_WAY, InitAnswer.ASKED)
     ways = (Way.FIFO, Way.SIGNAL)
-    assert requested(monkeypatch, inits, InitKind.SYSTEMD, PowerAction.POWEROFF, ways=ways) is Answer.ASKED
+    assert requested(monkeypatch, inits, InitKind.SYSTEMD, PowerAction.POWEROFF, ways=ways) is InitAnswer.ASKED
     assert [way for _, way in inits.heard] == [Way.FIFO, Way.SIGNAL]
 
 
 def test_a_program_that_knows_no_reboot_is_asked_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    inits = Inits(Answer.NO_WAY, Answer.ASKED)
+    inits = Inits(InitAnswer.NO_WAY, InitAnswer.ASKED)
     actions = (PowerAction.REBOOT, PowerAction.POWEROFF)
-    assert requested(monkeypatch, inits, InitKind.PLAIN, *actions, ways=(Way.ANY,)) is Answer.ASKED
+    assert requested(monkeypatch, inits, InitKind.PLAIN, *actions, ways=(Way.ANY,)) is InitAnswer.ASKED
     assert [action for action, _ in inits.heard] == list(actions)
 
 
-@pytest.mark.parametrize(("kind", "answer"), [(InitKind.BUSYBOX, Answer.ASKED), (InitKind.PLAIN, Answer.UNHEARD)])
+@pytest.mark.parametrize(
+    ("kind", "answer"), [(InitKind.BUSYBOX, InitAnswer.ASKED), (InitKind.PLAIN, InitAnswer.UNHEARD)]
+)
 def test_only_an_init_of_a_known_kind_is_trusted_to_listen(
-    monkeypatch: pytest.MonkeyPatch, kind: InitKind, answer: Answer
+    monkeypatch: pytest.MonkeyPatch, kind: InitKind, answer: InitAnswer
 ) -> None:
-    inits = Inits(Answer.UNHEARD)
+    inits = Inits(InitAnswer.UNHEARD)
     assert requested(monkeypatch, inits, kind, PowerAction.POWEROFF, ways=(Way.ANY,)) is answer
 
 
 def test_no_way_at_all_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    inits = Inits(Answer.NO_WAY)
-    assert requested(monkeypatch, inits, InitKind.SYSTEMD, PowerAction.HALT, ways=(Way.FIFO,)) is Answer.NO_WAY
+    inits = Inits(InitAnswer.NO_WAY)
+    assert requested(monkeypatch, inits, InitKind.SYSTEMD, PowerAction.HALT, ways=(Way.FIFO,)) is InitAnswer.NO_WAY
 
 
 def test_a_program_that_somebody_has_a_lease_on_is_not_waited_for(root: int, tmp_path: Path) -> None:

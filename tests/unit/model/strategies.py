@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from insula.model.foreign import Markup, Node
+from insula.model.foreign import ForeignElement, Markup
 from insula.model.scalars import (
     BusNumber,
     DomainName,
@@ -90,20 +90,20 @@ def _declared(name: str, attributes: dict[str, str]) -> tuple[tuple[str, str], .
     return tuple(sorted((prefix, _URIS[prefix]) for prefix in prefixes))
 
 
-def trees() -> SearchStrategy[Node]:
+def trees() -> SearchStrategy[ForeignElement]:
     """Return foreign trees as they are after reading: no white space between elements, declarations where needed."""
     attributes = st.dictionaries(_NAMES, TEXTS, max_size=2)
     leaves = st.one_of(st.just(()), _INNER_TEXT.map(lambda text: (text,)))
 
-    def node(name: str, given: dict[str, str], content: tuple[Any, ...]) -> Node:
-        return Node(
+    def node(name: str, given: dict[str, str], content: tuple[Any, ...]) -> ForeignElement:
+        return ForeignElement(
             name=name,
             attributes=tuple(given.items()),
             declarations=_declared(name, given),
             content=tuple(_inside(each, dict(_declared(name, given))) for each in content),
         )
 
-    def around(children: SearchStrategy[Node]) -> SearchStrategy[Node]:
+    def around(children: SearchStrategy[ForeignElement]) -> SearchStrategy[ForeignElement]:
         content = st.lists(st.one_of(children, _MARKUP), max_size=3).map(tuple)
         return st.builds(node, _NAMES, attributes, content)
 
@@ -112,9 +112,9 @@ def trees() -> SearchStrategy[Node]:
 
 def _inside(item: Any, scope: dict[str, str]) -> Any:
     """Return a child without the declarations that scope makes needless."""
-    if not isinstance(item, Node):
+    if not isinstance(item, ForeignElement):
         return item
     needed = tuple(each for each in item.declarations if scope.get(each[0]) != each[1])
     inner = {**scope, **dict(needed)}
     content = tuple(_inside(each, inner) for each in item.content)
-    return Node(name=item.name, attributes=item.attributes, declarations=needed, content=content)
+    return ForeignElement(name=item.name, attributes=item.attributes, declarations=needed, content=content)

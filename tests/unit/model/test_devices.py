@@ -1,7 +1,7 @@
 from pathlib import PurePosixPath
 
 from insula.model.devices import CharacterDeviceType, Console, Devices, HostDevice, HostDeviceMode, HostDeviceType
-from insula.model.foreign import Node
+from insula.model.foreign import ForeignElement
 from insula.model.xmlmap import Part
 from insula.model.xmlreader import load
 from insula.model.xmlwriter import dump
@@ -16,7 +16,7 @@ def test_devices_are_sorted_by_kind_and_strangers_kept() -> None:
     assert devices.emulator == PurePosixPath("/usr/lib/x")
     assert [each.type for each in devices.consoles] == [CharacterDeviceType.PTY]
     assert [each.item for each in devices.foreign] == [
-        Node(name="input", attributes=(("type", "mouse"), ("bus", "usb")))
+        ForeignElement(name="input", attributes=(("type", "mouse"), ("bus", "usb")))
     ]
     tags = [line.strip().split()[0] for line in dump(devices, "devices").splitlines()]
     assert tags == ["<devices>", "<emulator>/usr/lib/x</emulator>", "<console", "<input", "</devices>"]

@@ -13,8 +13,8 @@ from insula.errors import XmlError
 from insula.model import domain as domain_module
 from insula.model.boot import CrashAction, OffAction, Os, OsType
 from insula.model.devices import DEFAULT_EMULATOR, Console, Devices
-from insula.model.domain import DEVICES_MAX, MAC_PREFIX, Domain, completed
-from insula.model.extensions import Metadata, Settings
+from insula.model.domain import DEVICES_MAX, MAC_PREFIX, DomainDefinition, completed
+from insula.model.extensions import InsulaSettings, Metadata
 from insula.model.filesystems import Filesystem, FilesystemSource
 from insula.model.interfaces import AddressFamily
 from insula.model.numbers import XmlFlags
@@ -36,23 +36,23 @@ def named(name: str) -> str:
 
 @pytest.mark.parametrize("path", DOMAINS, ids=lambda path: path.stem)
 def test_what_is_kept_of_a_domain_is_what_it_always_was(path: Path) -> None:
-    kept = Domain.load(path.read_text()).dump(XmlFlags.INACTIVE | XmlFlags.SECURE)
+    kept = DomainDefinition.load(path.read_text()).dump(XmlFlags.INACTIVE | XmlFlags.SECURE)
     assert kept == (GOLDEN / path.name).read_text()
 
 
 @pytest.mark.parametrize("path", DOMAINS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("parts", [Part.DEFINITION, EVERYTHING])
 def test_loading_what_was_dumped_changes_nothing(path: Path, parts: Part) -> None:
-    domain = Domain.load(path.read_text(), parts)
+    domain = DomainDefinition.load(path.read_text(), parts)
     dumped = domain.dump(XmlFlags.SECURE)
-    assert Domain.load(dumped, parts) == domain
-    assert Domain.load(dumped, parts).dump(XmlFlags.SECURE) == dumped
+    assert DomainDefinition.load(dumped, parts) == domain
+    assert DomainDefinition.load(dumped, parts).dump(XmlFlags.SECURE) == dumped
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
-@given(values(Domain))
-def test_any_domain_survives_dump_and_load_but_for_what_is_filled_in(domain: Domain) -> None:
-    assert Domain.load(domain.dump(XmlFlags.SECURE), EVERYTHING) == completed(domain)
+@given(values(DomainDefinition))
+def test_any_domain_survives_dump_and_load_but_for_what_is_filled_in(domain: DomainDefinition) -> None:
+    assert DomainDefinition.load(domain.dump(XmlFlags.SECURE), EVERYTHING) == completed(domain)
 
 
 def test_every_golden_file_belongs_to_a_domain_of_the_corpus() -> None:
@@ -61,12 +61,12 @@ def test_every_golden_file_belongs_to_a_domain_of_the_corpus() -> None:
 
 
 def test_a_live_domain_is_written_as_libvirt_wrote_it() -> None:
-    assert Domain.load(named("live"), Part.LIVE).dump() == named("live")
+    assert DomainDefinition.load(named("live"), Part.LIVE).dump() == named("live")
 
 
 @pytest.mark.parametrize("flags", [XmlFlags.INACTIVE, XmlFlags.MIGRATABLE])
 def test_what_only_runs_is_not_in_a_definition(flags: XmlFlags) -> None:
-    written = Domain.load(named("live"), Part.LIVE).dump(flags)
+    written = DomainDefinition.load(named("live"), Part.LIVE).dump(flags)
     for gone in ("id='48213'", "vnet7", "actual=", "net0", "console0", "/dev/pts", "portid", "imagelabel"):
         assert gone not in written
     for kept in ("mail-host", "ua-mail"):
@@ -74,13 +74,13 @@ def test_what_only_runs_is_not_in_a_definition(flags: XmlFlags) -> None:
 
 
 def test_a_password_is_shown_only_to_those_who_may_see_it() -> None:
-    domain = Domain.load(named("virtual-machine-leftovers"))
+    domain = DomainDefinition.load(named("virtual-machine-leftovers"))
     assert "sesame" not in domain.dump(XmlFlags.INACTIVE)
     assert "passwd='sesame'" in domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE)
 
 
 def test_a_minimal_domain_gets_libvirts_defaults() -> None:
-    domain = Domain.load(named("minimal"))
+    domain = DomainDefinition.load(named("minimal"))
     assert domain.current_memory == domain.memory == 65536
     assert domain.vcpu.count == 1
     assert domain.os.init == PurePosixPath("/sbin/init")
@@ -92,18 +92,18 @@ def test_a_minimal_domain_gets_libvirts_defaults() -> None:
     assert domain.devices.emulator == DEFAULT_EMULATOR
     assert len(domain.devices.consoles) == 1
     assert domain.root is None
-    assert domain.settings == Settings()
+    assert domain.settings == InsulaSettings()
 
 
 def test_a_uuid_is_made_for_a_domain_without_one() -> None:
-    one, other = (Domain.load(MINIMAL.format("")) for _ in range(2))
+    one, other = (DomainDefinition.load(MINIMAL.format("")) for _ in range(2))
     assert one.uuid.version == 4
     assert one.uuid != other.uuid
 
 
 def test_current_memory_is_never_above_memory() -> None:
-    assert Domain.load(MINIMAL.format("<currentMemory>999999</currentMemory>")).current_memory == 65536
-    assert Domain.load(MINIMAL.format("<currentMemory>1024</currentMemory>")).memory_now == 1024
+    assert DomainDefinition.load(MINIMAL.format("<currentMemory>999999</currentMemory>")).current_memory == 65536
+    assert DomainDefinition.load(MINIMAL.format("<currentMemory>1024</currentMemory>")).memory_now == 1024
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_current_memory_is_never_above_memory() -> None:
 )
 def test_the_limit_is_the_present_memory_or_a_lower_hard_limit(hard: str, limit: int) -> None:
     inside = f"<currentMemory>1024</currentMemory><memtune>{hard}</memtune>"
-    assert Domain.load(MINIMAL.format(inside)).memory_limit == limit
+    assert DomainDefinition.load(MINIMAL.format(inside)).memory_limit == limit
 
 
 def test_choosing_addresses_for_many_cards_costs_one_hash_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,50 +122,54 @@ def test_choosing_addresses_for_many_cards_costs_one_hash_a_card(monkeypatch: py
         return sha256(data)
 
     monkeypatch.setattr(domain_module, "sha256", counting)
-    Domain.load(MINIMAL.format("<devices>" + "<interface type='user'/>" * 1000 + "</devices>"))
+    DomainDefinition.load(MINIMAL.format("<devices>" + "<interface type='user'/>" * 1000 + "</devices>"))
     assert len(hashed) < 1010
 
 
 @pytest.mark.parametrize("device", ["<interface type='user'/>", "<console type='pty'/>", "<sound model='x'/>"])
 def test_a_domain_with_too_many_devices_is_refused(device: str) -> None:
     with pytest.raises(XmlError, match=rf"102\d devices, more than the {DEVICES_MAX}"):
-        Domain.load(MINIMAL.format("<devices>" + device * DEVICES_MAX + "<input/></devices>"))
+        DomainDefinition.load(MINIMAL.format("<devices>" + device * DEVICES_MAX + "<input/></devices>"))
 
 
 def test_a_domain_with_as_many_devices_as_there_may_be_can_be_read_again() -> None:
-    most = Domain.load(MINIMAL.format("<devices>" + "<interface type='user'/>" * (DEVICES_MAX - 1) + "</devices>"))
-    assert Domain.load(most.dump()) == most
+    most = DomainDefinition.load(
+        MINIMAL.format("<devices>" + "<interface type='user'/>" * (DEVICES_MAX - 1) + "</devices>")
+    )
+    assert DomainDefinition.load(most.dump()) == most
 
 
 def test_cards_without_an_address_get_different_ones_and_always_the_same() -> None:
     uuid = "<uuid>0d4f2a52-9f43-4cbb-9c44-4a6ce2a7a001</uuid>"
     xml = MINIMAL.format(uuid + "<devices>" + "<interface type='user'/>" * 3 + "</devices>")
-    macs = [each.mac for each in Domain.load(xml).devices.interfaces]
+    macs = [each.mac for each in DomainDefinition.load(xml).devices.interfaces]
     assert len(set(macs)) == 3
     assert all(mac is not None and re.fullmatch(rf"{MAC_PREFIX}(:[0-9a-f]{{2}}){{3}}", mac) for mac in macs)
-    assert macs == [each.mac for each in Domain.load(xml).devices.interfaces]
-    assert macs != [each.mac for each in Domain.load(xml.replace("0d4f2a52", "1d4f2a52")).devices.interfaces]
+    assert macs == [each.mac for each in DomainDefinition.load(xml).devices.interfaces]
+    assert macs != [each.mac for each in DomainDefinition.load(xml.replace("0d4f2a52", "1d4f2a52")).devices.interfaces]
 
 
 def test_an_address_is_given_its_family() -> None:
-    card = Domain.load(named("linuxcontainer-2007-12")).devices.interfaces[0]
+    card = DomainDefinition.load(named("linuxcontainer-2007-12")).devices.interfaces[0]
     assert card.ips[0].family is AddressFamily.IPV4
 
 
 def test_consoles_are_numbered_where_they_are_not() -> None:
     consoles = "<devices><console type='pty'/><console type='pty'><target port='7'/></console><console/></devices>"
-    ports = [each.target.port for each in Domain.load(MINIMAL.format(consoles)).devices.consoles if each.target]
+    ports = [
+        each.target.port for each in DomainDefinition.load(MINIMAL.format(consoles)).devices.consoles if each.target
+    ]
     assert ports == [0, 7, 2]
 
 
 def test_the_root_is_the_file_system_at_the_slash() -> None:
-    root = Domain.load(named("filesystem-kinds")).root
+    root = DomainDefinition.load(named("filesystem-kinds")).root
     assert root is not None
     assert root.source.name == "debian-12"
 
 
 def test_our_settings_are_read_from_the_metadata() -> None:
-    domain = Domain.load(named("insula-settings"))
+    domain = DomainDefinition.load(named("insula-settings"))
     assert domain.settings.privileged
     assert domain.settings.pids_limit == 512
     assert [str(each) for each in domain.settings.nameservers] == ["192.0.2.53", "2001:db8::53"]
@@ -173,16 +177,16 @@ def test_our_settings_are_read_from_the_metadata() -> None:
 
 def test_a_domain_is_built_in_code_and_then_written() -> None:
     root = Filesystem(source=FilesystemSource(directory=PurePosixPath("/srv/web")), target=PurePosixPath("/"))
-    domain = Domain(
+    domain = DomainDefinition(
         name=DomainName("web"),
         uuid=UUID("0d4f2a52-9f43-4cbb-9c44-4a6ce2a7a001"),
         memory=KiB(1024),
         os=Os(type=OsType()),
-        metadata=Metadata(settings=Settings(privileged=True)),
+        metadata=Metadata(settings=InsulaSettings(privileged=True)),
         devices=Devices(filesystems=(root,), consoles=(Console(),)),
     )
     assert domain.root == root
-    assert Domain.load(domain.dump()) == completed(domain)
+    assert DomainDefinition.load(domain.dump()) == completed(domain)
     assert replace(domain, name=DomainName("mail")).dump() == domain.dump().replace(">web<", ">mail<")
 
 
@@ -277,13 +281,13 @@ BAD = {
 @pytest.mark.parametrize(("xml", "text"), BAD.values(), ids=BAD)
 def test_bad_xml_is_refused_with_line_finding_and_expectation(xml: str, text: str) -> None:
     with pytest.raises(XmlError) as error:
-        Domain.load(xml)
+        DomainDefinition.load(xml)
     assert str(error.value).startswith(text)
 
 
 def test_a_live_value_that_is_wrong_is_not_passed_over() -> None:
     with pytest.raises(XmlError, match=r"/domain/@id: found 'seven'"):
-        Domain.load(MINIMAL.format("").replace("'lxc'", "'lxc' id='seven'"))
+        DomainDefinition.load(MINIMAL.format("").replace("'lxc'", "'lxc' id='seven'"))
 
 
 CLASHES = [
@@ -298,29 +302,31 @@ CLASHES = [
 @pytest.mark.parametrize("own", ["", "<lxc:namespace xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'/>"])
 def test_our_prefixes_may_be_those_of_strangers(os: str, own: str) -> None:
     document = parse(MINIMAL.format(own).replace("<os><type>exe</type></os>", os))
-    domain = Domain.load(etree.tostring(document, encoding="unicode"))
+    domain = DomainDefinition.load(etree.tostring(document, encoding="unicode"))
     dumped = domain.dump(XmlFlags.SECURE)
-    assert Domain.load(dumped).dump(XmlFlags.SECURE) == dumped
+    assert DomainDefinition.load(dumped).dump(XmlFlags.SECURE) == dumped
 
     def strangers(root: etree._Element) -> list[tuple[str, str]]:
         return sorted((str(k), str(v)) for each in root.iter("{*}*") for k, v in each.items() if str(k)[0] == "{")
 
     assert strangers(parse(dumped)) == strangers(document)
-    assert problems(domain) == problems(Domain.load(dumped))
+    assert problems(domain) == problems(DomainDefinition.load(dumped))
 
 
 def test_a_namespace_is_declared_once_however_many_strangers_are_of_it() -> None:
     ours = f"<metadata><insula:domain xmlns:insula='{INSULA_NAMESPACE}'>{{}}</insula:domain></metadata>"
-    domain = Domain.load(MINIMAL.format(ours.format("<insula:odd insula:x=''><insula:y/></insula:odd>" * 100)))
+    domain = DomainDefinition.load(
+        MINIMAL.format(ours.format("<insula:odd insula:x=''><insula:y/></insula:odd>" * 100))
+    )
     dumped = domain.dump()
     assert dumped.count("xmlns:insula=") == 1
-    assert Domain.load(dumped) == domain
+    assert DomainDefinition.load(dumped) == domain
 
 
 def test_what_those_see_who_may_not_see_values_can_be_defined() -> None:
     variables = "".join(f"<initenv name='V{number}'>secret</initenv>" for number in range(200))
-    domain = Domain.load(MINIMAL.format("").replace("</os>", f"{variables}</os>"))
+    domain = DomainDefinition.load(MINIMAL.format("").replace("</os>", f"{variables}</os>"))
     shown = domain.dump(XmlFlags.LIVE)
     assert "secret" not in shown
-    again = Domain.load(shown)
+    again = DomainDefinition.load(shown)
     assert replace(again, os=again.os.revealed(domain.os)) == domain

@@ -1,7 +1,15 @@
 import pytest
 
 from insula.errors import XmlError
-from insula.model.extensions import ClockShift, LxcNamespace, Metadata, Settings, Share, ShareType, TimeNamespace
+from insula.model.extensions import (
+    ClockShift,
+    DefinedShare,
+    InsulaSettings,
+    LxcNamespace,
+    Metadata,
+    ShareType,
+    TimeNamespace,
+)
 from insula.model.xmlreader import load
 from insula.model.xmlwriter import dump
 
@@ -9,8 +17,8 @@ OURS = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
 LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
 
 
-def settings(inside: str) -> Settings:
-    return load(Settings, "insula:domain", f"<insula:domain {OURS}>{inside}</insula:domain>")
+def settings(inside: str) -> InsulaSettings:
+    return load(InsulaSettings, "insula:domain", f"<insula:domain {OURS}>{inside}</insula:domain>")
 
 
 def test_namespaces_are_shared_by_name_by_domain_or_by_process() -> None:
@@ -20,19 +28,19 @@ def test_namespaces_are_shared_by_name_by_domain_or_by_process() -> None:
         f"<lxc:namespace {LXC}><lxc:sharenet type='netns' value='red'/>"
         "<lxc:shareuts type='pid' value='7'/></lxc:namespace>",
     )
-    assert shared.network == Share(type=ShareType.NETNS, value="red")
-    assert shared.uts == Share(type=ShareType.PID, value="7")
+    assert shared.network == DefinedShare(type=ShareType.NETNS, value="red")
+    assert shared.uts == DefinedShare(type=ShareType.PID, value="7")
     assert shared.ipc is None
 
 
 def test_a_namespace_is_known_by_its_uri_not_by_its_prefix() -> None:
     xml = f"<x:namespace {LXC.replace(':lxc=', ':x=')}><x:shareipc type='name' value='a'/></x:namespace>"
-    assert load(LxcNamespace, "lxc:namespace", xml).ipc == Share(type=ShareType.NAME, value="a")
+    assert load(LxcNamespace, "lxc:namespace", xml).ipc == DefinedShare(type=ShareType.NAME, value="a")
 
 
 def test_nothing_is_privileged_or_limited_unless_it_says_so() -> None:
-    assert Settings() == settings("")
-    assert not Settings().privileged
+    assert InsulaSettings() == settings("")
+    assert not InsulaSettings().privileged
 
 
 def test_our_settings_are_read() -> None:
@@ -60,7 +68,7 @@ def test_our_settings_stand_beside_other_peoples_metadata() -> None:
     ours = f"<insula:domain {OURS}><insula:privileged/></insula:domain>"
     xml = f"<metadata><a xmlns='urn:a'/>{ours}<b xmlns='urn:b'/></metadata>"
     metadata = load(Metadata, "metadata", xml)
-    assert metadata.settings == Settings(privileged=True)
+    assert metadata.settings == InsulaSettings(privileged=True)
     assert [line.strip() for line in dump(metadata, "metadata").splitlines()] == [
         "<metadata>",
         "<a xmlns='urn:a'/>",

@@ -4,9 +4,9 @@ from hypothesis import given
 from insula.errors import InvalidArgumentError, XmlError
 from insula.model.foreign import (
     DEPTH_MAX,
-    Attribute,
+    ForeignAttribute,
+    ForeignElement,
     Markup,
-    Node,
     attribute_of,
     escaped_attribute,
     escaped_text,
@@ -19,7 +19,7 @@ from tests.unit.model.strategies import TEXTS, trees
 
 
 @given(trees())
-def test_a_tree_written_on_lines_or_in_one_reads_back_the_same(tree: Node) -> None:
+def test_a_tree_written_on_lines_or_in_one_reads_back_the_same(tree: ForeignElement) -> None:
     assert node_of(parse("".join(lines_of(tree, "    ")))) == tree
     assert node_of(parse(inline(tree))) == tree
 
@@ -68,7 +68,7 @@ def test_text_beside_elements_is_kept_to_the_letter() -> None:
 def test_an_attribute_keeps_its_prefix_and_its_namespace() -> None:
     root = parse("<r xmlns:a='urn:a' a:x='1' xml:lang='de'/>")
     (ours, language) = root.items()
-    assert attribute_of(root, *ours) == Attribute("a:x", "1", "urn:a")
+    assert attribute_of(root, *ours) == ForeignAttribute("a:x", "1", "urn:a")
     assert attribute_of(root, *language).name == "xml:lang"
 
 

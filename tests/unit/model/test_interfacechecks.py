@@ -2,7 +2,7 @@
 
 import pytest
 
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.validate import problems
 from tests.unit.model.test_validate import domain, interface
 
@@ -75,7 +75,7 @@ LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
         ),
     ],
 )
-def test_each_problem_is_the_only_one_found_and_is_named(bad: Domain, text: str) -> None:
+def test_each_problem_is_the_only_one_found_and_is_named(bad: DomainDefinition, text: str) -> None:
     found = problems(bad)
     assert len(found) == 1
     assert text in found[0]

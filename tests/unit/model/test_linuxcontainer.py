@@ -3,9 +3,9 @@ from pathlib import PurePosixPath
 import pytest
 
 from insula.errors import XmlError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.filesystems import FilesystemType
-from insula.model.foreign import Node
+from insula.model.foreign import ForeignElement
 from insula.model.interfaces import InterfaceType
 from insula.model.linuxcontainer import converted
 from insula.model.xmlsource import parse
@@ -18,12 +18,12 @@ CONTAINER = (
 )
 
 
-def loaded(name: str) -> Domain:
-    return Domain.load((DATA / "domains" / f"{name}.xml").read_text())
+def loaded(name: str) -> DomainDefinition:
+    return DomainDefinition.load((DATA / "domains" / f"{name}.xml").read_text())
 
 
-def container(inside: str) -> Domain:
-    return Domain.load(CONTAINER.format(inside))
+def container(inside: str) -> DomainDefinition:
+    return DomainDefinition.load(CONTAINER.format(inside))
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -66,7 +66,7 @@ def test_a_mount_may_stand_in_any_box(inside: str) -> None:
     ],
 )
 def test_the_application_becomes_the_init(application: str, argv: list[str]) -> None:
-    domain = Domain.load(CONTAINER.format("").replace("/bin/app", application))
+    domain = DomainDefinition.load(CONTAINER.format("").replace("/bin/app", application))
     assert [str(domain.os.init), *domain.os.arguments] == argv
 
 
@@ -112,7 +112,7 @@ def test_the_terminal_of_the_host_is_the_daemons_to_choose() -> None:
 
 def test_what_nobody_proposed_is_kept() -> None:
     kept = [each.item for each in loaded(FORMS[1]).foreign]
-    assert Node(name="quota", attributes=(("type", "size"), ("max", "10000"))) in kept
+    assert ForeignElement(name="quota", attributes=(("type", "size"), ("max", "10000"))) in kept
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_faults_name_the_line_where_they_stand(inside: str, text: str) -> None:
 )
 def test_an_application_that_cannot_be_run_is_refused(application: str, text: str) -> None:
     with pytest.raises(XmlError, match=text):
-        Domain.load(CONTAINER.format("").replace("/bin/app", application))
+        DomainDefinition.load(CONTAINER.format("").replace("/bin/app", application))
 
 
 def test_a_domain_without_the_block_is_refused() -> None:

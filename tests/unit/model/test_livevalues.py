@@ -2,23 +2,23 @@
 
 from hypothesis import given, settings
 
-from insula.model.domain import Domain, completed
+from insula.model.domain import DomainDefinition, completed
 from insula.model.livevalues import without_live
 from insula.model.numbers import XmlFlags
 from tests.examples import examples
 from tests.unit.model.strategies import values
 
-DOMAINS = values(Domain).map(completed)
+DOMAINS = values(DomainDefinition).map(completed)
 
 
 @settings(max_examples=examples(50))
 @given(domain=DOMAINS)
-def test_it_is_as_if_the_definition_had_been_written_and_read_again(domain: Domain) -> None:
-    again = Domain.load(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
+def test_it_is_as_if_the_definition_had_been_written_and_read_again(domain: DomainDefinition) -> None:
+    again = DomainDefinition.load(domain.dump(XmlFlags.INACTIVE | XmlFlags.SECURE))
     assert without_live(domain).dump(XmlFlags.SECURE) == again.dump(XmlFlags.SECURE)
 
 
 @given(domain=DOMAINS)
-def test_a_definition_is_left_alone(domain: Domain) -> None:
+def test_a_definition_is_left_alone(domain: DomainDefinition) -> None:
     definition = without_live(domain)
     assert without_live(definition) is definition

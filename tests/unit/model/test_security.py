@@ -1,9 +1,17 @@
 import re
 from pathlib import Path
 
-from insula.model.foreign import Node
+from insula.engine.policy.capabilities import CapabilityPolicy
+from insula.model.foreign import ForeignElement
 from insula.model.scalars import OnOff
-from insula.model.security import Capability, CapabilityPolicy, Features, IdMap, IdRange, LabelType, SecurityLabel
+from insula.model.security import (
+    Capability,
+    DefinedIdMap,
+    DefinedIdRange,
+    Features,
+    LabelType,
+    SecurityLabel,
+)
 from insula.model.xmlmap import Part
 from insula.model.xmlreader import load
 from insula.model.xmlwriter import dump
@@ -28,7 +36,9 @@ def test_a_policy_and_single_capabilities_are_read_by_name() -> None:
 def test_a_capability_nobody_knows_is_kept_for_the_checks_to_name() -> None:
     features = load(Features, "features", "<features><capabilities><fly state='on'/></capabilities></features>")
     assert features.capabilities is not None
-    assert [each.item for each in features.capabilities.foreign] == [Node(name="fly", attributes=(("state", "on"),))]
+    assert [each.item for each in features.capabilities.foreign] == [
+        ForeignElement(name="fly", attributes=(("state", "on"),))
+    ]
 
 
 def test_the_kernel_has_no_capability_that_we_lack() -> None:
@@ -39,9 +49,9 @@ def test_the_kernel_has_no_capability_that_we_lack() -> None:
 
 def test_ranges_of_ids_keep_their_order() -> None:
     xml = "<idmap><uid start='0' target='9' count='1'/><uid start='1' target='5' count='2'/></idmap>"
-    assert load(IdMap, "idmap", xml).uids == (
-        IdRange(start=0, target=9, count=1),
-        IdRange(start=1, target=5, count=2),
+    assert load(DefinedIdMap, "idmap", xml).uids == (
+        DefinedIdRange(start=0, target=9, count=1),
+        DefinedIdRange(start=1, target=5, count=2),
     )
 
 

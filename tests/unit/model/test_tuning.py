@@ -2,14 +2,14 @@ import pytest
 
 from insula.errors import XmlError
 from insula.model.sizes import CpuSet, KiB
-from insula.model.tuning import BlkioTune, CpuTune, MemoryTune, NumaMode, NumaTune, Placement, Vcpu
+from insula.model.tuning import BlkioTune, CpuTune, MemoryTune, NumaMode, NumaTune, PlacementMode, Vcpu
 from insula.model.xmlreader import load
 from insula.model.xmlwriter import dump
 
 
 def test_vcpus_have_a_count_a_set_and_a_number_in_use() -> None:
     vcpu = load(Vcpu, "vcpu", "<vcpu placement='auto' cpuset='0-3,^2' current='1'>2</vcpu>")
-    assert vcpu == Vcpu(placement=Placement.AUTO, cpus=CpuSet({0, 1, 3}), current=1, count=2)
+    assert vcpu == Vcpu(placement=PlacementMode.AUTO, cpus=CpuSet({0, 1, 3}), current=1, count=2)
     assert dump(vcpu, "vcpu") == "<vcpu placement='auto' cpuset='0-1,3' current='1'>2</vcpu>\n"
 
 

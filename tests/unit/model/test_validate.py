@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from insula.errors import UnsupportedConfigError
-from insula.model.domain import DEVICES_MAX, Domain
+from insula.model.domain import DEVICES_MAX, DomainDefinition
 from insula.model.interfaces import Interface, InterfaceType
 from insula.model.validate import CHECKS, problems, validate
 from tests.unit.model.corpus import DOMAINS
@@ -12,8 +12,10 @@ INSULA = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
 HIDDEN = "insula:hidden='yes'"
 
 
-def domain(inside: str = "", devices: str = "", memory: str = "65536", os: str = "<type>exe</type>") -> Domain:
-    return Domain.load(
+def domain(
+    inside: str = "", devices: str = "", memory: str = "65536", os: str = "<type>exe</type>"
+) -> DomainDefinition:
+    return DomainDefinition.load(
         f"<domain type='lxc'><name>x</name><memory>{memory}</memory><os>{os}</os>{inside}"
         f"<devices>{devices}</devices></domain>"
     )
@@ -61,7 +63,7 @@ def test_a_plain_domain_has_no_problems() -> None:
 
 
 def test_the_corpus_has_no_problems_but_nanoseconds_and_the_consoles_of_virtual_machines() -> None:
-    found = {path.stem: problems(Domain.load(path.read_text())) for path in DOMAINS}
+    found = {path.stem: problems(DomainDefinition.load(path.read_text())) for path in DOMAINS}
     assert {name: each for name, each in found.items() if each} == {
         "insula-settings": ("a clock's shift is in whole seconds: nanoseconds cannot be had",),
         "texts": ("a console is of type unix; a container's consoles are of type pty",),
@@ -166,7 +168,7 @@ def test_the_corpus_has_no_problems_but_nanoseconds_and_the_consoles_of_virtual_
         ),
     ],
 )
-def test_each_problem_is_the_only_one_found_and_is_named(bad: Domain, text: str) -> None:
+def test_each_problem_is_the_only_one_found_and_is_named(bad: DomainDefinition, text: str) -> None:
     found = problems(bad)
     assert len(found) == 1
     assert text in found[0]

@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 
 from insula.errors import InternalError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.security import Capability
 from insula.model.sizes import KiB
 from insula.model.xmlmap import (
@@ -114,7 +114,7 @@ def test_facts_are_listed_with_their_paths() -> None:
 
 def test_every_element_of_a_domain_is_in_the_reference() -> None:
     reference = (Path(__file__).parents[3] / "docs/reference/domain-xml.md").read_text()
-    places = (path.split("/")[1:] for path, _plan in facts_of(Domain, "domain"))
+    places = (path.split("/")[1:] for path, _plan in facts_of(DomainDefinition, "domain"))
     elements = {each for parts in places for each in parts if not each.startswith("@") and not each.endswith("()")}
     words = set(re.findall(r"[\w:-]+", reference)) | set(Capability)
     assert sorted(elements - words) == []
@@ -122,6 +122,6 @@ def test_every_element_of_a_domain_is_in_the_reference() -> None:
 
 def test_every_fact_of_a_domain_stands_in_some_domain_of_the_corpus() -> None:
     found = set[str]().union(*(paths_in(path.read_text()) for path in DOMAINS if "linuxcontainer" not in path.name))
-    facts = [path for path, _plan in facts_of(Domain, "domain") if not path.endswith("name()")]
+    facts = [path for path, _plan in facts_of(DomainDefinition, "domain") if not path.endswith("name()")]
     assert len(facts) > 350
     assert [path for path in facts if path not in found] == []

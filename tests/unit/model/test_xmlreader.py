@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 
 from insula.errors import XmlError
-from insula.model.foreign import Markup, Node
+from insula.model.foreign import ForeignElement, Markup
 from insula.model.sizes import Bytes, KiB
 from insula.model.xmlmap import Attribute, Element, Foreign, Mapped, Name, Part, Place, Text, always
 from insula.model.xmlreader import load
@@ -96,7 +96,7 @@ def test_a_comment_belongs_to_what_follows_it() -> None:
     assert basket("<!-- shut --><closed/>").foreign == (Foreign(Place(before=("closed", 1)), Markup("<!-- shut -->")),)
     assert basket("<!-- a --><worm/>").foreign == (
         Foreign(Place(after=("name", 1)), Markup("<!-- a -->")),
-        Foreign(Place(after=("name", 1)), Node(name="worm")),
+        Foreign(Place(after=("name", 1)), ForeignElement(name="worm")),
     )
 
 

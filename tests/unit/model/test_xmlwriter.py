@@ -8,10 +8,10 @@ from lxml import etree
 
 from insula.errors import InvalidArgumentError
 from insula.model.devices import Devices
-from insula.model.domain import Domain
-from insula.model.extensions import LxcNamespace, Metadata, Share, ShareType
+from insula.model.domain import DomainDefinition
+from insula.model.extensions import DefinedShare, LxcNamespace, Metadata, ShareType
 from insula.model.filesystems import Filesystem
-from insula.model.foreign import Attribute, Markup, Node, inline, node_of
+from insula.model.foreign import ForeignAttribute, ForeignElement, Markup, inline, node_of
 from insula.model.interfaces import Interface, InterfaceSource, InterfaceType, Vlan, VlanTag
 from insula.model.scalars import OnOff
 from insula.model.security import Capabilities, Capability, CapabilityState, Features
@@ -30,9 +30,9 @@ SLOW = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_to
 
 
 @SLOW
-@given(values(Domain))
-def test_a_domain_that_was_written_reads_back_the_same(domain: Domain) -> None:
-    assert load(Domain, "domain", dump(domain, "domain", EVERYTHING), EVERYTHING) == domain
+@given(values(DomainDefinition))
+def test_a_domain_that_was_written_reads_back_the_same(domain: DomainDefinition) -> None:
+    assert load(DomainDefinition, "domain", dump(domain, "domain", EVERYTHING), EVERYTHING) == domain
 
 
 @SLOW
@@ -43,15 +43,17 @@ def test_each_part_that_was_written_reads_back_the_same(value: Mapped) -> None:
 
 @SLOW
 @given(st.sampled_from(MODERN), trees(), st.data())
-def test_a_stranger_put_anywhere_into_a_domain_stays_there(path: Path, stranger: Node, data: st.DataObject) -> None:
+def test_a_stranger_put_anywhere_into_a_domain_stays_there(
+    path: Path, stranger: ForeignElement, data: st.DataObject
+) -> None:
     root = parse(path.read_text())
     # lxml would let a stranger without namespace slip into a default one when it writes the test's own input.
     parents = [each for each in root.iter() if isinstance(each.tag, str) and None not in each.nsmap]
     parent = parents[data.draw(st.integers(0, len(parents) - 1))]
     parent.insert(data.draw(st.integers(0, len(parent))), parse(inline(stranger)))
-    domain = Domain.load(etree.tostring(root, encoding="unicode"), EVERYTHING)
+    domain = DomainDefinition.load(etree.tostring(root, encoding="unicode"), EVERYTHING)
     written = dump(domain, "domain", EVERYTHING)
-    assert load(Domain, "domain", written, EVERYTHING) == domain
+    assert load(DomainDefinition, "domain", written, EVERYTHING) == domain
     assert any(node_of(each) == stranger for each in parse(written).iter() if isinstance(each.tag, str))
 
 
@@ -68,7 +70,7 @@ def test_an_element_with_nothing_in_it_is_one_tag() -> None:
 
 
 def test_a_namespace_is_declared_where_it_is_used_or_at_the_root() -> None:
-    shared = LxcNamespace(network=Share(type=ShareType.NAME, value="a"))
+    shared = LxcNamespace(network=DefinedShare(type=ShareType.NAME, value="a"))
     below = dump(shared, "lxc:namespace")
     assert below.count("xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'") == 1
     assert below.startswith("<lxc:namespace xmlns:lxc=")
@@ -78,7 +80,7 @@ def test_strangers_come_back_after_what_they_followed_even_when_that_is_gone() -
     vlan = Vlan(
         tags=(VlanTag(id=1),),
         foreign=(
-            Foreign(Place(after=("tags", 2)), Node(name="second")),
+            Foreign(Place(after=("tags", 2)), ForeignElement(name="second")),
             Foreign(Place(before=("tags", 3)), Markup("<!--third-->")),
         ),
     )
@@ -89,8 +91,8 @@ def test_two_strange_attributes_of_one_namespace_declare_it_once() -> None:
     tag = VlanTag(
         id=1,
         foreign=(
-            Foreign(Place(), Attribute("a:x", "1", "urn:a")),
-            Foreign(Place(), Attribute("a:y", "2", "urn:a")),
+            Foreign(Place(), ForeignAttribute("a:x", "1", "urn:a")),
+            Foreign(Place(), ForeignAttribute("a:y", "2", "urn:a")),
         ),
     )
     assert dump(tag, "tag") == "<tag id='1' xmlns:a='urn:a' a:x='1' a:y='2'/>\n"

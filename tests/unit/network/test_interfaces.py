@@ -12,7 +12,7 @@ from insula.engine.spec import (
     VethInterface,
 )
 from insula.errors import OperationInvalidError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.network.interfaces import GuestNetwork, Resolver, network_of
 
 DOMAIN = """<domain type='lxc' xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'>
@@ -21,8 +21,8 @@ DOMAIN = """<domain type='lxc' xmlns:lxc='http://libvirt.org/schemas/domain/lxc/
 BRIDGED = "<interface type='bridge'><source bridge='br0'/>{}</interface>"
 
 
-def domain(devices: str = "", above: str = "") -> Domain:
-    return Domain.load(DOMAIN.format(devices=devices, above=above))
+def domain(devices: str = "", above: str = "") -> DomainDefinition:
+    return DomainDefinition.load(DOMAIN.format(devices=devices, above=above))
 
 
 def share(kind: str, value: str) -> str:

@@ -25,7 +25,7 @@ from insula.network.links import (
     rename_down,
     switch,
 )
-from insula.network.rtnetlink import Message, Request, Rtnetlink
+from insula.network.rtnetlink import MessageType, NetlinkRequest, Rtnetlink
 
 VETH = Veth(
     host="vnet%d",
@@ -38,13 +38,13 @@ VETH = Veth(
 )
 
 
-def decoded(request: Request) -> Any:
+def decoded(request: NetlinkRequest) -> Any:
     """Return the request as pyroute2 reads it."""
     from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
     from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-    kind = {Message.NEW_ADDRESS: ifaddrmsg, Message.NEW_ROUTE: rtmsg}.get(request.message, ifinfmsg)
+    kind = {MessageType.NEW_ADDRESS: ifaddrmsg, MessageType.NEW_ROUTE: rtmsg}.get(request.message, ifinfmsg)
     header = struct.pack("=IHHII", 16 + len(request.body), request.message, request.flags, 1, 0)
     message = kind(header + request.body)
     message.decode()
@@ -54,7 +54,7 @@ def decoded(request: Request) -> Any:
 def test_a_pair_is_one_message_that_says_everything_about_both_ends() -> None:
     request = create_veth(VETH)
     host = decoded(request)
-    assert request.message is Message.NEW_LINK
+    assert request.message is MessageType.NEW_LINK
     assert host.get_attr("IFLA_IFNAME") == "vnet%d"
     assert host.get_attr("IFLA_ADDRESS") == "fe:54:00:12:34:56"
     assert host.get_attr("IFLA_MTU") == 9000
@@ -155,7 +155,7 @@ def test_renaming_switches_off_first() -> None:
 
 def test_a_link_is_removed_by_its_index() -> None:
     request = delete_link(5)
-    assert request.message is Message.DELETE_LINK
+    assert request.message is MessageType.DELETE_LINK
     assert decoded(request)["index"] == 5
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insula.network.rtnetlink import (
-    Message,
-    Request,
+    MessageType,
+    NetlinkRequest,
     Rtnetlink,
     as_number,
     as_text,
@@ -51,7 +51,7 @@ def test_texts_end_with_a_zero_and_numbers_are_32_bits_wide() -> None:
 
 def test_the_kernel_shows_lo_by_its_index() -> None:
     with Rtnetlink() as kernel:
-        body = kernel.show(Request(message=Message.SHOW_LINK, body=LINK_QUESTION, what="lo"))
+        body = kernel.show(NetlinkRequest(message=MessageType.SHOW_LINK, body=LINK_QUESTION, what="lo"))
     assert body is not None
     assert as_text(attributes(body, 16)[NAME]) == "lo"
 
@@ -59,12 +59,14 @@ def test_the_kernel_shows_lo_by_its_index() -> None:
 def test_what_is_not_there_is_shown_as_none() -> None:
     question = struct.pack("=BxHiII", 0, 0, 2**31 - 1, 0, 0)
     with Rtnetlink() as kernel:
-        assert kernel.show(Request(message=Message.SHOW_LINK, body=question, what="interface")) is None
+        assert kernel.show(NetlinkRequest(message=MessageType.SHOW_LINK, body=question, what="interface")) is None
 
 
 def test_a_dump_holds_every_interface_the_c_library_knows() -> None:
     with Rtnetlink() as kernel:
-        bodies = kernel.dump(Request(message=Message.SHOW_LINK, body=struct.pack("=BxHiII", 0, 0, 0, 0, 0), what="all"))
+        bodies = kernel.dump(
+            NetlinkRequest(message=MessageType.SHOW_LINK, body=struct.pack("=BxHiII", 0, 0, 0, 0, 0), what="all")
+        )
     names = {as_text(attributes(body, 16)[NAME]) for body in bodies}
     assert names == {name for _, name in socket.if_nameindex()}
 
@@ -72,17 +74,17 @@ def test_a_dump_holds_every_interface_the_c_library_knows() -> None:
 def test_a_refusal_names_the_subject_and_the_kernels_reason() -> None:
     question = struct.pack("=BxHiII", 0, 0, 2**31 - 1, 1, 1)
     with Rtnetlink() as kernel, pytest.raises(OSError, match=r"interface 'x'") as caught:
-        kernel.perform(Request(message=Message.SET_LINK, body=question, what="interface 'x'"))
+        kernel.perform(NetlinkRequest(message=MessageType.SET_LINK, body=question, what="interface 'x'"))
     assert caught.value.errno in (errno.ENODEV, errno.EPERM)
     assert os.strerror(caught.value.errno) in str(caught.value)
 
 
 def test_after_a_refusal_the_conversation_goes_on() -> None:
-    bad = Request(message=Message.SET_LINK, body=struct.pack("=BxHiII", 0, 0, 2**31 - 1, 1, 1), what="bad")
+    bad = NetlinkRequest(message=MessageType.SET_LINK, body=struct.pack("=BxHiII", 0, 0, 2**31 - 1, 1, 1), what="bad")
     with Rtnetlink() as kernel:
         with pytest.raises(OSError, match="bad"):
             kernel.perform(bad, bad)
-        assert kernel.show(Request(message=Message.SHOW_LINK, body=LINK_QUESTION, what="lo")) is not None
+        assert kernel.show(NetlinkRequest(message=MessageType.SHOW_LINK, body=LINK_QUESTION, what="lo")) is not None
 
 
 def test_nothing_to_perform_asks_nothing() -> None:
@@ -93,6 +95,6 @@ def test_nothing_to_perform_asks_nothing() -> None:
 def test_a_socket_opened_elsewhere_is_used_and_stays_its_owners() -> None:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as owned:
         with Rtnetlink(owned.fileno()) as kernel:
-            assert kernel.show(Request(message=Message.SHOW_LINK, body=LINK_QUESTION, what="lo")) is not None
+            assert kernel.show(NetlinkRequest(message=MessageType.SHOW_LINK, body=LINK_QUESTION, what="lo")) is not None
         assert owned.fileno() >= 0
         owned.getsockname()

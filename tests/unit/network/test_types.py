@@ -4,7 +4,7 @@ import pytest
 
 from insula.engine.spec import Address, MacvlanInterface, MacvlanMode, Route, VethInterface
 from insula.errors import UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.interfaces import DirectMode, Interface, InterfaceType
 from insula.network.types import BUILT_IN, type_of
 
@@ -13,7 +13,7 @@ DOMAIN = """<domain type='lxc'><name>d</name><memory>65536</memory><os><type>exe
 
 
 def interface(xml: str) -> Interface:
-    (found,) = Domain.load(DOMAIN.format(xml)).devices.interfaces
+    (found,) = DomainDefinition.load(DOMAIN.format(xml)).devices.interfaces
     return found
 
 

@@ -19,7 +19,7 @@ from insula.rpc.connection import (
     Call,
     Connection,
     Failure,
-    Message,
+    Notification,
     Reply,
     Role,
 )
@@ -338,7 +338,7 @@ def test_namespaces_are_given_with_the_reply(play: Play) -> None:
 def test_a_message_arrives_with_its_row_and_values(play: Play) -> None:
     play.server.message(Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE, 3, (WEB, 2, 0))
     (message,) = play.to_client()
-    assert isinstance(message, Message)
+    assert isinstance(message, Notification)
     assert message.procedure is Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE
     assert (message.values.callbackID, message.values.msg.dom, message.values.msg.event) == (3, WEB, 2)
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from insula.rpc.frames import Program
-from insula.rpc.procedure import BOTH, HIGH, TO_CLIENT, TO_SERVER, Table, api_name, call, event
+from insula.rpc.frames import RpcProgram
+from insula.rpc.procedure import BOTH, HIGH, TO_CLIENT, TO_SERVER, ProcedureTable, api_name, call, event
 
 
-class Example(Table):
+class Example(ProcedureTable):
     """A program for these tests."""
 
-    program = Program.INSULA
+    program = RpcProgram.INSULA
 
     READ_IT = call(1, "what:s flags:u", "value:i", "domain:read domain:write?flags&0x6", HIGH)
     WRITE_IT = call(2, "what:s", "", "domain:write")
@@ -21,7 +21,7 @@ class Example(Table):
 
 
 def test_a_row_knows_its_name_and_program_from_its_place() -> None:
-    assert (Example.READ_IT.name, Example.READ_IT.program) == ("READ_IT", Program.INSULA)
+    assert (Example.READ_IT.name, Example.READ_IT.program) == ("READ_IT", RpcProgram.INSULA)
     assert repr(Example.READ_IT) == "INSULA.READ_IT"
 
 
@@ -80,7 +80,7 @@ def test_the_public_api_is_spelled_as_libvirt_spells_it(name: str, api: str) -> 
 class Whole(Example):
     """A table that has some rows from another class."""
 
-    program = Program.INSULA
+    program = RpcProgram.INSULA
 
     ONE_MORE = call(8, "", "", "connect:read")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from insula.rpc.frames import Program
+from insula.rpc.frames import RpcProgram
 from insula.rpc.procedures import PROGRAMS, Direction, Insula, Keepalive, Lxc, Remote, procedure
 
 
@@ -19,7 +19,7 @@ def test_what_no_table_has_is_none(program: int, number: int) -> None:
 
 
 def test_our_programs_number_spells_our_name() -> None:
-    assert Program.INSULA.to_bytes(4, "big") == b"INSU"
+    assert RpcProgram.INSULA.to_bytes(4, "big") == b"INSU"
 
 
 def test_every_row_of_every_program_compiles() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from insula.errors import ErrorCode, ErrorDomain
-from insula.rpc.frames import Program
+from insula.rpc.frames import RpcProgram
 from insula.rpc.procedures import Remote
 from insula.rpc.refusals import ABSENT, forbidden_read_only, not_supported
 
@@ -48,4 +48,4 @@ def test_what_a_read_only_connection_may_not_is_named_by_its_public_api() -> Non
 
 
 def test_a_procedure_has_a_row_or_is_absent_never_both() -> None:
-    assert ABSENT[Program.REMOTE].keys() & Remote.rows.keys() == set()
+    assert ABSENT[RpcProgram.REMOTE].keys() & Remote.rows.keys() == set()

@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from insula.rpc.frames import PacketType, Program, Status, pack_frame
+from insula.rpc.frames import PacketType, RpcProgram, Status, pack_frame
 from insula.rpc.procedure import Direction, Priority, Procedure
 from insula.rpc.procedures import procedure
 from insula.rpc.refusals import ABSENT
@@ -29,10 +29,10 @@ LATER_THAN_9_0 = {
 def test_every_api_we_name_is_a_symbol_of_libvirts_library() -> None:
     library = ctypes.CDLL("libvirt.so.0")
     named = {row.api for row in Remote.rows.values() if not row.is_event and not row.name.startswith("AUTH_")}
-    unknown = {api for api in named | set(ABSENT[Program.REMOTE].values()) if not hasattr(library, api)}
+    unknown = {api for api in named | set(ABSENT[RpcProgram.REMOTE].values()) if not hasattr(library, api)}
     assert unknown <= LATER_THAN_9_0
     qemu = ctypes.CDLL("libvirt-qemu.so.0")
-    assert all(hasattr(qemu, api) for api in ABSENT[Program.QEMU].values())
+    assert all(hasattr(qemu, api) for api in ABSENT[RpcProgram.QEMU].values())
 
 
 ZEROS = (0,) * 16
@@ -47,7 +47,7 @@ EVENTS_WE_NEVER_SEND = {
 
 
 def test_every_procedure_up_to_the_newest_has_a_row_or_a_name() -> None:
-    assert set(range(1, 457)) - Remote.rows.keys() - ABSENT[Program.REMOTE].keys() == EVENTS_WE_NEVER_SEND
+    assert set(range(1, 457)) - Remote.rows.keys() - ABSENT[RpcProgram.REMOTE].keys() == EVENTS_WE_NEVER_SEND
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from insula.errors import OperationAbortedError, OperationFailedError
-from insula.rpc.connection import Message, Stream, StreamAbort, StreamData, StreamEof, StreamFinish, StreamHole
+from insula.rpc.connection import Notification, Stream, StreamAbort, StreamData, StreamEof, StreamFinish, StreamHole
 from insula.rpc.procedures import Remote
 from insula.sdk.inbox import Hole, MessageInbox, StreamInbox
 
@@ -13,9 +13,9 @@ def inbox() -> StreamInbox:
     return StreamInbox(Stream(Remote.STORAGE_VOL_DOWNLOAD, 1, sparse=True))
 
 
-def lifecycle(callback: int) -> Message:
+def lifecycle(callback: int) -> Notification:
     codec = Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE.arguments
-    return Message(Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE, codec.make(callback, (("web", bytes(16), 1), 2, 0)))
+    return Notification(Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE, codec.make(callback, (("web", bytes(16), 1), 2, 0)))
 
 
 def test_pieces_come_out_in_order_and_are_counted(inbox: StreamInbox) -> None:
@@ -84,7 +84,9 @@ def test_messages_that_came_before_the_watcher_wait_for_it_in_order() -> None:
 def test_messages_without_a_callback_are_for_everybody() -> None:
     inbox = MessageInbox()
     inbox.watch(1)
-    closed = Message(Remote.CONNECT_EVENT_CONNECTION_CLOSED, Remote.CONNECT_EVENT_CONNECTION_CLOSED.arguments.make(1))
+    closed = Notification(
+        Remote.CONNECT_EVENT_CONNECTION_CLOSED, Remote.CONNECT_EVENT_CONNECTION_CLOSED.arguments.make(1)
+    )
     inbox.put(closed)
     assert inbox.take() == closed
 

@@ -3,7 +3,7 @@
 import pytest
 
 from insula.model.lifecycle import DomainState, LifecycleKind, PausedReason, ShutoffReason
-from insula.rpc.connection import Message
+from insula.rpc.connection import Notification
 from insula.rpc.procedures import Remote
 from insula.rpc.types import DomainRef
 from insula.sdk.values import ExecRequest, Lifecycle, State, lifecycle_of, state_of, uuid_text
@@ -25,10 +25,10 @@ def test_a_state_and_its_reason(numbers: tuple[int, int], state: State) -> None:
     assert state_of(*numbers) == state
 
 
-def message(event: int) -> Message:
+def message(event: int) -> Notification:
     row = Remote.DOMAIN_EVENT_CALLBACK_LIFECYCLE
     body = row.arguments.pack((1, (WEB, event, 0)))
-    return Message(row, row.arguments.unpack(body))
+    return Notification(row, row.arguments.unpack(body))
 
 
 def test_a_lifecycle_message_and_one_of_the_future() -> None:

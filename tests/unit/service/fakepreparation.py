@@ -5,7 +5,7 @@ from uuid import UUID
 
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind
 from insula.errors import OperationFailedError, UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service.translate import PidOf
 
 
@@ -24,20 +24,20 @@ class FakePreparation:
         self.no_ids = False
         self.idmap: IdMap | None = None
 
-    def specify(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+    def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         if domain.root is None:
             raise UnsupportedConfigError("no root")
         (self.storage / str(domain.uuid)).touch()
         (self.ids / str(domain.uuid)).touch()
         return self.rehearse(domain, pid_of)
 
-    def reserve(self, domain: Domain) -> None:
+    def reserve(self, domain: DomainDefinition) -> None:
         if self.no_ids:
             raise OperationFailedError("no ids are left")
         self.reserved.append(domain.uuid)
         (self.ids / str(domain.uuid)).touch()
 
-    def rehearse(self, domain: Domain, pid_of: PidOf) -> ContainerSpec:
+    def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         return ContainerSpec(
             name=domain.name,
             uuid=str(domain.uuid),

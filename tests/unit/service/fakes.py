@@ -32,7 +32,7 @@ from insula.kernel.cgroups.stats import Stats, TaskUse
 from insula.kernel.fds import Fd
 from insula.layout import Layout
 from insula.service.events import Event, Events
-from insula.service.host import Host
+from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.testing.fakeengine import FACTS, NOTHING
 from insula.testing.fakegroups import FakeCpu, FakeCpuTime, FakeIo, FakeMemory
@@ -280,7 +280,7 @@ class FakeEngine:
             Held(
                 uuid=uuid,
                 pid=known["pid"],
-                stage=StartPhase.EXITED if known["ended"] else StartPhase.RUNNING,
+                phase=StartPhase.EXITED if known["ended"] else StartPhase.RUNNING,
                 status=ExitStatus(status=known["status"]) if known["ended"] else None,
             )
             for uuid, known in self.guests().items()
@@ -363,7 +363,7 @@ class Rig:
                 engine=self.engine,
                 preparation=self.preparation,
                 events=self.events,
-                host=Host(root=two_node_host(directory / "host")),
+                host=HostNode(root=two_node_host(directory / "host")),
                 looker=self.looker,
                 patience=patience or Patience(lock=5, shutdown=60),
                 images=cast("Images", None),

@@ -11,7 +11,7 @@ from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service import consolereaders
 from insula.service.consolereaders import ConsoleReaders
 from insula.service.managed import ManagedDomain
@@ -63,7 +63,7 @@ async def test_what_was_printed_under_an_earlier_daemon_is_shown_and_completes_t
         ring.write_bytes(b"before" * 100 + b", unlogged")
     readers = ConsoleReaders(engine=rig.engine, directory=directory, logs=tmp_path)
     readers.log("web", 0).write_bytes(b"before" * 100)
-    domain = Domain.load(xml())
+    domain = DomainDefinition.load(xml())
     master, slave = os.openpty()
     managed = ManagedDomain(current=domain)
     (hub,) = readers.begin(managed, domain, found_again(master), found_again=True)

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 from insula.engine.launch.launcher import Launcher
-from insula.service.containers import Engine
+from insula.service.containers import ContainerEngine
 
-FITS: Callable[[Launcher], Engine] = lambda launcher: launcher  # noqa: E731 - read by the type checker
+FITS: Callable[[Launcher], ContainerEngine] = lambda launcher: launcher  # noqa: E731 - read by the type checker
 """Fails to type-check when the launcher no longer fits."""
 
 
 def test_the_launcher_has_every_verb_that_the_service_calls() -> None:
-    wanted = {name for name in vars(Engine) if not name.startswith("_")}
+    wanted = {name for name in vars(ContainerEngine) if not name.startswith("_")}
 
     assert wanted - {"facts"} <= set(dir(Launcher))
     assert len(wanted) > 10

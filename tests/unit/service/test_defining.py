@@ -16,11 +16,11 @@ from insula.errors import (
     XmlError,
 )
 from insula.kernel.durable import Commit
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import DefinedDetail, LifecycleKind, UndefinedDetail
 from insula.model.numbers import ListDomains
 from insula.service.definitions import Definitions
-from insula.service.events import Lifecycle
+from insula.service.events import LifecycleEvent
 from insula.service.requests import Storage
 from insula.service.running import RunDirectory
 from tests.unit.service.fakes import CRASHED, MAIL, WEB, Rig, domain_xml, until
@@ -33,7 +33,7 @@ async def test_a_defined_domain_is_found_by_name_and_uuid_and_is_on_the_disk(rig
 
     assert rig.domains.lookup_by_name("web") == rig.domains.lookup_by_uuid(WEB) == ref
     assert (rig.layout.definitions / "web.xml").exists()
-    assert rig.told == [Lifecycle(domain=ref, kind=LifecycleKind.DEFINED, detail=DefinedDetail.ADDED)]
+    assert rig.told == [LifecycleEvent(domain=ref, kind=LifecycleKind.DEFINED, detail=DefinedDetail.ADDED)]
 
 
 async def test_what_is_the_domains_own_is_reserved_at_its_definition_and_not_needed_for_it(
@@ -54,7 +54,7 @@ async def test_redefining_replaces_the_definition_and_is_told_as_an_update(rig: 
     await rig.domains.define(domain_xml(more="<title>new</title>"))
 
     assert "<title>new</title>" in rig.domains.dump_xml(ref)
-    assert isinstance(rig.told[-1], Lifecycle)
+    assert isinstance(rig.told[-1], LifecycleEvent)
     assert rig.told[-1].detail is DefinedDetail.UPDATED
     assert len(rig.domains.list()) == 1
 
@@ -102,7 +102,7 @@ async def test_an_undefined_domain_is_gone_and_so_are_its_files_but_not_its_stor
     assert os.listdir(rig.layout.autostart) == []
     assert rig.preparation.owns_storage(WEB)
     assert rig.preparation.released == [WEB]
-    assert rig.told[-1] == Lifecycle(domain=ref, kind=LifecycleKind.UNDEFINED, detail=UndefinedDetail.REMOVED)
+    assert rig.told[-1] == LifecycleEvent(domain=ref, kind=LifecycleKind.UNDEFINED, detail=UndefinedDetail.REMOVED)
 
 
 async def test_undefining_with_its_storage_removes_that_too(rig: Rig) -> None:
@@ -157,7 +157,7 @@ async def test_storage_is_kept_before_its_domain_is_defined(rig: Rig, monkeypatc
     before = Definitions.save
     marks: list[str] = []
 
-    def save(definitions: Definitions[Domain], domain: Domain) -> Commit:
+    def save(definitions: Definitions[DomainDefinition], domain: DomainDefinition) -> Commit:
         marks.extend(os.listdir(rig.preparation.marks))
         return before(definitions, domain)
 
@@ -172,7 +172,7 @@ async def test_storage_is_kept_before_its_domain_is_defined(rig: Rig, monkeypatc
 async def test_a_definition_that_cannot_be_saved_leaves_the_storage_as_transient_as_it_was(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(definitions: Definitions[Domain], domain: Domain) -> None:
+    def full(definitions: Definitions[DomainDefinition], domain: DomainDefinition) -> None:
         raise OSError(errno.ENOSPC, "no space")
 
     ref = await rig.domains.create_xml(domain_xml())

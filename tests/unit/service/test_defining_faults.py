@@ -10,7 +10,7 @@ import pytest
 
 from insula.errors import InsulaError
 from insula.model.lifecycle import LifecycleKind
-from insula.service.events import Lifecycle
+from insula.service.events import LifecycleEvent
 from insula.service.requests import Storage
 from tests.faults import Faults, faults
 from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
@@ -114,7 +114,7 @@ async def test_the_next_daemon_knows_what_this_one_answered(
             assert events == []
         await _check_next(tmp_path / f"{number}", after, disk)
         if verb.startswith("undefine") and not refused:
-            assert [each.kind for each in events if isinstance(each, Lifecycle)] == [LifecycleKind.UNDEFINED]
+            assert [each.kind for each in events if isinstance(each, LifecycleEvent)] == [LifecycleKind.UNDEFINED]
 
 
 async def _refused(work: Awaitable[Any]) -> bool:
@@ -178,7 +178,7 @@ async def test_undefining_what_runs_with_its_storage_succeeds_whole_where_the_ru
     with faults(rig.layout.running, monkeypatch) as disk:
         disk.number, disk.lasting, disk.error = 1, True, errno.ENOSPC
         await rig.domains.undefine(ref, storage=Storage.DISCARD)
-        assert [each.kind for each in rig.told[-1:] if isinstance(each, Lifecycle)] == [LifecycleKind.UNDEFINED]
+        assert [each.kind for each in rig.told[-1:] if isinstance(each, LifecycleEvent)] == [LifecycleKind.UNDEFINED]
         await rig.domains.destroy(ref)
 
     assert not rig.preparation.owns_storage(WEB)

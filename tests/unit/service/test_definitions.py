@@ -11,7 +11,7 @@ import pytest
 
 from insula.kernel.durable import NEW_PREFIX
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service.definitions import Definitions, Form
 from insula.service.domains import definitions_of
 
@@ -29,8 +29,8 @@ XML = """
 WEB, MAIL = UUID(int=1), UUID(int=2)
 
 
-def domain(name: str, uuid: UUID) -> Domain:
-    return Domain.load(XML.format(name=name, uuid=uuid))
+def domain(name: str, uuid: UUID) -> DomainDefinition:
+    return DomainDefinition.load(XML.format(name=name, uuid=uuid))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from insula.errors import (
     XmlError,
 )
 from insula.model.numbers import Affect
-from insula.service.events import DomainRef
+from insula.service.events import DomainIdentity
 from tests.unit.service.fakes import Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
@@ -21,7 +21,7 @@ DISK = "<disk type='block'><source dev='/dev/sdz'/><target dev='sda'/></disk>"
 HOSTDEV = "<hostdev mode='capabilities' type='misc'><source><char>/dev/input/event3</char></source></hostdev>"
 
 
-async def defined(rig: Rig) -> DomainRef:
+async def defined(rig: Rig) -> DomainIdentity:
     return await rig.domains.define(domain_xml())
 
 

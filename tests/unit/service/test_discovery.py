@@ -8,7 +8,7 @@ from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.spec import Bytes, ContainerSpec, DirectoryRoot, Limits, Process
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import NO_FD
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.scalars import DomainName
 from insula.model.sizes import KiB
 from insula.service.discovery import described, free_name
@@ -29,6 +29,6 @@ def test_what_its_container_was_made_of_describes_it() -> None:
 
 
 def test_a_name_that_is_taken_gets_the_uuid_behind_it() -> None:
-    domain = Domain.load(domain_xml())
+    domain = DomainDefinition.load(domain_xml())
     assert free_name(domain, {"mail"}) == "web"
     assert free_name(replace(domain, name=DomainName("web"), uuid=UUID(int=7)), {"web"}) == f"web-{UUID(int=7)}"

@@ -6,7 +6,7 @@ import pytest
 
 from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
 from insula.errors import InvalidArgumentError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service import domainlimits
 from insula.service.domainlimits import limits_of
 from tests.unit.service.fakes import domain_xml
@@ -21,14 +21,14 @@ EVERYTHING = (
 )
 
 
-def domain(more: str = "") -> Domain:
-    return Domain.load(domain_xml(more=more))
+def domain(more: str = "") -> DomainDefinition:
+    return DomainDefinition.load(domain_xml(more=more))
 
 
 def test_limits_come_from_all_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(domainlimits, "device_number", {"/dev/sdz": (8, 16)}.__getitem__)
 
-    found = limits_of(Domain.load(domain_xml(more=EVERYTHING).replace("<vcpu>", "<vcpu cpuset='0-2'>")))
+    found = limits_of(DomainDefinition.load(domain_xml(more=EVERYTHING).replace("<vcpu>", "<vcpu cpuset='0-2'>")))
 
     assert found == Limits(
         memory=Bytes(32 << 20),

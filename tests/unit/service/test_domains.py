@@ -18,7 +18,7 @@ from insula.errors import (
     UnsupportedConfigError,
 )
 from insula.model.lifecycle import DomainState
-from insula.service.events import DomainRef, Reboot
+from insula.service.events import DomainIdentity, Reboot
 from insula.service.managed import Stopped
 from insula.service.running import StopReason
 from tests.unit.service.fakes import MAIL, REBOOTED, WEB, Rig, domain_xml, until
@@ -38,7 +38,7 @@ async def test_a_stale_name_or_id_does_not_matter(rig: Rig) -> None:
 
 
 async def test_an_unknown_uuid_is_no_domain_for_any_verb(rig: Rig) -> None:
-    nobody = DomainRef(name="nobody", uuid=MAIL)
+    nobody = DomainIdentity(name="nobody", uuid=MAIL)
     for ask in (rig.domains.state, rig.domains.dump_xml, rig.domains.info, rig.domains.describe):
         with pytest.raises(DomainNotFoundError):
             ask(nobody)

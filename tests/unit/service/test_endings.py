@@ -3,7 +3,7 @@
 import pytest
 
 from insula.engine.exitstatus import ExitStatus
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import DomainState, Happening, ShutoffReason
 from insula.service.endings import happening_of, how_it_ended, state_after, what_follows
 from insula.service.running import Next, StopReason
@@ -40,13 +40,13 @@ def test_what_the_guest_told_the_kernel_counts_more_than_what_was_asked(
 def test_what_was_destroyed_or_is_not_understood_is_never_restarted(reason: StopReason) -> None:
     everything = "<on_poweroff>restart</on_poweroff><on_reboot>restart</on_reboot><on_crash>restart</on_crash>"
 
-    assert what_follows(Domain.load(domain_xml(more=everything)), reason) is Next.OFF
+    assert what_follows(DomainDefinition.load(domain_xml(more=everything)), reason) is Next.OFF
 
 
 def test_every_end_of_every_definition_has_an_answer() -> None:
     for action in ("destroy", "restart", "preserve", "rename-restart"):
         more = f"<on_poweroff>{action}</on_poweroff><on_reboot>{action}</on_reboot><on_crash>{action}</on_crash>"
-        domain = Domain.load(domain_xml(more=more))
+        domain = DomainDefinition.load(domain_xml(more=more))
         answers = {
             what_follows(domain, reason) for reason in (StopReason.SHUTDOWN, StopReason.REBOOTED, StopReason.CRASHED)
         }

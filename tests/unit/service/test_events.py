@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 
 from insula.model.lifecycle import LifecycleKind, StartedDetail, StoppedDetail
-from insula.service.events import DomainRef, Event, Events, Lifecycle, Reboot
+from insula.service.events import DomainIdentity, Event, Events, LifecycleEvent, Reboot
 
-WEB = DomainRef(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"), id=4711)
-STARTED = Lifecycle(domain=WEB, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED)
-STOPPED = Lifecycle(domain=WEB, kind=LifecycleKind.STOPPED, detail=StoppedDetail.SHUTDOWN)
+WEB = DomainIdentity(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"), id=4711)
+STARTED = LifecycleEvent(domain=WEB, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED)
+STOPPED = LifecycleEvent(domain=WEB, kind=LifecycleKind.STOPPED, detail=StoppedDetail.SHUTDOWN)
 
 
 def test_every_subscriber_hears_the_events_in_the_order_they_happened() -> None:

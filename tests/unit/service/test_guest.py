@@ -19,7 +19,7 @@ from insula.errors import (
 from insula.model.numbers import AddressSource
 from insula.network.inside import GuestInterface
 from insula.service import guest
-from insula.service.events import DomainRef
+from insula.service.events import DomainIdentity
 from insula.service.guest import PidPair, guest_processes
 from tests.unit.service.fakes import Rig, domain_xml, until
 
@@ -30,7 +30,7 @@ ETH0 = GuestInterface(
 )
 
 
-async def running(rig: Rig) -> DomainRef:
+async def running(rig: Rig) -> DomainIdentity:
     return await rig.domains.create_xml(domain_xml())
 
 

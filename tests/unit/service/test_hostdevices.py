@@ -6,13 +6,13 @@ import pytest
 
 from insula.engine.spec import DeviceKind
 from insula.errors import UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service.hostdevices import devices_of
 from tests.unit.service.fakes import domain_xml
 
 
-def with_device(xml: str) -> Domain:
-    return Domain.load(domain_xml().replace("<devices>", f"<devices>{xml}"))
+def with_device(xml: str) -> DomainDefinition:
+    return DomainDefinition.load(domain_xml().replace("<devices>", f"<devices>{xml}"))
 
 
 def test_a_character_device_is_shown_where_the_host_has_it() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from insula.model.numbers import JobOperation, JobType
-from insula.service.jobs import BESIDE, Change, Job, JobProgress
+from insula.service.jobs import BESIDE, Job, JobProgress, OperationKind
 
 
 def job(operation: JobOperation = JobOperation.SAVE) -> Job:
@@ -13,18 +13,18 @@ def job(operation: JobOperation = JobOperation.SAVE) -> Job:
 @pytest.mark.parametrize("operation", JobOperation)
 def test_every_kind_says_what_it_allows_and_always_lets_the_guest_end(operation: JobOperation) -> None:
     assert operation in BESIDE
-    assert job(operation).allows(Change.ENDING)
+    assert job(operation).allows(OperationKind.ENDING)
 
 
-@pytest.mark.parametrize("change", [each for each in Change if each is not Change.ENDING])
-def test_nothing_changes_a_guest_that_is_saved(change: Change) -> None:
+@pytest.mark.parametrize("change", [each for each in OperationKind if each is not OperationKind.ENDING])
+def test_nothing_changes_a_guest_that_is_saved(change: OperationKind) -> None:
     assert not job().allows(change)
     assert not job(JobOperation.RESTORE).allows(change)
 
 
 def test_a_guest_that_moves_may_be_suspended() -> None:
-    assert job(JobOperation.MIGRATION_OUT).allows(Change.SUSPENSION)
-    assert not job(JobOperation.MIGRATION_OUT).allows(Change.LIMITS)
+    assert job(JobOperation.MIGRATION_OUT).allows(OperationKind.SUSPENSION)
+    assert not job(JobOperation.MIGRATION_OUT).allows(OperationKind.LIMITS)
 
 
 def test_a_job_is_bounded_once_it_knows_how_much_there_is() -> None:

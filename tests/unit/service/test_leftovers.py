@@ -11,7 +11,7 @@ from insula.engine.launch.running import Running
 from insula.errors import OperationFailedError
 from insula.service import leftovers
 from insula.service.leftovers import Leftovers
-from insula.service.running import Next, Phase, RunDirectory, StopReason, ending
+from insula.service.running import Next, RunDirectory, RunPhase, StopReason, ending
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
@@ -84,7 +84,7 @@ async def test_a_group_that_stays_behind_after_a_destroy_keeps_its_record_and_go
     rig.engine.cannot_release = BUSY
     await rig.domains.destroy(ref)
     assert not rig.domains.is_active(ref)
-    assert [each.record.phase for each in RunDirectory(rig.layout).load()] == [Phase.ENDING]
+    assert [each.record.phase for each in RunDirectory(rig.layout).load()] == [RunPhase.ENDING]
     tries = rig.engine.calls.count("release web")
     await until(lambda: rig.engine.calls.count("release web") > tries + 1)
 

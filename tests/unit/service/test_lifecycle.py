@@ -33,7 +33,7 @@ from insula.model.lifecycle import (
     StateWithReason,
 )
 from insula.service import lifecycle, running
-from insula.service.events import Lifecycle
+from insula.service.events import LifecycleEvent
 from tests.unit.service.fakes import CRASHED, EXITED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import defined, launched, state, told
 
@@ -49,7 +49,7 @@ async def test_a_started_domain_runs_under_an_id_and_is_told_of(rig: Rig) -> Non
     assert started.id > 0
     assert rig.domains.lookup_by_id(started.id) == started
     assert state(rig, ref) == ("running", "booted")
-    assert rig.told == [Lifecycle(domain=started, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED)]
+    assert rig.told == [LifecycleEvent(domain=started, kind=LifecycleKind.STARTED, detail=StartedDetail.BOOTED)]
 
 
 async def test_one_that_is_killed_and_takes_its_time_was_destroyed_whatever_follows_a_crash(

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from insula.engine.interfaces import ConnectedInterface
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service.live import UNLABELLED, defined
 from tests.unit.service.fakes import Rig, domain_xml
 
@@ -43,7 +43,7 @@ async def test_the_inactive_definition_of_what_runs_has_none_of_that(rig: Rig) -
     ref = await rig.domains.create_xml(XML)
     inactive = rig.domains.dump_xml(ref, inactive=True)
 
-    assert inactive == Domain.load(XML).dump()
+    assert inactive == DomainDefinition.load(XML).dump()
     for word in ("id='", "alias", "tty=", "seclabel", "vnet", "<source path"):
         assert word not in inactive
 
@@ -61,7 +61,7 @@ async def test_what_a_user_chose_is_kept_in_both(rig: Rig) -> None:
 
 
 async def test_taking_the_live_facts_away_twice_changes_nothing_more() -> None:
-    domain = Domain.load(XML)
+    domain = DomainDefinition.load(XML)
 
     assert defined(domain) == domain
     assert UNLABELLED not in defined(domain).security_labels

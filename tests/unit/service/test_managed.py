@@ -7,14 +7,14 @@ import pytest
 
 import insula
 from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import TRANSITIONS, Happening, StateWithReason
-from insula.service.events import Event, Lifecycle, Reboot
+from insula.service.events import Event, LifecycleEvent, Reboot
 from insula.service.managed import NEVER_RAN, ManagedDomain
 from tests.unit.service.fakes import WEB, domain_xml
 
-CONFIG = Domain.load(domain_xml())
-OTHER = Domain.load(domain_xml(more="<title>other</title>"))
+CONFIG = DomainDefinition.load(domain_xml())
+OTHER = DomainDefinition.load(domain_xml(more="<title>other</title>"))
 
 
 def test_a_defined_domain_that_never_ran_is_off_and_described_by_its_definition() -> None:
@@ -77,7 +77,7 @@ def test_every_change_of_the_state_follows_the_table_and_is_told(happening: Happ
         return
     managed.happen(happening)
     assert managed.state == transition.after
-    lifecycle = [(each.kind, each.detail) for each in told if isinstance(each, Lifecycle)]
+    lifecycle = [(each.kind, each.detail) for each in told if isinstance(each, LifecycleEvent)]
     assert lifecycle == list(transition.told)
     assert [each for each in told if isinstance(each, Reboot)] == [Reboot(domain=managed.ref)][
         : happening is Happening.REBOOTED

@@ -4,7 +4,7 @@ import pytest
 from lxml import etree
 
 from insula.errors import InvalidArgumentError, MetadataNotFoundError, UnsupportedConfigError, XmlError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, MetadataType
 from insula.service.events import MetadataChange
 from insula.service.metadata import metadata_of, with_metadata
@@ -12,7 +12,7 @@ from tests.unit.service.fakes import Rig, domain_xml
 
 TITLE, DESCRIPTION, ELEMENT = MetadataType.TITLE, MetadataType.DESCRIPTION, MetadataType.ELEMENT
 URI, OTHER_URI = "http://example.test/app", "http://example.test/other"
-DOMAIN = Domain.load(domain_xml())
+DOMAIN = DomainDefinition.load(domain_xml())
 
 
 def canonical(xml: str) -> bytes:
@@ -46,7 +46,7 @@ def test_an_element_comes_back_without_the_namespace_that_it_is_kept_in() -> Non
 @pytest.mark.parametrize("given", ["<app><?run fast -- now?><b/></app>", "<app><?run?><!-- why --></app>"])
 def test_a_processing_instruction_in_an_element_stays_one(given: str) -> None:
     changed = with_metadata(DOMAIN, ELEMENT, given, key="app", uri=URI)
-    again = Domain.load(changed.dump())
+    again = DomainDefinition.load(changed.dump())
 
     assert canonical(metadata_of(again, ELEMENT, URI)) == canonical(given)
 

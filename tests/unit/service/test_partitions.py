@@ -5,12 +5,12 @@ from pathlib import PurePosixPath
 import pytest
 
 from insula.errors import UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service.partitions import BELOW_MACHINE, Partitions
 
 
-def domain(partition: str) -> Domain:
-    return Domain.load(
+def domain(partition: str) -> DomainDefinition:
+    return DomainDefinition.load(
         "<domain type='lxc'><name>x</name><memory>1</memory><os><type>exe</type></os>"
         f"<resource><partition>{partition}</partition></resource></domain>"
     )
@@ -52,4 +52,4 @@ def test_the_administrator_may_allow_others() -> None:
 
 def test_a_domain_that_names_none_is_where_we_put_it() -> None:
     xml = "<domain type='lxc'><name>x</name><memory>1</memory><os><type>exe</type></os></domain>"
-    Partitions(allowed=(PurePosixPath("/customers"),)).check(Domain.load(xml))
+    Partitions(allowed=(PurePosixPath("/customers"),)).check(DomainDefinition.load(xml))

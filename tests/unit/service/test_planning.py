@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from insula.engine.spec import ContainerSpec
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service.translate import PidOf
 from tests.unit.service.fakes import MAIL, Rig, domain_xml
 
@@ -27,7 +27,7 @@ async def test_planning_does_not_hold_up_the_daemon(rig: Rig, monkeypatch: pytes
     threads: list[int] = []
     rehearse = rig.preparation.rehearse
 
-    def noted(domain: Domain, pid_of: PidOf) -> ContainerSpec:
+    def noted(domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         threads.append(threading.get_ident())
         return rehearse(domain, pid_of)
 

@@ -15,9 +15,9 @@ from insula.engine.launch.running import ContainerRecord
 from insula.engine.spec import DirectoryRoot, IdMap, IdRange, OverlayRoot
 from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.service.preparation import HostPreparation, maps_of_runs
-from insula.service.running import Phase, RunDirectory, RunRecord
+from insula.service.running import RunDirectory, RunPhase, RunRecord
 from insula.storage.builders.builder import Recipe
 from insula.storage.idranges import IdRanges
 from insula.storage.images import Image, ImageStore
@@ -35,10 +35,10 @@ def nobody(name: str) -> int:
     raise AssertionError(f"nobody asked for {name}")
 
 
-def domain(root: str, more: str = "") -> Domain:
+def domain(root: str, more: str = "") -> DomainDefinition:
     xml = domain_xml(more=more)
     start = xml.index("<filesystem")
-    return Domain.load(xml[:start] + root + xml[xml.index("</filesystem>") + len("</filesystem>") :])
+    return DomainDefinition.load(xml[:start] + root + xml[xml.index("</filesystem>") + len("</filesystem>") :])
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_recorded_runs_tell_their_ids_when_the_list_is_lost(layout: Layout, prep
     spec = preparation.specify(domain(TEMPLATE), nobody)
     assert spec.idmap is not None
     container = ContainerRecord(spec=spec, id=1, pid=1, born=1, boot="b", group="g")
-    record = RunRecord(uuid=WEB, name="web", boot_id="b", phase=Phase.RUNNING, begun=0, container=container.encode())
+    record = RunRecord(uuid=WEB, name="web", boot_id="b", phase=RunPhase.RUNNING, begun=0, container=container.encode())
     RunDirectory(layout).begin(record, domain(TEMPLATE))
     (layout.state / "idranges.jsonl").write_text("broken\n")
 
@@ -243,7 +243,7 @@ def test_ids_of_domains_that_are_no_more_are_given_back(preparation: HostPrepara
 def test_what_was_found_right_is_not_looked_through_again_until_it_changes(
     preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked: list[Domain] = []
+    looked: list[DomainDefinition] = []
     monkeypatch.setattr("insula.service.preparation.check", looked.append)
     first = domain(TEMPLATE)
     preparation.specify(first, nobody)

@@ -17,12 +17,12 @@ from insula.engine.launch.holdings import Remains
 from insula.engine.launch.running import ContainerRecord, Running
 from insula.engine.spec import Process
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationInvalidError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import DomainState, RunningReason, ShutoffReason, StateWithReason
 from insula.model.numbers import ListDomains
 from insula.service import recovery
 from insula.service.domains import definitions_of
-from insula.service.running import DOMAIN, RECORD, Phase, RunDirectory, RunRecord
+from insula.service.running import DOMAIN, RECORD, RunDirectory, RunPhase, RunRecord
 from tests.faults import faults
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
@@ -50,7 +50,7 @@ async def succeed(rig: Rig, tmp_path: Path) -> AsyncIterator[Succeed]:
 def _cut_short(record: RunRecord) -> RunRecord:
     """The record as it was while the guest was being started."""
     intent = Remains(uuid=str(record.uuid), launch=(record.container or {})["launch"])
-    return replace(record, phase=Phase.STARTING, container=None, intent=intent)
+    return replace(record, phase=RunPhase.STARTING, container=None, intent=intent)
 
 
 async def test_a_running_guest_is_taken_over_with_its_id_and_definition(rig: Rig, succeed: Succeed) -> None:
@@ -297,7 +297,7 @@ async def test_what_cannot_be_taken_over_can_be_destroyed(rig: Rig, tmp_path: Pa
 
 async def test_a_guest_whose_name_another_domain_was_given_runs_under_a_longer_one(rig: Rig, succeed: Succeed) -> None:
     await rig.domains.create_xml(domain_xml())
-    definitions_of(rig.layout).save(Domain.load(domain_xml("web", MAIL)))
+    definitions_of(rig.layout).save(DomainDefinition.load(domain_xml("web", MAIL)))
 
     successor = await succeed()
 
@@ -353,15 +353,15 @@ async def test_a_start_that_was_cut_short_is_undone(rig: Rig, succeed: Succeed) 
     assert "take away" in successor.engine.calls
 
 
-@pytest.mark.parametrize("phase", [Phase.ENDING, Phase.STARTING])
+@pytest.mark.parametrize("phase", [RunPhase.ENDING, RunPhase.STARTING])
 async def test_the_ids_of_a_transient_domain_whose_run_was_cut_short_are_given_back(
-    rig: Rig, succeed: Succeed, phase: Phase
+    rig: Rig, succeed: Succeed, phase: RunPhase
 ) -> None:
     await rig.domains.define(domain_xml())
     await rig.domains.create_xml(domain_xml("mail", MAIL))
     path = rig.layout.running / str(MAIL) / RECORD
     recorded = RunRecord.from_json(path.read_text())
-    path.write_text((_cut_short(recorded) if phase is Phase.STARTING else replace(recorded, phase=phase)).to_json())
+    path.write_text((_cut_short(recorded) if phase is RunPhase.STARTING else replace(recorded, phase=phase)).to_json())
 
     successor = await succeed()
 

@@ -18,31 +18,31 @@ from insula.service.recoveryplan import (
     Destroy,
     Discover,
     Drop,
-    Facts,
+    Evidence,
     Forget,
     Undo,
     decide,
     said,
 )
-from insula.service.running import Next, Phase, RunRecord, StopReason, ending
+from insula.service.running import Next, RunPhase, RunRecord, StopReason, ending
 
 WEB, MAIL = UUID(int=1), UUID(int=2)
 SPEC = ContainerSpec(name="web", uuid=str(WEB), root=DirectoryRoot(path="/srv"))
 LABEL = ContainerRecord(spec=SPEC, id=1, pid=1, born=1, boot="now", group="g", launch="a")
-RUNNING = RunRecord(uuid=WEB, name="web", boot_id="now", phase=Phase.RUNNING, begun=0, container=LABEL.encode())
-STARTING = replace(RUNNING, phase=Phase.STARTING, container=None, intent=Remains(uuid=str(WEB), launch="a"))
+RUNNING = RunRecord(uuid=WEB, name="web", boot_id="now", phase=RunPhase.RUNNING, begun=0, container=LABEL.encode())
+STARTING = replace(RUNNING, phase=RunPhase.STARTING, container=None, intent=Remains(uuid=str(WEB), launch="a"))
 RESTARTING = replace(STARTING, again=True)
 AUTODESTROY = replace(RUNNING, autodestroy=True)
 ENDING = ending(RUNNING, StopReason.CRASHED, status=256, then=Next.RESTART)
 FORMER_BOOT = replace(RUNNING, boot_id="before")
-ALIVE = Held(uuid=str(WEB), pid=1, stage=StartPhase.RUNNING, status=None)
-PAUSED = replace(ALIVE, stage=StartPhase.HELD)
-NEWBORN = replace(ALIVE, stage=StartPhase.CLONED)
-ENDED = replace(ALIVE, stage=StartPhase.EXITED, status=ExitStatus(status=0))
+ALIVE = Held(uuid=str(WEB), pid=1, phase=StartPhase.RUNNING, status=None)
+PAUSED = replace(ALIVE, phase=StartPhase.HELD)
+NEWBORN = replace(ALIVE, phase=StartPhase.CLONED)
+ENDED = replace(ALIVE, phase=StartPhase.EXITED, status=ExitStatus(status=0))
 
 
-def facts(held: Held | None = None, label: ContainerRecord | None = None, *, outdated: bool = False) -> Facts:
-    return Facts(
+def facts(held: Held | None = None, label: ContainerRecord | None = None, *, outdated: bool = False) -> Evidence:
+    return Evidence(
         boot_id="now",
         held={} if held is None else {WEB: held},
         labelled={} if label is None else {WEB: label},
@@ -61,12 +61,12 @@ def facts(held: Held | None = None, label: ContainerRecord | None = None, *, out
         (ENDING, Conclude(record=ENDING)),
     ],
 )
-def test_a_run_gets_the_action_that_its_record_asks_for(record: RunRecord, action: Action, known: Facts) -> None:
+def test_a_run_gets_the_action_that_its_record_asks_for(record: RunRecord, action: Action, known: Evidence) -> None:
     assert decide([record], known) == [action]
 
 
 @pytest.mark.parametrize("known", [facts(ALIVE), facts(PAUSED), facts(None, LABEL)])
-def test_a_living_guest_that_no_record_tells_of_is_shown_and_never_ended(known: Facts) -> None:
+def test_a_living_guest_that_no_record_tells_of_is_shown_and_never_ended(known: Evidence) -> None:
     assert decide([], known) == [Discover(uuid=WEB)]
 
 
@@ -99,7 +99,7 @@ def test_a_start_over_a_living_guest_is_undone_alone_and_not_made_again() -> Non
 
 
 @pytest.mark.parametrize("known", [facts(ALIVE), facts(ALIVE, LABEL), facts(None, LABEL)])
-def test_a_guest_that_outlived_its_destroy_is_shown_until_it_is_dead(known: Facts) -> None:
+def test_a_guest_that_outlived_its_destroy_is_shown_until_it_is_dead(known: Evidence) -> None:
     destroying = replace(ENDING, reason=StopReason.DESTROYED, next=Next.OFF)
     assert decide([destroying], known) == [Destroy(record=destroying)]
     assert decide([destroying], facts(ENDED)) == [Conclude(record=destroying)]

@@ -13,16 +13,16 @@ import pytest
 
 from insula.kernel.durable import Commit, replace_file
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.xmlmap import Part
 from insula.service import running
 from insula.service.running import (
     DOMAIN,
     RECORD,
-    Kept,
     Next,
-    Phase,
     RunDirectory,
+    RunEntry,
+    RunPhase,
     RunRecord,
     StopReason,
     ending,
@@ -42,7 +42,7 @@ RECORDED = RunRecord(
     uuid=WEB,
     name="web",
     boot_id="b",
-    phase=Phase.RUNNING,
+    phase=RunPhase.RUNNING,
     begun=12.5,
     asked=StopReason.REBOOTED,
     container={"pid": 4711, "cgroup": "machine.slice/x"},
@@ -57,17 +57,17 @@ def layout(tmp_path: Path) -> Layout:
 
 
 @pytest.fixture
-def live() -> Domain:
-    return Domain.load(DOMAIN_XML, Part.LIVE)
+def live() -> DomainDefinition:
+    return DomainDefinition.load(DOMAIN_XML, Part.LIVE)
 
 
 @pytest.mark.parametrize(
     "record", [RECORDED, ending(RECORDED, StopReason.CRASHED, status=139, then=Next.RESTART)], ids=lambda r: r.phase
 )
-def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: Domain, record: RunRecord) -> None:
+def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: DomainDefinition, record: RunRecord) -> None:
     RunDirectory(layout).begin(record, live)
 
-    assert RunDirectory(layout).load() == (Kept(record=record, domain=live),)
+    assert RunDirectory(layout).load() == (RunEntry(record=record, domain=live),)
 
 
 def test_a_record_of_an_earlier_release_is_of_a_run_that_was_never_paused() -> None:
@@ -75,7 +75,7 @@ def test_a_record_of_an_earlier_release_is_of_a_run_that_was_never_paused() -> N
     assert RunRecord.from_json(text) == replace(RECORDED, resumed=False)
 
 
-def test_the_plan_is_kept_beside_the_run(layout: Layout, live: Domain) -> None:
+def test_the_plan_is_kept_beside_the_run(layout: Layout, live: DomainDefinition) -> None:
     runs = RunDirectory(layout)
     assert runs.read_plan(WEB) is None
     runs.begin(RECORDED, live)
@@ -84,7 +84,7 @@ def test_the_plan_is_kept_beside_the_run(layout: Layout, live: Domain) -> None:
     assert runs.read_plan(WEB) == "{}"
 
 
-def test_a_removed_run_leaves_no_file(layout: Layout, live: Domain) -> None:
+def test_a_removed_run_leaves_no_file(layout: Layout, live: DomainDefinition) -> None:
     runs = RunDirectory(layout)
     runs.begin(RECORDED, live)
     runs.remove(WEB)
@@ -94,7 +94,9 @@ def test_a_removed_run_leaves_no_file(layout: Layout, live: Domain) -> None:
     assert not runs.path(WEB).exists()
 
 
-def test_a_directory_without_a_record_is_a_run_that_never_was_or_is_over(layout: Layout, live: Domain) -> None:
+def test_a_directory_without_a_record_is_a_run_that_never_was_or_is_over(
+    layout: Layout, live: DomainDefinition
+) -> None:
     runs = RunDirectory(layout)
     runs.begin(RECORDED, live)
     (runs.path(WEB) / RECORD).unlink()
@@ -115,7 +117,7 @@ def test_a_directory_without_a_record_is_a_run_that_never_was_or_is_over(layout:
     ],
 )
 def test_a_run_that_cannot_be_read_is_named_and_left_alone(
-    layout: Layout, live: Domain, caplog: pytest.LogCaptureFixture, file: str, text: str
+    layout: Layout, live: DomainDefinition, caplog: pytest.LogCaptureFixture, file: str, text: str
 ) -> None:
     runs = RunDirectory(layout)
     runs.begin(RECORDED, live)
@@ -129,7 +131,7 @@ def test_a_run_that_cannot_be_read_is_named_and_left_alone(
 
 
 def test_what_a_run_left_and_could_not_be_removed_goes_with_the_next_write(
-    layout: Layout, live: Domain, monkeypatch: pytest.MonkeyPatch
+    layout: Layout, live: DomainDefinition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = RunDirectory(layout)
     directory.begin(RECORDED, live)
@@ -150,7 +152,7 @@ def test_what_a_run_left_and_could_not_be_removed_goes_with_the_next_write(
 
 
 def test_what_could_not_be_removed_does_not_take_the_next_run_along(
-    layout: Layout, live: Domain, monkeypatch: pytest.MonkeyPatch
+    layout: Layout, live: DomainDefinition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory = RunDirectory(layout)
     directory.begin(RECORDED, live)
@@ -161,7 +163,7 @@ def test_what_could_not_be_removed_does_not_take_the_next_run_along(
     directory.begin(again, live)
     directory.pay()
 
-    assert directory.load() == (Kept(record=again, domain=live),)
+    assert directory.load() == (RunEntry(record=again, domain=live),)
 
 
 @pytest.fixture
@@ -180,7 +182,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 def test_what_cannot_be_written_when_it_happened_is_written_with_the_next(
-    layout: Layout, live: Domain, full: set[str]
+    layout: Layout, live: DomainDefinition, full: set[str]
 ) -> None:
     directory = RunDirectory(layout)
     directory.begin(RECORDED, live)
@@ -195,7 +197,9 @@ def test_what_cannot_be_written_when_it_happened_is_written_with_the_next(
     assert directory.load()[0].record == over
 
 
-def test_what_was_owed_is_not_written_over_what_came_later(layout: Layout, live: Domain, full: set[str]) -> None:
+def test_what_was_owed_is_not_written_over_what_came_later(
+    layout: Layout, live: DomainDefinition, full: set[str]
+) -> None:
     directory = RunDirectory(layout)
     directory.begin(RECORDED, live)
     full.add(RECORD)
@@ -207,7 +211,7 @@ def test_what_was_owed_is_not_written_over_what_came_later(layout: Layout, live:
     assert directory.load()[0].record == replace(RECORDED, restarts=1)
 
 
-def test_what_is_owed_is_written_before_the_daemon_ends(layout: Layout, live: Domain, full: set[str]) -> None:
+def test_what_is_owed_is_written_before_the_daemon_ends(layout: Layout, live: DomainDefinition, full: set[str]) -> None:
     directory = RunDirectory(layout)
     directory.begin(RECORDED, live)
     over = ending(RECORDED, StopReason.CRASHED)

@@ -14,7 +14,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.running import Running
 from insula.kernel.durable import replace_file
 from insula.service import running
-from insula.service.running import Phase, RunDirectory, RunRecord, StopReason
+from insula.service.running import RunDirectory, RunPhase, RunRecord, StopReason
 from tests import hosts
 from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
@@ -65,7 +65,7 @@ async def test_a_destroy_cut_short_by_the_daemons_end_is_concluded_by_the_next(h
     await asyncio.gather(destroying, return_exceptions=True)
 
     record = record_of_web(hasty)
-    assert (record.phase, record.reason) == (Phase.ENDING, StopReason.DESTROYED)
+    assert (record.phase, record.reason) == (RunPhase.ENDING, StopReason.DESTROYED)
     hasty.engine.domains = None
     successor = Rig(tmp_path)
     await successor.domains.recover()
@@ -92,7 +92,7 @@ async def test_a_start_cut_short_by_the_daemons_end_is_undone_by_the_next(hasty:
     await hasty.domains.close()
     await asyncio.gather(starting, return_exceptions=True)
 
-    assert record_of_web(hasty).phase is Phase.STARTING
+    assert record_of_web(hasty).phase is RunPhase.STARTING
     successor = Rig(tmp_path)
     await successor.domains.recover()
     assert not successor.domains.is_active(ref)

@@ -16,18 +16,18 @@ from insula.errors import (
 )
 from insula.model.lifecycle import ShutoffReason
 from insula.model.numbers import ShutdownMode
-from insula.service.events import DomainRef, Reboot
+from insula.service.events import DomainIdentity, Reboot
 from insula.service.running import StopReason
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
 
 
-async def running(rig: Rig) -> DomainRef:
+async def running(rig: Rig) -> DomainIdentity:
     return await rig.domains.start(await rig.domains.define(domain_xml()))
 
 
-def asked(rig: Rig, ref: DomainRef) -> StopReason | None:
+def asked(rig: Rig, ref: DomainIdentity) -> StopReason | None:
     return rig.domains.of(ref).require_run().record.asked
 
 

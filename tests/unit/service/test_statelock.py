@@ -7,7 +7,7 @@ import pytest
 
 from insula.errors import OperationAbortedError, OperationTimeoutError
 from insula.model.numbers import JobOperation, JobType
-from insula.service.jobs import BESIDE, Change, Job
+from insula.service.jobs import BESIDE, Job, OperationKind
 from insula.service.statelock import StateChangeLock
 from tests.waiting import scaled
 
@@ -219,8 +219,8 @@ async def test_what_waits_for_a_job_too_long_is_told_which() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("change", [each for each in Change if each is not Change.ENDING])
-async def test_a_job_lets_in_what_its_kind_allows(change: Change) -> None:
+@pytest.mark.parametrize("change", [each for each in OperationKind if each is not OperationKind.ENDING])
+async def test_a_job_lets_in_what_its_kind_allows(change: OperationKind) -> None:
     lock = StateChangeLock("web", patience=0.01)
     going = Going(lock, JobOperation.SNAPSHOT_DELETE)
     await going.begun.wait()
@@ -240,7 +240,7 @@ async def test_what_ends_the_guest_waits_for_no_job_nor_for_its_cleaning_up(oper
     going = Going(lock, operation)
     await going.begun.wait()
 
-    assert await lock.perform("destroy", changed, change=Change.ENDING, overtaking=True) == "changed"
+    assert await lock.perform("destroy", changed, change=OperationKind.ENDING, overtaking=True) == "changed"
 
     assert "is clean" not in going.trace and lock.job is None
     going.clean.set()
@@ -254,7 +254,7 @@ async def test_the_reaction_to_a_guests_end_waits_for_no_job_and_ends_none() -> 
     lock = StateChangeLock("web")
     going = Going(lock)
     await going.begun.wait()
-    assert await lock.perform("react", changed, change=Change.ENDING, endlessly=True) == "changed"
+    assert await lock.perform("react", changed, change=OperationKind.ENDING, endlessly=True) == "changed"
     going.go.set()
     assert await going.task == "saved"
 
@@ -279,7 +279,7 @@ async def test_a_step_of_a_job_is_alone_and_one_that_was_given_up_has_no_more() 
 
     task = asyncio.create_task(lock.perform_job(job, work))
     await in_step.wait()
-    other = asyncio.create_task(lock.perform("suspend", change, change=Change.SUSPENSION))
+    other = asyncio.create_task(lock.perform("suspend", change, change=OperationKind.SUSPENSION))
     await asyncio.sleep(0)
     go.set()
     await asyncio.gather(task, other)

@@ -17,7 +17,7 @@ from insula.engine.spec import (
     SharedNamespace,
 )
 from insula.errors import OperationInvalidError, UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.extensions import KernelFeature
 from insula.model.scalars import DomainName
 from insula.model.validate import check_hostname
@@ -48,7 +48,7 @@ def translated(more: str = "", fragments: Fragments = FRAGMENTS, **changes: str)
     xml = domain_xml(more=more)
     for old, new in changes.items():
         xml = xml.replace({"os": "<type>exe</type>", "vcpu": "<vcpu>2</vcpu>"}[old], new)
-    return specification(Domain.load(xml), fragments, pid_of)
+    return specification(DomainDefinition.load(xml), fragments, pid_of)
 
 
 def test_a_plain_domain_is_an_unprivileged_container_with_the_guests_names() -> None:
@@ -86,7 +86,7 @@ def test_a_domains_name_becomes_a_host_name(name: str, hostname: str) -> None:
 @given(name=st.text(min_size=1))
 def test_every_name_becomes_a_host_name_that_could_have_been_asked_for(name: str) -> None:
     more = f"{SETTINGS}<i:hostname>{hostname_for(DomainName(name), WEB)}</i:hostname></i:domain></metadata>"
-    assert list(check_hostname(Domain.load(domain_xml(more=more)))) == []
+    assert list(check_hostname(DomainDefinition.load(domain_xml(more=more)))) == []
 
 
 def test_init_gets_what_libvirt_tells_guests_and_what_the_definition_adds() -> None:
@@ -169,14 +169,14 @@ def test_what_is_allowed_by_name_reaches_the_filter() -> None:
 def test_namespaces_are_shared_by_the_name_of_a_domain_or_a_process() -> None:
     xml = domain_xml(more="<lxc:namespace><lxc:shareipc type='name' value='mail'/><lxc:shareuts type='pid' value='77'/>"
                      "</lxc:namespace>").replace("<domain ", f"<domain {LXC} ")  # fmt: skip
-    spec = specification(Domain.load(xml), FRAGMENTS, pid_of)
+    spec = specification(DomainDefinition.load(xml), FRAGMENTS, pid_of)
 
     assert spec.shared_namespaces == (
         SharedNamespace(kind=Namespace.IPC, path="/proc/4711/ns/ipc"),
         SharedNamespace(kind=Namespace.UTS, path="/proc/77/ns/uts"),
     )
     with pytest.raises(OperationInvalidError):
-        specification(Domain.load(xml.replace("value='mail'", "value='off'")), FRAGMENTS, pid_of)
+        specification(DomainDefinition.load(xml.replace("value='mail'", "value='off'")), FRAGMENTS, pid_of)
 
 
 def test_no_ids_of_its_own_means_privileged() -> None:
@@ -189,9 +189,9 @@ def test_no_ids_of_its_own_means_privileged() -> None:
 def test_a_security_label_that_the_host_cannot_apply_is_refused(model: str) -> None:
     label = f"<seclabel type='dynamic' model='{model}'/></domain>"
     with pytest.raises(UnsupportedConfigError, match=f"model '{model}' cannot be applied"):
-        check(Domain.load(domain_xml().replace("</domain>", label)))
+        check(DomainDefinition.load(domain_xml().replace("</domain>", label)))
 
 
 @pytest.mark.parametrize("label", ["<seclabel type='none'/>", "<seclabel type='none' model='selinux'/>"])
 def test_wanting_no_security_label_is_fine(label: str) -> None:
-    check(Domain.load(domain_xml().replace("</domain>", f"{label}</domain>")))
+    check(DomainDefinition.load(domain_xml().replace("</domain>", f"{label}</domain>")))

@@ -4,7 +4,7 @@ import pytest
 
 from insula.errors import OperationInvalidError
 from insula.model.numbers import Affect, VcpuState
-from insula.service.vcpus import NOWHERE, Vcpu
+from insula.service.vcpus import NOWHERE, VcpuInfo
 from tests.unit.service.fakes import Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
@@ -15,7 +15,7 @@ async def test_processors_of_a_running_domain_share_its_time_and_its_cpus(rig: R
     both = frozenset({0, 1})
 
     assert list(rig.domains.vcpus(ref)) == [
-        Vcpu(number=number, state=VcpuState.RUNNING, cpu_time=1500, cpu=NOWHERE, affinity=both) for number in (0, 1)
+        VcpuInfo(number=number, state=VcpuState.RUNNING, cpu_time=1500, cpu=NOWHERE, affinity=both) for number in (0, 1)
     ]
 
 

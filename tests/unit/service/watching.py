@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
-from insula.service.events import DomainRef, Event, Lifecycle
+from insula.service.events import DomainIdentity, Event, LifecycleEvent
 from tests.unit.service.fakes import Rig, domain_xml
 
 
 def said(event: Event) -> str:
     """An event in short: `started booted`, `reboot`."""
-    if isinstance(event, Lifecycle):
+    if isinstance(event, LifecycleEvent):
         return f"{event.kind.name} {event.detail.name}".lower()
     return type(event).__name__.lower()
 
@@ -30,17 +30,17 @@ def hold_launches(rig: Rig) -> asyncio.Event:
     return go
 
 
-def state(rig: Rig, ref: DomainRef) -> tuple[str, str]:
+def state(rig: Rig, ref: DomainIdentity) -> tuple[str, str]:
     now = rig.domains.state(ref)
     return now.state.name.lower(), now.reason.name.lower()
 
 
-def launched(rig: Rig, ref: DomainRef, times: int) -> bool:
+def launched(rig: Rig, ref: DomainIdentity, times: int) -> bool:
     """Whether the domain runs, and was launched that often."""
     return rig.engine.calls.count("launch web") == times and rig.domains.is_active(ref)
 
 
-async def defined(rig: Rig, more: str = "") -> DomainRef:
+async def defined(rig: Rig, more: str = "") -> DomainIdentity:
     """Return a domain that was defined, which nobody tells of."""
     ref = await rig.domains.define(domain_xml(more=more))
     rig.told.clear()

@@ -6,7 +6,7 @@ import pytest
 
 from insula.engine.spec import Access, BindMount, GuestBindMount, IdMap, IdRange, ImageMount, Mount, TmpfsMount
 from insula.errors import UnsupportedConfigError
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.storage.mounts import mounts_of
 
 DOMAIN = """<domain type='lxc'><name>d</name><memory>65536</memory><os><type>exe</type></os>
@@ -16,7 +16,7 @@ IDMAP = IdMap(uids=WHOLE, gids=WHOLE)
 
 
 def mounts(xml: str, idmap: IdMap | None = IDMAP) -> tuple[Mount, ...]:
-    return mounts_of(Domain.load(DOMAIN.format(xml)), idmap)
+    return mounts_of(DomainDefinition.load(DOMAIN.format(xml)), idmap)
 
 
 def test_the_root_is_no_mount() -> None:

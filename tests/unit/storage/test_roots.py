@@ -10,7 +10,7 @@ import pytest
 from insula.engine.spec import Access, DirectoryRoot, IdMap, IdRange, OverlayRoot
 from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
-from insula.model.domain import Domain
+from insula.model.domain import DomainDefinition
 from insula.model.filesystems import FilesystemType
 from insula.storage.builders.builder import Recipe, Workplace
 from insula.storage.images import ImageStore
@@ -39,8 +39,8 @@ def images(tmp_path: Path) -> ImageStore:
     return store
 
 
-def domain(xml: str) -> Domain:
-    return Domain.load(DOMAIN.format(xml))
+def domain(xml: str) -> DomainDefinition:
+    return DomainDefinition.load(DOMAIN.format(xml))
 
 
 def test_a_template_is_an_overlay_over_the_image(images: ImageStore, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_an_image_that_is_not_there_is_named_at_start_and_not_before(images: Ima
         Roots(images).prepare(missing, None)
 
 
-def mounted(path: Path | str) -> Domain:
+def mounted(path: Path | str) -> DomainDefinition:
     return domain(f"<filesystem type='mount'><source dir='{path}'/><target dir='/'/></filesystem>")
 
 

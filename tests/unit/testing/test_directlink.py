@@ -2,7 +2,7 @@
 
 import pytest
 
-from insula.engine.keeper.link import Event
+from insula.engine.keeper.link import KeeperEvent
 from insula.engine.keeper.protocol import Verb
 from insula.errors import KeeperError
 from insula.testing import DirectLink, FakeHost
@@ -12,7 +12,7 @@ GROUP = "machine.slice/web"
 
 
 async def test_it_asks_the_keeper_and_hears_of_ends() -> None:
-    host, events = FakeHost(), list[Event]()
+    host, events = FakeHost(), list[KeeperEvent]()
     host.make_group(GROUP)
     link = DirectLink(host, events.append)
     (await link.answer(link.ask(Verb.HELLO, {}, {}))).close()

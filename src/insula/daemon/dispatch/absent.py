@@ -6,7 +6,7 @@ supported (no row here).
 
 from uuid import UUID
 
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.errors import ErrorCode, ErrorDomain, InsulaError
 from insula.rpc import types
 from insula.rpc.procedures import Procedure, Remote
@@ -67,67 +67,67 @@ class _NoSnapshotError(_AbsentError):
     prefix = "Domain snapshot not found: "
 
 
-def _none(request: Request, *_: object) -> Answer:
+def _none(request: IncomingCall, *_: object) -> Answer:
     """How many: 0."""
     return (0,)
 
 
-def _no_names(request: Request, *_: object) -> Answer:
+def _no_names(request: IncomingCall, *_: object) -> Answer:
     return ((),)
 
 
-def _empty(request: Request, *_: object) -> Answer:
+def _empty(request: IncomingCall, *_: object) -> Answer:
     """A list, and its length."""
     return (), 0
 
 
 def _by_name(kind: type[_AbsentError], noun: str) -> Handler:
-    def refuse(request: Request, name: str, *_: object) -> Answer:
+    def refuse(request: IncomingCall, name: str, *_: object) -> Answer:
         raise kind(f"no {noun} with matching name '{name}'")
 
     return refuse
 
 
 def _by_uuid(kind: type[_AbsentError], noun: str) -> Handler:
-    def refuse(request: Request, uuid: bytes) -> Answer:
+    def refuse(request: IncomingCall, uuid: bytes) -> Answer:
         raise kind(f"no {noun} with matching uuid '{UUID(bytes=uuid)}'")
 
     return refuse
 
 
-def _network(request: Request, net: types.NetworkRef, *_: object) -> Answer:
+def _network(request: IncomingCall, net: types.NetworkRef, *_: object) -> Answer:
     raise _NoNetworkError(f"no network with matching name '{net.name}'")
 
 
-def _pool(request: Request, pool: types.PoolRef, *_: object) -> Answer:
+def _pool(request: IncomingCall, pool: types.PoolRef, *_: object) -> Answer:
     raise _NoPoolError(f"no storage pool with matching name '{pool.name}'")
 
 
-def _volume(request: Request, vol: types.VolumeRef) -> Answer:
+def _volume(request: IncomingCall, vol: types.VolumeRef) -> Answer:
     raise _NoVolumeError(f"no storage vol with matching name '{vol.name}'")
 
 
-def _volume_by_key(request: Request, key: str) -> Answer:
+def _volume_by_key(request: IncomingCall, key: str) -> Answer:
     raise _NoVolumeError(f"no storage vol with matching key '{key}'")
 
 
-def _volume_by_path(request: Request, path: str) -> Answer:
+def _volume_by_path(request: IncomingCall, path: str) -> Answer:
     raise _NoVolumeError(f"no storage vol with matching path '{path}'")
 
 
-def _interface(request: Request, iface: types.InterfaceRef) -> Answer:
+def _interface(request: IncomingCall, iface: types.InterfaceRef) -> Answer:
     raise _NoInterfaceError(f"no interface with matching name '{iface.name}'")
 
 
-def _secret_by_usage(request: Request, usage_type: int, usage_id: str) -> Answer:
+def _secret_by_usage(request: IncomingCall, usage_type: int, usage_id: str) -> Answer:
     raise _NoSecretError(f"no secret with matching usage '{usage_id}'")
 
 
-def _snapshot_by_name(request: Request, domain: ManagedDomain, name: str, flags: int) -> Answer:
+def _snapshot_by_name(request: IncomingCall, domain: ManagedDomain, name: str, flags: int) -> Answer:
     raise _NoSnapshotError(f"no domain snapshot with matching name '{name}'")
 
 
-def _no_current_snapshot(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _no_current_snapshot(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     raise _NoSnapshotError("the domain does not have a current snapshot")
 
 

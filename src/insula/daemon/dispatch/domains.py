@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from insula.daemon.request import Answer, Handler, Request, Work
+from insula.daemon.request import Answer, Handler, IncomingCall, Work
 from insula.daemon.wire import text, to_wire, wanted
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import Affect, ListDomains, MetadataType, XmlFlags
@@ -18,96 +18,96 @@ _AFFECT = Affect.LIVE | Affect.CONFIG
 # Which there are
 
 
-def _list_all(request: Request, need_results: int, flags: int) -> Answer:
+def _list_all(request: IncomingCall, need_results: int, flags: int) -> Answer:
     found = listing.chosen(request.services.domains, ListDomains(flags & _FILTERS))
     return wanted([to_wire(each.ref) for each in found], need_results)
 
 
-def _ids(request: Request, maxids: int) -> Answer:
+def _ids(request: IncomingCall, maxids: int) -> Answer:
     return ([each.id for each in listing.chosen(request.services.domains, ListDomains.ACTIVE)[:maxids]],)
 
 
-def _defined_names(request: Request, maxnames: int) -> Answer:
+def _defined_names(request: IncomingCall, maxnames: int) -> Answer:
     return ([each.name for each in listing.chosen(request.services.domains, ListDomains.INACTIVE)[:maxnames]],)
 
 
 def _counter(chosen: ListDomains) -> Handler:
-    def count(request: Request) -> Answer:
+    def count(request: IncomingCall) -> Answer:
         return (len(listing.chosen(request.services.domains, chosen)),)
 
     return count
 
 
-def _by_id(request: Request, id_: int) -> Answer:
+def _by_id(request: IncomingCall, id_: int) -> Answer:
     return (to_wire(request.services.domains.by_id(id_).ref),)
 
 
-def _by_name(request: Request, name: str) -> Answer:
+def _by_name(request: IncomingCall, name: str) -> Answer:
     return (to_wire(request.services.domains.by_name(name).ref),)
 
 
-def _by_uuid(request: Request, uuid: bytes) -> Answer:
+def _by_uuid(request: IncomingCall, uuid: bytes) -> Answer:
     return (to_wire(request.services.domains.by_uuid(UUID(bytes=uuid)).ref),)
 
 
 # What they are
 
 
-def _state(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _state(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     state = domain.state
     return state.state, state.reason
 
 
-def _info(request: Request, domain: ManagedDomain) -> Answer:
+def _info(request: IncomingCall, domain: ManagedDomain) -> Answer:
     info = describing.info(domain)
     return info.state, info.maximum_memory, info.memory, info.vcpus, info.cpu_time
 
 
-def _xml(request: Request, domain: ManagedDomain, flags: int) -> Answer | Work:
+def _xml(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer | Work:
     wished = XmlFlags(flags & 0xF)
     inactive, secure = XmlFlags.INACTIVE in wished, XmlFlags.SECURE in wished
     known = describing.written_xml(domain, inactive=inactive, secure=secure)
     return (known,) if known is not None else _written(request, domain, inactive=inactive, secure=secure)
 
 
-async def _written(request: Request, domain: ManagedDomain, *, inactive: bool, secure: bool) -> Answer:
+async def _written(request: IncomingCall, domain: ManagedDomain, *, inactive: bool, secure: bool) -> Answer:
     aside = request.services.documents.aside
     return (await aside(describing.xml, domain, inactive=inactive, secure=secure),)
 
 
-def _os_type(request: Request, domain: ManagedDomain) -> Answer:
+def _os_type(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (describing.OS_TYPE,)
 
 
-def _is_active(request: Request, domain: ManagedDomain) -> Answer:
+def _is_active(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (int(domain.is_active),)
 
 
-def _is_persistent(request: Request, domain: ManagedDomain) -> Answer:
+def _is_persistent(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (int(domain.is_persistent),)
 
 
-def _is_updated(request: Request, domain: ManagedDomain) -> Answer:
+def _is_updated(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (int(domain.updated),)
 
 
-def _autostart(request: Request, domain: ManagedDomain) -> Answer:
+def _autostart(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (int(domain.autostart),)
 
 
-def _has_managed_save(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _has_managed_save(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     """Saved images: there are none."""
     return (0,)
 
 
-async def _metadata(request: Request, domain: ManagedDomain, type_: int, uri: str | None, flags: int) -> Answer:
+async def _metadata(request: IncomingCall, domain: ManagedDomain, type_: int, uri: str | None, flags: int) -> Answer:
     kind, affect = _metadata_type(type_), Affect(flags & _AFFECT)
     metadata = request.services.metadata.metadata
     return (await request.services.documents.aside(metadata, domain, kind, uri, affect),)
 
 
 async def _set_metadata(
-    request: Request,
+    request: IncomingCall,
     domain: ManagedDomain,
     type_: int,
     metadata: str | None,
@@ -128,22 +128,22 @@ def _metadata_type(number: int) -> MetadataType:
         raise InvalidArgumentError(f"unknown metadata type {number}") from error
 
 
-def _label(request: Request, domain: ManagedDomain) -> Answer:
+def _label(request: IncomingCall, domain: ManagedDomain) -> Answer:
     """The security label: none, where the host has no security model."""
     return text(""), 0
 
 
-def _labels(request: Request, domain: ManagedDomain) -> Answer:
+def _labels(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (), 0
 
 
-def _control(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _control(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     lock = domain.lock
     state = ControlState.OK if lock.holder is None else ControlState.JOB
     return state, 0, int(lock.held_for * 1000)
 
 
-def _messages(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _messages(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     """What an administrator should know about the present run."""
     return (list(domain.notices),)
 

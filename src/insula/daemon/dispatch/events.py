@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.rpc import types
 from insula.rpc.codes.events import DomainEventId
 from insula.rpc.codes.secondary import NodeDeviceEventId, PoolEventId
@@ -12,38 +12,38 @@ _ONLY_LIFECYCLE = 0
 _SECRET_VALUE_CHANGED = 1
 
 
-def _register(request: Request, event_id: int, domain: types.DomainRef | None) -> Answer:
+def _register(request: IncomingCall, event_id: int, domain: types.DomainRef | None) -> Answer:
     uuid = UUID(bytes=domain.uuid) if domain is not None else None
     return (request.client.subscriptions.add(event_id, uuid),)
 
 
-def _deregister(request: Request, callback_id: int) -> Answer:
+def _deregister(request: IncomingCall, callback_id: int) -> Answer:
     request.client.subscriptions.remove(callback_id)
     return None
 
 
-def _register_lifecycle(request: Request) -> Answer:
+def _register_lifecycle(request: IncomingCall) -> Answer:
     request.client.subscriptions.add_old_style(DomainEventId.LIFECYCLE)
     return (1,)
 
 
-def _deregister_lifecycle(request: Request) -> Answer:
+def _deregister_lifecycle(request: IncomingCall) -> Answer:
     request.client.subscriptions.remove_old_style(DomainEventId.LIFECYCLE)
     return (0,)
 
 
-def _register_old_style(request: Request, event_id: int) -> Answer:
+def _register_old_style(request: IncomingCall, event_id: int) -> Answer:
     request.client.subscriptions.add_old_style(event_id)
     return None
 
 
-def _deregister_old_style(request: Request, event_id: int) -> Answer:
+def _deregister_old_style(request: IncomingCall, event_id: int) -> Answer:
     request.client.subscriptions.remove_old_style(event_id)
     return None
 
 
 def _registers(noun: str, last: int) -> Handler:
-    def register(request: Request, event_id: int, _: object) -> Answer:
+    def register(request: IncomingCall, event_id: int, _: object) -> Answer:
         """There is no thing of this noun, so nothing ever comes, whatever it is about."""
         return (request.client.subscriptions.add(event_id, _, noun=noun, last=last),)
 
@@ -51,7 +51,7 @@ def _registers(noun: str, last: int) -> Handler:
 
 
 def _deregisters(noun: str) -> Handler:
-    def deregister(request: Request, callback_id: int) -> Answer:
+    def deregister(request: IncomingCall, callback_id: int) -> Answer:
         request.client.subscriptions.remove(callback_id, noun=noun)
         return None
 

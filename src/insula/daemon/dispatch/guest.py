@@ -1,6 +1,6 @@
 """What is inside of domains: their names and addresses, processes, consoles, namespaces."""
 
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.streams import console_job
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import AddressSource
@@ -9,11 +9,11 @@ from insula.rpc.procedures import Lxc, Procedure, Remote
 from insula.service.managed import ManagedDomain
 
 
-async def _hostname(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _hostname(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     return (await request.services.guest.hostname(domain),)
 
 
-async def _addresses(request: Request, domain: ManagedDomain, source: int, flags: int) -> Answer:
+async def _addresses(request: IncomingCall, domain: ManagedDomain, source: int, flags: int) -> Answer:
     request.allow_flags(flags, 0)
     try:
         asked = AddressSource(source)
@@ -32,13 +32,13 @@ def _family(address: str) -> AddressType:
     return AddressType.IPV6 if ":" in address else AddressType.IPV4
 
 
-async def _send_signal(request: Request, domain: ManagedDomain, pid_value: int, signum: int, flags: int) -> Answer:
+async def _send_signal(request: IncomingCall, domain: ManagedDomain, pid_value: int, signum: int, flags: int) -> Answer:
     request.allow_flags(flags, 0)
     await request.services.guest.send_signal(domain, pid_value, signum)
     return None
 
 
-def _open_console(request: Request, domain: ManagedDomain, dev_name: str | None, flags: int) -> Answer:
+def _open_console(request: IncomingCall, domain: ManagedDomain, dev_name: str | None, flags: int) -> Answer:
     request.allow_flags(flags, ConsoleFlags.FORCE | ConsoleFlags.SAFE)
     # SAFE asks that only one client may have the console: here that is always so
     force = bool(flags & ConsoleFlags.FORCE)
@@ -46,7 +46,7 @@ def _open_console(request: Request, domain: ManagedDomain, dev_name: str | None,
     return None
 
 
-async def _open_namespace(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _open_namespace(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     """Descriptors of the guest's namespaces, in the order user, ipc, uts, net, pid, mnt: the client enters in that."""
     request.allow_flags(flags, 0)
     request.reply_fds = list(await request.services.guest.namespaces(domain))

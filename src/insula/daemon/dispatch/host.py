@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.wire import counted, cpu_bits, text
 from insula.errors import AuthenticationError, InvalidArgumentError, OperationInvalidError
 from insula.rpc.codes.connection import AuthType, Feature, OpenFlags
@@ -27,21 +27,21 @@ _NAMES = frozenset({"", "/", "/system", "/session"})
 _SCHEMES = frozenset({"lxc", "insula"})
 
 
-def _auth_list(request: Request) -> Answer:
+def _auth_list(request: IncomingCall) -> Answer:
     return ((AuthType.NONE,),)
 
 
-def _no_authentication(request: Request, *_: object) -> Answer:
+def _no_authentication(request: IncomingCall, *_: object) -> Answer:
     raise AuthenticationError("no authentication is offered on this socket, and none is needed")
 
 
-def _supports_feature(request: Request, feature: int) -> Answer:
+def _supports_feature(request: IncomingCall, feature: int) -> Answer:
     if feature == Feature.PROGRAM_KEEPALIVE:
         request.client.start_keepalive()
     return (int(feature in _FEATURES),)
 
 
-def _open(request: Request, name: str | None, flags: int) -> Answer:
+def _open(request: IncomingCall, name: str | None, flags: int) -> Answer:
     request.allow_flags(flags, OpenFlags.RO | OpenFlags.NO_ALIASES)
     uri = (name or "").partition("?")[0]
     scheme, colon, rest = uri.partition("://")
@@ -51,58 +51,63 @@ def _open(request: Request, name: str | None, flags: int) -> Answer:
     return None
 
 
-def _close(request: Request) -> Answer:
+def _close(request: IncomingCall) -> Answer:
     request.client.close_soon()
     return None
 
 
-def _register_close(request: Request) -> Answer:
+def _register_close(request: IncomingCall) -> Answer:
     if request.client.close_callback:
         raise OperationInvalidError("a close callback is already registered")
     request.client.close_callback = True
     return None
 
 
-def _unregister_close(request: Request) -> Answer:
+def _unregister_close(request: IncomingCall) -> Answer:
     if not request.client.close_callback:
         raise OperationInvalidError("a close callback is not registered")
     request.client.close_callback = False
     return None
 
 
-def _node_info(request: Request) -> Answer:
+def _node_info(request: IncomingCall) -> Answer:
     info = request.services.host.node_info()
     model = info.model.encode()[:31]
     return (model, info.memory, info.cpus, info.mhz, info.nodes, info.sockets, info.cores, info.threads)
 
 
-def _sysinfo(request: Request, flags: int) -> Answer:
+def _sysinfo(request: IncomingCall, flags: int) -> Answer:
     request.allow_flags(flags, 0)
     return (request.services.host.sysinfo(),)
 
 
 def _domain_capabilities(
-    request: Request, emulatorbin: str | None, arch: str | None, machine: str | None, virttype: str | None, flags: int
+    request: IncomingCall,
+    emulatorbin: str | None,
+    arch: str | None,
+    machine: str | None,
+    virttype: str | None,
+    flags: int,
 ) -> Answer:
     request.allow_flags(flags, 1)  # bit 0: leave out what is deprecated; nothing is
     capabilities = request.services.host.domain_capabilities
     return (capabilities(emulator=emulatorbin, architecture=arch, machine=machine, virtualization=virttype),)
 
 
-def _security_model(request: Request) -> Answer:
+def _security_model(request: IncomingCall) -> Answer:
     security = request.services.host.security_model()
     return text(security.model), text(security.doi)
 
 
-def _cpu_stats(request: Request, cpu_num: int, nparams: int, flags: int) -> Answer:
+def _cpu_stats(request: IncomingCall, cpu_num: int, nparams: int, flags: int) -> Answer:
     return counted(list(request.services.host.cpu_stats(cpu_num).items()), nparams)
 
 
-def _memory_stats(request: Request, nparams: int, cell_num: int, flags: int) -> Answer:
+def _memory_stats(request: IncomingCall, nparams: int, cell_num: int, flags: int) -> Answer:
     return counted(list(request.services.host.memory_stats(cell_num).items()), nparams)
 
 
-def _cpu_map(request: Request, need_map: int, need_online: int, flags: int) -> Answer:
+def _cpu_map(request: IncomingCall, need_map: int, need_online: int, flags: int) -> Answer:
     cpus = request.services.host.cpu_map()
     length = (cpus.present + 7) // 8
     return (
@@ -112,51 +117,51 @@ def _cpu_map(request: Request, need_map: int, need_online: int, flags: int) -> A
     )
 
 
-def _type(request: Request) -> Answer:
+def _type(request: IncomingCall) -> Answer:
     return ("LXC",)
 
 
-def _version(request: Request) -> Answer:
+def _version(request: IncomingCall) -> Answer:
     return (request.services.host.version(),)
 
 
-def _lib_version(request: Request) -> Answer:
+def _lib_version(request: IncomingCall) -> Answer:
     return (LIBVIRT_VERSION,)
 
 
-def _hostname(request: Request) -> Answer:
+def _hostname(request: IncomingCall) -> Answer:
     return (request.services.host.hostname(),)
 
 
-def _uri(request: Request) -> Answer:
+def _uri(request: IncomingCall) -> Answer:
     return (URI,)
 
 
-def _is_secure(request: Request) -> Answer:
+def _is_secure(request: IncomingCall) -> Answer:
     return (1,)
 
 
-def _maximum_vcpus(request: Request, type_: str | None) -> Answer:
+def _maximum_vcpus(request: IncomingCall, type_: str | None) -> Answer:
     return (request.services.host.maximum_vcpus(),)
 
 
-def _capabilities(request: Request) -> Answer:
+def _capabilities(request: IncomingCall) -> Answer:
     return (request.services.host.capabilities(),)
 
 
-def _free_memory(request: Request) -> Answer:
+def _free_memory(request: IncomingCall) -> Answer:
     return (request.services.host.free_memory(),)
 
 
-def _cells_free_memory(request: Request, start_cell: int, maxcells: int) -> Answer:
+def _cells_free_memory(request: IncomingCall, start_cell: int, maxcells: int) -> Answer:
     return (request.services.host.cells_free_memory(start_cell, maxcells),)
 
 
-def _free_pages(request: Request, pages: Sequence[int], start_cell: int, cell_count: int, flags: int) -> Answer:
+def _free_pages(request: IncomingCall, pages: Sequence[int], start_cell: int, cell_count: int, flags: int) -> Answer:
     return (request.services.host.free_pages(list(pages), start_cell, cell_count),)
 
 
-def _memory_parameters(request: Request, nparams: int, flags: int) -> Answer:
+def _memory_parameters(request: IncomingCall, nparams: int, flags: int) -> Answer:
     return counted(request.services.host.memory_parameters(), nparams)
 
 

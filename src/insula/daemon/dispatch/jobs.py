@@ -1,6 +1,6 @@
 """Jobs of domains: how far they are, how the last one ended, and giving one up."""
 
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.errors import OperationInvalidError
 from insula.model.numbers import JobType, ParameterType
 from insula.rpc.codes.domain import JobStatsFlags
@@ -13,7 +13,7 @@ _NO_JOB = (JobType.NONE, *(0,) * 11)
 _ENDED = frozenset({JobType.COMPLETED, JobType.FAILED, JobType.CANCELLED})
 
 
-def _info(request: Request, domain: ManagedDomain) -> Answer:
+def _info(request: IncomingCall, domain: ManagedDomain) -> Answer:
     """type, then milliseconds since the beginning and to the end (nobody knows), then bytes: all, done and left of all
     data, of the memory, of files."""
     job = domain.lock.job
@@ -22,7 +22,7 @@ def _info(request: Request, domain: ManagedDomain) -> Answer:
     return (job.type, int(job.elapsed * 1000), 0, *(number for _, numbers in _amounts(job) for number in numbers))
 
 
-def _stats(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _stats(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     """The job that goes on; with COMPLETED the one that ended last, which is then forgotten unless it is to be kept."""
     request.allow_flags(flags, JobStatsFlags.COMPLETED | JobStatsFlags.KEEP_COMPLETED)
     if not flags & JobStatsFlags.COMPLETED:
@@ -61,7 +61,7 @@ def _amounts(job: Job) -> tuple[tuple[str, tuple[int, int, int]], ...]:
     return tuple((what, (total, done, max(total - done, 0))) for what, total, done in pairs)
 
 
-def _abort(request: Request, domain: ManagedDomain) -> Answer:
+def _abort(request: IncomingCall, domain: ManagedDomain) -> Answer:
     """Returns at once: the job's caller is told, and what the job cleans up is waited for by nobody."""
     if domain.lock.job is None:
         raise OperationInvalidError("no job is active on the domain")
@@ -69,7 +69,7 @@ def _abort(request: Request, domain: ManagedDomain) -> Answer:
     return None
 
 
-def _abort_with_flags(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _abort_with_flags(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     request.allow_flags(flags, 0)
     return _abort(request, domain)
 

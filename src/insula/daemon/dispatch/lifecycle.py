@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from insula.daemon.partings import part_with
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.wire import to_wire
 from insula.model.numbers import ShutdownMode
 from insula.rpc.codes.requests import DefineFlags, StartFlags, UndefineFlags
@@ -33,39 +33,39 @@ _EVERY_SHUTDOWN = (
 )
 
 
-async def _define(request: Request, xml: str) -> Answer:
+async def _define(request: IncomingCall, xml: str) -> Answer:
     config = await request.services.incoming.read(xml)
     return (to_wire((await request.services.definitions.define(config)).ref),)
 
 
-async def _define_with_flags(request: Request, xml: str, flags: int) -> Answer:
+async def _define_with_flags(request: IncomingCall, xml: str, flags: int) -> Answer:
     request.allow_flags(flags, DefineFlags.VALIDATE)
     return await _define(request, xml)
 
 
-async def _undefine(request: Request, domain: ManagedDomain) -> Answer:
+async def _undefine(request: IncomingCall, domain: ManagedDomain) -> Answer:
     await request.services.definitions.undefine(domain, Storage.KEEP)
     return None
 
 
-async def _undefine_with_flags(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _undefine_with_flags(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     request.allow_flags(flags, _EVERY_UNDEFINE)
     storage = Storage.DISCARD if flags & UndefineFlags.NVRAM else Storage.KEEP
     await request.services.definitions.undefine(domain, storage)
     return None
 
 
-async def _create(request: Request, domain: ManagedDomain) -> Answer:
+async def _create(request: IncomingCall, domain: ManagedDomain) -> Answer:
     await request.services.lifecycle.start(domain, Launch())
     return None
 
 
-async def _create_with_flags(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _create_with_flags(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     launch = _launch(request, flags)
     return await _begun(request, launch, request.services.lifecycle.start(domain, launch))
 
 
-async def _create_xml(request: Request, xml_desc: str, flags: int) -> Answer:
+async def _create_xml(request: IncomingCall, xml_desc: str, flags: int) -> Answer:
     launch = _launch(request, flags)
 
     async def create() -> ManagedDomain:
@@ -74,7 +74,7 @@ async def _create_xml(request: Request, xml_desc: str, flags: int) -> Answer:
     return await _begun(request, launch, create())
 
 
-def _launch(request: Request, flags: int) -> Launch:
+def _launch(request: IncomingCall, flags: int) -> Launch:
     """How the caller wants a domain started: with the descriptors that came, whose closing is ours from now on."""
     request.allow_flags(flags, _START)
     return Launch(
@@ -84,51 +84,51 @@ def _launch(request: Request, flags: int) -> Launch:
     )
 
 
-async def _begun(request: Request, launch: Launch, begin: Coroutine[Any, Any, ManagedDomain]) -> Answer:
+async def _begun(request: IncomingCall, launch: Launch, begin: Coroutine[Any, Any, ManagedDomain]) -> Answer:
     """Begin with the call's descriptors: open until that is over, which may be long after the client has gone."""
     task = asyncio.create_task(begin, name=f"{request.call.procedure.name} of {request.client}")
     task.add_done_callback(lambda _: part_with(launch.fds))
     return (to_wire((await outlived(task)).ref),)
 
 
-async def _destroy(request: Request, domain: ManagedDomain) -> Answer:
+async def _destroy(request: IncomingCall, domain: ManagedDomain) -> Answer:
     await request.services.lifecycle.destroy(domain)
     return None
 
 
-async def _destroy_with_flags(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _destroy_with_flags(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     request.allow_flags(flags, 0)
     return await _destroy(request, domain)
 
 
-async def _shutdown(request: Request, domain: ManagedDomain) -> Answer:
+async def _shutdown(request: IncomingCall, domain: ManagedDomain) -> Answer:
     await request.services.shutdown.shutdown(domain, ShutdownMode.DEFAULT)
     return None
 
 
-async def _shutdown_with_flags(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _shutdown_with_flags(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     request.allow_flags(flags, _EVERY_SHUTDOWN)
     await request.services.shutdown.shutdown(domain, ShutdownMode(flags))
     return None
 
 
-async def _reboot(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _reboot(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     request.allow_flags(flags, _EVERY_SHUTDOWN)
     await request.services.shutdown.reboot(domain, ShutdownMode(flags))
     return None
 
 
-async def _suspend(request: Request, domain: ManagedDomain) -> Answer:
+async def _suspend(request: IncomingCall, domain: ManagedDomain) -> Answer:
     await request.services.lifecycle.suspend(domain)
     return None
 
 
-async def _resume(request: Request, domain: ManagedDomain) -> Answer:
+async def _resume(request: IncomingCall, domain: ManagedDomain) -> Answer:
     await request.services.lifecycle.resume(domain)
     return None
 
 
-async def _set_autostart(request: Request, domain: ManagedDomain, autostart: int) -> Answer:
+async def _set_autostart(request: IncomingCall, domain: ManagedDomain, autostart: int) -> Answer:
     await request.services.definitions.set_autostart(domain, on=bool(autostart))
     return None
 

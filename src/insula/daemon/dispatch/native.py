@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from insula.daemon.logstream import log_job
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.streams import ServerStream, StreamJob
 from insula.engine.codec import encode
 from insula.engine.plan.plan import LaunchPlan
@@ -37,7 +37,7 @@ def _json(value: object) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class _ExecRequest:
+class _CheckedExec:
     """DOMAIN_EXEC's request, checked."""
 
     process: Process
@@ -45,7 +45,7 @@ class _ExecRequest:
     capabilities: frozenset[str] | None
 
 
-def _exec_request(text: str) -> _ExecRequest:
+def _exec_request(text: str) -> _CheckedExec:
     """Return what a client wants executed. Raises: InvalidArgumentError naming the field."""
     wanted = json_object(text, "the request")
     argv = wanted.get("argv")
@@ -61,7 +61,7 @@ def _exec_request(text: str) -> _ExecRequest:
         isinstance(capabilities, list) and all(isinstance(each, str) for each in capabilities)
     ):
         raise InvalidArgumentError("'capabilities' must be a list of names")
-    return _ExecRequest(
+    return _CheckedExec(
         process=Process(
             argv=tuple(argv),
             env=tuple(environment.items()),
@@ -96,7 +96,7 @@ def _size(wanted: dict[str, Any], key: str, default: int) -> int:
     return value
 
 
-async def _exec(request: Request, domain: ManagedDomain, request_: str, flags: int) -> Answer:
+async def _exec(request: IncomingCall, domain: ManagedDomain, request_: str, flags: int) -> Answer:
     request.allow_flags(flags, 0)
     wanted = _exec_request(request_)
     fds = [Fd(each) for each in request.call.fds]
@@ -118,14 +118,14 @@ async def _exec(request: Request, domain: ManagedDomain, request_: str, flags: i
     return executed.id, executed.pid
 
 
-async def _exec_wait(request: Request, exec_: int) -> Answer:
+async def _exec_wait(request: IncomingCall, exec_: int) -> Answer:
     status = await request.services.guest.wait_executed(exec_)
     if status is None:
         raise OperationFailedError("nobody could learn how the process ended: its keeper died before it")
     return (status,)
 
 
-def _exec_signal(request: Request, exec_: int, signum: int) -> Answer:
+def _exec_signal(request: IncomingCall, exec_: int, signum: int) -> Answer:
     request.services.guest.signal_executed(exec_, signum)
     return None
 
@@ -155,7 +155,7 @@ def _described_text(plan: LaunchPlan, program: Program | None) -> str:
     return _json(described if program is None else {**described, "program": list(listed(program))})
 
 
-async def _plan(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _plan(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     request.allow_flags(flags, PlanFlags.SYSCALLS)
     planning = request.services.planning
     plan = await planning.plan(domain)
@@ -163,7 +163,7 @@ async def _plan(request: Request, domain: ManagedDomain, flags: int) -> Answer:
     return (await asyncio.to_thread(_described_text, plan, program),)
 
 
-async def _plan_xml(request: Request, xml: str, flags: int) -> Answer:
+async def _plan_xml(request: IncomingCall, xml: str, flags: int) -> Answer:
     request.allow_flags(flags, PlanFlags.SYSCALLS)
     planning = request.services.planning
     domain = await request.services.incoming.read(xml)
@@ -172,16 +172,16 @@ async def _plan_xml(request: Request, xml: str, flags: int) -> Answer:
     return (await asyncio.to_thread(_described_text, plan, program),)
 
 
-def _info(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _info(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     return (_json(describing.described(domain)),)
 
 
-async def _wait(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+async def _wait(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     stopped = await request.services.lifecycle.wait(domain)
     return (_json({"reason": stopped.reason, "status": stopped.status}),)
 
 
-def _log(request: Request, domain: ManagedDomain, source: str, flags: int) -> Answer:
+def _log(request: IncomingCall, domain: ManagedDomain, source: str, flags: int) -> Answer:
     request.allow_flags(flags, _FOLLOW)
     if not (source or _CONSOLE).startswith(_CONSOLE):
         raise InvalidArgumentError(f"unknown log '{source}': there are console, console0, console1 and so on")
@@ -190,7 +190,7 @@ def _log(request: Request, domain: ManagedDomain, source: str, flags: int) -> An
     return None
 
 
-def _resize(request: Request, domain: ManagedDomain, device: str | None, rows: int, columns: int) -> Answer:
+def _resize(request: IncomingCall, domain: ManagedDomain, device: str | None, rows: int, columns: int) -> Answer:
     request.services.consoles.resize(domain, device, rows, columns)
     return None
 
@@ -198,7 +198,7 @@ def _resize(request: Request, domain: ManagedDomain, device: str | None, rows: i
 # Images
 
 
-def _images(request: Request, flags: int) -> Answer:
+def _images(request: IncomingCall, flags: int) -> Answer:
     request.allow_flags(flags, ImageFlags.CLONES)
     if flags & ImageFlags.CLONES:
         clones = request.services.images.left_clones()
@@ -206,13 +206,13 @@ def _images(request: Request, flags: int) -> Answer:
     return (_json([encode(each) for each in request.services.images.list()]),)
 
 
-def _build(request: Request, name: str, recipe: str, flags: int) -> Answer:
+def _build(request: IncomingCall, name: str, recipe: str, flags: int) -> Answer:
     request.allow_flags(flags, 0)
     request.job = _build_job(request, name, recipe)
     return None
 
 
-def _build_job(request: Request, name: str, recipe: str) -> StreamJob:
+def _build_job(request: IncomingCall, name: str, recipe: str) -> StreamJob:
     """Build an image, telling of its progress in lines of JSON; the client's going away ends the building."""
 
     async def build(stream: ServerStream) -> None:
@@ -234,7 +234,7 @@ def _build_job(request: Request, name: str, recipe: str) -> StreamJob:
     return StreamJob(serve=build)
 
 
-async def _remove_image(request: Request, name: str, flags: int) -> Answer:
+async def _remove_image(request: IncomingCall, name: str, flags: int) -> Answer:
     request.allow_flags(flags, ImageFlags.CLONES)
     if flags & ImageFlags.CLONES:
         await request.services.images.remove_left_clone(_uuid(name))
@@ -250,7 +250,7 @@ def _uuid(text: str) -> UUID:
         raise InvalidArgumentError(f"'{text}' is no UUID") from error
 
 
-def _daemon_info(request: Request, flags: int) -> Answer:
+def _daemon_info(request: IncomingCall, flags: int) -> Answer:
     return (_json(request.services.daemon_info()),)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.wire import counted, shown, to_wire
 from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError
 from insula.model.numbers import ListDomains, ParameterType, StatsTypes
@@ -31,7 +31,9 @@ _FILTERS = 0xFF
 _DOMAINS_A_TURN = 8
 
 
-def _cpu_stats(request: Request, domain: ManagedDomain, nparams: int, start_cpu: int, ncpus: int, flags: int) -> Answer:
+def _cpu_stats(
+    request: IncomingCall, domain: ManagedDomain, nparams: int, start_cpu: int, ncpus: int, flags: int
+) -> Answer:
     """Totals (start -1), or processors from start on, each with the same number of parameters.
 
     Asked with no room, only how many parameters a processor has, none where the kernel does not tell them apart; asked
@@ -54,16 +56,18 @@ def _cpu_stats(request: Request, domain: ManagedDomain, nparams: int, start_cpu:
     return [parameter for cpu in cpus for parameter in cpu[:width]], width
 
 
-def _memory_stats(request: Request, domain: ManagedDomain, max_stats: int, flags: int) -> Answer:
+def _memory_stats(request: IncomingCall, domain: ManagedDomain, max_stats: int, flags: int) -> Answer:
     return (statistics.memory_stats(domain)[:max_stats],)
 
 
-def _block_stats(request: Request, domain: ManagedDomain, path: str) -> Answer:
+def _block_stats(request: IncomingCall, domain: ManagedDomain, path: str) -> Answer:
     stats = statistics.block_stats(domain, path)
     return stats.read_requests, stats.read_bytes, stats.write_requests, stats.write_bytes, -1
 
 
-def _block_stats_with_flags(request: Request, domain: ManagedDomain, path: str, nparams: int, flags: int) -> Answer:
+def _block_stats_with_flags(
+    request: IncomingCall, domain: ManagedDomain, path: str, nparams: int, flags: int
+) -> Answer:
     stats = statistics.block_stats(domain, path)
     named = (
         ("rd_operations", stats.read_requests),
@@ -74,7 +78,7 @@ def _block_stats_with_flags(request: Request, domain: ManagedDomain, path: str, 
     return counted([Parameter(name, ParameterType.LLONG, value) for name, value in named], nparams)
 
 
-def _interface_stats(request: Request, domain: ManagedDomain, device: str) -> Answer:
+def _interface_stats(request: IncomingCall, domain: ManagedDomain, device: str) -> Answer:
     stats = statistics.interface_stats(domain, device)
     return (
         stats.received_bytes,
@@ -88,7 +92,7 @@ def _interface_stats(request: Request, domain: ManagedDomain, device: str) -> An
     )
 
 
-async def _all_stats(request: Request, doms: Sequence[types.DomainRef], stats: int, flags: int) -> Answer:
+async def _all_stats(request: IncomingCall, doms: Sequence[types.DomainRef], stats: int, flags: int) -> Answer:
     """A few domains at a time, for reading the control groups of a thousand takes a good part of a second. Those that
     vanish meanwhile are left out, and one that is named twice is told once.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from insula.daemon.access import Asked
 from insula.daemon.dispatch import absent, devices, domains, events, guest, host, jobs, lifecycle, native, stats, tuning
-from insula.daemon.request import Answer, Handler, Request, Work
+from insula.daemon.request import Answer, Handler, IncomingCall, Work
 from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.refusals import not_supported
 
@@ -29,7 +29,7 @@ OF_DOMAIN = "dom"
 """The first argument of a procedure that is about one domain."""
 
 
-class _Route(NamedTuple):
+class _Handling(NamedTuple):
     """How a row is answered. of_domain: its first argument refers to a domain; waits: its handler is a coroutine."""
 
     handler: Handler
@@ -37,13 +37,13 @@ class _Route(NamedTuple):
     waits: bool
 
 
-_ROUTES: dict[Procedure, _Route] = {
-    row: _Route(handler, row.arguments_notation.startswith(f"{OF_DOMAIN}:"), iscoroutinefunction(handler))
+_ROUTES: dict[Procedure, _Handling] = {
+    row: _Handling(handler, row.arguments_notation.startswith(f"{OF_DOMAIN}:"), iscoroutinefunction(handler))
     for row, handler in HANDLERS.items()
 }
 
 
-def answer(request: Request) -> Answer | Work:
+def answer(request: IncomingCall) -> Answer | Work:
     """Return the answer of a call that needs not wait, or the work that brings it.
 
     Only the UUID of a domain's reference counts: a client may remember an old name or id. A guest that an earlier
@@ -65,7 +65,7 @@ def answer(request: Request) -> Answer | Work:
     return route.handler(request, domain, *arguments[1:])
 
 
-async def _worked(route: _Route, request: Request, asked: Asked | None) -> Answer:
+async def _worked(route: _Handling, request: IncomingCall, asked: Asked | None) -> Answer:
     """Answer a call that waits: for who decides whether it may be made, its guest's taking over, its handler."""
     row, arguments = request.call.procedure, request.call.arguments
     if asked is not None:

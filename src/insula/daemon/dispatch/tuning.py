@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from insula.daemon.request import Answer, Handler, Request
+from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.wire import STRING_OKAY, counted, cpu_maps, parameters_from_wire, shown
 from insula.errors import OperationUnsupportedError
 from insula.model.numbers import Affect
@@ -23,7 +23,7 @@ _AFFECT = Affect.LIVE | Affect.CONFIG
 def _getter(family: Family) -> Handler:
     """A handler for typed parameters that are asked for twice: how many, then which."""
 
-    def answer(request: Request, domain: ManagedDomain, nparams: int, flags: int) -> Answer:
+    def answer(request: IncomingCall, domain: ManagedDomain, nparams: int, flags: int) -> Answer:
         parameters = request.services.tuning.parameters(domain, family, Affect(flags & _AFFECT))
         return counted(shown(parameters, flags), nparams)
 
@@ -31,7 +31,9 @@ def _getter(family: Family) -> Handler:
 
 
 def _setter(family: Family) -> Handler:
-    async def answer(request: Request, domain: ManagedDomain, params: Sequence[TypedParameter], flags: int) -> Answer:
+    async def answer(
+        request: IncomingCall, domain: ManagedDomain, params: Sequence[TypedParameter], flags: int
+    ) -> Answer:
         request.allow_flags(flags, _AFFECT | STRING_OKAY)
         affect = Affect(flags & _AFFECT)
         await request.services.tuning.set_parameters(domain, family, parameters_from_wire(params), affect)
@@ -43,21 +45,21 @@ def _setter(family: Family) -> Handler:
 # Scheduling: the older calls have no flags, and no getter answers with a count
 
 
-def _scheduler_type(request: Request, domain: ManagedDomain) -> Answer:
+def _scheduler_type(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return SCHEDULER, len(CPU.table)
 
 
-def _scheduler(request: Request, domain: ManagedDomain, nparams: int) -> Answer:
+def _scheduler(request: IncomingCall, domain: ManagedDomain, nparams: int) -> Answer:
     parameters = request.services.tuning.parameters(domain, CPU, Affect.CURRENT)
     return (shown(parameters, 0)[:nparams],)
 
 
-def _scheduler_with_flags(request: Request, domain: ManagedDomain, nparams: int, flags: int) -> Answer:
+def _scheduler_with_flags(request: IncomingCall, domain: ManagedDomain, nparams: int, flags: int) -> Answer:
     parameters = request.services.tuning.parameters(domain, CPU, Affect(flags & _AFFECT))
     return (shown(parameters, flags)[:nparams],)
 
 
-async def _set_scheduler(request: Request, domain: ManagedDomain, params: Sequence[TypedParameter]) -> Answer:
+async def _set_scheduler(request: IncomingCall, domain: ManagedDomain, params: Sequence[TypedParameter]) -> Answer:
     await request.services.tuning.set_parameters(domain, CPU, parameters_from_wire(params), Affect.CURRENT)
     return None
 
@@ -65,21 +67,21 @@ async def _set_scheduler(request: Request, domain: ManagedDomain, params: Sequen
 # Memory
 
 
-def _maximum_memory(request: Request, domain: ManagedDomain) -> Answer:
+def _maximum_memory(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (domain.current.memory,)
 
 
-async def _set_maximum_memory(request: Request, domain: ManagedDomain, memory: int) -> Answer:
+async def _set_maximum_memory(request: IncomingCall, domain: ManagedDomain, memory: int) -> Answer:
     await request.services.memory.set_maximum_memory(domain, KiB(memory), Affect.CURRENT)
     return None
 
 
-async def _set_memory(request: Request, domain: ManagedDomain, memory: int) -> Answer:
+async def _set_memory(request: IncomingCall, domain: ManagedDomain, memory: int) -> Answer:
     await request.services.memory.set_memory(domain, KiB(memory), Affect.LIVE)
     return None
 
 
-async def _set_memory_with_flags(request: Request, domain: ManagedDomain, memory: int, flags: int) -> Answer:
+async def _set_memory_with_flags(request: IncomingCall, domain: ManagedDomain, memory: int, flags: int) -> Answer:
     request.allow_flags(flags, _AFFECT | MemoryFlags.MAXIMUM)
     verbs, affect = request.services.memory, Affect(flags & _AFFECT)
     if flags & MemoryFlags.MAXIMUM:
@@ -92,23 +94,23 @@ async def _set_memory_with_flags(request: Request, domain: ManagedDomain, memory
 # Virtual processors: reading
 
 
-def _vcpu_count(request: Request, domain: ManagedDomain, flags: int) -> Answer:
+def _vcpu_count(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     if flags & VcpuFlags.GUEST:
         raise OperationUnsupportedError("the guest is not asked for its processors: there is no agent in it")
     return (vcpus.count(domain, Affect(flags & _AFFECT), maximum=bool(flags & VcpuFlags.MAXIMUM)),)
 
 
-def _maximum_vcpus(request: Request, domain: ManagedDomain) -> Answer:
+def _maximum_vcpus(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (domain.current.vcpu.count,)
 
 
-def _vcpus(request: Request, domain: ManagedDomain, maxinfo: int, maplen: int) -> Answer:
+def _vcpus(request: IncomingCall, domain: ManagedDomain, maxinfo: int, maplen: int) -> Answer:
     found = vcpus.vcpus(domain, request.services.host.cpu_map().online)[:maxinfo]
     maps = cpu_maps([each.affinity for each in found], maplen)
     return [(each.number, each.state, each.cpu_time, each.cpu) for each in found], maps
 
 
-def _vcpu_pins(request: Request, domain: ManagedDomain, ncpumaps: int, maplen: int, flags: int) -> Answer:
+def _vcpu_pins(request: IncomingCall, domain: ManagedDomain, ncpumaps: int, maplen: int, flags: int) -> Answer:
     pins = vcpus.pins(domain, Affect(flags & _AFFECT), request.services.host.cpu_map().online)[:ncpumaps]
     return cpu_maps(pins, maplen), len(pins)
 

@@ -19,7 +19,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
-from insula.engine.allowance import Allowance
+from insula.engine.allowance import TokenBucket
 from insula.engine.console.consolechannel import ConsoleChannel, Viewing
 from insula.engine.console.consoleinput import ConsoleInput
 from insula.engine.console.consolelog import ConsoleLog
@@ -75,16 +75,16 @@ class ConsoleHub:
         name: str = "console",
         missed: bytes = b"",
         patience: float = PATIENCE,
-        allowance: Allowance | None = None,
-        looks: Allowance | None = None,
+        allowance: TokenBucket | None = None,
+        looks: TokenBucket | None = None,
         tell: Callable[[str], None] = _logger.warning,
     ) -> None:
         self.name = name
         self._loop = asyncio.get_running_loop()
         self._watch = watch
         self._patience = patience
-        self._allowance = allowance or Allowance(PRINT_RATE, PRINT_BURST)
-        self._looks = looks or Allowance(_LOOK_RATE, _LOOK_BURST)
+        self._allowance = allowance or TokenBucket(PRINT_RATE, PRINT_BURST)
+        self._looks = looks or TokenBucket(_LOOK_RATE, _LOOK_BURST)
         self._tell = tell
         self._logs = tuple(logs)
         self._ring = ring or ConsoleRing(None)

@@ -34,7 +34,10 @@ class GuestProcess:
     """
 
     def __init__(
-        self, executed: EnteredProcess, streams: "Streams", end_of: Callable[[str, int, float | None], int | None]
+        self,
+        executed: EnteredProcess,
+        streams: "StandardStreams",
+        end_of: Callable[[str, int, float | None], int | None],
     ) -> None:
         self._executed = executed
         self._streams = streams
@@ -173,7 +176,7 @@ def _stream(fd: int, mode: str) -> IO[bytes]:
     return os.fdopen(fd, mode, buffering=0)
 
 
-class Streams:
+class StandardStreams:
     """Both ends of a process's three streams: `theirs` are handed over and closed, `ours` stay with us."""
 
     def __init__(self, stdin: Stream, stdout: Stream, stderr: Stream) -> None:
@@ -215,7 +218,7 @@ class Streams:
         return self._pump.passed[number], None
 
     @classmethod
-    def of_terminal(cls, master: int | None) -> "Streams":
+    def of_terminal(cls, master: int | None) -> "StandardStreams":
         """Return streams of which stdin and stdout are the two directions of a terminal, whose master is taken over."""
         streams = cls(DEVNULL, DEVNULL, DEVNULL)
         streams.hand_over()

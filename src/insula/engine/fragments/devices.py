@@ -4,7 +4,7 @@ from insula.engine.facts import Facts
 from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachFilesystem, AttachMount, MountFilesystem
-from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
+from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError
 
@@ -62,14 +62,14 @@ def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list
     uid, gid = (0, 0) if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
     asked_for = {each.guest for each in spec.devices}
     nodes = [
-        Node(name=name, kind="c", major=major, minor=minor, mode=0o666, uid=uid, gid=gid)
+        DeviceNode(name=name, kind="c", major=major, minor=minor, mode=0o666, uid=uid, gid=gid)
         for name, major, minor in (*STANDARD, *OF_NAMESPACES)
         if name not in asked_for
     ]
     for each in spec.devices:
         owner = _owner(spec.idmap, each)
         nodes.append(
-            Node(
+            DeviceNode(
                 name=each.guest,
                 kind=each.kind.value,
                 major=each.major,

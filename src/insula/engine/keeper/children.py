@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-from insula.engine.keeper.loop import READABLE, Loop
+from insula.engine.keeper.loop import READABLE, EventLoop
 from insula.kernel.ptrace import detach
 
 _ALL_KINDS = 0x40000000
@@ -35,7 +35,7 @@ class Children:
     ended: called with the pid of one that has ended; reaps it and returns True if it is known.
     """
 
-    def __init__(self, loop: Loop, ended: Callable[[int], bool]) -> None:
+    def __init__(self, loop: EventLoop, ended: Callable[[int], bool]) -> None:
         self._loop = loop
         self._ended = ended
         self._detachments: Counter[int] = Counter()

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from insula.engine.keeper.loop import READABLE, WRITABLE, Loop
+from insula.engine.keeper.loop import READABLE, WRITABLE, EventLoop
 from insula.engine.keeper.protocol import Message, decode, describe, receive_encoded, send
 from insula.kernel.fds import Fd
 
@@ -31,7 +31,7 @@ class StartFailedError(Exception):
         self.failure = failure
 
 
-class Client:
+class KeeperClient:
     """A daemon (or the SDK) at the other end of a channel."""
 
     __slots__ = ("channel", "listening", "reading", "waiting")
@@ -46,12 +46,12 @@ class Client:
         self.waiting: deque[Message] = deque()
 
 
-class Request:
+class PendingRequest:
     """What a client asked and waits for."""
 
     __slots__ = ("client", "number")
 
-    def __init__(self, client: Client, number: int) -> None:
+    def __init__(self, client: KeeperClient, number: int) -> None:
         self.client = client
         self.number = number
 
@@ -64,12 +64,15 @@ class Clients:
     """
 
     def __init__(
-        self, loop: Loop, serve: Callable[[str, Request, Message], None], lost: Callable[[Client], None]
+        self,
+        loop: EventLoop,
+        serve: Callable[[str, PendingRequest, Message], None],
+        lost: Callable[[KeeperClient], None],
     ) -> None:
         self._loop = loop
         self._serve = serve
         self._lost = lost
-        self._clients: list[Client] = []
+        self._clients: list[KeeperClient] = []
         self._listener: socket.socket | None = None
 
     def __len__(self) -> int:
@@ -109,11 +112,11 @@ class Clients:
 
     def welcome(self, channel: socket.socket) -> None:
         """Serve whoever is at the other end of a channel."""
-        client = Client(channel)
+        client = KeeperClient(channel)
         self._clients.append(client)
         self._loop.watch(channel.fileno(), READABLE, lambda events: self._handle(client, events))
 
-    def _handle(self, client: Client, events: int) -> None:
+    def _handle(self, client: KeeperClient, events: int) -> None:
         try:
             if events & WRITABLE:
                 self._flush(client)
@@ -130,11 +133,11 @@ class Clients:
             self._lose(client)
             return
         try:
-            self._dispatch(Request(client, message.body.get("request", 0)), message)
+            self._dispatch(PendingRequest(client, message.body.get("request", 0)), message)
         finally:
             message.close()
 
-    def _dispatch(self, request: Request, message: Message) -> None:
+    def _dispatch(self, request: PendingRequest, message: Message) -> None:
         try:
             self._serve(message.body.get("verb", ""), request, message)
         except StartFailedError as error:
@@ -144,7 +147,7 @@ class Clients:
         except Exception as error:  # whatever a request leads to, all others go on
             self.answer(request, {"error": describe(error)})
 
-    def _lose(self, client: Client) -> None:
+    def _lose(self, client: KeeperClient) -> None:
         self._clients.remove(client)
         self._loop.unwatch(client.channel.fileno())
         client.channel.close()
@@ -152,7 +155,7 @@ class Clients:
             client.waiting.popleft().close()
         self._lost(client)
 
-    def answer(self, request: Request, body: dict[str, Any], fds: dict[str, Fd] | None = None) -> None:
+    def answer(self, request: PendingRequest, body: dict[str, Any], fds: dict[str, Fd] | None = None) -> None:
         """Answer a request; the caller keeps the fds."""
         self._send(request.client, {"answer": request.number, **body}, fds or {})
 
@@ -162,7 +165,7 @@ class Clients:
             if client.listening:
                 self._send(client, event, {})
 
-    def _send(self, client: Client, body: dict[str, Any], fds: dict[str, Fd]) -> None:
+    def _send(self, client: KeeperClient, body: dict[str, Any], fds: dict[str, Fd]) -> None:
         if client.channel.fileno() < 0:
             return
         if not client.waiting:
@@ -180,7 +183,7 @@ class Clients:
             return
         client.waiting.append(Message(body, {name: Fd(os.dup(fd)) for name, fd in fds.items()}))
 
-    def _flush(self, client: Client) -> None:
+    def _flush(self, client: KeeperClient) -> None:
         while client.waiting:
             send(client.channel, *client.waiting[0])
             client.waiting.popleft().close()

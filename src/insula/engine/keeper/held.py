@@ -3,7 +3,7 @@
 import os
 from enum import Enum
 
-from insula.engine.allowance import Allowance
+from insula.engine.allowance import TokenBucket
 from insula.kernel.fds import Fd, close_all, memory_file
 
 RING_MAX = 64 * 1024
@@ -40,7 +40,7 @@ class Ring:
         return taken
 
 
-class Console:
+class HeldConsole:
     """The master of a guest's terminal, and what was read from it meanwhile. pause: seconds to leave it alone."""
 
     __slots__ = ("_allowance", "master", "pause", "ring")
@@ -49,7 +49,7 @@ class Console:
         self.master = master
         self.ring = Ring()
         self.pause = 0.0
-        self._allowance = Allowance(READ_RATE, READ_BURST)
+        self._allowance = TokenBucket(READ_RATE, READ_BURST)
 
     def drain(self) -> bool:
         """Read what is there, without waiting and not for long; return whether there may be more."""
@@ -99,9 +99,9 @@ class HeldProcess:
         "guest",
         "kept",
         "launch",
+        "phase",
         "pid",
         "pidfd",
-        "stage",
         "status",
     )
 
@@ -113,9 +113,9 @@ class HeldProcess:
         self.launch: str | None = None
         self.adopted = adopted
         self.foreign = False
-        self.stage = StartPhase.RUNNING if adopted else StartPhase.CLONED if pidfd >= 0 else StartPhase.ORDERED
+        self.phase = StartPhase.RUNNING if adopted else StartPhase.CLONED if pidfd >= 0 else StartPhase.ORDERED
         self.status: int | None = None
-        self.consoles: list[Console] = []
+        self.consoles: list[HeldConsole] = []
         self.kept: dict[str, Fd] = {}
 
     @property
@@ -136,7 +136,7 @@ class HeldProcess:
         """Take the masters named console0 and so on out of fds."""
         number = 0
         while (master := fds.pop(f"console{number}", None)) is not None:
-            self.consoles.append(Console(master))
+            self.consoles.append(HeldConsole(master))
             number += 1
 
     def keep(self, fds: dict[str, Fd]) -> None:

@@ -60,7 +60,7 @@ def _described(process: HeldProcess) -> dict[str, Any]:
         "uuid": process.guest,
         "id": process.execution,
         "pid": process.pid,
-        "state": process.stage.name,
+        "state": process.phase.name,
         "status": process.status,
         "consoles": len(process.consoles),
     }

@@ -58,7 +58,7 @@ class KeeperLink(Protocol):
         ...
 
 
-class Event:
+class KeeperEvent:
     """What the keeper told unasked: kind, and the rest as it came."""
 
     __slots__ = ("body", "kind")
@@ -100,14 +100,14 @@ def raise_error(message: Message) -> None:
 class BlockingLink:
     """A link that waits in recvmsg. on_event: called for each event, between messages."""
 
-    def __init__(self, channel: socket.socket, on_event: Callable[[Event], None] | None = None) -> None:
+    def __init__(self, channel: socket.socket, on_event: Callable[[KeeperEvent], None] | None = None) -> None:
         self._channel = channel
         self._on_event = on_event
         self._last = 0
         self._waiting: dict[int, float] = {}
         """Until when, in monotonic seconds."""
         self._answers: dict[int, Message] = {}
-        self._events: deque[Event] = deque()
+        self._events: deque[KeeperEvent] = deque()
 
     def fileno(self) -> int:
         """The channel's fd, readable when `dispatch` has something to do."""
@@ -153,7 +153,7 @@ class BlockingLink:
         if message is None:
             raise KeeperError("the keeper is gone")
         if "event" in message.body:
-            self._events.append(Event(message.body))
+            self._events.append(KeeperEvent(message.body))
         elif message.body.get("answer") in self._waiting:
             self._answers[message.body["answer"]] = message
         else:

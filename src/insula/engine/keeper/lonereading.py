@@ -2,11 +2,11 @@
 
 from contextlib import suppress
 
-from insula.engine.keeper.held import Console
-from insula.engine.keeper.loop import NEWLY_READABLE, Loop
+from insula.engine.keeper.held import HeldConsole
+from insula.engine.keeper.loop import NEWLY_READABLE, EventLoop
 
 
-def read_alone(loop: Loop, console: Console) -> None:
+def read_alone(loop: EventLoop, console: HeldConsole) -> None:
     """Take in what is printed, until the loop watches the console's master no more."""
 
     def again() -> None:

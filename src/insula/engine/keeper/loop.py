@@ -16,7 +16,7 @@ HUNG_UP = select.EPOLLHUP
 NEWLY_READABLE = select.EPOLLIN | select.EPOLLET
 
 
-class Loop:
+class EventLoop:
     """Handlers by fd. One handler runs at a time, and may watch and unwatch whatever it wants."""
 
     def __init__(self) -> None:

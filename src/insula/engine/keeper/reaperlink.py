@@ -6,7 +6,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from insula.engine.keeper.loop import READABLE, WRITABLE, Loop
+from insula.engine.keeper.loop import READABLE, WRITABLE, EventLoop
 
 VERSION = "1"
 PATIENCE = 5.0
@@ -20,7 +20,7 @@ Results = list[str] | None
 class ReaperLink:
     """A keeper's way to its reaper, which may die before it, or never have been: then every answer is None."""
 
-    def __init__(self, loop: Loop, channel: socket.socket | None) -> None:
+    def __init__(self, loop: EventLoop, channel: socket.socket | None) -> None:
         self._loop = loop
         self._channel = channel
         self._last = 0

@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from insula.engine.keeper.loop import READABLE, Loop
+from insula.engine.keeper.loop import READABLE, EventLoop
 from insula.engine.spawner import __file__ as _beside
 from insula.kernel.fds import NO_FD, Fd, keep_only
 from insula.kernel.process import CloneFlag, clone, set_name
@@ -114,7 +114,7 @@ class Spawner:
     program: its bytes, read before the keeper leaves the host's files; null: a null device.
     """
 
-    def __init__(self, loop: Loop, program: bytes, null: int) -> None:
+    def __init__(self, loop: EventLoop, program: bytes, null: int) -> None:
         self._loop = loop
         self._program = program
         self._null = null

@@ -12,10 +12,10 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from insula.engine.keeper.clients import Client, Clients, RefusalError, Request
+from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError
 from insula.engine.keeper.cloning import Begun
 from insula.engine.keeper.held import HeldProcess, StartPhase
-from insula.engine.keeper.loop import READABLE, Loop
+from insula.engine.keeper.loop import READABLE, EventLoop
 from insula.engine.keeper.protocol import Message, receive, send_go
 from insula.kernel.fds import NO_FD, Fd
 from insula.kernel.process import is_child, pid_of
@@ -51,14 +51,14 @@ class Starting:
         "said",
     )
 
-    def __init__(self, begun: Begun, requester: Client) -> None:
+    def __init__(self, begun: Begun, requester: KeeperClient) -> None:
         self.begun = begun
         self.process = begun.process
         self.channel = begun.channel
         self.requester = requester
-        self.launching: Request | None = None
-        self.pending: Request | None = None
-        self.asking: Request | None = None
+        self.launching: PendingRequest | None = None
+        self.pending: PendingRequest | None = None
+        self.asking: PendingRequest | None = None
         self.netlink = NO_FD
         self.deadline: int | None = None
         self.said = 0
@@ -75,7 +75,7 @@ class StartingProcesses:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         clients: Clients,
         *,
         cloned: Callable[[HeldProcess], None],
@@ -93,14 +93,14 @@ class StartingProcesses:
         self._give_up_order = give_up
         self._starting: dict[HeldProcess, Starting] = {}
 
-    def attend(self, begun: Begun, requester: Client) -> Starting:
+    def attend(self, begun: Begun, requester: KeeperClient) -> Starting:
         """Follow a process from now on."""
         begun.channel.setblocking(False)
         starting = self._starting[begun.process] = Starting(begun, requester)
         self._loop.watch(begun.channel.fileno(), READABLE, lambda _: self._listen(starting))
         return starting
 
-    def answer_when_cloned(self, process: HeldProcess, request: Request) -> None:
+    def answer_when_cloned(self, process: HeldProcess, request: PendingRequest) -> None:
         """Answer request with the pid, once there is one."""
         starting = self._starting[process]
         starting.launching = request
@@ -115,11 +115,11 @@ class StartingProcesses:
             self._clients.answer(starting.launching, {"pid": starting.process.pid})
             starting.launching = None
 
-    def expect(self, process: HeldProcess, request: Request, seconds: float) -> None:
+    def expect(self, process: HeldProcess, request: PendingRequest, seconds: float) -> None:
         """Answer request once the program runs, or the process has failed to get there in time."""
         starting = self._starting[process]
         starting.pending = request
-        process.stage = StartPhase.STARTING
+        process.phase = StartPhase.STARTING
         starting.deadline = self._loop.after(seconds, lambda: self._give_up(starting))
 
     def _unlimit(self, starting: Starting) -> None:
@@ -129,13 +129,13 @@ class StartingProcesses:
 
     def _give_up(self, starting: Starting) -> None:
         starting.deadline = None
-        stage = StartPhase.ORDERED if not starting.process.is_known else starting.process.stage
-        starting.failure = {"text": f"it did not get past '{stage.value}' in time", "errno": 0}
+        phase = StartPhase.ORDERED if not starting.process.is_known else starting.process.phase
+        starting.failure = {"text": f"it did not get past '{phase.value}' in time", "errno": 0}
         if not starting.process.is_known:
             self._give_up_order(starting.begun)
         self.kill(starting.process)
 
-    def send_netlink(self, process: HeldProcess, request: Request) -> None:
+    def send_netlink(self, process: HeldProcess, request: PendingRequest) -> None:
         """Answer request with the netlink socket that the process opens inside, as soon as it has."""
         starting = self._starting_of(process, StartPhase.CLONED)
         starting.asking = request
@@ -148,7 +148,7 @@ class StartingProcesses:
             starting.netlink = NO_FD
             starting.asking = None
 
-    def go(self, process: HeldProcess, request: Request, fds: Sequence[Fd], seconds: float) -> None:
+    def go(self, process: HeldProcess, request: PendingRequest, fds: Sequence[Fd], seconds: float) -> None:
         """Hand a process what it waits for; request is answered when its program runs."""
         starting = self._starting_of(process, StartPhase.CLONED)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -156,18 +156,18 @@ class StartingProcesses:
             send_go(starting.channel, fds)
         self.expect(process, request, seconds)
 
-    def proceed(self, process: HeldProcess, request: Request) -> None:
+    def proceed(self, process: HeldProcess, request: PendingRequest) -> None:
         """Let a process that is held execute its program; request is answered when it has.
 
         Also for one that has done so: who asks may have asked a keeper that died meanwhile.
         """
-        if process.stage is StartPhase.RUNNING:
+        if process.phase is StartPhase.RUNNING:
             self._clients.answer(request, {"pid": process.pid}, {"pidfd": process.pidfd, **process.masters()})
             return
         starting = self._starting_of(process, StartPhase.HELD)
         send_go(starting.channel, ())
         self.expect(process, request, PATIENCE)
-        process.stage = StartPhase.EXECUTING
+        process.phase = StartPhase.EXECUTING
 
     def channel(self, process: HeldProcess) -> dict[str, Fd]:
         """Return the way to a process that is held, by its name in messages; nothing for any other.
@@ -175,25 +175,25 @@ class StartingProcesses:
         Who has a copy keeps the process waiting when we die, and can hand it to the next keeper.
         """
         starting = self._starting.get(process)
-        if starting is None or process.stage is not StartPhase.HELD or starting.channel.fileno() < 0:
+        if starting is None or process.phase is not StartPhase.HELD or starting.channel.fileno() < 0:
             return {}
         return {"channel": Fd(starting.channel.fileno())}
 
-    def hold(self, process: HeldProcess, channel: Fd, requester: Client) -> None:
+    def hold(self, process: HeldProcess, channel: Fd, requester: KeeperClient) -> None:
         """Take over a process that a former keeper held."""
-        process.stage = StartPhase.HELD
+        process.phase = StartPhase.HELD
         self.attend(Begun(process, socket.socket(fileno=channel), 0), requester)
 
     def _starting_of(self, process: HeldProcess, wanted: StartPhase) -> Starting:
         starting = self._starting.get(process)
-        if starting is None or process.stage is not wanted:
-            raise RefusalError(f"the guest is not {wanted.value}: it is {process.stage.value}")
+        if starting is None or process.phase is not wanted:
+            raise RefusalError(f"the guest is not {wanted.value}: it is {process.phase.value}")
         return starting
 
-    def abandon(self, client: Client) -> None:
+    def abandon(self, client: KeeperClient) -> None:
         """Kill what a client that is gone had not told to go."""
         for starting in list(self._starting.values()):
-            if starting.requester is client and starting.process.stage in (StartPhase.ORDERED, StartPhase.CLONED):
+            if starting.requester is client and starting.process.phase in (StartPhase.ORDERED, StartPhase.CLONED):
                 self.kill(starting.process)
 
     def kill(self, process: HeldProcess) -> None:
@@ -211,7 +211,7 @@ class StartingProcesses:
         Who cloned it has it for a moment too, and only its end tells that the program was executed.
         """
         starting = self._starting.get(process)
-        if starting is None or process.stage is not StartPhase.EXECUTING or starting.channel.fileno() < 0:
+        if starting is None or process.phase is not StartPhase.EXECUTING or starting.channel.fileno() < 0:
             return False
         self._unlimit(starting)
         starting.deadline = self._loop.after(LAST_WORD, lambda: self._ended(process))
@@ -235,7 +235,7 @@ class StartingProcesses:
         self._hang_up(starting)
         if starting.netlink >= 0:
             os.close(starting.netlink)
-        how = f"it ended while {process.stage.value}: {_how(process.status)}"
+        how = f"it ended while {process.phase.value}: {_how(process.status)}"
         failure = starting.failure or {"text": how, "errno": 0}
         requests = [each for each in (starting.launching, starting.asking, starting.pending) if each is not None]
         for request in requests:
@@ -262,7 +262,7 @@ class StartingProcesses:
                     self._never(starting.process)
                     return
                 # One that was held has been told to go on by a keeper that died meanwhile.
-                if starting.process.stage in (StartPhase.EXECUTING, StartPhase.HELD) and starting.failure is None:
+                if starting.process.phase in (StartPhase.EXECUTING, StartPhase.HELD) and starting.failure is None:
                     self._begun(starting)
                 return
             starting.said += 1
@@ -307,8 +307,8 @@ class StartingProcesses:
         if pid is None or not is_child(pidfd):
             raise ValueError("what it says it is, is no child of the keeper's")
         process.pid, process.pidfd = pid, message.fds.pop("pidfd")
-        if process.stage is StartPhase.ORDERED:
-            process.stage = StartPhase.CLONED
+        if process.phase is StartPhase.ORDERED:
+            process.phase = StartPhase.CLONED
         self._cloned(process)
         self._answer_launch(starting)
 
@@ -319,24 +319,24 @@ class StartingProcesses:
         if "netlink" in message.body and starting.netlink < 0:
             starting.netlink = message.fds.pop("netlink")
             self._hand_out_netlink(starting)
-        elif "consoles" in message.body and process.stage is StartPhase.STARTING and not process.consoles:
+        elif "consoles" in message.body and process.phase is StartPhase.STARTING and not process.consoles:
             process.hold_consoles(message.fds)
-        elif "executing" in message.body and process.stage is StartPhase.STARTING:
-            process.stage = StartPhase.HELD if message.body["hold"] else StartPhase.EXECUTING
-            if process.stage is StartPhase.HELD:
+        elif "executing" in message.body and process.phase is StartPhase.STARTING:
+            process.phase = StartPhase.HELD if message.body["hold"] else StartPhase.EXECUTING
+            if process.phase is StartPhase.HELD:
                 self._settle(starting)
-        elif "performed" in message.body and process.stage is StartPhase.STARTING and starting.pending is not None:
+        elif "performed" in message.body and process.phase is StartPhase.STARTING and starting.pending is not None:
             self._clients.answer(starting.pending, {"pid": process.pid})
             starting.pending = None
         elif "failed" in message.body:
             # Of a process and another that it has made, the first to fail says what is wrong.
             starting.failure = starting.failure or _failure_at(message.body["failed"], message.body["errno"])
         else:
-            raise ValueError(f"not expected while {process.stage.value}")
+            raise ValueError(f"not expected while {process.phase.value}")
 
     def _begun(self, starting: Starting) -> None:
         """The program runs: the end of the channel, which closes on exec, has said so."""
-        starting.process.stage = StartPhase.RUNNING
+        starting.process.phase = StartPhase.RUNNING
         del self._starting[starting.process]
         self._settle(starting)
         if starting.process.status is not None:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from insula.engine.keeper.children import Children
-from insula.engine.keeper.clients import Client, Clients, RefusalError, Request, StartFailedError
+from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError, StartFailedError
 from insula.engine.keeper.cloning import Begun, Cloner
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.heldtable import HeldTable
 from insula.engine.keeper.lonereading import read_alone
-from insula.engine.keeper.loop import READABLE, Loop
+from insula.engine.keeper.loop import READABLE, EventLoop
 from insula.engine.keeper.mountspace import stage_mounts, unstage_mounts
 from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, passed_fds
 from insula.engine.keeper.reaperlink import ReaperLink
@@ -48,12 +48,12 @@ class Keeper:
         null: int = 0,
     ) -> None:
         self._held = HeldTable()
-        self._killers: dict[HeldProcess, list[Request]] = {}
+        self._killers: dict[HeldProcess, list[PendingRequest]] = {}
         self._failures: dict[str, dict[str, Any]] = {}
         """Why guests that nobody asked about yet could not be born, by UUID; until the daemon asks, or goes."""
         self._leaving: int | None = None
         """When it ends if nothing happens; None for one that ends with its last client."""
-        self._loop = Loop()
+        self._loop = EventLoop()
         self.clients = Clients(self._loop, self._serve, self._lost)
         self._children = Children(self._loop, self._child_ended)
         self._spawner = Spawner(self._loop, spawner, null)
@@ -69,7 +69,7 @@ class Keeper:
         )
         self._strangers = Strangers(ReaperLink(self._loop, reaper))
         self._itself = {"version": VERSION, "pid": os.getpid(), "permitted": permitted_mask()}
-        self._verbs: dict[str, Callable[[Request, Message], None]] = {
+        self._verbs: dict[str, Callable[[PendingRequest, Message], None]] = {
             Verb.HELLO.value: self._hello,
             Verb.FETCH.value: self._fetch,
             Verb.LAUNCH.value: self._launch,
@@ -100,7 +100,7 @@ class Keeper:
         while len(self.clients) or not while_connected:
             self._loop.turn()
         for process in self._held.all():
-            if process.stage is not StartPhase.EXITED:
+            if process.phase is not StartPhase.EXITED:
                 self._starting.kill(process)
 
     @property
@@ -108,13 +108,13 @@ class Keeper:
         """Whether nothing is held."""
         return not self._held
 
-    def _serve(self, verb: str, request: Request, message: Message) -> None:
+    def _serve(self, verb: str, request: PendingRequest, message: Message) -> None:
         action = self._verbs.get(verb)
         if action is None:
             raise RefusalError(f"the keeper does not know the verb {verb!r}")
         action(request, message)
 
-    def _lost(self, client: Client) -> None:
+    def _lost(self, client: KeeperClient) -> None:
         self._starting.abandon(client)
         self._failures.clear()
         self._share_reading()
@@ -132,7 +132,7 @@ class Keeper:
 
     # Verbs: the fields of the request → those of the answer
 
-    def _hello(self, request: Request, message: Message) -> None:
+    def _hello(self, request: PendingRequest, message: Message) -> None:
         """consoles (whether the client reads them, true if not said) → version, pid, permitted (mask of its
         capabilities), guests (uuid, pid, state, status, consoles), executions (id, uuid, …); events from now on"""
         request.client.listening = True
@@ -140,18 +140,18 @@ class Keeper:
         self._share_reading()
         self.clients.answer(request, {**self._itself, **self._held.described()})
 
-    def _fetch(self, request: Request, message: Message) -> None:
+    def _fetch(self, request: PendingRequest, message: Message) -> None:
         """uuid → pid, state, status; fds pidfd, console0…, ring0… said meanwhile, channel if held, all kept"""
         process = self._guest(message)
         if not process.is_known:
-            raise RefusalError(f"the guest is {process.stage.value}")
+            raise RefusalError(f"the guest is {process.phase.value}")
         rings = process.rings()
-        body = {"pid": process.pid, "state": process.stage.name, "status": process.status}
+        body = {"pid": process.pid, "state": process.phase.name, "status": process.status}
         fds = {**process.kept, "pidfd": process.pidfd, **process.masters(), **rings, **self._starting.channel(process)}
         self.clients.answer(request, body, fds)
         close_all(rings.values())
 
-    def _launch(self, request: Request, message: Message) -> None:
+    def _launch(self, request: PendingRequest, message: Message) -> None:
         """uuid, launch, namespaces, owner, pid; fds image (of the program), cgroup, shared:KIND → pid"""
         uuid = name_of(message, "uuid")
         if uuid in self._held.guests:
@@ -164,7 +164,7 @@ class Keeper:
         self._follow(begun, request)
         self._starting.answer_when_cloned(begun.process, request)
 
-    def _follow(self, begun: Begun, request: Request) -> None:
+    def _follow(self, begun: Begun, request: PendingRequest) -> None:
         self._starting.attend(begun, request.client)
         if begun.process.is_known:
             self._watch(begun.process)
@@ -174,11 +174,11 @@ class Keeper:
             self._held.know(process)
         self._loop.watch(process.pidfd, READABLE, lambda _: self._ended(process))
 
-    def _netlink(self, request: Request, message: Message) -> None:
+    def _netlink(self, request: PendingRequest, message: Message) -> None:
         """uuid → fd netlink, a socket opened inside, once it is"""
         self._starting.send_netlink(self._newborn(message), request)
 
-    def _go(self, request: Request, message: Message) -> None:
+    def _go(self, request: PendingRequest, message: Message) -> None:
         """uuid, locked_trees (names of those to stage); fds in the program's order → fds pidfd, console0…"""
         process = self._newborn(message)
         seconds = seconds_of(message, PATIENCE)
@@ -198,41 +198,41 @@ class Keeper:
             raise StartFailedError(failure)
         return self._guest(message)
 
-    def _proceed(self, request: Request, message: Message) -> None:
+    def _proceed(self, request: PendingRequest, message: Message) -> None:
         """uuid of a guest that is held right before its program → pid, once that is executed; fds pidfd, console0…"""
         self._starting.proceed(self._guest(message), request)
 
-    def _abort(self, request: Request, message: Message) -> None:
+    def _abort(self, request: PendingRequest, message: Message) -> None:
         """uuid or id of what does not run yet → status, once it is reaped, or failure; any other is left alone"""
         uuid, name = message.body.get("uuid", ""), message.body.get("id", "")
         process = self._held.guests.get(uuid) or self._held.executions.get(name)
         failure = self._failures.pop(uuid, None)
-        over = process is None or process.stage in (StartPhase.RUNNING, StartPhase.EXITED)
+        over = process is None or process.phase in (StartPhase.RUNNING, StartPhase.EXITED)
         if process is None or over or not process.is_of(message.body.get("launch")):
             self.clients.answer(request, {"status": None, "failure": failure})
         else:
             self._kill_for(request, process)
 
-    def _kill(self, request: Request, message: Message) -> None:
+    def _kill(self, request: PendingRequest, message: Message) -> None:
         """uuid → status (a wait status, None if nobody can know), once its init is reaped"""
         process = self._guest(message)
-        if process.stage is StartPhase.EXITED:
+        if process.phase is StartPhase.EXITED:
             self.clients.answer(request, {"status": process.status})
         else:
             self._kill_for(request, process)
 
-    def _kill_for(self, request: Request, process: HeldProcess) -> None:
+    def _kill_for(self, request: PendingRequest, process: HeldProcess) -> None:
         self._killers.setdefault(process, []).append(request)
         self._starting.kill(process)
 
-    def _execute(self, request: Request, message: Message) -> None:
+    def _execute(self, request: PendingRequest, message: Message) -> None:
         """id, uuid; fds init (its pidfd, whoever holds it), image, cgroup, and others in the program's order → pid; fds
         pidfd, console0"""
         name, uuid = name_of(message, "id"), name_of(message, "uuid")
         guest = self._held.guests.get(uuid)
         seconds = seconds_of(message, PATIENCE)
-        if guest is not None and guest.stage is not StartPhase.RUNNING:
-            raise RefusalError(f"the guest is not running: it is {guest.stage.value}")
+        if guest is not None and guest.phase is not StartPhase.RUNNING:
+            raise RefusalError(f"the guest is not running: it is {guest.phase.value}")
         if name in self._held.executions:
             raise RefusalError(f"there is a process with the id {name} already")
         if "init" not in message.fds:
@@ -244,11 +244,11 @@ class Keeper:
         self._follow(begun, request)
         self._starting.expect(process, request, seconds)
 
-    def _perform(self, request: Request, message: Message) -> None:
+    def _perform(self, request: PendingRequest, message: Message) -> None:
         """as execute, of a process that executes nothing → pid, once it has done what it came for; it ends by itself"""
         self._execute(request, message)
 
-    def _adopt(self, request: Request, message: Message) -> None:
+    def _adopt(self, request: PendingRequest, message: Message) -> None:
         """uuid, pid, born (None if unknown), id of an entered process; fds pidfd, console0…, channel if held, others to
         keep → (what a keeper held that died is handed to the next)"""
         uuid, pid = name_of(message, "uuid"), number_of(message, "pid")
@@ -281,12 +281,12 @@ class Keeper:
         self._share_reading()
         self.clients.answer(request, {})
 
-    def _keep(self, request: Request, message: Message) -> None:
+    def _keep(self, request: PendingRequest, message: Message) -> None:
         """uuid; fds of any names → (they are held as long as the guest, and handed out when it is fetched)"""
         self._guest(message).keep(message.fds)
         self.clients.answer(request, {})
 
-    def _status(self, request: Request, message: Message) -> None:
+    def _status(self, request: PendingRequest, message: Message) -> None:
         """pid, born of a process whose keeper died → status, None if nobody knows how it ended"""
 
         def told(status: int | None) -> None:
@@ -294,7 +294,7 @@ class Keeper:
 
         self._strangers.of_the_past(number_of(message, "pid"), number_of(message, "born"), told)
 
-    def _forget(self, request: Request, message: Message) -> None:
+    def _forget(self, request: PendingRequest, message: Message) -> None:
         """uuid or id of what has ended → (its record and its terminals, and those of what ended in it, are let go)
 
         pid, born of a guest that may have ended while no keeper held it.
@@ -305,12 +305,12 @@ class Keeper:
         if name is None and message.body["uuid"] not in self._held.guests:
             self._drop_entered(message.body["uuid"])
         process = self._guest(message) if name is None else self._held.executions[name]
-        if process.adopted and process.stage is not StartPhase.EXITED and has_ended(process.pidfd):
+        if process.adopted and process.phase is not StartPhase.EXITED and has_ended(process.pidfd):
             # Who asks has seen its end already, while the reaper is still being asked.
             process.status = self._strangers.of_kernel(process)
             self._conclude(process)
-        if process.stage is not StartPhase.EXITED:
-            raise RefusalError(f"it cannot be forgotten: it is {process.stage.value}")
+        if process.phase is not StartPhase.EXITED:
+            raise RefusalError(f"it cannot be forgotten: it is {process.phase.value}")
         self._drop(process)
         if name is None:
             self._drop_entered(process.guest)
@@ -319,10 +319,10 @@ class Keeper:
     def _drop_entered(self, uuid: str) -> None:
         """Let go of what has ended in a guest."""
         for entered in self._held.inside(uuid):
-            if entered.stage is StartPhase.EXITED:
+            if entered.phase is StartPhase.EXITED:
                 self._drop(entered)
 
-    def _quit(self, request: Request, message: Message) -> None:
+    def _quit(self, request: PendingRequest, message: Message) -> None:
         """→ (the keeper ends; refused while anything is held)"""
         if not self.empty:
             raise RefusalError(
@@ -379,22 +379,22 @@ class Keeper:
                 self._conclude(process)
 
     def _learnt(self, process: HeldProcess, status: int | None) -> None:
-        if process.stage is not StartPhase.EXITED:
+        if process.phase is not StartPhase.EXITED:
             process.status = status
             self._conclude(process)
 
     def _conclude(self, process: HeldProcess) -> None:
         self._loop.unwatch(process.pidfd)
-        if process.stage is not StartPhase.RUNNING:
+        if process.phase is not StartPhase.RUNNING:
             unstage_mounts(process.name)
             failure = self._starting.conclude_failed(process)
-            if failure is not None and process.execution is None and process.stage is not StartPhase.HELD:
+            if failure is not None and process.execution is None and process.phase is not StartPhase.HELD:
                 self._failures[process.guest] = failure
-        if process.stage in (StartPhase.RUNNING, StartPhase.HELD):
-            process.stage = StartPhase.EXITED
+        if process.phase in (StartPhase.RUNNING, StartPhase.HELD):
+            process.phase = StartPhase.EXITED
             self._announce(process)
         forgotten = process.guest not in self._held.guests and not process.foreign
-        if process.stage is not StartPhase.EXITED or forgotten:
+        if process.phase is not StartPhase.EXITED or forgotten:
             self._drop(process)
         for request in self._killers.pop(process, ()):
             self.clients.answer(request, {"status": process.status})
@@ -424,7 +424,7 @@ class Keeper:
         """Read the consoles while nobody else does, and only then: a guest must never block on a full terminal."""
         alone = not self.clients.anybody_reads
         for process in self._held.guests.values():
-            for console in process.consoles if process.stage is StartPhase.RUNNING else ():
+            for console in process.consoles if process.phase is StartPhase.RUNNING else ():
                 if not alone:
                     self._loop.unwatch(console.master)
                 elif not self._loop.watches(console.master):

@@ -25,17 +25,17 @@ from insula.kernel.process import start_time
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """A guest that the keeper holds. status: how it has ended, if its stage is EXITED."""
+    """A guest that the keeper holds. status: how it has ended, if its phase is EXITED."""
 
     uuid: str
     pid: int
-    stage: StartPhase
+    phase: StartPhase
     status: ExitStatus | None
 
     @property
     def lives(self) -> bool:
         """Whether its program runs, or is about to: not one whose launch was cut short."""
-        return self.stage in (StartPhase.RUNNING, StartPhase.HELD, StartPhase.EXECUTING)
+        return self.phase in (StartPhase.RUNNING, StartPhase.HELD, StartPhase.EXECUTING)
 
 
 class Succession:
@@ -152,9 +152,9 @@ def _meant(record: ContainerRecord) -> dict[str, Any]:
 
 
 def _held(guest: Mapping[str, Any]) -> Held:
-    stage = StartPhase[guest["state"]]
-    status = ExitStatus(status=guest["status"]) if stage is StartPhase.EXITED else None
-    return Held(uuid=guest["uuid"], pid=int(guest["pid"]), stage=stage, status=status)
+    phase = StartPhase[guest["state"]]
+    status = ExitStatus(status=guest["status"]) if phase is StartPhase.EXITED else None
+    return Held(uuid=guest["uuid"], pid=int(guest["pid"]), phase=phase, status=status)
 
 
 def _taken(answer: Message, record: ContainerRecord, group: Cgroup) -> Running:

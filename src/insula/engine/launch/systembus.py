@@ -36,7 +36,7 @@ class BusError(Exception):
         self.name = name
 
 
-class Call:
+class BusCall:
     """A call that is under way. body: of its answer."""
 
     def __init__(self, answer: "Future[tuple[Any, ...]]", sent: float) -> None:
@@ -72,13 +72,13 @@ class SystemBus:
     def __init__(self, opened: Opened | None = None) -> None:
         self._opened = opened or _opened
         self._lock = threading.Lock()
-        self._connection: _Connection | None = None
+        self._connection: _BusConnection | None = None
 
     def call(self, message: "Message", seconds: float = _PATIENCE) -> tuple[Any, ...]:
         """Make a call and return the body of its answer. Raises: BusError."""
         return self.send(message).body(seconds)
 
-    def send(self, message: "Message") -> Call:
+    def send(self, message: "Message") -> BusCall:
         """Make a call that nobody need wait for. Raises: BusError if it cannot even be sent."""
         for again in (True, False):
             connection = self._connected()
@@ -99,14 +99,14 @@ class SystemBus:
             connection.close(OSError("it was closed"))
             connection.join()
 
-    def _connected(self) -> "_Connection":
+    def _connected(self) -> "_BusConnection":
         with self._lock:
             if self._connection is None or not self._connection.usable:
-                self._connection = _Connection(self._opened)
+                self._connection = _BusConnection(self._opened)
             return self._connection
 
 
-class _Connection:
+class _BusConnection:
     """One connection, from its login to its end."""
 
     def __init__(self, opened: Opened) -> None:
@@ -137,7 +137,7 @@ class _Connection:
         """Whether it is there, and ours: a forked process has neither its thread nor a right to its answers."""
         return not self._closed and self._process == os.getpid()
 
-    def send(self, message: "Message") -> Call:
+    def send(self, message: "Message") -> BusCall:
         """Raises: OSError; the connection is of no use then."""
         answer: Future[tuple[Any, ...]] = Future()
         now = time.monotonic()
@@ -148,7 +148,7 @@ class _Connection:
             serial = next(self._serials)
             self._calls[serial] = now, answer
             self._socket.sendall(message.serialise(serial=serial))
-        return Call(answer, now)
+        return BusCall(answer, now)
 
     def close(self, why: Exception) -> None:
         """End it; calls that are under way fail."""

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insula.engine.launch.systembus import BusError, Call, SystemBus
+from insula.engine.launch.systembus import BusCall, BusError, SystemBus
 from insula.kernel.cgroups.names import escape_unit
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class AwaitedScope:
     """A scope that was asked for. call: the order; repeated: it was given more than once."""
 
     scope: Scope
-    call: Call
+    call: BusCall
     repeated: bool = False
 
 
@@ -204,14 +204,14 @@ _UNKNOWN_JOB = "?"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Place:
+class _GroupPath:
     """Where a process is. of_many: there are other hierarchies, which systemd moves it in after this one."""
 
     path: str
     of_many: bool
 
 
-def _place_of(scope: Scope) -> _Place | None:
+def _place_of(scope: Scope) -> _GroupPath | None:
     """Return where the leader is in systemd's hierarchy, None while that is not the scope. Raises: ScopeError."""
     try:
         lines = Path(f"/proc/{scope.leader}/cgroup").read_text().splitlines()
@@ -220,7 +220,7 @@ def _place_of(scope: Scope) -> _Place | None:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers in ("", "name=systemd") and path.rpartition("/")[2] == scope.unit:
-            return _Place(path=path.strip("/"), of_many=len(lines) > 1)
+            return _GroupPath(path=path.strip("/"), of_many=len(lines) > 1)
     return None
 
 

@@ -170,7 +170,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @dataclass(slots=True)
-class _Turn:
+class _GuestLooks:
     """The looks into one guest. users: who looks or waits to; left: the child that did not end."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -201,7 +201,7 @@ class Looker:
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
         self._places = asyncio.Semaphore(_LOOKS_AT_ONCE)
-        self._turns: dict[str, _Turn] = {}
+        self._turns: dict[str, _GuestLooks] = {}
 
     async def look(
         self,
@@ -230,9 +230,9 @@ class Looker:
         await self._drop()
 
     @asynccontextmanager
-    async def _turn(self, sight: Sight) -> AsyncIterator[_Turn]:
+    async def _turn(self, sight: Sight) -> AsyncIterator[_GuestLooks]:
         self._forget_settled()
-        turn = self._turns.setdefault(sight.whose, _Turn())
+        turn = self._turns.setdefault(sight.whose, _GuestLooks())
         turn.users += 1
         try:
             async with turn.lock:
@@ -247,7 +247,7 @@ class Looker:
             raise OperationFailedError(f"the file systems of {_LEFT_BEHIND_MAX} guests do not answer: destroy those")
 
     async def _answer(
-        self, turn: _Turn, sight: Sight, request: tuple[str, Mapping[str, Any], Mapping[str, int]], seconds: float
+        self, turn: _GuestLooks, sight: Sight, request: tuple[str, Mapping[str, Any], Mapping[str, int]], seconds: float
     ) -> Message:
         child = await self._child(request)
         answered = False

@@ -13,7 +13,7 @@ from insula.engine.steps.step import Step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Clone:
+class CloneOptions:
     """The birth of the guest's first process.
 
     namespaces: names below /proc/PID/ns of those made with it; shared: pairs of a name and the file of a namespace to
@@ -44,7 +44,7 @@ class LaunchPlan:
     inside: by the child, once all that is done; staged: names of trees that reach it with their attributes locked."""
 
     before: tuple[HostStep, ...]
-    clone: Clone
+    clone: CloneOptions
     child_early: tuple[GuestStep, ...]
     meanwhile: tuple[HostStep, ...]
     inside: tuple[GuestStep, ...]
@@ -78,7 +78,7 @@ class LaunchPlan:
         """Return the plan that `encode` made data from. Raises: ValueError, KeyError, TypeError if it is none."""
         return LaunchPlan(
             before=tuple(_decoded(HOST_STEPS, step) for step in data["before"]),
-            clone=codec.decode(Clone, data["clone"]),
+            clone=codec.decode(CloneOptions, data["clone"]),
             child_early=tuple(_decoded(GUEST_STEPS, step) for step in data["child_early"]),
             meanwhile=tuple(_decoded(HOST_STEPS, step) for step in data["meanwhile"]),
             inside=tuple(_decoded(GUEST_STEPS, step) for step in data["inside"]),

@@ -16,7 +16,7 @@ from insula.engine.fragments.premounts import mounts_nothing_new, premounts
 from insula.engine.fragments.speccheck import check, own_network
 from insula.engine.guestinit import starts_system
 from insula.engine.launch.systemdscope import Manager
-from insula.engine.plan.plan import Clone, LaunchPlan
+from insula.engine.plan.plan import CloneOptions, LaunchPlan
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.devicepolicy import device_rules
 from insula.engine.policy.socketpolicy import option_refusals
@@ -120,14 +120,14 @@ def _asking_for_scope(spec: ContainerSpec) -> list[HostStep]:
     return [scopes.AskForScope(why=why, partition=spec.cgroup.partition, domain=spec.name, uuid=spec.uuid)]
 
 
-def _clone(spec: ContainerSpec, facts: Facts) -> Clone:
+def _clone(spec: ContainerSpec, facts: Facts) -> CloneOptions:
     shared = tuple((each.kind.value, each.path) for each in spec.shared_namespaces)
     # The cgroup namespace is made once the groups are joined, the network's while the host prepares the rest.
     made = set(spec.namespaces) - {Namespace.CGROUP, Namespace.TIME, Namespace.USER, Namespace.NETWORK}
     made -= {each.kind for each in spec.shared_namespaces}
     if spec.idmap is not None:
         made.add(Namespace.USER)
-    return Clone(
+    return CloneOptions(
         namespaces=tuple(each.value for each in Namespace if each in made),
         shared=shared,
         owner=None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid),

@@ -6,7 +6,7 @@ from insula.kernel.callfilter import Condition
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
+class CallGroup:
     """Calls that share a reason."""
 
     names: tuple[str, ...]
@@ -14,7 +14,7 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal(Group):
+class Refusal(CallGroup):
     """Calls that fail with `errno`."""
 
     errno: int

@@ -7,7 +7,7 @@ libvirt's (`<features><capabilities policy=''>`).
 """
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 
 from insula.errors import InvalidArgumentError
 from insula.kernel.privileges import CAPABILITIES
@@ -35,10 +35,11 @@ PAST_THE_CONTAINER = {
 """Taken besides from a privileged container, whose capabilities count for the host."""
 
 
-class CapabilityPolicy(Enum):
+class CapabilityPolicy(StrEnum):
     """What single states are changes to; the values are libvirt's words."""
 
     DEFAULT = "default"
+    """Our safe set."""
     ALLOW = "allow"
     """Everything but what is switched off."""
     DENY = "deny"

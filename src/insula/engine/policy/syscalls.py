@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
-from insula.engine.policy.callgroups import ForbiddenArgument, Group, Refusal
+from insula.engine.policy.callgroups import CallGroup, ForbiddenArgument, Refusal
 from insula.engine.policy.hostpolicy import HOST_WIDE_ARGUMENTS, HOST_WIDE_LISTS
 from insula.engine.policy.namespacepolicy import MIGRATABLE_ARGUMENTS, NEW_MOUNT_ARGUMENTS
 from insula.engine.policy.socketpolicy import socket_rules
@@ -31,7 +31,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 ALLOWED = (
-    Group(
+    CallGroup(
         why="files and directories, by path and by descriptor; permissions decide",
         names=_names("""
             access chdir chmod chown chown32 chroot close close_range copy_file_range creat dup dup2 dup3 faccessat
@@ -47,7 +47,7 @@ ALLOWED = (
             umask unlink unlinkat ustat utime utimensat utimensat_time64 utimes vmsplice write writev
         """),
     ),
-    Group(
+    CallGroup(
         why="waiting for files and changes of files",
         names=_names("""
             epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old
@@ -55,13 +55,13 @@ ALLOWED = (
             _newselect poll ppoll ppoll_time64 pselect6 pselect6_time64 select
         """),
     ),
-    Group(
+    CallGroup(
         why="asynchronous file access of the older kind, which databases use",
         names=_names("""
             io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64 io_setup io_submit
         """),
     ),
-    Group(
+    CallGroup(
         why="memory of the process itself, and advice about it",
         names=_names("""
             brk cachestat get_mempolicy madvise map_shadow_stack mbind membarrier memfd_create memfd_secret
@@ -70,7 +70,7 @@ ALLOWED = (
             set_mempolicy set_mempolicy_home_node
         """),
     ),
-    Group(
+    CallGroup(
         why="processes and threads: making, awaiting, ending, scheduling them; the PID namespace bounds their reach",
         names=_names("""
             arch_prctl capget capset clone clone3 execve execveat exit exit_group fork futex futex_requeue
@@ -84,15 +84,15 @@ ALLOWED = (
             riscv_flush_icache swapcontext
         """),
     ),
-    Group(
+    CallGroup(
         why="debuggers within the guest: gdb and strace reach no process outside the PID namespace",
         names=_names("kcmp pidfd_getfd process_vm_readv process_vm_writev ptrace"),
     ),
-    Group(
+    CallGroup(
         why="not called by programs: the kernel's own way back into a function that the host traces",
         names=_names("uprobe uretprobe"),
     ),
-    Group(
+    CallGroup(
         why="signals",
         names=_names("""
             alarm rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait
@@ -100,7 +100,7 @@ ALLOWED = (
             signalfd4 sigpending sigprocmask sigreturn sigsuspend ssetmask
         """),
     ),
-    Group(
+    CallGroup(
         why="user and group ids, which the user namespace maps",
         names=_names("""
             getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getresgid getresgid32 getresuid
@@ -108,7 +108,7 @@ ALLOWED = (
             setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setuid setuid32
         """),
     ),
-    Group(
+    CallGroup(
         why="clocks and timers; reading the adjustment is harmless, and changing it needs a capability of the host",
         names=_names("""
             adjtimex clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
@@ -117,14 +117,14 @@ ALLOWED = (
             timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64
         """),
     ),
-    Group(
+    CallGroup(
         why="the network, in the guest's own namespace",
         names=_names("""
             accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg
             recvmmsg_time64 recvmsg send sendmmsg sendmsg sendto setsockopt shutdown socket socketcall socketpair
         """),
     ),
-    Group(
+    CallGroup(
         why="pipes, message queues, semaphores and shared memory, in the guest's own IPC namespace",
         names=_names("""
             ipc mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend
@@ -132,21 +132,21 @@ ALLOWED = (
             semtimedop_time64 shmat shmctl shmdt shmget
         """),
     ),
-    Group(
+    CallGroup(
         why="a system administrates itself: mounts, namespaces, host name, reboot of its own PID namespace, terminals",
         names=_names("""
             fsconfig fsmount fsopen fspick listmount mount mount_setattr move_mount open_tree open_tree_attr
             pivot_root reboot setdomainname sethostname setns statmount umount umount2 unshare vhangup
         """),
     ),
-    Group(
+    CallGroup(
         why="programs confine themselves with these, as systemd's services do",
         names=_names("""
             landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr lsm_list_modules
             lsm_set_self_attr seccomp
         """),
     ),
-    Group(
+    CallGroup(
         why="facts about the machine, and random numbers",
         names=_names("getrandom oldolduname olduname sysfs sysinfo uname"),
     ),

@@ -22,8 +22,8 @@ from insula.engine.program.image import (
     SKIP_MAX,
     STORE,
     WANTED_OFFSET,
-    Flag,
-    Kind,
+    ArgumentKind,
+    RecordFlag,
 )
 from insula.engine.program.late import Late, Patch, Slot, Template
 from insula.engine.program.program import Meaning, Program
@@ -86,7 +86,7 @@ class Label:
         self.waiting: list[int] = []
 
 
-class _Record:
+class _CallRecord:
     __slots__ = ("arguments", "errno", "flags", "number", "skip", "wanted")
 
     def __init__(self, number: int, arguments: tuple[Argument, ...]) -> None:
@@ -109,7 +109,7 @@ class Assembly:
         self._lates = list(lates)
         self._slots: dict[Slot, int] = {}
         self._numbers = portable_call_numbers(machine)
-        self._records: list[_Record] = []
+        self._records: list[_CallRecord] = []
         self._data = bytearray()
         self._relocations: list[tuple[int, Place]] = []
         self._constants: dict[bytes, Pointer] = {}
@@ -137,15 +137,15 @@ class Assembly:
         again on EAGAIN; unless: an errno at which it goes on at a label; about: a path or the like for the message;
         means: the message itself; code: the errno of the failure, in place of the kernel's.
         """
-        result = self._add(_Record(self._numbers[name], arguments), wanted=wanted, whatever=whatever, unless=unless)
+        result = self._add(_CallRecord(self._numbers[name], arguments), wanted=wanted, whatever=whatever, unless=unless)
         if again:
-            self._records[result.record].flags |= Flag.AGAIN
+            self._records[result.record].flags |= RecordFlag.AGAIN
         self._mean(result.record, means or f"{name}: {{error}}", code, about)
         return result
 
     def _add(
         self,
-        record: _Record,
+        record: _CallRecord,
         *,
         wanted: int | LateSize | None = None,
         whatever: bool = False,
@@ -154,10 +154,10 @@ class Assembly:
         index = len(self._records)
         self._records.append(record)
         if wanted is not None:
-            record.flags |= Flag.EXACT
+            record.flags |= RecordFlag.EXACT
             record.wanted = wanted
         if whatever:
-            record.flags |= Flag.WHATEVER
+            record.flags |= RecordFlag.WHATEVER
         if unless is not None:
             record.errno = unless[0]
             self._wait(index, unless[1])
@@ -174,7 +174,7 @@ class Assembly:
 
     def store(self, place: Pointer, value: Argument) -> None:
         """Write the lower four bytes of a value."""
-        self._add(_Record(STORE, (place, value)))
+        self._add(_CallRecord(STORE, (place, value)))
 
     def require(
         self,
@@ -188,7 +188,7 @@ class Assembly:
         about: str = "",
     ) -> Result:
         """Fail unless the four bytes at place, cut to mask, are value; other: fail if they are."""
-        record = _Record(COMPARE, (place, mask, value & _WHOLE))
+        record = _CallRecord(COMPARE, (place, mask, value & _WHOLE))
         result = self._add(record, wanted=-errno.EPERM if other else None)
         self._mean(result.record, means, code, about)
         return result
@@ -200,7 +200,7 @@ class Assembly:
 
     def skip_unless(self, place: Pointer, value: int, label: Label, *, mask: int = _WHOLE) -> None:
         """Go on at label unless the four bytes at place, cut to mask, are value."""
-        self._add(_Record(COMPARE, (place, mask, value & _WHOLE)), unless=(errno.EPERM, label))
+        self._add(_CallRecord(COMPARE, (place, mask, value & _WHOLE)), unless=(errno.EPERM, label))
 
     def skip(self, label: Label) -> None:
         """Go on at label."""
@@ -222,7 +222,7 @@ class Assembly:
 
     def parent_skips(self, record: Result, label: Label) -> None:
         """Let a record that has cloned skip to label in the parent."""
-        self._records[record.record].flags |= Flag.PARENT_SKIPS
+        self._records[record.record].flags |= RecordFlag.PARENT_SKIPS
         self._wait(record.record, label)
 
     @staticmethod
@@ -326,7 +326,7 @@ class Assembly:
                 _WORD.pack_into(image, data_at + place, _offset(target, data_at))
         return bytes(image)
 
-    def _pack(self, image: bytearray, index: int, record: _Record, data_at: int, patches: list[Patch]) -> None:
+    def _pack(self, image: bytearray, index: int, record: _CallRecord, data_at: int, patches: list[Patch]) -> None:
         if len(record.arguments) > ARGUMENTS:
             raise ValueError(f"a system call has no {len(record.arguments)} arguments")
         place = HEADER_SIZE + RECORD_SIZE * index
@@ -352,13 +352,13 @@ def _offset(pointer: Pointer, data_at: int) -> int:
 
 def _encoded(argument: Argument, data_at: int) -> tuple[int, int]:
     if isinstance(argument, Pointer):
-        return Kind.POINTER, _offset(argument, data_at)
+        return ArgumentKind.POINTER, _offset(argument, data_at)
     if isinstance(argument, Result):
-        return Kind.RESULT, argument.record
+        return ArgumentKind.RESULT, argument.record
     if isinstance(argument, Loaded):
-        return Kind.LOADED, _offset(argument.place, data_at)
+        return ArgumentKind.LOADED, _offset(argument.place, data_at)
     if isinstance(argument, LateText):
-        return Kind.POINTER, 0
+        return ArgumentKind.POINTER, 0
     if isinstance(argument, LateSize):
-        return Kind.VALUE, 0
-    return Kind.VALUE, argument & _ALL
+        return ArgumentKind.VALUE, 0
+    return ArgumentKind.VALUE, argument & _ALL

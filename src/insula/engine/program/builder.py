@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from insula.engine.program.assembly import Argument, Label, Loaded, Means, Pointer, Result
-from insula.engine.program.conversation import CHANNEL, Conversation
+from insula.engine.program.conversation import CHANNEL, KeeperExchange
 from insula.engine.program.late import Late
 from insula.kernel.beneath import CONTAINED, STRICT, Resolve
 from insula.kernel.fds import AT_FDCWD
@@ -44,7 +44,7 @@ _FACTS_SIZE = 256
 _PATH_ONLY = os.O_PATH | os.O_DIRECTORY
 
 
-class Builder(Conversation):
+class Builder(KeeperExchange):
     """A program under construction, and what its steps have in hands.
 
     root: the root to be, set by the step that attaches it; terminals: masters of the terminals it made, to be handed

@@ -25,7 +25,7 @@ _FLAGS_OFFSET = 48
 _CUT = socket.MSG_TRUNC | socket.MSG_CTRUNC
 
 
-class Conversation(Assembly):
+class KeeperExchange(Assembly):
     """Adds the channel's words.
 
     Fds that are passed come in one message; which ones is known only once every step has said what it needs.

@@ -40,7 +40,7 @@ FAILED = 127
 """Exit status of a process whose program failed."""
 
 
-class Kind(IntEnum):
+class ArgumentKind(IntEnum):
     """What an argument is, in two bits of a record's `kinds`, the first argument's the lowest."""
 
     VALUE = 0
@@ -53,7 +53,7 @@ class Kind(IntEnum):
     """The four bytes at the argument's offset, as a signed number."""
 
 
-class Flag(IntFlag):
+class RecordFlag(IntFlag):
     """How a record's result is judged. With none, a result that is not negative is success."""
 
     EXACT = 0x1

@@ -21,8 +21,8 @@ from insula.engine.program.image import (
     RECORD_SIZE,
     RESULT_OFFSET,
     STORE,
-    Flag,
-    Kind,
+    ArgumentKind,
+    RecordFlag,
 )
 from insula.engine.program.program import Program
 from insula.kernel.callnumbers import call_numbers
@@ -82,7 +82,7 @@ _ARGUMENTS = {
 """The arguments of each call: t for a text, c for content as long as the next one says. Source: syscalls(2)."""
 
 
-class Listing:
+class Disassembly:
     """The lines of one image. machine: whose numbers it has, as uname says it; None for this one."""
 
     def __init__(self, image: bytes, *, machine: str | None = None) -> None:
@@ -113,11 +113,11 @@ class Listing:
             yield f"{name}({', '.join(shown)}){_judgement(flags, skip, passed, wanted)}"
 
     def _argument(self, kind: int, value: int, *, text: bool) -> str:
-        if kind == Kind.RESULT:
+        if kind == ArgumentKind.RESULT:
             return f"r{value}"
-        if kind == Kind.LOADED:
+        if kind == ArgumentKind.LOADED:
             return "channel" if value == CHANNEL_OFFSET else f"[{self._place(value)}]"
-        if kind == Kind.POINTER:
+        if kind == ArgumentKind.POINTER:
             return self._text(value) if text else self._place(value)
         signed = value - (1 << 64) if value >> 63 else value
         return str(signed) if abs(signed) < 10 else hex(signed)
@@ -142,13 +142,13 @@ def _quoted(content: bytes) -> str:
 
 
 def _judgement(flags: int, skip: int, passed: int, wanted: int) -> str:
-    equal = f" = {errno.errorcode.get(-wanted, wanted)}" if flags & Flag.EXACT else ""
+    equal = f" = {errno.errorcode.get(-wanted, wanted)}" if flags & RecordFlag.EXACT else ""
     parts = []
-    if flags & Flag.WHATEVER:
+    if flags & RecordFlag.WHATEVER:
         parts.append("whatever comes")
-    if flags & Flag.AGAIN:
+    if flags & RecordFlag.AGAIN:
         parts.append("again on EAGAIN")
-    if flags & Flag.PARENT_SKIPS:
+    if flags & RecordFlag.PARENT_SKIPS:
         parts.append(f"the parent skips {skip}")
     if passed:
         parts.append(f"on {errno.errorcode.get(passed, passed)} " + (f"skip {skip}" if skip else "go on"))
@@ -160,7 +160,7 @@ def listed(program: Program, *, machine: str | None = None) -> Iterator[str]:
     marks: dict[int, list[str]] = {}
     for mark in program.marks:
         marks.setdefault(mark.index, []).append(mark.step)
-    for index, line in enumerate(Listing(program.image, machine=machine).lines()):
+    for index, line in enumerate(Disassembly(program.image, machine=machine).lines()):
         for step in marks.get(index, ()):
             yield f"# {step}"
         yield f"{index:4}  {line}"

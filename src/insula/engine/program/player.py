@@ -27,8 +27,8 @@ from insula.engine.program.image import (
     RELOCATION,
     RESULT_OFFSET,
     STORE,
-    Flag,
-    Kind,
+    ArgumentKind,
+    RecordFlag,
 )
 
 _NUMBER = struct.Struct("<i")
@@ -37,9 +37,9 @@ _WORD = struct.Struct("<Q")
 _ALL = (1 << 64) - 1
 _LOW = 0xFFFFFFFF
 # Plain numbers: a program has some hundred records, and looking at enumerations would take longer than most calls.
-_POINTER, _RESULT, _LOADED = int(Kind.POINTER), int(Kind.RESULT), int(Kind.LOADED)
+_POINTER, _RESULT, _LOADED = int(ArgumentKind.POINTER), int(ArgumentKind.RESULT), int(ArgumentKind.LOADED)
 _EXACT, _WHATEVER, _AGAIN, _PARENT_SKIPS = (
-    int(each) for each in (Flag.EXACT, Flag.WHATEVER, Flag.AGAIN, Flag.PARENT_SKIPS)
+    int(each) for each in (RecordFlag.EXACT, RecordFlag.WHATEVER, RecordFlag.AGAIN, RecordFlag.PARENT_SKIPS)
 )
 
 # Keeping the interpreter's lock: after a clone nobody else is there to give it back.

@@ -9,7 +9,7 @@ from insula.kernel.cgroups.limits import DeviceLimit
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 
-class Memory(Protocol):
+class MemoryController(Protocol):
     """Bytes throughout; `limits.UNLIMITED` takes a limit away."""
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
@@ -38,7 +38,7 @@ class Memory(Protocol):
         """Return how many processes were killed for want of memory since the group was made."""
 
 
-class Cpu(Protocol):
+class CpuController(Protocol):
     def weigh(self, shares: int) -> None:
         """Set the share of contended time, 2..262144 on v1's scale, neutral at 1024."""
 
@@ -52,12 +52,12 @@ class Cpu(Protocol):
         """Return periods, throttled periods and throttled nanoseconds."""
 
 
-class CpuTime(Protocol):
+class CpuTimeController(Protocol):
     def use(self) -> CpuUse:
         """Return consumed time; its throttling fields stay 0."""
 
 
-class CpuSet(Protocol):
+class CpuSetController(Protocol):
     def pin_cpus(self, cpus: str) -> None:
         """Allow only these CPUs, a list such as `0-3,8`; empty allows what the parent allows."""
 
@@ -68,7 +68,7 @@ class CpuSet(Protocol):
         """Return the CPUs and memory nodes that may be used in effect."""
 
 
-class Io(Protocol):
+class IoController(Protocol):
     def weigh(self, weight: int) -> None:
         """Set the share of contended block devices, neutral at 100."""
 
@@ -84,14 +84,14 @@ class Io(Protocol):
         """
 
 
-class Tasks(Protocol):
+class PidsController(Protocol):
     def limit(self, tasks: int) -> None:
         """Let the group hold so many tasks; `limits.UNLIMITED` takes the limit away."""
 
     def use(self) -> TaskUse: ...
 
 
-class Freezer(Protocol):
+class FreezerController(Protocol):
     def freeze(self, seconds: float) -> None:
         """Stop every task, and return when all have stopped.
 

@@ -184,44 +184,44 @@ class Cgroup:
         return directory, self.hierarchies.v1_mount(name) is not None
 
     @property
-    def memory(self) -> controllers.Memory:
+    def memory(self) -> controllers.MemoryController:
         directory, old = self._controller("memory")
-        return v1.Memory(directory) if old else v2.Memory(directory)
+        return v1.V1Memory(directory) if old else v2.V2Memory(directory)
 
     @property
-    def cpu(self) -> controllers.Cpu:
+    def cpu(self) -> controllers.CpuController:
         directory, old = self._controller("cpu")
-        return v1.Cpu(directory) if old else v2.Cpu(directory)
+        return v1.V1Cpu(directory) if old else v2.V2Cpu(directory)
 
     @property
-    def cpu_time(self) -> controllers.CpuTime:
+    def cpu_time(self) -> controllers.CpuTimeController:
         mount = self.hierarchies.v1_mount("cpuacct")
         if mount is not None:
-            return v1.CpuTime(f"{mount}/{self.path}")
+            return v1.V1CpuTime(f"{mount}/{self.path}")
         if self.scope is None:
             raise OSError(errno.EOPNOTSUPP, "this host does not account CPU time of control groups", self.path)
-        return v2.CpuTime(self.scope)
+        return v2.V2CpuTime(self.scope)
 
     @property
-    def cpuset(self) -> controllers.CpuSet:
+    def cpuset(self) -> controllers.CpuSetController:
         directory, old = self._controller("cpuset")
-        return v1.CpuSet(directory) if old else v2.CpuSet(directory)
+        return v1.V1CpuSet(directory) if old else v2.V2CpuSet(directory)
 
     @property
-    def io(self) -> controllers.Io:
+    def io(self) -> controllers.IoController:
         directory, old = self._controller("blkio")
-        return v1.Io(directory) if old else v2.Io(directory)
+        return v1.V1Io(directory) if old else v2.V2Io(directory)
 
     @property
-    def tasks(self) -> controllers.Tasks:
+    def tasks(self) -> controllers.PidsController:
         directory, old = self._controller("pids")
-        return v1.Tasks(directory) if old else v2.Tasks(directory)
+        return v1.V1Pids(directory) if old else v2.V2Pids(directory)
 
     @property
-    def freezer(self) -> controllers.Freezer:
+    def freezer(self) -> controllers.FreezerController:
         if self.scope is not None:
-            return v2.Freezer(self.scope)
-        return v1.Freezer(self._controller("freezer")[0])
+            return v2.V2Freezer(self.scope)
+        return v1.V1Freezer(self._controller("freezer")[0])
 
     # Verbs
 
@@ -308,7 +308,7 @@ class Cgroup:
         mount = self.hierarchies.v2
         for above in reversed(tree.ancestors(self.path)):
             if mount is not None and tree.is_ours(f"{mount}/{above}"):
-                v2.Memory(f"{mount}/{above}").guarantee(v2.promised_below(f"{mount}/{above}"))
+                v2.V2Memory(f"{mount}/{above}").guarantee(v2.promised_below(f"{mount}/{above}"))
 
     # Readings
 
@@ -351,8 +351,8 @@ def _fill_cpusets(mount: str, path: str) -> None:
     """Have CPUs and nodes come down to the group at path, also through groups that others made and have yet to fill."""
     for _ in range(_FILLS):
         for group in (*tree.ancestors(path), path):
-            v1.CpuSet(f"{mount}/{group}").inherit()
-        if v1.CpuSet(f"{mount}/{path}").usable:
+            v1.V1CpuSet(f"{mount}/{group}").inherit()
+        if v1.V1CpuSet(f"{mount}/{path}").usable:
             return
         time.sleep(_PAUSE)
     raise OSError(errno.ENOSPC, "no CPUs or no memory nodes come down to the group", f"{mount}/{path}")

@@ -11,7 +11,7 @@ from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _V1Group:
     directory: str
 
     def _read(self, name: str) -> str:
@@ -36,7 +36,7 @@ _LEAST_FOR_SOCKETS = 16 << 20
 """Bytes; enough for some dozens of connections at full speed."""
 
 
-class Memory(_Group):
+class V1Memory(_V1Group):
     __slots__ = ()
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
@@ -143,7 +143,7 @@ def _v1_bytes(value: int | None) -> int | None:
     return value if value is None or limited(value) is not None else -1
 
 
-class Cpu(_Group):
+class V1Cpu(_V1Group):
     __slots__ = ()
 
     def weigh(self, shares: int) -> None:
@@ -178,7 +178,7 @@ _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 """Nanoseconds of one unit of cpuacct.stat."""
 
 
-class CpuTime(_Group):
+class V1CpuTime(_V1Group):
     __slots__ = ()
 
     def use(self) -> CpuUse:
@@ -196,7 +196,7 @@ class CpuTime(_Group):
 _SETS = ("cpuset.cpus", "cpuset.mems")
 
 
-class CpuSet(_Group):
+class V1CpuSet(_V1Group):
     __slots__ = ()
 
     def inherit(self) -> None:
@@ -231,7 +231,7 @@ _WEIGHT = "blkio.bfq.weight"
 _DEVICE_WEIGHT = "blkio.bfq.weight_device"
 
 
-class Io(_Group):
+class V1Io(_V1Group):
     __slots__ = ()
 
     def weigh(self, weight: int) -> None:
@@ -273,7 +273,7 @@ def _device_limit(entry: tuple[str, dict[str, int]]) -> DeviceLimit:
     return DeviceLimit(major=int(major), minor=int(minor), **entry[1])
 
 
-class Tasks(_Group):
+class V1Pids(_V1Group):
     __slots__ = ()
 
     def limit(self, tasks: int) -> None:
@@ -291,7 +291,7 @@ class Tasks(_Group):
 _PAUSE = 0.001
 
 
-class Freezer(_Group):
+class V1Freezer(_V1Group):
     """The v1 freezer: it cannot be waited for, and a killed task dies only once thawed."""
 
     __slots__ = ()

@@ -22,7 +22,7 @@ from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Group:
+class _V2Group:
     directory: str
 
     def _path(self, name: str) -> str:
@@ -42,7 +42,7 @@ def _v2_bytes(value: int | None) -> int | str:
     return "max" if value is None or limited(value) is None else value
 
 
-class Memory(_Group):
+class V2Memory(_V2Group):
     __slots__ = ()
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
@@ -121,7 +121,7 @@ class Memory(_Group):
         return files.flat_keyed(self._read("memory.events")).get("oom_kill", 0)
 
 
-class Cpu(_Group):
+class V2Cpu(_V2Group):
     __slots__ = ()
 
     def weigh(self, shares: int) -> None:
@@ -144,7 +144,7 @@ class Cpu(_Group):
         return stat.get("nr_periods", 0), stat.get("nr_throttled", 0), stat.get("throttled_usec", 0) * 1000
 
 
-class CpuTime(_Group):
+class V2CpuTime(_V2Group):
     """Consumed time: every v2 group accounts it, with or without the cpu controller."""
 
     __slots__ = ()
@@ -158,7 +158,7 @@ class CpuTime(_Group):
         )
 
 
-class CpuSet(_Group):
+class V2CpuSet(_V2Group):
     __slots__ = ()
 
     def pin_cpus(self, cpus: str) -> None:
@@ -177,7 +177,7 @@ _WEIGHTS = {"io.weight": MAXIMUM_WEIGHT, "io.bfq.weight": MAXIMUM_BFQ_WEIGHT}
 """Which of both has an effect is up to the device's scheduler (iocost or BFQ), so both are written."""
 
 
-class Io(_Group):
+class V2Io(_V2Group):
     __slots__ = ()
 
     def weigh(self, weight: int) -> None:
@@ -240,7 +240,7 @@ def _device_use(number: str, values: dict[str, str]) -> DeviceUse:
     return DeviceUse(major=int(major), minor=int(minor), **counts)
 
 
-class Tasks(_Group):
+class V2Pids(_V2Group):
     __slots__ = ()
 
     def limit(self, tasks: int) -> None:
@@ -253,7 +253,7 @@ class Tasks(_Group):
         )
 
 
-class Freezer(_Group):
+class V2Freezer(_V2Group):
     __slots__ = ()
 
     def freeze(self, seconds: float) -> None:
@@ -285,7 +285,7 @@ class Freezer(_Group):
         return files.flat_keyed(self._read("cgroup.events"))["frozen"] == 1
 
 
-class Stalls(_Group):
+class Stalls(_V2Group):
     """Pressure stall information, where the kernel keeps it for groups."""
 
     __slots__ = ()

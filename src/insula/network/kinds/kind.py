@@ -29,7 +29,7 @@ class Networks:
     leaving: Collection[int]
 
 
-class Kind(Protocol, Generic[Wanted]):
+class InterfaceDriver(Protocol, Generic[Wanted]):
     """One kind. needs_inside: whether its end needs the guest's network, which is kept open for that."""
 
     kind: InterfaceKind

@@ -4,14 +4,14 @@ from typing import Any
 
 from insula.engine.interfaces import InterfaceKind
 from insula.engine.spec import Interface, MacvlanInterface, MovedInterface, VethInterface
-from insula.network.kinds.kind import Kind
+from insula.network.kinds.kind import InterfaceDriver
 from insula.network.kinds.macvlan import MacvlanKind
 from insula.network.kinds.moved import MovedKind
 from insula.network.kinds.veth import VethKind
 
-KINDS: dict[type[Interface], Kind[Any]] = {
+KINDS: dict[type[Interface], InterfaceDriver[Any]] = {
     VethInterface: VethKind(),
     MacvlanInterface: MacvlanKind(),
     MovedInterface: MovedKind(),
 }
-BY_RECORD: dict[InterfaceKind, Kind[Any]] = {each.kind: each for each in KINDS.values()}
+BY_RECORD: dict[InterfaceKind, InterfaceDriver[Any]] = {each.kind: each for each in KINDS.values()}

@@ -193,7 +193,7 @@ def _os_release(path: Path) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Phase:
+class _BuildPhase:
     """A part of mmdebstrap's work. begins: how its message starts; steps: lines it writes for each package."""
 
     begins: str
@@ -205,12 +205,12 @@ class _Phase:
 
 
 _PHASES = (
-    _Phase("running apt-get update", "preparing", "reading package lists", 0.0, 0.1, 0),
-    _Phase("downloading packages", "downloading", "downloading", 0.1, 0.25, 1),
-    _Phase("extracting archives", "unpacking", "unpacking the base", 0.25, 0.35, 0),
-    _Phase("installing essential packages", "installing", "installing the base", 0.35, 0.6, 2),
-    _Phase("installing remaining packages", "installing", "installing packages", 0.6, 0.95, 3),
-    _Phase("cleaning", "finishing", "cleaning up", 0.95, 0.97, 0),
+    _BuildPhase("running apt-get update", "preparing", "reading package lists", 0.0, 0.1, 0),
+    _BuildPhase("downloading packages", "downloading", "downloading", 0.1, 0.25, 1),
+    _BuildPhase("extracting archives", "unpacking", "unpacking the base", 0.25, 0.35, 0),
+    _BuildPhase("installing essential packages", "installing", "installing the base", 0.35, 0.6, 2),
+    _BuildPhase("installing remaining packages", "installing", "installing packages", 0.6, 0.95, 3),
+    _BuildPhase("cleaning", "finishing", "cleaning up", 0.95, 0.97, 0),
 )
 _COUNT = re.compile(r"\d+ upgraded, (\d+) newly installed")
 _STEP = re.compile(r"(?:Get:\d+ \S+ \S+ \S+ (?P<got>\S+)|(?P<verb>Unpacking|Setting up) (?P<package>[^\s:]+))")

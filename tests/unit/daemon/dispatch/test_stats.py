@@ -15,7 +15,7 @@ from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import DomainRef as WireRef
 from insula.service import bulkstats, statistics
 from insula.service.domains import Domains
-from insula.service.events import DomainRef, Events
+from insula.service.events import DomainIdentity, Events
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter
 from insula.service.statistics import CpuStats
@@ -52,7 +52,7 @@ class Forty:
 
     def all_stats(
         self, domains: Sequence[ManagedDomain], groups: StatsTypes, counted: object
-    ) -> Sequence[tuple[DomainRef, Sequence[Parameter]]]:
+    ) -> Sequence[tuple[DomainIdentity, Sequence[Parameter]]]:
         assert counted is self.counted
         self.turns.append(len(domains))
         self.groups = groups

@@ -9,7 +9,7 @@ from typing import get_type_hints
 import pytest
 
 from insula.daemon.dispatch.table import BEFORE_OPEN, HANDLERS, OF_DOMAIN, WAITING
-from insula.daemon.request import Request
+from insula.daemon.request import IncomingCall
 from insula.rpc import types
 from insula.rpc.procedure import Priority
 from insula.rpc.procedures import Insula, Lxc, Procedure, Remote
@@ -81,7 +81,7 @@ def test_a_handler_takes_what_its_row_carries(row: Procedure) -> None:
     handler = HANDLERS[row]
     hints = get_type_hints(handler)
     request, *parameters = inspect.signature(handler).parameters.values()
-    assert request.name == "request" and hints["request"] is Request
+    assert request.name == "request" and hints["request"] is IncomingCall
     for name, kind in wanted(row):
         if parameters[0].kind is inspect.Parameter.VAR_POSITIONAL:
             break  # it minds nothing of what follows

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from insula.engine.allowance import Allowance
+from insula.engine.allowance import TokenBucket
 from insula.engine.console.console import BACKLOG_HIGH
 from insula.engine.console.consolechannel import Viewing
 from tests.unit.engine.consoleline import line, print_all, until, writer_ends
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio
 
 async def test_a_guest_that_prints_without_end_waits_as_long_as_its_allowance_says_and_is_named_once() -> None:
     ticks = 0.0
-    async with line(allowance=Allowance(1e9, 100_000, clock=lambda: ticks)) as console:
+    async with line(allowance=TokenBucket(1e9, 100_000, clock=lambda: ticks)) as console:
         writer = asyncio.create_task(asyncio.to_thread(print_all, console.slave, bytes(4_000_000)))
         await until(lambda: bool(console.told))
         while not writer.done():
@@ -27,7 +27,7 @@ async def test_a_guest_that_prints_without_end_waits_as_long_as_its_allowance_sa
 
 async def test_a_guest_beyond_its_allowance_is_not_read_until_time_has_passed() -> None:
     ticks = 0.0
-    async with line(allowance=Allowance(1, 1000, clock=lambda: ticks)) as console:
+    async with line(allowance=TokenBucket(1, 1000, clock=lambda: ticks)) as console:
         watcher = console.hub.attach(Viewing.WATCHING)
         writer = asyncio.create_task(asyncio.to_thread(print_all, console.slave, bytes(2_000_000)))
         await until(lambda: bool(console.told))
@@ -59,7 +59,7 @@ async def test_a_guest_that_prints_many_small_pieces_is_looked_at_now_and_then_a
         assert not console.told
 
 
-class Counted(Allowance):
+class Counted(TokenBucket):
     """Knows how often it was asked."""
 
     taken = 0

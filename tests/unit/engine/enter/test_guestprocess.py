@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from insula.engine.enter.attachment import EnteredProcess
-from insula.engine.enter.guestprocess import DEVNULL, PIPE, STDOUT, GuestProcess, Stream, Streams
+from insula.engine.enter.guestprocess import DEVNULL, PIPE, STDOUT, GuestProcess, StandardStreams, Stream
 from insula.errors import OperationInvalidError, OperationTimeoutError
 from insula.kernel.fds import Fd
 from tests.descriptors import open_fds
@@ -24,7 +24,7 @@ class Host:
     def start(
         self, program: str, stdin: Stream = DEVNULL, stdout: Stream = None, stderr: Stream = None
     ) -> GuestProcess:
-        streams = Streams(stdin, stdout, stderr)
+        streams = StandardStreams(stdin, stdout, stderr)
         reading, writing, errors = streams.theirs
         process = subprocess.Popen([sys.executable, "-c", program], stdin=reading, stdout=writing, stderr=errors)
         streams.hand_over()
@@ -75,7 +75,7 @@ def test_errors_can_go_where_output_goes(start: Callable[..., GuestProcess]) -> 
 
 def test_only_errors_can_go_where_output_goes() -> None:
     with pytest.raises(OperationInvalidError, match="only stderr"):
-        Streams(DEVNULL, STDOUT, PIPE)
+        StandardStreams(DEVNULL, STDOUT, PIPE)
 
 
 def test_exit_statuses_are_those_of_subprocess(start: Callable[..., GuestProcess]) -> None:
@@ -99,7 +99,7 @@ def test_a_status_that_is_told_once_reaches_everybody_who_waits() -> None:
         return told.pop()
 
     executed = EnteredProcess(id="1", uuid="u", born=None, pid=1, pidfd=Fd(os.pidfd_open(os.getpid())), master=None)
-    streams = Streams(DEVNULL, DEVNULL, DEVNULL)
+    streams = StandardStreams(DEVNULL, DEVNULL, DEVNULL)
     streams.hand_over()
     process = GuestProcess(executed, streams, end_of)
     with ThreadPoolExecutor() as threads:
@@ -138,7 +138,7 @@ def test_leaving_the_block_by_an_error_ends_the_process(start: Callable[..., Gue
 
 def test_a_terminal_is_both_directions() -> None:
     master, slave = os.openpty()
-    streams = Streams.of_terminal(master)
+    streams = StandardStreams.of_terminal(master)
     writer, reader, _ = streams.ours
     assert writer is not None
     assert reader is not None
@@ -152,5 +152,5 @@ def test_a_terminal_is_both_directions() -> None:
 
 def test_no_fd_is_left_when_there_is_no_process() -> None:
     before = len(open_fds())
-    Streams(PIPE, PIPE, DEVNULL).give_up()
+    StandardStreams(PIPE, PIPE, DEVNULL).give_up()
     assert len(open_fds()) == before

@@ -8,7 +8,7 @@ from insula.engine.fragments.devices import OF_NAMESPACES, STANDARD, device_tree
 from insula.engine.policy.devicepolicy import device_rules
 from insula.engine.spec import ContainerSpec, Device, DeviceKind, IdMap, IdRange
 from insula.engine.steps.guest.roottree import MountFilesystem
-from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
+from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices
 from insula.errors import InvalidArgumentError
 from tests.unit.engine.fragments.example import FACTS, IDS, PRIVILEGED, SPEC, told
 
@@ -50,8 +50,8 @@ def test_every_node_that_is_made_may_be_used() -> None:
 def test_devices_of_the_spec_have_its_mode_and_the_hosts_ids_of_their_owners() -> None:
     spec = replace(SPEC, devices=(FUSE, DISK))
     assert made(spec).nodes[-2:] == (
-        Node(name="fuse", kind="c", major=10, minor=229, mode=0o666, uid=300007, gid=400044),
-        Node(name="mapper/disk", kind="b", major=253, minor=1, mode=0o660, uid=300000, gid=400000),
+        DeviceNode(name="fuse", kind="c", major=10, minor=229, mode=0o666, uid=300007, gid=400044),
+        DeviceNode(name="mapper/disk", kind="b", major=253, minor=1, mode=0o660, uid=300000, gid=400000),
     )
     assert (made(replace(PRIVILEGED, devices=(FUSE,))).nodes[-1].gid) == 44
 

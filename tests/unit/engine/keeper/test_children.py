@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from insula.engine.keeper.children import Children, forget_children
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 
 TRACE_ME = 0
 
@@ -30,7 +30,7 @@ def trace_me_for_ever() -> int:
 
 def in_a_call_while_a_child_ends() -> int:
     """A keeper of its own: one child ends, and then another one lets it return from its call."""
-    Children(Loop(), lambda _: True).watch()
+    Children(EventLoop(), lambda _: True).watch()
     reader, writer = os.pipe()
     ended, ending = os.pipe()
 
@@ -80,7 +80,7 @@ def _keep(life: Callable[[], int], strangers: int) -> int:
             statuses.append(os.waitpid(pid, 0)[1])
         return pid in known
 
-    loop = Loop()
+    loop = EventLoop()
     Children(loop, ended).watch()
     for _ in range(strangers):
         fork(lambda: 1)

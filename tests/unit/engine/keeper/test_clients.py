@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from insula.engine.keeper.clients import Client, Clients, RefusalError, Request, StartFailedError
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError, StartFailedError
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.protocol import Message, receive, send
 from insula.kernel.fds import Fd
 from tests.descriptors import open_fds
@@ -17,14 +17,14 @@ class Server:
     """Clients on a loop, serving verbs that tests define; the test is the one client."""
 
     def __init__(self) -> None:
-        self.loop = Loop()
-        self.lost: list[Client] = []
+        self.loop = EventLoop()
+        self.lost: list[KeeperClient] = []
         self.clients = Clients(self.loop, self.serve, self.lost.append)
         self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.clients.welcome(theirs)
-        self.last: Request | None = None
+        self.last: PendingRequest | None = None
 
-    def serve(self, verb: str, request: Request, message: Message) -> None:
+    def serve(self, verb: str, request: PendingRequest, message: Message) -> None:
         self.last = request
         match verb:
             case "echo":

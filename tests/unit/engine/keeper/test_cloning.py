@@ -13,7 +13,7 @@ import pytest
 from insula.engine.keeper import cloning
 from insula.engine.keeper.cloning import Cloner
 from insula.engine.keeper.held import HeldProcess
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.protocol import Message
 from insula.engine.keeper.spawner import Order, Spawner
 from insula.engine.program.image import GO
@@ -29,7 +29,7 @@ class Orders(Spawner):
     """A spawner that keeps what is ordered."""
 
     def __init__(self) -> None:
-        super().__init__(Loop(), b"", 0)
+        super().__init__(EventLoop(), b"", 0)
         self.given: list[Order] = []
         self.doubts = 0
         self.error: Exception | None = None
@@ -75,7 +75,7 @@ def image() -> Iterator[Fd]:
 
 
 def forking() -> Cloner:
-    return Cloner((1024, 1024), Spawner(Loop(), b"", 0))
+    return Cloner((1024, 1024), Spawner(EventLoop(), b"", 0))
 
 
 def fail(*_: object, **__: object) -> NoReturn:

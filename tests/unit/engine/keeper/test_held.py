@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.engine.keeper.held import RING_MAX, Console, HeldProcess, Ring, StartPhase
+from insula.engine.keeper.held import RING_MAX, HeldConsole, HeldProcess, Ring, StartPhase
 from insula.kernel.fds import Fd, close_all, contents
 
 
@@ -23,13 +23,13 @@ def test_a_ring_keeps_the_latest_bytes(chunks: list[bytes]) -> None:
 
 
 @pytest.fixture
-def terminal() -> Iterator[tuple[Console, int]]:
+def terminal() -> Iterator[tuple[HeldConsole, int]]:
     master, slave = os.openpty()
-    yield Console(Fd(master)), slave
+    yield HeldConsole(Fd(master)), slave
     close_all([master, slave])
 
 
-def test_a_console_is_drained_without_waiting(terminal: tuple[Console, int]) -> None:
+def test_a_console_is_drained_without_waiting(terminal: tuple[HeldConsole, int]) -> None:
     console, slave = terminal
     assert not console.drain()
     os.write(slave, b"hello\n")
@@ -37,7 +37,7 @@ def test_a_console_is_drained_without_waiting(terminal: tuple[Console, int]) -> 
     assert console.ring.take() == b"hello\r\n"
 
 
-def test_a_console_that_nobody_has_open_says_nothing(terminal: tuple[Console, int]) -> None:
+def test_a_console_that_nobody_has_open_says_nothing(terminal: tuple[HeldConsole, int]) -> None:
     console, slave = terminal
     os.write(slave, b"last words")
     os.close(slave)
@@ -74,7 +74,7 @@ def test_what_consoles_said_is_handed_out_once() -> None:
 
 def test_an_adopted_ward_runs_already_and_names_are_distinct() -> None:
     adopted, entered = HeldProcess("u", 7, null(), adopted=True), HeldProcess("u", 8, null(), execution="5")
-    assert (adopted.stage, entered.stage) == (StartPhase.RUNNING, StartPhase.CLONED)
+    assert (adopted.phase, entered.phase) == (StartPhase.RUNNING, StartPhase.CLONED)
     assert (adopted.name, entered.name) == ("u", "u.5")
     adopted.close()
     entered.close()

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from insula.engine.keeper import link
-from insula.engine.keeper.link import BlockingLink, Event, completed
+from insula.engine.keeper.link import BlockingLink, KeeperEvent, completed
 from insula.engine.keeper.protocol import EventKind, Verb, receive, send
 from insula.errors import KeeperError, StepError
 from tests.descriptors import open_fds
@@ -21,7 +21,7 @@ class FakeKeeper:
 
     def __init__(self) -> None:
         ours, self.channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.events: list[Event] = []
+        self.events: list[KeeperEvent] = []
         self.link = BlockingLink(ours, self.events.append)
 
     def close(self) -> None:

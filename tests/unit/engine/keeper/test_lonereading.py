@@ -10,11 +10,11 @@ from functools import partial
 
 import pytest
 
-from insula.engine.allowance import Allowance
+from insula.engine.allowance import TokenBucket
 from insula.engine.keeper import held
-from insula.engine.keeper.held import Console
+from insula.engine.keeper.held import HeldConsole
 from insula.engine.keeper.lonereading import read_alone
-from insula.engine.keeper.loop import READABLE, Loop
+from insula.engine.keeper.loop import READABLE, EventLoop
 from insula.kernel.fds import Fd
 
 
@@ -29,7 +29,7 @@ def terminal() -> Iterator[tuple[int, int]]:
 
 def test_everything_that_comes_is_taken_in(terminal: tuple[int, int]) -> None:
     master, slave = terminal
-    console, loop = Console(Fd(master)), Loop()
+    console, loop = HeldConsole(Fd(master)), EventLoop()
     read_alone(loop, console)
     for word in (b"one", b"two", b"three"):
         os.write(slave, word)
@@ -45,9 +45,9 @@ def test_a_flood_is_taken_in_slowly_and_goes_on_after_each_pause(
     """Time passes in pauses only, so that however slow the machine is, the flood comes faster than it may."""
     now = 0.0
     monkeypatch.setattr(held, "READ_BURST", 100_000)
-    monkeypatch.setattr(held, "Allowance", partial(Allowance, clock=lambda: now))
+    monkeypatch.setattr(held, "TokenBucket", partial(TokenBucket, clock=lambda: now))
     master, slave = terminal
-    console, loop = Console(Fd(master)), Loop()
+    console, loop = HeldConsole(Fd(master)), EventLoop()
     later, pauses = loop.after, []
 
     def after(seconds: float, action: Callable[[], None]) -> object:
@@ -56,7 +56,7 @@ def test_a_flood_is_taken_in_slowly_and_goes_on_after_each_pause(
         pauses.append(seconds)
         return later(0.001, action)
 
-    monkeypatch.setattr(Loop, "after", lambda _, seconds, action: after(seconds, action))
+    monkeypatch.setattr(EventLoop, "after", lambda _, seconds, action: after(seconds, action))
     read_alone(loop, console)
     end = b"the end"
 
@@ -87,9 +87,9 @@ def test_a_pause_that_outlives_its_console_leaves_the_next_of_its_number_alone(m
     monkeypatch.setattr(held, "READ_BURST", 1)
     master, slave = os.openpty()
     tty.setraw(slave)
-    console, loop = Console(Fd(master)), Loop()
+    console, loop = HeldConsole(Fd(master)), EventLoop()
     waiting: list[Callable[[], None]] = []
-    monkeypatch.setattr(Loop, "after", lambda _, seconds, action: waiting.append(action))
+    monkeypatch.setattr(EventLoop, "after", lambda _, seconds, action: waiting.append(action))
     read_alone(loop, console)
     os.write(slave, b"x" * 100)
     while not waiting:

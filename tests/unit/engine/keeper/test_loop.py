@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from insula.engine.keeper.loop import HUNG_UP, NEWLY_READABLE, READABLE, Loop
+from insula.engine.keeper.loop import HUNG_UP, NEWLY_READABLE, READABLE, EventLoop
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 def test_a_handler_is_called_with_what_happened(pipe: tuple[int, int]) -> None:
-    loop = Loop()
+    loop = EventLoop()
     seen: list[int] = []
     loop.watch(pipe[0], READABLE, seen.append)
     os.write(pipe[1], b"x")
@@ -33,7 +33,7 @@ def test_a_handler_is_called_with_what_happened(pipe: tuple[int, int]) -> None:
 
 
 def test_an_unwatched_fd_is_left_alone(pipe: tuple[int, int]) -> None:
-    loop = Loop()
+    loop = EventLoop()
     seen: list[int] = []
     loop.watch(pipe[0], READABLE, seen.append)
     loop.unwatch(pipe[0])
@@ -46,7 +46,7 @@ def test_an_unwatched_fd_is_left_alone(pipe: tuple[int, int]) -> None:
 
 
 def test_watching_anew_tells_again_what_was_there(pipe: tuple[int, int]) -> None:
-    loop = Loop()
+    loop = EventLoop()
     seen: list[int] = []
     loop.watch(pipe[0], NEWLY_READABLE, seen.append)
     os.write(pipe[1], b"x")
@@ -57,7 +57,7 @@ def test_watching_anew_tells_again_what_was_there(pipe: tuple[int, int]) -> None
 
 
 def test_a_handler_may_unwatch_another_of_the_same_turn(pipe: tuple[int, int]) -> None:
-    loop = Loop()
+    loop = EventLoop()
     seen: list[int] = []
     others = os.pipe()
 
@@ -78,7 +78,7 @@ def test_a_handler_may_unwatch_another_of_the_same_turn(pipe: tuple[int, int]) -
 def test_a_mistake_in_one_handler_does_not_end_the_others(
     pipe: tuple[int, int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loop = Loop()
+    loop = EventLoop()
     seen: list[int] = []
     others = os.pipe()
 
@@ -99,7 +99,7 @@ def test_a_mistake_in_one_handler_does_not_end_the_others(
 
 
 def test_actions_are_due_in_their_order_and_cancelled_ones_never() -> None:
-    loop = Loop()
+    loop = EventLoop()
     done: list[str] = []
     loop.after(0.002, lambda: done.append("second"))
     first = loop.after(0.001, lambda: done.append("first"))
@@ -111,7 +111,7 @@ def test_actions_are_due_in_their_order_and_cancelled_ones_never() -> None:
 
 
 def test_a_closed_loop_watches_nothing(pipe: tuple[int, int]) -> None:
-    loop = Loop()
+    loop = EventLoop()
     loop.watch(pipe[0], READABLE, lambda _: None)
     loop.close()
     assert not loop.watches(pipe[0])

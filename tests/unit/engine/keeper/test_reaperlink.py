@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from insula.engine.keeper import reaperlink
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.reaperlink import ReaperLink, Results, converse, spawn
 from tests.waiting import scaled
 
@@ -16,7 +16,7 @@ class Talk:
     """A keeper's link, and the other end. told: what was answered, in order."""
 
     def __init__(self) -> None:
-        self.loop = Loop()
+        self.loop = EventLoop()
         ours, self.reaper = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.reaper.settimeout(scaled(10))
         self.link = ReaperLink(self.loop, ours)
@@ -98,7 +98,7 @@ def test_more_questions_than_a_socket_holds_are_all_asked(talk: Talk) -> None:
 
 def test_without_a_reaper_nothing_is_known() -> None:
     told: list[Results] = []
-    ReaperLink(Loop(), None).ask("status", 7, 9, told=told.append)
+    ReaperLink(EventLoop(), None).ask("status", 7, 9, told=told.append)
     assert told == [None]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.keeper import spawner as module
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.spawner import DEATHS_MAX, ORDER, Order, Spawner, built_program
 from insula.kernel.fds import Fd
 from insula.kernel.process import CloneFlag, pid_of
@@ -211,7 +211,7 @@ def test_where_no_memory_file_may_be_executed_it_is_not_usable(monkeypatch: pyte
         raise PermissionError(13, "vm.memfd_noexec is 2")
 
     monkeypatch.setattr(os, "memfd_create", refused)
-    loop, device = Loop(), null()
+    loop, device = EventLoop(), null()
     spawner = Spawner(loop, built_program(), device)
     spawner.start()
     assert not spawner.usable

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from insula.engine.keeper.clients import Client, Clients, RefusalError, Request
+from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError
 from insula.engine.keeper.cloning import Begun
 from insula.engine.keeper.held import HeldProcess, StartPhase
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.protocol import Message, receive, send, send_go
 from insula.engine.keeper.starting import Starting, StartingProcesses, kill
 from insula.engine.program.image import GO
@@ -27,7 +27,7 @@ class Nursery:
     """One process on its way: the program, what it says (channel), who asks for it (asker), and the all it is in."""
 
     def __init__(self) -> None:
-        self.loop = Loop()
+        self.loop = EventLoop()
         self.settled: list[tuple[HeldProcess, StartPhase]] = []
         self.clients = Clients(self.loop, lambda *_: None, lambda _: None)
         self.all = StartingProcesses(
@@ -35,19 +35,19 @@ class Nursery:
             self.clients,
             cloned=lambda _: None,
             never=lambda _: None,
-            settled=lambda process: self.settled.append((process, process.stage)),
+            settled=lambda process: self.settled.append((process, process.phase)),
             ended=lambda _: None,
             give_up=lambda _: None,
         )
         self.asker, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.client = Client(theirs)
+        self.client = KeeperClient(theirs)
         self.program = subprocess.Popen(["sleep", "1000"])
         self.process = HeldProcess("guest", self.program.pid, Fd(os.pidfd_open(self.program.pid)))
         ours, self.channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.starting: Starting = self.all.attend(Begun(self.process, ours, 0), self.client)
 
-    def request(self, number: int = 1) -> Request:
-        return Request(self.client, number)
+    def request(self, number: int = 1) -> PendingRequest:
+        return PendingRequest(self.client, number)
 
     def say(self, body: dict[str, Any], fds: dict[str, int] | None = None) -> None:
         """Have the process say something, and its keeper hear it."""
@@ -101,11 +101,11 @@ def born() -> Iterator[Nursery]:
 def test_it_runs_once_its_channel_ends_after_it_said_that_it_executes(born: Nursery) -> None:
     terminal = null()
     born.all.expect(born.process, born.request(7), 30)
-    assert (born.process.stage, born.silent) == (StartPhase.STARTING, True)
+    assert (born.process.phase, born.silent) == (StartPhase.STARTING, True)
     born.say({"consoles": 1}, {"console0": terminal})
     born.say({"executing": True, "hold": False})
     os.close(terminal)
-    assert (born.process.stage, born.silent) == (StartPhase.EXECUTING, True)
+    assert (born.process.phase, born.silent) == (StartPhase.EXECUTING, True)
     born.execute()
     assert born.settled == [(born.process, StartPhase.RUNNING)]
     answer = born.answer()
@@ -168,10 +168,10 @@ def test_one_that_a_former_keeper_told_to_proceed_counts_as_running_and_may_be_a
     again.close()
 
 
-@pytest.mark.parametrize("stage", [StartPhase.STARTING, StartPhase.HELD, StartPhase.EXECUTING])
-def test_only_one_that_waits_is_told_to_go(born: Nursery, stage: StartPhase) -> None:
-    born.process.stage = stage
-    with pytest.raises(RefusalError, match=f"the guest is not waiting to go: it is {stage.value}"):
+@pytest.mark.parametrize("phase", [StartPhase.STARTING, StartPhase.HELD, StartPhase.EXECUTING])
+def test_only_one_that_waits_is_told_to_go(born: Nursery, phase: StartPhase) -> None:
+    born.process.phase = phase
+    with pytest.raises(RefusalError, match=f"the guest is not waiting to go: it is {phase.value}"):
         born.all.go(born.process, born.request(), [], 30)
     with pytest.raises(RefusalError, match="not waiting to go"):
         born.all.send_netlink(born.process, born.request())
@@ -206,7 +206,7 @@ def test_the_netlink_socket_reaches_who_asks_before_or_after_it_is_there(born: N
     assert os.readlink(f"/proc/self/fd/{answer.fds['netlink']}") == "/dev/null"
     answer.close()
     assert open_fds() == before
-    assert born.process.stage is StartPhase.CLONED
+    assert born.process.phase is StartPhase.CLONED
 
 
 def test_a_netlink_socket_that_nobody_fetched_is_closed_at_the_end(born: Nursery) -> None:
@@ -241,7 +241,7 @@ def test_a_program_that_cannot_be_executed_does_not_count_as_running(born: Nurse
     born.say({"executing": True, "hold": False})
     born.say({"failed": 9, "errno": errno.ENOENT})
     born.execute()
-    assert born.process.stage is StartPhase.EXECUTING
+    assert born.process.phase is StartPhase.EXECUTING
     assert born.settled == []
     born.end()
     born.all.conclude_failed(born.process)
@@ -334,7 +334,7 @@ def test_nothing_is_left_open_by_one_that_fails(born: Nursery) -> None:
 
 
 def test_who_goes_away_before_go_takes_the_process_along(born: Nursery) -> None:
-    born.all.abandon(Client(born.asker))
+    born.all.abandon(KeeperClient(born.asker))
     assert born.program.poll() is None
     born.all.abandon(born.client)
     assert born.program.wait(scaled(10)) == -signal.SIGKILL
@@ -361,7 +361,7 @@ def test_a_process_that_speaks_nonsense_is_not_listened_to_any_more(born: Nurser
     born.loop.turn()
     assert born.starting.channel.fileno() < 0
     assert born.settled == []
-    assert born.process.stage is StartPhase.STARTING
+    assert born.process.phase is StartPhase.STARTING
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from insula.engine.keeper import starting as module
-from insula.engine.keeper.clients import Client, Clients, RefusalError, Request
+from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError
 from insula.engine.keeper.cloning import Begun
 from insula.engine.keeper.held import HeldProcess, StartPhase
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.protocol import Message, receive, send
 from insula.engine.keeper.starting import StartingProcesses
 from insula.kernel.fds import NO_FD
@@ -25,7 +25,7 @@ class Ordered:
     """One order, its process (a program of its own), and who asked for it."""
 
     def __init__(self) -> None:
-        self.loop = Loop()
+        self.loop = EventLoop()
         self.cloned: list[HeldProcess] = []
         self.given_up: list[Begun] = []
         self.ended: list[HeldProcess] = []
@@ -40,7 +40,7 @@ class Ordered:
             give_up=self.given_up.append,
         )
         self.asker, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.client = Client(theirs)
+        self.client = KeeperClient(theirs)
         self.process = HeldProcess("guest", 0, NO_FD)
         self.failure: dict[str, Any] | None = None
         self.never = 0
@@ -59,8 +59,8 @@ class Ordered:
             os.close(pidfd)
         self.loop.turn()
 
-    def request(self) -> Request:
-        return Request(self.client, 1)
+    def request(self) -> PendingRequest:
+        return PendingRequest(self.client, 1)
 
     def answer(self) -> dict[str, Any]:
         self.asker.settimeout(10)
@@ -91,10 +91,10 @@ def ordered() -> Iterator[Ordered]:
 
 def test_a_launch_is_answered_once_the_process_says_that_it_is_there(ordered: Ordered) -> None:
     ordered.all.answer_when_cloned(ordered.process, ordered.request())
-    stages = [ordered.process.stage]
+    stages = [ordered.process.phase]
     ordered.say({"cloned": True}, ordered.program.pid)
     assert ordered.answer() == {"answer": 1, "pid": ordered.program.pid}
-    assert [*stages, ordered.process.stage] == [StartPhase.ORDERED, StartPhase.CLONED]
+    assert [*stages, ordered.process.phase] == [StartPhase.ORDERED, StartPhase.CLONED]
     assert ordered.cloned == [ordered.process]
 
 
@@ -203,7 +203,7 @@ def test_one_that_ended_before_its_channel_is_concluded_behind_that(ordered: Ord
     assert ordered.ended == []
     ordered.channel.close()
     ordered.loop.turn()
-    assert ordered.ended == [ordered.process] and ordered.process.stage is StartPhase.RUNNING
+    assert ordered.ended == [ordered.process] and ordered.process.phase is StartPhase.RUNNING
     assert ordered.answer() == {"answer": 1, "pid": ordered.program.pid}
     assert not ordered.all.awaits_end_of(ordered.process)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from insula.engine.keeper.held import HeldProcess
-from insula.engine.keeper.loop import Loop
+from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.reaperlink import ReaperLink, Results
 from insula.engine.keeper.strangers import Strangers
 from insula.kernel.fds import Fd
@@ -21,7 +21,7 @@ class FakeReaper(ReaperLink):
     """One that has one answer to every question. asked: the words."""
 
     def __init__(self) -> None:
-        super().__init__(Loop(), None)
+        super().__init__(EventLoop(), None)
         self.answer: Results = None
         self.asked: list[tuple[str | int, ...]] = []
 

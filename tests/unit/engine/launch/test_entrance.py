@@ -13,7 +13,7 @@ from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.programs import Programs
 from insula.engine.look.accountlook import AccountFinder
 from insula.engine.look.looking import Sight
-from insula.engine.program.listing import Listing
+from insula.engine.program.listing import Disassembly
 from insula.engine.spec import Process
 from insula.errors import OperationTimeoutError, StepError
 from tests.descriptors import open_fds
@@ -40,7 +40,7 @@ def test_the_program_has_room_for_the_groups_of_its_user(desk: Desk, groups: int
 
     running, before = desk.running(), open_fds()
     entered = completed(entrance(desk, find).execute(running, ATTACHMENT, {}, permitted=1))
-    lines = list(Listing(desk.keeper.last(Verb.EXECUTE).image).lines())
+    lines = list(Disassembly(desk.keeper.last(Verb.EXECUTE).image).lines())
     (read,) = [line for line in lines if line.startswith("pread64")]
     assert f"{4128 + 4 * size:#x}" in read
     os.close(entered.pidfd)

@@ -12,7 +12,7 @@ from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.inside import InsideSteps
 from insula.engine.launch.programs import Programs
 from insula.engine.launch.running import Running
-from insula.engine.program.listing import Listing
+from insula.engine.program.listing import Disassembly
 from insula.engine.steps.guest.roottree import AttachMount
 from insula.errors import StepError
 from insula.kernel.fds import Fd, close_all
@@ -49,7 +49,7 @@ def test_a_process_enters_by_inits_pidfd_with_what_the_steps_call_by_name(runnin
     assert asked.body["uuid"] == running.uuid
     assert asked.fds[:3] == ("init", "image", "cgroup")
     assert "tree" in asked.fds
-    listing = "".join(Listing(asked.image).lines())
+    listing = "".join(Disassembly(asked.image).lines())
     assert "move_mount" in listing and "exit_group" in listing and "execve" not in listing
     assert open_fds() == before
 

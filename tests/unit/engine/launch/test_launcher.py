@@ -21,7 +21,7 @@ from insula.engine.launch.holdings import ControlGroup, Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.succession import Held
 from insula.engine.plan import planner
-from insula.engine.program.listing import Listing
+from insula.engine.program.listing import Disassembly
 from insula.engine.spec import ContainerSpec, Process
 from insula.errors import InvalidArgumentError, KeeperError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
@@ -252,7 +252,7 @@ def test_a_process_enters_with_streams_by_a_name_of_its_own(desk: Desk) -> None:
     asked = desk.keeper.last(Verb.EXECUTE)
     assert asked.body == {"uuid": SPEC.uuid, "id": second.id}
     assert asked.fds == ("init", "image", "cgroup", "stdin", "stdout", "stderr", "account")
-    assert 'execve("/bin/ps"' in "".join(Listing(asked.image).lines())
+    assert 'execve("/bin/ps"' in "".join(Disassembly(asked.image).lines())
     for each in (first, second):
         os.close(each.pidfd)
     assert open_fds() == before
@@ -386,9 +386,9 @@ def test_all_that_the_keeper_holds_is_told(desk: Desk) -> None:
     executions = [{"id": "4", "state": "RUNNING"}, {"id": "5", "state": "EXITED"}]
     desk.keeper.answers[Verb.HELLO] = [{"guests": guests, "executions": executions}]
     assert completed(desk.launcher.held()) == [
-        Held(uuid="a", pid=7, stage=StartPhase.RUNNING, status=None),
-        Held(uuid="b", pid=8, stage=StartPhase.EXITED, status=ExitStatus(status=256)),
-        Held(uuid="c", pid=9, stage=StartPhase.EXITED, status=ExitStatus(status=None)),
+        Held(uuid="a", pid=7, phase=StartPhase.RUNNING, status=None),
+        Held(uuid="b", pid=8, phase=StartPhase.EXITED, status=ExitStatus(status=256)),
+        Held(uuid="c", pid=9, phase=StartPhase.EXITED, status=ExitStatus(status=None)),
     ]
     assert [each.body for each in desk.keeper.asked if each.verb is Verb.FORGET] == [{"id": "5"}]
 
@@ -408,13 +408,13 @@ def test_a_container_is_recovered_from_the_keeper_with_what_it_said_meanwhile(de
 
 
 @pytest.mark.parametrize(
-    ("stage", "held", "status"),
+    ("phase", "held", "status"),
     [("HELD", True, None), ("EXITED", False, ExitStatus(status=15)), ("EXECUTING", False, None)],
 )
 def test_a_recovered_container_is_as_far_as_it_is(
-    desk: Desk, stage: str, held: bool, status: ExitStatus | None
+    desk: Desk, phase: str, held: bool, status: ExitStatus | None
 ) -> None:
-    desk.holds(stage, 15 if status else None)
+    desk.holds(phase, 15 if status else None)
     running = completed(desk.launcher.recover(record_of(desk.keeper.pid)))
     assert running is not None
     assert (running.awaiting_exec, running.status) == (held, status)

@@ -10,7 +10,7 @@ from insula.engine.facts import Facts
 from insula.engine.launch.programs import GROUPS_MAX, Programs, room_for
 from insula.engine.plan.planner import plan
 from insula.engine.program.late import Late
-from insula.engine.program.listing import Listing
+from insula.engine.program.listing import Disassembly
 from insula.engine.spec import Process, ResourceLimit, Seccomp
 from insula.engine.steps.guest.execution import Execute
 from insula.engine.steps.guest.namespaces import JoinGroups, SetHostname
@@ -55,7 +55,7 @@ def test_a_program_that_is_held_waits_right_before_it_executes() -> None:
     case = CASES[0]
     made = plan(case.spec, case.facts)
     images = [Programs().start(case.spec, made, permitted=ALL, hold=hold).image for hold in (False, True)]
-    lines = [list(Listing(image).lines()) for image in images]
+    lines = [list(Disassembly(image).lines()) for image in images]
     assert [sum("recvmsg" in line for line in each) for each in lines] == [1, 2]
 
 
@@ -91,7 +91,7 @@ def test_guests_that_differ_in_names_and_ids_share_a_program_and_each_has_its_ow
         assert [mark.step for mark in shared.marks] == [mark.step for mark in own.marks]
         texts = [f"LIBVIRT_LXC_NAME={spec.name}", f"LIBVIRT_LXC_UUID={spec.uuid}", f"container_uuid={spec.machine_id}"]
         assert all(f"{text}\0".encode() in shared.image for text in texts)
-        assert f'sethostname("{spec.hostname}", ' in "".join(Listing(shared.image).lines())
+        assert f'sethostname("{spec.hostname}", ' in "".join(Disassembly(shared.image).lines())
     assert len(programs._templates) == 1
 
 
@@ -149,6 +149,6 @@ def test_any_late_text_is_where_the_program_looks_for_it(name: str) -> None:
     for text in ("short", name):
         program = programs.entering(DEBIAN, (SetHostname(why="-", name=Late(text)),), permitted=ALL, most_groups=1)
         wanted = f"sethostname({json.dumps(text, ensure_ascii=False)}, "
-        (line,) = [each for each in Listing(program.image).lines() if each.startswith("sethostname")]
+        (line,) = [each for each in Disassembly(program.image).lines() if each.startswith("sethostname")]
         assert line.startswith(wanted)
     assert len(programs._templates) == 1

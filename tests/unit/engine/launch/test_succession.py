@@ -54,7 +54,7 @@ def test_one_that_the_next_keeper_refuses_is_not_lost(desk: Desk) -> None:
 
 
 def test_a_guest_that_only_the_keeper_knows_is_found_by_its_groups(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = Held(uuid="u", pid=os.getpid(), stage=StartPhase.RUNNING, status=None)
+    held = Held(uuid="u", pid=os.getpid(), phase=StartPhase.RUNNING, status=None)
     monkeypatch.setattr(succession, "_lines", lambda pid: ["0::/machine.slice/a.scope/payload/init.scope"])
     running = desk.launcher.unrecorded(held, "web")
     assert (running.group.path, running.pid, running.name) == ("machine.slice/a.scope", os.getpid(), "web")
@@ -68,7 +68,7 @@ def test_a_guest_that_only_the_keeper_knows_is_found_by_its_groups(desk: Desk, m
 
 
 @pytest.mark.parametrize(
-    ("stage", "lives"),
+    ("phase", "lives"),
     [
         (StartPhase.CLONED, False),
         (StartPhase.STARTING, False),
@@ -78,5 +78,5 @@ def test_a_guest_that_only_the_keeper_knows_is_found_by_its_groups(desk: Desk, m
         (StartPhase.EXITED, False),
     ],
 )
-def test_what_has_come_as_far_as_its_program_lives(stage: StartPhase, lives: bool) -> None:
-    assert Held(uuid="u", pid=1, stage=stage, status=None).lives == lives
+def test_what_has_come_as_far_as_its_program_lives(phase: StartPhase, lives: bool) -> None:
+    assert Held(uuid="u", pid=1, phase=phase, status=None).lives == lives

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from insula.engine.guestinit import Answer, InitProcess, PowerAction, Way
+from insula.engine.guestinit import InitAnswer, InitProcess, PowerAction, Way
 from insula.engine.look import looks
 from insula.engine.look.looks import LOOKS, ask_init, open_root
 from insula.engine.spec import InitKind
@@ -24,9 +24,9 @@ def test_every_look_names_capabilities_that_there_are() -> None:
 def test_init_is_asked_as_its_kind_is(monkeypatch: pytest.MonkeyPatch, kind: InitKind) -> None:
     heard: list[tuple[InitProcess, list[PowerAction], list[Way]]] = []
 
-    def request(init: InitProcess, actions: list[PowerAction], ways: list[Way]) -> Answer:
+    def request(init: InitProcess, actions: list[PowerAction], ways: list[Way]) -> InitAnswer:
         heard.append((init, actions, ways))
-        return Answer.UNHEARD
+        return InitAnswer.UNHEARD
 
     monkeypatch.setattr(looks, "request", request)
     pidfd = Fd(os.pidfd_open(os.getpid()))

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from insula.engine.policy import syscalls
-from insula.engine.policy.callgroups import Group
+from insula.engine.policy.callgroups import CallGroup
 from insula.engine.policy.namespacepolicy import MIGRATABLE_ARGUMENTS, NEW_MOUNT_ARGUMENTS
 from insula.engine.policy.syscalls import (
     ALLOWED,
@@ -28,7 +28,7 @@ from tests.callfilters import Oracle, ask
 pytestmark = pytest.mark.machine("seccomp")
 
 
-def names(groups: tuple[Group, ...]) -> list[str]:
+def names(groups: tuple[CallGroup, ...]) -> list[str]:
     return [name for group in groups for name in group.names]
 
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from insula.engine.program.listing import Listing
+from insula.engine.program.listing import Disassembly
 from tests.players import PLAYERS, builder, played
 
 
@@ -24,7 +24,7 @@ def test_a_tree_that_was_made_is_not_passed() -> None:
 def test_a_file_system_is_made_option_by_option() -> None:
     program = builder()
     program.make_filesystem("tmpfs", [["size", "1m"], ["noswap", None]])
-    lines = list(Listing(program.finished().image).lines())
+    lines = list(Disassembly(program.finished().image).lines())
     assert lines[:4] == [
         'fsopen("tmpfs", 1)',
         'fsconfig(r0, 1, "source", "tmpfs", 0)',

@@ -4,7 +4,7 @@ import pytest
 
 from insula.engine import codec
 from insula.engine.program.late import Late, shape_of
-from insula.engine.program.listing import Listing
+from insula.engine.program.listing import Disassembly
 from insula.engine.steps.guest.namespaces import SetHostname
 from insula.engine.steps.guest.roottree import MakeFile
 from tests.players import builder
@@ -31,7 +31,7 @@ def test_a_template_is_filled_with_texts_of_any_length() -> None:
     program.open_staged("root")
     template = program.finished_template()
     for word in ("web", "", "x" * 1000):
-        lines = list(Listing(template.filled([word], []).image).lines())
+        lines = list(Disassembly(template.filled([word], []).image).lines())
         assert lines[0] == f'write(1, "{word}", {_shown(len(word))}) = {len(word)}'
         assert lines[1] == f'sethostname("{word}", {_shown(len(word))})'
 

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from insula.engine.program.assembly import Label
-from insula.engine.program.listing import Listing, listed
+from insula.engine.program.listing import Disassembly, listed
 from tests.players import builder
 
 
@@ -32,9 +32,9 @@ def test_a_program_is_listed_step_by_step() -> None:
 
 def test_what_is_no_program_is_not_listed() -> None:
     with pytest.raises(ValueError, match="not a program"):
-        Listing(bytes(64))
+        Disassembly(bytes(64))
 
 
 def test_what_is_shorter_than_a_header_is_no_program() -> None:
     with pytest.raises(ValueError, match="not a program: it has 3 bytes"):
-        Listing(b"INS")
+        Disassembly(b"INS")

@@ -21,18 +21,18 @@ OLD = Hierarchies(v1=(V1Hierarchy(mount="/c/freezer", controllers=("freezer",)),
 
 def test_each_controller_is_taken_from_the_hierarchy_that_has_it() -> None:
     group = Cgroup(HYBRID, "a/b.scope")
-    assert group.memory == v1.Memory("/c/memory/a/b.scope")
-    assert group.cpu == v1.Cpu("/c/cpu/a/b.scope")
-    assert group.cpu_time == v1.CpuTime("/c/cpu/a/b.scope")
-    assert group.io == v2.Io("/c/unified/a/b.scope")
-    assert group.tasks == v2.Tasks("/c/unified/a/b.scope")
-    assert group.freezer == v2.Freezer("/c/unified/a/b.scope")
+    assert group.memory == v1.V1Memory("/c/memory/a/b.scope")
+    assert group.cpu == v1.V1Cpu("/c/cpu/a/b.scope")
+    assert group.cpu_time == v1.V1CpuTime("/c/cpu/a/b.scope")
+    assert group.io == v2.V2Io("/c/unified/a/b.scope")
+    assert group.tasks == v2.V2Pids("/c/unified/a/b.scope")
+    assert group.freezer == v2.V2Freezer("/c/unified/a/b.scope")
 
 
 def test_a_unified_host_has_everything_in_the_scope_and_the_guest_below_it() -> None:
     group = Cgroup(UNIFIED, "a/b.scope")
-    assert group.memory == v2.Memory("/c/a/b.scope")
-    assert group.cpu_time == v2.CpuTime("/c/a/b.scope")
+    assert group.memory == v2.V2Memory("/c/a/b.scope")
+    assert group.cpu_time == v2.V2CpuTime("/c/a/b.scope")
     assert group.directories == ("/c/a/b.scope",)
     assert group.payload == "/c/a/b.scope/payload"
 
@@ -41,7 +41,7 @@ def test_an_old_host_has_no_payload_and_its_own_freezer() -> None:
     group = Cgroup(OLD, "a/b.scope")
     assert group.payload is None
     assert group.into_fd() is None
-    assert group.freezer == v1.Freezer("/c/freezer/a/b.scope")
+    assert group.freezer == v1.V1Freezer("/c/freezer/a/b.scope")
 
 
 @pytest.mark.parametrize("name", ["memory", "cpu", "cpu_time", "cpuset", "io", "tasks"])

@@ -99,5 +99,5 @@ def test_a_refused_limit_leaves_that_of_swap(kernel: Kernel) -> None:
     kernel.prepare(limit=str(200 * MIB))
     (kernel.directory / "memory.swap.max").write_text("0\n")
     with pytest.raises(OSError, match="do not shrink"):
-        v2.Memory(str(kernel.directory)).limit(memory=16 * MIB)
+        v2.V2Memory(str(kernel.directory)).limit(memory=16 * MIB)
     assert (kernel.text("memory.max"), kernel.text("memory.swap.max")) == (str(200 * MIB), "0")

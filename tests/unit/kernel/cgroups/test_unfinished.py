@@ -77,7 +77,7 @@ def test_a_daemon_killed_anywhere_in_a_change_of_limits_leaves_what_undoes_it(
     moments: list[tuple[dict[str, str], dict[tuple[str, str], bytes]]] = []
     with monkeypatch.context() as patch:
         _watched(group, patch, lambda: moments.append((limits(group), dict(attributes.kept))))
-        v2.Memory(str(group)).limit(memory=40 * MIB)
+        v2.V2Memory(str(group)).limit(memory=40 * MIB)
     made = limits(group)
     assert (made["memory.max"], made["memory.high"]) == (str(40 * MIB), "max")
     assert attributes.kept == {}
@@ -87,27 +87,27 @@ def test_a_daemon_killed_anywhere_in_a_change_of_limits_leaves_what_undoes_it(
         for name, text in left.items():
             (group / name).write_text(f"{text}\n")
         attributes.kept = dict(noted)
-        assert v2.Memory(str(group)).undo_unfinished()
-        assert not v2.Memory(str(group)).undo_unfinished()
+        assert v2.V2Memory(str(group)).undo_unfinished()
+        assert not v2.V2Memory(str(group)).undo_unfinished()
         assert limits(group) == BEFORE
 
 
 def test_nothing_is_undone_where_nothing_was_begun(group: Path, attributes: Attributes) -> None:
     (group / "memory.high").write_text("7\n")
-    assert not v2.Memory(str(group)).undo_unfinished()
+    assert not v2.V2Memory(str(group)).undo_unfinished()
     assert (group / "memory.high").read_text() == "7\n"
 
 
 def test_a_refused_change_leaves_no_note(group: Path, attributes: Attributes) -> None:
     with pytest.raises(OSError, match="do not shrink"):
-        v2.Memory(str(group)).limit(memory=40 * MIB)
+        v2.V2Memory(str(group)).limit(memory=40 * MIB)
     assert attributes.kept == {}
     assert limits(group) == BEFORE
 
 
 def test_limits_change_where_no_note_can_be_kept(group: Path, attributes: Attributes) -> None:
     attributes.refused = True
-    v2.Memory(str(group)).limit(memory=220 * MIB)
+    v2.V2Memory(str(group)).limit(memory=220 * MIB)
     assert limits(group)["memory.max"] == str(220 * MIB)
 
 

@@ -45,20 +45,20 @@ def test_memory_and_the_sum_are_written_in_an_order_the_kernel_accepts(
     order: list[str],
 ) -> None:
     group = memory_group(tmp_path, monkeypatch, *held)
-    v1.Memory(str(tmp_path)).limit(*wanted)
+    v1.V1Memory(str(tmp_path)).limit(*wanted)
     assert [name.split(".")[1].replace("limit_in_bytes", "limit") for name, _ in group.written] == order
 
 
 def test_no_limit_is_written_as_minus_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     group = memory_group(tmp_path, monkeypatch, 100, 100)
-    v1.Memory(str(tmp_path)).limit(UNLIMITED, UNLIMITED)
+    v1.V1Memory(str(tmp_path)).limit(UNLIMITED, UNLIMITED)
     assert {value for _, value in group.written} == {"-1"}
 
 
 def test_a_sum_is_refused_where_swap_is_not_accounted(tmp_path: Path) -> None:
     (tmp_path / "memory.limit_in_bytes").write_text("100\n")
     with pytest.raises(OSError, match="does not account swap") as refusal:
-        v1.Memory(str(tmp_path)).limit(50, 80)
+        v1.V1Memory(str(tmp_path)).limit(50, 80)
     assert refusal.value.errno == errno.EOPNOTSUPP
 
 
@@ -68,13 +68,13 @@ def test_memory_above_the_sum_is_refused_in_words(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr("insula.kernel.cgroups.files.write", write)
     with pytest.raises(OSError, match="raise that too") as refusal:
-        v1.Memory(str(tmp_path)).limit(memory=100)
+        v1.V1Memory(str(tmp_path)).limit(memory=100)
     assert refusal.value.errno == errno.EINVAL
 
 
 def test_a_guarantee_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot guarantee"):
-        v1.Memory(str(tmp_path)).guarantee(1)
+        v1.V1Memory(str(tmp_path)).guarantee(1)
 
 
 @pytest.mark.parametrize(("period", "order"), [(50_000, ["quota", "period"]), (200_000, ["period", "quota"])])
@@ -82,7 +82,7 @@ def test_a_longer_period_goes_before_its_quota_and_a_shorter_one_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, period: int, order: list[str]
 ) -> None:
     group = Group(tmp_path, monkeypatch, cpu__cfs_period_us="100000\n", cpu__cfs_quota_us="-1\n")
-    v1.Cpu(str(tmp_path)).limit(20_000, period)
+    v1.V1Cpu(str(tmp_path)).limit(20_000, period)
     assert [name.split("_")[1] for name, _ in group.written] == order
 
 
@@ -93,7 +93,7 @@ def test_a_set_without_cpus_takes_its_parents(tmp_path: Path) -> None:
         (directory / "cpuset.cpus").write_text(f"{cpus}\n")
         (directory / "cpuset.mems").write_text("0\n")
     (child / "cpuset.cpus").write_text("")
-    v1.CpuSet(str(child)).inherit()
+    v1.V1CpuSet(str(child)).inherit()
     assert (child / "cpuset.cpus").read_text() == "0-3"
     assert (child / "cpuset.mems").read_text() == "0\n"
 
@@ -102,7 +102,7 @@ def test_a_device_limit_writes_one_line_a_value_and_bounds_the_weight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = Group(tmp_path, monkeypatch)
-    v1.Io(str(tmp_path)).limit(DeviceLimit(major=8, minor=16, weight=5000, read_bytes=1_000_000, write_operations=0))
+    v1.V1Io(str(tmp_path)).limit(DeviceLimit(major=8, minor=16, weight=5000, read_bytes=1_000_000, write_operations=0))
     assert group.written == [
         ("blkio.bfq.weight_device", "8:16 1000"),
         ("blkio.throttle.read_bps_device", "8:16 1000000"),
@@ -114,7 +114,7 @@ def test_device_limits_are_read_back(tmp_path: Path) -> None:
     (tmp_path / "blkio.bfq.weight").write_text("300\n")
     (tmp_path / "blkio.bfq.weight_device").write_text("default 300\n8:0 200\n")
     (tmp_path / "blkio.throttle.read_bps_device").write_text("8:0 1000\n8:16 2000\n")
-    weight, devices = v1.Io(str(tmp_path)).held()
+    weight, devices = v1.V1Io(str(tmp_path)).held()
     assert weight == 300
     assert devices == (
         DeviceLimit(major=8, minor=0, weight=200, read_bytes=1000),
@@ -127,7 +127,7 @@ def test_traffic_is_summed_by_device(tmp_path: Path) -> None:
         "8:0 Read 4096\n8:0 Write 512\n8:0 Sync 4608\n8:0 Total 4608\nTotal 4608\n"
     )
     (tmp_path / "blkio.throttle.io_serviced_recursive").write_text("8:0 Read 1\n8:0 Write 2\nTotal 3\n")
-    assert v1.Io(str(tmp_path)).use() == (
+    assert v1.V1Io(str(tmp_path)).use() == (
         DeviceUse(major=8, minor=0, read_bytes=4096, write_bytes=512, read_operations=1, write_operations=2),
     )
 
@@ -139,7 +139,7 @@ def test_processor_time_is_in_nanoseconds_with_a_number_for_each_cpu(tmp_path: P
         ("usage_percpu", "100000000 200000000 "),
     ):
         (tmp_path / f"cpuacct.{name}").write_text(f"{text}\n")
-    use = v1.CpuTime(str(tmp_path)).use()
+    use = v1.V1CpuTime(str(tmp_path)).use()
     ticks = os.sysconf("SC_CLK_TCK")
     assert (use.total, use.per_cpu) == (300_000_000, (100_000_000, 200_000_000))
     assert (use.user * ticks, use.system * ticks) == (20 * 10**9, 10 * 10**9)
@@ -150,6 +150,6 @@ def test_a_freezer_that_does_not_stop_is_thawed_again(tmp_path: Path, monkeypatc
     states: list[str] = []
     monkeypatch.setattr("insula.kernel.cgroups.files.write", lambda _, value: states.append(value))
     with pytest.raises(OSError, match="thawed again") as refusal:
-        v1.Freezer(str(tmp_path)).freeze(0.01)
+        v1.V1Freezer(str(tmp_path)).freeze(0.01)
     assert refusal.value.errno == errno.ETIMEDOUT
     assert (states[0], states[-1]) == ("FROZEN", "THAWED")

@@ -41,17 +41,17 @@ def test_the_sum_of_memory_and_swap_becomes_a_limit_of_swap(
     writes: list[tuple[str, str]],
 ) -> None:
     files = group(tmp_path, memory__max="max\n", memory__swap__max="max\n", memory__current="0\n")
-    v2.Memory(files).limit(memory, with_swap)
+    v2.V2Memory(files).limit(memory, with_swap)
     assert written == writes
 
 
 def test_a_sum_once_set_is_kept_when_memory_changes(tmp_path: Path, written: list[tuple[str, str]]) -> None:
-    v2.Memory(group(tmp_path, memory__max="100\n", memory__swap__max="50\n")).limit(memory=120)
+    v2.V2Memory(group(tmp_path, memory__max="100\n", memory__swap__max="50\n")).limit(memory=120)
     assert written == [("memory.swap.max", "30"), ("memory.max", "120")]
 
 
 def test_the_sum_alone_changes_swap_alone(tmp_path: Path, written: list[tuple[str, str]]) -> None:
-    v2.Memory(group(tmp_path, memory__max="100\n", memory__swap__max="50\n")).limit(memory_and_swap=110)
+    v2.V2Memory(group(tmp_path, memory__max="100\n", memory__swap__max="50\n")).limit(memory_and_swap=110)
     assert written == [("memory.swap.max", "10")]
 
 
@@ -60,18 +60,18 @@ def test_a_sum_that_cannot_be_is_refused_before_anything_changes(
     tmp_path: Path, written: list[tuple[str, str]], memory: int, with_swap: int
 ) -> None:
     with pytest.raises(OSError, match="memory") as refusal:
-        v2.Memory(group(tmp_path, memory__max="max\n", memory__swap__max="max\n")).limit(memory, with_swap)
+        v2.V2Memory(group(tmp_path, memory__max="max\n", memory__swap__max="max\n")).limit(memory, with_swap)
     assert refusal.value.errno == errno.EINVAL
     assert written == []
 
 
 def test_held_memory_limits_are_in_the_terms_they_were_set_in(tmp_path: Path) -> None:
     files = group(tmp_path, memory__max="100\n", memory__swap__max="50\n", memory__high="max\n", memory__min="0\n")
-    assert v2.Memory(files).held() == (100, None, None, 150)
+    assert v2.V2Memory(files).held() == (100, None, None, 150)
 
 
 def test_shares_become_a_weight_and_come_back(tmp_path: Path, written: list[tuple[str, str]]) -> None:
-    cpu = v2.Cpu(group(tmp_path, cpu__weight="200\n", cpu__max="max 100000\n"))
+    cpu = v2.V2Cpu(group(tmp_path, cpu__weight="200\n", cpu__max="max 100000\n"))
     cpu.weigh(2048)
     assert written == [("cpu.weight", "200")]
     assert cpu.held() == (2048, None, 100_000)
@@ -89,18 +89,18 @@ def test_shares_become_a_weight_and_come_back(tmp_path: Path, written: list[tupl
 def test_a_quota_keeps_the_period_and_a_period_keeps_the_quota(
     tmp_path: Path, written: list[tuple[str, str]], quota: int | None, period: int | None, line: str
 ) -> None:
-    v2.Cpu(group(tmp_path, cpu__max="30000 100000\n")).limit(quota, period)
+    v2.V2Cpu(group(tmp_path, cpu__max="30000 100000\n")).limit(quota, period)
     assert written == [("cpu.max", line)]
 
 
 def test_a_weight_goes_to_every_scheduler_that_may_use_it(tmp_path: Path, written: list[tuple[str, str]]) -> None:
-    v2.Io(group(tmp_path, io__weight="default 100\n", io__bfq__weight="default 100\n")).weigh(2000)
+    v2.V2Io(group(tmp_path, io__weight="default 100\n", io__bfq__weight="default 100\n")).weigh(2000)
     assert written == [("io.weight", "default 2000"), ("io.bfq.weight", "default 1000")]
 
 
 def test_a_weight_is_refused_where_no_scheduler_knows_weights(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no io weights") as refusal:
-        v2.Io(str(tmp_path)).weigh(100)
+        v2.V2Io(str(tmp_path)).weigh(100)
     assert refusal.value.errno == errno.EOPNOTSUPP
 
 
@@ -110,11 +110,11 @@ def test_a_weight_accepted_by_one_scheduler_is_enough(tmp_path: Path, monkeypatc
             raise OSError(errno.EINVAL, "no BFQ on that device", path)
 
     monkeypatch.setattr("insula.kernel.cgroups.files.write", write)
-    v2.Io(group(tmp_path, io__weight="", io__bfq__weight="")).limit(DeviceLimit(major=8, minor=0, weight=50))
+    v2.V2Io(group(tmp_path, io__weight="", io__bfq__weight="")).limit(DeviceLimit(major=8, minor=0, weight=50))
 
 
 def test_a_device_limit_is_one_line_and_zero_takes_a_limit_away(tmp_path: Path, written: list[tuple[str, str]]) -> None:
-    v2.Io(group(tmp_path, io__weight="")).limit(DeviceLimit(major=8, minor=0, weight=0, read_bytes=5, write_bytes=0))
+    v2.V2Io(group(tmp_path, io__weight="")).limit(DeviceLimit(major=8, minor=0, weight=0, read_bytes=5, write_bytes=0))
     assert written == [("io.weight", "8:0 default"), ("io.max", "8:0 rbps=5 wbps=max")]
 
 
@@ -125,7 +125,7 @@ def test_device_limits_are_read_back(tmp_path: Path) -> None:
         io__weight="default 100\n8:16 50\n",
         io__bfq__weight="default 100\n",
     )
-    assert v2.Io(directory).held() == (
+    assert v2.V2Io(directory).held() == (
         100,
         (
             DeviceLimit(major=8, minor=16, weight=50),
@@ -136,7 +136,7 @@ def test_device_limits_are_read_back(tmp_path: Path) -> None:
 
 def test_traffic_is_read_by_device(tmp_path: Path) -> None:
     directory = group(tmp_path, io__stat="8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n")
-    assert v2.Io(directory).use() == (
+    assert v2.V2Io(directory).use() == (
         DeviceUse(major=8, minor=0, read_bytes=1, write_bytes=2, read_operations=3, write_operations=4),
     )
 
@@ -145,9 +145,9 @@ def test_microseconds_become_nanoseconds(tmp_path: Path) -> None:
     directory = group(
         tmp_path, cpu__stat="usage_usec 3\nuser_usec 2\nsystem_usec 1\nnr_periods 9\nnr_throttled 4\nthrottled_usec 7\n"
     )
-    use = v2.CpuTime(directory).use()
+    use = v2.V2CpuTime(directory).use()
     assert (use.total, use.user, use.system) == (3000, 2000, 1000)
-    assert v2.Cpu(directory).throttling() == (9, 4, 7000)
+    assert v2.V2Cpu(directory).throttling() == (9, 4, 7000)
 
 
 def test_pressure_without_a_line_for_full_is_read(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_pressure_without_a_line_for_full_is_read(tmp_path: Path) -> None:
 
 
 def test_tasks_without_events_are_read(tmp_path: Path, written: list[tuple[str, str]]) -> None:
-    tasks = v2.Tasks(group(tmp_path, pids__current="3\n", pids__max="max\n"))
+    tasks = v2.V2Pids(group(tmp_path, pids__current="3\n", pids__max="max\n"))
     assert (tasks.use().current, tasks.use().limit, tasks.use().refused) == (3, None, 0)
     tasks.limit(10)
     tasks.limit(UNLIMITED)

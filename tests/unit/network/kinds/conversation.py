@@ -3,7 +3,7 @@
 from typing import cast
 
 from insula.network.links import Link, PeerNamespace
-from insula.network.rtnetlink import Request, Rtnetlink
+from insula.network.rtnetlink import NetlinkRequest, Rtnetlink
 
 
 class Conversation:
@@ -12,7 +12,7 @@ class Conversation:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def perform(self, *requests: Request) -> None:
+    def perform(self, *requests: NetlinkRequest) -> None:
         self.asked += (each.what for each in requests)
 
     @property

@@ -15,7 +15,7 @@ _KINDS = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Node:
+class DeviceNode:
     """A device node. name: below /dev; uid, gid: the host's."""
 
     name: str
@@ -40,7 +40,7 @@ class MakeDevices(HostStep):
     phrase: ClassVar[str] = "make /dev with {nodes}"
 
     name: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[DeviceNode, ...]
     links: tuple[tuple[str, str], ...]
     directories: tuple[str, ...]
     files: tuple[str, ...]
@@ -69,7 +69,7 @@ class MakeDevices(HostStep):
             os.chmod(path, 0o755, dir_fd=tree)
             os.chown(path, self.uid, self.gid, dir_fd=tree)
 
-    def _make_node(self, tree: Fd, node: Node) -> None:
+    def _make_node(self, tree: Fd, node: DeviceNode) -> None:
         parts = node.name.split("/")
         for depth in range(1, len(parts)):
             self._make_directory(tree, "/".join(parts[:depth]))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.steps.host.devicetree import CopyNode, MakeDevices, Node
+from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices
 from tests.descriptors import open_fds
 from tests.unit.engine.steps.host.sites import context, perform
 from tests.unit.engine.steps.inchild import in_namespaces
 
 EMPTY = MakeDevices(why="test", name="dev", nodes=(), links=(), directories=(), files=(), uid=0, gid=0)
-WHITEOUT = Node(name="nothing", kind="c", major=0, minor=0, mode=0o640, uid=0, gid=0)
+WHITEOUT = DeviceNode(name="nothing", kind="c", major=0, minor=0, mode=0o640, uid=0, gid=0)
 """The one node that may be made in a user namespace. Source: mknod(2), whiteouts of overlayfs."""
 
 
@@ -56,8 +56,8 @@ def test_a_node_below_directories_gets_these_and_its_mode_whatever_the_umask() -
 @pytest.mark.requires("root", "cap.mknod")
 def test_nodes_have_their_kind_numbers_and_owners() -> None:
     nodes = (
-        Node(name="null", kind="c", major=1, minor=3, mode=0o666, uid=100000, gid=100000),
-        Node(name="mapper/disk", kind="b", major=253, minor=7, mode=0o660, uid=100000, gid=100006),
+        DeviceNode(name="null", kind="c", major=1, minor=3, mode=0o666, uid=100000, gid=100000),
+        DeviceNode(name="mapper/disk", kind="b", major=253, minor=7, mode=0o660, uid=100000, gid=100006),
     )
     at = context()
     perform(replace(EMPTY, nodes=nodes, uid=100000, gid=100001, directories=("pts",), files=("console",)), at)

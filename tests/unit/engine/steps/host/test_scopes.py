@@ -6,7 +6,7 @@ import pytest
 from insula.engine.launch.holdings import ScopeGroup
 from insula.engine.launch.limits import apply
 from insula.engine.launch.placement import PlacementRequest, ScopePlacement
-from insula.engine.launch.systembus import Call
+from insula.engine.launch.systembus import BusCall
 from insula.engine.launch.systemdscope import AwaitedScope, Manager, Scope
 from insula.engine.spec import Bytes, Limits
 from insula.engine.steps.host.hoststep import HostContext
@@ -21,7 +21,7 @@ ASK = AskForScope(why="asked for", **SCOPE)
 STEP = MakeGroupInScope(why="asked for", manager=Manager.MACHINED, owner=(1_000_000, 1_000_001), **SCOPE)
 AWAITED = AwaitedScope(
     scope=Scope(machine="lxc-4711-web", uuid=SCOPE["uuid"], slice="machine-prod.slice", leader=4711),
-    call=Call(Future(), 0),
+    call=BusCall(Future(), 0),
 )
 GROUP = Cgroup(UNIFIED, "machine.slice/machine-lxc\\x2d4711\\x2dweb.scope/insula")
 
