@@ -21,7 +21,7 @@ from insula.engine.keeper.link import BlockingLink, KeeperEvent, completed
 from insula.engine.keeper.protocol import EventKind, Verb
 from insula.engine.keeper.startup import connect, spawn_keeper
 from insula.engine.launch.launcher import Launcher
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import Access, BindMount, ContainerSpec, DirectoryRoot, IdMap, IdRange, Process, Root
 from tests.waiting import scaled, until
 

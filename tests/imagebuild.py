@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from insula.layout import Layout
-from insula.storage.builders.builder import Progress
 from insula.storage.builders.catalogue import recipe_for
+from insula.storage.builders.imagebuilder import Progress
 from insula.storage.images import ImageStore
 
 

@@ -12,7 +12,7 @@ from insula.engine.launch.programs import compiled_start
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.plan.planner import plan
 from insula.engine.program.builder import Builder
-from insula.engine.program.listing import listed
+from insula.engine.program.disassembly import listed
 from insula.engine.spec import (
     Access,
     Address,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from insula.engine.keeper.loop import EventLoop
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.spawner import Order, Spawner, built_program
 from insula.engine.program import player
 from insula.engine.program.builder import Builder

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from insula.engine.keeper.loop import EventLoop
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.protocol import receive
 from insula.engine.keeper.spawner import Order, Spawner, built_program
 from insula.kernel.fds import Fd, memory_file

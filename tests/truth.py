@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from insula.engine.launch.labels import labelled_guests
+from insula.engine.launch.guestlabels import labelled_guests
 from insula.kernel.cgroups import Hierarchies
 from insula.model.lifecycle import DomainState
 from insula.sdk.domains import open_host

@@ -8,8 +8,8 @@ import pytest
 
 from insula.engine.codec import decode, encode
 from insula.errors import InvalidArgumentError
-from insula.storage.builders.builder import ImageBuilder, Recipe
 from insula.storage.builders.catalogue import BUILT_IN, builder_of, recipe_for
+from insula.storage.builders.imagebuilder import ImageBuilder, Recipe
 
 SOURCES: Mapping[str, str] = {"debian": "debian-12", "busybox": "busybox"}
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from insula.engine.program.assembly import Argument, Label, Loaded, Pointer
 from insula.engine.program.builder import Builder
-from insula.engine.program.conversation import CHANNEL
+from insula.engine.program.keeperexchange import CHANNEL
 from insula.engine.program.program import Program
 from insula.kernel.fds import AT_FDCWD
 from tests.players import PLAYERS, Start, builder, played

@@ -13,7 +13,7 @@ from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import Filesystem, FilesystemType
 from insula.model.validate import problems
-from insula.storage.builders.builder import Recipe, Workplace
+from insula.storage.builders.imagebuilder import Recipe, Workplace
 from insula.storage.images import ImageStore
 from insula.storage.roots import RootDriver, built_in
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insula.engine.codec import encode
-from insula.storage.builders.builder import Recipe
+from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.images import Image
 from tests.e2e.guests import domain_xml, insula
 from tests.injection import WatchedInsulad

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.codec import encode
-from insula.storage.builders.builder import Recipe
+from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.images import Image
 from tests.e2e.guests import inside, insula
 from tests.insulad import Insulad

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.launch.running import boot_id
+from insula.engine.launch.runningcontainer import boot_id
 from insula.rpc.arrivals import Role
 from insula.rpc.connection import Connection
 from insula.rpc.procedures import Remote

@@ -13,7 +13,7 @@ from insula.daemon import config
 from insula.daemon.dispatch.native import _exec_request
 from insula.engine.enter.callinside import _understood
 from insula.engine.keeper.protocol import decode as decode_message
-from insula.engine.launch.running import ContainerRecord
+from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.plan.plan import LaunchPlan
 from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, XmlError
 from insula.layout import Layout

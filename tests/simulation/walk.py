@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from insula.engine.launch.running import boot_id
+from insula.engine.launch.runningcontainer import boot_id
 from insula.errors import InsulaError
 from insula.layout import Layout
 from insula.service.events import Event, LifecycleEvent

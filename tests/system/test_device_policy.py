@@ -12,7 +12,7 @@ import pytest
 from insula.engine.policy.devicepolicy import device_rules
 from insula.kernel import bpf
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
-from insula.kernel.cgroups.devices import V2Devices
+from insula.kernel.cgroups.devicecontroller import V2Devices
 from tests.waiting import until
 
 pytestmark = pytest.mark.machine("devices")

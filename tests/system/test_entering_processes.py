@@ -23,7 +23,7 @@ from insula.engine.keeper import startup
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.keeper.startup import private_keeper
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.namespaces import EnterContainer, JoinGroups
 from insula.errors import StepError

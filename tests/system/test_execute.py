@@ -13,7 +13,7 @@ import pytest
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitMeaning
 from insula.engine.keeper.link import completed
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import Process, ResourceLimit
 from insula.errors import OperationInvalidError, StepError
 from insula.kernel.callnumbers import call_numbers

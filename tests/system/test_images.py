@@ -18,8 +18,8 @@ import pytest
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd
 from insula.layout import Layout
-from insula.storage.builders.builder import Workplace
 from insula.storage.builders.catalogue import recipe_for
+from insula.storage.builders.imagebuilder import Workplace
 from insula.storage.builders.tool import run_tool
 from insula.storage.images import ImageStore
 from tests import libc

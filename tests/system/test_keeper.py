@@ -17,7 +17,7 @@ from insula.engine.keeper.link import BlockingLink, completed
 from insula.engine.keeper.protocol import Verb, receive, send
 from insula.engine.keeper.startup import connect, private_keeper, spawn_keeper
 from insula.engine.launch.launcher import Launcher
-from insula.engine.launch.running import ContainerRecord
+from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.spec import Access, BindMount
 from insula.errors import KeeperError, OperationInvalidError, StepError
 from insula.kernel.fds import NO_FD

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.attempt import LaunchAttempt

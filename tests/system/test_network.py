@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.spec import (
     Address,
     Interface,

@@ -14,7 +14,7 @@ from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.keeper.reaperlink import converse
 from insula.engine.keeper.startup import REAPER_SOCKET, connect, private_keeper, spawn_keeper
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import Process
 from insula.kernel.process import start_time
 from tests.guests import Guests, kill_keeper, spec

@@ -13,7 +13,7 @@ from insula.errors import ImageNotFoundError, ResourceBusyError
 from insula.layout import Layout
 from insula.service.images import Images
 from insula.service.requests import Storage
-from insula.storage.builders.builder import Recipe
+from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.idranges import IdRanges
 from insula.storage.images import Image
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving

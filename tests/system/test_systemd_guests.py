@@ -8,7 +8,7 @@ import pytest
 
 from insula.engine.exitstatus import ExitMeaning
 from insula.engine.keeper.link import completed
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import ContainerSpec, InitKind, OverlayRoot, Process
 from tests.guests import Guests, id_map, read_until, spec
 from tests.waiting import until

@@ -13,7 +13,7 @@ from insula.cli.domains import definition_arguments, wanted
 from insula.cli.lookup import domain, told_if_taken
 from insula.cli.render import show_line
 from insula.errors import InsulaError, StepError
-from insula.rpc.codes.requests import ConsoleFlags, StartFlags
+from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags
 from insula.sdk import verbs
 from insula.sdk.blocking import Blocking
 from insula.sdk.blocking_stream import BlockingStream

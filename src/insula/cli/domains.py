@@ -7,7 +7,7 @@ from insula.cli.lifecycle import each_domain, stopped
 from insula.cli.lookup import told_if_taken
 from insula.cli.render import show_line
 from insula.errors import OperationInvalidError
-from insula.rpc.codes.requests import UndefineFlags
+from insula.rpc.codes.requestcodes import UndefineFlags
 from insula.sdk.domains import Domain, Host
 
 

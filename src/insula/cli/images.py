@@ -10,7 +10,7 @@ from typing import Any
 from insula.cli.neutral import neutral
 from insula.cli.render import show_error, show_json, show_line, show_progress, show_table, size
 from insula.errors import InsulaError, InvalidArgumentError
-from insula.rpc.codes.insula import ImageFlags
+from insula.rpc.codes.nativecodes import ImageFlags
 from insula.sdk.domains import Host
 
 Progress = Callable[[dict[str, Any]], None]

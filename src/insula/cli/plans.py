@@ -10,7 +10,7 @@ from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
 from insula.cli.render import show_json, show_line
 from insula.errors import InvalidArgumentError
-from insula.rpc.codes.insula import PlanFlags
+from insula.rpc.codes.nativecodes import PlanFlags
 from insula.sdk.domains import Host
 from insula.sdk.values import Json
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from insula.daemon.wire import to_wire
 from insula.errors import InvalidArgumentError, OperationInvalidError
-from insula.rpc.codes.events import DomainEventId
+from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.events import (
     BalloonChange,

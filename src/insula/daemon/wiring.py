@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from insula.daemon.request import Services
-from insula.engine.launch.running import boot_id
+from insula.engine.launch.runningcontainer import boot_id
 from insula.layout import Layout
 from insula.service.autostart import MARK, Autostart
 from insula.service.consoles import ConsoleVerbs

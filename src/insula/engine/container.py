@@ -26,7 +26,7 @@ from insula.engine.facts import Facts
 from insula.engine.guestinit import InitAnswer, PowerAction, Way
 from insula.engine.idreservation import IdReservation, reserve_ids
 from insula.engine.launch import limits
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.look.looking import Sight, look_once
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan

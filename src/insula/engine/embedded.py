@@ -18,12 +18,12 @@ from typing import Any, Self, TypeVar
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.interfaces import InterfacePerformer
+from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.keeper.link import BlockingLink, KeeperEvent, completed
 from insula.engine.keeper.protocol import EventKind, Message, Verb
 from insula.engine.keeper.startup import private_keeper
 from insula.engine.launch.launcher import Launcher
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.look.accountlook import find_with_patience
 from insula.engine.spec import CgroupPlacement, ContainerSpec

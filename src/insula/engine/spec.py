@@ -190,7 +190,7 @@ class BlockLimit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """What the container may use; None leaves the kernel's default, or that of `engine.fragments.limits`.
+    """What the container may use; None leaves the kernel's default, or that of `engine.fragments.defaultlimits`.
 
     memory: bytes without swap; memory_soft: reclaimed to under pressure; memory_and_swap: bytes of both together, as
     many as memory if not given; memory_guarantee: bytes kept (v2 only); cpu_shares: v1 scale (2..262144, 1024 is

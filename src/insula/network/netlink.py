@@ -1,4 +1,4 @@
-"""Makes containers' interfaces: the performer that the launcher is given (engine.interfaces.InterfacePerformer).
+"""Makes containers' interfaces: the performer that the launcher is given (engine.interfaceperformer.InterfacePerformer).
 
 Two sockets talk to the kernel: one in the daemon's network namespace, one that was opened inside the guest's. How each
 kind of interface is made, and what becomes of it, say `network.kinds`.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.spec import Interface
 from insula.errors import OperationFailedError
 from insula.network.kinds.kind import Networks

@@ -1,7 +1,7 @@
 """A caller's standard streams, relayed through private pipes, since a program in a guest must hold none of them.
 
-What a guest may hold, and why, is told in `engine.enter.streams`. Whoever runs the relay waits with select(2) for what
-`readable` and `writable` name, and calls `attend` with what is ready.
+What a guest may hold, and why, is told in `engine.enter.admittedstreams`. Whoever runs the relay waits with select(2)
+for what `readable` and `writable` name, and calls `attend` with what is ready.
 """
 
 import os

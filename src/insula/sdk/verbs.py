@@ -28,9 +28,9 @@ from insula.sdk.values import (
 )
 
 if TYPE_CHECKING:  # only who passes such flags pays for them
-    from insula.rpc.codes.events import DomainEventId
-    from insula.rpc.codes.insula import ImageFlags, PlanFlags
-    from insula.rpc.codes.requests import ConsoleFlags, StartFlags, UndefineFlags
+    from insula.rpc.codes.eventcodes import DomainEventId
+    from insula.rpc.codes.nativecodes import ImageFlags, PlanFlags
+    from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags, UndefineFlags
 
 # Finding domains
 
@@ -301,7 +301,7 @@ def register(event: "DomainEventId", domain: DomainRef | None) -> Conversation[i
 
 def watch_lifecycle(domain: DomainRef | None = None) -> Conversation[int]:
     """What happens from now on to a domain, or to all."""
-    from insula.rpc.codes.events import DomainEventId  # only who watches pays for it
+    from insula.rpc.codes.eventcodes import DomainEventId  # only who watches pays for it
 
     return (yield from register(DomainEventId.LIFECYCLE, domain))
 

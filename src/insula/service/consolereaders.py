@@ -13,7 +13,7 @@ from insula.engine.console.consolelog import ConsoleLog
 from insula.engine.console.consolering import ConsoleRing, kept
 from insula.engine.console.hostterminal import open_host_terminal
 from insula.engine.console.terminalwatch import TerminalWatch
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.writers import Writers
 from insula.errors import InsulaError
 from insula.kernel.pty import free_terminals

@@ -8,7 +8,7 @@ from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.launch.holdings import Remains
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan

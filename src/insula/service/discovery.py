@@ -4,7 +4,7 @@ from collections.abc import Collection
 from uuid import UUID
 from xml.sax.saxutils import escape
 
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.model.domain import DomainDefinition
 from insula.model.xmlmap import Part
 

@@ -10,7 +10,7 @@ from insula.errors import InvalidArgumentError
 from insula.kernel.meminfo import read_meminfo
 from insula.model.devices import DEFAULT_EMULATOR
 from insula.model.numbers import ParameterType
-from insula.service.capabilities import DOMAIN_TYPE, capabilities_xml, domain_capabilities_xml, guest_architectures
+from insula.service.capabilitiesxml import DOMAIN_TYPE, capabilities_xml, domain_capabilities_xml, guest_architectures
 from insula.service.parameters import Parameter
 from insula.service.sysinfo import host_uuid, sysinfo_xml
 from insula.service.topology import (

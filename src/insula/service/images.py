@@ -8,8 +8,8 @@ from uuid import UUID
 from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
 from insula.service.jsonrequests import json_object
 from insula.storage.atomicdirectory import to_the_end
-from insula.storage.builders.builder import Progress, Recipe
 from insula.storage.builders.catalogue import recipe_for
+from insula.storage.builders.imagebuilder import Progress, Recipe
 from insula.storage.clones import Clone
 from insula.storage.images import Image, ImageStore
 

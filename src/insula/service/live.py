@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from insula.engine.interfaces import ConnectedInterface
-from insula.engine.launch.running import Running
+from insula.engine.interfaceperformer import ConnectedInterface
+from insula.engine.launch.runningcontainer import Running
 from insula.kernel.pty import path_in_devpts
 from insula.model.devices import CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
 from insula.model.domain import DomainDefinition, completed

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from insula.engine.console.console import ConsoleHub
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
 from insula.model.domain import DomainDefinition
 from insula.model.lifecycle import (

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from insula.engine import spec as engine
 from insula.engine.guestinit import detect
-from insula.engine.launch.running import ContainerRecord
+from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, OverlayRoot, Root, TmpfsRoot
 from insula.errors import InsulaError
 from insula.kernel.durable import make_mark, remove_file

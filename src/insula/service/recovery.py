@@ -16,7 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from insula.engine.launch.holdings import Remains
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.launch.running import ContainerRecord
+from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.launch.succession import Held
 from insula.service.running import RunPhase, RunRecord, StopReason
 

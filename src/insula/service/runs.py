@@ -18,7 +18,7 @@ from uuid import UUID
 from insula.engine.codec import encode
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.holdings import Remains
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError

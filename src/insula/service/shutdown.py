@@ -5,7 +5,7 @@ import logging
 from dataclasses import replace
 
 from insula.engine.guestinit import InitAnswer, PowerAction, Way
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.look.looking import Sight
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.model.numbers import ShutdownMode

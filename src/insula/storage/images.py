@@ -25,8 +25,8 @@ from insula.kernel.beneath import CONTAINED, open_beneath
 from insula.kernel.durable import replace_file, sync_filesystem
 from insula.layout import Layout
 from insula.storage.atomicdirectory import AtomicDirectory, remove_below, to_the_end
-from insula.storage.builders.builder import ROOTFS, ImageBuilder, Progress, Recipe, Workplace
 from insula.storage.builders.catalogue import BUILT_IN, builder_of
+from insula.storage.builders.imagebuilder import ROOTFS, ImageBuilder, Progress, Recipe, Workplace
 from insula.storage.clones import Clone, Clones
 from insula.storage.removal import disk_usage
 

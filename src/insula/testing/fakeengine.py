@@ -9,12 +9,12 @@ from typing import Any, Protocol, cast
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.image import HEADER, HEADER_SIZE, MAGIC

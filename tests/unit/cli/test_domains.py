@@ -2,7 +2,7 @@ import pytest
 
 from insula.cli import domains
 from insula.errors import DomainExistsError, DomainNotFoundError, InsulaError, StepError
-from insula.rpc.codes.requests import UndefineFlags
+from insula.rpc.codes.requestcodes import UndefineFlags
 from insula.rpc.procedures import Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of

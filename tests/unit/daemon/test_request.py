@@ -8,7 +8,7 @@ import pytest
 from insula.daemon.request import IncomingCall
 from insula.errors import InvalidArgumentError
 from insula.rpc.arrivals import Call
-from insula.rpc.codes.requests import StartFlags
+from insula.rpc.codes.requestcodes import StartFlags
 from insula.rpc.procedures import Remote
 from insula.service.events import Events
 from tests.unit.daemon.fakes import FakeClient, FakeDomains, services_of

@@ -11,7 +11,7 @@ from insula.daemon.subscriptions import LAST_EVENT_ID, REGISTRATIONS_MAX, SAME_M
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.model.lifecycle import LifecycleKind, StoppedDetail
 from insula.model.numbers import MetadataType, ParameterType
-from insula.rpc.codes.events import DomainEventId
+from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import NetworkRef
 from insula.service.events import (

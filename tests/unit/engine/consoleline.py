@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from insula.engine.allowance import TokenBucket
 from insula.engine.console.console import ConsoleHub
 from insula.engine.console.consolechannel import ConsoleChannel
 from insula.engine.console.consolelog import ConsoleLog
 from insula.engine.console.consolering import ConsoleRing, kept
 from insula.engine.console.hostterminal import open_host_terminal
 from insula.engine.console.terminalwatch import TerminalWatch
+from insula.engine.tokenbucket import TokenBucket
 from insula.kernel.fds import Fd
 from insula.kernel.pty import path_in_devpts
 from tests.waiting import scaled

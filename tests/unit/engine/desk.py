@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from insula.engine.facts import Facts
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.holdings import ControlGroup
 from insula.engine.launch.launcher import Launcher
-from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import Interface

@@ -6,10 +6,10 @@ import select
 import socket
 from typing import Any
 
+from insula.engine.keeper.keeper import Keeper
 from insula.engine.keeper.link import BlockingLink, KeeperEvent, completed
 from insula.engine.keeper.protocol import EventKind, Message, Verb
 from insula.engine.keeper.spawner import built_program
-from insula.engine.keeper.verbs import Keeper
 from insula.engine.steps.guest.confinement import LimitResource
 from insula.engine.steps.guest.execution import Execute, PassDescriptors
 from insula.engine.steps.guest.gueststep import GuestStep

@@ -12,7 +12,7 @@ from insula.engine.embedded import Engine, label_of_program, remove_abandoned
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.protocol import Verb, receive, send
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.errors import KeeperError, OperationTimeoutError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import memory_file

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface, InterfacePerformer
+from insula.engine.interfaceperformer import ConnectedInterface, InterfacePerformer
 from insula.network.netlink import NetlinkPerformer
 from tests.descriptors import open_fds
 

@@ -10,7 +10,7 @@ from typing import Any, assert_type
 import pytest
 
 from insula.model.numbers import Affect, MetadataType
-from insula.rpc.codes.requests import StartFlags
+from insula.rpc.codes.requestcodes import StartFlags
 from insula.sdk import async_domains, domains, verbs
 from insula.sdk.async_domains import AsyncDomain, AsyncHost, AsyncLifecycleWatch
 from insula.sdk.blocking_stream import BlockingStream

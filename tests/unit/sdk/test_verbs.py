@@ -9,9 +9,9 @@ import pytest
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.model.lifecycle import DomainState, RunningReason
 from insula.model.numbers import ListDomains, MetadataType, ParameterType, XmlFlags
-from insula.rpc.codes.events import DomainEventId
-from insula.rpc.codes.insula import ImageFlags, PlanFlags
-from insula.rpc.codes.requests import StartFlags, UndefineFlags
+from insula.rpc.codes.eventcodes import DomainEventId
+from insula.rpc.codes.nativecodes import ImageFlags, PlanFlags
+from insula.rpc.codes.requestcodes import StartFlags, UndefineFlags
 from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.types import DomainRef, TypedParameter
 from insula.sdk import verbs

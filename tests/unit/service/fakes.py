@@ -17,10 +17,10 @@ from insula.daemon.wiring import Patience, wire
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.keeper.held import StartPhase
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
-from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.launch.succession import Held
 from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan

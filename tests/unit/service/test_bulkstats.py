@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import ListDomains, ParameterType, StatsTypes
 from insula.network.counters import InterfaceStatistics

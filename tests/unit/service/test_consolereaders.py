@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.console.consolechannel import Viewing
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd

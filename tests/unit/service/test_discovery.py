@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import cast
 from uuid import UUID
 
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import Bytes, ContainerSpec, DirectoryRoot, Limits, Process
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import NO_FD

@@ -10,8 +10,8 @@ import pytest
 from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
 from insula.layout import Layout
 from insula.service.images import Images, recipe_of
-from insula.storage.builders.builder import Progress, Recipe, Workplace
 from insula.storage.builders.catalogue import recipe_for
+from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace
 from insula.storage.images import ImageStore
 from tests.waiting import scaled
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.errors import OperationFailedError
 from insula.service import leftovers
 from insula.service.leftovers import Leftovers

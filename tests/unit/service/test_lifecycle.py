@@ -12,7 +12,7 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.holdings import Remains
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import ContainerSpec
 from insula.errors import (
     DomainNotFoundError,

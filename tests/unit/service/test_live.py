@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.model.domain import DomainDefinition
 from insula.service.live import UNLABELLED, defined
 from tests.unit.service.fakes import Rig, domain_xml

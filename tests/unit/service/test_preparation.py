@@ -11,14 +11,14 @@ from uuid import UUID
 import pytest
 
 from insula.engine.codec import encode
-from insula.engine.launch.running import ContainerRecord
+from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.spec import DirectoryRoot, IdMap, IdRange, OverlayRoot
 from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.service.preparation import HostPreparation, maps_of_runs
 from insula.service.running import RunDirectory, RunPhase, RunRecord
-from insula.storage.builders.builder import Recipe
+from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.idranges import IdRanges
 from insula.storage.images import Image, ImageStore
 from tests.unit.service.fakes import WEB, domain_xml

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.holdings import Remains
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import Process
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationInvalidError
 from insula.model.domain import DomainDefinition

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.model.numbers import ListDomains
 from insula.service import recovery
 from insula.service.running import RECORD

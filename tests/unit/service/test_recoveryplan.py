@@ -8,7 +8,7 @@ import pytest
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.keeper.held import StartPhase
 from insula.engine.launch.holdings import Remains
-from insula.engine.launch.running import ContainerRecord
+from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.launch.succession import Held
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.service.recoveryplan import (

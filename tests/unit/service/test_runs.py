@@ -11,7 +11,7 @@ import pytest
 
 from insula.daemon.wiring import Patience
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.kernel.durable import replace_file
 from insula.service import running
 from insula.service.running import RunDirectory, RunPhase, RunRecord, StopReason

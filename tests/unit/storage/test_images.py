@@ -18,7 +18,7 @@ from insula.errors import (
     ResourceBusyError,
 )
 from insula.layout import Layout
-from insula.storage.builders.builder import Progress, Recipe, Workplace
+from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace
 from insula.storage.images import ImageStore
 
 RECIPE = Recipe(builder="paper", options=(("colour", "white"),))

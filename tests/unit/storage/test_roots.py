@@ -12,7 +12,7 @@ from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import FilesystemType
-from insula.storage.builders.builder import Recipe, Workplace
+from insula.storage.builders.imagebuilder import Recipe, Workplace
 from insula.storage.images import ImageStore
 from insula.storage.roots import Roots, built_in
 

@@ -2,7 +2,7 @@
 
 from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.model.numbers import Affect
-from insula.rpc.codes.requests import DeviceFlags
+from insula.rpc.codes.requestcodes import DeviceFlags
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.managed import ManagedDomain
 

@@ -6,7 +6,7 @@ from insula.daemon.request import Answer, Handler, IncomingCall, Work
 from insula.daemon.wire import text, to_wire, wanted
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import Affect, ListDomains, MetadataType, XmlFlags
-from insula.rpc.codes.domain import ControlState
+from insula.rpc.codes.domaincodes import ControlState
 from insula.rpc.procedures import Procedure, Remote
 from insula.service import describing, listing
 from insula.service.managed import ManagedDomain

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.rpc import types
-from insula.rpc.codes.events import DomainEventId
-from insula.rpc.codes.secondary import NodeDeviceEventId, PoolEventId
+from insula.rpc.codes.absentcodes import NodeDeviceEventId, PoolEventId
+from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
 
 _ONLY_LIFECYCLE = 0

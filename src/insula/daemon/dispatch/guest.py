@@ -4,7 +4,7 @@ from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.streams import console_job
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import AddressSource
-from insula.rpc.codes.requests import AddressType, ConsoleFlags
+from insula.rpc.codes.requestcodes import AddressType, ConsoleFlags
 from insula.rpc.procedures import Lxc, Procedure, Remote
 from insula.service.managed import ManagedDomain
 

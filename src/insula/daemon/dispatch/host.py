@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.wire import counted, cpu_bits, text
 from insula.errors import AuthenticationError, InvalidArgumentError, OperationInvalidError
-from insula.rpc.codes.connection import AuthType, Feature, OpenFlags
+from insula.rpc.codes.connectioncodes import AuthType, Feature, OpenFlags
 from insula.rpc.procedures import Procedure, Remote
 
 LIBVIRT_VERSION = 11_003_000

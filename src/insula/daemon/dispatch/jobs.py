@@ -3,7 +3,7 @@
 from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.errors import OperationInvalidError
 from insula.model.numbers import JobType, ParameterType
-from insula.rpc.codes.domain import JobStatsFlags
+from insula.rpc.codes.domaincodes import JobStatsFlags
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.jobs import Job
 from insula.service.managed import ManagedDomain

@@ -8,7 +8,7 @@ from insula.daemon.partings import part_with
 from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.wire import to_wire
 from insula.model.numbers import ShutdownMode
-from insula.rpc.codes.requests import DefineFlags, StartFlags, UndefineFlags
+from insula.rpc.codes.requestcodes import DefineFlags, StartFlags, UndefineFlags
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.managed import ManagedDomain
 from insula.service.requests import Launch, Storage

@@ -12,12 +12,12 @@ from insula.daemon.request import Answer, Handler, IncomingCall
 from insula.daemon.streams import ServerStream, StreamJob
 from insula.engine.codec import encode
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.program.listing import listed
+from insula.engine.program.disassembly import listed
 from insula.engine.program.program import Program
 from insula.engine.spec import Process
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
-from insula.rpc.codes.insula import ImageFlags, PlanFlags
+from insula.rpc.codes.nativecodes import ImageFlags, PlanFlags
 from insula.rpc.procedures import Insula, Procedure
 from insula.service import describing
 from insula.service.jsonrequests import json_object

@@ -10,7 +10,7 @@ from insula.daemon.wire import counted, shown, to_wire
 from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError
 from insula.model.numbers import ListDomains, ParameterType, StatsTypes
 from insula.rpc import types
-from insula.rpc.codes.requests import StatsFlags
+from insula.rpc.codes.requestcodes import StatsFlags
 from insula.rpc.frames import LENGTH_MAX
 from insula.rpc.procedures import Procedure, Remote
 from insula.service import bulkstats, listing, statistics

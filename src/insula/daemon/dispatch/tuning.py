@@ -7,7 +7,7 @@ from insula.daemon.wire import STRING_OKAY, counted, cpu_maps, parameters_from_w
 from insula.errors import OperationUnsupportedError
 from insula.model.numbers import Affect
 from insula.model.sizes import KiB
-from insula.rpc.codes.requests import MemoryFlags, VcpuFlags
+from insula.rpc.codes.requestcodes import MemoryFlags, VcpuFlags
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.types import TypedParameter
 from insula.service import vcpus

@@ -19,13 +19,13 @@ import os
 import re
 from collections.abc import Callable, Sequence
 
-from insula.engine.allowance import TokenBucket
 from insula.engine.console.consolechannel import ConsoleChannel, Viewing
 from insula.engine.console.consoleinput import ConsoleInput
 from insula.engine.console.consolelog import ConsoleLog
 from insula.engine.console.consolering import ConsoleRing
 from insula.engine.console.hostterminal import HostTerminal
 from insula.engine.console.terminalwatch import TerminalWatch
+from insula.engine.tokenbucket import TokenBucket
 from insula.errors import OperationFailedError, OperationInvalidError
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.pty import set_window

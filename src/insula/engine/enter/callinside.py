@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 from insula.engine import codec
 from insula.engine.enter.attachment import group_fds, namespaces_of
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.syscalls import filter_of, programs
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationUnsupportedError

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-from insula.engine.keeper.loop import READABLE, EventLoop
+from insula.engine.keeper.eventloop import READABLE, EventLoop
 from insula.kernel.ptrace import detach
 
 _ALL_KINDS = 0x40000000

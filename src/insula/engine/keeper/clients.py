@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from insula.engine.keeper.loop import READABLE, WRITABLE, EventLoop
+from insula.engine.keeper.eventloop import READABLE, WRITABLE, EventLoop
 from insula.engine.keeper.protocol import Message, decode, describe, receive_encoded, send
 from insula.kernel.fds import Fd
 

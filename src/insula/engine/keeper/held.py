@@ -3,7 +3,7 @@
 import os
 from enum import Enum
 
-from insula.engine.allowance import TokenBucket
+from insula.engine.tokenbucket import TokenBucket
 from insula.kernel.fds import Fd, close_all, memory_file
 
 RING_MAX = 64 * 1024

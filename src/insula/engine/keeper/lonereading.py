@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
+from insula.engine.keeper.eventloop import NEWLY_READABLE, EventLoop
 from insula.engine.keeper.held import HeldConsole
-from insula.engine.keeper.loop import NEWLY_READABLE, EventLoop
 
 
 def read_alone(loop: EventLoop, console: HeldConsole) -> None:

@@ -15,9 +15,9 @@ import socket
 import sys
 import traceback
 
+from insula.engine.keeper.keeper import Keeper
 from insula.engine.keeper.mountspace import enter_empty_root
 from insula.engine.keeper.spawner import built_program
-from insula.engine.keeper.verbs import Keeper
 from insula.engine.passednumbers import move_up, reserve_numbers
 from insula.kernel.process import set_dumpable, set_name
 from insula.kernel.standardstreams import occupy_standard_streams

@@ -6,7 +6,7 @@ import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from insula.engine.keeper.loop import READABLE, WRITABLE, EventLoop
+from insula.engine.keeper.eventloop import READABLE, WRITABLE, EventLoop
 
 VERSION = "1"
 PATIENCE = 5.0

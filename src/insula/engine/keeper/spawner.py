@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from insula.engine.keeper.loop import READABLE, EventLoop
+from insula.engine.keeper.eventloop import READABLE, EventLoop
 from insula.engine.spawner import __file__ as _beside
 from insula.kernel.fds import NO_FD, Fd, keep_only
 from insula.kernel.process import CloneFlag, clone, set_name

@@ -14,8 +14,8 @@ from typing import Any
 
 from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError
 from insula.engine.keeper.cloning import Begun
+from insula.engine.keeper.eventloop import READABLE, EventLoop
 from insula.engine.keeper.held import HeldProcess, StartPhase
-from insula.engine.keeper.loop import READABLE, EventLoop
 from insula.engine.keeper.protocol import Message, receive, send_go
 from insula.kernel.fds import NO_FD, Fd
 from insula.kernel.process import is_child, pid_of

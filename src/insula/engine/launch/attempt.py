@@ -8,13 +8,13 @@ from contextlib import suppress
 from functools import partial
 
 from insula.engine.facts import Facts
-from insula.engine.fragments.mounts import ROOT
-from insula.engine.interfaces import InterfacePerformer
+from insula.engine.fragments.guestmounts import ROOT
+from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Message, Verb
 from insula.engine.launch.holdings import Holding
 from insula.engine.launch.release import Release
-from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from insula.engine.facts import Facts
-from insula.engine.fragments.mounts import fetched_alive
-from insula.engine.interfaces import InterfacePerformer
+from insula.engine.fragments.guestmounts import fetched_alive
+from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.attempt import step_failed
 from insula.engine.launch.holdings import GuestMount, Holding
-from insula.engine.launch.inside import InsideSteps
+from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.release import Inside, Release, detachment
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import ContainerSpec, Mount
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachMount

@@ -14,7 +14,7 @@ from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Verb
 from insula.engine.launch.attempt import answer_of_program, step_failed
 from insula.engine.launch.programs import Programs, room_for
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.look.accountlook import AccountFinder
 from insula.engine.look.looking import Sight
 from insula.engine.spec import Process

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from insula.engine import codec
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.placement import IN_SCOPE
 
 

@@ -15,27 +15,27 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from insula.engine.enter.admittedstreams import admitted, check_inherited
 from insula.engine.enter.attachment import (
     Attachment,
     EnteredProcess,
     namespace_fds,
 )
-from insula.engine.enter.streams import admitted, check_inherited
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.interfaces import InterfacePerformer
+from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.attempt import LaunchAttempt, announced, named_failure
 from insula.engine.launch.changes import RunningChanges, WriteRecord, nothing_written
 from insula.engine.launch.entrance import Entrance
+from insula.engine.launch.guestlabels import label_guest
 from insula.engine.launch.holdings import Remains
-from insula.engine.launch.inside import InsideSteps
-from insula.engine.launch.labels import label_guest
+from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.pids import Pids
 from insula.engine.launch.programs import Programs
 from insula.engine.launch.release import Release
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held, Succession
 from insula.engine.launch.systemdscope import Scopes
 from insula.engine.look.accountlook import AccountFinder, find_directly

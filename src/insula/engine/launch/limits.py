@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import fields, replace
 from typing import Any
 
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
 from insula.errors import (
     InsulaError,
@@ -15,7 +15,7 @@ from insula.errors import (
     ResourceBusyError,
 )
 from insula.kernel.cgroups import UNLIMITED, Cgroup, DeviceLimit
-from insula.kernel.cgroups.limits import NEUTRAL_SHARES, NEUTRAL_WEIGHT, limited
+from insula.kernel.cgroups.heldlimits import NEUTRAL_SHARES, NEUTRAL_WEIGHT, limited
 from insula.kernel.cgroups.stats import MemoryUse
 from insula.kernel.meminfo import MEMINFO, read_meminfo
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from insula.engine.interfaces import InterfacePerformer
+from insula.engine.interfaceperformer import InterfacePerformer
+from insula.engine.launch.guestlabels import launch_of
 from insula.engine.launch.holdings import ControlGroup, GuestMount, Holding, Interfaces, ScopeGroup
-from insula.engine.launch.labels import launch_of
 from insula.engine.launch.placement import DirectPlacement, Placement, ScopePlacement
 from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.steps.guest.gueststep import GuestStep

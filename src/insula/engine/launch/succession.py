@@ -12,9 +12,9 @@ from insula.engine.facts import Facts
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Message, Verb
+from insula.engine.launch.guestlabels import labelled_guests, labelled_relics, lives
 from insula.engine.launch.holdings import holding_of_group
-from insula.engine.launch.labels import labelled_guests, labelled_relics, lives
-from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import KeeperError, OperationFailedError
 from insula.kernel.cgroups import PAYLOAD, Cgroup

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from insula.engine import codec
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.registry import GUEST_STEPS
+from insula.engine.steps.guest.gueststeptable import GUEST_STEPS
 from insula.engine.steps.host.hoststep import HostStep
-from insula.engine.steps.host.registry import HOST_STEPS
+from insula.engine.steps.host.hoststeptable import HOST_STEPS
 from insula.engine.steps.step import Step
 
 

@@ -1,8 +1,10 @@
 """From a spec and facts to a plan: pure functions, so a plan can be read, compared and tested before it happens."""
 
 from insula.engine.facts import Facts
-from insula.engine.fragments.devices import device_tree
+from insula.engine.fragments.defaultlimits import limits_of
 from insula.engine.fragments.environment import init_environment
+from insula.engine.fragments.guestdevices import device_tree
+from insula.engine.fragments.guestmounts import ROOT, is_fetched, root_is_read_only, root_tree, spec_mounts
 from insula.engine.fragments.kernelfiles import (
     early_filesystems,
     kernel_filesystems,
@@ -10,8 +12,6 @@ from insula.engine.fragments.kernelfiles import (
     protections,
     runtime_directory,
 )
-from insula.engine.fragments.limits import limits_of
-from insula.engine.fragments.mounts import ROOT, is_fetched, root_is_read_only, root_tree, spec_mounts
 from insula.engine.fragments.premounts import mounts_nothing_new, premounts
 from insula.engine.fragments.speccheck import check, own_network
 from insula.engine.guestinit import starts_system

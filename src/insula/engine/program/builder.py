@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from insula.engine.program.assembly import Argument, Label, Loaded, Means, Pointer, Result
-from insula.engine.program.conversation import CHANNEL, KeeperExchange
+from insula.engine.program.keeperexchange import CHANNEL, KeeperExchange
 from insula.engine.program.late import Late
 from insula.kernel.beneath import CONTAINED, STRICT, Resolve
 from insula.kernel.fds import AT_FDCWD

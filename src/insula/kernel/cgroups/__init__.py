@@ -1,7 +1,8 @@
 """Control groups: v2, v1 and both together behind one handle, `Cgroup`."""
 
-from insula.kernel.cgroups.devices import DeviceRule
+from insula.kernel.cgroups.devicecontroller import DeviceRule
 from insula.kernel.cgroups.group import PAYLOAD, Cgroup, remove_empty_partitions
+from insula.kernel.cgroups.heldlimits import UNLIMITED, DeviceLimit, HeldLimits
 from insula.kernel.cgroups.hierarchies import Hierarchies, Mode, V1Hierarchy
 from insula.kernel.cgroups.labels import (
     facts_on,
@@ -12,7 +13,6 @@ from insula.kernel.cgroups.labels import (
     set_label,
     set_maker,
 )
-from insula.kernel.cgroups.limits import UNLIMITED, DeviceLimit, HeldLimits
 from insula.kernel.cgroups.names import machine_name, partition_path, scope_name, slice_name
 from insula.kernel.cgroups.socketoptions import SocketOption
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, Stats, TaskUse

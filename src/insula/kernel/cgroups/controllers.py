@@ -5,7 +5,7 @@ All are made with the group's directory and touch files in it only. A file that 
 
 from typing import Protocol
 
-from insula.kernel.cgroups.limits import DeviceLimit
+from insula.kernel.cgroups.heldlimits import DeviceLimit
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 

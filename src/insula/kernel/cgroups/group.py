@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from insula.kernel.cgroups import controllers, delegation, files, joining, readings, socketoptions, tree, v1, v2
-from insula.kernel.cgroups.devices import DeviceRule, V1Devices, V2Devices
+from insula.kernel.cgroups.devicecontroller import DeviceRule, V1Devices, V2Devices
+from insula.kernel.cgroups.heldlimits import HeldLimits
 from insula.kernel.cgroups.hierarchies import Hierarchies
-from insula.kernel.cgroups.limits import HeldLimits
 from insula.kernel.cgroups.socketoptions import SocketOption
 from insula.kernel.cgroups.stats import Pressure, Stats
 

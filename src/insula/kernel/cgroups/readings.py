@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from insula.kernel.cgroups.limits import HeldLimits
+from insula.kernel.cgroups.heldlimits import HeldLimits
 from insula.kernel.cgroups.stats import CpuUse, Stats
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ process that is killed meanwhile.
 import time
 
 from insula.kernel.cgroups import files
-from insula.kernel.cgroups.limits import busy
+from insula.kernel.cgroups.heldlimits import busy
 
 SECONDS = 5.0
 """How long memory is being freed before a lower limit is refused."""

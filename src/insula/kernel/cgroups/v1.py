@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from insula.kernel.cgroups import files
-from insula.kernel.cgroups.limits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, DeviceLimit, busy, limited
+from insula.kernel.cgroups.heldlimits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, DeviceLimit, busy, limited
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 

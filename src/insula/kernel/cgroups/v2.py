@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from insula.kernel.cgroups import files, shrinking, unfinished
-from insula.kernel.cgroups.limits import (
+from insula.kernel.cgroups.heldlimits import (
     MAXIMUM_BFQ_WEIGHT,
     MAXIMUM_WEIGHT,
     UNLIMITED,

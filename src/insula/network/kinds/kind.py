@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from insula.engine.interfaces import ConnectedInterface, InterfaceKind
+from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
 from insula.engine.spec import Interface
 from insula.network.links import add_address, add_route, switch
 from insula.network.rtnetlink import Rtnetlink

@@ -3,7 +3,7 @@
 import errno
 from contextlib import suppress
 
-from insula.engine.interfaces import ConnectedInterface, InterfaceKind
+from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
 from insula.engine.spec import MacvlanInterface, MacvlanMode
 from insula.network.kinds.kind import Networks, configure
 from insula.network.links import Macvlan, create_macvlan, delete_link, link

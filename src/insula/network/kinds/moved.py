@@ -8,7 +8,7 @@ only (a bridge, a tap) it destroys with the namespace.
 import errno
 import logging
 
-from insula.engine.interfaces import ConnectedInterface, InterfaceKind
+from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
 from insula.engine.spec import MovedInterface
 from insula.network.kinds.kind import Networks, configure
 from insula.network.links import all_links, link, move_to_namespace, move_to_process, rename_down

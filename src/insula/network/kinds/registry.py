@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from insula.engine.interfaces import InterfaceKind
+from insula.engine.interfaceperformer import InterfaceKind
 from insula.engine.spec import Interface, MacvlanInterface, MovedInterface, VethInterface
 from insula.network.kinds.kind import InterfaceDriver
 from insula.network.kinds.macvlan import MacvlanKind

@@ -7,7 +7,7 @@ moment at which it could be seen, renamed or lost on the host.
 import errno
 from contextlib import suppress
 
-from insula.engine.interfaces import ConnectedInterface, InterfaceKind
+from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
 from insula.engine.spec import VethInterface
 from insula.network.kinds.kind import Networks, configure
 from insula.network.links import Link, PeerNamespace, Veth, create_veth, delete_link, link, rename_down

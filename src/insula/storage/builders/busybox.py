@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from insula.errors import OperationFailedError
-from insula.storage.builders.builder import Progress, Recipe, Workplace, check_options, choice
+from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace, check_options, choice
 from insula.storage.builders.tool import run_tool
 
 NAME = "busybox"

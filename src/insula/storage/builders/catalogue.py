@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from insula.errors import InvalidArgumentError
-from insula.storage.builders.builder import ImageBuilder, Recipe
 from insula.storage.builders.busybox import BusyboxBuilder
 from insula.storage.builders.debian import DebianBuilder
+from insula.storage.builders.imagebuilder import ImageBuilder, Recipe
 
 BUILT_IN: tuple[ImageBuilder, ...] = (DebianBuilder(), BusyboxBuilder())
 

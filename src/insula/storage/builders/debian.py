@@ -11,8 +11,8 @@ from pathlib import Path
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.storage.builders.aptsettings import credential_settings, guest_settings, host_settings
 from insula.storage.builders.aptsources import AptSource, host_sources, origins, render, sources_for
-from insula.storage.builders.builder import Progress, Recipe, Workplace, check_options, choice
 from insula.storage.builders.debianguest import SLIM, finish
+from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace, check_options, choice
 from insula.storage.builders.tool import run_tool
 
 NAME = "debian"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from insula.storage.builders.aptsources import AptSource, render
-from insula.storage.builders.builder import Recipe
+from insula.storage.builders.imagebuilder import Recipe
 
 SLIM = (
     "path-exclude=/usr/share/doc/*",

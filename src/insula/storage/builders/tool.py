@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from insula.errors import OperationFailedError
 from insula.kernel.process import with_descriptors
-from insula.storage.builders.builder import Workplace
+from insula.storage.builders.imagebuilder import Workplace
 
 _TAIL = 12
 """How many of the last lines an error shows."""

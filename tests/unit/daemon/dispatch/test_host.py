@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from insula.errors import AuthenticationError, InvalidArgumentError, OperationInvalidError
-from insula.rpc.codes.connection import Feature
+from insula.rpc.codes.connectioncodes import Feature
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.events import Events
 from tests.unit.daemon.fakes import FakeClient, FakeDomains, answered, services_of

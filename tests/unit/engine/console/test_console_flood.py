@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from insula.engine.allowance import TokenBucket
 from insula.engine.console.console import BACKLOG_HIGH
 from insula.engine.console.consolechannel import Viewing
+from insula.engine.tokenbucket import TokenBucket
 from tests.unit.engine.consoleline import line, print_all, until, writer_ends
 
 pytestmark = pytest.mark.asyncio

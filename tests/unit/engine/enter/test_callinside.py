@@ -4,7 +4,7 @@ import os
 import pytest
 
 from insula.engine.enter.callinside import _understood, call_inside
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationUnsupportedError
 from insula.kernel.cgroups import Cgroup, Hierarchies

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from insula.engine.keeper.children import Children, forget_children
-from insula.engine.keeper.loop import EventLoop
+from insula.engine.keeper.eventloop import EventLoop
 
 TRACE_ME = 0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError, StartFailedError
-from insula.engine.keeper.loop import EventLoop
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.protocol import Message, receive, send
 from insula.kernel.fds import Fd
 from tests.descriptors import open_fds

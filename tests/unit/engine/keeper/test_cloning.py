@@ -12,8 +12,8 @@ import pytest
 
 from insula.engine.keeper import cloning
 from insula.engine.keeper.cloning import Cloner
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.held import HeldProcess
-from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.protocol import Message
 from insula.engine.keeper.spawner import Order, Spawner
 from insula.engine.program.image import GO

@@ -10,11 +10,11 @@ from functools import partial
 
 import pytest
 
-from insula.engine.allowance import TokenBucket
 from insula.engine.keeper import held
+from insula.engine.keeper.eventloop import READABLE, EventLoop
 from insula.engine.keeper.held import HeldConsole
 from insula.engine.keeper.lonereading import read_alone
-from insula.engine.keeper.loop import READABLE, EventLoop
+from insula.engine.tokenbucket import TokenBucket
 from insula.kernel.fds import Fd
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from insula.engine.keeper import protocol
 from insula.engine.keeper.held import StartPhase
+from insula.engine.keeper.keeper import Keeper
 from insula.engine.keeper.protocol import VERSION, EventKind, Verb
-from insula.engine.keeper.verbs import Keeper
 from insula.engine.program import image
 from tests.unit.engine.forkedkeeper import ForkedKeeper
 

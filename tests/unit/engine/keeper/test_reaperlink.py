@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from insula.engine.keeper import reaperlink
-from insula.engine.keeper.loop import EventLoop
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.reaperlink import ReaperLink, Results, converse, spawn
 from tests.waiting import scaled
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.keeper import spawner as module
-from insula.engine.keeper.loop import EventLoop
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.spawner import DEATHS_MAX, ORDER, Order, Spawner, built_program
 from insula.kernel.fds import Fd
 from insula.kernel.process import CloneFlag, pid_of

@@ -12,8 +12,8 @@ import pytest
 
 from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError
 from insula.engine.keeper.cloning import Begun
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.held import HeldProcess, StartPhase
-from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.protocol import Message, receive, send, send_go
 from insula.engine.keeper.starting import Starting, StartingProcesses, kill
 from insula.engine.program.image import GO

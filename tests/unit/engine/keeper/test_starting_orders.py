@@ -13,8 +13,8 @@ import pytest
 from insula.engine.keeper import starting as module
 from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError
 from insula.engine.keeper.cloning import Begun
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.held import HeldProcess, StartPhase
-from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.protocol import Message, receive, send
 from insula.engine.keeper.starting import StartingProcesses
 from insula.kernel.fds import NO_FD

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.held import HeldProcess
-from insula.engine.keeper.loop import EventLoop
 from insula.engine.keeper.reaperlink import ReaperLink, Results
 from insula.engine.keeper.strangers import Strangers
 from insula.kernel.fds import Fd

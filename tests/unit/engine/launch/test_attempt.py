@@ -12,7 +12,7 @@ from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.attempt import LaunchAttempt, answer_of_program, named_failure, step_failed
 from insula.engine.launch.release import Release
-from insula.engine.launch.running import Running, boot_id
+from insula.engine.launch.runningcontainer import Running, boot_id
 from insula.engine.launch.systemdscope import Scopes
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.steps.host.hoststep import HostStep

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from insula.engine.keeper.link import completed
 from insula.engine.launch.changes import Change, RunningChanges
 from insula.engine.launch.holdings import GuestMount, Holding, Interfaces
-from insula.engine.launch.inside import InsideSteps
+from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.release import Release
-from insula.engine.launch.running import ContainerRecord, Running
+from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import BindMount, TmpfsMount
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachMount, DetachMount

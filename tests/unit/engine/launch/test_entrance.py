@@ -13,7 +13,7 @@ from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.programs import Programs
 from insula.engine.look.accountlook import AccountFinder
 from insula.engine.look.looking import Sight
-from insula.engine.program.listing import Disassembly
+from insula.engine.program.disassembly import Disassembly
 from insula.engine.spec import Process
 from insula.errors import OperationTimeoutError, StepError
 from tests.descriptors import open_fds

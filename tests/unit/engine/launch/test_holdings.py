@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import ControlGroup, Holding, Interfaces, Remains, ScopeGroup
 
 ETH0 = ConnectedInterface(guest="eth0", host="vnet0", host_index=3, bridge="br0", mac="00:16:3e:00:00:01")

@@ -21,7 +21,7 @@ from insula.engine.launch.holdings import ControlGroup, Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.succession import Held
 from insula.engine.plan import planner
-from insula.engine.program.listing import Disassembly
+from insula.engine.program.disassembly import Disassembly
 from insula.engine.spec import ContainerSpec, Process
 from insula.errors import InvalidArgumentError, KeeperError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy

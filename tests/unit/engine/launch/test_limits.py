@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.launch.limits import NONE, SETTERS, apply, change, change_running, merged, only
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
 from insula.errors import (
     InsulaError,

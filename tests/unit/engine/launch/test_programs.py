@@ -9,8 +9,8 @@ from hypothesis import strategies as some
 from insula.engine.facts import Facts
 from insula.engine.launch.programs import GROUPS_MAX, Programs, room_for
 from insula.engine.plan.planner import plan
+from insula.engine.program.disassembly import Disassembly
 from insula.engine.program.late import Late
-from insula.engine.program.listing import Disassembly
 from insula.engine.spec import Process, ResourceLimit, Seccomp
 from insula.engine.steps.guest.execution import Execute
 from insula.engine.steps.guest.namespaces import JoinGroups, SetHostname

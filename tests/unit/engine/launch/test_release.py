@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import ControlGroup, Holding, Interfaces, ScopeGroup
 from insula.engine.launch.placement import ScopePlacement
 from insula.engine.launch.release import RELEASES, Release

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from insula.engine.program.listing import Disassembly
+from insula.engine.program.disassembly import Disassembly
 from tests.players import PLAYERS, builder, played
 
 

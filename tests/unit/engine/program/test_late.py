@@ -3,8 +3,8 @@ import json
 import pytest
 
 from insula.engine import codec
+from insula.engine.program.disassembly import Disassembly
 from insula.engine.program.late import Late, shape_of
-from insula.engine.program.listing import Disassembly
 from insula.engine.steps.guest.namespaces import SetHostname
 from insula.engine.steps.guest.roottree import MakeFile
 from tests.players import builder

@@ -1,6 +1,6 @@
 """The end of a macvlan, as far as no privilege is needed; tests/system/test_network.py has the rest."""
 
-from insula.engine.interfaces import ConnectedInterface, InterfaceKind
+from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
 from insula.network.kinds.macvlan import MacvlanKind
 from tests.unit.network.kinds.conversation import Conversation
 

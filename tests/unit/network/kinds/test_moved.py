@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface, InterfaceKind
+from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
 from insula.network.kinds import moved
 from insula.network.kinds.moved import MovedKind
 from insula.network.links import Link

@@ -2,7 +2,7 @@
 
 from typing import get_args
 
-from insula.engine.interfaces import InterfaceKind
+from insula.engine.interfaceperformer import InterfaceKind
 from insula.engine.spec import Interface
 from insula.network.kinds.registry import BY_RECORD, KINDS
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.network.kinds import veth
 from insula.network.kinds.veth import VethKind
 from tests.unit.network.kinds.conversation import Conversation, a_link

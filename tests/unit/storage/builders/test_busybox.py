@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from insula.errors import InvalidArgumentError
-from insula.storage.builders.builder import Progress, Recipe, Workplace
 from insula.storage.builders.busybox import BusyboxBuilder, is_static
+from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace
 
 FAKE = """#!/bin/sh
 case "$1" in

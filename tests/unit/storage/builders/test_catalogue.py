@@ -3,8 +3,8 @@
 import pytest
 
 from insula.errors import InvalidArgumentError
-from insula.storage.builders.builder import Recipe
 from insula.storage.builders.catalogue import BUILT_IN, builder_of, recipe_for
+from insula.storage.builders.imagebuilder import Recipe
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.storage.builders.aptsources import AptSource
-from insula.storage.builders.builder import Progress, Recipe
 from insula.storage.builders.debian import PACKAGES, DebianBuilder, command, guest_sources, progress_of
+from insula.storage.builders.imagebuilder import Progress, Recipe
 
 HOST = [
     AptSource(

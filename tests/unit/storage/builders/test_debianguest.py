@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from insula.storage.builders.aptsources import AptSource, parse_deb822
-from insula.storage.builders.builder import Recipe
 from insula.storage.builders.debianguest import finish
+from insula.storage.builders.imagebuilder import Recipe
 
 Files = dict[str, str]
 BUILT: Files = {

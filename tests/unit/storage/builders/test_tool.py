@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from insula.errors import OperationFailedError
-from insula.storage.builders.builder import Workplace
+from insula.storage.builders.imagebuilder import Workplace
 from insula.storage.builders.tool import explained, run_tool
 
 

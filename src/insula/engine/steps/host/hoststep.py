@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from insula.engine.facts import Facts
-from insula.engine.interfaces import InterfacePerformer
+from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.holdings import Holding
 from insula.engine.launch.systemdscope import AwaitedScope, Scopes
 from insula.engine.steps.step import Step

@@ -10,7 +10,7 @@ from typing import ClassVar
 from insula.engine.launch.holdings import Holding
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers
 from insula.kernel.fds import Fd
-from insula.kernel.loop import filesystem_on, is_block_device, loop_device
+from insula.kernel.loopdevices import filesystem_on, is_block_device, loop_device
 from insula.kernel.mounts import (
     MountAttribute,
     Propagation,

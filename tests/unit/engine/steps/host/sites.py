@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from insula.engine.facts import Facts
-from insula.engine.interfaces import InterfacePerformer
+from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.holdings import Holding
 from insula.engine.launch.release import Release
 from insula.engine.steps.host.hoststep import HostContext, HostStep

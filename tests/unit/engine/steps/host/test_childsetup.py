@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.accounts import UID_OFFSET
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import Interfaces
 from insula.engine.spec import IdRange, Interface, VethInterface
 from insula.engine.steps.host.childsetup import (

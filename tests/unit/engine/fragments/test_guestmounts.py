@@ -1,10 +1,10 @@
-"""Tests of insula.engine.fragments.mounts."""
+"""Tests of insula.engine.fragments.guestmounts."""
 
 from dataclasses import replace
 
 import pytest
 
-from insula.engine.fragments.mounts import ROOT, root_is_read_only, root_tree, spec_mounts
+from insula.engine.fragments.guestmounts import ROOT, root_is_read_only, root_tree, spec_mounts
 from insula.engine.spec import (
     Access,
     BindMount,

@@ -4,13 +4,13 @@ from enum import IntEnum, IntFlag
 
 import pytest
 
-from insula.rpc.codes import events
+from insula.rpc.codes import eventcodes
 from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
-    events.DomainEventId: "VIR_DOMAIN_EVENT_ID_",
-    events.AgentState: "VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_",
-    events.AgentReason: "VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_",
+    eventcodes.DomainEventId: "VIR_DOMAIN_EVENT_ID_",
+    eventcodes.AgentState: "VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_",
+    eventcodes.AgentReason: "VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_REASON_",
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.kernel.cgroups.devices import DeviceRule, V1Devices, device_program
+from insula.kernel.cgroups.devicecontroller import DeviceRule, V1Devices, device_program
 
 NULL = DeviceRule(kind="c", major=1, minor=3)
 ANY_BLOCK = DeviceRule(kind="b", major=None, minor=None, access="m")

@@ -1,12 +1,12 @@
-"""Tests of insula.kernel.loop, as far as they need no privilege."""
+"""Tests of insula.kernel.loopdevices, as far as they need no privilege."""
 
 import ctypes
 from pathlib import Path
 
 import pytest
 
-from insula.kernel import loop
-from insula.kernel.loop import filesystem_on, is_block_device, loop_device
+from insula.kernel import loopdevices
+from insula.kernel.loopdevices import filesystem_on, is_block_device, loop_device
 
 
 @pytest.mark.parametrize(
@@ -47,5 +47,5 @@ def test_a_missing_image_is_named(tmp_path: Path) -> None:
 
 def test_the_structures_have_the_kernels_sizes() -> None:
     # linux/loop.h: struct loop_info64, struct loop_config.
-    assert ctypes.sizeof(loop._Information) == 232
-    assert ctypes.sizeof(loop._Configuration) == 304
+    assert ctypes.sizeof(loopdevices._Information) == 232
+    assert ctypes.sizeof(loopdevices._Configuration) == 304

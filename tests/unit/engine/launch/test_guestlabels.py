@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.launch import labels
-from insula.engine.launch.labels import label_guest, labelled_guests, labelled_relics, launch_of, lives
-from insula.engine.launch.running import ContainerRecord
+from insula.engine.launch import guestlabels
+from insula.engine.launch.guestlabels import label_guest, labelled_guests, labelled_relics, launch_of, lives
+from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.kernel.cgroups import Cgroup, Hierarchies, set_facts
 from insula.kernel.cgroups import labels as notes
 from tests.unit.engine.desk import record_of
@@ -20,7 +20,7 @@ GROUP = "machine.slice/machine-lxc\\x2d1\\x2dweb.scope"
 @pytest.fixture
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cgroup:
     monkeypatch.setattr(notes, "_FACTS", "user.insula.test")  # the tests of the kernel's own are system tests
-    monkeypatch.setattr(labels, "_is_in", lambda pid, group: True)
+    monkeypatch.setattr(guestlabels, "_is_in", lambda pid, group: True)
     found = Cgroup(Hierarchies(v2=str(tmp_path)), GROUP)
     (tmp_path / GROUP / "payload" / "system.slice").mkdir(parents=True)
     (tmp_path / "system.slice" / "ssh.service").mkdir(parents=True)
@@ -45,7 +45,7 @@ def test_a_label_of_a_process_that_is_no_more_or_lives_elsewhere_does_not_count(
     label_guest(group, replace(record, born=record.born + 1), "/")
     assert list(labelled_guests(group.hierarchies, "/")) == []
     label_guest(group, record, "/")
-    monkeypatch.setattr(labels, "_is_in", lambda pid, group: False)
+    monkeypatch.setattr(guestlabels, "_is_in", lambda pid, group: False)
     assert list(labelled_guests(group.hierarchies, "/")) == []
 
 

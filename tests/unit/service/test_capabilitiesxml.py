@@ -5,7 +5,7 @@ from uuid import UUID
 
 from lxml import etree
 
-from insula.service.capabilities import capabilities_xml, domain_capabilities_xml, guest_architectures
+from insula.service.capabilitiesxml import capabilities_xml, domain_capabilities_xml, guest_architectures
 from insula.service.topology import read_topology
 from tests.unit.service.hosttree import two_node_host
 

@@ -6,7 +6,7 @@ import pytest
 
 from insula.engine.keeper.clients import RefusalError
 from insula.engine.keeper.protocol import Message
-from insula.engine.keeper.requests import boolean, name_of, number_of, seconds_of
+from insula.engine.keeper.requestfields import boolean, name_of, number_of, seconds_of
 
 
 def request(value: Any) -> Message:

@@ -1,4 +1,4 @@
-"""Tests of insula.engine.steps.guest.registry: what holds for every step performed inside."""
+"""Tests of insula.engine.steps.guest.gueststeptable: what holds for every step performed inside."""
 
 import importlib
 import inspect
@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from insula.engine import codec
 from insula.engine.steps import guest
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.registry import GUEST_STEPS
+from insula.engine.steps.guest.gueststeptable import GUEST_STEPS
 from tests.examples import examples
 from tests.unit.engine.steps.stepvalues import values
 

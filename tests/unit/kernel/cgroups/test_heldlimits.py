@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.kernel.cgroups.limits import UNLIMITED, DeviceLimit, limited, shares_of, swap_of, weight_of
+from insula.kernel.cgroups.heldlimits import UNLIMITED, DeviceLimit, limited, shares_of, swap_of, weight_of
 
 
 @pytest.mark.parametrize(("shares", "weight"), [(1024, 100), (2048, 200), (512, 50), (2, 1), (262_144, 10_000)])

@@ -7,7 +7,7 @@ from typing import Any
 
 from insula.engine import codec
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import Holding, Interfaces, Remains, holding_of_group
 from insula.engine.spec import ContainerSpec
 from insula.kernel.cgroups import Cgroup, Hierarchies

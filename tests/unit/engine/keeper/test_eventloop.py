@@ -1,11 +1,11 @@
-"""Tests of insula.engine.keeper.loop."""
+"""Tests of insula.engine.keeper.eventloop."""
 
 import os
 from collections.abc import Iterator
 
 import pytest
 
-from insula.engine.keeper.loop import HUNG_UP, NEWLY_READABLE, READABLE, EventLoop
+from insula.engine.keeper.eventloop import HUNG_UP, NEWLY_READABLE, READABLE, EventLoop
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from enum import IntEnum, IntFlag
 
 import pytest
 
-from insula.rpc.codes import domain
+from insula.rpc.codes import domaincodes
 from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
-    domain.ControlState: "VIR_DOMAIN_CONTROL_",
-    domain.JobStatsFlags: "VIR_DOMAIN_JOB_STATS_",
+    domaincodes.ControlState: "VIR_DOMAIN_CONTROL_",
+    domaincodes.JobStatsFlags: "VIR_DOMAIN_JOB_STATS_",
 }
 
 

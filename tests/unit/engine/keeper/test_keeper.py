@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from insula.engine.keeper import verbs as keeper_module
+from insula.engine.keeper import keeper as keeper_module
 from insula.engine.keeper.held import RING_MAX
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, receive, send

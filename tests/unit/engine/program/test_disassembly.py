@@ -4,7 +4,7 @@ import os
 import pytest
 
 from insula.engine.program.assembly import Label
-from insula.engine.program.listing import Disassembly, listed
+from insula.engine.program.disassembly import Disassembly, listed
 from tests.players import builder
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from insula.engine.codec import decode, encode
 from insula.errors import InvalidArgumentError
-from insula.storage.builders.builder import Recipe, Workplace, check_options, choice
+from insula.storage.builders.imagebuilder import Recipe, Workplace, check_options, choice
 
 RECIPE = Recipe(builder="debian", options=(("slim", "no"), ("suite", "trixie")))
 

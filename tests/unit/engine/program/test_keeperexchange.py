@@ -1,7 +1,7 @@
 import pytest
 
-from insula.engine.program.conversation import CHANNEL
 from insula.engine.program.image import CHANNEL_OFFSET
+from insula.engine.program.keeperexchange import CHANNEL
 from tests.players import builder
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Message, Verb
-from insula.engine.launch.inside import InsideSteps
+from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.programs import Programs
-from insula.engine.launch.running import Running
-from insula.engine.program.listing import Disassembly
+from insula.engine.launch.runningcontainer import Running
+from insula.engine.program.disassembly import Disassembly
 from insula.engine.steps.guest.roottree import AttachMount
 from insula.errors import StepError
 from insula.kernel.fds import Fd, close_all

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from insula.engine.launch.running import ContainerRecord, boot_id
+from insula.engine.launch.runningcontainer import ContainerRecord, boot_id
 from insula.kernel.cgroups import Cgroup, Hierarchies, facts_on, groups_with_facts, maker_of, set_facts
 from insula.kernel.process import start_time
 

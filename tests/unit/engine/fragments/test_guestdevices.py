@@ -1,10 +1,10 @@
-"""Tests of insula.engine.fragments.devices."""
+"""Tests of insula.engine.fragments.guestdevices."""
 
 from dataclasses import replace
 
 import pytest
 
-from insula.engine.fragments.devices import OF_NAMESPACES, STANDARD, device_tree, host_id
+from insula.engine.fragments.guestdevices import OF_NAMESPACES, STANDARD, device_tree, host_id
 from insula.engine.policy.devicepolicy import device_rules
 from insula.engine.spec import ContainerSpec, Device, DeviceKind, IdMap, IdRange
 from insula.engine.steps.guest.roottree import MountFilesystem

@@ -1,10 +1,10 @@
-"""Tests of insula.engine.fragments.limits."""
+"""Tests of insula.engine.fragments.defaultlimits."""
 
 from dataclasses import replace
 
 import pytest
 
-from insula.engine.fragments.limits import default_tasks, limits_of
+from insula.engine.fragments.defaultlimits import default_tasks, limits_of
 from insula.engine.spec import Bytes, Limits
 from insula.kernel.cgroups import Hierarchies
 from tests.unit.engine.fragments.example import FACTS, SPEC

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from insula.engine.codec import decode, encode
-from insula.engine.interfaces import ConnectedInterface, InterfacePerformer
+from insula.engine.interfaceperformer import ConnectedInterface, InterfacePerformer
 from insula.network.netlink import NetlinkPerformer
 
 

@@ -11,7 +11,7 @@ from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Verb
 from insula.engine.launch.attempt import answer_of_program
 from insula.engine.launch.programs import Programs
-from insula.engine.launch.running import Running
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.steps.guest import execution, namespaces, roottree
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.errors import InsulaError, KeeperError, StepError

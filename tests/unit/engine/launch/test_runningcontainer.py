@@ -1,4 +1,4 @@
-"""Tests of insula.engine.launch.running."""
+"""Tests of insula.engine.launch.runningcontainer."""
 
 import json
 import os
@@ -9,9 +9,9 @@ import pytest
 
 from insula.engine.codec import encode
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.interfaces import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import ControlGroup, Holding, Interfaces, ScopeGroup
-from insula.engine.launch.running import ContainerRecord, Running, boot_id
+from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd

@@ -13,14 +13,14 @@ from typing import Any
 from insula.engine.keeper.children import Children
 from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError, StartFailedError
 from insula.engine.keeper.cloning import Begun, Cloner
+from insula.engine.keeper.eventloop import READABLE, EventLoop
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.heldtable import HeldTable
 from insula.engine.keeper.lonereading import read_alone
-from insula.engine.keeper.loop import READABLE, EventLoop
 from insula.engine.keeper.mountspace import stage_mounts, unstage_mounts
 from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, passed_fds
 from insula.engine.keeper.reaperlink import ReaperLink
-from insula.engine.keeper.requests import boolean, check_room, name_of, number_of, seconds_of
+from insula.engine.keeper.requestfields import boolean, check_room, name_of, number_of, seconds_of
 from insula.engine.keeper.spawner import Spawner
 from insula.engine.keeper.starting import PATIENCE, StartingProcesses
 from insula.engine.keeper.strangers import Strangers

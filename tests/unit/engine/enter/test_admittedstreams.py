@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.enter.streams import admitted, check_inherited
+from insula.engine.enter.admittedstreams import admitted, check_inherited
 from insula.errors import InvalidArgumentError
 from insula.kernel.fds import memory_file
 from tests.descriptors import open_fds

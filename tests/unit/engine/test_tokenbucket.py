@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.engine.allowance import SHORTEST_PAUSE, TokenBucket
+from insula.engine.tokenbucket import SHORTEST_PAUSE, TokenBucket
 
 
 class Clock:

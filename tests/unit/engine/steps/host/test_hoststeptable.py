@@ -1,4 +1,4 @@
-"""Tests of insula.engine.steps.host.registry: what holds for every step performed on the host's side."""
+"""Tests of insula.engine.steps.host.hoststeptable: what holds for every step performed on the host's side."""
 
 import importlib
 import inspect
@@ -12,9 +12,9 @@ from hypothesis import strategies as some
 
 from insula.engine import codec
 from insula.engine.steps import host
-from insula.engine.steps.guest.registry import GUEST_STEPS
+from insula.engine.steps.guest.gueststeptable import GUEST_STEPS
 from insula.engine.steps.host.hoststep import HostStep
-from insula.engine.steps.host.registry import HOST_STEPS
+from insula.engine.steps.host.hoststeptable import HOST_STEPS
 from tests.examples import examples
 from tests.unit.engine.steps.stepvalues import values
 
