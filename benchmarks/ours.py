@@ -19,7 +19,7 @@ from benchmarks.peers import PROBE, Runtime, command, domain_xml, expect_lines, 
 from insula.engine.keeper.protocol import VERSION
 from insula.layout import Layout
 from insula.rpc.procedures import Insula, Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.sdk.blocking import Blocking, connect
 
 

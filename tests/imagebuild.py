@@ -12,7 +12,7 @@ from pathlib import Path
 from insula.layout import Layout
 from insula.storage.builders.catalogue import recipe_for
 from insula.storage.builders.imagebuilder import Progress
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 
 
 def main(arguments: list[str]) -> int:

@@ -27,7 +27,7 @@ from insula.service.events import DomainIdentity, Event, Events, LifecycleEvent
 from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.preparation import HostPreparation
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 from tests.verbs import Verbs
 from tests.waiting import scaled
 

@@ -1,14 +1,23 @@
 """The house's own order: the mirror of the tests, sizes, words that have no place here, links that lead somewhere."""
 
+import ast
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
 SOURCE = CHECKOUT / "src/insula"
 LONGEST_FILE = 500
 CODE_DIRECTORIES = ("src", "tests", "benchmarks", "scripts")
+SAME_STEM = {
+    "__init__": "every package has one",
+    "main": "of each program, by Python's custom: `insula`, `insulad` and the keeper",
+}
+"""File stems that several modules bear, with the reason."""
+SAME_CLASS: dict[str, str] = {}
+"""Class names that several classes bear, with the reason."""
 TEXT_SUFFIXES = (".md", ".py", ".toml", ".sh", ".txt", ".xml", ".json", ".service", ".yml", "")
 
 # Hosts that serve packages and images, and places of one machine only: a checkout works through the configuration of
@@ -63,6 +72,33 @@ def test_no_python_file_is_longer_than_one_idea() -> None:
     lengths = {path: len(path.read_text().splitlines()) for path in files() if path.suffix == ".py"}
     long = [f"{path.relative_to(CHECKOUT)}: {length}" for path, length in lengths.items() if length > LONGEST_FILE]
     assert not long, "\n".join((f"more than {LONGEST_FILE} lines, to be split by idea:", *long))
+
+
+def borne_twice(names: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return the names that stand in several places, with these. names: each with its place."""
+    places: dict[str, list[str]] = {}
+    for name, place in names:
+        places.setdefault(name, []).append(place)
+    return {name: found for name, found in places.items() if len(found) > 1}
+
+
+def test_no_module_has_the_name_of_another() -> None:
+    stems = [(path.stem, str(path.relative_to(SOURCE))) for path in sorted(SOURCE.rglob("*.py"))]
+    twice = borne_twice(stems)
+    assert {name: places for name, places in twice.items() if name not in SAME_STEM} == {}
+    assert SAME_STEM.keys() - twice.keys() == set(), "no longer an exception"
+
+
+def test_no_class_has_the_name_of_another_private_or_not() -> None:
+    classes = [
+        (node.name.lstrip("_"), f"{path.relative_to(SOURCE)}:{node.lineno}")
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    twice = borne_twice(classes)
+    assert {name: places for name, places in twice.items() if name not in SAME_CLASS} == {}
+    assert SAME_CLASS.keys() - twice.keys() == set(), "no longer an exception"
 
 
 def test_no_file_names_a_package_host_or_a_place_of_one_machine() -> None:

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from insula.engine.launch.guestlabels import labelled_guests
 from insula.kernel.cgroups import Hierarchies
-from insula.model.lifecycle import DomainState
-from insula.sdk.domains import open_host
+from insula.model.domainstates import DomainState
+from insula.sdk.blocking_domains import open_host
 from tests import invariants
 from tests.invariants import Living, Shown
 from tests.waiting import scaled

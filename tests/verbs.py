@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from insula.daemon.request import Services
+from insula.daemon.incomingcall import Services
 from insula.daemon.wiring import Wiring
 from insula.engine.console.consolechannel import ConsoleChannel, Viewing
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.spec import Process
 from insula.kernel.fds import Fd
-from insula.model.lifecycle import StateWithReason
+from insula.model.domainstates import StateWithReason
 from insula.model.numbers import AddressSource, Affect, ListDomains, MemoryStat, MetadataType, ShutdownMode, StatsTypes
 from insula.model.sizes import KiB
 from insula.network.counters import InterfaceStatistics
-from insula.network.inside import GuestInterface
+from insula.network.guestinterfaces import GuestInterface
 from insula.service import bulkstats, describing, listing, statistics, vcpus
 from insula.service.blocktuning import BLKIO
 from insula.service.containers import StandardStreams, WindowSize
@@ -28,7 +28,7 @@ from insula.service.guest import StartedProgram
 from insula.service.managed import ManagedDomain, Stopped
 from insula.service.memorytuning import MEMORY
 from insula.service.parameters import Parameter
-from insula.service.requests import Launch, Storage
+from insula.service.startoptions import Launch, Storage
 from insula.service.statistics import BlockStats, CpuStats
 from insula.service.vcpus import VcpuInfo
 

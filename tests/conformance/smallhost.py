@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
 from insula.rpc.connection import Call, Connection, StreamData, StreamFinish
 from insula.rpc.procedures import Lxc, Procedure, Remote
-from insula.rpc.types import DomainRef, string_parameter, uint_parameter, ullong_parameter
+from insula.rpc.wiretypes import DomainRef, string_parameter, uint_parameter, ullong_parameter
 from tests.fakeserver import Answer, FakeSession, StreamEvent, replying
 
 WEB = DomainRef("web", bytes(range(16)), os.getpid())

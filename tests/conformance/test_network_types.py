@@ -9,7 +9,7 @@ from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.model.domain import DomainDefinition
 from insula.model.interfaces import Interface, InterfaceType
 from insula.model.validate import problems
-from insula.network.types import BUILT_IN, NetworkType, type_of
+from insula.network.networktypes import BUILT_IN, NetworkType, type_of
 
 DOMAIN = """<domain type='lxc'><name>d</name><memory>65536</memory><os><type>exe</type></os>
 <devices><interface type='{type}'>{source}<mac address='52:54:00:12:34:56'/>{more}</interface></devices></domain>"""

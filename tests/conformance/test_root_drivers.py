@@ -14,7 +14,7 @@ from insula.model.domain import DomainDefinition
 from insula.model.filesystems import Filesystem, FilesystemType
 from insula.model.validate import problems
 from insula.storage.builders.imagebuilder import Recipe, Workplace
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 from insula.storage.roots import RootDriver, built_in
 
 DOMAIN = """<domain type='lxc'><name>d</name><memory>65536</memory><os><type>exe</type></os>

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from insula.engine.codec import encode
 from insula.storage.builders.imagebuilder import Recipe
-from insula.storage.images import Image
+from insula.storage.imagestore import Image
 from tests.e2e.guests import domain_xml, insula
 from tests.injection import WatchedInsulad
 from tests.testhost import TestHost

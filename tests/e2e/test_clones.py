@@ -8,7 +8,7 @@ import pytest
 
 from insula.engine.codec import encode
 from insula.storage.builders.imagebuilder import Recipe
-from insula.storage.images import Image
+from insula.storage.imagestore import Image
 from tests.e2e.guests import inside, insula
 from tests.insulad import Insulad
 

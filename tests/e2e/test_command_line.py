@@ -12,7 +12,7 @@ import pytest
 from insula.errors import InvalidArgumentError
 from insula.rpc.procedures import Insula
 from insula.sdk.blocking import connect
-from insula.sdk.domains import Host
+from insula.sdk.blocking_domains import Host
 from tests.e2e.guests import Terminal, domain_xml, inside, insula
 from tests.insulad import Insulad
 from tests.waiting import scaled, until

@@ -14,7 +14,7 @@ import pytest
 
 from insula.errors import InvalidArgumentError
 from insula.sdk.blocking import connect
-from insula.sdk.domains import Host
+from insula.sdk.blocking_domains import Host
 from tests import leaks
 from tests.e2e.guests import domain_xml, inside, insula, state, virsh_console
 from tests.insulad import Insulad

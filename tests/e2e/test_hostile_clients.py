@@ -12,7 +12,7 @@ import pytest
 from insula.daemon.rounds import SLICE
 from insula.errors import InsulaError
 from insula.rpc.procedures import PROGRAMS, Insula, Procedure, Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from tests.e2e.guests import domain_xml
 from tests.insulad import Insulad
 from tests.loopload import forget_peak_memory, loop_seconds, peak_memory

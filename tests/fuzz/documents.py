@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from insula.daemon import config
-from insula.daemon.dispatch.native import _exec_request
+from insula.daemon.dispatch.nativecalls import _exec_request
 from insula.engine.enter.callinside import _understood
 from insula.engine.keeper.protocol import decode as decode_message
 from insula.engine.launch.runningcontainer import ContainerRecord
@@ -21,9 +21,9 @@ from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
 from insula.model.validate import UNREADABLE, problems
 from insula.service.images import recipe_of
-from insula.service.running import RunRecord
+from insula.service.rundirectory import RunRecord
 from insula.storage.idjournal import IdJournal
-from insula.storage.images import check_name
+from insula.storage.imagestore import check_name
 from tests.fuzz.mutation import JsonMutator, XmlMutator, edited
 from tests.fuzz.target import BrokenError, One
 from tests.plans import CASES

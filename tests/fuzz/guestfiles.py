@@ -9,7 +9,7 @@ from random import Random
 from insula.engine import accounts, idreservation
 from insula.storage.builders.aptsources import parse_deb822, parse_one_line, render
 from insula.storage.idpools import subordinate_ids
-from insula.storage.images import _os_release
+from insula.storage.imagestore import _os_release
 from tests.fuzz.mutation import edited
 from tests.fuzz.target import BrokenError, One
 

@@ -24,10 +24,10 @@ from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
 from insula.daemon.wiring import Patience
 from insula.engine.plan.plan import LaunchPlan
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.service.host import HostNode
 from insula.service.images import Images
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 from tests.fuzz.documents import PLANS
 from tests.fuzz.mutation import JsonMutator, XmlMutator, edited
 from tests.fuzz.target import BrokenError, One

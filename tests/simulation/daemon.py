@@ -16,14 +16,14 @@ from insula.engine.keeper.protocol import EventKind
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.layout import Layout
-from insula.model.lifecycle import DomainState
+from insula.model.domainstates import DomainState
 from insula.model.numbers import ShutdownMode
 from insula.service import listing
 from insula.service.events import Event, Events
 from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Launch, Storage
+from insula.service.startoptions import Launch, Storage
 from insula.testing.fakeengine import FakeEngine
 from insula.testing.fakehost import FakeHost
 from insula.testing.fakelooker import FakeLooker

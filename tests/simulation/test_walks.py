@@ -93,7 +93,7 @@ def _answers_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _keeps_no_first_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("insula.service.running.RunDirectory.begin", lambda self, record, domain: None)
+    monkeypatch.setattr("insula.service.rundirectory.RunDirectory.begin", lambda self, record, domain: None)
 
 
 def _ignores_the_ends_of_guests(monkeypatch: pytest.MonkeyPatch) -> None:

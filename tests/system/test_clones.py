@@ -10,7 +10,7 @@ import pytest
 
 from insula.layout import Layout
 from insula.storage.builders.catalogue import recipe_for
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 from insula.storage.removal import remove_tree
 from tests import libc
 from tests.libc import MountFlag

@@ -21,7 +21,7 @@ from insula.layout import Layout
 from insula.storage.builders.catalogue import recipe_for
 from insula.storage.builders.imagebuilder import Workplace
 from insula.storage.builders.tool import run_tool
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 from tests import libc
 from tests.enclosure import Enclosure
 from tests.waiting import scaled, until

@@ -22,7 +22,7 @@ from insula.engine.spec import (
 )
 from insula.errors import OperationFailedError
 from insula.network.counters import statistics
-from insula.network.inside import guest_interfaces, socket_inside
+from insula.network.guestinterfaces import guest_interfaces, socket_inside
 from insula.network.netlink import NetlinkPerformer
 from insula.network.rtnetlink import Rtnetlink
 from tests.testhost import TestHost

@@ -15,11 +15,11 @@ from insula.errors import (
     OperationUnsupportedError,
     UnsupportedConfigError,
 )
-from insula.model.lifecycle import DomainState, ShutoffReason
+from insula.model.domainstates import DomainState, ShutoffReason
 from insula.model.numbers import AddressSource, Affect, StatsTypes
 from insula.model.xmlmap import INSULA_NAMESPACE
 from insula.service.events import DomainIdentity
-from insula.service.running import StopReason
+from insula.service.rundirectory import StopReason
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving, until
 from tests.waiting import scaled
 

@@ -12,10 +12,10 @@ from insula.engine.codec import encode
 from insula.errors import ImageNotFoundError, ResourceBusyError
 from insula.layout import Layout
 from insula.service.images import Images
-from insula.service.requests import Storage
+from insula.service.startoptions import Storage
 from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.idranges import IdRanges
-from insula.storage.images import Image
+from insula.storage.imagestore import Image
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")

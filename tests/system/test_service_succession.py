@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.keeper.protocol import Verb
-from insula.model.lifecycle import DomainState, ShutoffReason
+from insula.model.domainstates import DomainState, ShutoffReason
 from insula.model.numbers import Affect
 from insula.service.events import DomainIdentity
 from tests.leaks import is_gone

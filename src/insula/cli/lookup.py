@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationFailedError
-from insula.sdk.domains import Domain, Host
+from insula.sdk.blocking_domains import Domain, Host
 
 
 def domain(host: Host, text: str) -> Domain:

@@ -18,7 +18,7 @@ from insula.kernel.standardstreams import occupy_standard_streams
 from insula.layout import PREFIX_VARIABLE, layout_from
 
 if TYPE_CHECKING:
-    from insula.sdk.domains import Host
+    from insula.sdk.blocking_domains import Host
 
 WRONG_USAGE = 2
 INTERRUPTED = 130
@@ -43,23 +43,23 @@ class CommandVerb:
 
 
 VERBS = (
-    CommandVerb("run", "attached", "create and start a domain, and attach to it", command=True),
-    CommandVerb("create", "domains", "define a domain from an image or a root directory", command=True),
-    CommandVerb("ls", "listing", "list domains"),
-    CommandVerb("start", "lifecycle", "start domains"),
-    CommandVerb("stop", "lifecycle", "ask domains to shut down, and wait"),
-    CommandVerb("restart", "lifecycle", "ask domains to reboot, and wait"),
-    CommandVerb("kill", "lifecycle", "stop domains at once, or send their init a signal"),
-    CommandVerb("rm", "domains", "remove domains with their writable layers"),
-    CommandVerb("exec", "processes", "run a command inside", command=True),
-    CommandVerb("console", "attached", "attach to a console"),
-    CommandVerb("info", "listing", "tell what is known of a domain"),
-    CommandVerb("plan", "plans", "show every step of a start, with its reason"),
-    CommandVerb("log", "plans", "show what a domain's console said, or how its last start went"),
-    CommandVerb("image build", "images", "build an image"),
-    CommandVerb("image ls", "images", "list images"),
-    CommandVerb("image rm", "images", "remove images"),
-    CommandVerb("image prune", "images", "remove the files that undefined domains left"),
+    CommandVerb("run", "consolecommands", "create and start a domain, and attach to it", command=True),
+    CommandVerb("create", "domaincommands", "define a domain from an image or a root directory", command=True),
+    CommandVerb("ls", "listcommands", "list domains"),
+    CommandVerb("start", "lifecyclecommands", "start domains"),
+    CommandVerb("stop", "lifecyclecommands", "ask domains to shut down, and wait"),
+    CommandVerb("restart", "lifecyclecommands", "ask domains to reboot, and wait"),
+    CommandVerb("kill", "lifecyclecommands", "stop domains at once, or send their init a signal"),
+    CommandVerb("rm", "domaincommands", "remove domains with their writable layers"),
+    CommandVerb("exec", "execcommand", "run a command inside", command=True),
+    CommandVerb("console", "consolecommands", "attach to a console"),
+    CommandVerb("info", "listcommands", "tell what is known of a domain"),
+    CommandVerb("plan", "plancommands", "show every step of a start, with its reason"),
+    CommandVerb("log", "plancommands", "show what a domain's console said, or how its last start went"),
+    CommandVerb("image build", "imagecommands", "build an image"),
+    CommandVerb("image ls", "imagecommands", "list images"),
+    CommandVerb("image rm", "imagecommands", "remove images"),
+    CommandVerb("image prune", "imagecommands", "remove the files that undefined domains left"),
 )
 
 EPILOGUE = """exit status: 0 done, 1 failed, 2 wrong usage or definition, 3 not in this state, 4 not found,
@@ -141,7 +141,7 @@ def run(verb: CommandVerb, arguments: list[str], prefix: str | None) -> int:
     module.ARGUMENTS[verb.words](parser)
     options = parse(parser, arguments, command=verb.command)
     layout = layout_from(prefix)
-    from insula.sdk.domains import open_host
+    from insula.sdk.blocking_domains import open_host
 
     with open_host(layout) as host:
         return module.RUN[verb.words](options, host)

@@ -8,7 +8,7 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
-from insula.daemon.request import IncomingCall, Work
+from insula.daemon.incomingcall import IncomingCall, Work
 
 
 class Lane(Enum):

@@ -4,7 +4,7 @@ import os
 from functools import partial
 from pathlib import Path
 
-from insula.daemon.streams import ServerStream, StreamJob
+from insula.daemon.serverstreams import ServerStream, StreamJob
 from insula.engine.console.consolechannel import Viewing
 from insula.engine.threads import in_own_thread
 from insula.rpc.frames import STREAM_DATA_MAX

@@ -25,7 +25,7 @@ from uuid import UUID
 from insula.daemon.activation import PassedSocket, notify, passed_sockets
 from insula.daemon.config import Settings, load
 from insula.daemon.descriptors import Limits, raise_limit, reserved
-from insula.daemon.dispatch.host import LIBVIRT_VERSION
+from insula.daemon.dispatch.hostcalls import LIBVIRT_VERSION
 from insula.daemon.generations import KeeperGenerations
 from insula.daemon.idle import IdleWatch
 from insula.daemon.instance import make_directories, only_one
@@ -56,7 +56,7 @@ from insula.service.images import Images
 from insula.service.partitions import Partitions
 from insula.service.preparation import HostPreparation
 from insula.service.tasks import tell_failure
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 
 _logger = logging.getLogger("insula.daemon")
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
+from insula.daemon.incomingcall import Services
 from insula.daemon.listener import Endpoint, Listener, withdrawn
 from insula.daemon.partings import hang_up
 from insula.daemon.peers import Peer, peer_of
-from insula.daemon.request import Services
 from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares

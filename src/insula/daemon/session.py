@@ -25,14 +25,14 @@ from insula.daemon.callqueue import CallQueue, Lane
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import KeepaliveSettings, SocketAccess
 from insula.daemon.dispatch.table import BEFORE_OPEN, BULK, WAITING, answer
+from insula.daemon.incomingcall import Answer, IncomingCall, Services, Work
 from insula.daemon.intake import Intake
 from insula.daemon.partings import part_with
 from insula.daemon.peers import Peer
 from insula.daemon.punctuality import Punctuality
-from insula.daemon.request import Answer, IncomingCall, Services, Work
 from insula.daemon.rounds import Rounds, Turn
+from insula.daemon.serverstreams import INPUT_BOUND, ServerStreams
 from insula.daemon.shares import ClientShare, Shares
-from insula.daemon.streams import INPUT_BOUND, ServerStreams
 from insula.daemon.subscriptions import Subscriptions
 from insula.daemon.transport import Transport
 from insula.errors import (

@@ -7,7 +7,7 @@ from typing import TypeVar
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import ParameterType
 from insula.model.sizes import CpuSet
-from insula.rpc import types
+from insula.rpc import wiretypes
 from insula.service.events import DomainIdentity
 from insula.service.parameters import Parameter
 
@@ -17,12 +17,12 @@ STRING_OKAY = 4
 T = TypeVar("T")
 
 
-def to_wire(ref: DomainIdentity) -> types.DomainRef:
+def to_wire(ref: DomainIdentity) -> wiretypes.DomainRef:
     """A domain's reference as it travels."""
-    return types.DomainRef(ref.name, ref.uuid.bytes, ref.id)
+    return wiretypes.DomainRef(ref.name, ref.uuid.bytes, ref.id)
 
 
-def parameters_from_wire(parameters: Iterable[types.TypedParameter]) -> list[Parameter]:
+def parameters_from_wire(parameters: Iterable[wiretypes.TypedParameter]) -> list[Parameter]:
     """Typed parameters as the service takes them."""
     return [Parameter(name, ParameterType(kind), value) for name, kind, value in parameters]
 

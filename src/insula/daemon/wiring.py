@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from insula.daemon.request import Services
+from insula.daemon.incomingcall import Services
 from insula.engine.launch.runningcontainer import boot_id
 from insula.layout import Layout
 from insula.service.autostart import MARK, Autostart
@@ -12,7 +12,7 @@ from insula.service.consoles import ConsoleVerbs
 from insula.service.containers import ContainerEngine, Looking, Preparation
 from insula.service.defining import DefinitionVerbs
 from insula.service.definitionchanges import DefinitionChanges
-from insula.service.devices import DeviceVerbs
+from insula.service.devicechanges import DeviceVerbs
 from insula.service.documents import Documents
 from insula.service.domains import FORM, Domains, definitions_of
 from insula.service.events import Events
@@ -27,7 +27,7 @@ from insula.service.metadata import MetadataVerbs
 from insula.service.partitions import BELOW_MACHINE, Partitions
 from insula.service.planning import PlanVerbs
 from insula.service.recovery import Recovery
-from insula.service.running import RunDirectory
+from insula.service.rundirectory import RunDirectory
 from insula.service.runs import Runs
 from insula.service.shutdown import TIME_LIMIT, ShutdownVerbs
 from insula.service.statelock import LOCK_PATIENCE

@@ -26,10 +26,10 @@ from insula.model.extensions import InsulaSettings, LxcNamespace, Metadata
 from insula.model.filesystems import Filesystem
 from insula.model.interfaces import Interface, InterfaceIp, family_of
 from insula.model.numbers import XmlFlags
+from insula.model.resourcetuning import BlkioTune, CpuTune, MaxMemory, MemoryTune, NumaTune, Resource, Vcpu
 from insula.model.scalars import DomainName, MacAddress, YesNo
 from insula.model.security import DefinedIdMap, Features, SecurityLabel
 from insula.model.sizes import KiB
-from insula.model.tuning import BlkioTune, CpuTune, MaxMemory, MemoryTune, NumaTune, Resource, Vcpu
 from insula.model.xmlmap import Attribute, Element, Mapped, Part, always
 from insula.model.xmlreader import local_name, read
 from insula.model.xmlsource import fault, parse

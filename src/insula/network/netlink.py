@@ -1,4 +1,4 @@
-"""Makes containers' interfaces: the performer that the launcher is given (engine.interfaceperformer.InterfacePerformer).
+"""Makes containers' interfaces: the performer the launcher is given (engine.interfaceperformer.InterfacePerformer).
 
 Two sockets talk to the kernel: one in the daemon's network namespace, one that was opened inside the guest's. How each
 kind of interface is made, and what becomes of it, say `network.kinds`.
@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.spec import Interface
 from insula.errors import OperationFailedError
-from insula.network.kinds.kind import Networks
-from insula.network.kinds.registry import BY_RECORD, KINDS
+from insula.network.kinds.interfacedriver import Networks
+from insula.network.kinds.kindtable import BY_RECORD, KINDS
 from insula.network.links import LOOPBACK, switch
 from insula.network.rtnetlink import Rtnetlink
 

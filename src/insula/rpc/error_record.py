@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from insula import errors
 from insula.errors import ErrorCode, ErrorDomain, InsulaError, StepError
 from insula.rpc.notation import record
-from insula.rpc.types import DomainRef, NetworkRef
+from insula.rpc.wiretypes import DomainRef, NetworkRef
 
 LEVEL_ERROR: Final = 2
 UNKNOWN_PROCEDURE: Final = "unknown procedure"

@@ -26,7 +26,7 @@ from typing import Any, Final, NamedTuple
 
 from insula.errors import RpcError
 from insula.model.numbers import ParameterType
-from insula.rpc import types, xdr
+from insula.rpc import wiretypes, xdr
 from insula.rpc.xdr import Codec
 
 
@@ -225,21 +225,21 @@ def _parameter() -> Codec:
     unpacks: dict[int, tuple[ParameterType, xdr.Unpack]] = {kind: (kind, codecs[kind].unpack) for kind in codecs}
     pack_text, unpack_text, _ = xdr.TEXT
 
-    def pack(value: types.TypedParameter) -> bytes:
+    def pack(value: wiretypes.TypedParameter) -> bytes:
         field, kind, content = value
         if kind not in packs:
             raise RpcError(f"the typed parameter '{field}' has the unknown type {kind}")
         tag, pack_content = packs[kind]
         return pack_text(field) + tag + pack_content(content)
 
-    def unpack(data: bytes, at: int) -> tuple[types.TypedParameter, int]:
+    def unpack(data: bytes, at: int) -> tuple[wiretypes.TypedParameter, int]:
         field, at = unpack_text(data, at)
         (number,) = xdr.U32.unpack_from(data, at)
         if number not in unpacks:
             raise RpcError(f"the typed parameter '{field}' has the unknown type {number}")
         kind, unpack_content = unpacks[number]
         content, at = unpack_content(data, at + 4)
-        return types.TypedParameter(field, kind, content), at
+        return wiretypes.TypedParameter(field, kind, content), at
 
     return Codec(pack, unpack)
 
@@ -258,16 +258,16 @@ _WORDS: Final[dict[str, Callable[[], Codec]]] = {
     "s": lambda: xdr.TEXT,
     "uuid": lambda: xdr.UUID,
     "P": cache(_parameter),
-    "dom": _reference(types.DomainRef._make, "s", "uuid", "i"),
-    "net": _reference(types.NetworkRef._make, "s", "uuid"),
-    "pool": _reference(types.PoolRef._make, "s", "uuid"),
-    "nwf": _reference(types.FilterRef._make, "s", "uuid"),
-    "nwfb": _reference(types.FilterBindingRef._make, "s", "s"),
-    "vol": _reference(types.VolumeRef._make, "s", "s", "s"),
-    "ndev": _reference(types.NodeDeviceRef._make, "s"),
-    "iface": _reference(types.InterfaceRef._make, "s", "s"),
-    "secret": _reference(types.SecretRef._make, "uuid", "i", "s"),
-    "snap": _reference(types.SnapshotRef._make, "s", "dom"),
-    "ckpt": _reference(types.CheckpointRef._make, "s", "dom"),
-    "nport": _reference(types.NetworkPortRef._make, "net", "uuid"),
+    "dom": _reference(wiretypes.DomainRef._make, "s", "uuid", "i"),
+    "net": _reference(wiretypes.NetworkRef._make, "s", "uuid"),
+    "pool": _reference(wiretypes.PoolRef._make, "s", "uuid"),
+    "nwf": _reference(wiretypes.FilterRef._make, "s", "uuid"),
+    "nwfb": _reference(wiretypes.FilterBindingRef._make, "s", "s"),
+    "vol": _reference(wiretypes.VolumeRef._make, "s", "s", "s"),
+    "ndev": _reference(wiretypes.NodeDeviceRef._make, "s"),
+    "iface": _reference(wiretypes.InterfaceRef._make, "s", "s"),
+    "secret": _reference(wiretypes.SecretRef._make, "uuid", "i", "s"),
+    "snap": _reference(wiretypes.SnapshotRef._make, "s", "dom"),
+    "ckpt": _reference(wiretypes.CheckpointRef._make, "s", "dom"),
+    "nport": _reference(wiretypes.NetworkPortRef._make, "net", "uuid"),
 }

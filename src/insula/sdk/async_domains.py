@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from insula.rpc.connection import Notification
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.sdk import verbs
 from insula.sdk.client import Client, connect
 from insula.sdk.client_stream import ClientStream

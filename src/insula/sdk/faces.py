@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from types import FunctionType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.sdk.conversation import Conversation
 
 P = ParamSpec("P")

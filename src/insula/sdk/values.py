@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from insula.rpc.connection import Notification
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 
 if TYPE_CHECKING:  # only who asks for a state or for what happens pays for the enumerations
-    from insula.model.lifecycle import DomainState, LifecycleKind, Reason
+    from insula.model.domainstates import DomainState, LifecycleKind, Reason
 
 STANDARD: Final = (0, 1, 2)
 """Our own standard input, output and error."""
@@ -102,7 +102,7 @@ class ExecRequest(NamedTuple):
 
 def state_of(number: int, reason: int) -> State:
     """A state as the wire has it; numbers of a newer daemon come back as NOSTATE and None."""
-    from insula.model.lifecycle import REASONS, DomainState
+    from insula.model.domainstates import REASONS, DomainState
 
     try:
         state = DomainState(number)
@@ -117,7 +117,7 @@ def state_of(number: int, reason: int) -> State:
 
 def lifecycle_of(message: Notification) -> Lifecycle | None:
     """What a lifecycle message says; None if it tells of something that only a newer daemon knows."""
-    from insula.model.lifecycle import LifecycleKind
+    from insula.model.domainstates import LifecycleKind
 
     domain, event, detail = message.values.msg
     try:

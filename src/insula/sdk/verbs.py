@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.model.numbers import Affect, ListDomains, MetadataType, StatsTypes, XmlFlags
 from insula.rpc.procedures import Insula, Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.sdk.conversation import Answer, Conversation, Request, ask, ask_for
 from insula.sdk.values import (
     ExecRequest,

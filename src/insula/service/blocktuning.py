@@ -10,7 +10,7 @@ from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import ParameterType
-from insula.model.tuning import WEIGHT, BlkioDevice, BlkioTune
+from insula.model.resourcetuning import WEIGHT, BlkioDevice, BlkioTune
 from insula.service.domainlimits import block_limit
 from insula.service.tuning import Family, Values
 

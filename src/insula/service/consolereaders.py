@@ -22,7 +22,7 @@ from insula.model.domain import DomainDefinition
 from insula.model.scalars import OnOff
 from insula.service.containers import ContainerEngine
 from insula.service.managed import ManagedDomain
-from insula.service.running import RunDirectory
+from insula.service.rundirectory import RunDirectory
 
 LOGGER = logging.getLogger(__name__)
 

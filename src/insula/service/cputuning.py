@@ -8,7 +8,7 @@ from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import ParameterType
-from insula.model.tuning import PERIOD, QUOTA, SHARES, CpuTune
+from insula.model.resourcetuning import PERIOD, QUOTA, SHARES, CpuTune
 from insula.service.domainlimits import limits_of
 from insula.service.parameters import Value
 from insula.service.tuning import Family, Values

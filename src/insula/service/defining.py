@@ -5,14 +5,14 @@ from functools import partial
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
+from insula.model.domainstates import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.domains import Domains
 from insula.service.events import Events, LifecycleEvent
 from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
-from insula.service.requests import Storage
 from insula.service.runs import Runs
+from insula.service.startoptions import Storage
 
 LOGGER = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 from insula.engine.codec import encode
 from insula.engine.policy.unbound import unbound
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import DomainState
+from insula.model.domainstates import DomainState
 from insula.model.numbers import XmlFlags
 from insula.service import statistics
 from insula.service.live import defined

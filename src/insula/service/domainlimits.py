@@ -6,8 +6,8 @@ import stat
 from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
 from insula.errors import InvalidArgumentError
 from insula.model.domain import DomainDefinition
+from insula.model.resourcetuning import BlkioDevice, CpuTune, MemoryTune, PlacementMode
 from insula.model.sizes import KiB, format_cpuset
-from insula.model.tuning import BlkioDevice, CpuTune, MemoryTune, PlacementMode
 
 
 def limits_of(domain: DomainDefinition) -> Limits:

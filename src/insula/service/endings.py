@@ -3,8 +3,8 @@
 from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.model.boot import CrashAction, OffAction
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import TRANSITIONS, Happening, StateWithReason
-from insula.service.running import Next, StopReason
+from insula.model.domainstates import TRANSITIONS, Happening, StateWithReason
+from insula.service.rundirectory import Next, StopReason
 
 
 def how_it_ended(status: ExitStatus, asked: StopReason | None = None) -> StopReason:

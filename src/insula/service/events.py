@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from insula.model.lifecycle import LifecycleDetail, LifecycleKind
+from insula.model.domainstates import LifecycleDetail, LifecycleKind
 from insula.model.numbers import MetadataType
 from insula.service.parameters import Parameter
 

@@ -24,7 +24,7 @@ from insula.kernel.fds import Fd
 from insula.kernel.process import CloneFlag, setns
 from insula.model.numbers import AddressSource
 from insula.model.visible import visible
-from insula.network.inside import GuestInterface, guest_interfaces
+from insula.network.guestinterfaces import GuestInterface, guest_interfaces
 from insula.service.containers import ContainerEngine, StandardStreams, WindowSize
 from insula.service.executions import Executions
 from insula.service.managed import ManagedDomain

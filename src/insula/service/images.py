@@ -11,7 +11,7 @@ from insula.storage.atomicdirectory import to_the_end
 from insula.storage.builders.catalogue import recipe_for
 from insula.storage.builders.imagebuilder import Progress, Recipe
 from insula.storage.clones import Clone
-from insula.storage.images import Image, ImageStore
+from insula.storage.imagestore import Image, ImageStore
 
 Report = Callable[[str, float | None, str], None]
 """Told how a build goes on: its phase, the part of it that is done (0 to 1, None if nobody knows), a line of text."""

@@ -13,16 +13,16 @@ from insula.engine.exitstatus import ExitStatus
 from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError, StepError
 from insula.kernel.process import has_ended
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import DomainState, Happening
+from insula.model.domainstates import DomainState, Happening
 from insula.service.autostart import Autostart
 from insula.service.domains import Domains
 from insula.service.endings import happening_of, how_it_ended, what_follows
 from insula.service.jobs import OperationKind
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
-from insula.service.requests import Launch
-from insula.service.running import Next, RunRecord, StopReason
+from insula.service.rundirectory import Next, RunRecord, StopReason
 from insula.service.runs import Runs
+from insula.service.startoptions import Launch
 from insula.service.tasks import tell_failure
 
 LOGGER = logging.getLogger(__name__)

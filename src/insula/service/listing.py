@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from insula.model.lifecycle import DomainState
+from insula.model.domainstates import DomainState
 from insula.model.numbers import ListDomains
 from insula.service.managed import ManagedDomain
 

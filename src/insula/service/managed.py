@@ -11,7 +11,7 @@ from insula.engine.console.console import ConsoleHub
 from insula.engine.launch.runningcontainer import Running
 from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import (
+from insula.model.domainstates import (
     TRANSITIONS,
     DomainState,
     Happening,
@@ -23,7 +23,7 @@ from insula.model.numbers import XmlFlags
 from insula.service.events import DomainIdentity, Events, LifecycleEvent, Reboot
 from insula.service.jobs import Job, OperationKind
 from insula.service.live import defined
-from insula.service.running import Next, RunRecord, StopReason
+from insula.service.rundirectory import Next, RunRecord, StopReason
 from insula.service.statelock import LOCK_PATIENCE, StateChangeLock
 from insula.service.tasks import BackgroundTasks
 

@@ -12,8 +12,8 @@ from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
+from insula.model.resourcetuning import MemoryTune
 from insula.model.sizes import KiB
-from insula.model.tuning import MemoryTune
 from insula.service.domainlimits import limits_of
 from insula.service.events import BalloonChange, Events
 from insula.service.impact import Changes

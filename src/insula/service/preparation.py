@@ -16,18 +16,18 @@ from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import FilesystemType
 from insula.model.security import DefinedIdRange
-from insula.network.interfaces import Resolver, network_of
+from insula.network.guestnetwork import Resolver, network_of
 from insula.service.domainlimits import limits_of
 from insula.service.hostdevices import devices_of
 from insula.service.partitions import BELOW_MACHINE, Partitions
-from insula.service.running import RunDirectory
+from insula.service.rundirectory import RunDirectory
 from insula.service.translate import Fragments, PidOf, check, specification
 from insula.storage.clones import UPPER, WORK
+from insula.storage.filesystemmounts import mounts_of
 from insula.storage.idpools import DEFAULT_POOLS, SIZE
 from insula.storage.idpools import pools as usual_pools
 from insula.storage.idranges import IdRanges, map_of
-from insula.storage.images import ImageStore
-from insula.storage.mounts import mounts_of
+from insula.storage.imagestore import ImageStore
 from insula.storage.roots import Roots
 
 LOGGER = logging.getLogger(__name__)

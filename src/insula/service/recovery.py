@@ -45,7 +45,7 @@ from insula.service.recoveryplan import (
     decide,
     said,
 )
-from insula.service.running import Next, RunDirectory, RunEntry, RunPhase, RunRecord, StopReason
+from insula.service.rundirectory import Next, RunDirectory, RunEntry, RunPhase, RunRecord, StopReason
 from insula.service.runs import Runs
 from insula.service.waitingline import WaitingLine
 

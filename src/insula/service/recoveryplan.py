@@ -10,7 +10,7 @@ from uuid import UUID
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.launch.succession import Held
-from insula.service.running import RunPhase, RunRecord, StopReason
+from insula.service.rundirectory import RunPhase, RunRecord, StopReason
 
 UNKNOWN = ExitStatus(status=None)
 

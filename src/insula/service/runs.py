@@ -23,14 +23,14 @@ from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import TRANSITIONS, DomainState, Happening, StateWithReason
+from insula.model.domainstates import TRANSITIONS, DomainState, Happening, StateWithReason
 from insula.service import live
 from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import ContainerEngine, Preparation
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
-from insula.service.requests import Launch
-from insula.service.running import Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
+from insula.service.rundirectory import Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
+from insula.service.startoptions import Launch
 from insula.service.translate import PidOf
 
 LOGGER = logging.getLogger(__name__)

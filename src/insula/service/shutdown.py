@@ -11,7 +11,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError, OperationI
 from insula.model.numbers import ShutdownMode
 from insula.service.containers import Looking
 from insula.service.managed import ManagedDomain, Run
-from insula.service.running import StopReason
+from insula.service.rundirectory import StopReason
 from insula.service.runs import Runs
 
 LOGGER = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from insula.kernel.cgroups.stats import DeviceUse, MemoryUse, Stats
 from insula.model.filesystems import Disk
 from insula.model.numbers import MemoryStat, ParameterType
 from insula.network.counters import InterfaceStatistics, statistics, statistics_inside
-from insula.network.inside import socket_inside
+from insula.network.guestinterfaces import socket_inside
 from insula.network.rtnetlink import Rtnetlink
 from insula.service.domainlimits import device_number
 from insula.service.managed import ManagedDomain

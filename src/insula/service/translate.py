@@ -33,7 +33,7 @@ from insula.model.foreign import ForeignElement
 from insula.model.scalars import DomainName, OnOff
 from insula.model.security import LabelType
 from insula.model.validate import validate
-from insula.network.interfaces import GuestNetwork
+from insula.network.guestnetwork import GuestNetwork
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_PARTITION = "/machine"

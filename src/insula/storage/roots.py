@@ -13,7 +13,7 @@ from insula.engine.spec import DirectoryRoot, IdMap, OverlayRoot, Root
 from insula.errors import UnsupportedConfigError
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import Filesystem, FilesystemType
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 from insula.storage.sources import access_of, belongs_to, directory_source, refuse_ignored
 
 

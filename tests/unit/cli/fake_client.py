@@ -5,10 +5,10 @@ from typing import Any, TypeVar, cast
 
 from insula.errors import InsulaError
 from insula.rpc.procedure import Procedure
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.sdk.blocking import Blocking
+from insula.sdk.blocking_domains import Host
 from insula.sdk.conversation import Answer, Conversation, Request
-from insula.sdk.domains import Host
 
 T = TypeVar("T")
 WEB = DomainRef("web", bytes(range(16)), 4711)

@@ -60,7 +60,7 @@ def test_names_that_look_like_options_stand_behind_the_dashes() -> None:
 
 def test_start_up_imports_neither_asyncio_nor_ctypes_nor_xml_nor_rich() -> None:
     code = (
-        "import sys, insula.cli.main, insula.sdk.domains, insula.cli.listing;"
+        "import sys, insula.cli.main, insula.sdk.blocking_domains, insula.cli.listcommands;"
         "print([each for each in ('asyncio', 'ctypes', 'lxml', 'rich', 'pyroute2') if each in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

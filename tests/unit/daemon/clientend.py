@@ -19,7 +19,7 @@ from insula.errors import ErrorCode, InsulaError
 from insula.rpc.arrivals import Arrival, Failure, Reply, Role, Stream, StreamData
 from insula.rpc.connection import Connection
 from insula.rpc.procedures import Procedure, Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.service.events import Events
 from tests.unit.daemon.fakes import WEB, FakeDomains, FakeImages, services_of
 from tests.waiting import scaled

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from insula.daemon.access import AccessCheck, ByConnection
 from insula.daemon.dispatch.table import answer
-from insula.daemon.request import IncomingCall, Services
+from insula.daemon.incomingcall import IncomingCall, Services
 from insula.daemon.subscriptions import Subscriptions
 from insula.engine.console.console import ConsoleHub
 from insula.engine.console.consolechannel import ConsoleChannel, Viewing
@@ -22,7 +22,7 @@ from insula.engine.spec import Process
 from insula.errors import OperationInvalidError
 from insula.kernel.fds import Fd
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import Happening
+from insula.model.domainstates import Happening
 from insula.model.numbers import Affect, MetadataType, ParameterType, ShutdownMode
 from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Procedure
@@ -33,7 +33,7 @@ from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter
-from insula.service.requests import Launch, Storage
+from insula.service.startoptions import Launch, Storage
 from insula.service.tuning import Family
 
 P = ParamSpec("P")

@@ -6,11 +6,11 @@ import pytest
 
 from insula.daemon.access import Asked, ByConnection
 from insula.daemon.dispatch.table import answer
-from insula.daemon.request import IncomingCall, Services
+from insula.daemon.incomingcall import IncomingCall, Services
 from insula.errors import AuthenticationError, InsulaError, NoSupportError, ReadOnlyError
 from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Procedure, Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.service.events import Events
 from tests.unit.daemon.fakes import WEB, FakeClient, FakeDomains, services_of
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from insula.daemon.callqueue import CallQueue, Lane
-from insula.daemon.request import Answer, IncomingCall, Work
+from insula.daemon.incomingcall import Answer, IncomingCall, Work
 from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Remote
 from insula.service.events import Events

@@ -18,7 +18,7 @@ from insula.daemon.session import Session, SessionLimits
 from insula.rpc.arrivals import Role
 from insula.rpc.connection import Connection
 from insula.rpc.procedures import Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.service.events import Events
 from tests.unit.daemon.fakes import WEB, FakeDomains, services_of
 from tests.waiting import scaled

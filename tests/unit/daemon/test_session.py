@@ -10,10 +10,10 @@ from insula.daemon import session as session_module
 from insula.daemon.config import KeepaliveSettings, SocketAccess
 from insula.daemon.session import SessionLimits
 from insula.errors import ErrorCode, InsulaError
-from insula.model.lifecycle import LifecycleKind, StartedDetail
+from insula.model.domainstates import LifecycleKind, StartedDetail
 from insula.rpc.arrivals import Notification, Reply
 from insula.rpc.procedures import Insula, Lxc, Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.service.events import LifecycleEvent
 from tests.descriptors import open_fds
 from tests.unit.daemon.clientend import DOM, connected, failure, until

@@ -9,11 +9,11 @@ import pytest
 from insula.daemon import subscriptions
 from insula.daemon.subscriptions import LAST_EVENT_ID, REGISTRATIONS_MAX, SAME_MAX, Subscriptions
 from insula.errors import InvalidArgumentError, OperationInvalidError
-from insula.model.lifecycle import LifecycleKind, StoppedDetail
+from insula.model.domainstates import LifecycleKind, StoppedDetail
 from insula.model.numbers import MetadataType, ParameterType
 from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
-from insula.rpc.types import NetworkRef
+from insula.rpc.wiretypes import NetworkRef
 from insula.service.events import (
     BalloonChange,
     DeviceAdded,

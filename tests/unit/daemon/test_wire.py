@@ -19,7 +19,7 @@ from insula.daemon.wire import (
 )
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import ParameterType
-from insula.rpc import types
+from insula.rpc import wiretypes
 from insula.service.events import DomainIdentity
 from insula.service.parameters import Parameter
 
@@ -29,11 +29,11 @@ WORD = Parameter("w", ParameterType.STRING, "x")
 
 @given(st.text(max_size=20), st.uuids(), st.integers(-1, 2**22))
 def test_a_domains_reference_travels_with_all_it_has(name: str, uuid: UUID, number: int) -> None:
-    assert to_wire(DomainIdentity(name=name, uuid=uuid, id=number)) == types.DomainRef(name, uuid.bytes, number)
+    assert to_wire(DomainIdentity(name=name, uuid=uuid, id=number)) == wiretypes.DomainRef(name, uuid.bytes, number)
 
 
 def test_typed_parameters_keep_name_kind_and_value() -> None:
-    parameters = [types.uint_parameter("n", 5), types.string_parameter("w", "x")]
+    parameters = [wiretypes.uint_parameter("n", 5), wiretypes.string_parameter("w", "x")]
     assert parameters_from_wire(parameters) == [NUMBER, WORD]
 
 

@@ -13,9 +13,9 @@ from insula.model.extensions import DefinedShare, LxcNamespace, Metadata, ShareT
 from insula.model.filesystems import Filesystem
 from insula.model.foreign import ForeignAttribute, ForeignElement, Markup, inline, node_of
 from insula.model.interfaces import Interface, InterfaceSource, InterfaceType, Vlan, VlanTag
+from insula.model.resourcetuning import MemoryTune
 from insula.model.scalars import OnOff
 from insula.model.security import Capabilities, Capability, CapabilityState, Features
-from insula.model.tuning import MemoryTune
 from insula.model.xmlmap import Foreign, Mapped, Part, Place
 from insula.model.xmlreader import load
 from insula.model.xmlsource import parse

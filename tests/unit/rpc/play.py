@@ -4,7 +4,7 @@ from typing import Any
 
 from insula.rpc.connection import Arrival, Call, Connection, Reply, Role, Stream
 from insula.rpc.frames import Frame, PacketType, Status, pack_frame
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 
 WEB = DomainRef("web", bytes(range(16)), 7)
 VOLUME = ("pool", "name", "key")

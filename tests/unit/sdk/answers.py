@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from insula.errors import DomainNotFoundError, OperationFailedError
 from insula.rpc.connection import Call, StreamData, StreamFinish
 from insula.rpc.procedures import Insula, Procedure, Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from tests.fakeserver import Answer, FakeSession, StreamEvent, replying
 
 WEB = DomainRef("web", bytes(range(16)), -1)

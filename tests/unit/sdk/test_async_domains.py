@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from insula.model.lifecycle import LifecycleKind
-from insula.sdk import async_domains, domains
+from insula.model.domainstates import LifecycleKind
+from insula.sdk import async_domains, blocking_domains
 from insula.sdk.async_domains import AsyncHost, open_host
 from insula.sdk.values import ExecRequest
 from tests.fakeserver import FakeServer
@@ -37,10 +37,10 @@ def public(kind: type) -> dict[str, tuple[list[inspect.Parameter], str | None]]:
 @pytest.mark.parametrize(
     ("blocking", "twin"),
     [
-        (domains.Host, async_domains.AsyncHost),
-        (domains.Domain, async_domains.AsyncDomain),
-        (domains.Execution, async_domains.AsyncExecution),
-        (domains.LifecycleWatch, async_domains.AsyncLifecycleWatch),
+        (blocking_domains.Host, async_domains.AsyncHost),
+        (blocking_domains.Domain, async_domains.AsyncDomain),
+        (blocking_domains.Execution, async_domains.AsyncExecution),
+        (blocking_domains.LifecycleWatch, async_domains.AsyncLifecycleWatch),
     ],
 )
 def test_the_twins_have_the_same_verbs_with_the_same_parameters_and_documentation(blocking: type, twin: type) -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from insula.model.numbers import Affect, MetadataType
 from insula.rpc.codes.requestcodes import StartFlags
-from insula.sdk import async_domains, domains, verbs
+from insula.sdk import async_domains, blocking_domains, verbs
 from insula.sdk.async_domains import AsyncDomain, AsyncHost, AsyncLifecycleWatch
+from insula.sdk.blocking_domains import Domain, Host, LifecycleWatch
 from insula.sdk.blocking_stream import BlockingStream
 from insula.sdk.client_stream import ClientStream
-from insula.sdk.domains import Domain, Host, LifecycleWatch
 from insula.sdk.values import Json, Outcome, State, Statistics, Usage
 from tests.fakeserver import FakeServer
 
@@ -30,7 +30,7 @@ def made(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def test_a_blocking_verb_has_its_exact_type(server: FakeServer) -> None:
-    with domains.open_host(server.path) as host:
+    with blocking_domains.open_host(server.path) as host:
         web = assert_type(host.domain("web"), Domain)
         assert_type(host.domains(), list[Domain])
         assert_type(host.define("<domain/>"), Domain)
@@ -73,7 +73,7 @@ async def test_an_async_verb_has_its_exact_type(server: FakeServer) -> None:
 
 
 def test_a_wrong_use_is_refused_by_the_type_checker_and_by_python(server: FakeServer) -> None:
-    with domains.open_host(server.path) as host:
+    with blocking_domains.open_host(server.path) as host:
         web = host.domain("web")
         with pytest.raises(TypeError):
             web.set_autostart(True)  # type: ignore[call-arg]  # what is wanted has a name

@@ -2,10 +2,10 @@
 
 import pytest
 
-from insula.model.lifecycle import DomainState, LifecycleKind, PausedReason, ShutoffReason
+from insula.model.domainstates import DomainState, LifecycleKind, PausedReason, ShutoffReason
 from insula.rpc.connection import Notification
 from insula.rpc.procedures import Remote
-from insula.rpc.types import DomainRef
+from insula.rpc.wiretypes import DomainRef
 from insula.sdk.values import ExecRequest, Lifecycle, State, lifecycle_of, state_of, uuid_text
 
 WEB = DomainRef("web", bytes(16), 1)

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError
-from insula.model.lifecycle import DomainState, RunningReason
+from insula.model.domainstates import DomainState, RunningReason
 from insula.model.numbers import ListDomains, MetadataType, ParameterType, XmlFlags
 from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.codes.nativecodes import ImageFlags, PlanFlags
 from insula.rpc.codes.requestcodes import StartFlags, UndefineFlags
 from insula.rpc.procedures import Insula, Procedure, Remote
-from insula.rpc.types import DomainRef, TypedParameter
+from insula.rpc.wiretypes import DomainRef, TypedParameter
 from insula.sdk import verbs
 from insula.sdk.conversation import Answer, Conversation, Request, T
 from insula.sdk.values import ExecRequest, NodeInfo, Outcome, Started, State, Statistics, Usage

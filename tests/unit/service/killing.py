@@ -21,7 +21,7 @@ from uuid import UUID
 from insula.errors import InsulaError
 from insula.model.numbers import Affect, ListDomains
 from insula.service import lifecycle
-from insula.service.requests import Storage
+from insula.service.startoptions import Storage
 from tests.unit.service.fakes import CRASHED, MAIL, REBOOTED, WEB, Rig, domain_xml, until
 
 SHOP = UUID(int=3)

@@ -15,7 +15,7 @@ from insula.model.domain import DomainDefinition
 from insula.service import consolereaders
 from insula.service.consolereaders import ConsoleReaders
 from insula.service.managed import ManagedDomain
-from insula.service.running import RunDirectory
+from insula.service.rundirectory import RunDirectory
 from tests.unit.service.fakes import WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

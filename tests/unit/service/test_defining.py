@@ -17,12 +17,12 @@ from insula.errors import (
 )
 from insula.kernel.durable import Commit
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import DefinedDetail, LifecycleKind, UndefinedDetail
+from insula.model.domainstates import DefinedDetail, LifecycleKind, UndefinedDetail
 from insula.model.numbers import ListDomains
 from insula.service.definitions import Definitions
 from insula.service.events import LifecycleEvent
-from insula.service.requests import Storage
-from insula.service.running import RunDirectory
+from insula.service.rundirectory import RunDirectory
+from insula.service.startoptions import Storage
 from tests.unit.service.fakes import CRASHED, MAIL, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from insula.errors import InsulaError
-from insula.model.lifecycle import LifecycleKind
+from insula.model.domainstates import LifecycleKind
 from insula.service.events import LifecycleEvent
-from insula.service.requests import Storage
+from insula.service.startoptions import Storage
 from tests.faults import Faults, faults
 from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
 

@@ -17,10 +17,10 @@ from insula.errors import (
     StepError,
     UnsupportedConfigError,
 )
-from insula.model.lifecycle import DomainState
+from insula.model.domainstates import DomainState
 from insula.service.events import DomainIdentity, Reboot
 from insula.service.managed import Stopped
-from insula.service.running import StopReason
+from insula.service.rundirectory import StopReason
 from tests.unit.service.fakes import MAIL, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
 from tests.waiting import scaled

@@ -4,9 +4,9 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import DomainState, Happening, ShutoffReason
+from insula.model.domainstates import DomainState, Happening, ShutoffReason
 from insula.service.endings import happening_of, how_it_ended, state_after, what_follows
-from insula.service.running import Next, StopReason
+from insula.service.rundirectory import Next, StopReason
 from tests.unit.service.fakes import domain_xml
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from insula.model.lifecycle import LifecycleKind, StartedDetail, StoppedDetail
+from insula.model.domainstates import LifecycleKind, StartedDetail, StoppedDetail
 from insula.service.events import DomainIdentity, Event, Events, LifecycleEvent, Reboot
 
 WEB = DomainIdentity(name="web", uuid=UUID("11111111-2222-3333-4444-555555555555"), id=4711)

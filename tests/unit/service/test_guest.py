@@ -17,7 +17,7 @@ from insula.errors import (
     OperationUnsupportedError,
 )
 from insula.model.numbers import AddressSource
-from insula.network.inside import GuestInterface
+from insula.network.guestinterfaces import GuestInterface
 from insula.service import guest
 from insula.service.events import DomainIdentity
 from insula.service.guest import PidPair, guest_processes

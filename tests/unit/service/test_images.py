@@ -12,7 +12,7 @@ from insula.layout import Layout
 from insula.service.images import Images, recipe_of
 from insula.storage.builders.catalogue import recipe_for
 from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 from tests.waiting import scaled
 
 
@@ -53,7 +53,7 @@ async def test_a_build_tells_its_progress_and_the_image_is_there(
             workplace.rootfs.mkdir()
             workplace.report(Progress(phase="installing", text="links", fraction=0.5))
 
-    monkeypatch.setattr("insula.storage.images.builder_of", lambda recipe, builders: Builder())
+    monkeypatch.setattr("insula.storage.imagestore.builder_of", lambda recipe, builders: Builder())
     image = await images.build("small", "busybox", lambda *each: told.append(each))
     assert image.name == "small"
     assert ("installing", 0.5, "links") in told
@@ -78,7 +78,7 @@ async def test_a_cancelled_build_leaves_no_image(tmp_path: Path, monkeypatch: py
             begun.set()
             await asyncio.Event().wait()
 
-    monkeypatch.setattr("insula.storage.images.builder_of", lambda recipe, builders: Builder())
+    monkeypatch.setattr("insula.storage.imagestore.builder_of", lambda recipe, builders: Builder())
     building = asyncio.create_task(images.build("small", "busybox", lambda *each: None))
     await asyncio.wait_for(begun.wait(), scaled(5))
     building.cancel()

@@ -11,7 +11,7 @@ from insula.engine.launch.runningcontainer import Running
 from insula.errors import OperationFailedError
 from insula.service import leftovers
 from insula.service.leftovers import Leftovers
-from insula.service.running import Next, RunDirectory, RunPhase, StopReason, ending
+from insula.service.rundirectory import Next, RunDirectory, RunPhase, StopReason, ending
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

@@ -23,7 +23,7 @@ from insula.errors import (
     StepError,
     UnsupportedConfigError,
 )
-from insula.model.lifecycle import (
+from insula.model.domainstates import (
     DomainState,
     LifecycleKind,
     PausedReason,
@@ -32,7 +32,7 @@ from insula.model.lifecycle import (
     StartedDetail,
     StateWithReason,
 )
-from insula.service import lifecycle, running
+from insula.service import lifecycle, rundirectory
 from insula.service.events import LifecycleEvent
 from tests.unit.service.fakes import CRASHED, EXITED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import defined, launched, state, told
@@ -116,7 +116,7 @@ async def test_no_full_run_directory_keeps_a_domain_from_being_destroyed(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(running, "replace_file", refuse)
+    monkeypatch.setattr(rundirectory, "replace_file", refuse)
     await rig.domains.destroy(ref)
 
     assert state(rig, ref) == ("shutoff", "destroyed")

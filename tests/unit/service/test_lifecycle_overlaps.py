@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from insula.service import lifecycle
-from insula.service.requests import Storage
-from insula.service.running import Next, RunDirectory, StopReason, ending
+from insula.service.rundirectory import Next, RunDirectory, StopReason, ending
+from insula.service.startoptions import Storage
 from tests.unit.service.fakes import REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import defined, state, told
 

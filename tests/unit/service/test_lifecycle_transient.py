@@ -8,7 +8,7 @@ from insula.errors import (
     OperationInvalidError,
     StepError,
 )
-from insula.model.lifecycle import (
+from insula.model.domainstates import (
     CrashedReason,
     DomainState,
     StateWithReason,

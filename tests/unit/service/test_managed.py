@@ -8,7 +8,7 @@ import pytest
 import insula
 from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import TRANSITIONS, Happening, StateWithReason
+from insula.model.domainstates import TRANSITIONS, Happening, StateWithReason
 from insula.service.events import Event, LifecycleEvent, Reboot
 from insula.service.managed import NEVER_RAN, ManagedDomain
 from tests.unit.service.fakes import WEB, domain_xml

@@ -8,7 +8,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError, OperationI
 from insula.model.numbers import Affect, ParameterType
 from insula.service.events import BalloonChange
 from insula.service.memorytuning import UNLIMITED_KIB
-from insula.service.running import RunDirectory
+from insula.service.rundirectory import RunDirectory
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import BOTH, group, of_kind, running, values
 

@@ -17,10 +17,10 @@ from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.service.preparation import HostPreparation, maps_of_runs
-from insula.service.running import RunDirectory, RunPhase, RunRecord
+from insula.service.rundirectory import RunDirectory, RunPhase, RunRecord
 from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.idranges import IdRanges
-from insula.storage.images import Image, ImageStore
+from insula.storage.imagestore import Image, ImageStore
 from tests.unit.service.fakes import WEB, domain_xml
 
 TEMPLATE = "<filesystem type='template'><source name='small'/><target dir='/'/></filesystem>"

@@ -18,11 +18,11 @@ from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import Process
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationInvalidError
 from insula.model.domain import DomainDefinition
-from insula.model.lifecycle import DomainState, RunningReason, ShutoffReason, StateWithReason
+from insula.model.domainstates import DomainState, RunningReason, ShutoffReason, StateWithReason
 from insula.model.numbers import ListDomains
 from insula.service import recovery
 from insula.service.domains import definitions_of
-from insula.service.running import DOMAIN, RECORD, RunDirectory, RunPhase, RunRecord
+from insula.service.rundirectory import DOMAIN, RECORD, RunDirectory, RunPhase, RunRecord
 from tests.faults import faults
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 

@@ -9,7 +9,7 @@ import pytest
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.model.numbers import ListDomains
 from insula.service import recovery
-from insula.service.running import RECORD
+from insula.service.rundirectory import RECORD
 from tests.unit.service.fakes import WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

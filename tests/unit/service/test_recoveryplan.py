@@ -24,7 +24,7 @@ from insula.service.recoveryplan import (
     decide,
     said,
 )
-from insula.service.running import Next, RunPhase, RunRecord, StopReason, ending
+from insula.service.rundirectory import Next, RunPhase, RunRecord, StopReason, ending
 
 WEB, MAIL = UUID(int=1), UUID(int=2)
 SPEC = ContainerSpec(name="web", uuid=str(WEB), root=DirectoryRoot(path="/srv"))

@@ -13,8 +13,8 @@ from insula.daemon.wiring import Patience
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.runningcontainer import Running
 from insula.kernel.durable import replace_file
-from insula.service import running
-from insula.service.running import RunDirectory, RunPhase, RunRecord, StopReason
+from insula.service import rundirectory
+from insula.service.rundirectory import RunDirectory, RunPhase, RunRecord, StopReason
 from tests import hosts
 from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
@@ -139,7 +139,7 @@ async def test_an_end_that_cannot_be_written_down_happens_all_the_same(
             raise full.pop()
         write(*arguments)
 
-    monkeypatch.setattr(running, "replace_file", refuse_once)
+    monkeypatch.setattr(rundirectory, "replace_file", refuse_once)
     rig.engine.end(WEB, CRASHED)
     await until(lambda: len(rig.told) >= len(events) and rig.domains.holder(ref) is None)
 

@@ -14,10 +14,10 @@ from insula.errors import (
     OperationInvalidError,
     OperationTimeoutError,
 )
-from insula.model.lifecycle import ShutoffReason
+from insula.model.domainstates import ShutoffReason
 from insula.model.numbers import ShutdownMode
 from insula.service.events import DomainIdentity, Reboot
-from insula.service.running import StopReason
+from insula.service.rundirectory import StopReason
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

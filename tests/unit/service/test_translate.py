@@ -21,7 +21,7 @@ from insula.model.domain import DomainDefinition
 from insula.model.extensions import KernelFeature
 from insula.model.scalars import DomainName
 from insula.model.validate import check_hostname
-from insula.network.interfaces import GuestNetwork
+from insula.network.guestnetwork import GuestNetwork
 from insula.service.translate import PATH, Fragments, check, hostname_for, specification
 from tests.unit.service.fakes import WEB, domain_xml
 

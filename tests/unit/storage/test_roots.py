@@ -13,7 +13,7 @@ from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import FilesystemType
 from insula.storage.builders.imagebuilder import Recipe, Workplace
-from insula.storage.images import ImageStore
+from insula.storage.imagestore import ImageStore
 from insula.storage.roots import Roots, built_in
 
 UUID_TEXT = "6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001"

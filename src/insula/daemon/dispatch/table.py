@@ -5,23 +5,35 @@ from inspect import iscoroutinefunction
 from typing import NamedTuple
 
 from insula.daemon.access import Asked
-from insula.daemon.dispatch import absent, devices, domains, events, guest, host, jobs, lifecycle, native, stats, tuning
-from insula.daemon.request import Answer, Handler, IncomingCall, Work
+from insula.daemon.dispatch import (
+    absentcalls,
+    devicecalls,
+    domaincalls,
+    eventcalls,
+    guestcalls,
+    hostcalls,
+    jobcalls,
+    lifecyclecalls,
+    nativecalls,
+    statscalls,
+    tuningcalls,
+)
+from insula.daemon.incomingcall import Answer, Handler, IncomingCall, Work
 from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.refusals import not_supported
 
 HANDLERS: dict[Procedure, Handler] = {
-    **host.HANDLERS,
-    **domains.HANDLERS,
-    **lifecycle.HANDLERS,
-    **devices.HANDLERS,
-    **guest.HANDLERS,
-    **jobs.HANDLERS,
-    **tuning.HANDLERS,
-    **stats.HANDLERS,
-    **events.HANDLERS,
-    **absent.HANDLERS,
-    **native.HANDLERS,
+    **hostcalls.HANDLERS,
+    **domaincalls.HANDLERS,
+    **lifecyclecalls.HANDLERS,
+    **devicecalls.HANDLERS,
+    **guestcalls.HANDLERS,
+    **jobcalls.HANDLERS,
+    **tuningcalls.HANDLERS,
+    **statscalls.HANDLERS,
+    **eventcalls.HANDLERS,
+    **absentcalls.HANDLERS,
+    **nativecalls.HANDLERS,
 }
 """Whatever has no line here is not supported, and the client is told so by the public API's name."""
 

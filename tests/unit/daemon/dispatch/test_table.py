@@ -9,8 +9,8 @@ from typing import get_type_hints
 import pytest
 
 from insula.daemon.dispatch.table import BEFORE_OPEN, HANDLERS, OF_DOMAIN, WAITING
-from insula.daemon.request import IncomingCall
-from insula.rpc import types
+from insula.daemon.incomingcall import IncomingCall
+from insula.rpc import wiretypes
 from insula.rpc.procedure import Priority
 from insula.rpc.procedures import Insula, Lxc, Procedure, Remote
 from insula.service.managed import ManagedDomain
@@ -40,14 +40,14 @@ VIRT_MANAGER = frozenset(
 
 SCALARS = {"i": int, "u": int, "q": int, "Q": int, "d": float, "s": str, "uuid": bytes, "opaque": bytes, "c4": bytes}
 NOUNS = {
-    "dom": types.DomainRef,
-    "net": types.NetworkRef,
-    "pool": types.PoolRef,
-    "vol": types.VolumeRef,
-    "iface": types.InterfaceRef,
-    "ndev": types.NodeDeviceRef,
-    "secret": types.SecretRef,
-    "P": types.TypedParameter,
+    "dom": wiretypes.DomainRef,
+    "net": wiretypes.NetworkRef,
+    "pool": wiretypes.PoolRef,
+    "vol": wiretypes.VolumeRef,
+    "iface": wiretypes.InterfaceRef,
+    "ndev": wiretypes.NodeDeviceRef,
+    "secret": wiretypes.SecretRef,
+    "P": wiretypes.TypedParameter,
 }
 """What a word of the notation is in Python; further ones are added with the handlers that take them."""
 

@@ -1,0 +1,158 @@
+"""Verbs for images: image build, image ls, image rm, image prune."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from insula.cli.neutral import neutral
+from insula.cli.render import show_error, show_json, show_line, show_progress, show_table, size
+from insula.errors import InsulaError, InvalidArgumentError
+from insula.rpc.codes.nativecodes import ImageFlags
+from insula.sdk.blocking_domains import Host
+
+Progress = Callable[[dict[str, Any]], None]
+_OWN_OPTIONS = {"recipe": "--recipe", "packages": "--include"}
+
+
+def _build_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help="such as debian-12, debian-13 or busybox, which are also recipes")
+    parser.add_argument("--recipe", help="what to build, if not what the name says: debian-12, debian-13, busybox, ...")
+    parser.add_argument("--include", action="append", default=[], metavar="PACKAGE", help="install this, too")
+    parser.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the recipe, such as mirror, suite, slim or console; see the reference on storage",
+    )
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+
+
+def split_option(text: str) -> tuple[str, str]:
+    """Read `NAME=VALUE`, an option of a recipe. Raises: InvalidArgumentError, also for what has an option of ours."""
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise InvalidArgumentError(f"'{text}' is no option of a recipe; give NAME=VALUE, such as slim=yes")
+    if name in _OWN_OPTIONS:
+        raise InvalidArgumentError(f"'{name}' is not given this way; use {_OWN_OPTIONS[name]}")
+    return name, value
+
+
+def _build(options: argparse.Namespace, host: Host) -> int:
+    recipe = {
+        "recipe": options.recipe or options.name,
+        "packages": options.include,
+        **dict(map(split_option, options.option)),
+    }
+    with (
+        _progress(options.quiet) as show,
+        host.build_image(options.name, recipe) as stream,
+    ):
+        rest = b""
+        for piece in stream:
+            *lines, rest = (rest + piece if isinstance(piece, bytes) else rest).split(b"\n")
+            for line in lines:
+                show(json.loads(line))
+    show_line(options.name)
+    return 0
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress]:
+    """A bar on a terminal, a line a phase elsewhere, nothing if quiet."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.fields[phase]:<12}"), BarColumn(), TextColumn("{task.fields[text]}", markup=False))
+        with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=1.0, phase="", text="")
+
+            def show(report: dict[str, Any]) -> None:
+                bar.update(
+                    task,
+                    total=None if report["fraction"] is None else 1.0,
+                    completed=report["fraction"] or 0.0,
+                    phase=neutral(report["phase"]),
+                    text=neutral(report["text"][:60]),
+                )
+
+            yield show
+    else:
+        seen: set[str] = set()
+
+        def tell(report: dict[str, Any]) -> None:
+            if report["phase"] not in seen:
+                seen.add(report["phase"])
+                show_progress(f"{report['phase']}: {report['text']}")
+
+        yield tell
+
+
+def _ls_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true")
+
+
+def _ls(options: argparse.Namespace, host: Host) -> int:
+    images = host.images()
+    if options.json:
+        show_json(images)
+    else:
+        rows = [
+            (each["name"], each["os"], each["architecture"], size(each["size"]), each["created"]) for each in images
+        ]
+        show_table(("NAME", "SYSTEM", "ARCHITECTURE", "SIZE", "CREATED"), rows)
+    return 0
+
+
+def _rm_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", nargs="+", metavar="image")
+
+
+def _rm(options: argparse.Namespace, host: Host) -> int:
+    status = 0
+    for name in options.images:
+        try:
+            host.remove_image(name)
+        except InsulaError as error:
+            show_error(str(error), of=name)
+            status = status or error.exit_status
+    return status
+
+
+def _prune_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Remove the clones of domains that are neither defined nor running, and print what was removed."
+    )
+    parser.add_argument("--json", action="store_true")
+
+
+def _prune(options: argparse.Namespace, host: Host) -> int:
+    status, removed = 0, []
+    for clone in host.images(ImageFlags.CLONES):
+        try:
+            host.remove_image(clone["uuid"], ImageFlags.CLONES)
+            removed.append(clone)
+        except InsulaError as error:
+            show_error(str(error), of=clone["uuid"])
+            status = status or error.exit_status
+    if options.json:
+        show_json(removed)
+    elif removed:
+        show_table(("CLONE", "IMAGE"), [(each["uuid"], each["image"]) for each in removed])
+    return status
+
+
+ARGUMENTS = {
+    "image build": _build_arguments,
+    "image ls": _ls_arguments,
+    "image rm": _rm_arguments,
+    "image prune": _prune_arguments,
+}
+RUN = {"image build": _build, "image ls": _ls, "image rm": _rm, "image prune": _prune}

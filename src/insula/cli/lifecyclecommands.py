@@ -1,0 +1,116 @@
+"""Verbs that start and stop domains: start, stop, restart, kill."""
+
+import argparse
+import signal
+import time
+from collections.abc import Callable
+
+from insula.cli.lookup import domain
+from insula.cli.render import show_error
+from insula.errors import DomainNotFoundError, InsulaError, InvalidArgumentError, OperationTimeoutError
+from insula.sdk.blocking_domains import Domain, Host
+
+STOP_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+
+
+def each_domain(options: argparse.Namespace, host: Host, action: Callable[[Domain], None]) -> int:
+    """Do it to every domain named, go on after a failure, and return the first failure's exit status."""
+    status = 0
+    for text in options.domains:
+        try:
+            action(domain(host, text))
+        except InsulaError as error:
+            show_error(str(error), of=text)
+            status = status or error.exit_status
+    return status
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    """Poll until it is so. Raises: OperationTimeoutError saying what did not happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise OperationTimeoutError(f"{what} within {seconds:g} seconds")
+        time.sleep(_POLL_SECONDS)
+
+
+def _domains(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domains", nargs="+", metavar="domain", help="name, id or UUID")
+
+
+def _timed(parser: argparse.ArgumentParser) -> None:
+    _domains(parser)
+    parser.add_argument("-t", "--time", type=float, default=STOP_SECONDS, help="seconds to wait (default: %(default)g)")
+
+
+def _stop_arguments(parser: argparse.ArgumentParser) -> None:
+    _timed(parser)
+    parser.add_argument("-f", "--force", action="store_true", help="kill what has not stopped in time")
+
+
+def _kill_arguments(parser: argparse.ArgumentParser) -> None:
+    _domains(parser)
+    parser.add_argument("-s", "--signal", help="send the guest's init this signal instead, such as HUP or 10")
+
+
+def _start(options: argparse.Namespace, host: Host) -> int:
+    return each_domain(options, host, lambda found: found.start())
+
+
+def _stop(options: argparse.Namespace, host: Host) -> int:
+    def stop(found: Domain) -> None:
+        found.shutdown()
+        try:
+            wait_until(lambda: stopped(found), options.time, f"domain '{found.name}' did not shut down")
+        except OperationTimeoutError:
+            if not options.force:
+                raise
+            found.destroy()
+
+    return each_domain(options, host, stop)
+
+
+def stopped(found: Domain) -> bool:
+    """Whether it does not run; a transient domain is gone then."""
+    try:
+        return not found.is_active()
+    except DomainNotFoundError:
+        return True
+
+
+def _restart(options: argparse.Namespace, host: Host) -> int:
+    def restart(found: Domain) -> None:
+        found.reboot()
+        wait_until(
+            lambda: host.domain_by_uuid(found.ref.uuid).ref.id not in (-1, found.ref.id),
+            options.time,
+            f"domain '{found.name}' did not reboot",
+        )
+
+    return each_domain(options, host, restart)
+
+
+def _kill(options: argparse.Namespace, host: Host) -> int:
+    if options.signal is None:
+        return each_domain(options, host, lambda found: found.destroy())
+    number = signal_number(options.signal)
+    return each_domain(options, host, lambda found: found.signal_init(number))
+
+
+def signal_number(text: str) -> int:
+    """Read `TERM`, `SIGTERM`, `RTMIN+3` or a number. Raises: InvalidArgumentError."""
+    name = text.upper().removeprefix("SIG")
+    if name.isdigit() and 0 < int(name) < signal.NSIG:
+        return int(name)
+    base, plus, offset = name.partition("+")
+    if plus and base == "RTMIN" and offset.isdigit():
+        return int(signal.SIGRTMIN) + int(offset)
+    try:
+        return int(signal.Signals[f"SIG{name}"])
+    except KeyError as error:
+        raise InvalidArgumentError(f"'{text}' is no signal; give a name such as TERM or a number") from error
+
+
+ARGUMENTS = {"start": _domains, "stop": _stop_arguments, "restart": _timed, "kill": _kill_arguments}
+RUN = {"start": _start, "stop": _stop, "restart": _restart, "kill": _kill}

@@ -1,0 +1,81 @@
+"""Verbs that explain: plan, log."""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from insula.cli import terminal
+from insula.cli.lookup import domain
+from insula.cli.neutral import Neutralizer
+from insula.cli.render import show_json, show_line
+from insula.errors import InvalidArgumentError
+from insula.rpc.codes.nativecodes import PlanFlags
+from insula.sdk.blocking_domains import Host
+from insula.sdk.values import Json
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", nargs="?", help="name, id or UUID")
+    parser.add_argument("--xml", type=Path, help="plan this definition instead, without defining it")
+    parser.add_argument("--syscalls", action="store_true", help="show the system calls of the guest's first process")
+    parser.add_argument("--json", action="store_true")
+
+
+def _plan(options: argparse.Namespace, host: Host) -> int:
+    if (options.domain is None) == (options.xml is None):
+        raise InvalidArgumentError("give either a domain or --xml FILE")
+    flags = PlanFlags.SYSCALLS if options.syscalls else 0
+    if options.xml is not None:
+        try:
+            text = options.xml.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidArgumentError(f"cannot read '{options.xml}': {error}") from error
+        plan = host.plan(text, flags)
+    else:
+        plan = domain(host, options.domain).plan(flags)
+    if options.json:
+        show_json(plan)
+    elif options.syscalls:
+        for line in plan["program"]:
+            show_line(line)
+    else:
+        show_plan(plan)
+    return 0
+
+
+def show_plan(plan: Json) -> None:
+    """Print the steps, numbered, by where they are performed, each with what it does and why."""
+    where = None
+    for number, step in enumerate(plan["steps"], 1):
+        if step["where"] != where:
+            where = step["where"]
+            show_line(f"{where}:")
+        show_line(f"  {number:3}  {step['does']}")
+        show_line(f"         ({step['why']})")
+
+
+def _log_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("source", nargs="?", default="console0", help="which console (default: %(default)s)")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
+
+
+def _log(options: argparse.Namespace, host: Host) -> int:
+    with domain(host, options.domain).log(options.source, follow=options.follow) as stream:
+        _show_log(stream)
+    return 0
+
+
+def _show_log(pieces: Iterable[object]) -> None:
+    """Write what a guest said: its own bytes to a file or a pipe, to a terminal what cannot command it."""
+    neutralizer = Neutralizer(sys.stdout.encoding) if terminal.is_terminal(1) else None
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            terminal.write_all(neutralizer.feed(piece) if neutralizer else piece)
+    if neutralizer:
+        terminal.write_all(neutralizer.finish())
+
+
+ARGUMENTS = {"plan": _plan_arguments, "log": _log_arguments}
+RUN = {"plan": _plan, "log": _log}

@@ -1,0 +1,136 @@
+"""What a domain may use: memory, block I/O, scheduling, virtual processors."""
+
+from collections.abc import Sequence
+
+from insula.daemon.incomingcall import Answer, Handler, IncomingCall
+from insula.daemon.wire import STRING_OKAY, counted, cpu_maps, parameters_from_wire, shown
+from insula.errors import OperationUnsupportedError
+from insula.model.numbers import Affect
+from insula.model.sizes import KiB
+from insula.rpc.codes.requestcodes import MemoryFlags, VcpuFlags
+from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.wiretypes import TypedParameter
+from insula.service import vcpus
+from insula.service.blocktuning import BLKIO
+from insula.service.cputuning import CPU, SCHEDULER
+from insula.service.managed import ManagedDomain
+from insula.service.memorytuning import MEMORY
+from insula.service.tuning import Family
+
+_AFFECT = Affect.LIVE | Affect.CONFIG
+
+
+def _getter(family: Family) -> Handler:
+    """A handler for typed parameters that are asked for twice: how many, then which."""
+
+    def answer(request: IncomingCall, domain: ManagedDomain, nparams: int, flags: int) -> Answer:
+        parameters = request.services.tuning.parameters(domain, family, Affect(flags & _AFFECT))
+        return counted(shown(parameters, flags), nparams)
+
+    return answer
+
+
+def _setter(family: Family) -> Handler:
+    async def answer(
+        request: IncomingCall, domain: ManagedDomain, params: Sequence[TypedParameter], flags: int
+    ) -> Answer:
+        request.allow_flags(flags, _AFFECT | STRING_OKAY)
+        affect = Affect(flags & _AFFECT)
+        await request.services.tuning.set_parameters(domain, family, parameters_from_wire(params), affect)
+        return None
+
+    return answer
+
+
+# Scheduling: the older calls have no flags, and no getter answers with a count
+
+
+def _scheduler_type(request: IncomingCall, domain: ManagedDomain) -> Answer:
+    return SCHEDULER, len(CPU.table)
+
+
+def _scheduler(request: IncomingCall, domain: ManagedDomain, nparams: int) -> Answer:
+    parameters = request.services.tuning.parameters(domain, CPU, Affect.CURRENT)
+    return (shown(parameters, 0)[:nparams],)
+
+
+def _scheduler_with_flags(request: IncomingCall, domain: ManagedDomain, nparams: int, flags: int) -> Answer:
+    parameters = request.services.tuning.parameters(domain, CPU, Affect(flags & _AFFECT))
+    return (shown(parameters, flags)[:nparams],)
+
+
+async def _set_scheduler(request: IncomingCall, domain: ManagedDomain, params: Sequence[TypedParameter]) -> Answer:
+    await request.services.tuning.set_parameters(domain, CPU, parameters_from_wire(params), Affect.CURRENT)
+    return None
+
+
+# Memory
+
+
+def _maximum_memory(request: IncomingCall, domain: ManagedDomain) -> Answer:
+    return (domain.current.memory,)
+
+
+async def _set_maximum_memory(request: IncomingCall, domain: ManagedDomain, memory: int) -> Answer:
+    await request.services.memory.set_maximum_memory(domain, KiB(memory), Affect.CURRENT)
+    return None
+
+
+async def _set_memory(request: IncomingCall, domain: ManagedDomain, memory: int) -> Answer:
+    await request.services.memory.set_memory(domain, KiB(memory), Affect.LIVE)
+    return None
+
+
+async def _set_memory_with_flags(request: IncomingCall, domain: ManagedDomain, memory: int, flags: int) -> Answer:
+    request.allow_flags(flags, _AFFECT | MemoryFlags.MAXIMUM)
+    verbs, affect = request.services.memory, Affect(flags & _AFFECT)
+    if flags & MemoryFlags.MAXIMUM:
+        await verbs.set_maximum_memory(domain, KiB(memory), affect)
+    else:
+        await verbs.set_memory(domain, KiB(memory), affect)
+    return None
+
+
+# Virtual processors: reading
+
+
+def _vcpu_count(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
+    if flags & VcpuFlags.GUEST:
+        raise OperationUnsupportedError("the guest is not asked for its processors: there is no agent in it")
+    return (vcpus.count(domain, Affect(flags & _AFFECT), maximum=bool(flags & VcpuFlags.MAXIMUM)),)
+
+
+def _maximum_vcpus(request: IncomingCall, domain: ManagedDomain) -> Answer:
+    return (domain.current.vcpu.count,)
+
+
+def _vcpus(request: IncomingCall, domain: ManagedDomain, maxinfo: int, maplen: int) -> Answer:
+    found = vcpus.vcpus(domain, request.services.host.cpu_map().online)[:maxinfo]
+    maps = cpu_maps([each.affinity for each in found], maplen)
+    return [(each.number, each.state, each.cpu_time, each.cpu) for each in found], maps
+
+
+def _vcpu_pins(request: IncomingCall, domain: ManagedDomain, ncpumaps: int, maplen: int, flags: int) -> Answer:
+    pins = vcpus.pins(domain, Affect(flags & _AFFECT), request.services.host.cpu_map().online)[:ncpumaps]
+    return cpu_maps(pins, maplen), len(pins)
+
+
+HANDLERS: dict[Procedure, Handler] = {
+    Remote.DOMAIN_GET_MEMORY_PARAMETERS: _getter(MEMORY),
+    Remote.DOMAIN_SET_MEMORY_PARAMETERS: _setter(MEMORY),
+    Remote.DOMAIN_GET_BLKIO_PARAMETERS: _getter(BLKIO),
+    Remote.DOMAIN_SET_BLKIO_PARAMETERS: _setter(BLKIO),
+    Remote.DOMAIN_GET_SCHEDULER_TYPE: _scheduler_type,
+    Remote.DOMAIN_GET_SCHEDULER_PARAMETERS: _scheduler,
+    Remote.DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS: _scheduler_with_flags,
+    Remote.DOMAIN_SET_SCHEDULER_PARAMETERS: _set_scheduler,
+    Remote.DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS: _setter(CPU),
+    Remote.DOMAIN_GET_MAX_MEMORY: _maximum_memory,
+    Remote.DOMAIN_SET_MAX_MEMORY: _set_maximum_memory,
+    Remote.DOMAIN_SET_MEMORY: _set_memory,
+    Remote.DOMAIN_SET_MEMORY_FLAGS: _set_memory_with_flags,
+    Remote.DOMAIN_GET_VCPUS_FLAGS: _vcpu_count,
+    Remote.DOMAIN_GET_MAX_VCPUS: _maximum_vcpus,
+    Remote.DOMAIN_GET_VCPUS: _vcpus,
+    Remote.DOMAIN_GET_VCPU_PIN_INFO: _vcpu_pins,
+}

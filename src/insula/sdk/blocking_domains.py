@@ -1,0 +1,208 @@
+"""The daemon's nouns, blocking: a host with its domains.
+
+with open_host() as host:
+    web = host.define(xml)
+    web.start()
+    print(web.state())
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Self
+
+from insula.rpc.connection import Notification
+from insula.rpc.wiretypes import DomainRef
+from insula.sdk import verbs
+from insula.sdk.blocking import Blocking, connect
+from insula.sdk.blocking_stream import BlockingStream
+from insula.sdk.conversation import Answer
+from insula.sdk.faces import domain_verb, host_verb
+from insula.sdk.values import STANDARD, ExecRequest, Lifecycle, Started, lifecycle_of, uuid_text
+
+if TYPE_CHECKING:
+    from insula.layout import Layout
+    from insula.relay.pump import Pump
+
+
+def open_host(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "Host":
+    """Connect to a daemon; arguments and errors are those of `blocking.connect`."""
+    return Host(connect(where, read_only=read_only))
+
+
+def _found(host: "Host", ref: DomainRef) -> "Domain":
+    return Domain(host.client, ref)
+
+
+def _each_domain(host: "Host", refs: tuple[DomainRef, ...]) -> list["Domain"]:
+    return [Domain(host.client, ref) for ref in refs]
+
+
+def _watch(host: "Host", callback: int) -> "LifecycleWatch":
+    return LifecycleWatch(host.client, callback)
+
+
+def _host_stream(host: "Host", answer: Answer) -> BlockingStream:
+    return host.client.stream_of(answer)
+
+
+def _domain_stream(domain: "Domain", answer: Answer) -> BlockingStream:
+    return domain._client.stream_of(answer)
+
+
+def _renewed(domain: "Domain", ref: DomainRef) -> None:
+    domain.ref = ref
+
+
+class Host:
+    """A host, by way of its daemon; ends with its `with` block. client: for calls that have no verb here."""
+
+    def __init__(self, client: Blocking) -> None:
+        self.client = client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.client.close()
+
+    domains = host_verb(verbs.domains, _each_domain)
+    domain = host_verb(verbs.by_name, _found)
+    domain_by_uuid = host_verb(verbs.by_uuid, _found)
+    domain_by_id = host_verb(verbs.by_id, _found)
+    define = host_verb(verbs.define, _found)
+    create = host_verb(verbs.create, _found)
+    build_image = host_verb(verbs.build_image, _host_stream)
+    lifecycle = host_verb(verbs.watch_lifecycle, _watch)
+    capabilities = host_verb(verbs.capabilities)
+    hostname = host_verb(verbs.hostname)
+    node_info = host_verb(verbs.node_info)
+    info = host_verb(verbs.daemon_info)
+    plan = host_verb(verbs.plan_of)
+    statistics = host_verb(verbs.statistics)
+    images = host_verb(verbs.images)
+    remove_image = host_verb(verbs.remove_image)
+
+
+class Domain:
+    """A domain. ref: how the wire refers to it; its id is of the last `start` seen here."""
+
+    def __init__(self, client: Blocking, ref: DomainRef) -> None:
+        self._client = client
+        self.ref = ref
+
+    def __repr__(self) -> str:
+        return f"<domain '{self.name}' {self.uuid}>"
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+    @property
+    def uuid(self) -> str:
+        return uuid_text(self.ref.uuid)
+
+    start = domain_verb(verbs.start, _renewed)
+
+    def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD) -> "Execution":
+        """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
+
+        It never holds them: a thread relays what it reads and writes, until `wait` has returned or this program ends.
+        """
+        if request.tty:
+            return Execution(self._client, self._client.run(verbs.execute(self.ref, request, ())), None)
+        from insula.relay.pump import Pump  # only who executes pays for threads
+
+        pump = Pump(fds)
+        try:
+            started = self._client.run(verbs.execute(self.ref, request, pump.passed))
+        except BaseException:
+            pump.close()
+            raise
+        pump.start()
+        return Execution(self._client, started, pump)
+
+    console = domain_verb(verbs.console, _domain_stream)
+    log = domain_verb(verbs.log, _domain_stream)
+    shutdown = domain_verb(verbs.shutdown)
+    reboot = domain_verb(verbs.reboot)
+    destroy = domain_verb(verbs.destroy)
+    suspend = domain_verb(verbs.suspend)
+    resume = domain_verb(verbs.resume)
+    signal_init = domain_verb(verbs.signal_init)
+    undefine = domain_verb(verbs.undefine)
+    wait = domain_verb(verbs.wait)
+    state = domain_verb(verbs.state)
+    usage = domain_verb(verbs.usage)
+    xml = domain_verb(verbs.xml)
+    is_active = domain_verb(verbs.is_active)
+    is_persistent = domain_verb(verbs.is_persistent)
+    autostart = domain_verb(verbs.autostart)
+    set_autostart = domain_verb(verbs.set_autostart)
+    set_memory = domain_verb(verbs.set_memory)
+    metadata = domain_verb(verbs.metadata)
+    attach = domain_verb(verbs.attach)
+    detach = domain_verb(verbs.detach)
+    info = domain_verb(verbs.info)
+    plan = domain_verb(verbs.plan)
+    resize_console = domain_verb(verbs.resize_console)
+
+
+class Execution:
+    """A program running in a domain. terminal: its master, the caller's to close; None without one."""
+
+    def __init__(self, client: Blocking, started: Started, pump: "Pump | None") -> None:
+        self._client = client
+        self._handle = started.handle
+        self._pump = pump
+        self.pid = started.pid
+        self.terminal = started.terminal
+
+    def wait(self) -> int:
+        """Return once it has ended, and what it said is where it should go: its raw wait status.
+
+        Raises: OperationFailedError if what it said could not be written there.
+        """
+        status = self._client.run(verbs.exec_status(self._handle))
+        if self._pump is not None:
+            self._pump.finish()
+        return status
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._client.run(verbs.exec_signal(self._handle, number))
+
+
+class LifecycleWatch:
+    """What happens to domains; ends with its `with` block."""
+
+    def __init__(self, client: Blocking, callback: int) -> None:
+        self._client = client
+        self._callback = callback
+        self._queue: deque[Notification] = client.watch(callback)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Lifecycle]:
+        while True:
+            if (happened := self.next()) is not None:
+                yield happened
+
+    def next(self, timeout: float | None = None) -> Lifecycle | None:
+        """Wait for the next, timeout seconds at most; None if there was none that we know."""
+        if not self._client.wait_for(lambda: bool(self._queue), timeout):
+            return None
+        return lifecycle_of(self._queue.popleft())
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._client.unwatch(self._callback)
+        self._client.run(verbs.deregister(self._callback))

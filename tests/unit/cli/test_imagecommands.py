@@ -1,0 +1,87 @@
+import json
+import re
+from contextlib import AbstractContextManager, nullcontext
+
+import pytest
+
+from insula.cli import imagecommands
+from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
+from insula.rpc.procedures import Insula
+from insula.sdk.conversation import Answer
+from tests.unit.cli.fake_client import FakeClient
+from tests.unit.cli.options import options_of
+
+IMAGE = {
+    "name": "busybox",
+    "os": "BusyBox 1.35.0",
+    "architecture": "x86_64",
+    "size": 2 << 20,
+    "created": "2026-01-01T00:00:00+00:00",
+}
+
+
+def test_images_are_listed_with_their_size(capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient({Insula.IMAGE_LIST: json.dumps([IMAGE])})
+    imagecommands.RUN["image ls"](options_of(imagecommands.ARGUMENTS["image ls"]), client.host)
+    assert "busybox  BusyBox 1.35.0  x86_64" in capsys.readouterr().out
+    imagecommands.RUN["image ls"](options_of(imagecommands.ARGUMENTS["image ls"], "--json"), client.host)
+    assert json.loads(capsys.readouterr().out) == [IMAGE]
+
+
+def test_removing_goes_on_after_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    def remove(name: str, _flags: int) -> None:
+        if name == "a":
+            raise ImageNotFoundError("no image 'a'")
+
+    client = FakeClient({Insula.IMAGE_REMOVE: remove})
+    assert imagecommands.RUN["image rm"](options_of(imagecommands.ARGUMENTS["image rm"], "a", "b"), client.host) == 4
+    assert len(client.calls) == 2 and "no image 'a'" in capsys.readouterr().err
+
+
+class BuildClient(FakeClient):
+    """Its images are built at once, without a word."""
+
+    def stream_of(self, _answer: Answer) -> AbstractContextManager[list[bytes]]:
+        return nullcontext([])
+
+
+def test_a_recipes_options_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
+    client = BuildClient({Insula.IMAGE_BUILD: None})
+    words = ("web", "--recipe", "debian-13", "--include", "vim", "--option", "slim=yes", "-o", "mirror=http://m/?a=b")
+    options = options_of(imagecommands.ARGUMENTS["image build"], *words)
+    assert imagecommands.RUN["image build"](options, client.host) == 0
+    ((name, recipe, flags),) = client.made(Insula.IMAGE_BUILD)
+    assert (name, flags) == ("web", 0)
+    assert json.loads(recipe) == {"recipe": "debian-13", "packages": ["vim"], "slim": "yes", "mirror": "http://m/?a=b"}
+    assert capsys.readouterr().out == "web\n"
+
+
+@pytest.mark.parametrize("text", ["slim", "=yes", "slim=", "recipe=debian-12", "packages=vim"])
+def test_what_is_no_option_of_a_recipe_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=re.escape(text.removesuffix("=debian-12").removesuffix("=vim"))):
+        imagecommands.split_option(text)
+
+
+def test_what_was_pruned_is_told_and_a_failure_is_no_end(capsys: pytest.CaptureFixture[str]) -> None:
+    clones = [{"uuid": "a", "image": "busybox"}, {"uuid": "b", "image": "debian-12"}]
+
+    def remove(uuid: str, flags: int) -> None:
+        assert flags == 1
+        if uuid == "a":
+            raise ResourceBusyError("it was defined again")
+
+    client = FakeClient({Insula.IMAGE_LIST: json.dumps(clones), Insula.IMAGE_REMOVE: remove})
+    prune, arguments = imagecommands.RUN["image prune"], imagecommands.ARGUMENTS["image prune"]
+    assert prune(options_of(arguments), client.host) == 3
+    told = capsys.readouterr()
+    assert told.out.split() == ["CLONE", "IMAGE", "b", "debian-12"] and "a: it was defined again" in told.err
+    assert prune(options_of(arguments, "--json"), client.host) == 3
+    assert json.loads(capsys.readouterr().out) == clones[1:]
+    assert client.made(Insula.IMAGE_LIST)[0] == (1,)
+
+
+def test_nothing_to_prune_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient({Insula.IMAGE_LIST: "[]"})
+    options = options_of(imagecommands.ARGUMENTS["image prune"])
+    assert imagecommands.RUN["image prune"](options, client.host) == 0
+    assert capsys.readouterr().out == ""

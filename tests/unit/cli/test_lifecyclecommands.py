@@ -1,0 +1,100 @@
+import signal
+
+import pytest
+
+from insula.cli import lifecyclecommands
+from insula.errors import DomainNotFoundError, InvalidArgumentError, OperationInvalidError
+from insula.rpc.procedures import Remote
+from insula.rpc.wiretypes import DomainRef
+from insula.sdk.blocking_domains import Domain
+from tests.unit.cli.fake_client import WEB, FakeClient
+from tests.unit.cli.options import options_of
+
+
+def _run(verb: str, client: FakeClient, *words: str) -> int:
+    return lifecyclecommands.RUN[verb](options_of(lifecyclecommands.ARGUMENTS[verb], *words), client.host)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("TERM", 15), ("sigterm", 15), ("9", 9), ("RTMIN+3", int(signal.SIGRTMIN) + 3)]
+)
+def test_signals_are_read_by_name_and_number(text: str, number: int) -> None:
+    assert lifecyclecommands.signal_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "FOO", "0", "999", "RTMIN+x"])
+def test_bad_signals_are_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError):
+        lifecyclecommands.signal_number(text)
+
+
+def test_one_failure_does_not_stop_the_others_and_decides_the_status(capsys: pytest.CaptureFixture[str]) -> None:
+    def start(found: DomainRef, _flags: int) -> DomainRef:
+        if found.name == "a":
+            raise OperationInvalidError("domain is already running")
+        return found
+
+    client = FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: lambda name: DomainRef(name, bytes(16), -1),
+            Remote.DOMAIN_CREATE_WITH_FLAGS: start,
+        }
+    )
+    assert _run("start", client, "a", "b") == 3
+    assert (
+        len(client.made(Remote.DOMAIN_CREATE_WITH_FLAGS)) == 2
+        and "a: domain is already running" in capsys.readouterr().err
+    )
+
+
+def test_stop_waits_until_it_does_not_run() -> None:
+    active = iter([1, 1, 0])
+    client = FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+            Remote.DOMAIN_SHUTDOWN_FLAGS: None,
+            Remote.DOMAIN_IS_ACTIVE: lambda _: next(active),
+        }
+    )
+    assert _run("stop", client, "web") == 0
+    assert len(client.made(Remote.DOMAIN_IS_ACTIVE)) == 3
+
+
+def test_a_guest_that_does_not_listen_is_killed_only_when_forced(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = {
+        Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+        Remote.DOMAIN_SHUTDOWN_FLAGS: None,
+        Remote.DOMAIN_IS_ACTIVE: 1,
+        Remote.DOMAIN_DESTROY_FLAGS: None,
+    }
+    client = FakeClient(answers)
+    assert _run("stop", client, "-t", "0", "web") == 7
+    assert not client.made(Remote.DOMAIN_DESTROY_FLAGS) and "did not shut down" in capsys.readouterr().err
+    assert _run("stop", client, "-t", "0", "-f", "web") == 0
+    assert client.made(Remote.DOMAIN_DESTROY_FLAGS) == [(WEB, 0)]
+
+
+def test_a_transient_domain_that_is_gone_has_stopped() -> None:
+    client = FakeClient({Remote.DOMAIN_IS_ACTIVE: DomainNotFoundError("gone")})
+    assert lifecyclecommands.stopped(Domain(client.host.client, WEB))
+
+
+def test_restart_waits_for_a_new_id() -> None:
+    ids = iter([4711, -1, 5000])
+    client = FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+            Remote.DOMAIN_REBOOT: None,
+            Remote.DOMAIN_LOOKUP_BY_UUID: lambda _: WEB._replace(id=next(ids)),
+        }
+    )
+    assert _run("restart", client, "web") == 0
+
+
+def test_kill_destroys_or_signals_init() -> None:
+    client = FakeClient(
+        {Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_DESTROY_FLAGS: None, Remote.DOMAIN_SEND_PROCESS_SIGNAL: None}
+    )
+    assert _run("kill", client, "web") == 0 and client.made(Remote.DOMAIN_DESTROY_FLAGS) == [(WEB, 0)]
+    assert _run("kill", client, "-s", "HUP", "web") == 0
+    assert client.made(Remote.DOMAIN_SEND_PROCESS_SIGNAL) == [(WEB, 1, 1, 0)]

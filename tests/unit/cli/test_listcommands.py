@@ -1,0 +1,88 @@
+import json
+from typing import Any
+
+import pytest
+
+from insula.cli import listcommands
+from insula.cli.main import VERBS
+from insula.model.numbers import ParameterType
+from insula.rpc.procedures import Insula, Remote
+from insula.rpc.wiretypes import DomainRef, TypedParameter
+from tests.unit.cli.fake_client import WEB, FakeClient
+from tests.unit.cli.options import options_of
+
+OFF = DomainRef("archive", bytes(16), -1)
+
+
+def _stats(reference: DomainRef, **values: int) -> tuple[DomainRef, list[TypedParameter]]:
+    return reference, [
+        TypedParameter(name.replace("_", ".", 1), ParameterType.ULLONG, value) for name, value in values.items()
+    ]
+
+
+def _listed(*words: str) -> FakeClient:
+    client = FakeClient(
+        {
+            Remote.CONNECT_GET_ALL_DOMAIN_STATS: [
+                _stats(WEB, state_state=1, balloon_rss=2048, balloon_maximum=524288, cpu_time=1_500_000_000),
+                _stats(OFF, state_state=5, balloon_maximum=524288),
+            ]
+        }
+    )
+    assert listcommands.RUN["ls"](options_of(listcommands.ARGUMENTS["ls"], *words), client.host) == 0
+    return client
+
+
+def test_domains_are_listed_by_name_with_units(capsys: pytest.CaptureFixture[str]) -> None:
+    _listed()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["archive", "shut", "off", "-", "-", "512.0", "MiB", "-"]
+    assert lines[2].split() == ["web", "running", "4711", "2.0", "MiB", "512.0", "MiB", "1.5", "s"]
+
+
+def test_json_has_bytes_and_nanoseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    _listed("--json")
+    rows: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    assert rows[1]["memory"] == 2048 * 1024 and rows[1]["cpu_time"] == 1_500_000_000 and rows[0]["id"] is None
+
+
+def test_only_running_ones_are_asked_for_when_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    client = _listed("--running", "-q")
+    assert client.made(Remote.CONNECT_GET_ALL_DOMAIN_STATS)[0][2] == 1
+    assert capsys.readouterr().out.split() == ["archive", "web"]
+
+
+def test_info_shows_facts_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = {
+        "name": "web",
+        "memory_limit": 1 << 29,
+        "memory": {"maximum": 1 << 30},
+        "run": {
+            "begun": 86_400_000_000_000,
+            "argv": ["/sbin/init", "-x"],
+            "idmap": {"uids": [{"inside": 0, "outside": 100000, "count": 65536}], "gids": []},
+            "unbound": ["its memory has no limit", "its root may fill the file system it lies on"],
+        },
+        "persistent": True,
+        "notices": [],
+    }
+    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Insula.DOMAIN_INFO: json.dumps(facts)})
+    listcommands.RUN["info"](options_of(listcommands.ARGUMENTS["info"], "web"), client.host)
+    shown = capsys.readouterr().out
+    assert "memory limit:  512.0 MiB" in shown and "persistent:    yes" in shown
+    assert "maximum=1.0 GiB" in shown and "begun:         1970-01-0" in shown
+    assert "argv:          /sbin/init -x\n" in shown and "notices:       -\n" in shown
+    assert "idmap:         uids 0-65535 are 100000-165535 of the host\n" in shown
+    assert (
+        "unbound:       its memory has no limit\n               its root may fill the file system it lies on\n" in shown
+    )
+    listcommands.RUN["info"](options_of(listcommands.ARGUMENTS["info"], "web", "--json"), client.host)
+    assert json.loads(capsys.readouterr().out) == facts
+
+
+def test_every_verb_has_a_module_that_knows_it() -> None:
+    from importlib import import_module
+
+    for verb in VERBS:
+        module = import_module(f"insula.cli.{verb.module}")
+        assert verb.words in module.ARGUMENTS and verb.words in module.RUN
