@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from insula.engine.facts import Facts
+from insula.engine.interfacespec import Address, NetworkKind, VethInterface
 from insula.engine.launch.programs import compiled_start
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.plan.planner import plan
@@ -15,7 +16,6 @@ from insula.engine.program.builder import Builder
 from insula.engine.program.disassembly import listed
 from insula.engine.spec import (
     Access,
-    Address,
     BindMount,
     Bytes,
     ContainerSpec,
@@ -30,14 +30,12 @@ from insula.engine.spec import (
     Limits,
     Microseconds,
     Namespace,
-    NetworkKind,
     OverlayRoot,
     Process,
     ResourceLimit,
     SharedNamespace,
     TmpfsMount,
     TmpfsRoot,
-    VethInterface,
 )
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.cgroups.hierarchies import V1Hierarchy

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from insula.engine.embedded import Engine
     from insula.engine.enter.guestprocess import GuestProcess
     from insula.engine.exitstatus import ExitMeaning, ExitStatus
+    from insula.engine.interfacespec import MacvlanInterface, MacvlanMode, MovedInterface, NetworkKind, VethInterface
     from insula.engine.spec import (
         Access,
         BindMount,
@@ -26,14 +27,9 @@ if TYPE_CHECKING:
         IdMap,
         IdRange,
         Limits,
-        MacvlanInterface,
-        MacvlanMode,
-        MovedInterface,
-        NetworkKind,
         OverlayRoot,
         TmpfsMount,
         TmpfsRoot,
-        VethInterface,
     )
 
 __all__ = [
@@ -67,6 +63,11 @@ _PLACES = {
     "ExitMeaning": "engine.exitstatus",
     "ExitStatus": "engine.exitstatus",
     "GuestProcess": "engine.enter.guestprocess",
+    "MacvlanInterface": "engine.interfacespec",
+    "MacvlanMode": "engine.interfacespec",
+    "MovedInterface": "engine.interfacespec",
+    "NetworkKind": "engine.interfacespec",
+    "VethInterface": "engine.interfacespec",
 }
 """Modules of the public names; the others are nouns of `engine.spec`."""
 

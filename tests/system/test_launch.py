@@ -13,18 +13,11 @@ from pathlib import Path
 import pytest
 
 from insula.engine.exitstatus import ExitMeaning
+from insula.engine.interfacespec import NetworkKind
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.launcher import Launcher
-from insula.engine.spec import (
-    Access,
-    DirectoryRoot,
-    NetworkKind,
-    OverlayRoot,
-    Process,
-    ResourceLimit,
-    TmpfsRoot,
-)
+from insula.engine.spec import Access, DirectoryRoot, OverlayRoot, Process, ResourceLimit, TmpfsRoot
 from insula.errors import InvalidArgumentError, OperationInvalidError, StepError
 from tests.guests import FIRST_ID, Guests, facts_of, id_map, namespace_ids, read_until, spec
 from tests.keys import session_key

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from insula.engine.interfaceperformer import ConnectedInterface
+from insula.engine.interfacespec import Interface, VethInterface
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.attempt import LaunchAttempt
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.spec import Access, BindMount, ContainerSpec, Interface, Limits, TmpfsRoot, VethInterface
+from insula.engine.spec import Access, BindMount, ContainerSpec, Limits, TmpfsRoot
 from insula.engine.steps.guest.roottree import MakeFilesystem
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError, OperationFailedError, StepError

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from insula.engine.interfaceperformer import ConnectedInterface
-from insula.engine.spec import (
+from insula.engine.interfacespec import (
     Address,
     Interface,
     MacvlanInterface,

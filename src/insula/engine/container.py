@@ -25,6 +25,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.guestinit import InitAnswer, PowerAction, Way
 from insula.engine.idreservation import IdReservation, reserve_ids
+from insula.engine.interfacespec import Interface, NetworkKind
 from insula.engine.launch import limits
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.look.looking import Sight, look_once
@@ -36,10 +37,8 @@ from insula.engine.spec import (
     Device,
     DirectoryRoot,
     IdMap,
-    Interface,
     Limits,
     Mount,
-    NetworkKind,
     Process,
     Root,
     Seccomp,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from insula.engine.spec import Interface
+from insula.engine.interfacespec import Interface
 
 
 class InterfaceKind(Enum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import TypeVar
 
-from insula.engine.spec import Address
+from insula.engine.interfacespec import Address
 from insula.kernel.process import CloneFlag, setns
 from insula.network.links import all_addresses, all_links
 from insula.network.rtnetlink import Rtnetlink

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from insula.engine import spec
-from insula.engine.spec import MovedInterface, Namespace, NetworkKind, SharedNamespace
+from insula.engine.interfacespec import Interface, MovedInterface, NetworkKind
+from insula.engine.spec import Namespace, SharedNamespace
 from insula.model.devices import HostDevice
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import DefinedShare, ShareType
@@ -17,7 +17,7 @@ class GuestNetwork:
     """The network part of a container's spec."""
 
     kind: NetworkKind
-    interfaces: tuple[spec.Interface, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
     shared: tuple[SharedNamespace, ...] = ()
 
 
@@ -59,7 +59,7 @@ def _namespace_path(share: DefinedShare, resolver: Resolver) -> str:
             return f"/proc/{resolver.pid_of(share.value)}/ns/net"
 
 
-def _interfaces(domain: DomainDefinition) -> tuple[spec.Interface, ...]:
+def _interfaces(domain: DomainDefinition) -> tuple[Interface, ...]:
     """Return what the engine shall connect; cards without a name in the guest become the free ones of eth0, eth1, …
 
     Raises: UnsupportedConfigError.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from insula.engine.spec import Address, Route
+from insula.engine.interfacespec import Address, Route
 from insula.network.rtnetlink import (
     MessageType,
     NetlinkFlag,

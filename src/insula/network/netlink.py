@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 from insula.engine.interfaceperformer import ConnectedInterface
-from insula.engine.spec import Interface
+from insula.engine.interfacespec import Interface
 from insula.errors import OperationFailedError
 from insula.network.kinds.interfacedriver import Networks
 from insula.network.kinds.kindtable import BY_RECORD, KINDS

@@ -6,7 +6,7 @@ are one class and one word in the tuple each.
 
 from typing import Protocol
 
-from insula.engine.spec import Address, MacvlanInterface, MacvlanMode, Route, VethInterface
+from insula.engine.interfacespec import Address, MacvlanInterface, MacvlanMode, Route, VethInterface
 from insula.errors import UnsupportedConfigError
 from insula.model.interfaces import (
     Interface,

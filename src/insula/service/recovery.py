@@ -43,6 +43,7 @@ from insula.service.recoveryplan import (
     Forget,
     Undo,
     decide,
+    is_outdated,
     said,
 )
 from insula.service.rundirectory import Next, RunDirectory, RunEntry, RunPhase, RunRecord, StopReason
@@ -148,7 +149,7 @@ class Recovery:
             LOGGER.error("the keeper does not say what it holds: %s", error)
             held = {}
         labelled = {UUID(each.spec.uuid): each for each in self._engine.labelled()}
-        outdated = frozenset(each.uuid for each in records if _is_outdated(each, labelled, held))
+        outdated = frozenset(each.uuid for each in records if is_outdated(each, labelled, held))
         relics = {UUID(each.spec.uuid): each for each in self._engine.relics()}
         return Evidence(boot_id=self._boot_id, held=held, labelled=labelled, relics=relics, outdated=outdated)
 
@@ -388,14 +389,3 @@ class Recovery:
             await asyncio.to_thread(self._preparation.release_others, there)
         except (OSError, InsulaError) as error:
             LOGGER.error("the ids of domains that are no more are not given back: %s", error)
-
-
-def _is_outdated(record: RunRecord, labelled: Mapping[UUID, ContainerRecord], held: Mapping[UUID, Held]) -> bool:
-    """Whether a record tells of another init than the one that lives under its UUID."""
-    if record.container is None:
-        return False
-    told = record.container.get("pid")
-    if (label := labelled.get(record.uuid)) is not None:
-        return label.pid != told
-    other = held.get(record.uuid)
-    return other is not None and other.lives and other.pid != told

@@ -146,3 +146,14 @@ def _lives(uuid: UUID, facts: Evidence) -> bool:
 
 def _unrecorded(uuid: UUID, facts: Evidence) -> Action:
     return Discover(uuid=uuid) if _lives(uuid, facts) else Drop(uuid=uuid)
+
+
+def is_outdated(record: RunRecord, labelled: Mapping[UUID, ContainerRecord], held: Mapping[UUID, Held]) -> bool:
+    """Whether a record tells of another init than the one that lives under its UUID."""
+    if record.container is None:
+        return False
+    told = record.container.get("pid")
+    if (label := labelled.get(record.uuid)) is not None:
+        return label.pid != told
+    other = held.get(record.uuid)
+    return other is not None and other.lives and other.pid != told

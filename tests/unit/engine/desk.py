@@ -11,6 +11,7 @@ import pytest
 
 from insula.engine.facts import Facts
 from insula.engine.interfaceperformer import ConnectedInterface
+from insula.engine.interfacespec import Interface
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.holdings import ControlGroup
@@ -18,7 +19,6 @@ from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.spec import Interface
 from insula.kernel.fds import Fd, memory_file
 from insula.kernel.process import start_time
 from tests.unit.engine.fakes import GROUP, SPEC, DoGroup, FakeKeeper, fake_groups, null, plan_of, things

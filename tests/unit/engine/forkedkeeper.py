@@ -97,6 +97,13 @@ class ForkedKeeper:
         guests = self.ask(Verb.HELLO)["guests"]
         return next((guest["state"] for guest in guests if guest["uuid"] == uuid), None)
 
+    def adopt(self, uuid: str, pid: int, *consoles: int) -> None:
+        """Hand a process over, as if a keeper that held it had died."""
+        pidfd = os.pidfd_open(pid)
+        fds = {"pidfd": pidfd, **{f"console{number}": fd for number, fd in enumerate(consoles)}}
+        self.ask(Verb.ADOPT, fds, uuid=uuid, pid=pid)
+        os.close(pidfd)
+
     def wait_for_event(self, kind: EventKind) -> KeeperEvent:
         while not any(event.kind is kind for event in self.events):
             assert select.select([self.link], [], [], scaled(60))[0], f"no event {kind.value}"
@@ -115,3 +122,7 @@ def program(script: str) -> tuple[GuestStep, ...]:
         PassDescriptors(why="-", count=0),
         Execute(why="-", argv=["/bin/sh", "-c", script], env=[["PATH", os.environ["PATH"]]], cwd="/"),
     )
+
+
+def gone(pid: int) -> bool:
+    return not os.path.exists(f"/proc/{pid}")

@@ -6,11 +6,20 @@ from hypothesis import strategies as some
 from hypothesis.strategies import SearchStrategy
 
 from insula.engine.fragments.speccheck import CONSOLES_MAX, SHAREABLE
+from insula.engine.interfacespec import (
+    Address,
+    Interface,
+    MacvlanInterface,
+    MacvlanMode,
+    MovedInterface,
+    NetworkKind,
+    Route,
+    VethInterface,
+)
 from insula.engine.passednumbers import PASSED_FDS_MAX
 from insula.engine.spec import (
     ALL_NAMESPACES,
     Access,
-    Address,
     BindMount,
     BlockLimit,
     Bytes,
@@ -24,26 +33,19 @@ from insula.engine.spec import (
     IdRange,
     ImageMount,
     InitKind,
-    Interface,
     Limits,
-    MacvlanInterface,
-    MacvlanMode,
     Microseconds,
     Mount,
-    MovedInterface,
     Namespace,
-    NetworkKind,
     OverlayRoot,
     Process,
     ResourceLimit,
     Root,
-    Route,
     Seccomp,
     SeccompProfile,
     SharedNamespace,
     TmpfsMount,
     TmpfsRoot,
-    VethInterface,
 )
 from insula.kernel.interfacenames import is_interface_name
 

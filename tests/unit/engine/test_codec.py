@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from insula.engine import spec
 from insula.engine.codec import decode, encode, loads
+from insula.engine.interfacespec import VethInterface
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10)
 _PATHS = _TEXT.map(lambda text: f"/{text}")
@@ -56,7 +57,7 @@ def test_what_holds_its_default_is_left_out_and_unions_say_which() -> None:
 
 
 def test_what_was_written_before_its_type_became_a_union_is_of_the_first_member() -> None:
-    card = spec.VethInterface(guest="eth0", bridge="br0")
+    card = VethInterface(guest="eth0", bridge="br0")
     old = {**encode(minimal()), "interfaces": [{"guest": "eth0", "bridge": "br0"}]}
     assert decode(spec.ContainerSpec, old).interfaces == (card,)
 

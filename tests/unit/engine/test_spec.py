@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from insula.engine.interfacespec import NetworkKind
 from insula.engine.spec import (
     ALL_NAMESPACES,
     Access,
@@ -16,7 +17,6 @@ from insula.engine.spec import (
     InitKind,
     Limits,
     Namespace,
-    NetworkKind,
     Seccomp,
     SeccompProfile,
     TmpfsMount,

@@ -2,15 +2,8 @@
 
 import pytest
 
-from insula.engine.spec import (
-    Address,
-    MovedInterface,
-    Namespace,
-    NetworkKind,
-    Route,
-    SharedNamespace,
-    VethInterface,
-)
+from insula.engine.interfacespec import Address, MovedInterface, NetworkKind, Route, VethInterface
+from insula.engine.spec import Namespace, SharedNamespace
 from insula.errors import OperationInvalidError
 from insula.model.domain import DomainDefinition
 from insula.network.guestnetwork import GuestNetwork, Resolver, network_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from insula.engine.spec import Address, Route
+from insula.engine.interfacespec import Address, Route
 from insula.network.links import (
     LOOPBACK,
     Macvlan,

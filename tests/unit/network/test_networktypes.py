@@ -2,7 +2,7 @@
 
 import pytest
 
-from insula.engine.spec import Address, MacvlanInterface, MacvlanMode, Route, VethInterface
+from insula.engine.interfacespec import Address, MacvlanInterface, MacvlanMode, Route, VethInterface
 from insula.errors import UnsupportedConfigError
 from insula.model.domain import DomainDefinition
 from insula.model.interfaces import DirectMode, Interface, InterfaceType

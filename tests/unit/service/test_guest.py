@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from insula.engine.spec import Address, IdMap, IdRange, Process
+from insula.engine.interfacespec import Address
+from insula.engine.spec import IdMap, IdRange, Process
 from insula.errors import (
     ArgumentUnsupportedError,
     InvalidArgumentError,

@@ -22,6 +22,7 @@ from insula.service.recoveryplan import (
     Forget,
     Undo,
     decide,
+    is_outdated,
     said,
 )
 from insula.service.rundirectory import Next, RunPhase, RunRecord, StopReason, ending
@@ -108,3 +109,25 @@ def test_a_guest_that_outlived_its_destroy_is_shown_until_it_is_dead(known: Evid
 def test_an_action_is_said_in_few_words() -> None:
     assert said(Adopt(record=RUNNING)) == f"adopt 'web' ({WEB})"
     assert said(Discover(uuid=MAIL)) == f"discover {MAIL}"
+
+
+OTHER = replace(LABEL, pid=2)
+
+
+@pytest.mark.parametrize(
+    ("record", "labelled", "held", "outdated"),
+    [
+        (RUNNING, {WEB: LABEL}, {WEB: ALIVE}, False),
+        (RUNNING, {WEB: OTHER}, {}, True),
+        (RUNNING, {WEB: LABEL}, {WEB: replace(ALIVE, pid=2)}, False),
+        (RUNNING, {}, {WEB: replace(ALIVE, pid=2)}, True),
+        (RUNNING, {}, {WEB: replace(ALIVE, pid=2, phase=StartPhase.EXITED)}, False),
+        (RUNNING, {}, {}, False),
+        (STARTING, {WEB: OTHER}, {WEB: ALIVE}, False),
+    ],
+    ids=["as recorded", "by its label", "label before keeper", "by the keeper", "ended", "unknown", "without a pid"],
+)
+def test_a_record_is_outdated_if_another_init_lives_under_its_uuid(
+    record: RunRecord, labelled: dict[UUID, ContainerRecord], held: dict[UUID, Held], outdated: bool
+) -> None:
+    assert is_outdated(record, labelled, held) is outdated

@@ -4,18 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insula.engine.interfacespec import NetworkKind
 from insula.engine.policy.capabilities import default_kept
-from insula.engine.spec import (
-    ContainerSpec,
-    DirectoryRoot,
-    IdMap,
-    IdRange,
-    Limits,
-    Namespace,
-    NetworkKind,
-    Seccomp,
-    SharedNamespace,
-)
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange, Limits, Namespace, Seccomp, SharedNamespace
 from insula.errors import OperationInvalidError, UnsupportedConfigError
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import KernelFeature

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from insula.engine.facts import Facts
 from insula.engine.fragments.environment import DEFAULT_PATH, MANAGER
 from insula.engine.fragments.speccheck import own_network
+from insula.engine.interfacespec import NetworkKind
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.syscalls import confined, filter_of
-from insula.engine.spec import ContainerSpec, Namespace, NetworkKind, Process
+from insula.engine.spec import ContainerSpec, Namespace, Process
 from insula.engine.steps.guest import confinement, execution, namespaces, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.cgroups import Cgroup

@@ -6,18 +6,9 @@ import re
 from collections.abc import Iterator
 
 from insula.engine.facts import Facts
+from insula.engine.interfacespec import MovedInterface, NetworkKind, VethInterface
 from insula.engine.passednumbers import PASSED_FDS_MAX
-from insula.engine.spec import (
-    ContainerSpec,
-    DirectoryRoot,
-    IdMap,
-    MovedInterface,
-    Namespace,
-    NetworkKind,
-    OverlayRoot,
-    TmpfsRoot,
-    VethInterface,
-)
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, Namespace, OverlayRoot, TmpfsRoot
 from insula.errors import InvalidArgumentError, UnsupportedConfigError
 from insula.kernel.idmap import LINES_MAX
 from insula.kernel.interfacenames import is_interface_name

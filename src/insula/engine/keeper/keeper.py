@@ -1,4 +1,4 @@
-"""What the keeper is asked, and what it does when processes begin and end.
+"""What the keeper is asked. What becomes of processes that have ended is in `engine.keeper.exits`.
 
 It clones, forwards, watches and reaps; it decides nothing, and never waits for a child. The process is in
 `engine.keeper.main`, the messages are drawn in `engine.keeper.protocol`.
@@ -8,17 +8,17 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from insula.engine.keeper.children import Children
 from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError, StartFailedError
 from insula.engine.keeper.cloning import Begun, Cloner
 from insula.engine.keeper.eventloop import READABLE, EventLoop
+from insula.engine.keeper.exits import Exits
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.heldtable import HeldTable
 from insula.engine.keeper.lonereading import read_alone
 from insula.engine.keeper.mountspace import stage_mounts, unstage_mounts
-from insula.engine.keeper.protocol import VERSION, EventKind, Message, Verb, passed_fds
+from insula.engine.keeper.protocol import VERSION, Message, Verb, passed_fds
 from insula.engine.keeper.reaperlink import ReaperLink
 from insula.engine.keeper.requestfields import boolean, check_room, name_of, number_of, seconds_of
 from insula.engine.keeper.spawner import Spawner
@@ -26,7 +26,7 @@ from insula.engine.keeper.starting import PATIENCE, StartingProcesses
 from insula.engine.keeper.strangers import Strangers
 from insula.kernel.fds import close_all
 from insula.kernel.privileges import permitted_mask
-from insula.kernel.process import has_ended, pid_of, wait_status
+from insula.kernel.process import has_ended, pid_of
 
 LINGERING = 10.0
 """Seconds that a listening keeper stays with nothing to hold and nobody connected: a daemon that restarts finds it."""
@@ -48,14 +48,11 @@ class Keeper:
         null: int = 0,
     ) -> None:
         self._held = HeldTable()
-        self._killers: dict[HeldProcess, list[PendingRequest]] = {}
-        self._failures: dict[str, dict[str, Any]] = {}
-        """Why guests that nobody asked about yet could not be born, by UUID; until the daemon asks, or goes."""
         self._leaving: int | None = None
         """When it ends if nothing happens; None for one that ends with its last client."""
         self._loop = EventLoop()
         self.clients = Clients(self._loop, self._serve, self._lost)
-        self._children = Children(self._loop, self._child_ended)
+        self._children = Children(self._loop, self._child_exited)
         self._spawner = Spawner(self._loop, spawner, null)
         self._cloner = Cloner(limits, self._spawner)
         self._starting = StartingProcesses(
@@ -68,6 +65,14 @@ class Keeper:
             give_up=self._cloner.give_up,
         )
         self._strangers = Strangers(ReaperLink(self._loop, reaper))
+        self._exits = Exits(
+            self._loop,
+            self.clients,
+            held=self._held,
+            starting=self._starting,
+            strangers=self._strangers,
+            dropped=self._linger,
+        )
         self._itself = {"version": VERSION, "pid": os.getpid(), "permitted": permitted_mask()}
         self._verbs: dict[str, Callable[[PendingRequest, Message], None]] = {
             Verb.HELLO.value: self._hello,
@@ -116,7 +121,7 @@ class Keeper:
 
     def _lost(self, client: KeeperClient) -> None:
         self._starting.abandon(client)
-        self._failures.clear()
+        self._exits.forget_failures()
         self._share_reading()
         self._linger()
 
@@ -157,7 +162,7 @@ class Keeper:
         if uuid in self._held.guests:
             raise RefusalError(f"a guest with the UUID {uuid} is held already")
         check_room()
-        self._failures.pop(uuid, None)
+        self._exits.failure_of(uuid)
         begun = self._cloner.begin(message)
         begun.process.guest, begun.process.launch = uuid, message.body.get("launch")
         self._held.add(begun.process)
@@ -172,7 +177,7 @@ class Keeper:
     def _watch(self, process: HeldProcess) -> None:
         if not process.adopted:
             self._held.know(process)
-        self._loop.watch(process.pidfd, READABLE, lambda _: self._ended(process))
+        self._loop.watch(process.pidfd, READABLE, lambda _: self._exits.exited(process))
 
     def _netlink(self, request: PendingRequest, message: Message) -> None:
         """uuid → fd netlink, a socket opened inside, once it is"""
@@ -193,7 +198,7 @@ class Keeper:
 
     def _newborn(self, message: Message) -> HeldProcess:
         """Return the guest, or say what it died of before anybody asked."""
-        failure = self._failures.pop(message.body["uuid"], None)
+        failure = self._exits.failure_of(message.body["uuid"])
         if failure is not None:
             raise StartFailedError(failure)
         return self._guest(message)
@@ -206,12 +211,12 @@ class Keeper:
         """uuid or id of what does not run yet → status, once it is reaped, or failure; any other is left alone"""
         uuid, name = message.body.get("uuid", ""), message.body.get("id", "")
         process = self._held.guests.get(uuid) or self._held.executions.get(name)
-        failure = self._failures.pop(uuid, None)
+        failure = self._exits.failure_of(uuid)
         over = process is None or process.phase in (StartPhase.RUNNING, StartPhase.EXITED)
         if process is None or over or not process.is_of(message.body.get("launch")):
             self.clients.answer(request, {"status": None, "failure": failure})
         else:
-            self._kill_for(request, process)
+            self._exits.kill_for(request, process)
 
     def _kill(self, request: PendingRequest, message: Message) -> None:
         """uuid → status (a wait status, None if nobody can know), once its init is reaped"""
@@ -219,11 +224,7 @@ class Keeper:
         if process.phase is StartPhase.EXITED:
             self.clients.answer(request, {"status": process.status})
         else:
-            self._kill_for(request, process)
-
-    def _kill_for(self, request: PendingRequest, process: HeldProcess) -> None:
-        self._killers.setdefault(process, []).append(request)
-        self._starting.kill(process)
+            self._exits.kill_for(request, process)
 
     def _execute(self, request: PendingRequest, message: Message) -> None:
         """id, uuid; fds init (its pidfd, whoever holds it), image, cgroup, and others in the program's order → pid; fds
@@ -303,24 +304,18 @@ class Keeper:
         if name is None and message.body.get("born") is not None and message.body["uuid"] not in self._held.guests:
             self._strangers.forget_past(number_of(message, "pid"), number_of(message, "born"))
         if name is None and message.body["uuid"] not in self._held.guests:
-            self._drop_entered(message.body["uuid"])
+            self._exits.drop_entered(message.body["uuid"])
         process = self._guest(message) if name is None else self._held.executions[name]
         if process.adopted and process.phase is not StartPhase.EXITED and has_ended(process.pidfd):
             # Who asks has seen its end already, while the reaper is still being asked.
             process.status = self._strangers.of_kernel(process)
-            self._conclude(process)
+            self._exits.conclude(process)
         if process.phase is not StartPhase.EXITED:
             raise RefusalError(f"it cannot be forgotten: it is {process.phase.value}")
-        self._drop(process)
+        self._exits.drop(process)
         if name is None:
-            self._drop_entered(process.guest)
+            self._exits.drop_entered(process.guest)
         self.clients.answer(request, {})
-
-    def _drop_entered(self, uuid: str) -> None:
-        """Let go of what has ended in a guest."""
-        for entered in self._held.inside(uuid):
-            if entered.phase is StartPhase.EXITED:
-                self._drop(entered)
 
     def _quit(self, request: PendingRequest, message: Message) -> None:
         """→ (the keeper ends; refused while anything is held)"""
@@ -342,7 +337,13 @@ class Keeper:
             raise RefusalError(f"no guest with the UUID {message.body['uuid']} is held{which}")
         return process
 
-    # Ends and beginnings
+    # Beginnings and ends
+
+    def _child_exited(self, pid: int) -> bool:
+        return self._exits.child_exited(pid)
+
+    def _conclude(self, process: HeldProcess) -> None:
+        self._exits.conclude(process)
 
     def _settled(self, process: HeldProcess) -> None:
         """A program runs, or is held right before it."""
@@ -351,72 +352,6 @@ class Keeper:
             # The terminal is the asker's alone: when that goes away, the process shall be hung up on.
             process.drop_consoles()
         self._share_reading()
-
-    def _child_ended(self, pid: int) -> bool:
-        """Reap a child that has ended, and return whether it is one that is held."""
-        process = self._held.child(pid)
-        if process is None:
-            # It may have said that it is there in the last moment.
-            self._starting.listen_to_ordered()
-            process = self._held.child(pid)
-        if process is not None:
-            self._ended(process)
-        return process is not None
-
-    def _ended(self, process: HeldProcess) -> None:
-        """A process has ended: learn how, and tell whom it concerns."""
-        if process.adopted:
-            self._starting.listen_to(process)
-            self._loop.unwatch(process.pidfd)
-            self._strangers.learn(process, lambda status: self._learnt(process, status))
-            return
-        status = wait_status(process.pidfd)
-        if status is not None:
-            self._loop.unwatch(process.pidfd)
-            self._starting.listen_to(process)
-            process.status = status
-            if not self._starting.awaits_end_of(process):
-                self._conclude(process)
-
-    def _learnt(self, process: HeldProcess, status: int | None) -> None:
-        if process.phase is not StartPhase.EXITED:
-            process.status = status
-            self._conclude(process)
-
-    def _conclude(self, process: HeldProcess) -> None:
-        self._loop.unwatch(process.pidfd)
-        if process.phase is not StartPhase.RUNNING:
-            unstage_mounts(process.name)
-            failure = self._starting.conclude_failed(process)
-            if failure is not None and process.execution is None and process.phase is not StartPhase.HELD:
-                self._failures[process.guest] = failure
-        if process.phase in (StartPhase.RUNNING, StartPhase.HELD):
-            process.phase = StartPhase.EXITED
-            self._announce(process)
-        forgotten = process.guest not in self._held.guests and not process.foreign
-        if process.phase is not StartPhase.EXITED or forgotten:
-            self._drop(process)
-        for request in self._killers.pop(process, ()):
-            self.clients.answer(request, {"status": process.status})
-
-    def _announce(self, process: HeldProcess) -> None:
-        kind = EventKind.EXITED if process.execution is None else EventKind.EXECUTED
-        event = {"event": kind.value, "uuid": process.guest, "id": process.execution, "status": process.status}
-        self.clients.tell(event)
-        for console in process.consoles:
-            if self._loop.watches(console.master):
-                console.drain()
-                self._loop.unwatch(console.master)
-
-    def _drop(self, process: HeldProcess) -> None:
-        self._held.remove(process)
-        for master in process.masters().values():
-            self._loop.unwatch(master)
-        self._loop.unwatch(process.pidfd)
-        if process.adopted:
-            self._strangers.forget(process)
-        process.close()
-        self._linger()
 
     # Consoles
 

@@ -28,6 +28,7 @@ ended is not remembered. Verbs are added, and never change; who needs another an
 import _socket
 import ctypes
 import fcntl
+import itertools
 import os
 import select
 import sys
@@ -165,10 +166,10 @@ class Reaper:
             if told.si_code == os.CLD_TRAPPED:
                 _let_go(told.si_pid, told.si_status & 0x7F)
             else:
-                self._bury(told.si_pid)
+                self._reap(told.si_pid)
         return False
 
-    def _bury(self, pid: int) -> None:
+    def _reap(self, pid: int) -> None:
         """Reap a child that has ended, and remember how if it is an orphan."""
         # While it is not reaped, its pid is its own, and so is its start time.
         born = _born(pid)
@@ -237,17 +238,12 @@ class Reaper:
         pid, born = int(arguments[0]), int(arguments[1])
         if (pid in self._orphans or self._all_orphans) and _has_ended(pid):
             # Where very many end, it has not had its turn.
-            self._bury(pid)
+            self._reap(pid)
         status = self._ends.get((pid, born))
         return [] if status is None else [str(status)]
 
     def _list(self, arguments: list[bytes], fds: list[int]) -> list[str]:
-        listed = []
-        for (pid, born), status in self._ends.items():
-            listed.append(f"{pid} {born} {status}")
-            if len(listed) == LISTED:
-                break
-        return listed
+        return [f"{pid} {born} {status}" for (pid, born), status in itertools.islice(self._ends.items(), LISTED)]
 
     def _forget(self, arguments: list[bytes], fds: list[int]) -> list[str]:
         self._ends.pop((int(arguments[0]), int(arguments[1])), None)
@@ -298,31 +294,24 @@ def _is_helper(pid: int) -> bool:
 
 
 def _statistics(pid: int) -> bytes:
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            return os.read(fd, 4096)
-        finally:
-            os.close(fd)
-    except OSError:
-        return b""
+    return _content(f"/proc/{pid}/stat") or b""
 
 
 def _children() -> list[int] | None:
     """Return our children, None where the kernel does not list them. Source: proc(5), /proc/PID/task/TID/children."""
     pid = os.getpid()
+    listed = _content(f"/proc/{pid}/task/{pid}/children")
+    return None if listed is None else [int(child) for child in listed.split()]
+
+
+def _content(path: str) -> bytes | None:
+    """Return what a file of /proc says, None if that cannot be read."""
     try:
         # Nothing that decodes: what it needs is imported when it is first used, and there is nothing to import from.
-        fd = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
     except OSError:
         return None
-    listed = b""
-    try:
-        while chunk := os.read(fd, 65536):
-            listed += chunk
-    finally:
-        os.close(fd)
-    return [int(child) for child in listed.split()]
 
 
 def _has_ended(pid: int) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
-from insula.engine.spec import Interface
+from insula.engine.interfacespec import Interface
 from insula.network.links import add_address, add_route, switch
 from insula.network.rtnetlink import Rtnetlink
 

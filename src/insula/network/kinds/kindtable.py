@@ -3,7 +3,7 @@
 from typing import Any
 
 from insula.engine.interfaceperformer import InterfaceKind
-from insula.engine.spec import Interface, MacvlanInterface, MovedInterface, VethInterface
+from insula.engine.interfacespec import Interface, MacvlanInterface, MovedInterface, VethInterface
 from insula.network.kinds.interfacedriver import InterfaceDriver
 from insula.network.kinds.macvlan import MacvlanKind
 from insula.network.kinds.moved import MovedKind

@@ -4,7 +4,7 @@ import errno
 from contextlib import suppress
 
 from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
-from insula.engine.spec import MacvlanInterface, MacvlanMode
+from insula.engine.interfacespec import MacvlanInterface, MacvlanMode
 from insula.network.kinds.interfacedriver import Networks, configure
 from insula.network.links import Macvlan, create_macvlan, delete_link, link
 from insula.network.macs import random_mac

@@ -9,7 +9,7 @@ import errno
 import logging
 
 from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
-from insula.engine.spec import MovedInterface
+from insula.engine.interfacespec import MovedInterface
 from insula.network.kinds.interfacedriver import Networks, configure
 from insula.network.links import all_links, link, move_to_namespace, move_to_process, rename_down
 from insula.network.rtnetlink import Rtnetlink

@@ -8,7 +8,7 @@ import errno
 from contextlib import suppress
 
 from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
-from insula.engine.spec import VethInterface
+from insula.engine.interfacespec import VethInterface
 from insula.network.kinds.interfacedriver import Networks, configure
 from insula.network.links import Link, PeerNamespace, Veth, create_veth, delete_link, link, rename_down
 from insula.network.macs import host_side_mac, random_mac

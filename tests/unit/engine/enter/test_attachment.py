@@ -6,15 +6,8 @@ from dataclasses import replace
 import pytest
 
 from insula.engine.enter.attachment import Attachment, attachment_steps, group_fds, namespace_fds, namespaces_of
-from insula.engine.spec import (
-    Namespace,
-    NetworkKind,
-    Process,
-    ResourceLimit,
-    Seccomp,
-    SeccompProfile,
-    SharedNamespace,
-)
+from insula.engine.interfacespec import NetworkKind
+from insula.engine.spec import Namespace, Process, ResourceLimit, Seccomp, SeccompProfile, SharedNamespace
 from insula.engine.steps.guest import confinement, execution, namespaces, terminals
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import close_all

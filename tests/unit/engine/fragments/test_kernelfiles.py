@@ -12,7 +12,8 @@ from insula.engine.fragments.kernelfiles import (
     protections,
     runtime_directory,
 )
-from insula.engine.spec import ALL_NAMESPACES, ContainerSpec, InitKind, Namespace, NetworkKind
+from insula.engine.interfacespec import NetworkKind
+from insula.engine.spec import ALL_NAMESPACES, ContainerSpec, InitKind, Namespace
 from insula.engine.steps.guest.roottree import MakeFile, MakeFilesystem, MountFilesystem, ProtectPaths
 from insula.engine.steps.host.layers import CopyTree
 from insula.kernel.cgroups import Hierarchies

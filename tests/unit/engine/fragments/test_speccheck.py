@@ -16,6 +16,7 @@ from insula.engine.fragments.speccheck import (
     own_network,
     root_paths,
 )
+from insula.engine.interfacespec import NetworkKind, VethInterface
 from insula.engine.passednumbers import PASSED_FDS_MAX
 from insula.engine.spec import (
     ALL_NAMESPACES,
@@ -24,14 +25,12 @@ from insula.engine.spec import (
     IdMap,
     IdRange,
     Namespace,
-    NetworkKind,
     OverlayRoot,
     Process,
     ResourceLimit,
     Root,
     SharedNamespace,
     TmpfsRoot,
-    VethInterface,
 )
 from insula.errors import InsulaError, InvalidArgumentError, UnsupportedConfigError
 from insula.kernel.idmap import LINES_MAX

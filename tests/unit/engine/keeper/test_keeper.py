@@ -3,7 +3,6 @@
 What needs a guest's namespaces, and the keeper as a process of its own, is in tests/system/test_keeper.py.
 """
 
-import contextlib
 import errno
 import os
 import resource
@@ -12,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,30 +23,9 @@ from insula.engine.steps.guest.terminals import TakeStreams
 from insula.errors import KeeperError, StepError
 from insula.kernel.fds import Fd, contents
 from insula.kernel.privileges import permitted_mask
-from insula.kernel.process import exit_of_stranger, has_ended
 from tests.players import image_file, program_of
-from tests.unit.engine.forkedkeeper import BROKEN, SLEEP, ForkedKeeper, program
+from tests.unit.engine.forkedkeeper import BROKEN, SLEEP, ForkedKeeper, gone, program
 from tests.waiting import scaled, until
-
-
-@pytest.fixture
-def held() -> Iterator[ForkedKeeper]:
-    made = ForkedKeeper()
-    yield made
-    with contextlib.suppress(ChildProcessError):
-        made.end()
-
-
-@pytest.fixture
-def stranger() -> Iterator["subprocess.Popen[bytes]"]:
-    """A program that is no child of the keeper's."""
-    with subprocess.Popen(["sleep", "1000"]) as process:
-        yield process
-        process.kill()
-
-
-def gone(pid: int) -> bool:
-    return not os.path.exists(f"/proc/{pid}")
 
 
 def test_hello_tells_who_it_is_and_that_it_holds_nothing(held: ForkedKeeper) -> None:
@@ -106,19 +83,6 @@ def test_a_guest_is_born_runs_ends_and_is_forgotten(held: ForkedKeeper) -> None:
     assert held.stage_of("u") is None
 
 
-def test_a_kill_is_answered_once_the_guest_is_reaped(held: ForkedKeeper) -> None:
-    pid = held.start("u", SLEEP)
-    assert held.ask(Verb.KILL, uuid="u") == {"status": signal.SIGKILL}
-    assert gone(pid)
-    assert held.stage_of("u") == "EXITED"
-
-
-def test_two_who_kill_are_both_answered(held: ForkedKeeper) -> None:
-    held.start("u", SLEEP)
-    numbers = [held.link.ask(Verb.KILL, {"uuid": "u"}, {}) for _ in range(2)]
-    assert [completed(held.link.answer(number)).body["status"] for number in numbers] == [9, 9]
-
-
 def test_a_uuid_is_held_once(held: ForkedKeeper) -> None:
     held.bear("u", *program(SLEEP))
     with pytest.raises(KeeperError, match="a guest with the UUID u is held already"):
@@ -159,26 +123,6 @@ def test_a_step_that_fails_is_told_and_nothing_is_held_of_it(held: ForkedKeeper)
     assert gone(pid)
 
 
-@pytest.mark.parametrize("verb", [Verb.GO, Verb.NETLINK])
-def test_what_a_guest_died_of_unasked_is_told_to_who_asks_next(held: ForkedKeeper, verb: Verb) -> None:
-    pid = held.bear("u", *program(SLEEP), child_early=(BROKEN,))
-    until(lambda: held.stage_of("u") is None, "the keeper having buried it")
-    assert gone(pid)
-    with pytest.raises(StepError, match="Invalid argument") as caught:
-        held.ask(verb, uuid="u")
-    assert caught.value.step == "0"
-    with pytest.raises(KeeperError, match="no guest with the UUID u is held"):
-        held.ask(verb, uuid="u")
-
-
-def test_giving_up_a_launch_tells_what_it_had_died_of(held: ForkedKeeper) -> None:
-    held.bear("u", *program(SLEEP), child_early=(BROKEN,))
-    until(lambda: held.stage_of("u") is None, "the keeper having buried it")
-    failure = held.ask(Verb.ABORT, uuid="u")["failure"]
-    assert (failure["step"], failure["errno"]) == (0, errno.EINVAL)
-    assert held.ask(Verb.ABORT, uuid="u") == {"status": None, "failure": None}
-
-
 def test_giving_up_a_launch_ends_one_that_waits_and_leaves_one_that_runs(held: ForkedKeeper) -> None:
     waiting = held.bear("u", *program(SLEEP))
     assert held.ask(Verb.ABORT, uuid="u") == {"status": signal.SIGKILL}
@@ -216,18 +160,6 @@ def test_who_leaves_before_go_takes_the_guest_along_and_after_it_does_not(held: 
     until(lambda: held.stage_of("waiting") is None, "the guest's end")
     assert gone(waiting)
     assert not gone(running)
-
-
-def test_every_client_that_said_hello_hears_of_an_end_and_no_other(held: ForkedKeeper) -> None:
-    listening, deaf = held.another(), held.another()
-    completed(listening.answer(listening.ask(Verb.HELLO, {}, {})))
-    held.ask(Verb.HELLO)
-    held.start("u", SLEEP)
-    held.ask(Verb.KILL, uuid="u")
-    held.wait_for_event(EventKind.EXITED)
-    listening.dispatch()
-    assert [event.uuid for event in held.events] == ["u", "u"]
-    assert select.select([deaf], [], [], 0)[0] == []
 
 
 def test_a_keeper_without_clients_takes_its_guests_along(held: ForkedKeeper) -> None:
@@ -282,61 +214,19 @@ def test_guests_get_the_fd_limits_from_before_the_keeper_raised_its_own(held: Fo
 # Entering: setns is left out, which takes a right that tests do not need to have
 
 
-def adopt(held: ForkedKeeper, uuid: str, pid: int, *consoles: int) -> None:
-    pidfd = os.pidfd_open(pid)
-    fds = {"pidfd": pidfd, **{f"console{number}": fd for number, fd in enumerate(consoles)}}
-    held.ask(Verb.ADOPT, fds, uuid=uuid, pid=pid)
-    os.close(pidfd)
-
-
 def test_an_adopted_guest_is_held_as_if_born_here(held: ForkedKeeper, stranger: "subprocess.Popen[bytes]") -> None:
-    adopt(held, "u", stranger.pid)
+    held.adopt("u", stranger.pid)
     assert held.stage_of("u") == "RUNNING"
-    adopt(held, "u", stranger.pid)
+    held.adopt("u", stranger.pid)
     with pytest.raises(KeeperError, match="another guest with the UUID u is held already"):
-        adopt(held, "u", os.getpid())
-
-
-def test_the_end_of_an_adopted_guest_that_was_reaped_is_told_as_far_as_the_kernel_tells(
-    held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
-) -> None:
-    pidfd = os.pidfd_open(stranger.pid)
-    stranger.terminate()
-    stranger.wait()
-    held.ask(Verb.HELLO)
-    held.ask(Verb.ADOPT, {"pidfd": pidfd}, uuid="u", pid=stranger.pid)
-    event = held.wait_for_event(EventKind.EXITED)
-    assert event.status == exit_of_stranger(pidfd)
-    os.close(pidfd)
-    assert held.stage_of("u") == "EXITED"
-
-
-def test_an_adopted_guest_that_nobody_reaps_has_ended_all_the_same(
-    held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
-) -> None:
-    held.ask(Verb.HELLO)
-    adopt(held, "u", stranger.pid)
-    stranger.kill()
-    assert held.wait_for_event(EventKind.EXITED).status in {signal.SIGKILL, 0}  # 0 where we may not trace it
-
-
-def test_an_adopted_guest_that_has_ended_can_be_forgotten_before_its_status_is_known(
-    held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
-) -> None:
-    adopt(held, "u", stranger.pid)
-    pidfd = os.pidfd_open(stranger.pid)
-    stranger.kill()
-    until(lambda: has_ended(pidfd), "the end of the guest")
-    os.close(pidfd)
-    assert held.ask(Verb.FORGET, uuid="u") == {}
-    assert held.stage_of("u") is None
+        held.adopt("u", os.getpid())
 
 
 def test_what_a_console_says_is_kept_while_nobody_reads_it(
     held: ForkedKeeper, stranger: "subprocess.Popen[bytes]"
 ) -> None:
     master, slave = os.openpty()
-    adopt(held, "u", stranger.pid, master)
+    held.adopt("u", stranger.pid, master)
     said = b"x" * 999 + b"\n"
     for _ in range(2 * RING_MAX // len(said)):
         os.write(slave, said)
@@ -367,7 +257,7 @@ def _number_of(master: Fd) -> int:
 
 def test_consoles_are_left_to_a_client_that_reads_them(held: ForkedKeeper, stranger: "subprocess.Popen[bytes]") -> None:
     master, slave = os.openpty()
-    adopt(held, "u", stranger.pid, master)
+    held.adopt("u", stranger.pid, master)
     held.ask(Verb.HELLO, consoles=True)
     os.write(slave, b"for the client")
     assert held.ask(Verb.FETCH, uuid="u")["state"] == "RUNNING"

@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 from insula.engine.facts import Facts
 from insula.engine.interfaceperformer import ConnectedInterface
+from insula.engine.interfacespec import Interface, VethInterface
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.holdings import Holding, Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.spec import Interface, VethInterface
 from insula.engine.steps.host.childsetup import ConnectInterfaces
 from insula.engine.steps.host.groups import MakeControllerGroups, MakeGroup
 from insula.engine.steps.host.hoststep import HostContext, HostStep

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from insula.engine.facts import Facts
+from insula.engine.interfacespec import NetworkKind, VethInterface
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.plan.planner import plan
 from insula.engine.spec import (
@@ -21,11 +22,9 @@ from insula.engine.spec import (
     DirectoryRoot,
     Limits,
     Namespace,
-    NetworkKind,
     Process,
     Seccomp,
     SeccompProfile,
-    VethInterface,
 )
 from insula.engine.steps.guest import confinement, execution, locking, namespaces, roottree
 from insula.engine.steps.host import childsetup, groups, layers

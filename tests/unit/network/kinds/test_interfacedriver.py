@@ -1,6 +1,6 @@
 """Addresses and routes of an interface, whatever its kind."""
 
-from insula.engine.spec import Address, Route, VethInterface
+from insula.engine.interfacespec import Address, Route, VethInterface
 from insula.network.kinds.interfacedriver import configure
 from tests.unit.network.kinds.conversation import Conversation
 

@@ -3,7 +3,7 @@
 from typing import get_args
 
 from insula.engine.interfaceperformer import InterfaceKind
-from insula.engine.spec import Interface
+from insula.engine.interfacespec import Interface
 from insula.network.kinds.kindtable import BY_RECORD, KINDS
 
 

@@ -10,8 +10,9 @@ from functools import partial
 from typing import ClassVar
 
 from insula.engine.accounts import GROUPS_MAX, Account, account_file, find_account, lines_below, lines_of
+from insula.engine.interfacespec import Interface
 from insula.engine.launch.holdings import Holding, Interfaces
-from insula.engine.spec import IdRange, Interface
+from insula.engine.spec import IdRange
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd, close_all

@@ -10,8 +10,9 @@ import pytest
 
 from insula.engine.accounts import UID_OFFSET
 from insula.engine.interfaceperformer import ConnectedInterface
+from insula.engine.interfacespec import Interface, VethInterface
 from insula.engine.launch.holdings import Interfaces
-from insula.engine.spec import IdRange, Interface, VethInterface
+from insula.engine.spec import IdRange
 from insula.engine.steps.host.childsetup import (
     ConnectInterfaces,
     FetchNetlink,
