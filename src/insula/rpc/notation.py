@@ -19,7 +19,7 @@ A record's value is a named tuple of its fields. Source of the layouts: libvirt'
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from keyword import iskeyword
 from struct import error as StructError  # noqa: N812 - an exception's name
 from typing import Any, Final, NamedTuple
@@ -218,19 +218,24 @@ _LETTERS: Final = {
 """How a typed parameter's value travels; that of a STRING is a text."""
 
 
+_NAMES_KEPT: Final = 1024
+"""Names of typed parameters, as they are sent."""
+
+
 def _parameter() -> Codec:
     """A typed parameter: name, type, and a value as the type says."""
     codecs = {kind: xdr.number(letter) for kind, letter in _LETTERS.items()} | {ParameterType.STRING: xdr.TEXT}
     packs: dict[int, tuple[bytes, xdr.Pack]] = {kind: (xdr.U32.pack(kind), codecs[kind].pack) for kind in codecs}
     unpacks: dict[int, tuple[ParameterType, xdr.Unpack]] = {kind: (kind, codecs[kind].unpack) for kind in codecs}
     pack_text, unpack_text, _ = xdr.TEXT
+    pack_name = lru_cache(_NAMES_KEPT)(pack_text)  # a bulk of statistics has a thousand times the same few
 
     def pack(value: wiretypes.TypedParameter) -> bytes:
         field, kind, content = value
         if kind not in packs:
             raise RpcError(f"the typed parameter '{field}' has the unknown type {kind}")
         tag, pack_content = packs[kind]
-        return pack_text(field) + tag + pack_content(content)
+        return pack_name(field) + tag + pack_content(content)
 
     def unpack(data: bytes, at: int) -> tuple[wiretypes.TypedParameter, int]:
         field, at = unpack_text(data, at)

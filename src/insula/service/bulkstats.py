@@ -1,11 +1,11 @@
 """Statistics of many domains in one pass: a few reads a domain, one question to the kernel for all interfaces."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import Cgroup
-from insula.kernel.cgroups.stats import DeviceUse, MemoryUse
+from insula.kernel.cgroups.stats import DeviceUse
 from insula.model.numbers import MemoryStat, ParameterType, StatsTypes, VcpuState
 from insula.network.counters import InterfaceStatistics
 from insula.network.counters import statistics as counters_of
@@ -62,7 +62,11 @@ def all_stats(
     be read any more.
     """
     wanted = groups or EVERYTHING
-    return [(managed.ref, list(_of(managed, wanted, counted))) for managed in domains]
+    readers = [reader for group, reader in _READERS if group & wanted]
+    return [
+        (managed.ref, [parameter for reader in readers for parameter in reader(managed, counted)])
+        for managed in domains
+    ]
 
 
 def counters(domains: Sequence[ManagedDomain], groups: StatsTypes) -> Counters:
@@ -78,26 +82,23 @@ def counters(domains: Sequence[ManagedDomain], groups: StatsTypes) -> Counters:
         return counters_of(kernel, indices)
 
 
-def _of(managed: ManagedDomain, groups: StatsTypes, counters: Counters) -> Iterator[Parameter]:
-    """Only what is asked for is read of the control group."""
-    run = managed.run
-    if groups & StatsTypes.STATE:
-        yield Parameter("state.state", INT, int(managed.state.state))
-        yield Parameter("state.reason", INT, int(managed.state.reason))
-    if groups & StatsTypes.CPU_TOTAL:
-        cpu = _part(run, lambda group: group.cpu_time.use())
-        if cpu is not None:
-            yield Parameter("cpu.time", ULLONG, cpu.total)
-            yield Parameter("cpu.user", ULLONG, cpu.user)
-            yield Parameter("cpu.system", ULLONG, cpu.system)
-    if groups & StatsTypes.BALLOON:
-        yield from _balloon(managed, _part(run, lambda group: group.memory.use()))
-    if groups & StatsTypes.VCPU:
-        yield from _vcpus(managed)
-    if groups & StatsTypes.INTERFACE and run is not None:
-        yield from _interfaces(run, counters)
-    if groups & StatsTypes.BLOCK and run is not None:
-        yield from _block(managed, run)
+# What each group tells: only that is read of the control group
+
+
+def _state(managed: ManagedDomain, counters: Counters) -> Iterable[Parameter]:
+    state = managed.state
+    return Parameter("state.state", INT, state.state), Parameter("state.reason", INT, state.reason)
+
+
+def _cpu(managed: ManagedDomain, counters: Counters) -> Iterable[Parameter]:
+    cpu = _part(managed.run, lambda group: group.cpu_time.use(summary=True))
+    if cpu is None:
+        return ()
+    return (
+        Parameter("cpu.time", ULLONG, cpu.total),
+        Parameter("cpu.user", ULLONG, cpu.user),
+        Parameter("cpu.system", ULLONG, cpu.system),
+    )
 
 
 def _part(run: Run | None, read: Callable[[Cgroup], T]) -> T | None:
@@ -110,7 +111,8 @@ def _part(run: Run | None, read: Callable[[Cgroup], T]) -> T | None:
         return None
 
 
-def _balloon(managed: ManagedDomain, memory: MemoryUse | None) -> Iterator[Parameter]:
+def _balloon(managed: ManagedDomain, counters: Counters) -> Iterator[Parameter]:
+    memory = _part(managed.run, lambda group: group.memory.use(summary=True))
     current = managed.current.memory_now
     yield Parameter("balloon.current", ULLONG, current)
     yield Parameter("balloon.maximum", ULLONG, managed.current.memory)
@@ -120,7 +122,7 @@ def _balloon(managed: ManagedDomain, memory: MemoryUse | None) -> Iterator[Param
                 yield Parameter(f"balloon.{_BALLOON_NAMES[tag]}", ULLONG, value)
 
 
-def _vcpus(managed: ManagedDomain) -> Iterator[Parameter]:
+def _vcpus(managed: ManagedDomain, counters: Counters) -> Iterator[Parameter]:
     count = managed.current.vcpu.current or managed.current.vcpu.count
     yield Parameter("vcpu.current", UINT, count)
     yield Parameter("vcpu.maximum", UINT, managed.current.vcpu.count)
@@ -129,8 +131,10 @@ def _vcpus(managed: ManagedDomain) -> Iterator[Parameter]:
             yield Parameter(f"vcpu.{number}.state", INT, VcpuState.RUNNING)
 
 
-def _interfaces(run: Run, counters: Counters) -> Iterator[Parameter]:
-    connected = run.container.record.connected
+def _interfaces(managed: ManagedDomain, counters: Counters) -> Iterator[Parameter]:
+    if managed.run is None:
+        return
+    connected = managed.run.container.record.connected
     yield Parameter("net.count", UINT, len(connected))
     for place, each in enumerate(connected):
         yield Parameter(f"net.{place}.name", STRING, each.host or each.guest)
@@ -139,8 +143,11 @@ def _interfaces(run: Run, counters: Counters) -> Iterator[Parameter]:
             yield Parameter(f"net.{place}.{name}", ULLONG, getattr(found, field))
 
 
-def _block(managed: ManagedDomain, run: Run) -> Iterator[Parameter]:
+def _block(managed: ManagedDomain, counters: Counters) -> Iterator[Parameter]:
     """The domain's own disks, by the names of their targets as libvirt has it; none for one that has only files."""
+    run = managed.run
+    if run is None:
+        return
     disks = managed.current.devices.disks
     used = _part(run, lambda group: group.io.use()) if disks else None
     yield Parameter("block.count", UINT, len(disks))
@@ -161,3 +168,14 @@ def _traffic(used: Sequence[DeviceUse], path: str) -> BlockStats:
         return of_device(used, device_number(path))
     except InvalidArgumentError:
         return BlockStats()
+
+
+_READERS = (
+    (StatsTypes.STATE, _state),
+    (StatsTypes.CPU_TOTAL, _cpu),
+    (StatsTypes.BALLOON, _balloon),
+    (StatsTypes.VCPU, _vcpus),
+    (StatsTypes.INTERFACE, _interfaces),
+    (StatsTypes.BLOCK, _block),
+)
+"""In the order in which they are told."""

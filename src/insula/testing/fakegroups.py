@@ -37,7 +37,7 @@ class FakeMemory:
         held = self.limits
         return held.get("memory"), held.get("soft"), held.get("guarantee"), held.get("swap")
 
-    def use(self) -> MemoryUse:
+    def use(self, *, summary: bool = False) -> MemoryUse:
         return MemoryUse(
             usage=20 << 20,
             peak=None,
@@ -71,7 +71,7 @@ class FakeCpu:
 
 
 class FakeCpuTime:
-    def use(self) -> CpuUse:
+    def use(self, *, summary: bool = False) -> CpuUse:
         return CpuUse(total=3_000, user=2_000, system=1_000, per_cpu=(2_500, 500))
 
 

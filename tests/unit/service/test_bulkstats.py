@@ -113,10 +113,10 @@ async def test_types_are_those_libvirt_documents(rig: Rig) -> None:
     assert kinds["block.0.name"] is ParameterType.STRING
 
 
-def counted(read: list[str], name: str, use: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def counting(self: Any) -> Any:
+def counted(read: list[str], name: str, use: Callable[..., Any]) -> Callable[..., Any]:
+    def counting(self: Any, **options: Any) -> Any:
         read.append(name)
-        return use(self)
+        return use(self, **options)
 
     return counting
 

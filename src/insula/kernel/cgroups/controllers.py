@@ -32,7 +32,8 @@ class MemoryController(Protocol):
     def held(self) -> tuple[int | None, int | None, int | None, int | None]:
         """Return limit, soft limit, guarantee and limit with swap; None is unlimited, a guarantee of None is none."""
 
-    def use(self) -> MemoryUse: ...
+    def use(self, *, summary: bool = False) -> MemoryUse:
+        """Return what is used. summary: without what costs another file each, the peak and the swap."""
 
     def oom_kills(self) -> int:
         """Return how many processes were killed for want of memory since the group was made."""
@@ -53,8 +54,8 @@ class CpuController(Protocol):
 
 
 class CpuTimeController(Protocol):
-    def use(self) -> CpuUse:
-        """Return consumed time; its throttling fields stay 0."""
+    def use(self, *, summary: bool = False) -> CpuUse:
+        """Return consumed time; its throttling fields stay 0. summary: without what costs another file, each CPU's."""
 
 
 class CpuSetController(Protocol):

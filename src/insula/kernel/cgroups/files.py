@@ -6,8 +6,10 @@ Every OSError says what was tried and on which file. Source: kernel document `ad
 
 import errno
 import os
+from contextlib import suppress
 
-_CHUNK = 65536
+_CHUNK = 16384
+"""Bytes asked for at once. The kernel gives a page of a list of processes at most, however long that is."""
 
 
 def read(path: str) -> str:
@@ -22,7 +24,7 @@ def read(path: str) -> str:
         raise _missing(path) from None
     try:
         text = os.read(fd, _CHUNK)
-        while len(text) % _CHUNK == 0 and (more := os.read(fd, _CHUNK)):
+        while more := os.read(fd, _CHUNK):
             text += more
     except OSError as error:
         raise OSError(error.errno, f"reading: {os.strerror(error.errno or 0)}", path) from None
@@ -78,7 +80,11 @@ def number(text: str) -> int | None:
 
 
 def flat_keyed(text: str) -> dict[str, int]:
-    """Return `key number` lines, as in memory.stat or cpu.stat."""
+    """Return `key number` lines, as in memory.stat or cpu.stat; other lines are left out."""
+    words = text.split()
+    if len(words) == 2 * len(text.splitlines()):
+        with suppress(ValueError):  # lines of other lengths that make up for each other
+            return dict(zip(words[::2], map(int, words[1::2]), strict=True))
     pairs = (line.split() for line in text.splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}
 

@@ -60,7 +60,10 @@ class Hierarchies:
 
     def v1_mount(self, controller: str) -> str | None:
         """Return where a controller is mounted as v1, None if it is not."""
-        return next((each.mount for each in self.v1 if controller in each.controllers), None)
+        for each in self.v1:  # asked for each group of a thousand
+            if controller in each.controllers:
+                return each.mount
+        return None
 
     @property
     def mounts(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ class MemoryUse:
 
     usage counts page cache too. anonymous and shared (tmpfs, shared memory) can be swapped out, not dropped; cache can
     be dropped but for shared, which it counts too, and for what is locked; inactive_cache is its coldest part.
-    unevictable can be neither: locked, or kept without a disk behind it.
+    unevictable can be neither: locked, or kept without a disk behind it. peak and swap are None in a summary as well.
     """
 
     usage: int
@@ -36,7 +36,8 @@ class MemoryUse:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CpuUse:
-    """Nanoseconds. per_cpu: a number for each possible CPU, v1 only, else empty; periods: those of the quota."""
+    """Nanoseconds. per_cpu: a number for each possible CPU, v1 only, else and in a summary empty; periods: those of the
+    quota."""
 
     total: int
     user: int

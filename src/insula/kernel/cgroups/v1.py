@@ -119,11 +119,11 @@ class V1Memory(_V1Group):
             with_swap = limited(self._number(_WITH_SWAP))
         return limited(self._number(_LIMIT)), soft, None, with_swap
 
-    def use(self) -> MemoryUse:
+    def use(self, *, summary: bool = False) -> MemoryUse:
         stat = files.flat_keyed(self._read("memory.stat"))
         return MemoryUse(
             usage=self._number("memory.usage_in_bytes"),
-            peak=self._number("memory.max_usage_in_bytes"),
+            peak=None if summary else self._number("memory.max_usage_in_bytes"),
             limit=limited(stat["hierarchical_memory_limit"]),
             swap=stat.get("total_swap"),
             anonymous=stat["total_rss"],
@@ -181,15 +181,16 @@ _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 class V1CpuTime(_V1Group):
     __slots__ = ()
 
-    def use(self) -> CpuUse:
+    def use(self, *, summary: bool = False) -> CpuUse:
         # Not usage_user and usage_sys: they count whole timer ticks, and their sum strays from the total. The kernel
         # makes those of cpuacct.stat fit it.
         stat = files.flat_keyed(self._read("cpuacct.stat"))
+        each = "" if summary else self._read("cpuacct.usage_percpu")
         return CpuUse(
             total=self._number("cpuacct.usage"),
             user=stat["user"] * _TICK,
             system=stat["system"] * _TICK,
-            per_cpu=tuple(int(word) for word in self._read("cpuacct.usage_percpu").split()),
+            per_cpu=tuple(map(int, each.split())),
         )
 
 

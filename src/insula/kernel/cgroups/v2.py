@@ -99,10 +99,10 @@ class V2Memory(_V2Group):
         total = None if memory is None or swap is None else memory + swap
         return memory, self._number("memory.high"), self._number("memory.min") or None, total
 
-    def use(self) -> MemoryUse:
+    def use(self, *, summary: bool = False) -> MemoryUse:
         stat = files.flat_keyed(self._read("memory.stat"))
-        peak = files.read_if_there(self._path("memory.peak"))
-        swap = files.read_if_there(self._path("memory.swap.current"))
+        peak = None if summary else files.read_if_there(self._path("memory.peak"))
+        swap = None if summary else files.read_if_there(self._path("memory.swap.current"))
         return MemoryUse(
             usage=int(self._read("memory.current")),
             peak=None if peak is None else int(peak),
@@ -149,7 +149,7 @@ class V2CpuTime(_V2Group):
 
     __slots__ = ()
 
-    def use(self) -> CpuUse:
+    def use(self, *, summary: bool = False) -> CpuUse:
         stat = files.flat_keyed(self._read("cpu.stat"))
         return CpuUse(
             total=stat["usage_usec"] * 1000,

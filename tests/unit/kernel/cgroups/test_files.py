@@ -1,4 +1,5 @@
 import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_a_refused_write_names_the_value_and_the_file() -> None:
 
 def test_flat_lines_become_numbers_and_strange_lines_are_passed_over() -> None:
     assert files.flat_keyed("anon 4096\nfile 0\nodd line here\n") == {"anon": 4096, "file": 0}
+    assert files.flat_keyed("anon 4096\nodd line here\nodd\n") == {"anon": 4096}
 
 
 def test_nested_lines_become_a_dictionary_for_each_name() -> None:
@@ -51,3 +53,12 @@ def test_nested_lines_become_a_dictionary_for_each_name() -> None:
 
 def test_max_is_no_limit() -> None:
     assert (files.number("max"), files.number("42\n")) == (None, 42)
+
+
+def test_a_file_is_read_to_its_end_though_the_kernel_gives_less_than_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in range(100_000, 102_000)))
+    read = os.read
+    monkeypatch.setattr(os, "read", lambda fd, size: read(fd, min(size, 4090)))  # whole lines of one page
+    assert files.read(f"{tmp_path}/cgroup.procs").split() == [str(pid) for pid in range(100_000, 102_000)]

@@ -1,5 +1,6 @@
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,8 @@ def test_processor_time_is_in_nanoseconds_with_a_number_for_each_cpu(tmp_path: P
     ticks = os.sysconf("SC_CLK_TCK")
     assert (use.total, use.per_cpu) == (300_000_000, (100_000_000, 200_000_000))
     assert (use.user * ticks, use.system * ticks) == (20 * 10**9, 10 * 10**9)
+    (tmp_path / "cpuacct.usage_percpu").unlink()  # a summary does not read it
+    assert v1.V1CpuTime(str(tmp_path)).use(summary=True) == replace(use, per_cpu=())
 
 
 def test_a_freezer_that_does_not_stop_is_thawed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,5 @@
 import errno
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,16 @@ def test_promises_of_the_groups_below_are_added_up(tmp_path: Path) -> None:
     assert v2.promised_below(str(tmp_path)) == 12288
     (tmp_path / "c/memory.min").write_text("max\n")
     assert v2.promised_below(str(tmp_path)) == UNLIMITED
+
+
+def test_a_summary_of_memory_leaves_out_what_costs_another_file(tmp_path: Path) -> None:
+    names = ("anon", "file", "inactive_file", "shmem", "unevictable", "pgfault", "pgmajfault")
+    (tmp_path / "memory.stat").write_text("".join(f"{name} 1\n" for name in names))
+    for name, text in (("current", "8192"), ("max", "max"), ("peak", "9000"), ("swap.current", "5")):
+        (tmp_path / f"memory.{name}").write_text(f"{text}\n")
+    memory = v2.V2Memory(str(tmp_path))
+    whole = memory.use()
+    assert (whole.usage, whole.peak, whole.swap) == (8192, 9000, 5)
+    for name in ("peak", "swap.current"):
+        (tmp_path / f"memory.{name}").unlink()
+    assert memory.use(summary=True) == replace(whole, peak=None, swap=None)
