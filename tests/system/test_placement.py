@@ -149,6 +149,37 @@ def test_a_container_lives_below_a_scope_that_systemd_delegates(
 
 @pytest.mark.systemd_host
 @pytest.mark.requires("machined")
+def test_of_the_tree_only_what_systemd_delegates_is_touched(
+    placed: Callable[[str], Cgroup], leader: subprocess.Popen[bytes]
+) -> None:
+    above = [Path("/sys/fs/cgroup/cgroup.subtree_control"), Path("/sys/fs/cgroup/init.scope/cgroup.controllers")]
+    before = [path.read_text() for path in above]
+    group = placed("web")
+    assert [path.read_text() for path in above] == before
+    payload = Path(group.payload or "")
+    delegated = [name for name in group.hierarchies.delegate if (payload / name).exists()]
+    assert {"cgroup.procs", "memory.oom.group"} <= set(delegated)
+    assert {(payload / name).stat().st_uid for name in delegated} == {GUEST_ROOT}
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_a_scope_is_ended_with_its_slice_which_ends_before_the_host_does(
+    scoped: ScopePlacement, leader: subprocess.Popen[bytes]
+) -> None:
+    wish = request("web", leader, "/machine/prod")
+    group = scoped.settle(wish, None, leader.pid)
+    command = ["systemctl", "show", "machine-prod.slice", "-p", "Conflicts,Before"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "Conflicts=shutdown.target" in shown
+    assert any(line.startswith("Before=") and "shutdown.target" in line for line in shown)
+    subprocess.run(["systemctl", "stop", "machine-prod.slice"], check=True)
+    assert leader.wait(60) != 0
+    scoped.release(group)
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
 def test_limits_outlast_a_reload_of_systemd(placed: Callable[[str], Cgroup]) -> None:
     group = placed("web")
     group.memory.limit(64 << 20)

@@ -5,7 +5,6 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.guestmounts import ROOT
@@ -91,11 +90,7 @@ class LaunchAttempt:
             if self._context.child < 0:
                 await self._await_birth()
             running = await self._go(inherited, hold=hold)
-            try:
-                await self._register()
-            except BaseException:
-                running.close()
-                raise
+            self._register()
             return running
         except BaseException as error:
             with self._reserve.spent():
@@ -206,11 +201,11 @@ class LaunchAttempt:
         root = self._context.fds.get(ROOT)
         return None if self._spec.idmap is None or root is None else local_mount(root)
 
-    async def _register(self) -> None:
+    def _register(self) -> None:
         """Have the register of containers know it, behind the answer: what it does would compete with the start."""
         context = self._context
         if context.awaited is not None and context.facts.manager is Manager.MACHINED:
-            await context.offload(partial(context.scopes.register, context.awaited.scope))
+            context.scopes.register(context.awaited.scope)
 
     async def _take_back(self, failure: BaseException) -> None:
         """End the child, and take away all that was made. What stays is added to the failure's notes.

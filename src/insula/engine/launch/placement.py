@@ -124,18 +124,14 @@ class ScopePlacement:
 
     def ask(self, request: PlacementRequest, pid: int) -> AwaitedScope:
         """Have the scope made around the process; others can do something meanwhile. Raises: OperationFailedError."""
-        scope = Scope(
-            machine=machine_name(request.identity, request.name),
-            uuid=request.uuid,
-            slice=slice_name(request.placement.partition),
-            leader=pid,
-            root=request.root,
-            interfaces=request.interfaces,
-        )
         try:
-            return self.scopes.ask(scope)
+            return self.scopes.ask(_scope(request, pid))
         except ScopeError as error:
             raise _refused(request, error) from error
+
+    def ask_at_once(self, request: PlacementRequest, pid: int) -> AwaitedScope | None:
+        """Do as `ask` if that takes no waiting, else return None."""
+        return self.scopes.ask_at_once(_scope(request, pid))
 
     def place(self, request: PlacementRequest, awaited: AwaitedScope) -> Cgroup:
         """Await the scope, and make the group below it with the process inside. Raises: as `settle`."""
@@ -144,14 +140,10 @@ class ScopePlacement:
         except ScopeError as error:
             raise _refused(request, error) from error
         try:
-            group = Cgroup.create(self.hierarchies, f"{path}/{IN_SCOPE}", request.owner)
-            group.enter(awaited.scope.leader)
-            # Only now does the scope hold no process itself, and v2 lets it hand its controllers down.
-            group.enable_controllers()
+            return Cgroup.create_around(self.hierarchies, f"{path}/{IN_SCOPE}", awaited.scope.leader, request.owner)
         except OSError:
             self._stop(path)
             raise
-        return group
 
     def register(self, awaited: AwaitedScope) -> None:
         """Have systemd-machined know the container, where that runs."""
@@ -178,6 +170,17 @@ class ScopePlacement:
             self.scopes.stop(path.rpartition("/")[2])
         except ScopeError as error:
             raise OperationFailedError(f"systemd does not end the scope '{path}': {error}") from error
+
+
+def _scope(request: PlacementRequest, pid: int) -> Scope:
+    return Scope(
+        machine=machine_name(request.identity, request.name),
+        uuid=request.uuid,
+        slice=slice_name(request.placement.partition),
+        leader=pid,
+        root=request.root,
+        interfaces=request.interfaces,
+    )
 
 
 def _refused(request: PlacementRequest, error: ScopeError) -> OperationFailedError:

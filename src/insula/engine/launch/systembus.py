@@ -56,15 +56,6 @@ class BusCall:
         except TimeoutError:
             raise BusError(f"the system bus has not answered for {seconds:g} s") from None
 
-    def then(self, told: Callable[[BusError | None], None]) -> None:
-        """Have somebody told how it went, on whatever thread learns it."""
-        self._answer.add_done_callback(lambda answer: told(_refusal(answer)))
-
-
-def _refusal(answer: "Future[tuple[Any, ...]]") -> BusError | None:
-    error = answer.exception()
-    return error if error is None or isinstance(error, BusError) else BusError(str(error))
-
 
 class SystemBus:
     """The kept connection. opened: makes a connected socket; the system bus's by default."""
@@ -90,6 +81,15 @@ class SystemBus:
                 if not again:
                     raise BusError(f"the system bus cannot be reached: {error}") from error
         raise AssertionError
+
+    def send_at_once(self, message: "Message") -> BusCall | None:
+        """Make a call, if that takes no waiting: None if there is no connection yet, or no room in it."""
+        connection = self._connection
+        try:
+            return None if connection is None or not connection.usable else connection.send(message, wait=False)
+        except OSError:
+            # `send` finds the same, and makes another connection.
+            return None
 
     def close(self) -> None:
         """End the connection and what is under way on it; the next call makes another."""
@@ -137,17 +137,28 @@ class _BusConnection:
         """Whether it is there, and ours: a forked process has neither its thread nor a right to its answers."""
         return not self._closed and self._process == os.getpid()
 
-    def send(self, message: "Message") -> BusCall:
-        """Raises: OSError; the connection is of no use then."""
+    def send(self, message: "Message", *, wait: bool = True) -> BusCall:
+        """Raises: BlockingIOError if it would have to wait, and must not; OSError: the connection is of no use then."""
         answer: Future[tuple[Any, ...]] = Future()
         now = time.monotonic()
-        with self._lock:
+        serial = next(self._serials)
+        raw = message.serialise(serial=serial)
+        if not self._lock.acquire(blocking=wait):
+            raise BlockingIOError("another thread is sending")
+        try:
             if self._closed:
                 raise ConnectionResetError("the connection has ended")
             self._forget_before(now - 2 * _PATIENCE)
-            serial = next(self._serials)
             self._calls[serial] = now, answer
-            self._socket.sendall(message.serialise(serial=serial))
+            try:
+                # The kernel queues so short a message whole or not at all; were it not so, the rest would follow.
+                sent = 0 if wait else self._socket.send(raw, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                del self._calls[serial]
+                raise
+            self._socket.sendall(raw[sent:])
+        finally:
+            self._lock.release()
         return BusCall(answer, now)
 
     def close(self, why: Exception) -> None:

@@ -1,8 +1,7 @@
 """Scopes of systemd, made and ended over the system bus.
 
 A scope is asked for as soon as its first process exists, and awaited only until that process has been moved, which its
-own /proc file tells. systemd removes a scope that has become empty. The register of containers (systemd-machined) is
-told behind everybody's back: machinectl and ps know a container by it, and no start waits for it or fails with it.
+own /proc file tells. systemd removes a scope that has become empty.
 
 Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5), sd_booted(3), systemd.scope(5).
 """
@@ -10,12 +9,12 @@ Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5), sd_booted(3),
 import logging
 import os
 import time
-import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insula.engine.launch.machineregister import Machine, MachineRegister
 from insula.engine.launch.systembus import BusCall, BusError, SystemBus
 from insula.kernel.cgroups.names import escape_unit
 
@@ -24,16 +23,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SERVICE = "libvirt-lxc"
-"""Who registers a machine: libvirt's name for its container driver, which tools look for."""
-
 _BOOTED = "/run/systemd/system"
 _BUS = "/run/dbus/system_bus_socket"
 _PATIENCE = 30.0
 """Seconds until a scope must have been made."""
-_PAUSE = 0.0005
-_LONGEST_PAUSE = 0.01
-"""Seconds between two looks at where the process is."""
+_PAUSE = 0.0003
+_LONGEST_PAUSE = 0.005
+"""Seconds between two looks at where the process is, once systemd has answered: it moves it right afterwards."""
 _DOUBT = 0.5
 """Seconds until systemd is asked what has become of an order that it has taken, and again after each as many."""
 _RESTART_PAUSE = 0.1
@@ -100,10 +96,17 @@ class Scopes:
 
     def __init__(self, bus: SystemBus | None = None) -> None:
         self._bus = bus or SystemBus()
+        self._register = MachineRegister(self._bus)
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection, after what systemd-machined is to be told still."""
+        self._register.close()
         self._bus.close()
+
+    def ask_at_once(self, scope: Scope) -> AwaitedScope | None:
+        """Do as `ask` if that takes no waiting, for whom nobody may wait; else return None."""
+        call = self._bus.send_at_once(start_unit(scope))
+        return None if call is None else AwaitedScope(scope=scope, call=call)
 
     def ask(self, scope: Scope) -> AwaitedScope:
         """Have systemd begin to make a scope around its leader. Raises: ScopeError if it cannot be asked."""
@@ -119,10 +122,12 @@ class Scopes:
         """
         deadline = time.monotonic() + _PATIENCE
         doubt, pause, job = time.monotonic() + _DOUBT, _PAUSE, ""
+        if awaited.call.answered(_DOUBT):
+            job = self._job(awaited)
         while (found := _place_of(awaited.scope)) is None or (found.of_many and not self._finished(awaited, job)):
             if job:
                 time.sleep(pause)
-            elif awaited.call.answered(pause):
+            elif awaited.call.answered(_LONGEST_PAUSE):
                 job = self._job(awaited)
             now = time.monotonic()
             if now > deadline:
@@ -131,20 +136,21 @@ class Scopes:
                 if self._finished(awaited, job) and _place_of(awaited.scope) is None:
                     raise ScopeError(f"{awaited.scope.unit} was not started: `journalctl -b _PID=1` tells why")
                 doubt = now + _DOUBT
-            pause = min(pause * 1.5, _LONGEST_PAUSE)
+            pause = min(pause * 1.25, _LONGEST_PAUSE)
         return found.path
 
     def register(self, scope: Scope) -> None:
-        """Have systemd-machined know the container; whether it does is only logged."""
-
-        def told(error: BusError | None) -> None:
-            if error is not None and os.path.exists(f"/proc/{scope.leader}"):
-                logger.warning("systemd-machined does not register %s: %s", scope.machine, error)
-
-        try:
-            self._bus.send(register_machine(scope)).then(told)
-        except BusError as error:
-            told(error)
+        """Have systemd-machined know the container soon; whether it does is only logged. Nobody waits for anything."""
+        self._register.add(
+            Machine(
+                name=scope.machine,
+                uuid=scope.uuid,
+                leader=scope.leader,
+                unit=scope.unit,
+                root=scope.root,
+                interfaces=scope.interfaces,
+            )
+        )
 
     def stop(self, unit: str) -> None:
         """End a scope, killing what is left in it; one that is gone already is fine. Raises: ScopeError."""
@@ -227,7 +233,9 @@ def _place_of(scope: Scope) -> _GroupPath | None:
 def start_unit(scope: Scope) -> "Message":
     """Return the call that makes the scope around its leader; its answer is a job's path.
 
-    In its slice, its groups ours to divide, gone once it is empty.
+    In its slice, its groups ours to divide, gone once it is empty. By default it would be ended before the host shuts
+    down, by a conflict that makes each start look at the host's shutdown too. Its slice has that conflict already, and
+    is not stopped without it. Sources: systemd.scope(5), systemd.slice(5), systemd.special(7).
     """
     from jeepney import new_method_call
 
@@ -236,31 +244,12 @@ def start_unit(scope: Scope) -> "Message":
         ("Slice", ("s", scope.slice)),
         ("PIDs", ("au", [scope.leader])),
         ("Delegate", ("b", True)),
+        ("DefaultDependencies", ("b", False)),
         ("CollectMode", ("s", "inactive-or-failed")),
         ("TasksMax", ("t", _MOST_TASKS)),
     ]
     return new_method_call(
         _address("systemd1", "Manager"), "StartTransientUnit", "ssa(sv)a(sa(sv))", (scope.unit, "fail", properties, [])
-    )
-
-
-def register_machine(scope: Scope) -> "Message":
-    """Return the call that registers a container whose scope is there: machined finds that by where the leader is."""
-    from jeepney import new_method_call
-
-    return new_method_call(
-        _address("machine1", "Manager"),
-        "RegisterMachineWithNetwork",
-        "sayssusai",
-        (
-            scope.machine,
-            uuid.UUID(scope.uuid).bytes,
-            SERVICE,
-            "container",
-            scope.leader,
-            scope.root,
-            list(scope.interfaces),
-        ),
     )
 
 

@@ -41,8 +41,9 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     kernel_trees, kernel_mounts = kernel_filesystems(spec, facts)
     trees_of_host, mounts, fetched = spec_mounts(spec)
     meanwhile = [
+        *(_asking_for_scope(spec) if in_scope else ()),
         *devices,
-        *(_asking_for_scope(spec) if in_scope else groups_meanwhile),
+        *(() if in_scope else groups_meanwhile),
         *_belongings(spec, facts),
         *root_tree(spec),
         *kernel_trees,
@@ -72,7 +73,8 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
         clone=_clone(spec, facts),
         child_early=tuple(_early(spec)),
         # What needs no child first, so that as much as possible is done while it is being born; the order stays else.
-        meanwhile=tuple(sorted(meanwhile, key=lambda step: step.needs_child)),
+        # But systemd is asked before all: whatever is done on this side, it does its part meanwhile.
+        meanwhile=tuple(sorted(meanwhile, key=lambda step: step.needs_child and not step.urgent)),
         inside=tuple(inner),
         staged=staged,
     )

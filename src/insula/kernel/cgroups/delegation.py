@@ -22,14 +22,19 @@ def enable_controllers(mount: str, path: str, names: Iterable[str]) -> None:
     # What the group itself has is what all above hand down already.
     has = set((files.read_if_there(f"{mount}/{path}/cgroup.controllers") or "").split())
     for group in (path,) if wanted <= has else ("", *tree.ancestors(path), path):
-        directory = f"{mount}/{group}" if group else mount
-        try:
-            enabled = set(files.read(f"{directory}/cgroup.subtree_control").split())
-        except OSError:
-            continue
-        missing = sorted(wanted - enabled)
-        if missing and not _would_become_threaded(directory):
-            _enable(f"{directory}/cgroup.subtree_control", missing)
+        with contextlib.suppress(OSError):
+            _hand_down(f"{mount}/{group}" if group else mount, wanted)
+
+
+def hand_down(directory: str, names: Iterable[str]) -> None:
+    """Have one group hand down those of these controllers that it has. A refusal leaves a controller off, as above."""
+    _hand_down(directory, set(names).intersection(files.read(f"{directory}/cgroup.controllers").split()))
+
+
+def _hand_down(directory: str, wanted: set[str]) -> None:
+    missing = sorted(wanted.difference(files.read(f"{directory}/cgroup.subtree_control").split()))
+    if missing and not _would_become_threaded(directory):
+        _enable(f"{directory}/cgroup.subtree_control", missing)
 
 
 def _enable(control: str, names: list[str]) -> None:

@@ -13,7 +13,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from insula.kernel.cgroups import controllers, delegation, files, joining, readings, socketoptions, tree, v1, v2
@@ -54,46 +54,73 @@ class Cgroup:
         owner: host uid and gid that may make groups below the v2 payload (the guest's root); None: the host's root.
         Raises: FileExistsError if there is such a group already; OSError; nothing is left behind then.
         """
-        if not path or path.startswith("/") or ".." in path.split("/"):
-            raise OSError(errno.EINVAL, "a group's path is relative to the hierarchies' roots", path)
         group = cls(hierarchies, path)
+        with group._made():
+            if hierarchies.v2 is not None:
+                group.enable_controllers()
+                group._make_payload()
+                group._delegate(hierarchies.v2, owner)
+        return group
+
+    @classmethod
+    def create_around(
+        cls, hierarchies: Hierarchies, path: str, pid: int, owner: tuple[int, int] | None = None
+    ) -> "Cgroup":
+        """Make the group below one that is ours with one process in it, move that into the payload, and return it.
+
+        The group above hands controllers down once it has lost its process: v2 lets none with processes do so. Groups
+        above that one are somebody else's, and are left as they are. owner, raises: as `create`; ESRCH if the process
+        is gone.
+        """
+        group = cls(hierarchies, path)
+        with group._made():
+            group._make_payload()
+            group.enter(pid)
+            if hierarchies.v2 is not None:
+                for each in (os.path.dirname(path), path):
+                    delegation.hand_down(f"{hierarchies.v2}/{each}", hierarchies.v2_controllers)
+                group._delegate(hierarchies.v2, owner)
+        return group
+
+    @contextlib.contextmanager
+    def _made(self) -> Iterator[None]:
+        """Make its directories, and take them away again if what follows fails."""
+        if not self.path or self.path.startswith("/") or ".." in self.path.split("/"):
+            raise OSError(errno.EINVAL, "a group's path is relative to the hierarchies' roots", self.path)
         made: list[str] = []
         try:
-            for mount in hierarchies.mounts:
-                tree.make(mount, path)
+            for mount in self.hierarchies.mounts:
+                tree.make(mount, self.path)
                 made.append(mount)
-                if mount == hierarchies.v1_mount("cpuset"):
-                    _fill_cpusets(mount, path)
-            if hierarchies.v2 is not None:
-                group._delegate(hierarchies.v2, owner)
+                if mount == self.hierarchies.v1_mount("cpuset"):
+                    _fill_cpusets(mount, self.path)
+            yield
         except OSError:
             for mount in made:
                 with contextlib.suppress(OSError):
-                    tree.remove(f"{mount}/{path}", _PATIENCE)
-            for mount in hierarchies.mounts:
-                tree.remove_marked_above(mount, path)
+                    tree.remove(f"{mount}/{self.path}", _PATIENCE)
+            for mount in self.hierarchies.mounts:
+                tree.remove_marked_above(mount, self.path)
             raise
-        return group
 
     def enable_controllers(self) -> None:
-        """Hand every controller down to the v2 group and its payload, as far as the host grants.
-
-        `create` has done it; again it is of use once a group above has lost its last process.
-        """
+        """Hand every controller down to the v2 group and its payload, as far as the host grants."""
         if self.hierarchies.v2 is not None:
             delegation.enable_controllers(self.hierarchies.v2, self.path, self.hierarchies.v2_controllers)
 
+    def _make_payload(self) -> None:
+        if self.payload is not None:
+            os.mkdir(self.payload, 0o755)
+            # Made now, it cannot be refused for want of groups later.
+            os.mkdir(f"{self.payload}/{EXEC_LEAF}", 0o755)
+
     def _delegate(self, mount: str, owner: tuple[int, int] | None) -> None:
-        self.enable_controllers()
+        """Bound what may be made below the payload, and give that to its owner."""
         for name, most in (("depth", _MAXIMUM_DEPTH), ("descendants", _MAXIMUM_DESCENDANTS)):
             if files.exists(f"{mount}/{self.path}/cgroup.max.{name}"):
                 files.write(f"{mount}/{self.path}/cgroup.max.{name}", str(most))
-        payload = f"{mount}/{self.path}/{PAYLOAD}"
-        os.mkdir(payload, 0o755)
-        # Made now, it cannot be refused for want of groups later.
-        os.mkdir(f"{payload}/{EXEC_LEAF}", 0o755)
         if owner is not None:
-            delegation.hand_over(payload, owner, self.hierarchies.delegate)
+            delegation.hand_over(f"{mount}/{self.path}/{PAYLOAD}", owner, self.hierarchies.delegate)
 
     # Where things are
 

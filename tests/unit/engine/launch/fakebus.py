@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 from jeepney import HeaderFields, Message, MessageType, new_error, new_method_return
@@ -25,13 +26,14 @@ def refused(message: Message, name: str, text: str = "no") -> Message:
 
 
 class FakeBus:
-    """Lets everybody in. calls: what has arrived, by member, `Hello` left out."""
+    """Lets everybody in. calls: what has arrived, `Hello` left out; deaf: while it is set, nothing is taken."""
 
     def __init__(self, answer: Answer = returned) -> None:
         self.answer = answer
         self.calls: list[Message] = []
         self.connections = 0
         self.silent = False
+        self.deaf = threading.Event()
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -79,6 +81,8 @@ class FakeBus:
     def _answer_calls(self, end: socket.socket) -> None:
         parser = Parser()
         while arrived := end.recv(65536):
+            while self.deaf.is_set():
+                time.sleep(0.01)
             parser.add_data(arrived)
             while (message := parser.get_next_message()) is not None:
                 if member(message) == "Hello":

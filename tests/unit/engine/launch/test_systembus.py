@@ -7,7 +7,7 @@ import pytest
 from jeepney import DBusAddress, Message, new_method_call, new_signal
 
 from insula.engine.launch.systembus import BusError, SystemBus
-from tests.unit.engine.launch.fakebus import FakeBus, member, refused, returned
+from tests.unit.engine.launch.fakebus import FakeBus, refused, returned
 from tests.waiting import until
 
 ADDRESS = DBusAddress("/org/example", bus_name="org.example", interface="org.example.Thing")
@@ -95,16 +95,21 @@ def test_nobody_waits_longer_than_he_says(bus: SystemBus, fake: FakeBus) -> None
         asked.body(0.01)
 
 
-def test_what_nobody_waits_for_is_told_all_the_same(bus: SystemBus, fake: FakeBus) -> None:
-    fake.answer = lambda message: refused(message, "x.No") if member(message) == "Bad" else echo(message)
-    told: list[str | None] = []
-
-    def tell(error: BusError | None) -> None:
-        told.append(None if error is None else error.name)
-
-    bus.send(call("Good")).then(tell)
-    bus.send(call("Bad")).then(tell)
-    until(lambda: told == [None, "x.No"], "both having been told of")
+def test_who_may_not_wait_makes_no_connection_and_waits_for_no_room(bus: SystemBus, fake: FakeBus) -> None:
+    assert bus.send_at_once(call()) is None
+    assert fake.connections == 0
+    assert bus.call(call(number=1)) == (1,)
+    asked = bus.send_at_once(call(number=2))
+    assert asked is not None
+    assert asked.body() == (2,)
+    fake.deaf.set()
+    sent = 0
+    while bus.send_at_once(call(number=3)) is not None:
+        sent += 1
+    fake.deaf.clear()
+    assert bus.call(call(number=4)) == (4,)
+    assert len(fake.calls) == sent + 3
+    assert fake.connections == 1
 
 
 def test_signals_and_answers_to_nothing_are_passed_over(bus: SystemBus, fake: FakeBus) -> None:

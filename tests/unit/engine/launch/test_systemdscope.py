@@ -1,6 +1,3 @@
-import logging
-import os
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +14,6 @@ from insula.engine.launch.systemdscope import (
     ScopeError,
     Scopes,
     job_state,
-    register_machine,
     start_unit,
     state_of,
     stop_unit,
@@ -30,8 +26,6 @@ SCOPE = Scope(
     uuid="8f0c4bb0-6c5b-4f0e-9c3c-0b9b1b2e3d4f",
     slice="machine.slice",
     leader=4711,
-    root="/srv/web",
-    interfaces=(3, 5),
 )
 UNIT = r"machine-lxc\x2d4711\x2dweb.scope"
 PATH = f"machine.slice/{UNIT}"
@@ -48,16 +42,7 @@ def received(message: Message) -> tuple[str, str, str, Any]:
     return str(fields[HeaderFields.destination]), str(fields[HeaderFields.member]), signature, arrived.body
 
 
-def test_a_container_is_registered_as_libvirt_registers_one() -> None:
-    service, method, signature, body = received(register_machine(SCOPE))
-    assert (service, method, signature) == ("org.freedesktop.machine1", "RegisterMachineWithNetwork", "sayssusai")
-    name, identity, creator, kind, leader, root, interfaces = body
-    assert (name, creator, kind, leader, root) == ("lxc-4711-web", "libvirt-lxc", "container", 4711, "/srv/web")
-    assert bytes(identity).hex() == SCOPE.uuid.replace("-", "")
-    assert list(interfaces) == [3, 5]
-
-
-def test_a_scope_is_as_systemd_machined_makes_them() -> None:
+def test_a_scope_is_as_systemd_machined_makes_them_and_leaves_the_hosts_shutdown_to_its_slice() -> None:
     service, method, signature, (unit, mode, properties, auxiliary) = received(start_unit(SCOPE))
     assert (service, method, signature) == ("org.freedesktop.systemd1", "StartTransientUnit", "ssa(sv)a(sa(sv))")
     assert (unit, mode, auxiliary) == (UNIT, "fail", [])
@@ -66,6 +51,7 @@ def test_a_scope_is_as_systemd_machined_makes_them() -> None:
         "Slice": "machine.slice",
         "PIDs": [4711],
         "Delegate": True,
+        "DefaultDependencies": False,
         "CollectMode": "inactive-or-failed",
         "TasksMax": 16384,
     }
@@ -113,8 +99,6 @@ class FakeSystemd:
             case "Get":
                 return returned(message, "v", ("s", self.state))
             case "StopUnit" if self.refusals:
-                return refused(message, self.refusals.pop(0), "it said no")
-            case "RegisterMachineWithNetwork" if self.refusals:
                 return refused(message, self.refusals.pop(0), "it said no")
         return returned(message)
 
@@ -210,26 +194,13 @@ def test_an_order_that_was_heard_the_first_time_is_no_error_the_second(systemd: 
     assert systemd.scopes.await_leader(awaited) == PATH
 
 
-def test_a_register_that_refuses_is_logged_and_nothing_else(
-    systemd: FakeSystemd, caplog: pytest.LogCaptureFixture
-) -> None:
-    systemd.refusals = ["org.freedesktop.machine1.MachineExists"]
-    alive = Scope(machine="lxc-1-web", uuid=SCOPE.uuid, slice="machine.slice", leader=os.getpid())
-    with caplog.at_level(logging.WARNING):
-        systemd.scopes.register(alive)
-        until(lambda: "systemd-machined does not register lxc-1-web: it said no" in caplog.text, "the log's line")
-
-
-def test_a_guest_that_has_ended_before_it_was_registered_is_nothing_to_log(
-    systemd: FakeSystemd, caplog: pytest.LogCaptureFixture
-) -> None:
-    systemd.refusals = ["org.freedesktop.DBus.Error.Failed"]
-    with subprocess.Popen(["true"]) as ended:
-        ended.wait()
-    gone = Scope(machine="lxc-1-web", uuid=SCOPE.uuid, slice="machine.slice", leader=ended.pid)
-    systemd.scopes.register(gone)
-    systemd.scopes.stop("another.scope")  # whose answer comes after the first one
-    assert caplog.text == ""
+def test_who_may_not_wait_asks_over_a_connection_that_is_there_already(systemd: FakeSystemd) -> None:
+    assert systemd.scopes.ask_at_once(SCOPE) is None
+    systemd.scopes.stop("another.scope")
+    awaited = systemd.scopes.ask_at_once(SCOPE)
+    assert awaited is not None
+    assert systemd.scopes.await_leader(awaited) == PATH
+    assert systemd.bus.connections == 1
 
 
 def test_a_scope_that_is_gone_is_no_error_and_other_refusals_are(systemd: FakeSystemd) -> None:

@@ -97,8 +97,9 @@ def test_id_maps_are_written_before_anything_needs_them(case: Case) -> None:
     if childsetup.MapIds in kinds:
         mapping = kinds.index(childsetup.MapIds)
         assert all(n > mapping for n, kind in enumerate(kinds) if kind in {layers.CopyTree, layers.StackLayers})
-    needing = [step.needs_child for step in between]
-    assert needing == sorted(needing)
+    order = [step.needs_child and not step.urgent for step in between]
+    assert order == sorted(order)
+    assert [step.urgent for step in between] == sorted((step.urgent for step in between), reverse=True)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,8 @@ class HostStep(Step):
 
     needs_child: ClassVar[bool] = False
     """Whether the clone must have happened; a step that does not may be performed while the keeper is cloning."""
+    urgent: ClassVar[bool] = False
+    """Whether the child is awaited for it before anything else is done: others begin to work then."""
 
     def announce(self, identity: int) -> tuple[Holding, ...]:
         """Return what may be left of it if we die while it is performed, as far as that is known beforehand.

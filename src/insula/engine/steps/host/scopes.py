@@ -41,10 +41,14 @@ class AskForScope(ScopeStep):
     """
 
     phrase: ClassVar[str] = "ask systemd for a scope of {domain} in {partition}"
+    urgent: ClassVar[bool] = True
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         placement = _placement(context, context.facts.manager)
-        context.awaited = await context.offload(partial(placement.ask, self.request(context), context.child))
+        request = self.request(context)
+        context.awaited = placement.ask_at_once(request, context.child)
+        if context.awaited is None:
+            context.awaited = await context.offload(partial(placement.ask, request, context.child))
         return ()
 
 

@@ -1,0 +1,127 @@
+"""The register of containers that systemd-machined keeps: told behind everybody's back, one container after the other.
+
+machinectl, ps and journalctl know a container by it. No start waits for it or fails with it, and what it costs comes
+after the starts that are under way rather than between them.
+
+Sources: org.freedesktop.machine1(5).
+"""
+
+import logging
+import os
+import threading
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from insula.engine.launch.systembus import BusError, SystemBus
+
+if TYPE_CHECKING:
+    from jeepney import Message
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "libvirt-lxc"
+"""Who registers a machine: libvirt's name for its container driver, which tools look for."""
+_DELAY = 0.05
+"""Seconds from the exec of a guest's init until systemd-machined is told, in which the start is answered."""
+_IDLE = 5.0
+"""Seconds without anything to tell after which the thread ends."""
+_LAST_PATIENCE = 5.0
+"""Seconds that the end of this process waits for what is to be told still."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """One container. name: as machinectl shows it; leader: pid of its init; root: its directory as the host sees it,
+    empty if it does not; interfaces: indices of the host's ends; unit: the scope it is in."""
+
+    name: str
+    uuid: str
+    leader: int
+    unit: str
+    root: str = ""
+    interfaces: tuple[int, ...] = ()
+
+
+class MachineRegister:
+    """Tells systemd-machined over the bus, on a thread that is there while there is something to tell."""
+
+    def __init__(self, bus: SystemBus) -> None:
+        self._bus = bus
+        self._change = threading.Condition()
+        self._waiting: deque[tuple[float, Machine]] = deque()
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def add(self, machine: Machine) -> None:
+        """Have it registered soon; a refusal is only logged."""
+        with self._change:
+            self._waiting.append((time.monotonic() + _DELAY, machine))
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._work, name="machine register", daemon=True)
+                self._thread.start()
+            self._change.notify()
+
+    def close(self) -> None:
+        """Tell the rest at once, as far as that does not take long."""
+        with self._change:
+            self._closing, thread = True, self._thread
+            self._change.notify()
+        if thread is not None:
+            thread.join(_LAST_PATIENCE)
+        with self._change:
+            self._closing = False
+
+    def _work(self) -> None:
+        while (machine := self._next()) is not None:
+            # Who has ended meanwhile is not registered, nor who got its pid.
+            if in_unit(machine.leader, machine.unit):
+                try:
+                    self._bus.call(register_machine(machine))
+                except BusError as error:
+                    if in_unit(machine.leader, machine.unit):
+                        logger.warning("systemd-machined does not register %s: %s", machine.name, error)
+
+    def _next(self) -> Machine | None:
+        """Wait until one is due, and return it; None, and the thread is over, if there was none for some time."""
+        with self._change:
+            while True:
+                now = time.monotonic()
+                due = self._waiting[0][0] if self._waiting else now + _IDLE
+                if self._waiting and (self._closing or due <= now):
+                    return self._waiting.popleft()[1]
+                if self._closing or (not self._change.wait(due - now) and not self._waiting):
+                    self._thread = None
+                    return None
+
+
+def in_unit(pid: int, unit: str) -> bool:
+    """Whether a process is in a unit's control group, or below it."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            return any(f"/{unit}/" in f"{line.rstrip(os.linesep)}/" for line in file)
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def register_machine(machine: Machine) -> "Message":
+    """Return the call that registers a container whose scope is there: machined finds that by where the leader is."""
+    from jeepney import DBusAddress, new_method_call
+
+    name = "org.freedesktop.machine1"
+    return new_method_call(
+        DBusAddress("/org/freedesktop/machine1", bus_name=name, interface=f"{name}.Manager"),
+        "RegisterMachineWithNetwork",
+        "sayssusai",
+        (
+            machine.name,
+            uuid.UUID(machine.uuid).bytes,
+            SERVICE,
+            "container",
+            machine.leader,
+            machine.root,
+            list(machine.interfaces),
+        ),
+    )

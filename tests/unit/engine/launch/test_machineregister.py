@@ -1,0 +1,110 @@
+import logging
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jeepney import HeaderFields, Message
+from jeepney.low_level import Parser
+
+from insula.engine.launch import machineregister
+from insula.engine.launch.machineregister import Machine, MachineRegister, in_unit, register_machine
+from insula.engine.launch.systembus import SystemBus
+from tests.unit.engine.launch.fakebus import FakeBus, refused, returned
+from tests.waiting import until
+
+UUID = "8f0c4bb0-6c5b-4f0e-9c3c-0b9b1b2e3d4f"
+
+
+def machine(name: str, leader: int = 4711) -> Machine:
+    return Machine(name=name, uuid=UUID, leader=leader, unit=f"machine-{name}.scope", root="/srv", interfaces=(3, 5))
+
+
+def test_a_container_is_registered_as_libvirt_registers_one() -> None:
+    parser = Parser()
+    parser.add_data(register_machine(machine("lxc-4711-web")).serialise(serial=1))
+    arrived = parser.get_next_message()
+    assert arrived is not None
+    fields = arrived.header.fields
+    assert fields[HeaderFields.destination] == "org.freedesktop.machine1"
+    assert fields[HeaderFields.member] == "RegisterMachineWithNetwork"
+    assert fields[HeaderFields.signature] == "sayssusai"
+    name, identity, creator, kind, leader, root, interfaces = arrived.body
+    assert (name, creator, kind, leader, root) == ("lxc-4711-web", "libvirt-lxc", "container", 4711, "/srv")
+    assert bytes(identity).hex() == UUID.replace("-", "")
+    assert list(interfaces) == [3, 5]
+
+
+class FakeMachined:
+    """A bus with a systemd-machined. refusal: what it says to each registration; placed: who is in a unit at all."""
+
+    def __init__(self) -> None:
+        self.bus = FakeBus(self.answer)
+        self.register = MachineRegister(SystemBus(self.bus.opened))
+        self.refusal = ""
+        self.placed = True
+
+    def answer(self, message: Message) -> Message:
+        return refused(message, self.refusal, "it said no") if self.refusal else returned(message)
+
+    def names(self) -> list[str]:
+        return [call.body[0] for call in self.bus.calls]
+
+
+@pytest.fixture
+def machined(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMachined]:
+    made = FakeMachined()
+    monkeypatch.setattr(machineregister, "_DELAY", 0.01)
+    monkeypatch.setattr(machineregister, "_IDLE", 0.05)
+    monkeypatch.setattr(machineregister, "in_unit", lambda pid, unit: made.placed)
+    yield made
+    made.register.close()
+    made.bus.close()
+
+
+def test_containers_are_registered_one_after_the_other_by_a_thread_that_ends(machined: FakeMachined) -> None:
+    for name in ("a", "b", "c"):
+        machined.register.add(machine(name))
+    until(lambda: machined.names() == ["a", "b", "c"], "all being registered")
+    until(lambda: machined.register._thread is None, "the thread's end")
+    machined.register.add(machine("d"))
+    until(lambda: machined.names() == ["a", "b", "c", "d"], "a later one being registered")
+
+
+def test_the_end_does_not_leave_out_those_whose_time_has_not_come(
+    machined: FakeMachined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machineregister, "_DELAY", 1000.0)
+    machined.register.add(machine("a"))
+    machined.register.add(machine("b"))
+    assert machined.names() == []
+    machined.register.close()
+    assert machined.names() == ["a", "b"]
+
+
+def test_a_register_that_refuses_is_logged_and_nothing_else(
+    machined: FakeMachined, caplog: pytest.LogCaptureFixture
+) -> None:
+    machined.refusal = "org.freedesktop.machine1.MachineExists"
+    with caplog.at_level(logging.WARNING):
+        machined.register.add(machine("lxc-1-web"))
+        until(lambda: "systemd-machined does not register lxc-1-web: it said no" in caplog.text, "the log's line")
+
+
+def test_who_has_left_its_scope_is_not_registered(machined: FakeMachined, caplog: pytest.LogCaptureFixture) -> None:
+    machined.placed = False
+    machined.register.add(machine("a"))
+    machined.register.close()
+    assert machined.names() == []
+    assert caplog.text == ""
+
+
+def test_a_process_is_in_a_unit_if_its_group_is_the_units_or_below_it() -> None:
+    group = Path("/proc/self/cgroup").read_text().splitlines()[-1].rpartition(":")[2]
+    for unit in filter(None, group.split("/")):
+        assert in_unit(os.getpid(), unit)
+    assert not in_unit(os.getpid(), "machine-nobody.scope")
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    assert not in_unit(ended.pid, "machine-nobody.scope")
