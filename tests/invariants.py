@@ -53,7 +53,17 @@ class Mirror:
         )
 
     def hear(self, uuid: UUID, event: str) -> None:
-        """event: the lower-case name of libvirt's lifecycle event."""
+        """event: the lower-case name of libvirt's lifecycle event.
+
+        Raises: AssertionError for one that cannot come after what was heard before.
+        """
+        possible = {
+            "undefined": uuid in self.persistent,
+            "started": uuid not in self.active,
+            "suspended": uuid in self.active - self.paused,
+            "resumed": uuid in self.active & self.paused,
+        }
+        assert possible.get(event, True), f"'{event}' is told of domain {uuid}, which {self._known_as(uuid)}"
         match event:
             case "defined":
                 self.persistent.add(uuid)
@@ -69,6 +79,10 @@ class Mirror:
             case "stopped" | "crashed":
                 self.active.discard(uuid)
                 self.paused.discard(uuid)
+
+    def _known_as(self, uuid: UUID) -> str:
+        words = [word for word in ("active", "paused", "persistent") if uuid in getattr(self, word)]
+        return f"was told to be {' and '.join(words) or 'off'}"
 
 
 def a_living_guest_is_shown(living: Iterable[Living], shown: Mapping[UUID, Shown]) -> None:
@@ -106,6 +120,20 @@ def every_change_was_told(mirror: Mirror, shown: Mapping[UUID, Shown]) -> None:
         known, true = getattr(mirror, word), getattr(now, word)
         missed = ", ".join(str(uuid) for uuid in sorted(known ^ true))
         assert known == true, f"no event told that it is {word} now, or not any more: {missed}"
+
+
+def limits_told_are_in_force(
+    told: Mapping[int, tuple[int | None, ...]], held: Mapping[int, tuple[int | None, int]]
+) -> None:
+    """When nothing is under way, what is told of a guest's limits is what its control group has.
+
+    told: by pid, what the record and the live definition have for memory, then for shares; held: memory and shares.
+    """
+    for pid, (*memory, recorded, defined) in told.items():
+        if pid in held:
+            kept, shares = held[pid]
+            assert set(memory) == {kept}, f"guest {pid} is told to have {memory} bytes of memory, and has {kept}"
+            assert {recorded, defined} == {shares}, f"guest {pid} is told {recorded}, {defined} shares; it has {shares}"
 
 
 def destroy_waits_for_no_guest(seconds: float) -> None:

@@ -13,21 +13,44 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
+from insula.model.domain import DomainDefinition
 from tests import truth
-from tests.e2e.guests import domain_xml
 from tests.insulad import Insulad
 from tests.simulation import model
 from tests.simulation.disk import Disk
-from tests.simulation.model import DomainModel, Operation, Result, Run, State, UnexplainedError
-from tests.simulation.walk import KILLED, POWERED_OFF, REBOOTED, UUIDS, autostarted
+from tests.simulation.documents import document, understood
+from tests.simulation.model import (
+    Definition,
+    DomainModel,
+    End,
+    Operation,
+    Result,
+    Run,
+    State,
+    UnexplainedError,
+    Where,
+    any_definition,
+    autostarted,
+    ending,
+)
+from tests.simulation.statuses import ENDS, KILLED, POWERED_OFF, REBOOTED
+from tests.simulation.walk import UUIDS
 from tests.simulation.walking import Ask
 from tests.waiting import scaled
 
+T = TypeVar("T")
+_AFFECT = {
+    Where.CURRENT: ("--current",),
+    Where.LIVE: ("--live",),
+    Where.CONFIG: ("--config",),
+    Where.BOTH: ("--live", "--config"),
+}
 _MAGIC = {POWERED_OFF: 0x4321FEDC, REBOOTED: 0x01234567}
 """What reboot(2) is told, by the wait status of the init that it ends."""
 _REBOOT = "import ctypes, sys; ctypes.CDLL(None).reboot(int(sys.argv[1]))"
@@ -50,17 +73,17 @@ class RealDaemon:
             raise RefusedError(result.stderr.strip())
         return result.stdout
 
-    def _document(self, uuid: UUID, name: str, title: str) -> str:
+    def _document(self, uuid: UUID, name: str, definition: Definition) -> str:
         path = self._insulad.prefix.with_name(f"{name}.xml")
-        xml = domain_xml(name, self._roots[name], memory=64)
-        path.write_text(xml.replace("</name>", f"</name><uuid>{uuid}</uuid><title>{title}</title>", 1))
+        path.write_text(document(uuid, name, definition, root=str(self._roots[name])))
         return str(path)
 
-    async def define(self, uuid: UUID, name: str, title: str) -> None:
-        self._virsh("define", self._document(uuid, name, title))
+    async def define(self, uuid: UUID, name: str, definition: Definition) -> None:
+        self._virsh("define", self._document(uuid, name, definition))
 
-    async def create(self, uuid: UUID, name: str, title: str, *, paused: bool) -> None:
-        self._virsh("create", self._document(uuid, name, title), *["--paused"] * paused)
+    async def create(self, uuid: UUID, name: str, definition: Definition, *, paused: bool, bound: bool = False) -> None:
+        assert not bound, "virsh hangs up once it has its answer"
+        self._virsh("create", self._document(uuid, name, definition), *["--paused"] * paused)
 
     async def undefine(self, uuid: UUID, *, discard: bool = False) -> None:
         self._virsh("undefine", str(uuid))
@@ -68,8 +91,15 @@ class RealDaemon:
     async def set_autostart(self, uuid: UUID, on: bool) -> None:
         self._virsh("autostart", str(uuid), *["--disable"] * (not on))
 
-    async def start(self, uuid: UUID, *, paused: bool) -> None:
+    async def start(self, uuid: UUID, *, paused: bool, bound: bool = False) -> None:
+        assert not bound, "virsh hangs up once it has its answer"
         self._virsh("start", str(uuid), *["--paused"] * paused)
+
+    async def tune(self, uuid: UUID, where: Where, *, memory: int | None = None, shares: int | None = None) -> None:
+        if memory is not None:
+            self._virsh("setmem", str(uuid), f"{memory}MiB", *_AFFECT[where])
+        if shares is not None:
+            self._virsh("schedinfo", str(uuid), "--set", f"cpu_shares={shares}", *_AFFECT[where])
 
     async def destroy(self, uuid: UUID) -> None:
         self._virsh("destroy", str(uuid))
@@ -93,12 +123,16 @@ class RealDaemon:
         said = dict(line.split(":", 1) for line in self._virsh("dominfo", str(uuid)).splitlines() if ":" in line)
         told = {key.strip(): value.strip() for key, value in said.items()}
         persistent = told["Persistent"] == "yes"
-        title = self._virsh("desc", str(uuid), "--title", "--config").strip() if persistent else None
+        run = {"running": Run.RUNNING, "paused": Run.PAUSED}.get(told["State"], Run.OFF if persistent else Run.KEPT)
         return State(
-            defined=title,
+            defined=self._definition(uuid, "--inactive") if persistent else None,
             autostart=told["Autostart"] == "enable",
-            run={"running": Run.RUNNING, "paused": Run.PAUSED}.get(told["State"], Run.OFF),
+            run=run,
+            live=self._definition(uuid) if run in model.ON else None,
         )
+
+    def _definition(self, uuid: UUID, *words: str) -> Definition:
+        return understood(DomainDefinition.load(self._virsh("dumpxml", str(uuid), *words)))
 
 
 class RealWalk:
@@ -106,7 +140,7 @@ class RealWalk:
 
     def __init__(self, insulad: Insulad, roots: dict[str, Path], seed: int, say: Callable[[str], None]) -> None:
         self.models = {name: DomainModel() for name in UUIDS}
-        self.asked_to_reboot: set[UUID] = set()
+        self.asked: set[tuple[UUID, End]] = set()
         self.storage_stays = False
         self._insulad, self._daemon, self._say = insulad, RealDaemon(insulad, roots), say
         self._chance = random.Random(seed)
@@ -116,9 +150,12 @@ class RealWalk:
         self._stopped: int | None = None
         """A keeper that may stand still."""
 
-    def title(self) -> str:
+    def document(self) -> Definition:
         self._titles += 1
-        return f"t{self._titles}"
+        return any_definition(self._chance, f"t{self._titles}")
+
+    def choice(self, values: Sequence[T]) -> T:
+        return self._chance.choice(values)
 
     # Verbs
 
@@ -139,8 +176,8 @@ class RealWalk:
             self._say(f"{name}: {operation.name} is done")
             known.respond(number, Result.DONE)
             if operation.name in ("shutdown", "reboot"):  # whether, and when, it obeys is the guest's own
-                effect = model.over if operation.name == "shutdown" else model.again
-                known.invoke(Operation(name="obeys", effect=effect, half=model.over, may_fail=True, by_guest=True))
+                way = End.SHUTDOWN if operation.name == "shutdown" else End.REBOOTED
+                known.invoke(replace(ending([way]), may_fail=True))
             self._buried()
 
     # Guests
@@ -151,10 +188,8 @@ class RealWalk:
             return
         known = self.models[name]
         known.trouble()
-        reboots = status == REBOOTED
-        self._say(f"{name}: its guest {'reboots' if reboots else 'ends'}")
-        effect, half = (model.again, model.over) if reboots else (model.over, None)
-        known.invoke(Operation(name="ends", effect=effect, half=half, may_fail=reboots, by_guest=True))
+        self._say(f"{name}: its guest ends with {status:#x}")
+        known.invoke(ending([ENDS.get(status, End.CRASHED) if status in _MAGIC else End.CRASHED]))
         if status in _MAGIC:
             inside = ["nsenter", "-t", str(guest.pid), "-p", "--", sys.executable, "-c", _REBOOT, str(_MAGIC[status])]
             subprocess.run(inside, check=False, timeout=scaled(30))
@@ -165,6 +200,12 @@ class RealWalk:
     def hold_freezer(self, name: str) -> None:
         """Not here: see tests/e2e/test_hostile_guests.py."""
 
+    def hang_up(self, name: str) -> None:
+        """Not here: virsh hangs up after each word."""
+
+    def reboot_host(self) -> None:
+        """Not here: the host is not ours to reboot."""
+
     # Deaths
 
     def begin_daemon(self) -> None:
@@ -172,7 +213,7 @@ class RealWalk:
             self._say("a daemon starts")
             if not (self._insulad.layout.run / "autostarted").exists():
                 for each in self.models.values():
-                    each.invoke(Operation(name="autostart", effect=autostarted, by_guest=True, may_fail=True))
+                    each.befall("autostart", autostarted, may_fail=True)
             self._insulad.start()
 
     def stop_daemon(self) -> None:
@@ -236,7 +277,7 @@ class RealWalk:
         if number is signal.SIGKILL and self._insulad.process is None:
             for guest in truth.living(self._insulad.layout):
                 name = next(name for name, uuid in UUIDS.items() if uuid == guest.uuid)
-                self.models[name].invoke(Operation(name="ends", effect=model.over, by_guest=True, may_fail=True))
+                self.models[name].invoke(replace(ending([End.CRASHED]), may_fail=True))
         os.kill(keeper, number)
         self._stopped = keeper if number is signal.SIGSTOP else None
 
@@ -282,6 +323,8 @@ class RealWalk:
                 state, tried = self._daemon.state(UUIDS[name]), copy.deepcopy(known)
                 try:
                     tried.finish()
+                    if state.run is Run.OFF and state not in tried.states():
+                        state = state._replace(run=Run.KEPT)  # a persistent one looks the same, kept or not
                     tried.see(state)
                 except UnexplainedError:
                     if time.monotonic() > deadline:

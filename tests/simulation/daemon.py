@@ -17,27 +17,35 @@ from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.layout import Layout
 from insula.model.domainstates import DomainState
-from insula.model.numbers import ShutdownMode
+from insula.model.numbers import Affect, ParameterType, ShutdownMode
+from insula.model.sizes import KiB
 from insula.service import listing
+from insula.service.cputuning import CPU
+from insula.service.domainlimits import limits_of
 from insula.service.events import Event, Events
 from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain
+from insula.service.parameters import Parameter
 from insula.service.startoptions import Launch, Storage
 from insula.testing.fakeengine import FakeEngine
 from insula.testing.fakehost import FakeHost
 from insula.testing.fakelooker import FakeLooker
 from tests.invariants import Shown
 from tests.simulation.channel import SimulatedChannel
+from tests.simulation.documents import document, understood
 from tests.simulation.loop import SimulatedLoop
-from tests.simulation.model import Run, State
+from tests.simulation.model import Definition, Run, State, Where
 from tests.simulation.world import World
 from tests.unit.service.fakepreparation import FakePreparation
 
-XML = """<domain type='lxc'><name>{name}</name><uuid>{uuid}</uuid><title>{title}</title>
-<memory unit='KiB'>65536</memory><vcpu>1</vcpu><os><type>exe</type></os><devices>
-<filesystem type='mount'><source dir='/srv/{name}'/><target dir='/'/></filesystem></devices></domain>"""
 PATIENCE = Patience(lock=30, shutdown=90)
+AFFECT = {
+    Where.CURRENT: Affect.CURRENT,
+    Where.LIVE: Affect.LIVE,
+    Where.CONFIG: Affect.CONFIG,
+    Where.BOTH: Affect.LIVE | Affect.CONFIG,
+}
 
 
 class SimulatedDaemon:
@@ -62,6 +70,8 @@ class SimulatedDaemon:
         self.failed: Exception | None = None
         """Why it could not begin, and ends."""
         self.events: list[Event] = []
+        self._owners: dict[UUID, object] = {}
+        """The connections that domains go with."""
         self._layout = layout
         self.wiring = self._wired(host_root)
         self.services = self.wiring.services
@@ -91,6 +101,7 @@ class SimulatedDaemon:
             patience=PATIENCE,
             images=cast("Images", None),
             daemon_info=dict,
+            boot=self._host.boot,
         )
 
     def _heard(self, event: Event) -> None:
@@ -166,22 +177,39 @@ class SimulatedDaemon:
         managed = self.services.domains.find(uuid)
         if managed is None:
             return State()
-        paused = managed.state.state is DomainState.PAUSED
+        run = Run.PAUSED if managed.state.state is DomainState.PAUSED else Run.RUNNING
+        if not managed.is_active:
+            run = Run.OFF if managed.ended_record is None else Run.KEPT
         return State(
-            defined=None if managed.config is None else managed.config.title,
+            defined=None if managed.config is None else understood(managed.config),
             autostart=managed.autostart,
-            run=Run.OFF if not managed.is_active else Run.PAUSED if paused else Run.RUNNING,
+            run=run,
+            live=understood(managed.current) if managed.is_active else None,
+            bound=managed.owner is not None,
         )
+
+    def told_limits(self) -> dict[int, tuple[int | None, ...]]:
+        """Return what is told of the limits of each guest that runs, by its pid: bytes of memory, and shares."""
+        told: dict[int, tuple[int | None, ...]] = {}
+        for each in self.services.domains:
+            if each.run is not None and each.run.container.described:
+                recorded, limits = each.run.container.record.spec.limits, limits_of(each.current)
+                told[each.id] = (recorded.memory, limits.memory, recorded.cpu_shares, limits.cpu_shares)
+        return told
+
+    def unwritten(self) -> set[UUID]:
+        """Return the domains whose run has changed without anything being written of it."""
+        return {uuid for uuid, _ in self.wiring.directory._owed}
 
     # Verbs
 
-    async def define(self, uuid: UUID, name: str, title: str) -> None:
-        domain = await self.services.incoming.read(XML.format(name=name, uuid=uuid, title=title))
+    async def define(self, uuid: UUID, name: str, definition: Definition) -> None:
+        domain = await self.services.incoming.read(document(uuid, name, definition))
         await self.services.definitions.define(domain)
 
-    async def create(self, uuid: UUID, name: str, title: str, *, paused: bool) -> None:
-        domain = await self.services.incoming.read(XML.format(name=name, uuid=uuid, title=title))
-        await self.services.lifecycle.create(domain, Launch(paused=paused))
+    async def create(self, uuid: UUID, name: str, definition: Definition, *, paused: bool, bound: bool = False) -> None:
+        domain = await self.services.incoming.read(document(uuid, name, definition))
+        await self.services.lifecycle.create(domain, Launch(paused=paused, owner=self._owner(uuid, bound=bound)))
 
     async def undefine(self, uuid: UUID, *, discard: bool = False) -> None:
         await self.services.definitions.undefine(self._of(uuid), Storage.DISCARD if discard else Storage.KEEP)
@@ -189,8 +217,27 @@ class SimulatedDaemon:
     async def set_autostart(self, uuid: UUID, on: bool) -> None:
         await self.services.definitions.set_autostart(self._of(uuid), on=on)
 
-    async def start(self, uuid: UUID, *, paused: bool) -> None:
-        await self.services.lifecycle.start(self._of(uuid), Launch(paused=paused))
+    async def start(self, uuid: UUID, *, paused: bool, bound: bool = False) -> None:
+        launch = Launch(paused=paused, owner=self._owner(uuid, bound=bound))
+        await self.services.lifecycle.start(self._of(uuid), launch)
+
+    async def hang_up(self, uuid: UUID) -> None:
+        """End the connection by which a domain is started that is bound to one: what it asked for is given up first."""
+        owner = self._owners.pop(uuid, None)
+        if owner is not None:
+            await self.services.lifecycle.connection_closed(owner)
+
+    async def tune(self, uuid: UUID, where: Where, *, memory: int | None = None, shares: int | None = None) -> None:
+        """Change one of both."""
+        managed, affect = self._of(uuid), AFFECT[where]
+        if memory is not None:
+            await self.services.memory.set_memory(managed, KiB(memory * 1024), affect)
+        if shares is not None:
+            wanted = [Parameter("cpu_shares", ParameterType.ULLONG, shares)]
+            await self.services.tuning.set_parameters(managed, CPU, wanted, affect)
+
+    def _owner(self, uuid: UUID, *, bound: bool) -> object | None:
+        return self._owners.setdefault(uuid, object()) if bound else None
 
     async def destroy(self, uuid: UUID) -> None:
         await self.services.lifecycle.destroy(self._of(uuid))

@@ -1,4 +1,4 @@
-"""Documents of domains, read and written once: those of one walk are the same few as those of every other.
+"""Documents of the model's domains; read and written once, since those of one walk are those of every other.
 
 What makes a domain of a text and a text of a domain are functions without state; a third of a walk's time was theirs.
 """
@@ -8,11 +8,39 @@ from contextlib import contextmanager
 from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 from insula.model import domain as domains
+from insula.model.domain import DomainDefinition
 from insula.service import incoming
+from tests.simulation.model import Definition, Follows
 
 REMEMBERED = 1 << 14
+
+
+XML = """<domain type='lxc'><name>{name}</name><uuid>{uuid}</uuid><title>{title}</title>
+<memory unit='MiB'>256</memory><currentMemory unit='MiB'>{memory}</currentMemory><vcpu>1</vcpu>
+<cputune><shares>{shares}</shares></cputune><os><type>exe</type></os>
+<on_poweroff>{off}</on_poweroff><on_reboot>{reboot}</on_reboot><on_crash>{crash}</on_crash><devices>
+<filesystem type='mount'><source dir='{root}'/><target dir='/'/></filesystem>
+<console type='pty'/></devices></domain>"""
+
+
+def document(uuid: UUID, name: str, definition: Definition, *, root: str = "/srv") -> str:
+    """Return the document of a domain."""
+    off, reboot, crash = (each.value for each in definition.after)
+    return XML.format(name=name, uuid=uuid, root=root, off=off, reboot=reboot, crash=crash, **definition._asdict())
+
+
+def understood(domain: DomainDefinition) -> Definition:
+    """Return what a document said."""
+    after = (domain.on_poweroff, domain.on_reboot, domain.on_crash)
+    return Definition(
+        title=domain.title or "",
+        memory=domain.memory_now // 1024,
+        shares=(domain.cpu_tune.shares if domain.cpu_tune else None) or 1024,
+        after=(Follows(after[0].value), Follows(after[1].value), Follows(after[2].value)),
+    )
 
 
 PURE = ((domains, "parse"), (domains, "read"), (domains, "completed"), (domains, "dump"), (incoming, "validate"))

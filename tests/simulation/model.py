@@ -6,8 +6,9 @@ are dropped. When none is left, nothing explains what was seen. (Wing and Gong's
 history grows.)
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import NamedTuple
 
@@ -16,26 +17,97 @@ class Run(Enum):
     OFF = "off"
     RUNNING = "running"
     PAUSED = "paused"
+    KEPT = "kept"
+    """It has ended, and is preserved."""
 
     __hash__ = object.__hash__  # in C: states are hashed a thousand times a walk
 
 
-class State(NamedTuple):
-    """What a client can see of a domain. defined: the title of what is defined, None for none; title: of what runs."""
+ON = (Run.RUNNING, Run.PAUSED)
 
-    defined: str | None = None
+
+class End(Enum):
+    """How a guest may end by itself, as its on_… tell them apart."""
+
+    SHUTDOWN = 0
+    REBOOTED = 1
+    CRASHED = 2
+
+    __hash__ = object.__hash__
+
+
+class Follows(Enum):
+    """What on_poweroff, on_reboot or on_crash may want."""
+
+    DESTROY = "destroy"
+    RESTART = "restart"
+    PRESERVE = "preserve"
+
+    __hash__ = object.__hash__
+
+
+USUAL = (Follows.DESTROY, Follows.RESTART, Follows.DESTROY)
+
+
+class Definition(NamedTuple):
+    """What a document says. title: no two have the same; memory: what it may use now, in MiB; shares: of processors;
+    after: what follows each End."""
+
+    title: str
+    memory: int = 64
+    shares: int = 1024
+    after: tuple[Follows, Follows, Follows] = USUAL
+
+
+MEMORY, SHARES = (32, 64, 128), (256, 1024, 4096)
+
+
+def any_definition(chance: random.Random, title: str) -> Definition:
+    """Return a definition with that title."""
+    follows, after = tuple(Follows), USUAL
+    if chance.random() < 0.5:
+        after = (chance.choice(follows), chance.choice(follows), chance.choice(follows))
+    return Definition(title, chance.choice(MEMORY), chance.choice(SHARES), after)
+
+
+LOST = Definition("?")
+"""What runs is described by what nobody lived to write down, or by what was written before."""
+
+
+class State(NamedTuple):
+    """What a client can see of a domain. defined: what is defined, None for nothing; live: what runs, None for nothing;
+    bound: it goes with the connection that started it."""
+
+    defined: Definition | None = None
     autostart: bool = False
     run: Run = Run.OFF
+    live: Definition | None = None
+    bound: bool = False
 
     @property
     def exists(self) -> bool:
         return self.defined is not None or self.run is not Run.OFF
 
+    @property
+    def off(self) -> "State":
+        return self._replace(run=Run.OFF, live=None, bound=False)
+
+    def explains(self, seen: "State") -> bool:
+        """Whether this is what was seen."""
+        return self == seen or (self.live is LOST and self._replace(live=seen.live) == seen)
+
     def __str__(self) -> str:
         if not self.exists:
             return "no domain"
-        kind = "transient" if self.defined is None else f"defined '{self.defined}'"
-        return f"{kind}, {self.run.value}{', autostart' if self.autostart else ''}"
+        kind = "transient" if self.defined is None else f"defined as {_told(self.defined)}"
+        live = "" if self.live is None or self.live == self.defined else f" as {_told(self.live)}"
+        flags = f"{', autostart' if self.autostart else ''}{', bound' if self.bound else ''}"
+        return f"{kind}, {self.run.value}{live}{flags}"
+
+
+def _told(definition: Definition) -> str:
+    after = "" if definition.after == USUAL else f", then {'/'.join(each.value for each in definition.after)}"
+    return f"'{definition.title}' ({definition.memory} MiB, {definition.shares} shares{after})"
 
 
 class Result(Enum):
@@ -50,8 +122,8 @@ Effect = Callable[[State], State | None]
 """What a verb makes of a state, None if it must refuse."""
 
 
-def define(title: str) -> Effect:
-    return lambda state: state._replace(defined=title)
+def define(definition: Definition) -> Effect:
+    return lambda state: state._replace(defined=definition)
 
 
 def undefine(state: State) -> State | None:
@@ -62,73 +134,170 @@ def autostart(on: bool) -> Effect:
     return lambda state: None if state.defined is None else state._replace(autostart=on)
 
 
-def start(paused: bool) -> Effect:
-    run = Run.PAUSED if paused else Run.RUNNING
-    return lambda state: None if state.defined is None or state.run is not Run.OFF else state._replace(run=run)
+def start(*, paused: bool, bound: bool = False) -> Effect:
+    return lambda state: None if not state.exists or state.run in ON else _started(state, paused=paused, bound=bound)
 
 
-def start_again(paused: bool) -> Effect:
+def start_failed(state: State) -> State | None:
+    """One that was kept for inspection is given up with the first attempt to start it."""
+    return state.off if state.run is Run.KEPT else None
+
+
+def start_again(*, paused: bool, bound: bool = False) -> Effect:
     """The guest has ended, is to be started again, and somebody is faster."""
-    run = Run.PAUSED if paused else Run.RUNNING
-    return lambda state: state._replace(run=run) if state.exists else None
+    return lambda state: _started(state, paused=paused, bound=bound) if state.exists else None
 
 
-def create(paused: bool) -> Effect:
+def _started(state: State, *, paused: bool, bound: bool) -> State:
+    live = state.defined or LOST  # one that is kept and not defined is what ran last
+    return state._replace(run=Run.PAUSED if paused else Run.RUNNING, live=live, bound=bound)
+
+
+def create(definition: Definition, *, paused: bool, bound: bool = False) -> Effect:
     run = Run.PAUSED if paused else Run.RUNNING
-    return lambda state: None if state.run is not Run.OFF else state._replace(run=run)
+    return lambda state: None if state.run in ON else state._replace(run=run, live=definition, bound=bound)
 
 
 def destroy(state: State) -> State | None:
-    return None if state.run is Run.OFF else state._replace(run=Run.OFF)
+    return None if state.run is Run.OFF else state.off
 
 
 def suspend(state: State) -> State | None:
-    return None if state.run is Run.OFF else state._replace(run=Run.PAUSED)
+    return state._replace(run=Run.PAUSED) if state.run in ON else None
 
 
 def resume(state: State) -> State | None:
     return state._replace(run=Run.RUNNING) if state.run is Run.PAUSED else None
 
 
-def shutdown(state: State) -> State | None:
-    """The guest is asked; that it obeys is its own doing."""
-    return None if state.run is Run.OFF else state
+def asked(state: State) -> State | None:
+    """The guest is asked for something, or given it; that it obeys is its own doing."""
+    return state if state.run in ON else None
+
+
+class Where(Enum):
+    """Which definition a change is about. CURRENT: the live one of what runs, else what is defined."""
+
+    CURRENT = 0
+    LIVE = 1
+    CONFIG = 2
+    BOTH = 3
+
+
+def tune(where: Where, *, memory: int | None = None, shares: int | None = None) -> Effect:
+    """Let the domain have another of both."""
+
+    def tuned(definition: Definition) -> Definition:
+        return definition._replace(memory=memory or definition.memory, shares=shares or definition.shares)
+
+    def effect(state: State) -> State | None:
+        on = state.run in ON
+        live = where in (Where.LIVE, Where.BOTH) or (where is Where.CURRENT and on)
+        config = where in (Where.CONFIG, Where.BOTH) or (where is Where.CURRENT and not on)
+        if (live and not on) or (config and state.defined is None):
+            return None
+        if live and state.live is not None and state.live is not LOST:
+            state = state._replace(live=tuned(state.live))
+        if config and state.defined is not None:
+            state = state._replace(defined=tuned(state.defined))
+        return state
+
+    return effect
 
 
 def over(state: State) -> State:
-    """The guest has ended by itself."""
-    return state._replace(run=Run.OFF)
+    """The guest has ended, for good."""
+    return state.off if state.run in ON else state
 
 
-def again(state: State) -> State:
-    """The guest has rebooted: a new run."""
-    return state if state.run is Run.OFF else state._replace(run=Run.RUNNING)
+def ended(end: End, *, anew: bool = False) -> Effect:
+    """The guest has ended by itself, and what follows is what its definition wants.
+
+    anew: it was defined differently before it was started again.
+    """
+
+    def effect(state: State) -> State | None:
+        if state.run not in ON or state.live is None:
+            return state
+        match state.live.after[end.value]:
+            case Follows.DESTROY:
+                return state.off
+            case Follows.PRESERVE:
+                return state._replace(run=Run.KEPT, live=None, bound=False)
+            case Follows.RESTART:
+                return state._replace(run=Run.RUNNING, live=(state.defined if anew else None) or state.live)
+
+    return effect
+
+
+def autostarted(state: State) -> State:
+    """The first daemon of a boot has begun."""
+    if not state.autostart or state.run is not Run.OFF:
+        return state
+    return state._replace(run=Run.RUNNING, live=state.defined)
+
+
+def host_ended(state: State) -> State:
+    """Nothing runs after the host's reboot, and nobody knows any more that something ran."""
+    return state.off
+
+
+def client_ended(state: State) -> State:
+    """The connection has ended that it was to go with."""
+    return state.off if state.bound else state
+
+
+def written_or_not(state: State) -> State:
+    """What was changed of what runs, and answered, is known to a daemon only that had nowhere to write it."""
+    return state if state.live is None else state._replace(live=LOST)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Operation:
     """One verb, or what a guest does. may_fail: something outside was broken, so that it may refuse anything;
-    half: what it may leave when it fails all the same; meanwhile: what it may do when the guest has just ended;
-    by_guest: nobody asked for it, and no daemon's death undoes it.
+    others: what it may do as well as its effect; halves: what it may leave when it fails all the same; meanwhile: what
+    it may do when the guest has just ended; by_guest: nobody asked for it, and no daemon's death undoes it.
     """
 
     name: str
     effect: Effect
     may_fail: bool = False
-    half: Effect | None = None
+    others: tuple[Effect, ...] = ()
+    halves: tuple[Effect, ...] = ()
     meanwhile: Effect | None = None
     by_guest: bool = False
+    _known: dict[State, tuple[Outcome, ...]] = field(default_factory=dict, init=False)
 
-    def outcomes(self, state: State) -> Iterator[Outcome]:
+    def outcomes(self, state: State) -> tuple[Outcome, ...]:
+        """Return what it may answer, and leave."""
+        known = self._known.get(state)
+        if known is None:
+            known = self._known[state] = tuple(set(self._outcomes(state)))
+        return known
+
+    def _outcomes(self, state: State) -> Iterator[Outcome]:
         after = self.effect(state)
         if after is not None:
             yield Result.DONE, after
         if after is None or self.may_fail:
             yield Result.FAILED, state
+        for each in self.others:
+            if (other := each(state)) is not None:
+                yield Result.DONE, other
         if self.meanwhile is not None and self.may_fail and (done := self.meanwhile(state)) is not None:
             yield Result.DONE, done
-        if self.half is not None and self.may_fail and (left := self.half(state)) is not None:
-            yield Result.FAILED, left
+        for each in self.halves if self.may_fail else ():
+            if (left := each(state)) is not None:
+                yield Result.FAILED, left
+
+
+def ending(ways: Sequence[End]) -> Operation:
+    """Return what the end of a guest does, which may count as any of these.
+
+    It may be the last of the domain whatever its definition wants: a restart may fail, and nobody may know how it was.
+    """
+    first, *others = (ended(each, anew=anew) for anew in (False, True) for each in ways)
+    return Operation(name="ends", effect=first, others=(*others, over), halves=(over,), by_guest=True)
 
 
 Done = frozenset[tuple[int, Result]]
@@ -165,6 +334,11 @@ class DomainModel:
         """Return what it may be now."""
         return {state for state, _ in self._explored()}
 
+    def befall(self, name: str, effect: Effect, *, others: tuple[Effect, ...] = (), may_fail: bool = False) -> None:
+        """Something happens that nobody asked for, if it makes any difference."""
+        if any(each(state) != state for state in self.states() for each in (effect, *others)):
+            self.invoke(Operation(name=name, effect=effect, others=others, may_fail=may_fail, by_guest=True))
+
     def invoke(self, operation: Operation) -> int:
         """A verb is asked for. Return its number."""
         self._last += 1
@@ -177,6 +351,11 @@ class DomainModel:
         self.history.append(f"{number}: … {self._pending[number].name} {result.value}")
         explained = {(state, done) for state, done in self._explored() if (number, result) in done}
         self._settle(explained, [number], f"'{self._pending[number].name}' {result.value}")
+
+    def abandon(self, number: int) -> None:
+        """Nobody waits for its answer any more: it happens, or not, or half, whenever it may."""
+        self.history.append(f"{number}: … nobody waits for {self._pending[number].name}")
+        self._pending[number] = replace(self._pending[number], by_guest=True, may_fail=True)
 
     def trouble(self) -> None:
         """Something outside is broken: whatever is under way may fail."""
@@ -194,7 +373,7 @@ class DomainModel:
     def see(self, state: State) -> None:
         """This is what it is now. Raises: UnexplainedError."""
         self.history.append(f"seen: {state}")
-        explained = {(known, done) for known, done in self._explored() if known == state}
+        explained = {(state, done) for known, done in self._explored() if known.explains(state)}
         self._settle(explained, [], f"seeing it as '{state}'")
 
     def finish(self) -> None:

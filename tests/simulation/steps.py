@@ -8,8 +8,9 @@ from functools import partial
 
 from tests.simulation import model
 from tests.simulation.disk import Disk
-from tests.simulation.model import Operation
-from tests.simulation.walk import CRASHED, DESTROY, EXITED, KILLED, POWERED_OFF, REBOOTED, UNDEFINE, UUIDS
+from tests.simulation.model import MEMORY, SHARES, End, Operation, Where
+from tests.simulation.statuses import CRASHED, EXITED, KILLED, POWERED_OFF, REBOOTED
+from tests.simulation.walk import DESTROY, UNDEFINE, UUIDS
 from tests.simulation.walking import Walking
 
 Take = Callable[[Walking, str], None]
@@ -35,9 +36,9 @@ class Step:
 
 
 def define(walk: Walking, name: str) -> None:
-    title = walk.title()
-    operation = Operation(name=f"define {title}", effect=model.define(title))
-    walk.verb(name, operation, lambda daemon: daemon.define(UUIDS[name], name, title))
+    definition = walk.document()
+    operation = Operation(name=f"define {definition.title}", effect=model.define(definition))
+    walk.verb(name, operation, lambda daemon: daemon.define(UUIDS[name], name, definition))
 
 
 def undefine(walk: Walking, name: str, *, discard: bool) -> None:
@@ -50,17 +51,24 @@ def autostart(walk: Walking, name: str, *, on: bool) -> None:
     walk.verb(name, operation, lambda daemon: daemon.set_autostart(UUIDS[name], on))
 
 
-def start(walk: Walking, name: str, *, paused: bool) -> None:
+def start(walk: Walking, name: str, *, paused: bool = False, bound: bool = False) -> None:
     operation = Operation(
-        name=f"start{' paused' if paused else ''}", effect=model.start(paused), meanwhile=model.start_again(paused)
+        name=f"start{' paused' if paused else ''}{' bound' if bound else ''}",
+        effect=model.start(paused=paused, bound=bound),
+        meanwhile=model.start_again(paused=paused, bound=bound),
+        halves=(model.start_failed,),
     )
-    walk.verb(name, operation, lambda daemon: daemon.start(UUIDS[name], paused=paused))
+    walk.verb(name, operation, lambda daemon: daemon.start(UUIDS[name], paused=paused, bound=bound))
 
 
-def create(walk: Walking, name: str, *, paused: bool) -> None:
-    operation = Operation(name=f"create{' paused' if paused else ''}", effect=model.create(paused))
-    title = walk.title()
-    walk.verb(name, operation, lambda daemon: daemon.create(UUIDS[name], name, title, paused=paused))
+def create(walk: Walking, name: str, *, paused: bool = False, bound: bool = False) -> None:
+    definition = walk.document()
+    operation = Operation(
+        name=f"create {definition.title}{' paused' if paused else ''}{' bound' if bound else ''}",
+        effect=model.create(definition, paused=paused, bound=bound),
+        halves=(model.start_failed,),
+    )
+    walk.verb(name, operation, lambda daemon: daemon.create(UUIDS[name], name, definition, paused=paused, bound=bound))
 
 
 def destroy(walk: Walking, name: str) -> None:
@@ -72,17 +80,36 @@ def suspend(walk: Walking, name: str) -> None:
 
 
 def resume(walk: Walking, name: str) -> None:
-    operation = Operation(name="resume", effect=model.resume, half=model.over)
+    operation = Operation(name="resume", effect=model.resume, halves=(model.over,))
     walk.verb(name, operation, lambda daemon: daemon.resume(UUIDS[name]))
 
 
 def shutdown(walk: Walking, name: str) -> None:
-    walk.verb(name, Operation(name="shutdown", effect=model.shutdown), lambda daemon: daemon.shutdown(UUIDS[name]))
+    walk.asked.add((UUIDS[name], End.SHUTDOWN))
+    walk.verb(name, Operation(name="shutdown", effect=model.asked), lambda daemon: daemon.shutdown(UUIDS[name]))
 
 
 def reboot(walk: Walking, name: str) -> None:
-    walk.asked_to_reboot.add(UUIDS[name])
-    walk.verb(name, Operation(name="reboot", effect=model.shutdown), lambda daemon: daemon.reboot(UUIDS[name]))
+    walk.asked.add((UUIDS[name], End.REBOOTED))
+    walk.verb(name, Operation(name="reboot", effect=model.asked), lambda daemon: daemon.reboot(UUIDS[name]))
+
+
+def limit_memory(walk: Walking, name: str) -> None:
+    where, memory = walk.choice(tuple(Where)), walk.choice(MEMORY)
+    operation = _tuning(f"set memory {memory}", where, partial(model.tune, memory=memory))
+    walk.verb(name, operation, lambda daemon: daemon.tune(UUIDS[name], where, memory=memory))
+
+
+def share_processors(walk: Walking, name: str) -> None:
+    where, shares = walk.choice(tuple(Where)), walk.choice(SHARES)
+    operation = _tuning(f"set shares {shares}", where, partial(model.tune, shares=shares))
+    walk.verb(name, operation, lambda daemon: daemon.tune(UUIDS[name], where, shares=shares))
+
+
+def _tuning(what: str, where: Where, tune: Callable[[Where], model.Effect]) -> Operation:
+    """What changes both changes the guest first."""
+    halves = (tune(Where.LIVE),) if where is Where.BOTH else ()
+    return Operation(name=f"{what} {where.name}", effect=tune(where), halves=halves)
 
 
 def end(walk: Walking, name: str, *, status: int) -> None:
@@ -105,15 +132,20 @@ STEPS = (
         ("undefine with storage", 2, partial(undefine, discard=True)),
         ("autostart", 3, partial(autostart, on=True)),
         ("no autostart", 1, partial(autostart, on=False)),
-        ("start", 10, partial(start, paused=False)),
+        ("start", 10, start),
         ("start paused", 3, partial(start, paused=True)),
-        ("create", 5, partial(create, paused=False)),
+        ("start bound", 2, partial(start, bound=True)),
+        ("create", 5, create),
         ("create paused", 2, partial(create, paused=True)),
+        ("create bound", 2, partial(create, bound=True)),
+        ("client hangs up", 3, lambda walk, name: walk.hang_up(name)),
         ("destroy", 7, destroy),
         ("suspend", 4, suspend),
         ("resume", 4, resume),
         ("shutdown", 2, shutdown),
         ("reboot", 2, reboot),
+        ("memory", 5, limit_memory),
+        ("shares", 3, share_processors),
     ),
     *_rows(
         Kind.GUEST,
@@ -135,6 +167,7 @@ STEPS = (
     ),
     *_rows(
         Kind.DISASTER,
+        ("host reboots", 2, lambda walk, name: walk.reboot_host()),
         ("daemon is killed", 2, lambda walk, name: walk.kill_daemon()),
         ("daemon is killed soon", 5, lambda walk, name: walk.kill_daemon_later()),
         ("keeper is killed", 3, lambda walk, name: walk.kill_keeper()),

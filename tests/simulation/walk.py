@@ -8,33 +8,34 @@ Steps are a table; a seed, hypothesis and the real kernel's sample choose from i
 import asyncio
 import errno
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
-from insula.engine.launch.runningcontainer import boot_id
 from insula.errors import InsulaError
 from insula.layout import Layout
-from insula.service.events import Event, LifecycleEvent
 from insula.testing.fakehost import FakeHost
 from tests import invariants
-from tests.invariants import Living, Mirror
 from tests.simulation import model
 from tests.simulation.channel import KEEPER_PID
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.disk import Disk, FileOperations
 from tests.simulation.documents import remembered
 from tests.simulation.loop import HeldUpError
-from tests.simulation.model import DomainModel, Operation, Result, Run
+from tests.simulation.model import Definition, DomainModel, End, Operation, Result, Run, any_definition, ending
+from tests.simulation.statuses import CRASHED, ENDS, EXITED, KILLED
 from tests.simulation.walking import Ask
+from tests.simulation.watch import Watch
 from tests.simulation.world import World
 
+T = TypeVar("T")
+
 UUIDS = {"web": UUID(int=1), "mail": UUID(int=2)}
-EXITED, CRASHED, REBOOTED, POWERED_OFF, KILLED = 0, 0x0100, 1, 2, 9
 SHORTLY = 0.1
 """Virtual seconds in which everything that is due is due at once."""
 LONG = 400.0
@@ -57,23 +58,21 @@ class Walk:
         self.world = World(seed)
         self.random = self.world.random
         self.operations = FileOperations(self.world, str(layout.root), memory=str(layout.run))
-        self.host = FakeHost(boot=boot_id(), before=self._before, later=self.world.soon)
+        self.host = FakeHost(boot=_boot(0), before=self._before, later=self.world.soon)
         self.models = {name: DomainModel() for name in UUIDS}
         self.daemon: SimulatedDaemon | None = None
         self.keeper_stopped = False
         self.layout, self._host_root, self._say = layout, host_root, say
         self._titles = 0
+        self._boots = 0
         self._holds: dict[UUID, list[Callable[[], None]]] = {}
         self._refusals: dict[str, int] = {}
-        self._mirror: Mirror | None = None
-        self._heard = 0
-        self._told: set[int] = set()
-        """Guests that were once shown as running."""
+        self._watch = Watch(self.host, self.say)
         self._dies_at: int | None = None
         self._blind = False
         """The living daemon began while files could not be read: it does not know all definitions."""
         self._troubled = False
-        self.asked_to_reboot: set[UUID] = set()
+        self.asked: set[tuple[UUID, End]] = set()
         self.storage_stays = False
         """Somebody undefined a domain and wanted its storage to stay."""
         self._found: AssertionError | None = None
@@ -158,7 +157,7 @@ class Walk:
                     self._blind |= not daemon.serves
                     self._broke()
                 if daemon.alive:
-                    self._look(daemon)
+                    self._watch.look(daemon)
                 if self._dies_at is not None and self.world.turns >= self._dies_at:
                     self._dies_at = None
                     daemon.alive = False
@@ -169,42 +168,6 @@ class Walk:
             assert left, f"it never comes to rest: {pending}"
             self.world.now = max(self.world.now, horizon)
 
-    def _look(self, daemon: SimulatedDaemon) -> None:
-        """What holds after every callback."""
-        if daemon.loop.failures:
-            raise AssertionError(f"nobody handled: {daemon.loop.failures}")
-        living = [pid for pid, each in self.host.processes.items() if each.executed or each.channel >= 0]
-        if len(living) > 1:
-            invariants.nobody_lives_twice(self.living())
-        if not daemon.serves:
-            return
-        if self._mirror is None:
-            self._mirror, self._heard = Mirror.of(daemon.shown()), len(daemon.events)
-        if len(daemon.events) != self._heard:
-            for event in daemon.events[self._heard :]:
-                self._hear(event)
-            self._heard = len(daemon.events)
-        if living:
-            running = daemon.running()
-            self._told |= running
-            # A start that nobody was told of may be taken back by the next daemon.
-            if not running.issuperset(living) and (missing := (self._told - running).intersection(living)):
-                invariants.a_living_guest_is_shown(
-                    [each for each in self.living() if each.pid in missing], daemon.shown()
-                )
-
-    def _hear(self, event: Event) -> None:
-        self.say(f"event: {event}")
-        if isinstance(event, LifecycleEvent) and self._mirror is not None:
-            self._mirror.hear(event.domain.uuid, event.kind.name.lower())
-
-    def living(self) -> list[Living]:
-        return [
-            Living(uuid=UUID(each.uuid), pid=each.pid, frozen=self.host.group(each.group).frozen or each.channel >= 0)
-            for each in self.host.processes.values()
-            if each.executed or each.channel >= 0
-        ]
-
     # Daemon and keeper
 
     def begin_daemon(self) -> None:
@@ -212,9 +175,10 @@ class Walk:
             return
         self.say("a daemon starts")
         self._blind = False
-        self._mirror = None
+        self._watch.begin()
         if not (self.layout.run / "autostarted").exists():
-            self._invoke_all(Operation(name="autostart", effect=autostarted, by_guest=True, may_fail=True))
+            for each in self.models.values():
+                each.befall("autostart", model.autostarted, may_fail=True)
         self.daemon = SimulatedDaemon(
             self.world,
             self.host,
@@ -222,10 +186,6 @@ class Walk:
             host_root=self._host_root,
             keeper_stopped=lambda: self.keeper_stopped,
         )
-
-    def _invoke_all(self, operation: Operation) -> None:
-        for each in self.models.values():
-            each.invoke(operation)
 
     def _bury(self) -> None:
         assert self.daemon is not None
@@ -239,17 +199,23 @@ class Walk:
             # Storage that was to vanish is noted to stay before its domain is defined: better a disk too many.
             self.storage_stays |= each.pending("define")
             each.crash()
+            each.befall("goes with its client", model.client_ended)
+        for uuid in daemon.unwritten():
+            name = next(name for name, each in UUIDS.items() if each == uuid)
+            self.models[name].invoke(
+                Operation(name="is described as before", effect=model.written_or_not, by_guest=True)
+            )
 
     @contextmanager
     def _unexecuted_may_end(self) -> Iterator[None]:
         """Whoever dies in the block may have been the last that could tell a guest to execute its program."""
-        before = {each.uuid for each in self.living()}
+        before = {each.uuid for each in self._watch.living()}
         yield
-        for uuid in before - {each.uuid for each in self.living()}:
+        for uuid in before - {each.uuid for each in self._watch.living()}:
             name = next(name for name, each in UUIDS.items() if each == uuid)
             self.say(f"{name}: its guest was held, and nobody is left who could let it go on")
             self.models[name].trouble()
-            self.models[name].invoke(Operation(name="ends", effect=model.over, by_guest=True))
+            self.models[name].invoke(ending([End.CRASHED]))
 
     def kill_daemon(self) -> None:
         if self.daemon is not None:
@@ -280,6 +246,22 @@ class Walk:
             daemon.alive = False
             self._bury()
 
+    def reboot_host(self) -> None:
+        """Everything ends at once; the disks are as they were, and what was in memory is gone."""
+        self.say("the host reboots")
+        if self.daemon is not None:
+            self.kill_daemon()
+        self._boots += 1
+        self.keeper_stopped = False
+        self._holds.clear()
+        self.host.reboot(_boot(self._boots))
+        shutil.rmtree(self.layout.run, ignore_errors=True)
+        for each in self.models.values():
+            each.trouble()
+            each.finish()
+            each.befall("host reboots", model.host_ended)
+            each.finish()
+
     def kill_keeper(self) -> None:
         if self.host.keeper is not None:
             self.say("the keeper is killed")
@@ -302,13 +284,23 @@ class Walk:
         daemon, known = self.daemon, self.models[name]
         if daemon is None or not daemon.serves:
             return
-        if self._troubled or not daemon.settled or known.guest_acts or UUIDS[name] in self._holds:
+        if operation is DESTROY:
+            known.trouble()  # whatever waits for the guest gives up
+        if (
+            self._troubled
+            or not daemon.settled
+            or known.guest_acts
+            or UUIDS[name] in self._holds
+            or known.pending("destroy")
+        ):
             operation = replace(operation, may_fail=True)
         number, began = known.invoke(operation), self.world.now
         self.say(f"{name}: {operation.name} is asked for ({number})")
 
         def answered(task: asyncio.Task[Any]) -> None:
             if task.cancelled():
+                if daemon.alive:
+                    known.abandon(number)
                 return
             error = task.exception()
             self.say(f"{name}: {operation.name} ({number}) {'is done' if error is None else f'failed: {error!r}'}")
@@ -331,10 +323,32 @@ class Walk:
 
         return checked
 
-    def title(self) -> str:
-        """Return a title that no definition has had."""
+    def document(self) -> Definition:
+        """Return a definition that no domain has had."""
         self._titles += 1
-        return f"t{self._titles}"
+        return any_definition(self.random, f"t{self._titles}")
+
+    def choice(self, values: Sequence[T]) -> T:
+        return self.random.choice(values)
+
+    def hang_up(self, name: str) -> None:
+        """Whoever asked for something with a domain is gone, and waits for no answer; what is bound to it ends."""
+        daemon, known, uuid = self.daemon, self.models[name], UUIDS[name]
+        if daemon is None or not daemon.serves:
+            return
+        self.say(f"{name}: its client hangs up")
+        calls = [each for each in daemon.calls if each.get_name().endswith(name) and not each.done()]
+        for call in calls:
+            call.cancel()
+
+        async def ended() -> None:
+            await asyncio.gather(*calls, return_exceptions=True)
+            await daemon.hang_up(uuid)
+
+        may_fail = bool(calls) or self._troubled or not daemon.settled or known.guest_acts or uuid in self._holds
+        stays = (lambda state: state,) if may_fail else ()
+        known.befall("its client is gone", model.client_ended, others=stays)
+        daemon.begin(ended(), f"end of the client of {name}")
 
     # Guests
 
@@ -345,14 +359,10 @@ class Walk:
         if process is None or not process.executed or (self.host.group(process.group).frozen and status != KILLED):
             return
         self.say(f"{name}: its guest ends with {status:#x}")
-        reboots = status == REBOOTED or (uuid in self.asked_to_reboot and status in (EXITED, CRASHED))
-        if reboots:
-            operation = Operation(name="reboots", effect=model.again, half=model.over, may_fail=True, by_guest=True)
-        else:
-            operation = Operation(name="ends", effect=model.over, by_guest=True)
+        asked = [end for end in End if (uuid, end) in self.asked and status in (EXITED, CRASHED)]
         known = self.models[name]
         known.trouble()
-        known.invoke(operation)
+        known.invoke(ending([ENDS[status], *asked]))
         self.host.end(process, status)
         self._let_go(uuid)
 
@@ -426,26 +436,19 @@ class Walk:
         daemon = self.daemon
         if daemon is None or not daemon.settled:
             raise AssertionError(f"no daemon serves: {daemon and daemon.loop.pending()}")
-        shown = daemon.shown()
         for name, known in self.models.items():
             assert known.quiet, f"never answered: {known.history}"
             known.finish()
             known.see(daemon.state(UUIDS[name]))
-        busy = {str(uuid): each.busy for uuid, each in shown.items() if each.busy}
-        assert not busy, f"verbs without end: {busy}"
-        self.asked_to_reboot.clear()
-        living = self.living()
-        invariants.what_is_shown_lives(living, shown)
-        invariants.a_living_guest_is_shown(living, shown)
-        if self._mirror is not None:
-            invariants.every_change_was_told(self._mirror, shown)
+        self.asked.clear()
+        self._watch.at_rest(daemon)
 
     def end(self) -> None:
         """Take every domain away, end the daemon, and see that nothing is left."""
         self.rest()
         for name, known in self.models.items():
             (state,) = known.states()
-            if state.run is not Run.OFF:
+            if state.run is not Run.OFF:  # a kept one too
                 self.verb(name, DESTROY, lambda daemon, uuid=UUIDS[name]: daemon.destroy(uuid))  # type: ignore[misc]
                 self.run(seconds=5)
             if state.defined is not None:
@@ -479,9 +482,10 @@ class Walk:
         self.host.close()
 
 
-DESTROY = Operation(name="destroy", effect=model.destroy, half=model.destroy)
+DESTROY = Operation(name="destroy", effect=model.destroy, halves=(model.destroy, model.ended(End.CRASHED)))
 UNDEFINE = Operation(name="undefine", effect=model.undefine)
 
 
-def autostarted(state: model.State) -> model.State | None:
-    return state._replace(run=Run.RUNNING) if state.autostart and state.run is Run.OFF else state
+def _boot(number: int) -> str:
+    """Return the id of a boot of the host."""
+    return str(UUID(int=1 << 64 | number))

@@ -83,9 +83,14 @@ def wire(
     daemon_info: Callable[[], dict[str, Any]],
     patience: Patience = Patience(),
     partitions: Partitions = BELOW_MACHINE,
+    boot: str | None = None,
 ) -> Wiring:
-    """Return the services over an engine. preparation: makes files and ids ready for it; looker: looks into guests."""
-    this_boot, directory = boot_id(), RunDirectory(layout)
+    """Return the services over an engine.
+
+    preparation: makes files and ids ready for it; looker: looks into guests; boot: the id of the host's present boot,
+    None to ask the kernel.
+    """
+    this_boot, directory = boot or boot_id(), RunDirectory(layout)
     definitions, documents, domains = (
         definitions_of(layout),
         Documents(),

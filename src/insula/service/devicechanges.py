@@ -20,7 +20,7 @@ from insula.model.xmlreader import read
 from insula.model.xmlsource import parse
 from insula.service.documents import Documents
 from insula.service.impact import Changes
-from insula.service.managed import ManagedDomain, Run
+from insula.service.managed import ManagedDomain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ class DeviceVerbs:
             validate(whole)
             return whole
 
-        def refuse(run: Run, domain: DomainDefinition) -> None:
+        async def refuse(managed: ManagedDomain, domain: DomainDefinition) -> None:
             raise OperationUnsupportedError(
                 f"no {tag} can be {verb} while the container runs; change its definition (--config) and restart it"
             )

@@ -1,16 +1,16 @@
 """Which definition a change or a question is about: the live one, the persistent one, or both; and changing it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 
-from insula.engine.threads import in_own_thread
-from insula.errors import InsulaError, InvalidArgumentError
+from insula.engine.spec import Limits
+from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidError, OperationUnsupportedError
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect
 from insula.service.defining import DefinitionVerbs
 from insula.service.documents import Documents
+from insula.service.livelimits import LiveLimits
 from insula.service.managed import ManagedDomain, Run
 from insula.service.runs import Runs
 
@@ -52,7 +52,11 @@ def definition(managed: ManagedDomain, affect: Affect) -> DomainDefinition:
     return meant.config if meant.config is not None else managed.current
 
 
-def _nothing(run: Run, domain: DomainDefinition) -> None:
+Effect = Callable[[ManagedDomain, DomainDefinition], Awaitable[None]]
+"""Makes the guest that runs be as a definition says. Raises: InsulaError, and the guest is as it was."""
+
+
+async def _nothing(managed: ManagedDomain, domain: DomainDefinition) -> None:
     """What has no effect on the running guest."""
 
 
@@ -63,6 +67,19 @@ class Changes:
         self._documents = documents
         self._definitions = definitions
         self._runs = runs
+        self._limits = LiveLimits(runs)
+
+    def limiting(self, limits: Callable[[DomainDefinition], Limits]) -> Effect:
+        """Return what puts limits of a definition on the control group of its run."""
+
+        async def put(managed: ManagedDomain, domain: DomainDefinition) -> None:
+            try:
+                await self._limits.put(managed, limits(domain))
+            except OperationUnsupportedError as error:
+                # libvirt's word for a limit that this host's control groups have not.
+                raise OperationInvalidError(f"domain '{domain.name}': {error}") from error
+
+        return put
 
     async def change(
         self,
@@ -70,11 +87,11 @@ class Changes:
         affect: Affect,
         changed: Callable[[DomainDefinition], DomainDefinition],
         *,
-        apply: Callable[[Run, DomainDefinition], None] = _nothing,
+        apply: Effect = _nothing,
     ) -> None:
         """Replace the definitions that affect means by what changed makes of them.
 
-        apply: makes the running guest be as its changed definition says, before that counts; called in a thread.
+        apply: called with the changed live definition, before that counts.
         Raises: whatever changed or apply raise, and OperationFailedError from the disk; nothing has changed then.
         """
         meant = impact(managed, affect)
@@ -82,25 +99,20 @@ class Changes:
         config = await self._documents.aside(changed, meant.config) if meant.config is not None else None
         before = managed.current
         if meant.run is not None and current is not None:
-            if apply is not _nothing:
-                # The kernel may take seconds to reclaim what a lower limit takes away.
-                await managed.lock.unless_overtaken(in_own_thread(partial(apply, meant.run, current)))
+            await apply(managed, current)
             self._runs.change_domain(managed, current)
         if config is not None:
             try:
                 await self._definitions.change(managed, config)
             except InsulaError:
                 if meant.run is not None:
-                    await self._restore(managed, meant.run, before, apply)
+                    await self._restore(managed, before, apply)
                 raise
 
-    async def _restore(
-        self, managed: ManagedDomain, run: Run, before: DomainDefinition, apply: Callable[[Run, DomainDefinition], None]
-    ) -> None:
+    async def _restore(self, managed: ManagedDomain, before: DomainDefinition, apply: Effect) -> None:
         """Make the running guest be as it was: what it felt already could not be written down for its next start."""
         try:
-            if apply is not _nothing:
-                await managed.lock.unless_overtaken(in_own_thread(partial(apply, run, before)))
+            await apply(managed, before)
         except InsulaError as error:
             LOGGER.error("domain '%s' runs with a change that was refused, and keeps it: %s", managed.name, error)
             return

@@ -20,7 +20,7 @@ from insula.service.impact import Changes
 from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Value
-from insula.service.tuning import Family, Values, putting
+from insula.service.tuning import Family, Values
 
 UNLIMITED_KIB = 9007199254740991
 """What libvirt says for no limit. Source: VIR_DOMAIN_MEMORY_PARAM_UNLIMITED in its public domain header."""
@@ -55,9 +55,8 @@ class MemoryVerbs:
 
         async def work() -> None:
             before = managed.current.memory_now
-            await self._changes.change(
-                managed, affect, changed, apply=putting(lambda domain: only(limits_of(domain), {"memory"}))
-            )
+            effect = self._changes.limiting(lambda domain: only(limits_of(domain), {"memory"}))
+            await self._changes.change(managed, affect, changed, apply=effect)
             if managed.is_active and managed.current.memory_now != before:
                 self._events.publish(BalloonChange(domain=managed.ref, actual=managed.current.memory_now))
 

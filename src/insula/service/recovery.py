@@ -18,7 +18,6 @@ from uuid import UUID
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held
-from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.model.domain import DomainDefinition
 from insula.model.scalars import DomainName
@@ -30,6 +29,7 @@ from insula.service.endings import state_after
 from insula.service.leftovers import Leftover
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.live import defined
+from insula.service.livelimits import LiveLimits
 from insula.service.managed import ManagedDomain
 from insula.service.recoveryplan import (
     UNKNOWN,
@@ -83,6 +83,7 @@ class Recovery:
         self._preparation = preparation
         self._lifecycle = lifecycle
         self._boot_id = boot_id
+        self._limits = LiveLimits(runs)
         self._line = WaitingLine(ABREAST)
         self._work: list[asyncio.Task[Any]] = []
         self._retries: set[asyncio.Task[None]] = set()
@@ -313,23 +314,13 @@ class Recovery:
         found.described = managed.require_run().container.described
         try:
             if found.status is None:
-                await self._limits_settled(managed, found)
+                await self._limits.settle_interrupted(managed, found)
             await self._runs.adopted(managed, found)
         except BaseException:
             found.close()
             raise
         if status is not None:
             await self._lifecycle.ended(managed, status)
-
-    async def _limits_settled(self, managed: ManagedDomain, found: Running) -> None:
-        """Undo a change of the memory limit that the daemon before did not live to finish: nobody was told of it."""
-        try:
-            undone = await in_own_thread(found.group.memory.undo_unfinished)
-        except OSError as error:
-            LOGGER.error("the memory limit of domain '%s', half changed, cannot be put back: %s", managed.name, error)
-            return
-        if undone:
-            LOGGER.warning("a change of the memory limit of domain '%s', cut short, was undone", managed.name)
 
     def _again_later(self, managed: ManagedDomain, doomed: bool, attempt: int) -> None:
         run = managed.run

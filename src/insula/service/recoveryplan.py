@@ -4,13 +4,13 @@ order of truth: the kernel and the keeper (does the guest live, how did it end?)
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.launch.succession import Held
-from insula.service.rundirectory import RunPhase, RunRecord, StopReason
+from insula.service.rundirectory import Next, RunPhase, RunRecord, StopReason
 
 UNKNOWN = ExitStatus(status=None)
 
@@ -108,10 +108,15 @@ def _action(record: RunRecord, facts: Evidence) -> Action | None:
         return Forget(record=record)
     match record.phase:
         case RunPhase.STARTING:
-            return Undo(record=record, again=record.again and not _other_launch(record, facts))
+            again = record.again and not record.autodestroy and not _other_launch(record, facts)
+            return Undo(record=record, again=again)
         case RunPhase.ENDING:
             # What was to be killed and lives is shown as running until it is dead; its end is told then.
-            return Destroy(record=record) if _outlived_its_kill(record, facts) else Conclude(record=record)
+            if _outlived_its_kill(record, facts):
+                return Destroy(record=record)
+            # With the connection that it was to die with, nothing may follow that lives on.
+            orphaned = record.autodestroy and record.next is Next.RESTART
+            return Conclude(record=replace(record, next=Next.OFF) if orphaned else record)
         case RunPhase.RUNNING:
             if record.container is None or record.uuid in facts.outdated:
                 return None

@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from insula.engine.codec import loads
+from insula.engine.codec import decode, encode, loads
 from insula.engine.launch.holdings import Remains
+from insula.engine.spec import Limits
 from insula.errors import InsulaError
 from insula.kernel.durable import Durability, replace_file, sweep
 from insula.layout import Layout
@@ -83,7 +84,8 @@ class RunRecord:
     the host, to take away after a start that was cut short; begun: seconds since the epoch;
     autodestroy: it dies with the connection that started it; ephemeral: its writable storage is removed at its end;
     again: this is a restart, so one cut short is repeated; restarts: how many quick ones came before;
-    resumed: it was paused once and goes on; asked: what the guest was asked for and has not done yet;
+    resumed: it was paused once and goes on; asked: what the guest was asked for and has not done yet; limiting: the
+    limits that are being put on it, which hold or not until the live definition is written down;
     reason, status (as wait(2) has it), next: once it is ending. Whether the guest stands still is not here: the kernel
     knows.
     """
@@ -101,6 +103,7 @@ class RunRecord:
     restarts: int = 0
     resumed: bool = False
     asked: StopReason | None = None
+    limiting: Limits | None = None
     reason: StopReason | None = None
     status: int | None = None
     next: Next = Next.OFF
@@ -108,7 +111,8 @@ class RunRecord:
     def to_json(self) -> str:
         values = {each.name: getattr(self, each.name) for each in fields(self)}  # asdict would copy the whole container
         intent = None if self.intent is None else self.intent.encode()
-        return json.dumps({"format": FORMAT, **values, "uuid": str(self.uuid), "intent": intent})
+        values |= {"uuid": str(self.uuid), "intent": intent, "limiting": encode(self.limiting)}
+        return json.dumps({"format": FORMAT, **values})
 
     @classmethod
     def from_json(cls, text: str) -> "RunRecord":
@@ -122,12 +126,14 @@ class RunRecord:
             if former in values:
                 values[name] = values.pop(former)
         reason, asked, intent = values.pop("reason"), values.pop("asked"), values.pop("intent", None)
+        limiting = values.pop("limiting", None)
         return cls(
             uuid=UUID(values.pop("uuid")),
             phase=RunPhase(values.pop("phase")),
             reason=None if reason is None else StopReason(reason),
             asked=None if asked is None else StopReason(asked),
             next=Next(values.pop("next")),
+            limiting=None if limiting is None else decode(Limits, limiting),
             intent=None if intent is None else Remains.decode(intent),
             **values,
         )

@@ -146,7 +146,7 @@ class Runs:
         else:  # what was not known when it was shown: that it stands still before its program, say
             managed.happen(Happening.SUSPENDED if now.state is DomainState.PAUSED else Happening.RESUMED)
         if container.described and container.record != shown:
-            self.write_record(managed, replace(run.record, container=container.record.encode()))
+            self.record_container(managed, container)
 
     async def destroy(self, managed: ManagedDomain) -> ExitStatus:
         """Kill the guest and clear up; the caller tells that it is off.
@@ -257,15 +257,16 @@ class Runs:
         """Let a change of the live definition, which the guest has felt already, count, and write it down."""
         managed.current = current
         self._directory.write_domain_or_owe(managed.uuid, current)
-        self._record_container(managed)
+        if managed.run is not None:
+            self.record_container(managed, managed.run.container)
 
-    def _record_container(self, managed: ManagedDomain) -> None:
+    def record_container(self, managed: ManagedDomain, container: Running) -> None:
         """Let the record tell of the running container as it is now, its limits for one."""
-        run = managed.run
-        if run is not None and run.container.described:
-            container = run.container.record.encode()
-            if container != run.record.container:
-                self.write_record(managed, replace(run.record, container=container))
+        record = replace(managed.require_run().record, limiting=None)
+        if container.described:
+            record = replace(record, container=container.record.encode())
+        if record != managed.require_run().record:
+            self.write_record(managed, record)
 
     async def discard_kept(self, managed: ManagedDomain) -> None:
         """Give up a run that is over and was kept; the caller tells that it is off for good."""

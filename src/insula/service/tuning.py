@@ -5,16 +5,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from insula.engine.launch import limits as limiting
 from insula.engine.spec import Limits
-from insula.errors import InsulaError, OperationFailedError, OperationInvalidError, OperationUnsupportedError
+from insula.errors import InsulaError, OperationFailedError, OperationInvalidError
 from insula.kernel.cgroups import Cgroup
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
 from insula.service.events import Events, Tunable
 from insula.service.impact import Changes, asked
 from insula.service.jobs import OperationKind
-from insula.service.managed import ManagedDomain, Run
+from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter, Value, checked
 
 Values = Mapping[str, Value]
@@ -70,26 +69,13 @@ class TuningVerbs:
                 managed,
                 affect,
                 lambda domain: family.changed(domain, values),
-                apply=putting(lambda domain: family.limits(domain, values)),
+                apply=self._changes.limiting(lambda domain: family.limits(domain, values)),
             )
             if family.tunable is not None and managed.is_active and affect != Affect.CONFIG:
                 told = tuple(Parameter(family.tunable + each.name, each.kind, each.value) for each in parameters)
                 self._events.publish(Tunable(domain=managed.ref, parameters=told))
 
         await managed.perform(f"set {family.name}", work, change=OperationKind.LIMITS)
-
-
-def putting(limits: Callable[[DomainDefinition], Limits]) -> Callable[[Run, DomainDefinition], None]:
-    """Return what puts a changed definition's limits on the control group of its run."""
-
-    def put(run: Run, domain: DomainDefinition) -> None:
-        try:
-            limiting.change_running(run.container, limits(domain))
-        except OperationUnsupportedError as error:
-            # libvirt's word for a limit that this host's control groups have not.
-            raise OperationInvalidError(f"domain '{domain.name}': {error}") from error
-
-    return put
 
 
 @contextmanager

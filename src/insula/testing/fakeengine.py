@@ -13,6 +13,7 @@ from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
+from insula.engine.launch import limits
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held
@@ -127,6 +128,7 @@ class FakeEngine:
         asked: int | None = None
         try:
             group = self._host.make_group(path)
+            limits.apply(cast("Cgroup", group), spec.limits)
             asked = self._link.ask(Verb.LAUNCH, {**meant, "group": path}, {})
             born = await self._link.answer(asked)
             answer = await self._link.answer(self._link.ask(Verb.GO, {**meant, "hold": paused}, {}))

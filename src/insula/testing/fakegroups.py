@@ -11,8 +11,9 @@ from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, Tas
 @dataclass(slots=True)
 class FakeMemory:
     """limits: what was set, in bytes, by the words memory, swap, soft and guarantee; undone: how often half a change
-    was looked for."""
+    was looked for; before: called with what is about to change, and may raise what the kernel would."""
 
+    before: Callable[[str], None] = lambda _: None
     limits: dict[str, int] = field(default_factory=dict)
     anonymous: int = 8 << 20
     shared: int = 0
@@ -20,6 +21,7 @@ class FakeMemory:
     undone: int = 0
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
+        self.before("limit memory")
         self.limits |= {"memory": memory or 0} if memory is not None else {}
         self.limits |= {"swap": memory_and_swap or 0} if memory_and_swap is not None else {}
 
@@ -55,11 +57,15 @@ class FakeMemory:
 
 @dataclass(slots=True)
 class FakeCpu:
+    """before: as FakeMemory has it."""
+
+    before: Callable[[str], None] = lambda _: None
     shares: int = 1024
     quota: int | None = None
     period: int = 100000
 
     def weigh(self, shares: int) -> None:
+        self.before("limit shares")
         self.shares = shares
 
     def limit(self, quota: int | None, period: int | None = None) -> None:
@@ -105,8 +111,8 @@ class FakeGroup:
         self.label: dict[str, Any] | None = None
         self.there = True
         self.frozen = False
-        self.memory = FakeMemory()
-        self.cpu = FakeCpu()
+        self.memory = FakeMemory(before=lambda what: before(f"{what} {path}"))
+        self.cpu = FakeCpu(before=lambda what: before(f"{what} {path}"))
         self.cpu_time = FakeCpuTime()
         self.io = FakeIo()
         self.inside: list[int] = []

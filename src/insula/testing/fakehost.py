@@ -193,6 +193,19 @@ class FakeHost:
                 self.end(process, KILLED)
         self.settle()
 
+    def reboot(self, boot: str) -> None:
+        """End everything at once, as when the host's power fails: nothing of it is told, and another boot begins."""
+        self.boot = boot
+        keeper, self.keeper = self.keeper, None
+        if keeper is not None:
+            keeper.close()
+        for process in list(self.processes.values()):
+            self.end(process, KILLED)
+        self.ended.clear()
+        for group in self.groups.values():
+            group.there = False
+        self.groups.clear()
+
     def close(self) -> None:
         """Let go of everything."""
         self.later = lambda work: work()

@@ -6,6 +6,7 @@ from uuid import UUID
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind
 from insula.errors import OperationFailedError, UnsupportedConfigError
 from insula.model.domain import DomainDefinition
+from insula.service.domainlimits import limits_of
 from insula.service.translate import PidOf
 
 
@@ -44,6 +45,7 @@ class FakePreparation:
             root=DirectoryRoot(path="/srv"),
             init_kind=InitKind.SYSTEMD,
             idmap=self.idmap,
+            limits=limits_of(domain),
         )
 
     def owns_storage(self, uuid: UUID) -> bool:

@@ -42,6 +42,10 @@ NEWBORN = replace(ALIVE, phase=StartPhase.CLONED)
 ENDED = replace(ALIVE, phase=StartPhase.EXITED, status=ExitStatus(status=0))
 
 
+BOUND_RESTARTING = replace(RESTARTING, autodestroy=True)
+BOUND_ENDING = replace(ENDING, autodestroy=True)
+
+
 def facts(held: Held | None = None, label: ContainerRecord | None = None, *, outdated: bool = False) -> Evidence:
     return Evidence(
         boot_id="now",
@@ -131,3 +135,11 @@ def test_a_record_is_outdated_if_another_init_lives_under_its_uuid(
     record: RunRecord, labelled: dict[UUID, ContainerRecord], held: dict[UUID, Held], outdated: bool
 ) -> None:
     assert is_outdated(record, labelled, held) is outdated
+
+
+def test_what_was_to_die_with_its_connection_is_not_started_again_once_that_is_gone() -> None:
+    """Seen: a guest rebooted while insulad died, and lived on for good."""
+    assert decide([BOUND_RESTARTING], facts()) == [Undo(record=BOUND_RESTARTING, again=False)]
+    assert decide([BOUND_ENDING], facts()) == [Conclude(record=replace(BOUND_ENDING, next=Next.OFF))]
+    preserved = replace(BOUND_ENDING, next=Next.PRESERVE)
+    assert decide([preserved], facts()) == [Conclude(record=preserved)]

@@ -38,3 +38,15 @@ def test_limits_are_what_was_set() -> None:
     assert web.cpu.held() == (512, None, 100000)
     assert web.io.held() == (50, ())
     assert web.stats().memory is not None
+
+
+def test_a_limit_that_the_kernel_refuses_is_not_set() -> None:
+    def refuse(what: str) -> None:
+        raise OSError(5, what)
+
+    group = FakeGroup("web", before=refuse, empty=lambda path: None)
+    with pytest.raises(OSError, match="limit memory web"):
+        group.memory.limit(1)
+    with pytest.raises(OSError, match="limit shares web"):
+        group.cpu.weigh(1)
+    assert (group.memory.limits, group.cpu.shares) == ({}, 1024)

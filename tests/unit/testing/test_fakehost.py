@@ -79,3 +79,14 @@ def test_processes_that_have_executed_outlive_the_keeper_and_others_do_not(host:
 
 def test_no_launch_has_the_name_of_another(host: FakeHost) -> None:
     assert host.next_launch() != host.next_launch()
+
+
+def test_after_a_reboot_nothing_runs_and_nothing_is_known_of_what_did(host: FakeHost) -> None:
+    host.make_group(GROUP)
+    host.start_keeper()
+    process = host.clone(uuid="1", launch="a", group=GROUP)
+    host.reboot("another")
+
+    assert not process.lives
+    assert (host.processes, host.groups, host.ended, host.keeper) == ({}, {}, {}, None)
+    assert host.boot == "another"

@@ -1,0 +1,103 @@
+"""Limits of a guest that runs: those that hold are those that are told, whoever dies amid a change.
+
+record: these are being put ─► the control group ─► the live definition is written ─► record: nothing is being put
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from insula.engine.launch import limits
+from insula.engine.spec import BlockLimit, Limits
+from insula.engine.threads import in_own_thread
+from insula.errors import InsulaError, OperationAbortedError, OperationFailedError
+from insula.service.domainlimits import limits_of
+
+if TYPE_CHECKING:
+    from insula.engine.launch.runningcontainer import Running
+    from insula.model.domain import DomainDefinition
+    from insula.service.managed import ManagedDomain
+    from insula.service.runs import Runs
+
+LOGGER = logging.getLogger(__name__)
+
+
+class LiveLimits:
+    """Puts limits on guests. Callers hold the domain's lock."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def put(self, managed: ManagedDomain, wanted: Limits) -> None:
+        """Put limits on the guest. They count once the live definition does (`Runs.change_domain`).
+
+        Raises: as `engine.launch.limits.change`, and those that were put by then are taken back; OperationFailedError
+        where that cannot be written down.
+        """
+        run = managed.require_run()
+        try:
+            self._runs.change(managed, replace(run.record, limiting=wanted))
+        except OSError as error:
+            raise OperationFailedError(
+                f"the limits of domain '{managed.name}' stay: the next insulad would not know them, as its run "
+                f"directory cannot be written ({error.strerror})"
+            ) from error
+        try:
+            # The kernel may take seconds to reclaim what a lower limit takes away.
+            await managed.lock.unless_overtaken(in_own_thread(partial(limits.change_running, run.container, wanted)))
+        except InsulaError:
+            if managed.run is run:
+                await self.settle(managed, run.container)
+            raise
+
+    async def settle_interrupted(self, managed: ManagedDomain, container: Running) -> None:
+        """Undo a change that the daemon before did not live to finish: nobody was told of it."""
+        try:
+            undone = await in_own_thread(container.group.memory.undo_unfinished)
+        except OSError as error:
+            LOGGER.error("the memory limit of domain '%s', half changed, cannot be put back: %s", managed.name, error)
+            return
+        if undone:
+            LOGGER.warning("a change of the memory limit of domain '%s', cut short, was undone", managed.name)
+        await self.settle(managed, container)
+
+    async def settle(self, managed: ManagedDomain, container: Running) -> None:
+        """Put on the guest what its live definition says, where something else may have been put that never counted.
+
+        The administrator is told where that cannot be done.
+        """
+        run = managed.require_run()
+        if run.record.limiting is None:
+            return
+        try:
+            wanted = limits_instead(managed.current, run.record.limiting)
+            await managed.lock.unless_overtaken(in_own_thread(partial(limits.change_running, container, wanted)))
+        except OperationAbortedError:
+            return  # the guest is being ended
+        except InsulaError as error:
+            LOGGER.error("domain '%s' may have a limit that nobody was told of: %s", managed.name, error)
+            managed.notice(f"it may have a limit that nobody was told of: {error}")
+        if managed.run is run:
+            self._runs.record_container(managed, container)
+
+
+def limits_instead(domain: DomainDefinition, put: Limits) -> Limits:
+    """Return what domain says about each limit that was put, and what takes away those that it says nothing about.
+
+    Raises: InvalidArgumentError for the limit of a block device that the host has not.
+    """
+    said = limits_of(domain)
+    names = {each.name for each in fields(Limits) if getattr(put, each.name) is not None} - {"block_devices"}
+    known = {(each.major, each.minor): each for each in said.block_devices}
+    devices = (_device_instead(known.get((each.major, each.minor)), each) for each in put.block_devices)
+    return replace(limits.only(said, names), block_devices=tuple(devices))
+
+
+def _device_instead(said: BlockLimit | None, put: BlockLimit) -> BlockLimit:
+    """The kernel's 0 is none."""
+    rates = {each.name for each in fields(BlockLimit)} - {"major", "minor"}
+    values = {name: getattr(said, name, None) or 0 for name in rates if getattr(put, name) is not None}
+    return BlockLimit(major=put.major, minor=put.minor, **values)
