@@ -4,7 +4,11 @@
     ├── ConfigurationError               the daemon's or the command line's own settings
     ├── InternalError                    a mistake of ours
     ├── InvalidArgumentError             an argument nobody could act on
-    ├── XmlError                         XML that does not parse, or lacks what is needed (line given)
+    ├── XmlError                         XML that lacks what is needed, or says what cannot be (line given)
+    │   ├── XmlSyntaxError               it does not parse
+    │   ├── MissingNameError             a domain without a name
+    │   ├── MissingSourceError           a device that says not where it comes from
+    │   └── MissingTargetError           a device that says not where it goes
     ├── UnsupportedConfigError           XML that is understood and refused
     ├── ReadOnlyError                    a change asked for on a read-only connection
     ├── AccessDeniedError
@@ -46,9 +50,13 @@ class ErrorCode(IntEnum):
     INVALID_CONN = 6
     INVALID_ARG = 8
     OPERATION_FAILED = 9
+    NO_SOURCE = 19
+    NO_TARGET = 20
+    NO_NAME = 21
     XML_ERROR = 27
     DOM_EXIST = 28
     OPERATION_DENIED = 29
+    XML_DETAIL = 35
     SYSTEM_ERROR = 38
     RPC = 39
     NO_DOMAIN = 42
@@ -132,11 +140,36 @@ class InvalidArgumentError(InsulaError):
 
 
 class XmlError(InsulaError):
-    """XML that does not parse, or lacks what is needed; the text gives the line and what was expected."""
+    """XML that lacks what is needed, or says what cannot be; the text gives the line and what was expected."""
 
     code = ErrorCode.XML_ERROR
+    domain = ErrorDomain.DOMAIN
     prefix = "XML error: "
     exit_status = 2
+
+
+class XmlSyntaxError(XmlError):
+    """A text that is no XML, or none that is accepted; libvirt tells it apart from XML that says what cannot be."""
+
+    code = ErrorCode.XML_DETAIL
+
+
+class MissingNameError(XmlError):
+    """A domain without a name."""
+
+    code = ErrorCode.NO_NAME
+
+
+class MissingSourceError(XmlError):
+    """A disk or file system that does not say where it comes from."""
+
+    code = ErrorCode.NO_SOURCE
+
+
+class MissingTargetError(XmlError):
+    """A disk or file system that does not say where it goes."""
+
+    code = ErrorCode.NO_TARGET
 
 
 class UnsupportedConfigError(InsulaError):

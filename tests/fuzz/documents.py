@@ -15,7 +15,7 @@ from insula.engine.enter.callinside import _understood
 from insula.engine.keeper.protocol import decode as decode_message
 from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.plan.plan import LaunchPlan
-from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, XmlError
+from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, UnsupportedConfigError, XmlError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
@@ -59,7 +59,7 @@ def domain_xml(data: bytes) -> None:
     """
     try:
         domain = DomainDefinition.load(data.decode(errors="surrogateescape"))
-    except XmlError:
+    except (XmlError, UnsupportedConfigError):
         return
     unreadable = any(each.startswith(UNREADABLE) for each in problems(domain))
     for flags in (_WHOLE, XmlFlags.LIVE):
@@ -69,7 +69,7 @@ def domain_xml(data: bytes) -> None:
             return
         try:
             again = DomainDefinition.load(text)
-        except XmlError as error:
+        except (XmlError, UnsupportedConfigError) as error:
             if unreadable:
                 return
             raise BrokenError(f"it is written so that nobody can read it: {error}") from error

@@ -20,6 +20,10 @@ SEEN: dict[str, tuple[ErrorCode, str, int]] = {
     "InternalError": (ErrorCode.INTERNAL_ERROR, "internal error: ", 1),
     "InvalidArgumentError": (ErrorCode.INVALID_ARG, "invalid argument: ", 2),
     "XmlError": (ErrorCode.XML_ERROR, "XML error: ", 2),
+    "XmlSyntaxError": (ErrorCode.XML_DETAIL, "XML error: ", 2),
+    "MissingNameError": (ErrorCode.NO_NAME, "XML error: ", 2),
+    "MissingSourceError": (ErrorCode.NO_SOURCE, "XML error: ", 2),
+    "MissingTargetError": (ErrorCode.NO_TARGET, "XML error: ", 2),
     "UnsupportedConfigError": (ErrorCode.CONFIG_UNSUPPORTED, "unsupported configuration: ", 2),
     "ReadOnlyError": (ErrorCode.OPERATION_DENIED, "operation forbidden: ", 5),
     "AccessDeniedError": (ErrorCode.ACCESS_DENIED, "access denied: ", 5),
@@ -44,6 +48,11 @@ SEEN: dict[str, tuple[ErrorCode, str, int]] = {
     "RpcError": (ErrorCode.RPC, "", 1),
 }
 DOMAINS = {
+    "XmlError": ErrorDomain.DOMAIN,
+    "XmlSyntaxError": ErrorDomain.DOMAIN,
+    "MissingNameError": ErrorDomain.DOMAIN,
+    "MissingSourceError": ErrorDomain.DOMAIN,
+    "MissingTargetError": ErrorDomain.DOMAIN,
     "AuthenticationError": ErrorDomain.RPC,
     "NoSupportError": ErrorDomain.DOMAIN,
     "ImageNotFoundError": ErrorDomain.STORAGE,

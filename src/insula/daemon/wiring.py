@@ -112,7 +112,9 @@ def wire(
     services = Services(
         domains=domains,
         documents=documents,
-        incoming=IncomingDocuments(documents=documents, registry=domains, partitions=partitions),
+        incoming=IncomingDocuments(
+            documents=documents, registry=domains, partitions=partitions, architectures=host.architectures()
+        ),
         definitions=defining,
         lifecycle=lifecycle,
         shutdown=ShutdownVerbs(runs=runs, looker=looker, time_limit=patience.shutdown),

@@ -27,6 +27,11 @@ class CharacterDeviceType(StrEnum):
     NULL = "null"
     STDIO = "stdio"
     VC = "vc"
+    SPICEVMC = "spicevmc"
+    SPICEPORT = "spiceport"
+    NMDM = "nmdm"
+    QEMU_VDAGENT = "qemu-vdagent"
+    DBUS = "dbus"
 
 
 class ConsoleTargetType(StrEnum):

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from lxml import etree
 
+from insula.errors import MissingNameError
 from insula.model import linuxcontainer
 from insula.model.boot import Clock, CrashAction, OffAction, Os
 from insula.model.devices import (
@@ -52,14 +53,14 @@ class DomainDefinition(Mapped):
 
     type: Annotated[DomainType, Attribute("type")] = DomainType.LXC
     id: Annotated[int | None, Attribute("id", live=always)] = None
-    name: Annotated[DomainName, Element("name")]
+    name: Annotated[DomainName, Element("name", missing=MissingNameError)]
     uuid: Annotated[UUID, Element("uuid")] = field(default_factory=uuid4)
     title: Annotated[str | None, Element("title")] = None
     description: Annotated[str | None, Element("description")] = None
     metadata: Annotated[Metadata | None, Element("metadata")] = None
     max_memory: Annotated[MaxMemory | None, Element("maxMemory")] = None
     memory: Annotated[KiB, Element("memory", unit="unit")]
-    current_memory: Annotated[KiB | None, Element("currentMemory", unit="unit")] = None
+    current_memory: Annotated[KiB | None, Element("currentMemory", unit="unit", zero_is_none=True)] = None
     blkio_tune: Annotated[BlkioTune | None, Element("blkiotune")] = None
     memory_tune: Annotated[MemoryTune | None, Element("memtune")] = None
     vcpu: Annotated[Vcpu, Element("vcpu")] = field(default_factory=Vcpu)
@@ -90,6 +91,8 @@ class DomainDefinition(Mapped):
             raise fault(root, f"the document is a <{local_name(root)}>, expected a <domain>")
         if root.get("type") == linuxcontainer.DOMAIN_TYPE:
             root = linuxcontainer.converted(root)
+        if not (root.findtext("name") or "").strip():
+            raise fault(root, "has no <name> in it, expected 1 to 64 characters", kind=MissingNameError)
         if bounded:
             _refuse_too_many_devices(root)
         return completed(read(cls, root, parts))
@@ -142,8 +145,10 @@ def _refuse_too_many_devices(root: etree._Element) -> None:
 def completed(domain: DomainDefinition) -> DomainDefinition:
     """Return domain with what libvirt fills in.
 
-    These are: currentMemory (never above memory), the emulator, at least one console and each console's target, a MAC
-    address for each interface and the family of its addresses, and that nobody manages a host device of a subsystem.
+    These are: currentMemory (never above memory), the emulator, at least one console and each console's target (its
+    port is the console's place, whatever stood there), a MAC address for each interface and the family of its
+    addresses, and that nobody manages a host device of a subsystem.
+    An id map without a range is none.
     """
     consoles = domain.devices.consoles or (Console(),)
     devices = replace(
@@ -153,7 +158,8 @@ def completed(domain: DomainDefinition) -> DomainDefinition:
         consoles=tuple(starmap(_completed_console, enumerate(consoles))),
         host_devices=tuple(map(_completed_host_device, domain.devices.host_devices)),
     )
-    return replace(domain, current_memory=min(domain.memory_now, domain.memory), devices=devices)
+    idmap = None if domain.idmap == DefinedIdMap() else domain.idmap
+    return replace(domain, current_memory=min(domain.memory_now, domain.memory), idmap=idmap, devices=devices)
 
 
 def _completed_interfaces(domain: DomainDefinition) -> tuple[Interface, ...]:
@@ -180,12 +186,7 @@ def _with_family(ip: InterfaceIp) -> InterfaceIp:
 
 def _completed_console(port: int, console: Console) -> Console:
     target = console.target or ConsoleTarget()
-    filled = replace(
-        target,
-        type=target.type or ConsoleTargetType.LXC,
-        port=port if target.port is None else target.port,
-    )
-    return replace(console, target=filled)
+    return replace(console, target=replace(target, type=target.type or ConsoleTargetType.LXC, port=port))
 
 
 def _completed_host_device(device: HostDevice) -> HostDevice:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated
 
+from insula.errors import MissingSourceError, MissingTargetError
 from insula.model.scalars import FileMode
 from insula.model.sizes import Bytes, KiB
 from insula.model.xmlmap import Attribute, Element, Mapped, is_generated_alias
@@ -27,7 +28,7 @@ class FilesystemType(StrEnum):
 class AccessMode(StrEnum):
     """libvirt's words for how owners and modes are carried over; a container has the kernel do it: passthrough.
 
-    `mapped` is written by clients that know virtual machines; for a container it is the same.
+    The others are written by clients that know virtual machines; for a container they are the same.
     """
 
     PASSTHROUGH = "passthrough"
@@ -87,8 +88,8 @@ class Filesystem(Mapped):
     file_mode: Annotated[FileMode | None, Attribute("fmode")] = None
     directory_mode: Annotated[FileMode | None, Attribute("dmode")] = None
     driver: Annotated[FilesystemDriver | None, Element("driver")] = None
-    source: Annotated[FilesystemSource, Element("source")]
-    target: Annotated[PurePosixPath, Element("target", attribute="dir")]
+    source: Annotated[FilesystemSource, Element("source", missing=MissingSourceError)]
+    target: Annotated[PurePosixPath, Element("target", attribute="dir", missing=MissingTargetError)]
     read_only: Annotated[bool, Element("readonly")] = False
     alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None
     space_hard_limit: Annotated[Bytes | None, Element("space_hard_limit", unit="unit")] = None
@@ -106,6 +107,8 @@ class DiskType(StrEnum):
     DIR = "dir"
     NETWORK = "network"
     VOLUME = "volume"
+    NVME = "nvme"
+    VHOSTUSER = "vhostuser"
 
 
 class DiskDevice(StrEnum):
@@ -139,7 +142,7 @@ class DiskSource(Mapped):
 class DiskTarget(Mapped):
     """`<target dev='sda' bus=''>`: the device's name in the guest's /dev."""
 
-    device: Annotated[str, Attribute("dev")]
+    device: Annotated[str, Attribute("dev", missing=MissingTargetError)]
     bus: Annotated[str | None, Attribute("bus")] = None
 
 
@@ -147,11 +150,11 @@ class DiskTarget(Mapped):
 class Disk(Mapped):
     """`<disk>`: a block device shown in the guest's /dev."""
 
-    type: Annotated[DiskType, Attribute("type")] = DiskType.BLOCK
+    type: Annotated[DiskType, Attribute("type")] = DiskType.FILE
     device: Annotated[DiskDevice, Attribute("device")] = DiskDevice.DISK
     driver: Annotated[DiskDriver | None, Element("driver")] = None
     source: Annotated[DiskSource | None, Element("source")] = None
-    target: Annotated[DiskTarget, Element("target")]
+    target: Annotated[DiskTarget, Element("target", missing=MissingTargetError)]
     read_only: Annotated[bool, Element("readonly")] = False
     shareable: Annotated[bool, Element("shareable")] = False
     serial: Annotated[str | None, Element("serial")] = None

@@ -58,7 +58,7 @@ def _refuse_impossible(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """A comment or a processing instruction, as it is written."""
+    """A comment, a processing instruction, or a text between elements, as it is written."""
 
     text: str
 

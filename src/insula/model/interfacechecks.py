@@ -6,7 +6,7 @@ from insula.kernel.interfacenames import NAME_MAX, is_interface_name
 from insula.model.devices import HostDevice
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import ShareType
-from insula.model.interfaces import Interface, InterfaceRoute, InterfaceType, family_of
+from insula.model.interfaces import Interface, InterfaceRoute, InterfaceType, SourceMode, family_of
 from insula.model.repetition import repeated
 
 
@@ -16,6 +16,9 @@ def check_interface_sources(domain: DomainDefinition) -> Iterator[str]:
         field = wanted.get(each.type)
         if field is not None and (each.source is None or not getattr(each.source, field)):
             yield f"interface {number} is of type {each.type} and names no {field}"
+        mode = each.source.mode if each.source is not None else None
+        if each.type is InterfaceType.DIRECT and mode in (SourceMode.CLIENT, SourceMode.SERVER):
+            yield f"interface {number} is of type {each.type}, which cannot be of mode {mode}"
 
 
 def check_interface_names(domain: DomainDefinition) -> Iterator[str]:

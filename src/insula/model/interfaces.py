@@ -40,13 +40,15 @@ class InterfaceType(StrEnum):
     VDS = "vds"
 
 
-class DirectMode(StrEnum):
-    """The kinds of macvlan, and passthrough of the whole device."""
+class SourceMode(StrEnum):
+    """The kinds of macvlan, and passthrough of the whole device; `client` and `server` are of sockets for machines."""
 
     VEPA = "vepa"
     BRIDGE = "bridge"
     PRIVATE = "private"
     PASSTHROUGH = "passthrough"
+    CLIENT = "client"
+    SERVER = "server"
 
 
 class AddressFamily(StrEnum):
@@ -119,7 +121,7 @@ class InterfaceSource(Mapped):
     bridge: Annotated[str | None, Attribute("bridge")] = None
     name: Annotated[str | None, Attribute("name")] = None
     device: Annotated[str | None, Attribute("dev")] = None
-    mode: Annotated[DirectMode | None, Attribute("mode")] = None
+    mode: Annotated[SourceMode | None, Attribute("mode")] = None
     ips: Annotated[tuple[InterfaceIp, ...], Element("ip")] = ()
     routes: Annotated[tuple[InterfaceRoute, ...], Element("route")] = ()
 
@@ -219,7 +221,7 @@ class FilterReference(Mapped):
 class Interface(Mapped):
     """`<interface>`: one network card of the guest."""
 
-    type: Annotated[InterfaceType, Attribute("type")]
+    type: Annotated[InterfaceType, Attribute("type")] = InterfaceType.USER
     managed: Annotated[YesNo | None, Attribute("managed")] = None
     mac: Annotated[MacAddress | None, Element("mac", attribute="address")] = None
     source: Annotated[InterfaceSource | None, Element("source")] = None
@@ -234,5 +236,5 @@ class Interface(Mapped):
     model: Annotated[str | None, Element("model", attribute="type")] = None
     filter: Annotated[FilterReference | None, Element("filterref")] = None
     link: Annotated[LinkState | None, Element("link", attribute="state")] = None
-    mtu: Annotated[int | None, Element("mtu", attribute="size", within=MTU)] = None
+    mtu: Annotated[int | None, Element("mtu", attribute="size", within=MTU, zero_is_none=True)] = None
     alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None

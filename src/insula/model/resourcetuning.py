@@ -13,8 +13,8 @@ VCPU_MAX = 4096
 SHARES = (2, 262144)
 PERIOD = (1000, 1000000)
 QUOTA = (-1, 17592186044415)
-WEIGHT = (100, 1000)
-"""The ranges libvirt accepts; periods and quotas are microseconds, a quota below 0 is none.
+WEIGHT = (10, 1000)
+"""The ranges libvirt accepts, beside 0, which is none; periods and quotas are microseconds, a quota below 0 is none.
 
 Source: libvirt's schema and its checks of cputune and blkiotune.
 """
@@ -29,12 +29,12 @@ class PlacementMode(StrEnum):
 class Vcpu(Mapped):
     """`<vcpu>`: how many processors the guest sees, and on which of the host's it may run.
 
-    current: fewer than count, in use now.
+    current: fewer than count, in use now; 0, which libvirt's conversion of LXC's own files writes, is all of them.
     """
 
     placement: Annotated[PlacementMode, Attribute("placement")] = PlacementMode.STATIC
     cpus: Annotated[CpuSet | None, Attribute("cpuset")] = None
-    current: Annotated[int | None, Attribute("current", within=(1, VCPU_MAX))] = None
+    current: Annotated[int | None, Attribute("current", within=(0, VCPU_MAX))] = None
     count: Annotated[int, Text(within=(1, VCPU_MAX))] = 1
 
 
@@ -68,13 +68,13 @@ class VcpuPin(Mapped):
 class CpuTune(Mapped):
     """`<cputune>`. period and quota are microseconds. global_* mean the same for a container; the plain ones win."""
 
-    shares: Annotated[int | None, Element("shares", within=SHARES)] = None
-    period: Annotated[int | None, Element("period", within=PERIOD)] = None
-    quota: Annotated[int | None, Element("quota", within=QUOTA)] = None
-    global_period: Annotated[int | None, Element("global_period", within=PERIOD)] = None
-    global_quota: Annotated[int | None, Element("global_quota", within=QUOTA)] = None
-    emulator_period: Annotated[int | None, Element("emulator_period", within=PERIOD)] = None
-    emulator_quota: Annotated[int | None, Element("emulator_quota", within=QUOTA)] = None
+    shares: Annotated[int | None, Element("shares", within=SHARES, zero_is_none=True)] = None
+    period: Annotated[int | None, Element("period", within=PERIOD, zero_is_none=True)] = None
+    quota: Annotated[int | None, Element("quota", within=QUOTA, zero_is_none=True)] = None
+    global_period: Annotated[int | None, Element("global_period", within=PERIOD, zero_is_none=True)] = None
+    global_quota: Annotated[int | None, Element("global_quota", within=QUOTA, zero_is_none=True)] = None
+    emulator_period: Annotated[int | None, Element("emulator_period", within=PERIOD, zero_is_none=True)] = None
+    emulator_quota: Annotated[int | None, Element("emulator_quota", within=QUOTA, zero_is_none=True)] = None
     vcpu_pins: Annotated[tuple[VcpuPin, ...], Element("vcpupin")] = ()
     emulator_pin: Annotated[CpuSet | None, Element("emulatorpin", attribute="cpuset")] = None
 
@@ -84,7 +84,7 @@ class BlkioDevice(Mapped):
     """`<device>`: limits for one block device of the host; bytes and operations a second, 0 is none."""
 
     path: Annotated[PurePosixPath, Element("path")]
-    weight: Annotated[int | None, Element("weight", within=WEIGHT)] = None
+    weight: Annotated[int | None, Element("weight", within=WEIGHT, zero_is_none=True)] = None
     read_iops: Annotated[int | None, Element("read_iops_sec")] = None
     write_iops: Annotated[int | None, Element("write_iops_sec")] = None
     read_bytes: Annotated[int | None, Element("read_bytes_sec")] = None
@@ -93,9 +93,9 @@ class BlkioDevice(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlkioTune(Mapped):
-    """`<blkiotune>`. weight: against other domains, 100 to 1000."""
+    """`<blkiotune>`. weight: against other domains, 10 to 1000."""
 
-    weight: Annotated[int | None, Element("weight", within=WEIGHT)] = None
+    weight: Annotated[int | None, Element("weight", within=WEIGHT, zero_is_none=True)] = None
     devices: Annotated[tuple[BlkioDevice, ...], Element("device")] = ()
 
 

@@ -61,22 +61,29 @@ class Scalar:
     expected: str
 
 
+class RangeError(ValueError):
+    """A number that is written well, and is too low or too high."""
+
+
 _DECIMAL = re.compile(r"[0-9]{1,20}\Z")
 _SIGNED = re.compile(r"-?[0-9]{1,19}\Z")
-_MAC = re.compile(r"[0-9a-f][02468ace](?::[0-9a-f]{2}){5}\Z")
+_MAC = re.compile(r"[0-9a-f]{1,2}(?::[0-9a-f]{1,2}){5}\Z")
 _ANY_BASE = re.compile(r"0[xX](?P<hex>[0-9a-fA-F]{1,4})\Z|0(?P<octal>[0-7]{1,6})\Z|(?P<decimal>[0-9]{1,5})\Z")
 _OCTAL = re.compile(r"[0-7]{1,4}\Z")
 _UUID = re.compile(r"[0-9a-fA-F]{32}\Z")
 
 
 def read_integer(text: str, lowest: int = 0, highest: int = UNSIGNED_LONG_MAX) -> int:
-    """Return the decimal number in text: plain digits, a minus only where lowest allows it. Raises: ValueError."""
+    """Return the decimal number in text: plain digits, a minus only where lowest allows it.
+
+    Raises: RangeError if it is not from lowest to highest, else ValueError.
+    """
     stripped = text.strip()
     if not (_DECIMAL if lowest >= 0 else _SIGNED).match(stripped):
         raise ValueError(f"'{text}' is not a decimal number")
     number = int(stripped)
     if not lowest <= number <= highest:
-        raise ValueError(f"{number} is out of range")
+        raise RangeError(f"{number} is out of range")
     return number
 
 
@@ -108,11 +115,12 @@ def read_uuid(text: str) -> UUID:
 
 
 def read_mac_address(text: str) -> MacAddress:
-    """Raises: ValueError if malformed or multicast."""
+    """Return the address, each number with both its digits. Raises: ValueError if malformed or multicast."""
     lower = text.strip().lower()
-    if not _MAC.match(lower):
+    numbers = lower.split(":")
+    if not _MAC.match(lower) or int(numbers[0], 16) & 1:
         raise ValueError(f"'{text}' is not the MAC address of one station")
-    return MacAddress(lower)
+    return MacAddress(":".join(each.zfill(2) for each in numbers))
 
 
 def read_path(text: str) -> PurePosixPath:

@@ -62,10 +62,10 @@ class Capability(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CapabilityState(Mapped):
-    """`<mknod state='on'/>`: one capability given or taken, whatever the policy."""
+    """`<mknod state='on'/>`: one capability given or taken, whatever the policy; without a state, given."""
 
     capability: Annotated[Capability, Name()]
-    state: Annotated[OnOff, Attribute("state")]
+    state: Annotated[OnOff, Attribute("state")] = OnOff.ON
 
 
 _CAPABILITIES = tuple(Capability)

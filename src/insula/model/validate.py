@@ -4,12 +4,12 @@ They look at the domain alone; what depends on the host (is there such a bridge,
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
-from insula.errors import InsulaError, UnsupportedConfigError
-from insula.model.devices import CharacterDeviceType, HostDevice, HostDeviceMode, HostDeviceType
+from insula.errors import InsulaError, MissingSourceError, UnsupportedConfigError, XmlError
+from insula.model.devices import HostDevice, HostDeviceMode, HostDeviceType
 from insula.model.domain import DEVICES_MAX, DomainDefinition
 from insula.model.filesystems import ROOT, Filesystem, FilesystemType
 from insula.model.foreign import ForeignElement
@@ -51,9 +51,9 @@ def problems(domain: DomainDefinition) -> tuple[str, ...]:
 
 
 def validate(domain: DomainDefinition) -> None:
-    """Raises: UnsupportedConfigError that names every problem."""
+    """Raises: an error that names every problem; it is of the kind that libvirt has for the first of them."""
     if found := problems(domain):
-        raise UnsupportedConfigError("; ".join(found))
+        raise next(KINDS.get(check, UnsupportedConfigError) for check in CHECKS if any(check(domain)))("; ".join(found))
 
 
 def check_document(domain: DomainDefinition) -> Iterator[str]:
@@ -203,12 +203,6 @@ def check_aliases(domain: DomainDefinition) -> Iterator[str]:
 
 
 def check_consoles(domain: DomainDefinition) -> Iterator[str]:
-    for each in domain.devices.consoles:
-        if each.type is not CharacterDeviceType.PTY:
-            yield f"a console is of type {each.type}; a container's consoles are of type pty"
-    ports = (each.target.port for each in domain.devices.consoles if each.target and each.target.port is not None)
-    for port in repeated(map(str, ports)):
-        yield f"two consoles have the port {port}"
     logs = [each.log.file for each in domain.devices.consoles if each.log is not None]
     for path in repeated(map(str, logs)):
         yield f"two consoles have the log '{path}'"
@@ -232,6 +226,7 @@ def check_host_devices(domain: DomainDefinition) -> Iterator[str]:
 
 
 def _is_complete(device: HostDevice) -> bool:
+    """Those of other types are kept as they came, and refused when the domain is started."""
     source = device.source
     match device.mode, device.type:
         case HostDeviceMode.CAPABILITIES, HostDeviceType.STORAGE:
@@ -242,12 +237,12 @@ def _is_complete(device: HostDevice) -> bool:
             return bool(source.interface)
         case HostDeviceMode.SUBSYSTEM, HostDeviceType.USB:
             return source.address is not None or (source.vendor is not None and source.product is not None)
-    return False
+    return device.mode is HostDeviceMode.SUBSYSTEM
 
 
 def check_security_labels(domain: DomainDefinition) -> Iterator[str]:
     for each in domain.security_labels:
-        if each.type is LabelType.STATIC and not each.label:
+        if each.type is LabelType.STATIC and each.model != "none" and not each.label:
             yield f"the static security label of model '{each.model}' has no label"
     for model in repeated(each.model for each in domain.security_labels if each.model):
         yield f"there are two security labels of model '{model}'"
@@ -315,3 +310,13 @@ CHECKS: tuple[Check, ...] = (
     check_settings,
 )
 """Every check, in the order their texts appear."""
+
+KINDS: Mapping[Check, type[InsulaError]] = {
+    check_title: XmlError,
+    check_filesystem_sources: MissingSourceError,
+    check_interface_sources: XmlError,
+    check_interface_addresses: XmlError,
+    check_host_devices: XmlError,
+    check_security_labels: XmlError,
+}
+"""What libvirt says is wrong with the XML; all else it counts as a configuration that is not supported."""

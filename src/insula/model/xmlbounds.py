@@ -6,7 +6,7 @@ attributes on one element, of namespaces, of levels. Source: XML 1.0 for where c
 
 import re
 
-from insula.errors import XmlError
+from insula.errors import XmlError, XmlSyntaxError
 
 ELEMENTS_MAX = 8192
 """Elements of a document: eight for each of the devices that a domain may have."""
@@ -45,7 +45,7 @@ def check_bounds(text: str) -> None:
         else:
             tag = _START_TAG.match(text, at)
             if tag is None:
-                raise XmlError(
+                raise XmlSyntaxError(
                     f"line {_line(text, at)}: not well-formed: a tag that does not end, or with stray quotes"
                 )
             stop = tag.end() - 1

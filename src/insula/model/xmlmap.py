@@ -22,7 +22,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from enum import Enum, Flag
 from typing import Any, Union, cast
 
-from insula.errors import InternalError
+from insula.errors import InternalError, XmlError
 from insula.model import foreign as foreign_xml
 from insula.model.scalars import SCALARS, Scalar, scalar_of_enum, scalar_of_range
 from insula.model.sizes import Bytes, KiB
@@ -55,10 +55,13 @@ def is_generated_alias(alias: object) -> bool:
 class Fact:
     """Where a value stands. live, secret: which values belong to that part only; None: none do.
 
-    within: the lowest and the highest number; unit: the attribute that holds the unit of a size.
+    missing: what it counts as if the fact must be there and is not; within: the lowest and the highest number;
+    zero_is_none: 0 says that there is none, as libvirt takes it; unit: the attribute that holds the unit of a size.
     """
 
+    missing: type[XmlError] = XmlError
     within: tuple[int, int] | None = None
+    zero_is_none: bool = False
     unit: str | None = None
     live: Callable[[Any], bool] | None = None
     secret: Callable[[Any], bool] | None = None

@@ -1,4 +1,8 @@
-"""XML elements to mapped values: strict about what a fact claims, keeping everything else with its place."""
+"""XML elements to mapped values: strict about what a fact claims, keeping everything else with its place.
+
+An element that says nothing is none, as libvirt has it: `<currentMemory/>`, `<mac/>`, `<filterref/>`, and a 0 where 0
+stands for none. What it has beside its fact is kept.
+"""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -7,9 +11,9 @@ from typing import Any, TypeVar, cast
 
 from lxml import etree
 
-from insula.errors import XmlError
+from insula.errors import UnsupportedConfigError, XmlError
 from insula.model import foreign as foreign_xml
-from insula.model.scalars import read_integer
+from insula.model.scalars import RangeError, read_integer
 from insula.model.sizes import KiB, bytes_of, kib_of
 from insula.model.xmlmap import (
     NAMESPACES,
@@ -58,7 +62,8 @@ def read(cls: type[AnyMapped], element: etree._Element, parts: Part = Part.DEFIN
     for each in table.required:
         if each.field not in values:
             what = f"attribute '{each.label[1:]}'" if isinstance(each.fact, Attribute) else f"<{each.label}> in it"
-            raise fault(element, f"has no {what}, expected {each.scalar.expected or 'one'}")
+            wanted = f"has no {what}, expected {each.scalar.expected or 'one'}"
+            raise fault(element, wanted, kind=each.fact.missing)
     if foreign:
         values["foreign"] = tuple(sorted(foreign, key=table.rank))
     return cls(**values)
@@ -130,14 +135,13 @@ def _foreign_attribute(element: etree._Element, name: str, text: str) -> foreign
 def _read_children(
     table: _ReadingTable, element: etree._Element, parts: Part, values: dict[str, Any], foreign: list[Foreign]
 ) -> None:
-    if element.text and not element.text.isspace():
-        raise _stray(element, element.text)
     counts: dict[str, int] = {}
     last: tuple[str, int] | None = None
-    comments: list[foreign_xml.Markup] = []
+    comments = _stray(element.text)
+    beside: list[foreign_xml.Markup] = []
     for child in element:
-        if child.tail and not child.tail.isspace():
-            raise _stray(element, child.tail)
+        comments += beside
+        beside = _stray(child.tail)
         if not isinstance(child.tag, str):
             comments.append(foreign_xml.markup_of(child))
             continue
@@ -146,6 +150,12 @@ def _read_children(
             foreign += (Foreign(Place(after=last), each) for each in comments)
             foreign.append(Foreign(Place(after=last), foreign_xml.node_of(child)))
             comments.clear()
+            continue
+        if _says_nothing(plan, child):
+            if len(child) or any(name not in (plan.fact.unit, _own_attribute(plan)) for name in child.attrib):
+                foreign += (Foreign(Place(after=last), each) for each in comments)
+                foreign.append(Foreign(Place(after=last), foreign_xml.node_of(child)))
+                comments.clear()
             continue
         value = read(plan.mapped, child, parts) if plan.mapped is not None else _leaf(plan, child)
         if not plan.fact.is_read(value, parts):
@@ -162,10 +172,37 @@ def _read_children(
             values[plan.field] = value
         if plan.mapped is None:
             foreign += _foreign_in_leaf(plan, child, last)
-    foreign += (Foreign(Place(after=last), each) for each in comments)
+    foreign += (Foreign(Place(after=last), each) for each in (*comments, *beside))
     for plan in table.plan.elements:
         if plan.repeats and plan.field in values:
             values[plan.field] = tuple(values[plan.field])
+
+
+def _says_nothing(plan: CompiledFact, child: etree._Element) -> bool:
+    """Whether a child that need not be there tells no value of its fact."""
+    assert isinstance(plan.fact, Element)
+    if plan.required or plan.repeats or plan.shape is Shape.FLAG:
+        return False
+    if plan.mapped is not None:
+        return bool(_table(plan.mapped).required) and not (child.attrib or len(child) or _has_text(child))
+    if plan.fact.attribute is not None:
+        given = child.get(plan.fact.attribute)
+        return not _has_text(child) and (given is None or _is_zero(plan, given))
+    if plan.kind is str or len(child):
+        return False
+    return not _has_text(child) or _is_zero(plan, child.text)
+
+
+def _own_attribute(plan: CompiledFact) -> str | None:
+    return plan.fact.attribute if isinstance(plan.fact, Element) else None
+
+
+def _is_zero(plan: CompiledFact, text: str | None) -> bool:
+    return plan.fact.zero_is_none and (text or "").strip() == "0"
+
+
+def _has_text(element: etree._Element) -> bool:
+    return bool(element.text and not element.text.isspace())
 
 
 def _leaf(plan: CompiledFact, child: etree._Element) -> Any:
@@ -173,10 +210,12 @@ def _leaf(plan: CompiledFact, child: etree._Element) -> Any:
     assert isinstance(plan.fact, Element)
     if plan.fact.attribute is None:
         return True if plan.shape is Shape.FLAG else _text_value(plan, child)
-    _refuse_text(child)
+    if _has_text(child):
+        raise fault(child, f"found the text '{child.text}', expected nothing in it")
     text = child.get(plan.fact.attribute)
     if text is None:
-        raise fault(child, f"has no attribute '{plan.fact.attribute}', expected {plan.scalar.expected}")
+        wanted = f"has no attribute '{plan.fact.attribute}', expected {plan.scalar.expected}"
+        raise fault(child, wanted, kind=plan.fact.missing)
     return _value(plan, child, text, attribute=plan.fact.attribute)
 
 
@@ -202,7 +241,9 @@ def _value(plan: CompiledFact, element: etree._Element, text: str, *, attribute:
             return _size(plan, element, text)
         return plan.scalar.read(text)
     except ValueError as error:
-        raise fault(element, f"found '{text}', expected {plan.scalar.expected}", attribute=attribute) from error
+        kind = UnsupportedConfigError if isinstance(error, RangeError) else XmlError
+        wanted = f"found '{text}', expected {plan.scalar.expected}"
+        raise fault(element, wanted, attribute=attribute, kind=kind) from error
 
 
 def _size(plan: CompiledFact, element: etree._Element, text: str) -> int:
@@ -212,13 +253,9 @@ def _size(plan: CompiledFact, element: etree._Element, text: str) -> int:
     return kib_of(total) if plan.kind is KiB else total
 
 
-def _refuse_text(element: etree._Element) -> None:
-    if element.text and not element.text.isspace():
-        raise _stray(element, element.text)
-
-
-def _stray(element: etree._Element, text: str) -> XmlError:
-    return fault(element, f"found the text '{text.strip()}', expected only elements")
+def _stray(text: str | None) -> list[foreign_xml.Markup]:
+    """Return the text between elements, which libvirt passes over, as it would be written; none for white space."""
+    return [foreign_xml.Markup(foreign_xml.escaped_text(text.strip()))] if text and not text.isspace() else []
 
 
 def local_name(element: etree._Element) -> str:

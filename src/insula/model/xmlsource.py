@@ -7,7 +7,7 @@ import re
 
 from lxml import etree
 
-from insula.errors import XmlError
+from insula.errors import InsulaError, XmlError, XmlSyntaxError
 from insula.model.visible import visible
 from insula.model.xmlbounds import check_bounds
 
@@ -23,19 +23,20 @@ def parse(xml: str, *, bounded: bool = True) -> etree._Element:
     """Return the root element of xml, comments and processing instructions included.
 
     bounded: not for what we wrote ourselves, which may have grown a little since it was read.
-    Raises: XmlError with the line if xml is not well-formed, too large in any respect, or has a document type.
+    Raises: XmlSyntaxError with the line if xml is not well-formed or has a document type, XmlError if there is too much
+    of anything.
     """
     text = xml.removeprefix("\ufeff")
     try:
         data = text.encode()
     except UnicodeEncodeError as error:
-        raise XmlError("the text holds half a surrogate pair, which is no character; save it as UTF-8") from error
+        raise XmlSyntaxError("the text is not UTF-8, or holds half a surrogate pair; save it as UTF-8") from error
     if bounded and len(data) > SIZE_MAX:
         raise XmlError(
             f"the document has {len(data)} bytes, more than the {SIZE_MAX} that are accepted; make it smaller"
         )
     if _DOCUMENT_TYPE.match(text):
-        raise XmlError("a document type (<!DOCTYPE …>) is not accepted; take it out")
+        raise XmlSyntaxError("a document type (<!DOCTYPE …>) is not accepted; take it out")
     if bounded:
         check_bounds(text)
     # The text is UTF-8 now, whatever its own declaration said before.
@@ -43,7 +44,7 @@ def parse(xml: str, *, bounded: bool = True) -> etree._Element:
     try:
         return etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        raise XmlError(f"line {error.lineno or 1}: not well-formed: {_reason(error)}") from error
+        raise XmlSyntaxError(f"line {error.lineno or 1}: not well-formed: {_reason(error)}") from error
 
 
 def _reason(error: etree.XMLSyntaxError) -> str:
@@ -57,9 +58,11 @@ def path_of(element: etree._Element) -> str:
     return str(element.getroottree().getpath(element))
 
 
-def fault(element: etree._Element, text: str, *, attribute: str | None = None) -> XmlError:
-    """Return the error that text is what is wrong at element, or at one of its attributes."""
+def fault(
+    element: etree._Element, text: str, *, attribute: str | None = None, kind: type[InsulaError] = XmlError
+) -> InsulaError:
+    """Return the error that text is what is wrong at element, or at one of its attributes. kind: what it counts as."""
     place = path_of(element) + (f"/@{attribute}" if attribute else "")
     if len(text) > QUOTED_MAX:
         text = f"{text[: QUOTED_MAX // 2]} … {text[-QUOTED_MAX // 2 :]}"
-    return XmlError(f"line {element.sourceline}: {place}: {visible(text)}")
+    return kind(f"line {element.sourceline}: {place}: {visible(text)}")

@@ -99,6 +99,10 @@ class HostNode:
             numbers[place] = int(digits or 0)
         return numbers[0] * 1_000_000 + numbers[1] * 1_000 + numbers[2]
 
+    def architectures(self) -> tuple[str, ...]:
+        """Return those of programs that run here, as `uname -m` spells them; the host's own first."""
+        return tuple(name for name, _ in guest_architectures(self._system.machine))
+
     def capabilities(self) -> str:
         """Return libvirt's capabilities XML."""
         return capabilities_xml(
@@ -127,7 +131,7 @@ class HostNode:
             raise InvalidArgumentError(f"unknown virttype: {virtualization}; this host runs '{DOMAIN_TYPE}'")
         if machine is not None:
             raise InvalidArgumentError(f"the machine '{machine}' is not supported: containers have none")
-        known = [name for name, _ in guest_architectures(self._system.machine)]
+        known = self.architectures()
         if architecture is not None and architecture not in known:
             raise InvalidArgumentError(f"architecture '{architecture}' cannot run here, only {', '.join(known)}")
         return domain_capabilities_xml(

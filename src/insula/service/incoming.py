@@ -1,7 +1,10 @@
 """What a client's document means here: hidden values filled in from what is known, and everything checked."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from insula.errors import InvalidArgumentError
+from insula.model.boot import OsType
 from insula.model.domain import DomainDefinition
 from insula.model.validate import validate
 from insula.service.documents import Documents
@@ -10,9 +13,15 @@ from insula.service.partitions import Partitions
 
 
 class IncomingDocuments:
-    """Reads the documents of domains that clients send."""
+    """Reads the documents of domains that clients send.
 
-    def __init__(self, *, documents: Documents, registry: Domains, partitions: Partitions) -> None:
+    architectures: of programs that this host runs, as `uname -m` spells them; its own first.
+    """
+
+    def __init__(
+        self, *, documents: Documents, registry: Domains, partitions: Partitions, architectures: Sequence[str]
+    ) -> None:
+        self._architectures = architectures
         self._documents = documents
         self._registry = registry
         self._partitions = partitions
@@ -20,9 +29,11 @@ class IncomingDocuments:
     async def read(self, xml: str) -> DomainDefinition:
         """Return the domain that xml describes; values that it hides are those of the domain it is about.
 
-        Raises: XmlError; UnsupportedConfigError naming every problem it has.
+        Raises: XmlError; InvalidArgumentError for an architecture whose programs this host does not run;
+        UnsupportedConfigError, or an XmlError, naming every problem it has.
         """
         domain = await self._documents.read(DomainDefinition.load, xml)
+        domain = replace(domain, os=replace(domain.os, type=self._on_this_host(domain.os.type)))
         known = self._registry.find(domain.uuid)
         if known is None:
             self._partitions.check(domain)
@@ -32,3 +43,12 @@ class IncomingDocuments:
         self._partitions.check(domain)
         await self._documents.aside(validate, domain)  # what was hidden may be long
         return domain
+
+    def _on_this_host(self, kind: OsType) -> OsType:
+        """Return it with the host's architecture if it names none, as libvirt has it."""
+        if kind.arch is None:
+            return replace(kind, arch=self._architectures[0])
+        if kind.arch not in self._architectures:
+            known = ", ".join(self._architectures)
+            raise InvalidArgumentError(f"programs of the architecture '{kind.arch}' do not run here, only {known}")
+        return kind

@@ -27,6 +27,7 @@ from insula.engine.spec import (
 from insula.errors import InternalError, UnsupportedConfigError
 from insula.kernel.cgroups import partition_path
 from insula.model.boot import Os
+from insula.model.devices import CharacterDeviceType
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import ClockShift, DefinedShare, KernelFeature, ShareType
 from insula.model.foreign import ForeignElement
@@ -62,6 +63,11 @@ class Fragments:
 def check(domain: DomainDefinition) -> None:
     """Refuse what cannot, or must not, be started. Raises: UnsupportedConfigError saying what to change."""
     validate(domain)
+    for console in domain.devices.consoles:
+        if console.type is not CharacterDeviceType.PTY:
+            raise UnsupportedConfigError(
+                f"a console is of type '{console.type}'; a container's consoles are of type 'pty': change it"
+            )
     for label in domain.security_labels:
         if label.type is not LabelType.NONE and label.model not in (None, "none"):
             raise UnsupportedConfigError(

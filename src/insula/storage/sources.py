@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from insula.engine.spec import Access, IdMap, IdRange
 from insula.errors import UnsupportedConfigError
-from insula.model.filesystems import AccessMode, Filesystem
+from insula.model.filesystems import Filesystem
 
 
 def access_of(filesystem: Filesystem) -> Access:
@@ -83,12 +83,12 @@ def _is_inside(owner: int, ranges: Iterable[IdRange]) -> bool:
 
 
 def refuse_ignored(filesystem: Filesystem) -> None:
-    """Refuse what would silently not happen. Raises: UnsupportedConfigError."""
+    """Refuse what would silently not happen. Raises: UnsupportedConfigError.
+
+    The access modes of virtual machines, with fmode and dmode, are passed over as in libvirt's own driver: virt-install
+    writes 'mapped' for every file system.
+    """
     refused = {
-        # 'mapped' is what virt-install writes for every file system; libvirt's own driver ignores it, too.
-        "accessmode='squash' (the kernel maps owners; use 'passthrough')": filesystem.access_mode is AccessMode.SQUASH,
-        "fmode (it is for virtual machines)": filesystem.file_mode is not None,
-        "dmode (it is for virtual machines)": filesystem.directory_mode is not None,
         "<space_hard_limit> (limits come with other kinds of roots)": filesystem.space_hard_limit is not None,
         "<space_soft_limit> (limits come with other kinds of roots)": filesystem.space_soft_limit is not None,
     }

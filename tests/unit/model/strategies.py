@@ -71,9 +71,11 @@ def _single(plan: CompiledFact) -> SearchStrategy[Any]:
     if plan.mapped is not None:
         return values(plan.mapped)
     if plan.shape is Shape.SIZE:
-        return st.integers(0, UNSIGNED_LONG_MAX // (1024 if plan.kind is KiB else 1))
+        lowest = 1 if plan.fact.zero_is_none else 0
+        return st.integers(lowest, UNSIGNED_LONG_MAX // (1024 if plan.kind is KiB else 1))
     if plan.fact.within is not None:
-        return st.integers(*plan.fact.within)
+        numbers = st.integers(*plan.fact.within)
+        return numbers.filter(bool) if plan.fact.zero_is_none else numbers
     if isinstance(plan.kind, type) and issubclass(plan.kind, Enum):
         return st.sampled_from(plan.kind)
     return BY_TYPE[plan.kind]

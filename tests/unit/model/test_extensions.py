@@ -1,6 +1,6 @@
 import pytest
 
-from insula.errors import XmlError
+from insula.errors import UnsupportedConfigError
 from insula.model.extensions import (
     ClockShift,
     DefinedShare,
@@ -60,7 +60,7 @@ def test_a_namespace_without_shifts_is_still_asked_for() -> None:
 
 
 def test_clocks_shift_by_whole_seconds_and_less_than_one_of_nanoseconds() -> None:
-    with pytest.raises(XmlError, match="expected a whole number from 0 to 999999999"):
+    with pytest.raises(UnsupportedConfigError, match="expected a whole number from 0 to 999999999"):
         settings("<insula:timens><insula:monotonic nanoseconds='1000000000'/></insula:timens>")
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from insula.errors import XmlError
+from insula.errors import UnsupportedConfigError
 from insula.model.resourcetuning import BlkioTune, CpuTune, MemoryTune, NumaMode, NumaTune, PlacementMode, Vcpu
 from insula.model.sizes import CpuSet, KiB
 from insula.model.xmlreader import load
@@ -30,7 +30,7 @@ def test_processor_shares_and_quotas_keep_within_the_kernels_ranges(element: str
         tune = load(CpuTune, "cputune", f"<cputune><{element}>{number}</{element}></cputune>")
         assert getattr(tune, element) == number
     for number in (lowest - 1, highest + 1):
-        with pytest.raises(XmlError, match=f"expected a whole number from {lowest} to {highest}"):
+        with pytest.raises(UnsupportedConfigError, match=f"expected a whole number from {lowest} to {highest}"):
             load(CpuTune, "cputune", f"<cputune><{element}>{number}</{element}></cputune>")
 
 

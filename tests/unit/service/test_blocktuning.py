@@ -45,7 +45,7 @@ async def test_a_live_weight_reaches_the_group(rig: Rig) -> None:
         ("device_weight", "/dev/sda", "unable to parse blkio device"),
         ("device_weight", "sda,200", "invalid value"),
         ("device_weight", "/dev/sda,heavy", "invalid value 'heavy'"),
-        ("device_weight", "/dev/sda,50", "out of blkio weight range"),
+        ("device_weight", "/dev/sda,5", "out of blkio weight range"),
     ],
 )
 async def test_device_limits_that_do_not_parse_are_refused(rig: Rig, name: str, text: str, error: str) -> None:

@@ -81,7 +81,7 @@ async def test_a_running_guest_takes_no_device_yet_and_its_definition_does(rig: 
     [
         ("<console type='pty'/>", UnsupportedConfigError),
         ("<graphics type='vnc'/>", UnsupportedConfigError),
-        ("<interface type='bridge'/>", UnsupportedConfigError),
+        ("<interface type='bridge'/>", XmlError),
         ("<interface", XmlError),
         ("<filesystem type='mount'><target dir='relative'/></filesystem>", XmlError),
     ],

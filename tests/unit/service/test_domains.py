@@ -15,7 +15,7 @@ from insula.errors import (
     OperationInvalidError,
     OperationTimeoutError,
     StepError,
-    UnsupportedConfigError,
+    XmlError,
 )
 from insula.model.domainstates import DomainState
 from insula.service.events import DomainIdentity, Reboot
@@ -49,9 +49,9 @@ async def test_an_unknown_uuid_is_no_domain_for_any_verb(rig: Rig) -> None:
 
 async def test_a_definition_with_several_faults_is_refused_with_all_of_them(rig: Rig) -> None:
     xml = domain_xml(more="<title>a\nb</title>").replace("<vcpu>", "<vcpu current='5'>")
-    with pytest.raises(UnsupportedConfigError, match=r"title has several lines.*only 2"):
+    with pytest.raises(XmlError, match=r"title has several lines.*only 2"):
         await rig.domains.define(xml)
-    with pytest.raises(UnsupportedConfigError):
+    with pytest.raises(XmlError):
         await rig.domains.create_xml(xml)
     assert list(rig.domains.list()) == []
 

@@ -1,10 +1,11 @@
 """Documents of clients: hidden values are filled in, and what may not be is refused before anything is made."""
 
+import os
 import re
 
 import pytest
 
-from insula.errors import UnsupportedConfigError
+from insula.errors import InvalidArgumentError, UnsupportedConfigError
 from tests.unit.service.fakes import Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
@@ -38,3 +39,15 @@ async def test_a_partition_outside_of_what_is_allowed_is_refused(rig: Rig, parti
         with pytest.raises(UnsupportedConfigError, match="partition"):
             await verb(xml)
     assert rig.domains.list() == []
+
+
+async def test_a_domain_that_names_no_architecture_has_the_hosts(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    assert f"<type arch='{os.uname().machine}'>exe</type>" in rig.domains.dump_xml(ref, inactive=True)
+
+
+async def test_an_architecture_whose_programs_do_not_run_here_is_refused(rig: Rig) -> None:
+    xml = domain_xml().replace("<type>", "<type arch='vax'>")
+    for verb in (rig.domains.define, rig.domains.create_xml, rig.domains.plan_xml):
+        with pytest.raises(InvalidArgumentError, match="architecture 'vax' do not run here, only "):
+            await verb(xml)

@@ -79,10 +79,6 @@ def test_the_order_is_the_definitions(tmp_path: Path) -> None:
             "<filesystem type='file'><driver type='nbd'/><source file='/x'/><target dir='/srv'/></filesystem>",
             "only raw files",
         ),
-        (
-            "<filesystem type='mount' accessmode='squash'><source dir='/'/><target dir='/srv'/></filesystem>",
-            "accessmode='squash'",
-        ),
     ],
 )
 def test_what_is_not_there_is_refused_with_the_target(xml: str, complaint: str) -> None:

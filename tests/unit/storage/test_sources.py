@@ -1,6 +1,7 @@
 """What a definition's sources name on the host."""
 
 import os
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -77,18 +78,17 @@ def test_a_map_that_leaves_an_owner_as_it_is_tells_nothing(tmp_path: Path) -> No
     assert not belongs_to(str(tmp_path), mapped(inside=0, outside=0, count=65536))
 
 
-def test_the_access_mode_that_virt_install_writes_by_itself_is_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", list(AccessMode))
+def test_the_access_modes_of_virtual_machines_are_taken(tmp_path: Path, mode: AccessMode) -> None:
     source = FilesystemSource(directory=PurePosixPath(tmp_path))
-    refuse_ignored(Filesystem(source=source, target=TARGET, access_mode=AccessMode.MAPPED))
+    filesystem = Filesystem(source=source, target=TARGET, access_mode=mode)
+    refuse_ignored(replace(filesystem, file_mode=FileMode(0o600), directory_mode=FileMode(0o700)))
 
 
 def test_what_would_silently_not_happen_is_refused(tmp_path: Path) -> None:
     refuse_ignored(mounted(tmp_path))
     source = FilesystemSource(directory=PurePosixPath(tmp_path))
     for refused, word in (
-        (Filesystem(source=source, target=TARGET, access_mode=AccessMode.SQUASH), "accessmode='squash'"),
-        (Filesystem(source=source, target=TARGET, file_mode=FileMode(0o600)), "fmode"),
-        (Filesystem(source=source, target=TARGET, directory_mode=FileMode(0o700)), "dmode"),
         (Filesystem(source=source, target=TARGET, space_hard_limit=Bytes(1)), "<space_hard_limit>"),
         (Filesystem(source=source, target=TARGET, space_soft_limit=Bytes(1)), "<space_soft_limit>"),
     ):
