@@ -188,6 +188,7 @@ _OPENINGS = (
     ("define", "autostart", "start"),
     ("create",),
     ("define", "start paused"),
+    ("define", "autostart", "daemon ends", "operations fail", "daemon starts"),
     (),
 )
 """How walks begin: most of what may happen needs a guest."""

@@ -17,6 +17,7 @@ import pytest
 from insula.service.definitions import Definitions
 from insula.service.events import Events
 from insula.service.lifecycle import LifecycleVerbs
+from insula.service.livelimits import LiveLimits
 from insula.service.runs import Runs
 from tests import hosts
 from tests.simulation.seeds import walked
@@ -107,6 +108,13 @@ def _leaves_ids_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Runs, "release", released)
 
 
+def _leaves_limits_that_nobody_was_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def settled(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(LiveLimits, "settle", settled)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -117,6 +125,7 @@ def _leaves_ids_behind(monkeypatch: pytest.MonkeyPatch) -> None:
         _keeps_no_first_record,
         _ignores_the_ends_of_guests,
         _leaves_ids_behind,
+        _leaves_limits_that_nobody_was_told_of,
     ],
 )
 def test_walks_find_what_is_wrong(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,7 @@ def wire(
         runs=runs,
         preparation=preparation,
         lifecycle=lifecycle,
+        shutdown=services.shutdown,
         boot_id=this_boot,
     )
     return Wiring(services=services, recovery=recovery, directory=directory, patience=patience)

@@ -48,6 +48,7 @@ from insula.service.recoveryplan import (
 )
 from insula.service.rundirectory import Next, RunDirectory, RunEntry, RunPhase, RunRecord, StopReason
 from insula.service.runs import Runs
+from insula.service.shutdown import ShutdownVerbs
 from insula.service.waitingline import WaitingLine
 
 LOGGER = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Recovery:
         runs: Runs,
         preparation: Preparation,
         lifecycle: LifecycleVerbs,
+        shutdown: ShutdownVerbs,
         boot_id: str,
     ) -> None:
         self._registry = registry
@@ -82,6 +84,7 @@ class Recovery:
         self._runs = runs
         self._preparation = preparation
         self._lifecycle = lifecycle
+        self._shutdown = shutdown
         self._boot_id = boot_id
         self._limits = LiveLimits(runs)
         self._line = WaitingLine(ABREAST)
@@ -321,6 +324,8 @@ class Recovery:
             raise
         if status is not None:
             await self._lifecycle.ended(managed, status)
+        else:
+            self._shutdown.watch_again(managed)
 
     def _again_later(self, managed: ManagedDomain, doomed: bool, attempt: int) -> None:
         run = managed.run

@@ -60,6 +60,16 @@ class ShutdownVerbs:
         except Exception:
             self._runs.write_record(managed, before)
             raise
+        self._begin_watch(managed, run, action)
+
+    def watch_again(self, managed: ManagedDomain) -> None:
+        """Watch a guest that an earlier daemon asked for something, as if it were asked now."""
+        run = managed.run
+        for action, reason in _ASKED.items():
+            if run is not None and run.record.asked is reason:
+                self._begin_watch(managed, run, action)
+
+    def _begin_watch(self, managed: ManagedDomain, run: Run, action: PowerAction) -> None:
         watch = asyncio.get_running_loop().create_task(self._watch(managed, run, action))
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)

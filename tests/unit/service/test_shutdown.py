@@ -138,3 +138,17 @@ async def test_a_guest_that_does_not_obey_in_time_is_reported_and_may_crash_late
     assert "has not done so" in caplog.text
     assert asked(rig, ref) is None
     await rig.close()
+
+
+async def test_what_an_earlier_daemon_asked_for_holds_no_longer_than_the_time_limit(rig: Rig, tmp_path: Path) -> None:
+    """Seen: a guest that had ignored a reboot crashed, days and a daemon later, and that counted as its reboot."""
+    ref = await running(rig)
+    await rig.domains.reboot(ref)
+    rig.engine.domains = None
+    successor = Rig(tmp_path, Patience(lock=5, shutdown=0.01))
+    await successor.domains.recover()
+    await until(lambda: successor.domains.messages(ref))
+
+    assert list(successor.domains.messages(ref)) == ["the guest was asked to reboot and has not done so within 0.01 s"]
+    assert asked(successor, ref) is None
+    await successor.close()
