@@ -49,11 +49,17 @@ class Autostart:
 
     @property
     def is_due(self) -> bool:
-        """Whether no daemon has gone through them in this boot."""
+        """Whether no daemon has gone through them in this boot.
+
+        A mark that is there and cannot be read is taken for this boot's: what somebody has stopped must not be started.
+        """
         try:
             return self._mark.read_text() != self._boot_id
-        except (OSError, UnicodeDecodeError):
+        except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
             return True
+        except OSError as error:
+            LOGGER.error("whether each %s with autostart was started in this boot is not known: %s", self._word, error)
+            return False
 
     def done(self) -> None:
         """No daemon of this boot starts them again."""

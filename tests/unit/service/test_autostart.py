@@ -50,6 +50,14 @@ def test_a_mark_that_makes_no_sense_counts_as_none(tmp_path: Path) -> None:
     assert autostart(tmp_path / MARK).is_due
 
 
+def test_a_mark_that_cannot_be_read_starts_nothing_that_somebody_may_have_stopped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / MARK).mkdir()
+    assert not autostart(tmp_path / MARK).is_due
+    assert "whether each tree with autostart was started in this boot is not known" in caplog.text
+
+
 def test_a_mark_that_cannot_be_written_is_told_and_harms_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
