@@ -6,6 +6,7 @@
     ├── InvalidArgumentError             an argument nobody could act on
     ├── XmlError                         XML that lacks what is needed, or says what cannot be (line given)
     │   ├── XmlSyntaxError               it does not parse
+    │   ├── SchemaError                  it is not valid by libvirt's schema
     │   ├── MissingNameError             a domain without a name
     │   ├── MissingSourceError           a device that says not where it comes from
     │   └── MissingTargetError           a device that says not where it goes
@@ -80,6 +81,7 @@ class ErrorCode(IntEnum):
     RESOURCE_BUSY = 87
     ACCESS_DENIED = 88
     STORAGE_VOL_EXIST = 90
+    XML_INVALID_SCHEMA = 92
     DEVICE_MISSING = 99
     NO_DOMAIN_CHECKPOINT = 103
     NO_HOSTNAME = 108
@@ -89,6 +91,7 @@ class ErrorDomain(IntEnum):
     """Which part of libvirt an error is said to come from. Source: libvirt's public virterror header."""
 
     NONE = 0
+    XML = 5
     RPC = 7
     REMOTE = 13
     LXC = 17
@@ -152,6 +155,14 @@ class XmlSyntaxError(XmlError):
     """A text that is no XML, or none that is accepted; libvirt tells it apart from XML that says what cannot be."""
 
     code = ErrorCode.XML_DETAIL
+
+
+class SchemaError(XmlError):
+    """XML that is not valid by libvirt's schema, where a client asked for that."""
+
+    code = ErrorCode.XML_INVALID_SCHEMA
+    domain = ErrorDomain.XML
+    prefix = "XML document failed to validate against schema: "
 
 
 class MissingNameError(XmlError):

@@ -114,6 +114,29 @@ def test_dumpxml_gives_what_was_defined_and_the_live_facts_while_it_runs(insulad
     assert "/dev/pts/" in live and "/dev/pts/" not in inactive
 
 
+@pytest.mark.requires("libvirt-schemas")
+def test_a_definition_is_validated_when_that_is_asked_for(insulad: Insulad, web: str, scratch: Path) -> None:
+    file = scratch / "web.xml"
+    file.write_text(out(insulad, "dumpxml", "--inactive", web))
+    insulad.virsh("define", "--validate", str(file))
+    file.write_text(file.read_text().replace("<vcpu", "<vcpus>2</vcpus><vcpu"))
+    insulad.virsh("define", str(file))
+    for verb in ("define", "create"):
+        assert "failed to validate against schema: " in refused(insulad, verb, "--validate", str(file))
+
+
+def test_what_an_undefined_domain_wrote_stays_whatever_flags_came_along(insulad: Insulad, web: str) -> None:
+    assert "mutually exclusive" in refused(insulad, "undefine", web, "--nvram", "--keep-nvram")
+    insulad.virsh("undefine", web, "--nvram", "--managed-save")
+    assert out(insulad, "list", "--all", "--name") == ""
+
+
+def test_what_belongs_to_others_is_refused_in_libvirts_words(insulad: Insulad, web: str) -> None:
+    assert "unknown type 'nonsense'" in refused(insulad, "maxvcpus", "--type", "nonsense")
+    said = refused(insulad, "qemu-monitor-command", web, "info")
+    assert "this function is not supported by the connection driver: virDomainQemuMonitorCommand" in said
+
+
 def test_edit_changes_the_definition(insulad: Insulad, web: str, scratch: Path) -> None:
     editor = scratch / "editor"
     editor.write_text(

@@ -21,6 +21,7 @@ SEEN: dict[str, tuple[ErrorCode, str, int]] = {
     "InvalidArgumentError": (ErrorCode.INVALID_ARG, "invalid argument: ", 2),
     "XmlError": (ErrorCode.XML_ERROR, "XML error: ", 2),
     "XmlSyntaxError": (ErrorCode.XML_DETAIL, "XML error: ", 2),
+    "SchemaError": (ErrorCode.XML_INVALID_SCHEMA, "XML document failed to validate against schema: ", 2),
     "MissingNameError": (ErrorCode.NO_NAME, "XML error: ", 2),
     "MissingSourceError": (ErrorCode.NO_SOURCE, "XML error: ", 2),
     "MissingTargetError": (ErrorCode.NO_TARGET, "XML error: ", 2),
@@ -50,6 +51,7 @@ SEEN: dict[str, tuple[ErrorCode, str, int]] = {
 DOMAINS = {
     "XmlError": ErrorDomain.DOMAIN,
     "XmlSyntaxError": ErrorDomain.DOMAIN,
+    "SchemaError": ErrorDomain.XML,
     "MissingNameError": ErrorDomain.DOMAIN,
     "MissingSourceError": ErrorDomain.DOMAIN,
     "MissingTargetError": ErrorDomain.DOMAIN,

@@ -7,7 +7,6 @@ from insula.cli.lifecyclecommands import each_domain, stopped
 from insula.cli.lookup import told_if_taken
 from insula.cli.render import show_line
 from insula.errors import OperationInvalidError
-from insula.rpc.codes.requestcodes import UndefineFlags
 from insula.sdk.blocking_domains import Domain, Host
 
 
@@ -84,7 +83,7 @@ def _rm(options: argparse.Namespace, host: Host) -> int:
             found.destroy()
             if not persistent:
                 return  # it is gone already
-        found.undefine(UndefineFlags.NVRAM)  # with its clone
+        found.remove()
 
     return each_domain(options, host, remove)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from enum import IntFlag
 from typing import Any, Protocol
 
 from insula.daemon.access import AccessCheck
@@ -120,6 +121,13 @@ class IncomingCall:
         """
         if unknown := flags & ~int(allowed):  # an IntFlag's own complement has only the bits that have names
             raise InvalidArgumentError(f"unsupported flags (0x{unknown:x}) in function {self.call.procedure.api}")
+
+    def exclusive_flags(self, flags: int, one: IntFlag, other: IntFlag) -> None:
+        """Refuse two flags together that say the opposite of each other. Raises: InvalidArgumentError."""
+        if flags & one and flags & other:
+            raise InvalidArgumentError(
+                f"flags '{one.name}' and '{other.name}' in function '{self.call.procedure.api}' are mutually exclusive"
+            )
 
     def dispose(self) -> None:
         """Close the descriptors nobody took, and let go of a stream that never opened."""

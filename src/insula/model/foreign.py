@@ -29,8 +29,7 @@ def escaped_text(text: str) -> str:
 
     Raises: InvalidArgumentError for a character XML 1.0 cannot hold.
     """
-    _refuse_impossible(text)
-    return _escaped(text, _TEXT_ESCAPES)
+    return _escaped(possible_text(text), _TEXT_ESCAPES)
 
 
 def escaped_attribute(text: str) -> str:
@@ -38,8 +37,7 @@ def escaped_attribute(text: str) -> str:
 
     Raises: InvalidArgumentError for a character XML 1.0 cannot hold.
     """
-    _refuse_impossible(text)
-    return _escaped(text, _ATTRIBUTE_ESCAPES)
+    return _escaped(possible_text(text), _ATTRIBUTE_ESCAPES)
 
 
 def _escaped(text: str, escapes: Mapping[str, str]) -> str:
@@ -49,11 +47,16 @@ def _escaped(text: str, escapes: Mapping[str, str]) -> str:
     return text
 
 
-def _refuse_impossible(text: str) -> None:
+def possible_text(text: str) -> str:
+    """Return text if a document can hold it: the one check of what goes into XML, whoever writes it.
+
+    Raises: InvalidArgumentError for a character that XML 1.0 cannot hold.
+    """
     if (bad := _IMPOSSIBLE.search(text)) is not None:
         raise InvalidArgumentError(
             f"the text {text[:80]!r} holds the character {bad[0]!r}, which XML cannot hold; take it out"
         )
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ _CLASSES: Final[dict[int, type[InsulaError]]] = {
     ErrorCode.NO_NAME: errors.MissingNameError,
     ErrorCode.XML_ERROR: errors.XmlError,
     ErrorCode.XML_DETAIL: errors.XmlSyntaxError,
+    ErrorCode.XML_INVALID_SCHEMA: errors.SchemaError,
     ErrorCode.OPERATION_DENIED: errors.ReadOnlyError,
     ErrorCode.RPC: errors.RpcError,
     ErrorCode.NO_DOMAIN: errors.DomainNotFoundError,

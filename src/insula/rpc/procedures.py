@@ -66,6 +66,7 @@ class Insula(ProcedureTable):
     EXEC_WAIT: status is raw, as of wait(2).
     IMAGE_BUILD: its stream is JSON lines of progress.
     DOMAIN_LOG: flag 1 follows the log as it grows.
+    DOMAIN_REMOVE: undefines it, and takes what it wrote on its clone.
     DOMAIN_WAIT: answers when the domain stops; outcome = reason, status.
     """
 
@@ -92,6 +93,7 @@ class Insula(ProcedureTable):
         HIGH,
         api="insulaConsoleResize",
     )
+    DOMAIN_REMOVE = call(14, "dom:dom flags:u", "", "domain:delete", HIGH, api="insulaDomainRemove")
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 

@@ -152,6 +152,8 @@ class ObjectRows(ProcedureTable):
     NODE_DEVICE_IS_ACTIVE = call(436, "name:s", "active:i", "node_device:read", HIGH)
 
     # secrets
+    CONNECT_NUM_OF_SECRETS = call(139, "", "num:i", "connect:search_secrets", HIGH)
+    CONNECT_LIST_SECRETS = call(140, "maxuuids:i(16384)", "uuids:s<>", "connect:search_secrets", HIGH)
     SECRET_LOOKUP_BY_UUID = call(141, "uuid:uuid", "secret:secret", "secret:getattr", HIGH)
     SECRET_DEFINE_XML = call(142, "xml:s flags:u", "secret:secret", "secret:write secret:save", HIGH)
     SECRET_GET_XML_DESC = call(143, "secret:secret flags:u", "xml:s", "secret:read", HIGH)
@@ -185,6 +187,13 @@ class ObjectRows(ProcedureTable):
     )
 
     # host interfaces
+    CONNECT_NUM_OF_INTERFACES = call(126, "", "num:i", "connect:search_interfaces", HIGH)
+    CONNECT_LIST_INTERFACES = call(127, "maxnames:i(16384)", "names:s<>", "connect:search_interfaces", HIGH)
+    CONNECT_NUM_OF_DEFINED_INTERFACES = call(137, "", "num:i", "connect:search_interfaces", HIGH)
+    CONNECT_LIST_DEFINED_INTERFACES = call(138, "maxnames:i(16384)", "names:s<>", "connect:search_interfaces", HIGH)
+    INTERFACE_LOOKUP_BY_MAC_STRING = call(
+        129, "mac:s", "iface:iface", "interface:getattr", HIGH, api="virInterfaceLookupByMACString"
+    )
     INTERFACE_LOOKUP_BY_NAME = call(128, "name:s", "iface:iface", "interface:getattr", HIGH)
     INTERFACE_GET_XML_DESC = call(130, "iface:iface flags:u", "xml:s", "interface:read")
     INTERFACE_IS_ACTIVE = call(156, "iface:iface", "active:i", "interface:read", HIGH)

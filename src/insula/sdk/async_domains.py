@@ -136,6 +136,7 @@ class AsyncDomain:
     resume = async_domain_verb(verbs.resume)
     signal_init = async_domain_verb(verbs.signal_init)
     undefine = async_domain_verb(verbs.undefine)
+    remove = async_domain_verb(verbs.remove)
     wait = async_domain_verb(verbs.wait)
     state = async_domain_verb(verbs.state)
     usage = async_domain_verb(verbs.usage)

@@ -135,6 +135,7 @@ class Domain:
     resume = domain_verb(verbs.resume)
     signal_init = domain_verb(verbs.signal_init)
     undefine = domain_verb(verbs.undefine)
+    remove = domain_verb(verbs.remove)
     wait = domain_verb(verbs.wait)
     state = domain_verb(verbs.state)
     usage = domain_verb(verbs.usage)

@@ -112,6 +112,11 @@ def undefine(domain: DomainRef, flags: "UndefineFlags | int" = 0) -> Conversatio
     yield from ask(Remote.DOMAIN_UNDEFINE_FLAGS, domain, flags)
 
 
+def remove(domain: DomainRef) -> Conversation[None]:
+    """Forget its definition, and remove what it wrote on its clone."""
+    yield from ask(Insula.DOMAIN_REMOVE, domain, 0)
+
+
 def wait(domain: DomainRef) -> Conversation[Outcome]:
     """Return once it has stopped, and how."""
     told = _object((yield from ask(Insula.DOMAIN_WAIT, domain, 0)))

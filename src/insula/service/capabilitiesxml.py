@@ -20,6 +20,20 @@ GUEST_ARCHITECTURES: dict[str, tuple[tuple[str, int], ...]] = {
 """A host's machine, and the architectures (with word size) whose programs its kernel runs."""
 
 
+_DEVICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "disk": {"diskDevice": ("disk",)},
+    "graphics": {},
+    "video": {},
+    "hostdev": {"mode": ("capabilities",), "capsType": ("misc", "storage", "net")},
+    "rng": {},
+    "filesystem": {"driverType": ("path", "loop")},
+    "tpm": {},
+    "redirdev": {},
+    "channel": {},
+}
+"""The devices that domain capabilities speak of, and what of each can be had; of those without anything, nothing."""
+
+
 def capabilities_xml(*, uuid: UUID, machine: str, topology: Topology, security: tuple[str, str], emulator: str) -> str:
     """Return the capabilities of the connection. security: model and domain of interpretation."""
     document = etree.Element("capabilities")
@@ -49,17 +63,23 @@ def guest_architectures(machine: str) -> tuple[tuple[str, int], ...]:
 
 
 def domain_capabilities_xml(*, architecture: str, emulator: str, maximum_vcpus: int) -> str:
-    """Return what a domain of type `lxc` can have."""
+    """Return what a domain of type `lxc` can have: what starts, not what is merely kept.
+
+    Source: libvirt's formatdomaincaps for the words; its schema demands this order.
+    """
     document = etree.Element("domainCapabilities")
     _text(document, "path", emulator)
     _text(document, "domain", DOMAIN_TYPE)
     _text(document, "arch", architecture)
     etree.SubElement(document, "vcpu", max=str(maximum_vcpus))
+    etree.SubElement(document, "os", supported="yes")
     devices = etree.SubElement(document, "devices")
-    for element, supported in (("disk", "no"), ("graphics", "no"), ("video", "no"), ("rng", "no")):
-        etree.SubElement(devices, element, supported=supported)
-    etree.SubElement(devices, "filesystem", supported="yes")
-    etree.SubElement(devices, "interface", supported="yes")
+    for element, enums in _DEVICES.items():
+        device = etree.SubElement(devices, element, supported="yes" if enums else "no")
+        for name, values in enums.items():
+            enum = etree.SubElement(device, "enum", name=name)
+            for value in values:
+                _text(enum, "value", value)
     etree.SubElement(document, "features")
     return _finished(document)
 

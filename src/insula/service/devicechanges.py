@@ -1,14 +1,22 @@
 """Attach, detach, update a device of a definition. A running guest takes none yet, and says so.
 
-Devices are told apart as libvirt does it: an interface by its MAC address, a file system by its place in the guest, a
-disk by its name there, a host device by where it comes from.
+Devices are told apart as libvirt does it: an interface by its MAC address, or because it is the only one; a file
+system by its place in the guest, a disk by its name there, a host device by where it comes from.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from insula.errors import DeviceMissingError, OperationInvalidError, OperationUnsupportedError, UnsupportedConfigError
+from insula.errors import (
+    DeviceMissingError,
+    InsulaError,
+    InvalidArgumentError,
+    OperationFailedError,
+    OperationInvalidError,
+    OperationUnsupportedError,
+    UnsupportedConfigError,
+)
 from insula.model.devices import Devices, HostDevice
 from insula.model.domain import DomainDefinition, completed
 from insula.model.filesystems import Disk, Filesystem
@@ -25,38 +33,64 @@ from insula.service.managed import ManagedDomain
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceClass:
-    """One kind of device: its class, where a definition keeps it, and what tells one from another."""
+    """One kind of device: its class, where a definition keeps it, and what tells one from another.
+
+    key: None of a device that does not say which one it is; named: the key in an error's words; taken, absent: the
+    errors that libvirt has for one that is there already, and for one that is not there.
+    """
 
     mapped: type[Mapped]
     listed: Callable[[Devices], Sequence[Any]]
-    key: Callable[[Any], str]
+    key: Callable[[Any], str | None]
+    named: str
     put: Callable[[Devices, tuple[Any, ...]], Devices]
+    taken: type[InsulaError]
+    absent: type[InsulaError]
+
+
+def _source(device: HostDevice) -> str:
+    source = device.source
+    if source.vendor is not None or source.product is not None:
+        return f"{source.vendor}:{source.product}"
+    return str(source.block or source.character or source.interface or source.address)
 
 
 KINDS: dict[str, DeviceClass] = {
     "disk": DeviceClass(
         mapped=Disk,
         listed=lambda devices: devices.disks,
-        key=lambda each: f"target '{each.target.device}'",
+        key=lambda each: str(each.target.device),
+        named="target",
         put=lambda devices, those: replace(devices, disks=those),
+        taken=InvalidArgumentError,
+        absent=InvalidArgumentError,
     ),
     "filesystem": DeviceClass(
         mapped=Filesystem,
         listed=lambda devices: devices.filesystems,
-        key=lambda each: f"target '{each.target}'",
+        key=lambda each: str(each.target),
+        named="target",
         put=lambda devices, those: replace(devices, filesystems=those),
+        taken=OperationInvalidError,
+        absent=DeviceMissingError,
     ),
     "interface": DeviceClass(
         mapped=Interface,
         listed=lambda devices: devices.interfaces,
-        key=lambda each: f"MAC address '{each.mac}'",
+        key=lambda each: each.mac,
+        named="MAC address",
         put=lambda devices, those: replace(devices, interfaces=those),
+        taken=OperationInvalidError,
+        absent=DeviceMissingError,
     ),
     "hostdev": DeviceClass(
         mapped=HostDevice,
         listed=lambda devices: devices.host_devices,
-        key=lambda each: f"source '{_source(each)}'",
+        key=_source,
+        named="source",
         put=lambda devices, those: replace(devices, host_devices=those),
+        taken=InvalidArgumentError,
+        absent=InvalidArgumentError,
     ),
 }
 """The kinds that come and go; a console stays as long as its domain is defined."""
@@ -68,15 +102,15 @@ class DeviceVerbs:
         self._documents = documents
 
     async def attach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
-        """Add a device. Raises: OperationInvalidError if the domain has one in its place."""
+        """Add a device. Raises: what its kind has for one that is taken, if the domain has one in its place."""
         await self._change(managed, xml, affect, "attached", _attached)
 
     async def detach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
-        """Take a device away. Raises: DeviceMissingError."""
+        """Take a device away. Raises: what its kind has for one that is absent; OperationFailedError for several."""
         await self._change(managed, xml, affect, "detached", _detached)
 
     async def update(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
-        """Replace the device that is told apart in the same way. Raises: DeviceMissingError."""
+        """Replace the device that is told apart in the same way. Raises: as detach."""
         await self._change(managed, xml, affect, "updated", _updated)
 
     async def _change(
@@ -113,33 +147,31 @@ def _read(xml: str) -> tuple[str, DeviceClass, Any]:
 
 
 def _attached(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[Any, ...]:
-    if any(kind.key(each) == kind.key(device) for each in present) and not _is_nameless(device):
-        raise OperationInvalidError(f"a device with {kind.key(device)} is there already")
+    key = kind.key(device)
+    if key is not None and any(kind.key(each) == key for each in present):
+        raise kind.taken(f"a device with the {kind.named} '{key}' is there already")
     return (*present, device)
 
 
 def _detached(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[Any, ...]:
-    _require(present, device, kind)
-    return tuple(each for each in present if kind.key(each) != kind.key(device))
+    meant = _meant(present, device, kind)
+    return tuple(each for each in present if each is not meant)
 
 
 def _updated(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[Any, ...]:
-    _require(present, device, kind)
-    return tuple(device if kind.key(each) == kind.key(device) else each for each in present)
+    meant = _meant(present, device, kind)
+    if isinstance(device, Interface):
+        device = replace(device, mac=meant.mac)
+    return tuple(device if each is meant else each for each in present)
 
 
-def _require(present: Sequence[Any], device: Any, kind: DeviceClass) -> None:
-    if not any(kind.key(each) == kind.key(device) for each in present):
-        raise DeviceMissingError(f"no device matching {kind.key(device)} was found")
-
-
-def _is_nameless(device: Any) -> bool:
-    """An interface without MAC address gets one of its own."""
-    return isinstance(device, Interface) and device.mac is None
-
-
-def _source(device: HostDevice) -> str:
-    source = device.source
-    if source.vendor is not None or source.product is not None:
-        return f"{source.vendor}:{source.product}"
-    return str(source.block or source.character or source.interface or source.address)
+def _meant(present: Sequence[Any], device: Any, kind: DeviceClass) -> Any:
+    """Return the device that is meant. Raises: OperationFailedError if that may be several, as libvirt does."""
+    key = kind.key(device)
+    found = [each for each in present if key is None or kind.key(each) == key]
+    if not found:
+        which = "" if key is None else f" with the {kind.named} '{key}'"
+        raise kind.absent(f"there is no such device{which}")
+    if len(found) > 1:
+        raise OperationFailedError(f"multiple matching devices found; say which by its {kind.named}")
+    return found[0]

@@ -169,8 +169,13 @@ class HostNode:
         topology = self.topology()
         return CpuMap(present=topology.present, online=topology.online)
 
-    def maximum_vcpus(self) -> int:
-        """Return how many processors a domain may be given: all there are."""
+    def maximum_vcpus(self, virtualization: str | None = None) -> int:
+        """Return how many processors a domain may be given: all there are.
+
+        virtualization: the type of domain, in any case; None: ours. Raises: InvalidArgumentError for another one.
+        """
+        if virtualization is not None and virtualization.lower() != DOMAIN_TYPE:
+            raise InvalidArgumentError(f"unknown type '{virtualization}'; this host runs '{DOMAIN_TYPE}'")
         return self.topology().present
 
     def cpu_stats(self, cpu: int = ALL) -> dict[str, int]:

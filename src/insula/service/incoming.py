@@ -10,6 +10,7 @@ from insula.model.validate import validate
 from insula.service.documents import Documents
 from insula.service.domains import Domains
 from insula.service.partitions import Partitions
+from insula.service.schemavalidation import validate_by_schema
 
 
 class IncomingDocuments:
@@ -26,12 +27,15 @@ class IncomingDocuments:
         self._registry = registry
         self._partitions = partitions
 
-    async def read(self, xml: str) -> DomainDefinition:
+    async def read(self, xml: str, *, by_schema: bool = False) -> DomainDefinition:
         """Return the domain that xml describes; values that it hides are those of the domain it is about.
 
+        by_schema: whether it must be valid by libvirt's schema, too.
         Raises: XmlError; InvalidArgumentError for an architecture whose programs this host does not run;
         UnsupportedConfigError, or an XmlError, naming every problem it has.
         """
+        if by_schema:
+            await self._documents.aside(validate_by_schema, xml)
         domain = await self._documents.read(DomainDefinition.load, xml)
         domain = replace(domain, os=replace(domain.os, type=self._on_this_host(domain.os.type)))
         known = self._registry.find(domain.uuid)

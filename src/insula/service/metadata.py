@@ -4,6 +4,7 @@ from lxml import etree
 
 from insula.errors import InvalidArgumentError, MetadataNotFoundError
 from insula.model.domain import DomainDefinition
+from insula.model.foreign import possible_text
 from insula.model.numbers import Affect, MetadataType, XmlFlags
 from insula.model.validate import validate
 from insula.model.xmlmap import INSULA_NAMESPACE, Part
@@ -104,7 +105,7 @@ def _element_of(domain: DomainDefinition, uri: str) -> str | None:
         return None
     plain = _moved(found, uri, "")
     etree.indent(plain)
-    return etree.tostring(plain, encoding="unicode")
+    return etree.tostring(plain, encoding="unicode", with_tail=False)
 
 
 def _replace_text(document: etree._Element, kind: MetadataType, value: str | None) -> None:
@@ -116,7 +117,7 @@ def _replace_text(document: etree._Element, kind: MetadataType, value: str | Non
         document.remove(present)
     if value:
         element = etree.SubElement(document, tag)
-        element.text = value
+        element.text = possible_text(value)
 
 
 def _replace_element(document: etree._Element, uri: str, key: str | None, value: str | None) -> None:

@@ -6,6 +6,8 @@ from uuid import UUID, uuid4
 
 from lxml import etree
 
+from insula.model.visible import visible
+
 LOGGER = logging.getLogger(__name__)
 
 DMI_DIRECTORY = "sys/class/dmi/id"
@@ -93,7 +95,7 @@ def _append(document: etree._Element, element: str, entries: dict[str, str]) -> 
     if entries:
         parent = etree.SubElement(document, element)
         for name, value in entries.items():
-            etree.SubElement(parent, "entry", name=name).text = value
+            etree.SubElement(parent, "entry", name=name).text = visible(value)  # firmware holds what it likes
 
 
 def _read(path: Path) -> str:

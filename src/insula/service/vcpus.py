@@ -1,7 +1,9 @@
 """The processors a domain is said to have: told from the definition, the control group's list and its consumed time.
 
 A container's processors are no threads that could be counted or pinned one by one, so what is told of each is what is
-true of all: they run, on any processor the domain may use, and share the domain's time evenly.
+true of all: they run, on any processor the domain may use, and share the domain's time evenly. Where one runs at this
+instant has no answer; libvirt's word for that is -2, which clients print, and take for an index. So each is said to run
+on one of those where it may, in turn.
 """
 
 from collections.abc import Set as AbstractSet
@@ -13,13 +15,10 @@ from insula.service.impact import definition
 from insula.service.managed import ManagedDomain
 from insula.service.tuning import cgroup_errors
 
-NOWHERE = -2
-"""VIR_VCPU_INFO_CPU_UNAVAILABLE: it runs, and nobody can tell where; -1 would say that it is offline."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VcpuInfo:
-    """cpu_time: nanoseconds; cpu: where it runs now, NOWHERE when that has no answer; affinity: where it may run."""
+    """cpu_time: nanoseconds; cpu: one of those where it may run; affinity: all of those."""
 
     number: int
     state: int
@@ -43,8 +42,15 @@ def vcpus(managed: ManagedDomain, online: frozenset[int]) -> list[VcpuInfo]:
         held = group.limits().cpus
     number = managed.current.vcpu.current or managed.current.vcpu.count
     affinity = frozenset(parse_cpuset(held)) & online if held else online
+    places = sorted(affinity or online)
     return [
-        VcpuInfo(number=each, state=VcpuState.RUNNING, cpu_time=total // number, cpu=NOWHERE, affinity=affinity)
+        VcpuInfo(
+            number=each,
+            state=VcpuState.RUNNING,
+            cpu_time=total // number,
+            cpu=places[each % len(places)],
+            affinity=affinity,
+        )
         for each in range(number)
     ]
 

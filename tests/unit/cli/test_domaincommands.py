@@ -2,8 +2,7 @@ import pytest
 
 from insula.cli import domaincommands
 from insula.errors import DomainExistsError, DomainNotFoundError, InsulaError, StepError
-from insula.rpc.codes.requestcodes import UndefineFlags
-from insula.rpc.procedures import Remote
+from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
@@ -42,14 +41,14 @@ def test_a_running_domain_is_not_removed_unless_forced(capsys: pytest.CaptureFix
             Remote.DOMAIN_IS_ACTIVE: 1,
             Remote.DOMAIN_IS_PERSISTENT: 1,
             Remote.DOMAIN_DESTROY_FLAGS: None,
-            Remote.DOMAIN_UNDEFINE_FLAGS: None,
+            Insula.DOMAIN_REMOVE: None,
         }
     )
     assert _run("rm", client, "web") == 3
-    assert "--force" in capsys.readouterr().err and not client.made(Remote.DOMAIN_UNDEFINE_FLAGS)
+    assert "--force" in capsys.readouterr().err and not client.made(Insula.DOMAIN_REMOVE)
     assert _run("rm", client, "-f", "web") == 0
     assert client.made(Remote.DOMAIN_DESTROY_FLAGS)
-    assert client.made(Remote.DOMAIN_UNDEFINE_FLAGS) == [(WEB, UndefineFlags.NVRAM)]
+    assert client.made(Insula.DOMAIN_REMOVE) == [(WEB, 0)]
 
 
 def test_a_transient_domain_is_gone_once_destroyed() -> None:

@@ -127,5 +127,6 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Insula.DOMAIN_LOG: log,
     Insula.DOMAIN_WAIT: replying('{"reason": "shutdown", "status": 0}'),
     Insula.CONSOLE_RESIZE: replying(),
+    Insula.DOMAIN_REMOVE: replying(),
     Insula.DAEMON_INFO: replying('{"version": "1"}'),
 }

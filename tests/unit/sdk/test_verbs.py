@@ -44,6 +44,7 @@ def told(conversation: Conversation[T], *values: Any, fds: tuple[int, ...] = ())
         (lambda: verbs.resume(WEB), Remote.DOMAIN_RESUME, (WEB,)),
         (lambda: verbs.signal_init(WEB, 15), Remote.DOMAIN_SEND_PROCESS_SIGNAL, (WEB, 1, 15, 0)),
         (lambda: verbs.undefine(WEB, UndefineFlags.MANAGED_SAVE), Remote.DOMAIN_UNDEFINE_FLAGS, (WEB, 1)),
+        (lambda: verbs.remove(WEB), Insula.DOMAIN_REMOVE, (WEB, 0)),
         (lambda: verbs.set_autostart(WEB, wanted=True), Remote.DOMAIN_SET_AUTOSTART, (WEB, 1)),
         (lambda: verbs.set_memory(WEB, 1024), Remote.DOMAIN_SET_MEMORY_FLAGS, (WEB, 1024, 0)),
         (lambda: verbs.attach(WEB, "<disk/>", 1), Remote.DOMAIN_ATTACH_DEVICE_FLAGS, (WEB, "<disk/>", 1)),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from uuid import UUID
 
+import pytest
 from lxml import etree
 
 from insula.service.capabilitiesxml import capabilities_xml, domain_capabilities_xml, guest_architectures
@@ -45,3 +46,19 @@ def test_domain_capabilities_name_the_architecture_and_the_processors() -> None:
 
 def test_a_machine_of_unknown_kind_runs_its_own_programs() -> None:
     assert guest_architectures("loongarch64") == (("loongarch64", 64),)
+
+
+@pytest.mark.requires("libvirt-schemas")
+@pytest.mark.parametrize("architecture", ["x86_64", "i686"])
+def test_domain_capabilities_are_valid_by_libvirts_schema(architecture: str) -> None:
+    schema = etree.RelaxNG(etree.parse("/usr/share/libvirt/schemas/domaincaps.rng"))
+    written = domain_capabilities_xml(architecture=architecture, emulator="/x", maximum_vcpus=3)
+    assert schema.validate(etree.fromstring(written)), schema.error_log
+
+
+def test_domain_capabilities_name_what_starts_and_nothing_else() -> None:
+    root = etree.fromstring(domain_capabilities_xml(architecture="i686", emulator="/x", maximum_vcpus=3))
+    yes = [each.tag for each in root.iterfind("devices/*") if each.get("supported") == "yes"]
+    assert yes == ["disk", "hostdev", "filesystem"]
+    types = [each.text for each in root.iterfind("devices/hostdev/enum[@name='capsType']/value")]
+    assert types == ["misc", "storage", "net"]

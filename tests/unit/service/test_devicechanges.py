@@ -4,6 +4,8 @@ import pytest
 
 from insula.errors import (
     DeviceMissingError,
+    InvalidArgumentError,
+    OperationFailedError,
     OperationInvalidError,
     OperationUnsupportedError,
     UnsupportedConfigError,
@@ -26,20 +28,29 @@ async def defined(rig: Rig) -> DomainIdentity:
 
 
 @pytest.mark.parametrize(
-    "xml", [INTERFACE, FILESYSTEM, DISK, HOSTDEV], ids=["interface", "filesystem", "disk", "hostdev"]
+    ("xml", "taken", "absent"),
+    [
+        (INTERFACE, OperationInvalidError, DeviceMissingError),
+        (FILESYSTEM, OperationInvalidError, DeviceMissingError),
+        (DISK, InvalidArgumentError, InvalidArgumentError),
+        (HOSTDEV, InvalidArgumentError, InvalidArgumentError),
+    ],
+    ids=["interface", "filesystem", "disk", "hostdev"],
 )
-async def test_a_device_is_attached_once_and_detached_once(rig: Rig, xml: str) -> None:
+async def test_a_device_is_attached_once_and_detached_once(
+    rig: Rig, xml: str, taken: type[Exception], absent: type[Exception]
+) -> None:
     ref = await defined(rig)
     before = rig.domains.dump_xml(ref)
     await rig.domains.attach_device(ref, xml, Affect.CONFIG)
     assert rig.domains.dump_xml(ref) != before
-    with pytest.raises(OperationInvalidError, match="is there already"):
+    with pytest.raises(taken, match="is there already"):
         await rig.domains.attach_device(ref, xml, Affect.CONFIG)
 
     await rig.domains.detach_device(ref, xml, Affect.CONFIG)
 
     assert rig.domains.dump_xml(ref) == before
-    with pytest.raises(DeviceMissingError, match="no device matching"):
+    with pytest.raises(absent, match="there is no such device with the "):
         await rig.domains.detach_device(ref, xml, Affect.CONFIG)
 
 
@@ -53,6 +64,29 @@ async def test_an_update_replaces_the_device_in_its_place(rig: Rig) -> None:
     assert "bridge='br0'" not in text
     with pytest.raises(DeviceMissingError):
         await rig.domains.update_device(ref, INTERFACE.replace(MAC, "52:54:00:11:22:44"), Affect.CONFIG)
+
+
+ANY = "<interface type='bridge'><source bridge='br1'/></interface>"
+
+
+async def test_an_interface_without_an_address_means_the_only_one(rig: Rig) -> None:
+    ref = await defined(rig)
+    with pytest.raises(DeviceMissingError, match=r"there is no such device$"):
+        await rig.domains.detach_device(ref, ANY, Affect.CONFIG)
+    before = rig.domains.dump_xml(ref)
+    await rig.domains.attach_device(ref, INTERFACE, Affect.CONFIG)
+    await rig.domains.update_device(ref, ANY, Affect.CONFIG)
+    updated = rig.domains.dump_xml(ref)
+    assert MAC in updated and "bridge='br1'" in updated and "bridge='br0'" not in updated
+
+    await rig.domains.attach_device(ref, ANY, Affect.CONFIG)
+    for verb in (rig.domains.detach_device, rig.domains.update_device):
+        with pytest.raises(OperationFailedError, match="multiple matching devices found"):
+            await verb(ref, ANY, Affect.CONFIG)
+    await rig.domains.detach_device(ref, INTERFACE, Affect.CONFIG)
+    await rig.domains.detach_device(ref, ANY, Affect.CONFIG)
+
+    assert rig.domains.dump_xml(ref) == before
 
 
 async def test_interfaces_without_an_address_get_one_each(rig: Rig) -> None:

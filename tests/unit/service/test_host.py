@@ -92,6 +92,13 @@ def test_capabilities_of_domains_that_cannot_run_here_are_refused(host: HostNode
         host.domain_capabilities(**wanted)
 
 
+@pytest.mark.parametrize("virtualization", [None, "lxc", "LXC"])
+def test_the_most_processors_are_those_of_our_type_of_domain(host: HostNode, virtualization: str | None) -> None:
+    assert host.maximum_vcpus(virtualization) == host.topology().present
+    with pytest.raises(InvalidArgumentError, match="unknown type 'nonsense'"):
+        host.maximum_vcpus("nonsense")
+
+
 def test_the_emulator_is_the_one_that_definitions_are_given(host: HostNode) -> None:
     assert f"<emulator>{DEFAULT_EMULATOR}</emulator>" in host.capabilities()
     assert f"<path>{DEFAULT_EMULATOR}</path>" in host.domain_capabilities(emulator=str(DEFAULT_EMULATOR))

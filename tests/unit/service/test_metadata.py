@@ -16,7 +16,7 @@ DOMAIN = DomainDefinition.load(domain_xml())
 
 
 def canonical(xml: str) -> bytes:
-    return etree.tostring(etree.fromstring(xml, etree.XMLParser(remove_blank_text=True)), method="c14n")
+    return etree.tostring(etree.fromstring(xml, etree.XMLParser(remove_blank_text=True)), method="c14n", exclusive=True)
 
 
 @pytest.mark.parametrize("kind", [TITLE, DESCRIPTION])
@@ -41,6 +41,39 @@ def test_an_element_comes_back_without_the_namespace_that_it_is_kept_in() -> Non
 
     assert f"<app:app xmlns:app='{URI}'" in changed.dump()
     assert canonical(metadata_of(changed, ELEMENT, URI)) == canonical(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "<a/>",
+        "<a z='1' y=\"it's\"/>",
+        "<a>text</a>",
+        "<a>t <b/> u</a>",
+        "<a><b> </b><c>\n</c></a>",
+        "<a><b><c><d e='f'/></c></b></a>",
+        "<a>\n  <b/>\n</a>",
+        "<a>&lt;&amp;&#x41;&quot;'&#9;&#13;</a>",
+        "<a><![CDATA[<x> & y]]></a>",
+        "<a><!-- c --><?pi x?></a>",
+        "<a>größe \U0001f600</a>",
+        "<a xml:space='preserve'> </a>",
+        "<a xmlns:o='urn:other'><o:b o:c='d'/></a>",
+    ],
+)
+def test_an_element_comes_back_as_it_was_given(given: str) -> None:
+    domain = with_metadata(DOMAIN, ELEMENT, given, key="k", uri=URI)
+    for each in (domain, DomainDefinition.load(domain.dump())):
+        got = metadata_of(each, ELEMENT, URI)
+        assert got == got.strip()
+        assert canonical(got) == canonical(given)
+
+
+@pytest.mark.parametrize("kind", [TITLE, DESCRIPTION])
+@pytest.mark.parametrize("text", ["a\x01b", "\x1b[31m", "half \udcff a pair", "\ufffe"])
+def test_a_text_that_xml_cannot_hold_is_refused(kind: MetadataType, text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="which XML cannot hold; take it out"):
+        with_metadata(DOMAIN, kind, text, key=None, uri=None)
 
 
 @pytest.mark.parametrize("given", ["<app><?run fast -- now?><b/></app>", "<app><?run?><!-- why --></app>"])

@@ -25,6 +25,12 @@ def test_firmware_tables_and_sockets_make_the_sysinfo(tmp_path: Path) -> None:
     assert '<entry name="version">Example 9000</entry>' in text
 
 
+def test_a_firmware_with_control_characters_is_told_all_the_same(tmp_path: Path) -> None:
+    root = two_node_host(tmp_path)
+    write(root, {"sys/class/dmi/id/sys_vendor": "Exam\x01ple\x1b[0m\n"})
+    assert "Exam" in sysinfo_xml(root)
+
+
 def test_the_firmware_identifies_the_host(tmp_path: Path) -> None:
     root = two_node_host(tmp_path)
     write(root, {"sys/class/dmi/id/product_uuid": "4C4C4544-0042-3510-8052-B4C04F4D4232\n"})

@@ -119,6 +119,10 @@ def _interface(request: IncomingCall, iface: wiretypes.InterfaceRef) -> Answer:
     raise _NoInterfaceError(f"no interface with matching name '{iface.name}'")
 
 
+def _interface_by_mac(request: IncomingCall, mac: str) -> Answer:
+    raise _NoInterfaceError(f"no interface with matching mac '{mac}'")
+
+
 def _secret_by_usage(request: IncomingCall, usage_type: int, usage_id: str) -> Answer:
     raise _NoSecretError(f"no secret with matching usage '{usage_id}'")
 
@@ -179,10 +183,17 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.NODE_DEVICE_NUM_OF_CAPS: _device,
     Remote.NODE_DEVICE_LIST_CAPS: _device,
     Remote.NODE_DEVICE_IS_ACTIVE: _device,
+    Remote.CONNECT_NUM_OF_INTERFACES: _none,
+    Remote.CONNECT_LIST_INTERFACES: _no_names,
+    Remote.CONNECT_NUM_OF_DEFINED_INTERFACES: _none,
+    Remote.CONNECT_LIST_DEFINED_INTERFACES: _no_names,
     Remote.CONNECT_LIST_ALL_INTERFACES: _empty,
+    Remote.INTERFACE_LOOKUP_BY_MAC_STRING: _interface_by_mac,
     Remote.INTERFACE_LOOKUP_BY_NAME: _by_name(_NoInterfaceError, "interface"),
     Remote.INTERFACE_IS_ACTIVE: _interface,
     # secrets and filters
+    Remote.CONNECT_NUM_OF_SECRETS: _none,
+    Remote.CONNECT_LIST_SECRETS: _no_names,
     Remote.CONNECT_LIST_ALL_SECRETS: _empty,
     Remote.SECRET_LOOKUP_BY_UUID: _by_uuid(_NoSecretError, "secret"),
     Remote.SECRET_LOOKUP_BY_USAGE: _secret_by_usage,

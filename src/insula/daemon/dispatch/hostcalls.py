@@ -142,7 +142,7 @@ def _is_secure(request: IncomingCall) -> Answer:
 
 
 def _maximum_vcpus(request: IncomingCall, type_: str | None) -> Answer:
-    return (request.services.host.maximum_vcpus(),)
+    return (request.services.host.maximum_vcpus(type_),)
 
 
 def _capabilities(request: IncomingCall) -> Answer:

@@ -15,7 +15,7 @@ from insula.service.startoptions import Launch, Storage
 from insula.service.tasks import outlived
 
 _HARMLESS_AT_START = StartFlags.BYPASS_CACHE | StartFlags.FORCE_BOOT | StartFlags.VALIDATE | StartFlags.RESET_NVRAM
-"""They speak of saved images, which there are none of, and of checks that are always made."""
+"""They speak of saved images, which there are none of; VALIDATE, of a document that may come along."""
 _START = StartFlags.PAUSED | StartFlags.AUTODESTROY | _HARMLESS_AT_START
 _EVERY_UNDEFINE = (
     UndefineFlags.MANAGED_SAVE
@@ -26,21 +26,25 @@ _EVERY_UNDEFINE = (
     | UndefineFlags.TPM
     | UndefineFlags.KEEP_TPM
 )
-"""What may go with the definition. NVRAM, libvirt's word for the private copy of a template, is the domain's clone; of
-the rest a container has none, and clients ask for all of it by habit."""
+"""What may go with the definition. A container has none of it, and clients ask for all of it by habit: so none of it
+touches the domain's clone, which goes by our own DOMAIN_REMOVE."""
+_EXCLUSIVE = (
+    (UndefineFlags.NVRAM, UndefineFlags.KEEP_NVRAM),
+    (UndefineFlags.TPM, UndefineFlags.KEEP_TPM),
+)
 _EVERY_SHUTDOWN = (
     ShutdownMode.ACPI | ShutdownMode.AGENT | ShutdownMode.INITCTL | ShutdownMode.SIGNAL | ShutdownMode.PARAVIRT
 )
 
 
 async def _define(request: IncomingCall, xml: str) -> Answer:
-    config = await request.services.incoming.read(xml)
-    return (to_wire((await request.services.definitions.define(config)).ref),)
+    return await _define_with_flags(request, xml, 0)
 
 
 async def _define_with_flags(request: IncomingCall, xml: str, flags: int) -> Answer:
     request.allow_flags(flags, DefineFlags.VALIDATE)
-    return await _define(request, xml)
+    config = await request.services.incoming.read(xml, by_schema=bool(flags & DefineFlags.VALIDATE))
+    return (to_wire((await request.services.definitions.define(config)).ref),)
 
 
 async def _undefine(request: IncomingCall, domain: ManagedDomain) -> Answer:
@@ -50,8 +54,9 @@ async def _undefine(request: IncomingCall, domain: ManagedDomain) -> Answer:
 
 async def _undefine_with_flags(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     request.allow_flags(flags, _EVERY_UNDEFINE)
-    storage = Storage.DISCARD if flags & UndefineFlags.NVRAM else Storage.KEEP
-    await request.services.definitions.undefine(domain, storage)
+    for removed, kept in _EXCLUSIVE:
+        request.exclusive_flags(flags, removed, kept)
+    await request.services.definitions.undefine(domain, Storage.KEEP)
     return None
 
 
@@ -69,7 +74,8 @@ async def _create_xml(request: IncomingCall, xml_desc: str, flags: int) -> Answe
     launch = _launch(request, flags)
 
     async def create() -> ManagedDomain:
-        return await request.services.lifecycle.create(await request.services.incoming.read(xml_desc), launch)
+        domain = await request.services.incoming.read(xml_desc, by_schema=bool(flags & StartFlags.VALIDATE))
+        return await request.services.lifecycle.create(domain, launch)
 
     return await _begun(request, launch, create())
 

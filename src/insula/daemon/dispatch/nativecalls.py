@@ -22,6 +22,7 @@ from insula.rpc.procedures import Insula, Procedure
 from insula.service import describing
 from insula.service.jsonrequests import json_object
 from insula.service.managed import ManagedDomain
+from insula.service.startoptions import Storage
 
 HIDDEN = "(hidden)"
 """What stands in a plan for the values of environment variables."""
@@ -181,6 +182,12 @@ async def _wait(request: IncomingCall, domain: ManagedDomain, flags: int) -> Ans
     return (_json({"reason": stopped.reason, "status": stopped.status}),)
 
 
+async def _remove(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    await request.services.definitions.undefine(domain, Storage.DISCARD)
+    return None
+
+
 def _log(request: IncomingCall, domain: ManagedDomain, source: str, flags: int) -> Answer:
     request.allow_flags(flags, _FOLLOW)
     if not (source or _CONSOLE).startswith(_CONSOLE):
@@ -262,6 +269,7 @@ HANDLERS: dict[Procedure, Handler] = {
     Insula.PLAN_XML: _plan_xml,
     Insula.DOMAIN_INFO: _info,
     Insula.DOMAIN_WAIT: _wait,
+    Insula.DOMAIN_REMOVE: _remove,
     Insula.DOMAIN_LOG: _log,
     Insula.CONSOLE_RESIZE: _resize,
     Insula.IMAGE_LIST: _images,

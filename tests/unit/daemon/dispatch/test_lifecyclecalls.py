@@ -7,7 +7,7 @@ import pytest
 
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import ShutdownMode
-from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.wiretypes import DomainRef
 from insula.service.events import Events
 from insula.service.startoptions import Storage
@@ -28,13 +28,22 @@ def ask(domains: FakeDomains, procedure: Procedure, *arguments: Any) -> Any:
     return answered(services_of(domains), procedure, *arguments)
 
 
-@pytest.mark.parametrize(
-    ("flags", "storage"),
-    [(0, Storage.KEEP), (1 | 2 | 16, Storage.KEEP), (4, Storage.DISCARD), (4 | 1, Storage.DISCARD)],
-)
-def test_undefine_takes_the_clone_along_only_when_asked(domains: FakeDomains, flags: int, storage: Storage) -> None:
+@pytest.mark.parametrize("flags", [0, 1 | 2 | 16, 4, 4 | 1, 8, 32, 64])
+def test_undefine_never_takes_the_clone_along_whatever_is_asked_by_habit(domains: FakeDomains, flags: int) -> None:
     ask(domains, Remote.DOMAIN_UNDEFINE_FLAGS, DOM, flags)
-    assert domains.calls == [("undefine", "web", storage)]
+    assert domains.calls == [("undefine", "web", Storage.KEEP)]
+
+
+@pytest.mark.parametrize(("flags", "words"), [(4 | 8, "'NVRAM' and 'KEEP_NVRAM'"), (32 | 64, "'TPM' and 'KEEP_TPM'")])
+def test_flags_that_say_the_opposite_of_each_other_are_refused(domains: FakeDomains, flags: int, words: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=f"{words} in function 'virDomainUndefineFlags' are mutually excl"):
+        ask(domains, Remote.DOMAIN_UNDEFINE_FLAGS, DOM, flags)
+    assert domains.calls == []
+
+
+def test_our_own_verb_takes_the_clone_along(domains: FakeDomains) -> None:
+    ask(domains, Insula.DOMAIN_REMOVE, DOM, 0)
+    assert domains.calls == [("undefine", "web", Storage.DISCARD)]
 
 
 @pytest.mark.parametrize(("flags", "paused", "owned"), [(0, False, False), (1, True, False), (2 | 8, False, True)])
