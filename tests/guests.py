@@ -143,7 +143,7 @@ class Guests:
         null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
         try:
             executed = completed(
-                self.launcher.execute(running, process, stdio=(null, writer, writer), **options),
+                self.launcher.entrance.execute(running, process, stdio=(null, writer, writer), **options),
             )
         except BaseException:
             os.close(reader)

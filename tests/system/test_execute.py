@@ -31,7 +31,7 @@ def sleeper(guests: Guests, busybox_root: Path) -> Running:
 
 
 def on_terminal(guests: Guests, running: Running, *argv: str, rows: int = 24, columns: int = 80) -> EnteredProcess:
-    return completed(guests.launcher.execute(running, Process(argv=argv), terminal=(rows, columns)))
+    return completed(guests.launcher.entrance.execute(running, Process(argv=argv), terminal=(rows, columns)))
 
 
 def finish(guests: Guests, executed: EnteredProcess) -> None:
@@ -139,7 +139,7 @@ def test_a_terminal_belongs_to_the_guest_and_has_the_window_asked_for(guests: Gu
 
 def test_its_user_may_open_its_terminal_again(guests: Guests, sleeper: Running) -> None:
     process = Process(argv=("/bin/sh", "-c", "echo again > $(tty) && echo yes"), user="65534")
-    executed = completed(guests.launcher.execute(sleeper, process, terminal=(24, 80)))
+    executed = completed(guests.launcher.entrance.execute(sleeper, process, terminal=(24, 80)))
     assert executed.master is not None
     read_until(executed.master, b"again\r\nyes")
     finish(guests, executed)
@@ -233,7 +233,10 @@ def piped(guests: Guests, running: Running, *argv: str) -> Iterator[tuple[Entere
     reader, writer = os.pipe2(os.O_CLOEXEC)
     null = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        yield completed(guests.launcher.execute(running, Process(argv=argv), stdio=(null, writer, writer))), reader
+        yield (
+            completed(guests.launcher.entrance.execute(running, Process(argv=argv), stdio=(null, writer, writer))),
+            reader,
+        )
     finally:
         for each in (null, reader, writer):
             os.close(each)

@@ -322,9 +322,9 @@ def test_requests_after_the_keepers_death_fail_at_once(guests: Guests, busybox_r
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     kill_keeper(guests)
     with pytest.raises(KeeperError):
-        completed(guests.launcher.execute(running, spec(busybox_root, "true").init, terminal=(24, 80)))
+        completed(guests.launcher.entrance.execute(running, spec(busybox_root, "true").init, terminal=(24, 80)))
     guests.start_keeper()
     completed(guests.launcher.adopt(running))
     assert struct.calcsize("i") == 4
     with pytest.raises(OperationInvalidError, match="either streams or a terminal"):
-        completed(guests.launcher.execute(running, spec(busybox_root, "true").init))
+        completed(guests.launcher.entrance.execute(running, spec(busybox_root, "true").init))

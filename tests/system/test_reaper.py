@@ -230,7 +230,8 @@ def _reaped(pid: int) -> bool:
 def test_how_an_entered_process_ends_is_known_after_its_keeper_died(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     process = Process(argv=("/bin/sh", "-c", "read word; exit 7"))
-    executions = [completed(guests.launcher.execute(running, process, terminal=(24, 80))) for _ in range(2)]
+    executions = [completed(guests.launcher.entrance.execute(running, process, terminal=(24, 80))) for _ in range(2)]
+    births = [start_time(each.pid) for each in executions]
     kill_keeper(guests)
     early, late = executions
     assert early.master is not None and late.master is not None
@@ -238,8 +239,8 @@ def test_how_an_entered_process_ends_is_known_after_its_keeper_died(guests: Gues
     until(lambda: gone(early.pid), "one's end while there is no keeper")
     guests.start_keeper()
     completed(guests.launcher.adopt(running))
-    for executed in executions:
-        completed(guests.launcher.adopt_execution(executed))
+    for executed, born in zip(executions, births, strict=True):
+        completed(guests.launcher.adopt_execution(executed, born))
     os.write(late.master, b"\n")
     for executed in executions:
         assert guests.wait_for_execution(executed.id).code == 7
@@ -254,7 +255,7 @@ def test_an_entered_process_whose_end_nobody_asks_for_does_not_hold_its_guests_e
     """The kernel lets no init go before every process of its namespace is reaped, by whomever."""
     running = guests.launch(spec(busybox_root, "read word; exit 5"))
     process = Process(argv=("/bin/sleep", "1000"))
-    executed = completed(guests.launcher.execute(running, process, terminal=(24, 80)))
+    executed = completed(guests.launcher.entrance.execute(running, process, terminal=(24, 80)))
     kill_keeper(guests)
     end(running)
     until(lambda: gone(running.pid), "the guest's end")

@@ -86,6 +86,11 @@ class KeeperGenerations:
         self._closed = False
 
     @property
+    def newest(self) -> KeeperSupervisor:
+        """The link to the newest alone, by which processes enter guests of whichever keeper."""
+        return self._newest
+
+    @property
     def keeper_pid(self) -> int | None:
         """See `KeeperSupervisor.keeper_pid`: the newest's."""
         return self._newest.keeper_pid

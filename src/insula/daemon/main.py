@@ -129,6 +129,7 @@ class Daemon:
             installation=str(layout.root),
             reserve=reserved(),
             find_account=remembering(find_through(self._looker)),
+            entering=self._keeper.newest,
         )
         host, store = HostNode(), ImageStore(layout)
         self._wiring = wire(

@@ -63,10 +63,21 @@ def find_account(lines: Lines, user: str, group: str | None) -> Account:
 
 
 def account_file(account: Account, most_groups: int) -> Fd:
-    """Return a file from which a program learns who to become; the caller closes it.
+    """Return a file from which a program learns who to become; the caller closes it. Otherwise as `account_content`."""
+    file = memory_file("insula-account", _content(account, most_groups))
+    os.ftruncate(file, account_size(most_groups))
+    return file
+
+
+def account_content(account: Account, most_groups: int) -> bytes:
+    """Return from what a program learns who to become, as a file.
 
     most_groups: how many the program has room for. Raises: OSError(E2BIG) for an account with more.
     """
+    return _content(account, most_groups).ljust(account_size(most_groups), b"\0")
+
+
+def _content(account: Account, most_groups: int) -> bytes:
     if len(account.groups) > most_groups:
         raise OSError(errno.E2BIG, f"the user has more groups than {most_groups}")
     home = os.fsencode(account.home)
@@ -74,10 +85,7 @@ def account_file(account: Account, most_groups: int) -> Fd:
         home = b"/"
     content = _HEADER.pack(account.uid, account.gid, len(account.groups)).ljust(HOME_OFFSET, b"\0")
     content = (content + b"HOME=" + home).ljust(GROUPS_OFFSET, b"\0")
-    content += struct.pack(f"<{len(account.groups)}I", *account.groups)
-    file = memory_file("insula-account", content)
-    os.ftruncate(file, account_size(most_groups))
-    return file
+    return content + struct.pack(f"<{len(account.groups)}I", *account.groups)
 
 
 def account_size(most_groups: int) -> int:

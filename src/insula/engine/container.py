@@ -307,11 +307,11 @@ class Container:
         process = Process(argv=tuple(argv), env=tuple((env or {}).items()), cwd=cwd, user=user)
         running, engine = self._alive(), self._own_engine()
         if terminal is not None:
-            executed = engine.do(engine.launcher.execute(running, process, terminal=terminal))
+            executed = engine.do(engine.launcher.entrance.execute(running, process, terminal=terminal))
             return GuestProcess(executed, StandardStreams.of_terminal(executed.master), self._end_of_process)
         streams = StandardStreams(stdin, stdout, stderr)
         try:
-            executed = engine.do(engine.launcher.execute(running, process, stdio=streams.theirs))
+            executed = engine.do(engine.launcher.entrance.execute(running, process, stdio=streams.theirs))
         except BaseException:
             streams.give_up()
             raise

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 
 from insula.engine.enter.attachment import EnteredProcess
 from insula.errors import InvalidArgumentError
+from insula.kernel.process import has_ended, start_time
 
 REMEMBERED = 1000
 """Programs that have ended and may still be asked about."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)
 class WaitedProcess:
+    """born: its start time in clock ticks since boot, None as long as nobody has looked, or if it had ended then."""
+
     executed: EnteredProcess
     end: asyncio.Future[int | None]
+    born: int | None = None
 
 
 class Executions:
@@ -34,8 +38,9 @@ class Executions:
 
     def add(self, executed: EnteredProcess) -> int:
         """Return the number by which clients mean this program."""
-        number = next(self._numbers)
-        self._known[number] = WaitedProcess(executed=executed, end=asyncio.get_running_loop().create_future())
+        number, loop = next(self._numbers), asyncio.get_running_loop()
+        waited = self._known[number] = WaitedProcess(executed=executed, end=loop.create_future())
+        loop.call_soon(_learn_birth, waited)  # not before the client has its answer
         self._by_identity[executed.id] = number
         if executed.id in self._early:
             self.ended(executed.id, self._early.pop(executed.id))
@@ -67,9 +72,10 @@ class Executions:
         if len(self._ended) > REMEMBERED:
             del self._known[self._ended.popleft()]
 
-    def running(self) -> list[EnteredProcess]:
-        """Return the programs that have not ended, as far as we know."""
-        return [self._known[number].executed for number in self._by_identity.values()]
+    def running(self) -> list[tuple[EnteredProcess, int | None]]:
+        """Return the programs that have not ended, as far as we know, and when each was born."""
+        known = [self._known[number] for number in self._by_identity.values()]
+        return [(each.executed, each.born) for each in known]
 
     def see_to_end(self, executed: EnteredProcess) -> None:
         """No keeper will tell the end of this program: see it ourselves, without a status."""
@@ -86,3 +92,12 @@ class Executions:
         if execution is None:
             raise InvalidArgumentError(f"no program {number} was put into a guest, or it ended long ago")
         return execution
+
+
+def _learn_birth(process: WaitedProcess) -> None:
+    """Look when a process began: by that it is known to whoever reaps it, should its keeper die."""
+    if not process.end.done():
+        with suppress(OSError):
+            born = start_time(process.executed.pid)
+            # It has not ended, so its pid was nobody else's.
+            process.born = None if has_ended(process.executed.pidfd) else born

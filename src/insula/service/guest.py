@@ -123,7 +123,7 @@ class GuestVerbs:
     ) -> StartedProgram:
         """Put a program into the guest; return once it executes."""
         container = managed.require_run().container
-        executed = await self._engine.execute(
+        executed = await self._engine.entrance.execute(
             container, process, stdio=stdio, terminal=terminal, capabilities=capabilities
         )
         number = self._executions.add(executed)
@@ -151,9 +151,9 @@ class GuestVerbs:
 
     async def keeper_replaced(self) -> None:
         """Hand the programs that run to a keeper that has just begun."""
-        for executed in self._executions.running():
+        for executed, born in self._executions.running():
             try:
-                await self._engine.adopt_execution(executed)
+                await self._engine.adopt_execution(executed, born)
             except (OSError, InsulaError) as error:
                 LOGGER.warning("how program %s ends will not be known: %s", executed.id, error)
                 self._executions.see_to_end(executed)

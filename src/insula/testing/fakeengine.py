@@ -4,7 +4,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
@@ -261,6 +261,10 @@ class FakeEngine:
 
     # Entering
 
+    @property
+    def entrance(self) -> Self:
+        return self
+
     async def execute(self, running: Running, process: Process, **options: Any) -> EnteredProcess:
         raise OperationFailedError(f"nothing can be executed in {running.name}: it is no real guest")
 
@@ -373,5 +377,5 @@ class FakeEngine:
     async def keep(self, running: Running) -> None:
         (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
 
-    async def adopt_execution(self, executed: EnteredProcess) -> None:
+    async def adopt_execution(self, executed: EnteredProcess, born: int | None) -> None:
         """Nothing is ever executed."""

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 from uuid import UUID
 
 from insula.daemon.wiring import Patience, wire
@@ -261,10 +261,14 @@ class FakeEngine:
             os.close(self._writers.pop(running.uuid))
         running.close()
 
+    @property
+    def entrance(self) -> Self:
+        return self
+
     async def execute(self, running: Running, process: Process, **options: Any) -> EnteredProcess:
         reader, writer = os.pipe()
         self._writers[f"x{writer}"] = writer
-        return EnteredProcess(id=f"x{writer}", uuid=running.uuid, born=None, pid=77, pidfd=Fd(reader), master=None)
+        return EnteredProcess(id=f"x{writer}", uuid=running.uuid, pid=77, pidfd=Fd(reader), master=None)
 
     async def forget_execution(self, executed_id: str) -> None:
         self.calls.append(f"forget {executed_id}")
@@ -326,7 +330,7 @@ class FakeEngine:
     async def keep(self, running: Running) -> None:
         self.kept[running.uuid] = len(running.kept())
 
-    async def adopt_execution(self, executed: EnteredProcess) -> None:
+    async def adopt_execution(self, executed: EnteredProcess, born: int | None) -> None:
         self.calls.append(f"adopt program {executed.id}")
 
 

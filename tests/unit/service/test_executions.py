@@ -9,6 +9,7 @@ import pytest
 from insula.engine.enter.attachment import EnteredProcess
 from insula.errors import InvalidArgumentError
 from insula.kernel.fds import Fd
+from insula.kernel.process import start_time
 from insula.service import executions
 from insula.service.executions import Executions
 from tests.waiting import scaled
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.asyncio
 def child(identity: str) -> EnteredProcess:
     """A process of ours that waits to be killed."""
     pid = os.posix_spawnp("sleep", ["sleep", "1000"], os.environ)
-    return EnteredProcess(id=identity, uuid="u", born=None, pid=pid, pidfd=Fd(os.pidfd_open(pid)), master=None)
+    return EnteredProcess(id=identity, uuid="u", pid=pid, pidfd=Fd(os.pidfd_open(pid)), master=None)
 
 
 async def reaped(executed: EnteredProcess) -> int:
@@ -66,7 +67,7 @@ async def test_only_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch)
     numbers = []
     for identity in "abcd":
         executed = EnteredProcess(
-            id=identity, uuid="u", born=None, pid=1, pidfd=Fd(os.open("/dev/null", os.O_RDONLY)), master=None
+            id=identity, uuid="u", pid=1, pidfd=Fd(os.open("/dev/null", os.O_RDONLY)), master=None
         )
         numbers.append(known.add(executed))
         known.ended(identity, 0)
@@ -81,9 +82,21 @@ async def test_only_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch)
 async def test_ends_that_no_keeper_tells_are_seen_but_not_how() -> None:
     known, executed = Executions(), child("a")
     number = known.add(executed)
-    assert known.running() == [executed]
+    assert known.running() == [(executed, None)]
+    await asyncio.sleep(0)
+    assert known.running() == [(executed, start_time(executed.pid))]
     known.see_to_end(executed)
     os.kill(executed.pid, signal.SIGKILL)
 
     assert await asyncio.wait_for(known.end(number), scaled(5)) is None
     await reaped(executed)
+
+
+async def test_of_a_program_that_ended_at_once_nobody_looks_when_it_began() -> None:
+    known, executed = Executions(), child("a")
+    known.add(executed)
+    os.kill(executed.pid, signal.SIGKILL)
+    os.waitpid(executed.pid, 0)
+    await asyncio.sleep(0)
+    assert known.running() == [(executed, None)]
+    known.ended("a", 9)

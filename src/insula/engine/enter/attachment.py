@@ -9,6 +9,7 @@ from insula.engine.fragments.speccheck import own_network
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.syscalls import confined, filter_of
+from insula.engine.program.late import Late
 from insula.engine.spec import ContainerSpec, Namespace, Process
 from insula.engine.steps.guest import confinement, execution, namespaces, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -31,13 +32,12 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnteredProcess:
-    """A process that was entered. id: what events call it; uuid: its container's; born: its start time in clock ticks
-    since boot, None if it ended at once; master: of its terminal, None without one. Owns the fds."""
+    """A process that was entered. id: what events call it; uuid: its container's; master: of its terminal, None without
+    one. Owns the fds."""
 
     id: str
     uuid: str
     pid: int
-    born: int | None
     pidfd: Fd
     master: Fd | None
 
@@ -95,13 +95,19 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) 
     steps.append(
         execution.Execute(
             why="from here on it is the guest's own",
-            argv=list(process.argv),
+            argv=[process.argv[0], *map(_late, process.argv[1:])],
             env=[list(variable) for variable in environment.items()],
             cwd=process.cwd,
             home=True,
         )
     )
     return tuple(steps)
+
+
+def _late(text: str) -> str:
+    """Return an argument so that programs which differ in it alone are compiled once; one that cannot be is refused
+    when it is compiled."""
+    return text if "\0" in text else Late(text)
 
 
 def _kept(spec: ContainerSpec, attachment: Attachment) -> frozenset[str]:

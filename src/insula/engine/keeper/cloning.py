@@ -14,7 +14,7 @@ from insula.engine.keeper.spawner import STANDING_MAX, Order, Spawner
 from insula.engine.keeper.strays import kill_holders
 from insula.kernel.fds import NO_FD, Fd
 from insula.kernel.identity import acting_as_owner
-from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, clone, setns
+from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, clone, reset_memory_score, setns
 
 _OWN = ("pid", "mnt", "net", "uts", "ipc")
 """The namespaces that who enters a guest begins in; of the others it becomes part by its program."""
@@ -131,7 +131,9 @@ class Cloner:
             pid, pidfd = clone(flags, pids=_pids(message), cgroup=message.fds.get("cgroup"))
             if pid == 0:
                 child.play(theirs, message, self._limits)
-            return pid, pidfd
+        if "init" in message.fds:
+            _take_protection(pid)
+        return pid, pidfd
 
     def _stand_in(self, fd: Fd, kinds: Sequence[str], back: contextlib.ExitStack) -> None:
         """Be in the namespaces behind fd (or in its process's) until back unwinds. No name is looked up there."""
@@ -139,6 +141,16 @@ class Cloner:
         setns(fd, _flags(kinds))
         for home, flag in homes.items():
             back.callback(_return, home, flag)
+
+
+def _take_protection(pid: int) -> None:
+    """Take the keeper's own protection from a child, which may have ended."""
+    with contextlib.suppress(OSError):
+        process = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            reset_memory_score(process)
+        finally:
+            os.close(process)
 
 
 def _pids(message: Message) -> tuple[int, ...]:

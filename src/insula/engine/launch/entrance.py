@@ -2,13 +2,14 @@
 
 import errno
 import itertools
-import os
 import time
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from insula.engine.accounts import account_file
+from insula.engine.accounts import account_content
 from insula.engine.enter.attachment import Attachment, EnteredProcess, attachment_steps, group_fds
+from insula.engine.enter.admittedstreams import admitted
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Verb
@@ -17,61 +18,107 @@ from insula.engine.launch.programs import Programs, room_for
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.look.accountlook import AccountFinder
 from insula.engine.look.looking import Sight
-from insula.engine.spec import Process
+from insula.engine.program.program import Program
+from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.guest.confinement import BecomeUser
-from insula.errors import InsulaError, KeeperError, StepError
-from insula.kernel.fds import Fd, close_all, sealed_file
-from insula.kernel.process import reset_memory_score, start_time_in
+from insula.errors import InsulaError, KeeperError, OperationInvalidError, StepError
+from insula.kernel.fds import Fd, close_all
+from insula.kernel.sealedfiles import SealedFiles
+
+_PROGRAMS_MAX = 64
+"""Programs, and files of them, that are kept for those who enter in the same way again."""
+_Key = tuple[int, Attachment, int, int]
 
 
 class Entrance:
     """Has processes enter.
 
-    programs: compiles what they play; find_account: looks into running guests for who their users are.
+    link: to the keeper that clones them; programs: compiles what they play; find_account: looks into running guests for
+    who their users are; permitted: the mask of the keeper's capabilities.
     """
 
-    def __init__(self, *, facts: Facts, link: KeeperLink, programs: Programs, find_account: AccountFinder) -> None:
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        link: KeeperLink,
+        programs: Programs,
+        find_account: AccountFinder,
+        permitted: Callable[[], int],
+    ) -> None:
         self._facts = facts
         self._programs = programs
         self._link = link
         self._find_account = find_account
+        self._permitted = permitted
         # Microseconds since 1970: no id of an earlier daemon comes again, and it fits 64 bits.
         self._executions = itertools.count(time.time_ns() // 1000)
+        self._files = SealedFiles(_PROGRAMS_MAX)
+        self._known: OrderedDict[_Key, tuple[ContainerSpec, Program]] = OrderedDict()
+        """The latest programs by what they are made of; the spec, by which it is the same one."""
+
+    def close(self) -> None:
+        """Let go of what is kept for the next."""
+        self._files.close()
 
     async def execute(
-        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], *, permitted: int
+        self,
+        running: Running,
+        process: Process,
+        *,
+        stdio: tuple[int, int, int] | None = None,
+        terminal: tuple[int, int] | None = None,
+        capabilities: frozenset[str] | None = None,
+        no_new_privileges: bool | None = None,
     ) -> EnteredProcess:
-        """Start a process inside and return once it is executed. permitted: the mask of the keeper's capabilities.
+        """Start a process inside and return once it is executed; the keeper tells when it has ended.
 
-        Raises: StepError naming the step.
+        stdio: its streams, which stay the caller's: pipes, or the null device (`enter.admittedstreams`); terminal: rows and
+        columns of a terminal instead. capabilities: no more than init's, None for all of these.
+        Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
+        a stream that no guest is given.
         """
+        if (stdio is None) == (terminal is None):
+            raise OperationInvalidError("a process is given either streams or a terminal")
+        running.refuse_unless_entered()
+        attachment = Attachment(
+            process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
+        )
+        if stdio is None:
+            return await self._execute(running, attachment, {})
+        with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
+            return await self._execute(running, attachment, streams)
+
+    async def _execute(self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]) -> EnteredProcess:
         try:
-            return await self._execute_at_leaf(running, attachment, streams, permitted)
+            return await self._execute_at_leaf(running, attachment, streams)
         except StepError as error:
             if error.errno != errno.ENODEV:
                 raise
         # The guest has just removed the group that it was to begin in, and that is made anew.
-        return await self._execute_at_leaf(running, attachment, streams, permitted)
+        return await self._execute_at_leaf(running, attachment, streams)
 
     async def _execute_at_leaf(
-        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], permitted: int
+        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]
     ) -> EnteredProcess:
-        spec = running.record.spec
-        steps = attachment_steps(spec, self._facts, attachment)
         account, most_groups = await self._account(running, attachment.process)
-        program = self._programs.entering(spec, steps, permitted=permitted, most_groups=most_groups)
+        program = self._program(running.record.spec, attachment, most_groups)
         name = str(next(self._executions))
-        body = {"uuid": running.uuid, "id": name}
-        fds = {"account": account}
+        groups = group_fds(running.group)
         try:
-            fds |= group_fds(running.group)
-            fds[IMAGE] = sealed_file("insula-program", program.image)
-            given = fds | dict(streams)
-            received = {each: given[each] for each in program.passed if each != "init"}
-            others = {each: fds[each] for each in (IMAGE, "cgroup") if each in fds}
-            number = self._link.ask(Verb.EXECUTE, body, {"init": running.pidfd} | others | received)
+            given = {
+                "init": running.pidfd,
+                IMAGE: self._files.of("insula-program", program.image),
+                "account": self._files.of("insula-account", account),
+                **groups,
+                **streams,
+            }
+            # Whoever clones takes the first ones; the program gets the others in its own order.
+            first = [each for each in ("init", IMAGE, "cgroup") if each in given]
+            fds = {each: given[each] for each in (*first, *program.passed)}
+            number = self._link.ask(Verb.EXECUTE, {"uuid": running.uuid, "id": name}, fds)
         finally:
-            close_all(fds.values())
+            close_all(groups.values())
         try:
             message = await answer_of_program(self._link, number, program)
         except (InsulaError, OSError):
@@ -81,34 +128,32 @@ class Entrance:
             with suppress(KeeperError):
                 (await self._link.answer(self._link.ask(Verb.ABORT, {"id": name}, {}))).close()
             raise
-        pid = int(message.body["pid"])
         pidfd, master = message.fds.pop("pidfd"), message.fds.pop("console0", None)
         message.close()
-        return EnteredProcess(
-            id=name, uuid=running.uuid, pid=pid, born=_reset_memory_score(pid), pidfd=pidfd, master=master
-        )
+        return EnteredProcess(id=name, uuid=running.uuid, pid=int(message.body["pid"]), pidfd=pidfd, master=master)
 
-    async def _account(self, running: Running, process: Process) -> tuple[Fd, int]:
-        """Return a file that says who to become, and for how many groups it has room. Raises: StepError."""
+    def _program(self, spec: ContainerSpec, attachment: Attachment, most_groups: int) -> Program:
+        """Return what the process plays. Raises: StepError."""
+        key = (id(spec), attachment, self._permitted(), most_groups)
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+            return known[1]
+        steps = attachment_steps(spec, self._facts, attachment)
+        program = self._programs.entering(spec, steps, permitted=self._permitted(), most_groups=most_groups)
+        self._known[key] = spec, program
+        if len(self._known) > _PROGRAMS_MAX:
+            self._known.popitem(last=False)
+        return program
+
+    async def _account(self, running: Running, process: Process) -> tuple[bytes, int]:
+        """Return what says who to become, and for how many groups it has room. Raises: StepError."""
         user = "0" if process.user is None else process.user
         sight = Sight(whose=running.uuid, name=f"'{running.name}'", mount=running.mount)
         try:
             account = await self._find_account(sight, running.pid, running.pidfd, user, process.group)
             most_groups = room_for(len(account.groups))
-            return account_file(account, most_groups), most_groups
+            return account_content(account, most_groups), most_groups
         except OSError as error:
             step = BecomeUser(why="", user=user, group=process.group)
             raise step_failed(step, error) from error
-
-
-def _reset_memory_score(pid: int) -> int | None:
-    """Take the keeper's protection from a process that has entered; return when it started, None if it has ended."""
-    try:
-        directory = os.open(f"/proc/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            reset_memory_score(directory)
-            return start_time_in(directory)
-        finally:
-            os.close(directory)
-    except (FileNotFoundError, ProcessLookupError):
-        return None

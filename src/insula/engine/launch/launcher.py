@@ -15,9 +15,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from insula.engine.enter.admittedstreams import admitted, check_inherited
+from insula.engine.enter.admittedstreams import check_inherited
 from insula.engine.enter.attachment import (
-    Attachment,
     EnteredProcess,
     namespace_fds,
 )
@@ -42,7 +41,7 @@ from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
-from insula.engine.spec import ContainerSpec, Mount, Process
+from insula.engine.spec import ContainerSpec, Mount
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import (
     InsulaError,
@@ -72,7 +71,8 @@ class Launcher:
 
     interfaces: who makes network interfaces, None where nobody does; offload: performs what may block for long;
     installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back;
-    find_account: looks into running guests for who their users are.
+    find_account: looks into running guests for who their users are; entering: the link to the keeper that clones what
+    enters, if that is one of several.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Launcher:
         installation: str | None = None,
         reserve: Reserve | None = None,
         find_account: AccountFinder = find_directly,
+        entering: KeeperLink | None = None,
     ) -> None:
         self._facts = facts
         self._installation = installation
@@ -98,7 +99,14 @@ class Launcher:
             hierarchies=facts.hierarchies, interfaces=interfaces, scopes=self._scopes, offload=offload
         )
         self._programs = Programs()
-        self._entrance = Entrance(facts=facts, link=link, programs=self._programs, find_account=find_account)
+        self.entrance = Entrance(
+            facts=facts,
+            link=entering or link,
+            programs=self._programs,
+            find_account=find_account,
+            permitted=lambda: self.keeper_permitted,
+        )
+        """Starts processes inside what runs."""
         self._changes = RunningChanges(
             facts=facts,
             inside=InsideSteps(facts=facts, link=link, programs=self._programs),
@@ -112,8 +120,9 @@ class Launcher:
         self._pids = Pids(facts.pids_max)
 
     def close(self) -> None:
-        """End the connection to the host's systemd, if there is one. A later launch makes another."""
+        """Let go of what later calls would make anew: files, and the connection to the host's systemd."""
         self._scopes.close()
+        self.entrance.close()
 
     @property
     def facts(self) -> Facts:
@@ -338,58 +347,21 @@ class Launcher:
         with suppress(KeeperError):
             (await self._link.answer(self._link.ask(Verb.FORGET, body, {}))).close()
 
-    # Entering
-
-    async def execute(
-        self,
-        running: Running,
-        process: Process,
-        *,
-        stdio: tuple[int, int, int] | None = None,
-        terminal: tuple[int, int] | None = None,
-        capabilities: frozenset[str] | None = None,
-        no_new_privileges: bool | None = None,
-    ) -> EnteredProcess:
-        """Start a process inside and return once it is executed; the keeper tells when it has ended.
-
-        stdio: its streams, which stay the caller's: pipes, or the null device (`enter.streams`); terminal: rows and
-        columns of a terminal instead. capabilities: no more than init's, None for all of these.
-        Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
-        a stream that no guest is given.
-        """
-        if (stdio is None) == (terminal is None):
-            raise OperationInvalidError("a process is given either streams or a terminal")
-        self._refuse_unless_entered(running)
-        attachment = Attachment(
-            process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
-        )
-        if stdio is None:
-            return await self._entrance.execute(running, attachment, {}, permitted=self.keeper_permitted)
-        with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
-            return await self._entrance.execute(running, attachment, streams, permitted=self.keeper_permitted)
-
     # Changing what runs
 
     async def attach(self, running: Running, mount: Mount, write: WriteRecord = nothing_written) -> None:
         """See `RunningChanges.attach`. Raises: also OperationInvalidError for a container that does not run."""
-        self._refuse_unless_entered(running)
+        running.refuse_unless_entered()
         await self._changes.attach(running, mount, write)
 
     async def detach(self, running: Running, target: str, write: WriteRecord = nothing_written) -> None:
         """See `RunningChanges.detach`. Raises: also as `attach`."""
-        self._refuse_unless_entered(running)
+        running.refuse_unless_entered()
         await self._changes.detach(running, target, write)
 
     async def settle(self, running: Running, write: WriteRecord = nothing_written) -> None:
         """See `RunningChanges.settle`."""
         await self._changes.settle(running, write)
-
-    def _refuse_unless_entered(self, running: Running) -> None:
-        """Raises: OperationInvalidError if nothing can enter a container now."""
-        if not running.described:
-            raise OperationInvalidError(f"nothing can be started in {running.name}: how it was started is not known")
-        if running.awaiting_exec or running.group.frozen:
-            raise OperationInvalidError(f"{running.name} is paused: resume it first")
 
     async def forget_execution(self, executed_id: str) -> None:
         """Have the keeper drop its record of an entered process that has ended; one it does not hold is fine."""
@@ -446,9 +418,12 @@ class Launcher:
         """See `Succession.adopt`."""
         await self._succession.adopt(running)
 
-    async def adopt_execution(self, executed: EnteredProcess) -> None:
-        """Hand an entered process to a keeper that does not hold it, likewise."""
-        body = {"uuid": executed.uuid, "id": executed.id, "pid": executed.pid, "born": executed.born}
+    async def adopt_execution(self, executed: EnteredProcess, born: int | None) -> None:
+        """Hand an entered process to a keeper that does not hold it, likewise.
+
+        born: its start time in clock ticks since boot, None if it ended before that was looked at.
+        """
+        body = {"uuid": executed.uuid, "id": executed.id, "pid": executed.pid, "born": born}
         (await self._link.answer(self._link.ask(Verb.ADOPT, body, {"pidfd": executed.pidfd}))).close()
 
     async def keep(self, running: Running) -> None:

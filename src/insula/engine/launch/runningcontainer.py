@@ -10,6 +10,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import Holding, Interfaces, Remains, holding_of_group
 from insula.engine.spec import ContainerSpec
+from insula.errors import OperationInvalidError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import NO_FD, Fd, close_all
 
@@ -112,6 +113,13 @@ class Running:
     @property
     def pid(self) -> int:
         return self.record.pid
+
+    def refuse_unless_entered(self) -> None:
+        """Raises: OperationInvalidError if nothing can enter it now."""
+        if not self.described:
+            raise OperationInvalidError(f"nothing can be started in {self.name}: how it was started is not known")
+        if self.awaiting_exec or self.group.frozen:
+            raise OperationInvalidError(f"{self.name} is paused: resume it first")
 
     def kept(self) -> dict[str, Fd]:
         """Return what the keeper keeps for later daemons, beside the consoles, by its names there."""

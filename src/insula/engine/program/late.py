@@ -57,6 +57,11 @@ class Template:
 
     def filled(self, lates: Sequence[str], steps: Sequence[object]) -> Program:
         """Return the program with these late texts, whose steps are these. Raises: ValueError for one with a zero."""
+        marks = tuple(Mark(index=index, what=what) for index, what in zip(self.indices, steps, strict=True))
+        image = self._image(lates) if self.slots else self.image
+        return Program(image=image, passed=self.passed, marks=marks, meanings=self.meanings)
+
+    def _image(self, lates: Sequence[str]) -> bytes:
         image = bytearray(self.image)
         places = []
         sizes = []
@@ -71,8 +76,7 @@ class Template:
         for patch in self.patches:
             _WORD.pack_into(image, patch.offset, sizes[patch.slot] if patch.is_size else places[patch.slot])
         _SIZE.pack_into(image, _SIZE_OFFSET, len(image))
-        marks = tuple(Mark(index=index, what=what) for index, what in zip(self.indices, steps, strict=True))
-        return Program(image=bytes(image), passed=self.passed, marks=marks, meanings=self.meanings)
+        return bytes(image)
 
 
 def shape_of(steps: Iterable[object]) -> tuple[Hashable, list[Late]]:

@@ -22,8 +22,9 @@ typedef long i64;
 
 #if defined(__x86_64__)
 enum {
-    CLOSE = 3, LSEEK = 8, MMAP = 9, SIGPROCMASK = 14, GETPID = 39, SENDMSG = 46, RECVMSG = 47, FCNTL = 72, SETRESUID = 117,
-    SETRESGID = 119, CAPGET = 125, CAPSET = 126, PRCTL = 157, EXIT_GROUP = 231, DUP3 = 292, PRLIMIT = 302, SETNS = 308,
+    WRITE = 1, CLOSE = 3, LSEEK = 8, MMAP = 9, SIGPROCMASK = 14, GETPID = 39, SENDMSG = 46, RECVMSG = 47, FCNTL = 72, SETRESUID = 117,
+    SETRESGID = 119, CAPGET = 125, CAPSET = 126, PRCTL = 157, EXIT_GROUP = 231, OPENAT = 257, DUP3 = 292, PRLIMIT = 302,
+    SETNS = 308,
 };
 static i64 invoke(i64 number, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f)
 {
@@ -34,7 +35,7 @@ static i64 invoke(i64 number, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f)
 __asm__(".globl _start\n_start: xor %ebp, %ebp\n and $-16, %rsp\n call serve\n");
 #elif defined(__aarch64__)
 enum {
-    DUP3 = 24, FCNTL = 25, CLOSE = 57, LSEEK = 62, CAPGET = 90, CAPSET = 91, EXIT_GROUP = 94, SIGPROCMASK = 135,
+    DUP3 = 24, FCNTL = 25, OPENAT = 56, CLOSE = 57, LSEEK = 62, WRITE = 64, CAPGET = 90, CAPSET = 91, EXIT_GROUP = 94, SIGPROCMASK = 135,
     SETRESUID = 147, SETRESGID = 149, PRCTL = 167, GETPID = 172, SENDMSG = 211, RECVMSG = 212, MMAP = 222, PRLIMIT = 261,
     SETNS = 268,
 };
@@ -56,7 +57,7 @@ enum { PIDFD_OPEN = 434, CLONE3 = 435, CLOSE_RANGE = 436 }; /* the same on every
     invoke(number, (i64)(a), (i64)(b), (i64)(c), (i64)(d), (i64)(e), (i64)(f))
 
 enum { EPERM = 1, EINTR = 4, EIO = 5, EAGAIN = 11 };
-enum { SETMASK = 2, KILL = 9, ALL_SIGNALS_SIZE = 8, NOFILE = 7, SEEK_END = 2, PRIVATE = 2, READ_WRITE = 3 };
+enum { WRITE_ONLY = 1, SETMASK = 2, KILL = 9, ALL_SIGNALS_SIZE = 8, NOFILE = 7, SEEK_END = 2, PRIVATE = 2, READ_WRITE = 3 };
 enum { SET_PDEATHSIG = 1, SET_DUMPABLE = 4, SET_NAME = 15, DUPFD_CLOEXEC = 1030, CLOEXEC = 02000000 };
 enum { SOL_SOCKET = 1, SCM_RIGHTS = 1, NO_SIGNAL = 0x4000, CMSG_CLOEXEC = 0x40000000, CUT = 0x20 | 0x8 };
 #define CLONE_PARENT 0x8000ul
@@ -279,6 +280,14 @@ static i64 spawn(const struct order *order, const struct order_fds *fds, i32 gro
     return pid < 0 ? pid : 0;
 }
 
+/* Be as likely to be killed for memory as any: what protects the keeper and us is not for guests. */
+static void lose_protection(void)
+{
+    i64 file = CALL(OPENAT, 0, "/proc/self/oom_score_adj", WRITE_ONLY);
+    CALL(WRITE, file, "0", 1);
+    CALL(CLOSE, file);
+}
+
 /* A process that is to be born in namespaces of others can be seen there from its first moment: so it is cloned by one
  * that has nothing of ours any more. That one is in the group already, as the descriptor of a directory of the host's
  * leads out of any root, and it stands in the namespaces; it ends at once, and the keeper reaps it. */
@@ -288,6 +297,7 @@ static i64 spawn_inside(const struct order *order, const struct order_fds *fds, 
     if (pid)
         return pid < 0 ? pid : 0;
     i64 error = 0;
+    lose_protection();
     CALL(CLOSE, socket);
     if (fds->group >= 0)
         CALL(CLOSE, fds->group);

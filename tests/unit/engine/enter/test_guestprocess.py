@@ -29,9 +29,7 @@ class Host:
         process = subprocess.Popen([sys.executable, "-c", program], stdin=reading, stdout=writing, stderr=errors)
         streams.hand_over()
         self.processes.append(process)
-        executed = EnteredProcess(
-            id="1", uuid="u", born=None, pid=process.pid, pidfd=Fd(os.pidfd_open(process.pid)), master=None
-        )
+        executed = EnteredProcess(id="1", uuid="u", pid=process.pid, pidfd=Fd(os.pidfd_open(process.pid)), master=None)
         return GuestProcess(executed, streams, self._end_of)
 
     def _end_of(self, _: str, pidfd: int, timeout: float | None) -> int | None:
@@ -98,7 +96,7 @@ def test_a_status_that_is_told_once_reaches_everybody_who_waits() -> None:
         assert ended.wait(scaled(10) if timeout is None else timeout)
         return told.pop()
 
-    executed = EnteredProcess(id="1", uuid="u", born=None, pid=1, pidfd=Fd(os.pidfd_open(os.getpid())), master=None)
+    executed = EnteredProcess(id="1", uuid="u", pid=1, pidfd=Fd(os.pidfd_open(os.getpid())), master=None)
     streams = StandardStreams(DEVNULL, DEVNULL, DEVNULL)
     streams.hand_over()
     process = GuestProcess(executed, streams, end_of)

@@ -245,7 +245,7 @@ def test_an_init_that_cannot_be_executed_is_told_at_the_first_resume(desk: Desk)
 def test_a_process_enters_with_streams_by_a_name_of_its_own(desk: Desk) -> None:
     running, before = desk.running(), open_fds()
     first, second = (
-        completed(desk.launcher.execute(running, Process(argv=("/bin/ps",)), stdio=NULLS)) for _ in range(2)
+        completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/ps",)), stdio=NULLS)) for _ in range(2)
     )
     assert int(second.id) > int(first.id)
     assert (first.pid, first.master) == (desk.keeper.pid, None)
@@ -255,6 +255,7 @@ def test_a_process_enters_with_streams_by_a_name_of_its_own(desk: Desk) -> None:
     assert 'execve("/bin/ps"' in "".join(Disassembly(asked.image).lines())
     for each in (first, second):
         os.close(each.pidfd)
+    desk.launcher.close()
     assert open_fds() == before
     running.close()
 
@@ -262,7 +263,7 @@ def test_a_process_enters_with_streams_by_a_name_of_its_own(desk: Desk) -> None:
 def test_a_process_enters_with_a_terminal_whose_master_is_the_callers(desk: Desk) -> None:
     running = desk.running()
     desk.keeper.fds[Verb.EXECUTE] = lambda: {"pidfd": Fd(os.pidfd_open(os.getpid())), "console0": null()}
-    executed = completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), terminal=(24, 80)))
+    executed = completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/sh",)), terminal=(24, 80)))
     assert executed.master is not None
     assert os.readlink(f"/proc/self/fd/{executed.master}") == "/dev/null"
     assert "stdin" not in desk.keeper.last(Verb.EXECUTE).fds
@@ -282,13 +283,14 @@ async def test_what_has_not_begun_when_its_asker_goes_never_does(desk: Desk, mon
         return await usual(number)
 
     monkeypatch.setattr(type(desk.keeper), "answer", lambda _, number: answer(number))
-    asking = asyncio.create_task(desk.launcher.execute(running, Process(argv=("/bin/ps",)), stdio=NULLS))
+    asking = asyncio.create_task(desk.launcher.entrance.execute(running, Process(argv=("/bin/ps",)), stdio=NULLS))
     await asyncio.sleep(0)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
     asked = desk.keeper.last(Verb.EXECUTE)
     assert desk.keeper.last(Verb.ABORT).body == {"id": asked.body["id"]}
+    desk.launcher.close()
     assert open_fds() == before
     running.close()
 
@@ -297,7 +299,7 @@ async def test_what_has_not_begun_when_its_asker_goes_never_does(desk: Desk, mon
 def test_streams_and_a_terminal_exclude_each_other(desk: Desk, given: dict[str, Any]) -> None:
     running = desk.running()
     with pytest.raises(OperationInvalidError, match="either streams or a terminal"):
-        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), **given))
+        completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/sh",)), **given))
     assert desk.keeper.asked == []
     running.close()
 
@@ -310,7 +312,7 @@ def test_nobody_enters_what_is_paused(desk: Desk, how: str) -> None:
     else:
         completed(desk.launcher.suspend(running))
     with pytest.raises(OperationInvalidError, match="web is paused: resume it first"):
-        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
+        completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
     assert desk.keeper.asked == []
     running.close()
 
@@ -319,11 +321,12 @@ def test_a_process_whose_group_was_removed_just_now_enters_the_next_one(desk: De
     running, before = desk.running(), open_fds()
     gone = StepError("No such device", errno=errno.ENODEV)
     desk.keeper.answers[Verb.EXECUTE] = [gone]
-    os.close(completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS)).pidfd)
+    os.close(completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS)).pidfd)
     assert desk.keeper.verbs() == [Verb.EXECUTE, Verb.EXECUTE]
     desk.keeper.answers[Verb.EXECUTE] = [gone, gone]
     with pytest.raises(StepError, match="No such device"):
-        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
+        completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
+    desk.launcher.close()
     assert open_fds() == before
     running.close()
 
@@ -332,7 +335,7 @@ def test_a_process_that_cannot_enter_says_at_which_step(desk: Desk) -> None:
     running = desk.running()
     desk.keeper.answers[Verb.EXECUTE] = [StepError("Operation not permitted", step="3", errno=errno.EPERM)]
     with pytest.raises(StepError, match=r"cannot enter the container's .* namespaces: setns: Operation not permitted"):
-        completed(desk.launcher.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
+        completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/sh",)), stdio=NULLS))
     assert desk.keeper.verbs() == [Verb.EXECUTE]
     running.close()
 
