@@ -167,6 +167,7 @@ class Guests:
         for running in self._launched:
             completed(self.launcher.destroy(running))
             running.close()
+        self.launcher.close()
         self.ask(Verb.QUIT)
         self.link.close()
         until(lambda: not os.path.exists(f"/proc/{self.keeper_pid}"), "the keeper's end")

@@ -204,7 +204,7 @@ class Service:
         if event.kind is EventKind.EXITED:
             self.domains.guest_ended(UUID(event.uuid), ExitStatus(status=event.status))
         else:
-            self.domains.process_ended(event.execution, event.status)
+            self.domains.process_ended(event.execution, event.status, held=event.held)
 
     async def _restored(self) -> None:
         await self.domains.keeper_replaced()

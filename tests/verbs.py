@@ -65,8 +65,8 @@ class Verbs:
     def guest_ended(self, uuid: UUID, status: ExitStatus) -> None:
         self.services.lifecycle.guest_ended(uuid, status)
 
-    def process_ended(self, identity: str, status: int | None) -> None:
-        self.wiring.process_ended(identity, status)
+    def process_ended(self, identity: str, status: int | None, *, held: bool = True) -> None:
+        self.wiring.process_ended(identity, status, held=held)
 
     async def connection_closed(self, owner: object) -> None:
         await self.services.lifecycle.connection_closed(owner)

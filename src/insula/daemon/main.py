@@ -246,7 +246,7 @@ class Daemon:
         if event.kind is EventKind.EXITED:
             self._services.lifecycle.guest_ended(UUID(event.uuid), ExitStatus(status=event.status))
         else:
-            self._wiring.process_ended(event.execution, event.status)
+            self._wiring.process_ended(event.execution, event.status, held=event.held)
 
     async def _keeper_replaced(self) -> None:
         await self._wiring.keeper_replaced()

@@ -57,10 +57,14 @@ class Wiring:
         await self.recovery.keeper_replaced()
         await self.services.guest.keeper_replaced()
 
-    def process_ended(self, identity: str, status: int | None) -> None:
-        """Take the keeper's word that a program put into a guest is gone. Returns at once."""
-        ended = self.services.guest.process_ended(identity, status)
-        self.services.lifecycle.spawn(ended, f"end of program {identity}")
+    def process_ended(self, identity: str, status: int | None, *, held: bool = True) -> None:
+        """Take the keeper's word that a program put into a guest is gone. Returns at once.
+
+        held: whether the keeper is to be told to forget it.
+        """
+        self.services.guest.process_ended(identity, status)
+        if held:
+            self.services.lifecycle.spawn(self.services.guest.forget(identity), f"end of program {identity}")
 
     async def close(self) -> None:
         """Let what is under way come to its end, if that does not take too long. Guests stay."""

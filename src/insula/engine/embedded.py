@@ -56,7 +56,7 @@ class Engine:
         self.launcher = Launcher(
             facts=self.facts, link=self._link, interfaces=interfaces, find_account=find_with_patience
         )
-        hello = self.ask(Verb.HELLO, {"consoles": False})
+        hello = self.ask(Verb.HELLO, {"consoles": False, "forgetting": False})
         hello.close()
         self.launcher.keeper_permitted = int(hello.body.get("permitted", self.launcher.keeper_permitted))
 

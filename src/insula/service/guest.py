@@ -144,9 +144,12 @@ class GuestVerbs:
         check_signal(signal_number, lowest=1)
         self._executions.signal(number, signal_number)
 
-    async def process_ended(self, identity: str, status: int | None) -> None:
-        """Take the keeper's word that a program has ended, and let it forget that."""
+    def process_ended(self, identity: str, status: int | None) -> None:
+        """Take the keeper's word that a program has ended."""
         self._executions.ended(identity, status)
+
+    async def forget(self, identity: str) -> None:
+        """Let the keeper forget a program that has ended."""
         await self._engine.forget_execution(identity)
 
     async def keeper_replaced(self) -> None:

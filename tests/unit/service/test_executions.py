@@ -96,7 +96,7 @@ async def test_of_a_program_that_ended_at_once_nobody_looks_when_it_began() -> N
     known, executed = Executions(), child("a")
     known.add(executed)
     os.kill(executed.pid, signal.SIGKILL)
-    os.waitpid(executed.pid, 0)
+    os.waitpid(executed.pid, 0)  # noqa: ASYNC222 - it was killed
     await asyncio.sleep(0)
     assert known.running() == [(executed, None)]
     known.ended("a", 9)

@@ -34,13 +34,15 @@ class StartFailedError(Exception):
 class KeeperClient:
     """A daemon (or the SDK) at the other end of a channel."""
 
-    __slots__ = ("channel", "listening", "reading", "waiting")
+    __slots__ = ("channel", "forgetting", "listening", "reading", "waiting")
 
     def __init__(self, channel: socket.socket) -> None:
         channel.setblocking(False)
         self.channel = channel
         self.listening = False
         """Whether it said hello, and is told of events."""
+        self.forgetting = True
+        """Whether it tells us when to forget how an entered process ended."""
         self.reading = False
         """Whether it reads the consoles."""
         self.waiting: deque[Message] = deque()
@@ -81,6 +83,12 @@ class Clients:
     @property
     def anybody_reads(self) -> bool:
         return any(client.reading for client in self._clients)
+
+    @property
+    def all_just_listen(self) -> bool:
+        """Whether somebody is told of events, and nobody who is would tell us when to forget one."""
+        forgetting = [client.forgetting for client in self._clients if client.listening]
+        return bool(forgetting) and not any(forgetting)
 
     def listen(self, listener: socket.socket) -> None:
         """Take in whoever connects and is root or the keeper's own user."""

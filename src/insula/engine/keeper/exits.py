@@ -98,18 +98,21 @@ class Exits:
             failure = self._starting.conclude_failed(process)
             if failure is not None and process.execution is None and process.phase is not StartPhase.HELD:
                 self._failures[process.guest] = failure
+        # How a program ended is for who listens now: no later client waits for that.
+        told = process.execution is not None and self._clients.all_just_listen
+        forgotten = process.guest not in self._held.guests and not process.foreign
         if process.phase in (StartPhase.RUNNING, StartPhase.HELD):
             process.phase = StartPhase.EXITED
-            self._announce(process)
-        forgotten = process.guest not in self._held.guests and not process.foreign
-        if process.phase is not StartPhase.EXITED or forgotten:
+            self._announce(process, held=not (told or forgotten))
+        if process.phase is not StartPhase.EXITED or told or forgotten:
             self.drop(process)
         for request in self._killers.pop(process, ()):
             self._clients.answer(request, {"status": process.status})
 
-    def _announce(self, process: HeldProcess) -> None:
+    def _announce(self, process: HeldProcess, *, held: bool) -> None:
         kind = EventKind.EXITED if process.execution is None else EventKind.EXECUTED
         event = {"event": kind.value, "uuid": process.guest, "id": process.execution, "status": process.status}
+        event |= {} if held else {"held": False}
         self._clients.tell(event)
         for console in process.consoles:
             if self._loop.watches(console.master):

@@ -138,10 +138,13 @@ class Keeper:
     # Verbs: the fields of the request → those of the answer
 
     def _hello(self, request: PendingRequest, message: Message) -> None:
-        """consoles (whether the client reads them, true if not said) → version, pid, permitted (mask of its
-        capabilities), guests (uuid, pid, state, status, consoles), executions (id, uuid, …); events from now on"""
+        """consoles (whether the client reads them, true if not said), forgetting (whether it tells when to forget how
+        an entered process ended, true if not said; else that is forgotten once it is told) → version, pid, permitted
+        (mask of its capabilities), guests (uuid, pid, state, status, consoles), executions (id, uuid, …); events from
+        now on"""
         request.client.listening = True
         request.client.reading = boolean(message, "consoles", default=True)
+        request.client.forgetting = boolean(message, "forgetting", default=True)
         self._share_reading()
         self.clients.answer(request, {**self._itself, **self._held.described()})
 
@@ -347,8 +350,9 @@ class Keeper:
 
     def _settled(self, process: HeldProcess) -> None:
         """A program runs, or is held right before it."""
-        unstage_mounts(process.name)
-        if process.execution is not None:
+        if process.execution is None:
+            unstage_mounts(process.name)
+        else:
             # The terminal is the asker's alone: when that goes away, the process shall be hung up on.
             process.drop_consoles()
         self._share_reading()

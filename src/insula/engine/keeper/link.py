@@ -82,6 +82,11 @@ class KeeperEvent:
         """The id of the entered process, for EXECUTED."""
         return str(self.body["id"])
 
+    @property
+    def held(self) -> bool:
+        """Whether the keeper keeps that until it is told to forget it."""
+        return bool(self.body.get("held", True))
+
 
 def raise_error(message: Message) -> None:
     """Raise the error that an answer carries, if it carries one.

@@ -79,7 +79,7 @@ class EventKind(Enum):
     EXITED = "exited"
     """A guest's init has ended: `uuid`, `status` (a wait status, None if nobody can know)."""
     EXECUTED = "executed"
-    """An entered process has ended: `id`, `uuid`, `status`."""
+    """An entered process has ended: `id`, `uuid`, `status`; `held` (true if not said): it is to be forgotten."""
 
 
 class Message(NamedTuple):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from insula.engine.accounts import account_content
-from insula.engine.enter.attachment import Attachment, EnteredProcess, attachment_steps, group_fds
 from insula.engine.enter.admittedstreams import admitted
+from insula.engine.enter.attachment import Attachment, EnteredProcess, attachment_steps, group_fds
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Verb
@@ -73,8 +73,8 @@ class Entrance:
     ) -> EnteredProcess:
         """Start a process inside and return once it is executed; the keeper tells when it has ended.
 
-        stdio: its streams, which stay the caller's: pipes, or the null device (`enter.admittedstreams`); terminal: rows and
-        columns of a terminal instead. capabilities: no more than init's, None for all of these.
+        stdio: its streams, which stay the caller's: pipes, or the null device (`enter.admittedstreams`); terminal: rows
+        and columns of a terminal instead. capabilities: no more than init's, None for all of these.
         Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
         a stream that no guest is given.
         """

@@ -52,7 +52,7 @@ class Succession:
 
         From now on it tells events on this link, and leaves the consoles to us.
         """
-        answer = await self._link.answer(self._link.ask(Verb.HELLO, {}, {}))
+        answer = await self._link.answer(self._link.ask(Verb.HELLO, {"forgetting": False}, {}))
         answer.close()
         ended = [each["id"] for each in answer.body["executions"] if each["state"] == StartPhase.EXITED.name]
         return (

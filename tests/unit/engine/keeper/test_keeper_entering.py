@@ -80,6 +80,19 @@ def test_what_entered_a_guest_that_another_keeper_holds_is_kept_until_it_or_the_
     assert ended_inside(entered) == []
 
 
+def test_how_what_entered_ended_is_forgotten_once_it_is_told_to_who_forgets_nothing(entered: ForkedKeeper) -> None:
+    entered.start("u", SLEEP)
+    execute(entered, "6", "exit 5")
+    until(lambda: ended_inside(entered) == ["6"], "the end of one that is to be forgotten")
+    entered.ask(Verb.HELLO, forgetting=False)
+    entered.events.clear()
+    execute(entered, "7", "exit 5")
+    until(lambda: entered.ask(Verb.PING) == {} and len(entered.events) == 1, "its end while somebody listens")
+    (event,) = entered.events
+    assert (event.execution, event.status, event.held) == ("7", 5 << 8, False)
+    assert [each["id"] for each in entered.ask(Verb.HELLO, forgetting=False)["executions"]] == ["6"]
+
+
 def ended_inside(held: ForkedKeeper) -> list[str]:
     return [each["id"] for each in held.ask(Verb.HELLO)["executions"] if each["state"] == "EXITED"]
 
