@@ -73,6 +73,7 @@ class Guests:
         self.keeper_pid = int(self.ask(Verb.HELLO)["pid"])
 
     def disconnect(self) -> None:
+        self.launcher.close()
         self.link.close()
 
     @property

@@ -182,7 +182,10 @@ class Session:
         part_with(self._connection.unclaimed_fds())
         unfinished = self._connection.unfinished
         self._punctuality.heard(packets=self._connection.packets, unfinished=unfinished)
-        self._intake.add(events)
+        if events:
+            self._intake.add(events)
+        else:
+            self._account()
         return unfinished
 
     def _takes_answers(self) -> bool:
@@ -220,6 +223,7 @@ class Session:
             self._calls.take(_lane(row), request, answered)
         else:
             self._reply(request, answered)
+            request.dispose()
 
     def _check_allowed(self, call: Call) -> None:
         """Raises: AuthenticationError, OperationInvalidError if the client may not call that yet."""
@@ -247,8 +251,8 @@ class Session:
         self.flush()
 
     def _reply(self, request: IncomingCall, values: Answer) -> None:
+        """Answer; what came with the call is left to be disposed of behind the answer."""
         if self._transport.closed:
-            request.dispose()
             return
         try:
             stream = self._connection.reply(request.call, *(values or ()), fds=request.reply_fds)
@@ -257,7 +261,6 @@ class Session:
             return
         job, request.job = request.job, None
         request.reply_fds = []  # the transport closes them once they are sent
-        request.dispose()
         if stream is not None and job is not None:
             self._streams.serve(stream, job)
 
@@ -293,7 +296,12 @@ class Session:
             self._transport.send(data, fd)
         if self._transport.backlog > BACKLOG_LIMIT:
             self._give_up(f"it does not read: {self._transport.backlog} bytes wait for it")
-        elif why := self._share.hold(self._connection.held + self._transport.backlog + self._streams.unread):
+        else:
+            self._account()
+
+    def _account(self) -> None:
+        """Give the client up if what its user's clients have us hold is too much."""
+        if why := self._share.hold(self._connection.held + self._transport.backlog + self._streams.unread):
             self._give_up(why)
 
     async def flushed(self) -> None:

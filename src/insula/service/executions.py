@@ -46,9 +46,9 @@ class Executions:
             self.ended(executed.id, self._early.pop(executed.id))
         return number
 
-    async def end(self, number: int) -> int | None:
-        """Return the wait status, once there is one; None if nobody could learn it. Raises: InvalidArgumentError."""
-        return await asyncio.shield(self._of(number).end)
+    def end(self, number: int) -> asyncio.Future[int | None]:
+        """Return what becomes the wait status; None if nobody could learn it. Raises: InvalidArgumentError."""
+        return asyncio.shield(self._of(number).end)
 
     def signal(self, number: int, signal_number: int) -> None:
         """Raises: InvalidArgumentError for a program we do not know."""

@@ -1,5 +1,6 @@
 """Inside a guest, without its help: its name, its addresses, its processes, and programs put into it."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -129,12 +130,12 @@ class GuestVerbs:
         number = self._executions.add(executed)
         return StartedProgram(id=number, pid=executed.pid, master=executed.master)
 
-    async def wait_executed(self, number: int) -> int | None:
-        """Return the wait status of a program that was put in, once it has ended; None if nobody could learn it.
+    def wait_executed(self, number: int) -> asyncio.Future[int | None]:
+        """Return what becomes the wait status of a program that was put in; None if nobody could learn it.
 
         Raises: InvalidArgumentError for an unknown one.
         """
-        return await self._executions.end(number)
+        return self._executions.end(number)
 
     def signal_executed(self, number: int, signal_number: int) -> None:
         """Send a signal to a program that was put in; one that has ended does not mind.

@@ -187,7 +187,10 @@ class FakeDomains:
             os.close(slave)
         return FakeExecuted(id=7, pid=4711, master=master)
 
-    async def wait_executed(self, number: int) -> int | None:
+    def wait_executed(self, number: int) -> asyncio.Future[int | None]:
+        return asyncio.ensure_future(self._wait_executed(number))
+
+    async def _wait_executed(self, number: int) -> int | None:
         await self._change("wait_executed", number)
         return 7 << 8
 

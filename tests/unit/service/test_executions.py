@@ -31,7 +31,7 @@ async def reaped(executed: EnteredProcess) -> int:
 async def test_the_end_of_a_program_reaches_everybody_who_waits_and_who_asks_later() -> None:
     known, executed = Executions(), child("a")
     number = known.add(executed)
-    waiters = [asyncio.create_task(known.end(number)) for _ in range(2)]
+    waiters = [known.end(number) for _ in range(2)]
     await asyncio.sleep(0)
     known.signal(number, signal.SIGTERM)
     status = await reaped(executed)

@@ -7,7 +7,7 @@ import os
 from typing import Any
 from uuid import UUID
 
-from insula.daemon.incomingcall import Answer, Handler, IncomingCall
+from insula.daemon.incomingcall import Answer, Handler, IncomingCall, Work
 from insula.daemon.logstream import log_job
 from insula.daemon.serverstreams import ServerStream, StreamJob
 from insula.engine.codec import encode
@@ -119,8 +119,16 @@ async def _exec(request: IncomingCall, domain: ManagedDomain, request_: str, fla
     return executed.id, executed.pid
 
 
-async def _exec_wait(request: IncomingCall, exec_: int) -> Answer:
-    status = await request.services.guest.wait_executed(exec_)
+def _exec_wait(request: IncomingCall, exec_: int) -> Answer | Work:
+    status = request.services.guest.wait_executed(exec_)
+    return _known_status(status.result()) if status.done() else _awaited_status(status)
+
+
+async def _awaited_status(status: asyncio.Future[int | None]) -> Answer:
+    return _known_status(await status)
+
+
+def _known_status(status: int | None) -> Answer:
     if status is None:
         raise OperationFailedError("nobody could learn how the process ended: its keeper died before it")
     return (status,)

@@ -172,8 +172,8 @@ class Keeper:
         self._follow(begun, request)
         self._starting.answer_when_cloned(begun.process, request)
 
-    def _follow(self, begun: Begun, request: PendingRequest) -> None:
-        self._starting.attend(begun, request.client)
+    def _follow(self, begun: Begun, request: PendingRequest, *, to_its_end: bool = False) -> None:
+        self._starting.attend(begun, request.client, to_its_end=to_its_end)
         if begun.process.is_known:
             self._watch(begun.process)
 
@@ -232,6 +232,10 @@ class Keeper:
     def _execute(self, request: PendingRequest, message: Message) -> None:
         """id, uuid; fds init (its pidfd, whoever holds it), image, cgroup, and others in the program's order → pid; fds
         pidfd, console0"""
+        self._enter(request, message, to_its_end=True)
+
+    def _enter(self, request: PendingRequest, message: Message, *, to_its_end: bool) -> None:
+        """to_its_end: the request is answered by the end of the process's channel, not by what it says before."""
         name, uuid = name_of(message, "id"), name_of(message, "uuid")
         guest = self._held.guests.get(uuid)
         seconds = seconds_of(message, PATIENCE)
@@ -245,12 +249,12 @@ class Keeper:
         process = begun.process
         process.guest, process.execution, process.foreign = uuid, name, guest is None
         self._held.add(process)
-        self._follow(begun, request)
+        self._follow(begun, request, to_its_end=to_its_end)
         self._starting.expect(process, request, seconds)
 
     def _perform(self, request: PendingRequest, message: Message) -> None:
         """as execute, of a process that executes nothing → pid, once it has done what it came for; it ends by itself"""
-        self._execute(request, message)
+        self._enter(request, message, to_its_end=False)
 
     def _adopt(self, request: PendingRequest, message: Message) -> None:
         """uuid, pid, born (None if unknown), id of an entered process; fds pidfd, console0…, channel if held, others to

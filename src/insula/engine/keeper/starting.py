@@ -14,7 +14,7 @@ from typing import Any
 
 from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, RefusalError
 from insula.engine.keeper.cloning import Begun
-from insula.engine.keeper.eventloop import READABLE, EventLoop
+from insula.engine.keeper.eventloop import HUNG_UP, READABLE, EventLoop
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.protocol import Message, receive, send_go
 from insula.kernel.fds import NO_FD, Fd
@@ -93,11 +93,16 @@ class StartingProcesses:
         self._give_up_order = give_up
         self._starting: dict[HeldProcess, Starting] = {}
 
-    def attend(self, begun: Begun, requester: KeeperClient) -> Starting:
-        """Follow a process from now on."""
+    def attend(self, begun: Begun, requester: KeeperClient, *, to_its_end: bool = False) -> Starting:
+        """Follow a process from now on.
+
+        to_its_end: nothing of what it says is to be answered before its channel ends, so that is waited for alone: who
+        is on the way to its program is not held up by our waking up.
+        """
         begun.channel.setblocking(False)
         starting = self._starting[begun.process] = Starting(begun, requester)
-        self._loop.watch(begun.channel.fileno(), READABLE, lambda _: self._listen(starting))
+        events = HUNG_UP if to_its_end else READABLE
+        self._loop.watch(begun.channel.fileno(), events, lambda _: self._listen(starting))
         return starting
 
     def answer_when_cloned(self, process: HeldProcess, request: PendingRequest) -> None:
@@ -129,6 +134,9 @@ class StartingProcesses:
 
     def _give_up(self, starting: Starting) -> None:
         starting.deadline = None
+        self.listen_to(starting.process)
+        if starting.process not in self._starting:
+            return  # it got there in the last moment
         phase = StartPhase.ORDERED if not starting.process.is_known else starting.process.phase
         starting.failure = {"text": f"it did not get past '{phase.value}' in time", "errno": 0}
         if not starting.process.is_known:
@@ -199,6 +207,8 @@ class StartingProcesses:
     def kill(self, process: HeldProcess) -> None:
         """Kill a process; one that has ended is fine. Of one that is only ordered, the end of its channel is the end:
         it says that it is there before anything else, and cannot any more."""
+        if not process.is_known:
+            self.listen_to(process)
         if process.is_known:
             kill(process)
         elif process in self._starting:
@@ -298,7 +308,8 @@ class StartingProcesses:
         if "not_cloned" in message.body:
             number = int(message.body["not_cloned"])
             starting.failure = {"text": os.strerror(number), "errno": number}
-            self.kill(process)
+            self._hang_up(starting)
+            self._never(process)
             return
         if "cloned" not in message.body:
             raise ValueError("it says something before it says that it is there")
