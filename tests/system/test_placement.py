@@ -4,6 +4,7 @@ import os
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,7 @@ def test_a_launched_container_is_registered_limited_and_cleared_away(busybox_roo
         until_registered(f"lxc-{guest.pid}-whole")
         scope = scope_name(guest.pid, "whole")
         assert where(guest.pid).startswith(f"/machine.slice/{scope}/insula/payload")
-        assert guest.run(["cat", "/proc/self/cgroup"]).stdout == b"0::/\n"
+        assert guest.run(["cat", "/proc/self/cgroup"]).stdout == b"0::/insula.exec\n"
         subprocess.run(["systemctl", "daemon-reload"], check=True)
         assert (guest.limits().memory, guest.limits().tasks) == (64 << 20, 40)
         assert guest.run(["sh", "-c", ": < /dev/kmsg"]).returncode != 0
@@ -301,6 +302,76 @@ def test_machinectl_ends_one_container_and_no_other(busybox_root: Path) -> None:
         command = ["machinectl", "show", f"lxc-{spared.pid}-spared"]
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         assert f"Unit={scope_name(spared.pid, 'spared')}" in shown.splitlines()
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined", "busybox")
+def test_an_administrator_ends_a_guest_by_its_scope(busybox_root: Path) -> None:
+    idle = ["/bin/sh", "-c", "trap 'exit 7' TERM; while :; do sleep 1; done"]
+    with Container(busybox_root, name="stopped", init=idle, ephemeral=True) as guest:
+        scope = scope_name(guest.pid, "stopped")
+        subprocess.run(["systemctl", "stop", scope], check=True)
+        guest.wait(60)
+    until(lambda: not Path("/sys/fs/cgroup/machine.slice", scope).exists(), "the scope's group being gone")
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined", "busybox")
+def test_no_program_of_the_guest_runs_before_it_is_in_its_group_with_its_limits(busybox_root: Path) -> None:
+    told = ["cat /proc/self/cgroup", "cat /sys/fs/cgroup/cgroup.controllers", "cat /sys/fs/cgroup/pids.max"]
+    (busybox_root / "sbin/told").write_text(f"#!/bin/sh\n({'; '.join(told)}) > /told 2>&1\nexec sleep 1000\n")
+    (busybox_root / "sbin/told").chmod(0o755)
+    with Container(busybox_root, name="early", init=["/sbin/told"], pids=40) as guest:
+        until(lambda: guest.run(["cat", "/told"]).stdout.count(b"\n") >= 3, "what init saw first")
+        where_it_was, controllers, *_ = guest.run(["cat", "/told"]).stdout.decode().splitlines()
+        assert where_it_was == "0::/"
+        assert {"memory", "pids"} <= set(controllers.split())
+        assert guest.limits().tasks == 40
+        scope = scope_name(guest.pid, "early")
+    until(lambda: not Path("/sys/fs/cgroup/machine.slice", scope).exists(), "the scope's group being gone")
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_many_are_placed_at_once_while_systemd_reads_its_units_anew(scopes: Scopes) -> None:
+    placement = ScopePlacement(hierarchies=Hierarchies.detect(), manager=Manager.MACHINED, scopes=scopes)
+    leaders = [subprocess.Popen(["sleep", "1000"]) for _ in range(50)]
+    try:
+        wishes = [request(f"many{number}", leader, "machine.slice") for number, leader in enumerate(leaders)]
+        with (
+            subprocess.Popen("for i in 1 2 3; do systemctl daemon-reload; done", shell=True),
+            ThreadPoolExecutor(len(leaders)) as pool,
+        ):
+            groups = list(pool.map(lambda wish: placement.settle(wish, None, wish.identity), wishes))
+        assert [where(leader.pid) for leader in leaders] == [f"/{group.path}/payload" for group in groups]
+        assert len({group.path for group in groups}) == len(leaders)
+        until(lambda: machines().count("-many") == len(leaders), "machinectl knowing all")
+    finally:
+        for leader in leaders:
+            leader.kill()
+            leader.wait()
+    for group in groups:
+        placement.release(group)
+    until(lambda: "-many" not in machines(), "machinectl having forgotten all")
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined", "busybox")
+def test_without_a_bus_a_start_says_so_and_leaves_nothing(busybox_root: Path) -> None:
+    with (
+        Engine() as engine,
+        Container(busybox_root, name="spared", init=["/bin/sleep", "1000"], ephemeral=True, engine=engine) as spared,
+    ):
+        subprocess.run(["systemctl", "stop", "dbus.socket", "dbus.service"], check=True)
+        try:
+            lost = Container(busybox_root, name="lost", init=["/bin/sleep", "1000"], ephemeral=True, engine=engine)
+            with pytest.raises(OperationFailedError, match=r"systemd makes no scope for 'lost': .* system bus"):
+                lost.start()
+            assert spared.run(["true"]).returncode == 0
+        finally:
+            subprocess.run(["systemctl", "start", "dbus.socket", "dbus.service"], check=True)
+        with Container(busybox_root, name="later", init=["/bin/sleep", "1000"], ephemeral=True, engine=engine) as later:
+            assert where(later.pid).startswith(f"/machine.slice/{scope_name(later.pid, 'later')}/insula")
 
 
 @pytest.mark.systemd_host

@@ -72,8 +72,8 @@ def _own_sysfs(spec: ContainerSpec) -> bool:
     return own_network(spec) or spec.idmap is None
 
 
-def kernel_filesystems(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[GuestStep]]:
-    """Return the steps that show /proc and /sys, and /sys/fs/cgroup where the guest has a cgroup namespace."""
+def kernel_filesystems(spec: ContainerSpec) -> tuple[list[HostStep], list[GuestStep]]:
+    """Return the steps that show /proc and /sys."""
     host: list[HostStep] = []
     if not _own_sysfs(spec):
         why = "sysfs belongs to a network namespace, which is not the guest's own, so it is shown the host's"
@@ -82,17 +82,22 @@ def kernel_filesystems(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep
         AttachFilesystem(why="every program expects it", source="proc", target="proc"),
         AttachFilesystem(why="systemd and its like expect it", source="sys", target="sys"),
     ]
-    if facts.hierarchies.v2 is not None and Namespace.CGROUP in spec.namespaces:
-        inner.append(
-            MountFilesystem(
-                why="its own sub-tree, writable, with itself as the root",
-                fstype="cgroup2",
-                target="sys/fs/cgroup",
-                options=[],
-                attributes=_HARMLESS,
-            )
-        )
     return host, inner
+
+
+def group_filesystem(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
+    """Return the step that shows /sys/fs/cgroup where the guest has a cgroup namespace, which must be there by then."""
+    if facts.hierarchies.v2 is None or Namespace.CGROUP not in spec.namespaces:
+        return []
+    return [
+        MountFilesystem(
+            why="its own sub-tree, writable, with itself as the root",
+            fstype="cgroup2",
+            target="sys/fs/cgroup",
+            options=[],
+            attributes=_HARMLESS,
+        )
+    ]
 
 
 def runtime_directory(spec: ContainerSpec) -> list[GuestStep]:

@@ -11,6 +11,7 @@ from insula.engine.fragments.guestmounts import ROOT
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Message, Verb
+from insula.engine.launch.aside import AsideSteps
 from insula.engine.launch.holdings import Holding
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
@@ -18,6 +19,7 @@ from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec
+from insula.engine.steps.guest.namespaces import AwaitAside
 from insula.engine.steps.host.groups import group_of
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
 from insula.engine.steps.step import Step
@@ -73,6 +75,7 @@ class LaunchAttempt:
         """Whether something of it could not be taken back."""
         self._birth: int | None = None
         self._born = 0
+        self._aside: AsideSteps | None = None
 
     async def run(self, inherited: Sequence[int], *, hold: bool) -> Running:
         """Perform the plan. inherited: init's fds from 3 on; hold: leave init right before its program.
@@ -84,11 +87,14 @@ class LaunchAttempt:
                 await self._perform(step)
             self._ask_to_clone()
             for step in self._plan.meanwhile:
+                if not step.urgent:
+                    self._begin_aside()
                 if step.needs_child and self._context.child < 0:
                     await self._await_birth()
                 await self._perform(step)
             if self._context.child < 0:
                 await self._await_birth()
+            self._begin_aside()
             running = await self._go(inherited, hold=hold)
             self._register()
             return running
@@ -98,6 +104,24 @@ class LaunchAttempt:
             raise
         finally:
             self._context.close()
+
+    def _begin_aside(self) -> None:
+        """Begin with what is done aside, as soon as the urgent steps have made it possible."""
+        if self._aside is None and self._plan.aside and self._context.child >= 0:
+            self._aside = AsideSteps(self._plan.aside, self._context, step_failed)
+            self._context.fds["aside"] = self._aside.word
+
+    async def _end_aside(self) -> Exception | None:
+        """Await the end of what is done aside, if it is not done; take over what it made, and return why it failed."""
+        aside, self._aside = self._aside, None
+        if aside is None:
+            return None
+        if not aside.done:
+            aside.give_up()
+            await self._context.offload(aside.end)
+        self._holdings += [each for each in aside.holdings if each not in self._holdings]
+        self._underway = (*self._underway, *aside.underway)
+        return aside.failure
 
     async def _perform(self, step: HostStep) -> None:
         try:
@@ -169,7 +193,15 @@ class LaunchAttempt:
         body = {**self._meant(), "locked_trees": self._plan.staged}
         number = self._link.ask(Verb.GO, body, fds)
         mount = self._readable_mount()
-        message = await self._answer_of_steps(number)
+        try:
+            message = await self._answer_of_steps(number)
+        except StepError as error:
+            gave_up = any(isinstance(each, AwaitAside) and error.step == str(each) for each in self._plan.inside)
+            failure = await self._end_aside() if gave_up else None
+            if failure is None:
+                raise
+            raise failure from error
+        await self._end_aside()
         group = group_of(context)
         record = ContainerRecord(
             spec=self._spec,
@@ -212,14 +244,15 @@ class LaunchAttempt:
 
         Raises: StepError with what the child died of, if that is why something failed on this side.
         """
-        cause = None
+        cause, keeper_died = None, isinstance(failure, KeeperError)
         try:
             cause = await self._abort()
         except KeeperError:
-            self._kill_group()
+            keeper_died = True
         except (OSError, InsulaError) as error:
             self._note(failure, error)
-        if isinstance(failure, KeeperError):
+        await self._end_aside()
+        if keeper_died:
             # It may be the next keeper that has answered: that one knows of no child.
             self._kill_group()
         for stays in await self._release.walk((*self._holdings, *self._underway), self._launch):
@@ -262,7 +295,7 @@ class LaunchAttempt:
 def announced(plan: LaunchPlan, identity: int) -> tuple[Holding, ...]:
     """Return what there may be of a launch that was cut short, in the order it is made. Raises: StepError."""
     holdings: dict[Holding, None] = {}
-    for step in (*plan.before, *plan.meanwhile):
+    for step in (*plan.before, *plan.meanwhile, *plan.aside):
         try:
             holdings |= dict.fromkeys(step.announce(identity))
         except OSError as error:

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 _BOOTED = "/run/systemd/system"
 _BUS = "/run/dbus/system_bus_socket"
-_PATIENCE = 30.0
-"""Seconds until a scope must have been made."""
+_PATIENCE = 25.0
+"""Seconds until a scope must have been made: less than the keeper gives the child that waits for it."""
 _PAUSE = 0.0003
 _LONGEST_PAUSE = 0.005
 """Seconds between two looks at where the process is, once systemd has answered: it moves it right afterwards."""

@@ -7,6 +7,7 @@ from insula.engine.fragments.guestdevices import device_tree
 from insula.engine.fragments.guestmounts import ROOT, is_fetched, root_is_read_only, root_tree, spec_mounts
 from insula.engine.fragments.kernelfiles import (
     early_filesystems,
+    group_filesystem,
     kernel_filesystems,
     locks,
     protections,
@@ -38,7 +39,7 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     before, groups_meanwhile = _groups(spec, facts)
     in_scope = facts.manager is not Manager.NONE
     devices, device_mounts = device_tree(spec, facts)
-    kernel_trees, kernel_mounts = kernel_filesystems(spec, facts)
+    kernel_trees, kernel_mounts = kernel_filesystems(spec)
     trees_of_host, mounts, fetched = spec_mounts(spec)
     meanwhile = [
         *(_asking_for_scope(spec) if in_scope else ()),
@@ -50,22 +51,19 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
         *trees_of_host,
         *_account(spec),
         *_interfaces(spec),
-        # systemd takes its time, in which everything else is done.
-        *(groups_meanwhile if in_scope else ()),
     ]
-    contents = [
-        *device_mounts,
-        *runtime_directory(spec),
-        *premounts(spec, facts),
-        *_consoles(spec),
-        *mounts,
-        *_files(spec),
-    ]
+    laid_out = [*device_mounts, *runtime_directory(spec), *premounts(spec, facts), *_consoles(spec)]
+    # As late as can be: systemd takes its time, in which everything else is done.
+    grouped = [*_own_groups(spec, facts), *group_filesystem(spec, facts)]
+    asked_for = [*mounts, *_files(spec)]
     pivot = roottree.PivotRoot(why="the host's tree is out of reach for good, unlike after chroot")
     guarded = [*kernel_mounts, *_settings(spec), *protections(spec)]
     locking = locks(spec, facts)
     # What is locked is copied as seen from the root, so that must be the guest's by then; what follows is not locked.
-    tree = [*guarded, pivot, *locking, *contents] if locking else [*guarded, *contents, pivot]
+    if locking:
+        tree = [*guarded, *grouped, pivot, *locking, *laid_out, *asked_for]
+    else:
+        tree = [*guarded, *laid_out, *grouped, *asked_for, pivot]
     staged = _staged(spec, fetched)
     inner = [*_arrival(spec, facts, staged), *tree, *_sharing(spec), *_confinement(spec, facts)]
     return LaunchPlan(
@@ -75,6 +73,7 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
         # What needs no child first, so that as much as possible is done while it is being born; the order stays else.
         # But systemd is asked before all: whatever is done on this side, it does its part meanwhile.
         meanwhile=tuple(sorted(meanwhile, key=lambda step: step.needs_child and not step.urgent)),
+        aside=tuple(groups_meanwhile) if in_scope else (),
         inside=tuple(inner),
         staged=staged,
     )
@@ -211,14 +210,21 @@ def _arrival(spec: ContainerSpec, facts: Facts, staged: tuple[str, ...]) -> list
         steps.append(namespaces.BecomeRoot(why="until now it has the groups of whoever started us"))
     if spec.time_offsets is not None:
         steps.append(namespaces.EnterTime(why="its offsets are set, and it may be entered only once they are"))
-    if Namespace.CGROUP in spec.namespaces:
-        steps.append(namespaces.RootTheGroups(why="made after it has joined its groups, so they are the root it sees"))
     return [
         *steps,
         roottree.KeepMountsPrivate(why="what is mounted from here on is nobody else's business"),
         *_staging(staged),
         roottree.AttachRoot(why="everything below is reached through it, and only downwards", source=ROOT),
     ]
+
+
+def _own_groups(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
+    steps: list[GuestStep] = []
+    if facts.manager is not Manager.NONE:
+        steps.append(namespaces.AwaitAside(why="no program of the guest's ever runs outside its groups and limits"))
+    if Namespace.CGROUP in spec.namespaces:
+        steps.append(namespaces.RootTheGroups(why="made after it has joined its groups, so they are the root it sees"))
+    return steps
 
 
 def _staging(staged: tuple[str, ...]) -> list[GuestStep]:

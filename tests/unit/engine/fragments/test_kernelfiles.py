@@ -8,6 +8,7 @@ from insula.engine.fragments.kernelfiles import (
     HIDDEN,
     READ_ONLY,
     early_filesystems,
+    group_filesystem,
     kernel_filesystems,
     protections,
     runtime_directory,
@@ -36,7 +37,7 @@ def test_proc_and_a_read_only_sys_are_made_early_without_what_could_hurt() -> No
 def test_who_shares_the_hosts_network_is_shown_the_hosts_sys_read_only() -> None:
     spec = on_host_network(SPEC)
     assert told(early_filesystems(spec)) == ["make a proc as proc"]
-    (copy,), _ = kernel_filesystems(spec, FACTS)
+    (copy,), _ = kernel_filesystems(spec)
     assert isinstance(copy, CopyTree)
     assert (copy.name, copy.path, copy.read_only, copy.idmapped, copy.recursive) == ("sys", "/sys", True, False, False)
 
@@ -44,12 +45,12 @@ def test_who_shares_the_hosts_network_is_shown_the_hosts_sys_read_only() -> None
 @pytest.mark.parametrize("spec", [SPEC, PRIVILEGED, on_host_network(PRIVILEGED)])
 def test_the_others_have_a_sys_of_their_own(spec: ContainerSpec) -> None:
     assert "make a sysfs as sys" in told(early_filesystems(spec))
-    assert kernel_filesystems(spec, FACTS)[0] == []
+    assert kernel_filesystems(spec)[0] == []
 
 
 @pytest.mark.parametrize("spec", [SPEC, PRIVILEGED, on_host_network(SPEC), on_host_network(PRIVILEGED)])
 def test_whatever_is_shown_has_been_made_or_taken(spec: ContainerSpec) -> None:
-    host, inner = kernel_filesystems(spec, FACTS)
+    host, inner = kernel_filesystems(spec)
     sources = {step.name for step in early_filesystems(spec) if isinstance(step, MakeFilesystem)}
     sources |= {step.name for step in host if isinstance(step, CopyTree)}
     assert sources == {"proc", "sys"}
@@ -68,7 +69,7 @@ def test_control_groups_are_shown_only_as_a_namespace_of_its_own(
     namespaces: frozenset[Namespace], v2: str | None, shown: bool
 ) -> None:
     facts = replace(FACTS, hierarchies=Hierarchies(v2=v2))
-    _, inner = kernel_filesystems(replace(SPEC, namespaces=namespaces), facts)
+    inner = group_filesystem(replace(SPEC, namespaces=namespaces), facts)
     assert ("mount cgroup2 at /sys/fs/cgroup" in told(inner)) == shown
     for step in inner:
         if isinstance(step, MountFilesystem):

@@ -27,7 +27,7 @@ from insula.engine.spec import (
     SeccompProfile,
 )
 from insula.engine.steps.guest import confinement, execution, locking, namespaces, roottree
-from insula.engine.steps.host import childsetup, groups, layers
+from insula.engine.steps.host import childsetup, groups, layers, scopes
 from insula.errors import InvalidArgumentError
 from tests.plans import BUSYBOX, CASES, CONFINED, DEBIAN, HYBRID, PRIVILEGED, SYSTEMD, UNIFIED, Case, golden
 from tests.unit.engine.generated import specs
@@ -88,6 +88,21 @@ def test_every_fd_that_a_step_uses_is_made_by_one_before(case: Case) -> None:
         assert inside_the_guest or used <= available, f"{step} uses {used - available}"
         available |= {getattr(step, "name", "")}
     assert set(made.staged) <= available
+
+
+@pytest.mark.parametrize("spec", [BUSYBOX, DEBIAN, PRIVILEGED])
+def test_systemd_makes_the_groups_aside_and_nothing_of_the_guest_begins_without_them(spec: ContainerSpec) -> None:
+    made = plan(spec, SYSTEMD)
+    assert scopes.AskForScope in map(type, made.meanwhile)
+    assert isinstance(made.aside[0], scopes.MakeGroupInScope)
+    assert not any(isinstance(step, scopes.ScopeStep | groups.LimitGroup) for step in made.meanwhile[1:])
+    inside = [type(step) for step in made.inside]
+    waiting = inside.index(namespaces.AwaitAside)
+    assert waiting < inside.index(namespaces.RootTheGroups) < inside.index(confinement.LoadFilters)
+    assert inside.index(roottree.AttachRoot) < waiting
+    without = plan(spec, UNIFIED)
+    assert without.aside == ()
+    assert namespaces.AwaitAside not in map(type, without.inside)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -9,6 +9,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         namespaces.MakeNetwork,
         namespaces.MakeTime,
         namespaces.JoinGroups,
+        namespaces.AwaitAside,
         namespaces.BecomeRoot,
         namespaces.RootTheGroups,
         namespaces.EnterTime,

@@ -54,7 +54,7 @@ class AskForScope(ScopeStep):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MakeGroupInScope(ScopeStep):
-    """Await the scope that was asked for, and make a group for the container below it.
+    """Await the scope that was asked for, and make a group for the container below it. It blocks, so it goes aside.
 
     manager: whether systemd-machined is told of it, once the guest runs; owner: the host's ids of the guest's root,
     None for a container without a user namespace.
@@ -70,7 +70,7 @@ class MakeGroupInScope(ScopeStep):
             raise RuntimeError("the plan awaits a scope that no step of it asks for")
         placement = _placement(context, self.manager)
         request = self.request(context, self.owner)
-        group = context.group = await context.offload(partial(placement.place, request, context.awaited))
+        group = context.group = placement.place(request, context.awaited)
         set_maker(group, context.launch)
         return (ScopeGroup(path=group.path),)
 

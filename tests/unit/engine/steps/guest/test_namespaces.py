@@ -4,12 +4,15 @@ import errno
 import fcntl
 import os
 import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from insula.engine.spec import Namespace
 from insula.engine.steps.guest.namespaces import (
+    AwaitAside,
     BecomeRoot,
     BringUpLoopback,
     EnterContainer,
@@ -90,6 +93,25 @@ def test_a_group_that_refuses_fails_the_step() -> None:
     with pytest.raises(BrokenPipeError):
         perform(guest(join0=writer), JoinGroups(why="test", count=1))
     os.close(writer)
+
+
+def test_the_word_from_aside_is_waited_for() -> None:
+    reader, writer = os.pipe()
+    threading.Timer(0.1, os.write, [writer, b"1"]).start()
+    began = time.monotonic()
+    perform(guest(aside=reader), AwaitAside(why="test"))
+    assert time.monotonic() - began >= 0.1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(reader)
+    os.close(writer)
+
+
+def test_a_host_that_gives_up_or_dies_fails_the_step() -> None:
+    reader, writer = os.pipe()
+    os.close(writer)
+    with pytest.raises(OSError, match="the host's side gave it up"):
+        perform(guest(aside=reader), AwaitAside(why="test"))
+    os.close(reader)
 
 
 @pytest.mark.requires("root")
