@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from insula.engine.codec import encode
-from insula.errors import ImageNotFoundError, ResourceBusyError
+from insula.errors import ImageNotFoundError, ResourceBusyError, StepError
 from insula.layout import Layout
 from insula.service.images import Images
 from insula.service.startoptions import Storage
@@ -122,6 +122,18 @@ async def test_two_guests_of_one_image_have_ids_and_files_of_their_own(service: 
     assert [(await service.run(ref, "/bin/cat", "/whose")).text for ref in refs] == ["g1\n", "g2\n"]
     maps = [service.domains.of(ref).require_run().container.record.spec.idmap for ref in refs]
     assert len({each.root_uid for each in maps if each is not None}) == 2
+
+
+@driven
+async def test_a_source_that_cannot_be_mapped_is_shown_as_it_is_where_that_is_asked_for(service: Service) -> None:
+    shown = "<filesystem type='mount'{}><source dir='/proc/sys/kernel'/><target dir='/srv'/><readonly/></filesystem>"
+    with pytest.raises(StepError, match=r"cannot show files under other owners.*idmap='off'"):
+        await service.domains.create_xml(guest_xml(TEMPLATE, devices=shown.format(""), init=WAITS))
+    off = " xmlns:insula='https://insula.dev/xmlns/domain/1' insula:idmap='off'"
+    ref = await service.domains.create_xml(guest_xml(TEMPLATE, devices=shown.format(off), init=WAITS))
+    assert (await service.run(ref, "/bin/cat", "/srv/ostype")).text == "Linux\n"
+    assert (await service.run(ref, "/bin/stat", "-c", "%u", "/srv/ostype")).text == "65534\n"
+    await service.domains.destroy(ref)
 
 
 @driven

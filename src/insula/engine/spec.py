@@ -131,13 +131,14 @@ class TmpfsMount:
 class ImageMount:
     """A block device or image file of the host with a file system on it.
 
-    fstype: as in /proc/filesystems, None to probe.
+    fstype: as in /proc/filesystems, None to probe; idmapped: owners are shifted by the container's id map.
     """
 
     source: str
     target: str
     fstype: str | None = None
     access: Access = Access.READ_WRITE
+    idmapped: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

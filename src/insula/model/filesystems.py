@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 from insula.errors import MissingSourceError, MissingTargetError
-from insula.model.scalars import FileMode
+from insula.model.scalars import FileMode, OnOff
 from insula.model.sizes import Bytes, KiB
 from insula.model.xmlmap import Attribute, Element, Mapped, is_generated_alias
 
@@ -80,13 +80,17 @@ class FilesystemSource(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Filesystem(Mapped):
-    """`<filesystem>`: source is seen at target in the guest. The one with target `/` is the guest's root."""
+    """`<filesystem>`: source is seen at target in the guest. The one with target `/` is the guest's root.
+
+    idmap: `off` shows the source under the host's owners, where it cannot be shown under the guest's.
+    """
 
     type: Annotated[FilesystemType, Attribute("type")] = FilesystemType.MOUNT
     access_mode: Annotated[AccessMode, Attribute("accessmode")] = AccessMode.PASSTHROUGH
     multi_devices: Annotated[MultiDevices | None, Attribute("multidevs")] = None
     file_mode: Annotated[FileMode | None, Attribute("fmode")] = None
     directory_mode: Annotated[FileMode | None, Attribute("dmode")] = None
+    idmap: Annotated[OnOff | None, Attribute("insula:idmap")] = None
     driver: Annotated[FilesystemDriver | None, Element("driver")] = None
     source: Annotated[FilesystemSource, Element("source", missing=MissingSourceError)]
     target: Annotated[PurePosixPath, Element("target", attribute="dir", missing=MissingTargetError)]
@@ -99,6 +103,11 @@ class Filesystem(Mapped):
     def is_root(self) -> bool:
         """Whether this is what the guest sees at `/`."""
         return self.target == ROOT
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the guest sees the source under owners of its own."""
+        return self.idmap is not OnOff.OFF
 
 
 class DiskType(StrEnum):

@@ -149,6 +149,13 @@ def check_mount_targets(domain: DomainDefinition) -> Iterator[str]:
             yield f"the target {each} climbs with '..'; write the path it means"
 
 
+def check_mapped_filesystems(domain: DomainDefinition) -> Iterator[str]:
+    shown = (FilesystemType.MOUNT, FilesystemType.FILE, FilesystemType.BLOCK)
+    for each in domain.devices.filesystems:
+        if each.idmap is not None and each.type not in shown:
+            yield f"the filesystem at {each.target}, of type {each.type}, has insula:idmap, which means nothing there"
+
+
 def check_idmap(domain: DomainDefinition) -> Iterator[str]:
     if domain.idmap is None:
         return
@@ -292,6 +299,7 @@ CHECKS: tuple[Check, ...] = (
     check_environment,
     check_filesystem_sources,
     check_mount_targets,
+    check_mapped_filesystems,
     check_idmap,
     check_capabilities,
     check_device_count,

@@ -38,7 +38,7 @@ def _mount(filesystem: Filesystem, idmap: IdMap | None) -> Mount:
         source=path,
         target=str(filesystem.target),
         access=access_of(filesystem),
-        idmapped=idmap is not None and not belongs_to(path, idmap),
+        idmapped=idmap is not None and filesystem.is_mapped and not belongs_to(path, idmap),
     )
 
 
@@ -63,11 +63,20 @@ def _file(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
         raise UnsupportedConfigError(
             f"file system '{filesystem.target}': only raw files by <driver type='loop' format='raw'/> are there yet"
         )
-    return ImageMount(source=file_source(filesystem), target=str(filesystem.target), access=access_of(filesystem))
+    return _image(filesystem, file_source(filesystem))
 
 
 def _block(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
-    return ImageMount(source=device_source(filesystem), target=str(filesystem.target), access=access_of(filesystem))
+    return _image(filesystem, device_source(filesystem))
+
+
+def _image(filesystem: Filesystem, source: str) -> Mount:
+    return ImageMount(
+        source=source,
+        target=str(filesystem.target),
+        access=access_of(filesystem),
+        idmapped=filesystem.is_mapped,
+    )
 
 
 _TRANSLATIONS: Mapping[FilesystemType, Callable[[Filesystem, IdMap | None], Mount]] = {

@@ -140,7 +140,7 @@ class ImageStore:
         left = sorted(str(uuid) for uuid in users if uuid not in names)
         parts = []
         if defined:
-            parts.append(f"the domains {', '.join(defined)}; remove them with their files first, by insula rm")
+            parts.append(f"the domains {', '.join(defined)}; remove them with their files first: insula rm")
         if left:
             parts.append(
                 "files that undefined domains left; define them again, or remove them by insula image prune: "

@@ -80,7 +80,9 @@ class MountRoot:
             raise UnsupportedConfigError(
                 "the root of a domain cannot be the host's own: its init would be the host's, with the host's files"
             )
-        return DirectoryRoot(path=path, access=access_of(filesystem), idmapped=not belongs_to(path, idmap))
+        return DirectoryRoot(
+            path=path, access=access_of(filesystem), idmapped=filesystem.is_mapped and not belongs_to(path, idmap)
+        )
 
     def discard(self, uuid: UUID) -> None:
         return

@@ -56,3 +56,12 @@ def test_the_one_at_the_slash_is_the_root() -> None:
 def test_a_disk_has_a_source_by_its_type_and_a_name_in_the_guest() -> None:
     disk = load(Disk, "disk", "<disk type='file'><source file='/a'/><target dev='sda' bus='scsi'/><readonly/></disk>")
     assert (disk.type, disk.target.device, disk.read_only) == (DiskType.FILE, "sda", True)
+
+
+def test_the_mapping_of_owners_can_be_switched_off_for_one_mount() -> None:
+    ours = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
+    xml = f"<filesystem type='mount' {ours} insula:idmap='off'><source dir='/nfs'/><target dir='/data'/></filesystem>"
+    read = load(Filesystem, "filesystem", xml)
+    assert not read.is_mapped
+    assert "insula:idmap='off'" in dump(read, "filesystem")
+    assert load(Filesystem, "filesystem", xml.replace(" insula:idmap='off'", "")).is_mapped

@@ -148,6 +148,13 @@ def test_the_corpus_has_no_problems_but_nanoseconds() -> None:
         ),
         (domain("<seclabel type='static' model='apparmor'/>"), "of model 'apparmor' has no label"),
         (
+            domain(
+                devices="<filesystem type='ram' xmlns:i='https://insula.dev/xmlns/domain/1' i:idmap='off'>"
+                "<source usage='1' units='MiB'/><target dir='/a'/></filesystem>"
+            ),
+            "of type ram, has insula:idmap, which means nothing there",
+        ),
+        (
             domain("<seclabel type='none' model='dac'/>" * 2),
             "there are two security labels of model 'dac'",
         ),
@@ -192,4 +199,4 @@ def test_a_device_more_than_there_may_be_is_a_problem() -> None:
 
 
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 24
+    assert len(set(CHECKS)) == len(CHECKS) == 25

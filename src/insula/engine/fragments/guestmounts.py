@@ -119,7 +119,7 @@ def spec_mounts(spec: ContainerSpec) -> tuple[list[HostStep], list[GuestStep], l
                         path=mount.source,
                         fstype=mount.fstype,
                         read_only=read_only,
-                        idmapped=mapped,
+                        idmapped=mount.idmapped and mapped,
                     )
                 )
             case TmpfsMount():

@@ -36,7 +36,11 @@ def map_owners(context: HostContext, tree: Fd, path: str, *, recursive: bool = F
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        text = "its file system cannot show files under other owners; switch the id mapping of this mount off"
+        text = (
+            "its file system, or one below it, cannot show files under other owners (NFS, FUSE, overlays and the "
+            "kernel's own cannot); copy them elsewhere, or switch the id mapping of this mount off (idmap='off'): the "
+            "guest then sees them as nobody's"
+        )
         raise OSError(errno.EINVAL, text, path) from error
 
 
