@@ -28,7 +28,11 @@ from insula.service.tasks import tell_failure
 LOGGER = logging.getLogger(__name__)
 
 QUICK = 10.0
-"""Seconds: a guest that lives shorter is restarted with growing delay."""
+"""Seconds: a guest that ends sooner, unasked, is restarted with growing delay from the second time on."""
+QUICK_REBOOT = 1.0
+REBOOTS_FREE = 20
+"""A reboot of the guest's own is one that somebody in it wanted: only so many in a row, by guests that lived shorter
+than that, in seconds, are taken for a guest that cannot boot."""
 DELAY_MAX = 60.0
 END_PATIENCE = 10.0
 """Seconds the daemon's end waits for what is under way."""
@@ -232,18 +236,22 @@ class LifecycleVerbs:
     async def follow(self, managed: ManagedDomain, record: RunRecord, *, shown_off: bool = False) -> None:
         """Start a domain again whose run, of which record is kept, is over. Callers hold the lock.
 
-        The first time at once; after several runs that were too short, later. shown_off: this daemon has not shown it
-        as running. Where nobody can have seen it off, a guest's reboot is told as one; else it stopped, and started.
+        At once, but after several runs that were too short, later; a reboot that a client asked for is always at once.
+        shown_off: this daemon has not shown it as running. Where nobody can have seen it off, a guest's reboot is told
+        as one; else it stopped, and started.
         """
-        restarts = record.restarts + 1 if time.time() - record.begun < QUICK else 0
-        at_once = restarts < 2
-        rebooted = record.reason is StopReason.REBOOTED and at_once and not shown_off
+        reboot = record.reason is StopReason.REBOOTED
+        free, quick = (REBOOTS_FREE, QUICK_REBOOT) if reboot else (1, QUICK)
+        too_short = record.asked is not StopReason.REBOOTED and time.time() - record.begun < quick
+        restarts = record.restarts + 1 if too_short else 0
+        at_once = restarts <= free
+        rebooted = reboot and at_once and not shown_off
         happening = Happening.REBOOTING if rebooted else happening_of(record.reason or StopReason.UNKNOWN)
         managed.end(happening, restarts=True)
         if at_once:
             await self._again(managed, record, restarts, rebooted=rebooted)
             return
-        delay = min(2.0 ** (restarts - 2), DELAY_MAX)
+        delay = min(2.0 ** (restarts - free - 1), DELAY_MAX)
         if self._closing:
             return
         LOGGER.warning("domain '%s' ended %d times too soon, next try in %g s", managed.name, restarts, delay)

@@ -264,6 +264,38 @@ async def test_a_guest_that_keeps_crashing_is_restarted_with_growing_delay(
     assert rig.engine.calls.count("launch web") == 4
 
 
+async def test_a_guest_that_is_asked_to_reboot_again_and_again_does_so_at_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
+    monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 0)
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    for number in range(8):
+        await rig.domains.reboot(ref)
+        rig.engine.end(WEB, REBOOTED)
+        await until(partial(lambda count: told(rig).count("reboot") > count, number))
+
+    assert told(rig) == ["started booted", *["reboot"] * 8]
+
+
+async def test_a_guest_that_reboots_by_itself_is_held_up_only_where_it_cannot_boot(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
+    monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 4)
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    for number in range(4):
+        rig.engine.end(WEB, REBOOTED)
+        await until(partial(lambda count: told(rig).count("reboot") > count, number))
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
+
+    assert told(rig) == ["started booted", *["reboot"] * 4, "stopped shutdown"]
+    await rig.domains.destroy(ref)
+
+
 async def test_destroy_ends_the_waiting_for_a_restart(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
     ref = await defined(rig, "<on_crash>restart</on_crash>")

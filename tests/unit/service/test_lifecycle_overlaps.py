@@ -78,6 +78,7 @@ async def test_a_domain_that_is_defined_while_it_waits_for_its_restart_is_starte
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lifecycle, "DELAY_MAX", 0.2)
+    monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 1)
     ref = await rig.domains.create_xml(domain_xml())
     for _ in range(2):
         before = rig.domains.ref(ref).id
