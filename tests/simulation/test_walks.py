@@ -18,7 +18,7 @@ from insula.service.definitions import Definitions
 from insula.service.events import Events
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.livelimits import LiveLimits
-from insula.service.runs import Runs
+from insula.service.runstorage import RunStorage
 from tests import hosts
 from tests.simulation.seeds import walked
 from tests.waiting import scaled
@@ -105,7 +105,7 @@ def _leaves_ids_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     async def released(*_: Any) -> None:
         return None
 
-    monkeypatch.setattr(Runs, "release", released)
+    monkeypatch.setattr(RunStorage, "release", released)
 
 
 def _leaves_limits_that_nobody_was_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

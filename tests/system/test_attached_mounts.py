@@ -48,8 +48,7 @@ def mounts(guest: Container) -> str:
 
 
 def holds(guest: Container) -> list[str]:
-    assert guest._running is not None
-    return [each.target for each in guest._running.record.holdings if isinstance(each, GuestMount)]
+    return [each.target for each in guest._life.alive().record.holdings if isinstance(each, GuestMount)]
 
 
 def test_a_directory_of_the_host_is_shown_under_the_guests_owners_and_taken_off(guest: Container, source: Path) -> None:

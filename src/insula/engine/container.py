@@ -10,24 +10,20 @@ b'web\\n'
 
 import os
 import subprocess
-import threading
 import uuid
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from insula.engine.containerlife import ContainerLife
 from insula.engine.embedded import Engine
 from insula.engine.enter.callinside import call_inside
 from insula.engine.enter.guestprocess import DEVNULL, PIPE, GuestProcess, StandardStreams, Stream
 from insula.engine.exitstatus import ExitStatus
-from insula.engine.facts import Facts
 from insula.engine.guestinit import InitAnswer, PowerAction, Way
-from insula.engine.idreservation import IdReservation, reserve_ids
 from insula.engine.interfacespec import Interface, NetworkKind
 from insula.engine.launch import limits
-from insula.engine.launch.runningcontainer import Running
 from insula.engine.look.looking import Sight, look_once
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
@@ -44,9 +40,8 @@ from insula.engine.spec import (
     Seccomp,
     TmpfsRoot,
 )
-from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError, OperationTimeoutError
+from insula.errors import InvalidArgumentError, OperationFailedError, OperationTimeoutError
 from insula.kernel.cgroups import HeldLimits, Stats
-from insula.kernel.process import has_ended
 
 
 class Container:
@@ -99,16 +94,7 @@ class Container:
             raise InvalidArgumentError("a container with ids of its own is not privileged: give it one of the two")
         identity = str(uuid.uuid4())
         wanted = limits or Limits()
-        self._reservation: IdReservation | None = None
-        self._needs_ids = ids is None and not privileged
-        self._given_engine = engine
-        self._engine: Engine | None = engine
-        self._running: Running | None = None
-        self._status: ExitStatus | None = None
-        self._leftover: weakref.finalize[..., Container] | None = None
-        self._turning = threading.RLock()
-        """Held while it begins or ends: several threads may wait for the end, and one clears up."""
-        self._spec = ContainerSpec(
+        spec = ContainerSpec(
             name=name or f"insula-{identity[:8]}",
             uuid=identity,
             root=_root(root, ephemeral=ephemeral),
@@ -130,6 +116,7 @@ class Container:
             capabilities=capabilities,
             seccomp=seccomp or Seccomp(),
         )
+        self._life = ContainerLife(spec, needs_ids=ids is None and not privileged, engine=engine)
 
     def __enter__(self) -> Self:
         self.start()
@@ -141,7 +128,7 @@ class Container:
         self.destroy()
 
     def __repr__(self) -> str:
-        state = f"running as {self.pid}" if self.running else str(self._status) if self._status else "not started"
+        state = f"running as {self.pid}" if self.running else str(self.status) if self.status else "not started"
         return f"<Container {self.name}: {state}>"
 
     # What it is
@@ -149,36 +136,34 @@ class Container:
     @property
     def spec(self) -> ContainerSpec:
         """What will be, or was, launched; its id map is chosen at the start unless one was given."""
-        return self._spec
+        return self._life.spec
 
     @property
     def name(self) -> str:
-        return self._spec.name
+        return self._life.spec.name
 
     @property
     def uuid(self) -> str:
-        return self._spec.uuid
+        return self._life.spec.uuid
 
     @property
     def running(self) -> bool:
         """Whether the guest's init lives, paused or not."""
-        running = self._running
-        return running is not None and running.status is None and not has_ended(running.pidfd)
+        return self._life.runs
 
     @property
     def pid(self) -> int:
         """The host's pid of the guest's init. Raises: OperationInvalidError if it does not run."""
-        return self._alive().pid
+        return self._life.alive().pid
 
     @property
     def status(self) -> ExitStatus | None:
         """How the last run ended, None before its end was seen by `wait`, `shutdown` or `destroy`."""
-        return self._status
+        return self._life.status
 
     def plan(self) -> LaunchPlan:
         """Return what `start` would do, step by step with reasons; nothing happens."""
-        facts = Facts.detect() if self._engine is None else self._engine.facts
-        return planner.plan(self._with_ids(), facts)
+        return planner.plan(self._life.with_ids(), self._life.facts())
 
     # Beginning and end
 
@@ -187,38 +172,11 @@ class Container:
 
         Raises: StepError naming what failed, everything undone; OperationInvalidError if it runs already.
         """
-        with self._turning:
-            if self.running:
-                raise OperationInvalidError(f"'{self.name}' runs already")
-            if self._running is not None:
-                self.wait()
-            engine = self._own_engine()
-            self._status = None
-            try:
-                self._spec = self._with_ids()
-                running = self._running = engine.launch(self._spec, paused=paused)
-            except BaseException:
-                self._let_go()
-                raise
-            self._leftover = weakref.finalize(self, _end_leftover, engine, running, os.getpid())
+        self._life.start(paused=paused)
 
     def wait(self, timeout: float | None = None) -> ExitStatus:
         """Return how it ended, once it has; nothing of it is left then. Raises: OperationTimeoutError."""
-        with self._turning:
-            running = self._running
-            if running is None:
-                return self._last_status()
-            engine = self._own_engine()
-            pidfd = os.dup(running.pidfd) if running.status is None else None
-        if pidfd is not None:
-            try:
-                engine.await_end(pidfd, timeout)
-            finally:
-                os.close(pidfd)
-        with self._turning:
-            if self._running is running:
-                self._ended(engine.destroy(running))
-            return running.status or self._last_status()
+        return self._life.wait(timeout)
 
     def shutdown(self, timeout: float = 60.0, action: PowerAction = PowerAction.POWEROFF) -> ExitStatus:
         """Ask the guest's init to end, in its own way, and return how it did.
@@ -226,11 +184,11 @@ class Container:
         Raises: OperationFailedError if this init cannot be asked; OperationTimeoutError if it does not obey in time, or
         the guest's file system does not answer.
         """
-        running = self._alive()
-        init = self._spec.init
+        running = self._life.alive()
+        init = self._life.spec.init
         arguments = {
             "pid": running.pid,
-            "kind": self._spec.init_kind.value,
+            "kind": self._life.spec.init_kind.value,
             "argv": list(init.argv),
             "actions": [action.value],
             "ways": [Way.ANY.value],
@@ -245,11 +203,7 @@ class Container:
 
     def destroy(self) -> ExitStatus | None:
         """Kill whatever runs, and take away all that was made; return how the last run ended. May be called again."""
-        with self._turning:
-            if self._running is not None:
-                self._ended(self._own_engine().destroy(self._running))
-            self._let_go()
-            return self._status
+        return self._life.destroy()
 
     # Inside
 
@@ -305,10 +259,10 @@ class Container:
         terminal: rows and columns of a terminal inside, in the place of the three streams.
         """
         process = Process(argv=tuple(argv), env=tuple((env or {}).items()), cwd=cwd, user=user)
-        running, engine = self._alive(), self._own_engine()
+        running, engine = self._life.alive(), self._life.engine()
         if terminal is not None:
             executed = engine.do(engine.launcher.entrance.execute(running, process, terminal=terminal))
-            return GuestProcess(executed, StandardStreams.of_terminal(executed.master), self._end_of_process)
+            return GuestProcess(executed, StandardStreams.of_terminal(executed.master), self._life.end_of_process)
         streams = StandardStreams(stdin, stdout, stderr)
         try:
             executed = engine.do(engine.launcher.entrance.execute(running, process, stdio=streams.theirs))
@@ -316,7 +270,7 @@ class Container:
             streams.give_up()
             raise
         streams.hand_over()
-        return GuestProcess(executed, streams, self._end_of_process)
+        return GuestProcess(executed, streams, self._life.end_of_process)
 
     def enter(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Perform function(*arguments) inside, in a fork of this program, and return its JSON-able result.
@@ -328,41 +282,41 @@ class Container:
             ...     "passwd" in guest.enter(os.listdir, "/etc")
             True
         """
-        return call_inside(self._alive(), function, arguments)
+        return call_inside(self._life.alive(), function, arguments)
 
     def output(self) -> list[bytes]:
         """Return what each console said since the last time it was asked, the latest 64 KiB."""
-        self._alive()
-        return self._own_engine().said(self.uuid)
+        self._life.alive()
+        return self._life.engine().said(self.uuid)
 
     # Control
 
     def signal(self, number: int) -> None:
         """Send a signal to the guest's init."""
-        running, engine = self._alive(), self._own_engine()
+        running, engine = self._life.alive(), self._life.engine()
         engine.do(engine.launcher.signal(running, number))
 
     def freeze(self) -> None:
         """Stop every process; return when all stand still."""
-        running, engine = self._alive(), self._own_engine()
+        running, engine = self._life.alive(), self._life.engine()
         engine.do(engine.launcher.suspend(running))
 
     def thaw(self) -> None:
         """Let every process run again, or a container that was started paused for the first time."""
-        running, engine = self._alive(), self._own_engine()
+        running, engine = self._life.alive(), self._life.engine()
         engine.do(engine.launcher.resume(running))
 
     @property
     def frozen(self) -> bool:
-        return self._alive().group.frozen
+        return self._life.alive().group.frozen
 
     def stats(self) -> Stats:
         """Return what it has used so far."""
-        return self._alive().group.stats()
+        return self._life.alive().group.stats()
 
     def limits(self) -> HeldLimits:
         """Return the limits that the kernel holds for it now."""
-        return self._alive().group.limits()
+        return self._life.alive().group.limits()
 
     def limit(self, wanted: Limits) -> None:
         """Change limits while it runs; those that are None stay.
@@ -375,7 +329,7 @@ class Container:
 
         Raises: as `insula.engine.launch.limits.change`.
         """
-        limits.change_running(self._alive(), wanted)
+        limits.change_running(self._life.alive(), wanted)
 
     def attach_mount(self, mount: Mount) -> None:
         """Show a directory or file of the host (`BindMount`), or memory (`TmpfsMount`), in the guest while it runs.
@@ -393,7 +347,7 @@ class Container:
         Raises: StepError naming what failed, all of it taken back; OperationInvalidError if something was attached
         there before, or the container is frozen; InvalidArgumentError for another kind of mount.
         """
-        running, engine = self._alive(), self._own_engine()
+        running, engine = self._life.alive(), self._life.engine()
         engine.do(engine.launcher.attach(running, mount))
 
     def detach_mount(self, target: str) -> None:
@@ -401,60 +355,8 @@ class Container:
 
         Raises: OperationInvalidError if nothing was attached there; StepError.
         """
-        running, engine = self._alive(), self._own_engine()
+        running, engine = self._life.alive(), self._life.engine()
         engine.do(engine.launcher.detach(running, target))
-
-    # Inner workings
-
-    def _own_engine(self) -> Engine:
-        if self._engine is None:
-            self._engine = Engine()
-        return self._engine
-
-    def _with_ids(self) -> ContainerSpec:
-        if not self._needs_ids:
-            return self._spec
-        if self._reservation is None:
-            self._reservation = reserve_ids()
-        return replace(self._spec, idmap=self._reservation.idmap)
-
-    def _alive(self) -> Running:
-        if self._running is None:
-            raise OperationInvalidError(f"'{self.name}' does not run")
-        return self._running
-
-    def _ended(self, status: ExitStatus) -> ExitStatus:
-        if self._leftover is not None:
-            self._leftover.detach()
-        self._running = None
-        self._status = status
-        return status
-
-    def _last_status(self) -> ExitStatus:
-        if self._status is None:
-            raise OperationInvalidError(f"'{self.name}' does not run")
-        return self._status
-
-    def _end_of_process(self, name: str, pidfd: int, timeout: float | None) -> int | None:
-        engine = self._own_engine()
-        status = engine.end_of(name, pidfd, timeout)
-        engine.do(engine.launcher.forget_execution(name))
-        return status
-
-    def _let_go(self) -> None:
-        """Give back the ids and the keeper."""
-        if self._reservation is not None:
-            self._reservation.close()
-            self._reservation = None
-        if self._engine is not None and self._given_engine is None:
-            self._engine.close()
-            self._engine = None
-
-
-def _end_leftover(engine: Engine, running: Running, program: int) -> None:
-    """End a container that its program has forgotten, when it is collected or the program ends; not in its forks."""
-    if os.getpid() == program:
-        engine.destroy(running)
 
 
 def _root(root: "str | os.PathLike[str] | Root", *, ephemeral: bool) -> Root:

@@ -73,8 +73,8 @@ class DefinitionVerbs:
             if not stays:
                 # While its name and UUID are taken: what another domain of these has must not be taken away.
                 if storage is Storage.DISCARD:
-                    await self._runs.discard_storage(managed.uuid)
-                await self._runs.release(managed.uuid)
+                    await self._runs.storage.discard(managed.uuid)
+                await self._runs.storage.release(managed.uuid)
                 self._registry.remove(managed)
             managed.config, managed.autostart, managed.updated = None, False, False
             if stays and storage is Storage.DISCARD:
@@ -104,7 +104,7 @@ class DefinitionVerbs:
     def _clear_place(self, domain: DomainDefinition) -> None:
         """Finish what an earlier domain with this UUID left: its storage was to vanish, and is not the new one's."""
         try:
-            self._runs.discard_doomed(domain.uuid)
+            self._runs.storage.discard_doomed(domain.uuid)
         except OSError as error:
             raise OperationFailedError(
                 f"the storage of an earlier domain {domain.uuid} was to be removed, and cannot be: {error}"
@@ -121,9 +121,9 @@ class DefinitionVerbs:
                 self._clear_place(domain)
 
         save = partial(
-            self._definitions.save, managed, domain, before=before, after=partial(self._runs.reserve, domain)
+            self._definitions.save, managed, domain, before=before, after=partial(self._runs.storage.reserve, domain)
         )
-        if not self._runs.is_throwaway(managed):
+        if not self._runs.is_ephemeral(managed):
             await save()
             return
         await self._mark(managed, ephemeral=False)
@@ -137,7 +137,7 @@ class DefinitionVerbs:
     async def _mark(self, managed: ManagedDomain, *, ephemeral: bool) -> None:
         """Note where it outlives us, and the run, what becomes of the storage. Raises: OperationFailedError."""
         try:
-            await self._runs.mark_storage(managed.uuid, ephemeral=ephemeral)
+            await self._runs.storage.mark(managed.uuid, ephemeral=ephemeral)
         except OSError as error:
             raise OperationFailedError(
                 f"cannot note what becomes of the storage of domain '{managed.name}': {error}"

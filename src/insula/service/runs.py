@@ -30,6 +30,7 @@ from insula.service.containers import ContainerEngine, Preparation
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
 from insula.service.rundirectory import Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
+from insula.service.runstorage import RunStorage
 from insula.service.startoptions import Launch
 from insula.service.translate import PidOf
 
@@ -53,14 +54,11 @@ class Runs:
         boot_id: str,
     ) -> None:
         self._engine = engine
-        self._pid_of = pid_of
         self._directory = directory
-        self._preparation = preparation
+        self.storage = RunStorage(preparation, pid_of)
         self._readers = ConsoleReaders(engine=engine, directory=directory, logs=logs)
         self._boot_id = boot_id
         self.leftovers = Leftovers()
-        self._prepared: set[UUID] = set()
-        """Domains that were started before by this daemon: their files and ids are there."""
 
     async def begin(self, managed: ManagedDomain, domain: DomainDefinition, launch: Launch) -> None:
         """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
@@ -75,7 +73,7 @@ class Runs:
                 managed.end(Happening.START_FAILED)
             raise
         if managed.ended_record is None and not managed.is_persistent:
-            await in_own_thread(partial(self.discard_doomed, managed.uuid))
+            await in_own_thread(partial(self.storage.discard_doomed, managed.uuid))
         record = self._first_record(managed, launch)
         begun = record
 
@@ -86,7 +84,7 @@ class Runs:
             self._directory.begin(begun, domain)
 
         try:
-            spec = replace(await self._specified(domain, record), inherited_fds=len(launch.fds))
+            spec = replace(await self.storage.specified(domain, record), inherited_fds=len(launch.fds))
             container = await self._engine.launch(
                 spec, inherited=launch.fds, paused=launch.paused, write_intent=write_intent
             )
@@ -227,13 +225,6 @@ class Runs:
         run.record = record
         self._directory.write_or_owe(record)
 
-    async def mark_storage(self, uuid: UUID, *, ephemeral: bool) -> None:
-        """Note where the next daemon, and the next boot, find it whether a domain's storage goes with its run.
-
-        Raises: OSError, and the note is as it was.
-        """
-        await in_own_thread(partial(self._preparation.keep, uuid, ephemeral=ephemeral))
-
     def note_storage(self, managed: ManagedDomain, *, ephemeral: bool) -> None:
         """Let what was marked hold for the present run, or the one that is over and was kept."""
         if managed.run is not None:
@@ -242,16 +233,10 @@ class Runs:
             managed.ended_record = replace(managed.ended_record, ephemeral=ephemeral)
             self._directory.write_or_owe(managed.ended_record)
 
-    def is_throwaway(self, managed: ManagedDomain) -> bool:
+    def is_ephemeral(self, managed: ManagedDomain) -> bool:
         """Whether the domain's storage vanishes with its present run, or the one that was kept."""
         record = managed.ended_record if managed.run is None else managed.run.record
         return record is not None and record.ephemeral
-
-    def discard_doomed(self, uuid: UUID) -> None:
-        """Remove what an earlier domain of this UUID was to leave nothing of: in a thread. Raises: OSError."""
-        if self._preparation.doomed(uuid):
-            self._prepared.discard(uuid)
-            self._preparation.discard(uuid)
 
     def change_domain(self, managed: ManagedDomain, current: DomainDefinition) -> None:
         """Let a change of the live definition, which the guest has felt already, count, and write it down."""
@@ -278,32 +263,8 @@ class Runs:
     async def forget(self, record: RunRecord) -> None:
         """Remove what a run that is over leaves: its record and, if it was made for this run only, its storage."""
         if record.ephemeral:
-            await self.discard_storage(record.uuid)
+            await self.storage.discard(record.uuid)
         self._directory.remove(record.uuid)
-
-    async def discard_storage(self, uuid: UUID) -> None:
-        """Remove a domain's writable layer. What cannot be removed is named in the log, and stops nobody."""
-        self._prepared.discard(uuid)
-        try:
-            await in_own_thread(partial(self._preparation.discard, uuid))
-        except (OSError, InsulaError) as error:
-            LOGGER.error("the storage of domain %s is left behind: %s", uuid, error)
-
-    def reserve(self, domain: DomainDefinition) -> None:
-        """Do at the definition what a start need not wait for, in a thread; what fails is tried again, and told, at
-        the start."""
-        try:
-            self._preparation.reserve(domain)
-        except (OSError, InsulaError) as error:
-            LOGGER.warning("no ids are reserved for domain '%s' yet: %s", domain.name, error)
-
-    async def release(self, uuid: UUID) -> None:
-        """Let others have the ids of a domain that is no more."""
-        self._prepared.discard(uuid)
-        try:
-            await in_own_thread(partial(self._preparation.release, uuid))
-        except (OSError, InsulaError) as error:
-            LOGGER.error("the ids of domain %s are not given back: %s", uuid, error)
 
     def console_log(self, name: str, place: int) -> Path:
         """Return the file that gets a copy of what a console prints."""
@@ -323,22 +284,9 @@ class Runs:
 
         asyncio.get_running_loop().call_later(PLAN_DELAY, write)
 
-    async def _specified(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
-        """What the engine launches. The first time in a thread, since files and ids may have to be made."""
-        if domain.uuid in self._prepared:
-            return self._specify(domain, record)
-        spec = await in_own_thread(partial(self._specify, domain, record))
-        self._prepared.add(domain.uuid)
-        return spec
-
-    def _specify(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
-        if record.ephemeral:
-            self._preparation.keep(record.uuid, ephemeral=True)
-        return self._preparation.specify(domain, self._pid_of)
-
     def _first_record(self, managed: ManagedDomain, launch: Launch) -> RunRecord:
         kept = managed.ended_record
-        ephemeral = not managed.is_persistent and not self._preparation.owns_storage(managed.uuid)
+        ephemeral = not managed.is_persistent and not self.storage.is_owned(managed.uuid)
         return RunRecord(
             uuid=managed.uuid,
             name=managed.name,
@@ -392,7 +340,7 @@ class Runs:
                 # What is written says that it runs. The next daemon finds what is left by its label.
                 self._directory.remove(managed.uuid)
             if not managed.is_persistent:
-                await self.release(managed.uuid)
+                await self.storage.release(managed.uuid)
         managed.ended_record = None if record.next is Next.OFF else record
         if left is not None:
             self.clear_later(managed, record, left)

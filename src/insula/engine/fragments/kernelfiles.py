@@ -10,14 +10,8 @@ from insula.engine.program.late import Late
 from insula.engine.spec import ContainerSpec, InitKind, Namespace
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.locking import LockMounts
-from insula.engine.steps.guest.roottree import (
-    AttachFilesystem,
-    MakeFile,
-    MakeFilesystem,
-    MaskPaths,
-    MountFilesystem,
-    ProtectPaths,
-)
+from insula.engine.steps.guest.protections import MaskPaths, ProtectPaths
+from insula.engine.steps.guest.roottree import AttachFilesystem, MakeFile, MakeFilesystem, MountFilesystem
 from insula.engine.steps.host.hoststep import HostStep
 from insula.engine.steps.host.layers import CopyTree
 

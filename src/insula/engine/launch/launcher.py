@@ -12,8 +12,6 @@ import secrets
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
-from typing import Any
 
 from insula.engine.enter.admittedstreams import check_inherited
 from insula.engine.enter.attachment import (
@@ -37,6 +35,7 @@ from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held, Succession
 from insula.engine.launch.systemdscope import Scopes
+from insula.engine.launch.teardown import Teardown
 from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
@@ -48,18 +47,13 @@ from insula.errors import (
     KeeperError,
     OperationFailedError,
     OperationInvalidError,
-    OperationTimeoutError,
     StepError,
 )
-from insula.kernel.cgroups import Mode
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all
 from insula.kernel.privileges import permitted_mask
-from insula.kernel.process import ends_within
 
 WriteIntent = Callable[[Remains], None]
 
-_DYING = 5.0
-"""Seconds in which a killed guest ends, unless the kernel itself waits for something."""
 _NEEDED = 48
 """Descriptors that a start has open at once, with some to spare for its neighbours."""
 _ATTEMPTS = 16
@@ -98,6 +92,7 @@ class Launcher:
         self._release = Release(
             hierarchies=facts.hierarchies, interfaces=interfaces, scopes=self._scopes, offload=offload
         )
+        self._teardown = Teardown(facts=facts, link=link, release=self._release, reserve=self._reserve, offload=offload)
         self._programs = Programs()
         self.entrance = Entrance(
             facts=facts,
@@ -207,7 +202,7 @@ class Launcher:
     async def _take_back(self, running: Running, failure: BaseException) -> None:
         """Destroy what was launched. What cannot be undone is added to the failure's notes."""
         try:
-            await self.destroy(running)
+            await self._teardown.destroy(running)
         except InsulaError as error:
             failure.add_note(f"taking back failed too: {error}")
 
@@ -268,84 +263,20 @@ class Launcher:
     # Ends
 
     async def destroy(self, running: Running) -> ExitStatus:
-        """Kill the container, and take away all that was made for it. May be called again, also after its end."""
-        status = running.status
-        if status is None:
-            status = await self._killed(running)
-        await self.release(running, status)
-        return status
-
-    async def _killed(self, running: Running) -> ExitStatus:
-        """Kill it, whoever holds it, and return how it ended. Raises: OperationTimeoutError if it does not end."""
-        if self._facts.hierarchies.mode is Mode.V1:
-            # The v1 freezer holds even the killed.
-            await self._offload(running.group.kill)
-        if running.pidfd >= 0:
-            # Not by the keeper's hand alone: it may be dying, or stopped.
-            with suppress(OSError):
-                signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
-        try:
-            meant = {"uuid": running.uuid, "launch": running.record.launch}
-            answer = await self._link.answer(self._link.ask(Verb.KILL, meant, {}))
-        except KeeperError:
-            # No keeper, or one that does not know it, or does not tell: whoever reaps it, it is killed. Its group may
-            # be gone already.
-            with suppress(FileNotFoundError):
-                await self._offload(running.group.kill)
-            if running.pidfd >= 0 and not await self._offload(partial(ends_within, running.pidfd, _DYING)):
-                raise OperationTimeoutError(
-                    f"{running.name} is killed and has not ended yet: something holds a process of it in the kernel"
-                ) from None
-            return ExitStatus(status=None)
-        status = answer.body["status"]
-        answer.close()
-        return ExitStatus(status=None if status is None else int(status))
+        """See `Teardown.destroy`."""
+        return await self._teardown.destroy(running)
 
     async def release(self, running: Running, status: ExitStatus) -> None:
-        """Take away what is left of a container that has ended, and have the keeper forget it. May be called again.
-
-        Raises: OperationFailedError if something stays behind; another call tries that again.
-        """
-        running.status = status
-        if running.released:
-            return
-        try:
-            await self._walk(running.record.remains, f"{running.name} has ended")
-        finally:
-            running.close()
-        running.released = True
+        """See `Teardown.release`."""
+        await self._teardown.release(running, status)
 
     async def take_away(self, remains: Remains) -> None:
-        """Take away whatever is there of a launch that was cut short, the guest too. May be called again.
-
-        A guest of the same UUID that another launch made is left alone.
-        Raises: OperationFailedError if something stays behind.
-        """
-        with self._reserve.spent(), suppress(KeeperError):
-            meant = {"uuid": remains.uuid, "launch": remains.launch}
-            (await self._link.answer(self._link.ask(Verb.KILL, meant, {}))).close()
-        await self._walk(remains, f"a start of {remains.uuid} was cut short")
-
-    async def _walk(self, remains: Remains, why: str) -> None:
-        """Take away what a guest that has ended holds on the host, and have the keeper forget it."""
-        with self._reserve.spent():
-            failures = await self._release.walk(remains.holdings, remains.launch)
-            await self._forgotten(remains)
-        if failures:
-            texts = "; ".join(map(_told, failures))
-            raise OperationFailedError(f"{why}, and something of it stays behind: {texts}") from failures[0]
+        """See `Teardown.take_away`."""
+        await self._teardown.take_away(remains)
 
     async def forget(self, uuid: str) -> None:
-        """Have the keeper drop its record of a guest that has ended; one it does not hold is fine."""
-        await self._forgotten(Remains(uuid=uuid))
-
-    async def _forgotten(self, remains: Remains) -> None:
-        body: dict[str, Any] = {"uuid": remains.uuid, "launch": remains.launch}
-        if remains.pid is not None:
-            # It may have ended while no keeper held it.
-            body |= {"pid": remains.pid, "born": remains.born}
-        with suppress(KeeperError):
-            (await self._link.answer(self._link.ask(Verb.FORGET, body, {}))).close()
+        """See `Teardown.forget`."""
+        await self._teardown.forget(Remains(uuid=uuid))
 
     # Changing what runs
 
@@ -432,7 +363,3 @@ class Launcher:
         Raises: KeeperError if there is no keeper, or one that is too old for that.
         """
         (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
-
-
-def _told(failure: OSError | InsulaError) -> str:
-    return f"{failure.strerror}: {failure.filename}" if isinstance(failure, OSError) else str(failure)

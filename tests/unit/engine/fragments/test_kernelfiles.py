@@ -15,7 +15,8 @@ from insula.engine.fragments.kernelfiles import (
 )
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.spec import ALL_NAMESPACES, ContainerSpec, InitKind, Namespace
-from insula.engine.steps.guest.roottree import MakeFile, MakeFilesystem, MountFilesystem, ProtectPaths
+from insula.engine.steps.guest.protections import ProtectPaths
+from insula.engine.steps.guest.roottree import MakeFile, MakeFilesystem, MountFilesystem
 from insula.engine.steps.host.layers import CopyTree
 from insula.kernel.cgroups import Hierarchies
 from tests.unit.engine.fragments.example import FACTS, PRIVILEGED, SPEC, told

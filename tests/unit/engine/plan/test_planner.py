@@ -26,7 +26,7 @@ from insula.engine.spec import (
     Seccomp,
     SeccompProfile,
 )
-from insula.engine.steps.guest import confinement, execution, locking, namespaces, roottree
+from insula.engine.steps.guest import confinement, execution, locking, namespaces, protections, roottree
 from insula.engine.steps.host import childsetup, groups, layers, scopes
 from insula.errors import InvalidArgumentError
 from tests.plans import BUSYBOX, CASES, CONFINED, DEBIAN, HYBRID, PRIVILEGED, SYSTEMD, UNIFIED, Case, golden
@@ -67,7 +67,9 @@ def test_the_order_inside_is_safe(case: Case) -> None:
         assert order.index(roottree.ShareMounts) > max(*laid, order.index(roottree.PivotRoot))
     assert locking.LockMounts in order or max(laid) < settled
     guarding = [
-        n for n, step in enumerate(order) if step in {roottree.ProtectPaths, roottree.MaskPaths, roottree.WriteSettings}
+        n
+        for n, step in enumerate(order)
+        if step in {protections.ProtectPaths, protections.MaskPaths, roottree.WriteSettings}
     ]
     assert all(n < settled for n in guarding) or locking.LockMounts not in order
     if confinement.LoadFilters in order:

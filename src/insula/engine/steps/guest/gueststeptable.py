@@ -1,6 +1,6 @@
 """All steps performed inside, by name: the vocabulary of the plan's inner part."""
 
-from insula.engine.steps.guest import confinement, execution, locking, namespaces, roottree, terminals
+from insula.engine.steps.guest import confinement, execution, locking, namespaces, protections, roottree, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
 
 GUEST_STEPS: dict[str, type[GuestStep]] = {
@@ -28,8 +28,8 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         roottree.MountMemory,
         roottree.TakeRoot,
         roottree.DetachMount,
-        roottree.ProtectPaths,
-        roottree.MaskPaths,
+        protections.ProtectPaths,
+        protections.MaskPaths,
         roottree.WriteSettings,
         roottree.MakeFile,
         roottree.PivotRoot,

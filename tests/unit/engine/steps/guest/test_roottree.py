@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,64 +16,20 @@ from insula.engine.steps.guest.roottree import (
     KeepMountsPrivate,
     MakeFile,
     MakeFilesystem,
-    MaskPaths,
     MountFilesystem,
     MountMemory,
     PivotRoot,
-    ProtectPaths,
     ShareMounts,
     ShowElsewhere,
     WriteSettings,
 )
 from insula.kernel.fds import AT_FDCWD, Fd
 from insula.kernel.mounts import Propagation, change, detached_copy, make_filesystem
+from tests.unit.engine.steps.guest.guesttrees import in_guest, is_mount, mount_options
 from tests.unit.engine.steps.guest.performing import Us, guest, perform
 from tests.unit.engine.steps.inchild import in_namespaces
 
 T = TypeVar("T")
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Path:
-    """A tree of the host's that becomes a guest's root, with links that try to get out, and something outside it."""
-    root = tmp_path / "root"
-    for name in ("etc", "data/below", "proc/sys/net", "proc/bus", "dev"):
-        (root / name).mkdir(parents=True)
-    (root / "etc/file").write_text("inside")
-    (root / "absolute").symlink_to("/data")
-    (root / "upwards").symlink_to("../../outside")
-    (root / "dangling").symlink_to("/nowhere")
-    (tmp_path / "outside").mkdir()
-    (tmp_path / "place").mkdir()
-    return tmp_path
-
-
-def in_guest(host: Path, work: Callable[[Us, Path], T]) -> T:
-    """Return what work does with a guest whose root is a copy of the tree, seen at the path it gets."""
-
-    def attach_and_work() -> T:
-        perform(guest(), KeepMountsPrivate(why="test"))
-        us = guest(root=detached_copy(str(host / "root")))
-        perform(us, AttachRoot(why="test", source="root", place=str(host / "place")))
-        fds = os.open("/proc/self/fd", os.O_RDONLY)
-        before, known = len(os.listdir(fds)), len(us.fds)
-        result = work(us, host / "place")
-        assert len(os.listdir(fds)) - before == len(us.fds) - known, "fds are left open"
-        return result
-
-    return in_namespaces(attach_and_work)
-
-
-def mount_options(path: Path) -> set[str]:
-    """Return the options of the mount whose top is at path. Source: proc_pid_mountinfo(5)."""
-    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    found = [set(line[5].split(",")) for line in lines if line[4] == str(path)]
-    assert found, f"nothing is mounted at {path}"
-    return found[-1]
-
-
-def is_mount(path: Path) -> bool:
-    return any(line.split()[4] == str(path) for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 # The root
@@ -347,55 +302,6 @@ def test_memory_has_the_size_the_mode_and_the_access_asked_for(host: Path, read_
         )
 
     assert in_guest(host, mount) == (0o1777, 1 << 20, read_only)
-
-
-# Protections
-
-
-def writable(path: Path) -> bool:
-    return not os.statvfs(path).f_flag & os.ST_RDONLY
-
-
-def test_paths_are_protected_with_exceptions_and_missing_ones_passed_over(host: Path) -> None:
-    def protect(us: Us, where: Path) -> list[bool]:
-        perform(us, MountMemory(why="test", target="/proc/bus", size=None, mode=0o755, read_only=False))
-        perform(
-            us,
-            ProtectPaths(
-                why="test",
-                paths=["proc/sys", "proc/bus", "proc/missing"],
-                writable=["proc/sys/net", "proc/sys/missing", "etc"],
-            ),
-        )
-        return [writable(where / path) for path in ("proc/sys", "proc/bus", "proc/sys/net", "etc", "data")]
-
-    assert in_guest(host, protect) == [False, False, True, True, True]
-
-
-def test_what_is_hidden_is_empty_or_reads_as_nothing(host: Path) -> None:
-    (host / "root/data/secret").write_text("secret")
-
-    def hide(us: Us, where: Path) -> None:
-        us.fds["null"] = detached_copy("/dev/null")
-        perform(us, AttachMount(why="test", source="null", target="/dev/null"))
-        perform(us, MaskPaths(why="test", paths=["data", "etc/file", "proc/missing"]))
-        assert os.listdir(where / "data") == []
-        assert (where / "etc/file").read_bytes() == b""
-        assert not writable(where / "data")
-        assert {"ro", "nosuid", "nodev", "noexec"} <= mount_options(where / "data")
-
-    in_guest(host, hide)
-    assert (host / "root/data/secret").read_text() == "secret"
-
-
-@pytest.mark.parametrize(
-    "step", [ProtectPaths(why="test", paths=["absolute"], writable=[]), MaskPaths(why="test", paths=["absolute"])]
-)
-def test_a_link_is_neither_protected_nor_hidden_in_place_of_what_was_meant(
-    host: Path, step: ProtectPaths | MaskPaths
-) -> None:
-    with pytest.raises(OSError, match="symbolic links"):
-        in_guest(host, lambda us, where: perform(us, step))
 
 
 # Files and settings

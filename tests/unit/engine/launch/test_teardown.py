@@ -1,4 +1,4 @@
-"""How the launcher ends containers, over a keeper that only pretends."""
+"""How containers are ended, over a keeper that only pretends."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
-from insula.engine.launch import launcher, release
+from insula.engine.launch import release, teardown
 from insula.engine.launch.attempt import announced
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.systemdscope import Manager
@@ -104,7 +104,7 @@ def test_one_that_the_keeper_does_not_end_is_killed_by_us(desk: Desk, program: "
 def test_one_that_does_not_end_although_it_is_killed_counts_as_running(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launcher, "_DYING", 0.01)
+    monkeypatch.setattr(teardown, "_DYING", 0.01)
     desk.keeper.answers = {Verb.KILL: [KeeperError("the keeper has not done in time what it was asked for")]}
     running = desk.running()
     with pytest.raises(OperationTimeoutError, match="is killed and has not ended yet"):

@@ -1,0 +1,79 @@
+"""What runs have of storage and ids: made for a start, marked to vanish with a run, removed, given back."""
+
+import logging
+from functools import partial
+from uuid import UUID
+
+from insula.engine.spec import ContainerSpec
+from insula.engine.threads import in_own_thread
+from insula.errors import InsulaError
+from insula.model.domain import DomainDefinition
+from insula.service.containers import Preparation
+from insula.service.rundirectory import RunRecord
+from insula.service.translate import PidOf
+
+LOGGER = logging.getLogger(__name__)
+
+
+class RunStorage:
+    """The storage of domains as their runs see it. Callers hold the domain's lock."""
+
+    def __init__(self, preparation: Preparation, pid_of: PidOf) -> None:
+        self._preparation = preparation
+        self._pid_of = pid_of
+        self._prepared: set[UUID] = set()
+        """Domains that were started before by this daemon: their files and ids are there."""
+
+    def is_owned(self, uuid: UUID) -> bool:
+        """See `Preparation.owns_storage`."""
+        return self._preparation.owns_storage(uuid)
+
+    async def specified(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
+        """What the engine launches. The first time in a thread, since files and ids may have to be made."""
+        if domain.uuid in self._prepared:
+            return self._specify(domain, record)
+        spec = await in_own_thread(partial(self._specify, domain, record))
+        self._prepared.add(domain.uuid)
+        return spec
+
+    def _specify(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
+        if record.ephemeral:
+            self._preparation.keep(record.uuid, ephemeral=True)
+        return self._preparation.specify(domain, self._pid_of)
+
+    async def mark(self, uuid: UUID, *, ephemeral: bool) -> None:
+        """Note where the next daemon, and the next boot, find it whether a domain's storage goes with its run.
+
+        Raises: OSError, and the note is as it was.
+        """
+        await in_own_thread(partial(self._preparation.keep, uuid, ephemeral=ephemeral))
+
+    def discard_doomed(self, uuid: UUID) -> None:
+        """Remove what an earlier domain of this UUID was to leave nothing of: in a thread. Raises: OSError."""
+        if self._preparation.doomed(uuid):
+            self._prepared.discard(uuid)
+            self._preparation.discard(uuid)
+
+    async def discard(self, uuid: UUID) -> None:
+        """Remove a domain's writable layer. What cannot be removed is named in the log, and stops nobody."""
+        self._prepared.discard(uuid)
+        try:
+            await in_own_thread(partial(self._preparation.discard, uuid))
+        except (OSError, InsulaError) as error:
+            LOGGER.error("the storage of domain %s is left behind: %s", uuid, error)
+
+    def reserve(self, domain: DomainDefinition) -> None:
+        """Do at the definition what a start need not wait for, in a thread; what fails is tried again, and told, at
+        the start."""
+        try:
+            self._preparation.reserve(domain)
+        except (OSError, InsulaError) as error:
+            LOGGER.warning("no ids are reserved for domain '%s' yet: %s", domain.name, error)
+
+    async def release(self, uuid: UUID) -> None:
+        """Let others have the ids of a domain that is no more."""
+        self._prepared.discard(uuid)
+        try:
+            await in_own_thread(partial(self._preparation.release, uuid))
+        except (OSError, InsulaError) as error:
+            LOGGER.error("the ids of domain %s are not given back: %s", uuid, error)
