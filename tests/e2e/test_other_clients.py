@@ -1,0 +1,91 @@
+"""Programs of others on libvirt's library: virt-install and its sisters, and the bindings of other languages."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.guests import domain_xml, state
+from tests.insulad import Insulad
+from tests.waiting import scaled
+
+pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
+
+RUBY = """
+require "libvirt"
+conn = Libvirt::open(ENV["URI"])
+web = conn.lookup_domain_by_name("web")
+web.create
+puts [conn.type, web.info.state, conn.num_of_domains, conn.num_of_interfaces, conn.num_of_secrets].join(" ")
+begin
+  conn.lookup_domain_by_name("nobody")
+rescue Libvirt::RetrieveError => error
+  puts error.libvirt_code
+end
+begin
+  conn.define_domain_xml("<domain")
+rescue Libvirt::DefinitionError => error
+  puts error.libvirt_code
+end
+web.destroy
+conn.close
+"""
+
+PERL = """
+use Sys::Virt;
+my $conn = Sys::Virt->new(uri => $ENV{URI});
+my @domains = $conn->list_all_domains();
+my @stats = $conn->get_all_domain_stats(0);
+my @interfaces = $conn->list_all_interfaces();
+print join(" ", $conn->get_type(), (map { $_->get_name() } @domains), scalar(@stats), scalar(@interfaces)), "\\n";
+eval { $conn->get_domain_by_name("nobody") };
+print $@->code, "\\n";
+"""
+
+
+def run(insulad: Insulad, *command: str | Path, stdin: str = "") -> str:
+    """Return what a program prints; URI in its environment is the daemon's."""
+    result = subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=scaled(120),
+        env={**os.environ, "URI": insulad.uri},
+    )
+    assert result.returncode == 0, f"{result.stderr}\n{result.stdout}\ninsulad's log:\n{insulad.log_text()}"
+    return result.stdout
+
+
+@pytest.mark.requires("virtinst")
+def test_virt_install_makes_virt_xml_changes_and_virt_clone_copies_a_container(
+    insulad: Insulad, busybox_root: Path
+) -> None:
+    run(
+        insulad, "virt-install", "--connect", insulad.uri, "--name", "made", "--memory", "64", "--container",
+        "--init", "/sbin/init", "--filesystem", f"{busybox_root},/", "--network", "none", "--noautoconsole",
+    )  # fmt: skip
+    assert state(insulad, "made") == "running"
+    assert "accessmode='mapped'" in insulad.virsh("dumpxml", "made").stdout
+
+    run(insulad, "virt-xml", "--connect", insulad.uri, "made", "--edit", "--memory", "96", "--define")
+    insulad.virsh("destroy", "made")
+    assert "<memory unit='KiB'>98304</memory>" in insulad.virsh("dumpxml", "made").stdout
+
+    run(insulad, "virt-clone", "--connect", insulad.uri, "-o", "made", "-n", "copied", "--auto-clone")
+    insulad.virsh("start", "copied")
+    insulad.virsh("destroy", "copied")
+
+
+@pytest.mark.requires("ruby-libvirt")
+def test_rubys_binding_starts_a_domain_and_tells_errors_apart(insulad: Insulad, busybox_root: Path) -> None:
+    insulad.define(domain_xml("web", busybox_root))
+    assert run(insulad, "ruby", "-", stdin=RUBY).split("\n") == ["LXC 1 1 0 0", "42", "35", ""]
+
+
+@pytest.mark.requires("perl-libvirt")
+def test_perls_binding_lists_what_there_is_and_what_there_is_not(insulad: Insulad, busybox_root: Path) -> None:
+    insulad.define(domain_xml("web", busybox_root))
+    assert run(insulad, "perl", "-", stdin=PERL).split("\n") == ["LXC web 1 0", "42", ""]
