@@ -358,6 +358,32 @@ class Container:
         running, engine = self._life.alive(), self._life.engine()
         engine.do(engine.launcher.detach(running, target))
 
+    def attach_device(self, device: Device) -> None:
+        """Give the guest a device of the host while it runs: its node below /dev, and the right to use it.
+
+            >>> from insula import Device, DeviceKind
+            >>> numbers = {"kind": DeviceKind.CHARACTER, "major": 1, "minor": 7}
+            >>> full = Device(**numbers, host="/dev/full", guest="brimful", mode=0o666)
+            >>> with Container(root, init=["/bin/sleep", "1000"], ephemeral=True) as guest:
+            ...     guest.attach_device(full)
+            ...     guest.run(["sh", "-c", "echo x > /dev/brimful || echo no room"]).stdout
+            ...     guest.detach_device(full)
+            b'no room\\n'
+
+        Raises: StepError naming what failed, all of it taken back; OperationInvalidError if it has a device of that
+        name, or is frozen.
+        """
+        running, engine = self._life.alive(), self._life.engine()
+        engine.do(engine.launcher.attach_device(running, device))
+
+    def detach_device(self, device: Device) -> None:
+        """Take a device away, also one that it was started with. Who has it open keeps it.
+
+        Raises: OperationInvalidError if the guest was given none of that name; StepError.
+        """
+        running, engine = self._life.alive(), self._life.engine()
+        engine.do(engine.launcher.detach_device(running, device))
+
 
 def _root(root: "str | os.PathLike[str] | Root", *, ephemeral: bool) -> Root:
     if isinstance(root, str | os.PathLike):

@@ -4,7 +4,7 @@ from insula.engine.facts import Facts
 from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachFilesystem, AttachMount, MountFilesystem
-from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices
+from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices, TakeNode
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError
 
@@ -57,6 +57,29 @@ def _owner(idmap: IdMap | None, device: Device) -> tuple[int, int]:
     return uid, gid
 
 
+def _node(spec: ContainerSpec, device: Device) -> DeviceNode:
+    uid, gid = _owner(spec.idmap, device)
+    return DeviceNode(
+        name=device.guest,
+        kind=device.kind.value,
+        major=device.major,
+        minor=device.minor,
+        mode=device.mode,
+        uid=uid,
+        gid=gid,
+    )
+
+
+def fetched_node(spec: ContainerSpec, facts: Facts, device: Device, name: str) -> HostStep:
+    """Return the step that fetches a node that is to be shown in a guest that runs, with the guest's owner.
+
+    Raises: InvalidArgumentError for an owner that the guest has not.
+    """
+    if facts.device_nodes:
+        return TakeNode(why="asked for, with the guest's owner", name=name, node=_node(spec, device))
+    return CopyNode(why="asked for; nodes cannot be made here", name=name, path=device.host)
+
+
 def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[GuestStep]]:
     """Return the steps that make /dev on the host's side, and those that show it inside with its own file systems."""
     uid, gid = (0, 0) if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
@@ -66,19 +89,7 @@ def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list
         for name, major, minor in (*STANDARD, *OF_NAMESPACES)
         if name not in asked_for
     ]
-    for each in spec.devices:
-        owner = _owner(spec.idmap, each)
-        nodes.append(
-            DeviceNode(
-                name=each.guest,
-                kind=each.kind.value,
-                major=each.major,
-                minor=each.minor,
-                mode=each.mode,
-                uid=owner[0],
-                gid=owner[1],
-            )
-        )
+    nodes += [_node(spec, each) for each in spec.devices]
     why = "a tree of ours, so that only these nodes exist, with the guest's owners"
     host: list[HostStep] = [
         MakeDevices(

@@ -10,16 +10,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from insula.engine.facts import Facts
+from insula.engine.fragments.guestdevices import fetched_node
 from insula.engine.fragments.guestmounts import fetched_alive
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.attempt import step_failed
-from insula.engine.launch.holdings import GuestMount, Holding
+from insula.engine.launch.holdings import FormerDevices, GuestMount, Holding
 from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.release import Inside, Release, detachment
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
-from insula.engine.spec import ContainerSpec, Mount
+from insula.engine.policy.devicepolicy import device_rules
+from insula.engine.spec import ContainerSpec, Device, Mount
 from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.nodes import RemoveNode
 from insula.engine.steps.guest.roottree import AttachMount
+from insula.engine.steps.host.groups import ChangeDevices
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
 from insula.errors import OperationInvalidError
 from insula.kernel.fds import Fd
@@ -31,11 +35,13 @@ WriteRecord = Callable[[ContainerRecord], None]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """What is to become different. host, inside: steps, performed in this order; holds: what the steps inside leave,
-    known once those of the host are done; spec: the container's when all is done."""
+    known once those of the host are done; drops: what they take away that was held; spec: the container's when all is
+    done."""
 
     host: tuple[HostStep, ...] = ()
     inside: tuple[GuestStep, ...] = ()
     holds: Callable[[HostContext], tuple[Holding, ...]] = lambda context: ()
+    drops: tuple[Holding, ...] = ()
     spec: ContainerSpec
 
 
@@ -72,14 +78,10 @@ class RunningChanges:
             raise OperationInvalidError(f"something is attached at {mount.target} of {running.name} already")
         spec, name = running.record.spec, "mount"
 
-        def holds(context: HostContext) -> tuple[Holding, ...]:
-            top = os.fstat(context.fds[name])
-            return (GuestMount(target=mount.target, device=top.st_dev, inode=top.st_ino),)
-
         change = Change(
             host=(fetched_alive(spec, mount, name),),
             inside=(AttachMount(why="asked for", source=name, target=mount.target),),
-            holds=holds,
+            holds=lambda context: (_shown(context.fds[name], mount.target),),
             spec=replace(spec, mounts=(*spec.mounts, mount)),
         )
         await self.perform(running, change, write)
@@ -92,12 +94,59 @@ class RunningChanges:
         held = next((each for each in _mounts(running) if each.target == target), None)
         if held is None:
             raise OperationInvalidError(f"nothing was attached at {target} of {running.name}")
-        await self._inside_of(running)((detachment(held),))
+        spec = running.record.spec
+        last = max(place for place, each in enumerate(spec.mounts) if each.target == target)
+        spec = replace(spec, mounts=spec.mounts[:last] + spec.mounts[last + 1 :])
+        await self.perform(running, Change(inside=(detachment(held),), drops=(held,), spec=spec), write)
+
+    async def attach_device(self, running: Running, device: Device, write: WriteRecord = nothing_written) -> None:
+        """Give a device to a guest that runs: its node below /dev, and the right to use it. See `perform`.
+
+        Raises: OperationInvalidError if it has one of that name; InvalidArgumentError for an owner that it has not.
+        """
+        spec, target = running.record.spec, place_of(device)
+        if any(each.guest == device.guest for each in spec.devices):
+            raise OperationInvalidError(f"{running.name} has a device {target} already")
+        devices = (*spec.devices, device)
+        change = Change(
+            host=(fetched_node(spec, self._facts, device, "node"), self._allowing(running, devices)),
+            inside=(AttachMount(why="asked for", source="node", target=target),),
+            holds=lambda context: (_shown(context.fds["node"], target),),
+            spec=replace(spec, devices=devices),
+        )
+        await self.perform(running, change, write)
+
+    async def detach_device(self, running: Running, device: Device, write: WriteRecord = nothing_written) -> None:
+        """Take a device away: the right to open it, then its node. Who has it open keeps it.
+
+        Raises: OperationInvalidError if the guest was given none of that name; StepError.
+        """
+        spec, target = running.record.spec, place_of(device)
+        given = next((each for each in spec.devices if each.guest == device.guest), None)
+        if given is None:
+            raise OperationInvalidError(f"{running.name} was given no device {target}")
+        devices = tuple(each for each in spec.devices if each != given)
+        shown = tuple(held for held in _mounts(running) if held.target == target)
+        change = Change(
+            host=(self._allowing(running, devices),),
+            inside=(
+                *map(detachment, shown),
+                RemoveNode(why="no longer wanted", target=target, major=given.major, minor=given.minor),
+            ),
+            drops=shown,
+            spec=replace(spec, devices=devices),
+        )
+        await self.perform(running, change, write)
+
+    @staticmethod
+    def _allowing(running: Running, devices: Sequence[Device]) -> ChangeDevices:
         record = running.record
-        mounts = record.spec.mounts
-        last = max(place for place, each in enumerate(mounts) if each.target == target)
-        spec = replace(record.spec, mounts=mounts[:last] + mounts[last + 1 :])
-        self._record(running, write, [each for each in record.holdings if each != held], spec)
+        return ChangeDevices(
+            why="a node alone is no right to use it",
+            path=record.group,
+            rules=device_rules(devices),
+            former=device_rules(record.spec.devices),
+        )
 
     async def perform(self, running: Running, change: Change, write: WriteRecord = nothing_written) -> None:
         """Make a running container different; running.record is what is true when this returns or raises.
@@ -120,7 +169,10 @@ class RunningChanges:
                 self._record(running, write, [*before.holdings, *made, *map(_announced, left)], before.spec)
             await self._inside.perform(running, change.inside, context.fds, permitted=self._permitted())
             made += left
-            self._record(running, write, [*before.holdings, *made], change.spec)
+            kept = [each for each in before.holdings if each not in change.drops]
+            # What was before is held only until the whole change is done.
+            lasting = [each for each in made if not isinstance(each, FormerDevices)]
+            self._record(running, write, [*kept, *lasting], change.spec)
         except BaseException as error:
             await self._take_back(running, before, made, write, error)
             raise
@@ -196,6 +248,16 @@ async def _performed(step: HostStep, context: HostContext) -> tuple[Holding, ...
         return await step.perform(context)
     except OSError as error:
         raise step_failed(step, error) from error
+
+
+def place_of(device: Device) -> str:
+    """Return where the guest sees a device."""
+    return f"/dev/{device.guest}"
+
+
+def _shown(tree: Fd, target: str) -> GuestMount:
+    top = os.fstat(tree)
+    return GuestMount(target=target, device=top.st_dev, inode=top.st_ino)
 
 
 def _announced(holding: Holding) -> Holding:

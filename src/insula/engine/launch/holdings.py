@@ -14,6 +14,7 @@ from typing import Any
 from insula.engine import codec
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.placement import IN_SCOPE
+from insula.kernel.cgroups import DeviceRule
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +56,19 @@ class GuestMount:
     made: bool = True
 
 
-Holding = ControlGroup | ScopeGroup | Interfaces | GuestMount
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormerDevices:
+    """What a running guest's group let it use, from before that was changed until the whole change is done.
+
+    path: the group's; rules: the former ones; made: False, since it never outlives the change.
+    """
+
+    path: str
+    rules: tuple[DeviceRule, ...]
+    made: bool = False
+
+
+Holding = ControlGroup | ScopeGroup | Interfaces | GuestMount | FormerDevices
 
 
 def holding_of_group(path: str) -> Holding:

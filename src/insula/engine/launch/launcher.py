@@ -40,7 +40,7 @@ from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
-from insula.engine.spec import ContainerSpec, Mount
+from insula.engine.spec import ContainerSpec, Device, Mount
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import (
     InsulaError,
@@ -289,6 +289,16 @@ class Launcher:
         """See `RunningChanges.detach`. Raises: also as `attach`."""
         running.refuse_unless_entered()
         await self._changes.detach(running, target, write)
+
+    async def attach_device(self, running: Running, device: Device, write: WriteRecord = nothing_written) -> None:
+        """See `RunningChanges.attach_device`. Raises: also as `attach`."""
+        running.refuse_unless_entered()
+        await self._changes.attach_device(running, device, write)
+
+    async def detach_device(self, running: Running, device: Device, write: WriteRecord = nothing_written) -> None:
+        """See `RunningChanges.detach_device`. Raises: also as `attach`."""
+        running.refuse_unless_entered()
+        await self._changes.detach_device(running, device, write)
 
     async def settle(self, running: Running, write: WriteRecord = nothing_written) -> None:
         """See `RunningChanges.settle`."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.guestlabels import launch_of
-from insula.engine.launch.holdings import ControlGroup, GuestMount, Holding, Interfaces, ScopeGroup
+from insula.engine.launch.holdings import ControlGroup, FormerDevices, GuestMount, Holding, Interfaces, ScopeGroup
 from insula.engine.launch.placement import DirectPlacement, Placement, ScopePlacement
 from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -59,6 +59,11 @@ class Release:
         if inside is not None:
             await inside((detachment(holding),))
 
+    async def _allow_again(self, holding: FormerDevices, launch: str | None, inside: Inside | None) -> None:
+        if inside is not None:
+            group = Cgroup(self.hierarchies, holding.path)
+            await self.offload(partial(group.allow_devices, holding.rules))
+
     async def _disconnect(self, holding: Interfaces, launch: str | None, inside: Inside | None) -> None:
         if self.interfaces is not None:
             await self.interfaces.disconnect(holding.connected)
@@ -101,5 +106,6 @@ RELEASES: Mapping[type[Holding], Callable[[Release, Any, str | None, Inside | No
     ScopeGroup: Release._end_scope,
     Interfaces: Release._disconnect,
     GuestMount: Release._detach,
+    FormerDevices: Release._allow_again,
 }
 """How each kind of holding is taken away; what is gone already is fine."""

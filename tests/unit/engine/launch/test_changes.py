@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -18,15 +18,19 @@ from insula.engine.launch.holdings import GuestMount, Holding, Interfaces
 from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
-from insula.engine.spec import BindMount, TmpfsMount
+from insula.engine.policy.devicepolicy import device_rules
+from insula.engine.spec import BindMount, Device, DeviceKind, TmpfsMount
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachMount, DetachMount
+from insula.engine.steps.host.groups import ChangeDevices
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationInvalidError, StepError
-from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import CONNECTED, Network, record_of
 from tests.unit.engine.fakes import null
+
+FUSE = Device(kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="fuse")
 
 
 class Died(BaseException):
@@ -41,6 +45,7 @@ class Host:
     """
 
     mounts: list[str] = field(default_factory=list)
+    allowed: tuple[DeviceRule, ...] = device_rules(())
     links: list[str] = field(default_factory=list)
     written: str = ""
     fatal: int | None = None
@@ -55,6 +60,10 @@ class Host:
     def write(self, record: ContainerRecord) -> None:
         self.tick()
         self.written = json.dumps(record.encode())
+
+    def allow(self, group: Cgroup, rules: Iterable[DeviceRule]) -> None:
+        self.tick()
+        self.allowed = tuple(rules)
 
     async def perform(
         self, running: Running, steps: Sequence[GuestStep], fds: Mapping[str, int], *, permitted: int
@@ -134,16 +143,27 @@ def running() -> Iterator[Running]:
     made.close()
 
 
-def change_of(host: Host, running: Running, targets: Sequence[str], *, broken: int | None, connects: bool) -> Change:
+def change_of(
+    host: Host,
+    running: Running,
+    targets: Sequence[str],
+    *,
+    broken: int | None = None,
+    connects: bool = False,
+    allows: bool = False,
+) -> Change:
     steps: list[HostStep] = [Fetch(why="-", name=each, fails=number == broken) for number, each in enumerate(targets)]
     if connects:
         steps.insert(len(steps) // 2, Connect(why="-", host=host))
+    if allows:
+        former = device_rules(())
+        steps.insert(len(steps) // 2, ChangeDevices(why="-", path="g", rules=device_rules((FUSE,)), former=former))
     mounts = tuple(GuestMount(target=each, device=1, inode=2) for each in targets)
     return Change(
         host=tuple(steps),
         inside=tuple(AttachMount(why="-", source=each, target=each) for each in targets),
         holds=lambda context: mounts,
-        spec=running.record.spec,
+        spec=replace(running.record.spec, devices=(FUSE,) if allows else ()),
     )
 
 
@@ -153,18 +173,26 @@ def change_of(host: Host, running: Running, targets: Sequence[str], *, broken: i
     broken=st.none() | st.integers(0, 3),
     refused=st.none() | st.integers(0, 3),
     connects=st.booleans(),
+    allows=st.booleans(),
 )
 def test_a_change_that_fails_at_any_step_or_is_cut_short_anywhere_is_taken_back_by_one_walk(
-    running: Running, count: int, broken: int | None, refused: int | None, connects: bool
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    broken: int | None,
+    refused: int | None,
+    connects: bool,
+    allows: bool,
 ) -> None:
     targets = [f"/mnt/{number}" for number in range(count)]
     before, fatal = record_of(os.getpid()), 1
     fails = (broken is not None and broken < count) or (refused is not None and refused < count)
     while True:
         host = Host(fatal=fatal, refuse=None if refused is None else f"/mnt/{refused}")
+        monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules, host=host: host.allow(group, rules))
         host.written = json.dumps(before.encode())
         running.record = before
-        change = change_of(host, running, targets, broken=broken, connects=connects)
+        change = change_of(host, running, targets, broken=broken, connects=connects, allows=allows)
         died = False
         try:
             completed(changes_of(host).perform(running, change, host.write))
@@ -183,11 +211,13 @@ def test_a_change_that_fails_at_any_step_or_is_cut_short_anywhere_is_taken_back_
         assert set(host.mounts) == finished, "what is attached is what the record tells"
         assert finished in (set(), set(targets))
         assert host.record == later.record
+        assert host.allowed == device_rules(later.record.spec.devices), "what may be used is what the record tells"
         fatal += 1
     held = {each.target for each in running.record.holdings if isinstance(each, GuestMount)}
     assert set(host.mounts) == held == (set() if fails else set(targets))
     assert host.links == ([] if fails or not connects else ["vnet0"])
     assert host.record == running.record
+    assert host.allowed == device_rules(running.record.spec.devices)
     assert fails or all(getattr(each, "made", True) for each in running.record.holdings)
 
 

@@ -1,6 +1,15 @@
 """All steps performed inside, by name: the vocabulary of the plan's inner part."""
 
-from insula.engine.steps.guest import confinement, execution, locking, namespaces, protections, roottree, terminals
+from insula.engine.steps.guest import (
+    confinement,
+    execution,
+    locking,
+    namespaces,
+    nodes,
+    protections,
+    roottree,
+    terminals,
+)
 from insula.engine.steps.guest.gueststep import GuestStep
 
 GUEST_STEPS: dict[str, type[GuestStep]] = {
@@ -28,6 +37,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         roottree.MountMemory,
         roottree.TakeRoot,
         roottree.DetachMount,
+        nodes.RemoveNode,
         protections.ProtectPaths,
         protections.MaskPaths,
         roottree.WriteSettings,

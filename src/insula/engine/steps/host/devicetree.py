@@ -10,6 +10,7 @@ from insula.engine.launch.holdings import Holding
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.kernel.fds import Fd
 from insula.kernel.mounts import MountAttribute, detached_copy, make_filesystem
+from insula.kernel.partsofmounts import part_of
 
 _KINDS = {"c": stat.S_IFCHR, "b": stat.S_IFBLK}
 
@@ -73,9 +74,14 @@ class MakeDevices(HostStep):
         parts = node.name.split("/")
         for depth in range(1, len(parts)):
             self._make_directory(tree, "/".join(parts[:depth]))
-        os.mknod(node.name, _KINDS[node.kind] | node.mode, os.makedev(node.major, node.minor), dir_fd=tree)
-        os.chmod(node.name, node.mode, dir_fd=tree)
-        os.chown(node.name, node.uid, node.gid, dir_fd=tree)
+        _make_node(tree, node.name, node)
+
+
+def _make_node(tree: Fd, name: str, node: DeviceNode) -> None:
+    os.mknod(name, _KINDS[node.kind] | node.mode, os.makedev(node.major, node.minor), dir_fd=tree)
+    # Whatever our umask is.
+    os.chmod(name, node.mode, dir_fd=tree)
+    os.chown(name, node.uid, node.gid, dir_fd=tree)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,4 +95,21 @@ class CopyNode(HostStep):
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         context.fds[self.name] = detached_copy(self.path)
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakeNode(HostStep):
+    """Make one node, to be shown in a guest that runs: on a file system of ours, so that it works there."""
+
+    phrase: ClassVar[str] = "make the device {node} as {name}"
+
+    name: str
+    node: DeviceNode
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        options = [("mode", "700"), ("size", "4k"), ("nr_inodes", "2")]
+        tree = context.keep(make_filesystem("tmpfs", options, attributes=MountAttribute.NO_SUID))
+        _make_node(tree, "node", self.node)
+        context.fds[self.name] = part_of(tree, "node")
         return ()

@@ -1,10 +1,11 @@
 """Steps that make the container's control groups, before anything of it runs."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 from insula.engine.launch import limits as limiting
-from insula.engine.launch.holdings import ControlGroup, Holding
+from insula.engine.launch.holdings import ControlGroup, FormerDevices, Holding
 from insula.engine.launch.placement import DirectPlacement, PlacementRequest
 from insula.engine.spec import CgroupPlacement, Limits
 from insula.engine.steps.host.hoststep import HostContext, HostStep
@@ -102,6 +103,24 @@ class AllowDevices(HostStep):
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         group_of(context).allow_devices(self.rules)
         return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeDevices(HostStep):
+    """Let a running guest use other device nodes than before. path: its group's; former: the rules until now."""
+
+    phrase: ClassVar[str] = "allow the devices {rules} from now on"
+
+    path: str
+    rules: tuple[DeviceRule, ...]
+    former: tuple[DeviceRule, ...]
+
+    def announce(self, identity: int) -> tuple[Holding, ...]:
+        return (FormerDevices(path=self.path, rules=self.former),)
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        await context.offload(partial(group_of(context).allow_devices, self.rules))
+        return self.announce(context.identity)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

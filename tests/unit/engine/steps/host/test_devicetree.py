@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices
+from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices, TakeNode
 from tests.descriptors import open_fds
 from tests.unit.engine.steps.host.sites import context, perform
 from tests.unit.engine.steps.inchild import in_namespaces
@@ -99,3 +99,16 @@ def test_a_node_that_the_host_lacks_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         in_namespaces(lambda: perform(CopyNode(why="test", name="node0", path=missing), context()))
     assert caught.value.filename == missing
+
+
+def test_one_node_is_taken_alone_with_its_owner_and_mode() -> None:
+    step = TakeNode(why="test", name="node", node=WHITEOUT)
+
+    def take() -> tuple[int, int, int]:
+        at = context()
+        assert perform(step, at) == ()
+        found = os.fstat(at.fds["node"])
+        at.close()
+        return found.st_mode, found.st_rdev, found.st_uid
+
+    assert in_namespaces(take) == (stat.S_IFCHR | 0o640, 0, 0)
