@@ -307,6 +307,8 @@ class Walk:
             if error is not None and not isinstance(error, InsulaError | OSError):
                 raise AssertionError(f"{operation.name} raised what is no error of ours: {error!r}") from error
             known.respond(number, Result.DONE if error is None else Result.FAILED)
+            # A disk too many is better than one too few: what was noted to stay may not be noted to vanish again.
+            self.storage_stays |= error is not None and self._troubled and operation.name.startswith("define")
             if operation.name == "destroy" and not self._troubled and daemon.settled:
                 invariants.destroy_waits_for_no_guest(self.world.now - began)
 
