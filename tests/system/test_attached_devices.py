@@ -46,13 +46,11 @@ def shown(guest: Container) -> str:
 
 
 def held(guest: Container) -> list[object]:
-    assert guest._running is not None
-    return [each for each in guest._running.record.holdings if isinstance(each, GuestMount | FormerDevices)]
+    return [each for each in guest._life.alive().record.holdings if isinstance(each, GuestMount | FormerDevices)]
 
 
 def devices(guest: Container) -> tuple[Device, ...]:
-    assert guest._running is not None
-    return guest._running.record.spec.devices
+    return guest._life.alive().record.spec.devices
 
 
 def test_a_device_comes_with_its_owner_and_its_right_and_goes_with_both(guest: Container) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from insula.engine.steps.guest.nodes import RemoveNode
+from tests.unit.engine.steps.guest.guesttrees import in_guest
 from tests.unit.engine.steps.guest.performing import Us, perform
-from tests.unit.engine.steps.guest.test_roottree import in_guest
 
 STEP = RemoveNode(why="test", target="/dev/deep/node", major=0, minor=0)
 """The one node that may be made in a user namespace is 0:0. Source: mknod(2), whiteouts of overlayfs."""
