@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from insula.engine.launch.guestlabels import labelled_guests
+from insula.engine.launch.guestlabels import guest_labels
 from insula.kernel.cgroups import Hierarchies
 from insula.model.domainstates import DomainState
 from insula.sdk.blocking_domains import open_host
@@ -43,8 +43,8 @@ def living(layout: Layout) -> list[Living]:
     """Return the installation's guests that live."""
     hierarchies = Hierarchies.detect()
     return [
-        Living(uuid=UUID(each.spec.uuid), pid=each.pid, frozen=each.group_in(hierarchies).frozen)
-        for each in labelled_guests(hierarchies, str(layout.root))
+        Living(uuid=UUID(each.record.spec.uuid), pid=each.record.pid, frozen=each.record.group_in(hierarchies).frozen)
+        for each in guest_labels(hierarchies, str(layout.root)).living
     ]
 
 

@@ -18,11 +18,11 @@ from insula.engine.writers import Writers
 from insula.errors import InsulaError
 from insula.kernel.pty import free_terminals
 from insula.model.devices import ConsoleLogFile as DefinedLog
-from insula.model.domain import DomainDefinition
 from insula.model.scalars import OnOff
 from insula.service.containers import ContainerEngine
 from insula.service.managed import ManagedDomain
 from insula.service.rundirectory import RunDirectory
+from insula.service.unread import Description, UnreadDefinition
 
 LOGGER = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class ConsoleReaders:
         return failure
 
     def begin(
-        self, managed: ManagedDomain, domain: DomainDefinition, container: Running, *, found_again: bool
+        self, managed: ManagedDomain, domain: Description, container: Running, *, found_again: bool
     ) -> tuple[ConsoleHub, ...]:
         """Return a reader for each console, whose descriptors are the reader's from now on.
 
@@ -92,7 +92,7 @@ class ConsoleReaders:
         return tuple(hubs)
 
     def _reader(
-        self, domain: DomainDefinition, container: Running, place: int, tell: Tell, *, found_again: bool
+        self, domain: Description, container: Running, place: int, tell: Tell, *, found_again: bool
     ) -> ConsoleHub:
         path = self._directory.console(domain.uuid, place)
         said = kept(path) if found_again else None
@@ -113,7 +113,7 @@ class ConsoleReaders:
             tell=tell,
         )
 
-    def _logs_of(self, domain: DomainDefinition, place: int, tell: Tell, *, fresh: bool) -> list[ConsoleLog]:
+    def _logs_of(self, domain: Description, place: int, tell: Tell, *, fresh: bool) -> list[ConsoleLog]:
         logs = [ConsoleLog(self.log(domain.name, place), writers=self._writers, tell=tell)]
         defined = _defined_log(domain, place)
         if defined is not None:
@@ -134,7 +134,11 @@ class ConsoleReaders:
         task.add_done_callback(self._tasks.discard)
 
 
-def _defined_log(domain: DomainDefinition, place: int) -> DefinedLog | None:
-    """A domain without any console is given one."""
+def _defined_log(domain: Description, place: int) -> DefinedLog | None:
+    """A domain without any console is given one. Most define no log, and need not be read to find that out."""
+    if isinstance(domain, UnreadDefinition):
+        if "<log" not in domain.text:
+            return None
+        domain = domain.value()
     consoles = domain.devices.consoles
     return consoles[place].log if place < len(consoles) else None

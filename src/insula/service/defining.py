@@ -99,7 +99,7 @@ class DefinitionVerbs:
         await self._definitions.save(managed, config)
         managed.config = config
         if not managed.is_active:
-            managed.current = config
+            managed.description = config
 
     def _clear_place(self, domain: DomainDefinition) -> None:
         """Finish what an earlier domain with this UUID left: its storage was to vanish, and is not the new one's."""

@@ -1,12 +1,13 @@
 """A domain for a guest that is found alive and that nothing on a disk describes."""
 
-from collections.abc import Collection
+from collections.abc import Callable
 from uuid import UUID
 from xml.sax.saxutils import escape
 
 from insula.engine.launch.runningcontainer import Running
 from insula.model.domain import DomainDefinition
 from insula.model.xmlmap import Part
+from insula.service.unread import Description
 
 _XML = """
 <domain type='lxc'><name>{name}</name><uuid>{uuid}</uuid><memory unit='b'>{memory}</memory>
@@ -24,8 +25,6 @@ def described(uuid: UUID, name: str, container: Running) -> DomainDefinition:
     return DomainDefinition.load(text, Part.LIVE | Part.SECRET)
 
 
-def free_name(domain: DomainDefinition, taken: Collection[str]) -> str:
+def free_name(domain: Description, is_taken: Callable[[str], bool]) -> str:
     """Return the domain's name, or one made of it that nobody else has."""
-    if domain.name not in taken:
-        return domain.name
-    return f"{domain.name}-{domain.uuid}"
+    return f"{domain.name}-{domain.uuid}" if is_taken(domain.name) else domain.name

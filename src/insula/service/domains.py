@@ -12,6 +12,7 @@ from insula.service.managed import ManagedDomain
 from insula.service.registry import Noun, Registry
 from insula.service.statelock import LOCK_PATIENCE
 from insula.service.tasks import BackgroundTasks
+from insula.service.unread import Description
 
 DOMAIN = Noun(word="domain", missing=DomainNotFoundError, exists=DomainExistsError)
 
@@ -41,7 +42,7 @@ class Domains(Registry[ManagedDomain]):
         """Domains that were found by their ids, which may be others, or none, by now."""
 
     def new(
-        self, current: DomainDefinition, *, config: DomainDefinition | None = None, autostart: bool = False
+        self, current: Description, *, config: DomainDefinition | None = None, autostart: bool = False
     ) -> ManagedDomain:
         """Return a new domain, described by current, and defined when there is a config.
 
@@ -49,7 +50,7 @@ class Domains(Registry[ManagedDomain]):
         """
         return self.add(
             ManagedDomain(
-                current=current,
+                description=current,
                 config=config,
                 autostart=autostart,
                 patience=self._patience,

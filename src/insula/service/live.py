@@ -1,7 +1,7 @@
 """A definition as it looks while it runs: with id, aliases, terminals and the host's ends of interfaces; and back."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -21,12 +21,30 @@ UNLABELLED = SecurityLabel(type=LabelType.NONE, model="none")
 AnyDevice = TypeVar("AnyDevice", Disk, Filesystem, Interface, Console, HostDevice)
 
 
-def running(domain: DomainDefinition, container: Running) -> DomainDefinition:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFacts:
+    """What only a running domain has. terminals: those of the host that show consoles, by the consoles' places."""
+
+    id: int
+    connected: tuple[ConnectedInterface, ...]
+    terminals: Mapping[int, PurePosixPath]
+
+
+def facts_of(container: Running) -> RunFacts:
+    """Return what there is of a container now."""
+    return RunFacts(
+        id=container.id,
+        connected=container.record.connected,
+        terminals={place: PurePosixPath(path_in_devpts(master)) for place, master in container.shown.items()},
+    )
+
+
+def running(domain: DomainDefinition, facts: RunFacts) -> DomainDefinition:
     """Return domain with what only a running one has."""
     return replace(
         domain,
-        id=container.id,
-        devices=_running_devices(domain.devices, container),
+        id=facts.id,
+        devices=_running_devices(domain.devices, facts),
         security_labels=domain.security_labels or (UNLABELLED,),
     )
 
@@ -44,13 +62,13 @@ def defined(domain: DomainDefinition) -> DomainDefinition:
     )
 
 
-def _running_devices(devices: Devices, container: Running) -> Devices:
+def _running_devices(devices: Devices, facts: RunFacts) -> Devices:
     return replace(
         devices,
         disks=tuple(replace(each, alias=each.alias or each.target.device) for each in devices.disks),
         filesystems=_named(devices.filesystems, "fs"),
-        interfaces=_named(_with_host_ends(devices.interfaces, container.record.connected), "net"),
-        consoles=_named(_with_terminals(devices.consoles, container), "console"),
+        interfaces=_named(_with_host_ends(devices.interfaces, facts.connected), "net"),
+        consoles=_named(_with_terminals(devices.consoles, facts.terminals), "console"),
         host_devices=_named(devices.host_devices, "hostdev"),
     )
 
@@ -69,12 +87,11 @@ def _with_host_ends(interfaces: Sequence[Interface], connected: Sequence[Connect
     )
 
 
-def _with_terminals(consoles: Sequence[Console], container: Running) -> tuple[Console, ...]:
+def _with_terminals(consoles: Sequence[Console], paths: Mapping[int, PurePosixPath]) -> tuple[Console, ...]:
     """Consoles with the terminals of the host that show them, and without those of an earlier run or daemon.
 
     Never the guest's own: a path that leads through a guest's root leads wherever the guest wants.
     """
-    paths = {place: PurePosixPath(path_in_devpts(master)) for place, master in container.shown.items()}
     return tuple(
         replace(each, tty=paths.get(place), source=ConsoleSource(path=paths[place]) if place in paths else None)
         for place, each in enumerate(consoles)

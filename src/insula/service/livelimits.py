@@ -56,7 +56,8 @@ class LiveLimits:
     async def settle_interrupted(self, managed: ManagedDomain, container: Running) -> None:
         """Undo a change that the daemon before did not live to finish: nobody was told of it."""
         try:
-            undone = await in_own_thread(container.group.memory.undo_unfinished)
+            memory = container.group.memory
+            undone = memory.has_unfinished and await in_own_thread(memory.undo_unfinished)
         except OSError as error:
             LOGGER.error("the memory limit of domain '%s', half changed, cannot be put back: %s", managed.name, error)
             return

@@ -26,6 +26,7 @@ from insula.service.live import defined
 from insula.service.rundirectory import Next, RunRecord, StopReason
 from insula.service.statelock import LOCK_PATIENCE, StateChangeLock
 from insula.service.tasks import BackgroundTasks
+from insula.service.unread import Description, UnreadDefinition
 
 T = TypeVar("T")
 
@@ -64,14 +65,14 @@ class Run:
 class ManagedDomain:
     """A domain that is defined, or runs, or both.
 
-    current: what describes it now, with the live facts while it runs; config: what is defined, None for a transient
-    one; owner: whose connection it dies with; updated: config was changed since the run began; ended_record: the
-    record of a run that is over and not forgotten, because it is preserved or will be started again by the task
-    restart; notices: what an administrator should know about it; gone: the registry has it no more; written: a
-    document as it was written last; hurry: lets what holds the domain up for now come first.
+    description: what describes it now, with the live facts while it runs, read or not; config: what is defined, None
+    for a transient one; owner: whose connection it dies with; updated: config was changed since the run began;
+    ended_record: the record of a run that is over and not forgotten, because it is preserved or will be started again
+    by the task restart; notices: what an administrator should know about it; gone: the registry has it no more;
+    written: a document as it was written last; hurry: lets what holds the domain up for now come first.
     """
 
-    current: DomainDefinition
+    description: Description
     config: DomainDefinition | None = None
     autostart: bool = False
     run: Run | None = None
@@ -88,10 +89,13 @@ class ManagedDomain:
     hurry: Callable[[], None] | None = None
     events: Events = field(default_factory=Events)
     lock: StateChangeLock = field(init=False)
+    name: str = field(init=False)
+    uuid: UUID = field(init=False)
     _state: StateWithReason = NEVER_RAN
 
     def __post_init__(self) -> None:
-        self.lock = StateChangeLock(self.current.name, patience=self.patience, tasks=self.tasks)
+        self.name, self.uuid = self.description.name, self.description.uuid
+        self.lock = StateChangeLock(self.name, patience=self.patience, tasks=self.tasks)
 
     async def perform(
         self,
@@ -134,12 +138,15 @@ class ManagedDomain:
         return asyncio.shield(self.run.adoption)
 
     @property
-    def name(self) -> str:
-        return self.current.name
+    def current(self) -> DomainDefinition:
+        """What describes it now."""
+        described = self.description
+        return described.value() if isinstance(described, UnreadDefinition) else described
 
-    @property
-    def uuid(self) -> UUID:
-        return self.current.uuid
+    def describe(self, change: Callable[[DomainDefinition], DomainDefinition]) -> None:
+        """Let change make of what describes it what does from now on: when that is read, if it is not yet."""
+        described = self.description
+        self.description = described.then(change) if isinstance(described, UnreadDefinition) else change(described)
 
     @property
     def id(self) -> int:
@@ -179,7 +186,7 @@ class ManagedDomain:
         self.updated = self.is_active
         self.config = config
         if not self.is_active:
-            self.current = config
+            self.description = config
 
     def notice(self, text: str) -> None:
         """Tell the administrator something about the domain, once."""
@@ -220,13 +227,13 @@ class ManagedDomain:
         self._begin(run, live)
         self.happen(happening)
 
-    def show(self, run: Run, live: DomainDefinition, state: StateWithReason) -> None:
+    def show(self, run: Run, live: Description, state: StateWithReason) -> None:
         """It was started by an earlier daemon, and runs."""
         self._begin(run, live)
         self.found(state)
 
-    def _begin(self, run: Run, live: DomainDefinition) -> None:
-        self.run, self.current, self.notices = run, live, ()
+    def _begin(self, run: Run, live: Description) -> None:
+        self.run, self.description, self.notices = run, live, ()
         if self.over is None or self.over.done():
             self.over = asyncio.get_running_loop().create_future()
 
@@ -237,7 +244,10 @@ class ManagedDomain:
         """
         self._possible(happening)
         self.run, self.updated = None, self.updated and restarts
-        self.current = defined(self.current) if restarts or self.config is None else self.config
+        if restarts or self.config is None:
+            self.describe(defined)
+        else:
+            self.description = self.config
         self.happen(happening)
 
     def tell_stopped(self, stopped: Stopped) -> None:

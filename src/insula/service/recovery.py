@@ -15,20 +15,18 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from insula.engine.launch.guestlabels import GuestLabels
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held
 from insula.errors import InsulaError
 from insula.model.domain import DomainDefinition
-from insula.model.scalars import DomainName
 from insula.service.containers import ContainerEngine, Preparation
 from insula.service.definitions import Definitions
-from insula.service.discovery import described, free_name
 from insula.service.domains import Domains
-from insula.service.endings import state_after
+from insula.service.inheriteddomains import InheritedDomains
 from insula.service.leftovers import Leftover
 from insula.service.lifecycle import LifecycleVerbs
-from insula.service.live import defined
 from insula.service.livelimits import LiveLimits
 from insula.service.managed import ManagedDomain
 from insula.service.recoveryplan import (
@@ -46,7 +44,7 @@ from insula.service.recoveryplan import (
     is_outdated,
     said,
 )
-from insula.service.rundirectory import Next, RunDirectory, RunEntry, RunPhase, RunRecord, StopReason
+from insula.service.rundirectory import Next, RunDirectory, RunEntry, RunRecord
 from insula.service.runs import Runs
 from insula.service.shutdown import ShutdownVerbs
 from insula.service.waitingline import WaitingLine
@@ -86,6 +84,14 @@ class Recovery:
         self._lifecycle = lifecycle
         self._shutdown = shutdown
         self._boot_id = boot_id
+        self._inherited = InheritedDomains(
+            registry=registry,
+            directory=directory,
+            engine=engine,
+            runs=runs,
+            preparation=preparation,
+            boot_id=boot_id,
+        )
         self._limits = LiveLimits(runs)
         self._line = WaitingLine(ABREAST)
         self._work: list[asyncio.Task[Any]] = []
@@ -105,8 +111,14 @@ class Recovery:
             self._registry.new(definition.config, config=definition.config, autostart=definition.autostart)
         defined_ones = frozenset(each.config.uuid for each in definitions)
         await asyncio.to_thread(self._keep_storage, defined_ones)
-        kept = {each.record.uuid: self._with_storage(each, defined_ones) for each in self._directory.load()}
-        facts = await self._facts([each.record for each in kept.values()])
+        held = await self._held()
+        labels = self._engine.labels()
+        known = {UUID(each.record.spec.uuid): each for each in labels.living}
+        kept = {
+            each.record.uuid: self._with_storage(each.labelled(known.get(each.record.uuid)), defined_ones)
+            for each in self._directory.load()
+        }
+        facts = self._evidence([each.record for each in kept.values()], held, labels)
         there = kept.keys() | self._directory.uuids() | facts.labelled.keys() | facts.held.keys()
         await asyncio.to_thread(self._preparation.sweep, frozenset(there))
         for action in decide([each.record for each in kept.values()], facts):
@@ -146,15 +158,18 @@ class Recovery:
 
     # Taking stock
 
-    async def _facts(self, records: Iterable[RunRecord]) -> Evidence:
+    async def _held(self) -> dict[UUID, Held]:
         try:
-            held = {UUID(each.uuid): each for each in await self._engine.held()}
+            return {UUID(each.uuid): each for each in await self._engine.held()}
         except InsulaError as error:
             LOGGER.error("the keeper does not say what it holds: %s", error)
-            held = {}
-        labelled = {UUID(each.spec.uuid): each for each in self._engine.labelled()}
+            return {}
+
+    def _evidence(self, records: Iterable[RunRecord], held: Mapping[UUID, Held], labels: GuestLabels) -> Evidence:
+        labelled, relics = (
+            {UUID(each.record.spec.uuid): each.record for each in found} for found in (labels.living, labels.relics)
+        )
         outdated = frozenset(each.uuid for each in records if is_outdated(each, labelled, held))
-        relics = {UUID(each.spec.uuid): each for each in self._engine.relics()}
         return Evidence(boot_id=self._boot_id, held=held, labelled=labelled, relics=relics, outdated=outdated)
 
     def _keep_storage(self, uuids: frozenset[UUID]) -> None:
@@ -168,28 +183,30 @@ class Recovery:
         """A run as it is to be continued: nothing of what is defined vanishes with it, all of what is marked does."""
         uuid = kept.record.uuid
         ephemeral = uuid not in defined_ones and (kept.record.ephemeral or self._preparation.doomed(uuid))
+        if ephemeral == kept.record.ephemeral:
+            return kept
         return replace(kept, record=replace(kept.record, ephemeral=ephemeral))
 
     def _begin(self, action: Action, kept: Mapping[UUID, RunEntry], facts: Evidence) -> None:
         """Let a domain be there in its true state, and begin what is to be done about it."""
         match action:
             case Adopt(record=record) | Destroy(record=record):
-                managed = self._shown(kept[record.uuid])
+                managed = self._inherited.running(kept[record.uuid])
                 self._later(managed, "take over", partial(self._taken_over, managed, isinstance(action, Destroy)))
             case Discover(uuid=uuid):
-                managed = self._discovered(uuid, kept.get(uuid), facts)
+                managed = self._inherited.unrecorded(uuid, facts)
                 self._later(managed, "take over", partial(self._taken_over, managed, False))
             case Undo(record=record, again=False) | Forget(record=record):
                 undo = self._runs.undo if isinstance(action, Undo) else self._runs.forget
                 self._clear(record, partial(undo, record))
             case Undo(record=record):
-                managed = self._kept(kept[record.uuid])
+                managed = self._inherited.ended(kept[record.uuid])
                 self._later(managed, "start again", partial(self._repeated, managed, record))
             case Conclude(record=record) if record.next is Next.OFF:
-                self._state_after(record)
+                self._inherited.tell_end(record)
                 self._clear(record, partial(self._concluded, record))
             case Conclude(record=record):
-                managed = self._kept(kept[record.uuid])
+                managed = self._inherited.ended(kept[record.uuid])
                 self._later(managed, "conclude", partial(self._continued, managed, record))
             case Drop(uuid=uuid):
                 self._clear_unrecorded(uuid, facts.held.get(uuid), facts.relics.get(uuid))
@@ -230,62 +247,6 @@ class Recovery:
 
         name = str(uuid) if relic is None else relic.spec.name
         self._wait_for(self._runs.leftovers.clear(uuid, name, drop))
-
-    def _shown(self, kept: RunEntry) -> ManagedDomain:
-        managed = self._known(kept.domain)
-        container = ContainerRecord.decode(dict(kept.record.container or {}))
-        handle = self._engine.handle(container)
-        self._runs.show(managed, replace(kept.domain, name=managed.current.name), handle, kept.record)
-        return managed
-
-    def _discovered(self, uuid: UUID, kept: RunEntry | None, facts: Evidence) -> ManagedDomain:
-        """Show a guest that lives and has no record of its own, as far as the kernel and the keeper describe it."""
-        known = self._registry.find(uuid)
-        label = facts.labelled.get(uuid)
-        name = known.name if known is not None else label.spec.name if label is not None else str(uuid)
-        handle = self._engine.handle(label) if label is not None else self._engine.unrecorded(facts.held[uuid], name)
-        source = kept.domain if kept is not None else self._directory.domain_of(uuid)
-        domain = source or (known.current if known is not None else described(uuid, name, handle))
-        managed = self._known(domain)
-        record = RunRecord(
-            uuid=uuid,
-            name=managed.name,
-            boot_id=self._boot_id,
-            phase=RunPhase.RUNNING,
-            begun=0,
-            container=handle.record.encode() if handle.described else None,
-            ephemeral=not managed.is_persistent and self._preparation.doomed(uuid),
-        )
-        self._runs.show(managed, replace(domain, name=managed.current.name), handle, record)
-        if handle.described:
-            managed.notice("what was written down about its run was lost, and is known from its control group")
-            self._runs.repair(record)
-        else:
-            managed.notice("how it was started is not known any more: it can be watched and ended, not entered")
-        LOGGER.warning("domain '%s' runs, and %s", managed.name, managed.notices[-1])
-        return managed
-
-    def _known(self, domain: DomainDefinition) -> ManagedDomain:
-        """The domain of a run; one that nothing defines is transient, and has another name if its own is taken."""
-        known = self._registry.find(domain.uuid)
-        if known is not None:
-            return known
-        name = free_name(domain, {each.name for each in self._registry})
-        if name != domain.name:
-            LOGGER.error("domain '%s' runs while another has its name: it is shown as '%s'", domain.name, name)
-        return self._registry.new(replace(defined(domain), name=DomainName(name)))
-
-    def _kept(self, kept: RunEntry) -> ManagedDomain:
-        """Make a run that is over and not forgotten its domain's again."""
-        managed = self._known(kept.domain)
-        managed.ended_record = kept.record
-        managed.current = defined(kept.domain)
-        managed.found(state_after(kept.record.reason or StopReason.UNKNOWN, kept.record.next))
-        return managed
-
-    def _state_after(self, record: RunRecord) -> None:
-        if (managed := self._registry.find(record.uuid)) is not None:
-            managed.found(state_after(record.reason or StopReason.UNKNOWN, record.next))
 
     # Taking over
 

@@ -74,6 +74,10 @@ class Registry(Generic[T]):
             raise self._noun.exists(f"{self._noun.word} '{name}' already exists with uuid {namesake.uuid}")
         return known
 
+    def has_name(self, name: str) -> bool:
+        """Whether a thing is called so."""
+        return name in self._by_name
+
     def find(self, uuid: UUID) -> T | None:
         """Return the thing with this UUID, None if there is none."""
         return self._by_uuid.get(uuid.bytes)

@@ -13,6 +13,7 @@ state before or the state after.
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -23,7 +24,9 @@ from typing import Any
 from uuid import UUID
 
 from insula.engine.codec import decode, encode, loads
+from insula.engine.launch.guestlabels import GuestLabel
 from insula.engine.launch.holdings import Remains
+from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.spec import Limits
 from insula.errors import InsulaError
 from insula.kernel.durable import Durability, replace_file, sweep
@@ -31,6 +34,7 @@ from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
+from insula.service.unread import Description, UnreadDefinition
 
 LOGGER = logging.getLogger(__name__)
 
@@ -141,10 +145,27 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunEntry:
-    """What the run directory holds of one domain."""
+    """What the run directory holds of one domain: where its run stands, and what it was started from."""
 
     record: RunRecord
-    domain: DomainDefinition
+    description: Description
+    decoded: ContainerRecord | None = None
+
+    def labelled(self, label: GuestLabel | None) -> "RunEntry":
+        """Return it with what a label has decoded already, if that says the very same."""
+        if label is None or label.data != self.record.container:
+            return self
+        return replace(self, decoded=label.record)
+
+    def container(self) -> ContainerRecord:
+        """Return what the engine needs to find the guest again. Raises: ValueError if that makes no sense."""
+        return self.decoded or ContainerRecord.decode(dict(self.record.container or {}))
+
+    @property
+    def domain(self) -> DomainDefinition:
+        """Raises: ValueError, InsulaError if its document makes no sense."""
+        described = self.description
+        return described.value() if isinstance(described, UnreadDefinition) else described
 
 
 class RunDirectory:
@@ -288,9 +309,7 @@ class RunDirectory:
     def domain_of(self, uuid: UUID) -> DomainDefinition | None:
         """Return the live definition of a run, also of one whose record cannot be read; None if that cannot either."""
         try:
-            domain = DomainDefinition.load(
-                (self.path(uuid) / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False
-            )
+            domain = _read((self.path(uuid) / DOMAIN).read_text())
         except (OSError, ValueError, InsulaError):
             return None
         return domain if domain.uuid == uuid else None
@@ -313,9 +332,9 @@ class RunDirectory:
         sweep(path)
         try:
             record = RunRecord.from_json(text)
-            domain = DomainDefinition.load((path / DOMAIN).read_text(), Part.LIVE | Part.SECRET, bounded=False)
-            if not str(record.uuid) == path.name == str(domain.uuid):
-                raise ValueError(f"it is about {record.uuid} and {domain.uuid}")
+            description = _description((path / DOMAIN).read_text(), read=record.phase is not RunPhase.RUNNING)
+            if not str(record.uuid) == path.name == str(description.uuid):
+                raise ValueError(f"it is about {record.uuid} and {description.uuid}")
         except LaterFormatError as error:
             LOGGER.error("the run directory '%s' cannot be read: %s", path, error)
             if (uuid := _uuid(path.name)) is not None:
@@ -324,11 +343,27 @@ class RunDirectory:
         except (OSError, ValueError, KeyError, TypeError, RecursionError, InsulaError) as error:
             LOGGER.error("the run directory '%s' cannot be read: %s", path, error)
             return None
-        return RunEntry(record=record, domain=domain)
+        return RunEntry(record=record, description=description)
 
 
 class LaterFormatError(ValueError):
     """A later insulad wrote it."""
+
+
+_BEGINNING = re.compile(r"<domain[^<>]*>\s*<name>([^<>&]+)</name>\s*<uuid>([0-9a-f-]{36})</uuid>")
+"""How a live definition begins, as we write it."""
+
+
+def _description(text: str, *, read: bool) -> Description:
+    """Return what a live definition describes: read now, or only once it is needed."""
+    beginning = None if read else _BEGINNING.match(text)
+    if beginning is None:
+        return _read(text)
+    return UnreadDefinition(name=beginning[1], uuid=UUID(beginning[2]), text=text, read=_read)
+
+
+def _read(text: str) -> DomainDefinition:
+    return DomainDefinition.load(text, Part.LIVE | Part.SECRET, bounded=False)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -33,6 +33,7 @@ from insula.service.rundirectory import Next, RunDirectory, RunPhase, RunRecord,
 from insula.service.runstorage import RunStorage
 from insula.service.startoptions import Launch
 from insula.service.translate import PidOf
+from insula.service.unread import Description
 
 LOGGER = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ class Runs:
                 error.add_note("something of it stays behind, and is tried again")
             raise
         managed.ended_record = None
-        managed.begin(run, live.running(domain, container), launch.happening)
+        managed.begin(run, live.running(domain, live.facts_of(container)), launch.happening)
         self._warn(managed, failure)
         self._write_plan_soon(managed, spec)
 
@@ -120,7 +121,7 @@ class Runs:
             LOGGER.warning("domain '%s': %s", managed.name, failure)
             managed.notice(failure)
 
-    def show(self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord) -> Run:
+    def show(self, managed: ManagedDomain, domain: Description, container: Running, record: RunRecord) -> Run:
         """Let a guest that an earlier daemon began count as running, before anything of it is in our hands."""
         run = Run(container=container, record=record, adoption=asyncio.get_running_loop().create_future())
         managed.show(run, domain, _state_of(container, record))
@@ -134,10 +135,10 @@ class Runs:
         run = managed.require_run()
         shown = run.container.record
         failure = self._readers.show(container)
-        run.consoles = self._readers.begin(managed, managed.current, container, found_again=True)
+        run.consoles = self._readers.begin(managed, managed.description, container, found_again=True)
         run.container = container
         self._warn(managed, failure)
-        managed.current = live.running(managed.current, container)
+        managed.describe(partial(live.running, facts=live.facts_of(container)))
         now = _state_of(container, run.record)
         if now.state is managed.state.state:
             managed.found(now)
@@ -240,7 +241,7 @@ class Runs:
 
     def change_domain(self, managed: ManagedDomain, current: DomainDefinition) -> None:
         """Let a change of the live definition, which the guest has felt already, count, and write it down."""
-        managed.current = current
+        managed.description = current
         self._directory.write_domain_or_owe(managed.uuid, current)
         if managed.run is not None:
             self.record_container(managed, managed.run.container)

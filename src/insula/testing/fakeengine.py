@@ -14,6 +14,7 @@ from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch import limits
+from insula.engine.launch.guestlabels import GuestLabel, GuestLabels
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held
@@ -292,15 +293,18 @@ class FakeEngine:
             for each in answer.body["guests"]
         ]
 
-    def labelled(self) -> list[ContainerRecord]:
-        """Return the records of the guests that live, as their groups tell."""
-        records = [ContainerRecord.decode(dict(each.label)) for each in self._host.groups.values() if each.label]
-        return [each for each in records if each.boot == self._host.boot and each.pid in self._host.processes]
-
-    def relics(self) -> list[ContainerRecord]:
-        """Return the records of the guests that have ended and left their groups."""
-        records = [ContainerRecord.decode(dict(each.label)) for each in self._host.groups.values() if each.label]
-        return [each for each in records if each.pid not in self._host.processes]
+    def labels(self) -> GuestLabels:
+        """Return the records of guests, as their groups tell."""
+        found = [
+            GuestLabel(record=ContainerRecord.decode(dict(each.label)), data=each.label)
+            for each in self._host.groups.values()
+            if each.label
+        ]
+        alive = self._host.processes
+        return GuestLabels(
+            living=tuple(each for each in found if each.record.boot == self._host.boot and each.record.pid in alive),
+            relics=tuple(each for each in found if each.record.pid not in alive),
+        )
 
     def handle(self, record: ContainerRecord) -> Running:
         return Running(record=record, group=cast("Cgroup", self._host.group(record.group)))

@@ -25,6 +25,10 @@ class FakeMemory:
         self.limits |= {"memory": memory or 0} if memory is not None else {}
         self.limits |= {"swap": memory_and_swap or 0} if memory_and_swap is not None else {}
 
+    @property
+    def has_unfinished(self) -> bool:
+        return not self.undone
+
     def undo_unfinished(self) -> bool:
         self.undone += 1
         return True

@@ -19,6 +19,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.keeper.held import StartPhase
+from insula.engine.launch.guestlabels import GuestLabel, GuestLabels
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.launch.succession import Held
@@ -133,7 +134,7 @@ class FakeEngine:
         """Raised when a guest that was started paused is to begin; it has ended then."""
         self.cannot_undo: Exception | None = None
         self.cannot_release: Exception | None = None
-        self.labels = True
+        self.writes_labels = True
         self.after_launch: Callable[[], None] = lambda: None
         self.terminals: list[int] = []
         """The guests' ends of consoles; each launch opens as many ptys as there are in consoles."""
@@ -209,7 +210,7 @@ class FakeEngine:
         record = ContainerRecord(
             spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", launch=str(pid), holdings=holdings
         )
-        known = {"launch": str(pid), "label": self.labels and record.encode()}
+        known = {"launch": str(pid), "label": self.writes_labels and record.encode()}
         self.remember(spec.uuid, pid=pid, ended=False, held=paused, **known)
         running = self._handle(spec.uuid, record, self._group(spec.uuid))
         for _ in range(self.consoles):
@@ -295,15 +296,9 @@ class FakeEngine:
         if self.guests().get(uuid, {}).get("ended"):
             self._file(uuid).unlink(missing_ok=True)
 
-    def labelled(self) -> list[ContainerRecord]:
-        return [
-            ContainerRecord.decode(each["label"])
-            for each in self.guests().values()
-            if each["label"] and not each["ended"]
-        ]
-
-    def relics(self) -> list[ContainerRecord]:
-        return []
+    def labels(self) -> GuestLabels:
+        found = [each["label"] for each in self.guests().values() if each["label"] and not each["ended"]]
+        return GuestLabels(living=tuple(GuestLabel(record=ContainerRecord.decode(each), data=each) for each in found))
 
     def handle(self, record: ContainerRecord) -> Running:
         return Running(record=record, group=self._group(record.spec.uuid))

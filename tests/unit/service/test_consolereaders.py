@@ -65,7 +65,7 @@ async def test_what_was_printed_under_an_earlier_daemon_is_shown_and_completes_t
     readers.log("web", 0).write_bytes(b"before" * 100)
     domain = DomainDefinition.load(xml())
     master, slave = os.openpty()
-    managed = ManagedDomain(current=domain)
+    managed = ManagedDomain(description=domain)
     (hub,) = readers.begin(managed, domain, found_again(master), found_again=True)
 
     whole = b"before" * 100 + (b"" if lost else b", unlogged") + b", meanwhile"

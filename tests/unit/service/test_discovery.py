@@ -30,5 +30,6 @@ def test_what_its_container_was_made_of_describes_it() -> None:
 
 def test_a_name_that_is_taken_gets_the_uuid_behind_it() -> None:
     domain = DomainDefinition.load(domain_xml())
-    assert free_name(domain, {"mail"}) == "web"
-    assert free_name(replace(domain, name=DomainName("web"), uuid=UUID(int=7)), {"web"}) == f"web-{UUID(int=7)}"
+    assert free_name(domain, {"mail"}.__contains__) == "web"
+    other = replace(domain, name=DomainName("web"), uuid=UUID(int=7))
+    assert free_name(other, {"web"}.__contains__) == f"web-{UUID(int=7)}"

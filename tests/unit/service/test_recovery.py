@@ -197,7 +197,7 @@ async def test_a_preserved_domain_stays_preserved(rig: Rig, succeed: Succeed) ->
 async def test_a_guest_whose_record_is_lost_is_shown_as_running_and_can_be_ended_and_never_started_over(
     rig: Rig, succeed: Succeed, labels: bool, lost: str, persistent: bool
 ) -> None:
-    rig.engine.labels = labels
+    rig.engine.writes_labels = labels
     if persistent:
         await rig.domains.start(await rig.domains.define(domain_xml()))
     else:

@@ -21,7 +21,6 @@ from insula.service.rundirectory import (
     RECORD,
     Next,
     RunDirectory,
-    RunEntry,
     RunPhase,
     RunRecord,
     StopReason,
@@ -61,13 +60,17 @@ def live() -> DomainDefinition:
     return DomainDefinition.load(DOMAIN_XML, Part.LIVE)
 
 
+def loaded(directory: RunDirectory) -> list[tuple[RunRecord, DomainDefinition]]:
+    return [(each.record, each.domain) for each in directory.load()]
+
+
 @pytest.mark.parametrize(
     "record", [RECORDED, ending(RECORDED, StopReason.CRASHED, status=139, then=Next.RESTART)], ids=lambda r: r.phase
 )
 def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: DomainDefinition, record: RunRecord) -> None:
     RunDirectory(layout).begin(record, live)
 
-    assert RunDirectory(layout).load() == (RunEntry(record=record, domain=live),)
+    assert loaded(RunDirectory(layout)) == [(record, live)]
 
 
 def test_a_record_of_an_earlier_release_is_of_a_run_that_was_never_paused() -> None:
@@ -163,7 +166,7 @@ def test_what_could_not_be_removed_does_not_take_the_next_run_along(
     directory.begin(again, live)
     directory.pay()
 
-    assert directory.load() == (RunEntry(record=again, domain=live),)
+    assert loaded(directory) == [(again, live)]
 
 
 @pytest.fixture

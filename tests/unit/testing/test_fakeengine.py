@@ -35,7 +35,7 @@ async def test_a_launched_guest_lives_until_it_is_destroyed_and_leaves_nothing(
     intents: list[Remains] = []
     running = await engine.launch(SPEC, write_intent=intents.append)
     assert (intents[0].uuid, list(host.guests())) == (WEB, [WEB])
-    assert [each.pid for each in engine.labelled()] == [running.pid]
+    assert [each.record.pid for each in engine.labels().living] == [running.pid]
 
     assert (await engine.destroy(running)).status == 9
     assert (host.groups, host.processes, host.ended) == ({}, {}, {})
@@ -102,8 +102,9 @@ async def test_a_group_that_outlived_its_guest_is_a_relic_until_it_is_released(
     host: FakeHost, engine: FakeEngine
 ) -> None:
     record = (await engine.launch(SPEC)).record
-    assert engine.relics() == []
+    assert engine.labels().relics == ()
     host.end(host.guests()[WEB], 0)
-    assert (engine.labelled(), [each.pid for each in engine.relics()]) == ([], [record.pid])
+    labels = engine.labels()
+    assert (labels.living, [each.record.pid for each in labels.relics]) == ((), [record.pid])
     await engine.release(engine.handle(record), ExitStatus(status=None))
-    assert engine.relics() == []
+    assert engine.labels().relics == ()

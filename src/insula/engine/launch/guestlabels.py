@@ -7,8 +7,10 @@ the host's root can write there, and what is read back must fit the process that
 import json
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from insula.engine.launch.runningcontainer import ContainerRecord, boot_id
 from insula.kernel.cgroups import Cgroup, Hierarchies, facts_on, groups_with_facts, maker_of, set_facts
@@ -29,20 +31,34 @@ def label_guest(group: Cgroup, record: ContainerRecord, installation: str) -> No
         LOGGER.debug("the group '%s' is not labelled: %s", group.path, error)
 
 
-def labelled_relics(hierarchies: Hierarchies, installation: str) -> Iterator[ContainerRecord]:
-    """Yield the records of an installation's guests that have ended, and whose groups are there still."""
-    for group, facts in groups_with_facts(hierarchies):
-        record = _understood(group, facts, installation)
-        if record is not None and not lives(record):
-            yield record
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuestLabel:
+    """A record that a group has. data: what it was decoded from, to know another copy of it by."""
+
+    record: ContainerRecord
+    data: Mapping[str, Any]
 
 
-def labelled_guests(hierarchies: Hierarchies, installation: str) -> Iterator[ContainerRecord]:
-    """Yield the records of an installation's guests that live, as their groups tell."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GuestLabels:
+    """living: of guests that live; relics: of those that have ended, and whose groups are there still."""
+
+    living: tuple[GuestLabel, ...] = ()
+    relics: tuple[GuestLabel, ...] = ()
+
+
+def guest_labels(hierarchies: Hierarchies, installation: str) -> GuestLabels:
+    """Return the labels of an installation's guests, as their groups tell, in one walk over all groups."""
+    living, relics = [], []
     for group, facts in groups_with_facts(hierarchies):
-        record = _understood(group, facts, installation)
-        if record is not None and lives(record) and _is_in(record.pid, group.path):
-            yield record
+        label = _understood(group, facts, installation)
+        if label is None:
+            continue
+        if not lives(label.record):
+            relics.append(label)
+        elif _is_in(label.record.pid, group.path):
+            living.append(label)
+    return GuestLabels(living=tuple(living), relics=tuple(relics))
 
 
 def launch_of(group: Cgroup) -> str | None:
@@ -51,8 +67,8 @@ def launch_of(group: Cgroup) -> str | None:
     if maker is not None:
         return maker
     facts = facts_on(group)  # versions before the mark wrote it there alone
-    record = None if facts is None else _understood(group, facts, None)
-    return None if record is None else record.launch
+    label = None if facts is None else _understood(group, facts, None)
+    return None if label is None else label.record.launch
 
 
 def lives(record: ContainerRecord) -> bool:
@@ -68,8 +84,8 @@ def lives(record: ContainerRecord) -> bool:
         return False
 
 
-def _understood(group: Cgroup, facts: bytes, installation: str | None) -> ContainerRecord | None:
-    """The record in a label, None for one of another installation, or that nobody like us wrote."""
+def _understood(group: Cgroup, facts: bytes, installation: str | None) -> GuestLabel | None:
+    """The label that facts are, None for that of another installation, or that nobody like us wrote."""
     try:
         unpacked = zlib.decompressobj()
         data = json.loads(unpacked.decompress(facts, _SIZE_MAX))
@@ -81,7 +97,7 @@ def _understood(group: Cgroup, facts: bytes, installation: str | None) -> Contai
     except (zlib.error, ValueError, KeyError, TypeError) as error:
         LOGGER.warning("the label of the control group '%s' makes no sense: %s", group.path, error)
         return None
-    return record
+    return GuestLabel(record=record, data=data["record"])
 
 
 def _is_in(pid: int, group: str) -> bool:

@@ -26,7 +26,7 @@ from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.attempt import LaunchAttempt, announced, named_failure
 from insula.engine.launch.changes import RunningChanges, WriteRecord, nothing_written
 from insula.engine.launch.entrance import Entrance
-from insula.engine.launch.guestlabels import label_guest
+from insula.engine.launch.guestlabels import GuestLabels, label_guest
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.pids import Pids
@@ -335,13 +335,9 @@ class Launcher:
             await self.forget_execution(each)
         return held
 
-    def labelled(self) -> list[ContainerRecord]:
-        """See `Succession.labelled`."""
-        return self._succession.labelled()
-
-    def relics(self) -> list[ContainerRecord]:
-        """See `Succession.relics`."""
-        return self._succession.relics()
+    def labels(self) -> GuestLabels:
+        """See `Succession.labels`."""
+        return self._succession.labels()
 
     def handle(self, record: ContainerRecord) -> Running:
         """Return a handle, without fds, of a container that an earlier daemon launched; nothing is looked up."""

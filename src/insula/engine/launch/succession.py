@@ -12,7 +12,7 @@ from insula.engine.facts import Facts
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Message, Verb
-from insula.engine.launch.guestlabels import labelled_guests, labelled_relics, lives
+from insula.engine.launch.guestlabels import GuestLabels, guest_labels, lives
 from insula.engine.launch.holdings import holding_of_group
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot
@@ -61,13 +61,9 @@ class Succession:
             int(answer.body.get("permitted", permitted_mask())),
         )
 
-    def labelled(self) -> list[ContainerRecord]:
-        """Return the records of guests that live, as the kernel keeps them: true without any disk."""
-        return list(labelled_guests(self._facts.hierarchies, self._installation))
-
-    def relics(self) -> list[ContainerRecord]:
-        """Return the records of guests that have ended and left their groups, as the kernel keeps them."""
-        return list(labelled_relics(self._facts.hierarchies, self._installation))
+    def labels(self) -> GuestLabels:
+        """Return the records of guests, as the kernel keeps them: true without any disk."""
+        return guest_labels(self._facts.hierarchies, self._installation)
 
     async def recover(self, record: ContainerRecord) -> Running | None:
         """Return the handle of a container that an earlier daemon launched, None if it is gone without a trace.

@@ -20,6 +20,10 @@ class MemoryController(Protocol):
         shrink to the limit within seconds: nothing is changed then; OSError(EOPNOTSUPP) if swap is not accounted.
         """
 
+    @property
+    def has_unfinished(self) -> bool:
+        """Whether a kill cut a change of hard limits short."""
+
     def undo_unfinished(self) -> bool:
         """Undo a change of hard limits that a kill cut short; return whether there was one. Raises: OSError."""
 

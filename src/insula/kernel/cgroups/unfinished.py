@@ -29,6 +29,15 @@ def noted(directory: str, *names: str) -> Iterator[None]:
         _forget(directory)
 
 
+def is_noted(directory: str) -> bool:
+    """Whether a change of a group was cut short."""
+    try:
+        os.getxattr(directory, _NOTE)
+    except OSError:
+        return False
+    return True
+
+
 def undo(directory: str) -> bool:
     """Write back what is noted, in the order of its names; return whether something was.
 

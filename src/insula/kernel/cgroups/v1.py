@@ -54,8 +54,12 @@ class V1Memory(_V1Group):
                 if error.errno != errno.EBUSY:
                     raise
 
+    @property
+    def has_unfinished(self) -> bool:
+        """Never: nothing but the limits themselves is written, and the kernel frees memory in one write."""
+        return False
+
     def undo_unfinished(self) -> bool:
-        """Return False: nothing but the limits themselves is written, and the kernel frees memory in one write."""
         return False
 
     def _limit_with_swap(self, memory: int | None, memory_and_swap: int | None) -> None:

@@ -75,6 +75,10 @@ class V2Memory(_V2Group):
                         self._write("memory.swap.max", _v2_bytes(old_swap))
                     raise
 
+    @property
+    def has_unfinished(self) -> bool:
+        return unfinished.is_noted(self.directory)
+
     def undo_unfinished(self) -> bool:
         return unfinished.undo(self.directory)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.launch import guestlabels
-from insula.engine.launch.guestlabels import label_guest, labelled_guests, labelled_relics, launch_of, lives
+from insula.engine.launch.guestlabels import guest_labels, label_guest, launch_of, lives
 from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.kernel.cgroups import Cgroup, Hierarchies, set_facts
 from insula.kernel.cgroups import labels as notes
@@ -32,10 +32,20 @@ def record() -> ContainerRecord:
     return replace(record_of(os.getpid()), group=GROUP, launch="a1")
 
 
+def living(group: Cgroup, installation: str) -> list[ContainerRecord]:
+    found = guest_labels(group.hierarchies, installation).living
+    assert all(ContainerRecord.decode(dict(each.data)) == each.record for each in found)
+    return [each.record for each in found]
+
+
+def relics(group: Cgroup, installation: str) -> list[ContainerRecord]:
+    return [each.record for each in guest_labels(group.hierarchies, installation).relics]
+
+
 def test_a_label_is_found_by_its_own_installation_alone(group: Cgroup, record: ContainerRecord) -> None:
     label_guest(group, record, "/")
-    assert list(labelled_guests(group.hierarchies, "/")) == [record]
-    assert list(labelled_guests(group.hierarchies, "/other")) == []
+    assert living(group, "/") == [record]
+    assert living(group, "/other") == []
     assert launch_of(group) == "a1"
 
 
@@ -43,10 +53,10 @@ def test_a_label_of_a_process_that_is_no_more_or_lives_elsewhere_does_not_count(
     group: Cgroup, record: ContainerRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     label_guest(group, replace(record, born=record.born + 1), "/")
-    assert list(labelled_guests(group.hierarchies, "/")) == []
+    assert living(group, "/") == []
     label_guest(group, record, "/")
     monkeypatch.setattr(guestlabels, "_is_in", lambda pid, group: False)
-    assert list(labelled_guests(group.hierarchies, "/")) == []
+    assert living(group, "/") == []
 
 
 def test_a_label_of_a_guest_that_has_ended_is_a_relic_of_its_own_installation_alone(
@@ -54,10 +64,10 @@ def test_a_label_of_a_guest_that_has_ended_is_a_relic_of_its_own_installation_al
 ) -> None:
     ended = replace(record, born=record.born + 1)
     label_guest(group, ended, "/")
-    assert list(labelled_relics(group.hierarchies, "/")) == [ended]
-    assert list(labelled_relics(group.hierarchies, "/other")) == []
+    assert relics(group, "/") == [ended]
+    assert relics(group, "/other") == []
     label_guest(group, record, "/")
-    assert list(labelled_relics(group.hierarchies, "/")) == []
+    assert relics(group, "/") == []
 
 
 @pytest.mark.parametrize(
@@ -65,14 +75,14 @@ def test_a_label_of_a_guest_that_has_ended_is_a_relic_of_its_own_installation_al
 )
 def test_a_label_that_makes_no_sense_is_none(group: Cgroup, facts: bytes) -> None:
     set_facts(group, facts)
-    assert list(labelled_guests(group.hierarchies, "/")) == []
+    assert living(group, "/") == []
     assert launch_of(group) is None
 
 
 def test_a_label_moved_to_another_group_is_none(group: Cgroup, record: ContainerRecord, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     label_guest(Cgroup(group.hierarchies, "other"), record, "/")
-    assert list(labelled_guests(group.hierarchies, "/")) == []
+    assert living(group, "/") == []
 
 
 def test_where_the_kernel_keeps_nothing_there_is_no_label_and_no_failure(
@@ -80,7 +90,7 @@ def test_where_the_kernel_keeps_nothing_there_is_no_label_and_no_failure(
 ) -> None:
     monkeypatch.setattr(notes, "_FACTS", "nonsense.insula")
     label_guest(group, record, "/")
-    assert list(labelled_guests(group.hierarchies, "/")) == []
+    assert living(group, "/") == []
 
 
 def test_an_init_lives_in_its_own_boot_and_from_its_own_birth(record: ContainerRecord) -> None:

@@ -87,8 +87,11 @@ def test_a_daemon_killed_anywhere_in_a_change_of_limits_leaves_what_undoes_it(
         for name, text in left.items():
             (group / name).write_text(f"{text}\n")
         attributes.kept = dict(noted)
-        assert v2.V2Memory(str(group)).undo_unfinished()
-        assert not v2.V2Memory(str(group)).undo_unfinished()
+        memory = v2.V2Memory(str(group))
+        assert memory.has_unfinished
+        assert memory.undo_unfinished()
+        assert not memory.has_unfinished
+        assert not memory.undo_unfinished()
         assert limits(group) == BEFORE
 
 

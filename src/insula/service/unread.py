@@ -1,0 +1,35 @@
+"""What describes a domain, not read before somebody asks for what it says.
+
+A daemon that takes over a thousand guests can say which there are, and in which state, without reading a thousand
+documents first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from insula.model.domain import DomainDefinition
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class UnreadDefinition:
+    """name, uuid: of what `read` makes of text. It raises nothing, and several threads may call it at any time."""
+
+    name: str
+    uuid: UUID
+    text: str
+    read: Callable[[str], DomainDefinition]
+    _value: DomainDefinition | None = field(default=None, init=False)
+
+    def value(self) -> DomainDefinition:
+        """Return what describes the domain: the same value each time."""
+        if self._value is None:
+            self._value = self.read(self.text)
+        return self._value
+
+    def then(self, change: Callable[[DomainDefinition], DomainDefinition]) -> "UnreadDefinition":
+        """Return what becomes of it by a change that keeps its name and UUID, not read before it is needed either."""
+        return UnreadDefinition(name=self.name, uuid=self.uuid, text=self.text, read=lambda _: change(self.value()))
+
+
+Description = DomainDefinition | UnreadDefinition
