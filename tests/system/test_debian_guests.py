@@ -1,5 +1,7 @@
 """Unmodified Debian systems as unprivileged guests, confined as by default: nothing in them fails for it."""
 
+import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 from insula import Container, Engine, ExitMeaning
 from insula.engine.guestinit import PowerAction
-from insula.engine.spec import Seccomp, SeccompProfile, TmpfsMount
+from insula.engine.spec import Bytes, Limits, Microseconds, OverlayRoot, Seccomp, SeccompProfile, TmpfsMount
 from tests import hosts, leaks
 from tests.enclosure import Enclosure
 from tests.waiting import scaled, until
@@ -165,6 +167,118 @@ def test_who_enters_before_systemd_has_begun_keeps_it_from_no_controller(root: P
         assert finished_boot(guest) == "running"
         assert {"memory", "pids"} <= set(shell(guest, "cat /sys/fs/cgroup/cgroup.subtree_control").split())
         sleeper.kill()
+
+
+FILL = """
+useradd -u 1000 someone
+systemctl start user-runtime-dir@1000
+for place in /tmp /var/tmp /dev/shm /run/user/1000; do
+    su someone -c "cd $place && head -c 1G /dev/zero > large" 2>&1
+done
+"""
+CROWD = """
+for place in /dev/shm /run/user/1000; do
+    su someone -c "cd $place && rm large && seq -f empty%.0f 200000 | xargs touch" 2>&1 | head -n 1
+done
+"""
+
+
+@pytest.mark.machine("systemd", "cgroups")
+@pytest.mark.parametrize("root", RELEASES if hosts.full() else RELEASES[1:], indirect=True)
+def test_a_user_who_fills_all_memory_that_there_is_to_fill_meets_full_disks(root: Path, engine: Engine) -> None:
+    with booted(root, engine, memory=256 << 20) as guest:
+        said = shell(guest, FILL)
+        assert said.count("No space left on device") == 4, said
+        said = shell(guest, CROWD)
+        assert said.count("No space left on device") == 2, said
+        assert guest.stats().oom_kills == 0
+        assert finished_boot(guest) == "running"
+
+
+@pytest.mark.machine("systemd", "cgroups")
+@pytest.mark.requires("cgroup.unified")
+@pytest.mark.parametrize("root", RELEASES if hosts.full() else RELEASES[1:], indirect=True)
+def test_the_guest_sees_its_limits_and_systemd_counts_with_them(root: Path, engine: Engine) -> None:
+    limits = Limits(memory=Bytes(256 << 20), cpu_quota=Microseconds(150_000), pids=1000)
+    with booted(root, engine, limits=limits) as guest:
+        seen = shell(guest, "cd /sys/fs/cgroup && cat memory.max memory.swap.max pids.max cpu.max").split()
+        assert seen == ["268435456", "0", "1000", "150000", "100000"]
+        assert shell(guest, "systemctl show -P DefaultTasksMax").strip() == "150"
+        guest.limit(Limits(memory=Bytes(300 << 20), pids=2000))
+        assert shell(guest, "cd /sys/fs/cgroup && cat memory.max pids.max").split() == ["314572800", "2000"]
+
+
+@pytest.mark.parametrize("privileged", [False, True], ids=["unprivileged", "privileged"])
+def test_each_boot_has_an_id_of_its_own(root: Path, engine: Engine, privileged: bool) -> None:
+    host = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with booted(root, engine, privileged=privileged) as guest:
+        first = shell(guest, "cat /proc/sys/kernel/random/boot_id").strip()
+        boots = shell(guest, "journalctl --list-boots --no-pager").split()
+        assert first.replace("-", "") in boots
+        assert host.replace("-", "") not in boots
+        assert guest.run(["sh", "-c", "echo x > /proc/sys/kernel/random/boot_id"]).returncode != 0
+        guest.shutdown(scaled(30))
+        guest.start()
+        assert shell(guest, "cat /proc/sys/kernel/random/boot_id").strip() not in {first, host}
+
+
+def test_an_ordinary_user_may_ping(guest: Container) -> None:
+    def ping() -> int:
+        os.setresgid(1000, 1000, 1000)
+        os.setresuid(1000, 1000, 1000)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as echo:
+            echo.settimeout(10)
+            echo.sendto(bytes((8, 0, 0, 0, 0, 1, 0, 1)), ("127.0.0.1", 0))
+            return echo.recv(100)[0]
+
+    assert guest.enter(ping) == 0, "no echo reply came"
+
+
+NESTED = {
+    "a guest of root's": "unshare -Urpf --mount-proc true",
+    "a guest of a user's": "su nobody -s /bin/sh -c 'unshare -Urpf --mount-proc true'",
+    "a guest with a network": "unshare -Urmn sh -c 'umount -l /sys; mount -t sysfs none /sys && ls /sys/class/net/lo'",
+    "a network's name": "ip netns add tried && ip netns exec tried ls /sys/class/net/lo && ip netns del tried",
+    "a service": "systemd-run --wait --pipe --quiet -p ProtectProc=invisible -p ProcSubset=pid true",
+}
+
+
+@pytest.mark.machine("systemd", "mounts")
+@pytest.mark.parametrize("what", NESTED)
+def test_what_has_its_own_proc_and_sys_mounts_them(guest: Container, what: str) -> None:
+    result = guest.run(["sh", "-c", NESTED[what]])
+    assert result.returncode == 0, result.stderr.decode()
+
+
+MACHINES_FSTAB = r"""
+UUID=1b6a5c3e-1111-4c1f-9d2f-aaaaaaaaaaaa / ext4 errors=remount-ro 0 1
+UUID=ABCD-1234 /boot/efi vfat umask=0077 0 1
+UUID=1b6a5c3e-2222-4c1f-9d2f-aaaaaaaaaaaa none swap sw 0 0
+/dev/mapper/vg-home /home ext4 defaults 0 2
+LABEL=data /data xfs defaults 0 2
+/swapfile none swap sw 0 0
+nas:/export /mnt/nas\040of-ours nfs defaults 0 0
+//nas/share /mnt/smb cifs guest 0 0
+tmpfs /scratch tmpfs size=1M 0 0
+proc /proc proc defaults 0 0
+/srv /mnt/bound none bind 0 0
+"""
+
+
+@pytest.mark.parametrize("privileged", [False, True], ids=["unprivileged", "privileged"])
+def test_a_former_machines_root_comes_up_whole(root: Path, engine: Engine, scratch: Path, privileged: bool) -> None:
+    for name in ("upper/etc", "work"):
+        (scratch / name).mkdir(parents=True)
+    (scratch / "upper/etc/fstab").write_text(MACHINES_FSTAB)
+    (scratch / "upper/swapfile").touch()
+    machine = OverlayRoot(lower=(str(root),), upper=str(scratch / "upper"), work=str(scratch / "work"))
+    with Container(machine, name="machine", engine=engine, privileged=privileged) as guest:
+        assert finished_boot(guest) == "running", shell(guest, "systemctl --failed")
+        name = shell(guest, "systemd-escape --path --suffix=mount '/mnt/nas of-ours'").strip()
+        assert shell(guest, f"systemctl show -P ConditionResult '{name}'").strip() == "no"
+        assert shell(guest, "systemctl is-active local-fs.target remote-fs.target").split() == ["active", "active"]
+        mounted = {line.split()[4] for line in shell(guest, "cat /proc/self/mountinfo").splitlines()}
+        assert mounted & {"/mnt/bound", "/scratch"} == ({"/mnt/bound"} if privileged else {"/mnt/bound", "/scratch"})
 
 
 @pytest.mark.machine("systemd")

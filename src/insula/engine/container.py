@@ -163,7 +163,7 @@ class Container:
 
     def plan(self) -> LaunchPlan:
         """Return what `start` would do, step by step with reasons; nothing happens."""
-        return planner.plan(self._life.with_ids(), self._life.facts())
+        return planner.plan(self._life.settled(), self._life.facts())
 
     # Beginning and end
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from insula.engine.embedded import Engine
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
+from insula.engine.guestroot import looked_through
 from insula.engine.idreservation import IdReservation, reserve_ids
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import ContainerSpec
@@ -54,7 +55,7 @@ class ContainerLife:
             engine = self.engine()
             self.status = None
             try:
-                self.spec = self.with_ids()
+                self.spec = self.settled()
                 running = self._running = engine.launch(self.spec, paused=paused)
             except BaseException:
                 self._let_go()
@@ -93,13 +94,13 @@ class ContainerLife:
             self._engine = Engine()
         return self._engine
 
-    def with_ids(self) -> ContainerSpec:
-        """Return the spec with its id map, for which a range is reserved until it has ended."""
+    def settled(self) -> ContainerSpec:
+        """Return the spec with what is found or chosen at a start: what its root tells, and its ids."""
         if not self._needs_ids:
-            return self.spec
+            return looked_through(self.spec)
         if self._reservation is None:
             self._reservation = reserve_ids()
-        return replace(self.spec, idmap=self._reservation.idmap)
+        return looked_through(replace(self.spec, idmap=self._reservation.idmap))
 
     def alive(self) -> Running:
         """Return what runs. Raises: OperationInvalidError if nothing does."""

@@ -10,6 +10,7 @@ from insula.engine.launch.systemdscope import Manager, detect_manager
 from insula.kernel import privileges
 from insula.kernel.cgroups import Hierarchies
 from insula.kernel.cgroups.socketoptions import can_be_refused
+from insula.kernel.meminfo import MEMINFO, read_meminfo
 from insula.kernel.mounts import make_filesystem
 from insula.kernel.overlay import takes_detached_layers
 
@@ -22,7 +23,7 @@ class Facts:
     detached_layers: overlayfs takes detached mounts as layers; device_nodes: mknod works, and the nodes too;
     filesystems: as /proc/filesystems names them; manager: whose the control group tree is; user_namespaces: one may be
     made; swap_limits: control groups can limit swap; socket_programs: v2 groups can be
-    given programs that refuse socket options.
+    given programs that refuse socket options; memory: the host's bytes.
     """
 
     hierarchies: Hierarchies
@@ -38,6 +39,7 @@ class Facts:
     user_namespaces: bool = True
     swap_limits: bool = True
     socket_programs: bool = True
+    memory: int = 1 << 62
 
     @staticmethod
     def detect(groups_at: str = "/sys/fs/cgroup") -> "Facts":
@@ -58,6 +60,7 @@ class Facts:
             user_namespaces=_user_namespaces_may_be_made(),
             swap_limits=_swap_can_be_limited(hierarchies),
             socket_programs=hierarchies.v2 is not None and can_be_refused(),
+            memory=read_meminfo(MEMINFO)["MemTotal"] * 1024,
         )
 
 

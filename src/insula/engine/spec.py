@@ -303,6 +303,8 @@ class ContainerSpec:
 
     idmap: None makes a privileged container, which must be asked for with `privileged=True`.
     capabilities: names kept (lower case, without `cap_`); None for the default set of `engine.policy.capabilities`.
+    resolver: what its /etc/resolv.conf says if no nameservers are given, None for what its root has.
+    skipped_units: units that systemd inside passes over, as they could but fail (`engine.guestroot`).
     machine_id: 32 hexadecimal digits that systemd inside uses; uuid: as libvirt tells guests.
     init.env: variables of the container interface (container, container_uuid, PATH, TERM, …) are added where missing.
     time_offsets: seconds added to the (monotonic, boottime) clocks, in a time namespace.
@@ -323,6 +325,7 @@ class ContainerSpec:
     network: NetworkKind = NetworkKind.PRIVATE
     interfaces: tuple[Interface, ...] = ()
     nameservers: tuple[str, ...] = ()
+    resolver: str | None = None
     mounts: tuple[Mount, ...] = ()
     devices: tuple[Device, ...] = ()
     consoles: int = 1
@@ -333,6 +336,7 @@ class ContainerSpec:
     seccomp: Seccomp = field(default_factory=Seccomp)
     no_new_privileges: bool = False
     sysctls: tuple[tuple[str, str], ...] = ()
+    skipped_units: tuple[str, ...] = ()
     machine_id: str | None = None
     inherited_fds: int = 0
     """How many of the caller's fds init gets, from 3 on (systemd's LISTEN_FDS convention)."""

@@ -3,13 +3,12 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from insula.engine import spec as engine
-from insula.engine.guestinit import detect
+from insula.engine.guestroot import looked_through
 from insula.engine.launch.runningcontainer import ContainerRecord
-from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, OverlayRoot, Root, TmpfsRoot
+from insula.engine.spec import ContainerSpec, IdMap, OverlayRoot, Root
 from insula.errors import InsulaError
 from insula.kernel.durable import make_mark, remove_file
 from insula.layout import Layout
@@ -150,7 +149,7 @@ class HostPreparation:
             limits=limits_of(domain),
         )
         spec = specification(domain, fragments, pid_of)
-        return replace(spec, init_kind=_kind_of_init(root, spec.init.argv))
+        return looked_through(spec)
 
     def _idmap(self, domain: DomainDefinition) -> IdMap | None:
         """The administrator's own ids, none for a privileged domain, else a range of the domain's own."""
@@ -180,32 +179,6 @@ class HostPreparation:
             work=str(directory / WORK),
             access=access,
         )
-
-
-def _kind_of_init(root: Root, argv: Sequence[str]) -> InitKind:
-    """Look at the init that is going to start: what is made for it beforehand depends on its kind.
-
-    In the layers one by one, so a program that only their sum would find counts as PLAIN until it runs.
-    """
-    match root:
-        case DirectoryRoot():
-            layers: tuple[str, ...] = (root.path,)
-        case OverlayRoot():
-            layers = (root.upper, *root.lower)
-        case TmpfsRoot():
-            layers = root.lower
-    for layer in layers:
-        try:
-            top = os.open(layer, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # a rehearsal's layer that is not made yet; a missing root is told by the launch, by name
-        try:
-            kind = detect(top, argv)
-        finally:
-            os.close(top)
-        if kind is not InitKind.PLAIN:
-            return kind
-    return InitKind.PLAIN
 
 
 def maps_of_runs(directory: RunDirectory) -> Mapping[UUID, IdMap]:

@@ -1,6 +1,6 @@
 """Control groups that only remember what was asked of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,6 +126,9 @@ class FakeGroup:
 
     def exists(self) -> bool:
         return self.there
+
+    def repeat_limits(self, controllers: Iterable[str]) -> None:
+        """Nobody looks at what a guest sees."""
 
     def freeze(self) -> None:
         self._before(f"freeze {self.path}")

@@ -8,7 +8,7 @@ import asyncio
 import inspect
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
 from uuid import UUID
@@ -85,6 +85,9 @@ class FakeGroup:
         self.cpu = FakeCpu()
         self.cpu_time = FakeCpuTime()
         self.io = FakeIo()
+
+    def repeat_limits(self, controllers: Iterable[str]) -> None:
+        """Nobody looks at what a guest sees."""
 
     def guarantee_memory(self, memory: int) -> None:
         """Where the real one raises the groups above, this one remembers that it was asked to."""

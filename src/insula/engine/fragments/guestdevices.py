@@ -1,6 +1,7 @@
 """Which devices a guest has: the harmless ones everybody expects, its own terminals, and those of the spec."""
 
 from insula.engine.facts import Facts
+from insula.engine.fragments.memorysizes import SHARED_MEMORY, memory_sizes
 from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachFilesystem, AttachMount, MountFilesystem
@@ -132,7 +133,7 @@ def _device_filesystems(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
             why="POSIX shared memory",
             fstype="tmpfs",
             target="dev/shm",
-            options=[["mode", "1777"]],
+            options=[["mode", "1777"], *memory_sizes(spec, facts).options(SHARED_MEMORY)],
             attributes=["nosuid", "nodev"],
         ),
     ]

@@ -1,5 +1,7 @@
 """What the guest's tree is made of: its root, and what the spec shows inside it."""
 
+from insula.engine.facts import Facts
+from insula.engine.fragments.memorysizes import memory_sizes
 from insula.engine.spec import (
     Access,
     BindMount,
@@ -28,7 +30,7 @@ from insula.errors import InvalidArgumentError
 ROOT = "root"
 
 
-def root_tree(spec: ContainerSpec) -> list[HostStep]:
+def root_tree(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
     """Return the steps that fetch the root: first what can be done before there is a child, then what cannot."""
     owner = None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
     match spec.root:
@@ -49,7 +51,14 @@ def root_tree(spec: ContainerSpec) -> list[HostStep]:
             opened: HostStep = OpenLayers(why=why, lower=lower, upper=upper, work=work)
         case TmpfsRoot(lower=lower, size=size):
             why = "the image stays as it is, and what the guest writes ends with it"
-            opened = OpenLayersInMemory(why=why, lower=lower, size=size, owner=owner)
+            sizes = memory_sizes(spec, facts)
+            opened = OpenLayersInMemory(
+                why=why,
+                lower=lower,
+                size=sizes.default if size is None else size,
+                inodes=sizes.root_inodes,
+                owner=owner,
+            )
     why = "each layer under the guest's owners, as overlayfs cannot change them itself"
     return [opened, StackLayers(why=why, name=ROOT, read_only=root_is_read_only(spec), acting_as=owner)]
 
@@ -64,7 +73,7 @@ def is_fetched(mount: Mount) -> bool:
     return isinstance(mount, BindMount | ImageMount)
 
 
-def fetched_alive(spec: ContainerSpec, mount: Mount, name: str) -> HostStep:
+def fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -> HostStep:
     """Return the step that fetches what is to be attached in a guest that runs: all of it is made on the host.
 
     Raises: InvalidArgumentError for a kind that cannot.
@@ -83,14 +92,23 @@ def fetched_alive(spec: ContainerSpec, mount: Mount, name: str) -> HostStep:
             )
         case TmpfsMount():
             return MakeMemory(
-                why="asked for", name=name, size=mount.size, mode=mount.mode, read_only=read_only, owner=owner
+                why="asked for",
+                name=name,
+                size=_size(mount, spec, facts),
+                mode=mount.mode,
+                read_only=read_only,
+                owner=owner,
             )
     raise InvalidArgumentError(
         f"a {type(mount).__name__} cannot be attached while the guest runs: give it a BindMount or a TmpfsMount"
     )
 
 
-def spec_mounts(spec: ContainerSpec) -> tuple[list[HostStep], list[GuestStep], list[str]]:
+def _size(mount: TmpfsMount, spec: ContainerSpec, facts: Facts) -> int | None:
+    return memory_sizes(spec, facts).default if mount.size is None else mount.size
+
+
+def spec_mounts(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[GuestStep], list[str]]:
     """Return the steps that fetch and show the spec's mounts, in its order, and the names of trees of the host."""
     host: list[HostStep] = []
     inner: list[GuestStep] = []
@@ -127,7 +145,7 @@ def spec_mounts(spec: ContainerSpec) -> tuple[list[HostStep], list[GuestStep], l
                     MountMemory(
                         why="asked for",
                         target=mount.target,
-                        size=mount.size,
+                        size=_size(mount, spec, facts),
                         mode=mount.mode,
                         read_only=read_only,
                     )

@@ -5,13 +5,18 @@ Source: systemd's document "The Container Interface", section Execution Environm
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.environment import MANAGER, container_uuid
+from insula.engine.fragments.memorysizes import RUNTIME, memory_sizes
+from insula.engine.fragments.networkd import foreign_network_units, networkd_files
 from insula.engine.fragments.speccheck import own_network
+from insula.engine.guestinit import starts_system
 from insula.engine.program.late import Late
 from insula.engine.spec import ContainerSpec, InitKind, Namespace
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.locking import LockMounts
+from insula.engine.steps.guest.ownboot import ShowBootId, ShowUncovered
 from insula.engine.steps.guest.protections import MaskPaths, ProtectPaths
 from insula.engine.steps.guest.roottree import AttachFilesystem, MakeFile, MakeFilesystem, MountFilesystem
+from insula.engine.steps.guest.systemdunits import SkipUnits
 from insula.engine.steps.host.hoststep import HostStep
 from insula.engine.steps.host.layers import CopyTree
 
@@ -44,6 +49,9 @@ HIDDEN = (
 
 READ_ONLY = ("proc/sys", "proc/bus", "proc/fs", "proc/irq", "proc/mtrr", "proc/driver")
 """What a privileged guest may look at."""
+
+_LAST_GROUP = (1 << 31) - 1
+"""As systemd has it."""
 
 _HARMLESS = ["nosuid", "nodev", "noexec"]
 
@@ -94,22 +102,64 @@ def group_filesystem(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
     ]
 
 
-def runtime_directory(spec: ContainerSpec) -> list[GuestStep]:
+def own_boot(spec: ContainerSpec) -> list[GuestStep]:
+    """Return the steps that give a system a boot of its own, and leave what its own guests need in full view.
+
+    A covered file of /proc, and /sys as it is shown, keep further user namespaces from mounting their own, and `ip
+    netns exec` from /sys. A privileged guest's covers are to hide something, and it may mount neither.
+    """
+    if not starts_system(spec.init.argv):
+        return []
+    steps: list[GuestStep] = [ShowBootId(why="journals and clusters tell one boot from the next by it")]
+    if spec.idmap is None:
+        return steps
+    why = "guests of its own may mount only what is in full view somewhere"
+    steps.append(ShowUncovered(why=why, source="proc"))
+    if _own_sysfs(spec):
+        steps.append(ShowUncovered(why=why, source="sys"))
+    return steps
+
+
+def network_settings(spec: ContainerSpec) -> list[tuple[str, str]]:
+    """Return the settings of its own network that a guest expects, and cannot make itself as it would.
+
+    systemd lets every group there can be send echo requests (sysctl.d/50-default.conf), but a user namespace does not
+    have them all, and in a privileged guest, whose /proc/sys is read-only, it makes no settings.
+    """
+    if not own_network(spec):
+        return []
+    last = _LAST_GROUP if spec.idmap is None else next(each.count for each in spec.idmap.gids if each.inside == 0) - 1
+    return [("net.ipv4.ping_group_range", f"0 {last}")]
+
+
+def runtime_directory(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
     """Return the steps that make /run with what the container interface has in it; only systemd looks for that."""
     if spec.init_kind is not InitKind.SYSTEMD:
         return []
+    sizes = memory_sizes(spec, facts)
     why = "lets programs inside know what they run in, without reading init's environment"
-    return [
+    steps: list[GuestStep] = [
         MountFilesystem(
             why="systemd would mount it after our files were there",
             fstype="tmpfs",
             target="run",
-            options=[["mode", "0755"], ["size", "20%"], ["nr_inodes", "800k"]],
+            options=[["mode", "0755"], *sizes.options(RUNTIME)],
             attributes=["nosuid", "nodev"],
         ),
         MakeFile(why=why, path="run/host/container-manager", content=f"{MANAGER}\n"),
         MakeFile(why=why, path="run/host/container-uuid", content=Late(f"{container_uuid(spec)}\n")),
     ]
+    if sizes.user is not None and "memory" not in facts.hierarchies.v2_controllers:
+        size, inodes = sizes.user
+        content = Late(f"[Login]\nRuntimeDirectorySize={size}\nRuntimeDirectoryInodesMax={inodes}\n")
+        why = "systemd-logind takes a share of the memory, and its own group does not tell it the limit here"
+        steps.append(MakeFile(why=why, path="run/systemd/logind.conf.d/00-insula.conf", content=content))
+    reasons = {
+        "its fstab asks for what cannot be had here, and systemd would count as degraded": spec.skipped_units,
+        "the network is another's": foreign_network_units(spec),
+    }
+    steps += [SkipUnits(why=why, units=list(units)) for why, units in reasons.items() if units]
+    return [*steps, *networkd_files(spec)]
 
 
 def protections(spec: ContainerSpec) -> list[GuestStep]:

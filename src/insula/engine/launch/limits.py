@@ -99,6 +99,9 @@ NONE = Limits(
 )
 """What takes each limit away, as the kernel's new groups have it; no value does so for lists of CPUs and nodes."""
 
+_SEEN = ("memory", "memory_and_swap", "cpu_quota", "cpu_period", "pids")
+"""Limits that are repeated in the group which the guest sees; their first word is the controller."""
+
 _KINDS: dict[int, type[InsulaError]] = {
     errno.EOPNOTSUPP: OperationUnsupportedError,
     errno.EINVAL: InvalidArgumentError,
@@ -203,6 +206,10 @@ def apply(group: Cgroup, limits: Limits) -> None:
             put(group, limits)
         except OSError as error:
             raise _failure(what, error) from error
+    try:
+        group.repeat_limits({each.partition("_")[0] for each in _SEEN if getattr(limits, each) is not None})
+    except OSError as error:
+        raise _failure("limits that the guest sees", error) from error
 
 
 def _failure(what: str, error: OSError) -> InsulaError:

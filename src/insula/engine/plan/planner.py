@@ -10,6 +10,8 @@ from insula.engine.fragments.kernelfiles import (
     group_filesystem,
     kernel_filesystems,
     locks,
+    network_settings,
+    own_boot,
     protections,
     runtime_directory,
 )
@@ -40,19 +42,25 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     in_scope = facts.manager is not Manager.NONE
     devices, device_mounts = device_tree(spec, facts)
     kernel_trees, kernel_mounts = kernel_filesystems(spec)
-    trees_of_host, mounts, fetched = spec_mounts(spec)
+    trees_of_host, mounts, fetched = spec_mounts(spec, facts)
     meanwhile = [
         *(_asking_for_scope(spec) if in_scope else ()),
         *devices,
         *(() if in_scope else groups_meanwhile),
         *_belongings(spec, facts),
-        *root_tree(spec),
+        *root_tree(spec, facts),
         *kernel_trees,
         *trees_of_host,
         *_account(spec),
         *_interfaces(spec),
     ]
-    laid_out = [*device_mounts, *runtime_directory(spec), *premounts(spec, facts), *_consoles(spec)]
+    laid_out = [
+        *device_mounts,
+        *own_boot(spec),
+        *runtime_directory(spec, facts),
+        *premounts(spec, facts),
+        *_consoles(spec),
+    ]
     # As late as can be: systemd takes its time, in which everything else is done.
     grouped = [*_own_groups(spec, facts), *group_filesystem(spec, facts)]
     asked_for = [*mounts, *_files(spec)]
@@ -241,17 +249,23 @@ def _consoles(spec: ContainerSpec) -> list[GuestStep]:
 
 
 def _settings(spec: ContainerSpec) -> list[GuestStep]:
-    if not spec.sysctls:
-        return []
-    settings = [[name.replace(".", "/"), value] for name, value in spec.sysctls]
-    return [roottree.WriteSettings(why="asked for; they are the namespaces' own", settings=settings)]
+    steps: list[GuestStep] = []
+    why = "users of a system may send echo requests, as its systemd has it where it can"
+    for reason, settings in ((why, network_settings(spec)), ("asked for; they are the namespaces' own", spec.sysctls)):
+        if settings:
+            listed = [[name.replace(".", "/"), value] for name, value in settings]
+            steps.append(roottree.WriteSettings(why=reason, settings=listed))
+    return steps
 
 
 def _files(spec: ContainerSpec) -> list[GuestStep]:
-    if not spec.nameservers:
+    if spec.nameservers:
+        why, content = "the nameservers asked for", "".join(f"nameserver {each}\n" for each in spec.nameservers)
+    elif spec.resolver is not None and not root_is_read_only(spec):
+        why, content = "names are found where its network is", Late(spec.resolver)
+    else:
         return []
-    content = "".join(f"nameserver {each}\n" for each in spec.nameservers)
-    return [roottree.MakeFile(why="the nameservers asked for", path="etc/resolv.conf", content=content, mode=0o644)]
+    return [roottree.MakeFile(why=why, path="etc/resolv.conf", content=content, mode=0o644)]
 
 
 def _sharing(spec: ContainerSpec) -> list[GuestStep]:

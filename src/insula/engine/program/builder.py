@@ -143,10 +143,11 @@ class Builder(FileBuilder):
         path: str = "",
         *,
         add: MountAttribute = MountAttribute.NOTHING,
+        remove: MountAttribute = MountAttribute.NOTHING,
         propagation: Propagation = Propagation.UNCHANGED,
         recursive: bool = False,
     ) -> None:
-        attributes = self.constant(_ATTRIBUTES.pack(add, 0, propagation, 0))
+        attributes = self.constant(_ATTRIBUTES.pack(add, remove, propagation, 0))
         flags = (0 if path else AT_EMPTY_PATH) | (AT_RECURSIVE if recursive else 0)
         self.call("mount_setattr", mount, self.text(path), flags, attributes, _ATTRIBUTES.size)
 
@@ -160,7 +161,8 @@ class Builder(FileBuilder):
         """Return a new file system, attached nowhere. options: pairs of key and value, None for a bare flag."""
         context = self.call("fsopen", self.text(fstype), 1, about=fstype)
         for key, value in (("source", fstype), *options):
-            said = f"{fstype}: {key}" if value is None else f"{fstype}: {key}={value}"
+            # Another guest's program may be made of this one.
+            said = f"{fstype}: {key}" if value is None or isinstance(value, Late) else f"{fstype}: {key}={value}"
             command = FilesystemCommand.SET_FLAG if value is None else FilesystemCommand.SET_STRING
             content: Argument = 0 if value is None else self.text(value)
             self.call("fsconfig", context, command, self.text(str(key)), content, 0, about=said)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from insula.kernel.cgroups import v2
 from insula.kernel.cgroups.heldlimits import HeldLimits
 from insula.kernel.cgroups.stats import CpuUse, Stats
 
@@ -29,6 +30,14 @@ def _cpu_use(group: "Cgroup") -> CpuUse | None:
     if group.directory("cpu") is None:
         return use
     periods, throttled_periods, throttled = group.cpu.throttling()
+    if group.payload is not None and group.hierarchies.v1_mount("cpu") is None:
+        # The limit is repeated there, and who meets it there does not meet it above.
+        below = v2.V2Cpu(group.payload).throttling()
+        periods, throttled_periods, throttled = (
+            max(periods, below[0]),
+            throttled_periods + below[1],
+            throttled + below[2],
+        )
     return replace(use, periods=periods, throttled_periods=throttled_periods, throttled=throttled)
 
 

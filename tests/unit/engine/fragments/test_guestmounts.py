@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from insula.engine.fragments.guestmounts import ROOT, root_is_read_only, root_tree, spec_mounts
+from insula.engine.fragments.guestmounts import ROOT, fetched_alive, root_is_read_only, root_tree, spec_mounts
 from insula.engine.spec import (
     Access,
     BindMount,
@@ -13,14 +13,22 @@ from insula.engine.spec import (
     DirectoryRoot,
     GuestBindMount,
     ImageMount,
+    Limits,
     OverlayRoot,
     Root,
     TmpfsMount,
     TmpfsRoot,
 )
 from insula.engine.steps.guest.roottree import AttachMount, MountMemory, ShowElsewhere
-from insula.engine.steps.host.layers import CopyTree, MountImage, OpenLayers, OpenLayersInMemory, StackLayers
-from tests.unit.engine.fragments.example import PRIVILEGED, SPEC, told
+from insula.engine.steps.host.layers import (
+    CopyTree,
+    MakeMemory,
+    MountImage,
+    OpenLayers,
+    OpenLayersInMemory,
+    StackLayers,
+)
+from tests.unit.engine.fragments.example import FACTS, PRIVILEGED, SPEC, told
 
 OVERLAY = OverlayRoot(lower=("/a", "/b"), upper="/c/upper", work="/c/work")
 OWNER = (300000, 400000)
@@ -32,7 +40,7 @@ OWNER = (300000, 400000)
     ids=["mapped", "privileged", "shifted already"],
 )
 def test_a_directory_is_taken_whole_as_the_root(spec: ContainerSpec, idmapped: bool) -> None:
-    (step,) = root_tree(spec)
+    (step,) = root_tree(spec, FACTS)
     assert isinstance(step, CopyTree)
     assert told([step]) == [f"take /srv/web as {ROOT}"]
     assert (step.root, step.recursive, step.idmapped, step.read_only) == (True, True, idmapped, False)
@@ -42,7 +50,7 @@ def test_a_directory_is_taken_whole_as_the_root(spec: ContainerSpec, idmapped: b
 def test_layers_are_opened_and_then_stacked_for_the_guests_root(
     spec: ContainerSpec, owner: tuple[int, int] | None
 ) -> None:
-    opened, stacked = root_tree(replace(spec, root=OVERLAY))
+    opened, stacked = root_tree(replace(spec, root=OVERLAY), FACTS)
     assert told([opened, stacked]) == [
         "open the layers /a, /b, and /c/upper to write to",
         f"stack the layers as {ROOT}",
@@ -55,11 +63,28 @@ def test_layers_are_opened_and_then_stacked_for_the_guests_root(
 
 @pytest.mark.parametrize(("spec", "owner"), [(SPEC, OWNER), (PRIVILEGED, None)], ids=["mapped", "privileged"])
 def test_a_root_in_memory_belongs_to_the_guests_root(spec: ContainerSpec, owner: tuple[int, int] | None) -> None:
-    opened, stacked = root_tree(replace(spec, root=TmpfsRoot(lower=("/a",), size=Bytes(1 << 20))))
+    opened, stacked = root_tree(replace(spec, root=TmpfsRoot(lower=("/a",), size=Bytes(1 << 20))), FACTS)
     assert isinstance(opened, OpenLayersInMemory)
     assert (opened.lower, opened.size, opened.owner) == (("/a",), 1 << 20, owner)
     assert isinstance(stacked, StackLayers)
     assert stacked.acting_as == owner
+
+
+def test_memory_of_no_given_size_is_half_of_the_limit() -> None:
+    limited = replace(SPEC, root=TmpfsRoot(lower=("/a",)), limits=Limits(memory=Bytes(1 << 28)))
+    opened, _ = root_tree(limited, FACTS)
+    assert isinstance(opened, OpenLayersInMemory)
+    assert (opened.size, opened.inodes) == (1 << 27, 1 << 14)
+    mount = TmpfsMount(target="/data")
+    _, (inner,), _ = spec_mounts(replace(limited, mounts=(mount,)), FACTS)
+    assert isinstance(inner, MountMemory)
+    assert inner.size == 1 << 27
+    attached = fetched_alive(limited, FACTS, mount, "mount")
+    assert isinstance(attached, MakeMemory)
+    assert attached.size == 1 << 27
+    unlimited = fetched_alive(SPEC, FACTS, mount, "mount")
+    assert isinstance(unlimited, MakeMemory)
+    assert unlimited.size is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +100,7 @@ def test_a_root_in_memory_belongs_to_the_guests_root(spec: ContainerSpec, owner:
 def test_a_read_only_root_is_said_so_where_it_is_made(root: Root, read_only: bool) -> None:
     spec = replace(SPEC, root=root)
     assert root_is_read_only(spec) == read_only
-    last = root_tree(spec)[-1]
+    last = root_tree(spec, FACTS)[-1]
     assert isinstance(last, CopyTree | StackLayers)
     assert last.read_only == read_only
     assert last.name == ROOT
@@ -91,7 +116,7 @@ MOUNTS = (
 
 
 def test_mounts_are_shown_in_their_order_whatever_their_kinds() -> None:
-    host, inner, fetched = spec_mounts(replace(SPEC, mounts=MOUNTS))
+    host, inner, fetched = spec_mounts(replace(SPEC, mounts=MOUNTS), FACTS)
     assert told(host) == [
         "take /srv/data as mount0",
         "mount /srv/disk.img as mount2",
@@ -109,7 +134,7 @@ def test_mounts_are_shown_in_their_order_whatever_their_kinds() -> None:
 
 
 def test_each_mount_keeps_what_was_asked_for() -> None:
-    host, inner, _ = spec_mounts(replace(SPEC, mounts=MOUNTS))
+    host, inner, _ = spec_mounts(replace(SPEC, mounts=MOUNTS), FACTS)
     data, disk, raw = host
     assert isinstance(data, CopyTree)
     assert (data.read_only, data.idmapped, data.recursive, data.root) == (True, True, True, False)
@@ -125,9 +150,9 @@ def test_each_mount_keeps_what_was_asked_for() -> None:
 
 
 def test_a_privileged_container_shifts_no_owners() -> None:
-    host, _, _ = spec_mounts(replace(PRIVILEGED, mounts=MOUNTS))
+    host, _, _ = spec_mounts(replace(PRIVILEGED, mounts=MOUNTS), FACTS)
     assert [step.idmapped for step in host if isinstance(step, CopyTree | MountImage)] == [False] * 3
 
 
 def test_a_container_without_mounts_has_no_steps_for_them() -> None:
-    assert spec_mounts(SPEC) == ([], [], [])
+    assert spec_mounts(SPEC, FACTS) == ([], [], [])

@@ -10,11 +10,23 @@ from insula.engine.fragments.kernelfiles import (
     early_filesystems,
     group_filesystem,
     kernel_filesystems,
+    network_settings,
+    own_boot,
     protections,
     runtime_directory,
 )
 from insula.engine.interfacespec import NetworkKind
-from insula.engine.spec import ALL_NAMESPACES, ContainerSpec, InitKind, Namespace
+from insula.engine.spec import (
+    ALL_NAMESPACES,
+    Bytes,
+    ContainerSpec,
+    IdMap,
+    IdRange,
+    InitKind,
+    Limits,
+    Namespace,
+    Process,
+)
 from insula.engine.steps.guest.protections import ProtectPaths
 from insula.engine.steps.guest.roottree import MakeFile, MakeFilesystem, MountFilesystem
 from insula.engine.steps.host.layers import CopyTree
@@ -79,7 +91,7 @@ def test_control_groups_are_shown_only_as_a_namespace_of_its_own(
 
 @pytest.mark.parametrize("kind", InitKind)
 def test_only_systemd_finds_the_container_interface_below_run(kind: InitKind) -> None:
-    steps = runtime_directory(replace(SPEC, init_kind=kind, machine_id="b" * 32))
+    steps = runtime_directory(replace(SPEC, init_kind=kind, machine_id="b" * 32), FACTS)
     assert bool(told(steps)) == (kind is InitKind.SYSTEMD)
     if steps:
         mount, *files = steps
@@ -89,6 +101,51 @@ def test_only_systemd_finds_the_container_interface_below_run(kind: InitKind) ->
             "run/host/container-manager": "lxc-libvirt\n",
             "run/host/container-uuid": f"{'b' * 32}\n",
         }
+
+
+@pytest.mark.parametrize(("controllers", "told_by_us"), [(("cpu",), True), (("cpu", "memory"), False)])
+def test_logind_is_told_the_size_that_it_cannot_find_out_itself(controllers: tuple[str, ...], told_by_us: bool) -> None:
+    facts = replace(FACTS, hierarchies=Hierarchies(v2="/sys/fs/cgroup", v2_controllers=controllers))
+    spec = replace(SPEC, init_kind=InitKind.SYSTEMD, limits=Limits(memory=Bytes(1 << 30)))
+    written = {step.path: step.content for step in runtime_directory(spec, facts) if isinstance(step, MakeFile)}
+    path = "run/systemd/logind.conf.d/00-insula.conf"
+    told = f"[Login]\nRuntimeDirectorySize={(1 << 30) // 10}\nRuntimeDirectoryInodesMax=26214\n"
+    assert written.get(path) == (told if told_by_us else None)
+    unlimited = runtime_directory(replace(spec, limits=Limits()), facts)
+    assert path not in {step.path for step in unlimited if isinstance(step, MakeFile)}
+
+
+SYSTEM = "show a boot id of its own"
+UNCOVERED = [f"show what is mounted at /{name} at /dev/.insula/{name}, uncovered" for name in ("proc", "sys")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (SPEC, [SYSTEM, *UNCOVERED]),
+        (on_host_network(SPEC), [SYSTEM, UNCOVERED[0]]),
+        (PRIVILEGED, [SYSTEM]),
+        (replace(SPEC, init=Process(argv=("/bin/sleep", "9"))), []),
+    ],
+    ids=["unprivileged", "host network", "privileged", "a program"],
+)
+def test_a_system_has_a_boot_of_its_own_and_shows_its_guests_what_they_may_mount(
+    spec: ContainerSpec, expected: list[str]
+) -> None:
+    assert told(own_boot(spec)) == expected
+
+
+def test_all_groups_of_a_guest_may_ping_in_its_own_network() -> None:
+    ranges = (
+        IdRange(inside=1000, outside=1000, count=1),
+        IdRange(inside=0, outside=300000, count=1000),
+        IdRange(inside=1001, outside=301001, count=64535),
+    )
+    pieces = replace(SPEC, idmap=IdMap(uids=ranges, gids=ranges))
+    assert network_settings(SPEC) == [("net.ipv4.ping_group_range", "0 65535")]
+    assert network_settings(pieces) == [("net.ipv4.ping_group_range", "0 999")]
+    assert network_settings(PRIVILEGED) == [("net.ipv4.ping_group_range", "0 2147483647")]
+    assert network_settings(on_host_network(SPEC)) == []
 
 
 def test_in_a_user_namespace_nothing_is_covered() -> None:

@@ -16,6 +16,7 @@ from insula.errors import (
     ResourceBusyError,
 )
 from insula.kernel.cgroups import UNLIMITED, Cgroup, Hierarchies, tree
+from insula.kernel.fds import NO_FD
 from tests.unit.engine.desk import record_of
 
 CONTROLLERS = ("cpuset", "cpu", "io", "memory", "pids")
@@ -85,6 +86,37 @@ def test_each_limit_is_put_where_it_belongs(group: Cgroup, monkeypatch: pytest.M
         "io.max": "8:0 rbps=5",
         "pids.max": "7",
     }
+
+
+def payload_of(group: Cgroup) -> Path:
+    payload = Path(group.payload or "")
+    payload.mkdir()
+    for name in ("memory.max", "memory.swap.max", "cpu.max", "pids.max", "memory.high", "cpu.weight"):
+        (payload / name).write_text("-")
+    return payload
+
+
+def test_the_guest_sees_limits_that_programs_look_for(group: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Control files have no rest of what was there before.
+    monkeypatch.setattr("insula.kernel.cgroups.files.write", lambda path, value: Path(path).write_text(value))
+    payload = payload_of(group)
+    apply(group, FULL)
+    assert {each.name: each.read_text() for each in payload.iterdir()} == {
+        "memory.max": "100",
+        "memory.swap.max": "50",
+        "cpu.max": "50000 200000",
+        "pids.max": "7",
+        "memory.high": "-",
+        "cpu.weight": "-",
+    }
+
+
+def test_the_guest_sees_those_limits_changed_that_are_changed(group: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("insula.kernel.cgroups.files.write", lambda path, value: Path(path).write_text(value))
+    payload = payload_of(group)
+    change_running(Running(record=record_of(os.getpid()), group=group, pidfd=NO_FD, consoles=[]), Limits(pids=9))
+    assert (payload / "pids.max").read_text() == "9"
+    assert (payload / "memory.max").read_text() == "-"
 
 
 def test_what_is_not_said_stays_as_it_is(group: Cgroup) -> None:

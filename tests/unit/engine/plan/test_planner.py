@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -131,6 +132,20 @@ def test_id_maps_are_written_before_anything_needs_them(case: Case) -> None:
 )
 def test_mounts_are_shared_where_the_guest_may_have_mount_namespaces(spec: ContainerSpec, shared: bool) -> None:
     assert any(isinstance(step, roottree.ShareMounts) for step in plan(spec, UNIFIED).inside) is shared
+
+
+@pytest.mark.parametrize(
+    ("changes", "written"),
+    [
+        ({"resolver": "search example\n"}, "search example\n"),
+        ({"resolver": "search example\n", "nameservers": ("192.0.2.9",)}, "nameserver 192.0.2.9\n"),
+        ({"resolver": "x", "root": DirectoryRoot(path="/srv/box", access=Access.READ_ONLY)}, None),
+        ({}, None),
+    ],
+)
+def test_a_shared_networks_resolver_is_written_where_it_can_be(changes: dict[str, Any], written: str | None) -> None:
+    steps = [step for step in plan(replace(BUSYBOX, **changes), UNIFIED).inside if isinstance(step, roottree.MakeFile)]
+    assert [step.content for step in steps if step.path == "etc/resolv.conf"] == ([] if written is None else [written])
 
 
 def test_a_refused_spec_makes_no_plan() -> None:

@@ -37,6 +37,17 @@ def test_a_unified_host_has_everything_in_the_scope_and_the_guest_below_it() -> 
     assert group.payload == "/c/a/b.scope/payload"
 
 
+def test_who_meets_its_quota_in_the_group_that_it_sees_is_counted(tmp_path: Path) -> None:
+    group = Cgroup(Hierarchies(v2=str(tmp_path), v2_controllers=("cpu",)), "a.scope")
+    Path(group.payload or "").mkdir(parents=True)
+    use = "usage_usec 9\nuser_usec 5\nsystem_usec 4\n"
+    Path(group.scope or "", "cpu.stat").write_text(f"{use}nr_periods 10\nnr_throttled 1\nthrottled_usec 7\n")
+    Path(group.payload or "", "cpu.stat").write_text(f"{use}nr_periods 9\nnr_throttled 5\nthrottled_usec 20\n")
+    found = group.stats().cpu
+    assert found is not None
+    assert (found.total, found.periods, found.throttled_periods, found.throttled) == (9000, 10, 6, 27000)
+
+
 def test_an_old_host_has_no_payload_and_its_own_freezer() -> None:
     group = Cgroup(OLD, "a/b.scope")
     assert group.payload is None

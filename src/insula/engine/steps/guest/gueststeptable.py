@@ -6,8 +6,10 @@ from insula.engine.steps.guest import (
     locking,
     namespaces,
     nodes,
+    ownboot,
     protections,
     roottree,
+    systemdunits,
     terminals,
 )
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -43,7 +45,10 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         roottree.WriteSettings,
         roottree.MakeFile,
         roottree.PivotRoot,
-        roottree.MountForUnit,
+        systemdunits.MountForUnit,
+        systemdunits.SkipUnits,
+        ownboot.ShowUncovered,
+        ownboot.ShowBootId,
         locking.LockMounts,
         terminals.MakeConsoles,
         terminals.MakeTerminal,

@@ -29,7 +29,7 @@ ATTRIBUTES = {
 }
 
 
-def _attributes(names: Sequence[str]) -> MountAttribute:
+def attributes_of(names: Sequence[str]) -> MountAttribute:
     attributes = MountAttribute.NOTHING
     for name in names:
         attributes |= ATTRIBUTES[name]
@@ -106,7 +106,7 @@ class MakeFilesystem(GuestStep):
     attributes: list[str]
 
     def compile(self, program: Builder) -> None:
-        mount = program.make_filesystem(self.fstype, self.options, attributes=_attributes(self.attributes))
+        mount = program.make_filesystem(self.fstype, self.options, attributes=attributes_of(self.attributes))
         program.keep_tree(self.name, mount)
 
 
@@ -135,7 +135,7 @@ class MountFilesystem(GuestStep):
     attributes: list[str]
 
     def compile(self, program: Builder) -> None:
-        mount = program.make_filesystem(self.fstype, self.options, attributes=_attributes(self.attributes))
+        mount = program.make_filesystem(self.fstype, self.options, attributes=attributes_of(self.attributes))
         program.attach_beneath(program.rooted(), self.target, mount)
         program.close(mount)
 
@@ -289,39 +289,6 @@ class MakeFile(GuestStep):
         program.remove_beneath(directory, name)
         program.create_beneath(directory, name, self.content, mode=self.mode)
         program.close(directory)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MountForUnit(GuestStep):
-    """Mount what a guest's systemd would mount by a unit that it has switched on, since it will not be able to.
-
-    unit: such as `tmp.mount`; wanted_by: the target that starts it. Links of the guest's are not followed.
-    """
-
-    phrase: ClassVar[str] = "mount {fstype} at /{target} if the guest's {unit} would"
-
-    unit: str
-    wanted_by: str
-    fstype: str
-    target: str
-    options: list[list[str | None]]
-    attributes: list[str]
-
-    def compile(self, program: Builder) -> None:
-        root, wanted, unwanted = program.rooted(), Label(), Label()
-        masked = program.name_is_there(root, f"etc/systemd/system/{self.unit}")
-        with program.if_equal(masked, 0):
-            program.skip(unwanted)
-        for place in ("etc", "usr/lib", "lib"):
-            wish = program.name_is_there(root, f"{place}/systemd/system/{self.wanted_by}.wants/{self.unit}")
-            with program.if_equal(wish, 0):
-                program.skip(wanted)
-        program.skip(unwanted)
-        program.here(wanted)
-        mount = program.make_filesystem(self.fstype, self.options, attributes=_attributes(self.attributes))
-        program.attach_beneath(root, self.target, mount)
-        program.close(mount)
-        program.here(unwanted)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

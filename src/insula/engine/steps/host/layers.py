@@ -124,13 +124,15 @@ class OpenLayers(HostStep):
 class OpenLayersInMemory(HostStep):
     """Take copies of directories of the host, and make memory to write to: a root that forgets all at its end.
 
-    size: bytes, None for the kernel's default; owner: the host's ids of the guest's root, None for root itself.
+    size: bytes; inodes: how many files; None for the kernel's default of either; owner: the host's ids of the guest's
+    root, None for root itself.
     """
 
     phrase: ClassVar[str] = "open the layers {lower}, and memory to write to"
 
     lower: tuple[str, ...]
     size: int | None
+    inodes: int | None
     owner: tuple[int, int] | None
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
@@ -138,6 +140,8 @@ class OpenLayersInMemory(HostStep):
         options: list[tuple[str, str | int | None]] = [("mode", "755")]
         if self.size is not None:
             options.append(("size", str(self.size)))
+        if self.inodes is not None:
+            options.append(("nr_inodes", str(self.inodes)))
         tree = context.keep(make_filesystem("tmpfs", options))
         for name in ("upper", "work"):
             os.mkdir(name, dir_fd=tree)

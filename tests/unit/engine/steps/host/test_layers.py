@@ -126,7 +126,9 @@ def test_what_is_refused_as_a_layer_is_closed(monkeypatch: pytest.MonkeyPatch, h
             raise PermissionError(errno.EPERM, "the host's own root", path)
 
     monkeypatch.setattr("insula.engine.steps.host.layers.refuse_host_root", refuse)
-    step = OpenLayersInMemory(why="test", lower=(str(host / "tree"), str(host / "base")), size=None, owner=None)
+    step = OpenLayersInMemory(
+        why="test", lower=(str(host / "tree"), str(host / "base")), size=None, inodes=None, owner=None
+    )
 
     def work() -> int:
         at = context()
@@ -140,14 +142,15 @@ def test_what_is_refused_as_a_layer_is_closed(monkeypatch: pytest.MonkeyPatch, h
 
 
 def test_memory_to_write_to_has_its_size_and_the_modes_of_a_root_whatever_the_umask(host: Path) -> None:
-    step = OpenLayersInMemory(why="test", lower=(str(host / "tree"),), size=1 << 20, owner=(0, 0))
+    step = OpenLayersInMemory(why="test", lower=(str(host / "tree"),), size=1 << 20, inodes=9, owner=(0, 0))
 
-    def look(at: HostContext) -> tuple[int, bool, int, int]:
+    def look(at: HostContext) -> tuple[int, int, bool, int, int]:
         layers = at.layers
         assert layers is not None
         made = os.fstatvfs(layers.tree)
         return (
             made.f_blocks * made.f_frsize,
+            made.f_files,
             layers.mapped_tree,
             attributes(layers.upper)[1],
             attributes(layers.work)[1],
@@ -155,7 +158,7 @@ def test_memory_to_write_to_has_its_size_and_the_modes_of_a_root_whatever_the_um
 
     former = os.umask(0o077)
     try:
-        assert performed(step, look) == (1 << 20, False, 0o755, 0o755)
+        assert performed(step, look) == (1 << 20, 9, False, 0o755, 0o755)
     finally:
         os.umask(former)
 

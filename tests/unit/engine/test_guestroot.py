@@ -1,0 +1,138 @@
+"""Tests of insula.engine.guestroot."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from insula.engine.guestroot import kind_of_init, looked_through
+from insula.engine.interfacespec import NetworkKind
+from insula.engine.spec import (
+    ContainerSpec,
+    Device,
+    DeviceKind,
+    DirectoryRoot,
+    InitKind,
+    Namespace,
+    OverlayRoot,
+    Root,
+    Seccomp,
+    SharedNamespace,
+    TmpfsRoot,
+)
+from tests.plans import BUSYBOX
+from tests.unit.engine.fragments.example import PRIVILEGED, SPEC
+
+INIT = ("/sbin/init",)
+FSTAB = (
+    "UUID=1 / ext4 defaults 0 1\nnas:/ /mnt/nas nfs defaults 0 0\nnas:/ /mnt/ssh fuse.sshfs 0 0\ntmpfs /scratch tmpfs\n"
+)
+REMOUNTS = "systemd-remount-fs.service"
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> tuple[Path, Path]:
+    """An image with systemd and the fstab of a machine, and a layer above it."""
+    image, upper = tmp_path / "image", tmp_path / "upper"
+    for directory in (image / "sbin", image / "lib/systemd", image / "etc", upper / "etc"):
+        directory.mkdir(parents=True)
+    (image / "lib/systemd/systemd").write_bytes(b"libsystemd-core")
+    (image / "sbin/init").symlink_to("/lib/systemd/systemd")
+    (image / "etc/fstab").write_text(FSTAB)
+    return image, upper
+
+
+def of(spec: ContainerSpec, root: Root) -> ContainerSpec:
+    return looked_through(replace(spec, root=root))
+
+
+def overlay(image: Path, upper: Path) -> OverlayRoot:
+    return OverlayRoot(lower=(str(image),), upper=str(upper), work=str(upper.parent / "work"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "units"),
+    [
+        (SPEC, (REMOUNTS, "mnt-nas.mount", "mnt-ssh.mount")),
+        (
+            replace(
+                SPEC,
+                devices=(Device(kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="fuse"),),
+            ),
+            (REMOUNTS, "mnt-nas.mount"),
+        ),
+        (PRIVILEGED, (REMOUNTS, "mnt-nas.mount", "mnt-ssh.mount", "scratch.mount")),
+        (replace(PRIVILEGED, seccomp=Seccomp(new_mounts=True)), (REMOUNTS,)),
+    ],
+    ids=["unprivileged", "fuse", "privileged", "mounts"],
+)
+def test_a_former_machines_root_is_known_by_its_fstab(
+    layers: tuple[Path, Path], spec: ContainerSpec, units: tuple[str, ...]
+) -> None:
+    image, upper = layers
+    for root in (DirectoryRoot(path=str(image)), overlay(image, upper), TmpfsRoot(lower=(str(upper), str(image)))):
+        found = of(spec, root)
+        assert (found.init_kind, found.skipped_units) == (InitKind.SYSTEMD, units)
+
+
+def test_the_uppermost_fstab_counts_whatever_it_is(layers: tuple[Path, Path]) -> None:
+    image, upper = layers
+    (upper / "etc/fstab").write_text("")
+    assert of(SPEC, overlay(image, upper)).skipped_units == ()
+    (upper / "etc/fstab").unlink()
+    os.mkfifo(upper / "etc/fstab")
+    assert of(SPEC, overlay(image, upper)).skipped_units == ()
+
+
+def test_a_link_of_the_guests_leads_to_no_file_of_the_host(layers: tuple[Path, Path], tmp_path: Path) -> None:
+    image, _ = layers
+    (tmp_path / "hosts").write_text(FSTAB)
+    (image / "etc/fstab").unlink()
+    (image / "etc/fstab").symlink_to(tmp_path / "hosts")
+    assert of(SPEC, DirectoryRoot(path=str(image))).skipped_units == ()
+
+
+def test_nothing_is_masked_but_for_systemd(layers: tuple[Path, Path]) -> None:
+    image, _ = layers
+    spec = replace(BUSYBOX, init=replace(BUSYBOX.init, argv=("/bin/sleep", "9")))
+    found = of(spec, DirectoryRoot(path=str(image)))
+    assert (found.init_kind, found.skipped_units) == (InitKind.PLAIN, ())
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The host's own files, below a directory."""
+    for path in ("etc/netns/web",):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "etc/resolv.conf").write_text("nameserver 192.0.2.1\n")
+    (tmp_path / "etc/netns/web/resolv.conf").write_text("nameserver 192.0.2.2\n")
+    real = open
+    monkeypatch.setattr("builtins.open", lambda path, *rest, **more: real(f"{tmp_path}{path}", *rest, **more))
+    return tmp_path
+
+
+def shared(path: str) -> ContainerSpec:
+    return replace(SPEC, shared_namespaces=(SharedNamespace(kind=Namespace.NETWORK, path=path),))
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize(
+    ("spec", "resolver"),
+    [
+        (SPEC, None),
+        (replace(SPEC, network=NetworkKind.HOST), "nameserver 192.0.2.1\n"),
+        (shared("/run/netns/web"), "nameserver 192.0.2.2\n"),
+        (shared("/run/netns/other"), None),
+        (shared("/proc/17/ns/net"), None),
+    ],
+    ids=["own", "host's", "by name", "by name, without a file", "of a process"],
+)
+def test_names_are_resolved_as_where_the_network_is(spec: ContainerSpec, resolver: str | None) -> None:
+    assert looked_through(spec).resolver == resolver
+
+
+def test_a_layer_that_is_not_made_yet_tells_nothing(layers: tuple[Path, Path], tmp_path: Path) -> None:
+    image, _ = layers
+    assert kind_of_init(overlay(image, tmp_path / "to-be-made"), INIT) is InitKind.SYSTEMD
+    assert kind_of_init(DirectoryRoot(path=str(tmp_path / "missing")), INIT) is InitKind.PLAIN
