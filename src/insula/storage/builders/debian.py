@@ -12,6 +12,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.storage.builders.aptsettings import credential_settings, guest_settings, host_settings
 from insula.storage.builders.aptsources import AptSource, host_sources, origins, render, sources_for
 from insula.storage.builders.debianguest import SLIM, finish
+from insula.storage.builders.debiannetwork import resolver_packages
 from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace, check_options, choice
 from insula.storage.builders.tool import run_tool
 
@@ -112,7 +113,7 @@ def command(recipe: Recipe, sources: list[AptSource], configuration: Path, rootf
 
     dpkg need not sync: a build that does not reach its end is thrown away, and the store syncs a whole one.
     """
-    wanted = [*PACKAGES, *recipe.option("packages").split(",")]
+    wanted = [*PACKAGES, *resolver_packages(recipe.option("suite")), *recipe.option("packages").split(",")]
     if any(uri.startswith("https:") for source in sources for uri in source.uris):
         wanted.append("ca-certificates")
     return [

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from insula.storage.builders.aptsources import AptSource, render
+from insula.storage.builders.debiannetwork import configure_network
 from insula.storage.builders.imagebuilder import Recipe
 
 SLIM = (
@@ -65,6 +66,7 @@ def finish(rootfs: Path, *, recipe: Recipe, sources: Sequence[AptSource], settin
         (rootfs / trace).unlink(missing_ok=True)
     _configure_apt(rootfs, recipe, sources, settings)
     _take_identity(rootfs)
+    configure_network(rootfs)
     _configure_console(rootfs, recipe.option("console"))
     _empty_devices(rootfs / "dev")
 
@@ -89,7 +91,7 @@ def _configure_apt(rootfs: Path, recipe: Recipe, sources: Sequence[AptSource], s
 
 
 def _take_identity(rootfs: Path) -> None:
-    """Leave what a guest gets for itself: an id from its domain, its own keys, its resolver, its name.
+    """Leave what a guest gets for itself: an id from its domain, its own keys, its name.
 
     An empty machine-id is filled in at boot without systemd taking it for a first boot, which would ask questions and
     reset which units are enabled. Source: machine-id(5), "First Boot Semantics".
@@ -97,8 +99,6 @@ def _take_identity(rootfs: Path) -> None:
     etc = rootfs / "etc"
     (etc / "machine-id").write_text("")
     (etc / "machine-id").chmod(0o444)
-    (etc / "resolv.conf").unlink(missing_ok=True)
-    (etc / "resolv.conf").touch(0o644)
     (etc / "hosts").write_text(_HOSTS)
     (etc / "default/locale").write_text("LANG=C.UTF-8\n")
     for key in (etc / "ssh").glob("ssh_host_*_key*"):

@@ -120,7 +120,7 @@ def test_the_command_installs_an_init_and_takes_sources_from_standard_input() ->
     assert line[0] == "mmdebstrap"
     assert line[-3:] == ["trixie", "/build/rootfs", "-"]
     (include,) = (each for each in line if each.startswith("--include="))
-    assert include == f"--include={','.join((*PACKAGES, 'nginx'))}"
+    assert include == f"--include={','.join((*PACKAGES, 'systemd-resolved', 'nginx'))}"
     assert "systemd-sysv" in PACKAGES
     assert not any("path-exclude" in each for each in line)
 
