@@ -43,18 +43,29 @@ def _statx(directory: int, path: str, flags: int, mask: int, attributes: _Statx)
     raise NotImplementedError
 
 
+class CachedStatus(NamedTuple):
+    """What a file is. node: the device it is a node of; device: the one it is on, both as `os.makedev` numbers them."""
+
+    kind: FileKind
+    node: int
+    device: int
+
+
 def cached_kind_of(fd: int) -> FileKind:
-    """Return what fd is for, by what the kernel knows already.
+    """Return what fd is for, by what the kernel knows already: see `cached_status_of`."""
+    return FileKind.PATH if is_path_only(fd) else cached_status_of(fd).kind
+
+
+def cached_status_of(fd: int) -> CachedStatus:
+    """Return what an open file is, by what the kernel knows already.
 
     A server of a file system in user space, or beyond the network, is not asked, so it cannot hold the caller.
     Raises: OSError(EBADF) if it is not open. Source: AT_STATX_DONT_SYNC in statx(2).
     """
-    if is_path_only(fd):
-        return FileKind.PATH
     found = _Statx()
     _statx(fd, "", _EMPTY_PATH | _DO_NOT_SYNC, _TYPE_AND_MODE, found)
-    node, device = (found.rdev_major, found.rdev_minor), (found.dev_major, found.dev_minor)
-    return classified(found.mode, os.makedev(*node), os.makedev(*device))
+    node, device = os.makedev(found.rdev_major, found.rdev_minor), os.makedev(found.dev_major, found.dev_minor)
+    return CachedStatus(classified(found.mode, node, device), node, device)
 
 
 class Stamp(NamedTuple):

@@ -33,7 +33,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -135,9 +135,12 @@ def send_go(channel: socket.socket, fds: Sequence[int]) -> None:
     channel.sendmsg([GO], rights)
 
 
-def receive_encoded(channel: socket.socket) -> tuple[bytes, list[Fd]] | None:
+def receive_encoded(
+    channel: socket.socket, *, part_with: Callable[[list[Fd]], None] = close_all
+) -> tuple[bytes, list[Fd]] | None:
     """Return the next message's encoded body and fds (close-on-exec), None at the end.
 
+    part_with: closes those of what is no message.
     Raises: OSError; BlockingIOError if none is there on a non-blocking channel; ValueError for a cut message.
     """
     encoded, ancillary, flags, _ = channel.recvmsg(_DATAGRAM_MAX, _ANCILLARY_SIZE, socket.MSG_CMSG_CLOEXEC)
@@ -147,10 +150,10 @@ def receive_encoded(channel: socket.socket) -> tuple[bytes, list[Fd]] | None:
             received.frombytes(data[: len(data) - len(data) % received.itemsize])
     fds = [Fd(fd) for fd in received]
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-        close_all(fds)
+        part_with(fds)
         raise ValueError("a message was cut on its way")
     if not encoded:
-        close_all(fds)
+        part_with(fds)
         return None
     if encoded == b'{"bulk":true}':
         if not fds:
@@ -158,9 +161,9 @@ def receive_encoded(channel: socket.socket) -> tuple[bytes, list[Fd]] | None:
         try:
             encoded = _bulk(fds[0])
         except BaseException:
-            close_all(fds)
+            part_with(fds)
             raise
-        os.close(fds.pop(0))
+        part_with([fds.pop(0)])
     return encoded, fds
 
 

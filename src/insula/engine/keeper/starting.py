@@ -16,7 +16,8 @@ from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, 
 from insula.engine.keeper.cloning import Begun
 from insula.engine.keeper.eventloop import HUNG_UP, READABLE, EventLoop
 from insula.engine.keeper.held import HeldProcess, StartPhase
-from insula.engine.keeper.protocol import Message, receive, send_go
+from insula.engine.keeper.protocol import Message, send_go
+from insula.engine.keeper.sayings import receive_saying
 from insula.kernel.fds import NO_FD, Fd
 from insula.kernel.process import is_child, pid_of
 
@@ -256,7 +257,7 @@ class StartingProcesses:
         """Take in all that a process says, up to its last word. It says little: one that says much is no more ours."""
         while True:
             try:
-                message = receive(starting.channel)
+                message = receive_saying(starting.channel)
             except BlockingIOError:
                 return
             except ConnectionResetError:
