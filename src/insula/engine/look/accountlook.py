@@ -6,11 +6,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable
+from contextlib import suppress
+from typing import Self
 
 from insula.engine.accounts import Account, find_account
 from insula.engine.look.looking import PATIENCE, Looker, Sight
 from insula.engine.look.looks import account_inside, open_root
 from insula.kernel.beneath import open_known
+from insula.kernel.fds import Fd, close_all
 from insula.kernel.localfiles import read_known
 from insula.kernel.statx import Stamp, cached_stamp_of
 
@@ -66,15 +69,21 @@ def remembering(find: AccountFinder) -> AccountFinder:
 
     async def remember(sight: Sight, pid: int, pidfd: int, user: str, group: str | None) -> Account:
         key = (sight.whose, pid, user, group)
-        before = _stamps(pid, pidfd)
-        found = known.get(key)
-        if found is not None and before is not None and found[0] == before:
-            known.move_to_end(key)
-            return found[1]
-        account = _read_at_once(sight, pid, pidfd, user, group)
+        account = None
+        with _KnownFiles(pid, pidfd) as files:
+            before = files.stamps()
+            found = known.get(key)
+            if found is not None and before is not None and found[0] == before:
+                known.move_to_end(key)
+                return found[1]
+            if sight.mount is not None:
+                account = files.read(sight.mount, user, group)
+                after = files.stamps()
         if account is None:
             account = await find(sight, pid, pidfd, user, group)
-        if before is not None and before == _stamps(pid, pidfd) and _are_settled(before):
+            with _KnownFiles(pid, pidfd) as files:
+                after = files.stamps()
+        if before is not None and before == after and _are_settled(before):
             known[key] = before, account
             if len(known) > _REMEMBERED_MAX:
                 known.popitem(last=False)
@@ -83,63 +92,58 @@ def remembering(find: AccountFinder) -> AccountFinder:
     return remember
 
 
-def _read_at_once(sight: Sight, pid: int, pidfd: int, user: str, group: str | None) -> Account | None:
-    """Return the account, None if it cannot be known without waiting. Raises: OSError(ENOENT) as `AccountFinder`."""
-    mount = sight.mount
-    if mount is None:
-        return None
-
-    def lines(path: str) -> Iterable[str]:
-        try:
-            fd = open_known(root, path)
-        except FileNotFoundError:
-            return ()
-        try:
-            return read_known(fd, mount, _READ_MAX).decode(errors="replace").split("\n")
-        finally:
-            os.close(fd)
-
-    try:
-        root = open_root(pid, pidfd)
-    except OSError:
-        return None
-    try:
-        return find_account(lines, user, group)
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            raise
-        return None
-    finally:
-        os.close(root)
-
-
 Stamps = tuple[Stamp | None, ...]
 """Of the files that name users and groups; None for one that is missing."""
+_FILES = ("/etc/passwd", "/etc/group")
 
 
-def _stamps(pid: int, pidfd: int) -> Stamps | None:
-    """Return the stamps of a guest's files, None if they are not known without asking a file system."""
-    try:
-        root = open_root(pid, pidfd)
-    except OSError:
-        return None
-    try:
-        return tuple(_stamp(root, path) for path in ("/etc/passwd", "/etc/group"))
-    except OSError:
-        return None
-    finally:
-        os.close(root)
+class _KnownFiles:
+    """The files that name a guest's users, as far as the kernel knows the way to them."""
 
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self._fds: dict[str, Fd | None] = {}
+        """None for one that is missing."""
+        with suppress(OSError):  # what is not known is not here
+            root = open_root(pid, pidfd)
+            try:
+                for path in _FILES:
+                    try:
+                        self._fds[path] = open_known(root, path)
+                    except FileNotFoundError:
+                        self._fds[path] = None
+            finally:
+                os.close(root)
 
-def _stamp(root: int, path: str) -> Stamp | None:
-    try:
-        fd = open_known(root, path)
-    except FileNotFoundError:
-        return None
-    try:
-        return cached_stamp_of(fd)
-    finally:
-        os.close(fd)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        close_all(fd for fd in self._fds.values() if fd is not None)
+
+    def stamps(self) -> Stamps | None:
+        """Return their stamps, None if they are not known without asking a file system."""
+        if len(self._fds) < len(_FILES):
+            return None
+        try:
+            return tuple(None if fd is None else cached_stamp_of(fd) for fd in self._fds.values())
+        except OSError:
+            return None
+
+    def read(self, mount: int, user: str, group: str | None) -> Account | None:
+        """Return a user's account, None if it cannot be known without waiting. Raises: OSError(ENOENT) for none."""
+
+        def lines(path: str) -> Iterable[str]:
+            fd = self._fds[path]
+            return () if fd is None else read_known(fd, mount, _READ_MAX).decode(errors="replace").split("\n")
+
+        try:
+            return find_account(lines, user, group)
+        except KeyError:
+            return None
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                raise
+            return None
 
 
 def _are_settled(stamps: Stamps) -> bool:
