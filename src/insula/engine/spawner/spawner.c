@@ -22,9 +22,9 @@ typedef long i64;
 
 #if defined(__x86_64__)
 enum {
-    WRITE = 1, CLOSE = 3, LSEEK = 8, MMAP = 9, SIGPROCMASK = 14, GETPID = 39, SENDMSG = 46, RECVMSG = 47, FCNTL = 72, SETRESUID = 117,
-    SETRESGID = 119, CAPGET = 125, CAPSET = 126, PRCTL = 157, EXIT_GROUP = 231, OPENAT = 257, DUP3 = 292, PRLIMIT = 302,
-    SETNS = 308,
+    WRITE = 1, CLOSE = 3, LSEEK = 8, MMAP = 9, SIGPROCMASK = 14, YIELD = 24, GETPID = 39, SENDMSG = 46, RECVMSG = 47,
+    FCNTL = 72, SETRESUID = 117, SETRESGID = 119, CAPGET = 125, CAPSET = 126, PRCTL = 157, EXIT_GROUP = 231, OPENAT = 257,
+    DUP3 = 292, PRLIMIT = 302, SETNS = 308,
 };
 static i64 invoke(i64 number, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f)
 {
@@ -35,9 +35,9 @@ static i64 invoke(i64 number, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f)
 __asm__(".globl _start\n_start: xor %ebp, %ebp\n and $-16, %rsp\n call serve\n");
 #elif defined(__aarch64__)
 enum {
-    DUP3 = 24, FCNTL = 25, OPENAT = 56, CLOSE = 57, LSEEK = 62, WRITE = 64, CAPGET = 90, CAPSET = 91, EXIT_GROUP = 94, SIGPROCMASK = 135,
-    SETRESUID = 147, SETRESGID = 149, PRCTL = 167, GETPID = 172, SENDMSG = 211, RECVMSG = 212, MMAP = 222, PRLIMIT = 261,
-    SETNS = 268,
+    DUP3 = 24, FCNTL = 25, OPENAT = 56, CLOSE = 57, LSEEK = 62, WRITE = 64, CAPGET = 90, CAPSET = 91, EXIT_GROUP = 94,
+    YIELD = 124, SIGPROCMASK = 135, SETRESUID = 147, SETRESGID = 149, PRCTL = 167, GETPID = 172, SENDMSG = 211,
+    RECVMSG = 212, MMAP = 222, PRLIMIT = 261, SETNS = 268,
 };
 static i64 invoke(i64 number, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f)
 {
@@ -313,6 +313,7 @@ static i64 spawn_inside(const struct order *order, const struct order_fds *fds, 
     if (error)
         say_not_cloned(fds->channel, -error);
     CALL(CLOSE, fds->channel); /* the keeper takes its end for an exec: not to be held up by all that an exit does */
+    CALL(YIELD); /* nor is who was cloned, who waits for this processor */
     CALL(EXIT_GROUP, 0);
     __builtin_unreachable();
 }
