@@ -197,7 +197,7 @@ def _loops() -> Iterator[Thing]:
                 yield Thing(kind="loop device", name=device.parent.parent.name, detail=backing)
 
 
-_KEPT = ("/memfd:insula-program", "/memfd:insula-account")
+_KEPT = "/memfd:insula-entering"
 """Files that the engine of a whole module keeps for those who enter next; how many is bounded, and tested there."""
 
 

@@ -27,6 +27,8 @@ from insula.kernel.sealedfiles import SealedFiles
 
 _PROGRAMS_MAX = 64
 """Programs, and files of them, that are kept for those who enter in the same way again."""
+_KEPT = "insula-entering"
+"""What those files are called, for who looks at our descriptors."""
 _Key = tuple[int, Attachment, int, int]
 
 
@@ -108,8 +110,8 @@ class Entrance:
         try:
             given = {
                 "init": running.pidfd,
-                IMAGE: self._files.of("insula-program", program.image),
-                "account": self._files.of("insula-account", account),
+                IMAGE: self._files.of(_KEPT, program.image),
+                "account": self._files.of(_KEPT, account),
                 **groups,
                 **streams,
             }
