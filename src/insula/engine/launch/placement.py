@@ -9,6 +9,7 @@ Below a scope the group `insula` holds the limits: attributes of the scope itsel
 whenever it reloads. Source: systemd's document on control group delegation.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,8 +50,12 @@ class PlacementRequest:
     @property
     def path(self) -> str:
         """The group's path below a hierarchy's root. Raises: OSError(EINVAL) if the partition would lead elsewhere."""
-        partition = partition_path(self.placement.partition)
-        return f"{partition}/{self.group_name}" if partition else self.group_name
+        return f"{self.partition}/{self.group_name}" if self.partition else self.group_name
+
+    @property
+    def partition(self) -> str:
+        """The path of the group above it. Raises: as `path`."""
+        return partition_path(self.placement.partition)
 
 
 class Placement(Protocol):
@@ -134,16 +139,25 @@ class ScopePlacement:
         return self.scopes.ask_at_once(_scope(request, pid))
 
     def place(self, request: PlacementRequest, awaited: AwaitedScope) -> Cgroup:
-        """Await the scope, and make the group below it with the process inside. Raises: as `settle`."""
+        """Await the scope, and make the group below it with the process inside. Raises: as `settle`.
+
+        The group is made as soon as the scope's own is there, while systemd moves the process into that: moving one
+        takes the kernel a grace period of some milliseconds, but none if another move has just been.
+        """
+        early = _EarlyGroup(self.hierarchies, f"{request.partition}/{awaited.scope.unit}")
         try:
-            path = self.scopes.await_leader(awaited)
+            path = self.scopes.await_leader(awaited, early.make)
         except ScopeError as error:
+            early.drop()
             raise _refused(request, error) from error
         try:
-            return Cgroup.create_around(self.hierarchies, f"{path}/{IN_SCOPE}", awaited.scope.leader, request.owner)
+            group = early.at(path)
+            group.take_in(awaited.scope.leader, request.owner)
         except OSError:
+            early.drop()
             self._stop(path)
             raise
+        return group
 
     def register(self, awaited: AwaitedScope) -> None:
         """Have systemd-machined know the container, where that runs."""
@@ -170,6 +184,36 @@ class ScopePlacement:
             self.scopes.stop(path.rpartition("/")[2])
         except ScopeError as error:
             raise OperationFailedError(f"systemd does not end the scope '{path}': {error}") from error
+
+
+class _EarlyGroup:
+    """The group below a scope that systemd is making. expected: where that will be, below the hierarchy's root."""
+
+    def __init__(self, hierarchies: Hierarchies, expected: str) -> None:
+        self._hierarchies = hierarchies
+        self._expected = expected
+        self._group: Cgroup | None = None
+
+    def make(self) -> None:
+        """Make it, if the scope's own group is there. With more hierarchies, systemd is not done with that one yet."""
+        if self._group is None and not self._hierarchies.v1:
+            # What else is wrong is said by `at`.
+            with suppress(OSError):
+                self._group = Cgroup.lay_out(self._hierarchies, f"{self._expected}/{IN_SCOPE}")
+
+    def at(self, path: str) -> Cgroup:
+        """Return it, below the scope that is at path. Raises: OSError."""
+        if self._group is None or path != self._expected:
+            self.drop()
+            self._group = Cgroup.lay_out(self._hierarchies, f"{path}/{IN_SCOPE}")
+        return self._group
+
+    def drop(self) -> None:
+        """Remove it; whatever stays is systemd's to remove, with the scope."""
+        if self._group is not None:
+            with suppress(OSError):
+                self._group.remove(above_too=False)
+            self._group = None
 
 
 def _scope(request: PlacementRequest, pid: int) -> Scope:

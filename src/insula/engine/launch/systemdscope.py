@@ -9,9 +9,9 @@ Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5), sd_booted(3),
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insula.engine.launch.machineregister import Machine, MachineRegister
@@ -115,16 +115,17 @@ class Scopes:
         except BusError as error:
             raise ScopeError(str(error)) from error
 
-    def await_leader(self, awaited: AwaitedScope) -> str:
+    def await_leader(self, awaited: AwaitedScope, meanwhile: Callable[[], None] = lambda: None) -> str:
         """Return where the scope's group is, below a hierarchy's root, once its leader has been moved into it.
 
-        Raises: ScopeError; after half a minute too.
+        meanwhile: called now and then. Raises: ScopeError; after half a minute too.
         """
         deadline = time.monotonic() + _PATIENCE
         doubt, pause, job = time.monotonic() + _DOUBT, _PAUSE, ""
         if awaited.call.answered(_DOUBT):
             job = self._job(awaited)
         while (found := _place_of(awaited.scope)) is None or (found.of_many and not self._finished(awaited, job)):
+            meanwhile()
             if job:
                 time.sleep(pause)
             elif awaited.call.answered(_LONGEST_PAUSE):
@@ -217,10 +218,15 @@ class _GroupPath:
     of_many: bool
 
 
+def _groups_of(pid: int) -> str:
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        return file.read()
+
+
 def _place_of(scope: Scope) -> _GroupPath | None:
     """Return where the leader is in systemd's hierarchy, None while that is not the scope. Raises: ScopeError."""
     try:
-        lines = Path(f"/proc/{scope.leader}/cgroup").read_text().splitlines()
+        lines = _groups_of(scope.leader).splitlines()
     except (FileNotFoundError, ProcessLookupError) as error:
         raise ScopeError(f"the first process, {scope.leader}, has ended") from error
     for line in lines:

@@ -33,8 +33,6 @@ _MAXIMUM_DESCENDANTS = 2048
 """Groups a guest may make below its own. The kernel counts some 10 KB each for nobody; systemd needs one a service."""
 _PATIENCE = 10.0
 """Seconds to wait for freezing or for dead tasks to be reaped."""
-_LINKS_OF_A_LEAF = 2
-"""Links of a group's directory with no groups below it: its name, and its own dot."""
 _FILLS = 20
 _PAUSE = 0.001
 
@@ -65,34 +63,43 @@ class Cgroup:
         return group
 
     @classmethod
-    def create_around(
-        cls, hierarchies: Hierarchies, path: str, pid: int, owner: tuple[int, int] | None = None
-    ) -> "Cgroup":
-        """Make the group below one that is ours with one process in it, move that into the payload, and return it.
+    def lay_out(cls, hierarchies: Hierarchies, path: str) -> "Cgroup":
+        """Make the group below one that was delegated to us, without any controllers yet, for `take_in`; return it.
 
-        The group above hands controllers down once it has lost its process: v2 lets none with processes do so. Groups
-        above that one are somebody else's, and are left as they are. owner, raises: as `create`; ESRCH if the process
-        is gone.
+        Raises: as `create`; FileNotFoundError if the one above is not there in the v2 hierarchy.
         """
         group = cls(hierarchies, path)
-        with group._made():
+        with group._made(above_too=False):
             group._make_payload()
-            group.enter(pid)
-            if hierarchies.v2 is not None:
-                for each in (os.path.dirname(path), path):
-                    delegation.hand_down(f"{hierarchies.v2}/{each}", hierarchies.v2_controllers)
-                group._delegate(hierarchies.v2, owner)
         return group
 
+    def take_in(self, pid: int, owner: tuple[int, int] | None = None) -> None:
+        """Move the only process of the group above into the payload, then have all controllers handed down.
+
+        v2 lets no group with processes do that. Groups above that one are somebody else's, and are left as they are.
+        owner: as for `create`. Raises: OSError; ESRCH if the process is gone.
+        """
+        self.enter(pid)
+        if self.hierarchies.v2 is not None:
+            for each in (os.path.dirname(self.path), self.path):
+                delegation.hand_down(f"{self.hierarchies.v2}/{each}", self.hierarchies.v2_controllers)
+            self._delegate(self.hierarchies.v2, owner)
+
     @contextlib.contextmanager
-    def _made(self) -> Iterator[None]:
-        """Make its directories, and take them away again if what follows fails."""
+    def _made(self, *, above_too: bool = True) -> Iterator[None]:
+        """Make its directories, and take them away again if what follows fails.
+
+        above_too: make those above it as well in the v2 hierarchy, as in all others.
+        """
         if not self.path or self.path.startswith("/") or ".." in self.path.split("/"):
             raise OSError(errno.EINVAL, "a group's path is relative to the hierarchies' roots", self.path)
         made: list[str] = []
         try:
             for mount in self.hierarchies.mounts:
-                tree.make(mount, self.path)
+                if above_too or mount != self.hierarchies.v2:
+                    tree.make(mount, self.path)
+                else:
+                    os.mkdir(f"{mount}/{self.path}", 0o755)
                 made.append(mount)
                 if mount == self.hierarchies.v1_mount("cpuset"):
                     _fill_cpusets(mount, self.path)
@@ -303,7 +310,7 @@ class Cgroup:
                 self.freeze()
         # Any process of the host's may be in one of them alone.
         for each in self.hierarchies.v1:
-            for pid in _processes_below(f"{each.mount}/{self.path}"):
+            for pid in tree.processes_below(f"{each.mount}/{self.path}"):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         if frozen:
@@ -313,7 +320,7 @@ class Cgroup:
 
     def processes(self) -> list[int]:
         """Return the pids of every process in the group and below it, as this pid namespace has them."""
-        return _processes_below(self.scope or self.directories[0])
+        return tree.processes_below(self.scope or self.directories[0])
 
     @property
     def populated(self) -> bool:
@@ -325,7 +332,7 @@ class Cgroup:
     @property
     def inhabited(self) -> bool:
         """Whether any process is in the group or below it, in any hierarchy; False for one that is not there."""
-        return any(_processes_below(directory) for directory in self.directories)
+        return any(tree.processes_below(directory) for directory in self.directories)
 
     def remove(self, seconds: float = _PATIENCE, *, above_too: bool = True) -> None:
         """Remove the group and what was made below it, in every hierarchy; what is gone already is fine.
@@ -375,17 +382,6 @@ def remove_empty_partitions(hierarchies: Hierarchies) -> None:
     """Remove the groups that were made to hold others, as far as they hold none any more."""
     for mount in hierarchies.mounts:
         tree.remove_marked_in(mount)
-
-
-def _processes_below(directory: str) -> list[int]:
-    try:
-        alone = os.stat(directory).st_nlink == _LINKS_OF_A_LEAF
-    except FileNotFoundError:
-        return []
-    found: list[int] = []
-    for below in (directory,) if alone else (below for below, _, _ in os.walk(directory)):
-        found += map(int, (files.read_if_there(f"{below}/cgroup.procs") or "").split())
-    return found
 
 
 def _fill_cpusets(mount: str, path: str) -> None:

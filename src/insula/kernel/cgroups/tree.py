@@ -10,11 +10,15 @@ import os
 import stat
 import time
 
+from insula.kernel.cgroups import files
+
 _MARK = "user.insula"
 _GONE = (errno.ENOENT, errno.ENODEV)
 _MAKE_ATTEMPTS = 20
 _PAUSE = 0.0002
 _LONGEST_PAUSE = 0.01
+_LINKS_OF_A_LEAF = 2
+"""Links of a group's directory with no groups below it: its name, and its own dot."""
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -149,3 +153,15 @@ def is_group(directory: str) -> bool:
         return stat.S_ISDIR(os.stat(directory).st_mode)
     except FileNotFoundError:
         return False
+
+
+def processes_below(directory: str) -> list[int]:
+    """Return the pids of every process in a group and below it; none if it is not there."""
+    try:
+        alone = os.stat(directory).st_nlink == _LINKS_OF_A_LEAF
+    except FileNotFoundError:
+        return []
+    found: list[int] = []
+    for below in (directory,) if alone else (below for below, _, _ in os.walk(directory)):
+        found += map(int, (files.read_if_there(f"{below}/cgroup.procs") or "").split())
+    return found

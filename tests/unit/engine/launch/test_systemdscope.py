@@ -106,7 +106,7 @@ class FakeSystemd:
 @pytest.fixture
 def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSystemd]:
     made = FakeSystemd(tmp_path)
-    monkeypatch.setattr(systemdscope, "Path", lambda _: made.file)
+    monkeypatch.setattr(systemdscope, "_groups_of", lambda _: made.file.read_text())
     monkeypatch.setattr(systemdscope, "_DOUBT", 0.05)
     monkeypatch.setattr(systemdscope, "_RESTART_PAUSE", 0.01)
     yield made
@@ -121,6 +121,11 @@ def test_a_scope_is_awaited_until_its_leader_stands_in_it(systemd: FakeSystemd) 
     systemd.done = False
     threading.Timer(0.1, systemd.place, [f"/{PATH}"]).start()
     assert systemd.scopes.await_leader(awaited) == PATH
+
+
+def test_something_may_be_done_while_a_scope_is_awaited(systemd: FakeSystemd) -> None:
+    systemd.moves = systemd.done = False
+    assert systemd.scopes.await_leader(systemd.scopes.ask(SCOPE), lambda: systemd.place(f"/{PATH}")) == PATH
 
 
 def test_one_that_stands_there_already_asks_nothing_more(systemd: FakeSystemd) -> None:
