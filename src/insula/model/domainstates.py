@@ -261,7 +261,7 @@ TRANSITIONS: Mapping[Happening, Transition] = {
         after=_PAUSED,
         told=((LifecycleKind.STARTED, StartedDetail.BOOTED), (LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)),
     ),
-    Happening.REBOOTED: Transition(before=_OFF, after=_RUNNING),
+    Happening.REBOOTED: Transition(before=_OFF | frozenset({DomainState.RUNNING}), after=_RUNNING),
     Happening.SUSPENDED: Transition(
         before=frozenset({DomainState.RUNNING}),
         after=_PAUSED,
@@ -282,7 +282,10 @@ TRANSITIONS: Mapping[Happening, Transition] = {
     ),
     Happening.FAILED: _end(ShutoffReason.FAILED, StoppedDetail.FAILED),
     Happening.LOST: _end(ShutoffReason.UNKNOWN, StoppedDetail.FAILED),
-    Happening.REBOOTING: Transition(before=_ON, after=_state(DomainState.SHUTOFF, ShutoffReason.SHUTDOWN)),
-    Happening.START_FAILED: Transition(before=_OFF, after=_state(DomainState.SHUTOFF, ShutoffReason.FAILED)),
+    # Nobody is told, so nobody may see it off: who asks meanwhile hears that it runs.
+    Happening.REBOOTING: Transition(before=_ON, after=_RUNNING),
+    Happening.START_FAILED: Transition(
+        before=_OFF | frozenset({DomainState.RUNNING}), after=_state(DomainState.SHUTOFF, ShutoffReason.FAILED)
+    ),
 }
 """Every change of a domain's state there is; who makes one is `ManagedDomain.happen`, and nobody else."""

@@ -78,7 +78,7 @@ def described(managed: ManagedDomain) -> dict[str, Any]:
     return {
         "name": managed.name,
         "uuid": str(managed.uuid),
-        "id": managed.id if managed.is_active else None,
+        "id": managed.id if managed.is_shown_active else None,
         "state": managed.state.state.name.lower(),
         "reason": managed.state.reason.name.lower(),
         "persistent": managed.is_persistent,

@@ -62,8 +62,8 @@ class Domains(Registry[ManagedDomain]):
     def by_id(self, number: int) -> ManagedDomain:
         """Return the running domain with this id. Raises: DomainNotFoundError."""
         known = self._by_id.get(number)
-        if known is None or known.gone or known.run is None or known.id != number:
-            self._by_id = {each.id: each for each in self if each.run is not None}
+        if known is None or known.gone or not known.is_shown_active or known.id != number:
+            self._by_id = {each.id: each for each in self if each.is_shown_active}
             known = self._by_id.get(number)
         if known is None:
             raise DomainNotFoundError(f"no domain with matching id {number}")

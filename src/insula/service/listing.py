@@ -10,8 +10,8 @@ Condition = Callable[[ManagedDomain], bool]
 
 GROUPS: tuple[tuple[tuple[ListDomains, Condition], ...], ...] = (
     (
-        (ListDomains.ACTIVE, lambda managed: managed.is_active),
-        (ListDomains.INACTIVE, lambda managed: not managed.is_active),
+        (ListDomains.ACTIVE, lambda managed: managed.is_shown_active),
+        (ListDomains.INACTIVE, lambda managed: not managed.is_shown_active),
     ),
     (
         (ListDomains.PERSISTENT, lambda managed: managed.is_persistent),

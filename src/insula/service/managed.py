@@ -92,6 +92,7 @@ class ManagedDomain:
     name: str = field(init=False)
     uuid: UUID = field(init=False)
     _state: StateWithReason = NEVER_RAN
+    _rebooting: int = -1  # the id of the run that ended to begin again at once
 
     def __post_init__(self) -> None:
         self.name, self.uuid = self.description.name, self.description.uuid
@@ -150,7 +151,7 @@ class ManagedDomain:
 
     @property
     def id(self) -> int:
-        return self.run.container.id if self.run is not None else -1
+        return self.run.container.id if self.run is not None else self._rebooting
 
     @property
     def ref(self) -> DomainIdentity:
@@ -159,6 +160,11 @@ class ManagedDomain:
     @property
     def is_active(self) -> bool:
         return self.run is not None
+
+    @property
+    def is_shown_active(self) -> bool:
+        """Whether clients see it running: also while a guest that rebooted has not begun again."""
+        return self.id != -1
 
     @property
     def will_restart(self) -> bool:
@@ -233,7 +239,7 @@ class ManagedDomain:
         self.found(state)
 
     def _begin(self, run: Run, live: Description) -> None:
-        self.run, self.description, self.notices = run, live, ()
+        self.run, self.description, self.notices, self._rebooting = run, live, (), -1
         if self.over is None or self.over.done():
             self.over = asyncio.get_running_loop().create_future()
 
@@ -243,6 +249,7 @@ class ManagedDomain:
         It is described by what is defined; a transient one, or one that will be started again, by what ran.
         """
         self._possible(happening)
+        self._rebooting = self.id if happening is Happening.REBOOTING else -1
         self.run, self.updated = None, self.updated and restarts
         if restarts or self.config is None:
             self.describe(defined)

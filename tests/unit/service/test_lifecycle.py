@@ -198,30 +198,6 @@ async def test_how_a_guest_ended_is_told(rig: Rig, status: int | None, reason: S
     assert told(rig) == ["started booted", event]
 
 
-async def test_a_guest_that_reboots_is_the_same_domain_under_another_id(rig: Rig) -> None:
-    ref = await defined(rig)
-    before = await rig.domains.start(ref)
-    rig.engine.end(WEB, REBOOTED)
-    await until(lambda: "reboot" in told(rig))
-
-    after = rig.domains.ref(ref)
-    assert (after.uuid, after.name) == (before.uuid, before.name)
-    assert after.id not in (-1, before.id)
-    assert state(rig, ref) == ("running", "booted")
-    assert told(rig) == ["started booted", "reboot"]
-
-
-async def test_a_reboot_keeps_what_was_changed_while_running(rig: Rig) -> None:
-    ref = await defined(rig)
-    await rig.domains.start(ref)
-    await rig.domains.define(domain_xml(more="<title>for the next start</title>"))
-    rig.engine.end(WEB, REBOOTED)
-    await until(lambda: "reboot" in told(rig))
-
-    assert "<title>" not in rig.domains.dump_xml(ref)
-    assert "<title>" in rig.domains.dump_xml(ref, inactive=True)
-
-
 @pytest.mark.parametrize(
     ("more", "status", "events", "after"),
     [
@@ -262,38 +238,6 @@ async def test_a_guest_that_keeps_crashing_is_restarted_with_growing_delay(
 
     assert rig.domains.is_active(ref)
     assert rig.engine.calls.count("launch web") == 4
-
-
-async def test_a_guest_that_is_asked_to_reboot_again_and_again_does_so_at_once(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
-    monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 0)
-    ref = await defined(rig)
-    await rig.domains.start(ref)
-    for number in range(8):
-        await rig.domains.reboot(ref)
-        rig.engine.end(WEB, REBOOTED)
-        await until(partial(lambda count: told(rig).count("reboot") > count, number))
-
-    assert told(rig) == ["started booted", *["reboot"] * 8]
-
-
-async def test_a_guest_that_reboots_by_itself_is_held_up_only_where_it_cannot_boot(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
-    monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 4)
-    ref = await defined(rig)
-    await rig.domains.start(ref)
-    for number in range(4):
-        rig.engine.end(WEB, REBOOTED)
-        await until(partial(lambda count: told(rig).count("reboot") > count, number))
-    rig.engine.end(WEB, REBOOTED)
-    await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
-
-    assert told(rig) == ["started booted", *["reboot"] * 4, "stopped shutdown"]
-    await rig.domains.destroy(ref)
 
 
 async def test_destroy_ends_the_waiting_for_a_restart(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

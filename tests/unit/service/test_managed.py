@@ -87,8 +87,8 @@ def test_every_change_of_the_state_follows_the_table_and_is_told(happening: Happ
 def test_what_cannot_happen_leaves_the_run_as_it_is() -> None:
     managed = ManagedDomain(description=CONFIG, config=CONFIG)
     managed.found(TRANSITIONS[Happening.BOOTED].after)
-    with pytest.raises(InternalError, match="could not be started"):
-        managed.end(Happening.START_FAILED)
+    with pytest.raises(InternalError, match="domain 'web' is running, and resumed"):
+        managed.end(Happening.RESUMED)
     assert managed.state == TRANSITIONS[Happening.BOOTED].after
 
 

@@ -80,7 +80,7 @@ def _os_type(request: IncomingCall, domain: ManagedDomain) -> Answer:
 
 
 def _is_active(request: IncomingCall, domain: ManagedDomain) -> Answer:
-    return (int(domain.is_active),)
+    return (int(domain.is_shown_active),)
 
 
 def _is_persistent(request: IncomingCall, domain: ManagedDomain) -> Answer:

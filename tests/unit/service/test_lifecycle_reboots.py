@@ -1,0 +1,103 @@
+"""Guests that reboot: the same domain to everybody, at once, however often."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from insula.engine.launch.runningcontainer import Running
+from insula.errors import StepError
+from insula.model.domainstates import DomainState
+from insula.service import lifecycle
+from tests.unit.service.fakes import REBOOTED, WEB, Rig, domain_xml, until
+from tests.unit.service.watching import defined, state, told
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_a_guest_that_reboots_is_the_same_domain_under_another_id(rig: Rig) -> None:
+    ref = await defined(rig)
+    before = await rig.domains.start(ref)
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: "reboot" in told(rig))
+
+    after = rig.domains.ref(ref)
+    assert (after.uuid, after.name) == (before.uuid, before.name)
+    assert after.id not in (-1, before.id)
+    assert state(rig, ref) == ("running", "booted")
+    assert told(rig) == ["started booted", "reboot"]
+
+
+async def test_a_guest_that_reboots_is_seen_off_by_nobody(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = await defined(rig)
+    before = await rig.domains.start(ref)
+    launch, seen = rig.engine.launch, list[Any]()
+
+    async def watched(*arguments: Any, **named: Any) -> Running:
+        managed = rig.domains.of(ref)
+        seen.append(
+            (managed.state.state, managed.id, managed.is_shown_active, rig.domains.services.domains.by_id(before.id))
+        )
+        return await launch(*arguments, **named)
+
+    monkeypatch.setattr(rig.engine, "launch", watched)
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: "reboot" in told(rig))
+
+    assert seen == [(DomainState.RUNNING, before.id, True, rig.domains.of(ref))]
+    assert rig.domains.of(ref).id != before.id
+
+
+async def test_a_reboot_that_fails_is_a_stop_to_everybody(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    rig.engine.failure = StepError("no more guests")
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: "stopped failed" in told(rig))
+
+    assert told(rig) == ["started booted", "stopped failed"]
+    assert state(rig, ref) == ("shutoff", "failed")
+    assert not rig.domains.of(ref).is_shown_active
+
+
+async def test_a_reboot_keeps_what_was_changed_while_running(rig: Rig) -> None:
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    await rig.domains.define(domain_xml(more="<title>for the next start</title>"))
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: "reboot" in told(rig))
+
+    assert "<title>" not in rig.domains.dump_xml(ref)
+    assert "<title>" in rig.domains.dump_xml(ref, inactive=True)
+
+
+async def test_a_guest_that_is_asked_to_reboot_again_and_again_does_so_at_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
+    monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 0)
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    for number in range(8):
+        await rig.domains.reboot(ref)
+        rig.engine.end(WEB, REBOOTED)
+        await until(partial(lambda count: told(rig).count("reboot") > count, number))
+
+    assert told(rig) == ["started booted", *["reboot"] * 8]
+
+
+async def test_a_guest_that_reboots_by_itself_is_held_up_only_where_it_cannot_boot(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 3600.0)
+    monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 4)
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    for number in range(4):
+        rig.engine.end(WEB, REBOOTED)
+        await until(partial(lambda count: told(rig).count("reboot") > count, number))
+    rig.engine.end(WEB, REBOOTED)
+    await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
+
+    assert told(rig) == ["started booted", *["reboot"] * 4, "stopped shutdown"]
+    await rig.domains.destroy(ref)
