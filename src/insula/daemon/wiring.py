@@ -22,6 +22,7 @@ from insula.service.images import Images
 from insula.service.impact import Changes
 from insula.service.incoming import IncomingDocuments
 from insula.service.lifecycle import END_PATIENCE, LifecycleVerbs
+from insula.service.livedevices import LiveDevices
 from insula.service.memorytuning import MemoryVerbs
 from insula.service.metadata import MetadataVerbs
 from insula.service.partitions import BELOW_MACHINE, Partitions
@@ -113,6 +114,7 @@ def wire(
     changed = DefinitionChanges(FORM.word, definitions)
     defining = DefinitionVerbs(registry=domains, definitions=changed, runs=runs, events=events)
     changes = Changes(definitions=defining, runs=runs, documents=documents)
+    devices = LiveDevices(engine, runs)
     services = Services(
         domains=domains,
         documents=documents,
@@ -126,7 +128,7 @@ def wire(
         tuning=TuningVerbs(changes=changes, events=events),
         memory=MemoryVerbs(changes=changes, events=events),
         metadata=MetadataVerbs(changes=changes, events=events),
-        devices=DeviceVerbs(changes, documents),
+        devices=DeviceVerbs(changes=changes, documents=documents, guests=devices, events=events),
         guest=GuestVerbs(engine),
         consoles=ConsoleVerbs(runs),
         host=host,
@@ -143,6 +145,7 @@ def wire(
         preparation=preparation,
         lifecycle=lifecycle,
         shutdown=services.shutdown,
+        devices=devices,
         boot_id=this_boot,
     )
     return Wiring(services=services, recovery=recovery, directory=directory, patience=patience)

@@ -1,4 +1,4 @@
-"""Attach, detach, update a device of a definition. A running guest takes none yet, and says so.
+"""Attach, detach, update a device of a definition, and of a running guest where that can take it.
 
 Devices are told apart as libvirt does it: an interface by its MAC address, or because it is the only one; a file
 system by its place in the guest, a disk by its name there, a host device by where it comes from.
@@ -26,8 +26,11 @@ from insula.model.validate import validate
 from insula.model.xmlmap import Mapped
 from insula.model.xmlreader import read
 from insula.model.xmlsource import parse
+from insula.service import live
 from insula.service.documents import Documents
+from insula.service.events import DeviceAdded, DeviceRemoved, Events
 from insula.service.impact import Changes
+from insula.service.livedevices import LiveDevices
 from insula.service.managed import ManagedDomain
 
 
@@ -95,11 +98,16 @@ KINDS: dict[str, DeviceClass] = {
 }
 """The kinds that come and go; a console stays as long as its domain is defined."""
 
+LIVE = frozenset({"filesystem", "hostdev", "disk"})
+"""Those that a running guest takes."""
+
 
 class DeviceVerbs:
-    def __init__(self, changes: Changes, documents: Documents) -> None:
+    def __init__(self, *, changes: Changes, documents: Documents, guests: LiveDevices, events: Events) -> None:
         self._changes = changes
         self._documents = documents
+        self._guests = guests
+        self._events = events
 
     async def attach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
         """Add a device. Raises: what its kind has for one that is taken, if the domain has one in its place."""
@@ -125,6 +133,8 @@ class DeviceVerbs:
 
         def changed(domain: DomainDefinition) -> DomainDefinition:
             devices = kind.put(domain.devices, edit(kind.listed(domain.devices), device, kind))
+            if domain.id is not None:
+                devices = live.named(devices)
             whole = completed(replace(domain, devices=devices))
             validate(whole)
             return whole
@@ -134,7 +144,24 @@ class DeviceVerbs:
                 f"no {tag} can be {verb} while the container runs; change its definition (--config) and restart it"
             )
 
-        await managed.perform(f"change a {tag}", lambda: self._changes.change(managed, affect, changed, apply=refuse))
+        async def work() -> None:
+            before = managed.current.devices if managed.is_active else None
+            apply = refuse if edit is _updated or tag not in LIVE else self._guests.change
+            await self._changes.change(managed, affect, changed, apply=apply)
+            if before is not None:
+                self._tell(managed, _aliases(kind, before), _aliases(kind, managed.current.devices))
+
+        await managed.perform(f"change a {tag}", work)
+
+    def _tell(self, managed: ManagedDomain, before: list[str], now: list[str]) -> None:
+        for alias in (each for each in before if each not in now):
+            self._events.publish(DeviceRemoved(domain=managed.ref, alias=alias))
+        for alias in (each for each in now if each not in before):
+            self._events.publish(DeviceAdded(domain=managed.ref, alias=alias))
+
+
+def _aliases(kind: DeviceClass, devices: Devices) -> list[str]:
+    return [each.alias for each in kind.listed(devices) if each.alias]
 
 
 def _read(xml: str) -> tuple[str, DeviceClass, Any]:

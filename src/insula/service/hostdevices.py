@@ -22,6 +22,18 @@ def devices_of(domain: DomainDefinition) -> tuple[Device, ...]:
     return (*given, *(_disk(each) for each in domain.devices.disks))
 
 
+def names_of(domain: DomainDefinition) -> set[str]:
+    """Return where below /dev the guest sees them, whether the host has them still or not."""
+    given = {name for each in domain.devices.host_devices if (name := name_of(each)) is not None}
+    return given | {each.target.device for each in domain.devices.disks}
+
+
+def name_of(device: HostDevice) -> str | None:
+    """Return where below /dev the guest sees a host device, None for one that is no node."""
+    path = device.source.block or device.source.character
+    return None if path is None else _below_dev(path)
+
+
 def _host_device(device: HostDevice) -> Device:
     source = device.source
     match device.mode, device.type:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -63,19 +64,38 @@ def defined(domain: DomainDefinition) -> DomainDefinition:
 
 
 def _running_devices(devices: Devices, facts: RunFacts) -> Devices:
+    return named(
+        replace(
+            devices,
+            interfaces=_with_host_ends(devices.interfaces, facts.connected),
+            consoles=_with_terminals(devices.consoles, facts.terminals),
+        )
+    )
+
+
+def named(devices: Devices) -> Devices:
+    """Return devices with an alias each."""
     return replace(
         devices,
         disks=tuple(replace(each, alias=each.alias or each.target.device) for each in devices.disks),
         filesystems=_named(devices.filesystems, "fs"),
-        interfaces=_named(_with_host_ends(devices.interfaces, facts.connected), "net"),
-        consoles=_named(_with_terminals(devices.consoles, facts.terminals), "console"),
+        interfaces=_named(devices.interfaces, "net"),
+        consoles=_named(devices.consoles, "console"),
         host_devices=_named(devices.host_devices, "hostdev"),
     )
 
 
 def _named(devices: Sequence[AnyDevice], prefix: str) -> tuple[AnyDevice, ...]:
-    """The devices with aliases by kind and place, as libvirt makes them; those a user chose are kept."""
-    return tuple(replace(each, alias=each.alias or f"{prefix}{place}") for place, each in enumerate(devices))
+    """The devices with aliases by kind and place, as libvirt makes them; those that have one keep it."""
+    taken = {each.alias for each in devices if each.alias}
+    free = (name for number in count() if (name := f"{prefix}{number}") not in taken)
+    done: list[AnyDevice] = []
+    for place, each in enumerate(devices):
+        own = f"{prefix}{place}"
+        alias = each.alias or (own if own not in taken else next(free))
+        taken.add(alias)
+        done.append(replace(each, alias=alias))
+    return tuple(done)
 
 
 def _with_host_ends(interfaces: Sequence[Interface], connected: Sequence[ConnectedInterface]) -> tuple[Interface, ...]:

@@ -27,6 +27,7 @@ from insula.service.domains import Domains
 from insula.service.inheriteddomains import InheritedDomains
 from insula.service.leftovers import Leftover
 from insula.service.lifecycle import LifecycleVerbs
+from insula.service.livedevices import LiveDevices
 from insula.service.livelimits import LiveLimits
 from insula.service.managed import ManagedDomain
 from insula.service.recoveryplan import (
@@ -73,6 +74,7 @@ class Recovery:
         preparation: Preparation,
         lifecycle: LifecycleVerbs,
         shutdown: ShutdownVerbs,
+        devices: LiveDevices,
         boot_id: str,
     ) -> None:
         self._registry = registry
@@ -83,6 +85,7 @@ class Recovery:
         self._preparation = preparation
         self._lifecycle = lifecycle
         self._shutdown = shutdown
+        self._devices = devices
         self._boot_id = boot_id
         self._inherited = InheritedDomains(
             registry=registry,
@@ -287,6 +290,7 @@ class Recovery:
             await self._lifecycle.ended(managed, status)
         else:
             self._shutdown.watch_again(managed)
+            await self._devices.settle(managed, found)
 
     def _again_later(self, managed: ManagedDomain, doomed: bool, attempt: int) -> None:
         run = managed.run

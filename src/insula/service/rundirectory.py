@@ -89,7 +89,8 @@ class RunRecord:
     autodestroy: it dies with the connection that started it; ephemeral: its writable storage is removed at its end;
     again: this is a restart, so one cut short is repeated; restarts: how many quick ones came before;
     resumed: it was paused once and goes on; asked: what the guest was asked for and has not done yet; limiting: the
-    limits that are being put on it, which hold or not until the live definition is written down;
+    limits that are being put on it, which hold or not until the live definition is written down; attaching: devices
+    are being attached or detached, likewise;
     reason, status (as wait(2) has it), next: once it is ending. Whether the guest stands still is not here: the kernel
     knows.
     """
@@ -108,6 +109,7 @@ class RunRecord:
     resumed: bool = False
     asked: StopReason | None = None
     limiting: Limits | None = None
+    attaching: bool = False
     reason: StopReason | None = None
     status: int | None = None
     next: Next = Next.OFF

@@ -248,7 +248,7 @@ class Runs:
 
     def record_container(self, managed: ManagedDomain, container: Running) -> None:
         """Let the record tell of the running container as it is now, its limits for one."""
-        record = replace(managed.require_run().record, limiting=None)
+        record = replace(managed.require_run().record, limiting=None, attaching=False)
         if container.described:
             record = replace(record, container=container.record.encode())
         if record != managed.require_run().record:

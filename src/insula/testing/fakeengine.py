@@ -26,6 +26,7 @@ from insula.errors import InsulaError, KeeperError, OperationFailedError, Operat
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import NO_FD, Fd
 from insula.kernel.process import has_ended
+from insula.testing.fakechanges import FakeChanges
 from insula.testing.fakegroups import FakeGroup
 from insula.testing.fakehost import FakeHost
 
@@ -56,7 +57,7 @@ async def _inline(function: Callable[[], None]) -> None:
     function()
 
 
-class FakeEngine:
+class FakeEngine(FakeChanges):
     """Fits `service.containers.Engine`. host: what it works on; link: a way to that host's keeper.
 
     connected: the interfaces that every guest is to have.

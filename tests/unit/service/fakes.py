@@ -35,6 +35,7 @@ from insula.layout import Layout
 from insula.service.events import Event, Events
 from insula.service.host import HostNode
 from insula.service.images import Images
+from insula.testing.fakechanges import FakeChanges
 from insula.testing.fakeengine import FACTS, NOTHING
 from insula.testing.fakegroups import FakeCpu, FakeCpuTime, FakeIo, FakeMemory
 from tests.unit.service.fakepreparation import FakePreparation
@@ -124,7 +125,7 @@ class FakeGroup:
         )
 
 
-class FakeEngine:
+class FakeEngine(FakeChanges):
     """Launches nothing. memory: what the keeper and the kernel know, a file a guest, outliving the daemon."""
 
     def __init__(self, memory: Path) -> None:

@@ -1,7 +1,12 @@
-"""Devices come and go in definitions; a running guest says that it cannot take them yet."""
+"""Devices come and go in definitions, and in running guests where these can take them."""
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from insula.engine.launch.runningcontainer import ContainerRecord
+from insula.engine.spec import TmpfsMount
 from insula.errors import (
     DeviceMissingError,
     InvalidArgumentError,
@@ -12,8 +17,10 @@ from insula.errors import (
     XmlError,
 )
 from insula.model.numbers import Affect
-from insula.service.events import DomainIdentity
-from tests.unit.service.fakes import Rig, domain_xml
+from insula.service.events import DeviceAdded, DeviceRemoved, DomainIdentity
+from insula.service.rundirectory import RunDirectory
+from tests.unit.service.fakes import Rig, domain_xml, until
+from tests.unit.service.limits import BOTH
 
 pytestmark = pytest.mark.asyncio
 MAC = "52:54:00:11:22:33"
@@ -97,17 +104,97 @@ async def test_interfaces_without_an_address_get_one_each(rig: Rig) -> None:
     assert rig.domains.dump_xml(ref).count("<mac address=") == 2
 
 
-async def test_a_running_guest_takes_no_device_yet_and_its_definition_does(rig: Rig) -> None:
+@pytest.mark.parametrize("affect", [Affect.LIVE, Affect.CURRENT, BOTH], ids=["live", "current", "both"])
+async def test_a_running_guest_takes_a_file_system_and_gives_it_back(rig: Rig, affect: Affect) -> None:
     ref = await rig.domains.start(await defined(rig))
-    for affect in (Affect.LIVE, Affect.CURRENT, Affect.LIVE | Affect.CONFIG):
-        with pytest.raises(OperationUnsupportedError, match="--config"):
-            await rig.domains.attach_device(ref, FILESYSTEM, affect)
-    assert "/cache" not in rig.domains.dump_xml(ref, inactive=True)
+    before = (rig.domains.dump_xml(ref), rig.domains.dump_xml(ref, inactive=True))
+    rig.told.clear()
+    await rig.domains.attach_device(ref, FILESYSTEM, affect)
 
+    assert [each.target for each in guest_of(rig, ref).spec.mounts] == ["/cache"]
+    assert "/cache" in rig.domains.dump_xml(ref)
+    assert ("/cache" in rig.domains.dump_xml(ref, inactive=True)) == (affect == BOTH)
+    await rig.domains.detach_device(ref, FILESYSTEM, affect)
+
+    assert guest_of(rig, ref).spec.mounts == ()
+    assert (rig.domains.dump_xml(ref), rig.domains.dump_xml(ref, inactive=True)) == before
+    assert rig.told == [DeviceAdded(domain=ref, alias="fs1"), DeviceRemoved(domain=ref, alias="fs1")]
+
+
+async def test_a_running_guest_takes_a_device_node_and_gives_it_back(rig: Rig) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    full = HOSTDEV.replace("/dev/input/event3", "/dev/full")
+    await rig.domains.attach_device(ref, full, Affect.LIVE)
+    assert [(each.guest, each.minor) for each in guest_of(rig, ref).spec.devices] == [("full", 7)]
+    await rig.domains.detach_device(ref, full, Affect.LIVE)
+    assert guest_of(rig, ref).spec.devices == ()
+
+
+async def test_what_the_host_has_not_changes_neither_guest_nor_definition(rig: Rig) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    before = (rig.domains.dump_xml(ref), rig.domains.dump_xml(ref, inactive=True))
+    with pytest.raises(UnsupportedConfigError, match="the host has no device '/dev/no/such'"):
+        await rig.domains.attach_device(ref, HOSTDEV.replace("/dev/input/event3", "/dev/no/such"), BOTH)
+    assert (rig.domains.dump_xml(ref), rig.domains.dump_xml(ref, inactive=True)) == before
+
+
+async def test_what_a_running_guest_cannot_take_says_so(rig: Rig) -> None:
+    ref = await defined(rig)
     await rig.domains.attach_device(ref, FILESYSTEM, Affect.CONFIG)
+    await rig.domains.start(ref)
+    with pytest.raises(OperationUnsupportedError, match=r"no interface can be attached while .* \(--config\)"):
+        await rig.domains.attach_device(ref, INTERFACE, Affect.LIVE)
+    moved = "<hostdev mode='capabilities' type='net'><source><interface>eth9</interface></source></hostdev>"
+    with pytest.raises(OperationUnsupportedError, match=r"no network device can be attached .* \(--config\)"):
+        await rig.domains.attach_device(ref, moved, Affect.LIVE)
+    with pytest.raises(OperationUnsupportedError, match=r"no filesystem can be updated while .* \(--config\)"):
+        await rig.domains.update_device(ref, FILESYSTEM, Affect.LIVE)
+    with pytest.raises(OperationUnsupportedError, match="/cache was there when the guest was started, and stays"):
+        await rig.domains.detach_device(ref, FILESYSTEM, Affect.LIVE)
+    with pytest.raises(OperationInvalidError, match="'/cache' is there already"):
+        await rig.domains.attach_device(ref, FILESYSTEM, Affect.LIVE)
 
-    assert "/cache" in rig.domains.dump_xml(ref, inactive=True)
-    assert "/cache" not in rig.domains.dump_xml(ref)
+
+async def test_aliases_of_what_comes_and_goes_are_never_two_devices(rig: Rig) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    for target in ("/a", "/b"):
+        await rig.domains.attach_device(ref, FILESYSTEM.replace("/cache", target), Affect.LIVE)
+    await rig.domains.detach_device(ref, FILESYSTEM.replace("/cache", "/a"), Affect.LIVE)
+    rig.told.clear()
+    await rig.domains.attach_device(ref, FILESYSTEM, Affect.LIVE)
+    assert rig.told == [DeviceAdded(domain=ref, alias="fs1")]
+
+
+async def test_a_later_daemon_takes_back_what_nobody_was_told_of_and_tells_of_what_is_gone(
+    rig: Rig, tmp_path: Path
+) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    await rig.domains.attach_device(ref, FILESYSTEM.replace("/cache", "/told"), Affect.LIVE)
+    managed = rig.domains.of(ref)
+    run = managed.require_run()
+
+    def write(record: ContainerRecord) -> None:
+        run.record = replace(run.record, container=record.encode(), attaching=True)
+        RunDirectory(rig.layout).write(run.record)
+
+    await rig.engine.attach(run.container, TmpfsMount(target="/untold"), write)
+    told = managed.current.devices.filesystems
+    gone = replace(told[-1], target=PurePosixPath("/gone"))
+    devices = replace(managed.current.devices, filesystems=(*told, gone))
+    RunDirectory(rig.layout).write_domain(managed.uuid, replace(managed.current, devices=devices))
+    rig.engine.domains = None
+    successor = Rig(tmp_path)
+    await successor.domains.recover()
+    await until(lambda: len(guest_of(successor, ref).spec.mounts) == 1)
+
+    assert [each.target for each in guest_of(successor, ref).spec.mounts] == ["/told"]
+    await until(lambda: "/gone" not in successor.domains.dump_xml(ref))
+    assert "/told" in successor.domains.dump_xml(ref)
+    await successor.close()
+
+
+def guest_of(rig: Rig, ref: DomainIdentity) -> ContainerRecord:
+    return rig.domains.of(ref).require_run().container.record
 
 
 @pytest.mark.parametrize(
