@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.defined import FLOOR
-from benchmarks.table import LIBVIRT, OURS
+from benchmarks.table import LIBVIRT, OURS, cpu_part, part_of_few
 
 _MARKS = "<!-- figures -->\n", "<!-- end of figures -->\n"
 
@@ -24,6 +24,8 @@ def markdown(result: Mapping[str, Any]) -> Iterator[str]:
     """Return the lines of all tables there are figures for."""
     if "in turns" in result:
         yield from _verbs(result)
+    if "together" in result:
+        yield from _together(result["together"])
     if "defined" in result:
         yield from _defined(result["defined"])
     if "growing" in result:
@@ -42,14 +44,24 @@ def _verbs(result: Mapping[str, Any]) -> Iterator[str]:
         cells.append(f"{turns[name]['start']['cpu']:.0f} / {row[name]['start']['cpu']:.0f}")
         yield f"| {name} | {' | '.join(cells)} |"
     yield ""
-    yield "| insula in parts of | cold start | start | exec | destroy |"
-    yield "|---|---|---|---|---|"
+    yield "| insula in parts of | cold start | start | exec | destroy | CPU of a start |"
+    yield "|---|---|---|---|---|---|"
     for peer in (each for each in turns if each not in OURS):
         parts = [
             " / ".join(f"{way[OURS[0]][verb]['wall'] / way[peer][verb]['wall']:.2f}" for way in (turns, row))
             for verb in ("cold start", "start", "exec", "destroy")
         ]
+        parts.append(" / ".join(f"{cpu_part(way, OURS[0], peer):.2f}" for way in (turns, row)))
         yield f"| {peer} | {' | '.join(parts)} |"
+    yield ""
+
+
+def _together(runtimes: Mapping[str, Any]) -> Iterator[str]:
+    width = next(iter(runtimes.values()))["width"]
+    yield f"| {width} starts under way at any time | starts a second | half within, ms | 99 % within, ms |"
+    yield "|---|---|---|---|"
+    for name, each in runtimes.items():
+        yield f"| {name} | {each['a second']:.0f} | {_ms(each['half within'])} | {_ms(each['99 % within'])} |"
     yield ""
 
 
@@ -73,6 +85,8 @@ def _growing(runtimes: Mapping[str, Any]) -> Iterator[str]:
         sizes = each["sizes"]
         for verb in ("start", "destroy"):
             yield f"| {verb}, {name} | {' | '.join(_ms(sizes.get(size, {}).get(verb)) for size in columns)} |"
+        parts = (f"{part_of_few(sizes, size):.2f}" if size in sizes else "–" for size in columns)
+        yield f"| start, {name}, in parts of one among 10 | {' | '.join(parts)} |"
     for heading in ("questions", "recovery"):
         for what in ours[columns[0]].get(heading, {}):
             label = f"a killed daemon's successor: {what}" if heading == "recovery" else what

@@ -22,6 +22,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -131,6 +132,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="draw the starts of --grow there, as SVG")
     parser.add_argument("--readme", type=Path, help="put the figures between the marks of this file")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # containers are destroyed, and all is removed, then too
     if arguments.install:
         install()
     chosen = [each for each in runtimes() if not arguments.only or each.name in arguments.only]

@@ -39,10 +39,11 @@ def _verbs(way: str, rows: Mapping[str, Any]) -> Iterator[str]:
     for ours in (each for each in OURS if each in rows):
         for peer in (each for each in rows if each not in OURS):
             parts = (f"{verb} {rows[ours][verb]['wall'] / rows[peer][verb]['wall']:.2f}" for verb in VERBS)
-            yield f"{ours} / {peer}: {', '.join(parts)}; CPU of a start {_cpu(rows, ours, peer):.2f}"
+            yield f"{ours} / {peer}: {', '.join(parts)}; CPU of a start {cpu_part(rows, ours, peer):.2f}"
 
 
-def _cpu(rows: Mapping[str, Any], ours: str, peer: str) -> float:
+def cpu_part(rows: Mapping[str, Any], ours: str, peer: str) -> float:
+    """Return the processor time of a start of ours as a part of the peer's."""
     return float(rows[ours]["start"]["cpu"] / max(rows[peer]["start"]["cpu"], 0.001))
 
 
@@ -66,6 +67,10 @@ def _growing(name: str, sizes: Mapping[str, Any]) -> Iterator[str]:
         for heading in ("questions", "recovery"):
             if heading in each:
                 yield f"        {heading}: " + ", ".join(f"{what} {ms:.2f}" for what, ms in each[heading].items())
-    steady = (few["start"] + sizes["again"]["start"]) / 2
     largest = max((size for size in sizes if size.isdecimal()), key=int)
-    yield f"        a start among {largest}: {sizes[largest]['start'] / steady:.2f} of one among 10, before and after"
+    yield f"        a start among {largest}: {part_of_few(sizes, largest):.2f} of one among 10, before and after"
+
+
+def part_of_few(sizes: Mapping[str, Any], size: str) -> float:
+    """Return a start among so many as a part of one among 10: the mean of before and after, as hosts drift."""
+    return float(sizes[size]["start"] / ((sizes["10"]["start"] + sizes["again"]["start"]) / 2))
