@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from insula.engine.enter.callinside import call_inside
 from insula.engine.spec import (
     Access,
     BindMount,
@@ -15,6 +16,7 @@ from insula.engine.spec import (
     GuestBindMount,
     ImageMount,
     InitKind,
+    OverlayRoot,
     Process,
     Seccomp,
     TmpfsMount,
@@ -64,6 +66,39 @@ def test_its_mounts_are_shared_among_its_own_namespaces_and_with_nobody_else(
         group = [word for word in line.split() if word.partition(":")[0] in {"shared", "master", "propagate_from"}]
         assert [word.partition(":")[0] for word in group] == ["shared"], line
         assert group[0] not in outside, line
+
+
+@pytest.mark.machine("mounts")
+@pytest.mark.requires("overlay.idmapped")
+def test_a_directory_of_the_image_is_renamed_and_stays_so_wherever_the_layers_go(
+    guests: Guests, busybox_root: Path, scratch: Path
+) -> None:
+    """By the system's own rename: mv copies where that is refused."""
+    (busybox_root / "image/deep").mkdir(parents=True)
+    (busybox_root / "image/deep/file").write_text("of the image\n")
+    for name in ("upper", "work"):
+        (scratch / "first" / name).mkdir(parents=True)
+
+    def clone(where: str, image: Path) -> OverlayRoot:
+        return OverlayRoot(
+            lower=(str(image),), upper=str(scratch / where / "upper"), work=str(scratch / where / "work")
+        )
+
+    def rename() -> int:
+        os.rename("/image", "/renamed")
+        return len({os.lstat(path).st_dev for path in ("/", "/bin", "/bin/busybox", "/renamed", "/renamed/deep")})
+
+    running = guests.launch(spec(clone("first", busybox_root), "sleep 1000"))
+    assert call_inside(running, rename) == 1, "it is one file system"
+    said, _ = guests.execute(running, "df", "/")
+    assert said.splitlines()[-1].split()[0] == "overlay"
+    guests.destroy(running)
+
+    subprocess.run(["cp", "-a", str(scratch / "first"), str(scratch / "second")], check=True)
+    subprocess.run(["cp", "-a", str(busybox_root), str(scratch / "image")], check=True)
+    said, _ = guests.output(spec(clone("second", scratch / "image"), "cat /renamed/deep/file; ls -d /image"))
+    assert said.startswith("of the image\n")
+    assert "/image: No such file or directory" in said
 
 
 def test_proc_shows_only_the_guests_own_processes(guests: Guests, busybox_root: Path) -> None:

@@ -165,8 +165,10 @@ def make_filesystem(
     Raises: OSError, its text continued by what the file system had to say.
     """
     context = _fsopen(fstype, 1)
+    named = any(key == "source" for key, _ in options)
     try:
-        for key, value in options:
+        # Programs such as df pass over what has no source.
+        for key, value in options if named else (("source", fstype), *options):
             if value is None:
                 _fsconfig(context, FilesystemCommand.SET_FLAG, key, None, 0)
             elif isinstance(value, int):

@@ -19,6 +19,21 @@ _TEXT_MAX = 255
 """Bytes of an option's value. Source: linux/fs/fsopen.c, FSCONFIG_SET_STRING."""
 
 
+_AS_ONE: tuple[Option, ...] = (
+    ("redirect_dir", "on"),
+    ("xino", "auto"),
+    ("index", "off"),
+    ("nfs_export", "off"),
+    ("metacopy", "off"),
+)
+"""What makes an overlay behave more like one file system, as far as that binds its upper layer to no other files.
+
+A directory of the lower layer is renamed by a path that the upper one keeps, and numbers of inodes are told apart in
+memory; both survive that layers are copied or moved. The others, which distributions may have as their default, keep
+handles of the lower layer's very files. Source: kernel document `filesystems/overlayfs`.
+"""
+
+
 def stack(
     lower: Sequence[int],
     upper: tuple[int, int, int] | None,
@@ -42,6 +57,10 @@ def stack(
 
 def _mount(options: Sequence[Option], acting_as: tuple[int, int] | None) -> Fd:
     with contextlib.nullcontext() if acting_as is None else acting_on_files_as(*acting_as):
+        if any(key == "upperdir" for key, _ in options):
+            # Refused to who is root of a user namespace alone.
+            with contextlib.suppress(PermissionError):
+                return make_filesystem("overlay", (*options, *_AS_ONE))
         return make_filesystem("overlay", options)
 
 
