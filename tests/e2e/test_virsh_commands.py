@@ -241,6 +241,13 @@ def _log(insulad: Insulad, name: str) -> str:
     return path.read_text(errors="replace") if path.exists() else ""
 
 
+def test_a_shutdown_right_after_the_start_is_not_lost(insulad: Insulad, web: str) -> None:
+    for _ in range(3):
+        insulad.virsh("start", web)
+        insulad.virsh("shutdown", web)
+        wait_state(insulad, web, "shut off")
+
+
 def test_create_makes_a_domain_that_goes_when_it_stops(insulad: Insulad, busybox_root: Path, scratch: Path) -> None:
     file = scratch / "domain.xml"
     file.write_text(domain_xml("passing", busybox_root))

@@ -114,13 +114,11 @@ class InitProcess:
 def request(init: InitProcess, actions: Sequence[PowerAction], ways: Sequence[Way]) -> InitAnswer:
     """Ask a running init for the first of actions that it knows, in the first of ways that it has.
 
-    An init of a known kind is trusted to listen. Raises: OSError(ESRCH) if it is gone.
+    Raises: OSError(ESRCH) if it is gone.
     """
     for action in actions:
         for way in ways:
             answer = ask(init.kind, action, pid=init.pid, pidfd=init.pidfd, way=way)
-            if answer is InitAnswer.UNHEARD and init.kind is not InitKind.PLAIN:
-                return InitAnswer.ASKED
             if answer is not InitAnswer.NO_WAY:
                 return answer
     return InitAnswer.NO_WAY

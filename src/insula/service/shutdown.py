@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 
 from insula.engine.guestinit import InitAnswer, PowerAction, Way
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.look.looking import Sight
+from insula.engine.spec import InitKind
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.model.numbers import ShutdownMode
 from insula.service.containers import Looking
@@ -18,6 +20,13 @@ LOGGER = logging.getLogger(__name__)
 
 TIME_LIMIT = 90.0
 """Seconds a guest gets, as systemd gives a unit by default; after them somebody should know."""
+
+LISTENING = 20.0
+"""Seconds from its start within which an init of a known kind has begun to listen, on a slow host too."""
+LISTENING_PLAIN = 2.0
+"""The same of any other program, such as a shell script with a trap."""
+AGAIN = 0.1
+"""Seconds until one that does not listen yet is asked again."""
 
 _MEANINGLESS = ShutdownMode.ACPI | ShutdownMode.AGENT | ShutdownMode.PARAVIRT
 _ASKED = {PowerAction.POWEROFF: StopReason.SHUTDOWN, PowerAction.REBOOT: StopReason.REBOOTED}
@@ -56,7 +65,7 @@ class ShutdownVerbs:
         # Written before the guest hears it: one that ends at once must find us knowing why.
         self._runs.write_record(managed, replace(before, asked=_ASKED[action]))
         try:
-            await managed.lock.unless_overtaken(self._ask_init(run.container, action, ways))
+            await managed.lock.unless_overtaken(self._ask_until_heard(run, action, ways))
         except Exception:
             self._runs.write_record(managed, before)
             raise
@@ -74,7 +83,24 @@ class ShutdownVerbs:
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)
 
-    async def _ask_init(self, container: Running, action: PowerAction, ways: tuple[Way, ...]) -> None:
+    async def _ask_until_heard(self, run: Run, action: PowerAction, ways: tuple[Way, ...]) -> None:
+        """Ask one that has just begun until it can have heard: what it has no handler for yet, the kernel drops.
+
+        Raises: OperationFailedError for a program that does not listen, or cannot be asked; as _ask_init.
+        """
+        while True:
+            kind, answer = await self._ask_init(run.container, action, ways)
+            plain = kind is InitKind.PLAIN
+            last = run.record.begun + (LISTENING_PLAIN if plain else LISTENING)
+            if answer is not InitAnswer.UNHEARD or time.time() >= last:
+                break
+            await asyncio.sleep(AGAIN)
+        if answer is not InitAnswer.UNHEARD or plain:  # an init of a known kind is trusted to listen in its own way
+            _understand(run.container, action, answer)
+
+    async def _ask_init(
+        self, container: Running, action: PowerAction, ways: tuple[Way, ...]
+    ) -> tuple[InitKind, InitAnswer]:
         """Ask in the first way that this init has; a program that knows no reboot is asked to end.
 
         Raises: OperationFailedError, OperationInvalidError; OperationTimeoutError if the guest holds us up.
@@ -94,7 +120,7 @@ class ShutdownVerbs:
             raise OperationInvalidError("domain is not running") from error
         except OSError as error:
             raise OperationFailedError(f"the init of domain '{container.name}' cannot be asked: {error}") from error
-        _understand(container, action, InitAnswer(found["answer"]))
+        return InitKind(found["kind"]), InitAnswer(found["answer"])
 
     async def _watch(self, managed: ManagedDomain, run: Run, action: PowerAction) -> None:
         """Say so when the guest is still there after the time limit; what it does later is its own doing again."""

@@ -7,6 +7,7 @@ import pytest
 
 from insula.daemon.wiring import Patience
 from insula.engine.guestinit import PowerAction, Way
+from insula.engine.spec import InitKind
 from insula.errors import (
     InvalidArgumentError,
     OperationAbortedError,
@@ -16,6 +17,7 @@ from insula.errors import (
 )
 from insula.model.domainstates import ShutoffReason
 from insula.model.numbers import ShutdownMode
+from insula.service import shutdown
 from insula.service.events import DomainIdentity, Reboot
 from insula.service.rundirectory import StopReason
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
@@ -77,8 +79,38 @@ async def test_a_program_that_knows_no_reboot_is_ended_and_started_again(rig: Ri
     assert rig.domains.is_active(ref)
 
 
-async def test_a_program_that_does_not_listen_is_named_and_nothing_is_waited_for(rig: Rig) -> None:
-    rig.looker.sights = [{"kind": "plain", "answer": "unheard"}]
+UNHEARD = {"kind": InitKind.PLAIN.value, "answer": "unheard"}
+
+
+async def test_an_init_that_does_not_listen_yet_is_asked_until_it_does(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "AGAIN", 0.001)
+    monkeypatch.setattr(shutdown, "LISTENING_PLAIN", 3600.0)
+    rig.looker.sights = [UNHEARD, UNHEARD]
+    ref = await running(rig)
+    await rig.domains.shutdown(ref)
+    assert len(rig.looker.looks) == 3
+    assert asked(rig, ref) is StopReason.SHUTDOWN
+
+
+async def test_destroy_does_not_wait_for_an_init_that_does_not_listen_yet(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutdown, "AGAIN", 3600.0)
+    monkeypatch.setattr(shutdown, "LISTENING_PLAIN", 3600.0)
+    rig.looker.sights = [UNHEARD]
+    ref = await running(rig)
+    asking = asyncio.create_task(rig.domains.shutdown(ref))
+    await until(lambda: rig.looker.looks)
+    await rig.domains.destroy(ref)
+    with pytest.raises(OperationAbortedError):
+        await asking
+
+
+async def test_a_program_that_never_listens_is_named(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutdown, "LISTENING_PLAIN", 0.0)
+    rig.looker.sights = [UNHEARD]
     ref = await running(rig)
     with pytest.raises(OperationFailedError, match=r"does not listen .* use destroy"):
         await rig.domains.shutdown(ref)
@@ -120,7 +152,7 @@ async def test_destroy_does_not_wait_for_a_guest_that_holds_up_who_asks_it(rig: 
 
 
 async def test_no_way_at_all_is_an_error(rig: Rig) -> None:
-    rig.looker.sights = [{"kind": "systemd", "answer": "no way"}]
+    rig.looker.sights = [{"kind": InitKind.SYSTEMD.value, "answer": "no way"}]
     with pytest.raises(OperationFailedError, match="cannot be asked to shut down in that way"):
         await rig.domains.shutdown(await running(rig), ShutdownMode.INITCTL)
 
