@@ -48,7 +48,7 @@ class DefinitionVerbs:
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.ADDED if added else DefinedDetail.UPDATED)
 
         try:
-            await managed.perform("define", work, change=OperationKind.DEFINITION)
+            await managed.lock.perform("define", work, change=OperationKind.DEFINITION)
         except DomainNotFoundError:
             # Undefined by another client while we waited for our turn: then this is a new domain.
             return await self.define(domain)
@@ -81,7 +81,7 @@ class DefinitionVerbs:
                 self._runs.note_storage(managed, ephemeral=True)
             self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.REMOVED)
 
-        await managed.perform("undefine", work, change=OperationKind.DEFINITION)
+        await managed.lock.perform("undefine", work, change=OperationKind.DEFINITION)
 
     async def set_autostart(self, managed: ManagedDomain, *, on: bool) -> None:
         """Let the domain start with the daemon, or not."""
@@ -92,7 +92,7 @@ class DefinitionVerbs:
             await self._definitions.set_autostart(managed, on=on)
             managed.autostart = on
 
-        await managed.perform("set autostart", work, change=OperationKind.DEFINITION)
+        await managed.lock.perform("set autostart", work, change=OperationKind.DEFINITION)
 
     async def change(self, managed: ManagedDomain, config: DomainDefinition) -> None:
         """Take config as what is defined, after a change of a part of it. Callers hold the lock."""

@@ -151,7 +151,7 @@ class DeviceVerbs:
             if before is not None:
                 self._tell(managed, _aliases(kind, before), _aliases(kind, managed.current.devices))
 
-        await managed.perform(f"change a {tag}", work)
+        await managed.lock.perform(f"change a {tag}", work)
 
     def _tell(self, managed: ManagedDomain, before: list[str], now: list[str]) -> None:
         for alias in (each for each in before if each not in now):

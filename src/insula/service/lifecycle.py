@@ -60,7 +60,7 @@ class LifecycleVerbs:
             self._drop_restart(managed)
             await self._runs.begin(managed, managed.config or managed.current, launch)
 
-        await managed.perform("start", work)
+        await managed.lock.perform("start", work)
         return managed
 
     async def create(self, domain: DomainDefinition, launch: Launch) -> ManagedDomain:
@@ -84,7 +84,7 @@ class LifecycleVerbs:
                 raise
 
         try:
-            await managed.perform("create", work)
+            await managed.lock.perform("create", work)
         except DomainNotFoundError:
             # It ended or was undefined while we waited for our turn: then this is a new domain.
             return await self.create(domain, launch)
@@ -93,7 +93,7 @@ class LifecycleVerbs:
     async def destroy(self, managed: ManagedDomain) -> None:
         """Kill the guest at once. One that waits for its restart, or was kept after its end, is off for good."""
 
-        await managed.perform(
+        await managed.lock.perform(
             "destroy", lambda: self.destroy_locked(managed), change=OperationKind.ENDING, overtaking=True
         )
 
@@ -118,7 +118,7 @@ class LifecycleVerbs:
             await managed.lock.unless_overtaken(self._runs.suspend(run))
             managed.happen(Happening.SUSPENDED)
 
-        await managed.perform("suspend", work, change=OperationKind.SUSPENSION)
+        await managed.lock.perform("suspend", work, change=OperationKind.SUSPENSION)
 
     async def resume(self, managed: ManagedDomain) -> None:
         """Let the guest go on. Raises: OperationInvalidError if it does already; StepError if it cannot even begin."""
@@ -139,7 +139,7 @@ class LifecycleVerbs:
             self._runs.write_record(managed, replace(run.record, resumed=True))
             managed.happen(Happening.RESUMED)
 
-        await managed.perform("resume", work, change=OperationKind.SUSPENSION)
+        await managed.lock.perform("resume", work, change=OperationKind.SUSPENSION)
 
     async def wait(self, managed: ManagedDomain) -> Stopped:
         """Return how the domain went off, once it has, or how it last did; restarts are waited through.
@@ -202,7 +202,7 @@ class LifecycleVerbs:
                 await self.ended(managed, status)
 
         self.spawn(
-            managed.lock.perform("react to the guest's end", work, change=OperationKind.ENDING, endlessly=True),
+            managed.lock.perform_surely("react to the guest's end", work, change=OperationKind.ENDING),
             f"end {managed.name}",
         )
 
@@ -259,7 +259,7 @@ class LifecycleVerbs:
         async def later() -> None:
             await asyncio.sleep(delay)
             managed.restart = None
-            await managed.lock.perform("restart", work, endlessly=True)
+            await managed.lock.perform_surely("restart", work)
 
         async def work() -> None:
             # Another record of the same run is there if its storage was noted to stay, or not to, meanwhile.

@@ -1,10 +1,8 @@
 """One domain as the service knows it: what is defined, what runs, and in which state it is."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, TypeVar
 from uuid import UUID
 
 from insula.engine.console.console import ConsoleHub
@@ -21,14 +19,11 @@ from insula.model.domainstates import (
 )
 from insula.model.numbers import XmlFlags
 from insula.service.events import DomainIdentity, Events, LifecycleEvent, Reboot
-from insula.service.jobs import Job, OperationKind
 from insula.service.live import defined
 from insula.service.rundirectory import Next, RunRecord, StopReason
 from insula.service.statelock import LOCK_PATIENCE, StateChangeLock
 from insula.service.tasks import BackgroundTasks
 from insula.service.unread import Description, UnreadDefinition
-
-T = TypeVar("T")
 
 NEVER_RAN = StateWithReason(state=DomainState.SHUTOFF, reason=ShutoffReason.UNKNOWN)
 
@@ -69,7 +64,7 @@ class ManagedDomain:
     for a transient one; owner: whose connection it dies with; updated: config was changed since the run began;
     ended_record: the record of a run that is over and not forgotten, because it is preserved or will be started again
     by the task restart; notices: what an administrator should know about it; gone: the registry has it no more;
-    written: a document as it was written last; hurry: lets what holds the domain up for now come first.
+    written: a document as it was written last; lock: what changes it takes turns there.
     """
 
     description: Description
@@ -86,7 +81,6 @@ class ManagedDomain:
     patience: float = LOCK_PATIENCE
     tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     over: asyncio.Future[Stopped] | None = None
-    hurry: Callable[[], None] | None = None
     events: Events = field(default_factory=Events)
     lock: StateChangeLock = field(init=False)
     name: str = field(init=False)
@@ -96,46 +90,17 @@ class ManagedDomain:
 
     def __post_init__(self) -> None:
         self.name, self.uuid = self.description.name, self.description.uuid
-        self.lock = StateChangeLock(self.name, patience=self.patience, tasks=self.tasks)
+        self.lock = StateChangeLock(self.name, patience=self.patience, tasks=self.tasks, admit=self._refuse_if_gone)
 
-    async def perform(
-        self,
-        verb: str,
-        work: Callable[[], Coroutine[Any, Any, T]],
-        *,
-        change: OperationKind = OperationKind.LIFE,
-        endlessly: bool = False,
-        overtaking: bool = False,
-    ) -> T:
-        """Return what work() returns, performed while no other verb changes the domain; see StateChangeLock.perform.
-
-        Raises: DomainNotFoundError if the domain is no more once it is our turn.
-        """
-        if self.hurry is not None:
-            self.hurry()
-        work = partial(self._unless_gone, work)
-        return await self.lock.perform(verb, work, change=change, endlessly=endlessly, overtaking=overtaking)
-
-    async def perform_job(self, job: Job, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what work() returns, which is a job: see StateChangeLock.perform_job.
-
-        Raises: DomainNotFoundError if the domain is no more once it is our turn.
-        """
-        if self.hurry is not None:
-            self.hurry()
-        return await self.lock.perform_job(job, partial(self._unless_gone, work))
-
-    async def _unless_gone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def _refuse_if_gone(self) -> None:
         if self.gone:
             raise DomainNotFoundError(f"no domain with matching uuid '{self.uuid}'")
-        return await work()
 
     def settling(self) -> Awaitable[None] | None:
         """Return what is done once an earlier daemon's guest is this one's, as far as it can be; None if it is."""
         if self.run is None or self.run.adoption is None or self.run.adoption.done():
             return None
-        if self.hurry is not None:
-            self.hurry()
+        self.lock.hurry()
         return asyncio.shield(self.run.adoption)
 
     @property

@@ -60,7 +60,7 @@ class MemoryVerbs:
             if managed.is_active and managed.current.memory_now != before:
                 self._events.publish(BalloonChange(domain=managed.ref, actual=managed.current.memory_now))
 
-        await managed.perform("set memory", work, change=OperationKind.LIMITS)
+        await managed.lock.perform("set memory", work, change=OperationKind.LIMITS)
 
     async def set_maximum_memory(self, managed: ManagedDomain, size: KiB, affect: Affect) -> None:
         """Change the most the domain can be given, for its next start."""
@@ -75,7 +75,7 @@ class MemoryVerbs:
                 raise OperationInvalidError("cannot resize the max memory on an active domain")
             await self._changes.change(managed, affect, changed)
 
-        await managed.perform("set maximum memory", work, change=OperationKind.LIMITS)
+        await managed.lock.perform("set maximum memory", work, change=OperationKind.LIMITS)
 
 
 def _defined(domain: DomainDefinition) -> Values:

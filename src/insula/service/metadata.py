@@ -49,7 +49,7 @@ class MetadataVerbs:
             told = uri if kind is MetadataType.ELEMENT else None
             self._events.publish(MetadataChange(domain=managed.ref, kind=kind, uri=told))
 
-        await managed.perform("set metadata", work, change=OperationKind.DEFINITION)
+        await managed.lock.perform("set metadata", work, change=OperationKind.DEFINITION)
 
 
 _TEXTS = {MetadataType.TITLE: "title", MetadataType.DESCRIPTION: "description"}

@@ -48,6 +48,7 @@ from insula.service.recoveryplan import (
 from insula.service.rundirectory import Next, RunDirectory, RunEntry, RunRecord
 from insula.service.runs import Runs
 from insula.service.shutdown import ShutdownVerbs
+from insula.service.statelock import nobody
 from insula.service.waitingline import WaitingLine
 
 LOGGER = logging.getLogger(__name__)
@@ -223,13 +224,13 @@ class Recovery:
 
         async def locked() -> None:
             try:
-                await managed.lock.perform(verb, in_turn, endlessly=True)
+                await managed.lock.perform_surely(verb, in_turn)
             except Exception as error:  # whatever it was, it concerns this domain alone
                 LOGGER.error("cannot %s domain '%s': %s", verb, managed.name, error)
             finally:
-                managed.hurry = None
+                managed.lock.hurry = nobody
 
-        managed.hurry = partial(self._line.hurry, managed.uuid)
+        managed.lock.hurry = partial(self._line.hurry, managed.uuid)
         self._work.append(self._lifecycle.spawn(locked(), f"{verb} {managed.name}"))
 
     def _clear(self, record: RunRecord, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -298,9 +299,7 @@ class Recovery:
         async def again() -> None:
             await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
             if managed.run is run:
-                await managed.lock.perform(
-                    "take over", partial(self._taken_over, managed, doomed, attempt + 1), endlessly=True
-                )
+                await managed.lock.perform_surely("take over", partial(self._taken_over, managed, doomed, attempt + 1))
 
         task = asyncio.create_task(again(), name=f"take over {managed.name} again")
         self._retries.add(task)

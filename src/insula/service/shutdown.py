@@ -47,11 +47,11 @@ class ShutdownVerbs:
 
         Raises: OperationFailedError if its init cannot be asked, or does not listen: then nothing would come of it.
         """
-        await managed.perform("shutdown", lambda: self._ask(managed, PowerAction.POWEROFF, modes))
+        await managed.lock.perform("shutdown", lambda: self._ask(managed, PowerAction.POWEROFF, modes))
 
     async def reboot(self, managed: ManagedDomain, modes: ShutdownMode) -> None:
         """Ask the guest to reboot; a program that knows no reboot is asked to end and then started again."""
-        await managed.perform("reboot", lambda: self._ask(managed, PowerAction.REBOOT, modes))
+        await managed.lock.perform("reboot", lambda: self._ask(managed, PowerAction.REBOOT, modes))
 
     def close(self) -> None:
         """Stop watching."""
@@ -133,7 +133,7 @@ class ShutdownVerbs:
                 managed.notices = (*managed.notices, text)
                 self._runs.write_record(managed, replace(run.record, asked=None))
 
-        await managed.lock.perform("watch", work, endlessly=True)
+        await managed.lock.perform_surely("watch", work)
 
 
 def _ways(modes: ShutdownMode) -> tuple[Way, ...]:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, TypeVar
 
 from insula.errors import OperationAbortedError, OperationTimeoutError
@@ -16,6 +17,10 @@ LOCK_PATIENCE = 30.0
 T = TypeVar("T")
 
 
+def nobody() -> None:
+    """Hurry nobody: nothing holds the domain up."""
+
+
 class StateChangeLock:
     """Lets one verb at a time change a domain. Reads take no part in it and never wait.
 
@@ -27,10 +32,22 @@ class StateChangeLock:
 
     Where a verb waits for something that the guest can hold up, it does so in `unless_overtaken`: a verb that ends the
     guest does not sit that out. It makes all who hold or await the lock, up to its own turn, give up at that point.
+
+    admit: called when the turn of what a caller asked for has come; raises where that is not to be done any more.
     """
 
-    def __init__(self, domain: str, *, patience: float = LOCK_PATIENCE, tasks: BackgroundTasks | None = None) -> None:
+    def __init__(
+        self,
+        domain: str,
+        *,
+        patience: float = LOCK_PATIENCE,
+        tasks: BackgroundTasks | None = None,
+        admit: Callable[[], None] = lambda: None,
+    ) -> None:
         self._domain = domain
+        self._admit = admit
+        self.hurry: Callable[[], None] = nobody
+        """Lets what holds the domain up for now come first."""
         self._tasks = tasks or BackgroundTasks()
         self._patience = patience
         self._lock = asyncio.Lock()
@@ -68,17 +85,24 @@ class StateChangeLock:
         work: Callable[[], Coroutine[Any, Any, T]],
         *,
         change: OperationKind = OperationKind.LIFE,
-        endlessly: bool = False,
         overtaking: bool = False,
     ) -> T:
-        """Return what work() returns, performed once no other verb changes the domain.
+        """Return what work() returns, performed once no other verb changes the domain; whatever holds it up hurries.
 
-        change: what kind it is of, for the job that may have the domain. endlessly: wait however long another verb
-        takes, for what must happen. overtaking: it ends the guest, so no verb before it waits for that any longer.
-        Raises: OperationTimeoutError if another verb holds the domain for longer than the patience.
+        change: what kind it is of, for the job that may have the domain. overtaking: it ends the guest, so no verb
+        before it waits for that any longer.
+        Raises: OperationTimeoutError if another verb holds the domain for longer than the patience; what `admit` does.
         """
-        patience = None if endlessly else self._patience
-        steps = self._overtake(verb, work, patience) if overtaking else self._perform(verb, work, patience, change)
+        self.hurry()
+        asked = partial(self._admitted, work)
+        steps = self._overtake(verb, asked) if overtaking else self._perform(verb, asked, self._patience, change)
+        return await outlived(self._tasks.begin(steps, f"{verb} {self._domain}"))
+
+    async def perform_surely(
+        self, verb: str, work: Callable[[], Coroutine[Any, Any, T]], *, change: OperationKind = OperationKind.LIFE
+    ) -> T:
+        """Return what work() returns, which no caller asked for and which must happen, however long that waits."""
+        steps = self._perform(verb, work, None, change)
         return await outlived(self._tasks.begin(steps, f"{verb} {self._domain}"))
 
     async def perform_job(self, job: Job, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -86,9 +110,15 @@ class StateChangeLock:
 
         It goes on if the caller is cancelled. Aborted, work is cancelled; it may clean up, and nobody waits for that.
         Raises: OperationTimeoutError if another verb or job has the domain for longer than the patience;
-        OperationAbortedError if the job was aborted.
+        OperationAbortedError if the job was aborted; what `admit` does.
         """
-        return await outlived(self._tasks.begin(self._perform_job(job, work), f"{job.verb} {self._domain}"))
+        self.hurry()
+        steps = self._perform_job(job, partial(self._admitted, work))
+        return await outlived(self._tasks.begin(steps, f"{job.verb} {self._domain}"))
+
+    async def _admitted(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        self._admit()
+        return await work()
 
     async def step(self, job: Job, work: Callable[[], Awaitable[T]]) -> T:
         """Return what work() returns: a part of the job during which nothing else changes the domain.
@@ -162,7 +192,7 @@ class StateChangeLock:
     def _overtaken(self) -> OperationAbortedError:
         return OperationAbortedError(f"given up, because {self._overtaking} of domain '{self._domain}' came meanwhile")
 
-    async def _overtake(self, verb: str, work: Callable[[], Awaitable[T]], patience: float | None) -> T:
+    async def _overtake(self, verb: str, work: Callable[[], Awaitable[T]]) -> T:
         self._overtaking = verb
         self._overtakers += 1
         if self._wait is not None:
@@ -170,7 +200,7 @@ class StateChangeLock:
         if self._job is not None:
             self._job.abort(f"{verb} of the domain")
         try:
-            await self._acquire(patience, OperationKind.ENDING)
+            await self._acquire(self._patience, OperationKind.ENDING)
         finally:
             self._overtakers -= 1
         return await self._hold(verb, work)

@@ -75,7 +75,7 @@ class TuningVerbs:
                 told = tuple(Parameter(family.tunable + each.name, each.kind, each.value) for each in parameters)
                 self._events.publish(Tunable(domain=managed.ref, parameters=told))
 
-        await managed.perform(f"set {family.name}", work, change=OperationKind.LIMITS)
+        await managed.lock.perform(f"set {family.name}", work, change=OperationKind.LIMITS)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ async def test_a_verb_on_what_is_gone_finds_no_domain() -> None:
         pytest.fail("the domain is gone")
 
     with pytest.raises(DomainNotFoundError):
-        await managed.perform("start", work)
+        await managed.lock.perform("start", work)
 
 
 @pytest.mark.parametrize("happening", Happening)

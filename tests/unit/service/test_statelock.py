@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from insula.errors import OperationAbortedError, OperationTimeoutError
+from insula.errors import OperationAbortedError, OperationInvalidError, OperationTimeoutError
 from insula.model.numbers import JobOperation, JobType
 from insula.service.jobs import BESIDE, Job, OperationKind
 from insula.service.statelock import StateChangeLock
@@ -254,7 +254,7 @@ async def test_the_reaction_to_a_guests_end_waits_for_no_job_and_ends_none() -> 
     lock = StateChangeLock("web")
     going = Going(lock)
     await going.begun.wait()
-    assert await lock.perform("react", changed, change=OperationKind.ENDING, endlessly=True) == "changed"
+    assert await lock.perform_surely("react", changed, change=OperationKind.ENDING) == "changed"
     going.go.set()
     assert await going.task == "saved"
 
@@ -310,3 +310,31 @@ async def test_a_job_that_fails_frees_the_domain_and_tells_why() -> None:
     with pytest.raises(ValueError, match="the disk is full"):
         await lock.perform_job(job, fail)
     assert (job.type, job.error, lock.job) == (JobType.FAILED, "the disk is full", None)
+
+
+@pytest.mark.asyncio
+async def test_who_asks_hurries_what_holds_the_domain_up_and_what_must_happen_does_not() -> None:
+    hurried: list[str] = []
+    lock = StateChangeLock("web")
+    lock.hurry = lambda: hurried.append("hurried")
+    await lock.perform_surely("take over", _nothing)
+    assert hurried == []
+    await lock.perform("destroy", _nothing, overtaking=True)
+    await lock.perform_job(Job(operation=JobOperation.BACKUP, verb="back up"), _nothing)
+    assert hurried == ["hurried", "hurried"]
+
+
+@pytest.mark.asyncio
+async def test_what_is_asked_for_is_refused_once_it_is_not_to_be_done_any_more_and_what_must_happen_is_not() -> None:
+    def refuse() -> None:
+        raise OperationInvalidError("it is no more")
+
+    lock = StateChangeLock("web", admit=refuse)
+    for asked in (
+        lock.perform("start", changed),
+        lock.perform("destroy", changed, overtaking=True),
+        lock.perform_job(Job(operation=JobOperation.BACKUP, verb="back up"), changed),
+    ):
+        with pytest.raises(OperationInvalidError, match="it is no more"):
+            await asked
+    assert await lock.perform_surely("react", changed) == "changed"
