@@ -5,9 +5,10 @@ import threading
 from collections.abc import Mapping
 
 from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
+from insula.model.numbers import ParameterType
 from insula.rpc.connection import Call, Connection, StreamData, StreamFinish
 from insula.rpc.procedures import Lxc, Procedure, Remote
-from insula.rpc.wiretypes import DomainRef, string_parameter, uint_parameter, ullong_parameter
+from insula.rpc.wiretypes import DomainRef, TypedParameter
 from tests.fakeserver import Answer, FakeSession, StreamEvent, replying
 
 WEB = DomainRef("web", bytes(range(16)), os.getpid())
@@ -40,7 +41,10 @@ def destroy(session: FakeSession, call: Call) -> None:
 
 def memory_parameters(session: FakeSession, call: Call) -> None:
     """The two calls of every getter: first how many, then all."""
-    parameters = [ullong_parameter("hard_limit", 2048), ullong_parameter("soft_limit", 1024)]
+    parameters = [
+        TypedParameter("hard_limit", ParameterType.ULLONG, 2048),
+        TypedParameter("soft_limit", ParameterType.ULLONG, 1024),
+    ]
     session.connection.reply(call, parameters[: call.arguments.nparams], len(parameters))
 
 
@@ -112,7 +116,15 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Remote.DOMAIN_DESTROY: destroy,
     Remote.DOMAIN_OPEN_CONSOLE: console,
     Remote.CONNECT_GET_ALL_DOMAIN_STATS: replying(
-        [(WEB, [uint_parameter("vcpu.current", 2), string_parameter("net.0.name", "eth0")])]
+        [
+            (
+                WEB,
+                [
+                    TypedParameter("vcpu.current", ParameterType.UINT, 2),
+                    TypedParameter("net.0.name", ParameterType.STRING, "eth0"),
+                ],
+            )
+        ]
     ),
     Remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY: register,
     Lxc.DOMAIN_OPEN_NAMESPACE: namespaces,

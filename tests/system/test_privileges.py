@@ -97,21 +97,6 @@ def test_capabilities_that_are_given_up_do_not_work() -> None:
     assert in_a_child(mount_point) == "EPERM"
 
 
-def test_an_ambient_capability_survives_the_exec_of_a_plain_user() -> None:
-    def program() -> str:
-        privileges.keep_only({"net_raw", "setuid", "setgid"})
-        privileges.keep_over_setuid(True)
-        os.setresgid(65534, 65534, 65534)
-        os.setresuid(65534, 65534, 65534)
-        only = frozenset({"net_raw"})
-        privileges.set_held(privileges.CapabilitySets(effective=only, permitted=only, inheritable=only))
-        privileges.raise_ambient(only)
-        return masks_of_program()
-
-    lines = dict(line.split(":\t") for line in in_a_child(program).splitlines())
-    assert names_in(int(lines["CapEff"], 16)) == {"net_raw"}
-
-
 def test_no_new_privileges_is_for_good() -> None:
     def flag() -> str:
         privileges.set_no_new_privileges()

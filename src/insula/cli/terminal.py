@@ -20,17 +20,6 @@ def is_terminal(fd: int) -> bool:
     return os.isatty(fd)
 
 
-def in_foreground(fd: int) -> bool:
-    """Whether we may read the terminal without being stopped; so we may any that is not our controlling one.
-
-    Source: tcgetpgrp(3), SIGTTIN in signal(7).
-    """
-    try:
-        return os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:
-        return True
-
-
 def window_size(fd: int = 0) -> tuple[int, int]:
     """Return (rows, columns) of a terminal, (24, 80) of anything else."""
     try:

@@ -31,13 +31,6 @@ def write_maps(process: Fd, uids: Sequence[Extent], gids: Sequence[Extent]) -> N
             os.close(fd)
 
 
-def read_map(process: Fd, name: str) -> tuple[Extent, ...]:
-    """Return the map `uid_map` or `gid_map` of the process behind an fd of /proc/PID."""
-    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=process)
-    with open(fd) as file:
-        return tuple((int(a), int(b), int(c)) for a, b, c in (line.split() for line in file))
-
-
 def outside(extents: Sequence[Extent], inside: int) -> int | None:
     """Return the host's id for an id inside, None if it has none."""
     for first, target, count in extents:

@@ -195,24 +195,6 @@ def _complaints(context: Fd) -> str:
     return f" ({'; '.join(said)})" if said else ""
 
 
-class _FilesystemFacts(ctypes.Structure):
-    """struct statfs, of which only the first field is of use here; the rest is room."""
-
-    _fields_ = (("kind", ctypes.c_long), ("rest", ctypes.c_byte * 248))
-
-
-@libc("fstatfs")
-def _fstatfs(fd: int, facts: _FilesystemFacts) -> None:
-    raise NotImplementedError
-
-
-def filesystem_kind(fd: int) -> int:
-    """Return the magic number of the file system an fd's file is on. Source: statfs(2), linux/magic.h."""
-    facts = _FilesystemFacts()
-    _fstatfs(fd, facts)
-    return int(facts.kind)
-
-
 def detach(path: str) -> None:
     """Take the mount at path and all below it out of the tree at once: umount2(2) with MNT_DETACH."""
     _umount2(path, MNT_DETACH)

@@ -176,11 +176,6 @@ def permitted_mask() -> int:
     return mask_of(held().permitted)
 
 
-def bounding() -> frozenset[str]:
-    """Return what the calling thread could ever gain by executing a program."""
-    return frozenset(capability_name(number) for number in range(last_capability() + 1) if _bounding_has(number))
-
-
 def set_held(sets: CapabilitySets) -> None:
     """Set the calling thread's sets: capset(2). Raises: OSError(EPERM) if something would be gained."""
     effective, permitted, inheritable = (mask_of(names) for names in (sets.effective, sets.permitted, sets.inheritable))
@@ -237,17 +232,6 @@ def _drop(number: int) -> bool:
 def clear_ambient() -> None:
     """Empty the ambient set: no capability survives the exec of a plain program by another user than root."""
     _prctl(Control.CAP_AMBIENT, Ambient.CLEAR_ALL, 0, 0, 0)
-
-
-def raise_ambient(names: Iterable[str]) -> None:
-    """Let names survive an exec by any user. Raises: OSError(EPERM) unless they are permitted and inheritable."""
-    for name in names:
-        _prctl(Control.CAP_AMBIENT, Ambient.RAISE, capability_number(name), 0, 0)
-
-
-def keep_over_setuid(keep: bool) -> None:
-    """Keep the permitted set when all user ids stop being root's; an exec undoes it."""
-    _prctl(Control.SET_KEEPCAPS, int(keep), 0, 0, 0)
 
 
 def set_no_new_privileges() -> None:

@@ -150,11 +150,6 @@ def die_with_parent(parent: int) -> None:
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(parent))
 
 
-def become_subreaper() -> None:
-    """Become the parent of orphans among the descendants: prctl(2)."""
-    _prctl(ProcessControl.SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
 class PidfdInformation(ctypes.Structure):
     """struct pidfd_info in its first version. Source: linux/pidfd.h."""
 

@@ -18,18 +18,6 @@ WINDOW_MAX = 65535
 """The most rows or columns a terminal can have: struct winsize holds 16 bits."""
 
 
-def open_master(devpts: int) -> tuple[Fd, int]:
-    """Return a new terminal's master and its number, which is its slave's name in devpts, an fd of that mount."""
-    master = os.open("ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC, dir_fd=devpts)
-    try:
-        fcntl.ioctl(master, TIOCSPTLCK, struct.pack("i", 0))
-        number = number_of(master)
-    except BaseException:
-        os.close(master)
-        raise
-    return Fd(master), number
-
-
 def open_multiplexer() -> Fd:
     """Return a new non-blocking master of this process's own devpts, its slave unlocked."""
     master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -97,11 +85,6 @@ def number_of(master: int) -> int:
 def open_slave(master: int) -> Fd:
     """Return the slave of a master, whatever is mounted where: ioctl TIOCGPTPEER, since Linux 4.13."""
     return Fd(fcntl.ioctl(master, TIOCGPTPEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-
-
-def take_terminal(slave: int) -> None:
-    """Make the terminal this session's controlling one; the caller leads a session that has none."""
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
 
 def window(terminal: int) -> tuple[int, int]:

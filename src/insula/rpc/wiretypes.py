@@ -104,38 +104,3 @@ class TypedParameter(NamedTuple):
     field: str
     type: ParameterType
     value: int | float | str
-
-
-def int_parameter(field: str, value: int) -> TypedParameter:
-    """A signed 32-bit parameter."""
-    return TypedParameter(field, ParameterType.INT, value)
-
-
-def uint_parameter(field: str, value: int) -> TypedParameter:
-    """An unsigned 32-bit parameter."""
-    return TypedParameter(field, ParameterType.UINT, value)
-
-
-def llong_parameter(field: str, value: int) -> TypedParameter:
-    """A signed 64-bit parameter."""
-    return TypedParameter(field, ParameterType.LLONG, value)
-
-
-def ullong_parameter(field: str, value: int) -> TypedParameter:
-    """An unsigned 64-bit parameter."""
-    return TypedParameter(field, ParameterType.ULLONG, value)
-
-
-def double_parameter(field: str, value: float) -> TypedParameter:
-    """A floating-point parameter."""
-    return TypedParameter(field, ParameterType.DOUBLE, value)
-
-
-def boolean_parameter(field: str, value: bool) -> TypedParameter:
-    """A truth value."""
-    return TypedParameter(field, ParameterType.BOOLEAN, value)
-
-
-def string_parameter(field: str, value: str) -> TypedParameter:
-    """A text parameter."""
-    return TypedParameter(field, ParameterType.STRING, value)

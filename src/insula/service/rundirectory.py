@@ -265,13 +265,6 @@ class RunDirectory:
         """Return the file that keeps what a console printed last."""
         return self.path(uuid) / f"console{place}"
 
-    def read_plan(self, uuid: UUID) -> str | None:
-        """Return the plan the present run was started by, None when it is not there."""
-        try:
-            return (self.path(uuid) / PLAN).read_text()
-        except FileNotFoundError:
-            return None
-
     def remove(self, uuid: UUID) -> None:
         """Forget the run: the record first, so that a half-removed directory is no run any more."""
         for name in (RECORD, DOMAIN):

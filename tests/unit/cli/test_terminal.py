@@ -43,13 +43,6 @@ def test_the_last_slave_closing_reads_as_an_end() -> None:
         os.close(master)
 
 
-def test_a_terminal_that_does_not_control_us_never_stops_us() -> None:
-    master, slave = os.openpty()
-    assert terminal.in_foreground(slave)
-    os.close(master)
-    os.close(slave)
-
-
 def test_an_unfinished_line_is_handed_over_before_the_input_ends() -> None:
     assert terminal.end_of_file(line_open=False) == b"\x04"
     assert terminal.end_of_file(line_open=True) == b"\x04\x04"

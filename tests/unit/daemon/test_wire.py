@@ -33,7 +33,10 @@ def test_a_domains_reference_travels_with_all_it_has(name: str, uuid: UUID, numb
 
 
 def test_typed_parameters_keep_name_kind_and_value() -> None:
-    parameters = [wiretypes.uint_parameter("n", 5), wiretypes.string_parameter("w", "x")]
+    parameters = [
+        wiretypes.TypedParameter("n", ParameterType.UINT, 5),
+        wiretypes.TypedParameter("w", ParameterType.STRING, "x"),
+    ]
     assert parameters_from_wire(parameters) == [NUMBER, WORD]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.kernel.fds import AT_FDCWD, Fd
+from insula.kernel.fds import AT_FDCWD
 from insula.kernel.mounts import (
     MountAttribute,
     MountAttributes,
@@ -17,7 +17,6 @@ from insula.kernel.mounts import (
     change,
     detach,
     detached_copy,
-    filesystem_kind,
     make_filesystem,
     map_ids,
     open_tree,
@@ -35,12 +34,6 @@ def test_an_fd_of_a_place_is_opened_without_copying_it(tmp_path: Path) -> None:
 def test_a_missing_place_is_named() -> None:
     with pytest.raises(FileNotFoundError, match="open_tree: No such file or directory: '/no/such/place'"):
         open_tree(AT_FDCWD, "/no/such/place", OpenTree.CLOEXEC)
-
-
-def test_the_kind_of_a_file_system_is_its_magic_number() -> None:
-    fd = Fd(os.open("/proc/self", os.O_RDONLY))
-    assert filesystem_kind(fd) == 0x9FA0
-    os.close(fd)
 
 
 def test_a_file_system_that_does_not_exist_is_an_error() -> None:

@@ -46,4 +46,3 @@ def test_the_sets_of_this_thread_are_those_the_kernel_shows() -> None:
     assert privileges.mask_of(held.effective) == status("CapEff")
     assert privileges.mask_of(held.permitted) == status("CapPrm")
     assert privileges.mask_of(held.inheritable) == status("CapInh")
-    assert privileges.mask_of(privileges.bounding()) == status("CapBnd")

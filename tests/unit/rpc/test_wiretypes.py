@@ -3,7 +3,6 @@
 import pytest
 
 from insula.model.numbers import ParameterType
-from insula.rpc import wiretypes
 from insula.rpc.notation import record
 from insula.rpc.wiretypes import DomainRef, TypedParameter
 
@@ -25,13 +24,13 @@ def test_what_comes_from_the_wire_is_a_named_reference() -> None:
 @pytest.mark.parametrize(
     ("parameter", "kind"),
     [
-        (wiretypes.int_parameter("a", -1), ParameterType.INT),
-        (wiretypes.uint_parameter("a", 1), ParameterType.UINT),
-        (wiretypes.llong_parameter("a", -(2**40)), ParameterType.LLONG),
-        (wiretypes.ullong_parameter("a", 2**63), ParameterType.ULLONG),
-        (wiretypes.double_parameter("a", 0.5), ParameterType.DOUBLE),
-        (wiretypes.boolean_parameter("a", True), ParameterType.BOOLEAN),
-        (wiretypes.string_parameter("a", "b"), ParameterType.STRING),
+        (TypedParameter("a", ParameterType.INT, -1), ParameterType.INT),
+        (TypedParameter("a", ParameterType.UINT, 1), ParameterType.UINT),
+        (TypedParameter("a", ParameterType.LLONG, -(2**40)), ParameterType.LLONG),
+        (TypedParameter("a", ParameterType.ULLONG, 2**63), ParameterType.ULLONG),
+        (TypedParameter("a", ParameterType.DOUBLE, 0.5), ParameterType.DOUBLE),
+        (TypedParameter("a", ParameterType.BOOLEAN, True), ParameterType.BOOLEAN),
+        (TypedParameter("a", ParameterType.STRING, "b"), ParameterType.STRING),
     ],
 )
 def test_a_parameter_of_each_type_travels(parameter: TypedParameter, kind: ParameterType) -> None:

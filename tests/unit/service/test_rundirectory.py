@@ -18,6 +18,7 @@ from insula.model.xmlmap import Part
 from insula.service import rundirectory
 from insula.service.rundirectory import (
     DOMAIN,
+    PLAN,
     RECORD,
     Next,
     RunDirectory,
@@ -80,11 +81,10 @@ def test_a_record_of_an_earlier_release_is_of_a_run_that_was_never_paused() -> N
 
 def test_the_plan_is_kept_beside_the_run(layout: Layout, live: DomainDefinition) -> None:
     runs = RunDirectory(layout)
-    assert runs.read_plan(WEB) is None
     runs.begin(RECORDED, live)
     runs.write_plan(WEB, "{}")
 
-    assert runs.read_plan(WEB) == "{}"
+    assert (runs.path(WEB) / PLAN).read_text() == "{}"
 
 
 def test_a_removed_run_leaves_no_file(layout: Layout, live: DomainDefinition) -> None:

@@ -8,7 +8,7 @@ import pytest
 from insula.errors import InvalidArgumentError, OperationUnsupportedError
 from insula.model.numbers import Affect, ParameterType
 from insula.rpc.procedures import Procedure, Remote
-from insula.rpc.wiretypes import DomainRef, string_parameter, ullong_parameter
+from insula.rpc.wiretypes import DomainRef, TypedParameter
 from insula.service.events import Events
 from insula.service.parameters import Parameter
 from tests.unit.daemon.fakes import WEB, FakeDomains, answered, parameter, services_of
@@ -50,7 +50,7 @@ def test_memory_is_set_where_the_call_says(
 
 
 def test_typed_parameters_reach_the_verb_with_name_kind_and_value(domains: FakeDomains) -> None:
-    sent = (ullong_parameter("hard_limit", 5), string_parameter("x", "y"))
+    sent = (TypedParameter("hard_limit", ParameterType.ULLONG, 5), TypedParameter("x", ParameterType.STRING, "y"))
     ask(domains, Remote.DOMAIN_SET_MEMORY_PARAMETERS, DOM, sent, LIVE)
     assert domains.calls == [
         (

@@ -14,7 +14,8 @@ import pytest
 from insula.engine.keeper import reaper as reaper_module
 from insula.engine.keeper.reaper import REMEMBERED_MAX, Reaper
 from insula.engine.keeper.reaperlink import converse
-from insula.kernel.process import become_subreaper, has_ended, start_time
+from insula.kernel.process import has_ended, start_time
+from tests import libc
 from tests.waiting import scaled, until
 
 
@@ -29,7 +30,7 @@ class ForkedReaper:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                become_subreaper()
+                libc.become_subreaper()
                 ours = _socket.socket(fileno=os.dup(listener.fileno()))
                 ours.setblocking(False)
                 Reaper(ours, reaper_module._watch_children()).run()
