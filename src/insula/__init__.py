@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from insula.engine.spec import (
         Access,
         BindMount,
-        BlockLimit,
         ContainerSpec,
         Device,
         DeviceKind,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
         TmpfsMount,
         TmpfsRoot,
     )
+    from insula.kernel.cgroups import BlockLimit
 
 __all__ = [
     "Access",
@@ -60,6 +60,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "BlockLimit": "kernel.cgroups",
     "Container": "engine.container",
     "Engine": "engine.embedded",
     "ExitMeaning": "engine.exitstatus",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.kernel.cgroups import UNLIMITED, Cgroup, DeviceLimit, Hierarchies
+from insula.kernel.cgroups import UNLIMITED, BlockLimit, Cgroup, Hierarchies
 from tests.inmates import Inmate
 
 pytestmark = pytest.mark.machine("cgroups")
@@ -225,7 +225,7 @@ os.fsync(fd)
 
 def test_traffic_of_a_limited_disk_is_counted(group: Cgroup, scratch: Path, inmate: Callable[..., Inmate]) -> None:
     major, minor = disk_below(scratch)
-    group.io.limit(DeviceLimit(major=major, minor=minor, write_bytes=1 << 33, read_operations=100_000))
+    group.io.limit(BlockLimit(major=major, minor=minor, write_bytes=1 << 33, read_operations=100_000))
     _, (held,) = group.io.held()
     assert (held.write_bytes, held.read_operations, held.read_bytes) == (1 << 33, 100_000, None)
     program = inmate(WRITER, str(scratch / "file"))
@@ -234,7 +234,7 @@ def test_traffic_of_a_limited_disk_is_counted(group: Cgroup, scratch: Path, inma
     uses = {(each.major, each.minor): each for each in group.stats().devices}
     assert uses[major, minor].write_bytes >= MIB
     assert uses[major, minor].write_operations >= 1
-    group.io.limit(DeviceLimit(major=major, minor=minor, write_bytes=0, read_operations=0))
+    group.io.limit(BlockLimit(major=major, minor=minor, write_bytes=0, read_operations=0))
     assert [each for each in group.io.held()[1] if each.write_bytes or each.read_operations] == []
 
 

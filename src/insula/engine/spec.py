@@ -10,6 +10,7 @@ from typing import NewType
 
 from insula.engine.interfacespec import Interface, NetworkKind
 from insula.errors import InvalidArgumentError
+from insula.kernel.cgroups import BlockLimit
 
 Bytes = NewType("Bytes", int)
 Microseconds = NewType("Microseconds", int)
@@ -175,19 +176,6 @@ class Device:
     uid: int = 0
     gid: int = 0
     access: str = "rwm"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BlockLimit:
-    """Limits of one block device (`major:minor`), None where unlimited. Rates a second; weight 1..10000 (v2 scale)."""
-
-    major: int
-    minor: int
-    weight: int | None = None
-    read_bytes: int | None = None
-    write_bytes: int | None = None
-    read_operations: int | None = None
-    write_operations: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from insula.engine.launch.limits import NONE
-from insula.engine.spec import BlockLimit, Limits
+from insula.engine.spec import Limits
 from insula.errors import InvalidArgumentError
-from insula.kernel.cgroups import Cgroup
+from insula.kernel.cgroups import BlockLimit, Cgroup
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import ParameterType
 from insula.model.resourcetuning import WEIGHT, BlkioDevice, BlkioTune

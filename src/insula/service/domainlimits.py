@@ -3,8 +3,9 @@
 import os
 import stat
 
-from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
+from insula.engine.spec import Bytes, Limits, Microseconds
 from insula.errors import InvalidArgumentError
+from insula.kernel.cgroups import BlockLimit
 from insula.model.domain import DomainDefinition
 from insula.model.resourcetuning import BlkioDevice, CpuTune, MemoryTune, PlacementMode
 from insula.model.sizes import KiB, format_cpuset

@@ -11,9 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from insula.engine.launch import limits
-from insula.engine.spec import BlockLimit, Limits
+from insula.engine.spec import Limits
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationAbortedError, OperationFailedError
+from insula.kernel.cgroups import BlockLimit
 from insula.service.domainlimits import limits_of
 
 if TYPE_CHECKING:

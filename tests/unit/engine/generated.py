@@ -21,7 +21,6 @@ from insula.engine.spec import (
     ALL_NAMESPACES,
     Access,
     BindMount,
-    BlockLimit,
     Bytes,
     CgroupPlacement,
     ContainerSpec,
@@ -47,6 +46,7 @@ from insula.engine.spec import (
     TmpfsMount,
     TmpfsRoot,
 )
+from insula.kernel.cgroups import BlockLimit
 from insula.kernel.interfacenames import is_interface_name
 
 words = some.text(some.characters(categories=["L", "N", "P", "Zs"], exclude_characters="/"), min_size=1, max_size=12)

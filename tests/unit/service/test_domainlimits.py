@@ -4,8 +4,9 @@ from dataclasses import fields
 
 import pytest
 
-from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
+from insula.engine.spec import Bytes, Limits, Microseconds
 from insula.errors import InvalidArgumentError
+from insula.kernel.cgroups import BlockLimit
 from insula.model.domain import DomainDefinition
 from insula.service import domainlimits
 from insula.service.domainlimits import limits_of

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.spec import BlockLimit, Bytes, Limits
+from insula.engine.spec import Bytes, Limits
 from insula.errors import InsulaError
+from insula.kernel.cgroups import BlockLimit
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect
 from insula.service.livelimits import limits_instead

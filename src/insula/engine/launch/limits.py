@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from insula.engine.launch.runningcontainer import Running
-from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
+from insula.engine.spec import Bytes, Limits, Microseconds
 from insula.errors import (
     InsulaError,
     InvalidArgumentError,
@@ -14,7 +14,7 @@ from insula.errors import (
     OperationUnsupportedError,
     ResourceBusyError,
 )
-from insula.kernel.cgroups import UNLIMITED, Cgroup, DeviceLimit
+from insula.kernel.cgroups import UNLIMITED, Cgroup
 from insula.kernel.cgroups.heldlimits import NEUTRAL_SHARES, NEUTRAL_WEIGHT, limited
 from insula.kernel.cgroups.stats import MemoryUse
 from insula.kernel.meminfo import MEMINFO, read_meminfo
@@ -64,7 +64,7 @@ def _block_weight(group: Cgroup, limits: Limits) -> None:
 
 def _block_devices(group: Cgroup, limits: Limits) -> None:
     for each in limits.block_devices:
-        group.io.limit(_device(each))
+        group.io.limit(each)
 
 
 def _pids(group: Cgroup, limits: Limits) -> None:
@@ -109,18 +109,6 @@ _KINDS: dict[int, type[InsulaError]] = {
     errno.ENODEV: InvalidArgumentError,
     errno.EBUSY: ResourceBusyError,
 }
-
-
-def _device(limit: BlockLimit) -> DeviceLimit:
-    return DeviceLimit(
-        major=limit.major,
-        minor=limit.minor,
-        weight=limit.weight,
-        read_bytes=limit.read_bytes,
-        write_bytes=limit.write_bytes,
-        read_operations=limit.read_operations,
-        write_operations=limit.write_operations,
-    )
 
 
 def only(limits: Limits, names: Collection[str]) -> Limits:

@@ -2,7 +2,7 @@
 
 from insula.kernel.cgroups.devicecontroller import DeviceRule
 from insula.kernel.cgroups.group import PAYLOAD, Cgroup, remove_empty_partitions
-from insula.kernel.cgroups.heldlimits import UNLIMITED, DeviceLimit, HeldLimits
+from insula.kernel.cgroups.heldlimits import UNLIMITED, BlockLimit, HeldLimits
 from insula.kernel.cgroups.hierarchies import Hierarchies, Mode, V1Hierarchy
 from insula.kernel.cgroups.labels import (
     facts_on,
@@ -20,9 +20,9 @@ from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, 
 __all__ = [
     "PAYLOAD",
     "UNLIMITED",
+    "BlockLimit",
     "Cgroup",
     "CpuUse",
-    "DeviceLimit",
     "DeviceRule",
     "DeviceUse",
     "HeldLimits",

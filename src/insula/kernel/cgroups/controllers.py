@@ -5,7 +5,7 @@ All are made with the group's directory and touch files in it only. A file that 
 
 from typing import Protocol
 
-from insula.kernel.cgroups.heldlimits import DeviceLimit
+from insula.kernel.cgroups.heldlimits import BlockLimit
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 
@@ -77,9 +77,9 @@ class IoController(Protocol):
     def weigh(self, weight: int) -> None:
         """Set the share of contended block devices, neutral at 100."""
 
-    def limit(self, device: DeviceLimit) -> None: ...
+    def limit(self, device: BlockLimit) -> None: ...
 
-    def held(self) -> tuple[int | None, tuple[DeviceLimit, ...]]:
+    def held(self) -> tuple[int | None, tuple[BlockLimit, ...]]:
         """Return the weight (None: this kernel has no weights) and every device that has a limit of its own."""
 
     def use(self) -> tuple[DeviceUse, ...]:

@@ -25,8 +25,11 @@ _ROUNDING = 65_536
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceLimit:
-    """Limits of one block device. None leaves a value as it is, 0 takes the limit away. Rates a second."""
+class BlockLimit:
+    """Limits of one block device. None leaves a value as it is, 0 takes the limit away.
+
+    Rates a second; weight 1..10000, on v2's scale.
+    """
 
     major: int
     minor: int
@@ -59,7 +62,7 @@ class HeldLimits:
     cpus: str | None = None
     memory_nodes: str | None = None
     block_weight: int | None = None
-    block_devices: tuple[DeviceLimit, ...] = ()
+    block_devices: tuple[BlockLimit, ...] = ()
     tasks: int | None = None
 
 

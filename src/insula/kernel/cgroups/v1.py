@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from insula.kernel.cgroups import files
-from insula.kernel.cgroups.heldlimits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, DeviceLimit, busy, limited
+from insula.kernel.cgroups.heldlimits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, BlockLimit, busy, limited
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 
@@ -242,7 +242,7 @@ class V1Io(_V1Group):
     def weigh(self, weight: int) -> None:
         self._write(_WEIGHT, min(weight, MAXIMUM_BFQ_WEIGHT))
 
-    def limit(self, device: DeviceLimit) -> None:
+    def limit(self, device: BlockLimit) -> None:
         if device.weight is not None:
             self._write(_DEVICE_WEIGHT, f"{device.number} {min(device.weight, MAXIMUM_BFQ_WEIGHT)}")
         for field, name in _THROTTLES.items():
@@ -250,7 +250,7 @@ class V1Io(_V1Group):
             if value is not None:
                 self._write(name, f"{device.number} {value}")
 
-    def held(self) -> tuple[int | None, tuple[DeviceLimit, ...]]:
+    def held(self) -> tuple[int | None, tuple[BlockLimit, ...]]:
         devices: dict[str, dict[str, int]] = {}
         for field, name in ({"weight": _DEVICE_WEIGHT} | _THROTTLES).items():
             for line in (files.read_if_there(f"{self.directory}/{name}") or "").splitlines():
@@ -273,9 +273,9 @@ class V1Io(_V1Group):
         )
 
 
-def _device_limit(entry: tuple[str, dict[str, int]]) -> DeviceLimit:
+def _device_limit(entry: tuple[str, dict[str, int]]) -> BlockLimit:
     major, _, minor = entry[0].partition(":")
-    return DeviceLimit(major=int(major), minor=int(minor), **entry[1])
+    return BlockLimit(major=int(major), minor=int(minor), **entry[1])
 
 
 class V1Pids(_V1Group):

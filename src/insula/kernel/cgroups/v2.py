@@ -12,7 +12,7 @@ from insula.kernel.cgroups.heldlimits import (
     MAXIMUM_BFQ_WEIGHT,
     MAXIMUM_WEIGHT,
     UNLIMITED,
-    DeviceLimit,
+    BlockLimit,
     limited,
     shares_of,
     swap_of,
@@ -187,7 +187,7 @@ class V2Io(_V2Group):
     def weigh(self, weight: int) -> None:
         self._weigh(lambda most: f"default {min(weight, most)}")
 
-    def limit(self, device: DeviceLimit) -> None:
+    def limit(self, device: BlockLimit) -> None:
         if device.weight is not None:
             wanted = device.weight
             self._weigh(lambda most: f"{device.number} {min(wanted, most) or 'default'}")
@@ -213,7 +213,7 @@ class V2Io(_V2Group):
         if not accepted:
             raise refusals[-1]
 
-    def held(self) -> tuple[int | None, tuple[DeviceLimit, ...]]:
+    def held(self) -> tuple[int | None, tuple[BlockLimit, ...]]:
         devices: dict[str, dict[str, int]] = {}
         weight: int | None = None
         for name in ("io.bfq.weight", "io.weight"):
@@ -233,9 +233,9 @@ class V2Io(_V2Group):
         return tuple(_device_use(number, values) for number, values in lines)
 
 
-def _device_limit(entry: tuple[str, dict[str, int]]) -> DeviceLimit:
+def _device_limit(entry: tuple[str, dict[str, int]]) -> BlockLimit:
     major, _, minor = entry[0].partition(":")
-    return DeviceLimit(major=int(major), minor=int(minor), **entry[1])
+    return BlockLimit(major=int(major), minor=int(minor), **entry[1])
 
 
 def _device_use(number: str, values: dict[str, str]) -> DeviceUse:

@@ -7,7 +7,7 @@ import pytest
 
 from insula.engine.launch.limits import NONE, SETTERS, apply, change, change_running, merged, only
 from insula.engine.launch.runningcontainer import Running
-from insula.engine.spec import BlockLimit, Bytes, Limits, Microseconds
+from insula.engine.spec import Bytes, Limits, Microseconds
 from insula.errors import (
     InsulaError,
     InvalidArgumentError,
@@ -15,7 +15,7 @@ from insula.errors import (
     OperationUnsupportedError,
     ResourceBusyError,
 )
-from insula.kernel.cgroups import UNLIMITED, Cgroup, Hierarchies, tree
+from insula.kernel.cgroups import UNLIMITED, BlockLimit, Cgroup, Hierarchies, tree
 from insula.kernel.fds import NO_FD
 from tests.unit.engine.desk import record_of
 

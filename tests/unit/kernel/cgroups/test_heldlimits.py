@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insula.kernel.cgroups.heldlimits import UNLIMITED, DeviceLimit, limited, shares_of, swap_of, weight_of
+from insula.kernel.cgroups.heldlimits import UNLIMITED, BlockLimit, limited, shares_of, swap_of, weight_of
 
 
 @pytest.mark.parametrize(("shares", "weight"), [(1024, 100), (2048, 200), (512, 50), (2, 1), (262_144, 10_000)])
@@ -36,4 +36,4 @@ def test_a_sum_below_the_memory_is_refused(memory: int | None) -> None:
 
 
 def test_a_device_limit_names_its_device_as_the_kernel_does() -> None:
-    assert DeviceLimit(major=254, minor=3).number == "254:3"
+    assert BlockLimit(major=254, minor=3).number == "254:3"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.kernel.cgroups import UNLIMITED, DeviceLimit, DeviceUse, v1
+from insula.kernel.cgroups import UNLIMITED, BlockLimit, DeviceUse, v1
 
 
 class Group:
@@ -103,7 +103,7 @@ def test_a_device_limit_writes_one_line_a_value_and_bounds_the_weight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = Group(tmp_path, monkeypatch)
-    v1.V1Io(str(tmp_path)).limit(DeviceLimit(major=8, minor=16, weight=5000, read_bytes=1_000_000, write_operations=0))
+    v1.V1Io(str(tmp_path)).limit(BlockLimit(major=8, minor=16, weight=5000, read_bytes=1_000_000, write_operations=0))
     assert group.written == [
         ("blkio.bfq.weight_device", "8:16 1000"),
         ("blkio.throttle.read_bps_device", "8:16 1000000"),
@@ -118,8 +118,8 @@ def test_device_limits_are_read_back(tmp_path: Path) -> None:
     weight, devices = v1.V1Io(str(tmp_path)).held()
     assert weight == 300
     assert devices == (
-        DeviceLimit(major=8, minor=0, weight=200, read_bytes=1000),
-        DeviceLimit(major=8, minor=16, read_bytes=2000),
+        BlockLimit(major=8, minor=0, weight=200, read_bytes=1000),
+        BlockLimit(major=8, minor=16, read_bytes=2000),
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.kernel.cgroups import UNLIMITED, DeviceLimit, DeviceUse, v2
+from insula.kernel.cgroups import UNLIMITED, BlockLimit, DeviceUse, v2
 
 
 def group(directory: Path, **texts: str) -> str:
@@ -111,11 +111,11 @@ def test_a_weight_accepted_by_one_scheduler_is_enough(tmp_path: Path, monkeypatc
             raise OSError(errno.EINVAL, "no BFQ on that device", path)
 
     monkeypatch.setattr("insula.kernel.cgroups.files.write", write)
-    v2.V2Io(group(tmp_path, io__weight="", io__bfq__weight="")).limit(DeviceLimit(major=8, minor=0, weight=50))
+    v2.V2Io(group(tmp_path, io__weight="", io__bfq__weight="")).limit(BlockLimit(major=8, minor=0, weight=50))
 
 
 def test_a_device_limit_is_one_line_and_zero_takes_a_limit_away(tmp_path: Path, written: list[tuple[str, str]]) -> None:
-    v2.V2Io(group(tmp_path, io__weight="")).limit(DeviceLimit(major=8, minor=0, weight=0, read_bytes=5, write_bytes=0))
+    v2.V2Io(group(tmp_path, io__weight="")).limit(BlockLimit(major=8, minor=0, weight=0, read_bytes=5, write_bytes=0))
     assert written == [("io.weight", "8:0 default"), ("io.max", "8:0 rbps=5 wbps=max")]
 
 
@@ -129,8 +129,8 @@ def test_device_limits_are_read_back(tmp_path: Path) -> None:
     assert v2.V2Io(directory).held() == (
         100,
         (
-            DeviceLimit(major=8, minor=16, weight=50),
-            DeviceLimit(major=8, minor=0, read_bytes=1000, write_operations=20),
+            BlockLimit(major=8, minor=16, weight=50),
+            BlockLimit(major=8, minor=0, read_bytes=1000, write_operations=20),
         ),
     )
 
