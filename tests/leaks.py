@@ -197,8 +197,8 @@ def _loops() -> Iterator[Thing]:
                 yield Thing(kind="loop device", name=device.parent.parent.name, detail=backing)
 
 
-_KEPT = "/memfd:insula-entering"
-"""Files that the engine of a whole module keeps for those who enter next; how many is bounded, and tested there."""
+_KEPT = ("/memfd:insula-entering", "anon_inode:bpf-prog")
+"""What the engine of a whole module keeps for those who enter or start next: how much is bounded, and tested there."""
 
 
 def _descriptors() -> Iterator[Thing]:

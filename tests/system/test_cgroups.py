@@ -21,6 +21,19 @@ def test_a_group_is_in_every_hierarchy_and_gone_from_all_when_removed(hierarchie
     group.remove()
 
 
+def test_a_group_is_removed_at_once_only_if_nothing_is_left_in_it(hierarchies: Hierarchies) -> None:
+    """An inhabited one, and what a guest has made below its own, are for who can wait."""
+    group = Cgroup.create(hierarchies, f"machine.slice/{scope_name(1, 'web')}")
+    kept = Path(group.payload or group.directories[0], "of-the-guest")
+    kept.mkdir()
+    assert not group.removed_at_once()
+    assert kept.is_dir()
+    kept.rmdir()
+    assert group.removed_at_once()
+    assert not group.exists()
+    assert group.removed_at_once()
+
+
 def test_groups_above_that_are_somebody_elses_stay(hierarchies: Hierarchies) -> None:
     theirs = [Path(mount, "theirs.slice") for mount in hierarchies.mounts]
     for each in theirs:

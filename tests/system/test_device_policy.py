@@ -148,6 +148,25 @@ def test_a_program_is_replaced_and_never_piles_up(group: Cgroup) -> None:
 
 
 @pytest.mark.requires("cgroup2", "bpf.cgroup_device")
+def test_a_program_is_loaded_once_for_all_groups_that_want_the_same(group: Cgroup) -> None:
+    directory, loaded = group.scope or "", bpf.LoadedPrograms()
+
+    def attached(rules: Iterable[DeviceRule]) -> list[int]:
+        V2Devices(directory).allow(rules, loaded)
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return bpf.attached(fd, bpf.CGROUP_DEVICE)
+        finally:
+            os.close(fd)
+
+    first, second = attached([ZERO]), attached([FULL])
+    assert [attached([ZERO]), attached([ZERO]), attached([FULL])] == [first, first, second]
+    loaded.close()
+    assert attached([FULL]) not in (first, second)
+    loaded.close()
+
+
+@pytest.mark.requires("cgroup2", "bpf.cgroup_device")
 def test_somebody_elses_program_stays(group: Cgroup) -> None:
     fd = os.open(group.scope or "", os.O_RDONLY | os.O_DIRECTORY)
     theirs = bpf.load_program(bpf.CGROUP_DEVICE, bpf.assemble(bpf.leave_program(1)), "theirs")

@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.partitions import Partitions
 from insula.service.preparation import HostPreparation
-from insula.service.tasks import tell_failure
+from insula.service.tasks import BackgroundTasks, tell_failure
 from insula.storage.imagestore import ImageStore
 
 _logger = logging.getLogger("insula.daemon")
@@ -119,6 +119,7 @@ class Daemon:
             on_event=self._keeper_told,
             restored=self._keeper_replaced,
         )
+        self._tasks = BackgroundTasks()
         self._events = Events()
         self._looker = Looker()
         self._launcher = Launcher(
@@ -130,6 +131,7 @@ class Daemon:
             reserve=reserved(),
             find_account=remembering(find_through(self._looker)),
             entering=self._keeper.newest,
+            unattended=self._begin,
         )
         host, store = HostNode(), ImageStore(layout)
         self._wiring = wire(
@@ -200,6 +202,9 @@ class Daemon:
         _logger.info("ended; %s", "guests go on running" if running else "no guests were running")
 
     # What happens meanwhile
+
+    async def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.begin(work, "tell the keeper")
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()

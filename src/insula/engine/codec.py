@@ -11,7 +11,8 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from functools import cache, partial
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 Json = Any
@@ -28,41 +29,73 @@ def loads(text: str | bytes) -> Json:
         raise ValueError("it is nested too deeply") from None
 
 
-def encode(value: object, declared: object = None) -> Json:
-    """Return value as JSON-able data. declared: the type its place was declared with, to tell unions."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _encode_dataclass(value, tagged=len(_members(declared)) > 1)
+def encode(value: object, declared: object = None, *, known: Mapping[str, Json] = MappingProxyType({})) -> Json:
+    """Return value as JSON-able data.
+
+    declared: the type its place was declared with, to tell unions; known: fields of it that are encoded already.
+    """
+    kind: Any = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    fields = _fields(kind)
+    if fields is not None:
+        encoded: dict[str, Json] = {KIND: kind.__name__} if len(_members(declared)) > 1 else {}
+        for field in fields:
+            if field.name in known:
+                encoded[field.name] = known[field.name]
+                continue
+            content = getattr(value, field.name)
+            if not field.holds_default(content):
+                encoded[field.name] = encode(content, field.declared)
+        return encoded
+    if isinstance(value, tuple | list):
+        inner = _element_type(declared)
+        return [encode(each, inner) for each in value]
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, frozenset | set):
         return sorted((encode(each) for each in value), key=str)
-    if isinstance(value, tuple | list):
-        inner = _element_type(declared)
-        return [encode(each, inner) for each in value]
     if isinstance(value, Mapping):
         return {str(key): encode(each) for key, each in value.items()}
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, str | int | float):
         return value
     raise TypeError(f"{type(value).__name__} does not survive JSON")
 
 
-def _encode_dataclass(value: Any, *, tagged: bool) -> dict[str, Json]:
-    kind: Any = type(value)
+_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
+_REQUIRED = object()
+
+
+class _Field(NamedTuple):
+    """A dataclass's field: its declared type; its default, or what makes it."""
+
+    name: str
+    declared: Any
+    default: object
+    make_default: Callable[[], object] | None
+
+    def holds_default(self, content: object) -> bool:
+        """Whether a content need not be written."""
+        if self.make_default is not None:
+            return content == self.make_default()
+        return content is self.default or (content == self.default and type(content) is type(self.default))
+
+
+@cache
+def _fields(kind: type) -> tuple[_Field, ...] | None:
+    """Return the fields of a dataclass, None for any other type: what is encoded at every start is looked at once."""
+    if not dataclasses.is_dataclass(kind):
+        return None
     hints = _hints(kind)
-    encoded: dict[str, Json] = {KIND: type(value).__name__} if tagged else {}
-    for field in dataclasses.fields(value):
-        content = getattr(value, field.name)
-        if not _is_default(field, content):
-            encoded[field.name] = encode(content, hints[field.name])
-    return encoded
-
-
-def _is_default(field: "dataclasses.Field[Any]", content: object) -> bool:
-    if field.default is not dataclasses.MISSING:
-        return bool(content == field.default) and type(content) is type(field.default)
-    if field.default_factory is not dataclasses.MISSING:
-        return bool(content == field.default_factory())
-    return False
+    return tuple(
+        _Field(
+            name=each.name,
+            declared=hints[each.name],
+            default=_REQUIRED if each.default is dataclasses.MISSING else each.default,
+            make_default=None if each.default_factory is dataclasses.MISSING else each.default_factory,
+        )
+        for each in dataclasses.fields(kind)
+    )
 
 
 def decode(declared: type[T], data: Json) -> T:

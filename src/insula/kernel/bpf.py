@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import struct
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -172,9 +173,8 @@ def load_program(kind: ProgramKind, program: bytes, name: str) -> Fd:
     """
     code = ctypes.create_string_buffer(program, len(program))
     licence = ctypes.create_string_buffer(_LICENSE)
-    log = ctypes.create_string_buffer(_LOG_SIZE)
 
-    def attributes(level: int) -> bytes:
+    def attributes(level: int, log: ctypes.Array[ctypes.c_char] | None) -> bytes:
         return struct.pack(
             "=IIQQIIQII16sII",
             kind.program,
@@ -182,8 +182,8 @@ def load_program(kind: ProgramKind, program: bytes, name: str) -> Fd:
             ctypes.addressof(code),
             ctypes.addressof(licence),
             level,
-            _LOG_SIZE if level else 0,
-            ctypes.addressof(log) if level else 0,
+            0 if log is None else _LOG_SIZE,
+            0 if log is None else ctypes.addressof(log),
             0,
             0,
             name.encode("ascii")[: _NAME_SIZE - 1],
@@ -192,12 +192,13 @@ def load_program(kind: ProgramKind, program: bytes, name: str) -> Fd:
         )
 
     try:
-        return Fd(_call(_BpfCommand.PROG_LOAD, attributes(0))[0])
+        return Fd(_call(_BpfCommand.PROG_LOAD, attributes(0, None))[0])
     except OSError as error:
         refusal = error
     # Only a refused program is worth the log, which costs more than the verification.
+    log = ctypes.create_string_buffer(_LOG_SIZE)
     with contextlib.suppress(OSError):
-        return Fd(_call(_BpfCommand.PROG_LOAD, attributes(1))[0])
+        return Fd(_call(_BpfCommand.PROG_LOAD, attributes(1, log))[0])
     words = " / ".join(log.value.decode("ascii", "replace").strip().splitlines()[-2:])
     raise OSError(refusal.errno, f"the kernel refused the program: {words or refusal.strerror}", name)
 
@@ -233,16 +234,46 @@ def program_name(program: int) -> str:
     return information.raw[_NAME_OFFSET : _NAME_OFFSET + _NAME_SIZE].split(b"\0", 1)[0].decode("ascii", "replace")
 
 
-def put_in_place(directory: str, kind: ProgramKind, program: bytes, name: str) -> None:
+class LoadedPrograms:
+    """Programs that the kernel has verified once, for as many groups as want the same: the latest few."""
+
+    def __init__(self) -> None:
+        self._fds: OrderedDict[tuple[ProgramKind, bytes, str], Fd] = OrderedDict()
+
+    def fd(self, kind: ProgramKind, program: bytes, name: str) -> Fd:
+        """Return an fd of a program, which stays ours. Raises: as `load_program`."""
+        key = (kind, program, name)
+        fd = self._fds[key] if key in self._fds else load_program(kind, program, name)
+        self._fds[key] = fd
+        self._fds.move_to_end(key)
+        if len(self._fds) > _KEPT_PROGRAMS:
+            _, oldest = self._fds.popitem(last=False)
+            os.close(oldest)
+        return fd
+
+    def close(self) -> None:
+        """Let go of them; where they are attached they stay."""
+        while self._fds:
+            os.close(self._fds.popitem()[1])
+
+
+_KEPT_PROGRAMS = 16
+
+
+def put_in_place(
+    directory: str, kind: ProgramKind, program: bytes, name: str, loaded: LoadedPrograms | None = None
+) -> None:
     """Give a control group this program instead of the one of the same name it may have; never is there none.
 
-    Raises: OSError; EPERM without the privilege for BPF.
+    loaded: has the program, or loads it for others too. Raises: OSError; EPERM without the privilege for BPF.
     """
     with contextlib.ExitStack() as close:
         group = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         close.callback(os.close, group)
-        fresh = load_program(kind, program, name)
-        close.callback(os.close, fresh)
+        if loaded is None:
+            loaded = LoadedPrograms()
+            close.callback(loaded.close)
+        fresh = loaded.fd(kind, program, name)
         old: Fd | None = None
         for identity in attached(group, kind):
             try:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import resource
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntFlag
@@ -74,8 +75,9 @@ def sealed_file(name: str, content: bytes) -> Fd:
     """Return an anonymous file whose content nobody can change any more: memfd_create(2), fcntl(2), "File Sealing"."""
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        with open(fd, "wb", closefd=False) as file:
-            file.write(content)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
         seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
         fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
     except BaseException:
@@ -94,6 +96,33 @@ def contents(fd: int) -> bytes:
     return b"".join(chunks)
 
 
+def check_room(wanted: int) -> None:
+    """Raises: OSError(EMFILE) unless this process may open so many files more."""
+    if _has_room(wanted):
+        return
+    # It is tight, or the kernel does not tell: then the only way is to have them.
+    probe: list[int] = []
+    try:
+        while len(probe) < wanted:
+            probe.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
+    finally:
+        close_all(probe)
+
+
+def _has_room(wanted: int) -> bool:
+    """Whether this process surely may open so many files more."""
+    try:
+        known = os.stat(_OWN_FDS).st_size
+    except OSError:
+        return False
+    return 0 < known <= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - wanted
+
+
+_OWN_FDS = "/proc/self/fd"
+"""Its size is how many descriptors are open, since Linux 6.2; 0 before. Source: kernel document `filesystems/proc`."""
+_PLENTY = 1024
+
+
 class Reserve:
     """Descriptors kept for taking things back, which must not fail for lack of what has just run out.
 
@@ -109,10 +138,14 @@ class Reserve:
 
     @contextmanager
     def spent(self) -> Iterator[None]:
-        """Let the block have the descriptors; afterwards as many as there are then are put back."""
+        """Let the block have the descriptors; afterwards as many as there are then are put back.
+
+        Where plenty are free it needs none of them.
+        """
         self._users += 1
-        close_all(self._fds)
-        self._fds.clear()
+        if not _has_room(_PLENTY):
+            close_all(self._fds)
+            self._fds.clear()
         try:
             yield
         finally:
@@ -125,14 +158,7 @@ class Reserve:
         """Raises: OSError(EMFILE) unless the reserve is whole and so many descriptors are free besides."""
         if not self._users:
             self._fill()
-        probe: list[int] = []
-        try:
-            first = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-            probe.append(first)
-            while len(probe) < wanted:
-                probe.append(os.dup(first))
-        finally:
-            close_all(probe)
+        check_room(wanted)
 
     def _fill(self) -> None:
         while len(self._fds) < self._size:

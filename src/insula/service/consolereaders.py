@@ -28,6 +28,8 @@ LOGGER = logging.getLogger(__name__)
 
 LEFT_TO_GUESTS = 512
 """Terminals of the host that are not taken to show consoles: no guest starts without one of its own."""
+KEEP_DELAY = 0.02
+"""Seconds after a start when its terminals go to the keeper."""
 _LOG_THREADS = 2
 _DEFINED_LOG_THREADS = 4
 """Of their own, since a definition can name a disk that never answers."""
@@ -51,12 +53,12 @@ class ConsoleReaders:
         """Return the file that gets a copy of what a console prints, whatever else its definition names."""
         return self._logs / f"{name}.console{place}.log"
 
-    def show(self, container: Running) -> str | None:
-        """Show each console at a terminal of the host; return what keeps one from that, None if nothing does.
+    def show(self, container: Running, consoles: int) -> str | None:
+        """Show so many consoles at terminals of the host; return what keeps one from that, None if nothing does.
 
-        The keeper keeps the terminals too: for the next daemon their paths are the same.
+        The keeper keeps the terminals too, soon: for the next daemon their paths are the same.
         """
-        lacking = [place for place in range(len(container.consoles)) if place not in container.shown]
+        lacking = [place for place in range(consoles) if place not in container.shown]
         failure = None
         for place in lacking:
             try:
@@ -66,8 +68,8 @@ class ConsoleReaders:
             except OSError as error:
                 failure = f"no terminal of the host shows console{place}, and it has no tty: {error.strerror}"
                 break
-        if lacking and container.shown:
-            self._later(self._keep(container))
+        if lacking and container.shown:  # not now: a start waits for its answer
+            asyncio.get_running_loop().call_later(KEEP_DELAY, lambda: self._later(self._keep(container)))
         return failure
 
     def begin(
@@ -123,6 +125,8 @@ class ConsoleReaders:
         return logs
 
     async def _keep(self, container: Running) -> None:
+        if not container.shown:  # it has ended
+            return
         try:
             await self._engine.keep(container)
         except InsulaError as error:

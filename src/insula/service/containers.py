@@ -61,6 +61,7 @@ class ContainerEngine(Protocol):
         inherited: Sequence[int] = (),
         paused: bool = False,
         write_intent: Callable[[Remains], None] | None = None,
+        while_inside: Callable[[Running], None] | None = None,
     ) -> Running: ...
     async def take_away(self, remains: Remains) -> None: ...
     async def resume(self, running: Running) -> None: ...
@@ -103,6 +104,10 @@ class Preparation(Protocol):
 
     def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         """Return what specify would, with nothing made: for a plan that is only looked at."""
+        ...
+
+    def is_ready(self, domain: DomainDefinition) -> bool:
+        """Whether nothing has to be made for a start: files and ids are there."""
         ...
 
     def owns_storage(self, uuid: UUID) -> bool:

@@ -74,7 +74,7 @@ class DefinitionVerbs:
                 # While its name and UUID are taken: what another domain of these has must not be taken away.
                 if storage is Storage.DISCARD:
                     await self._runs.storage.discard(managed.uuid)
-                await self._runs.storage.release(managed.uuid)
+                await self._runs.release(managed.uuid)
                 self._registry.remove(managed)
             managed.config, managed.autostart, managed.updated = None, False, False
             if stays and storage is Storage.DISCARD:
@@ -121,7 +121,7 @@ class DefinitionVerbs:
                 self._clear_place(domain)
 
         save = partial(
-            self._definitions.save, managed, domain, before=before, after=partial(self._runs.storage.reserve, domain)
+            self._definitions.save, managed, domain, before=before, after=partial(self._runs.get_ready, domain)
         )
         if not self._runs.is_ephemeral(managed):
             await save()

@@ -79,7 +79,7 @@ class LifecycleVerbs:
                 await self._runs.begin(managed, domain, launch)
             except Exception:
                 if self._is_over(managed):
-                    await self._runs.storage.release(managed.uuid)
+                    await self._runs.release(managed.uuid)
                     self._registry.remove(managed)
                 raise
 
@@ -294,7 +294,7 @@ class LifecycleVerbs:
     async def _gone_if_over(self, managed: ManagedDomain) -> None:
         """Let others have the ids of a domain that is no more, as long as its name and UUID are taken."""
         if self._is_over(managed):
-            await self._runs.storage.release(managed.uuid)
+            await self._runs.release(managed.uuid)
 
     def _is_over(self, managed: ManagedDomain) -> bool:
         """Whether nothing is left to speak of: a transient domain that is off for good."""

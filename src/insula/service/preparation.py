@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from insula.engine import spec as engine
@@ -32,6 +33,15 @@ from insula.storage.roots import Roots
 LOGGER = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Specified:
+    """What a domain, and what the host's look at that moment, was translated to the last time."""
+
+    domain: DomainDefinition
+    fragments: Fragments
+    spec: ContainerSpec
+
+
 class HostPreparation:
     """What storage and network do for a domain. Its methods may wait for a disk: call them in a thread."""
 
@@ -52,6 +62,7 @@ class HostPreparation:
         self._throwaways = layout.state / "throwaways"
         self._checked: dict[UUID, DomainDefinition] = {}
         """What each domain was when it was last found right: the very same value need not be looked through again."""
+        self._latest: dict[UUID, _Specified] = {}
 
     def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         """Return what the engine is to launch; the files and ids it needs are there.
@@ -73,6 +84,12 @@ class HostPreparation:
         if idmap is None and not domain.settings.privileged:
             idmap = self._ranges.find(domain.uuid) or self._example_idmap()
         return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
+
+    def is_ready(self, domain: DomainDefinition) -> bool:
+        """Whether nothing has to be made for a start: files and ids are there."""
+        own = domain.settings.privileged or domain.idmap is not None
+        template = domain.root is not None and domain.root.type is FilesystemType.TEMPLATE
+        return (own or self._ranges.find(domain.uuid) is not None) and (not template or self.owns_storage(domain.uuid))
 
     def _check(self, domain: DomainDefinition) -> None:
         if self._checked.get(domain.uuid) is not domain:
@@ -109,10 +126,13 @@ class HostPreparation:
         """Remove the writable layer, if there is one. Raises: OSError, and what is left stays marked."""
         self._roots.discard(uuid)
         self._checked.pop(uuid, None)
+        self._latest.pop(uuid, None)
         self.keep(uuid, ephemeral=False)
 
     def release(self, uuid: UUID) -> None:
         """Let others have the ids of a domain that is no more."""
+        self._checked.pop(uuid, None)
+        self._latest.pop(uuid, None)
         self._ranges.release(uuid)
 
     def release_others(self, domains: frozenset[UUID]) -> None:
@@ -148,7 +168,12 @@ class HostPreparation:
             devices=devices_of(domain),
             limits=limits_of(domain),
         )
+        known = self._latest.get(domain.uuid)
+        if known is not None and known.domain is domain and known.fragments == fragments:
+            return looked_through(known.spec)
         spec = specification(domain, fragments, pid_of)
+        if domain.lxc is None:  # else it shares namespaces of processes that differ from start to start
+            self._latest[domain.uuid] = _Specified(domain=domain, fragments=fragments, spec=spec)
         return looked_through(spec)
 
     def _idmap(self, domain: DomainDefinition) -> IdMap | None:

@@ -32,8 +32,8 @@ from insula.errors import InsulaError
 from insula.kernel.durable import Durability, replace_file, sweep
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
-from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
+from insula.service.domaintexts import LIVE, DomainTexts
 from insula.service.unread import Description, UnreadDefinition
 
 LOGGER = logging.getLogger(__name__)
@@ -41,8 +41,6 @@ LOGGER = logging.getLogger(__name__)
 RECORD, DOMAIN, PLAN = "record.json", "domain.xml", "plan.json"
 FORMAT = 1
 """The record's format; a daemon that finds a newer one leaves the domain alone and says so."""
-
-LIVE = XmlFlags.LIVE | XmlFlags.SECURE
 
 
 class RunPhase(StrEnum):
@@ -178,6 +176,7 @@ class RunDirectory:
         self._prefix = os.fspath(layout.running)
         self._owed: dict[tuple[UUID, str], str] = {}
         """What could not be written when it happened: the texts of files, by domain and name."""
+        self.texts = DomainTexts()
         self._over: set[UUID] = set()
         """Runs that are over, and whose files could not be removed."""
         self._later: set[UUID] = set()
@@ -193,13 +192,17 @@ class RunDirectory:
     def begin(self, record: RunRecord, domain: DomainDefinition) -> None:
         """Keep the first record of a run. The domain goes first: a record without one would be of no use."""
         self._make(record.uuid)
-        self.write_domain(record.uuid, domain)
+        self._replace(record.uuid, DOMAIN, self.texts.of(domain))
         self._write(record)
 
     def write(self, record: RunRecord) -> None:
         """Replace the record; also where somebody has cleared the run directory away meanwhile."""
-        self._make(record.uuid)
-        self._write(record)
+        self._over.discard(record.uuid)
+        try:
+            self._write(record)
+        except FileNotFoundError:
+            self._make(record.uuid)
+            self._write(record)
 
     def write_or_owe(self, record: RunRecord) -> None:
         """Replace the record of what has happened already. Where it cannot be written, any later write tries again."""
@@ -208,9 +211,6 @@ class RunDirectory:
     def owes(self, uuid: UUID) -> bool:
         """Whether the record on the disk is not the present one."""
         return (uuid, RECORD) in self._owed
-
-    def write_domain(self, uuid: UUID, domain: DomainDefinition) -> None:
-        self._replace(uuid, DOMAIN, domain.dump(LIVE))
 
     def write_domain_or_owe(self, uuid: UUID, domain: DomainDefinition) -> None:
         """Replace the live definition after a change that has happened already."""
@@ -223,9 +223,13 @@ class RunDirectory:
         self._replace(record.uuid, RECORD, record.to_json())
 
     def _write_or_owe(self, uuid: UUID, name: str, text: str) -> None:
+        self._over.discard(uuid)
         try:
-            self._make(uuid)
-            self._replace(uuid, name, text)
+            try:
+                self._replace(uuid, name, text)
+            except FileNotFoundError:
+                self._make(uuid)
+                self._replace(uuid, name, text)
         except OSError as error:
             if (uuid, name) not in self._owed:
                 LOGGER.error("'%s' cannot be written, and is kept in mind: %s", self._file(uuid, name), error)
@@ -276,10 +280,15 @@ class RunDirectory:
             self._over.add(uuid)
 
     def _remove(self, uuid: UUID) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self._file(uuid, RECORD))
-        with suppress(FileNotFoundError):
-            shutil.rmtree(f"{self._prefix}/{uuid}")
+        directory = f"{self._prefix}/{uuid}"
+        try:
+            os.unlink(f"{directory}/{RECORD}")
+            for name in os.listdir(directory):
+                os.unlink(f"{directory}/{name}")
+            os.rmdir(directory)
+        except OSError:  # the record was gone before, or somebody has put something else there
+            with suppress(FileNotFoundError):
+                shutil.rmtree(directory)
 
     def load(self) -> tuple[RunEntry, ...]:
         """Return every run that is recorded. A directory without a record is removed; one we cannot read is named."""

@@ -85,12 +85,24 @@ class Runs:
             self._directory.begin(begun, domain)
 
         try:
-            spec = replace(await self.storage.specified(domain, record), inherited_fds=len(launch.fds))
+            spec = await self.storage.specified(domain, record)
+            if launch.fds:
+                spec = replace(spec, inherited_fds=len(launch.fds))
+            failure: str | None = None
+
+            def while_inside(container: Running) -> None:
+                nonlocal failure
+                failure = self._readers.show(container, container.record.spec.consoles)
+
             container = await self._engine.launch(
-                spec, inherited=launch.fds, paused=launch.paused, write_intent=write_intent
+                spec,
+                inherited=launch.fds,
+                paused=launch.paused,
+                write_intent=write_intent,
+                while_inside=while_inside,
             )
             try:
-                run, failure = self._taken(managed, domain, container, record)
+                run = self._taken(managed, domain, container, record)
             except Exception:
                 await self._engine.destroy(container)
                 raise
@@ -105,16 +117,12 @@ class Runs:
         self._warn(managed, failure)
         self._write_plan_soon(managed, spec)
 
-    def _taken(
-        self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord
-    ) -> tuple[Run, str | None]:
-        """What becomes managed's run of a container that was just launched, written down; and what went wrong with its
-        consoles."""
-        failure = self._readers.show(container)
+    def _taken(self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord) -> Run:
+        """What becomes managed's run of a container that was just launched, written down."""
         recorded = replace(record, phase=RunPhase.RUNNING, container=container.record.encode())
         self._directory.write(recorded)
         consoles = self._readers.begin(managed, domain, container, found_again=False)
-        return Run(container=container, record=recorded, consoles=consoles), failure
+        return Run(container=container, record=recorded, consoles=consoles)
 
     def _warn(self, managed: ManagedDomain, failure: str | None) -> None:
         if failure is not None:
@@ -134,7 +142,7 @@ class Runs:
         """
         run = managed.require_run()
         shown = run.container.record
-        failure = self._readers.show(container)
+        failure = self._readers.show(container, len(container.consoles))
         run.consoles = self._readers.begin(managed, managed.description, container, found_again=True)
         run.container = container
         self._warn(managed, failure)
@@ -211,7 +219,9 @@ class Runs:
 
     async def let_go(self, run: Run) -> None:
         """Close what we have open of a guest: its consoles, when all they said is in the log, and its fds."""
-        await asyncio.gather(*(console.finish() for console in run.consoles))
+        waiting = [console.finish() for console in run.consoles if not console.finish_at_once()]
+        if waiting:
+            await asyncio.gather(*waiting)
         run.container.close()
 
     def change(self, managed: ManagedDomain, record: RunRecord) -> None:
@@ -266,6 +276,22 @@ class Runs:
         if record.ephemeral:
             await self.storage.discard(record.uuid)
         self._directory.remove(record.uuid)
+
+    def get_ready(self, domain: DomainDefinition) -> None:
+        """Do at the definition what a start need not wait for, in a thread; what fails is tried again, and told, at
+        the start."""
+        spec = self.storage.rehearsed(domain)
+        try:
+            if spec is not None:
+                self._engine.program(spec)
+            self._directory.texts.of(domain)
+        except (OSError, InsulaError) as error:
+            LOGGER.debug("domain '%s' could not be started now: %s", domain.name, error)
+
+    async def release(self, uuid: UUID) -> None:
+        """Let others have the ids of a domain that is no more."""
+        self._directory.texts.forget(uuid)
+        await self.storage.release(uuid)
 
     def console_log(self, name: str, place: int) -> Path:
         """Return the file that gets a copy of what a console prints."""
@@ -341,7 +367,7 @@ class Runs:
                 # What is written says that it runs. The next daemon finds what is left by its label.
                 self._directory.remove(managed.uuid)
             if not managed.is_persistent:
-                await self.storage.release(managed.uuid)
+                await self.release(managed.uuid)
         managed.ended_record = None if record.next is Next.OFF else record
         if left is not None:
             self.clear_later(managed, record, left)

@@ -22,7 +22,7 @@ class RunStorage:
         self._preparation = preparation
         self._pid_of = pid_of
         self._prepared: set[UUID] = set()
-        """Domains that were started before by this daemon: their files and ids are there."""
+        """Domains whose files and ids are there, as was seen at their definition or at a start."""
 
     def is_owned(self, uuid: UUID) -> bool:
         """See `Preparation.owns_storage`."""
@@ -62,13 +62,21 @@ class RunStorage:
         except (OSError, InsulaError) as error:
             LOGGER.error("the storage of domain %s is left behind: %s", uuid, error)
 
-    def reserve(self, domain: DomainDefinition) -> None:
-        """Do at the definition what a start need not wait for, in a thread; what fails is tried again, and told, at
-        the start."""
+    def rehearsed(self, domain: DomainDefinition) -> ContainerSpec | None:
+        """Give a domain its ids at its definition, and return what a start would launch, None if it could not now."""
         try:
             self._preparation.reserve(domain)
         except (OSError, InsulaError) as error:
             LOGGER.warning("no ids are reserved for domain '%s' yet: %s", domain.name, error)
+            return None
+        try:
+            spec = self._preparation.rehearse(domain, self._pid_of)
+        except (OSError, InsulaError) as error:
+            LOGGER.debug("domain '%s' could not be started now: %s", domain.name, error)
+            return None
+        if self._preparation.is_ready(domain):
+            self._prepared.add(domain.uuid)
+        return spec
 
     async def release(self, uuid: UUID) -> None:
         """Let others have the ids of a domain that is no more."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, Self, cast
 
@@ -14,6 +15,7 @@ from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch import limits
+from insula.engine.launch.attempt import WhileInside
 from insula.engine.launch.guestlabels import GuestLabel, GuestLabels
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
@@ -97,6 +99,7 @@ class FakeEngine(FakeChanges):
         inherited: Sequence[int] = (),
         paused: bool = False,
         write_intent: Callable[[Remains], None] | None = None,
+        while_inside: WhileInside | None = None,
     ) -> Running:
         """Start a guest. Raises: StepError, everything undone."""
         launch = self._host.next_launch()
@@ -104,11 +107,9 @@ class FakeEngine(FakeChanges):
         if write_intent is not None:
             write_intent(Remains(uuid=spec.uuid, launch=launch, holdings=(ControlGroup(path=path, made=False),)))
         try:
-            running = await self._launched(spec, launch, path, paused=paused)
+            running = await self._launched(spec, launch, path, while_inside, paused=paused)
         except OSError as error:
             raise StepError(f"cannot launch {spec.name}: {error}", errno=error.errno or 0) from error
-        with suppress(OSError):
-            self._host.label(path, running.record.encode())
         if paused:
             try:
                 await self._offload(running.group.freeze)
@@ -125,7 +126,9 @@ class FakeEngine(FakeChanges):
                 raise failure from error
         return running
 
-    async def _launched(self, spec: ContainerSpec, launch: str, path: str, *, paused: bool) -> Running:
+    async def _launched(
+        self, spec: ContainerSpec, launch: str, path: str, while_inside: WhileInside | None, *, paused: bool
+    ) -> Running:
         meant = {"uuid": spec.uuid, "launch": launch}
         asked: int | None = None
         try:
@@ -133,27 +136,34 @@ class FakeEngine(FakeChanges):
             limits.apply(cast("Cgroup", group), spec.limits)
             asked = self._link.ask(Verb.LAUNCH, {**meant, "group": path}, {})
             born = await self._link.answer(asked)
-            answer = await self._link.answer(self._link.ask(Verb.GO, {**meant, "hold": paused}, {}))
+            going = self._link.ask(Verb.GO, {**meant, "hold": paused}, {})
+            record = ContainerRecord(
+                spec=replace(spec, consoles=0),
+                id=int(born.body["pid"]),
+                pid=int(born.body["pid"]),
+                born=int(born.body["born"]),
+                boot=self._host.boot,
+                group=path,
+                launch=launch,
+                holdings=(ControlGroup(path=path), Interfaces(connected=self.connected)),
+            )
+            running = Running(record=record, group=cast("Cgroup", group), awaiting_exec=paused)
+            try:
+                try:
+                    with suppress(OSError):
+                        self._host.label(path, record.encode())
+                    if while_inside is not None:
+                        while_inside(running)
+                finally:
+                    answer = await self._link.answer(going)
+                    running.pidfd, running.channel = answer.fds.pop("pidfd"), answer.fds.pop("channel", NO_FD)
+            except BaseException:
+                running.close()
+                raise
         except BaseException as error:
             await self._take_back(meant, path, error, asked=asked is not None)
             raise
-        record = ContainerRecord(
-            spec=spec,
-            id=int(born.body["pid"]),
-            pid=int(born.body["pid"]),
-            born=int(born.body["born"]),
-            boot=self._host.boot,
-            group=path,
-            launch=launch,
-            holdings=(ControlGroup(path=path), Interfaces(connected=self.connected)),
-        )
-        return Running(
-            record=record,
-            group=cast("Cgroup", group),
-            pidfd=answer.fds.pop("pidfd"),
-            channel=answer.fds.pop("channel", NO_FD),
-            awaiting_exec=paused,
-        )
+        return running
 
     async def _take_back(self, meant: dict[str, Any], path: str, failure: BaseException, *, asked: bool) -> None:
         group = self._host.group(path)

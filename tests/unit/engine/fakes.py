@@ -225,7 +225,10 @@ class FakeKeeper:
 
 
 def fake_groups(monkeypatch: pytest.MonkeyPatch, journal: list[str]) -> None:
-    """Have every control group say in the journal what is done to it, and exist until it is removed."""
+    """Have every control group say in the journal what is done to it, and exist until it is removed.
+
+    Somebody is in each as long as it has not been killed and removed: it cannot be removed at once.
+    """
     removed: set[str] = set()
 
     def said(word: str) -> Callable[[Cgroup], None]:
@@ -238,6 +241,7 @@ def fake_groups(monkeypatch: pytest.MonkeyPatch, journal: list[str]) -> None:
     for word in ("freeze", "thaw", "kill"):
         monkeypatch.setattr(Cgroup, word, said(word))
     monkeypatch.setattr(Cgroup, "remove", remove)
+    monkeypatch.setattr(Cgroup, "removed_at_once", lambda group: group.path in removed)
     monkeypatch.setattr(Cgroup, "exists", lambda group: group.path not in removed)
     monkeypatch.setattr(Cgroup, "frozen", property(lambda group: journal[-1:] == [f"freeze {group.path}"]))
     monkeypatch.setattr(Cgroup, "exec_fd", lambda group: null())

@@ -1,10 +1,11 @@
 """Tests of insula.kernel.fds."""
 
-import errno
 import os
+import resource
 
 import pytest
 
+from insula.kernel import fds
 from insula.kernel.fds import (
     NO_FD,
     CloseRange,
@@ -96,10 +97,13 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def test_a_reserve_is_given_to_a_block_and_is_whole_afterwards() -> None:
+def test_a_reserve_is_given_to_a_block_and_is_whole_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     reserve = Reserve(3)
     held = set(reserve._fds)
     assert all(is_open(fd) for fd in held)
+    with reserve.spent():
+        assert all(is_open(fd) for fd in held)  # there are plenty
+    monkeypatch.setattr(fds, "_OWN_FDS", "/dev/null")
     with reserve.spent(), reserve.spent():
         assert not any(is_open(fd) for fd in held)
     assert len(reserve._fds) == 3
@@ -108,22 +112,25 @@ def test_a_reserve_is_given_to_a_block_and_is_whole_afterwards() -> None:
     assert not any(is_open(fd) for fd in held)
 
 
-def test_a_reserve_says_when_too_few_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_a_reserve_says_when_too_few_are_free(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """told: whether the kernel tells how many descriptors are open."""
+    if not told:
+        monkeypatch.setattr(fds, "_OWN_FDS", "/dev/null")
     reserve = Reserve(1)
-    left = [2]
-
-    def scarce(fd: int) -> int:
-        if not left[0]:
-            raise OSError(errno.EMFILE, "Too many open files")
-        left[0] -= 1
-        return duplicated(fd)
-
-    duplicated = os.dup
-    monkeypatch.setattr(os, "dup", scarce)
-    reserve.check(3)
-    with pytest.raises(OSError, match="Too many open files"):
-        reserve.check(3)
-    reserve.close()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = [os.dup(0) for _ in range(8)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free[-1] + 1, before[1]))
+    try:
+        close_all(free[4:])
+        reserve.check(4)
+        with pytest.raises(OSError, match="Too many open files"):
+            reserve.check(5)
+        close_all(free[:4])
+        reserve.check(8)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        reserve.close()
 
 
 def test_a_sealed_file_stays_as_it_is() -> None:

@@ -38,6 +38,9 @@ class FakePreparation:
         self.reserved.append(domain.uuid)
         (self.ids / str(domain.uuid)).touch()
 
+    def is_ready(self, domain: DomainDefinition) -> bool:
+        return False
+
     def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         return ContainerSpec(
             name=domain.name,

@@ -9,6 +9,7 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 from uuid import UUID
@@ -201,6 +202,7 @@ class FakeEngine(FakeChanges):
         inherited: Sequence[int] = (),
         paused: bool = False,
         write_intent: Callable[[Remains], None] | None = None,
+        while_inside: Callable[[Running], None] | None = None,
     ) -> Running:
         self.calls.append(f"launch {spec.name}")
         if self.failure is not None:
@@ -212,11 +214,20 @@ class FakeEngine(FakeChanges):
             write_intent(Remains(uuid=spec.uuid, launch=str(pid), holdings=(ControlGroup(path="g", made=False),)))
         holdings = (ControlGroup(path="g"), Interfaces(connected=self.connected))
         record = ContainerRecord(
-            spec=spec, id=pid, pid=pid, born=1, boot=boot_id(), group="g", launch=str(pid), holdings=holdings
+            spec=replace(spec, consoles=self.consoles),
+            id=pid,
+            pid=pid,
+            born=1,
+            boot=boot_id(),
+            group="g",
+            launch=str(pid),
+            holdings=holdings,
         )
         known = {"launch": str(pid), "label": self.writes_labels and record.encode()}
         self.remember(spec.uuid, pid=pid, ended=False, held=paused, **known)
         running = self._handle(spec.uuid, record, self._group(spec.uuid))
+        if while_inside is not None:
+            while_inside(running)
         for _ in range(self.consoles):
             master, slave = os.openpty()
             running.consoles.append(Fd(master))

@@ -8,11 +8,14 @@ from uuid import UUID
 
 import pytest
 
+from insula.engine.program.program import Program
+from insula.engine.spec import ContainerSpec
 from insula.errors import (
     DomainExistsError,
     DomainNotFoundError,
     OperationFailedError,
     OperationInvalidError,
+    UnsupportedConfigError,
     XmlError,
 )
 from insula.kernel.durable import Commit
@@ -34,6 +37,28 @@ async def test_a_defined_domain_is_found_by_name_and_uuid_and_is_on_the_disk(rig
     assert rig.domains.lookup_by_name("web") == rig.domains.lookup_by_uuid(WEB) == ref
     assert (rig.layout.definitions / "web.xml").exists()
     assert rig.told == [LifecycleEvent(domain=ref, kind=LifecycleKind.DEFINED, detail=DefinedDetail.ADDED)]
+
+
+async def test_a_definition_has_ready_what_the_first_start_plays(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[str] = []
+    program = rig.engine.program
+
+    def noted(spec: ContainerSpec) -> Program:
+        played.append(spec.name)
+        return program(spec)
+
+    monkeypatch.setattr(rig.engine, "program", noted)
+    await rig.domains.define(domain_xml())
+    assert played == ["web"]
+
+
+async def test_what_cannot_be_started_yet_can_be_defined(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(spec: ContainerSpec) -> Program:
+        raise UnsupportedConfigError("not today")
+
+    monkeypatch.setattr(rig.engine, "program", refused)
+    await rig.domains.define(domain_xml())
+    assert rig.domains.lookup_by_name("web").uuid == WEB
 
 
 async def test_what_is_the_domains_own_is_reserved_at_its_definition_and_not_needed_for_it(

@@ -12,7 +12,7 @@ import pytest
 
 from insula.engine.codec import encode
 from insula.engine.launch.runningcontainer import ContainerRecord
-from insula.engine.spec import DirectoryRoot, IdMap, IdRange, OverlayRoot
+from insula.engine.spec import DirectoryRoot, IdMap, IdRange, InitKind, OverlayRoot
 from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
@@ -93,6 +93,40 @@ def test_a_definition_reserves_the_ids_that_the_start_finds(layout: Layout, prep
     spec = preparation.specify(domain(TEMPLATE), nobody)
     assert spec.idmap is not None
     assert spec.idmap == reserved
+
+
+def test_what_the_host_has_for_a_domain_is_looked_at_anew_at_every_start(
+    tmp_path: Path, preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made of it the last time counts only as long as all of it is the same."""
+    top = tmp_path / "root"
+    (top / "sbin").mkdir(parents=True)
+    init = top / "sbin" / "init"
+    init.write_text("a program")
+    init.chmod(0o755)
+    web = domain(f"<filesystem type='mount'><source dir='{top}'/><target dir='/'/></filesystem>")
+    spec = preparation.specify(web, nobody)
+    assert preparation.specify(web, nobody) == spec
+    assert (spec.init_kind, isinstance(spec.root, DirectoryRoot) and spec.root.idmapped) == (InitKind.PLAIN, True)
+    init.write_text("/initctl")
+    assert preparation.specify(web, nobody).init_kind is InitKind.SYSVINIT
+    monkeypatch.setattr("insula.storage.roots.belongs_to", lambda path, idmap: True)
+    mapped = preparation.specify(web, nobody)
+    assert isinstance(mapped.root, DirectoryRoot) and not mapped.root.idmapped
+    init.unlink()
+    assert preparation.specify(web, nobody).init_kind is InitKind.PLAIN
+    top.rename(tmp_path / "gone")
+    with pytest.raises(UnsupportedConfigError, match="cannot be used"):
+        preparation.specify(web, nobody)
+
+
+def test_a_domain_is_ready_once_nothing_has_to_be_made_for_it(tmp_path: Path, preparation: HostPreparation) -> None:
+    plain = domain(f"<filesystem type='mount'><source dir='{tmp_path}'/><target dir='/'/></filesystem>")
+    assert [preparation.is_ready(each) for each in (plain, domain(TEMPLATE))] == [False, False]
+    preparation.reserve(plain)
+    assert [preparation.is_ready(each) for each in (plain, domain(TEMPLATE))] == [True, False]
+    preparation.specify(domain(TEMPLATE), nobody)
+    assert preparation.is_ready(domain(TEMPLATE))
 
 
 def test_a_rehearsal_makes_nothing_and_says_the_same(layout: Layout, preparation: HostPreparation) -> None:

@@ -14,6 +14,7 @@ import pytest
 from insula.kernel.durable import Commit, replace_file
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
+from insula.model.sizes import KiB
 from insula.model.xmlmap import Part
 from insula.service import rundirectory
 from insula.service.rundirectory import (
@@ -77,6 +78,17 @@ def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: DomainDefini
 def test_a_record_of_an_earlier_release_is_of_a_run_that_was_never_paused() -> None:
     text = RECORDED.to_json().replace('"resumed": true, ', "")
     assert RunRecord.from_json(text) == replace(RECORDED, resumed=False)
+
+
+def test_what_a_run_begins_with_is_the_definition_of_that_moment(layout: Layout, live: DomainDefinition) -> None:
+    """Its text may be known from the definition, or from the run before."""
+    directory = RunDirectory(layout)
+    begun = replace(RECORDED, phase=RunPhase.STARTING)
+    changed = replace(live, memory=KiB(131072))
+    directory.texts.of(live)
+    for domain in (live, changed, live):
+        directory.begin(begun, domain)
+        assert directory.domain_of(WEB) == domain
 
 
 def test_the_plan_is_kept_beside_the_run(layout: Layout, live: DomainDefinition) -> None:

@@ -95,7 +95,7 @@ async def test_ids_that_are_not_free_at_the_definition_are_tried_again_at_the_st
 ) -> None:
     preparation.no_ids = True
     with caplog.at_level(logging.WARNING):
-        storage.reserve(domain)
+        assert storage.rehearsed(domain) is None
     assert "no ids are reserved for domain 'web' yet: no ids are left" in caplog.text
     await storage.specified(domain, record())
     assert (preparation.ids / str(WEB)).exists()

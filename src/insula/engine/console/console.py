@@ -104,6 +104,8 @@ class ConsoleHub:
         self._flooded = False
         self._lagging = False
         self._finished = False
+        self._open = True
+        """Whether its descriptors are."""
         if missed:
             self._spread(missed)
         watch.add(master, self._ready)
@@ -151,15 +153,28 @@ class ConsoleHub:
 
     async def finish(self) -> None:
         """The guest ended: read what is left, let every viewer see the end, complete the logs. Safe to repeat."""
+        if self.finish_at_once():
+            return
+        try:
+            if self._host is not None and self._open:
+                await self._host.farewell()
+        finally:
+            self._close()
+        await asyncio.gather(*(log.close() for log in self._logs))
+
+    def finish_at_once(self) -> bool:
+        """Do what `finish` does as far as it waits for nothing; return whether that was all."""
         if not self._finished:
             self._drain()
             self.let_go()
-            try:
-                if self._host is not None:
-                    await self._host.farewell()
-            finally:
-                close_all(each for each in (self._master, self._host_master) if each is not None)
-        await asyncio.gather(*(log.close() for log in self._logs))
+        if self._host is None or self._host.is_closed:
+            self._close()
+        return not self._open and not any(log.writing for log in self._logs)
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            close_all(each for each in (self._master, self._host_master) if each is not None)
 
     def let_go(self) -> None:
         """Read no more, and let every viewer see the end; the descriptors stay open."""

@@ -103,6 +103,11 @@ class ConsoleLog:
         self._first = lambda: _told_in(loop, found, tail(self.path, RING_BYTES))
         self._go_on()
 
+    @property
+    def writing(self) -> bool:
+        """Whether something is not in the file yet."""
+        return self._writing is not None
+
     async def close(self) -> None:
         """Return when everything queued is in the file, or cannot be, or the disk does not answer for some seconds."""
         try:

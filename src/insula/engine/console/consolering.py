@@ -61,8 +61,11 @@ class ConsoleRing:
         """Put a new file with all there is in the old one's place, so that a reader finds one of the two, whole."""
         if self._path is None:
             return
-        new = self._path.with_name(f"{self._path.name}.new")
         try:
+            if not self._bytes:
+                self._write(self._path, os.O_CREAT | os.O_TRUNC, b"")
+                return
+            new = self._path.with_name(f"{self._path.name}.new")
             self._write(new, os.O_CREAT | os.O_TRUNC, bytes(self._bytes))
             new.replace(self._path)
         except OSError as error:

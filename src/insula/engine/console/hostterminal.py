@@ -91,9 +91,14 @@ class HostTerminal:
         """There is room again for what is typed."""
         self._watch.again(self._master)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody has it open."""
+        return is_hung_up(self._master)
+
     async def farewell(self) -> None:
         """Return once whoever has it open has read all, or does not: closing the master throws away what is unread."""
-        if is_hung_up(self._master):
+        if self.is_closed:
             return
         try:
             slave = open_slave(self._master)

@@ -286,7 +286,8 @@ class Keeper:
         self._strangers.meet(process, born)
         self._held.add(process)
         self._watch(process)
-        self._share_reading()
+        if execution is None:
+            self._share_reading_of(process)
         self.clients.answer(request, {})
 
     def _keep(self, request: PendingRequest, message: Message) -> None:
@@ -356,19 +357,22 @@ class Keeper:
         """A program runs, or is held right before it."""
         if process.execution is None:
             unstage_mounts(process.name)
+            self._share_reading_of(process)
         else:
             # The terminal is the asker's alone: when that goes away, the process shall be hung up on.
             process.drop_consoles()
-        self._share_reading()
 
     # Consoles
 
     def _share_reading(self) -> None:
         """Read the consoles while nobody else does, and only then: a guest must never block on a full terminal."""
-        alone = not self.clients.anybody_reads
         for process in self._held.guests.values():
-            for console in process.consoles if process.phase is StartPhase.RUNNING else ():
-                if not alone:
-                    self._loop.unwatch(console.master)
-                elif not self._loop.watches(console.master):
-                    read_alone(self._loop, console)
+            self._share_reading_of(process)
+
+    def _share_reading_of(self, process: HeldProcess) -> None:
+        alone = not self.clients.anybody_reads
+        for console in process.consoles if process.phase is StartPhase.RUNNING else ():
+            if not alone:
+                self._loop.unwatch(console.master)
+            elif not self._loop.watches(console.master):
+                read_alone(self._loop, console)

@@ -4,12 +4,11 @@ All raise KeyError for a missing one, and RefusalError for one of another kind.
 """
 
 import math
-import os
 from typing import Any
 
 from insula.engine.keeper.clients import RefusalError
 from insula.engine.keeper.protocol import Message
-from insula.kernel.fds import close_all
+from insula.kernel.fds import check_room as check_descriptors
 
 _NAME_MAX = 200
 
@@ -53,18 +52,13 @@ def _wrong(field: str, wanted: str, value: Any) -> RefusalError:
 
 def check_room() -> None:
     """Refuse a launch that would meet the limit of descriptors half-way. Raises: RefusalError."""
-    room: list[int] = []
     try:
-        room.append(os.open("/proc/self", os.O_PATH | os.O_CLOEXEC))
-        while len(room) < _LAUNCH_NEEDS:
-            room.append(os.dup(room[0]))
+        check_descriptors(_LAUNCH_NEEDS)
     except OSError as error:
         raise RefusalError(
             f"the keeper has no descriptors left for another guest ({error.strerror}): end some guests, or let insulad "
             "have more (LimitNOFILE= of its unit, ulimit -n)"
         ) from error
-    finally:
-        close_all(room)
 
 
 _LAUNCH_NEEDS = 32

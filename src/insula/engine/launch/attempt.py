@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from insula.engine.facts import Facts
@@ -24,11 +24,16 @@ from insula.engine.steps.host.groups import group_of
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
 from insula.engine.steps.step import Step
 from insula.errors import InsulaError, KeeperError, StepError
+from insula.kernel.bpf import LoadedPrograms
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, sealed_file
 from insula.kernel.localfiles import local_mount
 from insula.kernel.process import start_time
 
 logger = logging.getLogger(__name__)
+
+
+WhileInside = Callable[[Running], None]
+"""Is given a container, of which nobody has anything open yet, while its first process performs the steps inside."""
 
 
 class LaunchAttempt:
@@ -48,6 +53,7 @@ class LaunchAttempt:
         reserve: Reserve,
         release: Release,
         scopes: Scopes,
+        loaded: LoadedPrograms,
         offload: Offload = inline,
     ) -> None:
         """launch: names this attempt; release: takes back what it made, and nothing of another one's; program: what its
@@ -66,6 +72,7 @@ class LaunchAttempt:
             fetch_netlink=self._fetch_netlink,
             offload=offload,
             scopes=scopes,
+            loaded=loaded,
         )
         self._release = release
         self._holdings: list[Holding] = []
@@ -77,8 +84,9 @@ class LaunchAttempt:
         self._born = 0
         self._aside: AsideSteps | None = None
 
-    async def run(self, inherited: Sequence[int], *, hold: bool) -> Running:
-        """Perform the plan. inherited: init's fds from 3 on; hold: leave init right before its program.
+    async def run(self, inherited: Sequence[int], *, hold: bool, while_inside: WhileInside) -> Running:
+        """Perform the plan. inherited: init's fds from 3 on; hold: leave init right before its program; while_inside:
+        what is to be done with what is returned while the child performs its steps.
 
         Raises: StepError, or what a step raised that speaks for itself; everything is undone then.
         """
@@ -95,7 +103,7 @@ class LaunchAttempt:
             if self._context.child < 0:
                 await self._await_birth()
             self._begin_aside()
-            running = await self._go(inherited, hold=hold)
+            running = await self._go(inherited, hold=hold, while_inside=while_inside)
             self._register()
             return running
         except BaseException as error:
@@ -185,14 +193,37 @@ class LaunchAttempt:
     async def _answer_of_steps(self, number: int) -> Message:
         return await answer_of_program(self._link, number, self._program)
 
-    async def _go(self, inherited: Sequence[int], *, hold: bool) -> Running:
-        """Let the child perform its steps."""
+    async def _go(self, inherited: Sequence[int], *, hold: bool, while_inside: WhileInside) -> Running:
+        """Let the child perform its steps, and do meanwhile what need not wait for them."""
         context = self._context
         fds = {f"inherited{number}": Fd(fd) for number, fd in enumerate(inherited)} | context.fds
         fds = {name: fds[name] for name in (*self._plan.staged, *self._program.passed)}
         body = {**self._meant(), "locked_trees": self._plan.staged}
         number = self._link.ask(Verb.GO, body, fds)
-        mount = self._readable_mount()
+        running: Running | None = None
+        message: Message | None = None
+        try:
+            try:
+                mount = self._readable_mount()
+                if self._aside is None:  # else its group is not known yet
+                    running = self._described(hold=hold, mount=mount)
+                    while_inside(running)
+            finally:
+                message = await self._performed(number)
+            if running is None:
+                running = self._described(hold=hold, mount=mount)
+                while_inside(running)
+        except BaseException:
+            for opened in (running, message):
+                if opened is not None:
+                    opened.close()
+            raise
+        running.pidfd, running.channel = message.fds.pop("pidfd"), message.fds.pop("channel", NO_FD)
+        running.consoles = list(message.fds.values())
+        return running
+
+    async def _performed(self, number: int) -> Message:
+        """Return the keeper's answer once the child has performed its steps, and all that is done aside is done."""
         try:
             message = await self._answer_of_steps(number)
         except StepError as error:
@@ -202,6 +233,11 @@ class LaunchAttempt:
                 raise
             raise failure from error
         await self._end_aside()
+        return message
+
+    def _described(self, *, hold: bool, mount: int | None) -> Running:
+        """Return the container as it will be, with nothing of it open yet."""
+        context = self._context
         group = group_of(context)
         record = ContainerRecord(
             spec=self._spec,
@@ -213,17 +249,7 @@ class LaunchAttempt:
             launch=self._launch,
             holdings=tuple(self._holdings),
         )
-        pidfd, channel = message.fds.pop("pidfd"), message.fds.pop("channel", NO_FD)
-        consoles = list(message.fds.values())
-        return Running(
-            record=record,
-            group=group,
-            pidfd=pidfd,
-            consoles=consoles,
-            awaiting_exec=hold,
-            channel=channel,
-            mount=mount,
-        )
+        return Running(record=record, group=group, awaiting_exec=hold, mount=mount)
 
     def _readable_mount(self) -> int | None:
         """Return the mount of a root whose files may be read while the guest runs: of one without the host's powers.

@@ -12,6 +12,7 @@ import secrets
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache, partial
 
 from insula.engine.enter.admittedstreams import check_inherited
 from insula.engine.enter.attachment import (
@@ -23,7 +24,7 @@ from insula.engine.facts import Facts
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
-from insula.engine.launch.attempt import LaunchAttempt, announced, named_failure
+from insula.engine.launch.attempt import LaunchAttempt, WhileInside, announced, named_failure
 from insula.engine.launch.changes import RunningChanges, WriteRecord, nothing_written
 from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.guestlabels import GuestLabels, label_guest
@@ -35,7 +36,7 @@ from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held, Succession
 from insula.engine.launch.systemdscope import Scopes
-from insula.engine.launch.teardown import Teardown
+from insula.engine.launch.teardown import Teardown, Unattended, attended
 from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
@@ -49,11 +50,14 @@ from insula.errors import (
     OperationInvalidError,
     StepError,
 )
+from insula.kernel.bpf import LoadedPrograms
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all
 from insula.kernel.privileges import permitted_mask
 
 WriteIntent = Callable[[Remains], None]
 
+_PLANS_MAX = 1024
+"""Plans that are kept, some ten kilobytes each."""
 _NEEDED = 48
 """Descriptors that a start has open at once, with some to spare for its neighbours."""
 _ATTEMPTS = 16
@@ -66,7 +70,7 @@ class Launcher:
     interfaces: who makes network interfaces, None where nobody does; offload: performs what may block for long;
     installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back;
     find_account: looks into running guests for who their users are; entering: the link to the keeper that clones what
-    enters, if that is one of several.
+    enters, if that is one of several; unattended: does what nobody need wait for.
     """
 
     def __init__(
@@ -80,8 +84,11 @@ class Launcher:
         reserve: Reserve | None = None,
         find_account: AccountFinder = find_directly,
         entering: KeeperLink | None = None,
+        unattended: Unattended = attended,
     ) -> None:
         self._facts = facts
+        # A plan is a function of the spec, and of facts that stay.
+        self._plans = lru_cache(_PLANS_MAX)(partial(planner.plan, facts=facts))
         self._installation = installation
         self._reserve = reserve or Reserve(0)
         self._succession = Succession(facts=facts, link=link, installation=installation or "")
@@ -89,10 +96,18 @@ class Launcher:
         self._interfaces = interfaces
         self._offload = offload
         self._scopes = Scopes()
+        self._loaded = LoadedPrograms()
         self._release = Release(
             hierarchies=facts.hierarchies, interfaces=interfaces, scopes=self._scopes, offload=offload
         )
-        self._teardown = Teardown(facts=facts, link=link, release=self._release, reserve=self._reserve, offload=offload)
+        self._teardown = Teardown(
+            facts=facts,
+            link=link,
+            release=self._release,
+            reserve=self._reserve,
+            offload=offload,
+            unattended=unattended,
+        )
         self._programs = Programs()
         self.entrance = Entrance(
             facts=facts,
@@ -118,6 +133,7 @@ class Launcher:
         """Let go of what later calls would make anew: files, and the connection to the host's systemd."""
         self._scopes.close()
         self.entrance.close()
+        self._loaded.close()
 
     @property
     def facts(self) -> Facts:
@@ -125,7 +141,7 @@ class Launcher:
 
     def plan(self, spec: ContainerSpec) -> LaunchPlan:
         """Return what `launch` would do. Raises: as `planner.plan`."""
-        return planner.plan(spec, self._facts)
+        return self._plans(spec)
 
     def program(self, spec: ContainerSpec) -> Program:
         """Return what the first process of `launch` would play. Raises: as `planner.plan`; StepError."""
@@ -140,12 +156,14 @@ class Launcher:
         inherited: Sequence[int] = (),
         paused: bool = False,
         write_intent: WriteIntent | None = None,
+        while_inside: WhileInside | None = None,
     ) -> Running:
         """Start the container and return once its init is executed.
 
         inherited: fds for init, from 3 on; they stay the caller's. paused: leave it frozen right before init executes;
         the first `resume` lets it. write_intent: writes down, before anything is made, what there may be of it should
-        we die on the way, for `take_away`.
+        we die on the way, for `take_away`. while_inside: is given what is returned, without any fds yet, while the
+        steps inside are performed, for what need not wait for them.
         Raises: StepError naming the step, everything undone; what `plan` raises, before anything is done.
         """
         check_inherited(inherited)
@@ -154,13 +172,20 @@ class Launcher:
         self._check_descriptors(spec)
         plan = self.plan(spec)
         program = self._programs.start(spec, plan, permitted=self.keeper_permitted, hold=paused)
+
+        def meanwhile(running: Running) -> None:
+            if self._installation is not None:
+                label_guest(running.group, running.record, self._installation)
+            if while_inside is not None:
+                while_inside(running)
+
         for _ in range(_ATTEMPTS):
             identity, launch = self._pids.next(), secrets.token_hex(8)
             if write_intent is not None:
                 write_intent(Remains(uuid=spec.uuid, launch=launch, holdings=announced(plan, identity)))
             attempt = self._launching(plan, program, spec, identity, launch)
             try:
-                running = await attempt.run(inherited, hold=paused)
+                running = await attempt.run(inherited, hold=paused, while_inside=meanwhile)
                 break
             except StepError as error:
                 taken = error.errno == errno.EEXIST and error.step == str(plan.clone)
@@ -169,8 +194,6 @@ class Launcher:
                     raise
         else:
             raise StepError(f"no free process id was found in {_ATTEMPTS} attempts", step=str(plan.clone))
-        if self._installation is not None:
-            label_guest(running.group, running.record, self._installation)
         if paused:
             await self._freeze_newborn(running)
         return running
@@ -221,6 +244,7 @@ class Launcher:
             identity=identity,
             release=self._release,
             scopes=self._scopes,
+            loaded=self._loaded,
             offload=self._offload,
         )
 

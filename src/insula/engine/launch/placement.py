@@ -59,7 +59,7 @@ class PlacementRequest:
 
 
 class Placement(Protocol):
-    """How control groups come and go. All three are blocking; those through D-Bus take some milliseconds."""
+    """How control groups come and go. All are blocking; those through D-Bus take some milliseconds."""
 
     def reserve(self, request: PlacementRequest) -> Cgroup | None:
         """Make the group before the clone, None if it can only be made around a process.
@@ -73,6 +73,10 @@ class Placement(Protocol):
 
         Raises: OSError, OperationFailedError; nothing is left behind then, but what was reserved.
         """
+        ...
+
+    def released_at_once(self, group: Cgroup) -> bool:
+        """Do what `release` does if that waits for nothing, and return whether it did. Raises: OSError."""
         ...
 
     def release(self, group: Cgroup) -> None:
@@ -102,6 +106,9 @@ class DirectPlacement:
             group.remove()
             raise
         return group
+
+    def released_at_once(self, group: Cgroup) -> bool:
+        return group.removed_at_once()
 
     def release(self, group: Cgroup) -> None:
         group.remove(above_too=False)
@@ -163,6 +170,9 @@ class ScopePlacement:
         """Have systemd-machined know the container, where that runs."""
         if self.manager is Manager.MACHINED:
             self.scopes.register(awaited.scope)
+
+    def released_at_once(self, group: Cgroup) -> bool:
+        return False
 
     def release(self, group: Cgroup) -> None:
         group.remove()

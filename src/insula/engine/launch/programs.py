@@ -2,11 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
+from threading import Lock
+from typing import NamedTuple
 
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.builder import Builder
 from insula.engine.program.late import Late, Template, shape_of
-from insula.engine.program.program import Program
+from insula.engine.program.program import Mark, Program
 from insula.engine.spec import ContainerSpec
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.errors import StepError
@@ -18,23 +20,37 @@ GROUPS_MAX = 65536
 """Groups a process may have. Source: getgroups(2), NGROUPS_MAX."""
 _SHAPES_MAX = 128
 """Programs that are kept: some hundred kilobytes each, with their meanings."""
+_LATEST_MAX = 1024
+"""Plans whose shape is known, each some kilobytes beside the plan itself."""
 _IMAGES_MAX = 16 << 20
 """Bytes of their images together: arguments and variables of any length are part of a shape."""
 _WAIT = "wait for what the host prepares"
 _RECEIVE = "receive what it is given"
 
 
+class Compiled(NamedTuple):
+    """What a plan was compiled to: the program of its shape, and what is its own."""
+
+    plan: LaunchPlan
+    template: Template
+    lates: list[Late]
+    marks: tuple[Mark, ...]
+
+
 class Programs:
-    """Compiles programs, each shape once.
+    """Compiles programs, each shape once; of the latest plans the shape is known.
 
     A program is a function of its steps and of what stands in the key; nothing else of the host, of files or of
-    settings goes into it. So what changes there changes the plan, and with it the key.
+    settings goes into it. So what changes there changes the plan, and with it the key. Threads may share it: a
+    definition has its program compiled in one.
     """
 
     def __init__(self) -> None:
         self._templates: OrderedDict[Hashable, Template] = OrderedDict()
+        self._lock = Lock()
         self._images = 0
         """Bytes."""
+        self._latest: OrderedDict[tuple[ContainerSpec, int, bool], Compiled] = OrderedDict()
 
     def start(self, spec: ContainerSpec, plan: LaunchPlan, *, permitted: int, hold: bool) -> Program:
         """Return the program of a guest's first process.
@@ -43,6 +59,15 @@ class Programs:
         wait right before init is executed. Raises: StepError naming a step that cannot be said.
         """
         mask = permitted if spec.idmap is None else _EVERY_CAPABILITY
+        with self._lock:
+            latest = self._latest.get((spec, mask, hold))
+            if latest is None or latest.plan is not plan:
+                latest = self._latest[spec, mask, hold] = self._compiled(spec, plan, mask, hold=hold)
+                if len(self._latest) > _LATEST_MAX:
+                    self._latest.popitem(last=False)
+        return latest.template.filled(latest.lates, latest.marks)
+
+    def _compiled(self, spec: ContainerSpec, plan: LaunchPlan, mask: int, *, hold: bool) -> "Compiled":
         most_groups = GROUPS_MAX if spec.init.user is not None or spec.init.group is not None else 0
         early, inside = shape_of(plan.child_early), shape_of(plan.inside)
         stage = Late(spec.uuid)
@@ -59,7 +84,8 @@ class Programs:
                 lates=lates,
             )
             template = self._keep(key, compiled_start(program, plan))
-        return template.filled(lates, [*plan.child_early, _WAIT, *plan.inside])
+        marks = template.marks([*plan.child_early, _WAIT, *plan.inside])
+        return Compiled(plan=plan, template=template, lates=lates, marks=marks)
 
     def entering(self, spec: ContainerSpec, steps: Sequence[GuestStep], *, permitted: int, most_groups: int) -> Program:
         """Return the program of a process that enters a running guest.
@@ -70,14 +96,14 @@ class Programs:
         mask = permitted if spec.idmap is None else _EVERY_CAPABILITY
         shape, lates = shape_of(steps)
         key = ("entering", mask, most_groups, shape)
-        template = self._kept(key)
-        if template is None:
-            program = Builder(last_capability=last_capability(), permitted=mask, most_groups=most_groups, lates=lates)
-            program.mark(_RECEIVE)
-            program.receive_fds("init")
-            _compile(program, steps)
-            template = self._keep(key, program.finished_template())
-        return template.filled(lates, [_RECEIVE, *steps])
+        with self._lock:
+            template = self._kept(key)
+            if template is None:
+                program = Builder(
+                    last_capability=last_capability(), permitted=mask, most_groups=most_groups, lates=lates
+                )
+                template = self._keep(key, compiled_entering(program, steps))
+        return template.filled(lates, template.marks([_RECEIVE, *steps]))
 
     def _kept(self, key: Hashable) -> Template | None:
         template = self._templates.get(key)
@@ -100,6 +126,14 @@ def compiled_start(program: Builder, plan: LaunchPlan) -> Template:
     program.mark(_WAIT)
     program.receive_fds()
     _compile(program, plan.inside)
+    return program.finished_template()
+
+
+def compiled_entering(program: Builder, steps: Sequence[GuestStep]) -> Template:
+    """Return what a builder makes of steps in a running guest. Raises: as `Programs.start`."""
+    program.mark(_RECEIVE)
+    program.receive_fds("init")
+    _compile(program, steps)
     return program.finished_template()
 
 

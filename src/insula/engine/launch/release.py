@@ -87,7 +87,9 @@ class Release:
             return
         if maker is None and not sure and group.inhabited:
             raise OSError(errno.EBUSY, "processes are in the group, and it does not tell who made it", group.path)
-        await self.offload(partial(_vacated, group, placement))
+        # Most often nobody is left there: then nothing is waited for.
+        if not placement.released_at_once(group):
+            await self.offload(partial(_vacated, group, placement))
 
 
 def _vacated(group: Cgroup, placement: Placement) -> None:

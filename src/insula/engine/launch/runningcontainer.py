@@ -45,7 +45,7 @@ class ContainerRecord:
 
     def encode(self) -> dict[str, Any]:
         """Return the record as JSON-able data."""
-        encoded: dict[str, Any] = codec.encode(self)
+        encoded: dict[str, Any] = codec.encode(self, known={"spec": _encoded(self.spec)})
         return encoded
 
     @staticmethod
@@ -138,6 +138,12 @@ class Running:
         self.consoles.clear()
         self.shown.clear()
         self.pidfd = self.channel = NO_FD
+
+
+@functools.lru_cache(64)
+def _encoded(spec: ContainerSpec) -> codec.Json:
+    """Return a spec as JSON-able data, which nobody changes: a record is written twice at each start."""
+    return codec.encode(spec)
 
 
 @functools.cache

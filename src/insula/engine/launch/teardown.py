@@ -1,6 +1,7 @@
 """How a container ends: killed, its holdings taken away by the one reverse walk, and forgotten by the keeper."""
 
 import signal
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -22,15 +23,38 @@ _DYING = 5.0
 """Seconds in which a killed guest ends, unless the kernel itself waits for something."""
 
 
-class Teardown:
-    """Ends containers. release: walks over what they hold; reserve: descriptors for taking things back."""
+Unattended = Callable[[Coroutine[Any, Any, None]], Awaitable[None]]
+"""Does some work, and returns once it is done or begun."""
 
-    def __init__(self, *, facts: Facts, link: KeeperLink, release: Release, reserve: Reserve, offload: Offload) -> None:
+
+async def attended(work: Coroutine[Any, Any, None]) -> None:
+    """Do it here and now."""
+    await work
+
+
+class Teardown:
+    """Ends containers.
+
+    release: walks over what they hold; reserve: descriptors for taking things back; unattended: does what nobody need
+    wait for.
+    """
+
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        link: KeeperLink,
+        release: Release,
+        reserve: Reserve,
+        offload: Offload,
+        unattended: Unattended = attended,
+    ) -> None:
         self._facts = facts
         self._link = link
         self._release = release
         self._reserve = reserve
         self._offload = offload
+        self._unattended = unattended
 
     async def destroy(self, running: Running) -> ExitStatus:
         """Kill the container, and take away all that was made for it. May be called again, also after its end."""
@@ -107,7 +131,11 @@ class Teardown:
             # It may have ended while no keeper held it.
             body |= {"pid": remains.pid, "born": remains.born}
         with suppress(KeeperError):
-            (await self._link.answer(self._link.ask(Verb.FORGET, body, {}))).close()
+            await self._unattended(self._confirmed(self._link.ask(Verb.FORGET, body, {})))
+
+    async def _confirmed(self, number: int) -> None:
+        with suppress(KeeperError):
+            (await self._link.answer(number)).close()
 
 
 def _told(failure: OSError | InsulaError) -> str:

@@ -301,7 +301,7 @@ class Assembly:
 
     def filled(self, template: Template) -> Program:
         """Return a template of ours with our own late texts."""
-        return template.filled(self._lates, [step for _, step in self._marks])
+        return template.filled(self._lates, template.marks([step for _, step in self._marks]))
 
     def _encoded(self, patches: list[Patch]) -> bytes:
         if self._waiting:

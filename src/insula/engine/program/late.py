@@ -55,9 +55,12 @@ class Template:
     slots: tuple[Slot, ...]
     patches: tuple[Patch, ...]
 
-    def filled(self, lates: Sequence[str], steps: Sequence[object]) -> Program:
-        """Return the program with these late texts, whose steps are these. Raises: ValueError for one with a zero."""
-        marks = tuple(Mark(index=index, what=what) for index, what in zip(self.indices, steps, strict=True))
+    def marks(self, steps: Sequence[object]) -> tuple[Mark, ...]:
+        """Return where these steps begin, which are all of a program's, in order."""
+        return tuple(Mark(index=index, what=what) for index, what in zip(self.indices, steps, strict=True))
+
+    def filled(self, lates: Sequence[str], marks: tuple[Mark, ...]) -> Program:
+        """Return the program with these late texts and marks. Raises: ValueError for a text with a zero."""
         image = self._image(lates) if self.slots else self.image
         return Program(image=image, passed=self.passed, marks=marks, meanings=self.meanings)
 

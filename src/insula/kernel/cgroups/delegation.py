@@ -10,15 +10,21 @@ from collections.abc import Iterable
 from insula.kernel.cgroups import files, tree
 
 
-def enable_controllers(mount: str, path: str, names: Iterable[str]) -> None:
+def enable_controllers(mount: str, path: str, names: Iterable[str], *, fresh: bool = False) -> None:
     """Hand controllers down from the v2 root to the group at path, as far as the host grants.
 
-    A refusal (no permission in somebody else's group, processes in an inner group) leaves that controller off; setting
-    a limit of it says so then.
+    fresh: the group was just made, so that nobody is in it, and nothing is handed down yet; what is above it most often
+    is as it should be. A refusal (no permission in somebody else's group, processes in an inner group) leaves that
+    controller off; setting a limit of it says so then.
     """
     wanted = set(names)
     if not wanted:
         return
+    control = f"{mount}/{path}/cgroup.subtree_control"
+    if fresh:
+        with contextlib.suppress(OSError):
+            files.write(control, _enabling(wanted))
+            return
     # What the group itself has is what all above hand down already.
     has = set((files.read_if_there(f"{mount}/{path}/cgroup.controllers") or "").split())
     for group in (path,) if wanted <= has else ("", *tree.ancestors(path), path):
@@ -40,11 +46,15 @@ def _hand_down(directory: str, wanted: set[str]) -> None:
 def _enable(control: str, names: list[str]) -> None:
     """Enable all at once; if that is refused, which changes nothing, one by one."""
     try:
-        files.write(control, " ".join(f"+{name}" for name in names))
+        files.write(control, _enabling(names))
     except OSError:
         for name in names if len(names) > 1 else ():
             with contextlib.suppress(OSError):
                 files.write(control, f"+{name}")
+
+
+def _enabling(names: Iterable[str]) -> str:
+    return " ".join(f"+{name}" for name in sorted(names))
 
 
 def _would_become_threaded(directory: str) -> bool:

@@ -44,9 +44,11 @@ class V1Devices:
         if held is None:
             files.write(f"{self.directory}/devices.deny", "a")
             held = {}
-        for node, access in wanted.items():
-            if access - held.get(node, frozenset()):
-                files.write(f"{self.directory}/devices.allow", f"{node} {_letters(access)}")
+        added = [
+            f"{node} {_letters(access)}" for node, access in wanted.items() if access - held.get(node, frozenset())
+        ]
+        if added:
+            files.write(f"{self.directory}/devices.allow", *added)
         for node, access in held.items():
             if access - wanted.get(node, frozenset()):
                 files.write(
@@ -90,9 +92,9 @@ class V2Devices:
 
     directory: str
 
-    def allow(self, rules: Iterable[DeviceRule]) -> None:
+    def allow(self, rules: Iterable[DeviceRule], loaded: bpf.LoadedPrograms | None = None) -> None:
         """Refuse every device but those of rules; a policy that is already there is replaced at once."""
-        bpf.put_in_place(self.directory, bpf.CGROUP_DEVICE, device_program(rules), _PROGRAM_NAME)
+        bpf.put_in_place(self.directory, bpf.CGROUP_DEVICE, device_program(rules), _PROGRAM_NAME, loaded)
 
 
 def device_program(rules: Iterable[DeviceRule]) -> bytes:

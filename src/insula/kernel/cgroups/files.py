@@ -43,8 +43,8 @@ def read_if_there(path: str) -> str | None:
         raise
 
 
-def write(path: str, value: str) -> None:
-    """Write value into a control file, in one write(2).
+def write(path: str, *values: str) -> None:
+    """Write each value into a control file, in one write(2) of its own.
 
     Raises: OSError with the text that was refused; EOPNOTSUPP when the group has no such file (see `read`).
     """
@@ -52,12 +52,23 @@ def write(path: str, value: str) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise _missing(path) from None
+    value = ""
     try:
-        os.write(fd, value.encode("ascii"))
+        for value in values:
+            os.write(fd, value.encode("ascii"))
     except OSError as error:
         raise OSError(error.errno, f"writing '{value}': {os.strerror(error.errno or 0)}", path) from None
     finally:
         os.close(fd)
+
+
+def write_if_there(path: str, value: str) -> None:
+    """Write value as `write` does, unless this kernel, or this group, does not have the file."""
+    try:
+        write(path, value)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
 
 
 def exists(path: str) -> bool:

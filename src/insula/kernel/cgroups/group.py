@@ -16,7 +16,19 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from insula.kernel.cgroups import controllers, delegation, files, joining, readings, socketoptions, tree, v1, v2
+from insula.kernel.bpf import LoadedPrograms
+from insula.kernel.cgroups import (
+    controllers,
+    cpusets,
+    delegation,
+    files,
+    joining,
+    readings,
+    socketoptions,
+    tree,
+    v1,
+    v2,
+)
 from insula.kernel.cgroups.devicecontroller import DeviceRule, V1Devices, V2Devices
 from insula.kernel.cgroups.heldlimits import HeldLimits
 from insula.kernel.cgroups.hierarchies import Hierarchies
@@ -33,8 +45,6 @@ _MAXIMUM_DESCENDANTS = 2048
 """Groups a guest may make below its own. The kernel counts some 10 KB each for nobody; systemd needs one a service."""
 _PATIENCE = 10.0
 """Seconds to wait for freezing or for dead tasks to be reaped."""
-_FILLS = 20
-_PAUSE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +67,7 @@ class Cgroup:
         group = cls(hierarchies, path)
         with group._made():
             if hierarchies.v2 is not None:
-                group.enable_controllers()
+                delegation.enable_controllers(hierarchies.v2, path, hierarchies.v2_controllers, fresh=True)
                 group._make_payload()
                 group._delegate(hierarchies.v2, owner)
         return group
@@ -102,7 +112,7 @@ class Cgroup:
                     os.mkdir(f"{mount}/{self.path}", 0o755)
                 made.append(mount)
                 if mount == self.hierarchies.v1_mount("cpuset"):
-                    _fill_cpusets(mount, self.path)
+                    cpusets.fill(mount, self.path)
             yield
         except OSError:
             for mount in made:
@@ -111,11 +121,6 @@ class Cgroup:
             for mount in self.hierarchies.mounts:
                 tree.remove_marked_above(mount, self.path)
             raise
-
-    def enable_controllers(self) -> None:
-        """Hand every controller down to the v2 group and its payload, as far as the host grants."""
-        if self.hierarchies.v2 is not None:
-            delegation.enable_controllers(self.hierarchies.v2, self.path, self.hierarchies.v2_controllers)
 
     def _make_payload(self) -> None:
         if self.payload is not None:
@@ -126,8 +131,7 @@ class Cgroup:
     def _delegate(self, mount: str, owner: tuple[int, int] | None) -> None:
         """Bound what may be made below the payload, and give that to its owner."""
         for name, most in (("depth", _MAXIMUM_DEPTH), ("descendants", _MAXIMUM_DESCENDANTS)):
-            if files.exists(f"{mount}/{self.path}/cgroup.max.{name}"):
-                files.write(f"{mount}/{self.path}/cgroup.max.{name}", str(most))
+            files.write_if_there(f"{mount}/{self.path}/cgroup.max.{name}", str(most))
         if owner is not None:
             delegation.hand_over(f"{mount}/{self.path}/{PAYLOAD}", owner, self.hierarchies.delegate)
 
@@ -273,21 +277,24 @@ class Cgroup:
 
     # Verbs
 
-    def allow_devices(self, rules: Iterable[DeviceRule]) -> None:
-        """Refuse every device node but those of rules; may be called again, on a running container, to change them."""
+    def allow_devices(self, rules: Iterable[DeviceRule], loaded: LoadedPrograms | None = None) -> None:
+        """Refuse every device node but those of rules; may be called again, on a running container, to change them.
+
+        loaded: has the program that decides in v2, or loads it for others too.
+        """
         mount = self.hierarchies.v1_mount("devices")
         if mount is not None:
             V1Devices(f"{mount}/{self.path}").allow(rules)
         elif self.scope is not None:
-            V2Devices(self.scope).allow(rules)
+            V2Devices(self.scope).allow(rules, loaded)
         else:
             raise OSError(errno.EOPNOTSUPP, "this host has no device controller for control groups", self.path)
 
-    def refuse_socket_options(self, options: Iterable[SocketOption]) -> None:
-        """Refuse these options of sockets. Raises: OSError; EOPNOTSUPP without a v2 hierarchy."""
+    def refuse_socket_options(self, options: Iterable[SocketOption], loaded: LoadedPrograms | None = None) -> None:
+        """Refuse these options of sockets; loaded: as above. Raises: OSError; EOPNOTSUPP without a v2 hierarchy."""
         if self.scope is None:
             raise OSError(errno.EOPNOTSUPP, "only v2 groups have programs", self.path)
-        socketoptions.refuse(self.scope, options)
+        socketoptions.refuse(self.scope, options, loaded)
 
     def freeze(self, seconds: float = _PATIENCE) -> None:
         """Stop every process; return once all stand still. Raises: OSError(ETIMEDOUT), all thawed again."""
@@ -334,6 +341,14 @@ class Cgroup:
         """Whether any process is in the group or below it, in any hierarchy; False for one that is not there."""
         return any(tree.processes_below(directory) for directory in self.directories)
 
+    def removed_at_once(self) -> bool:
+        """Remove the group in every hierarchy unless somebody is in it or below it; return whether it is gone.
+
+        Groups that the guest has made stay. What is gone already is fine. Raises: OSError for any other refusal.
+        """
+        ours = () if self.payload is None else (f"{self.payload}/{EXEC_LEAF}", self.payload)
+        return all(tree.removed(directory) for directory in (*ours, *self.directories))
+
     def remove(self, seconds: float = _PATIENCE, *, above_too: bool = True) -> None:
         """Remove the group and what was made below it, in every hierarchy; what is gone already is fine.
 
@@ -341,7 +356,8 @@ class Cgroup:
         Raises: OSError(EBUSY) if processes stay.
         """
         deadline = time.monotonic() + seconds
-        for mount in reversed(self.hierarchies.mounts):
+        # The v2 group goes last: as long as anything is there, so is who made it.
+        for mount in self.hierarchies.mounts:
             tree.remove(f"{mount}/{self.path}", max(0.0, deadline - time.monotonic()))
             if above_too:
                 tree.remove_marked_above(mount, self.path)
@@ -382,14 +398,3 @@ def remove_empty_partitions(hierarchies: Hierarchies) -> None:
     """Remove the groups that were made to hold others, as far as they hold none any more."""
     for mount in hierarchies.mounts:
         tree.remove_marked_in(mount)
-
-
-def _fill_cpusets(mount: str, path: str) -> None:
-    """Have CPUs and nodes come down to the group at path, also through groups that others made and have yet to fill."""
-    for _ in range(_FILLS):
-        for group in (*tree.ancestors(path), path):
-            v1.V1CpuSet(f"{mount}/{group}").inherit()
-        if v1.V1CpuSet(f"{mount}/{path}").usable:
-            return
-        time.sleep(_PAUSE)
-    raise OSError(errno.ENOSPC, "no CPUs or no memory nodes come down to the group", f"{mount}/{path}")

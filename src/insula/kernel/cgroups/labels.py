@@ -59,8 +59,11 @@ def facts_on(group: Cgroup) -> bytes | None:
 
 
 def set_maker(group: Cgroup, text: str) -> None:
-    """Write down who made a group that is there, in every hierarchy; where the kernel keeps nothing, nothing is."""
-    for directory in group.directories:
+    """Write down who made a group that is there; where the kernel keeps nothing, nothing is.
+
+    On its v2 directory if it has one, which is made first and removed last; else on all.
+    """
+    for directory in group.directories if group.scope is None else (group.scope,):
         for name in _MAKERS:
             with contextlib.suppress(OSError):
                 os.setxattr(directory, name, text.encode())

@@ -32,12 +32,12 @@ class SocketOption:
         return _OPTIONS.get((self.level, self.option), f"{self.option} of {level}")
 
 
-def refuse(directory: str, options: Iterable[SocketOption]) -> None:
+def refuse(directory: str, options: Iterable[SocketOption], loaded: bpf.LoadedPrograms | None = None) -> None:
     """Have setsockopt fail with EPERM for these options in a group and below; what was refused before no longer is.
 
     Raises: OSError, as where the kernel has no such programs.
     """
-    bpf.put_in_place(directory, bpf.CGROUP_SETSOCKOPT, option_program(options), _PROGRAM_NAME)
+    bpf.put_in_place(directory, bpf.CGROUP_SETSOCKOPT, option_program(options), _PROGRAM_NAME, loaded)
 
 
 def option_program(options: Iterable[SocketOption]) -> bytes:

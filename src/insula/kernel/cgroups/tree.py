@@ -61,9 +61,9 @@ def remove(directory: str, seconds: float) -> None:
     """
     deadline = time.monotonic() + seconds
     pause = _PAUSE
-    while not _removed(directory):
+    while not removed(directory):
         _remove_below(directory)
-        if _removed(directory):
+        if removed(directory):
             return
         if time.monotonic() > deadline:
             raise OSError(errno.EBUSY, "the group is still in use", directory)
@@ -71,7 +71,7 @@ def remove(directory: str, seconds: float) -> None:
         pause = min(pause * 2, _LONGEST_PAUSE)
 
 
-def _removed(directory: str) -> bool:
+def removed(directory: str) -> bool:
     """Remove a group unless it is in use or has groups below it; return whether it is gone."""
     try:
         os.rmdir(directory)

@@ -210,6 +210,10 @@ class V1CpuSet(_V1Group):
             if not self._read(name):
                 self._write(name, files.read(f"{os.path.dirname(self.directory)}/{name}"))
 
+    def hand_down(self) -> None:
+        """Have groups made below this one begin with its CPUs and nodes."""
+        self._write("cgroup.clone_children", 1)
+
     @property
     def usable(self) -> bool:
         """Whether the set takes tasks."""

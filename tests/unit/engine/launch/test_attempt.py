@@ -18,6 +18,7 @@ from insula.engine.plan.plan import LaunchPlan
 from insula.engine.steps.guest.namespaces import AwaitAside
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InsulaError, KeeperError, OperationFailedError, StepError
+from insula.kernel.bpf import LoadedPrograms
 from insula.kernel.fds import Reserve
 from insula.kernel.process import start_time
 from tests.descriptors import open_fds
@@ -65,8 +66,9 @@ def launch(plan: LaunchPlan, keeper: FakeKeeper, *inherited: int, hold: bool = F
         reserve=Reserve(0),
         release=Release(hierarchies=UNIFIED.hierarchies),
         scopes=Scopes(),
+        loaded=LoadedPrograms(),
     )
-    return completed(launching.run(inherited, hold=hold))
+    return completed(launching.run(inherited, hold=hold, while_inside=lambda running: None))
 
 
 def steps_of(world: World) -> list[HostStep]:

@@ -126,6 +126,14 @@ def test_the_keepers_capabilities_and_a_hold_make_other_programs() -> None:
     assert len(programs._templates) == 3
 
 
+def test_what_is_known_of_a_spec_counts_for_its_plan_alone() -> None:
+    programs = Programs()
+    first = programs.start(DEBIAN, plan(DEBIAN, UNIFIED), permitted=ALL, hold=False)
+    other = programs.start(DEBIAN, plan(DEBIAN, HYBRID), permitted=ALL, hold=False)
+    assert first.image != other.image
+    assert other.image == Programs().start(DEBIAN, plan(DEBIAN, HYBRID), permitted=ALL, hold=False).image
+
+
 def test_no_more_shapes_are_kept_than_some() -> None:
     programs = Programs()
     for count in range(140):

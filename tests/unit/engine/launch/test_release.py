@@ -69,8 +69,11 @@ def test_a_group_that_was_only_announced_and_is_somebodys_is_left_alone_and_told
     assert directory.exists()
 
 
-def test_a_group_is_emptied_before_it_is_removed(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_that_somebody_is_in_is_emptied_before_it_is_removed(
+    release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed: list[str] = []
+    monkeypatch.setattr(Cgroup, "removed_at_once", lambda group: False)  # the kernel removes none that is in use
     monkeypatch.setattr(Cgroup, "kill", lambda group: killed.append(group.path))
     group(release, maker="a1")
     assert walk(release, ControlGroup(path=PATH, made=False)) == []
@@ -106,6 +109,7 @@ def test_what_was_made_last_goes_first_and_what_stays_holds_up_nothing(
         order.append(group.path)
 
     monkeypatch.setattr(Cgroup, "remove", remove)
+    monkeypatch.setattr(Cgroup, "removed_at_once", lambda group: False)
     stubborn = Release(hierarchies=release.hierarchies, interfaces=Stubborn())
     (text,) = walk(stubborn, ControlGroup(path="a"), ControlGroup(path="b"), Interfaces(connected=(CONNECTED,)))
     assert "still in use" in text

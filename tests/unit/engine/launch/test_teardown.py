@@ -1,10 +1,9 @@
 """How containers are ended, over a keeper that only pretends."""
 
 import errno
-import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.plan import planner
 from insula.errors import KeeperError, OperationFailedError, OperationTimeoutError
+from insula.kernel import fds
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
 from insula.kernel.fds import Reserve
 from tests.plans import UNIFIED
@@ -128,6 +128,37 @@ def test_one_that_is_gone_in_every_way_is_destroyed_all_the_same(
     assert running.released
 
 
+def test_groups_that_nobody_is_left_in_are_removed_right_here(
+    make: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def offload(function: Any) -> Any:
+        raise AssertionError("something is waited for")
+
+    desk = make(offload=offload)
+    gone: list[str] = []
+
+    def removed(group: Cgroup) -> bool:
+        gone.append(group.path)
+        return True
+
+    monkeypatch.setattr(Cgroup, "removed_at_once", removed)
+    completed(desk.launcher.destroy(desk.running()))
+    assert gone == [GROUP]
+
+
+def test_nobody_waits_until_the_keeper_has_forgotten_a_guest(make: Callable[..., Desk]) -> None:
+    left: list[Coroutine[Any, Any, None]] = []
+
+    async def unattended(work: Coroutine[Any, Any, None]) -> None:
+        left.append(work)
+
+    desk = make(unattended=unattended)
+    completed(desk.launcher.destroy(desk.running()))
+    assert (desk.journal[-1], len(left)) == ("ask forget", 1)
+    completed(left[0])
+    assert desk.journal[-1] == "forget answered"
+
+
 def test_removing_groups_is_left_to_whom_waiting_does_not_hurt(make: Callable[..., Desk]) -> None:
     offloaded: list[Any] = []
 
@@ -179,13 +210,13 @@ def test_a_group_that_another_launch_made_is_left_alone(desk: Desk, monkeypatch:
 def test_a_start_without_descriptors_for_it_is_refused_before_anything_is_made(
     make: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exhausted(*_: Any) -> int:
+    def exhausted(_: int) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
     reserve = Reserve(4)
     desk = make(UNIFIED, reserve=reserve)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "dup", exhausted)
+        patch.setattr(fds, "check_room", exhausted)
         with pytest.raises(OperationFailedError, match=r"may have \d+ descriptors: end some .*LimitNOFILE"):
             desk.launch()
     reserve.close()

@@ -31,7 +31,7 @@ def test_a_template_is_filled_with_texts_of_any_length() -> None:
     program.open_staged("root")
     template = program.finished_template()
     for word in ("web", "", "x" * 1000):
-        lines = list(Disassembly(template.filled([word], []).image).lines())
+        lines = list(Disassembly(template.filled([word], ()).image).lines())
         assert lines[0] == f'write(1, "{word}", {_shown(len(word))}) = {len(word)}'
         assert lines[1] == f'sethostname("{word}", {_shown(len(word))})'
 
@@ -41,7 +41,7 @@ def test_a_late_text_with_a_zero_is_refused() -> None:
     program = builder(lates=[text])
     program.text(text)
     with pytest.raises(ValueError, match="zero"):
-        program.finished_template().filled(["a\0b"], [])
+        program.finished_template().filled(["a\0b"], ())
 
 
 def _shown(number: int) -> str:

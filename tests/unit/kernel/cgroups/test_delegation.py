@@ -35,6 +35,28 @@ def test_controllers_are_handed_down_from_the_root_to_the_group_as_far_as_grante
     assert written == ["a/b +cpuset +memory +pids"]
 
 
+def test_a_fresh_group_hands_down_all_at_once_and_what_is_above_it_only_if_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    for directory in (tmp_path, tmp_path / "a"):
+        (directory / "cgroup.subtree_control").write_text("")
+    written: list[str] = []
+    refusals = [False, True]
+
+    def write(path: str, value: str) -> None:
+        written.append(f"{os.path.relpath(os.path.dirname(path), tmp_path)} {value}")
+        if refusals.pop(0):
+            refusals[:] = [False, False]
+            raise OSError
+
+    monkeypatch.setattr("insula.kernel.cgroups.files.write", write)
+    delegation.enable_controllers(str(tmp_path), "a", ("pids", "memory"), fresh=True)
+    assert written == ["a +memory +pids"]
+    delegation.enable_controllers(str(tmp_path), "a", ("pids", "memory"), fresh=True)
+    assert written[1:] == ["a +memory +pids", ". +memory +pids", "a +memory +pids"]
+
+
 def test_a_group_with_processes_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scope = tmp_path / "c.scope"
     scope.mkdir()

@@ -21,9 +21,11 @@ def test_a_rule_is_written_as_the_kernel_reads_it() -> None:
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     record: list[str] = []
-    monkeypatch.setattr(
-        "insula.kernel.cgroups.files.write", lambda path, value: record.append(f"{path.rpartition('.')[2]} {value}")
-    )
+
+    def write(path: str, *values: str) -> None:
+        record.extend(f"{path.rpartition('.')[2]} {value}" for value in values)
+
+    monkeypatch.setattr("insula.kernel.cgroups.files.write", write)
     return record
 
 

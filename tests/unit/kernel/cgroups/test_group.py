@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy, v1, v2
-from insula.kernel.cgroups.group import _fill_cpusets
 
 HYBRID = Hierarchies(
     v1=(
@@ -91,25 +90,3 @@ def test_a_group_may_only_be_made_once(tmp_path: Path) -> None:
     group.remove()
     assert not group.exists()
     assert list(tmp_path.iterdir()) == []
-
-
-def cpuset(directory: Path, cpus: str) -> Path:
-    directory.mkdir(exist_ok=True)
-    (directory / "cpuset.cpus").write_text(cpus)
-    (directory / "cpuset.mems").write_text("0")
-    return directory
-
-
-def test_sets_of_cpus_come_down_through_groups_that_others_have_yet_to_fill(tmp_path: Path) -> None:
-    cpuset(tmp_path, "0-1")
-    sets = [cpuset(tmp_path / name, "") for name in ("a", "a/b", "a/b/c.scope")]
-    _fill_cpusets(str(tmp_path), "a/b/c.scope")
-    assert [(each / "cpuset.cpus").read_text() for each in sets] == ["0-1"] * 3
-
-
-def test_a_set_that_stays_empty_is_told_and_not_waited_for_for_ever(tmp_path: Path) -> None:
-    cpuset(tmp_path, "")
-    cpuset(tmp_path / "c.scope", "")
-    with pytest.raises(OSError, match="no CPUs") as refusal:
-        _fill_cpusets(str(tmp_path), "c.scope")
-    assert refusal.value.errno == errno.ENOSPC

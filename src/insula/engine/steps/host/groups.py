@@ -37,9 +37,10 @@ class GroupStep(HostStep):
         return (ControlGroup(path=self._request(identity).path, made=False),)
 
     def make(self, context: HostContext, hierarchies: Hierarchies) -> Holding:
-        """Make the group in these hierarchies, and name it in all; return what is held now."""
+        """Make the group in these hierarchies, and have it name the launch; return what is held now."""
         part = DirectPlacement(hierarchies=hierarchies).reserve(self._request(context.identity))
-        set_maker(part, context.launch)
+        if hierarchies.v2 == context.facts.hierarchies.v2:
+            set_maker(part, context.launch)
         context.group = Cgroup(context.facts.hierarchies, part.path)
         return ControlGroup(path=part.path)
 
@@ -101,7 +102,7 @@ class AllowDevices(HostStep):
     rules: tuple[DeviceRule, ...]
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
-        group_of(context).allow_devices(self.rules)
+        group_of(context).allow_devices(self.rules, context.loaded)
         return ()
 
 
@@ -132,5 +133,5 @@ class RefuseSocketOptions(HostStep):
     options: tuple[SocketOption, ...]
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
-        group_of(context).refuse_socket_options(self.options)
+        group_of(context).refuse_socket_options(self.options, context.loaded)
         return ()

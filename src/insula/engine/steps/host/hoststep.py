@@ -10,6 +10,7 @@ from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.holdings import Holding
 from insula.engine.launch.systemdscope import AwaitedScope, Scopes
 from insula.engine.steps.step import Step
+from insula.kernel.bpf import LoadedPrograms
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import NO_FD, Fd, close_all
 
@@ -39,10 +40,10 @@ class HostContext:
     """Where one launch is being worked on: what the steps so far have made.
 
     identity: the domain's id, which is init's pid to be where that can be chosen; fetch_netlink: gets the socket the
-    child opens inside; offload: for what may block for long; scopes: who makes them on a host of systemd's; awaited:
-    the one asked for there; group: the control group; clone_fds: what the clone is given; fds: what the guest is given,
-    by the names its steps use; child: init's pid once it is cloned; process: an fd
-    of its /proc directory; netlink: the socket once it is fetched; layers: of an overlay to be.
+    child opens inside; offload: for what may block for long; scopes: who makes them on a host of systemd's; loaded:
+    programs that the kernel has for groups; awaited: the scope that was asked for; group: the control group; clone_fds:
+    what the clone is given; fds: what the guest is given, by the names its steps use; child: init's pid once it is
+    cloned; process: an fd of its /proc directory; netlink: the socket once it is fetched; layers: of an overlay to be.
     """
 
     facts: Facts
@@ -52,6 +53,7 @@ class HostContext:
     fetch_netlink: Callable[[], Awaitable[Fd]]
     offload: Offload = inline
     scopes: Scopes = field(default_factory=Scopes)
+    loaded: LoadedPrograms = field(default_factory=LoadedPrograms)
     awaited: AwaitedScope | None = None
     group: Cgroup | None = None
     clone_fds: dict[str, Fd] = field(default_factory=dict)

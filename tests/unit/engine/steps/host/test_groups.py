@@ -11,7 +11,7 @@ from insula.engine.spec import Bytes, Limits
 from insula.engine.steps.host.groups import AllowDevices, LimitGroup, MakeControllerGroups, MakeGroup, group_of
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationUnsupportedError
-from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, maker_of
+from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, maker_of, tree
 from insula.kernel.cgroups.hierarchies import V1Hierarchy
 from tests.unit.engine.steps.host.sites import FACTS, Offload, context, perform, take_away
 
@@ -45,7 +45,7 @@ def test_the_group_is_made_where_the_clone_can_be_born_into_it_and_taken_back(at
     take_away(held, at)
     assert made(tmp_path) == []
     assert held == (ControlGroup(path=PATH),)
-    assert offload.count == 1
+    assert offload.count == 0, "nobody is in it"
     at.close()
 
 
@@ -119,10 +119,40 @@ def test_a_group_tells_which_launch_made_it(at: HostContext, monkeypatch: pytest
     monkeypatch.setattr(Cgroup, "join_fds", lambda group: [])
     for step in (STEP, CONTROLLERS):
         perform(step, at)
-    assert [maker_of(Cgroup(replace(at.facts.hierarchies, v2=v2), PATH)) for v2 in (None, at.facts.hierarchies.v2)] == [
-        "a1",
-        "a1",
-    ]
+    assert maker_of(group_of(at)) == "a1"
+    at.close()
+
+
+def test_without_a_unified_hierarchy_each_of_a_groups_directories_tells(
+    at: HostContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Cgroup, "join_fds", lambda group: [])
+    at.facts = replace(at.facts, hierarchies=replace(at.facts.hierarchies, v2=None, v2_controllers=()))
+    perform(CONTROLLERS, at)
+    hierarchies = at.facts.hierarchies
+    makers = [maker_of(Cgroup(replace(hierarchies, v1=(each,)), PATH)) for each in hierarchies.v1]
+    assert makers == ["a1"] * len(hierarchies.v1)
+    at.close()
+
+
+def test_what_tells_who_made_a_group_is_made_first_and_removed_last(
+    at: HostContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as anything of it is there, also of one whose removal was cut short, nobody takes it for another's."""
+    monkeypatch.setattr(Cgroup, "join_fds", lambda group: [])
+    for step in (STEP, CONTROLLERS):
+        perform(step, at)
+    group, removed = group_of(at), tree.removed
+    makers: list[str | None] = []
+
+    def watched(directory: str) -> bool:
+        makers.append(maker_of(group))
+        return removed(directory)
+
+    monkeypatch.setattr(tree, "removed", watched)
+    assert group.removed_at_once()
+    assert set(makers) == {"a1"}
+    assert maker_of(group) is None
     at.close()
 
 
@@ -139,7 +169,7 @@ def test_limits_are_set_in_the_group_that_was_made(at: HostContext, tmp_path: Pa
 
 def test_the_devices_of_the_plan_are_those_of_the_group(at: HostContext, monkeypatch: pytest.MonkeyPatch) -> None:
     allowed: list[object] = []
-    monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules: allowed.append((group.path, rules)))
+    monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules, loaded: allowed.append((group.path, rules)))
     at.group = Cgroup(at.facts.hierarchies, PATH)
     rules = (DeviceRule(kind="c", major=1, minor=3),)
     assert perform(AllowDevices(why="test", rules=rules), at) == ()

@@ -101,7 +101,7 @@ def test_limits_and_devices_are_those_of_any_group(context: HostContext, monkeyp
     context.group = GROUP
     done: list[object] = []
     monkeypatch.setattr(f"{apply.__module__}.apply", lambda group, limits: done.append((group, limits)))
-    monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules: done.append((group, tuple(rules))))
+    monkeypatch.setattr(Cgroup, "allow_devices", lambda group, rules, loaded: done.append((group, tuple(rules))))
     limits, rules = Limits(memory=Bytes(1 << 20)), (DeviceRule(kind="c", major=1, minor=3),)
     assert sites.perform(LimitScope(why="asked for", limits=limits), context) == ()
     assert sites.perform(AllowDevicesInScope(why="asked for", rules=rules), context) == ()
