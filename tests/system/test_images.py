@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from insula import Container
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd
 from insula.layout import Layout
@@ -96,7 +97,7 @@ def test_a_debian_image_is_a_guest_and_nothing_of_its_host(
     assert (root / "sbin/init").resolve().name == "systemd"
     assert (root / "etc/machine-id").read_bytes() == b""
     assert not (root / "etc/hostname").exists()
-    assert (root / "etc/resolv.conf").read_bytes() == b""
+    assert os.readlink(root / "etc/resolv.conf") == "../run/systemd/resolve/stub-resolv.conf"
     assert chroot(root, "getent", "shadow", "root").split(":")[1] in ("*", "!", "!*")
     assert list((root / "dev").iterdir()) == []
     assert list((root / "boot").iterdir()) == []
@@ -111,6 +112,26 @@ def test_a_debian_image_is_a_guest_and_nothing_of_its_host(
         assert not list(root.glob(f"etc/**/{trace}"))
 
 
+@pytest.mark.requires("mmdebstrap", "userns", "overlay.idmapped")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("source", ["debian-12", "debian-13"])
+def test_a_debian_image_comes_up_whole_with_a_network_that_is_looked_after(
+    built: Callable[[str], Path], source: str
+) -> None:
+    root = ImageStore(Layout.prefix(built(source))).rootfs(source)
+    with Container(root, name="built", ephemeral=True) as guest:
+
+        def state() -> str:
+            said = guest.run(["systemctl", "is-system-running"]).stdout.decode().strip()
+            return said if said in {"running", "degraded", "maintenance"} else ""
+
+        failed = ["systemctl", "--failed", "--no-legend"]
+        assert until(state, "the guest's systemd having finished its boot", 60) == "running", guest.run(failed).stdout
+        looked_after = guest.run(["systemctl", "is-active", "systemd-networkd", "systemd-resolved"]).stdout
+        assert looked_after.split() == [b"active", b"active"]
+        assert b"127.0.0.53" in guest.run(["cat", "/etc/resolv.conf"]).stdout
+
+
 @pytest.mark.requires("mmdebstrap")
 @pytest.mark.timeout(900)
 def test_a_debian_image_upgrades_itself_from_the_archives_it_was_built_from(
@@ -121,6 +142,7 @@ def test_a_debian_image_upgrades_itself_from_the_archives_it_was_built_from(
     copy = scratch / "root"
     subprocess.run(["cp", "-a", "--reflink=auto", str(store.rootfs("debian-12")), str(copy)], check=True)
     resolver = subprocess.run(world.outside("cat", "/etc/resolv.conf"), capture_output=True, check=True).stdout
+    (copy / "etc/resolv.conf").unlink()
     (copy / "etc/resolv.conf").write_bytes(resolver)
     (copy / "etc/hosts").write_bytes(Path("/etc/hosts").read_bytes())
     update = subprocess.run(
