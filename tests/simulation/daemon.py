@@ -221,11 +221,10 @@ class SimulatedDaemon:
         launch = Launch(paused=paused, owner=self._owner(uuid, bound=bound))
         await self.services.lifecycle.start(self._of(uuid), launch)
 
-    async def hang_up(self, uuid: UUID) -> None:
-        """End the connection by which a domain is started that is bound to one: what it asked for is given up first."""
-        owner = self._owners.pop(uuid, None)
-        if owner is not None:
-            await self.services.lifecycle.connection_closed(owner)
+    def hang_up(self, uuid: UUID) -> Callable[[], Coroutine[Any, Any, None]]:
+        """End the connection that a domain is bound to; return what follows once its calls have been given up."""
+        owner = self._owners.pop(uuid, object())
+        return lambda: self.services.lifecycle.connection_closed(owner)
 
     async def tune(self, uuid: UUID, where: Where, *, memory: int | None = None, shares: int | None = None) -> None:
         """Change one of both."""

@@ -230,6 +230,17 @@ def ended(end: End, *, anew: bool = False) -> Effect:
     return effect
 
 
+def _kept_if_lost(state: State) -> State:
+    """It may be preserved, where nobody knows what its definition wants."""
+    lost = state.run in ON and state.live is LOST
+    return state._replace(run=Run.KEPT, live=None, bound=False) if lost else state
+
+
+def _again_if_lost(state: State) -> State:
+    """It may be started again, likewise."""
+    return state._replace(run=Run.RUNNING) if state.run in ON and state.live is LOST else state
+
+
 def autostarted(state: State) -> State:
     """The first daemon of a boot has begun."""
     if not state.autostart or state.run is not Run.OFF:
@@ -297,7 +308,9 @@ def ending(ways: Sequence[End]) -> Operation:
     It may be the last of the domain whatever its definition wants: a restart may fail, and nobody may know how it was.
     """
     first, *others = (ended(each, anew=anew) for anew in (False, True) for each in ways)
-    return Operation(name="ends", effect=first, others=(*others, over), halves=(over,), by_guest=True)
+    return Operation(
+        name="ends", effect=first, others=(*others, over, _kept_if_lost, _again_if_lost), halves=(over,), by_guest=True
+    )
 
 
 Done = frozenset[tuple[int, Result]]

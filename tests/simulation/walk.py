@@ -343,12 +343,14 @@ class Walk:
         for call in calls:
             call.cancel()
 
+        closed = daemon.hang_up(uuid)
+
         async def ended() -> None:
             await asyncio.gather(*calls, return_exceptions=True)
-            await daemon.hang_up(uuid)
+            await closed()
 
         may_fail = bool(calls) or self._troubled or not daemon.settled or known.guest_acts or uuid in self._holds
-        stays = (lambda state: state,) if may_fail else ()
+        stays = (lambda state: state, _bound_ended) if may_fail else ()
         known.befall("its client is gone", model.client_ended, others=stays)
         daemon.begin(ended(), f"end of the client of {name}")
 
@@ -486,6 +488,11 @@ class Walk:
 
 DESTROY = Operation(name="destroy", effect=model.destroy, halves=(model.destroy, model.ended(End.CRASHED)))
 UNDEFINE = Operation(name="undefine", effect=model.undefine)
+
+
+def _bound_ended(state: model.State) -> model.State | None:
+    """What was killed with its client, and nobody lived to write down why, counts as crashed."""
+    return model.ended(End.CRASHED)(state) if state.bound else state
 
 
 def _boot(number: int) -> str:

@@ -212,6 +212,10 @@ class RunDirectory:
         """Whether the record on the disk is not the present one."""
         return (uuid, RECORD) in self._owed
 
+    def owes_domain(self, uuid: UUID) -> bool:
+        """Whether the live definition on the disk is not the present one."""
+        return (uuid, DOMAIN) in self._owed
+
     def write_domain_or_owe(self, uuid: UUID, domain: DomainDefinition) -> None:
         """Replace the live definition after a change that has happened already."""
         self._write_or_owe(uuid, DOMAIN, domain.dump(LIVE))

@@ -258,7 +258,10 @@ class Runs:
 
     def record_container(self, managed: ManagedDomain, container: Running) -> None:
         """Let the record tell of the running container as it is now, its limits for one."""
-        record = replace(managed.require_run().record, limiting=None, attaching=False)
+        record = managed.require_run().record
+        # Until the live definition is written, a later daemon goes by the former one, and must know what to take back.
+        if not self._directory.owes_domain(managed.uuid):
+            record = replace(record, limiting=None, attaching=False)
         if container.described:
             record = replace(record, container=container.record.encode())
         if record != managed.require_run().record:

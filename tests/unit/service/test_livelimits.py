@@ -93,3 +93,18 @@ def test_instead_of_what_was_put_there_is_what_the_domain_says_and_else_nothing(
     assert instead.pids > 1 << 20
     assert instead.block_devices == (replace(rates, read_bytes=0),)
     assert instead.cpu_quota is None
+
+
+@pytest.mark.asyncio
+async def test_where_the_definition_is_not_written_the_record_says_that_limits_may_have_to_be_taken_back(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await running(rig)
+    owed = RunDirectory.owes_domain
+    monkeypatch.setattr(RunDirectory, "owes_domain", lambda directory, uuid: True)
+    await rig.domains.set_memory(ref, 48 << 10, Affect.LIVE)
+    assert recorded(rig)[0] == Limits(memory=Bytes(48 * MIB))
+
+    monkeypatch.setattr(RunDirectory, "owes_domain", owed)
+    await rig.domains.set_memory(ref, 40 << 10, Affect.LIVE)
+    assert recorded(rig) == (None, 40 * MIB)
