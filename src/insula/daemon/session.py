@@ -182,7 +182,7 @@ class Session:
         part_with(self._connection.unclaimed_fds())
         unfinished = self._connection.unfinished
         self._punctuality.heard(packets=self._connection.packets, unfinished=unfinished)
-        if events:
+        if events or self._connection.unsent:  # a refusal or a PONG is an answer without an event
             self._intake.add(events)
         else:
             self._account()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -12,12 +13,14 @@ from insula.daemon.session import SessionLimits
 from insula.errors import ErrorCode, InsulaError
 from insula.model.domainstates import LifecycleKind, StartedDetail
 from insula.rpc.arrivals import Notification, Reply
+from insula.rpc.frames import PROTOCOL_VERSION, Frame, PacketType, RpcProgram, Status, pack_frame
 from insula.rpc.procedures import Insula, Lxc, Remote
 from insula.rpc.wiretypes import DomainRef
 from insula.service.events import LifecycleEvent
 from tests.descriptors import open_fds
 from tests.unit.daemon.clientend import DOM, connected, failure, until
 from tests.unit.daemon.fakes import WEB, parameter
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -378,3 +381,20 @@ async def test_programs_share_serials_without_confusion() -> None:
         second = both.client.begin(Remote.CONNECT_GET_TYPE)
         assert (await both.client.answer(second)).type == "LXC"
         assert (await both.client.answer(first)).info
+
+
+@pytest.mark.parametrize(
+    ("program", "number", "kind"),
+    [(RpcProgram.QEMU, 1, PacketType.CALL), (RpcProgram.REMOTE, 9999, PacketType.CALL), (RpcProgram.KEEPALIVE, 1, 2)],
+    ids=["refused", "unknown", "ping"],
+)
+async def test_what_is_answered_without_a_handler_is_answered_at_once(program: int, number: int, kind: int) -> None:
+    async with connected() as both:
+        both.client.socket.send(pack_frame(Frame(program, PROTOCOL_VERSION, number, kind, 77, Status.OK, b"")))
+        answer = b""
+        async with asyncio.timeout(scaled(20)):
+            while not answer:
+                with suppress(BlockingIOError):
+                    answer = both.client.socket.recv(1 << 16)
+                await asyncio.sleep(0.001)
+        assert int.from_bytes(answer[4:8], "big") == program
