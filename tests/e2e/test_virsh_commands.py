@@ -346,7 +346,7 @@ def test_statistics_of_one_domain(insulad: Insulad, running: str) -> None:
     counted = out(insulad, "vcpucount", running)
     assert re.search(r"maximum\s+live\s+\d+", counted)
     assert int(out(insulad, "vcpucount", running, "--live", "--current")) >= 1
-    assert re.search(r"CPU: +(-2|N/A)\s+State: +running", out(insulad, "vcpuinfo", running))
+    assert re.search(r"CPU: +\d+\s+State: +running", out(insulad, "vcpuinfo", running))
 
 
 @pytest.mark.machine("cgroups")
