@@ -1,5 +1,6 @@
 """Mounts that are attached to containers while they run, and taken off again; what a guest does about it meanwhile."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,3 +152,27 @@ def test_nothing_stays_behind_of_who_performed_the_steps(guest: Container, sourc
         guest.attach_mount(BindMount(source=str(source), target="/mnt"))
         guest.detach_mount("/mnt")
     until(lambda: guest.stats().tasks == before, "the end of all that entered")
+
+
+def test_the_guests_root_cannot_make_it_writable_nor_uncover_what_is_below_mounts_in_it(
+    busybox_root: Path, engine: Engine, source: Path
+) -> None:
+    (source / "below").mkdir()
+    (source / "below" / "secret").write_text("the host's\n")
+    subprocess.run(["mount", "-t", "tmpfs", "none", source / "below"], check=True)
+    try:
+        with Container(busybox_root, init=IDLE, ephemeral=True, engine=engine) as guest:
+            for target, from_host in (("/mnt", source), ("/etc/word", source / "word")):
+                read_only = BindMount(
+                    source=str(from_host), target=target, access=Access.READ_ONLY, recursive=from_host.is_dir()
+                )
+                guest.attach_mount(read_only)
+                assert guest.run(["mount", "-o", "remount,bind,rw", target]).returncode != 0
+            assert guest.run(["touch", "/mnt/new"]).returncode != 0
+            assert guest.run(["sh", "-c", "echo x > /etc/word"]).returncode != 0
+            assert guest.run(["umount", "/mnt/below"]).returncode != 0
+            assert inside(guest, "ls /mnt/below") == ""
+            guest.detach_mount("/mnt")
+            assert "/mnt" not in mounts(guest)
+    finally:
+        subprocess.run(["umount", source / "below"], check=True)

@@ -19,6 +19,7 @@ from insula.engine.steps.guest.roottree import AttachMount, MountMemory, ShowEls
 from insula.engine.steps.host.hoststep import HostStep
 from insula.engine.steps.host.layers import (
     CopyTree,
+    LockTree,
     MakeMemory,
     MountImage,
     OpenLayers,
@@ -73,11 +74,18 @@ def is_fetched(mount: Mount) -> bool:
     return isinstance(mount, BindMount | ImageMount)
 
 
-def fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -> HostStep:
-    """Return the step that fetches what is to be attached in a guest that runs: all of it is made on the host.
+def fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -> tuple[HostStep, ...]:
+    """Return the steps that fetch what is to be attached in a guest that runs: all of it is made on the host.
 
     Raises: InvalidArgumentError for a kind that cannot.
     """
+    fetched = _fetched_alive(spec, facts, mount, name)
+    if spec.idmap is None:
+        return (fetched,)  # its root may not change mounts at all
+    return fetched, LockTree(why="nobody inside can change what was asked for", name=name)
+
+
+def _fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -> HostStep:
     read_only = mount.access is Access.READ_ONLY
     owner = None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
     match mount:

@@ -79,7 +79,7 @@ class RunningChanges:
         spec, name = running.record.spec, "mount"
 
         change = Change(
-            host=(fetched_alive(spec, self._facts, mount, name),),
+            host=fetched_alive(spec, self._facts, mount, name),
             inside=(AttachMount(why="asked for", source=name, target=mount.target),),
             holds=lambda context: (_shown(context.fds[name], mount.target),),
             spec=replace(spec, mounts=(*spec.mounts, mount)),

@@ -22,6 +22,7 @@ from insula.engine.spec import (
 from insula.engine.steps.guest.roottree import AttachMount, MountMemory, ShowElsewhere
 from insula.engine.steps.host.layers import (
     CopyTree,
+    LockTree,
     MakeMemory,
     MountImage,
     OpenLayers,
@@ -79,10 +80,11 @@ def test_memory_of_no_given_size_is_half_of_the_limit() -> None:
     _, (inner,), _ = spec_mounts(replace(limited, mounts=(mount,)), FACTS)
     assert isinstance(inner, MountMemory)
     assert inner.size == 1 << 27
-    attached = fetched_alive(limited, FACTS, mount, "mount")
+    attached, lock = fetched_alive(limited, FACTS, mount, "mount")
+    assert isinstance(lock, LockTree)
     assert isinstance(attached, MakeMemory)
     assert attached.size == 1 << 27
-    unlimited = fetched_alive(SPEC, FACTS, mount, "mount")
+    unlimited, _ = fetched_alive(SPEC, FACTS, mount, "mount")
     assert isinstance(unlimited, MakeMemory)
     assert unlimited.size is None
 

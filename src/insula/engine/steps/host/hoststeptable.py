@@ -21,6 +21,7 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         devicetree.CopyNode,
         devicetree.TakeNode,
         layers.CopyTree,
+        layers.LockTree,
         layers.MakeMemory,
         layers.OpenLayers,
         layers.OpenLayersInMemory,

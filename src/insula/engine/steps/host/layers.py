@@ -10,6 +10,7 @@ from typing import ClassVar
 from insula.engine.launch.holdings import Holding
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers
 from insula.kernel.fds import Fd
+from insula.kernel.lockedmounts import locked_copy
 from insula.kernel.loopdevices import filesystem_on, is_block_device, loop_device
 from insula.kernel.mounts import (
     MountAttribute,
@@ -70,6 +71,22 @@ class CopyTree(HostStep):
         change(tree, add=attributes, propagation=Propagation.PRIVATE, recursive=self.recursive)
         if self.idmapped:
             map_owners(context, tree, self.path, recursive=self.recursive)
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockTree(HostStep):
+    """Lock a tree that goes straight to a guest that runs: its root could make it writable, or uncover what is below
+    mounts in it. At a start trees cross the keeper's stage (`keeper.mountspace`), which locks them."""
+
+    phrase: ClassVar[str] = "lock the attributes of {name}"
+
+    name: str
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        tree = context.fds[self.name]
+        context.fds[self.name] = await context.offload(lambda: locked_copy(tree))
+        os.close(tree)
         return ()
 
 
