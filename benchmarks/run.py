@@ -132,6 +132,8 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="draw the starts of --grow there, as SVG")
     parser.add_argument("--readme", type=Path, help="put the figures between the marks of this file")
     arguments = parser.parse_args()
+    for written in filter(None, (arguments.json, arguments.plot)):  # before what takes an hour
+        written.parent.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # containers are destroyed, and all is removed, then too
     if arguments.install:
         install()
