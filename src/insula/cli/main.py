@@ -55,7 +55,7 @@ VERBS = (
     CommandVerb("console", "consolecommands", "attach to a console"),
     CommandVerb("info", "listcommands", "tell what is known of a domain"),
     CommandVerb("plan", "plancommands", "show every step of a start, with its reason"),
-    CommandVerb("log", "plancommands", "show what a domain's console said, or how its last start went"),
+    CommandVerb("log", "plancommands", "show what a domain's console said"),
     CommandVerb("image build", "imagecommands", "build an image"),
     CommandVerb("image ls", "imagecommands", "list images"),
     CommandVerb("image rm", "imagecommands", "remove images"),
@@ -84,7 +84,7 @@ def status_of(arguments: Sequence[str]) -> int:
         if options.version:
             return show_version()
         if verb is None:
-            top_parser().error(f"'{after[0]}' is no verb" if after else "a verb is missing")
+            top_parser().error(no_verb(after))
         return run(verb, after, options.prefix)
     except InsulaError as error:
         show_error(str(error))
@@ -117,6 +117,15 @@ def split(arguments: Sequence[str]) -> tuple[list[str], CommandVerb | None, list
         if rest[: len(words)] == words:
             return before, verb, rest[len(words) :]
     return before, None, rest
+
+
+def no_verb(words: Sequence[str]) -> str:
+    """Say what is wrong with words that begin with no verb, and which ones there are."""
+    begun = [verb.words for verb in VERBS if words and verb.words.startswith(f"{words[0]} ")]
+    if begun:
+        return f"'{words[0]}' is half a verb; there are {', '.join(begun)}"
+    wrong = f"'{words[0]}' is no verb" if words else "a verb is missing"
+    return f"{wrong}; insula --help lists them"
 
 
 def top_parser() -> argparse.ArgumentParser:

@@ -39,6 +39,7 @@ from insula.engine.spec import (
     Root,
     Seccomp,
     TmpfsRoot,
+    command_words,
 )
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationTimeoutError
 from insula.kernel.cgroups import HeldLimits, Stats
@@ -98,7 +99,7 @@ class Container:
             name=name or f"insula-{identity[:8]}",
             uuid=identity,
             root=_root(root, ephemeral=ephemeral),
-            init=Process(argv=tuple(init), env=tuple((env or {}).items())),
+            init=Process(argv=command_words(init), env=tuple((env or {}).items())),
             hostname=hostname,
             idmap=ids,
             privileged=privileged,
@@ -258,7 +259,7 @@ class Container:
 
         terminal: rows and columns of a terminal inside, in the place of the three streams.
         """
-        process = Process(argv=tuple(argv), env=tuple((env or {}).items()), cwd=cwd, user=user)
+        process = Process(argv=command_words(argv), env=tuple((env or {}).items()), cwd=cwd, user=user)
         running, engine = self._life.alive(), self._life.engine()
         if terminal is not None:
             executed = engine.do(engine.launcher.entrance.execute(running, process, terminal=terminal))

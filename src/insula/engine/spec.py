@@ -4,6 +4,7 @@ A `ContainerSpec` holds paths of the host, ids, and numbers; never an fd. The pl
 host, into a `LaunchPlan`. Everything here survives JSON (see `engine.codec`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import NewType
@@ -253,6 +254,13 @@ class Process:
     cwd: str = "/"
     user: str | None = None
     group: str | None = None
+
+
+def command_words(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return a command's words. Raises: InvalidArgumentError for one text, which would be taken for its letters."""
+    if isinstance(argv, str):
+        raise InvalidArgumentError(f"{argv!r} is one text: give a command as a list of words, such as ['ls', '-l']")
+    return tuple(argv)
 
 
 class InitKind(IntEnum):

@@ -29,6 +29,13 @@ def test_an_unknown_verb_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> N
     assert exited.value.code == 2 and "'frobnicate' is no verb" in capsys.readouterr().err
 
 
+def test_half_a_verb_is_wrong_usage_and_its_other_halves_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exited:
+        status_of(["image", "--help"])
+    assert exited.value.code == 2
+    assert "'image' is half a verb; there are image build, image ls" in capsys.readouterr().err
+
+
 def test_no_daemon_is_told_and_is_a_failure(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert status_of(["--prefix", f"{tmp_path}"[:60], "ls"]) != 0
     assert capsys.readouterr().err.startswith("insula: ")

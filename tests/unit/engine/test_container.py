@@ -57,6 +57,11 @@ def test_what_does_not_run_cannot_be_worked_with() -> None:
             act()
 
 
+def test_a_command_that_is_one_text_is_refused() -> None:
+    with pytest.raises(InvalidArgumentError, match="'/bin/sh' is one text: give a command as a list of words"):
+        Container("/srv/web", init="/bin/sh")
+
+
 def test_destroying_what_never_ran_is_no_error() -> None:
     assert Container("/srv/web").destroy() is None
 

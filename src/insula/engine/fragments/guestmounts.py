@@ -108,7 +108,8 @@ def _fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -
                 owner=owner,
             )
     raise InvalidArgumentError(
-        f"a {type(mount).__name__} cannot be attached while the guest runs: give it a BindMount or a TmpfsMount"
+        f"what is to be at {mount.target} cannot be attached while the guest runs: only directories and files of the "
+        "host, and memory, can; give it to the guest's next start"
     )
 
 
