@@ -9,13 +9,13 @@ import array
 import errno
 import os
 import socket
-import struct
 from collections.abc import Iterable
 from contextlib import suppress
 from threading import Thread
 
 from insula.kernel.fds import close_all
 from insula.kernel.filekinds import FileKind
+from insula.kernel.sharedsockets import forget_linger
 from insula.kernel.statx import cached_kind_of
 
 SO_PASSRIGHTS = 83
@@ -25,7 +25,6 @@ SCM_MAX_FD = 253
 FD_SPACE = socket.CMSG_SPACE(SCM_MAX_FD * array.array("i").itemsize)
 """Room for all of them: the kernel would close what does not fit, in our thread."""
 _AT_ONCE = 64 * 1024
-_NO_LINGER = struct.pack("ii", 0, 0)
 
 
 def refuse_descriptors(listener: socket.socket) -> bool:
@@ -87,14 +86,5 @@ def descriptors(ancillary: Iterable[tuple[int, int, bytes]]) -> list[int]:
 def _close(fds: tuple[int, ...]) -> None:
     for fd in fds:
         with suppress(OSError):
-            _forget_linger(fd)
+            forget_linger(fd)
     close_all(fds)
-
-
-def _forget_linger(fd: int) -> None:
-    """Let a socket's end take no time. Raises: OSError if it is none."""
-    with socket.socket(fileno=fd) as passed:
-        try:
-            passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        finally:
-            passed.detach()

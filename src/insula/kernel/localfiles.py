@@ -46,8 +46,10 @@ def read_known(fd: int, mount: int, most: int) -> bytes:
     stamp = cached_stamp_of(fd)
     if not stamp.regular or stamp.mount != mount or stamp.size > most:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    # Whoever holds a lease on it would have us wait (fcntl(2), "Leases").
-    file = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    # Whoever holds a lease on it would have us wait (fcntl(2), "Leases"); so would the disk's journal, for its time of
+    # access, which the guest can make old.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOATIME | os.O_CLOEXEC | os.O_NOCTTY
+    file = os.open(f"/proc/self/fd/{fd}", flags)
     try:
         return _read(file, most)
     finally:

@@ -78,3 +78,10 @@ def test_what_is_on_no_disk_of_the_hosts_is_not_read_so() -> None:
             assert local_mount(fd) is None
         finally:
             os.close(fd)
+
+
+def test_reading_leaves_the_time_of_access_as_it_is(file: int, tmp_path: Path) -> None:
+    """To write it may wait for the disk's journal."""
+    os.utime(tmp_path / "file", (1, 2))
+    read_known(file, unique_mount_of(file) or 0, MOST)
+    assert (tmp_path / "file").stat().st_atime == 1

@@ -18,6 +18,7 @@ from insula.errors import InvalidArgumentError
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.filekinds import FileKind, access_mode
 from insula.kernel.mounts import make_filesystem
+from insula.kernel.sharedsockets import family_of
 from insula.kernel.standardstreams import NAMES
 from insula.kernel.statx import cached_kind_of
 
@@ -59,9 +60,11 @@ def check_inherited(fds: Sequence[int]) -> None:
 
 def _leads_to_us(fd: int) -> bool:
     """Tell whether a socket is connected to one with a name that this process listens on: SO_PEERCRED in unix(7)."""
+    if family_of(fd) != socket.AF_UNIX:
+        return False
     with socket.socket(fileno=os.dup(fd)) as passed:
         try:
-            if passed.family is not socket.AF_UNIX or not passed.getpeername():
+            if not passed.getpeername():
                 return False
         except OSError:
             return False  # it is not connected: a listening one is for the guest to serve

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from insula.engine.keeper.protocol import Message, decode, receive_encoded
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.filekinds import FileKind, is_path_only
+from insula.kernel.sharedsockets import family_of
 from insula.kernel.statx import cached_status_of
 
 _MASTER = os.makedev(5, 2)
@@ -42,8 +43,7 @@ def _is_expected(fd: int) -> bool:
         return False
     status = cached_status_of(fd)
     if status.kind is FileKind.SOCKET:
-        with socket.socket(fileno=os.dup(fd)) as sent:
-            return sent.family is socket.AF_NETLINK
+        return family_of(fd) == socket.AF_NETLINK
     kinds = status.kind in (FileKind.PIPE, FileKind.NULL) or (status.kind is FileKind.DEVICE and status.node == _MASTER)
     return kinds or status.device == _device_of_processes()
 
