@@ -224,7 +224,7 @@ def test_errors_have_the_numbers_programs_branch_on(insulad: Insulad, web: str) 
         "no domain": 42,
         "off": 55,
         "no metadata": 80,
-        "bad xml": 27,
+        "bad xml": 35,
         "name taken": 9,
         "no support": 3,
         "flags": 8,
