@@ -3,6 +3,7 @@
 import fcntl
 import os
 import resource
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntFlag
@@ -86,11 +87,11 @@ def sealed_file(name: str, content: bytes) -> Fd:
     return Fd(fd)
 
 
-def contents(fd: int) -> bytes:
-    """Return all an fd's file holds, from its start; the file offset does not move."""
+def contents(fd: int, *, most: int = sys.maxsize) -> bytes:
+    """Return all an fd's file holds, from its start, but no more bytes than most; the file offset does not move."""
     chunks = []
     offset = 0
-    while chunk := os.pread(fd, 1 << 16, offset):
+    while chunk := os.pread(fd, min(1 << 16, most - offset), offset):
         chunks.append(chunk)
         offset += len(chunk)
     return b"".join(chunks)

@@ -175,7 +175,11 @@ def _bulk(fd: Fd) -> bytes:
         raise ValueError("a message came in a file that is no memory file") from error
     if os.fstat(fd).st_size > BULK_MAX:
         raise ValueError(f"a message is longer than {BULK_MAX} bytes")
-    return contents(fd)
+    # Whoever sent it may make it longer meanwhile.
+    encoded = contents(fd, most=BULK_MAX + 1)
+    if len(encoded) > BULK_MAX:
+        raise ValueError(f"a message is longer than {BULK_MAX} bytes")
+    return encoded
 
 
 def decode(encoded: bytes, fds: list[Fd]) -> Message:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from insula.engine.keeper.protocol import (
     BODY_MAX,
+    BULK_MAX,
     Message,
     decode,
     describe,
@@ -21,7 +22,7 @@ from insula.engine.keeper.protocol import (
     receive_encoded,
     send,
 )
-from insula.kernel.fds import Fd, close_all
+from insula.kernel.fds import Fd, close_all, memory_file
 from tests.descriptors import open_fds
 from tests.examples import examples
 
@@ -111,6 +112,23 @@ def test_a_bulk_message_without_its_file_is_refused(pair: Pair) -> None:
     pair[0].send(b'{"bulk":true}')
     with pytest.raises(ValueError, match="without the file"):
         receive_encoded(pair[1])
+
+
+def test_a_bulk_message_whose_file_grows_while_it_is_read_is_refused(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, read = memory_file("growing", b"{}"), os.pread
+
+    def grown(fd: int, size: int, offset: int) -> bytes:
+        assert offset < 2 * BULK_MAX
+        os.ftruncate(file, offset + (1 << 20))
+        return read(fd, size, offset)
+
+    monkeypatch.setattr(os, "pread", grown)
+    socket.send_fds(pair[0], [b'{"bulk":true}'], [file])
+    with pytest.raises(ValueError, match="longer than"):
+        receive_encoded(pair[1])
+    os.close(file)
 
 
 def test_a_datagram_that_is_cut_is_refused_and_its_fds_closed(pair: Pair) -> None:
