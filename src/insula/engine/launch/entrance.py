@@ -27,6 +27,10 @@ from insula.kernel.sealedfiles import SealedFiles
 
 _PROGRAMS_MAX = 64
 """Programs, and files of them, that are kept for those who enter in the same way again."""
+_FILES_SIZE = 4 << 20
+"""Bytes of those files together."""
+_PROGRAM_SIZE = 64 << 10
+"""Bytes of the largest program that is kept: a client's arguments and variables, of any length, are part of it."""
 _KEPT = "insula-entering"
 """What those files are called, for who looks at our descriptors."""
 _Key = tuple[int, Attachment, int, int]
@@ -55,7 +59,7 @@ class Entrance:
         self._permitted = permitted
         # Microseconds since 1970: no id of an earlier daemon comes again, and it fits 64 bits.
         self._executions = itertools.count(time.time_ns() // 1000)
-        self._files = SealedFiles(_PROGRAMS_MAX)
+        self._files = SealedFiles(_PROGRAMS_MAX, _FILES_SIZE)
         self._known: OrderedDict[_Key, tuple[ContainerSpec, Program]] = OrderedDict()
         """The latest programs by what they are made of; the spec, by which it is the same one."""
 
@@ -143,7 +147,8 @@ class Entrance:
             return known[1]
         steps = attachment_steps(spec, self._facts, attachment)
         program = self._programs.entering(spec, steps, permitted=self._permitted(), most_groups=most_groups)
-        self._known[key] = spec, program
+        if len(program.image) <= _PROGRAM_SIZE:
+            self._known[key] = spec, program
         if len(self._known) > _PROGRAMS_MAX:
             self._known.popitem(last=False)
         return program

@@ -124,3 +124,22 @@ def test_an_argument_that_no_program_can_be_given_is_refused_as_part_of_the_step
     with entrance(desk, find_web) as entered_by, pytest.raises(StepError, match="cannot execute"):
         completed(entered_by.execute(running, replace(PROCESS, argv=("/bin/ps", "a\0b")), terminal=TERMINAL))
     running.close()
+
+
+def test_variables_of_any_length_are_not_kept_for_the_next(desk: Desk) -> None:
+    running = desk.running()
+    with entrance(desk, find_web) as entered_by:
+        for number in range(20):
+            long = replace(PROCESS, env=(("LONG", str(number) * (1 << 19)),))
+            os.close(completed(entered_by.execute(running, long, terminal=TERMINAL)).pidfd)
+        kept = [fd for fd in map(int, os.listdir("/proc/self/fd")) if "insula-entering" in _name_of(fd)]
+        assert sum(os.fstat(fd).st_size for fd in kept) < 8 << 20
+        assert not entered_by._known
+    running.close()
+
+
+def _name_of(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except FileNotFoundError:
+        return ""
