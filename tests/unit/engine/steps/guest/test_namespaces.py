@@ -4,7 +4,7 @@ import errno
 import fcntl
 import os
 import socket
-import threading
+import subprocess
 import time
 from pathlib import Path
 
@@ -97,9 +97,10 @@ def test_a_group_that_refuses_fails_the_step() -> None:
 
 def test_the_word_from_aside_is_waited_for() -> None:
     reader, writer = os.pipe()
-    threading.Timer(0.1, os.write, [writer, b"1"]).start()
+    # Another process: who plays a program lets no other thread of ours run meanwhile.
     began = time.monotonic()
-    perform(guest(aside=reader), AwaitAside(why="test"))
+    with subprocess.Popen(["/bin/sh", "-c", "sleep 0.1; printf 1"], stdout=writer):
+        perform(guest(aside=reader), AwaitAside(why="test"))
     assert time.monotonic() - began >= 0.1
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(reader)
