@@ -9,11 +9,10 @@ import logging
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from insula.engine.launch.runningcontainer import ContainerRecord, boot_id
-from insula.kernel.cgroups import Cgroup, Hierarchies, facts_on, groups_with_facts, maker_of, set_facts
+from insula.kernel.cgroups import Cgroup, Hierarchies, facts_on, groups_of, groups_with_facts, maker_of, set_facts
 from insula.kernel.process import start_time
 
 LOGGER = logging.getLogger(__name__)
@@ -101,9 +100,9 @@ def _understood(group: Cgroup, facts: bytes, installation: str | None) -> GuestL
 
 
 def _is_in(pid: int, group: str) -> bool:
-    """Whether a process is in a group or below it. Source: cgroups(7), /proc/PID/cgroup."""
+    """Whether a process is in a group or below it."""
     try:
-        lines = Path(f"/proc/{pid}/cgroup").read_text(errors="replace").splitlines()
+        paths = groups_of(pid).values()
     except OSError:
         return False
-    return any(f"{line.split(':', 2)[-1]}/".startswith(f"/{group}/") for line in lines)
+    return any(f"{path}/".startswith(f"{group}/") for path in paths)

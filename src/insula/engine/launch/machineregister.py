@@ -7,7 +7,6 @@ Sources: org.freedesktop.machine1(5).
 """
 
 import logging
-import os
 import threading
 import time
 import uuid
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from insula.engine.launch.systembus import BusError, SystemBus
+from insula.kernel.cgroups import groups_of
 
 if TYPE_CHECKING:
     from jeepney import Message
@@ -100,9 +100,8 @@ class MachineRegister:
 def in_unit(pid: int, unit: str) -> bool:
     """Whether a process is in a unit's control group, or below it."""
     try:
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            return any(f"/{unit}/" in f"{line.rstrip(os.linesep)}/" for line in file)
-    except (FileNotFoundError, ProcessLookupError):
+        return any(unit in path.split("/") for path in groups_of(pid).values())
+    except ProcessLookupError:
         return False
 
 

@@ -4,7 +4,6 @@ import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from insula.engine.exitstatus import ExitStatus
@@ -17,7 +16,7 @@ from insula.engine.launch.holdings import holding_of_group
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import KeeperError, OperationFailedError
-from insula.kernel.cgroups import PAYLOAD, Cgroup
+from insula.kernel.cgroups import PAYLOAD, Cgroup, groups_of
 from insula.kernel.fds import NO_FD, Fd, close_all, contents
 from insula.kernel.privileges import permitted_mask
 from insula.kernel.process import start_time
@@ -179,8 +178,8 @@ def _taken(answer: Message, record: ContainerRecord, group: Cgroup) -> Running:
 
 
 def _group_around(pid: int) -> str:
-    """Return the path of the container's group that a process of it lives in. Source: cgroups(7), /proc/PID/cgroup."""
-    paths = [line.split(":", 2)[-1].split("/")[1:] for line in _lines(pid)]
+    """Return the path of the container's group that a process of it lives in."""
+    paths = [path.split("/") for path in groups_of(pid).values()]
     for words in paths:
         if PAYLOAD in words:
             return "/".join(words[: words.index(PAYLOAD)])
@@ -188,7 +187,3 @@ def _group_around(pid: int) -> str:
         if words[-1].endswith(".scope"):
             return "/".join(words)
     raise OperationFailedError(f"the control group of process {pid} is none that was made for a guest")
-
-
-def _lines(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/cgroup").read_text().splitlines()

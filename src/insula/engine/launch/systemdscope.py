@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from insula.engine.launch.machineregister import Machine, MachineRegister
 from insula.engine.launch.systembus import BusCall, BusError, SystemBus
+from insula.kernel.cgroups import groups_of
 from insula.kernel.cgroups.names import escape_unit
 
 if TYPE_CHECKING:
@@ -208,6 +209,8 @@ _NOT_THERE = frozenset(
 )
 """What is said of a bus or a systemd that restarts; empty: the connection was lost."""
 _UNKNOWN_JOB = "?"
+_SYSTEMDS = ("name=systemd", "")
+"""Hierarchies that systemd may have its units in: on hosts of v1 and on others; it has both on some hybrid ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,21 +221,16 @@ class _GroupPath:
     of_many: bool
 
 
-def _groups_of(pid: int) -> str:
-    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()
-
-
 def _place_of(scope: Scope) -> _GroupPath | None:
     """Return where the leader is in systemd's hierarchy, None while that is not the scope. Raises: ScopeError."""
     try:
-        lines = _groups_of(scope.leader).splitlines()
-    except (FileNotFoundError, ProcessLookupError) as error:
+        groups = groups_of(scope.leader)
+    except ProcessLookupError as error:
         raise ScopeError(f"the first process, {scope.leader}, has ended") from error
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers in ("", "name=systemd") and path.rpartition("/")[2] == scope.unit:
-            return _GroupPath(path=path.strip("/"), of_many=len(lines) > 1)
+    for hierarchy in _SYSTEMDS:
+        path = groups.get(hierarchy, "")
+        if path.rpartition("/")[2] == scope.unit:
+            return _GroupPath(path=path, of_many=len(groups) > 1)
     return None
 
 

@@ -13,6 +13,7 @@ from insula.kernel.cgroups.labels import (
     set_label,
     set_maker,
 )
+from insula.kernel.cgroups.membership import groups_of
 from insula.kernel.cgroups.names import machine_name, partition_path, scope_name, slice_name
 from insula.kernel.cgroups.socketoptions import SocketOption
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, Stats, TaskUse
@@ -35,6 +36,7 @@ __all__ = [
     "TaskUse",
     "V1Hierarchy",
     "facts_on",
+    "groups_of",
     "groups_with_facts",
     "labelled",
     "machine_name",

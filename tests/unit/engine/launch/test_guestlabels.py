@@ -20,7 +20,7 @@ GROUP = "machine.slice/machine-lxc\\x2d1\\x2dweb.scope"
 @pytest.fixture
 def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cgroup:
     monkeypatch.setattr(notes, "_FACTS", "user.insula.test")  # the tests of the kernel's own are system tests
-    monkeypatch.setattr(guestlabels, "_is_in", lambda pid, group: True)
+    monkeypatch.setattr(guestlabels, "groups_of", lambda pid: {"": f"{GROUP}/payload"})
     found = Cgroup(Hierarchies(v2=str(tmp_path)), GROUP)
     (tmp_path / GROUP / "payload" / "system.slice").mkdir(parents=True)
     (tmp_path / "system.slice" / "ssh.service").mkdir(parents=True)
@@ -55,7 +55,7 @@ def test_a_label_of_a_process_that_is_no_more_or_lives_elsewhere_does_not_count(
     label_guest(group, replace(record, born=record.born + 1), "/")
     assert living(group, "/") == []
     label_guest(group, record, "/")
-    monkeypatch.setattr(guestlabels, "_is_in", lambda pid, group: False)
+    monkeypatch.setattr(guestlabels, "groups_of", lambda pid: {"": f"{GROUP}x", "memory": ""})
     assert living(group, "/") == []
 
 

@@ -1,8 +1,6 @@
 import logging
-import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from jeepney import HeaderFields, Message
@@ -100,11 +98,12 @@ def test_who_has_left_its_scope_is_not_registered(machined: FakeMachined, caplog
     assert caplog.text == ""
 
 
-def test_a_process_is_in_a_unit_if_its_group_is_the_units_or_below_it() -> None:
-    group = Path("/proc/self/cgroup").read_text().splitlines()[-1].rpartition(":")[2]
-    for unit in filter(None, group.split("/")):
-        assert in_unit(os.getpid(), unit)
-    assert not in_unit(os.getpid(), "machine-nobody.scope")
+def test_a_process_is_in_a_unit_if_its_group_is_the_units_or_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machineregister, "groups_of", lambda pid: {"memory": "", "": "machine.slice/a.scope/payload"})
+    assert in_unit(7, "a.scope")
+    assert in_unit(7, "machine.slice")
+    assert not in_unit(7, ".scope")
     with subprocess.Popen(["true"]) as ended:
         ended.wait()
-    assert not in_unit(ended.pid, "machine-nobody.scope")
+    monkeypatch.undo()
+    assert not in_unit(ended.pid, "a.scope")

@@ -55,14 +55,14 @@ def test_one_that_the_next_keeper_refuses_is_not_lost(desk: Desk) -> None:
 
 def test_a_guest_that_only_the_keeper_knows_is_found_by_its_groups(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(uuid="u", pid=os.getpid(), phase=StartPhase.RUNNING, status=None)
-    monkeypatch.setattr(succession, "_lines", lambda pid: ["0::/machine.slice/a.scope/payload/init.scope"])
+    monkeypatch.setattr(succession, "groups_of", lambda pid: {"": "machine.slice/a.scope/payload/init.scope"})
     running = desk.launcher.unrecorded(held, "web")
     assert (running.group.path, running.pid, running.name) == ("machine.slice/a.scope", os.getpid(), "web")
     assert running.record.born == start_time(os.getpid())
     assert not running.described
-    monkeypatch.setattr(succession, "_lines", lambda pid: ["4:memory:/machine.slice/a.scope", "1:name=systemd:/"])
+    monkeypatch.setattr(succession, "groups_of", lambda pid: {"memory": "machine.slice/a.scope", "name=systemd": ""})
     assert desk.launcher.unrecorded(held, "web").group.path == "machine.slice/a.scope"
-    monkeypatch.setattr(succession, "_lines", lambda pid: ["0::/user.slice"])
+    monkeypatch.setattr(succession, "groups_of", lambda pid: {"": "user.slice"})
     with pytest.raises(OperationFailedError, match="none that was made for a guest"):
         desk.launcher.unrecorded(held, "web")
 

@@ -1,6 +1,5 @@
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,21 +67,28 @@ def test_states_are_properties() -> None:
 
 
 class FakeSystemd:
-    """A systemd that takes orders. moves: whether it moves the leader once it has one; done: its job is over."""
+    """A systemd that takes orders. moves: whether it moves the leader once it has one; done: its job is over.
 
-    def __init__(self, directory: Path) -> None:
+    leader, others: the leader's group in the v2 hierarchy, None once it has ended, and in other ones.
+    """
+
+    def __init__(self) -> None:
         self.bus = FakeBus(self.answer)
         self.scopes = Scopes(SystemBus(self.bus.opened))
-        self.file = directory / "cgroup"
-        self.place("/insulad.service")
+        self.leader: str | None = "insulad.service"
         self.moves = True
         self.done = True
         self.refusals: list[str] = []
-        self.other_lines = ""
+        self.others: dict[str, str] = {}
         self.state = "active"
 
     def place(self, path: str) -> None:
-        self.file.write_text(f"0::{path}\n{getattr(self, 'other_lines', '')}")
+        self.leader = path
+
+    def groups_of(self, pid: int) -> dict[str, str]:
+        if self.leader is None:
+            raise ProcessLookupError(pid)
+        return {**self.others, "": self.leader}
 
     def answer(self, message: Message) -> Message | None:
         match member(message):
@@ -90,7 +96,7 @@ class FakeSystemd:
                 if self.refusals:
                     return refused(message, self.refusals.pop(0), "it said no")
                 if self.moves:
-                    self.place(f"/{PATH}")
+                    self.place(PATH)
                 return returned(message, "o", "/org/freedesktop/systemd1/job/7")
             case "Get" if message.body[0].endswith(".Job"):
                 if self.done:
@@ -104,9 +110,9 @@ class FakeSystemd:
 
 
 @pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSystemd]:
-    made = FakeSystemd(tmp_path)
-    monkeypatch.setattr(systemdscope, "_groups_of", lambda _: made.file.read_text())
+def systemd(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSystemd]:
+    made = FakeSystemd()
+    monkeypatch.setattr(systemdscope, "groups_of", made.groups_of)
     monkeypatch.setattr(systemdscope, "_DOUBT", 0.05)
     monkeypatch.setattr(systemdscope, "_RESTART_PAUSE", 0.01)
     yield made
@@ -119,24 +125,24 @@ def test_a_scope_is_awaited_until_its_leader_stands_in_it(systemd: FakeSystemd) 
     awaited = systemd.scopes.ask(SCOPE)
     until(lambda: systemd.bus.members() == ["StartTransientUnit"], "the order having arrived")
     systemd.done = False
-    threading.Timer(0.1, systemd.place, [f"/{PATH}"]).start()
+    threading.Timer(0.1, systemd.place, [PATH]).start()
     assert systemd.scopes.await_leader(awaited) == PATH
 
 
 def test_something_may_be_done_while_a_scope_is_awaited(systemd: FakeSystemd) -> None:
     systemd.moves = systemd.done = False
-    assert systemd.scopes.await_leader(systemd.scopes.ask(SCOPE), lambda: systemd.place(f"/{PATH}")) == PATH
+    assert systemd.scopes.await_leader(systemd.scopes.ask(SCOPE), lambda: systemd.place(PATH)) == PATH
 
 
 def test_one_that_stands_there_already_asks_nothing_more(systemd: FakeSystemd) -> None:
     awaited = systemd.scopes.ask(SCOPE)
-    until(lambda: PATH in systemd.file.read_text(), "the leader having been moved")
+    until(lambda: systemd.leader == PATH, "the leader having been moved")
     assert systemd.scopes.await_leader(awaited) == PATH
     assert systemd.bus.members() == ["StartTransientUnit"]
 
 
 def test_where_there_are_more_hierarchies_all_of_them_are_awaited(systemd: FakeSystemd) -> None:
-    systemd.other_lines = "4:memory:/\n1:name=systemd:/x\n"
+    systemd.others = {"memory": "", "name=systemd": "x"}
     systemd.done = False
     awaited = systemd.scopes.ask(SCOPE)
     threading.Timer(0.1, setattr, [systemd, "done", True]).start()
@@ -160,7 +166,7 @@ def test_a_job_that_ends_without_the_leader_moved_has_failed(systemd: FakeSystem
 def test_a_leader_that_ends_meanwhile_is_told_at_once(systemd: FakeSystemd) -> None:
     systemd.moves = systemd.done = False
     awaited = systemd.scopes.ask(SCOPE)
-    systemd.file.unlink()
+    systemd.leader = None
     with pytest.raises(ScopeError, match="the first process, 4711, has ended"):
         systemd.scopes.await_leader(awaited)
 
@@ -195,7 +201,7 @@ def test_an_order_that_was_heard_the_first_time_is_no_error_the_second(systemd: 
     systemd.refusals = ["org.freedesktop.DBus.Error.NoReply", "org.freedesktop.systemd1.UnitExists"]
     systemd.state = "activating"
     awaited = systemd.scopes.ask(SCOPE)
-    threading.Timer(0.2, systemd.place, [f"/{PATH}"]).start()
+    threading.Timer(0.2, systemd.place, [PATH]).start()
     assert systemd.scopes.await_leader(awaited) == PATH
 
 
