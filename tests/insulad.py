@@ -15,7 +15,14 @@ from tests import leaks, libvirt_python, truth
 from tests.testhost import TestHost
 from tests.waiting import scaled, until
 
-START = "import sys; from insula.daemon.main import main; sys.exit(main())"
+START = """
+import sys
+try:
+    from insula.daemon.entry import main
+except ImportError:  # a recorded build of before
+    from insula.daemon.main import main
+sys.exit(main())
+"""
 
 
 class Insulad:

@@ -21,7 +21,8 @@
     ├── OperationFailedError
     │   ├── DomainExistsError            the number is libvirt's for it
     │   ├── StepError                    a step of a launch plan (step and errno)
-    │   └── KeeperError                  the keeper is gone or answered nonsense
+    │   ├── KeeperError                  the keeper is gone or answered nonsense
+    │   └── NobodyListensError           there is no daemon at a socket
     ├── OperationTimeoutError
     ├── OperationAbortedError
     ├── ResourceBusyError
@@ -273,6 +274,10 @@ class StepError(OperationFailedError):
 
 class KeeperError(OperationFailedError):
     """The keeper is gone, or answered what it never should."""
+
+
+class NobodyListensError(OperationFailedError):
+    """There is no daemon at a socket."""
 
 
 class OperationTimeoutError(InsulaError):

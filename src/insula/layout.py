@@ -62,6 +62,11 @@ class Layout:
         system = cls.system()
         return cls(**{each.name: directory / getattr(system, each.name).relative_to("/") for each in fields(cls)})
 
+    @property
+    def lock(self) -> Path:
+        """What the daemon holds a lock on for as long as it lives; its process's number stands there."""
+        return self.run / "insulad.pid"
+
     def keeper_socket(self, version: int) -> Path:
         """Where keepers of a version of their protocol listen."""
         return self.run / ("keeper.sock" if version == 1 else f"keeper-{version}.sock")

@@ -18,7 +18,8 @@ from insula.engine.launch.runningcontainer import boot_id
 from insula.rpc.arrivals import Role
 from insula.rpc.connection import Connection
 from insula.rpc.procedures import Remote
-from tests.e2e.guests import domain_xml, state
+from insula.sdk.startingdaemon import is_locked
+from tests.e2e.guests import domain_xml, insula, state
 from tests.insulad import START, Insulad
 from tests.waiting import scaled, until
 
@@ -51,6 +52,15 @@ def test_a_second_daemon_on_the_prefix_is_refused_and_told_who_is_there(insulad:
     second = run_daemon(insulad)
     assert second.returncode == 2 and f"process {insulad.pid}" in second.stderr
     insulad.virsh("list")
+
+
+def test_a_client_waits_for_a_daemon_that_is_on_its_way(insulad: Insulad) -> None:
+    insulad.stop()
+    with insulad.log.open("ab") as log:
+        command = (sys.executable, "-c", START, "--prefix", str(insulad.prefix))
+        insulad.process = insulad.host.start(*command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    until(lambda: is_locked(insulad.layout.lock), "the daemon having its lock")
+    assert insula(insulad, "ls", "-q").stdout == ""
 
 
 def test_sigterm_ends_it_and_removes_its_sockets(insulad: Insulad) -> None:

@@ -154,7 +154,7 @@ def _install_guest_files(root: Path) -> None:
     (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")  # a first boot would take longer
     (root / "etc/hostname").write_text("machine\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost machine\n")
-    for name, module in (("insula", "insula.cli.main"), ("insulad", "insula.daemon.main")):
+    for name, module in (("insula", "insula.cli.main"), ("insulad", "insula.daemon.entry")):
         script = root / "usr/local/bin" / name
         script.write_text(f"#!/usr/bin/python3\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
         script.chmod(0o755)

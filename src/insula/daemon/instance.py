@@ -49,7 +49,7 @@ def only_one(layout: Layout) -> Iterator[Path]:
     Whoever may open the file may lock it, for reading too (flock(2)): so nobody else may.
     Raises: ConfigurationError naming the daemon that has the prefix, or the file that cannot be opened.
     """
-    path = layout.run / "insulad.pid"
+    path = layout.lock
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:

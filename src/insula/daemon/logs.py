@@ -1,14 +1,16 @@
-"""The daemon's log: standard error, one line an event, with the priority prefixes that journald understands.
+"""The daemon's log: standard error, one line an event.
 
-On a terminal the lines carry the time instead. Nothing depends on it: what standard error does not take at once (its
+Into the journal the lines have the priority prefixes that it understands, anywhere else the time and the priority's
+name. Nothing depends on it: what standard error does not take at once (its
 disk is full, its reader stands still, it is closed) is counted and left out, and the daemon goes on.
-Source: sd-daemon(3) for the prefixes.
+Sources: sd-daemon(3) for the prefixes; systemd.exec(5), JOURNAL_STREAM, for who reads them.
 """
 
 import logging
 import os
 import select
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -68,16 +70,25 @@ def start_logging(level: str, stream: TextIO | None = None) -> None:
     """Send this process's log to stream, standard error by default, from level (its lower-case name) on."""
     target = stream or sys.stderr
     handler = logging.NullHandler() if target is None else _NeverWaiting(target.fileno())
-    if target is not None and target.isatty():
-        handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    else:
+    if target is not None and is_journal(target.fileno()):
         handler.setFormatter(_Journal("%(name)s: %(message)s"))
+    else:
+        handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level.upper())
     logging.getLogger("asyncio").setLevel(max(logging.WARNING, root.level))
+
+
+def is_journal(fd: int, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether an fd leads to the journal, as the service manager said it does; the variable is handed down, too."""
+    try:
+        found = os.fstat(fd)
+    except OSError:
+        return False
+    return environment.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def keeper_log(path: Path) -> int | None:

@@ -1,6 +1,4 @@
-"""insulad: the process, from its options to its end.
-
-    insulad [--prefix DIR] [--config FILE] [--timeout SECONDS] [--verbose]
+"""insulad: the process, from its lock to its end.
 
 It listens first, so that clients wait instead of being refused, then finds out what runs, then answers. SIGTERM and
 SIGINT end it and leave guests running; SIGHUP reads the settings again.
@@ -14,11 +12,8 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Coroutine, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +23,6 @@ from insula.daemon.descriptors import Limits, raise_limit, reserved
 from insula.daemon.dispatch.hostcalls import LIBVIRT_VERSION
 from insula.daemon.generations import KeeperGenerations
 from insula.daemon.idle import IdleWatch
-from insula.daemon.instance import make_directories, only_one
 from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.logs import keeper_log, start_logging
 from insula.daemon.server import Capacity, Server
@@ -44,10 +38,9 @@ from insula.engine.launch.launcher import Launcher
 from insula.engine.look.accountlook import find_through, remembering
 from insula.engine.look.looking import Looker
 from insula.engine.threads import in_own_thread
-from insula.errors import ConfigurationError, InsulaError, KeeperError
+from insula.errors import ConfigurationError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
-from insula.kernel.standardstreams import occupy_standard_streams
-from insula.layout import Layout, layout_from
+from insula.layout import Layout
 from insula.network.netlink import NetlinkPerformer
 from insula.service import listing
 from insula.service.events import Events
@@ -61,46 +54,16 @@ from insula.storage.imagestore import ImageStore
 _logger = logging.getLogger("insula.daemon")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the daemon until it is told to stop; return the exit status."""
-    occupy_standard_streams()
-    options = _options(argv)
-    try:
-        layout = layout_from(options.prefix)
-        settings = load(layout, options.config)
-        if os.geteuid() != 0:
-            raise ConfigurationError("insulad must be run by root")
-        missing = make_directories(layout)
-        with only_one(layout):
-            start_logging("debug" if options.verbose else settings.log_level)
-            for each in missing:
-                _logger.error("%s", each)
-            return asyncio.run(Daemon(layout, settings, options, raise_limit()).run(passed_sockets()))
-    except InsulaError as error:
-        if sys.stderr is not None:
-            with contextlib.suppress(OSError):
-                sys.stderr.write(f"insulad: {error}\n")
-        return error.exit_status
+def serve(layout: Layout, options: argparse.Namespace, missing: Sequence[str]) -> int:
+    """Serve a prefix, of which this process has the lock, until told to stop; return the exit status.
 
-
-def seconds(text: str) -> float:
-    """Raises: ValueError, which argparse tells as a wrong value."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError(text)
-    return value
-
-
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="insulad", description="System containers for libvirt clients.")
-    parser.add_argument("--prefix", metavar="DIR", help="keep every file and socket below DIR")
-    parser.add_argument("--config", metavar="FILE", type=Path, help="the settings, instead of etc/insula/insulad.toml")
-    parser.add_argument(
-        "--timeout", "-t", metavar="SECONDS", type=seconds, help="end after so long without clients and running domains"
-    )
-    parser.add_argument("--verbose", "-v", action="store_true", help="log everything")
-    parser.add_argument("--version", "-V", action="version", version=f"insulad {version('insula')}")
-    return parser.parse_args(argv)
+    missing: the directories that could not be made, in words. Raises: InsulaError if it cannot even begin.
+    """
+    settings = load(layout, options.config)
+    start_logging("debug" if options.verbose else settings.log_level)
+    for each in missing:
+        _logger.error("%s", each)
+    return asyncio.run(Daemon(layout, settings, options, raise_limit()).run(passed_sockets()))
 
 
 class Daemon:
@@ -287,6 +250,8 @@ class Daemon:
 
     def _describe(self) -> dict[str, Any]:
         """What DAEMON_INFO tells."""
+        from importlib.metadata import version  # a twentieth of all imports, for those who ask
+
         facts = self._launcher.facts
         return {
             "version": version("insula"),

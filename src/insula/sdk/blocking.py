@@ -12,11 +12,11 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
-from insula.errors import InsulaError, InternalError, OperationFailedError
+from insula.errors import InsulaError, InternalError, NobodyListensError, OperationFailedError
 from insula.rpc.connection import Arrival, Connection, Failure, Notification, Reply, Role, Stream
 from insula.rpc.procedure import Procedure
 from insula.sdk import unix
@@ -31,12 +31,21 @@ T = TypeVar("T")
 
 
 def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "Blocking":
-    """Connect to a daemon and open its driver.
+    """Connect to a daemon and open its driver. An installation's daemon that is just starting is waited for.
 
     where: the socket's path, or an installation's layout; None for the one `INSULA_PREFIX` names, else the system's.
-    Raises: OperationFailedError if nobody listens there; AuthenticationError or AccessDeniedError if we are refused.
+    Raises: NobodyListensError; AuthenticationError or AccessDeniedError if we are refused.
     """
-    client = Blocking(unix.connect(socket_path(where, read_only=read_only)))
+    door = Door.of(where, read_only=read_only)
+    pauses = door.pauses()
+    while True:
+        try:
+            client = Blocking(unix.connect(door.path))
+            break
+        except NobodyListensError:
+            if (pause := next(pauses, None)) is None:
+                raise
+            time.sleep(pause)
     try:
         client.run(greet(read_only=read_only))
     except BaseException:
@@ -45,15 +54,30 @@ def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only
     return client
 
 
-def socket_path(where: "str | os.PathLike[str] | Layout | None", *, read_only: bool) -> str:
-    """Return the path of the socket to connect to; see `connect`."""
-    if isinstance(where, str | os.PathLike):
-        return os.fspath(where)
-    if where is None:
-        from insula.layout import layout_from  # only who needs it pays for pathlib
+class Door(NamedTuple):
+    """Where a daemon listens. layout: of the installation, if it is meant as such."""
 
-        where = layout_from(None)
-    return os.fspath(where.socket_read_only if read_only else where.socket)
+    path: str
+    layout: "Layout | None"
+
+    @classmethod
+    def of(cls, where: "str | os.PathLike[str] | Layout | None", *, read_only: bool) -> "Door":
+        """Return the door that is meant; see `connect`."""
+        if isinstance(where, str | os.PathLike):
+            return cls(os.fspath(where), None)
+        if where is None:
+            from insula.layout import layout_from  # only who needs it pays for pathlib
+
+            where = layout_from(None)
+        return cls(os.fspath(where.socket_read_only if read_only else where.socket), where)
+
+    def pauses(self) -> Iterator[float]:
+        """The seconds to wait before each further try, while a daemon may be on its way."""
+        if self.layout is None:
+            return iter(())
+        from insula.sdk.startingdaemon import pauses
+
+        return pauses(self.layout)
 
 
 class Pending(NamedTuple, Generic[T]):

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from insula.errors import InsulaError, OperationFailedError
+from insula.errors import InsulaError, NobodyListensError, OperationFailedError
 from insula.rpc.connection import Arrival, Connection, Failure, Notification, Reply, Role, Stream
 from insula.rpc.procedure import Procedure
 from insula.sdk import unix
-from insula.sdk.blocking import socket_path
+from insula.sdk.blocking import Door
 from insula.sdk.client_stream import ClientStream
 from insula.sdk.conversation import Answer, Conversation, Request, greet, only
 from insula.sdk.inbox import MessageInbox, StreamInbox
@@ -31,7 +31,16 @@ HELD_MAX: Final = 4 * 1024 * 1024
 
 async def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "Client":
     """Connect to a daemon and open its driver; arguments and errors are those of `blocking.connect`."""
-    client = Client(unix.connect(socket_path(where, read_only=read_only)))
+    door = Door.of(where, read_only=read_only)
+    pauses = door.pauses()
+    while True:
+        try:
+            client = Client(unix.connect(door.path))
+            break
+        except NobodyListensError:
+            if (pause := next(pauses, None)) is None:
+                raise
+            await asyncio.sleep(pause)
     try:
         await client.run(greet(read_only=read_only))
     except BaseException:

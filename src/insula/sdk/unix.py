@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
-from insula.errors import AccessDeniedError, OperationFailedError, RpcError
+from insula.errors import AccessDeniedError, NobodyListensError, OperationFailedError, RpcError
 from insula.kernel.standardstreams import socket_above_standard
 from insula.rpc.frames import FDS_MAX
 
@@ -110,7 +110,7 @@ class UnixSocket:
 def connect(path: str | os.PathLike[str]) -> UnixSocket:
     """Return a connection to the socket at path.
 
-    Raises: OperationFailedError if nobody listens there; AccessDeniedError if we may not connect.
+    Raises: NobodyListensError; AccessDeniedError if we may not connect.
     """
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -122,9 +122,9 @@ def connect(path: str | os.PathLike[str]) -> UnixSocket:
         ) from error
     except OSError as error:
         connected.close()
-        raise OperationFailedError(
-            f"no connection to '{os.fspath(path)}': {error.strerror or error}; is insulad running?"
-        ) from error
+        text = f"no connection to '{os.fspath(path)}': {error.strerror or error}; is insulad running?"
+        nobody = isinstance(error, FileNotFoundError | ConnectionRefusedError)
+        raise (NobodyListensError if nobody else OperationFailedError)(text) from error
     return UnixSocket(socket_above_standard(connected))
 
 

@@ -5,6 +5,7 @@ import os
 import pty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -20,9 +21,18 @@ def root_logger_restored() -> Iterator[None]:
     root.setLevel(level)
 
 
-def test_each_event_is_one_line_with_its_priority(tmp_path: Path) -> None:
+def journal(stream: TextIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a stream be the journal's, as the service manager tells."""
+    found = os.fstat(stream.fileno())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+
+
+def test_in_the_journal_each_event_is_one_line_with_its_priority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "log"
     with path.open("w") as stream:
+        journal(stream, monkeypatch)
         start_logging("info", stream)
         logging.getLogger("insula.test").info("hello")
         logging.getLogger("insula.test").debug("too quiet")
@@ -34,6 +44,17 @@ def test_each_event_is_one_line_with_its_priority(tmp_path: Path) -> None:
     assert lines[0] == "<6>insula.test: hello"
     assert lines[1].startswith("<3>insula.test: it failed | Traceback") and lines[1].endswith("first | second")
     assert len(lines) == 2
+
+
+def test_a_file_gets_the_time_and_no_priority_also_where_the_journal_is_somewhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (tmp_path / "log").open("w") as stream, (tmp_path / "journal").open("w") as other:
+        journal(other, monkeypatch)
+        start_logging("info", stream)
+        _log("hello")
+    line = (tmp_path / "log").read_text()
+    assert line[:2] == "20" and line.endswith("INFO insula.test: hello\n")
 
 
 def test_a_terminal_gets_the_time_and_no_priority() -> None:
@@ -59,7 +80,9 @@ def test_a_reader_that_stands_still_holds_nobody_and_is_told_later_what_is_missi
         taken = log.read(1 << 20)
         assert taken.endswith(b"x\n") and len(taken) < 200_000
         _log("it reads again")
-        assert b"lines of the log could not be written\n<6>insula.test: it reads again\n" in log.read(1 << 20)
+        lines = log.read(1 << 20).splitlines()
+        assert lines[-2].endswith(b"lines of the log could not be written")
+        assert lines[-1].endswith(b"INFO insula.test: it reads again")
 
 
 def test_a_full_disk_behind_the_log_is_nobodys_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,81 @@
+"""insulad from its command line to its lock: little is imported here, so that the lock is held soon after the start.
+
+    insulad [--prefix DIR] [--config FILE] [--timeout SECONDS] [--verbose]
+
+By the lock a client knows that a daemon is on its way, and waits for it (`sdk/startingdaemon.py`); all else is
+imported behind it.
+"""
+
+import argparse
+import contextlib
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from insula.daemon.instance import make_directories, only_one
+from insula.errors import ConfigurationError, InsulaError
+from insula.kernel.standardstreams import occupy_standard_streams
+from insula.layout import Layout, layout_from
+
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon until it is told to stop; return the exit status."""
+    occupy_standard_streams()
+    options = _options(argv)
+    try:
+        layout = layout_from(options.prefix)
+        if os.geteuid() != 0:
+            raise ConfigurationError("insulad must be run by root")
+        missing = make_directories(layout)
+        with only_one(layout):
+            return _serve(layout, options, missing)
+    except InsulaError as error:
+        if sys.stderr is not None:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"insulad: {error}\n")
+        return error.exit_status
+    except KeyboardInterrupt:  # before the daemon listens to signals
+        return INTERRUPTED
+
+
+def _serve(layout: Layout, options: argparse.Namespace, missing: Sequence[str]) -> int:
+    gc.disable()  # imports make no garbage, and looking for some would be a quarter of their time
+    try:
+        from insula.daemon.main import serve
+    finally:
+        gc.enable()
+    return serve(layout, options, missing)
+
+
+def seconds(text: str) -> float:
+    """Raises: ValueError, which argparse tells as a wrong value."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+class _TellVersion(argparse.Action):
+    """Only who asks for the version pays for looking it up."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"insulad {version('insula')}\n")
+        parser.exit()
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="insulad", description="System containers for libvirt clients.")
+    parser.add_argument("--prefix", metavar="DIR", help="keep every file and socket below DIR")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="the settings, instead of etc/insula/insulad.toml")
+    parser.add_argument(
+        "--timeout", "-t", metavar="SECONDS", type=seconds, help="end after so long without clients and running domains"
+    )
+    parser.add_argument("--verbose", "-v", action="store_true", help="log everything")
+    parser.add_argument("--version", "-V", action=_TellVersion, nargs=0, help="say which version it is")
+    return parser.parse_args(argv)
