@@ -36,7 +36,6 @@ from insula.model.security import LabelType
 from insula.model.validate import validate
 from insula.network.guestnetwork import GuestNetwork
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_PARTITION = "/machine"
 """Where libvirt puts its domains' control groups."""
 
@@ -104,7 +103,6 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         cgroup=CgroupPlacement(partition=_partition(domain)),
         capabilities=_capabilities(domain, privileged=fragments.idmap is None),
         seccomp=_seccomp(domain),
-        machine_id=domain.uuid.hex,
     )
 
 
@@ -120,27 +118,16 @@ def hostname_for(name: DomainName, uuid: UUID) -> str:
 def _init(domain: DomainDefinition) -> Process:
     return Process(
         argv=(str(domain.os.init), *domain.os.arguments),
-        env=_environment(domain.os, domain),
+        env=_environment(domain.os),
         cwd=str(domain.os.directory or "/"),
         user=domain.os.user,
         group=domain.os.group,
     )
 
 
-def _environment(os: Os, domain: DomainDefinition) -> tuple[tuple[str, str], ...]:
-    """What libvirt's LXC driver tells a guest about itself, then what the definition adds or changes.
-
-    Source: systemd's Container Interface (`container`, `container_uuid`); libvirt's LXC driver for the others.
-    """
-    values = {
-        "PATH": PATH,
-        "TERM": "linux",
-        "HOME": "/",
-        "container": "lxc-libvirt",
-        "container_uuid": str(domain.uuid),
-        "LIBVIRT_LXC_UUID": str(domain.uuid),
-        "LIBVIRT_LXC_NAME": str(domain.name),
-    }
+def _environment(os: Os) -> tuple[tuple[str, str], ...]:
+    """What libvirt's LXC driver tells a guest beside what the engine tells each, and what the definition has."""
+    values = {"HOME": "/"}
     command_line = next((_text(each.item) for each in os.foreign if _is_command_line(each.item)), None)
     if command_line is not None:
         values["LIBVIRT_LXC_CMDLINE"] = command_line

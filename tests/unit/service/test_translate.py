@@ -1,11 +1,18 @@
 """A libvirt domain becomes what the engine launches."""
 
+from dataclasses import replace
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insula.engine.facts import Facts
+from insula.engine.fragments.environment import DEFAULT_PATH, init_environment
 from insula.engine.interfacespec import NetworkKind
+from insula.engine.plan.planner import plan
 from insula.engine.policy.capabilities import default_kept
+from insula.engine.program.late import shape_of
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange, Limits, Namespace, Seccomp, SharedNamespace
 from insula.errors import OperationInvalidError, UnsupportedConfigError
 from insula.model.domain import DomainDefinition
@@ -13,7 +20,8 @@ from insula.model.extensions import KernelFeature
 from insula.model.scalars import DomainName
 from insula.model.validate import check_hostname
 from insula.network.guestnetwork import GuestNetwork
-from insula.service.translate import PATH, Fragments, check, hostname_for, specification
+from insula.service.translate import Fragments, check, hostname_for, specification
+from tests.plans import HYBRID, UNIFIED
 from tests.unit.service.fakes import WEB, domain_xml
 
 RANGE = IdRange(inside=0, outside=100000, count=65536)
@@ -45,7 +53,7 @@ def translated(more: str = "", fragments: Fragments = FRAGMENTS, **changes: str)
 def test_a_plain_domain_is_an_unprivileged_container_with_the_guests_names() -> None:
     spec = translated()
 
-    assert (spec.name, spec.uuid, spec.hostname, spec.machine_id) == ("web", str(WEB), "web", WEB.hex)
+    assert (spec.name, spec.uuid, spec.hostname) == ("web", str(WEB), "web")
     assert spec.idmap == FRAGMENTS.idmap
     assert not spec.privileged
     assert spec.consoles == 1
@@ -89,8 +97,8 @@ def test_init_gets_what_libvirt_tells_guests_and_what_the_definition_adds() -> N
 
     assert spec.init.argv == ("/bin/sh", "-c", "true")
     assert (spec.init.cwd, spec.init.user, spec.init.group) == ("/srv", "www", "33")
-    assert dict(spec.init.env) == {
-        "PATH": PATH,
+    assert dict(init_environment(spec)) == {
+        "PATH": DEFAULT_PATH,
         "TERM": "vt100",
         "HOME": "/",
         "container": "lxc-libvirt",
@@ -99,6 +107,20 @@ def test_init_gets_what_libvirt_tells_guests_and_what_the_definition_adds() -> N
         "LIBVIRT_LXC_NAME": "web",
         "X": "1 2",
     }
+
+
+@pytest.mark.parametrize("facts", [UNIFIED, HYBRID])
+def test_domains_that_differ_in_names_ids_and_what_variables_say_have_one_program(facts: Facts) -> None:
+    variable = "<os><type>exe</type><initenv name='X'>{}</initenv></os>"
+    shapes = set()
+    for name, uuid, first in (("web", WEB, 100000), ("mail-2", UUID(int=7), 1700000)):
+        xml = domain_xml(name, uuid).replace("<os><type>exe</type></os>", variable.format(name))
+        ids = replace(RANGE, outside=first)
+        fragments = replace(FRAGMENTS, idmap=IdMap(uids=(ids,), gids=(ids,)), root=DirectoryRoot(path=f"/srv/{name}"))
+        made = plan(specification(DomainDefinition.load(xml), fragments, pid_of), facts)
+        shapes.add((shape_of(made.child_early)[0], shape_of(made.inside)[0]))
+        assert variable.format(name) in xml
+    assert len(shapes) == 1
 
 
 def test_the_command_line_of_the_definition_is_told_to_the_guest() -> None:

@@ -9,7 +9,7 @@ from insula.engine.fragments.speccheck import own_network
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.syscalls import confined, filter_of
-from insula.engine.program.late import Late
+from insula.engine.program.late import late
 from insula.engine.spec import ContainerSpec, Namespace, Process
 from insula.engine.steps.guest import confinement, execution, namespaces, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -95,19 +95,13 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) 
     steps.append(
         execution.Execute(
             why="from here on it is the guest's own",
-            argv=[process.argv[0], *map(_late, process.argv[1:])],
+            argv=[process.argv[0], *map(late, process.argv[1:])],
             env=[list(variable) for variable in environment.items()],
             cwd=process.cwd,
             home=True,
         )
     )
     return tuple(steps)
-
-
-def _late(text: str) -> str:
-    """Return an argument so that programs which differ in it alone are compiled once; one that cannot be is refused
-    when it is compiled."""
-    return text if "\0" in text else Late(text)
 
 
 def _kept(spec: ContainerSpec, attachment: Attachment) -> frozenset[str]:

@@ -3,7 +3,7 @@
 Source: systemd's document "The Container Interface", section Environment Variables; libvirt's lxc driver page.
 """
 
-from insula.engine.program.late import Late
+from insula.engine.program.late import Late, late
 from insula.engine.spec import ContainerSpec
 
 MANAGER = "lxc-libvirt"
@@ -12,7 +12,10 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def init_environment(spec: ContainerSpec) -> list[tuple[str, str]]:
-    """Return the variables of init: those of the spec, and before them the interface's that it does not have."""
+    """Return the variables of init: those of the spec, and before them the interface's that it does not have.
+
+    What they say is no part of a program's shape, but for PATH, which says how many places are tried.
+    """
     ours = {
         "PATH": DEFAULT_PATH,
         "TERM": "linux",
@@ -26,7 +29,7 @@ def init_environment(spec: ContainerSpec) -> list[tuple[str, str]]:
         ours["container_ttys"] = " ".join(f"pts/{number}" for number in range(1, spec.consoles))
     if spec.inherited_fds:
         ours |= {"LISTEN_FDS": str(spec.inherited_fds), "LISTEN_PID": "1"}
-    given = dict(spec.init.env)
+    given = {name: value if name == "PATH" else late(value) for name, value in spec.init.env}
     return [*((name, value) for name, value in ours.items() if name not in given), *given.items()]
 
 

@@ -25,6 +25,11 @@ class Late(str):
     __slots__ = ()
 
 
+def late(text: str) -> str:
+    """Return a text as a late one; as it is if no program can have it, so that compiling refuses it by its step."""
+    return text if "\0" in text else Late(text)
+
+
 class Slot(NamedTuple):
     """A text in the image: the late one of that number, between two that all have."""
 
