@@ -25,6 +25,6 @@ def test_settings_that_cannot_be_used_end_it_before_anything_is_made(tmp_path: P
     settings = tmp_path / "settings.toml"
     settings.write_text("log_level = 3\n")
     options = argparse.Namespace(config=settings, verbose=False, timeout=None)
-    with pytest.raises(ConfigurationError, match="settings.toml line 1"):
+    with pytest.raises(ConfigurationError, match=r"settings\.toml line 1"):
         serve(Layout.prefix(tmp_path), options, [])
     assert [each.name for each in tmp_path.iterdir()] == ["settings.toml"]
