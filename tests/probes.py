@@ -301,6 +301,9 @@ PROBES: Mapping[str, Probe] = {
     "compiler": _command("gcc"),
     "qemu-aarch64": _command("qemu-aarch64-static"),
     "dnsmasq": _command("dnsmasq"),
+    "zsh": _command("zsh"),
+    "fish": _command("fish"),
+    "groff": _command("groff"),
 }
 
 FAMILIES: Mapping[str, Callable[[str], str]] = {

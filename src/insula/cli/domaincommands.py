@@ -20,12 +20,14 @@ def definition_arguments(parser: argparse.ArgumentParser, *, name_required: bool
     root.add_argument("-i", "--image", help="clone this image")
     root.add_argument("-r", "--root", help="use this directory of the host as the root file system")
     parser.add_argument("-m", "--memory", default=DEFAULT_MEMORY, help="limit, such as 512m (default: %(default)s)")
-    parser.add_argument("--vcpus", type=int, default=1)
+    parser.add_argument("--vcpus", type=int, default=1, help="how many processors it may use (default: %(default)s)")
     parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="for the guest's init")
     parser.add_argument("-w", "--cwd", help="working directory of the guest's init")
     parser.add_argument("-u", "--user", help="user of the guest's init")
     parser.add_argument("-b", "--bridge", action="append", default=[], help="an interface on this bridge of the host")
-    parser.add_argument("-v", "--bind", action="append", default=[], metavar="SOURCE:TARGET[:ro]")
+    parser.add_argument(
+        "-v", "--bind", action="append", default=[], metavar="SOURCE:TARGET[:ro]", help="show a directory"
+    )
     parser.add_argument("--privileged", action="store_true", help="no user namespace: the guest's root is the host's")
     parser.add_argument("--share-network", action="store_true", help="the host's network, shared")
     parser.epilog = "After --, a command and its arguments run as init; without one, /sbin/init does."

@@ -31,7 +31,7 @@ def _exec_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-u", "--user", help="name or number, as the guest has it (default: root)")
     parser.add_argument("-g", "--group", help="name or number, as the guest has it")
     parser.add_argument("-w", "--cwd", default=None, help="working directory (default: /)")
-    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="for the command")
     parser.add_argument("domain", nargs="?", help="name, id or UUID; one that begins with - stands after --")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run; after -- its options are its own")
 

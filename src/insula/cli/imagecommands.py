@@ -96,13 +96,17 @@ def _progress(quiet: bool) -> Iterator[Progress]:
 
 
 def _ls_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("-q", "--quiet", action="store_true", help="names only")
 
 
 def _ls(options: argparse.Namespace, host: Host) -> int:
     images = host.images()
     if options.json:
         show_json(images)
+    elif options.quiet:
+        for each in images:
+            show_line(each["name"])
     else:
         rows = [
             (each["name"], each["os"], each["architecture"], size(each["size"]), each["created"]) for each in images
@@ -112,7 +116,7 @@ def _ls(options: argparse.Namespace, host: Host) -> int:
 
 
 def _rm_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", metavar="image")
+    parser.add_argument("images", nargs="+", metavar="image", help="its name")
 
 
 def _rm(options: argparse.Namespace, host: Host) -> int:
@@ -130,7 +134,7 @@ def _prune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Remove the clones of domains that are neither defined nor running, and print what was removed."
     )
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _prune(options: argparse.Namespace, host: Host) -> int:

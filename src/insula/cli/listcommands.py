@@ -26,7 +26,7 @@ STATES = {
 
 def _ls_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--running", action="store_true", help="only those that run or are paused")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument("-q", "--quiet", action="store_true", help="names only")
 
 
@@ -71,7 +71,7 @@ def _cpu(row: dict[str, Any]) -> str | None:
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _info(options: argparse.Namespace, host: Host) -> int:

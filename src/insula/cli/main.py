@@ -1,66 +1,24 @@
 """insula: containers from a shell, over the daemon's socket.
 
-The verbs are one table; a verb's module is imported when the verb is used, so that start-up stays lean.
+Which verbs there are, `verbtable` says.
 """
 
 import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
 
 from insula.cli.render import show_error
+from insula.cli.verbtable import VERBS, CommandVerb, DaemonAccess, module_of, parser_of
 from insula.errors import ConfigurationError, InsulaError, StepError
 from insula.kernel.standardstreams import occupy_standard_streams
-from insula.layout import PREFIX_VARIABLE, layout_from
-
-if TYPE_CHECKING:
-    from insula.sdk.blocking_domains import Host
+from insula.layout import PREFIX_VARIABLE, Layout, layout_from
 
 WRONG_USAGE = 2
 INTERRUPTED = 130
 OUR_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
-
-class Module(Protocol):
-    """What a verb's module offers for each of its verbs, by name."""
-
-    ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]]
-    RUN: dict[str, Callable[[argparse.Namespace, "Host"], int]]
-
-
-@dataclass(frozen=True, slots=True)
-class CommandVerb:
-    """One verb. words: `start`, or `image build`; module: below `insula.cli`; command: what follows `--` is one."""
-
-    words: str
-    module: str
-    summary: str
-    command: bool = False
-
-
-VERBS = (
-    CommandVerb("run", "consolecommands", "create and start a domain, and attach to it", command=True),
-    CommandVerb("create", "domaincommands", "define a domain from an image or a root directory", command=True),
-    CommandVerb("ls", "listcommands", "list domains"),
-    CommandVerb("start", "lifecyclecommands", "start domains"),
-    CommandVerb("stop", "lifecyclecommands", "ask domains to shut down, and wait"),
-    CommandVerb("restart", "lifecyclecommands", "ask domains to reboot, and wait"),
-    CommandVerb("kill", "lifecyclecommands", "stop domains at once, or send their init a signal"),
-    CommandVerb("rm", "domaincommands", "remove domains with their writable layers"),
-    CommandVerb("exec", "execcommand", "run a command inside", command=True),
-    CommandVerb("console", "consolecommands", "attach to a console"),
-    CommandVerb("info", "listcommands", "tell what is known of a domain"),
-    CommandVerb("plan", "plancommands", "show every step of a start, with its reason"),
-    CommandVerb("log", "plancommands", "show what a domain's console said"),
-    CommandVerb("image build", "imagecommands", "build an image"),
-    CommandVerb("image ls", "imagecommands", "list images"),
-    CommandVerb("image rm", "imagecommands", "remove images"),
-    CommandVerb("image prune", "imagecommands", "remove the files that undefined domains left"),
-)
 
 EPILOGUE = """exit status: 0 done, 1 failed, 2 wrong usage or definition, 3 not in this state, 4 not found,
 5 refused, 6 not supported, 7 not in time, 130 interrupted. `exec` and `run` with a command end as the
@@ -145,15 +103,20 @@ def top_parser() -> argparse.ArgumentParser:
 
 def run(verb: CommandVerb, arguments: list[str], prefix: str | None) -> int:
     """Parse the verb's arguments, connect, and run it."""
-    module: Module = import_module(f"insula.cli.{verb.module}")
-    parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=f"{verb.summary.capitalize()}.")
-    module.ARGUMENTS[verb.words](parser)
-    options = parse(parser, arguments, command=verb.command)
+    options = parse(parser_of(verb), arguments, command=verb.command)
+    if verb.access is DaemonAccess.NONE:
+        return module_of(verb).RUN_ALONE[verb.words](options)
     layout = layout_from(prefix)
     from insula.sdk.blocking_domains import open_host
 
-    with open_host(layout) as host:
-        return module.RUN[verb.words](options, host)
+    read_only = verb.access is DaemonAccess.LOOK and may_only_look(layout)
+    with open_host(layout, read_only=read_only) as host:
+        return module_of(verb).RUN[verb.words](options, host)
+
+
+def may_only_look(layout: Layout) -> bool:
+    """Whether the daemon's socket is closed to us, and the one for who only looks is open."""
+    return not os.access(layout.socket, os.W_OK) and os.access(layout.socket_read_only, os.W_OK)
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str], *, command: bool = True) -> argparse.Namespace:

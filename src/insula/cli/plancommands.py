@@ -19,7 +19,7 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", nargs="?", help="name, id or UUID")
     parser.add_argument("--xml", type=Path, help="plan this definition instead, without defining it")
     parser.add_argument("--syscalls", action="store_true", help="show the system calls of the guest's first process")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _plan(options: argparse.Namespace, host: Host) -> int:

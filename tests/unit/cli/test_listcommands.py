@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 
 from insula.cli import listcommands
-from insula.cli.main import VERBS
 from insula.model.numbers import ParameterType
 from insula.rpc.procedures import Insula, Remote
 from insula.rpc.wiretypes import DomainRef, TypedParameter
@@ -78,11 +77,3 @@ def test_info_shows_facts_for_people_and_programs(capsys: pytest.CaptureFixture[
     )
     listcommands.RUN["info"](options_of(listcommands.ARGUMENTS["info"], "web", "--json"), client.host)
     assert json.loads(capsys.readouterr().out) == facts
-
-
-def test_every_verb_has_a_module_that_knows_it() -> None:
-    from importlib import import_module
-
-    for verb in VERBS:
-        module = import_module(f"insula.cli.{verb.module}")
-        assert verb.words in module.ARGUMENTS and verb.words in module.RUN

@@ -1,11 +1,14 @@
 import argparse
 import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from insula.cli.main import VERBS, failure, parse, split, status_of
+from insula.cli.main import failure, may_only_look, parse, split, status_of
+from insula.cli.verbtable import VERBS
 from insula.errors import (
     DomainNotFoundError,
     ImageNotFoundError,
@@ -14,6 +17,7 @@ from insula.errors import (
     OperationTimeoutError,
     StepError,
 )
+from insula.layout import Layout
 
 VERBS_BY_NAME = {each.words: each for each in VERBS}
 
@@ -80,3 +84,16 @@ def test_every_verb_explains_itself(verb: object, capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as exited:
         status_of([*words.split(), "--help"])
     assert exited.value.code == 0 and f"insula {words}" in capsys.readouterr().out
+
+
+def test_who_may_not_use_the_daemons_socket_looks_through_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout.prefix(tmp_path)
+    assert not may_only_look(layout), "neither is there: the error speaks of the usual one"
+    layout.socket.parent.mkdir(parents=True)
+    layout.socket.touch()
+    layout.socket_read_only.touch()
+    assert not may_only_look(layout)
+    monkeypatch.setattr(os, "access", lambda path, mode: path == layout.socket_read_only)
+    assert may_only_look(layout)

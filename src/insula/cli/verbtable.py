@@ -1,0 +1,90 @@
+"""The one table of verbs: what `insula` dispatches by, and its help, man page, reference and completion are made from.
+
+A verb's module is imported when the verb is used, so that start-up stays lean.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from insula.sdk.blocking_domains import Host
+
+
+class DaemonAccess(Enum):
+    """What a verb needs of the daemon. NONE: it works without; LOOK: what anybody may ask of its read-only socket."""
+
+    NONE = "none"
+    LOOK = "look"
+    CHANGE = "change"
+
+
+@dataclass(frozen=True, slots=True)
+class CommandVerb:
+    """One verb. words: `start`, or `image build`; module: below `insula.cli`; command: what follows `--` is one."""
+
+    words: str
+    module: str
+    summary: str
+    command: bool = False
+    access: DaemonAccess = DaemonAccess.CHANGE
+
+
+class VerbModule(Protocol):
+    """What a verb's module offers for each of its verbs, by name; a verb without a daemon gets no host."""
+
+    ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]]
+    RUN: dict[str, Callable[[argparse.Namespace, "Host"], int]]
+    RUN_ALONE: dict[str, Callable[[argparse.Namespace], int]]
+
+
+_NONE, _LOOK = DaemonAccess.NONE, DaemonAccess.LOOK
+
+VERBS = (
+    CommandVerb("run", "consolecommands", "create and start a domain, and attach to it", command=True),
+    CommandVerb("create", "domaincommands", "define a domain from an image or a root directory", command=True),
+    CommandVerb("ls", "listcommands", "list domains", access=_LOOK),
+    CommandVerb("start", "lifecyclecommands", "start domains"),
+    CommandVerb("stop", "lifecyclecommands", "ask domains to shut down, and wait"),
+    CommandVerb("restart", "lifecyclecommands", "ask domains to reboot, and wait"),
+    CommandVerb("kill", "lifecyclecommands", "stop domains at once, or send their init a signal"),
+    CommandVerb("rm", "domaincommands", "remove domains with their writable layers"),
+    CommandVerb("exec", "execcommand", "run a command inside", command=True),
+    CommandVerb("console", "consolecommands", "attach to a console"),
+    CommandVerb("info", "listcommands", "tell what is known of a domain", access=_LOOK),
+    CommandVerb("plan", "plancommands", "show every step of a start, with its reason"),
+    CommandVerb("log", "plancommands", "show what a domain's console said"),
+    CommandVerb("image build", "imagecommands", "build an image"),
+    CommandVerb("image ls", "imagecommands", "list images", access=_LOOK),
+    CommandVerb("image rm", "imagecommands", "remove images"),
+    CommandVerb("image prune", "imagecommands", "remove the files that undefined domains left"),
+    CommandVerb("completion", "completioncommand", "print a shell's completion of this command line", access=_NONE),
+)
+
+EXIT_STATUSES = (
+    ("0", "done"),
+    ("1", "failed"),
+    ("2", "wrong usage, or a definition that cannot be used"),
+    ("3", "not possible in this state, taken, or busy"),
+    ("4", "not found"),
+    ("5", "refused: read-only, or no access"),
+    ("6", "not supported"),
+    ("7", "not in time"),
+    ("130", "interrupted"),
+)
+
+
+def module_of(verb: CommandVerb) -> VerbModule:
+    """Import what a verb does."""
+    module: VerbModule = import_module(f"insula.cli.{verb.module}")
+    return module
+
+
+def parser_of(verb: CommandVerb) -> argparse.ArgumentParser:
+    """The parser of what follows a verb."""
+    parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=f"{verb.summary.capitalize()}.")
+    module_of(verb).ARGUMENTS[verb.words](parser)
+    return parser
