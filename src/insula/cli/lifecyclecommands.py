@@ -1,13 +1,15 @@
-"""Verbs that start and stop domains: start, stop, restart, kill."""
+"""Verbs that start and stop domains: start, stop, restart, kill, pause, resume."""
 
 import argparse
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from insula.cli.lookup import domain
 from insula.cli.render import show_error
 from insula.errors import DomainNotFoundError, InsulaError, InvalidArgumentError, OperationTimeoutError
+from insula.model.numbers import ListDomains
 from insula.sdk.blocking_domains import Domain, Host
 
 STOP_SECONDS = 60.0
@@ -17,13 +19,32 @@ _POLL_SECONDS = 0.05
 def each_domain(options: argparse.Namespace, host: Host, action: Callable[[Domain], None]) -> int:
     """Do it to every domain named, go on after a failure, and return the first failure's exit status."""
     status = 0
-    for text in options.domains:
+    for text, find in _meant(options, host):
         try:
-            action(domain(host, text))
+            action(find())
         except InsulaError as error:
             show_error(str(error), of=text)
             status = status or error.exit_status
     return status
+
+
+def _meant(options: argparse.Namespace, host: Host) -> Iterator[tuple[str, Callable[[], Domain]]]:
+    """The domains that were named, or with --all those of the verb's kind, each with what it is called.
+
+    Raises: InvalidArgumentError unless it is one of both.
+    """
+    kind: ListDomains | None = getattr(options, "all", None)
+    if (kind is None) == (not options.domains):
+        raise InvalidArgumentError("name the domains, or say --all" if kind is None else "--all names every domain")
+    if kind is not None:
+        found = sorted(host.domains(kind), key=lambda each: each.name)
+        yield from ((each.name, partial(_itself, each)) for each in found)
+    else:
+        yield from ((text, partial(domain, host, text)) for text in options.domains)
+
+
+def _itself(found: Domain) -> Domain:
+    return found
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -35,12 +56,24 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
         time.sleep(_POLL_SECONDS)
 
 
-def _domains(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("domains", nargs="+", metavar="domain", help="name, id or UUID")
+def _of(kind: ListDomains, described: str) -> Callable[[argparse.ArgumentParser], None]:
+    """Arguments of a verb for domains that are named, or all of a kind."""
+
+    def arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("domains", nargs="*", metavar="domain", help="name, id or UUID")
+        parser.add_argument("-a", "--all", action="store_const", const=kind, help=f"every domain that {described}")
+
+    return arguments
+
+
+_inactive = _of(ListDomains.INACTIVE, "does not run")
+_active = _of(ListDomains.ACTIVE, "runs")
+_running = _of(ListDomains.RUNNING, "runs and is not paused")
+_paused = _of(ListDomains.PAUSED, "is paused")
 
 
 def _timed(parser: argparse.ArgumentParser) -> None:
-    _domains(parser)
+    _active(parser)
     parser.add_argument("-t", "--time", type=float, default=STOP_SECONDS, help="seconds to wait (default: %(default)g)")
 
 
@@ -50,7 +83,7 @@ def _stop_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _kill_arguments(parser: argparse.ArgumentParser) -> None:
-    _domains(parser)
+    _active(parser)
     parser.add_argument("-s", "--signal", help="send the guest's init this signal instead, such as HUP or 10")
 
 
@@ -98,6 +131,14 @@ def _kill(options: argparse.Namespace, host: Host) -> int:
     return each_domain(options, host, lambda found: found.signal_init(number))
 
 
+def _pause(options: argparse.Namespace, host: Host) -> int:
+    return each_domain(options, host, lambda found: found.suspend())
+
+
+def _resume(options: argparse.Namespace, host: Host) -> int:
+    return each_domain(options, host, lambda found: found.resume())
+
+
 def signal_number(text: str) -> int:
     """Read `TERM`, `SIGTERM`, `RTMIN+3` or a number. Raises: InvalidArgumentError."""
     name = text.upper().removeprefix("SIG")
@@ -112,5 +153,12 @@ def signal_number(text: str) -> int:
         raise InvalidArgumentError(f"'{text}' is no signal; give a name such as TERM or a number") from error
 
 
-ARGUMENTS = {"start": _domains, "stop": _stop_arguments, "restart": _timed, "kill": _kill_arguments}
-RUN = {"start": _start, "stop": _stop, "restart": _restart, "kill": _kill}
+ARGUMENTS = {
+    "start": _inactive,
+    "stop": _stop_arguments,
+    "restart": _timed,
+    "kill": _kill_arguments,
+    "pause": _running,
+    "resume": _paused,
+}
+RUN = {"start": _start, "stop": _stop, "restart": _restart, "kill": _kill, "pause": _pause, "resume": _resume}

@@ -1,14 +1,23 @@
 import signal
+from typing import NamedTuple
 
 import pytest
 
 from insula.cli import lifecyclecommands
 from insula.errors import DomainNotFoundError, InvalidArgumentError, OperationInvalidError
-from insula.rpc.procedures import Remote
+from insula.model.numbers import ListDomains
+from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.wiretypes import DomainRef
 from insula.sdk.blocking_domains import Domain
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
+
+
+class DomainList(NamedTuple):
+    """What the daemon answers to a question for all domains."""
+
+    domains: list[DomainRef]
+    ret: int
 
 
 def _run(verb: str, client: FakeClient, *words: str) -> int:
@@ -98,3 +107,33 @@ def test_kill_destroys_or_signals_init() -> None:
     assert _run("kill", client, "web") == 0 and client.made(Remote.DOMAIN_DESTROY_FLAGS) == [(WEB, 0)]
     assert _run("kill", client, "-s", "HUP", "web") == 0
     assert client.made(Remote.DOMAIN_SEND_PROCESS_SIGNAL) == [(WEB, 1, 1, 0)]
+
+
+def test_pause_and_resume_freeze_and_thaw() -> None:
+    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_SUSPEND: None, Remote.DOMAIN_RESUME: None})
+    assert _run("pause", client, "web") == 0 and client.made(Remote.DOMAIN_SUSPEND) == [(WEB,)]
+    assert _run("resume", client, "web") == 0 and client.made(Remote.DOMAIN_RESUME) == [(WEB,)]
+
+
+@pytest.mark.parametrize(
+    ("verb", "done", "kind"),
+    [
+        ("start", Remote.DOMAIN_CREATE_WITH_FLAGS, ListDomains.INACTIVE),
+        ("kill", Remote.DOMAIN_DESTROY_FLAGS, ListDomains.ACTIVE),
+        ("pause", Remote.DOMAIN_SUSPEND, ListDomains.RUNNING),
+        ("resume", Remote.DOMAIN_RESUME, ListDomains.PAUSED),
+    ],
+)
+def test_all_means_those_that_the_verb_is_for(verb: str, done: Procedure, kind: ListDomains) -> None:
+    both = [WEB, DomainRef("archive", bytes(16), 12)]
+    client = FakeClient({Remote.CONNECT_LIST_ALL_DOMAINS: DomainList(both, 2), done: WEB})
+    client.answers[done] = lambda found, *_: found
+    assert _run(verb, client, "--all") == 0
+    assert client.made(Remote.CONNECT_LIST_ALL_DOMAINS) == [(1, kind)]
+    assert [each[0].name for each in client.made(done)] == ["archive", "web"]
+
+
+@pytest.mark.parametrize("words", [(), ("--all", "web")])
+def test_either_some_are_named_or_all_are_meant(words: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidArgumentError, match="--all"):
+        _run("pause", FakeClient({}), *words)

@@ -49,7 +49,7 @@ def test_verbs_are_completed_by_their_words(complete: Completer) -> None:
 
 
 def test_options_are_completed_for_their_verb(complete: Completer) -> None:
-    assert complete("insula", "stop", "--") == ["--time", "--force", "--help"]
+    assert complete("insula", "stop", "--") == ["--all", "--time", "--force", "--help"]
     assert "--runn" not in complete("insula", "start", "--")
 
 

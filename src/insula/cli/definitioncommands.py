@@ -1,0 +1,105 @@
+"""Verbs on definitions as they stand: xml, edit, autostart."""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from insula.cli.lifecyclecommands import each_domain
+from insula.cli.lookup import domain
+from insula.cli.neutral import neutral
+from insula.cli.render import show_error, show_line
+from insula.cli.terminal import is_terminal
+from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError
+from insula.model.numbers import XmlFlags
+from insula.sdk.blocking_domains import Domain, Host
+
+EDITABLE = XmlFlags.INACTIVE | XmlFlags.SECURE
+"""What a definition is changed from: all of it, and nothing of the run."""
+
+
+def _xml_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("--inactive", action="store_true", help="what the next start goes by, even while it runs")
+    parser.add_argument("--secure", action="store_true", help="with the values of the init's environment")
+
+
+def _xml(options: argparse.Namespace, host: Host) -> int:
+    flags = (XmlFlags.INACTIVE if options.inactive else 0) | (XmlFlags.SECURE if options.secure else 0)
+    text = domain(host, options.domain).xml(flags)
+    sys.stdout.write(neutral(text, kept="\n\t") if is_terminal(1) else text)
+    return 0
+
+
+def _edit_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.epilog = (
+        "The editor is that of $VISUAL or $EDITOR, else vi. What runs goes on as it is until it starts anew."
+    )
+
+
+def _edit(options: argparse.Namespace, host: Host) -> int:
+    found = domain(host, options.domain)
+    before = found.xml(EDITABLE)
+    with tempfile.TemporaryDirectory(prefix="insula-edit-") as directory:  # nobody else can look into it
+        file = Path(directory) / "domain.xml"
+        file.write_text(before, encoding="utf-8")
+        while True:
+            after = _edited(file)
+            if after == before:
+                show_line(f"'{found.name}' stays as it was.")
+                return 0
+            try:
+                _replace(host, found, before, after)
+            except InsulaError as error:
+                show_error(str(error), of=found.name)
+                if not _once_more():
+                    return error.exit_status
+                continue
+            show_line(f"'{found.name}' is changed.")
+            return 0
+
+
+def _edited(file: Path) -> str:
+    """Let an editor change the file; return what it holds then. Raises: OperationFailedError if that does not work."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        status = subprocess.run([*shlex.split(editor), file], check=False).returncode
+        if status != 0:
+            raise OperationFailedError(f"the editor '{editor}' failed with status {status}; nothing was changed")
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise OperationFailedError(f"cannot edit with '{editor}': {error}; set EDITOR") from error
+
+
+def _replace(host: Host, found: Domain, before: str, after: str) -> None:
+    """Define it anew. Raises: OperationFailedError if somebody else has changed it meanwhile; what `define` raises."""
+    if found.xml(EDITABLE) != before:
+        raise OperationFailedError("somebody else has changed the definition meanwhile")
+    if host.define(after).ref.uuid != found.ref.uuid:
+        raise InvalidArgumentError("it has another UUID now, so another domain was defined, and this one is as it was")
+
+
+def _once_more() -> bool:
+    """Whether to edit again; nobody is asked where nobody can answer."""
+    if not is_terminal(0):
+        return False
+    sys.stderr.write("Edit again? [Y/n] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
+
+def _autostart_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domains", nargs="+", metavar="domain", help="name, id or UUID")
+    parser.add_argument("--disable", action="store_true", help="no longer")
+
+
+def _autostart(options: argparse.Namespace, host: Host) -> int:
+    return each_domain(options, host, lambda found: found.set_autostart(wanted=not options.disable))
+
+
+ARGUMENTS = {"xml": _xml_arguments, "edit": _edit_arguments, "autostart": _autostart_arguments}
+RUN = {"xml": _xml, "edit": _edit, "autostart": _autostart}
