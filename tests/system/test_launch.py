@@ -271,8 +271,40 @@ def test_resource_limits_hold_and_impossible_ones_are_explained(guests: Guests, 
     said, _ = guests.output(spec(busybox_root, "echo soft=$(ulimit -Sn) hard=$(ulimit -Hn)", resource_limits=limits))
     assert "soft=77 hard=88" in said
     beyond = (ResourceLimit(name="NOFILE", soft=1 << 40, hard=1 << 40),)
-    with pytest.raises(StepError, match="limit NOFILE"):
+    with pytest.raises(StepError, match=r"limit NOFILE .*above the host's fs\.nr_open"):
         guests.launch(spec(busybox_root, "true", resource_limits=beyond))
+
+
+@pytest.mark.requires("cap.sys_resource")
+def test_hard_limits_may_be_above_those_that_the_keeper_has_for_init_and_for_who_enters(
+    guests: Guests, busybox_root: Path
+) -> None:
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
+    limits = (
+        ResourceLimit(name="NOFILE", soft=1024, hard=most),
+        ResourceLimit(name="MEMLOCK", soft=1 << 40, hard=None),
+    )
+    running = guests.launch(spec(busybox_root, "sleep 1000", resource_limits=limits))
+    wanted = {"NOFILE": (1024, most), "MEMLOCK": (1 << 40, resource.RLIM_INFINITY)}
+    own = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in wanted}
+    assert any(own[name][1] not in (hard, resource.RLIM_INFINITY) for name, (_, hard) in wanted.items())
+    assert {name: resource.prlimit(running.pid, getattr(resource, f"RLIMIT_{name}")) for name in wanted} == wanted
+    said, _ = guests.execute(running, "cat", "/proc/self/limits")
+    assert re.search(rf"Max open files +1024 +{most} ", said)
+    assert re.search(rf"Max locked memory +{1 << 40} +unlimited ", said)
+
+
+def test_settings_of_its_own_are_made_and_what_cannot_be_is_explained(guests: Guests, busybox_root: Path) -> None:
+    settings = (("net.ipv4.ip_forward", "1"), ("net.ipv4.ip_local_port_range", "20000\t30000"), ("kernel.shmmni", "77"))
+    script = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ip_local_port_range /proc/sys/kernel/shmmni"
+    said, _ = guests.output(spec(busybox_root, script, sysctls=settings))
+    assert said.split() == ["1", "20000", "30000", "77"]
+    for name, value, why in (
+        ("net.no.such", "1", "has no such setting"),
+        ("net.ipv4.ip_forward", "x", "not take the value"),
+    ):
+        with pytest.raises(StepError, match=rf"set .*{why}.*{name.replace('.', '/')}"):
+            guests.launch(spec(busybox_root, "true", sysctls=((name, value),)))
 
 
 def test_a_paused_guest_has_not_executed_anything_until_it_is_resumed(guests: Guests, busybox_root: Path) -> None:

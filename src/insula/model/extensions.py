@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from insula.model.scalars import IpAddress
+from insula.model.scalars import UNLIMITED, Bound, IpAddress
 from insula.model.xmlmap import Attribute, Element, Mapped
 
 SECONDS = (-(2**31), 2**31 - 1)
@@ -78,13 +78,40 @@ class AllowedFeature(Mapped):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DefinedLimit(Mapped):
+    """`<insula:rlimit name='nofile' soft='1024' hard='unlimited'/>`: a resource limit that the guest begins with.
+
+    name: as in getrlimit(2), in small letters and without `rlimit_`; one of both bounds that is not there is the other.
+    """
+
+    name: Annotated[str, Attribute("name")]
+    soft: Annotated[Bound | None, Attribute("soft")] = None
+    hard: Annotated[Bound | None, Attribute("hard")] = None
+
+    @property
+    def bounds(self) -> tuple[Bound, Bound]:
+        """The soft and the hard limit; both unlimited if none is given, which is refused elsewhere."""
+        soft = self.soft if self.soft is not None else self.hard
+        hard = self.hard if self.hard is not None else self.soft
+        return UNLIMITED if soft is None else soft, UNLIMITED if hard is None else hard
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KernelSetting(Mapped):
+    """`<insula:sysctl name='net.ipv4.ip_forward' value='1'/>`: a setting of the guest's namespaces: sysctl(8)."""
+
+    name: Annotated[str, Attribute("name")]
+    value: Annotated[str, Attribute("value")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InsulaSettings(Mapped):
     """`<insula:domain>`: what libvirt has no words for.
 
     privileged: no user namespace, the guest's root is the host's; open_namespace: clients may be given the namespaces
     of an unprivileged domain, which they then enter with the host's ids; hostname: None for the domain's name;
     pids_limit: processes and threads at most; nameservers: written into the guest's resolv.conf, in this order;
-    allowed: what the guest's system call filter lets through besides.
+    allowed: what the guest's system call filter lets through besides; limits: of each of its processes, to begin with.
     """
 
     privileged: Annotated[bool, Element("insula:privileged")] = False
@@ -93,6 +120,8 @@ class InsulaSettings(Mapped):
     nameservers: Annotated[tuple[IpAddress, ...], Element("insula:nameserver", attribute="address")] = ()
     pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, 2**22))] = None
     time_namespace: Annotated[TimeNamespace | None, Element("insula:timens")] = None
+    limits: Annotated[tuple[DefinedLimit, ...], Element("insula:rlimit")] = ()
+    kernel_settings: Annotated[tuple[KernelSetting, ...], Element("insula:sysctl")] = ()
     allowed: Annotated[tuple[AllowedFeature, ...], Element("insula:allow")] = ()
 
 

@@ -27,6 +27,11 @@ BusNumber = NewType("BusNumber", int)
 FileMode = NewType("FileMode", int)
 """Permission bits, read and written in octal."""
 
+Bound = NewType("Bound", int)
+"""A resource limit: a number, or UNLIMITED."""
+
+UNLIMITED = Bound(-1)
+_BOUND_MAX = 2**63 - 1
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -148,6 +153,15 @@ def read_any_base(text: str) -> int:
     return number
 
 
+def read_bound(text: str) -> Bound:
+    """Return the limit that text says, a number or the word. Raises: ValueError."""
+    return UNLIMITED if text.strip() == "unlimited" else Bound(read_integer(text, 0, _BOUND_MAX))
+
+
+def write_bound(bound: Bound) -> str:
+    return "unlimited" if bound == UNLIMITED else str(bound)
+
+
 def read_file_mode(text: str) -> FileMode:
     """Return the permission bits that text says in octal. Raises: ValueError."""
     if not _OCTAL.match(text.strip()):
@@ -164,6 +178,7 @@ SCALARS: dict[object, Scalar] = {
     MacAddress: Scalar(read=read_mac_address, write=str, expected="a unicast MAC address such as 52:54:00:12:34:56"),
     UsbId: Scalar(read=read_any_base, write="0x{:04x}".format, expected="a hexadecimal number such as 0x1d6b"),
     BusNumber: Scalar(read=read_any_base, write=str, expected="a number of at most 16 bits"),
+    Bound: Scalar(read=read_bound, write=write_bound, expected="a whole number or 'unlimited'"),
     FileMode: Scalar(read=read_file_mode, write="{:04o}".format, expected="permission bits in octal such as 0644"),
     frozenset({IPv4Address, IPv6Address}): Scalar(read=read_ip_address, write=str, expected="an IP address"),
     IPv4Address: Scalar(read=IPv4Address, write=str, expected="an IPv4 address"),

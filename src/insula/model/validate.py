@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 
-from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
 from insula.errors import InsulaError, MissingSourceError, UnsupportedConfigError, XmlError
 from insula.model.devices import HostDevice, HostDeviceMode, HostDeviceType
 from insula.model.domain import DEVICES_MAX, DomainDefinition
@@ -23,22 +22,23 @@ from insula.model.numbers import XmlFlags
 from insula.model.repetition import repeated
 from insula.model.scalars import unprintable
 from insula.model.security import ID_MAX, DefinedIdRange, LabelType
-from insula.model.xmlmap import INSULA_NAMESPACE
+from insula.model.settingchecks import (
+    check_allowances,
+    check_clocks,
+    check_hostname,
+    check_kernel_settings,
+    check_limits,
+    check_settings,
+)
 from insula.model.xmlsource import parse
 
 Check = Callable[[DomainDefinition], Iterator[str]]
-
-SOCKET_WORDS = {"family": FAMILIES, "netlink": NETLINK, "transport": TRANSPORTS}
-"""What <insula:allow> may name, by attribute."""
 
 TITLE_SPACES = "\t\u00a0\u200c\u200d"
 """What a title may hold besides what is seen: spaces, and what joins letters or signs to one."""
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_HOSTNAME = re.compile(
-    r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
-)
 
 
 UNREADABLE = "its document could not be read again"
@@ -255,41 +255,6 @@ def check_security_labels(domain: DomainDefinition) -> Iterator[str]:
         yield f"there are two security labels of model '{model}'"
 
 
-def check_hostname(domain: DomainDefinition) -> Iterator[str]:
-    hostname = domain.settings.hostname
-    if hostname is not None and not _HOSTNAME.match(hostname):
-        yield f"'{hostname}' cannot be a host name; take letters, digits, dots and hyphens, at most 64"
-
-
-def check_clocks(domain: DomainDefinition) -> Iterator[str]:
-    wanted = domain.settings.time_namespace
-    if wanted is not None and any(each and each.nanoseconds for each in (wanted.monotonic, wanted.boot_time)):
-        yield "a clock's shift is in whole seconds: nanoseconds cannot be had"
-
-
-def check_allowances(domain: DomainDefinition) -> Iterator[str]:
-    for each in domain.settings.allowed:
-        words = {"family": each.family, "netlink": each.netlink, "transport": each.transport, "feature": each.feature}
-        given = [(attribute, word) for attribute, word in words.items() if word is not None]
-        if len(given) != 1:
-            yield f"<insula:allow> has one of {', '.join(words)}; write one element for each"
-        for attribute, word in given:
-            if attribute in SOCKET_WORDS and word not in SOCKET_WORDS[attribute]:
-                yield f"there is no {attribute} '{word}' to allow; choose of {', '.join(SOCKET_WORDS[attribute])}"
-
-
-def check_settings(domain: DomainDefinition) -> Iterator[str]:
-    """Whatever else stands in our own namespace is a slip of the pen, and must not be passed over in silence."""
-    if domain.metadata is None:
-        return
-    for each in domain.metadata.foreign:
-        if isinstance(each.item, ForeignElement) and each.item.namespace == INSULA_NAMESPACE:
-            yield f"<{each.item.name}> stands alone in the metadata; put it into <insula:domain>"
-    for each in domain.settings.foreign:
-        if isinstance(each.item, ForeignElement) and each.item.namespace == INSULA_NAMESPACE:
-            yield f"<{each.item.name}> in <insula:domain> is no setting of ours"
-
-
 CHECKS: tuple[Check, ...] = (
     check_document,
     check_title,
@@ -314,6 +279,8 @@ CHECKS: tuple[Check, ...] = (
     check_security_labels,
     check_hostname,
     check_clocks,
+    check_limits,
+    check_kernel_settings,
     check_allowances,
     check_settings,
 )

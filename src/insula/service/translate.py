@@ -20,6 +20,7 @@ from insula.engine.spec import (
     Mount,
     Namespace,
     Process,
+    ResourceLimit,
     Root,
     Seccomp,
     SharedNamespace,
@@ -31,7 +32,7 @@ from insula.model.devices import CharacterDeviceType
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import ClockShift, DefinedShare, KernelFeature, ShareType
 from insula.model.foreign import ForeignElement
-from insula.model.scalars import DomainName, OnOff
+from insula.model.scalars import UNLIMITED, DomainName, OnOff
 from insula.model.security import LabelType
 from insula.model.validate import validate
 from insula.network.guestnetwork import GuestNetwork
@@ -103,6 +104,8 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         cgroup=CgroupPlacement(partition=_partition(domain)),
         capabilities=_capabilities(domain, privileged=fragments.idmap is None),
         seccomp=_seccomp(domain),
+        resource_limits=_resource_limits(domain),
+        sysctls=tuple((each.name, each.value) for each in domain.settings.kernel_settings),
     )
 
 
@@ -167,6 +170,14 @@ def _seccomp(domain: DomainDefinition) -> Seccomp:
         packet_rings=KernelFeature.PACKET_RINGS in features,
         new_mounts=True if KernelFeature.MOUNTS in features else None,
     )
+
+
+def _resource_limits(domain: DomainDefinition) -> tuple[ResourceLimit, ...]:
+    limits = []
+    for each in domain.settings.limits:
+        soft, hard = (None if bound == UNLIMITED else int(bound) for bound in each.bounds)
+        limits.append(ResourceLimit(name=each.name.upper(), soft=soft, hard=hard))
+    return tuple(limits)
 
 
 def _partition(domain: DomainDefinition) -> str:

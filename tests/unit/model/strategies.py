@@ -11,6 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from insula.model.foreign import ForeignElement, Markup
 from insula.model.scalars import (
+    Bound,
     BusNumber,
     DomainName,
     FileMode,
@@ -43,6 +44,7 @@ BY_TYPE: dict[object, SearchStrategy[Any]] = {
     MacAddress: st.lists(_HEX_PAIRS, min_size=5, max_size=5).map(lambda pairs: ":".join(("52", *pairs))),
     UsbId: st.integers(0, 0xFFFF),
     BusNumber: st.integers(0, 0xFFFF),
+    Bound: st.integers(-1, 2**63 - 1),
     FileMode: st.integers(0, 0o7777),
     frozenset({IPv4Address, IPv6Address}): st.ip_addresses().filter(lambda address: "%" not in str(address)),
     DomainName: st.text(st.sampled_from("abz09-_. é&'"), min_size=1, max_size=64).filter(

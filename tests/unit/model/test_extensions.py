@@ -1,15 +1,18 @@
 import pytest
 
-from insula.errors import UnsupportedConfigError
+from insula.errors import UnsupportedConfigError, XmlError
 from insula.model.extensions import (
     ClockShift,
+    DefinedLimit,
     DefinedShare,
     InsulaSettings,
+    KernelSetting,
     LxcNamespace,
     Metadata,
     ShareType,
     TimeNamespace,
 )
+from insula.model.scalars import UNLIMITED
 from insula.model.xmlreader import load
 from insula.model.xmlwriter import dump
 
@@ -62,6 +65,22 @@ def test_a_namespace_without_shifts_is_still_asked_for() -> None:
 def test_clocks_shift_by_whole_seconds_and_less_than_one_of_nanoseconds() -> None:
     with pytest.raises(UnsupportedConfigError, match="expected a whole number from 0 to 999999999"):
         settings("<insula:timens><insula:monotonic nanoseconds='1000000000'/></insula:timens>")
+
+
+def test_limits_and_kernel_settings_are_read_and_one_bound_is_both() -> None:
+    read = settings(
+        "<insula:rlimit name='nofile' soft='1024' hard='unlimited'/><insula:rlimit name='core' soft='0'/>"
+        "<insula:rlimit name='memlock' hard='unlimited'/><insula:sysctl name='net.ipv4.ip_forward' value='1'/>"
+    )
+    assert [each.bounds for each in read.limits] == [(1024, UNLIMITED), (0, 0), (UNLIMITED, UNLIMITED)]
+    assert read.kernel_settings == (KernelSetting(name="net.ipv4.ip_forward", value="1"),)
+    assert "<insula:rlimit name='nofile' soft='1024' hard='unlimited'/>" in dump(read, "insula:domain")
+
+
+@pytest.mark.parametrize("bound", ["-1", "infinity", "1K", "9223372036854775808"])
+def test_a_limit_is_a_number_or_unlimited(bound: str) -> None:
+    with pytest.raises((UnsupportedConfigError, XmlError), match="expected a whole number or 'unlimited'"):
+        load(DefinedLimit, "insula:rlimit", f"<insula:rlimit {OURS} name='core' soft='{bound}'/>")
 
 
 def test_our_settings_stand_beside_other_peoples_metadata() -> None:

@@ -18,7 +18,7 @@ from insula.errors import OperationInvalidError, UnsupportedConfigError
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import KernelFeature
 from insula.model.scalars import DomainName
-from insula.model.validate import check_hostname
+from insula.model.settingchecks import check_hostname
 from insula.network.guestnetwork import GuestNetwork
 from insula.service.translate import Fragments, check, hostname_for, specification
 from tests.plans import HYBRID, UNIFIED

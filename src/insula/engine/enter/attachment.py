@@ -8,6 +8,7 @@ from insula.engine.fragments.environment import DEFAULT_PATH, MANAGER
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.policy.capabilities import default_kept
+from insula.engine.policy.resourcelimits import is_raised
 from insula.engine.policy.syscalls import confined, filter_of
 from insula.engine.program.late import late
 from insula.engine.spec import ContainerSpec, Namespace, Process
@@ -66,6 +67,7 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) 
             why="before anything else, so that nothing of it ever runs outside the limits",
             count=len(facts.hierarchies.v1),
         ),
+        *_raised(spec),
         namespaces.EnterContainer(why="all at once, by init's pidfd: nothing of the guest is looked up", kinds=kinds),
     ]
     if facts.keyrings:
@@ -102,6 +104,15 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) 
         )
     )
     return tuple(steps)
+
+
+def _raised(spec: ContainerSpec) -> list[GuestStep]:
+    """Return the steps that no process can take any more which has entered a user namespace."""
+    if spec.idmap is None:
+        return []
+    why = "what was inherited may be lower, and inside nobody may raise it"
+    limits = filter(is_raised, spec.resource_limits)
+    return [confinement.RaiseLimit(why=why, name=each.name, hard=each.hard) for each in limits]
 
 
 def _kept(spec: ContainerSpec, attachment: Attachment) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from insula.engine.facts import Facts
 from insula.engine.interfacespec import MovedInterface, NetworkKind, VethInterface
 from insula.engine.passednumbers import PASSED_FDS_MAX
+from insula.engine.policy.resourcelimits import ENOUGH
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, Namespace, OverlayRoot, TmpfsRoot
 from insula.errors import InvalidArgumentError, UnsupportedConfigError
 from insula.kernel.idmap import LINES_MAX
@@ -19,10 +20,6 @@ _NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 SHAREABLE = frozenset({Namespace.NETWORK, Namespace.IPC, Namespace.UTS})
-_RESOURCES = frozenset(
-    {"AS", "CORE", "CPU", "DATA", "FSIZE", "LOCKS", "MEMLOCK", "MSGQUEUE"}
-    | {"NICE", "NOFILE", "NPROC", "RSS", "RTPRIO", "RTTIME", "SIGPENDING", "STACK"}
-)
 
 NAMESPACED_SETTINGS: tuple[tuple[str, Namespace], ...] = (
     ("net/", Namespace.NETWORK),
@@ -35,6 +32,18 @@ NAMESPACED_SETTINGS: tuple[tuple[str, Namespace], ...] = (
     ("user/", Namespace.USER),
 )
 """Prefixes below /proc/sys, and the namespace such a setting belongs to; all others are the host's."""
+
+_SETTING = re.compile(r"[A-Za-z0-9_:@-]+([./][A-Za-z0-9_:@-]+)*")
+
+
+def setting_path(name: str) -> str | None:
+    """Return where a setting is below /proc/sys, None if it cannot be one. name: with dots or slashes: sysctl(8)."""
+    return name.replace(".", "/") if _SETTING.fullmatch(name) else None
+
+
+def namespace_of_setting(path: str) -> Namespace | None:
+    """Return which of a container's namespaces a setting belongs to, None for one of the whole host's."""
+    return next((kind for prefix, kind in NAMESPACED_SETTINGS if path.startswith(prefix)), None)
 
 
 def check(spec: ContainerSpec, facts: Facts) -> None:
@@ -157,15 +166,16 @@ def _check_numbers(spec: ContainerSpec) -> None:
     if not 0 <= spec.inherited_fds <= PASSED_FDS_MAX:
         raise InvalidArgumentError(f"init is given 0 to {PASSED_FDS_MAX} fds, not {spec.inherited_fds}")
     for limit in spec.resource_limits:
-        if limit.name not in _RESOURCES:
+        if limit.name not in ENOUGH:
             raise InvalidArgumentError(f"there is no resource limit '{limit.name}'; see getrlimit(2), without RLIMIT_")
 
 
 def _check_setting(spec: ContainerSpec, name: str) -> None:
-    path = name.replace(".", "/")
-    if "//" in path or path.startswith("/"):
+    if (path := setting_path(name)) is None:
         raise InvalidArgumentError(f"'{name}' is no kernel setting")
-    kind = next((kind for prefix, kind in NAMESPACED_SETTINGS if path.startswith(prefix)), None)
+    kind = namespace_of_setting(path)
+    if kind in {each.kind for each in spec.shared_namespaces}:
+        raise UnsupportedConfigError(f"the kernel setting '{name}' would be another's, not the container's")
     own = {Namespace.NETWORK: own_network(spec), Namespace.USER: spec.idmap is not None}
     if kind is None or not own.get(kind, kind in spec.namespaces):
         raise UnsupportedConfigError(f"the kernel setting '{name}' would be the host's, not the container's")

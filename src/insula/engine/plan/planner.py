@@ -22,6 +22,7 @@ from insula.engine.launch.systemdscope import Manager
 from insula.engine.plan.plan import CloneOptions, LaunchPlan
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.devicepolicy import device_rules
+from insula.engine.policy.resourcelimits import is_raised
 from insula.engine.policy.socketpolicy import option_refusals
 from insula.engine.policy.syscalls import confined, filter_of
 from insula.engine.program.late import Late
@@ -165,6 +166,9 @@ def _belongings(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
     if spec.idmap is not None:
         why = "the guest's root is nobody of importance on the host"
         steps.append(childsetup.MapIds(why=why, uids=spec.idmap.uids, gids=spec.idmap.gids))
+        why = "what it inherits may be lower, and inside nobody may raise it"
+        limits = filter(is_raised, spec.resource_limits)
+        steps += [childsetup.AllowLimit(why=why, name=each.name, hard=each.hard) for each in limits]
     if spec.time_offsets is not None:
         monotonic, boottime = spec.time_offsets
         steps.append(childsetup.SetClockOffsets(why="asked for", monotonic=monotonic, boottime=boottime))

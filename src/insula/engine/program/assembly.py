@@ -140,7 +140,9 @@ class Assembly:
         result = self._add(_CallRecord(self._numbers[name], arguments), wanted=wanted, whatever=whatever, unless=unless)
         if again:
             self._records[result.record].flags |= RecordFlag.AGAIN
-        self._mean(result.record, means or f"{name}: {{error}}", code, about)
+        self._mean(result.record, f"{name}: {{error}}", code, about)
+        if means:
+            self._mean(result.record, means, code, about)
         return result
 
     def _add(

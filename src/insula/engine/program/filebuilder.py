@@ -43,10 +43,10 @@ class FileBuilder(KeeperExchange):
         """Open a path of ours, close-on-exec."""
         return self.call("openat", AT_FDCWD, self.text(path), flags | os.O_CLOEXEC, 0, about=path)
 
-    def write(self, fd: Argument, content: str, *, about: str = "") -> None:
+    def write(self, fd: Argument, content: str, *, about: str = "", means: Means = "") -> None:
         """Write all of content in one call."""
         size = self.size(content)
-        self.call("write", fd, self.text(content), size, wanted=size, about=about)
+        self.call("write", fd, self.text(content), size, wanted=size, about=about, means=means)
 
     # Below a root that may be hostile
 
@@ -127,10 +127,12 @@ class FileBuilder(KeeperExchange):
             current = found
         return current
 
-    def write_beneath(self, root: Argument, path: str, content: str, *, resolve: Resolve = STRICT) -> None:
-        """Write into an existing file below root, in one call."""
-        fd = self.open_beneath(root, path, os.O_WRONLY | os.O_NOCTTY, resolve=resolve)
-        self.write(fd, content, about=path)
+    def write_beneath(
+        self, root: Argument, path: str, content: str, *, resolve: Resolve = STRICT, means: Means = ""
+    ) -> None:
+        """Write into an existing file below root, in one call. means: why it cannot be opened, or written."""
+        fd = self.open_beneath(root, path, os.O_WRONLY | os.O_NOCTTY, resolve=resolve, means=means)
+        self.write(fd, content, about=path, means=means)
         self.close(fd)
 
     def create_beneath(self, root: Argument, path: str, content: str, *, mode: int = 0o644) -> None:

@@ -7,7 +7,15 @@ import pytest
 
 from insula.engine.enter.attachment import Attachment, attachment_steps, group_fds, namespace_fds, namespaces_of
 from insula.engine.interfacespec import NetworkKind
-from insula.engine.spec import Namespace, Process, ResourceLimit, Seccomp, SeccompProfile, SharedNamespace
+from insula.engine.spec import (
+    ContainerSpec,
+    Namespace,
+    Process,
+    ResourceLimit,
+    Seccomp,
+    SeccompProfile,
+    SharedNamespace,
+)
 from insula.engine.steps.guest import confinement, execution, namespaces, terminals
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import close_all
@@ -36,6 +44,24 @@ def test_it_joins_the_groups_first_then_all_namespaces_then_is_confined_then_exe
         confinement.RefuseNewPrivileges,
         execution.Execute,
     ]
+
+
+def test_limits_are_raised_before_a_user_namespace_is_entered_but_not_those_that_would_hinder_its_steps() -> None:
+    limits = (
+        ResourceLimit(name="NOFILE", soft=1024, hard=1 << 20),
+        ResourceLimit(name="MEMLOCK", soft=0, hard=None),
+        ResourceLimit(name="FSIZE", soft=1, hard=1),
+    )
+
+    def raised(spec: ContainerSpec) -> list[tuple[str, int | None]]:
+        steps = attachment_steps(replace(spec, resource_limits=limits), UNIFIED, Attachment(process=PROCESS))
+        entered = next(number for number, each in enumerate(steps) if isinstance(each, namespaces.EnterContainer))
+        found = [number for number, each in enumerate(steps) if isinstance(each, confinement.RaiseLimit)]
+        assert all(number < entered for number in found)
+        return [(each.name, each.hard) for each in steps if isinstance(each, confinement.RaiseLimit)]
+
+    assert raised(BUSYBOX) == [("NOFILE", 1 << 20), ("MEMLOCK", None)]
+    assert raised(PRIVILEGED) == []
 
 
 def test_without_a_terminal_the_streams_are_taken() -> None:

@@ -237,7 +237,7 @@ def test_interfaces_and_settings_need_a_network_of_its_own(spec: ContainerSpec) 
     assert "cannot have interfaces" in refusal(
         replace(spec, interfaces=(VethInterface(guest="eth0"),)), UnsupportedConfigError
     )
-    assert "would be the host's" in refusal(
+    assert "not the container's" in refusal(
         replace(spec, sysctls=(("net.ipv4.ip_forward", "1"),)), UnsupportedConfigError
     )
 
@@ -272,7 +272,7 @@ def test_the_number_of_passed_fds_is_limited(count: int) -> None:
     assert f"0 to {PASSED_FDS_MAX} fds, not {count}" in refusal(replace(SPEC, inherited_fds=count))
 
 
-@pytest.mark.parametrize("name", ["", "nofile", "RLIMIT_NOFILE", "INFINITY", "__class__"])
+@pytest.mark.parametrize("name", ["", "nofile", "LOCKS", "RLIMIT_NOFILE", "INFINITY", "__class__"])
 def test_a_resource_that_does_not_exist_is_refused(name: str) -> None:
     limit = ResourceLimit(name=name, soft=1, hard=1)
     assert f"there is no resource limit '{name}'" in refusal(replace(SPEC, resource_limits=(limit,)))
@@ -291,6 +291,13 @@ def test_a_setting_needs_its_namespace(prefix: str, kind: Namespace) -> None:
     check(spec, FACTS)
     without = replace(PRIVILEGED, sysctls=spec.sysctls, namespaces=ALL_NAMESPACES - {kind})
     assert "would be the host's, not the container's" in refusal(without, UnsupportedConfigError)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("kernel.shmmax", Namespace.IPC), ("kernel.domainname", Namespace.UTS)])
+def test_a_setting_of_a_namespace_that_is_shared_is_anothers(name: str, kind: Namespace) -> None:
+    shared = (SharedNamespace(kind=kind, path="/proc/7/ns/x"),)
+    text = refusal(replace(SPEC, sysctls=((name, "1"),), shared_namespaces=shared), UnsupportedConfigError)
+    assert text == f"the kernel setting '{name}' would be another's, not the container's"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,19 @@ _INSTRUCTION_SIZE = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RaiseLimit(GuestStep):
+    """Have a limit as high as it will have to be, while the process still has the host's powers."""
+
+    phrase: ClassVar[str] = "raise its limit {name}"
+
+    name: str
+    hard: int | None
+
+    def compile(self, program: Builder) -> None:
+        _limit(program, self.name, self.hard, self.hard)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LimitResource(GuestStep):
     """Set one resource limit; None is infinity. Raises: OSError(EPERM) if the hard limit cannot be raised that far."""
 
@@ -49,13 +62,18 @@ class LimitResource(GuestStep):
         return f"{GuestStep.__str__(self)} to {soft}, and to {hard} at most"
 
     def compile(self, program: Builder) -> None:
-        kind = getattr(resource, f"RLIMIT_{self.name}")
-        pair = struct.pack("<QQ", *(_INFINITY if each is None else each for each in (self.soft, self.hard)))
-        means = {
-            errno.EPERM: "the hard limit is lower here and cannot be raised without CAP_SYS_RESOURCE ({error})",
-            errno.EINVAL: "the soft limit is above the hard one ({error})",
-        }
-        program.call("prlimit64", 0, kind, program.constant(pair), 0, means=means, about=self.name)
+        _limit(program, self.name, self.soft, self.hard)
+
+
+def _limit(program: Builder, name: str, soft: int | None, hard: int | None) -> None:
+    most = "it is above the host's fs.nr_open, or " if name == "NOFILE" else ""
+    means = {
+        errno.EPERM: f"{most}the hard limit is lower here and cannot be raised without CAP_SYS_RESOURCE ({{error}})",
+        errno.EINVAL: "the soft limit is above the hard one ({error})",
+    }
+    pair = struct.pack("<QQ", *(_INFINITY if each is None else each for each in (soft, hard)))
+    kind = getattr(resource, f"RLIMIT_{name}")
+    program.call("prlimit64", 0, kind, program.constant(pair), 0, means=means, about=name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

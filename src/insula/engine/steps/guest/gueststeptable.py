@@ -54,6 +54,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         terminals.MakeTerminal,
         terminals.TakeTerminal,
         terminals.TakeStreams,
+        confinement.RaiseLimit,
         confinement.LimitResource,
         confinement.JoinFreshKeyring,
         confinement.LearnAccount,

@@ -3,6 +3,7 @@
 Everything below the root is walked by fd and cannot leave it: what an image contains may be hostile.
 """
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -269,8 +270,14 @@ class WriteSettings(GuestStep):
     settings: list[list[str]]
 
     def compile(self, program: Builder) -> None:
+        means = {
+            errno.ENOENT: "this kernel has no such setting, or has it for the whole host only ({error})",
+            errno.EACCES: "this kernel lets no guest change it ({error})",
+            errno.EPERM: "this kernel lets no guest change it ({error})",
+            errno.EINVAL: "the kernel does not take the value ({error})",
+        }
         for path, value in self.settings:
-            program.write_beneath(program.rooted(), f"proc/sys/{path}", value)
+            program.write_beneath(program.rooted(), f"proc/sys/{path}", value, means=means)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,8 +3,10 @@
 import errno
 import os
 import posixpath
+import resource
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -86,6 +88,30 @@ class ResetOutOfMemoryScore(HostStep):
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         reset_memory_score(context.process)
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AllowLimit(HostStep):
+    """Raise a hard limit of the child as far as it will want it: in a user namespace nobody may do that himself.
+
+    name: as in getrlimit(2), without `RLIMIT_`; hard: None is infinity.
+    """
+
+    needs_child: ClassVar[bool] = True
+    phrase: ClassVar[str] = "let it raise its limit {name}"
+
+    name: str
+    hard: int | None
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        kind = getattr(resource, f"RLIMIT_{self.name}")
+        wanted = resource.RLIM_INFINITY if self.hard is None else self.hard
+        # Where we may not, the child still has what it inherited, and says itself what it lacks.
+        with suppress(PermissionError):
+            soft, present = resource.prlimit(context.child, kind)
+            if present != resource.RLIM_INFINITY and (wanted == resource.RLIM_INFINITY or wanted > present):
+                resource.prlimit(context.child, kind, (soft, wanted))
         return ()
 
 

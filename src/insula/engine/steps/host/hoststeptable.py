@@ -29,6 +29,7 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         layers.MountImage,
         childsetup.MapIds,
         childsetup.SetClockOffsets,
+        childsetup.AllowLimit,
         childsetup.ResetOutOfMemoryScore,
         childsetup.FetchNetlink,
         childsetup.ConnectInterfaces,

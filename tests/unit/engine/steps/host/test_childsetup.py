@@ -1,7 +1,9 @@
 """Tests of insula.engine.steps.host.childsetup."""
 
 import os
+import resource
 import struct
+import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +16,7 @@ from insula.engine.interfacespec import Interface, VethInterface
 from insula.engine.launch.holdings import Interfaces
 from insula.engine.spec import IdRange
 from insula.engine.steps.host.childsetup import (
+    AllowLimit,
     ConnectInterfaces,
     FetchNetlink,
     FindAccount,
@@ -67,6 +70,35 @@ def test_the_hosts_own_clocks_are_never_shifted_but_the_childs_namespace_waited_
     child.join()
     assert seen == [""] and offsets.read_text() == "monotonic 1 0\nboottime 2 0\n"
     at.close()
+
+
+@pytest.mark.requires("cap.sys_resource")
+def test_a_hard_limit_is_raised_and_never_lowered_and_the_soft_one_stays() -> None:
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        try:
+            resource.prlimit(child.pid, resource.RLIMIT_CORE, (3, 10))
+            at = context()
+            at.child = child.pid
+            perform(AllowLimit(why="test", name="CORE", hard=5), at)
+            assert resource.prlimit(child.pid, resource.RLIMIT_CORE) == (3, 10)
+            for hard, becomes in ((20, 20), (None, resource.RLIM_INFINITY), (7, resource.RLIM_INFINITY)):
+                perform(AllowLimit(why="test", name="CORE", hard=hard), at)
+                assert resource.prlimit(child.pid, resource.RLIMIT_CORE) == (3, becomes)
+        finally:
+            child.kill()
+
+
+def test_where_no_limit_can_be_raised_the_child_is_left_as_it_is() -> None:
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
+    with subprocess.Popen(["sleep", "1000"]) as child:
+        try:
+            before = resource.prlimit(child.pid, resource.RLIMIT_NOFILE)
+            at = context()
+            at.child = child.pid
+            assert perform(AllowLimit(why="test", name="NOFILE", hard=most + 1), at) == ()
+            assert resource.prlimit(child.pid, resource.RLIMIT_NOFILE) == before
+        finally:
+            child.kill()
 
 
 def test_the_score_becomes_everybodys(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""What is wrong with our own settings of a domain although their XML is right: checks as those of `validate`."""
+
+import re
+from collections.abc import Iterator
+
+from insula.engine.fragments.speccheck import NAMESPACED_SETTINGS, namespace_of_setting, setting_path
+from insula.engine.policy.resourcelimits import ENOUGH
+from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
+from insula.model.domain import DomainDefinition
+from insula.model.foreign import ForeignElement
+from insula.model.repetition import repeated
+from insula.model.scalars import UNLIMITED, unprintable
+from insula.model.xmlmap import INSULA_NAMESPACE
+
+SOCKET_WORDS = {"family": FAMILIES, "netlink": NETLINK, "transport": TRANSPORTS}
+"""What <insula:allow> may name, by attribute."""
+
+_HOSTNAME = re.compile(
+    r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
+)
+_SETTING_SIZE = 1024
+"""Bytes of a setting's value: more than any of the kernel's takes."""
+
+
+def check_hostname(domain: DomainDefinition) -> Iterator[str]:
+    hostname = domain.settings.hostname
+    if hostname is not None and not _HOSTNAME.match(hostname):
+        yield f"'{hostname}' cannot be a host name; take letters, digits, dots and hyphens, at most 64"
+
+
+def check_clocks(domain: DomainDefinition) -> Iterator[str]:
+    wanted = domain.settings.time_namespace
+    if wanted is not None and any(each and each.nanoseconds for each in (wanted.monotonic, wanted.boot_time)):
+        yield "a clock's shift is in whole seconds: nanoseconds cannot be had"
+
+
+def check_limits(domain: DomainDefinition) -> Iterator[str]:
+    for each in domain.settings.limits:
+        if each.name.upper() not in ENOUGH or not each.name.islower():
+            yield f"there is no resource limit '{each.name}'; choose of {', '.join(map(str.lower, ENOUGH))}"
+        soft, hard = each.bounds
+        if each.soft is None and each.hard is None:
+            yield f"the resource limit '{each.name}' says neither soft nor hard"
+        elif hard != UNLIMITED and (soft == UNLIMITED or soft > hard):
+            yield f"the resource limit '{each.name}' is above its hard one"
+    for name in repeated(each.name for each in domain.settings.limits):
+        yield f"the resource limit '{name}' is set twice"
+
+
+def check_kernel_settings(domain: DomainDefinition) -> Iterator[str]:
+    paths = []
+    for each in domain.settings.kernel_settings:
+        path = setting_path(each.name)
+        if path is None:
+            yield f"'{each.name}' is no kernel setting; write it as sysctl(8) does, such as net.ipv4.ip_forward"
+            continue
+        paths.append(path)
+        if namespace_of_setting(path) is None:
+            kinds = ", ".join(prefix.replace("/", ".") for prefix, _ in NAMESPACED_SETTINGS)
+            yield f"the kernel setting '{each.name}' is the whole host's; a guest has its own of those below {kinds}"
+        if not each.value or len(each.value.encode()) > _SETTING_SIZE or unprintable(each.value, allowed="\t"):
+            yield f"the value of the kernel setting '{each.name}' is not one line of 1 to {_SETTING_SIZE} bytes"
+    for name in repeated(paths):
+        yield f"the kernel setting '{name.replace('/', '.')}' is set twice"
+
+
+def check_allowances(domain: DomainDefinition) -> Iterator[str]:
+    for each in domain.settings.allowed:
+        words = {"family": each.family, "netlink": each.netlink, "transport": each.transport, "feature": each.feature}
+        given = [(attribute, word) for attribute, word in words.items() if word is not None]
+        if len(given) != 1:
+            yield f"<insula:allow> has one of {', '.join(words)}; write one element for each"
+        for attribute, word in given:
+            if attribute in SOCKET_WORDS and word not in SOCKET_WORDS[attribute]:
+                yield f"there is no {attribute} '{word}' to allow; choose of {', '.join(SOCKET_WORDS[attribute])}"
+
+
+def check_settings(domain: DomainDefinition) -> Iterator[str]:
+    """Whatever else stands in our own namespace is a slip of the pen, and must not be passed over in silence."""
+    if domain.metadata is None:
+        return
+    for each in domain.metadata.foreign:
+        if isinstance(each.item, ForeignElement) and each.item.namespace == INSULA_NAMESPACE:
+            yield f"<{each.item.name}> stands alone in the metadata; put it into <insula:domain>"
+    for each in domain.settings.foreign:
+        if isinstance(each.item, ForeignElement) and each.item.namespace == INSULA_NAMESPACE:
+            yield f"<{each.item.name}> in <insula:domain> is no setting of ours"
