@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from insula.cli.columns import Column, list_arguments, show_list
 from insula.cli.neutral import neutral
 from insula.cli.render import show_error, show_json, show_line, show_progress, show_table, size
 from insula.errors import InsulaError, InvalidArgumentError
@@ -95,23 +96,24 @@ def _progress(quiet: bool) -> Iterator[Progress]:
         yield tell
 
 
+FIELDS = ("name", "id", "os", "distribution", "release", "architecture", "size", "created", "recipe")
+"""Of each image that is listed."""
+
+COLUMNS = (
+    Column("NAME", lambda row: row["name"]),
+    Column("SYSTEM", lambda row: row["os"]),
+    Column("ARCHITECTURE", lambda row: row["architecture"]),
+    Column("SIZE", lambda row: size(row["size"])),
+    Column("CREATED", lambda row: row["created"]),
+)
+
+
 def _ls_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("-q", "--quiet", action="store_true", help="names only")
+    list_arguments(parser, FIELDS)
 
 
 def _ls(options: argparse.Namespace, host: Host) -> int:
-    images = host.images()
-    if options.json:
-        show_json(images)
-    elif options.quiet:
-        for each in images:
-            show_line(each["name"])
-    else:
-        rows = [
-            (each["name"], each["os"], each["architecture"], size(each["size"]), each["created"]) for each in images
-        ]
-        show_table(("NAME", "SYSTEM", "ARCHITECTURE", "SIZE", "CREATED"), rows)
+    show_list(options, host.images(), COLUMNS, FIELDS)
     return 0
 
 

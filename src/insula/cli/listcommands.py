@@ -4,12 +4,14 @@ import argparse
 import time
 from typing import Any
 
+from insula.cli.columns import Column, list_arguments, show_list
 from insula.cli.lookup import domain
-from insula.cli.render import show_facts, show_json, show_line, show_table, size
+from insula.cli.render import show_facts, show_json, size
 from insula.model.domainstates import DomainState
-from insula.model.numbers import ListDomains, StatsTypes
+from insula.model.numbers import ListDomains
+from insula.rpc.codes.nativecodes import ListFlags
 from insula.sdk.blocking_domains import Host
-from insula.sdk.values import Statistics, uuid_text
+from insula.sdk.values import Json
 
 STATES = {
     DomainState.NOSTATE: "no state",
@@ -24,49 +26,65 @@ STATES = {
 """As virsh prints them."""
 
 
+FIELDS = (
+    "name",
+    "uuid",
+    "id",
+    "state",
+    "addresses",
+    "memory",
+    "memory_limit",
+    "cpu_time",
+    "begun",
+    "image",
+    "root",
+    "persistent",
+    "autostart",
+    "labels",
+)
+"""Of each domain that is listed."""
+
+COLUMNS = (
+    Column("NAME", lambda row: row["name"]),
+    Column("STATE", lambda row: row["state"]),
+    Column("ID", lambda row: row["id"]),
+    Column("ADDRESS", lambda row: addresses(row["addresses"])),
+    Column("MEMORY", lambda row: size(row["memory"])),
+    Column("LIMIT", lambda row: size(row["memory_limit"])),
+    Column("CPU TIME", lambda row: seconds(row["cpu_time"])),
+    Column("IMAGE", lambda row: row["image"]),
+)
+
+
 def _ls_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--running", action="store_true", help="only those that run or are paused")
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("-q", "--quiet", action="store_true", help="names only")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("-a", "--all", action="store_true", help="those that are off, too, as without it")
+    shown.add_argument("--running", action="store_true", help="only those that run or are paused")
+    list_arguments(parser, FIELDS)
 
 
 def _ls(options: argparse.Namespace, host: Host) -> int:
-    groups = StatsTypes.STATE | StatsTypes.CPU_TOTAL | StatsTypes.BALLOON
-    records = host.statistics(groups, ListDomains.ACTIVE if options.running else 0)
-    rows = sorted((_row(each) for each in records), key=lambda row: row["name"])
-    if options.json:
-        show_json(rows)
-    elif options.quiet:
-        for row in rows:
-            show_line(row["name"])
-    else:
-        show_table(
-            ("NAME", "STATE", "ID", "MEMORY", "LIMIT", "CPU TIME"),
-            [
-                (row["name"], row["state"], row["id"], size(row["memory"]), size(row["memory_limit"]), _cpu(row))
-                for row in rows
-            ],
-        )
+    told = host.overview((ListDomains.ACTIVE if options.running else 0) | ListFlags.ADDRESSES)
+    rows = sorted((_row(each) for each in told), key=lambda row: row["name"])
+    show_list(options, rows, COLUMNS, FIELDS)
     return 0
 
 
-def _row(record: Statistics) -> dict[str, Any]:
-    """One domain's line; sizes in bytes, times in nanoseconds, None where it does not run."""
-    reference, values = record
-    resident, limit = values.get("balloon.rss"), values.get("balloon.maximum")
-    return {
-        "name": reference.name,
-        "uuid": uuid_text(reference.uuid),
-        "id": reference.id if reference.id >= 0 else None,
-        "state": STATES[DomainState(int(values["state.state"]))],
-        "memory": None if resident is None else resident * 1024,
-        "memory_limit": None if limit is None else limit * 1024,
-        "cpu_time": values.get("cpu.time"),
-    }
+def _row(told: Json) -> dict[str, Any]:
+    """One domain's line; sizes in bytes, times in nanoseconds, None for what it has not."""
+    return {field: told[field] for field in FIELDS} | {"state": STATES[DomainState(told["state"])]}
 
 
-def _cpu(row: dict[str, Any]) -> str | None:
-    return None if row["cpu_time"] is None else f"{row['cpu_time'] / 1e9:.1f} s"
+def addresses(found: list[str]) -> str | None:
+    """The first one that people are likely to want, and whether there are more."""
+    first = sorted(found, key=lambda each: ":" in each)[:1]
+    more = f" +{len(found) - 1}" if len(found) > 1 else ""
+    return f"{first[0]}{more}" if first else None
+
+
+def seconds(nanoseconds: int | None) -> str | None:
+    """Processor time for people."""
+    return None if nanoseconds is None else f"{nanoseconds / 1e9:.1f} s"
 
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:

@@ -60,6 +60,7 @@ VERBS = (
     CommandVerb("xml", "definitioncommands", "print a domain's XML", access=_LOOK),
     CommandVerb("edit", "definitioncommands", "change a domain's definition in an editor"),
     CommandVerb("autostart", "definitioncommands", "let domains start with the daemon, or not"),
+    CommandVerb("label", "labelcommand", "show or change the labels of a domain"),
     CommandVerb("plan", "plancommands", "show every step of a start, with its reason"),
     CommandVerb("log", "plancommands", "show what a domain's console said"),
     CommandVerb("image build", "imagecommands", "build an image"),

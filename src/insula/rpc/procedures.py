@@ -67,6 +67,7 @@ class Insula(ProcedureTable):
     IMAGE_BUILD: its stream is JSON lines of progress.
     DOMAIN_LOG: flag 1 follows the log as it grows.
     DOMAIN_REMOVE: undefines it, and takes what it wrote on its clone.
+    DOMAIN_LIST: flags are libvirt's filter of domains, and ours (ListFlags); domains: a JSON list.
     DOMAIN_WAIT: answers when the domain stops; outcome = reason, status.
     """
 
@@ -94,6 +95,7 @@ class Insula(ProcedureTable):
         api="insulaConsoleResize",
     )
     DOMAIN_REMOVE = call(14, "dom:dom flags:u", "", "domain:delete", HIGH, api="insulaDomainRemove")
+    DOMAIN_LIST = call(15, "flags:u", "domains:s", "connect:search_domains", api="insulaDomainList")
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 

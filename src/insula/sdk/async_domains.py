@@ -85,6 +85,7 @@ class AsyncHost:
     info = async_host_verb(verbs.daemon_info)
     plan = async_host_verb(verbs.plan_of)
     statistics = async_host_verb(verbs.statistics)
+    overview = async_host_verb(verbs.overview)
     images = async_host_verb(verbs.images)
     remove_image = async_host_verb(verbs.remove_image)
 
@@ -147,6 +148,7 @@ class AsyncDomain:
     set_autostart = async_domain_verb(verbs.set_autostart)
     set_memory = async_domain_verb(verbs.set_memory)
     metadata = async_domain_verb(verbs.metadata)
+    set_metadata = async_domain_verb(verbs.set_metadata)
     attach = async_domain_verb(verbs.attach)
     detach = async_domain_verb(verbs.detach)
     info = async_domain_verb(verbs.info)

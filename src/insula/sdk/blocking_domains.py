@@ -84,6 +84,7 @@ class Host:
     info = host_verb(verbs.daemon_info)
     plan = host_verb(verbs.plan_of)
     statistics = host_verb(verbs.statistics)
+    overview = host_verb(verbs.overview)
     images = host_verb(verbs.images)
     remove_image = host_verb(verbs.remove_image)
 
@@ -146,6 +147,7 @@ class Domain:
     set_autostart = domain_verb(verbs.set_autostart)
     set_memory = domain_verb(verbs.set_memory)
     metadata = domain_verb(verbs.metadata)
+    set_metadata = domain_verb(verbs.set_metadata)
     attach = domain_verb(verbs.attach)
     detach = domain_verb(verbs.detach)
     info = domain_verb(verbs.info)

@@ -35,6 +35,11 @@ if TYPE_CHECKING:  # only who passes such flags pays for them
 # Finding domains
 
 
+def overview(flags: int = 0) -> Conversation[list[Json]]:
+    """A few facts and figures of each domain that matches the filter (`ListDomains`), and of what `ListFlags` add."""
+    return _list((yield from ask(Insula.DOMAIN_LIST, flags)))
+
+
 def domains(flags: ListDomains | int = 0) -> Conversation[tuple[DomainRef, ...]]:
     """The domains that match the filter (`ListDomains`), all without one."""
     found = yield from ask(Remote.CONNECT_LIST_ALL_DOMAINS, 1, flags)
@@ -175,6 +180,18 @@ def metadata(
     return (yield from ask_for(str, Remote.DOMAIN_GET_METADATA, domain, kind, uri, flags))
 
 
+def set_metadata(
+    domain: DomainRef,
+    kind: MetadataType,
+    value: str | None,
+    key: str | None = None,
+    uri: str | None = None,
+    flags: Affect | int = 0,
+) -> Conversation[None]:
+    """Set a text or, with the prefix key and its name space, an element; None takes it away."""
+    yield from ask(Remote.DOMAIN_SET_METADATA, domain, kind, value, key, uri, flags)
+
+
 def attach(domain: DomainRef, device: str, flags: Affect | int = 0) -> Conversation[None]:
     """Add a device. device: its XML."""
     yield from ask(Remote.DOMAIN_ATTACH_DEVICE_FLAGS, domain, device, flags)
@@ -245,10 +262,7 @@ def log(domain: DomainRef, source: str, *, follow: bool = False) -> Conversation
 
 def images(flags: "ImageFlags | int" = 0) -> Conversation[list[Json]]:
     """The images there are."""
-    found = json.loads((yield from ask(Insula.IMAGE_LIST, flags)))
-    if not isinstance(found, list):
-        raise OperationFailedError("the daemon sent no list of images")
-    return found
+    return _list((yield from ask(Insula.IMAGE_LIST, flags)))
 
 
 def build_image(name: str, recipe: Json) -> Conversation[Answer]:
@@ -330,4 +344,11 @@ def _object(text: Any) -> Json:
     told = json.loads(text)
     if not isinstance(told, dict):
         raise OperationFailedError("the daemon sent no JSON object")
+    return told
+
+
+def _list(text: Any) -> list[Json]:
+    told = json.loads(text)
+    if not isinstance(told, list):
+        raise OperationFailedError("the daemon sent no JSON list")
     return told

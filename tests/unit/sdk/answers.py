@@ -106,6 +106,7 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Remote.DOMAIN_SET_AUTOSTART: replying(),
     Remote.DOMAIN_SET_MEMORY_FLAGS: replying(),
     Remote.DOMAIN_GET_METADATA: replying("a title"),
+    Remote.DOMAIN_SET_METADATA: replying(),
     Remote.DOMAIN_ATTACH_DEVICE_FLAGS: replying(),
     Remote.DOMAIN_DETACH_DEVICE_FLAGS: replying(),
     Remote.DOMAIN_OPEN_CONSOLE: console,
@@ -128,5 +129,6 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Insula.DOMAIN_WAIT: replying('{"reason": "shutdown", "status": 0}'),
     Insula.CONSOLE_RESIZE: replying(),
     Insula.DOMAIN_REMOVE: replying(),
+    Insula.DOMAIN_LIST: replying('[{"name": "web"}]'),
     Insula.DAEMON_INFO: replying('{"version": "1"}'),
 }

@@ -15,6 +15,7 @@ from insula.daemon.dispatch import (
     jobcalls,
     lifecyclecalls,
     nativecalls,
+    overviewcalls,
     statscalls,
     tuningcalls,
 )
@@ -34,6 +35,7 @@ HANDLERS: dict[Procedure, Handler] = {
     **eventcalls.HANDLERS,
     **absentcalls.HANDLERS,
     **nativecalls.HANDLERS,
+    **overviewcalls.HANDLERS,
 }
 """Whatever has no line here is not supported, and the client is told so by the public API's name."""
 

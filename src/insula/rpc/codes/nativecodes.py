@@ -13,3 +13,9 @@ class PlanFlags(IntFlag):
     """SYSCALLS: the system calls of the guest's first process, too."""
 
     SYSCALLS = 1 << 0
+
+
+class ListFlags(IntFlag):
+    """Beside libvirt's filter of domains. ADDRESSES: what each guest is reached at, too."""
+
+    ADDRESSES = 1 << 16
