@@ -136,6 +136,26 @@ def limits_told_are_in_force(
             assert {recorded, defined} == {shares}, f"guest {pid} is told {recorded}, {defined} shares; it has {shares}"
 
 
+def a_program_end_is_told(program: str, told: Collection[int | None], *, status: int | None, keeper_died: bool) -> None:
+    """Of a program that was put into a guest, when nothing is under way: its end is known once it has ended, as it was.
+
+    told: what is known of it, and to whoever waits; status: its wait status, None if it lives; keeper_died: since it
+    began, so that nobody may know how it ended.
+    """
+    if status is None:
+        assert not told, f"{program} lives, and is told to have ended: {told}"
+        return
+    assert told, f"{program} has ended with {status:#x}, and nobody was told"
+    possible = {status, None} if keeper_died else {status}
+    assert set(told) <= possible, f"{program} has ended with {status:#x}, and is told to have with {told}"
+
+
+def each_is_told_once(what: str, told: Mapping[str, int]) -> None:
+    """told: how often, by name."""
+    twice = sorted(name for name, count in told.items() if count > 1)
+    assert not twice, f"the {what} was told more than once: {', '.join(twice)}"
+
+
 def destroy_waits_for_no_guest(seconds: float) -> None:
     """seconds: from the request to the answer, while nothing but the guest held anything up."""
     assert seconds <= ENDING, f"destroy took {seconds:g} s, and nothing but a guest was in its way"

@@ -182,6 +182,12 @@ class RealWalk:
 
     # Guests
 
+    def execute(self, name: str, operation: Operation) -> None:
+        """Not here: see tests/e2e/test_command_line.py."""
+
+    def end_program(self, name: str, status: int) -> None:
+        """Not here, likewise."""
+
     def end_guest(self, name: str, status: int) -> None:
         guest = next((each for each in truth.living(self._insulad.layout) if each.uuid == UUIDS[name]), None)
         if guest is None or (guest.frozen and status != KILLED):
@@ -287,7 +293,7 @@ class RealWalk:
     def fail_soon(self) -> None:
         """Not here: see tests/e2e/test_injection.py."""
 
-    def refuse_soon(self) -> None:
+    def refuse_soon(self, what: str | None = None) -> None:
         """Not here, likewise."""
 
     # Time

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -13,8 +15,10 @@ from insula.daemon.wiring import Patience, Wiring, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.keeper.link import KeeperEvent as KeeperEvent
 from insula.engine.keeper.protocol import EventKind
+from insula.engine.spec import Process
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
+from insula.kernel.fds import Fd
 from insula.layout import Layout
 from insula.model.domainstates import DomainState
 from insula.model.numbers import Affect, ParameterType, ShutdownMode
@@ -23,6 +27,7 @@ from insula.service import listing
 from insula.service.cputuning import CPU
 from insula.service.domainlimits import limits_of
 from insula.service.events import Event, Events
+from insula.service.guest import StartedProgram
 from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain
@@ -62,6 +67,7 @@ class SimulatedDaemon:
     ) -> None:
         self._world, self._host, self._keeper_stopped = world, host, keeper_stopped
         self._channels: list[SimulatedChannel] = []
+        self._stdio = _streams()
         self._before = _open_fds()
         self.loop = SimulatedLoop(world)
         self.serves = False
@@ -72,6 +78,8 @@ class SimulatedDaemon:
         self.events: list[Event] = []
         self._owners: dict[UUID, object] = {}
         """The connections that domains go with."""
+        self.program_ends: Counter[str] = Counter()
+        """How often the keeper told the end of a program, by its id."""
         self._layout = layout
         self.wiring = self._wired(host_root)
         self.services = self.wiring.services
@@ -91,9 +99,10 @@ class SimulatedDaemon:
         self._link = KeeperSupervisor(obtain=self._obtain, on_event=self._told, restored=self._restored)
         self.preparation = FakePreparation(self._layout.root)
         self.looker = FakeLooker(self._host)
+        self._engine = FakeEngine(host=self._host, link=self._link, offload=in_own_thread)
         return wire(
             layout=self._layout,
-            engine=FakeEngine(host=self._host, link=self._link, offload=in_own_thread),
+            engine=self._engine,
             preparation=self.preparation,
             events=events,
             host=HostNode(root=host_root),
@@ -117,6 +126,9 @@ class SimulatedDaemon:
     def _told(self, event: KeeperEvent) -> None:
         if event.kind is EventKind.EXITED:
             self.services.lifecycle.guest_ended(UUID(event.uuid), ExitStatus(status=event.status))
+        else:
+            self.program_ends[event.execution] += 1
+            self.wiring.process_ended(event.execution, event.status, held=event.held)
 
     async def _restored(self) -> None:
         await self.wiring.keeper_replaced()
@@ -152,6 +164,7 @@ class SimulatedDaemon:
         await asyncio.gather(self.main, return_exceptions=True)
         await self.wiring.close()
         await self._link.close(quit_keeper=not listing.active(self.services.domains))
+        self._engine.close()
 
     # What it shows
 
@@ -253,6 +266,9 @@ class SimulatedDaemon:
     async def reboot(self, uuid: UUID) -> None:
         await self.services.shutdown.reboot(self._of(uuid), ShutdownMode.DEFAULT)
 
+    async def execute(self, uuid: UUID) -> StartedProgram:
+        return await self.services.guest.execute(self._of(uuid), Process(argv=("/bin/true",)), stdio=self._stdio)
+
     def _of(self, uuid: UUID) -> ManagedDomain:
         return self.services.domains.by_uuid(uuid)
 
@@ -286,6 +302,13 @@ class SimulatedDaemon:
         for fd in self.leaked:
             os.close(fd)
         self._host.settle()
+
+
+@cache
+def _streams() -> tuple[Fd, Fd, Fd]:
+    """Return what programs in guests may have as their streams: both ends of a pipe that stays for all walks."""
+    read, write = os.pipe2(os.O_CLOEXEC)
+    return Fd(read), Fd(write), Fd(write)
 
 
 def _open_fds() -> set[int]:

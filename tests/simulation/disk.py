@@ -111,7 +111,7 @@ class FileOperations:
     def installed(self) -> Iterator[None]:
         """Have every file operation of this interpreter pass here while the block lasts."""
         originals = {name: getattr(os, name) for name in _CALLS}
-        io_open = io.open
+        io_open, memory_file = io.open, os.memfd_create
         for name, original in originals.items():
             setattr(os, name, self._replacement(name, original))
 
@@ -120,11 +120,17 @@ class FileOperations:
                 self.before("create" if set(mode) & set("wax") else "open", file)
             return io_open(file, mode, *args, **options)
 
-        io.open = opened
+        def in_memory(name: str, flags: int = os.MFD_CLOEXEC) -> int:
+            self.before("open", name)
+            fd = memory_file(name, flags)
+            self._opened.pop(fd, None)
+            return fd
+
+        io.open, os.memfd_create = opened, in_memory
         try:
             yield
         finally:
-            io.open = io_open
+            io.open, os.memfd_create = io_open, memory_file
             for name, original in originals.items():
                 setattr(os, name, original)
 

@@ -4,12 +4,14 @@ Callbacks that are ready run in the order they came, as asyncio promises and the
 outside (messages, threads, clients, the guests' doings, deaths) comes between any two of them, as the seed has it.
 
 It offers what the daemon uses of asyncio and nothing else. Threads are events: what one does happens at one instant,
-and that it is done becomes known at a later one. Sockets are objects that call back (`channel.py`).
+and that it is done becomes known at a later one. Sockets are objects that call back (`channel.py`); other descriptors
+are real ones, which are looked at before everything that happens.
 """
 
 import asyncio
 import heapq
 import itertools
+import select
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -72,6 +74,10 @@ class SimulatedLoop:
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._serial = itertools.count(1)
         self._tasks: dict[int, SimulatedTask[Any]] = {}
+        self._watched: dict[int, Callable[[], None]] = {}
+        self._called: set[int] = set()
+        """Watched descriptors that can be read, whose callbacks are about to run."""
+        self._poll = select.poll()
         self.alive = True
         self.failures: list[str] = []
         """What was raised and reached nobody."""
@@ -84,6 +90,8 @@ class SimulatedLoop:
         world, ready, timers = self._world, self._ready, self._timers
         if timers:
             self._wake_timers()
+        if self._watched:
+            self._look_at_descriptors()
         event = world.next_event()
         if ready and (event is None or event > world.now):
             handle = ready.popleft()
@@ -111,6 +119,21 @@ class SimulatedLoop:
             if not handle._cancelled:
                 self._ready.append(handle)
 
+    def _look_at_descriptors(self) -> None:
+        happened = dict(self._poll.poll(0))
+        for fd in [each for each in self._watched if each in happened and each not in self._called]:
+            if happened[fd] & select.POLLNVAL:
+                self.failures.append(f"descriptor {fd} is watched, and closed")
+                self.remove_reader(fd)
+                continue
+            self._called.add(fd)
+            self.call_soon(self._readable, fd)
+
+    def _readable(self, fd: int) -> None:
+        self._called.discard(fd)
+        if fd in self._watched:
+            self._watched[fd]()
+
     @property
     def idle(self) -> bool:
         """Whether no callback is ready."""
@@ -132,6 +155,7 @@ class SimulatedLoop:
         self._tasks.clear()
         self._ready.clear()
         self._timers.clear()
+        self._watched.clear()
         events._set_running_loop(None)
 
     # What asyncio asks of a loop
@@ -223,11 +247,20 @@ class SimulatedLoop:
         return future
 
     def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+        if isinstance(fd, int):
+            self._watched[fd] = partial(callback, *args)
+            self._poll.register(fd, select.POLLIN)
+            return
         channel = cast("Watchable", fd)
         channel.on_readable = partial(self._call, callback, *args)
         channel.announce()
 
     def remove_reader(self, fd: Any) -> bool:
+        if isinstance(fd, int):
+            there = self._watched.pop(fd, None) is not None
+            if there:
+                self._poll.unregister(fd)
+            return there
         channel = cast("Watchable", fd)
         there, channel.on_readable = channel.on_readable is not None, None
         return there

@@ -175,6 +175,11 @@ def asked(state: State) -> State | None:
     return state if state.run in ON else None
 
 
+def entered(state: State) -> State | None:
+    """Something is put into the guest; it waits if that is stopped then, or is refused."""
+    return state if state.run is Run.RUNNING else None
+
+
 class Where(Enum):
     """Which definition a change is about. CURRENT: the live one of what runs, else what is defined."""
 

@@ -12,7 +12,7 @@ from tests.simulation.steps import choose, opening
 from tests.simulation.walk import Walk
 from tests.unit.service.hosttree import two_node_host
 
-LENGTHS = (3, 6, 12)
+LENGTHS = (3, 6, 10)
 """How many steps walks have."""
 _MEMORY = Path("/dev/shm")
 
@@ -46,7 +46,7 @@ def new_walk(seed: int, say: Callable[[str], None] | None = None) -> Walk:
 def walked(seed: int, say: Callable[[str], None] | None = None) -> int:
     """Walk one seed to its end; return how many callbacks that took. Raises: AssertionError for what must not be."""
     walk = new_walk(seed, say)
-    with walk.installed():
+    with walk.kernel.installed():
         try:
             walk.begin_daemon()
             walk.run(turns=1000)

@@ -80,7 +80,8 @@ def suspend(walk: Walking, name: str) -> None:
 
 
 def resume(walk: Walking, name: str) -> None:
-    operation = Operation(name="resume", effect=model.resume, halves=(model.over,))
+    # What is given up because of a destroy may have been done, should the daemon die before that.
+    operation = Operation(name="resume", effect=model.resume, halves=(model.over, model.resume))
     walk.verb(name, operation, lambda daemon: daemon.resume(UUIDS[name]))
 
 
@@ -92,6 +93,10 @@ def shutdown(walk: Walking, name: str) -> None:
 def reboot(walk: Walking, name: str) -> None:
     walk.asked.add((UUIDS[name], End.REBOOTED))
     walk.verb(name, Operation(name="reboot", effect=model.asked), lambda daemon: daemon.reboot(UUIDS[name]))
+
+
+def execute(walk: Walking, name: str) -> None:
+    walk.execute(name, Operation(name="exec", effect=model.entered, others=(model.asked,)))
 
 
 def limit_memory(walk: Walking, name: str) -> None:
@@ -144,6 +149,7 @@ STEPS = (
         ("resume", 4, resume),
         ("shutdown", 2, shutdown),
         ("reboot", 2, reboot),
+        ("exec", 9, execute),
         ("memory", 5, limit_memory),
         ("shares", 3, share_processors),
     ),
@@ -154,6 +160,9 @@ STEPS = (
         ("guest crashes", 2, partial(end, status=CRASHED)),
         ("guest reboots", 4, partial(end, status=REBOOTED)),
         ("guest is killed", 1, partial(end, status=KILLED)),
+        ("program returns", 2, lambda walk, name: walk.end_program(name, EXITED)),
+        ("program crashes", 1, lambda walk, name: walk.end_program(name, CRASHED)),
+        ("program is killed", 1, lambda walk, name: walk.end_program(name, KILLED)),
         ("guest holds the freezer", 2, lambda walk, name: walk.hold_freezer(name)),
     ),
     *_rows(
@@ -178,6 +187,7 @@ STEPS = (
         ("no descriptors", 1, partial(disk, state=Disk.STARVED)),
         ("operations fail", 3, lambda walk, name: walk.fail_soon()),
         ("the kernel refuses", 2, lambda walk, name: walk.refuse_soon()),
+        ("a keeper refuses", 1, lambda walk, name: walk.refuse_soon("adopt")),
     ),
 )
 BY_NAME = {each.name: each for each in STEPS}
@@ -187,6 +197,11 @@ _OPENINGS = (
     ("define", "start"),
     ("define", "autostart", "start"),
     ("create",),
+    ("create", "exec"),
+    ("create", "exec", "keeper is killed", "program crashes"),
+    ("create", "exec", "a keeper refuses", "keeper is killed", "keeper is killed", "program returns"),
+    ("create", "exec", "daemon ends", "program returns", "daemon starts"),
+    ("define", "start", "daemon is killed soon", "memory", "daemon starts"),
     ("define", "start paused"),
     ("define", "autostart", "daemon ends", "operations fail", "daemon starts"),
     (),

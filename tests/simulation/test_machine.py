@@ -30,7 +30,7 @@ class Life(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 1 << 16))
     def a_host(self, seed: int) -> None:
         self.walk = new_walk(seed)
-        with self.walk.installed():
+        with self.walk.kernel.installed():
             self.walk.begin_daemon()
             self.walk.run(turns=1000)
 
@@ -51,7 +51,7 @@ class Life(RuleBasedStateMachine):
         self._take(step, "web", 0)
 
     def _take(self, step: Step, name: str, turns: int) -> None:
-        with self.walk.installed():
+        with self.walk.kernel.installed():
             step.take(self.walk, name)
             self.walk.run(turns=turns)
 
@@ -59,10 +59,10 @@ class Life(RuleBasedStateMachine):
         if not hasattr(self, "walk"):
             return
         try:
-            with self.walk.installed():
+            with self.walk.kernel.installed():
                 self.walk.end()
         finally:
-            with self.walk.installed():
+            with self.walk.kernel.installed():
                 self.walk.close()
 
 

@@ -4,6 +4,7 @@ The same seeds each time, so that nothing fails by chance; others from INSULA_TE
 (scripts/test --full) walks a million. What fails says how it is walked again.
 """
 
+import asyncio
 import logging
 import os
 import subprocess
@@ -14,12 +15,18 @@ from typing import Any
 
 import pytest
 
+from insula.engine.exitstatus import ExitStatus
+from insula.engine.launch.runningcontainer import Running
 from insula.service.definitions import Definitions
 from insula.service.events import Events
+from insula.service.executions import Executions
+from insula.service.guest import GuestVerbs
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.livelimits import LiveLimits
 from insula.service.runstorage import RunStorage
+from insula.testing.fakeengine import FakeEngine
 from tests import hosts
+from tests.invariants import ENDING
 from tests.simulation.seeds import walked
 from tests.waiting import scaled
 
@@ -84,7 +91,7 @@ def _calls_the_living_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     async def recovered(*_: Any) -> None:
         return None
 
-    monkeypatch.setattr("insula.testing.fakeengine.FakeEngine.recover", recovered)
+    monkeypatch.setattr(FakeEngine, "recover", recovered)
 
 
 def _answers_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +122,39 @@ def _leaves_limits_that_nobody_was_told_of(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(LiveLimits, "settle", settled)
 
 
+def _ignores_the_ends_of_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Executions, "ended", lambda self, identity, status: None)
+
+
+def _leaves_programs_to_dead_keepers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def replaced(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(GuestVerbs, "keeper_replaced", replaced)
+
+
+def _watches_what_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Executions, "leave_to_keeper", lambda self, executed: None)
+
+
+def _has_keepers_remember_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forgotten(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(FakeEngine, "forget_execution", forgotten)
+
+
+def _lets_destroy_wait_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    destroy = FakeEngine.destroy
+
+    async def destroyed(self: FakeEngine, running: Running) -> ExitStatus:
+        if self._host.inside(running.uuid):
+            await asyncio.sleep(ENDING + 1)
+        return await destroy(self, running)
+
+    monkeypatch.setattr(FakeEngine, "destroy", destroyed)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -126,6 +166,11 @@ def _leaves_limits_that_nobody_was_told_of(monkeypatch: pytest.MonkeyPatch) -> N
         _ignores_the_ends_of_guests,
         _leaves_ids_behind,
         _leaves_limits_that_nobody_was_told_of,
+        _ignores_the_ends_of_programs,
+        _leaves_programs_to_dead_keepers,
+        _watches_what_is_closed,
+        _has_keepers_remember_programs,
+        _lets_destroy_wait_for_programs,
     ],
 )
 def test_walks_find_what_is_wrong(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:

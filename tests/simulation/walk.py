@@ -7,9 +7,7 @@ Steps are a table; a seed, hypothesis and the real kernel's sample choose from i
 
 import asyncio
 import errno
-import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,17 +17,15 @@ from uuid import UUID
 
 from insula.errors import InsulaError
 from insula.layout import Layout
-from insula.testing.fakehost import FakeHost
 from tests import invariants
 from tests.simulation import model
-from tests.simulation.channel import KEEPER_PID
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.disk import Disk, FileOperations
-from tests.simulation.documents import remembered
-from tests.simulation.loop import HeldUpError
+from tests.simulation.kernel import Kernel
 from tests.simulation.model import Definition, DomainModel, End, Operation, Result, Run, any_definition, ending
+from tests.simulation.programs import Programs
 from tests.simulation.statuses import CRASHED, ENDS, EXITED, KILLED
-from tests.simulation.walking import Ask
+from tests.simulation.walking import Ask, Asked
 from tests.simulation.watch import Watch
 from tests.simulation.world import World
 
@@ -58,16 +54,22 @@ class Walk:
         self.world = World(seed)
         self.random = self.world.random
         self.operations = FileOperations(self.world, str(layout.root), memory=str(layout.run))
-        self.host = FakeHost(boot=_boot(0), before=self._before, later=self.world.soon)
+        self.kernel = Kernel(
+            self.world,
+            self.operations,
+            boot=_boot(0),
+            broke=self._broke,
+            keeper_killed=self._keeper_killed,
+            keeper_continues=self._continue_keeper,
+        )
+        self.host = self.kernel.host
         self.models = {name: DomainModel() for name in UUIDS}
         self.daemon: SimulatedDaemon | None = None
         self.keeper_stopped = False
         self.layout, self._host_root, self._say = layout, host_root, say
         self._titles = 0
         self._boots = 0
-        self._holds: dict[UUID, list[Callable[[], None]]] = {}
-        self._refusals: dict[str, int] = {}
-        self._watch = Watch(self.host, self.say)
+        self._watch, self._programs = Watch(self.host, self.say), Programs(self.host, self.say)
         self._dies_at: int | None = None
         self._blind = False
         """The living daemon began while files could not be read: it does not know all definitions."""
@@ -81,39 +83,12 @@ class Walk:
         if self._say is not None:
             self._say(f"{self.world.now:12.6f}  {text}")
 
-    # What the kernel answers
+    # What the kernel does to the keeper
 
-    def _before(self, what: str) -> None:
-        word = what.split()[0]
-        if (code := self._refusals.pop(word, 0)) != 0:
-            self._broke()
-            raise OSError(code, os.strerror(code), what)
-        if word == "freeze" and self.world.actor is not None:
-            group = what.removeprefix("freeze ")
-            process = next((each for each in self.host.processes.values() if each.group == group), None)
-            if process is not None and process.executed and UUID(process.uuid) in self._holds:
-                raise HeldUpError(self._holds[UUID(process.uuid)].append)
-        self.operations.before("host", what)
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Have files, clocks and signals be this walk's while the block lasts."""
-        kill, clock = os.kill, time.time
-        os.kill = self._signalled
-        time.time = lambda: 1_700_000_000 + self.world.now
-        try:
-            with self.operations.installed(), remembered():
-                yield
-        finally:
-            os.kill, time.time = kill, clock
-
-    def _signalled(self, pid: int, number: int) -> None:
-        assert pid == KEEPER_PID, f"a signal is sent to {pid}"
-        if number == KILLED:
-            self.keeper_stopped = False
-            self.host.kill_keeper()
-        else:
-            self._continue_keeper()
+    def _keeper_killed(self) -> None:
+        self.keeper_stopped = False
+        self._programs.keepers += 1
+        self.host.kill_keeper()
 
     def _continue_keeper(self) -> None:
         self.keeper_stopped = False
@@ -191,6 +166,7 @@ class Walk:
         assert self.daemon is not None
         self.say("the daemon is dead")
         self.operations.arm()
+        self._programs.forget()
         self._dies_at = None
         daemon, self.daemon = self.daemon, None
         with self._unexecuted_may_end():
@@ -253,7 +229,7 @@ class Walk:
             self.kill_daemon()
         self._boots += 1
         self.keeper_stopped = False
-        self._holds.clear()
+        self.kernel.holds.clear()
         self.host.reboot(_boot(self._boots))
         shutil.rmtree(self.layout.run, ignore_errors=True)
         for each in self.models.values():
@@ -266,9 +242,8 @@ class Walk:
         if self.host.keeper is not None:
             self.say("the keeper is killed")
             self._broke()
-            self.keeper_stopped = False
             with self._unexecuted_may_end():
-                self.host.kill_keeper()
+                self._keeper_killed()
 
     def stop_keeper(self) -> None:
         """It stands still, as after SIGSTOP, until it is told to go on."""
@@ -290,7 +265,7 @@ class Walk:
             self._troubled
             or not daemon.settled
             or known.guest_acts
-            or UUIDS[name] in self._holds
+            or UUIDS[name] in self.kernel.holds
             or known.pending("destroy")
         ):
             operation = replace(operation, may_fail=True)
@@ -349,12 +324,26 @@ class Walk:
             await asyncio.gather(*calls, return_exceptions=True)
             await closed()
 
-        may_fail = bool(calls) or self._troubled or not daemon.settled or known.guest_acts or uuid in self._holds
+        may_fail = bool(calls) or self._troubled or not daemon.settled or known.guest_acts or uuid in self.kernel.holds
         stays = (lambda state: state, _bound_ended) if may_fail else ()
         known.befall("its client is gone", model.client_ended, others=stays)
         daemon.begin(ended(), f"end of the client of {name}")
 
     # Guests
+
+    def execute(self, name: str, operation: Operation) -> None:
+        """Have a program put into a guest, and wait for its end."""
+        daemon = self.daemon
+
+        async def asked(_: Asked) -> None:
+            assert daemon is not None
+            self._programs.began(daemon, name, await daemon.execute(UUIDS[name]))
+
+        self.verb(name, operation, asked)
+
+    def end_program(self, name: str, status: int) -> None:
+        """One of a guest's programs ends by itself, if one may."""
+        self._programs.end(str(UUIDS[name]), status)
 
     def end_guest(self, name: str, status: int) -> None:
         """A guest's init ends by itself, if it runs and may."""
@@ -368,17 +357,13 @@ class Walk:
         known.trouble()
         known.invoke(ending([ENDS[status], *asked]))
         self.host.end(process, status)
-        self._let_go(uuid)
+        self.kernel.let_go(uuid)
 
     def hold_freezer(self, name: str) -> None:
         """A guest has a process in the kernel that does not let itself be frozen, for as long as it likes."""
         self.say(f"{name}: nobody can freeze its guest now")
         self.models[name].trouble()
-        self._holds.setdefault(UUIDS[name], [])
-
-    def _let_go(self, uuid: UUID) -> None:
-        for wake in self._holds.pop(uuid, []):
-            wake()
+        self.kernel.holds.setdefault(UUIDS[name], [])
 
     # Disasters
 
@@ -396,12 +381,12 @@ class Walk:
         self._broke()
         self.operations.arm(fails=fails)
 
-    def refuse_soon(self) -> None:
-        """The kernel refuses the next clone, group, exec or keeper."""
-        what = self.random.choice(("make", "clone", "execute", "remove", "label", "freeze", "start"))
+    def refuse_soon(self, what: str | None = None) -> None:
+        """The kernel refuses the next clone, group, exec or keeper, or a keeper what it is to adopt."""
+        what = what or self.random.choice(("make", "clone", "execute", "remove", "label", "freeze", "start"))
         self.say(f"the next '{what}' is refused")
         self._broke()
-        self._refusals[what] = self.random.choice((errno.ENOMEM, errno.EAGAIN, errno.EBUSY))
+        self.kernel.refusals[what] = self.random.choice((errno.ENOMEM, errno.EAGAIN, errno.EBUSY))
 
     # At rest
 
@@ -410,10 +395,10 @@ class Walk:
         self.say("all is well again")
         self.operations.state = Disk.SOUND
         self.operations.arm()
-        self._refusals.clear()
+        self.kernel.refusals.clear()
         self._dies_at = None
-        for uuid in list(self._holds):
-            self._let_go(uuid)
+        for uuid in list(self.kernel.holds):
+            self.kernel.let_go(uuid)
         if self.keeper_stopped:
             self._continue_keeper()
         self.begin_daemon()
@@ -421,6 +406,8 @@ class Walk:
         if self.daemon is None:  # one that had begun while something was broken gave up
             self.begin_daemon()
             self.run(seconds=LONG)
+        if self.daemon is not None and self.daemon.settled:  # the next one knows nothing of its programs
+            self._programs.check_at_rest(self.daemon)
         if self._blind or self._troubled:  # what could not be read, or be removed, is the next daemon's
             self.stop_daemon()
             self.begin_daemon()
@@ -431,7 +418,7 @@ class Walk:
     def pause(self) -> None:
         """Let what is under way come to its end, and look, if nothing is broken."""
         self.run(seconds=5.0)
-        if self.daemon is not None and self.daemon.settled and not (self._troubled or self._holds or self._blind):
+        if self.daemon is not None and self.daemon.settled and not (self._troubled or self.kernel.holds or self._blind):
             self.run(seconds=LONG)
             if self.daemon is not None:
                 self.check_at_rest()
@@ -446,6 +433,7 @@ class Walk:
             known.see(daemon.state(UUIDS[name]))
         self.asked.clear()
         self._watch.at_rest(daemon)
+        self._programs.check_at_rest(daemon)
 
     def end(self) -> None:
         """Take every domain away, end the daemon, and see that nothing is left."""

@@ -28,7 +28,7 @@ class Watch:
         """What holds after every callback."""
         if daemon.loop.failures:
             raise AssertionError(f"nobody handled: {daemon.loop.failures}")
-        living = [pid for pid, each in self._host.processes.items() if each.executed or each.channel >= 0]
+        living = [pid for pid, each in self._host.processes.items() if each.is_guest]
         if len(living) > 1:
             invariants.nobody_lives_twice(self.living())
         if not daemon.serves:
@@ -57,7 +57,7 @@ class Watch:
         return [
             Living(uuid=UUID(each.uuid), pid=each.pid, frozen=self._host.group(each.group).frozen or each.channel >= 0)
             for each in self._host.processes.values()
-            if each.executed or each.channel >= 0
+            if each.is_guest
         ]
 
     def at_rest(self, daemon: SimulatedDaemon) -> None:

@@ -35,6 +35,8 @@ class Executions:
         self._early: dict[str, int | None] = {}
         self._ended: deque[int] = deque()
         """Those whose end is remembered, the oldest first."""
+        self._seen_by_us: set[str] = set()
+        """Those whose pidfd the loop watches."""
 
     def add(self, executed: EnteredProcess) -> int:
         """Return the number by which clients mean this program."""
@@ -66,6 +68,7 @@ class Executions:
                 del self._early[next(iter(self._early))]
             return
         execution = self._known[number]
+        self.leave_to_keeper(execution.executed)
         os.close(execution.executed.pidfd)
         execution.end.set_result(status)
         self._ended.append(number)
@@ -80,12 +83,15 @@ class Executions:
     def see_to_end(self, executed: EnteredProcess) -> None:
         """No keeper will tell the end of this program: see it ourselves, without a status."""
         if executed.id in self._by_identity:
+            self._seen_by_us.add(executed.id)
             loop = asyncio.get_running_loop()
-            loop.add_reader(executed.pidfd, self._seen_to_end, executed.pidfd, executed.id)
+            loop.add_reader(executed.pidfd, self.ended, executed.id, None)
 
-    def _seen_to_end(self, pidfd: int, identity: str) -> None:
-        asyncio.get_running_loop().remove_reader(pidfd)
-        self.ended(identity, None)
+    def leave_to_keeper(self, executed: EnteredProcess) -> None:
+        """A keeper will tell the end of this program after all, and how it was."""
+        if executed.id in self._seen_by_us:
+            self._seen_by_us.discard(executed.id)
+            asyncio.get_running_loop().remove_reader(executed.pidfd)
 
     def _of(self, number: int) -> WaitedProcess:
         execution = self._known.get(number)

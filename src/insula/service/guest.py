@@ -161,6 +161,8 @@ class GuestVerbs:
             except (OSError, InsulaError) as error:
                 LOGGER.warning("how program %s ends will not be known: %s", executed.id, error)
                 self._executions.see_to_end(executed)
+            else:
+                self._executions.leave_to_keeper(executed)
 
 
 def check_signal(number: int, *, lowest: int) -> None:

@@ -8,8 +8,8 @@ from insula.engine.keeper.link import KeeperEvent, raise_error
 from insula.engine.keeper.protocol import Message, Verb
 from insula.errors import KeeperError
 from insula.kernel.fds import Fd, duplicate
+from insula.testing.fakeheld import FakeClient
 from insula.testing.fakehost import FakeHost
-from insula.testing.fakekeeper import FakeClient
 
 
 class DirectLink:

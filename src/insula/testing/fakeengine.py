@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol, Self, cast
+from typing import Any, Protocol, cast
 
+from insula.engine.accounts import Account
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
@@ -16,18 +17,20 @@ from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch import limits
 from insula.engine.launch.attempt import WhileInside
+from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.guestlabels import GuestLabel, GuestLabels
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
-from insula.engine.launch.succession import Held
+from insula.engine.launch.succession import Held, Succession
+from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.program.image import HEADER, HEADER_SIZE, MAGIC
 from insula.engine.program.program import Program
-from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
+from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationTimeoutError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import NO_FD, Fd
 from insula.kernel.process import has_ended
+from insula.testing.emptyprograms import EMPTY, EmptyPrograms
 from insula.testing.fakechanges import FakeChanges
 from insula.testing.fakegroups import FakeGroup
 from insula.testing.fakehost import FakeHost
@@ -45,14 +48,16 @@ FACTS = Facts(
 )
 _UNKNOWN = ExitStatus(status=None)
 
-NOTHING = HEADER.pack(MAGIC, HEADER_SIZE, 0, HEADER_SIZE, 0, HEADER_SIZE, -1, -1).ljust(HEADER_SIZE, b"\0")
-"""A program that does nothing."""
-
 
 class Offload(Protocol):
     """Performs what may block for long."""
 
     def __call__(self, function: Callable[[], None], /) -> Awaitable[None]: ...
+
+
+async def _find_root(sight: Sight, pid: int, pidfd: int, user: str, group: str | None) -> Account:
+    """Whoever is looked for in a guest is its root."""
+    return Account(0, 0, [], "/root")
 
 
 async def _inline(function: Callable[[], None]) -> None:
@@ -77,6 +82,14 @@ class FakeEngine(FakeChanges):
         self._link = link
         self._offload = offload
         self.connected = connected
+        self._succession = Succession(facts=FACTS, link=link, installation="")
+        self.entrance = Entrance(
+            facts=FACTS, link=link, programs=EmptyPrograms(), find_account=_find_root, permitted=lambda: 0
+        )
+
+    def close(self) -> None:
+        """Let go of what later calls would make anew."""
+        self.entrance.close()
 
     @property
     def facts(self) -> Facts:
@@ -88,7 +101,7 @@ class FakeEngine(FakeChanges):
 
     def program(self, spec: ContainerSpec) -> Program:
         """Return an empty one."""
-        return Program(image=NOTHING, passed=(), marks=(), meanings={})
+        return EMPTY
 
     # Beginnings
 
@@ -273,15 +286,9 @@ class FakeEngine(FakeChanges):
 
     # Entering
 
-    @property
-    def entrance(self) -> Self:
-        return self
-
-    async def execute(self, running: Running, process: Process, **options: Any) -> EnteredProcess:
-        raise OperationFailedError(f"nothing can be executed in {running.name}: it is no real guest")
-
     async def forget_execution(self, executed_id: str) -> None:
-        """Nothing is ever executed."""
+        with suppress(KeeperError):
+            (await self._link.answer(self._link.ask(Verb.FORGET, {"id": executed_id}, {}))).close()
 
     async def signal(self, running: Running, number: int) -> None:
         """Nobody is there who would hear it."""
@@ -292,17 +299,10 @@ class FakeEngine(FakeChanges):
     # After restarts
 
     async def held(self) -> list[Held]:
-        answer = await self._link.answer(self._link.ask(Verb.HELLO, {}, {}))
-        answer.close()
-        return [
-            Held(
-                uuid=each["uuid"],
-                pid=each["pid"],
-                phase=StartPhase[each["state"]],
-                status=ExitStatus(status=each["status"]) if each["state"] == StartPhase.EXITED.name else None,
-            )
-            for each in answer.body["guests"]
-        ]
+        held, ended, _ = await self._succession.held()
+        for each in ended:
+            await self.forget_execution(each)
+        return held
 
     def labels(self) -> GuestLabels:
         """Return the records of guests, as their groups tell."""
@@ -393,4 +393,5 @@ class FakeEngine(FakeChanges):
         (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
 
     async def adopt_execution(self, executed: EnteredProcess, born: int | None) -> None:
-        """Nothing is ever executed."""
+        body = {"uuid": executed.uuid, "id": executed.id, "pid": executed.pid, "born": born}
+        (await self._link.answer(self._link.ask(Verb.ADOPT, body, {"pidfd": executed.pidfd}))).close()

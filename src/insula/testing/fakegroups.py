@@ -123,6 +123,7 @@ class FakeGroup:
         """The pids of the processes in it."""
         self._before = before
         self._empty = empty
+        self._thawed: list[Callable[[], None]] = []
 
     def exists(self) -> bool:
         return self.there
@@ -138,12 +139,26 @@ class FakeGroup:
     def thaw(self) -> None:
         self._before(f"thaw {self.path}")
         self.frozen = False
+        waiting, self._thawed = self._thawed, []
+        for work in waiting:
+            work()
+
+    def when_thawed(self, work: Callable[[], None]) -> None:
+        """Have work done once it is not frozen any more."""
+        self._thawed.append(work)
 
     def kill(self) -> None:
         """End every process in it. Raises: FileNotFoundError if it is gone."""
         self._before(f"kill {self.path}")
         self._require()
         self._empty(self.path)
+
+    def exec_fd(self) -> int | None:
+        """Return None: nothing is born into it by a descriptor."""
+        return None
+
+    def join_fds(self) -> list[int]:
+        return []
 
     def processes(self) -> list[int]:
         return list(self.inside)

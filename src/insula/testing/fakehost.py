@@ -22,8 +22,9 @@ KILLED = 9
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class FakeProcess:
-    """A guest's init. born: its start time in ticks; executed: its program runs; status: as wait(2) has it, None while
-    it lives; ending: readable once it has ended, as a pidfd is; channel: where a held one waits to be told."""
+    """A guest's init, or what was put into a guest. born: its start time in ticks; executed: its program runs; status:
+    as wait(2) has it, None while it lives; ending: readable once it has ended, as a pidfd is; channel: where a held one
+    waits to be told; execution: the id of one that was put in, None for init."""
 
     pid: int
     born: int
@@ -34,6 +35,12 @@ class FakeProcess:
     executed: bool = False
     status: int | None = None
     channel: Fd = NO_FD
+    execution: str | None = None
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether it is an init whose program runs, or waits for nothing but a word to run."""
+        return self.execution is None and (self.executed or self.channel >= 0)
 
     @property
     def lives(self) -> bool:
@@ -44,16 +51,20 @@ class FakeProcess:
 class FakeHost:
     """before: called with what is about to be changed ("make group …", "clone …", "execute …"), and may raise OSError,
     then it has not happened; later: called with what the kernel does by itself, which it does at once if not said
-    otherwise."""
+    otherwise; after: called with what happens once so many seconds have gone by, which is never if not said otherwise.
+    """
 
     boot: str = "00000000-0000-0000-0000-000000000001"
     before: Callable[[str], None] = lambda _: None
     later: Callable[[Callable[[], None]], None] = lambda work: work()
+    after: Callable[[float, Callable[[], None]], None] = lambda seconds, work: None
     processes: dict[int, FakeProcess] = field(default_factory=dict)
     groups: dict[str, FakeGroup] = field(default_factory=dict)
     keeper: FakeKeeper | None = None
     ended: dict[tuple[int, int], int] = field(default_factory=dict)
     """How processes ended, by pid and start: what the reaper above the keeper remembers until it is told to forget."""
+    entered: list[FakeProcess] = field(default_factory=list)
+    """All that were ever put into guests, the oldest first."""
     _unreaped: list[FakeProcess] = field(default_factory=list)
     _pids: int = 0
     _launches: int = 0
@@ -68,6 +79,19 @@ class FakeHost:
     def clone(self, *, uuid: str, launch: str | None, group: str) -> FakeProcess:
         """Return a new process that has not executed anything. Raises: OSError."""
         self.before(f"clone {uuid}")
+        return self._born(uuid, launch, group)
+
+    def enter(self, uuid: str, execution: str) -> FakeProcess:
+        """Return a new process in a guest, likewise. Raises: OSError."""
+        self.before(f"clone {execution}")
+        init = self.guests().get(uuid)
+        if init is None:
+            raise OSError(12, "Cannot allocate memory", uuid)  # of a pid namespace whose init is dead: clone(2)
+        process = self._born(uuid, init.launch, init.group, execution)
+        self.entered.append(process)
+        return process
+
+    def _born(self, uuid: str, launch: str | None, group: str, execution: str | None = None) -> FakeProcess:
         if group not in self.groups:
             raise FileNotFoundError(2, "No such file or directory", group)
         self._pids += 1
@@ -78,6 +102,7 @@ class FakeHost:
             launch=launch,
             group=group,
             ending=Fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)),
+            execution=execution,
         )
         self.processes[process.pid] = process
         self._unreaped.append(process)
@@ -85,9 +110,14 @@ class FakeHost:
         return process
 
     def end(self, process: FakeProcess, status: int) -> None:
-        """Let a process end; whoever holds its pidfd sees that, and the keeper tells."""
+        """Let a process end, an init with all that was put into its guest; whoever holds a pidfd sees that, and the
+        keeper tells."""
         if not process.lives:
             return
+        if process.execution is None:
+            for each in self.inside(process.uuid) if len(self.groups[process.group].inside) > 1 else ():
+                if each.group == process.group:
+                    self.end(each, KILLED)
         process.status = status
         os.eventfd_write(process.ending, 1)
         self.groups[process.group].inside.remove(process.pid)
@@ -115,7 +145,11 @@ class FakeHost:
 
     def guests(self) -> dict[str, FakeProcess]:
         """Return the guests that live, by UUID: those whose program runs, or waits for nothing but a word to run."""
-        return {each.uuid: each for each in self.processes.values() if each.executed or each.channel >= 0}
+        return {each.uuid: each for each in self.processes.values() if each.is_guest}
+
+    def inside(self, uuid: str) -> list[FakeProcess]:
+        """Return the processes that were put into a guest and live, whether they have executed their program or not."""
+        return [each for each in self.processes.values() if each.execution is not None and each.uuid == uuid]
 
     def hold(self, process: FakeProcess) -> Fd:
         """Let a process wait right before its program; return the way to it. It ends when nobody has that any more."""
@@ -165,8 +199,8 @@ class FakeHost:
         self.groups[path].label = label
 
     def _empty(self, path: str) -> None:
-        for pid in list(self.groups[path].inside):
-            self.end(self.processes[pid], KILLED)
+        for process in [self.processes[pid] for pid in self.groups[path].inside]:
+            self.end(process, KILLED)
 
     def fds(self) -> set[int]:
         """Return the descriptors of this process that stand for something of the host."""

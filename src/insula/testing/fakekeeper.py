@@ -4,56 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from insula.engine.keeper.clients import RefusalError
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.protocol import VERSION, EventKind, Verb
+from insula.engine.keeper.starting import PATIENCE
 from insula.kernel.fds import NO_FD, Fd, close_all
+from insula.testing.fakeheld import FakeClient, FakeHeld, Reply, Tell
 
 if TYPE_CHECKING:
     from insula.testing.fakehost import FakeHost, FakeProcess
-
-Tell = Callable[[dict[str, Any], dict[str, Fd]], None]
-"""Passes a message on; who gets it owns its fds."""
-Reply = Callable[..., None]
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class FakeClient:
-    """A connection. lost: called when the keeper dies; listening: it is told events."""
-
-    tell: Tell
-    lost: Callable[[], None]
-    listening: bool = False
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class FakeHeld:
-    """A process that the keeper holds. pending: who waits for its program; killers: who wait for its end."""
-
-    process: FakeProcess
-    uuid: str
-    launch: str | None
-    pid: int
-    born: int
-    phase: StartPhase
-    requester: FakeClient
-    adopted: bool = False
-    status: int | None = None
-    channel: Fd = NO_FD
-    pending: Reply | None = None
-    killers: list[Reply] = field(default_factory=list)
-
-    def is_of(self, launch: str | None) -> bool:
-        return launch is None or self.launch is None or launch == self.launch
-
-    def fds(self, host: FakeHost) -> dict[str, Fd]:
-        fds = {"pidfd": host.pidfd_of(self.process) if self.process.lives else _ended_pidfd()}
-        if self.phase is StartPhase.HELD and self.channel >= 0:
-            fds["channel"] = Fd(os.dup(self.channel))
-        return fds
 
 
 class FakeKeeper:
@@ -63,6 +24,8 @@ class FakeKeeper:
         self._host = host
         self._clients: list[FakeClient] = []
         self._held: dict[str, FakeHeld] = {}
+        self._entered: dict[str, FakeHeld] = {}
+        """Processes that were put into guests, by their id."""
         self.alive = True
         self.asked: list[Verb] = []
         self._verbs: dict[Verb, Callable[[FakeClient, dict[str, Any], dict[str, Fd], Reply], None]] = {
@@ -73,6 +36,7 @@ class FakeKeeper:
             Verb.PROCEED: self._proceed,
             Verb.ABORT: self._abort,
             Verb.KILL: self._kill,
+            Verb.EXECUTE: self._enter,
             Verb.ADOPT: self._adopt,
             Verb.KEEP: lambda client, body, fds, reply: reply(),
             Verb.STATUS: self._status,
@@ -85,6 +49,11 @@ class FakeKeeper:
     def holds(self) -> frozenset[str]:
         """The UUIDs of the guests that it holds, ended ones too."""
         return frozenset(self._held)
+
+    @property
+    def entered(self) -> frozenset[str]:
+        """The ids of the processes in guests that it holds, ended ones too."""
+        return frozenset(self._entered)
 
     def fds(self) -> set[int]:
         """Return the descriptors that it holds."""
@@ -125,7 +94,7 @@ class FakeKeeper:
 
     def process_ended(self, pid: int, born: int) -> None:
         """A process has ended that may be held here."""
-        for held in list(self._held.values()):
+        for held in [*self._held.values(), *self._entered.values()]:
             if (held.pid, held.born) == (pid, born) and held.phase is not StartPhase.EXITED:
                 self._conclude(held)
 
@@ -146,21 +115,26 @@ class FakeKeeper:
         began = held.phase in (StartPhase.RUNNING, StartPhase.HELD)
         if held.pending is not None:
             held.pending({"error": {"text": f"it ended while {held.phase.value}", "errno": 0}})
+        listening = [client.forgetting for client in self._clients if client.listening]
+        told = held.execution is not None and bool(listening) and not any(listening)
+        forgotten = held.uuid not in self._held and not held.foreign
         if began:
             held.phase = StartPhase.EXITED
-            event = {"event": EventKind.EXITED.value, "uuid": held.uuid, "id": None, "status": held.status}
+            kind = EventKind.EXITED if held.execution is None else EventKind.EXECUTED
+            event = {"event": kind.value, "uuid": held.uuid, "id": held.execution, "status": held.status}
             for client in self._clients:
                 if client.listening:
-                    client.tell(event, {})
-        else:
+                    client.tell(event | ({"held": False} if told or forgotten else {}), {})
+        if not began or told or forgotten:
             self._drop(held)
         for reply in held.killers:
             reply({"status": held.status})
         held.killers.clear()
 
     def _drop(self, held: FakeHeld) -> None:
-        if self._held.get(held.uuid) is held:
-            del self._held[held.uuid]
+        table, name = (self._held, held.uuid) if held.execution is None else (self._entered, held.execution)
+        if table.get(name) is held:
+            del table[name]
         self._host.ended.pop((held.pid, held.born), None)
 
     def _meant(self, body: dict[str, Any]) -> FakeHeld:
@@ -172,12 +146,9 @@ class FakeKeeper:
     # Verbs
 
     def _hello(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        client.listening = True
-        guests = [
-            {"uuid": each.uuid, "id": None, "pid": each.pid, "state": each.phase.name, "status": each.status}
-            for each in self._held.values()
-        ]
-        reply({"version": VERSION, "pid": 0, "guests": guests, "executions": []})
+        client.listening, client.forgetting = True, bool(body.get("forgetting", True))
+        guests, entered = ([each.described() for each in table.values()] for table in (self._held, self._entered))
+        reply({"version": VERSION, "pid": 0, "guests": guests, "executions": entered})
 
     def _fetch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         held = self._meant(body)
@@ -207,8 +178,12 @@ class FakeKeeper:
         self._host.later(lambda: self._performed(held, hold=bool(body.get("hold"))))
 
     def _performed(self, held: FakeHeld, *, hold: bool) -> None:
-        """The steps of a child are done."""
+        """The steps of a child are done, unless it stands still with the guest that it is born into."""
         if not (self.alive and held.process.lives and held.phase is StartPhase.STARTING):
+            return
+        group = self._host.group(held.process.group)
+        if group.frozen:
+            group.when_thawed(lambda: self._host.later(lambda: self._performed(held, hold=hold)))
             return
         if hold:
             held.channel = self._host.hold(held.process)
@@ -219,11 +194,13 @@ class FakeKeeper:
 
     def _execute(self, held: FakeHeld) -> None:
         try:
-            self._host.before(f"execute {held.uuid}")
+            self._host.before(f"execute {held.execution or held.uuid}")
         except OSError as error:
             pending, held.pending = held.pending, None
             if pending is not None:
-                pending({"error": {"text": "cannot execute init", "step": "0", "errno": error.errno}})
+                pending(
+                    {"error": {"text": f"cannot execute {held.execution or 'init'}", "step": "0", "errno": error.errno}}
+                )
             if held.phase is StartPhase.EXECUTING:  # it had been held, and nobody is to hear that it ended
                 held.phase = StartPhase.STARTING
             self._host.end(held.process, 127 << 8)
@@ -263,7 +240,7 @@ class FakeKeeper:
             process.executed = True
 
     def _abort(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        held = self._held.get(body.get("uuid", ""))
+        held = self._held.get(body.get("uuid", "")) or self._entered.get(body.get("id", ""))
         if held is None or held.phase in (StartPhase.RUNNING, StartPhase.EXITED) or not held.is_of(body.get("launch")):
             reply({"status": None, "failure": None})
         else:
@@ -280,17 +257,48 @@ class FakeKeeper:
         held.killers.append(reply)
         self._host.end(held.process, 9)
 
+    def _enter(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
+        uuid, name = body["uuid"], body["id"]
+        guest = self._held.get(uuid)
+        if guest is not None and guest.phase is not StartPhase.RUNNING:
+            raise RefusalError(f"the guest is not running: it is {guest.phase.value}")
+        if name in self._entered:
+            raise RefusalError(f"there is a process with the id {name} already")
+        process = self._host.enter(uuid, name)
+        held = self._entered[name] = FakeHeld(
+            process=process,
+            uuid=uuid,
+            launch=process.launch,
+            pid=process.pid,
+            born=process.born,
+            phase=StartPhase.STARTING,
+            requester=client,
+            execution=name,
+            foreign=guest is None,
+            pending=reply,
+        )
+        self._host.later(lambda: self._performed(held, hold=False))
+        self._host.after(PATIENCE, lambda: self._give_up(held))
+
+    def _give_up(self, held: FakeHeld) -> None:
+        if self.alive and held.phase is StartPhase.STARTING:
+            self._host.end(held.process, 9)
+
     def _adopt(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        uuid, pid, born = body["uuid"], body["pid"], body["born"]
-        known = self._held.get(uuid)
+        uuid, pid, born, execution = body["uuid"], body["pid"], body["born"], body.get("id")
+        table, name = (self._held, uuid) if execution is None else (self._entered, execution)
+        known = table.get(name)
         if known is not None:
             if known.pid != pid:
-                raise RefusalError(f"another guest with the UUID {uuid} is held already")
+                raise RefusalError(f"another process is held already as {name}")
             reply()
             return
+        if execution is not None:
+            self._host.before(f"adopt {execution}")
         process = self._host.processes.get(pid)
-        ended = (pid, born) in self._host.ended or process is None
-        held = self._held[uuid] = FakeHeld(
+        if process is not None:
+            born = process.born
+        held = table[name] = FakeHeld(
             process=process if process is not None else _gone(pid, born, uuid),
             uuid=uuid,
             launch=body.get("launch"),
@@ -298,38 +306,52 @@ class FakeKeeper:
             born=born,
             phase=StartPhase.RUNNING,
             requester=client,
+            execution=execution,
+            foreign=execution is not None and uuid not in self._held,
             adopted=True,
         )
         if "channel" in fds and process is not None and process.channel >= 0:
             held.phase, held.channel = StartPhase.HELD, fds.pop("channel")
         reply()
-        if ended:
+        if process is None:
             self._host.later(lambda: self.process_ended(pid, born))
 
     def _status(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         reply({"status": self._host.ended.get((body["pid"], body["born"]))})
 
     def _forget(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        if body.get("born") is not None and body["uuid"] not in self._held:
-            self._host.ended.pop((body["pid"], body["born"]), None)
-        held = self._meant(body)
+        name = body.get("id")
+        if name is not None:
+            held = self._entered.get(name)
+            if held is None:
+                raise RefusalError(f"no process with the id {name} is held")
+        else:
+            if body["uuid"] not in self._held:
+                if body.get("born") is not None:
+                    self._host.ended.pop((body["pid"], body["born"]), None)
+                self._drop_entered(body["uuid"])
+            held = self._meant(body)
         if held.adopted and held.phase is not StartPhase.EXITED and not held.process.lives:
             self._conclude(held)
         if held.phase is not StartPhase.EXITED:
             raise RefusalError(f"it cannot be forgotten: it is {held.phase.value}")
         self._drop(held)
+        if name is None:
+            self._drop_entered(held.uuid)
         reply()
 
+    def _drop_entered(self, uuid: str) -> None:
+        """Let go of what has ended in a guest."""
+        for each in list(self._entered.values()):
+            if each.uuid == uuid and each.phase is StartPhase.EXITED:
+                self._drop(each)
+
     def _quit(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
-        if self._held:
-            raise RefusalError(f"{len(self._held)} guest(s) are held")
+        if self._held or self._entered:
+            raise RefusalError(f"{len(self._held)} guest(s) and {len(self._entered)} process(es) are held")
         self._host.ended.clear()
         reply()
         self._host.later(self._host.kill_keeper)
-
-
-def _ended_pidfd() -> Fd:
-    return Fd(os.eventfd(1, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
 
 
 def _gone(pid: int, born: int, uuid: str) -> FakeProcess:

@@ -36,8 +36,9 @@ from insula.layout import Layout
 from insula.service.events import Event, Events
 from insula.service.host import HostNode
 from insula.service.images import Images
+from insula.testing.emptyprograms import NOTHING
 from insula.testing.fakechanges import FakeChanges
-from insula.testing.fakeengine import FACTS, NOTHING
+from insula.testing.fakeengine import FACTS
 from insula.testing.fakegroups import FakeCpu, FakeCpuTime, FakeIo, FakeMemory
 from tests.unit.service.fakepreparation import FakePreparation
 from tests.unit.service.hosttree import two_node_host

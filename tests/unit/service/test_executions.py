@@ -100,3 +100,25 @@ async def test_of_a_program_that_ended_at_once_nobody_looks_when_it_began() -> N
     await asyncio.sleep(0)
     assert known.running() == [(executed, None)]
     known.ended("a", 9)
+
+
+async def test_what_a_keeper_takes_after_all_is_not_watched_any_more_and_its_status_is_told() -> None:
+    known, executed = Executions(), child("a")
+    number = known.add(executed)
+    known.see_to_end(executed)
+    known.leave_to_keeper(executed)
+    os.kill(executed.pid, signal.SIGKILL)
+    status = await reaped(executed)
+    await asyncio.sleep(0)
+    known.ended("a", status)
+    assert await known.end(number) == signal.SIGKILL
+
+
+async def test_a_descriptor_that_was_watched_is_not_when_it_is_closed() -> None:
+    known, executed = Executions(), child("a")
+    known.add(executed)
+    known.see_to_end(executed)
+    os.kill(executed.pid, signal.SIGKILL)
+    status = await reaped(executed)
+    known.ended("a", status)
+    assert not asyncio.get_running_loop().remove_reader(executed.pidfd)

@@ -1,6 +1,7 @@
 """The fake engine launches, ends and finds again as the launcher does; a failed launch leaves nothing."""
 
 import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -8,8 +9,9 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.holdings import Remains
-from insula.engine.spec import ContainerSpec, DirectoryRoot
+from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.errors import StepError
+from insula.kernel.process import has_ended
 from insula.testing import DirectLink, FakeEngine, FakeHost
 
 pytestmark = pytest.mark.asyncio
@@ -108,3 +110,26 @@ async def test_a_group_that_outlived_its_guest_is_a_relic_until_it_is_released(
     assert (labels.living, [each.record.pid for each in labels.relics]) == ((), [record.pid])
     await engine.release(engine.handle(record), ExitStatus(status=None))
     assert engine.labels().relics == ()
+
+
+async def test_a_program_is_put_in_as_the_real_entrance_does_it_and_a_later_engine_forgets_how_it_ended(
+    host: FakeHost, engine: FakeEngine
+) -> None:
+    running = await engine.launch(SPEC)
+    streams = os.pipe()
+    executed = await engine.entrance.execute(
+        running, Process(argv=("/bin/true",)), stdio=(streams[0], streams[1], streams[1])
+    )
+    (process,) = host.inside(WEB)
+    assert (executed.pid, executed.uuid, process.executed) == (process.pid, WEB, True)
+    host.kill_keeper()
+    await engine.adopt_execution(executed, process.born)
+    host.end(process, 0)
+    assert has_ended(executed.pidfd)
+    await FakeEngine(host=host, link=DirectLink(host)).held()
+    assert host.keeper is not None
+    assert host.keeper.entered == frozenset()
+    for fd in (*streams, executed.pidfd):
+        os.close(fd)
+    await engine.destroy(running)
+    engine.close()

@@ -50,3 +50,14 @@ def test_a_limit_that_the_kernel_refuses_is_not_set() -> None:
     with pytest.raises(OSError, match="limit shares web"):
         group.cpu.weigh(1)
     assert (group.memory.limits, group.cpu.shares) == ({}, 1024)
+
+
+def test_who_waits_for_the_thaw_is_told_once() -> None:
+    web, told = group([]), []
+    web.freeze()
+    web.when_thawed(lambda: told.append("thawed"))
+    assert told == []
+    web.thaw()
+    web.thaw()
+    assert told == ["thawed"]
+    assert (web.exec_fd(), web.join_fds()) == (None, [])

@@ -90,3 +90,20 @@ def test_after_a_reboot_nothing_runs_and_nothing_is_known_of_what_did(host: Fake
     assert not process.lives
     assert (host.processes, host.groups, host.ended, host.keeper) == ({}, {}, {}, None)
     assert host.boot == "another"
+
+
+def test_what_is_put_into_a_guest_ends_with_it_and_nothing_enters_afterwards(host: FakeHost) -> None:
+    host.make_group(GROUP)
+    init = host.clone(uuid="1", launch="a", group=GROUP)
+    with pytest.raises(OSError, match="Cannot allocate"):
+        host.enter("1", "7")
+    init.executed = True
+    program = host.enter("1", "7")
+    assert (host.inside("1"), host.guests()) == ([program], {"1": init})
+    host.end(program, 0)
+    assert (host.inside("1"), init.lives) == ([], True)
+    host.enter("1", "8")
+    host.end(init, 0)
+    assert (host.processes, [each.status for each in host.entered]) == ({}, [0, 9])
+    with pytest.raises(OSError, match="Cannot allocate"):
+        host.enter("1", "9")

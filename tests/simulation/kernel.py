@@ -1,0 +1,85 @@
+"""What the kernel under a walk answers: which calls it refuses, who waits in it, and whom signals reach."""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from insula.kernel.process import start_time
+from insula.service import executions
+from insula.testing.fakehost import FakeHost
+from tests.simulation.channel import KEEPER_PID
+from tests.simulation.disk import FileOperations
+from tests.simulation.documents import remembered
+from tests.simulation.loop import HeldUpError
+from tests.simulation.statuses import KILLED
+from tests.simulation.world import World
+
+
+class Kernel:
+    """Of one host. refusals: what it refuses next, by the first word, and how; holds: the domains whose guests do not
+    let themselves be frozen, and who waits for that.
+
+    broke: called when it refuses something; keeper_killed, keeper_continues: called for signals to the keeper.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        operations: FileOperations,
+        *,
+        boot: str,
+        broke: Callable[[], None],
+        keeper_killed: Callable[[], None],
+        keeper_continues: Callable[[], None],
+    ) -> None:
+        self._world, self._operations = world, operations
+        self._broke, self._keeper_killed, self._keeper_continues = broke, keeper_killed, keeper_continues
+        self.host = FakeHost(boot=boot, before=self._before, later=world.soon, after=world.after)
+        self.refusals: dict[str, int] = {}
+        self.holds: dict[UUID, list[Callable[[], None]]] = {}
+
+    def _before(self, what: str) -> None:
+        word = what.split()[0]
+        if (code := self.refusals.pop(word, 0)) != 0:
+            self._broke()
+            raise OSError(code, os.strerror(code), what)
+        if word == "freeze" and self._world.actor is not None:
+            group = what.removeprefix("freeze ")
+            guest = next((each for each in self.host.guests().values() if each.group == group), None)
+            if guest is not None and guest.executed and UUID(guest.uuid) in self.holds:
+                raise HeldUpError(self.holds[UUID(guest.uuid)].append)
+        self._operations.before("host", what)
+
+    def let_go(self, uuid: UUID) -> None:
+        """A guest can be frozen again, or has ended."""
+        for wake in self.holds.pop(uuid, []):
+            wake()
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Have files, clocks and signals be this host's while the block lasts."""
+        kill, clock = os.kill, time.time
+        os.kill = self._signalled
+        time.time = lambda: 1_700_000_000 + self._world.now
+        vars(executions)["start_time"] = self._born
+        try:
+            with self._operations.installed(), remembered():
+                yield
+        finally:
+            os.kill, time.time, vars(executions)["start_time"] = kill, clock, start_time
+
+    def _signalled(self, pid: int, number: int) -> None:
+        assert pid == KEEPER_PID, f"a signal is sent to {pid}"
+        if number == KILLED:
+            self._keeper_killed()
+        else:
+            self._keeper_continues()
+
+    def _born(self, pid: int) -> int:
+        """As `kernel.process.start_time`."""
+        if pid not in self.host.processes:
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        return self.host.processes[pid].born
