@@ -13,8 +13,8 @@ from tests.simulation.statuses import KILLED
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Program:
-    """One that was begun. id: the daemon's; keepers: how many had died before; told: its end, to the client that waits
-    for it."""
+    """One that was begun. id: the daemon's; keepers: how many had died before it was asked for; told: its end, to the
+    client that waits for it."""
 
     id: int
     process: FakeProcess
@@ -38,10 +38,10 @@ class Programs:
         """The daemon is gone, and with it everybody who knew a number of its."""
         self._begun.clear()
 
-    def began(self, daemon: SimulatedDaemon, name: str, started: StartedProgram) -> None:
-        """A client has its answer, and waits for the end."""
+    def began(self, daemon: SimulatedDaemon, name: str, started: StartedProgram, *, keepers: int) -> None:
+        """A client has its answer, and waits for the end. keepers: how many had died when it asked."""
         process = next(each for each in self._host.entered if each.pid == started.pid)
-        program = Program(id=started.id, process=process, keepers=self.keepers)
+        program = Program(id=started.id, process=process, keepers=keepers)
         self._say(f"{name}: program {program.id} runs as process {started.pid}")
         self._begun.append(program)
         # Clients go by the names of their domains: who hangs up waits for nothing.

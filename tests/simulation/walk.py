@@ -337,7 +337,8 @@ class Walk:
 
         async def asked(_: Asked) -> None:
             assert daemon is not None
-            self._programs.began(daemon, name, await daemon.execute(UUIDS[name]))
+            keepers = self._programs.keepers
+            self._programs.began(daemon, name, await daemon.execute(UUIDS[name]), keepers=keepers)
 
         self.verb(name, operation, asked)
 
