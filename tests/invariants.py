@@ -136,6 +136,12 @@ def limits_told_are_in_force(
             assert {recorded, defined} == {shares}, f"guest {pid} is told {recorded}, {defined} shares; it has {shares}"
 
 
+def devices_told_are_there(told: Mapping[int, tuple[frozenset[str], frozenset[str]]]) -> None:
+    """When nothing is under way, a definition tells what its guest has. told: by pid, what it has, and is told to."""
+    for pid, (has, defined) in told.items():
+        assert has == defined, f"guest {pid} has the devices {sorted(has)}, and is told to have {sorted(defined)}"
+
+
 def a_program_end_is_told(program: str, told: Collection[int | None], *, status: int | None, keeper_died: bool) -> None:
     """Of a program that was put into a guest, when nothing is under way: its end is known once it has ended, as it was.
 

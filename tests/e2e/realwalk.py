@@ -24,7 +24,7 @@ from tests import truth
 from tests.insulad import Insulad
 from tests.simulation import model
 from tests.simulation.disk import Disk
-from tests.simulation.documents import document, understood
+from tests.simulation.documents import DEVICE_XML, document, understood
 from tests.simulation.model import (
     Definition,
     DomainModel,
@@ -100,6 +100,11 @@ class RealDaemon:
             self._virsh("setmem", str(uuid), f"{memory}MiB", *_AFFECT[where])
         if shares is not None:
             self._virsh("schedinfo", str(uuid), "--set", f"cpu_shares={shares}", *_AFFECT[where])
+
+    async def equip(self, uuid: UUID, where: Where, device: str, *, there: bool) -> None:
+        path = self._insulad.prefix.with_name(f"{device}.xml")
+        path.write_text(DEVICE_XML[device])
+        self._virsh("attach-device" if there else "detach-device", str(uuid), str(path), *_AFFECT[where])
 
     async def destroy(self, uuid: UUID) -> None:
         self._virsh("destroy", str(uuid))

@@ -21,7 +21,8 @@ WALKS = 60 if hosts.full() else 3
 STEPS = 16
 NOT_HERE = ("disk is full", "disk is broken", "disk is read-only", "no descriptors", "disk is sound", "operations fail",
     "the kernel refuses", "a keeper refuses", "guest holds the freezer", "a moment", "start bound", "create bound",
-    "client hangs up", "host reboots", "exec", "program returns", "program crashes", "program is killed")  # fmt: skip
+    "client hangs up", "host reboots", "exec", "program returns", "program crashes", "program is killed",
+    "attach", "detach")  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + WALKS))

@@ -5,6 +5,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -15,11 +16,12 @@ from insula.daemon.wiring import Patience, Wiring, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.keeper.link import KeeperEvent as KeeperEvent
 from insula.engine.keeper.protocol import EventKind
-from insula.engine.spec import Process
+from insula.engine.spec import ContainerSpec, Process
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.kernel.fds import Fd
 from insula.layout import Layout
+from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState
 from insula.model.numbers import Affect, ParameterType, ShutdownMode
 from insula.model.sizes import KiB
@@ -29,16 +31,19 @@ from insula.service.domainlimits import limits_of
 from insula.service.events import Event, Events
 from insula.service.guest import StartedProgram
 from insula.service.host import HostNode
+from insula.service.hostdevices import devices_of
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter
 from insula.service.startoptions import Launch, Storage
+from insula.service.translate import PidOf
+from insula.storage.filesystemmounts import mounts_of
 from insula.testing.fakeengine import FakeEngine
 from insula.testing.fakehost import FakeHost
 from insula.testing.fakelooker import FakeLooker
 from tests.invariants import Shown
 from tests.simulation.channel import SimulatedChannel
-from tests.simulation.documents import document, understood
+from tests.simulation.documents import DEVICE_XML, devices_in, document, understood
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.model import Definition, Run, State, Where
 from tests.simulation.world import World
@@ -51,6 +56,14 @@ AFFECT = {
     Where.CONFIG: Affect.CONFIG,
     Where.BOTH: Affect.LIVE | Affect.CONFIG,
 }
+
+
+class _Preparation(FakePreparation):
+    """Gives guests the devices of their definitions."""
+
+    def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
+        spec = super().rehearse(domain, pid_of)
+        return replace(spec, mounts=mounts_of(domain, None), devices=devices_of(domain))
 
 
 class SimulatedDaemon:
@@ -97,7 +110,7 @@ class SimulatedDaemon:
         events = Events()
         events.subscribe(self._heard)
         self._link = KeeperSupervisor(obtain=self._obtain, on_event=self._told, restored=self._restored)
-        self.preparation = FakePreparation(self._layout.root)
+        self.preparation = _Preparation(self._layout.root)
         self.looker = FakeLooker(self._host)
         self._engine = FakeEngine(host=self._host, link=self._link, offload=in_own_thread)
         return wire(
@@ -210,6 +223,18 @@ class SimulatedDaemon:
                 told[each.id] = (recorded.memory, limits.memory, recorded.cpu_shares, limits.cpu_shares)
         return told
 
+    def told_devices(self) -> dict[int, tuple[frozenset[str], frozenset[str]]]:
+        """Return the devices that are told of each guest that runs, by its pid: by its record, and its definition."""
+        return {
+            each.id: (
+                frozenset(mount.target.removeprefix("/") for mount in each.run.container.record.spec.mounts)
+                | {device.guest for device in each.run.container.record.spec.devices},
+                devices_in(each.current),
+            )
+            for each in self.services.domains
+            if each.run is not None and each.run.container.described
+        }
+
     def unwritten(self) -> set[UUID]:
         """Return the domains whose run has changed without anything being written of it."""
         return {uuid for uuid, _ in self.wiring.directory._owed}
@@ -247,6 +272,11 @@ class SimulatedDaemon:
         if shares is not None:
             wanted = [Parameter("cpu_shares", ParameterType.ULLONG, shares)]
             await self.services.tuning.set_parameters(managed, CPU, wanted, affect)
+
+    async def equip(self, uuid: UUID, where: Where, device: str, *, there: bool) -> None:
+        """Attach a device, or detach it."""
+        verb = self.services.devices.attach if there else self.services.devices.detach
+        await verb(self._of(uuid), DEVICE_XML[device], AFFECT[where])
 
     def _owner(self, uuid: UUID, *, bound: bool) -> object | None:
         return self._owners.setdefault(uuid, object()) if bound else None

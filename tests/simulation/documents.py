@@ -13,7 +13,7 @@ from uuid import UUID
 from insula.model import domain as domains
 from insula.model.domain import DomainDefinition
 from insula.service import incoming
-from tests.simulation.model import Definition, Follows
+from tests.simulation.model import CACHE, FULL, Definition, Follows
 
 REMEMBERED = 1 << 14
 
@@ -39,8 +39,21 @@ def understood(domain: DomainDefinition) -> Definition:
         title=domain.title or "",
         memory=domain.memory_now // 1024,
         shares=(domain.cpu_tune.shares if domain.cpu_tune else None) or 1024,
+        devices=devices_in(domain),
         after=(Follows(after[0].value), Follows(after[1].value), Follows(after[2].value)),
     )
+
+
+DEVICE_XML = {
+    CACHE: "<filesystem type='ram'><source usage='1024' units='KiB'/><target dir='/cache'/></filesystem>",
+    FULL: "<hostdev mode='capabilities' type='misc'><source><char>/dev/full</char></source></hostdev>",
+}
+
+
+def devices_in(domain: DomainDefinition) -> frozenset[str]:
+    """Return what a definition says of them."""
+    cache = any(str(each.target) == "/cache" for each in domain.devices.filesystems)
+    return frozenset([CACHE] * cache + [FULL] * bool(domain.devices.host_devices))
 
 
 PURE = ((domains, "parse"), (domains, "read"), (domains, "completed"), (domains, "dump"), (incoming, "validate"))

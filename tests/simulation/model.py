@@ -57,9 +57,13 @@ class Definition(NamedTuple):
     memory: int = 64
     shares: int = 1024
     after: tuple[Follows, Follows, Follows] = USUAL
+    devices: frozenset[str] = frozenset()
 
 
 MEMORY, SHARES = (32, 64, 128), (256, 1024, 4096)
+CACHE, FULL = "cache", "full"
+DEVICES = (CACHE, FULL)
+"""What comes and goes: a file system in memory at /cache, and the host's /dev/full."""
 
 
 def any_definition(chance: random.Random, title: str) -> Definition:
@@ -107,7 +111,8 @@ class State(NamedTuple):
 
 def _told(definition: Definition) -> str:
     after = "" if definition.after == USUAL else f", then {'/'.join(each.value for each in definition.after)}"
-    return f"'{definition.title}' ({definition.memory} MiB, {definition.shares} shares{after})"
+    devices = "".join(f", {each}" for each in sorted(definition.devices))
+    return f"'{definition.title}' ({definition.memory} MiB, {definition.shares} shares{devices}{after})"
 
 
 class Result(Enum):
@@ -195,6 +200,29 @@ def tune(where: Where, *, memory: int | None = None, shares: int | None = None) 
     def tuned(definition: Definition) -> Definition:
         return definition._replace(memory=memory or definition.memory, shares=shares or definition.shares)
 
+    return _changed(where, tuned)
+
+
+def equip(where: Where, device: str, *, there: bool) -> Effect:
+    """Let the domain have a device, or not have it any more."""
+
+    def equipped(definition: Definition) -> Definition | None:
+        if (device in definition.devices) == there:
+            return None
+        return definition._replace(devices=definition.devices ^ {device})
+
+    return _changed(where, equipped)
+
+
+def may_refuse_devices(device: str, *, there: bool) -> Callable[[State], bool]:
+    """What stands still takes and gives nothing, and what a guest was started with at a place stays."""
+    stays = device == CACHE and not there
+    return lambda state: state.run is Run.PAUSED or state.live is LOST or (stays and state.run is Run.RUNNING)
+
+
+def _changed(where: Where, change: Callable[[Definition], Definition | None]) -> Effect:
+    """change: of one definition; None if that cannot be done."""
+
     def effect(state: State) -> State | None:
         on = state.run in ON
         live = where in (Where.LIVE, Where.BOTH) or (where is Where.CURRENT and on)
@@ -202,9 +230,13 @@ def tune(where: Where, *, memory: int | None = None, shares: int | None = None) 
         if (live and not on) or (config and state.defined is None):
             return None
         if live and state.live is not None and state.live is not LOST:
-            state = state._replace(live=tuned(state.live))
+            if (now := change(state.live)) is None:
+                return None
+            state = state._replace(live=now)
         if config and state.defined is not None:
-            state = state._replace(defined=tuned(state.defined))
+            if (now := change(state.defined)) is None:
+                return None
+            state = state._replace(defined=now)
         return state
 
     return effect
@@ -270,9 +302,11 @@ def written_or_not(state: State) -> State:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Operation:
-    """One verb, or what a guest does. may_fail: something outside was broken, so that it may refuse anything;
-    others: what it may do as well as its effect; halves: what it may leave when it fails all the same; meanwhile: what
-    it may do when the guest has just ended; by_guest: nobody asked for it, and no daemon's death undoes it.
+    """One verb, or what a guest does.
+
+    may_fail: something outside was broken, so that it may refuse anything; others: what it may do as well as its
+    effect; halves: what it may leave when it fails all the same; meanwhile: what it may do when the guest has just
+    ended; refuses: whether it may be refused as well; by_guest: nobody asked for it, and no daemon's death undoes it.
     """
 
     name: str
@@ -281,6 +315,7 @@ class Operation:
     others: tuple[Effect, ...] = ()
     halves: tuple[Effect, ...] = ()
     meanwhile: Effect | None = None
+    refuses: Callable[[State], bool] = lambda state: False
     by_guest: bool = False
     _known: dict[State, tuple[Outcome, ...]] = field(default_factory=dict, init=False)
 
@@ -295,7 +330,7 @@ class Operation:
         after = self.effect(state)
         if after is not None:
             yield Result.DONE, after
-        if after is None or self.may_fail:
+        if after is None or self.may_fail or self.refuses(state):
             yield Result.FAILED, state
         for each in self.others:
             if (other := each(state)) is not None:

@@ -8,7 +8,7 @@ from functools import partial
 
 from tests.simulation import model
 from tests.simulation.disk import Disk
-from tests.simulation.model import MEMORY, SHARES, End, Operation, Where
+from tests.simulation.model import DEVICES, MEMORY, SHARES, End, Operation, Where
 from tests.simulation.statuses import CRASHED, EXITED, KILLED, POWERED_OFF, REBOOTED
 from tests.simulation.walk import DESTROY, UNDEFINE, UUIDS
 from tests.simulation.walking import Walking
@@ -117,6 +117,17 @@ def _tuning(what: str, where: Where, tune: Callable[[Where], model.Effect]) -> O
     return Operation(name=f"{what} {where.name}", effect=tune(where), halves=halves)
 
 
+def equip(walk: Walking, name: str, *, there: bool) -> None:
+    where, device = walk.choice(tuple(Where)), walk.choice(DEVICES)
+    operation = Operation(
+        name=f"{'attach' if there else 'detach'} {device} {where.name}",
+        effect=model.equip(where, device, there=there),
+        refuses=model.may_refuse_devices(device, there=there),
+        halves=(model.equip(Where.LIVE, device, there=there),) if where is Where.BOTH else (),
+    )
+    walk.verb(name, operation, lambda daemon: daemon.equip(UUIDS[name], where, device, there=there))
+
+
 def end(walk: Walking, name: str, *, status: int) -> None:
     walk.end_guest(name, status)
 
@@ -152,6 +163,8 @@ STEPS = (
         ("exec", 9, execute),
         ("memory", 5, limit_memory),
         ("shares", 3, share_processors),
+        ("attach", 4, partial(equip, there=True)),
+        ("detach", 3, partial(equip, there=False)),
     ),
     *_rows(
         Kind.GUEST,
@@ -201,6 +214,8 @@ _OPENINGS = (
     ("create", "exec", "keeper is killed", "program crashes"),
     ("create", "exec", "a keeper refuses", "keeper is killed", "keeper is killed", "program returns"),
     ("create", "exec", "daemon ends", "program returns", "daemon starts"),
+    ("define", "start", "attach", "attach", "detach", "detach"),
+    ("define", "start", "attach", "daemon is killed soon", "attach", "daemon starts"),
     ("define", "start", "daemon is killed soon", "memory", "daemon starts"),
     ("define", "start paused"),
     ("define", "autostart", "daemon ends", "operations fail", "daemon starts"),

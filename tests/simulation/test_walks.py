@@ -22,6 +22,7 @@ from insula.service.events import Events
 from insula.service.executions import Executions
 from insula.service.guest import GuestVerbs
 from insula.service.lifecycle import LifecycleVerbs
+from insula.service.livedevices import LiveDevices
 from insula.service.livelimits import LiveLimits
 from insula.service.runstorage import RunStorage
 from insula.testing.fakeengine import FakeEngine
@@ -122,6 +123,13 @@ def _leaves_limits_that_nobody_was_told_of(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(LiveLimits, "settle", settled)
 
 
+def _leaves_devices_that_nobody_was_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def settled(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(LiveDevices, "settle", settled)
+
+
 def _ignores_the_ends_of_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Executions, "ended", lambda self, identity, status: None)
 
@@ -166,6 +174,7 @@ def _lets_destroy_wait_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
         _ignores_the_ends_of_guests,
         _leaves_ids_behind,
         _leaves_limits_that_nobody_was_told_of,
+        _leaves_devices_that_nobody_was_told_of,
         _ignores_the_ends_of_programs,
         _leaves_programs_to_dead_keepers,
         _watches_what_is_closed,

@@ -75,4 +75,5 @@ class Watch:
             for each in self._host.guests().values()
             for group in (self._host.group(each.group),)
         }
+        invariants.devices_told_are_there(daemon.told_devices())
         invariants.limits_told_are_in_force(daemon.told_limits(), held)

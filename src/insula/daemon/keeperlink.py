@@ -9,6 +9,7 @@ what `restored` itself asks goes to the new keeper: whoever else asks waits.
 """
 
 import asyncio
+import errno
 import json
 import logging
 import os
@@ -118,7 +119,12 @@ class KeeperSupervisor:
         self._give_up("insulad leaves the keeper")
 
     def ask(self, verb: Verb, body: Mapping[str, Any], fds: Mapping[str, int]) -> int:
-        """See `KeeperLink.ask`. While a dead keeper is being replaced, the request waits for the new one."""
+        """See `KeeperLink.ask`. While a dead keeper is being replaced, the request waits for the new one.
+
+        Raises: OSError for a descriptor that is closed already: that is no fault of the keeper's.
+        """
+        if any(fd < 0 for fd in fds.values()):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), f"what was to go with '{verb.value}'")
         restores = self._restoring is not None and _RESTORER.get() is self._restoring
         if self._channel is None and restores:
             raise KeeperError("the new keeper died while it was given its guests")

@@ -148,13 +148,19 @@ class Recovery:
         await self._runs.leftovers.close()
 
     async def keeper_replaced(self) -> None:
-        """Hand every guest that runs to a keeper that has just begun."""
-        held = {each.uuid for each in await self._engine.held()}
+        """Hand every guest that runs to a keeper that has just begun; one that was out of reach tells who has ended."""
+        held = {each.uuid: each for each in await self._engine.held()}
         for managed in list(self._registry):
             run = managed.run
             # One whose end is under way is cleared up without a keeper; the new one would never be told to forget it.
             # One that is not ours yet is handed over when it is.
-            if run is not None and not run.ending and run.is_ours and str(managed.uuid) not in held:
+            if run is None or run.ending or not run.is_ours:
+                continue
+            known = held.get(str(managed.uuid))
+            if known is not None:
+                if known.status is not None and known.pid == run.container.pid:
+                    self._lifecycle.guest_ended(managed.uuid, known.status)
+            else:
                 try:
                     await self._engine.adopt(run.container)
                 except (OSError, InsulaError) as error:

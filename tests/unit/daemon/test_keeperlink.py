@@ -121,6 +121,17 @@ async def test_descriptors_travel_both_ways_and_the_asker_keeps_its_own() -> Non
         os.close(writer)
 
 
+async def test_a_descriptor_that_is_closed_already_is_its_askers_fault_and_no_keeper_is_lost() -> None:
+    async with supervised() as (link, keepers):
+        with pytest.raises(OSError, match="what was to go with 'execute'"):
+            link.ask(Verb.EXECUTE, {}, {"init": -1})
+        number = link.ask(Verb.PING, {}, {})
+        keepers.answer(keepers.take(), {})
+        (await link.answer(number)).close()
+        assert link.connected
+        assert link.restarts == 0
+
+
 async def test_a_failed_step_is_raised_as_one() -> None:
     async with supervised() as (link, keepers):
         number = link.ask(Verb.GO, {}, {})

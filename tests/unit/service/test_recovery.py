@@ -425,6 +425,17 @@ async def test_a_new_keeper_is_given_every_guest_that_it_does_not_hold(rig: Rig)
     assert [each for each in rig.engine.calls if each.startswith("adopt")] == ["adopt web"]
 
 
+async def test_a_guest_that_ended_while_its_keeper_was_out_of_reach_has_ended(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.start(ref)
+    told, rig.engine.domains = rig.engine.domains, None
+    rig.engine.end(WEB, 9)
+    rig.engine.domains = told
+    assert rig.domains.is_active(ref)
+    await rig.domains.keeper_replaced()
+    await until(lambda: not rig.domains.is_active(ref))
+
+
 async def test_a_new_keeper_is_not_given_a_guest_whose_end_is_under_way(rig: Rig) -> None:
     ref = await rig.domains.create_xml(domain_xml())
     destroy = rig.engine.destroy

@@ -108,6 +108,7 @@ class Entrance:
         self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]
     ) -> EnteredProcess:
         account, most_groups = await self._account(running, attachment.process)
+        running.refuse_unless_entered()  # it may have ended, and its descriptor been closed, since
         program = self._program(running.record.spec, attachment, most_groups)
         name = str(next(self._executions))
         groups = group_fds(running.group)

@@ -120,6 +120,8 @@ class Running:
             raise OperationInvalidError(f"nothing can be started in {self.name}: how it was started is not known")
         if self.awaiting_exec or self.group.frozen:
             raise OperationInvalidError(f"{self.name} is paused: resume it first")
+        if self.pidfd < 0:
+            raise OperationInvalidError(f"{self.name} has ended, or is not taken over from the daemon before yet")
 
     def kept(self) -> dict[str, Fd]:
         """Return what the keeper keeps for later daemons, beside the consoles, by its names there."""

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,8 +14,10 @@ from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import ControlGroup, Holding, Interfaces, ScopeGroup
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange
+from insula.errors import OperationInvalidError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd
+from insula.testing import FakeGroup
 
 RANGES = (IdRange(inside=0, outside=100000, count=65536),)
 ETH0 = ConnectedInterface(guest="eth0", host="vnet0", host_index=3, bridge="br0", mac="00:16:3e:00:00:01")
@@ -96,3 +99,12 @@ def test_terminals_that_are_lent_are_not_closed_here() -> None:
 
 def test_the_boot_is_the_kernels() -> None:
     assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def test_nothing_enters_what_has_ended_or_is_not_taken_over_yet() -> None:
+    group = FakeGroup("g", before=lambda what: None, empty=lambda path: None)
+    running = Running(record=RECORD, group=cast("Cgroup", group), pidfd=Fd(os.open("/dev/null", os.O_RDONLY)))
+    running.refuse_unless_entered()
+    running.close()
+    with pytest.raises(OperationInvalidError, match="has ended, or is not taken over"):
+        running.refuse_unless_entered()
