@@ -12,7 +12,7 @@ from tests.simulation.steps import choose, opening
 from tests.simulation.walk import Walk
 from tests.unit.service.hosttree import two_node_host
 
-LENGTHS = (3, 6, 10)
+LENGTHS = (2, 4, 8)
 """How many steps walks have."""
 _MEMORY = Path("/dev/shm")
 
