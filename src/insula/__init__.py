@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from insula.engine.embedded import Engine
     from insula.engine.enter.guestprocess import GuestProcess
     from insula.engine.exitstatus import ExitMeaning, ExitStatus
-    from insula.engine.interfacespec import MacvlanInterface, MacvlanMode, MovedInterface, NetworkKind, VethInterface
+    from insula.engine.interfacespec import (
+        Address,
+        MacvlanInterface,
+        MacvlanMode,
+        MovedInterface,
+        NetworkKind,
+        Route,
+        VethInterface,
+    )
+    from insula.engine.linkchange import LinkChange
     from insula.engine.spec import (
         Access,
         BindMount,
@@ -39,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Access",
+    "Address",
     "BindMount",
     "BlockLimit",
     "Container",
@@ -55,11 +65,13 @@ __all__ = [
     "IdRange",
     "ImageMount",
     "Limits",
+    "LinkChange",
     "MacvlanInterface",
     "MacvlanMode",
     "MovedInterface",
     "NetworkKind",
     "OverlayRoot",
+    "Route",
     "Seccomp",
     "SeccompProfile",
     "TmpfsMount",
@@ -68,16 +80,19 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Address": "engine.interfacespec",
     "BlockLimit": "kernel.cgroups",
     "Container": "engine.container",
     "Engine": "engine.embedded",
     "ExitMeaning": "engine.exitstatus",
     "ExitStatus": "engine.exitstatus",
     "GuestProcess": "engine.enter.guestprocess",
+    "LinkChange": "engine.linkchange",
     "MacvlanInterface": "engine.interfacespec",
     "MacvlanMode": "engine.interfacespec",
     "MovedInterface": "engine.interfacespec",
     "NetworkKind": "engine.interfacespec",
+    "Route": "engine.interfacespec",
     "VethInterface": "engine.interfacespec",
 }
 """Modules of the public names; the others are nouns of `engine.spec`."""

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from insula import Container, Engine, ExitMeaning, Limits
-from insula.engine import container
+from insula.engine import container, runningverbs
 from insula.engine.enter.guestprocess import PIPE
 from insula.engine.spec import BindMount, Bytes, Device, DeviceKind, Seccomp, SeccompProfile
 from insula.errors import (
@@ -423,7 +423,9 @@ def test_the_hosts_own_root_is_refused(engine: Engine) -> None:
 
 def test_the_examples_in_the_documentation_are_true(busybox_root: Path) -> None:
     globs = {"root": busybox_root, "Container": Container}
-    tests = [each for each in doctest.DocTestFinder().find(container, "container", globs=globs) if each.examples]
+    find = doctest.DocTestFinder().find
+    found = (each for module in (container, runningverbs) for each in find(module, module.__name__, globs=globs))
+    tests = [each for each in found if each.examples]
     runner = doctest.DocTestRunner()
     said: list[str] = []
     for each in tests:

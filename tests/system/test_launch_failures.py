@@ -21,10 +21,11 @@ from insula.engine.steps.guest.roottree import MakeFilesystem
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError, OperationFailedError, StepError
 from tests.guests import Guests, spec
+from tests.nolinks import NoLinks
 from tests.waiting import until
 
 
-class RecordingPerformer:
+class RecordingPerformer(NoLinks):
     """Says what it was asked, and makes nothing."""
 
     def __init__(self, *, fail: bool = False) -> None:

@@ -27,6 +27,7 @@ from insula.engine.launch import limits
 from insula.engine.look.looking import Sight, look_once
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
+from insula.engine.runningverbs import RunningVerbs
 from insula.engine.spec import (
     Bytes,
     ContainerSpec,
@@ -45,7 +46,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError, OperationT
 from insula.kernel.cgroups import HeldLimits, Stats
 
 
-class Container:
+class Container(RunningVerbs):
     """A system container, from its description to its end.
 
     root: a directory with a root file system, which the guest may change, or any `Root`. init: what is executed as the
@@ -331,59 +332,6 @@ class Container:
         Raises: as `insula.engine.launch.limits.change`.
         """
         limits.change_running(self._life.alive(), wanted)
-
-    def attach_mount(self, mount: Mount) -> None:
-        """Show a directory or file of the host (`BindMount`), or memory (`TmpfsMount`), in the guest while it runs.
-
-        It is looked up inside the guest's root, and made where it is missing. It goes with this run: the next start
-        shows it no more.
-
-            >>> from insula import TmpfsMount
-            >>> with Container(root, init=["/bin/sleep", "1000"], ephemeral=True) as guest:
-            ...     guest.attach_mount(TmpfsMount(target="/srv/scratch", size=1 << 20))
-            ...     guest.run(["sh", "-c", "df /srv/scratch | tail -n 1"]).stdout.split()[-1]
-            ...     guest.detach_mount("/srv/scratch")
-            b'/srv/scratch'
-
-        Raises: StepError naming what failed, all of it taken back; OperationInvalidError if something was attached
-        there before, or the container is frozen; InvalidArgumentError for another kind of mount.
-        """
-        running, engine = self._life.alive(), self._life.engine()
-        engine.do(engine.launcher.attach(running, mount))
-
-    def detach_mount(self, target: str) -> None:
-        """Take off again what was attached there, in use or not; fine if the guest has done so itself.
-
-        Raises: OperationInvalidError if nothing was attached there; StepError.
-        """
-        running, engine = self._life.alive(), self._life.engine()
-        engine.do(engine.launcher.detach(running, target))
-
-    def attach_device(self, device: Device) -> None:
-        """Give the guest a device of the host while it runs: its node below /dev, and the right to use it.
-
-            >>> from insula import Device, DeviceKind
-            >>> numbers = {"kind": DeviceKind.CHARACTER, "major": 1, "minor": 7}
-            >>> full = Device(**numbers, host="/dev/full", guest="brimful", mode=0o666)
-            >>> with Container(root, init=["/bin/sleep", "1000"], ephemeral=True) as guest:
-            ...     guest.attach_device(full)
-            ...     guest.run(["sh", "-c", "echo x > /dev/brimful || echo no room"]).stdout
-            ...     guest.detach_device(full)
-            b'no room\\n'
-
-        Raises: StepError naming what failed, all of it taken back; OperationInvalidError if it has a device of that
-        name, or is frozen.
-        """
-        running, engine = self._life.alive(), self._life.engine()
-        engine.do(engine.launcher.attach_device(running, device))
-
-    def detach_device(self, device: Device) -> None:
-        """Take a device away, also one that it was started with. Who has it open keeps it.
-
-        Raises: OperationInvalidError if the guest was given none of that name; StepError.
-        """
-        running, engine = self._life.alive(), self._life.engine()
-        engine.do(engine.launcher.detach_device(running, device))
 
 
 def _root(root: "str | os.PathLike[str] | Root", *, ephemeral: bool) -> Root:

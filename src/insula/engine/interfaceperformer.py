@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from insula.engine.interfacespec import Interface
+from insula.engine.interfacespec import Address, Interface, Route
+from insula.engine.linkchange import LinkChange, LinkSnapshot
 
 
 class InterfaceKind(Enum):
@@ -51,4 +52,36 @@ class InterfacePerformer(Protocol):
 
     async def disconnect(self, connected: Sequence[ConnectedInterface]) -> None:
         """Take away, or back, the interfaces that are left of a container that has ended. May be called again."""
+        ...
+
+    async def look_at_link(self, name: str, change: LinkChange, *, network: int) -> LinkSnapshot:
+        """Return a link of a running guest as it is, with all that a change may take from it.
+
+        network: an open file of the guest's network namespace, here and below.
+        Raises: OperationInvalidError if there is none of that name, or if it has what is to be added;
+        OperationUnsupportedError if too much would have to be put back; OperationFailedError.
+        """
+        ...
+
+    async def change_link(
+        self,
+        former: LinkSnapshot,
+        change: LinkChange,
+        addresses: Sequence[Address],
+        routes: Sequence[Route],
+        *,
+        network: int,
+    ) -> None:
+        """Make a link different; part of it is done when this raises.
+
+        addresses, routes: what a link that is switched on has lost while it was off.
+        Raises: OperationFailedError naming the link, and what the kernel refused.
+        """
+        ...
+
+    async def restore_link(self, former: LinkSnapshot, change: LinkChange, *, network: int) -> None:
+        """Make a link what it was before a change that is done, in part, or not at all. May be called again.
+
+        A link that is gone is fine. Raises: OperationFailedError.
+        """
         ...

@@ -40,7 +40,8 @@ class Route:
 class VethInterface:
     """A pair of interfaces, one end in the guest, the other on the host, enslaved to bridge if given.
 
-    guest: name inside; host: name outside, None to choose a free `vnetN`; mac: of the guest's end.
+    guest: name inside; host: name outside, None to choose a free `vnetN`; mac: of the guest's end; up: whether the
+    host's end is switched on, as a cable is plugged in; guest_up: whether the guest's is.
     """
 
     guest: str
@@ -51,6 +52,7 @@ class VethInterface:
     up: bool = True
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
+    guest_up: bool = True
 
     def __str__(self) -> str:
         text = f"{self.guest} to {self.bridge or 'nothing'}"
@@ -89,12 +91,16 @@ class MacvlanInterface:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MovedInterface:
-    """A network device of the host that is the guest's while it runs. device: its name on the host; guest: inside."""
+    """A network device of the host that is the guest's while it runs.
+
+    device: its name on the host; guest: inside; up: whether it is switched on from the start.
+    """
 
     guest: str
     device: str
     addresses: tuple[Address, ...] = ()
     routes: tuple[Route, ...] = ()
+    up: bool = True
 
     def __str__(self) -> str:
         return f"{self.guest}, the host's {self.device}"

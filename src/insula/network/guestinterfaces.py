@@ -53,21 +53,29 @@ def guest_interfaces(pid: int) -> tuple[GuestInterface, ...]:
 def socket_inside(pid: int) -> int:
     """Return a NETLINK_ROUTE socket opened in the network namespace of process pid; the caller closes it.
 
-    A thread of its own enters the namespace, and ends there: the calling thread can never be left inside.
-
     Raises: FileNotFoundError if the process is gone; OSError.
     """
     namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return socket_in(namespace)
+    finally:
+        os.close(namespace)
+
+
+def socket_in(namespace: int) -> int:
+    """Return a NETLINK_ROUTE socket opened in the network namespace of an open file of its; the caller closes it.
+
+    A thread of its own enters the namespace, and ends there: the calling thread can never be left inside.
+
+    Raises: OSError.
+    """
 
     def enter_and_open() -> int:
         setns(namespace, CloneFlag.NEWNET)
         kind = socket.SOCK_RAW | socket.SOCK_CLOEXEC
         return socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE).detach()
 
-    try:
-        return _in_thread(enter_and_open)
-    finally:
-        os.close(namespace)
+    return _in_thread(enter_and_open)
 
 
 def _in_thread(task: Callable[[], T]) -> T:

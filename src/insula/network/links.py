@@ -35,6 +35,8 @@ _ROUTE = struct.Struct("=BBBBBBBBI")
 _SKIP_STATISTICS = 8
 _TABLE_MAIN, _PROTOCOL_STATIC, _TYPE_UNICAST, _ON_LINK = 254, 4, 1, 4
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
+_SCOPE_ANY, _PROTOCOL_ANY = 255, 0
+"""Of a route to be removed. Source: fib_table_delete() in Linux' net/ipv4/fib_trie.c."""
 _NO_DUPLICATE_DETECTION = 0x02
 _UP, _LOOPBACK = 0x1, 0x8
 
@@ -261,12 +263,45 @@ def rename_down(index: int, name: str) -> NetlinkRequest:
     return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be named {name}")
 
 
+def rename(index: int, name: str) -> NetlinkRequest:
+    """Return the request that gives an interface another name as it is; older kernels refuse (EBUSY) while it is on.
+
+    Source: IFF_LIVE_RENAME_OK and dev_change_name() in Linux' net/core/dev.c.
+    """
+    body = _LINK.pack(0, 0, index, 0, 0) + text(_LinkAttribute.NAME, name)
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be named {name}")
+
+
+def set_mtu(index: int, mtu: int) -> NetlinkRequest:
+    """Return the request that sets how many bytes a packet may have."""
+    body = _LINK.pack(0, 0, index, 0, 0) + number(_LinkAttribute.MTU, mtu)
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"an MTU of {mtu}")
+
+
 def add_address(index: int, address: Address) -> NetlinkRequest:
     """Return the request that gives an interface an address.
 
     IPv4 gets its broadcast address; IPv6 is usable at once, without duplicate detection: the administrator gave it, and
     a guest's services bind to it as soon as they start.
     """
+    return NetlinkRequest(
+        message=MessageType.NEW_ADDRESS,
+        flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
+        body=_address_body(index, address),
+        what=f"address {address.address}/{address.prefix}",
+    )
+
+
+def remove_address(index: int, address: Address) -> NetlinkRequest:
+    """Return the request that takes an address off an interface."""
+    return NetlinkRequest(
+        message=MessageType.DELETE_ADDRESS,
+        body=_address_body(index, address),
+        what=f"address {address.address}/{address.prefix}",
+    )
+
+
+def _address_body(index: int, address: Address) -> bytes:
     local = ip_address(address.address)
     peer = ip_address(address.peer) if address.peer else local
     flags = _NO_DUPLICATE_DETECTION if local.version == 6 else 0
@@ -275,12 +310,7 @@ def add_address(index: int, address: Address) -> NetlinkRequest:
     if local.version == 4 and address.peer is None and address.prefix < 31:
         network = ip_network((local, address.prefix), strict=False)
         body += attribute(_AddressAttribute.BROADCAST, network.broadcast_address.packed)
-    return NetlinkRequest(
-        message=MessageType.NEW_ADDRESS,
-        flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
-        body=body,
-        what=f"address {address.address}/{address.prefix}",
-    )
+    return body
 
 
 def add_route(index: int, route: Route) -> NetlinkRequest:
@@ -288,14 +318,38 @@ def add_route(index: int, route: Route) -> NetlinkRequest:
 
     The gateway is taken to be on the link even where no address says so, as with a /32 address.
     """
+    return NetlinkRequest(
+        message=MessageType.NEW_ROUTE,
+        flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
+        body=_route_body(index, route),
+        what=route_name(route),
+    )
+
+
+def remove_route(index: int, route: Route) -> NetlinkRequest:
+    """Return the request that removes a route through an interface from the main table, whoever has made it."""
+    body = _route_body(index, route, removed=True)
+    return NetlinkRequest(message=MessageType.DELETE_ROUTE, body=body, what=route_name(route))
+
+
+def route_name(route: Route) -> str:
+    """Return what a route is called in messages."""
+    subject = f"route to {route.destination}/{route.prefix}" if route.destination else "default route"
+    return f"{subject} by {route.gateway}" if route.gateway else subject
+
+
+def _route_body(index: int, route: Route, *, removed: bool = False) -> bytes:
     gateway = ip_address(route.gateway) if route.gateway else None
     target = ip_address(route.destination) if route.destination else None
     known = target or gateway
     family = _family(known) if known else socket.AF_INET
     scope = _SCOPE_UNIVERSE if gateway or family == socket.AF_INET6 else _SCOPE_LINK
     flags = _ON_LINK if gateway else 0
+    protocol = _PROTOCOL_STATIC
+    if removed:
+        scope, protocol, flags = _SCOPE_ANY, _PROTOCOL_ANY, 0
     prefix = route.prefix if target else 0
-    body = _ROUTE.pack(family, prefix, 0, 0, _TABLE_MAIN, _PROTOCOL_STATIC, scope, _TYPE_UNICAST, flags)
+    body = _ROUTE.pack(family, prefix, 0, 0, _TABLE_MAIN, protocol, scope, _TYPE_UNICAST, flags)
     body += number(_RouteAttribute.DEVICE, index)
     if target:
         body += attribute(_RouteAttribute.DESTINATION, target.packed)
@@ -303,13 +357,7 @@ def add_route(index: int, route: Route) -> NetlinkRequest:
         body += attribute(_RouteAttribute.GATEWAY, gateway.packed)
     if route.metric is not None:
         body += number(_RouteAttribute.PRIORITY, route.metric)
-    subject = f"route to {route.destination}/{route.prefix}" if target else "default route"
-    return NetlinkRequest(
-        message=MessageType.NEW_ROUTE,
-        flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
-        body=body,
-        what=f"{subject} by {route.gateway}" if gateway else subject,
-    )
+    return body
 
 
 def all_addresses(kernel: Rtnetlink) -> list[tuple[int, Address]]:

@@ -4,16 +4,21 @@ Two sockets talk to the kernel: one in the daemon's network namespace, one that 
 kind of interface is made, and what becomes of it, say `network.kinds`.
 """
 
+import errno
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 from insula.engine.interfaceperformer import ConnectedInterface
-from insula.engine.interfacespec import Interface
-from insula.errors import OperationFailedError
+from insula.engine.interfacespec import Address, Interface, Route
+from insula.engine.linkchange import LinkChange, LinkSnapshot
+from insula.errors import OperationFailedError, OperationInvalidError, OperationUnsupportedError
+from insula.network.guestinterfaces import socket_in
 from insula.network.kinds.interfacedriver import Networks
 from insula.network.kinds.kindtable import BY_RECORD, KINDS
+from insula.network.linkchanges import perform_change, restore, state_of
 from insula.network.links import LOOPBACK, switch
 from insula.network.rtnetlink import Rtnetlink
 
@@ -90,6 +95,44 @@ class NetlinkPerformer:
             self._ending = [each for each in self._ending if not each.done()]
             self._ending.append(self._sweepers.submit(self._sweep, tuple(connected)))
 
+    async def look_at_link(self, name: str, change: LinkChange, *, network: int) -> LinkSnapshot:
+        """See `InterfacePerformer`."""
+        try:
+            with _inside(network) as inside:
+                state = state_of(inside, name, change)
+        except FileExistsError as error:
+            raise OperationInvalidError(f"the link '{name}' stays as it is: {error.strerror}") from error
+        except OSError as error:
+            kind = OperationUnsupportedError if error.errno == errno.E2BIG else OperationFailedError
+            raise kind(f"the link '{name}' stays as it is: {error.strerror}") from error
+        if state is None:
+            raise OperationInvalidError(f"the guest has no link '{name}'")
+        return state
+
+    async def change_link(
+        self,
+        former: LinkSnapshot,
+        change: LinkChange,
+        addresses: Sequence[Address],
+        routes: Sequence[Route],
+        *,
+        network: int,
+    ) -> None:
+        """See `InterfacePerformer`."""
+        try:
+            with _inside(network) as inside:
+                perform_change(inside, former, change, addresses=addresses, routes=routes)
+        except OSError as error:
+            raise OperationFailedError(f"cannot change the link '{former.name}': {error.strerror}") from error
+
+    async def restore_link(self, former: LinkSnapshot, change: LinkChange, *, network: int) -> None:
+        """See `InterfacePerformer`."""
+        try:
+            with _inside(network) as inside:
+                restore(inside, former, change)
+        except OSError as error:
+            raise OperationFailedError(f"the link '{former.name}' is not what it was: {error.strerror}") from error
+
     def _sweep(self, connected: Sequence[ConnectedInterface]) -> None:
         for each in connected:
             inside = self._kept.pop((each.mac, each.guest_index), None)
@@ -102,6 +145,17 @@ class NetlinkPerformer:
                 if inside is not None:
                     inside.close()
         self._leaving.difference_update(each.host_index for each in connected)
+
+
+@contextmanager
+def _inside(network: int) -> Iterator[Rtnetlink]:
+    """Talk with the kernel about the network of a guest that runs. network: an open file of its namespace."""
+    descriptor = socket_in(network)
+    try:
+        with Rtnetlink(descriptor) as inside:
+            yield inside
+    finally:
+        os.close(descriptor)
 
 
 def _made(wanted: Interface, networks: Networks) -> ConnectedInterface:

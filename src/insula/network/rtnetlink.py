@@ -50,8 +50,11 @@ class MessageType(IntEnum):
     SHOW_LINK = 18
     SET_LINK = 19
     NEW_ADDRESS = 20
+    DELETE_ADDRESS = 21
     SHOW_ADDRESS = 22
     NEW_ROUTE = 24
+    DELETE_ROUTE = 25
+    SHOW_ROUTE = 26
     SHOW_STATISTICS = 94
 
 

@@ -63,13 +63,15 @@ class LiveDevices:
         self._note(managed, replace(run.record, attaching=True))
         try:
             for filesystem in gone.devices.filesystems:
-                await managed.lock.unless_overtaken(self._engine.detach(container, str(filesystem.target), write))
+                await managed.lock.unless_overtaken(
+                    self._engine.changes.detach(container, str(filesystem.target), write)
+                )
             for device in [each for each in container.record.spec.devices if each.guest in names]:
-                await managed.lock.unless_overtaken(self._engine.detach_device(container, device, write))
+                await managed.lock.unless_overtaken(self._engine.changes.detach_device(container, device, write))
             for mount in mounts:
-                await managed.lock.unless_overtaken(self._engine.attach(container, mount, write))
+                await managed.lock.unless_overtaken(self._engine.changes.attach(container, mount, write))
             for device in devices:
-                await managed.lock.unless_overtaken(self._engine.attach_device(container, device, write))
+                await managed.lock.unless_overtaken(self._engine.changes.attach_device(container, device, write))
         except (OSError, InsulaError) as error:
             if managed.run is run:
                 self._runs.record_container(managed, container)
@@ -96,15 +98,15 @@ class LiveDevices:
     async def _settled(self, managed: ManagedDomain, container: Running) -> None:
         container.refuse_unless_entered()
         write = partial(self._write, managed)
-        await managed.lock.unless_overtaken(self._engine.settle(container, write))
+        await managed.lock.unless_overtaken(self._engine.changes.settle(container, write))
         spec = container.record.spec
         told = {str(each.target) for each in managed.current.devices.filesystems}
         names = names_of(managed.current)
         for device in [each for each in spec.devices if each.guest not in names]:
-            await managed.lock.unless_overtaken(self._engine.detach_device(container, device, write))
+            await managed.lock.unless_overtaken(self._engine.changes.detach_device(container, device, write))
         for target in [each.target for each in spec.mounts if each.target not in told]:
             if target in _attached(container):
-                await managed.lock.unless_overtaken(self._engine.detach(container, target, write))
+                await managed.lock.unless_overtaken(self._engine.changes.detach(container, target, write))
 
     def _note(self, managed: ManagedDomain, record: RunRecord) -> None:
         try:

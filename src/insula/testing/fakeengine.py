@@ -64,7 +64,7 @@ async def _inline(function: Callable[[], None]) -> None:
     function()
 
 
-class FakeEngine(FakeChanges):
+class FakeEngine:
     """Fits `service.containers.Engine`. host: what it works on; link: a way to that host's keeper.
 
     connected: the interfaces that every guest is to have.
@@ -86,6 +86,7 @@ class FakeEngine(FakeChanges):
         self.entrance = Entrance(
             facts=FACTS, link=link, programs=EmptyPrograms(), find_account=_find_root, permitted=lambda: 0
         )
+        self.changes = FakeChanges()
 
     def close(self) -> None:
         """Let go of what later calls would make anew."""

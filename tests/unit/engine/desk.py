@@ -21,6 +21,7 @@ from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.kernel.fds import Fd, memory_file
 from insula.kernel.process import start_time
+from tests.nolinks import NoLinks
 from tests.unit.engine.fakes import GROUP, SPEC, DoGroup, FakeKeeper, fake_groups, null, plan_of, things
 
 CONNECTED = ConnectedInterface(guest="eth0", host="vnet0", host_index=3, bridge=None, mac="52:54:00:00:00:01")
@@ -40,7 +41,7 @@ def record_of(pid: int, **changes: Any) -> ContainerRecord:
 
 
 @dataclass(kw_only=True, slots=True)
-class Network:
+class Network(NoLinks):
     """Remembers what is to be disconnected."""
 
     disconnected: list[ConnectedInterface] = field(default_factory=list)

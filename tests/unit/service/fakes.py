@@ -127,7 +127,7 @@ class FakeGroup:
         )
 
 
-class FakeEngine(FakeChanges):
+class FakeEngine:
     """Launches nothing. memory: what the keeper and the kernel know, a file a guest, outliving the daemon."""
 
     def __init__(self, memory: Path) -> None:
@@ -146,6 +146,7 @@ class FakeEngine(FakeChanges):
         """The guests' ends of consoles; each launch opens as many ptys as there are in consoles."""
         self.consoles = 0
         self.connected: tuple[ConnectedInterface, ...] = ()
+        self.changes = FakeChanges()
         self.domains: Verbs | None = None
         self.kept: dict[str, int] = {}
         """How many descriptors are kept for later daemons."""

@@ -177,7 +177,7 @@ async def test_a_later_daemon_takes_back_what_nobody_was_told_of_and_tells_of_wh
         run.record = replace(run.record, container=record.encode(), attaching=True)
         RunDirectory(rig.layout).write(run.record)
 
-    await rig.engine.attach(run.container, TmpfsMount(target="/untold"), write)
+    await rig.engine.changes.attach(run.container, TmpfsMount(target="/untold"), write)
     told = managed.current.devices.filesystems
     gone = replace(told[-1], target=PurePosixPath("/gone"))
     devices = replace(managed.current.devices, filesystems=(*told, gone))

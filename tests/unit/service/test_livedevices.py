@@ -30,7 +30,7 @@ async def test_a_device_that_nobody_was_told_of_and_that_stays_is_told_and_holds
     async def refuse(*_: Any) -> None:
         raise StepError("the guest says no")
 
-    await rig.engine.attach(run.container, TmpfsMount(target="/untold"), write)
+    await rig.engine.changes.attach(run.container, TmpfsMount(target="/untold"), write)
     rig.engine.domains = None
     monkeypatch.setattr(FakeChanges, "detach", refuse)
     successor = Rig(tmp_path)

@@ -6,42 +6,49 @@ host steps ──► announced in the record ──► steps inside ──► ma
 """
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.guestdevices import fetched_node
 from insula.engine.fragments.guestmounts import fetched_alive
+from insula.engine.fragments.speccheck import own_network
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.attempt import step_failed
-from insula.engine.launch.holdings import FormerDevices, GuestMount, Holding
+from insula.engine.launch.holdings import FormerDevices, FormerLink, GuestMount, Holding, Interfaces
 from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.release import Inside, Release, detachment
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
+from insula.engine.linkchange import LinkChange
 from insula.engine.policy.devicepolicy import device_rules
 from insula.engine.spec import ContainerSpec, Device, Mount
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.nodes import RemoveNode
 from insula.engine.steps.guest.roottree import AttachMount
 from insula.engine.steps.host.groups import ChangeDevices
+from insula.engine.steps.host.guestlinks import ChangeLink
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
-from insula.errors import OperationInvalidError
-from insula.kernel.fds import Fd
+from insula.errors import OperationFailedError, OperationInvalidError
+from insula.kernel.fds import Fd, close_all
 
 WriteRecord = Callable[[ContainerRecord], None]
 """Writes down what is true of a container from now on. Raises: OSError, and nothing has been written."""
+_UNTIL_DONE = FormerDevices | FormerLink
+"""What was before is held only until the whole change is done."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
     """What is to become different. host, inside: steps, performed in this order; holds: what the steps inside leave,
-    known once those of the host are done; drops: what they take away that was held; spec: the container's when all is
-    done."""
+    known once those of the host are done; drops: what they take away that was held; keeps: what a holding of before is
+    afterwards; spec: the container's when all is done."""
 
     host: tuple[HostStep, ...] = ()
     inside: tuple[GuestStep, ...] = ()
     holds: Callable[[HostContext], tuple[Holding, ...]] = lambda context: ()
     drops: tuple[Holding, ...] = ()
+    keeps: Callable[[Holding], Holding] = lambda holding: holding
     spec: ContainerSpec
 
 
@@ -138,6 +145,49 @@ class RunningChanges:
         )
         await self.perform(running, change, write)
 
+    async def change_link(
+        self, running: Running, name: str, change: LinkChange, write: WriteRecord = nothing_written
+    ) -> None:
+        """Change a network link that the guest has, by whatever name it has it now. See `perform`.
+
+        Raises: OperationInvalidError if it has no such link, has what is to be added, or has no network of its own;
+        InvalidArgumentError for what no kernel would take.
+        """
+        change.check()
+        spec = running.record.spec
+        if not own_network(spec):
+            raise OperationInvalidError(f"{running.name} has no network of its own: change the link where it belongs")
+        if self._interfaces is None:
+            raise OperationFailedError("there is nobody here to change network interfaces")
+        network = _network_of(running)
+        try:
+            former = await self._interfaces.look_at_link(name, change, network=network)
+        finally:
+            close_all([network])
+        given = next((each for each in spec.interfaces if each.guest == name), None)
+        lost = given is not None and change.up is True and not former.up
+        kept = replace(change, add_addresses=(), add_routes=()).of(given) if given is not None and lost else None
+        step = ChangeLink(
+            why="asked for",
+            name=name,
+            former=former,
+            change=change,
+            addresses=kept.addresses if kept else (),
+            routes=kept.routes if kept else (),
+        )
+
+        def renamed(holding: Holding) -> Holding:
+            if given is None or not isinstance(holding, Interfaces):
+                return holding
+            connected = (
+                replace(each, guest=change.name or name) if each.guest == name else each for each in holding.connected
+            )
+            return replace(holding, connected=tuple(connected))
+
+        interfaces = tuple(change.of(each) if each is given else each for each in spec.interfaces)
+        wanted = Change(host=(step,), keeps=renamed, spec=replace(spec, interfaces=interfaces))
+        await self.perform(running, wanted, write)
+
     @staticmethod
     def _allowing(running: Running, devices: Sequence[Device]) -> ChangeDevices:
         record = running.record
@@ -152,9 +202,11 @@ class RunningChanges:
         """Make a running container different; running.record is what is true when this returns or raises.
 
         write: keeps the record for a later daemon, which ends what was cut short by `settle`.
-        Raises: StepError naming the step, or what a step raised that speaks for itself; all of it is taken back then,
+        Raises: OperationInvalidError for a container that is paused, or has ended; StepError naming the
+        step, or what a step raised that speaks for itself; all of it is taken back then,
         and what stays is added to the failure's notes.
         """
+        running.refuse_unless_entered()
         before = running.record
         context = self._context(running)
         announced = [each for step in change.host for each in step.announce(before.id)]
@@ -167,11 +219,11 @@ class RunningChanges:
             left = change.holds(context)
             if left:
                 self._record(running, write, [*before.holdings, *made, *map(_announced, left)], before.spec)
-            await self._inside.perform(running, change.inside, context.fds, permitted=self._permitted())
+            if change.inside:
+                await self._inside.perform(running, change.inside, context.fds, permitted=self._permitted())
             made += left
-            kept = [each for each in before.holdings if each not in change.drops]
-            # What was before is held only until the whole change is done.
-            lasting = [each for each in made if not isinstance(each, FormerDevices)]
+            kept = [change.keeps(each) for each in before.holdings if each not in change.drops]
+            lasting = [each for each in made if not isinstance(each, _UNTIL_DONE)]
             self._record(running, write, [*kept, *lasting], change.spec)
         except BaseException as error:
             await self._take_back(running, before, made, write, error)
@@ -231,16 +283,43 @@ class RunningChanges:
         return context
 
     def _inside_of(self, running: Running) -> Inside:
-        async def perform(steps: Sequence[GuestStep]) -> None:
-            await self._inside.perform(running, steps, {}, permitted=self._permitted())
-
-        return perform
+        return _LivingGuest(running=running, steps=self._inside, permitted=self._permitted)
 
     @staticmethod
     def _record(running: Running, write: WriteRecord, holdings: Sequence[Holding], spec: ContainerSpec) -> None:
         record = replace(running.record, holdings=tuple(holdings), spec=spec)
         write(record)
         running.record = record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _LivingGuest:
+    """A guest that runs, for the walk that takes holdings away (`release.Inside`)."""
+
+    running: Running
+    steps: InsideSteps
+    permitted: Callable[[], int]
+
+    async def perform(self, steps: Sequence[GuestStep]) -> None:
+        await self.steps.perform(self.running, steps, {}, permitted=self.permitted())
+
+    def network(self) -> Fd:
+        return _network_of(self.running)
+
+
+def _network_of(running: Running) -> Fd:
+    """Return an open file of a guest's network namespace. Raises: OperationInvalidError if it has ended."""
+    try:
+        network = Fd(os.open(f"/proc/{running.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        try:
+            # Still the same process: its pid was not free as long as it is not reaped.
+            signal.pidfd_send_signal(running.pidfd, 0)
+        except BaseException:
+            close_all([network])
+            raise
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise OperationInvalidError(f"{running.name} has ended") from error
+    return network
 
 
 async def _performed(step: HostStep, context: HostContext) -> tuple[Holding, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from insula.engine import codec
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.placement import IN_SCOPE
+from insula.engine.linkchange import LinkChange, LinkSnapshot
 from insula.kernel.cgroups import DeviceRule
 
 
@@ -68,7 +69,19 @@ class FormerDevices:
     made: bool = False
 
 
-Holding = ControlGroup | ScopeGroup | Interfaces | GuestMount | FormerDevices
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormerLink:
+    """What a link of a running guest was, from before it is changed until the whole change is done.
+
+    change: what is wanted of it; made: False, since it never outlives the change.
+    """
+
+    link: LinkSnapshot
+    change: LinkChange
+    made: bool = False
+
+
+Holding = ControlGroup | ScopeGroup | Interfaces | GuestMount | FormerDevices | FormerLink
 
 
 def holding_of_group(path: str) -> Holding:

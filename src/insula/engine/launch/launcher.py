@@ -25,7 +25,7 @@ from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.attempt import LaunchAttempt, WhileInside, announced, named_failure
-from insula.engine.launch.changes import RunningChanges, WriteRecord, nothing_written
+from insula.engine.launch.changes import RunningChanges
 from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.guestlabels import GuestLabels, label_guest
 from insula.engine.launch.holdings import Remains
@@ -41,7 +41,7 @@ from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
-from insula.engine.spec import ContainerSpec, Device, Mount
+from insula.engine.spec import ContainerSpec
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import (
     InsulaError,
@@ -117,7 +117,7 @@ class Launcher:
             permitted=lambda: self.keeper_permitted,
         )
         """Starts processes inside what runs."""
-        self._changes = RunningChanges(
+        self.changes = RunningChanges(
             facts=facts,
             inside=InsideSteps(facts=facts, link=link, programs=self._programs),
             release=self._release,
@@ -125,6 +125,7 @@ class Launcher:
             permitted=lambda: self.keeper_permitted,
             offload=offload,
         )
+        """Changes what runs."""
         self.keeper_permitted = permitted_mask()
         """The mask of the keeper's capabilities; ours until one has said hello."""
         self._pids = Pids(facts.pids_max)
@@ -301,32 +302,6 @@ class Launcher:
     async def forget(self, uuid: str) -> None:
         """See `Teardown.forget`."""
         await self._teardown.forget(Remains(uuid=uuid))
-
-    # Changing what runs
-
-    async def attach(self, running: Running, mount: Mount, write: WriteRecord = nothing_written) -> None:
-        """See `RunningChanges.attach`. Raises: also OperationInvalidError for a container that does not run."""
-        running.refuse_unless_entered()
-        await self._changes.attach(running, mount, write)
-
-    async def detach(self, running: Running, target: str, write: WriteRecord = nothing_written) -> None:
-        """See `RunningChanges.detach`. Raises: also as `attach`."""
-        running.refuse_unless_entered()
-        await self._changes.detach(running, target, write)
-
-    async def attach_device(self, running: Running, device: Device, write: WriteRecord = nothing_written) -> None:
-        """See `RunningChanges.attach_device`. Raises: also as `attach`."""
-        running.refuse_unless_entered()
-        await self._changes.attach_device(running, device, write)
-
-    async def detach_device(self, running: Running, device: Device, write: WriteRecord = nothing_written) -> None:
-        """See `RunningChanges.detach_device`. Raises: also as `attach`."""
-        running.refuse_unless_entered()
-        await self._changes.detach_device(running, device, write)
-
-    async def settle(self, running: Running, write: WriteRecord = nothing_written) -> None:
-        """See `RunningChanges.settle`."""
-        await self._changes.settle(running, write)
 
     async def forget_execution(self, executed_id: str) -> None:
         """Have the keeper drop its record of an entered process that has ended; one it does not hold is fine."""

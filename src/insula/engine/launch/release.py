@@ -9,11 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.guestlabels import launch_of
-from insula.engine.launch.holdings import ControlGroup, FormerDevices, GuestMount, Holding, Interfaces, ScopeGroup
+from insula.engine.launch.holdings import (
+    ControlGroup,
+    FormerDevices,
+    FormerLink,
+    GuestMount,
+    Holding,
+    Interfaces,
+    ScopeGroup,
+)
 from insula.engine.launch.placement import DirectPlacement, Placement, ScopePlacement
 from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -21,9 +29,22 @@ from insula.engine.steps.guest.roottree import DetachMount
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
+from insula.kernel.fds import Fd, close_all
 
-Inside = Callable[[Sequence[GuestStep]], Awaitable[None]]
-"""Has steps performed in a guest that runs."""
+
+class Inside(Protocol):
+    """A guest that runs, for what is to be taken back in it."""
+
+    async def perform(self, steps: Sequence[GuestStep]) -> None:
+        """Have steps performed inside. Raises: StepError."""
+        ...
+
+    def network(self) -> Fd:
+        """Return an open file of its network namespace, the caller's to close.
+
+        Raises: OperationInvalidError if it has ended.
+        """
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +65,8 @@ class Release:
     ) -> list[OSError | InsulaError]:
         """Take away what is there, the last first; return why something stays. One that stays holds up no other.
 
-        launch: whose these are, None if that was not written down; what another launch made is left alone. inside: has
-        steps performed in the guest, None for one that has ended, with all that was inside.
+        launch: whose these are, None if that was not written down; what another launch made is left alone. inside: the
+        guest, None for one that has ended, with all that was inside.
         """
         failures: list[OSError | InsulaError] = []
         for holding in reversed(holdings):
@@ -57,12 +78,21 @@ class Release:
 
     async def _detach(self, holding: GuestMount, launch: str | None, inside: Inside | None) -> None:
         if inside is not None:
-            await inside((detachment(holding),))
+            await inside.perform((detachment(holding),))
 
     async def _allow_again(self, holding: FormerDevices, launch: str | None, inside: Inside | None) -> None:
         if inside is not None:
             group = Cgroup(self.hierarchies, holding.path)
             await self.offload(partial(group.allow_devices, holding.rules))
+
+    async def _restore_link(self, holding: FormerLink, launch: str | None, inside: Inside | None) -> None:
+        if inside is None or self.interfaces is None:
+            return
+        network = inside.network()
+        try:
+            await self.interfaces.restore_link(holding.link, holding.change, network=network)
+        finally:
+            close_all([network])
 
     async def _disconnect(self, holding: Interfaces, launch: str | None, inside: Inside | None) -> None:
         if self.interfaces is not None:
@@ -109,5 +139,6 @@ RELEASES: Mapping[type[Holding], Callable[[Release, Any, str | None, Inside | No
     Interfaces: Release._disconnect,
     GuestMount: Release._detach,
     FormerDevices: Release._allow_again,
+    FormerLink: Release._restore_link,
 }
 """How each kind of holding is taken away; what is gone already is fine."""

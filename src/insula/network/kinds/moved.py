@@ -37,7 +37,7 @@ class MovedKind:
             raise OSError(errno.ENODEV, "it vanished as soon as it was moved")
         back = move_to_namespace(moved.index, networks.here, wanted.device)
         networks.undo.callback(networks.inside.perform, back)
-        configure(networks.inside, moved.index, wanted)
+        configure(networks.inside, moved.index, wanted, up=wanted.up)
         return ConnectedInterface(
             guest=wanted.guest,
             host="",

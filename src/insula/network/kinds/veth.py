@@ -43,7 +43,7 @@ class VethKind:
         if guest_end is None or guest_end.link is None:
             raise OSError(errno.ENODEV, "it vanished as soon as it was made")
         networks.undo.callback(_remove, networks.host, guest_end.link)
-        configure(networks.inside, guest_end.index, wanted)
+        configure(networks.inside, guest_end.index, wanted, up=wanted.guest_up)
         return ConnectedInterface(
             guest=wanted.guest,
             host=wanted.host or _name(networks.host, guest_end.link),

@@ -3,34 +3,42 @@
 import errno
 import json
 import os
+import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from insula.engine.interfacespec import Address, NetworkKind, Route, VethInterface
 from insula.engine.keeper.link import completed
 from insula.engine.launch.changes import Change, RunningChanges
-from insula.engine.launch.holdings import GuestMount, Holding, Interfaces
+from insula.engine.launch.holdings import FormerLink, GuestMount, Holding, Interfaces
 from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
+from insula.engine.linkchange import LinkChange, LinkSnapshot
 from insula.engine.policy.devicepolicy import device_rules
-from insula.engine.spec import BindMount, Device, DeviceKind, TmpfsMount
+from insula.engine.spec import BindMount, Device, DeviceKind, Namespace, SharedNamespace, TmpfsMount
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachMount, DetachMount
 from insula.engine.steps.host.groups import ChangeDevices
 from insula.engine.steps.host.hoststep import HostContext, HostStep
-from insula.errors import OperationInvalidError, StepError
+from insula.errors import OperationFailedError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
+from insula.kernel.fds import Fd
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import CONNECTED, Network, record_of
 from tests.unit.engine.fakes import null
 
 FUSE = Device(kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="fuse")
+
+
+LINK = LinkSnapshot(index=2, name="eth0", up=True, mtu=1500)
+CARD = VethInterface(guest="eth0")
 
 
 class Died(BaseException):
@@ -47,10 +55,13 @@ class Host:
     mounts: list[str] = field(default_factory=list)
     allowed: tuple[DeviceRule, ...] = device_rules(())
     links: list[str] = field(default_factory=list)
+    link: LinkSnapshot = LINK
     written: str = ""
     fatal: int | None = None
     ticks: int = 0
     refuse: str | None = None
+    most: int = 9000
+    """Bytes of a packet that the link takes."""
 
     def tick(self) -> None:
         self.ticks += 1
@@ -94,6 +105,30 @@ class Links(Network):
         self.host.tick()
         self.host.links.clear()
 
+    async def look_at_link(self, name: str, change: LinkChange, *, network: int) -> LinkSnapshot:
+        return self.host.link
+
+    async def change_link(
+        self,
+        former: LinkSnapshot,
+        change: LinkChange,
+        addresses: Sequence[Address],
+        routes: Sequence[Route],
+        *,
+        network: int,
+    ) -> None:
+        """Name first, then MTU; anything may happen in between."""
+        self.host.tick()
+        self.host.link = replace(self.host.link, name=change.name or former.name)
+        self.host.tick()
+        if change.mtu is not None and change.mtu > self.host.most:
+            raise OperationFailedError("cannot change the link 'eth0': mtu greater than device maximum")
+        self.host.link = replace(self.host.link, mtu=change.mtu or former.mtu)
+
+    async def restore_link(self, former: LinkSnapshot, change: LinkChange, *, network: int) -> None:
+        self.host.tick()
+        self.host.link = former
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fetch(HostStep):
@@ -130,15 +165,16 @@ def changes_of(host: Host) -> RunningChanges:
         facts=UNIFIED,
         inside=cast("InsideSteps", host),
         release=release,
-        interfaces=None,
+        interfaces=Links(host),
         permitted=lambda: 0,
     )
 
 
 @pytest.fixture
-def running() -> Iterator[Running]:
+def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
     record = record_of(os.getpid())
-    made = Running(record=record, group=Cgroup(Hierarchies(), "g"))
+    made = Running(record=record, group=Cgroup(Hierarchies(), "g"), pidfd=Fd(os.pidfd_open(os.getpid())))
+    monkeypatch.setattr(Cgroup, "frozen", False)
     yield made
     made.close()
 
@@ -219,6 +255,64 @@ def test_a_change_that_fails_at_any_step_or_is_cut_short_anywhere_is_taken_back_
     assert host.record == running.record
     assert host.allowed == device_rules(running.record.spec.devices)
     assert fails or all(getattr(each, "made", True) for each in running.record.holdings)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(mtu=st.none() | st.sampled_from([1400, 9001]), name=st.none() | st.just("lan0"), known=st.booleans())
+def test_a_link_that_is_changed_in_part_is_what_it_was_and_a_changed_one_what_the_record_tells(
+    running: Running, mtu: int | None, name: str | None, known: bool
+) -> None:
+    """known: the spec has it, else the guest has made it."""
+    assume((mtu, name) != (None, None))
+    held = replace(CONNECTED, guest="eth0")
+    before = record_of(os.getpid(), holdings=(Interfaces(connected=(held,)),))
+    before = replace(before, spec=replace(before.spec, interfaces=(CARD,) if known else ()))
+    change, fatal = LinkChange(mtu=mtu, name=name), 1
+    while True:
+        host = Host(fatal=fatal)
+        host.written = json.dumps(before.encode())
+        running.record = before
+        died = False
+        try:
+            completed(changes_of(host).change_link(running, "eth0", change, host.write))
+        except Died:
+            died = True
+        except OperationFailedError:
+            assert mtu == 9001
+        if died:
+            host.fatal = None
+            later = Running(record=host.record, group=running.group, pidfd=Fd(os.pidfd_open(os.getpid())))
+            completed(changes_of(host).settle(later, host.write))
+            later.close()
+        record = host.record
+        assert not any(isinstance(each, FormerLink) for each in record.holdings)
+        changed = record.spec != before.spec if known else host.link != LINK
+        assert host.link == (replace(LINK, name=name or "eth0", mtu=mtu or 1500) if changed else LINK)
+        if known:
+            assert [each.guest for each in (*record.spec.interfaces, *record.connected)] == [host.link.name] * 2
+        if not died:
+            assert record == running.record and changed == (mtu != 9001)
+            break
+        fatal += 1
+
+
+def test_a_link_of_a_shared_network_is_not_changed(running: Running) -> None:
+    spec = running.record.spec
+    shared = SharedNamespace(kind=Namespace.NETWORK, path="/run/netns/web")
+    for other in (replace(spec, network=NetworkKind.HOST), replace(spec, shared_namespaces=(shared,))):
+        running.record = replace(running.record, spec=other)
+        with pytest.raises(OperationInvalidError, match="has no network of its own"):
+            completed(changes_of(Host()).change_link(running, "lo", LinkChange(up=False)))
+
+
+def test_nothing_is_changed_of_a_guest_that_has_ended(running: Running) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pidfd = Fd(os.pidfd_open(ended.pid))
+        ended.wait()
+        gone = Running(record=replace(running.record, pid=ended.pid), group=running.group, pidfd=pidfd)
+    with pytest.raises(OperationInvalidError, match="has ended"):
+        completed(changes_of(Host()).change_link(gone, "lo", LinkChange(up=False)))
+    gone.close()
 
 
 def test_the_record_tells_of_what_is_attached_until_it_is_taken_off(running: Running, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from insula.errors import InsulaError, KeeperError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy, set_maker
 from insula.kernel.fds import Fd
 from insula.kernel.process import start_time
+from tests.nolinks import NoLinks
 from tests.plans import UNIFIED
 from tests.unit.engine.fakes import SPEC, null, plan_of
 
@@ -60,7 +61,7 @@ class Clock:
 
 
 @dataclass(kw_only=True, slots=True)
-class Host:
+class Host(NoLinks):
     """What is there, as files below a directory."""
 
     top: Path

@@ -64,6 +64,14 @@ class HostContext:
     layers: Layers | None = None
     _kept: list[Fd] = field(default_factory=list)
     _user_namespace: Fd = NO_FD
+    _network_namespace: Fd = NO_FD
+
+    @property
+    def network_namespace(self) -> Fd:
+        """The child's network namespace."""
+        if self._network_namespace < 0:
+            self._network_namespace = Fd(os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.process))
+        return self._network_namespace
 
     @property
     def user_namespace(self) -> Fd:
@@ -79,9 +87,9 @@ class HostContext:
 
     def close(self) -> None:
         """Close all fds: whoever needed one has a copy by now."""
-        close_all(fd for fd in (self.process, self.netlink, self._user_namespace) if fd >= 0)
+        close_all(fd for fd in (self.process, self.netlink, self._user_namespace, self._network_namespace) if fd >= 0)
         close_all([*self.clone_fds.values(), *self.fds.values(), *self._kept])
-        self.process = self.netlink = self._user_namespace = NO_FD
+        self.process = self.netlink = self._user_namespace = self._network_namespace = NO_FD
         self.clone_fds.clear()
         self.fds.clear()
         self._kept.clear()

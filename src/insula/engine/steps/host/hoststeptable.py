@@ -1,6 +1,6 @@
 """All steps performed on the host's side, by name."""
 
-from insula.engine.steps.host import childsetup, devicetree, groups, layers, scopes
+from insula.engine.steps.host import childsetup, devicetree, groups, guestlinks, layers, scopes
 from insula.engine.steps.host.hoststep import HostStep
 
 HOST_STEPS: dict[str, type[HostStep]] = {
@@ -34,5 +34,6 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         childsetup.FetchNetlink,
         childsetup.ConnectInterfaces,
         childsetup.FindAccount,
+        guestlinks.ChangeLink,
     )
 }

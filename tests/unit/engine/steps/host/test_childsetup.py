@@ -26,6 +26,7 @@ from insula.engine.steps.host.childsetup import (
 )
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd, contents
+from tests.nolinks import NoLinks
 from tests.unit.engine.steps.host.sites import Offload, context, perform, site_of_process, take_away
 
 RANGES = (IdRange(inside=0, outside=100000, count=1000), IdRange(inside=1000, outside=5000, count=1))
@@ -138,7 +139,7 @@ def test_the_netlink_socket_is_waited_for_and_kept() -> None:
     at.close()
 
 
-class Performer:
+class Performer(NoLinks):
     """Connects by writing down what it was asked for."""
 
     def __init__(self) -> None:
