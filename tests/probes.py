@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -154,6 +155,21 @@ def _overlay_idmapped() -> str:
     return ""
 
 
+def _mounts_beneath() -> str:
+    """Attach a file system beneath another one, which Linux 6.5 can. Source: linux/mount.h (MOVE_MOUNT_BENEATH)."""
+    return missing("root") or _succeeds("unshare", "--mount", "--propagation=private", sys.executable, "-c", _BENEATH)
+
+
+_BENEATH = """
+import ctypes, os
+from insula.kernel.mounts import attach, make_filesystem
+libc = ctypes.CDLL(None)
+attach(make_filesystem("tmpfs", []), os.open("/tmp", os.O_PATH))
+if libc.syscall(429, make_filesystem("tmpfs", []), b"", os.open("/tmp", os.O_PATH), b"", 0x4 | 0x40 | 0x200):
+    raise SystemExit("nothing can be attached beneath a mount")
+"""
+
+
 def _systemd_host() -> str:
     if reach() is not Reach.NOTHING:
         return "the tests run in an enclosure, away from the host's systemd"
@@ -269,6 +285,7 @@ PROBES: Mapping[str, Probe] = {
     "cgroup.hybrid": _cgroup_versions(1, 2),
     "cgroup.unified": _cgroup_versions(2),
     "overlay.idmapped": _overlay_idmapped,
+    "mounts.beneath": _mounts_beneath,
     "bpf.cgroup_device": _bpf_cgroup_device,
     "pidfd.info": _pidfd_info,
     "loop": _loop,

@@ -40,6 +40,31 @@ class RunningVerbs:
         running, engine = self._life.alive(), self._life.engine()
         engine.do(engine.launcher.changes.detach(running, target))
 
+    def renew_mount(self, target: str) -> None:
+        """Show anew what of the host is shown there, by `attach_mount` or from the start.
+
+        A mount shows the file that it was made of, also when another one has been given that name since, as editors and
+        package managers do. This shows the one that has the name now; what is open inside stays open.
+
+            >>> import os, pathlib, tempfile
+            >>> from insula import BindMount
+            >>> with tempfile.TemporaryDirectory() as top:
+            ...     word, new = pathlib.Path(top, "word"), pathlib.Path(top, "new")
+            ...     size = word.write_text("old") + new.write_text("new")
+            ...     view = BindMount(source=str(word), target="/srv/word")
+            ...     with Container(root, init=["/bin/sleep", "1000"], ephemeral=True, mounts=[view]) as guest:
+            ...         os.rename(new, word)
+            ...         before = guest.run(["cat", "/srv/word"]).stdout
+            ...         guest.renew_mount("/srv/word")
+            ...         before, guest.run(["cat", "/srv/word"]).stdout
+            (b'old', b'new')
+
+        Raises: OperationInvalidError if no `BindMount` is at that path, if a link is on the way, if the guest has
+        mounted something above it, or is frozen; StepError naming what failed, and the former one is still shown.
+        """
+        running, engine = self._life.alive(), self._life.engine()
+        engine.do(engine.launcher.views.renew(running, target))
+
     def attach_device(self, device: Device) -> None:
         """Give the guest a device of the host while it runs: its node below /dev, and the right to use it.
 

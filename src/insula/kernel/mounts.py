@@ -31,6 +31,8 @@ class MoveMount(IntFlag):
 
     FROM_EMPTY_PATH = 0x4
     TO_EMPTY_PATH = 0x40
+    BENEATH = 0x200
+    """Below what is mounted there, since Linux 6.5."""
 
 
 class MountAttribute(IntFlag):

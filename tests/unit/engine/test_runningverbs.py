@@ -14,6 +14,7 @@ def test_what_does_not_run_is_not_changed() -> None:
     changes: tuple[Callable[[], None], ...] = (
         lambda: container.attach_mount(TmpfsMount(target="/srv")),
         lambda: container.detach_mount("/srv"),
+        lambda: container.renew_mount("/srv"),
         lambda: container.attach_device(device),
         lambda: container.detach_device(device),
         lambda: container.configure_link("eth0", LinkChange(up=False)),

@@ -16,7 +16,16 @@ from insula.engine.fragments.guestmounts import fetched_alive
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.attempt import step_failed
-from insula.engine.launch.holdings import FormerDevices, FormerLink, GuestMount, Holding, Interfaces
+from insula.engine.launch.guestviews import mounts_at
+from insula.engine.launch.holdings import (
+    FormerDevices,
+    FormerLink,
+    FormerMount,
+    GuestMount,
+    Holding,
+    Interfaces,
+    RenewedMount,
+)
 from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.release import Inside, Release, detachment
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
@@ -34,6 +43,8 @@ from insula.kernel.fds import Fd, close_all
 
 WriteRecord = Callable[[ContainerRecord], None]
 """Writes down what is true of a container from now on. Raises: OSError, and nothing has been written."""
+_RENEWAL = RenewedMount | FormerMount
+"""What is left of a renewal that was cut short."""
 _UNTIL_DONE = FormerDevices | FormerLink
 """What was before is held only until the whole change is done."""
 
@@ -42,13 +53,14 @@ _UNTIL_DONE = FormerDevices | FormerLink
 class Change:
     """What is to become different. host, inside: steps, performed in this order; holds: what the steps inside leave,
     known once those of the host are done; drops: what they take away that was held; keeps: what a holding of before is
-    afterwards; spec: the container's when all is done."""
+    afterwards; becomes: what one that was made is, once all is done; spec: the container's when all is done."""
 
     host: tuple[HostStep, ...] = ()
     inside: tuple[GuestStep, ...] = ()
     holds: Callable[[HostContext], tuple[Holding, ...]] = lambda context: ()
     drops: tuple[Holding, ...] = ()
     keeps: Callable[[Holding], Holding] = lambda holding: holding
+    becomes: Callable[[Holding], tuple[Holding, ...]] = lambda holding: (holding,)
     spec: ContainerSpec
 
 
@@ -88,7 +100,7 @@ class RunningChanges:
         change = Change(
             host=fetched_alive(spec, self._facts, mount, name),
             inside=(AttachMount(why="asked for", source=name, target=mount.target),),
-            holds=lambda context: (_shown(context.fds[name], mount.target),),
+            holds=lambda context: (shown_at(context.fds[name], mount.target),),
             spec=replace(spec, mounts=(*spec.mounts, mount)),
         )
         await self.perform(running, change, write)
@@ -101,6 +113,10 @@ class RunningChanges:
         held = next((each for each in _mounts(running) if each.target == target), None)
         if held is None:
             raise OperationInvalidError(f"nothing was attached at {target} of {running.name}")
+        if any(isinstance(each, _RENEWAL) and each.target == target for each in running.record.holdings):
+            raise OperationInvalidError(
+                f"the renewal of {target} of {running.name} was cut short: renew it again first"
+            )
         spec = running.record.spec
         last = max(place for place, each in enumerate(spec.mounts) if each.target == target)
         spec = replace(spec, mounts=spec.mounts[:last] + spec.mounts[last + 1 :])
@@ -118,7 +134,7 @@ class RunningChanges:
         change = Change(
             host=(fetched_node(spec, self._facts, device, "node"), self._allowing(running, devices)),
             inside=(AttachMount(why="asked for", source="node", target=target),),
-            holds=lambda context: (_shown(context.fds["node"], target),),
+            holds=lambda context: (shown_at(context.fds["node"], target),),
             spec=replace(spec, devices=devices),
         )
         await self.perform(running, change, write)
@@ -223,7 +239,8 @@ class RunningChanges:
                 await self._inside.perform(running, change.inside, context.fds, permitted=self._permitted())
             made += left
             kept = [change.keeps(each) for each in before.holdings if each not in change.drops]
-            lasting = [each for each in made if not isinstance(each, _UNTIL_DONE)]
+            done = [each for holding in made for each in change.becomes(holding)]
+            lasting = [each for each in done if not isinstance(each, _UNTIL_DONE)]
             self._record(running, write, [*kept, *lasting], change.spec)
         except BaseException as error:
             await self._take_back(running, before, made, write, error)
@@ -236,13 +253,20 @@ class RunningChanges:
 
         Raises: OSError or InsulaError if something stays, and so does the record.
         """
-        record = running.record
-        halves = [each for each in record.holdings if not getattr(each, "made", True)]
-        if not halves:
+        halves = [each for each in running.record.holdings if not getattr(each, "made", True)]
+        await self.release(running, halves, write)
+
+    async def release(self, running: Running, holdings: Sequence[Holding], write: WriteRecord) -> None:
+        """Take holdings away, and strike them from the record.
+
+        Raises: OSError or InsulaError if something stays, and so does the record.
+        """
+        if not holdings:
             return
-        for failure in await self._release.walk(halves, record.launch, inside=self._inside_of(running)):
+        record = running.record
+        for failure in await self._release.walk(holdings, record.launch, inside=self._inside_of(running)):
             raise failure
-        self._record(running, write, [each for each in record.holdings if each not in halves], record.spec)
+        self._record(running, write, [each for each in record.holdings if each not in holdings], record.spec)
 
     async def _take_back(
         self,
@@ -303,6 +327,9 @@ class _LivingGuest:
     async def perform(self, steps: Sequence[GuestStep]) -> None:
         await self.steps.perform(self.running, steps, {}, permitted=self.permitted())
 
+    def mounts_at(self, target: str) -> list[int]:
+        return mounts_of(self.running, target)
+
     def network(self) -> Fd:
         return _network_of(self.running)
 
@@ -329,12 +356,21 @@ async def _performed(step: HostStep, context: HostContext) -> tuple[Holding, ...
         raise step_failed(step, error) from error
 
 
+def mounts_of(running: Running, target: str) -> list[int]:
+    """Return what `guestviews.mounts_at` does. Raises: OperationInvalidError if the guest has ended."""
+    try:
+        return mounts_at(running.pid, target)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise OperationInvalidError(f"{running.name} has ended") from error
+
+
 def place_of(device: Device) -> str:
     """Return where the guest sees a device."""
     return f"/dev/{device.guest}"
 
 
-def _shown(tree: Fd, target: str) -> GuestMount:
+def shown_at(tree: Fd, target: str) -> GuestMount:
+    """Return the holding of a tree that is shown at target."""
     top = os.fstat(tree)
     return GuestMount(target=target, device=top.st_dev, inode=top.st_ino)
 

@@ -58,6 +58,31 @@ class GuestMount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RenewedMount:
+    """A mount that is attached beneath the one at target, whose place it is to take.
+
+    device, inode: what its top is; mount, former: the kernel's ids of both; made: False, since it is one of the guest's
+    mounts like others once the former one has gone.
+    """
+
+    target: str
+    device: int
+    inode: int
+    mount: int
+    former: int
+    made: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormerMount:
+    """The mount at target that has been renewed, to be taken off. mount: the kernel's id; made: it is left to do."""
+
+    target: str
+    mount: int
+    made: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FormerDevices:
     """What a running guest's group let it use, from before that was changed until the whole change is done.
 
@@ -81,7 +106,7 @@ class FormerLink:
     made: bool = False
 
 
-Holding = ControlGroup | ScopeGroup | Interfaces | GuestMount | FormerDevices | FormerLink
+Holding = ControlGroup | ScopeGroup | Interfaces | GuestMount | RenewedMount | FormerMount | FormerDevices | FormerLink
 
 
 def holding_of_group(path: str) -> Holding:

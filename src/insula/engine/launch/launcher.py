@@ -37,6 +37,7 @@ from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.succession import Held, Succession
 from insula.engine.launch.systemdscope import Scopes
 from insula.engine.launch.teardown import Teardown, Unattended, attended
+from insula.engine.launch.viewrenewal import ViewRenewal
 from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
@@ -126,6 +127,8 @@ class Launcher:
             offload=offload,
         )
         """Changes what runs."""
+        self.views = ViewRenewal(facts=facts, changes=self.changes, offload=offload)
+        """Renews what running guests see of the host."""
         self.keeper_permitted = permitted_mask()
         """The mask of the keeper's capabilities; ours until one has said hello."""
         self._pids = Pids(facts.pids_max)

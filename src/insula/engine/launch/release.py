@@ -17,14 +17,17 @@ from insula.engine.launch.holdings import (
     ControlGroup,
     FormerDevices,
     FormerLink,
+    FormerMount,
     GuestMount,
     Holding,
     Interfaces,
+    RenewedMount,
     ScopeGroup,
 )
 from insula.engine.launch.placement import DirectPlacement, Placement, ScopePlacement
 from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.steps.guest.gueststep import GuestStep
+from insula.engine.steps.guest.renewal import DetachBeneath, DetachFormer
 from insula.engine.steps.guest.roottree import DetachMount
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import InsulaError
@@ -37,6 +40,10 @@ class Inside(Protocol):
 
     async def perform(self, steps: Sequence[GuestStep]) -> None:
         """Have steps performed inside. Raises: StepError."""
+        ...
+
+    def mounts_at(self, target: str) -> list[int]:
+        """Return the ids of its mounts at a path without links, the top one last. Raises: as `network`."""
         ...
 
     def network(self) -> Fd:
@@ -79,6 +86,15 @@ class Release:
     async def _detach(self, holding: GuestMount, launch: str | None, inside: Inside | None) -> None:
         if inside is not None:
             await inside.perform((detachment(holding),))
+
+    async def _detach_beneath(self, holding: RenewedMount, launch: str | None, inside: Inside | None) -> None:
+        if inside is not None and holding.mount in inside.mounts_at(holding.target):
+            ids = {"mount": holding.mount, "former": holding.former}
+            await inside.perform((DetachBeneath(why="it takes no place", target=holding.target, **ids),))
+
+    async def _detach_former(self, holding: FormerMount, launch: str | None, inside: Inside | None) -> None:
+        if inside is not None:
+            await inside.perform((DetachFormer(why="it is renewed", target=holding.target, mount=holding.mount),))
 
     async def _allow_again(self, holding: FormerDevices, launch: str | None, inside: Inside | None) -> None:
         if inside is not None:
@@ -138,6 +154,8 @@ RELEASES: Mapping[type[Holding], Callable[[Release, Any, str | None, Inside | No
     ScopeGroup: Release._end_scope,
     Interfaces: Release._disconnect,
     GuestMount: Release._detach,
+    RenewedMount: Release._detach_beneath,
+    FormerMount: Release._detach_former,
     FormerDevices: Release._allow_again,
     FormerLink: Release._restore_link,
 }

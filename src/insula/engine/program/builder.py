@@ -13,7 +13,7 @@ import os
 import struct
 from collections.abc import Sequence
 
-from insula.engine.program.assembly import Argument, Label, Pointer, Result
+from insula.engine.program.assembly import Argument, Label, Means, Pointer, Result
 from insula.engine.program.filebuilder import FileBuilder
 from insula.engine.program.late import Late
 from insula.kernel.beneath import STRICT
@@ -130,6 +130,20 @@ class Builder(FileBuilder):
         nothing = self.text("")
         flags = MoveMount.FROM_EMPTY_PATH | MoveMount.TO_EMPTY_PATH
         self.call("move_mount", mount, nothing, target, nothing, flags)
+
+    def attach_under(
+        self,
+        mount: Argument,
+        top: Argument,
+        *,
+        unless: tuple[int, Label] | None = None,
+        means: Means = "",
+        about: str = "",
+    ) -> None:
+        """Attach a mount beneath the one whose top is an open file, since Linux 6.5."""
+        nothing = self.text("")
+        flags = MoveMount.FROM_EMPTY_PATH | MoveMount.TO_EMPTY_PATH | MoveMount.BENEATH
+        self.call("move_mount", mount, nothing, top, nothing, flags, unless=unless, means=means, about=about)
 
     def attach_beneath(self, root: Argument, path: str, mount: Argument) -> None:
         """Show a mount at a directory that only we lay out: no links on the way."""

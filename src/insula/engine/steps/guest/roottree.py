@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from insula.engine.program.assembly import Argument, Label
+from insula.engine.program.assembly import Argument, Label, Pointer
 from insula.engine.program.builder import Builder
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.beneath import CONTAINED
@@ -232,10 +232,8 @@ class DetachMount(GuestStep):
     inode: int
 
     def compile(self, program: Builder) -> None:
-        other, facts = Label(), program.room(_FACTS_SIZE)
-        # Where nothing can be looked up, nothing of ours is: the facts stay zeros then.
-        found = program.open_beneath(program.rooted(), self.target, os.O_PATH, resolve=CONTAINED, whatever=True)
-        program.call("statx", found, program.text(""), AT_EMPTY_PATH, _BASIC_FACTS, facts, whatever=True)
+        other = Label()
+        found, facts = mount_at(program, self.target)
         for offset, value in (
             (_INODE, self.inode & _HALF),
             (_INODE + 4, self.inode >> 32),
@@ -243,19 +241,42 @@ class DetachMount(GuestStep):
             (_DEVICE + 4, os.minor(self.device)),
         ):
             program.skip_unless(facts.beyond(offset), value, other)
-        for is_directory in program.either_kind(found):
-            if is_directory:
-                program.call("fchdir", found)
-                program.take_off(".", other)
-                program.change_directory("/")
-            else:
-                program.take_off(self.target, other)
+        take_off_found(program, found, self.target, other)
         program.here(other)
         program.call("close", found, whatever=True)
 
 
-_BASIC_FACTS = 0x7FF
-_INODE, _DEVICE = 32, 136
+def mount_at(program: Builder, target: str) -> tuple[Argument, Pointer]:
+    """Return what is found at a path of the guest's, and facts of it.
+
+    Where nothing can be looked up, nothing of ours is: the facts are zeros then.
+    """
+    facts = program.room(_FACTS_SIZE)
+    found = program.open_beneath(program.rooted(), target, os.O_PATH, resolve=CONTAINED, whatever=True)
+    program.call("statx", found, program.text(""), AT_EMPTY_PATH, _FACTS, facts, whatever=True)
+    return found, facts
+
+
+def skip_unless_mount(program: Builder, facts: Pointer, mount: int, other: Label) -> None:
+    """Go on at other unless these are facts of the mount of that id."""
+    program.skip_unless(facts.beyond(_MOUNT), mount & _HALF, other)
+    program.skip_unless(facts.beyond(_MOUNT + 4), mount >> 32, other)
+
+
+def take_off_found(program: Builder, found: Argument, target: str, none: Label) -> None:
+    """Take a mount off that was found at target; go on at none if it is no mount, or one that stays."""
+    for is_directory in program.either_kind(found):
+        if is_directory:
+            program.call("fchdir", found)
+            program.take_off(".", none)
+            program.change_directory("/")
+        else:
+            program.take_off(target, none)
+
+
+_FACTS = 0x17FF
+"""The basic ones, and the mount's id (STATX_BASIC_STATS, STATX_MNT_ID)."""
+_INODE, _DEVICE, _MOUNT = 32, 136, 144
 """Where they are in struct statx. Source: statx(2), linux/stat.h."""
 _FACTS_SIZE = 256
 _HALF = (1 << 32) - 1
