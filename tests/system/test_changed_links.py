@@ -14,7 +14,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError, OperationI
 from insula.network.netlink import NetlinkPerformer
 from tests.testhost import TestHost
 
-pytestmark = [pytest.mark.requires("userns", "busybox", "overlay.idmapped"), pytest.mark.machine("mounts")]
+pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
 IDLE = ("/bin/sleep", "100000")
 OURS = (Address(address="10.0.0.2", prefix=24), Address(address="2001:db8::2", prefix=64))
@@ -96,6 +96,7 @@ def test_what_a_link_was_given_comes_back_with_it(guest: Container) -> None:
     assert record(guest).spec.interfaces == (CARD,)
 
 
+@pytest.mark.machine("capabilities")
 def test_a_link_has_its_new_name_everywhere_and_keeps_what_it_has(guest: Container) -> None:
     before = network(guest)
     guest.configure_link("eth0", LinkChange(name="lan0"))
