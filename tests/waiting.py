@@ -1,8 +1,10 @@
 """Deadlines for tests: wait for a condition, never for a time."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,3 +39,10 @@ def until(condition: Callable[[], T], what: str, seconds: float = 5.0) -> T:
             raise TimeoutError(f"{what} did not happen within {scaled(seconds):g} s; last seen: {value!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
+
+
+def stop(pid: int) -> None:
+    """Have a process stand still; before it does, it may still receive what is sent to it afterwards."""
+    os.kill(pid, signal.SIGSTOP)
+    stat = Path(f"/proc/{pid}/stat")
+    until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", f"the stop of process {pid}")

@@ -21,7 +21,7 @@ from insula.rpc.procedures import Remote
 from insula.sdk.startingdaemon import is_locked
 from tests.e2e.guests import domain_xml, insula, state
 from tests.insulad import START, Insulad
-from tests.waiting import scaled, until
+from tests.waiting import scaled, stop, until
 
 pytestmark = pytest.mark.requires("virsh")
 
@@ -110,7 +110,7 @@ def test_told_to_end_amid_a_verb_it_brings_that_to_its_end(insulad: Insulad, bus
         insulad.virsh("destroy", "bb")
     keeper, daemon = insulad.keeper_pid(), insulad.process
     assert keeper is not None and daemon is not None
-    os.kill(keeper, signal.SIGSTOP)
+    stop(keeper)
     try:
         client = subprocess.Popen(["virsh", "-c", insulad.uri, verb, "bb"], stderr=subprocess.PIPE)
         until(lambda: any(insulad.layout.running.glob("*/record.json")), "the verb being under way")
@@ -136,7 +136,7 @@ def test_a_guest_gets_what_its_client_passed_although_that_hangs_up_amid_the_sta
     keeper = insulad.keeper_pid()
     assert keeper is not None
     reader, writer = os.pipe()
-    os.kill(keeper, signal.SIGSTOP)
+    stop(keeper)
     with contextlib.ExitStack() as strangers:
         try:
             words = ["virsh", "-c", insulad.uri, "start", "bb", "--pass-fds", str(reader)]

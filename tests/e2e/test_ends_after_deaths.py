@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.guests import copy_tree, domain_id, domain_xml, state, wait_state
 from tests.insulad import Insulad
-from tests.waiting import until
+from tests.waiting import stop, until
 
 pytestmark = pytest.mark.requires("virsh")
 
@@ -69,7 +69,7 @@ def keeper_killed_twice(insulad: Insulad, end: Callable[[], None]) -> None:
 
 def keeper_killed_as_it_ended(insulad: Insulad, end: Callable[[], None]) -> None:
     keeper = keeper_of(insulad)
-    os.kill(keeper, signal.SIGSTOP)
+    stop(keeper)
     end()
     kill(keeper)
 

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.guests import domain_id, domain_xml, inside, insula, state, wait_state
 from tests.insulad import Insulad
 from tests.system_fixtures import busybox_copy
-from tests.waiting import scaled, until
+from tests.waiting import scaled, stop, until
 
 pytestmark = [pytest.mark.requires("virsh", "busybox", "userns", "overlay.idmapped"), pytest.mark.timeout(300)]
 
@@ -48,9 +48,9 @@ def await_another(insulad: Insulad, hung: int) -> None:
     until(lambda: insulad.keeper_pid() not in (None, hung), "another keeper")
 
 
-def stop(insulad: Insulad) -> int:
+def stop_keeper(insulad: Insulad) -> int:
     pid = keeper(insulad)
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     return pid
 
 
@@ -66,7 +66,7 @@ def hung(insulad: Insulad, guest: str) -> Iterator[int]:
 
 
 def test_destroy_ends_a_guest_whose_keeper_is_stopped(insulad: Insulad, guest: str) -> None:
-    stop(insulad)
+    stop_keeper(insulad)
     begun = time.monotonic()
     insulad.virsh("destroy", guest, seconds=60)
     assert time.monotonic() - begun < scaled(LIBVIRTS_PATIENCE)
@@ -74,7 +74,7 @@ def test_destroy_ends_a_guest_whose_keeper_is_stopped(insulad: Insulad, guest: s
 
 
 def test_a_keeper_that_was_stopped_goes_on_and_nothing_is_lost(insulad: Insulad, guest: str, other: str) -> None:
-    pid = stop(insulad)
+    pid = stop_keeper(insulad)
     insulad.virsh("start", other, seconds=60)
     assert inside(insulad, guest, "echo", "here") == "here\n"
     assert keeper(insulad) == pid
@@ -84,7 +84,7 @@ def test_a_keeper_that_was_stopped_goes_on_and_nothing_is_lost(insulad: Insulad,
 
 
 def test_an_exec_while_the_keeper_is_stopped_is_performed_later(insulad: Insulad, guest: str) -> None:
-    stop(insulad)
+    stop_keeper(insulad)
     assert inside(insulad, guest, "echo", "here") == "here\n"
 
 

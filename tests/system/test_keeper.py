@@ -24,7 +24,7 @@ from insula.kernel.fds import NO_FD
 from insula.kernel.process import start_time
 from tests.guests import Guests, id_map, kill_keeper, read_until, spec
 from tests.players import image_file, program_of
-from tests.waiting import scaled, until
+from tests.waiting import scaled, stop, until
 
 _NOBODY = 65534
 
@@ -127,7 +127,7 @@ def test_a_child_that_hangs_is_killed_at_its_deadline_and_reported(guests: Guest
     first = guests.link.ask(Verb.LAUNCH, body, {"image": image})
     os.close(image)
     pid = completed(guests.link.answer(first)).body["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     with pytest.raises(KeeperError, match="did not get past 'performing its steps' in time"):
         completed(guests.link.answer(guests.link.ask(Verb.GO, {"uuid": "hanging", "seconds": 0.05}, {})))
     assert not os.path.exists(f"/proc/{pid}")

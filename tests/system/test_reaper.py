@@ -18,7 +18,7 @@ from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import Process
 from insula.kernel.process import start_time
 from tests.guests import Guests, kill_keeper, spec
-from tests.waiting import scaled, until
+from tests.waiting import scaled, stop, until
 
 ENDS = {
     "exit 3": (ExitMeaning.EXITED, 3),
@@ -188,7 +188,7 @@ def test_a_reaper_that_does_not_answer_hinders_no_keeper(guests: Guests, busybox
     pid = reaper_of(guests)
     running = waiting(guests, busybox_root, "exit 3")
     orphan = guests.keeper_pid
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     os.kill(orphan, signal.SIGKILL)
     until(lambda: state_of(orphan) == "Z", "the keeper's death")
     guests.disconnect()

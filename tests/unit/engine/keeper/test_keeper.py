@@ -25,7 +25,7 @@ from insula.kernel.fds import Fd, contents
 from insula.kernel.privileges import permitted_mask
 from tests.players import image_file, program_of
 from tests.unit.engine.forkedkeeper import BROKEN, SLEEP, ForkedKeeper, gone, program
-from tests.waiting import scaled, until
+from tests.waiting import scaled, stop, until
 
 
 def test_hello_tells_who_it_is_and_that_it_holds_nothing(held: ForkedKeeper) -> None:
@@ -136,7 +136,7 @@ def test_giving_up_a_launch_ends_one_that_waits_and_leaves_one_that_runs(held: F
 def test_a_guest_that_takes_too_long_is_ended(held: ForkedKeeper) -> None:
     pid = held.bear("u", *program(SLEEP))
     # Standing still, it performs nothing.
-    os.kill(pid, signal.SIGSTOP)
+    stop(pid)
     with pytest.raises(KeeperError, match="it did not get past 'performing its steps' in time"):
         held.ask(Verb.GO, uuid="u", seconds=0.01)
     assert gone(pid)

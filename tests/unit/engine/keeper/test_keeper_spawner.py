@@ -13,7 +13,7 @@ from insula.engine.keeper.protocol import Verb
 from insula.errors import KeeperError
 from tests.players import entering_program_of, image_file, program_of
 from tests.unit.engine.forkedkeeper import SLEEP, ForkedKeeper, program
-from tests.waiting import until
+from tests.waiting import stop, until
 
 
 @pytest.fixture(params=[False, True], ids=["spawner", "forks"])
@@ -76,7 +76,7 @@ def test_guests_outlive_the_spawner_and_others_begin(spawning: ForkedKeeper) -> 
 def test_what_a_spawner_had_not_cloned_fails_when_it_dies_and_can_be_launched_again(spawning: ForkedKeeper) -> None:
     former = spawner_of(spawning)
     assert former is not None
-    os.kill(former, signal.SIGSTOP)
+    stop(former)
     fd = image_file(program_of(*program(SLEEP)))
     number = spawning.link.ask(Verb.LAUNCH, {"uuid": "u", "namespaces": []}, {"image": fd})
     os.close(fd)
@@ -97,7 +97,7 @@ def answer(held: ForkedKeeper, number: int) -> None:
 def test_what_is_being_cloned_can_be_given_up_and_killed(spawning: ForkedKeeper) -> None:
     former = spawner_of(spawning)
     assert former is not None
-    os.kill(former, signal.SIGSTOP)
+    stop(former)
     for verb in (Verb.ABORT, Verb.KILL):
         fd = image_file(program_of(*program(SLEEP)))
         number = spawning.link.ask(Verb.LAUNCH, {"uuid": "u", "namespaces": []}, {"image": fd})

@@ -17,7 +17,7 @@ from insula.kernel.process import CloneFlag, pid_of
 from tests.handpacked import CHANNEL, EXACT, Packed, pointer
 from tests.spawning import SpawnerAlone
 from tests.unit.engine.fakes import null
-from tests.waiting import until
+from tests.waiting import stop, until
 
 GOLDEN = (
     "0000005000000000"  # flags: user and network
@@ -145,7 +145,7 @@ def test_another_is_started_when_it_dies_though_nothing_is_ordered(alone: Spawne
 
 
 def test_the_channel_of_an_order_that_died_with_it_ends(alone: SpawnerAlone) -> None:
-    os.kill(alone.spawner.pid, signal.SIGSTOP)
+    stop(alone.spawner.pid)
     lost = [alone.order(ending(1)) for _ in range(5)]
     os.kill(alone.spawner.pid, signal.SIGKILL)
     first = alone.spawner.pid
@@ -160,7 +160,7 @@ def test_one_that_takes_no_orders_is_replaced_and_one_that_does_is_not(alone: Sp
     alone.spawner.doubt()
     assert alone.order(ending(3)).began().status() == 3
     assert alone.spawner.pid == first
-    os.kill(first, signal.SIGSTOP)
+    stop(first)
     lost = alone.order(ending(1))
     alone.spawner.doubt()
     alone.turn_until(lambda: alone.spawner.pid != first, "another")
@@ -226,7 +226,7 @@ def test_no_more_are_started_when_they_die_before_they_are_ready(capfd: pytest.C
 
 
 def test_more_orders_than_can_wait_are_refused(alone: SpawnerAlone) -> None:
-    os.kill(alone.spawner.pid, signal.SIGSTOP)
+    stop(alone.spawner.pid)
     # Fewer than usual: what all processes of root have on its way counts against the limit of each (unix(7)), and other
     # tests' keepers run beside this one.
     assert alone.spawner._socket is not None

@@ -6,6 +6,7 @@ import socket
 import subprocess
 
 from insula.engine.keeper.strays import kill_holders
+from tests.waiting import stop
 
 
 def test_only_children_that_have_that_end_of_the_channel_are_killed() -> None:
@@ -25,7 +26,7 @@ def test_only_children_that_have_that_end_of_the_channel_are_killed() -> None:
 def test_one_that_stands_still_is_killed_too() -> None:
     ours, theirs = socket.socketpair()
     stopped = subprocess.Popen(["sleep", "1000"], pass_fds=[theirs.fileno()])
-    os.kill(stopped.pid, signal.SIGSTOP)
+    stop(stopped.pid)
     kill_holders(os.fstat(theirs.fileno()).st_ino)
     assert stopped.wait(timeout=30) == -signal.SIGKILL
     for each in (ours, theirs):

@@ -17,7 +17,7 @@ from insula.engine.look.looking import Looker, Sight, look_once
 from insula.errors import OperationFailedError, OperationTimeoutError
 from insula.kernel.fds import Fd
 from insula.kernel.process import has_ended
-from tests.waiting import scaled
+from tests.waiting import scaled, stop
 
 WEB = Sight(whose="1", name="domain 'web'")
 MAIL = Sight(whose="2", name="domain 'mail'")
@@ -129,7 +129,7 @@ async def test_a_looker_that_is_stopped_is_told_from_a_guest_that_does_not_answe
     await look(looker, WEB, "echo", {})
     process = looker._process
     assert process is not None
-    process.send_signal(signal.SIGSTOP)
+    stop(process.pid)
     with pytest.raises(OperationFailedError, match="looks into guests does not answer"):
         await look(looker, WEB, "echo", {}, seconds=0.2)
     assert process.wait(scaled(10)) == -signal.SIGKILL
