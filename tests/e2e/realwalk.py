@@ -182,7 +182,7 @@ class RealWalk:
             known.respond(number, Result.DONE)
             if operation.name in ("shutdown", "reboot"):  # whether, and when, it obeys is the guest's own
                 way = End.SHUTDOWN if operation.name == "shutdown" else End.REBOOTED
-                known.invoke(replace(ending([way]), may_fail=True))
+                known.invoke(replace(ending([way]), may_fail=True, lingers=True))
             self._buried()
 
     # Guests

@@ -306,7 +306,8 @@ class Operation:
 
     may_fail: something outside was broken, so that it may refuse anything; others: what it may do as well as its
     effect; halves: what it may leave when it fails all the same; meanwhile: what it may do when the guest has just
-    ended; refuses: whether it may be refused as well; by_guest: nobody asked for it, and no daemon's death undoes it.
+    ended; refuses: whether it may be refused as well; by_guest: nobody asked for it, and no daemon's death undoes it;
+    lingers: it may come as long as the guest lives.
     """
 
     name: str
@@ -317,6 +318,7 @@ class Operation:
     meanwhile: Effect | None = None
     refuses: Callable[[State], bool] = lambda state: False
     by_guest: bool = False
+    lingers: bool = False
     _known: dict[State, tuple[Outcome, ...]] = field(default_factory=dict, init=False)
 
     def outcomes(self, state: State) -> tuple[Outcome, ...]:
@@ -427,11 +429,12 @@ class DomainModel:
         """This is what it is now. Raises: UnexplainedError."""
         self.history.append(f"seen: {state}")
         explained = {(state, done) for known, done in self._explored() if known.explains(state)}
-        self._settle(explained, [], f"seeing it as '{state}'")
+        over = [] if state.run in ON else [number for number, each in self._pending.items() if each.lingers]
+        self._settle(explained, over, f"seeing it as '{state}'")
 
     def finish(self) -> None:
-        """What guests did has had its effect, one way or the other."""
-        numbers = [number for number, each in self._pending.items() if each.by_guest]
+        """What guests did has had its effect, one way or the other, but for what lingers."""
+        numbers = [number for number, each in self._pending.items() if each.by_guest and not each.lingers]
         self._settle(self._explored(all_of=frozenset(numbers)), numbers, "what its guest did")
 
     def _settle(self, explained: set[tuple[State, Done]], over: list[int], what: str) -> None:
