@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from insula.errors import InsulaError
-from insula.model.labels import LABELS_NAMESPACE
+from insula.model.xmlnamespaces import LABELS_NAMESPACE
 from insula.rpc.codes.nativecodes import ListFlags
 from insula.sdk.blocking_domains import open_host
 from tests.e2e.guests import domain_xml, insula, state

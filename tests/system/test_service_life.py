@@ -17,7 +17,7 @@ from insula.errors import (
 )
 from insula.model.domainstates import DomainState, ShutoffReason
 from insula.model.numbers import AddressSource, Affect, StatsTypes
-from insula.model.xmlmap import INSULA_NAMESPACE
+from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.service.events import DomainIdentity
 from insula.service.rundirectory import StopReason
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving, until

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from html import escape
 
 from insula.errors import InvalidArgumentError
+from insula.model.xmlnamespaces import INSULA_NAMESPACE, LXC_NAMESPACE
 
-INSULA_NAMESPACE = "https://insula.dev/xmlns/domain/1"
 _UNITS = {"": 1024**2, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 DEFAULT_MEMORY = "1g"
 
@@ -78,7 +78,7 @@ def domain_xml(wanted: Wanted) -> str:
         raise InvalidArgumentError("--share-network and --bridge contradict each other")
     parts = [
         f"<domain type='lxc' xmlns:insula='{INSULA_NAMESPACE}'"
-        + (" xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'" if wanted.share_network else "")
+        + (f" xmlns:lxc='{LXC_NAMESPACE}'" if wanted.share_network else "")
         + ">",
         f"  <name>{_text(wanted.name)}</name>",
         f"  <uuid>{uuids.uuid4()}</uuid>",

@@ -1,4 +1,4 @@
-"""label: names with values to find domains by, kept in their metadata; `model.labels` says in which element."""
+"""label: names with values to find domains by, kept in their metadata; `model.domainlabels` says in which element."""
 
 import argparse
 from html import escape
@@ -6,8 +6,8 @@ from html import escape
 from insula.cli.lookup import domain
 from insula.cli.render import show_json, show_line
 from insula.errors import InvalidArgumentError
-from insula.model.labels import LABELS_NAMESPACE
 from insula.model.numbers import Affect, MetadataType
+from insula.model.xmlnamespaces import LABELS_NAMESPACE
 from insula.sdk.blocking_domains import Domain, Host
 
 PREFIX = "labels"

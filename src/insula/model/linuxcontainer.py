@@ -24,7 +24,7 @@ from ipaddress import IPv4Network
 
 from lxml import etree
 
-from insula.model.xmlmap import INSULA_NAMESPACE
+from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.model.xmlsource import fault
 
 DOMAIN_TYPE = "linuxcontainer"

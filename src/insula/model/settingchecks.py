@@ -10,7 +10,7 @@ from insula.model.domain import DomainDefinition
 from insula.model.foreign import ForeignElement
 from insula.model.repetition import repeated
 from insula.model.scalars import UNLIMITED, unprintable
-from insula.model.xmlmap import INSULA_NAMESPACE
+from insula.model.xmlnamespaces import INSULA_NAMESPACE
 
 SOCKET_WORDS = {"family": FAMILIES, "netlink": NETLINK, "transport": TRANSPORTS}
 """What <insula:allow> may name, by attribute."""

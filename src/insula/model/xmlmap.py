@@ -26,9 +26,8 @@ from insula.errors import InternalError, XmlError
 from insula.model import foreign as foreign_xml
 from insula.model.scalars import SCALARS, Scalar, scalar_of_enum, scalar_of_range
 from insula.model.sizes import Bytes, KiB
+from insula.model.xmlnamespaces import INSULA_NAMESPACE, LXC_NAMESPACE
 
-LXC_NAMESPACE = "http://libvirt.org/schemas/domain/lxc/1.0"
-INSULA_NAMESPACE = "https://insula.dev/xmlns/domain/1"
 NAMESPACES = {"lxc": LXC_NAMESPACE, "insula": INSULA_NAMESPACE}
 """The prefixes that annotations use."""
 

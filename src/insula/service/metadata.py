@@ -7,7 +7,8 @@ from insula.model.domain import DomainDefinition
 from insula.model.foreign import possible_text
 from insula.model.numbers import Affect, MetadataType, XmlFlags
 from insula.model.validate import validate
-from insula.model.xmlmap import INSULA_NAMESPACE, Part
+from insula.model.xmlmap import Part
+from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.model.xmlsource import parse
 from insula.model.xmlwriter import dump
 from insula.service.events import Events, MetadataChange

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from insula.kernel.cgroups import Cgroup
+from insula.model.domainlabels import labels_of
 from insula.model.filesystems import FilesystemType
-from insula.model.labels import labels_of
 from insula.network.guestinterfaces import GuestInterface, guest_interfaces
 from insula.service.managed import ManagedDomain, Run
 

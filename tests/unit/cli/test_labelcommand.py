@@ -5,7 +5,7 @@ import pytest
 from insula.cli import labelcommand
 from insula.cli.labelcommand import changed, element
 from insula.errors import InvalidArgumentError
-from insula.model.labels import LABELS_NAMESPACE
+from insula.model.xmlnamespaces import LABELS_NAMESPACE
 from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of

@@ -21,7 +21,8 @@ from insula.model.numbers import XmlFlags
 from insula.model.scalars import DomainName
 from insula.model.sizes import KiB
 from insula.model.validate import problems
-from insula.model.xmlmap import INSULA_NAMESPACE, Part
+from insula.model.xmlmap import Part
+from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.model.xmlsource import parse
 from tests.unit.model.corpus import DATA, DOMAINS, GOLDEN
 from tests.unit.model.strategies import values

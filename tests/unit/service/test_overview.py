@@ -8,7 +8,7 @@ import pytest
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.interfacespec import Address
 from insula.engine.launch.holdings import Interfaces
-from insula.model.labels import LABELS_NAMESPACE
+from insula.model.xmlnamespaces import LABELS_NAMESPACE
 from insula.network.guestinterfaces import GuestInterface
 from insula.service import overview as overviews
 from insula.service.managed import Run

@@ -1,7 +1,8 @@
 import pytest
 
 from insula.model.domain import DomainDefinition
-from insula.model.labels import LABELS_NAMESPACE, labels_of
+from insula.model.domainlabels import labels_of
+from insula.model.xmlnamespaces import LABELS_NAMESPACE
 
 
 def _domain(metadata: str) -> DomainDefinition:

@@ -10,8 +10,7 @@ passed over.
 
 from insula.model.domain import DomainDefinition
 from insula.model.foreign import ForeignElement
-
-LABELS_NAMESPACE = "https://insula.dev/xmlns/labels/1"
+from insula.model.xmlnamespaces import LABELS_NAMESPACE
 
 
 def labels_of(domain: DomainDefinition) -> dict[str, str]:
