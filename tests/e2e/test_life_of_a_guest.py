@@ -45,6 +45,7 @@ def test_a_busybox_guest_lives_its_whole_life(insulad: Insulad, busybox: str) ->
     assert uid_map[0] == "0" and int(uid_map[1]) >= 65536 and int(uid_map[2]) >= 65536, (
         "the guest's root is not the host's"
     )
+    assert (uid_map[3], uid_map[5]) == ("100000", "65536"), "its users may run containers"
     insulad.virsh("suspend", busybox)
     assert state(insulad, busybox, reason=True) == "paused (user)"
     insulad.virsh("resume", busybox)

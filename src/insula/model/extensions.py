@@ -110,6 +110,7 @@ class InsulaSettings(Mapped):
 
     privileged: no user namespace, the guest's root is the host's; open_namespace: clients may be given the namespaces
     of an unprivileged domain, which they then enter with the host's ids; hostname: None for the domain's name;
+    subordinate_ids: how many ids from 100000 on the guest's users may give to containers of theirs, None for the usual;
     pids_limit: processes and threads at most; nameservers: written into the guest's resolv.conf, in this order;
     allowed: what the guest's system call filter lets through besides; limits: of each of its processes, to begin with.
     """
@@ -118,6 +119,7 @@ class InsulaSettings(Mapped):
     open_namespace: Annotated[bool, Element("insula:opennamespace")] = False
     hostname: Annotated[str | None, Element("insula:hostname")] = None
     nameservers: Annotated[tuple[IpAddress, ...], Element("insula:nameserver", attribute="address")] = ()
+    subordinate_ids: Annotated[int | None, Element("insula:subordinate", attribute="ids", within=(0, 2**24))] = None
     pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, 2**22))] = None
     time_namespace: Annotated[TimeNamespace | None, Element("insula:timens")] = None
     limits: Annotated[tuple[DefinedLimit, ...], Element("insula:rlimit")] = ()

@@ -18,6 +18,8 @@ SOCKET_WORDS = {"family": FAMILIES, "netlink": NETLINK, "transport": TRANSPORTS}
 _HOSTNAME = re.compile(
     r"(?=.{1,64}\Z)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z"
 )
+IDS_OF_USER = 65536
+"""Subordinate ids come in ranges of so many: SUB_UID_COUNT of login.defs(5)."""
 _SETTING_SIZE = 1024
 """Bytes of a setting's value: more than any of the kernel's takes."""
 
@@ -32,6 +34,16 @@ def check_clocks(domain: DomainDefinition) -> Iterator[str]:
     wanted = domain.settings.time_namespace
     if wanted is not None and any(each and each.nanoseconds for each in (wanted.monotonic, wanted.boot_time)):
         yield "a clock's shift is in whole seconds: nanoseconds cannot be had"
+
+
+def check_subordinate_ids(domain: DomainDefinition) -> Iterator[str]:
+    wanted = domain.settings.subordinate_ids
+    if wanted is None:
+        return
+    if wanted % IDS_OF_USER:
+        yield f"{wanted} subordinate ids are no multiple of {IDS_OF_USER}, which is what one user has"
+    if domain.settings.privileged or domain.idmap is not None:
+        yield "the domain has no ids of its own to which subordinate ones could be added; take <insula:subordinate> out"
 
 
 def check_limits(domain: DomainDefinition) -> Iterator[str]:

@@ -29,6 +29,7 @@ from insula.model.settingchecks import (
     check_kernel_settings,
     check_limits,
     check_settings,
+    check_subordinate_ids,
 )
 from insula.model.xmlsource import parse
 
@@ -279,6 +280,7 @@ CHECKS: tuple[Check, ...] = (
     check_security_labels,
     check_hostname,
     check_clocks,
+    check_subordinate_ids,
     check_limits,
     check_kernel_settings,
     check_allowances,

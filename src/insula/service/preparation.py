@@ -24,7 +24,7 @@ from insula.service.rundirectory import RunDirectory
 from insula.service.translate import Fragments, PidOf, check, specification
 from insula.storage.clones import UPPER, WORK
 from insula.storage.filesystemmounts import mounts_of
-from insula.storage.idpools import DEFAULT_POOLS, SIZE
+from insula.storage.idpools import DEFAULT_POOLS, SIZE, usual_subordinate_ids
 from insula.storage.idpools import pools as usual_pools
 from insula.storage.idranges import IdRanges, map_of
 from insula.storage.imagestore import ImageStore
@@ -70,26 +70,27 @@ class HostPreparation:
         Raises: UnsupportedConfigError, XmlError, ImageNotFoundError, OperationFailedError.
         """
         self._check(domain)
-        idmap = self._idmap(domain)
+        idmap = self._idmap(domain, idle=True)
         return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of)
 
     def reserve(self, domain: DomainDefinition) -> None:
         """Give a defined domain its ids: to find free ones means to look at every process of the host."""
-        self._idmap(domain)
+        self._idmap(domain, idle=False)
 
     def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         """Return what specify would, with nothing made. The ids of a domain that has none yet are an example."""
         self._check(domain)
         idmap = self._own_idmap(domain)
         if idmap is None and not domain.settings.privileged:
-            idmap = self._ranges.find(domain.uuid) or self._example_idmap()
+            idmap = self._ranges.find(domain.uuid) or self._example_idmap(domain)
         return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
 
     def is_ready(self, domain: DomainDefinition) -> bool:
         """Whether nothing has to be made for a start: files and ids are there."""
         own = domain.settings.privileged or domain.idmap is not None
         template = domain.root is not None and domain.root.type is FilesystemType.TEMPLATE
-        return (own or self._ranges.find(domain.uuid) is not None) and (not template or self.owns_storage(domain.uuid))
+        fits = own or self._ranges.fits(domain.uuid, domain.settings.subordinate_ids)
+        return fits and (not template or self.owns_storage(domain.uuid))
 
     def _check(self, domain: DomainDefinition) -> None:
         if self._checked.get(domain.uuid) is not domain:
@@ -176,20 +177,27 @@ class HostPreparation:
             self._latest[domain.uuid] = _Specified(domain=domain, fragments=fragments, spec=spec)
         return looked_through(spec)
 
-    def _idmap(self, domain: DomainDefinition) -> IdMap | None:
-        """The administrator's own ids, none for a privileged domain, else a range of the domain's own."""
+    def _idmap(self, domain: DomainDefinition, *, idle: bool) -> IdMap | None:
+        """The administrator's own ids, none for a privileged domain, else ids of the domain's own.
+
+        idle: it is about to be started, so that nobody has the ids that it was given.
+        """
         own = self._own_idmap(domain)
-        return own if own is not None or domain.settings.privileged else self._ranges.allocate(domain.uuid)
+        if own is not None or domain.settings.privileged:
+            return own
+        return self._ranges.allocate(domain.uuid, domain.settings.subordinate_ids, idle=idle)
 
     def _own_idmap(self, domain: DomainDefinition) -> IdMap | None:
         if domain.idmap is None:
             return None
         return IdMap(uids=_ranges(domain.idmap.uids), gids=_ranges(domain.idmap.gids))
 
-    def _example_idmap(self) -> IdMap:
+    def _example_idmap(self, domain: DomainDefinition) -> IdMap:
         """The first ids that domains may be given: to find free ones means to look at every process of the host."""
-        first = next((each.start for each in self._pools()), DEFAULT_POOLS[0].start)
-        return map_of(range(first, first + SIZE))
+        pools = self._pools() or DEFAULT_POOLS
+        wanted = domain.settings.subordinate_ids
+        more = usual_subordinate_ids(pools, 0) if wanted is None else wanted
+        return map_of(range(pools[0].start, pools[0].start + SIZE + more))
 
     def _planned_root(self, domain: DomainDefinition, idmap: IdMap | None) -> Root:
         """The root as it would be; only a clone that is not there yet would have to be made."""

@@ -76,6 +76,8 @@ class RunStorage:
             return None
         if self._preparation.is_ready(domain):
             self._prepared.add(domain.uuid)
+        else:
+            self._prepared.discard(domain.uuid)
         return spec
 
     async def release(self, uuid: UUID) -> None:

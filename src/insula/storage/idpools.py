@@ -11,11 +11,17 @@ the user `insula`.
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 SIZE = 65536
 """Ids of a guest: 16 bits of them, as distributions, file systems and systemd expect."""
+
+SUBORDINATE_FIRST = 100_000
+"""The guest's id from where its users have ids of their own to give away, as useradd(8) hands them out
+(SUB_UID_MIN of login.defs(5)): for containers that they run."""
+_ROOMY = 1024
+"""Ranges in all pools from which on domains get such ids without being asked."""
 
 DEFAULT_POOLS = (range(0x77390000, 0x7FFE0000), range(0x70000000, 0x77390000))
 OWNER = "insula"
@@ -31,6 +37,15 @@ def pools(subuid: Path = _SUBUID, subgid: Path = _SUBGID) -> tuple[range, ...]:
     users, groups = (subordinate_ids(path).get(OWNER, []) for path in (subuid, subgid))
     chosen = tuple(each for each in users if each in groups)
     return chosen or DEFAULT_POOLS
+
+
+def usual_subordinate_ids(pools: Sequence[range], domains: int) -> int:
+    """Return how many ids for its users' containers another domain gets unasked, with so many that have ids already.
+
+    Those of one user as long as pools are large, and at most half of them can be given out.
+    """
+    slots = sum(len(each) // SIZE for each in pools)
+    return SIZE if slots >= _ROOMY and 4 * (domains + 1) <= slots else 0
 
 
 def others_subordinate_ids(subuid: Path = _SUBUID, subgid: Path = _SUBGID) -> list[range]:

@@ -33,12 +33,14 @@ from insula.layout import Layout
 from insula.storage.idjournal import IdJournal, read_former
 from insula.storage.idpools import (
     SIZE,
+    SUBORDINATE_FIRST,
     common,
     has_process,
     mapped_here,
     others_subordinate_ids,
     pools,
     running_maps,
+    usual_subordinate_ids,
 )
 from insula.storage.idslots import SlotSearch
 
@@ -84,7 +86,8 @@ class IdRanges:
         self._journal = IdJournal(self.path)
         self._is_systems = layout == Layout.system()
         self._systems_journal = IdJournal(Layout.system().state / FILE)
-        self._search = SlotSearch(begin=lambda count: 0 if self._is_systems else _first_slot(layout, count))
+        self._searches: dict[int, SlotSearch] = {}
+        """By how many times `SIZE` they look for."""
         self._looked: tuple[float, Sequence[range]] | None = None
         """When all processes were looked at, and the ids they had."""
 
@@ -98,14 +101,24 @@ class IdRanges:
             found = self._read().get(uuid)
         return None if found is None else map_of(found)
 
-    def allocate(self, uuid: UUID) -> IdMap:
+    def fits(self, uuid: UUID, subordinate: int | None) -> bool:
+        """Return whether a domain has ids, and as many as it wants; see `allocate`."""
+        with self._locked():
+            found = self._read().get(uuid)
+        return found is not None and _has_as_many(found, subordinate)
+
+    def allocate(self, uuid: UUID, subordinate: int | None = None, *, idle: bool = False) -> IdMap:
         """Return a domain's ids, giving it some if it has none. They are its own until `release`.
 
+        subordinate: how many ids beside the first ones it wants for containers of its users, times `SIZE`; None is as
+        many as there usually are. idle: the domain does not run, so that it can be given others if it wants more.
         Raises: OperationFailedError if there are none left, or the file cannot be written.
         """
         with self._locked():
             given = self._read()
-            found = given.get(uuid) or self._give(uuid, given.values())
+            found = given.get(uuid)
+            if found is None or (idle and not _has_as_many(found, subordinate)):
+                found = self._give(uuid, given.values(), subordinate)
         return map_of(found)
 
     def release(self, uuid: UUID) -> None:
@@ -126,23 +139,35 @@ class IdRanges:
             if kept != given:
                 self._rewrite(kept)
 
-    def _give(self, uuid: UUID, given: Collection[range]) -> range:
+    def _give(self, uuid: UUID, given: Collection[range], subordinate: int | None) -> range:
+        """Give a domain ids that nobody has; fewer than usual where there are no more."""
+        pools = tuple(self._pools())
+        usual = usual_subordinate_ids(pools, len(given)) if subordinate is None else subordinate
+        ids = self._given(uuid, given, pools, 1 + usual // SIZE)
+        if ids is None and subordinate is None and usual:
+            ids = self._given(uuid, given, pools, 1)
+        if ids is None:
+            raise OperationFailedError(
+                f"no range of {SIZE + (subordinate or 0)} ids is free for another domain; give Insula more in "
+                "/etc/subuid and /etc/subgid, for the user 'insula', or write an <idmap>"
+            )
+        return ids
+
+    def _given(self, uuid: UUID, given: Collection[range], pools: tuple[range, ...], width: int) -> range | None:
         """Give a domain ids that nobody has. What was passed by to find them is passed by at once the next time, until
         something changes but for what we give out."""
-        pools, listed, running = tuple(self._pools()), tuple(self._listed()), self._others_running()
-        systems = self._systems()
+        listed, running, systems = tuple(self._listed()), self._others_running(), self._systems()
         seen = pools, listed, self._looked, self._systems_journal.mark
-        for ids in self._search.resume(
-            (seen, self._journal.mark), pools, lambda: [*given, *listed, *running, *systems]
-        ):
+        search = self._searches.setdefault(width, SlotSearch(begin=self._begin, width=width))
+        for ids in search.resume((seen, self._journal.mark), pools, lambda: [*given, *listed, *running, *systems]):
             if _is_mapped(ids, self._ids_here()) and not self._in_use(ids) and not _has_a_name(ids.start):
                 self._change(uuid, ids)
-                self._search.keep((seen, self._journal.mark))
+                search.keep((seen, self._journal.mark))
                 return ids
-        raise OperationFailedError(
-            f"no range of {SIZE} ids is free for another domain; give Insula more in /etc/subuid and /etc/subgid, "
-            "for the user 'insula', or write an <idmap>"
-        )
+        return None
+
+    def _begin(self, count: int) -> int:
+        return 0 if self._is_systems else _first_slot(self._layout, count)
 
     def _ids_here(self) -> Sequence[range]:
         """The ids of our own user namespace, which are the same for as long as we live. Source: user_namespaces(7)."""
@@ -255,16 +280,25 @@ class IdRanges:
 
 
 def map_of(ids: range) -> IdMap:
-    """Return the maps that show ids to a guest as 0 and up."""
-    whole = (IdRange(inside=0, outside=ids.start, count=len(ids)),)
-    return IdMap(uids=whole, gids=whole)
+    """Return the maps that show ids to a guest: the first as 0 and up, the others as its users' to give away."""
+    own, more = ids[:SIZE], ids[SIZE:]
+    whole = [IdRange(inside=0, outside=own.start, count=len(own))]
+    if more:
+        whole.append(IdRange(inside=SUBORDINATE_FIRST, outside=more.start, count=len(more)))
+    return IdMap(uids=tuple(whole), gids=tuple(whole))
 
 
 def _own_range(idmap: IdMap) -> range | None:
     """Return the ids of a map that `map_of` made, None for one that an administrator wrote."""
-    if len(idmap.uids) != 1 or idmap.uids != idmap.gids or idmap.uids[0].inside or idmap.uids[0].count != SIZE:
+    count = sum(each.count for each in idmap.uids)
+    if not count or count % SIZE:
         return None
-    return range(idmap.uids[0].outside, idmap.uids[0].outside + SIZE)
+    ids = range(idmap.uids[0].outside, idmap.uids[0].outside + count)
+    return ids if map_of(ids) == idmap else None
+
+
+def _has_as_many(ids: range, subordinate: int | None) -> bool:
+    return subordinate is None or len(ids) == SIZE + subordinate
 
 
 def _first_slot(layout: Layout, count: int) -> int:

@@ -1,18 +1,20 @@
 """A search for free ids that goes on where the last one ended: a thousand ranges are one walk, not a thousand."""
 
+import itertools
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 from insula.storage.idpools import SIZE
 
 
 class SlotSearch:
-    """Finds ranges of `SIZE` ids in pools that no taken range touches.
+    """Finds ranges of so many times `SIZE` ids in pools that no taken range touches.
 
-    begin: where in a pool of so many slots to begin; it goes around once.
+    begin: where in a pool of so many slots to begin; it goes around once. width: slots of a range.
     """
 
-    def __init__(self, begin: Callable[[int], int]) -> None:
+    def __init__(self, begin: Callable[[int], int], width: int = 1) -> None:
         self._begin = begin
+        self._width = width
         self._seen: object = None
         self._rest: Iterator[range] = iter(())
 
@@ -35,10 +37,18 @@ class SlotSearch:
             count = len(pool) // SIZE
             busy = _busy_slots(pool, taken)
             first = self._begin(count)
-            for number in range(count):
-                slot = (first + number) % count
-                if slot not in busy:
-                    yield range(pool.start + slot * SIZE, pool.start + (slot + 1) * SIZE)
+            for slot in itertools.chain(self._starts(busy, first, count), self._starts(busy, 0, first)):
+                yield range(pool.start + slot * SIZE, pool.start + (slot + self._width) * SIZE)
+
+    def _starts(self, busy: frozenset[int], begin: int, end: int) -> Iterator[int]:
+        """Yield where free ranges begin, none of which touches another, nor what lies outside."""
+        slot = begin
+        while slot + self._width <= end:
+            if busy.isdisjoint(range(slot, slot + self._width)):
+                yield slot
+                slot += self._width
+            else:
+                slot += 1
 
 
 def _busy_slots(pool: range, taken: Collection[range]) -> frozenset[int]:

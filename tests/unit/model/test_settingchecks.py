@@ -45,6 +45,8 @@ def test_what_can_be_allowed_is_no_problem(allowance: str) -> None:
         ("<insula:hostname>-a b</insula:hostname>", "'-a b' cannot be a host name"),
         ("<insula:timens><insula:monotonic nanoseconds='5'/></insula:timens>", "in whole seconds"),
         ("<insula:privilege/>", "<insula:privilege> in <insula:domain> is no setting of ours"),
+        ("<insula:subordinate ids='1000'/>", "1000 subordinate ids are no multiple of 65536"),
+        ("<insula:privileged/><insula:subordinate ids='65536'/>", "has no ids of its own to which"),
         ("<insula:rlimit name='NOFILE' soft='1'/>", "there is no resource limit 'NOFILE'; choose of as, core, cpu"),
         ("<insula:rlimit name='locks' soft='1'/>", "there is no resource limit 'locks'"),
         ("<insula:rlimit name='core'/>", "the resource limit 'core' says neither soft nor hard"),

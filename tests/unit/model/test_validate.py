@@ -172,4 +172,4 @@ def test_a_device_more_than_there_may_be_is_a_problem() -> None:
 
 
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 27
+    assert len(set(CHECKS)) == len(CHECKS) == 28

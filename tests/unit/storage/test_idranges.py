@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -62,6 +63,53 @@ def test_a_domain_gets_a_range_of_its_own_and_keeps_it(tmp_path: Path) -> None:
     assert not common(ids_of(first), ids_of(ranges.allocate(db)))
     assert ranges.allocate(web) == first
     assert allocator(tmp_path).find(web) == first
+
+
+ROOMY = range(SIZE * 1000, SIZE * 3000)
+
+
+def extents(idmap: IdMap) -> list[tuple[int, int]]:
+    assert idmap.uids == idmap.gids
+    assert all(ahead.outside + ahead.count == each.outside for ahead, each in pairwise(idmap.uids))
+    return [(each.inside, each.count) for each in idmap.uids]
+
+
+def test_of_a_large_pool_domains_get_ids_for_the_containers_of_their_users_until_half_may_be_gone(
+    tmp_path: Path,
+) -> None:
+    ranges = allocator(tmp_path, pools=(ROOMY,))
+    maps = [ranges.allocate(uuid4()) for _ in range(501)]
+    assert {tuple(extents(each)) for each in maps[:500]} == {((0, SIZE), (100_000, SIZE))}
+    assert extents(maps[500]) == [(0, SIZE)]
+    outside = sorted((each.outside, each.count) for idmap in maps for each in idmap.uids)
+    assert all(start + count <= following for (start, count), (following, _) in pairwise(outside))
+
+
+def test_where_no_larger_range_is_free_a_domain_gets_a_usual_one_unless_it_asked_for_more(tmp_path: Path) -> None:
+    taken = [range(start, start + 1) for start in range(ROOMY.start, ROOMY.stop, 2 * SIZE)]
+    ranges = allocator(tmp_path, pools=(ROOMY,), taken=taken)
+    assert extents(ranges.allocate(uuid4())) == [(0, SIZE)]
+    with pytest.raises(OperationFailedError, match="no range of 131072 ids is free for another domain"):
+        ranges.allocate(uuid4(), SIZE)
+
+
+def test_a_domain_gets_as_many_ids_as_it_asks_for_and_others_only_while_it_does_not_run(tmp_path: Path) -> None:
+    ranges, web = allocator(tmp_path, pools=(ROOMY,)), uuid4()
+    few = ranges.allocate(web, 0)
+    assert extents(few) == [(0, SIZE)]
+    assert ranges.fits(web, 0) and ranges.fits(web, None) and not ranges.fits(web, 3 * SIZE)
+    assert ranges.allocate(web, 3 * SIZE) == few
+    many = ranges.allocate(web, 3 * SIZE, idle=True)
+    assert extents(many) == [(0, SIZE), (100_000, 3 * SIZE)]
+    assert ranges.allocate(web, idle=True) == many == allocator(tmp_path, pools=(ROOMY,)).find(web)
+    assert not ranges.fits(uuid4(), None)
+
+
+def test_ranges_with_ids_for_users_are_known_again_when_the_list_is_lost(tmp_path: Path) -> None:
+    ranges, web = allocator(tmp_path, pools=(ROOMY,)), uuid4()
+    known = ranges.allocate(web, 2 * SIZE)
+    ranges.path.write_text("nonsense")
+    assert allocator(tmp_path, pools=(ROOMY,), recover=lambda: {web: known}).find(web) == known
 
 
 def former_file(prefix: Path, ranges: Mapping[UUID, range]) -> Path:

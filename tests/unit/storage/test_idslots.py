@@ -23,6 +23,17 @@ def test_exactly_those_slots_are_found_that_nothing_touches(taken: list[tuple[in
     assert found == [each for each in order if not any(common(each, other) for other in ranges)]
 
 
+@given(st.sets(st.integers(0, 7)), st.integers(0, 7), st.integers(1, 3))
+def test_wide_ranges_are_free_apart_and_inside_the_pool(busy: set[int], begin: int, width: int) -> None:
+    taken = [slot(number) for number in busy]
+    found = list(SlotSearch(begin=lambda count: begin, width=width).resume("seen", [POOL], lambda: taken))
+    for number, each in enumerate(found):
+        assert len(each) == width * SIZE and common(each, POOL) == each
+        assert not any(common(each, other) for other in (*taken, *found[:number]))
+    if not busy:
+        assert len(found) == (8 - begin) // width + begin // width
+
+
 def test_a_search_goes_on_behind_what_was_given_out() -> None:
     search = SlotSearch(begin=lambda count: 0)
     asked = []
