@@ -4,7 +4,7 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,25 +73,25 @@ def opener(group: Cgroup) -> Iterator[Opener]:
 
 def test_only_what_is_allowed_can_be_opened(group: Cgroup, opener: Opener) -> None:
     assert opener.opens("/dev/full") == "ok"
-    group.allow_devices([ZERO])
+    group.allow_devices((ZERO,))
     assert opener.opens("/dev/zero") == "ok"
     assert opener.opens("/dev/full") == "EPERM"
 
 
 def test_access_is_told_apart(group: Cgroup, opener: Opener) -> None:
-    group.allow_devices([FULL])
+    group.allow_devices((FULL,))
     assert opener.opens("/dev/full", "wb") == "ok"
     assert opener.opens("/dev/full", "rb") == "EPERM"
     assert opener.opens("/dev/full", "r+b") == "EPERM"
 
 
 def test_the_policy_changes_while_programs_run(group: Cgroup, opener: Opener) -> None:
-    group.allow_devices([ZERO])
-    group.allow_devices([FULL])
+    group.allow_devices((ZERO,))
+    group.allow_devices((FULL,))
     assert (opener.opens("/dev/zero"), opener.opens("/dev/full", "wb")) == ("EPERM", "ok")
-    group.allow_devices([ZERO, FULL])
+    group.allow_devices((ZERO, FULL))
     assert (opener.opens("/dev/zero"), opener.opens("/dev/full", "wb")) == ("ok", "ok")
-    group.allow_devices([])
+    group.allow_devices(())
     assert (opener.opens("/dev/zero"), opener.opens("/dev/full", "wb")) == ("EPERM", "EPERM")
 
 
@@ -124,7 +124,7 @@ def mknod_as(group: Cgroup, path: Path, number: int) -> str:
 
 
 def test_a_node_that_is_not_allowed_cannot_even_be_made(group: Cgroup, scratch: Path) -> None:
-    group.allow_devices([DeviceRule(kind="c", major=1, minor=5, access="m")])
+    group.allow_devices((DeviceRule(kind="c", major=1, minor=5, access="m"),))
     assert mknod_as(group, scratch / "zero", 5) == "ok"
     assert mknod_as(group, scratch / "full", 7) == "EPERM"
 
@@ -134,7 +134,7 @@ def test_a_program_is_replaced_and_never_piles_up(group: Cgroup) -> None:
     directory = group.scope or ""
     devices = V2Devices(directory)
 
-    def attached(rules: Iterable[DeviceRule]) -> list[int]:
+    def attached(rules: tuple[DeviceRule, ...]) -> list[int]:
         devices.allow(rules)
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -142,7 +142,7 @@ def test_a_program_is_replaced_and_never_piles_up(group: Cgroup) -> None:
         finally:
             os.close(fd)
 
-    first, second = attached([ZERO]), attached([FULL])
+    first, second = attached((ZERO,)), attached((FULL,))
     assert (len(first), len(second)) == (1, 1)
     assert first != second
 
@@ -151,7 +151,7 @@ def test_a_program_is_replaced_and_never_piles_up(group: Cgroup) -> None:
 def test_a_program_is_loaded_once_for_all_groups_that_want_the_same(group: Cgroup) -> None:
     directory, loaded = group.scope or "", bpf.LoadedPrograms()
 
-    def attached(rules: Iterable[DeviceRule]) -> list[int]:
+    def attached(rules: tuple[DeviceRule, ...]) -> list[int]:
         V2Devices(directory).allow(rules, loaded)
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -159,10 +159,10 @@ def test_a_program_is_loaded_once_for_all_groups_that_want_the_same(group: Cgrou
         finally:
             os.close(fd)
 
-    first, second = attached([ZERO]), attached([FULL])
-    assert [attached([ZERO]), attached([ZERO]), attached([FULL])] == [first, first, second]
+    first, second = attached((ZERO,)), attached((FULL,))
+    assert [attached((ZERO,)), attached((ZERO,)), attached((FULL,))] == [first, first, second]
     loaded.close()
-    assert attached([FULL]) not in (first, second)
+    assert attached((FULL,)) not in (first, second)
     loaded.close()
 
 
@@ -173,7 +173,7 @@ def test_somebody_elses_program_stays(group: Cgroup) -> None:
     bpf.attach(fd, bpf.CGROUP_DEVICE, theirs)
     before = bpf.attached(fd, bpf.CGROUP_DEVICE)
     os.close(theirs)
-    for rules in ([ZERO], [FULL]):
+    for rules in ((ZERO,), (FULL,)):
         V2Devices(group.scope or "").allow(rules)
     now = bpf.attached(fd, bpf.CGROUP_DEVICE)
     os.close(fd)
@@ -184,6 +184,6 @@ def test_somebody_elses_program_stays(group: Cgroup) -> None:
 @pytest.mark.requires("cgroup2", "bpf.cgroup_device")
 def test_a_v2_policy_of_many_rules_is_accepted_and_holds(group: Cgroup, opener: Opener) -> None:
     many = [DeviceRule(kind="b", major=major, minor=minor) for major in range(100, 200) for minor in range(10)]
-    V2Devices(group.scope or "").allow([*many, ZERO])
+    V2Devices(group.scope or "").allow((*many, ZERO))
     until(lambda: opener.opens("/dev/zero") == "ok", "the allowed device being open")
     assert opener.opens("/dev/full") == "EPERM"

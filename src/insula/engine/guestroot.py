@@ -29,7 +29,10 @@ def looked_through(spec: ContainerSpec) -> ContainerSpec:
     """
     kind = kind_of_init(spec.root, spec.init.argv)
     units = _failing_units(spec) if kind is InitKind.SYSTEMD else ()
-    return replace(spec, init_kind=kind, skipped_units=units, resolver=_resolver(spec))
+    resolver = _resolver(spec)
+    if (kind, units, resolver) == (spec.init_kind, spec.skipped_units, spec.resolver):
+        return spec
+    return replace(spec, init_kind=kind, skipped_units=units, resolver=resolver)
 
 
 def _resolver(spec: ContainerSpec) -> str | None:

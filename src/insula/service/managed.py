@@ -192,7 +192,7 @@ class ManagedDomain:
             raise InternalError(f"domain '{self.name}' is {self._state.state.name.lower()}, and {happening.value}")
         return transition
 
-    def begin(self, run: Run, live: DomainDefinition, happening: Happening) -> None:
+    def begin(self, run: Run, live: Description, happening: Happening) -> None:
         """It runs from now on."""
         self._possible(happening)
         self._begin(run, live)

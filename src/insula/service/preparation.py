@@ -171,11 +171,14 @@ class HostPreparation:
         )
         known = self._latest.get(domain.uuid)
         if known is not None and known.domain is domain and known.fragments == fragments:
-            return looked_through(known.spec)
-        spec = specification(domain, fragments, pid_of)
-        if domain.lxc is None:  # else it shares namespaces of processes that differ from start to start
+            former = known.spec
+        else:
+            former = specification(domain, fragments, pid_of)
+        spec = looked_through(former)
+        # One that shares namespaces of processes: these differ from start to start.
+        if domain.lxc is None and (known is None or known.spec is not spec):
             self._latest[domain.uuid] = _Specified(domain=domain, fragments=fragments, spec=spec)
-        return looked_through(spec)
+        return spec
 
     def _idmap(self, domain: DomainDefinition, *, idle: bool) -> IdMap | None:
         """The administrator's own ids, none for a privileged domain, else ids of the domain's own.

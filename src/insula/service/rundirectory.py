@@ -2,7 +2,6 @@
 
     <uuid>/record.json   where its run stands (the commit: a directory without one means nothing)
     <uuid>/domain.xml    what it was started from, with all live changes; a transient domain has no other
-    <uuid>/plan.json     the launch plan it was started by, for people
     <uuid>/console0      what its first console printed last, and so on (engine.console.consolering)
 
 It lives below /run: what is there is of this boot, or (on a host that keeps /run) of an earlier one by its boot id.
@@ -38,7 +37,7 @@ from insula.service.unread import Description, UnreadDefinition
 
 LOGGER = logging.getLogger(__name__)
 
-RECORD, DOMAIN, PLAN = "record.json", "domain.xml", "plan.json"
+RECORD, DOMAIN = "record.json", "domain.xml"
 FORMAT = 1
 """The record's format; a daemon that finds a newer one leaves the domain alone and says so."""
 
@@ -113,7 +112,7 @@ class RunRecord:
     next: Next = Next.OFF
 
     def to_json(self) -> str:
-        values = {each.name: getattr(self, each.name) for each in fields(self)}  # asdict would copy the whole container
+        values = {name: getattr(self, name) for name in _NAMES}  # asdict would copy the whole container
         intent = None if self.intent is None else self.intent.encode()
         values |= {"uuid": str(self.uuid), "intent": intent, "limiting": encode(self.limiting)}
         return json.dumps({"format": FORMAT, **values})
@@ -141,6 +140,9 @@ class RunRecord:
             intent=None if intent is None else Remains.decode(intent),
             **values,
         )
+
+
+_NAMES = tuple(each.name for each in fields(RunRecord))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,9 +221,6 @@ class RunDirectory:
     def write_domain_or_owe(self, uuid: UUID, domain: DomainDefinition) -> None:
         """Replace the live definition after a change that has happened already."""
         self._write_or_owe(uuid, DOMAIN, domain.dump(LIVE))
-
-    def write_plan(self, uuid: UUID, plan: str) -> None:
-        self._replace(uuid, PLAN, plan)
 
     def _write(self, record: RunRecord) -> None:
         self._replace(record.uuid, RECORD, record.to_json())

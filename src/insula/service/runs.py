@@ -5,7 +5,6 @@ record ENDING (why, what next) ─► the engine clears up ─► storage is dis
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -15,11 +14,9 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from insula.engine.codec import encode
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.runningcontainer import Running
-from insula.engine.spec import ContainerSpec
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
 from insula.model.domain import DomainDefinition
@@ -33,12 +30,9 @@ from insula.service.rundirectory import Next, RunDirectory, RunPhase, RunRecord,
 from insula.service.runstorage import RunStorage
 from insula.service.startoptions import Launch
 from insula.service.translate import PidOf
-from insula.service.unread import Description
+from insula.service.unread import Description, UnreadDefinition
 
 LOGGER = logging.getLogger(__name__)
-
-PLAN_DELAY = 0.1
-"""Seconds after a start when its plan is written down."""
 
 
 class Runs:
@@ -113,9 +107,8 @@ class Runs:
                 error.add_note("something of it stays behind, and is tried again")
             raise
         managed.ended_record = None
-        managed.begin(run, live.running(domain, live.facts_of(container)), launch.happening)
+        managed.begin(run, self._described(domain, container), launch.happening)
         self._warn(managed, failure)
-        self._write_plan_soon(managed, spec)
 
     def _taken(self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord) -> Run:
         """What becomes managed's run of a container that was just launched, written down."""
@@ -123,6 +116,14 @@ class Runs:
         self._directory.write(recorded)
         consoles = self._readers.begin(managed, domain, container, found_again=False)
         return Run(container=container, record=recorded, consoles=consoles)
+
+    def _described(self, domain: DomainDefinition, container: Running) -> Description:
+        """Return what describes domain while it runs: made out when somebody asks for it, which no start waits for."""
+        facts = live.facts_of(container)
+        text = self._directory.texts.of(domain)
+        return UnreadDefinition(
+            name=domain.name, uuid=domain.uuid, text=text, read=lambda _: live.running(domain, facts)
+        )
 
     def _warn(self, managed: ManagedDomain, failure: str | None) -> None:
         if failure is not None:
@@ -299,20 +300,6 @@ class Runs:
     def console_log(self, name: str, place: int) -> Path:
         """Return the file that gets a copy of what a console prints."""
         return self._readers.log(name, place)
-
-    def _write_plan_soon(self, managed: ManagedDomain, spec: ContainerSpec) -> None:
-        """Keep the plan beside the run, for people: not before the caller has its answer."""
-        run = managed.run
-
-        def write() -> None:
-            if managed.run is not run:
-                return
-            try:
-                self._directory.write_plan(managed.uuid, json.dumps(encode(self._engine.plan(spec))))
-            except (OSError, InsulaError) as error:
-                LOGGER.warning("the plan of domain '%s' is not written down: %s", managed.name, error)
-
-        asyncio.get_running_loop().call_later(PLAN_DELAY, write)
 
     def _first_record(self, managed: ManagedDomain, launch: Launch) -> RunRecord:
         kept = managed.ended_record

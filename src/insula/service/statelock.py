@@ -51,6 +51,7 @@ class StateChangeLock:
         self._tasks = tasks or BackgroundTasks()
         self._patience = patience
         self._lock = asyncio.Lock()
+        self._waiting = 0
         self._holder = ""
         self._since = 0.0
         self._overtaking = ""
@@ -125,7 +126,7 @@ class StateChangeLock:
 
         Raises: OperationAbortedError for a job that has the domain no more; it cleans up without the lock.
         """
-        await self._lock.acquire()
+        await self._take()
         if self._job is not job:
             self._lock.release()
             raise OperationAbortedError(f"{job.verb} of domain '{self._domain}' was given up")
@@ -221,15 +222,34 @@ class StateChangeLock:
 
     async def _acquire(self, patience: float | None, change: OperationKind) -> None:
         """Take the lock once no job forbids what is to be done."""
+        if self._is_free and self._lets_in(change):
+            await self._lock.acquire()  # which waits for nothing, and needs no clock
+            return
         try:
             async with asyncio.timeout(patience):
-                await self._lock.acquire()
-                while self._job is not None and not self._job.allows(change):
+                await self._take()
+                while not self._lets_in(change):
                     self._lock.release()
                     await self._job_over.wait()
-                    await self._lock.acquire()
+                    await self._take()
         except TimeoutError as error:
             raise OperationTimeoutError(
                 "cannot acquire state change lock "
                 f"(held by {self.holder} of domain '{self._domain}' for {self.held_for:.0f} s)"
             ) from error
+
+    async def _take(self) -> None:
+        """Take the lock, after all who wait for it."""
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
+        finally:
+            self._waiting -= 1
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether nobody has the lock, and nobody's turn has come who does not know yet."""
+        return not self._waiting and not self._lock.locked()
+
+    def _lets_in(self, change: OperationKind) -> bool:
+        return self._job is None or self._job.allows(change)

@@ -1,7 +1,7 @@
 """What describes a domain, not read before somebody asks for what it says.
 
 A daemon that takes over a thousand guests can say which there are, and in which state, without reading a thousand
-documents first.
+documents first; and a start need not make out what a domain looks like while it runs.
 """
 
 from collections.abc import Callable

@@ -93,6 +93,13 @@ def test_a_link_of_the_guests_leads_to_no_file_of_the_host(layers: tuple[Path, P
     assert of(SPEC, DirectoryRoot(path=str(image))).skipped_units == ()
 
 
+def test_a_root_that_tells_what_it_told_before_leaves_the_spec_as_it_is(layers: tuple[Path, Path]) -> None:
+    found = of(SPEC, DirectoryRoot(path=str(layers[0])))
+    assert looked_through(found) is found
+    (layers[0] / "etc/fstab").unlink()
+    assert looked_through(found).skipped_units == ()
+
+
 def test_nothing_is_masked_but_for_systemd(layers: tuple[Path, Path]) -> None:
     image, _ = layers
     spec = replace(BUSYBOX, init=replace(BUSYBOX.init, argv=("/bin/sleep", "9")))

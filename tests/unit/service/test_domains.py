@@ -1,7 +1,6 @@
 """Domains as their clients mean them: found by UUID alone, owned, waited for, changed by many at once."""
 
 import asyncio
-import json
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +20,7 @@ from insula.model.domainstates import DomainState
 from insula.service.events import DomainIdentity, Reboot
 from insula.service.managed import Stopped
 from insula.service.rundirectory import StopReason
+from insula.service.unread import UnreadDefinition
 from tests.unit.service.fakes import MAIL, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
 from tests.waiting import scaled
@@ -56,12 +56,11 @@ async def test_a_definition_with_several_faults_is_refused_with_all_of_them(rig:
     assert list(rig.domains.list()) == []
 
 
-async def test_the_plan_of_a_run_is_kept_beside_it(rig: Rig) -> None:
+async def test_what_a_running_domain_looks_like_is_made_out_when_somebody_asks(rig: Rig) -> None:
     ref = await rig.domains.create_xml(domain_xml())
-    path = rig.layout.running / str(ref.uuid) / "plan.json"
-    await until(path.exists)
-
-    assert json.loads(path.read_text())["name"] == "web"
+    managed = rig.domains.of(ref)
+    assert isinstance(managed.description, UnreadDefinition)
+    assert managed.current.id == managed.id > 0
 
 
 async def test_running_counts_what_runs_and_what_will_run_again(rig: Rig) -> None:

@@ -106,7 +106,7 @@ def test_what_the_host_has_for_a_domain_is_looked_at_anew_at_every_start(
     init.chmod(0o755)
     web = domain(f"<filesystem type='mount'><source dir='{top}'/><target dir='/'/></filesystem>")
     spec = preparation.specify(web, nobody)
-    assert preparation.specify(web, nobody) == spec
+    assert preparation.specify(web, nobody) is spec
     assert (spec.init_kind, isinstance(spec.root, DirectoryRoot) and spec.root.idmapped) == (InitKind.PLAIN, True)
     init.write_text("/initctl")
     assert preparation.specify(web, nobody).init_kind is InitKind.SYSVINIT

@@ -19,7 +19,6 @@ from insula.model.xmlmap import Part
 from insula.service import rundirectory
 from insula.service.rundirectory import (
     DOMAIN,
-    PLAN,
     RECORD,
     Next,
     RunDirectory,
@@ -89,14 +88,6 @@ def test_what_a_run_begins_with_is_the_definition_of_that_moment(layout: Layout,
     for domain in (live, changed, live):
         directory.begin(begun, domain)
         assert directory.domain_of(WEB) == domain
-
-
-def test_the_plan_is_kept_beside_the_run(layout: Layout, live: DomainDefinition) -> None:
-    runs = RunDirectory(layout)
-    runs.begin(RECORDED, live)
-    runs.write_plan(WEB, "{}")
-
-    assert (runs.path(WEB) / PLAN).read_text() == "{}"
 
 
 def test_a_removed_run_leaves_no_file(layout: Layout, live: DomainDefinition) -> None:

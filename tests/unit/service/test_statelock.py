@@ -32,6 +32,31 @@ async def test_two_verbs_on_one_domain_do_not_overlap() -> None:
     assert lock.holder is None
 
 
+@pytest.mark.parametrize("rounds", range(8))
+@pytest.mark.asyncio
+async def test_a_verb_comes_behind_all_who_wait_also_when_their_turn_has_just_come(rounds: int) -> None:
+    lock = StateChangeLock("web")
+    trace: list[str] = []
+    release = asyncio.Event()
+
+    async def verb(name: str) -> None:
+        trace.append(name)
+        await asyncio.sleep(0)
+
+    first = asyncio.create_task(lock.perform("start", release.wait))
+    second = asyncio.create_task(lock.perform("suspend", lambda: verb("suspend")))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert lock.holder == "start"
+    release.set()
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    await lock.perform("resume", lambda: verb("resume"))
+
+    await asyncio.gather(first, second)
+    assert trace == ["suspend", "resume"]
+
+
 @pytest.mark.asyncio
 async def test_a_verb_that_waits_too_long_is_told_who_holds_the_domain() -> None:
     lock = StateChangeLock("web", patience=0.01)

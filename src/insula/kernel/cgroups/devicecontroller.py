@@ -1,13 +1,17 @@
 """Device policy: a list of what is allowed, everything else refused. v1 has files for it, v2 asks a BPF program."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from insula.kernel import bpf
 from insula.kernel.bpf import Register
 from insula.kernel.cgroups import files
 
 _EVERYTHING = "a *:* rwm"
+_POLICIES = 32
+"""Policies that are kept: most guests have one of a few."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +38,7 @@ class V1Devices:
 
     directory: str
 
-    def allow(self, rules: Iterable[DeviceRule]) -> None:
+    def allow(self, rules: tuple[DeviceRule, ...]) -> None:
         """Refuse every device but those of rules.
 
         A policy that is already there is changed by its difference, additions first: no moment without the old rights.
@@ -67,13 +71,14 @@ class V1Devices:
         return held
 
 
-def _by_node(rules: Iterable[DeviceRule]) -> dict[str, frozenset[str]]:
+@lru_cache(_POLICIES)
+def _by_node(rules: tuple[DeviceRule, ...]) -> Mapping[str, frozenset[str]]:
     """Return the access that rules give to each node, rules for the same node taken together."""
     nodes: dict[str, frozenset[str]] = {}
     for rule in rules:
         node = str(rule).rpartition(" ")[0]
         nodes[node] = nodes.get(node, frozenset()) | frozenset(rule.access)
-    return nodes
+    return MappingProxyType(nodes)
 
 
 def _letters(access: frozenset[str]) -> str:
@@ -92,12 +97,13 @@ class V2Devices:
 
     directory: str
 
-    def allow(self, rules: Iterable[DeviceRule], loaded: bpf.LoadedPrograms | None = None) -> None:
+    def allow(self, rules: tuple[DeviceRule, ...], loaded: bpf.LoadedPrograms | None = None) -> None:
         """Refuse every device but those of rules; a policy that is already there is replaced at once."""
         bpf.put_in_place(self.directory, bpf.CGROUP_DEVICE, device_program(rules), _PROGRAM_NAME, loaded)
 
 
-def device_program(rules: Iterable[DeviceRule]) -> bytes:
+@lru_cache(_POLICIES)
+def device_program(rules: tuple[DeviceRule, ...]) -> bytes:
     """Return the BPF program that answers 1 for what rules allow and 0 for all else."""
     instructions = [
         bpf.load_word(Register.R2, Register.R1, 0),  # kind in the low half, wanted access in the high one

@@ -277,7 +277,7 @@ class Cgroup:
 
     # Verbs
 
-    def allow_devices(self, rules: Iterable[DeviceRule], loaded: LoadedPrograms | None = None) -> None:
+    def allow_devices(self, rules: tuple[DeviceRule, ...], loaded: LoadedPrograms | None = None) -> None:
         """Refuse every device node but those of rules; may be called again, on a running container, to change them.
 
         loaded: has the program that decides in v2, or loads it for others too.
@@ -290,7 +290,7 @@ class Cgroup:
         else:
             raise OSError(errno.EOPNOTSUPP, "this host has no device controller for control groups", self.path)
 
-    def refuse_socket_options(self, options: Iterable[SocketOption], loaded: LoadedPrograms | None = None) -> None:
+    def refuse_socket_options(self, options: tuple[SocketOption, ...], loaded: LoadedPrograms | None = None) -> None:
         """Refuse these options of sockets; loaded: as above. Raises: OSError; EOPNOTSUPP without a v2 hierarchy."""
         if self.scope is None:
             raise OSError(errno.EOPNOTSUPP, "only v2 groups have programs", self.path)

@@ -6,11 +6,14 @@ name escaping and slice nesting (systemd.unit(5), "String Escaping for Inclusion
 
 import errno
 import string
+from functools import lru_cache
 
 _MACHINE_CHARACTERS = frozenset(string.ascii_letters + string.digits)
 _UNIT_CHARACTERS = frozenset(string.ascii_letters + string.digits + ":_.")
 _MACHINE_LENGTH = 64
 """Bytes a machine name may have: a host name's, as systemd-machined checks it."""
+_LATELY = 256
+"""Names that are kept: at a start and at an end, the same one is asked for at every step."""
 
 
 def escape_unit(name: str) -> str:
@@ -45,11 +48,13 @@ def machine_name(identity: int, name: str) -> str:
     return machine.rstrip(".-")
 
 
+@lru_cache(_LATELY)
 def scope_name(identity: int, name: str) -> str:
     """Return the group of a domain: `machine-lxc\\x2d4711\\x2dweb.scope`. identity: the domain's id."""
     return f"machine-{escape_unit(machine_name(identity, name))}.scope"
 
 
+@lru_cache(_LATELY)
 def partition_path(partition: str) -> str:
     """Return where a partition is below a hierarchy's root: `/machine/prod` is `machine.slice/machine-prod.slice`.
 

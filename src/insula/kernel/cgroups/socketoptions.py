@@ -5,8 +5,8 @@ A filter of system calls does not see into socketcall(2); this program is asked 
 """
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from insula.kernel import bpf
 from insula.kernel.bpf import Register
@@ -32,7 +32,7 @@ class SocketOption:
         return _OPTIONS.get((self.level, self.option), f"{self.option} of {level}")
 
 
-def refuse(directory: str, options: Iterable[SocketOption], loaded: bpf.LoadedPrograms | None = None) -> None:
+def refuse(directory: str, options: tuple[SocketOption, ...], loaded: bpf.LoadedPrograms | None = None) -> None:
     """Have setsockopt fail with EPERM for these options in a group and below; what was refused before no longer is.
 
     Raises: OSError, as where the kernel has no such programs.
@@ -40,8 +40,9 @@ def refuse(directory: str, options: Iterable[SocketOption], loaded: bpf.LoadedPr
     bpf.put_in_place(directory, bpf.CGROUP_SETSOCKOPT, option_program(options), _PROGRAM_NAME, loaded)
 
 
-def option_program(options: Iterable[SocketOption]) -> bytes:
-    """Return the BPF program that answers 0 for these options and 1 for all else."""
+@lru_cache(8)
+def option_program(options: tuple[SocketOption, ...]) -> bytes:
+    """Return the BPF program that answers 0 for these options and 1 for all else. Guests are refused the same ones."""
     instructions = [
         bpf.load_word(Register.R2, Register.R1, _LEVEL),
         bpf.load_word(Register.R3, Register.R1, _OPTION),

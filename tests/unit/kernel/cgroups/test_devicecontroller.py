@@ -31,13 +31,13 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_a_fresh_group_refuses_everything_before_it_allows(tmp_path: Path, written: list[str]) -> None:
     (tmp_path / "devices.list").write_text("a *:* rwm\n")
-    V1Devices(str(tmp_path)).allow([NULL, ANY_BLOCK])
+    V1Devices(str(tmp_path)).allow((NULL, ANY_BLOCK))
     assert written == ["deny a", "allow c 1:3 rwm", "allow b *:* m"]
 
 
 def test_a_policy_in_force_is_changed_by_its_difference_additions_first(tmp_path: Path, written: list[str]) -> None:
     (tmp_path / "devices.list").write_text("c 1:3 rwm\nc 5:0 rw\nc 10:229 rwm\n")
-    V1Devices(str(tmp_path)).allow([NULL, ANY_BLOCK, DeviceRule(kind="c", major=5, minor=0, access="r")])
+    V1Devices(str(tmp_path)).allow((NULL, ANY_BLOCK, DeviceRule(kind="c", major=5, minor=0, access="r")))
     assert written == ["allow b *:* m", "deny c 5:0 w", "deny c 10:229 rwm"]
 
 
@@ -101,8 +101,8 @@ def test_the_program_answers_what_the_rules_mean(
     rules: list[DeviceRule], kind: str, access: str, major: int, minor: int
 ) -> None:
     expected = int(allowed(rules, kind, access, major, minor))
-    assert answer(device_program(rules), kind, access, major, minor) == expected
+    assert answer(device_program(tuple(rules)), kind, access, major, minor) == expected
 
 
 def test_no_rule_refuses_everything() -> None:
-    assert answer(device_program([]), "c", "r", 1, 3) == 0
+    assert answer(device_program(()), "c", "r", 1, 3) == 0
