@@ -2,11 +2,12 @@
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.memorysizes import SHARED_MEMORY, memory_sizes
-from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange
+from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange, Namespace
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachFilesystem, AttachMount, MountFilesystem
 from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices, TakeNode
 from insula.engine.steps.host.hoststep import HostStep
+from insula.engine.steps.host.queues import FetchQueues
 from insula.errors import InvalidArgumentError
 
 STANDARD: tuple[tuple[str, int, int], ...] = (
@@ -26,6 +27,9 @@ OF_NAMESPACES: tuple[tuple[str, int, int], ...] = (("net/tun", 10, 200),)
 Not fuse: while a mount waits for a server in the guest that does not answer, such as an overlay above one of FUSE,
 every sync(2) of the host and of other guests waits too (the kernel's `super_lock`, for what is being mounted).
 """
+
+QUEUES = "queues"
+"""What the tree of another guest's message queues is called on its way."""
 
 _LINKS = (
     ("ptmx", "pts/ptmx"),
@@ -109,7 +113,8 @@ def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list
         for number, (path, guest) in enumerate(_host_nodes(spec)):
             host.append(CopyNode(why="making nodes is not permitted here", name=f"node{number}", path=path))
             inner.append(AttachMount(why="one of the host's own nodes", source=f"node{number}", target=f"/dev/{guest}"))
-    return host, [*inner, *_device_filesystems(spec, facts)]
+    queues_of_another, queues = _message_queues(spec, facts)
+    return [*host, *queues_of_another], [*inner, *_device_filesystems(spec, facts), *queues]
 
 
 def _host_nodes(spec: ContainerSpec) -> list[tuple[str, str]]:
@@ -121,7 +126,7 @@ def _device_filesystems(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
     options: list[list[str | None]] = [["ptmxmode", "0666"], ["mode", "0620"], ["max", str(_TERMINALS)]]
     if spec.idmap is None or host_id(spec.idmap.gids, _TTY_GROUP) is not None:
         options.append(["gid", str(_TTY_GROUP)])
-    steps: list[GuestStep] = [
+    return [
         MountFilesystem(
             why="terminals of its own",
             fstype="devpts",
@@ -137,14 +142,22 @@ def _device_filesystems(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
             attributes=["nosuid", "nodev"],
         ),
     ]
-    if "mqueue" in facts.filesystems:
-        steps.append(
-            MountFilesystem(
-                why="POSIX message queues of its own IPC namespace",
-                fstype="mqueue",
-                target="dev/mqueue",
-                options=[],
-                attributes=["nosuid", "nodev", "noexec"],
-            )
-        )
-    return steps
+
+
+def _message_queues(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[GuestStep]]:
+    """Return the steps that show the POSIX message queues of the guest's IPC namespace."""
+    target = "dev/mqueue"
+    if "mqueue" not in facts.filesystems:
+        return [], []
+    if spec.idmap is not None and any(each.kind is Namespace.IPC for each in spec.shared_namespaces):
+        why = "its IPC namespace is another guest's, whose root alone may mount them inside"
+        attach = AttachFilesystem(why="POSIX message queues, shared with another", source=QUEUES, target=target)
+        return [FetchQueues(why=why, name=QUEUES)], [attach]
+    mount = MountFilesystem(
+        why="POSIX message queues of its own IPC namespace",
+        fstype="mqueue",
+        target=target,
+        options=[],
+        attributes=["nosuid", "nodev", "noexec"],
+    )
+    return [], [mount]

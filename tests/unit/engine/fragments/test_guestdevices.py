@@ -6,7 +6,7 @@ import pytest
 
 from insula.engine.fragments.guestdevices import OF_NAMESPACES, STANDARD, device_tree, host_id
 from insula.engine.policy.devicepolicy import device_rules
-from insula.engine.spec import ContainerSpec, Device, DeviceKind, IdMap, IdRange
+from insula.engine.spec import ContainerSpec, Device, DeviceKind, IdMap, IdRange, Namespace, SharedNamespace
 from insula.engine.steps.guest.roottree import MountFilesystem
 from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices
 from insula.errors import InvalidArgumentError
@@ -114,6 +114,16 @@ def test_terminals_belong_to_their_group_only_where_the_guest_has_it() -> None:
     assert ["gid", "5"] in filesystems(SPEC)["dev/pts"].options
     assert ["gid", "5"] in filesystems(PRIVILEGED)["dev/pts"].options
     assert "gid" not in [key for key, _ in filesystems(without)["dev/pts"].options]
+
+
+def test_message_queues_of_another_guest_come_from_the_host_where_the_guest_may_not_mount_them() -> None:
+    shared = (SharedNamespace(kind=Namespace.IPC, path="/proc/7/ns/ipc"),)
+    host, inner = device_tree(replace(SPEC, shared_namespaces=shared), FACTS)
+    assert told(host)[-1] == "take the message queues of its IPC namespace as queues"
+    assert told(inner)[-1] == "show queues at /dev/mqueue"
+    host, inner = device_tree(replace(PRIVILEGED, shared_namespaces=shared), FACTS)
+    assert told(inner)[-1] == "mount mqueue at /dev/mqueue"
+    assert not any("queues" in each for each in told(host))
 
 
 def test_a_kernel_without_message_queues_gets_no_mount_of_them() -> None:

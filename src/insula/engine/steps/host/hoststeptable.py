@@ -1,6 +1,6 @@
 """All steps performed on the host's side, by name."""
 
-from insula.engine.steps.host import childsetup, devicetree, groups, guestlinks, layers, scopes
+from insula.engine.steps.host import childsetup, devicetree, groups, guestlinks, layers, queues, scopes
 from insula.engine.steps.host.hoststep import HostStep
 
 HOST_STEPS: dict[str, type[HostStep]] = {
@@ -27,6 +27,7 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         layers.OpenLayersInMemory,
         layers.StackLayers,
         layers.MountImage,
+        queues.FetchQueues,
         childsetup.MapIds,
         childsetup.SetClockOffsets,
         childsetup.AllowLimit,
