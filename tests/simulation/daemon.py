@@ -16,7 +16,7 @@ from insula.daemon.wiring import Patience, Wiring, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.keeper.link import KeeperEvent as KeeperEvent
 from insula.engine.keeper.protocol import EventKind
-from insula.engine.spec import ContainerSpec, Process
+from insula.engine.spec import ContainerSpec, IdMap, Process
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.kernel.fds import Fd
@@ -61,8 +61,8 @@ AFFECT = {
 class _Preparation(FakePreparation):
     """Gives guests the devices of their definitions."""
 
-    def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
-        spec = super().rehearse(domain, pid_of)
+    def rehearse(self, domain: DomainDefinition, pid_of: PidOf, *, idmap: IdMap | None = None) -> ContainerSpec:
+        spec = super().rehearse(domain, pid_of, idmap=idmap)
         return replace(spec, mounts=mounts_of(domain, None), devices=devices_of(domain))
 
 

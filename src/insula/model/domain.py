@@ -1,12 +1,12 @@
 """A domain: the noun everything else is about, as libvirt's `lxc` domain type has it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
 from itertools import count, starmap
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 from uuid import UUID, uuid4
 
 from lxml import etree
@@ -32,9 +32,12 @@ from insula.model.scalars import DomainName, MacAddress, YesNo
 from insula.model.security import DefinedIdMap, Features, SecurityLabel
 from insula.model.sizes import KiB
 from insula.model.xmlmap import Attribute, Element, Mapped, Part, always
+from insula.model.xmlparts import parts_in
 from insula.model.xmlreader import local_name, read
 from insula.model.xmlsource import fault, parse
 from insula.model.xmlwriter import dump
+
+T = TypeVar("T")
 
 MAC_PREFIX = "52:54:00"
 """The first half of a MAC address we choose, the one libvirt uses."""
@@ -77,6 +80,9 @@ class DomainDefinition(Mapped):
     devices: Annotated[Devices, Element("devices")] = field(default_factory=Devices)
     security_labels: Annotated[tuple[SecurityLabel, ...], Element("seclabel")] = ()
     lxc: Annotated[LxcNamespace | None, Element("lxc:namespace")] = None
+    _texts: dict[Part, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _found: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was found out about this very value, which never changes; any thread may add something."""
 
     @classmethod
     def load(cls, xml: str, parts: Part = Part.DEFINITION, *, bounded: bool = True) -> "DomainDefinition":
@@ -98,19 +104,33 @@ class DomainDefinition(Mapped):
         return completed(read(cls, root, parts))
 
     def dump(self, flags: XmlFlags = XmlFlags.LIVE) -> str:
-        """Return the domain as XML, canonical: two dumps of equal domains are the same text.
+        """Return the domain as XML, canonical: two dumps of equal domains are the same text. It is written once.
 
         Raises: InvalidArgumentError if a text holds what XML cannot.
         """
-        parts = Part.DEFINITION
-        if not flags & (XmlFlags.INACTIVE | XmlFlags.MIGRATABLE):
-            parts |= Part.LIVE
-        if flags & XmlFlags.SECURE:
-            parts |= Part.SECRET
-        shown = self if flags & XmlFlags.SECURE else replace(self, os=self.os.concealed())
+        parts = _shown_with(flags) & self.once(_parts_of)
+        text = self._texts.get(parts)
+        if text is None:
+            text = self._texts[parts] = self._written(parts)
+        return text
+
+    def known_dump(self, flags: XmlFlags = XmlFlags.LIVE) -> str | None:
+        """Return what `dump` would, if that was written already; it costs nothing."""
+        return self._texts.get(_shown_with(flags) & self.once(_parts_of)) if self._texts else None
+
+    def _written(self, parts: Part) -> str:
+        shown = self if Part.SECRET in parts else replace(self, os=self.os.concealed())
         marks = any(each.hidden is not None for each in shown.os.environment)
         used = {"lxc": self.lxc is not None, "insula": marks}  # at the root: each of a thousand variables has a mark
         return dump(shown, "domain", parts, prefixes=[prefix for prefix, is_used in used.items() if is_used])
+
+    def once(self, find: "Callable[[DomainDefinition], T]") -> T:
+        """Return what find makes of this very value, which never changes: it is looked for once. Raises: as find."""
+        try:
+            found: T = self._found[find]
+        except KeyError:
+            found = self._found[find] = find(self)
+        return found
 
     @property
     def settings(self) -> InsulaSettings:
@@ -140,6 +160,16 @@ def _refuse_too_many_devices(root: etree._Element) -> None:
     number = tags.total() - tags["emulator"] + (not tags["console"])
     if number > DEVICES_MAX:
         raise fault(root, f"the domain has {number} devices, more than the {DEVICES_MAX} that are accepted")
+
+
+def _shown_with(flags: XmlFlags) -> Part:
+    parts = Part.DEFINITION if flags & (XmlFlags.INACTIVE | XmlFlags.MIGRATABLE) else Part.LIVE
+    return parts | Part.SECRET if flags & XmlFlags.SECURE else parts
+
+
+def _parts_of(domain: DomainDefinition) -> Part:
+    """Return the parts that a domain has something of; what variables say is shown with secrets only."""
+    return parts_in(domain) | (Part.SECRET if domain.os.environment else Part.DEFINITION)
 
 
 def completed(domain: DomainDefinition) -> DomainDefinition:

@@ -48,6 +48,10 @@ UNREADABLE = "its document could not be read again"
 
 def problems(domain: DomainDefinition) -> tuple[str, ...]:
     """Return everything the checks find, in their order; empty for a domain that can be defined."""
+    return domain.once(_found)
+
+
+def _found(domain: DomainDefinition) -> tuple[str, ...]:
     return tuple(text for check in CHECKS for text in check(domain))
 
 

@@ -193,7 +193,7 @@ _SIZE_SCALAR = Scalar(
 def _compiled(cls: type[Mapped]) -> ClassPlan:
     """Return the facts of cls. Raises: InternalError for an annotation that cannot be mapped."""
     hints = typing.get_type_hints(cls, include_extras=True)
-    plans = [_plan(cls, each, hints[each.name]) for each in fields(cls) if each.name != "foreign"]
+    plans = [_plan(cls, each, hints[each.name]) for each in fields(cls) if each.init and each.name != "foreign"]
     text = [each for each in plans if isinstance(each.fact, Text)]
     name = [each for each in plans if isinstance(each.fact, Name)]
     elements = [each for each in plans if isinstance(each.fact, Element)]

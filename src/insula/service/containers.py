@@ -15,7 +15,7 @@ from insula.engine.launch.succession import Held
 from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
-from insula.engine.spec import ContainerSpec, Device, Mount, Process
+from insula.engine.spec import ContainerSpec, Device, IdMap, Mount, Process
 from insula.kernel.fds import Fd
 from insula.model.domain import DomainDefinition
 from insula.service.translate import PidOf
@@ -105,16 +105,19 @@ class Preparation(Protocol):
         """
         ...
 
-    def reserve(self, domain: DomainDefinition) -> None:
-        """Give a defined domain what is its own until it is undefined. Raises: OperationFailedError."""
+    def reserve(self, domain: DomainDefinition) -> IdMap | None:
+        """Give a defined domain the ids that are its own until it is undefined, and return them; None: it needs none.
+
+        Raises: OperationFailedError.
+        """
         ...
 
-    def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
-        """Return what specify would, with nothing made: for a plan that is only looked at."""
+    def rehearse(self, domain: DomainDefinition, pid_of: PidOf, *, idmap: IdMap | None = None) -> ContainerSpec:
+        """Return what specify would, with nothing made: for a plan that is only looked at. idmap: its ids, if known."""
         ...
 
-    def is_ready(self, domain: DomainDefinition) -> bool:
-        """Whether nothing has to be made for a start: files and ids are there."""
+    def is_ready(self, domain: DomainDefinition, idmap: IdMap | None) -> bool:
+        """Whether nothing has to be made for a start of a domain to which `reserve` gave these ids."""
         ...
 
     def owns_storage(self, uuid: UUID) -> bool:

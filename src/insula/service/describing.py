@@ -5,12 +5,12 @@ from typing import Any
 
 from insula.engine.codec import encode
 from insula.engine.policy.unbound import unbound
-from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState
 from insula.model.numbers import XmlFlags
 from insula.service import statistics
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Run
+from insula.service.unread import Description, UnreadDefinition
 
 _KIB = 1024
 
@@ -47,27 +47,25 @@ def xml(managed: ManagedDomain, *, inactive: bool = False, secure: bool = False)
 
     A long one takes a good part of a second: see Documents.aside.
     """
-    source, flags = _source(managed, inactive=inactive, secure=secure)
-    plain = defined(source) if XmlFlags.INACTIVE in flags and managed.config is None else source
-    text = plain.dump(flags)
-    managed.written = (source, flags, text)
-    return text
+    described, flags = _source(managed, inactive=inactive, secure=secure)
+    source = described.value() if isinstance(described, UnreadDefinition) else described
+    plain = source.once(defined) if XmlFlags.INACTIVE in flags and managed.config is None else source
+    return plain.dump(flags)
 
 
 def written_xml(managed: ManagedDomain, *, inactive: bool = False, secure: bool = False) -> str | None:
-    """Return what `xml` would, if that was written last and has not changed since; it costs nothing."""
-    if managed.written is None:
+    """Return what `xml` would, if that was written already; it costs nothing."""
+    source, flags = _source(managed, inactive=inactive, secure=secure)
+    if isinstance(source, UnreadDefinition) or (XmlFlags.INACTIVE in flags and managed.config is None):
         return None
-    source, flags, text = managed.written
-    wanted, wanted_flags = _source(managed, inactive=inactive, secure=secure)
-    return text if source is wanted and flags == wanted_flags else None
+    return source.known_dump(flags)
 
 
-def _source(managed: ManagedDomain, *, inactive: bool, secure: bool) -> tuple[DomainDefinition, XmlFlags]:
+def _source(managed: ManagedDomain, *, inactive: bool, secure: bool) -> tuple[Description, XmlFlags]:
     flags = XmlFlags.SECURE if secure else XmlFlags.LIVE
     if not inactive and managed.is_active:
-        return managed.current, flags
-    return managed.config or managed.current, flags | XmlFlags.INACTIVE
+        return managed.known_description, flags
+    return managed.config or managed.known_description, flags | XmlFlags.INACTIVE
 
 
 def described(managed: ManagedDomain) -> dict[str, Any]:

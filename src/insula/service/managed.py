@@ -17,7 +17,6 @@ from insula.model.domainstates import (
     StateWithReason,
     Transition,
 )
-from insula.model.numbers import XmlFlags
 from insula.service.events import DomainIdentity, Events, LifecycleEvent, Reboot
 from insula.service.live import defined
 from insula.service.rundirectory import Next, RunRecord, StopReason
@@ -64,7 +63,7 @@ class ManagedDomain:
     for a transient one; owner: whose connection it dies with; updated: config was changed since the run began;
     ended_record: the record of a run that is over and not forgotten, because it is preserved or will be started again
     by the task restart; notices: what an administrator should know about it; gone: the registry has it no more;
-    written: a document as it was written last; lock: what changes it takes turns there.
+    lock: what changes it takes turns there.
     """
 
     description: Description
@@ -77,7 +76,6 @@ class ManagedDomain:
     restart: asyncio.Task[None] | None = None
     notices: tuple[str, ...] = ()
     gone: bool = False
-    written: tuple[DomainDefinition, XmlFlags, str] | None = None
     patience: float = LOCK_PATIENCE
     tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     over: asyncio.Future[Stopped] | None = None
@@ -108,6 +106,12 @@ class ManagedDomain:
         """What describes it now."""
         described = self.description
         return described.value() if isinstance(described, UnreadDefinition) else described
+
+    @property
+    def known_description(self) -> Description:
+        """What describes it now: itself if it was read already, which is not done for this."""
+        described = self.description
+        return described.known() or described if isinstance(described, UnreadDefinition) else described
 
     def describe(self, change: Callable[[DomainDefinition], DomainDefinition]) -> None:
         """Let change make of what describes it what does from now on: when that is read, if it is not yet."""

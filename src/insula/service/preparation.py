@@ -26,7 +26,7 @@ from insula.storage.clones import UPPER, WORK
 from insula.storage.filesystemmounts import mounts_of
 from insula.storage.idpools import DEFAULT_POOLS, SIZE, usual_subordinate_ids
 from insula.storage.idpools import pools as usual_pools
-from insula.storage.idranges import IdRanges, map_of
+from insula.storage.idranges import IdRanges, fits, map_of
 from insula.storage.imagestore import ImageStore
 from insula.storage.roots import Roots
 
@@ -60,8 +60,6 @@ class HostPreparation:
         self._roots = Roots(images)
         self._ranges = IdRanges(layout, recover=lambda: maps_of_runs(RunDirectory(layout)), pools=pools)
         self._throwaways = layout.state / "throwaways"
-        self._checked: dict[UUID, DomainDefinition] = {}
-        """What each domain was when it was last found right: the very same value need not be looked through again."""
         self._latest: dict[UUID, _Specified] = {}
 
     def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
@@ -73,29 +71,32 @@ class HostPreparation:
         idmap = self._idmap(domain, idle=True)
         return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of)
 
-    def reserve(self, domain: DomainDefinition) -> None:
-        """Give a defined domain its ids: to find free ones means to look at every process of the host."""
-        self._idmap(domain, idle=False)
+    def reserve(self, domain: DomainDefinition) -> IdMap | None:
+        """Give a defined domain its ids: to find free ones means to look at every process of the host.
 
-    def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
-        """Return what specify would, with nothing made. The ids of a domain that has none yet are an example."""
+        Return them, None for a privileged one. Raises: OperationFailedError.
+        """
+        return self._idmap(domain, idle=False)
+
+    def rehearse(self, domain: DomainDefinition, pid_of: PidOf, *, idmap: IdMap | None = None) -> ContainerSpec:
+        """Return what specify would, with nothing made. The ids of a domain that has none yet are an example.
+
+        idmap: what reserve returned, None if it was not called.
+        """
         self._check(domain)
-        idmap = self._own_idmap(domain)
+        idmap = idmap or self._own_idmap(domain)
         if idmap is None and not domain.settings.privileged:
             idmap = self._ranges.find(domain.uuid) or self._example_idmap(domain)
         return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
 
-    def is_ready(self, domain: DomainDefinition) -> bool:
-        """Whether nothing has to be made for a start: files and ids are there."""
-        own = domain.settings.privileged or domain.idmap is not None
+    def is_ready(self, domain: DomainDefinition, idmap: IdMap | None) -> bool:
+        """Whether nothing has to be made for a start of a domain to which reserve gave these ids."""
         template = domain.root is not None and domain.root.type is FilesystemType.TEMPLATE
-        fits = own or self._ranges.fits(domain.uuid, domain.settings.subordinate_ids)
-        return fits and (not template or self.owns_storage(domain.uuid))
+        enough = idmap is None or domain.idmap is not None or fits(idmap, domain.settings.subordinate_ids)
+        return enough and (not template or self.owns_storage(domain.uuid))
 
     def _check(self, domain: DomainDefinition) -> None:
-        if self._checked.get(domain.uuid) is not domain:
-            check(domain)
-            self._checked[domain.uuid] = domain
+        check(domain)
         self._partitions.check(domain)
         self._roots.check(domain)
 
@@ -126,13 +127,11 @@ class HostPreparation:
     def discard(self, uuid: UUID) -> None:
         """Remove the writable layer, if there is one. Raises: OSError, and what is left stays marked."""
         self._roots.discard(uuid)
-        self._checked.pop(uuid, None)
         self._latest.pop(uuid, None)
         self.keep(uuid, ephemeral=False)
 
     def release(self, uuid: UUID) -> None:
         """Let others have the ids of a domain that is no more."""
-        self._checked.pop(uuid, None)
         self._latest.pop(uuid, None)
         self._ranges.release(uuid)
 

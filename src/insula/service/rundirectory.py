@@ -31,12 +31,14 @@ from insula.errors import InsulaError
 from insula.kernel.durable import Durability, replace_file, sweep
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
+from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
-from insula.service.domaintexts import LIVE, DomainTexts
 from insula.service.unread import Description, UnreadDefinition
 
 LOGGER = logging.getLogger(__name__)
 
+LIVE = XmlFlags.LIVE | XmlFlags.SECURE
+"""How a live definition is written."""
 RECORD, DOMAIN = "record.json", "domain.xml"
 FORMAT = 1
 """The record's format; a daemon that finds a newer one leaves the domain alone and says so."""
@@ -178,7 +180,6 @@ class RunDirectory:
         self._prefix = os.fspath(layout.running)
         self._owed: dict[tuple[UUID, str], str] = {}
         """What could not be written when it happened: the texts of files, by domain and name."""
-        self.texts = DomainTexts()
         self._over: set[UUID] = set()
         """Runs that are over, and whose files could not be removed."""
         self._later: set[UUID] = set()
@@ -194,7 +195,7 @@ class RunDirectory:
     def begin(self, record: RunRecord, domain: DomainDefinition) -> None:
         """Keep the first record of a run. The domain goes first: a record without one would be of no use."""
         self._make(record.uuid)
-        self._replace(record.uuid, DOMAIN, self.texts.of(domain))
+        self._replace(record.uuid, DOMAIN, domain.dump(LIVE))
         self._write(record)
 
     def write(self, record: RunRecord) -> None:

@@ -26,7 +26,7 @@ from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import ContainerEngine, Preparation
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
-from insula.service.rundirectory import Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
+from insula.service.rundirectory import LIVE, Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
 from insula.service.runstorage import RunStorage
 from insula.service.startoptions import Launch
 from insula.service.translate import PidOf
@@ -288,13 +288,12 @@ class Runs:
         try:
             if spec is not None:
                 self._engine.program(spec)
-            self._directory.texts.of(domain)
+            domain.dump(LIVE)
         except (OSError, InsulaError) as error:
             LOGGER.debug("domain '%s' could not be started now: %s", domain.name, error)
 
     async def release(self, uuid: UUID) -> None:
         """Let others have the ids of a domain that is no more."""
-        self._directory.texts.forget(uuid)
         await self.storage.release(uuid)
 
     def console_log(self, name: str, place: int) -> Path:

@@ -65,16 +65,16 @@ class RunStorage:
     def rehearsed(self, domain: DomainDefinition) -> ContainerSpec | None:
         """Give a domain its ids at its definition, and return what a start would launch, None if it could not now."""
         try:
-            self._preparation.reserve(domain)
+            idmap = self._preparation.reserve(domain)
         except (OSError, InsulaError) as error:
             LOGGER.warning("no ids are reserved for domain '%s' yet: %s", domain.name, error)
             return None
         try:
-            spec = self._preparation.rehearse(domain, self._pid_of)
+            spec = self._preparation.rehearse(domain, self._pid_of, idmap=idmap)
         except (OSError, InsulaError) as error:
             LOGGER.debug("domain '%s' could not be started now: %s", domain.name, error)
             return None
-        if self._preparation.is_ready(domain):
+        if self._preparation.is_ready(domain, idmap):
             self._prepared.add(domain.uuid)
         else:
             self._prepared.discard(domain.uuid)

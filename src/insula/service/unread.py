@@ -27,6 +27,10 @@ class UnreadDefinition:
             self._value = self.read(self.text)
         return self._value
 
+    def known(self) -> DomainDefinition | None:
+        """Return what describes the domain if it was read already."""
+        return self._value
+
     def then(self, change: Callable[[DomainDefinition], DomainDefinition]) -> "UnreadDefinition":
         """Return what becomes of it by a change that keeps its name and UUID, not read before it is needed either."""
         return UnreadDefinition(name=self.name, uuid=self.uuid, text=self.text, read=lambda _: change(self.value()))

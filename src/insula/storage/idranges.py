@@ -101,12 +101,6 @@ class IdRanges:
             found = self._read().get(uuid)
         return None if found is None else map_of(found)
 
-    def fits(self, uuid: UUID, subordinate: int | None) -> bool:
-        """Return whether a domain has ids, and as many as it wants; see `allocate`."""
-        with self._locked():
-            found = self._read().get(uuid)
-        return found is not None and _has_as_many(found, subordinate)
-
     def allocate(self, uuid: UUID, subordinate: int | None = None, *, idle: bool = False) -> IdMap:
         """Return a domain's ids, giving it some if it has none. They are its own until `release`.
 
@@ -117,7 +111,7 @@ class IdRanges:
         with self._locked():
             given = self._read()
             found = given.get(uuid)
-            if found is None or (idle and not _has_as_many(found, subordinate)):
+            if found is None or (idle and not fits(map_of(found), subordinate)):
                 found = self._give(uuid, given.values(), subordinate)
         return map_of(found)
 
@@ -297,8 +291,9 @@ def _own_range(idmap: IdMap) -> range | None:
     return ids if map_of(ids) == idmap else None
 
 
-def _has_as_many(ids: range, subordinate: int | None) -> bool:
-    return subordinate is None or len(ids) == SIZE + subordinate
+def fits(idmap: IdMap, subordinate: int | None) -> bool:
+    """Return whether ids that `IdRanges` gave to a domain are as many as it wants; see `IdRanges.allocate`."""
+    return subordinate is None or sum(each.count for each in idmap.uids) == SIZE + subordinate
 
 
 def _first_slot(layout: Layout, count: int) -> int:

@@ -173,3 +173,17 @@ def test_a_device_more_than_there_may_be_is_a_problem() -> None:
 
 def test_every_check_is_in_the_list_once() -> None:
     assert len(set(CHECKS)) == len(CHECKS) == 28
+
+
+def test_what_was_looked_through_is_not_looked_through_again_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[DomainDefinition] = []
+
+    def look(each: DomainDefinition) -> tuple[str, ...]:
+        looked.append(each)
+        return ("it is odd",)
+
+    monkeypatch.setattr("insula.model.validate.CHECKS", (look,))
+    first = domain()
+    changed = replace(first, title="another")
+    assert [problems(each) for each in (first, first, changed)] == [("it is odd",)] * 3
+    assert looked == [first, changed]

@@ -32,16 +32,17 @@ class FakePreparation:
         (self.ids / str(domain.uuid)).touch()
         return self.rehearse(domain, pid_of)
 
-    def reserve(self, domain: DomainDefinition) -> None:
+    def reserve(self, domain: DomainDefinition) -> IdMap | None:
         if self.no_ids:
             raise OperationFailedError("no ids are left")
         self.reserved.append(domain.uuid)
         (self.ids / str(domain.uuid)).touch()
+        return self.idmap
 
-    def is_ready(self, domain: DomainDefinition) -> bool:
+    def is_ready(self, domain: DomainDefinition, idmap: IdMap | None) -> bool:
         return False
 
-    def rehearse(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
+    def rehearse(self, domain: DomainDefinition, pid_of: PidOf, *, idmap: IdMap | None = None) -> ContainerSpec:
         return ContainerSpec(
             name=domain.name,
             uuid=str(domain.uuid),

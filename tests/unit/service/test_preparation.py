@@ -122,11 +122,17 @@ def test_what_the_host_has_for_a_domain_is_looked_at_anew_at_every_start(
 
 def test_a_domain_is_ready_once_nothing_has_to_be_made_for_it(tmp_path: Path, preparation: HostPreparation) -> None:
     plain = domain(f"<filesystem type='mount'><source dir='{tmp_path}'/><target dir='/'/></filesystem>")
-    assert [preparation.is_ready(each) for each in (plain, domain(TEMPLATE))] == [False, False]
-    preparation.reserve(plain)
-    assert [preparation.is_ready(each) for each in (plain, domain(TEMPLATE))] == [True, False]
+    assert preparation.is_ready(plain, preparation.reserve(plain))
+    assert not preparation.is_ready(domain(TEMPLATE), preparation.reserve(domain(TEMPLATE)))
     preparation.specify(domain(TEMPLATE), nobody)
-    assert preparation.is_ready(domain(TEMPLATE))
+    assert preparation.is_ready(domain(TEMPLATE), preparation.reserve(domain(TEMPLATE)))
+
+
+def test_what_was_reserved_for_a_domain_is_what_its_rehearsal_has(preparation: HostPreparation) -> None:
+    reserved = preparation.reserve(domain(TEMPLATE))
+    assert reserved is not None
+    assert preparation.rehearse(domain(TEMPLATE), nobody, idmap=reserved).idmap == reserved
+    assert preparation.rehearse(domain(TEMPLATE), nobody).idmap == reserved
 
 
 def test_a_rehearsal_makes_nothing_and_says_the_same(layout: Layout, preparation: HostPreparation) -> None:
@@ -272,16 +278,3 @@ def test_ids_of_domains_that_are_no_more_are_given_back(preparation: HostPrepara
     assert IdRanges(layout, pools=pools).find(WEB) is not None
     preparation.release_others(frozenset())
     assert IdRanges(layout, pools=pools).find(WEB) is None
-
-
-def test_what_was_found_right_is_not_looked_through_again_until_it_changes(
-    preparation: HostPreparation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked: list[DomainDefinition] = []
-    monkeypatch.setattr("insula.service.preparation.check", looked.append)
-    first = domain(TEMPLATE)
-    preparation.specify(first, nobody)
-    preparation.specify(first, nobody)
-    changed = replace(first, title="another")
-    preparation.specify(changed, nobody)
-    assert looked == [first, changed]

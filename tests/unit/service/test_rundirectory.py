@@ -84,7 +84,6 @@ def test_what_a_run_begins_with_is_the_definition_of_that_moment(layout: Layout,
     directory = RunDirectory(layout)
     begun = replace(RECORDED, phase=RunPhase.STARTING)
     changed = replace(live, memory=KiB(131072))
-    directory.texts.of(live)
     for domain in (live, changed, live):
         directory.begin(begun, domain)
         assert directory.domain_of(WEB) == domain

@@ -18,7 +18,7 @@ from insula.engine.spec import IdMap, IdRange
 from insula.errors import OperationFailedError
 from insula.layout import Layout
 from insula.storage.idpools import SIZE, common
-from insula.storage.idranges import FORMER_FILE, LOOK_AGAIN, IdRanges, map_of
+from insula.storage.idranges import FORMER_FILE, LOOK_AGAIN, IdRanges, fits, map_of
 
 POOL = range(SIZE * 100, SIZE * 108)
 EVERYTHING = range(1 << 32)
@@ -97,12 +97,12 @@ def test_a_domain_gets_as_many_ids_as_it_asks_for_and_others_only_while_it_does_
     ranges, web = allocator(tmp_path, pools=(ROOMY,)), uuid4()
     few = ranges.allocate(web, 0)
     assert extents(few) == [(0, SIZE)]
-    assert ranges.fits(web, 0) and ranges.fits(web, None) and not ranges.fits(web, 3 * SIZE)
+    assert fits(few, 0) and fits(few, None) and not fits(few, 3 * SIZE)
     assert ranges.allocate(web, 3 * SIZE) == few
     many = ranges.allocate(web, 3 * SIZE, idle=True)
     assert extents(many) == [(0, SIZE), (100_000, 3 * SIZE)]
     assert ranges.allocate(web, idle=True) == many == allocator(tmp_path, pools=(ROOMY,)).find(web)
-    assert not ranges.fits(uuid4(), None)
+    assert fits(many, 3 * SIZE) and not fits(many, 0)
 
 
 def test_ranges_with_ids_for_users_are_known_again_when_the_list_is_lost(tmp_path: Path) -> None:

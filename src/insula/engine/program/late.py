@@ -5,10 +5,11 @@ are the same otherwise, it is that plan's program.
 """
 
 import os
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from insula.engine.program.program import Mark, Meaning, Program
 
@@ -93,19 +94,30 @@ def shape_of(steps: Iterable[object]) -> tuple[Hashable, list[Late]]:
     Reasons are left out: no program has them.
     """
     lates: list[Late] = []
-    return tuple((type(step), _shape(_values(step), lates)) for step in steps), lates
+    shapes: list[Hashable] = []
+    for step in steps:
+        kind: type = type(step)
+        shapes += [kind, *(_shape(getattr(step, name), lates) for name in _shaping(kind))]
+    return tuple(shapes), lates
 
 
-def _values(step: object) -> list[object]:
-    assert is_dataclass(step)
-    return [getattr(step, field.name) for field in fields(step) if field.name != "why"]
+def _shaping_fields(kind: type) -> tuple[str, ...]:
+    assert is_dataclass(kind)
+    return tuple(field.name for field in fields(kind) if field.name != "why")
+
+
+_shaping = cast("Callable[[type], tuple[str, ...]]", cache(_shaping_fields))
+"""The fields of a kind of steps that are part of a shape."""
 
 
 def _shape(value: object, lates: list[Late]) -> Hashable:
-    if isinstance(value, Late):
-        lates.append(value)
+    kind = type(value)
+    if kind is str:
+        return cast("str", value)
+    if kind is Late:
+        lates.append(cast("Late", value))
         return Late
     if isinstance(value, list | tuple):
-        return tuple(_shape(each, lates) for each in value)
+        return tuple([_shape(each, lates) for each in value])
     assert isinstance(value, Hashable)
     return value
