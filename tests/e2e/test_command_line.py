@@ -1,6 +1,7 @@
 """`insula` as people use it: at terminals, in pipes, with mistakes."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -40,11 +41,17 @@ def _command(insulad: Insulad, *words: str) -> tuple[str, ...]:
 
 
 def _exec(insulad: Insulad, opened: list[Terminal], *words: str) -> Terminal:
-    opened.append(Terminal(*_command(insulad, "exec", *words)))
+    """Execute at a terminal of ours, and give the command none."""
+    opened.append(Terminal(*_command(insulad, "exec", "-T", *words)))
     return opened[-1]
 
 
-def test_without_a_terminal_asked_for_a_command_never_holds_ours(
+def _at_terminal(insulad: Insulad, opened: list[Terminal], *words: str) -> Terminal:
+    opened.append(Terminal(*_command(insulad, *words)))
+    return opened[-1]
+
+
+def test_a_command_without_a_terminal_of_its_own_never_holds_ours(
     insulad: Insulad, guest: str, at_terminal: list[Terminal]
 ) -> None:
     script = 'for fd in 0 1 2; do test -t $fd && echo "terminal $fd"; done; echo none of them; exit 5'
@@ -98,7 +105,9 @@ def test_an_interrupt_at_the_terminal_is_for_the_command(
 def test_in_the_background_a_command_is_not_stopped_by_what_is_typed(
     insulad: Insulad, guest: str, at_terminal: list[Terminal]
 ) -> None:
-    command = f"{sys.executable} -m insula.cli.main --prefix {insulad.prefix} exec {guest} -- sh -c 'echo up; sleep 2'"
+    command = (
+        f"{sys.executable} -m insula.cli.main --prefix {insulad.prefix} exec -T {guest} -- sh -c 'echo up; sleep 2'"
+    )
     job = ("setsid", "--wait", "--ctty", "bash", "-c", f"set -m; {command} & wait $!; echo status $?")
     at_terminal.append(Terminal(*job))
     at_terminal[-1].expect("up")
@@ -122,6 +131,122 @@ def test_what_a_guest_said_cannot_command_the_terminal_that_shows_it(
     at_terminal[-1].expect(r"where \\x1b\[6n \\x9b6n is it\s")
     assert at_terminal[-1].end() == 0 and "\x1b" not in at_terminal[-1].seen
     assert "where \x1b[6n \x9b6n \x1b[1mis\x1b[0m it" in insula(insulad, "log", guest).stdout
+
+
+def test_who_stands_on_a_terminal_gets_one_and_nothing_that_was_typed_early_is_lost(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    terminal = _at_terminal(
+        insulad, at_terminal, "exec", guest, "--", "sh", "-c", "test -t 0 && read line; echo [$line]"
+    )
+    terminal.type("early\r")
+    terminal.expect(r"\[early\]")
+    assert terminal.end() == 0
+
+
+@pytest.mark.parametrize("words", [("-it", "bb", "tty"), ("-t", "-i", "bb", "--", "tty"), ("bb", "tty")])
+def test_what_people_are_used_to_type_gives_a_terminal(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal], words: tuple[str, ...]
+) -> None:
+    terminal = _at_terminal(insulad, at_terminal, "exec", *words)
+    terminal.expect("/dev/pts/")
+    assert terminal.end() == 0
+
+
+def test_a_terminal_is_left_by_three_times_the_key_and_takes_its_command_along(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    script = "trap '' INT QUIT TERM; stty raw -echo; echo up; exec sleep 4321"
+    terminal = _at_terminal(insulad, at_terminal, "exec", guest, "--", "sh", "-c", script)
+    terminal.expect("up")
+    terminal.type("\x1d\x1d\x1d")
+    assert terminal.end() == 130
+    until(lambda: "sleep 4321" not in inside(insulad, guest, "ps"), "the command being gone")
+
+
+def test_three_interrupts_leave_a_command_that_does_not_mind_them(
+    insulad: Insulad, guest: str, at_terminal: list[Terminal]
+) -> None:
+    terminal = _exec(insulad, at_terminal, guest, "--", "sh", "-c", "trap '' INT; echo up; exec sleep 4322")
+    terminal.expect("up")
+    terminal.type("\x03\x03")  # the terminal makes a signal of each
+
+    def has_left() -> bool:
+        terminal.process.send_signal(signal.SIGINT)
+        return terminal.process.poll() is not None
+
+    until(has_left, "it having left")
+    assert terminal.process.returncode in (130, -signal.SIGINT)  # one more may have come while it went
+    until(lambda: "sleep 4322" not in inside(insulad, guest, "ps"), "the command being gone")
+
+
+def test_a_command_begins_as_a_login_would(insulad: Insulad, guest: str, busybox_root: Path) -> None:
+    (busybox_root / "home/alice").mkdir(parents=True)
+    with (busybox_root / "etc/passwd").open("a") as passwd:
+        passwd.write("alice:x:1000:1000::/home/alice:/bin/ash\nghost:x:1001:1001::/nowhere:\n")
+    script = "echo $USER $LOGNAME $HOME $SHELL $LANG $PWD"
+    assert inside(insulad, guest, "sh", "-c", script) == "root root /root /bin/sh C.UTF-8 /root\n"
+    asked = insula(insulad, "exec", "-u", "alice", guest, "sh", "-c", script).stdout
+    assert asked == "alice alice /home/alice /bin/ash C.UTF-8 /home/alice\n"
+    asked = insula(insulad, "exec", "-u", "ghost", "-e", "LANG=C", guest, "sh", "-c", script).stdout
+    assert asked == "ghost ghost /nowhere /bin/sh C /\n"
+
+
+def test_the_input_can_be_kept_from_a_command(insulad: Insulad, guest: str) -> None:
+    assert insula(insulad, "exec", "-n", guest, "--", "cat", stdin="mine").stdout == ""
+
+
+# Who goes, and who stays
+
+
+def _lives(insulad: Insulad, guest: str, words: str) -> bool:
+    return words in inside(insulad, guest, "ps")
+
+
+def test_a_command_ends_with_its_client_unless_asked_otherwise(insulad: Insulad, guest: str) -> None:
+    client = subprocess.Popen(_command(insulad, "exec", guest, "--", "sh", "-c", "sleep 5001 & exec sleep 5002"))
+    insula(insulad, "exec", "-d", guest, "--", "sleep", "5003")
+    until(lambda: _lives(insulad, guest, "sleep 5001") and _lives(insulad, guest, "sleep 5002"), "the commands running")
+    client.kill()
+    client.wait()
+    until(lambda: not _lives(insulad, guest, "sleep 5001") and not _lives(insulad, guest, "sleep 5002"), "their end")
+    assert _lives(insulad, guest, "sleep 5003")
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_how_a_command_ends_is_known_although_the_daemon_was_not_there(insulad: Insulad, guest: str, how: str) -> None:
+    script = "echo up; while ! test -e /go; do sleep 0.1; done; echo last; exit 42"
+    client = subprocess.Popen(
+        _command(insulad, "exec", guest, "--", "sh", "-c", script),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert client.stdout is not None and client.stdout.readline() == "up\n"
+    if how == "killed":
+        insulad.kill()
+    else:
+        insulad.stop()
+    insulad.start()
+    assert client.poll() is None
+    inside(insulad, guest, "touch", "/go")
+    output, _ = client.communicate(timeout=scaled(60))
+    assert (output, client.returncode) == ("last\n", 42)
+
+
+def test_a_command_that_ended_while_there_was_no_daemon_is_told_too(
+    insulad: Insulad, guest: str, busybox_root: Path
+) -> None:
+    script = "echo up; while ! test -e /go; do sleep 0.1; done; touch /gone; exit 43"
+    client = subprocess.Popen(
+        _command(insulad, "exec", guest, "--", "sh", "-c", script),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with client:
+        assert client.stdout is not None and client.stdout.readline() == "up\n"
+        insulad.kill()
+        (busybox_root / "go").touch()
+        until((busybox_root / "gone").exists, "the command having ended")
+        insulad.start()
+        assert client.wait(timeout=scaled(60)) == 43
 
 
 # Streams

@@ -186,7 +186,7 @@ def exec_request(data: bytes) -> None:
         return
     process = wanted.process
     pairs = [text for pair in process.env for text in pair]
-    for each in (*process.argv, *pairs, process.cwd, process.user or "", process.group or ""):
+    for each in (*process.argv, *pairs, process.cwd or "", process.user or "", process.group or ""):
         if b"\0" in os.fsencode(each):
             raise BrokenError("a zero byte got through")
 

@@ -150,6 +150,7 @@ class SimulatedDaemon:
         """What the daemon does at its start, in its order."""
         try:
             await self._link.start()
+            await self.services.guest.inherit()
             await self.wiring.recovery.take_stock()
         except (OSError, InsulaError) as error:
             self.failed = error

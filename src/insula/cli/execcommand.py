@@ -6,60 +6,106 @@ import os
 import select
 import signal
 import sys
-from itertools import chain
+from collections.abc import Iterator
 
 from insula.cli import terminal
 from insula.cli.definition import split_env
+from insula.cli.insidecommand import FORWARDED, LEAVING, InsideCommand
 from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
-from insula.errors import InsulaError, InvalidArgumentError
-from insula.relay.relay import Relay, relayed
+from insula.errors import InvalidArgumentError
+from insula.relay.relay import relayed
 from insula.sdk import verbs
 from insula.sdk.blocking import Blocking, Pending
 from insula.sdk.blocking_domains import Host
 from insula.sdk.values import ExecRequest, Started
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-"""Signals of ours that the command gets instead, as if it ran here."""
-_LEAVING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
-"""Of these, what ends us once the command has."""
-
 
 def _exec_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "insula exec [-t] [-u USER] [-g GROUP] [-w DIR] [-e NAME=VALUE] DOMAIN -- COMMAND [ARGUMENT ...]"
-    parser.add_argument("-t", "--tty", action="store_true", help="give the command a terminal")
+    parser.usage = "insula exec [OPTION ...] DOMAIN -- COMMAND [ARGUMENT ...]"
+    screen = parser.add_mutually_exclusive_group()
+    screen.add_argument(
+        "-t", "--tty", action="store_true", default=None, help="give it a terminal (default: where we stand on one)"
+    )
+    screen.add_argument("-T", "--no-tty", dest="tty", action="store_false", help="give it no terminal")
+    parser.add_argument("-i", "--interactive", action="store_true", help="as always: your input is the command's")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("-n", "--null", action="store_true", help="keep your input: the command's is empty")
+    given.add_argument(
+        "-d", "--detach", action="store_true", help="do not wait; it has no streams, and goes on without us"
+    )
     parser.add_argument("-u", "--user", help="name or number, as the guest has it (default: root)")
     parser.add_argument("-g", "--group", help="name or number, as the guest has it")
-    parser.add_argument("-w", "--cwd", default=None, help="working directory (default: /)")
-    parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="for the command")
+    parser.add_argument("-w", "--cwd", default=None, help="working directory (default: the user's home)")
+    parser.add_argument(
+        "-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="more for its environment"
+    )
     parser.add_argument("domain", nargs="?", help="name, id or UUID; one that begins with - stands after --")
     parser.add_argument("command", nargs=argparse.REMAINDER, help="what to run; after -- its options are its own")
+    parser.epilog = (
+        "The command ends with us, should we be killed, unless --detach is given. Ctrl-] three times within a second "
+        "leaves a terminal, Ctrl-C three times a command without one; both end it."
+    )
 
 
 def _exec(options: argparse.Namespace, host: Host) -> int:
     client = host.client
     name, argv = _target(options)
     found = domain(host, name)
+    tty = _wants_terminal(options)
     rows, columns = terminal.window_size()
     request = ExecRequest(
         argv=tuple(argv),
-        env=({"TERM": os.environ.get("TERM", "linux")} if options.tty else {}) | dict(map(split_env, options.env)),
+        env=({"TERM": os.environ.get("TERM", "linux")} if tty else {}) | dict(map(split_env, options.env)),
         cwd=options.cwd,
         user=options.user,
         group=options.group,
-        tty=options.tty,
+        tty=tty,
         rows=rows,
         columns=columns,
     )
-    streams = () if options.tty else (0, 1, 2)
-    with terminal.waking(*FORWARDED, signal.SIGWINCH) as signals, relayed(*streams, screen=_screen) as relay:
-        beginning = client.begin(verbs.execute(found.ref, request, relay.passed))
+    with _streams(options, tty) as streams, _waking() as signals, relayed(*streams, screen=_screen) as relay:
+        beginning = client.begin(verbs.execute(found.ref, request, relay.passed, detached=options.detach))
         _await_beginning(client, beginning, signals)
         started = beginning.result()
+        if options.detach:
+            return 0
         relay.passed_on()
         command = InsideCommand(client, started, signals, relay)
         with terminal.raw() if started.terminal is not None else contextlib.nullcontext():
             return command.attend()
+
+
+def _wants_terminal(options: argparse.Namespace) -> bool:
+    """Whether the command gets a terminal: if nothing is said, where both our input and our output are one.
+
+    Raises: InvalidArgumentError.
+    """
+    without = "--detach" if options.detach else "--null" if options.null else None
+    if options.tty and without:
+        raise InvalidArgumentError(f"--tty and {without} contradict each other")
+    if options.tty is not None or without:
+        return bool(options.tty)
+    return terminal.is_terminal(0) and terminal.is_terminal(1)
+
+
+@contextlib.contextmanager
+def _streams(options: argparse.Namespace, tty: bool) -> Iterator[tuple[int, ...]]:
+    """Give the streams to relay."""
+    if tty:
+        yield ()
+    elif options.detach or options.null:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            yield (null, null, null) if options.detach else (null, 1, 2)
+        finally:
+            os.close(null)
+    else:
+        yield (0, 1, 2)
+
+
+def _waking() -> contextlib.AbstractContextManager[int]:
+    return terminal.waking(*FORWARDED, signal.SIGWINCH)
 
 
 def _await_beginning(client: Blocking, beginning: Pending[Started], signals: int) -> None:
@@ -70,7 +116,7 @@ def _await_beginning(client: Blocking, beginning: Pending[Started], signals: int
     while not beginning.done():
         sources: list[int | Blocking] = [client, signals]
         ready = select.select(sources, (), ())[0]
-        if signals in ready and _LEAVING.intersection(os.read(signals, 64)):
+        if signals in ready and LEAVING.intersection(os.read(signals, 64)):
             raise KeyboardInterrupt
         if client in ready:
             client.receive(0)
@@ -93,86 +139,6 @@ def _target(options: argparse.Namespace) -> tuple[str, list[str]]:
     if not argv[0]:
         raise InvalidArgumentError("the command is an empty word: give a program's name or path")
     return name, argv
-
-
-class InsideCommand:
-    """A command that runs inside: its exit status, our signals for it, its terminal's master, else its relay."""
-
-    def __init__(self, client: Blocking, started: Started, signals: int, relay: Relay) -> None:
-        self._client = client
-        self._handle = started.handle
-        self._master = started.terminal
-        self._signals = signals
-        self._relay = relay
-        self._status = client.begin(verbs.exec_status(started.handle))
-        self._input_open = self._master is not None
-        self._line_open = False
-
-    def attend(self) -> int:
-        """Copy and forward until it has ended and said its last; return the exit status a shell would give.
-
-        Raises: OperationFailedError if what it said cannot be written; KeyboardInterrupt if it has ended, and a signal
-        tells not to wait for who takes its output.
-        """
-        while not self._is_over():
-            patience = 1.0 if self._status.done() and self._master is not None else self._relay.patience
-            ready = [*chain(*select.select(self._sources(), self._relay.writable(), (), patience))]
-            if not ready and self._status.done() and self._master is not None:
-                break  # something it left behind keeps the terminal open
-            if self._signals in ready:
-                self._forward()
-            if self._client in ready:
-                self._client.receive(0)
-            if self._master in ready:
-                self._show()
-            if self._master is not None and 0 in ready:
-                self._type()
-            self._relay.attend(ready)
-        self._relay.check()
-        status = self._status.result()
-        return os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status)
-
-    def _is_over(self) -> bool:
-        """Whether it has ended, and all that it had said by then is where it should go."""
-        if not self._status.done():
-            return False
-        self._relay.ended()
-        return self._master is None and not self._relay.busy
-
-    def _sources(self) -> list[int | Blocking]:
-        sources: list[int | Blocking] = [self._client, self._signals, *self._relay.readable()]
-        if self._master is not None:
-            sources.append(self._master)
-            if self._input_open:
-                sources.append(0)
-        return sources
-
-    def _forward(self) -> None:
-        for number in os.read(self._signals, 64):
-            if number == signal.SIGWINCH:
-                if self._master is not None:
-                    terminal.resize(self._master, *terminal.window_size())
-            elif not self._status.done():
-                with contextlib.suppress(InsulaError):  # it may have ended just now
-                    self._client.run(verbs.exec_signal(self._handle, number))
-            elif number in _LEAVING:
-                raise KeyboardInterrupt
-
-    def _show(self) -> None:
-        assert self._master is not None
-        data = terminal.read_some(self._master)
-        if data:
-            terminal.write_all(data)
-        else:
-            os.close(self._master)
-            self._master = None
-
-    def _type(self) -> None:
-        assert self._master is not None
-        data = terminal.read_some(0)
-        self._input_open = bool(data)
-        terminal.write_all(data or terminal.end_of_file(line_open=self._line_open), self._master)
-        self._line_open = not data.endswith(b"\n")
 
 
 ARGUMENTS = {"exec": _exec_arguments}

@@ -45,12 +45,15 @@ def resize(fd: int, rows: int, columns: int) -> None:
 
 @contextlib.contextmanager
 def raw(fd: int = 0) -> Iterator[None]:
-    """Put a terminal in raw mode until the block ends, however it ends; anything else is left alone."""
+    """Put a terminal in raw mode until the block ends, however it ends; anything else is left alone.
+
+    What was typed before is for whoever reads now: it is not thrown away.
+    """
     if not is_terminal(fd):
         yield
         return
     before = termios.tcgetattr(fd)
-    tty.setraw(fd)
+    tty.setraw(fd, termios.TCSADRAIN)
     try:
         yield
     finally:

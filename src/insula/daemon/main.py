@@ -119,6 +119,7 @@ class Daemon:
         try:
             self._listen_to_signals()
             await self._keeper.start()
+            await self._services.guest.inherit()
             await self._wiring.recovery.take_stock()
             self._server = Server(
                 endpoints,

@@ -194,9 +194,11 @@ class Server:
         self._changed()
 
     async def _clean_up(self, session: Session) -> None:
-        """Wait for the session's tasks, and end the domains that were to end with it."""
+        """Wait for the session's tasks, and end the programs and the domains that were to end with it."""
         await session.ended_completely()
         try:
+            if not self._stopping:  # else its client has not gone: it looks for the next daemon
+                await self._services.guest.connection_closed(session)
             await self._services.lifecycle.connection_closed(session)
         except Exception:
             _logger.exception("what was to end with %s did not", session)

@@ -129,7 +129,7 @@ def wire(
         memory=MemoryVerbs(changes=changes, events=events),
         metadata=MetadataVerbs(changes=changes, events=events),
         devices=DeviceVerbs(changes=changes, documents=documents, guests=devices, events=events),
-        guest=GuestVerbs(engine),
+        guest=GuestVerbs(engine, domains),
         consoles=ConsoleVerbs(runs),
         host=host,
         events=events,

@@ -19,6 +19,8 @@ _ID_MAX = (1 << 32) - 2
 """The highest id. The number above it means "leave it as it is" to setresuid(2): who asks for it would stay root."""
 GROUPS_MAX = 65536
 """Groups a process may have. Source: getgroups(2), NGROUPS_MAX."""
+_NAME_MAX = 256
+"""Bytes of a user's name. Source: LOGIN_NAME_MAX in limits.h."""
 _HOME_MAX = 4096
 """Bytes of a home: no path is longer. Source: PATH_MAX in linux/limits.h."""
 
@@ -29,12 +31,14 @@ _HEADER = struct.Struct("<III")
 
 
 class Account(NamedTuple):
-    """Who to become."""
+    """Who to become. name, shell: as the guest has them, empty if it has none that could be told to a program."""
 
     uid: int
     gid: int
     groups: list[int]
     home: str
+    name: str = ""
+    shell: str = ""
 
 
 Lines = Callable[[str], Iterable[str]]
@@ -59,7 +63,15 @@ def find_account(lines: Lines, user: str, group: str | None) -> Account:
             raise OSError(errno.ENOENT, f"the guest has no group {group!r}", "/etc/group")
         gid = wanted
     groups = [gid] if name is None else _groups_of(lines("/etc/group"), name, gid)
-    return Account(uid, gid, groups, entry[5] if entry and entry[5] else "/")
+    if entry is None:
+        return Account(uid, gid, groups, "/")
+    home, shell = _told(entry[5], _HOME_MAX), _told(entry[6], _HOME_MAX)
+    return Account(uid, gid, groups, home or "/", _told(entry[0], _NAME_MAX), shell)
+
+
+def _told(field: str, most: int) -> str:
+    """Return a field as a program can be told it; empty if it is too long for what it is, or holds a zero."""
+    return "" if "\0" in field or len(os.fsencode(field)) >= most else field
 
 
 def account_file(account: Account, most_groups: int) -> Fd:
@@ -80,9 +92,7 @@ def account_content(account: Account, most_groups: int) -> bytes:
 def _content(account: Account, most_groups: int) -> bytes:
     if len(account.groups) > most_groups:
         raise OSError(errno.E2BIG, f"the user has more groups than {most_groups}")
-    home = os.fsencode(account.home)
-    if len(home) >= _HOME_MAX or b"\0" in home:
-        home = b"/"
+    home = os.fsencode(_told(account.home, _HOME_MAX) or "/")
     content = _HEADER.pack(account.uid, account.gid, len(account.groups)).ljust(HOME_OFFSET, b"\0")
     content = (content + b"HOME=" + home).ljust(GROUPS_OFFSET, b"\0")
     return content + struct.pack(f"<{len(account.groups)}I", *account.groups)

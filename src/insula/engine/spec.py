@@ -245,13 +245,14 @@ class Seccomp:
 class Process:
     """What is executed, by the guest's own paths and names.
 
-    argv: the program and its arguments; env: exactly the environment it gets; user, group: a name of the guest's
-    /etc/passwd or /etc/group or a number, None for root.
+    argv: the program and its arguments; env: what of the environment it is given; cwd: None for the root directory, and
+    for who enters the home of the user, if that can be entered; user, group: a name of the guest's /etc/passwd or
+    /etc/group or a number, None for root.
     """
 
     argv: tuple[str, ...]
     env: tuple[tuple[str, str], ...] = ()
-    cwd: str = "/"
+    cwd: str | None = "/"
     user: str | None = None
     group: str | None = None
 

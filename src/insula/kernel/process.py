@@ -283,6 +283,15 @@ def wait_status(pidfd: int) -> int | None:
     return result.si_status | (0x80 if result.si_code == os.CLD_DUMPED else 0)
 
 
+def session_of(pid: int) -> int:
+    """Return the pid of the leader of a process's session, which no other process gets as long as the session lasts.
+
+    Raises: OSError if there is no such process. Source: proc(5), field 6 of /proc/PID/stat.
+    """
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return int(file.read().rpartition(b")")[2].split()[3])
+
+
 def start_time(pid: int) -> int:
     """Return when the process started, in clock ticks since boot: with the pid it names a process for good.
 

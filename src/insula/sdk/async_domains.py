@@ -110,18 +110,22 @@ class AsyncDomain:
 
     start = async_domain_verb(verbs.start, _renewed)
 
-    async def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD) -> "AsyncExecution":
+    async def execute(
+        self, request: ExecRequest, fds: Sequence[int] = STANDARD, *, detached: bool = False
+    ) -> "AsyncExecution":
         """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
 
         It never holds them: a thread relays what it reads and writes, until `wait` has returned or this program ends.
+        It ends with this connection, unless it is detached.
         """
         if request.tty:
-            return AsyncExecution(self._client, await self._client.run(verbs.execute(self.ref, request, ())), None)
+            started = await self._client.run(verbs.execute(self.ref, request, (), detached=detached))
+            return AsyncExecution(self._client, started, None)
         from insula.relay.pump import Pump  # only who executes pays for threads
 
         pump = Pump(fds)
         try:
-            started = await self._client.run(verbs.execute(self.ref, request, pump.passed))
+            started = await self._client.run(verbs.execute(self.ref, request, pump.passed, detached=detached))
         except BaseException:
             pump.close()
             raise

@@ -40,18 +40,11 @@ def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only
     pauses = door.pauses()
     while True:
         try:
-            client = Blocking(unix.connect(door.path))
-            break
+            return door.enter()
         except NobodyListensError:
             if (pause := next(pauses, None)) is None:
                 raise
             time.sleep(pause)
-    try:
-        client.run(greet(read_only=read_only))
-    except BaseException:
-        client.close()
-        raise
-    return client
 
 
 class Door(NamedTuple):
@@ -59,25 +52,39 @@ class Door(NamedTuple):
 
     path: str
     layout: "Layout | None"
+    read_only: bool
 
     @classmethod
     def of(cls, where: "str | os.PathLike[str] | Layout | None", *, read_only: bool) -> "Door":
         """Return the door that is meant; see `connect`."""
         if isinstance(where, str | os.PathLike):
-            return cls(os.fspath(where), None)
+            return cls(os.fspath(where), None, read_only)
         if where is None:
             from insula.layout import layout_from  # only who needs it pays for pathlib
 
             where = layout_from(None)
-        return cls(os.fspath(where.socket_read_only if read_only else where.socket), where)
+        return cls(os.fspath(where.socket_read_only if read_only else where.socket), where, read_only)
 
-    def pauses(self) -> Iterator[float]:
-        """The seconds to wait before each further try, while a daemon may be on its way."""
-        if self.layout is None:
+    def enter(self) -> "Blocking":
+        """Connect, and open the driver. Raises: as `connect`, without waiting."""
+        client = Blocking(unix.connect(self.path), self)
+        try:
+            client.run(greet(read_only=self.read_only))
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def pauses(self, seconds: float | None = None) -> Iterator[float]:
+        """The seconds to wait before each further try, while a daemon may be on its way.
+
+        seconds: for how long it may be that none has begun yet; None for the usual, where one can be known of.
+        """
+        if self.layout is None and seconds is None:
             return iter(())
-        from insula.sdk.startingdaemon import pauses
+        from insula.sdk.startingdaemon import UNLOCKED_SECONDS, pauses
 
-        return pauses(self.layout)
+        return pauses(self.layout, UNLOCKED_SECONDS if seconds is None else seconds)
 
 
 class Pending(NamedTuple, Generic[T]):
@@ -91,7 +98,9 @@ class Pending(NamedTuple, Generic[T]):
 class Blocking:
     """A connection to a daemon; ends with its `with` block."""
 
-    def __init__(self, connected: unix.UnixSocket) -> None:
+    def __init__(self, connected: unix.UnixSocket, door: Door | None = None) -> None:
+        """door: where it is connected to, for who wants to come in again."""
+        self.door = door
         self._unix = connected
         self._wire = Connection(Role.CLIENT)
         self._poll = select.poll()

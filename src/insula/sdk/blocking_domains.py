@@ -109,18 +109,20 @@ class Domain:
 
     start = domain_verb(verbs.start, _renewed)
 
-    def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD) -> "Execution":
+    def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD, *, detached: bool = False) -> "Execution":
         """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
 
         It never holds them: a thread relays what it reads and writes, until `wait` has returned or this program ends.
+        It ends with this connection, unless it is detached.
         """
         if request.tty:
-            return Execution(self._client, self._client.run(verbs.execute(self.ref, request, ())), None)
+            started = self._client.run(verbs.execute(self.ref, request, (), detached=detached))
+            return Execution(self._client, started, None)
         from insula.relay.pump import Pump  # only who executes pays for threads
 
         pump = Pump(fds)
         try:
-            started = self._client.run(verbs.execute(self.ref, request, pump.passed))
+            started = self._client.run(verbs.execute(self.ref, request, pump.passed, detached=detached))
         except BaseException:
             pump.close()
             raise

@@ -19,14 +19,14 @@ LOCKED_SECONDS: Final = 60.0
 _PAUSE = 0.02
 
 
-def pauses(layout: Layout, unlocked_seconds: float = UNLOCKED_SECONDS) -> Iterator[float]:
+def pauses(layout: Layout | None, unlocked_seconds: float = UNLOCKED_SECONDS) -> Iterator[float]:
     """Yield the seconds to wait before each further try to connect, for as long as it makes sense to try.
 
-    unlocked_seconds: for how long that is while nobody has the lock.
+    layout: None if it is not known, and so no lock; unlocked_seconds: for how long that is while nobody has the lock.
     """
     began = time.monotonic()
-    while (waited := time.monotonic() - began) < LOCKED_SECONDS:
-        if waited >= unlocked_seconds and not is_locked(layout.lock):
+    while (waited := time.monotonic() - began) < max(LOCKED_SECONDS, unlocked_seconds):
+        if waited >= unlocked_seconds and (layout is None or not is_locked(layout.lock)):
             return
         yield _PAUSE
 

@@ -215,9 +215,14 @@ def plan(domain: DomainRef, flags: "PlanFlags | int" = 0) -> Conversation[Json]:
 # Inside a domain
 
 
-def execute(domain: DomainRef, request: ExecRequest, fds: Sequence[int]) -> Conversation[Started]:
-    """Run a program. fds: its standard input, output and error, unless the request asks for a terminal."""
-    arguments = (domain, json.dumps(request.to_json()), 0)
+def execute(
+    domain: DomainRef, request: ExecRequest, fds: Sequence[int], *, detached: bool = False
+) -> Conversation[Started]:
+    """Run a program. fds: its standard input, output and error, unless the request asks for a terminal.
+
+    detached: it goes on when our connection ends, which else ends it.
+    """
+    arguments = (domain, json.dumps(request.to_json()), int(detached))
     answer: Answer = yield Request(Insula.DOMAIN_EXEC, arguments, () if request.tty else tuple(fds))
     handle, pid = answer.values
     return Started(handle, pid, answer.fds[0] if answer.fds else None)

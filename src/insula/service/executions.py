@@ -1,7 +1,9 @@
-"""The programs that were put into guests: numbered for clients, with their ends remembered for those who ask late."""
+"""The programs that were put into guests: by the numbers that clients know; ends are remembered for who asks late.
+
+A program's number is the id that the keeper knows it by: a later daemon means the same program by it.
+"""
 
 import asyncio
-import itertools
 import os
 import signal
 from collections import deque
@@ -18,71 +20,89 @@ REMEMBERED = 1000
 
 @dataclass(kw_only=True, slots=True)
 class WaitedProcess:
-    """born: its start time in clock ticks since boot, None as long as nobody has looked, or if it had ended then."""
+    """executed: None if it had ended when this daemon began; born: its start time in clock ticks since boot, None as
+    long as nobody has looked, or if it had ended then; owner: whose going away ends it, None for nobody's."""
 
-    executed: EnteredProcess
+    executed: EnteredProcess | None
     end: asyncio.Future[int | None]
     born: int | None = None
+    owner: object | None = None
+    inherited: bool = False
 
 
 class Executions:
     """Who is who, and who has ended. The keeper may tell the end of a program before we learn that it began."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
         self._known: dict[int, WaitedProcess] = {}
-        self._by_identity: dict[str, int] = {}
+        self._running: dict[str, WaitedProcess] = {}
         self._early: dict[str, int | None] = {}
         self._ended: deque[int] = deque()
         """Those whose end is remembered, the oldest first."""
         self._seen_by_us: set[str] = set()
         """Those whose pidfd the loop watches."""
 
-    def add(self, executed: EnteredProcess) -> int:
-        """Return the number by which clients mean this program."""
-        number, loop = next(self._numbers), asyncio.get_running_loop()
-        waited = self._known[number] = WaitedProcess(executed=executed, end=loop.create_future())
-        loop.call_soon(_learn_birth, waited)  # not before the client has its answer
-        self._by_identity[executed.id] = number
-        if executed.id in self._early:
-            self.ended(executed.id, self._early.pop(executed.id))
-        return number
+    def add(self, executed: EnteredProcess, owner: object | None = None) -> int:
+        """Return the number by which clients mean this program. owner: as for `WaitedProcess`."""
+        return self._add(executed.id, WaitedProcess(executed=executed, end=_future(), owner=owner))
 
-    def end(self, number: int) -> asyncio.Future[int | None]:
+    def inherit(self, identity: str, executed: EnteredProcess | None) -> None:
+        """Know a program that an earlier daemon put in; who waits for it owns it then.
+
+        executed: None if it has ended, which is still to be told.
+        """
+        self._add(identity, WaitedProcess(executed=executed, end=_future(), inherited=True))
+
+    def _add(self, identity: str, waited: WaitedProcess) -> int:
+        self._known[int(identity)] = self._running[identity] = waited
+        asyncio.get_running_loop().call_soon(_learn_birth, waited)  # not before the client has its answer
+        if identity in self._early:
+            self.ended(identity, self._early.pop(identity))
+        return int(identity)
+
+    def end(self, number: int, waiter: object | None = None) -> asyncio.Future[int | None]:
         """Return what becomes the wait status; None if nobody could learn it. Raises: InvalidArgumentError."""
-        return asyncio.shield(self._of(number).end)
+        waited = self._of(number)
+        if waited.inherited and waited.owner is None:
+            waited.owner = waiter
+        return asyncio.shield(waited.end)
 
     def signal(self, number: int, signal_number: int) -> None:
         """Raises: InvalidArgumentError for a program we do not know."""
         execution = self._of(number)
-        if not execution.end.done():
+        if execution.executed is not None and not execution.end.done():
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(execution.executed.pidfd, signal_number)
 
     def ended(self, identity: str, status: int | None) -> None:
         """A program has ended: its fd goes, its status is for those who wait."""
-        number = self._by_identity.pop(identity, None)
-        if number is None:
+        execution = self._running.pop(identity, None)
+        if execution is None:
             self._early[identity] = status
             if len(self._early) > REMEMBERED:
                 del self._early[next(iter(self._early))]
             return
-        execution = self._known[number]
-        self.leave_to_keeper(execution.executed)
-        os.close(execution.executed.pidfd)
+        if execution.executed is not None:
+            self.leave_to_keeper(execution.executed)
+            os.close(execution.executed.pidfd)
         execution.end.set_result(status)
-        self._ended.append(number)
+        execution.owner = None
+        self._ended.append(int(identity))
         if len(self._ended) > REMEMBERED:
             del self._known[self._ended.popleft()]
 
     def running(self) -> list[tuple[EnteredProcess, int | None]]:
         """Return the programs that have not ended, as far as we know, and when each was born."""
-        known = [self._known[number] for number in self._by_identity.values()]
-        return [(each.executed, each.born) for each in known]
+        return [(each.executed, each.born) for each in self._running.values() if each.executed is not None]
+
+    def owned_by(self, owner: object) -> list[tuple[EnteredProcess, asyncio.Future[int | None]]]:
+        """Return the programs that end with an owner, and what is done when they have."""
+        owned = [each for each in self._running.values() if each.owner is owner]
+        return [(each.executed, each.end) for each in owned if each.executed is not None]
 
     def see_to_end(self, executed: EnteredProcess) -> None:
         """No keeper will tell the end of this program: see it ourselves, without a status."""
-        if executed.id in self._by_identity:
+        if executed.id in self._running:
             self._seen_by_us.add(executed.id)
             loop = asyncio.get_running_loop()
             loop.add_reader(executed.pidfd, self.ended, executed.id, None)
@@ -100,9 +120,13 @@ class Executions:
         return execution
 
 
+def _future() -> asyncio.Future[int | None]:
+    return asyncio.get_running_loop().create_future()
+
+
 def _learn_birth(process: WaitedProcess) -> None:
     """Look when a process began: by that it is known to whoever reaps it, should its keeper die."""
-    if not process.end.done():
+    if process.executed is not None and not process.end.done():
         with suppress(OSError):
             born = start_time(process.executed.pid)
             # It has not ended, so its pid was nobody else's.

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Thread
+from uuid import UUID
 
 from insula.engine.spec import Process
 from insula.engine.threads import in_own_thread
 from insula.errors import (
     ArgumentUnsupportedError,
+    DomainNotFoundError,
     InsulaError,
     InvalidArgumentError,
     NoHostnameError,
@@ -27,7 +29,9 @@ from insula.model.numbers import AddressSource
 from insula.model.visible import visible
 from insula.network.guestinterfaces import GuestInterface, guest_interfaces
 from insula.service.containers import ContainerEngine, StandardStreams, WindowSize
+from insula.service.domains import Domains
 from insula.service.executions import Executions
+from insula.service.hangup import hang_up
 from insula.service.managed import ManagedDomain
 
 LAST_SIGNAL = 64
@@ -46,8 +50,9 @@ class StartedProgram:
 class GuestVerbs:
     """Looks into guests and puts programs into them."""
 
-    def __init__(self, engine: ContainerEngine) -> None:
+    def __init__(self, engine: ContainerEngine, domains: Domains) -> None:
         self._engine = engine
+        self._domains = domains
         self._executions = Executions()
 
     async def hostname(self, managed: ManagedDomain) -> str:
@@ -121,21 +126,22 @@ class GuestVerbs:
         stdio: StandardStreams | None = None,
         terminal: WindowSize | None = None,
         capabilities: frozenset[str] | None = None,
+        owner: object | None = None,
     ) -> StartedProgram:
-        """Put a program into the guest; return once it executes."""
+        """Put a program into the guest; return once it executes. owner: whose going away ends it, None for nobody's."""
         container = managed.require_run().container
         executed = await self._engine.entrance.execute(
             container, process, stdio=stdio, terminal=terminal, capabilities=capabilities
         )
-        number = self._executions.add(executed)
+        number = self._executions.add(executed, owner)
         return StartedProgram(id=number, pid=executed.pid, master=executed.master)
 
-    def wait_executed(self, number: int) -> asyncio.Future[int | None]:
+    def wait_executed(self, number: int, waiter: object | None = None) -> asyncio.Future[int | None]:
         """Return what becomes the wait status of a program that was put in; None if nobody could learn it.
 
-        Raises: InvalidArgumentError for an unknown one.
+        waiter: owns it from now on, if an earlier daemon put it in. Raises: InvalidArgumentError for an unknown one.
         """
-        return self._executions.end(number)
+        return self._executions.end(number, waiter)
 
     def signal_executed(self, number: int, signal_number: int) -> None:
         """Send a signal to a program that was put in; one that has ended does not mind.
@@ -152,6 +158,30 @@ class GuestVerbs:
     async def forget(self, identity: str) -> None:
         """Let the keeper forget a program that has ended."""
         await self._engine.forget_execution(identity)
+
+    async def inherit(self) -> None:
+        """Know the programs that earlier daemons put in: called once, before anybody may ask for one."""
+        try:
+            entered = await self._engine.entered()
+        except InsulaError as error:
+            LOGGER.error("what was put into guests before is not known: %s", error)
+            return
+        for each in entered:
+            self._executions.inherit(each.id, self._engine.opened(each))
+            if each.ended:
+                self._executions.ended(each.id, each.status)
+                await self._engine.forget_execution(each.id)
+
+    async def connection_closed(self, owner: object) -> None:
+        """End what was put in by a client that has gone, or died."""
+        ending = []
+        for executed, end in self._executions.owned_by(owner):
+            try:
+                group = self._domains.by_uuid(UUID(executed.uuid)).require_run().container.group
+            except (DomainNotFoundError, OperationInvalidError):
+                continue  # the guest has ended, and all in it
+            ending.append(hang_up(executed.pid, end, group.processes))
+        await asyncio.gather(*ending)
 
     async def keeper_replaced(self) -> None:
         """Hand the programs that run to a keeper that has just begun."""

@@ -21,7 +21,7 @@ from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.guestlabels import GuestLabel, GuestLabels
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
-from insula.engine.launch.succession import Held, Succession
+from insula.engine.launch.succession import Held, HeldEntered, Succession
 from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
@@ -297,13 +297,14 @@ class FakeEngine:
     async def namespaces(self, running: Running) -> list[Fd]:
         return []
 
-    # After restarts
-
     async def held(self) -> list[Held]:
-        held, ended, _ = await self._succession.held()
-        for each in ended:
-            await self.forget_execution(each)
-        return held
+        return (await self._succession.held())[0]
+
+    async def entered(self) -> list[HeldEntered]:
+        return await self._succession.entered()
+
+    def opened(self, entered: HeldEntered) -> EnteredProcess | None:
+        return entered.opened(self._host.opened)
 
     def labels(self) -> GuestLabels:
         """Return the records of guests, as their groups tell."""

@@ -143,6 +143,12 @@ class FakeHost:
         """Return a descriptor that can be read once the process has ended; the caller closes it."""
         return Fd(os.dup(process.ending))
 
+    def opened(self, pid: int) -> Fd:
+        """Return a process's pidfd, as `pidfd_of`. Raises: ProcessLookupError."""
+        if pid not in self.processes:
+            raise ProcessLookupError(pid)
+        return self.pidfd_of(self.processes[pid])
+
     def guests(self) -> dict[str, FakeProcess]:
         """Return the guests that live, by UUID: those whose program runs, or waits for nothing but a word to run."""
         return {each.uuid: each for each in self.processes.values() if each.is_guest}

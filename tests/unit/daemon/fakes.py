@@ -84,6 +84,8 @@ class FakeDomains:
     path: Path = Path("/nonexistent")
     error: Exception | None = None
     next_id: int = 100
+    owners: list[object] = field(default_factory=list)
+    """Whose going away ends what was executed."""
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -177,7 +179,9 @@ class FakeDomains:
         stdio: tuple[int, int, int] | None,
         terminal: tuple[int, int] | None,
         capabilities: frozenset[str] | None = None,
+        owner: object | None = None,
     ) -> FakeExecuted:
+        self.owners.append(owner)
         await self._change("execute", managed.name, process, terminal, capabilities)
         if stdio is not None:
             os.write(stdio[1], b"output")
@@ -187,7 +191,7 @@ class FakeDomains:
             os.close(slave)
         return FakeExecuted(id=7, pid=4711, master=master)
 
-    def wait_executed(self, number: int) -> asyncio.Future[int | None]:
+    def wait_executed(self, number: int, waiter: object | None = None) -> asyncio.Future[int | None]:
         return asyncio.ensure_future(self._wait_executed(number))
 
     async def _wait_executed(self, number: int) -> int | None:

@@ -81,7 +81,18 @@ def found(etc: Path, user: str, group: str | None = None) -> Account:
     ],
 )
 def test_users_and_groups_are_named_or_numbered(etc: Path, user: str, group: str | None, account: Account) -> None:
-    assert found(etc, user, group) == account
+    assert found(etc, user, group)[:4] == account[:4]
+
+
+def test_what_programs_are_told_of_a_user_is_what_the_guest_says_if_it_can_be_told(etc: Path) -> None:
+    with (etc / "passwd").open("ab") as passwd:
+        passwd.write(b"fish:x:90:90::/home/fish:/usr/bin/fish\n")
+        passwd.write(b"zero:x:91:91::/home/ze\0ro:/bin/\0sh\n")
+        passwd.write(b"long:x:92:92::/" + b"x" * 5000 + b":/" + b"y" * 5000 + b"\n")
+    assert found(etc, "90")[3:] == ("/home/fish", "fish", "/usr/bin/fish")
+    assert found(etc, "zero")[3:] == ("/", "zero", "")
+    assert found(etc, "long")[3:] == ("/", "long", "")
+    assert found(etc, "4242")[3:] == ("/", "", "")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from insula.engine.keeper.held import StartPhase
 from insula.engine.launch.guestlabels import GuestLabel, GuestLabels
 from insula.engine.launch.holdings import ControlGroup, Interfaces, Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
-from insula.engine.launch.succession import Held
+from insula.engine.launch.succession import Held, HeldEntered
 from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
@@ -135,6 +135,8 @@ class FakeEngine:
         self._memory = memory
         self._writers: dict[str, int] = {}
         self.calls: list[str] = []
+        self.entered_before: list[HeldEntered] = []
+        """What an earlier daemon has put into guests."""
         self.failure: InsulaError | None = None
         self.cannot_begin: InsulaError | None = None
         """Raised when a guest that was started paused is to begin; it has ended then."""
@@ -286,7 +288,7 @@ class FakeEngine:
     async def execute(self, running: Running, process: Process, **options: Any) -> EnteredProcess:
         reader, writer = os.pipe()
         self._writers[f"x{writer}"] = writer
-        return EnteredProcess(id=f"x{writer}", uuid=running.uuid, pid=77, pidfd=Fd(reader), master=None)
+        return EnteredProcess(id=str(writer), uuid=running.uuid, pid=77, pidfd=Fd(reader), master=None)
 
     async def forget_execution(self, executed_id: str) -> None:
         self.calls.append(f"forget {executed_id}")
@@ -341,6 +343,12 @@ class FakeEngine:
 
     async def keep(self, running: Running) -> None:
         self.kept[running.uuid] = len(running.kept())
+
+    async def entered(self) -> list[HeldEntered]:
+        return list(self.entered_before)
+
+    def opened(self, entered: HeldEntered) -> EnteredProcess | None:
+        return entered.opened(lambda pid: Fd(os.pidfd_open(pid)))
 
     async def adopt_execution(self, executed: EnteredProcess, born: int | None) -> None:
         self.calls.append(f"adopt program {executed.id}")

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from insula.engine.interfacespec import Address
+from insula.engine.launch.succession import HeldEntered
 from insula.engine.spec import IdMap, IdRange, Process
 from insula.errors import (
     ArgumentUnsupportedError,
@@ -129,10 +130,46 @@ async def test_processes_are_known_by_both_their_numbers() -> None:
 
 async def test_a_program_put_in_is_waited_for_and_forgotten_by_the_keeper(rig: Rig) -> None:
     program = await rig.domains.execute(await running(rig), Process(argv=("/bin/true",)))
-    identity = rig.domains.services.guest._executions._known[program.id].executed.id
+    identity = str(program.id)
     rig.domains.process_ended(identity, 0x0300)
 
     assert await rig.domains.wait_executed(program.id) == 0x0300
     await until(lambda: f"forget {identity}" in rig.engine.calls)
     with pytest.raises(InvalidArgumentError, match="no signal 0"):
         rig.domains.signal_executed(program.id, 0)
+
+
+async def test_what_a_client_put_in_ends_with_it_unless_the_guest_has_ended_before(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hung_up: list[int] = []
+
+    async def hang_up(leader: int, _end: object, _processes: object) -> None:
+        hung_up.append(leader)
+
+    monkeypatch.setattr(guest, "hang_up", hang_up)
+    verbs, owner = rig.domains.services.guest, object()
+    identity = await running(rig)
+    managed = rig.domains.services.domains.by_uuid(identity.uuid)
+    program = await verbs.execute(managed, Process(argv=("/bin/true",)), owner=owner)
+    await verbs.execute(managed, Process(argv=("/bin/true",)))
+    await verbs.connection_closed(object())
+    assert hung_up == []
+    await verbs.connection_closed(owner)
+    assert hung_up == [program.pid]
+    await rig.domains.destroy(identity)
+    await verbs.connection_closed(owner)
+    assert hung_up == [program.pid]
+
+
+async def test_what_an_earlier_daemon_put_in_is_known_and_its_end_told(rig: Rig) -> None:
+    ended = HeldEntered(id="41", uuid="u", pid=1, ended=True, status=5 << 8)
+    lives = HeldEntered(id="42", uuid="u", pid=os.getpid(), ended=False, status=None)
+    rig.engine.entered_before = [ended, lives]
+    verbs = rig.domains.services.guest
+    await verbs.inherit()
+    assert await verbs.wait_executed(41) == 5 << 8
+    assert "forget 41" in rig.engine.calls and "forget 42" not in rig.engine.calls
+    waiting = verbs.wait_executed(42)
+    verbs.process_ended("42", 0)
+    assert await waiting == 0

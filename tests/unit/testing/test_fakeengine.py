@@ -112,7 +112,7 @@ async def test_a_group_that_outlived_its_guest_is_a_relic_until_it_is_released(
     assert engine.labels().relics == ()
 
 
-async def test_a_program_is_put_in_as_the_real_entrance_does_it_and_a_later_engine_forgets_how_it_ended(
+async def test_a_program_is_put_in_as_the_real_entrance_does_it_and_a_later_engine_learns_how_it_ended(
     host: FakeHost, engine: FakeEngine
 ) -> None:
     running = await engine.launch(SPEC)
@@ -126,7 +126,10 @@ async def test_a_program_is_put_in_as_the_real_entrance_does_it_and_a_later_engi
     await engine.adopt_execution(executed, process.born)
     host.end(process, 0)
     assert has_ended(executed.pidfd)
-    await FakeEngine(host=host, link=DirectLink(host)).held()
+    later = FakeEngine(host=host, link=DirectLink(host))
+    (entered,) = await later.entered()
+    assert (entered.id, entered.ended, later.opened(entered)) == (executed.id, True, None)
+    await later.forget_execution(entered.id)
     assert host.keeper is not None
     assert host.keeper.entered == frozenset()
     for fd in (*streams, executed.pidfd):

@@ -17,7 +17,7 @@ from insula.engine.program.program import Program
 from insula.engine.spec import Process
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
-from insula.rpc.codes.nativecodes import ImageFlags, PlanFlags
+from insula.rpc.codes.nativecodes import ExecFlags, ImageFlags, PlanFlags
 from insula.rpc.procedures import Insula, Procedure
 from insula.service import describing
 from insula.service.jsonrequests import json_object
@@ -66,7 +66,7 @@ def _exec_request(text: str) -> _CheckedExec:
         process=Process(
             argv=tuple(argv),
             env=tuple(environment.items()),
-            cwd=_text(wanted, "cwd") or "/",
+            cwd=_text(wanted, "cwd") or None,
             user=_text(wanted, "user"),
             group=_text(wanted, "group"),
         ),
@@ -98,7 +98,7 @@ def _size(wanted: dict[str, Any], key: str, default: int) -> int:
 
 
 async def _exec(request: IncomingCall, domain: ManagedDomain, request_: str, flags: int) -> Answer:
-    request.allow_flags(flags, 0)
+    request.allow_flags(flags, ExecFlags.DETACHED)
     wanted = _exec_request(request_)
     fds = [Fd(each) for each in request.call.fds]
     if wanted.terminal is None and len(fds) != 3:
@@ -113,6 +113,7 @@ async def _exec(request: IncomingCall, domain: ManagedDomain, request_: str, fla
         stdio=(fds[0], fds[1], fds[2]) if fds else None,
         terminal=wanted.terminal,
         capabilities=wanted.capabilities,
+        owner=None if flags & ExecFlags.DETACHED else request.client,
     )
     if executed.master is not None:
         request.reply_fds = [executed.master]
@@ -120,7 +121,7 @@ async def _exec(request: IncomingCall, domain: ManagedDomain, request_: str, fla
 
 
 def _exec_wait(request: IncomingCall, exec_: int) -> Answer | Work:
-    status = request.services.guest.wait_executed(exec_)
+    status = request.services.guest.wait_executed(exec_, request.client)
     return _known_status(status.result()) if status.done() else _awaited_status(status)
 
 

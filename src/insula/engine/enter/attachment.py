@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.environment import DEFAULT_PATH, MANAGER
@@ -16,6 +17,10 @@ from insula.engine.steps.guest import confinement, execution, namespaces, termin
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import Fd, close_all
+
+_SHELL = "/bin/sh"
+"""Who has none in /etc/passwd has this. Source: passwd(5)."""
+_LANG = "C.UTF-8"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +63,15 @@ def namespaces_of(spec: ContainerSpec) -> list[Namespace]:
     return [each for each in Namespace if each in kinds]
 
 
-def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) -> tuple[GuestStep, ...]:
+class Login(NamedTuple):
+    """What of a user's account its programs are told. name, shell: empty where the guest has none."""
+
+    name: str
+    home: str
+    shell: str
+
+
+def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment, login: Login) -> tuple[GuestStep, ...]:
     """Return what the process does once it is born: it is confined as the container's init, unless told otherwise."""
     process = attachment.process
     kinds = [each.value for each in namespaces_of(spec)]
@@ -93,13 +106,14 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment) 
     refuse = spec.no_new_privileges if attachment.no_new_privileges is None else attachment.no_new_privileges
     if refuse:
         steps.append(confinement.RefuseNewPrivileges(why="as for init" if spec.no_new_privileges else "asked for"))
-    environment = {"PATH": DEFAULT_PATH, "container": MANAGER} | dict(process.env)
+    environment = {"PATH": DEFAULT_PATH, "container": MANAGER, **_of_login(login), **dict(process.env)}
     steps.append(
         execution.Execute(
             why="from here on it is the guest's own",
             argv=[process.argv[0], *map(late, process.argv[1:])],
             env=[list(variable) for variable in environment.items()],
-            cwd=process.cwd,
+            cwd=login.home if process.cwd is None else process.cwd,
+            else_root=process.cwd is None,
             home=True,
         )
     )
@@ -113,6 +127,12 @@ def _raised(spec: ContainerSpec) -> list[GuestStep]:
     why = "what was inherited may be lower, and inside nobody may raise it"
     limits = filter(is_raised, spec.resource_limits)
     return [confinement.RaiseLimit(why=why, name=each.name, hard=each.hard) for each in limits]
+
+
+def _of_login(login: Login) -> dict[str, str]:
+    """Return what login programs tell: login(1), environ(7). Every guest of today has UTF-8 without a package."""
+    user = {"USER": login.name, "LOGNAME": login.name} if login.name else {}
+    return {**user, "SHELL": login.shell or _SHELL, "LANG": _LANG}
 
 
 def _kept(spec: ContainerSpec, attachment: Attachment) -> frozenset[str]:

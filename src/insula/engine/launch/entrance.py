@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from insula.engine.accounts import account_content
 from insula.engine.enter.admittedstreams import admitted
-from insula.engine.enter.attachment import Attachment, EnteredProcess, attachment_steps, group_fds
+from insula.engine.enter.attachment import Attachment, EnteredProcess, Login, attachment_steps, group_fds
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Verb
@@ -33,7 +33,7 @@ _PROGRAM_SIZE = 64 << 10
 """Bytes of the largest program that is kept: a client's arguments and variables, of any length, are part of it."""
 _KEPT = "insula-entering"
 """What those files are called, for who looks at our descriptors."""
-_Key = tuple[int, Attachment, int, int]
+_Key = tuple[int, Attachment, Login, int, int]
 
 
 class Entrance:
@@ -107,9 +107,9 @@ class Entrance:
     async def _execute_at_leaf(
         self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]
     ) -> EnteredProcess:
-        account, most_groups = await self._account(running, attachment.process)
+        login, account, most_groups = await self._account(running, attachment.process)
         running.refuse_unless_entered()  # it may have ended, and its descriptor been closed, since
-        program = self._program(running.record.spec, attachment, most_groups)
+        program = self._program(running.record.spec, attachment, login, most_groups)
         name = str(next(self._executions))
         groups = group_fds(running.group)
         try:
@@ -139,14 +139,14 @@ class Entrance:
         message.close()
         return EnteredProcess(id=name, uuid=running.uuid, pid=int(message.body["pid"]), pidfd=pidfd, master=master)
 
-    def _program(self, spec: ContainerSpec, attachment: Attachment, most_groups: int) -> Program:
+    def _program(self, spec: ContainerSpec, attachment: Attachment, login: Login, most_groups: int) -> Program:
         """Return what the process plays. Raises: StepError."""
-        key = (id(spec), attachment, self._permitted(), most_groups)
+        key = (id(spec), attachment, login, self._permitted(), most_groups)
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
             return known[1]
-        steps = attachment_steps(spec, self._facts, attachment)
+        steps = attachment_steps(spec, self._facts, attachment, login)
         program = self._programs.entering(spec, steps, permitted=self._permitted(), most_groups=most_groups)
         if len(program.image) <= _PROGRAM_SIZE:
             self._known[key] = spec, program
@@ -154,14 +154,15 @@ class Entrance:
             self._known.popitem(last=False)
         return program
 
-    async def _account(self, running: Running, process: Process) -> tuple[bytes, int]:
-        """Return what says who to become, and for how many groups it has room. Raises: StepError."""
+    async def _account(self, running: Running, process: Process) -> tuple[Login, bytes, int]:
+        """Return the user, what says who to become, and for how many groups it has room. Raises: StepError."""
         user = "0" if process.user is None else process.user
         sight = Sight(whose=running.uuid, name=f"'{running.name}'", mount=running.mount)
         try:
             account = await self._find_account(sight, running.pid, running.pidfd, user, process.group)
             most_groups = room_for(len(account.groups))
-            return account_content(account, most_groups), most_groups
+            login = Login(account.name, account.home, account.shell)
+            return login, account_content(account, most_groups), most_groups
         except OSError as error:
             step = BecomeUser(why="", user=user, group=process.group)
             raise step_failed(step, error) from error

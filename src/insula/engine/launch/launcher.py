@@ -7,6 +7,7 @@ Two round trips to the keeper. The coroutines run over any `KeeperLink`; over a 
 """
 
 import errno
+import os
 import resource
 import secrets
 import signal
@@ -34,7 +35,7 @@ from insula.engine.launch.pids import Pids
 from insula.engine.launch.programs import Programs
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
-from insula.engine.launch.succession import Held, Succession
+from insula.engine.launch.succession import Held, HeldEntered, Succession
 from insula.engine.launch.systemdscope import Scopes
 from insula.engine.launch.teardown import Teardown, Unattended, attended
 from insula.engine.launch.viewrenewal import ViewRenewal
@@ -331,11 +332,17 @@ class Launcher:
     # After restarts
 
     async def held(self) -> list[Held]:
-        """See `Succession.held`; entered processes that have ended are forgotten: nobody waits for them now."""
-        held, ended, self.keeper_permitted = await self._succession.held()
-        for each in ended:
-            await self.forget_execution(each)
+        """See `Succession.held`."""
+        held, self.keeper_permitted = await self._succession.held()
         return held
+
+    async def entered(self) -> list[HeldEntered]:
+        """See `Succession.entered`."""
+        return await self._succession.entered()
+
+    def opened(self, entered: HeldEntered) -> EnteredProcess | None:
+        """See `HeldEntered.opened`."""
+        return entered.opened(lambda pid: Fd(os.pidfd_open(pid)))
 
     def labels(self) -> GuestLabels:
         """See `Succession.labels`."""

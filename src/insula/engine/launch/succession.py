@@ -2,10 +2,11 @@
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.held import StartPhase
@@ -37,6 +38,30 @@ class Held:
         return self.phase in (StartPhase.RUNNING, StartPhase.HELD, StartPhase.EXECUTING)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldEntered:
+    """A process that entered a guest before our time. status: as wait(2) has it, of one that has ended, if known."""
+
+    id: str
+    uuid: str
+    pid: int
+    ended: bool
+    status: int | None
+
+    def opened(self, pidfd_of: Callable[[int], Fd]) -> EnteredProcess | None:
+        """Return it as one of ours, with a pidfd that is the caller's; None if it has ended.
+
+        pidfd_of: opens the process of a pid. Raises: ProcessLookupError if there is none.
+        """
+        if self.ended:
+            return None
+        try:
+            pidfd = pidfd_of(self.pid)
+        except ProcessLookupError:
+            return None
+        return EnteredProcess(id=self.id, uuid=self.uuid, pid=self.pid, pidfd=pidfd, master=None)
+
+
 class Succession:
     """Finds guests again. installation: whose, since several may be on one host."""
 
@@ -45,20 +70,31 @@ class Succession:
         self._link = link
         self._installation = installation
 
-    async def held(self) -> tuple[list[Held], list[str], int]:
-        """Return all guests that the keeper holds, the ids of entered processes that have ended, and the mask of the
-        keeper's capabilities.
+    async def held(self) -> tuple[list[Held], int]:
+        """Return all guests that the keeper holds, and the mask of the keeper's capabilities.
 
         From now on it tells events on this link, and leaves the consoles to us.
         """
         answer = await self._link.answer(self._link.ask(Verb.HELLO, {"forgetting": False}, {}))
         answer.close()
-        ended = [each["id"] for each in answer.body["executions"] if each["state"] == StartPhase.EXITED.name]
-        return (
-            [_held(each) for each in answer.body["guests"]],
-            ended,
-            int(answer.body.get("permitted", permitted_mask())),
-        )
+        permitted = int(answer.body.get("permitted", permitted_mask()))
+        return [_held(each) for each in answer.body["guests"]], permitted
+
+    async def entered(self) -> list[HeldEntered]:
+        """Return the processes that entered guests, as far as the keeper holds them. From now on it tells events."""
+        answer = await self._link.answer(self._link.ask(Verb.HELLO, {"forgetting": False}, {}))
+        answer.close()
+        return [
+            HeldEntered(
+                id=str(each["id"]),
+                uuid=str(each["uuid"]),
+                pid=int(each["pid"]),
+                ended=each["state"] == StartPhase.EXITED.name,
+                status=each["status"],
+            )
+            for each in answer.body["executions"]
+            if each["state"] in (StartPhase.RUNNING.name, StartPhase.EXITED.name)
+        ]
 
     def labels(self) -> GuestLabels:
         """Return the records of guests, as the kernel keeps them: true without any disk."""

@@ -156,7 +156,6 @@ def find_through(looker: Looker) -> AccountFinder:
 
     async def find(sight: Sight, pid: int, pidfd: int, user: str, group: str | None) -> Account:
         arguments = {"pid": pid, "user": user, "group": group}
-        uid, gid, groups, home = await looker.look(sight, "find-account", arguments, {"init": pidfd})
-        return Account(uid, gid, groups, home)
+        return Account(*await looker.look(sight, "find-account", arguments, {"init": pidfd}))
 
     return find

@@ -66,7 +66,7 @@ def open_root(pid: int, pidfd: int) -> Fd:
 
 
 def find_account(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> list[Any]:
-    """pid, user, group; fd init, a pidfd → uid, gid, groups, home; see `accounts.find_account`."""
+    """pid, user, group; fd init, a pidfd → uid, gid, groups, home, name, shell; see `accounts.find_account`."""
     return list(account_inside(arguments["pid"], fds["init"], arguments["user"], arguments["group"]))
 
 

@@ -314,7 +314,7 @@ def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
             why="from here on it is the guest's own",
             argv=list(spec.init.argv),
             env=[list(variable) for variable in init_environment(spec)],
-            cwd=spec.init.cwd,
+            cwd=spec.init.cwd or "/",
         )
     )
     return steps

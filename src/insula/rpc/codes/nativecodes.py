@@ -19,3 +19,9 @@ class ListFlags(IntFlag):
     """Beside libvirt's filter of domains. ADDRESSES: what each guest is reached at, too."""
 
     ADDRESSES = 1 << 16
+
+
+class ExecFlags(IntFlag):
+    """DETACHED: the program goes on when the client that asked for it has gone."""
+
+    DETACHED = 1 << 0

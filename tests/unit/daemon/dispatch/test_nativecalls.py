@@ -8,6 +8,7 @@ import pytest
 from insula.daemon.dispatch.nativecalls import _exec_request
 from insula.errors import ErrorCode, InsulaError, InvalidArgumentError, OperationFailedError
 from insula.rpc.arrivals import Reply, StreamAbort, StreamData, StreamEof, StreamFinish
+from insula.rpc.codes.nativecodes import ExecFlags
 from insula.rpc.procedures import Insula
 from tests.unit.daemon.clientend import DOM, connected, until
 
@@ -25,7 +26,7 @@ def test_a_request_with_everything() -> None:
 
 def test_a_request_with_only_a_program() -> None:
     wanted = _exec_request('{"argv": ["ls"]}')
-    assert (wanted.process.env, wanted.process.cwd, wanted.process.user) == ((), "/", None)
+    assert (wanted.process.env, wanted.process.cwd, wanted.process.user) == ((), None, None)
     assert wanted.terminal is None and wanted.capabilities is None
 
 
@@ -116,6 +117,8 @@ async def test_exec_with_a_terminal_gives_its_master_back() -> None:
         request = json.dumps({"argv": ["sh"], "tty": True, "rows": 50, "columns": 132})
         serial = both.client.begin(Insula.DOMAIN_EXEC, DOM, request, 0)
         reply = await both.client.until(lambda each: isinstance(each, Reply) and each.serial == serial)
+        await both.client.call(Insula.DOMAIN_EXEC, DOM, request, ExecFlags.DETACHED)
+        assert [each is None for each in both.domains.owners] == [False, True]
         assert len(reply.fds) == 1 and os.readlink(f"/proc/self/fd/{reply.fds[0]}") == "/dev/ptmx"
         os.close(reply.fds[0])
         assert both.domains.calls[0][3] == (50, 132)

@@ -5,7 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from insula.engine.enter.attachment import Attachment, attachment_steps, group_fds, namespace_fds, namespaces_of
+from insula.engine.enter.attachment import (
+    Attachment,
+    Login,
+    attachment_steps,
+    group_fds,
+    namespace_fds,
+    namespaces_of,
+)
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.spec import (
     ContainerSpec,
@@ -22,12 +29,13 @@ from insula.kernel.fds import close_all
 from tests.descriptors import open_fds
 from tests.plans import BUSYBOX, PRIVILEGED, UNIFIED
 
+WEB = Login(name="web", home="/srv/web", shell="")
 PROCESS = Process(argv=("ls",), env=(("LANG", "C"),), cwd="/srv", user="web", group="staff")
 
 
 def test_it_joins_the_groups_first_then_all_namespaces_then_is_confined_then_executes() -> None:
     limited = replace(BUSYBOX, resource_limits=(ResourceLimit(name="NOFILE", soft=1, hard=2),), no_new_privileges=True)
-    steps = attachment_steps(limited, UNIFIED, Attachment(process=PROCESS, terminal=(24, 80)))
+    steps = attachment_steps(limited, UNIFIED, Attachment(process=PROCESS, terminal=(24, 80)), WEB)
     assert [type(step) for step in steps] == [
         namespaces.JoinGroups,
         namespaces.EnterContainer,
@@ -54,7 +62,7 @@ def test_limits_are_raised_before_a_user_namespace_is_entered_but_not_those_that
     )
 
     def raised(spec: ContainerSpec) -> list[tuple[str, int | None]]:
-        steps = attachment_steps(replace(spec, resource_limits=limits), UNIFIED, Attachment(process=PROCESS))
+        steps = attachment_steps(replace(spec, resource_limits=limits), UNIFIED, Attachment(process=PROCESS), WEB)
         entered = next(number for number, each in enumerate(steps) if isinstance(each, namespaces.EnterContainer))
         found = [number for number, each in enumerate(steps) if isinstance(each, confinement.RaiseLimit)]
         assert all(number < entered for number in found)
@@ -65,13 +73,13 @@ def test_limits_are_raised_before_a_user_namespace_is_entered_but_not_those_that
 
 
 def test_without_a_terminal_the_streams_are_taken() -> None:
-    kinds = [type(step) for step in attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS))]
+    kinds = [type(step) for step in attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS), WEB)]
     assert terminals.TakeStreams in kinds
     assert terminals.MakeTerminal not in kinds
 
 
 def kept(spec: object, attachment: Attachment) -> list[str]:
-    steps = attachment_steps(spec, UNIFIED, attachment)  # type: ignore[arg-type]
+    steps = attachment_steps(spec, UNIFIED, attachment, WEB)  # type: ignore[arg-type]
     return next(step.names for step in steps if isinstance(step, confinement.KeepCapabilities))
 
 
@@ -84,21 +92,32 @@ def test_capabilities_are_never_more_than_inits() -> None:
 
 def test_new_privileges_can_be_refused_to_it_alone_but_an_unconfined_guest_stays_so() -> None:
     def refuses(attachment: Attachment) -> bool:
-        steps = attachment_steps(BUSYBOX, UNIFIED, attachment)
+        steps = attachment_steps(BUSYBOX, UNIFIED, attachment, WEB)
         return any(isinstance(step, confinement.RefuseNewPrivileges) for step in steps)
 
     assert not refuses(Attachment(process=PROCESS))
     assert refuses(Attachment(process=PROCESS, no_new_privileges=True))
     unconfined = replace(BUSYBOX, seccomp=Seccomp(profile=SeccompProfile.UNCONFINED))
-    steps = attachment_steps(unconfined, UNIFIED, Attachment(process=PROCESS))
+    steps = attachment_steps(unconfined, UNIFIED, Attachment(process=PROCESS), WEB)
     assert not any(isinstance(step, confinement.LoadFilters) for step in steps)
 
 
 def test_the_program_has_its_environment_with_a_path_and_a_home() -> None:
-    last = attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS))[-1]
+    last = attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS), WEB)[-1]
     assert isinstance(last, execution.Execute)
-    assert dict(last.env).keys() == {"PATH", "container", "LANG"}
-    assert (last.argv, last.cwd, last.home) == (["ls"], "/srv", True)
+    environment = dict(last.env)
+    assert environment.keys() == {"PATH", "container", "USER", "LOGNAME", "SHELL", "LANG"}
+    assert (environment["USER"], environment["SHELL"], environment["LANG"]) == ("web", "/bin/sh", "C")
+    assert (last.argv, last.cwd, last.else_root, last.home) == (["ls"], "/srv", False, True)
+
+
+def test_without_a_directory_it_begins_in_the_users_home_if_that_can_be_entered() -> None:
+    process = Process(argv=("ls",), cwd=None)
+    last = attachment_steps(BUSYBOX, UNIFIED, Attachment(process=process), Login("", "/root", "/bin/bash"))[-1]
+    assert isinstance(last, execution.Execute)
+    assert (last.cwd, last.else_root) == ("/root", True)
+    environment = dict(last.env)
+    assert environment["SHELL"] == "/bin/bash" and environment["LANG"] == "C.UTF-8" and "USER" not in environment
 
 
 @pytest.mark.parametrize(

@@ -386,14 +386,24 @@ def test_all_that_the_keeper_holds_is_told(desk: Desk) -> None:
         {"uuid": "b", "pid": 8, "state": "EXITED", "status": 256},
         {"uuid": "c", "pid": 9, "state": "EXITED", "status": None},
     ]
-    executions = [{"id": "4", "state": "RUNNING"}, {"id": "5", "state": "EXITED"}]
-    desk.keeper.answers[Verb.HELLO] = [{"guests": guests, "executions": executions}]
+    entered = {"uuid": "a", "pid": os.getpid(), "status": None}
+    executions = [
+        {"id": "4", **entered, "state": "RUNNING"},
+        {"id": "5", **entered, "state": "EXITED", "status": 9},
+        {"id": "6", **entered, "state": "CLONED"},
+    ]
+    desk.keeper.answers[Verb.HELLO] = [{"guests": guests, "executions": executions}] * 2
     assert completed(desk.launcher.held()) == [
         Held(uuid="a", pid=7, phase=StartPhase.RUNNING, status=None),
         Held(uuid="b", pid=8, phase=StartPhase.EXITED, status=ExitStatus(status=256)),
         Held(uuid="c", pid=9, phase=StartPhase.EXITED, status=ExitStatus(status=None)),
     ]
-    assert [each.body for each in desk.keeper.asked if each.verb is Verb.FORGET] == [{"id": "5"}]
+    running, ended = completed(desk.launcher.entered())
+    opened = desk.launcher.opened(running)
+    assert opened is not None and (opened.id, opened.pid) == ("4", os.getpid())
+    os.close(opened.pidfd)
+    assert (ended.id, ended.ended, ended.status, desk.launcher.opened(ended)) == ("5", True, 9, None)
+    assert not [each for each in desk.keeper.asked if each.verb is Verb.FORGET]
 
 
 def test_a_container_is_recovered_from_the_keeper_with_what_it_said_meanwhile(desk: Desk) -> None:

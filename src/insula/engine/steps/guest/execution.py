@@ -68,7 +68,8 @@ class Finish(GuestStep):
 class Execute(GuestStep):
     """Become the program, with default signals and exactly this environment.
 
-    env: pairs of name and value; home: add the HOME of the user it became, unless env has one.
+    env: pairs of name and value; else_root: the root directory is good enough if cwd cannot be entered; home: add the
+    HOME of the user it became, unless env has one.
     """
 
     phrase: ClassVar[str] = "execute {argv}"
@@ -76,6 +77,7 @@ class Execute(GuestStep):
     argv: list[str]
     env: list[list[str]]
     cwd: str
+    else_root: bool = False
     home: bool = False
 
     def compile(self, program: Builder) -> None:
@@ -95,9 +97,16 @@ class Execute(GuestStep):
         flags = os.O_PATH | os.O_DIRECTORY
         means = "cannot be the working directory: {error}"
         root = program.open("/", flags)
-        directory = program.open_beneath(root, self.cwd, flags, resolve=CONTAINED, means=means)
-        program.call("fchdir", directory, means=means, about=self.cwd)
-        program.close(directory)
+        if self.else_root:
+            program.call("fchdir", root, about="/")
+            # What could not be opened is no descriptor, and stays without effect.
+            directory = program.open_beneath(root, self.cwd, flags, resolve=CONTAINED, whatever=True)
+            program.call("fchdir", directory, whatever=True)
+            program.call("close", directory, whatever=True)
+        else:
+            directory = program.open_beneath(root, self.cwd, flags, resolve=CONTAINED, means=means)
+            program.call("fchdir", directory, means=means, about=self.cwd)
+            program.close(directory)
         program.close(root)
 
     def _exec(self, program: Builder, environment: dict[str, str]) -> None:

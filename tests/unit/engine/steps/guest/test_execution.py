@@ -27,8 +27,15 @@ TELL = "import json, os, signal; print(json.dumps({0}))"
 """A program that tells something about itself."""
 
 
-def execute(argv: list[str], env: list[list[str]] | None = None, *, cwd: str = "/", home: bool = False) -> Execute:
-    return Execute(why="test", argv=argv, env=[] if env is None else env, cwd=cwd, home=home)
+def execute(
+    argv: list[str],
+    env: list[list[str]] | None = None,
+    *,
+    cwd: str = "/",
+    else_root: bool = False,
+    home: bool = False,
+) -> Execute:
+    return Execute(why="test", argv=argv, env=[] if env is None else env, cwd=cwd, else_root=else_root, home=home)
 
 
 def said(work: Callable[[], None]) -> bytes:
@@ -113,6 +120,14 @@ def test_the_program_begins_with_default_signals_and_an_ordinary_mask(tmp_path: 
 
 def test_the_program_begins_where_it_is_told_to(tmp_path: Path) -> None:
     assert told("os.getcwd()", cwd=str(tmp_path)) == str(tmp_path)
+
+
+def test_a_home_that_cannot_be_entered_is_no_reason_to_fail(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name, found in (("", str(tmp_path)), ("missing", "/"), ("file", "/")):
+        assert told("os.getcwd()", cwd=str(tmp_path / name), else_root=True) == found
+    open_ones = "os.listdir('/proc/self/fd')"
+    assert told(open_ones, cwd="/nowhere", else_root=True) == told(open_ones)
 
 
 def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
