@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from insula import Container, Engine
-from insula.engine.spec import Seccomp
+from insula.engine.spec import Access, BindMount, Seccomp
 from tests.waiting import until
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
@@ -53,6 +53,20 @@ def test_it_does_not_take_a_cover_off(guest: Container, covered: str) -> None:
         f"mount -o move {covered} /mnt",
     )
     assert [script for script in attempts if done(guest, script)] == []
+
+
+@pytest.mark.machine("mounts")
+def test_it_makes_nothing_writable_that_it_was_given_to_read(busybox_root: Path, engine: Engine, scratch: Path) -> None:
+    for name in ("started", "attached"):
+        (scratch / name).mkdir()
+    given = [BindMount(source=str(scratch / "started"), target="/started", access=Access.READ_ONLY)]
+    with Container(busybox_root, init=IDLE, mounts=given, engine=engine, privileged=True) as guest:
+        guest.attach_mount(BindMount(source=str(scratch / "attached"), target="/attached", access=Access.READ_ONLY))
+        for name in ("started", "attached"):
+            assert not done(guest, f"mount -o remount,bind,rw /{name}")
+            assert not done(guest, f"mount -o bind /{name} /mnt; mount -o remount,bind,rw /mnt; touch /mnt/x")
+            assert list((scratch / name).iterdir()) == []
+        guest.detach_mount("/attached")
 
 
 @pytest.mark.machine("mounts")

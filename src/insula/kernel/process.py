@@ -20,6 +20,7 @@ class CloneFlag(IntFlag):
 
     NOTHING = 0
     NEWTIME = 0x00000080
+    FILES = 0x00000400
     PIDFD = 0x00001000
     VFORK = 0x00004000
     PARENT = 0x00008000

@@ -45,7 +45,8 @@ def root_tree(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
                     idmapped=idmapped and spec.idmap is not None,
                     recursive=True,
                     root=True,
-                )
+                ),
+                *_locked(spec, facts, access, ROOT),
             ]
         case OverlayRoot(lower=lower, upper=upper, work=work):
             why = "the image stays as it is, and what the guest writes is its own"
@@ -61,7 +62,9 @@ def root_tree(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
                 owner=owner,
             )
     why = "each layer under the guest's owners, as overlayfs cannot change them itself"
-    return [opened, StackLayers(why=why, name=ROOT, read_only=root_is_read_only(spec), acting_as=owner)]
+    access = Access.READ_ONLY if root_is_read_only(spec) else Access.READ_WRITE
+    stacked = StackLayers(why=why, name=ROOT, read_only=access is Access.READ_ONLY, acting_as=owner)
+    return [opened, stacked, *_locked(spec, facts, access, ROOT)]
 
 
 def root_is_read_only(spec: ContainerSpec) -> bool:
@@ -81,8 +84,18 @@ def fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) ->
     """
     fetched = _fetched_alive(spec, facts, mount, name)
     if spec.idmap is None:
-        return (fetched,)  # its root may not change mounts at all
+        return fetched, *_locked(spec, facts, mount.access, name)
     return fetched, LockTree(why="nobody inside can change what was asked for", name=name)
+
+
+def _locked(spec: ContainerSpec, facts: Facts, access: Access, name: str) -> list[HostStep]:
+    """Return the step that keeps a privileged guest's root from making writable what is read-only.
+
+    It may remount what is there (`remount,bind`), and for other guests the keeper's stage locks all trees.
+    """
+    if spec.idmap is not None or access is not Access.READ_ONLY or not facts.user_namespaces:
+        return []
+    return [LockTree(why="its root could make it writable", name=name)]
 
 
 def _fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -> HostStep:
@@ -165,6 +178,7 @@ def spec_mounts(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list
                     ShowElsewhere(why="asked for", source=mount.source, target=mount.target, read_only=read_only)
                 )
                 continue
+        host += _locked(spec, facts, mount.access, name)
         fetched.append(name)
         inner.append(AttachMount(why="asked for", source=name, target=mount.target))
     return host, inner, fetched

@@ -2,7 +2,7 @@
 
 A descriptor from there can be of anything. Who closes, or reads, a file that the guest itself serves (FUSE), or a
 socket that lingers, waits as long as the guest likes. So each is looked at first by what the kernel knows, which asks
-nobody; what is not of a kind that such processes send stays open, untouched, until the keeper ends.
+nobody; what is not of a kind that such processes send the keeper does not touch: it is closed aside (`keeper.closing`).
 """
 
 import functools
@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterable
 
+from insula.engine.keeper.closing import close_aside
 from insula.engine.keeper.protocol import Message, decode, receive_encoded
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.filekinds import FileKind, is_path_only
@@ -33,8 +34,10 @@ def receive_saying(channel: socket.socket) -> Message | None:
 
 
 def _part_with(fds: Iterable[Fd]) -> None:
-    """Close those of which closing waits for nobody."""
-    close_all(fd for fd in fds if _is_expected(fd))
+    """Close those of which closing waits for nobody; have the others closed."""
+    kinds = {fd: _is_expected(fd) for fd in fds}
+    close_all(fd for fd, expected in kinds.items() if expected)
+    close_aside([fd for fd, expected in kinds.items() if not expected])
 
 
 def _is_expected(fd: int) -> bool:

@@ -156,5 +156,19 @@ def test_a_privileged_container_shifts_no_owners() -> None:
     assert [step.idmapped for step in host if isinstance(step, CopyTree | MountImage)] == [False] * 3
 
 
+@pytest.mark.parametrize("root", [DirectoryRoot(path="/a"), replace(OVERLAY, access=Access.READ_ONLY)])
+@pytest.mark.parametrize("access", Access)
+def test_what_a_privileged_guest_may_only_read_is_locked_as_it_is_fetched(
+    root: DirectoryRoot | OverlayRoot, access: Access
+) -> None:
+    mounts = (BindMount(source="/a", target="/a", access=access), ImageMount(source="/b", target="/b", access=access))
+    spec = replace(PRIVILEGED, root=replace(root, access=access), mounts=mounts)
+    host = [*root_tree(spec, FACTS), *spec_mounts(spec, FACTS)[0], *fetched_alive(spec, FACTS, mounts[0], "alive")]
+    locked = [each.name for each in host if isinstance(each, LockTree)]
+    assert locked == ([ROOT, "mount0", "mount1", "alive"] if access is Access.READ_ONLY else [])
+    unmapped = replace(FACTS, user_namespaces=False)
+    assert not any(isinstance(each, LockTree) for each in root_tree(spec, unmapped))
+
+
 def test_a_container_without_mounts_has_no_steps_for_them() -> None:
     assert spec_mounts(SPEC, FACTS) == ([], [], [])

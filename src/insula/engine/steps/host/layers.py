@@ -76,9 +76,10 @@ class CopyTree(HostStep):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LockTree(HostStep):
-    """Lock a tree that goes straight to a guest that runs: its root could make it writable, or uncover what is below
-    mounts in it. At a start trees cross the keeper's stage (`keeper.mountspace`), which locks them."""
+    """Lock a tree that goes straight to a guest, which runs or has no user namespace: its root could make it writable,
+    or uncover what is below mounts in it. Others cross the keeper's stage (`keeper.mountspace`), which locks them."""
 
+    needs_child: ClassVar[bool] = True  # as what makes the tree does
     phrase: ClassVar[str] = "lock the attributes of {name}"
 
     name: str

@@ -1,0 +1,52 @@
+"""Tests of insula.engine.keeper.closing: who has something closed does not wait for it."""
+
+import os
+import select
+import socket
+import struct
+from pathlib import Path
+
+from insula.engine.keeper.closing import close_aside
+from insula.kernel.process import ends_within
+from tests.descriptors import open_fds
+from tests.waiting import scaled, until
+
+
+def children() -> list[int]:
+    return list(map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()))
+
+
+def lingering() -> tuple[socket.socket, int]:
+    """Return a connected peer that reads nothing, and a socket whose close would wait a day for it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sending = socket.create_connection(server.getsockname())
+        peer, _ = server.accept()
+    sending.setblocking(False)
+    sending.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 86400))
+    while select.select([], [sending], [], 0.1)[1]:
+        sending.send(bytes(1 << 20))
+    sending.setblocking(True)
+    return peer, sending.detach()
+
+
+def test_what_lingers_is_gone_for_who_asked_while_another_waits_and_the_rest_is_closed_too(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    before = set(open_fds())
+    peer, fd = lingering()
+    file = os.open(tmp_path / "file", os.O_RDONLY)
+    close_aside([fd, file])
+    (child,) = children()
+    pidfd = os.pidfd_open(child)
+    try:
+        until(lambda: str(fd) not in open_fds(), "the lingering socket being gone")
+        assert ends_within(pidfd, scaled(30)), "a close that waits is interrupted"
+        assert os.waitpid(child, 0) == (child, 0)
+    finally:
+        os.close(pidfd)
+        peer.close()
+    assert set(open_fds()) == before
+
+
+def test_nothing_to_close_makes_no_process() -> None:
+    close_aside([])
+    assert children() == []
