@@ -2,6 +2,7 @@
 
 import errno
 import json
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -151,8 +152,23 @@ def test_a_missing_source_is_named(guests: Guests, busybox_root: Path) -> None:
 
 def test_a_file_system_that_cannot_shift_owners_is_named_with_the_way_out(guests: Guests, busybox_root: Path) -> None:
     mount = BindMount(source="/proc/sys", target="/mnt")
-    with pytest.raises(StepError, match=r"switch the id mapping of this mount off \(idmap='off'\).*: /proc/sys"):
+    way_out = r"\(proc\).*switch the id mapping of this mount off \(insula:idmap='off'\).*: /proc/sys"
+    with pytest.raises(StepError, match=way_out):
         guests.launch(spec(busybox_root, "true", mounts=(mount,)))
+
+
+@pytest.mark.parametrize("access", Access)
+def test_a_file_system_below_what_is_shown_that_cannot_shift_owners_is_told_apart(
+    guests: Guests, busybox_root: Path, scratch: Path, access: Access
+) -> None:
+    (scratch / "shown/below").mkdir(parents=True)
+    subprocess.run(["mount", "--bind", "/proc/sys", scratch / "shown/below"], check=True)
+    try:
+        mount = BindMount(source=str(scratch / "shown"), target="/mnt", access=access)
+        with pytest.raises(StepError, match=r"mounted below it cannot.*by a <filesystem> of its own"):
+            guests.launch(spec(busybox_root, "true", mounts=(mount,)))
+    finally:
+        subprocess.run(["umount", scratch / "shown/below"], check=True)
 
 
 def test_a_refused_spec_touches_nothing(guests: Guests, busybox_root: Path) -> None:

@@ -126,13 +126,22 @@ async def test_two_guests_of_one_image_have_ids_and_files_of_their_own(service: 
 
 @driven
 async def test_a_source_that_cannot_be_mapped_is_shown_as_it_is_where_that_is_asked_for(service: Service) -> None:
-    shown = "<filesystem type='mount'{}><source dir='/proc/sys/kernel'/><target dir='/srv'/><readonly/></filesystem>"
+    shown = "<filesystem type='mount'{}><source dir='/proc/sys/kernel'/><target dir='/srv'/></filesystem>"
     with pytest.raises(StepError, match=r"cannot show files under other owners.*idmap='off'"):
         await service.domains.create_xml(guest_xml(TEMPLATE, devices=shown.format(""), init=WAITS))
     off = " xmlns:insula='https://insula.dev/xmlns/domain/1' insula:idmap='off'"
     ref = await service.domains.create_xml(guest_xml(TEMPLATE, devices=shown.format(off), init=WAITS))
     assert (await service.run(ref, "/bin/cat", "/srv/ostype")).text == "Linux\n"
     assert (await service.run(ref, "/bin/stat", "-c", "%u", "/srv/ostype")).text == "65534\n"
+    await service.domains.destroy(ref)
+
+
+@driven
+async def test_a_source_that_cannot_be_mapped_and_is_only_read_is_shown_as_it_is(service: Service) -> None:
+    shown = "<filesystem type='mount'><source dir='/proc/sys/kernel'/><target dir='/srv'/><readonly/></filesystem>"
+    ref = await service.domains.create_xml(guest_xml(TEMPLATE, devices=shown, init=WAITS))
+    assert (await service.run(ref, "/bin/stat", "-c", "%u", "/srv/ostype")).text == "65534\n"
+    assert (await service.run(ref, "/bin/cat", "/srv/ostype")).text == "Linux\n"
     await service.domains.destroy(ref)
 
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from insula.engine.launch.holdings import Holding
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers
+from insula.engine.steps.host.owners import map_owners
 from insula.kernel.fds import Fd
 from insula.kernel.lockedmounts import locked_copy
 from insula.kernel.loopdevices import filesystem_on, is_block_device, loop_device
@@ -18,7 +19,6 @@ from insula.kernel.mounts import (
     change,
     detached_copy,
     make_filesystem,
-    map_ids,
 )
 from insula.kernel.overlay import stack
 
@@ -28,21 +28,6 @@ def refuse_host_root(tree: Fd, path: str) -> None:
     top, root = os.fstat(tree), os.stat("/")
     if (top.st_dev, top.st_ino) == (root.st_dev, root.st_ino):
         raise OSError(errno.EPERM, "this is the host's own root; a container needs a root of its own", path)
-
-
-def map_owners(context: HostContext, tree: Fd, path: str, *, recursive: bool = False) -> None:
-    """Show a detached tree's files as owned by the guest's ids; the error says what may help where that cannot be."""
-    try:
-        map_ids(tree, context.user_namespace, recursive=recursive)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise
-        text = (
-            "its file system, or one below it, cannot show files under other owners (NFS, FUSE, overlays and the "
-            "kernel's own cannot); copy them elsewhere, or switch the id mapping of this mount off (idmap='off'): the "
-            "guest then sees them as nobody's"
-        )
-        raise OSError(errno.EINVAL, text, path) from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +55,8 @@ class CopyTree(HostStep):
         attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
         change(tree, add=attributes, propagation=Propagation.PRIVATE, recursive=self.recursive)
         if self.idmapped:
-            map_owners(context, tree, self.path, recursive=self.recursive)
+            forgiving = self.read_only and not self.root  # a root of nobody's is none
+            map_owners(context, tree, self.path, recursive=self.recursive, read_only=forgiving)
         return ()
 
 
@@ -259,5 +245,5 @@ class MountImage(HostStep):
             attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
             context.fds[self.name] = make_filesystem(fstype, options, attributes=attributes)
         if self.idmapped:
-            map_owners(context, context.fds[self.name], self.path)
+            map_owners(context, context.fds[self.name], self.path, read_only=self.read_only)
         return ()

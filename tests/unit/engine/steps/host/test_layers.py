@@ -16,10 +16,9 @@ from insula.engine.steps.host.layers import (
     OpenLayers,
     OpenLayersInMemory,
     StackLayers,
-    map_owners,
     refuse_host_root,
 )
-from insula.kernel.fds import NO_FD, Fd
+from insula.kernel.fds import Fd
 from insula.kernel.mounts import make_filesystem
 from tests.descriptors import open_fds
 from tests.unit.engine.steps.host.sites import context, perform
@@ -187,27 +186,6 @@ def test_the_stack_of_the_opened_layers_becomes_the_named_tree(
         return asked, attributes(at.fds["root"])[0]
 
     assert in_namespaces(work) == ([((7, 8), (9, 10, 11), True, None)], read_only)
-
-
-def test_a_tree_whose_owners_cannot_be_shifted_is_named_with_the_way_out() -> None:
-    def work() -> None:
-        at = context()
-        at.process = Fd(os.open("/proc/self", os.O_PATH | os.O_DIRECTORY))
-        # The kernel maps no file system to the user namespace that it belongs to already.
-        map_owners(at, make_filesystem("tmpfs"), "/srv/data")
-
-    with pytest.raises(OSError, match="switch the id mapping of this mount off") as caught:
-        in_namespaces(work)
-    assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, "/srv/data")
-
-
-def test_other_refusals_to_shift_owners_stay_what_they_are(host: Path) -> None:
-    at = context()
-    at.process = Fd(os.open("/proc/self", os.O_PATH | os.O_DIRECTORY))
-    with pytest.raises(OSError, match="mount_setattr: ") as caught:
-        map_owners(at, NO_FD, "/srv/data")
-    assert caught.value.errno != errno.EINVAL
-    at.close()
 
 
 def image(path: Path, fstype: str | None = None) -> MountImage:
