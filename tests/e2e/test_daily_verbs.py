@@ -1,7 +1,11 @@
 """The verbs of an administrator's day, against guests that run."""
 
 import csv
+import json
 import os
+import select
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from insula.sdk.blocking_domains import open_host
 from tests.e2e.guests import domain_xml, insula, state
 from tests.insulad import Insulad
 from tests.testhost import TestHost
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -82,3 +86,53 @@ def test_who_only_looks_is_told_all_that_looking_verbs_show_and_may_do_no_more(i
         assert found.info()["name"] == guest and "<domain" in found.xml() and host.images() == []
         with pytest.raises(InsulaError, match="read only"):
             found.suspend()
+
+
+def test_who_waits_hears_how_a_domain_ended_and_who_watches_what_happened(insulad: Insulad, guest: str) -> None:
+    assert insula(insulad, "wait", "--booted", guest).stdout == "running\n"
+    late = insula(insulad, "wait", "-t", "0.1", guest, check=False)
+    assert late.returncode == 7 and "not ended in time" in late.stderr
+    command = [sys.executable, "-m", "insula.cli.main", "--prefix", str(insulad.prefix)]
+    with (
+        subprocess.Popen([*command, "wait", guest], stdout=subprocess.PIPE, text=True) as waiting,
+        subprocess.Popen([*command, "events", guest, "--json"], stdout=subprocess.PIPE, text=True) as watching,
+    ):
+        assert watching.stdout is not None
+        stdout = watching.stdout
+
+        def heard() -> bool:
+            insulad.virsh("suspend", guest)
+            insulad.virsh("resume", guest)
+            return bool(select.select([stdout], [], [], 0.2)[0])
+
+        until(heard, "whoever watches hearing something")
+        insulad.virsh("destroy", guest)
+        told = [json.loads(stdout.readline())]
+        while told[-1]["event"] != "stopped":
+            told.append(json.loads(stdout.readline()))
+        watching.terminate()
+        assert waiting.communicate(timeout=scaled(30))[0] == "destroyed, signal 9\n"
+    assert told[-1]["details"] == {"detail": "destroyed"} and told[-1]["domain"] == guest
+
+
+def test_limits_change_while_a_guest_runs_and_in_its_definition(insulad: Insulad, guest: str) -> None:
+    insula(insulad, "set", guest, "-m", "256m", "--cpus", "0.5", "--title", "Web")
+    for where in ("--live", "--config"):
+        told = insulad.virsh("schedinfo", where, guest).stdout
+        assert "vcpu_quota     : 50000" in told
+        assert insulad.virsh("desc", "--title", where, guest).stdout.strip() == "Web"
+    assert "<currentMemory unit='KiB'>262144</currentMemory>" in insulad.virsh("dumpxml", guest).stdout
+    assert "<memory unit='KiB'>262144</memory>" in insulad.virsh("dumpxml", "--inactive", guest).stdout
+    too_much = insula(insulad, "set", guest, "-m", "none", check=False)
+    assert too_much.returncode == 3 and "--config" in too_much.stderr
+    insula(insulad, "set", guest, "-m", "none", "--config")
+    insulad.virsh("destroy", guest)
+    insulad.virsh("start", guest)
+    assert json.loads(insula(insulad, "ls", "--json").stdout)[0]["memory_limit"] is None
+    assert "its memory has no limit" in insula(insulad, "info", guest).stdout
+
+
+def test_an_image_that_there_is_not_is_refused_with_what_to_do(insulad: Insulad) -> None:
+    refused = insula(insulad, "create", "web", "-i", "debian", check=False)
+    assert refused.returncode == 4 and "insula image build debian" in refused.stderr
+    assert insula(insulad, "ls", "-q").stdout == ""

@@ -17,7 +17,7 @@ from tests.e2e.guests import (
     wait_state,
 )
 from tests.insulad import Insulad
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -163,7 +163,7 @@ def test_a_stock_debian_lives_its_whole_life(
     insulad.define(domain_xml(name, copy_tree(debian_root(release), root)))
     insulad.virsh("start", name)
     first = domain_id(insulad, name)
-    ready = settled(insulad, name)
+    ready = insula(insulad, "wait", "--booted", "--time", f"{scaled(60)}", name).stdout.strip()
     failed = inside(insulad, name, "systemctl", "--failed", "--no-legend", "--plain")
     assert ready == "running", f"units that failed: {failed}"
     with virsh_console(insulad, name) as console:

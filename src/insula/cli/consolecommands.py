@@ -10,7 +10,7 @@ from contextlib import suppress
 from insula.cli import terminal
 from insula.cli.definition import domain_xml
 from insula.cli.domaincommands import definition_arguments, wanted
-from insula.cli.lookup import domain, told_if_taken
+from insula.cli.lookup import domain, require_image, told_if_taken
 from insula.cli.render import show_line
 from insula.errors import InsulaError, StepError
 from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags
@@ -102,6 +102,7 @@ def _run(options: argparse.Namespace, host: Host) -> int:
     name = options.name or f"{(options.image or 'guest').replace('/', '-')}-{os.urandom(3).hex()}"
     xml = domain_xml(wanted(options, name))
     paused = StartFlags(0) if options.detach else StartFlags.PAUSED
+    require_image(host, options.image)
     with told_if_taken(host, name):
         found = host.create(xml, paused) if options.rm else host.define(xml)
     if not options.rm:

@@ -9,11 +9,17 @@ from insula.model.xmlnamespaces import INSULA_NAMESPACE, LXC_NAMESPACE
 
 _UNITS = {"": 1024**2, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 DEFAULT_MEMORY = "1g"
+NO_LIMIT = "none"
+_UNLIMITED_KIB = 9007199254740991
+"""As `model.sizes` has it, which reads documents and costs a start of ours."""
+CPU_PERIOD = 100_000
+"""Microseconds in which a quota of processor time is spent: the kernel's default."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What the command line asked for. memory: such as `512m`; image or root; binds: source, target, ro."""
+    """What the command line asked for. memory: such as `512m`; cpus: processors' worth of time; image or root; binds:
+    source, target, ro."""
 
     name: str
     image: str | None
@@ -23,7 +29,9 @@ class Wanted:
     cwd: str | None = None
     user: str | None = None
     memory: str = DEFAULT_MEMORY
-    vcpus: int = 1
+    vcpus: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
     bridges: tuple[str, ...] = ()
     binds: tuple[tuple[str, str, bool], ...] = ()
     privileged: bool = False
@@ -31,14 +39,18 @@ class Wanted:
 
 
 def kibibytes(text: str) -> int:
-    """Read `512m`, `2g`, `65536k`; a bare number is mebibytes.
+    """Read `512m`, `2g`, `65536k`; a bare number is mebibytes, `none` what libvirt says for no limit.
 
     Raises: InvalidArgumentError.
     """
+    if text.lower() == NO_LIMIT:
+        return _UNLIMITED_KIB
     number = text.rstrip("kKmMgGtTiIbB")
     suffix = text[len(number) :].lower().removesuffix("b").removesuffix("i")
     if not number.isdigit() or suffix not in _UNITS:
-        raise InvalidArgumentError(f"'{text}' is no amount of memory; give a number with k, m, g or t, such as 512m")
+        raise InvalidArgumentError(
+            f"'{text}' is no amount of memory; give a number with k, m, g or t, such as 512m, or none"
+        )
     return int(number) * _UNITS[suffix] // 1024
 
 
@@ -83,17 +95,17 @@ def domain_xml(wanted: Wanted) -> str:
         f"  <name>{_text(wanted.name)}</name>",
         f"  <uuid>{uuids.uuid4()}</uuid>",
     ]
-    if wanted.privileged:
-        parts += [
-            "  <metadata>",
-            "    <insula:domain>",
-            "      <insula:privileged/>",
-            "    </insula:domain>",
-            "  </metadata>",
-        ]
+    settings = (["<insula:privileged/>"] if wanted.privileged else []) + (
+        [f"<insula:pids limit='{wanted.pids}'/>"] if wanted.pids is not None else []
+    )
+    if settings:
+        parts += ["  <metadata>", "    <insula:domain>"]
+        parts += [f"      {each}" for each in settings]
+        parts += ["    </insula:domain>", "  </metadata>"]
     parts += [
         f"  <memory unit='KiB'>{kibibytes(wanted.memory)}</memory>",
-        f"  <vcpu>{wanted.vcpus}</vcpu>",
+        *([f"  <vcpu>{wanted.vcpus}</vcpu>"] if wanted.vcpus is not None else []),
+        *_cpu_time(wanted.cpus),
         "  <os>",
         "    <type>exe</type>",
         *_init(wanted),
@@ -116,6 +128,24 @@ def domain_xml(wanted: Wanted) -> str:
         parts += ["  <lxc:namespace>", "    <lxc:sharenet type='pid' value='1'/>", "  </lxc:namespace>"]
     parts += ["</domain>", ""]
     return "\n".join(parts)
+
+
+def cpu_quota(cpus: float) -> int:
+    """Microseconds a period for so many processors' worth of time. Raises: InvalidArgumentError below a hundredth."""
+    if not 0.01 <= cpus <= 16384:
+        raise InvalidArgumentError(f"{cpus:g} processors' worth of time cannot be given; give 0.01 or more")
+    return round(cpus * CPU_PERIOD)
+
+
+def _cpu_time(cpus: float | None) -> list[str]:
+    if cpus is None:
+        return []
+    return [
+        "  <cputune>",
+        f"    <period>{CPU_PERIOD}</period>",
+        f"    <quota>{cpu_quota(cpus)}</quota>",
+        "  </cputune>",
+    ]
 
 
 def _init(wanted: Wanted) -> list[str]:

@@ -12,7 +12,7 @@ from insula.cli.lifecyclecommands import each_domain
 from insula.cli.lookup import domain
 from insula.cli.neutral import neutral
 from insula.cli.render import show_error, show_line
-from insula.cli.terminal import is_terminal
+from insula.cli.terminal import confirmed, is_terminal
 from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError
 from insula.model.numbers import XmlFlags
 from insula.sdk.blocking_domains import Domain, Host
@@ -56,7 +56,7 @@ def _edit(options: argparse.Namespace, host: Host) -> int:
                 _replace(host, found, before, after)
             except InsulaError as error:
                 show_error(str(error), of=found.name)
-                if not _once_more():
+                if not confirmed("Edit again?", usually=True):
                     return error.exit_status
                 continue
             show_line(f"'{found.name}' is changed.")
@@ -81,15 +81,6 @@ def _replace(host: Host, found: Domain, before: str, after: str) -> None:
         raise OperationFailedError("somebody else has changed the definition meanwhile")
     if host.define(after).ref.uuid != found.ref.uuid:
         raise InvalidArgumentError("it has another UUID now, so another domain was defined, and this one is as it was")
-
-
-def _once_more() -> bool:
-    """Whether to edit again; nobody is asked where nobody can answer."""
-    if not is_terminal(0):
-        return False
-    sys.stderr.write("Edit again? [Y/n] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
 
 
 def _autostart_arguments(parser: argparse.ArgumentParser) -> None:

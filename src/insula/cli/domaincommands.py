@@ -4,7 +4,7 @@ import argparse
 
 from insula.cli.definition import DEFAULT_MEMORY, Wanted, domain_xml, split_bind, split_env
 from insula.cli.lifecyclecommands import each_domain, stopped
-from insula.cli.lookup import told_if_taken
+from insula.cli.lookup import require_image, told_if_taken
 from insula.cli.render import show_line
 from insula.errors import OperationInvalidError
 from insula.sdk.blocking_domains import Domain, Host
@@ -19,8 +19,12 @@ def definition_arguments(parser: argparse.ArgumentParser, *, name_required: bool
     root = parser.add_mutually_exclusive_group(required=True)
     root.add_argument("-i", "--image", help="clone this image")
     root.add_argument("-r", "--root", help="use this directory of the host as the root file system")
-    parser.add_argument("-m", "--memory", default=DEFAULT_MEMORY, help="limit, such as 512m (default: %(default)s)")
-    parser.add_argument("--vcpus", type=int, default=1, help="how many processors it may use (default: %(default)s)")
+    parser.add_argument(
+        "-m", "--memory", default=DEFAULT_MEMORY, help="limit, such as 512m, or none (default: %(default)s)"
+    )
+    parser.add_argument("--cpus", type=float, help="processors' worth of time, such as 1.5 (default: no limit)")
+    parser.add_argument("--pids", type=int, help="processes and threads at most (default: the host's rule for guests)")
+    parser.add_argument("--vcpus", type=int, help="how many processors clients are told of; limits nothing")
     parser.add_argument("-e", "--env", action="append", default=[], metavar="NAME=VALUE", help="for the guest's init")
     parser.add_argument("-w", "--cwd", help="working directory of the guest's init")
     parser.add_argument("-u", "--user", help="user of the guest's init")
@@ -45,6 +49,8 @@ def wanted(options: argparse.Namespace, name: str) -> Wanted:
         user=options.user,
         memory=options.memory,
         vcpus=options.vcpus,
+        cpus=options.cpus,
+        pids=options.pids,
         bridges=tuple(options.bridge),
         binds=tuple(split_bind(each) for each in options.bind),
         privileged=options.privileged,
@@ -63,6 +69,7 @@ def _create(options: argparse.Namespace, host: Host) -> int:
     if options.xml:
         print(xml, end="")
         return 0
+    require_image(host, options.image)
     with told_if_taken(host, options.name):
         found = host.define(xml)
     if options.start:

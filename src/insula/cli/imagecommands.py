@@ -3,16 +3,18 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from insula.cli.columns import Column, list_arguments, show_list
 from insula.cli.neutral import neutral
 from insula.cli.render import show_error, show_json, show_line, show_progress, show_table, size
-from insula.errors import InsulaError, InvalidArgumentError
+from insula.cli.terminal import confirmed
+from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidError
 from insula.rpc.codes.nativecodes import ImageFlags
 from insula.sdk.blocking_domains import Host
+from insula.sdk.values import Json
 
 Progress = Callable[[dict[str, Any]], None]
 _OWN_OPTIONS = {"recipe": "--recipe", "packages": "--include"}
@@ -136,12 +138,18 @@ def _prune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Remove the clones of domains that are neither defined nor running, and print what was removed."
     )
+    parser.add_argument(
+        "-y", "--yes", action="store_true", help="do not ask; without a terminal nothing is removed else"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
 
 
 def _prune(options: argparse.Namespace, host: Host) -> int:
+    left = host.images(ImageFlags.CLONES)
+    if left and not options.yes:
+        _confirm_prune(left)
     status, removed = 0, []
-    for clone in host.images(ImageFlags.CLONES):
+    for clone in left:
         try:
             host.remove_image(clone["uuid"], ImageFlags.CLONES)
             removed.append(clone)
@@ -153,6 +161,14 @@ def _prune(options: argparse.Namespace, host: Host) -> int:
     elif removed:
         show_table(("CLONE", "IMAGE"), [(each["uuid"], each["image"]) for each in removed])
     return status
+
+
+def _confirm_prune(left: Sequence[Json]) -> None:
+    """Show what would be removed, and return if that is wanted. Raises: OperationInvalidError if it is not."""
+    for each in left:
+        show_progress(f"{each['uuid']}, a clone of {each['image']}")
+    if not confirmed(f"Remove these {len(left)} with all that was written in them?"):
+        raise OperationInvalidError("nothing was removed; --yes removes without asking")
 
 
 ARGUMENTS = {

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from insula.errors import DomainExistsError, DomainNotFoundError, OperationFailedError
+from insula.errors import DomainExistsError, DomainNotFoundError, ImageNotFoundError, OperationFailedError
 from insula.sdk.blocking_domains import Domain, Host
 
 
@@ -23,6 +23,16 @@ def domain(host: Host, text: str) -> Domain:
         except ValueError:
             pass
         raise
+
+
+def require_image(host: Host, name: str | None) -> None:
+    """Return if there is such an image, or none is wanted. Raises: ImageNotFoundError naming those there are."""
+    if name is None:
+        return
+    names = [each["name"] for each in host.images()]
+    if name not in names:
+        there = f"there are {', '.join(names)}" if names else "there is none yet"
+        raise ImageNotFoundError(f"no image is called '{name}'; {there}; build one with: insula image build {name}")
 
 
 @contextmanager

@@ -41,9 +41,11 @@ def show_facts(facts: Mapping[str, object]) -> None:
             label = ""
 
 
-def show_line(text: str) -> None:
-    """Print one line."""
+def show_line(text: str, *, now: bool = False) -> None:
+    """Print one line. now: whoever reads gets it at once."""
     sys.stdout.write(neutral(text) + "\n")
+    if now:
+        sys.stdout.flush()
 
 
 def show_error(text: str, *, of: str | None = None) -> None:

@@ -20,6 +20,16 @@ def is_terminal(fd: int) -> bool:
     return os.isatty(fd)
 
 
+def confirmed(question: str, *, usually: bool = False) -> bool:
+    """Ask yes or no; return the answer, usually if it is empty, and False where nobody can answer."""
+    if not is_terminal(0):
+        return False
+    sys.stderr.write(f"{question} [{'Y/n' if usually else 'y/N'}] ")
+    sys.stderr.flush()
+    answer = sys.stdin.readline()
+    return answer.strip().lower() in ("y", "yes") or (usually and answer.strip() == "" and answer != "")
+
+
 def window_size(fd: int = 0) -> tuple[int, int]:
     """Return (rows, columns) of a terminal, (24, 80) of anything else."""
     try:

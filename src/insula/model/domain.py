@@ -30,7 +30,7 @@ from insula.model.numbers import XmlFlags
 from insula.model.resourcetuning import BlkioTune, CpuTune, MaxMemory, MemoryTune, NumaTune, Resource, Vcpu
 from insula.model.scalars import DomainName, MacAddress, YesNo
 from insula.model.security import DefinedIdMap, Features, SecurityLabel
-from insula.model.sizes import KiB
+from insula.model.sizes import UNLIMITED_KIB, KiB
 from insula.model.xmlmap import Attribute, Element, Mapped, Part, always
 from insula.model.xmlparts import parts_in
 from insula.model.xmlreader import local_name, read
@@ -148,10 +148,11 @@ class DomainDefinition(Mapped):
         return self.memory if self.current_memory is None else self.current_memory
 
     @property
-    def memory_limit(self) -> KiB:
-        """What the control group is limited to: the present memory, or a lower hard limit."""
+    def memory_limit(self) -> KiB | None:
+        """What the control group is limited to: the present memory, or a lower hard limit; None without a limit."""
         hard = self.memory_tune.hard_limit if self.memory_tune is not None else None
-        return self.memory_now if hard is None else min(self.memory_now, hard)
+        limit = self.memory_now if hard is None else min(self.memory_now, hard)
+        return limit if limit < UNLIMITED_KIB else None
 
 
 def _refuse_too_many_devices(root: etree._Element) -> None:

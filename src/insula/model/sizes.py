@@ -8,6 +8,9 @@ from typing import NewType
 Bytes = NewType("Bytes", int)
 KiB = NewType("KiB", int)
 
+UNLIMITED_KIB = KiB(9007199254740991)
+"""What libvirt says for no limit of memory. Source: VIR_DOMAIN_MEMORY_PARAM_UNLIMITED in its public domain header."""
+
 UNSIGNED_LONG_MAX = 2**64 - 1
 """The largest number libvirt holds, and so the largest size in bytes."""
 

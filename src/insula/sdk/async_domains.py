@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from insula.rpc.connection import Notification
 from insula.rpc.wiretypes import DomainRef
-from insula.sdk import verbs
+from insula.sdk import limitverbs, verbs
 from insula.sdk.client import Client, connect
 from insula.sdk.client_stream import ClientStream
 from insula.sdk.conversation import Answer
@@ -151,6 +151,9 @@ class AsyncDomain:
     autostart = async_domain_verb(verbs.autostart)
     set_autostart = async_domain_verb(verbs.set_autostart)
     set_memory = async_domain_verb(verbs.set_memory)
+    set_maximum_memory = async_domain_verb(limitverbs.set_maximum_memory)
+    set_scheduling = async_domain_verb(limitverbs.set_scheduling)
+    set_block_tuning = async_domain_verb(limitverbs.set_block_tuning)
     metadata = async_domain_verb(verbs.metadata)
     set_metadata = async_domain_verb(verbs.set_metadata)
     attach = async_domain_verb(verbs.attach)

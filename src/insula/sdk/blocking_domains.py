@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from insula.rpc.connection import Notification
 from insula.rpc.wiretypes import DomainRef
-from insula.sdk import verbs
+from insula.sdk import limitverbs, verbs
 from insula.sdk.blocking import Blocking, connect
 from insula.sdk.blocking_stream import BlockingStream
 from insula.sdk.conversation import Answer
@@ -148,6 +148,9 @@ class Domain:
     autostart = domain_verb(verbs.autostart)
     set_autostart = domain_verb(verbs.set_autostart)
     set_memory = domain_verb(verbs.set_memory)
+    set_maximum_memory = domain_verb(limitverbs.set_maximum_memory)
+    set_scheduling = domain_verb(limitverbs.set_scheduling)
+    set_block_tuning = domain_verb(limitverbs.set_block_tuning)
     metadata = domain_verb(verbs.metadata)
     set_metadata = domain_verb(verbs.set_metadata)
     attach = domain_verb(verbs.attach)

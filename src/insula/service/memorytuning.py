@@ -13,7 +13,7 @@ from insula.kernel.cgroups import Cgroup
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
 from insula.model.resourcetuning import MemoryTune
-from insula.model.sizes import KiB
+from insula.model.sizes import UNLIMITED_KIB, KiB
 from insula.service.domainlimits import limits_of
 from insula.service.events import BalloonChange, Events
 from insula.service.impact import Changes
@@ -21,9 +21,6 @@ from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Value
 from insula.service.tuning import Family, Values
-
-UNLIMITED_KIB = 9007199254740991
-"""What libvirt says for no limit. Source: VIR_DOMAIN_MEMORY_PARAM_UNLIMITED in its public domain header."""
 
 _FIELDS = {
     "hard_limit": ("memory",),

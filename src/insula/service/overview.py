@@ -30,7 +30,7 @@ def overview(managed: ManagedDomain) -> dict[str, Any]:
         "persistent": managed.is_persistent,
         "autostart": managed.autostart,
         "memory": _reading(run, lambda group: group.memory.use(summary=True).usage),
-        "memory_limit": limit * 1024,
+        "memory_limit": None if limit is None else limit * 1024,
         "cpu_time": _reading(run, lambda group: group.cpu_time.use(summary=True).total),
         "begun": None if run is None else int(run.record.begun * 1_000_000_000),
         "image": root.source.name if root is not None and template else None,

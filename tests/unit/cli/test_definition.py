@@ -4,7 +4,9 @@ from lxml import etree
 from insula.cli.definition import Wanted, domain_xml, kibibytes, split_bind, split_env
 from insula.errors import InvalidArgumentError
 from insula.model.domain import DomainDefinition
+from insula.model.sizes import UNLIMITED_KIB
 from insula.model.validate import problems
+from insula.service.domainlimits import limits_of
 
 
 @pytest.mark.parametrize(
@@ -91,3 +93,21 @@ def test_what_is_written_is_what_the_daemon_reads() -> None:
     assert [str(each.target) for each in domain.devices.filesystems if each.read_only] != []
     shared = DomainDefinition.load(domain_xml(Wanted(name="web", image="busybox", root=None, share_network=True)))
     assert not problems(domain) and not problems(shared)
+
+
+def test_limits_can_be_left_out() -> None:
+    bare = DomainDefinition.load(domain_xml(Wanted(name="web", image=None, root="/srv", memory="none")))
+    assert bare.memory_limit is None and bare.cpu_tune is None and bare.settings.pids_limit is None
+    assert limits_of(bare).memory is None
+
+
+def test_processor_time_and_processes_can_be_limited() -> None:
+    limited = DomainDefinition.load(domain_xml(Wanted(name="web", image=None, root="/srv", cpus=1.5, pids=100)))
+    assert limited.cpu_tune is not None and (limited.cpu_tune.quota, limited.cpu_tune.period) == (150_000, 100_000)
+    assert limited.settings.pids_limit == 100
+    with pytest.raises(InvalidArgumentError, match=r"0\.01"):
+        domain_xml(Wanted(name="web", image=None, root="/srv", cpus=0))
+
+
+def test_what_means_no_limit_is_what_the_model_takes_for_it() -> None:
+    assert kibibytes("none") == UNLIMITED_KIB

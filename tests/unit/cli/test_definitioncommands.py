@@ -81,7 +81,7 @@ def test_a_definition_that_is_refused_may_be_edited_again(
 
     client.answers[Remote.DOMAIN_DEFINE_XML_FLAGS] = define
     _editor(monkeypatch, tmp_path, 'sed -i s/1/12/ "$2"')
-    monkeypatch.setattr(definitioncommands, "_once_more", lambda: True)
+    monkeypatch.setattr(definitioncommands, "confirmed", lambda *_, **__: True)
     assert _run("edit", client, "web") == 0
     assert "web: " in capsys.readouterr().err
     assert [each[0].count("2") for each in client.made(Remote.DOMAIN_DEFINE_XML_FLAGS)] == [1, 2]
@@ -91,7 +91,7 @@ def test_where_nobody_can_answer_a_refusal_is_the_end(
     client: FakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     client.answers[Remote.DOMAIN_DEFINE_XML_FLAGS] = XmlError("line 2: no")
-    monkeypatch.setattr(definitioncommands, "is_terminal", lambda _: False)
+    monkeypatch.setattr(definitioncommands, "confirmed", lambda *_, **__: False)
     _editor(monkeypatch, tmp_path, 'sed -i s/1/2/ "$2"')
     assert _run("edit", client, "web") == 2
 
@@ -101,7 +101,7 @@ def test_what_somebody_else_has_changed_meanwhile_is_not_overwritten(
 ) -> None:
     texts = iter([XML, XML.replace("1", "3")])
     client.answers[Remote.DOMAIN_GET_XML_DESC] = lambda *_: next(texts)
-    monkeypatch.setattr(definitioncommands, "is_terminal", lambda _: False)
+    monkeypatch.setattr(definitioncommands, "confirmed", lambda *_, **__: False)
     _editor(monkeypatch, tmp_path, 'sed -i s/1/2/ "$2"')
     assert _run("edit", client, "web") == 1
     assert "somebody else" in capsys.readouterr().err

@@ -1,10 +1,12 @@
 import pytest
 
 from insula.cli import domaincommands
-from insula.errors import DomainExistsError, DomainNotFoundError, InsulaError, StepError
+from insula.errors import DomainExistsError, DomainNotFoundError, ImageNotFoundError, InsulaError, StepError
 from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
+
+IMAGES = '[{"name": "busybox"}]'
 
 
 def _run(verb: str, client: FakeClient, *words: str) -> int:
@@ -12,7 +14,7 @@ def _run(verb: str, client: FakeClient, *words: str) -> int:
 
 
 def test_create_defines_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    client = FakeClient({Remote.DOMAIN_DEFINE_XML_FLAGS: WEB})
+    client = FakeClient({Insula.IMAGE_LIST: IMAGES, Remote.DOMAIN_DEFINE_XML_FLAGS: WEB})
     assert (
         _run("create", client, "web", "-i", "busybox", "-m", "64m", "-v", "/srv:/data:ro", "--", "/bin/sh", "-c") == 0
     )
@@ -23,7 +25,14 @@ def test_create_defines_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(("there", "expected"), [(WEB, DomainExistsError), (DomainNotFoundError("web"), StepError)])
 def test_create_tells_a_name_that_is_taken_from_other_failures(there: object, expected: type[InsulaError]) -> None:
-    client = FakeClient({Remote.DOMAIN_DEFINE_XML_FLAGS: StepError("refused"), Remote.DOMAIN_LOOKUP_BY_NAME: there})
+    refused = StepError("refused")
+    client = FakeClient(
+        {
+            Insula.IMAGE_LIST: IMAGES,
+            Remote.DOMAIN_DEFINE_XML_FLAGS: refused,
+            Remote.DOMAIN_LOOKUP_BY_NAME: there,
+        }
+    )
     with pytest.raises(expected, match="refused"):
         _run("create", client, "web", "-i", "busybox")
 
@@ -61,3 +70,12 @@ def test_a_transient_domain_is_gone_once_destroyed() -> None:
         }
     )
     assert _run("rm", client, "-f", "web") == 0
+
+
+def test_an_image_that_there_is_not_is_refused_with_those_there_are() -> None:
+    client = FakeClient({Insula.IMAGE_LIST: IMAGES})
+    with pytest.raises(ImageNotFoundError, match="no image is called 'debian'; there are busybox; build one with"):
+        _run("create", client, "web", "-i", "debian")
+    assert client.made(Remote.DOMAIN_DEFINE_XML_FLAGS) == []
+    with pytest.raises(ImageNotFoundError, match="there is none yet"):
+        _run("create", FakeClient({Insula.IMAGE_LIST: "[]"}), "web", "-i", "debian")

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 
 from insula.cli import imagecommands
-from insula.errors import ImageNotFoundError, InvalidArgumentError, ResourceBusyError
+from insula.errors import ImageNotFoundError, InvalidArgumentError, OperationInvalidError, ResourceBusyError
 from insula.rpc.procedures import Insula
 from insula.sdk.conversation import Answer
 from tests.unit.cli.fake_client import FakeClient
@@ -72,12 +72,25 @@ def test_what_was_pruned_is_told_and_a_failure_is_no_end(capsys: pytest.CaptureF
 
     client = FakeClient({Insula.IMAGE_LIST: json.dumps(clones), Insula.IMAGE_REMOVE: remove})
     prune, arguments = imagecommands.RUN["image prune"], imagecommands.ARGUMENTS["image prune"]
-    assert prune(options_of(arguments), client.host) == 3
+    assert prune(options_of(arguments, "--yes"), client.host) == 3
     told = capsys.readouterr()
     assert told.out.split() == ["CLONE", "IMAGE", "b", "debian-12"] and "a: it was defined again" in told.err
-    assert prune(options_of(arguments, "--json"), client.host) == 3
+    assert prune(options_of(arguments, "--json", "-y"), client.host) == 3
     assert json.loads(capsys.readouterr().out) == clones[1:]
     assert client.made(Insula.IMAGE_LIST)[0] == (1,)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_who_prunes_is_shown_what_goes_and_asked(
+    answer: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(imagecommands, "confirmed", lambda _: answer)
+    client = FakeClient({Insula.IMAGE_LIST: json.dumps([{"uuid": "a", "image": "busybox"}]), Insula.IMAGE_REMOVE: None})
+    options = options_of(imagecommands.ARGUMENTS["image prune"])
+    with nullcontext() if answer else pytest.raises(OperationInvalidError, match="--yes"):
+        assert imagecommands.RUN["image prune"](options, client.host) == 0
+    assert client.made(Insula.IMAGE_REMOVE) == ([("a", 1)] if answer else [])
+    assert "a, a clone of busybox" in capsys.readouterr().err
 
 
 def test_nothing_to_prune_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

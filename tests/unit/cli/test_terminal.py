@@ -1,7 +1,10 @@
+import io
 import os
 import pty
 import signal
 import termios
+
+import pytest
 
 from insula.cli import terminal
 
@@ -46,3 +49,24 @@ def test_the_last_slave_closing_reads_as_an_end() -> None:
 def test_an_unfinished_line_is_handed_over_before_the_input_ends() -> None:
     assert terminal.end_of_file(line_open=False) == b"\x04"
     assert terminal.end_of_file(line_open=True) == b"\x04\x04"
+
+
+@pytest.mark.parametrize(
+    ("typed", "usually", "answer"),
+    [("y\n", False, True), ("YES\n", False, True), ("\n", False, False), ("\n", True, True), ("n\n", True, False)],
+)
+def test_a_question_is_answered_by_yes_or_no(
+    typed: str, usually: bool, answer: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "is_terminal", lambda _: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert terminal.confirmed("Sure?", usually=usually) is answer
+    assert capsys.readouterr().err.startswith("Sure? [")
+
+
+def test_nobody_is_asked_who_cannot_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "is_terminal", lambda _: False)
+    assert not terminal.confirmed("Sure?", usually=True)
+    monkeypatch.setattr(terminal, "is_terminal", lambda _: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert not terminal.confirmed("Sure?", usually=True)

@@ -105,6 +105,8 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Remote.DOMAIN_GET_AUTOSTART: replying(1),
     Remote.DOMAIN_SET_AUTOSTART: replying(),
     Remote.DOMAIN_SET_MEMORY_FLAGS: replying(),
+    Remote.DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS: replying(),
+    Remote.DOMAIN_SET_BLKIO_PARAMETERS: replying(),
     Remote.DOMAIN_GET_METADATA: replying("a title"),
     Remote.DOMAIN_SET_METADATA: replying(),
     Remote.DOMAIN_ATTACH_DEVICE_FLAGS: replying(),

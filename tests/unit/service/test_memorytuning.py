@@ -6,8 +6,8 @@ import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.model.numbers import Affect, ParameterType
+from insula.model.sizes import UNLIMITED_KIB
 from insula.service.events import BalloonChange
-from insula.service.memorytuning import UNLIMITED_KIB
 from insula.service.rundirectory import RunDirectory
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import BOTH, group, of_kind, running, values
