@@ -296,6 +296,7 @@ PROBES: Mapping[str, Probe] = {
     "virsh": _command("virsh"),
     "virsh-11": _sideloaded("virsh-11"),
     "virsh-12": _sideloaded("virsh-12"),
+    "ansible": _sideloaded("ansible"),
     "libvirt-python": _libvirt_python,
     "libvirt-schemas": _libvirt_schemas,
     "go-libvirt": _go_libvirt,

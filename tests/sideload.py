@@ -49,6 +49,14 @@ TARGETS: Mapping[str, Target] = {
     ),
     # 4.1 cannot dump inet sockets on kernels of 6.16 and newer (SO_PASSCRED answers EOPNOTSUPP there).
     "criu": Target(packages=("criu",), program="usr/sbin/criu", suites=("sid", "trixie"), version=r"Version: [4-9]\."),
+    "ansible": Target(
+        packages=("ansible-core",),
+        program="usr/bin/python3.13",
+        suites=("trixie",),
+        version=r"^no Python of the host's",
+        arguments=("{root}/usr/bin/ansible-playbook",),
+        environment=("PYTHONHOME={root}/usr",),
+    ),
     "virsh-11": Target(packages=("libvirt-clients",), program="usr/bin/virsh", suites=("trixie",), version=r"^11\."),
     "virsh-12": Target(packages=("libvirt-clients",), program="usr/bin/virsh", suites=("sid",), version=r"^1[2-9]\."),
 }
