@@ -1,7 +1,6 @@
 """`insula.Container`: a container in the test's own program, with its own keeper."""
 
 import contextlib
-import doctest
 import fcntl
 import os
 import signal
@@ -19,7 +18,6 @@ from pathlib import Path
 import pytest
 
 from insula import Container, Engine, ExitMeaning, Limits
-from insula.engine import container, runningverbs
 from insula.engine.enter.guestprocess import PIPE
 from insula.engine.spec import BindMount, Bytes, Device, DeviceKind, Seccomp, SeccompProfile
 from insula.errors import (
@@ -43,6 +41,7 @@ IDLE = ("/bin/sh", "-c", "trap 'exit 3' TERM; while :; do sleep 1000 & wait $!; 
 def engine() -> Iterator[Engine]:
     """One keeper for the module's containers."""
     with Engine() as made:
+        made.looker.start()
         yield made
 
 
@@ -419,19 +418,6 @@ def test_a_failed_start_leaves_nothing_and_says_what_failed(busybox_root: Path, 
 def test_the_hosts_own_root_is_refused(engine: Engine) -> None:
     with pytest.raises(InvalidArgumentError, match="host's own root"):
         Container("/", init=("/bin/true",), engine=engine).start()
-
-
-def test_the_examples_in_the_documentation_are_true(busybox_root: Path) -> None:
-    globs = {"root": busybox_root, "Container": Container}
-    find = doctest.DocTestFinder().find
-    found = (each for module in (container, runningverbs) for each in find(module, module.__name__, globs=globs))
-    tests = [each for each in found if each.examples]
-    runner = doctest.DocTestRunner()
-    said: list[str] = []
-    for each in tests:
-        runner.run(each, out=said.append)
-    assert (runner.summarize(verbose=False).failed, "".join(said)) == (0, "")
-    assert len(tests) >= 5
 
 
 def test_a_plan_is_told_without_anything_happening(busybox_root: Path, engine: Engine) -> None:

@@ -34,6 +34,7 @@ def enclosed_and_checked(world: Enclosure) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     with Engine() as made:
+        made.looker.start()
         yield made
 
 

@@ -28,6 +28,7 @@ IDLE = ("/bin/sleep", "1000")
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     with Engine() as made:
+        made.looker.start()
         yield made
 
 

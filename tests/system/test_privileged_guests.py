@@ -20,6 +20,7 @@ KERNEL_FILESYSTEMS = ("proc", "sysfs", "debugfs", "tracefs", "securityfs", "conf
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
     with Engine() as made:
+        made.looker.start()
         yield made
 
 

@@ -21,10 +21,10 @@ from insula.engine.embedded import Engine
 from insula.engine.enter.callinside import call_inside
 from insula.engine.enter.guestprocess import DEVNULL, PIPE, GuestProcess, StandardStreams, Stream
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.fileverbs import FileVerbs
 from insula.engine.guestinit import InitAnswer, PowerAction, Way
 from insula.engine.interfacespec import Interface, NetworkKind
 from insula.engine.launch import limits
-from insula.engine.look.looking import Sight, look_once
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.runningverbs import RunningVerbs
@@ -46,7 +46,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError, OperationT
 from insula.kernel.cgroups import HeldLimits, Stats
 
 
-class Container(RunningVerbs):
+class Container(RunningVerbs, FileVerbs):
     """A system container, from its description to its end.
 
     root: a directory with a root file system, which the guest may change, or any `Root`. init: what is executed as the
@@ -195,7 +195,8 @@ class Container(RunningVerbs):
             "actions": [action.value],
             "ways": [Way.ANY.value],
         }
-        found = look_once(Sight(whose=self.uuid, name=f"'{self.name}'"), "ask-init", arguments, {"init": running.pidfd})
+        looker = self._life.engine().looker
+        found = looker.look(self._life.sight, "ask-init", arguments, {"init": running.pidfd})
         answer = InitAnswer(found["answer"])
         if answer is not InitAnswer.ASKED:
             raise OperationFailedError(

@@ -11,6 +11,7 @@ from insula.engine.facts import Facts
 from insula.engine.guestroot import looked_through
 from insula.engine.idreservation import IdReservation, reserve_ids
 from insula.engine.launch.runningcontainer import Running
+from insula.engine.look.looking import Sight
 from insula.engine.spec import ContainerSpec
 from insula.errors import OperationInvalidError
 from insula.kernel.process import has_ended
@@ -40,6 +41,11 @@ class ContainerLife:
         """Whether the guest's init lives, paused or not."""
         running = self._running
         return running is not None and running.status is None and not has_ended(running.pidfd)
+
+    @property
+    def sight(self) -> Sight:
+        """Where to look for its files."""
+        return Sight(whose=self.spec.uuid, name=f"'{self.spec.name}'")
 
     def facts(self) -> Facts:
         """Return the facts of the engine that it has, else those that one would find."""

@@ -26,6 +26,7 @@ from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.look.accountlook import find_with_patience
+from insula.engine.look.privatelooker import PrivateLooker
 from insula.engine.spec import CgroupPlacement, ContainerSpec
 from insula.errors import OperationTimeoutError
 from insula.kernel.cgroups import Hierarchies, labelled, remove_empty_partitions, set_label
@@ -51,6 +52,8 @@ class Engine:
         remove_abandoned(self.facts.hierarchies)
         self._lock = threading.RLock()
         self._ends: dict[str, int | None] = {}
+        self.looker = PrivateLooker()
+        """Looks into its guests."""
         channel, self._keeper = private_keeper(log=keeper_log)
         self._link = BlockingLink(channel, self._note)
         self.launcher = Launcher(
@@ -72,6 +75,7 @@ class Engine:
         """End the keeper, and with it every guest that is left."""
         remove_empty_partitions(self.facts.hierarchies)
         self.launcher.close()
+        self.looker.close()
         with self._lock:
             self._link.close()
         try:

@@ -28,7 +28,7 @@ from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.syscalls import filter_of, programs
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationUnsupportedError
 from insula.kernel import privileges, seccomp
-from insula.kernel.cgroups import Cgroup
+from insula.kernel.cgroups import join_all
 from insula.kernel.fds import close_all, keep_only
 from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, set_dumpable, setns
 from insula.kernel.standardstreams import above_standard
@@ -83,7 +83,9 @@ def _guide(
         for number, fd in enumerate([above_standard(each) for each in streams]):
             os.dup2(fd, number)
         keep_only((channel, running.pidfd))
-        _join(running.group)
+        groups = group_fds(running.group)
+        join_all(groups)
+        close_all(groups.values())
         setns(running.pidfd, CloneFlag.NEWPID)
         caller = os.fork()
         if caller == 0:
@@ -93,20 +95,6 @@ def _guide(
     except BaseException as error:
         _say(channel, {"error": f"cannot enter: {error}"})
         os._exit(_FAILED)
-
-
-def _join(group: Cgroup) -> None:
-    fds = group_fds(group)
-    try:
-        for name, fd in fds.items():
-            if name == "cgroup":
-                procs = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=fd)
-                os.write(procs, b"0")
-                os.close(procs)
-            else:
-                os.write(fd, b"0")
-    finally:
-        close_all(fds.values())
 
 
 def _visitor(

@@ -5,6 +5,7 @@
     daemon                              looker                         a child for each look
       │ look (fds: answer, …) ────────────►│ clone ───────────────────────►│ gives up what it does not need
       │◄──────────────────────────────── begun (fd: process, a pidfd) ─────│
+      │◄──────────────── what it says before, if it has more to say ───────│
       │◄──────────────────────────────── result | error ───────────────────│ ends
       │ after the deadline: SIGKILL ┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄►│
 
@@ -23,7 +24,8 @@ import resource
 import signal
 import socket
 import sys
-from typing import NoReturn
+from collections.abc import Generator
+from typing import Any, NoReturn
 
 from insula.engine.keeper.protocol import Message, describe, receive, send
 from insula.engine.look.looks import LOOKS, Look
@@ -34,12 +36,11 @@ from insula.kernel.process import CloneFlag, clone, die_with_parent, set_dumpabl
 RESULT_MAX = 1 << 20
 """Bytes of a result as JSON."""
 _LIMITS = {
-    resource.RLIMIT_CPU: 10,
     resource.RLIMIT_AS: 1 << 30,
     resource.RLIMIT_NOFILE: 64,
     resource.RLIMIT_CORE: 0,
 }
-"""Of a child: seconds, bytes, descriptors."""
+"""Of a child: bytes, descriptors."""
 
 
 def main() -> None:
@@ -75,7 +76,7 @@ def _perform(message: Message, looker: int) -> NoReturn:
         _tell_process(answers)
         look = LOOKS[message.body["look"]]
         _confine(look)
-        result = {"result": look.function(message.body["arguments"], message.fds)}
+        result = {"result": _told(answers, look.function(message.body["arguments"], message.fds))}
         if len(json.dumps(result)) > RESULT_MAX:
             raise ValueError(f"the result has more than {RESULT_MAX} bytes")
         send(answers, result)
@@ -87,6 +88,17 @@ def _perform(message: Message, looker: int) -> NoReturn:
     os._exit(0)
 
 
+def _told(answers: socket.socket, outcome: Any) -> Any:
+    """Return a look's result, once what it says before that has been sent."""
+    if not isinstance(outcome, Generator):
+        return outcome
+    while True:
+        try:
+            send(answers, next(outcome))
+        except StopIteration as end:
+            return end.value
+
+
 def _tell_process(answers: socket.socket) -> None:
     process = os.pidfd_open(os.getpid())
     send(answers, {"begun": True}, {"process": process})
@@ -94,7 +106,7 @@ def _tell_process(answers: socket.socket) -> None:
 
 
 def _confine(look: Look) -> None:
-    for kind, limit in _LIMITS.items():
+    for kind, limit in (*_LIMITS.items(), (resource.RLIMIT_CPU, look.seconds)):
         resource.setrlimit(kind, (limit, limit))
     kept = look.capabilities & privileges.held().permitted
     privileges.set_held(privileges.CapabilitySets(effective=kept, permitted=kept, inheritable=frozenset()))

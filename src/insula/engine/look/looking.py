@@ -1,4 +1,4 @@
-"""Asking the looker: the daemon's face, on the event loop, and the blocking one for a program without a daemon.
+"""Asking the looker: the daemon's face, on the event loop; that of a program without a daemon is `privatelooker`.
 
 A look has a deadline. A child that does not end with it is left behind, killed: it ends with its guest, and until then
 every further look into that guest fails at once.
@@ -6,12 +6,10 @@ every further look into that guest fails at once.
 
 import asyncio
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -133,34 +131,7 @@ def seen(answer: Message) -> Any:
     raise OperationFailedError(error["text"])
 
 
-def look_once(
-    sight: Sight, look: str, arguments: Mapping[str, Any], fds: Mapping[str, int], *, seconds: float = PATIENCE
-) -> Any:
-    """Look into a guest with a looker of its own, waiting here; raises as `Looker.look`."""
-    channel, process = start_looker()
-    child = None
-    try:
-        child = Child(channel, look, arguments, fds)
-        poller = select.poll()
-        poller.register(child.answers, select.POLLIN)
-        deadline = time.monotonic() + _STARTING + seconds
-        while (answer := child.heard()) is None:
-            if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise sight.no_answer()
-        return seen(answer)
-    finally:
-        if child is not None:
-            close_all([left] if (left := child.kill()) is not None else [])
-            child.close()
-        channel.close()
-        _end(process)
-
-
-_STARTING = 5.0
-"""Seconds more for a look whose looker is only being started."""
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def end_looker(process: "subprocess.Popen[bytes]") -> None:
     """See a looker end whose channel is closed; it never waits for anything itself."""
     try:
         process.wait(_ENDING)
@@ -292,7 +263,7 @@ class Looker:
             channel.close()
         if process is not None:
             with suppress(InsulaError):
-                await in_own_thread(lambda: _end(process))
+                await in_own_thread(lambda: end_looker(process))
 
 
 async def _readable(channel: socket.socket | Fd) -> None:

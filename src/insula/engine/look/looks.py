@@ -1,11 +1,11 @@
 """What the looker does inside guests: a table of functions, each with what it may do at most.
 
 A look's function takes JSON-able arguments and descriptors by name, and returns a JSON-able value; an OSError travels
-as one. It runs in a process of its own that may be killed at any moment, so it makes one change at most, as its last
-act. What it reads was written by the guest.
+as one. A generator says what it yields, each a JSON-able object, before its result. It runs in a process of its own
+that may be killed at any moment, so it makes one change at most, as its last act, unless what it changes is what it was
+called for. What it reads was written by the guest.
 """
 
-import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,19 +14,21 @@ from typing import Any
 from insula.engine import accounts
 from insula.engine.accounts import Account
 from insula.engine.guestinit import InitProcess, PowerAction, Way, detect, request
+from insula.engine.look.filelooks import ENTERING, read_file, write_file
+from insula.engine.look.runningroot import open_root
 from insula.engine.spec import InitKind
 from insula.kernel.fds import Fd
-from insula.kernel.process import has_ended
 
 Function = Callable[[Mapping[str, Any], Mapping[str, Fd]], Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """A function, and the capabilities of the process that performs it."""
+    """A function, and what the process that performs it has: capabilities, and seconds of processor time."""
 
     function: Function
     capabilities: frozenset[str]
+    seconds: int = 10
 
 
 def ask_init(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> dict[str, Any]:
@@ -48,23 +50,6 @@ def _kind_of(init: InitProcess, argv: list[str]) -> InitKind:
         os.close(root)
 
 
-def open_root(pid: int, pidfd: int) -> Fd:
-    """Return an O_PATH fd of a guest's root, by its init. Raises: OSError(ESRCH) if that is gone."""
-    gone = ProcessLookupError(errno.ESRCH, "the guest has ended")
-    try:
-        root = Fd(os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-    except FileNotFoundError:
-        raise gone from None  # a zombie has no root either
-    try:
-        # Init is still there, so its pid was nobody else's when the root was opened.
-        if has_ended(pidfd):
-            raise gone
-    except BaseException:
-        os.close(root)
-        raise
-    return root
-
-
 def find_account(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> list[Any]:
     """pid, user, group; fd init, a pidfd → uid, gid, groups, home, name, shell; see `accounts.find_account`."""
     return list(account_inside(arguments["pid"], fds["init"], arguments["user"], arguments["group"]))
@@ -82,7 +67,12 @@ def account_inside(pid: int, pidfd: int, user: str, group: str | None) -> Accoun
 _READING = frozenset({"dac_override", "dac_read_search", "sys_ptrace"})
 """To open what the guest's users own, and /proc/PID/root."""
 
+_ENDLESS = 1 << 30
+"""As long as the content of a file takes: who asked for it sees whether it moves."""
+
 LOOKS: Mapping[str, Look] = {
     "find-account": Look(function=find_account, capabilities=_READING),
     "ask-init": Look(function=ask_init, capabilities=_READING | {"kill"}),
+    "read-file": Look(function=read_file, capabilities=ENTERING, seconds=_ENDLESS),
+    "write-file": Look(function=write_file, capabilities=ENTERING, seconds=_ENDLESS),
 }

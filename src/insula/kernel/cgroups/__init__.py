@@ -4,6 +4,7 @@ from insula.kernel.cgroups.devicecontroller import DeviceRule
 from insula.kernel.cgroups.group import PAYLOAD, Cgroup, remove_empty_partitions
 from insula.kernel.cgroups.heldlimits import UNLIMITED, BlockLimit, HeldLimits
 from insula.kernel.cgroups.hierarchies import Hierarchies, Mode, V1Hierarchy
+from insula.kernel.cgroups.joining import join_all
 from insula.kernel.cgroups.labels import (
     facts_on,
     groups_with_facts,
@@ -38,6 +39,7 @@ __all__ = [
     "facts_on",
     "groups_of",
     "groups_with_facts",
+    "join_all",
     "labelled",
     "machine_name",
     "maker_of",

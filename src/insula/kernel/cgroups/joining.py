@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from insula.kernel.cgroups import files
 
@@ -36,3 +36,16 @@ def move(pid: int, path: str) -> None:
     except OSError as error:
         reason = _REFUSALS.get(error.errno or 0, os.strerror(error.errno or 0))
         raise OSError(error.errno, f"process {pid} cannot be moved: {reason}", path) from None
+
+
+def join_all(groups: Mapping[str, int]) -> None:
+    """Move this process into groups: `cgroup` is the directory of one, others are open files of the kind of tasks."""
+    for name, fd in groups.items():
+        if name == "cgroup":
+            processes = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=fd)
+            try:
+                os.write(processes, b"0")
+            finally:
+                os.close(processes)
+        else:
+            os.write(fd, b"0")

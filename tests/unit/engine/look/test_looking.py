@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from insula.engine.look import looking
-from insula.engine.look.looking import Looker, Sight, look_once
+from insula.engine.look.looking import Looker, Sight
 from insula.errors import OperationFailedError, OperationTimeoutError
 from insula.kernel.fds import Fd
 from insula.kernel.process import has_ended
@@ -141,20 +141,6 @@ async def test_too_many_guests_that_do_not_answer_are_refused(looker: Looker, mo
     monkeypatch.setattr(looking, "_LEFT_BEHIND_MAX", 0)
     with pytest.raises(OperationFailedError, match="guests do not answer"):
         await look(looker, WEB, "echo", {})
-
-
-def test_a_program_without_a_daemon_looks_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "_CODE", CODE)
-    assert look_once(WEB, "echo", {"n": 1}, {}) == {"n": 1}
-    with pytest.raises(ProcessLookupError):
-        look_once(WEB, "gone", {}, {})
-
-
-def test_a_program_without_a_daemon_does_not_wait_for_ever_either(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "_CODE", CODE)
-    monkeypatch.setattr(looking, "_STARTING", scaled(2))
-    with pytest.raises(OperationTimeoutError, match="domain 'web' does not answer"):
-        look_once(WEB, "hang", {}, {}, seconds=0.1)
 
 
 def test_what_takes_no_request_is_told() -> None:
