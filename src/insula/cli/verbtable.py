@@ -63,6 +63,8 @@ VERBS = (
     CommandVerb("set", "setcommand", "change limits of a domain, while it runs and in its definition"),
     CommandVerb("edit", "definitioncommands", "change a domain's definition in an editor"),
     CommandVerb("autostart", "definitioncommands", "let domains start with the daemon, or not"),
+    CommandVerb("passwd", "accountcommands", "set the password of a user inside"),
+    CommandVerb("authorize", "accountcommands", "let ssh keys in as a user inside"),
     CommandVerb("label", "labelcommand", "show or change the labels of a domain"),
     CommandVerb("plan", "plancommands", "show every step of a start, with its reason"),
     CommandVerb("log", "plancommands", "show what a domain's console said"),
