@@ -131,6 +131,9 @@ class Verbs:
         """Raises: OperationInvalidError for a transient domain."""
         await self.services.definitions.undefine(self.of(ref), storage)
 
+    async def rename(self, ref: DomainIdentity, name: str) -> None:
+        await self.services.definitions.rename(self.of(ref), name)
+
     async def set_autostart(self, ref: DomainIdentity, on: bool) -> None:
         """Raises: OperationInvalidError for a transient domain."""
         await self.services.definitions.set_autostart(self.of(ref), on=on)

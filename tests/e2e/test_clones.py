@@ -71,7 +71,7 @@ def test_what_undefined_domains_left_is_pruned_and_nothing_else(insulad: Insulad
     insulad.virsh("undefine", "runs")
     assert left in insula(insulad, "image", "rm", image, check=False).stderr
 
-    assert json.loads(insula(insulad, "image", "prune", "--json").stdout) == [{"uuid": left, "image": image}]
+    assert json.loads(insula(insulad, "image", "prune", "--json", "--yes").stdout) == [{"uuid": left, "image": image}]
 
     assert len(os.listdir(insulad.layout.clones)) == 2
     assert insula(insulad, "image", "prune").stdout == ""

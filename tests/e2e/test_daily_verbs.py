@@ -136,3 +136,17 @@ def test_an_image_that_there_is_not_is_refused_with_what_to_do(insulad: Insulad)
     refused = insula(insulad, "create", "web", "-i", "debian", check=False)
     assert refused.returncode == 4 and "insula image build debian" in refused.stderr
     assert insula(insulad, "ls", "-q").stdout == ""
+
+
+def test_a_domain_gets_another_name_and_keeps_everything_else(insulad: Insulad, guest: str) -> None:
+    refused = insula(insulad, "rename", guest, "site", check=False)
+    assert refused.returncode == 3 and "active" in refused.stderr
+    insula(insulad, "kill", guest)
+    said, uuid = insula(insulad, "log", guest).stdout, insulad.virsh("domuuid", guest).stdout
+    insula(insulad, "rename", guest, "site")
+    insulad.virsh("domrename", "site", "place")
+    assert insulad.virsh("list", "--all", "--name").stdout.split() == ["place"]
+    assert insulad.virsh("domuuid", "place").stdout == uuid and insula(insulad, "log", "place").stdout == said
+    insulad.restart()
+    insulad.virsh("start", "place")
+    assert state(insulad, "place") == "running"

@@ -1,4 +1,4 @@
-"""Verbs on definitions as they stand: xml, edit, autostart."""
+"""Verbs on definitions as they stand: xml, edit, rename, autostart."""
 
 import argparse
 import os
@@ -83,6 +83,17 @@ def _replace(host: Host, found: Domain, before: str, after: str) -> None:
         raise InvalidArgumentError("it has another UUID now, so another domain was defined, and this one is as it was")
 
 
+def _rename_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("name", help="what it is called from now on")
+    parser.epilog = "What it wrote, its ids and its console's log stay with it."
+
+
+def _rename(options: argparse.Namespace, host: Host) -> int:
+    domain(host, options.domain).rename(options.name)
+    return 0
+
+
 def _autostart_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domains", nargs="+", metavar="domain", help="name, id or UUID")
     parser.add_argument("--disable", action="store_true", help="no longer")
@@ -92,5 +103,10 @@ def _autostart(options: argparse.Namespace, host: Host) -> int:
     return each_domain(options, host, lambda found: found.set_autostart(wanted=not options.disable))
 
 
-ARGUMENTS = {"xml": _xml_arguments, "edit": _edit_arguments, "autostart": _autostart_arguments}
-RUN = {"xml": _xml, "edit": _edit, "autostart": _autostart}
+ARGUMENTS = {
+    "xml": _xml_arguments,
+    "edit": _edit_arguments,
+    "rename": _rename_arguments,
+    "autostart": _autostart_arguments,
+}
+RUN = {"xml": _xml, "edit": _edit, "rename": _rename, "autostart": _autostart}

@@ -62,6 +62,7 @@ VERBS = (
     CommandVerb("xml", "definitioncommands", "print a domain's XML", access=_LOOK),
     CommandVerb("set", "setcommand", "change limits of a domain, while it runs and in its definition"),
     CommandVerb("edit", "definitioncommands", "change a domain's definition in an editor"),
+    CommandVerb("rename", "definitioncommands", "give a domain that does not run another name"),
     CommandVerb("autostart", "definitioncommands", "let domains start with the daemon, or not"),
     CommandVerb("passwd", "accountcommands", "set the password of a user inside"),
     CommandVerb("authorize", "accountcommands", "let ssh keys in as a user inside"),

@@ -140,6 +140,7 @@ class AsyncDomain:
     suspend = async_domain_verb(verbs.suspend)
     resume = async_domain_verb(verbs.resume)
     signal_init = async_domain_verb(verbs.signal_init)
+    rename = async_domain_verb(verbs.rename)
     undefine = async_domain_verb(verbs.undefine)
     remove = async_domain_verb(verbs.remove)
     wait = async_domain_verb(verbs.wait)

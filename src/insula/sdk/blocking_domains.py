@@ -137,6 +137,7 @@ class Domain:
     suspend = domain_verb(verbs.suspend)
     resume = domain_verb(verbs.resume)
     signal_init = domain_verb(verbs.signal_init)
+    rename = domain_verb(verbs.rename)
     undefine = domain_verb(verbs.undefine)
     remove = domain_verb(verbs.remove)
     wait = domain_verb(verbs.wait)

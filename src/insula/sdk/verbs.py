@@ -74,6 +74,11 @@ def create(xml: str, flags: "StartFlags | int" = 0) -> Conversation[DomainRef]:
     return (yield from ask_for(DomainRef, Remote.DOMAIN_CREATE_XML, xml, flags))
 
 
+def rename(domain: DomainRef, name: str) -> Conversation[None]:
+    """Call a domain that does not run otherwise."""
+    yield from ask(Remote.DOMAIN_RENAME, domain, name, 0)
+
+
 # A domain's life
 
 

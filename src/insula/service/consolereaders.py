@@ -2,7 +2,9 @@
 
 import asyncio
 import errno
+import glob
 import logging
+import re
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from pathlib import Path
@@ -34,6 +36,8 @@ _LOG_THREADS = 2
 _DEFINED_LOG_THREADS = 4
 """Of their own, since a definition can name a disk that never answers."""
 
+_LOG_NAME = re.compile(r"\.console\d+\.log(\.\d+)?")
+
 Tell = Callable[[str], None]
 
 
@@ -52,6 +56,16 @@ class ConsoleReaders:
     def log(self, name: str, place: int) -> Path:
         """Return the file that gets a copy of what a console prints, whatever else its definition names."""
         return self._logs / f"{name}.console{place}.log"
+
+    def move_logs(self, former: str, name: str) -> None:
+        """Let what a domain's consoles said be found by its new name; waits for the disk."""
+        for path in self._logs.glob(f"{glob.escape(former)}.console*"):
+            rest = path.name.removeprefix(former)
+            if _LOG_NAME.fullmatch(rest):
+                try:
+                    path.replace(path.with_name(f"{name}{rest}"))
+                except OSError as error:
+                    LOGGER.warning("the console log '%s' keeps its former name: %s", path, error)
 
     def show(self, container: Running, consoles: int) -> str | None:
         """Show so many consoles at terminals of the host; return what keeps one from that, None if nothing does.

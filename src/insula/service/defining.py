@@ -1,11 +1,14 @@
 """Define, undefine, autostart: what is kept of a domain whether it runs or not."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DefinedDetail, LifecycleDetail, LifecycleKind, UndefinedDetail
+from insula.model.numbers import XmlFlags
+from insula.model.scalars import DomainName
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.domains import Domains
 from insula.service.events import Events, LifecycleEvent
@@ -14,6 +17,7 @@ from insula.service.managed import ManagedDomain
 from insula.service.runs import Runs
 from insula.service.startoptions import Storage
 
+_WHOLE = XmlFlags.INACTIVE | XmlFlags.SECURE
 LOGGER = logging.getLogger(__name__)
 
 
@@ -82,6 +86,36 @@ class DefinitionVerbs:
             self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.REMOVED)
 
         await managed.lock.perform("undefine", work, change=OperationKind.DEFINITION)
+
+    async def rename(self, managed: ManagedDomain, name: str) -> None:
+        """Call what is defined and does not run otherwise; nothing else of it changes.
+
+        Raises: OperationInvalidError if it runs, is transient, or has that name; DomainExistsError if another has it;
+        XmlError if it is no name.
+        """
+
+        async def work() -> None:
+            config = managed.require_config()
+            if managed.is_active or managed.ended_record is not None:
+                raise OperationInvalidError("cannot rename active domain")
+            if name == managed.name:
+                raise OperationInvalidError("can't rename domain to itself")
+            named = DomainDefinition.load(replace(config, name=DomainName(name)).dump(_WHOLE), bounded=False)
+            self._registry.claim(managed, name)
+            try:
+                await self._definitions.rename(managed, named, autostart=managed.autostart)
+            except BaseException:
+                self._registry.disclaim(name)
+                raise
+            self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.RENAMED)
+            former = managed.name
+            self._registry.rename(managed, name)
+            managed.config = managed.description = named
+            managed.lock.domain = name
+            self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.RENAMED)
+            await self._runs.move_logs(former, name)
+
+        await managed.lock.perform("rename", work, change=OperationKind.DEFINITION)
 
     async def set_autostart(self, managed: ManagedDomain, *, on: bool) -> None:
         """Let the domain start with the daemon, or not."""

@@ -60,6 +60,11 @@ class DefinitionChanges(Generic[N]):
         """Forget what is defined."""
         await self._commit(thing, lambda: self._definitions.remove(thing.name), f"forget {self._word} '{thing.name}'")
 
+    async def rename(self, thing: Noticing, config: N, *, autostart: bool) -> None:
+        """Keep what is defined as config, which has another name."""
+        what = f"rename {self._word} '{thing.name}' to '{config.name}'"
+        await self._commit(thing, lambda: self._definitions.rename(thing.name, config, autostart=autostart), what)
+
     async def set_autostart(self, thing: Noticing, *, on: bool) -> None:
         """Let the thing start with the daemon, or not."""
         what = f"change whether {self._word} '{thing.name}' starts with the daemon"

@@ -95,9 +95,11 @@ class Definitions(Generic[N]):
             changed, config = found
             older = by_uuid.get(config.uuid)
             if older is not None and older[0] >= changed:
+                self._finish_rename(config.name, older[2].name)
                 self._set_aside(path, f"its UUID {config.uuid} is that of '{older[1].name}', which is younger")
                 continue
             if older is not None:
+                self._finish_rename(older[2].name, config.name)
                 self._set_aside(older[1], f"its UUID {config.uuid} is that of '{path.name}', which is younger")
             by_uuid[config.uuid] = (changed, path, config)
         configs = sorted((config for _, _, config in by_uuid.values()), key=lambda config: config.name)
@@ -134,6 +136,34 @@ class Definitions(Generic[N]):
             LOGGER.warning("the autostart link of '%s', which is undefined, stays behind: %s", name, error)
             return commit
         return commit if commit.unsynced is not None else link
+
+    def rename(self, name: str, config: N, *, autostart: bool) -> Commit:
+        """Keep what name defined as config, which has another name. Raises: OSError, and it is as it was.
+
+        The new file counts from when it is there, being younger: see load.
+        """
+        commit = self.save(config)
+        try:
+            if autostart:
+                self.set_autostart(config.name, on=True)
+            removed = self.remove(name)
+        except OSError:
+            try:
+                self.remove(config.name)
+            except OSError as error:
+                LOGGER.error(
+                    "'%s' could not be renamed, and its definition as '%s' stays: %s", name, config.name, error
+                )
+            raise
+        return commit if commit.unsynced is not None else removed
+
+    def _finish_rename(self, former: str, name: str) -> None:
+        """Let what was being renamed start with the host as it did."""
+        if self._link(former).is_symlink() and not self._link(name).is_symlink():
+            try:
+                self.set_autostart(name, on=True)
+            except OSError as error:
+                LOGGER.error("'%s' was renamed to '%s', which does not start by itself: %s", former, name, error)
 
     def set_autostart(self, name: str, *, on: bool) -> Commit:
         """Make or remove the link to a definition. Raises: OSError, and it is as it was."""

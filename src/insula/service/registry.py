@@ -9,12 +9,13 @@ from insula.errors import InsulaError
 
 
 class Thing(Protocol):
-    """What a registry can hold: it never changes its name or UUID. gone: the registry has it no more."""
+    """What a registry can hold: it never changes its UUID, and its name by the registry alone.
+
+    gone: the registry has it no more.
+    """
 
     gone: bool
-
-    @property
-    def name(self) -> str: ...
+    name: str
 
     @property
     def uuid(self) -> UUID: ...
@@ -61,6 +62,21 @@ class Registry(Generic[T]):
             del self._by_uuid[thing.uuid.bytes]
             del self._by_name[thing.name]
             thing.gone = True
+
+    def claim(self, thing: T, name: str) -> None:
+        """Let name be taken by thing, beside its own. Raises: the noun's `exists` if another has it."""
+        if (namesake := self._by_name.get(name)) is not None:
+            raise self._noun.exists(f"{self._noun.word} '{name}' already exists with uuid {namesake.uuid}")
+        self._by_name[name] = thing
+
+    def disclaim(self, name: str) -> None:
+        """Free a name that was claimed."""
+        del self._by_name[name]
+
+    def rename(self, thing: T, name: str) -> None:
+        """Call thing by a name that it has claimed; its former one is free."""
+        del self._by_name[thing.name]
+        thing.name = name
 
     def admit(self, name: str, uuid: UUID) -> T | None:
         """Return the thing that has both this name and this UUID, None when neither is taken.

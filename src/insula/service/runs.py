@@ -300,6 +300,10 @@ class Runs:
         """Return the file that gets a copy of what a console prints."""
         return self._readers.log(name, place)
 
+    async def move_logs(self, former: str, name: str) -> None:
+        """Let what a domain's consoles said be found by its new name."""
+        await in_own_thread(partial(self._readers.move_logs, former, name))
+
     def _first_record(self, managed: ManagedDomain, launch: Launch) -> RunRecord:
         kept = managed.ended_record
         ephemeral = not managed.is_persistent and not self.storage.is_owned(managed.uuid)

@@ -111,3 +111,9 @@ def test_what_somebody_else_has_changed_meanwhile_is_not_overwritten(
 def test_autostart_is_set_and_taken_back(client: FakeClient) -> None:
     assert _run("autostart", client, "web") == _run("autostart", client, "--disable", "web") == 0
     assert client.made(Remote.DOMAIN_SET_AUTOSTART) == [(WEB, True), (WEB, False)]
+
+
+def test_a_domain_is_renamed(client: FakeClient) -> None:
+    client.answers[Remote.DOMAIN_RENAME] = 0
+    assert _run("rename", client, "web", "site") == 0
+    assert client.made(Remote.DOMAIN_RENAME) == [(WEB, "site", 0)]

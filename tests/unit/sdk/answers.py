@@ -107,6 +107,7 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Remote.DOMAIN_SET_MEMORY_FLAGS: replying(),
     Remote.DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS: replying(),
     Remote.DOMAIN_SET_BLKIO_PARAMETERS: replying(),
+    Remote.DOMAIN_RENAME: replying(0),
     Remote.DOMAIN_GET_METADATA: replying("a title"),
     Remote.DOMAIN_SET_METADATA: replying(),
     Remote.DOMAIN_ATTACH_DEVICE_FLAGS: replying(),

@@ -227,3 +227,19 @@ def test_things_of_any_noun_are_kept_with_their_autostart(tmp_path: Path, caplog
     assert "it defines the tree 'beech'" in caplog.text
     kept.remove("oak")
     assert [each.config.name for each in kept.load()] == ["elm"]
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["before the link", "behind it"])
+def test_a_rename_that_a_death_cut_short_is_finished_with_its_autostart(layout: Layout, linked: bool) -> None:
+    definitions = definitions_of(layout)
+    definitions.save(domain("web", WEB))
+    definitions.set_autostart("web", on=True)
+    os.utime(layout.definitions / "web.xml", ns=(0, 0))
+    definitions.save(domain("site", WEB))
+    if linked:
+        definitions.set_autostart("site", on=True)
+
+    loaded = definitions_of(layout).load()
+
+    assert [(each.config.name, each.autostart) for each in loaded] == [("site", True)]
+    assert os.listdir(layout.autostart) == ["site.xml"]

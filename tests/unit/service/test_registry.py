@@ -77,3 +77,17 @@ def test_going_through_the_things_minds_no_changes_meanwhile(registry: Registry[
         registry.remove(each)
 
     assert len(registry) == 0
+
+
+def test_a_name_is_claimed_before_a_thing_is_called_by_it(registry: Registry[Tree]) -> None:
+    oak = registry.by_name("oak")
+    registry.claim(oak, "beech")
+    with pytest.raises(TreeExistsError):
+        registry.claim(oak, "beech")
+    with pytest.raises(TreeExistsError):
+        registry.admit("beech", ELM)
+    registry.disclaim("beech")
+    assert not registry.has_name("beech")
+    registry.claim(oak, "beech")
+    registry.rename(oak, "beech")
+    assert registry.by_name("beech") is oak and oak.name == "beech" and not registry.has_name("oak")

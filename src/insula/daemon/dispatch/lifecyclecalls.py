@@ -7,6 +7,7 @@ from typing import Any
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
 from insula.daemon.partings import part_with
 from insula.daemon.wire import to_wire
+from insula.errors import InvalidArgumentError
 from insula.model.numbers import ShutdownMode
 from insula.rpc.codes.requestcodes import DefineFlags, StartFlags, UndefineFlags
 from insula.rpc.procedures import Procedure, Remote
@@ -134,6 +135,14 @@ async def _resume(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return None
 
 
+async def _rename(request: IncomingCall, domain: ManagedDomain, new_name: str | None, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    if new_name is None:
+        raise InvalidArgumentError("a domain cannot be renamed to nothing")
+    await request.services.definitions.rename(domain, new_name)
+    return (0,)
+
+
 async def _set_autostart(request: IncomingCall, domain: ManagedDomain, autostart: int) -> Answer:
     await request.services.definitions.set_autostart(domain, on=bool(autostart))
     return None
@@ -157,4 +166,5 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_SUSPEND: _suspend,
     Remote.DOMAIN_RESUME: _resume,
     Remote.DOMAIN_SET_AUTOSTART: _set_autostart,
+    Remote.DOMAIN_RENAME: _rename,
 }
