@@ -38,6 +38,7 @@
 libvirt's class prefix: clients print it verbatim.
 """
 
+import re
 from enum import IntEnum
 from typing import ClassVar
 
@@ -108,6 +109,14 @@ class ErrorDomain(IntEnum):
     DOMAIN_CHECKPOINT = 69
 
 
+_ERRNO = re.compile(r"\[Errno -?\d+\] ")
+
+
+def without_errno(text: str) -> str:
+    """Return what an error says without the number that Python writes before the kernel's words: people read them."""
+    return _ERRNO.sub("", text)
+
+
 class InsulaError(Exception):
     """Anything Insula refuses or fails to do."""
 
@@ -115,6 +124,9 @@ class InsulaError(Exception):
     domain: ErrorDomain = ErrorDomain.LXC
     prefix: ClassVar[str] = "operation failed: "
     exit_status: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return without_errno(super().__str__())
 
     @property
     def message(self) -> str:

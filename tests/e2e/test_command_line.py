@@ -350,7 +350,7 @@ def test_a_reader_that_has_enough_ends_the_command(insulad: Insulad, guest: str)
 def test_output_that_cannot_be_written_is_a_failure_of_ours(insulad: Insulad, guest: str) -> None:
     result = _shell(insulad, '"$@" > /dev/full', "exec", guest, "--", "echo", "lost")
     assert result.returncode == 125
-    assert result.stderr == "insula: standard output cannot be written: No space left on device\n"
+    assert result.stderr == "insula: bb: standard output cannot be written: No space left on device\n"
 
 
 def test_what_a_command_says_cannot_command_the_terminal(
@@ -369,9 +369,63 @@ def test_a_program_that_cannot_be_run_has_a_shells_status(insulad: Insulad, busy
     missing = _run(insulad, busybox_root, "/nosuch")
     assert missing.returncode == 127 and "no such program" in missing.stderr
     assert _run(insulad, busybox_root, "/etc/passwd").returncode == 126
-    relative = _run(insulad, busybox_root, "sh", "-c", "true")
-    assert relative.returncode == 2 and "'sh' is no absolute path" in relative.stderr
+    relative = _run(insulad, busybox_root, "bin/sh", "-c", "true")
+    assert relative.returncode == 2 and "'bin/sh' is a relative path" in relative.stderr
     assert insula(insulad, "ls", "-q").stdout == ""
+
+
+def test_a_program_is_looked_for_in_the_guests_path(insulad: Insulad, busybox_root: Path) -> None:
+    assert _run(insulad, busybox_root, "sh", "-c", "exit 3").returncode == 3
+    missing = _run(insulad, busybox_root, "nosuch")
+    assert missing.returncode == 127 and "not found in the guest's PATH" in missing.stderr
+
+
+def test_what_the_options_say_wrongly_is_told_by_them(insulad: Insulad, busybox_root: Path) -> None:
+    def told(*words: str) -> tuple[int, str]:
+        result = insula(insulad, "create", *words, check=False)
+        return result.returncode, result.stderr
+
+    root = ("-r", str(busybox_root))
+    for words, expected in (
+        (("a/b", *root), "insula: the name: found 'a/b'"),
+        (("web", *root, "--vcpus", "0"), "insula: --vcpus: found '0'"),
+        (("web", *root, "-w", "here"), "insula: --cwd: found 'here'"),
+        (("web", "-r", "/no/such"), "insula: --root: there is no directory '/no/such'"),
+    ):
+        status, text = told(*words)
+        assert status == 2 and text.startswith(expected) and "/domain" not in text
+    assert told("web", "nosuch")[0] == 4
+    assert insula(insulad, "ls", "-q").stdout == ""
+
+
+def test_whoever_runs_a_guest_at_a_terminal_knows_how_to_leave(
+    insulad: Insulad, busybox_root: Path, at_terminal: list[Terminal]
+) -> None:
+    words = (
+        "run",
+        "--name",
+        "deaf",
+        "-r",
+        str(busybox_root),
+        "--",
+        "sh",
+        "-c",
+        "trap '' INT; echo up; exec sleep 1000",
+    )
+    terminal = _at_terminal(insulad, at_terminal, *words)
+    terminal.expect(r"Ctrl-\] leaves")
+    terminal.expect("up")
+    terminal.type("\x03\x03\x03")
+    terminal.expect(r"Ctrl-\] leaves")
+    terminal.type("\x1d")
+    assert terminal.end() == 0
+    assert insula(insulad, "stop", "-f", "-t", "0", "deaf").returncode == 0
+
+
+def test_an_error_names_the_domain(insulad: Insulad, busybox_root: Path) -> None:
+    insulad.define(domain_xml("off", busybox_root))
+    for words in (("exec", "off", "--", "ls"), ("console", "off")):
+        assert "off: domain is not running" in insula(insulad, *words, check=False).stderr
 
 
 @pytest.mark.parametrize("text", ["hello\n", "hello\nno line's end"])

@@ -36,6 +36,7 @@ SEEN: dict[str, tuple[ErrorCode, str, int]] = {
     "OperationFailedError": (ErrorCode.OPERATION_FAILED, "operation failed: ", 1),
     "StepError": (ErrorCode.OPERATION_FAILED, "operation failed: ", 1),
     "KeeperError": (ErrorCode.OPERATION_FAILED, "operation failed: ", 1),
+    "NobodyListensError": (ErrorCode.OPERATION_FAILED, "operation failed: ", 1),
     "OperationTimeoutError": (ErrorCode.OPERATION_TIMEOUT, "Timed out during operation: ", 7),
     "OperationAbortedError": (ErrorCode.OPERATION_ABORTED, "operation aborted: ", 1),
     "ResourceBusyError": (ErrorCode.RESOURCE_BUSY, "resource busy: ", 3),
@@ -120,3 +121,10 @@ def test_codes_are_numbered_as_libvirt_numbers_them() -> None:
 @pytest.mark.requires("libvirt-python")
 def test_parts_are_numbered_as_libvirt_numbers_them() -> None:
     assert differences(ErrorDomain, "VIR_FROM_") == {}
+
+
+def test_no_error_tells_the_numbers_that_python_writes_before_the_kernels_words() -> None:
+    cause = OSError(28, "No space left on device", "/var/x")
+    error = InsulaError(f"it cannot be written: {cause}")
+    assert str(error) == "it cannot be written: No space left on device: '/var/x'"
+    assert error.message == f"operation failed: {error}"

@@ -8,9 +8,10 @@ import sys
 from contextlib import suppress
 
 from insula.cli import terminal
-from insula.cli.definition import domain_xml
-from insula.cli.domaincommands import definition_arguments, wanted
-from insula.cli.lookup import domain, require_image, told_if_taken
+from insula.cli.definition import domain_xml, told_by_options
+from insula.cli.domaincommands import check_source, definition_arguments, image_and_command, wanted
+from insula.cli.insidecommand import Insistence
+from insula.cli.lookup import domain, told_if_taken
 from insula.cli.render import show_line
 from insula.errors import InsulaError, StepError
 from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags
@@ -21,6 +22,8 @@ from insula.sdk.blocking_stream import BlockingStream
 from insula.sdk.values import Outcome
 
 EXECUTION = "execute init"
+_INTERRUPT = b"\x03"
+"""Ctrl-C, which at a console is the guest's, and which many an init ignores."""
 
 
 def _console_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +55,7 @@ class Viewer:
         self._input_open = True
         self._line_open = False
         self._left = False
+        self._interrupts = Insistence()
 
     def attend(self, *, until_the_guest_ends: bool = False) -> None:
         """Copy both ways. until_the_guest_ends: an ended input is no reason to leave, but an end-of-file key."""
@@ -82,6 +86,8 @@ class Viewer:
         typed, escape, _ = data.partition(terminal.ESCAPE) if terminal.is_terminal(0) else (data, b"", b"")
         if not data and stay:
             typed = terminal.end_of_file(line_open=self._line_open)
+        if terminal.is_terminal(0) and self._interrupts.again(typed.count(_INTERRUPT)):
+            terminal.write_all(b"\r\n[Ctrl-] leaves]\r\n")
         if typed:
             self._line_open = not typed.endswith(b"\n")
             self._stream.send(typed)
@@ -99,11 +105,12 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace, host: Host) -> int:
-    name = options.name or f"{(options.image or 'guest').replace('/', '-')}-{os.urandom(3).hex()}"
+    image, _ = image_and_command(options)
+    name = options.name or f"{(image or 'guest').replace('/', '-')}-{os.urandom(3).hex()}"
     xml = domain_xml(wanted(options, name))
+    check_source(options, host)
     paused = StartFlags(0) if options.detach else StartFlags.PAUSED
-    require_image(host, options.image)
-    with told_if_taken(host, name):
+    with told_by_options(), told_if_taken(host, name):
         found = host.create(xml, paused) if options.rm else host.define(xml)
     if not options.rm:
         found.start(paused)
@@ -116,6 +123,8 @@ def _run(options: argparse.Namespace, host: Host) -> int:
 def _attach(host: Host, found: Domain) -> int:
     """Show a paused domain's console, let it go, and return its exit status when it ends, 0 when the viewer leaves."""
     outcome = host.client.begin(verbs.wait(found.ref))  # before it may run, so that no end is missed
+    if terminal.is_terminal(0):
+        show_line(f"Connected to the console of '{found.name}'; Ctrl-] leaves.")
     with found.console() as stream:
         _begin(found)
         Viewer(host.client, stream, found, None).attend(until_the_guest_ends=True)

@@ -1,10 +1,13 @@
 """Domain XML from the options of `create` and `run`: the few facts a newcomer gives, as libvirt writes them."""
 
+import re
 import uuid as uuids
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 
-from insula.errors import InvalidArgumentError
+from insula.errors import InvalidArgumentError, UnsupportedConfigError, XmlError
 from insula.model.xmlnamespaces import INSULA_NAMESPACE, LXC_NAMESPACE
 
 _UNITS = {"": 1024**2, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
@@ -78,16 +81,52 @@ def split_env(text: str) -> tuple[str, str]:
     return name, value
 
 
+_OPTIONS = (
+    ("/domain/name", "the name"),
+    ("/domain/memory", "--memory"),
+    ("/domain/vcpu", "--vcpus"),
+    ("/domain/os/initdir", "--cwd"),
+    ("/domain/os/inituser", "--user"),
+    ("/domain/os/initenv", "--env"),
+    ("/domain/os/init", "the command"),
+    ("/domain/devices/filesystem/source/@name", "--image"),
+    ("/domain/devices/filesystem[1]/source", "--root"),
+    ("/domain/devices/filesystem/source", "--root"),
+    ("/domain/devices/filesystem", "--bind"),
+    ("/domain/devices/interface", "--bridge"),
+)
+"""Where in the definition an option stands; the first that fits counts."""
+_PLACE = re.compile(r"line \d+: (/domain[^:]*): (.*)", re.DOTALL)
+
+
+@contextmanager
+def told_by_options() -> Iterator[None]:
+    """Tell what is wrong with a definition that the options made by them: nobody has seen its XML.
+
+    Raises: InvalidArgumentError.
+    """
+    try:
+        yield
+    except (XmlError, UnsupportedConfigError, InvalidArgumentError) as error:
+        found = _PLACE.fullmatch(str(error))
+        if found is None:
+            raise
+        option = next((name for path, name in _OPTIONS if found[1].startswith(path)), "the domain")
+        raise InvalidArgumentError(f"{option}: {found[2]}") from error
+
+
 def domain_xml(wanted: Wanted) -> str:
     """Write the definition. Raises: InvalidArgumentError where the wishes contradict each other."""
     if (wanted.image is None) == (wanted.root is None):
-        raise InvalidArgumentError("give either --image or --root: the domain needs one root file system")
-    if wanted.init and not wanted.init[0].startswith("/"):
+        raise InvalidArgumentError("give either an image or --root: the domain needs one root file system")
+    if wanted.init and "/" in wanted.init[0] and not wanted.init[0].startswith("/"):
         raise InvalidArgumentError(
-            f"'{wanted.init[0]}' is no absolute path: give the program as the guest has it, such as /bin/sh"
+            f"'{wanted.init[0]}' is a relative path: give the program's name, or all of its path, such as /bin/sh"
         )
     if wanted.share_network and wanted.bridges:
         raise InvalidArgumentError("--share-network and --bridge contradict each other")
+    if not wanted.name:
+        raise InvalidArgumentError("the name is empty")
     parts = [
         f"<domain type='lxc' xmlns:insula='{INSULA_NAMESPACE}'"
         + (f" xmlns:lxc='{LXC_NAMESPACE}'" if wanted.share_network else "")

@@ -34,7 +34,10 @@ class Insistence:
         """It has come again, this many times at once."""
         now = time.monotonic()
         self._moments = [*(each for each in self._moments if now - each <= _WITHIN), *[now] * times]
-        return len(self._moments) >= _THRICE
+        meant = len(self._moments) >= _THRICE
+        if meant:
+            self._moments.clear()
+        return meant
 
 
 class InsideCommand:

@@ -93,13 +93,14 @@ def _start(options: argparse.Namespace, host: Host) -> int:
 
 def _stop(options: argparse.Namespace, host: Host) -> int:
     def stop(found: Domain) -> None:
-        found.shutdown()
         try:
+            found.shutdown()
             wait_until(lambda: stopped(found), options.time, f"domain '{found.name}' did not shut down")
-        except OperationTimeoutError:
+        except InsulaError:  # it does not answer, or cannot be asked: whatever it is, a kill ends it
             if not options.force:
                 raise
-            found.destroy()
+            if not stopped(found):
+                found.destroy()
 
     return each_domain(options, host, stop)
 

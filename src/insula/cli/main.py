@@ -4,36 +4,59 @@ Which verbs there are, `verbtable` says.
 """
 
 import argparse
+import contextlib
 import errno
 import os
 import sys
 from collections.abc import Sequence
 
+from insula.cli.familiar import no_verb, verb_meant
 from insula.cli.render import show_error
-from insula.cli.verbtable import VERBS, CommandVerb, DaemonAccess, module_of, parser_of
+from insula.cli.toplevel import top_parser
+from insula.cli.verbtable import CommandVerb, DaemonAccess, module_of, parser_of
 from insula.errors import ConfigurationError, InsulaError, StepError
 from insula.kernel.standardstreams import occupy_standard_streams
-from insula.layout import PREFIX_VARIABLE, Layout, layout_from
+from insula.layout import Layout, layout_from
 
 WRONG_USAGE = 2
 INTERRUPTED = 130
 OUR_FAILURE, NOT_EXECUTABLE, NOT_FOUND = 125, 126, 127
 
 
-EPILOGUE = """exit status: 0 done, 1 failed, 2 wrong usage or definition, 3 not in this state, 4 not found,
-5 refused, 6 not supported, 7 not in time, 130 interrupted. `exec` and `run` with a command end as the
-command did: its status, 128 + N if signal N killed it, 126 or 127 if it could not be executed or found,
-125 if Insula itself failed; wrong usage is 2 there, too."""
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     occupy_standard_streams()
-    sys.exit(status_of(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(told_status(sys.argv[1:] if arguments is None else arguments))
+
+
+def told_status(arguments: Sequence[str]) -> int:
+    """Run the command line; return its exit status once all that it says has been written."""
+    try:
+        try:
+            status = status_of(arguments)
+        except SystemExit as ended:  # of a parser
+            status = ended.code if isinstance(ended.code, int) else WRONG_USAGE
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _write_nowhere()  # the reader has gone
+    except OSError as error:
+        _write_nowhere()
+        with contextlib.suppress(OSError):
+            text = error.strerror or str(error)
+            where = "the output cannot be written" if error.filename is None else f"'{error.filename}'"
+            show_error(f"{where}: {text}")
+    return 1
+
+
+def _write_nowhere() -> None:
+    """Let the interpreter's last flush succeed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def status_of(arguments: Sequence[str]) -> int:
-    """Run the command line; return its exit status."""
+    """Run the command line; return its exit status. Raises: OSError if what it says cannot be written."""
     verb: CommandVerb | None = None
     after: list[str] = []
     try:
@@ -45,23 +68,41 @@ def status_of(arguments: Sequence[str]) -> int:
             top_parser().error(no_verb(after))
         return run(verb, after, options.prefix)
     except InsulaError as error:
-        show_error(str(error))
+        show_error(str(error), of=_subject(verb, after, error))
         return failure(verb, after, error)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone; let the interpreter's last flush succeed
-        return 1
+
+
+def _subject(verb: CommandVerb | None, arguments: Sequence[str], error: InsulaError) -> str | None:
+    """The domain that a verb for one was about, where its error does not name it."""
+    if verb is None or error.exit_status == WRONG_USAGE:
+        return None
+    try:
+        options = parse(parser_of(verb), arguments, command=verb.command)
+    except SystemExit:
+        return None
+    name = getattr(options, "domain", None) or getattr(options, "name", None)
+    return name if isinstance(name, str) and name not in str(error) else None
 
 
 def failure(verb: CommandVerb | None, arguments: Sequence[str], error: InsulaError) -> int:
     """The exit status for our own failure; where a command runs, its own status must stay distinguishable from it."""
-    runs = verb is not None and (verb.words == "exec" or (verb.words == "run" and "--" in arguments[:-1]))
+    runs = verb is not None and (verb.words == "exec" or (verb.words == "run" and _has_command(verb, arguments)))
     if not runs or error.exit_status == WRONG_USAGE:
         return error.exit_status
     if isinstance(error, StepError) and error.step.startswith("execute "):
         return NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
     return OUR_FAILURE
+
+
+def _has_command(verb: CommandVerb, arguments: Sequence[str]) -> bool:
+    from insula.cli.domaincommands import image_and_command
+
+    try:
+        return bool(image_and_command(parse(parser_of(verb), arguments))[1])
+    except (SystemExit, InsulaError):
+        return False
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], CommandVerb | None, list[str]]:
@@ -70,35 +111,8 @@ def split(arguments: Sequence[str]) -> tuple[list[str], CommandVerb | None, list
     while index < len(arguments) and arguments[index].startswith("-"):
         index += 2 if arguments[index] == "--prefix" else 1
     before, rest = list(arguments[:index]), list(arguments[index:])
-    for verb in VERBS:
-        words = verb.words.split()
-        if rest[: len(words)] == words:
-            return before, verb, rest[len(words) :]
-    return before, None, rest
-
-
-def no_verb(words: Sequence[str]) -> str:
-    """Say what is wrong with words that begin with no verb, and which ones there are."""
-    begun = [verb.words for verb in VERBS if words and verb.words.startswith(f"{words[0]} ")]
-    if begun:
-        return f"'{words[0]}' is half a verb; there are {', '.join(begun)}"
-    wrong = f"'{words[0]}' is no verb" if words else "a verb is missing"
-    return f"{wrong}; insula --help lists them"
-
-
-def top_parser() -> argparse.ArgumentParser:
-    width = max(len(verb.words) for verb in VERBS)
-    verbs = "\n".join(f"  {verb.words:<{width}}  {verb.summary}" for verb in VERBS)
-    parser = argparse.ArgumentParser(
-        prog="insula",
-        usage="insula [--prefix DIR] VERB ...",
-        description=f"Linux system containers with the manners of virtual machines.\n\nverbs:\n{verbs}",
-        epilog=EPILOGUE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--prefix", help=f"the installation to use (default: ${PREFIX_VARIABLE}, else the system's)")
-    parser.add_argument("--version", action="store_true", help="show versions and exit")
-    return parser
+    meant = verb_meant(rest)
+    return (before, None, rest) if meant is None else (before, meant[0], rest[meant[1] :])
 
 
 def run(verb: CommandVerb, arguments: list[str], prefix: str | None) -> int:

@@ -41,6 +41,11 @@ def show_facts(facts: Mapping[str, object]) -> None:
             label = ""
 
 
+def show_text(text: str) -> None:
+    """Print lines of our own."""
+    sys.stdout.write(text)
+
+
 def show_line(text: str, *, now: bool = False) -> None:
     """Print one line. now: whoever reads gets it at once."""
     sys.stdout.write(neutral(text) + "\n")

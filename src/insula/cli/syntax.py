@@ -23,6 +23,7 @@ _KINDS = {
     "domain": ValueKind.DOMAIN,
     "domains": ValueKind.DOMAIN,
     "image": ValueKind.IMAGE,
+    "named": ValueKind.IMAGE,
     "images": ValueKind.IMAGE,
     "root": ValueKind.DIRECTORY,
     "path": ValueKind.FILE,

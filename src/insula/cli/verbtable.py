@@ -73,6 +73,7 @@ VERBS = (
     CommandVerb("image ls", "imagecommands", "list images", access=_LOOK),
     CommandVerb("image rm", "imagecommands", "remove images"),
     CommandVerb("image prune", "imagecommands", "remove the files that undefined domains left"),
+    CommandVerb("help", "helpcommand", "tell what there is, or what a verb takes", access=_NONE),
     CommandVerb("completion", "completioncommand", "print a shell's completion of this command line", access=_NONE),
 )
 

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
 
+from insula.errors import without_errno
+
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _AT_ONCE = 4096
 """Bytes that a pipe takes without waiting once it is writable: PIPE_BUF, pipe(7)."""
@@ -23,7 +25,7 @@ class _OneLine(logging.Formatter):
     """Nothing but a line: what has several, such as a traceback, is joined."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", " | ")
+        return without_errno(super().format(record)).replace("\n", " | ")
 
 
 class _Journal(_OneLine):

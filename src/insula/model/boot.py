@@ -5,10 +5,10 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from insula.model.scalars import YesNo
+from insula.model.scalars import ProgramPath, YesNo
 from insula.model.xmlmap import Attribute, Element, Mapped, Text
 
-DEFAULT_INIT = PurePosixPath("/sbin/init")
+DEFAULT_INIT = ProgramPath(PurePosixPath("/sbin/init"))
 
 
 class OsKind(StrEnum):
@@ -46,7 +46,7 @@ class Os(Mapped):
     """`<os>`: the first process. user and group are names or numbers in the guest; directory its working directory."""
 
     type: Annotated[OsType, Element("type")]
-    init: Annotated[PurePosixPath, Element("init")] = DEFAULT_INIT
+    init: Annotated[ProgramPath, Element("init")] = DEFAULT_INIT
     arguments: Annotated[tuple[str, ...], Element("initarg")] = ()
     environment: Annotated[tuple[InitVariable, ...], Element("initenv")] = ()
     directory: Annotated[PurePosixPath | None, Element("initdir")] = None

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from insula.model.sizes import UNSIGNED_LONG_MAX, CpuSet, format_cpuset, parse_cpuset
 
+ProgramPath = NewType("ProgramPath", PurePosixPath)
+"""A guest's program: an absolute path, or a name without a slash, which is looked for in its PATH."""
 DomainName = NewType("DomainName", str)
 """1 to 64 characters, safe as a file name and on a terminal: no `/`, nothing invisible but spaces, no leading dot."""
 
@@ -135,6 +137,13 @@ def read_path(text: str) -> PurePosixPath:
     return PurePosixPath("/" + text.lstrip("/"))
 
 
+def read_program(text: str) -> ProgramPath:
+    """Return the path of a program, or its name. Raises: ValueError if it is a relative path."""
+    if text and "/" not in text and "\0" not in text and text not in (".", ".."):
+        return ProgramPath(PurePosixPath(text))
+    return ProgramPath(read_path(text))
+
+
 def read_ip_address(text: str) -> IpAddress:
     """Raises: ValueError if malformed, or with a scope (`%eth0`), which libvirt has no place for."""
     if "%" in text:
@@ -174,6 +183,9 @@ SCALARS: dict[object, Scalar] = {
     int: Scalar(read=read_integer, write=str, expected="a whole number"),
     UUID: Scalar(read=read_uuid, write=str, expected="a UUID"),
     PurePosixPath: Scalar(read=read_path, write=str, expected="an absolute path"),
+    ProgramPath: Scalar(
+        read=read_program, write=str, expected="an absolute path, or a name that is looked for in the guest's PATH"
+    ),
     CpuSet: Scalar(read=parse_cpuset, write=format_cpuset, expected="a list of numbers such as 0-3,^2,8"),
     MacAddress: Scalar(read=read_mac_address, write=str, expected="a unicast MAC address such as 52:54:00:12:34:56"),
     UsbId: Scalar(read=read_any_base, write="0x{:04x}".format, expected="a hexadecimal number such as 0x1d6b"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from insula.engine.console.console import ConsoleHub
 from insula.engine.console.consolechannel import ConsoleChannel, Viewing
-from insula.errors import InvalidArgumentError, OperationFailedError
+from insula.errors import DeviceMissingError, InvalidArgumentError, OperationFailedError
 from insula.kernel.pty import WINDOW_MAX
 from insula.service.managed import ManagedDomain
 from insula.service.runs import Runs
@@ -53,7 +53,7 @@ class ConsoleVerbs:
 def place_of(managed: ManagedDomain, device: str | None) -> int:
     """Return which console is meant: the first, or by alias, terminal on the host, `consoleN`, or port.
 
-    Raises: InvalidArgumentError if the domain has no such console.
+    Raises: DeviceMissingError if the domain has no such console.
     """
     if not device:
         return 0
@@ -61,4 +61,4 @@ def place_of(managed: ManagedDomain, device: str | None) -> int:
         names = (each.alias, f"console{place}", str(place), str(each.tty) if each.tty is not None else None)
         if device in names:
             return place
-    raise InvalidArgumentError(f"cannot find console device '{device}' of domain '{managed.name}'")
+    raise DeviceMissingError(f"cannot find console device '{device}' of domain '{managed.name}'")

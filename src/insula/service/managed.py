@@ -7,7 +7,7 @@ from uuid import UUID
 
 from insula.engine.console.console import ConsoleHub
 from insula.engine.launch.runningcontainer import Running
-from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError
+from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError, without_errno
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import (
     TRANSITIONS,
@@ -165,6 +165,7 @@ class ManagedDomain:
 
     def notice(self, text: str) -> None:
         """Tell the administrator something about the domain, once."""
+        text = without_errno(text)
         if text not in self.notices:
             self.notices = (*self.notices, text)
 

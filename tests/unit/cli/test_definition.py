@@ -1,8 +1,8 @@
 import pytest
 from lxml import etree
 
-from insula.cli.definition import Wanted, domain_xml, kibibytes, split_bind, split_env
-from insula.errors import InvalidArgumentError
+from insula.cli.definition import Wanted, domain_xml, kibibytes, split_bind, split_env, told_by_options
+from insula.errors import InvalidArgumentError, XmlError
 from insula.model.domain import DomainDefinition
 from insula.model.sizes import UNLIMITED_KIB
 from insula.model.validate import problems
@@ -67,9 +67,32 @@ def test_a_bridge_and_the_hosts_network_contradict_each_other() -> None:
         domain_xml(Wanted(name="web", image="busybox", root=None, bridges=("br0",), share_network=True))
 
 
-def test_a_program_without_its_path_is_named() -> None:
-    with pytest.raises(InvalidArgumentError, match=r"'sh' is no absolute path: .* such as /bin/sh"):
-        domain_xml(Wanted(name="web", image="busybox", root=None, init=("sh", "-c", "true")))
+def test_a_program_is_a_name_or_an_absolute_path() -> None:
+    assert "<init>sh</init>" in domain_xml(Wanted(name="web", image="busybox", root=None, init=("sh", "-c", "true")))
+    with pytest.raises(InvalidArgumentError, match=r"'bin/sh' is a relative path: .* such as /bin/sh"):
+        domain_xml(Wanted(name="web", image="busybox", root=None, init=("bin/sh",)))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("line 2: /domain/name: found 'a/b', expected 1 to 64 characters", "the name: found 'a/b', expected 1 to 64"),
+        ("line 5: /domain/vcpu: found '0', expected more", "--vcpus: found '0'"),
+        ("line 11: /domain/devices/filesystem/source/@dir: found 'x', expected y", "--root: found 'x'"),
+        ("line 11: /domain/devices/filesystem[2]/source/@dir: found 'x', expected y", "--bind: found 'x'"),
+        ("line 8: /domain/os/initdir: found 'x', expected y", "--cwd: found 'x'"),
+        ("line 8: /domain/os/init: found 'x', expected y", "the command: found 'x'"),
+    ],
+)
+def test_what_is_wrong_with_an_option_is_told_by_its_name(said: str, told: str) -> None:
+    with pytest.raises(InvalidArgumentError) as caught, told_by_options():
+        raise XmlError(said)
+    assert str(caught.value).startswith(told) and "/domain" not in str(caught.value)
+
+
+def test_what_no_option_can_be_blamed_for_is_told_as_it_is() -> None:
+    with pytest.raises(XmlError, match="something else"), told_by_options():
+        raise XmlError("something else")
 
 
 def test_what_is_written_is_what_the_daemon_reads() -> None:

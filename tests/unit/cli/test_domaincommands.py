@@ -1,12 +1,23 @@
+from pathlib import Path
+
 import pytest
 
-from insula.cli import domaincommands
-from insula.errors import DomainExistsError, DomainNotFoundError, ImageNotFoundError, InsulaError, StepError
+from insula.cli import consolecommands, domaincommands
+from insula.errors import (
+    DomainExistsError,
+    DomainNotFoundError,
+    ImageNotFoundError,
+    InsulaError,
+    InvalidArgumentError,
+    StepError,
+)
+from insula.rpc.codes.nativecodes import ImageFlags
 from insula.rpc.procedures import Insula, Remote
+from insula.sdk.values import uuid_text
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
-IMAGES = '[{"name": "busybox"}]'
+IMAGES = '[{"name": "busybox"}, {"name": "debian-12"}]'
 
 
 def _run(verb: str, client: FakeClient, *words: str) -> int:
@@ -14,7 +25,7 @@ def _run(verb: str, client: FakeClient, *words: str) -> int:
 
 
 def test_create_defines_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    client = FakeClient({Insula.IMAGE_LIST: IMAGES, Remote.DOMAIN_DEFINE_XML_FLAGS: WEB})
+    client = FakeClient({Remote.DOMAIN_DEFINE_XML_FLAGS: WEB, Insula.IMAGE_LIST: IMAGES})
     assert (
         _run("create", client, "web", "-i", "busybox", "-m", "64m", "-v", "/srv:/data:ro", "--", "/bin/sh", "-c") == 0
     )
@@ -25,12 +36,11 @@ def test_create_defines_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(("there", "expected"), [(WEB, DomainExistsError), (DomainNotFoundError("web"), StepError)])
 def test_create_tells_a_name_that_is_taken_from_other_failures(there: object, expected: type[InsulaError]) -> None:
-    refused = StepError("refused")
     client = FakeClient(
         {
-            Insula.IMAGE_LIST: IMAGES,
-            Remote.DOMAIN_DEFINE_XML_FLAGS: refused,
+            Remote.DOMAIN_DEFINE_XML_FLAGS: StepError("refused"),
             Remote.DOMAIN_LOOKUP_BY_NAME: there,
+            Insula.IMAGE_LIST: IMAGES,
         }
     )
     with pytest.raises(expected, match="refused"):
@@ -60,22 +70,65 @@ def test_a_running_domain_is_not_removed_unless_forced(capsys: pytest.CaptureFix
     assert client.made(Insula.DOMAIN_REMOVE) == [(WEB, 0)]
 
 
-def test_a_transient_domain_is_gone_once_destroyed() -> None:
+@pytest.mark.parametrize("clone", [None, ImageNotFoundError("no domain left a clone")])
+def test_a_domain_that_was_undefined_while_it_ran_leaves_no_clone(clone: InsulaError | None) -> None:
     client = FakeClient(
         {
             Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
             Remote.DOMAIN_IS_ACTIVE: 1,
             Remote.DOMAIN_IS_PERSISTENT: 0,
             Remote.DOMAIN_DESTROY_FLAGS: None,
+            Insula.IMAGE_REMOVE: clone,
         }
     )
     assert _run("rm", client, "-f", "web") == 0
+    assert client.made(Insula.IMAGE_REMOVE) == [(uuid_text(WEB.uuid), ImageFlags.CLONES)]
 
 
-def test_an_image_that_there_is_not_is_refused_with_those_there_are() -> None:
+def test_an_image_may_stand_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient({Remote.DOMAIN_DEFINE_XML_FLAGS: WEB, Insula.IMAGE_LIST: IMAGES})
+    assert _run("create", client, "web", "debian-12", "--", "sh") == 0
+    xml = client.made(Remote.DOMAIN_DEFINE_XML_FLAGS)[0][0]
+    assert "<source name='debian-12'/>" in xml and "<init>sh</init>" in xml
+
+
+def test_an_image_that_is_not_there_is_refused_with_those_that_are() -> None:
     client = FakeClient({Insula.IMAGE_LIST: IMAGES})
-    with pytest.raises(ImageNotFoundError, match="no image is called 'debian'; there are busybox; build one with"):
-        _run("create", client, "web", "-i", "debian")
-    assert client.made(Remote.DOMAIN_DEFINE_XML_FLAGS) == []
+    with pytest.raises(
+        ImageNotFoundError, match="no image is called 'debian'; there are busybox, debian-12; build one with"
+    ):
+        _run("create", client, "web", "debian")
     with pytest.raises(ImageNotFoundError, match="there is none yet"):
-        _run("create", FakeClient({Insula.IMAGE_LIST: "[]"}), "web", "-i", "debian")
+        _run("create", FakeClient({Insula.IMAGE_LIST: "[]"}), "web", "debian")
+
+
+def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("missing", "file", "file/below"):
+        with pytest.raises(InvalidArgumentError, match="--root: there is no directory"):
+            _run("create", FakeClient({}), "web", "-r", str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("words", "image", "command"),
+    [
+        (["busybox"], "busybox", ()),
+        (["busybox", "sh", "-c", "true"], "busybox", ("sh", "-c", "true")),
+        (["-i", "busybox", "sh", "-c", "true"], "busybox", ("sh", "-c", "true")),
+        (["--rm", "busybox", "--", "-x"], "busybox", ("-x",)),
+        (["-r", "/srv", "sh", "-l"], None, ("sh", "-l")),
+        (["-r", "/srv", "--", "sh"], None, ("sh",)),
+    ],
+)
+def test_words_are_an_image_and_a_command(words: list[str], image: str | None, command: tuple[str, ...]) -> None:
+    options = options_of(consolecommands.ARGUMENTS["run"], *words)
+    assert domaincommands.image_and_command(options) == (image, command)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [(["busybox", "--rm"], "stands behind the image"), (["busybox", "sh", "--", "ls"], "there are two commands")],
+)
+def test_what_can_only_be_a_slip_is_refused(words: list[str], complaint: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=complaint):
+        domaincommands.image_and_command(options_of(consolecommands.ARGUMENTS["run"], *words))

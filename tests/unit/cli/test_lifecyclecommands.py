@@ -4,7 +4,14 @@ from typing import NamedTuple
 import pytest
 
 from insula.cli import lifecyclecommands
-from insula.errors import DomainNotFoundError, InvalidArgumentError, OperationInvalidError
+from insula.errors import (
+    DomainNotFoundError,
+    InsulaError,
+    InvalidArgumentError,
+    OperationInvalidError,
+    OperationTimeoutError,
+    OperationUnsupportedError,
+)
 from insula.model.numbers import ListDomains
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.wiretypes import DomainRef
@@ -81,6 +88,24 @@ def test_a_guest_that_does_not_listen_is_killed_only_when_forced(capsys: pytest.
     assert not client.made(Remote.DOMAIN_DESTROY_FLAGS) and "did not shut down" in capsys.readouterr().err
     assert _run("stop", client, "-t", "0", "-f", "web") == 0
     assert client.made(Remote.DOMAIN_DESTROY_FLAGS) == [(WEB, 0)]
+
+
+@pytest.mark.parametrize("refusal", [OperationUnsupportedError("no way to ask"), OperationTimeoutError("it is deaf")])
+def test_forced_a_domain_ends_also_if_it_cannot_be_asked(
+    refusal: InsulaError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+            Remote.DOMAIN_SHUTDOWN_FLAGS: refusal,
+            Remote.DOMAIN_IS_ACTIVE: 1,
+            Remote.DOMAIN_DESTROY_FLAGS: None,
+        }
+    )
+    assert _run("stop", client, "web") == refusal.exit_status and not client.made(Remote.DOMAIN_DESTROY_FLAGS)
+    assert _run("stop", client, "-f", "web") == 0 and client.made(Remote.DOMAIN_DESTROY_FLAGS)
+    client.answers[Remote.DOMAIN_IS_ACTIVE] = 0
+    assert _run("stop", client, "-f", "web") == 0 and len(client.made(Remote.DOMAIN_DESTROY_FLAGS)) == 1
 
 
 def test_a_transient_domain_that_is_gone_has_stopped() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.cli import main
 from insula.cli.main import failure, may_only_look, parse, split, status_of
 from insula.cli.verbtable import VERBS
 from insula.errors import (
@@ -97,3 +98,31 @@ def test_who_may_not_use_the_daemons_socket_looks_through_the_other(
     assert not may_only_look(layout)
     monkeypatch.setattr(os, "access", lambda path, mode: path == layout.socket_read_only)
     assert may_only_look(layout)
+
+
+def _status_of_process(*arguments: str, output: str) -> tuple[int, str]:
+    with open(output, "w") as stream:
+        result = subprocess.run(
+            [sys.executable, "-m", "insula.cli.main", *arguments],
+            stdout=stream, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    return result.returncode, result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("help",), ("exec", "--help"), ("completion", "bash")])
+def test_output_that_cannot_be_written_is_told_without_a_trace(arguments: tuple[str, ...]) -> None:
+    status, told = _status_of_process(*arguments, output="/dev/full")
+    assert (status, told) == (1, "insula: the output cannot be written: No space left on device\n")
+
+
+def test_the_domain_is_named_where_the_error_does_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failing(*_: object) -> int:
+        raise OperationTimeoutError("it took too long")
+
+    monkeypatch.setattr(main, "run", failing)
+    assert status_of(["info", "web"]) == 7
+    assert capsys.readouterr().err == "insula: web: it took too long\n"
+    assert status_of(["ls"]) == 7
+    assert capsys.readouterr().err == "insula: it took too long\n"

@@ -16,6 +16,7 @@ from insula.model.scalars import (
     DomainName,
     FileMode,
     MacAddress,
+    ProgramPath,
     UsbId,
 )
 from insula.model.sizes import UNSIGNED_LONG_MAX, CpuSet, KiB
@@ -39,6 +40,7 @@ BY_TYPE: dict[object, SearchStrategy[Any]] = {
     str: TEXTS,
     int: st.integers(0, UNSIGNED_LONG_MAX),
     UUID: st.uuids(),
+    ProgramPath: st.one_of(_SEGMENTS, st.just("/bin/sh")).map(lambda path: ProgramPath(PurePosixPath(path))),
     PurePosixPath: st.lists(_SEGMENTS, max_size=4).map(lambda parts: PurePosixPath("/", *parts)),
     CpuSet: st.frozensets(st.integers(0, 300), min_size=1, max_size=8),
     MacAddress: st.lists(_HEX_PAIRS, min_size=5, max_size=5).map(lambda pairs: ":".join(("52", *pairs))),

@@ -220,8 +220,8 @@ BAD = {
     "no system": (MINIMAL.format("").replace("<os><type>exe</type></os>", ""), "line 1: /domain: has no <os> in it"),
     "no system type": (MINIMAL.format("").replace("<type>exe</type>", ""), "line 4: /domain/os: has no <type> in it"),
     "a relative init": (
-        MINIMAL.format("").replace("</type>", "</type><init>init</init>"),
-        "line 4: /domain/os/init: found 'init', expected an absolute path",
+        MINIMAL.format("").replace("</type>", "</type><init>bin/init</init>"),
+        "line 4: /domain/os/init: found 'bin/init', expected an absolute path, or a name",
     ),
     "a broken UUID": (MINIMAL.format("<uuid>1234</uuid>"), "line 5: /domain/uuid: found '1234', expected a UUID"),
     "two names": (MINIMAL.format("<name>y</name>"), "line 5: /domain/name[2]: <name> stands here a second time"),

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from insula.engine.console.consolechannel import Viewing
-from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
+from insula.errors import DeviceMissingError, InvalidArgumentError, OperationFailedError, OperationInvalidError
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
 from tests.waiting import scaled
 
@@ -36,7 +36,7 @@ async def test_a_console_answers_to_alias_terminal_and_number(rig: Rig) -> None:
 
     for name in ("console1", "1", terminal):
         rig.domains.console(ref, name, viewing=Viewing.WATCHING).close()
-    with pytest.raises(InvalidArgumentError, match="cannot find console device 'console2'"):
+    with pytest.raises(DeviceMissingError, match="cannot find console device 'console2'"):
         rig.domains.console(ref, "console2")
 
 
