@@ -16,10 +16,11 @@ from insula.engine.exitstatus import ExitMeaning
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
+from insula.engine.keeper.startup import spawn_keeper
 from insula.engine.launch.launcher import Launcher
 from insula.engine.spec import Access, DirectoryRoot, OverlayRoot, Process, ResourceLimit, TmpfsRoot
 from insula.errors import InvalidArgumentError, OperationInvalidError, StepError
-from tests.guests import FIRST_ID, Guests, facts_of, id_map, namespace_ids, read_until, spec
+from tests.guests import FIRST_ID, Guests, facts_of, id_map, kill_keeper, namespace_ids, read_until, spec
 from tests.keys import session_key
 
 KINDS = ("mnt", "uts", "ipc", "pid", "net", "user", "cgroup")
@@ -273,6 +274,31 @@ def test_resource_limits_hold_and_impossible_ones_are_explained(guests: Guests, 
     beyond = (ResourceLimit(name="NOFILE", soft=1 << 40, hard=1 << 40),)
     with pytest.raises(StepError, match=r"limit NOFILE .*above the host's fs\.nr_open"):
         guests.launch(spec(busybox_root, "true", resource_limits=beyond))
+
+
+@pytest.mark.machine("capabilities")
+@pytest.mark.parametrize("most", [0, 3, 4])
+@pytest.mark.parametrize("privileged", [False, True], ids=["unprivileged", "privileged"])
+def test_a_limit_of_descriptors_that_leaves_none_for_us_holds_for_init_and_for_who_enters(
+    guests: Guests, busybox_root: Path, privileged: bool, most: int
+) -> None:
+    limits = (ResourceLimit(name="NOFILE", soft=most, hard=1024),)
+    init = Process(argv=("/bin/sleep", "1000"), cwd="/etc")
+    running = guests.launch(spec(busybox_root, init=init, privileged=privileged, resource_limits=limits))
+    assert re.search(rf"Max open files +{most} +1024 ", Path(f"/proc/{running.pid}/limits").read_text())
+    assert guests.execute(running, "/bin/readlink", "/proc/1/cwd")[0] == "/etc\n"
+    assert guests.execute(running, "/bin/sh", "-c", "ulimit -n")[0] == f"{most}\n"
+    with pytest.raises(StepError, match="no such program in the guest: /bin/nothing"):
+        guests.execute(running, "/bin/nothing")
+
+
+def test_guests_start_also_where_programs_are_to_have_few_descriptors(guests: Guests, busybox_root: Path) -> None:
+    kill_keeper(guests)
+    with guests.log.open("ab") as log:
+        spawn_keeper(guests.socket, log=log.fileno(), soft_limit=64)
+    guests.connect()
+    said, _ = guests.output(spec(busybox_root, "ulimit -Sn"))
+    assert "1024" in said
 
 
 @pytest.mark.requires("cap.sys_resource")

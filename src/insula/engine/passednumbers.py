@@ -10,6 +10,9 @@ LAST_PASSED_FD = FIRST_PASSED_FD + PASSED_FDS_MAX - 1
 CHANNEL_FD = LAST_PASSED_FD + 1
 """Where a process has its channel at last, when it has nothing else of ours."""
 
+NEEDED_NUMBERS = 1024
+"""How many numbers a process on its way must be able to use: one message alone may bring 253 fds, behind all these."""
+
 
 def move_up(fd: int) -> int:
     """Move an fd out of that range, and return where it is."""

@@ -31,7 +31,7 @@ CLONE = CloneOptions(namespaces=("mnt", "pid", "user"), owner=(300000, 300000))
 EARLY = (MakeNetwork(why="asked for", netlink=True),)
 INNER = (
     BecomeRoot(why="its own"),
-    Execute(why="the guest's own", argv=["/sbin/init"], env=[], cwd="/"),
+    Execute(why="the guest's own", argv=["/sbin/init"], env=[]),
 )
 
 

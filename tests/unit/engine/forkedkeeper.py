@@ -120,7 +120,7 @@ class ForkedKeeper:
 def program(script: str) -> tuple[GuestStep, ...]:
     return (
         PassDescriptors(why="-", count=0),
-        Execute(why="-", argv=["/bin/sh", "-c", script], env=[["PATH", os.environ["PATH"]]], cwd="/"),
+        Execute(why="-", argv=["/bin/sh", "-c", script], env=[["PATH", os.environ["PATH"]]]),
     )
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.environment import DEFAULT_PATH, MANAGER
+from insula.engine.fragments.programlimits import limits_before_capabilities_go, limits_of_descriptors
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.policy.capabilities import default_kept
@@ -98,25 +99,26 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment, 
     if confined(spec.seccomp):
         steps.append(confinement.LoadFilters(why="the same as init's", seccomp=filter_of(spec)))
     steps.append(confinement.BecomeUser(why="as the guest names it", user=user, group=process.group))
-    steps += [
-        confinement.LimitResource(why="as for init", name=each.name, soft=each.soft, hard=each.hard)
-        for each in spec.resource_limits
-    ]
+    steps += limits_before_capabilities_go(spec, "as for init")
     steps.append(confinement.KeepCapabilities(why="no more than init's", names=sorted(_kept(spec, attachment))))
     refuse = spec.no_new_privileges if attachment.no_new_privileges is None else attachment.no_new_privileges
     if refuse:
         steps.append(confinement.RefuseNewPrivileges(why="as for init" if spec.no_new_privileges else "asked for"))
     environment = {"PATH": DEFAULT_PATH, "container": MANAGER, **_of_login(login), **dict(process.env)}
-    steps.append(
+    steps += [
+        execution.EnterDirectory(
+            why="with its own rights",
+            path=login.home if process.cwd is None else process.cwd,
+            else_root=process.cwd is None,
+        ),
+        *limits_of_descriptors(spec.resource_limits, "as for init; nothing of ours opens a file any more"),
         execution.Execute(
             why="from here on it is the guest's own",
             argv=[process.argv[0], *map(late, process.argv[1:])],
             env=[list(variable) for variable in environment.items()],
-            cwd=login.home if process.cwd is None else process.cwd,
-            else_root=process.cwd is None,
             home=True,
-        )
-    )
+        ),
+    ]
     return tuple(steps)
 
 

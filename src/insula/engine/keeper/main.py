@@ -18,7 +18,7 @@ import traceback
 from insula.engine.keeper.keeper import Keeper
 from insula.engine.keeper.mountspace import enter_empty_root
 from insula.engine.keeper.spawner import built_program
-from insula.engine.passednumbers import move_up, reserve_numbers
+from insula.engine.passednumbers import NEEDED_NUMBERS, move_up, reserve_numbers
 from insula.kernel.process import set_dumpable, set_name
 from insula.kernel.standardstreams import occupy_standard_streams
 
@@ -71,11 +71,11 @@ def _parsed(arguments: list[str]) -> _Options:
 def _serve(options: _Options) -> None:
     if options.detach and os.fork():
         os._exit(0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     given = socket.socket(fileno=move_up(options.given))
     reaper = None if options.reaper < 0 else socket.socket(fileno=move_up(options.reaper))
     ready = -1 if options.ready < 0 else move_up(options.ready)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
     reserve_numbers()
     _come_from_sealed_view()
     for ignored in IGNORED_SIGNALS:
@@ -85,7 +85,8 @@ def _serve(options: _Options) -> None:
     set_name("insula-keeper")
     spawner = built_program()
     enter_empty_root()
-    keeper = Keeper(limits, reaper=reaper, spawner=spawner)
+    # A shell may have been told that its programs need few: a process that receives what its guest is made of does not.
+    keeper = Keeper((min(max(soft, NEEDED_NUMBERS), hard), hard), reaper=reaper, spawner=spawner)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0) if keeper.empty else None)
     if options.listens:
         given.listen()  # again, in this process: peers are told who listened last (unix(7), SO_PEERCRED)

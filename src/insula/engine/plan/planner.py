@@ -16,6 +16,7 @@ from insula.engine.fragments.kernelfiles import (
     runtime_directory,
 )
 from insula.engine.fragments.premounts import mounts_nothing_new, premounts
+from insula.engine.fragments.programlimits import limits_before_capabilities_go, limits_of_descriptors
 from insula.engine.fragments.speccheck import check, own_network
 from insula.engine.guestinit import starts_system
 from insula.engine.launch.systemdscope import Manager
@@ -299,22 +300,19 @@ def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
         steps.append(confinement.LoadFilters(why=why, seccomp=filter_of(spec)))
     if user is not None:
         steps.append(confinement.BecomeUser(why="asked for", user=user, group=spec.init.group))
-    # Nothing of ours opens files any more, so limits of fds may be as low as they like.
-    steps += [
-        confinement.LimitResource(why="asked for", name=each.name, soft=each.soft, hard=each.hard)
-        for each in spec.resource_limits
-    ]
+    steps += limits_before_capabilities_go(spec, "asked for")
     kept = spec.capabilities if spec.capabilities is not None else default_kept(privileged=spec.idmap is None)
     why = "the others mean something for the host only" if spec.capabilities is None else "asked for"
     steps.append(confinement.KeepCapabilities(why=why, names=sorted(kept)))
     if spec.no_new_privileges:
         steps.append(confinement.RefuseNewPrivileges(why="asked for"))
-    steps.append(
+    steps += [
+        execution.EnterDirectory(why="with init's own rights", path=spec.init.cwd or "/"),
+        *limits_of_descriptors(spec.resource_limits, "asked for; nothing of ours opens a file any more"),
         execution.Execute(
             why="from here on it is the guest's own",
             argv=list(spec.init.argv),
             env=[list(variable) for variable in init_environment(spec)],
-            cwd=spec.init.cwd or "/",
-        )
-    )
+        ),
+    ]
     return steps

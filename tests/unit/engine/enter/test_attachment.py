@@ -47,9 +47,10 @@ def test_it_joins_the_groups_first_then_all_namespaces_then_is_confined_then_exe
         execution.PassDescriptors,
         confinement.LoadFilters,
         confinement.BecomeUser,
-        confinement.LimitResource,
         confinement.KeepCapabilities,
         confinement.RefuseNewPrivileges,
+        execution.EnterDirectory,
+        confinement.LimitResource,
         execution.Execute,
     ]
 
@@ -64,9 +65,7 @@ def test_limits_are_raised_before_a_user_namespace_is_entered_but_not_those_that
     def raised(spec: ContainerSpec) -> list[tuple[str, int | None]]:
         steps = attachment_steps(replace(spec, resource_limits=limits), UNIFIED, Attachment(process=PROCESS), WEB)
         entered = next(number for number, each in enumerate(steps) if isinstance(each, namespaces.EnterContainer))
-        found = [number for number, each in enumerate(steps) if isinstance(each, confinement.RaiseLimit)]
-        assert all(number < entered for number in found)
-        return [(each.name, each.hard) for each in steps if isinstance(each, confinement.RaiseLimit)]
+        return [(each.name, each.hard) for each in steps[:entered] if isinstance(each, confinement.RaiseLimit)]
 
     assert raised(BUSYBOX) == [("NOFILE", 1 << 20), ("MEMLOCK", None)]
     assert raised(PRIVILEGED) == []
@@ -103,19 +102,20 @@ def test_new_privileges_can_be_refused_to_it_alone_but_an_unconfined_guest_stays
 
 
 def test_the_program_has_its_environment_with_a_path_and_a_home() -> None:
-    last = attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS), WEB)[-1]
-    assert isinstance(last, execution.Execute)
+    there, last = attachment_steps(BUSYBOX, UNIFIED, Attachment(process=PROCESS), WEB)[-2:]
+    assert isinstance(there, execution.EnterDirectory) and isinstance(last, execution.Execute)
     environment = dict(last.env)
     assert environment.keys() == {"PATH", "container", "USER", "LOGNAME", "SHELL", "LANG"}
     assert (environment["USER"], environment["SHELL"], environment["LANG"]) == ("web", "/bin/sh", "C")
-    assert (last.argv, last.cwd, last.else_root, last.home) == (["ls"], "/srv", False, True)
+    assert (last.argv, there.path, there.else_root, last.home) == (["ls"], "/srv", False, True)
 
 
 def test_without_a_directory_it_begins_in_the_users_home_if_that_can_be_entered() -> None:
     process = Process(argv=("ls",), cwd=None)
-    last = attachment_steps(BUSYBOX, UNIFIED, Attachment(process=process), Login("", "/root", "/bin/bash"))[-1]
-    assert isinstance(last, execution.Execute)
-    assert (last.cwd, last.else_root) == ("/root", True)
+    login = Login("", "/root", "/bin/bash")
+    there, last = attachment_steps(BUSYBOX, UNIFIED, Attachment(process=process), login)[-2:]
+    assert isinstance(there, execution.EnterDirectory) and isinstance(last, execution.Execute)
+    assert (there.path, there.else_root) == ("/root", True)
     environment = dict(last.env)
     assert environment["SHELL"] == "/bin/bash" and environment["LANG"] == "C.UTF-8" and "USER" not in environment
 

@@ -82,7 +82,7 @@ def shell(script: str) -> tuple[GuestStep, ...]:
     return (
         TakeStreams(why="-"),
         PassDescriptors(why="-", count=0),
-        Execute(why="-", argv=["/bin/sh", "-c", script], env=[["A", "b"]], cwd="/"),
+        Execute(why="-", argv=["/bin/sh", "-c", script], env=[["A", "b"]]),
     )
 
 
@@ -140,7 +140,7 @@ def test_early_steps_are_played_before_go(starting: Starting) -> None:
 
 
 def test_a_program_that_cannot_be_executed_is_told_after_it_was_tried(starting: Starting) -> None:
-    program = program_of(Execute(why="-", argv=["/no/such/init"], env=[], cwd="/"))
+    program = program_of(Execute(why="-", argv=["/no/such/init"], env=[]))
     newborn = starting(program)
     send_go(newborn.channel, [])
     assert newborn.hear() == {"executing": True, "hold": False}

@@ -145,7 +145,7 @@ def test_long_arguments_do_not_pile_up() -> None:
     """128 programs of an `exec` with megabytes of arguments each stayed in the daemon."""
     programs = Programs()
     for number in range(8):
-        step = Execute(why="-", argv=["/bin/echo", f"{number}" * (3 << 20)], env=[], cwd="/")
+        step = Execute(why="-", argv=["/bin/echo", f"{number}" * (3 << 20)], env=[])
         programs.entering(DEBIAN, (step,), permitted=ALL, most_groups=1)
     kept = [len(each.image) for each in programs._templates.values()]
     assert 0 < sum(kept) == programs._images <= 16 << 20

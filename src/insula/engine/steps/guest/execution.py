@@ -65,49 +65,58 @@ class Finish(GuestStep):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Execute(GuestStep):
-    """Become the program, with default signals and exactly this environment.
+class EnterDirectory(GuestStep):
+    """Go where the program shall begin. No link leads through a descriptor of ours, nor anywhere out of the root.
 
-    env: pairs of name and value; else_root: the root directory is good enough if cwd cannot be entered; home: add the
-    HOME of the user it became, unless env has one.
+    else_root: the root directory is good enough if path cannot be entered.
     """
 
-    phrase: ClassVar[str] = "execute {argv}"
+    phrase: ClassVar[str] = "go to {path}"
 
-    argv: list[str]
-    env: list[list[str]]
-    cwd: str
+    path: str
     else_root: bool = False
-    home: bool = False
 
     def compile(self, program: Builder) -> None:
-        program.say({"executing": True, "hold": program.hold})
-        if program.hold:
-            program.wait_for_word()
-        self._enter_directory(program)
-        program.call("umask", 0o022)
-        default = program.constant(bytes(_ACTION_SIZE))
-        for number in _IGNORED:
-            program.call("rt_sigaction", int(number), default, 0, _SIGNALS_SIZE)
-        program.call("rt_sigprocmask", signal.SIG_SETMASK, program.constant(bytes(_SIGNALS_SIZE)), 0, _SIGNALS_SIZE)
-        self._exec(program, dict(self.env))
-
-    def _enter_directory(self, program: Builder) -> None:
-        """No link leads through a descriptor of ours, nor anywhere outside of the root."""
         flags = os.O_PATH | os.O_DIRECTORY
         means = "cannot be the working directory: {error}"
         root = program.open("/", flags)
         if self.else_root:
             program.call("fchdir", root, about="/")
             # What could not be opened is no descriptor, and stays without effect.
-            directory = program.open_beneath(root, self.cwd, flags, resolve=CONTAINED, whatever=True)
+            directory = program.open_beneath(root, self.path, flags, resolve=CONTAINED, whatever=True)
             program.call("fchdir", directory, whatever=True)
             program.call("close", directory, whatever=True)
         else:
-            directory = program.open_beneath(root, self.cwd, flags, resolve=CONTAINED, means=means)
-            program.call("fchdir", directory, means=means, about=self.cwd)
+            directory = program.open_beneath(root, self.path, flags, resolve=CONTAINED, means=means)
+            program.call("fchdir", directory, means=means, about=self.path)
             program.close(directory)
         program.close(root)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execute(GuestStep):
+    """Become the program, with default signals and exactly this environment.
+
+    env: pairs of name and value; home: add the HOME of the user it became, unless env has one. It takes no descriptor:
+    the program's limit may be in force.
+    """
+
+    phrase: ClassVar[str] = "execute {argv}"
+
+    argv: list[str]
+    env: list[list[str]]
+    home: bool = False
+
+    def compile(self, program: Builder) -> None:
+        program.say({"executing": True, "hold": program.hold})
+        if program.hold:
+            program.wait_for_word()
+        program.call("umask", 0o022)
+        default = program.constant(bytes(_ACTION_SIZE))
+        for number in _IGNORED:
+            program.call("rt_sigaction", int(number), default, 0, _SIGNALS_SIZE)
+        program.call("rt_sigprocmask", signal.SIG_SETMASK, program.constant(bytes(_SIGNALS_SIZE)), 0, _SIGNALS_SIZE)
+        self._exec(program, dict(self.env))
 
     def _exec(self, program: Builder, environment: dict[str, str]) -> None:
         """Try each place the program may be; fail at the one that tells most."""

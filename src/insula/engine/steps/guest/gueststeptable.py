@@ -68,6 +68,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         confinement.RefuseNewPrivileges,
         execution.PassDescriptors,
         execution.Finish,
+        execution.EnterDirectory,
         execution.Execute,
     )
 }

@@ -17,7 +17,7 @@ from insula.engine.keeper.main import IGNORED_SIGNALS
 from insula.engine.passednumbers import FIRST_PASSED_FD
 from insula.engine.program.builder import Builder
 from insula.engine.steps.guest.confinement import LearnAccount
-from insula.engine.steps.guest.execution import Execute, PassDescriptors
+from insula.engine.steps.guest.execution import EnterDirectory, Execute, PassDescriptors
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.fds import memory_file
 from tests.unit.engine.steps.guest.performing import Us, account, guest, perform
@@ -27,15 +27,12 @@ TELL = "import json, os, signal; print(json.dumps({0}))"
 """A program that tells something about itself."""
 
 
-def execute(
-    argv: list[str],
-    env: list[list[str]] | None = None,
-    *,
-    cwd: str = "/",
-    else_root: bool = False,
-    home: bool = False,
-) -> Execute:
-    return Execute(why="test", argv=argv, env=[] if env is None else env, cwd=cwd, else_root=else_root, home=home)
+def execute(argv: list[str], env: list[list[str]] | None = None, *, home: bool = False) -> Execute:
+    return Execute(why="test", argv=argv, env=[] if env is None else env, home=home)
+
+
+def enter(path: Path | str, *, else_root: bool = False) -> EnterDirectory:
+    return EnterDirectory(why="test", path=str(path), else_root=else_root)
 
 
 def said(work: Callable[[], None]) -> bytes:
@@ -109,7 +106,7 @@ def test_the_program_begins_with_default_signals_and_an_ordinary_mask(tmp_path: 
         os.umask(0o777)
 
     status = "dict(line.split(':', 1) for line in open('/proc/self/status'))"
-    found = told(status, ignore, cwd=str(tmp_path))
+    found = told(status, ignore, before=[enter(tmp_path)])
     ignored = int(found["SigIgn"], 16)
     # The interpreter itself ignores two of them again.
     for number in set(IGNORED_SIGNALS) - {signal.SIGPIPE, signal.SIGXFSZ}:
@@ -119,21 +116,21 @@ def test_the_program_begins_with_default_signals_and_an_ordinary_mask(tmp_path: 
 
 
 def test_the_program_begins_where_it_is_told_to(tmp_path: Path) -> None:
-    assert told("os.getcwd()", cwd=str(tmp_path)) == str(tmp_path)
+    assert told("os.getcwd()", before=[enter(tmp_path)]) == str(tmp_path)
 
 
 def test_a_home_that_cannot_be_entered_is_no_reason_to_fail(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name, found in (("", str(tmp_path)), ("missing", "/"), ("file", "/")):
-        assert told("os.getcwd()", cwd=str(tmp_path / name), else_root=True) == found
+        assert told("os.getcwd()", before=[enter(tmp_path / name, else_root=True)]) == found
     open_ones = "os.listdir('/proc/self/fd')"
-    assert told(open_ones, cwd="/nowhere", else_root=True) == told(open_ones)
+    assert told(open_ones, before=[enter("/nowhere", else_root=True)]) == told(open_ones)
 
 
 def test_a_directory_that_is_missing_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     with pytest.raises(FileNotFoundError, match="cannot be the working directory: No such file") as caught:
-        in_child(lambda: perform(guest(), execute(["/bin/true"], cwd=missing)))
+        in_child(lambda: perform(guest(), enter(missing)))
     assert caught.value.filename == missing
 
 
@@ -157,7 +154,7 @@ def test_a_program_without_a_slash_is_the_first_in_the_guests_path(tmp_path: Pat
 def test_the_working_directory_is_no_part_of_the_path(tmp_path: Path, path: str) -> None:
     program(tmp_path / "tell", "#!/bin/sh\n")
     with pytest.raises(FileNotFoundError, match="not found in the guest's PATH") as caught:
-        in_child(lambda: perform(guest(), execute(["tell"], [["PATH", path]], cwd=str(tmp_path))))
+        in_child(lambda: perform(guest(), enter(tmp_path), execute(["tell"], [["PATH", path]])))
     assert caught.value.filename == "tell"
 
 
