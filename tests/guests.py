@@ -103,7 +103,7 @@ class Guests:
         return running
 
     def destroy(self, running: Running) -> ExitStatus:
-        return completed(self.launcher.destroy(running))
+        return completed(self.launcher.teardown.destroy(running))
 
     def wait_for_end(self, running: Running, seconds: float = 10.0) -> ExitStatus:
         """Wait until the keeper tells that the guest has ended."""
@@ -134,7 +134,7 @@ class Guests:
                 self.link.dispatch()
         said += read_available(running.consoles[0])
         status = self.wait_for_end(running)
-        completed(self.launcher.release(running, status))
+        completed(self.launcher.teardown.release(running, status))
         return said.decode().replace("\r\n", "\n"), status
 
     def execute(self, running: Running, *argv: str, **options: Any) -> tuple[str, ExitStatus]:
@@ -160,13 +160,13 @@ class Guests:
     def wait_for_execution(self, execution: str, seconds: float = 10.0) -> ExitStatus:
         """Wait until the keeper tells that an entered process has ended, and have it forgotten."""
         status = ExitStatus(status=self._wait_for(EventKind.EXECUTED, execution, seconds).status)
-        completed(self.launcher.forget_execution(execution))
+        completed(self.launcher.teardown.forget_execution(execution))
         return status
 
     def close(self) -> None:
         """End all guests and the keeper."""
         for running in self._launched:
-            completed(self.launcher.destroy(running))
+            completed(self.launcher.teardown.destroy(running))
             running.close()
         self.launcher.close()
         self.ask(Verb.QUIT)

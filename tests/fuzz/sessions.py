@@ -23,12 +23,10 @@ from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
 from insula.daemon.wiring import Patience
-from insula.engine.plan.plan import LaunchPlan
 from insula.rpc.wiretypes import DomainRef
 from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.storage.imagestore import ImageStore
-from tests.fuzz.documents import PLANS
 from tests.fuzz.mutation import JsonMutator, XmlMutator, edited
 from tests.fuzz.target import BrokenError, One
 from tests.fuzz.wire import CALLS, Value, packet_of, values_of
@@ -51,9 +49,6 @@ _TEXTS = (
     "lxc",
     "x86_64",
 )
-
-
-_PLAN = LaunchPlan.decode(PLANS[0])
 
 
 def _xml(number: int) -> str:
@@ -127,7 +122,6 @@ class _Daemon:
 
     def __init__(self, directory: Path) -> None:
         self._rig = Rig(directory, Patience(lock=0.02, shutdown=0.02, end=1))
-        self._rig.engine.plan = lambda spec: _PLAN  # type: ignore[method-assign]
         self._shares = Shares()
         self._complaints = Complaints()
         self._services = replace(

@@ -148,11 +148,11 @@ class SimulatedLoop:
         self.alive = False
         self._ready.clear()
         self._timers.clear()
-        for task in list(self._tasks.values()):
+        while self._tasks:  # what is thrown away may begin more at its end
+            _, task = self._tasks.popitem()
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 _thrown_away(task.get_coro())
-        self._tasks.clear()
         self._ready.clear()
         self._timers.clear()
         self._watched.clear()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from insula.service.guest import StartedProgram
-from insula.testing.fakehost import FakeHost, FakeProcess
+from insula.testing import FakeHost, FakeProcess
 from tests import invariants
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.statuses import KILLED

@@ -17,6 +17,7 @@ import pytest
 
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.runningcontainer import Running
+from insula.engine.launch.teardown import Teardown
 from insula.service.definitions import Definitions
 from insula.service.events import Events
 from insula.service.executions import Executions
@@ -25,7 +26,8 @@ from insula.service.lifecycle import LifecycleVerbs
 from insula.service.livedevices import LiveDevices
 from insula.service.livelimits import LiveLimits
 from insula.service.runstorage import RunStorage
-from insula.testing.fakeengine import FakeEngine
+from insula.testing.fakerunning import FakeRunning
+from insula.testing.fakesuccession import FakeSuccession
 from tests import hosts
 from tests.invariants import ENDING
 from tests.simulation.seeds import walked
@@ -92,7 +94,7 @@ def _calls_the_living_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     async def recovered(*_: Any) -> None:
         return None
 
-    monkeypatch.setattr(FakeEngine, "recover", recovered)
+    monkeypatch.setattr(FakeSuccession, "recover", recovered)
 
 
 def _answers_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,18 +151,19 @@ def _has_keepers_remember_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     async def forgotten(*_: Any) -> None:
         return None
 
-    monkeypatch.setattr(FakeEngine, "forget_execution", forgotten)
+    monkeypatch.setattr(Teardown, "forget_execution", forgotten)
 
 
 def _lets_destroy_wait_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    destroy = FakeEngine.destroy
+    destroy = Teardown.destroy
 
-    async def destroyed(self: FakeEngine, running: Running) -> ExitStatus:
-        if self._host.inside(running.uuid):
+    async def destroyed(self: Teardown, running: Running) -> ExitStatus:
+        assert isinstance(running, FakeRunning)
+        if running.host.inside(running.uuid):
             await asyncio.sleep(ENDING + 1)
         return await destroy(self, running)
 
-    monkeypatch.setattr(FakeEngine, "destroy", destroyed)
+    monkeypatch.setattr(Teardown, "destroy", destroyed)
 
 
 @pytest.mark.parametrize(

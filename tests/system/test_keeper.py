@@ -152,10 +152,10 @@ def test_guests_and_their_exit_statuses_survive_the_daemon(guests: Guests, busyb
     guests.disconnect()
     until(lambda: not os.path.exists(f"/proc/{ends.pid}"), "one guest's end")
     guests.connect()
-    held = {each.uuid: each for each in completed(guests.launcher.held())}
+    held = {each.uuid: each for each in completed(guests.launcher.succession.held())}
     assert (held[lives.uuid].phase, held[ends.uuid].phase) == (StartPhase.RUNNING, StartPhase.EXITED)
     assert held[ends.uuid].status == ExitStatus(status=5 << 8)
-    again = [completed(guests.launcher.recover(record)) for record in records]
+    again = [completed(guests.launcher.succession.recover(record)) for record in records]
     assert [each and each.pid for each in again] == [lives.pid, ends.pid]
     for running in again:
         assert running is not None
@@ -167,9 +167,9 @@ def test_guests_and_their_exit_statuses_survive_the_daemon(guests: Guests, busyb
 def test_a_record_of_another_boot_or_another_process_is_nobody(guests: Guests, busybox_root: Path) -> None:
     running = guests.launch(spec(busybox_root, "sleep 1000"))
     data = running.record.encode()
-    assert completed(guests.launcher.recover(ContainerRecord.decode({**data, "boot": "another"}))) is None
+    assert completed(guests.launcher.succession.recover(ContainerRecord.decode({**data, "boot": "another"}))) is None
     guests.destroy(running)
-    assert completed(guests.launcher.recover(ContainerRecord.decode({**data, "pid": os.getpid()}))) is None
+    assert completed(guests.launcher.succession.recover(ContainerRecord.decode({**data, "pid": os.getpid()}))) is None
 
 
 def test_a_guest_never_blocks_on_its_console_while_no_daemon_reads(guests: Guests, busybox_root: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_guest_never_blocks_on_its_console_while_no_daemon_reads(guests: Guest
     guests.disconnect()
     until((busybox_root / "done").exists, "the guest having written all")
     guests.connect()
-    again = completed(guests.launcher.recover(running.record))
+    again = completed(guests.launcher.succession.recover(running.record))
     assert again is not None
     assert len(again.said[0]) == RING_MAX
     assert again.said[0].endswith(b"x\r\nthe end\r\n")
@@ -200,8 +200,8 @@ def test_guests_survive_the_keeper_and_are_handed_to_the_next(guests: Guests, bu
     assert os.path.exists(f"/proc/{running.pid}")
     guests.start_keeper()
     assert guests.ask(Verb.HELLO)["guests"] == []
-    completed(guests.launcher.adopt(running))
-    completed(guests.launcher.adopt(running))
+    completed(guests.launcher.succession.adopt(running))
+    completed(guests.launcher.succession.adopt(running))
     assert [each["uuid"] for each in guests.ask(Verb.HELLO)["guests"]] == [running.uuid]
     os.write(running.consoles[0], b"on\n")
     read_until(running.consoles[0], b"got on")
@@ -218,7 +218,7 @@ def test_a_guest_that_waits_before_its_first_program_begins_under_the_next_keepe
     running = guests.launch(spec(busybox_root, "echo begun; sleep 1000"), paused=True)
     kill_keeper(guests)
     guests.start_keeper()
-    completed(guests.launcher.adopt(running))
+    completed(guests.launcher.succession.adopt(running))
     completed(guests.launcher.resume(running))
     assert not running.awaiting_exec
     read_until(running.consoles[0], b"begun")
@@ -243,7 +243,7 @@ def test_a_daemon_that_lost_all_fds_finds_its_guests_by_their_pids(guests: Guest
     kill_keeper(guests)
     running.close()
     guests.start_keeper()
-    again = completed(guests.launcher.recover(record))
+    again = completed(guests.launcher.succession.recover(record))
     assert again is not None
     assert (again.pid, again.consoles) == (record.pid, [])
     assert start_time(again.pid) == record.born
@@ -324,7 +324,7 @@ def test_requests_after_the_keepers_death_fail_at_once(guests: Guests, busybox_r
     with pytest.raises(KeeperError):
         completed(guests.launcher.entrance.execute(running, spec(busybox_root, "true").init, terminal=(24, 80)))
     guests.start_keeper()
-    completed(guests.launcher.adopt(running))
+    completed(guests.launcher.succession.adopt(running))
     assert struct.calcsize("i") == 4
     with pytest.raises(OperationInvalidError, match="either streams or a terminal"):
         completed(guests.launcher.entrance.execute(running, spec(busybox_root, "true").init))

@@ -108,7 +108,7 @@ def test_a_root_of_many_layers_starts_where_overlays_know_layers_by_path_only(
         read_until(running.consoles[0], b"30")
         assert (scratch / "clone/upper/made").stat().st_uid == 0
     finally:
-        completed(launcher.destroy(running))
+        completed(launcher.teardown.destroy(running))
 
 
 @pytest.mark.machine("mounts")

@@ -140,7 +140,7 @@ def test_interfaces_are_connected_in_the_guests_network_and_disconnected_at_its_
     running = completed(launcher.launch(rich(busybox_root, scratch)))
     assert performer.connected == [running.pid]
     assert [each.guest for each in running.record.connected] == ["eth0"]
-    completed(launcher.destroy(running))
+    completed(launcher.teardown.destroy(running))
     assert performer.disconnected == 1
 
 
@@ -183,10 +183,10 @@ def test_a_launch_cut_short_is_undone_from_its_note(guests: Guests, busybox_root
     running = completed(guests.launcher.launch(spec(busybox_root, "sleep 1000"), write_intent=notes.append))
     wanted = notes[-1]  # one for each pid that was tried
     assert (wanted.uuid, wanted.launch) == (running.uuid, running.record.launch)
-    completed(guests.launcher.take_away(replace(wanted, launch="another")))
+    completed(guests.launcher.teardown.take_away(replace(wanted, launch="another")))
     assert running.group.processes()
     for _ in range(2):
-        completed(guests.launcher.take_away(Remains.decode(json.loads(json.dumps(wanted.encode())))))
+        completed(guests.launcher.teardown.take_away(Remains.decode(json.loads(json.dumps(wanted.encode())))))
     until(lambda: not running.group.exists(), "the group's end")
     assert nothing_is_left(guests)
     running.close()

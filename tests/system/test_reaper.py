@@ -98,7 +98,7 @@ def test_how_a_guest_ends_is_known_after_its_keeper_died(guests: Guests, busybox
     for _ in range(2):
         kill_keeper(guests)
         guests.start_keeper()
-        completed(guests.launcher.adopt(running))
+        completed(guests.launcher.succession.adopt(running))
     os.write(running.consoles[0], b"end\n")
     assert said(guests.wait_for_end(running)) == ENDS[end]
 
@@ -114,13 +114,13 @@ def test_how_a_guest_ended_is_known_though_there_was_no_keeper_and_no_daemon(
     running.close()
     for _ in range(2):
         guests.start_keeper()
-        again = completed(guests.launcher.recover(running.record))
+        again = completed(guests.launcher.succession.recover(running.record))
         assert again is not None and again.status is not None
         assert said(again.status) == ENDS[end]
         kill_keeper(guests)
     guests.start_keeper()
-    completed(guests.launcher.release(running, ExitStatus(status=None)))
-    assert completed(guests.launcher.recover(running.record)) is None
+    completed(guests.launcher.teardown.release(running, ExitStatus(status=None)))
+    assert completed(guests.launcher.succession.recover(running.record)) is None
 
 
 @pytest.mark.machine("endings")
@@ -133,7 +133,7 @@ def test_how_a_guest_ends_is_known_though_reaper_and_keeper_died_together(
     kill(reaper_of(guests))
     kill_keeper_of_ours(guests)
     guests.start_keeper()
-    completed(guests.launcher.adopt(running))
+    completed(guests.launcher.succession.adopt(running))
     os.write(running.consoles[0], b"end\n")
     status = guests.wait_for_end(running)
     os.waitpid(running.pid, 0)
@@ -160,7 +160,7 @@ def test_what_nobody_has_seen_is_told_as_unknown_never_wrong(
     os.write(running.consoles[0], b"end\n")
     os.waitpid(running.pid, 0)
     guests.start_keeper()
-    completed(guests.launcher.adopt(running))
+    completed(guests.launcher.succession.adopt(running))
     assert said(guests.wait_for_end(running)) == known
 
 
@@ -193,7 +193,7 @@ def test_a_reaper_that_does_not_answer_hinders_no_keeper(guests: Guests, busybox
     until(lambda: state_of(orphan) == "Z", "the keeper's death")
     guests.disconnect()
     guests.start_keeper()
-    completed(guests.launcher.adopt(running))
+    completed(guests.launcher.succession.adopt(running))
     end(running)
     assert guests.wait_for_end(running).code == 3
     guests.destroy(running)
@@ -238,9 +238,9 @@ def test_how_an_entered_process_ends_is_known_after_its_keeper_died(guests: Gues
     os.write(early.master, b"\n")
     until(lambda: gone(early.pid), "one's end while there is no keeper")
     guests.start_keeper()
-    completed(guests.launcher.adopt(running))
+    completed(guests.launcher.succession.adopt(running))
     for executed, born in zip(executions, births, strict=True):
-        completed(guests.launcher.adopt_execution(executed, born))
+        completed(guests.launcher.succession.adopt_execution(executed, born))
     os.write(late.master, b"\n")
     for executed in executions:
         assert guests.wait_for_execution(executed.id).code == 7
@@ -260,7 +260,7 @@ def test_an_entered_process_whose_end_nobody_asks_for_does_not_hold_its_guests_e
     end(running)
     until(lambda: gone(running.pid), "the guest's end")
     guests.start_keeper()
-    again = completed(guests.launcher.recover(running.record))
+    again = completed(guests.launcher.succession.recover(running.record))
     assert again is not None and again.status is not None and again.status.code == 5
     os.close(executed.pidfd)
     assert executed.master is not None

@@ -118,7 +118,7 @@ class ContainerLife:
         """Return the wait status of a process that was started inside, once it has ended."""
         engine = self.engine()
         status = engine.end_of(name, pidfd, timeout)
-        engine.do(engine.launcher.forget_execution(name))
+        engine.do(engine.launcher.teardown.forget_execution(name))
         return status
 
     def _ended(self, status: ExitStatus) -> ExitStatus:

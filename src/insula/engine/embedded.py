@@ -61,7 +61,8 @@ class Engine:
         )
         hello = self.ask(Verb.HELLO, {"consoles": False, "forgetting": False})
         hello.close()
-        self.launcher.keeper_permitted = int(hello.body.get("permitted", self.launcher.keeper_permitted))
+        succession = self.launcher.succession
+        succession.permitted = int(hello.body.get("permitted", succession.permitted))
 
     def __enter__(self) -> Self:
         return self
@@ -96,7 +97,7 @@ class Engine:
         """Kill a container if it lives, and take away all that was made for it. May be called again."""
         with self._lock:
             try:
-                return completed(self.launcher.destroy(running))
+                return completed(self.launcher.teardown.destroy(running))
             finally:
                 self._ends.pop(running.uuid, None)
 

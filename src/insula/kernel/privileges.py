@@ -162,8 +162,7 @@ def _bounding_has(number: int) -> bool | None:
 
 def held() -> CapabilitySets:
     """Return the calling thread's sets: capget(2)."""
-    sets = _Sets()
-    _capget(_Header(version=CAPABILITY_VERSION, pid=0), sets)
+    sets = _own_sets()
     return CapabilitySets(
         effective=names_in(sets.e_low | sets.e_high << 32),
         permitted=names_in(sets.p_low | sets.p_high << 32),
@@ -173,7 +172,14 @@ def held() -> CapabilitySets:
 
 def permitted_mask() -> int:
     """Return the bits of what the calling thread may use: capget(2)."""
-    return mask_of(held().permitted)
+    sets = _own_sets()
+    return int(sets.p_low | sets.p_high << 32)
+
+
+def _own_sets() -> _Sets:
+    sets = _Sets()
+    _capget(_Header(version=CAPABILITY_VERSION, pid=0), sets)
+    return sets
 
 
 def set_held(sets: CapabilitySets) -> None:

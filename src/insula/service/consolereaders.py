@@ -142,7 +142,7 @@ class ConsoleReaders:
         if not container.shown:  # it has ended
             return
         try:
-            await self._engine.keep(container)
+            await self._engine.succession.keep(container)
         except InsulaError as error:
             LOGGER.info("the terminals of %s are not kept for the next daemon: %s", container.name, error)
 

@@ -157,20 +157,20 @@ class GuestVerbs:
 
     async def forget(self, identity: str) -> None:
         """Let the keeper forget a program that has ended."""
-        await self._engine.forget_execution(identity)
+        await self._engine.teardown.forget_execution(identity)
 
     async def inherit(self) -> None:
         """Know the programs that earlier daemons put in: called once, before anybody may ask for one."""
         try:
-            entered = await self._engine.entered()
+            entered = await self._engine.succession.entered()
         except InsulaError as error:
             LOGGER.error("what was put into guests before is not known: %s", error)
             return
         for each in entered:
-            self._executions.inherit(each.id, self._engine.opened(each))
+            self._executions.inherit(each.id, self._engine.succession.opened(each))
             if each.ended:
                 self._executions.ended(each.id, each.status)
-                await self._engine.forget_execution(each.id)
+                await self._engine.teardown.forget_execution(each.id)
 
     async def connection_closed(self, owner: object) -> None:
         """End what was put in by a client that has gone, or died."""
@@ -187,7 +187,7 @@ class GuestVerbs:
         """Hand the programs that run to a keeper that has just begun."""
         for executed, born in self._executions.running():
             try:
-                await self._engine.adopt_execution(executed, born)
+                await self._engine.succession.adopt_execution(executed, born)
             except (OSError, InsulaError) as error:
                 LOGGER.warning("how program %s ends will not be known: %s", executed.id, error)
                 self._executions.see_to_end(executed)

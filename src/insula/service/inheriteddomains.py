@@ -44,7 +44,7 @@ class InheritedDomains:
     def running(self, kept: RunEntry) -> ManagedDomain:
         """Show a guest as its record has it. Raises: ValueError if that makes no sense."""
         managed = self._known(kept.description)
-        handle = self._engine.handle(kept.container())
+        handle = self._engine.succession.handle(kept.container())
         self._runs.show(managed, self._described(managed, kept, handle), handle, kept.record)
         return managed
 
@@ -70,7 +70,11 @@ class InheritedDomains:
         known = self._registry.find(uuid)
         label = facts.labelled.get(uuid)
         name = known.name if known is not None else label.spec.name if label is not None else str(uuid)
-        handle = self._engine.handle(label) if label is not None else self._engine.unrecorded(facts.held[uuid], name)
+        handle = (
+            self._engine.succession.handle(label)
+            if label is not None
+            else self._engine.succession.unrecorded(facts.held[uuid], name)
+        )
         source = self._directory.domain_of(uuid)
         domain = source or (known.current if known is not None else described(uuid, name, handle))
         managed = self._known(domain)

@@ -116,7 +116,7 @@ class Recovery:
         defined_ones = frozenset(each.config.uuid for each in definitions)
         await asyncio.to_thread(self._keep_storage, defined_ones)
         held = await self._held()
-        labels = self._engine.labels()
+        labels = self._engine.succession.labels()
         known = {UUID(each.record.spec.uuid): each for each in labels.living}
         kept = {
             each.record.uuid: self._with_storage(each.labelled(known.get(each.record.uuid)), defined_ones)
@@ -149,7 +149,7 @@ class Recovery:
 
     async def keeper_replaced(self) -> None:
         """Hand every guest that runs to a keeper that has just begun; one that was out of reach tells who has ended."""
-        held = {each.uuid: each for each in await self._engine.held()}
+        held = {each.uuid: each for each in await self._engine.succession.held()}
         for managed in list(self._registry):
             run = managed.run
             # One whose end is under way is cleared up without a keeper; the new one would never be told to forget it.
@@ -162,7 +162,7 @@ class Recovery:
                     self._lifecycle.guest_ended(managed.uuid, known.status)
             else:
                 try:
-                    await self._engine.adopt(run.container)
+                    await self._engine.succession.adopt(run.container)
                 except (OSError, InsulaError) as error:
                     LOGGER.error("domain '%s' cannot be given to the new keeper: %s", managed.name, error)
 
@@ -170,7 +170,7 @@ class Recovery:
 
     async def _held(self) -> dict[UUID, Held]:
         try:
-            return {UUID(each.uuid): each for each in await self._engine.held()}
+            return {UUID(each.uuid): each for each in await self._engine.succession.held()}
         except InsulaError as error:
             LOGGER.error("the keeper does not say what it holds: %s", error)
             return {}
@@ -249,11 +249,11 @@ class Recovery:
     def _clear_unrecorded(self, uuid: UUID, held: Held | None, relic: ContainerRecord | None) -> None:
         async def drop() -> None:
             if held is not None and held.status is None:
-                await self._engine.take_away(Remains(uuid=str(uuid)))
+                await self._engine.teardown.take_away(Remains(uuid=str(uuid)))
             elif held is not None:
-                await self._engine.forget(str(uuid))
+                await self._engine.teardown.forget(Remains(uuid=str(uuid)))
             if relic is not None:
-                await self._engine.release(self._engine.handle(relic), UNKNOWN)
+                await self._engine.teardown.release(self._engine.succession.handle(relic), UNKNOWN)
 
         name = str(uuid) if relic is None else relic.spec.name
         self._wait_for(self._runs.leftovers.clear(uuid, name, drop))
@@ -266,7 +266,7 @@ class Recovery:
         if run is None or run.is_ours:
             return
         try:
-            found = await self._engine.recover(run.container.record)
+            found = await self._engine.succession.recover(run.container.record)
             if found is None:
                 await self._lifecycle.ended(managed, UNKNOWN)
             else:
@@ -314,7 +314,7 @@ class Recovery:
     async def _repeated(self, managed: ManagedDomain, record: RunRecord) -> None:
         """Make a restart again that was cut short."""
         if record.intent is not None:
-            await self._cleared_or_later(managed, record, partial(self._engine.take_away, record.intent))
+            await self._cleared_or_later(managed, record, partial(self._engine.teardown.take_away, record.intent))
         await self._lifecycle.repeat(managed)
 
     async def _concluded(self, record: RunRecord) -> None:
@@ -340,13 +340,13 @@ class Recovery:
         if record.container is None:
             return
         container = ContainerRecord.decode(dict(record.container))
-        found = await self._engine.recover(container)
+        found = await self._engine.succession.recover(container)
         if found is not None:
             found.status = None  # how it ended was decided before: this is a handle of something to be cleared up
-            await self._engine.destroy(found)
+            await self._engine.teardown.destroy(found)
         else:
-            handle = self._engine.handle(container)
-            await self._engine.release(handle, UNKNOWN)
+            handle = self._engine.succession.handle(container)
+            await self._engine.teardown.release(handle, UNKNOWN)
 
     async def _release_ids(self) -> None:
         """Give back the ids of domains that are no more: whoever ended or undefined them had no time to."""

@@ -98,7 +98,7 @@ class Runs:
             try:
                 run = self._taken(managed, domain, container, record)
             except Exception:
-                await self._engine.destroy(container)
+                await self._engine.teardown.destroy(container)
                 raise
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
             managed.owner = managed.ended_record = None
@@ -166,7 +166,7 @@ class Runs:
         run.ending = True
         left: Callable[[], Awaitable[None]] | None = None
         try:
-            status = await self._engine.destroy(run.container)
+            status = await self._engine.teardown.destroy(run.container)
         except Exception as error:  # at the daemon's end, which cancels, the decision stays: the next one concludes
             if run.container.status is None or not isinstance(error, InsulaError):
                 run.ending = False
@@ -176,7 +176,7 @@ class Runs:
                 raise
             LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status
-            left = partial(self._engine.release, run.container, status)
+            left = partial(self._engine.teardown.release, run.container, status)
         await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status), left)
         return status
 
@@ -188,16 +188,16 @@ class Runs:
         run.ending = True
         left: Callable[[], Awaitable[None]] | None = None
         try:
-            await self._engine.release(run.container, status)
+            await self._engine.teardown.release(run.container, status)
         except (OSError, InsulaError) as error:
             LOGGER.error("domain '%s' ended, and something of it stays behind: %s", managed.name, error)
-            left = partial(self._engine.release, run.container, status)
+            left = partial(self._engine.teardown.release, run.container, status)
         await self._over(managed, record, left)
         return record
 
     async def disown(self, uuid: UUID) -> None:
         """Have the keeper drop what it holds of a domain that is off, handed over while its end was under way."""
-        await self._engine.forget(str(uuid))
+        await self._engine.teardown.forget(Remains(uuid=str(uuid)))
 
     def repair(self, record: RunRecord) -> None:
         """Write down anew what was lost about a run that goes on."""
@@ -335,7 +335,7 @@ class Runs:
         Raises: OSError, InsulaError if something stays behind, and so does the record.
         """
         if record.intent is not None:
-            await self._engine.take_away(record.intent)
+            await self._engine.teardown.take_away(record.intent)
         await self.forget(record)
 
     def clear_later(self, managed: ManagedDomain, record: RunRecord, clear: Callable[[], Awaitable[None]]) -> None:

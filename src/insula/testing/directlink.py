@@ -19,10 +19,14 @@ class DirectLink:
         self._host = host
         self._on_event = on_event
         self._client: FakeClient | None = None
+        self._closed = False
         self._last = 0
         self._answers: dict[int, asyncio.Future[Message]] = {}
 
     def ask(self, verb: Verb, body: Mapping[str, Any], fds: Mapping[str, int]) -> int:
+        """Raises: KeeperError once it is closed."""
+        if self._closed:
+            raise KeeperError("the link is closed")
         keeper = self._host.start_keeper()
         if self._client is None:
             self._client = keeper.connect(self._heard, self._lost)
@@ -39,6 +43,7 @@ class DirectLink:
 
     def close(self) -> None:
         """Leave the keeper, which goes on holding what it holds."""
+        self._closed = True
         if self._client is not None and self._host.keeper is not None:
             self._host.keeper.disconnect(self._client)
         self._client = None

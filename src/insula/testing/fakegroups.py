@@ -106,19 +106,60 @@ class FakeIo:
         )
 
 
-class FakeGroup:
-    """One group. before: called with what is about to change, and may raise what the kernel would."""
+@dataclass(slots=True)
+class FakeCpuSet:
+    cpus: str = "0-1"
+    nodes: str = "0"
 
-    def __init__(self, path: str, *, before: Callable[[str], None], empty: Callable[[str], None]) -> None:
+    def pin_cpus(self, cpus: str) -> None:
+        self.cpus = cpus or "0-1"
+
+    def pin_memory_nodes(self, nodes: str) -> None:
+        self.nodes = nodes or "0"
+
+    def held(self) -> tuple[str, str]:
+        return self.cpus, self.nodes
+
+
+@dataclass(slots=True)
+class FakeTasks:
+    """most: how many there may be, as it was set."""
+
+    most: int | None = None
+
+    def limit(self, tasks: int) -> None:
+        self.most = tasks
+
+    def use(self) -> TaskUse:
+        return TaskUse(current=3, limit=self.most, refused=0)
+
+
+class FakeGroup:
+    """One group. before: called with what is about to change, and may raise what the kernel would.
+
+    maker: the launch that it was made for; empty: ends all that is in the group at a path.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        before: Callable[[str], None],
+        empty: Callable[[str], None],
+        maker: str | None = None,
+    ) -> None:
         self.hierarchies = Hierarchies()
         self.path = path
+        self.maker = maker
         self.label: dict[str, Any] | None = None
         self.there = True
         self.frozen = False
         self.memory = FakeMemory(before=lambda what: before(f"{what} {path}"))
         self.cpu = FakeCpu(before=lambda what: before(f"{what} {path}"))
         self.cpu_time = FakeCpuTime()
+        self.cpuset = FakeCpuSet()
         self.io = FakeIo()
+        self.tasks = FakeTasks()
         self.inside: list[int] = []
         """The pids of the processes in it."""
         self._before = before
@@ -163,14 +204,18 @@ class FakeGroup:
     def processes(self) -> list[int]:
         return list(self.inside)
 
+    def guarantee_memory(self, memory: int) -> None:
+        """Where the real one raises the groups above, this one remembers that it was asked to."""
+        self.memory.guarantee(memory)
+
     def limits(self) -> Any:
-        return type("Held", (), {"cpus": "0-1"})()
+        return type("Held", (), {"cpus": self.cpuset.cpus})()
 
     def stats(self) -> Stats:
         return Stats(
             memory=self.memory.use(),
             cpu=self.cpu_time.use(),
-            tasks=TaskUse(current=3, limit=None, refused=0),
+            tasks=self.tasks.use(),
             devices=self.io.use(),
             oom_kills=0,
         )

@@ -10,41 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from insula.kernel.fds import NO_FD, Fd
+from insula.kernel.fds import NO_FD, Fd, close_all
 from insula.testing.fakegroups import FakeGroup
 from insula.testing.fakekeeper import FakeKeeper
+from insula.testing.fakeprocess import UNLEARNED, FakeProcess
 
 FIRST_PID = 1 << 22
 """No real process has such a pid, or a higher one. Source: proc_sys_kernel(5), pid_max."""
 KILLED = 9
 """A wait status: ended by SIGKILL."""
-
-
-@dataclass(kw_only=True, slots=True, eq=False)
-class FakeProcess:
-    """A guest's init, or what was put into a guest. born: its start time in ticks; executed: its program runs; status:
-    as wait(2) has it, None while it lives; ending: readable once it has ended, as a pidfd is; channel: where a held one
-    waits to be told; execution: the id of one that was put in, None for init."""
-
-    pid: int
-    born: int
-    uuid: str
-    launch: str | None
-    group: str
-    ending: Fd
-    executed: bool = False
-    status: int | None = None
-    channel: Fd = NO_FD
-    execution: str | None = None
-
-    @property
-    def is_guest(self) -> bool:
-        """Whether it is an init whose program runs, or waits for nothing but a word to run."""
-        return self.execution is None and (self.executed or self.channel >= 0)
-
-    @property
-    def lives(self) -> bool:
-        return self.status is None
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -65,21 +39,25 @@ class FakeHost:
     """How processes ended, by pid and start: what the reaper above the keeper remembers until it is told to forget."""
     entered: list[FakeProcess] = field(default_factory=list)
     """All that were ever put into guests, the oldest first."""
+    signals: list[tuple[str, int]] = field(default_factory=list)
+    """What guests' inits were sent, by their UUIDs."""
+    pids: int = 0
+    """How many have been given out."""
+    births: int = 0
+    """How many processes there have been."""
     _unreaped: list[FakeProcess] = field(default_factory=list)
-    _pids: int = 0
-    _launches: int = 0
 
-    def next_launch(self) -> str:
-        """Return a name that no launch has had."""
-        self._launches += 1
-        return f"{self._launches:016x}"
+    def next_pid(self) -> int:
+        """Return a pid that no process has had, nor was given out."""
+        self.pids += 1
+        return FIRST_PID + self.pids
 
     # Processes
 
-    def clone(self, *, uuid: str, launch: str | None, group: str) -> FakeProcess:
-        """Return a new process that has not executed anything. Raises: OSError."""
+    def clone(self, *, uuid: str, launch: str | None, group: str, pid: int | None = None) -> FakeProcess:
+        """Return a new process that has not executed anything. pid: its number, None for any. Raises: OSError."""
         self.before(f"clone {uuid}")
-        return self._born(uuid, launch, group)
+        return self._born(uuid, launch, group, pid=pid)
 
     def enter(self, uuid: str, execution: str) -> FakeProcess:
         """Return a new process in a guest, likewise. Raises: OSError."""
@@ -91,40 +69,51 @@ class FakeHost:
         self.entered.append(process)
         return process
 
-    def _born(self, uuid: str, launch: str | None, group: str, execution: str | None = None) -> FakeProcess:
+    def _born(
+        self, uuid: str, launch: str | None, group: str, execution: str | None = None, pid: int | None = None
+    ) -> FakeProcess:
         if group not in self.groups:
             raise FileNotFoundError(2, "No such file or directory", group)
-        self._pids += 1
+        pid = self.next_pid() if pid is None else pid
+        if pid in self.processes:
+            raise FileExistsError(17, "File exists", str(pid))
+        self.births += 1
         process = FakeProcess(
-            pid=FIRST_PID + self._pids,
-            born=self._pids,
+            pid=pid,
+            born=self.births,
             uuid=uuid,
             launch=launch,
             group=group,
-            ending=Fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)),
+            ending=NO_FD,
             execution=execution,
         )
-        self.processes[process.pid] = process
-        self._unreaped.append(process)
-        self.groups[group].inside.append(process.pid)
+        self.revive(process)
         return process
 
-    def end(self, process: FakeProcess, status: int) -> None:
+    def revive(self, process: FakeProcess) -> None:
+        """Let a process of this host be there (again)."""
+        process.ending = Fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        self.processes[process.pid] = process
+        self._unreaped.append(process)
+        self.groups[process.group].inside.append(process.pid)
+
+    def end(self, process: FakeProcess, status: int | None) -> None:
         """Let a process end, an init with all that was put into its guest; whoever holds a pidfd sees that, and the
-        keeper tells."""
+        keeper tells. status: None if nobody learns how it ended."""
         if not process.lives:
             return
         if process.execution is None:
             for each in self.inside(process.uuid) if len(self.groups[process.group].inside) > 1 else ():
                 if each.group == process.group:
                     self.end(each, KILLED)
-        process.status = status
+        process.status = UNLEARNED if status is None else status
         os.eventfd_write(process.ending, 1)
         self.groups[process.group].inside.remove(process.pid)
-        self.ended[process.pid, process.born] = status
-        if process.channel >= 0:
-            os.close(process.channel)
-            process.channel = NO_FD
+        if status is not None:
+            self.ended[process.pid, process.born] = status
+        close_all([*([process.channel] if process.channel >= 0 else []), *process.terminals])
+        process.channel = NO_FD
+        process.terminals.clear()
         del self.processes[process.pid]
         self.later(lambda: self._reaped(process))
 
@@ -162,6 +151,15 @@ class FakeHost:
         process.channel, way = (Fd(fd) for fd in os.pipe2(os.O_CLOEXEC))
         return way
 
+    def open_consoles(self, process: FakeProcess, number: int) -> list[Fd]:
+        """Let a process have so many terminals; return their masters, which are the caller's."""
+        masters = []
+        for _ in range(number):
+            master, terminal = (Fd(fd) for fd in os.openpty())
+            masters.append(master)
+            process.terminals.append(terminal)
+        return masters
+
     def settle(self) -> None:
         """End the held processes that nobody can tell to go on: called when somebody who could has died."""
         poller = select.poll()
@@ -175,11 +173,20 @@ class FakeHost:
 
     # Groups
 
-    def make_group(self, path: str) -> FakeGroup:
-        """Raises: OSError."""
+    def make_group(self, path: str, *, maker: str | None = None) -> FakeGroup:
+        """Make a group. maker: the launch that it is for. Raises: OSError."""
         self.before(f"make group {path}")
-        group = self.groups[path] = FakeGroup(path, before=self.before, empty=self._empty)
+        if path in self.groups:
+            raise FileExistsError(17, "File exists", path)
+        group = self.groups[path] = FakeGroup(path, before=self.before, empty=self._empty, maker=maker)
         return group
+
+    def group_made_by(self, launch: str) -> FakeGroup:
+        """Return the group that a launch has made. Raises: FileNotFoundError."""
+        for group in self.groups.values():
+            if group.maker == launch:
+                return group
+        raise FileNotFoundError(2, "No such file or directory", launch)
 
     def group(self, path: str) -> FakeGroup:
         """Return a group, which need not exist."""
@@ -210,7 +217,7 @@ class FakeHost:
 
     def fds(self) -> set[int]:
         """Return the descriptors of this process that stand for something of the host."""
-        held = {fd for each in self._unreaped for fd in (each.ending, each.channel) if fd >= 0}
+        held = {fd for each in self._unreaped for fd in (each.ending, each.channel, *each.terminals) if fd >= 0}
         return held | (set() if self.keeper is None else self.keeper.fds())
 
     # The keeper

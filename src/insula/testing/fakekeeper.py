@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from insula.engine.keeper.clients import RefusalError
 from insula.engine.keeper.held import StartPhase
-from insula.engine.keeper.protocol import VERSION, EventKind, Verb
+from insula.engine.keeper.protocol import IMAGE, VERSION, EventKind, Verb
 from insula.engine.keeper.starting import PATIENCE
-from insula.kernel.fds import NO_FD, Fd, close_all
+from insula.kernel.fds import NO_FD, Fd, close_all, contents, duplicate
+from insula.testing.emptyprograms import Performance
 from insula.testing.fakeheld import FakeClient, FakeHeld, Reply, Tell
+from insula.testing.fakeprocess import FakeProcess
 
 if TYPE_CHECKING:
-    from insula.testing.fakehost import FakeHost, FakeProcess
+    from insula.testing.fakehost import FakeHost
 
 
 class FakeKeeper:
@@ -38,7 +40,7 @@ class FakeKeeper:
             Verb.KILL: self._kill,
             Verb.EXECUTE: self._enter,
             Verb.ADOPT: self._adopt,
-            Verb.KEEP: lambda client, body, fds, reply: reply(),
+            Verb.KEEP: self._keep,
             Verb.STATUS: self._status,
             Verb.FORGET: self._forget,
             Verb.QUIT: self._quit,
@@ -55,9 +57,22 @@ class FakeKeeper:
         """The ids of the processes in guests that it holds, ended ones too."""
         return frozenset(self._entered)
 
+    def kept(self, uuid: str) -> frozenset[str]:
+        """Return the names of what the daemon wants to find again with a guest."""
+        return frozenset(self._held[uuid].kept)
+
     def fds(self) -> set[int]:
         """Return the descriptors that it holds."""
-        return {held.channel for held in self._held.values() if held.channel >= 0}
+        return {fd for held in self.all_held() for fd in held.open_fds()}
+
+    def all_held(self) -> list[FakeHeld]:
+        """Return all that it holds."""
+        return [*self._held.values(), *self._entered.values()]
+
+    def take(self, held: FakeHeld) -> None:
+        """Hold something."""
+        table, name = (self._held, held.uuid) if held.execution is None else (self._entered, held.execution)
+        table[name] = held
 
     def connect(self, tell: Tell, lost: Callable[[], None]) -> FakeClient:
         client = FakeClient(tell=tell, lost=lost)
@@ -94,7 +109,7 @@ class FakeKeeper:
 
     def process_ended(self, pid: int, born: int) -> None:
         """A process has ended that may be held here."""
-        for held in [*self._held.values(), *self._entered.values()]:
+        for held in self.all_held():
             if (held.pid, held.born) == (pid, born) and held.phase is not StartPhase.EXITED:
                 self._conclude(held)
 
@@ -102,8 +117,8 @@ class FakeKeeper:
         """It has died."""
         self.alive = False
         clients, self._clients = self._clients, []
-        for held in self._held.values():
-            close_all([held.channel] if held.channel >= 0 else [])
+        for held in self.all_held():
+            held.close()
         for client in clients:
             client.lost()
 
@@ -135,6 +150,7 @@ class FakeKeeper:
         table, name = (self._held, held.uuid) if held.execution is None else (self._entered, held.execution)
         if table.get(name) is held:
             del table[name]
+        held.close()
         self._host.ended.pop((held.pid, held.born), None)
 
     def _meant(self, body: dict[str, Any]) -> FakeHeld:
@@ -152,40 +168,45 @@ class FakeKeeper:
 
     def _fetch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         held = self._meant(body)
-        reply({"pid": held.pid, "state": held.phase.name, "status": held.status}, held.fds(self._host))
+        fds = {name: duplicate(fd) for name, fd in held.kept.items()}
+        fds |= {**held.fds(self._host), **held.rings()}
+        reply({"pid": held.pid, "state": held.phase.name, "status": held.status}, fds)
 
     def _launch(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         uuid = body["uuid"]
         if uuid in self._held:
             raise RefusalError(f"a guest with the UUID {uuid} is held already")
-        process = self._host.clone(uuid=uuid, launch=body.get("launch"), group=body["group"])
+        performance, group = Performance.of(contents(fds[IMAGE])), self._host.group_made_by(body["launch"])
+        process = self._host.clone(uuid=uuid, launch=body["launch"], group=group.path, pid=body.get("pid"))
         self._held[uuid] = FakeHeld(
             process=process,
             uuid=uuid,
-            launch=body.get("launch"),
+            launch=body["launch"],
             pid=process.pid,
             born=process.born,
             phase=StartPhase.CLONED,
             requester=client,
+            performance=performance,
         )
-        reply({"pid": process.pid, "born": process.born})
+        reply({"pid": process.pid})
 
     def _go(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         held = self._meant(body)
         if held.phase is not StartPhase.CLONED:
             raise RefusalError(f"the guest is not {StartPhase.CLONED.value}: it is {held.phase.value}")
         held.phase, held.pending = StartPhase.STARTING, reply
-        self._host.later(lambda: self._performed(held, hold=bool(body.get("hold"))))
+        self._host.later(lambda: self._performed(held))
 
-    def _performed(self, held: FakeHeld, *, hold: bool) -> None:
+    def _performed(self, held: FakeHeld) -> None:
         """The steps of a child are done, unless it stands still with the guest that it is born into."""
         if not (self.alive and held.process.lives and held.phase is StartPhase.STARTING):
             return
         group = self._host.group(held.process.group)
         if group.frozen:
-            group.when_thawed(lambda: self._host.later(lambda: self._performed(held, hold=hold)))
+            group.when_thawed(lambda: self._host.later(lambda: self._performed(held)))
             return
-        if hold:
+        held.consoles = self._host.open_consoles(held.process, held.performance.consoles)
+        if held.performance.hold:
             held.channel = self._host.hold(held.process)
             held.phase = StartPhase.HELD
             self._began(held)
@@ -277,7 +298,7 @@ class FakeKeeper:
             foreign=guest is None,
             pending=reply,
         )
-        self._host.later(lambda: self._performed(held, hold=False))
+        self._host.later(lambda: self._performed(held))
         self._host.after(PATIENCE, lambda: self._give_up(held))
 
     def _give_up(self, held: FakeHeld) -> None:
@@ -299,7 +320,7 @@ class FakeKeeper:
         if process is not None:
             born = process.born
         held = table[name] = FakeHeld(
-            process=process if process is not None else _gone(pid, born, uuid),
+            process=process if process is not None else FakeProcess.gone(pid, born, uuid),
             uuid=uuid,
             launch=body.get("launch"),
             pid=pid,
@@ -312,9 +333,15 @@ class FakeKeeper:
         )
         if "channel" in fds and process is not None and process.channel >= 0:
             held.phase, held.channel = StartPhase.HELD, fds.pop("channel")
+        held.take_consoles(fds)
+        held.keep({name: fds.pop(name) for name in list(fds) if name.startswith("shown")})
         reply()
         if process is None:
             self._host.later(lambda: self.process_ended(pid, born))
+
+    def _keep(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
+        self._meant(body).keep(fds)
+        reply()
 
     def _status(self, client: FakeClient, body: dict[str, Any], fds: dict[str, Fd], reply: Reply) -> None:
         reply({"status": self._host.ended.get((body["pid"], body["born"]))})
@@ -352,9 +379,3 @@ class FakeKeeper:
         self._host.ended.clear()
         reply()
         self._host.later(self._host.kill_keeper)
-
-
-def _gone(pid: int, born: int, uuid: str) -> FakeProcess:
-    from insula.testing.fakehost import FakeProcess
-
-    return FakeProcess(pid=pid, born=born, uuid=uuid, launch=None, group="", ending=NO_FD, status=-1)

@@ -133,7 +133,7 @@ def test_an_end_that_nobody_asked_for_is_not_kept_beyond_the_container(
         return ExitStatus(status=9)
 
     with Engine() as engine:
-        monkeypatch.setattr(engine.launcher, "destroy", destroyed)
+        monkeypatch.setattr(engine.launcher.teardown, "destroy", destroyed)
         keeper.tell("exited", running.uuid, 9)
         engine.said("u")
         assert engine._ends == {running.uuid: 9}

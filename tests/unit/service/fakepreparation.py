@@ -24,6 +24,8 @@ class FakePreparation:
         self.released: list[UUID] = []
         self.no_ids = False
         self.idmap: IdMap | None = None
+        self.consoles = 0
+        """Of each guest, whatever its definition says."""
 
     def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         if domain.root is None:
@@ -50,6 +52,7 @@ class FakePreparation:
             init_kind=InitKind.SYSTEMD,
             idmap=self.idmap,
             limits=limits_of(domain),
+            consoles=self.consoles,
         )
 
     def owns_storage(self, uuid: UUID) -> bool:

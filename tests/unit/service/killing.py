@@ -1,10 +1,10 @@
-"""A daemon killed before each of its changes to the file system, one after another; run by test_killed_anywhere.
+"""A daemon killed before each of its changes to files and the host, one after another; run by test_runs.
 
     python -m tests.unit.service.killing DIRECTORY STRIDE
 
-For N = 1, 1 + STRIDE, … a child goes through a life of domains and dies, as of SIGKILL, right before its N-th change
-below DIRECTORY/N; then a second child takes over and says what is wrong. It ends when a life comes to its end unharmed,
-and prints N. The parent starts no thread and no loop, so that forking is safe.
+For N = 1, 1 + STRIDE, … a child goes through a life of domains and dies, as of SIGKILL, right before its N-th change of
+the host or below DIRECTORY/N; then a second child takes over and says what is wrong. It ends when a life comes to its
+end unharmed, and prints N. The parent starts no thread and no loop, so that forking is safe.
 """
 
 import asyncio
@@ -22,9 +22,12 @@ from insula.errors import InsulaError
 from insula.model.numbers import Affect, ListDomains
 from insula.service import lifecycle
 from insula.service.startoptions import Storage
+from insula.testing import hoststore
 from tests.unit.service.fakes import CRASHED, MAIL, REBOOTED, WEB, Rig, domain_xml, until
 
 SHOP = UUID(int=3)
+HOST = "memory"
+"""Below the directory of a life: where the host is written down that it was lived on."""
 CHANGES = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.truncate"})
 """Audit events of calls that change the file system; `open` counts when it is for writing."""
 
@@ -42,9 +45,10 @@ class Diary:
         return result
 
 
-async def life(directory: Path) -> None:
-    """Define, start, change, pause, reboot, crash, end: everything that writes."""
+async def life(directory: Path, number: int) -> None:
+    """Define, start, change, pause, reboot, crash, end, and die before the change of that number."""
     rig, diary = Rig(directory), Diary(directory / "diary")
+    die_before_change(number, directory, rig)
     domains = rig.domains
     await diary.during("recover", domains.recover())
     web = await diary.during("define", domains.define(domain_xml(more="<on_crash>restart</on_crash>")))
@@ -69,29 +73,40 @@ async def life(directory: Path) -> None:
 
 async def _end(rig: Rig, uuid: Any, status: int, launches: int) -> None:
     """Let a guest end, and wait for what follows."""
-    rig.engine.end(uuid, status)
+    rig.end(uuid, status)
     if launches:
-        await until(lambda: rig.engine.calls.count("launch web") == launches)
+        await until(lambda: rig.launches() == launches)
         await until(lambda: rig.domains.holder(rig.domains.lookup_by_uuid(uuid)) is None)
     else:
-        await until(lambda: str(uuid) not in rig.engine.guests())
+        await until(lambda: uuid not in rig.guests())
         await until(lambda: uuid not in {each.uuid for each in rig.domains.list()})
 
 
-def die_before_change(number: int, directory: Path) -> None:
-    """Arm this process."""
-    left, prefix = number, str(directory)
+def die_before_change(number: int, directory: Path, rig: Rig) -> None:
+    """Arm this process: the host that its daemon was on is written down at its death."""
+    left, prefix, before = number, str(directory), rig.host.before
 
-    def count(event: str, arguments: tuple[Any, ...]) -> None:
+    def count() -> None:
         nonlocal left
+        left -= 1
+        if left == 0:
+            rig.die()
+            hoststore.save(rig.host, directory / HOST)
+            os._exit(9)
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
         if event not in CHANGES and not (event == "open" and _writes(arguments)):
             return
         if arguments and str(arguments[0]).startswith(prefix):
-            left -= 1
-            if left == 0:
-                os._exit(9)
+            count()
 
-    sys.addaudithook(count)
+    def change(what: str) -> None:
+        if left > 0:  # what the host does at the daemon's death is none of its changes
+            count()
+        before(what)
+
+    rig.host.before = change
+    sys.addaudithook(audit)
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:
@@ -104,8 +119,9 @@ async def successor(directory: Path) -> None:
     lines = (directory / "diary").read_text().splitlines() if (directory / "diary").exists() else []
     begun = [each.removeprefix("begun ") for each in lines if each.startswith("begun ")]
     done = [each.removeprefix("done ") for each in lines if each.startswith("done ")]
+    host = hoststore.load(directory / HOST)
     for again in range(2):
-        rig = Rig(directory)
+        rig = Rig(directory, host=host)
         await rig.domains.recover()
         await until(partial(_settled, rig))
         _check_promises(rig, begun, done)
@@ -148,10 +164,11 @@ def _check_promises(rig: Rig, begun: list[str], done: list[str]) -> None:
 
 
 def _check_order(rig: Rig) -> None:
-    active = {str(each.uuid) for each in rig.domains.list(ListDomains.ACTIVE)}
+    active = {each.uuid for each in rig.domains.list(ListDomains.ACTIVE)}
     persistent = {each.name for each in rig.domains.list(ListDomains.PERSISTENT)}
-    assert set(rig.engine.guests()) == active, "guests and active domains differ"
-    assert {each.name for each in rig.layout.running.iterdir()} == active, "run directories and active domains differ"
+    assert set(rig.guests()) == active, "guests and active domains differ"
+    runs = {UUID(each.name) for each in rig.layout.running.iterdir()}
+    assert runs == active, "run directories and active domains differ"
     files = {each.name for each in rig.layout.definitions.iterdir()} - {"autostart"}
     assert files == {f"{name}.xml" for name in persistent}, f"definitions: {files}"
     links = {each.name for each in rig.layout.autostart.iterdir()}
@@ -176,7 +193,7 @@ async def _check_usable(rig: Rig) -> None:
         await rig.domains.destroy(ref)
         await rig.domains.undefine(ref)
     assert not list(rig.domains.list())
-    assert not rig.engine.guests()
+    assert not rig.guests()
     assert not list(rig.layout.running.iterdir())
 
 
@@ -199,8 +216,7 @@ def main(base: Path, stride: int) -> None:
 
 
 def _lived(directory: Path, number: int) -> None:
-    die_before_change(number, directory)
-    asyncio.run(life(directory))
+    asyncio.run(life(directory, number))
 
 
 def _in_child(work: Any) -> int:

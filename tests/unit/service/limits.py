@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from insula.model.numbers import Affect, ParameterType
 from insula.service.events import DomainIdentity
 from insula.service.parameters import Parameter, Value
-from tests.unit.service.fakes import FakeGroup, Rig, domain_xml
+from insula.testing import FakeGroup
+from tests.unit.service.fakes import Rig, domain_xml
 
 BOTH = Affect.LIVE | Affect.CONFIG
 

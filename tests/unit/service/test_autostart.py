@@ -72,10 +72,10 @@ async def test_a_domain_that_was_stopped_stays_off_when_the_daemon_is_restarted(
     ref = await rig.domains.define(domain_xml())
     await rig.domains.set_autostart(ref, True)
     await rig.domains.start_autostarted()
-    assert list(rig.engine.guests()) == [str(WEB)]
+    assert rig.guests() == [WEB]
     await rig.domains.destroy(ref)
 
-    successor = Rig(tmp_path)
+    successor = rig.successor()
     await successor.domains.recover()
     await successor.domains.start_autostarted()
 

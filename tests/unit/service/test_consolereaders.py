@@ -26,21 +26,21 @@ def xml(log: str = "") -> str:
 
 
 async def test_the_terminals_that_show_consoles_are_kept_for_the_next_daemon(rig: Rig) -> None:
-    rig.engine.consoles = 1
+    rig.preparation.consoles = 1
     await rig.domains.create_xml(xml())
-    await until(lambda: rig.engine.kept == {str(WEB): 1})
+    await until(lambda: rig.host.start_keeper().kept(str(WEB)) == {"shown0"})
 
 
 async def test_without_a_terminal_of_the_host_a_domain_runs_and_that_is_told(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consolereaders, "free_terminals", lambda: consolereaders.LEFT_TO_GUESTS)
-    rig.engine.consoles = 1
+    rig.preparation.consoles = 1
     ref = await rig.domains.create_xml(xml())
 
     assert not re.search(r"tty=|<source path", rig.domains.dump_xml(ref))
     assert [each for each in rig.domains.messages(ref) if "the host has few left" in each]
-    os.write(rig.engine.terminals[0], b"hello")
+    os.write(rig.guest().terminals[0], b"hello")
     assert await rig.domains.console(ref).read() == b"hello"
 
 
@@ -77,9 +77,9 @@ async def test_what_was_printed_under_an_earlier_daemon_is_shown_and_completes_t
 
 
 async def test_a_log_that_the_definition_names_gets_a_copy(rig: Rig, tmp_path: Path) -> None:
-    rig.engine.consoles = 1
+    rig.preparation.consoles = 1
     file = tmp_path / "given.log"
     file.write_bytes(b"of an earlier run ")
     await rig.domains.create_xml(xml(f"<log file='{file}' append='off'/>"))
-    os.write(rig.engine.terminals[0], b"hello")
+    os.write(rig.guest().terminals[0], b"hello")
     await until(lambda: file.read_bytes() == b"hello")

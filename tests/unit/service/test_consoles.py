@@ -16,10 +16,10 @@ XML = domain_xml().replace("<devices>", "<devices><console type='pty'/><console 
 
 
 async def test_what_the_guest_prints_reaches_the_viewer_and_the_log(rig: Rig) -> None:
-    rig.engine.consoles = 2
+    rig.preparation.consoles = 2
     ref = await rig.domains.create_xml(XML)
     viewer = rig.domains.console(ref, "console1")
-    os.write(rig.engine.terminals[1], b"login: ")
+    os.write(rig.guest().terminals[1], b"login: ")
 
     async with asyncio.timeout(scaled(5)):
         assert await viewer.read() == b"login: "
@@ -29,7 +29,7 @@ async def test_what_the_guest_prints_reaches_the_viewer_and_the_log(rig: Rig) ->
 
 
 async def test_a_console_answers_to_alias_terminal_and_number(rig: Rig) -> None:
-    rig.engine.consoles = 2
+    rig.preparation.consoles = 2
     ref = await rig.domains.create_xml(XML)
     found = re.findall(r"<console type='pty' tty='(/dev/pts/\d+)'>", rig.domains.dump_xml(ref))
     terminal = found[1]
@@ -41,14 +41,14 @@ async def test_a_console_answers_to_alias_terminal_and_number(rig: Rig) -> None:
 
 
 async def test_consoles_that_were_lost_are_told(rig: Rig) -> None:
-    rig.engine.consoles = 0
+    rig.preparation.consoles = 0
     ref = await rig.domains.create_xml(XML)
     with pytest.raises(OperationFailedError, match="were lost when insulad and its keeper were killed together"):
         rig.domains.console(ref)
 
 
 async def test_a_second_interactive_viewer_needs_force_and_then_takes_over(rig: Rig) -> None:
-    rig.engine.consoles = 2
+    rig.preparation.consoles = 2
     ref = await rig.domains.create_xml(XML)
     first = rig.domains.console(ref)
     with pytest.raises(OperationFailedError):
@@ -61,11 +61,11 @@ async def test_a_second_interactive_viewer_needs_force_and_then_takes_over(rig: 
 
 
 async def test_the_console_ends_with_the_guest(rig: Rig) -> None:
-    rig.engine.consoles = 2
+    rig.preparation.consoles = 2
     ref = await rig.domains.create_xml(XML)
     viewer = rig.domains.console(ref)
-    os.write(rig.engine.terminals[0], b"last words")
-    rig.engine.end(WEB, EXITED)
+    os.write(rig.guest().terminals[0], b"last words")
+    rig.end(WEB, EXITED)
 
     said = b""
     async with asyncio.timeout(scaled(5)):
@@ -75,11 +75,11 @@ async def test_the_console_ends_with_the_guest(rig: Rig) -> None:
 
 
 async def test_a_window_size_reaches_the_guest(rig: Rig) -> None:
-    rig.engine.consoles = 1
+    rig.preparation.consoles = 1
     ref = await rig.domains.create_xml(XML)
     rig.domains.resize_console(ref, None, 50, 132)
 
-    assert os.get_terminal_size(rig.engine.terminals[0]) == (132, 50)
+    assert os.get_terminal_size(rig.guest().terminals[0]) == (132, 50)
 
 
 async def test_what_is_off_has_a_log_but_no_console(rig: Rig) -> None:
@@ -91,7 +91,7 @@ async def test_what_is_off_has_a_log_but_no_console(rig: Rig) -> None:
 
 @pytest.mark.parametrize("size", [(65536, 80), (24, 65536)])
 async def test_a_window_size_that_no_terminal_can_have_is_refused(rig: Rig, size: tuple[int, int]) -> None:
-    rig.engine.consoles = 1
+    rig.preparation.consoles = 1
     ref = await rig.domains.create_xml(XML)
     with pytest.raises(InvalidArgumentError, match="at most 65535 rows and columns"):
         rig.domains.resize_console(ref, None, *size)

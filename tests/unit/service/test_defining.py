@@ -214,7 +214,7 @@ async def test_a_definition_that_cannot_be_saved_leaves_the_storage_as_transient
 async def test_defining_what_was_preserved_after_its_crash_keeps_its_storage(rig: Rig) -> None:
     xml = domain_xml(more="<on_crash>preserve</on_crash>")
     ref = await rig.domains.create_xml(xml)
-    rig.engine.end(WEB, CRASHED)
+    rig.end(WEB, CRASHED)
     await until(lambda: not rig.domains.is_active(ref))
     await rig.domains.define(xml)
     await rig.domains.destroy(ref)

@@ -49,7 +49,7 @@ async def _transient(rig: Rig) -> None:
 
 async def _preserved(rig: Rig) -> None:
     ref = await rig.domains.create_xml(domain_xml(more="<on_crash>preserve</on_crash>"))
-    rig.engine.end(WEB, CRASHED)
+    rig.end(WEB, CRASHED)
     await until(lambda: not rig.domains.is_active(ref))
 
 
@@ -112,7 +112,7 @@ async def test_the_next_daemon_knows_what_this_one_answered(
         if refused:
             assert after == before, f"it failed at {disk.failed}, and changed something"
             assert events == []
-        await _check_next(tmp_path / f"{number}", after, disk)
+        await _check_next(rig, after, disk)
         if verb.startswith("undefine") and not refused:
             assert [each.kind for each in events if isinstance(each, LifecycleEvent)] == [LifecycleKind.UNDEFINED]
 
@@ -125,13 +125,13 @@ async def _refused(work: Awaitable[Any]) -> bool:
     return False
 
 
-async def _check_next(directory: Path, answered: list[Any], disk: Faults) -> None:
-    rig = Rig(directory)
+async def _check_next(rig: Rig, answered: list[Any], disk: Faults) -> None:
+    successor = rig.successor()
     try:
-        await rig.domains.recover()
-        assert _known(rig) == answered, f"the disk failed at {disk.failed}"
+        await successor.domains.recover()
+        assert _known(successor) == answered, f"the disk failed at {disk.failed}"
     finally:
-        await rig.close()
+        await successor.close()
 
 
 async def test_a_change_that_the_disk_took_and_could_not_sync_is_no_failure_and_is_told(

@@ -22,7 +22,7 @@ async def test_a_running_domain_tells_how_the_host_has_it(rig: Rig) -> None:
     assert told["memory"] == {"maximum": 64 << 20, "current": 64 << 20}
     assert isinstance(told["run"]["begun"], int) and abs(told["run"]["begun"] / 1e9 - time.time()) < 600
     assert told["run"]["pid"] == ref.id
-    assert told["run"]["cgroup"] == "g"
+    assert told["run"]["cgroup"] == rf"machine.slice/machine-lxc\x2d{ref.id}\x2dweb.scope"
     assert "its root may fill the file system it lies on" in told["run"]["unbound"]
     assert told["run"]["autodestroy"] is True
     assert told["run"]["ephemeral"] is True

@@ -182,8 +182,8 @@ async def test_a_later_daemon_takes_back_what_nobody_was_told_of_and_tells_of_wh
     gone = replace(told[-1], target=PurePosixPath("/gone"))
     devices = replace(managed.current.devices, filesystems=(*told, gone))
     RunDirectory(rig.layout).write_domain_or_owe(managed.uuid, replace(managed.current, devices=devices))
-    rig.engine.domains = None
-    successor = Rig(tmp_path)
+    rig.die()
+    successor = rig.successor()
     await successor.domains.recover()
     await until(lambda: len(guest_of(successor, ref).spec.mounts) == 1)
 

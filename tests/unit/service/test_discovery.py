@@ -12,7 +12,8 @@ from insula.model.domain import DomainDefinition
 from insula.model.scalars import DomainName
 from insula.model.sizes import KiB
 from insula.service.discovery import described, free_name
-from tests.unit.service.fakes import WEB, FakeGroup, domain_xml
+from insula.testing import FakeHost
+from tests.unit.service.fakes import WEB, domain_xml
 
 
 def test_what_its_container_was_made_of_describes_it() -> None:
@@ -24,7 +25,7 @@ def test_what_its_container_was_made_of_describes_it() -> None:
         limits=replace(Limits(), memory=Bytes(128 << 20)),
     )
     record = ContainerRecord(spec=spec, id=7, pid=7, born=1, boot="b", group="g")
-    domain = described(WEB, "a & b", Running(record=record, group=cast("Cgroup", FakeGroup()), pidfd=NO_FD))
+    domain = described(WEB, "a & b", Running(record=record, group=cast("Cgroup", FakeHost().group("g")), pidfd=NO_FD))
     assert (domain.name, domain.uuid, domain.memory) == ("a & b", WEB, KiB(128 << 10))
 
 

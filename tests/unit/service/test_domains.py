@@ -1,6 +1,7 @@
 """Domains as their clients mean them: found by UUID alone, owned, waited for, changed by many at once."""
 
 import asyncio
+import errno
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -13,7 +14,6 @@ from insula.errors import (
     DomainNotFoundError,
     OperationInvalidError,
     OperationTimeoutError,
-    StepError,
     XmlError,
 )
 from insula.model.domainstates import DomainState
@@ -87,10 +87,10 @@ async def test_waiting_tells_how_the_domain_went_off(rig: Rig) -> None:
     ref = await rig.domains.create_xml(domain_xml(), paused=True)
     waiting = asyncio.create_task(rig.domains.wait(ref))
     await rig.domains.resume(ref)
-    rig.engine.end(WEB, REBOOTED)
+    rig.end(WEB, REBOOTED)
     await until(lambda: "reboot" in told(rig))
     assert not waiting.done()
-    rig.engine.end(WEB, 0x0700)
+    rig.end(WEB, 0x0700)
 
     assert await asyncio.wait_for(waiting, scaled(5)) == Stopped(reason=StopReason.CRASHED, status=0x0700)
 
@@ -118,12 +118,12 @@ async def test_a_domain_dies_with_the_connection_it_was_bound_to(rig: Rig) -> No
         rig.domains.ref(bound)
 
 
-@pytest.mark.parametrize("failure", [None, StepError("no")])
+@pytest.mark.parametrize("refusals", [{}, {"clone": OSError(errno.ENOMEM, "no")}], ids=["starting", "failing"])
 async def test_a_domain_that_is_being_started_dies_with_its_connection_too(
-    rig: Rig, failure: StepError | None, caplog: pytest.LogCaptureFixture
+    rig: Rig, refusals: dict[str, OSError], caplog: pytest.LogCaptureFixture
 ) -> None:
     owner, go = object(), hold_launches(rig)
-    rig.engine.failure = failure
+    rig.refusals |= refusals
     starting = asyncio.create_task(rig.domains.create_xml(domain_xml(), owner=owner))
     await until(lambda: len(rig.domains.list()) == 1)
     closing = asyncio.create_task(rig.domains.connection_closed(owner))
@@ -168,7 +168,7 @@ async def test_of_many_clients_that_start_one_domain_exactly_one_does(rig: Rig) 
     results = await asyncio.gather(*(rig.domains.start(ref) for _ in range(20)), return_exceptions=True)
 
     assert len([each for each in results if isinstance(each, OperationInvalidError)]) == 19
-    assert rig.engine.calls.count("launch web") == 1
+    assert rig.launches() == 1
     assert told(rig) == ["defined added", "started booted"]
 
 
@@ -214,7 +214,7 @@ async def test_a_client_that_hangs_up_during_a_start_leaves_a_started_domain(rig
 async def test_reboot_events_carry_the_new_id(rig: Rig) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    rig.engine.end(WEB, REBOOTED)
+    rig.end(WEB, REBOOTED)
     await until(lambda: any(isinstance(each, Reboot) for each in rig.told))
 
     assert rig.told[-1] == Reboot(domain=rig.domains.ref(ref))

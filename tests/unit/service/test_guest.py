@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 
 from insula.engine.interfacespec import Address
-from insula.engine.launch.succession import HeldEntered
 from insula.engine.spec import IdMap, IdRange, Process
 from insula.errors import (
     ArgumentUnsupportedError,
@@ -23,7 +22,7 @@ from insula.network.guestinterfaces import GuestInterface
 from insula.service import guest
 from insula.service.events import DomainIdentity
 from insula.service.guest import PidPair, guest_processes
-from tests.unit.service.fakes import Rig, domain_xml, until
+from tests.unit.service.fakes import WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
 LO = GuestInterface(name="lo", mac="", up=True, loopback=True, addresses=(Address(address="127.0.0.1", prefix=8),))
@@ -100,7 +99,7 @@ async def test_namespaces_of_a_privileged_guest_need_none(rig: Rig) -> None:
 async def test_signals_to_init_go_through_the_engine(rig: Rig) -> None:
     await rig.domains.send_signal(await running(rig), 1, signal.SIGHUP)
 
-    assert "signal web 1" in rig.engine.calls
+    assert rig.host.signals == [(str(WEB), signal.SIGHUP)]
 
 
 @pytest.mark.parametrize(
@@ -129,12 +128,12 @@ async def test_processes_are_known_by_both_their_numbers() -> None:
 
 
 async def test_a_program_put_in_is_waited_for_and_forgotten_by_the_keeper(rig: Rig) -> None:
-    program = await rig.domains.execute(await running(rig), Process(argv=("/bin/true",)))
-    identity = str(program.id)
-    rig.domains.process_ended(identity, 0x0300)
+    program = await rig.domains.execute(await running(rig), Process(argv=("/bin/true",)), stdio=rig.streams())
+    (process,) = rig.host.inside(str(WEB))
+    rig.host.end(process, 0x0300)
 
     assert await rig.domains.wait_executed(program.id) == 0x0300
-    await until(lambda: f"forget {identity}" in rig.engine.calls)
+    await until(lambda: not rig.host.start_keeper().entered)
     with pytest.raises(InvalidArgumentError, match="no signal 0"):
         rig.domains.signal_executed(program.id, 0)
 
@@ -151,8 +150,8 @@ async def test_what_a_client_put_in_ends_with_it_unless_the_guest_has_ended_befo
     verbs, owner = rig.domains.services.guest, object()
     identity = await running(rig)
     managed = rig.domains.services.domains.by_uuid(identity.uuid)
-    program = await verbs.execute(managed, Process(argv=("/bin/true",)), owner=owner)
-    await verbs.execute(managed, Process(argv=("/bin/true",)))
+    program = await verbs.execute(managed, Process(argv=("/bin/true",)), stdio=rig.streams(), owner=owner)
+    await verbs.execute(managed, Process(argv=("/bin/true",)), stdio=rig.streams())
     await verbs.connection_closed(object())
     assert hung_up == []
     await verbs.connection_closed(owner)
@@ -163,13 +162,18 @@ async def test_what_a_client_put_in_ends_with_it_unless_the_guest_has_ended_befo
 
 
 async def test_what_an_earlier_daemon_put_in_is_known_and_its_end_told(rig: Rig) -> None:
-    ended = HeldEntered(id="41", uuid="u", pid=1, ended=True, status=5 << 8)
-    lives = HeldEntered(id="42", uuid="u", pid=os.getpid(), ended=False, status=None)
-    rig.engine.entered_before = [ended, lives]
-    verbs = rig.domains.services.guest
+    identity = await running(rig)
+    ended, lives = [
+        await rig.domains.execute(identity, Process(argv=("/bin/true",)), stdio=rig.streams()) for _ in range(2)
+    ]
+    rig.die()
+    rig.host.end(rig.host.processes[ended.pid], 5 << 8)
+    successor = rig.successor()
+    verbs = successor.domains.services.guest
     await verbs.inherit()
-    assert await verbs.wait_executed(41) == 5 << 8
-    assert "forget 41" in rig.engine.calls and "forget 42" not in rig.engine.calls
-    waiting = verbs.wait_executed(42)
-    verbs.process_ended("42", 0)
+    assert await verbs.wait_executed(ended.id) == 5 << 8
+    assert successor.host.start_keeper().entered == {str(lives.id)}
+    waiting = verbs.wait_executed(lives.id)
+    rig.host.end(rig.host.processes[lives.pid], 0)
     assert await waiting == 0
+    await successor.close()

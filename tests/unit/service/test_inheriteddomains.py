@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio
 async def left_running(rig: Rig, tmp_path: Path) -> Path:
     """Have a transient guest that no daemon has any more; return its live document."""
     await rig.domains.create_xml(domain_xml(more="<title>mine</title>"))
-    rig.engine.domains = None
+    rig.die()
     return rig.layout.running / str(WEB) / DOMAIN
 
 
@@ -24,7 +24,7 @@ async def test_a_guest_is_shown_and_taken_over_without_its_document_being_read(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await left_running(rig, tmp_path)
-    successor = Rig(tmp_path)
+    successor = rig.successor()
     with monkeypatch.context() as unread:
         unread.setattr(DomainDefinition, "load", None)
         await successor.domains.recover()
@@ -41,7 +41,7 @@ async def test_a_guest_whose_document_makes_no_sense_runs_and_is_described_as_we
 ) -> None:
     document = await left_running(rig, tmp_path)
     document.write_text(document.read_text().replace("<memory unit='KiB'>", "<memory unit='lots'>"))
-    successor = Rig(tmp_path)
+    successor = rig.successor()
     await successor.domains.recover()
     managed = successor.domains.services.domains.by_uuid(WEB)
     assert managed.state.state is DomainState.RUNNING

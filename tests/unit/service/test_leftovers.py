@@ -13,10 +13,17 @@ from insula.service import leftovers
 from insula.service.leftovers import Leftovers
 from insula.service.rundirectory import Next, RunDirectory, RunPhase, StopReason, ending
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
+from tests.unit.service.watching import after_launches
 
 pytestmark = pytest.mark.asyncio
 EXHAUSTED = OSError(errno.EMFILE, "Too many open files")
-BUSY = OperationFailedError("its control group stays behind: Device or resource busy")
+BUSY = OSError(errno.EBUSY, "Device or resource busy")
+REMOVE = "remove group"
+
+
+def _removals(rig: Rig) -> int:
+    """How often a group was to be removed."""
+    return len([each for each in rig.changes if each.startswith(REMOVE)])
 
 
 async def test_it_is_tried_until_it_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,17 +66,16 @@ async def test_a_start_whose_undo_fails_leaves_its_record_and_is_undone_later(
     ref = await rig.domains.define(domain_xml())
 
     def exhausted() -> None:
-        rig.engine.cannot_undo = EXHAUSTED
+        rig.refusals[REMOVE] = BUSY
         raise EXHAUSTED
 
-    rig.engine.after_launch = exhausted
-    with pytest.raises(OSError, match="Too many open files"):
+    with after_launches(rig, exhausted), pytest.raises(OSError, match="Too many open files"):
         await rig.domains.start(ref)
     assert not rig.domains.is_active(ref)
     assert len(RunDirectory(rig.layout).load()) == 1
-    assert list(rig.engine.guests()) == [str(WEB)]
+    assert len(rig.host.groups) == 1
 
-    rig.engine.after_launch, rig.engine.cannot_undo = (lambda: None), None
+    del rig.refusals[REMOVE]
     await rig.domains.start(ref)
     assert rig.domains.is_active(ref)
     await rig.domains.destroy(ref)
@@ -81,26 +87,26 @@ async def test_a_group_that_stays_behind_after_a_destroy_keeps_its_record_and_go
 ) -> None:
     monkeypatch.setattr(leftovers, "PAUSES", (0.0, 0.001))
     ref = await rig.domains.start(await rig.domains.define(domain_xml()))
-    rig.engine.cannot_release = BUSY
+    rig.refusals[REMOVE] = BUSY
     await rig.domains.destroy(ref)
     assert not rig.domains.is_active(ref)
     assert [each.record.phase for each in RunDirectory(rig.layout).load()] == [RunPhase.ENDING]
-    tries = rig.engine.calls.count("release web")
-    await until(lambda: rig.engine.calls.count("release web") > tries + 1)
+    tries = _removals(rig)
+    await until(lambda: _removals(rig) > tries + 1)
 
-    rig.engine.cannot_release = None
+    del rig.refusals[REMOVE]
     await until(lambda: list(rig.layout.running.iterdir()) == [])
 
 
 async def test_a_start_waits_for_what_the_end_before_it_left(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leftovers, "PAUSES", (0.0, 3600.0))
     ref = await rig.domains.start(await rig.domains.define(domain_xml()))
-    rig.engine.cannot_release = BUSY
-    rig.engine.end(WEB, POWERED_OFF)
+    rig.refusals[REMOVE] = BUSY
+    rig.end(WEB, POWERED_OFF)
     await until(lambda: not rig.domains.is_active(ref))
     assert len(RunDirectory(rig.layout).load()) == 1
 
-    rig.engine.cannot_release = None
+    del rig.refusals[REMOVE]
     await rig.domains.start(ref)
     assert rig.domains.is_active(ref)
     await rig.domains.destroy(ref)
@@ -112,11 +118,11 @@ async def test_what_a_transient_domain_was_to_take_along_goes_after_its_group(
 ) -> None:
     monkeypatch.setattr(leftovers, "PAUSES", (0.0, 0.001))
     ref = await rig.domains.create_xml(domain_xml())
-    rig.engine.cannot_release = BUSY
+    rig.refusals[REMOVE] = BUSY
     await rig.domains.destroy(ref)
     assert rig.preparation.owns_storage(WEB)
 
-    rig.engine.cannot_release = None
+    del rig.refusals[REMOVE]
     await until(lambda: list(rig.layout.running.iterdir()) == [])
     assert not rig.preparation.owns_storage(WEB)
 
@@ -127,13 +133,13 @@ async def test_a_kept_run_of_which_something_stays_behind_is_forgotten_once_neit
     monkeypatch.setattr(leftovers, "PAUSES", (0.0, 0.001))
     xml = domain_xml(more="<on_crash>preserve</on_crash>")
     ref = await rig.domains.start(await rig.domains.define(xml))
-    rig.engine.cannot_release = BUSY
-    rig.engine.end(WEB, CRASHED)
+    rig.refusals[REMOVE] = BUSY
+    rig.end(WEB, CRASHED)
     await until(lambda: not rig.domains.is_active(ref))
     await rig.domains.destroy(ref)
     assert len(RunDirectory(rig.layout).load()) == 1
 
-    rig.engine.cannot_release = None
+    del rig.refusals[REMOVE]
     await until(lambda: list(rig.layout.running.iterdir()) == [])
 
 
@@ -142,14 +148,14 @@ async def test_the_next_daemon_goes_on_taking_away_what_a_destroy_left(
 ) -> None:
     monkeypatch.setattr(leftovers, "PAUSES", (0.0, 3600.0))
     ref = await rig.domains.start(await rig.domains.define(domain_xml()))
-    rig.engine.cannot_release = BUSY
+    rig.refusals[REMOVE] = BUSY
     await rig.domains.destroy(ref)
     await rig.domains.close()
 
-    successor = Rig(tmp_path)
+    successor = rig.successor()
     await successor.domains.recover()
     assert not successor.domains.is_active(ref)
-    assert "release web" in successor.engine.calls
+    assert successor.host.groups == {}
     await until(lambda: list(rig.layout.running.iterdir()) == [])
 
 
@@ -158,21 +164,21 @@ async def test_a_restart_that_the_next_daemon_owes_is_made_though_something_was_
 ) -> None:
     monkeypatch.setattr(leftovers, "PAUSES", (0.0, 3600.0))
     ref = await rig.domains.start(await rig.domains.define(domain_xml()))
-    rig.engine.domains = None  # the daemon dies
-    rig.engine.end(WEB, REBOOTED)
+    rig.die()  # the daemon dies
+    rig.end(WEB, REBOOTED)
     directory = RunDirectory(rig.layout)
     (kept,) = directory.load()
     directory.write(ending(kept.record, StopReason.REBOOTED, then=Next.RESTART))
 
-    successor = Rig(tmp_path)
-    release, failures = successor.engine.release, [BUSY]
+    successor = rig.successor()
+    release, failures = successor.engine.teardown.release, [OperationFailedError("its group stays behind")]
 
     async def fail_once(running: Running, status: ExitStatus) -> None:
         if failures:
             raise failures.pop()
         await release(running, status)
 
-    monkeypatch.setattr(successor.engine, "release", fail_once)
+    monkeypatch.setattr(successor.engine.teardown, "release", fail_once)
     await successor.domains.recover()
     await until(lambda: successor.domains.is_active(ref))
     assert failures == []

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import ContainerSpec
@@ -35,7 +36,7 @@ from insula.model.domainstates import (
 from insula.service import lifecycle, rundirectory
 from insula.service.events import LifecycleEvent
 from tests.unit.service.fakes import CRASHED, EXITED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
-from tests.unit.service.watching import defined, launched, state, told
+from tests.unit.service.watching import after_launches, defined, launched, state, told
 
 pytestmark = pytest.mark.asyncio
 
@@ -60,11 +61,11 @@ async def test_one_that_is_killed_and_takes_its_time_was_destroyed_whatever_foll
     async def slow(container: Running) -> ExitStatus:
         raise OperationTimeoutError(f"{container.name} is killed and has not ended yet")
 
-    monkeypatch.setattr(rig.engine, "destroy", slow)
+    monkeypatch.setattr(rig.engine.teardown, "destroy", slow)
     with pytest.raises(OperationTimeoutError, match="has not ended yet"):
         await rig.domains.destroy(ref)
     assert state(rig, ref) == ("running", "booted")
-    rig.engine.end(WEB, signal.SIGKILL)
+    rig.end(WEB, signal.SIGKILL)
     await until(lambda: not rig.domains.is_active(ref))
     assert state(rig, ref) == ("shutoff", "destroyed")
 
@@ -90,13 +91,13 @@ async def test_a_paused_start_stands_still_until_it_is_resumed(rig: Rig) -> None
 
 @pytest.mark.parametrize("transient", [False, True])
 async def test_what_cannot_begin_when_it_is_resumed_is_off(rig: Rig, transient: bool) -> None:
-    rig.engine.cannot_begin = StepError("no such program in the guest: /nosuch")
+    rig.refusals["execute"] = OSError(errno.ENOENT, "no such program")
     if transient:
         ref = await rig.domains.create_xml(domain_xml(), paused=True)
     else:
         ref = await rig.domains.start(await defined(rig), paused=True)
 
-    with pytest.raises(StepError, match="no such program"):
+    with pytest.raises(StepError, match="cannot execute init"):
         await rig.domains.resume(ref)
 
     assert told(rig)[-1] == "stopped failed"
@@ -143,13 +144,13 @@ async def test_a_domain_of_which_something_stays_behind_is_off_all_the_same(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ref = await rig.domains.start(await defined(rig))
-    destroy = rig.engine.destroy
+    destroy = rig.engine.teardown.destroy
 
     async def destroy_in_part(running: Running) -> ExitStatus:
         await destroy(running)
         raise OperationFailedError("its control group stays behind")
 
-    monkeypatch.setattr(rig.engine, "destroy", destroy_in_part)
+    monkeypatch.setattr(rig.engine.teardown, "destroy", destroy_in_part)
     await rig.domains.destroy(ref)
     assert state(rig, ref) == ("shutoff", "destroyed")
     assert "'web' was destroyed, and something of it stays behind: its control group" in caplog.text
@@ -191,7 +192,7 @@ async def test_a_destroyed_domain_is_off_and_leaves_no_run(rig: Rig) -> None:
 async def test_how_a_guest_ended_is_told(rig: Rig, status: int | None, reason: ShutoffReason, event: str) -> None:
     ref = await defined(rig)
     await rig.domains.start(ref)
-    rig.engine.end(WEB, status)
+    rig.end(WEB, status)
     await until(lambda: not rig.domains.is_active(ref))
 
     assert rig.domains.state(ref) == StateWithReason(state=DomainState.SHUTOFF, reason=reason)
@@ -217,7 +218,7 @@ async def test_what_follows_an_end_is_the_definitions_wish(
     ref = await defined(rig, more)
     await rig.domains.start(ref)
     rig.told.clear()
-    rig.engine.end(WEB, status)
+    rig.end(WEB, status)
     await until(lambda: len(rig.told) >= len(events) and rig.domains.holder(ref) is None)
 
     assert told(rig) == events
@@ -233,11 +234,11 @@ async def test_a_guest_that_keeps_crashing_is_restarted_with_growing_delay(
 
     for _ in range(3):
         started = len([each for each in told(rig) if each == "started booted"])
-        rig.engine.end(WEB, CRASHED)
+        rig.end(WEB, CRASHED)
         await until(partial(lambda count: told(rig).count("started booted") > count, started))
 
     assert rig.domains.is_active(ref)
-    assert rig.engine.calls.count("launch web") == 4
+    assert rig.launches() == 4
 
 
 async def test_destroy_ends_the_waiting_for_a_restart(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +247,7 @@ async def test_destroy_ends_the_waiting_for_a_restart(rig: Rig, monkeypatch: pyt
     await rig.domains.start(ref)
     for launches in (1, 2):
         await until(partial(launched, rig, ref, launches))
-        rig.engine.end(WEB, CRASHED)
+        rig.end(WEB, CRASHED)
     await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
 
     await rig.domains.destroy(ref)
@@ -262,7 +263,7 @@ async def test_a_start_ends_the_waiting_for_a_restart_too(rig: Rig, monkeypatch:
     await rig.domains.start(ref)
     for launches in (1, 2):
         await until(partial(launched, rig, ref, launches))
-        rig.engine.end(WEB, CRASHED)
+        rig.end(WEB, CRASHED)
     await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
 
     await rig.domains.start(ref)
@@ -274,8 +275,8 @@ async def test_a_start_ends_the_waiting_for_a_restart_too(rig: Rig, monkeypatch:
 async def test_a_restart_that_fails_leaves_the_domain_off_and_says_so(rig: Rig) -> None:
     ref = await defined(rig)
     await rig.domains.start(ref)
-    rig.engine.failure = StepError("no more ptys")
-    rig.engine.end(WEB, REBOOTED)
+    rig.refusals["clone"] = OSError(errno.ENOSPC, "no more ptys")
+    rig.end(WEB, REBOOTED)
     await until(lambda: "stopped failed" in told(rig))
 
     assert state(rig, ref) == ("shutoff", "failed")
@@ -284,15 +285,15 @@ async def test_a_restart_that_fails_leaves_the_domain_off_and_says_so(rig: Rig) 
 
 async def test_a_failed_start_leaves_nothing_and_can_be_repeated(rig: Rig) -> None:
     ref = await defined(rig)
-    rig.engine.failure = StepError("no such image")
-    with pytest.raises(StepError, match="no such image"):
+    rig.refusals["clone"] = OSError(errno.EAGAIN, "no more processes")
+    with pytest.raises(StepError, match="no more processes"):
         await rig.domains.start(ref)
 
     assert state(rig, ref) == ("shutoff", "failed")
     assert told(rig) == []
     assert os.listdir(rig.layout.running) == []
 
-    rig.engine.failure = None
+    rig.refusals.clear()
     await rig.domains.start(ref)
     assert state(rig, ref) == ("running", "booted")
 
@@ -303,11 +304,10 @@ async def test_a_start_cut_short_by_its_keepers_death_leaves_no_guest(rig: Rig) 
     def die() -> None:
         raise KeeperError("the keeper is gone")
 
-    rig.engine.after_launch = die
-    with pytest.raises(KeeperError):
+    with after_launches(rig, die), pytest.raises(KeeperError):
         await rig.domains.start(ref)
 
-    assert rig.engine.guests() == {}
+    assert rig.guests() == []
     assert os.listdir(rig.layout.running) == []
 
 
@@ -320,8 +320,8 @@ async def test_what_of_a_failed_start_cannot_be_undone_is_named(rig: Rig, caplog
     async def fail(remains: Remains) -> None:
         raise OSError(16, "Device or resource busy")
 
-    rig.engine.after_launch, rig.engine.take_away = die, fail  # type: ignore[method-assign]
-    with caplog.at_level(logging.ERROR), pytest.raises(KeeperError):
+    rig.engine.teardown.take_away = fail  # type: ignore[method-assign]
+    with caplog.at_level(logging.ERROR), after_launches(rig, die), pytest.raises(KeeperError):
         await rig.domains.start(ref)
 
     assert "the failed start of domain 'web' stays behind: [Errno 16]" in caplog.text
@@ -339,8 +339,8 @@ async def test_a_domain_without_a_root_is_refused(rig: Rig) -> None:
 
 async def test_a_guest_that_ends_before_its_start_is_answered_is_started_and_stopped(rig: Rig) -> None:
     ref = await defined(rig)
-    rig.engine.after_launch = lambda: rig.engine.end(WEB, CRASHED)
-    await rig.domains.start(ref)
+    with after_launches(rig, lambda: rig.end(WEB, CRASHED)):
+        await rig.domains.start(ref)
     await until(lambda: not rig.domains.is_active(ref))
 
     assert told(rig) == ["started booted", "stopped crashed"]
@@ -363,14 +363,16 @@ async def test_late_words_about_a_former_run_do_not_end_the_present_one(rig: Rig
 async def test_the_keeper_drops_a_guest_whose_domain_is_off_already(rig: Rig) -> None:
     ref = await defined(rig)
     await rig.domains.start(ref)
-    held = rig.engine.guests()[str(WEB)]
+    guest = rig.guest()
     await rig.domains.destroy(ref)
-    rig.engine.remember(str(WEB), **held | {"ended": True})
+    keeper = rig.host.start_keeper()
+    gone = {"uuid": str(WEB), "launch": guest.launch, "pid": guest.pid, "born": guest.born}
 
-    rig.domains.guest_ended(WEB, ExitStatus(status=None))
+    (await rig.link.answer(rig.link.ask(Verb.ADOPT, gone, {}))).close()
+    assert keeper.holds == {str(WEB)}
     await rig.domains.close()
 
-    assert rig.engine.guests() == {}
+    assert keeper.holds == frozenset()
 
 
 async def test_a_domain_that_cannot_start_with_the_daemon_keeps_no_other_from_it(
@@ -389,14 +391,14 @@ async def test_a_domain_that_cannot_start_with_the_daemon_keeps_no_other_from_it
     with caplog.at_level(logging.ERROR):
         await rig.domains.start_autostarted()
 
-    assert list(rig.engine.guests()) == [str(MAIL)]
+    assert rig.guests() == [MAIL]
     assert "domain 'web' should start with the host: [Errno 22]" in caplog.text
 
 
 async def test_a_domain_that_does_not_end_with_its_connection_keeps_no_other_from_it(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
-    owner, destroy = object(), rig.engine.destroy
+    owner, destroy = object(), rig.engine.teardown.destroy
     for name, uuid in (("web", WEB), ("mail", MAIL)):
         await rig.domains.create_xml(domain_xml(name, uuid), owner=owner)
 
@@ -405,10 +407,10 @@ async def test_a_domain_that_does_not_end_with_its_connection_keeps_no_other_fro
             raise OSError(16, "Device or resource busy")
         return await destroy(running)
 
-    rig.engine.destroy = fail_for_web  # type: ignore[method-assign]
+    rig.engine.teardown.destroy = fail_for_web  # type: ignore[method-assign]
     await rig.domains.connection_closed(owner)
 
-    assert list(rig.engine.guests()) == [str(WEB)]
+    assert rig.guests() == [WEB]
     assert "domain 'web' should have ended with its connection: [Errno 16]" in caplog.text
 
 

@@ -21,7 +21,7 @@ async def test_a_guest_that_reboots_while_it_is_being_paused_is_told_to_go_on(ri
     ref = await defined(rig)
     await rig.domains.start(ref)
     await rig.domains.suspend(ref)
-    rig.engine.end(WEB, REBOOTED)
+    rig.end(WEB, REBOOTED)
     await until(lambda: "reboot" in told(rig))
 
     assert state(rig, ref) == ("running", "booted")
@@ -33,11 +33,11 @@ async def test_a_reboot_that_an_earlier_daemon_did_not_live_to_finish_is_a_stop_
 ) -> None:
     ref = await defined(rig)
     await rig.domains.start(ref)
-    rig.engine.domains = None
+    rig.die()
     record = RunDirectory(rig.layout).load()[0].record
     RunDirectory(rig.layout).write(ending(record, StopReason.REBOOTED, status=REBOOTED, then=Next.RESTART))
-    rig.engine.end(WEB, REBOOTED)
-    successor = Rig(tmp_path)
+    rig.end(WEB, REBOOTED)
+    successor = rig.successor()
     await successor.domains.recover()
 
     assert told(successor) == ["stopped shutdown", "started booted"]
@@ -82,7 +82,7 @@ async def test_a_domain_that_is_defined_while_it_waits_for_its_restart_is_starte
     ref = await rig.domains.create_xml(domain_xml())
     for _ in range(2):
         before = rig.domains.ref(ref).id
-        rig.engine.end(WEB, REBOOTED)
+        rig.end(WEB, REBOOTED)
         await until(partial(_has_another_id, rig, before))
     await until(lambda: told(rig)[-1] == "stopped shutdown")
     await rig.domains.define(domain_xml())

@@ -1,12 +1,12 @@
 """Guests that reboot: the same domain to everybody, at once, however often."""
 
+import errno
 from functools import partial
 from typing import Any
 
 import pytest
 
 from insula.engine.launch.runningcontainer import Running
-from insula.errors import StepError
 from insula.model.domainstates import DomainState
 from insula.service import lifecycle
 from tests.unit.service.fakes import REBOOTED, WEB, Rig, domain_xml, until
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio
 async def test_a_guest_that_reboots_is_the_same_domain_under_another_id(rig: Rig) -> None:
     ref = await defined(rig)
     before = await rig.domains.start(ref)
-    rig.engine.end(WEB, REBOOTED)
+    rig.end(WEB, REBOOTED)
     await until(lambda: "reboot" in told(rig))
 
     after = rig.domains.ref(ref)
@@ -41,7 +41,7 @@ async def test_a_guest_that_reboots_is_seen_off_by_nobody(rig: Rig, monkeypatch:
         return await launch(*arguments, **named)
 
     monkeypatch.setattr(rig.engine, "launch", watched)
-    rig.engine.end(WEB, REBOOTED)
+    rig.end(WEB, REBOOTED)
     await until(lambda: "reboot" in told(rig))
 
     assert seen == [(DomainState.RUNNING, before.id, True, rig.domains.of(ref))]
@@ -51,8 +51,8 @@ async def test_a_guest_that_reboots_is_seen_off_by_nobody(rig: Rig, monkeypatch:
 async def test_a_reboot_that_fails_is_a_stop_to_everybody(rig: Rig) -> None:
     ref = await defined(rig)
     await rig.domains.start(ref)
-    rig.engine.failure = StepError("no more guests")
-    rig.engine.end(WEB, REBOOTED)
+    rig.refusals["clone"] = OSError(errno.EAGAIN, "no more guests")
+    rig.end(WEB, REBOOTED)
     await until(lambda: "stopped failed" in told(rig))
 
     assert told(rig) == ["started booted", "stopped failed"]
@@ -64,7 +64,7 @@ async def test_a_reboot_keeps_what_was_changed_while_running(rig: Rig) -> None:
     ref = await defined(rig)
     await rig.domains.start(ref)
     await rig.domains.define(domain_xml(more="<title>for the next start</title>"))
-    rig.engine.end(WEB, REBOOTED)
+    rig.end(WEB, REBOOTED)
     await until(lambda: "reboot" in told(rig))
 
     assert "<title>" not in rig.domains.dump_xml(ref)
@@ -80,7 +80,7 @@ async def test_a_guest_that_is_asked_to_reboot_again_and_again_does_so_at_once(
     await rig.domains.start(ref)
     for number in range(8):
         await rig.domains.reboot(ref)
-        rig.engine.end(WEB, REBOOTED)
+        rig.end(WEB, REBOOTED)
         await until(partial(lambda count: told(rig).count("reboot") > count, number))
 
     assert told(rig) == ["started booted", *["reboot"] * 8]
@@ -94,9 +94,9 @@ async def test_a_guest_that_reboots_by_itself_is_held_up_only_where_it_cannot_bo
     ref = await defined(rig)
     await rig.domains.start(ref)
     for number in range(4):
-        rig.engine.end(WEB, REBOOTED)
+        rig.end(WEB, REBOOTED)
         await until(partial(lambda count: told(rig).count("reboot") > count, number))
-    rig.engine.end(WEB, REBOOTED)
+    rig.end(WEB, REBOOTED)
     await until(lambda: rig.domains.running() == 1 and not rig.domains.is_active(ref))
 
     assert told(rig) == ["started booted", *["reboot"] * 4, "stopped shutdown"]

@@ -1,5 +1,7 @@
 """Domains without a definition: made with a run, and gone with it."""
 
+import errno
+
 import pytest
 
 from insula.errors import (
@@ -45,7 +47,7 @@ async def test_storage_that_was_there_before_outlives_a_transient_domain(rig: Ri
 
 
 async def test_a_transient_domain_that_fails_to_start_is_not_there(rig: Rig) -> None:
-    rig.engine.failure = StepError("no")
+    rig.refusals["clone"] = OSError(errno.ENOMEM, "no")
     with pytest.raises(StepError):
         await rig.domains.create_xml(domain_xml())
 
@@ -55,7 +57,7 @@ async def test_a_transient_domain_that_fails_to_start_is_not_there(rig: Rig) -> 
 
 async def test_a_transient_domain_survives_its_own_reboots(rig: Rig) -> None:
     ref = await rig.domains.create_xml(domain_xml())
-    rig.engine.end(WEB, REBOOTED)
+    rig.end(WEB, REBOOTED)
     await until(lambda: "reboot" in told(rig))
 
     assert rig.domains.is_active(ref)
@@ -65,7 +67,7 @@ async def test_a_transient_domain_survives_its_own_reboots(rig: Rig) -> None:
 
 async def test_a_preserved_transient_domain_stays_until_it_is_destroyed(rig: Rig) -> None:
     ref = await rig.domains.create_xml(domain_xml(more="<on_crash>preserve</on_crash>"))
-    rig.engine.end(WEB, CRASHED)
+    rig.end(WEB, CRASHED)
     await until(lambda: "stopped crashed" in told(rig))
     assert rig.domains.state(ref) == StateWithReason(state=DomainState.CRASHED, reason=CrashedReason.PANICKED)
     assert rig.preparation.owns_storage(WEB)

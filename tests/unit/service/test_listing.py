@@ -24,7 +24,7 @@ async def four(tmp_path: Path) -> AsyncIterator[Rig]:
     await rig.domains.start(up)
     await rig.domains.create_xml(domain_xml("held", UUID(int=13)), paused=True)
     await rig.domains.create_xml(domain_xml("dead", UUID(int=14), "<on_crash>preserve</on_crash>"))
-    rig.engine.end(UUID(int=14), CRASHED)
+    rig.end(UUID(int=14), CRASHED)
     await until(lambda: len(rig.domains.list(ListDomains.ACTIVE)) == 2)
     yield rig
     await rig.close()

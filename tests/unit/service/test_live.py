@@ -17,7 +17,7 @@ XML = domain_xml().replace("<devices>", f"<devices>{INTERFACE}<console type='pty
 
 
 async def test_a_running_domain_has_an_id_terminals_aliases_host_ends_and_a_label(rig: Rig) -> None:
-    rig.engine.consoles = 2
+    rig.preparation.consoles = 2
     rig.engine.connected = (
         ConnectedInterface(guest="eth0", host="vnet7", host_index=9, bridge="br0", mac="52:54:00:AA:BB:CC"),
     )
@@ -30,7 +30,7 @@ async def test_a_running_domain_has_an_id_terminals_aliases_host_ends_and_a_labe
         assert f"<alias name='{alias}'/>" in live
     terminals = re.findall(r"<console type='pty' tty='(/dev/pts/[0-9]+)'>", live)
     assert len(set(terminals)) == 2
-    assert not set(terminals) & {os.ttyname(each) for each in rig.engine.terminals}, "those are the guest's"
+    assert not set(terminals) & {os.ttyname(each) for each in rig.guest().terminals}, "those are the guest's"
     assert "/root/" not in live
     for each in terminals:
         assert f"<source path='{each}'/>" in live
@@ -39,7 +39,7 @@ async def test_a_running_domain_has_an_id_terminals_aliases_host_ends_and_a_labe
 
 
 async def test_the_inactive_definition_of_what_runs_has_none_of_that(rig: Rig) -> None:
-    rig.engine.consoles = 2
+    rig.preparation.consoles = 2
     ref = await rig.domains.create_xml(XML)
     inactive = rig.domains.dump_xml(ref, inactive=True)
 

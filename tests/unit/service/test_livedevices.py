@@ -31,9 +31,9 @@ async def test_a_device_that_nobody_was_told_of_and_that_stays_is_told_and_holds
         raise StepError("the guest says no")
 
     await rig.engine.changes.attach(run.container, TmpfsMount(target="/untold"), write)
-    rig.engine.domains = None
+    rig.die()
     monkeypatch.setattr(FakeChanges, "detach", refuse)
-    successor = Rig(tmp_path)
+    successor = rig.successor()
     await successor.domains.recover()
     await until(lambda: successor.domains.messages(ref))
 

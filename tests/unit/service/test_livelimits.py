@@ -35,8 +35,8 @@ async def test_a_limit_that_was_put_and_never_counted_is_taken_back_by_the_next_
     await rig.domains.set_memory(ref, 48 << 10, Affect.LIVE)
     run = rig.domains.of(ref).require_run()
     RunDirectory(rig.layout).write(replace(run.record, limiting=Limits(memory=Bytes(32 * MIB), cpu_shares=77)))
-    rig.engine.domains = None
-    successor = Rig(tmp_path)
+    rig.die()
+    successor = rig.successor()
     await successor.domains.recover()
 
     await until(lambda: recorded(successor)[0] is None)
@@ -50,12 +50,12 @@ async def test_a_limit_that_was_put_and_never_counted_is_taken_back_by_the_next_
 async def test_nothing_is_put_on_a_guest_whose_limits_nobody_was_changing(rig: Rig, tmp_path: Path) -> None:
     ref = await running(rig)
     await rig.domains.set_memory(ref, 48 << 10, Affect.LIVE)
-    rig.engine.domains = None
-    successor = Rig(tmp_path)
+    rig.die()
+    successor = rig.successor()
     await successor.domains.recover()
     await until(lambda: group(successor, ref).memory.undone == 1)
 
-    assert group(successor, ref).memory.limits == {}
+    assert group(successor, ref).memory.limits == {"memory": 48 << 20}
     await successor.close()
 
 

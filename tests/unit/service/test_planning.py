@@ -14,10 +14,11 @@ pytestmark = pytest.mark.asyncio
 
 async def test_a_plan_is_told_without_making_anything(rig: Rig) -> None:
     ref = await rig.domains.define(domain_xml())
+    rig.changes.clear()
     await rig.domains.plan(ref)
     await rig.domains.plan_xml(domain_xml("mail", MAIL))
 
-    assert rig.engine.calls == []
+    assert rig.changes == []
     assert not rig.preparation.owns_storage(ref.uuid)
     assert [each.name for each in rig.domains.list()] == ["web"]
 
@@ -32,6 +33,7 @@ async def test_planning_does_not_hold_up_the_daemon(rig: Rig, monkeypatch: pytes
         return rehearse(domain, pid_of)
 
     monkeypatch.setattr(rig.preparation, "rehearse", noted)
+    rig.changes.clear()
     await rig.domains.plan(ref)
     await rig.domains.plan_xml(domain_xml("mail", MAIL))
 

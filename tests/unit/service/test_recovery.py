@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import Process
@@ -37,8 +38,8 @@ async def succeed(rig: Rig, tmp_path: Path) -> AsyncIterator[Succeed]:
 
     async def next_one() -> Rig:
         for each in (rig, *successors):
-            each.engine.domains = None
-        successors.append(Rig(tmp_path))
+            each.die()
+        successors.append(Rig(tmp_path, host=rig.host))
         await successors[-1].domains.recover()
         return successors[-1]
 
@@ -99,7 +100,7 @@ async def test_a_guest_that_was_started_paused_can_still_be_let_go(rig: Rig, suc
 
     assert successor.domains.state(ref).state is DomainState.PAUSED
     await successor.domains.resume(ref)
-    assert successor.engine.guests()[str(WEB)]["held"] is False
+    assert successor.guest().executed
 
 
 @pytest.mark.parametrize(
@@ -111,20 +112,20 @@ async def test_a_guest_that_ended_meanwhile_is_off_for_the_reason_the_keeper_kep
 ) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    rig.engine.domains = None
-    rig.engine.end(WEB, status)
+    rig.die()
+    rig.end(WEB, status)
 
     successor = await succeed()
 
     assert successor.domains.state(ref) == StateWithReason(state=DomainState.SHUTOFF, reason=reason)
-    assert successor.engine.guests() == {}
+    assert successor.guests() == []
 
 
 async def test_a_guest_that_rebooted_meanwhile_runs_again(rig: Rig, succeed: Succeed) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    rig.engine.domains = None
-    rig.engine.end(WEB, REBOOTED)
+    rig.die()
+    rig.end(WEB, REBOOTED)
 
     successor = await succeed()
 
@@ -134,19 +135,19 @@ async def test_a_guest_that_rebooted_meanwhile_runs_again(rig: Rig, succeed: Suc
 async def test_a_guest_that_left_no_trace_is_off_for_unknown_reasons(rig: Rig, succeed: Succeed) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    shutil.rmtree(rig.layout.root.parent / "keeper")
+    rig.vanish()
 
     successor = await succeed()
 
     assert successor.domains.state(ref).reason is ShutoffReason.UNKNOWN
-    assert "release web" in successor.engine.calls
+    assert successor.host.groups == {}
 
 
 async def test_transient_domains_and_their_ends_are_remembered(rig: Rig, succeed: Succeed) -> None:
     alive = await rig.domains.create_xml(domain_xml())
     ended = await rig.domains.create_xml(domain_xml("mail", MAIL))
-    rig.engine.domains = None
-    rig.engine.end(MAIL, CRASHED)
+    rig.die()
+    rig.end(MAIL, CRASHED)
 
     successor = await succeed()
 
@@ -163,15 +164,14 @@ async def test_a_domain_bound_to_a_connection_dies_with_the_daemon_that_had_it(r
     successor = await succeed()
 
     assert list(successor.domains.list()) == []
-    assert successor.engine.guests() == {}
+    assert successor.guests() == []
 
 
 async def test_runs_of_an_earlier_boot_are_forgotten(rig: Rig, succeed: Succeed) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    path = rig.layout.running / str(WEB) / RECORD
-    path.write_text(replace(RunRecord.from_json(path.read_text()), boot_id="before").to_json())
-    shutil.rmtree(rig.layout.root.parent / "keeper")
+    rig.die()
+    rig.host.reboot("another boot")
 
     successor = await succeed()
 
@@ -181,7 +181,7 @@ async def test_runs_of_an_earlier_boot_are_forgotten(rig: Rig, succeed: Succeed)
 
 async def test_a_preserved_domain_stays_preserved(rig: Rig, succeed: Succeed) -> None:
     ref = await rig.domains.create_xml(domain_xml(more="<on_crash>preserve</on_crash>"))
-    rig.engine.end(WEB, CRASHED)
+    rig.end(WEB, CRASHED)
     await until(lambda: rig.domains.state(ref).state is DomainState.CRASHED)
 
     successor = await succeed()
@@ -197,7 +197,7 @@ async def test_a_preserved_domain_stays_preserved(rig: Rig, succeed: Succeed) ->
 async def test_a_guest_whose_record_is_lost_is_shown_as_running_and_can_be_ended_and_never_started_over(
     rig: Rig, succeed: Succeed, labels: bool, lost: str, persistent: bool
 ) -> None:
-    rig.engine.writes_labels = labels
+    rig.refusals |= {} if labels else {"label group": OSError(errno.ENOSPC, "No space left on device")}
     if persistent:
         await rig.domains.start(await rig.domains.define(domain_xml()))
     else:
@@ -219,14 +219,14 @@ async def test_a_guest_whose_record_is_lost_is_shown_as_running_and_can_be_ended
     assert ref.name == ("web" if persistent or labels or lost != "all" else str(WEB)) or lost == "domain"
     with pytest.raises((OperationInvalidError, DomainExistsError)):
         await (successor.domains.start(ref) if persistent else successor.domains.create_xml(domain_xml()))
-    assert list(successor.engine.guests()) == [str(WEB)]
+    assert successor.guests() == [WEB]
     if lost == "later format":
         assert '"format": 99' in (path / RECORD).read_text()
 
     again = await succeed()
     (ref,) = again.domains.list()
     await again.domains.destroy(ref)
-    assert again.engine.guests() == {}
+    assert again.guests() == []
     assert not again.domains.is_active(ref) if persistent else list(again.domains.list()) == []
     assert not path.exists()
 
@@ -236,8 +236,8 @@ async def test_a_living_guest_is_taken_over_where_nothing_can_be_written(
 ) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    rig.engine.domains = None
-    successor = Rig(tmp_path)
+    rig.die()
+    successor = rig.successor()
     with faults(tmp_path / "prefix", monkeypatch) as disk:
         disk.number, disk.lasting, disk.error = 1, True, errno.ENOSPC
         await successor.domains.recover()
@@ -246,7 +246,7 @@ async def test_a_living_guest_is_taken_over_where_nothing_can_be_written(
             await successor.domains.start(ref)
         await successor.domains.destroy(ref)
         assert not successor.domains.is_active(ref)
-    assert successor.engine.guests() == {}
+    assert successor.guests() == []
     await successor.close()
 
 
@@ -255,23 +255,26 @@ async def test_a_guest_that_cannot_be_taken_over_yet_runs_with_a_notice_and_is_t
 ) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    rig.engine.domains = None
+    rig.die()
     monkeypatch.setattr(recovery, "RETRIES", (0.01,))
-    successor = Rig(tmp_path)
-    recover, failures = successor.engine.recover, [RuntimeError("nobody thought of that"), OSError(24, "no fds")]
+    successor = rig.successor()
+    recover, failures = (
+        successor.engine.succession.recover,
+        [RuntimeError("nobody thought of that"), OSError(24, "no fds")],
+    )
 
     async def fail_at_first(record: ContainerRecord) -> Running | None:
         if failures:
             raise failures.pop(0)
         return await recover(record)
 
-    successor.engine.recover = fail_at_first  # type: ignore[method-assign]
+    successor.engine.succession.recover = fail_at_first  # type: ignore[method-assign]
     await successor.domains.recover()
     assert successor.domains.is_active(ref)
     assert any("nobody thought of that" in each for each in successor.domains.messages(ref))
 
     await until(lambda: not failures)
-    successor.engine.end(WEB, CRASHED)
+    successor.end(WEB, CRASHED)
     await until(lambda: not successor.domains.is_active(ref))
     assert successor.domains.state(ref).reason is ShutoffReason.CRASHED
     await successor.close()
@@ -280,18 +283,18 @@ async def test_a_guest_that_cannot_be_taken_over_yet_runs_with_a_notice_and_is_t
 async def test_what_cannot_be_taken_over_can_be_destroyed(rig: Rig, tmp_path: Path) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    rig.engine.domains = None
-    successor = Rig(tmp_path)
+    rig.die()
+    successor = rig.successor()
 
     async def fail(record: ContainerRecord) -> Running | None:
         raise OSError(5, "the disk is gone")
 
-    successor.engine.recover = fail  # type: ignore[method-assign]
+    successor.engine.succession.recover = fail  # type: ignore[method-assign]
     await successor.domains.recover()
     await successor.domains.destroy(ref)
 
     assert not successor.domains.is_active(ref)
-    assert successor.engine.guests() == {}
+    assert successor.guests() == []
     await successor.close()
 
 
@@ -312,9 +315,9 @@ async def test_every_domain_is_there_in_its_state_before_any_is_taken_over_and_v
     for uuid in uuids:
         await rig.domains.create_xml(domain_xml(f"d{uuid.int}", uuid))
     await rig.domains.suspend(rig.domains.lookup_by_uuid(uuids[0]))
-    rig.engine.domains = None
-    successor = Rig(tmp_path)
-    recover, let_go, asked = successor.engine.recover, asyncio.Event(), list[str]()
+    rig.die()
+    successor = rig.successor()
+    recover, let_go, asked = successor.engine.succession.recover, asyncio.Event(), list[str]()
 
     async def wait_for_most(record: ContainerRecord) -> Running | None:
         asked.append(record.spec.uuid)
@@ -322,7 +325,7 @@ async def test_every_domain_is_there_in_its_state_before_any_is_taken_over_and_v
             await let_go.wait()
         return await recover(record)
 
-    successor.engine.recover = wait_for_most  # type: ignore[method-assign]
+    successor.engine.succession.recover = wait_for_most  # type: ignore[method-assign]
     monkeyed = recovery.ABREAST
     await successor.domains.take_stock()
 
@@ -349,8 +352,7 @@ async def test_a_start_that_was_cut_short_is_undone(rig: Rig, succeed: Succeed) 
     successor = await succeed()
 
     assert not successor.domains.is_active(ref)
-    assert successor.engine.guests() == {}
-    assert "take away" in successor.engine.calls
+    assert successor.guests() == []
 
 
 @pytest.mark.parametrize("phase", [RunPhase.ENDING, RunPhase.STARTING])
@@ -381,15 +383,15 @@ async def test_one_run_that_cannot_be_taken_over_stops_no_other(
 ) -> None:
     await rig.domains.create_xml(domain_xml())
     mail = await rig.domains.create_xml(domain_xml("mail", MAIL))
-    successor = Rig(tmp_path)
-    recover = successor.engine.recover
+    successor = rig.successor()
+    recover = successor.engine.succession.recover
 
     async def fail_for_web(record: ContainerRecord) -> Running | None:
         if record.spec.name == "web":
             raise OSError(5, "the disk is gone")
         return await recover(record)
 
-    successor.engine.recover = fail_for_web  # type: ignore[method-assign]
+    successor.engine.succession.recover = fail_for_web  # type: ignore[method-assign]
     with caplog.at_level(logging.ERROR):
         await successor.domains.recover()
 
@@ -417,20 +419,21 @@ async def test_what_is_defined_keeps_its_storage_whatever_was_noted_of_its_run(r
 async def test_a_new_keeper_is_given_every_guest_that_it_does_not_hold(rig: Rig) -> None:
     await rig.domains.create_xml(domain_xml())
     await rig.domains.create_xml(domain_xml("mail", MAIL))
-    for each in (rig.layout.root.parent / "keeper").glob(f"{WEB}.json"):
-        each.unlink()
+    rig.host.kill_keeper()
 
-    await rig.domains.keeper_replaced()
+    for _ in range(2):
+        await rig.domains.keeper_replaced()
 
-    assert [each for each in rig.engine.calls if each.startswith("adopt")] == ["adopt web"]
+    keeper = rig.host.start_keeper()
+    assert keeper.holds == {str(WEB), str(MAIL)}
+    assert keeper.asked.count(Verb.ADOPT) == 2, "it was given what it held"
 
 
 async def test_a_guest_that_ended_while_its_keeper_was_out_of_reach_has_ended(rig: Rig) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    told, rig.engine.domains = rig.engine.domains, None
-    rig.engine.end(WEB, 9)
-    rig.engine.domains = told
+    rig.host.kill_keeper()
+    rig.end(WEB, 9)
     assert rig.domains.is_active(ref)
     await rig.domains.keeper_replaced()
     await until(lambda: not rig.domains.is_active(ref))
@@ -438,17 +441,17 @@ async def test_a_guest_that_ended_while_its_keeper_was_out_of_reach_has_ended(ri
 
 async def test_a_new_keeper_is_not_given_a_guest_whose_end_is_under_way(rig: Rig) -> None:
     ref = await rig.domains.create_xml(domain_xml())
-    destroy = rig.engine.destroy
+    destroy = rig.engine.teardown.destroy
 
     async def destroy_meanwhile(running: Running) -> ExitStatus:
-        (rig.layout.root.parent / "keeper" / f"{WEB}.json").unlink()
+        rig.host.kill_keeper()
         await rig.domains.keeper_replaced()
         return await destroy(running)
 
-    rig.engine.destroy = destroy_meanwhile  # type: ignore[method-assign]
+    rig.engine.teardown.destroy = destroy_meanwhile  # type: ignore[method-assign]
     await rig.domains.destroy(ref)
 
-    assert "adopt web" not in rig.engine.calls
+    assert Verb.ADOPT not in rig.host.start_keeper().asked
     assert list(rig.domains.list()) == []
 
 
@@ -457,7 +460,7 @@ async def test_verbs_work_on_what_was_taken_over(rig: Rig, succeed: Succeed) -> 
     await rig.domains.start(ref)
 
     successor = await succeed()
-    successor.engine.end(WEB, REBOOTED)
+    successor.end(WEB, REBOOTED)
     await until(lambda: successor.told)
     await successor.domains.destroy(ref)
     await successor.domains.undefine(ref)
@@ -469,16 +472,16 @@ async def test_verbs_work_on_what_was_taken_over(rig: Rig, succeed: Succeed) -> 
 async def test_a_guest_that_ends_while_it_is_taken_over_has_ended(rig: Rig, tmp_path: Path) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
-    rig.engine.domains = None
-    successor = Rig(tmp_path)
-    recover = successor.engine.recover
+    rig.die()
+    successor = rig.successor()
+    recover = successor.engine.succession.recover
 
     async def end_meanwhile(record: ContainerRecord) -> Running | None:
         found = await recover(record)
-        successor.engine.end(WEB, 9)
+        successor.end(WEB, 9)
         return found
 
-    successor.engine.recover = end_meanwhile  # type: ignore[method-assign]
+    successor.engine.succession.recover = end_meanwhile  # type: ignore[method-assign]
     await successor.domains.recover()
     await until(lambda: not successor.domains.is_active(ref))
     assert successor.domains.state(ref).state is DomainState.SHUTOFF
@@ -487,6 +490,9 @@ async def test_a_guest_that_ends_while_it_is_taken_over_has_ended(rig: Rig, tmp_
 
 async def test_programs_in_guests_are_handed_to_a_new_keeper_too(rig: Rig) -> None:
     ref = await rig.domains.create_xml(domain_xml())
-    await rig.domains.execute(ref, Process(argv=("/bin/true",)), stdio=(0, 1, 2))
+    await rig.domains.execute(ref, Process(argv=("/bin/true",)), stdio=rig.streams())
+    held = rig.host.start_keeper().entered
+    rig.host.kill_keeper()
     await rig.domains.keeper_replaced()
-    assert len([each for each in rig.engine.calls if each.startswith("adopt program")]) == 1
+    assert len(held) == 1
+    assert rig.host.start_keeper().entered == held

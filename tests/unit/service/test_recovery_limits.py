@@ -16,8 +16,8 @@ async def test_a_change_of_limits_that_was_cut_short_is_undone(
     rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ref = await rig.domains.start(await rig.domains.define(domain_xml()))
-    rig.engine.domains = None
-    successor = Rig(tmp_path)
+    rig.die()
+    successor = rig.successor()
     await successor.domains.recover()
 
     await until(lambda: group(successor, ref).memory.undone == 1)
@@ -30,13 +30,13 @@ async def test_limits_that_cannot_be_put_back_keep_no_guest_from_being_taken_ove
     rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ref = await rig.domains.start(await rig.domains.define(domain_xml()))
-    rig.engine.domains = None
+    rig.die()
 
     def refuse(self: FakeMemory) -> bool:
         raise OSError(errno.EIO, "the kernel says no")
 
     monkeypatch.setattr(FakeMemory, "undo_unfinished", refuse)
-    successor = Rig(tmp_path)
+    successor = rig.successor()
     await successor.domains.recover()
     await successor.domains.destroy(ref)
 

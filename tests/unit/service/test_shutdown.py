@@ -63,7 +63,7 @@ async def test_ways_of_virtual_machines_are_refused(rig: Rig, mode: ShutdownMode
 async def test_a_program_that_returns_an_error_when_asked_to_go_has_not_crashed(rig: Rig) -> None:
     ref = await running(rig)
     await rig.domains.shutdown(ref)
-    rig.engine.end(WEB, 0x8F00)
+    rig.end(WEB, 0x8F00)
     await until(lambda: not rig.domains.is_active(ref))
 
     assert rig.domains.state(ref).reason is ShutoffReason.SHUTDOWN
@@ -73,7 +73,7 @@ async def test_a_program_that_knows_no_reboot_is_ended_and_started_again(rig: Ri
     ref = await running(rig)
     await rig.domains.reboot(ref)
     assert rig.looker.looks[0][1]["actions"] == [PowerAction.REBOOT.value, PowerAction.POWEROFF.value]
-    rig.engine.end(WEB, EXITED)
+    rig.end(WEB, EXITED)
     await until(lambda: any(isinstance(each, Reboot) for each in rig.told))
 
     assert rig.domains.is_active(ref)
@@ -176,8 +176,7 @@ async def test_what_an_earlier_daemon_asked_for_holds_no_longer_than_the_time_li
     """Seen: a guest that had ignored a reboot crashed, days and a daemon later, and that counted as its reboot."""
     ref = await running(rig)
     await rig.domains.reboot(ref)
-    rig.engine.domains = None
-    successor = Rig(tmp_path, Patience(lock=5, shutdown=0.01))
+    successor = rig.successor(Patience(lock=5, shutdown=0.01))
     await successor.domains.recover()
     await until(lambda: successor.domains.messages(ref))
 

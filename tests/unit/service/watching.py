@@ -1,6 +1,8 @@
 """What tests see of the verbs: events in short, states in words, launches that take as long as a test wants."""
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from insula.service.events import DomainIdentity, Event, LifecycleEvent
@@ -16,6 +18,23 @@ def said(event: Event) -> str:
 
 def told(rig: Rig) -> list[str]:
     return [said(each) for each in rig.told]
+
+
+@contextmanager
+def after_launches(rig: Rig, work: Callable[[], None]) -> Iterator[None]:
+    """Have work done after each launch, before who asked for it goes on, while the block lasts."""
+    launch = rig.engine.launch
+
+    async def launched(*arguments: Any, **options: Any) -> Any:
+        running = await launch(*arguments, **options)
+        work()
+        return running
+
+    rig.engine.launch = launched  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        rig.engine.launch = launch  # type: ignore[method-assign]
 
 
 def hold_launches(rig: Rig) -> asyncio.Event:
@@ -37,7 +56,7 @@ def state(rig: Rig, ref: DomainIdentity) -> tuple[str, str]:
 
 def launched(rig: Rig, ref: DomainIdentity, times: int) -> bool:
     """Whether the domain runs, and was launched that often."""
-    return rig.engine.calls.count("launch web") == times and rig.domains.is_active(ref)
+    return rig.launches() == times and rig.domains.is_active(ref)
 
 
 async def defined(rig: Rig, more: str = "") -> DomainIdentity:

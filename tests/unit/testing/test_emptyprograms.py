@@ -1,12 +1,24 @@
-"""A program that does nothing is one all the same."""
+"""A program that does nothing is one all the same, and says what a keeper would see."""
 
 from insula.engine.program.image import HEADER, MAGIC
 from insula.engine.spec import ContainerSpec, DirectoryRoot
-from insula.testing.emptyprograms import EMPTY, NOTHING, EmptyPrograms
+from insula.testing.emptyprograms import NOTHING, EmptyPrograms, Performance
+from insula.testing.fakelaunch import fake_plan
+
+SPEC = ContainerSpec(name="web", uuid="1", root=DirectoryRoot(path="/srv"), consoles=2)
 
 
 def test_whatever_enters_does_nothing() -> None:
-    spec = ContainerSpec(name="web", uuid="1", root=DirectoryRoot(path="/srv"))
-    assert EmptyPrograms().entering(spec, (), permitted=0, most_groups=0) is EMPTY
+    program = EmptyPrograms().entering(SPEC, (), permitted=0, most_groups=0)
     assert HEADER.unpack(NOTHING[: HEADER.size])[0] == MAGIC
-    assert (EMPTY.records, EMPTY.passed) == (0, ())
+    assert (program.records, program.passed) == (0, ())
+    assert Performance.of(program.image) == Performance()
+
+
+def test_a_first_process_says_whether_it_waits_and_how_many_consoles_it_opens() -> None:
+    program = EmptyPrograms().start(SPEC, fake_plan(SPEC), permitted=0, hold=True)
+    assert Performance.of(program.image) == Performance(hold=True, consoles=2)
+
+
+def test_an_image_that_says_nothing_waits_for_nothing() -> None:
+    assert Performance.of(NOTHING) == Performance()

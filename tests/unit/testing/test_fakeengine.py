@@ -37,11 +37,11 @@ async def test_a_launched_guest_lives_until_it_is_destroyed_and_leaves_nothing(
     intents: list[Remains] = []
     running = await engine.launch(SPEC, write_intent=intents.append)
     assert (intents[0].uuid, list(host.guests())) == (WEB, [WEB])
-    assert [each.record.pid for each in engine.labels().living] == [running.pid]
+    assert [each.record.pid for each in engine.succession.labels().living] == [running.pid]
 
-    assert (await engine.destroy(running)).status == 9
+    assert (await engine.teardown.destroy(running)).status == 9
     assert (host.groups, host.processes, host.ended) == ({}, {}, {})
-    await engine.destroy(running)
+    await engine.teardown.destroy(running)
 
 
 @pytest.mark.parametrize("what", ["make group", "clone", "execute"])
@@ -72,10 +72,10 @@ async def test_a_later_engine_finds_the_guest_with_and_without_its_keeper(host: 
         if kill:
             host.kill_keeper()
         later = FakeEngine(host=host, link=DirectLink(host))
-        found = await later.recover(record)
+        found = await later.succession.recover(record)
         assert found is not None
         assert (found.pid, found.status) == (record.pid, None)
-        assert [each.uuid for each in await later.held()] == [WEB]
+        assert [each.uuid for each in await later.succession.held()] == [WEB]
         found.close()
 
 
@@ -83,7 +83,7 @@ async def test_a_guest_that_ended_meanwhile_is_found_with_its_status(host: FakeH
     record = (await engine.launch(SPEC)).record
     host.kill_keeper()
     host.end(host.guests()[WEB], 2)
-    found = await FakeEngine(host=host, link=DirectLink(host)).recover(record)
+    found = await FakeEngine(host=host, link=DirectLink(host)).succession.recover(record)
     assert found is not None
     assert found.status is not None
     assert found.status.status == 2
@@ -93,10 +93,10 @@ async def test_a_launch_that_was_cut_short_is_undone_by_its_intent_alone(host: F
     intents: list[Remains] = []
     await engine.launch(SPEC, write_intent=intents.append)
     later = FakeEngine(host=host, link=DirectLink(host))
-    await later.take_away(replace(intents[0], launch="another"))
+    await later.teardown.take_away(replace(intents[0], launch="another"))
     assert WEB in host.guests()
-    await later.take_away(intents[0])
-    await later.take_away(intents[0])
+    await later.teardown.take_away(intents[0])
+    await later.teardown.take_away(intents[0])
     assert (host.groups, host.processes, host.ended) == ({}, {}, {})
 
 
@@ -104,12 +104,12 @@ async def test_a_group_that_outlived_its_guest_is_a_relic_until_it_is_released(
     host: FakeHost, engine: FakeEngine
 ) -> None:
     record = (await engine.launch(SPEC)).record
-    assert engine.labels().relics == ()
+    assert engine.succession.labels().relics == ()
     host.end(host.guests()[WEB], 0)
-    labels = engine.labels()
+    labels = engine.succession.labels()
     assert (labels.living, [each.record.pid for each in labels.relics]) == ((), [record.pid])
-    await engine.release(engine.handle(record), ExitStatus(status=None))
-    assert engine.labels().relics == ()
+    await engine.teardown.release(engine.succession.handle(record), ExitStatus(status=None))
+    assert engine.succession.labels().relics == ()
 
 
 async def test_a_program_is_put_in_as_the_real_entrance_does_it_and_a_later_engine_learns_how_it_ended(
@@ -123,16 +123,16 @@ async def test_a_program_is_put_in_as_the_real_entrance_does_it_and_a_later_engi
     (process,) = host.inside(WEB)
     assert (executed.pid, executed.uuid, process.executed) == (process.pid, WEB, True)
     host.kill_keeper()
-    await engine.adopt_execution(executed, process.born)
+    await engine.succession.adopt_execution(executed, process.born)
     host.end(process, 0)
     assert has_ended(executed.pidfd)
     later = FakeEngine(host=host, link=DirectLink(host))
-    (entered,) = await later.entered()
-    assert (entered.id, entered.ended, later.opened(entered)) == (executed.id, True, None)
-    await later.forget_execution(entered.id)
+    (entered,) = await later.succession.entered()
+    assert (entered.id, entered.ended, later.succession.opened(entered)) == (executed.id, True, None)
+    await later.teardown.forget_execution(entered.id)
     assert host.keeper is not None
     assert host.keeper.entered == frozenset()
     for fd in (*streams, executed.pidfd):
         os.close(fd)
-    await engine.destroy(running)
+    await engine.teardown.destroy(running)
     engine.close()

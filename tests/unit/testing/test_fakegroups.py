@@ -1,7 +1,12 @@
 """Groups remember what was asked of them."""
 
+from typing import cast
+
 import pytest
 
+from insula.engine.launch import limits
+from insula.engine.spec import Bytes, Limits, Microseconds
+from insula.kernel.cgroups import Cgroup, TaskUse
 from insula.testing import FakeGroup
 
 
@@ -61,3 +66,22 @@ def test_who_waits_for_the_thaw_is_told_once() -> None:
     web.thaw()
     assert told == ["thawed"]
     assert (web.exec_fd(), web.join_fds()) == (None, [])
+
+
+def test_every_limit_of_a_guest_can_be_set() -> None:
+    web = group([])
+    every = Limits(
+        memory=Bytes(1 << 20),
+        memory_soft=Bytes(1 << 19),
+        memory_guarantee=Bytes(1 << 18),
+        cpu_shares=512,
+        cpu_quota=Microseconds(5000),
+        cpus="0",
+        memory_nodes="0",
+        block_weight=200,
+        pids=10,
+    )
+    limits.apply(cast("Cgroup", web), every)
+    assert web.memory.limits == {"memory": 1 << 20, "soft": 1 << 19, "guarantee": 1 << 18}
+    assert (web.cpu.shares, web.cpu.quota, web.cpuset.held()) == (512, 5000, ("0", "0"))
+    assert (web.io.weight, web.stats().tasks) == (200, TaskUse(current=3, limit=10, refused=0))

@@ -77,8 +77,22 @@ def test_processes_that_have_executed_outlive_the_keeper_and_others_do_not(host:
     assert (newborn.lives, running.lives, host.keeper) == (False, True, None)
 
 
-def test_no_launch_has_the_name_of_another(host: FakeHost) -> None:
-    assert host.next_launch() != host.next_launch()
+def test_a_pid_that_was_given_out_is_nobody_elses(host: FakeHost) -> None:
+    host.make_group(GROUP)
+    chosen = host.next_pid()
+    assert host.clone(uuid="1", launch="a", group=GROUP).pid != chosen
+    assert host.clone(uuid="2", launch="a", group=GROUP, pid=chosen).pid == chosen
+    with pytest.raises(FileExistsError):
+        host.clone(uuid="3", launch="a", group=GROUP, pid=chosen)
+
+
+def test_a_group_is_known_by_the_launch_that_made_it_and_is_made_once(host: FakeHost) -> None:
+    made = host.make_group(GROUP, maker="a")
+    assert host.group_made_by("a") is made
+    with pytest.raises(FileNotFoundError):
+        host.group_made_by("b")
+    with pytest.raises(FileExistsError):
+        host.make_group(GROUP)
 
 
 def test_after_a_reboot_nothing_runs_and_nothing_is_known_of_what_did(host: FakeHost) -> None:

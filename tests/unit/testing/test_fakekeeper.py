@@ -1,14 +1,16 @@
 """The fake keeper speaks the keeper's protocol."""
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from insula.engine.keeper.protocol import Verb
-from insula.kernel.fds import Fd, close_all
+from insula.engine.keeper.protocol import IMAGE, Verb
+from insula.kernel.fds import Fd, close_all, sealed_file
 from insula.testing import FakeHost, FakeKeeper
+from insula.testing.emptyprograms import Performance
 
 WEB = "00000000-0000-0000-0000-000000000001"
 GROUP = "machine.slice/web"
@@ -31,16 +33,16 @@ class Asker:
     def _lost(self) -> None:
         self.lost = True
 
-    def ask(self, verb: Verb, **body: Any) -> dict[str, Any]:
+    def ask(self, verb: Verb, *, fds: dict[str, Fd] | None = None, **body: Any) -> dict[str, Any]:
         self._number += 1
-        self._keeper.hear(self.client, {"request": self._number, "verb": verb.value, **body}, {})
+        self._keeper.hear(self.client, {"request": self._number, "verb": verb.value, **body}, fds or {})
         return next(each for each in self.told if each.get("answer") == self._number)
 
 
 @pytest.fixture
 def host() -> Iterator[FakeHost]:
     made = FakeHost()
-    made.make_group(GROUP)
+    made.make_group(GROUP, maker="a")
     yield made
     made.close()
 
@@ -50,9 +52,13 @@ def asker(host: FakeHost) -> Asker:
     return Asker(host.start_keeper())
 
 
+def program(*, hold: bool = False, consoles: int = 0) -> dict[str, Fd]:
+    return {IMAGE: sealed_file("program", Performance(hold=hold, consoles=consoles).program.image)}
+
+
 def launched(asker: Asker, *, hold: bool = False) -> int:
-    pid: int = asker.ask(Verb.LAUNCH, uuid=WEB, launch="a", group=GROUP)["pid"]
-    assert asker.ask(Verb.GO, uuid=WEB, launch="a", hold=hold)["pid"] == pid
+    pid: int = asker.ask(Verb.LAUNCH, uuid=WEB, launch="a", fds=program(hold=hold))["pid"]
+    assert asker.ask(Verb.GO, uuid=WEB, launch="a")["pid"] == pid
     return pid
 
 
@@ -76,7 +82,7 @@ def test_a_held_guest_runs_when_it_is_told_to_proceed(host: FakeHost, asker: Ask
 
 
 def test_what_was_not_told_to_go_ends_with_its_client(host: FakeHost, asker: Asker) -> None:
-    asker.ask(Verb.LAUNCH, uuid=WEB, launch="a", group=GROUP)
+    asker.ask(Verb.LAUNCH, uuid=WEB, launch="a", fds=program())
     assert host.keeper is not None
     host.keeper.disconnect(asker.client)
     assert host.processes == {}
@@ -234,3 +240,21 @@ def test_a_program_that_cannot_be_executed_is_told_and_gone(host: FakeHost, aske
     assert asker.ask(Verb.EXECUTE, uuid=WEB, id="7")["error"]["errno"] == errno.ENOENT
     assert host.inside(WEB) == []
     assert "error" in asker.ask(Verb.FORGET, id="7")
+
+
+# Consoles
+
+
+def test_consoles_and_what_the_daemon_keeps_are_handed_over_with_what_was_said_meanwhile(
+    host: FakeHost, asker: Asker
+) -> None:
+    asker.ask(Verb.LAUNCH, uuid=WEB, launch="a", fds=program(consoles=2))
+    asker.ask(Verb.GO, uuid=WEB, launch="a")
+    assert asker.told[-1]["fds"] == ["console0", "console1", "pidfd"]
+    asker.ask(Verb.KEEP, uuid=WEB, fds={"shown0": Fd(os.open("/dev/null", os.O_RDONLY))})
+    os.write(host.guests()[WEB].terminals[1], b"login: ")
+    assert asker.ask(Verb.FETCH, uuid=WEB)["fds"] == ["console0", "console1", "pidfd", "ring1", "shown0"]
+    assert asker.ask(Verb.FETCH, uuid=WEB)["fds"] == ["console0", "console1", "pidfd", "shown0"]
+    asker.ask(Verb.KILL, uuid=WEB)
+    asker.ask(Verb.FORGET, uuid=WEB)
+    assert host.fds() == set()

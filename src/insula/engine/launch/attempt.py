@@ -134,11 +134,14 @@ class LaunchAttempt:
     async def _perform(self, step: HostStep) -> None:
         try:
             self._underway = step.announce(self._context.identity)
-            made = await step.perform(self._context)
+            made = await self._made_by(step)
         except OSError as error:
             raise step_failed(step, error) from error
         self._holdings += [each for each in made if each not in self._holdings]
         self._underway = ()
+
+    async def _made_by(self, step: HostStep) -> tuple[Holding, ...]:
+        return await step.perform(self._context)
 
     def _ask_to_clone(self) -> None:
         clone = self._plan.clone
@@ -172,15 +175,18 @@ class LaunchAttempt:
             text = f"cannot {self._plan.clone}: {error}"
             raise StepError(text, step=str(self._plan.clone), errno=error.errno) from error
         self._birth = None
-        context = self._context
-        context.child = int(message.body["pid"])
+        self._context.child = int(message.body["pid"])
         try:
-            context.process = Fd(os.open(f"/proc/{context.child}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
-            self._born = start_time(context.child)
+            self._born = self._opened(self._context.child)
         except OSError as error:
             # What it died of is told when it is taken back.
             text = f"cannot {self._plan.clone}: the process ended at once"
             raise StepError(text, step=str(self._plan.clone), errno=errno.ESRCH) from error
+
+    def _opened(self, child: int) -> int:
+        """Open the first process' directory, and return its start time. Raises: OSError if it has ended."""
+        self._context.process = Fd(os.open(f"/proc/{child}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        return start_time(child)
 
     async def _fetch_netlink(self) -> Fd:
         message = await self._answer_of_steps(self._link.ask(Verb.NETLINK, self._meant(), {}))

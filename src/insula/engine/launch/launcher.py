@@ -7,20 +7,15 @@ Two round trips to the keeper. The coroutines run over any `KeeperLink`; over a 
 """
 
 import errno
-import os
 import resource
 import secrets
-import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import lru_cache, partial
 
 from insula.engine.enter.admittedstreams import check_inherited
 from insula.engine.enter.attachment import (
-    EnteredProcess,
     namespace_fds,
 )
-from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
@@ -28,14 +23,14 @@ from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.attempt import LaunchAttempt, WhileInside, announced, named_failure
 from insula.engine.launch.changes import RunningChanges
 from insula.engine.launch.entrance import Entrance
-from insula.engine.launch.guestlabels import GuestLabels, label_guest
+from insula.engine.launch.guestlabels import label_guest
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.insidesteps import InsideSteps
 from insula.engine.launch.pids import Pids
 from insula.engine.launch.programs import Programs
 from insula.engine.launch.release import Release
-from insula.engine.launch.runningcontainer import ContainerRecord, Running
-from insula.engine.launch.succession import Held, HeldEntered, Succession
+from insula.engine.launch.runningcontainer import Running
+from insula.engine.launch.succession import Succession
 from insula.engine.launch.systemdscope import Scopes
 from insula.engine.launch.teardown import Teardown, Unattended, attended
 from insula.engine.launch.viewrenewal import ViewRenewal
@@ -54,7 +49,6 @@ from insula.errors import (
 )
 from insula.kernel.bpf import LoadedPrograms
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all
-from insula.kernel.privileges import permitted_mask
 
 WriteIntent = Callable[[Remains], None]
 
@@ -72,7 +66,8 @@ class Launcher:
     interfaces: who makes network interfaces, None where nobody does; offload: performs what may block for long;
     installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back;
     find_account: looks into running guests for who their users are; entering: the link to the keeper that clones what
-    enters, if that is one of several; unattended: does what nobody need wait for.
+    enters, if that is one of several; unattended: does what nobody need wait for; programs: compiles what processes
+    play; release: takes away what runs hold on the host.
     """
 
     def __init__(
@@ -87,22 +82,23 @@ class Launcher:
         find_account: AccountFinder = find_directly,
         entering: KeeperLink | None = None,
         unattended: Unattended = attended,
+        programs: Programs | None = None,
+        release: Release | None = None,
     ) -> None:
         self._facts = facts
         # A plan is a function of the spec, and of facts that stay.
         self._plans = lru_cache(_PLANS_MAX)(partial(planner.plan, facts=facts))
         self._installation = installation
         self._reserve = reserve or Reserve(0)
-        self._succession = Succession(facts=facts, link=link, installation=installation or "")
         self._link = link
         self._interfaces = interfaces
         self._offload = offload
         self._scopes = Scopes()
         self._loaded = LoadedPrograms()
-        self._release = Release(
+        self._release = release or Release(
             hierarchies=facts.hierarchies, interfaces=interfaces, scopes=self._scopes, offload=offload
         )
-        self._teardown = Teardown(
+        self.teardown = Teardown(
             facts=facts,
             link=link,
             release=self._release,
@@ -110,13 +106,16 @@ class Launcher:
             offload=offload,
             unattended=unattended,
         )
-        self._programs = Programs()
+        """Ends what runs, and takes away what is left of it."""
+        self.succession = Succession(facts=facts, link=link, installation=installation or "")
+        """Finds again what runs after a daemon's death, or a keeper's."""
+        self._programs = programs or Programs()
         self.entrance = Entrance(
             facts=facts,
             link=entering or link,
             programs=self._programs,
             find_account=find_account,
-            permitted=lambda: self.keeper_permitted,
+            permitted=lambda: self.succession.permitted,
         )
         """Starts processes inside what runs."""
         self.changes = RunningChanges(
@@ -124,14 +123,12 @@ class Launcher:
             inside=InsideSteps(facts=facts, link=link, programs=self._programs),
             release=self._release,
             interfaces=interfaces,
-            permitted=lambda: self.keeper_permitted,
+            permitted=lambda: self.succession.permitted,
             offload=offload,
         )
         """Changes what runs."""
         self.views = ViewRenewal(facts=facts, changes=self.changes, offload=offload)
         """Renews what running guests see of the host."""
-        self.keeper_permitted = permitted_mask()
-        """The mask of the keeper's capabilities; ours until one has said hello."""
         self._pids = Pids(facts.pids_max)
 
     def close(self) -> None:
@@ -150,7 +147,7 @@ class Launcher:
 
     def program(self, spec: ContainerSpec) -> Program:
         """Return what the first process of `launch` would play. Raises: as `planner.plan`; StepError."""
-        return self._programs.start(spec, self.plan(spec), permitted=self.keeper_permitted, hold=False)
+        return self._programs.start(spec, self.plan(spec), permitted=self.succession.permitted, hold=False)
 
     # Beginnings
 
@@ -176,11 +173,10 @@ class Launcher:
             raise OperationInvalidError(f"init is to get {spec.inherited_fds} fd(s), and {len(inherited)} are passed")
         self._check_descriptors(spec)
         plan = self.plan(spec)
-        program = self._programs.start(spec, plan, permitted=self.keeper_permitted, hold=paused)
+        program = self._programs.start(spec, plan, permitted=self.succession.permitted, hold=paused)
 
         def meanwhile(running: Running) -> None:
-            if self._installation is not None:
-                label_guest(running.group, running.record, self._installation)
+            self._label(running)
             if while_inside is not None:
                 while_inside(running)
 
@@ -202,6 +198,10 @@ class Launcher:
         if paused:
             await self._freeze_newborn(running)
         return running
+
+    def _label(self, running: Running) -> None:
+        if self._installation is not None:
+            label_guest(running.group, running.record, self._installation)
 
     def _check_descriptors(self, spec: ContainerSpec) -> None:
         """Refuse early what could neither be done nor be taken back."""
@@ -230,7 +230,7 @@ class Launcher:
     async def _take_back(self, running: Running, failure: BaseException) -> None:
         """Destroy what was launched. What cannot be undone is added to the failure's notes."""
         try:
-            await self._teardown.destroy(running)
+            await self.teardown.destroy(running)
         except InsulaError as error:
             failure.add_note(f"taking back failed too: {error}")
 
@@ -286,36 +286,15 @@ class Launcher:
         """
         spec = running.record.spec
         plan = self.plan(spec)
-        named = named_failure(error, self._programs.start(spec, plan, permitted=self.keeper_permitted, hold=True))
+        named = named_failure(error, self._programs.start(spec, plan, permitted=self.succession.permitted, hold=True))
         return named if named.step == str(plan.inside[-1]) else error
 
-    # Ends
-
-    async def destroy(self, running: Running) -> ExitStatus:
-        """See `Teardown.destroy`."""
-        return await self._teardown.destroy(running)
-
-    async def release(self, running: Running, status: ExitStatus) -> None:
-        """See `Teardown.release`."""
-        await self._teardown.release(running, status)
-
-    async def take_away(self, remains: Remains) -> None:
-        """See `Teardown.take_away`."""
-        await self._teardown.take_away(remains)
-
-    async def forget(self, uuid: str) -> None:
-        """See `Teardown.forget`."""
-        await self._teardown.forget(Remains(uuid=uuid))
-
-    async def forget_execution(self, executed_id: str) -> None:
-        """Have the keeper drop its record of an entered process that has ended; one it does not hold is fine."""
-        with suppress(KeeperError):
-            (await self._link.answer(self._link.ask(Verb.FORGET, {"id": executed_id}, {}))).close()
+    # While it runs
 
     async def signal(self, running: Running, number: int) -> None:
         """Send a signal to init. Raises: OperationInvalidError if it has ended."""
         try:
-            signal.pidfd_send_signal(running.pidfd, number)
+            running.signal(number)
         except ProcessLookupError as error:
             raise OperationInvalidError(f"{running.name} has ended") from error
 
@@ -324,57 +303,7 @@ class Launcher:
         try:
             fds = namespace_fds(running.pid)
             # Still the same process: its pid was not free as long as it is not reaped.
-            signal.pidfd_send_signal(running.pidfd, 0)
+            running.signal(0)
         except (FileNotFoundError, ProcessLookupError) as error:
             raise OperationInvalidError(f"{running.name} has ended") from error
         return fds
-
-    # After restarts
-
-    async def held(self) -> list[Held]:
-        """See `Succession.held`."""
-        held, self.keeper_permitted = await self._succession.held()
-        return held
-
-    async def entered(self) -> list[HeldEntered]:
-        """See `Succession.entered`."""
-        return await self._succession.entered()
-
-    def opened(self, entered: HeldEntered) -> EnteredProcess | None:
-        """See `HeldEntered.opened`."""
-        return entered.opened(lambda pid: Fd(os.pidfd_open(pid)))
-
-    def labels(self) -> GuestLabels:
-        """See `Succession.labels`."""
-        return self._succession.labels()
-
-    def handle(self, record: ContainerRecord) -> Running:
-        """Return a handle, without fds, of a container that an earlier daemon launched; nothing is looked up."""
-        return Running(record=record, group=record.group_in(self._facts.hierarchies))
-
-    def unrecorded(self, held: Held, name: str) -> Running:
-        """See `Succession.unrecorded`."""
-        return self._succession.unrecorded(held, name)
-
-    async def recover(self, record: ContainerRecord) -> Running | None:
-        """See `Succession.recover`."""
-        return await self._succession.recover(record)
-
-    async def adopt(self, running: Running) -> None:
-        """See `Succession.adopt`."""
-        await self._succession.adopt(running)
-
-    async def adopt_execution(self, executed: EnteredProcess, born: int | None) -> None:
-        """Hand an entered process to a keeper that does not hold it, likewise.
-
-        born: its start time in clock ticks since boot, None if it ended before that was looked at.
-        """
-        body = {"uuid": executed.uuid, "id": executed.id, "pid": executed.pid, "born": born}
-        (await self._link.answer(self._link.ask(Verb.ADOPT, body, {"pidfd": executed.pidfd}))).close()
-
-    async def keep(self, running: Running) -> None:
-        """Have the keeper keep for later daemons what this one made for the container since its launch.
-
-        Raises: KeeperError if there is no keeper, or one that is too old for that.
-        """
-        (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()

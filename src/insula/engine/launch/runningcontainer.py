@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from insula.engine.spec import ContainerSpec
 from insula.errors import OperationInvalidError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import NO_FD, Fd, close_all
+from insula.kernel.process import ends_within
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +124,14 @@ class Running:
             raise OperationInvalidError(f"{self.name} is paused: resume it first")
         if self.pidfd < 0:
             raise OperationInvalidError(f"{self.name} has ended, or is not taken over from the daemon before yet")
+
+    def signal(self, number: int) -> None:
+        """Send init a signal. Raises: OSError; ProcessLookupError if it has ended."""
+        signal.pidfd_send_signal(self.pidfd, number)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for init's end, no longer than that; tell whether it has come."""
+        return ends_within(self.pidfd, seconds)
 
     def kept(self) -> dict[str, Fd]:
         """Return what the keeper keeps for later daemons, beside the consoles, by its names there."""

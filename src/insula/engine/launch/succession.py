@@ -1,8 +1,9 @@
 """What a later daemon finds of an earlier one's guests: from the keeper, from the kernel, or by pid."""
 
+import errno
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from insula.engine.launch.holdings import holding_of_group
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import KeeperError, OperationFailedError
-from insula.kernel.cgroups import PAYLOAD, Cgroup, groups_of
+from insula.kernel.cgroups import PAYLOAD, groups_of
 from insula.kernel.fds import NO_FD, Fd, close_all, contents
 from insula.kernel.privileges import permitted_mask
 from insula.kernel.process import start_time
@@ -48,37 +49,34 @@ class HeldEntered:
     ended: bool
     status: int | None
 
-    def opened(self, pidfd_of: Callable[[int], Fd]) -> EnteredProcess | None:
-        """Return it as one of ours, with a pidfd that is the caller's; None if it has ended.
-
-        pidfd_of: opens the process of a pid. Raises: ProcessLookupError if there is none.
-        """
-        if self.ended:
-            return None
-        try:
-            pidfd = pidfd_of(self.pid)
-        except ProcessLookupError:
-            return None
-        return EnteredProcess(id=self.id, uuid=self.uuid, pid=self.pid, pidfd=pidfd, master=None)
-
 
 class Succession:
-    """Finds guests again. installation: whose, since several may be on one host."""
+    """Finds guests again, and hands them to a keeper that does not hold them.
+
+    installation: whose, since several may be on one host.
+    """
 
     def __init__(self, *, facts: Facts, link: KeeperLink, installation: str) -> None:
         self._facts = facts
         self._link = link
         self._installation = installation
+        self.permitted = permitted_mask()
+        """The mask of the keeper's capabilities; ours until one has said hello."""
 
-    async def held(self) -> tuple[list[Held], int]:
-        """Return all guests that the keeper holds, and the mask of the keeper's capabilities.
+    @property
+    def boot(self) -> str:
+        """What is different after every boot of the host."""
+        return boot_id()
+
+    async def held(self) -> list[Held]:
+        """Return all guests that the keeper holds.
 
         From now on it tells events on this link, and leaves the consoles to us.
         """
         answer = await self._link.answer(self._link.ask(Verb.HELLO, {"forgetting": False}, {}))
         answer.close()
-        permitted = int(answer.body.get("permitted", permitted_mask()))
-        return [_held(each) for each in answer.body["guests"]], permitted
+        self.permitted = int(answer.body.get("permitted", self.permitted))
+        return [_held(each) for each in answer.body["guests"]]
 
     async def entered(self) -> list[HeldEntered]:
         """Return the processes that entered guests, as far as the keeper holds them. From now on it tells events."""
@@ -96,6 +94,20 @@ class Succession:
             if each["state"] in (StartPhase.RUNNING.name, StartPhase.EXITED.name)
         ]
 
+    def opened(self, entered: HeldEntered) -> EnteredProcess | None:
+        """Return what entered before as one of ours, with a pidfd that is the caller's; None if it has ended."""
+        if entered.ended:
+            return None
+        try:
+            pidfd = self._pidfd_of(entered.pid)
+        except ProcessLookupError:
+            return None
+        return EnteredProcess(id=entered.id, uuid=entered.uuid, pid=entered.pid, pidfd=pidfd, master=None)
+
+    def handle(self, record: ContainerRecord) -> Running:
+        """Return a handle, without fds, of a container that an earlier daemon launched; nothing is looked up."""
+        return Running(record=record, group=record.group_in(self._facts.hierarchies))
+
     def labels(self) -> GuestLabels:
         """Return the records of guests, as the kernel keeps them: true without any disk."""
         return guest_labels(self._facts.hierarchies, self._installation)
@@ -107,7 +119,7 @@ class Succession:
         the keeper is given it: its consoles are lost then. One that has ended has its `status` set.
         Raises: OSError, InsulaError if that cannot be found out, which does not mean that it has ended.
         """
-        if record.boot != boot_id():
+        if record.boot != self.boot:
             return None
         try:
             answer = await self._link.answer(self._link.ask(Verb.FETCH, _meant(record), {}))
@@ -116,24 +128,26 @@ class Succession:
         if answer.body["pid"] != record.pid:
             answer.close()
             return await self._found_by_pid(record)
-        return _taken(answer, record, record.group_in(self._facts.hierarchies))
+        return _taken(answer, self.handle(record))
 
     def unrecorded(self, held: Held, name: str) -> Running:
         """Return a handle, without fds, of a guest of which only the keeper tells: it can be watched and ended.
 
         Raises: OSError, OperationFailedError if its control group cannot be told.
         """
-        group = _group_around(held.pid)
+        group, born = self._seen(held.pid)
         record = ContainerRecord(
             spec=ContainerSpec(name=name, uuid=held.uuid, root=DirectoryRoot(path="/")),
             id=held.pid,
             pid=held.pid,
-            born=start_time(held.pid),
-            boot=boot_id(),
+            born=born,
+            boot=self.boot,
             group=group,
             holdings=(holding_of_group(group),),
         )
-        return Running(record=record, group=Cgroup(self._facts.hierarchies, group), described=False)
+        running = self.handle(record)
+        running.described = False
+        return running
 
     async def adopt(self, running: Running) -> None:
         """Hand a running container to a keeper that does not hold it: the one before has died."""
@@ -147,21 +161,55 @@ class Succession:
         body = {**_meant(running.record), "pid": running.pid, "born": running.record.born}
         (await self._link.answer(self._link.ask(Verb.ADOPT, body, fds))).close()
 
+    async def adopt_execution(self, executed: EnteredProcess, born: int | None) -> None:
+        """Hand an entered process to a keeper that does not hold it, likewise.
+
+        born: its start time in clock ticks since boot, None if it ended before that was looked at.
+        """
+        body = {"uuid": executed.uuid, "id": executed.id, "pid": executed.pid, "born": born}
+        (await self._link.answer(self._link.ask(Verb.ADOPT, body, {"pidfd": executed.pidfd}))).close()
+
+    async def keep(self, running: Running) -> None:
+        """Have the keeper keep for later daemons what this one made for the container since its launch.
+
+        Raises: KeeperError if there is no keeper, or one that is too old for that.
+        """
+        (await self._link.answer(self._link.ask(Verb.KEEP, {"uuid": running.uuid}, running.kept()))).close()
+
     async def _found_by_pid(self, record: ContainerRecord) -> Running | None:
+        running = self.handle(record)
         try:
-            pidfd = Fd(os.pidfd_open(record.pid))
+            running.pidfd = self._opened(record)
         except ProcessLookupError:
             return await self._ended_unheld(record)
-        running = Running(record=record, group=record.group_in(self._facts.hierarchies), pidfd=pidfd)
         try:
-            if not lives(record):
-                running.close()
-                return await self._ended_unheld(record)
             await self.adopt(running)
         except BaseException:
             running.close()
             raise
         return running
+
+    def _opened(self, record: ContainerRecord) -> Fd:
+        """Return a pidfd of the init that a record tells of. Raises: ProcessLookupError if it is there no more."""
+        pidfd = self._pidfd_of(record.pid)
+        try:
+            if not lives(record):
+                raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+        except BaseException:
+            os.close(pidfd)
+            raise
+        return pidfd
+
+    def _pidfd_of(self, pid: int) -> Fd:
+        """Raises: ProcessLookupError if there is no such process."""
+        return Fd(os.pidfd_open(pid))
+
+    def _seen(self, pid: int) -> tuple[str, int]:
+        """Return the path of the container's group that a process lives in, and its start time.
+
+        Raises: OSError, OperationFailedError if that cannot be told.
+        """
+        return _group_around(pid), start_time(pid)
 
     async def _ended_unheld(self, record: ContainerRecord) -> Running | None:
         """Return the handle of a container that ended while there was no keeper, None if nobody knows how."""
@@ -173,8 +221,9 @@ class Succession:
         answer.close()
         if answer.body.get("status") is None:
             return None
-        status = ExitStatus(status=int(answer.body["status"]))
-        return Running(record=record, group=record.group_in(self._facts.hierarchies), status=status)
+        running = self.handle(record)
+        running.status = ExitStatus(status=int(answer.body["status"]))
+        return running
 
 
 def _meant(record: ContainerRecord) -> dict[str, Any]:
@@ -188,10 +237,10 @@ def _held(guest: Mapping[str, Any]) -> Held:
     return Held(uuid=guest["uuid"], pid=int(guest["pid"]), phase=phase, status=status)
 
 
-def _taken(answer: Message, record: ContainerRecord, group: Cgroup) -> Running:
-    """The handle that an answer to FETCH makes of a record; what is not in it is closed."""
-    running = Running(record=record, group=group, pidfd=answer.fds.pop("pidfd"))
+def _taken(answer: Message, running: Running) -> Running:
+    """Give a handle what an answer to FETCH has for it; the rest is closed."""
     try:
+        running.pidfd = answer.fds.pop("pidfd")
         running.awaiting_exec = answer.body["state"] == StartPhase.HELD.name
         running.channel = answer.fds.pop("channel", NO_FD)
         for number in itertools.count():

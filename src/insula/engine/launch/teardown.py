@@ -17,7 +17,6 @@ from insula.engine.steps.host.hoststep import Offload
 from insula.errors import InsulaError, KeeperError, OperationFailedError, OperationTimeoutError
 from insula.kernel.cgroups import Mode
 from insula.kernel.fds import Reserve
-from insula.kernel.process import ends_within
 
 _DYING = 5.0
 """Seconds in which a killed guest ends, unless the kernel itself waits for something."""
@@ -72,7 +71,7 @@ class Teardown:
         if running.pidfd >= 0:
             # Not by the keeper's hand alone: it may be dying, or stopped.
             with suppress(OSError):
-                signal.pidfd_send_signal(running.pidfd, signal.SIGKILL)
+                running.signal(signal.SIGKILL)
         try:
             meant = {"uuid": running.uuid, "launch": running.record.launch}
             answer = await self._link.answer(self._link.ask(Verb.KILL, meant, {}))
@@ -81,7 +80,7 @@ class Teardown:
             # be gone already.
             with suppress(FileNotFoundError):
                 await self._offload(running.group.kill)
-            if running.pidfd >= 0 and not await self._offload(partial(ends_within, running.pidfd, _DYING)):
+            if running.pidfd >= 0 and not await self._offload(partial(running.ends_within, _DYING)):
                 raise OperationTimeoutError(
                     f"{running.name} is killed and has not ended yet: something holds a process of it in the kernel"
                 ) from None
@@ -132,6 +131,11 @@ class Teardown:
             body |= {"pid": remains.pid, "born": remains.born}
         with suppress(KeeperError):
             await self._unattended(self._confirmed(self._link.ask(Verb.FORGET, body, {})))
+
+    async def forget_execution(self, executed_id: str) -> None:
+        """Have the keeper drop its record of an entered process that has ended, likewise."""
+        with suppress(KeeperError):
+            (await self._link.answer(self._link.ask(Verb.FORGET, {"id": executed_id}, {}))).close()
 
     async def _confirmed(self, number: int) -> None:
         with suppress(KeeperError):

@@ -343,8 +343,8 @@ def test_a_process_that_cannot_enter_says_at_which_step(desk: Desk) -> None:
 @pytest.mark.parametrize("answer", [{}, UNKNOWN])
 def test_forgetting_what_the_keeper_does_not_hold_is_fine(desk: Desk, answer: Any) -> None:
     desk.keeper.answers[Verb.FORGET] = [answer, answer]
-    completed(desk.launcher.forget("u"))
-    completed(desk.launcher.forget_execution("7"))
+    completed(desk.launcher.teardown.forget(Remains(uuid="u")))
+    completed(desk.launcher.teardown.forget_execution("7"))
     assert [each.body for each in desk.keeper.asked] == [{"uuid": "u", "launch": None}, {"id": "7"}]
 
 
@@ -393,23 +393,23 @@ def test_all_that_the_keeper_holds_is_told(desk: Desk) -> None:
         {"id": "6", **entered, "state": "CLONED"},
     ]
     desk.keeper.answers[Verb.HELLO] = [{"guests": guests, "executions": executions}] * 2
-    assert completed(desk.launcher.held()) == [
+    assert completed(desk.launcher.succession.held()) == [
         Held(uuid="a", pid=7, phase=StartPhase.RUNNING, status=None),
         Held(uuid="b", pid=8, phase=StartPhase.EXITED, status=ExitStatus(status=256)),
         Held(uuid="c", pid=9, phase=StartPhase.EXITED, status=ExitStatus(status=None)),
     ]
-    running, ended = completed(desk.launcher.entered())
-    opened = desk.launcher.opened(running)
+    running, ended = completed(desk.launcher.succession.entered())
+    opened = desk.launcher.succession.opened(running)
     assert opened is not None and (opened.id, opened.pid) == ("4", os.getpid())
     os.close(opened.pidfd)
-    assert (ended.id, ended.ended, ended.status, desk.launcher.opened(ended)) == ("5", True, 9, None)
+    assert (ended.id, ended.ended, ended.status, desk.launcher.succession.opened(ended)) == ("5", True, 9, None)
     assert not [each for each in desk.keeper.asked if each.verb is Verb.FORGET]
 
 
 def test_a_container_is_recovered_from_the_keeper_with_what_it_said_meanwhile(desk: Desk) -> None:
     before, record = open_fds(), record_of(desk.keeper.pid)
     desk.holds("RUNNING")
-    running = completed(desk.launcher.recover(record))
+    running = completed(desk.launcher.succession.recover(record))
     assert running is not None
     assert running.record == record
     assert running.group.path == GROUP
@@ -428,7 +428,7 @@ def test_a_recovered_container_is_as_far_as_it_is(
     desk: Desk, phase: str, held: bool, status: ExitStatus | None
 ) -> None:
     desk.holds(phase, 15 if status else None)
-    running = completed(desk.launcher.recover(record_of(desk.keeper.pid)))
+    running = completed(desk.launcher.succession.recover(record_of(desk.keeper.pid)))
     assert running is not None
     assert (running.awaiting_exec, running.status) == (held, status)
     running.close()
@@ -438,7 +438,7 @@ def test_one_that_the_keeper_does_not_hold_is_found_by_its_pid_and_handed_over(
     desk: Desk, program: "subprocess.Popen[bytes]"
 ) -> None:
     desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
-    running = completed(desk.launcher.recover(record_of(program.pid)))
+    running = completed(desk.launcher.succession.recover(record_of(program.pid)))
     assert running is not None
     assert running.consoles == []
     asked = desk.keeper.last(Verb.ADOPT)
@@ -455,7 +455,7 @@ def test_another_process_under_the_same_pid_is_not_taken_for_it(
 ) -> None:
     before = open_fds()
     desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
-    assert completed(desk.launcher.recover(record_of(program.pid, **changes))) is None
+    assert completed(desk.launcher.succession.recover(record_of(program.pid, **changes))) is None
     assert Verb.ADOPT not in desk.keeper.verbs()
     assert open_fds() == before
 
@@ -468,14 +468,14 @@ def test_how_one_ended_while_there_was_no_keeper_is_asked_of_the_next(
     program.wait()
     desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
     desk.keeper.answers[Verb.STATUS] = [{"status": 1}]
-    running = completed(desk.launcher.recover(record))
+    running = completed(desk.launcher.succession.recover(record))
     assert running is not None and running.status is not None
     assert running.status.meaning is ExitMeaning.REBOOTED
     assert desk.keeper.last(Verb.STATUS).body == {"pid": record.pid, "born": record.born}
 
 
 def test_after_a_boot_of_the_host_nobody_is_even_asked(desk: Desk) -> None:
-    assert completed(desk.launcher.recover(record_of(desk.keeper.pid, boot="another boot"))) is None
+    assert completed(desk.launcher.succession.recover(record_of(desk.keeper.pid, boot="another boot"))) is None
     assert desk.keeper.asked == []
 
 
@@ -484,13 +484,13 @@ def test_one_that_nobody_holds_and_that_is_gone_is_gone(desk: Desk, program: "su
     program.kill()
     program.wait()
     desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
-    assert completed(desk.launcher.recover(record)) is None
+    assert completed(desk.launcher.succession.recover(record)) is None
     assert Verb.ADOPT not in desk.keeper.verbs()
 
 
 def test_a_new_keeper_is_handed_the_consoles_too(desk: Desk) -> None:
     running = desk.running()
     running.consoles += [null(), null()]
-    completed(desk.launcher.adopt(running))
+    completed(desk.launcher.succession.adopt(running))
     assert desk.keeper.last(Verb.ADOPT).fds == ("pidfd", "console0", "console1")
     running.close()

@@ -225,7 +225,7 @@ def launched(host: Host, plan: LaunchPlan) -> None:
         assert host.left() == [], "the launch takes back itself what it has made"
         assert host.foreign_is_there()
         with suppress(InsulaError):
-            completed(launcher.take_away(intents[-1]))
+            completed(launcher.teardown.take_away(intents[-1]))
         written.unlink()
         return
     assert running.record.born == start_time(os.getpid())
@@ -290,7 +290,7 @@ def was_killed_at(fatal: int, plan: LaunchPlan, *, keeper: bool) -> bool:
             later = Launcher(facts=host.facts, link=host, interfaces=host)
             for _ in range(2):
                 with suppress(InsulaError):
-                    completed(later.take_away(remains))
+                    completed(later.teardown.take_away(remains))
         assert host.left() == []
         assert host.foreign_is_there()
         return status == KILLED

@@ -28,7 +28,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 def test_a_guest_that_the_keeper_holds_under_another_pid_is_not_the_recorded_one(desk: Desk) -> None:
     before = open_fds()
     desk.holds("RUNNING")
-    assert completed(desk.launcher.recover(replace(record_of(desk.keeper.pid), pid=2**22 + 1))) is None
+    assert completed(desk.launcher.succession.recover(replace(record_of(desk.keeper.pid), pid=2**22 + 1))) is None
     assert open_fds() == before
 
 
@@ -41,7 +41,7 @@ def test_what_cannot_be_found_out_is_no_end(desk: Desk, monkeypatch: pytest.Monk
     desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
     monkeypatch.setattr(os if call == "pidfd_open" else succession, call, exhausted)
     with pytest.raises(OSError, match="Too many open files"):
-        completed(desk.launcher.recover(record_of(os.getpid())))
+        completed(desk.launcher.succession.recover(record_of(os.getpid())))
     assert open_fds() == before
 
 
@@ -49,22 +49,22 @@ def test_one_that_the_next_keeper_refuses_is_not_lost(desk: Desk) -> None:
     before = open_fds()
     desk.keeper.answers = {Verb.FETCH: [UNKNOWN], Verb.ADOPT: [KeeperError("it is dying")]}
     with pytest.raises(KeeperError, match="it is dying"):
-        completed(desk.launcher.recover(record_of(os.getpid())))
+        completed(desk.launcher.succession.recover(record_of(os.getpid())))
     assert open_fds() == before
 
 
 def test_a_guest_that_only_the_keeper_knows_is_found_by_its_groups(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     held = Held(uuid="u", pid=os.getpid(), phase=StartPhase.RUNNING, status=None)
     monkeypatch.setattr(succession, "groups_of", lambda pid: {"": "machine.slice/a.scope/payload/init.scope"})
-    running = desk.launcher.unrecorded(held, "web")
+    running = desk.launcher.succession.unrecorded(held, "web")
     assert (running.group.path, running.pid, running.name) == ("machine.slice/a.scope", os.getpid(), "web")
     assert running.record.born == start_time(os.getpid())
     assert not running.described
     monkeypatch.setattr(succession, "groups_of", lambda pid: {"memory": "machine.slice/a.scope", "name=systemd": ""})
-    assert desk.launcher.unrecorded(held, "web").group.path == "machine.slice/a.scope"
+    assert desk.launcher.succession.unrecorded(held, "web").group.path == "machine.slice/a.scope"
     monkeypatch.setattr(succession, "groups_of", lambda pid: {"": "user.slice"})
     with pytest.raises(OperationFailedError, match="none that was made for a guest"):
-        desk.launcher.unrecorded(held, "web")
+        desk.launcher.succession.unrecorded(held, "web")
 
 
 @pytest.mark.parametrize(

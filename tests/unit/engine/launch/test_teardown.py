@@ -61,35 +61,35 @@ def program() -> Iterator["subprocess.Popen[bytes]"]:
 
 def test_destroying_kills_and_takes_all_away_and_once_is_enough(desk: Desk) -> None:
     running = desk.running(holdings=(ControlGroup(path=GROUP), Interfaces(connected=(CONNECTED,))))
-    status = completed(desk.launcher.destroy(running))
+    status = completed(desk.launcher.teardown.destroy(running))
     assert status == ExitStatus(status=9)
     assert desk.journal == [*KILLED, *VACATED, *FORGOTTEN]
     assert desk.network.disconnected == [CONNECTED]
     assert running.pidfd < 0
-    assert completed(desk.launcher.destroy(running)) == status
+    assert completed(desk.launcher.teardown.destroy(running)) == status
     assert len(desk.journal) == 6
     assert desk.network.disconnected == [CONNECTED]
 
 
 def test_the_kernels_old_freezer_holds_even_the_killed(make: Callable[..., Desk]) -> None:
     desk = make(V1_ALONE)
-    completed(desk.launcher.destroy(desk.running()))
+    completed(desk.launcher.teardown.destroy(desk.running()))
     assert desk.journal[:2] == [f"kill {GROUP}", "ask kill"]
 
 
 def test_one_that_has_ended_by_itself_is_released_without_asking_for_a_kill(desk: Desk) -> None:
     running = desk.running()
-    completed(desk.launcher.release(running, ExitStatus(status=256)))
+    completed(desk.launcher.teardown.release(running, ExitStatus(status=256)))
     assert desk.journal == [*VACATED, *FORGOTTEN]
-    completed(desk.launcher.release(running, ExitStatus(status=256)))
+    completed(desk.launcher.teardown.release(running, ExitStatus(status=256)))
     assert len(desk.journal) == 4
-    assert completed(desk.launcher.destroy(running)).code == 1
+    assert completed(desk.launcher.teardown.destroy(running)).code == 1
 
 
 def test_a_keeper_that_is_gone_keeps_nobody_alive(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
     running = desk.running(program.pid)
     desk.keeper.unusable = KeeperError("the keeper does not take requests")
-    status = completed(desk.launcher.destroy(running))
+    status = completed(desk.launcher.teardown.destroy(running))
     assert status.meaning is ExitMeaning.UNKNOWN
     assert program.wait(scaled(10)) == -signal.SIGKILL
     assert desk.journal == [f"kill {GROUP}", *VACATED]
@@ -97,7 +97,7 @@ def test_a_keeper_that_is_gone_keeps_nobody_alive(desk: Desk, program: "subproce
 
 def test_one_that_the_keeper_does_not_end_is_killed_by_us(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
     desk.keeper.answers = {Verb.KILL: [KeeperError("the keeper has not done in time what it was asked for")]}
-    assert completed(desk.launcher.destroy(desk.running(program.pid))) == ExitStatus(status=None)
+    assert completed(desk.launcher.teardown.destroy(desk.running(program.pid))) == ExitStatus(status=None)
     assert program.wait(scaled(10)) == -signal.SIGKILL
 
 
@@ -108,7 +108,7 @@ def test_one_that_does_not_end_although_it_is_killed_counts_as_running(
     desk.keeper.answers = {Verb.KILL: [KeeperError("the keeper has not done in time what it was asked for")]}
     running = desk.running()
     with pytest.raises(OperationTimeoutError, match="is killed and has not ended yet"):
-        completed(desk.launcher.destroy(running))
+        completed(desk.launcher.teardown.destroy(running))
     assert (running.status, running.released) == (None, False)
 
 
@@ -124,7 +124,7 @@ def test_one_that_is_gone_in_every_way_is_destroyed_all_the_same(
 
     monkeypatch.setattr(Cgroup, "kill", gone)
     desk.keeper.answers = {Verb.KILL: [UNKNOWN], Verb.FORGET: [UNKNOWN]}
-    assert completed(desk.launcher.destroy(running)) == ExitStatus(status=None)
+    assert completed(desk.launcher.teardown.destroy(running)) == ExitStatus(status=None)
     assert running.released
 
 
@@ -142,7 +142,7 @@ def test_groups_that_nobody_is_left_in_are_removed_right_here(
         return True
 
     monkeypatch.setattr(Cgroup, "removed_at_once", removed)
-    completed(desk.launcher.destroy(desk.running()))
+    completed(desk.launcher.teardown.destroy(desk.running()))
     assert gone == [GROUP]
 
 
@@ -153,7 +153,7 @@ def test_nobody_waits_until_the_keeper_has_forgotten_a_guest(make: Callable[...,
         left.append(work)
 
     desk = make(unattended=unattended)
-    completed(desk.launcher.destroy(desk.running()))
+    completed(desk.launcher.teardown.destroy(desk.running()))
     assert (desk.journal[-1], len(left)) == ("ask forget", 1)
     completed(left[0])
     assert desk.journal[-1] == "forget answered"
@@ -167,7 +167,7 @@ def test_removing_groups_is_left_to_whom_waiting_does_not_hurt(make: Callable[..
         return function()
 
     desk = make(offload=offload)
-    completed(desk.launcher.destroy(desk.running()))
+    completed(desk.launcher.teardown.destroy(desk.running()))
     assert len(offloaded) == 1
     assert f"remove {GROUP}" in desk.journal
 
@@ -192,18 +192,20 @@ def test_what_stays_behind_is_told_and_taken_away_by_the_next_call(
     with monkeypatch.context() as patched:
         patched.setattr(Cgroup, "remove", fail)
         with pytest.raises(OperationFailedError, match=text):
-            completed(desk.launcher.release(running, status))
+            completed(desk.launcher.teardown.release(running, status))
     assert desk.journal == [f"kill {GROUP}", *FORGOTTEN]
     assert (running.released, running.pidfd < 0) == (False, True)
     desk.journal.clear()
-    completed(desk.launcher.destroy(running))
+    completed(desk.launcher.teardown.destroy(running))
     assert desk.journal == [*VACATED, *FORGOTTEN]
     assert running.released
 
 
 def test_a_group_that_another_launch_made_is_left_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(release, "launch_of", lambda group: "another")
-    completed(desk.launcher.take_away(Remains(uuid=SPEC.uuid, launch="a1", holdings=(ControlGroup(path=GROUP),))))
+    completed(
+        desk.launcher.teardown.take_away(Remains(uuid=SPEC.uuid, launch="a1", holdings=(ControlGroup(path=GROUP),)))
+    )
     assert not [each for each in desk.journal if GROUP in each]
 
 
@@ -236,7 +238,7 @@ REMAINS = Remains(uuid=SPEC.uuid, launch="a1", holdings=(ControlGroup(path=GROUP
 
 
 def test_a_launch_that_was_cut_short_is_taken_back_by_its_note(desk: Desk) -> None:
-    completed(desk.launcher.take_away(REMAINS))
+    completed(desk.launcher.teardown.take_away(REMAINS))
     assert desk.journal == [
         *("ask kill", "kill answered", f"kill {GROUP}", f"remove {GROUP}"),
         *("ask forget", "forget answered"),
@@ -245,14 +247,14 @@ def test_a_launch_that_was_cut_short_is_taken_back_by_its_note(desk: Desk) -> No
 
 
 def test_taking_back_twice_or_what_was_never_made_is_no_error(desk: Desk) -> None:
-    completed(desk.launcher.take_away(REMAINS))
+    completed(desk.launcher.teardown.take_away(REMAINS))
     desk.journal.clear()
     desk.keeper.answers = {Verb.KILL: [UNKNOWN], Verb.FORGET: [UNKNOWN]}
-    completed(desk.launcher.take_away(REMAINS))
+    completed(desk.launcher.teardown.take_away(REMAINS))
     assert desk.journal[:2] == ["ask kill", "kill answered"]
     assert desk.journal[-2:] == ["ask forget", "forget answered"]
 
 
 def test_without_holdings_only_the_keepers_part_is_taken_back(desk: Desk) -> None:
-    completed(desk.launcher.take_away(Remains(uuid=SPEC.uuid)))
+    completed(desk.launcher.teardown.take_away(Remains(uuid=SPEC.uuid)))
     assert desk.journal == ["ask kill", "kill answered", "ask forget", "forget answered"]
