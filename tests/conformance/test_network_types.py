@@ -16,6 +16,7 @@ DOMAIN = """<domain type='lxc'><name>d</name><memory>65536</memory><os><type>exe
 
 SAMPLES: Mapping[InterfaceType, str] = {
     InterfaceType.BRIDGE: "<source bridge='br0'/>",
+    InterfaceType.ETHERNET: "",
     InterfaceType.DIRECT: "<source dev='eth0'/>",
 }
 
@@ -48,7 +49,7 @@ def test_name_mac_mtu_and_addresses_reach_the_engine_and_survive_json(plug: Netw
     assert decode(ContainerSpec, encode(spec)) == spec
 
 
-@types
+@pytest.mark.parametrize("plug", [each for each in BUILT_IN if SAMPLES[each.type]], ids=lambda plug: str(plug.type))
 def test_a_definition_without_its_source_is_refused(plug: NetworkType) -> None:
     (problem,) = problems(DomainDefinition.load(DOMAIN.format(type=plug.type, source="", more="")))
     assert f"interface 1 is of type {plug.type} and names no " in problem

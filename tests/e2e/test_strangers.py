@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests.e2e.guests import state
+from tests.e2e.guests import inside, state
 from tests.insulad import Insulad
 from tests.strangers import DEFINITIONS, facts
 
@@ -70,3 +70,18 @@ def test_what_nothing_stands_against_starts(insulad: Insulad, busybox_root: Path
     shown = insulad.virsh("dumpxml", domain).stdout
     assert facts(kept) - facts(shown) == set()
     insulad.virsh("destroy", domain)
+
+
+def test_a_domain_of_the_proposal_of_2007_starts_with_its_network(insulad: Insulad, busybox_root: Path) -> None:
+    insulad.define(
+        "<domain type='linuxcontainer'><name>old</name><memory>131072</memory><container>"
+        f"<filesystem><mount><source dir='{busybox_root}'/><target dir='/'/></mount></filesystem>"
+        "<application>/bin/sleep 1000</application><network hostname='oldie'>"
+        "<ip address='192.0.2.7' netmask='255.255.255.0'/><gateway address='192.0.2.1'/>"
+        "<nameserver address='192.0.2.53'/></network></container></domain>"
+    )
+    insulad.virsh("start", "old")
+    said = inside(insulad, "old", "sh", "-c", "hostname; cat /etc/resolv.conf; ip address show eth0; ip route")
+    for told in ("oldie", "nameserver 192.0.2.53", "192.0.2.7/24", "LOWER_UP", "default via 192.0.2.1 dev eth0"):
+        assert told in said
+    insulad.virsh("destroy", "old")

@@ -329,6 +329,18 @@ def test_scheduling_is_tuned(insulad: Insulad, running: str) -> None:
     assert "invalid scheduler option: nonsense" in refused(insulad, "schedinfo", running, "--set", "nonsense=1")
 
 
+def test_what_follows_an_end_is_changed_for_the_run_and_the_definition(insulad: Insulad, running: str) -> None:
+    insulad.virsh("set-lifecycle-action", running, "poweroff", "restart", "--live")
+    insulad.virsh("set-lifecycle-action", running, "crash", "preserve", "--config")
+    live, kept = out(insulad, "dumpxml", running), out(insulad, "dumpxml", "--inactive", running)
+    assert "<on_poweroff>restart<" in live and "<on_crash>destroy<" in live
+    assert "<on_poweroff>destroy<" in kept and "<on_crash>preserve<" in kept
+    before = domain_id(insulad, running)
+    inside(insulad, running, "poweroff", check=False)
+    until(lambda: domain_id(insulad, running) not in (None, before), "the guest having been started again")
+    assert "crashes only" in refused(insulad, "set-lifecycle-action", running, "reboot", "coredump-restart", "--config")
+
+
 def test_block_io_is_shown_and_tuned(insulad: Insulad, running: str) -> None:
     assert "weight" in out(insulad, "blkiotune", running)
     insulad.virsh("blkiotune", running, "--weight", "200", "--config")

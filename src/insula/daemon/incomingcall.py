@@ -24,6 +24,7 @@ from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.incoming import IncomingDocuments
 from insula.service.lifecycle import LifecycleVerbs
+from insula.service.lifecycleactions import LifecycleActionVerbs
 from insula.service.memorytuning import MemoryVerbs
 from insula.service.metadata import MetadataVerbs
 from insula.service.planning import PlanVerbs
@@ -57,6 +58,7 @@ class Services:
     tuning: TuningVerbs
     memory: MemoryVerbs
     metadata: MetadataVerbs
+    lifecycle_actions: LifecycleActionVerbs
     devices: DeviceVerbs
     guest: GuestVerbs
     consoles: ConsoleVerbs

@@ -22,6 +22,7 @@ from insula.service.images import Images
 from insula.service.impact import Changes
 from insula.service.incoming import IncomingDocuments
 from insula.service.lifecycle import END_PATIENCE, LifecycleVerbs
+from insula.service.lifecycleactions import LifecycleActionVerbs
 from insula.service.livedevices import LiveDevices
 from insula.service.memorytuning import MemoryVerbs
 from insula.service.metadata import MetadataVerbs
@@ -128,6 +129,7 @@ def wire(
         tuning=TuningVerbs(changes=changes, events=events),
         memory=MemoryVerbs(changes=changes, events=events),
         metadata=MetadataVerbs(changes=changes, events=events),
+        lifecycle_actions=LifecycleActionVerbs(changes=changes),
         devices=DeviceVerbs(changes=changes, documents=documents, guests=devices, events=events),
         guest=GuestVerbs(engine, domains),
         consoles=ConsoleVerbs(runs),

@@ -79,6 +79,14 @@ class MetadataType(IntEnum):
     ELEMENT = 2
 
 
+class LifecycleType(IntEnum):
+    """What may happen to a guest by itself."""
+
+    POWEROFF = 0
+    REBOOT = 1
+    CRASH = 2
+
+
 class MemoryStat(IntEnum):
     """What a number of memory statistics counts, KiB unless it counts events: virDomainMemoryStatTags."""
 

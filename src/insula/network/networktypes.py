@@ -1,6 +1,6 @@
 """The plug point for what a guest's card can be plugged into: one class a type, listed in `BUILT_IN`.
 
-A type says how its `<interface>` becomes what the engine connects. The next ones (network, ethernet, Open vSwitch)
+A type says how its `<interface>` becomes what the engine connects. The next ones (network, Open vSwitch)
 are one class and one word in the tuple each.
 """
 
@@ -39,17 +39,30 @@ class BridgeType:
 
     def translate(self, interface: Interface, guest: str) -> VethInterface:
         assert interface.source is not None
-        _refuse_what_is_missing(interface, guest)
-        return VethInterface(
-            guest=guest,
-            host=interface.target,
-            bridge=interface.source.bridge,
-            mac=interface.mac,
-            mtu=interface.mtu,
-            up=interface.link is not LinkState.DOWN,
-            addresses=tuple(address_of(each) for each in interface.ips),
-            routes=tuple(route_of(each) for each in interface.routes),
-        )
+        return _pair(interface, guest, bridge=interface.source.bridge)
+
+
+class EthernetType:
+    """`<interface type='ethernet'>`: an end on the host that is switched on, and the administrator's to use."""
+
+    type = InterfaceType.ETHERNET
+
+    def translate(self, interface: Interface, guest: str) -> VethInterface:
+        return _pair(interface, guest, bridge=None)
+
+
+def _pair(interface: Interface, guest: str, *, bridge: str | None) -> VethInterface:
+    _refuse_what_is_missing(interface, guest)
+    return VethInterface(
+        guest=guest,
+        host=interface.target,
+        bridge=bridge,
+        mac=interface.mac,
+        mtu=interface.mtu,
+        up=interface.link is not LinkState.DOWN,
+        addresses=tuple(address_of(each) for each in interface.ips),
+        routes=tuple(route_of(each) for each in interface.routes),
+    )
 
 
 class DirectType:
@@ -74,11 +87,10 @@ class DirectType:
         )
 
 
-BUILT_IN: tuple[NetworkType, ...] = (BridgeType(), DirectType())
+BUILT_IN: tuple[NetworkType, ...] = (BridgeType(), EthernetType(), DirectType())
 
 _LATER = {
     InterfaceType.NETWORK: "virtual networks are not there yet; name a bridge with type='bridge'",
-    InterfaceType.ETHERNET: "routed interfaces are not there yet; name a bridge with type='bridge'",
     InterfaceType.HOSTDEV: "it is for virtual machines; use <hostdev mode='capabilities' type='net'>",
     InterfaceType.USER: "user-mode networking is not there yet; name a bridge with type='bridge'",
 }

@@ -266,6 +266,7 @@ def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Servi
         tuning=fake,
         memory=fake,
         metadata=fake,
+        lifecycle_actions=fake,
         devices=fake,
         guest=fake,
         consoles=fake,

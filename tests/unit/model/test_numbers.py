@@ -12,6 +12,7 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     numbers.Affect: "VIR_DOMAIN_AFFECT_",
     numbers.JobOperation: "VIR_DOMAIN_JOB_OPERATION_",
     numbers.JobType: "VIR_DOMAIN_JOB_",
+    numbers.LifecycleType: "VIR_DOMAIN_LIFECYCLE_",
     numbers.ListDomains: "VIR_CONNECT_LIST_DOMAINS_",
     numbers.MemoryStat: "VIR_DOMAIN_MEMORY_STAT_",
     numbers.MetadataType: "VIR_DOMAIN_METADATA_",

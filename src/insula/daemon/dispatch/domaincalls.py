@@ -5,8 +5,10 @@ from uuid import UUID
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall, Work
 from insula.daemon.wire import text, to_wire, wanted
 from insula.errors import InvalidArgumentError
-from insula.model.numbers import Affect, ListDomains, MetadataType, XmlFlags
+from insula.model.boot import CrashAction
+from insula.model.numbers import Affect, LifecycleType, ListDomains, MetadataType, XmlFlags
 from insula.rpc.codes.domaincodes import ControlState
+from insula.rpc.codes.requestcodes import LifecycleAction
 from insula.rpc.procedures import Procedure, Remote
 from insula.service import describing, listing
 from insula.service.managed import ManagedDomain
@@ -128,6 +130,28 @@ def _metadata_type(number: int) -> MetadataType:
         raise InvalidArgumentError(f"unknown metadata type {number}") from error
 
 
+async def _set_lifecycle_action(
+    request: IncomingCall, domain: ManagedDomain, type_: int, action: int, flags: int
+) -> Answer:
+    request.allow_flags(flags, _AFFECT)
+    try:
+        occasion, wanted = LifecycleType(type_), _ACTIONS[LifecycleAction(action)]
+    except ValueError as error:
+        raise InvalidArgumentError(f"unknown lifecycle type {type_} or action {action}") from error
+    await request.services.lifecycle_actions.set_action(domain, occasion, wanted, Affect(flags))
+    return None
+
+
+_ACTIONS = {
+    LifecycleAction.DESTROY: CrashAction.DESTROY,
+    LifecycleAction.RESTART: CrashAction.RESTART,
+    LifecycleAction.RESTART_RENAME: CrashAction.RENAME_RESTART,
+    LifecycleAction.PRESERVE: CrashAction.PRESERVE,
+    LifecycleAction.COREDUMP_DESTROY: CrashAction.COREDUMP_DESTROY,
+    LifecycleAction.COREDUMP_RESTART: CrashAction.COREDUMP_RESTART,
+}
+
+
 def _label(request: IncomingCall, domain: ManagedDomain) -> Answer:
     """The security label: none, where the host has no security model."""
     return text(""), 0
@@ -168,6 +192,7 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_HAS_MANAGED_SAVE_IMAGE: _has_managed_save,
     Remote.DOMAIN_GET_METADATA: _metadata,
     Remote.DOMAIN_SET_METADATA: _set_metadata,
+    Remote.DOMAIN_SET_LIFECYCLE_ACTION: _set_lifecycle_action,
     Remote.DOMAIN_GET_SECURITY_LABEL: _label,
     Remote.DOMAIN_GET_SECURITY_LABEL_LIST: _labels,
     Remote.DOMAIN_GET_CONTROL_INFO: _control,

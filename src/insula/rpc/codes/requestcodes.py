@@ -121,14 +121,6 @@ class MessageTypes(IntFlag):
     TAINTING = 1 << 1
 
 
-class LifecycleType(IntEnum):
-    """What may happen to a guest by itself."""
-
-    POWEROFF = 0
-    REBOOT = 1
-    CRASH = 2
-
-
 class LifecycleAction(IntEnum):
     """What is done about it."""
 

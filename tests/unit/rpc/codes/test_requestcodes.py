@@ -21,7 +21,6 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     requestcodes.HostnameFlags: "VIR_DOMAIN_GET_HOSTNAME_",
     requestcodes.GuestInfoTypes: "VIR_DOMAIN_GUEST_INFO_",
     requestcodes.MessageTypes: "VIR_DOMAIN_MESSAGE_",
-    requestcodes.LifecycleType: "VIR_DOMAIN_LIFECYCLE_",
     requestcodes.LifecycleAction: "VIR_DOMAIN_LIFECYCLE_ACTION_",
     requestcodes.SaveFlags: "VIR_DOMAIN_SAVE_",
     requestcodes.MigrateFlags: "VIR_MIGRATE_",
