@@ -40,7 +40,7 @@ def fake_plan(spec: ContainerSpec) -> LaunchPlan:
         clone=CloneOptions(namespaces=()),
         child_early=(),
         meanwhile=(),
-        inside=(Execute(why="it is what all is for", argv=list(spec.init.argv), env=[], cwd="/"),),
+        inside=(Execute(why="it is what all is for", argv=list(spec.init.argv), env=[]),),
     )
 
 
