@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 from insula.kernel.syscall import libc
 
@@ -110,12 +109,13 @@ def _committed(path: AnyPath, durability: Durability, change: Callable[[], None]
         os.close(directory)
 
 
-def sweep(directory: Path) -> OSError | None:
+def sweep(directory: AnyPath) -> OSError | None:
     """Remove what somebody who died left half written; return what stood in the way, None if all of it is gone."""
     try:
         for name in os.listdir(directory):
             if name.startswith(NEW_PREFIX):
-                (directory / name).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(directory, name))
     except FileNotFoundError:
         return None
     except OSError as error:

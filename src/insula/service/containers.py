@@ -148,6 +148,10 @@ class Preparation(Protocol):
         """Whether the domain's storage is noted to vanish."""
         ...
 
+    def all_doomed(self) -> frozenset[UUID]:
+        """Return all domains whose storage is noted to vanish."""
+        ...
+
     def discard(self, uuid: UUID) -> None:
         """Remove the writable layer, if there is one, and what keep noted."""
         ...

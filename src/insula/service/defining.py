@@ -38,7 +38,7 @@ class DefinitionVerbs:
         Raises: DomainExistsError if the name belongs to another UUID, or the UUID to another name.
         """
         known = self._registry.admit(domain.name, domain.uuid)
-        managed = known or self._registry.new(domain, config=domain)
+        managed = known or self._registry.new(domain, definition=domain)
 
         async def work() -> None:
             added = known is None or not managed.is_persistent
@@ -80,7 +80,7 @@ class DefinitionVerbs:
                     await self._runs.storage.discard(managed.uuid)
                 await self._runs.release(managed.uuid)
                 self._registry.remove(managed)
-            managed.config, managed.autostart, managed.updated = None, False, False
+            managed.definition, managed.autostart, managed.updated = None, False, False
             if stays and storage is Storage.DISCARD:
                 self._runs.note_storage(managed, ephemeral=True)
             self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.REMOVED)
@@ -110,7 +110,7 @@ class DefinitionVerbs:
             self._tell(managed, LifecycleKind.UNDEFINED, UndefinedDetail.RENAMED)
             former = managed.name
             self._registry.rename(managed, name)
-            managed.config = managed.description = named
+            managed.definition = managed.description = named
             managed.lock.domain = name
             self._tell(managed, LifecycleKind.DEFINED, DefinedDetail.RENAMED)
             await self._runs.move_logs(former, name)
@@ -131,7 +131,7 @@ class DefinitionVerbs:
     async def change(self, managed: ManagedDomain, config: DomainDefinition) -> None:
         """Take config as what is defined, after a change of a part of it. Callers hold the lock."""
         await self._definitions.save(managed, config)
-        managed.config = config
+        managed.definition = config
         if not managed.is_active:
             managed.description = config
 

@@ -1,6 +1,7 @@
 """The persistent definitions of one noun: an XML file each, and a link for those that start with the daemon.
 
-A file is `NAME.xml`, readable by hand and by grep; the daemon reads them once, at its start. What it cannot use it
+A file is `NAME.xml`, readable by hand and by grep; the daemon reads them once, at its start. What a text says that an
+earlier daemon has understood is made out only once it is needed (`service/definitionindex.py`). What it cannot use it
 names in the log and sets aside under another name: one bad file never keeps the others, or the daemon, from working.
 One that cannot be read just now (no descriptors, a failing disk) stays where it is, for the next daemon.
 """
@@ -11,13 +12,15 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from insula.errors import InsulaError
 from insula.kernel.durable import Commit, Durability, make_link, remove_file, replace_file, sweep
+from insula.service.definitionindex import DefinitionIndex
+from insula.service.documents import SMALL
 
 LOGGER = logging.getLogger(__name__)
 
@@ -62,17 +65,30 @@ class Form(Generic[N]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Definition(Generic[N]):
-    """What one file holds. autostart: whether a link to it stands in the autostart directory."""
+    """What one file holds. known: what its text says, None if that was not made out yet; read: makes it out; changed:
+    when the file was, in nanoseconds; autostart: whether a link to it stands in the autostart directory."""
 
-    config: N
-    autostart: bool
+    name: str
+    uuid: UUID
+    text: str
+    read: Callable[[str], N]
+    known: N | None
+    changed: int
+    autostart: bool = False
+
+    @property
+    def config(self) -> N:
+        """What it defines."""
+        return self.read(self.text) if self.known is None else self.known
 
 
 class Definitions(Generic[N]):
     """A directory of definitions. Its methods wait for the disk: call them in a thread where that matters."""
 
-    def __init__(self, form: Form[N], *, directory: Path, autostart: Path) -> None:
+    def __init__(self, form: Form[N], *, directory: Path, autostart: Path, index: DefinitionIndex) -> None:
+        """index: of texts that were read before."""
         self._form = form
+        self._index = index
         self._directory = directory
         self._autostart = autostart
         self._unread: set[Path] = set()
@@ -88,24 +104,25 @@ class Definitions(Generic[N]):
         for each in (self._directory, self._autostart):
             if (error := sweep(each)) is not None:
                 LOGGER.warning("what was left half written in '%s' stays there: %s", each, error)
-        by_uuid: dict[UUID, tuple[int, Path, N]] = {}
-        for path in sorted(self._directory.glob(f"*{SUFFIX}")):
-            if (found := self._read(path)) is None:
+        self._index.open()
+        by_uuid: dict[UUID, Definition[N]] = {}
+        for name in _names_in(self._directory):
+            found = self._read(self._path(name))
+            if found is None:
                 continue
-            changed, config = found
-            older = by_uuid.get(config.uuid)
-            if older is not None and older[0] >= changed:
-                self._finish_rename(config.name, older[2].name)
-                self._set_aside(path, f"its UUID {config.uuid} is that of '{older[1].name}', which is younger")
+            older = by_uuid.get(found.uuid)
+            if older is not None and older.changed >= found.changed:
+                self._give_up(found, younger=older)
                 continue
             if older is not None:
-                self._finish_rename(older[2].name, config.name)
-                self._set_aside(older[1], f"its UUID {config.uuid} is that of '{path.name}', which is younger")
-            by_uuid[config.uuid] = (changed, path, config)
-        configs = sorted((config for _, _, config in by_uuid.values()), key=lambda config: config.name)
+                self._give_up(older, younger=found)
+            by_uuid[found.uuid] = found
         unread = {path.name.removesuffix(SUFFIX) for path in self._unread}
-        self._drop_dangling_links({config.name for config in configs} | unread)
-        return tuple(Definition(config=each, autostart=self._link(each.name).is_symlink()) for each in configs)
+        links = self._links()
+        self._drop_dangling_links(links - {each.name for each in by_uuid.values()} - unread)
+        self._index.keep_only([each.text for each in by_uuid.values()])
+        linked = (replace(each, autostart=True) if each.name in links else each for each in by_uuid.values())
+        return tuple(sorted(linked, key=lambda each: each.name))
 
     def save(self, config: N) -> Commit:
         """Keep config; what is returned says whether it would survive a loss of power.
@@ -121,8 +138,10 @@ class Definitions(Generic[N]):
             # One that an earlier thing of this name could not be rid of would let the new one start with the host.
             remove_file(self._link(config.name), Durability.PROCESS_DEATH)
         shown = config.name.replace("--", "- -")
-        header = HEADER.format(word=self._form.word, editor=self._form.editor, name=shown)
-        return replace_file(path, (header + self._form.dump(config)).encode())
+        text = HEADER.format(word=self._form.word, editor=self._form.editor, name=shown) + self._form.dump(config)
+        commit = replace_file(path, text.encode())
+        self._index.note(text, config.name, config.uuid)
+        return commit
 
     def remove(self, name: str) -> Commit:
         """Forget a definition, if it is there. Raises: OSError, and it is as it was.
@@ -181,14 +200,18 @@ class Definitions(Generic[N]):
     def _link(self, name: str) -> Path:
         return self._autostart / f"{name}{SUFFIX}"
 
-    def _read(self, path: Path) -> tuple[int, N] | None:
-        """When the file was changed, and what it defines; None when it was set aside."""
-        word = self._form.word
+    def _read(self, path: Path) -> Definition[N] | None:
+        """What a file defines; None when it was set aside."""
+        config: N | None = None
         try:
             changed, text = _regular_text(path)
-            config = self._form.load(text)
-            if path.name != f"{config.name}{SUFFIX}":
-                raise ValueError(f"it defines the {word} '{config.name}', so it should be named {config.name}{SUFFIX}")
+            found = self._index.find(text) if len(text) <= SMALL else None
+            if found is None:
+                config = self._form.load(text)
+                found = config.name, config.uuid
+            name, uuid = found
+            if path.name != f"{name}{SUFFIX}":
+                raise ValueError(f"it defines the {self._form.word} '{name}', so it should be named {name}{SUFFIX}")
         except OSError as error:
             self._unread.add(path)
             LOGGER.error("the definition '%s' cannot be read now, and is left to the next insulad: %s", path, error)
@@ -196,9 +219,19 @@ class Definitions(Generic[N]):
         except (ValueError, InsulaError) as error:
             self._set_aside(path, str(error))
             return None
-        if config.uuid.hex not in text.replace("-", "").lower():
-            self._keep_uuid(config)
-        return changed, config
+        if config is not None:
+            if uuid.hex in text.replace("-", "").lower():
+                self._index.note(text, name, uuid)
+            else:
+                self._keep_uuid(config)
+        return Definition(
+            name=name,
+            uuid=uuid,
+            text=text,
+            read=self._form.load,
+            known=config,
+            changed=changed,
+        )
 
     def _keep_uuid(self, config: N) -> None:
         """Write down the UUID that a file made by hand lacks, or it would define another thing at every start."""
@@ -219,14 +252,35 @@ class Definitions(Generic[N]):
         else:
             LOGGER.error("the definition '%s' is set aside as '%s': %s", path, aside.name, reason)
 
+    def _give_up(self, older: Definition[N], *, younger: Definition[N]) -> None:
+        """Let the younger of two with one UUID count: a rename was cut short."""
+        self._finish_rename(older.name, younger.name)
+        path, other = self._path(older.name), self._path(younger.name)
+        self._set_aside(path, f"its UUID {older.uuid} is that of '{other.name}', which is younger")
+
+    def _links(self) -> set[str]:
+        """Return the names that have an autostart link."""
+        try:
+            with os.scandir(self._autostart) as entries:
+                return {e.name.removesuffix(SUFFIX) for e in entries if e.name.endswith(SUFFIX) and e.is_symlink()}
+        except FileNotFoundError:
+            return set()
+
     def _drop_dangling_links(self, names: set[str]) -> None:
-        for link in self._autostart.glob(f"*{SUFFIX}"):
-            if link.is_symlink() and link.name.removesuffix(SUFFIX) not in names:
-                LOGGER.warning("the autostart link '%s' points to no definition and is removed", link)
-                try:
-                    link.unlink(missing_ok=True)
-                except OSError as error:
-                    LOGGER.warning("it cannot be removed, and does not count: %s", error)
+        for link in map(self._link, sorted(names)):
+            LOGGER.warning("the autostart link '%s' points to no definition and is removed", link)
+            try:
+                link.unlink(missing_ok=True)
+            except OSError as error:
+                LOGGER.warning("it cannot be removed, and does not count: %s", error)
+
+
+def _names_in(directory: Path) -> list[str]:
+    """Return the names of all definitions in a directory, in order; none if it is not there."""
+    try:
+        return sorted(each.removesuffix(SUFFIX) for each in os.listdir(directory) if each.endswith(SUFFIX))
+    except FileNotFoundError:
+        return []
 
 
 def _regular_text(path: Path) -> tuple[int, str]:

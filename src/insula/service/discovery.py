@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from uuid import UUID
-from xml.sax.saxutils import escape
 
 from insula.engine.launch.runningcontainer import Running
 from insula.model.domain import DomainDefinition
+from insula.model.foreign import escaped_text
 from insula.model.xmlmap import Part
 from insula.service.unread import Description
 
@@ -21,7 +21,9 @@ def described(uuid: UUID, name: str, container: Running) -> DomainDefinition:
     """Return what can be said of a guest by what its container was made of."""
     spec = container.record.spec
     init = spec.init.argv[0] if spec.init.argv else "/sbin/init"
-    text = _XML.format(name=escape(name), uuid=uuid, memory=spec.limits.memory or _MEMORY, init=escape(init))
+    text = _XML.format(
+        name=escaped_text(name), uuid=uuid, memory=spec.limits.memory or _MEMORY, init=escaped_text(init)
+    )
     return DomainDefinition.load(text, Part.LIVE | Part.SECRET)
 
 

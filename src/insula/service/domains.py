@@ -1,11 +1,14 @@
 """All domains of this host: the registry of the noun that this daemon is for."""
 
 from functools import partial
+from pathlib import Path
 
+from insula import model
 from insula.errors import DomainExistsError, DomainNotFoundError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
+from insula.service.definitionindex import DefinitionIndex, modules_of
 from insula.service.definitions import Definitions, Form
 from insula.service.events import Events
 from insula.service.managed import ManagedDomain
@@ -24,9 +27,13 @@ FORM = Form(
 )
 
 
+INDEX = "definitions.index"
+
+
 def definitions_of(layout: Layout) -> Definitions[DomainDefinition]:
     """Return the definitions of domains below a layout."""
-    return Definitions(FORM, directory=layout.definitions, autostart=layout.autostart)
+    index = DefinitionIndex(layout.run / INDEX, modules_of(Path(model.__file__).parent))
+    return Definitions(FORM, directory=layout.definitions, autostart=layout.autostart, index=index)
 
 
 class Domains(Registry[ManagedDomain]):
@@ -42,16 +49,16 @@ class Domains(Registry[ManagedDomain]):
         """Domains that were found by their ids, which may be others, or none, by now."""
 
     def new(
-        self, current: Description, *, config: DomainDefinition | None = None, autostart: bool = False
+        self, current: Description, *, definition: Description | None = None, autostart: bool = False
     ) -> ManagedDomain:
-        """Return a new domain, described by current, and defined when there is a config.
+        """Return a new domain, described by current, and defined when there is a definition.
 
         Raises: DomainExistsError if its name or UUID is taken.
         """
         return self.add(
             ManagedDomain(
                 description=current,
-                config=config,
+                definition=definition,
                 autostart=autostart,
                 patience=self._patience,
                 tasks=self.tasks,

@@ -5,9 +5,11 @@ from dataclasses import replace
 from uuid import UUID
 
 from insula.engine.launch.runningcontainer import Running
+from insula.errors import InsulaError, OperationFailedError
 from insula.model.domain import DomainDefinition
 from insula.model.scalars import DomainName
 from insula.service.containers import ContainerEngine, Preparation
+from insula.service.definitions import Definition
 from insula.service.discovery import described, free_name
 from insula.service.domains import Domains
 from insula.service.endings import state_after
@@ -40,6 +42,21 @@ class InheritedDomains:
         self._runs = runs
         self._preparation = preparation
         self._boot_id = boot_id
+
+    def defined(self, found: Definition[DomainDefinition]) -> ManagedDomain:
+        """Let a domain be there that is defined; what its definition says is made out once somebody asks for it."""
+
+        def read(text: str) -> DomainDefinition:
+            try:
+                return found.read(text)
+            except (ValueError, InsulaError) as error:  # an earlier daemon with the very same reader has understood it
+                raise OperationFailedError(
+                    f"the definition of domain '{found.name}' cannot be understood any more ({error}); restart insulad"
+                ) from error
+
+        unread = UnreadDefinition(name=found.name, uuid=found.uuid, text=found.text, read=read)
+        described_by = found.known or unread
+        return self._registry.new(described_by, definition=described_by, autostart=found.autostart)
 
     def running(self, kept: RunEntry) -> ManagedDomain:
         """Show a guest as its record has it. Raises: ValueError if that makes no sense."""

@@ -59,15 +59,15 @@ class Run:
 class ManagedDomain:
     """A domain that is defined, or runs, or both.
 
-    description: what describes it now, with the live facts while it runs, read or not; config: what is defined, None
-    for a transient one; owner: whose connection it dies with; updated: config was changed since the run began;
-    ended_record: the record of a run that is over and not forgotten, because it is preserved or will be started again
-    by the task restart; notices: what an administrator should know about it; gone: the registry has it no more;
-    lock: what changes it takes turns there.
+    description: what describes it now, with the live facts while it runs, read or not; definition: what is defined,
+    read or not, None for a transient one; owner: whose connection it dies with; updated: that was changed since the
+    run began; ended_record: the record of a run that is over and not forgotten, because it is preserved or will be
+    started again by the task restart; notices: what an administrator should know about it; gone: the registry has it no
+    more; lock: what changes it takes turns there.
     """
 
     description: Description
-    config: DomainDefinition | None = None
+    definition: Description | None = None
     autostart: bool = False
     run: Run | None = None
     owner: object | None = None
@@ -104,8 +104,7 @@ class ManagedDomain:
     @property
     def current(self) -> DomainDefinition:
         """What describes it now."""
-        described = self.description
-        return described.value() if isinstance(described, UnreadDefinition) else described
+        return _value_of(self.description)
 
     @property
     def known_description(self) -> Description:
@@ -142,7 +141,12 @@ class ManagedDomain:
 
     @property
     def is_persistent(self) -> bool:
-        return self.config is not None
+        return self.definition is not None
+
+    @property
+    def config(self) -> DomainDefinition | None:
+        """What is defined, None for a transient domain. What was not read yet is short, and is read now."""
+        return None if self.definition is None else _value_of(self.definition)
 
     def require_run(self) -> Run:
         """Return the present run. Raises: OperationInvalidError if there is none."""
@@ -152,14 +156,14 @@ class ManagedDomain:
 
     def require_config(self) -> DomainDefinition:
         """Return what is defined. Raises: OperationInvalidError for a transient domain."""
-        if self.config is None:
+        if self.definition is None:
             raise OperationInvalidError("transient domains do not have any persistent config")
-        return self.config
+        return _value_of(self.definition)
 
     def define(self, config: DomainDefinition) -> None:
         """Take config as what is defined; a run goes on as it is."""
         self.updated = self.is_active
-        self.config = config
+        self.definition = config
         if not self.is_active:
             self.description = config
 
@@ -221,13 +225,17 @@ class ManagedDomain:
         self._possible(happening)
         self._rebooting = self.id if happening is Happening.REBOOTING else -1
         self.run, self.updated = None, self.updated and restarts
-        if restarts or self.config is None:
+        if restarts or self.definition is None:
             self.describe(defined)
         else:
-            self.description = self.config
+            self.description = self.definition
         self.happen(happening)
 
     def tell_stopped(self, stopped: Stopped) -> None:
         """Answer everybody who waits for the domain to be off."""
         if self.over is not None and not self.over.done():
             self.over.set_result(stopped)
+
+
+def _value_of(described: Description) -> DomainDefinition:
+    return described.value() if isinstance(described, UnreadDefinition) else described

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -123,6 +124,14 @@ class HostPreparation:
     def doomed(self, uuid: UUID) -> bool:
         """Whether the domain's storage is noted to vanish."""
         return (self._throwaways / str(uuid)).exists()
+
+    def all_doomed(self) -> frozenset[UUID]:
+        """Return all domains whose storage is noted to vanish."""
+        found = set()
+        for name in os.listdir(self._throwaways) if self._throwaways.is_dir() else ():
+            with suppress(ValueError):  # what is no note of ours is told by `sweep`
+                found.add(UUID(name))
+        return frozenset(found)
 
     def discard(self, uuid: UUID) -> None:
         """Remove the writable layer, if there is one. Raises: OSError, and what is left stays marked."""

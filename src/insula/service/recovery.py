@@ -110,23 +110,26 @@ class Recovery:
             await self._take_stock()
 
     async def _take_stock(self) -> None:
+        asked = asyncio.create_task(self._held(), name="ask what is held")  # which takes the keeper a while, too
         definitions = await asyncio.to_thread(self._definitions.load)
-        for definition in definitions:
-            self._registry.new(definition.config, config=definition.config, autostart=definition.autostart)
-        defined_ones = frozenset(each.config.uuid for each in definitions)
-        await asyncio.to_thread(self._keep_storage, defined_ones)
-        held = await self._held()
+        for each in definitions:
+            self._inherited.defined(each)
+        defined_ones = frozenset(each.uuid for each in definitions)
+        doomed = await asyncio.to_thread(self._doomed, defined_ones)
+        held = await asked
         labels = self._engine.succession.labels()
         known = {UUID(each.record.spec.uuid): each for each in labels.living}
         kept = {
-            each.record.uuid: self._with_storage(each.labelled(known.get(each.record.uuid)), defined_ones)
+            each.record.uuid: self._with_storage(each.labelled(known.get(each.record.uuid)), defined_ones, doomed)
             for each in self._directory.load()
         }
         facts = self._evidence([each.record for each in kept.values()], held, labels)
         there = kept.keys() | self._directory.uuids() | facts.labelled.keys() | facts.held.keys()
         await asyncio.to_thread(self._preparation.sweep, frozenset(there))
-        for action in decide([each.record for each in kept.values()], facts):
-            LOGGER.info("recovery: %s", said(action))
+        actions = decide([each.record for each in kept.values()], facts)
+        LOGGER.info("recovery: %d runs are taken over", sum(isinstance(each, Adopt) for each in actions))
+        for action in actions:
+            LOGGER.log(logging.DEBUG if isinstance(action, Adopt) else logging.INFO, "recovery: %s", said(action))
             try:
                 self._begin(action, kept, facts)
             except Exception as error:  # whatever it was, the other domains are to be there
@@ -182,17 +185,20 @@ class Recovery:
         outdated = frozenset(each.uuid for each in records if is_outdated(each, labelled, held))
         return Evidence(boot_id=self._boot_id, held=held, labelled=labelled, relics=relics, outdated=outdated)
 
-    def _keep_storage(self, uuids: frozenset[UUID]) -> None:
-        for each in uuids:
+    def _doomed(self, defined_ones: frozenset[UUID]) -> frozenset[UUID]:
+        """Return whose storage is marked to vanish; that of defined domains is from now on to stay."""
+        marked = self._preparation.all_doomed()
+        for each in marked & defined_ones:
             try:
                 self._preparation.keep(each, ephemeral=False)
             except OSError as error:
                 LOGGER.error("the storage of domain %s, which is defined, is still marked to vanish: %s", each, error)
+        return marked
 
-    def _with_storage(self, kept: RunEntry, defined_ones: frozenset[UUID]) -> RunEntry:
+    def _with_storage(self, kept: RunEntry, defined_ones: frozenset[UUID], doomed: frozenset[UUID]) -> RunEntry:
         """A run as it is to be continued: nothing of what is defined vanishes with it, all of what is marked does."""
         uuid = kept.record.uuid
-        ephemeral = uuid not in defined_ones and (kept.record.ephemeral or self._preparation.doomed(uuid))
+        ephemeral = uuid not in defined_ones and (kept.record.ephemeral or uuid in doomed)
         if ephemeral == kept.record.ephemeral:
             return kept
         return replace(kept, record=replace(kept.record, ephemeral=ephemeral))

@@ -148,11 +148,8 @@ class Runs:
         run.container = container
         self._warn(managed, failure)
         managed.describe(partial(live.running, facts=live.facts_of(container)))
-        now = _state_of(container, run.record)
-        if now.state is managed.state.state:
-            managed.found(now)
-        else:  # what was not known when it was shown: that it stands still before its program, say
-            managed.happen(Happening.SUSPENDED if now.state is DomainState.PAUSED else Happening.RESUMED)
+        if container.awaiting_exec and managed.state.state is not DomainState.PAUSED:
+            managed.happen(Happening.SUSPENDED)  # not known when it was shown: it stands still before its program
         if container.described and container.record != shown:
             self.record_container(managed, container)
 
@@ -369,6 +366,6 @@ class Runs:
 def _state_of(container: Running, record: RunRecord) -> StateWithReason:
     """The state of a guest that was found again: whether it stands still, the kernel knows."""
     with suppress(OSError):
-        if container.awaiting_exec or (container.group.exists() and container.group.frozen):
+        if container.awaiting_exec or container.group.frozen:
             return TRANSITIONS[Happening.SUSPENDED].after
     return TRANSITIONS[Happening.RESUMED if record.resumed else Happening.BOOTED].after

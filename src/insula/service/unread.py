@@ -13,7 +13,8 @@ from insula.model.domain import DomainDefinition
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class UnreadDefinition:
-    """name, uuid: of what `read` makes of text. It raises nothing, and several threads may call it at any time."""
+    """name, uuid: of what `read` makes of text. Several threads may call it at any time; `value` raises what it raises,
+    which is nothing where it is about a guest that runs."""
 
     name: str
     uuid: UUID

@@ -62,7 +62,7 @@ def managed(name: str, uuid: UUID, events: Events | None = None) -> ManagedDomai
     domain = DomainDefinition.load(
         f"<domain type='lxc'>{names}<memory>65536</memory><os><type>exe</type></os></domain>"
     )
-    return ManagedDomain(description=domain, config=domain, events=events or Events())
+    return ManagedDomain(description=domain, definition=domain, events=events or Events())
 
 
 @dataclass(kw_only=True)

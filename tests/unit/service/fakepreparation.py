@@ -65,6 +65,9 @@ class FakePreparation:
     def doomed(self, uuid: UUID) -> bool:
         return (self.marks / str(uuid)).exists()
 
+    def all_doomed(self) -> frozenset[UUID]:
+        return frozenset(UUID(mark.name) for mark in self.marks.iterdir())
+
     def discard(self, uuid: UUID) -> None:
         (self.storage / str(uuid)).unlink(missing_ok=True)
         self.keep(uuid, ephemeral=False)

@@ -11,6 +11,7 @@ import pytest
 from insula.errors import OperationFailedError
 from insula.kernel.durable import Commit
 from insula.service.definitionchanges import DefinitionChanges
+from insula.service.definitionindex import DefinitionIndex
 from insula.service.definitions import Definitions, Form
 
 pytestmark = pytest.mark.asyncio
@@ -37,7 +38,12 @@ OAK = Tree(name="oak", uuid=UUID(int=1))
 @pytest.fixture
 def definitions(tmp_path: Path) -> Definitions[Tree]:
     form = Form(word="tree", editor="prune", load=lambda text: OAK, dump=lambda tree: str(tree.uuid))
-    return Definitions(form, directory=tmp_path / "trees", autostart=tmp_path / "trees/autostart")
+    return Definitions(
+        form,
+        directory=tmp_path / "trees",
+        autostart=tmp_path / "trees/autostart",
+        index=DefinitionIndex(tmp_path / "index", "1"),
+    )
 
 
 async def test_what_is_saved_is_there_and_what_is_removed_is_gone(definitions: Definitions[Tree]) -> None:

@@ -3,7 +3,7 @@
 import errno
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +12,7 @@ import pytest
 from insula.kernel.durable import NEW_PREFIX
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
+from insula.service.definitionindex import DefinitionIndex
 from insula.service.definitions import Definitions, Form
 from insula.service.domains import definitions_of
 
@@ -35,7 +36,9 @@ def domain(name: str, uuid: UUID) -> DomainDefinition:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    return Layout.prefix(tmp_path)
+    layout = Layout.prefix(tmp_path)
+    layout.run.mkdir(parents=True)
+    return layout
 
 
 def names(layout: Layout) -> list[str]:
@@ -212,7 +215,12 @@ class Tree:
 
 def trees(directory: Path) -> Definitions[Tree]:
     form = Form(word="tree", editor="prune", load=Tree.load, dump=lambda tree: f"{tree.name} {tree.uuid}")
-    return Definitions(form, directory=directory / "trees", autostart=directory / "trees/autostart")
+    return Definitions(
+        form,
+        directory=directory / "trees",
+        autostart=directory / "trees/autostart",
+        index=DefinitionIndex(directory / "index", "1"),
+    )
 
 
 def test_things_of_any_noun_are_kept_with_their_autostart(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -243,3 +251,50 @@ def test_a_rename_that_a_death_cut_short_is_finished_with_its_autostart(layout: 
 
     assert [(each.config.name, each.autostart) for each in loaded] == [("site", True)]
     assert os.listdir(layout.autostart) == ["site.xml"]
+
+
+def test_what_an_earlier_daemon_has_read_is_made_out_once_it_is_asked_for(layout: Layout) -> None:
+    definitions_of(layout).save(domain("web", WEB))
+    assert definitions_of(layout).load()[0].known == domain("web", WEB)  # nobody has begun an index before
+    definitions_of(layout).load()
+    found = definitions_of(layout).load()[0]
+    assert (found.name, found.uuid, found.known, found.config) == ("web", WEB, None, domain("web", WEB))
+
+
+def test_what_was_written_by_hand_is_read_at_once_and_counts(layout: Layout) -> None:
+    definitions_of(layout).save(domain("web", WEB))
+    definitions_of(layout).load()
+    path = layout.definitions / "web.xml"
+    path.write_text(path.read_text().replace("65536", "131072"))
+    found = definitions_of(layout).load()[0]
+    assert found.known is not None and found.known.memory == 131072
+
+
+def test_a_long_document_is_read_at_once_as_nobody_could_wait_for_it_later(layout: Layout) -> None:
+    long = replace(domain("web", WEB), description="x" * 5000)
+    definitions_of(layout).save(long)
+    for _ in range(2):
+        assert definitions_of(layout).load()[0].known == long
+
+
+def test_a_known_text_under_another_name_is_set_aside_still(layout: Layout) -> None:
+    definitions_of(layout).save(domain("web", WEB))
+    definitions_of(layout).load()
+    (layout.definitions / "web.xml").rename(layout.definitions / "mail.xml")
+    assert names(layout) == []
+    assert (layout.definitions / "mail.xml.set-aside").exists()
+
+
+def test_a_uuid_that_cannot_be_written_down_is_not_taken_for_the_next_daemons(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout.definitions.mkdir(parents=True)
+    (layout.definitions / "web.xml").write_text(XML.format(name="web", uuid=WEB).replace(f"<uuid>{WEB}</uuid>", ""))
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    monkeypatch.setattr("insula.service.definitions.replace_file", refuse)
+    for _ in range(2):
+        found = definitions_of(layout).load()[0]
+        assert found.known is not None and found.known.uuid == found.uuid

@@ -18,7 +18,7 @@ OTHER = DomainDefinition.load(domain_xml(more="<title>other</title>"))
 
 
 def test_a_defined_domain_that_never_ran_is_off_and_described_by_its_definition() -> None:
-    managed = ManagedDomain(description=CONFIG, config=CONFIG)
+    managed = ManagedDomain(description=CONFIG, definition=CONFIG)
 
     assert (managed.name, managed.uuid, managed.id, managed.state) == ("web", WEB, -1, NEVER_RAN)
     assert managed.is_persistent
@@ -26,7 +26,7 @@ def test_a_defined_domain_that_never_ran_is_off_and_described_by_its_definition(
 
 
 def test_a_new_definition_describes_what_is_off_at_once() -> None:
-    managed = ManagedDomain(description=CONFIG, config=CONFIG)
+    managed = ManagedDomain(description=CONFIG, definition=CONFIG)
     managed.define(OTHER)
 
     assert managed.current == OTHER
@@ -43,7 +43,7 @@ def test_what_is_not_there_is_refused() -> None:
 
 
 def test_a_transient_domain_that_will_be_started_again_keeps_what_ran() -> None:
-    managed = ManagedDomain(description=OTHER, config=CONFIG)
+    managed = ManagedDomain(description=OTHER, definition=CONFIG)
     managed.end(Happening.SHUT_DOWN, restarts=True)
     assert managed.current == OTHER
 
@@ -66,7 +66,7 @@ async def test_a_verb_on_what_is_gone_finds_no_domain() -> None:
 @pytest.mark.parametrize("happening", Happening)
 @pytest.mark.parametrize("before", [NEVER_RAN, *(each.after for each in TRANSITIONS.values())])
 def test_every_change_of_the_state_follows_the_table_and_is_told(happening: Happening, before: StateWithReason) -> None:
-    managed, told = ManagedDomain(description=CONFIG, config=CONFIG), list[Event]()
+    managed, told = ManagedDomain(description=CONFIG, definition=CONFIG), list[Event]()
     managed.events.subscribe(told.append)
     managed.found(before)
     transition = TRANSITIONS[happening]
@@ -85,7 +85,7 @@ def test_every_change_of_the_state_follows_the_table_and_is_told(happening: Happ
 
 
 def test_what_cannot_happen_leaves_the_run_as_it_is() -> None:
-    managed = ManagedDomain(description=CONFIG, config=CONFIG)
+    managed = ManagedDomain(description=CONFIG, definition=CONFIG)
     managed.found(TRANSITIONS[Happening.BOOTED].after)
     with pytest.raises(InternalError, match="domain 'web' is running, and resumed"):
         managed.end(Happening.RESUMED)
@@ -93,7 +93,7 @@ def test_what_cannot_happen_leaves_the_run_as_it_is() -> None:
 
 
 def test_what_an_earlier_daemon_left_is_told_nobody() -> None:
-    managed, told = ManagedDomain(description=CONFIG, config=CONFIG), list[Event]()
+    managed, told = ManagedDomain(description=CONFIG, definition=CONFIG), list[Event]()
     managed.events.subscribe(told.append)
     managed.found(TRANSITIONS[Happening.SUSPENDED].after)
     assert told == []
