@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,28 @@ def test_rubys_binding_starts_a_domain_and_tells_errors_apart(insulad: Insulad, 
 def test_perls_binding_lists_what_there_is_and_what_there_is_not(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("web", busybox_root))
     assert run(insulad, "perl", "-", stdin=PERL).split("\n") == ["LXC web 1 0", "42", ""]
+
+
+NETCAT = """
+import os, select, socket, sys
+here = socket.socket(socket.AF_UNIX)
+here.connect(sys.argv[-1])
+while True:
+    for ready in select.select([0, here], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else here.recv(65536)
+        if not data:
+            sys.exit()
+        here.sendall(data) if ready == 0 else os.write(1, data)
+"""
+"""What `nc -U SOCKET` does."""
+
+
+def test_virsh_comes_over_ssh_to_the_socket_that_is_named(insulad: Insulad, busybox_root: Path, tmp_path: Path) -> None:
+    """ssh runs its last word by the other side's shell; here it does so on this side."""
+    (tmp_path / "ssh").write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    (tmp_path / "nc").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{NETCAT}' \"$@\"\n")
+    for name in ("ssh", "nc"):
+        (tmp_path / name).chmod(0o755)
+    insulad.define(domain_xml("web", busybox_root))
+    uri = f"lxc+ssh://host/system?command={tmp_path}/ssh&netcat={tmp_path}/nc&socket={insulad.socket}"
+    assert "web" in run(insulad, "virsh", "-c", uri, "list", "--all")
