@@ -150,3 +150,16 @@ def test_a_domain_gets_another_name_and_keeps_everything_else(insulad: Insulad, 
     insulad.restart()
     insulad.virsh("start", "place")
     assert state(insulad, "place") == "running"
+
+
+def test_a_guests_processes_and_what_it_takes_are_told(insulad: Insulad, guest: str) -> None:
+    insula(insulad, "exec", "-d", guest, "--", "sleep", "1000")
+    rows = json.loads(insula(insulad, "ps", guest, "--json").stdout)
+    init, sleeping = rows[0], next(each for each in rows if each["command"] == "sleep 1000")
+    assert (init["pid"], init["user"], init["parent"]) == (1, 0, None) and sleeping["user"] == 0
+    assert Path(f"/proc/{sleeping['host_pid']}/comm").read_text() == "sleep\n"
+    (taken,) = json.loads(insula(insulad, "stats", guest, "--json").stdout)
+    assert taken["name"] == guest and taken["memory"] > 0 and taken["memory_limit"] == 512 << 20
+    assert insula(insulad, "top").stdout.splitlines()[1].split()[0] == guest
+    insula(insulad, "kill", guest)
+    assert insula(insulad, "ps", guest, check=False).returncode == 3

@@ -26,7 +26,6 @@ ALIASES: Final[Mapping[str, str]] = {
     "list": "ls",
     "logs": "log",
     "poweroff": "stop",
-    "ps": "ls",
     "reboot": "restart",
     "remove": "rm",
     "rmi": "image rm",

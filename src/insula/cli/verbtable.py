@@ -60,6 +60,11 @@ VERBS = (
     CommandVerb("cp", "copycommand", "copy files into a guest, or out of it"),
     CommandVerb("console", "consolecommands", "attach to a console"),
     CommandVerb("info", "listcommands", "tell what is known of a domain", access=_LOOK),
+    CommandVerb("ps", "usagecommands", "list the processes of a guest"),
+    CommandVerb(
+        "stats", "usagecommands", "tell what domains take of processors, memory, disks and networks", access=_LOOK
+    ),
+    CommandVerb("top", "usagecommands", "show what takes most, again and again", access=_LOOK),
     CommandVerb("xml", "definitioncommands", "print a domain's XML", access=_LOOK),
     CommandVerb("set", "setcommand", "change limits of a domain, while it runs and in its definition"),
     CommandVerb("edit", "definitioncommands", "change a domain's definition in an editor"),

@@ -28,6 +28,7 @@ from insula.service.lifecycleactions import LifecycleActionVerbs
 from insula.service.memorytuning import MemoryVerbs
 from insula.service.metadata import MetadataVerbs
 from insula.service.planning import PlanVerbs
+from insula.service.processes import ProcessVerbs
 from insula.service.shutdown import ShutdownVerbs
 from insula.service.tuning import TuningVerbs
 
@@ -61,6 +62,7 @@ class Services:
     lifecycle_actions: LifecycleActionVerbs
     devices: DeviceVerbs
     guest: GuestVerbs
+    processes: ProcessVerbs
     consoles: ConsoleVerbs
     host: HostNode
     events: Events

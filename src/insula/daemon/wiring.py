@@ -28,6 +28,7 @@ from insula.service.memorytuning import MemoryVerbs
 from insula.service.metadata import MetadataVerbs
 from insula.service.partitions import BELOW_MACHINE, Partitions
 from insula.service.planning import PlanVerbs
+from insula.service.processes import ProcessVerbs
 from insula.service.recovery import Recovery
 from insula.service.rundirectory import RunDirectory
 from insula.service.runs import Runs
@@ -132,6 +133,7 @@ def wire(
         lifecycle_actions=LifecycleActionVerbs(changes=changes),
         devices=DeviceVerbs(changes=changes, documents=documents, guests=devices, events=events),
         guest=GuestVerbs(engine, domains),
+        processes=ProcessVerbs(looker),
         consoles=ConsoleVerbs(runs),
         host=host,
         events=events,

@@ -68,6 +68,7 @@ class Insula(ProcedureTable):
     DOMAIN_LOG: flag 1 follows the log as it grows.
     DOMAIN_REMOVE: undefines it, and takes what it wrote on its clone.
     DOMAIN_LIST: flags are libvirt's filter of domains, and ours (ListFlags); domains: a JSON list.
+    DOMAIN_PROCESSES: a JSON list; what programs were started with may hold secrets.
     DOMAIN_WAIT: answers when the domain stops; outcome = reason, status.
     """
 
@@ -96,6 +97,7 @@ class Insula(ProcedureTable):
     )
     DOMAIN_REMOVE = call(14, "dom:dom flags:u", "", "domain:delete", HIGH, api="insulaDomainRemove")
     DOMAIN_LIST = call(15, "flags:u", "domains:s", "connect:search_domains", api="insulaDomainList")
+    DOMAIN_PROCESSES = call(16, "dom:dom flags:u", "processes:s", "domain:read_secure", api="insulaDomainProcesses")
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 

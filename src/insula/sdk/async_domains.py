@@ -160,6 +160,7 @@ class AsyncDomain:
     attach = async_domain_verb(verbs.attach)
     detach = async_domain_verb(verbs.detach)
     info = async_domain_verb(verbs.info)
+    processes = async_domain_verb(verbs.processes)
     plan = async_domain_verb(verbs.plan)
     resize_console = async_domain_verb(verbs.resize_console)
 

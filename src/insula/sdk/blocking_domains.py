@@ -157,6 +157,7 @@ class Domain:
     attach = domain_verb(verbs.attach)
     detach = domain_verb(verbs.detach)
     info = domain_verb(verbs.info)
+    processes = domain_verb(verbs.processes)
     plan = domain_verb(verbs.plan)
     resize_console = domain_verb(verbs.resize_console)
 

@@ -212,6 +212,11 @@ def info(domain: DomainRef) -> Conversation[Json]:
     return _object((yield from ask(Insula.DOMAIN_INFO, domain, 0)))
 
 
+def processes(domain: DomainRef) -> Conversation[list[Json]]:
+    """The processes of its guest, by their pids there."""
+    return _list((yield from ask(Insula.DOMAIN_PROCESSES, domain, 0)))
+
+
 def plan(domain: DomainRef, flags: "PlanFlags | int" = 0) -> Conversation[Json]:
     """What its start would do, step by step."""
     return _object((yield from ask(Insula.DOMAIN_PLAN, domain, flags)))

@@ -38,7 +38,7 @@ def test_a_verb_of_ours_goes_before_what_others_mean_by_it() -> None:
     ("typed", "told"),
     [
         ("pull debian", "insula image build NAME"),
-        ("strat web", "did you mean 'start'?"),
+        ("strt web", "did you mean 'start'?"),
         ("inspekt web", "did you mean 'info'?"),
         ("image", "half a verb"),
         ("frobnicate", "'frobnicate' is no verb; insula --help lists them"),

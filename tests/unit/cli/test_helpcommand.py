@@ -14,5 +14,5 @@ def test_it_tells_what_there_is(words: tuple[str, ...], told: str, capsys: pytes
 
 
 def test_what_is_no_verb_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert status_of(["help", "strat"]) == 2
+    assert status_of(["help", "strt"]) == 2
     assert "did you mean 'start'?" in capsys.readouterr().err

@@ -269,6 +269,7 @@ def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Servi
         lifecycle_actions=fake,
         devices=fake,
         guest=fake,
+        processes=fake,
         consoles=fake,
         host=HostNode(),
         events=domains.events,

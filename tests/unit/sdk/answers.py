@@ -132,6 +132,7 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Insula.DOMAIN_WAIT: replying('{"reason": "shutdown", "status": 0}'),
     Insula.CONSOLE_RESIZE: replying(),
     Insula.DOMAIN_REMOVE: replying(),
+    Insula.DOMAIN_PROCESSES: replying('[{"pid": 1}]'),
     Insula.DOMAIN_LIST: replying('[{"name": "web"}]'),
     Insula.DAEMON_INFO: replying('{"version": "1"}'),
 }

@@ -1,4 +1,4 @@
-"""The overview of domains in one call, of our own program."""
+"""The overview of domains in one call, and of a guest's processes in another, of our own program."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ from insula.rpc.codes.nativecodes import ListFlags
 from insula.rpc.procedures import Insula, Procedure
 from insula.service import listing
 from insula.service.domains import Domains
+from insula.service.managed import ManagedDomain
 from insula.service.overview import addresses_of, overview
 
 _FILTERS = 0xFFFF
@@ -44,4 +45,9 @@ async def _add_addresses(domains: Domains, told: Sequence[dict[str, Any]]) -> No
         each["addresses"] = addresses.get(each["uuid"], [])
 
 
-HANDLERS: dict[Procedure, Handler] = {Insula.DOMAIN_LIST: _list}
+async def _processes(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    return (json.dumps(await request.services.processes.processes(domain), separators=(",", ":")),)
+
+
+HANDLERS: dict[Procedure, Handler] = {Insula.DOMAIN_LIST: _list, Insula.DOMAIN_PROCESSES: _processes}

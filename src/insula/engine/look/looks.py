@@ -14,6 +14,7 @@ from typing import Any
 from insula.engine import accounts
 from insula.engine.accounts import Account
 from insula.engine.guestinit import InitProcess, PowerAction, Way, detect, request
+from insula.engine.look.commandlook import read_commands
 from insula.engine.look.filelooks import ENTERING, read_file, write_file
 from insula.engine.look.runningroot import open_root
 from insula.engine.spec import InitKind
@@ -73,6 +74,7 @@ _ENDLESS = 1 << 30
 LOOKS: Mapping[str, Look] = {
     "find-account": Look(function=find_account, capabilities=_READING),
     "ask-init": Look(function=ask_init, capabilities=_READING | {"kill"}),
+    "read-commands": Look(function=read_commands, capabilities=frozenset()),
     "read-file": Look(function=read_file, capabilities=ENTERING, seconds=_ENDLESS),
     "write-file": Look(function=write_file, capabilities=ENTERING, seconds=_ENDLESS),
 }
