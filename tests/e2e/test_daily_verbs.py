@@ -14,7 +14,7 @@ from insula.errors import InsulaError
 from insula.model.xmlnamespaces import LABELS_NAMESPACE
 from insula.rpc.codes.nativecodes import ListFlags
 from insula.sdk.blocking_domains import open_host
-from tests.e2e.guests import domain_xml, insula, state
+from tests.e2e.guests import Terminal, domain_xml, insula, state
 from tests.insulad import Insulad
 from tests.testhost import TestHost
 from tests.waiting import scaled, until
@@ -163,3 +163,14 @@ def test_a_guests_processes_and_what_it_takes_are_told(insulad: Insulad, guest: 
     assert insula(insulad, "top").stdout.splitlines()[1].split()[0] == guest
     insula(insulad, "kill", guest)
     assert insula(insulad, "ps", guest, check=False).returncode == 3
+
+
+def test_a_shell_begins_at_home_on_a_terminal_and_ends_as_it_ended(insulad: Insulad, guest: str) -> None:
+    terminal = Terminal(sys.executable, "-m", "insula.cli.main", "--prefix", str(insulad.prefix), "shell", guest)
+    try:
+        terminal.type("test -t 0 && pwd && echo is-$((40 + 2)); exit 7\r")
+        terminal.expect(r"/root\s+is-42")
+        assert terminal.end() == 7
+    finally:
+        terminal.close()
+    assert insula(insulad, "shell", guest, stdin="echo $0\n").stdout.strip() != ""

@@ -1,4 +1,4 @@
-"""exec: run a command inside, with its exit status, its signals, and a terminal if wanted."""
+"""exec, shell: run a command inside, with its exit status, its signals, and a terminal if wanted."""
 
 import argparse
 import contextlib
@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from insula.cli import terminal
 from insula.cli.definition import split_env
@@ -17,8 +17,11 @@ from insula.errors import InvalidArgumentError
 from insula.relay.relay import relayed
 from insula.sdk import verbs
 from insula.sdk.blocking import Blocking, Pending
-from insula.sdk.blocking_domains import Host
+from insula.sdk.blocking_domains import Domain, Host
 from insula.sdk.values import ExecRequest, Started
+
+LOGIN_SHELL = ("/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}" -l')
+"""What becomes the shell that the user has in the guest: a command inside begins with its SHELL."""
 
 
 def _exec_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,9 +52,24 @@ def _exec_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _exec(options: argparse.Namespace, host: Host) -> int:
-    client = host.client
     name, argv = _target(options)
-    found = domain(host, name)
+    return enter(options, host, domain(host, name), argv)
+
+
+def _shell_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("-u", "--user", help="name or number, as the guest has it (default: root)")
+    parser.set_defaults(tty=None, null=False, detach=False, group=None, cwd=None, env=[])
+    parser.epilog = "It is the user's own login shell. Ctrl-] three times within a second leaves it, and ends it."
+
+
+def _shell(options: argparse.Namespace, host: Host) -> int:
+    return enter(options, host, domain(host, options.domain), LOGIN_SHELL)
+
+
+def enter(options: argparse.Namespace, host: Host, found: Domain, argv: Sequence[str]) -> int:
+    """Run a command inside as the options of `exec` say; return its exit status as a shell has it."""
+    client = host.client
     tty = _wants_terminal(options)
     rows, columns = terminal.window_size()
     request = ExecRequest(
@@ -141,5 +159,5 @@ def _target(options: argparse.Namespace) -> tuple[str, list[str]]:
     return name, argv
 
 
-ARGUMENTS = {"exec": _exec_arguments}
-RUN = {"exec": _exec}
+ARGUMENTS = {"exec": _exec_arguments, "shell": _shell_arguments}
+RUN = {"exec": _exec, "shell": _shell}

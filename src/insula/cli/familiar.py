@@ -17,6 +17,7 @@ ALIASES: Final[Mapping[str, str]] = {
     "destroy": "kill",
     "domstate": "info",
     "dumpxml": "xml",
+    "enter": "shell",
     "image delete": "image rm",
     "image list": "image ls",
     "image remove": "image rm",
@@ -39,11 +40,9 @@ ALIASES: Final[Mapping[str, str]] = {
 """Words of libvirt's, docker's, LXD's and systemd's command lines, by the verb that does the same here."""
 
 HINTS: Final[Mapping[str, str]] = {
-    "enter": "insula exec DOMAIN -- COMMAND, or insula console DOMAIN",
     "image pull": "images are built here: insula image build NAME",
     "login": "insula console DOMAIN, or insula exec DOMAIN -- COMMAND",
     "pull": "images are built here: insula image build NAME",
-    "shell": "insula exec DOMAIN -- /bin/sh",
     "version": "insula --version",
 }
 

@@ -88,7 +88,9 @@ def _subject(verb: CommandVerb | None, arguments: Sequence[str], error: InsulaEr
 
 def failure(verb: CommandVerb | None, arguments: Sequence[str], error: InsulaError) -> int:
     """The exit status for our own failure; where a command runs, its own status must stay distinguishable from it."""
-    runs = verb is not None and (verb.words == "exec" or (verb.words == "run" and _has_command(verb, arguments)))
+    runs = verb is not None and (
+        verb.words in ("exec", "shell") or (verb.words == "run" and _has_command(verb, arguments))
+    )
     if not runs or error.exit_status == WRONG_USAGE:
         return error.exit_status
     if isinstance(error, StepError) and error.step.startswith("execute "):

@@ -57,6 +57,7 @@ VERBS = (
     CommandVerb("events", "watchcommands", "tell what happens to domains, as it happens", access=_LOOK),
     CommandVerb("rm", "domaincommands", "remove domains with their writable layers"),
     CommandVerb("exec", "execcommand", "run a command inside", command=True),
+    CommandVerb("shell", "execcommand", "open a login shell inside"),
     CommandVerb("cp", "copycommand", "copy files into a guest, or out of it"),
     CommandVerb("console", "consolecommands", "attach to a console"),
     CommandVerb("info", "listcommands", "tell what is known of a domain", access=_LOOK),

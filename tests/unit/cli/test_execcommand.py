@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 
@@ -95,3 +96,11 @@ def test_a_signal_ends_the_waiting_for_a_command_that_does_not_begin() -> None:
         execcommand.RUN["exec"](options_of(execcommand.ARGUMENTS["exec"], "web", "--", "ls"), client.host)
     os.close(client.reader)
     os.close(client.writer)
+
+
+def test_a_shell_is_the_users_own_and_its_status_is_passed_on() -> None:
+    client = ExecClient(3 << 8)
+    options = options_of(execcommand.ARGUMENTS["shell"], "web", "-u", "www")
+    assert execcommand.RUN["shell"](options, client.host) == 3
+    request = json.loads(client.request)
+    assert request["argv"] == ["/bin/sh", "-c", 'exec "${SHELL:-/bin/sh}" -l'] and request["user"] == "www"
