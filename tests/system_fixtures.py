@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.sharedengine import SHARED_ENGINE
 from tests import leaks, roots
 from tests.enclosure import Enclosure
 from tests.insulad import Insulad
@@ -20,6 +21,7 @@ def world() -> Iterator[Enclosure]:
     entered = Enclosure()
     before = leaks.snapshot()
     yield entered
+    SHARED_ENGINE.close()
     left = leaks.left_behind(before)
     leaks.clean_up(left)
     entered.leave()
@@ -34,6 +36,7 @@ def no_leaks(world: Enclosure) -> Iterator[None]:
     """
     before = leaks.snapshot()
     yield
+    SHARED_ENGINE.close()
     left = leaks.left_behind(before)
     leaks.clean_up(left)
     if left:

@@ -12,7 +12,7 @@ from uuid import UUID
 from insula.engine.launch.guestlabels import guest_labels
 from insula.kernel.cgroups import Hierarchies
 from insula.model.domainstates import DomainState
-from insula.sdk.blocking_domains import open_host
+from insula.sdk.connecting import connect
 from tests import invariants
 from tests.invariants import Living, Shown
 from tests.waiting import scaled
@@ -25,7 +25,7 @@ PAUSE = 0.05
 
 def shown(layout: Layout) -> dict[UUID, Shown]:
     """Return every domain as the daemon of this installation shows it."""
-    with open_host(layout) as host:
+    with connect(layout) as host:
         found = {}
         for domain in host.domains():
             state = DomainState(domain.state().state)

@@ -2,8 +2,11 @@
 
     from insula import Container
 
-    with Container("/srv/debian", ephemeral=True, memory=512 << 20) as guest:
-        print(guest.run(["cat", "/etc/os-release"]).stdout.decode())
+    with Container(image="debian-12", memory=512 << 20) as guest:
+        print(guest.run(["cat", "/etc/os-release"], text=True).stdout)
+
+    with insula.connect() as host:
+        host.domain("web").start()
 
 The names below are imported when they are first used, so that `import insula` costs nothing.
 """
@@ -12,10 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from insula.engine.asynccontainer import AsyncContainer
     from insula.engine.container import Container
     from insula.engine.embedded import Engine
     from insula.engine.enter.guestprocess import GuestProcess
     from insula.engine.exitstatus import ExitMeaning, ExitStatus
+    from insula.engine.guestinit import PowerAction
     from insula.engine.interfacespec import (
         Address,
         MacvlanInterface,
@@ -44,65 +49,216 @@ if TYPE_CHECKING:
         TmpfsMount,
         TmpfsRoot,
     )
-    from insula.kernel.cgroups import BlockLimit
+    from insula.errors import (
+        AccessDeniedError,
+        ArgumentUnsupportedError,
+        AuthenticationError,
+        ConfigurationError,
+        DeviceMissingError,
+        DomainExistsError,
+        DomainNotFoundError,
+        ImageExistsError,
+        ImageNotFoundError,
+        InsulaError,
+        InternalError,
+        InvalidArgumentError,
+        KeeperError,
+        MetadataNotFoundError,
+        MissingNameError,
+        MissingSourceError,
+        MissingTargetError,
+        NobodyListensError,
+        NoHostnameError,
+        NoSupportError,
+        OperationAbortedError,
+        OperationFailedError,
+        OperationInvalidError,
+        OperationTimeoutError,
+        OperationUnsupportedError,
+        ReadOnlyError,
+        ResourceBusyError,
+        RpcError,
+        SchemaError,
+        StepError,
+        UnsupportedConfigError,
+        XmlError,
+        XmlSyntaxError,
+    )
+    from insula.kernel.cgroups import BlockLimit, HeldLimits, Stats
+    from insula.sdk.async_domains import AsyncDomain, AsyncHost
+    from insula.sdk.blocking_domains import Domain, Host
+    from insula.sdk.connecting import connect, connect_async
+    from insula.sdk.values import ExecRequest
+
+    __version__: str
+
+_PLACES = {
+    "engine.asynccontainer": ("AsyncContainer",),
+    "engine.container": ("Container",),
+    "engine.embedded": ("Engine",),
+    "engine.enter.guestprocess": ("GuestProcess",),
+    "engine.exitstatus": ("ExitMeaning", "ExitStatus"),
+    "engine.guestinit": ("PowerAction",),
+    "engine.interfacespec": (
+        "Address",
+        "MacvlanInterface",
+        "MacvlanMode",
+        "MovedInterface",
+        "NetworkKind",
+        "Route",
+        "VethInterface",
+    ),
+    "engine.linkchange": ("LinkChange",),
+    "engine.spec": (
+        "Access",
+        "BindMount",
+        "ContainerSpec",
+        "Device",
+        "DeviceKind",
+        "DirectoryRoot",
+        "GuestBindMount",
+        "IdMap",
+        "IdRange",
+        "ImageMount",
+        "Limits",
+        "OverlayRoot",
+        "Seccomp",
+        "SeccompProfile",
+        "TmpfsMount",
+        "TmpfsRoot",
+    ),
+    "errors": (
+        "AccessDeniedError",
+        "ArgumentUnsupportedError",
+        "AuthenticationError",
+        "ConfigurationError",
+        "DeviceMissingError",
+        "DomainExistsError",
+        "DomainNotFoundError",
+        "ImageExistsError",
+        "ImageNotFoundError",
+        "InsulaError",
+        "InternalError",
+        "InvalidArgumentError",
+        "KeeperError",
+        "MetadataNotFoundError",
+        "MissingNameError",
+        "MissingSourceError",
+        "MissingTargetError",
+        "NobodyListensError",
+        "NoHostnameError",
+        "NoSupportError",
+        "OperationAbortedError",
+        "OperationFailedError",
+        "OperationInvalidError",
+        "OperationTimeoutError",
+        "OperationUnsupportedError",
+        "ReadOnlyError",
+        "ResourceBusyError",
+        "RpcError",
+        "SchemaError",
+        "StepError",
+        "UnsupportedConfigError",
+        "XmlError",
+        "XmlSyntaxError",
+    ),
+    "kernel.cgroups": ("BlockLimit", "HeldLimits", "Stats"),
+    "sdk.async_domains": ("AsyncDomain", "AsyncHost"),
+    "sdk.blocking_domains": ("Domain", "Host"),
+    "sdk.connecting": ("connect", "connect_async"),
+    "sdk.values": ("ExecRequest",),
+}
+"""The public names by the modules that have them."""
 
 __all__ = [
     "Access",
+    "AccessDeniedError",
     "Address",
+    "ArgumentUnsupportedError",
+    "AsyncContainer",
+    "AsyncDomain",
+    "AsyncHost",
+    "AuthenticationError",
     "BindMount",
     "BlockLimit",
+    "ConfigurationError",
     "Container",
     "ContainerSpec",
     "Device",
     "DeviceKind",
+    "DeviceMissingError",
     "DirectoryRoot",
+    "Domain",
+    "DomainExistsError",
+    "DomainNotFoundError",
     "Engine",
+    "ExecRequest",
     "ExitMeaning",
     "ExitStatus",
     "GuestBindMount",
     "GuestProcess",
+    "HeldLimits",
+    "Host",
     "IdMap",
     "IdRange",
+    "ImageExistsError",
     "ImageMount",
+    "ImageNotFoundError",
+    "InsulaError",
+    "InternalError",
+    "InvalidArgumentError",
+    "KeeperError",
     "Limits",
     "LinkChange",
     "MacvlanInterface",
     "MacvlanMode",
+    "MetadataNotFoundError",
+    "MissingNameError",
+    "MissingSourceError",
+    "MissingTargetError",
     "MovedInterface",
     "NetworkKind",
+    "NoHostnameError",
+    "NoSupportError",
+    "NobodyListensError",
+    "OperationAbortedError",
+    "OperationFailedError",
+    "OperationInvalidError",
+    "OperationTimeoutError",
+    "OperationUnsupportedError",
     "OverlayRoot",
+    "PowerAction",
+    "ReadOnlyError",
+    "ResourceBusyError",
     "Route",
+    "RpcError",
+    "SchemaError",
     "Seccomp",
     "SeccompProfile",
+    "Stats",
+    "StepError",
     "TmpfsMount",
     "TmpfsRoot",
+    "UnsupportedConfigError",
     "VethInterface",
+    "XmlError",
+    "XmlSyntaxError",
+    "connect",
+    "connect_async",
+    "errors",
 ]
-
-_PLACES = {
-    "Address": "engine.interfacespec",
-    "BlockLimit": "kernel.cgroups",
-    "Container": "engine.container",
-    "Engine": "engine.embedded",
-    "ExitMeaning": "engine.exitstatus",
-    "ExitStatus": "engine.exitstatus",
-    "GuestProcess": "engine.enter.guestprocess",
-    "LinkChange": "engine.linkchange",
-    "MacvlanInterface": "engine.interfacespec",
-    "MacvlanMode": "engine.interfacespec",
-    "MovedInterface": "engine.interfacespec",
-    "NetworkKind": "engine.interfacespec",
-    "Route": "engine.interfacespec",
-    "VethInterface": "engine.interfacespec",
-}
-"""Modules of the public names; the others are nouns of `engine.spec`."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'insula' has no attribute '{name}'")
-    return getattr(import_module(f"insula.{_PLACES.get(name, 'engine.spec')}"), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("insula")
+    for place, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(f"insula.{place}"), name)
+    raise AttributeError(f"module 'insula' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

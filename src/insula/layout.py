@@ -67,6 +67,14 @@ class Layout:
         """What the daemon holds a lock on for as long as it lives; its process's number stands there."""
         return self.run / "insulad.pid"
 
+    def image_root(self, name: str) -> Path:
+        """The root file system of an image."""
+        return self.images / name / "rootfs"
+
+    def image_description(self, name: str) -> Path:
+        """What an image is; who uses it has a lock on that."""
+        return self.images / name / "image.json"
+
     def keeper_socket(self, version: int) -> Path:
         """Where keepers of a version of their protocol listen."""
         return self.run / ("keeper.sock" if version == 1 else f"keeper-{version}.sock")

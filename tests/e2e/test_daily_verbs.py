@@ -13,7 +13,7 @@ import pytest
 from insula.errors import InsulaError
 from insula.model.xmlnamespaces import LABELS_NAMESPACE
 from insula.rpc.codes.nativecodes import ListFlags
-from insula.sdk.blocking_domains import open_host
+from insula.sdk.connecting import connect
 from tests.e2e.guests import Terminal, domain_xml, insula, state
 from tests.insulad import Insulad
 from tests.testhost import TestHost
@@ -80,7 +80,7 @@ def test_a_list_tells_addresses_and_images(insulad: Insulad, test_host: TestHost
 
 
 def test_who_only_looks_is_told_all_that_looking_verbs_show_and_may_do_no_more(insulad: Insulad, guest: str) -> None:
-    with open_host(insulad.layout, read_only=True) as host:
+    with connect(insulad.layout, read_only=True) as host:
         assert [each["name"] for each in host.overview(ListFlags.ADDRESSES)] == [guest]
         found = host.domain(guest)
         assert found.info()["name"] == guest and "<domain" in found.xml() and host.images() == []

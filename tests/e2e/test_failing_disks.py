@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from insula.errors import InsulaError
-from insula.sdk.blocking_domains import open_host
+from insula.sdk.connecting import connect
 from tests import libc
 from tests.e2e.guests import domain_id, domain_xml, insula, state
 from tests.insulad import START, Insulad
@@ -74,7 +74,7 @@ def test_on_a_read_only_disk_what_is_there_is_served_and_what_must_be_written_is
     assert state(insulad, "guest") == "running"
     insulad.virsh("destroy", "guest")
     insulad.virsh("start", "guest")
-    with open_host(insulad.socket) as host, pytest.raises(InsulaError, match="Read-only file system"):
+    with connect(insulad.socket) as host, pytest.raises(InsulaError, match="Read-only file system"):
         host.domain("guest").remove()
     assert state(insulad, "guest") == "running"
     assert insulad.virsh("dominfo", "guest").stdout.count("Persistent:     yes") == 1

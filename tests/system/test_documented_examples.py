@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from insula import Container
-from insula.engine import container, fileverbs, runningverbs
+from insula.engine import container, fileverbs, insideverbs, runningverbs
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 def test_the_examples_in_docstrings_are_true(busybox_root: Path) -> None:
     globs = {"root": busybox_root, "Container": Container}
     find = doctest.DocTestFinder().find
-    documented = (container, fileverbs, runningverbs)
+    documented = (container, fileverbs, insideverbs, runningverbs)
     found = (each for module in documented for each in find(module, module.__name__, globs=globs))
     tests = [each for each in found if each.examples]
     runner = doctest.DocTestRunner()

@@ -123,10 +123,10 @@ def run(verb: CommandVerb, arguments: list[str], prefix: str | None) -> int:
     if verb.access is DaemonAccess.NONE:
         return module_of(verb).RUN_ALONE[verb.words](options)
     layout = layout_from(prefix)
-    from insula.sdk.blocking_domains import open_host
+    from insula.sdk.connecting import connect
 
     read_only = verb.access is DaemonAccess.LOOK and may_only_look(layout)
-    with open_host(layout, read_only=read_only) as host:
+    with connect(layout, read_only=read_only) as host:
         return module_of(verb).RUN[verb.words](options, host)
 
 

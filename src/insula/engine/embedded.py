@@ -28,16 +28,17 @@ from insula.engine.launch.systemdscope import Manager
 from insula.engine.look.accountlook import find_with_patience
 from insula.engine.look.privatelooker import PrivateLooker
 from insula.engine.spec import CgroupPlacement, ContainerSpec
-from insula.errors import OperationTimeoutError
+from insula.errors import AccessDeniedError, OperationTimeoutError
 from insula.kernel.cgroups import Hierarchies, labelled, remove_empty_partitions, set_label
 from insula.kernel.fds import contents
+from insula.kernel.privileges import mask_of, permitted_mask
 from insula.kernel.process import start_time
 
 T = TypeVar("T")
 
 
 class Engine:
-    """What containers of one program share; made by each container for itself unless it is given one.
+    """What containers of one program share: a keeper of their own. Containers that are given none share one.
 
     interfaces: who connects containers to networks, such as `insula.network.netlink.NetlinkPerformer()`; without, they
     have a loopback interface only. keeper_log: an fd for the keeper's complaints.
@@ -48,6 +49,8 @@ class Engine:
     """
 
     def __init__(self, *, interfaces: InterfacePerformer | None = None, keeper_log: int | None = None) -> None:
+        """Raises: AccessDeniedError if this program may not make containers."""
+        refuse_unless_root()
         self.facts = Facts.detect()
         remove_abandoned(self.facts.hierarchies)
         self._lock = threading.RLock()
@@ -71,6 +74,11 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def works(self) -> bool:
+        """Whether its keeper lives."""
+        return self._keeper.poll() is None
 
     def close(self) -> None:
         """End the keeper, and with it every guest that is left."""
@@ -143,6 +151,23 @@ class Engine:
 
     def _note(self, event: KeeperEvent) -> None:
         self._ends[event.uuid if event.kind is EventKind.EXITED else event.execution] = event.status
+
+
+def refuse_unless_root() -> None:
+    """Raises: AccessDeniedError if this program may not make containers."""
+    if os.geteuid() != 0:
+        raise AccessDeniedError(
+            "containers of a program's own need root: run this program as root (sudo), or have insulad make them "
+            "(insula.connect)"
+        )
+    if not permitted_mask() & mask_of(_NEEDED):
+        raise AccessDeniedError(
+            "containers need a root with the capability sys_admin, which this one lacks: inside a container, let that "
+            "one be privileged or nest others"
+        )
+
+
+_NEEDED = ("sys_admin",)
 
 
 def label_of_program(pid: int) -> str:

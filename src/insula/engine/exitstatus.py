@@ -23,9 +23,13 @@ class ExitMeaning(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExitStatus:
-    """How a guest's init ended. status: the wait status as of waitpid(2), None if unknown."""
+    """How a guest's init ended. status: the wait status as of waitpid(2), None if unknown.
+
+    oom_kills: how many of the guest's processes the kernel killed for want of memory while it ran.
+    """
 
     status: int | None
+    oom_kills: int = 0
 
     @property
     def meaning(self) -> ExitMeaning:
@@ -53,7 +57,14 @@ class ExitStatus:
             return None
         return os.WTERMSIG(self.status)
 
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the guest ended for want of memory: its init was killed, and the kernel had to kill in the guest."""
+        return self.oom_kills > 0 and self.signal == signal.SIGKILL
+
     def __str__(self) -> str:
+        if self.out_of_memory:
+            return "killed for want of memory"
         match self.meaning:
             case ExitMeaning.EXITED:
                 return f"exited with {self.code}"

@@ -258,10 +258,14 @@ class Process:
 
 
 def command_words(argv: Sequence[str]) -> tuple[str, ...]:
-    """Return a command's words. Raises: InvalidArgumentError for one text, which would be taken for its letters."""
-    if isinstance(argv, str):
-        raise InvalidArgumentError(f"{argv!r} is one text: give a command as a list of words, such as ['ls', '-l']")
-    return tuple(argv)
+    """Return a command's words. Raises: TypeError for what is none; one text would be taken for its letters."""
+    if isinstance(argv, str | bytes):
+        raise TypeError(f"{argv!r} is one text: give a command as a list of words, such as ['ls', '-l']")
+    words = tuple(argv)
+    for each in words:
+        if not isinstance(each, str):
+            raise TypeError(f"{each!r} is no word of a command, but {type(each).__name__}: give texts")
+    return words
 
 
 class InitKind(IntEnum):

@@ -1,13 +1,12 @@
 """The daemon's nouns, async: a host with its domains. The twin of `domains`, verb by verb.
 
-async with await open_host() as host:
+async with await insula.connect_async() as host:
     web = await host.define(xml)
     await web.start()
     print(await web.state())
 """
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Self
@@ -15,20 +14,14 @@ from typing import TYPE_CHECKING, Self
 from insula.rpc.connection import Notification
 from insula.rpc.wiretypes import DomainRef
 from insula.sdk import limitverbs, verbs
-from insula.sdk.client import Client, connect
+from insula.sdk.client import Client
 from insula.sdk.client_stream import ClientStream
 from insula.sdk.conversation import Answer
 from insula.sdk.faces import async_domain_verb, async_host_verb
 from insula.sdk.values import STANDARD, ExecRequest, Lifecycle, Started, lifecycle_of, uuid_text
 
 if TYPE_CHECKING:
-    from insula.layout import Layout
     from insula.relay.pump import Pump
-
-
-async def open_host(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "AsyncHost":
-    """Connect to a daemon; arguments and errors are those of `blocking.connect`."""
-    return AsyncHost(await connect(where, read_only=read_only))
 
 
 def _found(host: "AsyncHost", ref: DomainRef) -> "AsyncDomain":

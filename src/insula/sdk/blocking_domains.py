@@ -1,12 +1,11 @@
 """The daemon's nouns, blocking: a host with its domains.
 
-with open_host() as host:
+with insula.connect() as host:
     web = host.define(xml)
     web.start()
     print(web.state())
 """
 
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
@@ -14,20 +13,14 @@ from typing import TYPE_CHECKING, Self
 from insula.rpc.connection import Notification
 from insula.rpc.wiretypes import DomainRef
 from insula.sdk import limitverbs, verbs
-from insula.sdk.blocking import Blocking, connect
+from insula.sdk.blocking import Blocking
 from insula.sdk.blocking_stream import BlockingStream
 from insula.sdk.conversation import Answer
 from insula.sdk.faces import domain_verb, host_verb
 from insula.sdk.values import STANDARD, ExecRequest, Lifecycle, Started, lifecycle_of, uuid_text
 
 if TYPE_CHECKING:
-    from insula.layout import Layout
     from insula.relay.pump import Pump
-
-
-def open_host(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "Host":
-    """Connect to a daemon; arguments and errors are those of `blocking.connect`."""
-    return Host(connect(where, read_only=read_only))
 
 
 def _found(host: "Host", ref: DomainRef) -> "Domain":

@@ -8,12 +8,13 @@ An image is never changed: clones lie over it. How builds in progress and remova
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
 import platform
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +64,7 @@ class ImageStore:
 
     def __init__(self, layout: Layout, builders: Sequence[ImageBuilder] = BUILT_IN) -> None:
         self._builders = builders
+        self._layout = layout
         self._workshop = AtomicDirectory(layout.images)
         self.directory = layout.images
         self.clones = Clones(layout.clones)
@@ -85,7 +87,7 @@ class ImageStore:
         """
         check_name(name)
         try:
-            data = loads((self.directory / name / DESCRIPTION).read_bytes())
+            data = loads(self._layout.image_description(name).read_bytes())
             return decode(Image, data)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ImageNotFoundError(f"no image named '{name}'; build it with: insula image build {name}") from error
@@ -97,7 +99,7 @@ class ImageStore:
     def rootfs(self, name: str) -> Path:
         """Return the directory with an image's root. Raises: ImageNotFoundError."""
         self.find(name)
-        return self.directory / name / ROOTFS
+        return self._layout.image_root(name)
 
     async def build(self, name: str, recipe: Recipe, report: Callable[[Progress], None] = lambda _: None) -> Image:
         """Build an image; it appears when it is whole and on the disk, or not at all.
@@ -126,13 +128,24 @@ class ImageStore:
             if users:
                 raise ResourceBusyError(f"image '{name}' is used by {self._described(users, names or {})}")
             try:
-                withdrawn = self._workshop.withdraw(name)
+                with self._unused(name):
+                    withdrawn = self._workshop.withdraw(name)
             except FileNotFoundError as error:
                 raise ImageNotFoundError(f"no image named '{name}'") from error
         try:
             self._workshop.discard(withdrawn)
         except OSError as error:
             LOGGER.warning("image '%s' is gone, its files only by the daemon's next start: %s", name, error)
+
+    @contextlib.contextmanager
+    def _unused(self, name: str) -> Iterator[None]:
+        """Keep programs from using an image (`engine.imageuse`) while it is withdrawn. Raises: ResourceBusyError."""
+        with self._layout.image_description(name).open("rb") as description:
+            try:
+                fcntl.flock(description, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ResourceBusyError(f"image '{name}' is used by a container of a program's own") from error
+            yield
 
     def _described(self, users: Sequence[UUID], names: Mapping[UUID, str]) -> str:
         """Return who uses an image and what to do about it; a domain that was undefined may have left its clone."""

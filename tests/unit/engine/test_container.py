@@ -58,8 +58,10 @@ def test_what_does_not_run_cannot_be_worked_with() -> None:
 
 
 def test_a_command_that_is_one_text_is_refused() -> None:
-    with pytest.raises(InvalidArgumentError, match="'/bin/sh' is one text: give a command as a list of words"):
+    with pytest.raises(TypeError, match="'/bin/sh' is one text: give a command as a list of words"):
         Container("/srv/web", init="/bin/sh")
+    with pytest.raises(TypeError, match="7 is no word of a command, but int"):
+        Container("/srv/web", init=["/bin/sh", 7])  # type: ignore[list-item]
 
 
 def test_destroying_what_never_ran_is_no_error() -> None:

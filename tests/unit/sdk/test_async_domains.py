@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from insula.model.domainstates import LifecycleKind
 from insula.sdk import async_domains, blocking_domains
-from insula.sdk.async_domains import AsyncHost, open_host
+from insula.sdk.async_domains import AsyncHost
+from insula.sdk.connecting import connect_async
 from insula.sdk.values import ExecRequest
 from tests.fakeserver import FakeServer
 from tests.unit.sdk.answers import RUNNING, WEB
@@ -20,7 +21,7 @@ BLOCKING_ONLY = {"next"}
 
 @pytest_asyncio.fixture
 async def host(server: FakeServer) -> AsyncIterator[AsyncHost]:
-    async with await open_host(server.path) as opened:
+    async with await connect_async(server.path) as opened:
         yield opened
 
 

@@ -8,7 +8,8 @@ import pytest
 from insula.errors import DomainNotFoundError
 from insula.model.domainstates import DomainState, LifecycleKind
 from insula.model.numbers import MetadataType
-from insula.sdk.blocking_domains import Domain, Host, open_host
+from insula.sdk.blocking_domains import Domain, Host
+from insula.sdk.connecting import connect
 from insula.sdk.values import ExecRequest
 from tests.fakeserver import FakeServer
 from tests.unit.sdk.answers import RUNNING, WEB
@@ -17,7 +18,7 @@ from tests.waiting import scaled
 
 @pytest.fixture
 def host(server: FakeServer) -> Iterator[Host]:
-    with open_host(server.path) as opened:
+    with connect(server.path) as opened:
         yield opened
 
 

@@ -11,11 +11,12 @@ import pytest
 
 from insula.model.numbers import Affect, MetadataType
 from insula.rpc.codes.requestcodes import StartFlags
-from insula.sdk import async_domains, blocking_domains, verbs
+from insula.sdk import verbs
 from insula.sdk.async_domains import AsyncDomain, AsyncHost, AsyncLifecycleWatch
 from insula.sdk.blocking_domains import Domain, Host, LifecycleWatch
 from insula.sdk.blocking_stream import BlockingStream
 from insula.sdk.client_stream import ClientStream
+from insula.sdk.connecting import connect, connect_async
 from insula.sdk.values import Json, Outcome, State, Statistics, Usage
 from tests.fakeserver import FakeServer
 
@@ -30,7 +31,7 @@ def made(kind: type) -> Iterator[tuple[str, Any]]:
 
 
 def test_a_blocking_verb_has_its_exact_type(server: FakeServer) -> None:
-    with blocking_domains.open_host(server.path) as host:
+    with connect(server.path) as host:
         web = assert_type(host.domain("web"), Domain)
         assert_type(host.domains(), list[Domain])
         assert_type(host.define("<domain/>"), Domain)
@@ -52,7 +53,7 @@ def test_a_blocking_verb_has_its_exact_type(server: FakeServer) -> None:
 
 @pytest.mark.asyncio
 async def test_an_async_verb_has_its_exact_type(server: FakeServer) -> None:
-    async with await async_domains.open_host(server.path) as host:
+    async with await connect_async(server.path) as host:
         web = assert_type(await host.domain("web"), AsyncDomain)
         assert_type(await host.domains(), list[AsyncDomain])
         assert_type(await host.define("<domain/>"), AsyncDomain)
@@ -73,7 +74,7 @@ async def test_an_async_verb_has_its_exact_type(server: FakeServer) -> None:
 
 
 def test_a_wrong_use_is_refused_by_the_type_checker_and_by_python(server: FakeServer) -> None:
-    with blocking_domains.open_host(server.path) as host:
+    with connect(server.path) as host:
         web = host.domain("web")
         with pytest.raises(TypeError):
             web.set_autostart(True)  # type: ignore[call-arg]  # what is wanted has a name
@@ -87,7 +88,7 @@ def test_a_wrong_use_is_refused_by_the_type_checker_and_by_python(server: FakeSe
 
 @pytest.mark.asyncio
 async def test_a_wrong_use_of_the_async_face_is_refused_likewise(server: FakeServer) -> None:
-    async with await async_domains.open_host(server.path) as host:
+    async with await connect_async(server.path) as host:
         web = await host.domain("web")
         with pytest.raises(TypeError):
             await web.set_autostart(True)  # type: ignore[call-arg]

@@ -1,5 +1,6 @@
 """A process that was entered into a running container, with the manners of `subprocess.Popen`."""
 
+import io
 import os
 import selectors
 import signal
@@ -8,12 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, AnyStr, Generic, NamedTuple, Self, cast
 
 from insula.engine.enter.attachment import EnteredProcess
 from insula.errors import OperationInvalidError, OperationTimeoutError
 from insula.kernel.pipes import private_pipe
 from insula.relay.pump import Pump
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 PIPE = subprocess.PIPE
 DEVNULL = subprocess.DEVNULL
@@ -27,7 +31,33 @@ A guest's process is never given a file of ours: a thread relays to and from it,
 _CHUNK = 65536
 
 
-class GuestProcess:
+class _AtOnce(io.BufferedWriter):
+    """Passes on all of what is written, and keeps nothing: a program that is talked to answers what it has heard."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        count = super().write(data)
+        self.flush()
+        return count
+
+
+class TextForm(NamedTuple):
+    """How texts are bytes. errors: as for `bytes.decode`."""
+
+    encoding: str
+    errors: str
+
+    def decoded(self, data: bytes) -> str:
+        """Return bytes as a text; line ends become newlines, as in a file that is opened for texts."""
+        return data.decode(self.encoding, self.errors).replace("\r\n", "\n").replace("\r", "\n")
+
+    def wrapped(self, stream: IO[bytes]) -> IO[str]:
+        """Return a file without a buffer as one for texts: what is written goes at once."""
+        raw = cast("io.RawIOBase", stream)
+        buffered = io.BufferedReader(raw) if raw.readable() else _AtOnce(raw)
+        return io.TextIOWrapper(buffered, self.encoding, self.errors, write_through=True)
+
+
+class GuestProcess(Generic[AnyStr]):
     """A process inside. pid: the host's number of it; stdin, stdout, stderr: our ends of its pipes, else None.
 
     With a terminal, `stdin` writes to it and `stdout` reads from it.
@@ -38,12 +68,18 @@ class GuestProcess:
         executed: EnteredProcess,
         streams: "StandardStreams",
         end_of: Callable[[str, int, float | None], int | None],
+        form: TextForm | None = None,
     ) -> None:
         self._executed = executed
         self._streams = streams
         self._end_of = end_of
         self.pid = executed.pid
-        self.stdin, self.stdout, self.stderr = streams.ours
+        self._form = form
+        ends = [each if each is None or form is None else form.wrapped(each) for each in streams.ours]
+        self.stdin: IO[AnyStr] | None
+        self.stdout: IO[AnyStr] | None
+        self.stderr: IO[AnyStr] | None
+        self.stdin, self.stdout, self.stderr = (cast("IO[AnyStr] | None", each) for each in ends)
         self.returncode: int | None = None
         self._waiting = threading.Lock()
         """Held by whoever waits for the end: its status is told once."""
@@ -102,18 +138,19 @@ class GuestProcess:
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
 
-    def communicate(self, data: bytes | None = None, timeout: float | None = None) -> tuple[bytes, bytes]:
+    def communicate(self, data: AnyStr | None = None, timeout: float | None = None) -> tuple[AnyStr, AnyStr]:
         """Write data to it, read all it says on its pipes, wait for its end; return its output and errors.
 
         Raises: OperationTimeoutError; the process goes on then.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        output = _exchange(self.stdin, data or b"", [each for each in (self.stdout, self.stderr) if each], deadline)
+        stdin, stdout, stderr = self._streams.ours
+        given = b"" if data is None else data if isinstance(data, bytes) else data.encode(*self._form or ())
+        output = _exchange(stdin, given, [each for each in (stdout, stderr) if each], deadline)
         self.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
-        return (
-            output.get(self.stdout, b"") if self.stdout else b"",
-            output.get(self.stderr, b"") if self.stderr else b"",
-        )
+        said = (output.get(stdout, b"") if stdout else b"", output.get(stderr, b"") if stderr else b"")
+        decoded = said if self._form is None else tuple(map(self._form.decoded, said))
+        return cast("tuple[AnyStr, AnyStr]", decoded)
 
     def close(self) -> None:
         """Close our ends of its pipes, and relay no longer."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from insula.engine.keeper.protocol import Message, receive, send
+from insula.engine.readiness import until_readable
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
 from insula.kernel.fds import NO_FD, Fd, close_all
@@ -160,7 +161,7 @@ class _GuestLooks:
         if self.left is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_DYING):
-                    await _readable(self.left)
+                    await until_readable(self.left)
         return self.settled()
 
 
@@ -225,7 +226,7 @@ class Looker:
         try:
             async with asyncio.timeout(seconds):
                 while (answer := child.heard()) is None:
-                    await _readable(child.answers)
+                    await until_readable(child.answers.fileno())
             answered = True
             return answer
         except TimeoutError:
@@ -264,18 +265,3 @@ class Looker:
         if process is not None:
             with suppress(InsulaError):
                 await in_own_thread(lambda: end_looker(process))
-
-
-async def _readable(channel: socket.socket | Fd) -> None:
-    loop = asyncio.get_running_loop()
-    readable: asyncio.Future[None] = loop.create_future()
-
-    def tell() -> None:
-        if not readable.done():
-            readable.set_result(None)
-
-    loop.add_reader(channel, tell)
-    try:
-        await readable
-    finally:
-        loop.remove_reader(channel)

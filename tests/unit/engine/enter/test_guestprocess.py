@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from insula.engine.enter.attachment import EnteredProcess
-from insula.engine.enter.guestprocess import DEVNULL, PIPE, STDOUT, GuestProcess, StandardStreams, Stream
+from insula.engine.enter.guestprocess import DEVNULL, PIPE, STDOUT, GuestProcess, StandardStreams, Stream, TextForm
 from insula.errors import OperationInvalidError, OperationTimeoutError
 from insula.kernel.fds import Fd
 from tests.descriptors import open_fds
@@ -23,7 +23,7 @@ class Host:
 
     def start(
         self, program: str, stdin: Stream = DEVNULL, stdout: Stream = None, stderr: Stream = None
-    ) -> GuestProcess:
+    ) -> GuestProcess[bytes]:
         streams = StandardStreams(stdin, stdout, stderr)
         reading, writing, errors = streams.theirs
         process = subprocess.Popen([sys.executable, "-c", program], stdin=reading, stdout=writing, stderr=errors)
@@ -41,7 +41,7 @@ class Host:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., GuestProcess]]:
+def start() -> Iterator[Callable[..., GuestProcess[bytes]]]:
     host = Host()
     yield host.start
     for each in host.processes:
@@ -52,7 +52,7 @@ def start() -> Iterator[Callable[..., GuestProcess]]:
 ECHO = "import sys; data = sys.stdin.buffer.read(); sys.stdout.buffer.write(data); print(len(data), file=sys.stderr)"
 
 
-def test_much_data_goes_in_and_out_at_the_same_time(start: Callable[..., GuestProcess]) -> None:
+def test_much_data_goes_in_and_out_at_the_same_time(start: Callable[..., GuestProcess[bytes]]) -> None:
     data = os.urandom(1 << 20)
     with start(ECHO, PIPE, PIPE, PIPE) as process:
         output, errors = process.communicate(data)
@@ -60,13 +60,13 @@ def test_much_data_goes_in_and_out_at_the_same_time(start: Callable[..., GuestPr
     assert process.returncode == 0
 
 
-def test_a_reader_that_goes_away_is_no_error(start: Callable[..., GuestProcess]) -> None:
+def test_a_reader_that_goes_away_is_no_error(start: Callable[..., GuestProcess[bytes]]) -> None:
     with start("import sys; sys.stdin.close(); print('enough')", PIPE, PIPE) as process:
         output, _ = process.communicate(b"x" * (1 << 20))
     assert output == b"enough\n"
 
 
-def test_errors_can_go_where_output_goes(start: Callable[..., GuestProcess]) -> None:
+def test_errors_can_go_where_output_goes(start: Callable[..., GuestProcess[bytes]]) -> None:
     with start("import sys; print('a', flush=True); print('b', file=sys.stderr)", DEVNULL, PIPE, STDOUT) as process:
         assert process.communicate() == (b"a\nb\n", b"")
 
@@ -76,7 +76,7 @@ def test_only_errors_can_go_where_output_goes() -> None:
         StandardStreams(DEVNULL, STDOUT, PIPE)
 
 
-def test_exit_statuses_are_those_of_subprocess(start: Callable[..., GuestProcess]) -> None:
+def test_exit_statuses_are_those_of_subprocess(start: Callable[..., GuestProcess[bytes]]) -> None:
     process = start("import time; time.sleep(1000)")
     assert process.poll() is None
     with pytest.raises(OperationTimeoutError):
@@ -112,7 +112,7 @@ def test_a_status_that_is_told_once_reaches_everybody_who_waits() -> None:
     assert process.wait() == 7
 
 
-def test_a_process_that_is_slow_is_left_alone_by_a_time_limit(start: Callable[..., GuestProcess]) -> None:
+def test_a_process_that_is_slow_is_left_alone_by_a_time_limit(start: Callable[..., GuestProcess[bytes]]) -> None:
     process = start("import time; time.sleep(1000)", DEVNULL, PIPE)
     with pytest.raises(OperationTimeoutError, match="not finished in time"):
         process.communicate(timeout=0.05)
@@ -122,13 +122,13 @@ def test_a_process_that_is_slow_is_left_alone_by_a_time_limit(start: Callable[..
     process.close()
 
 
-def test_leaving_the_block_by_an_error_ends_the_process(start: Callable[..., GuestProcess]) -> None:
+def test_leaving_the_block_by_an_error_ends_the_process(start: Callable[..., GuestProcess[bytes]]) -> None:
     def fail() -> None:
         with start("import time; time.sleep(1000)") as process:
             seen.append(process)
             raise KeyError
 
-    seen: list[GuestProcess] = []
+    seen: list[GuestProcess[bytes]] = []
     with pytest.raises(KeyError):
         fail()
     assert seen[0].returncode == -9
@@ -152,3 +152,21 @@ def test_no_fd_is_left_when_there_is_no_process() -> None:
     before = len(open_fds())
     StandardStreams(PIPE, PIPE, DEVNULL).give_up()
     assert len(open_fds()) == before
+
+
+def test_texts_are_passed_on_at_once_and_read_line_by_line() -> None:
+    host = Host()
+    streams = StandardStreams(PIPE, PIPE, DEVNULL)
+    reading, writing, errors = streams.theirs
+    program = "while True: print(input().upper(), flush=True)"
+    process = subprocess.Popen([sys.executable, "-c", program], stdin=reading, stdout=writing, stderr=errors)
+    streams.hand_over()
+    host.processes.append(process)
+    executed = EnteredProcess(id="1", uuid="u", pid=process.pid, pidfd=Fd(os.pidfd_open(process.pid)), master=None)
+    with GuestProcess[str](executed, streams, host._end_of, TextForm("utf-8", "strict")) as guest:
+        assert guest.stdin is not None
+        assert guest.stdout is not None
+        guest.stdin.write("grü")
+        guest.stdin.write("ße\n")
+        assert guest.stdout.readline() == "GRÜSSE\n"
+        guest.stdin.close()
