@@ -113,8 +113,8 @@ class RunningVerbs:
 
         Raises: OperationInvalidError if there is no such link, if it has what is to be added, or for a container that
         is frozen or has no network of its own; InvalidArgumentError for what no kernel would take;
-        OperationUnsupportedError if too many routes would have to be put back; OperationFailedError saying what the
-        kernel refused, and then the link is what it was.
+        OperationUnsupportedError if too many routes or addresses would have to be put back; OperationFailedError saying
+        what the kernel refused, and then the link is what it was.
         """
         running, engine = self._life.alive(), self._life.engine()
         engine.do(engine.launcher.changes.change_link(running, name, change))

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Thread
@@ -11,6 +12,10 @@ from insula.engine.interfacespec import Address
 from insula.kernel.process import CloneFlag, setns
 from insula.network.links import all_addresses, all_links
 from insula.network.rtnetlink import Rtnetlink
+
+MOST = 2048
+"""Interfaces, and addresses, of a guest that are looked at: it could make them without number. Source: what libvirt
+tells at most, VIR_DOMAIN_INTERFACE_MAX and VIR_DOMAIN_INTERFACE_IP_ADDR_MAX of remote_protocol.x."""
 
 T = TypeVar("T")
 
@@ -29,13 +34,15 @@ class GuestInterface:
 def guest_interfaces(pid: int) -> tuple[GuestInterface, ...]:
     """Return the interfaces in the network namespace of process pid, lo included, in the kernel's order.
 
-    Raises: ProcessLookupError or FileNotFoundError if the process is gone; OSError.
+    Raises: ProcessLookupError or FileNotFoundError if the process is gone; OSError, E2BIG for more than `MOST`.
     """
     descriptor = socket_inside(pid)
+    addresses: defaultdict[int, list[Address]] = defaultdict(list)
     try:
         with Rtnetlink(descriptor) as kernel:
-            links = all_links(kernel)
-            addresses = all_addresses(kernel)
+            links = all_links(kernel, most=MOST)
+            for index, address in all_addresses(kernel, most=MOST):
+                addresses[index].append(address)
     finally:
         os.close(descriptor)
     return tuple(
@@ -44,7 +51,7 @@ def guest_interfaces(pid: int) -> tuple[GuestInterface, ...]:
             mac="" if each.loopback else each.mac,
             up=each.up,
             loopback=each.loopback,
-            addresses=tuple(address for index, address in addresses if index == each.index),
+            addresses=tuple(addresses[each.index]),
         )
         for each in links
     )

@@ -36,8 +36,9 @@ from insula.network.savedparts import (
     saved_routes,
 )
 
-_ROUTES_MOST = 1024
-"""Routes that are written down for a change that may take them away; a router's table is its routing daemon's."""
+_MOST = 1024
+"""Routes, and addresses, that are written down for a change that may take them away; a router's table is its routing
+daemon's."""
 _THERE = frozenset({errno.EEXIST})
 _GONE = frozenset({errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT, errno.ENODEV})
 
@@ -46,7 +47,7 @@ def state_of(inside: Rtnetlink, name: str, change: LinkChange) -> LinkSnapshot |
     """Return a link as it is, with all that a change may take from it; None if there is none of that name.
 
     Raises: FileExistsError if it has what is to be added: then that could not be told from what was added; OSError with
-    E2BIG for more routes than can be put back.
+    E2BIG for more routes or addresses than can be put back.
     """
     found = link(inside, name)
     if found is None:
@@ -62,8 +63,10 @@ def state_of(inside: Rtnetlink, name: str, change: LinkChange) -> LinkSnapshot |
     if change.only_adds:
         return state
     saved = saved_routes(routes)
-    if len(saved) > _ROUTES_MOST:
-        raise OSError(errno.E2BIG, f"{len(saved)} routes go through it, and {_ROUTES_MOST} can be put back at most")
+    if len(saved) > _MOST:
+        raise OSError(errno.E2BIG, f"{len(saved)} routes go through it, and {_MOST} can be put back at most")
+    if len(addresses) > _MOST:
+        raise OSError(errno.E2BIG, f"it has {len(addresses)} addresses, and {_MOST} can be put back at most")
     return replace(state, addresses=tuple(each.hex() for each in addresses), routes=tuple(each.hex() for each in saved))
 
 

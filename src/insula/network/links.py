@@ -32,6 +32,7 @@ _ADDRESS = struct.Struct("=BBBBI")
 """ifaddrmsg: family, prefix length, flags, scope, index."""
 _ROUTE = struct.Struct("=BBBBBBBBI")
 """rtmsg: family, destination length, source length, service, table, protocol, scope, type, flags."""
+_IP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _SKIP_STATISTICS = 8
 _TABLE_MAIN, _PROTOCOL_STATIC, _TYPE_UNICAST, _ON_LINK = 254, 4, 1, 4
 _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
@@ -134,13 +135,11 @@ def link(kernel: Rtnetlink, name_or_index: str | int) -> Link | None:
     return None if answer is None else _parsed(answer)
 
 
-def all_links(kernel: Rtnetlink) -> list[Link]:
-    """Return every interface of the namespace."""
+def all_links(kernel: Rtnetlink, *, most: int | None = None) -> list[Link]:
+    """Return every interface of the namespace. most, Raises: as `Rtnetlink.dump`."""
     body = _LINK.pack(0, 0, 0, 0, 0) + number(_LinkAttribute.EXT_MASK, _SKIP_STATISTICS)
-    return [
-        _parsed(each)
-        for each in kernel.dump(NetlinkRequest(message=MessageType.SHOW_LINK, body=body, what="interfaces"))
-    ]
+    request = NetlinkRequest(message=MessageType.SHOW_LINK, body=body, what="interfaces")
+    return [_parsed(each) for each in kernel.dump(request, most=most)]
 
 
 def _parsed(body: bytes) -> Link:
@@ -360,10 +359,14 @@ def _route_body(index: int, route: Route, *, removed: bool = False) -> bytes:
     return body
 
 
-def all_addresses(kernel: Rtnetlink) -> list[tuple[int, Address]]:
-    """Return (index of the interface, address) for every address of the namespace."""
+def all_addresses(kernel: Rtnetlink, *, most: int | None = None) -> list[tuple[int, Address]]:
+    """Return (index of the interface, address) for every IP address of the namespace, in the kernel's order.
+
+    The kernel tells of every family that it has; a guest's root can give lo an MCTP address.
+    most, Raises: as `Rtnetlink.dump`.
+    """
     request = NetlinkRequest(message=MessageType.SHOW_ADDRESS, body=_ADDRESS.pack(0, 0, 0, 0, 0), what="addresses")
-    return [_parsed_address(each) for each in kernel.dump(request)]
+    return [_parsed_address(each) for each in kernel.dump(request, most=most) if each[0] in _IP_FAMILIES]
 
 
 def _parsed_address(body: bytes) -> tuple[int, Address]:

@@ -189,20 +189,21 @@ class Rtnetlink:
                     raise failure
                 return None
 
-    def dump(self, request: NetlinkRequest) -> list[bytes]:
+    def dump(self, request: NetlinkRequest, *, most: int | None = None) -> list[bytes]:
         """Return the bodies of all messages that answer, begun anew when something changed meanwhile.
 
-        Raises: OSError; with EINTR when it never stood still.
+        most: how many of them may come; the kernel has no limit for what a guest makes.
+        Raises: OSError; with EINTR when it never stood still, with E2BIG for more: the socket is of no more use then.
         """
         for _ in range(_DUMP_TRIES):
-            whole, bodies = self._dumped(request)
+            whole, bodies = self._dumped(request, most)
             if whole:
                 break
         else:
             raise InterruptedError(errno.EINTR, f"{request.what}: changes faster than it can be read")
         return bodies
 
-    def _dumped(self, request: NetlinkRequest) -> tuple[bool, list[bytes]]:
+    def _dumped(self, request: NetlinkRequest, most: int | None) -> tuple[bool, list[bytes]]:
         sequence, data = self._packed(request, request.flags | NetlinkFlag.DUMP)
         self._socket.send(data)
         bodies: list[bytes] = []
@@ -217,6 +218,8 @@ class Rtnetlink:
                         raise failure
                     return whole, bodies
                 bodies.append(payload)
+                if most is not None and len(bodies) > most:
+                    raise OSError(errno.E2BIG, f"{request.what}: more than {most}")
 
     def _packed(self, request: NetlinkRequest, flags: NetlinkFlag) -> tuple[int, bytes]:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF

@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, TypeVar
 
 from insula.kernel.cgroups import Cgroup
@@ -9,6 +10,9 @@ from insula.model.domainlabels import labels_of
 from insula.model.filesystems import FilesystemType
 from insula.network.guestinterfaces import GuestInterface, guest_interfaces
 from insula.service.managed import ManagedDomain, Run
+
+ADDRESSES_MOST = 16
+"""Addresses that a list tells of each guest: a guest could have so many that the answer for all had no room."""
 
 T = TypeVar("T")
 
@@ -52,8 +56,9 @@ def _reading(run: Run | None, read: Callable[[Cgroup], T]) -> T | None:
 def addresses_of(runs: Sequence[Run]) -> list[list[str]]:
     """Return by run what each guest's own cards are reached at, read in its network namespace; waits for the kernel.
 
-    Bridges that a guest made itself, its loopback and addresses of one link alone are left out; a guest on the host's
-    network, and one that is gone, has none.
+    Bridges that a guest made itself, its loopback and addresses of one link alone are left out, and those beyond the
+    first `ADDRESSES_MOST`; a guest on the host's network, one that is gone, and one with more interfaces or addresses
+    than are looked at, has none.
     """
     return [_addresses(run) for run in runs]
 
@@ -67,7 +72,8 @@ def _addresses(run: Run) -> list[str]:
     except OSError:
         return []
     cards = {each.mac.lower() for each in given if each.mac}
-    return [text for each in found if _is_card(each, cards) for text in _reachable(each)]
+    told = (text for each in found if _is_card(each, cards) for text in _reachable(each))
+    return list(islice(told, ADDRESSES_MOST))
 
 
 def _is_card(interface: GuestInterface, cards: set[str]) -> bool:

@@ -79,6 +79,13 @@ def test_a_routers_link_is_not_changed_at_the_peril_of_its_table(monkeypatch: py
     assert state_of(Inside().socket, "eth0", LinkChange(add_addresses=(NEW,))) is not None
 
 
+def test_addresses_that_a_guest_made_without_number_are_not_written_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    there(monkeypatch, a_link("eth0"), addresses=[OLD_TOLD] * 1025)
+    with pytest.raises(OSError, match="it has 1025 addresses, and 1024 can be put back") as caught:
+        state_of(Inside().socket, "eth0", CHANGE)
+    assert caught.value.errno == errno.E2BIG
+
+
 def test_what_is_removed_goes_first_and_routes_come_last() -> None:
     inside = Inside()
     perform_change(inside.socket, FORMER, CHANGE)

@@ -1,7 +1,8 @@
 """Requests about links, addresses and routes: pyroute2's decoder is the oracle for what we encode."""
 
 import struct
-from typing import Any
+import sys
+from typing import Any, cast
 
 import pytest
 
@@ -25,7 +26,7 @@ from insula.network.links import (
     rename_down,
     switch,
 )
-from insula.network.rtnetlink import MessageType, NetlinkRequest, Rtnetlink
+from insula.network.rtnetlink import MessageType, NetlinkRequest, Rtnetlink, attribute
 
 VETH = Veth(
     host="vnet%d",
@@ -191,3 +192,19 @@ def test_lo_is_among_all_links_and_its_address_among_all_addresses() -> None:
 
 def test_a_mac_address_becomes_six_bytes() -> None:
     assert mac_bytes("52:54:00:12:34:56") == b"\x52\x54\x00\x12\x34\x56"
+
+
+class TellingKernel:
+    """Tells what it is given, whatever is asked."""
+
+    def __init__(self, *bodies: bytes) -> None:
+        self.bodies = bodies
+
+    def dump(self, request: NetlinkRequest, *, most: int | None = None) -> list[bytes]:
+        return list(self.bodies)
+
+
+def test_an_address_of_a_family_that_a_guest_chose_hides_none_of_the_others() -> None:
+    mctp = bytes([45, 0, 0, 0]) + (1).to_bytes(4, sys.byteorder) + attribute(2, b"\x09")
+    kernel = TellingKernel(mctp, add_address(2, Address(address="10.0.0.2", prefix=24)).body)
+    assert [(index, each.address) for index, each in all_addresses(cast("Rtnetlink", kernel))] == [(2, "10.0.0.2")]

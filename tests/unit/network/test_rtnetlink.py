@@ -98,3 +98,13 @@ def test_a_socket_opened_elsewhere_is_used_and_stays_its_owners() -> None:
             assert kernel.show(NetlinkRequest(message=MessageType.SHOW_LINK, body=LINK_QUESTION, what="lo")) is not None
         assert owned.fileno() >= 0
         owned.getsockname()
+
+
+def test_more_than_is_wanted_is_refused_before_all_of_it_was_read() -> None:
+    question = NetlinkRequest(message=MessageType.SHOW_ADDRESS, body=bytes(8), what="addresses")
+    with Rtnetlink() as kernel:
+        there = kernel.dump(question)
+        assert kernel.dump(question, most=len(there)) == there
+    with Rtnetlink() as kernel, pytest.raises(OSError, match=rf"addresses: more than {len(there) - 1}") as caught:
+        kernel.dump(question, most=len(there) - 1)
+    assert caught.value.errno == errno.E2BIG

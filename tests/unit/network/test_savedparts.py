@@ -31,7 +31,7 @@ class Kernel:
     def __init__(self, *bodies: bytes) -> None:
         self.bodies = bodies
 
-    def dump(self, request: NetlinkRequest) -> list[bytes]:
+    def dump(self, request: NetlinkRequest, *, most: int | None = None) -> list[bytes]:
         return [each for each in self.bodies if request.body[0] in (0, each[0])]
 
     @property

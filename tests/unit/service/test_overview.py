@@ -58,6 +58,14 @@ async def test_a_guest_is_reached_at_its_own_cards_only(rig: Rig, monkeypatch: p
     assert addresses_of([await _run(rig, CARD)]) == [["10.0.0.2", "fd00::2"]]
 
 
+async def test_a_guest_with_addresses_without_number_leaves_room_for_the_others(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [f"10.1.{each}.2" for each in range(200)]
+    monkeypatch.setattr(overviews, "guest_interfaces", lambda pid: (_interface("eth0", CARD.mac, *many),))
+    assert addresses_of([await _run(rig, CARD)]) == [many[: overviews.ADDRESSES_MOST]]
+
+
 async def test_a_device_of_the_hosts_without_known_address_counts_as_any(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
