@@ -8,7 +8,6 @@ import argparse
 import os
 import posixpath
 import tarfile
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -151,7 +150,7 @@ class GuestTar:
         self._client = host.client
         self._name = found.name
         self._program = argv[0]
-        self._said: deque[int] = deque(maxlen=_COMPLAINT_MAX)
+        self._said = b""
         reader, writer = os.pipe()
         complaints, complaining = os.pipe()
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
@@ -189,7 +188,7 @@ class GuestTar:
         if status == 0:
             return
         self._listener.join(1.0)  # what it left behind may hold the other end
-        said = bytes(self._said).decode(errors="replace").strip().replace("\n", "; ")
+        said = self._said.decode(errors="replace").strip().replace("\n", "; ")
         how = f"status {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
         raise OperationFailedError(
             f"{self._program} inside '{self._name}' ended with {how}: {said or 'it says nothing'}"
@@ -198,7 +197,7 @@ class GuestTar:
     def _listen(self, complaints: int) -> None:
         with open(complaints, "rb", buffering=0) as file:
             while piece := file.read(_COMPLAINT_MAX):
-                self._said.extend(piece)
+                self._said = (self._said + piece)[-_COMPLAINT_MAX:]  # replaced whole: who reads it may do so meanwhile
 
 
 ARGUMENTS = {"cp": _cp_arguments}

@@ -81,10 +81,12 @@ class Extraction:
             os.close(parent)
 
     def _make_directory(self, parent: int, place: tuple[str, ...], member: Member) -> None:
-        with suppress(FileExistsError):
+        try:
             os.mkdir(place[-1], 0o700, dir_fd=parent)
-        os.close(open_beneath(parent, place[-1], _DIRECTORY))  # it is one, and no link to one
-        self._entered.append((place, member))
+        except FileExistsError:
+            os.close(open_beneath(parent, place[-1], _DIRECTORY))  # it is one, and no link to one
+        else:
+            self._entered.append((place, member))
 
     def _link(self, parent: int, name: str, member: Member) -> None:
         source = self._place(member.link)
@@ -98,7 +100,10 @@ class Extraction:
             os.close(there)
 
     def _leave(self, place: tuple[str, ...]) -> None:
-        """Give directories that place is not below their modes and times: nothing more comes into them."""
+        """Give new directories that place is not below their modes and times: nothing more comes into them.
+
+        Those that were there before keep theirs: who may enter them is not the archive's to say.
+        """
         while self._entered and place[: len(self._entered[-1][0])] != self._entered[-1][0]:
             entered, member = self._entered.pop()
             try:

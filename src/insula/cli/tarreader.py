@@ -5,6 +5,7 @@ host's memory. Read are ustar with GNU's long names and the fields of pax that s
 what GNU tar and busybox write. Source: tar(5) of libarchive, GNU tar's manual, pax in POSIX.1-2017.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -16,6 +17,8 @@ BLOCK: Final = 512
 HEADER_MAX: Final = 64 * 1024
 """Bytes that a long name, or one set of pax fields, may have."""
 _CHUNK: Final = 128 * 1024
+_OCTAL: Final = re.compile(rb"[0-7]*")
+"""Not all that `int` takes: of a size below zero, a reader would read all there is."""
 
 
 class MemberKind(Enum):
@@ -150,10 +153,9 @@ def _number(field: bytes) -> int:
     if field[0] & 0x80:
         return 0 if field[0] & 0x40 else int.from_bytes(bytes((field[0] & 0x3F,)) + field[1:])
     digits = field.strip(b" \0")
-    try:
-        return int(digits or b"0", 8)
-    except ValueError:
-        raise _bad("a header whose numbers are none") from None
+    if not _OCTAL.fullmatch(digits):
+        raise _bad("a header whose numbers are none")
+    return int(digits or b"0", 8)
 
 
 def _decimal(digits: bytes) -> int:
@@ -175,6 +177,8 @@ def _pax(data: bytes) -> dict[str, bytes]:
         if key.startswith(b"GNU.sparse."):
             raise _bad("a file with holes")
         if key in (b"path", b"linkpath", b"size"):
+            if b"\0" in value:
+                raise _bad("a name with a zero in it")
             found[key.decode()] = value[:-1]
         data = data[int(length) :]
     return found

@@ -170,3 +170,10 @@ def test_a_directory_is_not_replaced_by_a_file(target: Path) -> None:
 def test_a_directory_that_the_archive_replaces_meanwhile_gets_no_ones_mode(target: Path, outside: Path) -> None:
     with pytest.raises(OperationFailedError):
         _extract(target, _directory("data"), _directory("data/d", 0o777), _link("data/d", str(outside)))
+
+
+def test_a_directory_that_was_there_keeps_its_mode_whatever_the_archive_says(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    _extract(tmp_path, _directory("data", 0o777), _directory("data/new", 0o755), _file("data/f"), _directory("data"))
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "data/new").stat().st_mode) == 0o755

@@ -114,3 +114,35 @@ def test_a_damaged_archive_is_read_or_refused_and_nothing_else(changes: list[tup
         data[place] = value
     with suppress(OperationFailedError):
         assert len(_read(bytes(data[:length]))) <= 3
+
+
+def _header(size: bytes, kind: bytes) -> bytes:
+    """A header with that text as its size, and a sum that is right."""
+    made = bytearray(_member("f", kind).tobuf(tarfile.USTAR_FORMAT))
+    made[124:136] = size.ljust(12, b"\0")
+    made[148:156] = b" " * 8
+    made[148:156] = b"%06o\0 " % sum(made)
+    return bytes(made)
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-1000", b"+7", b"1_0", b" \t7", b"8"])
+@pytest.mark.parametrize("kind", [b"0", b"L", b"x"])
+def test_a_size_that_only_python_takes_for_one_does_not_have_everything_read(size: bytes, kind: bytes) -> None:
+    asked: list[int] = []
+    data = io.BytesIO(_header(size, kind) + bytes(1 << 20))
+
+    def read(count: int) -> bytes:
+        asked.append(count)
+        return data.read(count)
+
+    reader = TarReader(read)
+    with pytest.raises(OperationFailedError, match="numbers are none"):
+        [b"".join(reader.content()) for _ in reader]
+    assert min(asked) > 0 and sum(asked) <= HEADER_MAX
+
+
+def test_a_name_with_a_zero_in_it_is_refused() -> None:
+    member = _member("f")
+    member.pax_headers = {"path": "data/a\0b"}
+    with pytest.raises(OperationFailedError, match="a name with a zero"):
+        _read(archive((member, b"x"), form=tarfile.PAX_FORMAT))
