@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
+_SETTLING = 10.0
+"""Seconds in which libvirtd must have learnt of a domain's init."""
+_STARTS = 3
 INIT = ("/bin/sleep", "1000000")
 PROBE = ("/bin/true",)
 
@@ -284,14 +287,21 @@ class LibvirtLxc(Runtime):
         self.virsh("start", name)
 
     def settle(self, name: str) -> None:
-        """virsh returns before the init runs ("Init pid is not yet available")."""
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                return self.execute(name)
-            except RuntimeError:
-                if time.monotonic() > deadline:
-                    raise
+        """virsh returns before the init runs ("Init pid is not yet available").
+
+        Now and then libvirtd never learns of an init at all, however long it runs: then the domain is started again.
+        """
+        for _ in range(_STARTS):
+            deadline = time.monotonic() + _SETTLING
+            while time.monotonic() < deadline:
+                try:
+                    self.execute(name)
+                    return
+                except RuntimeError:
+                    time.sleep(0.05)
+            self.destroy(name)
+            self.start(name)
+        self.execute(name)
 
     def execute(self, name: str) -> None:
         self.virsh("lxc-enter-namespace", name, "--noseclabel", "--", *PROBE)

@@ -1,4 +1,4 @@
-"""The figures of one run as the README shows them, between two marks."""
+"""The figures of a run as the README shows them, each kind between two marks of its own: others are other runs'."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,28 +8,37 @@ from typing import Any
 from benchmarks.defined import FLOOR
 from benchmarks.table import LIBVIRT, OURS, cpu_part, part_of_few
 
-_MARKS = "<!-- figures -->\n", "<!-- end of figures -->\n"
+_END = "<!-- end of figures -->\n"
 
 
 def fill(path: Path, result: Mapping[str, Any]) -> None:
-    """Replace what stands between the marks. Raises: ValueError if they are not there."""
-    before, first, rest = path.read_text().partition(_MARKS[0])
-    _, last, after = rest.partition(_MARKS[1])
-    if not first or not last:
-        raise ValueError(f"'{path}' has no marks for the figures: {_MARKS}")
-    path.write_text(before + first + "\n".join(markdown(result)) + "\n" + last + after)
+    """Replace what stands between the marks of all that there are figures for; the rest stays.
+
+    Raises: ValueError if they are not there.
+    """
+    text = path.read_text()
+    for kind, lines in tables(result).items():
+        mark = f"<!-- figures: {kind} -->\n"
+        before, first, rest = text.partition(mark)
+        _, last, after = rest.partition(_END)
+        if not first or not last:
+            raise ValueError(f"'{path}' has no place for the figures: '{mark.strip()}' and '{_END.strip()}'")
+        text = before + first + "\n".join(lines) + "\n" + last + after
+    path.write_text(text)
 
 
-def markdown(result: Mapping[str, Any]) -> Iterator[str]:
-    """Return the lines of all tables there are figures for."""
+def tables(result: Mapping[str, Any]) -> dict[str, Iterator[str]]:
+    """Return the lines of each kind of tables that there are figures for."""
+    found = {}
     if "in turns" in result:
-        yield from _verbs(result)
+        found["verbs"] = _verbs(result)
     if "together" in result:
-        yield from _together(result["together"])
+        found["together"] = _together(result["together"])
     if "defined" in result:
-        yield from _defined(result["defined"])
+        found["defined"] = _defined(result["defined"])
     if "growing" in result:
-        yield from _growing(result["growing"])
+        found["growing"] = _growing(result["growing"])
+    return found
 
 
 def _verbs(result: Mapping[str, Any]) -> Iterator[str]:
