@@ -63,6 +63,11 @@ class Layout:
         return cls(**{each.name: directory / getattr(system, each.name).relative_to("/") for each in fields(cls)})
 
     @property
+    def ends(self) -> Path:
+        """One file a domain that has run, named by its UUID: how that ended."""
+        return self.run / "ends"
+
+    @property
     def lock(self) -> Path:
         """What the daemon holds a lock on for as long as it lives; its process's number stands there."""
         return self.run / "insulad.pid"

@@ -12,7 +12,7 @@ from insula.cli.definition import domain_xml, told_by_options
 from insula.cli.domaincommands import check_source, definition_arguments, image_and_command, wanted
 from insula.cli.insidecommand import Insistence
 from insula.cli.lookup import domain, told_if_taken
-from insula.cli.render import show_line
+from insula.cli.render import show_error, show_line
 from insula.errors import InsulaError, StepError
 from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags
 from insula.sdk import verbs
@@ -132,7 +132,10 @@ def _attach(host: Host, found: Domain) -> int:
             sys.stdout.write("\r\n")
             show_line(f"Left '{found.name}' running.")
             return 0
-    return exit_status(outcome.result())
+    ended = outcome.result()
+    if ended.out_of_memory:
+        show_error("its init was killed: out of memory", of=found.name)
+    return exit_status(ended)
 
 
 def _begin(found: Domain) -> None:

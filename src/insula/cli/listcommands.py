@@ -1,30 +1,15 @@
-"""Verbs that only look: ls, info."""
+"""ls: the list of domains."""
 
 import argparse
-import time
 from typing import Any
 
 from insula.cli.columns import Column, list_arguments, show_list
-from insula.cli.lookup import domain
-from insula.cli.render import show_facts, show_json, size
-from insula.model.domainstates import DomainState
+from insula.cli.render import size
+from insula.model.domainstates import SPELLED, DomainState
 from insula.model.numbers import ListDomains
 from insula.rpc.codes.nativecodes import ListFlags
 from insula.sdk.blocking_domains import Host
 from insula.sdk.values import Json
-
-STATES = {
-    DomainState.NOSTATE: "no state",
-    DomainState.RUNNING: "running",
-    DomainState.BLOCKED: "idle",
-    DomainState.PAUSED: "paused",
-    DomainState.SHUTDOWN: "in shutdown",
-    DomainState.SHUTOFF: "shut off",
-    DomainState.CRASHED: "crashed",
-    DomainState.PMSUSPENDED: "pmsuspended",
-}
-"""As virsh prints them."""
-
 
 FIELDS = (
     "name",
@@ -72,7 +57,7 @@ def _ls(options: argparse.Namespace, host: Host) -> int:
 
 def _row(told: Json) -> dict[str, Any]:
     """One domain's line; sizes in bytes, times in nanoseconds, None for what it has not."""
-    return {field: told[field] for field in FIELDS} | {"state": STATES[DomainState(told["state"])]}
+    return {field: told[field] for field in FIELDS} | {"state": SPELLED[DomainState(told["state"])]}
 
 
 def addresses(found: list[str]) -> str | None:
@@ -87,51 +72,5 @@ def seconds(nanoseconds: int | None) -> str | None:
     return None if nanoseconds is None else f"{nanoseconds / 1e9:.1f} s"
 
 
-def _info_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("domain", help="name, id or UUID")
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-
-
-def _info(options: argparse.Namespace, host: Host) -> int:
-    facts = dict(domain(host, options.domain).info())
-    if options.json:
-        show_json(facts)
-    else:
-        run = facts.pop("run", None) or {}
-        show_facts({name.replace("_", " "): _fact(name, value) for name, value in [*facts.items(), *run.items()]})
-    return 0
-
-
-def _fact(name: str, value: object) -> object:
-    """Return a fact for people: several sentences, interfaces, or ranges of ids have a line each."""
-    if name == "argv" and isinstance(value, list):
-        return " ".join(str(each) for each in value)
-    if name == "idmap" and isinstance(value, dict):
-        return [f"{kind} {_range(each)}" for kind, ranges in value.items() for each in ranges]
-    if isinstance(value, list):
-        return [_plain(name, each) for each in value]
-    return _plain(name, value)
-
-
-def _range(mapping: dict[str, int]) -> str:
-    first, outside, last = mapping["inside"], mapping["outside"], mapping["count"] - 1
-    return f"{first}-{first + last} are {outside}-{outside + last} of the host"
-
-
-def _plain(name: str, value: object) -> object:
-    """One value on one line: sizes with units, moments as dates. name: with those of what it is in."""
-    if isinstance(value, list):
-        return ", ".join(str(_plain("", each)) for each in value)
-    if isinstance(value, dict):
-        return " ".join(f"{key}={_plain(f'{name} {key}', each)}" for key, each in value.items() if each is not None)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int) and "memory" in name:
-        return size(value)
-    if isinstance(value, int) and name.endswith("begun"):
-        return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(value / 1e9))
-    return value
-
-
-ARGUMENTS = {"ls": _ls_arguments, "info": _info_arguments}
-RUN = {"ls": _ls, "info": _info}
+ARGUMENTS = {"ls": _ls_arguments}
+RUN = {"ls": _ls}

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from insula.cli import terminal
+from insula.cli.infocommand import moment
 from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
 from insula.cli.render import show_json, show_line
@@ -59,9 +60,14 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
     parser.add_argument("source", nargs="?", default="console0", help="which console (default: %(default)s)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
+    parser.add_argument("--start", action="store_true", help="tell why its last start failed, instead")
 
 
 def _log(options: argparse.Namespace, host: Host) -> int:
+    if options.start:
+        failure = domain(host, options.domain).info().get("start_failure")
+        show_line("its last start did not fail" if failure is None else f"{moment(failure['at'])}: {failure['text']}")
+        return 0
     with domain(host, options.domain).log(options.source, follow=options.follow) as stream:
         _show_log(stream)
     return 0

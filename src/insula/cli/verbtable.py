@@ -60,7 +60,7 @@ VERBS = (
     CommandVerb("shell", "execcommand", "open a login shell inside"),
     CommandVerb("cp", "copycommand", "copy files into a guest, or out of it"),
     CommandVerb("console", "consolecommands", "attach to a console"),
-    CommandVerb("info", "listcommands", "tell what is known of a domain", access=_LOOK),
+    CommandVerb("info", "infocommand", "tell what is known of a domain", access=_LOOK),
     CommandVerb("ps", "usagecommands", "list the processes of a guest"),
     CommandVerb(
         "stats", "usagecommands", "tell what domains take of processors, memory, disks and networks", access=_LOOK

@@ -27,6 +27,7 @@ from insula.service.livedevices import LiveDevices
 from insula.service.memorytuning import MemoryVerbs
 from insula.service.metadata import MetadataVerbs
 from insula.service.partitions import BELOW_MACHINE, Partitions
+from insula.service.pastruns import PastRuns
 from insula.service.planning import PlanVerbs
 from insula.service.processes import ProcessVerbs
 from insula.service.recovery import Recovery
@@ -106,6 +107,7 @@ def wire(
     runs = Runs(
         engine=engine,
         directory=directory,
+        past=PastRuns(layout.ends),
         preparation=preparation,
         pid_of=domains.pid_of,
         logs=layout.logs,

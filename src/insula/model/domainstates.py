@@ -22,6 +22,19 @@ class DomainState(IntEnum):
     PMSUSPENDED = 7
 
 
+SPELLED: Mapping[DomainState, str] = {
+    DomainState.NOSTATE: "no state",
+    DomainState.RUNNING: "running",
+    DomainState.BLOCKED: "idle",
+    DomainState.PAUSED: "paused",
+    DomainState.SHUTDOWN: "in shutdown",
+    DomainState.SHUTOFF: "shut off",
+    DomainState.CRASHED: "crashed",
+    DomainState.PMSUSPENDED: "pmsuspended",
+}
+"""A state in whatever people or programs are told, as virsh prints it."""
+
+
 class RunningReason(IntEnum):
     """Why a domain runs."""
 

@@ -61,10 +61,12 @@ class Lifecycle(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How a domain stopped. status: its guest init's raw wait status, None if that is not known."""
+    """How a domain stopped. status: its guest init's raw wait status, None if that is not known; out_of_memory: that
+    was killed because the domain had no memory left."""
 
     reason: str
     status: int | None
+    out_of_memory: bool = False
 
 
 class Started(NamedTuple):

@@ -130,7 +130,7 @@ def remove(domain: DomainRef) -> Conversation[None]:
 def wait(domain: DomainRef) -> Conversation[Outcome]:
     """Return once it has stopped, and how."""
     told = _object((yield from ask(Insula.DOMAIN_WAIT, domain, 0)))
-    return Outcome(str(told["reason"]), told.get("status"))
+    return Outcome(str(told["reason"]), told.get("status"), bool(told.get("out_of_memory")))
 
 
 # A domain's facts and settings

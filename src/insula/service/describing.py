@@ -5,7 +5,7 @@ from typing import Any
 
 from insula.engine.codec import encode
 from insula.engine.policy.unbound import unbound
-from insula.model.domainstates import DomainState
+from insula.model.domainstates import SPELLED, DomainState
 from insula.model.numbers import XmlFlags
 from insula.service import statistics
 from insula.service.live import defined
@@ -73,17 +73,20 @@ def described(managed: ManagedDomain) -> dict[str, Any]:
 
     Sizes are bytes, times nanoseconds since 1970.
     """
+    past = managed.past
     return {
         "name": managed.name,
         "uuid": str(managed.uuid),
         "id": managed.id if managed.is_shown_active else None,
-        "state": managed.state.state.name.lower(),
-        "reason": managed.state.reason.name.lower(),
+        "state": SPELLED[managed.state.state],
+        "reason": managed.state.reason.name.lower().replace("_", " "),
         "persistent": managed.is_persistent,
         "autostart": managed.autostart,
         "memory": {"maximum": managed.current.memory * _KIB, "current": managed.current.memory_now * _KIB},
         "vcpus": managed.current.vcpu.count,
         "notices": list(managed.notices),
+        "last_end": None if past.end is None else past.end.described(),
+        "start_failure": None if past.failure is None else past.failure.described(),
         "run": None if managed.run is None else _run(managed.run),
     }
 

@@ -4,6 +4,7 @@ from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.model.boot import CrashAction, OffAction
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import TRANSITIONS, Happening, StateWithReason
+from insula.service.pastruns import Past
 from insula.service.rundirectory import Next, StopReason
 
 
@@ -80,6 +81,13 @@ _HAPPENINGS = {
     StopReason.FAILED: Happening.FAILED,
     StopReason.UNKNOWN: Happening.LOST,
 }
+
+
+def state_left_by(past: Past) -> StateWithReason:
+    """Return the state of a domain that is off, by what is known of its past."""
+    if past.failure is not None or past.end is None:
+        return TRANSITIONS[Happening.START_FAILED].after
+    return state_after(past.end.reason, Next.OFF)
 
 
 def state_after(reason: StopReason, then: Next) -> StateWithReason:

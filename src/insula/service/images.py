@@ -43,6 +43,10 @@ class Images:
         """Remove an image. Raises: ImageNotFoundError, ResourceBusyError while domains are cloned from it."""
         await asyncio.to_thread(self._store.remove, name, self._names())
 
+    def clone_of(self, uuid: UUID) -> Clone | None:
+        """Return a domain's clone, None if it has none."""
+        return self._store.clones.find(uuid)
+
     def left_clones(self) -> Sequence[Clone]:
         """Return the clones of domains that are neither defined nor running, by UUID."""
         known = self._names()

@@ -130,10 +130,11 @@ class LifecycleVerbs:
             held = run.container.awaiting_exec
             try:
                 await managed.lock.unless_overtaken(self._runs.resume(run))
-            except StepError:
+            except StepError as error:
                 if held:
                     # It was never executed, and there is nothing to go on.
                     await self._runs.end(managed, StopReason.FAILED, ExitStatus(status=None), Next.OFF)
+                    managed.past = self._runs.past.failed(managed.uuid, error)
                     self._stopped(managed, StopReason.FAILED, None)
                 raise
             self._runs.write_record(managed, replace(run.record, resumed=True))
@@ -289,7 +290,9 @@ class LifecycleVerbs:
         if not managed.is_persistent and managed.ended_record is None:
             self._registry.remove(managed)
         managed.end(happening_of(reason, then))
-        managed.tell_stopped(Stopped(reason=reason, status=status))
+        end = managed.past.end
+        memory = end is not None and end.out_of_memory and end.reason is reason
+        managed.tell_stopped(Stopped(reason=reason, status=status, out_of_memory=memory))
 
     async def _gone_if_over(self, managed: ManagedDomain) -> None:
         """Let others have the ids of a domain that is no more, as long as its name and UUID are taken."""

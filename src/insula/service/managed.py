@@ -19,6 +19,7 @@ from insula.model.domainstates import (
 )
 from insula.service.events import DomainIdentity, Events, LifecycleEvent, Reboot
 from insula.service.live import defined
+from insula.service.pastruns import NOTHING, Past
 from insula.service.rundirectory import Next, RunRecord, StopReason
 from insula.service.statelock import LOCK_PATIENCE, StateChangeLock
 from insula.service.tasks import BackgroundTasks
@@ -33,6 +34,7 @@ class Stopped:
 
     reason: StopReason
     status: int | None
+    out_of_memory: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,8 +64,8 @@ class ManagedDomain:
     description: what describes it now, with the live facts while it runs, read or not; definition: what is defined,
     read or not, None for a transient one; owner: whose connection it dies with; updated: that was changed since the
     run began; ended_record: the record of a run that is over and not forgotten, because it is preserved or will be
-    started again by the task restart; notices: what an administrator should know about it; gone: the registry has it no
-    more; lock: what changes it takes turns there.
+    started again by the task restart; notices: what an administrator should know about it; past: how its last run
+    ended; gone: the registry has it no more; lock: what changes it takes turns there.
     """
 
     description: Description
@@ -75,6 +77,7 @@ class ManagedDomain:
     ended_record: RunRecord | None = None
     restart: asyncio.Task[None] | None = None
     notices: tuple[str, ...] = ()
+    past: Past = NOTHING
     gone: bool = False
     patience: float = LOCK_PATIENCE
     tasks: BackgroundTasks = field(default_factory=BackgroundTasks)

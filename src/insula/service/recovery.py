@@ -24,12 +24,14 @@ from insula.model.domain import DomainDefinition
 from insula.service.containers import ContainerEngine, Preparation
 from insula.service.definitions import Definitions
 from insula.service.domains import Domains
+from insula.service.endings import state_left_by
 from insula.service.inheriteddomains import InheritedDomains
 from insula.service.leftovers import Leftover
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.livedevices import LiveDevices
 from insula.service.livelimits import LiveLimits
 from insula.service.managed import ManagedDomain
+from insula.service.pastruns import NOTHING
 from insula.service.recoveryplan import (
     UNKNOWN,
     Action,
@@ -115,6 +117,7 @@ class Recovery:
         for each in definitions:
             self._inherited.defined(each)
         defined_ones = frozenset(each.uuid for each in definitions)
+        self._recall(defined_ones)
         doomed = await asyncio.to_thread(self._doomed, defined_ones)
         held = await asked
         labels = self._engine.succession.labels()
@@ -135,6 +138,14 @@ class Recovery:
             except Exception as error:  # whatever it was, the other domains are to be there
                 LOGGER.error("recovery failed at %s: %s", said(action), error)
         await asyncio.sleep(0)  # whoever is to be taken over is locked before anybody asks for it
+
+    def _recall(self, uuids: frozenset[UUID]) -> None:
+        """Let domains that may be off say how that came."""
+        known = self._runs.past.load(uuids)
+        for each in self._registry:
+            each.past = known.get(each.uuid, NOTHING)
+            if each.past is not NOTHING:
+                each.found(state_left_by(each.past))
 
     async def take_over(self) -> None:
         """Return once every guest is taken over, as far as it can be, and what was left is cleared up or given up."""

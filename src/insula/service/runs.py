@@ -26,6 +26,7 @@ from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import ContainerEngine, Preparation
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
+from insula.service.pastruns import PastRuns, oom_kills_in
 from insula.service.rundirectory import LIVE, Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
 from insula.service.runstorage import RunStorage
 from insula.service.startoptions import Launch
@@ -43,6 +44,7 @@ class Runs:
         *,
         engine: ContainerEngine,
         directory: RunDirectory,
+        past: PastRuns,
         preparation: Preparation,
         pid_of: PidOf,
         logs: Path,
@@ -50,6 +52,7 @@ class Runs:
     ) -> None:
         self._engine = engine
         self._directory = directory
+        self.past = past
         self.storage = RunStorage(preparation, pid_of)
         self._readers = ConsoleReaders(engine=engine, directory=directory, logs=logs)
         self._boot_id = boot_id
@@ -102,11 +105,12 @@ class Runs:
                 raise
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
             managed.owner = managed.ended_record = None
+            managed.past = self.past.failed(managed.uuid, error)
             managed.end(Happening.START_FAILED)
             if not await self._undone(begun):
                 error.add_note("something of it stays behind, and is tried again")
             raise
-        managed.ended_record = None
+        managed.ended_record, managed.past = None, self.past.started(managed.uuid)
         managed.begin(run, self._described(domain, container), launch.happening)
         self._warn(managed, failure)
 
@@ -161,6 +165,7 @@ class Runs:
         run = managed.require_run()
         self._directory.write_or_owe(ending(run.record, StopReason.DESTROYED))
         run.ending = True
+        kills = oom_kills_in(run.container.group)
         left: Callable[[], Awaitable[None]] | None = None
         try:
             status = await self._engine.teardown.destroy(run.container)
@@ -174,12 +179,15 @@ class Runs:
             LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status
             left = partial(self._engine.teardown.release, run.container, status)
+        managed.past = self.past.ended(run.record, StopReason.DESTROYED, status.status, kills)
         await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status), left)
         return status
 
     async def end(self, managed: ManagedDomain, reason: StopReason, status: ExitStatus, then: Next) -> RunRecord:
         """Clear up after a guest that ended by itself; return the record as it was decided. The caller tells that."""
         run = managed.require_run()
+        kills = oom_kills_in(run.container.group)
+        managed.past = self.past.ended(run.record, reason, status.status, kills)
         record = ending(run.record, reason, status=status.status, then=then)
         self._directory.write_or_owe(record)
         run.ending = True
@@ -291,6 +299,7 @@ class Runs:
 
     async def release(self, uuid: UUID) -> None:
         """Let others have the ids of a domain that is no more."""
+        self.past.forget(uuid)
         await self.storage.release(uuid)
 
     def console_log(self, name: str, place: int) -> Path:

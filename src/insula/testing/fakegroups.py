@@ -160,6 +160,7 @@ class FakeGroup:
         self.cpuset = FakeCpuSet()
         self.io = FakeIo()
         self.tasks = FakeTasks()
+        self.oom_kills = 0
         self.inside: list[int] = []
         """The pids of the processes in it."""
         self._before = before

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from insula.cli import listcommands
-from insula.rpc.procedures import Insula, Remote
-from tests.unit.cli.fake_client import WEB, FakeClient
+from insula.rpc.procedures import Insula
+from tests.unit.cli.fake_client import FakeClient
 from tests.unit.cli.options import options_of
 
 
@@ -50,31 +50,3 @@ def test_only_running_ones_are_asked_for_when_wanted(capsys: pytest.CaptureFixtu
     assert client.made(Insula.DOMAIN_LIST) == [(1 | 1 << 16,)]
     assert capsys.readouterr().out.split() == ["archive", "web"]
     assert _listed("--all").made(Insula.DOMAIN_LIST) == [(1 << 16,)]
-
-
-def test_info_shows_facts_for_people_and_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    facts = {
-        "name": "web",
-        "memory_limit": 1 << 29,
-        "memory": {"maximum": 1 << 30},
-        "run": {
-            "begun": 86_400_000_000_000,
-            "argv": ["/sbin/init", "-x"],
-            "idmap": {"uids": [{"inside": 0, "outside": 100000, "count": 65536}], "gids": []},
-            "unbound": ["its memory has no limit", "its root may fill the file system it lies on"],
-        },
-        "persistent": True,
-        "notices": [],
-    }
-    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Insula.DOMAIN_INFO: json.dumps(facts)})
-    listcommands.RUN["info"](options_of(listcommands.ARGUMENTS["info"], "web"), client.host)
-    shown = capsys.readouterr().out
-    assert "memory limit:  512.0 MiB" in shown and "persistent:    yes" in shown
-    assert "maximum=1.0 GiB" in shown and "begun:         1970-01-0" in shown
-    assert "argv:          /sbin/init -x\n" in shown and "notices:       -\n" in shown
-    assert "idmap:         uids 0-65535 are 100000-165535 of the host\n" in shown
-    assert (
-        "unbound:       its memory has no limit\n               its root may fill the file system it lies on\n" in shown
-    )
-    listcommands.RUN["info"](options_of(listcommands.ARGUMENTS["info"], "web", "--json"), client.host)
-    assert json.loads(capsys.readouterr().out) == facts

@@ -5,7 +5,8 @@ import pytest
 from insula.engine.exitstatus import ExitStatus
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState, Happening, ShutoffReason
-from insula.service.endings import happening_of, how_it_ended, state_after, what_follows
+from insula.service.endings import happening_of, how_it_ended, state_after, state_left_by, what_follows
+from insula.service.pastruns import Past, RunEnd, StartFailure
 from insula.service.rundirectory import Next, StopReason
 from tests.unit.service.fakes import domain_xml
 
@@ -58,3 +59,9 @@ def test_a_preserved_crash_is_a_state_of_its_own() -> None:
     assert state_after(StopReason.CRASHED, Next.PRESERVE).state is DomainState.CRASHED
     assert state_after(StopReason.CRASHED, Next.OFF).state is DomainState.SHUTOFF
     assert state_after(StopReason.REBOOTED, Next.RESTART).reason is ShutoffReason.SHUTDOWN
+
+
+def test_a_domain_that_is_off_is_so_for_the_reason_that_was_kept() -> None:
+    end = RunEnd(reason=StopReason.CRASHED, status=9, oom_kills=0, begun=0.0, ended=1.0)
+    assert state_left_by(Past(end=end)).reason is ShutoffReason.CRASHED
+    assert state_left_by(Past(end=end, failure=StartFailure(text="x", at=2.0))).reason is ShutoffReason.FAILED

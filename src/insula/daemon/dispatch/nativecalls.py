@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import os
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +16,13 @@ from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.disassembly import listed
 from insula.engine.program.program import Program
 from insula.engine.spec import Process
+from insula.engine.threads import in_own_thread
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
 from insula.rpc.codes.nativecodes import ExecFlags, ImageFlags, PlanFlags
 from insula.rpc.procedures import Insula, Procedure
 from insula.service import describing
+from insula.service.figures import figures
 from insula.service.jsonrequests import json_object
 from insula.service.managed import ManagedDomain
 from insula.service.startoptions import Storage
@@ -182,13 +185,15 @@ async def _plan_xml(request: IncomingCall, xml: str, flags: int) -> Answer:
     return (await asyncio.to_thread(_described_text, plan, program),)
 
 
-def _info(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
-    return (_json(describing.described(domain)),)
+async def _info(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
+    async with request.client.bulk:
+        now = await in_own_thread(partial(figures, domain, request.services.images.clone_of(domain.uuid)))
+    return (_json({**describing.described(domain), **now}),)
 
 
 async def _wait(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     stopped = await request.services.lifecycle.wait(domain)
-    return (_json({"reason": stopped.reason, "status": stopped.status}),)
+    return (_json(dataclasses.asdict(stopped)),)
 
 
 async def _remove(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:

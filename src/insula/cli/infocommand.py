@@ -1,0 +1,129 @@
+"""info: what is known of a domain, for people in lines, for programs in one document."""
+
+import argparse
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from insula.cli.lookup import domain
+from insula.cli.render import show_facts, show_json, size
+from insula.sdk.blocking_domains import Host
+
+_SECOND = 1_000_000_000
+
+
+def _info_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("domain", help="name, id or UUID")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _info(options: argparse.Namespace, host: Host) -> int:
+    facts = dict(domain(host, options.domain).info())
+    if options.json:
+        show_json(facts)
+    else:
+        show_facts(dict(_lines(facts, time.time_ns())))
+    return 0
+
+
+def _lines(facts: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
+    """What people want to know first, then all the rest. now: nanoseconds since 1970."""
+    run = facts.pop("run") or {}
+    yield "name", facts.pop("name")
+    yield "uuid", facts.pop("uuid")
+    yield "state", f"{facts.pop('state')} ({facts.pop('reason')})"
+    yield "id", facts.pop("id")
+    if run:
+        yield "uptime", f"{duration(now - run['begun'])}, since {moment(run['begun'])}"
+        yield "addresses", facts.pop("addresses", [])
+    memory = facts.pop("memory")
+    limit = facts.pop("memory_limit", None)
+    in_use = facts.pop("memory_used", None)
+    used = "" if in_use is None else f"{size(in_use)} of "
+    yield "memory", f"{used}{size(memory['maximum'] if limit is None else limit)}{'' if limit else ', no limit'}"
+    for name in ("image", "root"):
+        if (value := facts.pop(name, None)) is not None:
+            yield name, value
+    if (disk := facts.pop("disk", None)) is not None:
+        yield "disk", f"{size(disk['used'])}{' at least' if disk['partial'] else ''} written in {disk['path']}"
+    yield "last end", ended(facts.pop("last_end", None))
+    if (failure := facts.pop("start_failure", None)) is not None:
+        yield "start failed", f"{moment(failure['at'])}: {failure['text']}"
+    for name, value in [*facts.items(), *run.items()]:
+        if name != "addresses":
+            yield name.replace("_", " "), _fact(name, value)
+
+
+def ended(end: Mapping[str, Any] | None) -> str | None:
+    """How a run ended, in a line; None if there was none."""
+    if end is None:
+        return None
+    how = str(end["reason"])
+    if end["signal"] is not None and how != "destroyed":
+        how += f", killed by {_signal_name(end['signal'])}"
+    if end["exit_status"]:
+        how += f", exit status {end['exit_status']}"
+    if end["out_of_memory"]:
+        how += ": out of memory"
+    elif end["oom_kills"]:
+        how += f"; {end['oom_kills']} of its processes were killed for want of memory"
+    return f"{moment(end['ended'])}: {how}, after {duration(end['ended'] - end['begun'])}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def duration(nanoseconds: int) -> str:
+    """A time in its two largest units, such as 3 h 12 min."""
+    left = max(0, nanoseconds) // _SECOND
+    parts: list[str] = []
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        amount, left = divmod(left, length)
+        if amount or (unit == "s" and not parts):
+            parts.append(f"{amount} {unit}")
+    return " ".join(parts[:2])
+
+
+def moment(nanoseconds: int) -> str:
+    """A moment since 1970 as a date and a time."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(nanoseconds / _SECOND))
+
+
+def _fact(name: str, value: object) -> object:
+    """Return a fact for people: several sentences, interfaces, or ranges of ids have a line each."""
+    if name == "argv" and isinstance(value, list):
+        return " ".join(str(each) for each in value)
+    if name == "idmap" and isinstance(value, dict):
+        return [f"{kind} {_range(each)}" for kind, ranges in value.items() for each in ranges]
+    if isinstance(value, list):
+        return [_plain(name, each) for each in value]
+    return _plain(name, value)
+
+
+def _range(mapping: dict[str, int]) -> str:
+    first, outside, last = mapping["inside"], mapping["outside"], mapping["count"] - 1
+    return f"{first}-{first + last} are {outside}-{outside + last} of the host"
+
+
+def _plain(name: str, value: object) -> object:
+    """One value on one line: sizes with units, moments as dates. name: with those of what it is in."""
+    if isinstance(value, list):
+        return ", ".join(str(_plain("", each)) for each in value)
+    if isinstance(value, dict):
+        return " ".join(f"{key}={_plain(f'{name} {key}', each)}" for key, each in value.items() if each is not None)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) and "memory" in name:
+        return size(value)
+    if isinstance(value, int) and name.endswith("begun"):
+        return moment(value)
+    return value
+
+
+ARGUMENTS = {"info": _info_arguments}
+RUN = {"info": _info}

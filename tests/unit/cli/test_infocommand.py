@@ -1,0 +1,99 @@
+"""info: first what people want to know, in readable lines; all of it for programs."""
+
+import json
+from typing import Any
+
+import pytest
+
+from insula.cli import infocommand
+from insula.cli.infocommand import duration, ended
+from insula.rpc.procedures import Insula, Remote
+from tests.unit.cli.fake_client import WEB, FakeClient
+from tests.unit.cli.options import options_of
+
+END = {
+    "reason": "crashed",
+    "status": 9,
+    "exit_status": None,
+    "signal": 9,
+    "out_of_memory": True,
+    "oom_kills": 2,
+    "begun": 0,
+    "ended": 3_600_000_000_000,
+}
+FACTS: dict[str, Any] = {
+    "name": "web",
+    "uuid": "00010203-0405-0607-0809-0a0b0c0d0e0f",
+    "id": 4711,
+    "state": "running",
+    "reason": "booted",
+    "memory": {"maximum": 1 << 30, "current": 1 << 30},
+    "memory_used": 1 << 20,
+    "memory_limit": 1 << 29,
+    "addresses": ["10.0.0.2", "fd00::2"],
+    "image": "debian-12",
+    "root": None,
+    "disk": {"path": "/var/lib/insula/clones/x", "used": 3 << 20, "partial": False},
+    "last_end": END,
+    "start_failure": {"text": "there is no bridge 'br0'", "at": 0},
+    "run": {
+        "begun": 86_400_000_000_000,
+        "argv": ["/sbin/init", "-x"],
+        "idmap": {"uids": [{"inside": 0, "outside": 100000, "count": 65536}], "gids": []},
+        "unbound": ["its memory has no limit", "its root may fill the file system it lies on"],
+    },
+    "persistent": True,
+    "notices": [],
+}
+
+
+def _info(facts: dict[str, Any], *words: str) -> None:
+    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Insula.DOMAIN_INFO: json.dumps(facts)})
+    infocommand.RUN["info"](options_of(infocommand.ARGUMENTS["info"], "web", *words), client.host)
+
+
+def test_what_people_want_to_know_is_told_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    _info(FACTS)
+    lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if line[0] != " ")
+    shown = {name: value.strip() for name, value in lines.items()}
+    assert shown["state"] == "running (booted)" and shown["addresses"] == "10.0.0.2"
+    assert "since 1970-01-0" in shown["uptime"]
+    assert shown["memory"] == "1.0 MiB of 512.0 MiB" and shown["image"] == "debian-12" and "root" not in shown
+    assert shown["disk"] == "3.0 MiB written in /var/lib/insula/clones/x"
+    assert shown["last end"].endswith(": crashed, killed by SIGKILL: out of memory, after 1 h")
+    assert shown["start failed"].endswith(": there is no bridge 'br0'")
+    assert shown["argv"] == "/sbin/init -x" and shown["notices"] == "-" and shown["persistent"] == "yes"
+    assert shown["idmap"] == "uids 0-65535 are 100000-165535 of the host"
+    assert shown["unbound"] == "its memory has no limit"
+
+
+def test_what_is_off_has_no_figures_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    off = {**FACTS, "run": None, "state": "shut off", "memory_used": None, "memory_limit": None, "last_end": None}
+    _info(off)
+    shown = capsys.readouterr().out
+    assert "uptime" not in shown and "1.0 GiB, no limit" in shown and "addresses" not in shown
+
+
+def test_programs_get_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    _info(FACTS, "--json")
+    assert json.loads(capsys.readouterr().out) == FACTS
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"reason": "destroyed"}, "destroyed: out of memory"),
+        ({"out_of_memory": False, "signal": None, "exit_status": 7}, "exit status 7; 2 of its processes were killed"),
+        ({"out_of_memory": False, "oom_kills": 0, "signal": 64}, "crashed, killed by SIGRTMAX, after"),
+        ({"out_of_memory": False, "oom_kills": 0, "signal": None, "reason": "shutdown"}, ": shutdown, after 1 h"),
+    ],
+)
+def test_an_end_is_one_line(changes: dict[str, Any], told: str) -> None:
+    assert told in str(ended({**END, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0, "0 s"), (61, "1 min 1 s"), (11_520, "3 h 12 min"), (90_000, "1 d 1 h"), (-5, "0 s")]
+)
+def test_a_duration_has_its_two_largest_units(seconds: int, told: str) -> None:
+    assert duration(seconds * 1_000_000_000) == told
