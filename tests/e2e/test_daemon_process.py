@@ -54,6 +54,16 @@ def test_a_second_daemon_on_the_prefix_is_refused_and_told_who_is_there(insulad:
     insulad.virsh("list")
 
 
+def test_a_host_whose_control_groups_are_covered_is_told_at_once_and_without_a_trace(
+    insulad: Insulad, scratch: Path
+) -> None:
+    script = 'mount -t tmpfs none /sys/fs/cgroup && exec "$@"'
+    command = (sys.executable, "-c", START, "--prefix", str(scratch / "other"))
+    result = insulad.host.run("unshare", "-m", "sh", "-c", script, "sh", *command, check=False)
+    assert result.returncode == 2 and result.stderr.startswith("insulad: ") and result.stderr.count("\n") == 1
+    assert "/sys/fs/cgroup" in result.stderr and "Traceback" not in result.stderr
+
+
 def test_a_client_waits_for_a_daemon_that_is_on_its_way(insulad: Insulad) -> None:
     insulad.stop()
     with insulad.log.open("ab") as log:

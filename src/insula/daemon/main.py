@@ -14,6 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine, Sequence
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from insula.daemon.session import SessionLimits
 from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
+from insula.engine.hostshortcomings import detected, shortcomings
 from insula.engine.keeper.dialects import FORMER_VERSIONS
 from insula.engine.keeper.link import KeeperEvent
 from insula.engine.keeper.protocol import VERSION, EventKind
@@ -63,13 +65,18 @@ def serve(layout: Layout, options: argparse.Namespace, missing: Sequence[str]) -
     start_logging("debug" if options.verbose else settings.log_level)
     for each in missing:
         _logger.error("%s", each)
-    return asyncio.run(Daemon(layout, settings, options, raise_limit()).run(passed_sockets()))
+    facts = detected()
+    for text in shortcomings(facts, Path("/proc/self/mountinfo").read_text()):
+        _logger.warning("%s", text)
+    return asyncio.run(Daemon(layout, settings, options, raise_limit(), facts).run(passed_sockets()))
 
 
 class Daemon:
-    """All rooms together, for one run. limits: what keepers begin with."""
+    """All rooms together, for one run. limits: what keepers begin with; facts: of the host."""
 
-    def __init__(self, layout: Layout, settings: Settings, options: argparse.Namespace, limits: Limits) -> None:
+    def __init__(
+        self, layout: Layout, settings: Settings, options: argparse.Namespace, limits: Limits, facts: Facts
+    ) -> None:
         self._limits = limits
         self._layout = layout
         self._settings = settings
@@ -86,7 +93,7 @@ class Daemon:
         self._events = Events()
         self._looker = Looker()
         self._launcher = Launcher(
-            facts=Facts.detect(),
+            facts=facts,
             link=self._keeper,
             interfaces=NetlinkPerformer(),
             offload=in_own_thread,

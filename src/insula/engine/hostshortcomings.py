@@ -1,0 +1,95 @@
+"""What a host lacks for guests, found out before the first one is asked for: what nothing works without, and what less
+works without.
+
+Sources: cgroups(7), user_namespaces(7); mount_too_revealing() in fs/namespace.c for when a user namespace may mount
+/proc and /sys: where those of the host are whole.
+"""
+
+import os
+from collections.abc import Iterator
+
+from insula.engine.facts import Facts
+from insula.errors import ConfigurationError
+from insula.kernel.cgroups import Hierarchies
+
+_NEEDED = {
+    "memory": "the memory of domains cannot be limited",
+    "pids": "the processes of domains cannot be limited",
+    "cpu": "the processor time of domains cannot be limited",
+}
+_EMPTY_PLACES = {
+    "proc": ("/proc/sys/fs/binfmt_misc", "/proc/fs/nfsd"),
+    "sysfs": (
+        "/sys/firmware/efi/efivars",
+        "/sys/fs/bpf",
+        "/sys/fs/cgroup",
+        "/sys/fs/fuse/connections",
+        "/sys/fs/pstore",
+        "/sys/fs/resctrl",
+        "/sys/fs/selinux",
+        "/sys/fs/smackfs",
+        "/sys/kernel/config",
+        "/sys/kernel/debug",
+        "/sys/kernel/security",
+        "/sys/kernel/tracing",
+    ),
+}
+"""Directories that the kernel made to be mounted on: what stands there hides nothing."""
+
+
+def detected() -> Facts:
+    """Return the host's facts. Raises: ConfigurationError for a host that no guest can be started on."""
+    try:
+        facts = Facts.detect()
+    except OSError as error:
+        where = error.filename or "/proc"
+        raise ConfigurationError(
+            f"the host cannot be looked at: {where}: {error.strerror}; is something mounted over it?"
+        ) from error
+    demand_groups(facts.hierarchies)
+    return facts
+
+
+def demand_groups(hierarchies: Hierarchies) -> None:
+    """Raises: ConfigurationError if there are no control groups, or something covers them."""
+    if not hierarchies.mounts:
+        raise ConfigurationError(
+            "no control groups are in view below /sys/fs/cgroup: mount them (mount -t cgroup2 none /sys/fs/cgroup), "
+            "or start insulad where the host's are"
+        )
+    for each in hierarchies.mounts:
+        if not os.path.exists(f"{each}/cgroup.procs"):
+            raise ConfigurationError(f"the control groups at {each} are covered by another mount: take that off")
+
+
+def shortcomings(facts: Facts, mountinfo: str) -> Iterator[str]:
+    """Yield what an administrator should know of a host that guests can be started on. mountinfo: our own."""
+    if not facts.user_namespaces:
+        yield (
+            "no user namespace can be made here (user.max_user_namespaces is 0): only privileged domains can be started"
+        )
+    controllers = facts.hierarchies.controllers()
+    for name, meaning in _NEEDED.items():
+        if name not in controllers:
+            yield f"there is no controller '{name}' in view: {meaning}"
+    for kind, place in (("proc", "/proc"), ("sysfs", "/sys")):
+        covered = covering(mountinfo, kind)
+        if covered:
+            yield (
+                f"parts of {place} are covered ({', '.join(covered)}): the kernel lets no unprivileged domain mount "
+                "its own; take that off, or start insulad where it is whole"
+            )
+
+
+def covering(mountinfo: str, kind: str) -> list[str]:
+    """Return what hides parts of every mount of a file system; nothing if one of them is whole.
+
+    kind: proc or sysfs. Source: proc_pid_mountinfo(5).
+    """
+    lines = [line.split(" ") for line in mountinfo.splitlines()]
+    mounts = {fields[0] for fields in lines if fields[3] == "/" and fields[fields.index("-") + 1] == kind}
+    hiding = {
+        each: [fields[4] for fields in lines if fields[1] == each and fields[4] not in _EMPTY_PLACES[kind]]
+        for each in mounts
+    }
+    return min(hiding.values(), key=len, default=[])
