@@ -20,6 +20,8 @@ SIZE = 65536
 SUBORDINATE_FIRST = 100_000
 """The guest's id from where its users have ids of their own to give away, as useradd(8) hands them out
 (SUB_UID_MIN of login.defs(5)): for containers that they run."""
+SUBORDINATE_MOST = 1 << 24
+"""Ids that a domain's users may have to give away at most: what <insula:subordinate> takes."""
 _ROOMY = 1024
 """Ranges in all pools from which on domains get such ids without being asked."""
 
@@ -105,13 +107,24 @@ def running_maps(proc: Path = Path("/proc")) -> list[range]:
 def has_process(ids: range) -> bool:
     """Whether the kernel knows a process with one of the ids that a running guest's first processes have.
 
+    Any `SIZE` of them may be those of a guest, or of a user of one.
     It finds a user by a hash, and looks at processes only where there is one. Source: getpriority(2), PRIO_USER.
     """
-    for each in _USUAL:
-        with contextlib.suppress(OSError, IndexError):  # none has it
-            os.getpriority(os.PRIO_USER, ids[each])
-            return True
+    for part in (ids[start : start + SIZE] for start in range(0, len(ids), SIZE)):
+        for each in _USUAL:
+            with contextlib.suppress(OSError, IndexError):  # none has it
+                os.getpriority(os.PRIO_USER, part[each])
+                return True
     return False
+
+
+def has_root(first: int) -> bool:
+    """Whether the kernel knows a process that would be root of a guest whose ids begin there."""
+    try:
+        os.getpriority(os.PRIO_USER, first)
+    except OSError:
+        return False
+    return True
 
 
 _USUAL = (*range(10), 33, *range(99, 112), *range(998, 1003), 65534)

@@ -6,7 +6,8 @@ guests must never share ids; so those of every running user namespace, whoever m
 
 To find those means to look at every process of the host, which takes longer the more guests there are. So it is done
 once for all that are given out within some seconds, and right before ids are given out the kernel is asked whether it
-knows them: it answers at once, without looking at any process, where no process has them.
+knows them: it answers at once, without looking at any process, where no process has them. What a guest's users may
+give away no process needs to have: a root before them that the look has not seen is a reason to look again.
 
 Several installations on one host (prefixes) know nothing of each other's files. They begin their search at places that
 their prefixes determine, all avoid the ids that the system's own installation has given out, and see each other's
@@ -34,8 +35,10 @@ from insula.storage.idjournal import IdJournal, read_former
 from insula.storage.idpools import (
     SIZE,
     SUBORDINATE_FIRST,
+    SUBORDINATE_MOST,
     common,
     has_process,
+    has_root,
     mapped_here,
     others_subordinate_ids,
     pools,
@@ -59,7 +62,7 @@ class IdRanges:
 
     recover: asked once when the file turns out broken: what the definitions and the running domains say. listed: ids
     that are written down as somebody else's; running: those of every user namespace that has a process; known: whether
-    the kernel knows of a process with ids of this range.
+    the kernel knows of a process with ids of this range; root: whether of one with this id.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class IdRanges:
         listed: Callable[[], Sequence[range]] = others_subordinate_ids,
         running: Callable[[], Sequence[range]] = running_maps,
         known: Callable[[range], bool] = has_process,
+        root: Callable[[int], bool] = has_root,
         mapped: Callable[[], Sequence[range]] = mapped_here,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -80,6 +84,7 @@ class IdRanges:
         self._listed = listed
         self._running = running
         self._in_use = known
+        self._has_root = root
         self._mapped = mapped
         self._clock = clock
         self._here: Sequence[range] | None = None
@@ -147,18 +152,29 @@ class IdRanges:
             )
         return ids
 
-    def _given(self, uuid: UUID, given: Collection[range], pools: tuple[range, ...], width: int) -> range | None:
+    def _given(
+        self, uuid: UUID, given: Collection[range], pools: tuple[range, ...], width: int, *, again: bool = True
+    ) -> range | None:
         """Give a domain ids that nobody has. What was passed by to find them is passed by at once the next time, until
-        something changes but for what we give out."""
+        something changes but for what we give out. again: look once more where somebody may have come since."""
         listed, running, systems = tuple(self._listed()), self._others_running(), self._systems()
         seen = pools, listed, self._looked, self._systems_journal.mark
         search = self._searches.setdefault(width, SlotSearch(begin=self._begin, width=width))
         for ids in search.resume((seen, self._journal.mark), pools, lambda: [*given, *listed, *running, *systems]):
-            if _is_mapped(ids, self._ids_here()) and not self._in_use(ids) and not _has_a_name(ids.start):
-                self._change(uuid, ids)
-                search.keep((seen, self._journal.mark))
-                return ids
+            if not _is_mapped(ids, self._ids_here()) or self._in_use(ids) or _has_a_name(ids.start):
+                continue
+            if again and self._may_be_behind_a_root(ids, {each.start for each in (*given, *running, *systems)}):
+                self._looked = None
+                return self._given(uuid, given, pools, width, again=False)
+            self._change(uuid, ids)
+            search.keep((seen, self._journal.mark))
+            return ids
         return None
+
+    def _may_be_behind_a_root(self, ids: range, known: Collection[int]) -> bool:
+        """Return whether a guest that the look has not seen may have ids for its users here, which no process has."""
+        before = range(max(0, ids.start - SUBORDINATE_MOST), ids.start, SIZE)
+        return any(first not in known and self._has_root(first) for first in before)
 
     def _begin(self, count: int) -> int:
         return 0 if self._is_systems else _first_slot(self._layout, count)

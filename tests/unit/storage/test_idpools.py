@@ -13,6 +13,7 @@ from insula.storage.idpools import (
     SIZE,
     common,
     has_process,
+    has_root,
     mapped_here,
     others_subordinate_ids,
     pools,
@@ -130,3 +131,14 @@ def test_the_kernel_knows_who_runs() -> None:
     own = os.getuid()
     assert has_process(range(own, own + SIZE))
     assert not has_process(range(0x7FFD0000, 0x7FFE0000))
+
+
+def test_of_a_wide_range_the_ids_behind_the_first_ones_may_be_another_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    def priority(which: int, who: int) -> int:
+        if who != 0x7FFE0000 - SIZE:
+            raise ProcessLookupError
+        return 0
+
+    monkeypatch.setattr(os, "getpriority", priority)
+    assert has_process(range(0x7FFE0000 - 2 * SIZE, 0x7FFE0000))
+    assert has_root(0x7FFE0000 - SIZE) and not has_root(0x7FFE0000)

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -33,6 +34,7 @@ def allocator(
     recover: Callable[[], Mapping[UUID, IdMap]] = dict,
     running: Callable[[], Sequence[range]] = list,
     known: Callable[[range], bool] = lambda ids: False,
+    root: Callable[[int], bool] = lambda first: False,
     clock: Callable[[], float] = lambda: 0.0,
 ) -> IdRanges:
     return IdRanges(
@@ -42,6 +44,7 @@ def allocator(
         listed=lambda: taken,
         running=running,
         known=known,
+        root=root,
         mapped=lambda: mapped,
         clock=clock,
     )
@@ -238,6 +241,27 @@ def test_what_begins_after_the_look_at_all_processes_is_not_given_out_either(tmp
     assert found == set(POOL[::SIZE]) - {since.start}
     with pytest.raises(OperationFailedError, match="no range"):
         ranges.allocate(uuid4())
+
+
+def test_ids_of_the_users_of_a_guest_that_begins_after_the_look_are_not_given_out_either(tmp_path: Path) -> None:
+    others: list[range] = []
+    ranges = allocator(
+        tmp_path,
+        running=lambda: list(others),
+        known=lambda ids: any(each.start in ids for each in others),  # no process has the ids of its users
+        root=lambda first: any(each.start == first for each in others),
+    )
+    first = ids_of(ranges.allocate(uuid4()))
+    others.append(range(first.stop, first.stop + 3 * SIZE))
+    with suppress(OperationFailedError):  # there are no more
+        while True:
+            assert not common(ids_of(ranges.allocate(uuid4())), others[0])
+
+
+def test_a_host_user_whose_id_looks_like_a_guests_root_takes_no_more_than_a_look(tmp_path: Path) -> None:
+    ranges = allocator(tmp_path, root=lambda first: first == POOL.start)
+    found = {ids_of(ranges.allocate(uuid4())).start for _ in range(len(POOL) // SIZE)}
+    assert found == set(POOL[::SIZE])
 
 
 def test_all_processes_are_looked_at_once_for_what_is_given_out_within_some_seconds(tmp_path: Path) -> None:
