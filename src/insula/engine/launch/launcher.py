@@ -107,7 +107,7 @@ class Launcher:
             unattended=unattended,
         )
         """Ends what runs, and takes away what is left of it."""
-        self.succession = Succession(facts=facts, link=link, installation=installation or "")
+        self.succession = Succession(facts=facts, link=link, installation=installation or "", scopes=self._scopes)
         """Finds again what runs after a daemon's death, or a keeper's."""
         self._programs = programs or Programs()
         self.entrance = Entrance(

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from insula.engine.launch.systembus import BusError, SystemBus
 from insula.kernel.cgroups import groups_of
@@ -28,6 +28,8 @@ _DELAY = 0.05
 """Seconds from the exec of a guest's init until systemd-machined is told, in which the start is answered."""
 _IDLE = 5.0
 """Seconds without anything to tell after which the thread ends."""
+_LISTED = 10.0
+"""Seconds for which a list of the containers that systemd-machined knows holds."""
 _LAST_PATIENCE = 5.0
 """Seconds that the end of this process waits for what is to be told still."""
 
@@ -51,14 +53,16 @@ class MachineRegister:
     def __init__(self, bus: SystemBus) -> None:
         self._bus = bus
         self._change = threading.Condition()
-        self._waiting: deque[tuple[float, Machine]] = deque()
+        self._waiting: deque[tuple[float, Machine, bool]] = deque()
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._listed: tuple[float, frozenset[str]] | None = None
+        """The names that systemd-machined knew, and when."""
 
-    def add(self, machine: Machine) -> None:
-        """Have it registered soon; a refusal is only logged."""
+    def add(self, machine: Machine, *, perhaps: bool = False) -> None:
+        """Have it registered soon; a refusal is only logged. perhaps: it may be, as it runs from before our time."""
         with self._change:
-            self._waiting.append((time.monotonic() + _DELAY, machine))
+            self._waiting.append((time.monotonic() + _DELAY, machine, perhaps))
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="machine register", daemon=True)
                 self._thread.start()
@@ -75,23 +79,33 @@ class MachineRegister:
             self._closing = False
 
     def _work(self) -> None:
-        while (machine := self._next()) is not None:
+        while (due := self._next()) is not None:
+            machine, perhaps = due
             # Who has ended meanwhile is not registered, nor who got its pid.
-            if in_unit(machine.leader, machine.unit):
-                try:
+            if not in_unit(machine.leader, machine.unit):
+                continue
+            try:
+                if not perhaps or machine.name not in self._known():
                     self._bus.call(register_machine(machine))
-                except BusError as error:
-                    if in_unit(machine.leader, machine.unit):
-                        logger.warning("systemd-machined does not register %s: %s", machine.name, error)
+            except BusError as error:
+                if in_unit(machine.leader, machine.unit):
+                    logger.warning("systemd-machined does not register %s: %s", machine.name, error)
 
-    def _next(self) -> Machine | None:
+    def _known(self) -> frozenset[str]:
+        """Return the names that systemd-machined knows, asked for once for many. Raises: BusError."""
+        now = time.monotonic()
+        if self._listed is None or now > self._listed[0] + _LISTED:
+            self._listed = now, frozenset(each[0] for each in self._bus.call(list_machines())[0])
+        return self._listed[1]
+
+    def _next(self) -> tuple[Machine, bool] | None:
         """Wait until one is due, and return it; None, and the thread is over, if there was none for some time."""
         with self._change:
             while True:
                 now = time.monotonic()
                 due = self._waiting[0][0] if self._waiting else now + _IDLE
                 if self._waiting and (self._closing or due <= now):
-                    return self._waiting.popleft()[1]
+                    return self._waiting.popleft()[1:]
                 if self._closing or (not self._change.wait(due - now) and not self._waiting):
                     self._thread = None
                     return None
@@ -107,11 +121,10 @@ def in_unit(pid: int, unit: str) -> bool:
 
 def register_machine(machine: Machine) -> "Message":
     """Return the call that registers a container whose scope is there: machined finds that by where the leader is."""
-    from jeepney import DBusAddress, new_method_call
+    from jeepney import new_method_call
 
-    name = "org.freedesktop.machine1"
     return new_method_call(
-        DBusAddress("/org/freedesktop/machine1", bus_name=name, interface=f"{name}.Manager"),
+        _address(),
         "RegisterMachineWithNetwork",
         "sayssusai",
         (
@@ -124,3 +137,17 @@ def register_machine(machine: Machine) -> "Message":
             list(machine.interfaces),
         ),
     )
+
+
+def list_machines() -> "Message":
+    """Return the call that lists what is registered; each begins with its name."""
+    from jeepney import new_method_call
+
+    return new_method_call(_address(), "ListMachines")
+
+
+def _address() -> Any:
+    from jeepney import DBusAddress
+
+    name = "org.freedesktop.machine1"
+    return DBusAddress("/org/freedesktop/machine1", bus_name=name, interface=f"{name}.Manager")

@@ -16,9 +16,10 @@ from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.guestlabels import GuestLabels, guest_labels, lives
 from insula.engine.launch.holdings import holding_of_group
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
+from insula.engine.launch.systemdscope import Manager, Scope, Scopes
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import KeeperError, OperationFailedError
-from insula.kernel.cgroups import PAYLOAD, groups_of
+from insula.kernel.cgroups import PAYLOAD, groups_of, machine_name, slice_name
 from insula.kernel.fds import NO_FD, Fd, close_all, contents
 from insula.kernel.privileges import permitted_mask
 from insula.kernel.process import start_time
@@ -53,11 +54,12 @@ class HeldEntered:
 class Succession:
     """Finds guests again, and hands them to a keeper that does not hold them.
 
-    installation: whose, since several may be on one host.
+    installation: whose, since several may be on one host; scopes: who makes those of systemd.
     """
 
-    def __init__(self, *, facts: Facts, link: KeeperLink, installation: str) -> None:
+    def __init__(self, *, facts: Facts, link: KeeperLink, installation: str, scopes: Scopes | None = None) -> None:
         self._facts = facts
+        self._scopes = scopes
         self._link = link
         self._installation = installation
         self.permitted = permitted_mask()
@@ -128,7 +130,19 @@ class Succession:
         if answer.body["pid"] != record.pid:
             answer.close()
             return await self._found_by_pid(record)
+        self._register(record)
         return _taken(answer, self.handle(record))
+
+    def _register(self, record: ContainerRecord) -> None:
+        """Have systemd-machined know a container if it does not: who started it may have died right before."""
+        if self._scopes is not None and self._facts.manager is Manager.MACHINED:
+            scope = Scope(
+                machine=machine_name(record.id, record.spec.name),
+                uuid=record.spec.uuid,
+                slice=slice_name(record.spec.cgroup.partition),
+                leader=record.pid,
+            )
+            self._scopes.register(scope, perhaps=True)
 
     def unrecorded(self, held: Held, name: str) -> Running:
         """Return a handle, without fds, of a guest of which only the keeper tells: it can be watched and ended.

@@ -141,8 +141,11 @@ class Scopes:
             pause = min(pause * 1.25, _LONGEST_PAUSE)
         return found.path
 
-    def register(self, scope: Scope) -> None:
-        """Have systemd-machined know the container soon; whether it does is only logged. Nobody waits for anything."""
+    def register(self, scope: Scope, *, perhaps: bool = False) -> None:
+        """Have systemd-machined know the container soon; whether it does is only logged. Nobody waits for anything.
+
+        perhaps: it may know it already.
+        """
         self._register.add(
             Machine(
                 name=scope.machine,
@@ -151,7 +154,8 @@ class Scopes:
                 unit=scope.unit,
                 root=scope.root,
                 interfaces=scope.interfaces,
-            )
+            ),
+            perhaps=perhaps,
         )
 
     def stop(self, unit: str) -> None:

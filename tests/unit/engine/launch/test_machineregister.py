@@ -42,12 +42,17 @@ class FakeMachined:
         self.register = MachineRegister(SystemBus(self.bus.opened))
         self.refusal = ""
         self.placed = True
+        self.known: list[str] = []
+        self.lists = 0
 
     def answer(self, message: Message) -> Message:
+        if message.header.fields[HeaderFields.member] == "ListMachines":
+            self.lists += 1
+            return returned(message, "a(ssso)", [(name, "container", "any", "/m") for name in self.known])
         return refused(message, self.refusal, "it said no") if self.refusal else returned(message)
 
     def names(self) -> list[str]:
-        return [call.body[0] for call in self.bus.calls]
+        return [call.body[0] for call in self.bus.calls if call.body]
 
 
 @pytest.fixture
@@ -96,6 +101,15 @@ def test_who_has_left_its_scope_is_not_registered(machined: FakeMachined, caplog
     machined.register.close()
     assert machined.names() == []
     assert caplog.text == ""
+
+
+def test_of_those_from_before_our_time_only_who_is_not_known_is_registered(machined: FakeMachined) -> None:
+    machined.known = ["a", "c"]
+    for name in ("a", "b", "c", "d"):
+        machined.register.add(machine(name), perhaps=True)
+    machined.register.close()
+    assert machined.names() == ["b", "d"]
+    assert machined.lists == 1
 
 
 def test_a_process_is_in_a_unit_if_its_group_is_the_units_or_below_it(monkeypatch: pytest.MonkeyPatch) -> None:

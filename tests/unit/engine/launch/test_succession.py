@@ -6,15 +6,18 @@ from typing import Any
 
 import pytest
 
+from insula.engine.facts import Facts
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch import succession
 from insula.engine.launch.succession import Held
+from insula.engine.launch.systemdscope import Scope, Scopes
 from insula.errors import KeeperError, OperationFailedError
+from insula.kernel.cgroups import machine_name
 from insula.kernel.process import start_time
 from tests.descriptors import open_fds
-from tests.plans import UNIFIED
+from tests.plans import SYSTEMD, UNIFIED
 from tests.unit.engine.desk import Desk, desk_of, record_of
 
 UNKNOWN = KeeperError("no guest with the UUID is held")
@@ -80,3 +83,21 @@ def test_a_guest_that_only_the_keeper_knows_is_found_by_its_groups(desk: Desk, m
 )
 def test_what_has_come_as_far_as_its_program_lives(phase: StartPhase, lives: bool) -> None:
     assert Held(uuid="u", pid=1, phase=phase, status=None).lives == lives
+
+
+@pytest.mark.parametrize("facts", [UNIFIED, SYSTEMD])
+def test_systemds_register_is_told_of_who_is_found_again_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, facts: Facts
+) -> None:
+    told: list[tuple[Scope, bool]] = []
+    monkeypatch.setattr(Scopes, "register", lambda _, scope, *, perhaps: told.append((scope, perhaps)))
+    desk = desk_of(monkeypatch, facts)
+    desk.holds("RUNNING")
+    record = record_of(desk.keeper.pid)
+    running = completed(desk.launcher.succession.recover(record))
+    assert running is not None
+    running.close()
+    name = machine_name(record.id, record.spec.name)
+    assert [(scope.machine, scope.leader, perhaps) for scope, perhaps in told] == (
+        [(name, record.pid, True)] if facts is SYSTEMD else []
+    )
