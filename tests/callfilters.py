@@ -8,10 +8,9 @@ from functools import cache
 from itertools import groupby
 from typing import NamedTuple
 
-import pyseccomp
-
 from insula.kernel.callfilter import AUDIT_NUMBERS, COMPANIONS, Condition, Filter, Rule, Unlisted
 from insula.kernel.callnumbers import call_numbers
+from tests.seccompbinding import libseccomp
 
 NATIVE = os.uname().machine
 COMPANION = COMPANIONS[NATIVE]
@@ -125,21 +124,21 @@ class Oracle:
 
     def _knows(self, name: str, number: int) -> bool:
         try:
-            return bool(pyseccomp.resolve_syscall(_arch(self.architecture), number).decode() == name)
+            return bool(libseccomp.resolve_syscall(_arch(self.architecture), number).decode() == name)
         except ValueError:
             return False
 
     def _compiled(self, wanted: Filter) -> bytes:
-        program = pyseccomp.SyscallFilter(_action(wanted.otherwise))
-        program.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ERRNO(errno.ENOSYS))
+        program = libseccomp.SyscallFilter(_action(wanted.otherwise))
+        program.set_attr(libseccomp.Attr.ACT_BADARCH, libseccomp.ERRNO(errno.ENOSYS))
         if self.architecture != NATIVE:
-            program.remove_arch(pyseccomp.Arch.NATIVE)
+            program.remove_arch(libseccomp.Arch.NATIVE)
             program.add_arch(_arch(self.architecture))
         for rule in wanted.rules:
             if rule.refusal == wanted.otherwise:
                 continue  # says what is true already, which libseccomp refuses (EACCES)
             for name in rule.names:
-                number = int(pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, name))
+                number = int(libseccomp.resolve_syscall(libseccomp.Arch.NATIVE, name))
                 if number != _NO_NAME:
                     program.add_rule(_action(rule.refusal), number, *map(_comparison, rule.conditions))
         with os.fdopen(os.memfd_create("libseccomp", os.MFD_CLOEXEC), "w+b") as file:
@@ -158,13 +157,13 @@ def _has_list(rule: Rule) -> bool:
 
 
 def _arch(architecture: str) -> int:
-    return int(getattr(pyseccomp.Arch, {"i386": "X86"}.get(architecture, architecture.upper())))
+    return int(getattr(libseccomp.Arch, {"i386": "X86"}.get(architecture, architecture.upper())))
 
 
 def _action(refusal: int | None) -> int:
-    return int(pyseccomp.ALLOW if refusal is None else pyseccomp.ERRNO(refusal))
+    return int(libseccomp.ALLOW if refusal is None else libseccomp.ERRNO(refusal))
 
 
-def _comparison(question: Condition | Unlisted) -> "pyseccomp.Arg":
+def _comparison(question: Condition | Unlisted) -> "libseccomp.Arg":
     assert isinstance(question, Condition)
-    return pyseccomp.Arg(question.argument, pyseccomp.MASKED_EQ, question.mask, question.value)
+    return libseccomp.Arg(question.argument, libseccomp.MASKED_EQ, question.mask, question.value)
