@@ -34,8 +34,9 @@ def _lines(facts: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
     yield "uuid", facts.pop("uuid")
     yield "state", f"{facts.pop('state')} ({facts.pop('reason')})"
     yield "id", facts.pop("id")
-    if run:
+    if run and run["begun"]:  # of a run whose record was lost nobody knows
         yield "uptime", f"{duration(now - run['begun'])}, since {moment(run['begun'])}"
+    if run:
         yield "addresses", facts.pop("addresses", [])
     memory = facts.pop("memory")
     limit = facts.pop("memory_limit", None)

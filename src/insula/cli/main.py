@@ -83,7 +83,7 @@ def _subject(verb: CommandVerb | None, arguments: Sequence[str], error: InsulaEr
     except SystemExit:
         return None
     name = getattr(options, "domain", None) or getattr(options, "name", None)
-    return name if isinstance(name, str) and name not in str(error) else None
+    return name if isinstance(name, str) and f"'{name}'" not in str(error) else None
 
 
 def failure(verb: CommandVerb | None, arguments: Sequence[str], error: InsulaError) -> int:

@@ -52,3 +52,4 @@ def test_what_is_not_understood_is_answered_with_what_to_type(typed: str, told: 
 
 def test_hints_are_for_words_that_are_no_verbs() -> None:
     assert not set(HINTS) & set(ALIASES)
+    assert not OURS & {*HINTS, *ALIASES}, "a verb goes before both"

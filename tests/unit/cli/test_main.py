@@ -124,5 +124,7 @@ def test_the_domain_is_named_where_the_error_does_not(
     monkeypatch.setattr(main, "run", failing)
     assert status_of(["info", "web"]) == 7
     assert capsys.readouterr().err == "insula: web: it took too long\n"
+    assert status_of(["info", "it"]) == 7, "which is no name in the text"
+    assert capsys.readouterr().err == "insula: it: it took too long\n"
     assert status_of(["ls"]) == 7
     assert capsys.readouterr().err == "insula: it took too long\n"
