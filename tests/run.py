@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +49,8 @@ MACHINE_ROOTS = ("debian-13",)
 """What the machine gets unless every case is asked for: what differs between the two does not hang on the host."""
 MACHINE_TIMEOUT = 3600
 """Seconds for all tests of one boot: several times what they take."""
+_LINE_SECONDS = 5.0
+"""What takes longer says so at least so often."""
 
 
 def main() -> int:
@@ -99,6 +103,24 @@ def _machine_wanted(options: argparse.Namespace) -> bool:
     return not (options.fast or options.here or hosts.machine_left_out())
 
 
+@contextmanager
+def _visibly(title: str) -> Iterator[None]:
+    """While the block takes long, there is a line every few seconds."""
+    started, over = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not over.wait(_LINE_SECONDS):
+            print(f"{title}: {time.monotonic() - started:.0f} s so far", flush=True)
+
+    teller = threading.Thread(target=tell, name="progress", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
+
+
 def _static_checks() -> list[str]:
     """Run all static checks beside each other, print how they ended, and return the names of those that failed."""
     started = time.monotonic()
@@ -110,7 +132,8 @@ def _static_checks() -> list[str]:
     }
     failed = []
     for name, process in running.items():
-        said = process.communicate()[0]
+        with _visibly(name):
+            said = process.communicate()[0]
         print(f"{name:10} {'FAILED' if process.returncode else 'ok'}  {time.monotonic() - started:5.1f} s", flush=True)
         if process.returncode:
             failed.append(name)
@@ -130,7 +153,8 @@ def _prepare(summary: Summary) -> None:
     for title, action in wanted.items():
         started = time.monotonic()
         try:
-            action()
+            with _visibly(title):
+                action()
         except (sideload.NotThereError, NoMirrorError, subprocess.CalledProcessError) as error:
             print(f"{title}: {error}", flush=True)
         if time.monotonic() - started > 1:

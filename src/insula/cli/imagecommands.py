@@ -2,21 +2,19 @@
 
 import argparse
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
+from insula.cli.buildprogress import build_progress
 from insula.cli.columns import Column, list_arguments, show_list
-from insula.cli.neutral import neutral
-from insula.cli.render import show_error, show_json, show_line, show_progress, show_table, size
+from insula.cli.lookup import require_image
+from insula.cli.render import show_error, show_facts, show_json, show_line, show_progress, show_table, size
 from insula.cli.terminal import confirmed
 from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidError
 from insula.rpc.codes.nativecodes import ImageFlags
 from insula.sdk.blocking_domains import Host
 from insula.sdk.values import Json
 
-Progress = Callable[[dict[str, Any]], None]
+_WAIT_SECONDS = 1.0
 _OWN_OPTIONS = {"recipe": "--recipe", "packages": "--include"}
 
 
@@ -51,51 +49,21 @@ def _build(options: argparse.Namespace, host: Host) -> int:
         "packages": options.include,
         **dict(map(split_option, options.option)),
     }
-    with (
-        _progress(options.quiet) as show,
-        host.build_image(options.name, recipe) as stream,
-    ):
+    with build_progress(quiet=options.quiet) as progress, host.build_image(options.name, recipe) as stream:
         rest = b""
-        for piece in stream:
+        while True:
+            piece = stream.take()
+            if piece is None:
+                if stream.ended:
+                    break
+                progress.wait()
+                host.client.receive(_WAIT_SECONDS)
+                continue
             *lines, rest = (rest + piece if isinstance(piece, bytes) else rest).split(b"\n")
             for line in lines:
-                show(json.loads(line))
+                progress.show(json.loads(line))
     show_line(options.name)
     return 0
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress]:
-    """A bar on a terminal, a line a phase elsewhere, nothing if quiet."""
-    if quiet:
-        yield lambda _: None
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.fields[phase]:<12}"), BarColumn(), TextColumn("{task.fields[text]}", markup=False))
-        with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("", total=1.0, phase="", text="")
-
-            def show(report: dict[str, Any]) -> None:
-                bar.update(
-                    task,
-                    total=None if report["fraction"] is None else 1.0,
-                    completed=report["fraction"] or 0.0,
-                    phase=neutral(report["phase"]),
-                    text=neutral(report["text"][:60]),
-                )
-
-            yield show
-    else:
-        seen: set[str] = set()
-
-        def tell(report: dict[str, Any]) -> None:
-            if report["phase"] not in seen:
-                seen.add(report["phase"])
-                show_progress(f"{report['phase']}: {report['text']}")
-
-        yield tell
 
 
 FIELDS = ("name", "id", "os", "distribution", "release", "architecture", "size", "created", "recipe")
@@ -116,6 +84,38 @@ def _ls_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _ls(options: argparse.Namespace, host: Host) -> int:
     show_list(options, host.images(), COLUMNS, FIELDS)
+    return 0
+
+
+def _info_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", help="its name")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+
+
+def _info(options: argparse.Namespace, host: Host) -> int:
+    require_image(host, options.image)
+    images = host.images()
+    found = dict(next(each for each in images if each["name"] == options.image))
+    names = [each["name"] for each in images if each["id"] == found["id"]]
+    found["other names"] = [each for each in names if each != options.image]
+    found["domains"] = [each["name"] for each in host.overview() if each["image"] in names]
+    if options.json:
+        show_json(found)
+    else:
+        options_of_recipe = [f"{name}={value}" for name, value in found.pop("recipe")["options"]]
+        show_facts(found | {"size": size(found["size"]), "recipe": options_of_recipe})
+    return 0
+
+
+def _tag_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", help="its name")
+    parser.add_argument("name", help="another name, by which domains can be made of it, too")
+    parser.epilog = "insula image rm takes a name away; an image that has others goes last."
+
+
+def _tag(options: argparse.Namespace, host: Host) -> int:
+    host.tag_image(options.image, options.name)
+    show_line(options.name)
     return 0
 
 
@@ -174,7 +174,16 @@ def _confirm_prune(left: Sequence[Json]) -> None:
 ARGUMENTS = {
     "image build": _build_arguments,
     "image ls": _ls_arguments,
+    "image info": _info_arguments,
+    "image tag": _tag_arguments,
     "image rm": _rm_arguments,
     "image prune": _prune_arguments,
 }
-RUN = {"image build": _build, "image ls": _ls, "image rm": _rm, "image prune": _prune}
+RUN = {
+    "image build": _build,
+    "image ls": _ls,
+    "image info": _info,
+    "image tag": _tag,
+    "image rm": _rm,
+    "image prune": _prune,
+}

@@ -78,6 +78,8 @@ VERBS = (
     CommandVerb("log", "plancommands", "show what a domain's console said"),
     CommandVerb("image build", "imagecommands", "build an image"),
     CommandVerb("image ls", "imagecommands", "list images", access=_LOOK),
+    CommandVerb("image info", "imagecommands", "tell what is known of an image", access=_LOOK),
+    CommandVerb("image tag", "imagecommands", "give an image another name"),
     CommandVerb("image rm", "imagecommands", "remove images"),
     CommandVerb("image prune", "imagecommands", "remove the files that undefined domains left"),
     CommandVerb("help", "helpcommand", "tell what there is, or what a verb takes", access=_NONE),

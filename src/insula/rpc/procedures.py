@@ -97,6 +97,7 @@ class Insula(ProcedureTable):
     )
     DOMAIN_REMOVE = call(14, "dom:dom flags:u", "", "domain:delete", HIGH, api="insulaDomainRemove")
     DOMAIN_LIST = call(15, "flags:u", "domains:s", "connect:search_domains", api="insulaDomainList")
+    IMAGE_TAG = call(17, "name:s another:s flags:u", "", "storage_vol:create", api="insulaImageTag")
     DOMAIN_PROCESSES = call(16, "dom:dom flags:u", "processes:s", "domain:read_secure", api="insulaDomainProcesses")
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 

@@ -81,6 +81,7 @@ class AsyncHost:
     overview = async_host_verb(verbs.overview)
     images = async_host_verb(verbs.images)
     remove_image = async_host_verb(verbs.remove_image)
+    tag_image = async_host_verb(verbs.tag_image)
 
 
 class AsyncDomain:

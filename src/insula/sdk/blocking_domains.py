@@ -80,6 +80,7 @@ class Host:
     overview = host_verb(verbs.overview)
     images = host_verb(verbs.images)
     remove_image = host_verb(verbs.remove_image)
+    tag_image = host_verb(verbs.tag_image)
 
 
 class Domain:

@@ -285,6 +285,11 @@ def build_image(name: str, recipe: Json) -> Conversation[Answer]:
     return (yield Request(Insula.IMAGE_BUILD, (name, json.dumps(recipe), 0)))
 
 
+def tag_image(name: str, another: str) -> Conversation[None]:
+    """Give an image another name. Raises: ImageNotFoundError, ImageExistsError."""
+    yield from ask(Insula.IMAGE_TAG, name, another, 0)
+
+
 def remove_image(name: str, flags: "ImageFlags | int" = 0) -> Conversation[None]:
     """Raises: ImageNotFoundError; ResourceBusyError if a domain uses it."""
     yield from ask(Insula.IMAGE_REMOVE, name, flags)

@@ -13,8 +13,8 @@ from insula.storage.builders.imagebuilder import Progress, Recipe
 from insula.storage.clones import Clone
 from insula.storage.imagestore import Image, ImageStore
 
-Report = Callable[[str, float | None, str], None]
-"""Told how a build goes on: its phase, the part of it that is done (0 to 1, None if nobody knows), a line of text."""
+Report = Callable[[Progress], None]
+"""Told how a build goes on."""
 
 
 class Images:
@@ -33,11 +33,7 @@ class Images:
 
         recipe: see recipe_of. Raises: InvalidArgumentError, ImageExistsError, ResourceBusyError, OperationFailedError.
         """
-
-        def tell(progress: Progress) -> None:
-            report(progress.phase, progress.fraction, progress.text)
-
-        return await self._store.build(name, recipe_of(name, recipe), tell)
+        return await self._store.build(name, recipe_of(name, recipe), report)
 
     async def remove(self, name: str) -> None:
         """Remove an image. Raises: ImageNotFoundError, ResourceBusyError while domains are cloned from it."""
@@ -46,6 +42,10 @@ class Images:
     def clone_of(self, uuid: UUID) -> Clone | None:
         """Return a domain's clone, None if it has none."""
         return self._store.clones.find(uuid)
+
+    async def tag(self, name: str, another: str) -> None:
+        """Give an image another name. Raises: ImageNotFoundError, ImageExistsError."""
+        await asyncio.to_thread(self._store.tag, name, another)
 
     def left_clones(self) -> Sequence[Clone]:
         """Return the clones of domains that are neither defined nor running, by UUID."""

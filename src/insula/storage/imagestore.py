@@ -15,15 +15,21 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from insula.engine.codec import decode, encode, loads
-from insula.errors import ImageNotFoundError, InvalidArgumentError, OperationFailedError, ResourceBusyError
+from insula.errors import (
+    ImageExistsError,
+    ImageNotFoundError,
+    InvalidArgumentError,
+    OperationFailedError,
+    ResourceBusyError,
+)
 from insula.kernel.beneath import CONTAINED, open_beneath
-from insula.kernel.durable import replace_file, sync_filesystem
+from insula.kernel.durable import replace_file, sync_directory, sync_filesystem
 from insula.layout import Layout
 from insula.storage.atomicdirectory import AtomicDirectory, remove_below, to_the_end
 from insula.storage.builders.catalogue import BUILT_IN, builder_of
@@ -81,14 +87,14 @@ class ImageStore:
         return found
 
     def find(self, name: str) -> Image:
-        """Return the image of that name.
+        """Return the image of that name, which may be another name of it.
 
         Raises: ImageNotFoundError; InvalidArgumentError; OperationFailedError if its description cannot be read now.
         """
         check_name(name)
         try:
             data = loads(self._layout.image_description(name).read_bytes())
-            return decode(Image, data)
+            return replace(decode(Image, data), name=name)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ImageNotFoundError(f"no image named '{name}'; build it with: insula image build {name}") from error
         except OSError as error:
@@ -99,7 +105,28 @@ class ImageStore:
     def rootfs(self, name: str) -> Path:
         """Return the directory with an image's root. Raises: ImageNotFoundError."""
         self.find(name)
-        return self._layout.image_root(name)
+        return self._layout.image_root(self.own_name(name))
+
+    def own_name(self, name: str) -> str:
+        """Return the name that an image was built under: what clones know it by."""
+        try:
+            return os.readlink(self.directory / name)
+        except OSError:
+            return name
+
+    def tag(self, name: str, another: str) -> None:
+        """Give an image another name. Raises: ImageNotFoundError; ImageExistsError if there is an image called so."""
+        check_name(another)
+        with self._workshop.locked():
+            self.find(name)
+            try:
+                os.symlink(self.own_name(name), self.directory / another)
+            except FileExistsError as error:
+                raise ImageExistsError(f"there is an image '{another}' already; remove it first") from error
+            sync_directory(self.directory)
+
+    def _other_names(self, name: str) -> list[str]:
+        return [each for each in self._workshop.names() if each != name and self.own_name(each) == name]
 
     async def build(self, name: str, recipe: Recipe, report: Callable[[Progress], None] = lambda _: None) -> Image:
         """Build an image; it appears when it is whole and on the disk, or not at all.
@@ -118,12 +145,18 @@ class ImageStore:
                 raise OperationFailedError(f"cannot build image '{name}': {error}") from error
 
     def remove(self, name: str, names: Mapping[UUID, str] | None = None) -> None:
-        """Remove an image that no domain uses. It may take seconds: call it in a thread.
+        """Remove an image that no domain uses, or another name of one. It may take seconds: call it in a thread.
 
         names: of the domains, for the error. Raises: ImageNotFoundError; ResourceBusyError naming its users.
         """
         check_name(name)
         with self._workshop.locked():
+            if (self.directory / name).is_symlink():
+                os.unlink(self.directory / name)
+                sync_directory(self.directory)
+                return
+            if others := self._other_names(name):
+                raise ResourceBusyError(f"image '{name}' has other names, to be removed first: {', '.join(others)}")
             users = self.used_by(name)
             if users:
                 raise ResourceBusyError(f"image '{name}' is used by {self._described(users, names or {})}")
@@ -163,7 +196,7 @@ class ImageStore:
 
     def used_by(self, name: str) -> list[UUID]:
         """Return which domains use an image."""
-        return list(self.clones.users().get(name, []))
+        return list(self.clones.users().get(self.own_name(name), []))
 
     def clone(self, name: str, uuid: UUID) -> Clone:
         """Return a domain's clone of an image, making it where it is missing; nothing is copied.
@@ -171,7 +204,7 @@ class ImageStore:
         Raises: ImageNotFoundError; ResourceBusyError if the domain has a clone of another image.
         """
         with self._workshop.locked():
-            rootfs = self.rootfs(name)
+            rootfs, name = self.rootfs(name), self.own_name(name)
             clone = self.clones.find(uuid)
             if clone is None:
                 return self.clones.create(uuid, name, rootfs)

@@ -13,6 +13,8 @@ from tests.unit.cli.options import options_of
 
 IMAGE = {
     "name": "busybox",
+    "id": "1",
+    "recipe": {"builder": "busybox", "options": []},
     "os": "BusyBox 1.35.0",
     "architecture": "x86_64",
     "size": 2 << 20,
@@ -38,11 +40,35 @@ def test_removing_goes_on_after_a_failure(capsys: pytest.CaptureFixture[str]) ->
     assert len(client.calls) == 2 and "no image 'a'" in capsys.readouterr().err
 
 
-class BuildClient(FakeClient):
-    """Its images are built at once, without a word."""
+class BuildStream:
+    """Tells of progress in pieces, the last of which takes a while."""
 
-    def stream_of(self, _answer: Answer) -> AbstractContextManager[list[bytes]]:
-        return nullcontext([])
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    @property
+    def ended(self) -> bool:
+        return not self.pieces
+
+    def take(self) -> bytes | None:
+        if self.pieces[:1] == [b""]:
+            return None
+        return self.pieces.pop(0) if self.pieces else None
+
+
+class BuildClient(FakeClient):
+    """Builds an image while it tells of it."""
+
+    waited = 0
+
+    def stream_of(self, _answer: Answer) -> AbstractContextManager[BuildStream]:
+        line = json.dumps({"phase": "installing", "text": "it", "fraction": 0.5, "received": 0}).encode() + b"\n"
+        self.stream = BuildStream([line[:9], line[9:], b"", line])
+        return nullcontext(self.stream)
+
+    def receive(self, _seconds: float) -> None:
+        self.waited += 1
+        self.stream.pieces.pop(0)
 
 
 def test_a_recipes_options_are_passed_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +79,8 @@ def test_a_recipes_options_are_passed_on(capsys: pytest.CaptureFixture[str]) -> 
     ((name, recipe, flags),) = client.made(Insula.IMAGE_BUILD)
     assert (name, flags) == ("web", 0)
     assert json.loads(recipe) == {"recipe": "debian-13", "packages": ["vim"], "slim": "yes", "mirror": "http://m/?a=b"}
-    assert capsys.readouterr().out == "web\n"
+    told = capsys.readouterr()
+    assert told.out == "web\n" and told.err.startswith("installing: it (") and client.waited == 1
 
 
 @pytest.mark.parametrize("text", ["slim", "=yes", "slim=", "recipe=debian-12", "packages=vim"])
@@ -98,3 +125,22 @@ def test_nothing_to_prune_says_nothing(capsys: pytest.CaptureFixture[str]) -> No
     options = options_of(imagecommands.ARGUMENTS["image prune"])
     assert imagecommands.RUN["image prune"](options, client.host) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_an_image_is_told_with_its_other_names_and_the_domains_on_it(capsys: pytest.CaptureFixture[str]) -> None:
+    another = {**IMAGE, "name": "small"}
+    domains = [{"name": "web", "image": "small"}, {"name": "db", "image": "busybox"}, {"name": "x", "image": None}]
+    client = FakeClient({Insula.IMAGE_LIST: json.dumps([IMAGE, another]), Insula.DOMAIN_LIST: json.dumps(domains)})
+    options = options_of(imagecommands.ARGUMENTS["image info"], "busybox", "--json")
+    assert imagecommands.RUN["image info"](options, client.host) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["other names"] == ["small"] and told["domains"] == ["web", "db"]
+    with pytest.raises(ImageNotFoundError, match="there are busybox, small"):
+        imagecommands.RUN["image info"](options_of(imagecommands.ARGUMENTS["image info"], "big"), client.host)
+
+
+def test_an_image_gets_another_name() -> None:
+    client = FakeClient({Insula.IMAGE_TAG: None})
+    options = options_of(imagecommands.ARGUMENTS["image tag"], "busybox", "small")
+    assert imagecommands.RUN["image tag"](options, client.host) == 0
+    assert client.made(Insula.IMAGE_TAG) == [("busybox", "small", 0)]

@@ -35,6 +35,7 @@ from insula.service.managed import ManagedDomain, Run
 from insula.service.parameters import Parameter
 from insula.service.startoptions import Launch, Storage
 from insula.service.tuning import Family
+from insula.storage.builders.imagebuilder import Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -240,8 +241,8 @@ class FakeImages:
     cancelled: bool = False
     error: Exception | None = None
 
-    async def build(self, name: str, recipe: str, progress: Callable[[str, float | None, str], None]) -> None:
-        progress("fetch", 0.5, f"{recipe} of {name}")
+    async def build(self, name: str, recipe: str, progress: Callable[[Progress], None]) -> None:
+        progress(Progress(phase="fetch", text=f"{recipe} of {name}", fraction=0.5))
         try:
             await self.gate.wait()
         except asyncio.CancelledError:
@@ -249,7 +250,7 @@ class FakeImages:
             raise
         if self.error is not None:
             raise self.error
-        progress("done", 1.0, "")
+        progress(Progress(phase="done", text="", fraction=1.0))
 
 
 def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Services:

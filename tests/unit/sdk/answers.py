@@ -127,6 +127,7 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Insula.IMAGE_LIST: replying('[{"name": "debian-12"}]'),
     Insula.IMAGE_BUILD: log,
     Insula.IMAGE_REMOVE: replying(),
+    Insula.IMAGE_TAG: replying(),
     Insula.DOMAIN_INFO: replying('{"name": "web"}'),
     Insula.DOMAIN_LOG: log,
     Insula.DOMAIN_WAIT: replying('{"reason": "shutdown", "status": 0}'),

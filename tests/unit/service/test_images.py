@@ -44,7 +44,7 @@ async def test_a_build_tells_its_progress_and_the_image_is_there(
 ) -> None:
     store = ImageStore(Layout.prefix(tmp_path))
     images = Images(store)
-    told: list[tuple[str, float | None, str]] = []
+    told: list[Progress] = []
 
     class Builder:
         name = "busybox"
@@ -54,9 +54,9 @@ async def test_a_build_tells_its_progress_and_the_image_is_there(
             workplace.report(Progress(phase="installing", text="links", fraction=0.5))
 
     monkeypatch.setattr("insula.storage.imagestore.builder_of", lambda recipe, builders: Builder())
-    image = await images.build("small", "busybox", lambda *each: told.append(each))
+    image = await images.build("small", "busybox", told.append)
     assert image.name == "small"
-    assert ("installing", 0.5, "links") in told
+    assert Progress(phase="installing", text="links", fraction=0.5) in told
     assert [each.name for each in images.list()] == ["small"]
 
     await images.remove("small")

@@ -245,3 +245,43 @@ def test_an_image_whose_files_cannot_be_removed_is_gone_all_the_same(
     assert store.all() == []
     assert "its files only by the daemon's next start" in caplog.text
     assert len(store.sweep()) == 1
+
+
+def test_an_image_is_found_and_cloned_by_each_of_its_names(store: ImageStore) -> None:
+    build(store)
+    store.tag("paper", "white")
+    store.tag("white", "sheet")
+    assert [each.name for each in store.all()] == ["paper", "sheet", "white"]
+    assert store.find("white").id == store.find("paper").id and store.rootfs("sheet") == store.rootfs("paper")
+    uuid = uuid4()
+    assert store.clone("white", uuid).image == "paper" == store.clone("sheet", uuid).image
+    assert store.used_by("sheet") == store.used_by("paper") == [uuid]
+
+
+def test_a_name_goes_without_the_image_and_the_image_after_its_names(store: ImageStore) -> None:
+    build(store)
+    store.tag("paper", "white")
+    with pytest.raises(ResourceBusyError, match="has other names, to be removed first: white"):
+        store.remove("paper")
+    store.remove("white")
+    assert [each.name for each in store.all()] == ["paper"]
+    store.remove("paper")
+    assert store.all() == []
+
+
+@pytest.mark.parametrize("taken", ["paper", "white"])
+def test_a_name_that_is_taken_is_not_given_again(store: ImageStore, taken: str) -> None:
+    build(store)
+    store.tag("paper", "white")
+    with pytest.raises(ImageExistsError):
+        store.tag("paper", taken)
+    with pytest.raises(ImageExistsError):
+        build(store, taken)
+
+
+def test_what_is_no_image_and_no_name_is_refused(store: ImageStore) -> None:
+    with pytest.raises(ImageNotFoundError):
+        store.tag("paper", "white")
+    build(store)
+    with pytest.raises(InvalidArgumentError):
+        store.tag("paper", "../white")

@@ -26,6 +26,7 @@ from insula.service.figures import figures
 from insula.service.jsonrequests import json_object
 from insula.service.managed import ManagedDomain
 from insula.service.startoptions import Storage
+from insula.storage.builders.imagebuilder import Progress
 
 HIDDEN = "(hidden)"
 """What stands in a plan for the values of environment variables."""
@@ -239,8 +240,8 @@ def _build_job(request: IncomingCall, name: str, recipe: str) -> StreamJob:
     async def build(stream: ServerStream) -> None:
         lines: asyncio.Queue[str | None] = asyncio.Queue()
 
-        def progress(phase: str, fraction: float | None, text: str) -> None:
-            lines.put_nowait(_json({"phase": phase, "fraction": fraction, "text": text}) + "\n")
+        def progress(told: Progress) -> None:
+            lines.put_nowait(_json(dataclasses.asdict(told)) + "\n")
 
         building = asyncio.create_task(request.services.images.build(name, recipe, progress), name=f"build of {name}")
         building.add_done_callback(lambda _: lines.put_nowait(None))
@@ -261,6 +262,12 @@ async def _remove_image(request: IncomingCall, name: str, flags: int) -> Answer:
         await request.services.images.remove_left_clone(_uuid(name))
     else:
         await request.services.images.remove(name)
+    return None
+
+
+async def _tag_image(request: IncomingCall, name: str, another: str, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    await request.services.images.tag(name, another)
     return None
 
 
@@ -289,5 +296,6 @@ HANDLERS: dict[Procedure, Handler] = {
     Insula.IMAGE_LIST: _images,
     Insula.IMAGE_BUILD: _build,
     Insula.IMAGE_REMOVE: _remove_image,
+    Insula.IMAGE_TAG: _tag_image,
     Insula.DAEMON_INFO: _daemon_info,
 }

@@ -214,21 +214,24 @@ _PHASES = (
     _BuildPhase("cleaning", "finishing", "cleaning up", 0.95, 0.97, 0),
 )
 _COUNT = re.compile(r"\d+ upgraded, (\d+) newly installed")
+_GOT = re.compile(r"Get:\d+ .*\[(?P<amount>[\d,.]+) (?P<unit>[kMG]?B)\]$")
+_UNITS = {"B": 1, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
 _STEP = re.compile(r"(?:Get:\d+ \S+ \S+ \S+ (?P<got>\S+)|(?P<verb>Unpacking|Setting up) (?P<package>[^\s:]+))")
 
 
 def progress_of(report: Callable[[Progress], None]) -> Callable[[str], None]:
     """Return a function that turns mmdebstrap's, apt's and dpkg's lines into progress."""
     phase = _PHASES[0]
-    packages = done = 0
+    packages = done = received = 0
 
     def watch(line: str) -> None:
-        nonlocal phase, packages, done
+        nonlocal phase, packages, done, received
+        received += _downloaded(line)
         if line.startswith("I: "):
             entered = next((each for each in _PHASES if line[3:].startswith(each.begins)), None)
             if entered:
                 phase, done = entered, 0
-                report(Progress(phase=phase.name, text=phase.text, fraction=phase.start))
+                report(Progress(phase=phase.name, text=phase.text, fraction=phase.start, received=received))
         elif count := _COUNT.match(line):
             packages = int(count[1])
         elif phase.steps and (step := _STEP.match(line)):
@@ -236,6 +239,14 @@ def progress_of(report: Callable[[Progress], None]) -> Callable[[str], None]:
             share = min(1.0, done / (phase.steps * packages)) if packages else 0.0
             what = f"{step['verb'].lower()} {step['package']}" if step["verb"] else f"downloading {step['got']}"
             fraction = round(phase.start + share * (phase.end - phase.start), 3)
-            report(Progress(phase=phase.name, text=what, fraction=fraction))
+            report(Progress(phase=phase.name, text=what, fraction=fraction, received=received))
+        elif line.startswith("Get:"):
+            report(Progress(phase=phase.name, text=phase.text, fraction=phase.start, received=received))
 
     return watch
+
+
+def _downloaded(line: str) -> int:
+    """Bytes that a line of apt's says have come."""
+    got = _GOT.match(line)
+    return round(float(got["amount"].replace(",", "")) * _UNITS[got["unit"]]) if got else 0

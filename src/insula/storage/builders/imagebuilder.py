@@ -29,12 +29,14 @@ class Recipe:
 class Progress:
     """How far a build has come.
 
-    phase: one word of few; text: what is being done; fraction: 0 to 1 of the whole, None if it cannot be told.
+    phase: one word of few; text: what is being done; fraction: 0 to 1 of the whole, None if it cannot be told;
+    received: bytes that have been downloaded so far.
     """
 
     phase: str
     text: str
     fraction: float | None = None
+    received: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -181,3 +181,18 @@ def test_lines_we_do_not_know_are_no_progress() -> None:
     for line in ("", "W: strange", "I: something new...", "Setting up"):
         watch(line)
     assert seen == []
+
+
+def test_what_was_downloaded_is_counted_also_of_package_lists() -> None:
+    seen: list[Progress] = []
+    watch = progress_of(seen.append)
+    for line in (
+        "I: running apt-get update...",
+        "Get:1 http://mirror.example bookworm InRelease [151 kB]",
+        "Get:2 http://mirror.example bookworm/main amd64 Packages [8,790 kB]",
+        "I: downloading packages with apt...",
+        "0 upgraded, 2 newly installed, 0 to remove and 0 not upgraded.",
+        "Get:1 http://mirror.example bookworm/main amd64 libc6 amd64 2.36-9 [2.5 MB]",
+    ):
+        watch(line)
+    assert [each.received for each in seen] == [0, 151_000, 8_941_000, 8_941_000, 11_441_000], seen
