@@ -174,3 +174,12 @@ def test_a_shell_begins_at_home_on_a_terminal_and_ends_as_it_ended(insulad: Insu
     finally:
         terminal.close()
     assert insula(insulad, "shell", guest, stdin="echo $0\n").stdout.strip() != ""
+
+
+def test_a_log_is_told_from_its_last_lines_on(insulad: Insulad, guest: str) -> None:
+    insula(insulad, "exec", guest, "--", "sh", "-c", "printf 'first\\nsecond\\nthird\\n' > /dev/console")
+    until(lambda: "third" in insula(insulad, "log", guest).stdout, "the log")
+    told = insula(insulad, "log", "--tail", "2", guest).stdout
+    assert "third" in told and "first" not in told
+    insula(insulad, "kill", guest)
+    assert insula(insulad, "log", "-n", "0", guest).stdout == ""

@@ -201,6 +201,7 @@ complete -c insula -n '__insula_verb plan' -l syscalls -d 'show the system calls
 complete -c insula -n '__insula_verb plan' -l json -d 'one JSON document'
 complete -c insula -n '__insula_verb plan' -a '(__insula_names ls -q)'
 complete -c insula -n '__insula_verb log' -s f -l follow -d 'go on as more comes'
+complete -c insula -n '__insula_verb log' -s n -l tail -x -d 'begin with the last so many lines'
 complete -c insula -n '__insula_verb log' -l start -d 'tell why its last start failed, instead'
 complete -c insula -n '__insula_verb log' -a '(__insula_names ls -q)'
 complete -c insula -n '__insula_verb image build' -l recipe -x -d 'what to build, if not what the name says: debian-12, debian-13, busybox, ...'

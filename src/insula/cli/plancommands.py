@@ -60,6 +60,7 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
     parser.add_argument("source", nargs="?", default="console0", help="which console (default: %(default)s)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
+    parser.add_argument("-n", "--tail", type=int, metavar="LINES", help="begin with the last so many lines")
     parser.add_argument("--start", action="store_true", help="tell why its last start failed, instead")
 
 
@@ -68,7 +69,7 @@ def _log(options: argparse.Namespace, host: Host) -> int:
         failure = domain(host, options.domain).info().get("start_failure")
         show_line("its last start did not fail" if failure is None else f"{moment(failure['at'])}: {failure['text']}")
         return 0
-    with domain(host, options.domain).log(options.source, follow=options.follow) as stream:
+    with domain(host, options.domain).log(options.source, follow=options.follow, lines=options.tail) as stream:
         _show_log(stream)
     return 0
 

@@ -65,7 +65,7 @@ class Insula(ProcedureTable):
         0, 1, 2 unless tty, then the reply carries the terminal's master. exec is the handle for the other EXEC_ calls.
     EXEC_WAIT: status is raw, as of wait(2).
     IMAGE_BUILD: its stream is JSON lines of progress.
-    DOMAIN_LOG: flag 1 follows the log as it grows.
+    DOMAIN_LOG: flags are LogFlags, with a number of lines in their upper half.
     DOMAIN_REMOVE: undefines it, and takes what it wrote on its clone.
     DOMAIN_LIST: flags are libvirt's filter of domains, and ours (ListFlags); domains: a JSON list.
     DOMAIN_PROCESSES: a JSON list; what programs were started with may hold secrets.

@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # only who passes such flags pays for them
     from insula.rpc.codes.nativecodes import ImageFlags, PlanFlags
     from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags, UndefineFlags
 
+_LOG_LINES_MAX = 0xFFFF
+
 # Finding domains
 
 
@@ -267,9 +269,15 @@ def resize_console(domain: DomainRef, rows: int, columns: int, device: str | Non
     yield from ask(Insula.CONSOLE_RESIZE, domain, device, rows, columns)
 
 
-def log(domain: DomainRef, source: str, *, follow: bool = False) -> Conversation[Answer]:
-    """Read a log of it; follow: go on as it grows."""
-    return (yield Request(Insula.DOMAIN_LOG, (domain, source, 1 if follow else 0)))
+def log(domain: DomainRef, source: str, *, follow: bool = False, lines: int | None = None) -> Conversation[Answer]:
+    """Read a log of it; follow: go on as it grows; lines: of what is there the last so many, None for all.
+
+    Raises: InvalidArgumentError for more lines than 65535.
+    """
+    if lines is not None and not 0 <= lines <= _LOG_LINES_MAX:
+        raise InvalidArgumentError(f"{lines} lines cannot be asked for, only 0 to {_LOG_LINES_MAX}")
+    flags = (1 if follow else 0) | (0 if lines is None else 2 | lines << 16)  # LogFlags
+    return (yield Request(Insula.DOMAIN_LOG, (domain, source, flags)))
 
 
 # Images

@@ -141,6 +141,8 @@ def test_a_program_with_a_terminal_gets_no_descriptors_and_returns_one() -> None
         (lambda: verbs.console(WEB, "console1", 1), (WEB, "console1", 1)),
         (lambda: verbs.log(WEB, "console", follow=True), (WEB, "console", 1)),
         (lambda: verbs.log(WEB, "console", follow=False), (WEB, "console", 0)),
+        (lambda: verbs.log(WEB, "console", follow=True, lines=5), (WEB, "console", 3 | 5 << 16)),
+        (lambda: verbs.log(WEB, "console", lines=0), (WEB, "console", 2)),
         (lambda: verbs.build_image("new", {"from": "debian"}), ("new", '{"from": "debian"}', 0)),
     ],
 )

@@ -19,7 +19,7 @@ from insula.engine.spec import Process
 from insula.engine.threads import in_own_thread
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
-from insula.rpc.codes.nativecodes import ExecFlags, ImageFlags, PlanFlags
+from insula.rpc.codes.nativecodes import LOG_LINES_MAX, LOG_LINES_SHIFT, ExecFlags, ImageFlags, LogFlags, PlanFlags
 from insula.rpc.procedures import Insula, Procedure
 from insula.service import describing
 from insula.service.figures import figures
@@ -30,7 +30,6 @@ from insula.storage.builders.imagebuilder import Progress
 
 HIDDEN = "(hidden)"
 """What stands in a plan for the values of environment variables."""
-_FOLLOW = 1
 _CONSOLE = "console"
 
 
@@ -204,11 +203,13 @@ async def _remove(request: IncomingCall, domain: ManagedDomain, flags: int) -> A
 
 
 def _log(request: IncomingCall, domain: ManagedDomain, source: str, flags: int) -> Answer:
-    request.allow_flags(flags, _FOLLOW)
+    lines = flags >> LOG_LINES_SHIFT if flags & LogFlags.TAIL else None
+    request.allow_flags(flags if lines is None else flags & LOG_LINES_MAX, LogFlags.FOLLOW | LogFlags.TAIL)
     if not (source or _CONSOLE).startswith(_CONSOLE):
         raise InvalidArgumentError(f"unknown log '{source}': there are console, console0, console1 and so on")
     device = None if source in ("", _CONSOLE) else source
-    request.job = log_job(request.services.consoles, domain, device, follow=bool(flags & _FOLLOW))
+    follow = bool(flags & LogFlags.FOLLOW)
+    request.job = log_job(request.services.consoles, domain, device, follow=follow, lines=lines)
     return None
 
 

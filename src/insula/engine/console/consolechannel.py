@@ -14,6 +14,16 @@ class Viewing(Enum):
     WATCHING = "watching"
 
 
+def last_lines(data: bytes, count: int) -> bytes:
+    """Return the last count lines of data; what follows the last line end is one, too."""
+    at = len(data) - data.endswith(b"\n")
+    for _ in range(count):
+        at = data.rfind(b"\n", 0, at)
+        if at < 0:
+            return data
+    return data[at + 1 :]
+
+
 class ConsoleEnd(Protocol):
     """The console, as a viewer needs it."""
 
@@ -96,6 +106,12 @@ class ConsoleChannel:
         if surplus > 0:
             self._skipped += surplus
             del self._backlog[:surplus]
+
+    def begin_with(self, lines: int) -> None:
+        """Of what is replayed, leave only the last lines. For a channel that nobody has read from."""
+        self._backlog = bytearray(last_lines(bytes(self._backlog), lines))
+        if not self._backlog and not self._ended:
+            self._arrived.clear()
 
     def end(self) -> None:
         """Nothing more will come."""

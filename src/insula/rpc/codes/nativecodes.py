@@ -15,6 +15,17 @@ class PlanFlags(IntFlag):
     SYSCALLS = 1 << 0
 
 
+class LogFlags(IntFlag):
+    """FOLLOW: go on as the log grows; TAIL: begin with so many lines of what is there as the upper half says."""
+
+    FOLLOW = 1 << 0
+    TAIL = 1 << 1
+
+
+LOG_LINES_SHIFT = 16
+LOG_LINES_MAX = 0xFFFF
+
+
 class ListFlags(IntFlag):
     """Beside libvirt's filter of domains. ADDRESSES: what each guest is reached at, too."""
 
