@@ -54,6 +54,9 @@ _KIND_OF_METADATA = ("description", "title", "element")
 _BOOT_POLL_SECONDS = 0.25
 _ASKING_SECONDS = 10.0
 """What a guest gets to answer once."""
+_ASKING_SECONDS_LEAST = 1.0
+_KILLED_SECONDS = 1.0
+"""In which what was killed has ended, unless the guest keeps it."""
 _UP = frozenset({"running", "degraded"})
 _ON_THE_WAY = frozenset({"initializing", "starting", "offline", "unknown", ""})
 """What systemctl says of a system that is not up yet; nothing where its manager cannot be asked yet."""
@@ -180,7 +183,9 @@ def _booted(host: Host, found: Domain, deadline: float | None) -> str:
         run = found.info()["run"]
         if run is not None and run["init"] != "systemd":
             return "running"
-        state = _system_state(host, found, min(_ASKING_SECONDS, _left(deadline) or _ASKING_SECONDS))
+        left = _left(deadline)
+        patience = _ASKING_SECONDS if left is None else min(_ASKING_SECONDS, max(_ASKING_SECONDS_LEAST, left))
+        state = _system_state(host, found, patience)
         if state in _UP:
             return state
         if state not in _ON_THE_WAY:
@@ -207,6 +212,8 @@ def _system_state(host: Host, found: Domain, patience: float) -> str:
         end = host.client.begin(verbs.exec_status(started.handle))
         if not host.client.wait_for(end.done, patience):
             host.client.run(verbs.exec_signal(started.handle, signal.SIGKILL))
+            if not host.client.wait_for(end.done, _KILLED_SECONDS):
+                return ""  # what the guest traces ends when the guest likes
         end.result()
         os.set_blocking(reader, False)  # whatever else holds the other end
         with suppress(BlockingIOError):

@@ -1,6 +1,7 @@
 import json
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +12,9 @@ from insula.cli.watchcommands import described, ending
 from insula.errors import OperationFailedError, OperationTimeoutError
 from insula.rpc.connection import Notification
 from insula.rpc.procedures import Insula, Procedure, Remote
+from insula.sdk.blocking import Pending
 from insula.sdk.blocking_domains import Domain
+from insula.sdk.conversation import Answer, Request
 from insula.sdk.values import Outcome
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
@@ -125,3 +128,26 @@ def test_a_guest_that_goes_down_instead_or_not_up_in_time_is_a_failure(monkeypat
         _boot(monkeypatch, "systemd", "starting", "stopping")
     with pytest.raises(OperationTimeoutError, match="'not begun'"):
         _boot(monkeypatch, "systemd", "", "starting", deadline=0.0)
+
+
+class StuckClient(FakeClient):
+    """What it executes never ends, though it is killed."""
+
+    def answer(self, request: Request) -> Answer:
+        if request.procedure is Insula.DOMAIN_EXEC:
+            return Answer((7, 4712), (), None)
+        return super().answer(request)
+
+    def begin(self, _: object) -> Pending[int]:
+        return Pending(lambda: False, lambda: pytest.fail("waits without end"))
+
+    def wait_for(self, ready: Callable[[], bool], _: float) -> bool:
+        return ready()
+
+
+def test_a_guest_that_keeps_what_was_killed_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    client = StuckClient({Insula.DOMAIN_INFO: json.dumps({"run": {"init": "systemd"}}), Insula.EXEC_SIGNAL: None})
+    with pytest.raises(OperationTimeoutError, match="'not begun'"):
+        watchcommands._booted(client.host, Domain(client.host.client, WEB), 0.0)
+    assert client.made(Insula.EXEC_SIGNAL) == [(7, signal.SIGKILL)]
