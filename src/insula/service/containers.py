@@ -44,6 +44,7 @@ class Entering(Protocol):
         stdio: StandardStreams | None = None,
         terminal: WindowSize | None = None,
         capabilities: frozenset[str] | None = None,
+        detached: bool = False,
     ) -> EnteredProcess: ...
 
 

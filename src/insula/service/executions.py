@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 
-from insula.engine.enter.attachment import EnteredProcess
+from insula.engine.enter.attachment import EnteredProcess, is_detached
 from insula.errors import InvalidArgumentError
 from insula.kernel.process import has_ended, start_time
 
@@ -21,13 +21,14 @@ REMEMBERED = 1000
 @dataclass(kw_only=True, slots=True)
 class WaitedProcess:
     """executed: None if it had ended when this daemon began; born: its start time in clock ticks since boot, None as
-    long as nobody has looked, or if it had ended then; owner: whose going away ends it, None for nobody's."""
+    long as nobody has looked, or if it had ended then; owner: whose going away ends it, None for nobody's; orphaned:
+    it had an owner, who was an earlier daemon's client."""
 
     executed: EnteredProcess | None
     end: asyncio.Future[int | None]
     born: int | None = None
     owner: object | None = None
-    inherited: bool = False
+    orphaned: bool = False
 
 
 class Executions:
@@ -47,11 +48,11 @@ class Executions:
         return self._add(executed.id, WaitedProcess(executed=executed, end=_future(), owner=owner))
 
     def inherit(self, identity: str, executed: EnteredProcess | None) -> None:
-        """Know a program that an earlier daemon put in; who waits for it owns it then.
+        """Know a program that an earlier daemon put in; who waits for it owns it then, unless it is detached.
 
         executed: None if it has ended, which is still to be told.
         """
-        self._add(identity, WaitedProcess(executed=executed, end=_future(), inherited=True))
+        self._add(identity, WaitedProcess(executed=executed, end=_future(), orphaned=not is_detached(identity)))
 
     def _add(self, identity: str, waited: WaitedProcess) -> int:
         self._known[int(identity)] = self._running[identity] = waited
@@ -63,7 +64,7 @@ class Executions:
     def end(self, number: int, waiter: object | None = None) -> asyncio.Future[int | None]:
         """Return what becomes the wait status; None if nobody could learn it. Raises: InvalidArgumentError."""
         waited = self._of(number)
-        if waited.inherited and waited.owner is None:
+        if waited.orphaned and waited.owner is None:
             waited.owner = waiter
         return asyncio.shield(waited.end)
 

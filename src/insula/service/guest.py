@@ -131,7 +131,7 @@ class GuestVerbs:
         """Put a program into the guest; return once it executes. owner: whose going away ends it, None for nobody's."""
         container = managed.require_run().container
         executed = await self._engine.entrance.execute(
-            container, process, stdio=stdio, terminal=terminal, capabilities=capabilities
+            container, process, stdio=stdio, terminal=terminal, capabilities=capabilities, detached=owner is None
         )
         number = self._executions.add(executed, owner)
         return StartedProgram(id=number, pid=executed.pid, master=executed.master)

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from insula.engine.enter.attachment import EnteredProcess
+from insula.engine.enter.attachment import EnteredProcess, entering_id
 from insula.errors import InvalidArgumentError
 from insula.kernel.fds import Fd
 from insula.kernel.process import start_time
@@ -103,15 +103,24 @@ async def test_of_a_program_that_ended_at_once_nobody_looks_when_it_began() -> N
 
 
 async def test_a_program_of_an_earlier_daemon_is_known_by_the_number_that_its_client_has() -> None:
-    known, executed = Executions(), child("17")
-    known.inherit("17", executed)
+    known, executed = Executions(), child("16")
+    known.inherit("16", executed)
     owner = object()
     assert known.owned_by(owner) == []
-    waiting = known.end(17, owner)
+    waiting = known.end(16, owner)
     assert [each for each, _ in known.owned_by(owner)] == [executed]
-    known.signal(17, signal.SIGTERM)
-    known.ended("17", await reaped(executed))
+    known.signal(16, signal.SIGTERM)
+    known.ended("16", await reaped(executed))
     assert await waiting == signal.SIGTERM and known.owned_by(owner) == []
+
+
+async def test_a_detached_program_is_owned_by_nobody_under_a_later_daemon_either() -> None:
+    known, executed, waiter = Executions(), child(entering_id(8, detached=True)), object()
+    known.inherit(executed.id, executed)
+    known.end(int(executed.id), waiter)
+    assert known.owned_by(waiter) == []
+    os.kill(executed.pid, signal.SIGKILL)
+    known.ended(executed.id, await reaped(executed))
 
 
 async def test_one_that_ended_between_two_daemons_is_told_to_who_asks() -> None:

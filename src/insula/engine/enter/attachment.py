@@ -49,6 +49,19 @@ class EnteredProcess:
     master: Fd | None
 
 
+def entering_id(number: int, *, detached: bool) -> str:
+    """Return what a process that enters is called, of a number that no other has.
+
+    The keeper remembers nothing else that a later daemon could ask whether the process ends with its client.
+    """
+    return str(2 * number + detached)
+
+
+def is_detached(identity: str) -> bool:
+    """Whether a process of that id goes on when its client does not."""
+    return bool(int(identity) & 1)
+
+
 def namespaces_of(spec: ContainerSpec) -> list[Namespace]:
     """Return the namespaces that the container does not share with the host; all but the PID one."""
     kinds = set(spec.namespaces) - {Namespace.PID, Namespace.USER, Namespace.TIME}

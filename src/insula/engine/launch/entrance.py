@@ -9,7 +9,14 @@ from contextlib import suppress
 
 from insula.engine.accounts import account_content
 from insula.engine.enter.admittedstreams import admitted
-from insula.engine.enter.attachment import Attachment, EnteredProcess, Login, attachment_steps, group_fds
+from insula.engine.enter.attachment import (
+    Attachment,
+    EnteredProcess,
+    Login,
+    attachment_steps,
+    entering_id,
+    group_fds,
+)
 from insula.engine.facts import Facts
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Verb
@@ -76,11 +83,13 @@ class Entrance:
         terminal: tuple[int, int] | None = None,
         capabilities: frozenset[str] | None = None,
         no_new_privileges: bool | None = None,
+        detached: bool = False,
     ) -> EnteredProcess:
         """Start a process inside and return once it is executed; the keeper tells when it has ended.
 
         stdio: its streams, which stay the caller's: pipes, or the null device (`enter.admittedstreams`); terminal: rows
-        and columns of a terminal instead. capabilities: no more than init's, None for all of these.
+        and columns of a terminal instead. capabilities: no more than init's, None for all of these. detached: see
+        `enter.attachment.is_detached`.
         Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
         a stream that no guest is given.
         """
@@ -91,26 +100,28 @@ class Entrance:
             process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
         )
         if stdio is None:
-            return await self._execute(running, attachment, {})
+            return await self._execute(running, attachment, {}, detached)
         with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
-            return await self._execute(running, attachment, streams)
+            return await self._execute(running, attachment, streams, detached)
 
-    async def _execute(self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]) -> EnteredProcess:
+    async def _execute(
+        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], detached: bool
+    ) -> EnteredProcess:
         try:
-            return await self._execute_at_leaf(running, attachment, streams)
+            return await self._execute_at_leaf(running, attachment, streams, detached)
         except StepError as error:
             if error.errno != errno.ENODEV:
                 raise
         # The guest has just removed the group that it was to begin in, and that is made anew.
-        return await self._execute_at_leaf(running, attachment, streams)
+        return await self._execute_at_leaf(running, attachment, streams, detached)
 
     async def _execute_at_leaf(
-        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd]
+        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], detached: bool
     ) -> EnteredProcess:
         login, account, most_groups = await self._account(running, attachment.process)
         running.refuse_unless_entered()  # it may have ended, and its descriptor been closed, since
         program = self._program(running.record.spec, attachment, login, most_groups)
-        name = str(next(self._executions))
+        name = entering_id(next(self._executions), detached=detached)
         groups = group_fds(running.group)
         try:
             given = {

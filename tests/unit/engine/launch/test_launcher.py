@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from insula.engine.enter.attachment import is_detached
 from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.engine.facts import Facts
 from insula.engine.keeper.held import StartPhase
@@ -247,13 +248,15 @@ def test_a_process_enters_with_streams_by_a_name_of_its_own(desk: Desk) -> None:
     first, second = (
         completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/ps",)), stdio=NULLS)) for _ in range(2)
     )
-    assert int(second.id) > int(first.id)
+    assert int(second.id) > int(first.id) and not is_detached(second.id)
     assert (first.pid, first.master) == (desk.keeper.pid, None)
     asked = desk.keeper.last(Verb.EXECUTE)
     assert asked.body == {"uuid": SPEC.uuid, "id": second.id}
     assert asked.fds == ("init", "image", "cgroup", "stdin", "stdout", "stderr", "account")
     assert 'execve("/bin/ps"' in "".join(Disassembly(asked.image).lines())
-    for each in (first, second):
+    third = completed(desk.launcher.entrance.execute(running, Process(argv=("/bin/ps",)), stdio=NULLS, detached=True))
+    assert is_detached(third.id)
+    for each in (first, second, third):
         os.close(each.pidfd)
     desk.launcher.close()
     assert open_fds() == before
