@@ -193,6 +193,8 @@ class LifecycleVerbs:
             return
 
         was_off = not managed.is_active
+        if managed.run is not None:
+            managed.run.note_oom_kills()
 
         async def work() -> None:
             if managed.run is None:

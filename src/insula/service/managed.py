@@ -19,7 +19,7 @@ from insula.model.domainstates import (
 )
 from insula.service.events import DomainIdentity, Events, LifecycleEvent, Reboot
 from insula.service.live import defined
-from insula.service.pastruns import NOTHING, Past
+from insula.service.pastruns import NOTHING, Past, oom_kills_in
 from insula.service.rundirectory import Next, RunRecord, StopReason
 from insula.service.statelock import LOCK_PATIENCE, StateChangeLock
 from insula.service.tasks import BackgroundTasks
@@ -41,7 +41,8 @@ class Stopped:
 class Run:
     """The present run of a domain.
 
-    record: as the run directory has it; ending: its end has begun; adoption: done once this daemon has taken the guest
+    record: as the run directory has it; ending: its end has begun; oom_kills: processes that were killed for want of
+    memory, as far as that is known; adoption: done once this daemon has taken the guest
     over from the one before, or has found that it cannot yet, None for one that it started.
     """
 
@@ -49,7 +50,15 @@ class Run:
     record: RunRecord
     consoles: tuple[ConsoleHub, ...] = ()
     ending: bool = False
+    oom_kills: int = 0
     adoption: asyncio.Future[None] | None = None
+
+    def note_oom_kills(self) -> None:
+        """Read how many of the guest's processes were killed for want of memory, as long as its group is there.
+
+        A host's systemd removes that once it is empty: so this is the first thing done about an end.
+        """
+        self.oom_kills = max(self.oom_kills, oom_kills_in(self.container.group))
 
     @property
     def is_ours(self) -> bool:

@@ -26,7 +26,7 @@ from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import ContainerEngine, Preparation
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
-from insula.service.pastruns import PastRuns, oom_kills_in
+from insula.service.pastruns import PastRuns
 from insula.service.rundirectory import LIVE, Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
 from insula.service.runstorage import RunStorage
 from insula.service.startoptions import Launch
@@ -165,7 +165,7 @@ class Runs:
         run = managed.require_run()
         self._directory.write_or_owe(ending(run.record, StopReason.DESTROYED))
         run.ending = True
-        kills = oom_kills_in(run.container.group)
+        run.note_oom_kills()
         left: Callable[[], Awaitable[None]] | None = None
         try:
             status = await self._engine.teardown.destroy(run.container)
@@ -179,15 +179,15 @@ class Runs:
             LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status
             left = partial(self._engine.teardown.release, run.container, status)
-        managed.past = self.past.ended(run.record, StopReason.DESTROYED, status.status, kills)
+        managed.past = self.past.ended(run.record, StopReason.DESTROYED, status.status, run.oom_kills)
         await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status), left)
         return status
 
     async def end(self, managed: ManagedDomain, reason: StopReason, status: ExitStatus, then: Next) -> RunRecord:
         """Clear up after a guest that ended by itself; return the record as it was decided. The caller tells that."""
         run = managed.require_run()
-        kills = oom_kills_in(run.container.group)
-        managed.past = self.past.ended(run.record, reason, status.status, kills)
+        run.note_oom_kills()
+        managed.past = self.past.ended(run.record, reason, status.status, run.oom_kills)
         record = ending(run.record, reason, status=status.status, then=then)
         self._directory.write_or_owe(record)
         run.ending = True

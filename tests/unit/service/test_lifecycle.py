@@ -425,3 +425,15 @@ async def test_a_run_directory_that_somebody_cleared_away_keeps_nothing_from_end
 
     assert state(rig, ref) == ("shutoff", "destroyed")
     assert os.listdir(rig.layout.running) == []
+
+
+async def test_what_killed_it_is_read_before_its_group_may_go(rig: Rig) -> None:
+    managed = rig.domains.of(await defined(rig))
+    await rig.domains.start(managed.ref)
+    run = managed.require_run()
+    run.container.group.oom_kills = 2  # type: ignore[misc]
+    rig.end(WEB, int(signal.SIGKILL))
+    run.container.group.oom_kills = 0  # type: ignore[misc]
+    await until(lambda: state(rig, managed.ref) == ("shutoff", "crashed"))
+    assert managed.past.end is not None and managed.past.end.out_of_memory
+    assert (await rig.domains.services.lifecycle.wait(managed)).out_of_memory
