@@ -59,13 +59,17 @@ def test_a_tree_without_end_is_counted_as_far_as_descriptors_may_go(
         os.close(directory)
         directory = below
     os.close(directory)
-    opened: list[object] = []
-    plainly = os.open
-    monkeypatch.setattr(os, "open", lambda *given, **named: opened.append(given) or plainly(*given, **named))
+    opened, plainly = [0], os.open
+
+    def counted(name: str, flags: int, *, dir_fd: int | None = None) -> int:
+        opened[0] += 1
+        return plainly(name, flags, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", counted)
     before = open_fds()
     try:
         found = used_below(tmp_path, 60.0)
     finally:
         monkeypatch.undo()
         subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
-    assert found.partial and len(opened) == DEPTH_MAX and open_fds() == before
+    assert found.partial and opened == [DEPTH_MAX] and open_fds() == before
