@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from insula.engine.spec import (
         Access,
         BindMount,
+        Bytes,
         ContainerSpec,
         Device,
         DeviceKind,
@@ -112,6 +113,7 @@ _PLACES = {
     "engine.spec": (
         "Access",
         "BindMount",
+        "Bytes",
         "ContainerSpec",
         "Device",
         "DeviceKind",
@@ -181,6 +183,7 @@ __all__ = [
     "AuthenticationError",
     "BindMount",
     "BlockLimit",
+    "Bytes",
     "ConfigurationError",
     "Container",
     "ContainerSpec",
@@ -245,7 +248,6 @@ __all__ = [
     "XmlSyntaxError",
     "connect",
     "connect_async",
-    "errors",
 ]
 
 

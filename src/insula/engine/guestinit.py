@@ -29,6 +29,8 @@ from insula.kernel.beneath import CONTAINED, open_beneath
 
 
 class PowerAction(Enum):
+    """What an init is asked for."""
+
     POWEROFF = "poweroff"
     HALT = "halt"
     REBOOT = "reboot"

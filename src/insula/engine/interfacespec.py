@@ -8,6 +8,8 @@ from enum import Enum
 
 
 class NetworkKind(Enum):
+    """Whose network a container has."""
+
     PRIVATE = "private"
     """A network namespace of its own, with whatever interfaces are given, and loopback."""
     HOST = "host"

@@ -156,6 +156,8 @@ Mount = BindMount | TmpfsMount | ImageMount | GuestBindMount
 
 
 class DeviceKind(Enum):
+    """What a device node stands for: mknod(2)."""
+
     CHARACTER = "c"
     BLOCK = "b"
 
@@ -213,6 +215,8 @@ class ResourceLimit:
 
 
 class SeccompProfile(Enum):
+    """Which system calls a guest may make before what its definition adds or takes away."""
+
     DEFAULT = "default"
     """The allow list of `engine.policy.syscalls`."""
     MIGRATABLE = "migratable"
