@@ -11,7 +11,7 @@ import pytest
 
 from insula import Container, Engine
 from insula.engine.launch.placement import DirectPlacement, Placement, PlacementRequest, ScopePlacement
-from insula.engine.launch.systemdscope import Manager, ScopeError, Scopes, detect_manager
+from insula.engine.launch.systemdscope import Manager, Scope, ScopeError, Scopes, detect_manager
 from insula.engine.spec import CgroupPlacement
 from insula.errors import OperationFailedError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies, scope_name
@@ -205,6 +205,28 @@ def test_machinectl_knows_the_container_and_forgets_it(leader: subprocess.Popen[
     until(lambda: "web.example" not in machines(), "machinectl having forgotten it")
     until(lambda: not Path("/sys/fs/cgroup", group.path).parent.exists(), "the scope's group being gone")
     placement.release(group)
+
+
+@pytest.mark.systemd_host
+@pytest.mark.requires("machined")
+def test_who_was_never_registered_is_when_found_again_and_nobody_is_twice(
+    leader: subprocess.Popen[bytes], scopes: Scopes, caplog: pytest.LogCaptureFixture
+) -> None:
+    placement = ScopePlacement(hierarchies=Hierarchies.detect(), manager=Manager.SYSTEMD, scopes=scopes)
+    wish = request("found", leader, "machine.slice")
+    group = placement.settle(wish, None, leader.pid)
+    machine = f"lxc-{leader.pid}-found"
+    assert machine not in machines()
+    for _ in range(2):
+        later = Scopes()
+        later.register(Scope(machine=machine, uuid=wish.uuid, slice="machine.slice", leader=leader.pid), perhaps=True)
+        later.close()
+        until_registered(machine)
+    assert "does not register" not in caplog.text
+    group.kill()
+    leader.wait()
+    placement.release(group)
+    until(lambda: machine not in machines(), "machinectl having forgotten it")
 
 
 @pytest.mark.systemd_host

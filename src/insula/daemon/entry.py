@@ -47,6 +47,7 @@ def _serve(layout: Layout, options: argparse.Namespace, missing: Sequence[str]) 
     try:
         from insula.daemon.main import serve
     finally:
+        gc.freeze()  # what they made stays, and every look through it would cost as much as a dozen guests taken over
         gc.enable()
     return serve(layout, options, missing)
 
