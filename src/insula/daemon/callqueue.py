@@ -46,11 +46,13 @@ class CallQueue:
         self._queues = {lane: _Queue(limit=lane.value or usual) for lane in Lane}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._parked = 0
+        """How many calls wait for room, in all lanes."""
 
     @property
     def full(self) -> bool:
         """Whether calls are parked: then no more should be read."""
-        return any(queue.parked for queue in self._queues.values())
+        return self._parked > 0
 
     def take(self, lane: Lane, request: IncomingCall, work: Work) -> None:
         """Perform the work now, or when its lane has room."""
@@ -59,6 +61,7 @@ class CallQueue:
             self._start(queue, request, work)
         else:
             queue.parked.append((request, work))
+            self._parked += 1
 
     def close(self) -> None:
         """Give up what runs and what is parked."""
@@ -68,6 +71,7 @@ class CallQueue:
                 work.close()
                 request.dispose()
             queue.parked.clear()
+        self._parked = 0
         for task in self._tasks:
             task.cancel()
 
@@ -89,5 +93,6 @@ class CallQueue:
         request.dispose()
         queue.running -= 1
         if queue.parked and not self._closed:
+            self._parked -= 1
             self._start(queue, *queue.parked.popleft())
         self._freed()

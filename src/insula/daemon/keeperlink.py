@@ -10,7 +10,6 @@ what `restored` itself asks goes to the new keeper: whoever else asks waits.
 
 import asyncio
 import errno
-import json
 import logging
 import os
 import signal
@@ -24,7 +23,7 @@ from typing import Any
 
 from insula.daemon.keeperwatch import KeeperWatch
 from insula.engine.keeper.link import KeeperEvent, raise_error
-from insula.engine.keeper.protocol import Message, Verb, decode, receive_encoded, send_encoded
+from insula.engine.keeper.protocol import Message, Verb, decode, encode, receive_encoded, send_encoded
 from insula.engine.threads import in_own_thread
 from insula.errors import KeeperError
 from insula.kernel.fds import close_all
@@ -123,7 +122,7 @@ class KeeperSupervisor:
 
         Raises: OSError for a descriptor that is closed already: that is no fault of the keeper's.
         """
-        if any(fd < 0 for fd in fds.values()):
+        if min(fds.values(), default=0) < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), f"what was to go with '{verb.value}'")
         restores = self._restoring is not None and _RESTORER.get() is self._restoring
         if self._channel is None and restores:
@@ -131,8 +130,7 @@ class KeeperSupervisor:
         if self._channel is None and (self._restarting is None or self._hopeless):
             raise KeeperError("there is no keeper, and none can be started: its log says why")
         self._last += 1
-        request = {"request": self._last, "verb": verb.value, **body, **({"fds": list(fds)} if fds else {})}
-        encoded = json.dumps(request, separators=(",", ":")).encode()
+        encoded = encode({"request": self._last, "verb": verb.value, **body}, fds)
         self._waiting[self._last] = asyncio.get_running_loop().create_future()
         self._watch.asked(self._last, verb)
         if self._channel is None or (self._restoring is not None and not restores):
@@ -224,7 +222,7 @@ class KeeperSupervisor:
         if self._channel is not None and not self._outgoing:
             self._last += 1
             request = {"request": self._last, "verb": Verb.PING.value}
-            self._outgoing.append((json.dumps(request).encode(), []))
+            self._outgoing.append((encode(request, ()), []))
             self._write()
 
     def _wake(self) -> None:

@@ -109,7 +109,7 @@ class ServerStreams:
     @property
     def unread(self) -> int:
         """Bytes that came in and no job has taken yet."""
-        return sum(stream.pending for stream, _ in self._open.values())
+        return sum(stream.pending for stream, _ in self._open.values()) if self._open else 0
 
     def serve(self, wire: Stream, job: StreamJob) -> None:
         """Run job for a stream that a reply has just opened."""

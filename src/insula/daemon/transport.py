@@ -19,6 +19,8 @@ from insula.errors import RpcError
 from insula.kernel.fds import close_all
 from insula.rpc.frames import FDS_MAX
 
+_CUT = int(socket.MSG_CTRUNC)
+"""As a number: operators of enums are Python's own functions, and this is asked at every read."""
 READ_SIZE = 16 * 1024
 """Small enough for a read full of calls to be answered in some milliseconds, before others get their turn."""
 _READS = 8
@@ -154,7 +156,7 @@ class Transport:
             self._end(error)
             return False
         fds = descriptors(ancillary)
-        if flags & socket.MSG_CTRUNC or len(fds) > FDS_MAX:
+        if flags & _CUT or len(fds) > FDS_MAX:
             part_with(fds)
             self._end(RpcError("more file descriptors at once than a packet may carry"))
         elif not data:

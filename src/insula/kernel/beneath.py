@@ -35,6 +35,7 @@ STRICT = Resolve.BENEATH | Resolve.NO_LINKS | Resolve.NO_MAGIC_LINKS
 """For places that only we lay out: no links at all."""
 CONTAINED = Resolve.IN_ROOT | Resolve.NO_MAGIC_LINKS
 """For paths as the guest itself would see them: its links count, inside."""
+_KNOWN = CONTAINED | Resolve.CACHED
 
 
 _ATTEMPTS = 100
@@ -70,7 +71,7 @@ def open_known(root: int, path: str) -> Fd:
 
     Raises: OSError; BlockingIOError if a file system would have to be asked, or something is being renamed.
     """
-    how = _HowToOpen(flags=os.O_PATH | os.O_CLOEXEC, mode=0, resolve=CONTAINED | Resolve.CACHED)
+    how = _HowToOpen(flags=os.O_PATH | os.O_CLOEXEC, mode=0, resolve=_KNOWN)
     return _openat2(root, path.lstrip("/") or ".", how, ctypes.sizeof(how))
 
 

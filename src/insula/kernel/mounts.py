@@ -26,6 +26,10 @@ class OpenTree(IntFlag):
     RECURSIVE = AT_RECURSIVE
 
 
+_COPY = OpenTree.CLONE | OpenTree.CLOEXEC
+_COPY_OF_ALL = _COPY | OpenTree.RECURSIVE
+
+
 class MoveMount(IntFlag):
     """Flags of move_mount(2)."""
 
@@ -122,7 +126,7 @@ def detached_copy(path: str, *, recursive: bool = False, directory: int = AT_FDC
 
     It vanishes with its last fd unless it is attached. Links in path are followed.
     """
-    return open_tree(directory, path, OpenTree.CLONE | OpenTree.CLOEXEC | (OpenTree.RECURSIVE if recursive else 0))
+    return open_tree(directory, path, _COPY_OF_ALL if recursive else _COPY)
 
 
 def attach(mount: int, target: int) -> None:

@@ -155,7 +155,7 @@ class ConsoleReaders:
 def _defined_log(domain: Description, place: int) -> DefinedLog | None:
     """A domain without any console is given one. Most define no log, and need not be read to find that out."""
     if isinstance(domain, UnreadDefinition):
-        if "<log" not in domain.text:
+        if domain.text is not None and "<log" not in domain.text:
             return None
         domain = domain.value()
     consoles = domain.devices.consoles

@@ -46,9 +46,9 @@ class InheritedDomains:
     def defined(self, found: Definition[DomainDefinition]) -> ManagedDomain:
         """Let a domain be there that is defined; what its definition says is made out once somebody asks for it."""
 
-        def read(text: str) -> DomainDefinition:
+        def read() -> DomainDefinition:
             try:
-                return found.read(text)
+                return found.read(found.text)
             except (ValueError, InsulaError) as error:  # an earlier daemon with the very same reader has understood it
                 raise OperationFailedError(
                     f"the definition of domain '{found.name}' cannot be understood any more ({error}); restart insulad"
@@ -71,7 +71,7 @@ class InheritedDomains:
         if not isinstance(described_by, UnreadDefinition):
             return replace(described_by, name=DomainName(managed.name))
 
-        def read(text: str) -> DomainDefinition:
+        def read() -> DomainDefinition:
             try:
                 found = described_by.value()
             except Exception as error:  # whatever it was: it runs, and is described as well as can be

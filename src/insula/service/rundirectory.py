@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -368,7 +369,7 @@ def _description(text: str, *, read: bool) -> Description:
     beginning = None if read else _BEGINNING.match(text)
     if beginning is None:
         return _read(text)
-    return UnreadDefinition(name=beginning[1], uuid=UUID(beginning[2]), text=text, read=_read)
+    return UnreadDefinition(name=beginning[1], uuid=UUID(beginning[2]), text=text, read=partial(_read, text))
 
 
 def _read(text: str) -> DomainDefinition:

@@ -124,10 +124,7 @@ class Runs:
     def _described(self, domain: DomainDefinition, container: Running) -> Description:
         """Return what describes domain while it runs: made out when somebody asks for it, which no start waits for."""
         facts = live.facts_of(container)
-        text = domain.dump(LIVE)
-        return UnreadDefinition(
-            name=domain.name, uuid=domain.uuid, text=text, read=lambda _: live.running(domain, facts)
-        )
+        return UnreadDefinition(name=domain.name, uuid=domain.uuid, read=partial(live.running, domain, facts))
 
     def _warn(self, managed: ManagedDomain, failure: str | None) -> None:
         if failure is not None:

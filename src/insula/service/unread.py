@@ -13,19 +13,19 @@ from insula.model.domain import DomainDefinition
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class UnreadDefinition:
-    """name, uuid: of what `read` makes of text. Several threads may call it at any time; `value` raises what it raises,
-    which is nothing where it is about a guest that runs."""
+    """name, uuid: of what `read` returns; several threads may call it at any time. `value` raises what it raises, which
+    is nothing where it is about a guest that runs. text: what it reads, if that is a document."""
 
     name: str
     uuid: UUID
-    text: str
-    read: Callable[[str], DomainDefinition]
+    text: str | None = None
+    read: Callable[[], DomainDefinition]
     _value: DomainDefinition | None = field(default=None, init=False)
 
     def value(self) -> DomainDefinition:
         """Return what describes the domain: the same value each time."""
         if self._value is None:
-            self._value = self.read(self.text)
+            self._value = self.read()
         return self._value
 
     def known(self) -> DomainDefinition | None:
@@ -34,7 +34,7 @@ class UnreadDefinition:
 
     def then(self, change: Callable[[DomainDefinition], DomainDefinition]) -> "UnreadDefinition":
         """Return what becomes of it by a change that keeps its name and UUID, not read before it is needed either."""
-        return UnreadDefinition(name=self.name, uuid=self.uuid, text=self.text, read=lambda _: change(self.value()))
+        return UnreadDefinition(name=self.name, uuid=self.uuid, text=self.text, read=lambda: change(self.value()))
 
 
 Description = DomainDefinition | UnreadDefinition

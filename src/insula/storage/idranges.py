@@ -89,6 +89,7 @@ class IdRanges:
         self._clock = clock
         self._here: Sequence[range] | None = None
         self._journal = IdJournal(self.path)
+        self._lock_path = layout.state / _LOCK
         self._is_systems = layout == Layout.system()
         self._systems_journal = IdJournal(Layout.system().state / FILE)
         self._searches: dict[int, SlotSearch] = {}
@@ -213,10 +214,13 @@ class IdRanges:
 
     def _lock(self) -> int | None:
         """Open the lock; None on a file system that is read-only and has none: then nobody else writes either."""
-        path = self._layout.state / _LOCK
+        path = self._lock_path
         try:
-            self._layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:
+                self._layout.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+                return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             if error.errno != errno.EROFS:
                 raise OperationFailedError(f"the ids of domains cannot be looked up: {error}") from error

@@ -75,14 +75,14 @@ async def test_the_defined_side_of_a_transient_domain_is_what_its_run_could_be_s
 
 
 async def test_what_was_not_read_yet_is_not_read_for_a_document_that_is_known(rig: Rig) -> None:
-    def refuse(text: str) -> DomainDefinition:
-        raise AssertionError(text)
+    def refuse() -> DomainDefinition:
+        raise AssertionError
 
     managed = rig.domains.of(await rig.domains.create_xml(domain_xml()))
     shown = managed.current
-    managed.description = UnreadDefinition(name=managed.name, uuid=managed.uuid, text="", read=refuse)
+    managed.description = UnreadDefinition(name=managed.name, uuid=managed.uuid, read=refuse)
     assert written_xml(managed) is None
-    managed.description = UnreadDefinition(name=managed.name, uuid=managed.uuid, text="", read=lambda _: shown)
+    managed.description = UnreadDefinition(name=managed.name, uuid=managed.uuid, read=lambda: shown)
     assert written_xml(managed) is None
     text = xml(managed)
     assert written_xml(managed) is text

@@ -33,7 +33,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -50,6 +50,9 @@ _DATAGRAM_MAX = BODY_MAX + 16 * 1024
 _FDS_MAX = 253
 """What one datagram may carry. Source: the kernel's SCM_MAX_FD."""
 _ANCILLARY_SIZE = socket.CMSG_SPACE(_FDS_MAX * 4)
+_CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+"""As a number: operators of enums are Python's own functions, and this is asked of every message."""
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 class Verb(Enum):
@@ -100,8 +103,12 @@ def send(channel: socket.socket, body: Mapping[str, Any], fds: Mapping[str, int]
     Raises: OSError; BlockingIOError on a non-blocking channel whose peer does not read.
     """
     passed = dict(fds or {})
-    encoded = json.dumps({**body, "fds": list(passed)} if passed else body, separators=(",", ":")).encode()
-    send_encoded(channel, encoded, list(passed.values()))
+    send_encoded(channel, encode(body, passed), list(passed.values()))
+
+
+def encode(body: Mapping[str, Any], names: Collection[str]) -> bytes:
+    """Return an encoded body that names the fds which travel beside it, in their order."""
+    return _ENCODER.encode({**body, "fds": [*names]} if names else body).encode()
 
 
 def send_encoded(channel: socket.socket, encoded: bytes, fds: list[int]) -> None:
@@ -149,7 +156,7 @@ def receive_encoded(
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             received.frombytes(data[: len(data) - len(data) % received.itemsize])
     fds = [Fd(fd) for fd in received]
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if flags & _CUT:
         part_with(fds)
         raise ValueError("a message was cut on its way")
     if not encoded:

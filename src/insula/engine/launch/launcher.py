@@ -10,7 +10,7 @@ import errno
 import resource
 import secrets
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from insula.engine.enter.admittedstreams import check_inherited
 from insula.engine.enter.attachment import (
@@ -38,6 +38,7 @@ from insula.engine.look.accountlook import AccountFinder, find_directly
 from insula.engine.plan import planner
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
+from insula.engine.sameobject import SameObject
 from insula.engine.spec import ContainerSpec
 from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import (
@@ -87,7 +88,7 @@ class Launcher:
     ) -> None:
         self._facts = facts
         # A plan is a function of the spec, and of facts that stay.
-        self._plans = lru_cache(_PLANS_MAX)(partial(planner.plan, facts=facts))
+        self._plans = lru_cache(_PLANS_MAX)(lambda spec: planner.plan(spec.value, facts))
         self._installation = installation
         self._reserve = reserve or Reserve(0)
         self._link = link
@@ -143,7 +144,7 @@ class Launcher:
 
     def plan(self, spec: ContainerSpec) -> LaunchPlan:
         """Return what `launch` would do. Raises: as `planner.plan`."""
-        return self._plans(spec)
+        return self._plans(SameObject(spec))
 
     def program(self, spec: ContainerSpec) -> Program:
         """Return what the first process of `launch` would play. Raises: as `planner.plan`; StepError."""

@@ -9,6 +9,7 @@ from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.builder import Builder
 from insula.engine.program.late import Late, Template, shape_of
 from insula.engine.program.program import Mark, Program
+from insula.engine.sameobject import SameObject
 from insula.engine.spec import ContainerSpec
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.errors import StepError
@@ -32,7 +33,6 @@ class Compiled(NamedTuple):
     """What a plan was compiled to: the program of its shape, and what is its own."""
 
     spec: ContainerSpec
-    plan: LaunchPlan
     template: Template
     lates: list[Late]
     marks: tuple[Mark, ...]
@@ -51,8 +51,7 @@ class Programs:
         self._lock = Lock()
         self._images = 0
         """Bytes."""
-        self._latest: OrderedDict[tuple[int, int, bool], Compiled] = OrderedDict()
-        """By the identity of their plans, which are kept with them: a plan says much, to be compared at each start."""
+        self._latest: OrderedDict[tuple[SameObject[LaunchPlan], int, bool], Compiled] = OrderedDict()
 
     def start(self, spec: ContainerSpec, plan: LaunchPlan, *, permitted: int, hold: bool) -> Program:
         """Return the program of a guest's first process.
@@ -62,9 +61,10 @@ class Programs:
         """
         mask = permitted if spec.idmap is None else _EVERY_CAPABILITY
         with self._lock:
-            latest = self._latest.get((id(plan), mask, hold))
+            key = (SameObject(plan), mask, hold)
+            latest = self._latest.get(key)
             if latest is None or latest.spec is not spec:
-                latest = self._latest[id(plan), mask, hold] = self._compiled(spec, plan, mask, hold=hold)
+                latest = self._latest[key] = self._compiled(spec, plan, mask, hold=hold)
                 if len(self._latest) > _LATEST_MAX:
                     self._latest.popitem(last=False)
         return latest.template.filled(latest.lates, latest.marks)
@@ -87,7 +87,7 @@ class Programs:
             )
             template = self._keep(key, compiled_start(program, plan))
         marks = template.marks([*plan.child_early, _WAIT, *plan.inside])
-        return Compiled(spec=spec, plan=plan, template=template, lates=lates, marks=marks)
+        return Compiled(spec=spec, template=template, lates=lates, marks=marks)
 
     def entering(self, spec: ContainerSpec, steps: Sequence[GuestStep], *, permitted: int, most_groups: int) -> Program:
         """Return the program of a process that enters a running guest.

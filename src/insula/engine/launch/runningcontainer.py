@@ -10,6 +10,7 @@ from insula.engine import codec
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.engine.launch.holdings import Holding, Interfaces, Remains, holding_of_group
+from insula.engine.sameobject import SameObject
 from insula.engine.spec import ContainerSpec
 from insula.errors import OperationInvalidError
 from insula.kernel.cgroups import Cgroup, Hierarchies
@@ -46,9 +47,8 @@ class ContainerRecord:
         return Remains(uuid=self.spec.uuid, launch=self.launch, pid=self.pid, born=self.born, holdings=self.holdings)
 
     def encode(self) -> dict[str, Any]:
-        """Return the record as JSON-able data."""
-        encoded: dict[str, Any] = codec.encode(self, known={"spec": _encoded(self.spec)})
-        return encoded
+        """Return the record as JSON-able data, which nobody changes: it is written twice at each start."""
+        return _encoded(SameObject(self))
 
     @staticmethod
     def decode(data: dict[str, Any]) -> "ContainerRecord":
@@ -153,9 +153,15 @@ class Running:
 
 
 @functools.lru_cache(64)
-def _encoded(spec: ContainerSpec) -> codec.Json:
-    """Return a spec as JSON-able data, which nobody changes: a record is written twice at each start."""
-    return codec.encode(spec)
+def _encoded(record: SameObject[ContainerRecord]) -> dict[str, Any]:
+    spec = _encoded_spec(SameObject(record.value.spec))
+    encoded: dict[str, Any] = codec.encode(record.value, known={"spec": spec})
+    return encoded
+
+
+@functools.lru_cache(64)
+def _encoded_spec(spec: SameObject[ContainerSpec]) -> codec.Json:
+    return codec.encode(spec.value)
 
 
 @functools.cache

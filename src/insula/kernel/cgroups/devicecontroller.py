@@ -43,11 +43,12 @@ class V1Devices:
 
         A policy that is already there is changed by its difference, additions first: no moment without the old rights.
         """
-        wanted = _by_node(rules)
         held = self._held()
         if held is None:
             files.write(f"{self.directory}/devices.deny", "a")
-            held = {}
+            files.write(f"{self.directory}/devices.allow", *_lines(rules))
+            return
+        wanted = _by_node(rules)
         added = [
             f"{node} {_letters(access)}" for node, access in wanted.items() if access - held.get(node, frozenset())
         ]
@@ -79,6 +80,12 @@ def _by_node(rules: tuple[DeviceRule, ...]) -> Mapping[str, frozenset[str]]:
         node = str(rule).rpartition(" ")[0]
         nodes[node] = nodes.get(node, frozenset()) | frozenset(rule.access)
     return MappingProxyType(nodes)
+
+
+@lru_cache(_POLICIES)
+def _lines(rules: tuple[DeviceRule, ...]) -> tuple[str, ...]:
+    """Return what has to be written to allow all that rules allow."""
+    return tuple(f"{node} {_letters(access)}" for node, access in _by_node(rules).items())
 
 
 def _letters(access: frozenset[str]) -> str:

@@ -76,10 +76,11 @@ class V1Memory(_V1Group):
             return
         # The kernel insists on memory <= memory and swap after each write: a rising sum goes first, a falling one last.
         writes = [(_LIMIT, memory), (_WITH_SWAP, memory_and_swap)]
-        if memory_and_swap == -1 or memory_and_swap > self._number(_LIMIT):
+        before = self._number(_LIMIT)
+        if memory_and_swap == -1 or memory_and_swap > before:
             writes.reverse()
+            before = self._number(_WITH_SWAP)
         first, _ = writes[0]
-        before = self._number(first)
         self._limit(*writes[0])
         try:
             self._limit(*writes[1])

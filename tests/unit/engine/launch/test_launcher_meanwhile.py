@@ -43,7 +43,8 @@ def test_what_fails_meanwhile_takes_the_launch_back(desk: Desk) -> None:
     assert open_fds() == before
 
 
-def test_a_plan_is_made_once_for_what_is_the_same() -> None:
+def test_a_plan_is_made_once_for_a_spec() -> None:
     launcher = Launcher(facts=UNIFIED, link=FakeKeeper())
-    assert launcher.plan(SPEC) is launcher.plan(replace(SPEC))
+    assert launcher.plan(SPEC) is launcher.plan(SPEC)
+    assert launcher.plan(SPEC) == launcher.plan(replace(SPEC))
     assert launcher.plan(replace(SPEC, hostname="other")) is not launcher.plan(SPEC)
