@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import resource
 import select
 import signal
@@ -326,7 +327,17 @@ def test_no_client_of_an_activated_daemon_is_ever_reset(insulad: Insulad, scratc
     insulad.start()
 
 
-def test_the_log_is_one_line_an_event_with_priorities(insulad: Insulad) -> None:
+def test_the_log_is_one_line_an_event_with_the_time_and_in_the_journal_with_its_priorities(
+    insulad: Insulad, monkeypatch: pytest.MonkeyPatch
+) -> None:
     insulad.virsh("list")
-    lines = [line for line in insulad.log_text().splitlines() if line]
-    assert lines and all(line[0] == "<" and line[1].isdigit() and line[2] == ">" for line in lines), lines
+    before = [line for line in insulad.log_text().splitlines() if line]
+    assert before and all(re.match(r"\d{4}-\d\d-\d\d [\d:,]+ [A-Z]+ insula", line) for line in before), before
+    found = insulad.log.stat()
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+    insulad.stop()
+    there = len(insulad.log_text().splitlines())
+    insulad.start()
+    insulad.virsh("list")
+    lines = [line for line in insulad.log_text().splitlines()[there:] if line]
+    assert lines and all(re.match(r"<\d>insula", line) for line in lines), lines
