@@ -38,8 +38,9 @@ def _cp_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", help="the other of both; into it if it is a directory, else its new name")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing of what is left out")
     parser.epilog = (
-        "The guest must run and have tar. Files get the owner that copies, in a guest its root; set-user-id bits, "
-        "devices, pipes and sockets are not copied. A path with a colon stands behind a slash: ./a:b."
+        "The guest must run and have tar. Files get the owner that copies, in a guest its root, on the host no mode "
+        "that its umask forbids; set-user-id bits, devices, pipes and sockets are not copied. Directories of the host "
+        "that are there keep their modes. A path with a colon stands behind a slash: ./a:b."
     )
 
 

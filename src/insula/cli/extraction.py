@@ -2,7 +2,7 @@
 
 Every member's place is looked up from the directory's descriptor, staying beneath it and through no link, neither one
 that the archive brought nor one that an earlier copy did. What is made is the caller's own: no owners, no set-user-id
-bits, no devices.
+bits, no devices, nor any right that the caller's umask takes away.
 """
 
 import errno
@@ -36,6 +36,8 @@ class Extraction:
         self._base = base
         self._name = name
         self._entered: list[_Entered] = []
+        os.umask(mask := os.umask(0o077))
+        self._permitted = 0o777 & ~mask
         self.left_out = 0
 
     def extract(self, archive: TarReader) -> None:
@@ -69,7 +71,7 @@ class Extraction:
                 case MemberKind.DIRECTORY:
                     self._make_directory(parent, place, member)
                 case MemberKind.FILE:
-                    _write_file(parent, place[-1], member, content)
+                    _write_file(parent, place[-1], member, content, member.mode & self._permitted)
                 case MemberKind.SYMBOLIC_LINK:
                     _make_way(parent, place[-1])
                     os.symlink(member.link, os.fsencode(place[-1]), dir_fd=parent)
@@ -111,7 +113,7 @@ class Extraction:
             except FileNotFoundError:
                 continue  # the archive replaced it
             try:
-                os.fchmod(directory, member.mode & 0o777)
+                os.fchmod(directory, member.mode & self._permitted)
                 os.utime(directory, (member.modified % _LATEST,) * 2)
             except OSError as error:
                 raise _failure(entered, error) from error
@@ -119,7 +121,7 @@ class Extraction:
                 os.close(directory)
 
 
-def _write_file(parent: int, name: str, member: Member, content: Iterable[bytes]) -> None:
+def _write_file(parent: int, name: str, member: Member, content: Iterable[bytes], mode: int) -> None:
     _make_way(parent, name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o600, dir_fd=parent)
@@ -128,7 +130,7 @@ def _write_file(parent: int, name: str, member: Member, content: Iterable[bytes]
             view = memoryview(piece)
             while view:
                 view = view[file.write(view) or 0 :]
-        os.fchmod(descriptor, member.mode & 0o777)
+        os.fchmod(descriptor, mode)
         os.utime(descriptor, (member.modified % _LATEST,) * 2)
 
 

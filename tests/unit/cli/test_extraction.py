@@ -151,13 +151,13 @@ def test_a_hard_link_leads_nowhere_else(target: Path, outside: Path, aim: str) -
 def test_no_program_gains_rights_and_no_device_is_made(target: Path) -> None:
     extraction = _extract(
         target,
-        _directory("data", 0o7777),
+        _directory("data", 0o7755),
         _file("data/su", mode=0o6755),
         _entry("data/null", tarfile.CHRTYPE),
         _entry("data/pipe", tarfile.FIFOTYPE),
     )
     assert stat.S_IMODE((target / "data/su").stat().st_mode) == 0o755
-    assert stat.S_IMODE((target / "data").stat().st_mode) == 0o777
+    assert stat.S_IMODE((target / "data").stat().st_mode) == 0o755
     assert os.listdir(target / "data") == ["su"] and extraction.left_out == 2
 
 
@@ -177,3 +177,13 @@ def test_a_directory_that_was_there_keeps_its_mode_whatever_the_archive_says(tmp
     _extract(tmp_path, _directory("data", 0o777), _directory("data/new", 0o755), _file("data/f"), _directory("data"))
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "data/new").stat().st_mode) == 0o755
+
+
+def test_a_guest_opens_nothing_to_others_that_the_umask_keeps_closed(tmp_path: Path) -> None:
+    former = os.umask(0o027)
+    try:
+        _extract(tmp_path, _directory("data", 0o777), _file("data/f", mode=0o666))
+    finally:
+        os.umask(former)
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / "data/f").stat().st_mode) == 0o640
