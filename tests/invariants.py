@@ -4,7 +4,8 @@ A test brings a `View`: what the daemon shows, and what there is in truth. The s
 callback, the system tests after each test.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -171,3 +172,25 @@ def nothing_is_left(left: Mapping[str, Iterable[object]]) -> None:
     """When every domain is gone. left: what is there still, by its kind."""
     found = {kind: sorted(map(str, things)) for kind, things in left.items() if things}
     assert not found, "left over: " + "; ".join(f"{kind}: {', '.join(things)}" for kind, things in found.items())
+
+
+def a_viewer_sees_what_was_printed(seen: Sequence[int], printed: Collection[int]) -> None:
+    """A viewer of a console sees what that guest printed, in its order, and nothing twice. By their numbers."""
+    assert all(one < next_one for one, next_one in itertools.pairwise(seen)), f"a viewer saw {list(seen)}"
+    assert set(seen) <= set(printed), f"a viewer saw {list(seen)}, and the guest printed {list(printed)}"
+
+
+def what_is_shown_is_kept(shown: bytes, kept: bytes | None) -> None:
+    """What a viewer is shown is where a later daemon finds it already."""
+    assert kept is not None and shown in kept, f"a viewer is shown {shown!r}, and kept is {kept!r}"
+
+
+def what_was_seen_is_seen_again(seen: Collection[int], now: Collection[int]) -> None:
+    """Whoever comes later sees all that anybody has seen of a guest, as long as that is little."""
+    lost = set(seen) - set(now)
+    assert not lost, f"viewers have seen {sorted(lost)}, and who comes now does not"
+
+
+def what_is_typed_arrives_in_order(arrived: Sequence[int]) -> None:
+    """What is typed reaches the guest in its order, and nothing twice. By its numbers."""
+    assert all(one < next_one for one, next_one in itertools.pairwise(arrived)), f"the guest read {list(arrived)}"

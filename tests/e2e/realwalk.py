@@ -41,7 +41,7 @@ from tests.simulation.model import (
 )
 from tests.simulation.statuses import ENDS, KILLED, POWERED_OFF, REBOOTED
 from tests.simulation.walk import UUIDS
-from tests.simulation.walking import Ask
+from tests.simulation.walking import Ask, Looking
 from tests.waiting import scaled
 
 T = TypeVar("T")
@@ -189,6 +189,10 @@ class RealWalk:
 
     def execute(self, name: str, operation: Operation) -> None:
         """Not here: see tests/e2e/test_command_line.py."""
+
+    @property
+    def consoles(self) -> Looking:
+        raise NotImplementedError("see tests/e2e/test_console_terminals.py")
 
     def end_program(self, name: str, status: int) -> None:
         """Not here, likewise."""

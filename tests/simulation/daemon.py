@@ -111,6 +111,7 @@ class SimulatedDaemon:
         events.subscribe(self._heard)
         self._link = KeeperSupervisor(obtain=self._obtain, on_event=self._told, restored=self._restored)
         self.preparation = _Preparation(self._layout.root)
+        self.preparation.consoles = 1
         self.looker = FakeLooker(self._host)
         self._engine = FakeEngine(host=self._host, link=self._link, offload=in_own_thread)
         return wire(

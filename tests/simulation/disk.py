@@ -66,6 +66,10 @@ class FileOperations:
         self.troubled = False
         """Whether anything has failed since this was unset."""
 
+    def forget(self, fd: int) -> None:
+        """A descriptor is no file's any more."""
+        self._opened.pop(fd, None)
+
     def arm(self, *, fails: dict[int, int] | None = None, dies: int | None = None) -> None:
         """Decide about the operations to come, counted from now on."""
         self.count, self.fails, self.dies = 0, fails or {}, dies
@@ -111,7 +115,7 @@ class FileOperations:
     def installed(self) -> Iterator[None]:
         """Have every file operation of this interpreter pass here while the block lasts."""
         originals = {name: getattr(os, name) for name in _CALLS}
-        io_open, memory_file = io.open, os.memfd_create
+        io_open, memory_file, duplicate = io.open, os.memfd_create, os.dup
         for name, original in originals.items():
             setattr(os, name, self._replacement(name, original))
 
@@ -126,11 +130,16 @@ class FileOperations:
             self._opened.pop(fd, None)
             return fd
 
-        io.open, os.memfd_create = opened, in_memory
+        def duplicated(fd: int) -> int:
+            new = duplicate(fd)
+            self._opened.pop(new, None)
+            return new
+
+        io.open, os.memfd_create, os.dup = opened, in_memory, duplicated
         try:
             yield
         finally:
-            io.open, os.memfd_create = io_open, memory_file
+            io.open, os.memfd_create, os.dup = io_open, memory_file, duplicate
             for name, original in originals.items():
                 setattr(os, name, original)
 

@@ -2,13 +2,17 @@
 
 import errno
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import UUID
 
+from insula.engine.threads import in_own_thread
+from insula.engine.writers import Writers
 from insula.kernel.process import start_time
-from insula.service import executions
+from insula.service import consolereaders, executions
 from insula.testing.fakehost import FakeHost
 from tests.simulation.channel import KEEPER_PID
 from tests.simulation.disk import FileOperations
@@ -37,7 +41,7 @@ class Kernel:
     ) -> None:
         self._world, self._operations = world, operations
         self._broke, self._keeper_killed, self._keeper_continues = broke, keeper_killed, keeper_continues
-        self.host = FakeHost(boot=boot, before=self._before, later=world.soon, after=world.after)
+        self.host = FakeHost(boot=boot, before=self._before, later=world.soon, after=world.after, terminal=self._line)
         self.refusals: dict[str, int] = {}
         self.holds: dict[UUID, list[Callable[[], None]]] = {}
 
@@ -53,6 +57,13 @@ class Kernel:
                 raise HeldUpError(self.holds[UUID(guest.uuid)].append)
         self._operations.before("host", what)
 
+    def _line(self) -> tuple[int, int]:
+        """Return both ends of a console, which are no terminals: the kernel takes its time to close those."""
+        one, other = (each.detach() for each in socket.socketpair())
+        self._operations.forget(one)
+        self._operations.forget(other)
+        return one, other
+
     def let_go(self, uuid: UUID) -> None:
         """A guest can be frozen again, or has ended."""
         for wake in self.holds.pop(uuid, []):
@@ -65,11 +76,16 @@ class Kernel:
         os.kill = self._signalled
         time.time = lambda: 1_700_000_000 + self._world.now
         vars(executions)["start_time"] = self._born
+        free, perform = vars(consolereaders)["free_terminals"], Writers.perform
+        vars(consolereaders)["free_terminals"] = lambda: 0  # no terminal of the real host's is taken
+        Writers.perform = _performed  # type: ignore[method-assign,assignment]
         try:
             with self._operations.installed(), remembered():
                 yield
         finally:
             os.kill, time.time, vars(executions)["start_time"] = kill, clock, start_time
+            vars(consolereaders)["free_terminals"] = free
+            Writers.perform = perform  # type: ignore[method-assign]
 
     def _signalled(self, pid: int, number: int) -> None:
         assert pid == KEEPER_PID, f"a signal is sent to {pid}"
@@ -83,3 +99,8 @@ class Kernel:
         if pid not in self.host.processes:
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
         return self.host.processes[pid].born
+
+
+async def _performed(_: Writers, work: Callable[[], Any]) -> Any:
+    """Do what a log's thread would do, at some instant."""
+    return await in_own_thread(work)

@@ -5,7 +5,7 @@ outside (messages, threads, clients, the guests' doings, deaths) comes between a
 
 It offers what the daemon uses of asyncio and nothing else. Threads are events: what one does happens at one instant,
 and that it is done becomes known at a later one. Sockets are objects that call back (`channel.py`); other descriptors
-are real ones, which are looked at before everything that happens.
+are real ones, which are looked at after everything that happens outside, and when nothing else is to be done.
 """
 
 import asyncio
@@ -78,6 +78,10 @@ class SimulatedLoop:
         self._called: set[int] = set()
         """Watched descriptors that can be read, whose callbacks are about to run."""
         self._poll = select.poll()
+        self._looked = -1
+        """How much had happened outside when descriptors were last looked at."""
+        self._polls: dict[int, select.epoll] = {}
+        """What watches more descriptors for the process, by its own."""
         self.alive = True
         self.failures: list[str] = []
         """What was raised and reached nobody."""
@@ -90,7 +94,8 @@ class SimulatedLoop:
         world, ready, timers = self._world, self._ready, self._timers
         if timers:
             self._wake_timers()
-        if self._watched:
+        if self._watched and (not ready or world.happened != self._looked):
+            self._looked = world.happened
             self._look_at_descriptors()
         event = world.next_event()
         if ready and (event is None or event > world.now):
@@ -156,6 +161,8 @@ class SimulatedLoop:
         self._ready.clear()
         self._timers.clear()
         self._watched.clear()
+        for each in self._polls.values():
+            each.close()
         events._set_running_loop(None)
 
     # What asyncio asks of a loop
@@ -247,6 +254,9 @@ class SimulatedLoop:
         return future
 
     def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
+        if isinstance(fd, select.epoll):
+            self._polls[fd.fileno()] = fd
+            fd = fd.fileno()
         if isinstance(fd, int):
             self._watched[fd] = partial(callback, *args)
             self._poll.register(fd, select.POLLIN)
@@ -256,6 +266,9 @@ class SimulatedLoop:
         channel.announce()
 
     def remove_reader(self, fd: Any) -> bool:
+        if isinstance(fd, select.epoll):
+            fd = fd.fileno()
+            self._polls.pop(fd, None)
         if isinstance(fd, int):
             there = self._watched.pop(fd, None) is not None
             if there:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from insula.layout import Layout
+from tests.simulation.lastly import end
 from tests.simulation.steps import choose, opening
 from tests.simulation.walk import Walk
 from tests.unit.service.hosttree import two_node_host
@@ -59,7 +60,7 @@ def walked(seed: int, say: Callable[[str], None] | None = None) -> int:
                 walk.say(f"-- {step.name}")
                 step.take(walk, name)
                 walk.run(turns=turns)
-            walk.end()
+            end(walk)
         finally:
             walk.close()
     return walk.world.turns

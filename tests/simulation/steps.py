@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 
+from insula.engine.console.consolechannel import Viewing
 from tests.simulation import model
 from tests.simulation.disk import Disk
 from tests.simulation.model import DEVICES, MEMORY, SHARES, End, Operation, Where
@@ -163,6 +164,11 @@ STEPS = (
         ("exec", 9, execute),
         ("memory", 5, limit_memory),
         ("shares", 3, share_processors),
+        ("console", 3, lambda walk, name: walk.consoles.open(UUIDS[name], Viewing.WATCHING)),
+        ("console to type at", 3, lambda walk, name: walk.consoles.open(UUIDS[name], Viewing.INTERACTIVE)),
+        ("console by force", 1, lambda walk, name: walk.consoles.open(UUIDS[name], Viewing.INTERACTIVE, force=True)),
+        ("type", 2, lambda walk, name: walk.consoles.type(UUIDS[name])),
+        ("viewers leave", 2, lambda walk, name: walk.consoles.leave(UUIDS[name])),
         ("attach", 4, partial(equip, there=True)),
         ("detach", 3, partial(equip, there=False)),
     ),
@@ -176,6 +182,7 @@ STEPS = (
         ("program returns", 2, lambda walk, name: walk.end_program(name, EXITED)),
         ("program crashes", 1, lambda walk, name: walk.end_program(name, CRASHED)),
         ("program is killed", 1, lambda walk, name: walk.end_program(name, KILLED)),
+        ("guest prints", 5, lambda walk, name: walk.consoles.print(UUIDS[name])),
         ("guest holds the freezer", 2, lambda walk, name: walk.hold_freezer(name)),
     ),
     *_rows(
@@ -214,6 +221,9 @@ _OPENINGS = (
     ("create", "exec", "keeper is killed", "program crashes"),
     ("create", "exec", "a keeper refuses", "keeper is killed", "keeper is killed", "program returns"),
     ("create", "exec", "daemon ends", "program returns", "daemon starts"),
+    ("create", "console", "guest prints", "console to type at", "type", "guest prints"),
+    ("create", "guest prints", "console", "daemon is killed soon", "guest prints", "daemon starts"),
+    ("create", "console", "guest prints", "keeper is killed", "guest prints", "viewers leave", "daemon ends"),
     ("define", "start", "attach", "attach", "detach", "detach"),
     ("define", "start", "attach", "daemon is killed soon", "attach", "daemon starts"),
     ("define", "start", "daemon is killed soon", "memory", "daemon starts"),

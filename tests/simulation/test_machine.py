@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from tests import hosts
+from tests.simulation.lastly import end
 from tests.simulation.seeds import new_walk
 from tests.simulation.steps import STEPS, Kind, Step
 from tests.simulation.walk import UUIDS
@@ -60,7 +61,7 @@ class Life(RuleBasedStateMachine):
             return
         try:
             with self.walk.kernel.installed():
-                self.walk.end()
+                end(self.walk)
         finally:
             with self.walk.kernel.installed():
                 self.walk.close()

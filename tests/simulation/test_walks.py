@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from insula.engine.console.console import ConsoleHub
+from insula.engine.console.consolechannel import ConsoleChannel
+from insula.engine.console.consolering import ConsoleRing
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.launch.teardown import Teardown
@@ -166,6 +169,22 @@ def _lets_destroy_wait_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Teardown, "destroy", destroyed)
 
 
+def _keeps_nothing_of_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ConsoleRing, "append", lambda self, data: self._bytes.extend(data))
+
+
+def _shows_what_is_printed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = ConsoleChannel.feed
+    monkeypatch.setattr(ConsoleChannel, "feed", lambda self, data: feed(self, data + data))
+
+
+def _leaves_terminals_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(self: ConsoleHub) -> None:
+        self._open = False
+
+    monkeypatch.setattr(ConsoleHub, "_close", closed)
+
+
 @pytest.mark.parametrize(
     "plant",
     [
@@ -183,6 +202,9 @@ def _lets_destroy_wait_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
         _watches_what_is_closed,
         _has_keepers_remember_programs,
         _lets_destroy_wait_for_programs,
+        _keeps_nothing_of_what_is_printed,
+        _shows_what_is_printed_twice,
+        _leaves_terminals_open,
     ],
 )
 def test_walks_find_what_is_wrong(plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch) -> None:

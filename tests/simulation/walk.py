@@ -19,10 +19,11 @@ from insula.errors import InsulaError
 from insula.layout import Layout
 from tests import invariants
 from tests.simulation import model
+from tests.simulation.consoles import Consoles
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.disk import Disk, FileOperations
 from tests.simulation.kernel import Kernel
-from tests.simulation.model import Definition, DomainModel, End, Operation, Result, Run, any_definition, ending
+from tests.simulation.model import Definition, DomainModel, End, Operation, Result, any_definition, ending
 from tests.simulation.programs import Programs
 from tests.simulation.statuses import CRASHED, ENDS, EXITED, KILLED
 from tests.simulation.walking import Ask, Asked
@@ -70,6 +71,13 @@ class Walk:
         self._titles = 0
         self._boots = 0
         self._watch, self._programs = Watch(self.host, self.say), Programs(self.host, self.say)
+        self.consoles = Consoles(
+            self.world,
+            self.host,
+            daemon=lambda: self.daemon if self.daemon is not None and self.daemon.serves else None,
+            found=self._find,
+            say=self.say,
+        )
         self._dies_at: int | None = None
         self._blind = False
         """The living daemon began while files could not be read: it does not know all definitions."""
@@ -83,11 +91,16 @@ class Walk:
         if self._say is not None:
             self._say(f"{self.world.now:12.6f}  {text}")
 
+    def _find(self, error: AssertionError) -> None:
+        """Let what must not be end the walk."""
+        self._found = error
+
     # What the kernel does to the keeper
 
     def _keeper_killed(self) -> None:
         self.keeper_stopped = False
         self._programs.keepers += 1
+        self.consoles.keeper_died = True
         self.host.kill_keeper()
 
     def _continue_keeper(self) -> None:
@@ -129,6 +142,7 @@ class Walk:
                     raise self._found
                 if self.operations.troubled:
                     self.operations.troubled = False
+                    self.consoles.disk_failed = True
                     self._blind |= not daemon.serves
                     self._broke()
                 if daemon.alive:
@@ -167,6 +181,7 @@ class Walk:
         self.say("the daemon is dead")
         self.operations.arm()
         self._programs.forget()
+        self.consoles.forget()
         self._dies_at = None
         daemon, self.daemon = self.daemon, None
         with self._unexecuted_may_end():
@@ -296,7 +311,7 @@ class Walk:
             try:
                 check(task)
             except AssertionError as error:
-                self._found = error
+                self._find(error)
 
         return checked
 
@@ -435,36 +450,7 @@ class Walk:
         self.asked.clear()
         self._watch.at_rest(daemon)
         self._programs.check_at_rest(daemon)
-
-    def end(self) -> None:
-        """Take every domain away, end the daemon, and see that nothing is left."""
-        self.rest()
-        for name, known in self.models.items():
-            (state,) = known.states()
-            if state.run is not Run.OFF:  # a kept one too
-                self.verb(name, DESTROY, lambda daemon, uuid=UUIDS[name]: daemon.destroy(uuid))  # type: ignore[misc]
-                self.run(seconds=5)
-            if state.defined is not None:
-                self.verb(name, UNDEFINE, lambda daemon, uuid=UUIDS[name]: daemon.undefine(uuid, discard=True))  # type: ignore[misc]
-                self.run(seconds=5)
-        self.check_at_rest()
-        daemon = self.daemon
-        assert daemon is not None
-        assert not daemon.shown(), f"still there: {list(daemon.shown())}"
-        self.stop_daemon()
-        self.run(seconds=60)
-        invariants.nothing_is_left(
-            {
-                "processes": self.host.processes.values(),
-                "control groups": self.host.groups,
-                "statuses": self.host.ended,
-                "keepers": [] if self.host.keeper is None else [self.host.keeper],
-                "descriptors": daemon.leaked,
-                **{
-                    kind: files for kind, files in daemon.files().items() if kind != "storage" or not self.storage_stays
-                },
-            }
-        )
+        self.consoles.check_at_rest(daemon)
 
     def close(self) -> None:
         """Take back what the walk used."""

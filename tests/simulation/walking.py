@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from insula.engine.console.consolechannel import Viewing
 from tests.simulation.disk import Disk
 from tests.simulation.model import Definition, End, Operation, Where
 
@@ -32,12 +33,24 @@ class Asked(Protocol):
 Ask = Callable[[Asked], Coroutine[Any, Any, None]]
 
 
+class Looking(Protocol):
+    """Guests' consoles, and who looks at them."""
+
+    def print(self, uuid: UUID) -> None: ...
+    def open(self, uuid: UUID, viewing: Viewing, *, force: bool = False) -> None: ...
+    def type(self, uuid: UUID) -> None: ...
+    def leave(self, uuid: UUID) -> None: ...
+
+
 class Walking(Protocol):
     """A host that steps are taken on. asked: what guests were asked for, and may not have done yet; storage_stays:
-    one's was to stay."""
+    one's was to stay; consoles: the guests'."""
 
     asked: set[tuple[UUID, End]]
     storage_stays: bool
+
+    @property
+    def consoles(self) -> Looking: ...
 
     def document(self) -> Definition: ...
     def choice(self, values: Sequence[T]) -> T: ...

@@ -30,6 +30,7 @@ class World:
         self.random = random.Random(seed)
         self.now = 0.0
         self.turns = 0
+        self.happened = 0
         self.actor: Process | None = None
         """Who does what is done now; None for what nobody simulated does: the keeper, guests, the test."""
         self._serial = itertools.count()
@@ -56,6 +57,7 @@ class World:
     def happen(self) -> None:
         """Let the next event happen."""
         due, _, owner, work = heapq.heappop(self._events)
+        self.happened += 1
         self.now = max(self.now, due)
         if owner is None or owner.alive:
             before, self.actor = self.actor, owner

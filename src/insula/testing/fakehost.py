@@ -25,13 +25,15 @@ KILLED = 9
 class FakeHost:
     """before: called with what is about to be changed ("make group …", "clone …", "execute …"), and may raise OSError,
     then it has not happened; later: called with what the kernel does by itself, which it does at once if not said
-    otherwise; after: called with what happens once so many seconds have gone by, which is never if not said otherwise.
+    otherwise; after: called with what happens once so many seconds have gone by, which is never if not said otherwise;
+    terminal: opens both ends of a console, the keeper's first.
     """
 
     boot: str = "00000000-0000-0000-0000-000000000001"
     before: Callable[[str], None] = lambda _: None
     later: Callable[[Callable[[], None]], None] = lambda work: work()
     after: Callable[[float, Callable[[], None]], None] = lambda seconds, work: None
+    terminal: Callable[[], tuple[int, int]] = os.openpty
     processes: dict[int, FakeProcess] = field(default_factory=dict)
     groups: dict[str, FakeGroup] = field(default_factory=dict)
     keeper: FakeKeeper | None = None
@@ -155,7 +157,7 @@ class FakeHost:
         """Let a process have so many terminals; return their masters, which are the caller's."""
         masters = []
         for _ in range(number):
-            master, terminal = (Fd(fd) for fd in os.openpty())
+            master, terminal = (Fd(fd) for fd in self.terminal())
             masters.append(master)
             process.terminals.append(terminal)
         return masters
