@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -12,11 +11,8 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from insula.engine.exitstatus import ExitStatus
-from insula.engine.keeper.protocol import Verb
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
-from insula.engine.spec import Process
 from insula.errors import DomainExistsError, DomainNotFoundError, OperationInvalidError
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState, RunningReason, ShutoffReason, StateWithReason
@@ -24,7 +20,6 @@ from insula.model.numbers import ListDomains
 from insula.service import recovery
 from insula.service.domains import definitions_of
 from insula.service.rundirectory import DOMAIN, RECORD, RunDirectory, RunPhase, RunRecord
-from tests.faults import faults
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
@@ -231,73 +226,6 @@ async def test_a_guest_whose_record_is_lost_is_shown_as_running_and_can_be_ended
     assert not path.exists()
 
 
-async def test_a_living_guest_is_taken_over_where_nothing_can_be_written(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ref = await rig.domains.define(domain_xml())
-    await rig.domains.start(ref)
-    rig.die()
-    successor = rig.successor()
-    with faults(tmp_path / "prefix", monkeypatch) as disk:
-        disk.number, disk.lasting, disk.error = 1, True, errno.ENOSPC
-        await successor.domains.recover()
-        assert successor.domains.is_active(ref)
-        with pytest.raises(OperationInvalidError, match="already running"):
-            await successor.domains.start(ref)
-        await successor.domains.destroy(ref)
-        assert not successor.domains.is_active(ref)
-    assert successor.guests() == []
-    await successor.close()
-
-
-async def test_a_guest_that_cannot_be_taken_over_yet_runs_with_a_notice_and_is_tried_again(
-    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ref = await rig.domains.define(domain_xml())
-    await rig.domains.start(ref)
-    rig.die()
-    monkeypatch.setattr(recovery, "RETRIES", (0.01,))
-    successor = rig.successor()
-    recover, failures = (
-        successor.engine.succession.recover,
-        [RuntimeError("nobody thought of that"), OSError(24, "no fds")],
-    )
-
-    async def fail_at_first(record: ContainerRecord) -> Running | None:
-        if failures:
-            raise failures.pop(0)
-        return await recover(record)
-
-    successor.engine.succession.recover = fail_at_first  # type: ignore[method-assign]
-    await successor.domains.recover()
-    assert successor.domains.is_active(ref)
-    assert any("nobody thought of that" in each for each in successor.domains.messages(ref))
-
-    await until(lambda: not failures)
-    successor.end(WEB, CRASHED)
-    await until(lambda: not successor.domains.is_active(ref))
-    assert successor.domains.state(ref).reason is ShutoffReason.CRASHED
-    await successor.close()
-
-
-async def test_what_cannot_be_taken_over_can_be_destroyed(rig: Rig, tmp_path: Path) -> None:
-    ref = await rig.domains.define(domain_xml())
-    await rig.domains.start(ref)
-    rig.die()
-    successor = rig.successor()
-
-    async def fail(record: ContainerRecord) -> Running | None:
-        raise OSError(5, "the disk is gone")
-
-    successor.engine.succession.recover = fail  # type: ignore[method-assign]
-    await successor.domains.recover()
-    await successor.domains.destroy(ref)
-
-    assert not successor.domains.is_active(ref)
-    assert successor.guests() == []
-    await successor.close()
-
-
 async def test_a_guest_whose_name_another_domain_was_given_runs_under_a_longer_one(rig: Rig, succeed: Succeed) -> None:
     await rig.domains.create_xml(domain_xml())
     definitions_of(rig.layout).save(DomainDefinition.load(domain_xml("web", MAIL)))
@@ -378,29 +306,6 @@ async def test_ids_of_a_run_that_makes_no_sense_are_not_given_away(rig: Rig, suc
     assert [each.name for each in (await succeed()).preparation.ids.iterdir()] == [str(WEB)]
 
 
-async def test_one_run_that_cannot_be_taken_over_stops_no_other(
-    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    await rig.domains.create_xml(domain_xml())
-    mail = await rig.domains.create_xml(domain_xml("mail", MAIL))
-    successor = rig.successor()
-    recover = successor.engine.succession.recover
-
-    async def fail_for_web(record: ContainerRecord) -> Running | None:
-        if record.spec.name == "web":
-            raise OSError(5, "the disk is gone")
-        return await recover(record)
-
-    successor.engine.succession.recover = fail_for_web  # type: ignore[method-assign]
-    with caplog.at_level(logging.ERROR):
-        await successor.domains.recover()
-
-    assert successor.domains.is_active(mail)
-    assert "domain 'web' runs, and cannot be taken over: [Errno 5] the disk is gone" in caplog.text
-    assert successor.domains.is_active(successor.domains.lookup_by_name("web"))
-    await successor.close()
-
-
 async def test_what_is_defined_keeps_its_storage_whatever_was_noted_of_its_run(rig: Rig, succeed: Succeed) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
@@ -416,45 +321,6 @@ async def test_what_is_defined_keeps_its_storage_whatever_was_noted_of_its_run(r
     assert successor.preparation.owns_storage(WEB)
 
 
-async def test_a_new_keeper_is_given_every_guest_that_it_does_not_hold(rig: Rig) -> None:
-    await rig.domains.create_xml(domain_xml())
-    await rig.domains.create_xml(domain_xml("mail", MAIL))
-    rig.host.kill_keeper()
-
-    for _ in range(2):
-        await rig.domains.keeper_replaced()
-
-    keeper = rig.host.start_keeper()
-    assert keeper.holds == {str(WEB), str(MAIL)}
-    assert keeper.asked.count(Verb.ADOPT) == 2, "it was given what it held"
-
-
-async def test_a_guest_that_ended_while_its_keeper_was_out_of_reach_has_ended(rig: Rig) -> None:
-    ref = await rig.domains.define(domain_xml())
-    await rig.domains.start(ref)
-    rig.host.kill_keeper()
-    rig.end(WEB, 9)
-    assert rig.domains.is_active(ref)
-    await rig.domains.keeper_replaced()
-    await until(lambda: not rig.domains.is_active(ref))
-
-
-async def test_a_new_keeper_is_not_given_a_guest_whose_end_is_under_way(rig: Rig) -> None:
-    ref = await rig.domains.create_xml(domain_xml())
-    destroy = rig.engine.teardown.destroy
-
-    async def destroy_meanwhile(running: Running) -> ExitStatus:
-        rig.host.kill_keeper()
-        await rig.domains.keeper_replaced()
-        return await destroy(running)
-
-    rig.engine.teardown.destroy = destroy_meanwhile  # type: ignore[method-assign]
-    await rig.domains.destroy(ref)
-
-    assert Verb.ADOPT not in rig.host.start_keeper().asked
-    assert list(rig.domains.list()) == []
-
-
 async def test_verbs_work_on_what_was_taken_over(rig: Rig, succeed: Succeed) -> None:
     ref = await rig.domains.define(domain_xml())
     await rig.domains.start(ref)
@@ -467,32 +333,3 @@ async def test_verbs_work_on_what_was_taken_over(rig: Rig, succeed: Succeed) -> 
 
     assert list(successor.domains.list()) == []
     await asyncio.sleep(0)
-
-
-async def test_a_guest_that_ends_while_it_is_taken_over_has_ended(rig: Rig, tmp_path: Path) -> None:
-    ref = await rig.domains.define(domain_xml())
-    await rig.domains.start(ref)
-    rig.die()
-    successor = rig.successor()
-    recover = successor.engine.succession.recover
-
-    async def end_meanwhile(record: ContainerRecord) -> Running | None:
-        found = await recover(record)
-        successor.end(WEB, 9)
-        return found
-
-    successor.engine.succession.recover = end_meanwhile  # type: ignore[method-assign]
-    await successor.domains.recover()
-    await until(lambda: not successor.domains.is_active(ref))
-    assert successor.domains.state(ref).state is DomainState.SHUTOFF
-    await successor.close()
-
-
-async def test_programs_in_guests_are_handed_to_a_new_keeper_too(rig: Rig) -> None:
-    ref = await rig.domains.create_xml(domain_xml())
-    await rig.domains.execute(ref, Process(argv=("/bin/true",)), stdio=rig.streams())
-    held = rig.host.start_keeper().entered
-    rig.host.kill_keeper()
-    await rig.domains.keeper_replaced()
-    assert len(held) == 1
-    assert rig.host.start_keeper().entered == held

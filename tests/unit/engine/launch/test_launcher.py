@@ -6,31 +6,27 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from insula.engine.enter.attachment import is_detached
-from insula.engine.exitstatus import ExitMeaning, ExitStatus
 from insula.engine.facts import Facts
-from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.holdings import ControlGroup, Remains
 from insula.engine.launch.launcher import Launcher
-from insula.engine.launch.succession import Held
 from insula.engine.plan import planner
 from insula.engine.program.disassembly import Disassembly
 from insula.engine.spec import ContainerSpec, Process
 from insula.errors import InvalidArgumentError, KeeperError, OperationInvalidError, StepError
 from insula.kernel.cgroups import Cgroup, Hierarchies, V1Hierarchy
 from insula.kernel.fds import Fd
-from insula.kernel.process import start_time
 from tests.descriptors import open_fds
 from tests.plans import UNIFIED
-from tests.unit.engine.desk import Desk, desk_of, record_of
+from tests.unit.engine.desk import Desk, desk_of
 from tests.unit.engine.fakes import CLONE, GROUP, SPEC, Do, FakeKeeper, null, plan_of
 from tests.waiting import scaled
 
@@ -57,14 +53,6 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
 @pytest.fixture
 def desk(make: Callable[..., Desk]) -> Desk:
     return make()
-
-
-@pytest.fixture
-def program() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process of the test's own, which a test may kill."""
-    with subprocess.Popen(["sleep", "1000"]) as process:
-        yield process
-        process.kill()
 
 
 # Beginnings
@@ -377,123 +365,4 @@ def test_one_that_has_ended_has_no_namespaces(desk: Desk, program: "subprocess.P
     with pytest.raises(OperationInvalidError, match="web has ended"):
         completed(desk.launcher.namespaces(running))
     assert open_fds() == before
-    running.close()
-
-
-# After restarts
-
-
-def test_all_that_the_keeper_holds_is_told(desk: Desk) -> None:
-    guests = [
-        {"uuid": "a", "pid": 7, "state": "RUNNING", "status": None},
-        {"uuid": "b", "pid": 8, "state": "EXITED", "status": 256},
-        {"uuid": "c", "pid": 9, "state": "EXITED", "status": None},
-    ]
-    entered = {"uuid": "a", "pid": os.getpid(), "status": None}
-    executions = [
-        {"id": "4", **entered, "state": "RUNNING"},
-        {"id": "5", **entered, "state": "EXITED", "status": 9},
-        {"id": "6", **entered, "state": "CLONED"},
-    ]
-    desk.keeper.answers[Verb.HELLO] = [{"guests": guests, "executions": executions}] * 2
-    assert completed(desk.launcher.succession.held()) == [
-        Held(uuid="a", pid=7, phase=StartPhase.RUNNING, status=None),
-        Held(uuid="b", pid=8, phase=StartPhase.EXITED, status=ExitStatus(status=256)),
-        Held(uuid="c", pid=9, phase=StartPhase.EXITED, status=ExitStatus(status=None)),
-    ]
-    running, ended = completed(desk.launcher.succession.entered())
-    opened = desk.launcher.succession.opened(running)
-    assert opened is not None and (opened.id, opened.pid) == ("4", os.getpid())
-    os.close(opened.pidfd)
-    assert (ended.id, ended.ended, ended.status, desk.launcher.succession.opened(ended)) == ("5", True, 9, None)
-    assert not [each for each in desk.keeper.asked if each.verb is Verb.FORGET]
-
-
-def test_a_container_is_recovered_from_the_keeper_with_what_it_said_meanwhile(desk: Desk) -> None:
-    before, record = open_fds(), record_of(desk.keeper.pid)
-    desk.holds("RUNNING")
-    running = completed(desk.launcher.succession.recover(record))
-    assert running is not None
-    assert running.record == record
-    assert running.group.path == GROUP
-    assert len(running.consoles) == 2
-    assert running.said == [b"", b"Debian GNU/Linux"]
-    assert (running.awaiting_exec, running.status) == (False, None)
-    running.close()
-    assert open_fds() == before
-
-
-@pytest.mark.parametrize(
-    ("phase", "held", "status"),
-    [("HELD", True, None), ("EXITED", False, ExitStatus(status=15)), ("EXECUTING", False, None)],
-)
-def test_a_recovered_container_is_as_far_as_it_is(
-    desk: Desk, phase: str, held: bool, status: ExitStatus | None
-) -> None:
-    desk.holds(phase, 15 if status else None)
-    running = completed(desk.launcher.succession.recover(record_of(desk.keeper.pid)))
-    assert running is not None
-    assert (running.awaiting_exec, running.status) == (held, status)
-    running.close()
-
-
-def test_one_that_the_keeper_does_not_hold_is_found_by_its_pid_and_handed_over(
-    desk: Desk, program: "subprocess.Popen[bytes]"
-) -> None:
-    desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
-    running = completed(desk.launcher.succession.recover(record_of(program.pid)))
-    assert running is not None
-    assert running.consoles == []
-    asked = desk.keeper.last(Verb.ADOPT)
-    assert (asked.body, asked.fds) == (
-        {"uuid": SPEC.uuid, "launch": None, "pid": program.pid, "born": start_time(program.pid)},
-        ("pidfd",),
-    )
-    running.close()
-
-
-@pytest.mark.parametrize("changes", [{"born": 1}, {"boot": "another boot"}])
-def test_another_process_under_the_same_pid_is_not_taken_for_it(
-    desk: Desk, program: "subprocess.Popen[bytes]", changes: dict[str, Any]
-) -> None:
-    before = open_fds()
-    desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
-    assert completed(desk.launcher.succession.recover(record_of(program.pid, **changes))) is None
-    assert Verb.ADOPT not in desk.keeper.verbs()
-    assert open_fds() == before
-
-
-def test_how_one_ended_while_there_was_no_keeper_is_asked_of_the_next(
-    desk: Desk, program: "subprocess.Popen[bytes]"
-) -> None:
-    record = record_of(program.pid)
-    program.kill()
-    program.wait()
-    desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
-    desk.keeper.answers[Verb.STATUS] = [{"status": 1}]
-    running = completed(desk.launcher.succession.recover(record))
-    assert running is not None and running.status is not None
-    assert running.status.meaning is ExitMeaning.REBOOTED
-    assert desk.keeper.last(Verb.STATUS).body == {"pid": record.pid, "born": record.born}
-
-
-def test_after_a_boot_of_the_host_nobody_is_even_asked(desk: Desk) -> None:
-    assert completed(desk.launcher.succession.recover(record_of(desk.keeper.pid, boot="another boot"))) is None
-    assert desk.keeper.asked == []
-
-
-def test_one_that_nobody_holds_and_that_is_gone_is_gone(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
-    record = record_of(program.pid)
-    program.kill()
-    program.wait()
-    desk.keeper.answers[Verb.FETCH] = [UNKNOWN]
-    assert completed(desk.launcher.succession.recover(record)) is None
-    assert Verb.ADOPT not in desk.keeper.verbs()
-
-
-def test_a_new_keeper_is_handed_the_consoles_too(desk: Desk) -> None:
-    running = desk.running()
-    running.consoles += [null(), null()]
-    completed(desk.launcher.succession.adopt(running))
-    assert desk.keeper.last(Verb.ADOPT).fds == ("pidfd", "console0", "console1")
     running.close()

@@ -3,7 +3,7 @@
 import errno
 import signal
 import subprocess
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -49,14 +49,6 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
 @pytest.fixture
 def desk(make: Callable[..., Desk]) -> Desk:
     return make()
-
-
-@pytest.fixture
-def program() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process of the test's own, which a test may kill."""
-    with subprocess.Popen(["sleep", "1000"]) as process:
-        yield process
-        process.kill()
 
 
 def test_destroying_kills_and_takes_all_away_and_once_is_enough(desk: Desk) -> None:
