@@ -39,6 +39,9 @@ def check_bounds(text: str) -> None:
                 markup += begin != "</"
                 level -= begin == "</"
                 stop = text.find(end, at + len(begin))
+                if begin == "<!--" and (hyphens := text.find("--", at + len(begin))) not in (-1, stop):
+                    # Debian 12's libxml2 takes quadratic time for these.
+                    raise XmlSyntaxError(f"line {_line(text, hyphens)}: not well-formed: '--' within a comment")
                 if stop < 0:
                     return  # the parser finds that too, and says it better
                 break

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from insula.errors import XmlError
+from insula.errors import XmlError, XmlSyntaxError
 from insula.model.domain import DomainDefinition
 from insula.model.xmlbounds import ATTRIBUTES_MAX, ELEMENTS_MAX, LEVELS_MAX, MARKUP_MAX, NAMESPACES_MAX, check_bounds
 
@@ -135,6 +135,13 @@ def _seconds(document: str) -> float:
 def test_eight_times_the_document_takes_no_more_than_some_eight_times_the_time(kind: str) -> None:
     small, large = GROWING[kind](8_000), GROWING[kind](64_000)
     assert _seconds(large) < 24 * max(_seconds(small), 0.001)
+
+
+@pytest.mark.parametrize("comment", ["<!-- a -- b -->", "<!---->\n<!-- a --->", "<!--<!--"])
+def test_two_hyphens_within_a_comment_are_refused_before_anything_parses_them(comment: str) -> None:
+    with pytest.raises(XmlSyntaxError, match=r"line \d: not well-formed: '--' within a comment"):
+        check_bounds(f"<a>{comment}</a>")
+    check_bounds("<a><!-- a - b --><!----><!-- -></a>")
 
 
 def test_comments_before_the_root_are_read_in_linear_time_too() -> None:
