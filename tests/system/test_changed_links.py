@@ -1,5 +1,6 @@
 """Links of containers that run: changed inside, without any program of the guest's, and put back where that fails."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -52,11 +53,15 @@ def guest(request: pytest.FixtureRequest, busybox_root: Path, engine: Engine) ->
         yield made
 
 
+_PASSING = re.compile(r" tentative| linkdown|NO-CARRIER,|,LOWER_UP| state \w+")
+"""What is told of a carrier, which comes some time after its link was switched on, and of addresses until then."""
+
+
 def network(guest: Container) -> str:
     """Return all of its network as the kernel has it, but for counters and what time changes."""
     script = "ip link show; ip address show; ip route show table all; ip -6 route show table all"
     said = guest.run(["sh", "-c", script], check=True).stdout.decode()
-    lines = (line.replace(" tentative", "").rstrip() for line in said.splitlines())
+    lines = (_PASSING.sub("", line).rstrip() for line in said.splitlines())
     passing = ("fe80:", "ff00:", "valid_lft")
     return "\n".join(line for line in lines if not any(each in line for each in passing))
 
