@@ -24,7 +24,7 @@ from tests.waiting import SCALE_VARIABLE
 
 CHECKOUT = Path(__file__).parents[1]
 PROGRAMS = Path(sys.executable).parent
-FAST_PATHS = ("tests/unit", "tests/test_house.py")
+FAST_PATHS = ("tests/unit", "tests/test_house.py", "tests/test_packaging.py", "tests/test_python_reference.py")
 STATIC_CHECKS = (
     ("format", ("ruff", "format", "--check", ".")),
     ("lint", ("ruff", "check", ".")),
