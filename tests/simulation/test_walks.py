@@ -88,7 +88,7 @@ def _drops_links_of_unread_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
     drop = Definitions._drop_dangling_links
 
     def dropped(self: Definitions[Any], names: set[str]) -> None:
-        drop(self, names - {path.stem for path in self._unread})
+        drop(self, names | (self._links() & {path.stem for path in self._unread}))
 
     monkeypatch.setattr(Definitions, "_drop_dangling_links", dropped)
 
