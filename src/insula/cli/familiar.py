@@ -12,15 +12,21 @@ from insula.cli.verbtable import VERBS, CommandVerb
 ALIASES: Final[Mapping[str, str]] = {
     "attach": "console",
     "build": "image build",
-    "define": "create",
     "delete": "rm",
     "destroy": "kill",
+    "dominfo": "info",
+    "domrename": "rename",
     "domstate": "info",
+    "domstats": "stats",
     "dumpxml": "xml",
     "enter": "shell",
+    "event": "events",
+    "freeze": "pause",
     "image delete": "image rm",
+    "image inspect": "image info",
     "image list": "image ls",
     "image remove": "image rm",
+    "image show": "image info",
     "images": "image ls",
     "inspect": "info",
     "launch": "run",
@@ -34,15 +40,27 @@ ALIASES: Final[Mapping[str, str]] = {
     "shutdown": "stop",
     "status": "info",
     "suspend": "pause",
-    "undefine": "rm",
+    "tag": "image tag",
+    "unfreeze": "resume",
     "unpause": "resume",
 }
-"""Words of libvirt's, docker's, LXD's and systemd's command lines, by the verb that does the same here."""
+"""Words of libvirt's, docker's, LXD's and systemd's command lines, by the verb that does the same here.
+
+None that does more than the word says there: libvirt's undefine keeps the files that rm removes.
+"""
 
 HINTS: Final[Mapping[str, str]] = {
+    "config": "insula set DOMAIN changes limits, insula edit DOMAIN all of it",
+    "container": "verbs for domains stand alone, such as insula ls",
+    "define": "insula create NAME IMAGE, or, of a document, virsh -c lxc:///system define FILE",
+    "file": "insula cp SOURCE TARGET, where one is DOMAIN:PATH",
     "image pull": "images are built here: insula image build NAME",
     "login": "insula console DOMAIN, or insula exec DOMAIN -- COMMAND",
     "pull": "images are built here: insula image build NAME",
+    "setmaxmem": "insula set DOMAIN --memory 512m",
+    "setmem": "insula set DOMAIN --memory 512m",
+    "undefine": "insula rm DOMAIN removes its files, too; virsh -c lxc:///system undefine DOMAIN keeps them",
+    "update": "insula set DOMAIN changes limits, insula edit DOMAIN all of it",
     "version": "insula --version",
 }
 

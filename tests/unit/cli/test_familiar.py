@@ -20,6 +20,8 @@ def test_every_alias_means_a_verb_that_exists() -> None:
         ("image list", "image ls", 0),
         ("inspect web", "info", 1),
         ("image ls --json", "image ls", 1),
+        ("dominfo web", "info", 1),
+        ("image inspect busybox", "image info", 1),
     ],
 )
 def test_familiar_words_are_understood(typed: str, verb: str, rest: int) -> None:
@@ -38,6 +40,9 @@ def test_a_verb_of_ours_goes_before_what_others_mean_by_it() -> None:
     ("typed", "told"),
     [
         ("pull debian", "insula image build NAME"),
+        ("undefine web", "virsh -c lxc:///system undefine DOMAIN keeps them"),
+        ("define web.xml", "virsh -c lxc:///system define FILE"),
+        ("setmem web 1g", "insula set DOMAIN --memory"),
         ("strt web", "did you mean 'start'?"),
         ("inspekt web", "did you mean 'info'?"),
         ("image", "half a verb"),
