@@ -32,6 +32,11 @@ def _lines(facts: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
     run = facts.pop("run") or {}
     yield "name", facts.pop("name")
     yield "uuid", facts.pop("uuid")
+    for name in ("title", "description"):
+        if (text := facts.pop(name, None)) is not None:
+            yield name, text.strip().splitlines()
+    if labels := facts.pop("labels", None):
+        yield "labels", [f"{name}={value}" for name, value in labels.items()]
     yield "state", f"{facts.pop('state')} ({facts.pop('reason')})"
     yield "id", facts.pop("id")
     if run and run["begun"]:  # of a run whose record was lost nobody knows

@@ -5,6 +5,7 @@ from typing import Any
 
 from insula.engine.codec import encode
 from insula.engine.policy.unbound import unbound
+from insula.model.domainlabels import labels_of
 from insula.model.domainstates import SPELLED, DomainState
 from insula.model.numbers import XmlFlags
 from insula.service import statistics
@@ -77,6 +78,9 @@ def described(managed: ManagedDomain) -> dict[str, Any]:
     return {
         "name": managed.name,
         "uuid": str(managed.uuid),
+        "title": managed.current.title,
+        "description": managed.current.description,
+        "labels": labels_of(managed.current),
         "id": managed.id if managed.is_shown_active else None,
         "state": SPELLED[managed.state.state],
         "reason": managed.state.reason.name.lower().replace("_", " "),

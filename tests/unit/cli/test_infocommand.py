@@ -24,6 +24,9 @@ END = {
 FACTS: dict[str, Any] = {
     "name": "web",
     "uuid": "00010203-0405-0607-0809-0a0b0c0d0e0f",
+    "title": "the shop",
+    "description": "sells things\nby night\n",
+    "labels": {"role": "web", "tier": "front"},
     "id": 4711,
     "state": "running",
     "reason": "booted",
@@ -65,6 +68,14 @@ def test_what_people_want_to_know_is_told_in_lines(capsys: pytest.CaptureFixture
     assert shown["argv"] == "/sbin/init -x" and shown["notices"] == "-" and shown["persistent"] == "yes"
     assert shown["idmap"] == "uids 0-65535 are 100000-165535 of the host"
     assert shown["unbound"] == "its memory has no limit"
+
+
+def test_what_people_call_it_is_told_where_there_is_something(capsys: pytest.CaptureFixture[str]) -> None:
+    _info(FACTS)
+    words = capsys.readouterr().out.split()
+    assert "title: the shop description: sells things by night labels: role=web tier=front" in " ".join(words)
+    _info({**FACTS, "title": None, "description": None, "labels": {}})
+    assert not {"title:", "description:", "labels:"} & set(capsys.readouterr().out.split())
 
 
 def test_what_is_off_has_no_figures_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:

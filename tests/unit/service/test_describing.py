@@ -6,7 +6,7 @@ import time
 import pytest
 
 from insula.model.domain import DomainDefinition
-from insula.model.numbers import Affect
+from insula.model.numbers import Affect, MetadataType
 from insula.service.describing import written_xml, xml
 from insula.service.unread import UnreadDefinition
 from tests.unit.service.fakes import Rig, domain_xml
@@ -34,6 +34,13 @@ async def test_a_domain_that_is_off_has_no_run(rig: Rig) -> None:
     assert told["id"] is None
     assert told["run"] is None
     assert told["persistent"] is True
+    assert (told["title"], told["description"], told["labels"]) == (None, None, {})
+
+
+async def test_what_people_call_a_domain_is_told(rig: Rig) -> None:
+    ref = await rig.domains.define(domain_xml())
+    await rig.domains.set_metadata(ref, MetadataType.TITLE, "the shop", None, None, Affect.CONFIG)
+    assert rig.domains.describe(ref)["title"] == "the shop"
 
 
 async def test_a_document_is_written_once_until_the_domain_changes(rig: Rig) -> None:
