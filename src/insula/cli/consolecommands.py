@@ -101,6 +101,10 @@ class Viewer:
 def _run_arguments(parser: argparse.ArgumentParser) -> None:
     definition_arguments(parser, name_required=False)
     parser.add_argument("--rm", action="store_true", help="forget the domain and its writable layer when it stops")
+    parser.add_argument("-t", "--tty", action="store_true", help="as always: what runs as init has a terminal")
+    parser.add_argument(
+        "-it", "-ti", action="store_true", help=argparse.SUPPRESS
+    )  # else the image t, by docker's habit
     parser.add_argument("-d", "--detach", action="store_true", help="do not attach; print the name")
 
 

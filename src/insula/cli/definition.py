@@ -89,6 +89,7 @@ _OPTIONS = (
     ("/domain/os/inituser", "--user"),
     ("/domain/os/initenv", "--env"),
     ("/domain/os/init", "the command"),
+    ("/domain/metadata/insula:domain/insula:pids", "--pids"),
     ("/domain/devices/filesystem/source/@name", "--image"),
     ("/domain/devices/filesystem[1]/source", "--root"),
     ("/domain/devices/filesystem/source", "--root"),
@@ -96,7 +97,7 @@ _OPTIONS = (
     ("/domain/devices/interface", "--bridge"),
 )
 """Where in the definition an option stands; the first that fits counts."""
-_PLACE = re.compile(r"line \d+: (/domain[^:]*): (.*)", re.DOTALL)
+_PLACE = re.compile(r"line \d+: (/domain\S*): (.*)", re.DOTALL)
 
 
 @contextmanager

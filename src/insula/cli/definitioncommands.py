@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from insula.cli.definition import told_by_options
 from insula.cli.lifecyclecommands import each_domain
 from insula.cli.lookup import domain
 from insula.cli.neutral import neutral
@@ -90,7 +91,9 @@ def _rename_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _rename(options: argparse.Namespace, host: Host) -> int:
-    domain(host, options.domain).rename(options.name)
+    found = domain(host, options.domain)
+    with told_by_options():
+        found.rename(options.name)
     return 0
 
 

@@ -26,7 +26,10 @@ def definition_arguments(parser: argparse.ArgumentParser, *, name_required: bool
     parser.add_argument("-i", "--image", help="the same")
     parser.add_argument("-r", "--root", help="use this directory of the host as the root file system instead")
     parser.add_argument(
-        "-m", "--memory", default=DEFAULT_MEMORY, help="limit, such as 512m, or none (default: %(default)s)"
+        "-m",
+        "--memory",
+        default=DEFAULT_MEMORY,
+        help="limit, such as 512m, or none; a bare number is MiB (default: %(default)s)",
     )
     parser.add_argument("--cpus", type=float, help="processors' worth of time, such as 1.5 (default: no limit)")
     parser.add_argument("--pids", type=int, help="processes and threads at most (default: the host's rule for guests)")

@@ -154,6 +154,8 @@ def _target(options: argparse.Namespace) -> tuple[str, list[str]]:
     argv = [*options.command, *words]
     if not name or not argv:
         raise InvalidArgumentError("exec needs a domain and a command: insula exec DOMAIN -- COMMAND")
+    if options.command and argv[0].startswith("-"):
+        raise InvalidArgumentError(f"'{argv[0]}' stands behind the domain: options stand before it, or behind --")
     if not argv[0]:
         raise InvalidArgumentError("the command is an empty word: give a program's name or path")
     return name, argv

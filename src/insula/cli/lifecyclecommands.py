@@ -8,7 +8,14 @@ from functools import partial
 
 from insula.cli.lookup import domain
 from insula.cli.render import show_error
-from insula.errors import DomainNotFoundError, InsulaError, InvalidArgumentError, OperationTimeoutError
+from insula.errors import (
+    DomainNotFoundError,
+    InsulaError,
+    InvalidArgumentError,
+    OperationInvalidError,
+    OperationTimeoutError,
+)
+from insula.model.domainstates import DomainState
 from insula.model.numbers import ListDomains
 from insula.sdk.blocking_domains import Domain, Host
 
@@ -94,6 +101,7 @@ def _start(options: argparse.Namespace, host: Host) -> int:
 def _stop(options: argparse.Namespace, host: Host) -> int:
     def stop(found: Domain) -> None:
         try:
+            _require_awake(found, "resume it first, or use --force")
             found.shutdown()
             wait_until(lambda: stopped(found), options.time, f"domain '{found.name}' did not shut down")
         except InsulaError:  # it does not answer, or cannot be asked: whatever it is, a kill ends it
@@ -103,6 +111,12 @@ def _stop(options: argparse.Namespace, host: Host) -> int:
                 found.destroy()
 
     return each_domain(options, host, stop)
+
+
+def _require_awake(found: Domain, advice: str) -> None:
+    """A frozen guest would be waited for in vain. Raises: OperationInvalidError if it is paused."""
+    if found.state().state is DomainState.PAUSED:
+        raise OperationInvalidError(f"it is paused; {advice}")
 
 
 def stopped(found: Domain) -> bool:
@@ -115,6 +129,7 @@ def stopped(found: Domain) -> bool:
 
 def _restart(options: argparse.Namespace, host: Host) -> int:
     def restart(found: Domain) -> None:
+        _require_awake(found, "resume it first")
         found.reboot()
         wait_until(
             lambda: host.domain_by_uuid(found.ref.uuid).ref.id not in (-1, found.ref.id),

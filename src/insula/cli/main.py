@@ -139,11 +139,25 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str], *, command:
     """Parse arguments. command: only up to `--`; what follows is left as it is, in `after`.
 
     argparse alone would mix a command with options; for verbs without one, it takes names that begin with - after --.
+    Nor would it take a value that begins with -, as --sort has them.
     """
+    if any("--sort" in each.option_strings for each in parser._actions):
+        arguments = _sort_joined(arguments)
     end = arguments.index("--") if command and "--" in arguments else len(arguments)
     options = parser.parse_args(arguments[:end])
     options.after = list(arguments[end + 1 :])
     return options
+
+
+def _sort_joined(arguments: Sequence[str]) -> list[str]:
+    """Join `--sort -memory` into one word."""
+    joined: list[str] = []
+    for each in arguments:
+        if joined and joined[-1] == "--sort" and each.startswith("-"):
+            joined[-1] = f"--sort={each}"
+        else:
+            joined.append(each)
+    return joined
 
 
 def show_version() -> int:

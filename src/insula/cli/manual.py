@@ -41,7 +41,7 @@ def _section(syntax: Syntax) -> Iterator[str]:
     yield ""
     yield f"`{syntax.synopsis}`"
     yield ""
-    yield " ".join(each for each in (f"{syntax.verb.summary.capitalize()}.", syntax.remarks) if each)
+    yield " ".join(each for each in (syntax.verb.sentence, syntax.remarks) if each)
     if syntax.words or syntax.options:
         yield ""
         yield "| | |"
@@ -87,7 +87,7 @@ def man_page() -> str:
         ".SH VERBS",
     ]
     for syntax in map(syntax_of, VERBS):
-        lines += [f".SS {_roff(syntax.synopsis)}", _roff(f"{syntax.verb.summary.capitalize()}.")]
+        lines += [f".SS {_roff(syntax.synopsis)}", _roff(syntax.verb.sentence)]
         lines += [_roff(syntax.remarks)] if syntax.remarks else []
         for each in (*syntax.words, *syntax.options):
             lines += _tagged(_roff_name(each), each.explanation)

@@ -31,7 +31,8 @@ def _plan(options: argparse.Namespace, host: Host) -> int:
         try:
             text = options.xml.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InvalidArgumentError(f"cannot read '{options.xml}': {error}") from error
+            why = error.strerror if isinstance(error, OSError) else error
+            raise InvalidArgumentError(f"cannot read '{options.xml}': {why}") from error
         plan = host.plan(text, flags)
     else:
         plan = domain(host, options.domain).plan(flags)

@@ -70,9 +70,8 @@ class Syntax:
 def syntax_of(verb: CommandVerb) -> Syntax:
     """Return what a verb takes."""
     parser = parser_of(verb)
-    actions = [each for each in parser._actions if not isinstance(each, argparse._HelpAction)]
-    usual = f"{verb.summary.capitalize()}."
-    remarks = [text for text in (parser.description, parser.epilog) if text and text != usual]
+    actions = [each for each in parser._actions if argparse.SUPPRESS not in (each.default, each.help)]
+    remarks = [text for text in (parser.description, parser.epilog) if text and text != verb.sentence]
     return Syntax(
         verb=verb,
         options=tuple(_parameter(each) for each in actions if each.option_strings),

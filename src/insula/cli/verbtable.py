@@ -32,6 +32,11 @@ class CommandVerb:
     command: bool = False
     access: DaemonAccess = DaemonAccess.CHANGE
 
+    @property
+    def sentence(self) -> str:
+        """The summary as a sentence; what it has in capitals stays so."""
+        return f"{self.summary[0].upper()}{self.summary[1:]}."
+
 
 class VerbModule(Protocol):
     """What a verb's module offers for each of its verbs, by name; a verb without a daemon gets no host."""
@@ -107,6 +112,6 @@ def module_of(verb: CommandVerb) -> VerbModule:
 
 def parser_of(verb: CommandVerb) -> argparse.ArgumentParser:
     """The parser of what follows a verb."""
-    parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=f"{verb.summary.capitalize()}.")
+    parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=verb.sentence)
     module_of(verb).ARGUMENTS[verb.words](parser)
     return parser

@@ -80,6 +80,7 @@ def test_a_program_is_a_name_or_an_absolute_path() -> None:
         ("line 5: /domain/vcpu: found '0', expected more", "--vcpus: found '0'"),
         ("line 11: /domain/devices/filesystem/source/@dir: found 'x', expected y", "--root: found 'x'"),
         ("line 11: /domain/devices/filesystem[2]/source/@dir: found 'x', expected y", "--bind: found 'x'"),
+        ("line 6: /domain/metadata/insula:domain/insula:pids/@limit: found '0', expected more", "--pids: found '0'"),
         ("line 8: /domain/os/initdir: found 'x', expected y", "--cwd: found 'x'"),
         ("line 8: /domain/os/init: found 'x', expected y", "the command: found 'x'"),
     ],

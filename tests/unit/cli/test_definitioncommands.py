@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from insula.cli import definitioncommands
-from insula.errors import OperationFailedError, XmlError
+from insula.errors import InvalidArgumentError, OperationFailedError, XmlError
 from insula.rpc.procedures import Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
@@ -117,3 +117,6 @@ def test_a_domain_is_renamed(client: FakeClient) -> None:
     client.answers[Remote.DOMAIN_RENAME] = 0
     assert _run("rename", client, "web", "site") == 0
     assert client.made(Remote.DOMAIN_RENAME) == [(WEB, "site", 0)]
+    client.answers[Remote.DOMAIN_RENAME] = XmlError("line 2: /domain/name: found 'a/b', expected 1 to 64 characters")
+    with pytest.raises(InvalidArgumentError, match=r"^the name: found 'a/b'"):
+        _run("rename", client, "web", "a/b")

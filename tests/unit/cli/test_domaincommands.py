@@ -116,6 +116,8 @@ def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
         (["busybox", "sh", "-c", "true"], "busybox", ("sh", "-c", "true")),
         (["-i", "busybox", "sh", "-c", "true"], "busybox", ("sh", "-c", "true")),
         (["--rm", "busybox", "--", "-x"], "busybox", ("-x",)),
+        (["-it", "--rm", "busybox", "sh"], "busybox", ("sh",)),
+        (["-i", "t", "sh"], "t", ("sh",)),
         (["-r", "/srv", "sh", "-l"], None, ("sh", "-l")),
         (["-r", "/srv", "--", "sh"], None, ("sh",)),
     ],

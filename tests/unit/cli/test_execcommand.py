@@ -57,6 +57,7 @@ def test_the_commands_end_is_ours(status: int, expected: int) -> None:
         (["web", "--"], "a domain and a command"),
         (["--", "-dash"], "a domain and a command"),
         (["--", "-dash", "--"], "a domain and a command"),
+        (["web", "-u", "nobody", "id"], "'-u' stands behind the domain"),
         (["web", "--", ""], "empty word"),
         (["", "--", "ls"], "a domain and a command"),
     ],

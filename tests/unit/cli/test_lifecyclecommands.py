@@ -19,6 +19,9 @@ from insula.sdk.blocking_domains import Domain
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
+RUNNING, PAUSED = (1, 1), (3, 1)
+"""States as the daemon tells them, with their reasons."""
+
 
 class DomainList(NamedTuple):
     """What the daemon answers to a question for all domains."""
@@ -69,6 +72,7 @@ def test_stop_waits_until_it_does_not_run() -> None:
         {
             Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
             Remote.DOMAIN_SHUTDOWN_FLAGS: None,
+            Remote.DOMAIN_GET_STATE: RUNNING,
             Remote.DOMAIN_IS_ACTIVE: lambda _: next(active),
         }
     )
@@ -80,6 +84,7 @@ def test_a_guest_that_does_not_listen_is_killed_only_when_forced(capsys: pytest.
     answers = {
         Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
         Remote.DOMAIN_SHUTDOWN_FLAGS: None,
+        Remote.DOMAIN_GET_STATE: RUNNING,
         Remote.DOMAIN_IS_ACTIVE: 1,
         Remote.DOMAIN_DESTROY_FLAGS: None,
     }
@@ -98,6 +103,7 @@ def test_forced_a_domain_ends_also_if_it_cannot_be_asked(
         {
             Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
             Remote.DOMAIN_SHUTDOWN_FLAGS: refusal,
+            Remote.DOMAIN_GET_STATE: RUNNING,
             Remote.DOMAIN_IS_ACTIVE: 1,
             Remote.DOMAIN_DESTROY_FLAGS: None,
         }
@@ -106,6 +112,25 @@ def test_forced_a_domain_ends_also_if_it_cannot_be_asked(
     assert _run("stop", client, "-f", "web") == 0 and client.made(Remote.DOMAIN_DESTROY_FLAGS)
     client.answers[Remote.DOMAIN_IS_ACTIVE] = 0
     assert _run("stop", client, "-f", "web") == 0 and len(client.made(Remote.DOMAIN_DESTROY_FLAGS)) == 1
+
+
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_what_is_paused_is_not_waited_for(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_GET_STATE: PAUSED})
+    assert _run(verb, client, "web") == 3
+    assert "web: it is paused; resume it first" in capsys.readouterr().err
+
+
+def test_forced_what_is_paused_is_killed() -> None:
+    client = FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+            Remote.DOMAIN_GET_STATE: PAUSED,
+            Remote.DOMAIN_IS_ACTIVE: 1,
+            Remote.DOMAIN_DESTROY_FLAGS: None,
+        }
+    )
+    assert _run("stop", client, "-f", "web") == 0 and client.made(Remote.DOMAIN_DESTROY_FLAGS)
 
 
 def test_a_transient_domain_that_is_gone_has_stopped() -> None:
@@ -119,6 +144,7 @@ def test_restart_waits_for_a_new_id() -> None:
         {
             Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
             Remote.DOMAIN_REBOOT: None,
+            Remote.DOMAIN_GET_STATE: RUNNING,
             Remote.DOMAIN_LOOKUP_BY_UUID: lambda _: WEB._replace(id=next(ids)),
         }
     )

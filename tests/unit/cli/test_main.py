@@ -9,7 +9,7 @@ import pytest
 
 from insula.cli import main
 from insula.cli.main import failure, may_only_look, parse, split, status_of
-from insula.cli.verbtable import VERBS
+from insula.cli.verbtable import VERBS, parser_of
 from insula.errors import (
     DomainNotFoundError,
     ImageNotFoundError,
@@ -68,6 +68,14 @@ def test_names_that_look_like_options_stand_behind_the_dashes() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("domains", nargs="+")
     assert parse(parser, ["--", "-dash", "--force"], command=False).domains == ["-dash", "--force"]
+
+
+def test_a_way_to_sort_begins_with_a_hyphen_and_is_no_option() -> None:
+    parser = parser_of(VERBS_BY_NAME["ls"])
+    for words in (["--sort", "-memory", "-q"], ["--sort=-memory", "-q"]):
+        options = parse(parser, words, command=False)
+        assert options.sort == "-memory" and options.quiet
+    assert parse(parser, ["--sort", "name"], command=False).sort == "name"
 
 
 def test_start_up_imports_neither_asyncio_nor_ctypes_nor_xml_nor_rich() -> None:

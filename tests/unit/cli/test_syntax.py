@@ -19,6 +19,7 @@ def syntax(monkeypatch: pytest.MonkeyPatch) -> Syntax:
         parser.add_argument("-t", "--time", type=float, default=60.0, help="seconds (default: %(default)g)")
         parser.add_argument("--how", choices=("well", "badly"), help="how")
         parser.add_argument("--xml", type=Path, metavar="FILE", help="by this")
+        parser.add_argument("-it", action="store_true", help=argparse.SUPPRESS)
         parser.add_argument("-f", "--force", action="store_true", help="even so")
         return parser
 

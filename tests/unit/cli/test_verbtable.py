@@ -19,3 +19,7 @@ def test_no_verb_is_the_beginning_of_another() -> None:
     words = {each.words for each in VERBS}
     assert len(words) == len(VERBS)
     assert [each for each in words if each.split()[0] in words and " " in each] == []
+
+
+def test_a_summary_keeps_its_capitals_as_a_sentence() -> None:
+    assert CommandVerb("xml", "nowhere", "print a domain's XML").sentence == "Print a domain's XML."
