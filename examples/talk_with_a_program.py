@@ -15,11 +15,13 @@ def main(root: str, directory: str) -> None:
         with guest.popen(["sh"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as shell:
             assert shell.stdin is not None
             assert shell.stdout is not None
-            for line in ("ls /srv/shown", "touch /srv/shown/new 2>/dev/null || echo it cannot be changed"):
+            for line in ("echo $(ls /srv/shown)", "touch /srv/shown/new 2>/dev/null || echo it cannot be changed"):
                 shell.stdin.write(f"{line}\n")
                 print(f"{line}: {shell.stdout.readline().strip()}")
             shell.stdin.close()
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(*sys.argv[1:])

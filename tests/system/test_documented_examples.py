@@ -57,6 +57,14 @@ def test_every_example_is_run_here() -> None:
     assert [each.stem for each in EXAMPLES.glob("*.py") if f'said("{each.stem}"' not in here] == []
 
 
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_without_its_arguments_tells_what_it_takes(example: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(example)], capture_output=True, text=True, timeout=scaled(60), check=False
+    )
+    assert done.returncode == 1 and f"{example.name} ROOT" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_a_build_in_a_throwaway_brings_its_result_out(busybox_root: Path, tmp_path: Path) -> None:
     target = tmp_path / "site.tar"
     assert said("build_in_a_throwaway", busybox_root, target) == [f"built {target}"]
@@ -79,8 +87,9 @@ def test_many_containers_work_at_once(busybox_root: Path) -> None:
 def test_a_program_is_talked_with(busybox_root: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     (tmp_path / "file").touch()
+    (tmp_path / "other").touch()
     first, second = said("talk_with_a_program", busybox_root, tmp_path)
-    assert first == "ls /srv/shown: file"
+    assert first == "echo $(ls /srv/shown): file other"
     assert second.endswith(": it cannot be changed")
 
 

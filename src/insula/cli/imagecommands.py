@@ -167,7 +167,8 @@ def _confirm_prune(left: Sequence[Json]) -> None:
     """Show what would be removed, and return if that is wanted. Raises: OperationInvalidError if it is not."""
     for each in left:
         show_progress(f"{each['uuid']}, a clone of {each['image']}")
-    if not confirmed(f"Remove these {len(left)} with all that was written in them?"):
+    question = "Remove it with all" if len(left) == 1 else f"Remove these {len(left)} with all"
+    if not confirmed(f"{question} that was written there?"):
         raise OperationInvalidError("nothing was removed; --yes removes without asking")
 
 
