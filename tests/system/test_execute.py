@@ -101,10 +101,11 @@ def test_user_groups_directory_and_home_are_the_guests(guests: Guests, busybox_r
         assert said == f"{expected}\n"
 
 
-def test_the_environment_is_what_was_given_and_little_else(guests: Guests, sleeper: Running) -> None:
+def test_the_environment_is_that_of_a_login_and_what_was_given(guests: Guests, sleeper: Running) -> None:
     said, _ = guests.execute(sleeper, process=Process(argv=("env",), env=(("LANG", "C"), ("HOME", "/h"))))
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    assert facts_of(said) == {"PATH": path, "container": "lxc-libvirt", "LANG": "C", "HOME": "/h"}
+    given = {"container": "lxc-libvirt", "LANG": "C", "HOME": "/h"}
+    assert facts_of(said) == {"PATH": path, "USER": "root", "LOGNAME": "root", "SHELL": "/bin/sh", **given}
 
 
 @pytest.mark.parametrize(
