@@ -11,6 +11,8 @@ from insula.cli.render import show_facts, show_json, size
 from insula.sdk.blocking_domains import Host
 
 _SECOND = 1_000_000_000
+_USUAL = {"shutdown": signal.SIGINT, "rebooted": signal.SIGHUP}
+"""What the kernel ends an init with that powers off or reboots: reboot(2)."""
 
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +68,7 @@ def ended(end: Mapping[str, Any] | None) -> str | None:
     if end is None:
         return None
     how = str(end["reason"])
-    if end["signal"] is not None and how != "destroyed":
+    if end["signal"] not in (None, _USUAL.get(how)) and how != "destroyed":
         how += f", killed by {_signal_name(end['signal'])}"
     if end["exit_status"]:
         how += f", exit status {end['exit_status']}"

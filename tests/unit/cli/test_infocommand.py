@@ -96,6 +96,9 @@ def test_programs_get_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
         ({"reason": "destroyed"}, "destroyed: out of memory"),
         ({"out_of_memory": False, "signal": None, "exit_status": 7}, "exit status 7; 2 of its processes were killed"),
         ({"out_of_memory": False, "oom_kills": 0, "signal": 64}, "crashed, killed by SIGRTMAX, after"),
+        ({"out_of_memory": False, "oom_kills": 0, "signal": 2, "reason": "shutdown"}, ": shutdown, after 1 h"),
+        ({"out_of_memory": False, "oom_kills": 0, "signal": 1, "reason": "rebooted"}, ": rebooted, after 1 h"),
+        ({"out_of_memory": False, "oom_kills": 0, "signal": 15, "reason": "shutdown"}, "killed by SIGTERM, after"),
         ({"out_of_memory": False, "oom_kills": 0, "signal": None, "reason": "shutdown"}, ": shutdown, after 1 h"),
     ],
 )
