@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from insula.cli.neutral import neutral
@@ -58,7 +59,8 @@ def show_list(
     """Print the rows that the options mean, as they want them. Raises: InvalidArgumentError for unknown fields."""
     chosen = [each for each in rows if all(_matches(each, wish, fields) for wish in options.filter)]
     for key in reversed((options.sort or "").split(",") if options.sort else []):
-        chosen.sort(key=lambda row, key=key: _rank(row[_known(key.lstrip("-"), fields)]), reverse=key.startswith("-"))  # type: ignore[misc]
+        field, reverse = _known(key.removeprefix("-"), fields), key.startswith("-")
+        chosen.sort(key=partial(_ranked, field=field, reverse=reverse), reverse=reverse)
     form = "json" if options.json else options.format
     if options.quiet:
         _show_template(f"{{{fields[0]}}}", chosen, fields)
@@ -107,11 +109,19 @@ def _text(value: object) -> str:
     return ",".join(map(_text, value)) if isinstance(value, list) else str(value)
 
 
-def _rank(value: object) -> tuple[bool, float, str]:
-    """What there is comes before what there is not, numbers go by their size, everything else by its text."""
+def _ranked(row: Row, *, field: str, reverse: bool) -> tuple[bool, float, str]:
+    return _rank(row[field], reverse=reverse)
+
+
+def _rank(value: object, *, reverse: bool) -> tuple[bool, float, str]:
+    """What there is comes before what there is not, numbers go by their size, everything else by its text.
+
+    reverse: the order is turned round; what there is not comes last even so.
+    """
+    missing = (value is None) is not reverse
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return value is None, 0.0, _text(value)
-    return False, float(value), ""
+        return missing, 0.0, _text(value)
+    return missing, float(value), ""
 
 
 def _show_csv(rows: Sequence[Row], fields: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from insula.cli.familiar import no_verb, verb_meant
 from insula.cli.render import show_error
 from insula.cli.toplevel import top_parser
 from insula.cli.verbtable import CommandVerb, DaemonAccess, module_of, parser_of
-from insula.errors import ConfigurationError, InsulaError, StepError
+from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, StepError
 from insula.kernel.standardstreams import occupy_standard_streams
 from insula.layout import Layout, layout_from
 
@@ -118,7 +118,9 @@ def split(arguments: Sequence[str]) -> tuple[list[str], CommandVerb | None, list
 
 
 def run(verb: CommandVerb, arguments: list[str], prefix: str | None) -> int:
-    """Parse the verb's arguments, connect, and run it."""
+    """Parse the verb's arguments, connect, and run it. Raises: InvalidArgumentError for what stands before a verb."""
+    if not verb.command and any(each.partition("=")[0] == "--prefix" for each in arguments):
+        raise InvalidArgumentError(f"--prefix stands before the verb: insula --prefix DIR {verb.words}")
     options = parse(parser_of(verb), arguments, command=verb.command)
     if verb.access is DaemonAccess.NONE:
         return module_of(verb).RUN_ALONE[verb.words](options)

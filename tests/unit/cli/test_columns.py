@@ -33,6 +33,7 @@ def test_people_get_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_numbers_are_sorted_by_size_and_what_is_missing_comes_last(capsys: pytest.CaptureFixture[str]) -> None:
     assert _names(capsys, "--sort", "memory") == ["web", "db,1", "archive"]
+    assert _names(capsys, "--sort=-memory") == ["db,1", "web", "archive"]
     assert _names(capsys, "--sort", "autostart,name") == ["archive", "db,1", "web"]
     assert _names(capsys, "--sort=-name") == ["web", "db,1", "archive"]
 

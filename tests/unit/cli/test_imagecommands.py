@@ -111,13 +111,20 @@ def test_what_was_pruned_is_told_and_a_failure_is_no_end(capsys: pytest.CaptureF
 def test_who_prunes_is_shown_what_goes_and_asked(
     answer: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(imagecommands, "confirmed", lambda _: answer)
+    asked: list[str] = []
+
+    def confirmed(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr(imagecommands, "confirmed", confirmed)
     client = FakeClient({Insula.IMAGE_LIST: json.dumps([{"uuid": "a", "image": "busybox"}]), Insula.IMAGE_REMOVE: None})
     options = options_of(imagecommands.ARGUMENTS["image prune"])
     with nullcontext() if answer else pytest.raises(OperationInvalidError, match="--yes"):
         assert imagecommands.RUN["image prune"](options, client.host) == 0
     assert client.made(Insula.IMAGE_REMOVE) == ([("a", 1)] if answer else [])
     assert "a, a clone of busybox" in capsys.readouterr().err
+    assert asked == ["Remove it with all that was written there?"]
 
 
 def test_nothing_to_prune_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,6 +70,11 @@ def test_names_that_look_like_options_stand_behind_the_dashes() -> None:
     assert parse(parser, ["--", "-dash", "--force"], command=False).domains == ["-dash", "--force"]
 
 
+def test_what_stands_before_a_verb_is_told_where_it_belongs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["image", "ls", "--prefix=/srv"]) == 2
+    assert "--prefix stands before the verb: insula --prefix DIR image ls" in capsys.readouterr().err
+
+
 def test_a_way_to_sort_begins_with_a_hyphen_and_is_no_option() -> None:
     parser = parser_of(VERBS_BY_NAME["ls"])
     for words in (["--sort", "-memory", "-q"], ["--sort=-memory", "-q"]):
