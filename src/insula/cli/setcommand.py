@@ -17,7 +17,7 @@ def _set_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-m", "--memory", help="limit, such as 512m, or none; a bare number is MiB")
     parser.add_argument("--cpus", help="processors' worth of time, such as 1.5, or none")
     parser.add_argument("--cpu-shares", type=int, help="of processor time against others, where they all want it")
-    parser.add_argument("--io-weight", type=int, help="of disk time against others, 100 to 1000")
+    parser.add_argument("--io-weight", type=int, help="of disk time against others, 10 to 1000")
     parser.add_argument("--title", help="one line for people; '' takes it away")
     parser.add_argument("--description", help="more for people; '' takes it away")
     parser.add_argument("--live", action="store_true", help="of what runs now")
