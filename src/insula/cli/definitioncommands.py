@@ -14,7 +14,7 @@ from insula.cli.lookup import domain
 from insula.cli.neutral import neutral
 from insula.cli.render import show_error, show_line
 from insula.cli.terminal import confirmed, is_terminal
-from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError
+from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.model.numbers import XmlFlags
 from insula.sdk.blocking_domains import Domain, Host
 
@@ -44,6 +44,10 @@ def _edit_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _edit(options: argparse.Namespace, host: Host) -> int:
     found = domain(host, options.domain)
+    if not found.is_persistent():
+        raise OperationInvalidError(
+            "it has no definition to change, and is gone when it ends; virsh define gives it one"
+        )
     before = found.xml(EDITABLE)
     with tempfile.TemporaryDirectory(prefix="insula-edit-") as directory:  # nobody else can look into it
         file = Path(directory) / "domain.xml"

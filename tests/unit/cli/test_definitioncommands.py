@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from insula.cli import definitioncommands
-from insula.errors import InvalidArgumentError, OperationFailedError, XmlError
+from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError, XmlError
 from insula.rpc.procedures import Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
@@ -23,6 +23,7 @@ def client() -> FakeClient:
             Remote.DOMAIN_GET_XML_DESC: XML,
             Remote.DOMAIN_DEFINE_XML_FLAGS: WEB,
             Remote.DOMAIN_SET_AUTOSTART: None,
+            Remote.DOMAIN_IS_PERSISTENT: 1,
         }
     )
 
@@ -47,6 +48,13 @@ def test_what_an_editor_has_changed_is_defined(
     _editor(monkeypatch, tmp_path, 'test "$1" = --wait && sed -i s/1/2/ "$2"')
     assert _run("edit", client, "web") == 0
     assert client.made(Remote.DOMAIN_DEFINE_XML_FLAGS) == [(XML.replace("1", "2"), 0)]
+
+
+def test_a_domain_without_a_definition_is_not_given_one_by_the_way(client: FakeClient) -> None:
+    client.answers[Remote.DOMAIN_IS_PERSISTENT] = 0
+    with pytest.raises(OperationInvalidError, match="no definition to change"):
+        _run("edit", client, "web")
+    assert not client.made(Remote.DOMAIN_DEFINE_XML_FLAGS)
 
 
 def test_what_an_editor_left_alone_is_not_defined(
