@@ -214,7 +214,7 @@ def test_the_daemon_has_all_descriptors_it_may_and_guests_as_many_as_it_was_star
 ) -> None:
     insulad.stop()
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (777, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2777, before[1]))
     try:
         insulad.start()
     finally:
@@ -223,7 +223,7 @@ def test_the_daemon_has_all_descriptors_it_may_and_guests_as_many_as_it_was_star
     insulad.virsh("start", "bb")
     guest = int(insulad.virsh("domid", "bb").stdout)
     assert descriptor_limits(insulad.pid) == (before[1], before[1])
-    assert descriptor_limits(guest) == (777, before[1])
+    assert descriptor_limits(guest) == (2777, before[1])
     insulad.virsh("destroy", "bb")
 
 
