@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -250,6 +251,20 @@ def test_settings_are_read_again_on_sighup_and_a_mistake_there_ends_nothing(insu
     until(lambda: "stay as they were" in insulad.log_text(), "the refusal of the mistake")
     insulad.virsh("list")
     settings.unlink()
+
+
+def test_a_reload_while_it_begins_does_not_end_it(insulad: Insulad) -> None:
+    insulad.stop()
+    beginning = threading.Thread(target=insulad.start)
+    beginning.start()
+    try:
+        until(lambda: is_locked(insulad.layout.lock), "the daemon having its lock")
+        while beginning.is_alive():
+            os.kill(insulad.pid, signal.SIGHUP)
+            time.sleep(0.01)
+    finally:
+        beginning.join()
+    insulad.virsh("list")
 
 
 def test_readiness_is_told_to_the_service_manager(insulad: Insulad, scratch: Path) -> None:

@@ -10,8 +10,9 @@ import argparse
 import contextlib
 import gc
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from insula.daemon.instance import make_directories, only_one
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.geteuid() != 0:
             raise ConfigurationError("insulad must be run by root")
         missing = make_directories(layout)
-        with only_one(layout):
+        with _hangups_ignored(), only_one(layout):
             return _serve(layout, options, missing)
     except InsulaError as error:
         if sys.stderr is not None:
@@ -40,6 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:  # before the daemon listens to signals
         return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _hangups_ignored() -> Iterator[None]:
+    """SIGHUP has the settings read again: until somebody listens to it, they are about to be read anyway."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def _serve(layout: Layout, options: argparse.Namespace, missing: Sequence[str]) -> int:

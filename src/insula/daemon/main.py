@@ -122,9 +122,9 @@ class Daemon:
 
     async def run(self, passed: Sequence[PassedSocket]) -> int:
         """Serve until told to stop. Raises: InsulaError if it cannot even begin."""
+        self._listen_to_signals()  # before any client sees that we are there, and may have us read our settings again
         endpoints = open_endpoints(self._settings, passed)
         try:
-            self._listen_to_signals()
             await self._keeper.start()
             await self._services.guest.inherit()
             await self._wiring.recovery.take_stock()
