@@ -3,6 +3,7 @@
     python -I -c "from insula.engine.look.looker import main; main()" FD
 
     daemon                              looker                         a child for each look
+      │◄────────────────────────── ready ──│
       │ look (fds: answer, …) ────────────►│ clone ───────────────────────►│ gives up what it does not need
       │◄──────────────────────────────── begun (fd: process, a pidfd) ─────│
       │◄──────────────── what it says before, if it has more to say ───────│
@@ -55,6 +56,7 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     own_pid = os.getpid()
+    send(channel, {"ready": True}, {})
     while (message := receive(channel)) is not None:
         try:
             pid, pidfd = clone(CloneFlag.NOTHING)

@@ -24,6 +24,8 @@ from insula.kernel.process import has_ended
 
 PATIENCE = 5.0
 """Seconds a look may take: what answers at all answers within milliseconds."""
+BEGINNING = 30.0
+"""Seconds a looker may take to begin: an interpreter's start, on the busiest of hosts."""
 _LOOKS_AT_ONCE = 32
 _LEFT_BEHIND_MAX = 256
 """Children that did not end, over all guests."""
@@ -51,7 +53,7 @@ class LookerGoneError(OperationFailedError):
 
 
 def start_looker() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
-    """Start a looker that ends with the channel; return both. Raises: OperationFailedError."""
+    """Start a looker that ends with the channel; return both at once. Raises: OperationFailedError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         with theirs:
@@ -68,6 +70,36 @@ def start_looker() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
         ours.close()
         raise OperationFailedError(f"the process that looks into guests cannot be started: {error}") from error
     return ours, process
+
+
+def await_beginning(channel: socket.socket) -> None:
+    """Wait until the looker at the other end has begun, so that no look's time passes with that.
+
+    Raises: LookerGoneError; OperationFailedError if it does not begin in time.
+    """
+    channel.settimeout(BEGINNING)
+    try:
+        said = receive(channel)
+    except TimeoutError as error:
+        raise OperationFailedError("the process that looks into guests does not begin") from error
+    except (OSError, ValueError):
+        said = None
+    if said is None:
+        raise LookerGoneError("the process that looks into guests ended before it began")
+    said.close()
+
+
+def begun_looker() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+    """Start a looker and wait until it has begun. Raises: OperationFailedError."""
+    channel, process = start_looker()
+    try:
+        await_beginning(channel)
+    except BaseException:
+        channel.close()
+        process.kill()
+        process.wait()
+        raise
+    return channel, process
 
 
 _CODE = "from insula.engine.look.looker import main; main()"
@@ -252,7 +284,7 @@ class Looker:
     async def _started(self) -> socket.socket:
         async with self._starting:
             if self._channel is None:
-                channel, self._process = await in_own_thread(start_looker)
+                channel, self._process = await in_own_thread(begun_looker)
                 channel.setblocking(False)
                 self._channel = channel
             return self._channel

@@ -9,11 +9,18 @@ from socket import socket
 from typing import Any
 
 from insula.engine.keeper.protocol import Message
-from insula.engine.look.looking import PATIENCE, Child, LookerGoneError, Sight, end_looker, seen, start_looker
+from insula.engine.look.looking import (
+    PATIENCE,
+    Child,
+    LookerGoneError,
+    Sight,
+    await_beginning,
+    end_looker,
+    seen,
+    start_looker,
+)
+from insula.errors import OperationFailedError
 from insula.kernel.fds import close_all
-
-_STARTING = 5.0
-"""Seconds more for a look whose looker may only be being started."""
 
 
 class PrivateLooker:
@@ -21,6 +28,7 @@ class PrivateLooker:
 
     def __init__(self) -> None:
         self._started: tuple[socket, subprocess.Popen[bytes]] | None = None
+        self._begun = False
         self._starting = threading.Lock()
 
     def start(self) -> None:
@@ -41,20 +49,32 @@ class PrivateLooker:
         """Return what a look sees; raises as `looking.Looker.look`."""
         child = self.begin(look, arguments, fds)
         try:
-            return seen(said_next(child, sight, _STARTING + seconds))
+            return seen(said_next(child, sight, seconds))
         finally:
             dismiss(child)
 
     def begin(self, look: str, arguments: Mapping[str, Any], fds: Mapping[str, int]) -> Child:
         """Begin a look; the caller dismisses it. The fds stay the caller's. Raises: OperationFailedError."""
         with self._starting:
-            if self._started is not None:
-                try:
-                    return Child(self._started[0], look, arguments, fds)
-                except LookerGoneError:
-                    self._end()
+            try:
+                return Child(self._channel(), look, arguments, fds)
+            except LookerGoneError:
+                self._end()
+                return Child(self._channel(), look, arguments, fds)
+
+    def _channel(self) -> socket:
+        """Return the channel of a looker that has begun. Raises: OperationFailedError."""
+        if self._started is None:
             self._started = start_looker()
-            return Child(self._started[0], look, arguments, fds)
+        channel, _ = self._started
+        if not self._begun:
+            try:
+                await_beginning(channel)
+            except OperationFailedError:
+                self._end()
+                raise
+            self._begun = True
+        return channel
 
     def close(self) -> None:
         """End it. What is left of looks ends with the guests."""
@@ -64,7 +84,7 @@ class PrivateLooker:
     def _end(self) -> None:
         if self._started is not None:
             channel, process = self._started
-            self._started = None
+            self._started, self._begun = None, False
             channel.close()
             end_looker(process)
 

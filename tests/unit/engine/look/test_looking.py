@@ -157,3 +157,21 @@ def test_a_looker_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(OperationFailedError, match="cannot be started"):
         looking.start_looker()
+
+
+@pytest.mark.asyncio
+async def test_the_time_that_a_looker_takes_to_begin_is_no_looks(
+    looker: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "_CODE", f"import time; time.sleep({scaled(2) + 0.5})\n{CODE}")
+    assert await look(looker, WEB, "echo", {"n": 1}, seconds=2) == {"n": 1}
+
+
+@pytest.mark.parametrize(("code", "seconds"), [("", 30.0), ("import time; time.sleep(100)", 0.1)])
+def test_a_looker_that_does_not_begin_is_an_error_and_is_gone(
+    code: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "_CODE", code)
+    monkeypatch.setattr(looking, "BEGINNING", scaled(seconds))
+    with pytest.raises(OperationFailedError, match=r"does not begin|ended before it began"):
+        looking.begun_looker()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from insula.engine.look import looking, privatelooker
+from insula.engine.look import looking
 from insula.engine.look.looking import Sight
 from insula.engine.look.privatelooker import PrivateLooker, dismiss, said_next
 from insula.errors import OperationTimeoutError
@@ -53,7 +53,6 @@ def test_one_process_looks_again_and_again(looker: PrivateLooker) -> None:
 def test_a_program_without_a_daemon_does_not_wait_for_ever_either(
     looker: PrivateLooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(privatelooker, "_STARTING", scaled(2))
     with pytest.raises(OperationTimeoutError, match="'web' does not answer"):
         looker.look(WEB, "hang", {}, {}, seconds=0.1)
 
