@@ -109,13 +109,13 @@ enum { NULL_DEVICE = 1, FIRST_PASSED = 3, LAST_PASSED = 66, OURS = LAST_PASSED +
 
 /* Words on a channel */
 
-static void send(i32 channel, const char *text, u64 length, i32 fd)
+/* Returns an errno negated if nobody listens any more: the keeper has given up this order, or is dead. */
+static i64 send(i32 channel, const char *text, u64 length, i32 fd)
 {
     struct { u64 size; i32 level, type, fd, padding; } control = { 20, SOL_SOCKET, SCM_RIGHTS, fd, 0 };
     struct vector vector = { text, length };
     struct message message = { 0, 0, &vector, 1, &control, fd < 0 ? 0 : sizeof control, 0 };
-    if (CALL(SENDMSG, channel, &message, NO_SIGNAL) < 0)
-        CALL(EXIT_GROUP, FAILED); /* the keeper has given this one up, or died: nothing may go on unheard of */
+    return CALL(SENDMSG, channel, &message, NO_SIGNAL);
 }
 
 static char *put_text(char *at, const char *text)
@@ -220,7 +220,8 @@ static void live(const struct order *order, i32 image, i32 channel)
     if (pidfd < 0)
         return; /* the end of the channel says it */
     /* Under the keeper's own limit: what all of root's processes have on its way counts against it (unix(7)). */
-    send(channel, cloned, sizeof cloned - 1, pidfd);
+    if (send(channel, cloned, sizeof cloned - 1, pidfd) < 0)
+        return; /* nothing may go on unheard of */
     CALL(PRLIMIT, 0, NOFILE, order->descriptors, 0);
     i64 size = CALL(LSEEK, image, 0, SEEK_END);
     struct header *header = (struct header *)CALL(MMAP, 0, size, READ_WRITE, PRIVATE, image, 0);

@@ -154,6 +154,15 @@ def test_the_channel_of_an_order_that_died_with_it_ends(alone: SpawnerAlone) -> 
     assert alone.order(ending(3)).began().status() == 3
 
 
+def test_an_order_that_fails_when_it_was_given_up_costs_it_nothing(alone: SpawnerAlone) -> None:
+    first = alone.spawner.pid
+    stop(first)
+    alone.order(ending(3), pids=(os.getpid(),)).channel.close()  # that number is taken
+    os.kill(first, signal.SIGCONT)
+    assert alone.order(ending(3)).began().status() == 3
+    assert alone.spawner.pid == first
+
+
 def test_one_that_takes_no_orders_is_replaced_and_one_that_does_is_not(alone: SpawnerAlone) -> None:
     assert alone.order(ending(3)).began().status() == 3
     first = alone.spawner.pid
