@@ -35,7 +35,6 @@ HERE = (
     (("in an enclosure, end to end", ("tests/e2e",)),),
     (
         ("unit tests", FAST_PATHS),
-        ("the package and its pages", ("tests/test_packaging.py", "tests/test_python_reference.py")),
         ("conformance, fuzzing, simulation", ("tests/conformance", "tests/fuzz", "tests/simulation")),
         ("in an enclosure, by feature", ("tests/system",)),
     ),
