@@ -177,6 +177,8 @@ def test_a_shell_begins_at_home_on_a_terminal_and_ends_as_it_ended(insulad: Insu
 
 
 def test_a_log_is_told_from_its_last_lines_on(insulad: Insulad, guest: str) -> None:
+    # Its getty prompts some time after the start, and could do so behind our lines.
+    until(lambda: "login:" in insula(insulad, "log", guest).stdout, "the prompt")
     insula(insulad, "exec", guest, "--", "sh", "-c", "printf 'first\\nsecond\\nthird\\n' > /dev/console")
     until(lambda: "third" in insula(insulad, "log", guest).stdout, "the log")
     told = insula(insulad, "log", "--tail", "2", guest).stdout
