@@ -15,7 +15,7 @@ from typing import IO, NamedTuple, Self
 
 from insula.cli.extraction import Extraction
 from insula.cli.lookup import domain
-from insula.cli.render import show_progress
+from insula.cli.render import exit_words, show_progress
 from insula.cli.tarreader import TarReader
 from insula.errors import InvalidArgumentError, OperationFailedError, StepError
 from insula.sdk import verbs
@@ -190,9 +190,8 @@ class GuestTar:
             return
         self._listener.join(1.0)  # what it left behind may hold the other end
         said = self._said.decode(errors="replace").strip().replace("\n", "; ")
-        how = f"status {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
         raise OperationFailedError(
-            f"{self._program} inside '{self._name}' ended with {how}: {said or 'it says nothing'}"
+            f"{self._program} inside '{self._name}' ended with {exit_words(status)}: {said or 'it says nothing'}"
         )
 
     def _listen(self, complaints: int) -> None:

@@ -4,6 +4,7 @@ Names, host names, titles, progress and errors may be what a guest or another pa
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -63,6 +64,11 @@ def show_progress(text: str) -> None:
     """Print a line of progress at once, beside the output."""
     sys.stderr.write(neutral(text) + "\n")
     sys.stderr.flush()
+
+
+def exit_words(status: int) -> str:
+    """How a process ended, by its wait status: `status 3`, or `signal 9`."""
+    return f"status {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
 
 
 def size(number: int | None) -> str:

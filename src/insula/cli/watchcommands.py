@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from insula.cli.lookup import domain
-from insula.cli.render import show_error, show_line
+from insula.cli.render import exit_words, show_error, show_line
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
 from insula.model.domainstates import (
     CrashedDetail,
@@ -170,8 +170,7 @@ def ending(outcome: Outcome) -> str:
     status = outcome.status
     if status is None:
         return outcome.reason
-    how = f"status {os.WEXITSTATUS(status)}" if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
-    return f"{outcome.reason}, {how}"
+    return f"{outcome.reason}, {exit_words(status)}"
 
 
 def _booted(host: Host, found: Domain, deadline: float | None) -> str:

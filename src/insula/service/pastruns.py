@@ -7,7 +7,6 @@ domain that is no more nothing is kept.
 import json
 import logging
 import os
-import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from insula.engine.codec import loads
+from insula.engine.exitstatus import ExitStatus
 from insula.errors import without_errno
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.durable import Durability, replace_file, sweep
@@ -40,17 +40,19 @@ class RunEnd:
     @property
     def out_of_memory(self) -> bool:
         """Whether the guest ended because it had no memory left: its init was among those that were killed."""
-        killed = self.status is not None and os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
-        return self.oom_kills > 0 and killed and self.reason is StopReason.CRASHED
+        return self._exit.out_of_memory and self.reason is StopReason.CRASHED
+
+    @property
+    def _exit(self) -> ExitStatus:
+        return ExitStatus(status=self.status, oom_kills=self.oom_kills)
 
     def described(self) -> dict[str, Any]:
         """Return it as JSON values; moments are nanoseconds since 1970."""
-        status = self.status
         return {
             "reason": self.reason.value,
-            "status": status,
-            "exit_status": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
-            "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
+            "status": self.status,
+            "exit_status": self._exit.code,
+            "signal": self._exit.signal,
             "out_of_memory": self.out_of_memory,
             "oom_kills": self.oom_kills,
             "begun": int(self.begun * _NANOSECONDS),

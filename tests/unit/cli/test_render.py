@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from insula.cli.render import show_error, show_facts, show_json, show_line, show_progress, show_table, size
+from insula.cli.render import exit_words, show_error, show_facts, show_json, show_line, show_progress, show_table, size
 
 
 def test_columns_are_as_wide_as_their_widest_cell(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,3 +52,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("number", "text"), [(None, "-"), (5, "5 B"), (2048, "2.0 KiB"), (3 * 1024**4, "3.0 TiB")])
 def test_sizes_have_binary_units(number: int | None, text: str) -> None:
     assert size(number) == text
+
+
+def test_the_end_of_a_process_is_told_by_its_status_or_its_signal() -> None:
+    assert (exit_words(3 << 8), exit_words(9)) == ("status 3", "signal 9")
