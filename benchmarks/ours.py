@@ -56,7 +56,7 @@ class InsulaCalls(Runtime):
         """Start the daemon, and return once it answers."""
         with self.log.open("ab") as log:
             self.daemon = subprocess.Popen(
-                [Path(sys.executable).parent / "insulad", "--prefix", self.layout.root],
+                self.words(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -69,6 +69,14 @@ class InsulaCalls(Runtime):
                 if time.monotonic() > deadline or self.daemon.poll() is not None:
                     raise
                 time.sleep(0.001)
+
+    def words(self) -> list[str]:
+        """The command that is the daemon."""
+        beside = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        program = shutil.which("insulad", path=beside)
+        if program is None:
+            raise RuntimeError(f"there is no insulad in {beside}")
+        return [program, "--prefix", str(self.layout.root)]
 
     def kill(self) -> None:
         """Kill the daemon; guests go on."""

@@ -94,8 +94,10 @@ def _growing(runtimes: Mapping[str, Any]) -> Iterator[str]:
         sizes = each["sizes"]
         for verb in ("start", "destroy"):
             yield f"| {verb}, {name} | {' | '.join(_ms(sizes.get(size, {}).get(verb)) for size in columns)} |"
-        parts = (f"{part_of_few(sizes, size):.2f}" if size in sizes else "–" for size in columns)
-        yield f"| start, {name}, in parts of one among 10 | {' | '.join(parts)} |"
+        for verb in ("start", "destroy"):
+            known = [size if size in sizes else None for size in columns]
+            parts = ("–" if size is None else f"{part_of_few(sizes, size=size, verb=verb):.2f}" for size in known)
+            yield f"| {verb}, {name}, in parts of one among 10 | {' | '.join(parts)} |"
     for heading in ("questions", "recovery"):
         for what in ours[columns[0]].get(heading, {}):
             label = f"a killed daemon's successor: {what}" if heading == "recovery" else what

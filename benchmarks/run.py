@@ -9,11 +9,12 @@ runtime's rounds without a pause. A domain's first start after its definition is
 domains that have run before. `start` ends when the guest's init has been executed; a peer's figure is the whole
 command. What is measured for us is named in the row: a call on an open connection to the socket (as a management
 program makes it), or the whole command. CPU is that of the whole host while the verb was performed, kernel threads
-included. `kernel floor` is a C program that makes the system calls of ours.
+included. `kernel floor` is a C program that makes the system calls of ours. `insula (own groups)` is the same daemon
+on a host that systemd runs, which does not find systemd: what systemd's scopes cost is the difference.
 --together: so many starts are under way at any time.
 --grow: more and more containers run, up to so many (or as many as are worth the time of a peer). At 10, 100, … and
 last at 10 again: the verbs, a list, bulk statistics, lookups, the memory of the runtime's own processes, and for ours
-how long a killed daemon's successor takes.
+how long a killed daemon's successor takes. The kernel floor's rows tell how much of what grows is the kernel's own.
 --defined: so many domains are defined with Insula and with libvirt's own daemon; each definition and each question.
 Each of the four is left out unless it is asked for. Peers that are not installed are named, and left out.
 """
@@ -39,6 +40,7 @@ from benchmarks.measuring import in_turns, one_after_the_other, together
 from benchmarks.nspawn import Nspawn
 from benchmarks.oci import Oci
 from benchmarks.ours import InsulaCalls, InsulaVirsh
+from benchmarks.owngroups import InsulaOwnGroups
 from benchmarks.peers import LibvirtLxc, Lxc, Runtime, Served
 
 PACKAGES = (
@@ -53,7 +55,17 @@ _ROUNDS = 20
 
 def runtimes() -> list[Runtime]:
     """All that can be measured."""
-    return [InsulaCalls(), InsulaVirsh(), Floor(), Oci("crun"), Oci("runc"), Lxc(), LibvirtLxc(), Nspawn()]
+    return [
+        InsulaCalls(),
+        InsulaOwnGroups(),
+        InsulaVirsh(),
+        Floor(),
+        Oci("crun"),
+        Oci("runc"),
+        Lxc(),
+        LibvirtLxc(),
+        Nspawn(),
+    ]
 
 
 def install() -> None:

@@ -68,9 +68,11 @@ def _growing(name: str, sizes: Mapping[str, Any]) -> Iterator[str]:
             if heading in each:
                 yield f"        {heading}: " + ", ".join(f"{what} {ms:.2f}" for what, ms in each[heading].items())
     largest = max((size for size in sizes if size.isdecimal()), key=int)
-    yield f"        a start among {largest}: {part_of_few(sizes, largest):.2f} of one among 10, before and after"
+    for verb in ("start", "destroy"):
+        part = part_of_few(sizes, size=largest, verb=verb)
+        yield f"        a {verb} among {largest}: {part:.2f} of one among 10, before and after"
 
 
-def part_of_few(sizes: Mapping[str, Any], size: str) -> float:
-    """Return a start among so many as a part of one among 10: the mean of before and after, as hosts drift."""
-    return float(sizes[size]["start"] / ((sizes["10"]["start"] + sizes["again"]["start"]) / 2))
+def part_of_few(sizes: Mapping[str, Any], *, size: str, verb: str) -> float:
+    """Return a verb among so many as a part of one among 10: the mean of before and after, as hosts drift."""
+    return float(sizes[size][verb] / ((sizes["10"][verb] + sizes["again"][verb]) / 2))

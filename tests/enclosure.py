@@ -109,9 +109,15 @@ class _Group:
     def leave(self) -> None:
         """Move the calling process back and remove the group with all below it."""
         Path(f"/proc/self/fd/{self.origin}/cgroup.procs").write_text(str(os.getpid()))
-        cgrouptree.remove_tree(Path(f"/proc/self/fd/{self.parent}/{self.name}"))
+        until(self._is_removed, f"the removal of the group {self.name}, which somebody who ends may still be in")
         os.close(self.origin)
         os.close(self.parent)
+
+    def _is_removed(self) -> bool:
+        with contextlib.suppress(OSError):
+            cgrouptree.remove_tree(Path(f"/proc/self/fd/{self.parent}/{self.name}"))
+            return True
+        return False
 
 
 def _move_into_new_group(hierarchy: Hierarchy, name: str) -> _Group:

@@ -55,6 +55,7 @@ MACHINE_REASONS: Mapping[str, str] = {
     "devices": "on v2 a BPF program decides who opens a device",
     "mounts": "before Linux 6.15 overlayfs takes no detached layers, and only what is attached can be copied in parts",
     "endings": "before Linux 6.15 only a process's parent learns how it ended",
+    "links": "before Linux 6.15 a new link has no name that one of the namespace has from which it is asked for",
     "sockets": "before Linux 6.16 a socket cannot be told to refuse descriptors",
     "seccomp": "a newer libseccomp, and a kernel that runs 32-bit programs",
     "capabilities": "root there has every capability, in the first user namespace",

@@ -159,7 +159,7 @@ class Insulad:
         return self.log.read_text(errors="replace")[-last:] if self.log.exists() else ""
 
     def close(self) -> None:
-        """See that what is shown is true; destroy all domains, stop the daemon and its keeper, and see them gone.
+        """See that what is shown is true; destroy domains and networks, stop daemon and keeper, and see them gone.
 
         Raises: AssertionError if the daemon or its keeper could not do it; whatever is left has been killed by then.
         """
@@ -170,6 +170,8 @@ class Insulad:
             for name in self.virsh("list", "--name").stdout.split():
                 self.virsh("destroy", name, check=False)  # it may end by itself meanwhile
             assert not (left := self.virsh("list", "--name").stdout.split()), f"still running after destroy: {left}"
+            for name in self.virsh("net-list", "--name").stdout.split():
+                self.virsh("net-destroy", name)
             keeper = self.keeper_pid()
             self.stop()
             if keeper is not None:
@@ -195,9 +197,11 @@ class Insulad:
 
 def _listens(pid: int, path: Path) -> bool:
     """Return whether a process holds the socket that listens at path. Source: proc_pid_net(5), "unix"."""
+    listening, held = set[str](), set[str]()
     with contextlib.suppress(OSError):
         table = [line.split() for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()]
         listening = {f"socket:[{row[6]}]" for row in table if row[-1] == str(path) and row[3] == "00010000"}
-        if listening:
-            return any(os.readlink(f"/proc/{pid}/fd/{fd}") in listening for fd in os.listdir(f"/proc/{pid}/fd"))
-    return False
+        for fd in os.listdir(f"/proc/{pid}/fd") if listening else ():
+            with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                held.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+    return bool(listening & held)

@@ -143,6 +143,47 @@ def devices_told_are_there(told: Mapping[int, tuple[frozenset[str], frozenset[st
         assert has == defined, f"guest {pid} has the devices {sorted(has)}, and is told to have {sorted(defined)}"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkThere:
+    """What there is of a network, or is told to be. ruled: the bridge that its rules are for; served: what its server
+    was told."""
+
+    bridge: str | None
+    index: int | None
+    ruled: str | None
+    server: object | None
+    served: str | None
+
+
+def networks_told_are_there(told: Mapping[str, NetworkThere], there: Mapping[str, NetworkThere]) -> None:
+    """When nothing is under way, an active network is whole, and nothing is there of another. By their names."""
+    for name in sorted(told.keys() | there.keys()):
+        one, other = told.get(name), there.get(name)
+        assert one == other, f"network {name} is told to be {one}, and there is {other}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardTold:
+    """A running guest's card. end: its end on the host; possible: whether what it belongs on is there; right: whether
+    what it is plugged into is what it was for; notices: of its guest."""
+
+    end: str
+    plugged: bool
+    possible: bool
+    right: bool
+    notices: Sequence[str]
+
+
+def cards_are_plugged_in_or_named(cards: Iterable[CardTold]) -> None:
+    """When nothing is under way, a guest's card is on its bridge, or its guest's notices name it."""
+    for card in cards:
+        assert card.right, f"{card.end} is plugged into what it was not for"
+        named = any(f"({card.end} on the host) is plugged into nothing" in each for each in card.notices)
+        state = "plugged in" if card.plugged else "plugged into nothing"
+        assert card.plugged or not card.possible, f"{card.end} is {state}, and what it belongs on is there"
+        assert named != card.plugged, f"{card.end} is {state}, and its guest has the notices {list(card.notices)}"
+
+
 def a_program_end_is_told(program: str, told: Collection[int | None], *, status: int | None, keeper_died: bool) -> None:
     """Of a program that was put into a guest, when nothing is under way: its end is known once it has ended, as it was.
 

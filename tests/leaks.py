@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests import cgrouptree, libc
 from tests.enclosure import LEAF, Reach, reach
+from tests.trees import everything_below
 from tests.waiting import scaled
 
 GRACE = 4.0
@@ -218,7 +219,7 @@ def _descriptors() -> Iterator[Thing]:
 def _files() -> Iterator[Thing]:
     for place in map(Path, SYSTEM_PLACES):
         if place.is_dir():
-            yield from (Thing(kind="file", name=str(path)) for path in place.rglob("*"))
+            yield from (Thing(kind="file", name=str(path)) for path in everything_below(place))
     for table in ("/etc/subuid", "/etc/subgid"):
         with contextlib.suppress(FileNotFoundError):
             for line in Path(table).read_text().splitlines():

@@ -14,6 +14,7 @@ from typing import BinaryIO
 GRACE = 120.0
 """Seconds that a terminated part has for tidying up: its fixtures take guests, mounts and groups down."""
 _PAUSE = 0.05
+_REQUESTS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,7 +90,7 @@ def run(lanes: Sequence[Lane], *, checkout: Path, directory: Path, output: Binar
     runs = [_Run(lane, directory / str(number), checkout) for number, lane in enumerate(lanes)]
     told = _Told(lanes, output)
     try:
-        while sum(each.advance() for each in runs):
+        while _advanced(runs):
             told.tell(runs)
             time.sleep(_PAUSE)
     except KeyboardInterrupt:
@@ -98,6 +99,19 @@ def run(lanes: Sequence[Lane], *, checkout: Path, directory: Path, output: Binar
         raise
     told.tell(runs)
     return [ended for each in runs for ended in each.ended]
+
+
+def _advanced(runs: Sequence["_Run"]) -> int:
+    """Advance all runs; return how many go on. A request to end waits for that: no part begins unnoted."""
+    asked: list[int] = []
+    before = {request: signal.signal(request, lambda number, _: asked.append(number)) for request in _REQUESTS}
+    try:
+        return sum(each.advance() for each in runs)
+    finally:
+        for request, handler in before.items():
+            signal.signal(request, handler)
+        for number in asked:
+            os.kill(os.getpid(), number)
 
 
 class _Run:
@@ -159,7 +173,7 @@ def _blocks(source: BinaryIO) -> Iterator[bytes]:
 
 def _end(running: Sequence[_Running]) -> None:
     """Terminate every part once, let all tidy up, and kill what has not ended then."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _REQUESTS:
         signal.signal(number, signal.SIG_IGN)  # whoever asks again waits like whoever asked first
     for each in running:
         with suppress(ProcessLookupError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from insula.engine.facts import Facts
-from insula.engine.interfacespec import Address, NetworkKind, VethInterface
+from insula.engine.interfacespec import Address, NetworkKind, NetworkShare, VethInterface
 from insula.engine.launch.programs import compiled_start
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.plan.planner import plan
@@ -149,6 +149,15 @@ CASES = (
     Case(name="debian-privileged-unified", spec=PRIVILEGED, facts=UNIFIED),
     Case(name="rich-unprivileged-hybrid", spec=RICH, facts=HYBRID),
     Case(name="shared-network-unified", spec=SHARED, facts=UNIFIED),
+    Case(
+        name="network-share-unified",
+        spec=replace(
+            BUSYBOX,
+            network=NetworkKind.HOST,
+            network_share=NetworkShare(addresses=("192.0.2.7", "2001:db8::7"), ports=((80, 80), (8000, 8099))),
+        ),
+        facts=UNIFIED,
+    ),
     Case(name="host-network-unified", spec=replace(BUSYBOX, network=NetworkKind.HOST), facts=UNIFIED),
 )
 

@@ -4,6 +4,7 @@ A probe returns why the capability is missing, or an empty string when it is the
 name; members of a family (`cgroup2.memory`, `cap.sys_admin`, `link.macvlan`, `fs.btrfs`) need no entry each.
 """
 
+import contextlib
 import ctypes
 import functools
 import json
@@ -15,13 +16,18 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from insula.cli.webconsole import ASSETS
+from insula.kernel.audit import KernelAudit
 from tests import calls32, cgrouptree, libvirt_python, roots, sideload, spawnerbuild
 from tests.enclosure import Reach, reach
 from tests.golibvirt import GOPATH
 from tests.idmapped import overlay_on_idmapped_layers
 from tests.machine import image
+from tests.waiting import scaled
 
 Probe = Callable[[], str]
+
+POLKITD = Path("/usr/lib/polkit-1/polkitd")
 
 
 class UnknownCapabilityError(Exception):
@@ -48,13 +54,36 @@ def _succeeds(*command: str) -> str:
     """Return an empty string if the command ends well, else its last line."""
     if not shutil.which(command[0]):
         return f"no command '{command[0]}'"
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=scaled(120))
     lines = (result.stderr + result.stdout).strip().splitlines() or ["no message"]
     return "" if result.returncode == 0 else f"'{' '.join(command)}' ended with {result.returncode}: {lines[-1]}"
 
 
 def _command(name: str) -> Probe:
     return lambda: "" if shutil.which(name) else f"no command '{name}'"
+
+
+def _xterm() -> str:
+    return "" if (ASSETS / "xterm.js").exists() else "no xterm.js: scripts/build-web fetches it"
+
+
+def _libvirt_filters() -> str:
+    directory = Path("/usr/share/libvirt/nwfilter")
+    return "" if directory.is_dir() else f"no {directory} (package libvirt-daemon-config-nwfilter)"
+
+
+def _polkit() -> str:
+    """Polkit, and libvirt's actions, which it must know to decide about them."""
+    needed = (POLKITD, Path("/usr/share/polkit-1/actions/org.libvirt.api.policy"), Path("/usr/bin/dbus-daemon"))
+    return next((f"no {each}" for each in needed if not each.exists()), "")
+
+
+def _audit() -> str:
+    try:
+        with contextlib.closing(KernelAudit()) as audit:
+            return "" if audit.enabled in (False, True) else "it says nothing"
+    except OSError as error:
+        return f"the kernel's audit: {error.strerror}"
 
 
 def _root() -> str:
@@ -124,18 +153,58 @@ def _link_type(name: str) -> str:
     return _succeeds("unshare", "--net", "ip", "link", "add", "probe0", "type", name)
 
 
+_NETWORK_FEATURES = {
+    "police": "ip link add near0 type veth peer name far0 && tc qdisc add dev near0 ingress && tc filter add dev near0 "
+    "parent ffff: protocol all u32 match u32 0 0 police rate 1mbit burst 10k drop",
+    "bridge-vlans": "ip link add near0 type bridge vlan_filtering 1 && ip link add link near0 name far0 type vlan id 7",
+    "bridge-tracking": "nft add table bridge probe && nft add chain bridge probe chain0 "
+    "'{ type filter hook prerouting priority 0; }' && nft add rule bridge probe chain0 ct state new",
+    "bridge-table-limit": f"{sys.executable} -c 'from insula.network.virtual.bridges import *; "
+    "from insula.network.rtnetlink import Rtnetlink; kernel = Rtnetlink(); "
+    'kernel.perform(create_bridge(Bridge(name="near0", mac="52:54:00:00:00:01"))); '
+    'raise SystemExit(bridge_named(kernel, "near0").learnt_most is None)\'',
+    "openvswitch": "modprobe -q openvswitch; grep -q ' ovs_dp_process_packet' /proc/kallsyms",
+    "ipvlan": "ip link add near0 type veth peer name far0 && ip link add link near0 name top0 type ipvlan mode l2",
+}
+
+
+def _open_vswitch() -> str:
+    programs = ("ovs-vsctl", "ovsdb-tool", "ovsdb-server", "ovs-vswitchd")
+    return next(filter(None, (_sideloaded(each)() for each in programs)), "")
+
+
+def _network_feature(name: str) -> str:
+    return _succeeds("unshare", "--net", "sh", "-c", _NETWORK_FEATURES[name])
+
+
 def _user_namespaces() -> str:
     return _succeeds("unshare", "--user", "--map-root-user", "true")
 
 
+def _landlock_scopes() -> str:
+    """Ask landlock_create_ruleset(2), number 444, for the version: scopes came with 6."""
+    version = ctypes.CDLL(None).syscall(444, None, ctypes.c_size_t(0), 1)
+    return "" if version >= 6 else f"Landlock's version is {version}"
+
+
 def _bpf_cgroup_device() -> str:
+    return _bpf_program(15, 0)
+
+
+def _bpf_cgroup_addresses() -> str:
+    """The latest of those that hold sockets to addresses: BPF_PROG_TYPE_CGROUP_SOCK_ADDR at getsockname, of IPv6."""
+    return _bpf_program(18, 32)
+
+
+def _bpf_program(kind: int, attach: int) -> str:
     """Load a program that allows everything: `mov r0, 1; exit`. Source: bpf(2), linux/bpf.h (BPF_PROG_LOAD is 5)."""
     program = (ctypes.c_uint64 * 2)(0x00000001_000000B7, 0x00000000_00000095)
     licence = ctypes.create_string_buffer(b"GPL")
     attributes = (ctypes.c_uint64 * 16)()
-    attributes[0] = 15 | 2 << 32  # BPF_PROG_TYPE_CGROUP_DEVICE, two instructions
+    attributes[0] = kind | 2 << 32  # two instructions
     attributes[1] = ctypes.addressof(program)
     attributes[2] = ctypes.addressof(licence)
+    attributes[8] = attach << 32  # expected_attach_type
     libc = ctypes.CDLL(None, use_errno=True)
     fd = libc.syscall(321, 5, ctypes.byref(attributes), ctypes.sizeof(attributes))
     if fd < 0:
@@ -206,6 +275,15 @@ def _libvirt_python() -> str:
     return ""
 
 
+def _prometheus() -> str:
+    return _sideloaded("prometheus")() or _sideloaded("promtool")()
+
+
+def _prometheus_client() -> str:
+    """Tell whether the distribution's Python has the library that reads metrics."""
+    return _succeeds("/usr/bin/python3", "-c", "import prometheus_client")
+
+
 def _go_libvirt() -> str:
     """Tell whether a Go program that speaks the protocol by itself, without libvirt's library, can be built."""
     if not (GOPATH / "src/github.com/digitalocean/go-libvirt").is_dir():
@@ -237,6 +315,14 @@ def _sideloaded(name: str) -> Probe:
 
 def _debian_image(release: str) -> Probe:
     return lambda: "" if roots.debian_is_there(release) else missing("mmdebstrap")
+
+
+def _desktop(release: str) -> Probe:
+    return lambda: "" if roots.desktop_is_there(release) else missing("mmdebstrap")
+
+
+def _packaging(release: str) -> Probe:
+    return lambda: "" if roots.packaging_is_there(release) else missing("mmdebstrap")
 
 
 def _machine_image() -> str:
@@ -277,7 +363,10 @@ def _device(name: str) -> str:
 
 PROBES: Mapping[str, Probe] = {
     "root": _root,
+    "polkit": _polkit,
+    "audit": _audit,
     "userns": _user_namespaces,
+    "two-processors": lambda: "" if len(os.sched_getaffinity(0)) > 1 else "one processor only",
     "ia32": calls32.unsupported,
     "timens": lambda: "" if Path("/proc/self/ns/time").exists() else "no time namespaces",
     "memfd-noexec": lambda: "" if Path("/proc/sys/vm/memfd_noexec").exists() else "no vm.memfd_noexec",
@@ -287,6 +376,8 @@ PROBES: Mapping[str, Probe] = {
     "overlay.idmapped": _overlay_idmapped,
     "mounts.beneath": _mounts_beneath,
     "bpf.cgroup_device": _bpf_cgroup_device,
+    "landlock.scopes": _landlock_scopes,
+    "bpf.cgroup_addresses": _bpf_cgroup_addresses,
     "pidfd.info": _pidfd_info,
     "loop": _loop,
     "apparmor": _apparmor,
@@ -294,31 +385,53 @@ PROBES: Mapping[str, Probe] = {
     "systemd-host": _systemd_host,
     "machined": _machined,
     "virsh": _command("virsh"),
+    "openssl": _command("openssl"),
+    "virt-ssh-helper": _command("virt-ssh-helper"),
     "virsh-11": _sideloaded("virsh-11"),
     "virsh-12": _sideloaded("virsh-12"),
     "ansible": _sideloaded("ansible"),
+    "prometheus": _prometheus,
+    "prometheus-client": _prometheus_client,
+    "desktop-12": _desktop("12"),
+    "desktop-13": _desktop("13"),
+    "packaging-12": _packaging("12"),
+    "packaging-13": _packaging("13"),
     "libvirt-python": _libvirt_python,
     "libvirt-schemas": _libvirt_schemas,
     "go-libvirt": _go_libvirt,
     "virtinst": _command("virt-install"),
+    "chromium": _command("chromium"),
+    "websockets": lambda: _succeeds(sys.executable, "-c", "import websockets.asyncio.server"),
+    "xterm.js": _xterm,
     "ruby-libvirt": lambda: _succeeds("ruby", "-e", "require 'libvirt'"),
     "perl-libvirt": lambda: _succeeds("perl", "-e", "use Sys::Virt"),
     "criu": _criu,
     "qemu": _sideloaded("qemu"),
+    "libvirtd": _sideloaded("libvirtd"),
+    "openvswitch": _open_vswitch,
     "machine-image": _machine_image,
     "mmdebstrap": _command("mmdebstrap"),
     "debian-12-image": _debian_image("12"),
     "debian-13-image": _debian_image("13"),
     "busybox": lambda: "" if Path("/bin/busybox").exists() else "no /bin/busybox (package busybox-static)",
     "iproute2": _command("ip"),
+    "tc": _command("tc"),
     "nft": _command("nft"),
+    "iptables": _command("iptables"),
+    "libvirt.nwfilters": _libvirt_filters,
     "newuidmap": _command("newuidmap"),
     "btrfs-tools": _command("mkfs.btrfs"),
+    "sfdisk": _command("sfdisk"),
     "strace": _command("strace"),
     "crun": _command("crun"),
+    "lxc-tools": _command("lxc-start"),
+    "nspawn": _command("systemd-nspawn"),
     "compiler": _command("gcc"),
+    "gdb": _command("gdb"),
     "qemu-aarch64": _command("qemu-aarch64-static"),
     "dnsmasq": _command("dnsmasq"),
+    "passt": _command("pasta"),
+    "slirp4netns": _command("slirp4netns"),
     "zsh": _command("zsh"),
     "fish": _command("fish"),
     "groff": _command("groff"),
@@ -331,6 +444,7 @@ FAMILIES: Mapping[str, Callable[[str], str]] = {
     "device": _device,
     "fs": _file_system,
     "link": _link_type,
+    "net": _network_feature,
     "spawner-compiler": _spawner_compiler,
 }
 """First words whose second word is looked up as it is: a capability, a controller, a device, a file system, …"""

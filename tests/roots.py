@@ -18,6 +18,34 @@ CODENAMES: Mapping[str, str] = {"12": "bookworm", "13": "trixie"}
 DEBIAN_PACKAGES = ("systemd-sysv", "dbus", "iproute2", "login", "procps")
 """Beside the minbase variant: an init, its bus, and what shows addresses, a login prompt and processes."""
 
+DESKTOP_PACKAGES = (
+    "virt-manager",
+    "xvfb",
+    "openbox",
+    "xdotool",
+    "scrot",
+    "dbus-daemon",
+    "at-spi2-core",
+    "adwaita-icon-theme",
+    "fonts-dejavu-core",
+)
+"""virt-manager, an X server without a screen, a window manager, and what works both from outside."""
+
+PACKAGING_PACKAGES = (
+    "systemd-sysv",
+    "dbus",
+    "passwd",
+    "debhelper",
+    "dh-python",
+    "pybuild-plugin-pyproject",
+    "python3-hatchling",
+    "python3-jeepney",
+    "python3-lxml",
+    "python3-rich",
+    "lintian",
+)
+"""What the Debian package is built with (`Build-Depends`), what it depends on, and what judges it."""
+
 BUSYBOX = Path("/bin/busybox")
 
 _BUSYBOX_FILES: Mapping[str, str] = {
@@ -108,6 +136,48 @@ def _brought(release: str) -> Path:
 
 def _debian_recipe(release: str) -> str:
     return f"{CODENAMES[release]} {DEBIAN_PACKAGES} format 1"
+
+
+def desktop_is_there(release: str) -> bool:
+    """Return whether desktop(release) would not have to build."""
+    return cache.place(f"desktop-{release}", _desktop_recipe(release)).exists()
+
+
+def desktop(release: str, outside: Command = lambda *command: command) -> Path:
+    """Return the root of a Debian with what tests/desktop/desktop.py starts. It is shared and must not be written to.
+
+    outside: as for `debian`.
+    """
+
+    def build(work: Path, _final: Path) -> None:
+        bootstrap(CODENAMES[release], work / "root", DESKTOP_PACKAGES, outside)
+
+    return cache.built(f"desktop-{release}", _desktop_recipe(release), build) / "root"
+
+
+def _desktop_recipe(release: str) -> str:
+    return f"{CODENAMES[release]} {DESKTOP_PACKAGES} format 1"
+
+
+def packaging_is_there(release: str) -> bool:
+    """Return whether packaging(release) would not have to build."""
+    return cache.place(f"packaging-{release}", _packaging_recipe(release)).exists()
+
+
+def packaging(release: str, outside: Command = lambda *command: command) -> Path:
+    """Return the root of a Debian that builds our package and takes it. It is shared and must not be written to.
+
+    outside: as for `debian`.
+    """
+
+    def build(work: Path, _final: Path) -> None:
+        bootstrap(CODENAMES[release], work / "root", PACKAGING_PACKAGES, outside)
+
+    return cache.built(f"packaging-{release}", _packaging_recipe(release), build) / "root"
+
+
+def _packaging_recipe(release: str) -> str:
+    return f"{CODENAMES[release]} {PACKAGING_PACKAGES} format 1"
 
 
 def bootstrap(suite: str, root: Path, packages: Sequence[str], outside: Command = lambda *command: command) -> None:

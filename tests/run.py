@@ -47,6 +47,8 @@ BESIDE = 3
 GUEST_ROOTS = ("debian-12", "debian-13")
 MACHINE_ROOTS = ("debian-13",)
 """What the machine gets unless every case is asked for: what differs between the two does not hang on the host."""
+DESKTOPS = ("12", "13")
+"""The releases with a desktop; the last alone unless every case is asked for."""
 MACHINE_TIMEOUT = 3600
 """Seconds for all tests of one boot: several times what they take."""
 _LINE_SECONDS = 5.0
@@ -146,6 +148,11 @@ def _prepare(summary: Summary) -> None:
     wanted: dict[str, Callable[[], object]]
     wanted = {f"side-loading {name}": partial(sideload.fetched, name) for name in sideload.TARGETS}
     wanted |= {f"building the root {name}": partial(roots.debian, name.removeprefix("debian-")) for name in GUEST_ROOTS}
+    desktops = DESKTOPS if hosts.full() else DESKTOPS[-1:]
+    wanted |= {f"building the desktop of Debian {each}": partial(roots.desktop, each) for each in desktops}
+    wanted |= {
+        f"building the packaging tools of Debian {each}": partial(roots.packaging, each) for each in roots.CODENAMES
+    }
     if summary.machine:
         wanted["building the emulated machine"] = image
     else:

@@ -26,8 +26,13 @@ from insula.network.netlink import NetlinkPerformer
 from insula.service.events import DomainIdentity, Event, Events, LifecycleEvent
 from insula.service.host import HostNode
 from insula.service.images import Images
+from insula.service.networks import VirtualNetworks
+from insula.service.nwfilters import NetworkFilters
 from insula.service.preparation import HostPreparation
 from insula.storage.imagestore import ImageStore
+from insula.testing import FakeNetworkPerformer
+from insula.testing.fakecardports import FakeCardPorts
+from insula.testing.fakefirewall import FakeFirewall
 from tests.verbs import Verbs
 from tests.waiting import scaled
 
@@ -120,6 +125,11 @@ class Service:
                 looker=self.looker,
                 patience=patience or Patience(lock=scaled(10), shutdown=scaled(60)),
                 images=cast("Images", None),
+                networks=VirtualNetworks(events=events),
+                network_performer=FakeNetworkPerformer(),
+                card_ports=FakeCardPorts(),
+                filters=NetworkFilters(),
+                firewall=FakeFirewall(),
                 daemon_info=dict,
             )
         )

@@ -49,6 +49,13 @@ TARGETS: Mapping[str, Target] = {
     ),
     # 4.1 cannot dump inet sockets on kernels of 6.16 and newer (SO_PASSCRED answers EOPNOTSUPP there).
     "criu": Target(packages=("criu",), program="usr/sbin/criu", suites=("sid", "trixie"), version=r"Version: [4-9]\."),
+    "libvirtd": Target(
+        packages=("libvirt-daemon", "libvirt-daemon-driver-qemu"),
+        program="usr/sbin/libvirtd",
+        suites=("trixie",),
+        version=r"^1[1-9]\.",
+        environment=("LIBVIRT_DRIVER_DIR={root}/usr/lib/{triplet}/libvirt/connection-driver",),
+    ),
     "ansible": Target(
         packages=("ansible-core",),
         program="usr/bin/python3.13",
@@ -57,6 +64,21 @@ TARGETS: Mapping[str, Target] = {
         arguments=("{root}/usr/bin/ansible-playbook",),
         environment=("PYTHONHOME={root}/usr",),
     ),
+    **{
+        Path(program).name: Target(
+            packages=("openvswitch-switch",), program=program, suites=("trixie",), version=r"Open vSwitch\) 3\."
+        )
+        for program in (
+            "usr/bin/ovs-vsctl",
+            "usr/bin/ovsdb-tool",
+            "usr/sbin/ovsdb-server",
+            "usr/lib/openvswitch-switch/ovs-vswitchd",
+        )
+    },
+    **{
+        name: Target(packages=("prometheus",), program=f"usr/bin/{name}", suites=("trixie",), version=r"version 2\.")
+        for name in ("prometheus", "promtool")
+    },
     "virsh-11": Target(packages=("libvirt-clients",), program="usr/bin/virsh", suites=("trixie",), version=r"^11\."),
     "virsh-12": Target(packages=("libvirt-clients",), program="usr/bin/virsh", suites=("sid",), version=r"^1[2-9]\."),
 }

@@ -16,6 +16,9 @@ from insula.kernel.fds import Fd, memory_file
 from insula.kernel.process import CloneFlag, pid_of
 from tests.waiting import scaled, until
 
+SPAWNERS = frozenset({"insula-spawner\n", "memfd:insula-sp\n"})
+"""What a spawner is called; the latter while it is executed and has not named itself yet."""
+
 
 class Spawned:
     """A process that was ordered, and our end of its channel."""
@@ -142,7 +145,7 @@ def spawned_children() -> list[int]:
     found = []
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         with suppress(OSError):
-            if Path(f"/proc/{child}/comm").read_text() in ("insula-spawner\n", "insula-child\n"):
+            if Path(f"/proc/{child}/comm").read_text() in SPAWNERS | {"insula-child\n"}:
                 found.append(int(child))
     return found
 

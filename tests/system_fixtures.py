@@ -11,6 +11,7 @@ import pytest
 from insula.engine.sharedengine import SHARED_ENGINE
 from tests import leaks, roots
 from tests.enclosure import Enclosure
+from tests.hostnet import HostNet, host_with_uplink
 from tests.insulad import Insulad
 from tests.testhost import TestHost
 
@@ -66,6 +67,13 @@ def test_host(no_leaks: None) -> Iterator[TestHost]:
     host.close()
     if left:
         pytest.fail(_message("in its test host, the test", left), pytrace=False)
+
+
+@pytest.fixture
+def hostnet(test_host: TestHost) -> Iterator[HostNet]:
+    """The test host with an uplink, default routes, and a machine beyond them; see tests/hostnet.py."""
+    with host_with_uplink(test_host) as net:
+        yield net
 
 
 @pytest.fixture

@@ -19,6 +19,12 @@ SAME_STEM = {
 """File stems that several modules bear, with the reason."""
 SAME_CLASS: dict[str, str] = {}
 """Class names that several classes bear, with the reason."""
+DEADLINES = {"create_connection", "join", "result", "settimeout", "timeout", "wait", "wait_for"}
+"""Calls whose numbers are deadlines, in seconds."""
+NAMED_DEADLINES = DEADLINES | {"communicate", "run"}
+"""Those whose `timeout` is one."""
+OBSERVED = 1.0
+"""Seconds from which on a number is no observation that nothing happens, but a wait for something that does."""
 TEXT_SUFFIXES = (".md", ".py", ".toml", ".sh", ".txt", ".xml", ".json", ".service", ".yml", "")
 
 # Hosts that serve packages and images, and places of one machine only: a checkout works through the configuration of
@@ -188,3 +194,24 @@ def test_every_promise_stands_beside_its_test_and_in_a_table_of_promises() -> No
         if bool(named) != (column == "test"):
             wrong.append(f"{number}: {last}")
     assert not wrong, "\n".join(wrong)
+
+
+def bare_deadlines(path: Path) -> list[str]:
+    """Return the calls of a file that wait for a number of seconds which a slow host does not stretch."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(path.read_bytes())) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        marks = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "pytest.mark"
+        named = [each.value for each in call.keywords if each.arg == "timeout" and name in NAMED_DEADLINES]
+        for value in [*(call.args if name in DEADLINES and not marks else ()), *named]:
+            seconds = value.value if isinstance(value, ast.Constant) else None
+            if isinstance(seconds, int | float) and seconds >= OBSERVED:
+                found += [f"{path.relative_to(CHECKOUT)}:{call.lineno}: {name}({seconds})"]
+    return found
+
+
+def test_no_deadline_of_a_test_is_a_bare_number() -> None:
+    """A busy host takes longer, and the emulated machine fifteen times as long: see `waiting.scaled`."""
+    tests = [path for path in files() if path.suffix == ".py" and path.is_relative_to(CHECKOUT / "tests")]
+    found = [each for path in tests for each in bare_deadlines(path)]
+    assert not found, "\n".join(found)

@@ -52,3 +52,6 @@ def test_a_wheel_says_what_it_is_and_its_page_has_no_dead_links(wheel: Path) -> 
     assert len(links) >= 3
     assert [each for each in links if not each.startswith(("https://", "#"))] == []
     assert {"insula/py.typed", "insula/__main__.py"} <= set(names)
+    # Those that scripts/build-web fetched too, which git does not know.
+    assets = CHECKOUT / "src/insula/cli/webassets"
+    assert {f"insula/cli/webassets/{each.name}" for each in assets.iterdir()} <= set(names)

@@ -38,6 +38,10 @@ class TestHost:
             raise AssertionError(f"{' '.join(argv)} ended with {result.returncode}: {result.stdout}{result.stderr}")
         return result
 
+    def pings(self, address: str) -> bool:
+        """Whether an address answers one ping of this host's within a second."""
+        return self.run("busybox", "ping", "-c", "1", "-W", "1", address, check=False).returncode == 0
+
     def start(self, *argv: str, **options: Any) -> subprocess.Popen[bytes]:
         """Start argv here, in the background; its pid is the command's own. Options are subprocess.Popen's."""
         return subprocess.Popen(self.command(*argv), **options)

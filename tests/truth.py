@@ -49,16 +49,19 @@ def living(layout: Layout) -> list[Living]:
 
 
 def check(layout: Layout, *, seconds: float = 10) -> None:
-    """Look at everything, as soon as nothing is under way. Raises: AssertionError for what does not become true."""
+    """Look at everything, as soon as nothing is under way. Raises: AssertionError for what does not become true.
+
+    A guest that ends while it is looked at has no group any more: then all is looked at again.
+    """
     deadline = time.monotonic() + scaled(seconds)
     while True:
-        guests, domains = living(layout), shown(layout)
         try:
+            guests, domains = living(layout), shown(layout)
             invariants.nobody_lives_twice(guests)
             invariants.a_living_guest_is_shown(guests, domains)
             invariants.what_is_shown_lives(guests, domains)
             return
-        except AssertionError:
+        except (AssertionError, FileNotFoundError):
             if time.monotonic() > deadline:
                 raise
         time.sleep(PAUSE)

@@ -51,13 +51,15 @@ class Verbs:
         await self.take_over()
 
     async def take_stock(self) -> None:
+        await self.wiring.networks.take_stock()
         await self.wiring.recovery.take_stock()
 
     async def take_over(self) -> None:
         await self.wiring.recovery.take_over()
+        await self.wiring.networks.take_over()
 
     async def start_autostarted(self) -> None:
-        await self.services.lifecycle.start_autostarted()
+        await self.services.boot.start()
 
     async def keeper_replaced(self) -> None:
         await self.wiring.keeper_replaced()
@@ -185,6 +187,10 @@ class Verbs:
     async def shutdown(self, ref: DomainIdentity, modes: ShutdownMode = ShutdownMode.DEFAULT) -> None:
         """Ask the guest to power off; return once it was asked."""
         await self.services.shutdown.shutdown(self.of(ref), modes)
+
+    async def reset(self, ref: DomainIdentity) -> None:
+        """Kill the guest and start it again."""
+        await self.services.lifecycle.reset(self.of(ref))
 
     async def reboot(self, ref: DomainIdentity, modes: ShutdownMode = ShutdownMode.DEFAULT) -> None:
         """Ask the guest to reboot; return once it was asked."""
@@ -337,4 +343,5 @@ class Verbs:
     ) -> Sequence[tuple[DomainIdentity, Sequence[Parameter]]]:
         wanted = self.services.domains if refs is None else [self.of(each) for each in refs]
         found = listing.chosen(wanted, filter)
-        return bulkstats.all_stats(found, groups, bulkstats.counters(found, groups))
+        gathered = bulkstats.Gathered(counters=bulkstats.counters(found, groups))
+        return bulkstats.all_stats(found, groups, gathered)

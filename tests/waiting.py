@@ -46,3 +46,17 @@ def stop(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
     stat = Path(f"/proc/{pid}/stat")
     until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", f"the stop of process {pid}")
+
+
+def until_heard(pid: int, number: signal.Signals) -> None:
+    """Wait until a process has its handler for a signal.
+
+    It has that some time after it was executed, and what is sent before ends it, or is lost if it is a guest's init.
+    """
+    status = Path(f"/proc/{pid}/status")
+
+    def caught() -> int:
+        mask = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt:")).split()[1]
+        return int(mask, 16) >> (number - 1) & 1
+
+    until(caught, f"the handler of process {pid} for {number.name}")

@@ -53,7 +53,10 @@ if TYPE_CHECKING:
     from insula.errors import (
         AccessDeniedError,
         ArgumentUnsupportedError,
+        AuthenticationCancelledError,
         AuthenticationError,
+        AuthenticationRequiredError,
+        AuthenticationUnavailableError,
         ConfigurationError,
         DeviceMissingError,
         DomainExistsError,
@@ -68,6 +71,13 @@ if TYPE_CHECKING:
         MissingNameError,
         MissingSourceError,
         MissingTargetError,
+        NetworkExistsError,
+        NetworkFilterBindingNotFoundError,
+        NetworkFilterExistsError,
+        NetworkFilterNotFoundError,
+        NetworkMetadataNotFoundError,
+        NetworkNotFoundError,
+        NetworkPortNotFoundError,
         NobodyListensError,
         NoHostnameError,
         NoSupportError,
@@ -87,7 +97,9 @@ if TYPE_CHECKING:
     )
     from insula.kernel.cgroups import BlockLimit, HeldLimits, Stats
     from insula.sdk.async_domains import AsyncDomain, AsyncHost
+    from insula.sdk.async_networks import AsyncNetwork
     from insula.sdk.blocking_domains import Domain, Host
+    from insula.sdk.blocking_networks import Network
     from insula.sdk.connecting import connect, connect_async
     from insula.sdk.values import ExecRequest
 
@@ -132,7 +144,10 @@ _PLACES = {
     "errors": (
         "AccessDeniedError",
         "ArgumentUnsupportedError",
+        "AuthenticationCancelledError",
         "AuthenticationError",
+        "AuthenticationRequiredError",
+        "AuthenticationUnavailableError",
         "ConfigurationError",
         "DeviceMissingError",
         "DomainExistsError",
@@ -147,6 +162,13 @@ _PLACES = {
         "MissingNameError",
         "MissingSourceError",
         "MissingTargetError",
+        "NetworkExistsError",
+        "NetworkFilterBindingNotFoundError",
+        "NetworkFilterExistsError",
+        "NetworkFilterNotFoundError",
+        "NetworkMetadataNotFoundError",
+        "NetworkNotFoundError",
+        "NetworkPortNotFoundError",
         "NobodyListensError",
         "NoHostnameError",
         "NoSupportError",
@@ -166,7 +188,9 @@ _PLACES = {
     ),
     "kernel.cgroups": ("BlockLimit", "HeldLimits", "Stats"),
     "sdk.async_domains": ("AsyncDomain", "AsyncHost"),
+    "sdk.async_networks": ("AsyncNetwork",),
     "sdk.blocking_domains": ("Domain", "Host"),
+    "sdk.blocking_networks": ("Network",),
     "sdk.connecting": ("connect", "connect_async"),
     "sdk.values": ("ExecRequest",),
 }
@@ -180,7 +204,11 @@ __all__ = [
     "AsyncContainer",
     "AsyncDomain",
     "AsyncHost",
+    "AsyncNetwork",
+    "AuthenticationCancelledError",
     "AuthenticationError",
+    "AuthenticationRequiredError",
+    "AuthenticationUnavailableError",
     "BindMount",
     "BlockLimit",
     "Bytes",
@@ -220,7 +248,15 @@ __all__ = [
     "MissingSourceError",
     "MissingTargetError",
     "MovedInterface",
+    "Network",
+    "NetworkExistsError",
+    "NetworkFilterBindingNotFoundError",
+    "NetworkFilterExistsError",
+    "NetworkFilterNotFoundError",
     "NetworkKind",
+    "NetworkMetadataNotFoundError",
+    "NetworkNotFoundError",
+    "NetworkPortNotFoundError",
     "NoHostnameError",
     "NoSupportError",
     "NobodyListensError",

@@ -14,12 +14,17 @@
     ├── ReadOnlyError                    a change asked for on a read-only connection
     ├── AccessDeniedError
     ├── AuthenticationError
+    │   ├── AuthenticationCancelledError     a person was asked, and said no
+    │   └── AuthenticationUnavailableError   a person would have to be asked, and cannot be
+    ├── AuthenticationRequiredError      a call before the peer has proved who it is
     ├── NoSupportError                   an API this driver does not have
     ├── OperationUnsupportedError        an API it has, in a form it does not
     ├── ArgumentUnsupportedError         an argument that means nothing here
     ├── OperationInvalidError            not in this state
     ├── OperationFailedError
     │   ├── DomainExistsError            the number is libvirt's for it
+    │   ├── NetworkExistsError           likewise
+    │   ├── NetworkFilterExistsError     likewise
     │   ├── StepError                    a step of a launch plan (step and errno)
     │   ├── KeeperError                  the keeper is gone or answered nonsense
     │   └── NobodyListensError           there is no daemon at a socket
@@ -27,7 +32,12 @@
     ├── OperationAbortedError
     ├── ResourceBusyError
     ├── DomainNotFoundError
+    ├── NetworkNotFoundError
+    ├── NetworkPortNotFoundError
+    ├── NetworkFilterNotFoundError
+    ├── NetworkFilterBindingNotFoundError
     ├── MetadataNotFoundError
+    │   └── NetworkMetadataNotFoundError
     ├── ImageNotFoundError
     ├── ImageExistsError
     ├── NoHostnameError
@@ -39,75 +49,9 @@ libvirt's class prefix: clients print it verbatim.
 """
 
 import re
-from enum import IntEnum
 from typing import ClassVar
 
-
-class ErrorCode(IntEnum):
-    """libvirt's error numbers, as far as we send or receive them. Source: libvirt's public virterror header."""
-
-    OK = 0
-    INTERNAL_ERROR = 1
-    NO_MEMORY = 2
-    NO_SUPPORT = 3
-    INVALID_CONN = 6
-    INVALID_ARG = 8
-    OPERATION_FAILED = 9
-    NO_SOURCE = 19
-    NO_TARGET = 20
-    NO_NAME = 21
-    XML_ERROR = 27
-    DOM_EXIST = 28
-    OPERATION_DENIED = 29
-    XML_DETAIL = 35
-    SYSTEM_ERROR = 38
-    RPC = 39
-    NO_DOMAIN = 42
-    NO_NETWORK = 43
-    AUTH_FAILED = 45
-    NO_STORAGE_POOL = 49
-    NO_STORAGE_VOL = 50
-    NO_NODE_DEVICE = 53
-    OPERATION_INVALID = 55
-    NO_INTERFACE = 57
-    NO_NWFILTER = 62
-    NO_SECRET = 66
-    CONFIG_UNSUPPORTED = 67
-    OPERATION_TIMEOUT = 68
-    NO_DOMAIN_SNAPSHOT = 72
-    ARGUMENT_UNSUPPORTED = 74
-    OPERATION_ABORTED = 78
-    NO_DOMAIN_METADATA = 80
-    OPERATION_UNSUPPORTED = 84
-    AGENT_UNRESPONSIVE = 86
-    RESOURCE_BUSY = 87
-    ACCESS_DENIED = 88
-    STORAGE_VOL_EXIST = 90
-    XML_INVALID_SCHEMA = 92
-    DEVICE_MISSING = 99
-    NO_DOMAIN_CHECKPOINT = 103
-    NO_HOSTNAME = 108
-
-
-class ErrorDomain(IntEnum):
-    """Which part of libvirt an error is said to come from. Source: libvirt's public virterror header."""
-
-    NONE = 0
-    XML = 5
-    RPC = 7
-    REMOTE = 13
-    LXC = 17
-    STORAGE = 18
-    NETWORK = 19
-    DOMAIN = 20
-    NODEDEV = 22
-    INTERFACE = 26
-    SECRET = 30
-    NWFILTER = 33
-    DOMAIN_SNAPSHOT = 35
-    STREAMS = 38
-    DOMAIN_CHECKPOINT = 69
-
+from insula.errorcodes import ErrorCode, ErrorDomain
 
 _ERRNO = re.compile(r"\[Errno -?\d+\] ")
 
@@ -229,8 +173,31 @@ class AuthenticationError(InsulaError):
     exit_status = 5
 
 
+class AuthenticationCancelledError(AuthenticationError):
+    """A person was asked to prove who they are, and declined."""
+
+    code = ErrorCode.AUTH_CANCELLED
+    prefix = "authentication cancelled: "
+
+
+class AuthenticationUnavailableError(AuthenticationError):
+    """A person would have to be asked, and nothing is there that could ask; virsh then brings an agent of its own."""
+
+    code = ErrorCode.AUTH_UNAVAILABLE
+    prefix = "authentication unavailable: "
+
+
+class AuthenticationRequiredError(InsulaError):
+    """A call before the peer has proved who it is."""
+
+    code = ErrorCode.RPC
+    domain = ErrorDomain.RPC
+    prefix = ""
+    exit_status = 5
+
+
 class NoSupportError(InsulaError):
-    """An API that this driver does not have. The text is libvirt's public function name."""
+    """An API that this driver does not have. The text is libvirt's public function name, and why it has it not."""
 
     code = ErrorCode.NO_SUPPORT
     domain = ErrorDomain.DOMAIN
@@ -269,6 +236,20 @@ class OperationFailedError(InsulaError):
 class DomainExistsError(OperationFailedError):
     """The name or the UUID is taken."""
 
+    exit_status = 3
+
+
+class NetworkExistsError(OperationFailedError):
+    """The name or the UUID of a network is taken."""
+
+    domain = ErrorDomain.NETWORK
+    exit_status = 3
+
+
+class NetworkFilterExistsError(OperationFailedError):
+    """The name or the UUID of a network filter is taken."""
+
+    domain = ErrorDomain.NWFILTER
     exit_status = 3
 
 
@@ -329,6 +310,49 @@ class MetadataNotFoundError(InsulaError):
     code = ErrorCode.NO_DOMAIN_METADATA
     prefix = "metadata not found: "
     exit_status = 4
+
+
+class NetworkNotFoundError(InsulaError):
+    """No network has that name or UUID."""
+
+    code = ErrorCode.NO_NETWORK
+    domain = ErrorDomain.NETWORK
+    prefix = "Network not found: "
+    exit_status = 4
+
+
+class NetworkFilterNotFoundError(InsulaError):
+    """No network filter has that name or UUID."""
+
+    code = ErrorCode.NO_NWFILTER
+    domain = ErrorDomain.NWFILTER
+    prefix = "Network filter not found: "
+    exit_status = 4
+
+
+class NetworkFilterBindingNotFoundError(InsulaError):
+    """No network filter stands before that port."""
+
+    code = ErrorCode.NO_NWFILTER_BINDING
+    domain = ErrorDomain.NWFILTER
+    prefix = "Network filter binding not found: "
+    exit_status = 4
+
+
+class NetworkPortNotFoundError(InsulaError):
+    """The network has no such port."""
+
+    code = ErrorCode.NO_NETWORK_PORT
+    domain = ErrorDomain.NETWORK
+    prefix = "network port not found: "
+    exit_status = 4
+
+
+class NetworkMetadataNotFoundError(MetadataNotFoundError):
+    """The network has no such metadata."""
+
+    code = ErrorCode.NO_NETWORK_METADATA
+    domain = ErrorDomain.NETWORK
 
 
 class ImageNotFoundError(InsulaError):

@@ -13,6 +13,8 @@ from typing import Self
 from insula.errors import ConfigurationError
 
 PREFIX_VARIABLE = "INSULA_PREFIX"
+ADDRESS_VARIABLE = "INSULA_DEFAULT_URI"
+"""Which daemon clients mean, where nobody says and no installation is named."""
 UNIX_SOCKET_PATH_MAX = 107
 """Bytes a UNIX socket's path may have; the kernel's `sun_path` holds 108 with its closing zero (unix(7))."""
 
@@ -23,8 +25,9 @@ class Layout:
 
     root: the directory it stands below, by which it is told from others of this host; socket, socket_read_only: where
     libvirt's own LXC daemon would listen; settings: the file of insulad; run: what lives until the next boot;
-    definitions: one XML file a persistent domain, `NAME.xml`; clones: writable layers of domains, a directory each,
-    named by UUID; state: what survives a reboot and is neither a definition nor an image.
+    definitions, network_definitions, filter_definitions: one XML file a persistent domain, network or network filter,
+    `NAME.xml`; clones: writable layers of domains, a directory each, named by UUID; state: what survives a reboot and
+    is neither a definition nor an image.
     """
 
     root: Path
@@ -33,6 +36,8 @@ class Layout:
     settings: Path
     run: Path
     definitions: Path
+    network_definitions: Path
+    filter_definitions: Path
     images: Path
     clones: Path
     state: Path
@@ -49,6 +54,8 @@ class Layout:
             settings=Path("/etc/insula/insulad.toml"),
             run=Path("/run/insula"),
             definitions=Path("/etc/insula/domains"),
+            network_definitions=Path("/etc/insula/networks"),
+            filter_definitions=Path("/etc/insula/nwfilters"),
             images=Path("/var/lib/insula/images"),
             clones=Path("/var/lib/insula/clones"),
             state=Path("/var/lib/insula/state"),
@@ -90,9 +97,29 @@ class Layout:
         return self.run / "domains"
 
     @property
+    def leases(self) -> Path:
+        """One file a network, named by its UUID: the addresses that guests were given."""
+        return self.state / "leases"
+
+    @property
+    def running_networks(self) -> Path:
+        """One record, and one directory, an active network, named by its UUID."""
+        return self.run / "networks"
+
+    @property
     def autostart(self) -> Path:
-        """Links to the definitions that start with the daemon."""
+        """Links to the definitions of domains that start with the daemon."""
         return self.definitions / "autostart"
+
+    @property
+    def network_autostart(self) -> Path:
+        """Links to the definitions of networks that start with the daemon."""
+        return self.network_definitions / "autostart"
+
+
+def default_address() -> str | None:
+    """Return what `INSULA_DEFAULT_URI` says, None if it says nothing or `INSULA_PREFIX` names an installation."""
+    return None if os.environ.get(PREFIX_VARIABLE) else os.environ.get(ADDRESS_VARIABLE) or None
 
 
 def layout_from(prefix: str | os.PathLike[str] | None) -> Layout:

@@ -18,6 +18,8 @@ SAMPLES: Mapping[InterfaceType, str] = {
     InterfaceType.BRIDGE: "<source bridge='br0'/>",
     InterfaceType.ETHERNET: "",
     InterfaceType.DIRECT: "<source dev='eth0'/>",
+    InterfaceType.HOSTDEV: "<source dev='eth0'/>",
+    InterfaceType.USER: "",
 }
 
 types = pytest.mark.parametrize("plug", BUILT_IN, ids=lambda plug: str(plug.type))

@@ -23,6 +23,8 @@ DOMAIN = """<domain type='lxc'><name>d</name><memory>65536</memory><os><type>exe
 SAMPLES: Mapping[FilesystemType, Callable[[Path], str]] = {
     FilesystemType.TEMPLATE: lambda _: "<source name='paper'/>",
     FilesystemType.MOUNT: lambda place: f"<source dir='{place}/tree'/>",
+    FilesystemType.FILE: lambda place: f"<source file='{place}/image'/>",
+    FilesystemType.BLOCK: lambda place: f"<source dev='{place}/image'/>",
 }
 
 drivers = pytest.mark.parametrize("kind", list(SAMPLES), ids=str)
@@ -39,8 +41,11 @@ class PaperBuilder:
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> ImageStore:
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ImageStore:
     (tmp_path / "tree").mkdir()
+    (tmp_path / "image").write_bytes(bytes(1080) + b"\x53\xef" + bytes(100))
+    # To have a block device takes a privilege: a file stands for it.
+    monkeypatch.setattr("insula.storage.roots.device_source", lambda root: str(root.source.device))
     store = ImageStore(Layout.prefix(tmp_path), builders=(PaperBuilder(),))
     asyncio.run(store.build("paper", Recipe(builder="paper")))
     return store

@@ -90,14 +90,14 @@ def test_errors_have_libvirts_numbers(server: FakeServer) -> None:
 
 
 def test_lifecycle_events_reach_the_callback(server: FakeServer) -> None:
-    script = """
+    script = f"""
     both = threading.Event()
     def happened(connection, domain, event, detail, _):
         told.append([domain.name(), event, detail])
         if len(told) == 2:
             both.set()
     number = connection.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, happened, None)
-    assert both.wait(10)
+    assert both.wait({scaled(10)})
     connection.domainEventDeregisterAny(number)
     """
     assert told(server, script) == [["web", 2, 0], ["databank-ä", 5, 1]]

@@ -1,18 +1,23 @@
 """What end-to-end tests say to guests through virsh: definitions, states, consoles, commands inside."""
 
 import contextlib
+import json
 import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from insula.engine.codec import encode
+from insula.storage.builders.imagebuilder import Recipe
+from insula.storage.imagestore import Image
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import scaled, until, until_heard
 
 
 def domain_xml(
@@ -39,6 +44,26 @@ def domain_id(insulad: Insulad, name: str) -> int | None:
     """The id virsh prints, None while it does not run."""
     text = insulad.virsh("domid", name).stdout.strip()
     return int(text) if text.isdigit() else None
+
+
+def image_of(insulad: Insulad, root: Path) -> Path:
+    """Make a tree the image `small`, as if it was built elsewhere; return its root's new place."""
+    directory = insulad.layout.images / "small"
+    directory.mkdir(parents=True)
+    root.rename(directory / "rootfs")
+    described = Image(
+        name="small",
+        id="1",
+        recipe=Recipe(builder="busybox"),
+        created="2026-01-01T00:00:00+00:00",
+        size=1,
+        os="",
+        distribution="",
+        release="",
+        architecture="x86_64",
+    )
+    (directory / "image.json").write_text(json.dumps(encode(described)))
+    return directory / "rootfs"
 
 
 def insula(insulad: Insulad, *words: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
@@ -145,6 +170,16 @@ def virsh_console(insulad: Insulad, name: str, *options: str) -> Iterator[Termin
         terminal.close()
 
 
+@contextlib.contextmanager
+def insula_terminal(insulad: Insulad, *words: str) -> Iterator[Terminal]:
+    """Our command line at a terminal."""
+    terminal = Terminal(sys.executable, "-m", "insula.cli.main", "--prefix", str(insulad.prefix), *words)
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
 def copy_tree(source: Path, target: Path) -> Path:
     """A writable copy of a shared root, owners and links kept, by reflink where the file system can."""
     subprocess.run(["cp", "-a", "--reflink=auto", f"{source}/.", str(target)], check=True)
@@ -153,3 +188,20 @@ def copy_tree(source: Path, target: Path) -> Path:
 
 def wait_state(insulad: Insulad, name: str, wanted: str, seconds: float = 30) -> None:
     until(lambda: state(insulad, name) == wanted, f"domain '{name}' being {wanted}", seconds)
+
+
+def until_init_listens(pid: int | None) -> None:
+    """Wait until busybox's init has said what it does for which signal, so that none is lost which ends the guest.
+
+    It catches SIGTSTP then, and waits for the others. pid: the domain's id.
+    """
+    assert pid is not None
+    until_heard(pid, signal.SIGTSTP)
+    stat = Path(f"/proc/{pid}/stat")
+    until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "S", f"the init {pid} waiting for signals")
+
+
+def until_booted(insulad: Insulad, name: str) -> None:
+    """Wait for the login prompt of a busybox guest, before which its init scripts have given it its host name."""
+    log = insulad.layout.logs / f"{name}.console0.log"
+    until(lambda: log.exists() and b"login:" in log.read_bytes(), f"the login prompt of '{name}'", 20)

@@ -21,6 +21,7 @@ from uuid import UUID
 
 from insula.model.domain import DomainDefinition
 from tests import truth
+from tests.e2e.realnetworks import RealNetworks
 from tests.insulad import Insulad
 from tests.simulation import model
 from tests.simulation.disk import Disk
@@ -30,18 +31,20 @@ from tests.simulation.model import (
     DomainModel,
     End,
     Operation,
-    Result,
     Run,
     State,
-    UnexplainedError,
     Where,
     any_definition,
     autostarted,
     ending,
 )
+from tests.simulation.networkmodel import NetworkModel
+from tests.simulation.networkmodel import Operation as NetworkOperation
+from tests.simulation.possible import Result, UnexplainedError
 from tests.simulation.statuses import ENDS, KILLED, POWERED_OFF, REBOOTED
 from tests.simulation.walk import UUIDS
 from tests.simulation.walking import Ask, Looking
+from tests.testhost import TestHost
 from tests.waiting import scaled
 
 T = TypeVar("T")
@@ -121,6 +124,9 @@ class RealDaemon:
     async def reboot(self, uuid: UUID) -> None:
         self._virsh("reboot", str(uuid))
 
+    async def reset(self, uuid: UUID) -> None:
+        self._virsh("reset", str(uuid))
+
     def state(self, uuid: UUID) -> State:
         """Return what a client can see of a domain."""
         if str(uuid) not in self._virsh("list", "--all", "--uuid").split():
@@ -143,7 +149,9 @@ class RealDaemon:
 class RealWalk:
     """See tests.simulation.walk.Walk. say: told what happens."""
 
-    def __init__(self, insulad: Insulad, roots: dict[str, Path], seed: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, insulad: Insulad, host: TestHost, roots: dict[str, Path], seed: int, say: Callable[[str], None]
+    ) -> None:
         self.models = {name: DomainModel() for name in UUIDS}
         self.asked: set[tuple[UUID, End]] = set()
         self.storage_stays = False
@@ -152,12 +160,13 @@ class RealWalk:
         self._titles = 0
         self._troubled = False
         self._doom: threading.Thread | None = None
+        self.networks = RealNetworks(insulad, host, self._ask_network, say)
         self._stopped: int | None = None
         """A keeper that may stand still."""
 
     def document(self) -> Definition:
         self._titles += 1
-        return any_definition(self._chance, f"t{self._titles}")
+        return any_definition(self._chance, f"t{self._titles}", networks=self.networks.active())
 
     def choice(self, values: Sequence[T]) -> T:
         return self._chance.choice(values)
@@ -184,6 +193,17 @@ class RealWalk:
                 way = End.SHUTDOWN if operation.name == "shutdown" else End.REBOOTED
                 known.invoke(replace(ending([way]), may_fail=True, lingers=True))
             self._buried()
+
+    def _ask_network(self, known: NetworkModel, name: str, operation: NetworkOperation, words: tuple[str, ...]) -> None:
+        if self._insulad.process is None:
+            return
+        number = known.invoke(replace(operation, may_fail=True) if self._troubled or self._doom else operation)
+        result = self._insulad.virsh(*words, check=False, seconds=90)
+        self._say(f"{name}: {operation.name} is done" if result.returncode == 0 else f"{name}: {result.stderr.strip()}")
+        if result.returncode and self._buried():
+            return
+        known.respond(number, Result.FAILED if result.returncode else Result.DONE)
+        self._buried()
 
     # Guests
 
@@ -229,6 +249,7 @@ class RealWalk:
             if not (self._insulad.layout.run / "autostarted").exists():
                 for each in self.models.values():
                     each.befall("autostart", autostarted, may_fail=True)
+            self.networks.begin()
             self._insulad.start()
 
     def stop_daemon(self) -> None:
@@ -271,6 +292,7 @@ class RealWalk:
         return True
 
     def _crashed(self) -> None:
+        self.networks.crash()
         for each in self.models.values():
             each.crash()
 
@@ -328,6 +350,7 @@ class RealWalk:
         self.begin_daemon()
         self._say("all is well")
         self._understood(time.monotonic() + scaled(60))
+        self.networks.rest()
         truth.check(self._insulad.layout)
         self._troubled = False
 

@@ -47,6 +47,26 @@ def test_a_newer_virsh_defines_runs_watches_and_removes_a_domain(
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_newer_virsh_has_a_domain_start_with_the_hosts_next_start_only(
+    insulad: Insulad, busybox_root: Path, generation: str
+) -> None:
+    program = sideload.found(generation)
+    insulad.define(domain_xml("bb", busybox_root))
+    mark = insulad.layout.run / "autostarted"
+    insulad.virsh("autostart", "bb", "--once", program=program)
+    told = insulad.virsh("dominfo", "bb", program=program).stdout
+    assert re.search(r"Autostart:\s+disable", told) and re.search(r"Autostart Once:\s+enable", told)
+
+    insulad.stop()
+    mark.unlink()  # what a reboot of the host would do
+    insulad.start()
+
+    until(lambda: state(insulad, "bb") == "running", "the domain running")
+    until(lambda: not any(insulad.layout.autostart.iterdir()), "the link being gone")
+    assert re.search(r"Autostart Once:\s+disable", insulad.virsh("dominfo", "bb", program=program).stdout)
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
 def test_a_newer_virsh_has_a_console_and_hears_events(insulad: Insulad, busybox_root: Path, generation: str) -> None:
     program = str(sideload.found(generation))
     insulad.define(domain_xml("bb", busybox_root))

@@ -2,14 +2,12 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from insula.engine.codec import encode
-from insula.storage.builders.imagebuilder import Recipe
-from insula.storage.imagestore import Image
-from tests.e2e.guests import inside, insula
+from tests.e2e.guests import image_of, inside, insula
 from tests.insulad import Insulad
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
@@ -18,21 +16,7 @@ pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 @pytest.fixture
 def image(insulad: Insulad, busybox_root: Path) -> str:
     """An image that was built elsewhere."""
-    directory = insulad.layout.images / "small"
-    directory.mkdir(parents=True)
-    busybox_root.rename(directory / "rootfs")
-    described = Image(
-        name="small",
-        id="1",
-        recipe=Recipe(builder="busybox"),
-        created="2026-01-01T00:00:00+00:00",
-        size=1,
-        os="",
-        distribution="",
-        release="",
-        architecture="x86_64",
-    )
-    (directory / "image.json").write_text(json.dumps(encode(described)))
+    image_of(insulad, busybox_root)
     return "small"
 
 
@@ -59,6 +43,23 @@ def test_a_domain_that_is_only_undefined_finds_its_clone_again(insulad: Insulad,
 
     assert inside(insulad, "web", "ls", "/written") == "/written\n"
     insula(insulad, "rm", "--force", "web")
+
+
+def test_a_copy_with_the_others_layer_beside_it_has_what_the_other_wrote(insulad: Insulad, image: str) -> None:
+    insula(insulad, "create", "web", "-i", image, "--start")
+    inside(insulad, "web", "sh", "-c", "echo written > /file; chown 33:34 /file; rm /etc/group")
+    insula(insulad, "stop", "-f", "web")
+    insula(insulad, "create", "copied", "-i", image)
+    web, copied = (insulad.virsh("domuuid", each).stdout.strip() for each in ("web", "copied"))
+    clones = insulad.layout.clones
+    subprocess.run(["cp", "-a", str(clones / web), str(clones / copied)], check=True)
+    insula(insulad, "start", "web", "copied")
+    for each in ("web", "copied"):
+        assert inside(insulad, each, "sh", "-c", "cat /file; stat -c %u:%g /file; ls /etc/group 2>&1 | wc -l") == (
+            "written\n33:34\n1\n"
+        )
+    inside(insulad, "copied", "rm", "/file")
+    assert inside(insulad, "web", "cat", "/file") == "written\n"
 
 
 def test_what_undefined_domains_left_is_pruned_and_nothing_else(insulad: Insulad, image: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.guests import Terminal, domain_xml, state, virsh_console
+from tests.e2e.guests import Terminal, domain_xml, state, until_booted, virsh_console
 from tests.insulad import Insulad
 from tests.waiting import until
 
@@ -35,8 +35,7 @@ def test_a_person_logs_in_works_and_leaves(insulad: Insulad, guest: str) -> None
 
 
 def test_who_comes_later_sees_what_was_printed_before(insulad: Insulad, guest: str) -> None:
-    log = insulad.layout.logs / f"{guest}.console0.log"
-    until(lambda: log.exists() and b"login: " in log.read_bytes(), "the guest's login prompt")
+    until_booted(insulad, guest)
     with virsh_console(insulad, guest) as console:
         console.expect("login: ")  # nothing was typed, so nobody prints it again
 

@@ -45,6 +45,8 @@ def test_what_cannot_be_copied_is_told_by_the_guests_own_words(insulad: Insulad,
     (tmp_path / "f").write_text("x")
     nowhere = insula(insulad, "cp", str(tmp_path / "f"), f"{guest}:/missing/f", check=False)
     assert nowhere.returncode == 1 and "/missing" in nowhere.stderr
+    much = insula(insulad, "cp", "--most", "1k", f"{guest}:/bin", str(tmp_path), check=False)
+    assert much.returncode == 1 and "the guest sends more than --most, 1024 bytes" in much.stderr
     inside(insulad, guest, "rm", "/bin/tar")
     without = insula(insulad, "cp", f"{guest}:/etc", str(tmp_path), check=False)
     assert without.returncode == 1 and "has no tar, which copying needs" in without.stderr

@@ -79,7 +79,7 @@ def test_sigterm_ends_it_and_removes_its_sockets(insulad: Insulad) -> None:
     assert insulad.socket.exists() and insulad.layout.socket_read_only.exists()
     assert insulad.stop() == 0
     assert not insulad.socket.exists() and not insulad.layout.socket_read_only.exists()
-    assert insulad.keeper_pid() is None, "a keeper that holds nothing ends with its daemon"
+    until(lambda: insulad.keeper_pid() is None, "the end of a keeper that holds nothing, with its daemon's")
     insulad.start()
 
 
@@ -186,7 +186,7 @@ def test_autostart_happens_once_a_boot_and_not_with_every_daemon(insulad: Insula
 def test_with_a_timeout_it_ends_when_nobody_is_there_and_nothing_runs(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("bb", busybox_root))
     insulad.virsh("start", "bb")
-    insulad.restart("--timeout", "1")
+    insulad.restart("--timeout", f"{scaled(1):g}")
     assert insulad.process is not None
     with pytest.raises(subprocess.TimeoutExpired):
         insulad.process.wait(scaled(2.5))
@@ -198,7 +198,7 @@ def test_with_a_timeout_it_ends_when_nobody_is_there_and_nothing_runs(insulad: I
 
 
 def test_a_client_keeps_a_daemon_with_a_timeout_alive(insulad: Insulad) -> None:
-    insulad.restart("--timeout", "1")
+    insulad.restart("--timeout", f"{scaled(1):g}")
     assert insulad.process is not None
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(insulad.socket))
@@ -226,6 +226,27 @@ def test_the_daemon_has_all_descriptors_it_may_and_guests_as_many_as_it_was_star
     assert descriptor_limits(insulad.pid) == (before[1], before[1])
     assert descriptor_limits(guest) == (2777, before[1])
     insulad.virsh("destroy", "bb")
+
+
+@pytest.mark.requires("overlay.idmapped")
+def test_guests_do_not_inherit_how_the_daemon_is_scheduled(insulad: Insulad, busybox_root: Path, scratch: Path) -> None:
+    insulad.stop()
+    keeper = insulad.keeper_pid()
+    if keeper is not None:
+        os.kill(keeper, signal.SIGTERM)
+        until(lambda: insulad.keeper_pid() is None, "the keeper's end")
+    python = scratch / "python"
+    python.write_text(f'#!/bin/sh\numask 077\nexec nice -n 7 taskset -c 0 {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    insulad.start(python=python)
+    assert os.getpriority(os.PRIO_PROCESS, insulad.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 7)
+    insulad.define(domain_xml("bb", busybox_root))
+    insulad.virsh("start", "bb")
+    init = int(insulad.virsh("domid", "bb").stdout)
+    assert os.getpriority(os.PRIO_PROCESS, init) == 0
+    assert os.sched_getaffinity(init) == os.sched_getaffinity(0)
+    script = "cut -d ' ' -f 19 /proc/self/stat; umask; cat /proc/self/oom_score_adj"
+    assert insula(insulad, "exec", "bb", "--", "sh", "-c", script).stdout.split() == ["0", "0022", "0"]
 
 
 def test_a_mistake_in_the_settings_is_named_with_its_line(insulad: Insulad) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.guests import copy_tree, domain_id, domain_xml, state, wait_state
+from tests.e2e.guests import copy_tree, domain_id, domain_xml, state, until_init_listens, wait_state
 from tests.insulad import Insulad
 from tests.waiting import stop, until
 
@@ -137,7 +137,8 @@ def test_the_end_of_a_guest_is_what_it_was_whoever_died_before(
         pids[name] = pid
 
     def end() -> None:
-        until(lambda: all(settled(pid) for pid in pids.values()), "init waiting for signals")
+        for pid in pids.values():
+            until_init_listens(pid)
         for name, (number, _) in ENDS.items():
             os.kill(pids[name], number)
         until(lambda: all(gone(pid) for pid in pids.values()), "the ends of the guests", 20)
@@ -148,9 +149,3 @@ def test_the_end_of_a_guest_is_what_it_was_whoever_died_before(
             until(lambda: domain_id(insulad, "reboot") not in (None, pids["reboot"]), "the reboot", 20)
         wait_state(insulad, name, "running" if wanted is RESTARTED else "shut off")
         assert state(insulad, name, reason=True).startswith(wanted)
-
-
-def settled(pid: int) -> bool:
-    """Whether busybox's init has said what it does for which signal: it catches SIGTSTP, and waits for the others."""
-    lines = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
-    return bool(int(lines["SigCgt"], 16) >> (signal.SIGTSTP - 1) & 1) and lines["State"].startswith("S")

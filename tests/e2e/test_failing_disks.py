@@ -5,35 +5,19 @@ import shlex
 import shutil
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from insula.errors import InsulaError
 from insula.sdk.connecting import connect
-from tests import libc
+from tests.e2e.faileddisks import fill, read_only, writable
 from tests.e2e.guests import domain_id, domain_xml, insula, state
 from tests.insulad import START, Insulad
 from tests.leaks import is_gone
-from tests.libc import MountFlag
 from tests.waiting import until
 
 pytestmark = pytest.mark.requires("virsh", "busybox")
-
-
-def _read_only(insulad: Insulad, directory: Path) -> None:
-    """Let the daemon's host see a directory as a file system that its errors made read-only."""
-
-    def remount() -> None:
-        libc.mount(str(directory), str(directory), flags=MountFlag.BIND)
-        libc.mount("", str(directory), flags=MountFlag.BIND | MountFlag.REMOUNT | MountFlag.READ_ONLY)
-
-    insulad.host.inside(remount)
-
-
-def _writable(insulad: Insulad, directory: Path) -> None:
-    insulad.host.run("umount", str(directory))
 
 
 def test_without_a_place_for_logs_insulad_starts_and_a_dead_keeper_is_replaced(
@@ -43,7 +27,7 @@ def test_without_a_place_for_logs_insulad_starts_and_a_dead_keeper_is_replaced(
     insulad.virsh("start", "guest")
     insulad.stop()
     (insulad.layout.logs / "keeper.log").unlink()
-    _read_only(insulad, insulad.layout.logs)
+    read_only(insulad, insulad.layout.logs)
     insulad.start()
     assert state(insulad, "guest") == "running"
 
@@ -57,7 +41,7 @@ def test_without_a_place_for_logs_insulad_starts_and_a_dead_keeper_is_replaced(
 
     assert insulad.log_text(10**6).count("what the keeper says goes nowhere") == 1
     insulad.virsh("destroy", "guest")
-    _writable(insulad, insulad.layout.logs)
+    writable(insulad, insulad.layout.logs)
 
 
 @pytest.mark.parametrize("place", ["state", "definitions"])
@@ -68,7 +52,7 @@ def test_on_a_read_only_disk_what_is_there_is_served_and_what_must_be_written_is
     insulad.virsh("start", "guest")
     insulad.stop()
     directory: Path = getattr(insulad.layout, place)
-    _read_only(insulad, directory)
+    read_only(insulad, directory)
     insulad.start()
 
     assert state(insulad, "guest") == "running"
@@ -80,30 +64,13 @@ def test_on_a_read_only_disk_what_is_there_is_served_and_what_must_be_written_is
     assert insulad.virsh("dominfo", "guest").stdout.count("Persistent:     yes") == 1
 
     insulad.virsh("destroy", "guest")
-    _writable(insulad, directory)
+    writable(insulad, directory)
 
 
 def _guest_pid(insulad: Insulad, name: str) -> int:
     pid = domain_id(insulad, name)
     assert pid is not None
     return pid
-
-
-def _full_run_directory(insulad: Insulad) -> None:
-    """Let the records lie on a file system in memory, with all that they are, and nothing more fit there."""
-
-    def fill() -> None:
-        place = insulad.layout.running
-        records = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
-        libc.mount("run", str(place), "tmpfs", options="size=1m,nr_inodes=200,mode=700")
-        for path, content in records.items():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.write_bytes(content)
-        with suppress(OSError), (place / "filler").open("wb", buffering=0) as filler:
-            while True:
-                filler.write(bytes(4096))
-
-    insulad.host.inside(fill)
 
 
 def test_a_living_guest_is_never_counted_as_off_nor_started_over_where_the_run_directory_is_full(
@@ -113,7 +80,7 @@ def test_a_living_guest_is_never_counted_as_off_nor_started_over_where_the_run_d
     insulad.virsh("start", "guest")
     pid = _guest_pid(insulad, "guest")
     insulad.stop()
-    _full_run_directory(insulad)
+    fill(insulad, insulad.layout.running)
     insulad.start()
 
     assert state(insulad, "guest") == "running"
@@ -126,7 +93,7 @@ def test_a_living_guest_is_never_counted_as_off_nor_started_over_where_the_run_d
     insulad.virsh("destroy", "guest")
     until(lambda: is_gone(pid), "the guest's end")
     assert state(insulad, "guest") == "shut off"
-    _writable(insulad, insulad.layout.running)
+    writable(insulad, insulad.layout.running)
 
 
 @pytest.mark.parametrize("loss", ["removed", "nonsense", "of a later insulad"])

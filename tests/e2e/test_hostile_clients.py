@@ -1,6 +1,7 @@
 """Clients that try what they like: the event loop goes on serving the others, and memory stays what it was."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -120,7 +121,7 @@ def _plain(kind: str, domain: DomainRef) -> Any:
         "nwf": ("x", bytes(16)),
     }
     references |= {"vol": ("x", "x", "x"), "ndev": ("x",), "iface": ("x", "x"), "secret": (bytes(16), 0, "x")}
-    references |= {"nport": (("x", bytes(16)), bytes(16))}
+    references |= {"nport": (("x", bytes(16)), bytes(16)), "nwfb": ("x", "x")}
     return references[kind] if kind in references else HARMLESS[re.split(r"[<\[]", kind)[0]]
 
 
@@ -160,7 +161,7 @@ def test_no_number_in_any_call_holds_the_others_up_or_takes_memory(
 def test_strangers_cannot_make_the_daemon_hold_large_packets(insulad: Insulad) -> None:
     """Sixty connections that never open, each with a packet of 32 MiB begun, used to cost 2 GB for good."""
     forget_peak_memory(insulad.pid)
-    before = peak_memory(insulad.pid)
+    before, begun = peak_memory(insulad.pid), time.monotonic()
     with ExitStack() as stack:
         clients = [
             stack.enter_context(raw_client(insulad.layout.socket_read_only, opened=opened))
@@ -172,8 +173,9 @@ def test_strangers_cannot_make_the_daemon_hold_large_packets(insulad: Insulad) -
                 client.send(packet_head(32 * MIB) + bytes(4 * MIB))
         until(lambda: all(client.is_hung_up() for client in clients), "all being hung up on", 20)
         assert peak_memory(insulad.pid) - before < MEMORY
+        until(lambda: "broke the protocol" in insulad.log_text(), "the log")
         lines = [line for line in insulad.log_text().splitlines() if "broke the protocol" in line]
-        assert len(lines) == 1, "one line a minute, not one a client"
+        assert len(lines) <= 1 + (time.monotonic() - begun) // 60, "one line a minute, not one a client"
     insulad.virsh("list")
 
 

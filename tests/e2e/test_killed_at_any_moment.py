@@ -116,7 +116,7 @@ def test_both_killed_and_the_guests_live_on(insulad: Insulad, busybox_root: Path
 def _stream_of_operations(insulad: Insulad, names: list[str], stop: threading.Event, seed: int) -> None:
     """Commands at random, some of which must fail while daemon or keeper are away: only the state after counts."""
     chance = random.Random(seed)
-    verbs = ("start", "destroy", "suspend", "resume", "dominfo", "domstats", "shutdown", "setmem")
+    verbs = ("start", "destroy", "suspend", "resume", "dominfo", "domstats", "shutdown", "setmem", "reset")
     while not stop.is_set():
         verb, name = chance.choice(verbs), chance.choice(names)
         words = (verb, name, "64M", "--live") if verb == "setmem" else (verb, name)

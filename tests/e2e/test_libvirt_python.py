@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from insula.model.builtinfilters import NAMES
 from tests.e2e.guests import domain_xml, state
 from tests.insulad import Insulad
 from tests.waiting import scaled, until
@@ -163,8 +164,9 @@ def test_keepalive_is_answered_and_kept_up(insulad: Insulad) -> None:
         insulad,
         """
         conn = libvirt.open(uri)
-        conn.setKeepAlive(1, 2)
-        time.sleep(4)
+        interval = round(float(os.environ.get("INSULA_TEST_TIME_SCALE") or 1))
+        conn.setKeepAlive(interval, 2)
+        time.sleep(4 * interval)
         tell([conn.isAlive(), conn.getType()])
         """,
     )
@@ -254,7 +256,8 @@ def test_what_graphical_clients_ask_for_when_they_connect_and_idle_is_answered(i
         domain.create()
         lists = [conn.listAllStoragePools(), conn.listNetworks(), conn.listDefinedNetworks(), conn.listDevices(None),
                  conn.listAllNetworks(), conn.listAllDevices(), conn.listAllInterfaces(), conn.listAllSecrets(),
-                 conn.listAllNWFilters(), conn.listNWFilters(), domain.listAllSnapshots(), domain.listAllCheckpoints()]
+                 domain.listAllSnapshots(), domain.listAllCheckpoints()]
+        filters = [sorted(each.name() for each in conn.listAllNWFilters()), sorted(conn.listNWFilters())]
         texts = [conn.getCapabilities(), conn.getDomainCapabilities(None, None, None, "lxc"), conn.getSysinfo(),
                  domain.XMLDesc(0), domain.XMLDesc(2)]
         numbers = [conn.getVersion(), conn.getLibVersion(), conn.getInfo()[1],
@@ -263,11 +266,12 @@ def test_what_graphical_clients_ask_for_when_they_connect_and_idle_is_answered(i
         for each in pools: conn.storagePoolEventDeregisterAny(each)
         for each in devices: conn.nodeDeviceEventDeregisterAny(each)
         for each in secrets: conn.secretEventDeregisterAny(each)
-        tell([lists, [text[:8] for text in texts], numbers, flags])
+        tell([lists, [text[:8] for text in texts], numbers, flags, filters])
         """,
     )
-    lists, texts, numbers, flags = answers
-    assert lists == [[]] * 12
+    lists, texts, numbers, flags, filters = answers
+    assert lists == [[]] * 10
+    assert filters == [list(NAMES)] * 2
     assert texts == ["<capabil", "<domainC", "<sysinfo", "<domain ", "<domain "]
     assert all(number > 0 for number in numbers) and flags == [0, 0, 0, 0]
 

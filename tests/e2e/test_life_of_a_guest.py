@@ -13,6 +13,7 @@ from tests.e2e.guests import (
     inside,
     insula,
     state,
+    until_init_listens,
     virsh_console,
     wait_state,
 )
@@ -59,6 +60,7 @@ def test_a_busybox_guest_lives_its_whole_life(insulad: Insulad, busybox: str) ->
 
 def test_poweroff_from_inside_is_a_shutdown_and_a_kill_is_not(insulad: Insulad, busybox: str) -> None:
     insulad.virsh("start", busybox)
+    until_init_listens(domain_id(insulad, busybox))
     inside(insulad, busybox, "poweroff", check=False)
     wait_state(insulad, busybox, "shut off")
     assert state(insulad, busybox, reason=True) == "shut off (shutdown)"

@@ -115,3 +115,26 @@ def test_virsh_comes_over_ssh_to_the_socket_that_is_named(insulad: Insulad, busy
     insulad.define(domain_xml("web", busybox_root))
     uri = f"lxc+ssh://host/system?command={tmp_path}/ssh&netcat={tmp_path}/nc&socket={insulad.socket}"
     assert "web" in run(insulad, "virsh", "-c", uri, "list", "--all")
+
+
+@pytest.mark.requires("virt-ssh-helper")
+def test_who_comes_over_ssh_without_a_sockets_name_is_led_to_it_by_libvirts_own_helper(
+    insulad: Insulad, busybox_root: Path, tmp_path: Path
+) -> None:
+    """Helper and client are libvirt's; where the daemon of the host listens, ours does here."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    insulad.host.run("mkdir", "-p", "/run/libvirt")
+    insulad.host.run("mount", "--bind", str(insulad.socket.parent), "/run/libvirt")
+    try:
+        insulad.define(domain_xml("web", busybox_root))
+        uri = f"lxc+ssh://host/system?command={ssh}"
+        for words in (("virsh", "-c", uri, "list", "--all"), ("virsh", "--readonly", "-c", uri, "list", "--all")):
+            assert "web" in insulad.host.run(*words).stdout
+        program = (sys.executable, "-m", "insula", "--connect", uri)
+        assert "web" in insulad.host.run(*program, "ls", "--all").stdout
+        refused = insulad.host.run(*program, "exec", "web", "--", "true", check=False)
+        assert refused.returncode == 125 and "passes open files" in refused.stderr
+    finally:
+        insulad.host.run("umount", "/run/libvirt")

@@ -11,6 +11,7 @@ from tests import truth
 from tests.e2e.guests import domain_id, domain_xml
 from tests.insulad import Insulad
 from tests.leaks import is_gone
+from tests.trees import everything_below
 from tests.waiting import until
 
 pytestmark = pytest.mark.requires("virsh")
@@ -23,7 +24,7 @@ def test_the_group_of_a_guest_that_ended_unseen_and_unrecorded_is_cleared_up(
     insulad.virsh("start", "gone")
     (guest,) = truth.living(insulad.layout)
     assert guest.pid == domain_id(insulad, "gone")
-    groups = set(Path("/sys/fs/cgroup").rglob("*gone.scope"))
+    groups = {each for each in everything_below(Path("/sys/fs/cgroup")) if each.name.endswith("gone.scope")}
     assert groups
 
     insulad.kill()

@@ -18,10 +18,13 @@ from insula.engine.plan.plan import LaunchPlan
 from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, UnsupportedConfigError, XmlError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
+from insula.model.network import dump_network, load_network
+from insula.model.networkchecks import network_problems
 from insula.model.numbers import XmlFlags
 from insula.model.validate import UNREADABLE, problems
+from insula.model.xmlmap import Part
 from insula.service.images import recipe_of
-from insula.service.rundirectory import RunRecord
+from insula.service.runrecord import RunRecord
 from insula.storage.idjournal import IdJournal
 from insula.storage.imagestore import check_name
 from tests.fuzz.mutation import JsonMutator, XmlMutator, edited
@@ -31,15 +34,27 @@ from tests.plans import CASES
 DATA = Path(__file__).parents[1] / "data"
 Inputs = Callable[[], bytes]
 
-# Domain XML
+# Domain and network XML
 
 DOMAINS = [each.read_text() for each in sorted((DATA / "domains").glob("*.xml"))]
 
 
+NETWORKS = [each.read_text() for each in sorted((DATA / "networks").glob("*.xml"))]
+
+
 def domains(chance: Random) -> Inputs:
     """Make domain XML out of the corpus: by its tags and values, and by its bytes."""
-    by_token = XmlMutator(DOMAINS, chance)
-    raw = [each.encode() for each in DOMAINS]
+    return _documents(DOMAINS, chance)
+
+
+def networks(chance: Random) -> Inputs:
+    """Make network XML likewise."""
+    return _documents(NETWORKS, chance)
+
+
+def _documents(corpus: list[str], chance: Random) -> Inputs:
+    by_token = XmlMutator(corpus, chance)
+    raw = [each.encode() for each in corpus]
 
     def make() -> bytes:
         if chance.random() < 0.2:
@@ -47,6 +62,28 @@ def domains(chance: Random) -> Inputs:
         return by_token().encode(errors="surrogateescape")
 
     return make
+
+
+def network_xml(data: bytes) -> None:
+    """XML is refused with XmlError, or is a network that can be judged, written, and read again as the same."""
+    try:
+        network = load_network(data.decode(errors="surrogateescape"))
+    except (XmlError, UnsupportedConfigError):
+        return
+    unreadable = any(each.startswith(UNREADABLE) for each in network_problems(network))
+    for parts in (Part.DEFINITION, Part.LIVE):
+        try:
+            text = dump_network(network, parts)
+        except InvalidArgumentError:
+            return
+        try:
+            again = load_network(text)
+        except (XmlError, UnsupportedConfigError) as error:
+            if unreadable:
+                return
+            raise BrokenError(f"it is written so that nobody can read it: {error}") from error
+        if (second := dump_network(again, parts)) != text:
+            raise BrokenError(f"written again it is another: {_difference(text, second)}")
 
 
 _WHOLE = XmlFlags.INACTIVE | XmlFlags.SECURE

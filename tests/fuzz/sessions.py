@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
+from insula.daemon.authority.authentication import Authentication
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.peers import peer_of
@@ -31,6 +32,7 @@ from tests.fuzz.mutation import JsonMutator, XmlMutator, edited
 from tests.fuzz.target import BrokenError, One
 from tests.fuzz.wire import CALLS, Value, packet_of, values_of
 from tests.unit.service.fakes import Rig, domain_xml
+from tests.waiting import scaled
 
 _BATCH = 300
 _READ_ONLY, _STRANGER, _UNOPENED = 1, 2, 4
@@ -154,6 +156,9 @@ class _Daemon:
             shares=self._shares,
             rounds=Rounds(),
             complaints=self._complaints,
+            authentication=Authentication(),
+            jury=None,
+            proved=lambda _: None,
             ended=ended.append,
         )
         try:
@@ -168,7 +173,7 @@ class _Daemon:
         finally:
             session.close("the input is over")
             theirs.close()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(scaled(20)):
                 await session.ended_completely()
                 await self._services.lifecycle.connection_closed(session)
         if len(ended) > 1:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.fuzz import codec, documents, guestfiles, live, sessions
+from tests.fuzz import codec, documents, foreign, guestfiles, live, sessions
 from tests.fuzz.target import Target, stateless
 from tests.fuzz.wire import count_of
 
@@ -14,6 +14,10 @@ TARGETS: tuple[Target, ...] = (
     Target(name="client-end", inputs=codec.replies, world=stateless(codec.answered), count=5_000),
     Target(name="sessions", inputs=sessions.streams, world=sessions.world, count=1_500),
     Target(name="domain-xml", inputs=documents.domains, world=stateless(documents.domain_xml), count=2_000, stall=0.2),
+    Target(
+        name="network-xml", inputs=documents.networks, world=stateless(documents.network_xml), count=2_000, stall=0.2
+    ),
+    Target(name="foreign-config", inputs=foreign.documents, world=stateless(foreign.converted), count=2_000, stall=0.2),
     Target(name="plan", inputs=documents.plans, world=stateless(documents.plan), count=2_000),
     Target(name="container", inputs=documents.containers, world=stateless(documents.container), count=3_000),
     Target(name="run", inputs=documents.runs, world=stateless(documents.run_record), count=3_000),

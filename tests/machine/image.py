@@ -41,6 +41,9 @@ PACKAGES = (
     "iproute2",  # links and namespaces in tests
     "nftables",  # firewall rules in tests
     "dnsmasq-base",  # leases
+    "openvswitch-switch",  # a switch by the kernel's datapath
+    "systemd-resolved",  # the host's resolver, which networks tell of their domains
+    "firewalld",  # zones of networks
     "procps",  # ps
     "uidmap",  # newuidmap for session mode
     "btrfs-progs",  # btrfs on loop devices
@@ -49,6 +52,9 @@ PACKAGES = (
     "criu",  # checkpoints; 4.1 suffices on this kernel
     "strace",  # for whoever looks for a fault
 )
+
+STARTED_BY_TESTS = ("firewalld.service", "openvswitch-switch.service", "systemd-resolved.service")
+"""Services that the systemd boot does not start by itself."""
 
 NOT_IN_THE_MACHINE = ("ruff", "mypy", "import-linter", "types-lxml")
 """Development dependencies that check the source, which is done on the host."""
@@ -94,7 +100,7 @@ def python_requirements() -> list[str]:
 
 
 def _recipe() -> str:
-    parts = [SUITE, PYTHON, KERNEL, str(DISK_SIZE), *PACKAGES, *python_requirements()]
+    parts = [SUITE, PYTHON, KERNEL, str(DISK_SIZE), *PACKAGES, *STARTED_BY_TESTS, *python_requirements()]
     parts.append((CHECKOUT / "constraints.txt").read_text())
     parts += [path.read_text() for path in sorted((*GUEST.iterdir(), Path(__file__)))]
     return "\0".join(parts)
@@ -103,6 +109,7 @@ def _recipe() -> str:
 def _build(work: Path, _final: Path) -> None:
     root = work / "root"
     roots.bootstrap(SUITE, root, PACKAGES)
+    _run("systemctl", f"--root={root}", "--quiet", "disable", *STARTED_BY_TESTS)
     _install_kernel(work, root)
     _install_python_packages(root)
     _install_guest_files(root)
@@ -153,6 +160,8 @@ def _install_guest_files(root: Path) -> None:
     shutil.copy(GUEST / "insula-test.service", root / "etc/systemd/system/insula-test.service")
     (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")  # a first boot would take longer
     (root / "etc/hostname").write_text("machine\n")
+    (root / "etc/resolv.conf").unlink(missing_ok=True)  # systemd-resolved's, which does not run unless a test starts it
+    (root / "etc/resolv.conf").write_text("nameserver 127.0.0.1\n")
     (root / "etc/hosts").write_text("127.0.0.1 localhost machine\n")
     for name, module in (("insula", "insula.cli.main"), ("insulad", "insula.daemon.entry")):
         script = root / "usr/local/bin" / name

@@ -21,9 +21,10 @@ _SAID = re.compile(rb"<(\d+)>")
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Viewer:
-    """Somebody who looks at a guest's console. seen: all that it was shown; reading: what it waits for."""
+    """Who looks at a domain's console, in each run that follows by a reboot. seen: all that it was shown; reading: what
+    it waits for."""
 
-    pid: int
+    uuid: UUID
     channel: ConsoleChannel
     seen: bytearray = field(default_factory=bytearray)
     reading: asyncio.Task[None] | None = None
@@ -54,10 +55,12 @@ class Consoles:
         self._viewers: list[Viewer] = []
         self._printed: dict[int, list[int]] = {}
         """By the guest's pid."""
+        self._printed_by: dict[UUID, list[int]] = {}
+        """The same of all of a domain's guests."""
         self._typed: dict[int, list[int]] = {}
-        """What reached the guest, likewise."""
-        self._seen: dict[int, set[int]] = {}
-        """What any viewer has seen of it, likewise."""
+        """What reached the guest, by its pid."""
+        self._seen: dict[UUID, set[int]] = {}
+        """What any viewer has seen of a domain's guests."""
         self.disk_failed = False
         """Whether what is printed may have been kept nowhere."""
         self.keeper_died = False
@@ -78,6 +81,7 @@ class Consoles:
             return
         self._say(f"process {guest.pid} prints <{number}>")
         self._printed.setdefault(guest.pid, []).append(number)
+        self._printed_by.setdefault(uuid, []).append(number)
 
     def _running(self, uuid: UUID) -> FakeProcess | None:
         guest = self._host.guests().get(str(uuid))
@@ -105,39 +109,43 @@ class Consoles:
         except InsulaError as error:
             self._say(f"nobody attaches to the console of {uuid}: {error}")
             return
-        self._say(f"somebody attaches to the console of process {viewer.pid}, {viewing.value}")
-        viewer.reading = daemon.call(self._look(daemon, uuid, viewer), "look at a console")
+        self._say(f"somebody attaches to the console of {uuid}, {viewing.value}")
+        viewer.reading = daemon.call(self._look(daemon, viewer), "look at a console")
         self._viewers.append(viewer)
 
     def _attached(self, daemon: SimulatedDaemon, uuid: UUID, viewing: Viewing, *, force: bool) -> Viewer:
         managed = daemon.services.domains.by_uuid(uuid)
-        channel = daemon.services.consoles.open(managed, None, viewing=viewing, force=force)
-        return Viewer(pid=managed.require_run().container.pid, channel=channel)
+        return Viewer(uuid=uuid, channel=daemon.services.consoles.open(managed, None, viewing=viewing, force=force))
 
-    async def _look(self, daemon: SimulatedDaemon, uuid: UUID, viewer: Viewer) -> None:
+    async def _look(self, daemon: SimulatedDaemon, viewer: Viewer) -> None:
         try:
             while chunk := await viewer.channel.read():
                 viewer.seen += chunk
                 try:
-                    self._check_shown(daemon, uuid, viewer, chunk)
+                    self._check_shown(daemon, viewer, chunk)
                 except AssertionError as error:
                     self._found(error)
         finally:
             viewer.channel.close()
 
-    def _check_shown(self, daemon: SimulatedDaemon, uuid: UUID, viewer: Viewer, chunk: bytes) -> None:
+    def _check_shown(self, daemon: SimulatedDaemon, viewer: Viewer, chunk: bytes) -> None:
         """What holds at the instant at which a viewer is shown something."""
         numbers = _numbers(viewer.seen)
-        self._seen.setdefault(viewer.pid, set()).update(numbers)
-        invariants.a_viewer_sees_what_was_printed(numbers, self._printed.get(viewer.pid, []))
-        path = daemon.wiring.directory.console(uuid, 0)
+        self._seen.setdefault(viewer.uuid, set()).update(numbers)
+        invariants.a_viewer_sees_what_was_printed(numbers, self._printed_by.get(viewer.uuid, []))
+        guest = self._host.guests().get(str(viewer.uuid))
+        if guest is None or guest.pid not in self._host.processes or self.disk_failed:
+            return
+        present = set(self._printed.get(guest.pid, []))
+        shown = [number for number in _numbers(chunk) if number in present]  # and maybe the last of a run before
+        path = daemon.wiring.directory.console(viewer.uuid, 0)
         actor, self._world.actor = self._world.actor, None  # nobody simulated looks
         try:
             content = kept(path) if path.parent.exists() else chunk
         finally:
             self._world.actor = actor
-        if viewer.pid in self._host.processes and not self.disk_failed:
-            invariants.what_is_shown_is_kept(chunk, content)
+        for number in shown:
+            invariants.what_is_shown_is_kept(b"<%d>" % number, content)
 
     def type(self, uuid: UUID) -> None:
         """Whoever has the console of a guest types something."""
@@ -145,17 +153,16 @@ class Consoles:
         if daemon is None or guest is None:
             return
         for viewer in self._viewers:
-            if viewer.looks and viewer.pid == guest.pid and viewer.channel.viewing is Viewing.INTERACTIVE:
+            if viewer.looks and viewer.uuid == uuid and viewer.channel.viewing is Viewing.INTERACTIVE:
                 number = next(self._numbers)
                 self._say(f"<{number}> is typed at the console of process {guest.pid}")
                 daemon.call(_typed(viewer.channel, b"<%d>" % number), "type at a console")
 
     def leave(self, uuid: UUID) -> None:
         """Everybody who looks at a guest's console is gone at once, as clients are that die."""
-        guest = self._host.guests().get(str(uuid))
         for viewer in self._viewers:
-            if viewer.looks and viewer.reading is not None and guest is not None and viewer.pid == guest.pid:
-                self._say(f"somebody leaves the console of process {viewer.pid}")
+            if viewer.looks and viewer.reading is not None and viewer.uuid == uuid:
+                self._say(f"somebody leaves the console of {uuid}")
                 viewer.reading.cancel()
 
     def forget(self) -> None:
@@ -179,9 +186,10 @@ class Consoles:
                 continue
             numbers = _numbers(viewer.channel._backlog)
             viewer.channel.close()
-            invariants.a_viewer_sees_what_was_printed(numbers, self._printed.get(guest.pid, []))
+            printed = self._printed.get(guest.pid, [])
+            invariants.a_viewer_sees_what_was_printed(numbers, printed)
             if not self.disk_failed:
-                invariants.what_was_seen_is_seen_again(self._seen.get(guest.pid, set()), numbers)
+                invariants.what_was_seen_is_seen_again(self._seen.get(viewer.uuid, set()) & set(printed), numbers)
 
 
 async def _typed(channel: ConsoleChannel, data: bytes) -> None:

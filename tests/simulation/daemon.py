@@ -14,6 +14,8 @@ from uuid import UUID
 from insula.daemon.keeperlink import KeeperSupervisor
 from insula.daemon.wiring import Patience, Wiring, wire
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.interfaceperformer import ConnectedInterface
+from insula.engine.interfacespec import VethInterface
 from insula.engine.keeper.link import KeeperEvent as KeeperEvent
 from insula.engine.keeper.protocol import EventKind
 from insula.engine.spec import ContainerSpec, IdMap, Process
@@ -23,8 +25,9 @@ from insula.kernel.fds import Fd
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState
-from insula.model.numbers import Affect, ParameterType, ShutdownMode
+from insula.model.numbers import ParameterType, ShutdownMode
 from insula.model.sizes import KiB
+from insula.network.guestnetwork import card_interface
 from insula.service import listing
 from insula.service.cputuning import CPU
 from insula.service.domainlimits import limits_of
@@ -34,36 +37,50 @@ from insula.service.host import HostNode
 from insula.service.hostdevices import devices_of
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain
+from insula.service.networklife import DeviceFollowing
+from insula.service.networks import VirtualNetworks
+from insula.service.nwfilters import NetworkFilters
 from insula.service.parameters import Parameter
 from insula.service.startoptions import Launch, Storage
 from insula.service.translate import PidOf
 from insula.storage.filesystemmounts import mounts_of
 from insula.testing.fakeengine import FakeEngine
+from insula.testing.fakefirewall import FakeFirewall
 from insula.testing.fakehost import FakeHost
 from insula.testing.fakelooker import FakeLooker
+from tests.descriptors import listed_fds
 from tests.invariants import Shown
+from tests.simulation.affects import AFFECT
 from tests.simulation.channel import SimulatedChannel
 from tests.simulation.documents import DEVICE_XML, devices_in, document, understood
+from tests.simulation.fakelinks import FakeLinks
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.model import Definition, Run, State, Where
+from tests.simulation.networkperformer import SimulatedCardPorts, SimulatedNetworkPerformer
+from tests.simulation.networkwatches import SimulatedDeviceWatch, SimulatedNetworkWatch
 from tests.simulation.world import World
 from tests.unit.service.fakepreparation import FakePreparation
 
 PATIENCE = Patience(lock=30, shutdown=90)
-AFFECT = {
-    Where.CURRENT: Affect.CURRENT,
-    Where.LIVE: Affect.LIVE,
-    Where.CONFIG: Affect.CONFIG,
-    Where.BOTH: Affect.LIVE | Affect.CONFIG,
-}
 
 
 class _Preparation(FakePreparation):
-    """Gives guests the devices of their definitions."""
+    """Gives guests the devices of their definitions, and plugs their cards into the networks there are."""
+
+    def __init__(self, directory: Path, networks: VirtualNetworks) -> None:
+        super().__init__(directory)
+        self._networks = networks
+
+    def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
+        spec, actual = super().specify(domain, pid_of), self._networks.plugging()
+        cards = enumerate(domain.devices.interfaces)
+        return replace(spec, interfaces=tuple(card_interface(card, f"eth{at}", actual) for at, card in cards))
 
     def rehearse(self, domain: DomainDefinition, pid_of: PidOf, *, idmap: IdMap | None = None) -> ContainerSpec:
         spec = super().rehearse(domain, pid_of, idmap=idmap)
-        return replace(spec, mounts=mounts_of(domain, None), devices=devices_of(domain))
+        return replace(
+            spec, mounts=mounts_of(domain, None), devices=devices_of(domain.devices.host_devices, domain.shown_disks)
+        )
 
 
 class SimulatedDaemon:
@@ -74,14 +91,16 @@ class SimulatedDaemon:
         world: World,
         host: FakeHost,
         *,
+        links: FakeLinks,
         layout: Layout,
         host_root: Path,
         keeper_stopped: Callable[[], bool],
     ) -> None:
+        self._links = links
         self._world, self._host, self._keeper_stopped = world, host, keeper_stopped
         self._channels: list[SimulatedChannel] = []
         self._stdio = _streams()
-        self._before = _open_fds()
+        self._before = listed_fds()
         self.loop = SimulatedLoop(world)
         self.serves = False
         self.settled = False
@@ -110,10 +129,12 @@ class SimulatedDaemon:
         events = Events()
         events.subscribe(self._heard)
         self._link = KeeperSupervisor(obtain=self._obtain, on_event=self._told, restored=self._restored)
-        self.preparation = _Preparation(self._layout.root)
+        networks = VirtualNetworks(events=events)
+        self.preparation = _Preparation(self._layout.root, networks)
         self.preparation.consoles = 1
         self.looker = FakeLooker(self._host)
         self._engine = FakeEngine(host=self._host, link=self._link, offload=in_own_thread)
+        self._engine.connect = self._connected
         return wire(
             layout=self._layout,
             engine=self._engine,
@@ -123,9 +144,37 @@ class SimulatedDaemon:
             looker=self.looker,
             patience=PATIENCE,
             images=cast("Images", None),
+            networks=networks,
+            network_performer=SimulatedNetworkPerformer(self._links),
+            card_ports=SimulatedCardPorts(self._links),
+            filters=NetworkFilters(),
+            firewall=FakeFirewall(),
             daemon_info=dict,
             boot=self._host.boot,
         )
+
+    def _connected(self, spec: ContainerSpec) -> tuple[ConnectedInterface, ...]:
+        """Plug a guest in that starts (thread)."""
+        return tuple(
+            self._links.connect(spec.uuid, each) for each in spec.interfaces if isinstance(each, VethInterface)
+        )
+
+    def _watch_links(self) -> DeviceFollowing:
+        """Be told by the host of what happens to networks, from now on; return who tells of bridges."""
+        networks = SimulatedNetworkWatch(self._world, self.loop, self._links, self.wiring.network_told)
+        devices, bridges = (
+            SimulatedDeviceWatch(self._world, self.loop, self._links, told)
+            for told in (self.services.network_verbs.device_told, self.wiring.card_bridges.told)
+        )
+
+        def changed(device: str, there: bool) -> None:
+            for each in (devices, bridges):
+                each.changed(device, there)
+            networks.changed()
+
+        self._links.watched, self._links.ended = changed, lambda _: networks.changed()
+        self.wiring.network_life.attend(networks, devices)
+        return bridges
 
     def _heard(self, event: Event) -> None:
         if self.alive:
@@ -152,13 +201,22 @@ class SimulatedDaemon:
         try:
             await self._link.start()
             await self.services.guest.inherit()
+            await self.wiring.networks.take_stock()
+            bridges = self._watch_links()
             await self.wiring.recovery.take_stock()
         except (OSError, InsulaError) as error:
             self.failed = error
             return
         self.serves = True
+        networks = self.loop.create_task(self.wiring.networks.take_over(), name="take over networks")
         await self.wiring.recovery.take_over()
-        await self.services.lifecycle.start_autostarted()
+        self.wiring.reseating.begin()
+        self.services.readiness.begin()
+        self.services.health.begin()
+        await networks
+        self.wiring.card_bridges.attend(bridges)
+        self.wiring.guest_names.begin()
+        await self.services.boot.start()
         self.settled = True
 
     def begin(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
@@ -298,6 +356,9 @@ class SimulatedDaemon:
     async def reboot(self, uuid: UUID) -> None:
         await self.services.shutdown.reboot(self._of(uuid), ShutdownMode.DEFAULT)
 
+    async def reset(self, uuid: UUID) -> None:
+        await self.services.lifecycle.reset(self._of(uuid))
+
     async def execute(self, uuid: UUID) -> StartedProgram:
         return await self.services.guest.execute(self._of(uuid), Process(argv=("/bin/true",)), stdio=self._stdio)
 
@@ -312,6 +373,12 @@ class SimulatedDaemon:
         definitions = [each for each in layout.definitions.iterdir() if each != layout.autostart]
         return {
             "runs": [str(each) for each in layout.running.iterdir()],
+            "networks": [
+                str(each)
+                for place in (layout.running_networks, layout.network_definitions, layout.network_autostart)
+                for each in place.glob("*")
+                if each != layout.network_autostart
+            ],
             "definitions": [str(each) for each in (*definitions, *layout.autostart.iterdir())],
             "storage": [str(each) for each in self.preparation.storage.iterdir()],
             "marks": [str(each) for each in self.preparation.marks.iterdir()],
@@ -325,11 +392,12 @@ class SimulatedDaemon:
 
     def bury(self) -> None:
         """Let the kernel take back what a process had that is gone."""
+        self._links.watched = self._links.ended = None
         self.loop.end()
         for channel in self._channels:
             channel.hang_up()
         on_their_way = {fd for channel in self._channels for fd in channel.fds()}
-        self.leaked = _open_fds() - self._before - self._host.fds() - on_their_way
+        self.leaked = listed_fds() - self._before - self._host.fds() - on_their_way
         """What it still had open when it ended."""
         for fd in self.leaked:
             os.close(fd)
@@ -341,8 +409,3 @@ def _streams() -> tuple[Fd, Fd, Fd]:
     """Return what programs in guests may have as their streams: both ends of a pipe that stays for all walks."""
     read, write = os.pipe2(os.O_CLOEXEC)
     return Fd(read), Fd(write), Fd(write)
-
-
-def _open_fds() -> set[int]:
-    """Return what this interpreter has open, but for the listing itself."""
-    return {fd for fd in map(int, os.listdir("/proc/self/fd")) if os.path.lexists(f"/proc/self/fd/{fd}")}

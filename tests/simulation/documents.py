@@ -23,13 +23,19 @@ XML = """<domain type='lxc'><name>{name}</name><uuid>{uuid}</uuid><title>{title}
 <cputune><shares>{shares}</shares></cputune><os><type>exe</type></os>
 <on_poweroff>{off}</on_poweroff><on_reboot>{reboot}</on_reboot><on_crash>{crash}</on_crash><devices>
 <filesystem type='mount'><source dir='{root}'/><target dir='/'/></filesystem>
-<console type='pty'/></devices></domain>"""
+<console type='pty'/>{interface}</devices></domain>"""
+
+MACS = {"web": "52:54:00:00:00:01", "mail": "52:54:00:00:00:02"}
+CARD = "<interface type='{type}'><mac address='{mac}'/><source {type}='{source}'/></interface>"
 
 
 def document(uuid: UUID, name: str, definition: Definition, *, root: str = "/srv") -> str:
     """Return the document of a domain."""
     off, reboot, crash = (each.value for each in definition.after)
-    return XML.format(name=name, uuid=uuid, root=root, off=off, reboot=reboot, crash=crash, **definition._asdict())
+    kind = "bridge" if definition.card == "br0" else "network"
+    card = CARD.format(type=kind, mac=MACS[name], source=definition.card) if definition.card else ""
+    said = definition._asdict()
+    return XML.format(name=name, uuid=uuid, root=root, off=off, reboot=reboot, crash=crash, interface=card, **said)
 
 
 def understood(domain: DomainDefinition) -> Definition:
@@ -40,8 +46,14 @@ def understood(domain: DomainDefinition) -> Definition:
         memory=domain.memory_now // 1024,
         shares=(domain.cpu_tune.shares if domain.cpu_tune else None) or 1024,
         devices=devices_in(domain),
+        card=_card_in(domain),
         after=(Follows(after[0].value), Follows(after[1].value), Follows(after[2].value)),
     )
+
+
+def _card_in(domain: DomainDefinition) -> str:
+    sources = [each.source for each in domain.devices.interfaces if each.source is not None]
+    return next((each.network or each.bridge or "" for each in sources), "")
 
 
 DEVICE_XML = {

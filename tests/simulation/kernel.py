@@ -17,6 +17,7 @@ from insula.testing.fakehost import FakeHost
 from tests.simulation.channel import KEEPER_PID
 from tests.simulation.disk import FileOperations
 from tests.simulation.documents import remembered
+from tests.simulation.fakelinks import FakeLinks
 from tests.simulation.loop import HeldUpError
 from tests.simulation.statuses import KILLED
 from tests.simulation.world import World
@@ -42,6 +43,7 @@ class Kernel:
         self._world, self._operations = world, operations
         self._broke, self._keeper_killed, self._keeper_continues = broke, keeper_killed, keeper_continues
         self.host = FakeHost(boot=boot, before=self._before, later=world.soon, after=world.after, terminal=self._line)
+        self.links = FakeLinks(before=self._before_links)
         self.refusals: dict[str, int] = {}
         self.holds: dict[UUID, list[Callable[[], None]]] = {}
 
@@ -56,6 +58,11 @@ class Kernel:
             if guest is not None and guest.executed and UUID(guest.uuid) in self.holds:
                 raise HeldUpError(self.holds[UUID(guest.uuid)].append)
         self._operations.before("host", what)
+
+    def _before_links(self, what: str) -> None:
+        """What nobody simulated does to links always works."""
+        if self._world.actor is not None:
+            self._before(what)
 
     def _line(self) -> tuple[int, int]:
         """Return both ends of a console, which are no terminals: the kernel takes its time to close those."""

@@ -16,6 +16,14 @@ def end(walk: Walk) -> None:
         if state.defined is not None:
             walk.verb(name, UNDEFINE, lambda daemon, uuid=UUIDS[name]: daemon.undefine(uuid, discard=True))  # type: ignore[misc]
             walk.run(seconds=5)
+    for name in walk.networks.models:
+        (seen,) = walk.networks.models[name].states()
+        if seen.live is not None:
+            walk.networks.destroy(name)
+            walk.run(seconds=5)
+        if seen.defined is not None:
+            walk.networks.undefine(name)
+            walk.run(seconds=5)
     walk.check_at_rest()
     daemon = walk.daemon
     assert daemon is not None
@@ -29,6 +37,7 @@ def end(walk: Walk) -> None:
             "statuses": walk.host.ended,
             "keepers": [] if walk.host.keeper is None else [walk.host.keeper],
             "descriptors": daemon.leaked,
+            **walk.networks.left(),
             **{kind: files for kind, files in daemon.files().items() if kind != "storage" or not walk.storage_stays},
         }
     )

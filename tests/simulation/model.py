@@ -1,16 +1,12 @@
-"""What a domain may be after what was asked and answered: every state that some order of the verbs explains.
-
-Verbs overlap, fail and are cut short, so one state would be a guess. The model keeps all that are possible: a verb that
-is under way may have happened already or not; one that has been answered has, and states that contradict the answer
-are dropped. When none is left, nothing explains what was seen. (Wing and Gong's check of linearizability, done as the
-history grows.)
-"""
+"""What a domain may be after what was asked and answered: its states, and what each verb makes of them."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import NamedTuple
+
+from tests.simulation import possible
+from tests.simulation.possible import Possible
 
 
 class Run(Enum):
@@ -51,13 +47,14 @@ USUAL = (Follows.DESTROY, Follows.RESTART, Follows.DESTROY)
 
 class Definition(NamedTuple):
     """What a document says. title: no two have the same; memory: what it may use now, in MiB; shares: of processors;
-    after: what follows each End."""
+    after: what follows each End; card: the network or the bridge that its card is in."""
 
     title: str
     memory: int = 64
     shares: int = 1024
     after: tuple[Follows, Follows, Follows] = USUAL
     devices: frozenset[str] = frozenset()
+    card: str = ""
 
 
 MEMORY, SHARES = (32, 64, 128), (256, 1024, 4096)
@@ -66,12 +63,18 @@ DEVICES = (CACHE, FULL)
 """What comes and goes: a file system in memory at /cache, and the host's /dev/full."""
 
 
-def any_definition(chance: random.Random, title: str) -> Definition:
-    """Return a definition with that title."""
+CARDS = ("", "", "br0")
+"""No card, or one on a bridge of the host's own."""
+
+
+def any_definition(chance: random.Random, title: str, *, networks: Sequence[str] = ()) -> Definition:
+    """Return a definition with that title. networks: that a card may be in."""
     follows, after = tuple(Follows), USUAL
     if chance.random() < 0.5:
         after = (chance.choice(follows), chance.choice(follows), chance.choice(follows))
-    return Definition(title, chance.choice(MEMORY), chance.choice(SHARES), after)
+    return Definition(
+        title, chance.choice(MEMORY), chance.choice(SHARES), after, card=chance.choice((*CARDS, *networks, *networks))
+    )
 
 
 LOST = Definition("?")
@@ -112,17 +115,10 @@ class State(NamedTuple):
 def _told(definition: Definition) -> str:
     after = "" if definition.after == USUAL else f", then {'/'.join(each.value for each in definition.after)}"
     devices = "".join(f", {each}" for each in sorted(definition.devices))
-    return f"'{definition.title}' ({definition.memory} MiB, {definition.shares} shares{devices}{after})"
+    card = f", a card in {definition.card}" if definition.card else ""
+    return f"'{definition.title}' ({definition.memory} MiB, {definition.shares} shares{devices}{card}{after})"
 
 
-class Result(Enum):
-    DONE = "done"
-    FAILED = "failed"
-
-    __hash__ = object.__hash__
-
-
-Outcome = tuple[Result, State]
 Effect = Callable[[State], State | None]
 """What a verb makes of a state, None if it must refuse."""
 
@@ -141,6 +137,12 @@ def autostart(on: bool) -> Effect:
 
 def start(*, paused: bool, bound: bool = False) -> Effect:
     return lambda state: None if not state.exists or state.run in ON else _started(state, paused=paused, bound=bound)
+
+
+def may_lack_its_network(state: State) -> bool:
+    """A card may be for a network that is off, or a bridge that is not there."""
+    described = state.defined or state.live
+    return described is None or described is LOST or described.card != ""
 
 
 def start_failed(state: State) -> State | None:
@@ -165,6 +167,11 @@ def create(definition: Definition, *, paused: bool, bound: bool = False) -> Effe
 
 def destroy(state: State) -> State | None:
     return None if state.run is Run.OFF else state.off
+
+
+def reset(state: State) -> State | None:
+    """It runs, or stands still, as before: another guest of the same domain."""
+    return state if state.run in ON else None
 
 
 def suspend(state: State) -> State | None:
@@ -300,48 +307,7 @@ def written_or_not(state: State) -> State:
     return state if state.live is None else state._replace(live=LOST)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Operation:
-    """One verb, or what a guest does.
-
-    may_fail: something outside was broken, so that it may refuse anything; others: what it may do as well as its
-    effect; halves: what it may leave when it fails all the same; meanwhile: what it may do when the guest has just
-    ended; refuses: whether it may be refused as well; by_guest: nobody asked for it, and no daemon's death undoes it;
-    lingers: it may come as long as the guest lives.
-    """
-
-    name: str
-    effect: Effect
-    may_fail: bool = False
-    others: tuple[Effect, ...] = ()
-    halves: tuple[Effect, ...] = ()
-    meanwhile: Effect | None = None
-    refuses: Callable[[State], bool] = lambda state: False
-    by_guest: bool = False
-    lingers: bool = False
-    _known: dict[State, tuple[Outcome, ...]] = field(default_factory=dict, init=False)
-
-    def outcomes(self, state: State) -> tuple[Outcome, ...]:
-        """Return what it may answer, and leave."""
-        known = self._known.get(state)
-        if known is None:
-            known = self._known[state] = tuple(set(self._outcomes(state)))
-        return known
-
-    def _outcomes(self, state: State) -> Iterator[Outcome]:
-        after = self.effect(state)
-        if after is not None:
-            yield Result.DONE, after
-        if after is None or self.may_fail or self.refuses(state):
-            yield Result.FAILED, state
-        for each in self.others:
-            if (other := each(state)) is not None:
-                yield Result.DONE, other
-        if self.meanwhile is not None and self.may_fail and (done := self.meanwhile(state)) is not None:
-            yield Result.DONE, done
-        for each in self.halves if self.may_fail else ():
-            if (left := each(state)) is not None:
-                yield Result.FAILED, left
+Operation = possible.Operation[State]
 
 
 def ending(ways: Sequence[End]) -> Operation:
@@ -355,114 +321,11 @@ def ending(ways: Sequence[End]) -> Operation:
     )
 
 
-Done = frozenset[tuple[int, Result]]
-
-
-class UnexplainedError(AssertionError):
-    """What was answered or seen is the outcome of no order of what was asked."""
-
-
-class DomainModel:
+class DomainModel(Possible[State]):
     """All states that one domain may be in."""
 
     def __init__(self) -> None:
-        self._possible: set[tuple[State, Done]] = {(State(), frozenset())}
-        self._pending: dict[int, Operation] = {}
-        self._last = 0
-        self.history: list[str] = []
+        super().__init__(State())
 
-    @property
-    def quiet(self) -> bool:
-        """Whether no verb is under way."""
-        return all(each.by_guest for each in self._pending.values())
-
-    @property
-    def guest_acts(self) -> bool:
-        """Whether its guest has done something whose effect may not have come yet."""
-        return any(each.by_guest for each in self._pending.values())
-
-    def pending(self, verb: str) -> bool:
-        """Whether a verb whose name begins like this is under way."""
-        return any(each.name.startswith(verb) for each in self._pending.values())
-
-    def states(self) -> set[State]:
-        """Return what it may be now."""
-        return {state for state, _ in self._explored()}
-
-    def befall(self, name: str, effect: Effect, *, others: tuple[Effect, ...] = (), may_fail: bool = False) -> None:
-        """Something happens that nobody asked for, if it makes any difference."""
-        if any(each(state) != state for state in self.states() for each in (effect, *others)):
-            self.invoke(Operation(name=name, effect=effect, others=others, may_fail=may_fail, by_guest=True))
-
-    def invoke(self, operation: Operation) -> int:
-        """A verb is asked for. Return its number."""
-        self._last += 1
-        self._pending[self._last] = operation
-        self.history.append(f"{self._last}: {operation.name} …")
-        return self._last
-
-    def respond(self, number: int, result: Result) -> None:
-        """It was answered. Raises: UnexplainedError."""
-        self.history.append(f"{number}: … {self._pending[number].name} {result.value}")
-        explained = {(state, done) for state, done in self._explored() if (number, result) in done}
-        self._settle(explained, [number], f"'{self._pending[number].name}' {result.value}")
-
-    def abandon(self, number: int) -> None:
-        """Nobody waits for its answer any more: it happens, or not, or half, whenever it may."""
-        self.history.append(f"{number}: … nobody waits for {self._pending[number].name}")
-        self._pending[number] = replace(self._pending[number], by_guest=True, may_fail=True)
-
-    def trouble(self) -> None:
-        """Something outside is broken: whatever is under way may fail."""
-        for number, each in self._pending.items():
-            if not each.may_fail:
-                self._pending[number] = replace(each, may_fail=True)
-
-    def crash(self) -> None:
-        """Whoever was to do what is under way is gone: each has happened, or not, or half."""
-        self.history.append("the daemon dies")
-        self.trouble()
-        verbs = [number for number, each in self._pending.items() if not each.by_guest]
-        self._settle(self._explored(), verbs, "the daemon's death")
-
-    def see(self, state: State) -> None:
-        """This is what it is now. Raises: UnexplainedError."""
-        self.history.append(f"seen: {state}")
-        explained = {(state, done) for known, done in self._explored() if known.explains(state)}
-        over = [] if state.run in ON else [number for number, each in self._pending.items() if each.lingers]
-        self._settle(explained, over, f"seeing it as '{state}'")
-
-    def finish(self) -> None:
-        """What guests did has had its effect, one way or the other, but for what lingers."""
-        numbers = [number for number, each in self._pending.items() if each.by_guest and not each.lingers]
-        self._settle(self._explored(all_of=frozenset(numbers)), numbers, "what its guest did")
-
-    def _settle(self, explained: set[tuple[State, Done]], over: list[int], what: str) -> None:
-        if not explained:
-            possible = ", ".join(sorted({str(state) for state, _ in self._explored()}))
-            lines = "\n  ".join(self.history)
-            raise UnexplainedError(f"nothing explains {what}; it may be: {possible}\n  {lines}")
-        gone = set(over)
-        for number in gone:
-            self._pending.pop(number, None)
-        self._possible = {(state, frozenset(each for each in done if each[0] not in gone)) for state, done in explained}
-
-    def _explored(self, all_of: frozenset[int] = frozenset()) -> set[tuple[State, Done]]:
-        """Return every configuration that can be reached by letting some of what is under way happen, in any order."""
-        if not self._pending:
-            return self._possible
-        found, open_ones, pending = set(self._possible), list(self._possible), self._pending.items()
-        while open_ones:
-            state, done = open_ones.pop()
-            happened = {number for number, _ in done}
-            for number, operation in pending:
-                if number in happened:
-                    continue
-                for result, after in operation.outcomes(state):
-                    configuration = (after, done | {(number, result)})
-                    if configuration not in found:
-                        found.add(configuration)
-                        open_ones.append(configuration)
-        if all_of:
-            return {(state, done) for state, done in found if all_of <= {number for number, _ in done}}
-        return found
+    def _goes_on(self, state: State) -> bool:
+        return state.run in ON

@@ -11,8 +11,10 @@ from tests.simulation import model
 from tests.simulation.disk import Disk
 from tests.simulation.model import DEVICES, MEMORY, SHARES, End, Operation, Where
 from tests.simulation.statuses import CRASHED, EXITED, KILLED, POWERED_OFF, REBOOTED
-from tests.simulation.walk import DESTROY, UNDEFINE, UUIDS
-from tests.simulation.walking import Walking
+from tests.simulation.walk import DESTROY, RESET, UNDEFINE, UUIDS
+from tests.simulation.walking import Networking, Walking
+
+NETWORK_OF = {"web": "lan", "mail": "dmz"}
 
 Take = Callable[[Walking, str], None]
 
@@ -57,6 +59,7 @@ def start(walk: Walking, name: str, *, paused: bool = False, bound: bool = False
         name=f"start{' paused' if paused else ''}{' bound' if bound else ''}",
         effect=model.start(paused=paused, bound=bound),
         meanwhile=model.start_again(paused=paused, bound=bound),
+        refuses=model.may_lack_its_network,
         halves=(model.start_failed,),
     )
     walk.verb(name, operation, lambda daemon: daemon.start(UUIDS[name], paused=paused, bound=bound))
@@ -67,6 +70,7 @@ def create(walk: Walking, name: str, *, paused: bool = False, bound: bool = Fals
     operation = Operation(
         name=f"create {definition.title}{' paused' if paused else ''}{' bound' if bound else ''}",
         effect=model.create(definition, paused=paused, bound=bound),
+        refuses=lambda state: definition.card != "",
         halves=(model.start_failed,),
     )
     walk.verb(name, operation, lambda daemon: daemon.create(UUIDS[name], name, definition, paused=paused, bound=bound))
@@ -74,6 +78,10 @@ def create(walk: Walking, name: str, *, paused: bool = False, bound: bool = Fals
 
 def destroy(walk: Walking, name: str) -> None:
     walk.verb(name, DESTROY, lambda daemon: daemon.destroy(UUIDS[name]))
+
+
+def reset(walk: Walking, name: str) -> None:
+    walk.verb(name, RESET, lambda daemon: daemon.reset(UUIDS[name]))
 
 
 def suspend(walk: Walking, name: str) -> None:
@@ -133,6 +141,15 @@ def end(walk: Walking, name: str, *, status: int) -> None:
     walk.end_guest(name, status)
 
 
+def on_network(act: Callable[[Networking, str], None]) -> Take:
+    """Return what does something to the network that goes with a domain's name."""
+    return lambda walk, name: act(walk.networks, NETWORK_OF[name])
+
+
+def update_network(walk: Walking, name: str, *, host: bool) -> None:
+    walk.networks.update(NETWORK_OF[name], walk.choice(tuple(Where)), host=host)
+
+
 def disk(walk: Walking, name: str, *, state: Disk) -> None:
     walk.set_disk(state)
 
@@ -161,6 +178,7 @@ STEPS = (
         ("resume", 4, resume),
         ("shutdown", 2, shutdown),
         ("reboot", 2, reboot),
+        ("reset", 3, reset),
         ("exec", 9, execute),
         ("memory", 5, limit_memory),
         ("shares", 3, share_processors),
@@ -171,6 +189,14 @@ STEPS = (
         ("viewers leave", 2, lambda walk, name: walk.consoles.leave(UUIDS[name])),
         ("attach", 4, partial(equip, there=True)),
         ("detach", 3, partial(equip, there=False)),
+        ("net-define", 3, on_network(lambda networks, name: networks.define(name))),
+        ("net-create", 3, on_network(lambda networks, name: networks.create(name))),
+        ("net-start", 4, on_network(lambda networks, name: networks.start(name))),
+        ("net-destroy", 3, on_network(lambda networks, name: networks.destroy(name))),
+        ("net-undefine", 2, on_network(lambda networks, name: networks.undefine(name))),
+        ("net-autostart", 2, on_network(lambda networks, name: networks.autostart(name, on=True))),
+        ("net-update add", 3, partial(update_network, host=True)),
+        ("net-update delete", 2, partial(update_network, host=False)),
     ),
     *_rows(
         Kind.GUEST,
@@ -206,6 +232,10 @@ STEPS = (
         ("disk is read-only", 1, partial(disk, state=Disk.READ_ONLY)),
         ("no descriptors", 1, partial(disk, state=Disk.STARVED)),
         ("operations fail", 3, lambda walk, name: walk.fail_soon()),
+        ("dnsmasq is killed", 2, on_network(lambda networks, name: networks.kill_server(name))),
+        ("a bridge is deleted", 2, on_network(lambda networks, name: networks.delete_bridge(name))),
+        ("the own bridge is deleted", 2, lambda walk, name: walk.networks.delete_own_bridge()),
+        ("the own bridge comes", 2, lambda walk, name: walk.networks.add_own_bridge()),
         ("the kernel refuses", 2, lambda walk, name: walk.refuse_soon()),
         ("a keeper refuses", 1, lambda walk, name: walk.refuse_soon("adopt")),
     ),
@@ -228,6 +258,14 @@ _OPENINGS = (
     ("define", "start", "attach", "daemon is killed soon", "attach", "daemon starts"),
     ("define", "start", "daemon is killed soon", "memory", "daemon starts"),
     ("define", "start paused"),
+    ("net-create", "define", "start"),
+    ("net-create", "create", "create"),
+    ("net-define", "net-autostart", "net-start", "net-update add"),
+    ("net-create", "create", "a bridge is deleted"),
+    ("net-create", "define", "start", "daemon is killed soon", "net-destroy", "daemon starts"),
+    ("create", "the own bridge is deleted", "daemon is killed soon", "the own bridge comes"),
+    ("create", "the own bridge is deleted", "a while", "the own bridge comes", "a while"),
+    ("net-define", "net-start", "daemon is killed soon", "net-update add", "daemon starts"),
     ("define", "autostart", "daemon ends", "operations fail", "daemon starts"),
     (),
 )

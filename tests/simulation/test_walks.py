@@ -21,6 +21,7 @@ from insula.engine.console.consolering import ConsoleRing
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.launch.teardown import Teardown
+from insula.service.cardbridges import CardBridges
 from insula.service.definitions import Definitions
 from insula.service.events import Events
 from insula.service.executions import Executions
@@ -28,6 +29,10 @@ from insula.service.guest import GuestVerbs
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.livedevices import LiveDevices
 from insula.service.livelimits import LiveLimits
+from insula.service.managednetwork import ManagedNetwork
+from insula.service.networklife import NetworkLife
+from insula.service.networkruns import NetworkRuns
+from insula.service.networkverbs import NetworkVerbs
 from insula.service.runstorage import RunStorage
 from insula.testing.fakerunning import FakeRunning
 from insula.testing.fakesuccession import FakeSuccession
@@ -87,8 +92,9 @@ def _forgets_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
 def _drops_links_of_unread_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
     drop = Definitions._drop_dangling_links
 
-    def dropped(self: Definitions[Any], names: set[str]) -> None:
-        drop(self, names | (self._links() & {path.stem for path in self._unread}))
+    def dropped(self: Definitions[Any], links: list[Path]) -> None:
+        linked = (self._link(path.stem) for path in self._unread)
+        drop(self, [*links, *(each for each in linked if each.is_symlink())])
 
     monkeypatch.setattr(Definitions, "_drop_dangling_links", dropped)
 
@@ -185,9 +191,45 @@ def _leaves_terminals_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConsoleHub, "_close", closed)
 
 
+def _mends_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def mended(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(NetworkVerbs, "mend", mended)
+
+
+def _leaves_half_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cleared(self: NetworkLife, managed: ManagedNetwork) -> None:
+        managed.remains = None
+
+    monkeypatch.setattr(NetworkLife, "_clear", cleared)
+
+
+def _writes_no_network_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NetworkRuns, "write", lambda self, run: None)
+
+
+def _looks_at_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CardBridges, "told", lambda self, uuid, bridge, there: None)
+
+
+def _names_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CardBridges, "_notice", lambda self, managed, said: None)
+
+
+def _forgets_cards_when_it_mends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("insula.daemon.wiring.host_ends", lambda domains, network: {})
+
+
 @pytest.mark.parametrize(
     "plant",
     [
+        _mends_no_network,
+        _leaves_half_a_network,
+        _writes_no_network_down,
+        _looks_at_no_card,
+        _names_no_card,
+        _forgets_cards_when_it_mends,
         _forgets_to_tell,
         _drops_links_of_unread_definitions,
         _calls_the_living_dead,

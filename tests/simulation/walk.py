@@ -12,18 +12,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from insula.errors import InsulaError
 from insula.layout import Layout
 from tests import invariants
 from tests.simulation import model
+from tests.simulation.asking import asked
 from tests.simulation.consoles import Consoles
 from tests.simulation.daemon import SimulatedDaemon
 from tests.simulation.disk import Disk, FileOperations
 from tests.simulation.kernel import Kernel
-from tests.simulation.model import Definition, DomainModel, End, Operation, Result, any_definition, ending
+from tests.simulation.model import Definition, DomainModel, End, Operation, any_definition, ending
+from tests.simulation.networkmodel import Operation as NetworkOperation
+from tests.simulation.networks import Ask as AskNetwork
+from tests.simulation.networks import Networks
 from tests.simulation.programs import Programs
 from tests.simulation.statuses import CRASHED, ENDS, EXITED, KILLED
 from tests.simulation.walking import Ask, Asked
@@ -65,6 +68,7 @@ class Walk:
         )
         self.host = self.kernel.host
         self.models = {name: DomainModel() for name in UUIDS}
+        self.networks = Networks(self.kernel.links, self._ask_network, self.say)
         self.daemon: SimulatedDaemon | None = None
         self.keeper_stopped = False
         self.layout, self._host_root, self._say = layout, host_root, say
@@ -111,6 +115,7 @@ class Walk:
     def _broke(self) -> None:
         """Something outside is broken: until all is well again, any verb may refuse."""
         self._troubled = True
+        self.networks.trouble()
         for each in self.models.values():
             each.trouble()
 
@@ -168,9 +173,11 @@ class Walk:
         if not (self.layout.run / "autostarted").exists():
             for each in self.models.values():
                 each.befall("autostart", model.autostarted, may_fail=True)
+        self.networks.begin(self.layout)
         self.daemon = SimulatedDaemon(
             self.world,
             self.host,
+            links=self.kernel.links,
             layout=self.layout,
             host_root=self._host_root,
             keeper_stopped=lambda: self.keeper_stopped,
@@ -186,6 +193,7 @@ class Walk:
         daemon, self.daemon = self.daemon, None
         with self._unexecuted_may_end():
             daemon.bury()
+        self.networks.crash()
         for each in self.models.values():
             # Storage that was to vanish is noted to stay before its domain is defined: better a disk too many.
             self.storage_stays |= each.pending("define")
@@ -247,6 +255,7 @@ class Walk:
         self.kernel.holds.clear()
         self.host.reboot(_boot(self._boots))
         shutil.rmtree(self.layout.run, ignore_errors=True)
+        self.networks.reboot()
         for each in self.models.values():
             each.trouble()
             each.finish()
@@ -274,7 +283,7 @@ class Walk:
         daemon, known = self.daemon, self.models[name]
         if daemon is None or not daemon.serves:
             return
-        if operation is DESTROY:
+        if operation in (DESTROY, RESET):
             known.trouble()  # whatever waits for the guest gives up
         if (
             self._troubled
@@ -282,43 +291,37 @@ class Walk:
             or known.guest_acts
             or UUIDS[name] in self.kernel.holds
             or known.pending("destroy")
+            or known.pending("reset")
         ):
             operation = replace(operation, may_fail=True)
-        number, began = known.invoke(operation), self.world.now
-        self.say(f"{name}: {operation.name} is asked for ({number})")
+        began = self.world.now
 
-        def answered(task: asyncio.Task[Any]) -> None:
-            if task.cancelled():
-                if daemon.alive:
-                    known.abandon(number)
-                return
-            error = task.exception()
-            self.say(f"{name}: {operation.name} ({number}) {'is done' if error is None else f'failed: {error!r}'}")
-            if error is not None and not isinstance(error, InsulaError | OSError):
-                raise AssertionError(f"{operation.name} raised what is no error of ours: {error!r}") from error
-            known.respond(number, Result.DONE if error is None else Result.FAILED)
+        def answered(error: BaseException | None) -> None:
             # A disk too many is better than one too few: what was noted to stay may not be noted to vanish again.
             self.storage_stays |= error is not None and self._troubled and operation.name.startswith("define")
             if operation.name == "destroy" and not self._troubled and daemon.settled:
                 invariants.destroy_waits_for_no_guest(self.world.now - began)
 
-        daemon.call(ask(daemon), f"{operation.name} {name}").add_done_callback(self._checked(answered))
+        asked(daemon, name, known, operation, ask(daemon), say=self.say, find=self._find, then=answered)
 
-    def _checked(self, check: Callable[[asyncio.Task[Any]], None]) -> Callable[[asyncio.Task[Any]], None]:
-        """Let what a check finds end the walk, not only a callback of the loop."""
+    def _ask_network(self, name: str, operation: NetworkOperation, ask: AskNetwork) -> None:
+        """Ask for something about a network, and go on; what is answered is held against the model."""
+        daemon, known = self.daemon, self.networks.models[name]
+        if daemon is None or not daemon.serves:
+            return
+        if self._troubled or not daemon.settled:
+            operation = replace(operation, may_fail=True)
+        services = daemon.services
 
-        def checked(task: asyncio.Task[Any]) -> None:
-            try:
-                check(task)
-            except AssertionError as error:
-                self._find(error)
+        async def work() -> None:
+            await ask(services)
 
-        return checked
+        asked(daemon, name, known, operation, work(), say=self.say, find=self._find)
 
     def document(self) -> Definition:
         """Return a definition that no domain has had."""
         self._titles += 1
-        return any_definition(self.random, f"t{self._titles}")
+        return any_definition(self.random, f"t{self._titles}", networks=self.networks.active())
 
     def choice(self, values: Sequence[T]) -> T:
         return self.random.choice(values)
@@ -411,6 +414,7 @@ class Walk:
         self.say("all is well again")
         self.operations.state = Disk.SOUND
         self.operations.arm()
+        self.networks.add_own_bridge()
         self.kernel.refusals.clear()
         self._dies_at = None
         for uuid in list(self.kernel.holds):
@@ -447,6 +451,7 @@ class Walk:
             assert known.quiet, f"never answered: {known.history}"
             known.finish()
             known.see(daemon.state(UUIDS[name]))
+        self.networks.check_at_rest(daemon.services, self.layout)
         self.asked.clear()
         self._watch.at_rest(daemon)
         self._programs.check_at_rest(daemon)
@@ -462,6 +467,12 @@ class Walk:
 
 
 DESTROY = Operation(name="destroy", effect=model.destroy, halves=(model.destroy, model.ended(End.CRASHED)))
+RESET = Operation(
+    name="reset",
+    effect=model.reset,
+    refuses=model.may_lack_its_network,
+    halves=(model.over, model.ended(End.CRASHED)),  # it is killed first: then what follows a kill may
+)
 UNDEFINE = Operation(name="undefine", effect=model.undefine)
 
 

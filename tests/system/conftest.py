@@ -4,8 +4,9 @@ import pytest
 
 from tests.guests import guests
 from tests.inmates import counters, group, hierarchies, inmate
+from tests.madenetworks import networks
 
-__all__ = ["counters", "enclosed_and_checked", "group", "guests", "hierarchies", "inmate"]
+__all__ = ["counters", "enclosed_and_checked", "group", "guests", "hierarchies", "inmate", "networks"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """`insula.AsyncContainer`, and what containers of one program share unless they are told otherwise."""
 
 import asyncio
+import signal
 from pathlib import Path
 from subprocess import PIPE
 
@@ -10,7 +11,7 @@ from insula import AsyncContainer, Container, OperationInvalidError, OperationTi
 from insula.engine.sharedengine import SHARED_ENGINE
 from insula.layout import PREFIX_VARIABLE, Layout
 from tests.leaks import is_gone
-from tests.waiting import scaled
+from tests.waiting import scaled, until_heard
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -38,6 +39,7 @@ async def test_its_end_is_waited_for_by_the_loop(busybox_root: Path) -> None:
             async with asyncio.timeout(0.05):
                 await guest.wait()
         ended = asyncio.ensure_future(guest.wait())
+        await asyncio.to_thread(until_heard, guest.pid, signal.SIGTERM)
         await guest.run(["kill", "-TERM", "1"])
         assert (await ended).code == 3
         assert (await guest.wait()).code == 3

@@ -1,5 +1,6 @@
 """Mounts that are attached to containers while they run, and taken off again; what a guest does about it meanwhile."""
 
+import errno
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from insula import BindMount, Container, Engine, TmpfsMount
 from insula.engine.launch.holdings import GuestMount
 from insula.engine.spec import Access, Bytes, GuestBindMount
-from insula.errors import InvalidArgumentError, OperationInvalidError, StepError
+from insula.errors import OperationInvalidError, StepError
 from tests.waiting import until
 
 pytestmark = [pytest.mark.requires("userns", "busybox", "overlay.idmapped"), pytest.mark.machine("mounts")]
@@ -121,8 +122,38 @@ def test_a_failure_is_told_by_its_step_and_leaves_nothing(guest: Container, sour
     guest.attach_mount(BindMount(source=str(source), target="/mnt"))
     with pytest.raises(OperationInvalidError, match=r"something is attached at /mnt .* already"):
         guest.attach_mount(BindMount(source=str(source), target="/mnt"))
-    with pytest.raises(InvalidArgumentError, match="/other cannot be attached while the guest runs: only"):
-        guest.attach_mount(GuestBindMount(source="/etc", target="/other"))
+    with pytest.raises(StepError, match=r"cannot show the guest's /no/such at /other: .*No such file"):
+        guest.attach_mount(GuestBindMount(source="/no/such", target="/other"))
+
+
+def test_something_of_the_guests_own_is_shown_elsewhere_and_taken_off(guest: Container) -> None:
+    before = mounts(guest)
+    guest.attach_mount(GuestBindMount(source="/etc", target="/other", access=Access.READ_ONLY))
+    assert inside(guest, "ls /other") == inside(guest, "ls /etc")
+    assert guest.run(["sh", "-c", "echo x > /other/new"]).returncode != 0
+    assert holds(guest) == []
+    guest.detach_mount("/other", force=False)
+    assert mounts(guest) == before
+
+
+@pytest.mark.parametrize("access", Access)
+def test_what_was_there_at_the_start_is_taken_off_unless_it_is_in_use(
+    busybox_root: Path, engine: Engine, source: Path, access: Access
+) -> None:
+    given = (BindMount(source=str(source), target="/mnt", access=access), TmpfsMount(target="/scratch", access=access))
+    with Container(busybox_root, init=IDLE, ephemeral=True, mounts=given, engine=engine) as guest:
+        for mount in given:
+            with guest.popen(["sh", "-c", f"cd {mount.target}; exec sleep 1000"]) as user:
+                until(lambda mount=mount: mount.target in inside(guest, "ls -l /proc/*/cwd"), "its use")  # type: ignore[misc]
+                with pytest.raises(StepError, match=r"it is in use") as caught:
+                    guest.detach_mount(mount.target, force=False)
+                assert caught.value.errno == errno.EBUSY
+                user.kill()
+            until(lambda mount=mount: mount.target not in inside(guest, "ls -l /proc/*/cwd"), "its end")  # type: ignore[misc]
+            guest.detach_mount(mount.target, force=False)
+            assert mount.target not in mounts(guest)
+            guest.attach_mount(mount)
+            assert mount.target in mounts(guest)
 
 
 def test_what_the_guest_took_off_itself_or_covered_is_left_as_the_guest_wants_it(

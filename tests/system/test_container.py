@@ -30,7 +30,7 @@ from insula.errors import (
 )
 from insula.kernel.cgroups import Hierarchies, labelled
 from tests.leaks import is_gone
-from tests.waiting import scaled, until
+from tests.waiting import scaled, until, until_heard
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -198,6 +198,7 @@ def test_a_function_is_held_like_the_guest_itself(guest: Container) -> None:
 def test_all_threads_that_wait_are_told_how_it_ended(guest: Container) -> None:
     with ThreadPoolExecutor() as threads:
         waiting = [threads.submit(guest.wait, scaled(20)) for _ in range(4)]
+        until_heard(guest.pid, signal.SIGTERM)
         guest.run(["kill", "-TERM", "1"])
         assert {each.result().code for each in waiting} == {3}
     assert guest.wait().code == 3
@@ -330,20 +331,13 @@ def test_waiting_has_a_time_limit(guest: Container) -> None:
 
 
 def test_init_gets_signals(guest: Container) -> None:
-    # The trap is set by the guest's own shell, some time after it was executed.
-    until(lambda: guest.enter(_catches_term), "the guest's init having its handler")
+    until_heard(guest.pid, signal.SIGTERM)
     guest.signal(signal.SIGTERM)
     assert guest.wait(scaled(10)).code == 3
 
 
-def _catches_term() -> bool:
-    with open("/proc/1/status") as status:
-        masks = {line.split(":")[0]: line.split()[1] for line in status if line.startswith("Sig")}
-    return bool(int(masks["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1)
-
-
 def test_a_plain_init_is_asked_to_end_by_a_signal_it_hears(guest: Container) -> None:
-    until(lambda: guest.enter(_catches_term), "the guest's init having its handler")
+    until_heard(guest.pid, signal.SIGTERM)
     assert guest.shutdown(scaled(10)).code == 3
 
 

@@ -89,6 +89,8 @@ def test_a_reboot_from_inside_is_told_from_a_power_off(root: Path, engine: Engin
         assert guest.shutdown(scaled(30), PowerAction.REBOOT).meaning is ExitMeaning.REBOOTED
 
 
+BEGIN = "systemd-run --quiet -p Type=exec"
+"""Begins a service, and returns once its program is executed: in its group, with its mounts."""
 HARDENED = (
     "DynamicUser=yes",
     "NoNewPrivileges=yes",
@@ -127,7 +129,7 @@ def test_a_service_is_given_its_credentials(guest: Container) -> None:
 @pytest.mark.machine("systemd")
 def test_a_mount_that_comes_later_is_seen_by_services_with_mounts_of_their_own(guest: Container) -> None:
     sandbox = "-p PrivateTmp=yes -p ProtectSystem=strict -p ProtectHome=read-only"
-    shell(guest, f"systemd-run --quiet --unit=sandboxed {sandbox} sleep 1000")
+    shell(guest, f"{BEGIN} --unit=sandboxed {sandbox} sleep 1000")
     mounts = "grep -c ' /mnt/later ' /proc/$(systemctl show -P MainPID sandboxed)/mountinfo"
     assert shell(guest, mounts).strip() == "0"
     guest.attach_mount(TmpfsMount(target="/mnt/later"))
@@ -141,7 +143,7 @@ def test_a_mount_that_comes_later_is_seen_by_services_with_mounts_of_their_own(g
 
 @pytest.mark.machine("systemd")
 def test_services_have_groups_of_their_own_and_are_killed_by_them(guest: Container) -> None:
-    shell(guest, "systemd-run --quiet --unit=sleeper sleep 1000")
+    shell(guest, f"{BEGIN} --unit=sleeper sleep 1000")
     pid = shell(guest, "systemctl show -P MainPID sleeper").strip()
     assert shell(guest, f"cat /proc/{pid}/cgroup").splitlines()[-1] == "0::/system.slice/sleeper.service"
     assert shell(guest, "systemctl freeze sleeper && systemctl show -P FreezerState sleeper").strip() == "frozen"
@@ -154,7 +156,7 @@ def test_services_have_groups_of_their_own_and_are_killed_by_them(guest: Contain
 @pytest.mark.requires("cgroup.unified")
 @pytest.mark.parametrize("root", RELEASES if hosts.full() else RELEASES[1:], indirect=True)  # what the machine is given
 def test_the_guests_systemd_limits_its_services(guest: Container) -> None:
-    shell(guest, "systemd-run --quiet --unit=limited -p MemoryMax=50M -p TasksMax=7 -p CPUQuota=50% sleep 1000")
+    shell(guest, f"{BEGIN} --unit=limited -p MemoryMax=50M -p TasksMax=7 -p CPUQuota=50% sleep 1000")
     limits = "cd /sys/fs/cgroup/system.slice/limited.service && cat memory.max pids.max cpu.max"
     assert shell(guest, limits).split() == ["52428800", "7", "50000", "100000"]
 
@@ -228,7 +230,7 @@ def test_an_ordinary_user_may_ping(guest: Container) -> None:
         os.setresgid(1000, 1000, 1000)
         os.setresuid(1000, 1000, 1000)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as echo:
-            echo.settimeout(10)
+            echo.settimeout(scaled(10))
             echo.sendto(bytes((8, 0, 0, 0, 0, 1, 0, 1)), ("127.0.0.1", 0))
             return echo.recv(100)[0]
 

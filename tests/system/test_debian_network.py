@@ -79,7 +79,12 @@ def test_cards_ask_for_addresses_but_for_those_that_have_one(
 
         until(lambda: [each for each in addresses("eth0") if each.startswith("10.78.0.1")], "a lease", 60)
         assert addresses("lan0") == ["10.78.0.7/24"]
-        state = guest.run(["networkctl", "list", "--no-legend"]).stdout.decode()
-        assert [line.split()[4] for line in state.splitlines() if "lan0" in line] == ["unmanaged"], state
-        leases = guest.run(["sh", "-c", "cat /run/systemd/netif/leases/*"]).stdout.decode()
-        assert "DNS=10.78.0.53" in leases
+
+        def states() -> list[str]:
+            """What networkd says of the card, once it says anything: addresses are there before the bus is."""
+            told = guest.run(["networkctl", "list", "--no-legend"]).stdout.decode()
+            return [line.split()[4] for line in told.splitlines() if "lan0" in line and "pending" not in line]
+
+        assert until(states, "an answer of networkd", 60) == ["unmanaged"]
+        leases = ["sh", "-c", "cat /run/systemd/netif/leases/*"]
+        until(lambda: b"DNS=10.78.0.53" in guest.run(leases).stdout, "the lease being written down", 60)

@@ -11,6 +11,7 @@ import pytest
 
 from insula.engine.policy.devicepolicy import device_rules
 from insula.kernel import bpf
+from insula.kernel.bpfassembler import BpfAssembler
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies
 from insula.kernel.cgroups.devicecontroller import V2Devices
 from tests.waiting import until
@@ -169,7 +170,9 @@ def test_a_program_is_loaded_once_for_all_groups_that_want_the_same(group: Cgrou
 @pytest.mark.requires("cgroup2", "bpf.cgroup_device")
 def test_somebody_elses_program_stays(group: Cgroup) -> None:
     fd = os.open(group.scope or "", os.O_RDONLY | os.O_DIRECTORY)
-    theirs = bpf.load_program(bpf.CGROUP_DEVICE, bpf.assemble(bpf.leave_program(1)), "theirs")
+    allow_all = BpfAssembler()
+    allow_all.leave(1)
+    theirs = bpf.load_program(bpf.CGROUP_DEVICE, allow_all.program(), "theirs")
     bpf.attach(fd, bpf.CGROUP_DEVICE, theirs)
     before = bpf.attached(fd, bpf.CGROUP_DEVICE)
     os.close(theirs)

@@ -33,7 +33,8 @@ def test_only_loopback_is_there_and_it_is_up() -> None:
 def test_every_hierarchy_is_seen_from_its_own_root_with_nothing_but_the_tests_in_it() -> None:
     for hierarchy in cgrouptree.hierarchies():
         assert hierarchy.own.parent == hierarchy.mount_point
-        assert [group.name for group in hierarchy.mount_point.iterdir() if group.is_dir()] == [hierarchy.own.name]
+        groups = [each.name for each in hierarchy.mount_point.iterdir() if each.is_dir() and each.suffix != ".slice"]
+        assert groups == [hierarchy.own.name], "slices may stay, as the leak check has it"
 
 
 @pytest.mark.requires("cgroup1.cpuset")

@@ -32,6 +32,7 @@ from insula.kernel.mounts import MountAttribute, Propagation, attach, change, de
 from insula.kernel.process import CloneFlag, setns
 from tests.guests import Guests, namespace_ids, spec
 from tests.players import entering_program_of, image_file
+from tests.spawning import SPAWNERS
 from tests.waiting import scaled, until
 
 PRIVILEGED = pytest.mark.parametrize("privileged", [True, False], ids=["privileged", "unprivileged"])
@@ -93,7 +94,7 @@ def children_of(keeper: int) -> list[int]:
     found = []
     for child in Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split():
         with contextlib.suppress(OSError):
-            if Path(f"/proc/{child}/comm").read_text() != "insula-spawner\n":
+            if Path(f"/proc/{child}/comm").read_text() not in SPAWNERS:
                 found.append(int(child))
     return found
 

@@ -111,9 +111,9 @@ def test_the_environment_is_that_of_a_login_and_what_was_given(guests: Guests, s
 @pytest.mark.parametrize(
     ("process", "complaint"),
     [
-        (Process(argv=("/gone",)), "no such program in the guest: /gone"),
-        (Process(argv=("gone",)), "not found in the guest's PATH: gone"),
-        (Process(argv=("/bin/sh",), cwd="/gone"), "cannot be the working directory: No such file or directory: /gone"),
+        (Process(argv=("/gone",)), "cannot execute /gone: no such program in the guest"),
+        (Process(argv=("gone",)), "cannot execute gone: not found in the guest's PATH"),
+        (Process(argv=("/bin/sh",), cwd="/gone"), "cannot go to /gone: No such file or directory"),
         (Process(argv=("/bin/sh",), user="stranger"), "no user 'stranger'"),
         (Process(argv=("/bin/sh",), group="strangers"), "no group 'strangers'"),
     ],

@@ -7,6 +7,7 @@ import signal
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -235,5 +236,9 @@ def test_one_file_can_be_read_while_a_program_writes_another(guest: Container) -
 def _looks(guest: Container) -> list[int]:
     """Return the processes in the guest's group that are none of its own."""
     own = Path(f"/proc/{guest.pid}/ns/pid").stat().st_ino
-    group = guest._life.alive().group
-    return [each for each in group.processes() if Path(f"/proc/{each}/ns/pid").stat().st_ino != own]
+    others = []
+    for each in guest._life.alive().group.processes():
+        with suppress(OSError):  # it ends while we look
+            if Path(f"/proc/{each}/ns/pid").stat().st_ino != own:
+                others.append(each)
+    return others

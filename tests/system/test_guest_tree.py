@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from insula.engine.enter.callinside import call_inside
+from insula.engine.guestroot import looked_through
 from insula.engine.spec import (
     Access,
     BindMount,
@@ -320,11 +321,25 @@ def test_an_image_without_a_file_system_is_named(guests: Guests, busybox_root: P
         guests.launch(spec(busybox_root, "true", mounts=(ImageMount(source=str(scratch / "noise"), target="/mnt"),)))
 
 
-def test_nameservers_replace_whatever_stands_at_resolv_conf(guests: Guests, busybox_root: Path) -> None:
-    (busybox_root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/stub-resolv.conf")
-    said, _ = guests.output(spec(busybox_root, "cat /etc/resolv.conf", nameservers=("192.0.2.1", "2001:db8::1")))
-    assert said == "nameserver 192.0.2.1\nnameserver 2001:db8::1\n"
-    assert not (busybox_root / "etc/resolv.conf").is_symlink()
+def test_names_are_told_whatever_the_image_has_and_what_it_has_stays(guests: Guests, busybox_root: Path) -> None:
+    link, hosts = busybox_root / "etc/resolv.conf", busybox_root / "etc/hosts"
+    link.symlink_to("../run/systemd/resolve/stub-resolv.conf")
+    hosts.write_text("127.0.0.1 localhost\n")
+    wanted = looked_through(
+        spec(
+            busybox_root,
+            "cat /etc/resolv.conf /etc/hosts",
+            nameservers=("192.0.2.1", "2001:db8::1"),
+            search_domains=("example",),
+            hosts=(("192.0.2.9", ("db", "db.example")),),
+        )
+    )
+    said, _ = guests.output(wanted)
+    assert said == (
+        "search example\nnameserver 192.0.2.1\nnameserver 2001:db8::1\n127.0.0.1 localhost\n192.0.2.9\tdb db.example\n"
+    )
+    assert os.readlink(link) == "../run/systemd/resolve/stub-resolv.conf"
+    assert hosts.read_text() == "127.0.0.1 localhost\n"
 
 
 def test_settings_of_its_own_namespaces_are_written_others_refused(guests: Guests, busybox_root: Path) -> None:
@@ -373,5 +388,5 @@ def test_the_ids_outside_the_map_are_nobody_to_the_guest(guests: Guests, busybox
 
 
 def test_the_working_directory_of_init_must_exist(guests: Guests, busybox_root: Path) -> None:
-    with pytest.raises(StepError, match="No such file or directory: /gone"):
+    with pytest.raises(StepError, match="cannot go to /gone: No such file or directory"):
         guests.launch(spec(busybox_root, init=Process(argv=("/bin/true",), cwd="/gone")))

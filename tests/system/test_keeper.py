@@ -265,7 +265,6 @@ def test_it_does_not_quit_nor_forget_while_a_guest_lives(guests: Guests, busybox
         guests.ask(Verb.QUIT)
     with pytest.raises(KeeperError, match="cannot be forgotten"):
         guests.ask(Verb.FORGET, uuid=running.uuid)
-    os.kill(guests.keeper_pid, signal.SIGTERM)
     os.kill(guests.keeper_pid, signal.SIGHUP)
     assert [each["uuid"] for each in guests.ask(Verb.HELLO)["guests"]] == [running.uuid]
 

@@ -288,7 +288,7 @@ def test_a_limit_of_descriptors_that_leaves_none_for_us_holds_for_init_and_for_w
     assert re.search(rf"Max open files +{most} +1024 ", Path(f"/proc/{running.pid}/limits").read_text())
     assert guests.execute(running, "/bin/readlink", "/proc/1/cwd")[0] == "/etc\n"
     assert guests.execute(running, "/bin/sh", "-c", "ulimit -n")[0] == f"{most}\n"
-    with pytest.raises(StepError, match="no such program in the guest: /bin/nothing"):
+    with pytest.raises(StepError, match="cannot execute /bin/nothing: no such program in the guest"):
         guests.execute(running, "/bin/nothing")
 
 

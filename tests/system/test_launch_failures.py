@@ -17,7 +17,7 @@ from insula.engine.launch.attempt import LaunchAttempt
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.launcher import Launcher
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.spec import Access, BindMount, ContainerSpec, Limits, TmpfsRoot
+from insula.engine.spec import Access, BindMount, Bytes, ContainerSpec, Limits, TmpfsRoot
 from insula.engine.steps.guest.roottree import MakeFilesystem
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InvalidArgumentError, OperationFailedError, StepError
@@ -190,3 +190,9 @@ def test_a_launch_cut_short_is_undone_from_its_note(guests: Guests, busybox_root
     until(lambda: not running.group.exists(), "the group's end")
     assert nothing_is_left(guests)
     running.close()
+
+
+def test_too_little_memory_is_told(guests: Guests, busybox_root: Path) -> None:
+    with pytest.raises(StepError, match="killed it for want of memory; it needs a higher limit"):
+        guests.launch(spec(busybox_root, "sleep 1000", limits=Limits(memory=Bytes(4096))))
+    assert nothing_is_left(guests)

@@ -23,6 +23,12 @@ def undo() -> Iterator[ExitStack]:
         yield stack
 
 
+def orphan(*command: str) -> None:
+    """Leave a process whose parent has ended; return once it executes its command."""
+    subprocess.run(["sh", "-c", f"{' '.join(command)} >/dev/null 2>&1 & exit 0"], check=True)
+    until(lambda: any(each.command == " ".join(command) for each in leaks.descendants()), "the orphan's command")
+
+
 def found_after(before: leaks.Snapshot) -> list[str]:
     return [str(thing) for thing in leaks.left_behind(before, seconds=0.05)]
 
@@ -44,7 +50,7 @@ def test_a_mount_is_named_with_its_type(scratch: Path, undo: ExitStack) -> None:
 
 def test_a_grandchild_whose_parent_ended_is_named_with_its_command(undo: ExitStack) -> None:
     before = leaks.snapshot()
-    subprocess.run(["sh", "-c", "sleep 4321 >/dev/null 2>&1 & exit 0"], check=True)
+    orphan("sleep", "4321")
     things = leaks.left_behind(before, seconds=0.05)
     undo.callback(leaks.left_behind, before)
     undo.callback(leaks.clean_up, things)
@@ -125,9 +131,9 @@ def test_a_loop_device_over_a_test_file_is_named(scratch: Path, undo: ExitStack)
 
 def test_what_ends_within_the_grace_is_no_leak(undo: ExitStack) -> None:
     before = leaks.snapshot()
+    started = time.monotonic()
     sleeper = subprocess.Popen(["sleep", "0.3"])
     undo.callback(sleeper.wait)
-    started = time.monotonic()
     assert leaks.left_behind(before) == []
     assert time.monotonic() - started >= 0.2
 
@@ -135,7 +141,7 @@ def test_what_ends_within_the_grace_is_no_leak(undo: ExitStack) -> None:
 @pytest.mark.machine("tests")
 def test_cleaning_up_removes_processes_mounts_and_groups(scratch: Path) -> None:
     before = leaks.snapshot()
-    subprocess.run(["sh", "-c", "sleep 4321 >/dev/null 2>&1 & exit 0"], check=True)
+    orphan("sleep", "4321")
     libc.mount("tmpfs", str(scratch), "tmpfs")
     group = cgrouptree.hierarchies()[0].mount_point / "machine.slice" / "leak.scope"
     group.mkdir(parents=True)

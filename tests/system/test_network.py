@@ -25,6 +25,7 @@ from insula.network.counters import statistics
 from insula.network.guestinterfaces import guest_interfaces, socket_inside
 from insula.network.netlink import NetlinkPerformer
 from insula.network.rtnetlink import Rtnetlink
+from tests.exchanges import answered
 from tests.testhost import TestHost
 from tests.waiting import until
 
@@ -57,6 +58,9 @@ class Guest:
         return subprocess.run(
             ["nsenter", f"--net=/proc/{self.pid}/ns/net", "--", *argv], check=True, capture_output=True, text=True
         ).stdout
+
+    def pings(self, address: str) -> bool:
+        return self.run("sh", "-c", f"busybox ping -c 1 -W 2 {address} >&2 && echo yes || echo no").strip() == "yes"
 
     def end(self) -> None:
         self.process.kill()
@@ -117,8 +121,8 @@ def test_a_guest_reaches_the_host_over_the_bridge(site: Site) -> None:
     assert connected == ConnectedInterface(
         guest="eth0", host="vnet0", host_index=connected.host_index, bridge="br0", mac="52:54:00:12:34:56"
     )
-    guest.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.0.1")
-    site.host.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.0.2")
+    answered(guest.pings, "10.0.0.1")
+    answered(site.host.pings, "10.0.0.2")
     assert "default via 10.0.0.1 dev eth0" in guest.run("ip", "route")
     assert "192.0.2.0/24 via 10.0.0.9 dev eth0" in guest.run("ip", "route")
     addresses = guest.run("ip", "address", "show", "dev", "eth0")
@@ -144,7 +148,7 @@ def test_a_gateway_outside_of_the_guests_own_prefix_is_taken_to_be_on_the_link(s
     guest = site.guest()
     card = replace(CARD, addresses=(Address(address="10.0.0.2", prefix=32),), routes=(Route(gateway="10.0.0.1"),))
     site.connect(guest, card)
-    guest.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.0.1")
+    answered(guest.pings, "10.0.0.1")
 
 
 def test_several_cards_have_their_names_and_the_host_free_ones(site: Site) -> None:
@@ -209,10 +213,10 @@ def test_a_card_whose_link_is_down_has_no_carrier_and_keeps_its_configuration(si
         CARD, up=False, addresses=(Address(address="10.0.0.2", prefix=24),), routes=(Route(gateway="10.0.0.1"),)
     )
     site.connect(guest, card)
-    assert "NO-CARRIER" in guest.run("ip", "link", "show", "eth0")
+    until(lambda: "NO-CARRIER" in guest.run("ip", "link", "show", "eth0"), "no carrier")
     site.host.run("ip", "link", "set", "vnet0", "up")
     until(lambda: "NO-CARRIER" not in guest.run("ip", "link", "show", "eth0"), "the carrier")
-    guest.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.0.1")
+    answered(guest.pings, "10.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -247,6 +251,7 @@ def test_counters_are_the_guests_view(site: Site) -> None:
     (connected,) = site.connect(guest, replace(CARD, addresses=(Address(address="10.0.0.2", prefix=24),)))
     with site.host.network(), Rtnetlink() as kernel:
         before = statistics(kernel, [connected.host_index])[connected.host_index]
+        answered(guest.pings, "10.0.0.1")
         guest.run("busybox", "ping", "-c", "3", "-i", "0.01", "-s", "1000", "10.0.0.1")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for _ in range(20):
@@ -302,7 +307,7 @@ def test_macvlans_of_one_device_reach_each_other_and_have_no_end_on_the_host(low
     before = lower.links()
     (first,) = lower.connect(one, macvlan(1))
     lower.connect(other, macvlan(2))
-    one.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.7.2")
+    answered(one.pings, "10.0.7.2")
     assert lower.links() == before
     assert "macvlan mode bridge" in one.run("ip", "-d", "link", "show", "eth0")
     assert first.mac in one.run("ip", "link", "show", "eth0")
@@ -340,13 +345,44 @@ def test_a_moved_device_is_the_guests_and_comes_back_when_it_ends(lower: Site) -
         address = Address(address="10.0.8.2", prefix=24)
         connected = lower.connect(guest, MovedInterface(guest="wan", device="lower0", addresses=(address,)))
         assert "lower0" not in lower.links()
-        guest.run("busybox", "ping", "-c", "1", "-W", "2", "10.0.8.1")
+        answered(guest.pings, "10.0.8.1")
         guest.run("ip", "link", "set", "wan", "down")
         guest.run("ip", "link", "set", "wan", "name", "whatever")
         guest.end()
         finished(lower.performer.disconnect(connected))
         until(lambda: "lower0" in lower.links(), "the device being back")
         finished(lower.performer.disconnect(connected))
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        pytest.param(("type", "dummy"), marks=pytest.mark.requires("link.dummy"), id="dummy"),
+        pytest.param(
+            ("link", "upper0", "type", "vlan", "id", "7"), marks=pytest.mark.requires("net.bridge-vlans"), id="vlan"
+        ),
+    ],
+)
+def test_a_device_of_software_comes_home_with_its_own_address_and_mtu(lower: Site, device: tuple[str, ...]) -> None:
+    lower.host.run("ip", "link", "add", "name", "soft0", "mtu", "1400", "address", "52:54:00:00:77:01", *device)
+    guest = lower.guest()
+    wanted = MovedInterface(guest="wan", device="soft0", mac="52:54:00:00:77:02", mtu=1300)
+    connected = lower.connect(guest, wanted)
+    assert "soft0" not in lower.links()
+    shown = guest.run("ip", "-o", "link", "show", "wan")
+    assert "52:54:00:00:77:02" in shown and "mtu 1300" in shown
+    guest.run("ip", "link", "set", "wan", "down")
+    guest.run("ip", "link", "set", "wan", "name", "whatever")
+    guest.end()
+    finished(lower.performer.disconnect(connected))
+    until(lambda: "soft0" in lower.links(), "the device being back")
+
+    def as_before() -> bool:
+        told = lower.host.run("ip", "link", "show", "soft0").stdout
+        return "52:54:00:00:77:01" in told and "mtu 1400" in told
+
+    until(as_before, "its own address and MTU")
+    lower.host.run("ip", "link", "delete", "soft0")
 
 
 def test_a_device_whose_name_somebody_has_by_then_comes_back_under_another(lower: Site) -> None:

@@ -69,6 +69,17 @@ def test_a_program_executed_by_root_cannot_have_it_back() -> None:
     assert names_in(int(lines["CapBnd"], 16)) == {"chown"}
 
 
+def test_who_becomes_another_user_hands_down_what_is_kept_and_nothing_else() -> None:
+    def program() -> str:
+        privileges.become_with({"net_raw"}, uid=65534, gid=65534)
+        return f"{os.getresuid()} {os.getgroups()} {masks_of_program()}"
+
+    said = in_a_child(program)
+    assert said.startswith("(65534, 65534, 65534) [] ")
+    lines = dict(line.split(":\t") for line in said.partition("[] ")[2].splitlines())
+    assert {names_in(int(each, 16)) for each in lines.values()} == {frozenset({"net_raw"})}
+
+
 def test_nothing_kept_leaves_nothing() -> None:
     assert in_a_child(lambda: effective_after(())) == "[]"
 

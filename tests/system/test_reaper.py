@@ -52,6 +52,11 @@ def gone(pid: int) -> bool:
 def kill(pid: int) -> None:
     """Kill a process that is somebody's child, and see it gone; ours is reaped."""
     os.kill(pid, signal.SIGKILL)
+    await_end(pid)
+
+
+def await_end(pid: int) -> None:
+    """See a process gone, which may be ours to reap."""
 
     def ended() -> bool:
         with contextlib.suppress(ChildProcessError):
@@ -211,7 +216,8 @@ def test_the_reaper_serves_several_keepers_and_ends_with_the_last(guests: Guests
     os.link(guests.socket.with_name(REAPER_SOCKET), other.with_name(REAPER_SOCKET))
     spawn_keeper(other)
     with connect(other):
-        assert Path(f"/proc/{pid}/task/{pid}/children").read_text().split().__len__() == 2
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        until(lambda: len(children.read_text().split()) == 2, "both keepers being its children")
     guests.ask(Verb.QUIT)
     until(lambda: gone(guests.keeper_pid), "the first keeper's end")
     assert not gone(pid)
@@ -322,3 +328,23 @@ def test_a_private_keeper_has_no_reaper(guests: Guests) -> None:
     assert parent_of(process.pid) == os.getpid()
     channel.close()
     assert process.wait(timeout=scaled(20)) == 0
+
+
+@every_end
+def test_keeper_and_reaper_end_by_sigterm_with_the_last_guest_and_how_that_ended_is_known_later(
+    guests: Guests, busybox_root: Path, end: str
+) -> None:
+    running = waiting(guests, busybox_root, end)
+    keeper, reaper = guests.keeper_pid, reaper_of(guests)
+    for pid in (reaper, keeper):
+        os.kill(pid, signal.SIGTERM)
+    assert [each["uuid"] for each in guests.ask(Verb.HELLO)["guests"]] == [running.uuid]
+    guests.disconnect()
+    os.write(running.consoles[0], b"end\n")
+    for pid in (keeper, reaper):
+        await_end(pid)
+    guests.start_keeper()
+    found = completed(guests.launcher.succession.recover(running.record))
+    assert found is not None
+    assert found.status is not None
+    assert said(found.status) == ENDS[end]

@@ -19,7 +19,8 @@ from insula.model.domainstates import DomainState, ShutoffReason
 from insula.model.numbers import AddressSource, Affect, StatsTypes
 from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.service.events import DomainIdentity
-from insula.service.rundirectory import StopReason
+from insula.service.runrecord import StopReason
+from tests.descriptors import open_names
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving, until
 from tests.waiting import scaled
 
@@ -167,16 +168,24 @@ async def test_a_paused_start_executes_nothing_before_it_is_resumed(
     viewer.close()
 
 
+_LOOKS = 100
+"""At a log, in half a second or more."""
+
+
 @driven
 async def test_a_suspended_guest_stands_still(service: Service, busybox_root: Path) -> None:
     ref = await started(service, busybox_root, init=program("while :; do echo tick; sleep 0.02; done"))
     await service.console_says(ref, ["tick"])
     await service.domains.suspend(ref)
-    log = service.domains.console_log(ref)
-    await asyncio.sleep(0.1)
-    size = log.stat().st_size
-    await asyncio.sleep(0.3)
-    assert log.stat().st_size == size
+    log, sizes = service.domains.console_log(ref), [0]
+
+    def stands_still() -> bool:
+        """Whether nothing came for twenty times as long as it pauses; what it had said may still be on its way."""
+        sizes.append(log.stat().st_size)
+        return len(set(sizes[-_LOOKS:])) == 1 and len(sizes) > _LOOKS
+
+    await until(stands_still, "the guest standing still")
+    size = sizes[-1]
     with pytest.raises(OperationInvalidError, match="paused"):
         await service.run(ref, "/bin/true")
 
@@ -242,9 +251,7 @@ async def test_signals_reach_the_process_that_the_guest_calls_so(service: Servic
     seen = await service.run(ref, "/bin/sh", "-c", "sleep 777 >/dev/null 2>&1 & echo $!")
     pid = int(seen.text)
     await service.domains.send_signal(ref, pid, signal.SIGKILL)
-    gone = await service.run(
-        ref, "/bin/sh", "-c", f"for i in 1 2 3 4 5 6 7 8 9; do kill -0 {pid} || exit 0; sleep 0.2; done"
-    )
+    gone = await service.run(ref, "/bin/sh", "-c", f"while kill -0 {pid}; do sleep 0.1; done")
     assert "No such process" in gone.text
 
     await service.domains.send_signal(ref, 1, signal.SIGTERM)
@@ -273,10 +280,10 @@ async def test_namespaces_of_a_guest_with_ids_of_its_own_are_not_given_without_a
     service: Service, busybox_root: Path
 ) -> None:
     ref = await started(service, busybox_root, init=WAITS)
-    before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OperationUnsupportedError, match="insula exec guest -- COMMAND"):
         await service.domains.namespaces(ref)
-    assert len(os.listdir("/proc/self/fd")) == before
+    theirs = {os.readlink(f"/proc/{ref.id}/ns/{kind}") for kind in ("user", "ipc", "uts", "net", "pid", "mnt")}
+    assert not theirs & open_names()
 
 
 @driven

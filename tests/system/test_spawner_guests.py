@@ -162,9 +162,11 @@ def test_guests_go_on_and_others_start_when_the_spawner_is_killed_again_and_agai
     killer.join()
     assert began
     assert guests.execute(running, "echo", "well")[0] == "well\n"
-    expected = {str(running.pid), str(guests.spawner_pid)}
     children = Path(f"/proc/{guests.keeper_pid}/task/{guests.keeper_pid}/children")
-    until(lambda: set(children.read_text().split()) == expected, "nobody being left over")
+    until(
+        lambda: set(children.read_text().split()) == {str(running.pid), str(guests.spawner_pid)},
+        "nobody being left over",
+    )
 
 
 def test_descriptors_that_others_of_the_hosts_root_have_on_their_way_keep_no_guest_from_starting(

@@ -10,8 +10,9 @@ from functools import partial
 
 import pytest
 
-from insula.engine.policy.syscalls import KEYRING_CALLS, programs
-from insula.engine.spec import Seccomp, SeccompProfile
+from insula.engine.interfacespec import NetworkKind, NetworkShare
+from insula.engine.policy.syscalls import KEYRING_CALLS, filter_of, programs
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, IdRange, Seccomp, SeccompProfile
 from insula.kernel import seccomp
 from insula.kernel.callnumbers import call_numbers
 from insula.kernel.process import CloneFlag
@@ -224,3 +225,22 @@ def test_old_32_bit_programs_have_their_network() -> None:
         return call32(SOCKETCALL_32, SYS_SOCKET, words32(socket.AF_INET, socket.SOCK_STREAM, 0)) >= 0
 
     assert confined(made) == "True"
+
+
+@pytest.mark.requires("ia32")
+def test_in_a_share_of_the_hosts_network_no_call_makes_sockets_of_families_that_the_filter_does_not_see() -> None:
+    def made() -> str:
+        result = call32(SOCKETCALL_32, SYS_SOCKET, words32(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM))
+        return "ok" if result >= 0 else errno.errorcode[-result]
+
+    ids = (IdRange(inside=0, outside=100000, count=65536),)
+    spec = ContainerSpec(
+        name="box",
+        uuid="4dea22b3-1d52-d8f3-2516-782e98ab3fa0",
+        root=DirectoryRoot(path="/srv/box"),
+        idmap=IdMap(uids=ids, gids=ids),
+        network=NetworkKind.HOST,
+        network_share=NetworkShare(addresses=("192.0.2.7",)),
+    )
+    assert confined(made, filter_of(spec)) == "EPERM"
+    assert confined(made) == "ok"

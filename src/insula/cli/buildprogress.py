@@ -17,7 +17,9 @@ LINE_SECONDS: Final = 3.0
 """Without a terminal there is a line at least so often."""
 _RATE_SECONDS: Final = 5.0
 _FORECAST_SECONDS: Final = 5.0
-_FORECAST_FRACTION: Final = 0.05
+_FORECAST_FRACTION: Final = 0.1
+_FORECAST_HALVED: Final = 10.0
+"""Seconds in which an older forecast counts half as much."""
 
 
 class BuildPace:
@@ -27,12 +29,16 @@ class BuildPace:
         self._clock = clock
         self._begun = clock()
         self._fraction = 0.0
+        self._forecast: tuple[float, float] | None = None
+        """When the build was last thought to end, and when that was thought."""
         self._received: deque[tuple[float, int]] = deque()
 
     def note(self, report: Report) -> None:
         """Take what the daemon told just now."""
         self._fraction = max(self._fraction, report["fraction"] or 0.0)
         self._received.append((self._clock(), report.get("received") or 0))
+        end = self._end
+        self._forecast = None if end is None else (end, self._clock())
 
     @property
     def seconds(self) -> float:
@@ -53,16 +59,33 @@ class BuildPace:
     @property
     def left(self) -> float | None:
         """About how many seconds it still takes, as it went so far; None as long as nobody can say."""
+        end = self._end
+        return None if end is None else max(end - self._clock(), 0.0)
+
+    @property
+    def _end(self) -> float | None:
+        """When the build may end."""
         if self.seconds < _FORECAST_SECONDS or self._fraction < _FORECAST_FRACTION:
             return None
-        return self.seconds * (1 - self._fraction) / self._fraction
+        now = self._clock()
+        end = self._begun + self.seconds / self._fraction
+        if self._forecast is not None:
+            # Phases are not equally fast: what was thought before counts, for less the longer that is ago.
+            before, then = self._forecast
+            end += (before - end) * 2 ** ((then - now) / _FORECAST_HALVED)
+        return end
 
     def text(self) -> str:
         """Both in words."""
         rate, left = self.rate, self.left
         parts = [f"{size(round(rate))}/s"] if rate else []
-        parts += [f"about {duration(left)} left"] if left is not None else []
+        parts += [f"about {duration(_roughly(left))} left"] if left is not None else []
         return ", ".join(parts)
+
+
+def _roughly(seconds: float) -> float:
+    """No finer than can be known: 5, 10, 20, 30 s, and so on."""
+    return 5.0 if seconds < 7.5 else round(seconds / 10) * 10.0
 
 
 def duration(seconds: float) -> str:

@@ -33,6 +33,8 @@ class Column:
 def list_arguments(parser: argparse.ArgumentParser, fields: Sequence[str]) -> None:
     """The options of every verb that lists things. fields: of their rows."""
     names = ", ".join(fields)
+    example = "state=run*" if "state" in fields else f"{fields[0]}=*1*"
+    labels = "; of labels label=NAME or label=NAME=VALUE" if "labels" in fields else ""
     parser.add_argument("-q", "--quiet", action="store_true", help=f"only each one's {fields[0]}")
     parser.add_argument("--json", action="store_true", help="one JSON document, as --format json")
     parser.add_argument(
@@ -49,15 +51,20 @@ def list_arguments(parser: argparse.ArgumentParser, fields: Sequence[str]) -> No
         action="append",
         default=[],
         metavar="FIELD[!]=PATTERN",
-        help="only what matches, such as state=run*; repeatable; of labels label=NAME or label=NAME=VALUE",
+        help=f"only what matches, such as {example}; repeatable{labels}",
     )
+
+
+def chosen_rows(options: argparse.Namespace, rows: Iterable[Row], fields: Sequence[str]) -> list[Row]:
+    """Return the rows that the options' filters let through. Raises: InvalidArgumentError for unknown fields."""
+    return [each for each in rows if all(_matches(each, wish, fields) for wish in options.filter)]
 
 
 def show_list(
     options: argparse.Namespace, rows: Iterable[Row], columns: Sequence[Column], fields: Sequence[str]
 ) -> None:
     """Print the rows that the options mean, as they want them. Raises: InvalidArgumentError for unknown fields."""
-    chosen = [each for each in rows if all(_matches(each, wish, fields) for wish in options.filter)]
+    chosen = chosen_rows(options, rows, fields)
     for key in reversed((options.sort or "").split(",") if options.sort else []):
         field, reverse = _known(key.removeprefix("-"), fields), key.startswith("-")
         chosen.sort(key=partial(_ranked, field=field, reverse=reverse), reverse=reverse)

@@ -13,7 +13,8 @@ from insula.cli.domaincommands import check_source, definition_arguments, image_
 from insula.cli.insidecommand import Insistence
 from insula.cli.lookup import domain, told_if_taken
 from insula.cli.render import show_error, show_line
-from insula.errors import InsulaError, StepError
+from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError, OperationInvalidError, StepError
+from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags
 from insula.sdk import verbs
 from insula.sdk.blocking import Blocking
@@ -29,19 +30,109 @@ _INTERRUPT = b"\x03"
 def _console_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
     parser.add_argument("device", nargs="?", help="such as console1 (default: the first)")
+    parser.add_argument(
+        "-N", "--number", type=int, help="instead: 1 is the first, the guest's /dev/tty1, 2 its /dev/tty2"
+    )
     parser.add_argument("-f", "--force", action="store_true", help="take it from whoever is attached")
+    parser.add_argument("--web", action="store_true", help="offer it to a browser, at an address that is told")
+    parser.add_argument(
+        "--listen",
+        metavar="PLACE",
+        help="with --web: PORT or ADDRESS:PORT of the loopback, or the path of a socket (default: any free port)",
+    )
+    parser.add_argument("-w", "--wait", action="store_true", help="if it is off, wait for its start, as at a terminal")
 
 
 def _console(options: argparse.Namespace, host: Host) -> int:
     found = domain(host, options.domain)
+    device = _device(options)
     flags = ConsoleFlags.FORCE if options.force else ConsoleFlags(0)
+    if options.web or options.listen is not None:
+        return _offer(options, host, found, device)
+    try:
+        stream = found.console(device, flags)
+    except OperationInvalidError:
+        if not (options.wait or terminal.is_terminal(0)):
+            raise
+        awaited = _opened_once_it_runs(host, found, device, flags)
+        if awaited is None:
+            return 0
+        stream = awaited
+    with stream:
+        view(host, stream, found, device)
+    return 0
+
+
+def _offer(options: argparse.Namespace, host: Host, found: Domain, device: str | None) -> int:
+    from insula.cli import webconsole  # only who wants that pays for an event loop
+    from insula.cli.webgate import place_of
+
+    if not options.web:
+        raise InvalidArgumentError("--listen says where a browser finds the console: give --web with it")
+    door = host.client.door
+    assert door is not None
+    place = place_of(options.listen)
+    try:
+        return webconsole.offer(door.path, found.name, device, force=options.force, place=place)
+    except OSError as error:
+        raise OperationFailedError(f"nobody can listen at {place.path or place.url_host}: {error.strerror}") from error
+
+
+def _device(options: argparse.Namespace) -> str | None:
+    """Return the name of the console that is meant. Raises: InvalidArgumentError for no console's number."""
+    if options.number is None:
+        return str(options.device) if options.device is not None else None
+    if options.device is not None:
+        raise InvalidArgumentError("name the console, or give its --number, not both")
+    if options.number < 1:
+        raise InvalidArgumentError(f"{options.number} is no console's number: the first is 1")
+    return f"console{options.number - 1}"
+
+
+def _opened_once_it_runs(host: Host, found: Domain, device: str | None, flags: ConsoleFlags) -> BlockingStream | None:
+    """Wait until a domain that is off has been started, and open its console, which shows all since then.
+
+    None if whoever waits leaves before. Raises: DomainNotFoundError if the domain is removed meanwhile.
+    """
+    at_terminal = terminal.is_terminal(0)
+    for each in (DomainEventId.LIFECYCLE, DomainEventId.REBOOT):  # before it is looked at, so that no start is missed
+        host.client.run(verbs.register(each, found.ref))
+    with terminal.raw():
+        if at_terminal:
+            show_line(f"'{found.name}' is off; waiting for its start. Ctrl-] leaves.", now=True)
+            terminal.write_all(b"\r")
+        while True:
+            with suppress(OperationInvalidError):
+                return found.console(device, flags)
+            while host.client.next_message(0) is None:
+                sources: list[int | Blocking] = [host.client, *([0] if at_terminal else [])]
+                ready = select.select(sources, (), ())[0]
+                if 0 in ready and _leaves(terminal.read_some(0)):
+                    return None
+                if host.client in ready:
+                    host.client.receive(0)
+
+
+def _leaves(typed: bytes) -> bool:
+    """Whether who has nobody to type to yet has had enough."""
+    return not typed or terminal.ESCAPE in typed or _INTERRUPT in typed
+
+
+def view(host: Host, stream: BlockingStream, found: Domain, device: str | None = None) -> None:
+    """Attach to an open console until the guest ends or the viewer leaves."""
     if terminal.is_terminal(0):
-        show_line(f"Connected to the console of '{found.name}'; Ctrl-] leaves.")
-    with found.console(options.device, flags) as stream:
-        Viewer(host.client, stream, found, options.device).attend()
+        show_line(f"Connected to the console of '{found.name}'; Ctrl-] leaves.", now=True)
+    Viewer(host.client, stream, found, device).attend()
     if terminal.is_terminal(0):
         print()
-    return 0
+
+
+def view_from_the_start(host: Host, found: Domain) -> None:
+    """Start a domain that is off, attached to its console before its init says anything."""
+    found.start(StartFlags.PAUSED)
+    with found.console() as stream:
+        begin(found)
+        view(host, stream, found)
 
 
 class Viewer:
@@ -130,7 +221,7 @@ def _attach(host: Host, found: Domain) -> int:
     if terminal.is_terminal(0):
         show_line(f"Connected to the console of '{found.name}'; Ctrl-] leaves.")
     with found.console() as stream:
-        _begin(found)
+        begin(found)
         Viewer(host.client, stream, found, None).attend(until_the_guest_ends=True)
         if not stream.ended:
             sys.stdout.write("\r\n")
@@ -142,7 +233,7 @@ def _attach(host: Host, found: Domain) -> int:
     return exit_status(ended)
 
 
-def _begin(found: Domain) -> None:
+def begin(found: Domain) -> None:
     """Let a paused domain execute its init.
 
     Raises: StepError if it cannot, whose step the keeper has no name for; the domain is off then.

@@ -8,11 +8,13 @@ import argparse
 import os
 import posixpath
 import tarfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import IO, NamedTuple, Self
 
+from insula.cli.definition import kibibytes
 from insula.cli.extraction import Extraction
 from insula.cli.lookup import domain
 from insula.cli.render import exit_words, show_progress
@@ -36,20 +38,29 @@ class _End(NamedTuple):
 def _cp_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="a path, or DOMAIN:PATH; directories with all they hold")
     parser.add_argument("target", help="the other of both; into it if it is a directory, else its new name")
+    parser.add_argument(
+        "--most", type=_bytes, metavar="SIZE", help="out of a guest, stop at so much, such as 10g (default: no limit)"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing of what is left out")
     parser.epilog = (
         "The guest must run and have tar. Files get the owner that copies, in a guest its root, on the host no mode "
         "that its umask forbids; set-user-id bits, devices, pipes and sockets are not copied. Directories of the host "
-        "that are there keep their modes. A path with a colon stands behind a slash: ./a:b."
+        "that are there keep their modes. How much a guest sends is the guest's to say, up to the host's disk: --most "
+        "bounds it. A path with a colon stands behind a slash: ./a:b."
     )
 
 
 def _cp(options: argparse.Namespace, host: Host) -> int:
+    if "-" in (options.source, options.target):
+        raise InvalidArgumentError(
+            "a file called - is ./- here; what is to come by a pipe comes by a command inside, such as "
+            "insula exec DOMAIN -- tar -c -C / etc > etc.tar"
+        )
     source, target = _end(options.source), _end(options.target)
     if (source.guest is None) == (target.guest is None):
         raise InvalidArgumentError("one end is a guest's, DOMAIN:PATH, and the other a path of the host")
     if source.guest is not None:
-        left_out = _fetch(host, domain(host, source.guest), source.path, Path(target.path))
+        left_out = _fetch(host, domain(host, source.guest), source.path, Path(target.path), options.most)
     else:
         assert target.guest is not None
         left_out = _bring(host, domain(host, target.guest), Path(source.path), target.path)
@@ -70,8 +81,8 @@ def _end(text: str) -> _End:
 # Out of a guest
 
 
-def _fetch(host: Host, found: Domain, path: str, target: Path) -> int:
-    """Copy from a guest; return how much was left out."""
+def _fetch(host: Host, found: Domain, path: str, target: Path, most: int | None) -> int:
+    """Copy from a guest; return how much was left out. most: bytes that are taken."""
     parent, base = posixpath.split(path.rstrip("/"))
     into = target if target.is_dir() else target.parent
     name = base if target.is_dir() else target.name
@@ -83,11 +94,37 @@ def _fetch(host: Host, found: Domain, path: str, target: Path) -> int:
     argv = ("tar", "-c", "-f", "-", "-C", parent or "/", "--", base or ".")
     try:
         with GuestTar(host, found, argv, sends=True) as guest:
-            extraction.extract(TarReader(guest.stream.read))
+            extraction.extract(TarReader(_bounded(guest.stream.read, most)))
             guest.succeed()
     finally:
         os.close(directory)
     return extraction.left_out
+
+
+def _bytes(text: str) -> int:
+    try:
+        return kibibytes(text) * 1024
+    except InvalidArgumentError as error:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no size; give a number with k, m, g or t, such as 10g"
+        ) from error
+
+
+def _bounded(read: Callable[[int], bytes], most: int | None) -> Callable[[int], bytes]:
+    """Return what reads the same, and no more than so many bytes. Raises: OperationFailedError when there are more."""
+    if most is None:
+        return read
+    left = most
+
+    def read_some(size: int) -> bytes:
+        nonlocal left
+        data = read(size)
+        left -= len(data)
+        if left < 0:
+            raise OperationFailedError(f"the guest sends more than --most, {most} bytes; what has come so far stays")
+        return data
+
+    return read_some
 
 
 # Into a guest

@@ -36,9 +36,12 @@ class Wanted:
     cpus: float | None = None
     pids: int | None = None
     bridges: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
     binds: tuple[tuple[str, str, bool], ...] = ()
     privileged: bool = False
     share_network: bool = False
+    addresses: tuple[str, ...] = ()
+    ports: str | None = None
 
 
 def kibibytes(text: str) -> int:
@@ -94,7 +97,9 @@ _OPTIONS = (
     ("/domain/devices/filesystem[1]/source", "--root"),
     ("/domain/devices/filesystem/source", "--root"),
     ("/domain/devices/filesystem", "--bind"),
+    ("/domain/devices/interface/source/@network", "--network"),
     ("/domain/devices/interface", "--bridge"),
+    ("/domain/metadata/insula:domain/insula:share-network", "--address"),
 )
 """Where in the definition an option stands; the first that fits counts."""
 _PLACE = re.compile(r"line \d+: (/domain\S*): (.*)", re.DOTALL)
@@ -124,8 +129,7 @@ def domain_xml(wanted: Wanted) -> str:
         raise InvalidArgumentError(
             f"'{wanted.init[0]}' is a relative path: give the program's name, or all of its path, such as /bin/sh"
         )
-    if wanted.share_network and wanted.bridges:
-        raise InvalidArgumentError("--share-network and --bridge contradict each other")
+    _check_network(wanted)
     if not wanted.name:
         raise InvalidArgumentError("the name is empty")
     parts = [
@@ -135,8 +139,10 @@ def domain_xml(wanted: Wanted) -> str:
         f"  <name>{_text(wanted.name)}</name>",
         f"  <uuid>{uuids.uuid4()}</uuid>",
     ]
-    settings = (["<insula:privileged/>"] if wanted.privileged else []) + (
-        [f"<insula:pids limit='{wanted.pids}'/>"] if wanted.pids is not None else []
+    settings = (
+        _share(wanted)
+        + (["<insula:privileged/>"] if wanted.privileged else [])
+        + ([f"<insula:pids limit='{wanted.pids}'/>"] if wanted.pids is not None else [])
     )
     if settings:
         parts += ["  <metadata>", "    <insula:domain>"]
@@ -163,6 +169,8 @@ def domain_xml(wanted: Wanted) -> str:
         ]
     for bridge in wanted.bridges:
         parts += ["    <interface type='bridge'>", f"      <source bridge={_quoted(bridge)}/>", "    </interface>"]
+    for network in wanted.networks:
+        parts += ["    <interface type='network'>", f"      <source network={_quoted(network)}/>", "    </interface>"]
     parts += ["    <console type='pty'/>", "  </devices>"]
     if wanted.share_network:
         parts += ["  <lxc:namespace>", "    <lxc:sharenet type='pid' value='1'/>", "  </lxc:namespace>"]
@@ -175,6 +183,27 @@ def cpu_quota(cpus: float) -> int:
     if not 0.01 <= cpus <= 16384:
         raise InvalidArgumentError(f"{cpus:g} processors' worth of time cannot be given; give 0.01 or more")
     return round(cpus * CPU_PERIOD)
+
+
+def _check_network(wanted: Wanted) -> None:
+    """Raises: InvalidArgumentError for two networks."""
+    networks = {
+        "--share-network": wanted.share_network,
+        "--address": bool(wanted.addresses),
+        "--network" if wanted.networks else "--bridge": bool(wanted.bridges or wanted.networks),
+    }
+    given = [option for option, there in networks.items() if there]
+    if len(given) > 1:
+        raise InvalidArgumentError(f"{given[0]} and {given[1]} contradict each other")
+    if wanted.ports is not None and not wanted.addresses:
+        raise InvalidArgumentError("--ports belongs to --address: which of the host's addresses the guest shares")
+
+
+def _share(wanted: Wanted) -> list[str]:
+    if not wanted.addresses:
+        return []
+    ports = f" ports={_quoted(wanted.ports)}" if wanted.ports is not None else ""
+    return [f"<insula:share-network addresses={_quoted(' '.join(wanted.addresses))}{ports}/>"]
 
 
 def _cpu_time(cpus: float | None) -> list[str]:

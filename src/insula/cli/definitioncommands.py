@@ -6,6 +6,8 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from insula.cli.definition import told_by_options
@@ -49,22 +51,30 @@ def _edit(options: argparse.Namespace, host: Host) -> int:
             "it has no definition to change, and is gone when it ends; virsh define gives it one"
         )
     before = found.xml(EDITABLE)
+    return edited_until_taken(before, found.name, partial(_replace, host, found, before), file="domain.xml")
+
+
+def edited_until_taken(before: str, name: str, replace: Callable[[str], None], *, file: str) -> int:
+    """Let an editor change a document until replace takes it, or it is given up; return the exit status.
+
+    name: of what the document is about; file: how the editor's file is called.
+    """
     with tempfile.TemporaryDirectory(prefix="insula-edit-") as directory:  # nobody else can look into it
-        file = Path(directory) / "domain.xml"
-        file.write_text(before, encoding="utf-8")
+        path = Path(directory) / file
+        path.write_text(before, encoding="utf-8")
         while True:
-            after = _edited(file)
+            after = _edited(path)
             if after == before:
-                show_line(f"'{found.name}' stays as it was.")
+                show_line(f"'{name}' stays as it was.")
                 return 0
             try:
-                _replace(host, found, before, after)
+                replace(after)
             except InsulaError as error:
-                show_error(str(error), of=found.name)
+                show_error(str(error), of=name)
                 if not confirmed("Edit again?", usually=True):
                     return error.exit_status
                 continue
-            show_line(f"'{found.name}' is changed.")
+            show_line(f"'{name}' is changed.")
             return 0
 
 
@@ -104,10 +114,14 @@ def _rename(options: argparse.Namespace, host: Host) -> int:
 def _autostart_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domains", nargs="+", metavar="domain", help="name, id or UUID")
     parser.add_argument("--disable", action="store_true", help="no longer")
+    parser.add_argument("--once", action="store_true", help="only with the host's next start")
 
 
 def _autostart(options: argparse.Namespace, host: Host) -> int:
-    return each_domain(options, host, lambda found: found.set_autostart(wanted=not options.disable))
+    wanted = not options.disable
+    if options.once:
+        return each_domain(options, host, lambda found: found.set_autostart_once(wanted=wanted))
+    return each_domain(options, host, lambda found: found.set_autostart(wanted=wanted))
 
 
 ARGUMENTS = {

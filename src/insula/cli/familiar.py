@@ -32,6 +32,19 @@ ALIASES: Final[Mapping[str, str]] = {
     "launch": "run",
     "list": "ls",
     "logs": "log",
+    "net-autostart": "network autostart",
+    "net-dhcp-leases": "network leases",
+    "net-dumpxml": "network xml",
+    "net-edit": "network edit",
+    "net-info": "network info",
+    "net-list": "network ls",
+    "net-start": "network start",
+    "network destroy": "network stop",
+    "network inspect": "network info",
+    "network list": "network ls",
+    "network remove": "network rm",
+    "network show": "network info",
+    "networks": "network ls",
     "poweroff": "stop",
     "reboot": "restart",
     "remove": "rm",
@@ -87,7 +100,7 @@ def no_verb(words: Sequence[str]) -> str:
     if hint is not None:
         return f"'{words[0]}' is no verb here: {hint}"
     if begun:
-        return f"'{words[0]}' is half a verb; there are {', '.join(begun)}"
+        return f"'{words[0]}' is half a verb; there {'is' if len(begun) == 1 else 'are'} {', '.join(begun)}"
     known = [*(verb.words for verb in VERBS), *ALIASES]
     close = [ALIASES.get(each, each) for each in get_close_matches(words[0], known, n=1)]
     advice = f"did you mean '{close[0]}'?" if close else "insula --help lists them"

@@ -9,7 +9,7 @@ from insula.cli.columns import Column, list_arguments, show_list
 from insula.cli.lookup import require_image
 from insula.cli.render import show_error, show_facts, show_json, show_line, show_progress, show_table, size
 from insula.cli.terminal import confirmed
-from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidError
+from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidError, ResourceBusyError
 from insula.rpc.codes.nativecodes import ImageFlags
 from insula.sdk.blocking_domains import Host
 from insula.sdk.values import Json
@@ -21,7 +21,7 @@ _OWN_OPTIONS = {"recipe": "--recipe", "packages": "--include"}
 def _build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="such as debian-12, debian-13 or busybox, which are also recipes")
     parser.add_argument("--recipe", help="what to build, if not what the name says: debian-12, debian-13, busybox, ...")
-    parser.add_argument("--include", action="append", default=[], metavar="PACKAGE", help="install this, too")
+    parser.add_argument("--include", action="append", default=[], metavar="PACKAGE", help="install this package, too")
     parser.add_argument(
         "-o",
         "--option",
@@ -110,7 +110,10 @@ def _info(options: argparse.Namespace, host: Host) -> int:
 def _tag_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", help="its name")
     parser.add_argument("name", help="another name, by which domains can be made of it, too")
-    parser.epilog = "insula image rm takes a name away; an image that has others goes last."
+    parser.epilog = (
+        "insula image rm takes a name away. An image goes with the name that it was built under: after its others, or "
+        "together with them, insula image rm debian-12 mine."
+    )
 
 
 def _tag(options: argparse.Namespace, host: Host) -> int:
@@ -124,13 +127,23 @@ def _rm_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _rm(options: argparse.Namespace, host: Host) -> int:
-    status = 0
-    for name in options.images:
-        try:
-            host.remove_image(name)
-        except InsulaError as error:
-            show_error(str(error), of=name)
-            status = status or error.exit_status
+    status, names = 0, list(options.images)
+    while names:
+        busy: list[tuple[str, InsulaError]] = []
+        for name in names:
+            try:
+                host.remove_image(name)
+            except ResourceBusyError as error:
+                busy.append((name, error))  # it may have other names, that are among those behind it
+            except InsulaError as error:
+                show_error(str(error), of=name)
+                status = status or error.exit_status
+        if len(busy) == len(names):
+            for name, told in busy:
+                show_error(str(told), of=name)
+                status = status or told.exit_status
+            break
+        names = [name for name, _ in busy]
     return status
 
 

@@ -3,7 +3,7 @@
 import argparse
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from insula.cli.lookup import domain
@@ -50,17 +50,60 @@ def _lines(facts: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
     in_use = facts.pop("memory_used", None)
     used = "" if in_use is None else f"{size(in_use)} of "
     yield "memory", f"{used}{size(memory['maximum'] if limit is None else limit)}{'' if limit else ', no limit'}"
+    if kills := run.pop("oom_kills", 0):
+        yield "killed for want of memory", killed(kills, run.get("oom_victims", []))
+    run.pop("oom_victims", None)
+    for name in ("job", "last_job"):
+        if (job := facts.pop(name, None)) is not None:
+            yield name.replace("_", " "), job_line(job)
     for name in ("image", "root"):
         if (value := facts.pop(name, None)) is not None:
             yield name, value
     if (disk := facts.pop("disk", None)) is not None:
         yield "disk", f"{size(disk['used'])}{' at least' if disk['partial'] else ''} written in {disk['path']}"
+    if (line := readiness_line(facts.pop("readiness", None))) is not None:
+        yield "ready", line
+    if (health := facts.pop("health", None)) is not None:
+        yield "health", health_line(health)
     yield "last end", ended(facts.pop("last_end", None))
     if (failure := facts.pop("start_failure", None)) is not None:
         yield "start failed", f"{moment(failure['at'])}: {failure['text']}"
+    if (moment_due := facts.pop("restart_at", None)) is not None:
+        yield "next try", moment(moment_due)
     for name, value in [*facts.items(), *run.items()]:
         if name != "addresses":
             yield name.replace("_", " "), _fact(name, value)
+
+
+def killed(count: int, victims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How many processes were killed for want of memory, and the last of them, a line each."""
+    return [str(count), *(f"{each['program']} ({each['pid']}) at {moment(each['at'])}" for each in victims)]
+
+
+def readiness_line(readiness: Mapping[str, Any] | None) -> str | None:
+    """Since when a guest is ready, or what is said of why it is not; None if it does not run."""
+    if readiness is None:
+        return None
+    says = f": {readiness['says']}" if readiness["says"] else ""
+    if readiness["state"] == "ready":
+        return f"since {moment(readiness['since'])}{says}"
+    return f"{'not yet' if readiness['state'] == 'starting' else 'not in time'}{says}"
+
+
+def health_line(health: Mapping[str, Any]) -> str:
+    """How a guest is that is looked after, in a line."""
+    says = f": {health['says']}" if health["says"] else ""
+    failed = f", {health['failures']} tries failed in a row" if health["failures"] else ""
+    restarted = f"; restarted for it {health['restarts']} times in a row" if health["restarts"] else ""
+    again = f"; restarted not before {moment(health['restart_at'])}" if health["restart_at"] else ""
+    return f"{health['state']}{failed}{says}{restarted}{again}"
+
+
+def job_line(job: Mapping[str, Any]) -> str:
+    """How a job goes, or ended, in a line."""
+    part = f", {size(job['done'])} of {size(job['total'])}" if job["total"] else ""
+    why = f": {job['error']}" if job["error"] else ""
+    return f"{job['verb']}: {job['state']}{part}, for {duration(job['elapsed'])}{why}"
 
 
 def ended(end: Mapping[str, Any] | None) -> str | None:
@@ -68,7 +111,7 @@ def ended(end: Mapping[str, Any] | None) -> str | None:
     if end is None:
         return None
     how = str(end["reason"])
-    if end["signal"] not in (None, _USUAL.get(how)) and how != "destroyed":
+    if end["signal"] is not None and not goes_without_saying(how, end["signal"]):
         how += f", killed by {_signal_name(end['signal'])}"
     if end["exit_status"]:
         how += f", exit status {end['exit_status']}"
@@ -77,6 +120,11 @@ def ended(end: Mapping[str, Any] | None) -> str | None:
     elif end["oom_kills"]:
         how += f"; {end['oom_kills']} of its processes were killed for want of memory"
     return f"{moment(end['ended'])}: {how}, after {duration(end['ended'] - end['begun'])}"
+
+
+def goes_without_saying(how: str, number: int) -> bool:
+    """Whether a run that ended so ended with that signal as all do."""
+    return how in ("destroyed", "reset") or _USUAL.get(how) == number
 
 
 def _signal_name(number: int) -> str:

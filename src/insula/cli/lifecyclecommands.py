@@ -1,4 +1,4 @@
-"""Verbs that start and stop domains: start, stop, restart, kill, pause, resume."""
+"""Verbs that start and end domains: start, restart, kill, pause, resume."""
 
 import argparse
 import signal
@@ -8,6 +8,7 @@ from functools import partial
 
 from insula.cli.lookup import domain
 from insula.cli.render import show_error
+from insula.cli.watchcommands import until_ready
 from insula.errors import (
     DomainNotFoundError,
     InsulaError,
@@ -26,7 +27,7 @@ _POLL_SECONDS = 0.05
 def each_domain(options: argparse.Namespace, host: Host, action: Callable[[Domain], None]) -> int:
     """Do it to every domain named, go on after a failure, and return the first failure's exit status."""
     status = 0
-    for text, find in _meant(options, host):
+    for text, find in meant_domains(options, host):
         try:
             action(find())
         except InsulaError as error:
@@ -35,7 +36,7 @@ def each_domain(options: argparse.Namespace, host: Host, action: Callable[[Domai
     return status
 
 
-def _meant(options: argparse.Namespace, host: Host) -> Iterator[tuple[str, Callable[[], Domain]]]:
+def meant_domains(options: argparse.Namespace, host: Host) -> Iterator[tuple[str, Callable[[], Domain]]]:
     """The domains that were named, or with --all those of the verb's kind, each with what it is called.
 
     Raises: InvalidArgumentError unless it is one of both.
@@ -74,19 +75,16 @@ def _of(kind: ListDomains, described: str) -> Callable[[argparse.ArgumentParser]
 
 
 _inactive = _of(ListDomains.INACTIVE, "does not run")
+
+
 _active = _of(ListDomains.ACTIVE, "runs")
 _running = _of(ListDomains.RUNNING, "runs and is not paused")
 _paused = _of(ListDomains.PAUSED, "is paused")
 
 
-def _timed(parser: argparse.ArgumentParser) -> None:
+def timed(parser: argparse.ArgumentParser) -> None:
     _active(parser)
     parser.add_argument("-t", "--time", type=float, default=STOP_SECONDS, help="seconds to wait (default: %(default)g)")
-
-
-def _stop_arguments(parser: argparse.ArgumentParser) -> None:
-    _timed(parser)
-    parser.add_argument("-f", "--force", action="store_true", help="kill what has not stopped in time")
 
 
 def _kill_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,26 +92,39 @@ def _kill_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-s", "--signal", help="send the guest's init this signal instead, such as HUP or 10")
 
 
+def _start_arguments(parser: argparse.ArgumentParser) -> None:
+    _inactive(parser)
+    parser.add_argument(
+        "-c", "--console", action="store_true", help="attach to its console, before anything is printed there"
+    )
+    parser.add_argument(
+        "--with-dependencies", action="store_true", help="before each start what it depends on and does not run"
+    )
+    parser.add_argument("--wait-ready", action="store_true", help="until each is ready, as its definition says")
+    parser.add_argument("-t", "--time", type=float, help="seconds to wait for each at most (default: for ever)")
+
+
 def _start(options: argparse.Namespace, host: Host) -> int:
-    return each_domain(options, host, lambda found: found.start())
+    if options.console and (len(options.domains) != 1 or options.with_dependencies or options.wait_ready):
+        raise InvalidArgumentError("--console attaches to one domain, which starts alone: name it")
+    if options.console:
+        from insula.cli.consolecommands import view_from_the_start  # only who attaches pays for it
+
+        view_from_the_start(host, domain(host, options.domains[0]))
+        return 0
+
+    def start(found: Domain) -> None:
+        if options.with_dependencies:
+            found.start_with_dependencies()
+        else:
+            found.start()
+        if options.wait_ready:
+            until_ready(host, found, options.time)
+
+    return each_domain(options, host, start)
 
 
-def _stop(options: argparse.Namespace, host: Host) -> int:
-    def stop(found: Domain) -> None:
-        try:
-            _require_awake(found, "resume it first, or use --force")
-            found.shutdown()
-            wait_until(lambda: stopped(found), options.time, f"domain '{found.name}' did not shut down")
-        except InsulaError:  # it does not answer, or cannot be asked: whatever it is, a kill ends it
-            if not options.force:
-                raise
-            if not stopped(found):
-                found.destroy()
-
-    return each_domain(options, host, stop)
-
-
-def _require_awake(found: Domain, advice: str) -> None:
+def require_awake(found: Domain, advice: str) -> None:
     """A frozen guest would be waited for in vain. Raises: OperationInvalidError if it is paused."""
     if found.state().state is DomainState.PAUSED:
         raise OperationInvalidError(f"it is paused; {advice}")
@@ -129,7 +140,7 @@ def stopped(found: Domain) -> bool:
 
 def _restart(options: argparse.Namespace, host: Host) -> int:
     def restart(found: Domain) -> None:
-        _require_awake(found, "resume it first")
+        require_awake(found, "resume it first")
         found.reboot()
         wait_until(
             lambda: host.domain_by_uuid(found.ref.uuid).ref.id not in (-1, found.ref.id),
@@ -138,6 +149,10 @@ def _restart(options: argparse.Namespace, host: Host) -> int:
         )
 
     return each_domain(options, host, restart)
+
+
+def _reset(options: argparse.Namespace, host: Host) -> int:
+    return each_domain(options, host, lambda found: found.reset())
 
 
 def _kill(options: argparse.Namespace, host: Host) -> int:
@@ -170,11 +185,18 @@ def signal_number(text: str) -> int:
 
 
 ARGUMENTS = {
-    "start": _inactive,
-    "stop": _stop_arguments,
-    "restart": _timed,
+    "start": _start_arguments,
+    "restart": timed,
+    "reset": _active,
     "kill": _kill_arguments,
     "pause": _running,
     "resume": _paused,
 }
-RUN = {"start": _start, "stop": _stop, "restart": _restart, "kill": _kill, "pause": _pause, "resume": _resume}
+RUN = {
+    "start": _start,
+    "restart": _restart,
+    "reset": _reset,
+    "kill": _kill,
+    "pause": _pause,
+    "resume": _resume,
+}

@@ -21,6 +21,8 @@ FIELDS = (
     "memory_limit",
     "cpu_time",
     "begun",
+    "ready",
+    "health",
     "image",
     "root",
     "persistent",

@@ -31,7 +31,7 @@ def require_image(host: Host, name: str | None) -> None:
         return
     names = [each["name"] for each in host.images()]
     if name not in names:
-        there = f"there are {', '.join(names)}" if names else "there is none yet"
+        there = f"there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else "there is none yet"
         raise ImageNotFoundError(f"no image is called '{name}'; {there}; build one with: insula image build {name}")
 
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 from insula.cli.familiar import no_verb, verb_meant
 from insula.cli.render import show_error
-from insula.cli.toplevel import top_parser
+from insula.cli.toplevel import PLACES, top_parser
 from insula.cli.verbtable import CommandVerb, DaemonAccess, module_of, parser_of
 from insula.errors import ConfigurationError, InsulaError, InvalidArgumentError, StepError
 from insula.kernel.standardstreams import occupy_standard_streams
-from insula.layout import Layout, layout_from
+from insula.layout import Layout, default_address, layout_from
 
 WRONG_USAGE = 2
 INTERRUPTED = 130
@@ -66,7 +66,7 @@ def status_of(arguments: Sequence[str]) -> int:
             return show_version()
         if verb is None:
             top_parser().error(no_verb(after))
-        return run(verb, after, options.prefix)
+        return run(verb, after, options.prefix, options.connect)
     except InsulaError as error:
         show_error(str(error), of=_subject(verb, after, error))
         return failure(verb, after, error)
@@ -111,22 +111,30 @@ def split(arguments: Sequence[str]) -> tuple[list[str], CommandVerb | None, list
     """Split into options before the verb, the verb, and what follows it."""
     index = 0
     while index < len(arguments) and arguments[index].startswith("-"):
-        index += 2 if arguments[index] == "--prefix" else 1
+        index += 2 if arguments[index] in (*PLACES, "-c") else 1
     before, rest = list(arguments[:index]), list(arguments[index:])
     meant = verb_meant(rest)
     return (before, None, rest) if meant is None else (before, meant[0], rest[meant[1] :])
 
 
-def run(verb: CommandVerb, arguments: list[str], prefix: str | None) -> int:
+def run(verb: CommandVerb, arguments: list[str], prefix: str | None, address: str | None = None) -> int:
     """Parse the verb's arguments, connect, and run it. Raises: InvalidArgumentError for what stands before a verb."""
-    if not verb.command and any(each.partition("=")[0] == "--prefix" for each in arguments):
-        raise InvalidArgumentError(f"--prefix stands before the verb: insula --prefix DIR {verb.words}")
+    for each, what in PLACES.items():
+        if not verb.command and any(word.partition("=")[0] == each for word in arguments):
+            raise InvalidArgumentError(f"{each} stands before the verb: insula {each} {what} {verb.words}")
+    if prefix is not None and address is not None:
+        raise InvalidArgumentError("--prefix and --connect both say which daemon is meant: give one of them")
     options = parse(parser_of(verb), arguments, command=verb.command)
     if verb.access is DaemonAccess.NONE:
         return module_of(verb).RUN_ALONE[verb.words](options)
-    layout = layout_from(prefix)
     from insula.sdk.connecting import connect
 
+    if prefix is None and address is None:
+        address = default_address()
+    if address is not None:
+        with connect(address) as host:
+            return module_of(verb).RUN[verb.words](options, host)
+    layout = layout_from(prefix)
     read_only = verb.access is DaemonAccess.LOOK and may_only_look(layout)
     with connect(layout, read_only=read_only) as host:
         return module_of(verb).RUN[verb.words](options, host)
@@ -146,7 +154,9 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str], *, command:
     if any("--sort" in each.option_strings for each in parser._actions):
         arguments = _sort_joined(arguments)
     end = arguments.index("--") if command and "--" in arguments else len(arguments)
-    options = parser.parse_args(arguments[:end])
+    mixed = "--" not in arguments[:end] and all(each.nargs != argparse.REMAINDER for each in parser._actions)
+    # Else a word that may be left out is not looked for behind an option: create web --start debian-12.
+    options = (parser.parse_intermixed_args if mixed else parser.parse_args)(arguments[:end])
     options.after = list(arguments[end + 1 :])
     return options
 

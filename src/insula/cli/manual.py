@@ -12,10 +12,12 @@ from insula.cli.render import show_line
 from insula.cli.shellcompletion import COMPLETIONS
 from insula.cli.syntax import Syntax, VerbParameter, syntax_of
 from insula.cli.verbtable import EXIT_STATUSES, VERBS
+from insula.roff import escaped, named, tagged
 
 REFERENCE = Path("docs/reference/command-line.md")
 BEGIN, END = "<!-- made by scripts/build-reference -->", "<!-- end of what is made -->"
 PREFIX_HELP = "the installation to use (default: $INSULA_PREFIX, else the system's)"
+CONNECT_HELP = "the daemon to use, also of another host: lxc+ssh://HOST/system (default: $INSULA_DEFAULT_URI)"
 COMMAND_STATUS = (
     "exec, and run with a command, end as the command did: its own status; 128 + N if signal N killed it; 126 if it "
     "could not be executed, 127 if it was not found; 125 if Insula itself failed before that. Wrong usage is 2 there, "
@@ -78,49 +80,35 @@ def man_page() -> str:
         r"insula \- Linux system containers with the manners of virtual machines",
         ".SH SYNOPSIS",
         r".B insula",
-        r"[\fB\-\-prefix\fR \fIDIR\fR] \fIVERB\fR ...",
+        r"[\fB\-\-prefix\fR \fIDIR\fR | \fB\-\-connect\fR \fIURI\fR] \fIVERB\fR ...",
         ".SH DESCRIPTION",
-        _roff("insula speaks to insulad over its socket. insula VERB --help lists every option of a verb."),
+        escaped("insula speaks to insulad over its socket. insula VERB --help lists every option of a verb."),
         ".SH OPTIONS",
-        *_tagged(r"\fB\-\-prefix\fR \fIDIR\fR", PREFIX_HELP),
-        *_tagged(r"\fB\-\-version\fR", "show versions and exit"),
+        *tagged(r"\fB\-\-prefix\fR \fIDIR\fR", PREFIX_HELP),
+        *tagged(r"\fB\-c\fR, \fB\-\-connect\fR \fIURI\fR", CONNECT_HELP),
+        *tagged(r"\fB\-\-version\fR", "show versions and exit"),
         ".SH VERBS",
     ]
     for syntax in map(syntax_of, VERBS):
-        lines += [f".SS {_roff(syntax.synopsis)}", _roff(syntax.verb.sentence)]
-        lines += [_roff(syntax.remarks)] if syntax.remarks else []
+        lines += [f".SS {escaped(syntax.synopsis)}", escaped(syntax.verb.sentence)]
+        lines += [escaped(syntax.remarks)] if syntax.remarks else []
         for each in (*syntax.words, *syntax.options):
-            lines += _tagged(_roff_name(each), each.explanation)
+            lines += tagged(named(each.names, each.value), each.explanation)
     lines.append(".SH EXIT STATUS")
     for status, meaning in EXIT_STATUSES:
-        lines += _tagged(rf"\fB{status}\fR", meaning)
+        lines += tagged(rf"\fB{status}\fR", meaning)
     lines += [
         ".PP",
-        _roff(COMMAND_STATUS),
+        escaped(COMMAND_STATUS),
         ".SH ENVIRONMENT",
-        *_tagged(r"\fBINSULA_PREFIX\fR", "the installation to use, as --prefix"),
-        *_tagged(r"\fBTERM\fR", "is handed to commands with a terminal"),
+        *tagged(r"\fBINSULA_PREFIX\fR", "the installation to use, as --prefix"),
+        *tagged(r"\fBINSULA_DEFAULT_URI\fR", "the daemon to use where that is not given, as --connect"),
+        *tagged(r"\fBTERM\fR", "is handed to commands with a terminal"),
         ".SH SEE ALSO",
+        r".BR insulad (8),",
         r".BR virsh (1)",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _tagged(tag: str, text: str) -> list[str]:
-    return [".TP", tag, *([_roff(text)] if text else [])]
-
-
-def _roff_name(parameter: VerbParameter) -> str:
-    if not parameter.names:
-        return rf"\fI{_roff(parameter.value)}\fR"
-    names = ", ".join(rf"\fB{_roff(each)}\fR" for each in parameter.names)
-    return rf"{names} \fI{_roff(parameter.value)}\fR" if parameter.value else names
-
-
-def _roff(text: str) -> str:
-    """Text that no macro or escape of roff's is read in."""
-    plain = text.replace("\\", r"\e").replace("-", r"\-").replace("`", "")
-    return rf"\&{plain}" if plain.startswith((".", "'")) else plain
 
 
 # All of them

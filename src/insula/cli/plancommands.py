@@ -10,6 +10,7 @@ from insula.cli.infocommand import moment
 from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
 from insula.cli.render import show_json, show_line
+from insula.cli.timewords import since
 from insula.errors import InvalidArgumentError
 from insula.rpc.codes.nativecodes import PlanFlags
 from insula.sdk.blocking_domains import Host
@@ -59,9 +60,16 @@ def show_plan(plan: Json) -> None:
 
 def _log_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
-    parser.add_argument("source", nargs="?", default="console0", help="which console (default: %(default)s)")
+    parser.add_argument("source", nargs="?", default="console0", help="which console (default: console0)")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
     parser.add_argument("-n", "--tail", type=int, metavar="LINES", help="begin with the last so many lines")
+    parser.add_argument(
+        "--since",
+        type=since,
+        metavar="TIME",
+        help="begin with what was said since: 10m, 1h30m or 2d ago, 14:05, 2026-11-30, '2026-11-30 14:05', today",
+    )
+    parser.add_argument("-t", "--timestamps", action="store_true", help="show when each line was begun")
     parser.add_argument("--start", action="store_true", help="tell why its last start failed, instead")
 
 
@@ -70,7 +78,14 @@ def _log(options: argparse.Namespace, host: Host) -> int:
         failure = domain(host, options.domain).info().get("start_failure")
         show_line("its last start did not fail" if failure is None else f"{moment(failure['at'])}: {failure['text']}")
         return 0
-    with domain(host, options.domain).log(options.source, follow=options.follow, lines=options.tail) as stream:
+    said = domain(host, options.domain).log(
+        options.source,
+        follow=options.follow,
+        lines=options.tail,
+        since=options.since,
+        timestamps=options.timestamps,
+    )
+    with said as stream:
         _show_log(stream)
     return 0
 

@@ -10,14 +10,18 @@ from insula.model.numbers import Affect, MetadataType
 from insula.sdk.blocking_domains import Domain, Host
 
 _NO_QUOTA = -1
+_MAXIMUM = 1 << 2
+"""Of the calls on virtual processors. Source: VIR_DOMAIN_VCPU_MAXIMUM in libvirt's public domain header."""
 
 
 def _set_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
     parser.add_argument("-m", "--memory", help="limit, such as 512m, or none; a bare number is MiB")
+    parser.add_argument("--vcpus", type=int, help="how many of the host's processors it has")
     parser.add_argument("--cpus", help="processors' worth of time, such as 1.5, or none")
     parser.add_argument("--cpu-shares", type=int, help="of processor time against others, where they all want it")
     parser.add_argument("--io-weight", type=int, help="of disk time against others, 10 to 1000")
+    parser.add_argument("--pids", type=int, help="processes and threads at most")
     parser.add_argument("--title", help="one line for people; '' takes it away")
     parser.add_argument("--description", help="more for people; '' takes it away")
     parser.add_argument("--live", action="store_true", help="of what runs now")
@@ -30,9 +34,11 @@ def _set(options: argparse.Namespace, host: Host) -> int:
     affect = affected(options, found)
     changes: list[tuple[object, Callable[[], None]]] = [
         (options.memory, lambda: _set_memory(found, kibibytes(options.memory), affect)),
+        (options.vcpus, lambda: _set_vcpus(found, options.vcpus, affect)),
         (options.cpus, lambda: found.set_scheduling(_scheduling(options.cpus), affect)),
         (options.cpu_shares, lambda: found.set_scheduling({"cpu_shares": options.cpu_shares}, affect)),
         (options.io_weight, lambda: found.set_block_tuning({"weight": options.io_weight}, affect)),
+        (options.pids, lambda: found.set_process_limits({"pids": options.pids}, affect)),
         (options.title, lambda: found.set_metadata(MetadataType.TITLE, options.title or None, flags=affect)),
         (
             options.description,
@@ -77,6 +83,20 @@ def _set_memory(found: Domain, kib: int, affect: Affect) -> None:
     if Affect.CONFIG in affect:
         found.set_maximum_memory(kib, Affect.CONFIG)
     found.set_memory(kib, affect)
+
+
+def _set_vcpus(found: Domain, number: int, affect: Affect) -> None:
+    """A definition gets a new maximum where its own is too low; a run keeps the one that it was started with.
+
+    Raises: OperationInvalidError for more than that, and nothing is changed.
+    """
+    if Affect.LIVE in affect and number > (most := found.vcpus(Affect.LIVE | _MAXIMUM)):
+        raise OperationInvalidError(
+            f"it was started with at most {most} processors; --config sets more, from its next start on"
+        )
+    if Affect.CONFIG in affect and number > found.vcpus(Affect.CONFIG | _MAXIMUM):
+        found.set_vcpus(number, Affect.CONFIG | _MAXIMUM)
+    found.set_vcpus(number, affect)
 
 
 ARGUMENTS = {"set": _set_arguments}

@@ -66,14 +66,14 @@ _insula() {
     COMPREPLY=()
     while ((at < COMP_CWORD)); do
         case ${COMP_WORDS[at]} in
-            --prefix) prefix=(--prefix "${COMP_WORDS[at+1]}"); ((at += 2)) ;;
+            --prefix|--connect|-c) prefix=("${COMP_WORDS[at]}" "${COMP_WORDS[at+1]}"); ((at += 2)) ;;
             -*) ((at += 1)) ;;
             *) break ;;
         esac
     done
     if ((at > COMP_CWORD)); then _insula_files -d; return; fi
     if ((at == COMP_CWORD)); then
-        _insula_add --prefix --version --help"""
+        _insula_add --prefix --connect --version --help"""
 
 
 def _bash_values(parameter: VerbParameter) -> str:
@@ -135,7 +135,11 @@ _insula() {
     local -a prefix verbs
     local at=2 verb
     while ((at < CURRENT)) && [[ $words[at] == -* ]]; do
-        if [[ $words[at] == --prefix ]]; then prefix=(--prefix $words[at+1]); ((at += 2)); else ((at += 1)); fi
+        if [[ $words[at] == (--prefix|--connect|-c) ]]; then
+            prefix=($words[at] $words[at+1]); ((at += 2))
+        else
+            ((at += 1))
+        fi
     done
     if ((at > CURRENT)); then _files -/; return; fi
     if ((at == CURRENT)); then"""
@@ -210,7 +214,7 @@ function __insula_words # the words so far, without the program and the options 
     set -l words (commandline -opc)
     set -e words[1]
     while string match -q -- '-*' "$words[1]"
-        if test "$words[1]" = --prefix
+        if contains -- "$words[1]" --prefix --connect -c
             set -e words[1]
         end
         set -e words[1]
@@ -233,12 +237,15 @@ function __insula_names # VERB...: what this verb prints, a name a line
     set -l all (commandline -opc)
     if set -l at (contains -i -- --prefix $all)
         insula --prefix $all[(math $at + 1)] $argv 2>/dev/null
+    else if set -l at (contains -i -- --connect $all; or contains -i -- -c $all)
+        insula --connect $all[(math $at + 1)] $argv 2>/dev/null
     else
         insula $argv 2>/dev/null
     end
 end
 complete -c insula -f
 complete -c insula -n __insula_at -l prefix -x -a '(__fish_complete_directories)' -d 'the installation to use'
+complete -c insula -n __insula_at -s c -l connect -x -d 'the daemon to use, also of another host'
 complete -c insula -n __insula_at -l version -d 'show versions and exit'
 """
 

@@ -52,19 +52,21 @@ class VerbParameter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Syntax:
-    """All that a verb takes. remarks: what its help says beside."""
+    """All that a verb takes. remarks: what its help says beside; bare: whether a command may stand without --, too."""
 
     verb: CommandVerb
     options: tuple[VerbParameter, ...]
     words: tuple[VerbParameter, ...]
     remarks: str
+    bare: bool = False
 
     @property
     def synopsis(self) -> str:
         """One line: the verb and what follows it."""
         parts = ["insula", self.verb.words, *(["[OPTION ...]"] if self.options else [])]
         parts += [each.shown for each in self.words]
-        return " ".join([*parts, *(["[-- COMMAND [ARGUMENT ...]]"] if self.verb.command else [])])
+        command = f"[{'[--]' if self.bare else '--'} COMMAND [ARGUMENT ...]]"
+        return " ".join([*parts, *([command] if self.verb.command else [])])
 
 
 def syntax_of(verb: CommandVerb) -> Syntax:
@@ -79,6 +81,7 @@ def syntax_of(verb: CommandVerb) -> Syntax:
             _parameter(each) for each in actions if not each.option_strings and each.nargs != argparse.REMAINDER
         ),
         remarks=" ".join(remarks),
+        bare=any(each.nargs == argparse.REMAINDER for each in actions),
     )
 
 

@@ -4,11 +4,13 @@ A verb's module is imported when the verb is used, so that start-up stays lean.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
+
+from insula.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
     from insula.sdk.blocking_domains import Host
@@ -53,8 +55,9 @@ VERBS = (
     CommandVerb("create", "domaincommands", "define a domain from an image or a root directory", command=True),
     CommandVerb("ls", "listcommands", "list domains", access=_LOOK),
     CommandVerb("start", "lifecyclecommands", "start domains"),
-    CommandVerb("stop", "lifecyclecommands", "ask domains to shut down, and wait"),
+    CommandVerb("stop", "stopcommand", "ask domains to shut down, and wait"),
     CommandVerb("restart", "lifecyclecommands", "ask domains to reboot, and wait"),
+    CommandVerb("reset", "lifecyclecommands", "stop domains at once and start them again"),
     CommandVerb("kill", "lifecyclecommands", "stop domains at once, or send their init a signal"),
     CommandVerb("pause", "lifecyclecommands", "freeze all processes of domains"),
     CommandVerb("resume", "lifecyclecommands", "let paused domains go on"),
@@ -70,9 +73,13 @@ VERBS = (
     CommandVerb(
         "stats", "usagecommands", "tell what domains take of processors, memory, disks and networks", access=_LOOK
     ),
-    CommandVerb("top", "usagecommands", "show what takes most, again and again", access=_LOOK),
+    CommandVerb("top", "topcommand", "show what takes most, as it goes on, with plots", access=_LOOK),
     CommandVerb("xml", "definitioncommands", "print a domain's XML", access=_LOOK),
     CommandVerb("set", "setcommand", "change limits of a domain, while it runs and in its definition"),
+    CommandVerb("device add", "devicecommands", "give a domain a directory, disk, device or interface, while it runs"),
+    CommandVerb("device rm", "devicecommands", "take devices away from a domain, while it runs"),
+    CommandVerb("config import", "configcommands", "turn another program's configuration into a definition"),
+    CommandVerb("config export", "configcommands", "write a definition as another program's configuration"),
     CommandVerb("edit", "definitioncommands", "change a domain's definition in an editor"),
     CommandVerb("rename", "definitioncommands", "give a domain that does not run another name"),
     CommandVerb("autostart", "definitioncommands", "let domains start with the daemon, or not"),
@@ -87,9 +94,48 @@ VERBS = (
     CommandVerb("image tag", "imagecommands", "give an image another name"),
     CommandVerb("image rm", "imagecommands", "remove images"),
     CommandVerb("image prune", "imagecommands", "remove the files that undefined domains left"),
+    CommandVerb("network create", "networkcommands", "make a virtual network, with subnets that are free"),
+    CommandVerb("network ls", "networkcommands", "list virtual networks", access=_LOOK),
+    CommandVerb("network info", "networkcommands", "tell what is known of a network", access=_LOOK),
+    CommandVerb("network start", "networkcommands", "start networks"),
+    CommandVerb("network stop", "networkcommands", "stop networks at once"),
+    CommandVerb("network rm", "networkcommands", "remove networks with their leases"),
+    CommandVerb("network leases", "networkcommands", "list the addresses that guests were given", access=_LOOK),
+    CommandVerb("network autostart", "networkcommands", "let networks start with the host, or not"),
+    CommandVerb("network forward", "forwardcommands", "lead ports of the host to guests of a network, or list those"),
+    CommandVerb("network xml", "networkdefinitioncommands", "print a network's XML", access=_LOOK),
+    CommandVerb("network edit", "networkdefinitioncommands", "change a network's definition in an editor"),
+    CommandVerb("network update", "networkdefinitioncommands", "add, delete or modify an element of a network"),
     CommandVerb("help", "helpcommand", "tell what there is, or what a verb takes", access=_NONE),
     CommandVerb("completion", "completioncommand", "print a shell's completion of this command line", access=_NONE),
 )
+
+_PORTS = (
+    "a guest has addresses of its own, at which its ports are reached; give it an interface (-b BRIDGE), or the host's "
+    "network (--share-network)"
+)
+_NETWORK = (
+    "-n NETWORK gives an interface in a virtual network, -b BRIDGE one on a bridge of the host, --share-network the "
+    "host's own network"
+)
+_OF_GUESTS: Mapping[tuple[str, ...], str] = {
+    ("-p", "--publish"): _PORTS,
+    ("--net",): _NETWORK,
+    ("--volume", "--mount"): "-v SOURCE:TARGET[:ro] shows a directory of the host",
+    (
+        "--restart",
+    ): "insula autostart DOMAIN starts it with the daemon; what follows a crash its definition says (on_crash)",
+    ("--hostname",): "its host name is its name; <insula:hostname> in the definition gives another (insula edit)",
+}
+FOREIGN_OPTIONS: Mapping[str, Mapping[tuple[str, ...], str]] = {
+    "create": _OF_GUESTS,
+    "run": _OF_GUESTS,
+    "ps": {
+        ("-a", "--all"): "insula ls lists domains, those that are off too; insula ps DOMAIN lists the processes of one"
+    },
+    "start": {("-i", "--interactive"): "insula console DOMAIN attaches to what runs"},
+}
+"""What people type who come from other programs, by verb and option: what to type instead."""
 
 EXIT_STATUSES = (
     ("0", "done"),
@@ -114,4 +160,26 @@ def parser_of(verb: CommandVerb) -> argparse.ArgumentParser:
     """The parser of what follows a verb."""
     parser = argparse.ArgumentParser(prog=f"insula {verb.words}", description=verb.sentence)
     module_of(verb).ARGUMENTS[verb.words](parser)
+    for action in parser._actions:
+        if not action.option_strings and action.choices is None:
+            action.metavar = str(action.metavar or action.dest).upper()
+    known = {name for action in parser._actions for name in action.option_strings}
+    for names, advice in FOREIGN_OPTIONS.get(verb.words, {}).items():
+        parser.add_argument(*(each for each in names if each not in known), action=_Advice, const=advice)
     return parser
+
+
+class _Advice(argparse.Action):
+    """An option of another program's, which here is something else: tells what. const: the words."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, *, const: str) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs="?", const=const, help=argparse.SUPPRESS)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        raise InvalidArgumentError(f"{option_string} is no option here: {self.const}")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from insula.cli.infocommand import goes_without_saying
 from insula.cli.lookup import domain
 from insula.cli.render import exit_words, show_error, show_line
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
@@ -23,21 +24,26 @@ from insula.model.domainstates import (
     SuspendedDetail,
     UndefinedDetail,
 )
+from insula.model.numbers import MemoryFailureAction, WatchdogAction
 from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.connection import Notification
-from insula.sdk import verbs
+from insula.sdk import bootverbs, verbs
 from insula.sdk.blocking_domains import Domain, Host
 from insula.sdk.values import ExecRequest, Outcome
 
 WATCHED = (
     DomainEventId.LIFECYCLE,
     DomainEventId.REBOOT,
+    DomainEventId.WATCHDOG,
     DomainEventId.BALLOON_CHANGE,
     DomainEventId.TUNABLE,
+    DomainEventId.JOB_COMPLETED,
+    DomainEventId.MEMORY_FAILURE,
     DomainEventId.DEVICE_ADDED,
     DomainEventId.DEVICE_REMOVED,
     DomainEventId.DEVICE_REMOVAL_FAILED,
     DomainEventId.METADATA_CHANGE,
+    DomainEventId.VCPU_REMOVED,
 )
 _DETAILS = {
     LifecycleKind.DEFINED: DefinedDetail,
@@ -49,6 +55,7 @@ _DETAILS = {
     LifecycleKind.SHUTDOWN: ShutdownDetail,
     LifecycleKind.CRASHED: CrashedDetail,
 }
+_WATCHDOG_ACTIONS = {int(each): each.name.lower() for each in WatchdogAction}
 _KIND_OF_METADATA = ("description", "title", "element")
 
 _BOOT_POLL_SECONDS = 0.25
@@ -106,10 +113,18 @@ def described(message: Notification) -> dict[str, Any] | None:
             except ValueError:
                 return None
             name = kind.name
+        case "WATCHDOG":
+            details = {"action": _WATCHDOG_ACTIONS.get(values.action, values.action)}
         case "BALLOON_CHANGE":
             details = {"memory": values.actual * 1024}
+        case "DOMAIN_EVENT_MEMORY_FAILURE":
+            name, details = "MEMORY_FAILURE", {"fatal": values.action == MemoryFailureAction.FATAL}
+        case "JOB_COMPLETED":
+            details = {field: value for field, _, value in values.params}
         case "DEVICE_ADDED" | "DEVICE_REMOVED" | "DEVICE_REMOVAL_FAILED":
             details = {"device": values.devAlias}
+        case "DOMAIN_EVENT_VCPU_REMOVED":
+            name, details = "VCPU_REMOVED", {"vcpu": values.vcpuid}
         case "TUNABLE":
             details = {field: value for field, _, value in values.params}
         case "METADATA_CHANGE":
@@ -131,7 +146,9 @@ def _words(name: str) -> str:
 
 def _wait_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domains", nargs="+", metavar="domain", help="name, id or UUID")
-    parser.add_argument("--booted", action="store_true", help="until it is up, instead of until it has ended")
+    until = parser.add_mutually_exclusive_group()
+    until.add_argument("--booted", action="store_true", help="until it is up, instead of until it has ended")
+    until.add_argument("--ready", action="store_true", help="until it is ready, as its definition says")
     parser.add_argument("-t", "--time", type=float, help="seconds to wait at most (default: for ever)")
     parser.epilog = (
         "How each domain ended is printed. A guest with systemd is up once its jobs are done, which is printed as "
@@ -145,7 +162,11 @@ def _wait(options: argparse.Namespace, host: Host) -> int:
     for text in options.domains:
         try:
             found = domain(host, text)
-            told = _booted(host, found, deadline) if options.booted else _ended(host, found, deadline)
+            if options.ready:
+                until_ready(host, found, _left(deadline))
+                told = "ready"
+            else:
+                told = _booted(host, found, deadline) if options.booted else _ended(host, found, deadline)
             show_line(f"{found.name}: {told}" if len(options.domains) > 1 else told)
         except InsulaError as error:
             show_error(str(error), of=text)
@@ -155,6 +176,17 @@ def _wait(options: argparse.Namespace, host: Host) -> int:
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def until_ready(host: Host, found: Domain, seconds: float | None) -> None:
+    """Return once it is ready. seconds: to wait at most, None for ever.
+
+    Raises: OperationTimeoutError; OperationFailedError if it ends instead; OperationInvalidError if it is off.
+    """
+    ready = host.client.begin(bootverbs.wait_ready(found.ref))
+    if not host.client.wait_for(ready.done, seconds):
+        raise OperationTimeoutError("it is not ready in time")
+    ready.result()
 
 
 def _ended(host: Host, found: Domain, deadline: float | None) -> str:
@@ -168,7 +200,7 @@ def _ended(host: Host, found: Domain, deadline: float | None) -> str:
 def ending(outcome: Outcome) -> str:
     """How a domain ended, in words."""
     status = outcome.status
-    if status is None:
+    if status is None or (os.WIFSIGNALED(status) and goes_without_saying(outcome.reason, os.WTERMSIG(status))):
         return outcome.reason
     return f"{outcome.reason}, {exit_words(status)}"
 

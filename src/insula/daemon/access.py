@@ -1,19 +1,27 @@
 """Whether a client may do what a call needs: decided at once, or by somebody who has to be asked."""
 
-from collections.abc import Awaitable, Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TYPE_CHECKING, Protocol
 
 from insula.rpc.arrivals import Call
 from insula.rpc.refusals import forbidden_read_only
 
-Asked = Callable[[], Awaitable[None]]
-"""Asks, and returns when the call may be answered. Raises: InsulaError if it may not."""
+if TYPE_CHECKING:
+    from insula.daemon.incomingcall import Services
+
+Seen = frozenset[Hashable] | None
+"""Keys of the things that an answer may name, None for all: UUIDs, and names of ports that filters stand before."""
+Asked = Callable[[], Awaitable[Seen]]
+"""Asks, and returns when the call may be answered, and which things its answer may name.
+
+Raises: InsulaError if it may not be answered.
+"""
 
 
 class AccessCheck(Protocol):
     """Decides by the permissions that a call's row names, and by what the call is about."""
 
-    def check(self, call: Call) -> Asked | None:
+    def check(self, call: Call, services: "Services") -> Asked | None:
         """Return what is to be asked before the call is answered; None when it may be answered at once.
 
         Never waits: what is asked waits in the lane of the calls that take their time.
@@ -27,7 +35,7 @@ class ByConnection:
     def __init__(self, *, read_only: bool) -> None:
         self._read_only = read_only
 
-    def check(self, call: Call) -> Asked | None:
+    def check(self, call: Call, services: "Services") -> Asked | None:
         """Raises: ReadOnlyError for what is more than a look on a read-only connection."""
         if self._read_only and not call.procedure.only_looks(call.arguments):
             raise forbidden_read_only(call.procedure.api)

@@ -7,6 +7,8 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from insula.daemon.peers import Account
+
 QUIET_SECONDS = 60.0
 """After one line about a user, how long further ones are only counted."""
 
@@ -26,27 +28,31 @@ class Complaints:
 
     def __init__(self, quiet_seconds: float = QUIET_SECONDS) -> None:
         self._quiet_seconds = quiet_seconds
-        self._tallies: dict[int, _Tally] = {}
+        self._tallies: dict[Account, _Tally] = {}
 
-    def complain(self, uid: int, text: str, *, error: BaseException | None = None) -> None:
+    def complain(self, account: Account, text: str, *, error: BaseException | None = None) -> None:
         """Log text, or count it if this user had a line less than a minute ago. error: its trace goes along."""
-        tally = self._tallies.get(uid)
+        tally = self._tallies.get(account)
         if tally is not None:
             tally.number += 1
             tally.last = text
             return
         _logger.warning("%s", text, exc_info=error)
-        self._begin(uid)
+        self._begin(account)
 
-    def _begin(self, uid: int) -> None:
-        self._tallies[uid] = _Tally()
-        asyncio.get_running_loop().call_later(self._quiet_seconds, self._tell, uid)
+    def _begin(self, account: Account) -> None:
+        self._tallies[account] = _Tally()
+        asyncio.get_running_loop().call_later(self._quiet_seconds, self._tell, account)
 
-    def _tell(self, uid: int) -> None:
+    def _tell(self, account: Account) -> None:
         """A minute is over: tell what was counted; a quiet user is forgotten."""
-        tally = self._tallies.pop(uid)
+        tally = self._tallies.pop(account)
         if tally.number:
             _logger.warning(
-                "user %d: %d more of the kind in %g s, the last: %s", uid, tally.number, self._quiet_seconds, tally.last
+                "user %s: %d more of the kind in %g s, the last: %s",
+                account,
+                tally.number,
+                self._quiet_seconds,
+                tally.last,
             )
-            self._begin(uid)
+            self._begin(account)

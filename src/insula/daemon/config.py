@@ -6,6 +6,23 @@ max_clients_per_user = 100   # of one user other than root
 max_client_requests = 5      # a client's calls in flight before its socket is not read
 shutdown_timeout = 60        # seconds a guest may take to stop
 partitions = ["/machine"]    # where in the control groups domains may be
+confine_vcpus = true         # a domain's number of virtual processors is how many of the host's it has
+mend_other_firewalls = false # add rules to Docker's, ufw's and others' that let networks be
+max_anonymous_clients = 20   # clients that have not proved yet who they are
+auth_unix_rw = "none"        # what sockets for changes ask for: none (root and the group), or polkit
+auth_unix_ro = "none"        # the same, for read-only sockets
+access_drivers = ["none"]    # who is asked about each call: none, polkit, or an installed driver's name
+audit_level = 1              # records of what happens: 0 none, 1 in the kernel's audit or the log, 2 the former only
+audit_logging = false        # whether they are in the log, too
+listen_tls = false           # whether clients from other machines may come, by certificates
+listen_addr = ""             # which of this host's addresses they reach, "" for all
+tls_port = 16514
+ca_file = "/etc/pki/CA/cacert.pem"
+crl_file = "/etc/pki/CA/cacrl.pem"
+cert_file = "/etc/pki/libvirt/servercert.pem"
+key_file = "/etc/pki/libvirt/private/serverkey.pem"
+tls_allowed_dn_list = []     # names of clients, with * and ?; all that the authority knows if there is none
+tls_min_version = "1.2"
 
 [keepalive]
 interval = 5                 # seconds; 0 switches it off
@@ -14,6 +31,14 @@ count = 5
 [ids]                        # where the guests' id ranges are taken from
 first = 1000000
 count = 655360000
+
+[console_log]                # of each console
+file_bytes = 2097152         # size at which a file is rotated
+old_files = 3                # rotated files that are kept
+
+[metrics]                    # for Prometheus; off unless there is an address or a path
+address = "127.0.0.1:9177"   # of the host itself only
+path = "run/insula/metrics"  # a socket instead, with mode and group as below
 
 [[socket]]                   # replaces the two usual ones
 path = "run/insula/api"      # below the prefix unless absolute
@@ -30,6 +55,8 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from insula.daemon.metricssettings import MetricsSettings, is_loopback, metrics_settings
+from insula.engine.console.consolelog import USUAL_LIMITS, LogLimits
 from insula.errors import ConfigurationError
 from insula.layout import UNIX_SOCKET_PATH_MAX, Layout
 
@@ -39,6 +66,13 @@ LIBVIRT_GROUP = "libvirt"
 class SocketAccess(Enum):
     READ_WRITE = "read-write"
     READ_ONLY = "read-only"
+
+
+class Authenticating(Enum):
+    """What a client at a UNIX socket is asked for, beside what the socket's mode asks."""
+
+    NONE = "none"
+    POLKIT = "polkit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +95,26 @@ class KeepaliveSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TlsSettings:
+    """How clients come from other machines. The files are where libvirt's daemons have theirs.
+
+    address: empty for all of the host's; revocations_optional: whether that file may be missing; allowed_names:
+    patterns, none for whoever the authority knows.
+    """
+
+    listen: bool = False
+    address: str = ""
+    port: int = 16514
+    authority: Path = Path("/etc/pki/CA/cacert.pem")
+    revocations: Path = Path("/etc/pki/CA/cacrl.pem")
+    revocations_optional: bool = True
+    certificate: Path = Path("/etc/pki/libvirt/servercert.pem")
+    key: Path = Path("/etc/pki/libvirt/private/serverkey.pem")
+    allowed_names: tuple[str, ...] = ()
+    minimum: str = "1.2"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class IdPool:
     """Host ids that guests' ranges are taken from."""
 
@@ -79,14 +133,28 @@ class Settings:
     max_client_requests: int = 5
     shutdown_timeout: int = 60
     partitions: tuple[PurePosixPath, ...] = (PurePosixPath("/machine"),)
+    confine_vcpus: bool = True
+    mend_other_firewalls: bool = False
+    max_anonymous_clients: int = 20
+    auth_unix_rw: Authenticating = Authenticating.NONE
+    auth_unix_ro: Authenticating = Authenticating.NONE
+    access_drivers: tuple[str, ...] = ()
     keepalive: KeepaliveSettings = field(default_factory=KeepaliveSettings)
+    console_log: LogLimits = USUAL_LIMITS
     ids: IdPool | None = None
+    audit_level: int = 1
+    audit_logging: bool = False
+    tls: TlsSettings = field(default_factory=TlsSettings)
+    metrics: MetricsSettings | None = None
 
 
-def default_sockets(layout: Layout) -> tuple[SocketSettings, ...]:
-    """The two sockets where libvirt's own LXC daemon would listen, with the modes it has on a host without polkit."""
+def default_sockets(layout: Layout, auth_unix_rw: Authenticating = Authenticating.NONE) -> tuple[SocketSettings, ...]:
+    """The two sockets where libvirt's own LXC daemon would listen, with its modes: where polkit decides, all come."""
+    for_changes = SocketSettings(path=layout.socket, mode=0o660, group=LIBVIRT_GROUP, group_optional=True)
+    if auth_unix_rw is Authenticating.POLKIT:
+        for_changes = SocketSettings(path=layout.socket, mode=0o666)
     return (
-        SocketSettings(path=layout.socket, mode=0o660, group=LIBVIRT_GROUP, group_optional=True),
+        for_changes,
         SocketSettings(path=layout.socket_read_only, mode=0o666, access=SocketAccess.READ_ONLY),
     )
 
@@ -120,21 +188,56 @@ def parse(text: str, layout: Layout, *, name: str = "insulad.toml") -> Settings:
     source = _Source(name, text)
     top = source.checked(document, _TOP, "")
     keepalive = source.checked(document.get("keepalive", {}), _KEEPALIVE, "keepalive")
+    console_log = source.checked(document.get("console_log", {}), _CONSOLE_LOG, "console_log")
     ids = source.checked(document.get("ids", {}), _IDS, "ids")
     if ids and set(ids) != set(_IDS):
         raise ConfigurationError(f"{source.at('ids', None)}: the table 'ids' needs both 'first' and 'count'")
+    auth = {key: Authenticating(document.get(key, "none")) for key in _AUTHENTICATING}
     return Settings(
-        sockets=_sockets(document.get("socket", []), source, layout),
+        sockets=_sockets(document.get("socket", []), source, layout, auth["auth_unix_rw"]),
+        tls=_tls(document, source),
+        access_drivers=tuple(each for each in document.get("access_drivers", []) if each != "none"),
+        auth_unix_rw=auth["auth_unix_rw"],
+        auth_unix_ro=auth["auth_unix_ro"],
         keepalive=KeepaliveSettings(**keepalive),
+        console_log=LogLimits(**console_log),
         ids=IdPool(**ids) if ids else None,
+        metrics=_metrics(document["metrics"], source, layout) if "metrics" in document else None,
         partitions=tuple(map(PurePosixPath, document.get("partitions", ["/machine"]))),
-        **{key: value for key, value in top.items() if key not in (*_TABLES, "partitions")},
+        **{
+            key: value
+            for key, value in top.items()
+            if key not in (*_TABLES, *_AUTHENTICATING, *TLS_KEYS, "partitions", "access_drivers")
+        },
     )
 
 
-def _sockets(entries: list[dict[str, Any]], source: "_Source", layout: Layout) -> tuple[SocketSettings, ...]:
+def _tls(document: Mapping[str, Any], source: "_Source") -> TlsSettings:
+    if document.get("tls_no_verify_certificate"):
+        raise ConfigurationError(
+            f"{source.at('', 'tls_no_verify_certificate')}: whoever connects without a certificate is nobody: "
+            "'tls_no_verify_certificate' must be false"
+        )
+    fields: dict[str, Any] = {"revocations_optional": "crl_file" not in document}
+    for key, (name, wanted) in TLS_KEYS.items():
+        if name and key in document:
+            fields[name] = Path(document[key]) if wanted is _FILE else document[key]
+    fields["allowed_names"] = tuple(fields.get("allowed_names", ()))
+    return TlsSettings(**fields)
+
+
+def _metrics(table: dict[str, Any], source: "_Source", layout: Layout) -> MetricsSettings:
+    try:
+        return metrics_settings(source.checked(table, _METRICS, "metrics"), layout.root)
+    except ValueError as error:
+        raise ConfigurationError(f"{source.at('metrics', None)}: {error}") from error
+
+
+def _sockets(
+    entries: list[dict[str, Any]], source: "_Source", layout: Layout, auth_unix_rw: Authenticating
+) -> tuple[SocketSettings, ...]:
     if not entries:
-        return default_sockets(layout)
+        return default_sockets(layout, auth_unix_rw)
     sockets: list[SocketSettings] = []
     for index, entry in enumerate(entries):
         values = source.checked(entry, _SOCKET, "socket", index)
@@ -190,7 +293,32 @@ _PARTITIONS = _Key(
     wanted='a list of paths below the root of the control groups, such as ["/machine"]',
 )
 
-_TABLES: Mapping[str, _Key] = {"keepalive": _TABLE, "ids": _TABLE, "socket": _TABLE_LIST}
+_NAMES = _Key(
+    accepts=lambda value: isinstance(value, list) and all(isinstance(each, str) and each for each in value),
+    wanted='a list of names, such as ["polkit"]',
+)
+_FILE = _Key(accepts=lambda value: isinstance(value, str) and value.startswith("/"), wanted="an absolute path")
+TLS_KEYS: Mapping[str, tuple[str, _Key]] = {
+    "listen_tls": ("listen", _TRUTH),
+    "listen_addr": ("address", _Key(accepts=lambda value: isinstance(value, str), wanted="an address of this host")),
+    "tls_port": ("port", _whole(1, 65535)),
+    "ca_file": ("authority", _FILE),
+    "crl_file": ("revocations", _FILE),
+    "cert_file": ("certificate", _FILE),
+    "key_file": ("key", _FILE),
+    "tls_allowed_dn_list": ("allowed_names", _NAMES),
+    "tls_min_version": ("minimum", _one_of("1.2", "1.3")),
+    "tls_no_verify_certificate": ("", _TRUTH),
+}
+"""What is called here as libvirt's own daemons call it: the field that it sets, empty for what is always so."""
+_AUTHENTICATING = ("auth_unix_rw", "auth_unix_ro")
+_TABLES: Mapping[str, _Key] = {
+    "keepalive": _TABLE,
+    "console_log": _TABLE,
+    "ids": _TABLE,
+    "metrics": _TABLE,
+    "socket": _TABLE_LIST,
+}
 _TOP: Mapping[str, _Key] = {
     "log_level": _one_of("debug", "info", "warning", "error"),
     "max_clients": _whole(1, 100_000),
@@ -198,10 +326,21 @@ _TOP: Mapping[str, _Key] = {
     "max_client_requests": _whole(1, 1000),
     "shutdown_timeout": _whole(1, 86_400),
     "partitions": _PARTITIONS,
+    "confine_vcpus": _TRUTH,
+    "mend_other_firewalls": _TRUTH,
+    "max_anonymous_clients": _whole(1, 100_000),
+    **dict.fromkeys(_AUTHENTICATING, _one_of("none", "polkit")),
+    "access_drivers": _NAMES,
+    "audit_level": _whole(0, 2),
+    "audit_logging": _TRUTH,
+    **{key: wanted for key, (_, wanted) in TLS_KEYS.items()},
     **_TABLES,
 }
 _KEEPALIVE: Mapping[str, _Key] = {"interval": _whole(0, 86_400), "count": _whole(1, 1000)}
+_CONSOLE_LOG: Mapping[str, _Key] = {"file_bytes": _whole(4096, 2**40), "old_files": _whole(0, 1000)}
 _IDS: Mapping[str, _Key] = {"first": _whole(1, 2**32 - 2), "count": _whole(65536, 2**32 - 2)}
+_ADDRESS = _Key(accepts=is_loopback, wanted="a loopback address with a port: 127.0.0.1:9177 or [::1]:9177")
+_METRICS: Mapping[str, _Key] = {"address": _ADDRESS, "path": _TEXT, "mode": _MODE, "group": _TEXT}
 _SOCKET: Mapping[str, _Key] = {"path": _TEXT, "mode": _MODE, "group": _TEXT, "read_only": _TRUTH}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insula.daemon.activation import PassedSocket
-from insula.daemon.config import Settings, SocketAccess, SocketSettings
+from insula.daemon.config import Settings, SocketAccess, SocketSettings, TlsSettings
 from insula.daemon.partings import refuse_descriptors
 from insula.daemon.peers import Admission, admission_of
 from insula.errors import ConfigurationError
@@ -27,26 +27,35 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """A socket to come in by. inode: of the file we made, None for one that is not ours to remove."""
+    """A socket to come in by. path: None for one that is reached from other machines, by TLS; inode: of the file we
+    made, None for one that is not ours to remove."""
 
     socket: socket.socket
-    path: Path
+    path: Path | None
     access: SocketAccess
     admission: Admission
     inode: int | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return str(self.path)
+        host, port, *_ = self.socket.getsockname()
+        return f"{f'[{host}]' if ':' in host else host}:{port} (TLS)"
 
 
 def open_endpoints(settings: Settings, passed: Sequence[PassedSocket]) -> list[Endpoint]:
     """Return the endpoints to listen on: those systemd passed if it passed any, else those of the settings.
 
+    Where clients from other machines may come, and systemd passed no socket for them, that is made.
+
     Raises: ConfigurationError naming the socket that cannot be made, or that somebody else serves.
     """
-    if passed:
-        return [_passed(each, settings) for each in passed]
-    made: list[Endpoint] = []
+    made = [_passed(each, settings) for each in passed]
     try:
-        for each in settings.sockets:
-            made.append(_make(each))  # noqa: PERF401 - those made are closed if one fails
+        for each in () if passed else settings.sockets:
+            made.append(make_endpoint(each))  # noqa: PERF401 - those made are closed if one fails
+        if settings.tls.listen and all(each.path is not None for each in made):
+            made += _reached_from_afar(settings.tls)
     except BaseException:
         close_endpoints(made)
         raise
@@ -57,19 +66,22 @@ def close_endpoints(endpoints: Sequence[Endpoint]) -> None:
     """Stop listening and remove the files that are still ours: a stale one is refused by clients for ever."""
     for each in endpoints:
         each.socket.close()
-        if _is_ours(each):
+        if each.path is not None and _is_ours(each):
             each.path.unlink(missing_ok=True)
 
 
 def _is_ours(endpoint: Endpoint) -> bool:
     """Whether the file at the endpoint's path is the one we made, and still there."""
     try:
-        return endpoint.inode is not None and endpoint.path.stat().st_ino == endpoint.inode
+        return (
+            endpoint.inode is not None and endpoint.path is not None and endpoint.path.stat().st_ino == endpoint.inode
+        )
     except FileNotFoundError:
         return False
 
 
-def _make(settings: SocketSettings) -> Endpoint:
+def make_endpoint(settings: SocketSettings) -> Endpoint:
+    """Return a socket that listens. Raises: ConfigurationError naming it if it cannot be made, or is served."""
     admission = admission_of(settings)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
@@ -108,13 +120,52 @@ def _remove_stale(path: Path) -> None:
 
 
 def _passed(passed: PassedSocket, settings: Settings) -> Endpoint:
-    """An endpoint that systemd made: its unit's settings decide who may connect, we only whether they may write."""
+    """An endpoint that systemd made: its unit's settings decide who may connect, we only whether they may write.
+
+    Raises: ConfigurationError for one that is neither a UNIX socket nor one for TLS.
+    """
+    if passed.socket.family in (socket.AF_INET, socket.AF_INET6):
+        port = passed.socket.getsockname()[1]
+        if not (passed.name.removesuffix(".socket").endswith("-tls") or port == settings.tls.port):
+            raise ConfigurationError(
+                f"systemd passes a socket at port {port}, '{passed.name}': from afar clients come by TLS only, "
+                f"at port {settings.tls.port}, or by a socket whose name ends in -tls.socket"
+            )
+        return _afar(passed.socket)
     path = Path(str(passed.socket.getsockname()))
     configured = {each.path: each.access for each in settings.sockets}
     read_only = path.name.endswith("-ro") or passed.name.removesuffix(".socket").endswith("-ro")
     access = configured.get(path, SocketAccess.READ_ONLY if read_only else SocketAccess.READ_WRITE)
     _prepare(passed.socket, access)
     return Endpoint(socket=passed.socket, path=path, access=access, admission=Admission(gid=None, everybody=True))
+
+
+def _afar(listener: socket.socket) -> Endpoint:
+    """Whoever is known by a certificate may come in there, and do everything."""
+    listener.setblocking(False)
+    admission = Admission(gid=None, everybody=True)
+    return Endpoint(socket=listener, path=None, access=SocketAccess.READ_WRITE, admission=admission)
+
+
+def _reached_from_afar(settings: TlsSettings) -> list[Endpoint]:
+    """Raises: ConfigurationError for an address that is not the host's, or a port that is taken."""
+    made: list[Endpoint] = []
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            settings.address or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            listener = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
+            made.append(_afar(listener))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+    except OSError as error:
+        close_endpoints(made)
+        where = f"{settings.address or 'any address'}, port {settings.port}"
+        raise ConfigurationError(f"cannot listen for TLS at {where}: {error.strerror}") from error
+    return made
 
 
 def _prepare(listener: socket.socket, access: SocketAccess) -> None:
@@ -132,7 +183,7 @@ def withdrawn(endpoints: Sequence[Endpoint]) -> Iterator[None]:
     hidden: list[tuple[Path, Path]] = []
     try:
         for each in endpoints:
-            if _is_ours(each):
+            if each.path is not None and _is_ours(each):
                 hidden.append((each.path, each.path.with_name(f"{each.path.name}-")))
                 os.rename(*hidden[-1])
         yield
@@ -184,7 +235,7 @@ class Listener:
             except OSError as error:
                 if error.errno not in _EXHAUSTED:
                     raise
-                _logger.error("cannot accept a client on %s: %s", self.endpoint.path, error.strerror)
+                _logger.error("cannot accept a client on %s: %s", self.endpoint, error.strerror)
                 self.pause()
                 self._retry = self._loop.call_later(_EXHAUSTED_PAUSE, self.resume)
                 return

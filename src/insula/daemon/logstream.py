@@ -1,32 +1,44 @@
-"""A console's log as a stream: the files from the oldest on, or the newest part and whatever follows."""
+"""A console's log as a stream: what is wanted of its files, and, if it is followed, whatever comes."""
 
-import os
-from functools import partial
-from pathlib import Path
+import asyncio
+from contextlib import suppress
 
 from insula.daemon.serverstreams import ServerStream, StreamJob
-from insula.engine.console.consolechannel import Viewing, last_lines
+from insula.engine.console.consolechannel import ConsoleChannel, Viewing
+from insula.engine.console.consolehistory import ConsoleHistory, LogSelection
 from insula.engine.threads import in_own_thread
 from insula.rpc.frames import STREAM_DATA_MAX
 from insula.service.consoles import ConsoleVerbs
 from insula.service.managed import ManagedDomain
 
+_LOOK_AGAIN = 0.25
+"""Seconds after which is read what a guest that never pauses has printed meanwhile."""
+
 
 def log_job(
-    consoles: ConsoleVerbs, domain: ManagedDomain, device: str | None, *, follow: bool, lines: int | None = None
+    consoles: ConsoleVerbs, domain: ManagedDomain, device: str | None, wanted: LogSelection, *, follow: bool
 ) -> StreamJob:
     """Return what serves a log. follow: as long as the domain runs; one that is off has only its files.
 
-    lines: of what is there, begin with so many, None for all of it.
-
-    Raises: InvalidArgumentError if it has no such console.
+    Raises: DeviceMissingError if it has no such console.
     """
-    path = consoles.log(domain, device)
+    history = ConsoleHistory(consoles.log(domain, device), wanted)
     if not follow or not domain.is_active:
-        return _files_job(path) if lines is None else _tail_job(path, lines)
-    channel = consoles.open(domain, device, viewing=Viewing.WATCHING)
-    if lines is not None:
-        channel.begin_with(lines)
+        return _history_job(history)
+    if wanted == LogSelection():
+        return _channel_job(consoles.open(domain, device, viewing=Viewing.WATCHING))
+    return _following_job(history, consoles.follow(domain, device))
+
+
+def _history_job(history: ConsoleHistory) -> StreamJob:
+    async def serve(stream: ServerStream) -> None:
+        await _send_present(history, stream)
+
+    return StreamJob(serve=serve, release=history.close)
+
+
+def _channel_job(channel: ConsoleChannel) -> StreamJob:
+    """What was printed lately and what is printed now, from memory: no disk is asked."""
 
     async def serve(stream: ServerStream) -> None:
         while data := await channel.read(STREAM_DATA_MAX):
@@ -35,53 +47,37 @@ def log_job(
     return StreamJob(serve=serve, release=channel.close)
 
 
-def _files_job(path: Path) -> StreamJob:
+def _following_job(history: ConsoleHistory, channel: ConsoleChannel) -> StreamJob:
+    """What was said before, and the times, stand in the log, so that is read; the channel tells that there is more.
+
+    What no disk takes is sent as the channel has it.
+    """
+
     async def serve(stream: ServerStream) -> None:
-        for each in await in_own_thread(partial(_rotated, path)):
-            position = 0
-            while data := await in_own_thread(partial(_part, each, position)):
-                await stream.send(data)
-                position += len(data)
+        more, unsaved = b"-", b""
+        while True:
+            log = channel.log
+            settled = log is None or not log.writing
+            await _send_present(history, stream)
+            if log is not None and not settled:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_AGAIN):
+                        await log.written()
+                continue
+            if unsaved and log is not None and log.failing:
+                await stream.send(unsaved)
+            if not more:
+                return
+            more = unsaved = await channel.read(STREAM_DATA_MAX)
 
-    return StreamJob(serve=serve)
+    def release() -> None:
+        channel.close()
+        history.close()
+
+    return StreamJob(serve=serve, release=release)
 
 
-def _tail_job(path: Path, lines: int) -> StreamJob:
-    async def serve(stream: ServerStream) -> None:
-        data = await in_own_thread(partial(_tail, path, lines))
+async def _send_present(history: ConsoleHistory, stream: ServerStream) -> None:
+    while data := await in_own_thread(history.read):
         for position in range(0, len(data), STREAM_DATA_MAX):
             await stream.send(data[position : position + STREAM_DATA_MAX])
-
-    return StreamJob(serve=serve)
-
-
-def _tail(path: Path, lines: int) -> bytes:
-    """The last lines of the log's files together, which are small: see ConsoleLog."""
-    found = b""
-    for each in reversed(_rotated(path)):
-        pieces, position = [], 0
-        while data := _part(each, position):
-            pieces.append(data)
-            position += len(data)
-        found = b"".join(pieces) + found
-        if found.count(b"\n") > lines:
-            break
-    return last_lines(found, lines)
-
-
-def _rotated(path: Path) -> list[Path]:
-    """The log's files, oldest first. Like each read, in a thread of its own: the disk may never answer."""
-    older = [each for each in path.parent.glob(f"{path.name}.*") if each.suffix[1:].isdecimal()]
-    return [*sorted(older, key=lambda each: -int(each.suffix[1:])), path]
-
-
-def _part(path: Path, position: int) -> bytes:
-    """The bytes from position on, one packet's worth; none at the end, or when the file has gone."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return b""
-    try:
-        return os.pread(descriptor, STREAM_DATA_MAX, position)
-    finally:
-        os.close(descriptor)

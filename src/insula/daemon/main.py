@@ -14,20 +14,23 @@ import signal
 import socket
 import time
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from insula.daemon.activation import PassedSocket, notify, passed_sockets
+from insula.daemon.afar.certificates import Certificates
+from insula.daemon.auditrecorder import AuditRecorder
+from insula.daemon.authority.policy import policy_of
 from insula.daemon.config import Settings, load
 from insula.daemon.descriptors import Limits, raise_limit, reserved
 from insula.daemon.dispatch.hostcalls import LIBVIRT_VERSION
+from insula.daemon.garbage import unsearched
 from insula.daemon.generations import KeeperGenerations
 from insula.daemon.idle import IdleWatch
 from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.logs import keeper_log, start_logging
-from insula.daemon.server import Capacity, Server
-from insula.daemon.session import SessionLimits
+from insula.daemon.metricsserver import MetricsServer, metrics_server
+from insula.daemon.server import Capacity, Server, session_limits
 from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
@@ -35,21 +38,37 @@ from insula.engine.hostshortcomings import detected, shortcomings
 from insula.engine.keeper.dialects import FORMER_VERSIONS
 from insula.engine.keeper.link import KeeperEvent
 from insula.engine.keeper.protocol import VERSION, EventKind
-from insula.engine.keeper.startup import connect, spawn_keeper
+from insula.engine.keeper.startup import ENDS, connect, spawn_keeper
+from insula.engine.launch.keeperscope import place_of_keepers
 from insula.engine.launch.launcher import Launcher
 from insula.engine.look.accountlook import find_through, remembering
 from insula.engine.look.looking import Looker
 from insula.engine.threads import in_own_thread
 from insula.errors import ConfigurationError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
+from insula.kernel.cgroups.oomnotices import OomNotices
+from insula.kernel.mountinfo import mountinfo_of
 from insula.layout import Layout
+from insula.network.devicewatch import DeviceWatch
+from insula.network.firewall.coexistence import Coexistence
+from insula.network.firewall.firewall import Firewall, table_of
+from insula.network.firewall.rulewatch import RuleWatch
+from insula.network.guestports import GuestPorts
 from insula.network.netlink import NetlinkPerformer
+from insula.network.processwatch import ProcessWatch
+from insula.network.virtual.hostnetworks import HostNetworkPerformer, NetworkPlaces
+from insula.network.virtual.networkwatch import NetworkWatch
 from insula.service import listing
+from insula.service.audittrail import AuditTrail
 from insula.service.events import Events
 from insula.service.host import HostNode
 from insula.service.images import Images
+from insula.service.networks import VirtualNetworks
+from insula.service.nwfilters import NetworkFilters
+from insula.service.oomwatch import kernel_log
 from insula.service.partitions import Partitions
 from insula.service.preparation import HostPreparation
+from insula.service.processorwatch import ProcessorWatch
 from insula.service.tasks import BackgroundTasks, tell_failure
 from insula.storage.imagestore import ImageStore
 
@@ -66,7 +85,7 @@ def serve(layout: Layout, options: argparse.Namespace, missing: Sequence[str]) -
     for each in missing:
         _logger.error("%s", each)
     facts = detected()
-    for text in shortcomings(facts, Path("/proc/self/mountinfo").read_text()):
+    for text in shortcomings(facts, mountinfo_of()):
         _logger.warning("%s", text)
     return asyncio.run(Daemon(layout, settings, options, raise_limit(), facts).run(passed_sockets()))
 
@@ -92,52 +111,93 @@ class Daemon:
         self._tasks = BackgroundTasks()
         self._events = Events()
         self._looker = Looker()
+        filters = NetworkFilters()
+        others = Coexistence(table_of(layout.root), _logger.warning, mends=settings.mend_other_firewalls)
+        firewall = self._firewall = Firewall(table_of(layout.root), filters.definition, others)
         self._launcher = Launcher(
             facts=facts,
             link=self._keeper,
-            interfaces=NetlinkPerformer(),
+            interfaces=NetlinkPerformer(firewall),
             offload=in_own_thread,
             installation=str(layout.root),
             reserve=reserved(),
             find_account=remembering(find_through(self._looker)),
             entering=self._keeper.newest,
             unattended=self._begin,
+            keeper_ends=layout.run / ENDS,
         )
-        host, store = HostNode(), ImageStore(layout)
+        host, store, networks = HostNode(), ImageStore(layout), VirtualNetworks(events=self._events)
         self._wiring = wire(
             layout=layout,
             engine=self._launcher,
-            preparation=_preparation(layout, store, settings),
+            preparation=_preparation(layout, store, settings, networks),
             partitions=Partitions(allowed=settings.partitions),
             events=self._events,
             host=host,
             looker=self._looker,
             images=Images(store, self._names),
+            networks=networks,
+            network_performer=_performer(layout, firewall),
+            card_ports=GuestPorts(),
+            filters=filters,
+            firewall=firewall,
             daemon_info=self._describe,
             patience=Patience(shutdown=settings.shutdown_timeout),
+            oom_notices=OomNotices(),
+            kernel_log=kernel_log(),
+            confine_vcpus=settings.confine_vcpus,
+            log_limits=settings.console_log,
         )
         self._services = self._wiring.services
+        self._audit = AuditRecorder(level=settings.audit_level, logged=settings.audit_logging)
+        self._audit_trail = AuditTrail(domains=self._services.domains, recorder=self._audit)
+        self._events.subscribe(self._audit_trail.heard)
         self._server: Server | None = None
+        self._certificates: Certificates | None = None
+        self._metrics: MetricsServer | None = None
         self._idle: IdleWatch | None = None
+        self._network_watch: NetworkWatch | None = None
+        self._device_watches: list[DeviceWatch] = []
+        self._rule_watch: RuleWatch | None = None
+        self._processor_watch: ProcessorWatch | None = None
+        self._helper_watch: ProcessWatch | None = None
 
     async def run(self, passed: Sequence[PassedSocket]) -> int:
         """Serve until told to stop. Raises: InsulaError if it cannot even begin."""
         self._listen_to_signals()  # before any client sees that we are there, and may have us read our settings again
+        policy = policy_of(self._settings)
         endpoints = open_endpoints(self._settings, passed)
         try:
+            if any(each.path is None for each in endpoints):
+                self._certificates = Certificates(self._settings.tls)
             await self._keeper.start()
             await self._services.guest.inherit()
-            await self._wiring.recovery.take_stock()
+            await self._services.filters.take_stock()
+            await self._wiring.networks.take_stock()
+            self._network_watch = NetworkWatch(self._wiring.network_told)
+            self._rule_watch = RuleWatch(self._firewall, _logger.warning)
+            devices, bridges = (
+                DeviceWatch(told) for told in (self._services.network_verbs.device_told, self._wiring.card_bridges.told)
+            )
+            self._device_watches += (devices, bridges)
+            self._wiring.network_life.attend(self._network_watch, devices)
+            self._processor_watch = ProcessorWatch(self._wiring.reseating.processors_changed)
+            with unsearched():  # a thousand domains are made, before anybody is served
+                await self._wiring.recovery.take_stock()
+            self._audit_trail.take_stock()
             self._server = Server(
                 endpoints,
                 services=self._services,
-                limits=_session_limits(self._settings),
+                limits=session_limits(self._settings),
                 capacity=self._capacity(self._settings),
+                policy=policy,
                 changed=self._look_whether_idle,
+                certificates=self._certificates,
             )
             self._server.start()
+            await self._tell_metrics()
             notify("READY=1")
-            _logger.info("serves %s", ", ".join(str(each.path) for each in endpoints))
+            _logger.info("serves %s", ", ".join(str(each) for each in endpoints))
             starting = asyncio.create_task(self._take_over(), name="taking over")
             starting.add_done_callback(tell_failure)
             self._watch_idleness()
@@ -147,14 +207,27 @@ class Daemon:
             await asyncio.gather(starting, return_exceptions=True)
         finally:
             await self._end(endpoints)
+            policy.close()
+            self._audit.close()
         return 0
 
     async def _take_over(self) -> None:
         """Take over what runs while clients are served, then start what starts with the host."""
+        networks = asyncio.create_task(self._wiring.networks.take_over(), name="taking over networks")
         await self._wiring.recovery.take_over()
+        await networks  # before guests start that are plugged into them
+        self._wiring.card_bridges.attend(self._device_watches[-1])
+        self._wiring.guest_names.begin()
+        if self._wiring.oom_watch is not None:
+            self._wiring.oom_watch.begin()
+        self._wiring.reseating.begin()
+        self._services.readiness.begin()
+        self._services.health.begin()
+        self._helper_watch = ProcessWatch(self._wiring.helper_revival.ended)
+        self._wiring.helper_revival.attend(self._helper_watch)
         _logger.info("everything is taken over from the insulad before")
         gc.freeze()  # what start-up made stays: never look at it again
-        await self._services.lifecycle.start_autostarted()
+        await self._services.boot.start()
 
     async def _end(self, endpoints: Sequence[Endpoint]) -> None:
         """Let go of everything; guests stay, and a keeper without any ends with us."""
@@ -162,6 +235,18 @@ class Daemon:
             self._idle.cancel()
         if self._server is not None:
             await self._server.stop()
+        if self._metrics is not None:
+            await self._metrics.close()
+        if self._network_watch is not None:
+            self._network_watch.close()
+        for each in self._device_watches:
+            each.close()
+        if self._rule_watch is not None:
+            self._rule_watch.close()
+        if self._processor_watch is not None:
+            self._processor_watch.close()
+        if self._helper_watch is not None:
+            self._helper_watch.close()
         await self._wiring.close()
         await self._looker.close()
         running = listing.active(self._services.domains)
@@ -171,6 +256,10 @@ class Daemon:
         self._launcher.close()
         close_endpoints(endpoints)
         _logger.info("ended; %s", "guests go on running" if running else "no guests were running")
+
+    async def _tell_metrics(self) -> None:
+        services = self._services
+        self._metrics = await metrics_server(self._settings.metrics, services.domains, services.disks, _own_version())
 
     # What happens meanwhile
 
@@ -187,6 +276,8 @@ class Daemon:
         """Read the settings again: what concerns new clients holds from now on, the sockets stay as they are."""
         try:
             settings = load(self._layout, self._options.config)
+            if self._certificates is not None:
+                self._certificates.reload(settings.tls)
         except ConfigurationError as error:
             _logger.error("the settings stay as they were: %s", error)
             return
@@ -194,7 +285,7 @@ class Daemon:
         if not self._options.verbose:
             start_logging(settings.log_level)
         if self._server is not None:
-            self._server.limit(_session_limits(settings), self._capacity(settings))
+            self._server.limit(session_limits(settings), self._capacity(settings))
         _logger.info("the settings were read again")
 
     def _obtain_keeper(self) -> socket.socket:
@@ -203,8 +294,9 @@ class Daemon:
         with contextlib.suppress(KeeperError):
             return connect(path)
         log = keeper_log(self._layout.logs / "keeper.log")
+        placed = place_of_keepers(self._launcher.facts.manager, str(self._layout.root))
         try:
-            spawn_keeper(path, log=log, soft_limit=self._limits[0])
+            spawn_keeper(path, log=log, soft_limit=self._limits[0], placed=placed)
         finally:
             if log is not None:
                 os.close(log)
@@ -244,25 +336,28 @@ class Daemon:
 
     def _is_idle(self) -> bool:
         no_clients = self._server is None or not self._server.clients
-        return no_clients and not listing.active(self._services.domains)
+        networks = any(each.is_active for each in self._services.networks)
+        return no_clients and not networks and not listing.active(self._services.domains)
 
     def _capacity(self, settings: Settings) -> Capacity:
         """How many clients there may be: half of the descriptors, at most, are theirs."""
         most = self._limits[1] // 2
         if settings.max_clients > most:
             _logger.warning("at most %d clients are served: this process may have %d descriptors", most, 2 * most)
-        return Capacity(clients=min(settings.max_clients, most), of_one_user=settings.max_clients_per_user)
+        return Capacity(
+            clients=min(settings.max_clients, most),
+            of_one_user=settings.max_clients_per_user,
+            anonymous=settings.max_anonymous_clients,
+        )
 
     def _names(self) -> dict[UUID, str]:
         return {each.uuid: each.name for each in self._services.domains}
 
     def _describe(self) -> dict[str, Any]:
         """What DAEMON_INFO tells."""
-        from importlib.metadata import version  # a twentieth of all imports, for those who ask
-
         facts = self._launcher.facts
         return {
-            "version": version("insula"),
+            "version": _own_version(),
             "libvirt_version": LIBVIRT_VERSION,
             "pid": os.getpid(),
             "began": self._began,
@@ -274,13 +369,20 @@ class Daemon:
         }
 
 
-def _preparation(layout: Layout, store: ImageStore, settings: Settings) -> HostPreparation:
+def _own_version() -> str:
+    from importlib.metadata import version  # a twentieth of all imports, for those who ask
+
+    return version("insula")
+
+
+def _preparation(layout: Layout, store: ImageStore, settings: Settings, networks: VirtualNetworks) -> HostPreparation:
     ids, partitions = settings.ids, Partitions(allowed=settings.partitions)
     if ids is None:
-        return HostPreparation(layout, store, partitions=partitions)
+        return HostPreparation(layout, store, partitions=partitions, plugging=networks.plugging)
     pools = [range(ids.first, ids.first + ids.count)]
-    return HostPreparation(layout, store, pools=lambda: pools, partitions=partitions)
+    return HostPreparation(layout, store, pools=lambda: pools, partitions=partitions, plugging=networks.plugging)
 
 
-def _session_limits(settings: Settings) -> SessionLimits:
-    return SessionLimits(calls=settings.max_client_requests, keepalive=settings.keepalive)
+def _performer(layout: Layout, firewall: Firewall) -> HostNetworkPerformer:
+    places = NetworkPlaces(running=layout.running_networks, leases=layout.leases)
+    return HostNetworkPerformer(table_of(layout.root), places, firewall)

@@ -1,5 +1,6 @@
 """Who is at the other end of a UNIX socket, and whether they may come in."""
 
+import errno
 import grp
 import os
 import socket
@@ -9,27 +10,58 @@ from dataclasses import dataclass
 
 from insula.daemon.config import SocketSettings
 from insula.errors import ConfigurationError
+from insula.kernel.fds import Fd
+from insula.kernel.process import has_ended, start_time
 
 _SO_PEERGROUPS = 59
 """The peer's supplementary groups: unix(7), since Linux 4.13."""
+_SO_PEERPIDFD = 77
+"""A pidfd of the peer: unix(7), since Linux 6.5."""
 _NGROUPS_MAX = 65536
+
+
+Account = int | str
+"""Whose clients count together: a user of this host, by uid, or whoever a remote client proves to be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Peer:
-    """A process as the kernel vouches for it at the moment it connected."""
+    """Who connected: a process of this host, as the kernel vouches for it at that moment, or somebody from afar.
 
-    pid: int
-    uid: int
-    gid: int
+    born: when the process began, in clock ticks since boot: with that its pid is no other's; None if it has ended.
+    address: where a remote client comes from; pid, uid and gid are None then. name: whom it has proved to be.
+    """
+
+    pid: int | None = None
+    uid: int | None = None
+    gid: int | None = None
     groups: frozenset[int] = frozenset()
+    born: int | None = None
+    address: str | None = None
+    name: str | None = None
 
     def __str__(self) -> str:
-        return f"pid={self.pid} uid={self.uid}"
+        if self.uid is not None:
+            return f"pid={self.pid} uid={self.uid}"
+        return f"{self.name or 'somebody'} from {self.address}"
+
+    @property
+    def account(self) -> Account:
+        """Whose clients count together: never a number for one from afar, which no uid is."""
+        if self.uid is not None:
+            return self.uid
+        return f"'{self.name}'" if self.name is not None else f"at {self.address}"
+
+    @property
+    def is_privileged(self) -> bool:
+        """Whether it could end us anyway: it is root's, or our own user's."""
+        return self.uid in (0, os.geteuid())
 
 
 def peer_of(connection: socket.socket) -> Peer:
-    """Return who connected. Source: unix(7), SO_PEERCRED and SO_PEERGROUPS."""
+    """Return who connected; from afar, no more than from where. Source: unix(7), SO_PEERCRED and SO_PEERGROUPS."""
+    if connection.family != socket.AF_UNIX:
+        return Peer(address=str(connection.getpeername()[0]))
     credentials = struct.Struct("3i")
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
     pid, uid, gid = credentials.unpack(raw)
@@ -38,7 +70,27 @@ def peer_of(connection: socket.socket) -> Peer:
         groups = frozenset(struct.unpack(f"{len(raw) // 4}I", raw))
     except OSError:
         groups = frozenset()
-    return Peer(pid=pid, uid=uid, gid=gid, groups=groups)
+    return Peer(pid=pid, uid=uid, gid=gid, groups=groups, born=_birth(connection, pid))
+
+
+def _birth(connection: socket.socket, pid: int) -> int | None:
+    """Return when a peer began. Where the kernel has no SO_PEERPIDFD, a pid may have come to mean another before."""
+    try:
+        pidfd = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:
+            return None
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return None
+    try:
+        born = start_time(pid)
+        return None if has_ended(Fd(pidfd)) else born  # it has not ended, so its pid was nobody else's
+    except OSError:
+        return None
+    finally:
+        os.close(pidfd)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +103,7 @@ class Admission:
     def permits(self, peer: Peer) -> bool:
         """Whether the peer may come in."""
         member = self.gid is not None and (peer.gid == self.gid or self.gid in peer.groups)
-        return peer.uid in (0, os.geteuid()) or member or self.everybody
+        return peer.is_privileged or member or self.everybody
 
 
 def admission_of(settings: SocketSettings) -> Admission:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 OPENING_SECONDS = 30.0
 """From connecting to a successful CONNECT_OPEN; a client does that first, without asking anybody anything."""
+PROVING_SECONDS = 150.0
+"""From the beginning of authentication to a successful CONNECT_OPEN: somebody may have to type a password."""
 PACKET_SECONDS = 60.0
 """From a packet's first byte to its last: 32 MiB over the slowest of tunnels that anybody may have."""
 
@@ -29,6 +31,14 @@ class Punctuality:
         self._opening = self._loop.call_later(
             OPENING_SECONDS, self._late, f"it did not open the connection within {OPENING_SECONDS:g} s"
         )
+
+    def proving(self) -> None:
+        """The client proves who it is, for which a person may have to type: there is more time from now on."""
+        if self._opening is not None:
+            self._opening.cancel()
+            self._opening = self._loop.call_later(
+                PROVING_SECONDS, self._late, f"it did not prove who it is within {PROVING_SECONDS:g} s"
+            )
 
     def opened(self) -> None:
         if self._opening is not None:

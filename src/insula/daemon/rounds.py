@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from weakref import WeakValueDictionary
 
+from insula.daemon.peers import Account
+
 SLICE = 0.005
 """Seconds of one user's clients after which the others get their turn."""
 
@@ -52,12 +54,12 @@ class Rounds:
 
 
 class Turn:
-    """A client's part in the rounds. client: any object of its own; uid: whose it is."""
+    """A client's part in the rounds. client: any object of its own; account: whose it is."""
 
-    def __init__(self, rounds: Rounds, *, client: Hashable, uid: int) -> None:
+    def __init__(self, rounds: Rounds, *, client: Hashable, account: Account) -> None:
         self._rounds = rounds
-        self._alone = uid in (0, os.geteuid())
-        self._user: Hashable = client if self._alone else uid
+        self._alone = account in (0, os.geteuid())
+        self._user: Hashable = client if self._alone else account
         self._waiting: set[Work] = set()
         self.bulk = rounds.bulk(self._user)
         """Held while an answer is made that takes long."""

@@ -2,19 +2,22 @@
 
 import asyncio
 import logging
-import os
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from insula.daemon.afar.certificates import Certificates
+from insula.daemon.afar.handshakes import Handshakes
+from insula.daemon.authority.policy import AccessPolicy
+from insula.daemon.channel import channel_of
 from insula.daemon.complaints import Complaints
-from insula.daemon.config import SocketAccess
+from insula.daemon.config import Settings, SocketAccess
 from insula.daemon.incomingcall import Services
 from insula.daemon.listener import Endpoint, Listener, withdrawn
 from insula.daemon.partings import hang_up
-from insula.daemon.peers import Peer, peer_of
+from insula.daemon.peers import Account, Peer, peer_of
 from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
@@ -24,10 +27,17 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
-    """How many clients may be connected at once: all of them, and those of one user other than root and our own."""
+    """How many clients may be connected at once: all of them, those of one account other than root and our own, and
+    those that have not proved yet who they are, though they have to."""
 
     clients: int
     of_one_user: int
+    anonymous: int = 20
+
+    @property
+    def anonymous_of_one(self) -> int:
+        """How many of the latter may be one account's."""
+        return max(1, self.anonymous // 4)
 
     @property
     def read_only(self) -> int:
@@ -39,8 +49,13 @@ class Capacity:
 class _Origin:
     """Whose client it is, and by which kind of socket it came."""
 
-    uid: int
+    account: Account
     read_only: bool
+
+
+def session_limits(settings: Settings) -> SessionLimits:
+    """Return what each client is held to by the settings."""
+    return SessionLimits(calls=settings.max_client_requests, keepalive=settings.keepalive)
 
 
 class _SomebodyCameError(Exception):
@@ -50,8 +65,9 @@ class _SomebodyCameError(Exception):
 class Server:
     """Accepts clients at its endpoints and keeps their sessions.
 
-    capacity: further clients wait to be accepted, further ones of one user are hung up on. changed: called when a
-    client came or went.
+    capacity: further clients wait to be accepted, further ones of one account are hung up on. policy: what they have to
+    prove, and who is asked about their calls. changed: called when a client came or went. certificates: by which
+    clients from afar are known; without they are hung up on.
     """
 
     def __init__(
@@ -61,8 +77,11 @@ class Server:
         services: Services,
         limits: SessionLimits,
         capacity: Capacity,
+        policy: AccessPolicy,
         changed: Callable[[], None],
+        certificates: Certificates | None = None,
     ) -> None:
+        self._policy = policy
         self._services = services
         self._limits = limits
         self._capacity = capacity
@@ -70,8 +89,13 @@ class Server:
         self._shares = Shares()
         self._rounds = Rounds()
         self._complaints = Complaints()
+        self._handshakes: Handshakes | None = None
+        if certificates is not None:
+            self._handshakes = Handshakes(certificates, self._complaints, self._welcome)
         self._sessions: dict[Session, _Origin] = {}
-        self._of_user: Counter[int] = Counter()
+        self._of_account: Counter[Account] = Counter()
+        self._anonymous: dict[Session, Account] = {}
+        """Those who have not proved yet who they are, and whose they are."""
         self._read_only_clients = 0
         self._full = False
         self._ending: set[asyncio.Task[None]] = set()
@@ -102,7 +126,7 @@ class Server:
         with suppress(_SomebodyCameError), withdrawn([each.endpoint for each in self._listeners]):
             for listener in self._listeners:
                 listener.accept_waiting()
-            if self._sessions:
+            if self._sessions or self._handshakes:
                 raise _SomebodyCameError
             self._stopping = True
             for listener in self._listeners:
@@ -119,6 +143,8 @@ class Server:
             pass
         for listener in self._listeners:
             listener.pause()
+        if self._handshakes is not None:
+            await self._handshakes.close()
         for session in list(self._sessions):
             session.close("the daemon stops")
         await asyncio.gather(*self._ending)
@@ -127,11 +153,21 @@ class Server:
         try:
             peer = peer_of(connection)
         except OSError as error:
-            _logger.warning("a client on %s was gone before it was there: %s", endpoint.path, error)
+            _logger.warning("a client on %s was gone before it was there: %s", endpoint, error)
             hang_up(connection)
             return
-        if self._is_crowd(peer):
-            hang_up(connection)
+        if endpoint.path is not None:
+            self._welcome(connection, peer, endpoint)
+        elif self._handshakes is None or self._is_crowd(peer, proved=False):
+            connection.close()
+        else:
+            self._handshakes.begin(connection, peer, endpoint)
+
+    def _welcome(self, connection: socket.socket, peer: Peer, endpoint: Endpoint) -> None:
+        """Begin a session with a client of whom is known what there is to be known before it says anything."""
+        authentication = self._policy.authentication(peer, endpoint.access)
+        if self._stopping or self._is_crowd(peer, proved=authentication.complete):
+            channel_of(connection).hang_up()
             return
         session = Session(
             connection,
@@ -143,10 +179,15 @@ class Server:
             shares=self._shares,
             rounds=self._rounds,
             complaints=self._complaints,
+            authentication=authentication,
+            jury=self._policy.jury(peer, self._complaints),
+            proved=self._proved,
             ended=self._ended,
         )
-        self._sessions[session] = _Origin(uid=peer.uid, read_only=endpoint.access is SocketAccess.READ_ONLY)
-        self._of_user[peer.uid] += 1
+        self._sessions[session] = _Origin(account=peer.account, read_only=endpoint.access is SocketAccess.READ_ONLY)
+        self._of_account[peer.account] += 1
+        if not session.authentication.complete:
+            self._anonymous[session] = peer.account
         self._read_only_clients += self._sessions[session].read_only
         session.start()
         self._admit()
@@ -171,22 +212,35 @@ class Server:
             else:
                 listener.resume()
 
-    def _is_crowd(self, peer: Peer) -> bool:
-        """Whether a user has as many clients as one may have."""
-        if peer.uid in (0, os.geteuid()):
+    def _is_crowd(self, peer: Peer, *, proved: bool) -> bool:
+        """Whether an account, or those who have to prove who they are, have as many clients as they may have."""
+        if peer.is_privileged:
             return False
-        present = self._of_user[peer.uid]
-        if present < self._capacity.of_one_user:
+        account, present = peer.account, self._of_account[peer.account]
+        anonymous, total = sum(each == account for each in self._anonymous.values()), len(self._anonymous)
+        if self._handshakes is not None:
+            anonymous, total = anonymous + self._handshakes.of(account), total + len(self._handshakes)
+        if not proved and anonymous >= self._capacity.anonymous_of_one:
+            text = f"user {account} has {anonymous} clients that have not proved who they are"
+        elif not proved and total >= self._capacity.anonymous:
+            text = f"{total} clients have not proved who they are"
+        elif present >= self._capacity.of_one_user:
+            text = f"user {account} has {present} clients"
+        else:
             return False
-        self._complaints.complain(peer.uid, f"user {peer.uid} has {present} clients: further ones are hung up on")
+        self._complaints.complain(account, f"{text}: further ones are hung up on")
         return True
+
+    def _proved(self, session: Session) -> None:
+        self._anonymous.pop(session, None)
 
     def _ended(self, session: Session) -> None:
         origin = self._sessions.pop(session)
+        self._anonymous.pop(session, None)
         self._read_only_clients -= origin.read_only
-        self._of_user[origin.uid] -= 1
-        if not self._of_user[origin.uid]:
-            del self._of_user[origin.uid]
+        self._of_account[origin.account] -= 1
+        if not self._of_account[origin.account]:
+            del self._of_account[origin.account]
         task = asyncio.create_task(self._clean_up(session), name=f"end of {session}")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

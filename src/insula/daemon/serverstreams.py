@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from insula.engine.console.consolechannel import ConsoleChannel
 from insula.errors import InsulaError, OperationAbortedError
 from insula.rpc.arrivals import Stream, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.connection import Connection
@@ -165,23 +164,39 @@ class ServerStreams:
         self._carrier.flush()
 
 
-def console_job(channel: ConsoleChannel) -> StreamJob:
-    """Serve a console: what the guest writes goes out, what the client types goes in, until either leaves."""
+class GuestLine(Protocol):
+    """One end of a line to a guest: a viewer of a console, or the host's side of a channel."""
+
+    @property
+    def taken_over(self) -> bool: ...
+
+    async def read(self, limit: int) -> bytes:
+        """Return what the guest wrote; b"" at the end."""
+
+    async def write(self, data: bytes) -> None:
+        """Hand it to the guest."""
+
+    def close(self) -> None:
+        """Leave."""
+
+
+def line_job(line: GuestLine) -> StreamJob:
+    """Serve a line: what the guest writes goes out, what the client sends goes in, until either leaves."""
 
     async def output(stream: ServerStream) -> None:
-        while data := await channel.read(STREAM_DATA_MAX):
+        while data := await line.read(STREAM_DATA_MAX):
             await stream.send(data)
-        if channel.taken_over:
-            raise OperationAbortedError("somebody else took the console over")
+        if line.taken_over:
+            raise OperationAbortedError("somebody else took it over")
 
     async def typed(stream: ServerStream) -> None:
         while data := await stream.receive():
-            await channel.write(data)
+            await line.write(data)
 
     async def serve(stream: ServerStream) -> None:
-        sending = asyncio.create_task(output(stream), name="console output")
-        typing = asyncio.create_task(typed(stream), name="console input")
-        leaving = asyncio.create_task(stream.finished(), name="console finish")
+        sending = asyncio.create_task(output(stream), name="output of a line")
+        typing = asyncio.create_task(typed(stream), name="input of a line")
+        leaving = asyncio.create_task(stream.finished(), name="finish of a line")
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
@@ -191,4 +206,4 @@ def console_job(channel: ConsoleChannel) -> StreamJob:
                 each.cancel()
             await asyncio.gather(sending, typing, leaving, return_exceptions=True)
 
-    return StreamJob(serve=serve, release=channel.close)
+    return StreamJob(serve=serve, release=line.close)

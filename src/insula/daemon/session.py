@@ -20,11 +20,14 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from insula.daemon.access import AccessCheck, ByConnection
+from insula.daemon.authority.authentication import Authentication
+from insula.daemon.authority.bydrivers import Jury, access_of
+from insula.daemon.authority.screening import EventScreen
 from insula.daemon.callqueue import CallQueue, Lane
+from insula.daemon.channel import channel_of
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import KeepaliveSettings, SocketAccess
-from insula.daemon.dispatch.table import BEFORE_OPEN, BULK, WAITING, answer
+from insula.daemon.dispatch.table import AUTHENTICATING, BEFORE_OPEN, BULK, WAITING, answer
 from insula.daemon.incomingcall import Answer, IncomingCall, Services, Work
 from insula.daemon.intake import Intake
 from insula.daemon.partings import part_with
@@ -37,11 +40,13 @@ from insula.daemon.subscriptions import Subscriptions
 from insula.daemon.transport import Transport
 from insula.errors import (
     AuthenticationError,
+    AuthenticationRequiredError,
     InsulaError,
     InternalError,
     OperationAbortedError,
     OperationFailedError,
     OperationInvalidError,
+    OperationUnsupportedError,
     RpcError,
 )
 from insula.rpc.arrivals import Arrival, Call, Role, StreamAbort, StreamData, StreamEof, StreamFinish
@@ -78,7 +83,9 @@ class SessionLimits:
 class Session:
     """One client, from its connecting until it is gone: `request.Client` to handlers, `Carrier` to its streams.
 
-    admitted: whether the peer may do anything; access: what its socket allows. ended: called once, when it is over.
+    admitted: whether the peer may do anything; access: what its socket allows; authentication: what it has to prove;
+    jury: who is asked about its calls, None if nobody is. proved: called once it has proved who it is; ended: called
+    once, when it is over.
     """
 
     def __init__(
@@ -93,6 +100,9 @@ class Session:
         shares: Shares,
         rounds: Rounds,
         complaints: Complaints,
+        authentication: Authentication,
+        jury: Jury | None,
+        proved: Callable[["Session"], None],
         ended: Callable[["Session"], None],
     ) -> None:
         self.number = next(_numbers)
@@ -100,27 +110,33 @@ class Session:
         self.close_callback = False
         self._admitted = admitted
         self._read_only = access is SocketAccess.READ_ONLY
-        self.access: AccessCheck = ByConnection(read_only=self._read_only)
+        self.authentication = authentication
+        self._jury = jury
+        self.access = access_of(self._jury, read_only=self._read_only)
         self._opened = False
         self._closing = False
         self._services = services
         self._keepalive = limits.keepalive
-        self._share = ClientShare(shares, peer.uid)
+        self._share = ClientShare(shares, peer.account)
         self._complaints = complaints
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._ping: asyncio.TimerHandle | None = None
         self._connection = Connection(Role.SERVER)
         self._connection.limit_packets(PACKET_LIMIT_UNOPENED)
-        self._turn = Turn(rounds, client=self, uid=peer.uid)
+        self._turn = Turn(rounds, client=self, account=peer.account)
+        self._channel = channel_of(connection)
         self._transport = Transport(
-            connection, turn=self._turn, received=self._received, lost=self._lost, drained=self.adjust
+            self._channel, turn=self._turn, received=self._received, lost=self._lost, drained=self.adjust
         )
         self._calls = CallQueue(usual=limits.calls, perform=self._perform, freed=self.adjust)
         self._streams = ServerStreams(self._connection, self)
         self._intake = Intake(self._turn, self._take, ready=self._takes_answers, worked=self._settle)
         self._punctuality = Punctuality(reading=lambda: self._transport.reading, late=self._give_up)
-        self.subscriptions = Subscriptions(services.events, self._message)
+        self.authentication.begun = self._punctuality.proving
+        self.authentication.proved = lambda: proved(self)
+        screen = None if self._jury is None else EventScreen(self._jury, self._give_up)
+        self.subscriptions = Subscriptions(services.events, self._message, screen)
 
     def __str__(self) -> str:
         return f"client {self.number} ({self.peer})"
@@ -128,6 +144,10 @@ class Session:
     @property
     def closed(self) -> bool:
         return self._transport.closed
+
+    @property
+    def passes_fds(self) -> bool:
+        return self._channel.passes_fds
 
     @property
     def bulk(self) -> asyncio.Lock:
@@ -157,7 +177,7 @@ class Session:
             raise OperationInvalidError("the connection is already open")
         self._opened = True
         self._read_only = self._read_only or read_only
-        self.access = ByConnection(read_only=self._read_only)
+        self.access = access_of(self._jury, read_only=self._read_only)
         self._punctuality.opened()
         self._connection.limit_packets(PACKET_LIMIT_READ_ONLY if self._read_only else LENGTH_MAX)
 
@@ -226,11 +246,15 @@ class Session:
             request.dispose()
 
     def _check_allowed(self, call: Call) -> None:
-        """Raises: AuthenticationError, OperationInvalidError if the client may not call that yet."""
+        """Raises: AuthenticationRequiredError and others if the client may not call that, or not yet."""
         row = call.procedure
+        if not self.authentication.complete and row not in AUTHENTICATING:
+            raise AuthenticationRequiredError("authentication required")
         if not self._admitted and (row is Remote.CONNECT_OPEN or row not in BEFORE_OPEN):
             self._complain("was refused: neither root nor a member of the socket's group")
             raise AuthenticationError("this socket is for root and its group: you are neither")
+        if row.gives_fds and not self._channel.passes_fds:
+            raise OperationUnsupportedError(f"{row.api} passes file descriptors, which needs a local connection")
         if not self._opened and row not in BEFORE_OPEN:
             raise OperationInvalidError(f"{row.api} before the connection was opened")
 
@@ -343,7 +367,7 @@ class Session:
             self.close(reason)
 
     def _complain(self, text: str, error: BaseException | None = None) -> None:
-        self._complaints.complain(self.peer.uid, f"{self} {text}", error=error)
+        self._complaints.complain(self.peer.account, f"{self} {text}", error=error)
 
     def _lost(self, error: Exception | None) -> None:
         if error is not None:

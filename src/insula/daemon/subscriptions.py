@@ -6,11 +6,13 @@ the new style, which carry the id of the callback they answer, and in the old on
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
-from insula.daemon.wire import to_wire
+from insula.daemon.wire import network_to_wire, to_wire
 from insula.errors import InvalidArgumentError, OperationInvalidError
-from insula.rpc.codes.eventcodes import DomainEventId
+from insula.model.numbers import MemoryFailureRecipient
+from insula.rpc.codes.eventcodes import DomainEventId, NetworkEventId
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.events import (
     BalloonChange,
@@ -19,17 +21,21 @@ from insula.service.events import (
     DeviceRemoved,
     Event,
     Events,
+    JobCompleted,
     LifecycleEvent,
+    MemoryFailure,
     MetadataChange,
+    NetworkLifecycle,
+    NetworkMetadataChange,
     Reboot,
     Tunable,
+    VcpuRemoved,
+    Watchdog,
 )
 
 DOMAIN = "domain"
 """The noun that most events are of."""
-LAST_EVENT_ID = 29
-"""libvirt 12 knows 28 (a vCPU removed) and 29 (a channel's lifecycle) besides those in DomainEventId."""
-
+NETWORK = "network"
 REGISTRATIONS_MAX = 4096
 """Of one client: some kinds of event for each of a thousand domains."""
 SAME_MAX = 8
@@ -70,6 +76,13 @@ ROWS: dict[type[Event], Row] = {
         pack=lambda event: (to_wire(event.domain),),
         nested=True,
     ),
+    Watchdog: Row(
+        id=DomainEventId.WATCHDOG,
+        with_id=Remote.DOMAIN_EVENT_CALLBACK_WATCHDOG,
+        without_id=Remote.DOMAIN_EVENT_WATCHDOG,
+        pack=lambda event: (to_wire(event.domain), event.action),
+        nested=True,
+    ),
     BalloonChange: Row(
         id=DomainEventId.BALLOON_CHANGE,
         with_id=Remote.DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE,
@@ -108,6 +121,40 @@ ROWS: dict[type[Event], Row] = {
         without_id=None,
         pack=lambda event: (to_wire(event.domain), event.parameters),
     ),
+    MemoryFailure: Row(
+        id=DomainEventId.MEMORY_FAILURE,
+        with_id=Remote.DOMAIN_EVENT_MEMORY_FAILURE,
+        without_id=None,
+        pack=lambda event: (to_wire(event.domain), MemoryFailureRecipient.GUEST, event.action, 0),
+    ),
+    VcpuRemoved: Row(
+        id=DomainEventId.VCPU_REMOVED,
+        with_id=Remote.DOMAIN_EVENT_VCPU_REMOVED,
+        without_id=None,
+        pack=lambda event: (to_wire(event.domain), event.vcpu),
+    ),
+    JobCompleted: Row(
+        id=DomainEventId.JOB_COMPLETED,
+        with_id=Remote.DOMAIN_EVENT_CALLBACK_JOB_COMPLETED,
+        without_id=None,
+        pack=lambda event: (to_wire(event.domain), event.parameters),
+    ),
+    NetworkLifecycle: Row(
+        id=NetworkEventId.LIFECYCLE,
+        with_id=Remote.NETWORK_EVENT_LIFECYCLE,
+        without_id=None,
+        pack=lambda event: (network_to_wire(event.network), event.kind, 0),
+        noun=NETWORK,
+        about=lambda event: event.network.uuid,
+    ),
+    NetworkMetadataChange: Row(
+        id=NetworkEventId.METADATA_CHANGE,
+        with_id=Remote.NETWORK_EVENT_CALLBACK_METADATA_CHANGE,
+        without_id=None,
+        pack=lambda event: (network_to_wire(event.network), event.kind, event.uri),
+        noun=NETWORK,
+        about=lambda event: event.network.uuid,
+    ),
 }
 """One line an event that this driver emits; registering for any other known id is accepted, and it never comes."""
 
@@ -115,19 +162,33 @@ _Subject = tuple[str, int, object]
 """What a registration is for: a noun, an event's id, and the thing it is about, None for all."""
 
 
-class Subscriptions:
-    """The registrations of one client. message: how to send to it; the first registration subscribes to events."""
+class EventFilter(Protocol):
+    """Asks, of each event, whether the client may hear of it."""
 
-    def __init__(self, events: Events, message: Message) -> None:
+    def pass_on(self, event: Event, send: Callable[[], None]) -> None:
+        """Call send if it may, once that is known, and after what came before."""
+
+    def close(self) -> None:
+        """Pass on nothing any more."""
+
+
+class Subscriptions:
+    """The registrations of one client. message: how to send to it; the first registration subscribes to events.
+
+    screen: asks whether it may hear of each, None for a client that may hear of all.
+    """
+
+    def __init__(self, events: Events, message: Message, screen: EventFilter | None = None) -> None:
         self._events = events
         self._message = message
+        self._screen = screen
         self._callbacks: dict[int, _Subject] = {}
         self._numbers: dict[_Subject, list[int]] = {}
         self._old_style: set[int] = set()
         self._next = 0
         self._unsubscribe: Callable[[], None] | None = None
 
-    def add(self, event_id: int, about: object = None, *, noun: str = DOMAIN, last: int = LAST_EVENT_ID) -> int:
+    def add(self, event_id: int, about: object = None, *, noun: str = DOMAIN, last: int = max(DomainEventId)) -> int:
         """Register for an event of a noun, about one thing or all; return the callback's id.
 
         last: the highest event id that the noun has.
@@ -177,6 +238,8 @@ class Subscriptions:
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
+        if self._screen is not None:
+            self._screen.close()
         self._callbacks.clear()
         self._numbers.clear()
         self._old_style.clear()
@@ -190,7 +253,13 @@ class Subscriptions:
         if row is None:
             return
         values = row.pack(event)
-        of_all, of_one = ((row.noun, row.id, about) for about in (None, row.about(event)))
+        if self._screen is None:
+            self._tell(row, row.about(event), values)
+        else:
+            self._screen.pass_on(event, partial(self._tell, row, row.about(event), values))
+
+    def _tell(self, row: Row, thing: object, values: tuple[Any, ...]) -> None:
+        of_all, of_one = ((row.noun, row.id, about) for about in (None, thing))
         numbers = (*self._numbers.get(of_all, ()), *self._numbers.get(of_one, ()))
         for number in sorted(numbers):
             self._message(row.with_id, number, *((values,) if row.nested else values))

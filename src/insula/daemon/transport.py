@@ -1,26 +1,19 @@
-"""One connected UNIX stream socket on the event loop: bytes and file descriptors, both ways, never blocking.
+"""One connection on the event loop: bytes and file descriptors, both ways, never blocking.
 
 While it is not read, a second epoll instance watches only for the peer's hanging up, which is told in either state.
-
-asyncio's own transports would read the byte that carries a descriptor and let the kernel drop the descriptor; so this
-one reads with recvmsg(2). Each descriptor to send goes with a byte of its own, behind the packet that announces it.
+Each descriptor to send goes with a byte of its own, behind the packet that announces it.
 """
 
 import asyncio
-import os
 import select
-import socket
 from collections import deque
 from collections.abc import Callable
 
-from insula.daemon.partings import FD_SPACE, descriptors, hang_up, part_with
+from insula.daemon.channel import Channel
 from insula.daemon.rounds import Turn
 from insula.errors import RpcError
 from insula.kernel.fds import close_all
-from insula.rpc.frames import FDS_MAX
 
-_CUT = int(socket.MSG_CTRUNC)
-"""As a number: operators of enums are Python's own functions, and this is asked at every read."""
 READ_SIZE = 16 * 1024
 """Small enough for a read full of calls to be answered in some milliseconds, before others get their turn."""
 _READS = 8
@@ -39,15 +32,15 @@ class Transport:
 
     def __init__(
         self,
-        connection: socket.socket,
+        channel: Channel,
         *,
         turn: Turn,
         received: Callable[[bytes, list[int]], bool],
         lost: Callable[[Exception | None], None],
         drained: Callable[[], None],
     ) -> None:
-        connection.setblocking(False)
-        self._socket = connection
+        self._channel = channel
+        self._socket = channel.socket
         self._turn = turn
         self._received = received
         self._lost = lost
@@ -79,6 +72,8 @@ class Transport:
             self._reading = True
             self._forget_hang_up()
             self._loop.add_reader(self._socket, self._readable)
+            if self._channel.buffered:
+                self._turn.take(self._read)
 
     def pause_reading(self) -> None:
         if self._reading:
@@ -119,7 +114,7 @@ class Transport:
         self._forget_hang_up()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
-        hang_up(self._socket)
+        self._channel.hang_up()
         close_all(fd for _, fd in self._outgoing if fd is not None)
         self._outgoing.clear()
         for _, waiter in self._waiters:
@@ -144,26 +139,22 @@ class Transport:
         for _ in range(_READS):
             # Whether to read may be decided meanwhile; what has come stays where it is then.
             if not self._reading or not self._read_once():
-                return
+                break
+        if self._reading and self._channel.buffered:
+            self._turn.take(self._read)
 
     def _read_once(self) -> bool:
         """Return whether the rest of a packet is on its way."""
         try:
-            data, ancillary, flags, _ = self._socket.recvmsg(READ_SIZE, FD_SPACE, socket.MSG_CMSG_CLOEXEC)
+            data, fds = self._channel.receive(READ_SIZE)
         except BlockingIOError:
             return False
-        except OSError as error:
+        except (OSError, RpcError) as error:
             self._end(error)
             return False
-        fds = descriptors(ancillary)
-        if flags & _CUT or len(fds) > FDS_MAX:
-            part_with(fds)
-            self._end(RpcError("more file descriptors at once than a packet may carry"))
-        elif not data:
-            part_with(fds)
-            self._end(None)
-        else:
+        if data:
             return self._received(data, fds)
+        self._end(None)
         return False
 
     def _writable(self) -> None:
@@ -187,11 +178,7 @@ class Transport:
 
     def _write_first(self) -> None:
         data, fd = self._outgoing[0]
-        if fd is None:
-            count = self._socket.send(data, socket.MSG_NOSIGNAL)
-        else:
-            count = socket.send_fds(self._socket, [data], [fd], socket.MSG_NOSIGNAL)
-            os.close(fd)
+        count = self._channel.send(data, fd)
         self._sent += count
         if count < len(data):
             self._outgoing[0] = (data[count:], None)

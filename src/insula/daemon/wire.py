@@ -8,7 +8,7 @@ from insula.errors import InvalidArgumentError
 from insula.model.numbers import ParameterType
 from insula.model.sizes import CpuSet
 from insula.rpc import wiretypes
-from insula.service.events import DomainIdentity
+from insula.service.events import DomainIdentity, NetworkIdentity
 from insula.service.parameters import Parameter
 
 STRING_OKAY = 4
@@ -20,6 +20,11 @@ T = TypeVar("T")
 def to_wire(ref: DomainIdentity) -> wiretypes.DomainRef:
     """A domain's reference as it travels."""
     return wiretypes.DomainRef(ref.name, ref.uuid.bytes, ref.id)
+
+
+def network_to_wire(ref: NetworkIdentity) -> wiretypes.NetworkRef:
+    """A network's reference as it travels."""
+    return wiretypes.NetworkRef(ref.name, ref.uuid.bytes)
 
 
 def parameters_from_wire(parameters: Iterable[wiretypes.TypedParameter]) -> list[Parameter]:

@@ -81,6 +81,12 @@ class AsyncContainer(ContainerBasis):
     renew_mount = _awaited(Container.renew_mount)
     attach_device = _awaited(Container.attach_device)
     detach_device = _awaited(Container.detach_device)
+    attach_interface = _awaited(Container.attach_interface)
+
+    detach_interface = _awaited(Container.detach_interface)
+
+    replug_interface = _awaited(Container.replug_interface)
+
     configure_link = _awaited(Container.configure_link)
 
     async def wait(self) -> ExitStatus:

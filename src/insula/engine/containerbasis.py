@@ -118,8 +118,8 @@ class ContainerBasis:
         return self._life.status
 
     def plan(self) -> LaunchPlan:
-        """Return what `start` would do, step by step with reasons; nothing happens."""
-        return planner.plan(self._life.settled(), self._life.facts())
+        """Return what `start` would do, step by step with reasons; nothing happens, so an image tells nothing here."""
+        return planner.plan(self._life.settled(mounting=False), self._life.facts())
 
     @property
     def frozen(self) -> bool:

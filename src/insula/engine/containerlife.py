@@ -119,13 +119,16 @@ class ContainerLife:
             self._engine = SHARED_ENGINE.get()
         return self._engine
 
-    def settled(self) -> ContainerSpec:
-        """Return the spec with what is found or chosen at a start: what its root tells, and its ids."""
+    def settled(self, *, mounting: bool = True) -> ContainerSpec:
+        """Return the spec with what is found or chosen at a start: what its root tells, and its ids.
+
+        mounting: as `looked_through` has it.
+        """
         if not self._needs_ids:
-            return looked_through(self.spec)
+            return looked_through(self.spec, mounting=mounting)
         if self._reservation is None:
             self._reservation = reserve_ids()
-        return looked_through(replace(self.spec, idmap=self._reservation.idmap))
+        return looked_through(replace(self.spec, idmap=self._reservation.idmap), mounting=mounting)
 
     def alive(self) -> Running:
         """Return what runs. Raises: OperationInvalidError if nothing does."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from insula.engine.launch.systemdscope import Manager, detect_manager
 from insula.kernel import privileges
 from insula.kernel.cgroups import Hierarchies
+from insula.kernel.cgroups.addressprograms import can_be_held
 from insula.kernel.cgroups.socketoptions import can_be_refused
+from insula.kernel.landlock import scopes_sockets
 from insula.kernel.meminfo import MEMINFO, read_meminfo
 from insula.kernel.mounts import make_filesystem
 from insula.kernel.overlay import takes_detached_layers
@@ -23,7 +25,8 @@ class Facts:
     detached_layers: overlayfs takes detached mounts as layers; device_nodes: mknod works, and the nodes too;
     filesystems: as /proc/filesystems names them; manager: whose the control group tree is; user_namespaces: one may be
     made; swap_limits: control groups can limit swap; socket_programs: v2 groups can be
-    given programs that refuse socket options; memory: the host's bytes.
+    given programs that refuse socket options; address_programs: and such that hold sockets to addresses; socket_scopes:
+    Landlock keeps processes from others' abstract UNIX sockets; memory: the host's bytes.
     """
 
     hierarchies: Hierarchies
@@ -39,6 +42,8 @@ class Facts:
     user_namespaces: bool = True
     swap_limits: bool = True
     socket_programs: bool = True
+    address_programs: bool = True
+    socket_scopes: bool = True
     memory: int = 1 << 62
 
     @staticmethod
@@ -60,6 +65,8 @@ class Facts:
             user_namespaces=_user_namespaces_may_be_made(),
             swap_limits=_swap_can_be_limited(hierarchies),
             socket_programs=hierarchies.v2 is not None and can_be_refused(),
+            address_programs=hierarchies.v2 is not None and can_be_held(),
+            socket_scopes=scopes_sockets(),
             memory=read_meminfo(MEMINFO)["MemTotal"] * 1024,
         )
 

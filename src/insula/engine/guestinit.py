@@ -208,7 +208,7 @@ def _hears(pid: int, number: int) -> bool:
 
 def _in_masks(pid: int, number: int) -> bool:
     try:
-        with open(f"/proc/{pid}/status") as file:
+        with open(f"/proc/{pid}/status", errors="replace") as file:
             masks = {name: value for name, _, value in (line.partition(":") for line in file)}
     except FileNotFoundError:
         raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), str(pid)) from None

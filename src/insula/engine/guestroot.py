@@ -6,33 +6,103 @@ What is read is the guest's, looked up by fd, never leaving the root.
 import errno
 import os
 import stat
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from insula.engine.fragments.premounts import mounts_nothing_new
 from insula.engine.guestfstab import MOUNTED_BY_USERS, entries, failing_units
 from insula.engine.guestinit import detect
+from insula.engine.guestnames import name_files
 from insula.engine.interfacespec import NetworkKind
-from insula.engine.spec import ContainerSpec, DirectoryRoot, InitKind, Namespace, OverlayRoot, Root, TmpfsRoot
-from insula.kernel.beneath import CONTAINED, open_beneath
+from insula.engine.spec import (
+    Access,
+    ContainerSpec,
+    DirectoryRoot,
+    ImageRoot,
+    InitKind,
+    NameFiles,
+    Namespace,
+    OverlayRoot,
+    Root,
+    TmpfsRoot,
+)
+from insula.errors import OperationFailedError, ResourceBusyError
+from insula.kernel.beneath import CONTAINED, open_beneath, text_of
+from insula.kernel.fds import Fd, close_all
+from insula.kernel.mountedimage import mounted_image
 
 _FSTAB = "etc/fstab"
 _NAMED = "/run/netns/"
 _MOST_BYTES = 1 << 16
 
 
-def looked_through(spec: ContainerSpec) -> ContainerSpec:
+def looked_through(spec: ContainerSpec, *, mounting: bool = True) -> ContainerSpec:
     """Return the spec with what its root tells, and its host where it shares that one's network.
 
-    That is the kind of its init, units of its systemd that could but fail, and its resolver.
+    That is the kind of its init, units of its systemd that could but fail, its resolver, and where it keeps names.
+    mounting: an image is mounted for it, which whoever else uses that image must not; else it tells nothing.
+    Raises: as `mounted_root`.
     """
-    kind = kind_of_init(spec.root, spec.init.argv)
-    units = _failing_units(spec) if kind is InitKind.SYSTEMD else ()
-    resolver = _resolver(spec)
-    if (kind, units, resolver) == (spec.init_kind, spec.skipped_units, spec.resolver):
+    with opened_layers(spec.root, mounting=mounting) as layers:
+        kind = kind_of_init(layers, spec.init.argv)
+        units = _failing_units(spec, layers) if kind is InitKind.SYSTEMD else ()
+        resolver, names = _resolver(spec), _name_files(spec, layers)
+    if (kind, units, resolver, names) == (spec.init_kind, spec.skipped_units, spec.resolver, spec.name_files):
         return spec
-    return replace(spec, init_kind=kind, skipped_units=units, resolver=resolver)
+    return replace(spec, init_kind=kind, skipped_units=units, resolver=resolver, name_files=names)
+
+
+@contextmanager
+def opened_layers(root: Root, *, mounting: bool = True) -> Iterator[list[Fd]]:
+    """Open the layers of a root that there are, the top one first; they are closed after that."""
+    match root:
+        case DirectoryRoot():
+            paths: tuple[str, ...] = (root.path,)
+        case OverlayRoot():
+            paths = (root.upper, *root.lower)
+        case TmpfsRoot():
+            paths = root.lower
+        case ImageRoot():
+            paths = ()
+    layers: list[Fd] = []
+    try:
+        if isinstance(root, ImageRoot) and mounting:
+            # As it will be mounted: what has to be replayed of its journal is replayed once.
+            layers.append(mounted_root(root))
+        for path in paths:
+            # A rehearsal's layer may not be made yet; a missing root is told by the launch, by name.
+            with suppress(FileNotFoundError):
+                layers.append(Fd(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)))
+        yield layers
+    finally:
+        close_all(layers)
+
+
+def mounted_root(root: ImageRoot) -> Fd:
+    """Return a root that is an image, as a mount attached nowhere.
+
+    Raises: ResourceBusyError while others use the image; OperationFailedError.
+    """
+    try:
+        return mounted_image(
+            root.source,
+            fstype=root.fstype,
+            start=root.start,
+            size=root.size,
+            read_only=root.access is Access.READ_ONLY,
+        )
+    except OSError as error:
+        kind = ResourceBusyError if error.errno == errno.EBUSY else OperationFailedError
+        raise kind(f"'{root.source}' cannot be the root: {error.strerror}") from error
+
+
+def _name_files(spec: ContainerSpec, layers: Sequence[Fd]) -> NameFiles:
+    """Return where names are kept in its root, as far as anything of that is to be told otherwise."""
+    shared = spec.network is NetworkKind.HOST or any(each.kind is Namespace.NETWORK for each in spec.shared_namespaces)
+    if not (spec.nameservers or spec.search_domains or spec.hosts or shared):
+        return NameFiles()
+    return name_files(layers)
 
 
 def _resolver(spec: ContainerSpec) -> str | None:
@@ -54,37 +124,16 @@ def _resolver(spec: ContainerSpec) -> str | None:
         return None
 
 
-def kind_of_init(root: Root, argv: Sequence[str]) -> InitKind:
+def kind_of_init(layers: Sequence[int], argv: Sequence[str]) -> InitKind:
     """Look at the init that is going to start: what is made for it beforehand depends on its kind.
 
     In the layers one by one, so a program that only their sum would find counts as PLAIN until it runs.
     """
-    with closing(_layers(root)) as layers:
-        kinds = (detect(layer, argv) for layer in layers)
-        return next((kind for kind in kinds if kind is not InitKind.PLAIN), InitKind.PLAIN)
+    kinds = (detect(layer, argv) for layer in layers)
+    return next((kind for kind in kinds if kind is not InitKind.PLAIN), InitKind.PLAIN)
 
 
-def _layers(root: Root) -> Generator[int, None, None]:
-    """Yield fds of a root's layers, the top one first; each is open until the next."""
-    match root:
-        case DirectoryRoot():
-            paths: tuple[str, ...] = (root.path,)
-        case OverlayRoot():
-            paths = (root.upper, *root.lower)
-        case TmpfsRoot():
-            paths = root.lower
-    for path in paths:
-        try:
-            top = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue  # a rehearsal's layer that is not made yet; a missing root is told by the launch, by name
-        try:
-            yield top
-        finally:
-            os.close(top)
-
-
-def _failing_units(spec: ContainerSpec) -> tuple[str, ...]:
+def _failing_units(spec: ContainerSpec, layers: Sequence[Fd]) -> tuple[str, ...]:
     if spec.seccomp.new_mounts:
         # It may mount whatever it likes, but no root as another one.
         mountable = None
@@ -93,33 +142,23 @@ def _failing_units(spec: ContainerSpec) -> tuple[str, ...]:
     else:
         fuse = {"fuse"} if any(device.guest == "fuse" for device in spec.devices) else frozenset[str]()
         mountable = MOUNTED_BY_USERS | fuse
-    return failing_units(entries(_fstab(spec.root)), mountable=mountable)
+    return failing_units(entries(_fstab(layers)), mountable=mountable)
 
 
-def _fstab(root: Root) -> str:
+def _fstab(layers: Sequence[Fd]) -> str:
     """Return the fstab of the uppermost layer that has one, empty if that is no file or there is none."""
-    with closing(_layers(root)) as layers:
-        for layer in layers:
-            try:
-                found = open_beneath(layer, _FSTAB, os.O_PATH, resolve=CONTAINED)
-            except OSError as error:
-                if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                    continue
-                return ""
-            try:
-                # In an overlay a device in its place says that there is none.
-                return _text(found) if stat.S_ISREG(os.fstat(found).st_mode) else ""
-            except OSError:
-                return ""
-            finally:
-                os.close(found)
+    for layer in layers:
+        try:
+            found = open_beneath(layer, _FSTAB, os.O_PATH, resolve=CONTAINED)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                continue
+            return ""
+        try:
+            # In an overlay a device in its place says that there is none.
+            return text_of(found, _MOST_BYTES) if stat.S_ISREG(os.fstat(found).st_mode) else ""
+        except OSError:
+            return ""
+        finally:
+            os.close(found)
     return ""
-
-
-def _text(found: int) -> str:
-    # Whoever holds a lease on a file would make us wait for it: fcntl(2), "Leases".
-    fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        return os.read(fd, _MOST_BYTES).decode("utf-8", "surrogateescape")
-    finally:
-        os.close(fd)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from insula.engine.facts import Facts
 from insula.errors import ConfigurationError
 from insula.kernel.cgroups import Hierarchies
+from insula.kernel.mountinfo import mounts_in
 
 _NEEDED = {
     "memory": "the memory of domains cannot be limited",
@@ -84,12 +85,12 @@ def shortcomings(facts: Facts, mountinfo: str) -> Iterator[str]:
 def covering(mountinfo: str, kind: str) -> list[str]:
     """Return what hides parts of every mount of a file system; nothing if one of them is whole.
 
-    kind: proc or sysfs. Source: proc_pid_mountinfo(5).
+    kind: proc or sysfs.
     """
-    lines = [line.split(" ") for line in mountinfo.splitlines()]
-    mounts = {fields[0] for fields in lines if fields[3] == "/" and fields[fields.index("-") + 1] == kind}
+    found = list(mounts_in(mountinfo))
+    whole = [each.id for each in found if each.root == "/" and each.kind == kind]
     hiding = {
-        each: [fields[4] for fields in lines if fields[1] == each and fields[4] not in _EMPTY_PLACES[kind]]
-        for each in mounts
+        number: [each.point for each in found if each.parent == number and each.point not in _EMPTY_PLACES[kind]]
+        for number in whole
     }
     return min(hiding.values(), key=len, default=[])

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TypeVar
 
-from insula.engine.interfacespec import Address, Interface, MacvlanInterface, Route, VethInterface
+from insula.engine.interfacespec import (
+    Address,
+    Interface,
+    IpvlanInterface,
+    MacvlanInterface,
+    Route,
+    UserInterface,
+    VethInterface,
+)
 from insula.errors import InvalidArgumentError
 from insula.kernel.interfacenames import is_interface_name
 
@@ -74,7 +82,9 @@ class LinkChange:
                 changed = replace(changed, guest_up=self.up)
             else:
                 changed = replace(changed, up=self.up)
-        if self.mtu is not None and isinstance(changed, VethInterface | MacvlanInterface):
+        if self.mtu is not None and isinstance(
+            changed, VethInterface | MacvlanInterface | IpvlanInterface | UserInterface
+        ):
             changed = replace(changed, mtu=self.mtu)
         return changed
 

@@ -4,6 +4,7 @@ What they change goes with the run: the next start knows nothing of it.
 """
 
 from insula.engine.containerlife import ContainerLife
+from insula.engine.interfacespec import Interface
 from insula.engine.linkchange import LinkChange
 from insula.engine.spec import Device, Mount
 
@@ -14,7 +15,7 @@ class RunningVerbs:
     _life: ContainerLife
 
     def attach_mount(self, mount: Mount) -> None:
-        """Show a directory or file of the host (`BindMount`), or memory (`TmpfsMount`), in the guest while it runs.
+        """Show something more in the guest while it runs: of the host, in memory, or of its own.
 
         It is looked up inside the guest's root, and made where it is missing. It goes with this run: the next start
         shows it no more.
@@ -26,19 +27,21 @@ class RunningVerbs:
             ...     guest.detach_mount("/srv/scratch")
             b'/srv/scratch'
 
-        Raises: StepError naming what failed, all of it taken back; OperationInvalidError if something was attached
-        there before, or the container is frozen; InvalidArgumentError for another kind of mount.
+        Raises: StepError naming what failed, all of it taken back; OperationInvalidError if it has a mount there
+        already, or is frozen.
         """
         running, engine = self._life.alive(), self._life.engine()
-        engine.do(engine.launcher.changes.attach(running, mount))
+        engine.do(engine.launcher.mounts.attach(running, mount))
 
-    def detach_mount(self, target: str) -> None:
-        """Take off again what was attached there, in use or not; fine if the guest has done so itself.
+    def detach_mount(self, target: str, *, force: bool = True) -> None:
+        """Take off what is shown there, by `attach_mount` or from the start; the guest may have taken off the former.
 
-        Raises: OperationInvalidError if nothing was attached there; StepError.
+        force: in use or not; otherwise the kernel refuses what is in use, or has mounts below it.
+        Raises: OperationInvalidError if nothing is shown there, or the guest has changed what was there from the start;
+        StepError, with errno EBUSY for what is in use.
         """
         running, engine = self._life.alive(), self._life.engine()
-        engine.do(engine.launcher.changes.detach(running, target))
+        engine.do(engine.launcher.mounts.detach(running, target, force=force))
 
     def renew_mount(self, target: str) -> None:
         """Show anew what of the host is shown there, by `attach_mount` or from the start.
@@ -81,7 +84,7 @@ class RunningVerbs:
         name, or is frozen.
         """
         running, engine = self._life.alive(), self._life.engine()
-        engine.do(engine.launcher.changes.attach_device(running, device))
+        engine.do(engine.launcher.nodes.attach_device(running, device))
 
     def detach_device(self, device: Device) -> None:
         """Take a device away, also one that it was started with. Who has it open keeps it.
@@ -89,7 +92,37 @@ class RunningVerbs:
         Raises: OperationInvalidError if the guest was given none of that name; StepError.
         """
         running, engine = self._life.alive(), self._life.engine()
-        engine.do(engine.launcher.changes.detach_device(running, device))
+        engine.do(engine.launcher.nodes.detach_device(running, device))
+
+    def attach_interface(self, interface: Interface) -> None:
+        """Give the guest one more network interface while it runs, with its addresses and routes.
+
+        The engine needs a performer of interfaces. It goes with this run, or by `detach_interface`.
+
+        Raises: OperationInvalidError if it has one of that name, is frozen or has no network of its own;
+        OperationFailedError saying what the host or the kernel refused, and nothing of it is left.
+        """
+        running, engine = self._life.alive(), self._life.engine()
+        engine.do(engine.launcher.interfaces.attach(running, interface))
+
+    def detach_interface(self, name: str) -> None:
+        """Take an interface away, also one that it was started with; a device of the host goes back to the host.
+
+        name: what the container was given it as. Raises: OperationInvalidError if it was given none of that name;
+        OperationFailedError.
+        """
+        running, engine = self._life.alive(), self._life.engine()
+        engine.do(engine.launcher.interfaces.detach(running, name))
+
+    def replug_interface(self, interface: Interface) -> None:
+        """Plug an interface that the guest has in elsewhere: its bridge, its carrier, what its port lets through.
+
+        interface: as it is to be, with the name that it has. Its name, addresses and routes stay as they are.
+        Raises: OperationInvalidError if the container was given none of that name; OperationUnsupportedError for what
+        cannot become different while it is plugged in; OperationFailedError, and it is what it was.
+        """
+        running, engine = self._life.alive(), self._life.engine()
+        engine.do(engine.launcher.interfaces.change_port(running, interface))
 
     def configure_link(self, name: str, change: LinkChange) -> None:
         """Change a network link of the guest's, lo too: on or off, MTU, name, addresses, routes.

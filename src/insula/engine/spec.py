@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import NewType
 
-from insula.engine.interfacespec import Interface, NetworkKind
+from insula.engine.interfacespec import Interface, NetworkKind, NetworkShare
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import BlockLimit
 
@@ -105,7 +105,23 @@ class TmpfsRoot:
     size: Bytes | None = None
 
 
-Root = DirectoryRoot | OverlayRoot | TmpfsRoot
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageRoot:
+    """The root is the file system on a block device or in an image file of the host.
+
+    fstype: as in /proc/filesystems, None to probe; start, size: which part of the image it is, in bytes, a size of 0
+    for all that follows; idmapped: owners are shifted by the container's id map.
+    """
+
+    source: str
+    fstype: str | None = None
+    start: int = 0
+    size: int = 0
+    access: Access = Access.READ_WRITE
+    idmapped: bool = True
+
+
+Root = DirectoryRoot | OverlayRoot | TmpfsRoot | ImageRoot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,12 +149,15 @@ class TmpfsMount:
 class ImageMount:
     """A block device or image file of the host with a file system on it.
 
-    fstype: as in /proc/filesystems, None to probe; idmapped: owners are shifted by the container's id map.
+    fstype: as in /proc/filesystems, None to probe; start, size: which part of it is meant, in bytes, a size of 0 for
+    all that follows; idmapped: owners are shifted by the container's id map.
     """
 
     source: str
     target: str
     fstype: str | None = None
+    start: int = 0
+    size: int = 0
     access: Access = Access.READ_WRITE
     idmapped: bool = True
 
@@ -167,7 +186,8 @@ class Device:
     """A device node in the guest, and the right to use it.
 
     host: the node on the host that is shown; guest: its path below the guest's /dev, such as `net/tun`; access: letters
-    of r, w, m, as the device controller has them.
+    of r, w, m, as the device controller has them; image: the file of the host that is shown as a block device, by a
+    loop device of the guest's: the numbers are those of that, 0 before there is one.
     """
 
     kind: DeviceKind
@@ -179,6 +199,7 @@ class Device:
     uid: int = 0
     gid: int = 0
     access: str = "rwm"
+    image: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -295,6 +316,20 @@ class CgroupPlacement:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NameFiles:
+    """Where a root has what names mean, as it is before the guest starts.
+
+    resolver: the path of what /etc/resolv.conf leads to, without a leading slash; there: whether that is there;
+    resolved: whether systemd-resolved keeps it; hosts: what /etc/hosts says.
+    """
+
+    resolver: str = "etc/resolv.conf"
+    there: bool = True
+    resolved: bool = False
+    hosts: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SharedNamespace:
     """Join an existing namespace, by its file on the host such as `/run/netns/web` or `/proc/PID/ns/net`."""
 
@@ -309,11 +344,17 @@ class ContainerSpec:
     idmap: None makes a privileged container, which must be asked for with `privileged=True`.
     capabilities: names kept (lower case, without `cap_`); None for the default set of `engine.policy.capabilities`.
     resolver: what its /etc/resolv.conf says if no nameservers are given, None for what its root has.
+    search_domains: that names without a dot are looked for in; hosts: addresses and their names, for its /etc/hosts;
+    name_files: where its root has those files (`engine.guestnames`).
     skipped_units: units that systemd inside passes over, as they could but fail (`engine.guestroot`).
     machine_id: 32 hexadecimal digits that systemd inside uses; uuid: as libvirt tells guests.
     init.env: variables of the container interface (container, container_uuid, PATH, TERM, …) are added where missing.
     time_offsets: seconds added to the (monotonic, boottime) clocks, in a time namespace.
-    consoles: how many; the first is /dev/console, every one has a tty node.
+    network_share: what of the host's network it may use, for `NetworkKind.HOST` only; None: all of it.
+    notifies: init can say that it is ready, through a socket (`engine.notices`).
+    seated: which of the host's processors it has is chosen for each launch.
+    consoles: how many; the first is /dev/console, every one has a tty node. channels: names of lines without a
+    terminal's manners, below /dev/virtio-ports.
     """
 
     name: str
@@ -328,13 +369,19 @@ class ContainerSpec:
     shared_namespaces: tuple[SharedNamespace, ...] = ()
     time_offsets: tuple[int, int] | None = None
     network: NetworkKind = NetworkKind.PRIVATE
+    network_share: NetworkShare | None = None
     interfaces: tuple[Interface, ...] = ()
     nameservers: tuple[str, ...] = ()
+    search_domains: tuple[str, ...] = ()
+    hosts: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    name_files: NameFiles = NameFiles()
     resolver: str | None = None
     mounts: tuple[Mount, ...] = ()
     devices: tuple[Device, ...] = ()
     consoles: int = 1
+    channels: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    seated: bool = False
     resource_limits: tuple[ResourceLimit, ...] = ()
     cgroup: CgroupPlacement = field(default_factory=CgroupPlacement)
     capabilities: frozenset[str] | None = None
@@ -344,4 +391,5 @@ class ContainerSpec:
     skipped_units: tuple[str, ...] = ()
     machine_id: str | None = None
     inherited_fds: int = 0
+    notifies: bool = False
     """How many of the caller's fds init gets, from 3 on (systemd's LISTEN_FDS convention)."""

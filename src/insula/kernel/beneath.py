@@ -143,3 +143,15 @@ def create_beneath(root: int, path: str, content: bytes, *, mode: int = 0o644) -
         os.write(fd, content)
     finally:
         os.close(fd)
+
+
+def text_of(found: int, most: int) -> str:
+    """Return what a regular file begins with that an O_PATH descriptor stands for; odd bytes are surrogates.
+
+    most: bytes. Raises: OSError; BlockingIOError where somebody holds a lease on it, and would make us wait: fcntl(2).
+    """
+    fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return os.read(fd, most).decode("utf-8", "surrogateescape")
+    finally:
+        os.close(fd)

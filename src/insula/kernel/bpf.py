@@ -1,7 +1,7 @@
-"""BPF programs on control groups: a few instructions of an assembler, loading, attaching, replacing.
+"""BPF programs on control groups: loading, attaching, replacing.
 
 An attached program stays when every fd of it is closed, and goes with its group. Sources: bpf(2), linux/bpf.h, kernel
-documents `bpf/standardization/instruction-set` and `bpf/prog_cgroup_sockopt` on how programs of a group combine.
+document `bpf/prog_cgroup_sockopt` on how programs of a group combine.
 """
 
 import contextlib
@@ -10,107 +10,11 @@ import errno
 import os
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
 from insula.kernel.fds import Fd
 from insula.kernel.syscall import syscall
-
-
-class Register(IntEnum):
-    """R0 holds the answer, R1 the context at entry."""
-
-    R0 = 0
-    R1 = 1
-    R2 = 2
-    R3 = 3
-    R4 = 4
-    R5 = 5
-
-
-class _Opcode(IntEnum):
-    """Class, operation and source of an instruction in one byte."""
-
-    LOAD_WORD = 0x61
-    MOVE_NUMBER = 0xB7
-    MOVE_REGISTER = 0xBF
-    AND_NUMBER = 0x57
-    SHIFT_RIGHT_NUMBER = 0x77
-    JUMP_UNLESS_EQUAL = 0x55
-    STORE_WORD_NUMBER = 0x62
-    EXIT = 0x95
-
-
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One instruction. leaves: it is a jump to behind the block that it is in (see `block`)."""
-
-    opcode: _Opcode
-    to: Register = Register.R0
-    source: Register = Register.R0
-    offset: int = 0
-    number: int = 0
-    leaves: bool = False
-
-    def encoded(self) -> bytes:
-        """Return the eight bytes the kernel takes, in this machine's byte order."""
-        return struct.pack("=BBhI", self.opcode, self.to | self.source << 4, self.offset, self.number & 0xFFFFFFFF)
-
-
-def load_word(to: Register, source: Register, offset: int) -> Instruction:
-    """to = the 32 bits at offset from where source points."""
-    return Instruction(_Opcode.LOAD_WORD, to=to, source=source, offset=offset)
-
-
-def store_word(to: Register, offset: int, number: int) -> Instruction:
-    """The 32 bits at offset from where to points = number"""
-    return Instruction(_Opcode.STORE_WORD_NUMBER, to=to, offset=offset, number=number)
-
-
-def move(to: Register, number: int) -> Instruction:
-    """to = number"""
-    return Instruction(_Opcode.MOVE_NUMBER, to=to, number=number)
-
-
-def copy(to: Register, source: Register) -> Instruction:
-    """to = source"""
-    return Instruction(_Opcode.MOVE_REGISTER, to=to, source=source)
-
-
-def mask(to: Register, number: int) -> Instruction:
-    """to &= number"""
-    return Instruction(_Opcode.AND_NUMBER, to=to, number=number)
-
-
-def shift_right(to: Register, bits: int) -> Instruction:
-    """to >>= bits"""
-    return Instruction(_Opcode.SHIFT_RIGHT_NUMBER, to=to, number=bits)
-
-
-def leave_unless(register: Register, number: int) -> Instruction:
-    """Go to behind the block unless register is number, which must be below 2**31."""
-    return Instruction(_Opcode.JUMP_UNLESS_EQUAL, to=register, number=number, leaves=True)
-
-
-def leave_program(answer: int) -> tuple[Instruction, ...]:
-    """End the program with an answer."""
-    return move(Register.R0, answer), Instruction(_Opcode.EXIT)
-
-
-def block(*instructions: Instruction) -> tuple[Instruction, ...]:
-    """Return the instructions with every jump that leaves them given its distance."""
-    last = len(instructions) - 1
-    return tuple(
-        replace(each, offset=last - index, leaves=False) if each.leaves else each
-        for index, each in enumerate(instructions)
-    )
-
-
-def assemble(instructions: Sequence[Instruction]) -> bytes:
-    """Return a program's bytes."""
-    return b"".join(each.encoded() for each in instructions)
 
 
 class ProgramKind(NamedTuple):

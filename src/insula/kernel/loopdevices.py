@@ -8,14 +8,34 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
 
 from insula.kernel.fds import Fd
+from insula.kernel.imagelocks import claim_image
 
 _LOOP_CTL_GET_FREE = 0x4C82
+_LOOP_CLR_FD = 0x4C01
+_LOOP_GET_STATUS64 = 0x4C05
+_LOOP_SET_CAPACITY = 0x4C07
 _LOOP_CONFIGURE = 0x4C0A
 _READ_ONLY = 1
 _AUTOCLEAR = 4
 _ATTEMPTS = 64
+_CLEARING_PATIENCE = 3.0
+"""Seconds that the kernel may take to clear a loop device whose last user has gone. It shows nothing any more before it
+lets go of its file, so nobody can tell whether who has that is one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilePart:
+    """A part of a file. start, size: bytes; a size of 0 is all that follows."""
+
+    start: int = 0
+    size: int = 0
 
 
 class _Information(ctypes.Structure):
@@ -49,19 +69,25 @@ class _Configuration(ctypes.Structure):
     )
 
 
-def loop_device(path: str, *, read_only: bool) -> tuple[Fd, str]:
+def loop_device(
+    path: str, *, read_only: bool, mark: str | None = None, extent: FilePart | None = None
+) -> tuple[Fd, str]:
     """Return an fd and the path of a loop device over a file; it clears itself when its last user is gone.
 
-    Raises: OSError; ENOENT where the host has no loop devices.
+    While it is there the image is claimed (`claim_image`), or if it is a device, that and all its partitions are.
+    mark: a text of at most 63 bytes by which it is known; then it stays until it is cleared (`clear_loops`);
+    extent: what of the file it shows, all of it if not given.
+    Raises: OSError; ENOENT where the host has no loop devices; EBUSY if others have the image.
     """
-    file = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
+    file = _claimed(path, read_only=read_only)
     try:
         control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
         try:
             for _ in range(_ATTEMPTS):
                 node = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
-                device = _configured(node, file, path, read_only=read_only)
+                device = _configured(node, file, path, read_only=read_only, mark=mark, extent=extent or FilePart())
                 if device is not None:
+                    _refuse_others(path, node, device, read_only=read_only, mark=mark)
                     return device, node
         finally:
             os.close(control)
@@ -70,11 +96,44 @@ def loop_device(path: str, *, read_only: bool) -> tuple[Fd, str]:
     raise OSError(errno.EBUSY, "others take every free loop device first", path)
 
 
-def _configured(node: str, file: int, path: str, *, read_only: bool) -> Fd | None:
+def _claimed(path: str, *, read_only: bool) -> int:
+    """Open an image that nobody else has, with patience for a loop device that the kernel clears behind its user."""
+    # A device whose partition is mounted cannot be had exclusively: open(2), O_EXCL.
+    alone = os.O_EXCL if is_block_device(path) else 0
+    deadline = monotonic() + _CLEARING_PATIENCE
+    while True:
+        file = -1
+        try:
+            file = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | alone | os.O_CLOEXEC)
+            claim_image(file, path, read_only=read_only)
+            return file
+        except OSError as error:
+            if file >= 0:
+                os.close(file)
+            if error.errno != errno.EBUSY or monotonic() > deadline:
+                raise
+        sleep(0.01)
+
+
+def _refuse_others(path: str, node: str, device: Fd, *, read_only: bool, mark: str | None) -> None:
+    """Let go of a loop device beside which others show the file, unless none of them writes: not all claim it.
+
+    Looked at once ours is there: of two that come at the same time one sees the other at least.
+    """
+    if any(writable or not read_only for each, writable in loops_over(path) if each != node):
+        os.close(device)
+        if mark is not None:
+            clear_loops(mark)
+        raise OSError(errno.EBUSY, "another loop device shows it, and one of the two writes", path)
+
+
+def _configured(node: str, file: int, path: str, *, read_only: bool, mark: str | None, extent: FilePart) -> Fd | None:
     """Return an fd of the device now over the file, None if somebody else was faster."""
     device = os.open(node, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
-    flags = _AUTOCLEAR | (_READ_ONLY if read_only else 0)
-    information = _Information(flags=flags, file_name=os.fsencode(path)[:63])
+    flags = (_AUTOCLEAR if mark is None else 0) | (_READ_ONLY if read_only else 0)
+    information = _Information(
+        flags=flags, file_name=os.fsencode(mark or path)[:63], offset=extent.start, size_limit=extent.size
+    )
     try:
         fcntl.ioctl(device, _LOOP_CONFIGURE, _Configuration(fd=file, block_size=0, information=information))
     except OSError as error:
@@ -83,6 +142,50 @@ def _configured(node: str, file: int, path: str, *, read_only: bool) -> Fd | Non
             return None
         raise
     return Fd(device)
+
+
+def clear_loops(mark: str) -> None:
+    """Let go of all loop devices of that mark: at once, or when their last user is gone. Raises: OSError."""
+    for node, information in _in_use():
+        if information.file_name == os.fsencode(mark):
+            with _opened(node) as device, suppress(OSError):  # somebody else has cleared it meanwhile
+                fcntl.ioctl(device, _LOOP_CLR_FD)
+
+
+def loops_over(path: str) -> list[tuple[str, bool]]:
+    """Return the loop devices that show a file of the host, and whether each can be written to. Raises: OSError."""
+    status = os.stat(path)
+    return [
+        (node, not information.flags & _READ_ONLY)
+        for node, information in _in_use()
+        if (information.device, information.inode) == (status.st_dev, status.st_ino)
+    ]
+
+
+def follow_size(node: str) -> None:
+    """Let a loop device be as large as its file is by now. Raises: OSError."""
+    with _opened(node) as device:
+        fcntl.ioctl(device, _LOOP_SET_CAPACITY)
+
+
+def _in_use() -> Iterator[tuple[str, _Information]]:
+    """Yield every loop device that shows something."""
+    for each in Path("/sys/block").glob("loop*"):
+        if not (each / "loop").is_dir():
+            continue
+        node, information = f"/dev/{each.name}", _Information()
+        with suppress(OSError), _opened(node) as device:
+            fcntl.ioctl(device, _LOOP_GET_STATUS64, information)
+            yield node, information
+
+
+@contextmanager
+def _opened(node: str) -> Iterator[int]:
+    device = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield device
+    finally:
+        os.close(device)
 
 
 _MAGIC = (
@@ -98,12 +201,15 @@ _MAGIC = (
 """Where each file system signs. ext2 and ext3 sign as ext4, whose driver mounts them."""
 
 
-def filesystem_on(path: str) -> str | None:
-    """Return the type of the file system that a device or a file holds, None if it is none we know."""
+def filesystem_on(path: str, *, start: int = 0) -> str | None:
+    """Return the type of the file system that a device or a file holds, None if it is none we know.
+
+    start: where it begins, in bytes.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         for fstype, offset, magic in _MAGIC:
-            if os.pread(fd, len(magic), offset) == magic:
+            if os.pread(fd, len(magic), start + offset) == magic:
                 return fstype
     finally:
         os.close(fd)

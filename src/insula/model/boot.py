@@ -12,9 +12,11 @@ DEFAULT_INIT = ProgramPath(PurePosixPath("/sbin/init"))
 
 
 class OsKind(StrEnum):
-    """What libvirt calls the kind of operating system; a container is one executable on the host's kernel."""
+    """What libvirt calls the kind of operating system: a container is one executable on the host's kernel, or what a
+    virtual machine would boot from its disk, less the boot loader and the kernel."""
 
     EXE = "exe"
+    HVM = "hvm"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,12 +48,22 @@ class Os(Mapped):
     """`<os>`: the first process. user and group are names or numbers in the guest; directory its working directory."""
 
     type: Annotated[OsType, Element("type")]
-    init: Annotated[ProgramPath, Element("init")] = DEFAULT_INIT
+    init: Annotated[ProgramPath | None, Element("init")] = None
     arguments: Annotated[tuple[str, ...], Element("initarg")] = ()
     environment: Annotated[tuple[InitVariable, ...], Element("initenv")] = ()
     directory: Annotated[PurePosixPath | None, Element("initdir")] = None
     user: Annotated[str | None, Element("inituser")] = None
     group: Annotated[str | None, Element("initgroup")] = None
+
+    @property
+    def program(self) -> ProgramPath:
+        """The first process."""
+        return self.init or DEFAULT_INIT
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether the document is one that a virtual machine could have."""
+        return self.type.kind is OsKind.HVM
 
     def concealed(self) -> "Os":
         """Return it with the values of all variables hidden: what those may see who may not see passwords."""

@@ -1,5 +1,6 @@
 """What is plugged into a guest: `<devices>`, consoles and host devices; see also `filesystems` and `interfaces`."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -10,6 +11,7 @@ from insula.model.interfaces import Interface, InterfaceIp, InterfaceRoute
 from insula.model.scalars import BusNumber, OnOff, UsbId, YesNo
 from insula.model.xmlmap import Attribute, Element, Mapped, always, is_generated_alias
 
+_RUN_SOCKET = re.compile(r".*/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/channel\d+")
 DEFAULT_EMULATOR = PurePosixPath("/usr/libexec/insula-keeper")
 """What libvirt calls the emulator is the program that parents the guest; the element is answered, never executed."""
 
@@ -87,6 +89,53 @@ class Console(Mapped):
     alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None
 
 
+class ChannelTargetType(StrEnum):
+    """How a guest has a channel; a container, like a virtio port, by a name below /dev/virtio-ports."""
+
+    VIRTIO = "virtio"
+    GUESTFWD = "guestfwd"
+    XEN = "xen"
+
+
+class ChannelState(StrEnum):
+    """Whether a program in the guest has it open."""
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelTarget(Mapped):
+    """`<target>`. state: while running."""
+
+    type: Annotated[ChannelTargetType, Attribute("type")]
+    name: Annotated[str | None, Attribute("name")] = None
+    state: Annotated[ChannelState | None, Attribute("state", live=always)] = None
+
+
+def _is_of_a_run(source: object) -> bool:
+    """Whether the source is the socket that a run was given in its own directory."""
+    path = source.path if isinstance(source, ConsoleSource) else None
+    return path is not None and bool(_RUN_SOCKET.fullmatch(str(path)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelDevice(Mapped):
+    """`<channel>`: a line for bytes between a program in the guest and one of the host."""
+
+    type: Annotated[CharacterDeviceType, Attribute("type")]
+    source: Annotated[ConsoleSource | None, Element("source", live=_is_of_a_run)] = None
+    target: Annotated[ChannelTarget | None, Element("target")] = None
+    alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None
+
+    @property
+    def port(self) -> str | None:
+        """The name by which a container has it; None for one of a virtual machine, which is only kept."""
+        if self.type is not CharacterDeviceType.UNIX or self.target is None:
+            return None
+        return self.target.name if self.target.type is ChannelTargetType.VIRTIO else None
+
+
 class HostDeviceMode(StrEnum):
     SUBSYSTEM = "subsystem"
     CAPABILITIES = "capabilities"
@@ -161,5 +210,6 @@ class Devices(Mapped):
     filesystems: Annotated[tuple[Filesystem, ...], Element("filesystem")] = ()
     interfaces: Annotated[tuple[Interface, ...], Element("interface")] = ()
     consoles: Annotated[tuple[Console, ...], Element("console")] = ()
+    channels: Annotated[tuple[ChannelDevice, ...], Element("channel")] = ()
     graphics: Annotated[tuple[Graphics, ...], Element("graphics")] = ()
     host_devices: Annotated[tuple[HostDevice, ...], Element("hostdev")] = ()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from hashlib import sha256
-from itertools import count, starmap
+from itertools import count
 from typing import Annotated, Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -24,10 +24,20 @@ from insula.model.devices import (
     HostDeviceMode,
 )
 from insula.model.extensions import InsulaSettings, LxcNamespace, Metadata
-from insula.model.filesystems import Filesystem
-from insula.model.interfaces import Interface, InterfaceIp, family_of
+from insula.model.filesystems import Disk, Filesystem, filesystem_of
+from insula.model.interfaces import Interface, InterfaceIp, InterfaceType, family_of
 from insula.model.numbers import XmlFlags
-from insula.model.resourcetuning import BlkioTune, CpuTune, MaxMemory, MemoryTune, NumaTune, Resource, Vcpu
+from insula.model.resourcetuning import (
+    VCPU_MAX,
+    BlkioTune,
+    CpuTune,
+    MaxMemory,
+    MemoryTune,
+    NumaTune,
+    Resource,
+    SingleVcpus,
+    Vcpu,
+)
 from insula.model.scalars import DomainName, MacAddress, YesNo
 from insula.model.security import DefinedIdMap, Features, SecurityLabel
 from insula.model.sizes import UNLIMITED_KIB, KiB
@@ -41,6 +51,9 @@ T = TypeVar("T")
 
 MAC_PREFIX = "52:54:00"
 """The first half of a MAC address we choose, the one libvirt uses."""
+
+_LAST = 1 << 32
+"""Behind whatever a boot order can be."""
 
 DEVICES_MAX = 1024
 """How many devices a domain may have, so that no document keeps the daemon busy for long."""
@@ -67,6 +80,7 @@ class DomainDefinition(Mapped):
     blkio_tune: Annotated[BlkioTune | None, Element("blkiotune")] = None
     memory_tune: Annotated[MemoryTune | None, Element("memtune")] = None
     vcpu: Annotated[Vcpu, Element("vcpu")] = field(default_factory=Vcpu)
+    single_vcpus: Annotated[SingleVcpus | None, Element("vcpus")] = None
     cpu_tune: Annotated[CpuTune | None, Element("cputune")] = None
     numa_tune: Annotated[NumaTune | None, Element("numatune")] = None
     resource: Annotated[Resource | None, Element("resource")] = None
@@ -85,11 +99,14 @@ class DomainDefinition(Mapped):
     """What was found out about this very value, which never changes; any thread may add something."""
 
     @classmethod
-    def load(cls, xml: str, parts: Part = Part.DEFINITION, *, bounded: bool = True) -> "DomainDefinition":
+    def load(
+        cls, xml: str, parts: Part = Part.DEFINITION, *, bounded: bool = True, vcpus: int | None = None
+    ) -> "DomainDefinition":
         """Return the domain that xml describes, in either dialect, with libvirt's defaults filled in.
 
         parts: Part.LIVE also reads what belongs to a running domain; without it such values are skipped.
         bounded: not for a document of our own, which only root can write, and which must be read whatever its size.
+        vcpus: how many virtual processors one has that says nothing of them, None for libvirt's single one.
         Raises: XmlError with the line, what stands there and what was expected; also for more than DEVICES_MAX devices.
         """
         root = parse(xml, bounded=bounded)
@@ -101,7 +118,10 @@ class DomainDefinition(Mapped):
             raise fault(root, "has no <name> in it, expected 1 to 64 characters", kind=MissingNameError)
         if bounded:
             _refuse_too_many_devices(root)
-        return completed(read(cls, root, parts))
+        domain = completed(read(cls, root, parts))
+        if vcpus is not None and root.find("vcpu") is None:
+            domain = replace(domain, vcpu=replace(domain.vcpu, count=min(vcpus, VCPU_MAX)))
+        return domain if Part.LIVE in parts else unplugged(domain)
 
     def dump(self, flags: XmlFlags = XmlFlags.LIVE) -> str:
         """Return the domain as XML, canonical: two dumps of equal domains are the same text. It is written once.
@@ -140,7 +160,29 @@ class DomainDefinition(Mapped):
     @property
     def root(self) -> Filesystem | None:
         """The file system the guest sees at `/`; None: there is none."""
-        return next((each for each in self.devices.filesystems if each.is_root), None)
+        shown = next((each for each in self.devices.filesystems if each.is_root), None)
+        return shown if shown is not None or self.root_disk is None else filesystem_of(self.root_disk)
+
+    @property
+    def root_disk(self) -> Disk | None:
+        """The disk with the root, in a document of a virtual machine without a file system for it: what that boots."""
+        if not self.os.is_machine or any(each.is_root for each in self.devices.filesystems):
+            return None
+        disks = [each for each in self.devices.disks if each.is_disk]
+        return min(disks, key=lambda each: each.boot_order or _LAST, default=None)
+
+    @property
+    def shown_disks(self) -> tuple[Disk, ...]:
+        """The disks that the guest sees as devices: all but the one with its root, and drives that are empty."""
+        root = self.root_disk
+        return tuple(each for each in self.devices.disks if each is not root and not each.is_empty_drive)
+
+    @property
+    def vcpus_in_use(self) -> tuple[int, ...]:
+        """The numbers of the virtual processors that are in use, ascending."""
+        if self.single_vcpus is not None and self.single_vcpus.each:
+            return tuple(sorted(each.number for each in self.single_vcpus.each if each.enabled is YesNo.YES))
+        return tuple(range(self.vcpu.current or self.vcpu.count))
 
     @property
     def memory_now(self) -> KiB:
@@ -179,18 +221,21 @@ def completed(domain: DomainDefinition) -> DomainDefinition:
     These are: currentMemory (never above memory), the emulator, at least one console and each console's target (its
     port is the console's place, whatever stood there), a MAC address for each interface and the family of its
     addresses, and that nobody manages a host device of a subsystem.
-    An id map without a range is none.
+    An id map without a range is none. A virtual machine's document gets no emulator and no init, so that it stays one.
     """
+    machine = domain.os.is_machine
+    target = ConsoleTargetType.SERIAL if machine else ConsoleTargetType.LXC
     consoles = domain.devices.consoles or (Console(),)
     devices = replace(
         domain.devices,
-        emulator=domain.devices.emulator or DEFAULT_EMULATOR,
+        emulator=domain.devices.emulator or (None if machine else DEFAULT_EMULATOR),
         interfaces=_completed_interfaces(domain),
-        consoles=tuple(starmap(_completed_console, enumerate(consoles))),
+        consoles=tuple(_completed_console(place, each, target) for place, each in enumerate(consoles)),
         host_devices=tuple(map(_completed_host_device, domain.devices.host_devices)),
     )
     idmap = None if domain.idmap == DefinedIdMap() else domain.idmap
-    return replace(domain, current_memory=min(domain.memory_now, domain.memory), idmap=idmap, devices=devices)
+    os = domain.os if machine else replace(domain.os, init=domain.os.program)
+    return replace(domain, current_memory=min(domain.memory_now, domain.memory), os=os, idmap=idmap, devices=devices)
 
 
 def _completed_interfaces(domain: DomainDefinition) -> tuple[Interface, ...]:
@@ -204,6 +249,30 @@ def _completed_interfaces(domain: DomainDefinition) -> tuple[Interface, ...]:
     return tuple(done)
 
 
+def unplugged(domain: DomainDefinition) -> DomainDefinition:
+    """Return domain without what a running one's cards of virtual networks are plugged into."""
+    cards = domain.devices.interfaces
+    plain = tuple(map(unplugged_card, cards))
+    if all(new is old for new, old in zip(plain, cards, strict=True)):
+        return domain
+    return replace(domain, devices=replace(domain.devices, interfaces=plain))
+
+
+def unplugged_card(card: Interface) -> Interface:
+    """Return a card without its port, and what that is of, if it is one of a virtual network: the network says that."""
+    source = card.source
+    if card.type is not InterfaceType.NETWORK or source is None:
+        return card
+    plain = replace(source, port_id=None, bridge=None, device=None)
+    return card if plain == source else replace(card, source=plain)
+
+
+def free_mac(*domains: DomainDefinition) -> MacAddress:
+    """Return the address for an interface without one, which none has in any of these definitions of one domain."""
+    taken = {each.mac for domain in domains for each in domain.devices.interfaces}
+    return next(mac for mac in _mac_addresses(domains[0].uuid) if mac not in taken)
+
+
 def _mac_addresses(uuid: UUID) -> Iterator[MacAddress]:
     """Yield addresses for the domain with this UUID, the same ones each time: one text always makes one domain."""
     for number in count():
@@ -215,9 +284,9 @@ def _with_family(ip: InterfaceIp) -> InterfaceIp:
     return ip if ip.family else replace(ip, family=family_of(ip.address))
 
 
-def _completed_console(port: int, console: Console) -> Console:
+def _completed_console(port: int, console: Console, kind: ConsoleTargetType) -> Console:
     target = console.target or ConsoleTarget()
-    return replace(console, target=replace(target, type=target.type or ConsoleTargetType.LXC, port=port))
+    return replace(console, target=replace(target, type=target.type or kind, port=port))
 
 
 def _completed_host_device(device: HostDevice) -> HostDevice:

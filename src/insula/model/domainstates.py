@@ -237,7 +237,9 @@ class Happening(Enum):
     CRASHED_KEPT = "crashed, and is kept for inspection"
     FAILED = "failed"
     LOST = "ended while nobody was there to learn how"
+    REBOOTED_PAUSED = "booted again, and stands still as it did"
     REBOOTING = "ended to boot again at once"
+    REBOOTING_PAUSED = "ended while it stood still, to boot again at once"
     START_FAILED = "could not be started"
 
 
@@ -275,6 +277,7 @@ TRANSITIONS: Mapping[Happening, Transition] = {
         told=((LifecycleKind.STARTED, StartedDetail.BOOTED), (LifecycleKind.SUSPENDED, SuspendedDetail.PAUSED)),
     ),
     Happening.REBOOTED: Transition(before=_OFF | frozenset({DomainState.RUNNING}), after=_RUNNING),
+    Happening.REBOOTED_PAUSED: Transition(before=_OFF | frozenset({DomainState.PAUSED}), after=_PAUSED),
     Happening.SUSPENDED: Transition(
         before=frozenset({DomainState.RUNNING}),
         after=_PAUSED,
@@ -297,8 +300,7 @@ TRANSITIONS: Mapping[Happening, Transition] = {
     Happening.LOST: _end(ShutoffReason.UNKNOWN, StoppedDetail.FAILED),
     # Nobody is told, so nobody may see it off: who asks meanwhile hears that it runs.
     Happening.REBOOTING: Transition(before=_ON, after=_RUNNING),
-    Happening.START_FAILED: Transition(
-        before=_OFF | frozenset({DomainState.RUNNING}), after=_state(DomainState.SHUTOFF, ShutoffReason.FAILED)
-    ),
+    Happening.REBOOTING_PAUSED: Transition(before=frozenset({DomainState.PAUSED}), after=_PAUSED),
+    Happening.START_FAILED: Transition(before=_OFF | _ON, after=_state(DomainState.SHUTOFF, ShutoffReason.FAILED)),
 }
 """Every change of a domain's state there is; who makes one is `ManagedDomain.happen`, and nobody else."""

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from insula.model.scalars import UNLIMITED, Bound, IpAddress
+from insula.model.bootorder import Dependency, StartPlace
+from insula.model.healthchecks import DefinedHealthCheck
+from insula.model.probes import DefinedReadiness
+from insula.model.scalars import UNLIMITED, Bound, IpAddress, IpAddresses, PortRanges, YesNo
 from insula.model.xmlmap import Attribute, Element, Mapped
 
 SECONDS = (-(2**31), 2**31 - 1)
+
+PIDS_MAX = 2**22
+"""Processes and threads that Linux can have. Source: proc_sys_kernel(5), pid_max."""
 
 
 class ShareType(StrEnum):
@@ -105,26 +111,63 @@ class KernelSetting(Mapped):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KnownHost(Mapped):
+    """`<insula:host address='192.0.2.1' names='db db.example'/>`: a line of the guest's /etc/hosts."""
+
+    address: Annotated[IpAddress, Attribute("address")]
+    names: Annotated[str, Attribute("names")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DefinedNetworkShare(Mapped):
+    """`<insula:share-network addresses='192.0.2.7 2001:db8::7' ports='80 443'/>`: the host's network, by these only.
+
+    ports: that it may bind to, None for all.
+    """
+
+    addresses: Annotated[IpAddresses, Attribute("addresses")]
+    ports: Annotated[PortRanges | None, Attribute("ports")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InsulaSettings(Mapped):
     """`<insula:domain>`: what libvirt has no words for.
 
     privileged: no user namespace, the guest's root is the host's; open_namespace: clients may be given the namespaces
     of an unprivileged domain, which they then enter with the host's ids; hostname: None for the domain's name;
-    subordinate_ids: how many ids from 100000 on the guest's users may give to containers of theirs, None for the usual;
-    pids_limit: processes and threads at most; nameservers: written into the guest's resolv.conf, in this order;
-    allowed: what the guest's system call filter lets through besides; limits: of each of its processes, to begin with.
+    confine_vcpus: whether its virtual processors are as many of the host's, None for as the daemon has it;
+    subordinate_ids: how many ids from 100000 on the guest's users may give to containers of theirs, None for the
+    usual; network_share: which part of the host's network it has instead of one of its own; pids_limit: processes and
+    threads at most; nameservers: of the guest's resolver, in this order; search_domains: that it looks for names
+    without a dot in; hosts: lines of its /etc/hosts; allowed: what the guest's system call filter lets through
+    besides; limits: of each of its processes, to begin with; start_place: where it stands among those that start with
+    the host; readiness: by what it is known to be ready, None for as it runs; health: how it is looked after;
+    depends_on: other domains that are to be up before it.
     """
 
     privileged: Annotated[bool, Element("insula:privileged")] = False
     open_namespace: Annotated[bool, Element("insula:opennamespace")] = False
     hostname: Annotated[str | None, Element("insula:hostname")] = None
     nameservers: Annotated[tuple[IpAddress, ...], Element("insula:nameserver", attribute="address")] = ()
+    search_domains: Annotated[tuple[str, ...], Element("insula:search", attribute="domain")] = ()
+    hosts: Annotated[tuple[KnownHost, ...], Element("insula:host")] = ()
+    network_share: Annotated[DefinedNetworkShare | None, Element("insula:share-network")] = None
     subordinate_ids: Annotated[int | None, Element("insula:subordinate", attribute="ids", within=(0, 2**24))] = None
-    pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, 2**22))] = None
+    confine_vcpus: Annotated[YesNo | None, Element("insula:vcpus", attribute="confine")] = None
+    pids_limit: Annotated[int | None, Element("insula:pids", attribute="limit", within=(1, PIDS_MAX))] = None
     time_namespace: Annotated[TimeNamespace | None, Element("insula:timens")] = None
     limits: Annotated[tuple[DefinedLimit, ...], Element("insula:rlimit")] = ()
     kernel_settings: Annotated[tuple[KernelSetting, ...], Element("insula:sysctl")] = ()
     allowed: Annotated[tuple[AllowedFeature, ...], Element("insula:allow")] = ()
+    start_place: Annotated[StartPlace | None, Element("insula:autostart")] = None
+    readiness: Annotated[DefinedReadiness | None, Element("insula:readiness")] = None
+    health: Annotated[DefinedHealthCheck | None, Element("insula:healthcheck")] = None
+    depends_on: Annotated[tuple[Dependency, ...], Element("insula:depends-on")] = ()
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether the guest is to be tried while it runs, for its readiness or its health."""
+        return self.readiness is not None or self.health is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

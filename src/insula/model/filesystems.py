@@ -11,6 +11,8 @@ from insula.model.sizes import Bytes, KiB
 from insula.model.xmlmap import Attribute, Element, Mapped, is_generated_alias
 
 ROOT = PurePosixPath("/")
+PARTITION_MAX = 1024
+"""The highest number that a partition of an image may have."""
 
 
 class FilesystemType(StrEnum):
@@ -67,7 +69,10 @@ class FilesystemDriver(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FilesystemSource(Mapped):
-    """`<source>`; which attribute is set follows the filesystem's type. usage: the size of a ram file system."""
+    """`<source>`; which attribute is set follows the filesystem's type.
+
+    usage: the size of a ram file system; partition: of a file or device with a partition table, which one is meant.
+    """
 
     directory: Annotated[PurePosixPath | None, Attribute("dir")] = None
     file: Annotated[PurePosixPath | None, Attribute("file")] = None
@@ -76,6 +81,7 @@ class FilesystemSource(Mapped):
     usage: Annotated[KiB | None, Attribute("usage", unit="units")] = None
     pool: Annotated[str | None, Attribute("pool")] = None
     volume: Annotated[str | None, Attribute("volume")] = None
+    partition: Annotated[int | None, Attribute("insula:partition", within=(1, PARTITION_MAX))] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,13 +144,14 @@ class DiskDriver(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiskSource(Mapped):
-    """`<source>`; which attribute is set follows the disk's type."""
+    """`<source>`; which attribute is set follows the disk's type. partition: which one holds the root, if it does."""
 
     file: Annotated[PurePosixPath | None, Attribute("file")] = None
     device: Annotated[PurePosixPath | None, Attribute("dev")] = None
     directory: Annotated[PurePosixPath | None, Attribute("dir")] = None
     pool: Annotated[str | None, Attribute("pool")] = None
     volume: Annotated[str | None, Attribute("volume")] = None
+    partition: Annotated[int | None, Attribute("insula:partition", within=(1, PARTITION_MAX))] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,4 +174,40 @@ class Disk(Mapped):
     read_only: Annotated[bool, Element("readonly")] = False
     shareable: Annotated[bool, Element("shareable")] = False
     serial: Annotated[str | None, Element("serial")] = None
+    boot_order: Annotated[int | None, Element("boot", attribute="order", within=(1, 2**31 - 1))] = None
     alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None
+
+    @property
+    def is_disk(self) -> bool:
+        """Whether it is no drive for what is put into it."""
+        return self.device in (DiskDevice.DISK, DiskDevice.LUN)
+
+    @property
+    def is_empty_drive(self) -> bool:
+        """Whether it is a drive with nothing in it, which a container has no use for."""
+        return not self.is_disk and (self.source is None or not (self.source.file or self.source.device))
+
+
+def filesystem_of(disk: Disk) -> Filesystem:
+    """Return what a disk with the root is to a container. Its type may be one that a root cannot have."""
+    source = disk.source or DiskSource()
+    return Filesystem(
+        type=_ROOTS_OF_DISKS.get(disk.type, FilesystemType.VOLUME),
+        driver=FilesystemDriver(format=disk.driver.type) if disk.driver is not None else None,
+        source=FilesystemSource(
+            file=source.file,
+            device=source.device,
+            pool=source.pool,
+            volume=source.volume,
+            partition=source.partition,
+        ),
+        target=ROOT,
+        read_only=disk.read_only,
+    )
+
+
+_ROOTS_OF_DISKS = {
+    DiskType.FILE: FilesystemType.FILE,
+    DiskType.BLOCK: FilesystemType.BLOCK,
+    DiskType.DIR: FilesystemType.MOUNT,
+}

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Annotated
 from uuid import UUID
 
+from insula.model.pciaddress import PciAddress
 from insula.model.scalars import IpAddress, MacAddress, YesNo
+from insula.model.usercards import InterfaceBackend, UserPortForward
 from insula.model.xmlmap import Attribute, Element, Mapped, always, is_generated_alias
 
 MTU = (68, 65535)
@@ -49,6 +51,21 @@ class SourceMode(StrEnum):
     PASSTHROUGH = "passthrough"
     CLIENT = "client"
     SERVER = "server"
+
+
+class IpvlanMode(StrEnum):
+    """Where frames and packets are told apart that come by the device. Source: ip-link(8)."""
+
+    L2 = "l2"
+    L3 = "l3"
+    L3S = "l3s"
+
+
+class MacTableManager(StrEnum):
+    """Who tells a bridge which MAC address is behind which port: the kernel, which learns, or the definitions."""
+
+    KERNEL = "kernel"
+    LIBVIRT = "libvirt"
 
 
 class AddressFamily(StrEnum):
@@ -94,26 +111,37 @@ class InterfaceIp(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InterfaceRoute(Mapped):
-    """`<route>`: address/prefix is reached through gateway. 0.0.0.0 (or ::) with prefix 0 is the default route."""
+    """`<route>`: address/prefix is reached through gateway. 0.0.0.0 (or ::) with prefix 0, or none, is the default."""
 
     family: Annotated[AddressFamily | None, Attribute("family")] = None
-    address: Annotated[IpAddress, Attribute("address")]
+    address: Annotated[IpAddress | None, Attribute("address")] = None
     netmask: Annotated[IpAddress | None, Attribute("netmask")] = None
     prefix: Annotated[int | None, Attribute("prefix", within=(0, 128))] = None
     gateway: Annotated[IpAddress, Attribute("gateway")]
     metric: Annotated[int | None, Attribute("metric", within=(1, 2**32 - 1))] = None
 
     @property
+    def destination(self) -> IpAddress:
+        """The address that is reached, or any of the gateway's family."""
+        if self.address is not None:
+            return self.address
+        return IPv4Address(0) if self.gateway.version == 4 else IPv6Address(0)
+
+    @property
     def network(self) -> IPv4Network | IPv6Network:
         """What is reached. Raises: ValueError if address and netmask, or prefix, do not make a network."""
         if self.netmask is not None:
-            return ip_network(f"{self.address}/{self.netmask}")
-        return ip_network((self.address, natural_prefix(self.address) if self.prefix is None else self.prefix))
+            return ip_network(f"{self.destination}/{self.netmask}")
+        return ip_network((self.destination, natural_prefix(self.destination) if self.prefix is None else self.prefix))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InterfaceSource(Mapped):
-    """`<source>`; which attribute is set follows the interface's type. ips, routes: of the host's side of a veth."""
+    """`<source>`; which attribute is set follows the interface's type. ips, routes: of the host's side of a veth.
+
+    address: of type hostdev, the network device that the guest gets; ipvlan: of type direct, an ipvlan of that mode
+    instead of a macvlan: it has the device's own MAC address, for networks that let no other one pass.
+    """
 
     network: Annotated[str | None, Attribute("network")] = None
     port_group: Annotated[str | None, Attribute("portgroup")] = None
@@ -124,6 +152,9 @@ class InterfaceSource(Mapped):
     mode: Annotated[SourceMode | None, Attribute("mode")] = None
     ips: Annotated[tuple[InterfaceIp, ...], Element("ip")] = ()
     routes: Annotated[tuple[InterfaceRoute, ...], Element("route")] = ()
+    address: Annotated[PciAddress | None, Element("address")] = None
+    ipvlan: Annotated[IpvlanMode | None, Attribute("insula:ipvlan")] = None
+    mac_table_manager: Annotated[MacTableManager | None, Attribute("macTableManager", live=always)] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,6 +225,17 @@ class Bandwidth(Mapped):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PortOptions(Mapped):
+    """`<port>`: isolated: other isolated ports of the same bridge are out of reach, and it of theirs.
+
+    trusted: the guest may speak STP with the bridge.
+    """
+
+    isolated: Annotated[YesNo | None, Attribute("isolated")] = None
+    trusted: Annotated[YesNo | None, Attribute("insula:trusted")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GuestDevice(Mapped):
     """`<guest dev='eth0'>`: the card's name in the guest; actual: the one it really has while running."""
 
@@ -219,15 +261,17 @@ class FilterReference(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Interface(Mapped):
-    """`<interface>`: one network card of the guest."""
+    """`<interface>`: one network card of the guest. trust_guest_filters: it may change its MAC address."""
 
     type: Annotated[InterfaceType, Attribute("type")] = InterfaceType.USER
     managed: Annotated[YesNo | None, Attribute("managed")] = None
+    trust_guest_filters: Annotated[YesNo | None, Attribute("trustGuestRxFilters")] = None
     mac: Annotated[MacAddress | None, Element("mac", attribute="address")] = None
     source: Annotated[InterfaceSource | None, Element("source")] = None
     vlan: Annotated[Vlan | None, Element("vlan")] = None
     virtual_port: Annotated[VirtualPort | None, Element("virtualport")] = None
     bandwidth: Annotated[Bandwidth | None, Element("bandwidth")] = None
+    port: Annotated[PortOptions | None, Element("port")] = None
     ips: Annotated[tuple[InterfaceIp, ...], Element("ip")] = ()
     routes: Annotated[tuple[InterfaceRoute, ...], Element("route")] = ()
     script: Annotated[str | None, Element("script", attribute="path")] = None
@@ -237,4 +281,6 @@ class Interface(Mapped):
     filter: Annotated[FilterReference | None, Element("filterref")] = None
     link: Annotated[LinkState | None, Element("link", attribute="state")] = None
     mtu: Annotated[int | None, Element("mtu", attribute="size", within=MTU, zero_is_none=True)] = None
+    backend: Annotated[InterfaceBackend | None, Element("backend")] = None
+    port_forwards: Annotated[tuple[UserPortForward, ...], Element("portForward")] = ()
     alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None

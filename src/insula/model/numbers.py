@@ -71,6 +71,19 @@ class AddressSource(IntEnum):
     ARP = 2
 
 
+class GuestInfo(IntFlag):
+    """What a guest is asked about itself: virDomainGuestInfoTypes."""
+
+    USERS = 1
+    OS = 2
+    TIMEZONE = 4
+    HOSTNAME = 8
+    FILESYSTEM = 16
+    DISKS = 32
+    INTERFACES = 64
+    LOAD = 128
+
+
 class MetadataType(IntEnum):
     """Which metadata: virDomainMetadataType."""
 
@@ -140,6 +153,33 @@ class VcpuState(IntEnum):
     OFFLINE = 0
     RUNNING = 1
     BLOCKED = 2
+
+
+class MemoryFailureRecipient(IntEnum):
+    """Where memory failed: virDomainMemoryFailureRecipientType."""
+
+    HYPERVISOR = 0
+    GUEST = 1
+
+
+class MemoryFailureAction(IntEnum):
+    """What came of it: virDomainMemoryFailureActionType."""
+
+    IGNORE = 0
+    """The guest goes on."""
+    INJECT = 1
+    FATAL = 2
+    RESET = 3
+
+
+class WatchdogAction(IntEnum):
+    """What follows when a guest does not answer: virDomainEventWatchdogAction."""
+
+    NONE = 0
+    PAUSE = 1
+    RESET = 2
+    POWEROFF = 3
+    SHUTDOWN = 4
 
 
 class JobType(IntEnum):

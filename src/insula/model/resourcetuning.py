@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated
 
+from insula.model.scalars import YesNo
 from insula.model.sizes import CpuSet, KiB
 from insula.model.xmlmap import Attribute, Element, Mapped, Text
 
@@ -27,7 +28,7 @@ class PlacementMode(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Vcpu(Mapped):
-    """`<vcpu>`: how many processors the guest sees, and on which of the host's it may run.
+    """`<vcpu>`: how many processors the guest has, and among which of the host's they are.
 
     current: fewer than count, in use now; 0, which libvirt's conversion of LXC's own files writes, is all of them.
     """
@@ -36,6 +37,24 @@ class Vcpu(Mapped):
     cpus: Annotated[CpuSet | None, Attribute("cpuset")] = None
     current: Annotated[int | None, Attribute("current", within=(0, VCPU_MAX))] = None
     count: Annotated[int, Text(within=(1, VCPU_MAX))] = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneVcpu(Mapped):
+    """`<vcpu id='' enabled=''>`: whether one virtual processor is in use; the rest is kept, a container's need no order
+    and any of them can go."""
+
+    number: Annotated[int, Attribute("id", within=(0, VCPU_MAX))]
+    enabled: Annotated[YesNo, Attribute("enabled")] = YesNo.YES
+    hotpluggable: Annotated[YesNo | None, Attribute("hotpluggable")] = None
+    order: Annotated[int | None, Attribute("order", within=(1, VCPU_MAX))] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SingleVcpus(Mapped):
+    """`<vcpus>`: which virtual processors are in use, where those are not simply the first ones."""
+
+    each: Annotated[tuple[OneVcpu, ...], Element("vcpu")] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +77,7 @@ class MemoryTune(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VcpuPin(Mapped):
-    """`<vcpupin>`: kept; a container's processors are not threads that could be pinned one by one."""
+    """`<vcpupin>`: among which of the host's processors one virtual processor is."""
 
     vcpu: Annotated[int, Attribute("vcpu", within=(0, VCPU_MAX))]
     cpus: Annotated[CpuSet, Attribute("cpuset")]
@@ -66,7 +85,10 @@ class VcpuPin(Mapped):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CpuTune(Mapped):
-    """`<cputune>`. period and quota are microseconds. global_* mean the same for a container; the plain ones win."""
+    """`<cputune>`. period and quota are microseconds, of the whole container, as global_* are; the plain ones win.
+
+    emulator_pin: kept: beside its virtual processors nothing of a container's runs.
+    """
 
     shares: Annotated[int | None, Element("shares", within=SHARES, zero_is_none=True)] = None
     period: Annotated[int | None, Element("period", within=PERIOD, zero_is_none=True)] = None

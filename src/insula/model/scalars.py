@@ -17,6 +17,12 @@ ProgramPath = NewType("ProgramPath", PurePosixPath)
 DomainName = NewType("DomainName", str)
 """1 to 64 characters, safe as a file name and on a terminal: no `/`, nothing invisible but spaces, no leading dot."""
 
+NetworkName = NewType("NetworkName", str)
+"""As a domain's name."""
+
+FilterName = NewType("FilterName", str)
+"""As a domain's name."""
+
 MacAddress = NewType("MacAddress", str)
 """Of one station (not multicast), lower case with colons."""
 
@@ -26,16 +32,31 @@ UsbId = NewType("UsbId", int)
 BusNumber = NewType("BusNumber", int)
 """Where a device sits on a bus; read in any base C knows, written in decimal."""
 
+PciDomain = NewType("PciDomain", int)
+"""Of a PCI device's address, 16 bits; written in hexadecimal with `0x`, as the two below, and read in any base."""
+PciBus = NewType("PciBus", int)
+"""The bus of a PCI device's address, 8 bits, and its slot on that bus."""
+PciFunction = NewType("PciFunction", int)
+"""The function of a PCI device's slot, 3 bits."""
+
 FileMode = NewType("FileMode", int)
 """Permission bits, read and written in octal."""
 
 Bound = NewType("Bound", int)
 """A resource limit: a number, or UNLIMITED."""
 
+PORT = (1, 65535)
+"""The lowest and highest port of TCP and UDP."""
 UNLIMITED = Bound(-1)
 _BOUND_MAX = 2**63 - 1
 
 IpAddress = IPv4Address | IPv6Address
+
+PortRanges = NewType("PortRanges", tuple[tuple[int, int], ...])
+"""Ports and ranges of them with both ends, written as `22 80 8000-8099`."""
+
+IpAddresses = NewType("IpAddresses", tuple[IpAddress, ...])
+"""IP addresses, written with spaces between them."""
 
 DOMAIN_NAME_MAX = 64
 """Characters; also what the kernel allows a host name (HOST_NAME_MAX), which a domain's name becomes by default."""
@@ -151,6 +172,24 @@ def read_ip_address(text: str) -> IpAddress:
     return ip_address(text.strip())
 
 
+def read_ip_addresses(text: str) -> IpAddresses:
+    """Return the addresses in text, which stand between spaces or commas. Raises: ValueError."""
+    return IpAddresses(tuple(map(read_ip_address, text.replace(",", " ").split())))
+
+
+def read_port_ranges(text: str) -> PortRanges:
+    """Return the ports and ranges in text, which stand between spaces or commas. Raises: ValueError."""
+    ranges = []
+    for part in text.replace(",", " ").split():
+        first, _, last = part.partition("-")
+        ranges.append((read_integer(first), read_integer(last or first)))
+    return PortRanges(tuple(ranges))
+
+
+def write_port_ranges(ranges: PortRanges) -> str:
+    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+
+
 def read_any_base(text: str) -> int:
     """Return a number of at most 16 bits as C's strtol does with base 0: `0x1d`, `035`, `29`. Raises: ValueError."""
     match = _ANY_BASE.match(text.strip())
@@ -178,6 +217,28 @@ def read_file_mode(text: str) -> FileMode:
     return FileMode(int(text, 8))
 
 
+_NAME = Scalar(
+    read=read_domain_name,
+    write=str,
+    expected=f"1 to {DOMAIN_NAME_MAX} characters, at most {DOMAIN_NAME_BYTES_MAX} bytes, without '/', control "
+    "characters and others that are not seen, not starting with a dot",
+)
+
+
+def _pci_number(highest: int, digits: int) -> Scalar:
+    """Return a number of a PCI address, written with so many hexadecimal digits."""
+
+    def read(text: str) -> int:
+        number = read_any_base(text)
+        if number > highest:
+            raise ValueError(f"{text} is more than {highest:#x}")
+        return number
+
+    return Scalar(
+        read=read, write=f"0x{{:0{digits}x}}".format, expected=f"a hexadecimal number from 0x0 to {highest:#x}"
+    )
+
+
 SCALARS: dict[object, Scalar] = {
     str: Scalar(read=str, write=str, expected="text"),
     int: Scalar(read=read_integer, write=str, expected="a whole number"),
@@ -193,13 +254,21 @@ SCALARS: dict[object, Scalar] = {
     Bound: Scalar(read=read_bound, write=write_bound, expected="a whole number or 'unlimited'"),
     FileMode: Scalar(read=read_file_mode, write="{:04o}".format, expected="permission bits in octal such as 0644"),
     frozenset({IPv4Address, IPv6Address}): Scalar(read=read_ip_address, write=str, expected="an IP address"),
-    IPv4Address: Scalar(read=IPv4Address, write=str, expected="an IPv4 address"),
-    DomainName: Scalar(
-        read=read_domain_name,
-        write=str,
-        expected=f"1 to {DOMAIN_NAME_MAX} characters, at most {DOMAIN_NAME_BYTES_MAX} bytes, without '/', control "
-        "characters and others that are not seen, not starting with a dot",
+    IpAddresses: Scalar(
+        read=read_ip_addresses,
+        write=lambda addresses: " ".join(map(str, addresses)),
+        expected="IP addresses with spaces between them",
     ),
+    PortRanges: Scalar(
+        read=read_port_ranges, write=write_port_ranges, expected="ports and ranges such as '22 80 8000-8099'"
+    ),
+    IPv4Address: Scalar(read=IPv4Address, write=str, expected="an IPv4 address"),
+    DomainName: _NAME,
+    NetworkName: _NAME,
+    FilterName: _NAME,
+    PciDomain: _pci_number(0xFFFF, 4),
+    PciBus: _pci_number(0xFF, 2),
+    PciFunction: _pci_number(7, 1),
 }
 """Every scalar type but enums and sizes; a union stands as the set of its members."""
 

@@ -8,6 +8,7 @@ from insula.engine.policy.resourcelimits import ENOUGH
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
 from insula.model.domain import DomainDefinition
 from insula.model.foreign import ForeignElement
+from insula.model.probes import probe_problems
 from insula.model.repetition import repeated
 from insula.model.scalars import UNLIMITED, unprintable
 from insula.model.xmlnamespaces import INSULA_NAMESPACE
@@ -20,6 +21,8 @@ _HOSTNAME = re.compile(
 )
 IDS_OF_USER = 65536
 """Subordinate ids come in ranges of so many: SUB_UID_COUNT of login.defs(5)."""
+NAMES_MAX, HOSTS_MAX, DEPENDENCIES_MAX = 32, 1024, 64
+_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\Z")
 _SETTING_SIZE = 1024
 """Bytes of a setting's value: more than any of the kernel's takes."""
 
@@ -28,6 +31,23 @@ def check_hostname(domain: DomainDefinition) -> Iterator[str]:
     hostname = domain.settings.hostname
     if hostname is not None and not _HOSTNAME.match(hostname):
         yield f"'{hostname}' cannot be a host name; take letters, digits, dots and hyphens, at most 64"
+
+
+def check_names(domain: DomainDefinition) -> Iterator[str]:
+    settings = domain.settings
+    for each in settings.search_domains:
+        if not _NAME.match(each):
+            yield f"names cannot be looked for in '{each}'; take letters, digits, dots, hyphens and underscores"
+    for name in repeated(settings.search_domains):
+        yield f"names are looked for in '{name}' twice"
+    if len(settings.nameservers) > NAMES_MAX or len(settings.search_domains) > NAMES_MAX:
+        yield f"there are more than {NAMES_MAX} nameservers or domains that names are looked for in"
+    if len(settings.hosts) > HOSTS_MAX:
+        yield f"there are more than {HOSTS_MAX} hosts"
+    for host in settings.hosts:
+        odd = [name for name in host.names.split() if not _NAME.match(name)]
+        if odd or not host.names.split():
+            yield f"the host {host.address} needs names of letters, digits, dots, hyphens and underscores"
 
 
 def check_clocks(domain: DomainDefinition) -> Iterator[str]:
@@ -85,6 +105,21 @@ def check_allowances(domain: DomainDefinition) -> Iterator[str]:
         for attribute, word in given:
             if attribute in SOCKET_WORDS and word not in SOCKET_WORDS[attribute]:
                 yield f"there is no {attribute} '{word}' to allow; choose of {', '.join(SOCKET_WORDS[attribute])}"
+
+
+def check_dependencies(domain: DomainDefinition) -> Iterator[str]:
+    for name in repeated(each.domain for each in domain.settings.depends_on):
+        yield f"the domain depends on '{name}' twice"
+    if len(domain.settings.depends_on) > DEPENDENCIES_MAX:
+        yield f"the domain depends on more than {DEPENDENCIES_MAX} others"
+
+
+def check_probes(domain: DomainDefinition) -> Iterator[str]:
+    readiness = domain.settings.readiness
+    if readiness is not None:
+        yield from probe_problems(readiness, "readiness", readiness.notifies)
+    if domain.settings.health is not None:
+        yield from probe_problems(domain.settings.health, "health")
 
 
 def check_settings(domain: DomainDefinition) -> Iterator[str]:

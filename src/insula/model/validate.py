@@ -6,6 +6,7 @@ They look at the domain alone; what depends on the host (is there such a bridge,
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
+from pathlib import PurePosixPath
 
 from insula.errors import InsulaError, MissingSourceError, UnsupportedConfigError, XmlError
 from insula.model.devices import HostDevice, HostDeviceMode, HostDeviceType
@@ -13,31 +14,35 @@ from insula.model.domain import DEVICES_MAX, DomainDefinition
 from insula.model.filesystems import ROOT, Filesystem, FilesystemType
 from insula.model.foreign import ForeignElement
 from insula.model.interfacechecks import (
+    check_floors,
     check_interface_addresses,
     check_interface_names,
     check_interface_sources,
+    check_network_share,
+    check_port_forwards,
     check_shared_namespaces,
 )
 from insula.model.numbers import XmlFlags
 from insula.model.repetition import repeated
-from insula.model.scalars import unprintable
 from insula.model.security import ID_MAX, DefinedIdRange, LabelType
 from insula.model.settingchecks import (
     check_allowances,
     check_clocks,
+    check_dependencies,
     check_hostname,
     check_kernel_settings,
     check_limits,
+    check_names,
+    check_probes,
     check_settings,
     check_subordinate_ids,
 )
+from insula.model.titles import title_problems
 from insula.model.xmlsource import parse
 
 Check = Callable[[DomainDefinition], Iterator[str]]
 
-TITLE_SPACES = "\t\u00a0\u200c\u200d"
-"""What a title may hold besides what is seen: spaces, and what joins letters or signs to one."""
-
+_PORT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]+\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
@@ -72,10 +77,7 @@ def check_document(domain: DomainDefinition) -> Iterator[str]:
 
 
 def check_title(domain: DomainDefinition) -> Iterator[str]:
-    if domain.title and "\n" in domain.title:
-        yield "the title has several lines; put the rest into the description"
-    elif domain.title and (odd := unprintable(domain.title, allowed=TITLE_SPACES)):
-        yield f"the title holds {odd}, which nobody sees; take it out"
+    return title_problems(domain.title)
 
 
 def check_memory(domain: DomainDefinition) -> Iterator[str]:
@@ -92,6 +94,12 @@ def check_vcpus(domain: DomainDefinition) -> Iterator[str]:
     vcpu = domain.vcpu
     if vcpu.current is not None and vcpu.current > vcpu.count:
         yield f"{vcpu.current} vcpus are to be in use, but there are only {vcpu.count}"
+    single = domain.single_vcpus.each if domain.single_vcpus is not None else ()
+    numbers = [each.number for each in single]
+    if numbers and sorted(numbers) != list(range(vcpu.count)):
+        yield f"<vcpus> names each of the {vcpu.count} vcpus from 0 on once"
+    elif single and not domain.vcpus_in_use:
+        yield "no vcpu is enabled"
 
 
 def check_partition(domain: DomainDefinition) -> Iterator[str]:
@@ -197,7 +205,7 @@ def check_device_count(domain: DomainDefinition) -> Iterator[str]:
     devices = domain.devices
     listed = (devices.disks, devices.filesystems, devices.interfaces, devices.graphics, devices.host_devices)
     unknown = sum(isinstance(each.item, ForeignElement) for each in devices.foreign)
-    number = sum(map(len, listed)) + max(1, len(devices.consoles)) + unknown
+    number = sum(map(len, listed)) + max(1, len(devices.consoles)) + len(devices.channels) + unknown
     if number > DEVICES_MAX:
         yield f"the domain has {number} devices, more than the {DEVICES_MAX} that are accepted"
 
@@ -206,7 +214,8 @@ def check_aliases(domain: DomainDefinition) -> Iterator[str]:
     """Those that users choose; ours are made at start. Source: libvirt's domain XML format, "alias"."""
     devices = domain.devices
     listed = (devices.disks, devices.filesystems, devices.interfaces, devices.consoles, devices.host_devices)
-    aliases = [each.alias for kind in listed for each in kind if each.alias and each.alias.startswith("ua-")]
+    named = [each.alias for kind in (*listed, devices.channels) for each in kind]
+    aliases = [alias for alias in named if alias and alias.startswith("ua-")]
     for alias in aliases:
         if not _ALIAS.match(alias):
             yield f"'{alias}' cannot be the alias of a device; take letters, digits, underscores and hyphens"
@@ -214,21 +223,41 @@ def check_aliases(domain: DomainDefinition) -> Iterator[str]:
         yield f"two devices have the alias '{alias}'"
 
 
+def _is_given(domain: DomainDefinition, path: PurePosixPath) -> bool:
+    """Whether a path of the host is in a directory that the guest has."""
+    trees = [each.source.directory for each in domain.devices.filesystems if each.source is not None]
+    return any(tree is not None and path.is_relative_to(tree) for tree in trees)
+
+
 def check_consoles(domain: DomainDefinition) -> Iterator[str]:
     logs = [each.log.file for each in domain.devices.consoles if each.log is not None]
     for path in repeated(map(str, logs)):
         yield f"two consoles have the log '{path}'"
-    trees = [each.source.directory for each in domain.devices.filesystems if each.source is not None]
     for log in logs:
         if ".." in log.parts or not log.name:
             yield f"the log '{log}' of a console must be the path of a file, without '..'"
-        if any(tree is not None and log.is_relative_to(tree) for tree in trees):
+        if _is_given(domain, log):
             yield f"the log '{log}' of a console is in a directory that the guest has: put it elsewhere"
+
+
+def check_channels(domain: DomainDefinition) -> Iterator[str]:
+    ports = [each for each in domain.devices.channels if each.port is not None]
+    for name in repeated(str(each.port) for each in ports):
+        yield f"two channels have the name '{name}'"
+    for each in ports:
+        if not _PORT.fullmatch(str(each.port)):
+            yield f"'{each.port}' cannot be the name of a channel; take letters, digits, '.', '_' and '-', 128 at most"
+        path = each.source.path if each.source is not None else None
+        if path is not None and (".." in path.parts or _is_given(domain, path)):
+            yield f"the socket '{path}' of a channel must be a path without '..', outside what the guest has"
 
 
 def check_disks(domain: DomainDefinition) -> Iterator[str]:
     for name in repeated(each.target.device for each in domain.devices.disks):
         yield f"two disks are called '{name}' in the guest"
+    root = domain.root_disk
+    if root is not None and (root.source is None or not (root.source.file or root.source.device)):
+        yield f"the disk '{root.target.device}', from which a machine would boot, has no source"
 
 
 def check_host_devices(domain: DomainDefinition) -> Iterator[str]:
@@ -277,17 +306,24 @@ CHECKS: tuple[Check, ...] = (
     check_interface_sources,
     check_interface_names,
     check_interface_addresses,
+    check_floors,
+    check_port_forwards,
     check_consoles,
+    check_channels,
     check_disks,
     check_host_devices,
     check_shared_namespaces,
+    check_network_share,
     check_security_labels,
     check_hostname,
+    check_names,
     check_clocks,
     check_subordinate_ids,
     check_limits,
     check_kernel_settings,
     check_allowances,
+    check_dependencies,
+    check_probes,
     check_settings,
 )
 """Every check, in the order their texts appear."""

@@ -26,9 +26,9 @@ from insula.errors import InternalError, XmlError
 from insula.model import foreign as foreign_xml
 from insula.model.scalars import SCALARS, Scalar, scalar_of_enum, scalar_of_range
 from insula.model.sizes import Bytes, KiB
-from insula.model.xmlnamespaces import INSULA_NAMESPACE, LXC_NAMESPACE
+from insula.model.xmlnamespaces import DNSMASQ_NAMESPACE, INSULA_NAMESPACE, LXC_NAMESPACE
 
-NAMESPACES = {"lxc": LXC_NAMESPACE, "insula": INSULA_NAMESPACE}
+NAMESPACES = {"lxc": LXC_NAMESPACE, "insula": INSULA_NAMESPACE, "dnsmasq": DNSMASQ_NAMESPACE}
 """The prefixes that annotations use."""
 
 

@@ -63,6 +63,11 @@ def fault(
 ) -> InsulaError:
     """Return the error that text is what is wrong at element, or at one of its attributes. kind: what it counts as."""
     place = path_of(element) + (f"/@{attribute}" if attribute else "")
+    return kind(f"line {element.sourceline}: {place}: {presentable(text)}")
+
+
+def presentable(text: str) -> str:
+    """Return the text of an error that quotes a document, short enough and with nothing unseen in it."""
     if len(text) > QUOTED_MAX:
         text = f"{text[: QUOTED_MAX // 2]} … {text[-QUOTED_MAX // 2 :]}"
-    return kind(f"line {element.sourceline}: {place}: {visible(text)}")
+    return visible(text)

@@ -3,8 +3,9 @@
 import os
 import socket
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from threading import Thread
 from typing import TypeVar
 
@@ -57,6 +58,16 @@ def guest_interfaces(pid: int) -> tuple[GuestInterface, ...]:
     )
 
 
+def with_addresses(interfaces: Sequence[GuestInterface], own: Collection[str]) -> list[GuestInterface]:
+    """Return those of the interfaces that have one of these addresses, each with these alone."""
+    wanted = set(map(ip_address, own))
+    kept = [
+        replace(each, addresses=tuple(one for one in each.addresses if ip_address(one.address) in wanted))
+        for each in interfaces
+    ]
+    return [each for each in kept if each.addresses]
+
+
 def socket_inside(pid: int) -> int:
     """Return a NETLINK_ROUTE socket opened in the network namespace of process pid; the caller closes it.
 
@@ -83,6 +94,19 @@ def socket_in(namespace: int) -> int:
         return socket.socket(socket.AF_NETLINK, kind, socket.NETLINK_ROUTE).detach()
 
     return _in_thread(enter_and_open)
+
+
+def done_in(namespace: int, task: Callable[[], T]) -> T:
+    """Return what a task returns in the network namespace of an open file of its: /proc/sys/net is that one's there.
+
+    Raises: OSError.
+    """
+
+    def enter() -> T:
+        setns(namespace, CloneFlag.NEWNET)
+        return task()
+
+    return _in_thread(enter)
 
 
 def _in_thread(task: Callable[[], T]) -> T:

@@ -39,6 +39,10 @@ from insula.network.savedparts import (
 _MOST = 1024
 """Routes, and addresses, that are written down for a change that may take them away; a router's table is its routing
 daemon's."""
+_MOST_READ = 1 << 16
+"""Routes of each family that are read to find those of a link, before anything is changed."""
+_MOST_AGAIN = 1 << 20
+"""The same when a change is undone: what the guest made meanwhile shall not keep it from that, nor cost all memory."""
 _THERE = frozenset({errno.EEXIST})
 _GONE = frozenset({errno.EADDRNOTAVAIL, errno.ESRCH, errno.ENOENT, errno.ENODEV})
 
@@ -52,7 +56,7 @@ def state_of(inside: Rtnetlink, name: str, change: LinkChange) -> LinkSnapshot |
     found = link(inside, name)
     if found is None:
         return None
-    addresses, routes = saved_addresses(inside, found.index), routes_through(inside, found.index)
+    addresses, routes = saved_addresses(inside, found.index), routes_through(inside, found.index, most=_MOST_READ)
     for address in change.add_addresses:
         if ip_address(address.address).packed in map(address_of, addresses):
             raise FileExistsError(errno.EEXIST, f"it has the address {address.address} already")
@@ -115,7 +119,8 @@ def restore(inside: Rtnetlink, former: LinkSnapshot, change: LinkChange) -> None
         return
     failures: list[OSError] = []
     index = former.index
-    routes, addresses = routes_through(inside, index), {address_of(each) for each in saved_addresses(inside, index)}
+    routes = routes_through(inside, index, most=_MOST_AGAIN)
+    addresses = {address_of(each) for each in saved_addresses(inside, index)}
     added = (
         *(remove_route(index, each) for each in change.add_routes if any(is_route(route, each) for route in routes)),
         *(remove_address(index, each) for each in change.add_addresses if ip_address(each.address).packed in addresses),

@@ -10,6 +10,7 @@ from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from insula.engine.interfacespec import Address, Route
+from insula.network.linkattributes import LINK, UP, LinkAttribute, LinkInfoAttribute, mac_bytes
 from insula.network.rtnetlink import (
     MessageType,
     NetlinkFlag,
@@ -26,8 +27,6 @@ from insula.network.rtnetlink import (
 LOOPBACK = 1
 """The index of lo: the first interface of every network namespace."""
 
-_LINK = struct.Struct("=BxHiII")
-"""ifinfomsg: family, hardware type, index, flags, mask of flags to change."""
 _ADDRESS = struct.Struct("=BBBBI")
 """ifaddrmsg: family, prefix length, flags, scope, index."""
 _ROUTE = struct.Struct("=BBBBBBBBI")
@@ -39,31 +38,7 @@ _SCOPE_UNIVERSE, _SCOPE_LINK = 0, 253
 _SCOPE_ANY, _PROTOCOL_ANY = 255, 0
 """Of a route to be removed. Source: fib_table_delete() in Linux' net/ipv4/fib_trie.c."""
 _NO_DUPLICATE_DETECTION = 0x02
-_UP, _LOOPBACK = 0x1, 0x8
-
-
-class _LinkAttribute(IntEnum):
-    """Attributes of a link (IFLA_…)."""
-
-    ADDRESS = 1
-    NAME = 3
-    MTU = 4
-    LINK = 5
-    MASTER = 10
-    INFO = 18
-    NET_NS_PID = 19
-    NET_NS_FD = 28
-    EXT_MASK = 29
-    LINK_NET_NS = 37
-
-
-class _LinkInfoAttribute(IntEnum):
-    """Attributes within a link's info (IFLA_INFO_…), and within its data (VETH_INFO_…, IFLA_MACVLAN_…)."""
-
-    KIND = 1
-    DATA = 2
-    VETH_PEER = 1
-    MACVLAN_MODE = 1
+_LOOPBACK = 0x8
 
 
 class _AddressAttribute(IntEnum):
@@ -112,6 +87,8 @@ class Link:
 class Veth:
     """A pair to be made. host: a name, or a pattern such as `vnet%d` whose free number the kernel picks.
 
+    place: where the guest's end comes into being, by `of_process` or `of_namespace`.
+
     up: whether the host's end is switched on; while it is off, the guest sees no carrier.
     """
 
@@ -119,7 +96,7 @@ class Veth:
     host_mac: str
     guest: str
     guest_mac: str
-    guest_pid: int
+    place: bytes
     mtu: int | None = None
     master: int | None = None
     up: bool = True
@@ -128,35 +105,35 @@ class Veth:
 def link(kernel: Rtnetlink, name_or_index: str | int) -> Link | None:
     """Return the interface of that name or index, None when there is none."""
     index = name_or_index if isinstance(name_or_index, int) else 0
-    body = _LINK.pack(0, 0, index, 0, 0) + number(_LinkAttribute.EXT_MASK, _SKIP_STATISTICS)
+    body = LINK.pack(0, 0, index, 0, 0) + number(LinkAttribute.EXT_MASK, _SKIP_STATISTICS)
     if isinstance(name_or_index, str):
-        body += text(_LinkAttribute.NAME, name_or_index)
+        body += text(LinkAttribute.NAME, name_or_index)
     answer = kernel.show(NetlinkRequest(message=MessageType.SHOW_LINK, body=body, what=f"interface {name_or_index}"))
     return None if answer is None else _parsed(answer)
 
 
 def all_links(kernel: Rtnetlink, *, most: int | None = None) -> list[Link]:
     """Return every interface of the namespace. most, Raises: as `Rtnetlink.dump`."""
-    body = _LINK.pack(0, 0, 0, 0, 0) + number(_LinkAttribute.EXT_MASK, _SKIP_STATISTICS)
+    body = LINK.pack(0, 0, 0, 0, 0) + number(LinkAttribute.EXT_MASK, _SKIP_STATISTICS)
     request = NetlinkRequest(message=MessageType.SHOW_LINK, body=body, what="interfaces")
     return [_parsed(each) for each in kernel.dump(request, most=most)]
 
 
 def _parsed(body: bytes) -> Link:
-    _family, _kind, index, flags, _change = _LINK.unpack_from(body)
-    found = attributes(body, _LINK.size)
-    info = attributes(found.get(_LinkAttribute.INFO, b""))
+    _family, _kind, index, flags, _change = LINK.unpack_from(body)
+    found = attributes(body, LINK.size)
+    info = attributes(found.get(LinkAttribute.INFO, b""))
     return Link(
         index=index,
-        name=as_text(found[_LinkAttribute.NAME]),
-        kind=as_text(info.get(_LinkInfoAttribute.KIND, b"")),
-        mac=found.get(_LinkAttribute.ADDRESS, b"").hex(":"),
-        mtu=as_number(found[_LinkAttribute.MTU]),
-        up=bool(flags & _UP),
+        name=as_text(found[LinkAttribute.NAME]),
+        kind=as_text(info.get(LinkInfoAttribute.KIND, b"")),
+        mac=found.get(LinkAttribute.ADDRESS, b"").hex(":"),
+        mtu=as_number(found[LinkAttribute.MTU]),
+        up=bool(flags & UP),
         loopback=bool(flags & _LOOPBACK),
-        link=as_number(found[_LinkAttribute.LINK]) if _LinkAttribute.LINK in found else None,
-        master=as_number(found[_LinkAttribute.MASTER]) if _LinkAttribute.MASTER in found else None,
-        peer=_peer(found.get(_LinkAttribute.LINK_NET_NS)),
+        link=as_number(found[LinkAttribute.LINK]) if LinkAttribute.LINK in found else None,
+        master=as_number(found[LinkAttribute.MASTER]) if LinkAttribute.MASTER in found else None,
+        peer=_peer(found.get(LinkAttribute.LINK_NET_NS)),
     )
 
 
@@ -172,93 +149,89 @@ def create_veth(veth: Veth) -> NetlinkRequest:
 
     The guest's end stays down: the kernel refuses to open it before the pair is tied together.
     """
-    guest = (
-        _LINK.pack(0, 0, 0, 0, 0)
-        + text(_LinkAttribute.NAME, veth.guest)
-        + number(_LinkAttribute.NET_NS_PID, veth.guest_pid)
-    )
-    host = _LINK.pack(0, 0, 0, _UP if veth.up else 0, _UP) + text(_LinkAttribute.NAME, veth.host)
-    guest += attribute(_LinkAttribute.ADDRESS, mac_bytes(veth.guest_mac))
-    host += attribute(_LinkAttribute.ADDRESS, mac_bytes(veth.host_mac))
+    guest = LINK.pack(0, 0, 0, 0, 0) + text(LinkAttribute.NAME, veth.guest) + veth.place
+    host = LINK.pack(0, 0, 0, UP if veth.up else 0, UP) + text(LinkAttribute.NAME, veth.host)
+    guest += attribute(LinkAttribute.ADDRESS, mac_bytes(veth.guest_mac))
+    host += attribute(LinkAttribute.ADDRESS, mac_bytes(veth.host_mac))
     if veth.mtu is not None:
-        guest += number(_LinkAttribute.MTU, veth.mtu)
-        host += number(_LinkAttribute.MTU, veth.mtu)
+        guest += number(LinkAttribute.MTU, veth.mtu)
+        host += number(LinkAttribute.MTU, veth.mtu)
     if veth.master is not None:
-        host += number(_LinkAttribute.MASTER, veth.master)
-    info = text(_LinkInfoAttribute.KIND, "veth") + attribute(
-        _LinkInfoAttribute.DATA, attribute(_LinkInfoAttribute.VETH_PEER, guest)
+        host += number(LinkAttribute.MASTER, veth.master)
+    info = text(LinkInfoAttribute.KIND, "veth") + attribute(
+        LinkInfoAttribute.DATA, attribute(LinkInfoAttribute.VETH_PEER, guest)
     )
     return NetlinkRequest(
         message=MessageType.NEW_LINK,
         flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
-        body=host + attribute(_LinkAttribute.INFO, info),
+        body=host + attribute(LinkAttribute.INFO, info),
         what=f"veth pair {veth.host} and {veth.guest}",
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Macvlan:
-    """A macvlan to be made in a guest's namespace. device: the index of the host's; mode: IFLA_MACVLAN_MODE's value."""
+    """A macvlan to be made in a guest's namespace. device: the index of the host's; mode: IFLA_MACVLAN_MODE's value.
+
+    place: the guest's network, by `of_process` or `of_namespace`.
+    """
 
     device: int
     mode: int
     guest: str
     guest_mac: str
-    guest_pid: int
+    place: bytes
     mtu: int | None = None
 
 
 def create_macvlan(macvlan: Macvlan) -> NetlinkRequest:
     """Return the request that makes it, in its place and under its final name, and switched off."""
-    body = (
-        _LINK.pack(0, 0, 0, 0, 0)
-        + text(_LinkAttribute.NAME, macvlan.guest)
-        + number(_LinkAttribute.NET_NS_PID, macvlan.guest_pid)
-    )
-    body += number(_LinkAttribute.LINK, macvlan.device) + attribute(
-        _LinkAttribute.ADDRESS, mac_bytes(macvlan.guest_mac)
-    )
+    body = LINK.pack(0, 0, 0, 0, 0) + text(LinkAttribute.NAME, macvlan.guest) + macvlan.place
+    body += number(LinkAttribute.LINK, macvlan.device) + attribute(LinkAttribute.ADDRESS, mac_bytes(macvlan.guest_mac))
     if macvlan.mtu is not None:
-        body += number(_LinkAttribute.MTU, macvlan.mtu)
-    data = attribute(_LinkInfoAttribute.DATA, number(_LinkInfoAttribute.MACVLAN_MODE, macvlan.mode))
+        body += number(LinkAttribute.MTU, macvlan.mtu)
+    data = attribute(LinkInfoAttribute.DATA, number(LinkInfoAttribute.MACVLAN_MODE, macvlan.mode))
     return NetlinkRequest(
         message=MessageType.NEW_LINK,
         flags=NetlinkFlag.CREATE | NetlinkFlag.EXCLUSIVE,
-        body=body + attribute(_LinkAttribute.INFO, text(_LinkInfoAttribute.KIND, "macvlan") + data),
+        body=body + attribute(LinkAttribute.INFO, text(LinkInfoAttribute.KIND, "macvlan") + data),
         what=f"macvlan {macvlan.guest}",
     )
 
 
-def move_to_process(index: int, pid: int, name: str) -> NetlinkRequest:
-    """Return the request that moves an interface into a process's network namespace, switched off, under a name."""
-    body = _LINK.pack(0, 0, index, 0, _UP) + text(_LinkAttribute.NAME, name) + number(_LinkAttribute.NET_NS_PID, pid)
-    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be {name} in the guest")
+def of_process(pid: int) -> bytes:
+    """Return the attribute of a new or moved link that puts it into a process's network namespace."""
+    return number(LinkAttribute.NET_NS_PID, pid)
 
 
-def move_to_namespace(index: int, namespace: int, name: str) -> NetlinkRequest:
-    """Return the request that moves an interface into the namespace of an open file of its, switched off."""
-    body = (
-        _LINK.pack(0, 0, index, 0, _UP) + text(_LinkAttribute.NAME, name) + number(_LinkAttribute.NET_NS_FD, namespace)
-    )
-    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be {name} on the host")
+def of_namespace(namespace: int) -> bytes:
+    """Return the attribute of a new or moved link that puts it into the namespace of an open file of its."""
+    return number(LinkAttribute.NET_NS_FD, namespace)
+
+
+def move(index: int, place: bytes, name: str) -> NetlinkRequest:
+    """Return the request that moves an interface into another network namespace, switched off, under a name.
+
+    place: by `of_process` or `of_namespace`.
+    """
+    body = LINK.pack(0, 0, index, 0, UP) + text(LinkAttribute.NAME, name) + place
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be moved as {name}")
 
 
 def delete_link(index: int) -> NetlinkRequest:
     """Return the request that removes an interface. It costs a grace period of RCU (16 ms seen)."""
-    return NetlinkRequest(
-        message=MessageType.DELETE_LINK, body=_LINK.pack(0, 0, index, 0, 0), what=f"interface {index}"
-    )
+    return NetlinkRequest(message=MessageType.DELETE_LINK, body=LINK.pack(0, 0, index, 0, 0), what=f"interface {index}")
 
 
 def switch(index: int, *, up: bool) -> NetlinkRequest:
     """Return the request that switches an interface on or off."""
-    body = _LINK.pack(0, 0, index, _UP if up else 0, _UP)
+    body = LINK.pack(0, 0, index, UP if up else 0, UP)
     return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} {'up' if up else 'down'}")
 
 
 def rename_down(index: int, name: str) -> NetlinkRequest:
     """Return the request that switches an interface off and gives it another name (or pattern)."""
-    body = _LINK.pack(0, 0, index, 0, _UP) + text(_LinkAttribute.NAME, name)
+    body = LINK.pack(0, 0, index, 0, UP) + text(LinkAttribute.NAME, name)
     return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be named {name}")
 
 
@@ -267,14 +240,27 @@ def rename(index: int, name: str) -> NetlinkRequest:
 
     Source: IFF_LIVE_RENAME_OK and dev_change_name() in Linux' net/core/dev.c.
     """
-    body = _LINK.pack(0, 0, index, 0, 0) + text(_LinkAttribute.NAME, name)
+    body = LINK.pack(0, 0, index, 0, 0) + text(LinkAttribute.NAME, name)
     return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} to be named {name}")
+
+
+def set_master(index: int, master: int | None) -> NetlinkRequest:
+    """Return the request that makes an interface a port of another one, a bridge for one; None of nobody."""
+    body = LINK.pack(0, 0, index, 0, 0) + number(LinkAttribute.MASTER, master or 0)
+    subject = f"interface {index} as a port of {master}" if master else f"interface {index} as nobody's port"
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=subject)
 
 
 def set_mtu(index: int, mtu: int) -> NetlinkRequest:
     """Return the request that sets how many bytes a packet may have."""
-    body = _LINK.pack(0, 0, index, 0, 0) + number(_LinkAttribute.MTU, mtu)
+    body = LINK.pack(0, 0, index, 0, 0) + number(LinkAttribute.MTU, mtu)
     return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"an MTU of {mtu}")
+
+
+def set_carrier(index: int, *, on: bool) -> NetlinkRequest:
+    """Return the request that gives an interface a carrier, or takes it: of those of software, a tap has it said."""
+    body = LINK.pack(0, 0, index, 0, 0) + attribute(LinkAttribute.CARRIER, bytes([on]))
+    return NetlinkRequest(message=MessageType.NEW_LINK, body=body, what=f"interface {index} with a carrier")
 
 
 def add_address(index: int, address: Address) -> NetlinkRequest:
@@ -376,11 +362,6 @@ def _parsed_address(body: bytes) -> tuple[int, Address]:
     near = found.get(_AddressAttribute.LOCAL, far)
     peer = str(ip_address(far)) if far and far != near else None
     return index, Address(address=str(ip_address(near)), prefix=prefix, peer=peer)
-
-
-def mac_bytes(mac: str) -> bytes:
-    """Return the six bytes of a MAC address written with colons."""
-    return bytes.fromhex(mac.replace(":", ""))
 
 
 def _family(address: IPv4Address | IPv6Address) -> int:

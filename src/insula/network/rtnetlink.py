@@ -55,6 +55,17 @@ class MessageType(IntEnum):
     NEW_ROUTE = 24
     DELETE_ROUTE = 25
     SHOW_ROUTE = 26
+    NEW_NEIGHBOUR = 28
+    DELETE_NEIGHBOUR = 29
+    NEW_QUEUE = 36
+    DELETE_QUEUE = 37
+    SHOW_QUEUE = 38
+    NEW_CLASS = 40
+    DELETE_CLASS = 41
+    SHOW_CLASS = 42
+    NEW_FILTER = 44
+    DELETE_FILTER = 45
+    SHOW_FILTER = 46
     SHOW_STATISTICS = 94
 
 
@@ -64,6 +75,7 @@ class NetlinkFlag(IntFlag):
     NONE = 0
     REQUEST = 0x1
     ACKNOWLEDGE = 0x4
+    REPLACE = 0x100
     EXCLUSIVE = 0x200
     CREATE = 0x400
     DUMP = 0x300
@@ -147,6 +159,10 @@ class Rtnetlink:
 
     def close(self) -> None:
         self._socket.close()
+
+    def duplicate(self) -> "Rtnetlink":
+        """Return another conversation about the same network, which may outlive this one."""
+        return Rtnetlink(self._socket.fileno())
 
     def perform(self, *requests: NetlinkRequest) -> None:
         """Have the kernel carry the requests out, in order, in one system call.

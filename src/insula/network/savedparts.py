@@ -55,12 +55,16 @@ def address_of(message: bytes) -> bytes:
     return parts.get(_LOCAL) or parts.get(_ADDRESS_ITSELF, b"")
 
 
-def routes_through(kernel: Rtnetlink, index: int) -> list[bytes]:
-    """Return the messages of all routes that go through a link, in all tables. Raises: OSError."""
+def routes_through(kernel: Rtnetlink, index: int, *, most: int | None = None) -> list[bytes]:
+    """Return the messages of all routes that go through a link, in all tables.
+
+    most: how many routes of each family are read, through whatever link; what a guest makes, the kernel does not bound.
+    Raises: OSError; with E2BIG for more.
+    """
     found: list[bytes] = []
     for family in (socket.AF_INET, socket.AF_INET6):
         body = _ROUTE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
-        found += kernel.dump(NetlinkRequest(message=MessageType.SHOW_ROUTE, body=body, what="routes"))
+        found += kernel.dump(NetlinkRequest(message=MessageType.SHOW_ROUTE, body=body, what="routes"), most=most)
     return [each for each in found if _goes_through(each, index)]
 
 

@@ -11,7 +11,8 @@ Source: virnetprotocol.x (virNetMessageError), virterror.c.
 from typing import Final, NamedTuple
 
 from insula import errors
-from insula.errors import ErrorCode, ErrorDomain, InsulaError, StepError
+from insula.errorcodes import ErrorCode, ErrorDomain
+from insula.errors import InsulaError, StepError
 from insula.rpc.notation import record
 from insula.rpc.wiretypes import DomainRef, NetworkRef
 
@@ -36,12 +37,19 @@ _CLASSES: Final[dict[int, type[InsulaError]]] = {
     ErrorCode.RPC: errors.RpcError,
     ErrorCode.NO_DOMAIN: errors.DomainNotFoundError,
     ErrorCode.AUTH_FAILED: errors.AuthenticationError,
+    ErrorCode.AUTH_CANCELLED: errors.AuthenticationCancelledError,
+    ErrorCode.AUTH_UNAVAILABLE: errors.AuthenticationUnavailableError,
     ErrorCode.NO_STORAGE_VOL: errors.ImageNotFoundError,
     ErrorCode.OPERATION_INVALID: errors.OperationInvalidError,
     ErrorCode.CONFIG_UNSUPPORTED: errors.UnsupportedConfigError,
     ErrorCode.OPERATION_TIMEOUT: errors.OperationTimeoutError,
     ErrorCode.ARGUMENT_UNSUPPORTED: errors.ArgumentUnsupportedError,
     ErrorCode.OPERATION_ABORTED: errors.OperationAbortedError,
+    ErrorCode.NO_NETWORK: errors.NetworkNotFoundError,
+    ErrorCode.NO_NWFILTER: errors.NetworkFilterNotFoundError,
+    ErrorCode.NO_NWFILTER_BINDING: errors.NetworkFilterBindingNotFoundError,
+    ErrorCode.NO_NETWORK_METADATA: errors.NetworkMetadataNotFoundError,
+    ErrorCode.NO_NETWORK_PORT: errors.NetworkPortNotFoundError,
     ErrorCode.NO_DOMAIN_METADATA: errors.MetadataNotFoundError,
     ErrorCode.OPERATION_UNSUPPORTED: errors.OperationUnsupportedError,
     ErrorCode.RESOURCE_BUSY: errors.ResourceBusyError,

@@ -121,6 +121,11 @@ class Procedure:
         return self._api or api_name(self.name)
 
     @property
+    def refers_to(self) -> str:
+        """What kind of thing a call's first argument refers to, in the notation's word, such as `dom`."""
+        return self.arguments_notation.partition(" ")[0].rpartition(":")[2]
+
+    @property
     def takes_fds(self) -> bool:
         """Whether a call may carry file descriptors."""
         return self.fds in (TO_SERVER, BOTH)

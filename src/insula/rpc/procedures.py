@@ -8,7 +8,9 @@ Texts called `request`, `plan`, `info`, `images`, `outcome` are JSON.
 
 from typing import Final
 
+from insula.rpc.codes.nativecodes import LOG_LINES_MAX
 from insula.rpc.frames import RpcProgram
+from insula.rpc.permissions import CHANGE
 from insula.rpc.procedure import (
     BOTH,
     HIGH,
@@ -65,11 +67,18 @@ class Insula(ProcedureTable):
         0, 1, 2 unless tty, then the reply carries the terminal's master. exec is the handle for the other EXEC_ calls.
     EXEC_WAIT: status is raw, as of wait(2).
     IMAGE_BUILD: its stream is JSON lines of progress.
-    DOMAIN_LOG: flags are LogFlags, with a number of lines in their upper half.
+    DOMAIN_LOG: since: milliseconds since the epoch, 0 for all; lines: of that the last so many, -1 for all; LogFlags.
     DOMAIN_REMOVE: undefines it, and takes what it wrote on its clone.
     DOMAIN_LIST: flags are libvirt's filter of domains, and ours (ListFlags); domains: a JSON list.
     DOMAIN_PROCESSES: a JSON list; what programs were started with may hold secrets.
+    DOMAIN_SET_PROCESS_LIMITS: params and flags are those of libvirt's calls for limits; `pids` is the one there is.
+    NETWORK_LIST: flags are libvirt's filter of networks; networks: a JSON list.
+    NETWORK_OFFER: wanted = mode, subnet, ipv6, in JSON; xml: a definition with free subnets, which is not kept.
+    CONFIG_READ: request = text, path, name, others (files that it names, by path); result = xml, findings.
+    CONFIG_WRITE: result = text, findings; each of these has consequence, key, line, file, why, advice.
+    DOMAIN_STOP_ORDER: stages = a JSON list of lists of the names of domains that run: see `service.startorder`.
     DOMAIN_WAIT: answers when the domain stops; outcome = reason, status.
+    DOMAIN_WAIT_READY: answers when the domain is ready; an error if it ends before.
     """
 
     program = RpcProgram.INSULA
@@ -85,7 +94,14 @@ class Insula(ProcedureTable):
     IMAGE_BUILD = call(7, "name:s recipe:s flags:u", "", "storage_vol:create", stream=TO_CLIENT, api="insulaImageBuild")
     IMAGE_REMOVE = call(8, "name:s flags:u", "", "storage_vol:delete", api="insulaImageRemove")
     DOMAIN_INFO = call(9, "dom:dom flags:u", "info:s", "domain:read", api="insulaDomainInfo")
-    DOMAIN_LOG = call(10, "dom:dom source:s flags:u", "", "domain:open_device", stream=TO_CLIENT, api="insulaDomainLog")
+    DOMAIN_LOG = call(
+        18,
+        f"dom:dom source:s since:Q lines:i(-1,{LOG_LINES_MAX}) flags:u",
+        "",
+        "domain:open_device",
+        stream=TO_CLIENT,
+        api="insulaDomainLog",
+    )
     DOMAIN_WAIT = call(11, "dom:dom flags:u", "outcome:s", "domain:read", api="insulaDomainWait")
     CONSOLE_RESIZE = call(
         12,
@@ -99,6 +115,17 @@ class Insula(ProcedureTable):
     DOMAIN_LIST = call(15, "flags:u", "domains:s", "connect:search_domains", api="insulaDomainList")
     IMAGE_TAG = call(17, "name:s another:s flags:u", "", "storage_vol:create", api="insulaImageTag")
     DOMAIN_PROCESSES = call(16, "dom:dom flags:u", "processes:s", "domain:read_secure", api="insulaDomainProcesses")
+    DOMAIN_SET_PROCESS_LIMITS = call(19, "dom:dom params:P<16> flags:u", "", CHANGE, api="insulaDomainSetProcessLimits")
+    NETWORK_LIST = call(20, "flags:u", "networks:s", "connect:search_networks", api="insulaNetworkList")
+    NETWORK_INFO = call(21, "net:net flags:u", "info:s", "network:read", api="insulaNetworkInfo")
+    NETWORK_OFFER = call(22, "name:s wanted:s flags:u", "xml:s", "network:write", api="insulaNetworkOffer")
+    CONFIG_READ = call(23, "format:s request:s flags:u", "result:s", "connect:write", api="insulaConfigRead")
+    CONFIG_WRITE = call(24, "format:s xml:s flags:u", "result:s", "connect:write", api="insulaConfigWrite")
+    DOMAIN_START_WITH_DEPENDENCIES = call(
+        26, "dom:dom flags:u", "dom:dom", "domain:start", api="insulaDomainStartWithDependencies"
+    )
+    DOMAIN_WAIT_READY = call(25, "dom:dom flags:u", "", "domain:read", api="insulaDomainWaitReady")
+    DOMAIN_STOP_ORDER = call(27, "flags:u", "stages:s", "connect:search_domains", api="insulaDomainStopOrder")
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 

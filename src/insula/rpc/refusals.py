@@ -7,7 +7,9 @@ remote_protocol.x and qemu_protocol.x for the numbers.
 
 from typing import Final
 
-from insula.errors import ErrorDomain, NoSupportError, ReadOnlyError
+from insula.errorcodes import ErrorDomain
+from insula.errors import NoSupportError, ReadOnlyError
+from insula.rpc.absentreasons import ABSENT_REASONS
 from insula.rpc.frames import RpcProgram
 
 _SUBJECTS: Final = (
@@ -30,8 +32,12 @@ _DOMAIN_SUBJECTS: Final = (
 
 
 def not_supported(api: str) -> NoSupportError:
-    """The error for an API that this driver does not have. api: its public name, such as `virDomainScreenshot`."""
-    error = NoSupportError(api)
+    """The error for an API that this driver does not have, with why if that is known.
+
+    api: its public name, such as `virDomainScreenshot`.
+    """
+    reason = ABSENT_REASONS.get(api)
+    error = NoSupportError(api if reason is None else f"{api}: {reason}")
     error.domain = _subject(api)
     return error
 
@@ -52,7 +58,6 @@ def _subject(api: str) -> ErrorDomain:
 
 ABSENT: Final[dict[int, dict[int, str]]] = {
     RpcProgram.REMOTE: {
-        53: "virDomainCoreDump",
         61: "virDomainMigratePrepare",
         62: "virDomainMigratePerform",
         63: "virDomainMigrateFinish",
@@ -89,14 +94,11 @@ ABSENT: Final[dict[int, dict[int, str]]] = {
         261: "virDomainPMSuspendForDuration",
         266: "virDomainBlockRebase",
         267: "virDomainPMWakeup",
-        279: "virDomainPinEmulator",
-        280: "virDomainGetEmulatorPinInfo",
         290: "virDomainBlockCommit",
         297: "virNodeDeviceLookupSCSIHostByWWN",
         299: "virDomainMigrateGetCompressionCache",
         300: "virDomainMigrateSetCompressionCache",
         301: "virNodeDeviceDetachFlags",
-        308: "virDomainSetMemoryStatsPeriod",
         343: "virDomainOpenGraphicsFD",
         345: "virDomainBlockCopy",
         351: "virDomainGetIOThreadInfo",
@@ -105,22 +107,15 @@ ABSENT: Final[dict[int, dict[int, str]]] = {
         356: "virDomainDelIOThread",
         364: "virDomainMigrateStartPostCopy",
         366: "virDomainSetPerfEvents",
-        384: "virDomainSetVcpu",
         386: "virDomainSetBlockThreshold",
         391: "virStoragePoolLookupByTargetPath",
         393: "virConnectCompareHypervisorCPU",
         394: "virConnectBaselineHypervisorCPU",
         395: "virNodeGetSEVInfo",
         396: "virDomainGetLaunchSecurityInfo",
-        397: "virNWFilterBindingLookupByPortDev",
-        398: "virNWFilterBindingGetXMLDesc",
         399: "virNWFilterBindingCreateXML",
         400: "virNWFilterBindingDelete",
         402: "virDomainSetIOThreadParams",
-        405: "virNetworkPortLookupByUUID",
-        407: "virNetworkPortGetParameters",
-        408: "virNetworkPortSetParameters",
-        409: "virNetworkPortGetXMLDesc",
         412: "virDomainCheckpointGetXMLDesc",
         414: "virDomainCheckpointListAllChildren",
         415: "virDomainCheckpointLookupByName",
@@ -133,7 +128,6 @@ ABSENT: Final[dict[int, dict[int, str]]] = {
         428: "virNodeDeviceDefineXML",
         429: "virNodeDeviceUndefine",
         430: "virNodeDeviceCreate",
-        431: "virNWFilterDefineXMLFlags",
         433: "virNodeDeviceGetAutostart",
         434: "virNodeDeviceSetAutostart",
         435: "virNodeDeviceIsPersistent",

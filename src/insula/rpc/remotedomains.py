@@ -122,6 +122,10 @@ class DomainRows(ProcedureTable):
     DOMAIN_GET_SECURITY_LABEL_LIST = call(
         278, "dom:dom", "labels:{label:c4<4097>, enforcing:i}<64> ret:i", "domain:read", HIGH
     )
+    DOMAIN_PIN_EMULATOR = call(279, "dom:dom cpumap:opaque<2048> flags:u", "", CHANGE)
+    DOMAIN_GET_EMULATOR_PIN_INFO = call(
+        280, "dom:dom maplen:i(8388608) flags:u", "cpumaps:opaque<8388608> ret:i", "domain:read"
+    )
     DOMAIN_FSTRIM = call(294, "dom:dom mountPoint:s? minimum:Q flags:u", "", "domain:fs_trim")
     DOMAIN_SEND_PROCESS_SIGNAL = call(295, "dom:dom pid_value:q signum:u flags:u", "", "domain:send_signal")
     DOMAIN_OPEN_CHANNEL = call(296, "dom:dom name:s? flags:u", "", "domain:open_device", stream=BOTH)
@@ -154,6 +158,7 @@ class DomainRows(ProcedureTable):
     DOMAIN_GET_PERF_EVENTS = call(365, "dom:dom flags:u", "params:P<64>", "domain:read")
     DOMAIN_GET_GUEST_VCPUS = call(371, "dom:dom flags:u", "params:P<64>", "domain:write")
     DOMAIN_SET_GUEST_VCPUS = call(372, "dom:dom cpumap:s state:i flags:u", "", "domain:write")
+    DOMAIN_SET_VCPU = call(384, "dom:dom cpumap:s state:i flags:u", "", CHANGE)
     DOMAIN_SET_LIFECYCLE_ACTION = call(390, "dom:dom type:u action:u flags:u", "", "domain:write")
     DOMAIN_DETACH_DEVICE_ALIAS = call(392, "dom:dom alias:s flags:u", "", CHANGE)
     DOMAIN_GET_GUEST_INFO = call(418, "dom:dom types:u flags:u", "params:P<2048>", "domain:write")
@@ -223,6 +228,7 @@ class DomainRows(ProcedureTable):
     DOMAIN_MIGRATE_CONFIRM3_PARAMS = call(
         307, "dom:dom params:P<64> cookie_in:opaque<4194304> flags:u cancelled:i", "", "domain:migrate"
     )
+    DOMAIN_CORE_DUMP = call(53, "dom:dom to:s flags:u", "", "domain:core_dump")
     DOMAIN_CORE_DUMP_WITH_FORMAT = call(334, "dom:dom to:s dumpformat:u flags:u", "", "domain:core_dump")
     DOMAIN_MIGRATE_GET_MAX_DOWNTIME = call(387, "dom:dom flags:u", "downtime:Q", "domain:migrate")
     DOMAIN_MANAGED_SAVE_GET_XML_DESC = call(388, "dom:dom flags:u", "xml:s", "domain:read domain:read_secure?flags&0x1")
@@ -249,6 +255,7 @@ class DomainRows(ProcedureTable):
     DOMAIN_SNAPSHOT_NUM_CHILDREN = call(246, "snap:snap flags:u", "num:i", "domain:read", HIGH)
     DOMAIN_SNAPSHOT_IS_CURRENT = call(271, "snap:snap flags:u", "current:i", "domain:read")
     DOMAIN_SNAPSHOT_HAS_METADATA = call(272, "snap:snap flags:u", "metadata:i", "domain:read")
+    DOMAIN_SET_MEMORY_STATS_PERIOD = call(308, "dom:dom period:i flags:u", "", CHANGE)
     DOMAIN_LIST_ALL_SNAPSHOTS = call(
         274, "dom:dom need_results:i flags:u", "snapshots:snap<> ret:i", "domain:read", HIGH
     )
@@ -270,6 +277,7 @@ class DomainRows(ProcedureTable):
     CONNECT_DOMAIN_EVENT_DEREGISTER = call(106, "", "cb_registered:i", "connect:read", HIGH)
     DOMAIN_EVENT_LIFECYCLE = event(107, "dom:dom event:i detail:i")
     DOMAIN_EVENT_REBOOT = event(169, "dom:dom")
+    DOMAIN_EVENT_WATCHDOG = event(171, "dom:dom action:i")
     DOMAIN_EVENT_BALLOON_CHANGE = event(276, "dom:dom actual:Q")
     DOMAIN_EVENT_DEVICE_REMOVED = event(311, "dom:dom devAlias:s")
     CONNECT_DOMAIN_EVENT_REGISTER_ANY = call(167, "eventID:i", "", "connect:search_domains", HIGH)
@@ -287,6 +295,7 @@ class DomainRows(ProcedureTable):
     )
     DOMAIN_EVENT_CALLBACK_LIFECYCLE = event(318, "callbackID:i msg:{dom:dom, event:i, detail:i}")
     DOMAIN_EVENT_CALLBACK_REBOOT = event(319, "callbackID:i msg:{dom:dom}")
+    DOMAIN_EVENT_CALLBACK_WATCHDOG = event(321, "callbackID:i msg:{dom:dom, action:i}")
     DOMAIN_EVENT_CALLBACK_BALLOON_CHANGE = event(331, "callbackID:i msg:{dom:dom, actual:Q}")
     DOMAIN_EVENT_CALLBACK_DEVICE_REMOVED = event(333, "callbackID:i msg:{dom:dom, devAlias:s}")
     DOMAIN_EVENT_CALLBACK_TUNABLE = event(346, "callbackID:i dom:dom params:P<2048>")
@@ -296,4 +305,6 @@ class DomainRows(ProcedureTable):
     CONNECT_EVENT_CONNECTION_CLOSED = event(362, "reason:i")
     DOMAIN_EVENT_CALLBACK_JOB_COMPLETED = event(363, "callbackID:i dom:dom params:P<64>")
     DOMAIN_EVENT_CALLBACK_DEVICE_REMOVAL_FAILED = event(367, "callbackID:i dom:dom devAlias:s")
+    DOMAIN_EVENT_MEMORY_FAILURE = event(423, "callbackID:i dom:dom recipient:i action:i flags:u")
+    DOMAIN_EVENT_VCPU_REMOVED = event(454, "callbackID:i dom:dom vcpuid:u")
     DOMAIN_EVENT_CALLBACK_METADATA_CHANGE = event(379, "callbackID:i dom:dom type:i nsuri:s?")

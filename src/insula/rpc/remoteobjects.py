@@ -50,7 +50,11 @@ class ObjectRows(ProcedureTable):
     NETWORK_LIST_ALL_PORTS = call(
         404, "network:net need_results:i flags:u", "ports:nport<> ret:u", "network:search_ports", HIGH
     )
+    NETWORK_PORT_LOOKUP_BY_UUID = call(405, "network:net uuid:uuid", "port:nport", "network_port:getattr", HIGH)
     NETWORK_PORT_CREATE_XML = call(406, "network:net xml:s flags:u", "port:nport", "network_port:create")
+    NETWORK_PORT_GET_PARAMETERS = call(407, "port:nport unset:i flags:u", "params:P<16> nparams:i", "network_port:read")
+    NETWORK_PORT_SET_PARAMETERS = call(408, "port:nport params:P<16> flags:u", "", "network_port:write")
+    NETWORK_PORT_GET_XML_DESC = call(409, "port:nport flags:u", "xml:s", "network_port:read")
     NETWORK_PORT_DELETE = call(410, "port:nport flags:u", "", "network_port:delete")
     NETWORK_DEFINE_XML_FLAGS = call(432, "xml:s flags:u", "net:net", "network:write network:save", HIGH)
     NETWORK_CREATE_XML_FLAGS = call(437, "xml:s flags:u", "net:net", "network:write network:start", HIGH)
@@ -61,6 +65,7 @@ class ObjectRows(ProcedureTable):
         "network:write network:save?flags&0x2 network:save?flags!0x3",
     )
     NETWORK_GET_METADATA = call(445, "network:net type:i uri:s? flags:u", "metadata:s", "network:read")
+    NETWORK_EVENT_CALLBACK_METADATA_CHANGE = event(446, "callbackID:i net:net type:i nsuri:s?")
 
     # storage pools and volumes
     CONNECT_NUM_OF_STORAGE_POOLS = call(71, "", "num:i", "connect:search_storage_pools", HIGH)
@@ -179,6 +184,9 @@ class ObjectRows(ProcedureTable):
     CONNECT_LIST_NWFILTERS = call(179, "maxnames:i(16384)", "names:s<>", "connect:search_nwfilters", HIGH)
     NWFILTER_DEFINE_XML = call(180, "xml:s", "nwfilter:nwf", "nwfilter:write nwfilter:save", HIGH)
     NWFILTER_UNDEFINE = call(181, "nwfilter:nwf", "", "nwfilter:delete", HIGH)
+    NWFILTER_DEFINE_XML_FLAGS = call(431, "xml:s flags:u", "nwfilter:nwf", "nwfilter:write nwfilter:save", HIGH)
+    NWFILTER_BINDING_LOOKUP_BY_PORT_DEV = call(397, "name:s", "nwfilter:nwfb", "nwfilter_binding:getattr", HIGH)
+    NWFILTER_BINDING_GET_XML_DESC = call(398, "nwfilter:nwfb flags:u", "xml:s", "nwfilter_binding:read", HIGH)
     CONNECT_LIST_ALL_NWFILTERS = call(
         286, "need_results:i flags:u", "filters:nwf<> ret:u", "connect:search_nwfilters", HIGH
     )

@@ -16,6 +16,7 @@ from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from insula.errors import RpcError
+from insula.rpc.packedlist import PackedList
 
 STRING_MAX: Final = 4 * 1024 * 1024
 """Bytes of a text on the wire."""
@@ -233,7 +234,9 @@ def list_of(codec: Codec, limit: int) -> Codec:
     """Count, and at most `limit` members; the value comes back as a tuple."""
     pack_one, unpack_one = codec.pack, codec.unpack
 
-    def pack(value: Sequence[Any]) -> bytes:
+    def pack(value: Sequence[Any] | PackedList) -> bytes:
+        if isinstance(value, PackedList):
+            return value.packed(limit)
         if len(value) > limit:
             raise RpcError(f"{len(value)} members in a list of at most {limit}")
         return U32.pack(len(value)) + b"".join(map(pack_one, value))

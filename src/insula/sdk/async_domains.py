@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from insula.rpc.connection import Notification
-from insula.rpc.wiretypes import DomainRef
-from insula.sdk import limitverbs, verbs
+from insula.rpc.wiretypes import DomainRef, NetworkRef
+from insula.sdk import accessverbs, bootverbs, conversionverbs, guestverbs, limitverbs, networkconversations, verbs
+from insula.sdk.async_networks import AsyncNetwork
 from insula.sdk.client import Client
 from insula.sdk.client_stream import ClientStream
 from insula.sdk.conversation import Answer
-from insula.sdk.faces import async_domain_verb, async_host_verb
+from insula.sdk.faces import async_host_verb, async_thing_verb
 from insula.sdk.values import STANDARD, ExecRequest, Lifecycle, Started, lifecycle_of, uuid_text
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ def _found(host: "AsyncHost", ref: DomainRef) -> "AsyncDomain":
 
 def _each_domain(host: "AsyncHost", refs: tuple[DomainRef, ...]) -> list["AsyncDomain"]:
     return [AsyncDomain(host.client, ref) for ref in refs]
+
+
+def _network(host: "AsyncHost", ref: NetworkRef) -> AsyncNetwork:
+    return AsyncNetwork(host.client, ref)
+
+
+def _each_network(host: "AsyncHost", refs: tuple[NetworkRef, ...]) -> list[AsyncNetwork]:
+    return [AsyncNetwork(host.client, ref) for ref in refs]
 
 
 def _watch(host: "AsyncHost", callback: int) -> "AsyncLifecycleWatch":
@@ -72,16 +81,26 @@ class AsyncHost:
     create = async_host_verb(verbs.create, _found)
     build_image = async_host_verb(verbs.build_image, _host_stream)
     lifecycle = async_host_verb(verbs.watch_lifecycle, _watch)
+    stop_order = async_host_verb(bootverbs.stop_order)
     capabilities = async_host_verb(verbs.capabilities)
     hostname = async_host_verb(verbs.hostname)
     node_info = async_host_verb(verbs.node_info)
     info = async_host_verb(verbs.daemon_info)
     plan = async_host_verb(verbs.plan_of)
+    read_config = async_host_verb(conversionverbs.read_config)
+    write_config = async_host_verb(conversionverbs.write_config)
     statistics = async_host_verb(verbs.statistics)
     overview = async_host_verb(verbs.overview)
     images = async_host_verb(verbs.images)
     remove_image = async_host_verb(verbs.remove_image)
     tag_image = async_host_verb(verbs.tag_image)
+    networks = async_host_verb(networkconversations.networks, _each_network)
+    network = async_host_verb(networkconversations.network_by_name, _network)
+    network_by_uuid = async_host_verb(networkconversations.network_by_uuid, _network)
+    network_overview = async_host_verb(networkconversations.network_overview)
+    offer_network = async_host_verb(networkconversations.offer_network)
+    define_network = async_host_verb(networkconversations.define_network, _network)
+    create_network = async_host_verb(networkconversations.create_network, _network)
 
 
 class AsyncDomain:
@@ -102,7 +121,8 @@ class AsyncDomain:
     def uuid(self) -> str:
         return uuid_text(self.ref.uuid)
 
-    start = async_domain_verb(verbs.start, _renewed)
+    start = async_thing_verb(verbs.start, _renewed)
+    start_with_dependencies = async_thing_verb(bootverbs.start_with_dependencies, _renewed)
 
     async def execute(
         self, request: ExecRequest, fds: Sequence[int] = STANDARD, *, detached: bool = False
@@ -126,37 +146,53 @@ class AsyncDomain:
         pump.start()
         return AsyncExecution(self._client, started, pump)
 
-    console = async_domain_verb(verbs.console, _domain_stream)
-    log = async_domain_verb(verbs.log, _domain_stream)
-    shutdown = async_domain_verb(verbs.shutdown)
-    reboot = async_domain_verb(verbs.reboot)
-    destroy = async_domain_verb(verbs.destroy)
-    suspend = async_domain_verb(verbs.suspend)
-    resume = async_domain_verb(verbs.resume)
-    signal_init = async_domain_verb(verbs.signal_init)
-    rename = async_domain_verb(verbs.rename)
-    undefine = async_domain_verb(verbs.undefine)
-    remove = async_domain_verb(verbs.remove)
-    wait = async_domain_verb(verbs.wait)
-    state = async_domain_verb(verbs.state)
-    usage = async_domain_verb(verbs.usage)
-    xml = async_domain_verb(verbs.xml)
-    is_active = async_domain_verb(verbs.is_active)
-    is_persistent = async_domain_verb(verbs.is_persistent)
-    autostart = async_domain_verb(verbs.autostart)
-    set_autostart = async_domain_verb(verbs.set_autostart)
-    set_memory = async_domain_verb(verbs.set_memory)
-    set_maximum_memory = async_domain_verb(limitverbs.set_maximum_memory)
-    set_scheduling = async_domain_verb(limitverbs.set_scheduling)
-    set_block_tuning = async_domain_verb(limitverbs.set_block_tuning)
-    metadata = async_domain_verb(verbs.metadata)
-    set_metadata = async_domain_verb(verbs.set_metadata)
-    attach = async_domain_verb(verbs.attach)
-    detach = async_domain_verb(verbs.detach)
-    info = async_domain_verb(verbs.info)
-    processes = async_domain_verb(verbs.processes)
-    plan = async_domain_verb(verbs.plan)
-    resize_console = async_domain_verb(verbs.resize_console)
+    console = async_thing_verb(verbs.console, _domain_stream)
+    log = async_thing_verb(verbs.log, _domain_stream)
+    shutdown = async_thing_verb(verbs.shutdown)
+    reboot = async_thing_verb(verbs.reboot)
+    reset = async_thing_verb(verbs.reset)
+    destroy = async_thing_verb(verbs.destroy)
+    suspend = async_thing_verb(verbs.suspend)
+    resume = async_thing_verb(verbs.resume)
+    signal_init = async_thing_verb(verbs.signal_init)
+    rename = async_thing_verb(verbs.rename)
+    undefine = async_thing_verb(verbs.undefine)
+    remove = async_thing_verb(verbs.remove)
+    wait = async_thing_verb(verbs.wait)
+    wait_ready = async_thing_verb(bootverbs.wait_ready)
+    state = async_thing_verb(verbs.state)
+    usage = async_thing_verb(verbs.usage)
+    xml = async_thing_verb(verbs.xml)
+    is_active = async_thing_verb(verbs.is_active)
+    is_persistent = async_thing_verb(verbs.is_persistent)
+    autostart = async_thing_verb(bootverbs.autostart)
+    set_autostart = async_thing_verb(bootverbs.set_autostart)
+    autostart_once = async_thing_verb(bootverbs.autostart_once)
+    set_autostart_once = async_thing_verb(bootverbs.set_autostart_once)
+    set_memory = async_thing_verb(verbs.set_memory)
+    set_maximum_memory = async_thing_verb(limitverbs.set_maximum_memory)
+    vcpus = async_thing_verb(limitverbs.vcpus)
+    set_vcpus = async_thing_verb(limitverbs.set_vcpus)
+    pin_vcpu = async_thing_verb(limitverbs.pin_vcpu)
+    set_scheduling = async_thing_verb(limitverbs.set_scheduling)
+    set_block_tuning = async_thing_verb(limitverbs.set_block_tuning)
+    set_process_limits = async_thing_verb(limitverbs.set_process_limits)
+    set_password = async_thing_verb(accessverbs.set_password)
+    authorized_keys = async_thing_verb(accessverbs.authorized_keys)
+    authorize = async_thing_verb(accessverbs.authorize)
+    guest_info = async_thing_verb(guestverbs.guest_info)
+    filesystems = async_thing_verb(guestverbs.filesystems)
+    quiesce = async_thing_verb(guestverbs.quiesce)
+    unquiesce = async_thing_verb(guestverbs.unquiesce)
+    trim = async_thing_verb(guestverbs.trim)
+    metadata = async_thing_verb(verbs.metadata)
+    set_metadata = async_thing_verb(verbs.set_metadata)
+    attach = async_thing_verb(verbs.attach)
+    detach = async_thing_verb(verbs.detach)
+    info = async_thing_verb(verbs.info)
+    processes = async_thing_verb(verbs.processes)
+    plan = async_thing_verb(verbs.plan)
+    resize_console = async_thing_verb(verbs.resize_console)
 
 
 class AsyncExecution:

@@ -21,7 +21,7 @@ from insula.rpc.connection import Arrival, Connection, Failure, Notification, Re
 from insula.rpc.procedure import Procedure
 from insula.sdk import unix
 from insula.sdk.blocking_stream import BlockingStream
-from insula.sdk.conversation import Answer, Conversation, Request, greet, only
+from insula.sdk.conversation import Answer, Conversation, Request, greet, only, require_passing
 from insula.sdk.inbox import MessageInbox, StreamInbox
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ T = TypeVar("T")
 def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only: bool = False) -> "Blocking":
     """Connect to a daemon and open its driver. An installation's daemon that is just starting is waited for.
 
-    where: the socket's path, or an installation's layout; None for the one `INSULA_PREFIX` names, else the system's.
+    where: the socket's path, an address such as `lxc+ssh://web1/system`, or an installation's layout; None for the one
+    `INSULA_PREFIX` names, else the system's.
     Raises: NobodyListensError; AuthenticationError or AccessDeniedError if we are refused.
     """
     door = Door.of(where, read_only=read_only)
@@ -48,7 +49,8 @@ def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only
 
 
 class Door(NamedTuple):
-    """Where a daemon listens. layout: of the installation, if it is meant as such."""
+    """Where a daemon listens. path: of its socket, or what leads to another host; layout: of the installation, if it is
+    meant as such."""
 
     path: str
     layout: "Layout | None"
@@ -67,13 +69,22 @@ class Door(NamedTuple):
 
     def enter(self) -> "Blocking":
         """Connect, and open the driver. Raises: as `connect`, without waiting."""
-        client = Blocking(unix.connect(self.path), self)
+        client = Blocking(self.connect(), self)
         try:
             client.run(greet(read_only=self.read_only))
         except BaseException:
             client.close()
             raise
         return client
+
+    def connect(self) -> unix.UnixSocket:
+        """Return a connection, on which nothing has been said yet. Raises: as `connect`, without waiting."""
+        if "://" not in self.path:
+            return unix.connect(self.path)
+        from insula.sdk.daemonaddress import parse_address
+        from insula.sdk.tunnels import opened
+
+        return opened(parse_address(self.path), read_only=self.read_only)
 
     def pauses(self, seconds: float | None = None) -> Iterator[float]:
         """The seconds to wait before each further try, while a daemon may be on its way.
@@ -288,7 +299,8 @@ class Blocking:
         return self._await(self._send(request))
 
     def _send(self, request: Request) -> int:
-        """Queue one call; return its serial number."""
+        """Queue one call; return its serial number. Raises: OperationUnsupportedError."""
+        require_passing(request, passes_fds=self._unix.passes_fds)
         serial = self._wire.call(request.procedure, *request.arguments, fds=request.fds)
         self._wanted[serial] = None
         return serial

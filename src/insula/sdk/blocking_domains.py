@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Self
 
 from insula.rpc.connection import Notification
-from insula.rpc.wiretypes import DomainRef
-from insula.sdk import limitverbs, verbs
+from insula.rpc.wiretypes import DomainRef, NetworkRef
+from insula.sdk import accessverbs, bootverbs, conversionverbs, guestverbs, limitverbs, networkconversations, verbs
 from insula.sdk.blocking import Blocking
+from insula.sdk.blocking_networks import Network
 from insula.sdk.blocking_stream import BlockingStream
 from insula.sdk.conversation import Answer
-from insula.sdk.faces import domain_verb, host_verb
+from insula.sdk.faces import host_verb, thing_verb
 from insula.sdk.values import STANDARD, ExecRequest, Lifecycle, Started, lifecycle_of, uuid_text
 
 if TYPE_CHECKING:
@@ -29,6 +30,14 @@ def _found(host: "Host", ref: DomainRef) -> "Domain":
 
 def _each_domain(host: "Host", refs: tuple[DomainRef, ...]) -> list["Domain"]:
     return [Domain(host.client, ref) for ref in refs]
+
+
+def _network(host: "Host", ref: NetworkRef) -> Network:
+    return Network(host.client, ref)
+
+
+def _each_network(host: "Host", refs: tuple[NetworkRef, ...]) -> list[Network]:
+    return [Network(host.client, ref) for ref in refs]
 
 
 def _watch(host: "Host", callback: int) -> "LifecycleWatch":
@@ -71,16 +80,26 @@ class Host:
     create = host_verb(verbs.create, _found)
     build_image = host_verb(verbs.build_image, _host_stream)
     lifecycle = host_verb(verbs.watch_lifecycle, _watch)
+    stop_order = host_verb(bootverbs.stop_order)
     capabilities = host_verb(verbs.capabilities)
     hostname = host_verb(verbs.hostname)
     node_info = host_verb(verbs.node_info)
     info = host_verb(verbs.daemon_info)
     plan = host_verb(verbs.plan_of)
+    read_config = host_verb(conversionverbs.read_config)
+    write_config = host_verb(conversionverbs.write_config)
     statistics = host_verb(verbs.statistics)
     overview = host_verb(verbs.overview)
     images = host_verb(verbs.images)
     remove_image = host_verb(verbs.remove_image)
     tag_image = host_verb(verbs.tag_image)
+    networks = host_verb(networkconversations.networks, _each_network)
+    network = host_verb(networkconversations.network_by_name, _network)
+    network_by_uuid = host_verb(networkconversations.network_by_uuid, _network)
+    network_overview = host_verb(networkconversations.network_overview)
+    offer_network = host_verb(networkconversations.offer_network)
+    define_network = host_verb(networkconversations.define_network, _network)
+    create_network = host_verb(networkconversations.create_network, _network)
 
 
 class Domain:
@@ -101,7 +120,8 @@ class Domain:
     def uuid(self) -> str:
         return uuid_text(self.ref.uuid)
 
-    start = domain_verb(verbs.start, _renewed)
+    start = thing_verb(verbs.start, _renewed)
+    start_with_dependencies = thing_verb(bootverbs.start_with_dependencies, _renewed)
 
     def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD, *, detached: bool = False) -> "Execution":
         """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
@@ -123,37 +143,53 @@ class Domain:
         pump.start()
         return Execution(self._client, started, pump)
 
-    console = domain_verb(verbs.console, _domain_stream)
-    log = domain_verb(verbs.log, _domain_stream)
-    shutdown = domain_verb(verbs.shutdown)
-    reboot = domain_verb(verbs.reboot)
-    destroy = domain_verb(verbs.destroy)
-    suspend = domain_verb(verbs.suspend)
-    resume = domain_verb(verbs.resume)
-    signal_init = domain_verb(verbs.signal_init)
-    rename = domain_verb(verbs.rename)
-    undefine = domain_verb(verbs.undefine)
-    remove = domain_verb(verbs.remove)
-    wait = domain_verb(verbs.wait)
-    state = domain_verb(verbs.state)
-    usage = domain_verb(verbs.usage)
-    xml = domain_verb(verbs.xml)
-    is_active = domain_verb(verbs.is_active)
-    is_persistent = domain_verb(verbs.is_persistent)
-    autostart = domain_verb(verbs.autostart)
-    set_autostart = domain_verb(verbs.set_autostart)
-    set_memory = domain_verb(verbs.set_memory)
-    set_maximum_memory = domain_verb(limitverbs.set_maximum_memory)
-    set_scheduling = domain_verb(limitverbs.set_scheduling)
-    set_block_tuning = domain_verb(limitverbs.set_block_tuning)
-    metadata = domain_verb(verbs.metadata)
-    set_metadata = domain_verb(verbs.set_metadata)
-    attach = domain_verb(verbs.attach)
-    detach = domain_verb(verbs.detach)
-    info = domain_verb(verbs.info)
-    processes = domain_verb(verbs.processes)
-    plan = domain_verb(verbs.plan)
-    resize_console = domain_verb(verbs.resize_console)
+    console = thing_verb(verbs.console, _domain_stream)
+    log = thing_verb(verbs.log, _domain_stream)
+    shutdown = thing_verb(verbs.shutdown)
+    reboot = thing_verb(verbs.reboot)
+    reset = thing_verb(verbs.reset)
+    destroy = thing_verb(verbs.destroy)
+    suspend = thing_verb(verbs.suspend)
+    resume = thing_verb(verbs.resume)
+    signal_init = thing_verb(verbs.signal_init)
+    rename = thing_verb(verbs.rename)
+    undefine = thing_verb(verbs.undefine)
+    remove = thing_verb(verbs.remove)
+    wait = thing_verb(verbs.wait)
+    wait_ready = thing_verb(bootverbs.wait_ready)
+    state = thing_verb(verbs.state)
+    usage = thing_verb(verbs.usage)
+    xml = thing_verb(verbs.xml)
+    is_active = thing_verb(verbs.is_active)
+    is_persistent = thing_verb(verbs.is_persistent)
+    autostart = thing_verb(bootverbs.autostart)
+    set_autostart = thing_verb(bootverbs.set_autostart)
+    autostart_once = thing_verb(bootverbs.autostart_once)
+    set_autostart_once = thing_verb(bootverbs.set_autostart_once)
+    set_memory = thing_verb(verbs.set_memory)
+    set_maximum_memory = thing_verb(limitverbs.set_maximum_memory)
+    vcpus = thing_verb(limitverbs.vcpus)
+    set_vcpus = thing_verb(limitverbs.set_vcpus)
+    pin_vcpu = thing_verb(limitverbs.pin_vcpu)
+    set_scheduling = thing_verb(limitverbs.set_scheduling)
+    set_block_tuning = thing_verb(limitverbs.set_block_tuning)
+    set_process_limits = thing_verb(limitverbs.set_process_limits)
+    set_password = thing_verb(accessverbs.set_password)
+    authorized_keys = thing_verb(accessverbs.authorized_keys)
+    authorize = thing_verb(accessverbs.authorize)
+    guest_info = thing_verb(guestverbs.guest_info)
+    filesystems = thing_verb(guestverbs.filesystems)
+    quiesce = thing_verb(guestverbs.quiesce)
+    unquiesce = thing_verb(guestverbs.unquiesce)
+    trim = thing_verb(guestverbs.trim)
+    metadata = thing_verb(verbs.metadata)
+    set_metadata = thing_verb(verbs.set_metadata)
+    attach = thing_verb(verbs.attach)
+    detach = thing_verb(verbs.detach)
+    info = thing_verb(verbs.info)
+    processes = thing_verb(verbs.processes)
+    plan = thing_verb(verbs.plan)
+    resize_console = thing_verb(verbs.resize_console)
 
 
 class Execution:

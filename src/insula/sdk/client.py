@@ -17,7 +17,7 @@ from insula.rpc.procedure import Procedure
 from insula.sdk import unix
 from insula.sdk.blocking import Door
 from insula.sdk.client_stream import ClientStream
-from insula.sdk.conversation import Answer, Conversation, Request, greet, only
+from insula.sdk.conversation import Answer, Conversation, Request, greet, only, require_passing
 from insula.sdk.inbox import MessageInbox, StreamInbox
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, rea
     pauses = door.pauses()
     while True:
         try:
-            client = Client(unix.connect(door.path))
+            client = Client(await asyncio.to_thread(door.connect) if "://" in door.path else door.connect())
             break
         except NobodyListensError:
             if (pause := next(pauses, None)) is None:
@@ -244,6 +244,7 @@ class Client:
         """Make one call, and return its answer. Raises: the error that came instead."""
         if self._lost is not None:
             raise self._lost
+        require_passing(request, passes_fds=self._unix.passes_fds)
         serial = self._wire.call(request.procedure, *request.arguments, fds=request.fds)
         future: asyncio.Future[Answer] = self._loop.create_future()
         self._calls[serial] = future

@@ -3,8 +3,6 @@
 import os
 from typing import TYPE_CHECKING
 
-from insula.errors import OperationUnsupportedError
-
 if TYPE_CHECKING:  # a command line pays for one of the two
     from insula.layout import Layout
     from insula.sdk.async_domains import AsyncHost
@@ -20,10 +18,11 @@ def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, read_only
             for domain in host.domains():
                 print(domain.name, domain.state())
 
-    where: the path of a socket, the layout of an installation, or `lxc:///system`; None for the installation that
-    `INSULA_PREFIX` names, else the system's. read_only: what only looks, which ordinary users may do too.
-    Raises: NobodyListensError; AuthenticationError or AccessDeniedError if we are refused; OperationUnsupportedError
-    for an address of another kind.
+    where: the path of a socket, the layout of an installation, or an address as libvirt has them, `lxc:///system`,
+    `lxc+ssh://root@web1/system`, `lxc+tls://web1/system`; None for the installation that `INSULA_PREFIX` names, else
+    for what `INSULA_DEFAULT_URI` says, else the system's. read_only: what only looks, which ordinary users may do too.
+    Raises: NobodyListensError; AuthenticationError or AccessDeniedError if we are refused; InvalidArgumentError and
+    OperationUnsupportedError for an address that leads nowhere, or where we cannot go.
     """
     from insula.sdk.blocking import connect as connected
     from insula.sdk.blocking_domains import Host
@@ -47,10 +46,17 @@ async def connect_async(
 
 
 def _door(where: "str | os.PathLike[str] | Layout | None") -> "str | os.PathLike[str] | Layout | None":
+    if where is None:
+        from insula.layout import default_address
+
+        where = default_address()
     if not isinstance(where, str) or "://" not in where:
         return where
     if where.rstrip("/") in (SYSTEM, "lxc:"):
         from insula.layout import Layout
 
         return Layout.system()
-    raise OperationUnsupportedError(f"'{where}' cannot be connected to: only {SYSTEM}, or a socket's path, can")
+    from insula.sdk.daemonaddress import parse_address
+
+    parse_address(where)
+    return where

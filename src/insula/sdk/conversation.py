@@ -11,7 +11,7 @@ the waiting:
 from collections.abc import Generator, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
-from insula.errors import AuthenticationError, InternalError
+from insula.errors import AuthenticationError, InternalError, OperationUnsupportedError
 from insula.rpc.connection import Stream
 from insula.rpc.procedure import Procedure
 from insula.rpc.procedures import Remote
@@ -43,6 +43,17 @@ class Answer(NamedTuple):
 
 
 Conversation = Generator[Request, Answer, T]
+
+
+def require_passing(request: Request, *, passes_fds: bool) -> None:
+    """Refuse a call that passes descriptors where they cannot go along: its answer would never be whole.
+
+    Raises: OperationUnsupportedError.
+    """
+    if not passes_fds and (request.fds or request.procedure.gives_fds):
+        raise OperationUnsupportedError(
+            f"{request.procedure.api} passes open files, which needs a connection on the host"
+        )
 
 
 def ask(procedure: Procedure, *positional: Any, **named: Any) -> Conversation[Any]:

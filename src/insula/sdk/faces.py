@@ -1,8 +1,8 @@
 """The two faces of the verbs: from a verb's conversation, a method that blocks or one that is awaited, in one line.
 
     class Domain:                                   class AsyncDomain:
-        start = domain_verb(verbs.start, renewed)       start = async_domain_verb(verbs.start, renewed)
-        state = domain_verb(verbs.state)                state = async_domain_verb(verbs.state)
+        start = thing_verb(verbs.start, renewed)       start = async_thing_verb(verbs.start, renewed)
+        state = thing_verb(verbs.state)                state = async_thing_verb(verbs.state)
 
 The method has the verb's parameters, less the domain, its documentation, and its outcome, or what `then` makes of it.
 It is a function like any other: it binds, `help` and `inspect.signature` show it, and type checkers see its exact type.
@@ -16,12 +16,13 @@ from collections.abc import Callable, Coroutine
 from types import FunctionType
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, get_args, overload
 
-from insula.rpc.wiretypes import DomainRef
 from insula.sdk.conversation import Conversation
 
 P = ParamSpec("P")
 T = TypeVar("T")
 R = TypeVar("R")
+Ref = TypeVar("Ref")
+Ref_co = TypeVar("Ref_co", covariant=True)
 
 
 class Blocks(Protocol):
@@ -50,30 +51,30 @@ class AsyncHostNoun(Protocol):
     def client(self) -> Awaits: ...
 
 
-class DomainNoun(Protocol):
-    """What a blocking verb of a domain is a method of."""
+class ThingNoun(Protocol[Ref_co]):
+    """What a blocking verb of a domain, or another thing, is a method of. ref: how the wire refers to it."""
 
     @property
     def _client(self) -> Blocks: ...
 
     @property
-    def ref(self) -> DomainRef: ...
+    def ref(self) -> Ref_co: ...
 
 
-class AsyncDomainNoun(Protocol):
-    """What an async verb of a domain is a method of."""
+class AsyncThingNoun(Protocol[Ref_co]):
+    """What an async verb of a domain, or another thing, is a method of."""
 
     @property
     def _client(self) -> Awaits: ...
 
     @property
-    def ref(self) -> DomainRef: ...
+    def ref(self) -> Ref_co: ...
 
 
 H = TypeVar("H", bound=HostNoun)
 AH = TypeVar("AH", bound=AsyncHostNoun)
-D = TypeVar("D", bound=DomainNoun)
-AD = TypeVar("AD", bound=AsyncDomainNoun)
+D = TypeVar("D")
+AD = TypeVar("AD")
 
 
 @overload
@@ -91,17 +92,17 @@ def host_verb(verb: Callable[..., Conversation[Any]], then: Callable[[Any, Any],
 
 
 @overload
-def domain_verb(
-    verb: Callable[Concatenate[DomainRef, P], Conversation[T]],
-) -> Callable[Concatenate[DomainNoun, P], T]: ...
+def thing_verb(
+    verb: Callable[Concatenate[Ref, P], Conversation[T]],
+) -> Callable[Concatenate[ThingNoun[Ref], P], T]: ...
 @overload
-def domain_verb(
-    verb: Callable[Concatenate[DomainRef, P], Conversation[T]], then: Callable[[D, T], R]
+def thing_verb(
+    verb: Callable[Concatenate[Ref, P], Conversation[T]], then: Callable[[D, T], R]
 ) -> Callable[Concatenate[D, P], R]: ...
-def domain_verb(verb: Callable[..., Conversation[Any]], then: Callable[[Any, Any], Any] | None = None) -> Any:
-    """A blocking method of a domain. then: makes of the domain and the verb's outcome what the method returns."""
+def thing_verb(verb: Callable[..., Conversation[Any]], then: Callable[[Any, Any], Any] | None = None) -> Any:
+    """A blocking method of a thing. then: makes of it and the verb's outcome what the method returns."""
 
-    def method(self: DomainNoun, *positional: Any, **named: Any) -> Any:
+    def method(self: ThingNoun[Any], *positional: Any, **named: Any) -> Any:
         outcome = self._client.run(verb(self.ref, *positional, **named))
         return outcome if then is None else then(self, outcome)
 
@@ -127,17 +128,17 @@ def async_host_verb(verb: Callable[..., Conversation[Any]], then: Callable[[Any,
 
 
 @overload
-def async_domain_verb(
-    verb: Callable[Concatenate[DomainRef, P], Conversation[T]],
-) -> Callable[Concatenate[AsyncDomainNoun, P], Coroutine[Any, Any, T]]: ...
+def async_thing_verb(
+    verb: Callable[Concatenate[Ref, P], Conversation[T]],
+) -> Callable[Concatenate[AsyncThingNoun[Ref], P], Coroutine[Any, Any, T]]: ...
 @overload
-def async_domain_verb(
-    verb: Callable[Concatenate[DomainRef, P], Conversation[T]], then: Callable[[AD, T], R]
+def async_thing_verb(
+    verb: Callable[Concatenate[Ref, P], Conversation[T]], then: Callable[[AD, T], R]
 ) -> Callable[Concatenate[AD, P], Coroutine[Any, Any, R]]: ...
-def async_domain_verb(verb: Callable[..., Conversation[Any]], then: Callable[[Any, Any], Any] | None = None) -> Any:
-    """The async twin of `domain_verb`."""
+def async_thing_verb(verb: Callable[..., Conversation[Any]], then: Callable[[Any, Any], Any] | None = None) -> Any:
+    """The async twin of `thing_verb`."""
 
-    async def method(self: AsyncDomainNoun, *positional: Any, **named: Any) -> Any:
+    async def method(self: AsyncThingNoun[Any], *positional: Any, **named: Any) -> Any:
         outcome = await self._client.run(verb(self.ref, *positional, **named))
         return outcome if then is None else then(self, outcome)
 

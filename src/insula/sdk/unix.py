@@ -24,7 +24,9 @@ _FD_SPACE: Final = socket.CMSG_SPACE(FDS_MAX * array.array("i").itemsize)
 
 
 class UnixSocket:
-    """One end of a connection."""
+    """One end of a connection. passes_fds: whether descriptors can go along."""
+
+    passes_fds = True
 
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)

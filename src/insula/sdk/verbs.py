@@ -33,13 +33,14 @@ if TYPE_CHECKING:  # only who passes such flags pays for them
     from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags, UndefineFlags
 
 _LOG_LINES_MAX = 0xFFFF
+_TIME_MAX = 1 << 50
 
 # Finding domains
 
 
 def overview(flags: int = 0) -> Conversation[list[Json]]:
     """A few facts and figures of each domain that matches the filter (`ListDomains`), and of what `ListFlags` add."""
-    return _list((yield from ask(Insula.DOMAIN_LIST, flags)))
+    return json_list((yield from ask(Insula.DOMAIN_LIST, flags)))
 
 
 def domains(flags: ListDomains | int = 0) -> Conversation[tuple[DomainRef, ...]]:
@@ -58,7 +59,7 @@ def by_uuid(uuid: str | bytes) -> Conversation[DomainRef]:
 
     Raises: DomainNotFoundError; InvalidArgumentError if that is no UUID.
     """
-    return (yield from ask_for(DomainRef, Remote.DOMAIN_LOOKUP_BY_UUID, _uuid_bytes(uuid)))
+    return (yield from ask_for(DomainRef, Remote.DOMAIN_LOOKUP_BY_UUID, uuid_bytes(uuid)))
 
 
 def by_id(number: int) -> Conversation[DomainRef]:
@@ -99,6 +100,11 @@ def reboot(domain: DomainRef) -> Conversation[None]:
     yield from ask(Remote.DOMAIN_REBOOT, domain, 0)
 
 
+def reset(domain: DomainRef) -> Conversation[None]:
+    """Stop it at once and start it again, as a machine's reset button does."""
+    yield from ask(Remote.DOMAIN_RESET, domain, 0)
+
+
 def destroy(domain: DomainRef) -> Conversation[None]:
     """Stop it at once, whatever the guest is doing."""
     yield from ask(Remote.DOMAIN_DESTROY_FLAGS, domain, 0)
@@ -131,7 +137,7 @@ def remove(domain: DomainRef) -> Conversation[None]:
 
 def wait(domain: DomainRef) -> Conversation[Outcome]:
     """Return once it has stopped, and how."""
-    told = _object((yield from ask(Insula.DOMAIN_WAIT, domain, 0)))
+    told = json_mapping((yield from ask(Insula.DOMAIN_WAIT, domain, 0)))
     return Outcome(str(told["reason"]), told.get("status"), bool(told.get("out_of_memory")))
 
 
@@ -163,16 +169,6 @@ def is_active(domain: DomainRef) -> Conversation[bool]:
 def is_persistent(domain: DomainRef) -> Conversation[bool]:
     """Whether it has a definition."""
     return bool((yield from ask(Remote.DOMAIN_IS_PERSISTENT, domain)))
-
-
-def autostart(domain: DomainRef) -> Conversation[bool]:
-    """Whether it starts with the daemon."""
-    return bool((yield from ask(Remote.DOMAIN_GET_AUTOSTART, domain)))
-
-
-def set_autostart(domain: DomainRef, *, wanted: bool) -> Conversation[None]:
-    """Let it start with the daemon, or not."""
-    yield from ask(Remote.DOMAIN_SET_AUTOSTART, domain, wanted)
 
 
 def set_memory(domain: DomainRef, kib: int, flags: Affect | int = 0) -> Conversation[None]:
@@ -211,17 +207,17 @@ def detach(domain: DomainRef, device: str, flags: Affect | int = 0) -> Conversat
 
 def info(domain: DomainRef) -> Conversation[Json]:
     """All that the daemon knows about it."""
-    return _object((yield from ask(Insula.DOMAIN_INFO, domain, 0)))
+    return json_mapping((yield from ask(Insula.DOMAIN_INFO, domain, 0)))
 
 
 def processes(domain: DomainRef) -> Conversation[list[Json]]:
     """The processes of its guest, by their pids there."""
-    return _list((yield from ask(Insula.DOMAIN_PROCESSES, domain, 0)))
+    return json_list((yield from ask(Insula.DOMAIN_PROCESSES, domain, 0)))
 
 
 def plan(domain: DomainRef, flags: "PlanFlags | int" = 0) -> Conversation[Json]:
     """What its start would do, step by step."""
-    return _object((yield from ask(Insula.DOMAIN_PLAN, domain, flags)))
+    return json_mapping((yield from ask(Insula.DOMAIN_PLAN, domain, flags)))
 
 
 # Inside a domain
@@ -269,15 +265,27 @@ def resize_console(domain: DomainRef, rows: int, columns: int, device: str | Non
     yield from ask(Insula.CONSOLE_RESIZE, domain, device, rows, columns)
 
 
-def log(domain: DomainRef, source: str, *, follow: bool = False, lines: int | None = None) -> Conversation[Answer]:
-    """Read a log of it; follow: go on as it grows; lines: of what is there the last so many, None for all.
+def log(
+    domain: DomainRef,
+    source: str,
+    *,
+    follow: bool = False,
+    lines: int | None = None,
+    since: float | None = None,
+    timestamps: bool = False,
+) -> Conversation[Answer]:
+    """Read a log of it; follow: go on as it grows; since: seconds since the epoch, None for all that there is; lines:
+    of that the last so many, None for all; timestamps: each line begins with when it began.
 
-    Raises: InvalidArgumentError for more lines than 65535.
+    Raises: InvalidArgumentError for more lines than 65535, and for a time that is none.
     """
     if lines is not None and not 0 <= lines <= _LOG_LINES_MAX:
         raise InvalidArgumentError(f"{lines} lines cannot be asked for, only 0 to {_LOG_LINES_MAX}")
-    flags = (1 if follow else 0) | (0 if lines is None else 2 | lines << 16)  # LogFlags
-    return (yield Request(Insula.DOMAIN_LOG, (domain, source, flags)))
+    if since is not None and not 0 <= since < _TIME_MAX:
+        raise InvalidArgumentError(f"{since:g} is no time in seconds since 1970")
+    flags = (1 if follow else 0) | (2 if timestamps else 0)  # LogFlags
+    moment = 0 if since is None else max(round(since * 1000), 1)
+    return (yield Request(Insula.DOMAIN_LOG, (domain, source, moment, -1 if lines is None else lines, flags)))
 
 
 # Images
@@ -285,7 +293,7 @@ def log(domain: DomainRef, source: str, *, follow: bool = False, lines: int | No
 
 def images(flags: "ImageFlags | int" = 0) -> Conversation[list[Json]]:
     """The images there are."""
-    return _list((yield from ask(Insula.IMAGE_LIST, flags)))
+    return json_list((yield from ask(Insula.IMAGE_LIST, flags)))
 
 
 def build_image(name: str, recipe: Json) -> Conversation[Answer]:
@@ -324,12 +332,12 @@ def node_info() -> Conversation[NodeInfo]:
 
 def plan_of(xml: str, flags: "PlanFlags | int" = 0) -> Conversation[Json]:
     """What starting a domain of this XML would do, step by step."""
-    return _object((yield from ask(Insula.PLAN_XML, xml, flags)))
+    return json_mapping((yield from ask(Insula.PLAN_XML, xml, flags)))
 
 
 def daemon_info() -> Conversation[Json]:
     """What the daemon tells of itself: version, layout, keeper."""
-    return _object((yield from ask(Insula.DAEMON_INFO, 0)))
+    return json_mapping((yield from ask(Insula.DAEMON_INFO, 0)))
 
 
 def statistics(groups: StatsTypes | int = 0, flags: ListDomains | int = 0) -> Conversation[list[Statistics]]:
@@ -358,7 +366,7 @@ def deregister(callback: int) -> Conversation[None]:
     yield from ask(Remote.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, callback)
 
 
-def _uuid_bytes(uuid: str | bytes) -> bytes:
+def uuid_bytes(uuid: str | bytes) -> bytes:
     try:
         raw = bytes.fromhex(uuid.replace("-", "")) if isinstance(uuid, str) else uuid
     except ValueError as error:
@@ -368,14 +376,14 @@ def _uuid_bytes(uuid: str | bytes) -> bytes:
     return raw
 
 
-def _object(text: Any) -> Json:
+def json_mapping(text: Any) -> Json:
     told = json.loads(text)
     if not isinstance(told, dict):
         raise OperationFailedError("the daemon sent no JSON object")
     return told
 
 
-def _list(text: Any) -> list[Json]:
+def json_list(text: Any) -> list[Json]:
     told = json.loads(text)
     if not isinstance(told, list):
         raise OperationFailedError("the daemon sent no JSON list")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -30,6 +31,9 @@ class Autostart:
 
     def __init__(self, mark: Path, boot_id: str, *, word: str) -> None:
         self._mark = mark
+        self._underway = mark.with_name(f"{mark.name}.underway")
+        """Whose start was attempted in a boot that is not done: its id, and a name a line."""
+        self._noted: set[str] = set()
         self._boot_id = boot_id
         self._word = word
 
@@ -61,10 +65,28 @@ class Autostart:
             LOGGER.error("whether each %s with autostart was started in this boot is not known: %s", self._word, error)
             return False
 
+    def attempted(self) -> frozenset[str]:
+        """Return what an earlier daemon of this boot has noted, which did not come to the end."""
+        try:
+            boot, *names = self._underway.read_text().splitlines()
+        except (OSError, ValueError):
+            return frozenset()
+        self._noted.update(names if boot == self._boot_id else ())
+        return frozenset(self._noted)
+
+    def note(self, name: str) -> None:
+        """Keep for the next daemon of this boot that a start was attempted: what is stopped then stays off."""
+        self._noted.add(name)
+        lines = [self._boot_id, *sorted(self._noted), ""]
+        with suppress(OSError):  # then the next daemon starts it again, if it does not run
+            self._mark.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            replace_file(self._underway, "\n".join(lines).encode(), Durability.PROCESS_DEATH)
+
     def done(self) -> None:
         """No daemon of this boot starts them again."""
         try:
             self._mark.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             replace_file(self._mark, self._boot_id.encode(), Durability.PROCESS_DEATH)
+            self._underway.unlink(missing_ok=True)
         except OSError as error:
             LOGGER.error("the next daemon will start each %s with autostart again: %s", self._word, error)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from insula.engine.console.console import ConsoleHub
-from insula.engine.console.consolelog import ConsoleLog
+from insula.engine.console.consolelog import ConsoleLog, LogLimits
 from insula.engine.console.consolering import ConsoleRing, kept
 from insula.engine.console.hostterminal import open_host_terminal
 from insula.engine.console.terminalwatch import TerminalWatch
@@ -36,18 +36,19 @@ _LOG_THREADS = 2
 _DEFINED_LOG_THREADS = 4
 """Of their own, since a definition can name a disk that never answers."""
 
-_LOG_NAME = re.compile(r"\.console\d+\.log(\.\d+)?")
+_LOG_NAME = re.compile(r"\.console\d+\.log(\.\d+)?(\.times)?")
 
 Tell = Callable[[str], None]
 
 
 class ConsoleReaders:
-    """Makes the readers. directory: where what was printed last is kept; logs: where logs are."""
+    """Makes the readers. directory: where what was printed last is kept; logs: where logs are; limits: of all logs."""
 
-    def __init__(self, *, engine: ContainerEngine, directory: RunDirectory, logs: Path) -> None:
+    def __init__(self, *, engine: ContainerEngine, directory: RunDirectory, logs: Path, limits: LogLimits) -> None:
         self._engine = engine
         self._directory = directory
         self._logs = logs
+        self._limits = limits
         self._watch = TerminalWatch()
         self._writers = Writers("console log", _LOG_THREADS)
         self._defined_writers = Writers("defined console log", _DEFINED_LOG_THREADS)
@@ -82,8 +83,8 @@ class ConsoleReaders:
             except OSError as error:
                 failure = f"no terminal of the host shows console{place}, and it has no tty: {error.strerror}"
                 break
-        if lacking and container.shown:  # not now: a start waits for its answer
-            asyncio.get_running_loop().call_later(KEEP_DELAY, lambda: self._later(self._keep(container)))
+        if (lacking and container.shown) or container.notices >= 0:  # not now: a start waits for its answer
+            self._later(self._keep(container))
         return failure
 
     def begin(
@@ -100,7 +101,7 @@ class ConsoleReaders:
 
         with ExitStack() as back:
             hubs = []
-            for place in range(len(container.consoles)):
+            for place in range(container.console_count):
                 hubs.append(self._reader(domain, container, place, tell, found_again=found_again))
                 back.callback(hubs[-1].let_go)
             back.pop_all()
@@ -130,15 +131,18 @@ class ConsoleReaders:
         )
 
     def _logs_of(self, domain: Description, place: int, tell: Tell, *, fresh: bool) -> list[ConsoleLog]:
-        logs = [ConsoleLog(self.log(domain.name, place), writers=self._writers, tell=tell)]
+        own = self.log(domain.name, place)
+        logs = [ConsoleLog(own, writers=self._writers, timed=True, limits=self._limits, tell=tell)]
         defined = _defined_log(domain, place)
         if defined is not None:
-            logs.append(ConsoleLog(Path(defined.file), writers=self._defined_writers, given=True, tell=tell))
+            file = Path(defined.file)
+            logs.append(ConsoleLog(file, writers=self._defined_writers, given=True, limits=self._limits, tell=tell))
             if defined.append is OnOff.OFF and fresh:
                 logs[-1].truncate()
         return logs
 
     async def _keep(self, container: Running) -> None:
+        await asyncio.sleep(KEEP_DELAY)
         if not container.shown:  # it has ended
             return
         try:

@@ -45,20 +45,30 @@ class ConsoleVerbs:
             "it has new ones after its next start"
         )
 
+    def follow(self, managed: ManagedDomain, device: str | None) -> ConsoleChannel:
+        """Return an end that gets what is printed from now on. Raises: as `open`."""
+        return self._hub(managed, device).attach(Viewing.WATCHING, replay=False)
+
     def log(self, managed: ManagedDomain, device: str | None) -> Path:
         """Return the file that a console's output is written to, also of a domain that is off."""
         return self._runs.console_log(managed.name, place_of(managed, device))
 
 
 def place_of(managed: ManagedDomain, device: str | None) -> int:
-    """Return which console is meant: the first, or by alias, terminal on the host, `consoleN`, or port.
+    """Return which console is meant: the first, or by alias, terminal on the host, `consoleN`, `serialN`, or port.
 
     Raises: DeviceMissingError if the domain has no such console.
     """
     if not device:
         return 0
     for place, each in enumerate(managed.current.devices.consoles):
-        names = (each.alias, f"console{place}", str(place), str(each.tty) if each.tty is not None else None)
+        names = (
+            each.alias,
+            f"console{place}",
+            f"serial{place}",
+            str(place),
+            str(each.tty) if each.tty is not None else None,
+        )
         if device in names:
             return place
     raise DeviceMissingError(f"cannot find console device '{device}' of domain '{managed.name}'")

@@ -7,6 +7,7 @@ from uuid import UUID
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
+from insula.engine.interfacespec import Interface
 from insula.engine.launch.changes import WriteRecord
 from insula.engine.launch.guestlabels import GuestLabels
 from insula.engine.launch.holdings import Remains
@@ -15,9 +16,10 @@ from insula.engine.launch.succession import Held, HeldEntered
 from insula.engine.look.looking import Sight
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
-from insula.engine.spec import ContainerSpec, Device, IdMap, Mount, Process
+from insula.engine.spec import Access, ContainerSpec, Device, IdMap, Mount, Process, Root
 from insula.kernel.fds import Fd
 from insula.model.domain import DomainDefinition
+from insula.model.interfaces import Interface as Card
 from insula.service.translate import PidOf
 
 StandardStreams = tuple[int, int, int]
@@ -45,6 +47,7 @@ class Entering(Protocol):
         terminal: WindowSize | None = None,
         capabilities: frozenset[str] | None = None,
         detached: bool = False,
+        asked: list[str] | None = None,
     ) -> EnteredProcess: ...
 
 
@@ -73,13 +76,42 @@ class Finding(Protocol):
     async def keep(self, running: Running) -> None: ...
 
 
-class Changing(Protocol):
-    """Changes what runs; see `insula.engine.launch.changes`."""
+class Mounting(Protocol):
+    """Changes which mounts run with a guest; see `insula.engine.launch.mountchanges`."""
 
     async def attach(self, running: Running, mount: Mount, write: WriteRecord) -> None: ...
-    async def detach(self, running: Running, target: str, write: WriteRecord) -> None: ...
+    async def detach(self, running: Running, target: str, write: WriteRecord, *, force: bool) -> None: ...
+    async def settle(self, running: Running, write: WriteRecord) -> None: ...
+
+
+class NodeChanging(Protocol):
+    """Changes which device nodes run with a guest; see `insula.engine.launch.nodechanges`."""
+
     async def attach_device(self, running: Running, device: Device, write: WriteRecord) -> None: ...
     async def detach_device(self, running: Running, device: Device, write: WriteRecord) -> None: ...
+    async def settle(self, running: Running, write: WriteRecord) -> None: ...
+
+
+class ViewRenewing(Protocol):
+    """Renews what running guests see of the host; see `insula.engine.launch.viewrenewal`."""
+
+    async def renew(self, running: Running, target: str, write: WriteRecord, *, access: Access) -> None: ...
+
+
+class Changing(Protocol):
+    """Takes back what changes of what runs have left; see `insula.engine.launch.changes`."""
+
+    async def settle(self, running: Running, write: WriteRecord) -> None: ...
+
+
+class Plugging(Protocol):
+    """Changes which interfaces run with a guest; see `insula.engine.launch.interfacechanges`."""
+
+    async def attach(self, running: Running, interface: Interface, write: WriteRecord) -> None: ...
+    async def detach(self, running: Running, guest: str, write: WriteRecord) -> None: ...
+    async def change_port(self, running: Running, interface: Interface, write: WriteRecord) -> None: ...
+    async def revive(self, running: Running, guest: str, write: WriteRecord) -> None: ...
+    async def adopt(self, running: Running) -> None: ...
     async def settle(self, running: Running, write: WriteRecord) -> None: ...
 
 
@@ -90,12 +122,14 @@ class ContainerEngine(Protocol):
     def facts(self) -> Facts: ...
     def plan(self, spec: ContainerSpec) -> LaunchPlan: ...
     def program(self, spec: ContainerSpec) -> Program: ...
+    def get_ready(self, spec: ContainerSpec) -> None: ...
     async def launch(
         self,
         spec: ContainerSpec,
         *,
         inherited: Sequence[int] = (),
         paused: bool = False,
+        processors: str | None = None,
         write_intent: Callable[[Remains], None] | None = None,
         while_inside: Callable[[Running], None] | None = None,
     ) -> Running: ...
@@ -105,7 +139,15 @@ class ContainerEngine(Protocol):
     @property
     def entrance(self) -> Entering: ...
     @property
+    def mounts(self) -> Mounting: ...
+    @property
+    def nodes(self) -> NodeChanging: ...
+    @property
+    def views(self) -> ViewRenewing: ...
+    @property
     def changes(self) -> Changing: ...
+    @property
+    def interfaces(self) -> Plugging: ...
     @property
     def succession(self) -> Finding: ...
     async def signal(self, running: Running, number: int) -> None: ...
@@ -122,6 +164,13 @@ class Preparation(Protocol):
         """
         ...
 
+    def root(self, domain: DomainDefinition) -> tuple[Root, IdMap | None]:
+        """Return the root that a start would have, made if it is not there, and the domain's ids.
+
+        Raises: UnsupportedConfigError, ImageNotFoundError, ResourceBusyError, OperationFailedError, OSError.
+        """
+        ...
+
     def reserve(self, domain: DomainDefinition) -> IdMap | None:
         """Give a defined domain the ids that are its own until it is undefined, and return them; None: it needs none.
 
@@ -135,6 +184,13 @@ class Preparation(Protocol):
 
     def is_ready(self, domain: DomainDefinition, idmap: IdMap | None) -> bool:
         """Whether nothing has to be made for a start of a domain to which `reserve` gave these ids."""
+        ...
+
+    def plug(self, card: Card, guest: str) -> Interface:
+        """Return what the engine is to connect for one card of a running domain, under that name in the guest.
+
+        Raises: UnsupportedConfigError; OperationFailedError for a network that has none to give.
+        """
         ...
 
     def owns_storage(self, uuid: UUID) -> bool:

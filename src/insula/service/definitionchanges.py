@@ -1,7 +1,9 @@
 """Changes of definitions on the disk, made beside the loop, and told in libvirt's words: for any noun."""
 
+import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from insula.engine.threads import in_own_thread
@@ -12,10 +14,6 @@ from insula.service.definitions import Definable, Definitions
 LOGGER = logging.getLogger(__name__)
 
 N = TypeVar("N", bound=Definable)
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 class Noticing(Protocol):
@@ -39,36 +37,34 @@ class DefinitionChanges(Generic[N]):
         self._word = word
         self._definitions = definitions
 
-    async def save(
-        self, thing: Noticing, config: N, *, before: Callable[[], None] = _nothing, after: Callable[[], None] = _nothing
-    ) -> None:
+    async def save(self, thing: Noticing, config: N, *, beside: Callable[[], None] | None = None) -> None:
         """Take config as what is defined.
 
-        before, after: what is to be done in the same thread, which may wait for the disk, too: what `before` raises
-        keeps everything as it is, and `after` raises nothing.
+        beside: what is to be done as well, in another thread while this one waits for the disk. It raises nothing, and
+        is done when this returns or raises.
         """
-
-        def saved() -> Commit:
-            before()
-            commit = self._definitions.save(config)
-            after()
-            return commit
-
-        await self._commit(thing, saved, f"save the definition of {self._word} '{config.name}'")
+        done = None if beside is None else asyncio.ensure_future(in_own_thread(beside))
+        try:
+            what = f"save the definition of {self._word} '{config.name}'"
+            await self._commit(thing, partial(self._definitions.save, config), what)
+        finally:
+            if done is not None:
+                await done
 
     async def remove(self, thing: Noticing) -> None:
         """Forget what is defined."""
         await self._commit(thing, lambda: self._definitions.remove(thing.name), f"forget {self._word} '{thing.name}'")
 
-    async def rename(self, thing: Noticing, config: N, *, autostart: bool) -> None:
+    async def rename(self, thing: Noticing, config: N, *, autostart: bool, autostart_once: bool = False) -> None:
         """Keep what is defined as config, which has another name."""
         what = f"rename {self._word} '{thing.name}' to '{config.name}'"
-        await self._commit(thing, lambda: self._definitions.rename(thing.name, config, autostart=autostart), what)
+        renamed = partial(self._definitions.rename, thing.name, config)
+        await self._commit(thing, partial(renamed, autostart=autostart, autostart_once=autostart_once), what)
 
-    async def set_autostart(self, thing: Noticing, *, on: bool) -> None:
-        """Let the thing start with the daemon, or not."""
-        what = f"change whether {self._word} '{thing.name}' starts with the daemon"
-        await self._commit(thing, lambda: self._definitions.set_autostart(thing.name, on=on), what)
+    async def set_autostart(self, thing: Noticing, *, on: bool, once: bool = False) -> None:
+        """Let the thing start with the host, or not; once: with its next start only."""
+        what = f"change whether {self._word} '{thing.name}' starts with the host"
+        await self._commit(thing, lambda: self._definitions.set_autostart(thing.name, on=on, once=once), what)
 
     async def _commit(self, thing: Noticing, work: Callable[[], Commit], what: str) -> None:
         try:

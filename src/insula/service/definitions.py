@@ -25,6 +25,8 @@ from insula.service.documents import SMALL
 LOGGER = logging.getLogger(__name__)
 
 SUFFIX = ".xml"
+ONCE = ".once"
+"""What follows a name's suffix in the link of one that starts with the host once, as libvirt has it."""
 SET_ASIDE = ".set-aside"
 SIZE_MAX = 4 * 1024 * 1024
 """Bytes: what libvirt's wire lets a definition have."""
@@ -66,7 +68,8 @@ class Form(Generic[N]):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Definition(Generic[N]):
     """What one file holds. known: what its text says, None if that was not made out yet; read: makes it out; changed:
-    when the file was, in nanoseconds; autostart: whether a link to it stands in the autostart directory."""
+    when the file was, in nanoseconds; autostart: whether a link to it stands in the autostart directory;
+    autostart_once: whether one does that goes with the host's next start."""
 
     name: str
     uuid: UUID
@@ -75,6 +78,7 @@ class Definition(Generic[N]):
     known: N | None
     changed: int
     autostart: bool = False
+    autostart_once: bool = False
 
     @property
     def config(self) -> N:
@@ -118,10 +122,17 @@ class Definitions(Generic[N]):
                 self._give_up(older, younger=found)
             by_uuid[found.uuid] = found
         unread = {path.name.removesuffix(SUFFIX) for path in self._unread}
-        links = self._links()
-        self._drop_dangling_links(links - {each.name for each in by_uuid.values()} - unread)
+        names = {each.name for each in by_uuid.values()}
+        links, once = self._links(SUFFIX), self._links(SUFFIX + ONCE)
+        self._drop_dangling_links([self._link(name) for name in sorted(links - names - unread)])
+        self._drop_dangling_links([self._link(name, once=True) for name in sorted(once - names - unread)])
         self._index.keep_only([each.text for each in by_uuid.values()])
-        linked = (replace(each, autostart=True) if each.name in links else each for each in by_uuid.values())
+        linked = (
+            replace(each, autostart=each.name in links, autostart_once=each.name in once)
+            if each.name in links | once
+            else each
+            for each in by_uuid.values()
+        )
         return tuple(sorted(linked, key=lambda each: each.name))
 
     def save(self, config: N) -> Commit:
@@ -136,7 +147,8 @@ class Definitions(Generic[N]):
             raise OSError(errno.EBUSY, f"{what}: start insulad again", os.fspath(path))
         if not os.path.lexists(path):
             # One that an earlier thing of this name could not be rid of would let the new one start with the host.
-            remove_file(self._link(config.name), Durability.PROCESS_DEATH)
+            for each in (self._link(config.name), self._link(config.name, once=True)):
+                remove_file(each, Durability.PROCESS_DEATH)
         shown = config.name.replace("--", "- -")
         text = HEADER.format(word=self._form.word, editor=self._form.editor, name=shown) + self._form.dump(config)
         commit = replace_file(path, text.encode())
@@ -149,14 +161,18 @@ class Definitions(Generic[N]):
         Its file goes first, and that counts: a link that points nowhere is dropped by load, and by the next save.
         """
         commit = remove_file(self._path(name))
-        try:
-            link = remove_file(self._link(name))
-        except OSError as error:
-            LOGGER.warning("the autostart link of '%s', which is undefined, stays behind: %s", name, error)
-            return commit
-        return commit if commit.unsynced is not None else link
+        for link in (self._link(name), self._link(name, once=True)):
+            if not link.is_symlink():
+                continue
+            try:
+                removed = remove_file(link)
+            except OSError as error:
+                LOGGER.warning("the autostart link of '%s', which is undefined, stays behind: %s", name, error)
+                continue
+            commit = commit if commit.unsynced is not None else removed
+        return commit
 
-    def rename(self, name: str, config: N, *, autostart: bool) -> Commit:
+    def rename(self, name: str, config: N, *, autostart: bool, autostart_once: bool = False) -> Commit:
         """Keep what name defined as config, which has another name. Raises: OSError, and it is as it was.
 
         The new file counts from when it is there, being younger: see load.
@@ -165,6 +181,8 @@ class Definitions(Generic[N]):
         try:
             if autostart:
                 self.set_autostart(config.name, on=True)
+            if autostart_once:
+                self.set_autostart(config.name, on=True, once=True)
             removed = self.remove(name)
         except OSError:
             try:
@@ -178,15 +196,19 @@ class Definitions(Generic[N]):
 
     def _finish_rename(self, former: str, name: str) -> None:
         """Let what was being renamed start with the host as it did."""
-        if self._link(former).is_symlink() and not self._link(name).is_symlink():
-            try:
-                self.set_autostart(name, on=True)
-            except OSError as error:
-                LOGGER.error("'%s' was renamed to '%s', which does not start by itself: %s", former, name, error)
+        for once in (False, True):
+            if self._link(former, once=once).is_symlink() and not self._link(name, once=once).is_symlink():
+                try:
+                    self.set_autostart(name, on=True, once=once)
+                except OSError as error:
+                    LOGGER.error("'%s' was renamed to '%s', which does not start by itself: %s", former, name, error)
 
-    def set_autostart(self, name: str, *, on: bool) -> Commit:
-        """Make or remove the link to a definition. Raises: OSError, and it is as it was."""
-        link = self._link(name)
+    def set_autostart(self, name: str, *, on: bool, once: bool = False) -> Commit:
+        """Make or remove the link to a definition. Raises: OSError, and it is as it was.
+
+        once: the link that goes with the host's next start.
+        """
+        link = self._link(name, once=once)
         if not on:
             return remove_file(link)
         if link.is_symlink():
@@ -197,8 +219,8 @@ class Definitions(Generic[N]):
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}{SUFFIX}"
 
-    def _link(self, name: str) -> Path:
-        return self._autostart / f"{name}{SUFFIX}"
+    def _link(self, name: str, *, once: bool = False) -> Path:
+        return self._autostart / f"{name}{SUFFIX}{ONCE if once else ''}"
 
     def _read(self, path: Path) -> Definition[N] | None:
         """What a file defines; None when it was set aside."""
@@ -258,16 +280,16 @@ class Definitions(Generic[N]):
         path, other = self._path(older.name), self._path(younger.name)
         self._set_aside(path, f"its UUID {older.uuid} is that of '{other.name}', which is younger")
 
-    def _links(self) -> set[str]:
-        """Return the names that have an autostart link."""
+    def _links(self, suffix: str) -> set[str]:
+        """Return the names that have an autostart link with this suffix."""
         try:
             with os.scandir(self._autostart) as entries:
-                return {e.name.removesuffix(SUFFIX) for e in entries if e.name.endswith(SUFFIX) and e.is_symlink()}
+                return {e.name.removesuffix(suffix) for e in entries if e.name.endswith(suffix) and e.is_symlink()}
         except FileNotFoundError:
             return set()
 
-    def _drop_dangling_links(self, names: set[str]) -> None:
-        for link in map(self._link, sorted(names)):
+    def _drop_dangling_links(self, links: list[Path]) -> None:
+        for link in links:
             LOGGER.warning("the autostart link '%s' points to no definition and is removed", link)
             try:
                 link.unlink(missing_ok=True)

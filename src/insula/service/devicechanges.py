@@ -6,6 +6,7 @@ system by its place in the guest, a disk by its name there, a host device by whe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from insula.errors import (
@@ -15,21 +16,30 @@ from insula.errors import (
     OperationFailedError,
     OperationInvalidError,
     OperationUnsupportedError,
+    ResourceBusyError,
+    StepError,
     UnsupportedConfigError,
 )
 from insula.model.devices import Devices, HostDevice
-from insula.model.domain import DomainDefinition, completed
+from insula.model.domain import DomainDefinition, completed, free_mac, unplugged_card
 from insula.model.filesystems import Disk, Filesystem
 from insula.model.interfaces import Interface
 from insula.model.numbers import Affect
 from insula.model.validate import validate
-from insula.model.xmlmap import Mapped
+from insula.model.xmlmap import Mapped, is_generated_alias
 from insula.model.xmlreader import read
 from insula.model.xmlsource import parse
 from insula.service import live
 from insula.service.documents import Documents
-from insula.service.events import DeviceAdded, DeviceRemoved, Events
-from insula.service.impact import Changes
+from insula.service.events import (
+    DeviceAdded,
+    DeviceChangeFailed,
+    DeviceRemovalFailed,
+    DeviceRemoved,
+    DeviceUpdated,
+    Events,
+)
+from insula.service.impact import Changes, impact
 from insula.service.livedevices import LiveDevices
 from insula.service.managed import ManagedDomain
 
@@ -98,8 +108,19 @@ KINDS: dict[str, DeviceClass] = {
 }
 """The kinds that come and go; a console stays as long as its domain is defined."""
 
-LIVE = frozenset({"filesystem", "hostdev", "disk"})
+LIVE = frozenset({"filesystem", "hostdev", "disk", "interface"})
 """Those that a running guest takes."""
+CHANGEABLE = frozenset({"interface", "filesystem"})
+"""Those that may become different while a running guest has them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Edit:
+    """What becomes of the devices of a kind. verb: what is done; force: also to what a guest uses."""
+
+    verb: str
+    edit: Callable[[Sequence[Any]], tuple[Any, ...]]
+    force: bool = False
 
 
 class DeviceVerbs:
@@ -111,28 +132,67 @@ class DeviceVerbs:
 
     async def attach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
         """Add a device. Raises: what its kind has for one that is taken, if the domain has one in its place."""
-        await self._change(managed, xml, affect, "attached", _attached)
+        await self._change_by(managed, xml, affect, "attached", _attached, force=True)  # what it puts in, it takes back
 
-    async def detach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
-        """Take a device away. Raises: what its kind has for one that is absent; OperationFailedError for several."""
-        await self._change(managed, xml, affect, "detached", _detached)
+    async def detach(self, managed: ManagedDomain, xml: str, affect: Affect, *, force: bool = False) -> None:
+        """Take a device away. force: also one that the guest uses.
+
+        Raises: what its kind has for one that is absent; OperationFailedError for several; ResourceBusyError.
+        """
+        await self._change_by(managed, xml, affect, "detached", _detached, force=force)
+
+    async def detach_alias(self, managed: ManagedDomain, alias: str, affect: Affect, *, force: bool = False) -> None:
+        """Take the device of that alias away. Raises: DeviceMissingError, ResourceBusyError."""
+
+        def tag_of(domain: DomainDefinition) -> str | None:
+            listed = {tag: kind.listed(domain.devices) for tag, kind in KINDS.items()}
+            return next((tag for tag, those in listed.items() if any(each.alias == alias for each in those)), None)
+
+        meant = impact(managed, affect)
+        domains = [managed.current] if meant.run is not None else []
+        domains += [meant.config] if meant.config is not None else []
+        tag = next(filter(None, map(tag_of, domains)), None)
+        if tag is None:
+            raise _no_alias(alias)
+
+        def without(present: Sequence[Any]) -> tuple[Any, ...]:
+            left = tuple(each for each in present if each.alias != alias)
+            if len(left) == len(present):
+                raise _no_alias(alias)
+            return left
+
+        await self._change(managed, tag, affect, _Edit(verb="detached", edit=without, force=force))
 
     async def update(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
         """Replace the device that is told apart in the same way. Raises: as detach."""
-        await self._change(managed, xml, affect, "updated", _updated)
+        await self._change_by(managed, xml, affect, "updated", _updated)
 
-    async def _change(
+    async def _change_by(
         self,
         managed: ManagedDomain,
         xml: str,
         affect: Affect,
         verb: str,
         edit: Callable[[Sequence[Any], Any, DeviceClass], tuple[Any, ...]],
+        *,
+        force: bool = False,
     ) -> None:
         tag, kind, device = await self._documents.read(_read, xml)
+        if edit is _attached:
+            device = replace(device, alias=None if is_generated_alias(device.alias) else device.alias)
+        if isinstance(device, Interface):
+            device = unplugged_card(device)
+            if device.mac is None and edit is _attached:
+                # Once for all definitions that it is put into.
+                device = replace(device, mac=free_mac(managed.current, *filter(None, (managed.config,))))
+        wanted = _Edit(verb=verb, edit=lambda present: edit(present, device, kind), force=force)
+        await self._change(managed, tag, affect, wanted)
+
+    async def _change(self, managed: ManagedDomain, tag: str, affect: Affect, wanted: "_Edit") -> None:
+        kind = KINDS[tag]
 
         def changed(domain: DomainDefinition) -> DomainDefinition:
-            devices = kind.put(domain.devices, edit(kind.listed(domain.devices), device, kind))
+            devices = kind.put(domain.devices, wanted.edit(kind.listed(domain.devices)))
             if domain.id is not None:
                 devices = live.named(devices)
             whole = completed(replace(domain, devices=devices))
@@ -141,15 +201,32 @@ class DeviceVerbs:
 
         async def refuse(managed: ManagedDomain, domain: DomainDefinition) -> None:
             raise OperationUnsupportedError(
-                f"no {tag} can be {verb} while the container runs; change its definition (--config) and restart it"
+                f"no {tag} can be {wanted.verb} while the container runs; change its definition (--config) and restart "
+                "it"
             )
 
         async def work() -> None:
             before = managed.current.devices if managed.is_active else None
-            apply = refuse if edit is _updated or tag not in LIVE else self._guests.change
-            await self._changes.change(managed, affect, changed, apply=apply)
+            allowed = CHANGEABLE if wanted.verb == "updated" else LIVE
+            apply = partial(self._guests.change, force=wanted.force) if tag in allowed else refuse
+            try:
+                await self._changes.change(managed, affect, changed, apply=apply)
+            except Exception as error:
+                if before is not None and wanted.verb != "detached":
+                    reason = "attach" if wanted.verb == "attached" else "update"
+                    failed = DeviceChangeFailed(domain=managed.ref, device=kind.mapped, reason=reason)
+                    self._events.publish(failed)
+                if not isinstance(error, ResourceBusyError | StepError):
+                    raise
+                if before is not None and wanted.verb == "detached":
+                    left = {each.alias for each in wanted.edit(kind.listed(before))}
+                    for alias in (each for each in _aliases(kind, before) if each not in left):
+                        self._events.publish(DeviceRemovalFailed(domain=managed.ref, alias=alias))
+                raise
             if before is not None:
                 self._tell(managed, _aliases(kind, before), _aliases(kind, managed.current.devices))
+                if wanted.verb == "updated":
+                    self._events.publish(DeviceUpdated(domain=managed.ref))
 
         await managed.lock.perform(f"change a {tag}", work)
 
@@ -162,6 +239,12 @@ class DeviceVerbs:
 
 def _aliases(kind: DeviceClass, devices: Devices) -> list[str]:
     return [each.alias for each in kind.listed(devices) if each.alias]
+
+
+def _no_alias(alias: str) -> DeviceMissingError:
+    return DeviceMissingError(
+        f"no device found with alias '{alias}'; what is defined keeps only aliases that begin with 'ua-'"
+    )
 
 
 def _read(xml: str) -> tuple[str, DeviceClass, Any]:
@@ -187,6 +270,7 @@ def _detached(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[A
 
 def _updated(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[Any, ...]:
     meant = _meant(present, device, kind)
+    device = replace(device, alias=meant.alias)
     if isinstance(device, Interface):
         device = replace(device, mac=meant.mac)
     return tuple(device if each is meant else each for each in present)
@@ -196,6 +280,8 @@ def _meant(present: Sequence[Any], device: Any, kind: DeviceClass) -> Any:
     """Return the device that is meant. Raises: OperationFailedError if that may be several, as libvirt does."""
     key = kind.key(device)
     found = [each for each in present if key is None or kind.key(each) == key]
+    if device.alias is not None and (len(found) > 1 or not is_generated_alias(device.alias)):
+        found = [each for each in found if each.alias == device.alias]
     if not found:
         which = "" if key is None else f" with the {kind.named} '{key}'"
         raise kind.absent(f"there is no such device{which}")

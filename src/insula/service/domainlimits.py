@@ -7,12 +7,12 @@ from insula.engine.spec import Bytes, Limits, Microseconds
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups import BlockLimit
 from insula.model.domain import DomainDefinition
-from insula.model.resourcetuning import BlkioDevice, CpuTune, MemoryTune, PlacementMode
+from insula.model.resourcetuning import BlkioDevice, CpuTune, MemoryTune
 from insula.model.sizes import KiB, format_cpuset
 
 
 def limits_of(domain: DomainDefinition) -> Limits:
-    """Return what domain says about limits, None where it says nothing.
+    """Return what domain says about limits, None where it says nothing; its processors are chosen (`claims`).
 
     Raises: InvalidArgumentError for the limit of a block device that the host has not.
     """
@@ -20,7 +20,6 @@ def limits_of(domain: DomainDefinition) -> Limits:
     quota = cpu.quota if cpu.quota is not None else cpu.global_quota
     period = cpu.period if cpu.period is not None else cpu.global_period
     nodes = domain.numa_tune.memory.nodes if domain.numa_tune and domain.numa_tune.memory else None
-    pinned = domain.vcpu.cpus is not None and domain.vcpu.placement is not PlacementMode.AUTO
     return Limits(
         memory=_bytes(domain.memory_limit),
         memory_soft=_bytes(memory.soft_limit),
@@ -29,7 +28,6 @@ def limits_of(domain: DomainDefinition) -> Limits:
         cpu_shares=cpu.shares,
         cpu_quota=None if quota is None else Microseconds(quota),
         cpu_period=None if period is None else Microseconds(period),
-        cpus=format_cpuset(domain.vcpu.cpus) if pinned and domain.vcpu.cpus is not None else None,
         memory_nodes=None if nodes is None else format_cpuset(nodes),
         block_weight=domain.blkio_tune.weight if domain.blkio_tune is not None else None,
         block_devices=tuple(block_limit(each) for each in domain.blkio_tune.devices) if domain.blkio_tune else (),

@@ -49,7 +49,12 @@ class Domains(Registry[ManagedDomain]):
         """Domains that were found by their ids, which may be others, or none, by now."""
 
     def new(
-        self, current: Description, *, definition: Description | None = None, autostart: bool = False
+        self,
+        current: Description,
+        *,
+        definition: Description | None = None,
+        autostart: bool = False,
+        autostart_once: bool = False,
     ) -> ManagedDomain:
         """Return a new domain, described by current, and defined when there is a definition.
 
@@ -60,6 +65,7 @@ class Domains(Registry[ManagedDomain]):
                 description=current,
                 definition=definition,
                 autostart=autostart,
+                autostart_once=autostart_once,
                 patience=self._patience,
                 tasks=self.tasks,
                 events=self._events,

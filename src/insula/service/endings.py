@@ -5,7 +5,7 @@ from insula.model.boot import CrashAction, OffAction
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import TRANSITIONS, Happening, StateWithReason
 from insula.service.pastruns import Past
-from insula.service.rundirectory import Next, StopReason
+from insula.service.runrecord import KILLED, Next, StopReason
 
 
 def how_it_ended(status: ExitStatus, asked: StopReason | None = None) -> StopReason:
@@ -15,7 +15,7 @@ def how_it_ended(status: ExitStatus, asked: StopReason | None = None) -> StopRea
     so whatever it returned, and if nobody can know how it ended. What the guest told the kernel by reboot(2) counts
     more than what we asked, but for one that was killed by us and took its time.
     """
-    if asked is StopReason.DESTROYED:
+    if asked in KILLED:
         return asked
     if status.meaning not in (ExitMeaning.EXITED, ExitMeaning.UNKNOWN):
         return _BY_MEANING[status.meaning]
@@ -37,13 +37,16 @@ def what_follows(domain: DomainDefinition, reason: StopReason) -> Next:
     """Return what domain's on_poweroff, on_reboot or on_crash wants after this end.
 
     What was destroyed stays off, and so does what ended for a reason we do not know: a restart could be against
-    the guest's own wish. Renaming before a restart, and dumping core before either, are things we do not do.
+    the guest's own wish. What was reset starts again, whatever a reboot of its own would do. Renaming before a restart,
+    and dumping core before either, are things we do not do.
     """
     match reason:
         case StopReason.SHUTDOWN:
             return _AFTER_OFF[domain.on_poweroff]
         case StopReason.REBOOTED:
             return _AFTER_OFF[domain.on_reboot]
+        case StopReason.RESET:
+            return Next.RESTART
         case StopReason.CRASHED:
             return _AFTER_CRASH[domain.on_crash]
         case _:
@@ -76,6 +79,7 @@ def happening_of(reason: StopReason, then: Next = Next.OFF) -> Happening:
 _HAPPENINGS = {
     StopReason.SHUTDOWN: Happening.SHUT_DOWN,
     StopReason.REBOOTED: Happening.SHUT_DOWN,
+    StopReason.RESET: Happening.DESTROYED,
     StopReason.DESTROYED: Happening.DESTROYED,
     StopReason.CRASHED: Happening.CRASHED,
     StopReason.FAILED: Happening.FAILED,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from insula.model.domainstates import LifecycleDetail, LifecycleKind
-from insula.model.numbers import MetadataType
+from insula.model.networknumbers import NetworkEventKind
+from insula.model.numbers import MemoryFailureAction, MetadataType, WatchdogAction
 from insula.service.parameters import Parameter
 
 LOGGER = logging.getLogger(__name__)
@@ -60,10 +61,38 @@ class BalloonChange(DomainEvent):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryFailure(DomainEvent):
+    """Programs of the guest were killed for want of memory; action: whether its init was among them."""
+
+    action: MemoryFailureAction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Watchdog(DomainEvent):
+    """The guest is unhealthy, as its definition has that tried; action: what follows."""
+
+    action: WatchdogAction
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobCompleted(DomainEvent):
+    """A job ended, however that was. parameters: how, by libvirt's names."""
+
+    parameters: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Tunable(DomainEvent):
     """Limits changed while the domain runs; the names are libvirt's, such as `cputune.cpu_shares`."""
 
     parameters: tuple[Parameter, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VcpuRemoved(DomainEvent):
+    """A virtual processor of a domain that runs is in use no more. vcpu: its number."""
+
+    vcpu: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +108,55 @@ class DeviceRemoved(DomainEvent):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceRemovalFailed(DomainEvent):
     alias: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceUpdated(DomainEvent):
+    """A device of a guest that runs has become different; libvirt's clients are not told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartFailed(DomainEvent):
+    """It was tried to start it; libvirt's clients are not told."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceChangeFailed(DomainEvent):
+    """A device of a guest that runs was to be attached or updated; libvirt's clients are not told.
+
+    device: its class in the model; reason: attach or update.
+    """
+
+    device: type
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkIdentity:
+    """Which network is meant."""
+
+    name: str
+    uuid: UUID
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VirtualNetworkEvent(Event):
+    """Something that happened to a virtual network."""
+
+    network: NetworkIdentity
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkLifecycle(VirtualNetworkEvent):
+    kind: NetworkEventKind
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkMetadataChange(VirtualNetworkEvent):
+    """Title, description, or the element of a namespace changed. uri: for elements only."""
+
+    kind: MetadataType
+    uri: str | None = None
 
 
 Subscriber = Callable[[Event], None]

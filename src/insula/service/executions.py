@@ -9,6 +9,7 @@ import signal
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
+from uuid import UUID
 
 from insula.engine.enter.attachment import EnteredProcess, is_detached
 from insula.errors import InvalidArgumentError
@@ -67,6 +68,11 @@ class Executions:
         if waited.orphaned and waited.owner is None:
             waited.owner = waiter
         return asyncio.shield(waited.end)
+
+    def domain_of(self, number: int) -> UUID | None:
+        """Return the domain that a program was put into, None if nobody remembers. Raises: InvalidArgumentError."""
+        executed = self._of(number).executed
+        return None if executed is None else UUID(executed.uuid)
 
     def signal(self, number: int, signal_number: int) -> None:
         """Raises: InvalidArgumentError for a program we do not know."""

@@ -11,6 +11,7 @@ from functools import partial
 from threading import Thread
 from uuid import UUID
 
+from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.spec import Process
 from insula.engine.threads import in_own_thread
 from insula.errors import (
@@ -27,7 +28,7 @@ from insula.kernel.fds import Fd
 from insula.kernel.process import CloneFlag, setns
 from insula.model.numbers import AddressSource
 from insula.model.visible import visible
-from insula.network.guestinterfaces import GuestInterface, guest_interfaces
+from insula.network.guestinterfaces import GuestInterface, guest_interfaces, with_addresses
 from insula.service.containers import ContainerEngine, StandardStreams, WindowSize
 from insula.service.domains import Domains
 from insula.service.executions import Executions
@@ -82,7 +83,11 @@ class GuestVerbs:
             raise OperationFailedError(
                 f"the interfaces of domain '{managed.name}' cannot be read: {error.strerror}"
             ) from error
-        told = [each for each in found if source is AddressSource.AGENT or not each.loopback]
+        share = managed.require_run().container.record.spec.network_share
+        if share is not None:  # wherever the host has its addresses, lo included
+            told = with_addresses(found, share.addresses)
+        else:
+            told = [each for each in found if source is AddressSource.AGENT or not each.loopback]
         return [replace(each, name=visible(each.name)) for each in told]
 
     async def send_signal(self, managed: ManagedDomain, pid: int, number: int) -> None:
@@ -130,11 +135,37 @@ class GuestVerbs:
     ) -> StartedProgram:
         """Put a program into the guest; return once it executes. owner: whose going away ends it, None for nobody's."""
         container = managed.require_run().container
-        executed = await self._engine.entrance.execute(
-            container, process, stdio=stdio, terminal=terminal, capabilities=capabilities, detached=owner is None
-        )
+        asked: list[str] = []
+        try:
+            executed = await self._engine.entrance.execute(
+                container,
+                process,
+                stdio=stdio,
+                terminal=terminal,
+                capabilities=capabilities,
+                detached=owner is None,
+                asked=asked,
+            )
+        except asyncio.CancelledError:
+            await self._take_on(asked, owner)
+            raise
         number = self._executions.add(executed, owner)
         return StartedProgram(id=number, pid=executed.pid, master=executed.master)
+
+    async def _take_on(self, asked: Sequence[str], owner: object | None) -> None:
+        """Know a program whose client has gone right when it began, and end it, unless it is nobody's."""
+        try:
+            for each in await self._engine.succession.entered():
+                if each.id not in asked:
+                    continue
+                if each.ended:
+                    await self._engine.teardown.forget_execution(each.id)
+                elif (executed := self._engine.succession.opened(each)) is not None:
+                    number = self._executions.add(executed, owner)
+                    if owner is not None:
+                        await self._hang_up([(executed, self._executions.end(number))])
+        except (InsulaError, OSError) as error:
+            LOGGER.warning("what became of a program whose client has gone is not known: %s", error)
 
     def wait_executed(self, number: int, waiter: object | None = None) -> asyncio.Future[int | None]:
         """Return what becomes the wait status of a program that was put in; None if nobody could learn it.
@@ -142,6 +173,13 @@ class GuestVerbs:
         waiter: owns it from now on, if an earlier daemon put it in. Raises: InvalidArgumentError for an unknown one.
         """
         return self._executions.end(number, waiter)
+
+    def domain_of_executed(self, number: int) -> UUID | None:
+        """Return the domain that a program was put into, None if that is not known any more.
+
+        Raises: InvalidArgumentError for an unknown program.
+        """
+        return self._executions.domain_of(number)
 
     def signal_executed(self, number: int, signal_number: int) -> None:
         """Send a signal to a program that was put in; one that has ended does not mind.
@@ -174,8 +212,11 @@ class GuestVerbs:
 
     async def connection_closed(self, owner: object) -> None:
         """End what was put in by a client that has gone, or died."""
+        await self._hang_up(self._executions.owned_by(owner))
+
+    async def _hang_up(self, owned: Sequence[tuple[EnteredProcess, "asyncio.Future[int | None]"]]) -> None:
         ending = []
-        for executed, end in self._executions.owned_by(owner):
+        for executed, end in owned:
             try:
                 group = self._domains.by_uuid(UUID(executed.uuid)).require_run().container.group
             except (DomainNotFoundError, OperationInvalidError):

@@ -2,30 +2,33 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from insula.engine.spec import Device, DeviceKind
 from insula.errors import UnsupportedConfigError
 from insula.model.devices import HostDevice, HostDeviceMode, HostDeviceType
-from insula.model.domain import DomainDefinition
-from insula.model.filesystems import Disk, DiskType
+from insula.model.filesystems import Disk, DiskDevice, DiskType
 
 DEV = PurePosixPath("/dev")
+_SECTOR = 512
 
 
-def devices_of(domain: DomainDefinition) -> tuple[Device, ...]:
+def devices_of(host_devices: Iterable[HostDevice], disks: Iterable[Disk]) -> tuple[Device, ...]:
     """Return the nodes the guest gets, as the host has them now; network devices have none.
+
+    disks: those that it sees.
 
     Raises: UnsupportedConfigError for a device that cannot be given to a container, or that is not there.
     """
-    given = [_host_device(each) for each in domain.devices.host_devices if each.moved_interface is None]
-    return (*given, *(_disk(each) for each in domain.devices.disks))
+    given = [_host_device(each) for each in host_devices if each.moved_interface is None]
+    return (*given, *map(_disk, disks))
 
 
-def names_of(domain: DomainDefinition) -> set[str]:
+def names_of(host_devices: Iterable[HostDevice], disks: Iterable[Disk]) -> set[str]:
     """Return where below /dev the guest sees them, whether the host has them still or not."""
-    given = {name for each in domain.devices.host_devices if (name := name_of(each)) is not None}
-    return given | {each.target.device for each in domain.devices.disks}
+    given = {name for each in host_devices if (name := name_of(each)) is not None}
+    return given | {each.target.device for each in disks}
 
 
 def name_of(device: HostDevice) -> str | None:
@@ -48,13 +51,44 @@ def _host_device(device: HostDevice) -> Device:
 
 
 def _disk(disk: Disk) -> Device:
-    if disk.type is not DiskType.BLOCK or disk.source is None or disk.source.device is None:
-        raise UnsupportedConfigError(
-            f"the disk '{disk.target.device}' of type '{disk.type}' cannot be given to a container yet; type 'block' "
-            "with <source dev=''/> can, and files with a file system as <filesystem type='file'>"
+    source = disk.source
+    access = "rm" if disk.read_only or disk.device is DiskDevice.CDROM else "rwm"
+    if disk.type is DiskType.BLOCK and source is not None and source.device is not None:
+        return _node(source.device, DeviceKind.BLOCK, disk.target.device, access=access)
+    if disk.type is DiskType.FILE and source is not None and source.file is not None:
+        _check_image(disk, source.file)
+        return Device(
+            kind=DeviceKind.BLOCK,
+            major=0,
+            minor=0,
+            host="",
+            guest=disk.target.device,
+            mode=0o660,
+            access=access,
+            image=str(source.file),
         )
-    access = "rm" if disk.read_only else "rwm"
-    return _node(disk.source.device, DeviceKind.BLOCK, disk.target.device, access=access)
+    raise UnsupportedConfigError(
+        f"the disk '{disk.target.device}' of type '{disk.type}' cannot be given to a container; type 'block' with "
+        "<source dev=''/> can, and type 'file' with <source file=''/>"
+    )
+
+
+def _check_image(disk: Disk, path: PurePosixPath) -> None:
+    name, kind = (disk.driver.name, disk.driver.type) if disk.driver is not None else (None, None)
+    what = f"the disk '{disk.target.device}'"
+    if name == "nbd" or kind not in (None, "raw"):
+        raise UnsupportedConfigError(
+            f"{what} is of format '{kind or 'raw'}' by driver '{name or 'loop'}': the kernel makes devices of raw "
+            "images only; convert it (qemu-img convert -O raw), or show it by a device (qemu-nbd) of type 'block'"
+        )
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise UnsupportedConfigError(f"{what}: '{path}' cannot be used: {error.strerror}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UnsupportedConfigError(f"{what}: '{path}' is no file")
+    if status.st_size < _SECTOR:
+        raise UnsupportedConfigError(f"{what}: '{path}' is empty; a device has at least {_SECTOR} bytes")
 
 
 def _node(path: PurePosixPath, kind: DeviceKind, guest: str, *, access: str = "rwm") -> Device:

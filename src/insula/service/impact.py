@@ -8,6 +8,7 @@ from insula.engine.spec import Limits
 from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidError, OperationUnsupportedError
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect
+from insula.service import live
 from insula.service.defining import DefinitionVerbs
 from insula.service.documents import Documents
 from insula.service.livelimits import LiveLimits
@@ -100,7 +101,8 @@ class Changes:
         before = managed.current
         if meant.run is not None and current is not None:
             await apply(managed, current)
-            self._runs.change_domain(managed, current)
+            connected = meant.run.container.record.connected
+            self._runs.journal.change_domain(managed, live.with_host_ends(current, connected))
         if config is not None:
             try:
                 await self._definitions.change(managed, config)
@@ -116,4 +118,4 @@ class Changes:
         except InsulaError as error:
             LOGGER.error("domain '%s' runs with a change that was refused, and keeps it: %s", managed.name, error)
             return
-        self._runs.change_domain(managed, before)
+        self._runs.journal.change_domain(managed, before)

@@ -1,7 +1,8 @@
 """What a client's document means here: hidden values filled in from what is known, and everything checked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from insula.errors import InvalidArgumentError
 from insula.model.boot import OsType
@@ -16,12 +17,20 @@ from insula.service.schemavalidation import validate_by_schema
 class IncomingDocuments:
     """Reads the documents of domains that clients send.
 
-    architectures: of programs that this host runs, as `uname -m` spells them; its own first.
+    architectures: of programs that this host runs, as `uname -m` spells them; its own first. vcpus: how many processors
+    it has, which a domain gets that says no number.
     """
 
     def __init__(
-        self, *, documents: Documents, registry: Domains, partitions: Partitions, architectures: Sequence[str]
+        self,
+        *,
+        documents: Documents,
+        registry: Domains,
+        partitions: Partitions,
+        architectures: Sequence[str],
+        vcpus: Callable[[], int],
     ) -> None:
+        self._vcpus = vcpus
         self._architectures = architectures
         self._documents = documents
         self._registry = registry
@@ -36,7 +45,7 @@ class IncomingDocuments:
         """
         if by_schema:
             await self._documents.aside(validate_by_schema, xml)
-        domain = await self._documents.read(DomainDefinition.load, xml)
+        domain = await self._documents.read(partial(DomainDefinition.load, vcpus=self._vcpus()), xml)
         domain = replace(domain, os=replace(domain.os, type=self._on_this_host(domain.os.type)))
         known = self._registry.find(domain.uuid)
         if known is None:

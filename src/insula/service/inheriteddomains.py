@@ -16,7 +16,8 @@ from insula.service.endings import state_after
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain
 from insula.service.recoveryplan import Evidence
-from insula.service.rundirectory import RunDirectory, RunEntry, RunPhase, RunRecord, StopReason
+from insula.service.rundirectory import RunDirectory, RunEntry
+from insula.service.runrecord import RunPhase, RunRecord, StopReason
 from insula.service.runs import Runs
 from insula.service.unread import Description, UnreadDefinition
 
@@ -56,7 +57,12 @@ class InheritedDomains:
 
         unread = UnreadDefinition(name=found.name, uuid=found.uuid, text=found.text, read=read)
         described_by = found.known or unread
-        return self._registry.new(described_by, definition=described_by, autostart=found.autostart)
+        return self._registry.new(
+            described_by,
+            definition=described_by,
+            autostart=found.autostart,
+            autostart_once=found.autostart_once,
+        )
 
     def running(self, kept: RunEntry) -> ManagedDomain:
         """Show a guest as its record has it. Raises: ValueError if that makes no sense."""
@@ -107,7 +113,7 @@ class InheritedDomains:
         self._runs.show(managed, replace(domain, name=DomainName(managed.name)), handle, record)
         if handle.described:
             managed.notice("what was written down about its run was lost, and is known from its control group")
-            self._runs.repair(record)
+            self._runs.journal.repair(record)
         else:
             managed.notice("how it was started is not known any more: it can be watched and ended, not entered")
         LOGGER.warning("domain '%s' runs, and %s", managed.name, managed.notices[-1])

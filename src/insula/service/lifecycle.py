@@ -10,17 +10,16 @@ from typing import Any
 from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
-from insula.errors import DomainNotFoundError, InsulaError, OperationInvalidError, StepError
+from insula.errors import DomainNotFoundError, InsulaError, OperationFailedError, OperationInvalidError, StepError
 from insula.kernel.process import has_ended
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState, Happening
-from insula.service.autostart import Autostart
 from insula.service.domains import Domains
 from insula.service.endings import happening_of, how_it_ended, what_follows
 from insula.service.jobs import OperationKind
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain, Stopped
-from insula.service.rundirectory import Next, RunRecord, StopReason
+from insula.service.runrecord import REBOOTS, Next, RunRecord, StopReason
 from insula.service.runs import Runs
 from insula.service.startoptions import Launch
 from insula.service.tasks import tell_failure
@@ -33,7 +32,8 @@ QUICK_REBOOT = 1.0
 REBOOTS_FREE = 20
 """A reboot of the guest's own is one that somebody in it wanted: only so many in a row, by guests that lived shorter
 than that, in seconds, are taken for a guest that cannot boot."""
-DELAY_MAX = 60.0
+DELAY_FIRST, DELAY_MAX = 1.0, 60.0
+"""Seconds until such a guest is started again: at first, doubled each time, and at most."""
 END_PATIENCE = 10.0
 """Seconds the daemon's end waits for what is under way."""
 
@@ -41,10 +41,9 @@ END_PATIENCE = 10.0
 class LifecycleVerbs:
     """Starts and ends domains, and reacts to guests that end by themselves."""
 
-    def __init__(self, *, registry: Domains, runs: Runs, autostart: Autostart) -> None:
+    def __init__(self, *, registry: Domains, runs: Runs) -> None:
         self._registry = registry
         self._runs = runs
-        self._autostart = autostart
         self._closing = False
         self._held_back: list[tuple[UUID, ExitStatus]] | None = None
 
@@ -62,6 +61,16 @@ class LifecycleVerbs:
 
         await managed.lock.perform("start", work)
         return managed
+
+    async def note_failed_start(self, managed: ManagedDomain, error: Exception) -> None:
+        """Let a domain that does not run show why it was not even tried to start it."""
+
+        async def work() -> None:
+            if not managed.is_active and managed.ended_record is None:
+                managed.past = self._runs.past.failed(managed.uuid, error)
+                managed.end(Happening.START_FAILED)
+
+        await managed.lock.perform("start", work)
 
     async def create(self, domain: DomainDefinition, launch: Launch) -> ManagedDomain:
         """Start domain, which is transient unless it is defined already; return it.
@@ -105,20 +114,50 @@ class LifecycleVerbs:
             await self._gone_if_over(managed)
             self._stopped(managed, StopReason.DESTROYED, None)
         else:
-            status = await self._runs.destroy(managed)
-            self._stopped(managed, StopReason.DESTROYED, status.status)
+            record = await self._runs.kill(managed, StopReason.DESTROYED)
+            self._stopped(managed, StopReason.DESTROYED, record.status)
 
-    async def suspend(self, managed: ManagedDomain) -> None:
-        """Let the guest stand still; nothing happens if it does already."""
+    async def reset(self, managed: ManagedDomain) -> None:
+        """Kill the guest at once and start it again, as the reset button does: to clients it is the same domain, which
+        rebooted. One that is paused begins paused. What a reboot of the guest's own would do does not matter.
 
-        async def work() -> None:
+        Raises: OperationInvalidError if it does not run; OperationFailedError if it cannot be started again: it is off.
+        """
+
+        await managed.lock.perform(
+            "reset", lambda: self.reset_locked(managed), change=OperationKind.ENDING, overtaking=True
+        )
+
+    async def reset_locked(self, managed: ManagedDomain) -> None:
+        """The same, for who holds the domain's lock."""
+        if managed.will_restart:
+            raise OperationInvalidError("domain is not running: it waits for its restart, which `start` makes at once")
+        record = await self._runs.kill(managed, StopReason.RESET, Next.RESTART)
+        await self.follow(managed, record)
+        if not managed.is_active:
+            failure = managed.past.failure
+            raise OperationFailedError(
+                f"domain '{managed.name}' is off: it was killed, and cannot be started again"
+                + ("" if failure is None else f": {failure.text}")
+            )
+
+    async def crash_locked(self, managed: ManagedDomain) -> None:
+        """Kill the guest, and let that count as its crash, which nothing follows; for who holds the domain's lock."""
+        record = await self._runs.kill(managed, StopReason.CRASHED)
+        self._stopped(managed, StopReason.CRASHED, record.status)
+
+    async def suspend(self, managed: ManagedDomain) -> bool:
+        """Let the guest stand still; nothing happens if it does already. Return whether it did not."""
+
+        async def work() -> bool:
             run = managed.require_run()
             if managed.state.state is DomainState.PAUSED:
-                return
+                return False
             await managed.lock.unless_overtaken(self._runs.suspend(run))
             managed.happen(Happening.SUSPENDED)
+            return True
 
-        await managed.lock.perform("suspend", work, change=OperationKind.SUSPENSION)
+        return await managed.lock.perform("suspend", work, change=OperationKind.SUSPENSION)
 
     async def resume(self, managed: ManagedDomain) -> None:
         """Let the guest go on. Raises: OperationInvalidError if it does already; StepError if it cannot even begin."""
@@ -137,10 +176,15 @@ class LifecycleVerbs:
                     managed.past = self._runs.past.failed(managed.uuid, error)
                     self._stopped(managed, StopReason.FAILED, None)
                 raise
-            self._runs.write_record(managed, replace(run.record, resumed=True))
+            self._runs.journal.write_record(managed, replace(run.record, resumed=True, quiesced=0, held=False))
             managed.happen(Happening.RESUMED)
 
         await managed.lock.perform("resume", work, change=OperationKind.SUSPENSION)
+
+    def note_quiesced(self, managed: ManagedDomain, count: int) -> None:
+        """Note that a guest stands still for so many file systems of its to be written out, until it goes on."""
+        run = managed.require_run()
+        self._runs.journal.write_record(managed, replace(run.record, quiesced=count))
 
     async def wait(self, managed: ManagedDomain) -> Stopped:
         """Return how the domain went off, once it has, or how it last did; restarts are waited through.
@@ -151,13 +195,6 @@ class LifecycleVerbs:
             managed.require_run()
         assert managed.over is not None
         return await asyncio.shield(managed.over)
-
-    async def start_autostarted(self) -> None:
-        """Start every domain that starts with the host and does not run: see Autostart."""
-        await self._autostart.start(
-            (each for each in self._registry if each.autostart and not each.is_active and each.ended_record is None),
-            lambda managed: self.start(managed, Launch()),
-        )
 
     async def connection_closed(self, owner: object) -> None:
         """Destroy what was started to live no longer than this connection, also what is being started."""
@@ -227,9 +264,6 @@ class LifecycleVerbs:
         reason = how_it_ended(status, managed.require_run().record.asked)
         then = what_follows(managed.current, reason)
         LOGGER.info("domain '%s' ended (%s): %s, then %s", managed.name, status, reason, then)
-        if then is Next.RESTART and managed.state.state is DomainState.PAUSED:
-            # It ended right before it was to stand still. Nobody is told of its end, and the next run goes on.
-            managed.happen(Happening.RESUMED)
         record = await self._runs.end(managed, reason, status, then)
         if then is Next.RESTART:
             await self.follow(managed, record)
@@ -239,25 +273,37 @@ class LifecycleVerbs:
     async def follow(self, managed: ManagedDomain, record: RunRecord, *, shown_off: bool = False) -> None:
         """Start a domain again whose run, of which record is kept, is over. Callers hold the lock.
 
-        At once, but after several runs that were too short, later; a reboot that a client asked for is always at once.
-        shown_off: this daemon has not shown it as running. Where nobody can have seen it off, a guest's reboot is told
-        as one; else it stopped, and started.
+        At once, but after several runs that were too short, later; what a client asked for is always at once.
+        shown_off: this daemon has not shown it as running. Where nobody can have seen it off, a guest's reboot or reset
+        is told as one; else it stopped, and started.
         """
-        reboot = record.reason is StopReason.REBOOTED
+        reboot = record.reason in REBOOTS
         free, quick = (REBOOTS_FREE, QUICK_REBOOT) if reboot else (1, QUICK)
-        too_short = record.asked is not StopReason.REBOOTED and time.time() - record.begun < quick
-        restarts = record.restarts + 1 if too_short else 0
-        at_once = restarts <= free
+        if record.due:  # an earlier daemon has decided
+            restarts, at_once = record.restarts, False
+        else:
+            too_short = record.asked not in REBOOTS and time.time() - record.begun < quick
+            restarts = record.restarts + 1 if too_short else 0
+            at_once = restarts <= free
         rebooted = reboot and at_once and not shown_off
-        happening = Happening.REBOOTING if rebooted else happening_of(record.reason or StopReason.UNKNOWN)
+        if managed.state.state is DomainState.PAUSED and not record.held:
+            # It ended right before it was to stand still. Nobody is told of its end, and the next run goes on.
+            managed.happen(Happening.RESUMED)
+        happening = happening_of(record.reason or StopReason.UNKNOWN)
+        if rebooted:
+            happening = Happening.REBOOTING_PAUSED if record.held else Happening.REBOOTING
         managed.end(happening, restarts=True)
         if at_once:
             await self._again(managed, record, restarts, rebooted=rebooted)
             return
-        delay = min(2.0 ** (restarts - free - 1), DELAY_MAX)
+        if not record.due:
+            delay = min(DELAY_FIRST * 2.0 ** (restarts - free - 1), DELAY_MAX)
+            record = replace(record, restarts=restarts, due=time.time() + delay)
+            self._runs.journal.keep_ended(managed, record)
         if self._closing:
             return
-        LOGGER.warning("domain '%s' ended %d times too soon, next try in %g s", managed.name, restarts, delay)
+        delay = max(0.0, record.due - time.time())
+        LOGGER.warning("domain '%s' ended %d times too soon, next try in %.0f s", managed.name, restarts, delay)
 
         async def later() -> None:
             await asyncio.sleep(delay)
@@ -279,7 +325,7 @@ class LifecycleVerbs:
 
     async def _again(self, managed: ManagedDomain, record: RunRecord, restarts: int, *, rebooted: bool = False) -> None:
         try:
-            launch = Launch(owner=managed.owner, restarts=restarts, rebooted=rebooted)
+            launch = Launch(paused=record.held, owner=managed.owner, restarts=restarts, rebooted=rebooted)
             await self._runs.begin(managed, defined(managed.current), launch)
         except (OSError, InsulaError) as error:
             LOGGER.error("domain '%s' cannot be started again: %s", managed.name, error)

@@ -5,21 +5,25 @@ from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import PurePosixPath
 from typing import TypeVar
+from uuid import UUID
 
 from insula.engine.interfaceperformer import ConnectedInterface
+from insula.engine.interfacespec import UserHelper
 from insula.engine.launch.runningcontainer import Running
 from insula.kernel.pty import path_in_devpts
-from insula.model.devices import CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
-from insula.model.domain import DomainDefinition, completed
+from insula.model.devices import ChannelDevice, CharacterDeviceType, Console, ConsoleSource, Devices, HostDevice
+from insula.model.domain import DomainDefinition, completed, unplugged
 from insula.model.filesystems import Disk, Filesystem
-from insula.model.interfaces import Interface
+from insula.model.interfaces import Interface, InterfaceType
 from insula.model.livevalues import without_live
+from insula.model.networkport import port_uuid
 from insula.model.security import LabelType, SecurityLabel
+from insula.model.usercards import BackendType, InterfaceBackend
 
 UNLABELLED = SecurityLabel(type=LabelType.NONE, model="none")
 """What a domain runs under where the host has no security labels; never part of a definition."""
 
-AnyDevice = TypeVar("AnyDevice", Disk, Filesystem, Interface, Console, HostDevice)
+AnyDevice = TypeVar("AnyDevice", Disk, Filesystem, Interface, Console, ChannelDevice, HostDevice)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,14 +49,14 @@ def running(domain: DomainDefinition, facts: RunFacts) -> DomainDefinition:
     return replace(
         domain,
         id=facts.id,
-        devices=_running_devices(domain.devices, facts),
+        devices=_running_devices(domain, facts),
         security_labels=domain.security_labels or (UNLABELLED,),
     )
 
 
 def defined(domain: DomainDefinition) -> DomainDefinition:
     """Return domain without what only a running one has: what may be kept, compared, and started again."""
-    plain = completed(without_live(domain))
+    plain = completed(unplugged(without_live(domain)))
     consoles = tuple(
         replace(each, source=None) if each.type is CharacterDeviceType.PTY else each for each in plain.devices.consoles
     )
@@ -63,12 +67,12 @@ def defined(domain: DomainDefinition) -> DomainDefinition:
     )
 
 
-def _running_devices(devices: Devices, facts: RunFacts) -> Devices:
+def _running_devices(domain: DomainDefinition, facts: RunFacts) -> Devices:
     return named(
         replace(
-            devices,
-            interfaces=_with_host_ends(devices.interfaces, facts.connected),
-            consoles=_with_terminals(devices.consoles, facts.terminals),
+            domain.devices,
+            interfaces=_with_host_ends(domain, facts.connected),
+            consoles=_with_terminals(domain.devices.consoles, facts.terminals),
         )
     )
 
@@ -81,6 +85,7 @@ def named(devices: Devices) -> Devices:
         filesystems=_named(devices.filesystems, "fs"),
         interfaces=_named(devices.interfaces, "net"),
         consoles=_named(devices.consoles, "console"),
+        channels=_named(devices.channels, "channel"),
         host_devices=_named(devices.host_devices, "hostdev"),
     )
 
@@ -98,13 +103,32 @@ def _named(devices: Sequence[AnyDevice], prefix: str) -> tuple[AnyDevice, ...]:
     return tuple(done)
 
 
-def _with_host_ends(interfaces: Sequence[Interface], connected: Sequence[ConnectedInterface]) -> tuple[Interface, ...]:
-    """Interfaces and their ends on the host belong together by the guest's MAC address."""
-    ends = {each.mac.lower(): each.host for each in connected if each.host}
+def with_host_ends(domain: DomainDefinition, connected: Sequence[ConnectedInterface]) -> DomainDefinition:
+    """Return a running domain with the host's ends of interfaces that it was given meanwhile."""
+    interfaces = _with_host_ends(domain, connected)
+    if interfaces == domain.devices.interfaces:
+        return domain
+    return replace(domain, devices=replace(domain.devices, interfaces=interfaces))
+
+
+def _with_host_ends(domain: DomainDefinition, connected: Sequence[ConnectedInterface]) -> tuple[Interface, ...]:
+    """Interfaces and what they have on the host, an end or a helper, belong together by the guest's MAC address."""
+    ends = {each.mac.lower(): each for each in connected}
     return tuple(
-        replace(each, target=ends.get(str(each.mac).lower(), each.target)) if each.mac is not None else each
-        for each in interfaces
+        _with_host_end(each, end, domain.uuid) if (end := ends.get(str(each.mac).lower())) is not None else each
+        for each in domain.devices.interfaces
     )
+
+
+def _with_host_end(card: Interface, end: ConnectedInterface, domain: UUID) -> Interface:
+    source = card.source
+    if card.type is InterfaceType.NETWORK and source is not None and source.network is not None:
+        port = port_uuid(domain, source.network, str(card.mac))
+        source = replace(source, port_id=port, bridge=end.bridge, device=end.device)
+    backend = card.backend
+    if end.helper is not None and end.helper.program is UserHelper.PASTA:
+        backend = replace(backend or InterfaceBackend(), type=BackendType.PASST)
+    return replace(card, target=end.host or card.target, source=source, backend=backend)
 
 
 def _with_terminals(consoles: Sequence[Console], paths: Mapping[int, PurePosixPath]) -> tuple[Console, ...]:

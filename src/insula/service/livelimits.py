@@ -15,7 +15,9 @@ from insula.engine.spec import Limits
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationAbortedError, OperationFailedError
 from insula.kernel.cgroups import BlockLimit
+from insula.model.numbers import JobOperation, JobType
 from insula.service.domainlimits import limits_of
+from insula.service.jobs import Job, MemoryJob
 
 if TYPE_CHECKING:
     from insula.engine.launch.runningcontainer import Running
@@ -35,12 +37,16 @@ class LiveLimits:
     async def put(self, managed: ManagedDomain, wanted: Limits) -> None:
         """Put limits on the guest. They count once the live definition does (`Runs.change_domain`).
 
+        A job that took memory from it, and was given up, is waited for before its memory is limited.
+
         Raises: as `engine.launch.limits.change`, and those that were put by then are taken back; OperationFailedError
         where that cannot be written down.
         """
         run = managed.require_run()
+        if _concerns_memory(wanted) and run.memory_job is not None and managed.lock.job is not run.memory_job:
+            await managed.lock.unless_overtaken(_over(run.memory_job))
         try:
-            self._runs.change(managed, replace(run.record, limiting=wanted))
+            self._runs.journal.change(managed, replace(run.record, limiting=run.limiting(wanted)))
         except OSError as error:
             raise OperationFailedError(
                 f"the limits of domain '{managed.name}' stay: the next insulad would not know them, as its run "
@@ -51,7 +57,7 @@ class LiveLimits:
             await managed.lock.unless_overtaken(in_own_thread(partial(limits.change_running, run.container, wanted)))
         except InsulaError:
             if managed.run is run:
-                await self.settle(managed, run.container)
+                await self.settle(managed, run.container, wanted)
             raise
 
     async def settle_interrupted(self, managed: ManagedDomain, container: Running) -> None:
@@ -64,18 +70,23 @@ class LiveLimits:
             return
         if undone:
             LOGGER.warning("a change of the memory limit of domain '%s', cut short, was undone", managed.name)
-        await self.settle(managed, container)
+        put = managed.require_run().record.limiting
+        if put is None:
+            return
+        await self.settle(managed, container, put)
+        if put.memory is not None:
+            cut_short = Job(operation=JobOperation.UNKNOWN, verb="set memory")
+            cut_short.end(JobType.FAILED, "insulad ended meanwhile; the guest has the memory that its definition says")
+            managed.lock.last_job = cut_short
 
-    async def settle(self, managed: ManagedDomain, container: Running) -> None:
-        """Put on the guest what its live definition says, where something else may have been put that never counted.
+    async def settle(self, managed: ManagedDomain, container: Running, put: Limits) -> None:
+        """Put on the guest what its live definition says, where something else was put, or may be, that never counted.
 
         The administrator is told where that cannot be done.
         """
         run = managed.require_run()
-        if run.record.limiting is None:
-            return
         try:
-            wanted = limits_instead(managed.current, run.record.limiting)
+            wanted = limits_instead(managed.current, put, self._runs.usual_tasks)
             await managed.lock.unless_overtaken(in_own_thread(partial(limits.change_running, container, wanted)))
         except OperationAbortedError:
             return  # the guest is being ended
@@ -83,15 +94,26 @@ class LiveLimits:
             LOGGER.error("domain '%s' may have a limit that nobody was told of: %s", managed.name, error)
             managed.notice(f"it may have a limit that nobody was told of: {error}")
         if managed.run is run:
-            self._runs.record_container(managed, container)
+            self._runs.journal.record_container(managed, container)
 
 
-def limits_instead(domain: DomainDefinition, put: Limits) -> Limits:
+def _concerns_memory(wanted: Limits) -> bool:
+    return any(getattr(wanted, name) is not None for name in ("memory", "memory_soft", "memory_and_swap"))
+
+
+async def _over(job: MemoryJob) -> None:
+    await job.over.wait()
+
+
+def limits_instead(domain: DomainDefinition, put: Limits, usual_tasks: int) -> Limits:
     """Return what domain says about each limit that was put, and what takes away those that it says nothing about.
+
+    usual_tasks: how many a domain may have that says nothing of them.
 
     Raises: InvalidArgumentError for the limit of a block device that the host has not.
     """
     said = limits_of(domain)
+    said = replace(said, pids=usual_tasks if said.pids is None else said.pids)
     names = {each.name for each in fields(Limits) if getattr(put, each.name) is not None} - {"block_devices"}
     known = {(each.major, each.minor): each for each in said.block_devices}
     devices = (_device_instead(known.get((each.major, each.minor)), each) for each in put.block_devices)

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from insula.engine.console.console import ConsoleHub
+from insula.engine.console.consolepause import ConsolePause
 from insula.engine.launch.runningcontainer import Running
+from insula.engine.spec import Limits
 from insula.errors import DomainNotFoundError, InternalError, OperationInvalidError, without_errno
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import (
@@ -17,14 +19,20 @@ from insula.model.domainstates import (
     StateWithReason,
     Transition,
 )
+from insula.model.sizes import KiB
+from insula.service.channelhosts import OpenChannel
 from insula.service.events import DomainIdentity, Events, LifecycleEvent, Reboot
+from insula.service.guestcondition import GuestCondition
+from insula.service.jobs import MemoryJob
 from insula.service.live import defined
 from insula.service.pastruns import NOTHING, Past, oom_kills_in
-from insula.service.rundirectory import Next, RunRecord, StopReason
+from insula.service.runrecord import Next, RunRecord, StopReason
 from insula.service.statelock import LOCK_PATIENCE, StateChangeLock
 from insula.service.tasks import BackgroundTasks
 from insula.service.unread import Description, UnreadDefinition
 
+_REBOOTING = frozenset({Happening.REBOOTING, Happening.REBOOTING_PAUSED})
+_REBOOTED = frozenset({Happening.REBOOTED, Happening.REBOOTED_PAUSED})
 NEVER_RAN = StateWithReason(state=DomainState.SHUTOFF, reason=ShutoffReason.UNKNOWN)
 
 
@@ -37,21 +45,46 @@ class Stopped:
     out_of_memory: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OomKill:
+    """A process that was killed for want of memory. program: its name; pid: the host's; at: seconds since 1970."""
+
+    program: str
+    pid: int
+    at: float
+
+
 @dataclass(slots=True, kw_only=True)
 class Run:
     """The present run of a domain.
 
     record: as the run directory has it; ending: its end has begun; oom_kills: processes that were killed for want of
-    memory, as far as that is known; adoption: done once this daemon has taken the guest
-    over from the one before, or has found that it cannot yet, None for one that it started.
+    memory, as far as that is known; told_oom_kills: how many of them clients were told of; oom_victims: the last of
+    these; adoption: done once this daemon has taken the guest
+    over from the one before, or has found that it cannot yet, None for one that it started; memory_job: takes memory
+    from the guest, or was given up and is cleaning up; says: what its init says of itself, or why a probe for its
+    readiness fails; condition: how it is, None if nobody looks after it.
     """
 
     container: Running
     record: RunRecord
     consoles: tuple[ConsoleHub, ...] = ()
+    channels: tuple[OpenChannel, ...] = ()
     ending: bool = False
     oom_kills: int = 0
+    told_oom_kills: int = 0
+    oom_victims: tuple[OomKill, ...] = ()
     adoption: asyncio.Future[None] | None = None
+    memory_job: MemoryJob | None = None
+    says: str = ""
+    condition: GuestCondition | None = None
+
+    def limiting(self, wanted: Limits | None = None) -> Limits | None:
+        """Return what the record is to tell of the limits that are being put: wanted, and the memory that is taken."""
+        if self.memory_job is None:
+            return wanted
+        taken = self.memory_job.wanted
+        return replace(wanted or Limits(), memory=taken.memory, memory_soft=taken.memory_soft)
 
     def note_oom_kills(self) -> None:
         """Read how many of the guest's processes were killed for want of memory, as long as its group is there.
@@ -71,15 +104,17 @@ class ManagedDomain:
     """A domain that is defined, or runs, or both.
 
     description: what describes it now, with the live facts while it runs, read or not; definition: what is defined,
-    read or not, None for a transient one; owner: whose connection it dies with; updated: that was changed since the
-    run began; ended_record: the record of a run that is over and not forgotten, because it is preserved or will be
-    started again by the task restart; notices: what an administrator should know about it; past: how its last run
-    ended; gone: the registry has it no more; lock: what changes it takes turns there.
+    read or not, None for a transient one; autostart_once: it starts with the host's next start, whatever it does at
+    others; owner: whose connection it dies with; updated: that was changed since the run began; ended_record: the
+    record of a run that is over and not forgotten, because it is preserved or will be started again by the task
+    restart; notices: what an administrator should know about it; past: how its last run ended; gone: the registry has
+    it no more; lock: what changes it takes turns there.
     """
 
     description: Description
     definition: Description | None = None
     autostart: bool = False
+    autostart_once: bool = False
     run: Run | None = None
     owner: object | None = None
     updated: bool = False
@@ -97,6 +132,7 @@ class ManagedDomain:
     uuid: UUID = field(init=False)
     _state: StateWithReason = NEVER_RAN
     _rebooting: int = -1  # the id of the run that ended to begin again at once
+    _paused_consoles: tuple[ConsolePause, ...] = ()  # of that run, with those who look at them
 
     def __post_init__(self) -> None:
         self.name, self.uuid = self.description.name, self.description.uuid
@@ -160,6 +196,13 @@ class ManagedDomain:
         """What is defined, None for a transient domain. What was not read yet is short, and is read now."""
         return None if self.definition is None else _value_of(self.definition)
 
+    @property
+    def balloon(self) -> KiB:
+        """What it may use now; while memory is taken from it, what it still holds of that."""
+        job = None if self.run is None else self.run.memory_job
+        now = self.current.memory_now
+        return now if job is None or job.bound is None else min(now, job.bound)
+
     def require_run(self) -> Run:
         """Return the present run. Raises: OperationInvalidError if there is none."""
         if self.run is None:
@@ -185,6 +228,10 @@ class ManagedDomain:
         if text not in self.notices:
             self.notices = (*self.notices, text)
 
+    def withdraw(self, text: str) -> None:
+        """Say something no more that `notice` has said: it is so no more."""
+        self.notices = tuple(each for each in self.notices if each != without_errno(text))
+
     @property
     def state(self) -> StateWithReason:
         """What it is doing, and why."""
@@ -198,7 +245,7 @@ class ManagedDomain:
         transition = self._possible(happening)
         self._state = transition.after
         ref = self.ref
-        if happening is Happening.REBOOTED:
+        if happening in _REBOOTED:
             self.events.publish(Reboot(domain=ref))
         for kind, detail in transition.told:
             self.events.publish(LifecycleEvent(domain=ref, kind=kind, detail=detail))
@@ -226,8 +273,20 @@ class ManagedDomain:
 
     def _begin(self, run: Run, live: Description) -> None:
         self.run, self.description, self.notices, self._rebooting = run, live, (), -1
+        for paused, console in zip(self._paused_consoles, run.consoles, strict=False):
+            paused.go_on(console)
+        self._end_paused_consoles()
         if self.over is None or self.over.done():
             self.over = asyncio.get_running_loop().create_future()
+
+    def pause_consoles(self) -> None:
+        """Let those who look at the present run's consoles see no end, if the run that follows begins at once."""
+        self._paused_consoles = tuple(ConsolePause(console) for console in self.require_run().consoles)
+
+    def _end_paused_consoles(self) -> None:
+        for paused in self._paused_consoles:
+            paused.end()
+        self._paused_consoles = ()
 
     def end(self, happening: Happening, *, restarts: bool = False) -> None:
         """It does not run any more.
@@ -235,7 +294,9 @@ class ManagedDomain:
         It is described by what is defined; a transient one, or one that will be started again, by what ran.
         """
         self._possible(happening)
-        self._rebooting = self.id if happening is Happening.REBOOTING else -1
+        self._rebooting = self.id if happening in _REBOOTING else -1
+        if happening not in _REBOOTING:
+            self._end_paused_consoles()
         self.run, self.updated = None, self.updated and restarts
         if restarts or self.definition is None:
             self.describe(defined)

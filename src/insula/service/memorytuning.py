@@ -16,9 +16,10 @@ from insula.model.resourcetuning import MemoryTune
 from insula.model.sizes import UNLIMITED_KIB, KiB
 from insula.service.domainlimits import limits_of
 from insula.service.events import BalloonChange, Events
-from insula.service.impact import Changes
+from insula.service.impact import Changes, impact
 from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
+from insula.service.memoryjobs import MemoryJobs
 from insula.service.parameters import Value
 from insula.service.tuning import Family, Values
 
@@ -34,12 +35,17 @@ _FIELDS = {
 class MemoryVerbs:
     """setmem and setmaxmem."""
 
-    def __init__(self, *, changes: Changes, events: Events) -> None:
+    def __init__(self, *, changes: Changes, events: Events, jobs: MemoryJobs) -> None:
         self._changes = changes
         self._events = events
+        self._jobs = jobs
 
     async def set_memory(self, managed: ManagedDomain, size: KiB, affect: Affect) -> None:
-        """Let the domain use so much. Raises: InvalidArgumentError if that is more than its memory."""
+        """Let the domain use so much; a guest that holds more is made to give it back, as a job.
+
+        A job that is under way is given up for it. Raises: InvalidArgumentError if that is more than its memory; as
+        `MemoryJobs.take`.
+        """
 
         def changed(domain: DomainDefinition) -> DomainDefinition:
             if size > domain.memory:
@@ -50,14 +56,22 @@ class MemoryVerbs:
                 raise InvalidArgumentError("a domain cannot do without memory")
             return replace(domain, current_memory=size)
 
-        async def work() -> None:
+        async def work() -> bool:
+            """Return whether the domain can use no more than that now: what is in use fits."""
+            if impact(managed, affect).run is not None and _holds_more(managed, changed(managed.current)):
+                return False
             before = managed.current.memory_now
             effect = self._changes.limiting(lambda domain: only(limits_of(domain), {"memory"}))
             await self._changes.change(managed, affect, changed, apply=effect)
             if managed.is_active and managed.current.memory_now != before:
                 self._events.publish(BalloonChange(domain=managed.ref, actual=managed.current.memory_now))
+            return True
 
-        await managed.lock.perform("set memory", work, change=OperationKind.LIMITS)
+        if managed.is_active and affect != Affect.CONFIG:
+            changed(managed.current)  # what is refused ends no job
+            await self._jobs.give_up(managed, "another set memory")
+        if not await managed.lock.perform("set memory", work, change=OperationKind.MEMORY):
+            await self._jobs.take(managed, affect, changed)
 
     async def set_maximum_memory(self, managed: ManagedDomain, size: KiB, affect: Affect) -> None:
         """Change the most the domain can be given, for its next start."""
@@ -72,7 +86,17 @@ class MemoryVerbs:
                 raise OperationInvalidError("cannot resize the max memory on an active domain")
             await self._changes.change(managed, affect, changed)
 
-        await managed.lock.perform("set maximum memory", work, change=OperationKind.LIMITS)
+        await managed.lock.perform("set maximum memory", work, change=OperationKind.MEMORY)
+
+
+def _holds_more(managed: ManagedDomain, domain: DomainDefinition) -> bool:
+    """Whether the guest uses more than the limit that a definition has; not where nobody can tell."""
+    limit = domain.memory_limit
+    try:
+        used = managed.require_run().container.group.memory.use(summary=True).usage
+    except OSError:
+        return False
+    return limit is not None and used > limit * 1024
 
 
 def _defined(domain: DomainDefinition) -> Values:
@@ -143,4 +167,5 @@ MEMORY = Family(
     live=_live,
     changed=_changed,
     limits=_limits,
+    kind=OperationKind.MEMORY,
 )

@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from insula.kernel.cgroups import Cgroup
 from insula.model.domainlabels import labels_of
-from insula.model.filesystems import FilesystemType
+from insula.model.filesystems import FilesystemSource, FilesystemType
 from insula.network.guestinterfaces import GuestInterface, guest_interfaces
+from insula.service.guestreadiness import ready_state
 from insula.service.managed import ManagedDomain, Run
 
 ADDRESSES_MOST = 16
@@ -23,7 +24,7 @@ def overview(managed: ManagedDomain) -> dict[str, Any]:
     Sizes are bytes, times nanoseconds, `begun` since 1970; state: libvirt's number.
     """
     current, run = managed.current, managed.run
-    root = next((each for each in current.devices.filesystems if each.is_root), None)
+    root = current.root
     template = root is not None and root.type is FilesystemType.TEMPLATE
     limit = current.memory_limit
     return {
@@ -37,10 +38,16 @@ def overview(managed: ManagedDomain) -> dict[str, Any]:
         "memory_limit": None if limit is None else limit * 1024,
         "cpu_time": _reading(run, lambda group: group.cpu_time.use(summary=True).total),
         "begun": None if run is None else int(run.record.begun * 1_000_000_000),
+        "ready": None if run is None else str(ready_state(managed)),
+        "health": None if run is None or run.condition is None else run.condition.health.value,
         "image": root.source.name if root is not None and template else None,
-        "root": None if root is None or template else str(root.source.directory or root.source.file or ""),
+        "root": None if root is None or template else _place_of(root.source),
         "labels": labels_of(current),
     }
+
+
+def _place_of(source: FilesystemSource) -> str:
+    return str(source.directory or source.file or source.device or "")
 
 
 def _reading(run: Run | None, read: Callable[[Cgroup], T]) -> T | None:
@@ -57,13 +64,17 @@ def addresses_of(runs: Sequence[Run]) -> list[list[str]]:
     """Return by run what each guest's own cards are reached at, read in its network namespace; waits for the kernel.
 
     Bridges that a guest made itself, its loopback and addresses of one link alone are left out, and those beyond the
-    first `ADDRESSES_MOST`; a guest on the host's network, one that is gone, and one with more interfaces or addresses
+    first `ADDRESSES_MOST`; a guest with a share of the host's network has those of its share; one on
+    all of the host's network, one that is gone, and one with more interfaces or addresses
     than are looked at, has none.
     """
     return [_addresses(run) for run in runs]
 
 
 def _addresses(run: Run) -> list[str]:
+    share = run.container.record.spec.network_share
+    if share is not None:
+        return list(share.addresses[:ADDRESSES_MOST])
     given = run.container.record.connected
     if not given:
         return []

@@ -20,7 +20,7 @@ from insula.engine.exitstatus import ExitStatus
 from insula.errors import without_errno
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.durable import Durability, replace_file, sweep
-from insula.service.rundirectory import RunRecord, StopReason
+from insula.service.runrecord import RunRecord, StopReason
 
 LOGGER = logging.getLogger(__name__)
 _NANOSECONDS = 1_000_000_000
@@ -73,14 +73,23 @@ class StartFailure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class UnhealthyRestarts:
+    """How often in a row a domain was restarted as it was unhealthy. at: when it was last; seconds since 1970."""
+
+    count: int
+    at: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Past:
     """What is known of a domain's past; failure: of its last start, None if that did not fail."""
 
     end: RunEnd | None = None
     failure: StartFailure | None = None
+    unhealthy: UnhealthyRestarts | None = None
 
     def to_json(self) -> str:
-        end, failure = self.end, self.failure
+        end, failure, unhealthy = self.end, self.failure, self.unhealthy
         return json.dumps(
             {
                 "end": None
@@ -93,6 +102,7 @@ class Past:
                     "ended": end.ended,
                 },
                 "failure": None if failure is None else {"text": failure.text, "at": failure.at},
+                "unhealthy": None if unhealthy is None else {"count": unhealthy.count, "at": unhealthy.at},
             }
         )
 
@@ -100,10 +110,11 @@ class Past:
     def from_json(cls, text: str) -> "Past":
         """Raises: ValueError, KeyError or TypeError for anything to_json never wrote."""
         values = loads(text)
-        end, failure = values["end"], values["failure"]
+        end, failure, unhealthy = values["end"], values["failure"], values.get("unhealthy")
         return cls(
             end=None if end is None else RunEnd(**{**end, "reason": StopReason(end["reason"])}),
             failure=None if failure is None else StartFailure(**failure),
+            unhealthy=None if unhealthy is None else UnhealthyRestarts(**unhealthy),
         )
 
 
@@ -152,7 +163,11 @@ class PastRuns:
     def ended(self, record: RunRecord, reason: StopReason, status: int | None, oom_kills: int) -> Past:
         """Keep how a run ended, just now."""
         end = RunEnd(reason=reason, status=status, oom_kills=oom_kills, begun=record.begun, ended=time.time())
-        return self._keep(record.uuid, Past(end=end))
+        return self._keep(record.uuid, Past(end=end, unhealthy=self.of(record.uuid).unhealthy))
+
+    def restarted(self, uuid: UUID, unhealthy: UnhealthyRestarts) -> Past:
+        """Keep that a domain is restarted, just now, as it is unhealthy."""
+        return self._keep(uuid, replace(self.of(uuid), unhealthy=unhealthy))
 
     def failed(self, uuid: UUID, error: BaseException) -> Past:
         """Keep why a start failed, just now."""

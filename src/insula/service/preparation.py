@@ -9,6 +9,7 @@ from uuid import UUID
 
 from insula.engine import spec as engine
 from insula.engine.guestroot import looked_through
+from insula.engine.interfacespec import Interface as PluggedInterface
 from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.spec import ContainerSpec, IdMap, OverlayRoot, Root
 from insula.errors import InsulaError
@@ -16,8 +17,10 @@ from insula.kernel.durable import make_mark, remove_file
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import FilesystemType
+from insula.model.interfaces import Interface
 from insula.model.security import DefinedIdRange
-from insula.network.guestnetwork import Resolver, network_of
+from insula.network.guestnetwork import Resolver, card_interface, network_of, share_of, without_networks
+from insula.network.shareaddresses import refuse_absent_addresses
 from insula.service.domainlimits import limits_of
 from insula.service.hostdevices import devices_of
 from insula.service.partitions import BELOW_MACHINE, Partitions
@@ -53,8 +56,11 @@ class HostPreparation:
         *,
         pools: Callable[[], Sequence[range]] = usual_pools,
         partitions: Partitions = BELOW_MACHINE,
+        plugging: Callable[[], Callable[[Interface], Interface]] = lambda: without_networks,
     ) -> None:
-        """pools: the host's ids that domains may be given; partitions: where they may be."""
+        """pools: the host's ids that domains may be given; partitions: where they may be; plugging: gives for one guest
+        what `Resolver` has as actual."""
+        self._plugging = plugging
         self._partitions = partitions
         self._images = images
         self._pools = pools
@@ -69,8 +75,19 @@ class HostPreparation:
         Raises: UnsupportedConfigError, XmlError, ImageNotFoundError, OperationFailedError.
         """
         self._check(domain)
+        if (share := share_of(domain)) is not None:
+            refuse_absent_addresses(share)
         idmap = self._idmap(domain, idle=True)
         return self._specification(domain, idmap, self._roots.prepare(domain, idmap), pid_of)
+
+    def root(self, domain: DomainDefinition) -> tuple[Root, IdMap | None]:
+        """Return the root that a start would have, made if it is not there, and the domain's ids.
+
+        Raises: as specify, as far as that is about the root.
+        """
+        self._roots.check(domain)
+        idmap = self._idmap(domain, idle=True)
+        return self._roots.prepare(domain, idmap), idmap
 
     def reserve(self, domain: DomainDefinition) -> IdMap | None:
         """Give a defined domain its ids: to find free ones means to look at every process of the host.
@@ -88,7 +105,7 @@ class HostPreparation:
         idmap = idmap or self._own_idmap(domain)
         if idmap is None and not domain.settings.privileged:
             idmap = self._ranges.find(domain.uuid) or self._example_idmap(domain)
-        return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of)
+        return self._specification(domain, idmap, self._planned_root(domain, idmap), pid_of, mounting=False)
 
     def is_ready(self, domain: DomainDefinition, idmap: IdMap | None) -> bool:
         """Whether nothing has to be made for a start of a domain to which reserve gave these ids."""
@@ -100,6 +117,13 @@ class HostPreparation:
         check(domain)
         self._partitions.check(domain)
         self._roots.check(domain)
+
+    def plug(self, card: Interface, guest: str) -> PluggedInterface:
+        """Return what the engine is to connect for one card of a running domain, under that name in the guest.
+
+        Raises: UnsupportedConfigError; OperationFailedError for a network that has none to give.
+        """
+        return card_interface(card, guest, self._plugging())
 
     def owns_storage(self, uuid: UUID) -> bool:
         """Whether the domain has a writable layer that was made for it."""
@@ -168,13 +192,15 @@ class HostPreparation:
             self.discard(uuid)
             self.release(uuid)
 
-    def _specification(self, domain: DomainDefinition, idmap: IdMap | None, root: Root, pid_of: PidOf) -> ContainerSpec:
+    def _specification(
+        self, domain: DomainDefinition, idmap: IdMap | None, root: Root, pid_of: PidOf, *, mounting: bool = True
+    ) -> ContainerSpec:
         fragments = Fragments(
             root=root,
             mounts=mounts_of(domain, idmap),
             idmap=idmap,
-            network=network_of(domain, Resolver(pid_of=pid_of)),
-            devices=devices_of(domain),
+            network=network_of(domain, Resolver(pid_of=pid_of, actual=self._plugging())),
+            devices=devices_of(domain.devices.host_devices, domain.shown_disks),
             limits=limits_of(domain),
         )
         known = self._latest.get(domain.uuid)
@@ -182,7 +208,7 @@ class HostPreparation:
             former = known.spec
         else:
             former = specification(domain, fragments, pid_of)
-        spec = looked_through(former)
+        spec = looked_through(former, mounting=mounting)
         # One that shares namespaces of processes: these differ from start to start.
         if domain.lxc is None and (known is None or known.spec is not spec):
             self._latest[domain.uuid] = _Specified(domain=domain, fragments=fragments, spec=spec)

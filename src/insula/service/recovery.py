@@ -42,12 +42,15 @@ from insula.service.recoveryplan import (
     Drop,
     Evidence,
     Forget,
+    Reset,
     Undo,
     decide,
     is_outdated,
     said,
 )
-from insula.service.rundirectory import Next, RunDirectory, RunEntry, RunRecord
+from insula.service.reseating import Reseating
+from insula.service.rundirectory import RunDirectory, RunEntry
+from insula.service.runrecord import Next, RunRecord
 from insula.service.runs import Runs
 from insula.service.shutdown import ShutdownVerbs
 from insula.service.statelock import nobody
@@ -78,6 +81,7 @@ class Recovery:
         lifecycle: LifecycleVerbs,
         shutdown: ShutdownVerbs,
         devices: LiveDevices,
+        reseating: Reseating,
         boot_id: str,
     ) -> None:
         self._registry = registry
@@ -89,6 +93,7 @@ class Recovery:
         self._lifecycle = lifecycle
         self._shutdown = shutdown
         self._devices = devices
+        self._reseating = reseating
         self._boot_id = boot_id
         self._inherited = InheritedDomains(
             registry=registry,
@@ -132,7 +137,9 @@ class Recovery:
         actions = decide([each.record for each in kept.values()], facts)
         LOGGER.info("recovery: %d runs are taken over", sum(isinstance(each, Adopt) for each in actions))
         for action in actions:
-            LOGGER.log(logging.DEBUG if isinstance(action, Adopt) else logging.INFO, "recovery: %s", said(action))
+            level = logging.DEBUG if isinstance(action, Adopt) else logging.INFO
+            if LOGGER.isEnabledFor(level):
+                LOGGER.log(level, "recovery: %s", said(action))
             try:
                 self._begin(action, kept, facts)
             except Exception as error:  # whatever it was, the other domains are to be there
@@ -217,12 +224,12 @@ class Recovery:
     def _begin(self, action: Action, kept: Mapping[UUID, RunEntry], facts: Evidence) -> None:
         """Let a domain be there in its true state, and begin what is to be done about it."""
         match action:
-            case Adopt(record=record) | Destroy(record=record):
+            case Adopt(record=record) | Destroy(record=record) | Reset(record=record):
                 managed = self._inherited.running(kept[record.uuid])
-                self._later(managed, "take over", partial(self._taken_over, managed, isinstance(action, Destroy)))
+                self._later(managed, "take over", partial(self._taken_over, managed, action))
             case Discover(uuid=uuid):
                 managed = self._inherited.unrecorded(uuid, facts)
-                self._later(managed, "take over", partial(self._taken_over, managed, False))
+                self._later(managed, "take over", partial(self._taken_over, managed, action))
             case Undo(record=record, again=False) | Forget(record=record):
                 undo = self._runs.undo if isinstance(action, Undo) else self._runs.forget
                 self._clear(record, partial(undo, record))
@@ -277,8 +284,8 @@ class Recovery:
 
     # Taking over
 
-    async def _taken_over(self, managed: ManagedDomain, doomed: bool, attempt: int = 0) -> None:
-        """Make the guest this daemon's. Callers hold the lock."""
+    async def _taken_over(self, managed: ManagedDomain, action: Action, attempt: int = 0) -> None:
+        """Make the guest this daemon's, and finish what the one before had begun. Callers hold the lock."""
         run = managed.run
         if run is None or run.is_ours:
             return
@@ -288,14 +295,16 @@ class Recovery:
                 await self._lifecycle.ended(managed, UNKNOWN)
             else:
                 await self._adopted(managed, found)
-                if doomed:
-                    await self._lifecycle.destroy_locked(managed)
+            if isinstance(action, Reset) and managed.run is run:
+                await self._lifecycle.reset_locked(managed)
+            elif isinstance(action, Destroy) and (managed.is_active or managed.will_restart):
+                await self._lifecycle.destroy_locked(managed)
         except Exception as error:  # whatever it was: the guest lives, and must not count as off
             if managed.run is not run:
                 raise
             LOGGER.error("domain '%s' runs, and cannot be taken over: %s", managed.name, error)
             managed.notice(f"it runs, could not be taken over from the insulad before, and is tried again: {error}")
-            self._again_later(managed, doomed, attempt)
+            self._again_later(managed, action, attempt)
         finally:
             if run.adoption is not None and not run.adoption.done():
                 run.adoption.set_result(None)
@@ -314,15 +323,17 @@ class Recovery:
             await self._lifecycle.ended(managed, status)
         else:
             self._shutdown.watch_again(managed)
-            await self._devices.settle(managed, found)
+            await self._reseating.settle(managed)
+            await self._devices.adopt(managed, found)
 
-    def _again_later(self, managed: ManagedDomain, doomed: bool, attempt: int) -> None:
+    def _again_later(self, managed: ManagedDomain, action: Action, attempt: int) -> None:
         run = managed.run
+        work = partial(self._taken_over, managed, action, attempt + 1)
 
         async def again() -> None:
             await asyncio.sleep(RETRIES[min(attempt, len(RETRIES) - 1)])
             if managed.run is run:
-                await managed.lock.perform_surely("take over", partial(self._taken_over, managed, doomed, attempt + 1))
+                await managed.lock.perform_surely("take over", work)
 
         task = asyncio.create_task(again(), name=f"take over {managed.name} again")
         self._retries.add(task)

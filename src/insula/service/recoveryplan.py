@@ -10,7 +10,7 @@ from uuid import UUID
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.runningcontainer import ContainerRecord
 from insula.engine.launch.succession import Held
-from insula.service.rundirectory import Next, RunPhase, RunRecord, StopReason
+from insula.service.runrecord import KILLED, Next, RunPhase, RunRecord, StopReason
 
 UNKNOWN = ExitStatus(status=None)
 
@@ -38,6 +38,13 @@ class Adopt:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destroy:
     """It must not live on: the connection it was to die with is gone, or it was being destroyed."""
+
+    record: RunRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reset:
+    """It was being killed to be started again: take it over, and do that."""
 
     record: RunRecord
 
@@ -78,7 +85,7 @@ class Drop:
     uuid: UUID
 
 
-Action = Adopt | Destroy | Undo | Conclude | Forget | Discover | Drop
+Action = Adopt | Destroy | Reset | Undo | Conclude | Forget | Discover | Drop
 
 
 def said(action: Action) -> str:
@@ -111,11 +118,12 @@ def _action(record: RunRecord, facts: Evidence) -> Action | None:
             again = record.again and not record.autodestroy and not _other_launch(record, facts)
             return Undo(record=record, again=again)
         case RunPhase.ENDING:
-            # What was to be killed and lives is shown as running until it is dead; its end is told then.
-            if _outlived_its_kill(record, facts):
-                return Destroy(record=record)
             # With the connection that it was to die with, nothing may follow that lives on.
             orphaned = record.autodestroy and record.next is Next.RESTART
+            # What was to be killed and lives is shown as running until it is dead; its end is told then.
+            if _outlived_its_kill(record, facts):
+                again = record.reason is StopReason.RESET and not orphaned
+                return Reset(record=record) if again else Destroy(record=record)
             return Conclude(record=replace(record, next=Next.OFF) if orphaned else record)
         case RunPhase.RUNNING:
             if record.container is None or record.uuid in facts.outdated:
@@ -141,7 +149,8 @@ def _other_launch(record: RunRecord, facts: Evidence) -> bool:
 def _outlived_its_kill(record: RunRecord, facts: Evidence) -> bool:
     """Whether the record's own guest lives, which was being killed."""
     own = record.container is not None and record.uuid not in facts.outdated
-    return own and record.reason is StopReason.DESTROYED and _lives(record.uuid, facts)
+    killed = record.reason in KILLED and (record.asked is record.reason or record.reason is StopReason.DESTROYED)
+    return own and killed and _lives(record.uuid, facts)
 
 
 def _lives(uuid: UUID, facts: Evidence) -> bool:

@@ -90,6 +90,11 @@ class Registry(Generic[T]):
             raise self._noun.exists(f"{self._noun.word} '{name}' already exists with uuid {namesake.uuid}")
         return known
 
+    def refuse_name(self, name: str) -> None:
+        """Raises: the noun's `exists` if a thing is called so."""
+        if (namesake := self._by_name.get(name)) is not None:
+            raise self._noun.exists(f"{self._noun.word} '{name}' already exists with uuid {namesake.uuid}")
+
     def has_name(self, name: str) -> bool:
         """Whether a thing is called so."""
         return name in self._by_name

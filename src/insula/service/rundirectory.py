@@ -2,6 +2,7 @@
 
     <uuid>/record.json   where its run stands (the commit: a directory without one means nothing)
     <uuid>/domain.xml    what it was started from, with all live changes; a transient domain has no other
+    <uuid>/channel0      the socket of its first channel, and so on
     <uuid>/console0      what its first console printed last, and so on (engine.console.consolering)
 
 It lives below /run: what is there is of this boot, or (on a host that keeps /run) of an earlier one by its boot id.
@@ -9,31 +10,25 @@ Every file is replaced as a whole (those of consoles grow in between), so a daem
 state before or the state after.
 """
 
-import json
 import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-from insula.engine.codec import decode, encode, loads
 from insula.engine.launch.guestlabels import GuestLabel
-from insula.engine.launch.holdings import Remains
 from insula.engine.launch.runningcontainer import ContainerRecord
-from insula.engine.spec import Limits
 from insula.errors import InsulaError
-from insula.kernel.durable import Durability, replace_file, sweep
+from insula.kernel.durable import Durability, replace_file, sweep, whole_text
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
+from insula.service.runrecord import LaterFormatError, RunPhase, RunRecord
 from insula.service.unread import Description, UnreadDefinition
 
 LOGGER = logging.getLogger(__name__)
@@ -41,112 +36,6 @@ LOGGER = logging.getLogger(__name__)
 LIVE = XmlFlags.LIVE | XmlFlags.SECURE
 """How a live definition is written."""
 RECORD, DOMAIN = "record.json", "domain.xml"
-_CHUNK = 65536
-FORMAT = 1
-"""The record's format; a daemon that finds a newer one leaves the domain alone and says so."""
-
-
-class RunPhase(StrEnum):
-    """Where a run stands."""
-
-    STARTING = "starting"
-    """The engine was, or is about to be, asked to launch it; nobody has been told that it runs."""
-    RUNNING = "running"
-    ENDING = "ending"
-    """It is over, and how is known; what is left of it is being removed, then `next` happens."""
-
-
-class StopReason(StrEnum):
-    """Why a run ended."""
-
-    SHUTDOWN = "shutdown"
-    DESTROYED = "destroyed"
-    CRASHED = "crashed"
-    FAILED = "failed"
-    REBOOTED = "rebooted"
-    UNKNOWN = "unknown"
-    """The guest ended while nobody who could be told its exit status was there."""
-
-
-_FORMER = {"note": "intent", "throwaway": "ephemeral"}
-"""Fields by the names that earlier versions wrote: their guests may still be running."""
-
-
-class Next(StrEnum):
-    """What follows when a run has ended."""
-
-    OFF = "off"
-    RESTART = "restart"
-    PRESERVE = "preserve"
-    """Off, but kept for inspection until it is destroyed or started."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RunRecord:
-    """Where one run stands.
-
-    container: what the engine needs to find it again (None while starting); intent: what it wrote there may be of it on
-    the host, to take away after a start that was cut short; begun: seconds since the epoch;
-    autodestroy: it dies with the connection that started it; ephemeral: its writable storage is removed at its end;
-    again: this is a restart, so one cut short is repeated; restarts: how many quick ones came before;
-    resumed: it was paused once and goes on; asked: what the guest was asked for and has not done yet; limiting: the
-    limits that are being put on it, which hold or not until the live definition is written down; attaching: devices
-    are being attached or detached, likewise;
-    reason, status (as wait(2) has it), next: once it is ending. Whether the guest stands still is not here: the kernel
-    knows.
-    """
-
-    uuid: UUID
-    name: str
-    boot_id: str
-    phase: RunPhase
-    begun: float
-    container: Mapping[str, Any] | None = None
-    intent: Remains | None = None
-    autodestroy: bool = False
-    ephemeral: bool = False
-    again: bool = False
-    restarts: int = 0
-    resumed: bool = False
-    asked: StopReason | None = None
-    limiting: Limits | None = None
-    attaching: bool = False
-    reason: StopReason | None = None
-    status: int | None = None
-    next: Next = Next.OFF
-
-    def to_json(self) -> str:
-        values = {name: getattr(self, name) for name in _NAMES}  # asdict would copy the whole container
-        intent = None if self.intent is None else self.intent.encode()
-        values |= {"uuid": str(self.uuid), "intent": intent, "limiting": encode(self.limiting)}
-        return json.dumps({"format": FORMAT, **values})
-
-    @classmethod
-    def from_json(cls, text: str) -> "RunRecord":
-        """Raises: ValueError, KeyError or TypeError for anything to_json never wrote."""
-        values = loads(text)
-        if not isinstance(values, dict) or not isinstance(values.get("uuid"), str):
-            raise ValueError("it is no record of a run")
-        if (found := values.pop("format")) != FORMAT:
-            raise LaterFormatError(f"its format is {found}, and this daemon knows {FORMAT}")
-        for former, name in _FORMER.items():
-            if former in values:
-                values[name] = values.pop(former)
-        reason, asked, intent = values.pop("reason"), values.pop("asked"), values.pop("intent", None)
-        limiting = values.pop("limiting", None)
-        return cls(
-            uuid=UUID(values.pop("uuid")),
-            phase=RunPhase(values.pop("phase")),
-            reason=None if reason is None else StopReason(reason),
-            asked=None if asked is None else StopReason(asked),
-            next=Next(values.pop("next")),
-            limiting=None if limiting is None else decode(Limits, limiting),
-            intent=None if intent is None else Remains.decode(intent),
-            **values,
-        )
-
-
-_NAMES = tuple(each.name for each in fields(RunRecord))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -275,6 +164,10 @@ class RunDirectory:
         """Return the file that keeps what a console printed last."""
         return self.path(uuid) / f"console{place}"
 
+    def channel(self, uuid: UUID, number: int) -> Path:
+        """Return where a channel has its socket, if its definition does not say."""
+        return self.path(uuid) / f"channel{number}"
+
     def remove(self, uuid: UUID) -> None:
         """Forget the run: the record first, so that a half-removed directory is no run any more."""
         for name in (RECORD, DOMAIN):
@@ -331,7 +224,7 @@ class RunDirectory:
     def _load(self, name: str) -> RunEntry | None:
         path = f"{self._prefix}/{name}"
         try:
-            text = _text(f"{path}/{RECORD}")
+            text = whole_text(f"{path}/{RECORD}")
         except FileNotFoundError:
             LOGGER.info("'%s' holds no run of a domain and is removed", path)
             shutil.rmtree(path, ignore_errors=True)
@@ -342,7 +235,7 @@ class RunDirectory:
         sweep(path)
         try:
             record = RunRecord.from_json(text)
-            description = _description(_text(f"{path}/{DOMAIN}"), read=record.phase is not RunPhase.RUNNING)
+            description = _description(whole_text(f"{path}/{DOMAIN}"), read=record.phase is not RunPhase.RUNNING)
             if not str(record.uuid) == name == str(description.uuid):
                 raise ValueError(f"it is about {record.uuid} and {description.uuid}")
         except LaterFormatError as error:
@@ -354,10 +247,6 @@ class RunDirectory:
             LOGGER.error("the run directory '%s' cannot be read: %s", path, error)
             return None
         return RunEntry(record=record, description=description)
-
-
-class LaterFormatError(ValueError):
-    """A later insulad wrote it."""
 
 
 _BEGINNING = re.compile(r"<domain[^<>]*>\s*<name>([^<>&]+)</name>\s*<uuid>([0-9a-f-]{36})</uuid>")
@@ -376,25 +265,8 @@ def _read(text: str) -> DomainDefinition:
     return DomainDefinition.load(text, Part.LIVE | Part.SECRET, bounded=False)
 
 
-def _text(path: str) -> str:
-    """Return what a file of ours holds, in as few calls as can be: at its start a daemon reads thousands."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        content = os.read(descriptor, os.fstat(descriptor).st_size + 1)
-        while more := os.read(descriptor, _CHUNK):
-            content += more
-    finally:
-        os.close(descriptor)
-    return content.decode()
-
-
 def _uuid(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
         return None
-
-
-def ending(record: RunRecord, reason: StopReason, *, status: int | None = None, then: Next = Next.OFF) -> RunRecord:
-    """Return record with the decision how the run ended and what follows."""
-    return replace(record, phase=RunPhase.ENDING, reason=reason, status=status, next=then)

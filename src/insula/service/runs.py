@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
+from insula.engine.fragments.defaultlimits import default_tasks
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.threads import in_own_thread
@@ -22,13 +23,19 @@ from insula.errors import InsulaError, OperationFailedError, OperationTimeoutErr
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import TRANSITIONS, DomainState, Happening, StateWithReason
 from insula.service import live
+from insula.service.channelhosts import ChannelHosts
+from insula.service.claims import shortcomings
 from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import ContainerEngine, Preparation
+from insula.service.events import StartFailed
 from insula.service.leftovers import Leftovers
 from insula.service.managed import ManagedDomain, Run
 from insula.service.pastruns import PastRuns
-from insula.service.rundirectory import LIVE, Next, RunDirectory, RunPhase, RunRecord, StopReason, ending
+from insula.service.rundirectory import LIVE, RunDirectory
+from insula.service.runjournal import RunJournal
+from insula.service.runrecord import REBOOTS, Next, RunPhase, RunRecord, StopReason, ending
 from insula.service.runstorage import RunStorage
+from insula.service.seating import Seating
 from insula.service.startoptions import Launch
 from insula.service.translate import PidOf
 from insula.service.unread import Description, UnreadDefinition
@@ -47,16 +54,25 @@ class Runs:
         past: PastRuns,
         preparation: Preparation,
         pid_of: PidOf,
-        logs: Path,
+        readers: ConsoleReaders,
         boot_id: str,
+        seating: Seating,
     ) -> None:
         self._engine = engine
         self._directory = directory
         self.past = past
         self.storage = RunStorage(preparation, pid_of)
-        self._readers = ConsoleReaders(engine=engine, directory=directory, logs=logs)
+        self._readers = readers
+        self._channels = ChannelHosts(directory)
         self._boot_id = boot_id
+        self.seating = seating
+        self.journal = RunJournal(directory, seating)
         self.leftovers = Leftovers()
+
+    @property
+    def usual_tasks(self) -> int:
+        """How many processes and threads a guest may have whose definition names no number."""
+        return default_tasks(self._engine.facts.pids_max)
 
     async def begin(self, managed: ManagedDomain, domain: DomainDefinition, launch: Launch) -> None:
         """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
@@ -69,6 +85,7 @@ class Runs:
             ):  # a restart that cannot be made is over; what is left forgets its record
                 managed.ended_record = None
                 managed.end(Happening.START_FAILED)
+            managed.events.publish(StartFailed(domain=managed.ref))
             raise
         if managed.ended_record is None and not managed.is_persistent:
             await in_own_thread(partial(self.storage.discard_doomed, managed.uuid))
@@ -83,6 +100,8 @@ class Runs:
 
         try:
             spec = await self.storage.specified(domain, record)
+            seated, probed = self.seating.seat(domain, spec.cgroup.partition), domain.settings.is_probed
+            record = begun = replace(record, seated=seated, probed=probed)
             if launch.fds:
                 spec = replace(spec, inherited_fds=len(launch.fds))
             failure: str | None = None
@@ -95,6 +114,7 @@ class Runs:
                 spec,
                 inherited=launch.fds,
                 paused=launch.paused,
+                processors=None if record.seated is None else self.seating.written(record.seated),
                 write_intent=write_intent,
                 while_inside=while_inside,
             )
@@ -105,21 +125,29 @@ class Runs:
                 raise
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
             managed.owner = managed.ended_record = None
+            self.seating.take(managed.uuid)
             managed.past = self.past.failed(managed.uuid, error)
             managed.end(Happening.START_FAILED)
+            managed.events.publish(StartFailed(domain=managed.ref))
             if not await self._undone(begun):
                 error.add_note("something of it stays behind, and is tried again")
             raise
         managed.ended_record, managed.past = None, self.past.started(managed.uuid)
         managed.begin(run, self._described(domain, container), launch.happening)
-        self._warn(managed, failure)
+        unmet = (failure, *container.unmet, *shortcomings(domain, run.record.seated))
+        for each in (*unmet, *(channel.failure for channel in run.channels)):
+            self._warn(managed, each)
 
     def _taken(self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord) -> Run:
         """What becomes managed's run of a container that was just launched, written down."""
-        recorded = replace(record, phase=RunPhase.RUNNING, container=container.record.encode())
+        if container.unmet:
+            self.seating.take(managed.uuid)
+            record = replace(record, seated=None)
+        recorded = replace(record, phase=RunPhase.RUNNING, held=False, container=container.record.encode())
         self._directory.write(recorded)
         consoles = self._readers.begin(managed, domain, container, found_again=False)
-        return Run(container=container, record=recorded, consoles=consoles)
+        channels = self._channels.begin(domain, container)
+        return Run(container=container, record=recorded, consoles=consoles, channels=channels)
 
     def _described(self, domain: DomainDefinition, container: Running) -> Description:
         """Return what describes domain while it runs: made out when somebody asks for it, which no start waits for."""
@@ -134,6 +162,8 @@ class Runs:
     def show(self, managed: ManagedDomain, domain: Description, container: Running, record: RunRecord) -> Run:
         """Let a guest that an earlier daemon began count as running, before anything of it is in our hands."""
         run = Run(container=container, record=record, adoption=asyncio.get_running_loop().create_future())
+        if record.seated is not None:
+            self.seating.give(managed.uuid, record.seated)
         managed.show(run, domain, _state_of(container, record))
         return run
 
@@ -144,23 +174,31 @@ class Runs:
         """
         run = managed.require_run()
         shown = run.container.record
-        failure = self._readers.show(container, len(container.consoles))
+        failure = self._readers.show(container, container.console_count)
         run.consoles = self._readers.begin(managed, managed.description, container, found_again=True)
+        run.channels = self._channels.begin(managed.description, container)
         run.container = container
-        self._warn(managed, failure)
+        self.seating.found(managed.uuid, container.group)
+        for each in (failure, *(channel.failure for channel in run.channels)):
+            self._warn(managed, each)
         managed.describe(partial(live.running, facts=live.facts_of(container)))
         if container.awaiting_exec and managed.state.state is not DomainState.PAUSED:
             managed.happen(Happening.SUSPENDED)  # not known when it was shown: it stands still before its program
         if container.described and container.record != shown:
-            self.record_container(managed, container)
+            self.journal.record_container(managed, container)
 
-    async def destroy(self, managed: ManagedDomain) -> ExitStatus:
-        """Kill the guest and clear up; the caller tells that it is off.
+    async def kill(self, managed: ManagedDomain, reason: StopReason, then: Next = Next.OFF) -> RunRecord:
+        """Kill the guest and clear up; return the record as it was decided. The caller tells that.
 
+        reason: one of KILLED; RESTART follows RESET alone.
         Raises: InsulaError, and then it still runs, as far as we know.
         """
         run = managed.require_run()
-        self._directory.write_or_owe(ending(run.record, StopReason.DESTROYED))
+        # A guest that stands still for its file systems goes on with them, at the latest when it begins anew.
+        stands_still = managed.state.state is DomainState.PAUSED and not run.record.quiesced
+        held = then is Next.RESTART and (stands_still or run.record.held)
+        marked = partial(replace, asked=reason, held=held)
+        self._directory.write_or_owe(ending(marked(run.record), reason, then=then))
         run.ending = True
         run.note_oom_kills()
         left: Callable[[], Awaitable[None]] | None = None
@@ -171,14 +209,15 @@ class Runs:
                 run.ending = False
                 # It is killed and only not dead yet: however late, that will have been the reason.
                 killed = isinstance(error, OperationTimeoutError)
-                self.write_record(managed, replace(run.record, asked=StopReason.DESTROYED) if killed else run.record)
+                self.journal.write_record(managed, marked(run.record) if killed else run.record)
                 raise
-            LOGGER.error("domain '%s' was destroyed, and something of it stays behind: %s", managed.name, error)
+            LOGGER.error("domain '%s' was killed, and something of it stays behind: %s", managed.name, error)
             status = run.container.status
             left = partial(self._engine.teardown.release, run.container, status)
-        managed.past = self.past.ended(run.record, StopReason.DESTROYED, status.status, run.oom_kills)
-        await self._over(managed, ending(run.record, StopReason.DESTROYED, status=status.status), left)
-        return status
+        managed.past = self.past.ended(run.record, reason, status.status, run.oom_kills)
+        record = ending(marked(run.record), reason, status=status.status, then=then)
+        await self._over(managed, record, left)
+        return record
 
     async def end(self, managed: ManagedDomain, reason: StopReason, status: ExitStatus, then: Next) -> RunRecord:
         """Clear up after a guest that ended by itself; return the record as it was decided. The caller tells that."""
@@ -201,10 +240,6 @@ class Runs:
         """Have the keeper drop what it holds of a domain that is off, handed over while its end was under way."""
         await self._engine.teardown.forget(Remains(uuid=str(uuid)))
 
-    def repair(self, record: RunRecord) -> None:
-        """Write down anew what was lost about a run that goes on."""
-        self._directory.repair(record)
-
     async def suspend(self, run: Run) -> None:
         """Let the guest stand still. Raises: OperationFailedError, and it does not."""
         try:
@@ -222,53 +257,12 @@ class Runs:
 
     async def let_go(self, run: Run) -> None:
         """Close what we have open of a guest: its consoles, when all they said is in the log, and its fds."""
+        for each in run.channels:
+            each.close()
         waiting = [console.finish() for console in run.consoles if not console.finish_at_once()]
         if waiting:
             await asyncio.gather(*waiting)
         run.container.close()
-
-    def change(self, managed: ManagedDomain, record: RunRecord) -> None:
-        """Write down what changed about the present run."""
-        run = managed.require_run()
-        self._directory.write(record)
-        run.record = record
-
-    def write_record(self, managed: ManagedDomain, record: RunRecord) -> None:
-        """Keep for the next daemon what happens to the present run, whether it can be written now or not."""
-        run = managed.require_run()
-        run.record = record
-        self._directory.write_or_owe(record)
-
-    def note_storage(self, managed: ManagedDomain, *, ephemeral: bool) -> None:
-        """Let what was marked hold for the present run, or the one that is over and was kept."""
-        if managed.run is not None:
-            self.write_record(managed, replace(managed.run.record, ephemeral=ephemeral))
-        elif managed.ended_record is not None:
-            managed.ended_record = replace(managed.ended_record, ephemeral=ephemeral)
-            self._directory.write_or_owe(managed.ended_record)
-
-    def is_ephemeral(self, managed: ManagedDomain) -> bool:
-        """Whether the domain's storage vanishes with its present run, or the one that was kept."""
-        record = managed.ended_record if managed.run is None else managed.run.record
-        return record is not None and record.ephemeral
-
-    def change_domain(self, managed: ManagedDomain, current: DomainDefinition) -> None:
-        """Let a change of the live definition, which the guest has felt already, count, and write it down."""
-        managed.description = current
-        self._directory.write_domain_or_owe(managed.uuid, current)
-        if managed.run is not None:
-            self.record_container(managed, managed.run.container)
-
-    def record_container(self, managed: ManagedDomain, container: Running) -> None:
-        """Let the record tell of the running container as it is now, its limits for one."""
-        record = managed.require_run().record
-        # Until the live definition is written, a later daemon goes by the former one, and must know what to take back.
-        if not self._directory.owes_domain(managed.uuid):
-            record = replace(record, limiting=None, attaching=False)
-        if container.described:
-            record = replace(record, container=container.record.encode())
-        if record != managed.require_run().record:
-            self.write_record(managed, record)
 
     async def discard_kept(self, managed: ManagedDomain) -> None:
         """Give up a run that is over and was kept; the caller tells that it is off for good."""
@@ -289,7 +283,7 @@ class Runs:
         spec = self.storage.rehearsed(domain)
         try:
             if spec is not None:
-                self._engine.program(spec)
+                self._engine.get_ready(spec)
             domain.dump(LIVE)
         except (OSError, InsulaError) as error:
             LOGGER.debug("domain '%s' could not be started now: %s", domain.name, error)
@@ -319,6 +313,7 @@ class Runs:
             autodestroy=launch.owner is not None,
             ephemeral=ephemeral if kept is None else kept.ephemeral,
             again=launch.restarts is not None,
+            held=launch.restarts is not None and launch.paused,
             restarts=launch.restarts or 0,
         )
 
@@ -355,6 +350,8 @@ class Runs:
         self, managed: ManagedDomain, record: RunRecord, left: Callable[[], Awaitable[None]] | None
     ) -> None:
         """Let nothing be left of a run that is over but that it is shown. left: takes away what could not be yet."""
+        if record.next is Next.RESTART and record.reason in REBOOTS:
+            managed.pause_consoles()
         await self.let_go(managed.require_run())
         if record.next is Next.OFF:
             if left is None:

@@ -9,7 +9,7 @@ from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
 from insula.model.domain import DomainDefinition
 from insula.service.containers import Preparation
-from insula.service.rundirectory import RunRecord
+from insula.service.runrecord import RunRecord
 from insula.service.translate import PidOf
 
 LOGGER = logging.getLogger(__name__)
@@ -47,6 +47,10 @@ class RunStorage:
         Raises: OSError, and the note is as it was.
         """
         await in_own_thread(partial(self._preparation.keep, uuid, ephemeral=ephemeral))
+
+    def is_doomed(self, uuid: UUID) -> bool:
+        """Whether an earlier domain of this UUID was to leave nothing of its storage."""
+        return self._preparation.doomed(uuid)
 
     def discard_doomed(self, uuid: UUID) -> None:
         """Remove what an earlier domain of this UUID was to leave nothing of: in a thread. Raises: OSError."""

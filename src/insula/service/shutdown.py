@@ -13,7 +13,7 @@ from insula.errors import InvalidArgumentError, OperationFailedError, OperationI
 from insula.model.numbers import ShutdownMode
 from insula.service.containers import Looking
 from insula.service.managed import ManagedDomain, Run
-from insula.service.rundirectory import StopReason
+from insula.service.runrecord import StopReason
 from insula.service.runs import Runs
 
 LOGGER = logging.getLogger(__name__)
@@ -63,11 +63,11 @@ class ShutdownVerbs:
         ways = _ways(modes)
         before = run.record
         # Written before the guest hears it: one that ends at once must find us knowing why.
-        self._runs.write_record(managed, replace(before, asked=_ASKED[action]))
+        self._runs.journal.write_record(managed, replace(before, asked=_ASKED[action]))
         try:
             await managed.lock.unless_overtaken(self._ask_until_heard(run, action, ways))
         except Exception:
-            self._runs.write_record(managed, before)
+            self._runs.journal.write_record(managed, before)
             raise
         self._begin_watch(managed, run, action)
 
@@ -131,7 +131,7 @@ class ShutdownVerbs:
                 text = f"the guest was asked to {_WORDS[action]} and has not done so within {self._time_limit:g} s"
                 LOGGER.warning("domain '%s': %s", managed.name, text)
                 managed.notices = (*managed.notices, text)
-                self._runs.write_record(managed, replace(run.record, asked=None))
+                self._runs.journal.write_record(managed, replace(run.record, asked=None))
 
         await managed.lock.perform_surely("watch", work)
 
@@ -153,7 +153,7 @@ def _understand(container: Running, action: PowerAction, answer: InitAnswer) -> 
         case InitAnswer.UNHEARD:
             raise OperationFailedError(
                 f"the first program of domain '{container.name}' does not listen to the signal that would ask "
-                f"it to {_WORDS[action]}; use destroy"
+                f"it to {_WORDS[action]}; it can be ended by force"
             )
         case InitAnswer.NO_WAY:
             raise OperationFailedError(

@@ -20,8 +20,8 @@ class Launch:
     """How a domain is started.
 
     paused: it stands still before its init's first instruction; owner: whose connection it dies with; fds: what its
-    init inherits; restarts: how many quick ones came before, None when it is no restart; rebooted: it is one that the
-    guest asked for, and nobody was told of its end.
+    init inherits; restarts: how many quick ones came before, None when it is no restart; rebooted: it is a reboot or a
+    reset, and nobody was told of its end.
     """
 
     paused: bool = False
@@ -34,5 +34,5 @@ class Launch:
     def happening(self) -> Happening:
         """What its success is."""
         if self.rebooted:
-            return Happening.REBOOTED
+            return Happening.REBOOTED_PAUSED if self.paused else Happening.REBOOTED
         return Happening.BOOTED_PAUSED if self.paused else Happening.BOOTED

@@ -33,18 +33,21 @@ class StateChangeLock:
     Where a verb waits for something that the guest can hold up, it does so in `unless_overtaken`: a verb that ends the
     guest does not sit that out. It makes all who hold or await the lock, up to its own turn, give up at that point.
 
+    name, noun: of what is changed, for messages; it may be another noun than a domain, which has no jobs and no guest.
     admit: called when the turn of what a caller asked for has come; raises where that is not to be done any more.
     """
 
     def __init__(
         self,
-        domain: str,
+        name: str,
         *,
+        noun: str = "domain",
         patience: float = LOCK_PATIENCE,
         tasks: BackgroundTasks | None = None,
         admit: Callable[[], None] = lambda: None,
     ) -> None:
-        self.domain = domain
+        self.name = name
+        self._noun = noun
         self._admit = admit
         self.hurry: Callable[[], None] = nobody
         """Lets what holds the domain up for now come first."""
@@ -97,14 +100,14 @@ class StateChangeLock:
         self.hurry()
         asked = partial(self._admitted, work)
         steps = self._overtake(verb, asked) if overtaking else self._perform(verb, asked, self._patience, change)
-        return await outlived(self._tasks.begin(steps, f"{verb} {self.domain}"))
+        return await outlived(self._tasks.begin(steps, f"{verb} {self.name}"))
 
     async def perform_surely(
         self, verb: str, work: Callable[[], Coroutine[Any, Any, T]], *, change: OperationKind = OperationKind.LIFE
     ) -> T:
         """Return what work() returns, which no caller asked for and which must happen, however long that waits."""
         steps = self._perform(verb, work, None, change)
-        return await outlived(self._tasks.begin(steps, f"{verb} {self.domain}"))
+        return await outlived(self._tasks.begin(steps, f"{verb} {self.name}"))
 
     async def perform_job(self, job: Job, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return what work() returns, which is a job: it has the domain, and takes the lock in `step` only.
@@ -115,7 +118,7 @@ class StateChangeLock:
         """
         self.hurry()
         steps = self._perform_job(job, partial(self._admitted, work))
-        return await outlived(self._tasks.begin(steps, f"{job.verb} {self.domain}"))
+        return await outlived(self._tasks.begin(steps, f"{job.verb} {self.name}"))
 
     async def _admitted(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._admit()
@@ -129,14 +132,14 @@ class StateChangeLock:
         await self._take()
         if self._job is not job:
             self._lock.release()
-            raise OperationAbortedError(f"{job.verb} of domain '{self.domain}' was given up")
+            raise OperationAbortedError(f"{job.verb} of {self._noun} '{self.name}' was given up")
         return await self._hold(job.verb, work)
 
     async def _perform_job(self, job: Job, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         await self._acquire(self._patience, NOTHING)
         self._job, self._job_over = job, asyncio.Event()
         self._lock.release()
-        task = asyncio.get_running_loop().create_task(work(), name=f"{job.verb} {self.domain}: work")
+        task = asyncio.get_running_loop().create_task(work(), name=f"{job.verb} {self.name}: work")
         job.began, job.give_up = time.monotonic(), lambda: self._given_up(job, task)
         if job.aborted_by:
             job.give_up()
@@ -149,7 +152,7 @@ class StateChangeLock:
                 raise
             job.end(JobType.CANCELLED, f"given up, because of {job.aborted_by}")
             raise OperationAbortedError(
-                f"{job.verb} of domain '{self.domain}' was given up, because of {job.aborted_by}"
+                f"{job.verb} of {self._noun} '{self.name}' was given up, because of {job.aborted_by}"
             ) from error
         except BaseException as error:
             job.end(JobType.FAILED, str(error))
@@ -179,7 +182,7 @@ class StateChangeLock:
         if self._overtakers:
             work.close()
             raise self._overtaken()
-        wait = asyncio.get_running_loop().create_task(work, name=f"{self._holder} {self.domain}: wait")
+        wait = asyncio.get_running_loop().create_task(work, name=f"{self._holder} {self.name}: wait")
         self._wait = wait
         try:
             return await wait
@@ -191,7 +194,9 @@ class StateChangeLock:
             self._wait = None
 
     def _overtaken(self) -> OperationAbortedError:
-        return OperationAbortedError(f"given up, because {self._overtaking} of domain '{self.domain}' came meanwhile")
+        return OperationAbortedError(
+            f"given up, because {self._overtaking} of {self._noun} '{self.name}' came meanwhile"
+        )
 
     async def _overtake(self, verb: str, work: Callable[[], Awaitable[T]]) -> T:
         self._overtaking = verb
@@ -235,7 +240,7 @@ class StateChangeLock:
         except TimeoutError as error:
             raise OperationTimeoutError(
                 "cannot acquire state change lock "
-                f"(held by {self.holder} of domain '{self.domain}' for {self.held_for:.0f} s)"
+                f"(held by {self.holder} of {self._noun} '{self.name}' for {self.held_for:.0f} s)"
             ) from error
 
     async def _take(self) -> None:

@@ -78,7 +78,7 @@ def memory_stats(managed: ManagedDomain) -> list[tuple[MemoryStat, int]]:
     run = managed.require_run()
     with cgroup_errors(managed, "memory use"):
         use = run.container.group.memory.use()
-    return memory_tags(use, managed.current.memory_now)
+    return memory_tags(use, managed.balloon)
 
 
 def memory_tags(use: MemoryUse, balloon: int) -> list[tuple[MemoryStat, int]]:
@@ -89,7 +89,9 @@ def memory_tags(use: MemoryUse, balloon: int) -> list[tuple[MemoryStat, int]]:
     """
     available = balloon if use.limit is None else min(balloon, use.limit // 1024)
     usage, cache = use.usage // 1024, use.droppable // 1024
+    swapped = ((MemoryStat.SWAP_IN, use.swapped_in), (MemoryStat.SWAP_OUT, use.swapped_out))
     return [
+        *((tag, moved // 1024) for tag, moved in swapped if moved is not None),
         (MemoryStat.ACTUAL_BALLOON, balloon),
         (MemoryStat.MAJOR_FAULT, use.major_faults),
         (MemoryStat.MINOR_FAULT, max(0, use.page_faults - use.major_faults)),
@@ -113,7 +115,7 @@ def block_stats(managed: ManagedDomain, path: str) -> BlockStats:
     if not path:
         return summed(devices)
     disk = disk_of(managed, path)
-    return of_device(devices, device_number(source_of(disk)))
+    return of_device(devices, number_of(managed, disk))
 
 
 def summed(devices: Sequence[DeviceUse]) -> BlockStats:
@@ -139,6 +141,16 @@ def disk_of(managed: ManagedDomain, path: str) -> Disk:
     raise InvalidArgumentError(f"invalid path: domain '{managed.name}' has no disk '{path}'")
 
 
+def number_of(managed: ManagedDomain, disk: Disk) -> tuple[int, int]:
+    """Return major and minor number of a running guest's disk: of an image the loop device that shows it.
+
+    Raises: InvalidArgumentError for a device that has gone.
+    """
+    given = managed.require_run().container.record.spec.devices
+    shown = next((each for each in given if each.guest == disk.target.device and each.image is not None), None)
+    return device_number(source_of(disk)) if shown is None else (shown.major, shown.minor)
+
+
 def interface_stats(managed: ManagedDomain, device: str) -> InterfaceStatistics:
     """Return the traffic of an interface, named by its end on the host, its MAC address or its name in the guest.
 
@@ -148,14 +160,14 @@ def interface_stats(managed: ManagedDomain, device: str) -> InterfaceStatistics:
     for each in run.container.record.connected:
         if device.lower() in (each.host.lower(), each.mac.lower(), each.guest.lower()):
             if not each.host_index:
-                return _counted_inside(run.container.pid, each.guest_index)
+                return counted_inside(run.container.pid, each.guest_index)
             with Rtnetlink() as kernel:
                 return statistics(kernel, [each.host_index]).get(each.host_index, NOTHING)
     raise InvalidArgumentError(f"invalid path: domain '{managed.name}' has no interface '{device}'")
 
 
-def _counted_inside(pid: int, index: int) -> InterfaceStatistics:
-    """A macvlan, or a moved device: only the guest's network has its counters."""
+def counted_inside(pid: int, index: int) -> InterfaceStatistics:
+    """Return the traffic of a macvlan, or a moved device: only the guest's network has its counters."""
     try:
         inside = socket_inside(pid)
     except FileNotFoundError:

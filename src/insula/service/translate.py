@@ -95,16 +95,22 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         shared_namespaces=shared,
         time_offsets=offsets,
         network=fragments.network.kind,
+        network_share=fragments.network.share,
         interfaces=fragments.network.interfaces,
-        nameservers=tuple(str(each) for each in domain.settings.nameservers),
+        nameservers=tuple(map(str, domain.settings.nameservers)) or fragments.network.nameservers,
+        search_domains=domain.settings.search_domains,
+        hosts=tuple((str(each.address), tuple(each.names.split())) for each in domain.settings.hosts),
         mounts=fragments.mounts,
         devices=fragments.devices,
         consoles=len(domain.devices.consoles),
+        channels=tuple(each.port for each in domain.devices.channels if each.port is not None),
         limits=fragments.limits,
+        seated=True,
         cgroup=CgroupPlacement(partition=_partition(domain)),
         capabilities=_capabilities(domain, privileged=fragments.idmap is None),
         seccomp=_seccomp(domain),
         resource_limits=_resource_limits(domain),
+        notifies=domain.settings.readiness is not None and domain.settings.readiness.notifies,
         sysctls=tuple((each.name, each.value) for each in domain.settings.kernel_settings),
     )
 
@@ -120,7 +126,7 @@ def hostname_for(name: DomainName, uuid: UUID) -> str:
 
 def _init(domain: DomainDefinition) -> Process:
     return Process(
-        argv=(str(domain.os.init), *domain.os.arguments),
+        argv=(str(domain.os.program), *domain.os.arguments),
         env=_environment(domain.os),
         cwd=str(domain.os.directory or "/"),
         user=domain.os.user,
@@ -132,7 +138,7 @@ def _environment(os: Os) -> tuple[tuple[str, str], ...]:
     """What libvirt's LXC driver tells a guest beside what the engine tells each, and what the definition has."""
     values = {"HOME": "/"}
     command_line = next((_text(each.item) for each in os.foreign if _is_command_line(each.item)), None)
-    if command_line is not None:
+    if command_line is not None and not os.is_machine:
         values["LIBVIRT_LXC_CMDLINE"] = command_line
     values.update((each.name, each.value) for each in os.environment)
     return tuple(values.items())

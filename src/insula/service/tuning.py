@@ -25,7 +25,8 @@ class Family:
 
     defined: the values of a definition; live: those a control group has; changed: a definition with new values,
     refused if they make no sense (InvalidArgumentError); limits: those of a changed definition that the values are
-    about; tunable: how the names begin in the event that tells of a change, None for none.
+    about; kind: of a change of them, for jobs; tunable: how the names begin in the event that tells of a change,
+    None for none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Family:
     live: Callable[[Cgroup, DomainDefinition], Values]
     changed: Callable[[DomainDefinition, Values], DomainDefinition]
     limits: Callable[[DomainDefinition, Values], Limits]
+    kind: OperationKind = OperationKind.LIMITS
     tunable: str | None = None
 
 
@@ -75,7 +77,7 @@ class TuningVerbs:
                 told = tuple(Parameter(family.tunable + each.name, each.kind, each.value) for each in parameters)
                 self._events.publish(Tunable(domain=managed.ref, parameters=told))
 
-        await managed.lock.perform(f"set {family.name}", work, change=OperationKind.LIMITS)
+        await managed.lock.perform(f"set {family.name}", work, change=family.kind)
 
 
 @contextmanager

@@ -5,8 +5,17 @@ from collections.abc import Callable, Mapping
 from insula.engine.spec import BindMount, Bytes, GuestBindMount, IdMap, ImageMount, Mount, TmpfsMount
 from insula.errors import UnsupportedConfigError
 from insula.model.domain import DomainDefinition
-from insula.model.filesystems import Filesystem, FilesystemDriverType, FilesystemType
-from insula.storage.sources import access_of, belongs_to, device_source, file_source, refuse_ignored, tree_source
+from insula.model.filesystems import Filesystem, FilesystemType
+from insula.storage.partitiontable import place_in
+from insula.storage.sources import (
+    access_of,
+    belongs_to,
+    device_source,
+    file_source,
+    refuse_ignored,
+    refuse_other_formats,
+    tree_source,
+)
 
 _KIB = 1024
 
@@ -55,14 +64,7 @@ def _ram(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
 
 
 def _file(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
-    driver = filesystem.driver
-    if driver and (
-        driver.type not in (None, FilesystemDriverType.LOOP, FilesystemDriverType.PATH)
-        or driver.format not in (None, "raw")
-    ):
-        raise UnsupportedConfigError(
-            f"file system '{filesystem.target}': only raw files by <driver type='loop' format='raw'/> are there yet"
-        )
+    refuse_other_formats(filesystem)
     return _image(filesystem, file_source(filesystem))
 
 
@@ -71,8 +73,11 @@ def _block(filesystem: Filesystem, _idmap: IdMap | None) -> Mount:
 
 
 def _image(filesystem: Filesystem, source: str) -> Mount:
+    start, size = place_in(filesystem, source) if filesystem.source.partition is not None else (0, 0)
     return ImageMount(
         source=source,
+        start=start,
+        size=size,
         target=str(filesystem.target),
         access=access_of(filesystem),
         idmapped=filesystem.is_mapped,

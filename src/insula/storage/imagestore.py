@@ -156,7 +156,9 @@ class ImageStore:
                 sync_directory(self.directory)
                 return
             if others := self._other_names(name):
-                raise ResourceBusyError(f"image '{name}' has other names, to be removed first: {', '.join(others)}")
+                raise ResourceBusyError(
+                    f"image '{name}' has other names, to be removed before it, or together with it: {', '.join(others)}"
+                )
             users = self.used_by(name)
             if users:
                 raise ResourceBusyError(f"image '{name}' is used by {self._described(users, names or {})}")

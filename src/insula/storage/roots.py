@@ -1,20 +1,29 @@
 """The plug point for what a guest sees at `/`: one class a kind of `<filesystem>` with that target, in `built_in`.
 
 A driver says whether it can serve a definition, prepares the root before a start, and discards what belongs to a domain
-when the domain goes. The next ones (file systems in files and on block devices, btrfs, ZFS, volumes) are one class and
-one word in the tuple each.
+when the domain goes. The next ones (btrfs, ZFS, volumes) are one class and one word in the tuple each.
 """
 
 import os
+from collections.abc import Callable
 from typing import Protocol
 from uuid import UUID
 
-from insula.engine.spec import DirectoryRoot, IdMap, OverlayRoot, Root
+from insula.engine.spec import DirectoryRoot, IdMap, ImageRoot, OverlayRoot, Root
 from insula.errors import UnsupportedConfigError
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import Filesystem, FilesystemType
 from insula.storage.imagestore import ImageStore
-from insula.storage.sources import access_of, belongs_to, directory_source, refuse_ignored
+from insula.storage.partitiontable import place_in
+from insula.storage.sources import (
+    access_of,
+    belongs_to,
+    device_source,
+    directory_source,
+    file_source,
+    refuse_ignored,
+    refuse_other_formats,
+)
 
 
 class RootDriver(Protocol):
@@ -88,14 +97,41 @@ class MountRoot:
         return
 
 
+class ImageRootDriver:
+    """`type='file'` and `'block'`: the file system in a raw image or on a device, or in a partition of it; the
+    administrator's own. source: looks up which."""
+
+    def __init__(self, kind: FilesystemType, source: Callable[[Filesystem], str]) -> None:
+        self.type = kind
+        self._source = source
+
+    def check(self, filesystem: Filesystem) -> None:
+        refuse_ignored(filesystem)
+        refuse_other_formats(filesystem)
+
+    def prepare(self, filesystem: Filesystem, uuid: UUID, idmap: IdMap | None) -> Root:
+        # Nothing is mounted yet: who prepares a root need not want to start it.
+        source = self._source(filesystem)
+        start, size = place_in(filesystem, source)
+        return ImageRoot(
+            source=source, start=start, size=size, access=access_of(filesystem), idmapped=filesystem.is_mapped
+        )
+
+    def discard(self, uuid: UUID) -> None:
+        return
+
+
 def built_in(images: ImageStore) -> tuple[RootDriver, ...]:
     """Return the drivers there are."""
-    return (TemplateRoot(images), MountRoot())
+    return (
+        TemplateRoot(images),
+        MountRoot(),
+        ImageRootDriver(FilesystemType.FILE, file_source),
+        ImageRootDriver(FilesystemType.BLOCK, device_source),
+    )
 
 
 _LATER = {
-    FilesystemType.FILE: "a root in a file is not there yet; use type='template' or 'mount'",
-    FilesystemType.BLOCK: "a root on a block device is not there yet; mount it and use type='mount'",
     FilesystemType.VOLUME: "storage pools are not there yet; use type='template' or 'mount'",
     FilesystemType.RAM: "an empty file system in memory holds no init; use type='template'",
     FilesystemType.BIND: "it shows a directory of the guest itself, which is not there before the root",

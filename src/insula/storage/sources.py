@@ -7,7 +7,9 @@ from pathlib import PurePosixPath
 
 from insula.engine.spec import Access, IdMap, IdRange
 from insula.errors import UnsupportedConfigError
-from insula.model.filesystems import Filesystem
+from insula.model.filesystems import Filesystem, FilesystemDriverType
+
+_RAW = (None, "raw")
 
 
 def access_of(filesystem: Filesystem) -> Access:
@@ -95,3 +97,16 @@ def refuse_ignored(filesystem: Filesystem) -> None:
     for what, present in refused.items():
         if present:
             raise UnsupportedConfigError(f"file system '{filesystem.target}': {what} is not there; remove it")
+
+
+def refuse_other_formats(filesystem: Filesystem) -> None:
+    """Refuse a file that the kernel makes no device of. Raises: UnsupportedConfigError."""
+    driver = filesystem.driver
+    if driver is None:
+        return
+    if driver.type not in (None, FilesystemDriverType.LOOP, FilesystemDriverType.PATH) or driver.format not in _RAW:
+        raise UnsupportedConfigError(
+            f"file system '{filesystem.target}' is of format '{driver.format or 'raw'}' by driver "
+            f"'{driver.type or 'loop'}': the kernel makes devices of raw images only; convert it "
+            "(qemu-img convert -O raw), or show it by a device (qemu-nbd) of type 'block'"
+        )

@@ -16,6 +16,16 @@ from insula.testing.fakegroups import FakeGroup
 from insula.testing.fakehost import FakeHost
 from insula.testing.fakekeeper import FakeKeeper
 from insula.testing.fakelooker import FakeLooker
+from insula.testing.fakenetworks import FakeNetworkPerformer
 from insula.testing.fakeprocess import FakeProcess
 
-__all__ = ["DirectLink", "FakeEngine", "FakeGroup", "FakeHost", "FakeKeeper", "FakeLooker", "FakeProcess"]
+__all__ = [
+    "DirectLink",
+    "FakeEngine",
+    "FakeGroup",
+    "FakeHost",
+    "FakeKeeper",
+    "FakeLooker",
+    "FakeNetworkPerformer",
+    "FakeProcess",
+]

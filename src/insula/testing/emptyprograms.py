@@ -39,7 +39,7 @@ class EmptyPrograms(Programs):
     """Compiles everything to nothing."""
 
     def start(self, spec: ContainerSpec, plan: LaunchPlan, *, permitted: int, hold: bool) -> Program:
-        return Performance(hold=hold, consoles=spec.consoles).program
+        return Performance(hold=hold, consoles=spec.consoles + len(spec.channels)).program
 
     def entering(self, spec: ContainerSpec, steps: Sequence[GuestStep], *, permitted: int, most_groups: int) -> Program:
         return Performance().program

@@ -3,10 +3,11 @@
 from contextlib import suppress
 from dataclasses import replace
 
-from insula.engine.launch.changes import WriteRecord, place_of
+from insula.engine.launch.changes import WriteRecord
 from insula.engine.launch.holdings import GuestMount, Holding
+from insula.engine.launch.nodechanges import place_of
 from insula.engine.launch.runningcontainer import Running
-from insula.engine.spec import ContainerSpec, Device, Mount
+from insula.engine.spec import Access, ContainerSpec, Device, Mount
 from insula.errors import OperationInvalidError
 
 
@@ -17,9 +18,9 @@ class FakeChanges:
         spec = running.record.spec
         self._show(running, mount.target, replace(spec, mounts=(*spec.mounts, mount)), write)
 
-    async def detach(self, running: Running, target: str, write: WriteRecord) -> None:
+    async def detach(self, running: Running, target: str, write: WriteRecord, *, force: bool = True) -> None:
         spec = running.record.spec
-        if all(held.target != target for held in _shown(running)):
+        if all(each.target != target for each in spec.mounts):
             raise OperationInvalidError(f"nothing was attached at {target} of {running.name}")
         mounts = tuple(each for each in spec.mounts if each.target != target)
         self._hide(running, target, replace(spec, mounts=mounts), write)
@@ -33,10 +34,16 @@ class FakeChanges:
         devices = tuple(each for each in spec.devices if each.guest != device.guest)
         self._hide(running, place_of(device), replace(spec, devices=devices), write)
 
+    async def renew(self, running: Running, target: str, write: WriteRecord, *, access: Access) -> None:
+        running.refuse_unless_entered()
+        spec = running.record.spec
+        mounts = tuple(replace(each, access=access) if each.target == target else each for each in spec.mounts)
+        self._become(running, write, replace(spec, mounts=mounts), running.record.holdings)
+
     async def settle(self, running: Running, write: WriteRecord) -> None:
         record = running.record
-        if not all(held.made for held in _shown(running)):
-            kept = [each for each in record.holdings if not (isinstance(each, GuestMount) and not each.made)]
+        kept = [each for each in record.holdings if getattr(each, "made", True)]
+        if len(kept) != len(record.holdings):
             self._become(running, write, record.spec, tuple(kept))
 
     def _show(self, running: Running, target: str, spec: ContainerSpec, write: WriteRecord) -> None:

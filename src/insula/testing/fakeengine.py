@@ -20,17 +20,22 @@ from insula.testing.emptyprograms import EmptyPrograms
 from insula.testing.fakechanges import FakeChanges
 from insula.testing.fakefacts import FACTS
 from insula.testing.fakehost import FakeHost
-from insula.testing.fakelaunch import FakeAttempt, FakeRelease, fake_plan
+from insula.testing.fakeinterfacechanges import FakeInterfaceChanges
+from insula.testing.fakelaunch import Connect, FakeAttempt, FakeRelease, fake_plan
 from insula.testing.fakesuccession import FakeSuccession
 
 
 class FakeEngine(Launcher):
     """Fits `service.containers.ContainerEngine`. host: what it works on; link: a way to that host's keeper.
 
-    connected: the interfaces that every guest is said to have.
+    connected: the interfaces that every guest is said to have; connect: makes them instead.
     """
 
     changes: FakeChanges  # type: ignore[assignment]
+    mounts: FakeChanges  # type: ignore[assignment]
+    nodes: FakeChanges  # type: ignore[assignment]
+    views: FakeChanges  # type: ignore[assignment]
+    interfaces: FakeInterfaceChanges  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -51,8 +56,10 @@ class FakeEngine(Launcher):
         self._host = host
         self._pids = _FreePids(host)
         self.connected = connected
+        self.connect: Connect = lambda _: self.connected
         self.succession = FakeSuccession(host, link)
-        self.changes = FakeChanges()
+        self.changes = self.mounts = self.nodes = self.views = FakeChanges()
+        self.interfaces = FakeInterfaceChanges()
 
     @property
     def facts(self) -> Facts:
@@ -62,11 +69,17 @@ class FakeEngine(Launcher):
         return fake_plan(spec)
 
     def _launching(
-        self, plan: LaunchPlan, program: Program, spec: ContainerSpec, identity: int, launch: str
+        self,
+        plan: LaunchPlan,
+        program: Program,
+        spec: ContainerSpec,
+        identity: int,
+        launch: str,
+        processors: str | None,
     ) -> LaunchAttempt:
         return FakeAttempt(
             self._host,
-            connected=self.connected,
+            connect=self.connect,
             launch=launch,
             reserve=self._reserve,
             plan=plan,
@@ -76,8 +89,9 @@ class FakeEngine(Launcher):
             link=self._link,
             interfaces=None,
             identity=identity,
+            processors=processors,
             release=self._release,
-            scopes=self._scopes,
+            scopes=self._ready_scopes,
             loaded=self._loaded,
             offload=self._offload,
         )

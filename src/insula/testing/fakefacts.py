@@ -4,7 +4,7 @@ from insula.engine.facts import Facts
 from insula.kernel.cgroups import Hierarchies
 
 FACTS = Facts(
-    hierarchies=Hierarchies(v2="/nowhere"),
+    hierarchies=Hierarchies(v2="/nowhere", v2_controllers=("cpuset",)),
     kernel="6.1.0",
     pids_max=32768,
     chosen_pids=True,

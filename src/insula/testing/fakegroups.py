@@ -1,29 +1,40 @@
 """Control groups that only remember what was asked of them."""
 
+import errno
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from insula.kernel.cgroups import Hierarchies
+from insula.kernel.cgroups import Course, Hierarchies, Pressure
+from insula.kernel.cgroups.heldlimits import HeldLimits, busy
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
 
 
 @dataclass(slots=True)
 class FakeMemory:
     """limits: what was set, in bytes, by the words memory, swap, soft and guarantee; undone: how often half a change
-    was looked for; before: called with what is about to change, and may raise what the kernel would."""
+    was looked for; used: bytes; freed: how many one round frees; stuck: how many nothing frees; squeezed: the limit
+    that memory is being freed for; before: called with what is about to change, and may raise what the kernel would.
+    """
 
     before: Callable[[str], None] = lambda _: None
     limits: dict[str, int] = field(default_factory=dict)
+    used: int = 20 << 20
+    freed: int = 64 << 20
+    stuck: int = 0
     anonymous: int = 8 << 20
     shared: int = 0
     swap: int = 0
     undone: int = 0
+    squeezed: int | None = None
 
     def limit(self, memory: int | None = None, memory_and_swap: int | None = None) -> None:
         self.before("limit memory")
         self.limits |= {"memory": memory or 0} if memory is not None else {}
         self.limits |= {"swap": memory_and_swap or 0} if memory_and_swap is not None else {}
+
+    def shrinking(self, memory: int) -> "FakeShrinking":
+        return FakeShrinking(memory=self, limit=memory)
 
     @property
     def has_unfinished(self) -> bool:
@@ -45,7 +56,7 @@ class FakeMemory:
 
     def use(self, *, summary: bool = False) -> MemoryUse:
         return MemoryUse(
-            usage=20 << 20,
+            usage=self.used,
             peak=None,
             limit=64 << 20,
             swap=self.swap,
@@ -57,6 +68,37 @@ class FakeMemory:
             page_faults=100,
             major_faults=7,
         )
+
+
+@dataclass(slots=True)
+class FakeShrinking:
+    """Frees what the group's memory says, round by round, and lowers its limit on the way, as v1 does."""
+
+    memory: FakeMemory
+    limit: int
+    former: int | None = None
+
+    def shrink(self, course: Course) -> None:
+        memory, path = self.memory, "memory.max"
+        memory.before("shrink memory")
+        memory.squeezed, self.former = self.limit, memory.limits.get("memory")
+        while True:
+            course.tell(memory.used)
+            if memory.used <= self.limit:
+                return
+            before = memory.used
+            memory.used = max(self.limit, memory.stuck, memory.used - memory.freed)
+            if memory.used == before and memory.freed:  # one that frees nothing goes on for ever
+                raise busy(path, self.limit, memory.used)
+            if memory.used != before:
+                memory.limits["memory"] = memory.used
+            if course.rest(0.001):
+                raise OSError(errno.ECANCELED, "given up", path)
+
+    def end(self, *, limited: bool) -> None:
+        self.memory.squeezed = None
+        if self.former is not None and not limited:
+            self.memory.limits["memory"] = self.former
 
 
 @dataclass(slots=True)
@@ -78,6 +120,9 @@ class FakeCpu:
 
     def held(self) -> tuple[int, int | None, int]:
         return self.shares, None if self.quota == -1 else self.quota, self.period
+
+    def waited(self) -> int | None:
+        return None
 
 
 class FakeCpuTime:
@@ -202,6 +247,10 @@ class FakeGroup:
     def join_fds(self) -> list[int]:
         return []
 
+    @property
+    def directories(self) -> tuple[str, ...]:
+        return (f"/sys/fs/cgroup/{self.path}",)
+
     def processes(self) -> list[int]:
         return list(self.inside)
 
@@ -209,8 +258,26 @@ class FakeGroup:
         """Where the real one raises the groups above, this one remembers that it was asked to."""
         self.memory.guarantee(memory)
 
-    def limits(self) -> Any:
-        return type("Held", (), {"cpus": self.cpuset.cpus})()
+    def pressure(self, resource: str) -> Pressure | None:
+        """Nobody counts that."""
+        return None
+
+    def limits(self) -> HeldLimits:
+        memory, soft, guarantee, swap = self.memory.held()
+        shares, quota, period = self.cpu.held()
+        return HeldLimits(
+            memory=memory,
+            memory_soft=soft,
+            memory_guarantee=guarantee,
+            memory_and_swap=swap,
+            cpu_shares=shares,
+            cpu_quota=quota,
+            cpu_period=period,
+            cpus=self.cpuset.cpus,
+            memory_nodes=self.cpuset.nodes,
+            block_weight=self.io.weight,
+            tasks=self.tasks.most,
+        )
 
     def stats(self) -> Stats:
         return Stats(

@@ -1,6 +1,6 @@
 """What a launch makes on a fake host: a control group, one process, and nothing else; and how that is taken away."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,13 +14,15 @@ from insula.engine.launch.runningcontainer import Running
 from insula.engine.plan.plan import CloneOptions, LaunchPlan
 from insula.engine.spec import ContainerSpec
 from insula.engine.steps.guest.execution import Execute
-from insula.engine.steps.host.groups import LimitGroup, MakeGroup
+from insula.engine.steps.host.groups import LimitGroup, MakeGroup, SeatGroup
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup
 from insula.testing.fakegroups import FakeGroup
 from insula.testing.fakehost import FakeHost
 from insula.testing.fakerunning import FakeRunning
+
+Connect = Callable[[ContainerSpec], tuple[ConnectedInterface, ...]]
 
 
 def fake_plan(spec: ContainerSpec) -> LaunchPlan:
@@ -36,6 +38,7 @@ def fake_plan(spec: ContainerSpec) -> LaunchPlan:
                 owner=None,
             ),
             LimitGroup(why="it has some", limits=spec.limits),
+            SeatGroup(why="it is asked for"),
         ),
         clone=CloneOptions(namespaces=()),
         child_early=(),
@@ -47,13 +50,13 @@ def fake_plan(spec: ContainerSpec) -> LaunchPlan:
 class FakeAttempt(LaunchAttempt):
     """An attempt whose group and first process are a fake host's.
 
-    connected: the interfaces that are said to have been made with the group.
+    connect: makes a guest's interfaces, together with its group.
     """
 
-    def __init__(self, host: FakeHost, *, connected: tuple[ConnectedInterface, ...], **parts: Any) -> None:
+    def __init__(self, host: FakeHost, *, connect: Connect, **parts: Any) -> None:
         super().__init__(**parts)
         self._host = host
-        self._connected = connected
+        self._connect = connect
 
     async def _made_by(self, step: HostStep) -> tuple[Holding, ...]:
         if not isinstance(step, MakeGroup):
@@ -62,7 +65,7 @@ class FakeAttempt(LaunchAttempt):
         (meant,) = step.announce(context.identity)
         assert isinstance(meant, ControlGroup)
         context.group = cast("Cgroup", self._host.make_group(meant.path, maker=context.launch))
-        return ControlGroup(path=meant.path), Interfaces(connected=self._connected)
+        return ControlGroup(path=meant.path), Interfaces(connected=self._connect(self._spec))
 
     def _opened(self, child: int) -> int:
         if child not in self._host.processes:
@@ -72,7 +75,7 @@ class FakeAttempt(LaunchAttempt):
     def _described(self, *, hold: bool, mount: int | None) -> Running:
         described = super()._described(hold=hold, mount=mount)
         running = FakeRunning.of(replace(described.record, boot=self._host.boot), self._host)
-        running.awaiting_exec = hold
+        running.awaiting_exec, running.unmet = hold, described.unmet
         return running
 
 

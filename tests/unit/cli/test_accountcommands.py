@@ -1,4 +1,4 @@
-"""Tests of insula.cli.accountcommands: what is refused before anything runs inside; the rest is tried in guests."""
+"""What is refused before anything is asked of the daemon about passwords and keys; the rest is tried in guests."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from insula.cli import accountcommands
 from insula.cli.accountcommands import keys_of
 from insula.errors import InvalidArgumentError
-from insula.rpc.procedures import Insula, Remote
+from insula.rpc.procedures import Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
@@ -32,7 +32,7 @@ def test_a_password_that_nobody_could_type_is_refused(
     monkeypatch.setattr("insula.cli.terminal.is_terminal", lambda fd: False)
     with pytest.raises(InvalidArgumentError, match="1 to 512 bytes"):
         _run(client, "passwd", "web")
-    assert client.made(Insula.DOMAIN_EXEC) == []
+    assert client.made(Remote.DOMAIN_SET_USER_PASSWORD) == []
 
 
 def test_a_password_is_asked_for_twice_at_a_terminal(client: FakeClient, monkeypatch: pytest.MonkeyPatch) -> None:

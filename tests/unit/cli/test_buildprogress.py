@@ -42,6 +42,21 @@ def test_the_time_left_is_told_once_it_can_be() -> None:
     assert pace.left == pytest.approx(20)
 
 
+def test_a_slow_phase_does_not_throw_over_at_once_what_was_thought_before() -> None:
+    clock = Clock()
+    pace = BuildPace(clock)
+    clock.now += 20
+    pace.note(_report("downloading", 0.5))
+    assert pace.left == pytest.approx(20)
+    clock.now += 10
+    pace.note(_report("installing", 0.5))
+    assert pace.left == pytest.approx(20)  # between the 10 of before and the 30 of now
+    clock.now += 100
+    pace.note(_report("installing", 0.5))
+    left = pace.left
+    assert left is not None and 120 < left < 131
+
+
 def test_times_are_short_words() -> None:
     assert [duration(each) for each in (0.4, 89, 200)] == ["0 s", "89 s", "3 min"]
 
@@ -59,7 +74,7 @@ def test_lines_come_at_each_phase_and_at_least_every_few_seconds(capsys: pytest.
     assert capsys.readouterr().err == "preparing: libc6 (4 s so far)\n"
     clock.now += 10
     lines.show(_report("preparing", 0.5, text="x\x1b[6n"))
-    assert capsys.readouterr().err == "preparing: x\\x1b[6n (14 s so far, about 14 s left)\n"
+    assert capsys.readouterr().err == "preparing: x\\x1b[6n (14 s so far, about 10 s left)\n"
 
 
 def test_a_builder_that_says_nothing_yet_is_waited_for_visibly(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,3 +65,9 @@ def test_a_link_that_is_named_itself_is_followed(tmp_path: Path) -> None:
     sent.seek(0)
     with tarfile.open(fileobj=sent) as archive:
         assert archive.getmember("link").isreg()
+
+
+@pytest.mark.parametrize("ends", [("web:/etc", "-"), ("-", "web:/etc"), ("web:-", "-")])
+def test_a_dash_is_no_file_by_accident(ends: tuple[str, str]) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"a file called - is ./- here; .* insula exec DOMAIN -- tar"):
+        copycommand.RUN["cp"](options_of(copycommand.ARGUMENTS["cp"], *ends), FakeClient({}).host)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from lxml import etree
 
@@ -65,6 +67,32 @@ def test_a_domain_needs_exactly_one_root() -> None:
 def test_a_bridge_and_the_hosts_network_contradict_each_other() -> None:
     with pytest.raises(InvalidArgumentError, match="contradict"):
         domain_xml(Wanted(name="web", image="busybox", root=None, bridges=("br0",), share_network=True))
+
+
+def test_addresses_of_the_hosts_network_are_a_share_of_it() -> None:
+    text = domain_xml(
+        Wanted(name="web", image="busybox", root=None, addresses=("192.0.2.7", "2001:db8::7"), ports="80,443")
+    )
+    share = DomainDefinition.load(text).settings.network_share
+    assert share is not None
+    assert tuple(map(str, share.addresses)) == ("192.0.2.7", "2001:db8::7")
+    assert share.ports == ((80, 80), (443, 443))
+    whole = DomainDefinition.load(domain_xml(Wanted(name="web", image="busybox", root=None, addresses=("192.0.2.7",))))
+    assert whole.settings.network_share is not None
+    assert whole.settings.network_share.ports is None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "complaint"),
+    [
+        ({"addresses": ("192.0.2.7",), "bridges": ("br0",)}, "--address and --bridge contradict each other"),
+        ({"addresses": ("192.0.2.7",), "share_network": True}, "--share-network and --address contradict each other"),
+        ({"ports": "80"}, "--ports belongs to --address"),
+    ],
+)
+def test_a_share_is_the_only_network(wishes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=complaint):
+        domain_xml(Wanted(name="web", image="busybox", root=None, **wishes))
 
 
 def test_a_program_is_a_name_or_an_absolute_path() -> None:
@@ -135,3 +163,12 @@ def test_processor_time_and_processes_can_be_limited() -> None:
 
 def test_what_means_no_limit_is_what_the_model_takes_for_it() -> None:
     assert kibibytes("none") == UNLIMITED_KIB
+
+
+def test_an_interface_in_a_virtual_network_is_asked_for_by_its_name() -> None:
+    xml = domain_xml(Wanted(name="web", image="busybox", root=None, networks=("lan", "<odd>"), bridges=("br0",)))
+    assert "<interface type='network'>\n      <source network='lan'/>" in xml
+    assert "<source network='&lt;odd&gt;'/>" in xml
+    assert "<source bridge='br0'/>" in xml
+    with pytest.raises(InvalidArgumentError, match="--share-network and --network contradict each other"):
+        domain_xml(Wanted(name="web", image="busybox", root=None, networks=("lan",), share_network=True))

@@ -121,6 +121,13 @@ def test_autostart_is_set_and_taken_back(client: FakeClient) -> None:
     assert client.made(Remote.DOMAIN_SET_AUTOSTART) == [(WEB, True), (WEB, False)]
 
 
+def test_a_domain_can_be_told_to_start_with_the_hosts_next_start_only(client: FakeClient) -> None:
+    client.answers[Remote.DOMAIN_SET_AUTOSTART_ONCE] = None
+    assert _run("autostart", client, "--once", "web") == _run("autostart", client, "--once", "--disable", "web") == 0
+    assert client.made(Remote.DOMAIN_SET_AUTOSTART_ONCE) == [(WEB, True), (WEB, False)]
+    assert client.made(Remote.DOMAIN_SET_AUTOSTART) == []
+
+
 def test_a_domain_is_renamed(client: FakeClient) -> None:
     client.answers[Remote.DOMAIN_RENAME] = 0
     assert _run("rename", client, "web", "site") == 0

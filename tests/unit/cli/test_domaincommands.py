@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from insula.errors import (
     ImageNotFoundError,
     InsulaError,
     InvalidArgumentError,
+    NetworkNotFoundError,
     StepError,
 )
 from insula.rpc.codes.nativecodes import ImageFlags
@@ -109,6 +111,13 @@ def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
             _run("create", FakeClient({}), "web", "-r", str(tmp_path / name))
 
 
+def test_the_hosts_own_root_is_refused_whatever_it_is_called(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/")
+    for name in ("/", "/usr/..", str(tmp_path / "link")):
+        with pytest.raises(InvalidArgumentError, match="--root: the host's own root"):
+            _run("create", FakeClient({}), "web", "-r", name)
+
+
 @pytest.mark.parametrize(
     ("words", "image", "command"),
     [
@@ -134,3 +143,16 @@ def test_words_are_an_image_and_a_command(words: list[str], image: str | None, c
 def test_what_can_only_be_a_slip_is_refused(words: list[str], complaint: str) -> None:
     with pytest.raises(InvalidArgumentError, match=complaint):
         domaincommands.image_and_command(options_of(consolecommands.ARGUMENTS["run"], *words))
+
+
+def test_a_network_that_is_not_there_is_refused_and_the_hosts_is_had_otherwise() -> None:
+    client = FakeClient(
+        {
+            Remote.NETWORK_LOOKUP_BY_NAME: NetworkNotFoundError("no network with matching name"),
+            Remote.CONNECT_LIST_ALL_NETWORKS: SimpleNamespace(nets=()),
+        }
+    )
+    for name, complaint in (("lan", "make one with: insula network create lan"), ("host", "--share-network shares")):
+        options = options_of(domaincommands.ARGUMENTS["create"], "web", "busybox", "--network", name)
+        with pytest.raises(NetworkNotFoundError, match=complaint):
+            domaincommands.RUN["create"](options, client.host)

@@ -5,7 +5,12 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 
 from insula.cli import imagecommands
-from insula.errors import ImageNotFoundError, InvalidArgumentError, OperationInvalidError, ResourceBusyError
+from insula.errors import (
+    ImageNotFoundError,
+    InvalidArgumentError,
+    OperationInvalidError,
+    ResourceBusyError,
+)
 from insula.rpc.procedures import Insula
 from insula.sdk.conversation import Answer
 from tests.unit.cli.fake_client import FakeClient
@@ -38,6 +43,24 @@ def test_removing_goes_on_after_a_failure(capsys: pytest.CaptureFixture[str]) ->
     client = FakeClient({Insula.IMAGE_REMOVE: remove})
     assert imagecommands.RUN["image rm"](options_of(imagecommands.ARGUMENTS["image rm"], "a", "b"), client.host) == 4
     assert len(client.calls) == 2 and "no image 'a'" in capsys.readouterr().err
+
+
+def test_an_image_goes_behind_its_other_names_in_whatever_order_they_are_given(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    there = {"own", "tag"}
+
+    def remove(name: str, _flags: int) -> None:
+        if name == "own" and "tag" in there:
+            raise ResourceBusyError("image 'own' has other names: tag")
+        there.remove(name)
+
+    client = FakeClient({Insula.IMAGE_REMOVE: remove})
+    assert imagecommands.RUN["image rm"](options_of(imagecommands.ARGUMENTS["image rm"], "own"), client.host) == 3
+    assert "has other names: tag" in capsys.readouterr().err and there == {"own", "tag"}
+    arguments = options_of(imagecommands.ARGUMENTS["image rm"], "own", "tag")
+    assert imagecommands.RUN["image rm"](arguments, client.host) == 0
+    assert (there, capsys.readouterr().err) == (set(), "")
 
 
 class BuildStream:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from insula.cli import infocommand
-from insula.cli.infocommand import duration, ended
+from insula.cli.infocommand import duration, ended, readiness_line
 from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
@@ -111,3 +111,34 @@ def test_an_end_is_one_line(changes: dict[str, Any], told: str) -> None:
 )
 def test_a_duration_has_its_two_largest_units(seconds: int, told: str) -> None:
     assert duration(seconds * 1_000_000_000) == told
+
+
+def test_a_job_is_told_with_how_far_it_is_and_the_last_with_why_it_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    job = {"verb": "set memory", "state": "going on", "elapsed": 6_000_000_000, "total": 4 << 20, "done": 1 << 20}
+    last = {**job, "state": "failed", "error": "it holds more"}
+    _info({**FACTS, "job": {**job, "error": None}, "last_job": last})
+    lines = dict(line.split(":", 1) for line in capsys.readouterr().out.splitlines() if line[0] != " ")
+    assert lines["job"].strip() == "set memory: going on, 1.0 MiB of 4.0 MiB, for 6 s"
+    assert lines["last job"].strip() == "set memory: failed, 1.0 MiB of 4.0 MiB, for 6 s: it holds more"
+
+
+def test_who_was_killed_for_want_of_memory_is_told_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    run = {**FACTS["run"], "oom_kills": 9, "oom_victims": [{"program": "dd", "pid": 7, "at": 0}]}
+    _info({**FACTS, "run": run})
+    told = capsys.readouterr().out
+    assert "killed for want of memory: 9" in " ".join(told.split()) and "dd (7) at 1970-01-01" in told
+
+
+@pytest.mark.parametrize(
+    ("readiness", "line"),
+    [
+        (None, None),
+        ({"state": "ready", "since": 0, "says": None}, "since 1970-01-01"),
+        ({"state": "ready", "since": 0, "says": "all is well"}, ": all is well"),
+        ({"state": "starting", "since": None, "says": "port 80: Connection refused"}, "not yet: port 80: Connection"),
+        ({"state": "late", "since": None, "says": None}, "not in time"),
+    ],
+)
+def test_whether_a_guest_is_ready_is_told_in_a_line(readiness: dict[str, Any] | None, line: str | None) -> None:
+    told = readiness_line(readiness)
+    assert told is None if line is None else line in str(told)

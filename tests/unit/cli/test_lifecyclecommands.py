@@ -6,14 +6,11 @@ import pytest
 from insula.cli import lifecyclecommands
 from insula.errors import (
     DomainNotFoundError,
-    InsulaError,
     InvalidArgumentError,
     OperationInvalidError,
-    OperationTimeoutError,
-    OperationUnsupportedError,
 )
 from insula.model.numbers import ListDomains
-from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.wiretypes import DomainRef
 from insula.sdk.blocking_domains import Domain
 from tests.unit.cli.fake_client import WEB, FakeClient
@@ -66,71 +63,17 @@ def test_one_failure_does_not_stop_the_others_and_decides_the_status(capsys: pyt
     )
 
 
-def test_stop_waits_until_it_does_not_run() -> None:
-    active = iter([1, 1, 0])
-    client = FakeClient(
-        {
-            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
-            Remote.DOMAIN_SHUTDOWN_FLAGS: None,
-            Remote.DOMAIN_GET_STATE: RUNNING,
-            Remote.DOMAIN_IS_ACTIVE: lambda _: next(active),
-        }
-    )
-    assert _run("stop", client, "web") == 0
-    assert len(client.made(Remote.DOMAIN_IS_ACTIVE)) == 3
-
-
-def test_a_guest_that_does_not_listen_is_killed_only_when_forced(capsys: pytest.CaptureFixture[str]) -> None:
-    answers = {
-        Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
-        Remote.DOMAIN_SHUTDOWN_FLAGS: None,
-        Remote.DOMAIN_GET_STATE: RUNNING,
-        Remote.DOMAIN_IS_ACTIVE: 1,
-        Remote.DOMAIN_DESTROY_FLAGS: None,
-    }
-    client = FakeClient(answers)
-    assert _run("stop", client, "-t", "0", "web") == 7
-    assert not client.made(Remote.DOMAIN_DESTROY_FLAGS) and "did not shut down" in capsys.readouterr().err
-    assert _run("stop", client, "-t", "0", "-f", "web") == 0
-    assert client.made(Remote.DOMAIN_DESTROY_FLAGS) == [(WEB, 0)]
-
-
-@pytest.mark.parametrize("refusal", [OperationUnsupportedError("no way to ask"), OperationTimeoutError("it is deaf")])
-def test_forced_a_domain_ends_also_if_it_cannot_be_asked(
-    refusal: InsulaError, capsys: pytest.CaptureFixture[str]
-) -> None:
-    client = FakeClient(
-        {
-            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
-            Remote.DOMAIN_SHUTDOWN_FLAGS: refusal,
-            Remote.DOMAIN_GET_STATE: RUNNING,
-            Remote.DOMAIN_IS_ACTIVE: 1,
-            Remote.DOMAIN_DESTROY_FLAGS: None,
-        }
-    )
-    assert _run("stop", client, "web") == refusal.exit_status and not client.made(Remote.DOMAIN_DESTROY_FLAGS)
-    assert _run("stop", client, "-f", "web") == 0 and client.made(Remote.DOMAIN_DESTROY_FLAGS)
-    client.answers[Remote.DOMAIN_IS_ACTIVE] = 0
-    assert _run("stop", client, "-f", "web") == 0 and len(client.made(Remote.DOMAIN_DESTROY_FLAGS)) == 1
-
-
-@pytest.mark.parametrize("verb", ["stop", "restart"])
-def test_what_is_paused_is_not_waited_for(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_paused_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
     client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_GET_STATE: PAUSED})
-    assert _run(verb, client, "web") == 3
+    assert _run("restart", client, "web") == 3
     assert "web: it is paused; resume it first" in capsys.readouterr().err
 
 
-def test_forced_what_is_paused_is_killed() -> None:
-    client = FakeClient(
-        {
-            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
-            Remote.DOMAIN_GET_STATE: PAUSED,
-            Remote.DOMAIN_IS_ACTIVE: 1,
-            Remote.DOMAIN_DESTROY_FLAGS: None,
-        }
-    )
-    assert _run("stop", client, "-f", "web") == 0 and client.made(Remote.DOMAIN_DESTROY_FLAGS)
+def test_a_domain_is_started_with_what_it_depends_on() -> None:
+    answers = {Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Insula.DOMAIN_START_WITH_DEPENDENCIES: WEB}
+    client = FakeClient(answers)
+    assert _run("start", client, "--with-dependencies", "web") == 0
+    assert client.made(Insula.DOMAIN_START_WITH_DEPENDENCIES) == [(WEB, 0)]
 
 
 def test_a_transient_domain_that_is_gone_has_stopped() -> None:
@@ -149,6 +92,12 @@ def test_restart_waits_for_a_new_id() -> None:
         }
     )
     assert _run("restart", client, "web") == 0
+
+
+def test_reset_is_over_when_the_guest_runs_again() -> None:
+    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_RESET: None})
+    assert _run("reset", client, "web") == 0
+    assert client.made(Remote.DOMAIN_RESET) == [(WEB, 0)]
 
 
 def test_kill_destroys_or_signals_init() -> None:

@@ -35,11 +35,6 @@ def test_only_the_part_that_is_made_is_replaced() -> None:
     assert with_reference(made) == made
 
 
-def test_no_text_is_read_as_a_macro_or_an_escape() -> None:
-    assert manual._roff(".so /etc/passwd") == r"\&.so /etc/passwd"
-    assert manual._roff(r"a\fBb") == r"a\efBb"
-
-
 def test_the_script_writes_only_what_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from insula.cli import setcommand
 from insula.errors import InvalidArgumentError, OperationInvalidError
-from insula.rpc.procedures import Remote
+from insula.model.numbers import ParameterType
+from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
 
@@ -30,6 +31,7 @@ def _client(*, active: int = 1, persistent: int = 1) -> FakeClient:
             Remote.DOMAIN_SET_SCHEDULER_PARAMETERS_FLAGS: None,
             Remote.DOMAIN_SET_BLKIO_PARAMETERS: None,
             Remote.DOMAIN_SET_METADATA: None,
+            Insula.DOMAIN_SET_PROCESS_LIMITS: None,
         }
     )
 
@@ -75,3 +77,8 @@ def test_shares_weights_and_texts_are_set_together() -> None:
 def test_nothing_to_set_is_wrong_usage() -> None:
     with pytest.raises(InvalidArgumentError, match="--memory"):
         _set(_client())
+
+
+def test_processes_are_limited_by_a_call_of_ours() -> None:
+    client = _set(_client(), "--pids", "100", "--live")
+    assert client.made(Insula.DOMAIN_SET_PROCESS_LIMITS) == [(WEB, [("pids", ParameterType.UINT, 100)], 1)]

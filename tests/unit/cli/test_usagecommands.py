@@ -4,7 +4,6 @@ import time
 import pytest
 
 from insula.cli import usagecommands
-from insula.cli.usagecommands import rates
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import ParameterType
 from insula.rpc.procedures import Insula, Remote
@@ -59,21 +58,6 @@ def test_statistics_sum_what_a_domain_has_several_of(client: FakeClient, capsys:
     (row,) = json.loads(capsys.readouterr().out)
     assert (row["received"], row["sent"], row["read"], row["written"]) == (15, 7, 1, 1024)
     assert row["memory"] == 2 << 20 and row["memory_limit"] == 1 << 29 and row["cpu"] > 0
-
-
-def test_processor_time_is_of_the_time_between_and_who_is_new_has_none() -> None:
-    before, now = {"a": {"cpu_time": 0}}, {"a": {"cpu_time": 1_000_000_000}, "b": {"cpu_time": 5}}
-    assert [(each["name"], each["cpu"]) for each in rates(before, now, 2.0)] == [("a", 50.0), ("b", 0.0)]
-
-
-def test_top_draws_again_on_a_terminal_alone(
-    client: FakeClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert _run("top", client) == 0
-    assert capsys.readouterr().out.count("NAME") == 1
-    monkeypatch.setattr(usagecommands, "is_terminal", lambda _: True)
-    assert _run("top", client, "-n", "3") == 0
-    assert capsys.readouterr().out.count("\x1b[H\x1b[JNAME") == 3
 
 
 def test_who_means_domains_by_ps_is_told_what_lists_them(client: FakeClient) -> None:

@@ -35,6 +35,8 @@ MESSAGES = [
         "tunable",
         {"cputune.cpu_shares": 7},
     ),
+    (_message(Remote.DOMAIN_EVENT_MEMORY_FAILURE, 1, WEB, 1, 2, 0), "memory failure", {"fatal": True}),
+    (_message(Remote.DOMAIN_EVENT_VCPU_REMOVED, 1, WEB, 2), "vcpu removed", {"vcpu": 2}),
     (_message(Remote.DOMAIN_EVENT_CALLBACK_METADATA_CHANGE, 1, WEB, 1, None), "metadata change", {"kind": "title"}),
 ]
 
@@ -107,6 +109,21 @@ def test_waiting_for_the_end_prints_how_it_came_and_has_a_limit(capsys: pytest.C
     over[0] = False
     assert wait("-t", "0", "web") == 7
     assert capsys.readouterr().err == "insula: web: it has not ended in time\n"
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "words"),
+    [
+        ("shutdown", 2, "shutdown"),
+        ("rebooted", 1, "rebooted"),
+        ("destroyed", 9, "destroyed"),
+        ("shutdown", 0, "shutdown, status 0"),
+        ("crashed", 9, "crashed, signal 9"),
+        ("shutdown", None, "shutdown"),
+    ],
+)
+def test_a_signal_that_every_such_end_has_is_not_told(reason: str, status: int | None, words: str) -> None:
+    assert watchcommands.ending(Outcome(reason, status)) == words
 
 
 def _boot(monkeypatch: pytest.MonkeyPatch, init: str, *states: str, deadline: float | None = None) -> str:

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from insula.daemon.authority.policy import AccessPolicy
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
-from insula.daemon.peers import peer_of
+from insula.daemon.peers import Peer, peer_of
 from insula.daemon.rounds import Rounds
 from insula.daemon.session import Session, SessionLimits
 from insula.daemon.shares import Shares
-from insula.errors import ErrorCode, InsulaError
+from insula.errorcodes import ErrorCode
+from insula.errors import InsulaError
 from insula.rpc.arrivals import Arrival, Failure, Reply, Role, Stream, StreamData
 from insula.rpc.connection import Connection
 from insula.rpc.procedures import Procedure, Remote
@@ -116,13 +118,15 @@ async def connected(
     opened: bool = True,
     limits: SessionLimits | None = None,
     shares: Shares | None = None,
+    policy: AccessPolicy | None = None,
+    peer: Peer | None = None,
 ) -> AsyncIterator[Both]:
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     domains, images = FakeDomains(events=Events()), FakeImages()
     ended: list[Session] = []
     session = Session(
         ours,
-        peer=peer_of(ours),
+        peer=peer or peer_of(ours),
         admitted=admitted,
         access=access,
         services=services_of(domains, images),
@@ -130,6 +134,9 @@ async def connected(
         shares=shares or Shares(),
         rounds=Rounds(),
         complaints=Complaints(),
+        authentication=(policy or AccessPolicy()).authentication(peer or peer_of(ours), access),
+        jury=None,
+        proved=lambda _: None,
         ended=ended.append,
     )
     session.start()

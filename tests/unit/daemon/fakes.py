@@ -12,11 +12,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 from insula.daemon.access import AccessCheck, ByConnection
+from insula.daemon.authority.authentication import Authentication
 from insula.daemon.dispatch.table import answer
 from insula.daemon.incomingcall import IncomingCall, Services
 from insula.daemon.subscriptions import Subscriptions
 from insula.engine.console.console import ConsoleHub
 from insula.engine.console.consolechannel import ConsoleChannel, Viewing
+from insula.engine.console.consolelog import ConsoleLog
 from insula.engine.console.terminalwatch import TerminalWatch
 from insula.engine.spec import Process
 from insula.errors import OperationInvalidError
@@ -24,6 +26,7 @@ from insula.kernel.fds import Fd
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import Happening
 from insula.model.numbers import Affect, MetadataType, ParameterType, ShutdownMode
+from insula.model.sizes import CpuSet
 from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Procedure
 from insula.service.documents import Documents
@@ -32,6 +35,7 @@ from insula.service.events import DomainIdentity, Events
 from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.managed import ManagedDomain, Run
+from insula.service.networks import VirtualNetworks
 from insula.service.parameters import Parameter
 from insula.service.startoptions import Launch, Storage
 from insula.service.tuning import Family
@@ -123,7 +127,7 @@ class FakeDomains:
             "start", managed.name, launch.paused, launch.owner is not None, lambda: [os.read(each, 100) for each in fds]
         )
         self.next_id += 1
-        run = SimpleNamespace(container=SimpleNamespace(id=self.next_id), adoption=None)
+        run = SimpleNamespace(container=SimpleNamespace(id=self.next_id), adoption=None, consoles=())
         managed.begin(cast("Run", run), managed.current, Happening.BOOTED)
         return managed
 
@@ -149,11 +153,32 @@ class FakeDomains:
     async def set_maximum_memory(self, managed: ManagedDomain, kib: int, affect: Affect) -> None:
         await self._change("set_maximum_memory", managed.name, kib, affect)
 
+    async def set_count(self, managed: ManagedDomain, number: int, affect: Affect) -> None:
+        await self._change("set_count", managed.name, number, affect)
+
+    async def set_maximum(self, managed: ManagedDomain, number: int, affect: Affect) -> None:
+        await self._change("set_maximum", managed.name, number, affect)
+
+    async def enable(self, managed: ManagedDomain, vcpus: CpuSet, affect: Affect, *, enabled: bool) -> None:
+        await self._change("enable", managed.name, set(vcpus), affect, enabled)
+
+    async def pin(self, managed: ManagedDomain, vcpu: int, cpus: CpuSet, affect: Affect) -> None:
+        await self._change("pin", managed.name, vcpu, cpus, affect)
+
+    async def pin_emulator(self, managed: ManagedDomain, cpus: CpuSet, affect: Affect) -> None:
+        await self._change("pin_emulator", managed.name, cpus, affect)
+
     async def attach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
         await self._change("attach", managed.name, xml, affect)
 
-    async def detach(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
-        await self._change("detach", managed.name, xml, affect)
+    async def detach(self, managed: ManagedDomain, xml: str, affect: Affect, *, force: bool = False) -> None:
+        await self._change("detach", managed.name, xml, affect, *(["by force"] if force else []))
+
+    async def detach_alias(self, managed: ManagedDomain, alias: str, affect: Affect, *, force: bool = False) -> None:
+        await self._change("detach_alias", managed.name, alias, affect, *(["by force"] if force else []))
+
+    async def enlarge(self, managed: ManagedDomain, path: str, size: int) -> None:
+        await self._change("enlarge", managed.name, path, size)
 
     async def update(self, managed: ManagedDomain, xml: str, affect: Affect) -> None:
         await self._change("update", managed.name, xml, affect)
@@ -202,16 +227,32 @@ class FakeDomains:
     def signal_executed(self, number: int, signal_number: int) -> None:
         self.calls.append(("signal_executed", number, signal_number))
 
+    # who may log in
+
+    async def set_password(self, managed: ManagedDomain, user: str, password: str, *, hashed: bool) -> None:
+        await self._change("set_password", managed.name, user, password, hashed)
+
+    async def keys(self, managed: ManagedDomain, user: str) -> list[str]:
+        return [f"ssh-rsa AAAA of {user}"]
+
+    async def set_keys(
+        self, managed: ManagedDomain, user: str, keys: Sequence[str], *, append: bool, remove: bool
+    ) -> None:
+        await self._change("set_keys", managed.name, user, keys, append, remove)
+
     # consoles
 
     def log(self, managed: ManagedDomain, device: str | None) -> Path:
         return self.path
 
-    def open_console(self) -> None:
+    def open_console(self, log: ConsoleLog | None = None) -> None:
         """Give `web` a console whose guest's side is `guest`."""
         master, self.guest = pty.openpty()
         tty.setraw(self.guest)
-        self.hub = ConsoleHub(Fd(master), watch=TerminalWatch())
+        self.hub = ConsoleHub(Fd(master), watch=TerminalWatch(), logs=() if log is None else (log,))
+
+    def follow(self, managed: ManagedDomain, device: str | None) -> ConsoleChannel:
+        return self.open(managed, device, viewing=Viewing.WATCHING)
 
     def open(
         self,
@@ -260,21 +301,38 @@ def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Servi
         domains=domains.registry,
         documents=cast("Documents", FakeDocuments()),
         incoming=fake,
+        access=fake,
         definitions=fake,
         lifecycle=fake,
+        boot=fake,
+        readiness=fake,
+        health=fake,
+        disks=fake,
         shutdown=fake,
         planning=fake,
+        conversions=fake,
         tuning=fake,
+        interface_tuning=fake,
+        vcpus=fake,
         memory=fake,
         metadata=fake,
         lifecycle_actions=fake,
+        core_dumps=fake,
         devices=fake,
         guest=fake,
+        guest_system=fake,
+        guest_filesystems=fake,
         processes=fake,
         consoles=fake,
+        channels=fake,
         host=HostNode(),
         events=domains.events,
         images=cast("Images", images or FakeImages()),
+        networks=VirtualNetworks(events=domains.events),
+        network_verbs=fake,
+        network_offers=fake,
+        incoming_networks=fake,
+        filters=fake,
         daemon_info=lambda: {"version": "test"},
     )
 
@@ -289,7 +347,9 @@ class FakeClient:
 
     def __init__(self, events: Events) -> None:
         self.subscriptions = Subscriptions(events, lambda procedure, *values: None)
+        self.authentication = Authentication()
         self.access: AccessCheck = ByConnection(read_only=False)
+        self.passes_fds = True
         self.close_callback = False
         self.opened: list[bool] = []
         self.closing = False

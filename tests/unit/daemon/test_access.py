@@ -26,7 +26,7 @@ class Slow:
         self.asked: list[str] = []
         self.refusal = refusal
 
-    def check(self, call: Call) -> Asked | None:
+    def check(self, call: Call, services: Services) -> Asked | None:
         async def ask() -> None:
             self.asked += map(str, call.procedure.permissions(call.arguments))
             await self.decided.wait()
@@ -56,9 +56,9 @@ async def test_a_read_only_connection_only_looks() -> None:
 async def test_what_is_not_allowed_is_refused_before_it_is_said_that_we_cannot_do_it() -> None:
     services = services_of(FakeDomains(events=Events()))
     with pytest.raises(ReadOnlyError):
-        answer(asked_of(services, ByConnection(read_only=True), Remote.DOMAIN_RESET, DOM, 0))
+        answer(asked_of(services, ByConnection(read_only=True), Remote.DOMAIN_SAVE, DOM, "/saved"))
     with pytest.raises(NoSupportError):
-        answer(asked_of(services, ByConnection(read_only=False), Remote.DOMAIN_RESET, DOM, 0))
+        answer(asked_of(services, ByConnection(read_only=False), Remote.DOMAIN_SAVE, DOM, "/saved"))
 
 
 @pytest.mark.parametrize("row", [Remote.DOMAIN_IS_ACTIVE, Remote.DOMAIN_CREATE])

@@ -4,7 +4,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from insula.daemon.config import SocketAccess, default_sockets, load, parse
+from insula.daemon.config import SocketAccess, TlsSettings, default_sockets, load, parse
+from insula.engine.console.consolelog import LogLimits
 from insula.errors import ConfigurationError
 from insula.layout import Layout
 
@@ -38,6 +39,9 @@ def test_every_key_can_be_set() -> None:
         [keepalive]
         interval = 0
         count = 9
+        [console_log]
+        file_bytes = 8192
+        old_files = 0
         [ids]
         first = 2000000
         count = 655360
@@ -54,6 +58,7 @@ def test_every_key_can_be_set() -> None:
     assert (settings.log_level, settings.max_clients, settings.max_client_requests) == ("debug", 7, 3)
     assert (settings.shutdown_timeout, settings.max_clients_per_user) == (90, 2)
     assert (settings.keepalive.interval, settings.keepalive.count) == (0, 9)
+    assert settings.console_log == LogLimits(file_bytes=8192, old_files=0)
     assert settings.ids is not None and (settings.ids.first, settings.ids.count) == (2_000_000, 655_360)
     first, second = settings.sockets
     assert (first.path, first.mode, first.access) == (Path("/p/run/a"), 0o600, SocketAccess.READ_WRITE)
@@ -78,6 +83,8 @@ def test_every_key_can_be_set() -> None:
         (f"[[socket]]\npath = '{'x' * 120}'", 2, "too long"),
         ("[ids]\nfirst = 5", 1, "needs both"),
         ("keepalive = 3", 1, "'keepalive' must be a table"),
+        ("[metrics]\naddress = '0.0.0.0:9177'", 2, "'address' must be a loopback address with a port"),
+        ("[metrics]\nmode = 0o600", 1, "needs an 'address' or a 'path'"),
     ],
 )
 def test_a_mistake_is_reported_with_its_line(text: str, line: int, words: str) -> None:
@@ -85,6 +92,12 @@ def test_a_mistake_is_reported_with_its_line(text: str, line: int, words: str) -
         parse(text, LAYOUT, name="insulad.toml")
     assert str(caught.value).startswith(f"insulad.toml line {line}: ")
     assert words in str(caught.value)
+
+
+def test_metrics_are_told_nowhere_unless_asked_for() -> None:
+    assert parse("", LAYOUT).metrics is None
+    found = parse("[metrics]\npath = 'run/m'", LAYOUT).metrics
+    assert found is not None and found.path == Path("/p/run/m")
 
 
 def test_broken_toml_is_reported_with_the_place_the_parser_tells() -> None:
@@ -127,3 +140,30 @@ def test_partitions_are_paths_and_not_the_root() -> None:
 def test_what_is_no_partition_is_refused_with_its_line(value: str) -> None:
     with pytest.raises(ConfigurationError, match="line 1: 'partitions' must be a list of paths"):
         parse(f"partitions = {value}", LAYOUT)
+
+
+def test_settings_for_clients_from_afar_have_libvirts_names() -> None:
+    read = parse(
+        'listen_tls = true\nlisten_addr = "127.0.0.1"\ntls_port = 1\nca_file = "/a"\ncrl_file = "/b"\n'
+        'cert_file = "/c"\nkey_file = "/d"\ntls_allowed_dn_list = ["CN=*"]\ntls_min_version = "1.3"\n'
+        "tls_no_verify_certificate = false\n",
+        LAYOUT,
+    ).tls
+    assert read == TlsSettings(
+        listen=True,
+        address="127.0.0.1",
+        port=1,
+        authority=Path("/a"),
+        revocations=Path("/b"),
+        revocations_optional=False,
+        certificate=Path("/c"),
+        key=Path("/d"),
+        allowed_names=("CN=*",),
+        minimum="1.3",
+    )
+    assert parse("", LAYOUT).tls == TlsSettings() and not TlsSettings().listen
+
+
+def test_clients_without_certificates_cannot_be_asked_for() -> None:
+    with pytest.raises(ConfigurationError, match=r"line 2: whoever connects without a certificate is nobody"):
+        parse('log_level = "info"\ntls_no_verify_certificate = true\n', LAYOUT)

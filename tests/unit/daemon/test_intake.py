@@ -23,7 +23,9 @@ class Handled:
         self.slices = 0
         self.room = True
         self._seconds = seconds
-        self.intake = Intake(Turn(Rounds(), client=0, uid=0), self._take, ready=lambda: self.room, worked=self._worked)
+        self.intake = Intake(
+            Turn(Rounds(), client=0, account=0), self._take, ready=lambda: self.room, worked=self._worked
+        )
 
     def _take(self, event: Any) -> None:
         end = time.monotonic() + self._seconds

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from insula.daemon.activation import PassedSocket
-from insula.daemon.config import Settings, SocketAccess, SocketSettings
+from insula.daemon.config import Settings, SocketAccess, SocketSettings, TlsSettings
 from insula.daemon.listener import Endpoint, Listener, close_endpoints, open_endpoints
 from insula.errors import ConfigurationError
 from tests.waiting import scaled
@@ -143,3 +143,21 @@ async def test_running_out_of_descriptors_is_survived(
         (await asyncio.wait_for(accepted.get(), scaled(5))).close()
     listener.pause()
     close_endpoints(endpoints)
+
+
+def test_clients_from_afar_come_by_a_port_of_ours_or_of_systemds(tmp_path: Path) -> None:
+    probe = socket.create_server(("127.0.0.1", 0))
+    with probe:
+        port = probe.getsockname()[1]
+        taken = Settings(sockets=(), tls=TlsSettings(listen=True, address="127.0.0.1", port=port))
+        with pytest.raises(ConfigurationError, match=f"cannot listen for TLS at 127.0.0.1, port {port}"):
+            open_endpoints(taken, [])
+        passed = [PassedSocket(probe.dup(), "virtlxcd-tls.socket")]
+        (endpoint,) = open_endpoints(taken, passed)
+        assert endpoint.path is None and str(endpoint) == f"127.0.0.1:{port} (TLS)"
+        close_endpoints([endpoint])
+        with pytest.raises(ConfigurationError, match="from afar clients come by TLS only"):
+            open_endpoints(Settings(sockets=()), [PassedSocket(probe, "virtlxcd-tcp.socket")])
+    (endpoint,) = open_endpoints(taken, [])
+    assert endpoint.socket.getsockname()[1] == port
+    close_endpoints([endpoint])

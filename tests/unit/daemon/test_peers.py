@@ -9,6 +9,7 @@ import pytest
 from insula.daemon.config import SocketSettings
 from insula.daemon.peers import Admission, Peer, admission_of, peer_of
 from insula.errors import ConfigurationError
+from insula.kernel.process import start_time
 
 STRANGER = os.geteuid() + 12345
 
@@ -48,3 +49,30 @@ def test_a_group_is_looked_up_and_must_exist_unless_it_is_optional() -> None:
     assert admission_of(missing).gid is None
     with pytest.raises(ConfigurationError, match="no-such-group"):
         admission_of(SocketSettings(path=Path("/x"), group="no-such-group"))
+
+
+def test_a_process_is_known_by_when_it_began_and_one_that_has_ended_is_not() -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        assert peer_of(ours).born == start_time(os.getpid())
+
+    listener, client = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    with listener, client:
+        listener.bind("")
+        listener.listen()
+        connecting = os.fork()
+        if not connecting:
+            client.connect(listener.getsockname())
+            os._exit(0)
+        os.waitpid(connecting, 0)
+        connection, _ = listener.accept()
+        with connection:
+            peer = peer_of(connection)
+    assert peer.pid == connecting and peer.born is None
+
+
+def test_who_comes_from_afar_has_an_account_that_is_no_users() -> None:
+    unknown, known = Peer(address="192.0.2.7"), Peer(address="192.0.2.7", name="0")
+    assert not unknown.is_privileged and not known.is_privileged
+    assert unknown.account == "at 192.0.2.7" and known.account == "'0'"
+    assert str(unknown) == "somebody from 192.0.2.7" and str(known) == "0 from 192.0.2.7"

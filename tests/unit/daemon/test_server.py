@@ -1,6 +1,7 @@
 """All clients: at most so many, and all gone at the end."""
 
 import asyncio
+import itertools
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from insula.daemon.activation import PassedSocket
+from insula.daemon.authority.authentication import Authentication
+from insula.daemon.authority.policy import AccessPolicy
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
 from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.peers import Peer
 from insula.daemon.server import Capacity, Server
 from insula.daemon.session import Session, SessionLimits
 from insula.rpc.arrivals import Role
+from insula.rpc.codes.connectioncodes import AuthType
 from insula.rpc.connection import Connection
 from insula.rpc.procedures import Remote
 from insula.rpc.wiretypes import DomainRef
@@ -38,7 +42,12 @@ async def serving(
 
 @asynccontextmanager
 async def serving_at(
-    endpoints: Sequence[Endpoint], *, max_clients: int = 10, of_one_user: int = 10
+    endpoints: Sequence[Endpoint],
+    *,
+    max_clients: int = 10,
+    of_one_user: int = 10,
+    policy: AccessPolicy | None = None,
+    anonymous: int = 20,
 ) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
     domains = FakeDomains(events=Events())
     changes: list[int] = []
@@ -46,7 +55,8 @@ async def serving_at(
         endpoints,
         services=services_of(domains),
         limits=SessionLimits(),
-        capacity=Capacity(clients=max_clients, of_one_user=of_one_user),
+        capacity=Capacity(clients=max_clients, of_one_user=of_one_user, anonymous=anonymous),
+        policy=policy or AccessPolicy(),
         changed=lambda: changes.append(server.clients),
     )
     server.start()
@@ -200,3 +210,30 @@ async def test_while_a_daemon_stops_nobody_comes_to_be_reset_at_its_end(tmp_path
         domains.gate.set()
         await stopping
         client.close()
+
+
+class _Pending(AccessPolicy):
+    """Everybody has to prove who they are, and nobody ever does."""
+
+    def authentication(self, peer: Peer, access: SocketAccess) -> Authentication:
+        return Authentication() if peer.is_privileged else Authentication(AuthType.POLKIT)
+
+
+async def test_clients_that_have_not_proved_who_they_are_have_few_places_and_a_user_a_quarter_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = itertools.chain([1000, 1000, 1000, 2000, 3000, 4000, 5000, 0], itertools.repeat(6000))
+    monkeypatch.setattr("insula.daemon.server.peer_of", lambda _: Peer(pid=4711, uid=next(users), gid=7))
+    path = tmp_path / "s"
+    endpoints = open_endpoints(Settings(sockets=(SocketSettings(path=path, mode=0o666),)), [])
+    async with serving_at(endpoints, policy=_Pending(), anonymous=4) as (server, _, _):
+        clients = [connect(path) for _ in range(8)]
+        await until(lambda: server.clients == 5)
+        for refused in (clients[1], clients[2], clients[6]):
+            assert await asyncio.get_running_loop().sock_recv(refused, 1) == b""
+        clients[3].close()
+        await until(lambda: server.clients == 4)
+        clients.append(connect(path))
+        await until(lambda: server.clients == 5)
+        for each in clients:
+            each.close()

@@ -6,7 +6,7 @@ import pty
 
 import pytest
 
-from insula.daemon.serverstreams import ServerStream, console_job
+from insula.daemon.serverstreams import ServerStream, line_job
 from insula.engine.console.console import ConsoleHub
 from insula.engine.console.terminalwatch import TerminalWatch
 from insula.errors import InsulaError, InternalError, OperationFailedError
@@ -91,7 +91,7 @@ async def test_what_is_sent_goes_out_at_once() -> None:
 async def test_a_stream_that_never_opens_lets_go_of_its_console() -> None:
     master, slave = pty.openpty()
     hub = ConsoleHub(Fd(master), watch=TerminalWatch())
-    job = console_job(hub.attach())
+    job = line_job(hub.attach())
     assert hub.interactive
     job.release()
     assert not hub.interactive
@@ -144,7 +144,7 @@ async def test_a_second_console_is_refused_unless_forced_and_then_the_first_is_t
             await open_console(both)
         second = await open_console(both, flags=1)
         abort = await both.client.until(lambda each: isinstance(each, StreamAbort))
-        assert abort.stream is first and "took the console over" in str(abort.error)
+        assert abort.stream is first and "took it over" in str(abort.error)
         os.write(both.domains.guest, b"hello")
         assert await both.client.stream_bytes(second, 5) == b"hello"
 

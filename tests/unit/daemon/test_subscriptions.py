@@ -7,10 +7,11 @@ from uuid import UUID
 import pytest
 
 from insula.daemon import subscriptions
-from insula.daemon.subscriptions import LAST_EVENT_ID, REGISTRATIONS_MAX, SAME_MAX, Subscriptions
+from insula.daemon.subscriptions import REGISTRATIONS_MAX, SAME_MAX, Subscriptions
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.model.domainstates import LifecycleKind, StoppedDetail
-from insula.model.numbers import MetadataType, ParameterType
+from insula.model.networknumbers import NetworkEventKind
+from insula.model.numbers import MemoryFailureAction, MetadataType, ParameterType, WatchdogAction
 from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.wiretypes import NetworkRef
@@ -22,10 +23,17 @@ from insula.service.events import (
     DomainIdentity,
     Event,
     Events,
+    JobCompleted,
     LifecycleEvent,
+    MemoryFailure,
     MetadataChange,
+    NetworkIdentity,
+    NetworkLifecycle,
+    NetworkMetadataChange,
     Reboot,
     Tunable,
+    VcpuRemoved,
+    Watchdog,
 )
 from insula.service.parameters import Parameter
 
@@ -44,6 +52,13 @@ EVERY_EVENT: tuple[tuple[Event, DomainEventId], ...] = (
         Tunable(domain=WEB, parameters=(Parameter("cputune.cpu_shares", ParameterType.ULLONG, 5),)),
         DomainEventId.TUNABLE,
     ),
+    (MemoryFailure(domain=WEB, action=MemoryFailureAction.FATAL), DomainEventId.MEMORY_FAILURE),
+    (
+        JobCompleted(domain=WEB, parameters=(Parameter("success", ParameterType.BOOLEAN, 1),)),
+        DomainEventId.JOB_COMPLETED,
+    ),
+    (Watchdog(domain=WEB, action=WatchdogAction.RESET), DomainEventId.WATCHDOG),
+    (VcpuRemoved(domain=WEB, vcpu=3), DomainEventId.VCPU_REMOVED),
 )
 
 
@@ -66,7 +81,7 @@ def test_every_event_of_the_service_can_be_sent_in_the_new_style(event: Event, e
     number = heard.subscriptions.add(event_id, None)
     heard.events.publish(event)
     ((procedure, values),) = heard.messages
-    assert procedure.name.startswith("DOMAIN_EVENT_CALLBACK_") and values.callbackID == number
+    assert procedure.name.startswith("DOMAIN_EVENT_") and values.callbackID == number
     domain = values.msg.dom if hasattr(values, "msg") else values.dom
     assert (domain.name, domain.uuid, domain.id) == ("web", WEB.uuid.bytes, 5)
 
@@ -82,13 +97,17 @@ def test_older_events_can_be_sent_in_the_old_style(event: Event, event_id: Domai
     assert "CALLBACK" not in procedure.name and values.dom.name == "web"
 
 
+def test_every_event_that_is_sent_is_tried_above() -> None:
+    assert {each for _, each in EVERY_EVENT} == {row.id for row in subscriptions.ROWS.values() if row.noun == "domain"}
+
+
 def test_every_known_event_can_be_registered_for_even_if_it_never_comes() -> None:
     heard = Heard()
-    numbers = [heard.subscriptions.add(each, None) for each in range(LAST_EVENT_ID + 1)]
-    assert len(set(numbers)) == LAST_EVENT_ID + 1
+    numbers = [heard.subscriptions.add(each, None) for each in range(max(DomainEventId) + 1)]
+    assert len(set(numbers)) == max(DomainEventId) + 1
 
 
-@pytest.mark.parametrize("event_id", [-1, LAST_EVENT_ID + 1])
+@pytest.mark.parametrize("event_id", [-1, max(DomainEventId) + 1])
 def test_an_event_nobody_knows_is_refused(event_id: int) -> None:
     with pytest.raises(InvalidArgumentError, match="unsupported event ID"):
         Heard().subscriptions.add(event_id, None)
@@ -140,6 +159,23 @@ def test_events_of_what_there_is_none_of_have_ids_of_their_own() -> None:
     heard.subscriptions.remove(pool, noun="storage pool")
     with pytest.raises(InvalidArgumentError, match="unsupported event ID"):
         heard.subscriptions.add(1, noun="network", last=0)
+
+
+LAN = NetworkIdentity(name="lan", uuid=UUID(int=3))
+LAN_REF = NetworkRef("lan", LAN.uuid.bytes)
+
+
+def test_events_of_networks_reach_who_asked_for_that_network_or_for_all() -> None:
+    heard = Heard()
+    of_lan = heard.subscriptions.add(0, LAN.uuid, noun="network", last=1)
+    heard.subscriptions.add(0, UUID(int=4), noun="network", last=1)
+    of_all = heard.subscriptions.add(1, None, noun="network", last=1)
+    heard.events.publish(NetworkLifecycle(network=LAN, kind=NetworkEventKind.STARTED))
+    heard.events.publish(NetworkMetadataChange(network=LAN, kind=MetadataType.ELEMENT, uri="u"))
+    assert [(procedure, tuple(values)) for procedure, values in heard.messages] == [
+        (Remote.NETWORK_EVENT_LIFECYCLE, (of_lan, LAN_REF, 2, 0)),
+        (Remote.NETWORK_EVENT_CALLBACK_METADATA_CHANGE, (of_all, LAN_REF, 2, "u")),
+    ]
 
 
 def test_nothing_is_sent_after_the_end() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from insula.daemon.channel import channel_of
 from insula.daemon.rounds import Rounds, Turn
 from insula.daemon.transport import READ_SIZE, Transport
 from tests.descriptors import open_fds
@@ -49,7 +50,9 @@ async def ends() -> AsyncIterator[Ends]:
     def drained() -> None:
         pair.drained += 1
 
-    transport = Transport(ours, turn=Turn(Rounds(), client=0, uid=0), received=received, lost=lost, drained=drained)
+    transport = Transport(
+        channel_of(ours), turn=Turn(Rounds(), client=0, account=0), received=received, lost=lost, drained=drained
+    )
     pair = Ends(transport=transport, peer=peer)
     try:
         yield pair

@@ -115,13 +115,6 @@ class DoWithChild(Do):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DoUrgently(DoWithChild):
-    """The same, before all else."""
-
-    urgent: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Fetch(HostStep):
     """Have the netlink socket fetched, as the real step does."""
 
@@ -136,13 +129,10 @@ class Fetch(HostStep):
 def plan_of(
     *meanwhile: HostStep,
     before: tuple[HostStep, ...] = (),
-    aside: tuple[HostStep, ...] = (),
     clone: CloneOptions = CLONE,
 ) -> LaunchPlan:
     staged = tuple(step.name for step in meanwhile if isinstance(step, Do) and step.name == "root")
-    return LaunchPlan(
-        before=before, clone=clone, child_early=EARLY, meanwhile=meanwhile, aside=aside, inside=INNER, staged=staged
-    )
+    return LaunchPlan(before=before, clone=clone, child_early=EARLY, meanwhile=meanwhile, inside=INNER, staged=staged)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

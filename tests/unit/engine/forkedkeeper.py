@@ -3,6 +3,7 @@
 import os
 import resource
 import select
+import signal
 import socket
 from typing import Any
 
@@ -40,6 +41,7 @@ class ForkedKeeper:
                 null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
                 program = b"" if forks else built_program()
                 keeper = Keeper(resource.getrlimit(resource.RLIMIT_NOFILE), spawner=program, null=null)
+                signal.signal(signal.SIGTERM, lambda *_: keeper.leave_when_over())
                 keeper.clients.listen(listener)
                 keeper.clients.welcome(theirs)
                 keeper.run(while_connected=not lingers)

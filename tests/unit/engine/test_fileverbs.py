@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from insula import Container
+from insula.engine import fileverbs
 from insula.engine.fileverbs import _replacement, _understood
 from insula.errors import InvalidArgumentError, OperationInvalidError
 
@@ -46,3 +47,12 @@ def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="broken"), _replacement(str(goal)):
         raise ValueError("broken")
     assert [each.name for each in tmp_path.iterdir()] == ["goal"]
+
+
+def test_the_umask_is_read_and_not_set_for_that() -> None:
+    former = os.umask(0o027)
+    try:
+        assert fileverbs._umask() == 0o027
+        assert os.umask(0o027) == 0o027
+    finally:
+        os.umask(former)

@@ -195,6 +195,15 @@ def test_an_init_without_a_handler_is_known_not_to_hear() -> None:
         child.close()
 
 
+def test_an_init_whose_name_is_no_text_is_known_all_the_same() -> None:
+    name = r"import ctypes; ctypes.CDLL(None).prctl(15, b'\xff\r\x85', 0, 0, 0); "
+    child = Child(name + "import signal; signal.signal(15, signal.SIG_IGN); print('ready', flush=True); signal.pause()")
+    try:
+        assert child.ask(InitKind.PLAIN, PowerAction.POWEROFF) is InitAnswer.UNHEARD
+    finally:
+        child.close()
+
+
 class Inits:
     """Answers for an init. heard: what it was asked for, and how."""
 

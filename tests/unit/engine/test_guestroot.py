@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from insula.engine.guestroot import kind_of_init, looked_through
+from insula.engine.guestroot import looked_through
 from insula.engine.interfacespec import NetworkKind
 from insula.engine.spec import (
     ContainerSpec,
     Device,
     DeviceKind,
     DirectoryRoot,
+    ImageRoot,
     InitKind,
     Namespace,
     OverlayRoot,
@@ -21,6 +22,8 @@ from insula.engine.spec import (
     SharedNamespace,
     TmpfsRoot,
 )
+from insula.errors import OperationFailedError, ResourceBusyError
+from insula.kernel.imagelocks import claim_image
 from tests.plans import BUSYBOX
 from tests.unit.engine.fragments.example import PRIVILEGED, SPEC
 
@@ -141,5 +144,21 @@ def test_names_are_resolved_as_where_the_network_is(spec: ContainerSpec, resolve
 
 def test_a_layer_that_is_not_made_yet_tells_nothing(layers: tuple[Path, Path], tmp_path: Path) -> None:
     image, _ = layers
-    assert kind_of_init(overlay(image, tmp_path / "to-be-made"), INIT) is InitKind.SYSTEMD
-    assert kind_of_init(DirectoryRoot(path=str(tmp_path / "missing")), INIT) is InitKind.PLAIN
+    assert of(SPEC, overlay(image, tmp_path / "to-be-made")).init_kind is InitKind.SYSTEMD
+    assert of(SPEC, DirectoryRoot(path=str(tmp_path / "missing"))).init_kind is InitKind.PLAIN
+
+
+def test_an_image_tells_nothing_where_it_is_not_to_be_mounted(tmp_path: Path) -> None:
+    spec = replace(SPEC, root=ImageRoot(source=str(tmp_path / "missing")))
+    assert looked_through(spec, mounting=False).init_kind is InitKind.PLAIN
+    with pytest.raises(OperationFailedError, match=r"missing' cannot be the root: No such file"):
+        looked_through(spec)
+
+
+def test_an_image_that_another_uses_is_no_root_now(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(1080) + b"\x53\xef" + bytes(100))
+    with image.open("r+b") as other:
+        claim_image(other.fileno(), str(image), read_only=False)
+        with pytest.raises(ResourceBusyError, match="in use by another guest, a virtual machine or a loop device"):
+            looked_through(replace(SPEC, root=ImageRoot(source=str(image))))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from insula import Container, Device, DeviceKind, LinkChange, TmpfsMount
+from insula import Container, Device, DeviceKind, LinkChange, TmpfsMount, VethInterface
 from insula.errors import OperationInvalidError
 
 
@@ -17,6 +17,9 @@ def test_what_does_not_run_is_not_changed() -> None:
         lambda: container.renew_mount("/srv"),
         lambda: container.attach_device(device),
         lambda: container.detach_device(device),
+        lambda: container.attach_interface(VethInterface(guest="eth1")),
+        lambda: container.detach_interface("eth1"),
+        lambda: container.replug_interface(VethInterface(guest="eth1")),
         lambda: container.configure_link("eth0", LinkChange(up=False)),
     )
     for change in changes:

@@ -41,7 +41,7 @@ async def test_a_caller_that_gives_up_does_not_wait_for_the_call() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(in_own_thread(call), 0.01)
     release.set()
-    assert await asyncio.to_thread(ended.wait, 10)
+    assert await asyncio.to_thread(ended.wait, scaled(10))
 
 
 async def test_a_thread_that_has_nothing_to_do_takes_the_next_call() -> None:

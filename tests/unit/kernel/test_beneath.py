@@ -19,9 +19,11 @@ from insula.kernel.beneath import (
     open_beneath,
     open_known,
     place,
+    text_of,
     write_beneath,
 )
 from insula.kernel.fds import Fd
+from tests.descriptors import open_fds
 
 
 @pytest.fixture
@@ -105,12 +107,12 @@ def test_a_link_to_nowhere_is_left_alone(root: Fd, inside: Path) -> None:
 
 
 def test_directories_are_made_one_by_one_and_no_fd_is_left(root: Fd, inside: Path) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = open_fds()
     os.close(make_directories(root, "a/./b//c", mode=0o700))
     assert (inside / "a/b/c").stat().st_mode & 0o777 == 0o700
     with pytest.raises(OSError, match="directory"):
         make_directories(root, "etc/file/below")
-    assert os.listdir("/proc/self/fd") == before
+    assert open_fds() == before
 
 
 def test_writing_needs_an_existing_file_and_creating_a_missing_one(root: Fd, inside: Path) -> None:
@@ -177,3 +179,12 @@ def test_what_is_known_is_opened_without_asking_a_file_system(tmp_path: Path) ->
 def open_fd(fd: int) -> Iterator[int]:
     yield fd
     os.close(fd)
+
+
+def test_a_file_that_is_only_held_is_read_from_its_beginning(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"begin\xff and more")
+    held = os.open(tmp_path / "file", os.O_PATH)
+    try:
+        assert text_of(held, 6) == "begin\udcff"
+    finally:
+        os.close(held)

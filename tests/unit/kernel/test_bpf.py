@@ -3,36 +3,17 @@ import os
 import pytest
 
 from insula.kernel import bpf
-from insula.kernel.bpf import Register
+from insula.kernel.bpfassembler import BpfAssembler, Register
 from insula.kernel.fds import Fd
 from tests.descriptors import open_fds
 
 
-def test_an_instruction_has_the_kernels_layout() -> None:
-    assert bpf.load_word(Register.R2, Register.R1, 4).encoded() == bytes([0x61, 0x12, 4, 0, 0, 0, 0, 0])
-    assert bpf.move(Register.R0, 1).encoded() == bytes([0xB7, 0x00, 0, 0, 1, 0, 0, 0])
-    assert bpf.copy(Register.R3, Register.R2).encoded() == bytes([0xBF, 0x23, 0, 0, 0, 0, 0, 0])
-
-
-def test_a_negative_number_is_sign_extended_by_the_kernel() -> None:
-    assert bpf.mask(Register.R0, -2).encoded()[4:] == bytes([0xFE, 0xFF, 0xFF, 0xFF])
-
-
-def test_leaving_a_block_goes_to_just_behind_it() -> None:
-    leave = bpf.leave_unless(Register.R2, 7)
-    offsets = [each.offset for each in bpf.block(leave, leave, bpf.move(Register.R0, 1))]
-    assert offsets == [2, 1, 0]
-
-
-def test_a_program_is_its_instructions_one_after_the_other() -> None:
-    program = bpf.assemble(bpf.leave_program(1))
-    assert program == bpf.move(Register.R0, 1).encoded() + bytes([0x95, 0, 0, 0, 0, 0, 0, 0])
-
-
 @pytest.mark.requires("bpf.cgroup_device")
 def test_a_refused_program_is_explained_in_the_verifiers_words() -> None:
+    endless = BpfAssembler()
+    endless.move(Register.R0, 1)
     with pytest.raises(OSError, match=r"refused the program: .*exit") as refusal:
-        bpf.load_program(bpf.CGROUP_DEVICE, bpf.assemble([bpf.move(Register.R0, 1)]), "test")
+        bpf.load_program(bpf.CGROUP_DEVICE, endless.program(), "test")
     assert refusal.value.filename == "test"
 
 

@@ -14,9 +14,9 @@ from tests.unit.engine.steps.inchild import in_namespaces
 
 
 def test_finding_out_whether_detached_layers_are_taken_leaves_nothing() -> None:
-    before = os.listdir("/proc/self/fd")
+    before = open_fds()
     overlay.takes_detached_layers()
-    assert os.listdir("/proc/self/fd") == before
+    assert open_fds() == before
 
 
 def layer(name: str) -> Fd:

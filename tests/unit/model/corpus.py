@@ -1,4 +1,4 @@
-"""The domains of tests/data: what people and programs write, and what we make of it."""
+"""The domains and networks of tests/data: what people and programs write, and what we make of it."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ from insula.model.xmlmap import NAMESPACES
 DATA = Path(__file__).parents[2] / "data"
 DOMAINS = sorted((DATA / "domains").glob("*.xml"))
 GOLDEN = DATA / "domains-golden"
+NETWORKS = sorted((DATA / "networks").glob("*.xml"))
+GOLDEN_NETWORKS = DATA / "networks-golden"
 
 _PREFIXES = {uri: f"{prefix}:" for prefix, uri in NAMESPACES.items()}
 

@@ -15,7 +15,13 @@ from insula.model.scalars import (
     BusNumber,
     DomainName,
     FileMode,
+    IpAddresses,
     MacAddress,
+    NetworkName,
+    PciBus,
+    PciDomain,
+    PciFunction,
+    PortRanges,
     ProgramPath,
     UsbId,
 )
@@ -36,11 +42,20 @@ TEXTS = st.text(
 _SEGMENTS = st.text(st.sampled_from("ab.-_ é'&"), min_size=1, max_size=6).filter(lambda text: text not in (".", ".."))
 _HEX_PAIRS = st.integers(0, 255).map("{:02x}".format)
 
+_NOUN_NAMES = st.text(st.sampled_from("abz09-_. é&'"), min_size=1, max_size=64).filter(
+    lambda name: bool(name.strip()) and not name.startswith(".")
+)
+
+_IP_ADDRESSES = st.ip_addresses().filter(lambda address: "%" not in str(address))
+_PORTS = st.integers(0, 65535)
+
 BY_TYPE: dict[object, SearchStrategy[Any]] = {
     str: TEXTS,
     int: st.integers(0, UNSIGNED_LONG_MAX),
     UUID: st.uuids(),
-    ProgramPath: st.one_of(_SEGMENTS, st.just("/bin/sh")).map(lambda path: ProgramPath(PurePosixPath(path))),
+    ProgramPath: st.one_of(_SEGMENTS.filter(str.strip), st.just("/bin/sh")).map(
+        lambda path: ProgramPath(PurePosixPath(path))
+    ),
     PurePosixPath: st.lists(_SEGMENTS, max_size=4).map(lambda parts: PurePosixPath("/", *parts)),
     CpuSet: st.frozensets(st.integers(0, 300), min_size=1, max_size=8),
     MacAddress: st.lists(_HEX_PAIRS, min_size=5, max_size=5).map(lambda pairs: ":".join(("52", *pairs))),
@@ -48,10 +63,15 @@ BY_TYPE: dict[object, SearchStrategy[Any]] = {
     BusNumber: st.integers(0, 0xFFFF),
     Bound: st.integers(-1, 2**63 - 1),
     FileMode: st.integers(0, 0o7777),
-    frozenset({IPv4Address, IPv6Address}): st.ip_addresses().filter(lambda address: "%" not in str(address)),
-    DomainName: st.text(st.sampled_from("abz09-_. é&'"), min_size=1, max_size=64).filter(
-        lambda name: bool(name.strip()) and not name.startswith(".")
-    ),
+    PciDomain: st.integers(0, 0xFFFF),
+    PciBus: st.integers(0, 0xFF),
+    PciFunction: st.integers(0, 7),
+    IPv4Address: st.ip_addresses(v=4),
+    frozenset({IPv4Address, IPv6Address}): _IP_ADDRESSES,
+    IpAddresses: st.lists(_IP_ADDRESSES, max_size=3).map(tuple),
+    PortRanges: st.lists(st.tuples(_PORTS, _PORTS), max_size=3).map(tuple),
+    DomainName: _NOUN_NAMES,
+    NetworkName: _NOUN_NAMES,
 }
 
 

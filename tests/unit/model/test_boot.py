@@ -29,10 +29,9 @@ def test_an_init_has_arguments_environment_place_and_owner() -> None:
     assert (os.directory, os.user, os.group) == (PurePosixPath("/srv"), "web", "33")
 
 
-def test_the_init_is_sbin_init_unless_told_otherwise_and_is_written() -> None:
+def test_the_init_is_sbin_init_unless_told_otherwise() -> None:
     os = load(Os, "os", "<os><type>exe</type></os>")
-    assert os.init == DEFAULT_INIT
-    assert "<init>/sbin/init</init>" in dump(os, "os")
+    assert os.program == DEFAULT_INIT
 
 
 def test_a_clock_is_utc_unless_told_otherwise() -> None:

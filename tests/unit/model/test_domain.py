@@ -213,9 +213,9 @@ BAD = {
         MINIMAL.format("").replace("65536", "plenty"),
         "line 3: /domain/memory: found 'plenty', expected a size",
     ),
-    "a virtual machine's system": (
-        MINIMAL.format("").replace("exe", "hvm"),
-        "line 4: /domain/os/type: found 'hvm', expected one of 'exe'",
+    "another kind of system": (
+        MINIMAL.format("").replace("exe", "xen"),
+        "line 4: /domain/os/type: found 'xen', expected one of 'exe', 'hvm'",
     ),
     "no system": (MINIMAL.format("").replace("<os><type>exe</type></os>", ""), "line 1: /domain: has no <os> in it"),
     "no system type": (MINIMAL.format("").replace("<type>exe</type>", ""), "line 4: /domain/os: has no <type> in it"),

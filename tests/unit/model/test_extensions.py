@@ -57,6 +57,18 @@ def test_our_settings_are_read() -> None:
     assert read.time_namespace == TimeNamespace(boot_time=ClockShift(seconds=-5))
 
 
+def test_a_share_of_the_hosts_network_has_addresses_and_maybe_ports() -> None:
+    share = settings("<insula:share-network addresses='192.0.2.7, 2001:db8::7' ports='80 8000-8099'/>").network_share
+    assert share is not None
+    assert [str(each) for each in share.addresses] == ["192.0.2.7", "2001:db8::7"]
+    assert share.ports == ((80, 80), (8000, 8099))
+    written = dump(InsulaSettings(network_share=share), "insula:domain")
+    assert 'addresses="192.0.2.7 2001:db8::7" ports="80 8000-8099"' in written.replace("'", '"')
+    for wrong in ("addresses='192.0.2'", "addresses='192.0.2.7' ports='-1'", "addresses='192.0.2.7' ports='http'"):
+        with pytest.raises(XmlError, match="expected"):
+            settings(f"<insula:share-network {wrong}/>")
+
+
 def test_a_namespace_without_shifts_is_still_asked_for() -> None:
     assert settings("<insula:timens/>").time_namespace == TimeNamespace()
     assert "<insula:timens/>" in dump(settings("<insula:timens/>"), "insula:domain")

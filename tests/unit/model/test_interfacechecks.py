@@ -9,6 +9,16 @@ from tests.unit.model.test_validate import domain, interface
 LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
 
 
+OURS = "xmlns:insula='https://insula.dev/xmlns/domain/1'"
+
+
+def share(
+    ports: str, *, addresses: str = "192.0.2.7", more: str = "", above: str = "", devices: str = ""
+) -> DomainDefinition:
+    part = f"<insula:share-network addresses='{addresses}' {ports}/>{more}"
+    return domain(f"<metadata><insula:domain {OURS}>{part}</insula:domain></metadata>{above}", devices)
+
+
 @pytest.mark.parametrize(
     ("bad", "text"),
     [
@@ -26,6 +36,14 @@ LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
         (
             domain(devices=interface("<ip family='ipv6' address='192.0.2.1'/>")),
             "interface 1: 192.0.2.1 is not of the family ipv6",
+        ),
+        (
+            domain(devices=interface("<source bridge='b'/><bandwidth><inbound floor='1'/></bandwidth>", "bridge")),
+            "interface 1: floor attribute is not supported for this config",
+        ),
+        (
+            domain(devices=interface("<bandwidth><outbound floor='1'/></bandwidth>")),
+            "'floor' attribute allowed only in <inbound> element",
         ),
         (domain(devices=interface("<ip address='192.0.2.1' prefix='33'/>")), "cannot have the prefix 33"),
         (
@@ -49,6 +67,23 @@ LXC = "xmlns:lxc='http://libvirt.org/schemas/domain/lxc/1.0'"
             domain(devices=interface("<route family='ipv6' address='10.0.0.0' gateway='10.0.0.1'/>")),
             "the route to 10.0.0.0 is not of the family ipv6",
         ),
+        (share("", devices=interface("")), "a share of the host's network and interfaces of its own"),
+        (
+            share(
+                "",
+                above="<idmap><uid start='0' target='100000' count='9'/><gid start='0' target='1' count='9'/></idmap>",
+            ),
+            "needs ids that no other domain has",
+        ),
+        (share("", more="<insula:privileged/>"), "a privileged domain cannot be held to a share"),
+        (
+            share("", above=f"<lxc:namespace {LXC}><lxc:sharenet type='name' value='y'/></lxc:namespace>"),
+            "a share of the host's network and shares another namespace",
+        ),
+        (share("ports=''"), "has no ports; remove the attribute"),
+        (share("ports='0'"), "'0-0' is no range of ports"),
+        (share("", addresses=""), "has 1 to 32 addresses, not 0"),
+        (share("", addresses="127.0.0.1"), "127.0.0.1 cannot be the guest's"),
         (
             domain(f"<lxc:namespace {LXC}><lxc:sharenet type='name' value='y'/></lxc:namespace>", interface("")),
             "shares a network namespace and has interfaces of its own",

@@ -5,6 +5,7 @@ import pytest
 from insula.model.interfaces import (
     AddressFamily,
     Interface,
+    InterfaceRoute,
     InterfaceType,
     LinkState,
     VirtualPortType,
@@ -70,3 +71,9 @@ def test_a_port_of_open_vswitch_has_tags_and_an_id() -> None:
 def test_an_address_tells_its_family() -> None:
     assert family_of(ip_address("192.0.2.1")) is AddressFamily.IPV4
     assert family_of(ip_address("2001:db8::1")) is AddressFamily.IPV6
+
+
+@pytest.mark.parametrize(("gateway", "network"), [("192.0.2.1", "0.0.0.0/0"), ("fd00::1", "::/0")])
+def test_a_route_without_an_address_is_the_default_one(gateway: str, network: str) -> None:
+    route = InterfaceRoute(gateway=ip_address(gateway))
+    assert str(route.network) == network

@@ -10,6 +10,7 @@ from tests.unit.rpc.codes.constants import differences
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     numbers.AddressSource: "VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_",
     numbers.Affect: "VIR_DOMAIN_AFFECT_",
+    numbers.GuestInfo: "VIR_DOMAIN_GUEST_INFO_",
     numbers.JobOperation: "VIR_DOMAIN_JOB_OPERATION_",
     numbers.JobType: "VIR_DOMAIN_JOB_",
     numbers.LifecycleType: "VIR_DOMAIN_LIFECYCLE_",
@@ -25,6 +26,7 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
 OURS: dict[type[IntEnum | IntFlag], set[str]] = {
     numbers.XmlFlags: {"LIVE"},
     numbers.ListDomains: {"ALL", "MANAGED_SAVE", "NO_MANAGED_SAVE"},
+    numbers.GuestInfo: {"LOAD"},
     numbers.ShutdownMode: {"ACPI", "AGENT"},
     numbers.StatsTypes: {"ALL"},
 }

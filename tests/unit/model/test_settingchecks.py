@@ -44,6 +44,12 @@ def test_what_can_be_allowed_is_no_problem(allowance: str) -> None:
     [
         ("<insula:hostname>-a b</insula:hostname>", "'-a b' cannot be a host name"),
         ("<insula:timens><insula:monotonic nanoseconds='5'/></insula:timens>", "in whole seconds"),
+        ("<insula:search domain='a b'/>", "names cannot be looked for in 'a b'"),
+        ("<insula:search domain='a'/><insula:search domain='a'/>", "names are looked for in 'a' twice"),
+        ("<insula:nameserver address='192.0.2.1'/>" * 33, "there are more than 32 nameservers"),
+        ("<insula:host address='192.0.2.1' names=' '/>", "the host 192.0.2.1 needs names"),
+        ("<insula:host address='192.0.2.1' names='a b;'/>", "the host 192.0.2.1 needs names of letters"),
+        ("<insula:host address='192.0.2.1' names='a'/>" * 1025, "there are more than 1024 hosts"),
         ("<insula:privilege/>", "<insula:privilege> in <insula:domain> is no setting of ours"),
         ("<insula:subordinate ids='1000'/>", "1000 subordinate ids are no multiple of 65536"),
         ("<insula:privileged/><insula:subordinate ids='65536'/>", "has no ids of its own to which"),

@@ -33,6 +33,9 @@ def settings(inside: str) -> str:
     return f"<metadata><insula:domain {INSULA}>{inside}</insula:domain></metadata>"
 
 
+FORWARD = "<portForward proto='tcp'><range {}/></portForward>"
+
+
 def interface(inside: str, kind: str = "user") -> str:
     return f"<interface type='{kind}'>{inside}</interface>"
 
@@ -45,7 +48,11 @@ def test_a_plain_domain_has_no_problems() -> None:
 def test_the_corpus_has_no_problems_but_nanoseconds() -> None:
     found = {path.stem: problems(DomainDefinition.load(path.read_text())) for path in DOMAINS}
     assert {name: each for name, each in found.items() if each} == {
-        "insula-settings": ("a clock's shift is in whole seconds: nanoseconds cannot be had",),
+        "insula-settings": (
+            "a clock's shift is in whole seconds: nanoseconds cannot be had",
+            "the readiness is known in one way: choose one of notify, port and command",
+            "the health is known in one way: choose one of port and command",
+        ),
     }
 
 
@@ -57,6 +64,9 @@ def test_the_corpus_has_no_problems_but_nanoseconds() -> None:
         (domain("<title>a\u202eb</title>"), "the title holds U+202E"),
         (domain(devices=interface("<alias name='ua-a\u202eb'/>")), "cannot be the alias of a device"),
         (domain(devices=interface("<alias name='ua-a'/>") * 2), "two devices have the alias 'ua-a'"),
+        (domain(devices=interface(FORWARD.format("start='9' end='3'"))), "ports 9 to 3, which are none"),
+        (domain(devices=interface(FORWARD.format("start='9' to='8' exclude='yes'"))), "and leaves them out"),
+        (domain(devices=interface(FORWARD.format("start='1' end='9' to='65530'"))), "beyond the guest's last one"),
         (domain(memory="0"), "the memory is 0"),
         (
             domain("<memtune><hard_limit>9</hard_limit><swap_hard_limit>8</swap_hard_limit></memtune>"),
@@ -171,8 +181,38 @@ def test_a_device_more_than_there_may_be_is_a_problem() -> None:
     assert any(f"{DEVICES_MAX + 1} devices" in each for each in problems(replace(most, devices=one_more)))
 
 
+def channel(name: str, source: str = "", kind: str = "unix", target: str = "virtio") -> str:
+    return f"<channel type='{kind}'>{source}<target type='{target}' name='{name}'/></channel>"
+
+
+@pytest.mark.parametrize(
+    ("devices", "problem"),
+    [
+        (channel("a") + channel("a"), "two channels have the name 'a'"),
+        (channel("../a"), "'../a' cannot be the name of a channel"),
+        (channel("a/b"), "'a/b' cannot be the name of a channel"),
+        (channel("a", "<source mode='bind' path='/a/../s'/>"), "must be a path without '..'"),
+        (filesystem("dir='/srv'", "/") + channel("a", "<source path='/srv/s'/>"), "outside what the guest has"),
+    ],
+)
+def test_a_channel_that_cannot_be_is_told(devices: str, problem: str) -> None:
+    assert any(problem in each for each in problems(domain(devices=devices)))
+
+
+@pytest.mark.parametrize("other", [channel("a b", kind="spicevmc"), channel("a/b", target="xen")])
+def test_a_channel_of_a_virtual_machine_is_only_kept(other: str) -> None:
+    assert not [each for each in problems(domain(devices=other)) if "channel" in each]
+    assert "<channel" in domain(devices=other).dump()
+
+
+def test_the_socket_of_a_run_is_no_part_of_a_definition() -> None:
+    path = "/run/insula/domains/00000000-0000-0000-0000-000000000001/channel0"
+    kept = domain(devices=channel("a", f"<source mode='bind' path='{path}'/>"))
+    assert path not in kept.dump() and "name='a'" in kept.dump()
+
+
 def test_every_check_is_in_the_list_once() -> None:
-    assert len(set(CHECKS)) == len(CHECKS) == 28
+    assert len(set(CHECKS)) == len(CHECKS) == 35
 
 
 def test_what_was_looked_through_is_not_looked_through_again_until_it_changes(monkeypatch: pytest.MonkeyPatch) -> None:

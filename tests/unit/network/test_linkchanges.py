@@ -49,7 +49,7 @@ def there(
 
     monkeypatch.setattr(linkchanges, "link", link)
     monkeypatch.setattr(linkchanges, "saved_addresses", lambda kernel, index: list(addresses))
-    monkeypatch.setattr(linkchanges, "routes_through", lambda kernel, index: list(routes))
+    monkeypatch.setattr(linkchanges, "routes_through", lambda kernel, index, most: list(routes))
 
 
 def test_what_a_change_may_take_is_remembered_and_nothing_of_one_that_only_adds(

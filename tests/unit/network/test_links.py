@@ -20,9 +20,9 @@ from insula.network.links import (
     create_veth,
     delete_link,
     link,
-    mac_bytes,
-    move_to_namespace,
-    move_to_process,
+    move,
+    of_namespace,
+    of_process,
     rename_down,
     switch,
 )
@@ -33,7 +33,7 @@ VETH = Veth(
     host_mac="fe:54:00:12:34:56",
     guest="eth0",
     guest_mac="52:54:00:12:34:56",
-    guest_pid=4711,
+    place=of_process(4711),
     mtu=9000,
     master=7,
 )
@@ -72,7 +72,9 @@ def test_a_pair_is_one_message_that_says_everything_about_both_ends() -> None:
 
 def test_a_card_without_link_leaves_the_hosts_end_off() -> None:
     host = decoded(
-        create_veth(Veth(host="h", host_mac=VETH.host_mac, guest="g", guest_mac=VETH.guest_mac, guest_pid=1, up=False))
+        create_veth(
+            Veth(host="h", host_mac=VETH.host_mac, guest="g", guest_mac=VETH.guest_mac, place=of_process(1), up=False)
+        )
     )
     assert (host["flags"], host["change"]) == (0, 1)
     assert host.get_attr("IFLA_MASTER") is None
@@ -80,7 +82,7 @@ def test_a_card_without_link_leaves_the_hosts_end_off() -> None:
 
 
 def test_a_macvlan_is_made_in_its_place_on_a_device_of_ours() -> None:
-    macvlan = Macvlan(device=3, mode=4, guest="eth0", guest_mac=VETH.guest_mac, guest_pid=4711, mtu=1400)
+    macvlan = Macvlan(device=3, mode=4, guest="eth0", guest_mac=VETH.guest_mac, place=of_process(4711), mtu=1400)
     message = decoded(create_macvlan(macvlan))
     assert message.get_attr("IFLA_IFNAME") == "eth0"
     assert message.get_attr("IFLA_ADDRESS") == VETH.guest_mac
@@ -93,7 +95,7 @@ def test_a_macvlan_is_made_in_its_place_on_a_device_of_ours() -> None:
 
 
 def test_a_device_moves_switched_off_and_under_its_new_name() -> None:
-    there, back = decoded(move_to_process(3, 4711, "wan")), decoded(move_to_namespace(4, 9, "eth1"))
+    there, back = decoded(move(3, of_process(4711), "wan")), decoded(move(4, of_namespace(9), "eth1"))
     for message, index, name in ((there, 3, "wan"), (back, 4, "eth1")):
         assert (message["index"], message["flags"], message["change"]) == (index, 0, 1)
         assert message.get_attr("IFLA_IFNAME") == name
@@ -188,10 +190,6 @@ def test_lo_is_among_all_links_and_its_address_among_all_addresses() -> None:
         addresses = all_addresses(kernel)
     loopback = [address for index, address in addresses if index == LOOPBACK]
     assert all(address.address in ("127.0.0.1", "::1") or address.prefix for address in loopback)
-
-
-def test_a_mac_address_becomes_six_bytes() -> None:
-    assert mac_bytes("52:54:00:12:34:56") == b"\x52\x54\x00\x12\x34\x56"
 
 
 class TellingKernel:

@@ -1,5 +1,6 @@
 """Addresses and routes that are saved: which, and that the kernel's words for their state are left out."""
 
+import errno
 import socket
 import struct
 from typing import Any, cast
@@ -32,7 +33,10 @@ class Kernel:
         self.bodies = bodies
 
     def dump(self, request: NetlinkRequest, *, most: int | None = None) -> list[bytes]:
-        return [each for each in self.bodies if request.body[0] in (0, each[0])]
+        found = [each for each in self.bodies if request.body[0] in (0, each[0])]
+        if most is not None and len(found) > most:
+            raise OSError(errno.E2BIG, f"{request.what}: more than {most}")
+        return found
 
     @property
     def socket(self) -> Rtnetlink:
@@ -69,6 +73,14 @@ def test_routes_that_the_kernel_makes_or_learns_again_are_left_to_it(protocol: i
     (found,) = routes_through(Kernel(told, route(3, FAR)).socket, 2)
     assert found == told
     assert len(saved_routes([found])) == kept
+
+
+def test_a_table_of_routes_is_read_no_further_than_to_its_bound() -> None:
+    told = [route(number, FAR) for number in range(1, 9)]
+    assert len(routes_through(Kernel(*told).socket, 2, most=8)) == 1
+    with pytest.raises(OSError, match="routes: more than 7") as caught:
+        routes_through(Kernel(*told).socket, 2, most=7)
+    assert caught.value.errno == errno.E2BIG
 
 
 def test_what_tells_of_a_routes_state_is_not_said_to_the_kernel() -> None:

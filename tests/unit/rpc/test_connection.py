@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insula.errorcodes import ErrorCode, ErrorDomain
 from insula.errors import (
     DomainNotFoundError,
-    ErrorCode,
-    ErrorDomain,
     InternalError,
     NoSupportError,
     OperationFailedError,
@@ -144,7 +143,7 @@ def test_an_unknown_procedure_is_refused_in_the_words_that_clients_look_for() ->
 def test_a_procedure_we_do_not_have_is_refused_by_its_public_name() -> None:
     error = answer_to(packet(procedure=211)).error
     assert isinstance(error, NoSupportError)
-    assert error.message == "this function is not supported by the connection driver: virDomainScreenshot"
+    assert error.message.startswith("this function is not supported by the connection driver: virDomainScreenshot: ")
 
 
 def test_a_call_of_an_event_is_an_unknown_procedure() -> None:
@@ -166,7 +165,8 @@ def test_a_procedure_of_a_program_for_another_driver_is_refused_by_its_public_na
     assert struct.unpack(">IIIIII", reply[4:28]) == (0x20008087, 1, 1, PacketType.REPLY, 3, Status.ERROR)
     error = unpack_error(reply[28:])
     assert (error.code, error.domain) == (ErrorCode.NO_SUPPORT, ErrorDomain.NONE)
-    assert error.message == "this function is not supported by the connection driver: virDomainQemuMonitorCommand"
+    said = "this function is not supported by the connection driver: virDomainQemuMonitorCommand: "
+    assert (error.message or "").startswith(said)
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_a_message_arrives_with_its_row_and_values(play: Play) -> None:
 
 
 def test_a_message_of_a_newer_server_is_passed_over(play: Play) -> None:
-    assert play.client.receive_data(packet(type=PacketType.MESSAGE, procedure=454, body=b"news")) == []
+    assert play.client.receive_data(packet(type=PacketType.MESSAGE, procedure=999, body=b"news")) == []
 
 
 @pytest.mark.parametrize("role", Role)

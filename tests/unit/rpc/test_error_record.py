@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insula import errors
+from insula.errorcodes import ErrorCode, ErrorDomain
 from insula.errors import (
     DomainNotFoundError,
-    ErrorCode,
-    ErrorDomain,
     InsulaError,
     InvalidArgumentError,
     NoSupportError,
@@ -27,7 +26,7 @@ CLASSES = [
     for _, each in inspect.getmembers(errors, inspect.isclass)
     if issubclass(each, InsulaError) and each is not StepError
 ]
-SHARED = {ErrorCode.OPERATION_FAILED}
+SHARED = {ErrorCode.OPERATION_FAILED, ErrorCode.RPC}
 """Codes that several classes have: a peer cannot tell which it was."""
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from insula.errors import ErrorCode, ErrorDomain
+from insula.errorcodes import ErrorCode, ErrorDomain
 from insula.rpc.frames import RpcProgram
 from insula.rpc.procedures import Remote
 from insula.rpc.refusals import ABSENT, forbidden_read_only, not_supported
@@ -36,9 +36,16 @@ def test_the_domain_is_that_of_libvirts_own_file(api: str, domain: ErrorDomain) 
 
 
 def test_what_is_not_there_is_named_by_its_public_api() -> None:
-    error = not_supported("virDomainScreenshot")
+    error = not_supported("virStoragePoolBuild")
     assert error.code is ErrorCode.NO_SUPPORT
-    assert error.message == "this function is not supported by the connection driver: virDomainScreenshot"
+    assert error.message == "this function is not supported by the connection driver: virStoragePoolBuild"
+
+
+def test_what_means_nothing_to_a_container_is_refused_in_words() -> None:
+    assert not_supported("virDomainSendKey").message == (
+        "this function is not supported by the connection driver: virDomainSendKey: a container has no keyboard; type "
+        "at its console, by `virsh console`"
+    )
 
 
 def test_what_a_read_only_connection_may_not_is_named_by_its_public_api() -> None:

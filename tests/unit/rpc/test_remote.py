@@ -39,9 +39,9 @@ ZEROS = (0,) * 16
 """Arguments without any flag."""
 
 EVENTS_WE_NEVER_SEND = {
-    *range(170, 174),
-    *range(320, 331),
-    *(195, 224, 241, 248, 268, 269, 270, 292, 332, 339, 385, 423, 438, 446, 453, 454, 455),
+    *(170, 172, 173, 320),
+    *range(322, 331),
+    *(195, 224, 241, 248, 268, 269, 270, 292, 332, 339, 385, 438, 453, 455),
 }
 """Of devices and jobs that only virtual machines have; and some that came after 9.0."""
 

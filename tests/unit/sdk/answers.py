@@ -123,6 +123,8 @@ ANSWERS: Mapping[Procedure, Answer] = {
     Insula.EXEC_WAIT: replying(256),
     Insula.EXEC_SIGNAL: replying(),
     Insula.DOMAIN_PLAN: replying('{"steps": []}'),
+    Insula.CONFIG_READ: replying('{"xml": "<domain/>", "findings": []}'),
+    Insula.CONFIG_WRITE: replying('{"text": "lxc.uts.name = web", "findings": []}'),
     Insula.PLAN_XML: replying('{"steps": [1]}'),
     Insula.IMAGE_LIST: replying('[{"name": "debian-12"}]'),
     Insula.IMAGE_BUILD: log,

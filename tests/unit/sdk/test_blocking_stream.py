@@ -27,7 +27,7 @@ def kinds(server: FakeServer) -> list[type]:
 
 
 def test_a_log_is_read_to_its_end_and_finished(server: FakeServer, client: Blocking) -> None:
-    with client.open_stream(Insula.DOMAIN_LOG, WEB, "console", 0) as stream:
+    with client.open_stream(Insula.DOMAIN_LOG, WEB, "console", 0, -1, 0) as stream:
         assert b"".join(piece for piece in stream if isinstance(piece, bytes)) == b"one\ntwo\n"
         assert stream.ended
     assert kinds(server) == [StreamFinish]

@@ -28,7 +28,7 @@ async def client(server: FakeServer) -> AsyncIterator[Client]:
 
 
 async def test_a_log_is_read_to_its_end_and_finished(server: FakeServer, client: Client) -> None:
-    async with await client.open_stream(Insula.DOMAIN_LOG, WEB, "console", 0) as stream:
+    async with await client.open_stream(Insula.DOMAIN_LOG, WEB, "console", 0, -1, 0) as stream:
         assert [piece async for piece in stream] == [b"one\n", b"two\n"]
         assert stream.ended
     assert [type(event) for event in server.sessions[0].stream_events] == [StreamFinish]
@@ -91,7 +91,7 @@ async def test_a_slow_reader_holds_the_server_up_instead_of_filling_memory(
 
     with FakeServer(tmp_path / "s", {**ANSWERS, Insula.DOMAIN_LOG: flood}) as server:
         async with await connect(server.path) as client:
-            stream = await client.open_stream(Insula.DOMAIN_LOG, WEB, "console", 0)
+            stream = await client.open_stream(Insula.DOMAIN_LOG, WEB, "console", 0, -1, 0)
             await asyncio.sleep(0.1)
             assert not stream.ended
             sizes = [len(piece) async for piece in stream if isinstance(piece, bytes)]

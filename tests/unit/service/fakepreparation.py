@@ -3,9 +3,12 @@
 from pathlib import Path
 from uuid import UUID
 
-from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind
+from insula.engine.interfacespec import Interface
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, InitKind, Root
 from insula.errors import OperationFailedError, UnsupportedConfigError
 from insula.model.domain import DomainDefinition
+from insula.model.interfaces import Interface as Card
+from insula.network.guestnetwork import card_interface, without_networks
 from insula.service.domainlimits import limits_of
 from insula.service.translate import PidOf
 
@@ -34,6 +37,10 @@ class FakePreparation:
         (self.ids / str(domain.uuid)).touch()
         return self.rehearse(domain, pid_of)
 
+    def root(self, domain: DomainDefinition) -> tuple[Root, IdMap | None]:
+        (self.storage / str(domain.uuid)).touch()
+        return DirectoryRoot(path="/srv"), self.idmap
+
     def reserve(self, domain: DomainDefinition) -> IdMap | None:
         if self.no_ids:
             raise OperationFailedError("no ids are left")
@@ -53,7 +60,11 @@ class FakePreparation:
             idmap=self.idmap,
             limits=limits_of(domain),
             consoles=self.consoles,
+            channels=tuple(each.port for each in domain.devices.channels if each.port) if self.consoles else (),
         )
+
+    def plug(self, card: Card, guest: str) -> Interface:
+        return card_interface(card, guest, without_networks)
 
     def owns_storage(self, uuid: UUID) -> bool:
         return (self.storage / str(uuid)).exists()

@@ -17,7 +17,11 @@ from insula.service.containers import StandardStreams
 from insula.service.events import Event, Events
 from insula.service.host import HostNode
 from insula.service.images import Images
-from insula.testing import DirectLink, FakeEngine, FakeHost, FakeLooker, FakeProcess
+from insula.service.networks import VirtualNetworks
+from insula.service.nwfilters import NetworkFilters
+from insula.testing import DirectLink, FakeEngine, FakeHost, FakeLooker, FakeNetworkPerformer, FakeProcess
+from insula.testing.fakecardports import FakeCardPorts
+from insula.testing.fakefirewall import FakeFirewall
 from tests.unit.service.fakepreparation import FakePreparation
 from tests.unit.service.hosttree import two_node_host
 from tests.verbs import Verbs
@@ -59,7 +63,14 @@ class Rig:
     changes: what it was asked for, in order ("make group …", "clone …", "execute …", "remove group …").
     """
 
-    def __init__(self, directory: Path, patience: Patience | None = None, *, host: FakeHost | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        patience: Patience | None = None,
+        *,
+        host: FakeHost | None = None,
+        performer: FakeNetworkPerformer | None = None,
+    ) -> None:
         self.directory = directory
         self.layout = Layout.prefix(directory / "prefix")
         self.host = host or FakeHost()
@@ -70,6 +81,8 @@ class Rig:
         self.link = DirectLink(self.host, self._heard)
         self.engine, self.looker = FakeEngine(host=self.host, link=self.link), FakeLooker(self.host)
         self.preparation = FakePreparation(directory)
+        self.performer = performer or FakeNetworkPerformer()
+        self.ports = FakeCardPorts()
         self.events = Events()
         self.told: list[Event] = []
         self.events.subscribe(self.told.append)
@@ -83,6 +96,11 @@ class Rig:
                 looker=self.looker,
                 patience=patience or Patience(lock=5, shutdown=60),
                 images=cast("Images", None),
+                networks=VirtualNetworks(events=self.events),
+                network_performer=self.performer,
+                card_ports=self.ports,
+                filters=NetworkFilters(),
+                firewall=FakeFirewall(),
                 daemon_info=dict,
                 boot=self.host.boot,
             )

@@ -15,14 +15,15 @@ import sys
 from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from insula.errors import InsulaError
 from insula.model.numbers import Affect, ListDomains
 from insula.service import lifecycle
+from insula.service.events import DomainIdentity
 from insula.service.startoptions import Storage
-from insula.testing import hoststore
+from insula.testing import FakeGroup, hoststore
 from tests.unit.service.fakes import CRASHED, MAIL, REBOOTED, WEB, Rig, domain_xml, until
 
 SHOP = UUID(int=3)
@@ -56,11 +57,15 @@ async def life(directory: Path, number: int) -> None:
     await diary.during("start", domains.start(web))
     await diary.during("redefine", domains.define(domain_xml(more="<title>new</title>")))
     await diary.during("set memory", domains.set_memory(web, 32768, Affect.LIVE | Affect.CONFIG))
+    await diary.during("take memory", domains.set_memory(web, 16384, Affect.LIVE | Affect.CONFIG))
     await diary.during("suspend", domains.suspend(web))
     await diary.during("resume", domains.resume(web))
     mail = await diary.during("create", domains.create_xml(domain_xml("mail", MAIL)))
     await diary.during("reboot", _end(rig, WEB, REBOOTED, 2))
-    await diary.during("crash", _end(rig, WEB, CRASHED, 3))
+    await diary.during("reset", domains.reset(web))
+    await diary.during("crash", _end(rig, WEB, CRASHED, 4))
+    await diary.during("suspend again", domains.suspend(web))
+    await diary.during("reset of what stands still", domains.reset(web))
     await diary.during("destroy", domains.destroy(web))
     await diary.during("end of mail", _end(rig, MAIL, CRASHED, 0))
     del mail
@@ -95,7 +100,7 @@ def die_before_change(number: int, directory: Path, rig: Rig) -> None:
             os._exit(9)
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in CHANGES and not (event == "open" and _writes(arguments)):
+        if event not in CHANGES and not (event == "open" and writes(arguments)):
             return
         if arguments and str(arguments[0]).startswith(prefix):
             count()
@@ -109,7 +114,7 @@ def die_before_change(number: int, directory: Path, rig: Rig) -> None:
     sys.addaudithook(audit)
 
 
-def _writes(arguments: tuple[Any, ...]) -> bool:
+def writes(arguments: tuple[Any, ...]) -> bool:
     flags = arguments[2]
     return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
 
@@ -157,10 +162,25 @@ def _check_promises(rig: Rig, begun: list[str], done: list[str]) -> None:
             assert rig.domains.autostart(web), "autostart is lost"
         if "redefine" in done:
             assert "<title>new</title>" in rig.domains.dump_xml(web, inactive=True), "a change is lost"
-        if "set memory" in done:
-            assert "<currentMemory unit='KiB'>32768<" in rig.domains.dump_xml(web, inactive=True)
+        _check_memory(rig, web, begun, done)
+        if begun and begun[-1] == "reset of what stands still":
+            assert rig.domains.state(web).state.name == "PAUSED", "what was reset while it stood still goes on"
         if done and done[-1] == "suspend":
             assert rig.domains.state(web).state.name in ("PAUSED", "RUNNING")
+
+
+def _check_memory(rig: Rig, web: DomainIdentity, begun: list[str], done: list[str]) -> None:
+    told = rig.domains.of(web).require_config().memory_now
+    if "take memory" in done:
+        assert told == 16384, "memory that was taken is told to be there"
+    elif "set memory" in done:
+        assert told == 32768 or (told == 16384 and "take memory" in begun), "a change is lost"
+    run = rig.domains.of(web).run
+    if run is not None:
+        memory = cast("FakeGroup", run.container.group).memory
+        assert memory.limits["memory"] == rig.domains.of(web).current.memory_now * 1024, (
+            "a limit that nobody is told of"
+        )
 
 
 def _check_order(rig: Rig) -> None:
@@ -203,11 +223,11 @@ def main(base: Path, stride: int) -> None:
     for number in itertools.count(1, stride):
         directory = base / str(number)
         directory.mkdir(parents=True)
-        status = _in_child(lambda place=directory, count=number: _lived(place, count))
+        status = in_child(lambda place=directory, count=number: _lived(place, count))
         finished = status == 0
         if status not in (0, 9):
             sys.exit(f"life {number} itself failed: {status}")
-        if _in_child(lambda place=directory: asyncio.run(successor(place))) != 0:
+        if in_child(lambda place=directory: asyncio.run(successor(place))) != 0:
             sys.exit(f"after a kill before change {number}: see above")
         shutil.rmtree(directory)
         if finished:
@@ -219,7 +239,7 @@ def _lived(directory: Path, number: int) -> None:
     asyncio.run(life(directory, number))
 
 
-def _in_child(work: Any) -> int:
+def in_child(work: Any) -> int:
     """Return the exit status of a child that does the work."""
     sys.stdout.flush()
     child = os.fork()

@@ -1,18 +1,22 @@
 """Statistics of many domains come under libvirt's names, in one pass."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.errors import InvalidArgumentError
+from insula.kernel.cgroups.stats import Pressure, Stall
 from insula.model.numbers import ListDomains, ParameterType, StatsTypes
 from insula.network.counters import InterfaceStatistics
-from insula.service import bulkstats
+from insula.service import bulkstats, statistics
+from insula.service.disks import DiskSize
 from insula.service.parameters import Value
-from insula.testing.fakegroups import FakeCpuTime, FakeIo, FakeMemory
-from tests.unit.service.fakes import MAIL, Rig, domain_xml
+from insula.testing.fakegroups import FakeCpuTime, FakeGroup, FakeIo, FakeMemory
+from tests.unit.service.fakes import MAIL, WEB, Rig, domain_xml
 
 pytestmark = pytest.mark.asyncio
 COUNTERS = InterfaceStatistics(
@@ -50,7 +54,7 @@ async def two(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, 
     rig.engine.connected = (
         ConnectedInterface(guest="eth0", host="vnet0", host_index=9, bridge="b", mac="52:54:00:00:00:01"),
     )
-    monkeypatch.setattr(bulkstats, "device_number", device_number)
+    monkeypatch.setattr(statistics, "device_number", device_number)
     await rig.domains.create_xml(domain_xml().replace("<devices>", DISKS))
     await rig.domains.define(domain_xml("mail", MAIL))
     stats = rig.domains.all_stats(None, StatsTypes.ALL)
@@ -102,6 +106,31 @@ async def test_groups_filters_and_names_restrict_what_is_told(rig: Rig) -> None:
     assert {each.name.partition(".")[0] for each in named[0][1]} == {"state", "vcpu"}
 
 
+async def test_sizes_of_disks_are_those_that_were_found(rig: Rig) -> None:
+    await rig.domains.create_xml(domain_xml().replace("<devices>", DISKS))
+    managed = rig.domains.services.domains.by_uuid(WEB)
+    sizes = {"/dev/sdz": DiskSize(allocation=1, capacity=3, physical=2)}
+    ((_, told),) = bulkstats.all_stats([managed], StatsTypes.BLOCK, bulkstats.Gathered(sizes=sizes))
+    values = {each.name: each.value for each in told}
+
+    assert bulkstats.disks_in([managed], StatsTypes.ALL) == ["/dev/sdz", "/dev/gone"]
+    assert bulkstats.disks_in([managed], StatsTypes.STATE) == []
+    assert [values[f"block.0.{key}"] for key in ("allocation", "capacity", "physical")] == [1, 3, 2]
+    assert "block.1.capacity" not in values, "nobody could look at it"
+
+
+async def test_an_interface_without_an_end_on_the_host_is_counted_inside(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.engine.connected = (
+        ConnectedInterface(guest="eth0", guest_index=7, host="", host_index=0, bridge=None, mac="52:54:00:00:00:01"),
+    )
+    monkeypatch.setattr(bulkstats, "counted_inside", lambda pid, index: COUNTERS if index == 7 else None)
+    ((_, told),) = rig.domains.all_stats([await rig.domains.create_xml(domain_xml())], StatsTypes.INTERFACE)
+    values = {each.name: each.value for each in told}
+    assert (values["net.0.name"], values["net.0.rx.bytes"], values["net.0.tx.drop"]) == ("eth0", 1, 8)
+
+
 async def test_types_are_those_libvirt_documents(rig: Rig) -> None:
     xml = domain_xml().replace("<devices>", DISKS)
     ((_, parameters),) = rig.domains.all_stats([await rig.domains.create_xml(xml)], StatsTypes.ALL)
@@ -132,7 +161,23 @@ async def test_only_what_is_asked_for_is_read_of_the_control_group(rig: Rig, mon
         rig.domains.all_stats([web], groups)
         return read[:]
 
-    assert reads(StatsTypes.STATE | StatsTypes.VCPU) == []
+    assert reads(StatsTypes.STATE) == []
+    assert reads(StatsTypes.VCPU) == ["cpu"]
     assert reads(StatsTypes.CPU_TOTAL) == ["cpu"]
     assert reads(StatsTypes.BALLOON) == ["memory"]
     assert reads(StatsTypes.BLOCK) == [], "it has no disk"
+    assert reads(StatsTypes.CPU_TOTAL | StatsTypes.VCPU) == ["cpu"], "one reading serves both"
+
+
+REFERENCE = Path("docs/reference/statistics.md").read_text()
+
+
+async def test_the_reference_has_every_key(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = Pressure(some=Stall(), full=Stall())
+    monkeypatch.setattr(FakeGroup, "pressure", lambda _, resource: waits)
+    await two(rig, monkeypatch)
+    told = [*rig.domains.all_stats(None, StatsTypes.ALL), *rig.domains.all_stats(None, StatsTypes.VM)]
+    for key in {each.name for _, parameters in told for each in parameters}:
+        written = re.sub(r"^insula\.pressure\.\w+\.\w+\.", "insula.pressure.WHAT.WHOM.", re.sub(r"\.\d+\.", ".N.", key))
+        short = written.replace("net.N.tx", "net.N.rx").replace("insula.pressure.WHAT.WHOM.avg", ".avg")
+        assert f"`{written}`" in REFERENCE or f"`{short}`" in REFERENCE, key

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.console.consolechannel import Viewing
+from insula.engine.console.consolelog import USUAL_LIMITS
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.spec import ContainerSpec, DirectoryRoot, Process
 from insula.kernel.cgroups import Cgroup, Hierarchies
@@ -61,7 +62,7 @@ async def test_what_was_printed_under_an_earlier_daemon_is_shown_and_completes_t
     ring.parent.mkdir(parents=True)
     if not lost:
         ring.write_bytes(b"before" * 100 + b", unlogged")
-    readers = ConsoleReaders(engine=rig.engine, directory=directory, logs=tmp_path)
+    readers = ConsoleReaders(engine=rig.engine, directory=directory, logs=tmp_path, limits=USUAL_LIMITS)
     readers.log("web", 0).write_bytes(b"before" * 100)
     domain = DomainDefinition.load(xml())
     master, slave = os.openpty()

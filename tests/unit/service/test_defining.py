@@ -232,6 +232,7 @@ async def test_a_disk_that_refuses_a_new_definition_leaves_no_domain(rig: Rig) -
 
     assert list(rig.domains.list()) == []
     assert rig.told == []
+    assert rig.preparation.released == [WEB], "the ids that it was given meanwhile are others' again"
 
 
 async def test_a_disk_that_refuses_a_change_leaves_the_old_definition(rig: Rig) -> None:

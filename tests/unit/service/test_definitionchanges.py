@@ -2,6 +2,7 @@
 
 import errno
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +14,7 @@ from insula.kernel.durable import Commit
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.definitionindex import DefinitionIndex
 from insula.service.definitions import Definitions, Form
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -88,3 +90,23 @@ async def test_a_change_that_a_loss_of_power_could_undo_has_happened_and_is_noti
 
     assert len(oak.notices) == 1 and "not safe there" in oak.notices[0]
     assert threads and threading.get_ident() not in threads
+
+
+async def test_what_is_done_beside_is_begun_before_the_disk_is_done_and_over_when_a_save_is_or_fails(
+    definitions: Definitions[Tree], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, done = threading.Event(), []
+
+    def beside() -> None:
+        begun.set()
+        time.sleep(0.05)
+        done.append(1)
+
+    def failing(config: Tree) -> Commit:
+        assert begun.wait(scaled(60))
+        raise OSError(errno.EIO, "bad disk")
+
+    monkeypatch.setattr(definitions, "save", failing)
+    with pytest.raises(OperationFailedError):
+        await DefinitionChanges("tree", definitions).save(ManagedTree(name="oak"), OAK, beside=beside)
+    assert done == [1]

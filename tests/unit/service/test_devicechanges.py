@@ -6,18 +6,19 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from insula.engine.launch.runningcontainer import ContainerRecord
-from insula.engine.spec import TmpfsMount
+from insula.engine.spec import Access, TmpfsMount
 from insula.errors import (
     DeviceMissingError,
     InvalidArgumentError,
     OperationFailedError,
     OperationInvalidError,
     OperationUnsupportedError,
+    ResourceBusyError,
     UnsupportedConfigError,
     XmlError,
 )
 from insula.model.numbers import Affect
-from insula.service.events import DeviceAdded, DeviceRemoved, DomainIdentity
+from insula.service.events import DeviceAdded, DeviceRemovalFailed, DeviceRemoved, DomainIdentity
 from insula.service.rundirectory import RunDirectory
 from tests.unit.service.fakes import Rig, domain_xml, until
 from tests.unit.service.limits import BOTH
@@ -142,17 +143,88 @@ async def test_what_a_running_guest_cannot_take_says_so(rig: Rig) -> None:
     ref = await defined(rig)
     await rig.domains.attach_device(ref, FILESYSTEM, Affect.CONFIG)
     await rig.domains.start(ref)
-    with pytest.raises(OperationUnsupportedError, match=r"no interface can be attached while .* \(--config\)"):
-        await rig.domains.attach_device(ref, INTERFACE, Affect.LIVE)
-    moved = "<hostdev mode='capabilities' type='net'><source><interface>eth9</interface></source></hostdev>"
-    with pytest.raises(OperationUnsupportedError, match=r"no network device can be attached .* \(--config\)"):
-        await rig.domains.attach_device(ref, moved, Affect.LIVE)
-    with pytest.raises(OperationUnsupportedError, match=r"no filesystem can be updated while .* \(--config\)"):
-        await rig.domains.update_device(ref, FILESYSTEM, Affect.LIVE)
-    with pytest.raises(OperationUnsupportedError, match="/cache was there when the guest was started, and stays"):
-        await rig.domains.detach_device(ref, FILESYSTEM, Affect.LIVE)
+    with pytest.raises(OperationUnsupportedError, match="/cache: only whether a directory of the host's is read-only"):
+        await rig.domains.update_device(ref, FILESYSTEM.replace("<target", "<readonly/><target"), Affect.LIVE)
+    await rig.domains.attach_device(ref, HOSTDEV.replace("/dev/input/event3", "/dev/full"), Affect.LIVE)
+    with pytest.raises(OperationUnsupportedError, match=r"no hostdev can be updated while .* \(--config\)"):
+        await rig.domains.update_device(ref, HOSTDEV.replace("/dev/input/event3", "/dev/full"), Affect.LIVE)
     with pytest.raises(OperationInvalidError, match="'/cache' is there already"):
         await rig.domains.attach_device(ref, FILESYSTEM, Affect.LIVE)
+
+
+async def test_what_a_running_guest_uses_stays_and_the_event_says_so(rig: Rig) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    full = HOSTDEV.replace("/dev/input/event3", "/dev/full")
+    await rig.domains.attach_device(ref, full, BOTH)
+    before = (rig.domains.dump_xml(ref), rig.domains.dump_xml(ref, inactive=True))
+    rig.told.clear()
+    rig.looker.sights = [{"holders": [[1 << 30, "cat", "/dev/full is open"]], "below": 0}]
+    with pytest.raises(ResourceBusyError, match=r"/dev/full of domain 'web' is in use: \d+ \(cat\): /dev/full is open"):
+        await rig.domains.detach_device(ref, full, BOTH)
+    assert (rig.domains.dump_xml(ref), rig.domains.dump_xml(ref, inactive=True)) == before
+    assert rig.told == [DeviceRemovalFailed(domain=ref, alias="hostdev0")]
+    managed = rig.domains.of(ref)
+    await rig.domains.services.devices.detach_alias(managed, "hostdev0", Affect.LIVE, force=True)
+    assert rig.told[1:] == [DeviceRemoved(domain=ref, alias="hostdev0")]
+    assert "/dev/full" in rig.domains.dump_xml(ref, inactive=True)
+
+
+async def test_a_device_is_known_by_the_alias_that_a_user_chose_for_good(rig: Rig) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    named = FILESYSTEM.replace("</filesystem>", "<alias name='ua-cache'/></filesystem>")
+    await rig.domains.attach_device(ref, named, BOTH)
+    managed, devices = rig.domains.of(ref), rig.domains.services.devices
+    other = named.replace("ua-cache", "ua-other")
+    with pytest.raises(DeviceMissingError):
+        await rig.domains.detach_device(ref, other, BOTH)
+    for affect in (Affect.LIVE, Affect.CONFIG):
+        await devices.detach_alias(managed, "ua-cache", affect)
+        with pytest.raises(DeviceMissingError, match="no device found with alias 'ua-cache'"):
+            await devices.detach_alias(managed, "ua-cache", affect)
+    assert "/cache" not in rig.domains.dump_xml(ref) + rig.domains.dump_xml(ref, inactive=True)
+    await rig.domains.attach_device(ref, named.replace("ua-cache", "mine"), Affect.LIVE)
+    assert "<alias name='mine'/>" not in rig.domains.dump_xml(ref)
+    with pytest.raises(DeviceMissingError):
+        await devices.detach_alias(managed, "fs1", BOTH)
+    assert "/cache" in rig.domains.dump_xml(ref)
+
+
+@pytest.mark.parametrize("affect", [Affect.LIVE, BOTH], ids=["live", "both"])
+async def test_a_directory_of_the_host_becomes_read_only_while_the_guest_runs(
+    rig: Rig, tmp_path: Path, affect: Affect
+) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    shared = f"<filesystem type='mount'><source dir='{tmp_path}'/><target dir='/data'/></filesystem>"
+    only_read = shared.replace("<target", "<readonly/><target")
+    await rig.domains.attach_device(ref, shared, BOTH)
+    rig.told.clear()
+    await rig.domains.update_device(ref, only_read, affect)
+    assert [each.access for each in guest_of(rig, ref).spec.mounts] == [Access.READ_ONLY]
+    assert "<readonly/>" in rig.domains.dump_xml(ref)
+    assert ("<readonly/>" in rig.domains.dump_xml(ref, inactive=True)) == (affect == BOTH)
+    await rig.domains.update_device(ref, shared, affect)
+    assert [each.access for each in guest_of(rig, ref).spec.mounts] == [Access.READ_WRITE]
+    assert [type(each).__name__ for each in rig.told] == ["DeviceUpdated"] * 2
+    with pytest.raises(OperationUnsupportedError, match="/data: only whether"):
+        await rig.domains.update_device(ref, shared.replace(str(tmp_path), "/srv"), Affect.LIVE)
+
+
+async def test_a_later_daemon_takes_back_what_a_guest_may_do_that_nobody_was_told_of(rig: Rig, tmp_path: Path) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    shared = f"<filesystem type='mount'><source dir='{tmp_path}'/><target dir='/data'/></filesystem>"
+    await rig.domains.attach_device(ref, shared, BOTH)
+    run = rig.domains.of(ref).require_run()
+
+    def write(record: ContainerRecord) -> None:
+        RunDirectory(rig.layout).write(replace(run.record, container=record.encode(), attaching=True))
+
+    await rig.engine.views.renew(run.container, "/data", write, access=Access.READ_ONLY)
+    rig.die()
+    successor = rig.successor()
+    await successor.domains.recover()
+    await until(lambda: [each.access for each in guest_of(successor, ref).spec.mounts] == [Access.READ_WRITE])
+    assert "<readonly/>" not in successor.domains.dump_xml(ref)
+    await successor.close()
 
 
 async def test_aliases_of_what_comes_and_goes_are_never_two_devices(rig: Rig) -> None:
@@ -177,7 +249,7 @@ async def test_a_later_daemon_takes_back_what_nobody_was_told_of_and_tells_of_wh
         run.record = replace(run.record, container=record.encode(), attaching=True)
         RunDirectory(rig.layout).write(run.record)
 
-    await rig.engine.changes.attach(run.container, TmpfsMount(target="/untold"), write)
+    await rig.engine.mounts.attach(run.container, TmpfsMount(target="/untold"), write)
     told = managed.current.devices.filesystems
     gone = replace(told[-1], target=PurePosixPath("/gone"))
     devices = replace(managed.current.devices, filesystems=(*told, gone))

@@ -19,7 +19,7 @@ from insula.errors import (
 from insula.model.domainstates import DomainState
 from insula.service.events import DomainIdentity, Reboot
 from insula.service.managed import Stopped
-from insula.service.rundirectory import StopReason
+from insula.service.runrecord import StopReason
 from insula.service.unread import UnreadDefinition
 from tests.unit.service.fakes import MAIL, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told

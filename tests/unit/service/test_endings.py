@@ -7,7 +7,7 @@ from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState, Happening, ShutoffReason
 from insula.service.endings import happening_of, how_it_ended, state_after, state_left_by, what_follows
 from insula.service.pastruns import Past, RunEnd, StartFailure
-from insula.service.rundirectory import Next, StopReason
+from insula.service.runrecord import Next, StopReason
 from tests.unit.service.fakes import domain_xml
 
 
@@ -26,6 +26,8 @@ from tests.unit.service.fakes import domain_xml
         (9, StopReason.SHUTDOWN, StopReason.CRASHED),
         (139, None, StopReason.CRASHED),
         (9, StopReason.DESTROYED, StopReason.DESTROYED),
+        (9, StopReason.RESET, StopReason.RESET),
+        (None, StopReason.RESET, StopReason.RESET),
         (None, None, StopReason.UNKNOWN),
         (None, StopReason.SHUTDOWN, StopReason.SHUTDOWN),
         (None, StopReason.REBOOTED, StopReason.REBOOTED),
@@ -42,6 +44,12 @@ def test_what_was_destroyed_or_is_not_understood_is_never_restarted(reason: Stop
     everything = "<on_poweroff>restart</on_poweroff><on_reboot>restart</on_reboot><on_crash>restart</on_crash>"
 
     assert what_follows(DomainDefinition.load(domain_xml(more=everything)), reason) is Next.OFF
+
+
+def test_what_was_reset_starts_again_whatever_its_own_reboot_would_do() -> None:
+    nothing = "<on_reboot>destroy</on_reboot><on_crash>destroy</on_crash>"
+    assert what_follows(DomainDefinition.load(domain_xml(more=nothing)), StopReason.RESET) is Next.RESTART
+    assert state_after(StopReason.RESET, Next.RESTART).reason is ShutoffReason.DESTROYED
 
 
 def test_every_end_of_every_definition_has_an_answer() -> None:

@@ -1,8 +1,10 @@
 """Inside a guest, without its help."""
 
+import asyncio
 import os
 import signal
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -159,6 +161,37 @@ async def test_what_a_client_put_in_ends_with_it_unless_the_guest_has_ended_befo
     await rig.domains.destroy(identity)
     await verbs.connection_closed(owner)
     assert hung_up == [program.pid]
+
+
+@pytest.mark.parametrize("owned", [True, False])
+async def test_a_program_whose_client_goes_right_when_it_begins_is_known_and_ends_with_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, *, owned: bool
+) -> None:
+    hung_up: list[int] = []
+
+    async def hang_up(leader: int, _end: object, _processes: object) -> None:
+        hung_up.append(leader)
+
+    monkeypatch.setattr(guest, "hang_up", hang_up)
+    verbs = rig.domains.services.guest
+    managed = rig.domains.of(await running(rig))
+    real = rig.engine.entrance.execute
+
+    async def execute(*arguments: Any, **options: Any) -> Any:
+        executed = await real(*arguments, **options)
+        os.close(executed.pidfd)
+        raise asyncio.CancelledError  # the client hung up before the answer was looked at
+
+    monkeypatch.setattr(rig.engine.entrance, "execute", execute)
+    with pytest.raises(asyncio.CancelledError):
+        await verbs.execute(
+            managed, Process(argv=("/bin/true",)), stdio=rig.streams(), owner=object() if owned else None
+        )
+    (identity,) = rig.host.start_keeper().entered
+    process = next(each for each in rig.host.processes.values() if each.pid in hung_up or not owned)
+    assert len(hung_up) == owned
+    assert not verbs.wait_executed(int(identity)).done()
+    assert process is not None
 
 
 async def test_what_an_earlier_daemon_put_in_is_known_and_its_end_told(rig: Rig) -> None:

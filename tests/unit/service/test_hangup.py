@@ -11,6 +11,7 @@ import pytest
 from insula.kernel.process import session_of
 from insula.service import hangup
 from insula.service.hangup import hang_up
+from tests.leaks import is_gone
 from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.asyncio
@@ -42,12 +43,7 @@ async def test_a_program_is_told_with_all_of_its_session() -> None:
     end = ending(process)
     await hang_up(process.pid, end, lambda: [os.getpid(), child, process.pid])
     assert await end == -signal.SIGHUP
-    until(lambda: not os.path.exists(f"/proc/{child}") or _is_dead(child), "what it left being gone")
-
-
-def _is_dead(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat") as file:
-        return ") Z " in file.read()
+    until(lambda: is_gone(child), "what it left being gone")
 
 
 async def test_one_that_ignores_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,24 +1,24 @@
 """Device nodes of the host that a guest is given."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from insula.engine.spec import DeviceKind
+from insula.engine.spec import Device, DeviceKind
 from insula.errors import UnsupportedConfigError
 from insula.model.domain import DomainDefinition
 from insula.service.hostdevices import devices_of
 from tests.unit.service.fakes import domain_xml
 
 
-def with_device(xml: str) -> DomainDefinition:
-    return DomainDefinition.load(domain_xml().replace("<devices>", f"<devices>{xml}"))
+def given(xml: str) -> tuple[Device, ...]:
+    domain = DomainDefinition.load(domain_xml().replace("<devices>", f"<devices>{xml}"))
+    return devices_of(domain.devices.host_devices, domain.shown_disks)
 
 
 def test_a_character_device_is_shown_where_the_host_has_it() -> None:
-    (device,) = devices_of(
-        with_device("<hostdev mode='capabilities' type='misc'><source><char>/dev/null</char></source></hostdev>")
-    )
+    (device,) = given("<hostdev mode='capabilities' type='misc'><source><char>/dev/null</char></source></hostdev>")
 
     assert (device.kind, device.major, device.minor) == (DeviceKind.CHARACTER, 1, 3)
     assert (device.host, device.guest, device.access) == ("/dev/null", "null", "rwm")
@@ -28,10 +28,24 @@ def test_a_disk_is_shown_under_its_targets_name(monkeypatch: pytest.MonkeyPatch)
     status = os.stat_result((0o060660, 0, 0, 0, 0, 0, 0, 0, 0, 0), {"st_rdev": os.makedev(8, 16)})
     monkeypatch.setattr(os, "stat", lambda path: status)
     xml = "<disk type='block'><source dev='/dev/sdb'/><target dev='sda'/><readonly/></disk>"
-    (device,) = devices_of(with_device(xml))
+    (device,) = given(xml)
 
     assert (device.kind, device.major, device.minor) == (DeviceKind.BLOCK, 8, 16)
     assert (device.host, device.guest, device.access) == ("/dev/sdb", "sda", "rm")
+
+
+@pytest.mark.parametrize(
+    ("more", "access"),
+    [("", "rwm"), ("<readonly/>", "rm"), ("<driver name='loop' type='raw'/>", "rwm")],
+)
+def test_an_image_is_a_disk_whose_numbers_come_later(tmp_path: Path, more: str, access: str) -> None:
+    (tmp_path / "disk").write_bytes(bytes(512))
+    xml = f"<disk type='file'><source file='{tmp_path}/disk'/><target dev='vda'/>{more}</disk>"
+    (device,) = given(xml)
+    assert (device.kind, device.major, device.minor, device.guest) == (DeviceKind.BLOCK, 0, 0, "vda")
+    assert (device.image, device.access) == (f"{tmp_path}/disk", access)
+    (disc,) = given(xml.replace("<disk type='file'", "<disk type='file' device='cdrom'"))
+    assert disc.access == "rm"
 
 
 @pytest.mark.parametrize(
@@ -49,14 +63,25 @@ def test_a_disk_is_shown_under_its_targets_name(monkeypatch: pytest.MonkeyPatch)
             "<hostdev mode='subsystem' type='usb'><source><vendor id='0x1'/><product id='0x2'/></source></hostdev>",
             "type='usb'> cannot be given",
         ),
-        ("<disk type='file'><source file='/srv/x.img'/><target dev='sda'/></disk>", "disk 'sda' of type 'file'"),
+        ("<disk type='file'><source file='/srv/x.img'/><target dev='sda'/></disk>", "'/srv/x.img' cannot be used: No"),
+        ("<disk type='file'><source file='/dev'/><target dev='sda'/></disk>", "'/dev' is no file"),
+        ("<disk type='file'><source file='/proc/version'/><target dev='sda'/></disk>", "'/proc/version' is empty"),
+        (
+            "<disk type='file'><driver type='qcow2'/><source file='/x'/><target dev='sda'/></disk>",
+            "'sda' is of format 'qcow2' by driver 'loop': the kernel makes devices of raw images only",
+        ),
+        ("<disk type='dir'><source dir='/srv'/><target dev='sda'/></disk>", "disk 'sda' of type 'dir' cannot be"),
     ],
 )
 def test_what_cannot_be_given_is_named(xml: str, error: str) -> None:
     with pytest.raises(UnsupportedConfigError, match=error):
-        devices_of(with_device(xml))
+        given(xml)
 
 
 def test_a_network_device_has_no_node() -> None:
     xml = "<hostdev mode='capabilities' type='net'><source><interface>eth1</interface></source></hostdev>"
-    assert devices_of(with_device(xml)) == ()
+    assert given(xml) == ()
+
+
+def test_an_empty_drive_is_none() -> None:
+    assert given("<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>") == ()

@@ -11,7 +11,8 @@ from insula.engine.launch.runningcontainer import Running
 from insula.errors import OperationFailedError
 from insula.service import leftovers
 from insula.service.leftovers import Leftovers
-from insula.service.rundirectory import Next, RunDirectory, RunPhase, StopReason, ending
+from insula.service.rundirectory import RunDirectory
+from insula.service.runrecord import Next, RunPhase, StopReason, ending
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import after_launches
 

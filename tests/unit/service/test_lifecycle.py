@@ -153,7 +153,7 @@ async def test_a_domain_of_which_something_stays_behind_is_off_all_the_same(
     monkeypatch.setattr(rig.engine.teardown, "destroy", destroy_in_part)
     await rig.domains.destroy(ref)
     assert state(rig, ref) == ("shutoff", "destroyed")
-    assert "'web' was destroyed, and something of it stays behind: its control group" in caplog.text
+    assert "'web' was killed, and something of it stays behind: its control group" in caplog.text
 
 
 @pytest.mark.parametrize("verb", ["destroy", "suspend", "resume", "shutdown", "reboot"])
@@ -290,7 +290,7 @@ async def test_a_failed_start_leaves_nothing_and_can_be_repeated(rig: Rig) -> No
         await rig.domains.start(ref)
 
     assert state(rig, ref) == ("shutoff", "failed")
-    assert told(rig) == []
+    assert told(rig) == ["startfailed"]
     assert os.listdir(rig.layout.running) == []
 
     rig.refusals.clear()

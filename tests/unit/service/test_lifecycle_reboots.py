@@ -1,16 +1,21 @@
 """Guests that reboot: the same domain to everybody, at once, however often."""
 
+import asyncio
 import errno
+import os
 from functools import partial
 from typing import Any
 
 import pytest
 
+from insula.engine.console.consolechannel import Viewing
 from insula.engine.launch.runningcontainer import Running
+from insula.errors import OperationFailedError
 from insula.model.domainstates import DomainState
 from insula.service import lifecycle
 from tests.unit.service.fakes import REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import defined, state, told
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -55,9 +60,73 @@ async def test_a_reboot_that_fails_is_a_stop_to_everybody(rig: Rig) -> None:
     rig.end(WEB, REBOOTED)
     await until(lambda: "stopped failed" in told(rig))
 
-    assert told(rig) == ["started booted", "stopped failed"]
+    assert told(rig) == ["started booted", "startfailed", "stopped failed"]
     assert state(rig, ref) == ("shutoff", "failed")
     assert not rig.domains.of(ref).is_shown_active
+
+
+async def test_who_looks_at_the_console_of_a_guest_that_reboots_sees_the_next_run(rig: Rig) -> None:
+    rig.preparation.consoles = 1
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    viewers = rig.domains.console(ref), rig.domains.console(ref, viewing=Viewing.WATCHING)
+    viewers[0].resize(40, 100)
+    os.write(rig.guest().terminals[0], b"going down\n")
+    rig.end(WEB, REBOOTED)
+    await until(lambda: "reboot" in told(rig))
+    os.write(rig.guest().terminals[0], b"login: ")
+
+    for viewer in viewers:
+        seen = b""
+        async with asyncio.timeout(scaled(5)):
+            while not seen.endswith(b"login: "):
+                seen += await viewer.read()
+        assert seen == b"going down\r\nlogin: "
+    await viewers[0].write(b"root\n")
+    assert os.read(rig.guest().terminals[0], 100) == b"root\n"
+    assert os.get_terminal_size(rig.guest().terminals[0]) == (100, 40)
+    with pytest.raises(OperationFailedError, match="an active session exists"):
+        rig.domains.console(ref)
+
+
+async def test_what_is_typed_while_a_guest_reboots_is_read_by_nobody(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.preparation.consoles = 1
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    staying, leaving = rig.domains.console(ref), rig.domains.console(ref, viewing=Viewing.WATCHING)
+    launch = rig.engine.launch
+
+    async def meanwhile(*arguments: Any, **named: Any) -> Running:
+        await staying.write(b"too early\n")
+        leaving.close()
+        return await launch(*arguments, **named)
+
+    monkeypatch.setattr(rig.engine, "launch", meanwhile)
+    rig.end(WEB, REBOOTED)
+    await until(lambda: "reboot" in told(rig))
+    await staying.write(b"now\n")
+    assert os.read(rig.guest().terminals[0], 100) == b"now\n"
+    assert await leaving.read() == b""
+
+
+async def test_who_looks_at_a_console_sees_the_end_if_nothing_follows_at_once(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.preparation.consoles = 1
+    ref = await defined(rig)
+    for refusal, reason in ((OSError(errno.EAGAIN, "no more guests"), "stopped failed"), (None, "stopped shutdown")):
+        await rig.domains.start(ref)
+        viewer = rig.domains.console(ref)
+        if refusal is not None:
+            rig.refusals["clone"] = refusal
+        else:
+            monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 0)
+        rig.end(WEB, REBOOTED)
+        await until(partial(lambda wanted: wanted in told(rig), reason))
+        async with asyncio.timeout(scaled(5)):
+            assert await viewer.read() == b""
+        rig.refusals.clear()
+    await rig.domains.destroy(ref)
 
 
 async def test_a_reboot_keeps_what_was_changed_while_running(rig: Rig) -> None:

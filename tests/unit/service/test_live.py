@@ -8,6 +8,7 @@ import pytest
 
 from insula.engine.interfaceperformer import ConnectedInterface
 from insula.model.domain import DomainDefinition
+from insula.model.networkport import port_uuid
 from insula.service.live import UNLABELLED, defined
 from tests.unit.service.fakes import Rig, domain_xml
 
@@ -65,3 +66,16 @@ async def test_taking_the_live_facts_away_twice_changes_nothing_more() -> None:
 
     assert defined(domain) == domain
     assert UNLABELLED not in defined(domain).security_labels
+
+
+async def test_a_card_of_a_network_shows_its_port_and_what_it_is_plugged_into_while_it_runs(rig: Rig) -> None:
+    rig.engine.connected = (
+        ConnectedInterface(guest="eth0", host="vnet7", host_index=9, bridge="virbr3", mac="52:54:00:AA:BB:CC"),
+    )
+    card = INTERFACE.replace("'bridge'><mac", "'network'><mac").replace("bridge='br0'", "network='lan' bridge='old'")
+    ref = await rig.domains.create_xml(XML.replace(INTERFACE, card))
+    port = port_uuid(ref.uuid, "lan", "52:54:00:aa:bb:cc")
+    live = rig.domains.dump_xml(ref)
+    assert f"<source network='lan' portid='{port}' bridge='virbr3'/>" in live
+    assert "<source network='lan'/>" in rig.domains.dump_xml(ref, inactive=True)
+    assert defined(DomainDefinition.load(live)) == DomainDefinition.load(rig.domains.dump_xml(ref, inactive=True))

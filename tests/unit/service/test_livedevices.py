@@ -27,10 +27,10 @@ async def test_a_device_that_nobody_was_told_of_and_that_stays_is_told_and_holds
     def write(record: ContainerRecord) -> None:
         RunDirectory(rig.layout).write(replace(run.record, container=record.encode(), attaching=True))
 
-    async def refuse(*_: Any) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
         raise StepError("the guest says no")
 
-    await rig.engine.changes.attach(run.container, TmpfsMount(target="/untold"), write)
+    await rig.engine.mounts.attach(run.container, TmpfsMount(target="/untold"), write)
     rig.die()
     monkeypatch.setattr(FakeChanges, "detach", refuse)
     successor = rig.successor()
@@ -49,7 +49,7 @@ async def test_a_change_that_cannot_be_written_down_is_refused_and_nothing_stays
     ref = await rig.domains.start(await rig.domains.define(domain_xml()))
     before = rig.domains.dump_xml(ref)
 
-    async def refuse(*_: Any) -> None:
+    async def refuse(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(FakeChanges, "attach", refuse)

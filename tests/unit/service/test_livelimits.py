@@ -46,6 +46,11 @@ async def test_a_limit_that_was_put_and_never_counted_is_taken_back_by_the_next_
     await successor.close()
 
 
+def test_a_domain_that_says_nothing_of_processes_gets_the_usual_number_back() -> None:
+    domain = DomainDefinition.load(domain_xml())
+    assert limits_instead(domain, Limits(pids=100), 4096) == Limits(pids=4096)
+
+
 @pytest.mark.asyncio
 async def test_nothing_is_put_on_a_guest_whose_limits_nobody_was_changing(rig: Rig, tmp_path: Path) -> None:
     ref = await running(rig)
@@ -86,11 +91,10 @@ def test_instead_of_what_was_put_there_is_what_the_domain_says_and_else_nothing(
     rates = BlockLimit(major=8, minor=0, weight=None, read_bytes=100)
     put = Limits(memory=Bytes(1), cpu_shares=1, pids=7, block_devices=(rates,))
 
-    instead = limits_instead(domain, put)
+    instead = limits_instead(domain, put, 4096)
 
     assert (instead.memory, instead.cpu_shares) == (64 * MIB, 512)
-    assert instead.pids is not None
-    assert instead.pids > 1 << 20
+    assert instead.pids == 4096
     assert instead.block_devices == (replace(rates, read_bytes=0),)
     assert instead.cpu_quota is None
 

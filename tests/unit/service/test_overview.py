@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from insula.engine.interfaceperformer import ConnectedInterface
-from insula.engine.interfacespec import Address
+from insula.engine.interfacespec import Address, NetworkShare
 from insula.engine.launch.holdings import Interfaces
 from insula.model.xmlnamespaces import LABELS_NAMESPACE
 from insula.network.guestinterfaces import GuestInterface
@@ -56,6 +56,13 @@ async def test_a_guest_is_reached_at_its_own_cards_only(rig: Rig, monkeypatch: p
     )
     monkeypatch.setattr(overviews, "guest_interfaces", lambda pid: interfaces)
     assert addresses_of([await _run(rig, CARD)]) == [["10.0.0.2", "fd00::2"]]
+
+
+async def test_a_guest_with_a_share_of_the_hosts_network_is_reached_at_its_part_of_it(rig: Rig) -> None:
+    run = await _run(rig)
+    share = NetworkShare(addresses=("192.0.2.7", "2001:db8::7"))
+    run.container.record = replace(run.container.record, spec=replace(run.container.record.spec, network_share=share))
+    assert addresses_of([run]) == [["192.0.2.7", "2001:db8::7"]]
 
 
 async def test_a_guest_with_addresses_without_number_leaves_room_for_the_others(

@@ -8,7 +8,7 @@ import pytest
 
 from insula.errors import OperationFailedError
 from insula.service.pastruns import NOTHING, PastRuns, oom_kills_in
-from insula.service.rundirectory import RunPhase, RunRecord, StopReason
+from insula.service.runrecord import RunPhase, RunRecord, StopReason
 
 WEB, MAIL = UUID(int=1), UUID(int=2)
 

@@ -17,7 +17,8 @@ from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
 from insula.service.preparation import HostPreparation, maps_of_runs
-from insula.service.rundirectory import RunDirectory, RunPhase, RunRecord
+from insula.service.rundirectory import RunDirectory
+from insula.service.runrecord import RunPhase, RunRecord
 from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.idranges import IdRanges
 from insula.storage.imagestore import Image, ImageStore

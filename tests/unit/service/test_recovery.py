@@ -19,7 +19,8 @@ from insula.model.domainstates import DomainState, RunningReason, ShutoffReason,
 from insula.model.numbers import ListDomains
 from insula.service import recovery
 from insula.service.domains import definitions_of
-from insula.service.rundirectory import DOMAIN, RECORD, RunDirectory, RunPhase, RunRecord
+from insula.service.rundirectory import DOMAIN, RECORD, RunDirectory
+from insula.service.runrecord import RunPhase, RunRecord
 from tests.unit.service.fakes import CRASHED, MAIL, POWERED_OFF, REBOOTED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio

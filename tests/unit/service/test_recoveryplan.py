@@ -20,12 +20,13 @@ from insula.service.recoveryplan import (
     Drop,
     Evidence,
     Forget,
+    Reset,
     Undo,
     decide,
     is_outdated,
     said,
 )
-from insula.service.rundirectory import Next, RunPhase, RunRecord, StopReason, ending
+from insula.service.runrecord import Next, RunPhase, RunRecord, StopReason, ending
 
 WEB, MAIL = UUID(int=1), UUID(int=2)
 SPEC = ContainerSpec(name="web", uuid=str(WEB), root=DirectoryRoot(path="/srv"))
@@ -108,6 +109,16 @@ def test_a_guest_that_outlived_its_destroy_is_shown_until_it_is_dead(known: Evid
     destroying = replace(ENDING, reason=StopReason.DESTROYED, next=Next.OFF)
     assert decide([destroying], known) == [Destroy(record=destroying)]
     assert decide([destroying], facts(ENDED)) == [Conclude(record=destroying)]
+
+
+@pytest.mark.parametrize("known", [facts(ALIVE), facts(ALIVE, LABEL), facts(None, LABEL)])
+def test_a_guest_that_outlived_its_reset_is_shown_until_it_begins_anew(known: Evidence) -> None:
+    resetting = replace(ENDING, reason=StopReason.RESET, asked=StopReason.RESET, next=Next.RESTART)
+    assert decide([resetting], known) == [Reset(record=resetting)]
+    assert decide([resetting], facts(ENDED)) == [Conclude(record=resetting)]
+    bound = replace(resetting, autodestroy=True)
+    assert decide([bound], known) == [Destroy(record=bound)]
+    assert decide([bound], facts(ENDED)) == [Conclude(record=replace(bound, next=Next.OFF))]
 
 
 def test_an_action_is_said_in_few_words() -> None:

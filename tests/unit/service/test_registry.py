@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from insula.errors import ErrorCode, InsulaError
+from insula.errorcodes import ErrorCode
+from insula.errors import InsulaError
 from insula.service.registry import Noun, Registry
 
 OAK, ELM = UUID(int=1), UUID(int=2)

@@ -1,7 +1,6 @@
 """The run directory tells the truth, whoever died when."""
 
 import errno
-import json
 import logging
 import os
 from dataclasses import replace
@@ -17,16 +16,8 @@ from insula.model.domain import DomainDefinition
 from insula.model.sizes import KiB
 from insula.model.xmlmap import Part
 from insula.service import rundirectory
-from insula.service.rundirectory import (
-    DOMAIN,
-    RECORD,
-    Next,
-    RunDirectory,
-    RunPhase,
-    RunRecord,
-    StopReason,
-    ending,
-)
+from insula.service.rundirectory import DOMAIN, RECORD, RunDirectory
+from insula.service.runrecord import Next, RunPhase, RunRecord, StopReason, ending
 
 WEB = UUID(int=1)
 DOMAIN_XML = f"""
@@ -72,11 +63,6 @@ def test_a_run_is_read_back_as_it_was_written(layout: Layout, live: DomainDefini
     RunDirectory(layout).begin(record, live)
 
     assert loaded(RunDirectory(layout)) == [(record, live)]
-
-
-def test_a_record_of_an_earlier_release_is_of_a_run_that_was_never_paused() -> None:
-    text = RECORDED.to_json().replace('"resumed": true, ', "")
-    assert RunRecord.from_json(text) == replace(RECORDED, resumed=False)
 
 
 def test_what_a_run_begins_with_is_the_definition_of_that_moment(layout: Layout, live: DomainDefinition) -> None:
@@ -226,11 +212,3 @@ def test_what_is_owed_is_written_before_the_daemon_ends(layout: Layout, live: Do
     directory.pay()
 
     assert directory.load()[0].record == over
-
-
-def test_a_record_of_an_earlier_version_is_read_by_its_names() -> None:
-    values = json.loads(RECORDED.to_json())
-    values["note"] = values.pop("intent")
-    values["throwaway"] = True
-    del values["ephemeral"]
-    assert RunRecord.from_json(json.dumps(values)) == replace(RECORDED, ephemeral=True)

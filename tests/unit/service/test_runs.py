@@ -14,7 +14,8 @@ from insula.engine.exitstatus import ExitStatus
 from insula.engine.launch.runningcontainer import Running
 from insula.kernel.durable import replace_file
 from insula.service import rundirectory
-from insula.service.rundirectory import RunDirectory, RunPhase, RunRecord, StopReason
+from insula.service.rundirectory import RunDirectory
+from insula.service.runrecord import RunPhase, RunRecord, StopReason
 from tests import hosts
 from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from insula.model.domain import DomainDefinition
-from insula.service.rundirectory import RunPhase, RunRecord
+from insula.service.runrecord import RunPhase, RunRecord
 from insula.service.runstorage import RunStorage
 from tests.unit.service.fakepreparation import FakePreparation
 from tests.unit.service.fakes import WEB, domain_xml

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from insula.errors import ErrorCode, OperationUnsupportedError, SchemaError, XmlSyntaxError
+from insula.errorcodes import ErrorCode
+from insula.errors import OperationUnsupportedError, SchemaError, XmlSyntaxError
 from insula.service.schemavalidation import validate_by_schema
 from tests.unit.service.fakes import domain_xml
 

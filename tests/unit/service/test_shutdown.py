@@ -19,7 +19,7 @@ from insula.model.domainstates import ShutoffReason
 from insula.model.numbers import ShutdownMode
 from insula.service import shutdown
 from insula.service.events import DomainIdentity, Reboot
-from insula.service.rundirectory import StopReason
+from insula.service.runrecord import StopReason
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
@@ -112,7 +112,7 @@ async def test_a_program_that_never_listens_is_named(rig: Rig, monkeypatch: pyte
     monkeypatch.setattr(shutdown, "LISTENING_PLAIN", 0.0)
     rig.looker.sights = [UNHEARD]
     ref = await running(rig)
-    with pytest.raises(OperationFailedError, match=r"does not listen .* use destroy"):
+    with pytest.raises(OperationFailedError, match=r"does not listen .* by force"):
         await rig.domains.shutdown(ref)
     assert asked(rig, ref) is None
 

@@ -77,7 +77,7 @@ def test_the_order_is_the_definitions(tmp_path: Path) -> None:
         ("<filesystem type='block'><source dev='/dev/null'/><target dir='/srv'/></filesystem>", "no block device"),
         (
             "<filesystem type='file'><driver type='nbd'/><source file='/x'/><target dir='/srv'/></filesystem>",
-            "only raw files",
+            "raw images only",
         ),
     ],
 )

@@ -261,7 +261,7 @@ def test_an_image_is_found_and_cloned_by_each_of_its_names(store: ImageStore) ->
 def test_a_name_goes_without_the_image_and_the_image_after_its_names(store: ImageStore) -> None:
     build(store)
     store.tag("paper", "white")
-    with pytest.raises(ResourceBusyError, match="has other names, to be removed first: white"):
+    with pytest.raises(ResourceBusyError, match="has other names, to be removed before it, or together with it: white"):
         store.remove("paper")
     store.remove("white")
     assert [each.name for each in store.all()] == ["paper"]

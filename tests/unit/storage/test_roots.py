@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from insula.engine.spec import Access, DirectoryRoot, IdMap, IdRange, OverlayRoot
+from insula.engine.spec import Access, DirectoryRoot, IdMap, IdRange, ImageRoot, OverlayRoot
 from insula.errors import ImageNotFoundError, UnsupportedConfigError
 from insula.layout import Layout
 from insula.model.domain import DomainDefinition
@@ -15,6 +15,7 @@ from insula.model.filesystems import FilesystemType
 from insula.storage.builders.imagebuilder import Recipe, Workplace
 from insula.storage.imagestore import ImageStore
 from insula.storage.roots import Roots, built_in
+from tests.partitiontables import table
 
 UUID_TEXT = "6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001"
 DOMAIN = """<domain type='lxc'><name>d</name><uuid>6d2a8a1e-3b1f-4a5c-9a53-1c1f6fd0a001</uuid><memory>65536</memory>
@@ -117,9 +118,47 @@ def test_a_domain_without_a_root_is_refused_with_the_way_out(images: ImageStore)
         Roots(images).check(domain(""))
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind in FilesystemType if kind not in (FilesystemType.TEMPLATE, FilesystemType.MOUNT)]
-)
+def imaged(path: Path, more: str = "", kind: str = "raw") -> DomainDefinition:
+    return domain(
+        f"<filesystem type='file'><driver format='{kind}'/><source file='{path}' {more}/><target dir='/'/></filesystem>"
+    )
+
+
+def test_a_file_with_a_file_system_is_a_root_that_nothing_is_made_for(images: ImageStore, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(1080) + b"\x53\xef" + bytes(100))
+    assert Roots(images).prepare(imaged(image), None) == ImageRoot(source=str(image))
+
+
+def test_the_partition_with_the_root_is_found_and_can_be_named(images: ImageStore, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(table([(0x83, 8, 8), (0x83, 16, 8)], sectors=32, filesystems=[16]))
+    roots = Roots(images)
+    assert roots.prepare(imaged(image), None) == ImageRoot(source=str(image), start=16 * 512, size=8 * 512)
+    named = imaged(image, "insula:partition='1' xmlns:insula='https://insula.dev/xmlns/domain/1'")
+    assert roots.prepare(named, None) == ImageRoot(source=str(image), start=8 * 512, size=8 * 512)
+
+
+def test_a_partition_that_is_not_there_is_named_with_those_that_are(images: ImageStore, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(table([(0x83, 8, 8)], sectors=32, filesystems=[8]))
+    named = imaged(image, "insula:partition='3' xmlns:insula='https://insula.dev/xmlns/domain/1'")
+    with pytest.raises(UnsupportedConfigError, match=r"image: there is no partition 3: it has 1 \(ext4, 0 MiB\)"):
+        Roots(images).prepare(named, None)
+
+
+def test_an_image_of_another_format_is_refused_with_what_to_do(images: ImageStore, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedConfigError, match=r"'qcow2' by driver 'loop': .* convert it"):
+        Roots(images).check(imaged(tmp_path / "image", kind="qcow2"))
+
+
+def test_a_device_that_is_none_is_named(images: ImageStore) -> None:
+    xml = "<filesystem type='block'><source dev='/dev/null'/><target dir='/'/></filesystem>"
+    with pytest.raises(UnsupportedConfigError, match="/dev/null is no block device"):
+        Roots(images).prepare(domain(xml), None)
+
+
+@pytest.mark.parametrize("kind", [FilesystemType.RAM, FilesystemType.BIND, FilesystemType.VOLUME])
 def test_every_other_kind_is_refused_with_what_to_use(images: ImageStore, kind: FilesystemType) -> None:
     xml = f"<filesystem type='{kind}'><source/><target dir='/'/></filesystem>"
     with pytest.raises(UnsupportedConfigError, match=f"a root of type '{kind}': "):

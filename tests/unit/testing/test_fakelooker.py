@@ -16,8 +16,9 @@ async def test_it_answers_for_the_living_only() -> None:
     looker = FakeLooker(host)
     asked = {"pid": process.pid, "kind": "systemd"}
     assert (await looker.look(SIGHT, "ask-init", asked, {}))["answer"] == "asked"
+    assert (await looker.look(SIGHT, "tell-system", asked, {}))["users"] == {}
     host.end(process, 0)
     with pytest.raises(ProcessLookupError):
         await looker.look(SIGHT, "ask-init", asked, {})
-    assert [name for name, _ in looker.looks] == ["ask-init", "ask-init"]
+    assert [name for name, _ in looker.looks] == ["ask-init", "tell-system", "ask-init"]
     host.close()

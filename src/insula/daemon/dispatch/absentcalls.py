@@ -1,4 +1,4 @@
-"""Networks, storage, host devices, secrets, filters, snapshots: honestly none, so that clients connect in peace.
+"""Storage, host devices, secrets, snapshots: honestly none, so that clients connect in peace.
 
 Lists are empty, look-ups say "not found" with the number clients branch on, and what would change something is not
 supported (no row here).
@@ -7,7 +7,8 @@ supported (no row here).
 from uuid import UUID
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
-from insula.errors import ErrorCode, ErrorDomain, InsulaError
+from insula.errorcodes import ErrorCode, ErrorDomain
+from insula.errors import InsulaError
 from insula.rpc import wiretypes
 from insula.rpc.procedures import Procedure, Remote
 from insula.service.managed import ManagedDomain
@@ -17,12 +18,6 @@ class _AbsentError(InsulaError):
     """There is none of that name: this driver has none at all."""
 
     exit_status = 4
-
-
-class _NoNetworkError(_AbsentError):
-    code = ErrorCode.NO_NETWORK
-    domain = ErrorDomain.NETWORK
-    prefix = "Network not found: "
 
 
 class _NoPoolError(_AbsentError):
@@ -53,12 +48,6 @@ class _NoSecretError(_AbsentError):
     code = ErrorCode.NO_SECRET
     domain = ErrorDomain.SECRET
     prefix = "Secret not found: "
-
-
-class _NoFilterError(_AbsentError):
-    code = ErrorCode.NO_NWFILTER
-    domain = ErrorDomain.NWFILTER
-    prefix = "Network filter not found: "
 
 
 class _NoSnapshotError(_AbsentError):
@@ -93,10 +82,6 @@ def _by_uuid(kind: type[_AbsentError], noun: str) -> Handler:
         raise kind(f"no {noun} with matching uuid '{UUID(bytes=uuid)}'")
 
     return refuse
-
-
-def _network(request: IncomingCall, net: wiretypes.NetworkRef, *_: object) -> Answer:
-    raise _NoNetworkError(f"no network with matching name '{net.name}'")
 
 
 def _pool(request: IncomingCall, pool: wiretypes.PoolRef, *_: object) -> Answer:
@@ -138,20 +123,6 @@ def _no_current_snapshot(request: IncomingCall, domain: ManagedDomain, flags: in
 _device = _by_name(_NoNodeDeviceError, "node device")
 
 HANDLERS: dict[Procedure, Handler] = {
-    # networks
-    Remote.CONNECT_NUM_OF_NETWORKS: _none,
-    Remote.CONNECT_LIST_NETWORKS: _no_names,
-    Remote.CONNECT_NUM_OF_DEFINED_NETWORKS: _none,
-    Remote.CONNECT_LIST_DEFINED_NETWORKS: _no_names,
-    Remote.CONNECT_LIST_ALL_NETWORKS: _empty,
-    Remote.NETWORK_LOOKUP_BY_NAME: _by_name(_NoNetworkError, "network"),
-    Remote.NETWORK_LOOKUP_BY_UUID: _by_uuid(_NoNetworkError, "network"),
-    Remote.NETWORK_GET_XML_DESC: _network,
-    Remote.NETWORK_IS_ACTIVE: _network,
-    Remote.NETWORK_IS_PERSISTENT: _network,
-    Remote.NETWORK_GET_AUTOSTART: _network,
-    Remote.NETWORK_GET_BRIDGE_NAME: _network,
-    Remote.NETWORK_GET_DHCP_LEASES: _network,
     # storage
     Remote.CONNECT_NUM_OF_STORAGE_POOLS: _none,
     Remote.CONNECT_LIST_STORAGE_POOLS: _no_names,
@@ -191,18 +162,12 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.INTERFACE_LOOKUP_BY_MAC_STRING: _interface_by_mac,
     Remote.INTERFACE_LOOKUP_BY_NAME: _by_name(_NoInterfaceError, "interface"),
     Remote.INTERFACE_IS_ACTIVE: _interface,
-    # secrets and filters
+    # secrets
     Remote.CONNECT_NUM_OF_SECRETS: _none,
     Remote.CONNECT_LIST_SECRETS: _no_names,
     Remote.CONNECT_LIST_ALL_SECRETS: _empty,
     Remote.SECRET_LOOKUP_BY_UUID: _by_uuid(_NoSecretError, "secret"),
     Remote.SECRET_LOOKUP_BY_USAGE: _secret_by_usage,
-    Remote.CONNECT_NUM_OF_NWFILTERS: _none,
-    Remote.CONNECT_LIST_NWFILTERS: _no_names,
-    Remote.CONNECT_LIST_ALL_NWFILTERS: _empty,
-    Remote.CONNECT_LIST_ALL_NWFILTER_BINDINGS: _empty,
-    Remote.NWFILTER_LOOKUP_BY_NAME: _by_name(_NoFilterError, "nwfilter"),
-    Remote.NWFILTER_LOOKUP_BY_UUID: _by_uuid(_NoFilterError, "nwfilter"),
     # of a domain
     Remote.DOMAIN_SNAPSHOT_NUM: _none,
     Remote.DOMAIN_SNAPSHOT_LIST_NAMES: _no_names,

@@ -20,22 +20,26 @@ _AFFECT = Affect.LIVE | Affect.CONFIG
 # Which there are
 
 
+def _chosen(request: IncomingCall, wanted: ListDomains) -> list[ManagedDomain]:
+    return listing.chosen(request.visible(request.services.domains), wanted)
+
+
 def _list_all(request: IncomingCall, need_results: int, flags: int) -> Answer:
-    found = listing.chosen(request.services.domains, ListDomains(flags & _FILTERS))
+    found = _chosen(request, ListDomains(flags & _FILTERS))
     return wanted([to_wire(each.ref) for each in found], need_results)
 
 
 def _ids(request: IncomingCall, maxids: int) -> Answer:
-    return ([each.id for each in listing.chosen(request.services.domains, ListDomains.ACTIVE)[:maxids]],)
+    return ([each.id for each in _chosen(request, ListDomains.ACTIVE)[:maxids]],)
 
 
 def _defined_names(request: IncomingCall, maxnames: int) -> Answer:
-    return ([each.name for each in listing.chosen(request.services.domains, ListDomains.INACTIVE)[:maxnames]],)
+    return ([each.name for each in _chosen(request, ListDomains.INACTIVE)[:maxnames]],)
 
 
 def _counter(chosen: ListDomains) -> Handler:
     def count(request: IncomingCall) -> Answer:
-        return (len(listing.chosen(request.services.domains, chosen)),)
+        return (len(_chosen(request, chosen)),)
 
     return count
 
@@ -95,6 +99,10 @@ def _is_updated(request: IncomingCall, domain: ManagedDomain) -> Answer:
 
 def _autostart(request: IncomingCall, domain: ManagedDomain) -> Answer:
     return (int(domain.autostart),)
+
+
+def _autostart_once(request: IncomingCall, domain: ManagedDomain) -> Answer:
+    return (int(domain.autostart_once),)
 
 
 def _has_managed_save(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
@@ -189,6 +197,7 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_IS_PERSISTENT: _is_persistent,
     Remote.DOMAIN_IS_UPDATED: _is_updated,
     Remote.DOMAIN_GET_AUTOSTART: _autostart,
+    Remote.DOMAIN_GET_AUTOSTART_ONCE: _autostart_once,
     Remote.DOMAIN_HAS_MANAGED_SAVE_IMAGE: _has_managed_save,
     Remote.DOMAIN_GET_METADATA: _metadata,
     Remote.DOMAIN_SET_METADATA: _set_metadata,

@@ -1,14 +1,14 @@
-"""Registering for events: of domains in both styles, and of what there is none of."""
+"""Registering for events: of domains in both styles, of networks, and of what there is none of."""
 
 from uuid import UUID
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
+from insula.daemon.subscriptions import NETWORK
 from insula.rpc import wiretypes
 from insula.rpc.codes.absentcodes import NodeDeviceEventId, PoolEventId
-from insula.rpc.codes.eventcodes import DomainEventId
+from insula.rpc.codes.eventcodes import DomainEventId, NetworkEventId
 from insula.rpc.procedures import Procedure, Remote
 
-_ONLY_LIFECYCLE = 0
 _SECRET_VALUE_CHANGED = 1
 
 
@@ -42,6 +42,11 @@ def _deregister_old_style(request: IncomingCall, event_id: int) -> Answer:
     return None
 
 
+def _register_network(request: IncomingCall, event_id: int, net: wiretypes.NetworkRef | None) -> Answer:
+    uuid = UUID(bytes=net.uuid) if net is not None else None
+    return (request.client.subscriptions.add(event_id, uuid, noun=NETWORK, last=NetworkEventId.METADATA_CHANGE),)
+
+
 def _registers(noun: str, last: int) -> Handler:
     def register(request: IncomingCall, event_id: int, _: object) -> Answer:
         """There is no thing of this noun, so nothing ever comes, whatever it is about."""
@@ -65,8 +70,8 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.CONNECT_DOMAIN_EVENT_DEREGISTER: _deregister_lifecycle,
     Remote.CONNECT_DOMAIN_EVENT_REGISTER_ANY: _register_old_style,
     Remote.CONNECT_DOMAIN_EVENT_DEREGISTER_ANY: _deregister_old_style,
-    Remote.CONNECT_NETWORK_EVENT_REGISTER_ANY: _registers("network", _ONLY_LIFECYCLE),
-    Remote.CONNECT_NETWORK_EVENT_DEREGISTER_ANY: _deregisters("network"),
+    Remote.CONNECT_NETWORK_EVENT_REGISTER_ANY: _register_network,
+    Remote.CONNECT_NETWORK_EVENT_DEREGISTER_ANY: _deregisters(NETWORK),
     Remote.CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY: _registers("storage pool", PoolEventId.REFRESH),
     Remote.CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY: _deregisters("storage pool"),
     Remote.CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY: _registers("node device", NodeDeviceEventId.UPDATE),

@@ -1,10 +1,10 @@
 """What is inside of domains: their names and addresses, processes, consoles, namespaces."""
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
-from insula.daemon.serverstreams import console_job
+from insula.daemon.serverstreams import line_job
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import AddressSource
-from insula.rpc.codes.requestcodes import AddressType, ConsoleFlags
+from insula.rpc.codes.requestcodes import AddressType, ChannelFlags, ConsoleFlags
 from insula.rpc.procedures import Lxc, Procedure, Remote
 from insula.service.managed import ManagedDomain
 
@@ -42,7 +42,14 @@ def _open_console(request: IncomingCall, domain: ManagedDomain, dev_name: str | 
     request.allow_flags(flags, ConsoleFlags.FORCE | ConsoleFlags.SAFE)
     # SAFE asks that only one client may have the console: here that is always so
     force = bool(flags & ConsoleFlags.FORCE)
-    request.job = console_job(request.services.consoles.open(domain, dev_name, force=force))
+    request.job = line_job(request.services.consoles.open(domain, dev_name, force=force))
+    return None
+
+
+def _open_channel(request: IncomingCall, domain: ManagedDomain, name: str | None, flags: int) -> Answer:
+    request.allow_flags(flags, ChannelFlags.FORCE)
+    force = bool(flags & ChannelFlags.FORCE)
+    request.job = line_job(request.services.channels.open(domain, name, force=force))
     return None
 
 
@@ -58,5 +65,6 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_INTERFACE_ADDRESSES: _addresses,
     Remote.DOMAIN_SEND_PROCESS_SIGNAL: _send_signal,
     Remote.DOMAIN_OPEN_CONSOLE: _open_console,
+    Remote.DOMAIN_OPEN_CHANNEL: _open_channel,
     Lxc.DOMAIN_OPEN_NAMESPACE: _open_namespace,
 }

@@ -14,7 +14,6 @@ URI = "lxc:///system"
 
 _FEATURES = frozenset(
     {
-        Feature.FD_PASSING,
         Feature.TYPED_PARAM_STRING,
         Feature.PROGRAM_KEEPALIVE,
         Feature.REMOTE_EVENT_CALLBACK,
@@ -28,16 +27,23 @@ _SCHEMES = frozenset({"lxc", "insula"})
 
 
 def _auth_list(request: IncomingCall) -> Answer:
-    return ((AuthType.NONE,),)
+    return (request.client.authentication.offered,)
 
 
-def _no_authentication(request: IncomingCall, *_: object) -> Answer:
-    raise AuthenticationError("no authentication is offered on this socket, and none is needed")
+async def _polkit(request: IncomingCall) -> Answer:
+    await request.client.authentication.by(AuthType.POLKIT)
+    return (1,)
+
+
+def _no_sasl(request: IncomingCall, *_: object) -> Answer:
+    raise AuthenticationError("authentication by SASL is not offered")
 
 
 def _supports_feature(request: IncomingCall, feature: int) -> Answer:
     if feature == Feature.PROGRAM_KEEPALIVE:
         request.client.start_keepalive()
+    if feature == Feature.FD_PASSING:
+        return (int(request.client.passes_fds),)
     return (int(feature in _FEATURES),)
 
 
@@ -167,10 +173,10 @@ def _memory_parameters(request: IncomingCall, nparams: int, flags: int) -> Answe
 
 HANDLERS: dict[Procedure, Handler] = {
     Remote.AUTH_LIST: _auth_list,
-    Remote.AUTH_SASL_INIT: _no_authentication,
-    Remote.AUTH_SASL_START: _no_authentication,
-    Remote.AUTH_SASL_STEP: _no_authentication,
-    Remote.AUTH_POLKIT: _no_authentication,
+    Remote.AUTH_SASL_INIT: _no_sasl,
+    Remote.AUTH_SASL_START: _no_sasl,
+    Remote.AUTH_SASL_STEP: _no_sasl,
+    Remote.AUTH_POLKIT: _polkit,
     Remote.CONNECT_SUPPORTS_FEATURE: _supports_feature,
     Remote.CONNECT_OPEN: _open,
     Remote.CONNECT_CLOSE: _close,

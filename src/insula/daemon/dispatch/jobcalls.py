@@ -1,16 +1,19 @@
-"""Jobs of domains: how far they are, how the last one ended, and giving one up."""
+"""Jobs of domains: core dumps, how far they are, how the last one ended, and giving one up."""
+
+from itertools import combinations
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
-from insula.errors import OperationInvalidError
-from insula.model.numbers import JobType, ParameterType
-from insula.rpc.codes.domaincodes import JobStatsFlags
+from insula.errors import ArgumentUnsupportedError, OperationInvalidError
+from insula.model.numbers import JobType
+from insula.rpc.codes.domaincodes import DumpFlags, JobStatsFlags
 from insula.rpc.procedures import Procedure, Remote
-from insula.service.jobs import Job
+from insula.service.coredumps import Afterwards
+from insula.service.jobs import amounts, job_parameters
 from insula.service.managed import ManagedDomain
-from insula.service.parameters import Parameter
 
+_DUMP = DumpFlags.CRASH | DumpFlags.LIVE | DumpFlags.BYPASS_CACHE | DumpFlags.RESET | DumpFlags.MEMORY_ONLY
+_AFTERWARDS = {DumpFlags.CRASH: Afterwards.CRASHES, DumpFlags.RESET: Afterwards.IS_RESET}
 _NO_JOB = (JobType.NONE, *(0,) * 11)
-_ENDED = frozenset({JobType.COMPLETED, JobType.FAILED, JobType.CANCELLED})
 
 
 def _info(request: IncomingCall, domain: ManagedDomain) -> Answer:
@@ -19,7 +22,7 @@ def _info(request: IncomingCall, domain: ManagedDomain) -> Answer:
     job = domain.lock.job
     if job is None:
         return _NO_JOB
-    return (job.type, int(job.elapsed * 1000), 0, *(number for _, numbers in _amounts(job) for number in numbers))
+    return (job.type, int(job.elapsed * 1000), 0, *(number for _, numbers in amounts(job) for number in numbers))
 
 
 def _stats(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
@@ -31,34 +34,7 @@ def _stats(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
         job = domain.lock.last_job
         if not flags & JobStatsFlags.KEEP_COMPLETED:
             domain.lock.last_job = None
-    return (JobType.NONE, ()) if job is None else (job.type, _parameters(job))
-
-
-def _parameters(job: Job) -> list[Parameter]:
-    """Source of the names: VIR_DOMAIN_JOB_… in libvirt's public domain header."""
-    found = [
-        Parameter("operation", ParameterType.INT, int(job.operation)),
-        Parameter("time_elapsed", ParameterType.ULLONG, int(job.elapsed * 1000)),
-    ]
-    for what, numbers in _amounts(job):
-        for name, number in zip(("total", "processed", "remaining"), numbers, strict=True):
-            found.append(Parameter(f"{what}_{name}", ParameterType.ULLONG, number))
-    if job.type in _ENDED:
-        found.append(Parameter("success", ParameterType.BOOLEAN, int(job.type is JobType.COMPLETED)))
-    if job.error:
-        found.append(Parameter("errmsg", ParameterType.STRING, job.error))
-    return found
-
-
-def _amounts(job: Job) -> tuple[tuple[str, tuple[int, int, int]], ...]:
-    """All bytes, those that are done, and those that are left."""
-    of = job.progress
-    pairs = (
-        ("data", of.total, of.done),
-        ("memory", of.memory_total, of.memory_done),
-        ("disk", of.file_total, of.file_done),
-    )
-    return tuple((what, (total, done, max(total - done, 0))) for what, total, done in pairs)
+    return (JobType.NONE, ()) if job is None else (job.type, list(job_parameters(job)))
 
 
 def _abort(request: IncomingCall, domain: ManagedDomain) -> Answer:
@@ -74,9 +50,31 @@ def _abort_with_flags(request: IncomingCall, domain: ManagedDomain, flags: int) 
     return _abort(request, domain)
 
 
+async def _dump(request: IncomingCall, domain: ManagedDomain, to: str, flags: int) -> Answer:
+    """An archive of cores has nothing but memory in it, and never stays in the host's cache."""
+    request.allow_flags(flags, _DUMP)
+    for one, other in combinations((DumpFlags.CRASH, DumpFlags.LIVE, DumpFlags.RESET), 2):
+        request.exclusive_flags(flags, one, other)
+    afterwards = _AFTERWARDS.get(DumpFlags(flags) & (DumpFlags.CRASH | DumpFlags.RESET), Afterwards.GOES_ON)
+    await request.services.core_dumps.dump(domain, to, live=bool(flags & DumpFlags.LIVE), afterwards=afterwards)
+    return None
+
+
+async def _dump_with_format(
+    request: IncomingCall, domain: ManagedDomain, to: str, dumpformat: int, flags: int
+) -> Answer:
+    if dumpformat:
+        raise ArgumentUnsupportedError(
+            "kdump and win-dmp are dumps of kernels; the raw format is an archive of ELF cores here"
+        )
+    return await _dump(request, domain, to, flags)
+
+
 HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_GET_JOB_INFO: _info,
     Remote.DOMAIN_GET_JOB_STATS: _stats,
+    Remote.DOMAIN_CORE_DUMP: _dump,
+    Remote.DOMAIN_CORE_DUMP_WITH_FORMAT: _dump_with_format,
     Remote.DOMAIN_ABORT_JOB: _abort,
     Remote.DOMAIN_ABORT_JOB_FLAGS: _abort_with_flags,
 }

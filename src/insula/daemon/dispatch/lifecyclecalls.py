@@ -1,6 +1,7 @@
 """The life of domains: defined, started, ended."""
 
 import asyncio
+import json
 from collections.abc import Coroutine
 from typing import Any
 
@@ -10,7 +11,7 @@ from insula.daemon.wire import to_wire
 from insula.errors import InvalidArgumentError
 from insula.model.numbers import ShutdownMode
 from insula.rpc.codes.requestcodes import DefineFlags, StartFlags, UndefineFlags
-from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.service.managed import ManagedDomain
 from insula.service.startoptions import Launch, Storage
 from insula.service.tasks import outlived
@@ -125,6 +126,12 @@ async def _reboot(request: IncomingCall, domain: ManagedDomain, flags: int) -> A
     return None
 
 
+async def _reset(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    await request.services.lifecycle.reset(domain)
+    return None
+
+
 async def _suspend(request: IncomingCall, domain: ManagedDomain) -> Answer:
     await request.services.lifecycle.suspend(domain)
     return None
@@ -148,6 +155,29 @@ async def _set_autostart(request: IncomingCall, domain: ManagedDomain, autostart
     return None
 
 
+async def _set_autostart_once(request: IncomingCall, domain: ManagedDomain, autostart: int) -> Answer:
+    await request.services.definitions.set_autostart_once(domain, on=bool(autostart))
+    return None
+
+
+async def _start_with_dependencies(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    await request.services.boot.start_with_needs(domain)
+    return (to_wire(domain.ref),)
+
+
+async def _wait_ready(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    await request.services.readiness.wait(domain)
+    return None
+
+
+def _stop_order(request: IncomingCall, flags: int) -> Answer:
+    request.allow_flags(flags, 0)
+    stages = request.services.boot.stop_stages(request.visible(request.services.domains))
+    return (json.dumps(stages, separators=(",", ":")),)
+
+
 HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_DEFINE_XML: _define,
     Remote.DOMAIN_DEFINE_XML_FLAGS: _define_with_flags,
@@ -163,8 +193,13 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_SHUTDOWN: _shutdown,
     Remote.DOMAIN_SHUTDOWN_FLAGS: _shutdown_with_flags,
     Remote.DOMAIN_REBOOT: _reboot,
+    Remote.DOMAIN_RESET: _reset,
     Remote.DOMAIN_SUSPEND: _suspend,
     Remote.DOMAIN_RESUME: _resume,
     Remote.DOMAIN_SET_AUTOSTART: _set_autostart,
+    Remote.DOMAIN_SET_AUTOSTART_ONCE: _set_autostart_once,
     Remote.DOMAIN_RENAME: _rename,
+    Insula.DOMAIN_START_WITH_DEPENDENCIES: _start_with_dependencies,
+    Insula.DOMAIN_WAIT_READY: _wait_ready,
+    Insula.DOMAIN_STOP_ORDER: _stop_order,
 }

@@ -12,6 +12,7 @@ from insula.daemon.incomingcall import Answer, Handler, IncomingCall, Work
 from insula.daemon.logstream import log_job
 from insula.daemon.serverstreams import ServerStream, StreamJob
 from insula.engine.codec import encode
+from insula.engine.console.consolehistory import LogSelection
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.disassembly import listed
 from insula.engine.program.program import Program
@@ -19,7 +20,7 @@ from insula.engine.spec import Process
 from insula.engine.threads import in_own_thread
 from insula.errors import InvalidArgumentError, OperationFailedError
 from insula.kernel.fds import Fd
-from insula.rpc.codes.nativecodes import LOG_LINES_MAX, LOG_LINES_SHIFT, ExecFlags, ImageFlags, LogFlags, PlanFlags
+from insula.rpc.codes.nativecodes import ExecFlags, ImageFlags, LogFlags, PlanFlags
 from insula.rpc.procedures import Insula, Procedure
 from insula.service import describing
 from insula.service.figures import figures
@@ -202,14 +203,15 @@ async def _remove(request: IncomingCall, domain: ManagedDomain, flags: int) -> A
     return None
 
 
-def _log(request: IncomingCall, domain: ManagedDomain, source: str, flags: int) -> Answer:
-    lines = flags >> LOG_LINES_SHIFT if flags & LogFlags.TAIL else None
-    request.allow_flags(flags if lines is None else flags & LOG_LINES_MAX, LogFlags.FOLLOW | LogFlags.TAIL)
+def _log(request: IncomingCall, domain: ManagedDomain, source: str, since: int, lines: int, flags: int) -> Answer:
+    request.allow_flags(flags, LogFlags.FOLLOW | LogFlags.TIMESTAMPS)
     if not (source or _CONSOLE).startswith(_CONSOLE):
         raise InvalidArgumentError(f"unknown log '{source}': there are console, console0, console1 and so on")
     device = None if source in ("", _CONSOLE) else source
-    follow = bool(flags & LogFlags.FOLLOW)
-    request.job = log_job(request.services.consoles, domain, device, follow=follow, lines=lines)
+    wanted = LogSelection(
+        since=since or None, lines=lines if lines >= 0 else None, stamped=bool(flags & LogFlags.TIMESTAMPS)
+    )
+    request.job = log_job(request.services.consoles, domain, device, wanted, follow=bool(flags & LogFlags.FOLLOW))
     return None
 
 

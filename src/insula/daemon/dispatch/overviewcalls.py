@@ -26,7 +26,7 @@ async def _list(request: IncomingCall, flags: int) -> Answer:
     domains = request.services.domains
     async with request.client.bulk:
         told: list[dict[str, Any]] = []
-        uuids = [each.uuid for each in listing.chosen(domains, ListDomains(flags & _FILTERS))]
+        uuids = [each.uuid for each in listing.chosen(request.visible(domains), ListDomains(flags & _FILTERS))]
         for start in range(0, len(uuids), _DOMAINS_A_TURN):
             there = (domains.find(each) for each in uuids[start : start + _DOMAINS_A_TURN])
             told += [overview(each) for each in there if each is not None]

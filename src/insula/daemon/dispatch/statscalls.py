@@ -2,31 +2,24 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
 from insula.daemon.wire import counted, shown, to_wire
 from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError
-from insula.model.numbers import ListDomains, ParameterType, StatsTypes
+from insula.model.numbers import Affect, ListDomains, ParameterType, StatsTypes
 from insula.rpc import wiretypes
 from insula.rpc.codes.requestcodes import StatsFlags
 from insula.rpc.frames import LENGTH_MAX
+from insula.rpc.packedlist import PackedList
 from insula.rpc.procedures import Procedure, Remote
 from insula.service import bulkstats, listing, statistics
 from insula.service.domains import Domains
+from insula.service.impact import impact
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter
 
 _TOTAL = -1
-_KNOWN_STATS = (
-    StatsTypes.STATE
-    | StatsTypes.CPU_TOTAL
-    | StatsTypes.BALLOON
-    | StatsTypes.VCPU
-    | StatsTypes.INTERFACE
-    | StatsTypes.BLOCK
-)
 _FILTERS = 0xFF
 _DOMAINS_A_TURN = 8
 
@@ -58,6 +51,15 @@ def _cpu_stats(
 
 def _memory_stats(request: IncomingCall, domain: ManagedDomain, max_stats: int, flags: int) -> Answer:
     return (statistics.memory_stats(domain)[:max_stats],)
+
+
+def _set_memory_stats_period(request: IncomingCall, domain: ManagedDomain, period: int, flags: int) -> Answer:
+    """Any period is kept already, and nothing is to be remembered: what is told is read at each call."""
+    request.allow_flags(flags, Affect.LIVE | Affect.CONFIG)
+    if period < 0:
+        raise InvalidArgumentError(f"a period of {period} s cannot be")
+    impact(domain, Affect(flags))
+    return None
 
 
 def _block_stats(request: IncomingCall, domain: ManagedDomain, path: str) -> Answer:
@@ -98,48 +100,52 @@ async def _all_stats(request: IncomingCall, doms: Sequence[wiretypes.DomainRef],
 
     Raises: OperationFailedError as soon as it is known that no packet can hold the answer.
     """
-    unknown = stats & ~int(_KNOWN_STATS)
+    unknown = stats & ~int(bulkstats.KNOWN)
     if unknown and flags & StatsFlags.ENFORCE_STATS:
         raise ArgumentUnsupportedError(f"stats types bits 0x{unknown:x} are not supported by this daemon")
-    groups = StatsTypes(stats & _KNOWN_STATS)
+    groups = StatsTypes(stats & bulkstats.KNOWN)
     domains, chosen = request.services.domains, ListDomains(flags & _FILTERS)
     named = [UUID(bytes=each) for each in {each.uuid: None for each in doms}]
     async with request.client.bulk:
         uuids = named or [each.uuid for each in listing.chosen(domains, chosen)]
-        return (await _stats_of(domains, uuids, groups, chosen, only_named=bool(stats) and not groups),)
+        uuids = uuids if request.seen is None else [each for each in uuids if each in request.seen]
+        told = PackedList(request.call.procedure.results.pack)
+        only_named = bool(stats) and not groups
+        groups = StatsTypes.STATE if only_named else groups
+        found = [each for uuid in uuids if (each := domains.find(uuid)) is not None]
+        disks = () if flags & StatsFlags.NOWAIT else bulkstats.disks_in(found, groups)
+        sizes = await request.services.disks.sizes(disks) if disks else {}
+        gathered = bulkstats.Gathered(counters=bulkstats.counters(found, groups), sizes=sizes)
+        await _tell_stats(told, domains, uuids, groups, chosen, gathered, only_named=only_named)
+        return (told,)
 
 
-async def _stats_of(
-    domains: Domains, uuids: Sequence[UUID], groups: StatsTypes, chosen: ListDomains, *, only_named: bool
-) -> list[tuple[Any, Sequence[Parameter]]]:
-    """A few domains a turn, so that others are served too; all interfaces in one question to the kernel before."""
-    groups = StatsTypes.STATE if only_named else groups
-    counters = bulkstats.counters([found for each in uuids if (found := domains.find(each)) is not None], groups)
-    answer: list[tuple[Any, Sequence[Parameter]]] = []
-    size = 0
+async def _tell_stats(
+    told: PackedList,
+    domains: Domains,
+    uuids: Sequence[UUID],
+    groups: StatsTypes,
+    chosen: ListDomains,
+    gathered: bulkstats.Gathered,
+    *,
+    only_named: bool,
+) -> None:
+    """A few domains a turn, so that others are served too."""
     for start in range(0, len(uuids), _DOMAINS_A_TURN):
         there = [found for each in uuids[start : start + _DOMAINS_A_TURN] if (found := domains.find(each)) is not None]
-        batch = listing.chosen(there, chosen)
-        found_stats = bulkstats.all_stats(batch, groups, counters)
-        told = [(to_wire(ref), () if only_named else parameters) for ref, parameters in found_stats]
-        answer += told
-        size += sum(_least_size(parameters) for _, parameters in told)
-        if size > LENGTH_MAX:
+        found_stats = bulkstats.all_stats(listing.chosen(there, chosen), groups, gathered)
+        told.add([(to_wire(ref), () if only_named else parameters) for ref, parameters in found_stats])
+        if told.size > LENGTH_MAX:
             raise OperationFailedError(
                 f"these statistics do not fit into an answer of {LENGTH_MAX} bytes: ask for fewer domains or groups"
             )
         await asyncio.sleep(0)
-    return answer
-
-
-def _least_size(parameters: Sequence[Parameter]) -> int:
-    """How many bytes parameters take in a packet, at the least: a length, the name, a kind, a value."""
-    return sum(12 + len(each.name) for each in parameters)
 
 
 HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_GET_CPU_STATS: _cpu_stats,
     Remote.DOMAIN_MEMORY_STATS: _memory_stats,
+    Remote.DOMAIN_SET_MEMORY_STATS_PERIOD: _set_memory_stats_period,
     Remote.DOMAIN_BLOCK_STATS: _block_stats,
     Remote.DOMAIN_BLOCK_STATS_FLAGS: _block_stats_with_flags,
     Remote.DOMAIN_INTERFACE_STATS: _interface_stats,

@@ -1,20 +1,19 @@
-"""What a domain may use: memory, block I/O, scheduling, virtual processors."""
+"""What a domain may use: memory, block I/O, scheduling."""
 
 from collections.abc import Sequence
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
-from insula.daemon.wire import STRING_OKAY, counted, cpu_maps, parameters_from_wire, shown
-from insula.errors import OperationUnsupportedError
+from insula.daemon.wire import STRING_OKAY, counted, parameters_from_wire, shown
 from insula.model.numbers import Affect
 from insula.model.sizes import KiB
-from insula.rpc.codes.requestcodes import MemoryFlags, VcpuFlags
-from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.codes.requestcodes import MemoryFlags
+from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.rpc.wiretypes import TypedParameter
-from insula.service import vcpus
 from insula.service.blocktuning import BLKIO
 from insula.service.cputuning import CPU, SCHEDULER
 from insula.service.managed import ManagedDomain
 from insula.service.memorytuning import MEMORY
+from insula.service.processtuning import PROCESSES
 from insula.service.tuning import Family
 
 _AFFECT = Affect.LIVE | Affect.CONFIG
@@ -40,6 +39,22 @@ def _setter(family: Family) -> Handler:
         return None
 
     return answer
+
+
+def _interface_parameters(
+    request: IncomingCall, domain: ManagedDomain, device: str, nparams: int, flags: int
+) -> Answer:
+    parameters = request.services.interface_tuning.parameters(domain, device, Affect(flags & _AFFECT))
+    return counted(shown(parameters, flags), nparams)
+
+
+async def _set_interface_parameters(
+    request: IncomingCall, domain: ManagedDomain, device: str, params: Sequence[TypedParameter], flags: int
+) -> Answer:
+    request.allow_flags(flags, _AFFECT | STRING_OKAY)
+    verbs, affect = request.services.interface_tuning, Affect(flags & _AFFECT)
+    await verbs.set_parameters(domain, device, parameters_from_wire(params), affect)
+    return None
 
 
 # Scheduling: the older calls have no flags, and no getter answers with a count
@@ -91,35 +106,14 @@ async def _set_memory_with_flags(request: IncomingCall, domain: ManagedDomain, m
     return None
 
 
-# Virtual processors: reading
-
-
-def _vcpu_count(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
-    if flags & VcpuFlags.GUEST:
-        raise OperationUnsupportedError("the guest is not asked for its processors: there is no agent in it")
-    return (vcpus.count(domain, Affect(flags & _AFFECT), maximum=bool(flags & VcpuFlags.MAXIMUM)),)
-
-
-def _maximum_vcpus(request: IncomingCall, domain: ManagedDomain) -> Answer:
-    return (domain.current.vcpu.count,)
-
-
-def _vcpus(request: IncomingCall, domain: ManagedDomain, maxinfo: int, maplen: int) -> Answer:
-    found = vcpus.vcpus(domain, request.services.host.cpu_map().online)[:maxinfo]
-    maps = cpu_maps([each.affinity for each in found], maplen)
-    return [(each.number, each.state, each.cpu_time, each.cpu) for each in found], maps
-
-
-def _vcpu_pins(request: IncomingCall, domain: ManagedDomain, ncpumaps: int, maplen: int, flags: int) -> Answer:
-    pins = vcpus.pins(domain, Affect(flags & _AFFECT), request.services.host.cpu_map().online)[:ncpumaps]
-    return cpu_maps(pins, maplen), len(pins)
-
-
 HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_GET_MEMORY_PARAMETERS: _getter(MEMORY),
     Remote.DOMAIN_SET_MEMORY_PARAMETERS: _setter(MEMORY),
     Remote.DOMAIN_GET_BLKIO_PARAMETERS: _getter(BLKIO),
     Remote.DOMAIN_SET_BLKIO_PARAMETERS: _setter(BLKIO),
+    Remote.DOMAIN_GET_INTERFACE_PARAMETERS: _interface_parameters,
+    Remote.DOMAIN_SET_INTERFACE_PARAMETERS: _set_interface_parameters,
+    Insula.DOMAIN_SET_PROCESS_LIMITS: _setter(PROCESSES),
     Remote.DOMAIN_GET_SCHEDULER_TYPE: _scheduler_type,
     Remote.DOMAIN_GET_SCHEDULER_PARAMETERS: _scheduler,
     Remote.DOMAIN_GET_SCHEDULER_PARAMETERS_FLAGS: _scheduler_with_flags,
@@ -129,8 +123,4 @@ HANDLERS: dict[Procedure, Handler] = {
     Remote.DOMAIN_SET_MAX_MEMORY: _set_maximum_memory,
     Remote.DOMAIN_SET_MEMORY: _set_memory,
     Remote.DOMAIN_SET_MEMORY_FLAGS: _set_memory_with_flags,
-    Remote.DOMAIN_GET_VCPUS_FLAGS: _vcpu_count,
-    Remote.DOMAIN_GET_MAX_VCPUS: _maximum_vcpus,
-    Remote.DOMAIN_GET_VCPUS: _vcpus,
-    Remote.DOMAIN_GET_VCPU_PIN_INFO: _vcpu_pins,
 }

@@ -80,6 +80,8 @@ class ConsoleHub:
         tell: Callable[[str], None] = _logger.warning,
     ) -> None:
         self.name = name
+        self.window: tuple[int, int] | None = None
+        """Rows and columns, once a viewer has told them."""
         self._loop = asyncio.get_running_loop()
         self._watch = watch
         self._patience = patience
@@ -115,6 +117,11 @@ class ConsoleHub:
         return self._finished
 
     @property
+    def log(self) -> ConsoleLog | None:
+        """The first of its logs."""
+        return self._logs[0] if self._logs else None
+
+    @property
     def interactive(self) -> bool:
         """Whether somebody has the console."""
         return self._interactive is not None
@@ -142,10 +149,34 @@ class ConsoleHub:
             self._interactive = channel
         return channel
 
+    def part(self) -> tuple[ConsoleChannel, ...]:
+        """Have no viewers any more, who have been shown all that there is; return them, for another console."""
+        if not self._finished:
+            self._drain()
+        parted = tuple(self._viewers)
+        self._viewers.clear()
+        self._interactive = None
+        self._lagging = False
+        self._resume()
+        return parted
+
+    def welcome(self, channel: ConsoleChannel) -> None:
+        """Take a viewer that another console parted with; for one that has just begun, and has no viewers of its own.
+
+        It reads what was printed here so far behind what it has not yet read of the other.
+        """
+        channel.move(self)
+        if said := self._ring.latest():
+            channel.feed(said)
+        self._viewers.add(channel)
+        if channel.viewing is Viewing.INTERACTIVE:
+            self._interactive = channel
+
     def resize(self, rows: int, columns: int) -> None:
         """Set the terminal's size; the guest's foreground processes get SIGWINCH when it differs."""
         if not self._finished:
             set_window(self._master, rows, columns)
+            self.window = rows, columns
 
     async def type(self, data: bytes) -> None:
         """Type data; return when it is on its way, having waited for a guest that does not read."""

@@ -4,6 +4,7 @@ import asyncio
 from enum import Enum
 from typing import Protocol
 
+from insula.engine.console.consolelog import ConsoleLog
 from insula.errors import OperationAbortedError, OperationInvalidError
 
 
@@ -12,16 +13,6 @@ class Viewing(Enum):
 
     INTERACTIVE = "interactive"
     WATCHING = "watching"
-
-
-def last_lines(data: bytes, count: int) -> bytes:
-    """Return the last count lines of data; what follows the last line end is one, too."""
-    at = len(data) - data.endswith(b"\n")
-    for _ in range(count):
-        at = data.rfind(b"\n", 0, at)
-        if at < 0:
-            return data
-    return data[at + 1 :]
 
 
 class ConsoleEnd(Protocol):
@@ -39,6 +30,10 @@ class ConsoleEnd(Protocol):
     def left(self, channel: "ConsoleChannel") -> None:
         """The viewer is no viewer any more."""
 
+    @property
+    def log(self) -> ConsoleLog | None:
+        """The first of its logs."""
+
 
 class ConsoleChannel:
     """One viewer's end of a console; made by `ConsoleHub.attach`."""
@@ -54,6 +49,15 @@ class ConsoleChannel:
         self._arrived = asyncio.Event()
         if replay:
             self._arrived.set()
+
+    @property
+    def log(self) -> ConsoleLog | None:
+        """The first log of the console that it looks at now."""
+        return self._console.log
+
+    def move(self, console: ConsoleEnd) -> None:
+        """Look at another console from now on: what was read of the former one and what is yet to be stays."""
+        self._console = console
 
     @property
     def backlog(self) -> int:
@@ -106,12 +110,6 @@ class ConsoleChannel:
         if surplus > 0:
             self._skipped += surplus
             del self._backlog[:surplus]
-
-    def begin_with(self, lines: int) -> None:
-        """Of what is replayed, leave only the last lines. For a channel that nobody has read from."""
-        self._backlog = bytearray(last_lines(bytes(self._backlog), lines))
-        if not self._backlog and not self._ended:
-            self._arrived.clear()
 
     def end(self) -> None:
         """Nothing more will come."""

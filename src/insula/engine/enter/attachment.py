@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.environment import DEFAULT_PATH, MANAGER
+from insula.engine.fragments.networkshare import SCOPED
 from insula.engine.fragments.programlimits import limits_before_capabilities_go, limits_of_descriptors
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.interfacespec import NetworkKind
@@ -109,6 +110,8 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment, 
     user = "0" if process.user is None else process.user
     steps.append(confinement.LearnAccount(why="found in the guest's files before, by who can wait for them", user=user))
     steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=0))
+    if spec.network_share is not None and facts.socket_scopes:
+        steps.append(confinement.ScopeSockets(why=SCOPED))
     if confined(spec.seccomp):
         steps.append(confinement.LoadFilters(why="the same as init's", seccomp=filter_of(spec)))
     steps.append(confinement.BecomeUser(why="as the guest names it", user=user, group=process.group))

@@ -27,7 +27,7 @@ from insula.engine.launch.runningcontainer import Running
 from insula.engine.policy.capabilities import default_kept
 from insula.engine.policy.syscalls import filter_of, programs
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationUnsupportedError
-from insula.kernel import privileges, seccomp
+from insula.kernel import landlock, privileges, seccomp
 from insula.kernel.cgroups import join_all
 from insula.kernel.fds import close_all, keep_only
 from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, set_dumpable, setns
@@ -130,6 +130,8 @@ def _become_guest(running: Running, filters: Sequence[bytes], channel: int) -> N
     os.chdir("/")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    if spec.network_share is not None and landlock.scopes_sockets():
+        landlock.give_up(landlock.LandlockScope.ABSTRACT_UNIX_SOCKET)
     for program in filters:
         seccomp.load(program)
     privileges.keep_only(spec.capabilities if spec.capabilities is not None else default_kept(privileged=False))

@@ -3,6 +3,7 @@
 Source: systemd's document "The Container Interface", section Environment Variables; libvirt's lxc driver page.
 """
 
+from insula.engine.fragments.notification import NOTIFY_SOCKET
 from insula.engine.program.late import Late, late
 from insula.engine.spec import ContainerSpec
 
@@ -29,6 +30,8 @@ def init_environment(spec: ContainerSpec) -> list[tuple[str, str]]:
         ours["container_ttys"] = " ".join(f"pts/{number}" for number in range(1, spec.consoles))
     if spec.inherited_fds:
         ours |= {"LISTEN_FDS": str(spec.inherited_fds), "LISTEN_PID": "1"}
+    if spec.notifies:
+        ours["NOTIFY_SOCKET"] = NOTIFY_SOCKET
     given = {name: value if name == "PATH" else late(value) for name, value in spec.init.env}
     return [*((name, value) for name, value in ours.items() if name not in given), *given.items()]
 

@@ -1,12 +1,17 @@
 """Which devices a guest has: the harmless ones everybody expects, its own terminals, and those of the spec."""
 
+from collections.abc import Iterable
+from itertools import chain
+
 from insula.engine.facts import Facts
 from insula.engine.fragments.memorysizes import SHARED_MEMORY, memory_sizes
-from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange, Namespace
+from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange, Namespace, SeccompProfile
+from insula.engine.steps.guest.channelports import PORTS
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachFilesystem, AttachMount, MountFilesystem
 from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices, TakeNode
 from insula.engine.steps.host.hoststep import HostStep
+from insula.engine.steps.host.imagedevices import attachments
 from insula.engine.steps.host.queues import FetchQueues
 from insula.errors import InvalidArgumentError
 
@@ -26,6 +31,8 @@ OF_NAMESPACES: tuple[tuple[str, int, int], ...] = (("net/tun", 10, 200),)
 
 Not fuse: while a mount waits for a server in the guest that does not answer, such as an overlay above one of FUSE,
 every sync(2) of the host and of other guests waits too (the kernel's `super_lock`, for what is being mounted).
+Not for a share of the host's network: there anybody attaches to a tap that the host has made for no certain user, and
+sends frames past all that holds the guest to its addresses.
 """
 
 QUEUES = "queues"
@@ -75,38 +82,56 @@ def _node(spec: ContainerSpec, device: Device) -> DeviceNode:
     )
 
 
-def fetched_node(spec: ContainerSpec, facts: Facts, device: Device, name: str) -> HostStep:
-    """Return the step that fetches a node that is to be shown in a guest that runs, with the guest's owner.
+def fetched_node(spec: ContainerSpec, facts: Facts, device: Device, name: str) -> list[HostStep]:
+    """Return the steps that fetch a node that is to be shown in a guest that runs, with the guest's owner.
 
-    Raises: InvalidArgumentError for an owner that the guest has not.
+    Raises: InvalidArgumentError for an owner that the guest has not, and for what cannot be made a device here.
     """
+    _refuse_images(spec, facts, [device])
     if facts.device_nodes:
-        return TakeNode(why="asked for, with the guest's owner", name=name, node=_node(spec, device))
-    return CopyNode(why="asked for; nodes cannot be made here", name=name, path=device.host)
+        why = "asked for, with the guest's owner"
+        return [*attachments(device), TakeNode(why=why, name=name, node=_node(spec, device))]
+    return [CopyNode(why="asked for; nodes cannot be made here", name=name, path=device.host)]
+
+
+def _refuse_images(spec: ContainerSpec, facts: Facts, devices: Iterable[Device]) -> None:
+    """Refuse image files where no node can be made of one, and to guests that could give it another file."""
+    reason = "" if facts.device_nodes else "nodes cannot be made here"
+    if spec.seccomp.profile is SeccompProfile.UNCONFINED or "ioctl" in spec.seccomp.allow:
+        reason = "no filter keeps the guest from taking the loop device over"
+    for device in devices:
+        if device.image is not None and reason:
+            raise InvalidArgumentError(f"{device.image} cannot become the device {device.guest}: {reason}")
 
 
 def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[GuestStep]]:
     """Return the steps that make /dev on the host's side, and those that show it inside with its own file systems."""
     uid, gid = (0, 0) if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
+    _refuse_images(spec, facts, spec.devices)
     asked_for = {each.guest for each in spec.devices}
     nodes = [
         DeviceNode(name=name, kind="c", major=major, minor=minor, mode=0o666, uid=uid, gid=gid)
-        for name, major, minor in (*STANDARD, *OF_NAMESPACES)
+        for name, major, minor in (*STANDARD, *(() if spec.network_share is not None else OF_NAMESPACES))
         if name not in asked_for
     ]
     nodes += [_node(spec, each) for each in spec.devices]
     why = "a tree of ours, so that only these nodes exist, with the guest's owners"
     host: list[HostStep] = [
+        *chain.from_iterable(map(attachments, spec.devices)),
         MakeDevices(
             why=why,
             name="dev",
             nodes=tuple(nodes) if facts.device_nodes else (),
             links=_LINKS,
-            directories=("pts", "shm", "mqueue"),
-            files=("console", *(f"tty{number}" for number in range(1, spec.consoles + 1))),
+            directories=("pts", "shm", "mqueue", *((PORTS,) if spec.channels else ())),
+            files=(
+                "console",
+                *(f"tty{number}" for number in range(1, spec.consoles + 1)),
+                *(f"{PORTS}/{name}" for name in spec.channels),
+            ),
             uid=uid,
             gid=gid,
-        )
+        ),
     ]
     inner: list[GuestStep] = [AttachFilesystem(why="the guest's devices", source="dev", target="dev")]
     if not facts.device_nodes:

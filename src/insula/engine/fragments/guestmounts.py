@@ -9,6 +9,7 @@ from insula.engine.spec import (
     DirectoryRoot,
     GuestBindMount,
     ImageMount,
+    ImageRoot,
     Mount,
     OverlayRoot,
     TmpfsMount,
@@ -17,11 +18,11 @@ from insula.engine.spec import (
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import AttachMount, MountMemory, ShowElsewhere
 from insula.engine.steps.host.hoststep import HostStep
+from insula.engine.steps.host.imagemounts import MountImage
 from insula.engine.steps.host.layers import (
     CopyTree,
     LockTree,
     MakeMemory,
-    MountImage,
     OpenLayers,
     OpenLayersInMemory,
     StackLayers,
@@ -48,6 +49,9 @@ def root_tree(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
                 ),
                 *_locked(spec, facts, access, ROOT),
             ]
+        case ImageRoot(access=access):
+            why = "the root, under the guest's owners, whatever the image's are"
+            return [_mounted(spec, spec.root, ROOT, why, root=True), *_locked(spec, facts, access, ROOT)]
         case OverlayRoot(lower=lower, upper=upper, work=work):
             why = "the image stays as it is, and what the guest writes is its own"
             opened: HostStep = OpenLayers(why=why, lower=lower, upper=upper, work=work)
@@ -80,7 +84,7 @@ def is_fetched(mount: Mount) -> bool:
 def fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -> tuple[HostStep, ...]:
     """Return the steps that fetch what is to be attached in a guest that runs: all of it is made on the host.
 
-    Raises: InvalidArgumentError for a kind that cannot.
+    Raises: InvalidArgumentError for what is the guest's own (`shown_elsewhere`).
     """
     fetched = _fetched_alive(spec, facts, mount, name)
     if spec.idmap is None:
@@ -98,19 +102,39 @@ def _locked(spec: ContainerSpec, facts: Facts, access: Access, name: str) -> lis
     return [LockTree(why="its root could make it writable", name=name)]
 
 
+def _fetched(spec: ContainerSpec, mount: BindMount | ImageMount, name: str) -> HostStep:
+    read_only, idmapped = mount.access is Access.READ_ONLY, mount.idmapped and spec.idmap is not None
+    match mount:
+        case BindMount(source=path, recursive=recursive):
+            return CopyTree(
+                why="asked for", name=name, path=path, read_only=read_only, idmapped=idmapped, recursive=recursive
+            )
+        case ImageMount():
+            return _mounted(spec, mount, name, "asked for")
+
+
+def _mounted(
+    spec: ContainerSpec, image: ImageRoot | ImageMount, name: str, why: str, *, root: bool = False
+) -> HostStep:
+    return MountImage(
+        why=why,
+        name=name,
+        path=image.source,
+        fstype=image.fstype,
+        start=image.start,
+        size=image.size,
+        read_only=image.access is Access.READ_ONLY,
+        idmapped=image.idmapped and spec.idmap is not None,
+        root=root,
+    )
+
+
 def _fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -> HostStep:
     read_only = mount.access is Access.READ_ONLY
     owner = None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
     match mount:
-        case BindMount():
-            return CopyTree(
-                why="asked for",
-                name=name,
-                path=mount.source,
-                read_only=read_only,
-                idmapped=mount.idmapped and spec.idmap is not None,
-                recursive=mount.recursive,
-            )
+        case BindMount() | ImageMount():
+            return _fetched(spec, mount, name)
         case TmpfsMount():
             return MakeMemory(
                 why="asked for",
@@ -120,10 +144,13 @@ def _fetched_alive(spec: ContainerSpec, facts: Facts, mount: Mount, name: str) -
                 read_only=read_only,
                 owner=owner,
             )
-    raise InvalidArgumentError(
-        f"what is to be at {mount.target} cannot be attached while the guest runs: only directories and files of the "
-        "host, and memory, can; give it to the guest's next start"
-    )
+    raise InvalidArgumentError(f"what is to be at {mount.target} is not the host's")
+
+
+def shown_elsewhere(mount: GuestBindMount) -> GuestStep:
+    """Return the step that shows what is the guest's own."""
+    read_only = mount.access is Access.READ_ONLY
+    return ShowElsewhere(why="asked for", source=mount.source, target=mount.target, read_only=read_only)
 
 
 def _size(mount: TmpfsMount, spec: ContainerSpec, facts: Facts) -> int | None:
@@ -135,33 +162,12 @@ def spec_mounts(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list
     host: list[HostStep] = []
     inner: list[GuestStep] = []
     fetched: list[str] = []
-    mapped = spec.idmap is not None
     for number, mount in enumerate(spec.mounts):
         name = f"mount{number}"
         read_only = mount.access is Access.READ_ONLY
         match mount:
-            case BindMount():
-                host.append(
-                    CopyTree(
-                        why="asked for",
-                        name=name,
-                        path=mount.source,
-                        read_only=read_only,
-                        idmapped=mount.idmapped and mapped,
-                        recursive=mount.recursive,
-                    )
-                )
-            case ImageMount():
-                host.append(
-                    MountImage(
-                        why="asked for",
-                        name=name,
-                        path=mount.source,
-                        fstype=mount.fstype,
-                        read_only=read_only,
-                        idmapped=mount.idmapped and mapped,
-                    )
-                )
+            case BindMount() | ImageMount():
+                host.append(_fetched(spec, mount, name))
             case TmpfsMount():
                 inner.append(
                     MountMemory(
@@ -174,9 +180,7 @@ def spec_mounts(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list
                 )
                 continue
             case GuestBindMount():
-                inner.append(
-                    ShowElsewhere(why="asked for", source=mount.source, target=mount.target, read_only=read_only)
-                )
+                inner.append(shown_elsewhere(mount))
                 continue
         host += _locked(spec, facts, mount.access, name)
         fetched.append(name)

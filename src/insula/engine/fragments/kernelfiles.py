@@ -5,8 +5,8 @@ Source: systemd's document "The Container Interface", section Execution Environm
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.environment import MANAGER, container_uuid
+from insula.engine.fragments.givencards import foreign_network_units, given_cards
 from insula.engine.fragments.memorysizes import RUNTIME, memory_sizes
-from insula.engine.fragments.networkd import foreign_network_units, networkd_files
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.guestinit import starts_system
 from insula.engine.program.late import Late
@@ -159,7 +159,7 @@ def runtime_directory(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
         "the network is another's": foreign_network_units(spec),
     }
     steps += [SkipUnits(why=why, units=list(units)) for why, units in reasons.items() if units]
-    return [*steps, *networkd_files(spec)]
+    return [*steps, *given_cards(spec)]
 
 
 def protections(spec: ContainerSpec) -> list[GuestStep]:

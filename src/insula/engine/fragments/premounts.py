@@ -9,9 +9,10 @@ import posixpath
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.memorysizes import RUNTIME, TEMPORARY, MemorySizes, memory_sizes
+from insula.engine.fragments.toldnames import shown_at
 from insula.engine.guestinit import starts_system
 from insula.engine.policy.syscalls import confined, filter_of
-from insula.engine.spec import ContainerSpec, InitKind, Mount
+from insula.engine.spec import ContainerSpec, InitKind
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.roottree import MountFilesystem
 from insula.engine.steps.guest.systemdunits import MountForUnit
@@ -70,11 +71,12 @@ def _sized(spec: ContainerSpec, sizes: MemorySizes) -> list[GuestStep]:
 
 def _holds_a_mount(spec: ContainerSpec, directory: str) -> bool:
     """Whether something of the spec's is mounted below a directory, where what init mounts would cover it."""
-    return any(_target(mount).startswith(f"{directory}/") for mount in spec.mounts)
+    targets = (*(mount.target for mount in spec.mounts), *shown_at(spec))
+    return any(_place(each).startswith(f"{directory}/") for each in targets)
 
 
-def _target(mount: Mount) -> str:
-    path = posixpath.normpath(mount.target)
+def _place(target: str) -> str:
+    path = posixpath.normpath(target)
     for alias, place in _ALIASES:
         if path == alias or path.startswith(f"{alias}/"):
             return place + path.removeprefix(alias)

@@ -6,15 +6,18 @@ import re
 from collections.abc import Iterator
 
 from insula.engine.facts import Facts
+from insula.engine.fragments.networkshare import check_share
 from insula.engine.interfacespec import MovedInterface, NetworkKind, VethInterface
 from insula.engine.passednumbers import PASSED_FDS_MAX
 from insula.engine.policy.resourcelimits import ENOUGH
-from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, Namespace, OverlayRoot, TmpfsRoot
+from insula.engine.spec import ContainerSpec, DirectoryRoot, IdMap, ImageRoot, Namespace, OverlayRoot, TmpfsRoot
 from insula.errors import InvalidArgumentError, UnsupportedConfigError
 from insula.kernel.idmap import LINES_MAX
 from insula.kernel.interfacenames import is_interface_name
 
 CONSOLES_MAX = 64
+CHANNELS_MAX = 64
+CHANNEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _HOSTNAME_MAX = 64
 _NAME = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -53,6 +56,7 @@ def check(spec: ContainerSpec, facts: Facts) -> None:
     _check_ids(spec)
     _check_namespaces(spec, facts)
     _check_interfaces(spec)
+    check_share(spec, facts)
     _check_numbers(spec)
     for path, _ in spec.sysctls:
         _check_setting(spec, path)
@@ -72,7 +76,7 @@ def _check_names(spec: ContainerSpec) -> None:
 
 
 def root_paths(spec: ContainerSpec) -> Iterator[str]:
-    """Yield every directory of the host that the root is made of."""
+    """Yield every directory, and every image, of the host that the root is made of."""
     match spec.root:
         case DirectoryRoot(path=path):
             yield path
@@ -80,11 +84,13 @@ def root_paths(spec: ContainerSpec) -> Iterator[str]:
             yield from (*lower, upper, work)
         case TmpfsRoot(lower=lower):
             yield from lower
+        case ImageRoot(source=source):
+            yield source
 
 
 def _check_root(spec: ContainerSpec) -> None:
     paths = list(root_paths(spec))
-    if not isinstance(spec.root, DirectoryRoot) and not spec.root.lower:
+    if isinstance(spec.root, OverlayRoot | TmpfsRoot) and not spec.root.lower:
         raise InvalidArgumentError("a root of layers needs at least one lower layer")
     for path in paths:
         if not path.startswith("/"):
@@ -163,6 +169,13 @@ def own_network(spec: ContainerSpec) -> bool:
 def _check_numbers(spec: ContainerSpec) -> None:
     if not 0 <= spec.consoles <= CONSOLES_MAX:
         raise InvalidArgumentError(f"a container has 0 to {CONSOLES_MAX} consoles, not {spec.consoles}")
+    if spec.channels and not spec.consoles:
+        raise InvalidArgumentError("a container with channels has at least one console")
+    if len(spec.channels) > CHANNELS_MAX:
+        raise InvalidArgumentError(f"a container has at most {CHANNELS_MAX} channels, not {len(spec.channels)}")
+    for name in spec.channels:
+        if not CHANNEL_NAME.fullmatch(name) or spec.channels.count(name) > 1:
+            raise InvalidArgumentError(f"{name!r} cannot name a channel: once, of letters, digits, '.', '_' and '-'")
     if not 0 <= spec.inherited_fds <= PASSED_FDS_MAX:
         raise InvalidArgumentError(f"init is given 0 to {PASSED_FDS_MAX} fds, not {spec.inherited_fds}")
     for limit in spec.resource_limits:

@@ -18,7 +18,8 @@ from insula.kernel.process import wait_status
 
 
 class Exits:
-    """The ends of all that is held. dropped: called when something is held no more."""
+    """The ends of all that is held. dropped: called when something is held no more; concluded: when
+    something has ended, and that is told."""
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class Exits:
         starting: StartingProcesses,
         strangers: Strangers,
         dropped: Callable[[], None],
+        concluded: Callable[[], object] = lambda: None,
     ) -> None:
         self._loop = loop
         self._clients = clients
@@ -36,6 +38,7 @@ class Exits:
         self._starting = starting
         self._strangers = strangers
         self._dropped = dropped
+        self._concluded = concluded
         self._killers: dict[HeldProcess, list[PendingRequest]] = {}
         self._failures: dict[str, dict[str, Any]] = {}
         """Why guests that nobody asked about yet could not be started, by UUID."""
@@ -108,6 +111,7 @@ class Exits:
             self.drop(process)
         for request in self._killers.pop(process, ()):
             self._clients.answer(request, {"status": process.status})
+        self._concluded()
 
     def _announce(self, process: HeldProcess, *, held: bool) -> None:
         kind = EventKind.EXITED if process.execution is None else EventKind.EXECUTED

@@ -14,6 +14,7 @@ from insula.engine.keeper.clients import Clients, KeeperClient, PendingRequest, 
 from insula.engine.keeper.cloning import Begun, Cloner
 from insula.engine.keeper.eventloop import READABLE, EventLoop
 from insula.engine.keeper.exits import Exits
+from insula.engine.keeper.farewell import Farewell
 from insula.engine.keeper.held import HeldProcess, StartPhase
 from insula.engine.keeper.heldtable import HeldTable
 from insula.engine.keeper.lonereading import read_alone
@@ -36,7 +37,8 @@ class Keeper:
     """All that is held.
 
     limits: the fd limits that guests shall start with; reaper: a channel to it, if any; spawner: the program of the
-    spawner, none if the keeper is to fork itself; null: a null device.
+    spawner, none if the keeper is to fork itself; null: a null device; ends: a file for how guests ended that
+    nobody has asked for when it is told to end, -1 for none.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Keeper:
         reaper: socket.socket | None = None,
         spawner: bytes = b"",
         null: int = 0,
+        ends: int = -1,
     ) -> None:
         self._held = HeldTable()
+        self._farewell = Farewell(self._held, ends)
         self._leaving: int | None = None
         """When it ends if nothing happens; None for one that ends with its last client."""
         self._loop = EventLoop()
@@ -72,6 +76,7 @@ class Keeper:
             starting=self._starting,
             strangers=self._strangers,
             dropped=self._linger,
+            concluded=lambda: self._loop.after(0, self._leave_if_over),
         )
         self._itself = {"version": VERSION, "pid": os.getpid(), "permitted": permitted_mask()}
         self._verbs: dict[str, Callable[[PendingRequest, Message], None]] = {
@@ -113,6 +118,18 @@ class Keeper:
         """Whether nothing is held."""
         return not self._held
 
+    def leave_when_over(self) -> None:
+        """End as soon as nobody whom it holds is alive, and no client asks how they ended; now, if that is so."""
+        self._farewell.wanted = True
+        # Not amid a launch, nor before an answer to who has had the last one end. The signal wakes the loop.
+        self._loop.after(0, self._leave_if_over)
+
+    def _leave_if_over(self) -> None:
+        if self._farewell.is_due(len(self.clients)):
+            self._farewell.write()
+            self._children.attend_all()
+            sys.exit(0)
+
     def _serve(self, verb: str, request: PendingRequest, message: Message) -> None:
         action = self._verbs.get(verb)
         if action is None:
@@ -127,12 +144,14 @@ class Keeper:
 
     def _linger(self) -> None:
         """Begin to count anew how long there has been nothing to do."""
+        self._loop.after(0, self._leave_if_over)
         if self._leaving is not None and not len(self.clients):
             self._loop.cancel(self._leaving)
             self._leaving = self._loop.after(LINGERING, self._leave)
 
     def _leave(self) -> None:
         if self.empty and not len(self.clients) and self.clients.close_door():
+            self._children.attend_all()
             sys.exit(0)
 
     # Verbs: the fields of the request → those of the answer
@@ -333,6 +352,7 @@ class Keeper:
             )
 
         def leave() -> None:
+            self._children.attend_all()
             self.clients.answer(request, {})
             sys.exit(0)
 

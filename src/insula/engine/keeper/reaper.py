@@ -4,8 +4,8 @@
 
 When a keeper dies, its children (guests' inits, entered processes) become the reaper's, since it is their nearest
 sub-reaper, and only a parent is told how a process really ended: that a guest's init called reboot(2), for one. The
-reaper reaps, remembers, and answers. It decides nothing, and ends once it has no child, no client, and nothing to
-remember.
+reaper reaps, remembers, and answers. It decides nothing, and ends once it has no child (by SIGTERM then), no client,
+and nothing to remember.
 
 It is a program of its own, and imports nothing of ours: whatever it needs must be in its memory for as long as the host
 runs. A message is one SOCK_SEQPACKET datagram of fields, each separated from the next by a null byte.
@@ -54,8 +54,10 @@ _HELPER = b"insula-spawner)"
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-_SIGNALS_IGNORED = (1, 2, 3, 13, 15)  # SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM
-_SIGCHLD = 17
+_SIGNALS_IGNORED = (1, 2, 3, 13)  # SIGHUP, SIGINT, SIGQUIT, SIGPIPE
+_SIGTERM, _SIGCHLD = 15, 17
+_SIGINFO = 128
+"""Bytes of what a signalfd tells of a signal; the first four are its number. Source: signalfd(2)."""
 _SIGTRAP = 5
 _PTRACE_DETACH = 17
 _ALL_KINDS = 0x40000000  # __WALL: waitid(2)
@@ -89,6 +91,7 @@ class Reaper:
         self._childless = False
         self._pausing = False
         """Whether there were so many ends that those who ask come first for a moment."""
+        self._leaving = False
         self._verbs: dict[bytes, Callable[[list[bytes], list[int]], list[str]]] = {
             b"hello": self._hello,
             b"spawn": self._spawn,
@@ -102,7 +105,7 @@ class Reaper:
     def run(self) -> None:
         """Serve until there is nothing left to do."""
         self._turn(PATIENCE * 1000)
-        while not (self._idle() and self._closed()):
+        while not (self._leaving and self._childless) and not (self._idle() and self._closed()):
             self._turn(PAUSE if self._pausing else None)
 
     def _turn(self, milliseconds: int | None) -> None:
@@ -111,7 +114,7 @@ class Reaper:
         more = not self._reaped()
         for fd, _ in ready:
             if fd == self._signals:
-                os.read(fd, 4096)
+                self._leaving = _SIGTERM in os.read(fd, 32 * _SIGINFO)[::_SIGINFO] or self._leaving
             elif fd in self._clients:
                 self._serve(self._clients[fd])
             else:
@@ -350,9 +353,10 @@ def leave_host() -> None:
 
 
 def _watch_children() -> int:
-    """Return a descriptor that is readable when a child has ended: signalfd(2)."""
+    """Return a descriptor that is readable when a child has ended, or we are to: signalfd(2)."""
     wanted = _SignalSet()
-    _call("sigaddset", ctypes.byref(wanted), _SIGCHLD)
+    for number in (_SIGCHLD, _SIGTERM):
+        _call("sigaddset", ctypes.byref(wanted), number)
     _call("sigprocmask", _SIG_BLOCK, ctypes.byref(wanted), None)
     return _call("signalfd", -1, ctypes.byref(wanted), os.O_CLOEXEC | os.O_NONBLOCK)
 

@@ -6,6 +6,7 @@ anything else: killed, reaped, answered with an error, and forgotten
 """
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -29,6 +30,9 @@ LAST_WORD = 5.0
 """Seconds that are waited for the end of the channel of a process that has ended."""
 ORDER_PATIENCE = 10.0
 """Seconds that a process of a guest to be may take until it says that it is there."""
+
+_NOBODY = {"text": "what was to clone it has ended, or it was killed at once", "errno": errno.ECHILD}
+"""Of an order whose channel ended without a word: nothing has begun, and it may be given again."""
 
 
 class Starting:
@@ -269,7 +273,7 @@ class StartingProcesses:
             if message is None:
                 self._hang_up(starting)
                 if not starting.process.is_known:
-                    starting.failure = {"text": "what was to clone it has ended, or it was killed at once", "errno": 0}
+                    starting.failure = _NOBODY
                     self._never(starting.process)
                     return
                 # One that was held has been told to go on by a keeper that died meanwhile.

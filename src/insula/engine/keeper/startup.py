@@ -5,10 +5,11 @@ import fcntl
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +22,8 @@ from insula.kernel.standardstreams import socket_above_standard
 
 REAPER_SOCKET = "reaper.sock"
 """Where the reaper of all keepers listens, beside their socket."""
+ENDS = "keeper-ends"
+"""What a keeper writes before it ends by SIGTERM, beside its socket: `keeper.farewell`."""
 _KEEPER = (sys.executable, "-I", "-c", "from insula.engine.keeper.main import main; main()")
 _REAPER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("reaper.py")))
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
@@ -40,20 +43,27 @@ def connect(path: Path) -> socket.socket:
     return channel
 
 
-def spawn_keeper(path: Path, *, log: int | None = None, soft_limit: int | None = None) -> None:
+Placed = Callable[[int], None]
+"""Puts a process that has just begun where it is to stay, with all that it will start."""
+
+
+def spawn_keeper(
+    path: Path, *, log: int | None = None, soft_limit: int | None = None, placed: Placed = lambda _: None
+) -> None:
     """Start a keeper that listens at path, unless one does already; it outlives us.
 
-    log: an fd for its complaints; soft_limit: of descriptors, which it hands on to guests, if not ours. Returns as soon
-    as one can connect. Only one starts, whoever else tries at the same time.
+    log: an fd for its complaints; soft_limit: of descriptors, which it hands on to guests, if not ours; placed: called
+    with the pid of a new reaper before that starts any keeper, or of a keeper without one. Returns as soon as one can
+    connect. Only one starts, whoever else tries at the same time.
     Raises: KeeperError if it does not come up.
     """
     try:
-        _spawn(path, log, soft_limit)
+        _spawn(path, log, soft_limit, placed)
     except OSError as error:
         raise KeeperError(f"the keeper cannot be started: {error}") from error
 
 
-def _spawn(path: Path, log: int | None, soft_limit: int | None) -> None:
+def _spawn(path: Path, log: int | None, soft_limit: int | None, placed: Placed) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock_file(path.with_suffix(".lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -61,15 +71,34 @@ def _spawn(path: Path, log: int | None, soft_limit: int | None) -> None:
             connect(path).close()
             return
         before = () if soft_limit is None else with_descriptors(soft_limit)
-        with _listener(path) as listener:
+        with _listener(path) as listener, _opened(path.with_name(ENDS)) as ends:
             try:
-                with reach_reaper(path.with_name(REAPER_SOCKET), log) as reaper:
-                    _start_as_child_of(reaper, path.with_name(REAPER_SOCKET), listener, log, before)
+                with reach_reaper(path.with_name(REAPER_SOCKET), log, placed) as reaper:
+                    _start_as_child_of(reaper, path.with_name(REAPER_SOCKET), listener, log, before, ends)
                     return
             except _UnreachableError as error:
                 # Guests are served without it as well; only how they end is lost if the keeper dies before them.
                 _complain(log, str(error))
-            _start([*before, *SEAL, *_KEEPER], "--listen-fd", listener, log, detached=True)
+            words = [*before, *SEAL, *_KEEPER, "--ends-fd", str(ends.fileno())]
+            _start(words, "--listen-fd", listener, log, detached=True, more=(ends.fileno(),))
+        with contextlib.suppress(KeeperError), connect(path) as channel:
+            placed(_listening(channel))
+
+
+def _opened(place: Path) -> IO[bytes]:
+    """Open what a keeper is to append to; nothing where that cannot be had, which keeps no guest from starting."""
+    try:
+        return os.fdopen(
+            os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "ab"
+        )
+    except OSError:
+        return open(os.devnull, "ab")
+
+
+def _listening(channel: socket.socket) -> int:
+    """Return the pid of whoever listens at the other end: unix(7), SO_PEERCRED."""
+    pid: int = struct.unpack("3i", channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+    return pid
 
 
 def _listener(path: Path) -> socket.socket:
@@ -99,14 +128,16 @@ def _complain(log: int | None, text: str) -> None:
             os.write(log, f"{text}\n".encode())
 
 
-def reach_reaper(path: Path, log: int | None = None) -> socket.socket:
+def reach_reaper(path: Path, log: int | None, placed: Placed) -> socket.socket:
     """Return a channel to the reaper that listens at path, started now if there is none. Raises: _UnreachableError."""
     try:
         with contextlib.suppress(KeeperError):
             return _greeted(path)
         with _listener(path) as listener:
             _start([*SEAL, *_REAPER], "--listen-fd", listener, log, detached=True)
-            return _greeted(path)
+            channel = _greeted(path)
+            placed(_listening(channel))
+            return channel
     except (OSError, KeeperError) as error:
         raise _UnreachableError(f"there is no reaper at {path}: {error}") from error
 
@@ -127,7 +158,12 @@ def _greeted(path: Path) -> socket.socket:
 
 
 def _start_as_child_of(
-    reaper: socket.socket, path: Path, listener: socket.socket, log: int | None, before: Sequence[str]
+    reaper: socket.socket,
+    path: Path,
+    listener: socket.socket,
+    log: int | None,
+    before: Sequence[str],
+    ends: IO[bytes],
 ) -> None:
     """Have the reaper start a keeper that sees what we see. Raises: _UnreachableError; KeeperError."""
     with contextlib.ExitStack() as open_ones:
@@ -142,8 +178,9 @@ def _start_as_child_of(
         view = opened(os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC))
         try:
             keepers = open_ones.enter_context(connect(path))
-            streams = (null, null, null if log is None else log, listener.fileno(), done, keepers.fileno(), view)
-            numbers = ("--listen-fd", "3", "--ready-fd", "4", "--reaper-fd", "5")
+            said = null if log is None else log
+            streams = (null, null, said, listener.fileno(), done, keepers.fileno(), view, ends.fileno())
+            numbers = ("--listen-fd", "3", "--ready-fd", "4", "--reaper-fd", "5", "--ends-fd", "7")
             pid = spawn(reaper, [*before, *SEAL, "--view-fd", "6", *_KEEPER, *numbers], _ENVIRONMENT, streams)
         except (OSError, KeeperError) as error:
             raise _UnreachableError(f"the reaper at {path} starts no keeper: {error}") from error
@@ -175,9 +212,15 @@ def private_keeper(*, log: int | None = None) -> tuple[socket.socket, "subproces
 
 
 def _start(
-    command: Sequence[str], option: str, given: socket.socket, log: int | None, *, detached: bool
+    command: Sequence[str],
+    option: str,
+    given: socket.socket,
+    log: int | None,
+    *,
+    detached: bool,
+    more: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
-    """Run a program with a pipe that closes when it is ready.
+    """Run a program with a pipe that closes when it is ready. more: further descriptors that it is given.
 
     detached: by a process in between that ends at once, so that it is nobody's child.
     """
@@ -193,7 +236,7 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL if log is None else log,
-            pass_fds=(given.fileno(), done),
+            pass_fds=(given.fileno(), done, *more),
             start_new_session=True,
         )
     except BaseException:

@@ -26,6 +26,7 @@ def _kill_holder(pid: int, wanted: str) -> None:
     """Kill a child, which keeps its pid until we reap it, if one of its descriptors is what is wanted."""
     directory = f"/proc/{pid}/fd"
     for number in os.listdir(directory):
-        if os.readlink(f"{directory}/{number}") == wanted:
-            os.kill(pid, signal.SIGKILL)
-            return
+        with suppress(FileNotFoundError):  # closed meanwhile
+            if os.readlink(f"{directory}/{number}") == wanted:
+                os.kill(pid, signal.SIGKILL)
+                return

@@ -11,20 +11,21 @@ from insula.engine.fragments.guestmounts import ROOT
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import IMAGE, Message, Verb
-from insula.engine.launch.aside import AsideSteps
 from insula.engine.launch.holdings import Holding
+from insula.engine.launch.machineregister import Machine
+from insula.engine.launch.readyscopes import ReadyScopes
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
-from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.plan.plan import LaunchPlan
 from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec
-from insula.engine.steps.guest.namespaces import AwaitAside
 from insula.engine.steps.host.groups import group_of
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
+from insula.engine.steps.host.imagedevices import numbered
 from insula.engine.steps.step import Step
 from insula.errors import InsulaError, KeeperError, StepError
 from insula.kernel.bpf import LoadedPrograms
+from insula.kernel.cgroups import machine_name
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all, sealed_file
 from insula.kernel.localfiles import local_mount
 from insula.kernel.process import start_time
@@ -49,10 +50,11 @@ class LaunchAttempt:
         link: KeeperLink,
         interfaces: InterfacePerformer | None,
         identity: int,
+        processors: str | None,
         launch: str,
         reserve: Reserve,
         release: Release,
-        scopes: Scopes,
+        scopes: ReadyScopes,
         loaded: LoadedPrograms,
         offload: Offload = inline,
     ) -> None:
@@ -69,6 +71,7 @@ class LaunchAttempt:
             performer=interfaces,
             identity=identity,
             launch=launch,
+            processors=processors,
             fetch_netlink=self._fetch_netlink,
             offload=offload,
             scopes=scopes,
@@ -82,7 +85,6 @@ class LaunchAttempt:
         """Whether something of it could not be taken back."""
         self._birth: int | None = None
         self._born = 0
-        self._aside: AsideSteps | None = None
 
     async def run(self, inherited: Sequence[int], *, hold: bool, while_inside: WhileInside) -> Running:
         """Perform the plan. inherited: init's fds from 3 on; hold: leave init right before its program; while_inside:
@@ -95,41 +97,30 @@ class LaunchAttempt:
                 await self._perform(step)
             self._ask_to_clone()
             for step in self._plan.meanwhile:
-                if not step.urgent:
-                    self._begin_aside()
                 if step.needs_child and self._context.child < 0:
                     await self._await_birth()
                 await self._perform(step)
             if self._context.child < 0:
                 await self._await_birth()
-            self._begin_aside()
             running = await self._go(inherited, hold=hold, while_inside=while_inside)
             self._register()
             return running
         except BaseException as error:
+            starved = self._starved()  # of the group, which goes now
             with self._reserve.spent():
                 await self._take_back(error)
+            if starved and isinstance(error, StepError | KeeperError):
+                raise StepError(f"{error}: the kernel killed it for want of memory; it needs a higher limit") from error
             raise
         finally:
             self._context.close()
 
-    def _begin_aside(self) -> None:
-        """Begin with what is done aside, as soon as the urgent steps have made it possible."""
-        if self._aside is None and self._plan.aside and self._context.child >= 0:
-            self._aside = AsideSteps(self._plan.aside, self._context, step_failed)
-            self._context.fds["aside"] = self._aside.word
-
-    async def _end_aside(self) -> Exception | None:
-        """Await the end of what is done aside, if it is not done; take over what it made, and return why it failed."""
-        aside, self._aside = self._aside, None
-        if aside is None:
-            return None
-        if not aside.done:
-            aside.give_up()
-            await self._context.offload(aside.end)
-        self._holdings += [each for each in aside.holdings if each not in self._holdings]
-        self._underway = (*self._underway, *aside.underway)
-        return aside.failure
+    def _starved(self) -> bool:
+        """Whether the kernel has killed something of the guest for want of memory."""
+        group = self._context.group
+        with suppress(OSError):
+            return group is not None and group.oom_kills > 0
+        return False
 
     async def _perform(self, step: HostStep) -> None:
         try:
@@ -163,11 +154,22 @@ class LaunchAttempt:
         finally:
             close_all(opened)
 
+    async def _birth_answered(self, birth: int) -> Message:
+        """Return the answer; asked again, once, where nobody was cloned as what clones had died with its orders."""
+        try:
+            return await self._link.answer(birth)
+        except StepError as error:
+            if error.errno != errno.ECHILD:
+                raise
+        self._ask_to_clone()
+        assert self._birth is not None
+        return await self._link.answer(self._birth)
+
     async def _await_birth(self) -> None:
         if self._birth is None:
             raise RuntimeError("nobody was asked to clone")
         try:
-            message = await self._link.answer(self._birth)
+            message = await self._birth_answered(self._birth)
         except InsulaError as error:
             self._birth = None
             if not isinstance(error, StepError):
@@ -210,15 +212,10 @@ class LaunchAttempt:
         message: Message | None = None
         try:
             try:
-                mount = self._readable_mount()
-                if self._aside is None:  # else its group is not known yet
-                    running = self._described(hold=hold, mount=mount)
-                    while_inside(running)
-            finally:
-                message = await self._performed(number)
-            if running is None:
-                running = self._described(hold=hold, mount=mount)
+                running = self._described(hold=hold, mount=self._readable_mount())
                 while_inside(running)
+            finally:
+                message = await self._answer_of_steps(number)
         except BaseException:
             for opened in (running, message):
                 if opened is not None:
@@ -228,25 +225,12 @@ class LaunchAttempt:
         running.consoles = list(message.fds.values())
         return running
 
-    async def _performed(self, number: int) -> Message:
-        """Return the keeper's answer once the child has performed its steps, and all that is done aside is done."""
-        try:
-            message = await self._answer_of_steps(number)
-        except StepError as error:
-            gave_up = any(isinstance(each, AwaitAside) and error.step == str(each) for each in self._plan.inside)
-            failure = await self._end_aside() if gave_up else None
-            if failure is None:
-                raise
-            raise failure from error
-        await self._end_aside()
-        return message
-
     def _described(self, *, hold: bool, mount: int | None) -> Running:
         """Return the container as it will be, with nothing of it open yet."""
         context = self._context
         group = group_of(context)
         record = ContainerRecord(
-            spec=self._spec,
+            spec=numbered(self._spec, context),
             id=context.child,
             pid=context.child,
             born=self._born,
@@ -254,8 +238,17 @@ class LaunchAttempt:
             group=group.path,
             launch=self._launch,
             holdings=tuple(self._holdings),
+            guards_loops=True,
         )
-        return Running(record=record, group=group, awaiting_exec=hold, mount=mount)
+        notices, context.notices = context.notices, NO_FD
+        return Running(
+            record=record,
+            group=group,
+            notices=notices,
+            awaiting_exec=hold,
+            mount=mount,
+            unmet=tuple(context.unmet),
+        )
 
     def _readable_mount(self) -> int | None:
         """Return the mount of a root whose files may be read while the guest runs: of one without the host's powers.
@@ -266,16 +259,23 @@ class LaunchAttempt:
         return None if self._spec.idmap is None or root is None else local_mount(root)
 
     def _register(self) -> None:
-        """Have the register of containers know it, behind the answer: what it does would compete with the start."""
+        """Have systemd know whose scope it is, behind the answer: what it does would compete with the start."""
         context = self._context
-        if context.awaited is not None and context.facts.manager is Manager.MACHINED:
-            context.scopes.register(context.awaited.scope)
+        if context.scopes is not None and context.scope is not None:
+            machine = Machine(
+                name=machine_name(context.child, self._spec.name),
+                uuid=self._spec.uuid,
+                leader=context.child,
+                unit=context.scope.unit,
+            )
+            context.scopes.register(machine, context.facts.manager)
 
     async def _take_back(self, failure: BaseException) -> None:
         """End the child, and take away all that was made. What stays is added to the failure's notes.
 
         Raises: StepError with what the child died of, if that is why something failed on this side.
         """
+        context = self._context
         cause, keeper_died = None, isinstance(failure, KeeperError)
         try:
             cause = await self._abort()
@@ -283,10 +283,12 @@ class LaunchAttempt:
             keeper_died = True
         except (OSError, InsulaError) as error:
             self._note(failure, error)
-        await self._end_aside()
         if keeper_died:
             # It may be the next keeper that has answered: that one knows of no child.
             self._kill_group()
+        if context.scope is not None:
+            # Else its placeholder would be taken for a stranger in it.
+            await context.offload(context.scope.end)
         for stays in await self._release.walk((*self._holdings, *self._underway), self._launch):
             self._note(failure, stays)
         if cause is not None and isinstance(failure, Exception):
@@ -327,7 +329,7 @@ class LaunchAttempt:
 def announced(plan: LaunchPlan, identity: int) -> tuple[Holding, ...]:
     """Return what there may be of a launch that was cut short, in the order it is made. Raises: StepError."""
     holdings: dict[Holding, None] = {}
-    for step in (*plan.before, *plan.meanwhile, *plan.aside):
+    for step in (*plan.before, *plan.meanwhile):
         try:
             holdings |= dict.fromkeys(step.announce(identity))
         except OSError as error:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from insula.engine.facts import Facts
-from insula.engine.fragments.guestdevices import fetched_node
-from insula.engine.fragments.guestmounts import fetched_alive
 from insula.engine.fragments.speccheck import own_network
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.attempt import step_failed
@@ -20,32 +18,27 @@ from insula.engine.launch.guestviews import mounts_at
 from insula.engine.launch.holdings import (
     FormerDevices,
     FormerLink,
-    FormerMount,
+    FormerPort,
     GuestMount,
+    HalfPlugged,
     Holding,
     Interfaces,
-    RenewedMount,
 )
 from insula.engine.launch.insidesteps import InsideSteps
-from insula.engine.launch.release import Inside, Release, detachment
+from insula.engine.launch.release import Inside, Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.linkchange import LinkChange
-from insula.engine.policy.devicepolicy import device_rules
-from insula.engine.spec import ContainerSpec, Device, Mount
+from insula.engine.spec import ContainerSpec
 from insula.engine.steps.guest.gueststep import GuestStep
-from insula.engine.steps.guest.nodes import RemoveNode
-from insula.engine.steps.guest.roottree import AttachMount
-from insula.engine.steps.host.groups import ChangeDevices
 from insula.engine.steps.host.guestlinks import ChangeLink
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Offload, inline
+from insula.engine.steps.host.imagedevices import numbered
 from insula.errors import OperationFailedError, OperationInvalidError
 from insula.kernel.fds import Fd, close_all
 
 WriteRecord = Callable[[ContainerRecord], None]
 """Writes down what is true of a container from now on. Raises: OSError, and nothing has been written."""
-_RENEWAL = RenewedMount | FormerMount
-"""What is left of a renewal that was cut short."""
-_UNTIL_DONE = FormerDevices | FormerLink
+_UNTIL_DONE = FormerDevices | FormerLink | HalfPlugged | FormerPort
 """What was before is held only until the whole change is done."""
 
 
@@ -88,79 +81,6 @@ class RunningChanges:
         self._permitted = permitted
         self._offload = offload
 
-    async def attach(self, running: Running, mount: Mount, write: WriteRecord = nothing_written) -> None:
-        """Show a directory or file of the host, or memory, in a guest that runs. See `perform`.
-
-        Raises: OperationInvalidError if something was attached there before; InvalidArgumentError for another kind.
-        """
-        if any(held.target == mount.target for held in _mounts(running)):
-            raise OperationInvalidError(f"something is attached at {mount.target} of {running.name} already")
-        spec, name = running.record.spec, "mount"
-
-        change = Change(
-            host=fetched_alive(spec, self._facts, mount, name),
-            inside=(AttachMount(why="asked for", source=name, target=mount.target),),
-            holds=lambda context: (shown_at(context.fds[name], mount.target),),
-            spec=replace(spec, mounts=(*spec.mounts, mount)),
-        )
-        await self.perform(running, change, write)
-
-    async def detach(self, running: Running, target: str, write: WriteRecord = nothing_written) -> None:
-        """Take off what was attached at target, unless the guest has done so.
-
-        Raises: OperationInvalidError if nothing was attached there; StepError.
-        """
-        held = next((each for each in _mounts(running) if each.target == target), None)
-        if held is None:
-            raise OperationInvalidError(f"nothing was attached at {target} of {running.name}")
-        if any(isinstance(each, _RENEWAL) and each.target == target for each in running.record.holdings):
-            raise OperationInvalidError(
-                f"the renewal of {target} of {running.name} was cut short: renew it again first"
-            )
-        spec = running.record.spec
-        last = max(place for place, each in enumerate(spec.mounts) if each.target == target)
-        spec = replace(spec, mounts=spec.mounts[:last] + spec.mounts[last + 1 :])
-        await self.perform(running, Change(inside=(detachment(held),), drops=(held,), spec=spec), write)
-
-    async def attach_device(self, running: Running, device: Device, write: WriteRecord = nothing_written) -> None:
-        """Give a device to a guest that runs: its node below /dev, and the right to use it. See `perform`.
-
-        Raises: OperationInvalidError if it has one of that name; InvalidArgumentError for an owner that it has not.
-        """
-        spec, target = running.record.spec, place_of(device)
-        if any(each.guest == device.guest for each in spec.devices):
-            raise OperationInvalidError(f"{running.name} has a device {target} already")
-        devices = (*spec.devices, device)
-        change = Change(
-            host=(fetched_node(spec, self._facts, device, "node"), self._allowing(running, devices)),
-            inside=(AttachMount(why="asked for", source="node", target=target),),
-            holds=lambda context: (shown_at(context.fds["node"], target),),
-            spec=replace(spec, devices=devices),
-        )
-        await self.perform(running, change, write)
-
-    async def detach_device(self, running: Running, device: Device, write: WriteRecord = nothing_written) -> None:
-        """Take a device away: the right to open it, then its node. Who has it open keeps it.
-
-        Raises: OperationInvalidError if the guest was given none of that name; StepError.
-        """
-        spec, target = running.record.spec, place_of(device)
-        given = next((each for each in spec.devices if each.guest == device.guest), None)
-        if given is None:
-            raise OperationInvalidError(f"{running.name} was given no device {target}")
-        devices = tuple(each for each in spec.devices if each != given)
-        shown = tuple(held for held in _mounts(running) if held.target == target)
-        change = Change(
-            host=(self._allowing(running, devices),),
-            inside=(
-                *map(detachment, shown),
-                RemoveNode(why="no longer wanted", target=target, major=given.major, minor=given.minor),
-            ),
-            drops=shown,
-            spec=replace(spec, devices=devices),
-        )
-        await self.perform(running, change, write)
-
     async def change_link(
         self, running: Running, name: str, change: LinkChange, write: WriteRecord = nothing_written
     ) -> None:
@@ -175,7 +95,7 @@ class RunningChanges:
             raise OperationInvalidError(f"{running.name} has no network of its own: change the link where it belongs")
         if self._interfaces is None:
             raise OperationFailedError("there is nobody here to change network interfaces")
-        network = _network_of(running)
+        network = network_inside(running)
         try:
             former = await self._interfaces.look_at_link(name, change, network=network)
         finally:
@@ -204,16 +124,6 @@ class RunningChanges:
         wanted = Change(host=(step,), keeps=renamed, spec=replace(spec, interfaces=interfaces))
         await self.perform(running, wanted, write)
 
-    @staticmethod
-    def _allowing(running: Running, devices: Sequence[Device]) -> ChangeDevices:
-        record = running.record
-        return ChangeDevices(
-            why="a node alone is no right to use it",
-            path=record.group,
-            rules=device_rules(devices),
-            former=device_rules(record.spec.devices),
-        )
-
     async def perform(self, running: Running, change: Change, write: WriteRecord = nothing_written) -> None:
         """Make a running container different; running.record is what is true when this returns or raises.
 
@@ -241,7 +151,7 @@ class RunningChanges:
             kept = [change.keeps(each) for each in before.holdings if each not in change.drops]
             done = [each for holding in made for each in change.becomes(holding)]
             lasting = [each for each in done if not isinstance(each, _UNTIL_DONE)]
-            self._record(running, write, [*kept, *lasting], change.spec)
+            self._record(running, write, [*kept, *lasting], numbered(change.spec, context))
         except BaseException as error:
             await self._take_back(running, before, made, write, error)
             raise
@@ -331,10 +241,10 @@ class _LivingGuest:
         return mounts_of(self.running, target)
 
     def network(self) -> Fd:
-        return _network_of(self.running)
+        return network_inside(self.running)
 
 
-def _network_of(running: Running) -> Fd:
+def network_inside(running: Running) -> Fd:
     """Return an open file of a guest's network namespace. Raises: OperationInvalidError if it has ended."""
     try:
         network = Fd(os.open(f"/proc/{running.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
@@ -364,11 +274,6 @@ def mounts_of(running: Running, target: str) -> list[int]:
         raise OperationInvalidError(f"{running.name} has ended") from error
 
 
-def place_of(device: Device) -> str:
-    """Return where the guest sees a device."""
-    return f"/dev/{device.guest}"
-
-
 def shown_at(tree: Fd, target: str) -> GuestMount:
     """Return the holding of a tree that is shown at target."""
     top = os.fstat(tree)
@@ -377,10 +282,6 @@ def shown_at(tree: Fd, target: str) -> GuestMount:
 
 def _announced(holding: Holding) -> Holding:
     return replace(holding, made=False) if isinstance(holding, GuestMount) else holding
-
-
-def _mounts(running: Running) -> list[GuestMount]:
-    return [each for each in running.record.holdings if isinstance(each, GuestMount)]
 
 
 async def _no_netlink() -> Fd:

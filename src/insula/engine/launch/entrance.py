@@ -84,44 +84,49 @@ class Entrance:
         capabilities: frozenset[str] | None = None,
         no_new_privileges: bool | None = None,
         detached: bool = False,
+        asked: list[str] | None = None,
     ) -> EnteredProcess:
         """Start a process inside and return once it is executed; the keeper tells when it has ended.
 
         stdio: its streams, which stay the caller's: pipes, or the null device (`enter.admittedstreams`); terminal: rows
         and columns of a terminal instead. capabilities: no more than init's, None for all of these. detached: see
-        `enter.attachment.is_detached`.
+        `enter.attachment.is_detached`. asked: gets the ids that the keeper was asked to start it by, also for who is
+        cancelled meanwhile.
         Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
         a stream that no guest is given.
         """
         if (stdio is None) == (terminal is None):
             raise OperationInvalidError("a process is given either streams or a terminal")
         running.refuse_unless_entered()
+        ids = [] if asked is None else asked
         attachment = Attachment(
             process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
         )
         if stdio is None:
-            return await self._execute(running, attachment, {}, detached)
+            return await self._execute(running, attachment, {}, detached, ids)
         with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
-            return await self._execute(running, attachment, streams, detached)
+            return await self._execute(running, attachment, streams, detached, ids)
 
     async def _execute(
-        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], detached: bool
+        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], detached: bool, ids: list[str]
     ) -> EnteredProcess:
         try:
-            return await self._execute_at_leaf(running, attachment, streams, detached)
+            return await self._execute_at_leaf(running, attachment, streams, detached, ids)
         except StepError as error:
-            if error.errno != errno.ENODEV:
+            if error.errno not in (errno.ENODEV, errno.ECHILD):
                 raise
-        # The guest has just removed the group that it was to begin in, and that is made anew.
-        return await self._execute_at_leaf(running, attachment, streams, detached)
+        # The guest has just removed the group that it was to begin in, and that is made anew; or nobody was cloned, as
+        # what clones died with the orders that it had: another one does.
+        return await self._execute_at_leaf(running, attachment, streams, detached, ids)
 
     async def _execute_at_leaf(
-        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], detached: bool
+        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], detached: bool, ids: list[str]
     ) -> EnteredProcess:
         login, account, most_groups = await self._account(running, attachment.process)
         running.refuse_unless_entered()  # it may have ended, and its descriptor been closed, since
         program = self._program(running.record.spec, attachment, login, most_groups)
         name = entering_id(next(self._executions), detached=detached)
+        ids.append(name)
         groups = group_fds(running.group)
         try:
             given = {
@@ -142,7 +147,8 @@ class Entrance:
         except (InsulaError, OSError):
             raise
         except BaseException:
-            # Who asked is gone. What has not begun never shall, though the guest freezes its group; what runs, runs on.
+            # Who asked is gone. What has not begun never shall, though the guest freezes its group; what runs, runs on,
+            # and whoever gave us a list for ids finds it by its id.
             with suppress(KeeperError):
                 (await self._link.answer(self._link.ask(Verb.ABORT, {"id": name}, {}))).close()
             raise

@@ -2,26 +2,19 @@
 
 import errno
 import posixpath
-import re
 from pathlib import Path
 
 from insula.kernel.fds import Fd
-
-_ESCAPED = re.compile(r"\\([0-7]{3})")
+from insula.kernel.mountinfo import mounts_of_process
 
 
 def mounts_at(pid: int, target: str) -> list[int]:
     """Return the ids of the mounts at a path that has no links in it, as process pid sees it, the top one last.
 
-    Raises: FileNotFoundError or ProcessLookupError if it is gone. Source: proc_pid_mountinfo(5).
+    Raises: FileNotFoundError or ProcessLookupError if it is gone.
     """
     place = posixpath.normpath(target)
-    parents: dict[int, int] = {}
-    with Path(f"/proc/{pid}/mountinfo").open(errors="surrogateescape") as lines:
-        for line in lines:
-            mount, parent, _, _, point, _ = line.split(" ", 5)
-            if _plain(point) == place:
-                parents[int(mount)] = int(parent)
+    parents = {each.id: each.parent for each in mounts_of_process(pid) if each.point == place}
     above = {parent: mount for mount, parent in parents.items()}
     stack = [mount for mount, parent in parents.items() if parent not in parents][:1]
     while stack and stack[-1] in above:
@@ -29,8 +22,9 @@ def mounts_at(pid: int, target: str) -> list[int]:
     return stack
 
 
-def _plain(point: str) -> str:
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 8)), point)
+def all_mounts(pid: int) -> frozenset[int]:
+    """Return the ids of all mounts that process pid sees. Raises: as `mounts_at`."""
+    return frozenset(each.id for each in mounts_of_process(pid))
 
 
 def mount_of(tree: Fd) -> int:

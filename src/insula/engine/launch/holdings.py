@@ -13,7 +13,8 @@ from typing import Any
 
 from insula.engine import codec
 from insula.engine.interfaceperformer import ConnectedInterface
-from insula.engine.launch.placement import IN_SCOPE
+from insula.engine.interfacespec import Interface
+from insula.engine.launch.readyscopes import IN_SCOPE
 from insula.engine.linkchange import LinkChange, LinkSnapshot
 from insula.kernel.cgroups import DeviceRule
 
@@ -37,6 +38,19 @@ class ScopeGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LoopDevice:
+    """The loop device that shows an image file to the guest. guest: its node's name below /dev; made: False while it
+    is only announced."""
+
+    guest: str
+    made: bool = True
+
+    def mark(self, launch: str) -> str:
+        """Return by what it is known, whichever number it has."""
+        return f"insula:{launch}:{self.guest}"[:63]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Interfaces:
     """Interfaces that connect the guest with the host."""
 
@@ -55,6 +69,31 @@ class GuestMount:
     device: int
     inode: int
     made: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AddedMount:
+    """A mount of what is the guest's own, from before it is attached at target until the whole change is done.
+
+    former: the kernel's id of what was on top there before, None for nothing; made: False, since it never outlives the
+    change.
+    """
+
+    target: str
+    former: int | None
+    made: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeavingMount:
+    """A mount of the guest's that is about to be taken off target: whether that has happened its id tells.
+
+    mount: the kernel's id; made: False, since it never outlives the change.
+    """
+
+    target: str
+    mount: int
+    made: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +145,56 @@ class FormerLink:
     made: bool = False
 
 
-Holding = ControlGroup | ScopeGroup | Interfaces | GuestMount | RenewedMount | FormerMount | FormerDevices | FormerLink
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HalfPlugged:
+    """An interface that a running guest is given, from before it is made until the whole change is done.
+
+    interface: with a MAC address, by which it is known; made: False, since it never outlives the change.
+    """
+
+    interface: Interface
+    made: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FormerPort:
+    """What an interface of a running guest was plugged into, from before that changes until the whole change is done.
+
+    interface: as it was; wanted: as it is to be; made: False, since it never outlives the change.
+    """
+
+    connected: ConnectedInterface
+    interface: Interface
+    wanted: Interface
+    made: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardHelpers:
+    """Helpers of interfaces, announced before a launch begins any: they are found by the launch.
+
+    made: False, since each made one belongs to its interface.
+    """
+
+    made: bool = False
+
+
+Holding = (
+    ControlGroup
+    | ScopeGroup
+    | LoopDevice
+    | Interfaces
+    | GuestMount
+    | AddedMount
+    | LeavingMount
+    | RenewedMount
+    | FormerMount
+    | FormerDevices
+    | FormerLink
+    | HalfPlugged
+    | FormerPort
+    | CardHelpers
+)
 
 
 def holding_of_group(path: str) -> Holding:

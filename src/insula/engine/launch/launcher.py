@@ -11,6 +11,7 @@ import resource
 import secrets
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from insula.engine.enter.admittedstreams import check_inherited
 from insula.engine.enter.attachment import (
@@ -26,12 +27,16 @@ from insula.engine.launch.entrance import Entrance
 from insula.engine.launch.guestlabels import label_guest
 from insula.engine.launch.holdings import Remains
 from insula.engine.launch.insidesteps import InsideSteps
+from insula.engine.launch.interfacechanges import InterfaceChanges
+from insula.engine.launch.mountchanges import MountChanges
+from insula.engine.launch.nodechanges import NodeChanges
 from insula.engine.launch.pids import Pids
 from insula.engine.launch.programs import Programs
+from insula.engine.launch.readyscopes import ReadyScopes
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.launch.succession import Succession
-from insula.engine.launch.systemdscope import Scopes
+from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.launch.teardown import Teardown, Unattended, attended
 from insula.engine.launch.viewrenewal import ViewRenewal
 from insula.engine.look.accountlook import AccountFinder, find_directly
@@ -49,6 +54,7 @@ from insula.errors import (
     StepError,
 )
 from insula.kernel.bpf import LoadedPrograms
+from insula.kernel.cgroups import slice_name
 from insula.kernel.fds import NO_FD, Fd, Reserve, close_all
 
 WriteIntent = Callable[[Remains], None]
@@ -68,7 +74,7 @@ class Launcher:
     installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back;
     find_account: looks into running guests for who their users are; entering: the link to the keeper that clones what
     enters, if that is one of several; unattended: does what nobody need wait for; programs: compiles what processes
-    play; release: takes away what runs hold on the host.
+    play; release: takes away what runs hold on the host; keeper_ends: what keepers write down before they end.
     """
 
     def __init__(
@@ -85,6 +91,7 @@ class Launcher:
         unattended: Unattended = attended,
         programs: Programs | None = None,
         release: Release | None = None,
+        keeper_ends: Path | None = None,
     ) -> None:
         self._facts = facts
         # A plan is a function of the spec, and of facts that stay.
@@ -95,6 +102,7 @@ class Launcher:
         self._interfaces = interfaces
         self._offload = offload
         self._scopes = Scopes()
+        self._ready_scopes = ReadyScopes(self._scopes, facts.hierarchies)
         self._loaded = LoadedPrograms()
         self._release = release or Release(
             hierarchies=facts.hierarchies, interfaces=interfaces, scopes=self._scopes, offload=offload
@@ -108,7 +116,9 @@ class Launcher:
             unattended=unattended,
         )
         """Ends what runs, and takes away what is left of it."""
-        self.succession = Succession(facts=facts, link=link, installation=installation or "", scopes=self._scopes)
+        self.succession = Succession(
+            facts=facts, link=link, installation=installation or "", scopes=self._scopes, ends=keeper_ends
+        )
         """Finds again what runs after a daemon's death, or a keeper's."""
         self._programs = programs or Programs()
         self.entrance = Entrance(
@@ -128,12 +138,19 @@ class Launcher:
             offload=offload,
         )
         """Changes what runs."""
+        self.mounts = MountChanges(facts=facts, changes=self.changes, offload=offload)
+        """Changes which mounts running guests have."""
+        self.nodes = NodeChanges(facts=facts, changes=self.changes)
+        """Changes which device nodes running guests have."""
+        self.interfaces = InterfaceChanges(changes=self.changes, interfaces=interfaces, offload=offload)
+        """Changes which interfaces run with guests."""
         self.views = ViewRenewal(facts=facts, changes=self.changes, offload=offload)
         """Renews what running guests see of the host."""
         self._pids = Pids(facts.pids_max)
 
     def close(self) -> None:
-        """Let go of what later calls would make anew: files, and the connection to the host's systemd."""
+        """Let go of what later calls would make anew: files, scopes, and the connection to the host's systemd."""
+        self._ready_scopes.close()
         self._scopes.close()
         self.entrance.close()
         self._loaded.close()
@@ -150,6 +167,12 @@ class Launcher:
         """Return what the first process of `launch` would play. Raises: as `planner.plan`; StepError."""
         return self._programs.start(spec, self.plan(spec), permitted=self.succession.permitted, hold=False)
 
+    def get_ready(self, spec: ContainerSpec) -> None:
+        """Do what a first start would have to do else. Raises: as `program`."""
+        self.program(spec)
+        if self._facts.manager is not Manager.NONE:
+            self._ready_scopes.prepare(slice_name(spec.cgroup.partition))
+
     # Beginnings
 
     async def launch(
@@ -158,15 +181,17 @@ class Launcher:
         *,
         inherited: Sequence[int] = (),
         paused: bool = False,
+        processors: str | None = None,
         write_intent: WriteIntent | None = None,
         while_inside: WhileInside | None = None,
     ) -> Running:
         """Start the container and return once its init is executed.
 
         inherited: fds for init, from 3 on; they stay the caller's. paused: leave it frozen right before init executes;
-        the first `resume` lets it. write_intent: writes down, before anything is made, what there may be of it should
-        we die on the way, for `take_away`. while_inside: is given what is returned, without any fds yet, while the
-        steps inside are performed, for what need not wait for them.
+        the first `resume` lets it. processors: those of the host that a seated one has, such as `0-1`; None,
+        empty: all. write_intent: writes down, before anything is made, what there may be of it should we die on the
+        way, for `take_away`. while_inside: is given what is returned, without any fds yet, while the steps inside are
+        performed, for what need not wait for them.
         Raises: StepError naming the step, everything undone; what `plan` raises, before anything is done.
         """
         check_inherited(inherited)
@@ -185,7 +210,7 @@ class Launcher:
             identity, launch = self._pids.next(), secrets.token_hex(8)
             if write_intent is not None:
                 write_intent(Remains(uuid=spec.uuid, launch=launch, holdings=announced(plan, identity)))
-            attempt = self._launching(plan, program, spec, identity, launch)
+            attempt = self._launching(plan, program, spec, identity, launch, processors)
             try:
                 running = await attempt.run(inherited, hold=paused, while_inside=meanwhile)
                 break
@@ -236,7 +261,13 @@ class Launcher:
             failure.add_note(f"taking back failed too: {error}")
 
     def _launching(
-        self, plan: LaunchPlan, program: Program, spec: ContainerSpec, identity: int, launch: str
+        self,
+        plan: LaunchPlan,
+        program: Program,
+        spec: ContainerSpec,
+        identity: int,
+        launch: str,
+        processors: str | None,
     ) -> LaunchAttempt:
         return LaunchAttempt(
             launch=launch,
@@ -248,8 +279,9 @@ class Launcher:
             link=self._link,
             interfaces=self._interfaces,
             identity=identity,
+            processors=processors,
             release=self._release,
-            scopes=self._scopes,
+            scopes=self._ready_scopes,
             loaded=self._loaded,
             offload=self._offload,
         )

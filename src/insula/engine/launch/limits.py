@@ -124,7 +124,7 @@ def change(group: Cgroup, limits: Limits) -> None:
     `apply` otherwise.
     """
     try:
-        _refuse_what_kills(group, limits)
+        refuse_what_kills(group, limits)
     except OSError as error:
         raise _failure("memory limit", error) from error
     apply(group, limits)
@@ -149,21 +149,36 @@ def _still(value: int | str) -> int | str | None:
     return limited(value) if isinstance(value, int) else value
 
 
-def _refuse_what_kills(group: Cgroup, limits: Limits) -> None:
+def refuse_what_kills(group: Cgroup, limits: Limits) -> None:
     """Refuse a limit below what can be neither dropped nor swapped out, before the guest loses its caches in vain.
 
-    A look only: whether the rest shrinks is seen when the limit is set.
+    A look only: whether the rest shrinks is seen when the limit is set. Raises: OperationFailedError, OSError.
     """
     wanted = limits.memory if limits.memory is None else limited(limits.memory)
     if wanted is None:
         return
     use = group.memory.use()
-    stays = use.staying(_free_swap(group, wanted, limits.memory_and_swap, use))
+    swap = _free_swap(group, wanted, limits.memory_and_swap, use)
+    stays = use.staying(swap)
     if wanted < stays:
         raise OperationFailedError(
-            f"the guest holds {stays // 1024} KiB that can be neither dropped nor swapped out, so {wanted // 1024} KiB "
-            "would get its programs killed; free memory inside, or choose more"
+            f"the guest holds {stays // 1024} KiB that can be neither dropped nor swapped out ({kinds(use, swap)}), so "
+            f"{wanted // 1024} KiB would get its programs killed; free memory inside, or choose more"
         )
+
+
+def kinds(use: MemoryUse, swap: int | None = None) -> str:
+    """Say what kinds of memory a guest holds. swap: bytes that are free for it, None: not to be told."""
+    parts = {
+        "its programs": use.anonymous,
+        "tmpfs and shared memory": use.shared,
+        "locked": use.unevictable,
+        "caches of files": use.droppable,
+        "the kernel for it": use.kernel,
+    }
+    told = ", ".join(f"{what} {size // 1024} KiB" for what, size in parts.items() if size)
+    free = "" if swap is None else "; no swap is free for it" if not swap else f"; {swap // 1024} KiB of swap are free"
+    return f"{told}{free}"
 
 
 def _free_swap(group: Cgroup, memory: int, with_swap: int | None, use: MemoryUse) -> int:

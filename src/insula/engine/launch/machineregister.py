@@ -1,9 +1,9 @@
-"""The register of containers that systemd-machined keeps: told behind everybody's back, one container after the other.
+"""Whose scope is whose, for systemd and for the register that systemd-machined keeps: told one after the other.
 
-machinectl, ps and journalctl know a container by it. No start waits for it or fails with it, and what it costs comes
-after the starts that are under way rather than between them.
+systemctl describes a scope by it; machinectl, ps and journalctl know a container by it. No start waits for it or fails
+with it, and what it costs comes after the starts that are under way rather than between them.
 
-Sources: org.freedesktop.machine1(5).
+Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5).
 """
 
 import logging
@@ -47,22 +47,36 @@ class Machine:
     interfaces: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Telling:
+    """What is to be told at some time. machined: whether systemd-machined runs; perhaps: both may know it already."""
+
+    due: float
+    machine: Machine
+    machined: bool
+    perhaps: bool
+
+
 class MachineRegister:
-    """Tells systemd-machined over the bus, on a thread that is there while there is something to tell."""
+    """Tells over the bus, on a thread that is there while there is something to tell."""
 
     def __init__(self, bus: SystemBus) -> None:
         self._bus = bus
         self._change = threading.Condition()
-        self._waiting: deque[tuple[float, Machine, bool]] = deque()
+        self._waiting: deque[_Telling] = deque()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._listed: tuple[float, frozenset[str]] | None = None
         """The names that systemd-machined knew, and when."""
 
-    def add(self, machine: Machine, *, perhaps: bool = False) -> None:
-        """Have it registered soon; a refusal is only logged. perhaps: it may be, as it runs from before our time."""
+    def add(self, machine: Machine, *, machined: bool, perhaps: bool = False) -> None:
+        """Have it told soon; a refusal is only logged.
+
+        machined: have systemd-machined register it too; perhaps: it may have, as it runs from before our time.
+        """
+        telling = _Telling(due=time.monotonic() + _DELAY, machine=machine, machined=machined, perhaps=perhaps)
         with self._change:
-            self._waiting.append((time.monotonic() + _DELAY, machine, perhaps))
+            self._waiting.append(telling)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name="machine register", daemon=True)
                 self._thread.start()
@@ -79,17 +93,20 @@ class MachineRegister:
             self._closing = False
 
     def _work(self) -> None:
-        while (due := self._next()) is not None:
-            machine, perhaps = due
-            # Who has ended meanwhile is not registered, nor who got its pid.
+        while (telling := self._next()) is not None:
+            machine = telling.machine
+            # Who has ended meanwhile is not told of, nor who got its pid.
             if not in_unit(machine.leader, machine.unit):
                 continue
             try:
-                if not perhaps or machine.name not in self._known():
+                if telling.perhaps and telling.machined and machine.name in self._known():
+                    continue
+                self._bus.call(describe_unit(machine.unit, f"Container {machine.name}"))
+                if telling.machined:
                     self._bus.call(register_machine(machine))
             except BusError as error:
                 if in_unit(machine.leader, machine.unit):
-                    logger.warning("systemd-machined does not register %s: %s", machine.name, error)
+                    logger.warning("%s is not made known to systemd: %s", machine.name, error)
 
     def _known(self) -> frozenset[str]:
         """Return the names that systemd-machined knows, asked for once for many. Raises: BusError."""
@@ -98,14 +115,14 @@ class MachineRegister:
             self._listed = now, frozenset(each[0] for each in self._bus.call(list_machines())[0])
         return self._listed[1]
 
-    def _next(self) -> tuple[Machine, bool] | None:
+    def _next(self) -> _Telling | None:
         """Wait until one is due, and return it; None, and the thread is over, if there was none for some time."""
         with self._change:
             while True:
                 now = time.monotonic()
-                due = self._waiting[0][0] if self._waiting else now + _IDLE
+                due = self._waiting[0].due if self._waiting else now + _IDLE
                 if self._waiting and (self._closing or due <= now):
-                    return self._waiting.popleft()[1:]
+                    return self._waiting.popleft()
                 if self._closing or (not self._change.wait(due - now) and not self._waiting):
                     self._thread = None
                     return None
@@ -137,6 +154,15 @@ def register_machine(machine: Machine) -> "Message":
             list(machine.interfaces),
         ),
     )
+
+
+def describe_unit(unit: str, text: str) -> "Message":
+    """Return the call that has systemd describe a unit by this text, until it is gone."""
+    from jeepney import DBusAddress, new_method_call
+
+    name = "org.freedesktop.systemd1"
+    address = DBusAddress("/org/freedesktop/systemd1", bus_name=name, interface=f"{name}.Manager")
+    return new_method_call(address, "SetUnitProperties", "sba(sv)", (unit, True, [("Description", ("s", text))]))
 
 
 def list_machines() -> "Message":

@@ -14,18 +14,24 @@ from typing import Any, Protocol
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.guestlabels import launch_of
 from insula.engine.launch.holdings import (
+    AddedMount,
+    CardHelpers,
     ControlGroup,
     FormerDevices,
     FormerLink,
     FormerMount,
+    FormerPort,
     GuestMount,
+    HalfPlugged,
     Holding,
     Interfaces,
+    LeavingMount,
+    LoopDevice,
     RenewedMount,
     ScopeGroup,
 )
 from insula.engine.launch.placement import DirectPlacement, Placement, ScopePlacement
-from insula.engine.launch.systemdscope import Manager, Scopes
+from insula.engine.launch.systemdscope import Scopes
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.renewal import DetachBeneath, DetachFormer
 from insula.engine.steps.guest.roottree import DetachMount
@@ -33,6 +39,7 @@ from insula.engine.steps.host.hoststep import Offload, inline
 from insula.errors import InsulaError
 from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd, close_all
+from insula.kernel.loopdevices import clear_loops
 
 
 class Inside(Protocol):
@@ -87,6 +94,14 @@ class Release:
         if inside is not None:
             await inside.perform((detachment(holding),))
 
+    async def _take_off_added(self, holding: AddedMount, launch: str | None, inside: Inside | None) -> None:
+        mounts = [] if inside is None else inside.mounts_at(holding.target)
+        if inside is not None and mounts and mounts[-1] != holding.former:
+            await inside.perform((DetachFormer(why="no longer wanted", target=holding.target, mount=mounts[-1]),))
+
+    async def _leave(self, holding: LeavingMount, launch: str | None, inside: Inside | None) -> None:
+        """It is the guest's as before, or gone."""
+
     async def _detach_beneath(self, holding: RenewedMount, launch: str | None, inside: Inside | None) -> None:
         if inside is not None and holding.mount in inside.mounts_at(holding.target):
             ids = {"mount": holding.mount, "former": holding.former}
@@ -110,17 +125,43 @@ class Release:
         finally:
             close_all([network])
 
+    async def _withdraw(self, holding: HalfPlugged, launch: str | None, inside: Inside | None) -> None:
+        if inside is None or self.interfaces is None:
+            return  # it went with the guest's network
+        network = inside.network()
+        try:
+            await self.offload(partial(self.interfaces.withdraw, holding.interface, launch or "", network=network))
+        finally:
+            close_all([network])
+
+    async def _plug_as_before(self, holding: FormerPort, launch: str | None, inside: Inside | None) -> None:
+        if inside is None or self.interfaces is None:
+            return
+        network = inside.network()
+        try:
+            parts = (holding.connected, holding.wanted, holding.interface)
+            await self.offload(partial(self.interfaces.change_port, *parts, network=network))
+        finally:
+            close_all([network])
+
+    async def _end_helpers(self, holding: CardHelpers, launch: str | None, inside: Inside | None) -> None:
+        if self.interfaces is not None and launch is not None:
+            await self.offload(partial(self.interfaces.end_helpers, launch))
+
     async def _disconnect(self, holding: Interfaces, launch: str | None, inside: Inside | None) -> None:
         if self.interfaces is not None:
             await self.interfaces.disconnect(holding.connected)
+
+    async def _clear_loop(self, holding: LoopDevice, launch: str | None, inside: Inside | None) -> None:
+        if launch is not None:
+            await self.offload(partial(clear_loops, holding.mark(launch)))
 
     async def _remove_group(self, holding: ControlGroup, launch: str | None, inside: Inside | None) -> None:
         placement = DirectPlacement(hierarchies=self.hierarchies)
         await self._vacate(Cgroup(self.hierarchies, holding.path), launch, placement, sure=holding.made)
 
     async def _end_scope(self, holding: ScopeGroup, launch: str | None, inside: Inside | None) -> None:
-        # Who made a scope does not matter for its end.
-        placement = ScopePlacement(hierarchies=self.hierarchies, manager=Manager.SYSTEMD, scopes=self.scopes)
+        placement = ScopePlacement(hierarchies=self.hierarchies, scopes=self.scopes)
         await self._vacate(Cgroup(self.hierarchies, holding.path), launch, placement)
 
     async def _vacate(self, group: Cgroup, launch: str | None, placement: Placement, *, sure: bool = True) -> None:
@@ -144,19 +185,26 @@ def _vacated(group: Cgroup, placement: Placement) -> None:
     placement.release(group)
 
 
-def detachment(mount: GuestMount) -> DetachMount:
-    """Return the step that takes a mount off inside, if it is there still."""
-    return DetachMount(why="no longer wanted", target=mount.target, device=mount.device, inode=mount.inode)
+def detachment(mount: GuestMount, *, force: bool = True) -> DetachMount:
+    """Return the step that takes a mount off inside, if it is there still. force: in use or not."""
+    why = "no longer wanted"
+    return DetachMount(why=why, target=mount.target, device=mount.device, inode=mount.inode, force=force)
 
 
 RELEASES: Mapping[type[Holding], Callable[[Release, Any, str | None, Inside | None], Awaitable[None]]] = {
     ControlGroup: Release._remove_group,
     ScopeGroup: Release._end_scope,
+    LoopDevice: Release._clear_loop,
     Interfaces: Release._disconnect,
     GuestMount: Release._detach,
+    AddedMount: Release._take_off_added,
+    LeavingMount: Release._leave,
     RenewedMount: Release._detach_beneath,
     FormerMount: Release._detach_former,
     FormerDevices: Release._allow_again,
     FormerLink: Release._restore_link,
+    HalfPlugged: Release._withdraw,
+    FormerPort: Release._plug_as_before,
+    CardHelpers: Release._end_helpers,
 }
 """How each kind of holding is taken away; what is gone already is fine."""

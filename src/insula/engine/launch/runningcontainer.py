@@ -24,7 +24,8 @@ class ContainerRecord:
 
     born: init's start time in clock ticks since boot, by which a reused pid is recognised; boot: the kernel's boot id;
     group: the control group's path below each hierarchy; launch: names the launch that made all this, so that nobody
-    takes away what another one made; holdings: what it holds on the host, in the order it was made.
+    takes away what another one made; holdings: what it holds on the host, in the order it was made; guards_loops:
+    whether its filter keeps it from taking loop devices over, which those of earlier versions did not.
     """
 
     spec: ContainerSpec
@@ -35,6 +36,7 @@ class ContainerRecord:
     group: str
     launch: str | None = None
     holdings: tuple[Holding, ...] = ()
+    guards_loops: bool = False
 
     @property
     def connected(self) -> tuple[ConnectedInterface, ...]:
@@ -68,6 +70,8 @@ class ContainerRecord:
 
 _SHOWN = "shown"
 """With a console's place: the keeper's name for the master of the host's terminal that shows it."""
+_NOTICES = "notices"
+"""The keeper's name for the socket by which init tells of its state."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -84,6 +88,8 @@ class Running:
     consoles: list[Fd] = field(default_factory=list)
     said: list[bytes] = field(default_factory=list)
     shown: dict[int, Fd] = field(default_factory=dict)
+    notices: Fd = NO_FD
+    """The socket by which init tells of its state (`engine.notices`)."""
     lent: bool = False
     """Whether the terminals are closed by whoever reads them."""
     awaiting_exec: bool = False
@@ -94,10 +100,24 @@ class Running:
     """Of its root, if what lies there can be read without waiting (`kernel.localfiles`); unknown after a restart."""
     status: ExitStatus | None = None
     """How it ended, None as long as that is not known."""
+    unmet: tuple[str, ...] = ()
+    """What it should have had and does without, as this launch found."""
     described: bool = True
     """Whether its spec is what it was started from; else only the keeper knew of it, and nothing may enter it."""
     released: bool = False
     """Whether all that was made for it has been taken away."""
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Which of the terminals each channel has, by its name: those behind the consoles'."""
+        spec = self.record.spec
+        places = range(spec.consoles, len(self.consoles))
+        return dict(zip(spec.channels, places, strict=False))
+
+    @property
+    def console_count(self) -> int:
+        """How many of the terminals are consoles, the first ones."""
+        return len(self.consoles) - len(self.channels)
 
     @property
     def uuid(self) -> str:
@@ -135,21 +155,23 @@ class Running:
 
     def kept(self) -> dict[str, Fd]:
         """Return what the keeper keeps for later daemons, beside the consoles, by its names there."""
-        return {f"{_SHOWN}{place}": master for place, master in self.shown.items()}
+        notices = {_NOTICES: self.notices} if self.notices >= 0 else {}
+        return {f"{_SHOWN}{place}": master for place, master in self.shown.items()} | notices
 
     def take_kept(self, fds: dict[str, Fd]) -> None:
         """Take out of fds what an earlier daemon had kept."""
         for name in [each for each in fds if each.startswith(_SHOWN)]:
             self.shown[int(name.removeprefix(_SHOWN))] = fds.pop(name)
+        self.notices = fds.pop(_NOTICES, NO_FD)
 
     def close(self) -> None:
         """Close this handle's fds; the container is not touched."""
-        close_all(fd for fd in (self.pidfd, self.channel) if fd >= 0)
+        close_all(fd for fd in (self.pidfd, self.channel, self.notices) if fd >= 0)
         if not self.lent:
             close_all([*self.consoles, *self.shown.values()])
         self.consoles.clear()
         self.shown.clear()
-        self.pidfd = self.channel = NO_FD
+        self.pidfd = self.channel = self.notices = NO_FD
 
 
 @functools.lru_cache(64)

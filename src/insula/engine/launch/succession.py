@@ -5,21 +5,25 @@ import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from insula.engine.enter.attachment import EnteredProcess
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
+from insula.engine.keeper.farewell import ended_before
 from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import KeeperLink
 from insula.engine.keeper.protocol import Message, Verb
 from insula.engine.launch.guestlabels import GuestLabels, guest_labels, lives
 from insula.engine.launch.holdings import holding_of_group
+from insula.engine.launch.machineregister import Machine
+from insula.engine.launch.placement import unit_around
 from insula.engine.launch.runningcontainer import ContainerRecord, Running, boot_id
-from insula.engine.launch.systemdscope import Manager, Scope, Scopes
+from insula.engine.launch.systemdscope import Manager, Scopes
 from insula.engine.spec import ContainerSpec, DirectoryRoot
 from insula.errors import KeeperError, OperationFailedError
-from insula.kernel.cgroups import PAYLOAD, groups_of, machine_name, slice_name
+from insula.kernel.cgroups import PAYLOAD, groups_of, machine_name
 from insula.kernel.fds import NO_FD, Fd, close_all, contents
 from insula.kernel.privileges import permitted_mask
 from insula.kernel.process import start_time
@@ -54,11 +58,21 @@ class HeldEntered:
 class Succession:
     """Finds guests again, and hands them to a keeper that does not hold them.
 
-    installation: whose, since several may be on one host; scopes: who makes those of systemd.
+    installation: whose, since several may be on one host; scopes: who makes those of systemd; ends: what keepers wrote
+    down before they ended (`keeper.farewell`), None where they write nothing.
     """
 
-    def __init__(self, *, facts: Facts, link: KeeperLink, installation: str, scopes: Scopes | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        facts: Facts,
+        link: KeeperLink,
+        installation: str,
+        scopes: Scopes | None = None,
+        ends: Path | None = None,
+    ) -> None:
         self._facts = facts
+        self._ends = ends
         self._scopes = scopes
         self._link = link
         self._installation = installation
@@ -136,13 +150,13 @@ class Succession:
     def _register(self, record: ContainerRecord) -> None:
         """Have systemd-machined know a container if it does not: who started it may have died right before."""
         if self._scopes is not None and self._facts.manager is Manager.MACHINED:
-            scope = Scope(
-                machine=machine_name(record.id, record.spec.name),
+            machine = Machine(
+                name=machine_name(record.id, record.spec.name),
                 uuid=record.spec.uuid,
-                slice=slice_name(record.spec.cgroup.partition),
                 leader=record.pid,
+                unit=unit_around(record.group),
             )
-            self._scopes.register(scope, perhaps=True)
+            self._scopes.register(machine, self._facts.manager, perhaps=True)
 
     def unrecorded(self, held: Held, name: str) -> Running:
         """Return a handle, without fds, of a guest of which only the keeper tells: it can be watched and ended.
@@ -233,10 +247,13 @@ class Succession:
         except KeeperError:
             return None
         answer.close()
-        if answer.body.get("status") is None:
+        status = answer.body.get("status")
+        if status is None and self._ends is not None:
+            status = ended_before(self._ends, record.spec.uuid, record.launch, record.pid)
+        if status is None:
             return None
         running = self.handle(record)
-        running.status = ExitStatus(status=int(answer.body["status"]))
+        running.status = ExitStatus(status=int(status))
         return running
 
 

@@ -67,29 +67,23 @@ class SystemBus:
 
     def call(self, message: "Message", seconds: float = _PATIENCE) -> tuple[Any, ...]:
         """Make a call and return the body of its answer. Raises: BusError."""
-        return self.send(message).body(seconds)
+        return self.send(message, seconds).body(seconds)
 
-    def send(self, message: "Message") -> BusCall:
-        """Make a call that nobody need wait for. Raises: BusError if it cannot even be sent."""
+    def send(self, message: "Message", seconds: float = _PATIENCE) -> BusCall:
+        """Make a call that nobody need wait for; an answer is known of for twice the seconds it may take, at least.
+
+        Raises: BusError if it cannot even be sent.
+        """
         for again in (True, False):
             connection = self._connected()
             try:
-                return connection.send(message)
+                return connection.send(message, seconds)
             except OSError as error:
                 # What was not sent whole has not been heard: the bus was restarted since the last call.
                 connection.close(error)
                 if not again:
                     raise BusError(f"the system bus cannot be reached: {error}") from error
         raise AssertionError
-
-    def send_at_once(self, message: "Message") -> BusCall | None:
-        """Make a call, if that takes no waiting: None if there is no connection yet, or no room in it."""
-        connection = self._connection
-        try:
-            return None if connection is None or not connection.usable else connection.send(message, wait=False)
-        except OSError:
-            # `send` finds the same, and makes another connection.
-            return None
 
     def close(self) -> None:
         """End the connection and what is under way on it; the next call makes another."""
@@ -137,28 +131,18 @@ class _BusConnection:
         """Whether it is there, and ours: a forked process has neither its thread nor a right to its answers."""
         return not self._closed and self._process == os.getpid()
 
-    def send(self, message: "Message", *, wait: bool = True) -> BusCall:
-        """Raises: BlockingIOError if it would have to wait, and must not; OSError: the connection is of no use then."""
+    def send(self, message: "Message", seconds: float = _PATIENCE) -> BusCall:
+        """Raises: OSError: the connection is of no use then."""
         answer: Future[tuple[Any, ...]] = Future()
         now = time.monotonic()
         serial = next(self._serials)
         raw = message.serialise(serial=serial)
-        if not self._lock.acquire(blocking=wait):
-            raise BlockingIOError("another thread is sending")
-        try:
+        with self._lock:
             if self._closed:
                 raise ConnectionResetError("the connection has ended")
-            self._forget_before(now - 2 * _PATIENCE)
-            self._calls[serial] = now, answer
-            try:
-                # The kernel queues so short a message whole or not at all; were it not so, the rest would follow.
-                sent = 0 if wait else self._socket.send(raw, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                del self._calls[serial]
-                raise
-            self._socket.sendall(raw[sent:])
-        finally:
-            self._lock.release()
+            self._forget_overdue(now)
+            self._calls[serial] = now + 2 * seconds, answer
+            self._socket.sendall(raw)
         return BusCall(answer, now)
 
     def close(self, why: Exception) -> None:
@@ -178,9 +162,9 @@ class _BusConnection:
         if self._reader is not threading.current_thread():
             self._reader.join(_SHORT_PATIENCE)
 
-    def _forget_before(self, instant: float) -> None:
+    def _forget_overdue(self, now: float) -> None:
         """Fail calls that nobody waits for any more, and that were never answered."""
-        for serial in [serial for serial, (sent, _) in self._calls.items() if sent < instant]:
+        for serial in [serial for serial, (end, _) in self._calls.items() if end < now]:
             self._calls.pop(serial)[1].set_exception(BusError("there was no answer"))
 
     def _read(self) -> None:

@@ -1,7 +1,7 @@
 """Scopes of systemd, made and ended over the system bus.
 
-A scope is asked for as soon as its first process exists, and awaited only until that process has been moved, which its
-own /proc file tells. systemd removes a scope that has become empty.
+A scope is made around a process, and awaited only until that has been moved, which its own /proc file tells. systemd
+removes a scope that has become empty.
 
 Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5), sd_booted(3), systemd.scope(5).
 """
@@ -9,7 +9,6 @@ Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5), sd_booted(3),
 import logging
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from insula.engine.launch.machineregister import Machine, MachineRegister
 from insula.engine.launch.systembus import BusCall, BusError, SystemBus
 from insula.kernel.cgroups import groups_of
-from insula.kernel.cgroups.names import escape_unit
 
 if TYPE_CHECKING:
     from jeepney import Message
@@ -27,16 +25,22 @@ logger = logging.getLogger(__name__)
 _BOOTED = "/run/systemd/system"
 _BUS = "/run/dbus/system_bus_socket"
 _PATIENCE = 25.0
-"""Seconds until a scope must have been made: less than the keeper gives the child that waits for it."""
+"""Seconds until a scope must have been made."""
 _PAUSE = 0.0003
-_LONGEST_PAUSE = 0.005
+_LONGEST_PAUSE = 0.02
 """Seconds between two looks at where the process is, once systemd has answered: it moves it right afterwards."""
+_LOOK = 0.1
+"""Seconds between two such looks before that: the answer may have been lost."""
 _DOUBT = 0.5
 """Seconds until systemd is asked what has become of an order that it has taken, and again after each as many."""
 _RESTART_PAUSE = 0.1
 """Seconds until systemd is asked again that was not there."""
-_MOST_TASKS = 16384
-"""Processes and threads a scope may have: what systemd-machined gives each container that it makes one for."""
+_NO_LIMIT = (1 << 64) - 1
+"""How many processes and threads a scope may have: each guest's group below it has its own limit, which shall hold."""
+_ENDED_BEFORE = ("insula-guests.service", "virt-guest-shutdown.target")
+"""What ends guests in their own way when the host shuts down, of ours and of libvirt's: before systemd ends scopes."""
+_NEEDED_MEANWHILE = ("insulad.service", "insula-keeper.scope")
+"""Who is there until the last scope has ended, and learns how its guest did."""
 
 
 class Manager(StrEnum):
@@ -54,19 +58,11 @@ class ScopeError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """The scope of one container. machine: its name for systemd-machined; leader: pid of its init."""
+    """A scope to be made. unit: its name; slice: what it is to be in; leader: pid of the process it is made around."""
 
-    machine: str
-    uuid: str
+    unit: str
     slice: str
     leader: int
-    root: str = ""
-    interfaces: tuple[int, ...] = ()
-
-    @property
-    def unit(self) -> str:
-        """The name that systemd-machined would give the unit, which is libvirt's too."""
-        return f"machine-{escape_unit(self.machine)}.scope"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -104,11 +100,6 @@ class Scopes:
         self._register.close()
         self._bus.close()
 
-    def ask_at_once(self, scope: Scope) -> AwaitedScope | None:
-        """Do as `ask` if that takes no waiting, for whom nobody may wait; else return None."""
-        call = self._bus.send_at_once(start_unit(scope))
-        return None if call is None else AwaitedScope(scope=scope, call=call)
-
     def ask(self, scope: Scope) -> AwaitedScope:
         """Have systemd begin to make a scope around its leader. Raises: ScopeError if it cannot be asked."""
         try:
@@ -116,21 +107,20 @@ class Scopes:
         except BusError as error:
             raise ScopeError(str(error)) from error
 
-    def await_leader(self, awaited: AwaitedScope, meanwhile: Callable[[], None] = lambda: None) -> str:
+    def await_leader(self, awaited: AwaitedScope) -> str:
         """Return where the scope's group is, below a hierarchy's root, once its leader has been moved into it.
 
-        meanwhile: called now and then. Raises: ScopeError; after half a minute too.
+        Raises: ScopeError; after half a minute too.
         """
         deadline = time.monotonic() + _PATIENCE
-        doubt, pause, job = time.monotonic() + _DOUBT, _PAUSE, ""
-        if awaited.call.answered(_DOUBT):
-            job = self._job(awaited)
+        doubt, pause, job = deadline, _PAUSE, ""
+        if awaited.call.answered(_LOOK):
+            job, doubt = self._job(awaited), time.monotonic() + _DOUBT
         while (found := _place_of(awaited.scope)) is None or (found.of_many and not self._finished(awaited, job)):
-            meanwhile()
             if job:
                 time.sleep(pause)
-            elif awaited.call.answered(_LONGEST_PAUSE):
-                job = self._job(awaited)
+            elif awaited.call.answered(_LOOK):
+                job, doubt = self._job(awaited), time.monotonic() + _DOUBT
             now = time.monotonic()
             if now > deadline:
                 raise ScopeError(f"{awaited.scope.unit} was not made within {_PATIENCE:g} s: is systemd overloaded?")
@@ -138,25 +128,15 @@ class Scopes:
                 if self._finished(awaited, job) and _place_of(awaited.scope) is None:
                     raise ScopeError(f"{awaited.scope.unit} was not started: `journalctl -b _PID=1` tells why")
                 doubt = now + _DOUBT
-            pause = min(pause * 1.25, _LONGEST_PAUSE)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
         return found.path
 
-    def register(self, scope: Scope, *, perhaps: bool = False) -> None:
-        """Have systemd-machined know the container soon; whether it does is only logged. Nobody waits for anything.
+    def register(self, machine: Machine, manager: Manager, *, perhaps: bool = False) -> None:
+        """Have systemd, and systemd-machined where that runs, know soon whose scope it is; a refusal is only logged.
 
-        perhaps: it may know it already.
+        perhaps: they may know it already. Nobody waits for anything.
         """
-        self._register.add(
-            Machine(
-                name=scope.machine,
-                uuid=scope.uuid,
-                leader=scope.leader,
-                unit=scope.unit,
-                root=scope.root,
-                interfaces=scope.interfaces,
-            ),
-            perhaps=perhaps,
-        )
+        self._register.add(machine, machined=manager is Manager.MACHINED, perhaps=perhaps)
 
     def stop(self, unit: str) -> None:
         """End a scope, killing what is left in it; one that is gone already is fine. Raises: ScopeError."""
@@ -230,7 +210,7 @@ def _place_of(scope: Scope) -> _GroupPath | None:
     try:
         groups = groups_of(scope.leader)
     except ProcessLookupError as error:
-        raise ScopeError(f"the first process, {scope.leader}, has ended") from error
+        raise ScopeError(f"process {scope.leader}, which it is made around, has ended") from error
     for hierarchy in _SYSTEMDS:
         path = groups.get(hierarchy, "")
         if path.rpartition("/")[2] == scope.unit:
@@ -239,22 +219,25 @@ def _place_of(scope: Scope) -> _GroupPath | None:
 
 
 def start_unit(scope: Scope) -> "Message":
-    """Return the call that makes the scope around its leader; its answer is a job's path.
+    """Return the call that makes a scope around its leader; its answer is a job's path.
 
     In its slice, its groups ours to divide, gone once it is empty. By default it would be ended before the host shuts
     down, by a conflict that makes each start look at the host's shutdown too. Its slice has that conflict already, and
-    is not stopped without it. Sources: systemd.scope(5), systemd.slice(5), systemd.special(7).
+    is not stopped without it; in the reverse of the order said here. Sources: systemd.scope(5), systemd.slice(5),
+    systemd.special(7).
     """
     from jeepney import new_method_call
 
     properties = [
-        ("Description", ("s", f"Container {scope.machine}")),
+        ("Description", ("s", "Ready for a container of Insula's")),
         ("Slice", ("s", scope.slice)),
         ("PIDs", ("au", [scope.leader])),
         ("Delegate", ("b", True)),
         ("DefaultDependencies", ("b", False)),
         ("CollectMode", ("s", "inactive-or-failed")),
-        ("TasksMax", ("t", _MOST_TASKS)),
+        ("TasksMax", ("t", _NO_LIMIT)),
+        ("Before", ("as", list(_ENDED_BEFORE))),
+        ("After", ("as", list(_NEEDED_MEANWHILE))),
     ]
     return new_method_call(
         _address("systemd1", "Manager"), "StartTransientUnit", "ssa(sv)a(sa(sv))", (scope.unit, "fail", properties, [])

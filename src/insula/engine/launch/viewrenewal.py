@@ -13,8 +13,9 @@ from insula.engine.fragments.guestmounts import fetched_alive
 from insula.engine.launch.changes import Change, RunningChanges, WriteRecord, mounts_of, nothing_written, shown_at
 from insula.engine.launch.guestviews import mount_of
 from insula.engine.launch.holdings import FormerMount, GuestMount, Holding, RenewedMount
+from insula.engine.launch.mountchanges import only_mount
 from insula.engine.launch.runningcontainer import Running
-from insula.engine.spec import BindMount
+from insula.engine.spec import Access, BindMount
 from insula.engine.steps.guest.renewal import AttachBeneath
 from insula.engine.steps.host.hoststep import HostContext, Offload, inline
 from insula.errors import OperationInvalidError
@@ -30,9 +31,12 @@ class ViewRenewal:
         self._changes = changes
         self._offload = offload
 
-    async def renew(self, running: Running, target: str, write: WriteRecord = nothing_written) -> None:
+    async def renew(
+        self, running: Running, target: str, write: WriteRecord = nothing_written, *, access: Access | None = None
+    ) -> None:
         """Show anew what of the host is shown at target, by an attached mount or from the start.
 
+        access: what the guest may do there from now on, None for the same as before; what is open stays as it is.
         Raises: OperationInvalidError if nothing of the host is shown there, if the guest has mounted something above
         it, or if the container is paused; otherwise as `RunningChanges.perform`.
         """
@@ -42,7 +46,8 @@ class ViewRenewal:
         mount = next((each for each in reversed(spec.mounts) if each.target == target), None)
         if not isinstance(mount, BindMount):
             raise OperationInvalidError(f"nothing of the host's is shown at {target} of {running.name}")
-        former = await self._offload(partial(_only_mount, running, target))
+        wanted = mount if access is None else replace(mount, access=access)
+        former = only_mount(running, target, await self._offload(partial(mounts_of, running, target)))
         holdings = running.record.holdings
         held = next((each for each in holdings if isinstance(each, GuestMount) and each.target == target), None)
 
@@ -56,12 +61,12 @@ class ViewRenewal:
             return _seen(holding, held=held is not None) if isinstance(holding, RenewedMount) else (holding,)
 
         change = Change(
-            host=fetched_alive(spec, self._facts, mount, _VIEW),
+            host=fetched_alive(spec, self._facts, wanted, _VIEW),
             inside=(AttachBeneath(why="seen once the former one goes", source=_VIEW, target=target, mount=former),),
             holds=beneath,
             drops=() if held is None else (held,),
             becomes=renewed,
-            spec=spec,
+            spec=replace(spec, mounts=tuple(wanted if each is mount else each for each in spec.mounts)),
         )
         await self._changes.perform(running, change, write)
         await self._take_off_former(running, target, write)
@@ -95,15 +100,3 @@ def _seen(renewed: RenewedMount, *, held: bool) -> tuple[Holding, ...]:
     """
     shown = GuestMount(target=renewed.target, device=renewed.device, inode=renewed.inode)
     return (*((shown,) if held else ()), FormerMount(target=renewed.target, mount=renewed.former))
-
-
-def _only_mount(running: Running, target: str) -> int:
-    """Return the id of the mount at target. Raises: OperationInvalidError if there is none, or another one above it."""
-    mounts = mounts_of(running, target)
-    if not mounts:
-        raise OperationInvalidError(
-            f"nothing is mounted at {target} of {running.name}: the guest has taken it off, or a link there leads away"
-        )
-    if len(mounts) > 1:
-        raise OperationInvalidError(f"several mounts are at {target} of {running.name}: take off what is above ours")
-    return mounts[0]

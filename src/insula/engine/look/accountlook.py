@@ -11,8 +11,7 @@ from typing import Self
 
 from insula.engine.accounts import Account, find_account
 from insula.engine.look.looking import PATIENCE, Looker, Sight
-from insula.engine.look.looks import account_inside
-from insula.engine.look.runningroot import open_root
+from insula.engine.look.runningroot import account_inside, open_root
 from insula.kernel.beneath import open_known
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.localfiles import read_known

@@ -12,12 +12,11 @@ import os
 import select
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from insula.engine.enter.attachment import group_fds, namespaces_of
 from insula.engine.keeper.protocol import Message
 from insula.engine.look.looking import Child, Sight, seen
 from insula.engine.look.privatelooker import PrivateLooker, dismiss, said_next
-from insula.engine.spec import Namespace
-from insula.errors import InvalidArgumentError, OperationFailedError
+from insula.engine.look.visiting import visiting
+from insula.errors import InvalidArgumentError, OperationFailedError, OperationTimeoutError
 from insula.kernel.fds import close_all
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     from insula.engine.launch.runningcontainer import Running
 
-_STAYED_OUT_OF = frozenset({Namespace.MOUNT, Namespace.TIME})
-"""The first one on purpose (`filelooks`), the other as nothing depends on it."""
 OPENING = 10.0
 """Seconds in which a file is opened, a looker's start among them."""
 
@@ -139,9 +136,7 @@ def open_guest_file(looker: PrivateLooker, running: "Running", sight: Sight, ope
     """
     if "\0" in opening.path:
         raise InvalidArgumentError(f"{opening.path!r} is no path")
-    running.refuse_unless_entered()
-    kinds = [each.value for each in namespaces_of(running.record.spec) if each not in _STAYED_OUT_OF]
-    arguments = {"pid": running.pid, "namespaces": kinds, "path": opening.path}
+    arguments: dict[str, Any] = {"path": opening.path}
     reading, writing = os.pipe2(os.O_CLOEXEC)
     if opening.how == "r":
         look, ours, theirs = "read-file", reading, writing
@@ -150,16 +145,20 @@ def open_guest_file(looker: PrivateLooker, running: "Running", sight: Sight, ope
         asked = ("how", "mode", "new_mode", "user", "group")
         arguments |= {each: getattr(opening, each) for each in asked}
     try:
-        groups = group_fds(running.group)
         try:
-            child = looker.begin(look, arguments, {"init": running.pidfd, "stream": theirs, **groups})
+            with visiting(running) as (whom, fds):
+                child = looker.begin(look, {**whom, **arguments}, {**fds, "stream": theirs})
         finally:
-            close_all([theirs, *groups.values()])
+            os.close(theirs)
     except BaseException:
         os.close(ours)
         raise
     try:
-        message = said_next(child, sight, OPENING)
+        try:
+            message = said_next(child, sight, OPENING)
+        except OperationTimeoutError:
+            running.refuse_unless_entered()  # it may have been paused, or have ended, since
+            raise
         if "opened" not in message.body:
             raise _refusal(message, opening.path)
         return GuestFile(child, ours, sight, opening, message.body["opened"])

@@ -11,12 +11,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from insula.engine import accounts
-from insula.engine.accounts import Account
+from insula.engine.dump.treelook import dump_tree
 from insula.engine.guestinit import InitProcess, PowerAction, Way, detect, request
+from insula.engine.look.accesslooks import read_keys, set_password, write_keys
 from insula.engine.look.commandlook import read_commands
-from insula.engine.look.filelooks import ENTERING, read_file, write_file
-from insula.engine.look.runningroot import open_root
+from insula.engine.look.filelooks import read_file, write_file
+from insula.engine.look.holderlook import find_holders
+from insula.engine.look.mountlook import measure_mounts, sync_mounts, trim_mounts
+from insula.engine.look.portlook import connect_port
+from insula.engine.look.runningroot import account_inside, open_root
+from insula.engine.look.systemlook import tell_system
+from insula.engine.look.visit import ENTERING, VISITING
 from insula.engine.spec import InitKind
 from insula.kernel.fds import Fd
 
@@ -56,15 +61,6 @@ def find_account(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> list[An
     return list(account_inside(arguments["pid"], fds["init"], arguments["user"], arguments["group"]))
 
 
-def account_inside(pid: int, pidfd: int, user: str, group: str | None) -> Account:
-    """Return the account of a user of a running guest's, by its init."""
-    root = open_root(pid, pidfd)
-    try:
-        return accounts.find_account(accounts.lines_below(root), user, group)
-    finally:
-        os.close(root)
-
-
 _READING = frozenset({"dac_override", "dac_read_search", "sys_ptrace"})
 """To open what the guest's users own, and /proc/PID/root."""
 
@@ -75,6 +71,19 @@ LOOKS: Mapping[str, Look] = {
     "find-account": Look(function=find_account, capabilities=_READING),
     "ask-init": Look(function=ask_init, capabilities=_READING | {"kill"}),
     "read-commands": Look(function=read_commands, capabilities=frozenset()),
+    "find-holders": Look(function=find_holders, capabilities=_READING),
+    "dump-tree": Look(function=dump_tree, capabilities=_READING, seconds=_ENDLESS),
     "read-file": Look(function=read_file, capabilities=ENTERING, seconds=_ENDLESS),
     "write-file": Look(function=write_file, capabilities=ENTERING, seconds=_ENDLESS),
+    "set-password": Look(function=set_password, capabilities=VISITING),
+    "read-keys": Look(function=read_keys, capabilities=VISITING),
+    "write-keys": Look(function=write_keys, capabilities=VISITING),
+    "set-password-inside": Look(function=set_password, capabilities=ENTERING),
+    "read-keys-inside": Look(function=read_keys, capabilities=ENTERING),
+    "write-keys-inside": Look(function=write_keys, capabilities=ENTERING),
+    "connect-port": Look(function=connect_port, capabilities=ENTERING),
+    "tell-system": Look(function=tell_system, capabilities=ENTERING),
+    "measure-mounts": Look(function=measure_mounts, capabilities=ENTERING),
+    "sync-mounts": Look(function=sync_mounts, capabilities=ENTERING),
+    "trim-mounts": Look(function=trim_mounts, capabilities=_READING | {"sys_admin"}),
 }

@@ -1,8 +1,9 @@
-"""The root of a running guest, by its init: for processes of ours that may wait for a guest."""
+"""The root of a running guest, by its init, and its users: for processes of ours that may wait for a guest."""
 
 import errno
 import os
 
+from insula.engine.accounts import Account, find_account, lines_below
 from insula.kernel.fds import Fd
 from insula.kernel.process import has_ended
 
@@ -22,3 +23,12 @@ def open_root(pid: int, pidfd: int) -> Fd:
         os.close(root)
         raise
     return root
+
+
+def account_inside(pid: int, pidfd: int, user: str, group: str | None) -> Account:
+    """Return the account of a user of a guest's. Raises: as open_root and `accounts.find_account`."""
+    root = open_root(pid, pidfd)
+    try:
+        return find_account(lines_below(root), user, group)
+    finally:
+        os.close(root)

@@ -41,15 +41,14 @@ CLONE_REASON = "one call makes every namespace, so nothing of the guest ever run
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaunchPlan:
     """before: on the host, before the clone; child_early: by the child, as soon as it lives; meanwhile: on the host;
-    aside: on the host too, on a thread, while all that goes on; inside: by the child, once what is meanwhile is done;
-    staged: names of trees that reach it with their attributes locked."""
+    inside: by the child, once what is meanwhile is done; staged: names of trees that reach it with their attributes
+    locked."""
 
     before: tuple[HostStep, ...]
     clone: CloneOptions
     child_early: tuple[GuestStep, ...]
     meanwhile: tuple[HostStep, ...]
     inside: tuple[GuestStep, ...]
-    aside: tuple[HostStep, ...] = ()
     staged: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[tuple[str, str, str]]:
@@ -61,8 +60,6 @@ class LaunchPlan:
             yield "inside, meanwhile", str(first), first.why
         for step in self.meanwhile:
             yield "meanwhile", str(step), step.why
-        for step in self.aside:
-            yield "aside", str(step), step.why
         for inner in self.inside:
             yield "inside", str(inner), inner.why
 
@@ -73,7 +70,6 @@ class LaunchPlan:
             "clone": codec.encode(self.clone),
             "child_early": [_encoded(step) for step in self.child_early],
             "meanwhile": [_encoded(step) for step in self.meanwhile],
-            "aside": [_encoded(step) for step in self.aside],
             "inside": [_encoded(step) for step in self.inside],
             "staged": list(self.staged),
         }
@@ -86,7 +82,6 @@ class LaunchPlan:
             clone=codec.decode(CloneOptions, data["clone"]),
             child_early=tuple(_decoded(GUEST_STEPS, step) for step in data["child_early"]),
             meanwhile=tuple(_decoded(HOST_STEPS, step) for step in data["meanwhile"]),
-            aside=tuple(_decoded(HOST_STEPS, step) for step in data["aside"]),
             inside=tuple(_decoded(GUEST_STEPS, step) for step in data["inside"]),
             staged=tuple(data["staged"]),
         )

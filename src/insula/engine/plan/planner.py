@@ -15,10 +15,14 @@ from insula.engine.fragments.kernelfiles import (
     protections,
     runtime_directory,
 )
+from insula.engine.fragments.networkshare import SCOPED, loopback_of
+from insula.engine.fragments.notification import notification
 from insula.engine.fragments.premounts import mounts_nothing_new, premounts
 from insula.engine.fragments.programlimits import limits_before_capabilities_go, limits_of_descriptors
 from insula.engine.fragments.speccheck import check, own_network
+from insula.engine.fragments.toldnames import names_told
 from insula.engine.guestinit import starts_system
+from insula.engine.interfacespec import UserInterface
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.plan.plan import CloneOptions, LaunchPlan
 from insula.engine.policy.capabilities import default_kept
@@ -28,7 +32,7 @@ from insula.engine.policy.socketpolicy import option_refusals
 from insula.engine.policy.syscalls import confined, filter_of
 from insula.engine.program.late import Late
 from insula.engine.spec import ContainerSpec, Limits, Namespace, SeccompProfile
-from insula.engine.steps.guest import confinement, execution, namespaces, roottree, terminals
+from insula.engine.steps.guest import channelports, confinement, execution, namespaces, roottree, terminals
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.host import childsetup, groups, scopes
 from insula.engine.steps.host.hoststep import HostStep
@@ -41,31 +45,31 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
     """
     check(spec, facts)
     before, groups_meanwhile = _groups(spec, facts)
-    in_scope = facts.manager is not Manager.NONE
     devices, device_mounts = device_tree(spec, facts)
     kernel_trees, kernel_mounts = kernel_filesystems(spec)
     trees_of_host, mounts, fetched = spec_mounts(spec, facts)
+    listening, told = notification(spec)
     meanwhile = [
-        *(_asking_for_scope(spec) if in_scope else ()),
         *devices,
-        *(() if in_scope else groups_meanwhile),
+        *groups_meanwhile,
         *_belongings(spec, facts),
         *root_tree(spec, facts),
         *kernel_trees,
         *trees_of_host,
+        *listening,
         *_account(spec),
-        *_interfaces(spec),
+        *_interfaces(spec, facts),
     ]
     laid_out = [
         *device_mounts,
         *own_boot(spec),
         *runtime_directory(spec, facts),
+        *told,
         *premounts(spec, facts),
         *_consoles(spec),
     ]
-    # As late as can be: systemd takes its time, in which everything else is done.
     grouped = [*_own_groups(spec, facts), *group_filesystem(spec, facts)]
-    asked_for = [*mounts, *_files(spec)]
+    asked_for = [*mounts, *names_told(spec)]
     pivot = roottree.PivotRoot(why="the host's tree is out of reach for good, unlike after chroot")
     guarded = [*kernel_mounts, *_settings(spec), *protections(spec)]
     locking = locks(spec, facts)
@@ -81,9 +85,7 @@ def plan(spec: ContainerSpec, facts: Facts) -> LaunchPlan:
         clone=_clone(spec, facts),
         child_early=tuple(_early(spec)),
         # What needs no child first, so that as much as possible is done while it is being born; the order stays else.
-        # But systemd is asked before all: whatever is done on this side, it does its part meanwhile.
-        meanwhile=tuple(sorted(meanwhile, key=lambda step: step.needs_child and not step.urgent)),
-        aside=tuple(groups_meanwhile) if in_scope else (),
+        meanwhile=tuple(sorted(meanwhile, key=lambda step: step.needs_child)),
         inside=tuple(inner),
         staged=staged,
     )
@@ -96,11 +98,9 @@ def _groups(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[Hos
     owner = None if spec.idmap is None else (spec.idmap.root_uid, spec.idmap.root_gid)
     partition, name = spec.cgroup.partition, spec.cgroup.name
     if facts.manager is not Manager.NONE:
-        why = "the tree is systemd's: we may divide only what it delegates, and it makes scopes around processes"
-        after.append(
-            scopes.MakeGroupInScope(
-                why=why, manager=facts.manager, partition=partition, domain=spec.name, uuid=spec.uuid, owner=owner
-            )
+        why = "the tree is systemd's, of which we may divide only what it delegates: it makes scopes for us beforehand"
+        before.append(
+            scopes.TakeScope(why=why, manager=facts.manager, partition=partition, domain=spec.name, owner=owner)
         )
     else:
         if facts.hierarchies.v2 is not None:
@@ -111,24 +111,20 @@ def _groups(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list[Hos
             after.append(
                 groups.MakeControllerGroups(why=why, partition=partition, domain=spec.name, name=name, owner=owner)
             )
-    in_scope = facts.manager is not Manager.NONE
-    limit, allow = (
-        (scopes.LimitScope, scopes.AllowDevicesInScope) if in_scope else (groups.LimitGroup, groups.AllowDevices)
-    )
     limits = limits_of(spec, facts)
     if limits != Limits():
-        after.append(limit(why="in force before any program of the guest runs", limits=limits))
-    after.append(allow(why="a node alone is no right to use it", rules=device_rules(spec.devices)))
+        after.append(groups.LimitGroup(why="in force before any program of the guest runs", limits=limits))
+    if spec.seated and "cpuset" in facts.hierarchies.controllers():
+        after.append(groups.SeatGroup(why="as many as it has virtual ones, so that all programs inside count the same"))
+    rules = device_rules(spec.devices, tunnels=spec.network_share is None)
+    after.append(groups.AllowDevices(why="a node alone is no right to use it", rules=rules))
     options = option_refusals(spec.seccomp)
     if options and facts.socket_programs and spec.seccomp.profile is not SeccompProfile.UNCONFINED:
-        hold = scopes.RefuseSocketOptionsInScope if in_scope else groups.RefuseSocketOptions
-        after.append(hold(why="the filter does not see into socketcall", options=options))
+        after.append(groups.RefuseSocketOptions(why="the filter does not see into socketcall", options=options))
+    if spec.network_share is not None:
+        why = "the network is the host's, and this is the guest's share of it"
+        after.append(groups.HoldToAddresses(why=why, share=spec.network_share, loopback=loopback_of(spec)))
     return before, after
-
-
-def _asking_for_scope(spec: ContainerSpec) -> list[HostStep]:
-    why = "it makes scopes around processes only, and is the slowest of all that takes part"
-    return [scopes.AskForScope(why=why, partition=spec.cgroup.partition, domain=spec.name, uuid=spec.uuid)]
 
 
 def _clone(spec: ContainerSpec, facts: Facts) -> CloneOptions:
@@ -195,12 +191,15 @@ def _account(spec: ContainerSpec) -> list[HostStep]:
     return [childsetup.FindAccount(why=why, user=user, group=spec.init.group, root=ROOT, mounts=fetched)]
 
 
-def _interfaces(spec: ContainerSpec) -> list[HostStep]:
+def _interfaces(spec: ContainerSpec, facts: Facts) -> list[HostStep]:
     if not spec.interfaces:
         return []
+    guest = None
+    if facts.manager is Manager.NONE and any(isinstance(each, UserInterface) for each in spec.interfaces):
+        guest = groups.GroupRequest(partition=spec.cgroup.partition, domain=spec.name, name=spec.cgroup.name)
     return [
         childsetup.FetchNetlink(why="who configures interfaces inside need not go inside"),
-        childsetup.ConnectInterfaces(why="asked for", interfaces=spec.interfaces),
+        childsetup.ConnectInterfaces(why="asked for", interfaces=spec.interfaces, guest=guest),
     ]
 
 
@@ -213,7 +212,7 @@ def _staged(spec: ContainerSpec, fetched: list[str]) -> tuple[str, ...]:
 
 def _arrival(spec: ContainerSpec, facts: Facts, staged: tuple[str, ...]) -> list[GuestStep]:
     steps: list[GuestStep] = []
-    if facts.manager is Manager.NONE and facts.hierarchies.v1:
+    if facts.hierarchies.v1:
         steps.append(
             namespaces.JoinGroups(why="a process that moves itself waits for nobody", count=len(facts.hierarchies.v1))
         )
@@ -233,8 +232,6 @@ def _arrival(spec: ContainerSpec, facts: Facts, staged: tuple[str, ...]) -> list
 
 def _own_groups(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
     steps: list[GuestStep] = []
-    if facts.manager is not Manager.NONE:
-        steps.append(namespaces.AwaitAside(why="no program of the guest's ever runs outside its groups and limits"))
     if Namespace.CGROUP in spec.namespaces:
         steps.append(namespaces.RootTheGroups(why="made after it has joined its groups, so they are the root it sees"))
     return steps
@@ -250,7 +247,10 @@ def _staging(staged: tuple[str, ...]) -> list[GuestStep]:
 def _consoles(spec: ContainerSpec) -> list[GuestStep]:
     if not spec.consoles:
         return []
-    return [terminals.MakeConsoles(why="their masters go to the keeper", count=spec.consoles)]
+    made: list[GuestStep] = [terminals.MakeConsoles(why="their masters go to the keeper", count=spec.consoles)]
+    if spec.channels:
+        made.append(channelports.MakeChannels(why="asked for", names=spec.channels, terminals=spec.consoles))
+    return made
 
 
 def _settings(spec: ContainerSpec) -> list[GuestStep]:
@@ -261,16 +261,6 @@ def _settings(spec: ContainerSpec) -> list[GuestStep]:
             listed = [[name.replace(".", "/"), value] for name, value in settings]
             steps.append(roottree.WriteSettings(why=reason, settings=listed))
     return steps
-
-
-def _files(spec: ContainerSpec) -> list[GuestStep]:
-    if spec.nameservers:
-        why, content = "the nameservers asked for", "".join(f"nameserver {each}\n" for each in spec.nameservers)
-    elif spec.resolver is not None and not root_is_read_only(spec):
-        why, content = "names are found where its network is", Late(spec.resolver)
-    else:
-        return []
-    return [roottree.MakeFile(why=why, path="etc/resolv.conf", content=content, mode=0o644)]
 
 
 def _sharing(spec: ContainerSpec) -> list[GuestStep]:
@@ -295,6 +285,8 @@ def _confinement(spec: ContainerSpec, facts: Facts) -> list[GuestStep]:
         steps.append(confinement.LearnAccount(why=why, user=user))
     why = "no other fd of ours reaches the guest"
     steps.append(execution.PassDescriptors(why=why, count=spec.inherited_fds))
+    if spec.network_share is not None and facts.socket_scopes:
+        steps.append(confinement.ScopeSockets(why=SCOPED))
     if confined(spec.seccomp):
         why = "loaded while the capability for it is there, before the others go"
         steps.append(confinement.LoadFilters(why=why, seccomp=filter_of(spec)))

@@ -21,6 +21,8 @@ class AllowedDevice:
     why: str
 
 
+_TUNNELS = "net/tun"
+
 DEFAULT = (
     AllowedDevice(name="null", major=1, minor=3, why="every program expects it"),
     AllowedDevice(name="zero", major=1, minor=5, why="every program expects it"),
@@ -32,22 +34,30 @@ DEFAULT = (
     AllowedDevice(name="ptmx", major=5, minor=2, why="makes terminals, in the devpts of the guest"),
     AllowedDevice(name="pts/*", major=136, minor=None, why="terminals; the guest's devpts has only its own"),
     AllowedDevice(
-        name="net/tun", major=10, minor=200, why="makes interfaces in the guest's own network namespace, for tunnels"
+        name=_TUNNELS, major=10, minor=200, why="makes interfaces in the guest's own network namespace, for tunnels"
     ),
 )
-"""Allowed for every container. Numbers: the kernel's list of allocated devices, `admin-guide/devices`.
+"""Allowed for every container, but for tunnels. Numbers: the kernel's list of allocated devices, `admin-guide/devices`.
 
 Virtual consoles (4:*) are not among them: they are the host's screen and keyboard.
 """
 
 
-def device_rules(devices: Iterable[Device]) -> tuple[DeviceRule, ...]:
-    """Return the policy for a container's control group: the default nodes and those its spec names."""
+def device_rules(devices: Iterable[Device], *, tunnels: bool = True) -> tuple[DeviceRule, ...]:
+    """Return the policy for a container's control group: the default nodes and those its spec names.
+
+    An image that is not attached yet has no numbers: its rule comes with them. tunnels: not where the network is the
+    host's, whose taps that belong to nobody would be anybody's.
+    """
     return (
-        *(DeviceRule(kind="c", major=each.major, minor=each.minor) for each in DEFAULT),
+        *(
+            DeviceRule(kind="c", major=each.major, minor=each.minor)
+            for each in DEFAULT
+            if tunnels or each.name != _TUNNELS
+        ),
         *(
             DeviceRule(kind=each.kind.value, major=each.major, minor=each.minor, access=each.access)
             for each in devices
-            if each.access
+            if each.access and (each.image is None or each.major)
         ),
     )

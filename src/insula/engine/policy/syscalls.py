@@ -220,6 +220,9 @@ REFUSED = (
 _TIOCSTI = 0x5412
 _TIOCLINUX = 0x541C
 _TIOCSETD = 0x5423
+_LOOP = 0x4C00
+_LOOP_CALLS = 0xFFFFFFF0
+"""The first of the requests to a loop device, and the bits that all sixteen have of it. Source: linux/loop.h."""
 
 FORBIDDEN_ARGUMENTS = (
     ForbiddenArgument(
@@ -239,6 +242,12 @@ FORBIDDEN_ARGUMENTS = (
         why="gives a terminal a line discipline: kernel code for modems and radios, loaded on demand",
         names=("ioctl",),
         conditions=(Condition(argument=1, value=_TIOCSETD),),
+    ),
+    ForbiddenArgument(
+        errno=errno.EPERM,
+        why="whoever has a loop device open lets go of its file, or gives it another one, without any capability",
+        names=("ioctl",),
+        conditions=(Condition(argument=1, value=_LOOP, mask=_LOOP_CALLS),),
     ),
 )
 
@@ -263,10 +272,17 @@ def filter_rules(seccomp: Seccomp) -> Filter | None:
 
 
 def filter_of(spec: ContainerSpec) -> Seccomp:
-    """Return the filter settings of a container: new mounts, and what concerns the whole host, only in a namespace."""
-    if spec.seccomp.new_mounts is not None:
-        return spec.seccomp
-    return replace(spec.seccomp, new_mounts=spec.idmap is not None)
+    """Return the filter settings of a container: new mounts, and what concerns the whole host, only in a namespace.
+
+    Who has a share of the host's network makes no sockets by socketcall: the filter does not see of which family they
+    are, and no program on its group is asked about those that are not of IP.
+    """
+    seccomp = spec.seccomp
+    if spec.network_share is not None:
+        seccomp = replace(seccomp, refuse=(*seccomp.refuse, "socketcall"))
+    if seccomp.new_mounts is not None:
+        return seccomp
+    return replace(seccomp, new_mounts=spec.idmap is not None)
 
 
 def _argument_rules(seccomp: Seccomp) -> list[Rule]:

@@ -1,7 +1,7 @@
 """What of a container no limit holds: told to its administrator, since nobody would notice before it is too late."""
 
 from insula.engine.policy.syscalls import confined, filter_of
-from insula.engine.spec import Access, ContainerSpec, DirectoryRoot, TmpfsRoot
+from insula.engine.spec import Access, ContainerSpec, DirectoryRoot, ImageRoot, TmpfsRoot
 from insula.kernel.cgroups import Hierarchies
 
 LIFTED = ("memory", "pids", "cpu", "cpuset", "blkio", "devices")
@@ -16,7 +16,7 @@ def unbound(spec: ContainerSpec, hierarchies: Hierarchies) -> tuple[str, ...]:
     if isinstance(spec.root, TmpfsRoot):
         if spec.root.size is None and spec.limits.memory is None:
             found.append("what it writes is memory, and only the host's has an end")
-    elif spec.root.access is Access.READ_WRITE:
+    elif not isinstance(spec.root, ImageRoot) and spec.root.access is Access.READ_WRITE:
         what = "its root" if isinstance(spec.root, DirectoryRoot) else "its writable layer"
         found.append(f"{what} may fill the file system it lies on")
     if spec.idmap is None and (not confined(spec.seccomp) or filter_of(spec).new_mounts):

@@ -11,7 +11,8 @@ Nothing is done when such a word is called: it adds records, and returns what wi
 import errno
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from insula.engine.program.assembly import Argument, Label, Means, Pointer, Result
 from insula.engine.program.filebuilder import FileBuilder
@@ -151,6 +152,18 @@ class Builder(FileBuilder):
         self.attach(mount, target)
         self.close(target)
 
+    @contextmanager
+    def attached_for_a_moment(self, mount: Argument, target: Argument) -> Iterator[None]:
+        """Have a mount attached while parts of it are copied: before Linux 6.15 only what is attached somewhere can be.
+
+        What it covers meanwhile is reached by its descriptor. The working directory is the root afterwards.
+        """
+        self.attach(mount, target)
+        yield
+        self.call("fchdir", mount)
+        self.detach(".")
+        self.change_directory("/")
+
     def change(
         self,
         mount: Argument,
@@ -194,6 +207,11 @@ class Builder(FileBuilder):
     def take_off(self, path: str, none: Label) -> None:
         """Detach the mount whose top a path is, its last link not followed; go on at none if it is no mount's."""
         self.call("umount2", self.text(path), MNT_DETACH | UMOUNT_NOFOLLOW, unless=(errno.EINVAL, none), about=path)
+
+    def take_off_idle(self, path: str, none: Label) -> None:
+        """Unmount what a path is the top of; fail with EBUSY if it is in use, go on at none if it is no mount's."""
+        means = {errno.EBUSY: "it is in use"}
+        self.call("umount2", self.text(path), 0, unless=(errno.EINVAL, none), means=means, about=path)
 
     def change_directory(self, path: str) -> None:
         self.call("chdir", self.text(path), about=path)

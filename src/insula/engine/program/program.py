@@ -53,11 +53,12 @@ class Program:
     def failure(self, index: int, number: int) -> StepError:
         """Return the error of a failed record: its step and what the record's failure means."""
         meaning = self.meaning(index, number)
-        text = f"{meaning.text}: {meaning.about}" if meaning.about else meaning.text
         position = bisect_right(self.marks, index, key=lambda mark: mark.index) - 1
+        step = self.marks[position].step if position >= 0 else ""
+        # What the step names already is not named again.
+        text = f"{meaning.text}: {meaning.about}" if meaning.about not in ("", *step.split()) else meaning.text
         if position < 0:
             return StepError(text, errno=meaning.errno or 0)
-        step = self.marks[position].step
         return StepError(f"cannot {step}: {text}", step=step, errno=meaning.errno or 0)
 
     def meaning(self, index: int, number: int) -> Meaning:

@@ -16,14 +16,17 @@ from insula.kernel.cgroups.labels import (
 )
 from insula.kernel.cgroups.membership import groups_of
 from insula.kernel.cgroups.names import machine_name, partition_path, scope_name, slice_name
+from insula.kernel.cgroups.shrinking import AT_ONCE, Course, Shrinking
 from insula.kernel.cgroups.socketoptions import SocketOption
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, Stats, TaskUse
 
 __all__ = [
+    "AT_ONCE",
     "PAYLOAD",
     "UNLIMITED",
     "BlockLimit",
     "Cgroup",
+    "Course",
     "CpuUse",
     "DeviceRule",
     "DeviceUse",
@@ -32,6 +35,7 @@ __all__ = [
     "MemoryUse",
     "Mode",
     "Pressure",
+    "Shrinking",
     "SocketOption",
     "Stats",
     "TaskUse",

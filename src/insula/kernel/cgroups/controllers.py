@@ -6,6 +6,7 @@ All are made with the group's directory and touch files in it only. A file that 
 from typing import Protocol
 
 from insula.kernel.cgroups.heldlimits import BlockLimit
+from insula.kernel.cgroups.shrinking import Shrinking
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
 
@@ -19,6 +20,9 @@ class MemoryController(Protocol):
         Raises: OSError(EINVAL) if memory_and_swap would be below memory; OSError(EBUSY) if what is in use does not
         shrink to the limit within seconds: nothing is changed then; OSError(EOPNOTSUPP) if swap is not accounted.
         """
+
+    def shrinking(self, memory: int) -> Shrinking:
+        """Return what frees memory for a lower limit, before that is set; nothing has happened yet. Raises: OSError."""
 
     @property
     def has_unfinished(self) -> bool:
@@ -55,6 +59,12 @@ class CpuController(Protocol):
 
     def throttling(self) -> tuple[int, int, int]:
         """Return periods, throttled periods and throttled nanoseconds."""
+
+    def waited(self) -> int | None:
+        """Return for how many nanoseconds its tasks could have run on some processor that other groups had.
+
+        None where the kernel does not count that: on v2, and without `kernel.sched_schedstats`.
+        """
 
 
 class CpuTimeController(Protocol):

@@ -6,7 +6,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from insula.kernel import bpf
-from insula.kernel.bpf import Register
+from insula.kernel.bpfassembler import BpfAssembler, Comparison, JumpTarget, Register
 from insula.kernel.cgroups import files
 
 _EVERYTHING = "a *:* rwm"
@@ -112,26 +112,28 @@ class V2Devices:
 @lru_cache(_POLICIES)
 def device_program(rules: tuple[DeviceRule, ...]) -> bytes:
     """Return the BPF program that answers 1 for what rules allow and 0 for all else."""
-    instructions = [
-        bpf.load_word(Register.R2, Register.R1, 0),  # kind in the low half, wanted access in the high one
-        bpf.copy(Register.R3, Register.R2),
-        bpf.mask(Register.R2, 0xFFFF),
-        bpf.shift_right(Register.R3, 16),
-        bpf.load_word(Register.R4, Register.R1, 4),
-        bpf.load_word(Register.R5, Register.R1, 8),
-    ]
+    program = BpfAssembler()
+    program.load_word(Register.R2, Register.R1, 0)  # kind in the low half, wanted access in the high one
+    program.copy(Register.R3, Register.R2)
+    program.mask(Register.R2, 0xFFFF)
+    program.shift_right(Register.R3, 16)
+    program.load_word(Register.R4, Register.R1, 4)
+    program.load_word(Register.R5, Register.R1, 8)
     for node, access in _by_node(rules).items():
         kind, _, numbers = node.partition(" ")
         major, _, minor = numbers.partition(":")
-        tests = [bpf.leave_unless(Register.R2, _KINDS[kind])]
-        tests += [bpf.leave_unless(Register.R4, int(major))] if major != "*" else []
-        tests += [bpf.leave_unless(Register.R5, int(minor))] if minor != "*" else []
+        other = JumpTarget()
+        program.jump_if(Register.R2, Comparison.UNEQUAL, _KINDS[kind], other)
+        if major != "*":
+            program.jump_if(Register.R4, Comparison.UNEQUAL, int(major), other)
+        if minor != "*":
+            program.jump_if(Register.R5, Comparison.UNEQUAL, int(minor), other)
         refused = _EVERY_ACCESS & ~sum(_LETTERS[letter] for letter in access)
         if refused:
-            tests += [
-                bpf.copy(Register.R0, Register.R3),
-                bpf.mask(Register.R0, refused),
-                bpf.leave_unless(Register.R0, 0),
-            ]
-        instructions += bpf.block(*tests, *bpf.leave_program(1))
-    return bpf.assemble([*instructions, *bpf.leave_program(0)])
+            program.copy(Register.R0, Register.R3)
+            program.mask(Register.R0, refused)
+            program.jump_if(Register.R0, Comparison.UNEQUAL, 0, other)
+        program.leave(1)
+        program.here(other)
+    program.leave(0)
+    return program.program()

@@ -9,7 +9,8 @@ import os
 from contextlib import suppress
 
 _CHUNK = 16384
-"""Bytes asked for at once. The kernel gives a page of a list of processes at most, however long that is."""
+"""Bytes asked for at once."""
+_NOT_THERE = (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV)
 
 
 def read(path: str) -> str:
@@ -18,13 +19,20 @@ def read(path: str) -> str:
     Raises: OSError; EOPNOTSUPP instead of ENOENT when the group is there and only the file is not: its controller is
     not enabled for this group, or this kernel does not have the file.
     """
+    # Of a text that is made in one piece, the kernel gives all that is asked for; less is the end.
+    return _read(path, _CHUNK)
+
+
+def _read(path: str, least: int) -> str:
+    """least: bytes that come at least while there is more."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         raise _missing(path) from None
     try:
-        text = os.read(fd, _CHUNK)
-        while more := os.read(fd, _CHUNK):
+        text = more = os.read(fd, _CHUNK)
+        while len(more) >= least:
+            more = os.read(fd, _CHUNK)
             text += more
     except OSError as error:
         raise OSError(error.errno, f"reading: {os.strerror(error.errno or 0)}", path) from None
@@ -38,8 +46,18 @@ def read_if_there(path: str) -> str | None:
     try:
         return read(path)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EOPNOTSUPP, errno.ENODEV):
+        if error.errno in _NOT_THERE:
             return None
+        raise
+
+
+def processes(group: str) -> list[int]:
+    """Return the pids that a group lists as its own, none if it is not there."""
+    try:
+        return [int(each) for each in _read(f"{group}/cgroup.procs", 1).split()]  # a page at a time, at most
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return []
         raise
 
 

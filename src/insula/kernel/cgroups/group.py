@@ -69,12 +69,12 @@ class Cgroup:
             if hierarchies.v2 is not None:
                 delegation.enable_controllers(hierarchies.v2, path, hierarchies.v2_controllers, fresh=True)
                 group._make_payload()
-                group._delegate(hierarchies.v2, owner)
+                group.delegate(owner)
         return group
 
     @classmethod
     def lay_out(cls, hierarchies: Hierarchies, path: str) -> "Cgroup":
-        """Make the group below one that was delegated to us, without any controllers yet, for `take_in`; return it.
+        """Make the group below one that was delegated to us, without any controllers yet, for `take_over`; return it.
 
         Raises: as `create`; FileNotFoundError if the one above is not there in the v2 hierarchy.
         """
@@ -83,17 +83,18 @@ class Cgroup:
             group._make_payload()
         return group
 
-    def take_in(self, pid: int, owner: tuple[int, int] | None = None) -> None:
-        """Move the only process of the group above into the payload, then have all controllers handed down.
+    def take_over(self, occupant: int, beside: str) -> None:
+        """Have all controllers handed down to the payload, by the group above too, and by none above that.
 
-        v2 lets no group with processes do that. Groups above that one are somebody else's, and are left as they are.
-        owner: as for `create`. Raises: OSError; ESRCH if the process is gone.
+        v2 lets no group with processes do that: the one process of the group above is moved into one of this name
+        below it. Raises: OSError; ESRCH if it is gone.
         """
-        self.enter(pid)
-        if self.hierarchies.v2 is not None:
-            for each in (os.path.dirname(self.path), self.path):
-                delegation.hand_down(f"{self.hierarchies.v2}/{each}", self.hierarchies.v2_controllers)
-            self._delegate(self.hierarchies.v2, owner)
+        mount, above = self.hierarchies.v2, os.path.dirname(self.path)
+        if mount is not None:
+            os.mkdir(f"{mount}/{above}/{beside}", 0o755)
+            joining.move(occupant, f"{mount}/{above}/{beside}/cgroup.procs")
+            for each in (above, self.path):
+                delegation.hand_down(f"{mount}/{each}", self.hierarchies.v2_controllers)
 
     @contextlib.contextmanager
     def _made(self, *, above_too: bool = True) -> Iterator[None]:
@@ -128,12 +129,12 @@ class Cgroup:
             # Made now, it cannot be refused for want of groups later.
             os.mkdir(f"{self.payload}/{EXEC_LEAF}", 0o755)
 
-    def _delegate(self, mount: str, owner: tuple[int, int] | None) -> None:
-        """Bound what may be made below the payload, and give that to its owner."""
+    def delegate(self, owner: tuple[int, int] | None) -> None:
+        """Bound what may be made below the payload, and give that to its owner, as for `create`. Raises: OSError."""
         for name, most in (("depth", _MAXIMUM_DEPTH), ("descendants", _MAXIMUM_DESCENDANTS)):
-            files.write_if_there(f"{mount}/{self.path}/cgroup.max.{name}", str(most))
-        if owner is not None:
-            delegation.hand_over(f"{mount}/{self.path}/{PAYLOAD}", owner, self.hierarchies.delegate)
+            files.write_if_there(f"{self.scope}/cgroup.max.{name}", str(most))
+        if owner is not None and self.payload is not None:
+            delegation.hand_over(self.payload, owner, self.hierarchies.delegate)
 
     # Where things are
 
@@ -204,7 +205,7 @@ class Cgroup:
         """Return write-only fds; a single-threaded process that writes b"0" to each has joined; the caller closes them.
 
         v2_too: include the v2 hierarchy, for a process that was not cloned into it. A thread moving itself through a
-        `tasks` file takes no lock of the whole host; writing a pid from outside (`attach`) waits for a grace period of
+        `tasks` file takes no lock of the whole host; writing a pid from outside (`enter`) waits for a grace period of
         several milliseconds on an idle host.
         """
         paths = [f"{each.mount}/{self.path}/tasks" for each in self.hierarchies.v1]
@@ -212,19 +213,15 @@ class Cgroup:
             paths.append(f"{self.payload}/cgroup.procs")
         return joining.open_all(paths, os.O_WRONLY)
 
-    def attach(self, pid: int, *, v2_too: bool = False) -> None:
-        """Move a process into the group in every v1 hierarchy, and into the v2 payload where asked.
+    def enter(self, pid: int) -> None:
+        """Move a process that runs already into the group in every v1 hierarchy, and into the v2 payload.
 
         Raises: OSError that says which hierarchy refused and why.
         """
         for each in self.hierarchies.v1:
             joining.move(pid, f"{each.mount}/{self.path}/cgroup.procs")
-        if v2_too and self.hierarchies.v2 is not None:
+        if self.hierarchies.v2 is not None:
             joining.move(pid, f"{self.payload}/cgroup.procs")
-
-    def enter(self, pid: int) -> None:
-        """Move a process that runs already into the container's groups, in every hierarchy."""
-        self.attach(pid, v2_too=True)
 
     # Controllers
 
@@ -306,7 +303,7 @@ class Cgroup:
 
     @property
     def frozen(self) -> bool:
-        """Whether every process stands still."""
+        """Whether its processes stand still: those that joined it a moment ago are about to."""
         return self.freezer.frozen()
 
     def kill(self) -> None:

@@ -6,10 +6,11 @@ Sources: cgroups(7), kernel documents `admin-guide/cgroup-v2` and `admin-guide/c
 """
 
 import os
-import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+
+from insula.kernel.mountinfo import mountinfo_of, mounts_in
 
 _NOT_CONTROLLERS = frozenset(
     {"rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods", "nsdelegate"}
@@ -48,7 +49,7 @@ class Hierarchies:
     @staticmethod
     def detect(root: str = "/sys/fs/cgroup") -> "Hierarchies":
         """Return what is mounted at or below root in this mount namespace."""
-        v1, v2 = parse_mounts(Path("/proc/self/mountinfo").read_text(), root)
+        v1, v2 = parse_mounts(mountinfo_of(), root)
         controllers = () if v2 is None else tuple(Path(v2, "cgroup.controllers").read_text().split())
         return Hierarchies(v1=v1, v2=v2, v2_controllers=controllers, delegate=_delegated_files())
 
@@ -79,20 +80,18 @@ class Hierarchies:
 def parse_mounts(mountinfo: str, root: str) -> tuple[tuple[V1Hierarchy, ...], str | None]:
     """Return the v1 hierarchies and the v2 mount point that a mountinfo text names at or below root.
 
-    Named v1 hierarchies other than systemd's are somebody's own and left alone. Source: proc_pid_mountinfo(5).
+    Named v1 hierarchies other than systemd's are somebody's own and left alone.
     """
     v1: dict[tuple[str, ...], V1Hierarchy] = {}
     v2: str | None = None
-    for line in mountinfo.splitlines():
-        fields, _, tail = line.partition(" - ")
-        kind, _, options = tail.split(" ")[:3]
-        mount = _unescape(fields.split(" ")[4])
-        if kind not in {"cgroup", "cgroup2"} or not (mount == root or mount.startswith(root.rstrip("/") + "/")):
+    for each in mounts_in(mountinfo):
+        mount = each.point
+        if each.kind not in {"cgroup", "cgroup2"} or not (mount == root or mount.startswith(root.rstrip("/") + "/")):
             continue
-        if kind == "cgroup2":
+        if each.kind == "cgroup2":
             v2 = v2 or mount
             continue
-        controllers = tuple(option for option in options.split(",") if _is_controller(option))
+        controllers = tuple(option for option in each.super_options.split(",") if _is_controller(option))
         if controllers and controllers not in v1:
             v1[controllers] = V1Hierarchy(mount=mount, controllers=controllers)
     return tuple(v1.values()), v2
@@ -102,10 +101,6 @@ def _is_controller(option: str) -> bool:
     if option.startswith("name="):
         return option == "name=systemd"
     return option not in _NOT_CONTROLLERS and "=" not in option
-
-
-def _unescape(field: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def _delegated_files() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from insula.kernel import bpf
-from insula.kernel.bpf import Register
+from insula.kernel.bpfassembler import BpfAssembler, Comparison, JumpTarget, Register
 
 _PROGRAM_NAME = "insula_sockopt"
 _LEVEL, _OPTION, _LENGTH = 24, 28, 32
@@ -43,16 +43,20 @@ def refuse(directory: str, options: tuple[SocketOption, ...], loaded: bpf.Loaded
 @lru_cache(8)
 def option_program(options: tuple[SocketOption, ...]) -> bytes:
     """Return the BPF program that answers 0 for these options and 1 for all else. Guests are refused the same ones."""
-    instructions = [
-        bpf.load_word(Register.R2, Register.R1, _LEVEL),
-        bpf.load_word(Register.R3, Register.R1, _OPTION),
-    ]
+    program = BpfAssembler()
+    program.load_word(Register.R2, Register.R1, _LEVEL)
+    program.load_word(Register.R3, Register.R1, _OPTION)
     for each in options:
-        tests = [bpf.leave_unless(Register.R2, each.level)]
-        tests += [bpf.leave_unless(Register.R3, each.option)] if each.option is not None else []
-        instructions += bpf.block(*tests, *bpf.leave_program(0))
+        other = JumpTarget()
+        program.jump_if(Register.R2, Comparison.UNEQUAL, each.level, other)
+        if each.option is not None:
+            program.jump_if(Register.R3, Comparison.UNEQUAL, each.option, other)
+        program.leave(0)
+        program.here(other)
     # A length of 0 says that the value was not looked at: else the kernel refuses those longer than a page.
-    return bpf.assemble([*instructions, bpf.store_word(Register.R1, _LENGTH, 0), *bpf.leave_program(1)])
+    program.store_number(Register.R1, _LENGTH, 0)
+    program.leave(1)
+    return program.program()
 
 
 def can_be_refused() -> bool:

@@ -9,7 +9,9 @@ class MemoryUse:
 
     usage counts page cache too. anonymous and shared (tmpfs, shared memory) can be swapped out, not dropped; cache can
     be dropped but for shared, which it counts too, and for what is locked; inactive_cache is its coldest part.
-    unevictable can be neither: locked, or kept without a disk behind it. peak and swap are None in a summary as well.
+    unevictable can be neither: locked, or kept without a disk behind it. kernel: what it keeps for the group's
+    programs, slabs, stacks and page tables among it, of which only some can be had back. swapped_in and swapped_out: in
+    all, None where nobody counts. peak and swap are None in a summary as well, and kernel may be 0 there.
     """
 
     usage: int
@@ -21,8 +23,11 @@ class MemoryUse:
     inactive_cache: int
     shared: int
     unevictable: int
+    kernel: int = 0
     page_faults: int
     major_faults: int
+    swapped_in: int | None = None
+    swapped_out: int | None = None
 
     @property
     def droppable(self) -> int:
@@ -73,16 +78,24 @@ class TaskUse:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Stall:
+    """For how much of the time work waited: percent of the last 10, 60 and 300 s; total: microseconds in all."""
+
+    avg10: float = 0.0
+    avg60: float = 0.0
+    avg300: float = 0.0
+    total: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pressure:
-    """Share of time something waited. some, full: percent over 10 s; some_total, full_total: microseconds in all.
+    """How work waited for one resource. some: at least one task did; full: all did that had work.
 
     Source: kernel document `accounting/psi`.
     """
 
-    some: float
-    some_total: int
-    full: float
-    full_total: int
+    some: Stall
+    full: Stall
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -163,5 +163,5 @@ def processes_below(directory: str) -> list[int]:
         return []
     found: list[int] = []
     for below in (directory,) if alone else (below for below, _, _ in os.walk(directory)):
-        found += map(int, (files.read_if_there(f"{below}/cgroup.procs") or "").split())
+        found += files.processes(below)
     return found

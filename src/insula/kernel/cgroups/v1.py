@@ -1,11 +1,12 @@
 """The controllers in v1 hierarchies. Source: kernel documents below `admin-guide/cgroup-v1`."""
 
+import contextlib
 import errno
 import os
 import time
 from dataclasses import dataclass
 
-from insula.kernel.cgroups import files
+from insula.kernel.cgroups import files, shrinking, unfinished
 from insula.kernel.cgroups.heldlimits import MAXIMUM_BFQ_WEIGHT, UNLIMITED, BlockLimit, busy, limited
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
@@ -27,6 +28,8 @@ class _V1Group:
         return files.exists(f"{self.directory}/{name}")
 
 
+_MARGIN = 16
+"""While a limit is being lowered, programs may take one in so many bytes more."""
 _LIMIT = "memory.limit_in_bytes"
 _WITH_SWAP = "memory.memsw.limit_in_bytes"
 _SOCKETS = "memory.kmem.tcp.limit_in_bytes"
@@ -45,7 +48,7 @@ class V1Memory(_V1Group):
         Data in TCP and UDP sockets, which v1 counts apart and only where it has a limit, gets a share of the memory.
         """
         memory, memory_and_swap = _v1_bytes(memory), _v1_bytes(memory_and_swap)
-        self._limit_with_swap(memory, memory_and_swap)
+        self.limit_with_swap(memory, memory_and_swap)
         if memory is not None and self._has(_SOCKETS):
             try:
                 self._write(_SOCKETS, -1 if memory == -1 else max(memory // _SHARE_OF_SOCKETS, _LEAST_FOR_SOCKETS))
@@ -56,13 +59,14 @@ class V1Memory(_V1Group):
 
     @property
     def has_unfinished(self) -> bool:
-        """Never: nothing but the limits themselves is written, and the kernel frees memory in one write."""
-        return False
+        """Whether limits were being lowered step by step; one that is set at once is set in one write, or in two."""
+        return unfinished.is_noted(self.directory)
 
     def undo_unfinished(self) -> bool:
-        return False
+        return unfinished.undo(self.directory)
 
-    def _limit_with_swap(self, memory: int | None, memory_and_swap: int | None) -> None:
+    def limit_with_swap(self, memory: int | None, memory_and_swap: int | None = None) -> None:
+        """Do what `limit` does, but leave the data in sockets; -1 is no limit."""
         if memory_and_swap is None and memory is not None and self._counts_swap_with_memory():
             memory_and_swap = memory
         if memory_and_swap is None:
@@ -112,6 +116,9 @@ class V1Memory(_V1Group):
             used = self._number(name.replace("limit", "usage"))
             raise busy(f"{self.directory}/{name}", value, used) from None
 
+    def shrinking(self, memory: int) -> shrinking.Shrinking:
+        return V1Shrinking(self, memory)
+
     def limit_softly(self, memory: int) -> None:
         self._write("memory.soft_limit_in_bytes", -1 if limited(memory) is None else memory)
 
@@ -136,12 +143,64 @@ class V1Memory(_V1Group):
             inactive_cache=stat["total_inactive_file"],
             shared=stat["total_shmem"],
             unevictable=stat["total_unevictable"],
+            kernel=0 if summary else int(files.read_if_there(f"{self.directory}/memory.kmem.usage_in_bytes") or 0),
             page_faults=stat["total_pgfault"],
             major_faults=stat["total_pgmajfault"],
         )
 
     def oom_kills(self) -> int:
         return files.flat_keyed(self._read("memory.oom_control")).get("oom_kill", 0)
+
+
+class V1Shrinking:
+    """Memory of a v1 group that is being freed for a lower limit_in_bytes, which is lowered step by step.
+
+    The kernel frees memory within the write, and refuses what it cannot free; programs are killed only where they take
+    more than the limit. So they are left a margin above each step, and the last, which is as low as was asked for, is
+    the caller's. The soft limit does nothing here: the kernel minds it only while the whole host is short of memory.
+    """
+
+    def __init__(self, memory: V1Memory, limit: int) -> None:
+        self._memory = memory
+        self._limit = limit
+        self._before, _, _, self._before_with_swap = memory.held()
+        self._note = contextlib.ExitStack()
+        """Of what was, once anything is lowered."""
+        self._lowered = False
+
+    def shrink(self, course: shrinking.Course) -> None:
+        shrinking.shrink(self, self._limit, self._limit, course, f"{self._memory.directory}/{_LIMIT}")
+
+    def used(self) -> int:
+        return int(files.read(f"{self._memory.directory}/memory.usage_in_bytes"))
+
+    def squeeze(self, size: int) -> None:
+        if not self._lowered:
+            # In the order in which limits can be raised.
+            self._note.enter_context(unfinished.noted(self._memory.directory, _WITH_SWAP, _LIMIT))
+            self._lowered = True
+        margin = size + size // _MARGIN
+        for limit in (size, margin if self._before is None else min(margin, self._before)):
+            try:
+                self._memory.limit_with_swap(limit)
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+
+    def come_back(self) -> int:
+        return shrinking.refaulted(self._memory.directory, "total_")
+
+    def end(self, *, limited: bool) -> None:
+        with self._note:
+            if self._lowered and not limited:
+                swap_counts = files.exists(f"{self._memory.directory}/{_WITH_SWAP}")
+                self._memory.limit_with_swap(
+                    _raised(self._before), _raised(self._before_with_swap) if swap_counts else None
+                )
+
+
+def _raised(limit: int | None) -> int:
+    return -1 if limit is None else limit
 
 
 def _v1_bytes(value: int | None) -> int | None:
@@ -177,6 +236,9 @@ class V1Cpu(_V1Group):
     def throttling(self) -> tuple[int, int, int]:
         stat = files.flat_keyed(self._read("cpu.stat"))
         return stat.get("nr_periods", 0), stat.get("nr_throttled", 0), stat.get("throttled_time", 0)
+
+    def waited(self) -> int | None:
+        return files.flat_keyed(self._read("cpu.stat")).get("wait_sum")
 
 
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -219,6 +281,12 @@ class V1CpuSet(_V1Group):
     def usable(self) -> bool:
         """Whether the set takes tasks."""
         return all(self._read(name) for name in _SETS)
+
+    def widen(self) -> None:
+        """Take all CPUs that the group above has, unless it has them already."""
+        above = files.read(f"{os.path.dirname(self.directory)}/cpuset.cpus")
+        if self._read("cpuset.cpus") != above:
+            self._write("cpuset.cpus", above)
 
     def pin_cpus(self, cpus: str) -> None:
         self._write("cpuset.cpus", cpus or files.read(f"{os.path.dirname(self.directory)}/cpuset.cpus"))
@@ -309,7 +377,7 @@ class V1Freezer(_V1Group):
     def freeze(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         self._write("freezer.state", "FROZEN")
-        while not self.frozen():
+        while self._read("freezer.state") != "FROZEN":
             if time.monotonic() > deadline:
                 self.thaw()
                 raise OSError(errno.ETIMEDOUT, "a task did not stop to be frozen; all are thawed again", self.directory)
@@ -321,4 +389,5 @@ class V1Freezer(_V1Group):
         self._write("freezer.state", "THAWED")
 
     def frozen(self) -> bool:
-        return self._read("freezer.state") == "FROZEN"
+        # A task that joins a frozen group has it FREEZING for a moment.
+        return self._read("freezer.state") != "THAWED"

@@ -18,7 +18,7 @@ from insula.kernel.cgroups.heldlimits import (
     swap_of,
     weight_of,
 )
-from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, TaskUse
+from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, Stall, TaskUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,9 @@ class V2Memory(_V2Group):
         text = files.read_if_there(self._path("memory.swap.max"))
         return None if text is None else files.number(text)
 
+    def shrinking(self, memory: int) -> shrinking.Shrinking:
+        return shrinking.V2Shrinking(self.directory, memory)
+
     def limit_softly(self, memory: int) -> None:
         self._write("memory.high", _v2_bytes(memory))
 
@@ -117,12 +120,25 @@ class V2Memory(_V2Group):
             inactive_cache=stat["inactive_file"],
             shared=stat["shmem"],
             unevictable=stat["unevictable"],
+            kernel=_kernel(stat),
             page_faults=stat["pgfault"],
             major_faults=stat["pgmajfault"],
+            swapped_in=_bytes_of(stat.get("pswpin")),
+            swapped_out=_bytes_of(stat.get("pswpout")),
         )
 
     def oom_kills(self) -> int:
         return files.flat_keyed(self._read("memory.events")).get("oom_kill", 0)
+
+
+def _kernel(stat: dict[str, int]) -> int:
+    """All of it has a line of its own since Linux 5.18."""
+    parts = ("slab", "kernel_stack", "pagetables", "percpu")
+    return stat.get("kernel", sum(stat.get(part, 0) for part in parts))
+
+
+def _bytes_of(pages: int | None) -> int | None:
+    return None if pages is None else pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class V2Cpu(_V2Group):
@@ -146,6 +162,9 @@ class V2Cpu(_V2Group):
     def throttling(self) -> tuple[int, int, int]:
         stat = files.flat_keyed(self._read("cpu.stat"))
         return stat.get("nr_periods", 0), stat.get("nr_throttled", 0), stat.get("throttled_usec", 0) * 1000
+
+    def waited(self) -> int | None:
+        return None
 
 
 class V2CpuTime(_V2Group):
@@ -286,6 +305,8 @@ class V2Freezer(_V2Group):
         self._write("cgroup.freeze", 0)
 
     def frozen(self) -> bool:
+        if self._read("cgroup.freeze") == "1":
+            return True  # whatever has just joined it, or is about to stand still
         return files.flat_keyed(self._read("cgroup.events"))["frozen"] == 1
 
 
@@ -300,13 +321,12 @@ class Stalls(_V2Group):
         if not text:
             return None
         lines = files.nested_keyed(text)
-        some, full = lines["some"], lines.get("full", {})
-        return Pressure(
-            some=float(some["avg10"]),
-            some_total=int(some["total"]),
-            full=float(full.get("avg10", 0)),
-            full_total=int(full.get("total", 0)),
-        )
+        return Pressure(some=_stall(lines["some"]), full=_stall(lines.get("full", {})))
+
+
+def _stall(values: dict[str, str]) -> Stall:
+    averages = {name: float(values.get(name, 0)) for name in ("avg10", "avg60", "avg300")}
+    return Stall(**averages, total=int(values.get("total", 0)))
 
 
 def promised_below(directory: str) -> int:

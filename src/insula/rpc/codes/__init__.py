@@ -4,7 +4,7 @@
     requestcodes       flags and kinds of domain calls
     eventcodes         domain events
     connectioncodes    features, authentication, the host
-    absentcodes        networks, pools, volumes, node devices
+    absentcodes        pools, volumes, node devices
     nativecodes        flags of our own program
 
 A flag set of 0 is spelled `StartFlags(0)`; members that libvirt has for 0 are left out.

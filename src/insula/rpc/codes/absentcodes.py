@@ -1,54 +1,6 @@
-"""Networks, storage pools, volumes and node devices. Source: libvirt's public headers."""
+"""Storage pools, volumes and node devices. Source: libvirt's public headers."""
 
 from enum import IntEnum, IntFlag
-
-
-class ListNetworks(IntFlag):
-    """Filters; bits of one pair are alternatives."""
-
-    INACTIVE = 1 << 0
-    ACTIVE = 1 << 1
-    PERSISTENT = 1 << 2
-    TRANSIENT = 1 << 3
-    AUTOSTART = 1 << 4
-    NO_AUTOSTART = 1 << 5
-
-
-class NetworkEvent(IntEnum):
-    """What happened to a network."""
-
-    DEFINED = 0
-    UNDEFINED = 1
-    STARTED = 2
-    STOPPED = 3
-
-
-class NetworkUpdate(IntEnum):
-    """What to do to a part of a network."""
-
-    NONE = 0
-    MODIFY = 1
-    DELETE = 2
-    ADD_LAST = 3
-    ADD_FIRST = 4
-
-
-class NetworkSection(IntEnum):
-    """Which part of a network."""
-
-    NONE = 0
-    BRIDGE = 1
-    DOMAIN = 2
-    IP = 3
-    IP_DHCP_HOST = 4
-    IP_DHCP_RANGE = 5
-    FORWARD = 6
-    FORWARD_INTERFACE = 7
-    FORWARD_PF = 8
-    PORTGROUP = 9
-    DNS_HOST = 10
-    DNS_TXT = 11
-    DNS_SRV = 12
 
 
 class ListPools(IntFlag):

@@ -1,4 +1,4 @@
-"""What happens to domains: events and their details. Source: libvirt's public headers."""
+"""What happens to domains and networks: events and their details. Source: libvirt's public headers."""
 
 from enum import IntEnum
 
@@ -34,6 +34,16 @@ class DomainEventId(IntEnum):
     MEMORY_FAILURE = 25
     MEMORY_DEVICE_SIZE_CHANGE = 26
     NIC_MAC_CHANGE = 27
+    VCPU_REMOVED = 28
+    """Since libvirt 12, as the next."""
+    CHANNEL_LIFECYCLE = 29
+
+
+class NetworkEventId(IntEnum):
+    """Which events of networks a client registers for."""
+
+    LIFECYCLE = 0
+    METADATA_CHANGE = 1
 
 
 class AgentState(IntEnum):

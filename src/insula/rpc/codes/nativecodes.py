@@ -16,13 +16,12 @@ class PlanFlags(IntFlag):
 
 
 class LogFlags(IntFlag):
-    """FOLLOW: go on as the log grows; TAIL: begin with so many lines of what is there as the upper half says."""
+    """FOLLOW: go on as the log grows; TIMESTAMPS: each line begins with when it began."""
 
     FOLLOW = 1 << 0
-    TAIL = 1 << 1
+    TIMESTAMPS = 1 << 1
 
 
-LOG_LINES_SHIFT = 16
 LOG_LINES_MAX = 0xFFFF
 
 

@@ -9,6 +9,12 @@ class DefineFlags(IntFlag):
     VALIDATE = 1 << 0
 
 
+class NetworkXmlFlags(IntFlag):
+    """What a client wants in a network's XML."""
+
+    INACTIVE = 1 << 0
+
+
 class UndefineFlags(IntFlag):
     """What goes away together with the definition."""
 
@@ -65,6 +71,12 @@ class DeviceFlags(IntFlag):
     FORCE = 1 << 2
 
 
+class BlockResizeFlags(IntFlag):
+    """BYTES: the size is in bytes, else in KiB."""
+
+    BYTES = 1 << 0
+
+
 class StatsFlags(IntFlag):
     """Whose bulk statistics, and how."""
 
@@ -88,6 +100,12 @@ class ConsoleFlags(IntFlag):
     SAFE = 1 << 1
 
 
+class ChannelFlags(IntFlag):
+    """FORCE takes the channel from whoever has it."""
+
+    FORCE = 1 << 0
+
+
 class AddressType(IntEnum):
     """Which family an address is of."""
 
@@ -100,18 +118,6 @@ class HostnameFlags(IntFlag):
 
     LEASE = 1 << 0
     AGENT = 1 << 1
-
-
-class GuestInfoTypes(IntFlag):
-    """Which groups of guest information."""
-
-    USERS = 1 << 0
-    OS = 1 << 1
-    TIMEZONE = 1 << 2
-    HOSTNAME = 1 << 3
-    FILESYSTEM = 1 << 4
-    DISKS = 1 << 5
-    INTERFACES = 1 << 6
 
 
 class MessageTypes(IntFlag):
@@ -165,3 +171,22 @@ class MigrateFlags(IntFlag):
     NON_SHARED_SYNCHRONOUS_WRITES = 1 << 18
     POSTCOPY_RESUME = 1 << 19
     ZEROCOPY = 1 << 20
+
+
+class TimeFlags(IntFlag):
+    """How a guest's time is set: SYNC to the host's."""
+
+    SYNC = 1 << 0
+
+
+class PasswordFlags(IntFlag):
+    """How a user's password is given: ENCRYPTED as crypt(5) has it."""
+
+    ENCRYPTED = 1 << 0
+
+
+class AuthorizedKeysFlags(IntFlag):
+    """What becomes of ssh keys: none of these puts them in the place of all others."""
+
+    APPEND = 1 << 0
+    REMOVE = 1 << 1

@@ -104,7 +104,9 @@ def _packages(source: str, text: str) -> list[str]:
     names = [each.strip() for each in text.split(",") if each.strip()]
     for name in names:
         if not _PACKAGE.match(name):
-            raise InvalidArgumentError(f"'{name}' in option 'packages' of '{source}' is no package's name")
+            raise InvalidArgumentError(
+                f"'{name}' is no package's name, as --include and the option 'packages' of '{source}' take"
+            )
     return sorted(set(names))
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from insula.daemon.dispatch.absentcalls import HANDLERS
-from insula.errors import DomainNotFoundError, ErrorCode, ErrorDomain, InsulaError
+from insula.errorcodes import ErrorCode, ErrorDomain
+from insula.errors import DomainNotFoundError, InsulaError
 from insula.rpc.procedures import Procedure, Remote
-from insula.rpc.wiretypes import DomainRef, NetworkRef, PoolRef, SecretRef
+from insula.rpc.wiretypes import DomainRef, PoolRef, SecretRef
 from insula.service.events import Events
 from tests.unit.daemon.fakes import WEB, FakeDomains, answered, services_of
 
@@ -40,9 +41,6 @@ def test_every_count_is_zero(procedure: Procedure) -> None:
 @pytest.mark.parametrize(
     ("procedure", "arguments", "code", "domain"),
     [
-        (Remote.NETWORK_LOOKUP_BY_NAME, ("n",), ErrorCode.NO_NETWORK, ErrorDomain.NETWORK),
-        (Remote.NETWORK_LOOKUP_BY_UUID, (UUID,), ErrorCode.NO_NETWORK, ErrorDomain.NETWORK),
-        (Remote.NETWORK_IS_ACTIVE, (NetworkRef("n", UUID),), ErrorCode.NO_NETWORK, ErrorDomain.NETWORK),
         (Remote.STORAGE_POOL_LOOKUP_BY_NAME, ("p",), ErrorCode.NO_STORAGE_POOL, ErrorDomain.STORAGE),
         (Remote.STORAGE_POOL_REFRESH, (PoolRef("p", UUID), 0), ErrorCode.NO_STORAGE_POOL, ErrorDomain.STORAGE),
         (Remote.STORAGE_VOL_LOOKUP_BY_PATH, ("/x",), ErrorCode.NO_STORAGE_VOL, ErrorDomain.STORAGE),
@@ -50,7 +48,6 @@ def test_every_count_is_zero(procedure: Procedure) -> None:
         (Remote.INTERFACE_LOOKUP_BY_NAME, ("eth0",), ErrorCode.NO_INTERFACE, ErrorDomain.INTERFACE),
         (Remote.SECRET_LOOKUP_BY_UUID, (UUID,), ErrorCode.NO_SECRET, ErrorDomain.SECRET),
         (Remote.SECRET_LOOKUP_BY_USAGE, (1, "u"), ErrorCode.NO_SECRET, ErrorDomain.SECRET),
-        (Remote.NWFILTER_LOOKUP_BY_NAME, ("f",), ErrorCode.NO_NWFILTER, ErrorDomain.NWFILTER),
         (
             Remote.DOMAIN_SNAPSHOT_LOOKUP_BY_NAME,
             (DOM, "s", 0),

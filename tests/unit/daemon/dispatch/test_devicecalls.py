@@ -30,6 +30,11 @@ def domains() -> FakeDomains:
         (Remote.DOMAIN_DETACH_DEVICE, (), ("detach", "web", "<x/>", Affect.LIVE)),
         (Remote.DOMAIN_ATTACH_DEVICE_FLAGS, (2,), ("attach", "web", "<x/>", Affect.CONFIG)),
         (Remote.DOMAIN_DETACH_DEVICE_FLAGS, (3,), ("detach", "web", "<x/>", Affect.LIVE | Affect.CONFIG)),
+        (Remote.DOMAIN_DETACH_DEVICE_FLAGS, (5,), ("detach", "web", "<x/>", Affect.LIVE, "by force")),
+        (Remote.DOMAIN_DETACH_DEVICE_ALIAS, (3,), ("detach_alias", "web", "<x/>", Affect.LIVE | Affect.CONFIG)),
+        (Remote.DOMAIN_DETACH_DEVICE_ALIAS, (4,), ("detach_alias", "web", "<x/>", Affect.CURRENT, "by force")),
+        (Remote.DOMAIN_BLOCK_RESIZE, (4, 0), ("enlarge", "web", "<x/>", 4096)),
+        (Remote.DOMAIN_BLOCK_RESIZE, (4, 1), ("enlarge", "web", "<x/>", 4)),
         (Remote.DOMAIN_UPDATE_DEVICE_FLAGS, (2 | 4,), ("update", "web", "<x/>", Affect.CONFIG)),
     ],
 )

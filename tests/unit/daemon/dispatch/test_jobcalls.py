@@ -1,14 +1,16 @@
 """Jobs as clients see them: none, one that goes on, and the one that ended last."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from insula.errors import DomainNotFoundError, InvalidArgumentError, OperationInvalidError
+from insula.errors import ArgumentUnsupportedError, DomainNotFoundError, InvalidArgumentError, OperationInvalidError
 from insula.model.numbers import JobOperation, JobType
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.wiretypes import DomainRef
+from insula.service.coredumps import Afterwards
 from insula.service.events import Events
 from insula.service.jobs import Job, JobProgress
 from tests.unit.daemon.fakes import WEB, FakeDomains, answered, services_of
@@ -89,3 +91,41 @@ def test_aborting_takes_no_flags(domains: FakeDomains) -> None:
 def test_a_job_is_what_the_way_to_the_domain_is_busy_with(domains: FakeDomains) -> None:
     saving(domains)
     assert ask(domains, Remote.DOMAIN_GET_CONTROL_INFO, DOM, 0).state == 1
+
+
+class Dumps:
+    """Remembers what was to be dumped."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, bool, Afterwards]] = []
+
+    async def dump(self, managed: Any, path: str, *, live: bool, afterwards: Afterwards) -> None:
+        self.asked.append((path, live, afterwards))
+
+
+@pytest.mark.parametrize(
+    ("flags", "live", "afterwards"),
+    [
+        (0, False, Afterwards.GOES_ON),
+        (1, False, Afterwards.CRASHES),
+        (2 | 4 | 16, True, Afterwards.GOES_ON),
+        (8, False, Afterwards.IS_RESET),
+    ],
+)
+def test_a_dump_is_asked_for_in_both_ways(domains: FakeDomains, flags: int, live: bool, afterwards: Afterwards) -> None:
+    dumps = Dumps()
+    services = replace(services_of(domains), core_dumps=dumps)  # type: ignore[arg-type]
+    answered(services, Remote.DOMAIN_CORE_DUMP, DOM, "/x", flags)
+    answered(services, Remote.DOMAIN_CORE_DUMP_WITH_FORMAT, DOM, "/x", 0, flags)
+    assert dumps.asked == [("/x", live, afterwards)] * 2
+
+
+@pytest.mark.parametrize("flags", [1 | 2, 1 | 8, 2 | 8])
+def test_what_contradicts_itself_is_no_dump(domains: FakeDomains, flags: int) -> None:
+    with pytest.raises(InvalidArgumentError, match="mutually exclusive"):
+        ask(domains, Remote.DOMAIN_CORE_DUMP, DOM, "/x", flags)
+
+
+def test_formats_of_kernels_are_refused_in_words(domains: FakeDomains) -> None:
+    with pytest.raises(ArgumentUnsupportedError, match="archive of ELF cores"):
+        ask(domains, Remote.DOMAIN_CORE_DUMP_WITH_FORMAT, DOM, "/x", 1, 16)

@@ -6,7 +6,8 @@ import os
 import pytest
 
 from insula.daemon.dispatch.nativecalls import _exec_request
-from insula.errors import ErrorCode, InsulaError, InvalidArgumentError, OperationFailedError
+from insula.errorcodes import ErrorCode
+from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError
 from insula.rpc.arrivals import Reply, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.codes.nativecodes import ExecFlags
 from insula.rpc.procedures import Insula

@@ -40,7 +40,7 @@ async def test_every_domain_is_told_or_those_that_a_filter_lets_through() -> Non
 async def test_addresses_are_read_of_those_that_run() -> None:
     async with connected() as both:
         web = both.domains.registry.by_name("web")
-        run = SimpleNamespace(container=SimpleNamespace(id=7, pid=7), adoption=None)
+        run = SimpleNamespace(container=SimpleNamespace(id=7, pid=7), adoption=None, consoles=())
         web.begin(cast("Run", run), web.current, Happening.BOOTED)
         assert [each["addresses"] for each in await _listed(both, 1 << 16)] == [["10.0.0.2"], []]
 

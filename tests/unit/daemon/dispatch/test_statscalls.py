@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from insula.daemon.dispatch import statscalls as stats_handlers
-from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError
-from insula.model.numbers import StatsTypes
+from insula.errors import ArgumentUnsupportedError, InvalidArgumentError, OperationFailedError, OperationInvalidError
+from insula.model.numbers import Affect, StatsTypes
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.wiretypes import DomainRef as WireRef
 from insula.service import bulkstats, statistics
@@ -19,7 +19,7 @@ from insula.service.events import DomainIdentity, Events
 from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter
 from insula.service.statistics import CpuStats
-from tests.unit.daemon.fakes import FakeDomains, answered, managed, parameter, services_of
+from tests.unit.daemon.fakes import WEB, FakeDomains, answered, managed, parameter, services_of
 
 DOM = WireRef("web", bytes(16), 1)
 
@@ -51,9 +51,9 @@ class Forty:
         )
 
     def all_stats(
-        self, domains: Sequence[ManagedDomain], groups: StatsTypes, counted: object
+        self, domains: Sequence[ManagedDomain], groups: StatsTypes, gathered: bulkstats.Gathered
     ) -> Sequence[tuple[DomainIdentity, Sequence[Parameter]]]:
-        assert counted is self.counted
+        assert gathered.counters is self.counted
         self.turns.append(len(domains))
         self.groups = groups
         return [(each.ref, [parameter("state.state", each.uuid.int)]) for each in domains]
@@ -156,3 +156,17 @@ def test_unknown_groups_are_refused_only_when_the_client_insists() -> None:
 
 def test_asked_only_for_what_nobody_has_the_records_are_empty() -> None:
     assert {record.params for record in bulk(Forty(), stats=0x40)} == {()}
+
+
+def test_any_period_of_memory_statistics_is_accepted_but_one_before_now() -> None:
+    services = services_of(FakeDomains(events=Events()))
+
+    def period(seconds: int, flags: int) -> Any:
+        reference = WireRef(WEB.name, WEB.uuid.bytes, -1)
+        return answered(services, Remote.DOMAIN_SET_MEMORY_STATS_PERIOD, reference, seconds, flags)
+
+    period(5, Affect.CONFIG)
+    with pytest.raises(InvalidArgumentError, match="period"):
+        period(-1, Affect.CONFIG)
+    with pytest.raises(OperationInvalidError, match="not running"):
+        period(5, Affect.LIVE)

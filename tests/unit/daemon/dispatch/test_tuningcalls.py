@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from insula.errors import InvalidArgumentError, OperationUnsupportedError
+from insula.errors import InvalidArgumentError
 from insula.model.numbers import Affect, ParameterType
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.wiretypes import DomainRef, TypedParameter
@@ -72,8 +72,3 @@ def test_texts_are_shown_only_to_clients_that_know_them(domains: FakeDomains) ->
     domains.values = [parameter("weight", 1), Parameter("devices", ParameterType.STRING, "x")]
     assert ask(domains, Remote.DOMAIN_GET_MEMORY_PARAMETERS, DOM, 0, 0).nparams == 1
     assert ask(domains, Remote.DOMAIN_GET_MEMORY_PARAMETERS, DOM, 0, 4).nparams == 2
-
-
-def test_the_guest_is_not_asked_for_its_processors(domains: FakeDomains) -> None:
-    with pytest.raises(OperationUnsupportedError):
-        ask(domains, Remote.DOMAIN_GET_VCPUS_FLAGS, DOM, 8)

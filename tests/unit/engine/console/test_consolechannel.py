@@ -9,7 +9,7 @@ import termios
 import pytest
 
 from insula.engine.console.console import BACKLOG_HIGH
-from insula.engine.console.consolechannel import Viewing, last_lines
+from insula.engine.console.consolechannel import Viewing
 from insula.errors import OperationInvalidError
 from tests.unit.engine.consoleline import line, print_all, read_exactly, read_until
 
@@ -54,19 +54,3 @@ async def test_the_window_size_reaches_the_guest() -> None:
         console.hub.attach().resize(33, 111)
         size = fcntl.ioctl(console.slave, termios.TIOCGWINSZ, bytes(8))
         assert struct.unpack("4H", size)[:2] == (33, 111)
-
-
-@pytest.mark.parametrize(
-    ("data", "count", "lines"),
-    [
-        (b"", 3, b""),
-        (b"a\nb\nc\n", 2, b"b\nc\n"),
-        (b"a\nb\nc", 2, b"b\nc"),
-        (b"a\nb\n", 0, b""),
-        (b"a\nb", 0, b""),
-        (b"a", 5, b"a"),
-        (b"\n\n\n", 1, b"\n"),
-    ],
-)
-async def test_the_last_lines_are_whole(data: bytes, count: int, lines: bytes) -> None:
-    assert last_lines(data, count) == lines

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from insula.engine.console import consolelog
-from insula.engine.console.consolelog import ConsoleLog, tail
+from insula.engine.console.consolelog import ConsoleLog, LogLimits, tail
 from insula.engine.writers import Writers
 
 pytestmark = pytest.mark.asyncio
@@ -25,7 +25,7 @@ async def test_bytes_are_in_the_file_once_closed_and_the_directory_is_made(tmp_p
 
 
 async def test_a_full_file_is_rotated_and_old_ones_fall_off(tmp_path: Path) -> None:
-    log = ConsoleLog(tmp_path / "web.log", max_bytes=10, backups=2)
+    log = ConsoleLog(tmp_path / "web.log", limits=LogLimits(file_bytes=10, old_files=2))
     log.append(b"0123456789abcdefghijABCDEFGHIJrest")
     await log.close()
     assert sorted(os.listdir(tmp_path)) == ["web.log", "web.log.1", "web.log.2"]
@@ -161,3 +161,28 @@ async def test_a_disk_that_never_answers_holds_the_end_only_so_long_and_is_told(
 
 def _all_below(directory: Path) -> list[Path]:
     return sorted(directory.rglob("*"))
+
+
+async def test_what_could_not_be_written_is_counted_where_the_log_goes_on(tmp_path: Path) -> None:
+    log = ConsoleLog(tmp_path / "web.log")
+    log.path.mkdir()
+    for lost in (b"123", b"4567"):
+        log.append(lost)
+        await log.close()
+        assert log.failing
+    log.path.rmdir()
+    for said in (b"and ", b"on"):
+        log.append(said)
+        await log.close()
+    assert not log.failing
+    assert log.path.read_bytes() == b"\r\n[insula: 7 bytes are missing here, the disk did not keep up]\r\nand on"
+
+
+async def test_of_files_that_an_earlier_daemon_kept_too_many_none_stays(tmp_path: Path) -> None:
+    for number in (1, 2, 3, 4):
+        (tmp_path / f"web.log.{number}").touch()
+        (tmp_path / f"web.log.{number}.times").touch()
+    log = ConsoleLog(tmp_path / "web.log", timed=True, limits=LogLimits(file_bytes=4, old_files=2))
+    log.append(b"1234")
+    await log.close()
+    assert sorted(os.listdir(tmp_path)) == ["web.log.1", "web.log.1.times", "web.log.2", "web.log.2.times"]

@@ -5,11 +5,24 @@ from dataclasses import replace
 import pytest
 
 from insula.engine.fragments.guestdevices import OF_NAMESPACES, STANDARD, device_tree, host_id
+from insula.engine.interfacespec import NetworkKind, NetworkShare
 from insula.engine.policy.devicepolicy import device_rules
-from insula.engine.spec import ContainerSpec, Device, DeviceKind, IdMap, IdRange, Namespace, SharedNamespace
+from insula.engine.spec import (
+    ContainerSpec,
+    Device,
+    DeviceKind,
+    IdMap,
+    IdRange,
+    Namespace,
+    Seccomp,
+    SeccompProfile,
+    SharedNamespace,
+)
 from insula.engine.steps.guest.roottree import MountFilesystem
 from insula.engine.steps.host.devicetree import CopyNode, DeviceNode, MakeDevices
+from insula.engine.steps.host.imagedevices import AttachImage
 from insula.errors import InvalidArgumentError
+from insula.kernel.cgroups import DeviceRule
 from tests.unit.engine.fragments.example import FACTS, IDS, PRIVILEGED, SPEC, told
 
 FUSE = Device(kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="fuse", mode=0o666, uid=7, gid=44)
@@ -45,6 +58,13 @@ def test_every_node_that_is_made_may_be_used() -> None:
     spec = replace(SPEC, devices=(FUSE, DISK))
     allowed = {(rule.kind, rule.major, rule.minor) for rule in device_rules(spec.devices)}
     assert {(each.kind, each.major, each.minor) for each in made(spec).nodes} <= allowed
+
+
+def test_a_share_of_the_hosts_network_makes_no_tunnels_in_it() -> None:
+    share = NetworkShare(addresses=("192.0.2.7",))
+    spec = replace(SPEC, network=NetworkKind.HOST, network_share=share)
+    assert "net/tun" not in {each.name for each in made(spec).nodes}
+    assert DeviceRule(kind="c", major=10, minor=200) not in device_rules(spec.devices, tunnels=False)
 
 
 def test_devices_of_the_spec_have_its_mode_and_the_hosts_ids_of_their_owners() -> None:
@@ -129,3 +149,18 @@ def test_message_queues_of_another_guest_come_from_the_host_where_the_guest_may_
 def test_a_kernel_without_message_queues_gets_no_mount_of_them() -> None:
     _, inner = device_tree(SPEC, replace(FACTS, filesystems=frozenset({"tmpfs"})))
     assert not any("mqueue" in text for text in told(inner))
+
+
+def test_an_image_becomes_a_device_before_its_node_is_made_and_only_behind_a_filter() -> None:
+    image = Device(kind=DeviceKind.BLOCK, major=0, minor=0, host="", guest="vda", image="/srv/disk")
+    spec = replace(SPEC, devices=(image,))
+    host, _ = device_tree(spec, FACTS)
+    assert [type(each) for each in host][:2] == [AttachImage, MakeDevices]
+    assert device_rules((image,)) == device_rules(())
+    assert device_rules((replace(image, major=7),))[-1] == DeviceRule(kind="b", major=7, minor=0)
+    open_ones = (Seccomp(profile=SeccompProfile.UNCONFINED), Seccomp(allow=("ioctl",)))
+    for seccomp in open_ones:
+        with pytest.raises(InvalidArgumentError, match="no filter keeps the guest from taking the loop device over"):
+            device_tree(replace(spec, seccomp=seccomp), FACTS)
+    with pytest.raises(InvalidArgumentError, match="/srv/disk cannot become the device vda: nodes cannot be made here"):
+        device_tree(spec, replace(FACTS, device_nodes=False))

@@ -20,11 +20,11 @@ from insula.engine.spec import (
     TmpfsRoot,
 )
 from insula.engine.steps.guest.roottree import AttachMount, MountMemory, ShowElsewhere
+from insula.engine.steps.host.imagemounts import MountImage
 from insula.engine.steps.host.layers import (
     CopyTree,
     LockTree,
     MakeMemory,
-    MountImage,
     OpenLayers,
     OpenLayersInMemory,
     StackLayers,

@@ -146,7 +146,9 @@ def test_a_program_that_cannot_be_executed_is_told_after_it_was_tried(starting: 
     assert newborn.hear() == {"executing": True, "hold": False}
     failure = newborn.hear()
     assert failure is not None
-    assert "no such program in the guest: /no/such/init" in str(program.failure(failure["failed"], failure["errno"]))
+    assert "cannot execute /no/such/init: no such program in the guest" in str(
+        program.failure(failure["failed"], failure["errno"])
+    )
     assert newborn.end() == FAILED
 
 

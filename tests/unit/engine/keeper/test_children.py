@@ -51,6 +51,26 @@ def in_a_call_while_a_child_ends() -> int:
     return 0 if ctypes.CDLL(None).read(reader, ctypes.create_string_buffer(1), 1) == 1 else 1
 
 
+def ended_after_turns() -> int:
+    """A keeper of its own, three children of which have ended: return 0 if no look was made at once, and then one."""
+    ended: list[int] = []
+
+    def reap(pid: int) -> bool:
+        ended.append(os.waitpid(pid, 0)[0])
+        return True
+
+    loop = EventLoop()
+    Children(loop, reap).watch()
+    children = [fork(lambda: 0) for _ in range(3)]
+    for pid in children:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    loop.turn()
+    if ended:
+        return 1
+    loop.turn()
+    return 0 if sorted(ended) == sorted(children) else 2
+
+
 def fork(life: Callable[[], int]) -> int:
     pid = os.fork()
     if pid == 0:
@@ -107,3 +127,24 @@ def test_the_end_of_a_child_cuts_no_call_of_the_keepers_short() -> None:
 
 def test_children_that_nobody_knows_are_reaped_however_many() -> None:
     assert kept(lambda: 3, strangers=150) == 3
+
+
+def test_a_look_at_all_children_waits_a_little_and_is_for_all_that_ended_meanwhile() -> None:
+    assert kept(ended_after_turns) == 0
+
+
+def left_at_the_end() -> int:
+    """A keeper of its own, two children of which have ended: return 0 if none is left to the reaper."""
+    children = [fork(lambda: 0), fork(lambda: 3)]
+    for pid in children:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    Children(EventLoop(), lambda _: False).attend_all()
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG)
+    except ChildProcessError:
+        return 0
+    return 1
+
+
+def test_who_ends_leaves_no_ended_child_behind() -> None:
+    assert os.waitstatus_to_exitcode(os.waitpid(fork(left_at_the_end), 0)[1]) == 0

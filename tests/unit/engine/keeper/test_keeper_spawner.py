@@ -10,7 +10,7 @@ import pytest
 
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
-from insula.errors import KeeperError
+from insula.errors import KeeperError, StepError
 from tests.players import entering_program_of, image_file, program_of
 from tests.unit.engine.forkedkeeper import SLEEP, ForkedKeeper, program
 from tests.waiting import stop, until
@@ -84,7 +84,7 @@ def test_what_a_spawner_had_not_cloned_fails_when_it_dies_and_can_be_launched_ag
     with pytest.raises(KeeperError, match="being cloned"):
         spawning.ask(Verb.FETCH, uuid="u")
     os.kill(former, signal.SIGKILL)
-    with pytest.raises(KeeperError, match="has ended"):
+    with pytest.raises(StepError, match="has ended"):
         answer(spawning, number)
     until(lambda: spawner_of(spawning) not in (None, former), "another spawner")
     spawning.start("u", SLEEP)

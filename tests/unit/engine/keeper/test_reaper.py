@@ -192,3 +192,11 @@ def test_its_program_imports_nothing_of_ours_and_almost_nothing_else() -> None:
     )
     command = [sys.executable, "-I", "-S", "-c", code]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_by_sigterm_it_ends_whoever_is_connected() -> None:
+    made = ForkedReaper()
+    assert made.ask("hello") == ["1"]
+    os.kill(made.pid, signal.SIGTERM)
+    assert os.waitstatus_to_exitcode(os.waitpid(made.pid, 0)[1]) == 0
+    made.channel.close()

@@ -325,7 +325,7 @@ def test_patience_does_not_end_what_runs(born: Nursery) -> None:
 
 def test_nothing_is_left_open_by_one_that_fails(born: Nursery) -> None:
     born.channel.close()
-    before = open_fds() - {str(born.starting.channel.fileno())}
+    before = open_fds() - {born.starting.channel.fileno()}
     born.all.expect(born.process, born.request(), 30)
     born.end()
     born.all.conclude_failed(born.process)

@@ -19,6 +19,7 @@ from insula.engine.keeper.protocol import Message, receive, send
 from insula.engine.keeper.starting import StartingProcesses
 from insula.kernel.fds import NO_FD
 from tests.descriptors import open_fds
+from tests.waiting import scaled
 
 
 class Ordered:
@@ -63,7 +64,7 @@ class Ordered:
         return PendingRequest(self.client, 1)
 
     def answer(self) -> dict[str, Any]:
-        self.asker.settimeout(10)
+        self.asker.settimeout(scaled(10))
         message = receive(self.asker)
         assert isinstance(message, Message)
         message.close()
@@ -128,7 +129,8 @@ def test_an_order_whose_channel_ends_is_answered_with_an_error(ordered: Ordered,
     expect(ordered, entering)
     ordered.channel.close()
     ordered.loop.turn()
-    assert "what was to clone it has ended" in ordered.answer()["error"]["text"]
+    error = ordered.answer()["error"]
+    assert "what was to clone it has ended" in error["text"] and error["errno"] == errno.ECHILD
     assert ordered.never == 1
 
 

@@ -31,14 +31,14 @@ def test_who_listens_already_is_not_replaced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "complaint"),
+    ("program", "patience", "complaint"),
     [
-        ("raise SystemExit(3)", "did not start; its log says why"),
-        ("import time; time.sleep(60)", "did not start within"),
+        ("raise SystemExit(3)", scaled(20), "did not start; its log says why"),
+        ("import time; time.sleep(60)", 0.5, "did not start within"),
     ],
 )
 def test_a_keeper_that_does_not_come_up_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, program: str, complaint: str
+    monkeypatch: pytest.MonkeyPatch, program: str, patience: float, complaint: str
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
     real = subprocess.Popen
@@ -48,7 +48,7 @@ def test_a_keeper_that_does_not_come_up_is_given_up(
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", other)
-    monkeypatch.setattr(startup, "_PATIENCE", 0.5)
+    monkeypatch.setattr(startup, "_PATIENCE", patience)
     with pytest.raises(KeeperError, match=complaint):
         startup.private_keeper()
     assert started[0].wait(timeout=scaled(20)) != 0
@@ -96,7 +96,15 @@ def test_a_socket_left_by_a_dead_keeper_is_replaced(tmp_path: Path, monkeypatch:
         dead.bind(str(path))
     started: list[bool] = []
 
-    def start(command: Sequence[str], option: str, given: socket.socket, log: int | None, *, detached: bool) -> None:
+    def start(
+        command: Sequence[str],
+        option: str,
+        given: socket.socket,
+        log: int | None,
+        *,
+        detached: bool,
+        more: Sequence[int],
+    ) -> None:
         startup.connect(path).close()
         started.append(detached)
 
@@ -110,7 +118,7 @@ def test_a_socket_left_by_a_dead_keeper_is_replaced(tmp_path: Path, monkeypatch:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def no_reaper(path: Path, log: int | None) -> socket.socket:
+def no_reaper(path: Path, log: int | None, placed: startup.Placed) -> socket.socket:
     raise startup._UnreachableError("no reaper to be had")
 
 

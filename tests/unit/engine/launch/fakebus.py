@@ -3,11 +3,12 @@
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable
 
 from jeepney import HeaderFields, Message, MessageType, new_error, new_method_return
 from jeepney.low_level import Parser
+
+from tests.waiting import scaled
 
 Answer = Callable[[Message], Message | None]
 """What a service does: an answer, or None for none."""
@@ -26,14 +27,13 @@ def refused(message: Message, name: str, text: str = "no") -> Message:
 
 
 class FakeBus:
-    """Lets everybody in. calls: what has arrived, `Hello` left out; deaf: while it is set, nothing is taken."""
+    """Lets everybody in. calls: what has arrived, `Hello` left out; silent: nothing is answered."""
 
     def __init__(self, answer: Answer = returned) -> None:
         self.answer = answer
         self.calls: list[Message] = []
         self.connections = 0
         self.silent = False
-        self.deaf = threading.Event()
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -61,7 +61,7 @@ class FakeBus:
     def close(self) -> None:
         self.restart()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(scaled(10))
 
     def say(self, raw: bytes) -> None:
         """Send bytes that nobody has asked for."""
@@ -81,8 +81,6 @@ class FakeBus:
     def _answer_calls(self, end: socket.socket) -> None:
         parser = Parser()
         while arrived := end.recv(65536):
-            while self.deaf.is_set():
-                time.sleep(0.01)
             parser.add_data(arrived)
             while (message := parser.get_next_message()) is not None:
                 if member(message) == "Hello":

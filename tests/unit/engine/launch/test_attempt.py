@@ -10,12 +10,12 @@ import pytest
 
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Message, Verb
-from insula.engine.launch.attempt import LaunchAttempt, announced, answer_of_program, named_failure, step_failed
+from insula.engine.launch.attempt import LaunchAttempt, answer_of_program, named_failure, step_failed
+from insula.engine.launch.readyscopes import ReadyScopes
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import Running, boot_id
 from insula.engine.launch.systemdscope import Scopes
 from insula.engine.plan.plan import LaunchPlan
-from insula.engine.steps.guest.namespaces import AwaitAside
 from insula.engine.steps.host.hoststep import HostStep
 from insula.errors import InsulaError, KeeperError, OperationFailedError, StepError
 from insula.kernel.bpf import LoadedPrograms
@@ -31,8 +31,6 @@ from tests.unit.engine.fakes import (
     INNER,
     SPEC,
     Do,
-    DoGroup,
-    DoUrgently,
     DoWithChild,
     FakeKeeper,
     Fetch,
@@ -53,7 +51,9 @@ def known_things(monkeypatch: pytest.MonkeyPatch) -> None:
     things(monkeypatch)
 
 
-def launch(plan: LaunchPlan, keeper: FakeKeeper, *inherited: int, hold: bool = False) -> Running:
+def launch(
+    plan: LaunchPlan, keeper: FakeKeeper, *inherited: int, hold: bool = False, scopes: ReadyScopes | None = None
+) -> Running:
     launching = LaunchAttempt(
         plan=plan,
         program=PROGRAM if inherited else replace(PROGRAM, passed=()),
@@ -62,10 +62,11 @@ def launch(plan: LaunchPlan, keeper: FakeKeeper, *inherited: int, hold: bool = F
         link=keeper,
         interfaces=None,
         identity=NUMBER,
+        processors=None,
         launch="a1",
         reserve=Reserve(0),
         release=Release(hierarchies=UNIFIED.hierarchies),
-        scopes=Scopes(),
+        scopes=scopes or ReadyScopes(Scopes(), UNIFIED.hierarchies),
         loaded=LoadedPrograms(),
     )
     return completed(launching.run(inherited, hold=hold, while_inside=lambda running: None))
@@ -388,47 +389,3 @@ def test_a_refused_step_tells_what_the_kernel_said_and_where(error: OSError, tex
     failure = step_failed(INNER[0], error)
     assert isinstance(failure, InsulaError)
     assert (str(failure), failure.errno) == (text, errno.ENOSPC)
-
-
-def awaiting(plan: LaunchPlan) -> LaunchPlan:
-    """Return the plan with a child that waits for what is done aside."""
-    return replace(plan, inside=(AwaitAside(why="-"), *plan.inside))
-
-
-def test_what_is_done_aside_begins_behind_the_urgent_steps_and_is_held_as_all_else() -> None:
-    keeper = FakeKeeper()
-    aside = Do(why="-", name="scope", world=keeper.world)
-    plan = awaiting(plan_of(DoUrgently(why="-", name="asked", world=keeper.world), aside=(aside,)))
-    running = launch(plan, keeper)
-    journal = keeper.world.journal
-    assert journal[:3] == ["ask launch", "launch answered", "asked"]
-    assert set(journal[3:]) == {"scope", "ask go", "go answered"}
-    assert [str(getattr(holding, "name", "")) for holding in running.record.holdings] == ["asked", "scope"]
-    running.close()
-
-
-def test_why_the_host_gave_up_is_told_instead_of_what_the_child_says() -> None:
-    keeper, before = FakeKeeper(), open_fds()
-    aside = Do(why="-", name="scope", world=keeper.world, error=OperationFailedError("systemd makes no scope"))
-    keeper.answers[Verb.GO] = [StepError("the host's side gave it up", step=str(AwaitAside(why="-")))]
-    with pytest.raises(OperationFailedError, match="systemd makes no scope"):
-        launch(awaiting(plan_of(Do(why="-", name="devices", world=keeper.world), aside=(aside,))), keeper)
-    assert keeper.world.made == []
-    assert open_fds() == before
-
-
-def test_what_was_done_aside_is_taken_away_when_the_child_fails() -> None:
-    keeper, before = FakeKeeper(), open_fds()
-    aside = Do(why="-", name="scope", world=keeper.world)
-    keeper.answers[Verb.GO] = [StepError("cannot mount", step="mount")]
-    with pytest.raises(StepError, match="cannot mount"):
-        launch(awaiting(plan_of(Do(why="-", name="devices", world=keeper.world), aside=(aside,))), keeper)
-    assert "no scope" in keeper.world.journal
-    assert keeper.world.made == []
-    assert open_fds() == before
-
-
-def test_a_launch_cut_short_may_have_left_what_was_done_aside() -> None:
-    world = World()
-    group = DoGroup(why="-", name="scope", world=world)
-    assert announced(plan_of(aside=(group,)), NUMBER) == group.announce(NUMBER)

@@ -18,7 +18,7 @@ from insula.engine.look.looking import Sight
 from insula.engine.program.disassembly import Disassembly
 from insula.engine.spec import Process, ResourceLimit
 from insula.errors import OperationTimeoutError, StepError
-from tests.descriptors import open_fds
+from tests.descriptors import listed_fds, open_fds
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import Desk, desk_of
 
@@ -132,7 +132,7 @@ def test_variables_of_any_length_are_not_kept_for_the_next(desk: Desk) -> None:
         for number in range(20):
             long = replace(PROCESS, env=(("LONG", str(number) * (1 << 19)),))
             os.close(completed(entered_by.execute(running, long, terminal=TERMINAL)).pidfd)
-        kept = [fd for fd in map(int, os.listdir("/proc/self/fd")) if "insula-entering" in _name_of(fd)]
+        kept = [fd for fd in listed_fds() if "insula-entering" in _name_of(fd)]
         assert sum(os.fstat(fd).st_size for fd in kept) < 8 << 20
         assert not entered_by._known
     running.close()
@@ -143,3 +143,19 @@ def _name_of(fd: int) -> str:
         return os.readlink(f"/proc/self/fd/{fd}")
     except FileNotFoundError:
         return ""
+
+
+def test_an_order_that_nobody_carried_out_is_given_once_more(desk: Desk) -> None:
+    running = desk.running()
+    lost = StepError("what was to clone it has ended", errno=errno.ECHILD)
+    desk.keeper.answers[Verb.EXECUTE] = [lost]
+    ids: list[str] = []
+    with entrance(desk, find_web) as entered_by:
+        entered = completed(entered_by.execute(running, PROCESS, terminal=TERMINAL, asked=ids))
+        assert (len(ids), entered.id) == (2, ids[1])
+        os.close(entered.pidfd)
+        desk.keeper.answers[Verb.EXECUTE] = [lost, lost]
+        with pytest.raises(StepError, match="has ended"):
+            completed(entered_by.execute(running, PROCESS, terminal=TERMINAL))
+    assert [each.verb for each in desk.keeper.asked].count(Verb.EXECUTE) == 4
+    running.close()

@@ -7,7 +7,7 @@ from jeepney import HeaderFields, Message
 from jeepney.low_level import Parser
 
 from insula.engine.launch import machineregister
-from insula.engine.launch.machineregister import Machine, MachineRegister, in_unit, register_machine
+from insula.engine.launch.machineregister import Machine, MachineRegister, describe_unit, in_unit, register_machine
 from insula.engine.launch.systembus import SystemBus
 from tests.unit.engine.launch.fakebus import FakeBus, refused, returned
 from tests.waiting import until
@@ -34,6 +34,18 @@ def test_a_container_is_registered_as_libvirt_registers_one() -> None:
     assert list(interfaces) == [3, 5]
 
 
+def test_a_scope_is_described_by_whose_it_is_for_as_long_as_it_is_there() -> None:
+    parser = Parser()
+    parser.add_data(describe_unit("a.scope", "Container web").serialise(serial=1))
+    arrived = parser.get_next_message()
+    assert arrived is not None
+    fields = arrived.header.fields
+    assert fields[HeaderFields.destination] == "org.freedesktop.systemd1"
+    assert fields[HeaderFields.member] == "SetUnitProperties"
+    assert fields[HeaderFields.signature] == "sba(sv)"
+    assert arrived.body == ("a.scope", True, [("Description", ("s", "Container web"))])
+
+
 class FakeMachined:
     """A bus with a systemd-machined. refusal: what it says to each registration; placed: who is in a unit at all."""
 
@@ -52,7 +64,14 @@ class FakeMachined:
         return refused(message, self.refusal, "it said no") if self.refusal else returned(message)
 
     def names(self) -> list[str]:
-        return [call.body[0] for call in self.bus.calls if call.body]
+        """Who was registered."""
+        registered = "RegisterMachineWithNetwork"
+        return [call.body[0] for call in self.bus.calls if call.header.fields[HeaderFields.member] == registered]
+
+    def described(self) -> list[str]:
+        return [
+            call.body[0] for call in self.bus.calls if call.header.fields[HeaderFields.member] == "SetUnitProperties"
+        ]
 
 
 @pytest.fixture
@@ -68,19 +87,26 @@ def machined(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeMachined]:
 
 def test_containers_are_registered_one_after_the_other_by_a_thread_that_ends(machined: FakeMachined) -> None:
     for name in ("a", "b", "c"):
-        machined.register.add(machine(name))
+        machined.register.add(machine(name), machined=True)
     until(lambda: machined.names() == ["a", "b", "c"], "all being registered")
     until(lambda: machined.register._thread is None, "the thread's end")
-    machined.register.add(machine("d"))
+    machined.register.add(machine("d"), machined=True)
     until(lambda: machined.names() == ["a", "b", "c", "d"], "a later one being registered")
+
+
+def test_without_systemd_machined_scopes_are_described_all_the_same(machined: FakeMachined) -> None:
+    machined.register.add(machine("a"), machined=False)
+    machined.register.close()
+    assert machined.described() == ["machine-a.scope"]
+    assert machined.names() == []
 
 
 def test_the_end_does_not_leave_out_those_whose_time_has_not_come(
     machined: FakeMachined, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machineregister, "_DELAY", 1000.0)
-    machined.register.add(machine("a"))
-    machined.register.add(machine("b"))
+    machined.register.add(machine("a"), machined=True)
+    machined.register.add(machine("b"), machined=True)
     assert machined.names() == []
     machined.register.close()
     assert machined.names() == ["a", "b"]
@@ -91,13 +117,13 @@ def test_a_register_that_refuses_is_logged_and_nothing_else(
 ) -> None:
     machined.refusal = "org.freedesktop.machine1.MachineExists"
     with caplog.at_level(logging.WARNING):
-        machined.register.add(machine("lxc-1-web"))
-        until(lambda: "systemd-machined does not register lxc-1-web: it said no" in caplog.text, "the log's line")
+        machined.register.add(machine("lxc-1-web"), machined=True)
+        until(lambda: "lxc-1-web is not made known to systemd: it said no" in caplog.text, "the log's line")
 
 
 def test_who_has_left_its_scope_is_not_registered(machined: FakeMachined, caplog: pytest.LogCaptureFixture) -> None:
     machined.placed = False
-    machined.register.add(machine("a"))
+    machined.register.add(machine("a"), machined=True)
     machined.register.close()
     assert machined.names() == []
     assert caplog.text == ""
@@ -106,9 +132,10 @@ def test_who_has_left_its_scope_is_not_registered(machined: FakeMachined, caplog
 def test_of_those_from_before_our_time_only_who_is_not_known_is_registered(machined: FakeMachined) -> None:
     machined.known = ["a", "c"]
     for name in ("a", "b", "c", "d"):
-        machined.register.add(machine(name), perhaps=True)
+        machined.register.add(machine(name), machined=True, perhaps=True)
     machined.register.close()
     assert machined.names() == ["b", "d"]
+    assert machined.described() == ["machine-b.scope", "machine-d.scope"]
     assert machined.lists == 1
 
 

@@ -82,6 +82,7 @@ def test_a_group_that_somebody_is_in_is_emptied_before_it_is_removed(
 
 def test_a_scope_is_ended_with_its_group(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
+    monkeypatch.setattr(ScopePlacement, "released_at_once", lambda _, group: False)
     monkeypatch.setattr(ScopePlacement, "release", lambda _, group: ended.append(group.path))
     assert walk(release, ScopeGroup(path=f"{PATH}/insula")) == []
     assert ended == [f"{PATH}/insula"]

@@ -13,8 +13,9 @@ from insula.engine.keeper.held import StartPhase
 from insula.engine.keeper.link import completed
 from insula.engine.keeper.protocol import Verb
 from insula.engine.launch import succession
+from insula.engine.launch.machineregister import Machine
 from insula.engine.launch.succession import Held
-from insula.engine.launch.systemdscope import Scope, Scopes
+from insula.engine.launch.systemdscope import Scopes
 from insula.errors import KeeperError, OperationFailedError
 from insula.kernel.cgroups import machine_name
 from insula.kernel.process import start_time
@@ -92,17 +93,17 @@ def test_what_has_come_as_far_as_its_program_lives(phase: StartPhase, lives: boo
 def test_systemds_register_is_told_of_who_is_found_again_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, facts: Facts
 ) -> None:
-    told: list[tuple[Scope, bool]] = []
-    monkeypatch.setattr(Scopes, "register", lambda _, scope, *, perhaps: told.append((scope, perhaps)))
+    told: list[tuple[Machine, bool]] = []
+    monkeypatch.setattr(Scopes, "register", lambda _, machine, manager, *, perhaps: told.append((machine, perhaps)))
     desk = desk_of(monkeypatch, facts)
     desk.holds("RUNNING")
-    record = record_of(desk.keeper.pid)
+    record = replace(record_of(desk.keeper.pid), group="machine.slice/machine-a.scope/insula")
     running = completed(desk.launcher.succession.recover(record))
     assert running is not None
     running.close()
     name = machine_name(record.id, record.spec.name)
-    assert [(scope.machine, scope.leader, perhaps) for scope, perhaps in told] == (
-        [(name, record.pid, True)] if facts is SYSTEMD else []
+    assert [(each.name, each.leader, each.unit, perhaps) for each, perhaps in told] == (
+        [(name, record.pid, "machine-a.scope", True)] if facts is SYSTEMD else []
     )
 
 

@@ -95,23 +95,6 @@ def test_nobody_waits_longer_than_he_says(bus: SystemBus, fake: FakeBus) -> None
         asked.body(0.01)
 
 
-def test_who_may_not_wait_makes_no_connection_and_waits_for_no_room(bus: SystemBus, fake: FakeBus) -> None:
-    assert bus.send_at_once(call()) is None
-    assert fake.connections == 0
-    assert bus.call(call(number=1)) == (1,)
-    asked = bus.send_at_once(call(number=2))
-    assert asked is not None
-    assert asked.body() == (2,)
-    fake.deaf.set()
-    sent = 0
-    while bus.send_at_once(call(number=3)) is not None:
-        sent += 1
-    fake.deaf.clear()
-    assert bus.call(call(number=4)) == (4,)
-    assert len(fake.calls) == sent + 3
-    assert fake.connections == 1
-
-
 def test_signals_and_answers_to_nothing_are_passed_over(bus: SystemBus, fake: FakeBus) -> None:
     assert bus.call(call(number=1)) == (1,)
     fake.say(new_signal(ADDRESS, "Happened").serialise(serial=7))

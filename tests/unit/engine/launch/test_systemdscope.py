@@ -20,13 +20,8 @@ from insula.engine.launch.systemdscope import (
 from tests.unit.engine.launch.fakebus import FakeBus, member, refused, returned
 from tests.waiting import until
 
-SCOPE = Scope(
-    machine="lxc-4711-web",
-    uuid="8f0c4bb0-6c5b-4f0e-9c3c-0b9b1b2e3d4f",
-    slice="machine.slice",
-    leader=4711,
-)
-UNIT = r"machine-lxc\x2d4711\x2dweb.scope"
+UNIT = r"machine-insula\x2d01234567.scope"
+SCOPE = Scope(unit=UNIT, slice="machine.slice", leader=4711)
 PATH = f"machine.slice/{UNIT}"
 
 
@@ -41,18 +36,20 @@ def received(message: Message) -> tuple[str, str, str, Any]:
     return str(fields[HeaderFields.destination]), str(fields[HeaderFields.member]), signature, arrived.body
 
 
-def test_a_scope_is_as_systemd_machined_makes_them_and_leaves_the_hosts_shutdown_to_its_slice() -> None:
+def test_a_scope_leaves_the_hosts_shutdown_to_its_slice_and_limits_to_the_guests_group() -> None:
     service, method, signature, (unit, mode, properties, auxiliary) = received(start_unit(SCOPE))
     assert (service, method, signature) == ("org.freedesktop.systemd1", "StartTransientUnit", "ssa(sv)a(sa(sv))")
     assert (unit, mode, auxiliary) == (UNIT, "fail", [])
     assert {key: value for key, (_, value) in properties} == {
-        "Description": "Container lxc-4711-web",
+        "Description": "Ready for a container of Insula's",
         "Slice": "machine.slice",
         "PIDs": [4711],
         "Delegate": True,
         "DefaultDependencies": False,
         "CollectMode": "inactive-or-failed",
-        "TasksMax": 16384,
+        "TasksMax": (1 << 64) - 1,
+        "Before": ["insula-guests.service", "virt-guest-shutdown.target"],
+        "After": ["insulad.service", "insula-keeper.scope"],
     }
 
 
@@ -129,11 +126,6 @@ def test_a_scope_is_awaited_until_its_leader_stands_in_it(systemd: FakeSystemd) 
     assert systemd.scopes.await_leader(awaited) == PATH
 
 
-def test_something_may_be_done_while_a_scope_is_awaited(systemd: FakeSystemd) -> None:
-    systemd.moves = systemd.done = False
-    assert systemd.scopes.await_leader(systemd.scopes.ask(SCOPE), lambda: systemd.place(PATH)) == PATH
-
-
 def test_one_that_stands_there_already_asks_nothing_more(systemd: FakeSystemd) -> None:
     awaited = systemd.scopes.ask(SCOPE)
     until(lambda: systemd.leader == PATH, "the leader having been moved")
@@ -167,7 +159,7 @@ def test_a_leader_that_ends_meanwhile_is_told_at_once(systemd: FakeSystemd) -> N
     systemd.moves = systemd.done = False
     awaited = systemd.scopes.ask(SCOPE)
     systemd.leader = None
-    with pytest.raises(ScopeError, match="the first process, 4711, has ended"):
+    with pytest.raises(ScopeError, match="process 4711, which it is made around, has ended"):
         systemd.scopes.await_leader(awaited)
 
 
@@ -197,21 +189,21 @@ def test_an_order_that_is_lost_with_the_bus_is_given_again(systemd: FakeSystemd)
     assert systemd.bus.connections == 2
 
 
+def test_a_systemd_that_never_comes_back_is_not_waited_for_without_end(
+    systemd: FakeSystemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemdscope, "_PATIENCE", 0.3)
+    systemd.refusals = ["org.freedesktop.DBus.Error.ServiceUnknown"] * 1000
+    with pytest.raises(ScopeError, match=r"was not made within 0\.3 s"):
+        systemd.scopes.await_leader(systemd.scopes.ask(SCOPE))
+
+
 def test_an_order_that_was_heard_the_first_time_is_no_error_the_second(systemd: FakeSystemd) -> None:
     systemd.refusals = ["org.freedesktop.DBus.Error.NoReply", "org.freedesktop.systemd1.UnitExists"]
     systemd.state = "activating"
     awaited = systemd.scopes.ask(SCOPE)
     threading.Timer(0.2, systemd.place, [PATH]).start()
     assert systemd.scopes.await_leader(awaited) == PATH
-
-
-def test_who_may_not_wait_asks_over_a_connection_that_is_there_already(systemd: FakeSystemd) -> None:
-    assert systemd.scopes.ask_at_once(SCOPE) is None
-    systemd.scopes.stop("another.scope")
-    awaited = systemd.scopes.ask_at_once(SCOPE)
-    assert awaited is not None
-    assert systemd.scopes.await_leader(awaited) == PATH
-    assert systemd.bus.connections == 1
 
 
 def test_a_scope_that_is_gone_is_no_error_and_other_refusals_are(systemd: FakeSystemd) -> None:

@@ -16,6 +16,7 @@ from insula.engine.launch import changes, viewrenewal
 from insula.engine.launch.changes import RunningChanges
 from insula.engine.launch.holdings import GuestMount, Holding, RenewedMount
 from insula.engine.launch.insidesteps import InsideSteps
+from insula.engine.launch.mountchanges import MountChanges
 from insula.engine.launch.release import Release
 from insula.engine.launch.runningcontainer import ContainerRecord, Running
 from insula.engine.launch.viewrenewal import ViewRenewal
@@ -210,7 +211,7 @@ def test_one_that_could_not_be_taken_back_is_told_by_the_record_and_seen_once_it
     assert any(isinstance(each, RenewedMount) for each in running.record.holdings)
     if attached:
         with pytest.raises(OperationInvalidError, match="was cut short: renew it again first"):
-            completed(changing.detach(running, TARGET))
+            completed(MountChanges(facts=UNIFIED, changes=changing).detach(running, TARGET))
     monkeypatch.setattr(viewrenewal, "mount_of", lambda tree: NEW + 1)
     newest = replace(FORMER, inode=NEW + 1)
     monkeypatch.setattr(viewrenewal, "shown_at", lambda tree, target: newest)

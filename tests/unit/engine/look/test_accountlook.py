@@ -16,6 +16,7 @@ from insula.engine.look.accountlook import find_directly, find_through, find_wit
 from insula.engine.look.looking import Looker, Sight
 from insula.errors import OperationTimeoutError
 from insula.kernel.statx import unique_mount_of
+from tests.waiting import scaled
 
 SIGHT = Sight(whose="u", name="'web'")
 
@@ -54,12 +55,12 @@ def test_the_looker_finds_the_same(pidfd: int) -> None:
 def test_a_guest_that_does_not_answer_is_not_waited_for(pidfd: int, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = threading.Event()
     monkeypatch.setattr(accountlook, "PATIENCE", 0.05)
-    monkeypatch.setattr(accountlook, "account_inside", lambda *_: answer.wait(60))
+    monkeypatch.setattr(accountlook, "account_inside", lambda *_: answer.wait(scaled(60)))
     began = time.monotonic()
     with pytest.raises(OperationTimeoutError, match="the file system of 'web' does not answer"):
         asyncio.run(_awaited(find_with_patience, pidfd, "root", None))
     answer.set()
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < scaled(60)
 
 
 async def _awaited(find: accountlook.AccountFinder, pidfd: int, user: str, group: str | None) -> Account:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from insula.engine.look.runningroot import open_root
+from insula.engine.look.runningroot import account_inside, open_root
 
 
 def test_the_root_of_whoever_got_inits_pid_is_left_alone() -> None:
@@ -20,3 +20,12 @@ def test_the_root_of_whoever_got_inits_pid_is_left_alone() -> None:
                 open_root(pid, pidfd)
     finally:
         os.close(pidfd)
+
+
+def test_a_user_is_looked_up_below_that_root() -> None:
+    pidfd = os.pidfd_open(os.getpid())
+    try:
+        account = account_inside(os.getpid(), pidfd, "root", None)
+    finally:
+        os.close(pidfd)
+    assert (account.uid, account.gid, account.name) == (0, 0, "root")

@@ -22,12 +22,14 @@ from insula.engine.spec import (
     ContainerSpec,
     DirectoryRoot,
     Limits,
+    NameFiles,
     Namespace,
     Process,
     Seccomp,
     SeccompProfile,
 )
 from insula.engine.steps.guest import confinement, execution, locking, namespaces, protections, roottree
+from insula.engine.steps.guest.shownfiles import ShowFile
 from insula.engine.steps.host import childsetup, groups, layers, scopes
 from insula.errors import InvalidArgumentError
 from tests.plans import BUSYBOX, CASES, CONFINED, DEBIAN, HYBRID, PRIVILEGED, SYSTEMD, UNIFIED, Case, golden
@@ -94,18 +96,12 @@ def test_every_fd_that_a_step_uses_is_made_by_one_before(case: Case) -> None:
 
 
 @pytest.mark.parametrize("spec", [BUSYBOX, DEBIAN, PRIVILEGED])
-def test_systemd_makes_the_groups_aside_and_nothing_of_the_guest_begins_without_them(spec: ContainerSpec) -> None:
-    made = plan(spec, SYSTEMD)
-    assert scopes.AskForScope in map(type, made.meanwhile)
-    assert isinstance(made.aside[0], scopes.MakeGroupInScope)
-    assert not any(isinstance(step, scopes.ScopeStep | groups.LimitGroup) for step in made.meanwhile[1:])
-    inside = [type(step) for step in made.inside]
-    waiting = inside.index(namespaces.AwaitAside)
-    assert waiting < inside.index(namespaces.RootTheGroups) < inside.index(confinement.LoadFilters)
-    assert inside.index(roottree.AttachRoot) < waiting
-    without = plan(spec, UNIFIED)
-    assert without.aside == ()
-    assert namespaces.AwaitAside not in map(type, without.inside)
+def test_under_systemd_a_scope_is_taken_before_the_clone_and_all_else_is_as_without(spec: ContainerSpec) -> None:
+    made, without = plan(spec, SYSTEMD), plan(spec, UNIFIED)
+    assert [type(step) for step in made.before] == [scopes.TakeScope]
+    assert [type(step) for step in without.before] == [groups.MakeGroup]
+    assert made.meanwhile == without.meanwhile
+    assert made.inside == without.inside
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -115,9 +111,8 @@ def test_id_maps_are_written_before_anything_needs_them(case: Case) -> None:
     if childsetup.MapIds in kinds:
         mapping = kinds.index(childsetup.MapIds)
         assert all(n > mapping for n, kind in enumerate(kinds) if kind in {layers.CopyTree, layers.StackLayers})
-    order = [step.needs_child and not step.urgent for step in between]
+    order = [step.needs_child for step in between]
     assert order == sorted(order)
-    assert [step.urgent for step in between] == sorted((step.urgent for step in between), reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -134,17 +129,21 @@ def test_mounts_are_shared_where_the_guest_may_have_mount_namespaces(spec: Conta
     assert any(isinstance(step, roottree.ShareMounts) for step in plan(spec, UNIFIED).inside) is shared
 
 
+READ_ONLY = DirectoryRoot(path="/srv/box", access=Access.READ_ONLY)
+
+
 @pytest.mark.parametrize(
     ("changes", "written"),
     [
         ({"resolver": "search example\n"}, "search example\n"),
         ({"resolver": "search example\n", "nameservers": ("192.0.2.9",)}, "nameserver 192.0.2.9\n"),
-        ({"resolver": "x", "root": DirectoryRoot(path="/srv/box", access=Access.READ_ONLY)}, None),
+        ({"resolver": "x", "root": READ_ONLY, "name_files": NameFiles(there=False)}, None),
+        ({"resolver": "x", "root": READ_ONLY}, "x"),
         ({}, None),
     ],
 )
-def test_a_shared_networks_resolver_is_written_where_it_can_be(changes: dict[str, Any], written: str | None) -> None:
-    steps = [step for step in plan(replace(BUSYBOX, **changes), UNIFIED).inside if isinstance(step, roottree.MakeFile)]
+def test_a_shared_networks_resolver_is_shown_where_it_can_be(changes: dict[str, Any], written: str | None) -> None:
+    steps = [step for step in plan(replace(BUSYBOX, **changes), UNIFIED).inside if isinstance(step, ShowFile)]
     assert [step.content for step in steps if step.path == "etc/resolv.conf"] == ([] if written is None else [written])
 
 
@@ -167,6 +166,14 @@ def test_limits_are_set_only_where_there_are_some() -> None:
     assert [step.limits for step in limited.meanwhile if isinstance(step, groups.LimitGroup)] == [Limits(pids=9)]
     bare = replace(UNIFIED, hierarchies=replace(UNIFIED.hierarchies, v2_controllers=("cpu",)))
     assert not any(isinstance(step, groups.LimitGroup) for step in plan(BUSYBOX, bare).meanwhile)
+
+
+def test_processors_are_chosen_where_groups_can_be_held_to_them() -> None:
+    seated = replace(BUSYBOX, seated=True)
+    assert any(isinstance(step, groups.SeatGroup) for step in plan(seated, HYBRID).meanwhile)
+    assert not any(isinstance(step, groups.SeatGroup) for step in plan(BUSYBOX, HYBRID).meanwhile)
+    bare = replace(HYBRID, hierarchies=replace(HYBRID.hierarchies, v1=()))
+    assert not any(isinstance(step, groups.SeatGroup) for step in plan(seated, bare).meanwhile)
 
 
 def test_only_a_guest_without_a_user_namespace_is_locked_in() -> None:

@@ -1,4 +1,5 @@
 import errno
+from dataclasses import replace
 
 from insula.engine.program.program import Mark, Meaning, Program
 
@@ -21,6 +22,17 @@ def test_what_fails_before_the_first_step_is_no_steps_failure() -> None:
 def test_a_failure_is_the_last_step_s_that_has_begun() -> None:
     assert PROGRAM.failure(4, errno.EPERM).step == "go in"
     assert PROGRAM.failure(5, errno.EPERM).step == "sit down"
+
+
+def test_what_the_step_names_is_not_named_again() -> None:
+    marks = (Mark(index=0, what="go to /gone"),)
+    meanings: dict[tuple[int, int | None], Meaning] = {
+        (0, None): Meaning(text="{error}", about="/gone"),
+        (1, None): Meaning(text="{error}", about="/go"),
+    }
+    program = replace(PROGRAM, marks=marks, meanings=meanings)
+    assert str(program.failure(0, errno.ENOENT)) == "cannot go to /gone: No such file or directory"
+    assert str(program.failure(1, errno.ENOENT)) == "cannot go to /gone: No such file or directory: /go"
 
 
 def test_an_errno_can_have_a_meaning_of_its_own() -> None:

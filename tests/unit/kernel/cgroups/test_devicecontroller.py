@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insula.kernel.cgroups.devicecontroller import DeviceRule, V1Devices, device_program
+from tests.ebpf import Machine
 
 NULL = DeviceRule(kind="c", major=1, minor=3)
 ANY_BLOCK = DeviceRule(kind="b", major=None, minor=None, access="m")
@@ -46,32 +47,9 @@ LETTERS = {"m": 1, "r": 2, "w": 4}
 
 
 def answer(program: bytes, kind: str, access: str, major: int, minor: int) -> int:
-    """Run a device program as the kernel would: the few instructions it may have, on this context."""
-    context = {0: KINDS[kind] | sum(LETTERS[letter] for letter in access) << 16, 4: major, 8: minor}
-    registers: dict[int, int] = {}
-    position = 0
-    while True:
-        opcode, places, offset, number = struct.unpack_from("=BBhI", program, position * 8)
-        to, source = places & 15, places >> 4
-        position += 1
-        match opcode:
-            case 0x61:
-                assert source == 1
-                registers[to] = context[offset]
-            case 0xB7:
-                registers[to] = number
-            case 0xBF:
-                registers[to] = registers[source]
-            case 0x57:
-                registers[to] &= number
-            case 0x77:
-                registers[to] >>= number
-            case 0x55:
-                position += offset if registers[to] != number else 0
-            case 0x95:
-                return registers[0]
-            case _:
-                raise AssertionError(f"unexpected instruction {opcode:#x}")
+    """Run a device program as the kernel would."""
+    wanted = KINDS[kind] | sum(LETTERS[letter] for letter in access) << 16
+    return Machine(bytearray(struct.pack("=III", wanted, major, minor))).run(program)
 
 
 ACCESSES = st.sets(st.sampled_from("rwm"), min_size=1).map(lambda letters: "".join(sorted(letters)))

@@ -14,8 +14,8 @@ def test_a_text_is_read_without_its_last_newline(tmp_path: Path) -> None:
 
 def test_a_text_longer_than_one_read_is_read_whole(tmp_path: Path) -> None:
     long = "12345\n" * 40_000
-    (tmp_path / "cgroup.procs").write_text(long)
-    assert files.read(f"{tmp_path}/cgroup.procs") == long.rstrip("\n")
+    (tmp_path / "memory.stat").write_text(long)
+    assert files.read(f"{tmp_path}/memory.stat") == long.rstrip("\n")
 
 
 def test_a_file_missing_in_a_group_is_told_from_a_group_that_is_missing(tmp_path: Path) -> None:
@@ -55,10 +55,27 @@ def test_max_is_no_limit() -> None:
     assert (files.number("max"), files.number("42\n")) == (None, 42)
 
 
-def test_a_file_is_read_to_its_end_though_the_kernel_gives_less_than_is_asked_for(
+def test_the_end_of_a_text_is_not_asked_for_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory.stat").write_text("cache 0\n")
+    read, sizes = os.read, []
+
+    def noting(fd: int, size: int) -> bytes:
+        sizes.append(size)
+        return read(fd, size)
+
+    monkeypatch.setattr(os, "read", noting)
+    assert files.read(f"{tmp_path}/memory.stat") == "cache 0"
+    assert len(sizes) == 1
+
+
+def test_processes_are_listed_to_the_end_though_the_kernel_gives_less_than_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in range(100_000, 102_000)))
     read = os.read
     monkeypatch.setattr(os, "read", lambda fd, size: read(fd, min(size, 4090)))  # whole lines of one page
-    assert files.read(f"{tmp_path}/cgroup.procs").split() == [str(pid) for pid in range(100_000, 102_000)]
+    assert files.processes(str(tmp_path)) == list(range(100_000, 102_000))
+
+
+def test_a_group_that_is_gone_has_no_processes(tmp_path: Path) -> None:
+    assert files.processes(f"{tmp_path}/gone") == []

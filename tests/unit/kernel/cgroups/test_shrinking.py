@@ -34,7 +34,8 @@ class Kernel:
         self.written.append((name, value))
         Path(path).write_text(value + "\n")
         if value != "max":
-            self.used = max(min(self.used, int(value)), self.stays, self.used - self.frees)
+            wanted = self.used - int(value) if name == "memory.reclaim" else int(value)
+            self.used = max(min(self.used, wanted), self.stays, self.used - self.frees)
             self.killed |= name == "memory.max" and self.used > int(value)
         high = self.text("memory.high")
         if high == "max" or self.used <= int(high):
@@ -84,8 +85,10 @@ def test_programs_that_take_more_meanwhile_are_stopped_while_the_limit_is_writte
 def test_freeing_ends_at_the_deadline(kernel: Kernel) -> None:
     kernel.frees = 1
     kernel.prepare()
+    squeezed = shrinking.V2Shrinking(str(kernel.directory), 40 * MIB)
     with pytest.raises(OSError, match="do not shrink"):
-        shrinking.lower(str(kernel.directory), 40 * MIB, seconds=0)
+        squeezed.shrink(shrinking.Course(seconds=0))
+    squeezed.end(limited=False)
     assert (kernel.text("memory.max"), kernel.text("memory.high")) == ("max", "max")
 
 
@@ -101,3 +104,46 @@ def test_a_refused_limit_leaves_that_of_swap(kernel: Kernel) -> None:
     with pytest.raises(OSError, match="do not shrink"):
         v2.V2Memory(str(kernel.directory)).limit(memory=16 * MIB)
     assert (kernel.text("memory.max"), kernel.text("memory.swap.max")) == (str(200 * MIB), "0")
+
+
+def test_a_few_bytes_at_a_time_are_freed_and_told(kernel: Kernel) -> None:
+    kernel.prepare()
+    told: list[int] = []
+    squeezed = shrinking.V2Shrinking(str(kernel.directory), 40 * MIB)
+    squeezed.shrink(shrinking.Course(step=10 * MIB, tell=told.append, rest=lambda _: False))
+
+    assert told == [100 * MIB, 90 * MIB, 80 * MIB, 70 * MIB, 60 * MIB, 50 * MIB, 40 * MIB]
+    assert kernel.text("memory.max") == "max"
+    squeezed.end(limited=False)
+    assert kernel.text("memory.high") == "max"
+
+
+def test_a_kernel_that_frees_on_demand_is_asked_before_programs_are_stopped(kernel: Kernel) -> None:
+    kernel.prepare()
+    (kernel.directory / "memory.reclaim").write_text("")
+    shrinking.V2Shrinking(str(kernel.directory), 40 * MIB).shrink(shrinking.Course(step=20 * MIB))
+    assert kernel.written[:2] == [("memory.reclaim", str(20 * MIB)), ("memory.high", str(80 * MIB))]
+
+
+def test_programs_that_stand_still_or_need_again_what_was_freed_get_longer_and_longer_rests(kernel: Kernel) -> None:
+    kernel.prepare()
+    rests: list[float] = []
+    clock = iter(range(1000))
+
+    def rest(seconds: float) -> bool:
+        rests.append(seconds)
+        return False
+
+    course = shrinking.Course(
+        step=10 * MIB, seconds=None, longest_rest=1.0, rest=rest, stalled=lambda: 1000.0 * next(clock)
+    )
+    shrinking.V2Shrinking(str(kernel.directory), 40 * MIB).shrink(course)
+    assert [each for each in rests if each] == [0.02, 0.04, 0.08, 0.16]
+
+
+def test_who_gives_up_is_told_so(kernel: Kernel) -> None:
+    kernel.prepare()
+    course = shrinking.Course(step=10 * MIB, rest=lambda _: True)
+    with pytest.raises(OSError, match="given up") as given_up:
+        shrinking.V2Shrinking(str(kernel.directory), 40 * MIB).shrink(course)
+    assert given_up.value.errno == errno.ECANCELED

@@ -1,28 +1,13 @@
 import struct
 
 from insula.kernel.cgroups.socketoptions import SocketOption, option_program
+from tests.ebpf import Machine
 
 
 def answer(program: bytes, level: int, option: int) -> tuple[int, bool]:
     """Run a program as the kernel would; return its answer, and whether it has left the value alone."""
-    context = bytearray(struct.pack("=QQQiiii", 0, 0, 0, level, option, 4, 0))
-    registers, position = [0] * 6, 0
-    while True:
-        code, operands, offset, number = struct.unpack_from("=BBhi", program, position * 8)
-        to, position = operands & 0xF, position + 1
-        match code:
-            case 0x61:
-                registers[to] = struct.unpack_from("=I", context, offset)[0]
-            case 0xB7:
-                registers[to] = number
-            case 0x55:
-                position += offset if registers[to] != number else 0
-            case 0x62:
-                struct.pack_into("=i", context, offset, number)
-            case 0x95:
-                return registers[0], struct.unpack_from("=i", context, 32)[0] == 0
-            case _:
-                raise AssertionError(f"unexpected instruction {code:#x}")
+    machine = Machine(bytearray(struct.pack("=QQQiiii", 0, 0, 0, level, option, 4, 0)))
+    return machine.run(program), struct.unpack_from("=i", machine.context, 32)[0] == 0
 
 
 def test_what_is_listed_is_refused_and_all_else_passes_untouched() -> None:

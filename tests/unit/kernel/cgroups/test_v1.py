@@ -148,6 +148,12 @@ def test_processor_time_is_in_nanoseconds_with_a_number_for_each_cpu(tmp_path: P
     assert v1.V1CpuTime(str(tmp_path)).use(summary=True) == replace(use, per_cpu=())
 
 
+@pytest.mark.parametrize(("state", "frozen"), [("THAWED", False), ("FREEZING", True), ("FROZEN", True)])
+def test_a_group_that_a_task_has_just_joined_is_frozen_still(tmp_path: Path, state: str, *, frozen: bool) -> None:
+    (tmp_path / "freezer.state").write_text(f"{state}\n")
+    assert v1.V1Freezer(str(tmp_path)).frozen() is frozen
+
+
 def test_a_freezer_that_does_not_stop_is_thawed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "freezer.state").write_text("FREEZING\n")
     states: list[str] = []

@@ -155,7 +155,7 @@ def test_pressure_without_a_line_for_full_is_read(tmp_path: Path) -> None:
     directory = group(tmp_path, cpu__pressure="some avg10=1.50 avg60=0.00 avg300=0.00 total=42\n")
     pressure = v2.Stalls(directory).of("cpu")
     assert pressure is not None
-    assert (pressure.some, pressure.some_total, pressure.full) == (1.5, 42, 0)
+    assert (pressure.some.avg10, pressure.some.total, pressure.full.avg10) == (1.5, 42, 0)
     assert v2.Stalls(directory).of("io") is None
 
 
@@ -188,3 +188,13 @@ def test_a_summary_of_memory_leaves_out_what_costs_another_file(tmp_path: Path) 
     for name in ("peak", "swap.current"):
         (tmp_path / f"memory.{name}").unlink()
     assert memory.use(summary=True) == replace(whole, peak=None, swap=None)
+
+
+@pytest.mark.parametrize(
+    ("own", "events", "frozen"), [("0", "0", False), ("1", "0", True), ("1", "1", True), ("0", "1", True)]
+)
+def test_a_group_is_frozen_by_its_own_word_and_by_one_above(
+    tmp_path: Path, own: str, events: str, *, frozen: bool
+) -> None:
+    directory = group(tmp_path, cgroup__freeze=f"{own}\n", cgroup__events=f"populated 1\nfrozen {events}\n")
+    assert v2.V2Freezer(directory).frozen() is frozen

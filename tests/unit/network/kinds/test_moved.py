@@ -20,7 +20,7 @@ def test_it_is_moved_back_under_its_old_name(monkeypatch: pytest.MonkeyPatch) ->
     host, inside = Conversation(), Conversation()
     monkeypatch.setattr(moved, "link", lambda kernel, which: a_link("eth0", 3) if kernel is inside else None)
     MovedKind().end(ENDED, host.socket, inside.socket, 9)
-    assert (host.asked, inside.asked) == ([], ["interface 3 to be eth7 on the host"])
+    assert (host.asked, inside.asked) == ([], ["interface 3 to be moved as eth7"])
 
 
 def test_a_name_that_somebody_else_has_by_now_is_not_fought_for(
@@ -29,7 +29,7 @@ def test_a_name_that_somebody_else_has_by_now_is_not_fought_for(
     host, inside = Conversation(), Conversation()
     monkeypatch.setattr(moved, "link", lambda kernel, which: a_link("eth7"))
     MovedKind().end(ENDED, host.socket, inside.socket, 9)
-    assert inside.asked == ["interface 3 to be back%d on the host"]
+    assert inside.asked == ["interface 3 to be moved as back%d"]
     assert "another 'eth7'" in caplog.text
 
 

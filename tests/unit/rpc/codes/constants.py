@@ -4,7 +4,12 @@ from enum import IntEnum, IntFlag
 
 from tests import libvirt_python
 
-NEWER = {"VIR_DOMAIN_EVENT_ID_NIC_MAC_CHANGE"}
+NEWER = {
+    "VIR_DOMAIN_EVENT_ID_CHANNEL_LIFECYCLE",
+    "VIR_DOMAIN_EVENT_ID_NIC_MAC_CHANGE",
+    "VIR_DOMAIN_EVENT_ID_VCPU_REMOVED",
+    "VIR_ERR_NO_NETWORK_METADATA",
+}
 """What the oldest client we support does not know yet."""
 
 

@@ -1,4 +1,4 @@
-"""Networks, pools, volumes and node devices, by libvirt's own numbers."""
+"""Pools, volumes and node devices, by libvirt's own numbers."""
 
 from enum import IntEnum, IntFlag
 
@@ -8,10 +8,6 @@ from insula.rpc.codes import absentcodes
 from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
-    absentcodes.ListNetworks: "VIR_CONNECT_LIST_NETWORKS_",
-    absentcodes.NetworkEvent: "VIR_NETWORK_EVENT_",
-    absentcodes.NetworkUpdate: "VIR_NETWORK_UPDATE_COMMAND_",
-    absentcodes.NetworkSection: "VIR_NETWORK_SECTION_",
     absentcodes.ListPools: "VIR_CONNECT_LIST_STORAGE_POOLS_",
     absentcodes.PoolState: "VIR_STORAGE_POOL_",
     absentcodes.PoolEventId: "VIR_STORAGE_POOL_EVENT_ID_",

@@ -9,6 +9,7 @@ from tests.unit.rpc.codes.constants import differences
 
 PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     requestcodes.DefineFlags: "VIR_DOMAIN_DEFINE_",
+    requestcodes.NetworkXmlFlags: "VIR_NETWORK_XML_",
     requestcodes.UndefineFlags: "VIR_DOMAIN_UNDEFINE_",
     requestcodes.StartFlags: "VIR_DOMAIN_START_",
     requestcodes.DestroyFlags: "VIR_DOMAIN_DESTROY_",
@@ -19,7 +20,7 @@ PREFIXES: dict[type[IntEnum | IntFlag], str] = {
     requestcodes.ConsoleFlags: "VIR_DOMAIN_CONSOLE_",
     requestcodes.AddressType: "VIR_IP_ADDR_TYPE_",
     requestcodes.HostnameFlags: "VIR_DOMAIN_GET_HOSTNAME_",
-    requestcodes.GuestInfoTypes: "VIR_DOMAIN_GUEST_INFO_",
+    requestcodes.TimeFlags: "VIR_DOMAIN_TIME_",
     requestcodes.MessageTypes: "VIR_DOMAIN_MESSAGE_",
     requestcodes.LifecycleAction: "VIR_DOMAIN_LIFECYCLE_ACTION_",
     requestcodes.SaveFlags: "VIR_DOMAIN_SAVE_",

@@ -19,6 +19,7 @@ from insula.engine.program.assembly import Loaded
 from insula.engine.program.builder import Builder
 from insula.engine.spec import Seccomp
 from insula.engine.steps.guest.gueststep import GuestStep
+from insula.kernel.landlock import LandlockScope, ruleset
 from insula.kernel.privileges import CAPABILITY_VERSION, Ambient, Control, mask_of
 
 _JOIN_SESSION_KEYRING = 1
@@ -154,6 +155,19 @@ class LoadFilters(GuestStep):
         for each in programs(self.seccomp):
             filter_ = program.words([len(each) // _INSTRUCTION_SIZE, program.constant(each)])
             program.prctl(_SET_SECCOMP, _MODE_FILTER, filter_)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScopeSockets(GuestStep):
+    """Give up the abstract UNIX sockets of processes that do not come from this one, which belong to a network."""
+
+    phrase: ClassVar[str] = "give up the abstract sockets of others"
+
+    def compile(self, program: Builder) -> None:
+        attributes = ruleset(LandlockScope.ABSTRACT_UNIX_SOCKET)
+        made = program.call("landlock_create_ruleset", program.constant(attributes), len(attributes), 0)
+        program.call("landlock_restrict_self", made, 0)
+        program.close(made)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,7 +78,6 @@ class EnterDirectory(GuestStep):
 
     def compile(self, program: Builder) -> None:
         flags = os.O_PATH | os.O_DIRECTORY
-        means = "cannot be the working directory: {error}"
         root = program.open("/", flags)
         if self.else_root:
             program.call("fchdir", root, about="/")
@@ -87,8 +86,8 @@ class EnterDirectory(GuestStep):
             program.call("fchdir", directory, whatever=True)
             program.call("close", directory, whatever=True)
         else:
-            directory = program.open_beneath(root, self.path, flags, resolve=CONTAINED, means=means)
-            program.call("fchdir", directory, means=means, about=self.path)
+            directory = program.open_beneath(root, self.path, flags, resolve=CONTAINED, means="{error}")
+            program.call("fchdir", directory, means="{error}", about=self.path)
             program.close(directory)
         program.close(root)
 

@@ -1,6 +1,7 @@
 """All steps performed inside, by name: the vocabulary of the plan's inner part."""
 
 from insula.engine.steps.guest import (
+    channelports,
     confinement,
     execution,
     locking,
@@ -10,6 +11,7 @@ from insula.engine.steps.guest import (
     protections,
     renewal,
     roottree,
+    shownfiles,
     systemdunits,
     terminals,
 )
@@ -21,7 +23,6 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         namespaces.MakeNetwork,
         namespaces.MakeTime,
         namespaces.JoinGroups,
-        namespaces.AwaitAside,
         namespaces.BecomeRoot,
         namespaces.RootTheGroups,
         namespaces.EnterTime,
@@ -40,6 +41,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         roottree.MountMemory,
         roottree.TakeRoot,
         roottree.DetachMount,
+        roottree.TakeMountOff,
         nodes.RemoveNode,
         renewal.AttachBeneath,
         renewal.DetachBeneath,
@@ -48,6 +50,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         protections.MaskPaths,
         roottree.WriteSettings,
         roottree.MakeFile,
+        shownfiles.ShowFile,
         roottree.PivotRoot,
         systemdunits.MountForUnit,
         systemdunits.SkipUnits,
@@ -55,6 +58,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         ownboot.ShowBootId,
         locking.LockMounts,
         terminals.MakeConsoles,
+        channelports.MakeChannels,
         terminals.MakeTerminal,
         terminals.TakeTerminal,
         terminals.TakeStreams,
@@ -66,6 +70,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         confinement.LoadFilters,
         confinement.KeepCapabilities,
         confinement.RefuseNewPrivileges,
+        confinement.ScopeSockets,
         execution.PassDescriptors,
         execution.Finish,
         execution.EnterDirectory,

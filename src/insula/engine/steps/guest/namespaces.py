@@ -1,6 +1,5 @@
 """Steps that settle a process in its namespaces."""
 
-import errno
 import os
 import socket
 import struct
@@ -51,22 +50,6 @@ class JoinGroups(GuestStep):
             joined = program.passed(f"join{number}")
             program.write(joined, "0")
             program.close(joined)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AwaitAside(GuestStep):
-    """Wait until the host's side has done what it does aside, and says so by a byte in the pipe passed as aside.
-
-    The end of the pipe says that it has failed, or died.
-    """
-
-    phrase: ClassVar[str] = "wait until it is in its control group"
-
-    def compile(self, program: Builder) -> None:
-        word = program.passed("aside")
-        means = "the host's side gave it up"
-        program.call("read", word, program.room(1), 1, wanted=1, means=means, code=errno.EPIPE)
-        program.close(word)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

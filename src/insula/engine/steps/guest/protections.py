@@ -52,25 +52,18 @@ class MaskPaths(GuestStep):
     paths: list[str]
 
     def compile(self, program: Builder) -> None:
-        """The covers are parts of one file system, mounted for a moment.
-
-        Before Linux 6.15 only what is mounted somewhere can be copied in parts; what it covers meanwhile is reached by
-        its descriptor.
-        """
+        """The covers are parts of one file system."""
         root = program.rooted()
         ground = program.make_filesystem("tmpfs", _EMPTY, attributes=_HARMLESS)
         program.call("mkdirat", ground, program.text("directory"), 0o555)
         file = program.call("openat", ground, program.text("file"), os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o444)
         program.close(file)
-        program.attach(ground, root)
-        for path in self.paths:
-            with program.if_there(root, path) as found:
-                for is_directory in program.either_kind(found):
-                    cover = program.detached_copy("directory" if is_directory else "file", directory=ground)
-                    program.change(cover, add=MountAttribute.READ_ONLY)
-                    program.attach(cover, found)
-                    program.close(cover)
-        program.call("fchdir", ground)
-        program.detach(".")
-        program.change_directory("/")
+        with program.attached_for_a_moment(ground, root):
+            for path in self.paths:
+                with program.if_there(root, path) as found:
+                    for is_directory in program.either_kind(found):
+                        cover = program.detached_copy("directory" if is_directory else "file", directory=ground)
+                        program.change(cover, add=MountAttribute.READ_ONLY)
+                        program.attach(cover, found)
+                        program.close(cover)
         program.close(ground)

@@ -221,8 +221,8 @@ class TakeRoot(GuestStep):
 class DetachMount(GuestStep):
     """Take a mount off again that was attached at target; whatever else is there by now stays.
 
-    device, inode: what its top is. A file's mount is named by its path, which the guest may change meanwhile: it can
-    have another mount of its own taken off instead.
+    device, inode: what its top is; force: in use or not. A file's mount, and one that must be idle, is named by its
+    path, which the guest may change meanwhile: it can have another mount of its own taken off instead.
     """
 
     phrase: ClassVar[str] = "take the mount off {target}"
@@ -230,6 +230,7 @@ class DetachMount(GuestStep):
     target: str
     device: int
     inode: int
+    force: bool = True
 
     def compile(self, program: Builder) -> None:
         other = Label()
@@ -241,8 +242,32 @@ class DetachMount(GuestStep):
             (_DEVICE + 4, os.minor(self.device)),
         ):
             program.skip_unless(facts.beyond(offset), value, other)
-        take_off_found(program, found, self.target, other)
+        take_off_found(program, found, self.target, other, force=self.force)
         program.here(other)
+        program.call("close", found, whatever=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakeMountOff(GuestStep):
+    """Take the mount of that id off target, or fail. force: in use or not; else named by its path, as above."""
+
+    phrase: ClassVar[str] = "take mount {mount} off {target}"
+
+    target: str
+    mount: int
+    force: bool
+
+    def compile(self, program: Builder) -> None:
+        other, locked, done = Label(), Label(), Label()
+        found, facts = mount_at(program, self.target)
+        skip_unless_mount(program, facts, self.mount, other)
+        take_off_found(program, found, self.target, locked, force=self.force)
+        program.skip(done)
+        program.here(locked)
+        program.fail(errno.EPERM, "it is locked, as part of what the guest was started with", about=self.target)
+        program.here(other)
+        program.fail(errno.ESTALE, "another mount is there by now", about=self.target)
+        program.here(done)
         program.call("close", found, whatever=True)
 
 
@@ -263,8 +288,15 @@ def skip_unless_mount(program: Builder, facts: Pointer, mount: int, other: Label
     program.skip_unless(facts.beyond(_MOUNT + 4), mount >> 32, other)
 
 
-def take_off_found(program: Builder, found: Argument, target: str, none: Label) -> None:
-    """Take a mount off that was found at target; go on at none if it is no mount, or one that stays."""
+def take_off_found(program: Builder, found: Argument, target: str, none: Label, *, force: bool = True) -> None:
+    """Take a mount off that was found at target; go on at none if it is no mount, or one that stays.
+
+    force: in use or not; else found is closed on the way, which would be a use of it.
+    """
+    if not force:
+        program.close(found)
+        program.take_off_idle(target, none)
+        return
     for is_directory in program.either_kind(found):
         if is_directory:
             program.call("fchdir", found)

@@ -30,12 +30,7 @@ class MakeConsoles(GuestStep):
         root = program.rooted()
         devpts = program.open_beneath(root, "dev/pts", os.O_RDONLY | os.O_DIRECTORY)
         for number in range(1, self.count + 1):
-            master = _unlocked_master(program, devpts)
-            # In a file system that nobody else has seen yet, terminals are numbered from 0 on.
-            slave = program.room(4)
-            program.call("ioctl", master, TIOCGPTN, slave)
-            program.require(slave, number - 1, means="somebody else has opened terminals here", code=errno.EEXIST)
-            program.terminals.append(master)
+            numbered_master(program, devpts, number - 1)
             for path in (f"dev/tty{number}", *(("dev/console",) if number == 1 else ())):
                 mount = program.detached_copy(str(number - 1), directory=devpts)
                 target = program.place(root, path, directory=False)
@@ -43,6 +38,19 @@ class MakeConsoles(GuestStep):
                 program.close(target)
                 program.close(mount)
         program.close(devpts)
+
+
+def numbered_master(program: Builder, devpts: Argument, number: int) -> Result:
+    """Return a new terminal's master, one of those that the keeper is given; its slave has this name.
+
+    In a file system that nobody else has seen yet, terminals are numbered from 0 on.
+    """
+    master = _unlocked_master(program, devpts)
+    slave = program.room(4)
+    program.call("ioctl", master, TIOCGPTN, slave)
+    program.require(slave, number, means="somebody else has opened terminals here", code=errno.EEXIST)
+    program.terminals.append(master)
+    return master
 
 
 def _unlocked_master(program: Builder, devpts: Argument) -> Result:

@@ -12,9 +12,11 @@ from functools import partial
 from typing import ClassVar
 
 from insula.engine.accounts import GROUPS_MAX, Account, account_file, find_account, lines_below, lines_of
-from insula.engine.interfacespec import Interface
-from insula.engine.launch.holdings import Holding, Interfaces
+from insula.engine.interfacespec import Interface, UserInterface, VethInterface
+from insula.engine.launch.holdings import CardHelpers, ControlGroup, Holding, Interfaces
 from insula.engine.spec import IdRange
+from insula.engine.steps.host.groups import GroupRequest, group_of
+from insula.engine.steps.host.helpergroups import group_beside, helper_place
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationFailedError
 from insula.kernel.fds import Fd, close_all
@@ -129,19 +131,48 @@ class FetchNetlink(HostStep):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectInterfaces(HostStep):
-    """Have the network's performer make the interfaces, in the child's network namespace."""
+    """Have the network's performer make the interfaces, in the child's network namespace.
+
+    guest: where the guest's control group is made, if helpers of interfaces have one beside it that is to be held.
+    """
 
     needs_child: ClassVar[bool] = True
     phrase: ClassVar[str] = "connect {interfaces}"
 
     interfaces: tuple[Interface, ...]
+    guest: GroupRequest | None = None
+
+    def announce(self, identity: int) -> tuple[Holding, ...]:
+        if not any(isinstance(each, UserInterface) for each in self.interfaces):
+            return ()
+        return (*self._group(identity, made=False), CardHelpers())
+
+    def _group(self, identity: int, *, made: bool) -> tuple[Holding, ...]:
+        if self.guest is None:
+            return ()
+        return (ControlGroup(path=group_beside(self.guest.placed(identity).path), made=made),)
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         performer = context.performer
         if performer is None:
             raise OperationFailedError("there is nobody here to connect network interfaces")
         connected = await performer.connect(self.interfaces, netns_pid=context.child, netlink=context.netlink)
-        return (Interfaces(connected=connected),) if connected else ()
+        slow = [pair for pair in zip(connected, self.interfaces, strict=False) if _takes_its_time(pair[1])]
+        if slow:
+            place = helper_place(group_of(context), context.launch)
+            join = partial(performer.join, slow, place, network=context.network_namespace)
+            joined = {each.guest: each for each in await context.offload(join)}
+            connected = tuple(joined.get(each.guest, each) for each in connected)
+        if not connected:
+            return ()
+        return (*self._group(context.identity, made=True), Interfaces(connected=connected))
+
+
+def _takes_its_time(interface: Interface) -> bool:
+    """Whether it is connected by a program of the host's, which nobody waits for on a loop."""
+    return isinstance(interface, UserInterface) or (
+        isinstance(interface, VethInterface) and interface.switch is not None
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

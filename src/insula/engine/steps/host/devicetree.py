@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from insula.engine.launch.holdings import Holding
@@ -54,7 +54,7 @@ class MakeDevices(HostStep):
         for directory in self.directories:
             self._make_directory(tree, directory)
         for node in self.nodes:
-            self._make_node(tree, node)
+            self._make_node(tree, with_numbers(node, context))
         for path in self.files:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=tree))
             os.chown(path, self.uid, self.gid, dir_fd=tree)
@@ -75,6 +75,14 @@ class MakeDevices(HostStep):
         for depth in range(1, len(parts)):
             self._make_directory(tree, "/".join(parts[:depth]))
         _make_node(tree, node.name, node)
+
+
+def with_numbers(node: DeviceNode, context: HostContext) -> DeviceNode:
+    """Return a node with the numbers of the image that it shows, itself if it shows none."""
+    rule = context.images.get(node.name)
+    if rule is None or rule.major is None or rule.minor is None:
+        return node
+    return replace(node, major=rule.major, minor=rule.minor)
 
 
 def _make_node(tree: Fd, name: str, node: DeviceNode) -> None:
@@ -110,6 +118,6 @@ class TakeNode(HostStep):
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         options = [("mode", "700"), ("size", "4k"), ("nr_inodes", "2")]
         tree = context.keep(make_filesystem("tmpfs", options, attributes=MountAttribute.NO_SUID))
-        _make_node(tree, "node", self.node)
+        _make_node(tree, "node", with_numbers(self.node, context))
         context.fds[self.name] = part_of(tree, "node")
         return ()

@@ -1,15 +1,20 @@
 """Steps that make the container's control groups, before anything of it runs."""
 
+import errno
 from dataclasses import dataclass, replace
 from functools import partial
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from typing import ClassVar
 
+from insula.engine.interfacespec import NetworkShare
 from insula.engine.launch import limits as limiting
 from insula.engine.launch.holdings import ControlGroup, FormerDevices, Holding
 from insula.engine.launch.placement import DirectPlacement, PlacementRequest
 from insula.engine.spec import CgroupPlacement, Limits
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, SocketOption, set_maker
+from insula.kernel.cgroups.addressassembler import OwnAddresses
+from insula.kernel.cgroups.addressprograms import hold_to
 from insula.kernel.fds import Fd
 
 
@@ -18,6 +23,25 @@ def group_of(context: HostContext) -> Cgroup:
     if context.group is None:
         raise RuntimeError("the plan uses a control group that no step of it makes")
     return context.group
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupRequest:
+    """Where a group of our own is made. domain: the container's name; name: the group's, with {id} for the domain's id,
+    None for libvirt's usual one."""
+
+    partition: str
+    domain: str
+    name: str | None
+
+    def placed(self, identity: int, owner: tuple[int, int] | None = None) -> PlacementRequest:
+        """Return the place of a domain's group, by its id. owner: as in `PlacementRequest`."""
+        return PlacementRequest(
+            name=self.domain,
+            identity=identity,
+            placement=CgroupPlacement(partition=self.partition, name=self.name),
+            owner=owner,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,12 +69,8 @@ class GroupStep(HostStep):
         return ControlGroup(path=part.path)
 
     def _request(self, identity: int) -> PlacementRequest:
-        return PlacementRequest(
-            name=self.domain,
-            identity=identity,
-            placement=CgroupPlacement(partition=self.partition, name=self.name),
-            owner=self.owner,
-        )
+        request = GroupRequest(partition=self.partition, domain=self.domain, name=self.name)
+        return request.placed(identity, self.owner)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,6 +114,27 @@ class LimitGroup(HostStep):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SeatGroup(HostStep):
+    """Give the group the processors that were chosen for it, while no program of the guest is in it yet.
+
+    Where the group above has others, or hands none down, the guest runs on what that has, and the launch tells so.
+    """
+
+    phrase: ClassVar[str] = "run it on the host's processors that are chosen for it"
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        if context.processors:
+            try:
+                group_of(context).cpuset.pin_cpus(context.processors)
+            except OSError as error:
+                context.unmet.append(
+                    f"it runs on every processor that its control group has, not on {context.processors}: "
+                    f"{error.strerror} ({error.filename})"
+                )
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AllowDevices(HostStep):
     """Refuse all device nodes but these."""
 
@@ -102,7 +143,7 @@ class AllowDevices(HostStep):
     rules: tuple[DeviceRule, ...]
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
-        group_of(context).allow_devices(self.rules, context.loaded)
+        group_of(context).allow_devices((*self.rules, *context.images.values()), context.loaded)
         return ()
 
 
@@ -120,8 +161,33 @@ class ChangeDevices(HostStep):
         return (FormerDevices(path=self.path, rules=self.former),)
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
-        await context.offload(partial(group_of(context).allow_devices, self.rules))
+        rules = (*self.rules, *context.images.values())
+        await context.offload(partial(group_of(context).allow_devices, rules))
         return self.announce(context.identity)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HoldToAddresses(HostStep):
+    """Hold every socket of the group to a share of the host's network. loopback: what its 127.0.0.x are on the host."""
+
+    phrase: ClassVar[str] = "hold its sockets to {share}"
+
+    share: NetworkShare
+    loopback: str
+
+    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
+        addresses = tuple(map(ip_address, self.share.addresses))
+        own = OwnAddresses(
+            ipv4=tuple(each for each in addresses if isinstance(each, IPv4Address)),
+            ipv6=tuple(each for each in addresses if isinstance(each, IPv6Address)),
+            ports=self.share.ports,
+            loopback=IPv4Network(self.loopback),
+        )
+        scope = group_of(context).scope
+        if scope is None:
+            raise OSError(errno.EOPNOTSUPP, "only v2 groups have programs")
+        hold_to(scope, own)
+        return ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

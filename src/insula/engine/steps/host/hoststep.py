@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 from insula.engine.facts import Facts
 from insula.engine.interfaceperformer import InterfacePerformer
 from insula.engine.launch.holdings import Holding
-from insula.engine.launch.systemdscope import AwaitedScope, Scopes
+from insula.engine.launch.readyscopes import ReadyScope, ReadyScopes
 from insula.engine.steps.step import Step
 from insula.kernel.bpf import LoadedPrograms
-from insula.kernel.cgroups import Cgroup
+from insula.kernel.cgroups import Cgroup, DeviceRule
 from insula.kernel.fds import NO_FD, Fd, close_all
 
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -39,11 +39,15 @@ class Layers:
 class HostContext:
     """Where one launch is being worked on: what the steps so far have made.
 
-    identity: the domain's id, which is init's pid to be where that can be chosen; fetch_netlink: gets the socket the
+    identity: the domain's id, which is init's pid to be where that can be chosen; processors: those of the host that
+    were chosen for the guest, a list such as `0-1`, None where nobody did; fetch_netlink: gets the socket the
     child opens inside; offload: for what may block for long; scopes: who makes them on a host of systemd's; loaded:
-    programs that the kernel has for groups; awaited: the scope that was asked for; group: the control group; clone_fds:
-    what the clone is given; fds: what the guest is given, by the names its steps use; child: init's pid once it is
-    cloned; process: an fd of its /proc directory; netlink: the socket once it is fetched; layers: of an overlay to be.
+    programs that the kernel has for groups; scope: the one that was taken; group: the control group; clone_fds: what
+    the clone is given; fds: what the guest is given, by the names its steps use; child: init's pid once it is
+    cloned; process: an fd of its /proc directory; netlink: the socket once it is fetched; layers: of an overlay to be;
+    notices: the socket by which init tells of its state, taken by whoever holds the guest;
+    images: what block devices were made of image files, by the names of their nodes; unmet: what the guest should
+    have had and can do without, for whoever launches it.
     """
 
     facts: Facts
@@ -52,19 +56,24 @@ class HostContext:
     launch: str
     fetch_netlink: Callable[[], Awaitable[Fd]]
     offload: Offload = inline
-    scopes: Scopes = field(default_factory=Scopes)
+    processors: str | None = None
+    scopes: ReadyScopes | None = None
     loaded: LoadedPrograms = field(default_factory=LoadedPrograms)
-    awaited: AwaitedScope | None = None
+    scope: ReadyScope | None = None
     group: Cgroup | None = None
     clone_fds: dict[str, Fd] = field(default_factory=dict)
     fds: dict[str, Fd] = field(default_factory=dict)
     child: int = -1
     process: Fd = NO_FD
     netlink: Fd = NO_FD
+    notices: Fd = NO_FD
     layers: Layers | None = None
+    images: dict[str, DeviceRule] = field(default_factory=dict)
+    unmet: list[str] = field(default_factory=list)
     _kept: list[Fd] = field(default_factory=list)
     _user_namespace: Fd = NO_FD
     _network_namespace: Fd = NO_FD
+    _closed: bool = False
 
     @property
     def network_namespace(self) -> Fd:
@@ -85,11 +94,26 @@ class HostContext:
         self._kept.append(fd)
         return fd
 
+    def hold_scope(self, taken: ReadyScope) -> ReadyScope:
+        """Have a scope given back when this is closed, or now if it is; any thread may call. Return it."""
+        self.scope = taken
+        if self._closed:
+            self._give_scope_back()
+        return taken
+
+    def _give_scope_back(self) -> None:
+        taken, self.scope = self.scope, None
+        if taken is not None and self.scopes is not None:
+            self.scopes.give_back(taken)
+
     def close(self) -> None:
-        """Close all fds: whoever needed one has a copy by now."""
-        close_all(fd for fd in (self.process, self.netlink, self._user_namespace, self._network_namespace) if fd >= 0)
+        """Close all fds: whoever needed one has a copy by now. The guest lives in its scope, or will in none."""
+        self._closed = True
+        self._give_scope_back()
+        opened = (self.process, self.netlink, self.notices, self._user_namespace, self._network_namespace)
+        close_all(fd for fd in opened if fd >= 0)
         close_all([*self.clone_fds.values(), *self.fds.values(), *self._kept])
-        self.process = self.netlink = self._user_namespace = self._network_namespace = NO_FD
+        self.process = self.netlink = self.notices = self._user_namespace = self._network_namespace = NO_FD
         self.clone_fds.clear()
         self.fds.clear()
         self._kept.clear()
@@ -101,8 +125,6 @@ class HostStep(Step):
 
     needs_child: ClassVar[bool] = False
     """Whether the clone must have happened; a step that does not may be performed while the keeper is cloning."""
-    urgent: ClassVar[bool] = False
-    """Whether the child is awaited for it before anything else is done: others begin to work then."""
 
     def announce(self, identity: int) -> tuple[Holding, ...]:
         """Return what may be left of it if we die while it is performed, as far as that is known beforehand.

@@ -1,6 +1,17 @@
 """All steps performed on the host's side, by name."""
 
-from insula.engine.steps.host import childsetup, devicetree, groups, guestlinks, layers, queues, scopes
+from insula.engine.steps.host import (
+    childsetup,
+    devicetree,
+    groups,
+    guestlinks,
+    imagedevices,
+    imagemounts,
+    layers,
+    notifysocket,
+    queues,
+    scopes,
+)
 from insula.engine.steps.host.hoststep import HostStep
 
 HOST_STEPS: dict[str, type[HostStep]] = {
@@ -9,24 +20,24 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         groups.MakeGroup,
         groups.MakeControllerGroups,
         groups.LimitGroup,
+        groups.SeatGroup,
         groups.AllowDevices,
         groups.ChangeDevices,
         groups.RefuseSocketOptions,
-        scopes.AskForScope,
-        scopes.MakeGroupInScope,
-        scopes.LimitScope,
-        scopes.AllowDevicesInScope,
-        scopes.RefuseSocketOptionsInScope,
+        groups.HoldToAddresses,
+        scopes.TakeScope,
         devicetree.MakeDevices,
         devicetree.CopyNode,
         devicetree.TakeNode,
+        notifysocket.MakeNotifySocket,
+        imagedevices.AttachImage,
         layers.CopyTree,
         layers.LockTree,
         layers.MakeMemory,
         layers.OpenLayers,
         layers.OpenLayersInMemory,
         layers.StackLayers,
-        layers.MountImage,
+        imagemounts.MountImage,
         queues.FetchQueues,
         childsetup.MapIds,
         childsetup.SetClockOffsets,
@@ -36,5 +47,8 @@ HOST_STEPS: dict[str, type[HostStep]] = {
         childsetup.ConnectInterfaces,
         childsetup.FindAccount,
         guestlinks.ChangeLink,
+        guestlinks.PlugInterface,
+        guestlinks.UnplugInterface,
+        guestlinks.ChangePort,
     )
 }

@@ -3,7 +3,6 @@
 import errno
 import os
 import posixpath
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +11,6 @@ from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers
 from insula.engine.steps.host.owners import map_owners
 from insula.kernel.fds import Fd
 from insula.kernel.lockedmounts import locked_copy
-from insula.kernel.loopdevices import filesystem_on, is_block_device, loop_device
 from insula.kernel.mounts import (
     MountAttribute,
     Propagation,
@@ -118,7 +116,7 @@ class OpenLayers(HostStep):
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         lower = _open_lower(context, self.lower)
         common = posixpath.commonpath([self.upper, self.work])
-        tree = context.keep(_open_layer(common))
+        tree = context.keep(open_layer(common))
         upper, work = (_open_in(context, tree, posixpath.relpath(path, common)) for path in (self.upper, self.work))
         context.layers = Layers(lower=lower, tree=tree, upper=upper, work=work, mapped_tree=True)
         return ()
@@ -162,13 +160,14 @@ class OpenLayersInMemory(HostStep):
 def _open_lower(context: HostContext, paths: tuple[str, ...]) -> tuple[Fd, ...]:
     layers = []
     for path in paths:
-        layer = context.keep(_open_layer(path))
+        layer = context.keep(open_layer(path))
         change(layer, add=MountAttribute.READ_ONLY)
         layers.append(layer)
     return tuple(layers)
 
 
-def _open_layer(path: str) -> Fd:
+def open_layer(path: str) -> Fd:
+    """Return a copy of a directory of the host, attached nowhere. Raises: OSError; EPERM for the host's own root."""
     tree = detached_copy(path)
     try:
         refuse_host_root(tree, path)
@@ -211,39 +210,4 @@ class StackLayers(HostStep):
         )
         if self.read_only:
             change(context.fds[self.name], add=MountAttribute.READ_ONLY)
-        return ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MountImage(HostStep):
-    """Mount the file system on a block device, or in an image file by a loop device that clears itself.
-
-    fstype: None to look what it is.
-    """
-
-    needs_child: ClassVar[bool] = True
-    phrase: ClassVar[str] = "mount {path} as {name}"
-
-    name: str
-    path: str
-    fstype: str | None
-    read_only: bool
-    idmapped: bool
-
-    async def perform(self, context: HostContext) -> tuple[Holding, ...]:
-        fstype = self.fstype or filesystem_on(self.path)
-        if fstype is None:
-            raise OSError(errno.EINVAL, "no file system known to us is on it; name its type", self.path)
-        with ExitStack() as held:
-            source = self.path
-            if not is_block_device(source):
-                device, source = loop_device(self.path, read_only=self.read_only)
-                held.callback(os.close, device)
-            options: list[tuple[str, str | int | None]] = [("source", source)]
-            if self.read_only:
-                options.append(("ro", None))
-            attributes = MountAttribute.READ_ONLY if self.read_only else MountAttribute.NOTHING
-            context.fds[self.name] = make_filesystem(fstype, options, attributes=attributes)
-        if self.idmapped:
-            map_owners(context, context.fds[self.name], self.path, read_only=self.read_only)
         return ()

@@ -4,10 +4,10 @@ import errno
 import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from insula.engine.steps.host.hoststep import HostContext
 from insula.kernel.fds import Fd
+from insula.kernel.mountinfo import mounts_of_process
 from insula.kernel.mounts import map_ids
 from insula.kernel.statx import cached_status_of
 
@@ -95,8 +95,4 @@ def _type_of(tree: Fd) -> str:
     """Return what the kernel calls the file system that a tree's top is on, empty if it is mounted nowhere here."""
     device = cached_status_of(tree).device
     wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text(errors="replace").splitlines():
-        mount, _, filesystem = line.partition(" - ")
-        if mount.split()[2] == wanted:
-            return filesystem.split()[0]
-    return ""
+    return next((each.kind for each in mounts_of_process() if each.device == wanted), "")

@@ -50,7 +50,7 @@ class _Inside(Builder):
         return self._us.fds[name]
 
 
-def _open_now() -> set[str]:
+def _open_now() -> set[int]:
     with suppress(FileNotFoundError):  # a test in a root without /proc looks after its fds itself
         return open_fds()
     return set()

@@ -3,6 +3,7 @@
 import errno
 import os
 import resource
+import socket
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from insula.engine.steps.guest.confinement import (
     LimitResource,
     LoadFilters,
     RefuseNewPrivileges,
+    ScopeSockets,
 )
 from insula.kernel import privileges
 from insula.kernel.fds import NO_FD
@@ -37,6 +39,27 @@ def own_status(field: str) -> str:
         for line in Path("/proc/self/status").read_text().splitlines()
         if line.startswith(f"{field}:")
     )
+
+
+@pytest.mark.requires("landlock.scopes")
+def test_abstract_sockets_of_others_are_given_up_and_those_of_ones_own_are_not() -> None:
+    name = f"\0insula-test-{os.getpid()}"
+
+    def connects() -> tuple[int, int]:
+        perform(guest(), ScopeSockets(why="test"))
+        with (
+            socket.socket(socket.AF_UNIX) as own,
+            socket.socket(socket.AF_UNIX) as one,
+            socket.socket(socket.AF_UNIX) as other,
+        ):
+            own.bind(f"{name}-own")
+            own.listen()
+            return one.connect_ex(f"{name}-own"), other.connect_ex(name)
+
+    with socket.socket(socket.AF_UNIX) as others:
+        others.bind(name)
+        others.listen()
+        assert in_child(connects) == (0, errno.EPERM)
 
 
 def test_a_group_is_named_only_where_one_was_asked_for() -> None:

@@ -4,15 +4,12 @@ import errno
 import fcntl
 import os
 import socket
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from insula.engine.spec import Namespace
 from insula.engine.steps.guest.namespaces import (
-    AwaitAside,
     BecomeRoot,
     BringUpLoopback,
     EnterContainer,
@@ -93,26 +90,6 @@ def test_a_group_that_refuses_fails_the_step() -> None:
     with pytest.raises(BrokenPipeError):
         perform(guest(join0=writer), JoinGroups(why="test", count=1))
     os.close(writer)
-
-
-def test_the_word_from_aside_is_waited_for() -> None:
-    reader, writer = os.pipe()
-    # Another process: who plays a program lets no other thread of ours run meanwhile.
-    began = time.monotonic()
-    with subprocess.Popen(["/bin/sh", "-c", "sleep 0.1; printf 1"], stdout=writer):
-        perform(guest(aside=reader), AwaitAside(why="test"))
-    assert time.monotonic() - began >= 0.1
-    with pytest.raises(OSError, match="Bad file descriptor"):
-        os.fstat(reader)
-    os.close(writer)
-
-
-def test_a_host_that_gives_up_or_dies_fails_the_step() -> None:
-    reader, writer = os.pipe()
-    os.close(writer)
-    with pytest.raises(OSError, match="the host's side gave it up"):
-        perform(guest(aside=reader), AwaitAside(why="test"))
-    os.close(reader)
 
 
 @pytest.mark.requires("root")

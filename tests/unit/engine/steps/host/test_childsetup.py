@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from insula.engine.accounts import UID_OFFSET
-from insula.engine.interfaceperformer import ConnectedInterface
-from insula.engine.interfacespec import Interface, VethInterface
-from insula.engine.launch.holdings import Interfaces
+from insula.engine.interfaceperformer import ConnectedInterface, HelperPlace
+from insula.engine.interfacespec import Interface, SwitchPort, UserInterface, VethInterface
+from insula.engine.launch.holdings import CardHelpers, ControlGroup, Interfaces
 from insula.engine.spec import IdRange
 from insula.engine.steps.host.childsetup import (
     AllowLimit,
@@ -24,8 +24,11 @@ from insula.engine.steps.host.childsetup import (
     ResetOutOfMemoryScore,
     SetClockOffsets,
 )
+from insula.engine.steps.host.groups import GroupRequest
 from insula.errors import OperationFailedError
+from insula.kernel.cgroups import Cgroup, Hierarchies
 from insula.kernel.fds import Fd, contents
+from tests.descriptors import open_fds
 from tests.nolinks import NoLinks
 from tests.unit.engine.steps.host.sites import Offload, context, perform, site_of_process, take_away
 
@@ -121,10 +124,10 @@ def test_the_score_becomes_everybodys(tmp_path: Path) -> None:
 )
 def test_a_child_that_is_gone_is_an_error_and_no_fd_is_left(tmp_path: Path, step: MapIds) -> None:
     at = site_of_process(tmp_path)
-    before = os.listdir("/proc/self/fd")
+    before = open_fds()
     with pytest.raises(FileNotFoundError):
         perform(step, at)
-    assert os.listdir("/proc/self/fd") == before
+    assert open_fds() == before
     at.close()
 
 
@@ -158,6 +161,30 @@ class Performer(NoLinks):
     async def disconnect(self, connected: Sequence[ConnectedInterface]) -> None:
         for each in connected:
             self.there.remove(each)
+
+
+class Joining(Performer):
+    """Has ports of switches too, or none of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.joined: list[str] = []
+
+    def join(
+        self, made: Sequence[tuple[ConnectedInterface, Interface]], place: HelperPlace, *, network: int
+    ) -> tuple[ConnectedInterface, ...]:
+        self.joined += (wanted.guest for _, wanted in made)
+        return tuple(connected for connected, _ in made)
+
+
+def test_ports_of_a_switch_that_takes_its_time_are_joined_aside_and_no_others() -> None:
+    performer = Joining()
+    cards = (VethInterface(guest="eth0", bridge="br0"), VethInterface(guest="eth1", bridge="o", switch=SwitchPort()))
+    at = context(performer=performer)
+    at.group, at.process = Cgroup(Hierarchies(), "web"), Fd(os.open("/proc/self", os.O_PATH | os.O_CLOEXEC))
+    perform(ConnectInterfaces(why="test", interfaces=cards), at)
+    at.close()
+    assert performer.joined == ["eth1"]
 
 
 def test_interfaces_are_connected_in_the_childs_network_and_taken_back() -> None:
@@ -211,3 +238,12 @@ def test_a_users_search_is_nothing_that_others_wait_for(tmp_path: Path) -> None:
     perform(FindAccount(why="test", user="7", group=None, root="root"), at)
     assert offload.count == 1
     at.close()
+
+
+def test_helpers_of_cards_are_announced_with_the_group_that_is_theirs() -> None:
+    guest = GroupRequest(partition="machine.slice", domain="web", name="web-{id}")
+    card = UserInterface(guest="eth0")
+    announced = ConnectInterfaces(why="test", interfaces=(card,), guest=guest).announce(7)
+    assert announced == (ControlGroup(path="machine.slice/web-7.helpers", made=False), CardHelpers())
+    assert ConnectInterfaces(why="test", interfaces=(card,)).announce(7) == (CardHelpers(),)
+    assert ConnectInterfaces(why="test", interfaces=(VethInterface(guest="eth0"),), guest=guest).announce(7) == ()

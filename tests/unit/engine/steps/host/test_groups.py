@@ -8,7 +8,14 @@ import pytest
 
 from insula.engine.launch.holdings import ControlGroup
 from insula.engine.spec import Bytes, Limits
-from insula.engine.steps.host.groups import AllowDevices, LimitGroup, MakeControllerGroups, MakeGroup, group_of
+from insula.engine.steps.host.groups import (
+    AllowDevices,
+    LimitGroup,
+    MakeControllerGroups,
+    MakeGroup,
+    SeatGroup,
+    group_of,
+)
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.errors import OperationUnsupportedError
 from insula.kernel.cgroups import Cgroup, DeviceRule, Hierarchies, maker_of, tree
@@ -174,6 +181,24 @@ def test_the_devices_of_the_plan_are_those_of_the_group(at: HostContext, monkeyp
     rules = (DeviceRule(kind="c", major=1, minor=3),)
     assert perform(AllowDevices(why="test", rules=rules), at) == ()
     assert allowed == [(PATH, rules)]
+
+
+def test_the_group_gets_the_processors_that_were_chosen_or_the_launch_tells_why_not(
+    at: HostContext, tmp_path: Path
+) -> None:
+    hierarchies = replace(at.facts.hierarchies, v2_controllers=("cpuset",))
+    at = context(replace(at.facts, hierarchies=hierarchies))
+    perform(STEP, at)
+    assert perform(SeatGroup(why="test"), at) == () and at.unmet == []
+    at.processors = "0-1"
+    perform(SeatGroup(why="test"), at)
+    (told,) = at.unmet
+    assert told.startswith("it runs on every processor that its control group has, not on 0-1: ")
+    at.unmet.clear()
+    (tmp_path / "unified" / PATH / "cpuset.cpus").touch()
+    perform(SeatGroup(why="test"), at)
+    assert at.unmet == [] and (tmp_path / "unified" / PATH / "cpuset.cpus").read_text() == "0-1"
+    at.close()
 
 
 @pytest.mark.parametrize("step", [LimitGroup(why="test", limits=Limits()), AllowDevices(why="test", rules=())])

@@ -12,7 +12,6 @@ import pytest
 from insula.engine.steps.host.hoststep import HostContext, HostStep, Layers
 from insula.engine.steps.host.layers import (
     CopyTree,
-    MountImage,
     OpenLayers,
     OpenLayersInMemory,
     StackLayers,
@@ -186,22 +185,3 @@ def test_the_stack_of_the_opened_layers_becomes_the_named_tree(
         return asked, attributes(at.fds["root"])[0]
 
     assert in_namespaces(work) == ([((7, 8), (9, 10, 11), True, None)], read_only)
-
-
-def image(path: Path, fstype: str | None = None) -> MountImage:
-    return MountImage(why="test", name="mount0", path=str(path), fstype=fstype, read_only=True, idmapped=False)
-
-
-@pytest.mark.parametrize("content", [b"", b"no file system"])
-def test_an_image_without_a_file_system_is_named_with_what_to_do(host: Path, content: bytes) -> None:
-    (host / "image").write_bytes(content)
-    with pytest.raises(OSError, match="no file system known to us is on it; name its type") as caught:
-        perform(image(host / "image"), context())
-    assert (caught.value.errno, caught.value.filename) == (errno.EINVAL, str(host / "image"))
-
-
-@pytest.mark.parametrize("fstype", [None, "ext4"])
-def test_a_missing_image_is_named(host: Path, fstype: str | None) -> None:
-    with pytest.raises(FileNotFoundError) as caught:
-        perform(image(host / "missing", fstype), context())
-    assert caught.value.filename == str(host / "missing")

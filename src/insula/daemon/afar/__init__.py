@@ -1,0 +1,1 @@
+"""Clients from other machines: certificates, and the shaking of hands by TLS."""

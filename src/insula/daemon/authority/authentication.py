@@ -1,0 +1,83 @@
+"""What a client has to prove before it may do anything, and whether it has."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from insula.daemon.authority.polkit import Polkit, PolkitAnswer, PolkitUnavailableError
+from insula.daemon.peers import Peer
+from insula.errors import (
+    AuthenticationCancelledError,
+    AuthenticationError,
+    AuthenticationUnavailableError,
+    OperationInvalidError,
+)
+from insula.rpc.codes.connectioncodes import AuthType
+
+MANAGE: Final = "org.libvirt.unix.manage"
+MONITOR: Final = "org.libvirt.unix.monitor"
+TRIES: Final = 3
+"""How often a client may fail on one connection. virsh tries on a new one."""
+
+Proof = Callable[[], Awaitable[None]]
+"""Has the client prove who it is. Raises: AuthenticationError."""
+
+
+class Authentication:
+    """One client's. offered: what it may choose from; proof: how it proves who it is, None if nothing is to be proved.
+
+    begun, proved: called when a proof begins, and when it has succeeded.
+    """
+
+    def __init__(self, kind: AuthType = AuthType.NONE, proof: Proof | None = None) -> None:
+        self.offered = (kind,)
+        self.complete = kind is AuthType.NONE
+        self.begun: Callable[[], None] = lambda: None
+        self.proved: Callable[[], None] = lambda: None
+        self._kind = kind
+        self._proof = proof
+        self._proving = False
+        self._failures = 0
+
+    async def by(self, kind: AuthType) -> None:
+        """Have the client prove who it is.
+
+        Raises: AuthenticationError, also for what was not offered; OperationInvalidError while another proof runs.
+        """
+        if self._kind is not kind or self._proof is None or self.complete:
+            raise AuthenticationError("this kind of authentication is not offered here, or is over")
+        if self._proving:
+            raise OperationInvalidError("authentication is under way")
+        if self._failures >= TRIES:
+            raise AuthenticationError(f"{TRIES} tries failed: connect again")
+        self._proving = True
+        self.begun()
+        try:
+            await self._proof()
+        except AuthenticationError:
+            self._failures += 1
+            raise
+        finally:
+            self._proving = False
+        self.complete = True
+        self.proved()
+
+
+def by_polkit(polkit: Polkit, peer: Peer, *, read_only: bool) -> Authentication:
+    """Return what polkit asks of a local client: nothing of root and of our own user, as libvirt has it."""
+    if peer.is_privileged:
+        return Authentication()
+    action = MONITOR if read_only else MANAGE
+
+    async def prove() -> None:
+        try:
+            verdict = await polkit.verdict(peer, action, {}, interactive=True)
+        except PolkitUnavailableError as error:
+            raise AuthenticationError(str(error)) from error
+        if verdict is PolkitAnswer.DISMISSED:
+            raise AuthenticationCancelledError("user cancelled authentication process")
+        if verdict is PolkitAnswer.NOBODY_TO_ASK:
+            raise AuthenticationUnavailableError(f"no polkit agent available to authenticate action '{action}'")
+        if verdict is PolkitAnswer.NO:
+            raise AuthenticationError(f"access denied by policy: polkit says no to '{action}'")
+
+    return Authentication(AuthType.POLKIT, prove)

@@ -1,0 +1,1 @@
+"""Core dumps of a guest's process tree: an archive of ELF cores, one a process, as the kernel writes them."""

@@ -1,0 +1,1 @@
+"""Virtual networks: a bridge, its addresses, dnsmasq and rules of their own."""

@@ -1,0 +1,108 @@
+"""Dumping what a guest's processes have in memory, as a job: a look writes it, which may be killed at any moment."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from enum import Enum
+from functools import partial
+
+from insula.engine.dump.archivefile import ArchiveFile
+from insula.engine.dump.treelook import PROGRESS
+from insula.engine.look.looking import Sight
+from insula.engine.threads import in_own_thread
+from insula.errors import OperationFailedError, without_errno
+from insula.kernel.fds import Fd
+from insula.model.numbers import JobOperation
+from insula.service.containers import Looking
+from insula.service.events import Events, JobCompleted
+from insula.service.jobs import Job, JobProgress, job_parameters
+from insula.service.lifecycle import LifecycleVerbs
+from insula.service.managed import ManagedDomain
+
+_TOLD_APART = 0.2
+"""Seconds between two looks at how far it is."""
+_ENDLESS = 30 * 86400.0
+"""Seconds: as long as it takes. Who is not patient gives the job up."""
+
+
+class Afterwards(Enum):
+    """What becomes of a guest that was dumped."""
+
+    GOES_ON = "goes on"
+    CRASHES = "crashes"
+    IS_RESET = "is reset"
+
+
+class CoreDumpVerbs:
+    """Writes archives of cores."""
+
+    def __init__(self, *, lifecycle: LifecycleVerbs, looker: Looking, events: Events) -> None:
+        self._lifecycle = lifecycle
+        self._looker = looker
+        self._events = events
+
+    async def dump(self, managed: ManagedDomain, path: str, *, live: bool, afterwards: Afterwards) -> None:
+        """Write all that a guest's processes have in memory into a file of the host's.
+
+        live: not all of them stand still at once, but one after another. Raises: OperationInvalidError if it is off;
+        OperationFailedError, and no file is there that was not before; OperationAbortedError if the job was given up.
+        """
+        managed.require_run()
+        job = Job(operation=JobOperation.DUMP, verb="core dump")
+        job.ended = lambda: self._events.publish(JobCompleted(domain=managed.ref, parameters=job_parameters(job)))
+        await managed.lock.perform_job(job, partial(self._work, managed, job, path, live, afterwards))
+
+    async def _work(self, managed: ManagedDomain, job: Job, path: str, live: bool, afterwards: Afterwards) -> None:
+        run = managed.require_run()
+        try:
+            file = await in_own_thread(partial(ArchiveFile.begin, path))
+        except OSError as error:
+            raise OperationFailedError(f"'{path}' cannot be written: {error.strerror}") from error
+        try:
+            async with _watched(job) as progress:
+                arguments = {"group": run.container.group.directories[-1], "live": live}
+                sight = Sight(whose=f"{managed.uuid} as it is dumped", name=f"domain '{managed.name}'")
+                fds = {"file": file.fd, "progress": progress}
+                await self._looker.look(sight, "dump-tree", arguments, fds, seconds=_ENDLESS)
+            await in_own_thread(file.keep)
+        except OSError as error:
+            file.drop()
+            why = without_errno(str(error))
+            raise OperationFailedError(f"domain '{managed.name}' cannot be dumped to '{path}': {why}") from error
+        except BaseException:
+            file.drop()
+            raise
+        finally:
+            file.close()
+        if afterwards is Afterwards.CRASHES:
+            await managed.lock.step(job, partial(self._lifecycle.crash_locked, managed))
+        elif afterwards is Afterwards.IS_RESET:
+            await managed.lock.step(job, partial(self._lifecycle.reset_locked, managed))
+
+
+@asynccontextmanager
+async def _watched(job: Job) -> AsyncIterator[Fd]:
+    """Give a file for how far the work is, and let the job say it while the block lasts."""
+    progress = Fd(os.memfd_create("insula-dump-progress", os.MFD_CLOEXEC))
+
+    def see() -> None:
+        data = os.pread(progress, PROGRESS.size, 0)
+        if len(data) == PROGRESS.size:
+            total, done = PROGRESS.unpack(data)
+            job.progress = JobProgress(memory_total=total, memory_done=done)
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(_TOLD_APART)
+            see()
+
+    watching = asyncio.get_running_loop().create_task(watch(), name="watch a core dump")
+    try:
+        yield progress
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        see()
+        os.close(progress)

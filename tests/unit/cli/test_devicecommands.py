@@ -1,0 +1,90 @@
+"""Tests of insula.cli.devicecommands."""
+
+import pytest
+
+from insula.cli import devicecommands
+from insula.cli.devicecommands import split_disk
+from insula.errors import DeviceMissingError, InvalidArgumentError
+from insula.rpc.procedures import Remote
+from tests.unit.cli.fake_client import WEB, FakeClient
+from tests.unit.cli.options import options_of
+
+RAM = "<filesystem type='ram'><source usage='1'/><target dir='/Cache'/></filesystem>"
+DISK = "<disk type='file'><source file='/a'/><target dev='vda'/></disk>"
+CARD = "<interface type='bridge'><mac address='52:54:00:11:22:33'/><alias name='net0'/></interface>"
+FUSE = "<hostdev mode='capabilities' type='misc'><source><char>/dev/fuse</char></source></hostdev>"
+
+
+@pytest.fixture
+def client() -> FakeClient:
+    """A running domain whose definition lacks the card."""
+
+    def xml(domain: object, flags: int) -> str:
+        return f"<domain><devices>{RAM}{DISK}{FUSE}{'' if flags else CARD}</devices></domain>"
+
+    return FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+            Remote.DOMAIN_IS_ACTIVE: 1,
+            Remote.DOMAIN_IS_PERSISTENT: 1,
+            Remote.DOMAIN_GET_XML_DESC: xml,
+            Remote.DOMAIN_ATTACH_DEVICE_FLAGS: None,
+            Remote.DOMAIN_DETACH_DEVICE_FLAGS: None,
+        }
+    )
+
+
+def run(client: FakeClient, verb: str, *words: str) -> int:
+    return devicecommands.RUN[verb](options_of(devicecommands.ARGUMENTS[verb], *words), client.host)
+
+
+def test_what_is_added_is_said_in_xml_for_the_run_and_the_definition(client: FakeClient) -> None:
+    words = ["-v", "/srv/a&b:/data:ro", "--disk", "/img", "--disk", "/dev/sdb:sda:ro", "--device", "/dev/fuse"]
+    run(client, "device add", "web", *words, "-b", "br0", "-n", "lan")
+    assert client.made(Remote.DOMAIN_ATTACH_DEVICE_FLAGS) == [
+        (WEB, xml, 3)
+        for xml in (
+            '<filesystem type=\'mount\'><source dir="/srv/a&amp;b"/><target dir="/data"/><readonly/></filesystem>',
+            '<disk type=\'file\'><source file="/img"/><target dev="vdb"/></disk>',
+            '<disk type=\'block\'><source dev="/dev/sdb"/><target dev="sda"/><readonly/></disk>',
+            FUSE,
+            "<interface type='bridge'><source bridge=\"br0\"/></interface>",
+            "<interface type='network'><source network=\"lan\"/></interface>",
+        )
+    ]
+    with pytest.raises(InvalidArgumentError, match="say what to add"):
+        run(client, "device add", "web")
+
+
+@pytest.mark.parametrize(
+    ("name", "xml", "where"),
+    [
+        ("/Cache", RAM, 3),
+        ("vda", DISK, 3),
+        ("/dev/vda", DISK, 3),
+        ("/dev/fuse", FUSE, 3),
+        ("52:54:00:11:22:33", CARD, 1),
+        ("net0", CARD, 1),
+    ],
+)
+def test_what_is_taken_away_is_known_by_its_names_where_it_is(
+    client: FakeClient, name: str, xml: str, where: int
+) -> None:
+    run(client, "device rm", "web", name)
+    run(client, "device rm", "-f", "web", name)
+    told = [(xml.replace('"', "'"), flags) for _, xml, flags in client.made(Remote.DOMAIN_DETACH_DEVICE_FLAGS)]
+    assert told == [(xml, where), (xml, where | 4)]
+
+
+def test_what_the_domain_has_not_is_named(client: FakeClient) -> None:
+    with pytest.raises(DeviceMissingError, match="'web' has no device 'vdz'"):
+        run(client, "device rm", "web", "vdz")
+    with pytest.raises(DeviceMissingError, match="'net0'"):
+        run(client, "device rm", "--config", "web", "net0")
+    assert client.made(Remote.DOMAIN_DETACH_DEVICE_FLAGS) == []
+
+
+@pytest.mark.parametrize("text", ["img", "/img:", "/img:a:b", "/img:a/b", "/img:ro:ro:ro"])
+def test_what_is_no_disk_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="give PATH, PATH:NAME or PATH:NAME:ro"):
+        split_disk(text)

@@ -1,0 +1,97 @@
+"""Where audit records go: to a kernel that keeps them, else to the log, and never nowhere."""
+
+import logging
+import threading
+
+import pytest
+
+from insula.daemon.auditrecorder import WAITING_MAX, AuditRecorder
+from insula.errors import ConfigurationError
+from insula.kernel.audit import AuditKind, KernelAudit
+from tests.waiting import scaled
+
+
+class Kernel(KernelAudit):
+    """Keeps what it is told, if it is on; may wait, or refuse."""
+
+    def __init__(self, *, on: bool = True, refusal: OSError | None = None) -> None:
+        self.on = on
+        self.refusal = refusal
+        self.records: list[tuple[AuditKind, str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.closed = False
+
+    @property
+    def enabled(self) -> bool:
+        return self.on
+
+    def record(self, kind: AuditKind, text: str) -> None:
+        assert self.gate.wait(scaled(60))
+        if self.refusal is not None:
+            raise self.refusal
+        self.records.append((kind, text))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def recorded(kernel: Kernel, *, level: int = 1, logged: bool = False, times: int = 1) -> None:
+    recorder = AuditRecorder(level=level, logged=logged, opened=lambda: kernel)
+    for number in range(times):
+        recorder.record(AuditKind.CONTROL, f"record {number}")
+    kernel.gate.set()
+    recorder.close()
+
+
+@pytest.fixture(autouse=True)
+def _all_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+def test_a_kernel_that_keeps_records_has_them_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel()
+    recorded(kernel, times=3)
+    assert kernel.records == [(AuditKind.CONTROL, f"record {number}") for number in range(3)] and kernel.closed
+    assert "record" not in caplog.text
+    recorded(Kernel(), logged=True)
+    assert "record 0" in caplog.text
+
+
+def test_without_one_they_are_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel(on=False)
+    recorded(kernel)
+    assert "record 0" in caplog.text and not kernel.records and kernel.closed
+
+    def absent() -> KernelAudit:
+        raise OSError("no audit")
+
+    recorder = AuditRecorder(level=1, logged=False, opened=absent)
+    recorder.record(AuditKind.RESOURCE, "another")
+    recorder.close()
+    assert "another" in caplog.text
+
+
+def test_nothing_is_kept_where_nothing_is_wanted(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel()
+    recorded(kernel, level=0, logged=True)
+    assert not kernel.records and "record" not in caplog.text
+
+
+def test_no_daemon_runs_without_records_that_must_be_kept() -> None:
+    recorded(Kernel(), level=2)
+    with pytest.raises(ConfigurationError, match="audit_level is 2"):
+        recorded(Kernel(on=False), level=2)
+
+
+def test_what_the_kernel_does_not_take_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    recorded(Kernel(refusal=PermissionError(1, "no")))
+    assert "did not take an audit record" in caplog.text and "record 0" in caplog.text
+
+
+def test_a_kernel_that_takes_nothing_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel()
+    kernel.gate.clear()
+    recorded(kernel, times=WAITING_MAX + 3)
+    assert len(kernel.records) >= WAITING_MAX
+    assert "the kernel does not take audit records: record" in caplog.text

@@ -1,0 +1,53 @@
+"""What a guest tells of itself: which calls, and what is made of their answers."""
+
+from typing import Any
+
+import pytest
+
+from insula.rpc.procedures import Procedure, Remote
+from insula.rpc.wiretypes import DomainRef
+from insula.sdk import guestverbs
+from insula.sdk.conversation import Answer, Conversation
+from insula.sdk.guestverbs import MountedFilesystem
+
+WEB = DomainRef("web", bytes(16), 1)
+ROOT = MountedFilesystem(name="sda1", point="/", kind="ext4")
+
+
+@pytest.mark.parametrize(
+    ("conversation", "procedure", "arguments", "results", "outcome"),
+    [
+        (
+            guestverbs.guest_info(WEB),
+            Remote.DOMAIN_GET_GUEST_INFO,
+            (WEB, 0, 0),
+            ([("os.id", 7, "debian"), ("user.count", 2, 0)],),
+            {"os.id": "debian", "user.count": 0},
+        ),
+        (
+            guestverbs.filesystems(WEB),
+            Remote.DOMAIN_GET_FSINFO,
+            (WEB, 0),
+            ([("/", "sda1", "ext4", [])], 1),
+            [ROOT],
+        ),
+        (guestverbs.quiesce(WEB, ["/"]), Remote.DOMAIN_FSFREEZE, (WEB, ["/"], 0), (1,), 1),
+        (guestverbs.unquiesce(WEB), Remote.DOMAIN_FSTHAW, (WEB, [], 0), (1,), 1),
+        (guestverbs.trim(WEB, "/"), Remote.DOMAIN_FSTRIM, (WEB, "/", 0, 0), (), None),
+    ],
+    ids=["info", "file systems", "freeze", "thaw", "trim"],
+)
+def test_a_verb_asks_what_libvirts_clients_ask_and_reads_the_answer(
+    conversation: Conversation[Any],
+    procedure: Procedure,
+    arguments: tuple[object, ...],
+    results: tuple[object, ...],
+    outcome: object,
+) -> None:
+    request = next(conversation)
+    assert (request.procedure, request.arguments) == (procedure, arguments)
+    request.procedure.arguments.pack(request.arguments)  # it fits the wire
+    values = procedure.results.unpack(procedure.results.pack(results))
+    with pytest.raises(StopIteration) as end:
+        conversation.send(Answer(values, (), None))
+    assert end.value.value == outcome

@@ -1,0 +1,61 @@
+"""Sockets at which channels are offered: for root alone, one client at a time, and gone with the guest."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from insula.service.channelhosts import bound
+from tests.unit.service.fakes import Rig, domain_xml, until
+from tests.waiting import scaled
+
+pytestmark = pytest.mark.asyncio
+
+
+def xml(path: Path) -> str:
+    channel = f"<channel type='unix'><source mode='bind' path='{path}'/><target type='virtio' name='a'/></channel>"
+    return domain_xml().replace("<devices>", f"<devices>{channel}")
+
+
+async def test_who_connects_has_the_channel_until_it_leaves(rig: Rig, tmp_path: Path) -> None:
+    rig.preparation.consoles = 1
+    path = tmp_path / "s"
+    ref = await rig.domains.create_xml(xml(path))
+    terminal = rig.guest().terminals[1]
+    assert path.stat().st_mode & 0o777 == 0o600
+    async with asyncio.timeout(scaled(30)):
+        reader, writer = await asyncio.open_unix_connection(path)
+        os.write(terminal, b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        other, closing = await asyncio.open_unix_connection(path)
+        assert await other.read() == b""
+        closing.close()
+        writer.close()
+        (opened,) = rig.domains.of(ref).require_run().channels
+        await until(lambda: not opened.line.taken)
+        reader, writer = await asyncio.open_unix_connection(path)
+        await until(lambda: opened.line.taken)
+        await rig.domains.destroy(ref)
+        assert await reader.read() == b""
+        writer.close()
+    assert not path.exists()
+
+
+async def test_a_socket_that_a_killed_daemon_left_makes_room_and_nothing_else_does(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    bound(path).close()
+    bound(path).close()
+    path.unlink()
+    path.write_text("precious")
+    with pytest.raises(OSError, match="in use"):
+        bound(path)
+    assert path.read_text() == "precious"
+    with pytest.raises(OSError, match="too long"):
+        bound(tmp_path / ("x" * 120))
+
+
+async def test_a_run_without_a_socket_says_so(rig: Rig, tmp_path: Path) -> None:
+    rig.preparation.consoles = 1
+    ref = await rig.domains.create_xml(xml(tmp_path / "nowhere" / "s"))
+    assert [each for each in rig.domains.messages(ref) if "the channel 'a' has no socket at" in each]

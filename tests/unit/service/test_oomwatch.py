@@ -1,0 +1,185 @@
+"""Programs that are killed for want of memory are told once, with who it was."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
+from uuid import UUID
+
+import pytest
+
+from insula.kernel.cgroups import Cgroup
+from insula.kernel.cgroups.oomnotices import OomNotices
+from insula.kernel.kernellog import KernelLog
+from insula.model.numbers import MemoryFailureAction
+from insula.service.describing import described
+from insula.service.events import MemoryFailure
+from insula.service.oomwatch import OomWatch
+from tests.unit.kernel.test_kernellog import choice, kill
+from tests.unit.service.fakes import CRASHED, MAIL, WEB, Rig, domain_xml, until
+from tests.unit.service.limits import group, running
+
+pytestmark = pytest.mark.asyncio
+
+
+@dataclass(slots=True)
+class Notices:
+    """Tells of those that a test wakes us for."""
+
+    event: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK))
+    watched: set[UUID] = field(default_factory=set)
+    woken: set[UUID] = field(default_factory=set)
+    missing: bool = False
+
+    def fileno(self) -> int:
+        return self.event
+
+    def watch(self, key: UUID, group: Cgroup) -> None:
+        if self.missing:
+            raise OSError(95, "no such notices")
+        self.watched.add(key)
+
+    def forget(self, key: UUID) -> None:
+        self.watched.discard(key)
+
+    def take(self) -> set[UUID]:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self.event)
+        woken, self.woken = self.woken, set()
+        return woken
+
+    def wake(self, key: UUID = WEB) -> None:
+        self.woken.add(key)
+        os.eventfd_write(self.event, 1)
+
+    def close(self) -> None:
+        os.close(self.event)
+
+
+@dataclass(slots=True)
+class Log:
+    texts: list[str] = field(default_factory=list)
+
+    def take(self) -> list[str]:
+        texts, self.texts = self.texts, []
+        return texts
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(slots=True)
+class Watching:
+    rig: Rig
+    notices: Notices = field(default_factory=Notices)
+    log: Log = field(default_factory=Log)
+
+    def begin(self) -> OomWatch:
+        watch = OomWatch(
+            domains=self.rig.domains.services.domains,
+            events=self.rig.events,
+            notices=cast("OomNotices[UUID]", self.notices),
+            log=cast("KernelLog", self.log),
+        )
+        self.rig.events.subscribe(watch.heard)
+        watch.begin()
+        return watch
+
+
+def path_of(rig: Rig, domain: UUID = WEB) -> str:
+    run = rig.domains.services.domains.by_uuid(domain).run
+    assert run is not None
+    return f"/{run.container.group.path}"
+
+
+def failures(rig: Rig) -> list[MemoryFailure]:
+    return [each for each in rig.told if isinstance(each, MemoryFailure)]
+
+
+async def test_a_kill_is_told_once_with_its_program(rig: Rig) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    ref = await running(rig)
+    group(rig, ref).oom_kills = 1
+    watching.log.texts = [choice(9, "else", "/other"), kill(9, "else"), choice(7, "dd", path_of(rig)), kill(7, "dd")]
+    watching.notices.wake()
+    await until(lambda: failures(rig))
+    watching.notices.wake()
+    await until(lambda: not watching.notices.woken)
+
+    assert failures(rig) == [MemoryFailure(domain=ref, action=MemoryFailureAction.IGNORE)]
+    run = described(rig.domains.of(ref))["run"]
+    assert run["oom_kills"] == 1
+    assert [(each["program"], each["pid"]) for each in run["oom_victims"]] == [("dd", 7)]
+    watch.close()
+
+
+async def test_the_kill_may_come_a_moment_after_we_were_woken(rig: Rig) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    ref = await running(rig)
+    watching.notices.wake()
+    await until(lambda: not watching.notices.woken)
+    assert not failures(rig)
+    group(rig, ref).oom_kills = 2
+    await until(lambda: failures(rig))
+    watch.close()
+
+
+async def test_a_guest_that_ended_for_want_of_memory_is_told_at_once(rig: Rig) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    ref = await running(rig)
+    group(rig, ref).oom_kills = 1
+    rig.end(WEB, CRASHED)
+    await until(lambda: not rig.domains.of(ref).is_active)
+    assert [each.action for each in failures(rig)] == [MemoryFailureAction.FATAL]
+    assert not watching.notices.watched
+    watch.close()
+
+
+async def test_a_guest_that_was_destroyed_after_a_kill_is_told_of_it_as_of_one_that_it_bore(rig: Rig) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    ref = await running(rig)
+    group(rig, ref).oom_kills = 1
+    await rig.domains.destroy(ref)
+    assert [each.action for each in failures(rig)] == [MemoryFailureAction.IGNORE]
+    watch.close()
+
+
+async def test_what_was_killed_before_us_is_counted_and_not_told(rig: Rig) -> None:
+    ref = await running(rig)
+    group(rig, ref).oom_kills = 3
+    watching = Watching(rig)
+    watch = watching.begin()
+    watching.notices.wake()
+    await until(lambda: not watching.notices.woken)
+    assert watching.notices.watched == {WEB}
+    assert not failures(rig)
+    assert described(rig.domains.of(ref))["run"]["oom_kills"] == 3
+    watch.close()
+
+
+async def test_a_flood_is_told_of_the_guest_whose_range_of_ids_the_user_is_in(rig: Rig) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    ref = await running(rig)
+    await rig.domains.start(await rig.domains.define(domain_xml("mail", MAIL)))
+    run = rig.domains.of(ref).require_run()
+    idmap = run.container.record.spec.idmap
+    group(rig, ref).oom_kills = 1
+    uid = 5 if idmap is None else idmap.root_uid
+    watching.log.texts = [kill(7, "dd", uid), kill(8, "sh", 4_000_000_000)]
+    watching.notices.wake()
+    await until(lambda: failures(rig))
+    assert [each.program for each in run.oom_victims] == ([] if idmap is None else ["dd"])
+    watch.close()
+
+
+async def test_a_host_that_gives_no_notice_keeps_no_guest_from_starting(rig: Rig) -> None:
+    watching = Watching(rig, notices=Notices(missing=True))
+    watch = watching.begin()
+    ref = await running(rig)
+    assert rig.domains.of(ref).is_active
+    watch.close()
