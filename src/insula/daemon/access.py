@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from insula.daemon.incomingcall import Services
 
 Seen = frozenset[Hashable] | None
-"""Keys of the things that an answer may name, None for all: UUIDs, and names of ports that filters stand before."""
+"""Keys of the things that an answer may name, or a start may start, None for all: UUIDs, names of images, and those of
+ports that filters stand before."""
 Asked = Callable[[], Awaitable[Seen]]
 """Asks, and returns when the call may be answered, and which things its answer may name.
 

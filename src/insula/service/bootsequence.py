@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Container, Hashable, Iterable
 from contextlib import suppress
 
-from insula.errors import DomainNotFoundError, InsulaError, OperationFailedError
+from insula.errors import AccessDeniedError, DomainNotFoundError, InsulaError, OperationFailedError
 from insula.model.bootorder import Awaited, Dependency
 from insula.model.scalars import YesNo
 from insula.service.autostart import Autostart
@@ -78,19 +78,33 @@ class BootSequence:
         await starts.all(self._with_needs(due), attempt, placed=True)
         self._autostart.done()
 
-    async def start_with_needs(self, managed: ManagedDomain) -> None:
-        """Start a domain, and before it what it depends on and does not run. Raises: what its start does."""
+    def with_needs(self, managed: ManagedDomain) -> Collection[ManagedDomain]:
+        """Return a domain and what it depends on, and what those do: what its start may start."""
+        return self._with_needs([managed]).values()
+
+    async def start_with_needs(self, managed: ManagedDomain, *, permitted: Container[Hashable] | None = None) -> None:
+        """Start a domain, and before it what it depends on and does not run. Raises: what its start does.
+
+        permitted: the UUIDs of those that may be started, None for all. If another would have to be, nothing is:
+        AccessDeniedError.
+        """
+        needed = self._with_needs([managed])
+        for each in needed.values():
+            if not each.is_active:
+                _refuse_start(each, permitted)
         starts = _Starts(self._registry, self._lifecycle, self._readiness)
         failure: Exception | None = None
 
         async def attempt(each: ManagedDomain) -> None:
             nonlocal failure
             try:
+                if not each.is_active:  # it may have ended meanwhile
+                    _refuse_start(each, permitted)
                 await (starts.begin(each) if each is not managed else starts.begin(each, anyway=True))
             except Exception as error:
                 failure = error if each is managed else failure
 
-        await starts.all(self._with_needs([managed]), attempt, placed=False)
+        await starts.all(needed, attempt, placed=False)
         if failure is not None:
             raise failure
 
@@ -214,6 +228,14 @@ class _Starts:
         except InsulaError as error:
             return f"of which is true: {error}"
         return None
+
+
+def _refuse_start(managed: ManagedDomain, permitted: Container[Hashable] | None) -> None:
+    """Raises: AccessDeniedError for a domain that is not among those that may be started."""
+    if permitted is not None and managed.uuid not in permitted:
+        raise AccessDeniedError(
+            f"access denied: domain:start on domain '{managed.name}', which would have to be started"
+        )
 
 
 def _needs(managed: ManagedDomain) -> Collection[Dependency]:

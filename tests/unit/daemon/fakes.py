@@ -273,6 +273,9 @@ class FakeDocuments:
     async def aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return work(*args, **kwargs)
 
+    async def read(self, read: Callable[[str], T], document: str) -> T:
+        return read(document)
+
 
 @dataclass(kw_only=True)
 class FakeImages:

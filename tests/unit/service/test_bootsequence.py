@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from insula.errors import OperationFailedError, OperationInvalidError, UnsupportedConfigError
+from insula.errors import AccessDeniedError, OperationFailedError, OperationInvalidError, UnsupportedConfigError
 from insula.kernel.durable import Commit
 from insula.service.definitions import Definitions
 from insula.service.events import DomainIdentity
@@ -238,6 +238,20 @@ async def test_a_domain_is_started_with_what_it_depends_on(rig: Rig) -> None:
     assert launched(rig) == ["db", "web"]
     with pytest.raises(OperationInvalidError, match="already running"):
         await rig.domains.services.boot.start_with_needs(web)
+
+
+async def test_nothing_is_started_where_something_would_be_that_may_not(rig: Rig) -> None:
+    web = rig.domains.of(await defined(rig, "web", "<insula:depends-on domain='db'/>", autostart=False))
+    db = await defined(rig, "db", autostart=False)
+    boot = rig.domains.services.boot
+    assert {each.name for each in boot.with_needs(web)} == {"web", "db"}
+    with pytest.raises(AccessDeniedError, match="domain:start on domain 'db'"):
+        await boot.start_with_needs(web, permitted={UUIDS["web"]})
+    assert launched(rig) == []
+
+    await rig.domains.start(db)
+    await boot.start_with_needs(web, permitted={UUIDS["web"]})
+    assert launched(rig) == ["db", "web"], "what runs is not started"
 
 
 async def test_a_domain_is_not_started_without_what_it_depends_on(rig: Rig) -> None:

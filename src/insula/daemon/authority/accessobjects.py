@@ -1,7 +1,8 @@
 """What a call is about, as access drivers are told: the kind of object, and the details that rules match.
 
 The names of details are libvirt's; `connect_driver` is `LXC` for all objects, as where one libvirt daemon has all
-drivers. Of what has no name yet, because the call brings it into being, the document is read first.
+drivers. Of what has no name yet, because the call brings it into being, the document is read first; where that has no
+UUID, none is told: what is brought into being is given one only once it may be.
 Source: libvirt's documentation of its polkit access control.
 """
 
@@ -20,6 +21,8 @@ from insula.errors import (
     NetworkNotFoundError,
 )
 from insula.model.nwfilter import load_filter
+from insula.model.scalars import read_uuid
+from insula.model.xmlsource import parse
 from insula.rpc.arrivals import Call
 from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.service.jsonrequests import json_object
@@ -45,17 +48,14 @@ class AccessObject:
 CONNECTION: Final = AccessObject(kind="connect")
 
 
-def domain_object(name: str, uuid: UUID) -> AccessObject:
-    """A domain, as it is or will be."""
-    details = (_DRIVER, ("domain_name", name), ("domain_uuid", str(uuid)))
-    return AccessObject(kind="domain", name=name, details=details)
+def domain_object(name: str, uuid: UUID | None) -> AccessObject:
+    """A domain, as it is or will be. uuid: None for one that has none yet."""
+    return AccessObject(kind="domain", name=name, details=_named("domain", name, uuid))
 
 
 def network_object(name: str, uuid: UUID | None) -> AccessObject:
     """A virtual network. uuid: None for one that has none yet."""
-    named = (_DRIVER, ("network_name", name))
-    details = named if uuid is None else (*named, ("network_uuid", str(uuid)))
-    return AccessObject(kind="network", name=name, details=details)
+    return AccessObject(kind="network", name=name, details=_named("network", name, uuid))
 
 
 def port_object(network: AccessObject, uuid: UUID) -> AccessObject:
@@ -65,10 +65,9 @@ def port_object(network: AccessObject, uuid: UUID) -> AccessObject:
     )
 
 
-def filter_object(name: str, uuid: UUID) -> AccessObject:
-    """A network filter."""
-    details = (_DRIVER, ("nwfilter_name", name), ("nwfilter_uuid", str(uuid)))
-    return AccessObject(kind="nwfilter", name=name, details=details)
+def filter_object(name: str, uuid: UUID | None) -> AccessObject:
+    """A network filter. uuid: None for one that has none yet."""
+    return AccessObject(kind="nwfilter", name=name, details=_named("nwfilter", name, uuid))
 
 
 def binding_object(port: str) -> AccessObject:
@@ -80,6 +79,11 @@ def image_object(name: str) -> AccessObject:
     """An image, which is to rules what a volume of a pool `images` is."""
     details = (_DRIVER, ("pool_name", "images"), ("vol_name", name), ("vol_key", name))
     return AccessObject(kind="storage_vol", name=name, details=details)
+
+
+def _named(kind: str, name: str, uuid: UUID | None) -> tuple[tuple[str, str], ...]:
+    named = (_DRIVER, (f"{kind}_name", name))
+    return named if uuid is None else (*named, (f"{kind}_uuid", str(uuid)))
 
 
 Found = AccessObject | None
@@ -131,9 +135,19 @@ def _domain_by_uuid(services: Services, arguments: Sequence[Any]) -> Found:
     return _domain(services, UUID(bytes=arguments[0]))
 
 
+async def _uuid_in(services: Services, xml: str) -> UUID | None:
+    """Return the UUID that a document says, which has been read before; None if it says none."""
+    text = await services.documents.read(_uuid_text, xml)
+    return read_uuid(text) if text else None
+
+
+def _uuid_text(xml: str) -> str:
+    return (parse(xml).findtext("uuid") or "").strip()
+
+
 async def _described_domain(services: Services, arguments: Sequence[Any]) -> Found:
     described = await services.incoming.read(arguments[0])
-    return domain_object(described.name, described.uuid)
+    return domain_object(described.name, await _uuid_in(services, arguments[0]))
 
 
 def _domain_of_program(services: Services, arguments: Sequence[Any]) -> Found:
@@ -166,7 +180,7 @@ def _network_by_uuid(services: Services, arguments: Sequence[Any]) -> Found:
 
 async def _described_network(services: Services, arguments: Sequence[Any]) -> Found:
     described = await services.incoming_networks.read(arguments[0])
-    return network_object(described.name, described.uuid)
+    return network_object(described.name, await _uuid_in(services, arguments[0]))
 
 
 def _offered_network(services: Services, arguments: Sequence[Any]) -> Found:
@@ -206,7 +220,7 @@ def _filter_by_uuid(services: Services, arguments: Sequence[Any]) -> Found:
 
 async def _described_filter(services: Services, arguments: Sequence[Any]) -> Found:
     described = await services.documents.read(load_filter, arguments[0])
-    return filter_object(described.name, described.uuid)
+    return filter_object(described.name, await _uuid_in(services, arguments[0]))
 
 
 def _binding_of_port(services: Services, arguments: Sequence[Any]) -> Found:

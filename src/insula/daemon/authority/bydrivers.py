@@ -8,6 +8,7 @@ from typing import Final
 from insula.daemon.access import AccessCheck, Asked, ByConnection, Seen
 from insula.daemon.authority.accessdrivers import DRIVER_SECONDS, AccessDriver
 from insula.daemon.authority.accessobjects import AccessObject, object_of
+from insula.daemon.authority.furtherneeds import further_needs
 from insula.daemon.authority.lists import listed
 from insula.daemon.complaints import Complaints
 from insula.daemon.incomingcall import Services
@@ -21,17 +22,24 @@ _logger = logging.getLogger(__name__)
 SEEING: Final = "getattr"
 """The permission by which a thing is seen: in lists, and in what is told of it unasked."""
 
+QUESTIONS_AT_ONCE: Final = 8
+"""To which drivers owe an answer about one client: fewer than polkit takes of one account."""
+
 NamedDriver = tuple[str, AccessDriver]
 """A driver, and what it is called in the settings."""
 
 
 class Jury:
-    """The drivers, asked about one client. Who says no, or nothing, is named."""
+    """The drivers, asked about one client. Who says no, or nothing, is named.
+
+    A long list is many questions; each one's time begins when it is its turn.
+    """
 
     def __init__(self, drivers: Sequence[NamedDriver], peer: Peer, complaints: Complaints) -> None:
         self._drivers = tuple(drivers)
         self._peer = peer
         self._complaints = complaints
+        self._places = asyncio.Semaphore(QUESTIONS_AT_ONCE)
 
     async def refuser(self, permission: Permission, about: AccessObject) -> str | None:
         """Return the name of the driver that says no, None if all say yes."""
@@ -46,7 +54,7 @@ class Jury:
 
     async def _permits(self, name: str, driver: AccessDriver, permission: Permission, about: AccessObject) -> bool:
         try:
-            async with asyncio.timeout(DRIVER_SECONDS):
+            async with self._places, asyncio.timeout(DRIVER_SECONDS):
                 return await driver.permits(self._peer, permission, about) is True
         except Exception as error:
             why = f"it did not answer within {DRIVER_SECONDS:g} s" if isinstance(error, TimeoutError) else str(error)
@@ -72,6 +80,8 @@ class ByDrivers:
         async def ask() -> Seen:
             for permission in needed:
                 await self._require(permission, call, services)
+            for permission, about in await further_needs(call, services):
+                _refuse(await self._jury.refuser(permission, about), permission, about)
             return await self._seen(call, services)
 
         return ask
@@ -84,8 +94,7 @@ class ByDrivers:
         refuser = await self._jury.refuser(permission, about)
         if refuser is None and await object_of(call, permission.object, services) != about:
             raise AccessDeniedError(f"{about} has become another while it was asked who may do what with it")
-        if refuser is not None:
-            raise AccessDeniedError(f"'{refuser}' denied access: {permission} on {about}")
+        _refuse(refuser, permission, about)
 
     async def _seen(self, call: Call, services: Services) -> Seen:
         things = await listed(call, services)
@@ -93,6 +102,12 @@ class ByDrivers:
             return None
         verdicts = await asyncio.gather(*(self._jury.refuser(need, about) for _, need, about in things))
         return frozenset(key for (key, *_), refuser in zip(things, verdicts, strict=True) if refuser is None)
+
+
+def _refuse(refuser: str | None, permission: Permission, about: AccessObject) -> None:
+    """Raises: AccessDeniedError if a driver says no."""
+    if refuser is not None:
+        raise AccessDeniedError(f"'{refuser}' denied access: {permission} on {about}")
 
 
 def access_of(jury: Jury | None, *, read_only: bool) -> AccessCheck:

@@ -1,6 +1,7 @@
 """Calls that answer with several things: which, and the permission that a client needs to be told of each.
 
-As libvirt has it: what a client may not see is left out of lists, of counts and of bulk statistics.
+As libvirt has it: what a client may not see is left out of lists, of counts and of bulk statistics. A start of several
+domains is of this kind too: what it finds to be started must be among what the client may start.
 Source: the annotations `aclfilter` of libvirt's remote_protocol.x.
 """
 
@@ -14,11 +15,14 @@ from insula.daemon.authority.accessobjects import (
     binding_object,
     domain_object,
     filter_object,
+    image_object,
     network_object,
     port_object,
 )
+from insula.daemon.authority.furtherneeds import START
 from insula.daemon.incomingcall import Services
 from insula.rpc.arrivals import Call
+from insula.rpc.codes.nativecodes import ImageFlags
 from insula.rpc.permissions import Permission
 from insula.rpc.procedures import Insula, Procedure, Remote
 from insula.service.networkports import plugged_cards
@@ -45,6 +49,23 @@ async def listed(call: Call, services: Services) -> Sequence[Listed] | None:
 async def _domains(services: Services, _: Sequence[Any], need: str = "getattr") -> Sequence[Listed]:
     permission = Permission("domain", need)
     return [Listed(each.uuid, permission, domain_object(each.name, each.uuid)) for each in services.domains]
+
+
+async def _needed(services: Services, arguments: Sequence[Any]) -> Sequence[Listed]:
+    managed = services.domains.find(UUID(bytes=arguments[0].uuid))
+    if managed is None:
+        return ()
+    found = services.boot.with_needs(managed)
+    return [Listed(each.uuid, START, domain_object(each.name, each.uuid)) for each in found]
+
+
+async def _images(services: Services, arguments: Sequence[Any]) -> Sequence[Listed]:
+    if arguments[0] & ImageFlags.CLONES:
+        names = [str(each.uuid) for each in services.images.left_clones()]
+    else:
+        names = [each.name for each in services.images.list()]
+    need = Permission("storage_vol", "getattr")
+    return [Listed(each, need, image_object(each)) for each in names]
 
 
 async def _networks(services: Services, _: Sequence[Any]) -> Sequence[Listed]:
@@ -85,6 +106,9 @@ LISTS: Final[dict[Procedure, Lister]] = {
     Remote.CONNECT_GET_ALL_DOMAIN_STATS: partial(_domains, need="read"),
     Insula.DOMAIN_LIST: partial(_domains, need="read"),
     Insula.DOMAIN_STOP_ORDER: _domains,
+    Insula.DOMAIN_START_WITH_DEPENDENCIES: _needed,
+    Insula.DAEMON_INFO: _domains,
+    Insula.IMAGE_LIST: _images,
     Remote.CONNECT_LIST_ALL_NETWORKS: _networks,
     Remote.CONNECT_LIST_NETWORKS: _networks,
     Remote.CONNECT_NUM_OF_NETWORKS: _networks,

@@ -162,7 +162,7 @@ async def _set_autostart_once(request: IncomingCall, domain: ManagedDomain, auto
 
 async def _start_with_dependencies(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     request.allow_flags(flags, 0)
-    await request.services.boot.start_with_needs(domain)
+    await request.services.boot.start_with_needs(domain, permitted=request.seen)
     return (to_wire(domain.ref),)
 
 

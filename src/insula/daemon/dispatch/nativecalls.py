@@ -226,9 +226,14 @@ def _resize(request: IncomingCall, domain: ManagedDomain, device: str | None, ro
 def _images(request: IncomingCall, flags: int) -> Answer:
     request.allow_flags(flags, ImageFlags.CLONES)
     if flags & ImageFlags.CLONES:
-        clones = request.services.images.left_clones()
+        clones = [each for each in request.services.images.left_clones() if _may_name(request, str(each.uuid))]
         return (_json([{"uuid": each.uuid, "image": each.image} for each in clones]),)
-    return (_json([encode(each) for each in request.services.images.list()]),)
+    images = [each for each in request.services.images.list() if _may_name(request, each.name)]
+    return (_json([encode(each) for each in images]),)
+
+
+def _may_name(request: IncomingCall, name: str) -> bool:
+    return request.seen is None or name in request.seen
 
 
 def _build(request: IncomingCall, name: str, recipe: str, flags: int) -> Answer:
@@ -282,7 +287,12 @@ def _uuid(text: str) -> UUID:
 
 
 def _daemon_info(request: IncomingCall, flags: int) -> Answer:
-    return (_json(request.services.daemon_info()),)
+    """Of a client that sees some domains those alone are counted."""
+    info = request.services.daemon_info()
+    if request.seen is not None:
+        visible = list(request.visible(request.services.domains))
+        info = {**info, "domains": {"defined": len(visible), "running": sum(each.is_active for each in visible)}}
+    return (_json(info),)
 
 
 HANDLERS: dict[Procedure, Handler] = {

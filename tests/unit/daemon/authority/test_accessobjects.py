@@ -1,12 +1,16 @@
 """What calls are about: every call that needs a permission on something there is says on what."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
 from insula.daemon.authority.accessobjects import CONNECTION, AccessObject, finder_of, network_object, object_of
 from insula.daemon.dispatch.table import HANDLERS
+from insula.daemon.incomingcall import Services
+from insula.model.domain import DomainDefinition
+from insula.model.network import load_network
 from insula.rpc.arrivals import Call
 from insula.rpc.permissions import needs
 from insula.rpc.procedures import Procedure, Remote
@@ -63,3 +67,48 @@ async def test_of_a_kind_that_there_is_nothing_of_the_driver_alone_is_told() -> 
 
 async def test_a_network_without_a_uuid_has_only_a_name() -> None:
     assert dict(network_object("lan", None).details) == {"connect_driver": "LXC", "network_name": "lan"}
+
+
+OS = "<memory>65536</memory><os><type>exe</type></os>"
+NEW = {
+    Remote.DOMAIN_DEFINE_XML: ("domain", f"<domain type='lxc'><name>new</name>{{}}{OS}</domain>"),
+    Remote.NETWORK_DEFINE_XML: ("network", "<network><name>new</name>{}</network>"),
+    Remote.NWFILTER_DEFINE_XML: ("nwfilter", "<filter name='new'>{}</filter>"),
+}
+
+
+class Reads:
+    """Stands for the services that read documents of domains and networks."""
+
+    def __init__(self, load: Any) -> None:
+        self.read = self._read
+        self._load = load
+
+    async def _read(self, xml: str) -> Any:
+        return self._load(xml)
+
+
+def _reading() -> Services:
+    there = services_of(FakeDomains(events=Events()))
+    return replace(
+        there,
+        incoming=cast("Any", Reads(DomainDefinition.load)),
+        incoming_networks=cast("Any", Reads(load_network)),
+    )
+
+
+@pytest.mark.parametrize("row", NEW, ids=lambda row: row.name)
+async def test_what_is_described_without_a_uuid_has_none_yet_and_is_the_same_at_each_look(row: Procedure) -> None:
+    kind, document = NEW[row]
+    call = Call(row, 1, (document.format(""),), ())
+    first, second = [await object_of(call, kind, _reading()) for _ in range(2)]
+    assert first is not None and first == second
+    assert dict(first.details) == {"connect_driver": "LXC", f"{kind}_name": "new"}
+
+
+@pytest.mark.parametrize("row", NEW, ids=lambda row: row.name)
+async def test_what_is_described_with_a_uuid_is_told_with_it(row: Procedure) -> None:
+    kind, document = NEW[row]
+    uuid = f"<uuid>{WEB.uuid.hex}</uuid>"
+    about = await object_of(Call(row, 1, (document.format(uuid),), ()), kind, _reading())
+    assert about is not None and dict(about.details)[f"{kind}_uuid"] == str(WEB.uuid)
