@@ -26,6 +26,9 @@ commonName = supplied
 [authority]
 basicConstraints = critical,CA:true
 keyUsage = keyCertSign,cRLSign
+[intermediate]
+basicConstraints = critical,CA:true
+keyUsage = keyCertSign,cRLSign
 [server]
 basicConstraints = CA:false
 keyUsage = digitalSignature,keyEncipherment
@@ -41,7 +44,8 @@ extendedKeyUsage = clientAuth
 class Authority:
     """Keys and certificates below a directory, as libvirt's `pkipath` has them."""
 
-    def __init__(self, directory: Path, name: str = "authority") -> None:
+    def __init__(self, directory: Path, name: str = "authority", *, above: "Authority | None" = None) -> None:
+        """above: who signs for this one, nobody else but itself if there is none."""
         directory.mkdir()
         self._directory = directory
         self._configuration = directory / "openssl.cnf"
@@ -50,13 +54,18 @@ class Authority:
         (directory / "serial").write_text("1000\n")
         (directory / "crlnumber").write_text("1000\n")
         self.certificate, self._key = directory / "cacert.pem", directory / "cakey.pem"
+        if above is not None:
+            made = above.issue("intermediate", f"/CN={name}", directory / "made")
+            self.certificate.write_bytes((made / "intermediatecert.pem").read_bytes())
+            self._key.write_bytes((made / "intermediatekey.pem").read_bytes())
+            return
         self._openssl(
             "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
             "-days", "30", "-extensions", "authority", "-keyout", str(self._key), "-out", str(self.certificate),
         )  # fmt: skip
 
     def issue(self, kind: str, name: str, directory: Path, *, dates: tuple[str, str] | None = None) -> Path:
-        """Make a `server` or a `client` a key and a certificate in a directory of its own, and return that.
+        """Make a `server`, `client` or `intermediate` a key and a certificate in its own directory, and return that.
 
         name: as openssl has it, `/O=Insula/CN=anna`; dates: from and until when it holds, `20200101000000Z`.
         """

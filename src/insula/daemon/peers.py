@@ -2,6 +2,7 @@
 
 import errno
 import grp
+import ipaddress
 import os
 import socket
 import stat
@@ -47,15 +48,34 @@ class Peer:
 
     @property
     def account(self) -> Account:
-        """Whose clients count together: never a number for one from afar, which no uid is."""
+        """Whose clients count together: never a number for one from afar, which no uid is.
+
+        Where only the address is known, its network: whoever has one IPv6 address has as many as they like beside it.
+        """
         if self.uid is not None:
             return self.uid
-        return f"'{self.name}'" if self.name is not None else f"at {self.address}"
+        return f"'{self.name}'" if self.name is not None else f"at {network_of(self.address or '')}"
 
     @property
     def is_privileged(self) -> bool:
         """Whether it could end us anyway: it is root's, or our own user's."""
         return self.uid in (0, os.geteuid())
+
+
+def network_of(address: str) -> str:
+    """Return an IPv4 address itself, also one that an IPv6 socket tells of; of an IPv6 address the /64 that it is in.
+
+    Source: RFC 4291, sections 2.5.1 (interface identifiers) and 2.5.5.2 (IPv4-mapped addresses).
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), 64), strict=False))
 
 
 def peer_of(connection: socket.socket) -> Peer:

@@ -28,7 +28,8 @@ _logger = logging.getLogger(__name__)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Capacity:
     """How many clients may be connected at once: all of them, those of one account other than root and our own, and
-    those that have not proved yet who they are, though they have to."""
+    those that have not proved yet who they are, though they have to. Those from other machines, who prove it by
+    shaking hands, have as many places of their own: they take none from local ones."""
 
     clients: int
     of_one_user: int
@@ -158,15 +159,17 @@ class Server:
             return
         if endpoint.path is not None:
             self._welcome(connection, peer, endpoint)
-        elif self._handshakes is None or self._is_crowd(peer, proved=False):
+        elif self._handshakes is None or self._are_many_handshakes(self._handshakes, peer):
             connection.close()
         else:
+            self._handshakes.make_room(self._capacity.anonymous)
             self._handshakes.begin(connection, peer, endpoint)
 
     def _welcome(self, connection: socket.socket, peer: Peer, endpoint: Endpoint) -> None:
         """Begin a session with a client of whom is known what there is to be known before it says anything."""
         authentication = self._policy.authentication(peer, endpoint.access)
-        if self._stopping or self._is_crowd(peer, proved=authentication.complete):
+        full = endpoint.path is None and self._is_full()
+        if self._stopping or full or self._is_crowd(peer, proved=authentication.complete):
             channel_of(connection).hang_up()
             return
         session = Session(
@@ -197,7 +200,7 @@ class Server:
         """Accept further clients, or let them wait."""
         if self._stopping:
             return
-        full = len(self._sessions) >= self._capacity.clients
+        full = self._is_full()
         full_for_readers = full or self._read_only_clients >= self._capacity.read_only
         if full_for_readers and not self._full:
             _logger.warning(
@@ -212,14 +215,25 @@ class Server:
             else:
                 listener.resume()
 
+    def _is_full(self) -> bool:
+        """Whether as many clients are connected as may be. While hands are shaken the last place may be taken."""
+        return len(self._sessions) >= self._capacity.clients
+
+    def _are_many_handshakes(self, handshakes: Handshakes, peer: Peer) -> bool:
+        """Whether the network that a client comes from has as many handshakes under way as it may have."""
+        number = handshakes.of(peer.account)
+        if number < self._capacity.anonymous_of_one:
+            return False
+        text = f"clients {peer.account} have {number} handshakes under way: further ones are hung up on"
+        self._complaints.complain(peer.account, text)
+        return True
+
     def _is_crowd(self, peer: Peer, *, proved: bool) -> bool:
         """Whether an account, or those who have to prove who they are, have as many clients as they may have."""
         if peer.is_privileged:
             return False
         account, present = peer.account, self._of_account[peer.account]
         anonymous, total = sum(each == account for each in self._anonymous.values()), len(self._anonymous)
-        if self._handshakes is not None:
-            anonymous, total = anonymous + self._handshakes.of(account), total + len(self._handshakes)
         if not proved and anonymous >= self._capacity.anonymous_of_one:
             text = f"user {account} has {anonymous} clients that have not proved who they are"
         elif not proved and total >= self._capacity.anonymous:

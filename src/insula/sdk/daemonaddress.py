@@ -1,7 +1,7 @@
 """Where a daemon is, as libvirt's clients write it: `lxc+ssh://root@web1/system`, `lxc+tls://web1/system?pkipath=/pki`."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from insula.errors import InvalidArgumentError, OperationUnsupportedError
 
@@ -34,7 +34,7 @@ def parse_address(uri: str) -> DaemonAddress:
     try:
         parts = urlsplit(uri)
         port = parts.port
-        options = {name: values[-1] for name, values in parse_qs(parts.query, strict_parsing=bool(parts.query)).items()}
+        options = dict(_option(each) for each in parts.query.split("&")) if parts.query else {}
     except ValueError as error:
         raise InvalidArgumentError(f"'{uri}' is no address of a daemon: {error}") from error
     driver, _, transport = parts.scheme.partition("+")
@@ -48,9 +48,18 @@ def parse_address(uri: str) -> DaemonAddress:
         raise InvalidArgumentError(
             f"'{uri}' is no address of a daemon: {transport} {'has no' if host else 'needs a'} host"
         )
-    if host.startswith("-") or (parts.username or "").startswith("-"):
+    user = None if parts.username is None else unquote(parts.username)
+    if host.startswith("-") or (user or "").startswith("-"):
         raise InvalidArgumentError(f"'{uri}' is no address of a daemon: a name begins with -")
     if unknown := sorted(set(options) - _OPTIONS[transport]):
         known = ", ".join(sorted(_OPTIONS[transport]))
         raise OperationUnsupportedError(f"'{unknown[0]}' means nothing by {transport}; known there: {known}")
-    return DaemonAddress(transport=transport, host=host, user=parts.username, port=port, options=options)
+    return DaemonAddress(transport=transport, host=host, user=user, port=port, options=options)
+
+
+def _option(text: str) -> tuple[str, str]:
+    """Return name and value. A plus is a plus: an address is no form of a web page. Raises: ValueError without both."""
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise ValueError(f"'{text}' is no option with a value")
+    return unquote(name), unquote(value)

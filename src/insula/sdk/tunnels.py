@@ -156,11 +156,13 @@ def _by_tls(address: DaemonAddress) -> TlsSocket:
         text = f"no connection to {address.host}, port {port}: {error.strerror or error}"
         nobody = isinstance(error, ConnectionRefusedError)
         raise (NobodyListensError if nobody else OperationFailedError)(text) from error
+    plain = socket_above_standard(plain)
+    tls = None
     try:
-        tls = context.wrap_socket(socket_above_standard(plain), server_hostname=address.host)
+        tls = context.wrap_socket(plain, server_hostname=address.host)
         welcome = tls.recv(len(_WELCOME))
     except OSError as error:
-        plain.close()
+        (plain if tls is None else tls).close()
         raise AuthenticationError(f"{address.host} and we do not know each other by certificates: {error}") from error
     if welcome != _WELCOME:
         tls.close()

@@ -76,3 +76,18 @@ def test_who_comes_from_afar_has_an_account_that_is_no_users() -> None:
     assert not unknown.is_privileged and not known.is_privileged
     assert unknown.account == "at 192.0.2.7" and known.account == "'0'"
     assert str(unknown) == "somebody from 192.0.2.7" and str(known) == "0 from 192.0.2.7"
+
+
+@pytest.mark.parametrize(
+    ("address", "account"),
+    [
+        ("192.0.2.7", "at 192.0.2.7"),
+        ("::ffff:192.0.2.7", "at 192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "at 2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "at 2001:db8:1:2::/64"),
+        ("2001:db8:1:3::9", "at 2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "at fe80::/64"),
+    ],
+)
+def test_who_has_one_address_of_a_network_has_them_all(address: str, account: str) -> None:
+    assert Peer(address=address).account == account

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,11 +12,12 @@ from pathlib import Path
 import pytest
 
 from insula.daemon.activation import PassedSocket
+from insula.daemon.afar.certificates import Certificates
 from insula.daemon.authority.authentication import Authentication
 from insula.daemon.authority.policy import AccessPolicy
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
 from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
-from insula.daemon.peers import Peer
+from insula.daemon.peers import Admission, Peer
 from insula.daemon.server import Capacity, Server
 from insula.daemon.session import Session, SessionLimits
 from insula.rpc.arrivals import Role
@@ -48,6 +50,7 @@ async def serving_at(
     of_one_user: int = 10,
     policy: AccessPolicy | None = None,
     anonymous: int = 20,
+    certificates: Certificates | None = None,
 ) -> AsyncIterator[tuple[Server, FakeDomains, list[int]]]:
     domains = FakeDomains(events=Events())
     changes: list[int] = []
@@ -58,6 +61,7 @@ async def serving_at(
         capacity=Capacity(clients=max_clients, of_one_user=of_one_user, anonymous=anonymous),
         policy=policy or AccessPolicy(),
         changed=lambda: changes.append(server.clients),
+        certificates=certificates,
     )
     server.start()
     try:
@@ -236,4 +240,45 @@ async def test_clients_that_have_not_proved_who_they_are_have_few_places_and_a_u
         clients.append(connect(path))
         await until(lambda: server.clients == 5)
         for each in clients:
+            each.close()
+
+
+class _Unshown(Certificates):
+    """Hands are offered, and no certificate is ever shown."""
+
+    def __init__(self) -> None:
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+async def test_who_shakes_hands_from_afar_takes_no_local_clients_place_nor_anothers_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses = itertools.count(1)
+
+    def peer(connection: socket.socket) -> Peer:
+        if connection.family == socket.AF_UNIX:
+            return Peer(pid=4711, uid=1000, gid=7)
+        return Peer(address=f"192.0.2.{next(addresses)}")
+
+    monkeypatch.setattr("insula.daemon.server.peer_of", peer)
+    path, loop = tmp_path / "s", asyncio.get_running_loop()
+    afar = socket.create_server(("127.0.0.1", 0))
+    afar.setblocking(False)
+    endpoints = [
+        *open_endpoints(Settings(sockets=(SocketSettings(path=path, mode=0o666),)), []),
+        Endpoint(
+            socket=afar,
+            path=None,
+            access=SocketAccess.READ_WRITE,
+            admission=Admission(gid=None, everybody=True),
+        ),
+    ]
+    async with serving_at(endpoints, policy=_Pending(), anonymous=4, certificates=_Unshown()) as (server, _, _):
+        clients = [socket.create_connection(afar.getsockname()) for _ in range(5)]
+        for each in clients:
+            each.setblocking(False)
+        assert await loop.sock_recv(clients[0], 1) == b"", "who came first makes room for the fifth"
+        local = connect(path)
+        await until(lambda: server.clients == 1)
+        for each in (*clients, local):
             each.close()

@@ -1,6 +1,7 @@
 """Who we are to clients from afar, and whom of them we know: by X.509 certificates, as libvirt's daemons do.
 
-A client must show a certificate that the authority signed, that has not expired and is not revoked. Its distinguished
+A client must show a certificate that the authority signed, that has not expired and is not revoked, and neither is that
+of any authority in between: each needs its own list of what it has taken back. The certificate's distinguished
 name is who it is; with a list of names it must match one of them.
 """
 
@@ -79,7 +80,7 @@ def _know_revoked(context: ssl.SSLContext, settings: TlsSettings) -> None:
         raise ConfigurationError(f"the list of revoked certificates {file} does not exist") from error
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"the list of revoked certificates {file} cannot be used: {error}") from error
-    context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
 
 
 def name_of(certificate: Mapping[str, Any]) -> str:

@@ -29,35 +29,56 @@ class Handshakes:
         self._certificates = certificates
         self._complaints = complaints
         self._welcome = welcome
-        self._of_address: Counter[Account] = Counter()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._of_network: Counter[Account] = Counter()
+        self._under_way: dict[asyncio.Task[None], Peer] = {}
+        """Who began first stands first."""
+        self._given_up: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._under_way)
 
     def of(self, account: Account) -> int:
-        """How many are under way with clients from an address."""
-        return self._of_address[account]
+        """How many are under way with clients from a network."""
+        return self._of_network[account]
+
+    def make_room(self, most: int) -> None:
+        """Have fewer than so many under way: who has been at it longest of those from the busiest network gives way.
+
+        Hands are shaken in no time by who means to, so it is no honest client who has to go, however slow others are.
+        """
+        while self._under_way and len(self) >= most:
+            busiest = max(self._of_network.values())
+            task, peer = next(each for each in self._under_way.items() if self.of(each[1].account) == busiest)
+            self._leave(task)
+            self._given_up.add(task)
+            task.add_done_callback(self._given_up.discard)
+            task.cancel()
+            self._complaints.complain(peer.account, f"{peer} is hung up on: its handshake takes long, and others wait")
 
     def begin(self, connection: socket.socket, peer: Peer, endpoint: Endpoint) -> None:
         """Shake hands with a client of whom only the address is known. The connection is ours from now on."""
         connection.setblocking(False)
-        self._of_address[peer.account] += 1
+        self._of_network[peer.account] += 1
         task = asyncio.create_task(self._shake(connection, peer, endpoint), name=f"handshake with {peer}")
-        self._tasks.add(task)
-        task.add_done_callback(lambda _: self._over(task, peer))
+        self._under_way[task] = peer
+        task.add_done_callback(self._leave)
+        task.add_done_callback(lambda _: connection.close())  # one that is given up before its turn never began
 
     async def close(self) -> None:
         """Give up what is under way."""
-        for each in self._tasks:
+        tasks = [*self._under_way, *self._given_up]
+        for each in tasks:
             each.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _over(self, task: asyncio.Task[None], peer: Peer) -> None:
-        self._tasks.discard(task)
-        self._of_address[peer.account] -= 1
-        if not self._of_address[peer.account]:
-            del self._of_address[peer.account]
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        """Let a handshake that is over, or given up, count no more."""
+        peer = self._under_way.pop(task, None)
+        if peer is None:
+            return
+        self._of_network[peer.account] -= 1
+        if not self._of_network[peer.account]:
+            del self._of_network[peer.account]
 
     async def _shake(self, connection: socket.socket, peer: Peer, endpoint: Endpoint) -> None:
         try:

@@ -34,13 +34,13 @@ class Door:
     directory: Path
     welcomed: list[tuple[ssl.SSLSocket, Peer]] = field(default_factory=list)
 
-    def connect(self) -> socket.socket:
+    def connect(self, peer: Peer = SOMEBODY) -> socket.socket:
         """Begin a handshake, and return the client's end."""
         listener = socket.create_server(("127.0.0.1", 0))
         with listener:
             client = socket.create_connection(listener.getsockname())
             connection, _ = listener.accept()
-        self.handshakes.begin(connection, SOMEBODY, self.endpoint)
+        self.handshakes.begin(connection, peer, self.endpoint)
         return client
 
     async def shake(self, client: socket.socket, identity: Path | None = None) -> bytes:
@@ -135,3 +135,56 @@ async def test_the_end_gives_up_what_is_under_way(tmp_path: Path) -> None:
             await asyncio.sleep(0)
             await here.handshakes.close()
             assert len(here.handshakes) == 0
+
+
+async def test_who_is_slow_makes_room_for_others_and_the_busiest_network_first(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow, busy = Peer(address="192.0.2.1"), Peer(address="2001:db8::1")
+    async with door(tmp_path) as here:
+        clients = [here.connect(each) for each in (slow, busy, busy, SOMEBODY)]
+        here.handshakes.make_room(5)
+        assert len(here.handshakes) == 4, "there is room"
+        here.handshakes.make_room(4)
+        assert len(here.handshakes) == 3 and here.handshakes.of(busy.account) == 1
+        assert await _last_word(clients[1]) == b"", "the first of the busiest network"
+        here.handshakes.make_room(3)
+        assert here.handshakes.of(slow.account) == 0 and await _last_word(clients[0]) == b""
+        assert "2001:db8::1 is hung up on: its handshake takes long" in caplog.text
+
+        anna = here.authority.issue("client", "/CN=anna", tmp_path / "anna")
+        assert await here.shake(clients[3], anna) == b"\1", "who was not asked to go is welcome"
+        for each in clients:
+            each.close()
+
+
+async def _last_word(client: socket.socket) -> bytes:
+    client.setblocking(False)
+    async with asyncio.timeout(scaled(60)):
+        return await asyncio.get_running_loop().sock_recv(client, 1)
+
+
+async def test_an_authority_that_was_taken_back_vouches_for_nobody(tmp_path: Path) -> None:
+    async with door(tmp_path) as here:
+        middle = Authority(tmp_path / "middle", "middle", above=here.authority)
+        anna = middle.issue("client", "/CN=anna", tmp_path / "anna")
+        with (anna / "clientcert.pem").open("ab") as shown:
+            shown.write(middle.certificate.read_bytes())
+        _lists(here.settings.revocations, here.authority, middle)
+        here.certificates.reload(here.settings)
+        assert await here.shake(here.connect(), anna) == b"\1"
+
+        here.authority.revoke(middle.certificate)
+        _lists(here.settings.revocations, here.authority, middle)
+        here.certificates.reload(here.settings)
+        assert await here.shake(here.connect(), anna) == b""
+        await here.over()
+
+
+def _lists(file: Path, *authorities: Authority) -> None:
+    """Write what several authorities have taken back."""
+    written = b""
+    for each in authorities:
+        each.revocations(file)
+        written += file.read_bytes()
+    file.write_bytes(written)
