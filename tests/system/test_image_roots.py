@@ -1,9 +1,10 @@
 """Roots that are file systems in image files: mounted for one guest at a time, kept, and let go."""
 
+import errno
 import os
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from insula.engine.steps.host.imagemounts import MountImage
 from insula.errors import InsulaError, ResourceBusyError
 from insula.kernel.imagelocks import claim_image
 from insula.kernel.loopdevices import clear_loops, loop_device, loops_over
+from insula.kernel.mountedimage import mounted_image
+from insula.kernel.mounts import make_filesystem
 from insula.storage.partitiontable import root_partition
 from tests.partitiontables import guid_table
 from tests.waiting import until
@@ -132,20 +135,74 @@ def test_a_plan_is_made_of_an_image_that_is_in_use(image: Image) -> None:
         assert (mounted.path, mounted.root) == (str(path), True)
 
 
-def test_a_device_with_a_partition_in_use_is_not_taken(image: Image, scratch: Path) -> None:
-    path = image()
+@pytest.fixture
+def block_device(image: Image) -> Iterator[str]:
+    """A block device of the host with a root on it."""
     mark = f"insula-test-{os.getpid()}"
-    device, node = loop_device(str(path), read_only=False, mark=mark)
+    device, node = loop_device(str(image()), read_only=False, mark=mark)
     os.close(device)
+    yield node
+    clear_loops(mark)
+
+
+def test_a_device_that_is_in_use_is_not_taken(block_device: str) -> None:
+    with Container(ImageRoot(source=block_device)) as guest:
+        assert said(guest, "cat /etc/hostname") == "busybox\n"
+        with pytest.raises(OSError, match=r"busy: it, or a part of it, is mounted"):
+            loop_device(block_device, read_only=False)
+    above, _ = loop_device(block_device, read_only=False)
+    os.close(above)
+
+
+def test_a_whole_device_has_the_locks_of_an_image(block_device: str) -> None:
+    with open(block_device, "r+b") as machine:
+        with Container(ImageRoot(source=block_device)):
+            with pytest.raises(OSError, match="another guest") as caught:
+                claim_image(machine.fileno(), block_device, read_only=True)
+            assert caught.value.errno == errno.EBUSY
+        until(lambda: not loops_over(block_device), "the end of its loop device")
+        claim_image(machine.fileno(), block_device, read_only=False)
+        with pytest.raises(ResourceBusyError, match="a virtual machine"):
+            Container(ImageRoot(source=block_device)).start()
+
+
+def test_a_device_is_read_by_many_guests_or_by_none_that_another_has(block_device: str, scratch: Path) -> None:
+    read_only = ImageRoot(source=block_device, access=Access.READ_ONLY)
+    with Container(read_only):
+        with Container(read_only) as another:
+            assert said(another, "cat /etc/hostname") == "busybox\n"
+        with pytest.raises(ResourceBusyError):
+            Container(ImageRoot(source=block_device)).start()
+    until(lambda: not loops_over(block_device), "the end of its loop devices")
+    tree = make_filesystem("ext4", [("source", block_device)])
     try:
-        with Container(ImageRoot(source=node)) as guest:
-            assert said(guest, "cat /etc/hostname") == "busybox\n"
-            with pytest.raises(OSError, match="busy"):
-                loop_device(node, read_only=False)
-        above, _ = loop_device(node, read_only=False)
-        os.close(above)
+        with pytest.raises(ResourceBusyError, match="is mounted or another's"):
+            Container(read_only).start()
     finally:
-        clear_loops(mark)
+        os.close(tree)
+
+
+def test_an_image_that_asks_for_a_panic_gets_none(image: Image) -> None:
+    path = image()
+    subprocess.run(["tune2fs", "-e", "panic", "-E", "mount_opts=errors=panic", str(path)], check=True)
+    tree = mounted_image(str(path), read_only=False)
+    try:
+        ((node, _),) = loops_over(str(path))
+        options = Path(f"/proc/fs/ext4/{Path(node).name}/options").read_text().split()
+    finally:
+        os.close(tree)
+    assert {"errors=remount-ro", "errors=panic"}.intersection(options) == {"errors=remount-ro"}
+
+
+def test_a_read_only_image_that_was_not_unmounted_is_refused_with_what_to_do(image: Image, scratch: Path) -> None:
+    path, copy = image(), scratch / "copy.img"
+    with Container(ImageRoot(source=str(path))) as guest:
+        said(guest, "echo word > /word; sync")
+        copy.write_bytes(path.read_bytes())
+    with pytest.raises(InsulaError, match=r"was not unmounted.*start it once without <readonly/>"):
+        Container(ImageRoot(source=str(copy), access=Access.READ_ONLY)).start()
+    with Container(ImageRoot(source=str(copy))) as guest:
+        assert said(guest, "cat /word") == "word\n"
 
 
 def test_an_image_without_a_file_system_is_no_root(scratch: Path) -> None:

@@ -46,6 +46,17 @@ def claim_image(file: int, path: str, *, read_only: bool) -> None:
         raise OSError(errno.EBUSY, f"the image is {whose} by another guest, a virtual machine or a loop device", path)
 
 
+def is_claimed(file: int) -> bool:
+    """Whether somebody reads a file's content, and lets nobody write. False too where there are no such locks.
+
+    file: open, and nothing said by it.
+    """
+    try:
+        return _is_held(file, _DONE + _READ) and _is_held(file, _FORBIDDEN + _WRITE)
+    except OSError:
+        return False
+
+
 def _set(file: int, places: Iterable[int], kind: int) -> None:
     for each in places:
         fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, kind, os.SEEK_SET, each, 1, 0))

@@ -8,6 +8,7 @@ import errno
 import fcntl
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from insula.kernel.fds import Fd
-from insula.kernel.imagelocks import claim_image
+from insula.kernel.imagelocks import claim_image, is_claimed
 
 _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CLR_FD = 0x4C01
@@ -24,6 +25,9 @@ _LOOP_SET_CAPACITY = 0x4C07
 _LOOP_CONFIGURE = 0x4C0A
 _READ_ONLY = 1
 _AUTOCLEAR = 4
+_DIRECT_IO = 16
+_BLKSSZGET = 0x1268
+"""Asks how large a device's sectors are. Source: linux/fs.h."""
 _ATTEMPTS = 64
 _CLEARING_PATIENCE = 3.0
 """Seconds that the kernel may take to clear a loop device whose last user has gone. It shows nothing any more before it
@@ -74,7 +78,8 @@ def loop_device(
 ) -> tuple[Fd, str]:
     """Return an fd and the path of a loop device over a file; it clears itself when its last user is gone.
 
-    While it is there the image is claimed (`claim_image`), or if it is a device, that and all its partitions are.
+    While it is there the image is claimed (`claim_image`), and if it is a device, that and all its partitions are
+    nobody else's who asks the kernel for them.
     mark: a text of at most 63 bytes by which it is known; then it stays until it is cleared (`clear_loops`);
     extent: what of the file it shows, all of it if not given.
     Raises: OSError; ENOENT where the host has no loop devices; EBUSY if others have the image.
@@ -87,7 +92,7 @@ def loop_device(
                 node = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
                 device = _configured(node, file, path, read_only=read_only, mark=mark, extent=extent or FilePart())
                 if device is not None:
-                    _refuse_others(path, node, device, read_only=read_only, mark=mark)
+                    _refuse_others(file, path, node, device, read_only=read_only, mark=mark)
                     return device, node
         finally:
             os.close(control)
@@ -98,13 +103,11 @@ def loop_device(
 
 def _claimed(path: str, *, read_only: bool) -> int:
     """Open an image that nobody else has, with patience for a loop device that the kernel clears behind its user."""
-    # A device whose partition is mounted cannot be had exclusively: open(2), O_EXCL.
-    alone = os.O_EXCL if is_block_device(path) else 0
     deadline = monotonic() + _CLEARING_PATIENCE
     while True:
         file = -1
         try:
-            file = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR) | alone | os.O_CLOEXEC)
+            file = _opened_alone(path, read_only=read_only)
             claim_image(file, path, read_only=read_only)
             return file
         except OSError as error:
@@ -115,27 +118,61 @@ def _claimed(path: str, *, read_only: bool) -> int:
         sleep(0.01)
 
 
-def _refuse_others(path: str, node: str, device: Fd, *, read_only: bool, mark: str | None) -> None:
+def _opened_alone(path: str, *, read_only: bool) -> int:
+    """Open an image; a device as nobody else has it, but who reads it as we do. Raises: OSError."""
+    flags = (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC
+    if not is_block_device(path):
+        return os.open(path, flags)
+    try:
+        # A device that is mounted, or whose partition is, cannot be had exclusively: open(2), O_EXCL.
+        return os.open(path, flags | os.O_EXCL)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        if read_only:
+            file = os.open(path, flags)
+            if _is_only_read(file):
+                return file
+            os.close(file)
+        raise OSError(errno.EBUSY, "the device is busy: it, or a part of it, is mounted or another's", path) from error
+
+
+def _is_only_read(device: int) -> bool:
+    """Whether a device that cannot be had alone is shown by loop devices such as ours, which forbid to write."""
+    try:
+        shown = loops_over(device)
+        return bool(shown) and not any(writable for _, writable in shown) and is_claimed(device)
+    except OSError:
+        return False
+
+
+def _refuse_others(file: int, path: str, node: str, device: Fd, *, read_only: bool, mark: str | None) -> None:
     """Let go of a loop device beside which others show the file, unless none of them writes: not all claim it.
 
     Looked at once ours is there: of two that come at the same time one sees the other at least.
     """
-    if any(writable or not read_only for each, writable in loops_over(path) if each != node):
+    try:
+        if any(writable or not read_only for each, writable in loops_over(file) if each != node):
+            raise OSError(errno.EBUSY, "another loop device shows it, and one of the two writes", path)
+    except BaseException:
         os.close(device)
         if mark is not None:
             clear_loops(mark)
-        raise OSError(errno.EBUSY, "another loop device shows it, and one of the two writes", path)
+        raise
 
 
 def _configured(node: str, file: int, path: str, *, read_only: bool, mark: str | None, extent: FilePart) -> Fd | None:
     """Return an fd of the device now over the file, None if somebody else was faster."""
     device = os.open(node, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
     flags = (_AUTOCLEAR if mark is None else 0) | (_READ_ONLY if read_only else 0)
+    # Nothing of a device is to be in memory twice; the kernel reads as ever where it cannot do without.
+    sector = sector_size(file) if stat.S_ISBLK(os.fstat(file).st_mode) else 0
+    flags |= _DIRECT_IO if sector else 0
     information = _Information(
         flags=flags, file_name=os.fsencode(mark or path)[:63], offset=extent.start, size_limit=extent.size
     )
     try:
-        fcntl.ioctl(device, _LOOP_CONFIGURE, _Configuration(fd=file, block_size=0, information=information))
+        fcntl.ioctl(device, _LOOP_CONFIGURE, _Configuration(fd=file, block_size=sector, information=information))
     except OSError as error:
         os.close(device)
         if error.errno == errno.EBUSY:
@@ -152,8 +189,11 @@ def clear_loops(mark: str) -> None:
                 fcntl.ioctl(device, _LOOP_CLR_FD)
 
 
-def loops_over(path: str) -> list[tuple[str, bool]]:
-    """Return the loop devices that show a file of the host, and whether each can be written to. Raises: OSError."""
+def loops_over(path: str | int) -> list[tuple[str, bool]]:
+    """Return the loop devices that show a file of the host, by its path or an fd, and whether each can be written to.
+
+    Raises: OSError.
+    """
     status = os.stat(path)
     return [
         (node, not information.flags & _READ_ONLY)
@@ -214,6 +254,13 @@ def filesystem_on(path: str, *, start: int = 0) -> str | None:
     finally:
         os.close(fd)
     return None
+
+
+def sector_size(device: int) -> int:
+    """Return how large a block device's sectors are, in bytes. Raises: OSError."""
+    size = bytearray(4)
+    fcntl.ioctl(device, _BLKSSZGET, size)
+    return int(struct.unpack("i", size)[0])
 
 
 def is_block_device(path: str) -> bool:

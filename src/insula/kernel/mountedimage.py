@@ -1,16 +1,34 @@
-"""File systems of block devices and image files, as mounts attached nowhere."""
+"""File systems of block devices and image files, as mounts attached nowhere.
+
+What is in an image may be hostile, or of a host where it was right: nothing that it says decides what happens to the
+host, or names another device.
+Source: the kernel's documents of ext4 ("Super Block") and XFS; ext4(5), xfs(5), btrfs(5).
+"""
 
 import errno
 import os
-from contextlib import ExitStack
 
 from insula.kernel.fds import Fd
-from insula.kernel.loopdevices import FilePart, filesystem_on, is_block_device, loop_device
+from insula.kernel.loopdevices import FilePart, filesystem_on, loop_device
 from insula.kernel.mounts import MountAttribute, make_filesystem
+
+_EXT = ("ext2", "ext3", "ext4")
+_OPTIONS: dict[str, tuple[str, str | None]] = {
+    # What the superblock says could be "panic": then a single wrong block of an image would end the host.
+    **dict.fromkeys(_EXT, ("errors", "remount-ro")),
+    # A copy of an image has the identity of that, and so has the one image that two guests read.
+    "xfs": ("nouuid", None),
+}
+_SUPERBLOCK = 1024
+_FEATURES, _JOURNAL = 0x5C, 0xE0
+"""Where ext4's superblock has its compatible features, and the inode of its journal, 0 if that is on a device."""
+_HAS_JOURNAL = 4
+_BTRFS_LOG = 65536 + 0x60
+"""Where btrfs's superblock has the place of its log, 0 if there is none."""
 
 
 def mounted_image(path: str, *, fstype: str | None = None, start: int = 0, size: int = 0, read_only: bool) -> Fd:
-    """Mount the file system on a block device, or in a file by a loop device that lasts as long as the mount.
+    """Mount the file system on a block device or in a file, by a loop device that lasts as long as the mount.
 
     fstype: None to look what it is; start, size: which part of the image it is, in bytes, a size of 0 for all that
     follows. Blocking: a journal may have to be replayed.
@@ -19,13 +37,50 @@ def mounted_image(path: str, *, fstype: str | None = None, start: int = 0, size:
     fstype = fstype or filesystem_on(path, start=start)
     if fstype is None:
         raise OSError(errno.EINVAL, "no file system known to us is on it; name its type", path)
-    with ExitStack() as held:
-        source = path
-        if start or size or not is_block_device(path):
-            device, source = loop_device(path, read_only=read_only, extent=FilePart(start=start, size=size))
-            held.callback(os.close, device)
+    device, source = loop_device(path, read_only=read_only, extent=FilePart(start=start, size=size))
+    try:
+        if fstype in _EXT:
+            _refuse_other_journal(device, path)
         options: list[tuple[str, str | int | None]] = [("source", source)]
+        if fstype in _OPTIONS:
+            options.append(_OPTIONS[fstype])
         if read_only:
             options.append(("ro", None))
         attributes = MountAttribute.READ_ONLY if read_only else MountAttribute.NOTHING
         return make_filesystem(fstype, options, attributes=attributes)
+    except OSError as error:
+        advice = _advice(fstype, error.errno, device, read_only=read_only)
+        if not advice:
+            raise
+        raise OSError(error.errno, f"{error.strerror}: {advice}", path) from error
+    finally:
+        os.close(device)
+
+
+def _refuse_other_journal(device: Fd, path: str) -> None:
+    """Refuse a file system whose journal is on a device that its superblock names: that may be anybody's."""
+    features, inode = (_number(device, _SUPERBLOCK + each) for each in (_FEATURES, _JOURNAL))
+    if features & _HAS_JOURNAL and not inode:
+        raise OSError(
+            errno.EINVAL,
+            "its journal is on another device, which is not looked for; give it one of its own "
+            "(tune2fs -O ^has_journal, then tune2fs -j)",
+            path,
+        )
+
+
+def _number(device: Fd, place: int) -> int:
+    return int.from_bytes(os.pread(device, 4, place), "little")
+
+
+def _advice(fstype: str, number: int | None, device: Fd, *, read_only: bool) -> str | None:
+    """Return what to do about an error of the kernel's that does not tell."""
+    unwritten = (fstype, number) == ("btrfs", errno.EIO) and _number(device, _BTRFS_LOG)
+    if read_only and (number == errno.EROFS or unwritten):
+        return (
+            "it was not unmounted, and what its journal holds cannot be written where nothing may be; start it once "
+            "without <readonly/>, or mount it by hand and unmount it"
+        )
+    if (fstype, number) == ("btrfs", errno.EEXIST):
+        return "another file system of its UUID is mounted; give this one another (btrfstune -u)"
+    return None

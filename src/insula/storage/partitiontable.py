@@ -4,7 +4,6 @@ What is read may be hostile: every number is bounded, and every place lies withi
 Source: UEFI specification, "GUID Partition Table (GPT) Disk Layout"; the Discoverable Partitions Specification.
 """
 
-import fcntl
 import os
 import struct
 import zlib
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from insula.errors import UnsupportedConfigError
-from insula.kernel.loopdevices import filesystem_on, is_block_device
+from insula.kernel.loopdevices import filesystem_on, is_block_device, sector_size
 from insula.model.filesystems import PARTITION_MAX, Filesystem
 
 _SECTORS = (512, 4096)
@@ -42,8 +41,6 @@ _OTHERS = {
     UUID("7ec6f557-3bc5-4aca-b293-16ef5df639d1"): "/var/tmp",
 }
 """The types of partitions that say what else they are for."""
-_BLKSSZGET = 0x1268
-"""Asks how large a device's sectors are. Source: linux/fs.h."""
 _NO_ROOTS = {"vfat", "iso9660"}
 """File systems that cannot hold a root."""
 
@@ -158,7 +155,7 @@ def _gpt(fd: int, end: int) -> Iterator[Partition]:
 
 def _mbr(fd: int, end: int, path: str) -> Iterator[Partition]:
     # Sectors are of 512 bytes, but on a device that has others.
-    sector = 512 if not is_block_device(path) else _sector_of(fd)
+    sector = 512 if not is_block_device(path) else sector_size(fd)
     extended = None
     for place, (kind, first, size) in enumerate(_entries(fd, 0), start=1):
         if kind == _PROTECTIVE:
@@ -200,9 +197,3 @@ def _placed(number: int, start: int, size: int, end: int, kind: UUID | None) -> 
     if size <= 0 or start <= 0 or start + size > end:
         raise ValueError(f"its partition {number} does not lie within it: the image is cut off, or the table damaged")
     return Partition(number=number, start=start, size=size, type=kind)
-
-
-def _sector_of(fd: int) -> int:
-    size = bytearray(4)
-    fcntl.ioctl(fd, _BLKSSZGET, size)
-    return int(struct.unpack("i", size)[0])

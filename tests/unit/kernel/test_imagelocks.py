@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.kernel.imagelocks import claim_image
+from insula.kernel.imagelocks import claim_image, is_claimed
 
 
 @contextmanager
@@ -63,6 +63,16 @@ def test_a_program_that_uses_the_same_bytes_is_seen(image: Path) -> None:
             claim_image(ours, str(image), read_only=False)
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_whether_an_image_is_claimed_is_told(image: Path, read_only: bool) -> None:
+    with opened(image) as other:
+        assert not is_claimed(other)
+        with opened(image) as one:
+            claim_image(one, str(image), read_only=read_only)
+            assert is_claimed(other)
+        assert not is_claimed(other)
+
+
 def test_a_file_system_without_such_locks_goes_without(image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuses(*_: object) -> None:
         raise OSError(errno.ENOLCK, "no locks")
@@ -70,3 +80,4 @@ def test_a_file_system_without_such_locks_goes_without(image: Path, monkeypatch:
     monkeypatch.setattr(fcntl, "fcntl", refuses)
     with opened(image) as one:
         claim_image(one, str(image), read_only=False)
+        assert not is_claimed(one)
