@@ -12,6 +12,8 @@ from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from insula.storage.idpools import DEFAULT_POOLS
+
 CHECKOUT = Path(__file__).parents[1]
 DEBIAN_12 = {"jeepney": "0.8.0", "lxml": "4.9.2", "rich": "13.3.1", "hatchling": "1.12.2"}
 """What `apt` has there: packages of the distribution satisfy ours."""
@@ -55,3 +57,9 @@ def test_a_wheel_says_what_it_is_and_its_page_has_no_dead_links(wheel: Path) -> 
     # Those that scripts/build-web fetched too, which git does not know.
     assets = CHECKOUT / "src/insula/cli/webassets"
     assert {f"insula/cli/webassets/{each.name}" for each in assets.iterdir()} <= set(names)
+
+
+def test_a_purge_knows_the_ids_that_the_package_claims() -> None:
+    script = (CHECKOUT / "packaging/debian/insula.postrm").read_text()
+    bounds = re.findall(r'"\$first" -ge (\d+) \] && \[ "\$last" -lt (\d+) \]', script)
+    assert {(int(first), int(stop)) for first, stop in bounds} == {(each.start, each.stop) for each in DEFAULT_POOLS}

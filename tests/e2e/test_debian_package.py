@@ -109,6 +109,26 @@ def test_a_purge_where_nothing_was_made_leaves_nothing(host: Debian, package: Pa
     assert links == ""
 
 
+def test_a_purge_gives_back_what_the_package_claimed_and_nothing_else(host: Debian, package: Path) -> None:
+    install(host, package)
+    own = ("insula:1000000000:65536", "insulated:1879048192:65536", "other:3000000000:1")
+    for file in ("/etc/subuid", "/etc/subgid"):
+        host.run("sh", "-c", f"printf '%s\n' {' '.join(own)} >> {file}")
+    host.run("apt-get", "purge", "-y", "insula")
+    for file in ("/etc/subuid", "/etc/subgid"):
+        assert host.read(file).splitlines() == list(own)
+
+
+def test_a_purge_ends_well_where_somebody_else_has_the_files_of_ids(host: Debian, package: Path) -> None:
+    install(host, package)
+    # As useradd(8) and its like have them: the file names a living process.
+    for file in ("/etc/subuid", "/etc/subgid"):
+        host.run("sh", "-c", f"printf %s 1 > {file}.lock")
+    said = host.run("apt-get", "purge", "-y", "insula").stdout
+    assert "insula: the ids 1879048192 to 2000224255 stay with 'insula'" in said
+    assert "insula:1879048192:" in host.read("/etc/subuid")
+
+
 def test_it_and_the_lxc_driver_of_libvirt_exclude_each_other(host: Debian, package: Path) -> None:
     said = host.run("dpkg-deb", "--field", f"/package/{package.name}", "Conflicts").stdout
     assert said.strip() == "libvirt-daemon-driver-lxc"

@@ -291,8 +291,6 @@ class Daemon:
     def _obtain_keeper(self) -> socket.socket:
         """Return a channel to the living keeper, or to a new one (thread)."""
         path = self._layout.keeper_socket(VERSION)
-        with contextlib.suppress(KeeperError):
-            return connect(path)
         log = keeper_log(self._layout.logs / "keeper.log")
         placed = place_of_keepers(self._launcher.facts.manager, str(self._layout.root))
         try:

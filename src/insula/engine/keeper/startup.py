@@ -53,8 +53,8 @@ def spawn_keeper(
     """Start a keeper that listens at path, unless one does already; it outlives us.
 
     log: an fd for its complaints; soft_limit: of descriptors, which it hands on to guests, if not ours; placed: called
-    with the pid of a new reaper before that starts any keeper, or of a keeper without one. Returns as soon as one can
-    connect. Only one starts, whoever else tries at the same time.
+    with the pid of the reaper before that starts a keeper, or of a keeper that is there or has none. Returns as soon
+    as one can connect. Only one starts, whoever else tries at the same time.
     Raises: KeeperError if it does not come up.
     """
     try:
@@ -67,8 +67,8 @@ def _spawn(path: Path, log: int | None, soft_limit: int | None, placed: Placed) 
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock_file(path.with_suffix(".lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with contextlib.suppress(KeeperError):
-            connect(path).close()
+        with contextlib.suppress(KeeperError), connect(path) as channel:
+            placed(_listening(channel))
             return
         before = () if soft_limit is None else with_descriptors(soft_limit)
         with _listener(path) as listener, _opened(path.with_name(ENDS)) as ends:
@@ -129,17 +129,29 @@ def _complain(log: int | None, text: str) -> None:
 
 
 def reach_reaper(path: Path, log: int | None, placed: Placed) -> socket.socket:
-    """Return a channel to the reaper that listens at path, started now if there is none. Raises: _UnreachableError."""
+    """Return a channel to the reaper that listens at path, started now if there is none, where it is to be.
+
+    One that is there may not be: who started it could not put it there, or did not know how.
+    Raises: _UnreachableError.
+    """
     try:
-        with contextlib.suppress(KeeperError):
-            return _greeted(path)
-        with _listener(path) as listener:
-            _start([*SEAL, *_REAPER], "--listen-fd", listener, log, detached=True)
-            channel = _greeted(path)
+        channel = _reaper_at(path, log)
+        try:
             placed(_listening(channel))
-            return channel
+        except BaseException:
+            channel.close()
+            raise
+        return channel
     except (OSError, KeeperError) as error:
         raise _UnreachableError(f"there is no reaper at {path}: {error}") from error
+
+
+def _reaper_at(path: Path, log: int | None) -> socket.socket:
+    with contextlib.suppress(KeeperError):
+        return _greeted(path)
+    with _listener(path) as listener:
+        _start([*SEAL, *_REAPER], "--listen-fd", listener, log, detached=True)
+        return _greeted(path)
 
 
 def _greeted(path: Path) -> socket.socket:

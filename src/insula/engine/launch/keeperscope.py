@@ -52,6 +52,8 @@ def place_of_keepers(manager: Manager, installation: str) -> Callable[[int], Non
 
 def put_into_scope(pid: int, unit: str, bus: SystemBus) -> None:
     """Have a process, and all that it starts from now on, in a scope; if that fails it stays, and the log says so."""
+    if in_unit(pid, unit):
+        return
     try:
         _put(bus, pid, unit)
     except BusError as error:

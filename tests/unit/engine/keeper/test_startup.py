@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,8 +27,35 @@ def test_who_listens_already_is_not_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(str(path))
         listener.listen()
-        startup.spawn_keeper(path)
+        there: list[int] = []
+        startup.spawn_keeper(path, placed=there.append)
         startup.connect(path).close()
+        assert there == [os.getpid()], "it may stand where it ends with the daemon's unit"
+
+
+@pytest.mark.parametrize("answer", [b"%s\0ok\x001", None])
+def test_a_reaper_is_put_where_it_is_to_be_also_if_it_was_there_before(tmp_path: Path, answer: bytes | None) -> None:
+    """Where it is of another kind, or cannot be had, it is left alone."""
+    path = tmp_path / "r.sock"
+    there: list[int] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            with listener.accept()[0] as client:
+                number = client.recv(100).partition(b"\0")[0]
+                client.send(b"%s\0ok\x009" % number if answer is None else answer % number)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        if answer is None:
+            with pytest.raises(startup._UnreachableError, match="of another kind"):
+                startup.reach_reaper(path, None, there.append)
+        else:
+            startup.reach_reaper(path, None, there.append).close()
+        thread.join()
+    assert there == ([] if answer is None else [os.getpid()])
 
 
 @pytest.mark.parametrize(

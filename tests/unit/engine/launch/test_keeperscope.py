@@ -83,6 +83,12 @@ def test_the_next_joins_those_that_are_there(systemd: FakeSystemd) -> None:
     assert systemd.inside == {4711}
 
 
+def test_who_is_there_already_costs_systemd_nothing(systemd: FakeSystemd) -> None:
+    systemd.inside = {4711}
+    systemd.put(4711)
+    assert systemd.asked == []
+
+
 def test_a_scope_that_is_being_removed_is_waited_for(systemd: FakeSystemd) -> None:
     systemd.leaving = 3
     systemd.put(4711)
