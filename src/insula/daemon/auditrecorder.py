@@ -7,6 +7,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from insula.errors import ConfigurationError
@@ -34,10 +35,16 @@ class AuditRecorder:
             )
         self._logged = logged or self._kernel is None
         self._waiting: queue.Queue[tuple[AuditKind, str] | None] = queue.Queue(WAITING_MAX)
+        self._ending = threading.Event()
         self._thread: threading.Thread | None = None
         if self._kernel is not None:
             self._thread = threading.Thread(target=self._work, args=(self._kernel,), name="audit", daemon=True)
             self._thread.start()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether records are kept anywhere."""
+        return self._level > 0
 
     def record(self, kind: AuditKind, text: str) -> None:
         """Take a record. Never waits, never fails."""
@@ -52,20 +59,43 @@ class AuditRecorder:
                 _logger.error("the kernel does not take audit records: %s", text)
 
     def close(self) -> None:
-        """Return once what waits has been written, or the kernel has had some seconds for it."""
-        if self._thread is not None:
-            self._waiting.put(None)
-            self._thread.join(_END_SECONDS)
-            self._thread = None
+        """Return once what waits has been written; what the kernel has not taken in some seconds goes to the log."""
+        if self._thread is None:
+            return
+        self._ending.set()
+        with suppress(queue.Full):
+            self._waiting.put_nowait(None)  # which only wakes who waits
+        self._thread.join(_END_SECONDS)
+        self._thread = None
+        while left := self._next():
+            _logger.error("the kernel does not take audit records: %s", left[1])
+
+    def _next(self) -> tuple[AuditKind, str] | None:
+        """Return what waits, None if nothing does."""
+        with suppress(queue.Empty):
+            while (waiting := self._waiting.get_nowait()) is None:
+                pass
+            return waiting
+        return None
 
     def _work(self, kernel: KernelAudit) -> None:
-        while (waiting := self._waiting.get()) is not None:
-            kind, text = waiting
-            try:
-                kernel.record(kind, text)
-            except OSError as error:
-                _logger.error("the kernel did not take an audit record (%s): %s", error, text)
+        """Write what comes, and at the end what is there; nothing that goes wrong ends it before."""
+        while True:
+            waiting = self._next() if self._ending.is_set() else self._waiting.get()
+            if waiting is not None:
+                self._write(kernel, *waiting)
+            elif self._ending.is_set():
+                break
         kernel.close()
+
+    def _write(self, kernel: KernelAudit, kind: AuditKind, text: str) -> None:
+        try:
+            if kernel.enabled:
+                kernel.record(kind, text)
+            elif not self._logged:
+                _logger.info("%s", text)  # audit was switched off meanwhile: the kernel would drop it, and say nothing
+        except Exception as error:
+            _logger.error("the kernel did not take an audit record (%s): %s", error, text)
 
 
 def _enabled(opened: Callable[[], KernelAudit]) -> KernelAudit | None:

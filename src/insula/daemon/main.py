@@ -151,7 +151,8 @@ class Daemon:
         self._services = self._wiring.services
         self._audit = AuditRecorder(level=settings.audit_level, logged=settings.audit_logging)
         self._audit_trail = AuditTrail(domains=self._services.domains, recorder=self._audit)
-        self._events.subscribe(self._audit_trail.heard)
+        if self._audit.wanted:
+            self._events.subscribe(self._audit_trail.heard)
         self._server: Server | None = None
         self._certificates: Certificates | None = None
         self._metrics: MetricsServer | None = None
@@ -184,7 +185,8 @@ class Daemon:
             self._processor_watch = ProcessorWatch(self._wiring.reseating.processors_changed)
             with unsearched():  # a thousand domains are made, before anybody is served
                 await self._wiring.recovery.take_stock()
-            self._audit_trail.take_stock()
+            if self._audit.wanted:
+                self._audit_trail.take_stock()
             self._server = Server(
                 endpoints,
                 services=self._services,

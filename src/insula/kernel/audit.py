@@ -20,6 +20,9 @@ _STATUS: Final = 1000
 _SECONDS: Final = 5.0
 """For an answer: the kernel holds writers up while a program that keeps records does not take them."""
 _PART: Final = 65536
+VALUE_MAX: Final = 1000
+"""Bytes of a value that are told, its beginning and its end: of a text the kernel keeps 8560 bytes and drops the rest,
+where the result stands. Two values of this length, a domain's name and a program's path fit, in hexadecimal too."""
 
 
 class AuditKind(IntEnum):
@@ -81,13 +84,19 @@ class KernelAudit:
 def encoded(name: str, value: str) -> str:
     """Return `name="value"`, or the value's bytes in hexadecimal where it could be taken for more than a value.
 
-    As audit_encode_nv_string(3) has it: quotes, control characters, blanks and what is no ASCII.
+    As audit_encode_nv_string(3) has it: quotes, control characters, blanks and what is no ASCII; also single quotes, as
+    the kernel puts a whole text between them. What is too long is told in part.
     """
-    raw = value.encode("utf-8", "surrogateescape")
+    raw = _shortened(value.encode("utf-8", "surrogateescape"))
     if not raw:
         return f"{name}=?"
-    plain = all(0x21 <= each <= 0x7E and each != 0x22 for each in raw)
-    return f'{name}="{value}"' if plain else f"{name}={raw.hex().upper()}"
+    plain = all(0x21 <= each <= 0x7E and each not in b"\"'" for each in raw)
+    return f'{name}="{raw.decode()}"' if plain else f"{name}={raw.hex().upper()}"
+
+
+def _shortened(raw: bytes) -> bytes:
+    half = VALUE_MAX // 2
+    return raw if len(raw) <= VALUE_MAX else raw[:half] + b"..." + raw[-half:]
 
 
 def text_of(fields: str, program: str) -> str:

@@ -8,10 +8,12 @@ of its audit log.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from insula.errors import InsulaError
 from insula.kernel.audit import AuditKind, encoded
 from insula.model.devices import HostDevice
 from insula.model.domain import DomainDefinition
@@ -33,6 +35,7 @@ from insula.service.events import (
     Reboot,
     StartFailed,
     Tunable,
+    VcpusChanged,
 )
 from insula.service.managed import ManagedDomain
 
@@ -50,6 +53,10 @@ class Recorder(Protocol):
 
     def record(self, kind: AuditKind, text: str) -> None:
         """Take a record. Never waits, never fails."""
+
+
+_CHANGES: Final = (DeviceAdded, DeviceRemoved, DeviceUpdated, BalloonChange, Tunable, VcpusChanged)
+"""After which a guest may have something else of the host than before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +80,8 @@ class AuditTrail:
         """Know what guests have that an earlier daemon started; called once they are known. Nothing is recorded."""
         for each in self._domains:
             if each.is_active:
-                self._given[each.uuid] = given(each)
+                with suppress(InsulaError):  # what it is described by cannot be made out, which its verbs tell
+                    self._given[each.uuid] = given(each)
 
     def heard(self, event: Event) -> None:
         """Write what an event comes to."""
@@ -93,9 +101,8 @@ class AuditTrail:
             case DeviceChangeFailed():
                 resource = _RESOURCES.get(event.device, "dev")
                 self._resource(event.domain, resource, event.reason, NOTHING, NOTHING, success=False)
-            case DeviceAdded() | DeviceRemoved() | DeviceUpdated() | BalloonChange() | Tunable() if managed is not None:
-                if managed.is_active:
-                    self._compared(managed)
+            case _ if isinstance(event, _CHANGES) and managed is not None and managed.is_active:
+                self._compared(managed)
 
     def _started(self, managed: ManagedDomain, reason: str) -> None:
         now = self._given[managed.uuid] = given(managed)
@@ -172,7 +179,7 @@ def _who(domain: DomainIdentity) -> str:
 
 
 def _value(name: str, value: str) -> str:
-    return f"{name}={value}" if value == NOTHING or value.isdecimal() else encoded(name, value)
+    return f"{name}={value}" if value == NOTHING or (value.isascii() and value.isdecimal()) else encoded(name, value)
 
 
 def _result(success: bool) -> str:

@@ -89,6 +89,11 @@ class Tunable(DomainEvent):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class VcpusChanged(DomainEvent):
+    """Other virtual processors are in use than before. No client is told: see VcpuRemoved."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VcpuRemoved(DomainEvent):
     """A virtual processor of a domain that runs is in use no more. vcpu: its number."""
 

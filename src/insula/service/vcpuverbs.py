@@ -14,7 +14,7 @@ from insula.model.numbers import Affect, ParameterType
 from insula.model.resourcetuning import VCPU_MAX, CpuTune, OneVcpu, SingleVcpus, VcpuPin
 from insula.model.scalars import YesNo
 from insula.model.sizes import CpuSet, format_cpuset
-from insula.service.events import Events, Tunable, VcpuRemoved
+from insula.service.events import Events, Tunable, VcpuRemoved, VcpusChanged
 from insula.service.impact import Changes, Effect
 from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
@@ -124,8 +124,11 @@ class VcpuVerbs:
         async def work() -> None:
             before = managed.current.vcpus_in_use if managed.is_active else ()
             await self._changes.change(managed, affect, changed, apply=apply or self._reseating.claim)
-            for each in sorted({*before} - {*managed.current.vcpus_in_use}):
+            now = managed.current.vcpus_in_use
+            for each in sorted({*before} - {*now}):
                 self._events.publish(VcpuRemoved(domain=managed.ref, vcpu=each))
+            if managed.is_active and {*before} != {*now}:
+                self._events.publish(VcpusChanged(domain=managed.ref))
             if told and managed.is_active and affect != Affect.CONFIG:
                 parameters = tuple(
                     Parameter(name, ParameterType.STRING, format_cpuset(cpus)) for name, cpus in told.items()

@@ -1,6 +1,7 @@
 """Where audit records go: to a kernel that keeps them, else to the log, and never nowhere."""
 
 import logging
+import struct
 import threading
 
 import pytest
@@ -8,16 +9,17 @@ import pytest
 from insula.daemon.auditrecorder import WAITING_MAX, AuditRecorder
 from insula.errors import ConfigurationError
 from insula.kernel.audit import AuditKind, KernelAudit
-from tests.waiting import scaled
+from tests.waiting import scaled, until
 
 
 class Kernel(KernelAudit):
     """Keeps what it is told, if it is on; may wait, or refuse."""
 
-    def __init__(self, *, on: bool = True, refusal: OSError | None = None) -> None:
+    def __init__(self, *, on: bool = True, refusal: Exception | None = None) -> None:
         self.on = on
         self.refusal = refusal
         self.records: list[tuple[AuditKind, str]] = []
+        self.asked = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
         self.closed = False
@@ -27,6 +29,7 @@ class Kernel(KernelAudit):
         return self.on
 
     def record(self, kind: AuditKind, text: str) -> None:
+        self.asked.set()
         assert self.gate.wait(scaled(60))
         if self.refusal is not None:
             raise self.refusal
@@ -95,3 +98,39 @@ def test_a_kernel_that_takes_nothing_holds_up_nobody(caplog: pytest.LogCaptureFi
     recorded(kernel, times=WAITING_MAX + 3)
     assert len(kernel.records) >= WAITING_MAX
     assert "the kernel does not take audit records: record" in caplog.text
+
+
+def test_whatever_goes_wrong_with_one_the_next_is_written(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel(refusal=struct.error("short"))
+    recorder = AuditRecorder(level=1, logged=False, opened=lambda: kernel)
+    recorder.record(AuditKind.CONTROL, "first")
+    until(lambda: "first" in caplog.text, "the first being told", 60)
+    kernel.refusal = None
+    recorder.record(AuditKind.CONTROL, "second")
+    recorder.close()
+    assert kernel.records == [(AuditKind.CONTROL, "second")]
+
+
+def test_what_a_kernel_would_drop_since_audit_was_switched_off_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    kernel = Kernel()
+    recorder = AuditRecorder(level=1, logged=False, opened=lambda: kernel)
+    kernel.on = False
+    recorder.record(AuditKind.CONTROL, "later")
+    recorder.close()
+    assert not kernel.records and "later" in caplog.text
+
+
+def test_what_waits_at_the_end_and_is_not_taken_is_in_the_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("insula.daemon.auditrecorder._END_SECONDS", 0.01)
+    kernel = Kernel()
+    kernel.gate.clear()
+    recorder = AuditRecorder(level=1, logged=False, opened=lambda: kernel)
+    for number in range(WAITING_MAX + 1):
+        recorder.record(AuditKind.CONTROL, f"record {number}.")
+        if not number:
+            assert kernel.asked.wait(scaled(60))
+    recorder.close()
+    kernel.gate.set()
+    assert "record 1." in caplog.text and f"record {WAITING_MAX}." in caplog.text

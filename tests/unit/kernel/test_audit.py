@@ -91,6 +91,7 @@ def test_a_record_that_is_not_taken_is_an_error() -> None:
         ("a b", "vm=612062"),
         ('a" res=success x="', "vm=6122207265733D7375636365737320783D22"),
         ("a\nb", "vm=610A62"),
+        ("a'b", "vm=612762"),
         ("é", "vm=C3A9"),
         ("a\udcffb", "vm=61FF62"),
     ],
@@ -107,3 +108,10 @@ def test_the_result_stays_last() -> None:
 def test_this_hosts_kernel_says_whether_it_keeps_records() -> None:
     with closing(KernelAudit()) as audit:
         assert audit.enabled in (False, True)
+
+
+@pytest.mark.parametrize("path", ["/" + "x" * 4095, "/" + "é" * 2047])
+def test_a_record_is_never_so_long_that_the_kernel_drops_its_result(path: str) -> None:
+    values = " ".join((encoded("vm", "ü" * 100), encoded("old-fs", path), encoded("new-fs", path)))
+    assert len(text_of(f"virt=lxc resrc=fs {values} res=failed", encoded("exe", path))) <= 8560
+    assert encoded("fs", "a" * 500 + "b" * 9 + "c" * 500) == f'fs="{"a" * 500}...{"c" * 500}"'

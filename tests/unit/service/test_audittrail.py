@@ -24,6 +24,7 @@ from insula.service.events import (
     Event,
     Events,
     StartFailed,
+    VcpusChanged,
 )
 from insula.service.managed import ManagedDomain, Run
 
@@ -142,3 +143,21 @@ async def test_what_runs_already_is_known_and_not_told(scene: Scene) -> None:
     assert [each.split(" res=")[0] for each in scene.words()] == [
         "virt=lxc resrc=disk reason=attach old-disk=? new-disk=2F6465762F73642062"
     ]
+
+
+@pytest.mark.asyncio
+async def test_other_processors_are_told(scene: Scene) -> None:
+    scene.start()
+    described = scene.managed.description
+    scene.managed.description = replace(described, vcpu=replace(described.vcpu, current=1))
+    told = scene.told(VcpusChanged(domain=scene.managed.ref))
+    assert told == ["virt=lxc resrc=vcpu reason=update old-vcpu=2 new-vcpu=1 res=success"]
+
+
+@pytest.mark.asyncio
+async def test_digits_of_other_scripts_are_told_as_bytes(scene: Scene) -> None:
+    scene.start()
+    arabic = "<filesystem type='template'><source name='٣'/><target dir='/t'/><alias name='ua-x'/></filesystem>"
+    scene.become(arabic)
+    (told,) = scene.told(DeviceAdded(domain=scene.managed.ref, alias="ua-x"))
+    assert "new-fs=D9A3 " in told

@@ -8,7 +8,7 @@ from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidErr
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
 from insula.model.sizes import CpuSet
-from insula.service.events import DomainIdentity, Tunable, VcpuRemoved
+from insula.service.events import DomainIdentity, Tunable, VcpuRemoved, VcpusChanged
 from insula.service.parameters import Parameter
 from insula.service.vcpuverbs import VcpuVerbs
 from tests.unit.service.fakes import Rig, domain_xml
@@ -85,6 +85,7 @@ async def test_processors_that_a_running_guest_has_no_more_are_told_one_by_one(r
     await verbs.set_count(rig.domains.of(ref), 1, Affect.LIVE)
     await verbs.set_count(rig.domains.of(ref), 2, Affect.LIVE)
     assert [each.vcpu for each in rig.told if isinstance(each, VcpuRemoved)] == [1, 2]
+    assert sum(isinstance(each, VcpusChanged) for each in rig.told) == 2, "down and up"
 
 
 async def test_a_pin_moves_what_runs_and_is_told(rig: Rig) -> None:
