@@ -148,7 +148,7 @@ async def test_what_runs_already_is_known_and_not_told(scene: Scene) -> None:
 @pytest.mark.asyncio
 async def test_other_processors_are_told(scene: Scene) -> None:
     scene.start()
-    described = scene.managed.description
+    described = scene.managed.current
     scene.managed.description = replace(described, vcpu=replace(described.vcpu, current=1))
     told = scene.told(VcpusChanged(domain=scene.managed.ref))
     assert told == ["virt=lxc resrc=vcpu reason=update old-vcpu=2 new-vcpu=1 res=success"]
