@@ -45,6 +45,8 @@ def _top_arguments(parser: argparse.ArgumentParser) -> None:
 def _top(options: argparse.Namespace, host: Host) -> int:
     if not 0.1 <= options.delay <= 3600:
         raise InvalidArgumentError(f"a delay of {options.delay:g} s: give 0.1 to 3600 seconds")
+    if options.count is not None and options.count < 1:
+        raise InvalidArgumentError(f"{options.count} pictures: give 1 or more, or leave --count out")
     names = named(options.domains, host)
     printed = options.once or options.batch or options.json or options.quiet or options.format != "table"
     if not printed and is_terminal(0) and is_terminal(1):

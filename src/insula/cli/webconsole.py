@@ -13,7 +13,6 @@ import os
 import secrets
 import signal
 import socket
-import stat
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING
 from insula.cli.render import show_line
 from insula.cli.webgate import FILES, LINE, TYPES, ListeningPlace, WebRefusal, WebRequest, admitted
 from insula.errors import InsulaError, OperationInvalidError, UnsupportedConfigError
+from insula.kernel.leftsockets import remove_left_socket
 from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.codes.requestcodes import ConsoleFlags
 from insula.sdk import verbs
@@ -88,9 +88,7 @@ def listening(place: ListeningPlace) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         where: tuple[str, int] | str = (place.address, place.port)
     else:
-        with suppress(FileNotFoundError):
-            if stat.S_ISSOCK(os.lstat(place.path).st_mode):
-                os.unlink(place.path)
+        remove_left_socket(place.path)
         bound, where = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), place.path
     try:
         bound.bind(where)
@@ -100,6 +98,17 @@ def listening(place: ListeningPlace) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+def _file_at(path: str | None) -> tuple[int, int] | None:
+    """Return which file is at a path, None if there is none, or no path."""
+    if path is None:
+        return None
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class WebConsole:
@@ -121,9 +130,11 @@ class WebConsole:
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, over.set)
         server: Server
+        bound = listening(place)
+        made = _file_at(place.path)
         async with serve(
             self._attend,
-            sock=listening(place),
+            sock=bound,
             process_request=self._answer,
             compression=None,
             max_size=_MESSAGE_MAX,
@@ -136,7 +147,7 @@ class WebConsole:
                 show_line(f"The console of '{self._name}' is at {place.path}, as /{self._token}/", now=True)
             show_line("Whoever has that address has the console; Ctrl-C ends it.", now=True)
             await over.wait()
-        if place.path is not None:
+        if place.path is not None and made == _file_at(place.path):  # else it is another's by now
             with suppress(OSError):
                 os.unlink(place.path)
 

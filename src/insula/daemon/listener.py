@@ -15,6 +15,7 @@ from insula.daemon.config import Settings, SocketAccess, SocketSettings, TlsSett
 from insula.daemon.partings import refuse_descriptors
 from insula.daemon.peers import Admission, admission_of
 from insula.errors import ConfigurationError
+from insula.kernel.leftsockets import remove_left_socket
 
 BACKLOG = 512
 _ACCEPTS_A_TURN = 32
@@ -85,7 +86,8 @@ def make_endpoint(settings: SocketSettings) -> Endpoint:
     admission = admission_of(settings)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
-        _remove_stale(settings.path)
+        if remove_left_socket(settings.path):
+            raise ConfigurationError(f"another daemon serves {settings.path}: stop it, or give this one other sockets")
         before = os.umask(0o177)  # nobody gets in before owner and mode are right
         try:
             listener.bind(str(settings.path))
@@ -104,19 +106,6 @@ def make_endpoint(settings: SocketSettings) -> Endpoint:
         raise
     inode = settings.path.stat().st_ino
     return Endpoint(socket=listener, path=settings.path, access=settings.access, admission=admission, inode=inode)
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove what a killed daemon left. Raises: ConfigurationError if a living one listens there."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
-        try:
-            probe.connect(str(path))
-        except FileNotFoundError:
-            return
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-    raise ConfigurationError(f"another daemon serves {path}: stop it, or give this one other sockets")
 
 
 def _passed(passed: PassedSocket, settings: Settings) -> Endpoint:

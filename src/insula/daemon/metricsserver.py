@@ -1,7 +1,8 @@
 """The metrics endpoint: HTTP for one page that is only read, at a socket of its own; off unless it is asked for.
 
-Whoever may connect may read. What they can cost is bounded: so many at a time, so much of a request, so long for each;
-and a text serves all who ask until five times as long has passed as it took to make, a second at least.
+Whoever may connect may read. What they can cost is bounded: so many at a time, of whom those who say nothing give way
+to others, so much of a request, so long for each; and a text serves all who ask until five times as long has passed as
+it took to make, a second at least.
 """
 
 import asyncio
@@ -68,7 +69,8 @@ class MetricsServer:
         self._version = version
         self._endpoint: Endpoint | None = None
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], bool] = {}
+        """Who came first stands first; whether it has said yet what it wants."""
         self._reading: _MetricsReading | None = None
         self._turn = asyncio.Lock()
         self._sizing: asyncio.Task[Mapping[str, DiskSize]] | None = None
@@ -99,17 +101,23 @@ class MetricsServer:
 
     def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) >= CLIENTS_MOST:
-            writer.transport.abort()
-            return
+            silent = next((task for task, has_asked in self._clients.items() if not has_asked), None)
+            if silent is None:
+                writer.transport.abort()
+                return
+            del self._clients[silent]
+            silent.cancel()
         task = asyncio.create_task(self._serve(reader, writer), name="metrics")
-        self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        self._clients[task] = False
+        task.add_done_callback(lambda _: self._clients.pop(task, None))
+        task.add_done_callback(lambda _: writer.transport.abort())  # one that gave way before its turn never began
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request, then hang up; on a client that is late at once."""
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            self._has_asked()
             status, content, body = await self._answer(lines)
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await _send(writer, _head(status, content, body), () if lines[0].startswith("HEAD ") else body)
@@ -119,6 +127,11 @@ class MetricsServer:
             _logger.debug("a client of the metrics was hung up on: %r", error)
         finally:
             writer.transport.abort()
+
+    def _has_asked(self) -> None:
+        task = asyncio.current_task()
+        if task in self._clients:
+            self._clients[task] = True
 
     async def _answer(self, lines: Sequence[str]) -> tuple[HTTPStatus, str, Sequence[bytes]]:
         """Return status, type and pieces of what a request is answered with."""

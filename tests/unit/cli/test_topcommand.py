@@ -49,6 +49,12 @@ def test_for_programs_there_is_json(client: FakeClient, capsys: pytest.CaptureFi
     assert (row["name"], row["memory"], row["cpu"]) == ("web", 2 << 20, 0.0)
 
 
+@pytest.mark.parametrize("count", ["0", "-1"])
+def test_no_picture_at_all_is_refused(client: FakeClient, count: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="give 1 or more"):
+        _top(client, "--count", count)
+
+
 @pytest.mark.parametrize("delay", ["0", "-1", "nan", "1e9"])
 def test_a_delay_that_makes_no_sense_is_refused(client: FakeClient, delay: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"give 0\.1 to 3600 seconds"):

@@ -1,7 +1,10 @@
 """What a console in a browser needs, and the place it listens at."""
 
+import asyncio
 import builtins
+import os
 import re
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -56,6 +59,38 @@ def test_a_path_is_for_its_owner_alone_and_what_is_there_is_not_replaced(tmp_pat
     with pytest.raises(OSError, match="in use"):
         listening(ListeningPlace(path=str(path)))
     assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize("waiting", [0, 1])
+def test_where_somebody_listens_nobody_else_does(tmp_path: Path, waiting: int) -> None:
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as other, socket.socket(socket.AF_UNIX) as client:
+        other.bind(path)
+        other.listen(0)
+        if waiting:
+            client.connect(path)  # which leaves no room for a second one
+        with pytest.raises(OSError, match="in use"):
+            listening(ListeningPlace(path=path))
+        assert (tmp_path / "s").is_socket()
+
+
+@pytest.mark.requires("websockets")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_at_its_end_it_removes_what_it_made_and_nothing_else(
+    tmp_path: Path, replaced: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "s"
+    console = WebConsole("/nowhere", "web", None, force=False)
+
+    def told(text: str, *, now: bool = False) -> None:
+        if replaced and path.is_socket():
+            path.unlink()
+            path.write_text("another's")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(webconsole, "show_line", told)
+    asyncio.run(console.serve(ListeningPlace(path=str(path))))
+    assert path.exists() is replaced
 
 
 def test_a_port_is_bound_on_the_loopback() -> None:

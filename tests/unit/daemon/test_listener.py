@@ -42,6 +42,13 @@ def test_the_umask_is_put_back(tmp_path: Path) -> None:
         os.umask(before)
 
 
+def test_a_file_that_is_no_socket_is_no_stale_one(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("precious")
+    with pytest.raises(ConfigurationError, match=r"cannot listen on .*in use"):
+        open_endpoints(settings_for(tmp_path / "s"), [])
+    assert (tmp_path / "s").read_text() == "precious"
+
+
 def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(tmp_path / "s"))

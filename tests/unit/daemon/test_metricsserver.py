@@ -138,19 +138,49 @@ async def test_an_old_reading_is_read_again(monkeypatch: pytest.MonkeyPatch) -> 
         assert 'domain="later"' in (await answer(settings, get()))[2]
 
 
-async def test_one_too_many_is_hung_up_on_and_others_are_served_again_when_some_have_gone() -> None:
-    async with serving() as (server, settings):
-        idle = [await connected(settings) for _ in range(CLIENTS_MOST)]
-        async with asyncio.timeout(scaled(20)):
-            while len(server._clients) < CLIENTS_MOST:  # noqa: ASYNC110 - accepting has no event of its own
-                await asyncio.sleep(0.001)
-            reader, writer = await connected(settings)
-            assert await nothing(reader)
-            writer.close()
-            for _, each in idle:
-                each.close()
-            while server._clients:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+async def crowd(server: MetricsServer, settings: MetricsSettings, request: bytes) -> list[asyncio.StreamWriter]:
+    """As many clients as there may be, each of whom has come in and said so much."""
+    writers = []
+    for _ in range(CLIENTS_MOST):
+        _, writer = await connected(settings)
+        writer.write(request)
+        writers.append(writer)
+    while len(server._clients) < CLIENTS_MOST or not all(server._clients.values()):  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    return writers
+
+
+async def test_who_says_nothing_gives_way_to_others() -> None:
+    async with serving() as (server, settings), asyncio.timeout(scaled(20)):
+        idle_first = await connected(settings)
+        while not server._clients:  # noqa: ASYNC110 - accepting has no event of its own
+            await asyncio.sleep(0.001)
+        idle = [await connected(settings) for _ in range(CLIENTS_MOST - 1)]
+        assert (await answer(settings, get()))[0] == "200 OK"
+        assert await nothing(idle_first[0])
+        for _, each in (idle_first, *idle):
+            each.close()
+
+
+async def test_one_too_many_of_those_who_have_asked_is_hung_up_on_and_served_again_when_some_have_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = asyncio.Event()
+
+    async def held(self: MetricsServer, form: Any) -> list[bytes]:
+        await gate.wait()
+        return [b"text"]
+
+    monkeypatch.setattr(MetricsServer, "_text", held)
+    async with serving() as (server, settings), asyncio.timeout(scaled(20)):
+        writers = await crowd(server, settings, get().encode())
+        reader, writer = await connected(settings)
+        assert await nothing(reader)
+        gate.set()
+        for each in (*writers, writer):
+            each.close()
+        while server._clients:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
         assert (await answer(settings, get()))[0] == "200 OK"
 
 
