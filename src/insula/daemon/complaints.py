@@ -11,6 +11,9 @@ from insula.daemon.peers import Account
 
 QUIET_SECONDS = 60.0
 """After one line about a user, how long further ones are only counted."""
+ACCOUNTS_MOST = 64
+"""Of whom lines are counted one by one; those beyond, as strangers' networks may be, are counted as one."""
+OTHERS = "of others"
 
 _logger = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ class Complaints:
 
     def complain(self, account: Account, text: str, *, error: BaseException | None = None) -> None:
         """Log text, or count it if this user had a line less than a minute ago. error: its trace goes along."""
+        if account not in self._tallies and len(self._tallies) >= ACCOUNTS_MOST:
+            account = OTHERS
         tally = self._tallies.get(account)
         if tally is not None:
             tally.number += 1

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from insula.daemon.complaints import Complaints
+from insula.daemon.complaints import ACCOUNTS_MOST, Complaints
 from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
@@ -36,3 +36,14 @@ async def test_after_a_quiet_time_the_next_is_told_at_once_again(caplog: pytest.
             await asyncio.sleep(0.005)
     complaints.complain(1000, "second")
     assert caplog.messages == ["first", "second"]
+
+
+async def test_who_comes_from_everywhere_fills_no_log_either(caplog: pytest.LogCaptureFixture) -> None:
+    complaints = Complaints(quiet_seconds=0.05)
+    for number in range(10 * ACCOUNTS_MOST):
+        complaints.complain(f"at 2001:db8:0:{number:x}::/64", f"mistake {number}")
+    assert len(caplog.messages) == ACCOUNTS_MOST + 1
+    async with asyncio.timeout(scaled(20)):
+        while len(caplog.messages) < ACCOUNTS_MOST + 2:  # noqa: ASYNC110 - the log is the event
+            await asyncio.sleep(0.005)
+    assert caplog.messages[-1].startswith(f"user of others: {9 * ACCOUNTS_MOST - 1} more of the kind")

@@ -94,7 +94,8 @@ def name_of(certificate: Mapping[str, Any]) -> str:
 
 def _escaped(value: str) -> str:
     """Source: RFC 4514, section 2.4; what could end a part, or look like another, is escaped."""
-    escaped = re.sub(r'([,+"\\<>;=])', r"\\\1", value).replace("\0", r"\00")
+    escaped = re.sub(r'([,+"\\<>;=])', r"\\\1", value)
+    escaped = re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\{ord(found[0]):02X}", escaped)  # which logs must not show
     if escaped[:1] in ("#", " "):
         escaped = "\\" + escaped
     return escaped[:-1] + "\\ " if len(value) > 1 and value.endswith(" ") else escaped

@@ -22,6 +22,7 @@ def subject(*parts: tuple[str, str]) -> dict[str, object]:
         (subject(("commonName", "a,O=Libvirt")), "CN=a\\,O\\=Libvirt"),
         (subject(("commonName", "#a ")), "CN=\\#a\\ "),
         (subject(("commonName", "a\0b")), "CN=a\\00b"),
+        (subject(("commonName", "a\nb\x1b[2J")), "CN=a\\0Ab\\1B[2J"),
         ({"subject": ((("commonName", "a"), ("userId", "7")),)}, "CN=a+UID=7"),
         (subject(("1.2.3.4", "x")), "1.2.3.4=x"),
         ({}, ""),
