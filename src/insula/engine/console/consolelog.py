@@ -50,17 +50,6 @@ class LogLimits:
 USUAL_LIMITS = LogLimits()
 
 
-def tail(path: Path, size: int) -> bytes:
-    """Return the last size bytes of a log (fewer when it is shorter, none when it is missing or unreadable)."""
-    try:
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - size))
-            return file.read(size)
-    except OSError:
-        return b""
-
-
 class ConsoleLog:
     """Appends to a file from a thread; the caller never waits.
 
@@ -121,13 +110,13 @@ class ConsoleLog:
     def catch_up(self, said: bytes) -> None:
         """Before anything else, append what the end of the stream, said, tells beyond what the file has."""
         now = TimeMark(0, self._now())  # the latest it can have been
-        self._first = lambda: self._write_all(news(said, tail(self.path, RING_BYTES)), (now,))
+        self._first = lambda: self._write_all(news(said, self._tail(RING_BYTES)), (now,))
         self._go_on()
 
     def look_back(self, found: Callable[[bytes], None]) -> None:
         """Before anything else is written, read the file's end; found is called with it."""
         loop = asyncio.get_running_loop()
-        self._first = lambda: _told_in(loop, found, tail(self.path, RING_BYTES))
+        self._first = lambda: _told_in(loop, found, self._tail(RING_BYTES))
         self._go_on()
 
     @property
@@ -231,6 +220,24 @@ class ConsoleLog:
             os.close(descriptor)
             raise OSError(errno.EINVAL, "it is no regular file", os.fspath(self.path))
         return Fd(descriptor)
+
+    def _tail(self, size: int) -> bytes:
+        """Return the last size bytes of the newest file: fewer when it is shorter, none when it is missing, unreadable
+        or no regular file. As for writing, nobody's pipe is waited for, and no link leads to another's file."""
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        try:
+            directory = self._directory()
+            try:
+                descriptor = os.open(self.path.name, flags, dir_fd=directory)
+            finally:
+                os.close(directory)
+            try:
+                found = os.fstat(descriptor)
+                return os.pread(descriptor, size, max(0, found.st_size - size)) if stat.S_ISREG(found.st_mode) else b""
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return b""
 
     def _write_until_full(self, directory: Fd, chunk: bytes, start: int, marks: Sequence[TimeMark]) -> int:
         """Return how many bytes of chunk, from start on, went into the newest file; rotate when it is full."""

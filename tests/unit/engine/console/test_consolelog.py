@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from insula.engine.console import consolelog
-from insula.engine.console.consolelog import ConsoleLog, LogLimits, tail
+from insula.engine.console.consolelog import ConsoleLog, LogLimits
 from insula.engine.writers import Writers
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -77,10 +78,10 @@ async def test_a_link_in_place_of_the_log_is_not_followed(tmp_path: Path) -> Non
 
 async def test_the_tail_is_the_end_of_the_file_and_nothing_when_there_is_none(tmp_path: Path) -> None:
     path = tmp_path / "web.log"
-    assert tail(path, 4) == b""
+    assert ConsoleLog(path)._tail(4) == b""
     await asyncio.to_thread(path.write_bytes, b"0123456789")
-    assert tail(path, 4) == b"6789"
-    assert tail(path, 100) == b"0123456789"
+    assert ConsoleLog(path)._tail(4) == b"6789"
+    assert ConsoleLog(path)._tail(100) == b"0123456789"
 
 
 async def test_a_log_that_is_to_be_emptied_is_and_then_grows(tmp_path: Path) -> None:
@@ -186,3 +187,21 @@ async def test_of_files_that_an_earlier_daemon_kept_too_many_none_stays(tmp_path
     log.append(b"1234")
     await log.close()
     assert sorted(os.listdir(tmp_path)) == ["web.log.1", "web.log.1.times", "web.log.2", "web.log.2.times"]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+async def test_what_a_guest_puts_where_its_log_is_is_neither_followed_nor_waited_for(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret").write_text("another's")
+    path = tmp_path / "web.log"
+    if kind == "link":
+        path.symlink_to(tmp_path / "secret")
+    else:
+        os.mkfifo(path)
+    log = ConsoleLog(path, given=True, tell=lambda _: None)
+    found: list[bytes] = []
+    log.look_back(found.append)
+    async with asyncio.timeout(scaled(20)):
+        await log.written()
+        while not found:  # noqa: ASYNC110 - it is told by the loop
+            await asyncio.sleep(0.001)
+    assert found == [b""]
