@@ -125,6 +125,7 @@ class Daemon:
             entering=self._keeper.newest,
             unattended=self._begin,
             keeper_ends=layout.run / ENDS,
+            stops_told=True,
         )
         host, store, networks = HostNode(), ImageStore(layout), VirtualNetworks(events=self._events)
         self._wiring = wire(
@@ -227,6 +228,7 @@ class Daemon:
         self._services.health.begin()
         self._helper_watch = ProcessWatch(self._wiring.helper_revival.ended)
         self._wiring.helper_revival.attend(self._helper_watch)
+        self._wiring.stopped_scopes.begin(self._launcher.facts.manager, self._launcher.scope_stopped)
         _logger.info("everything is taken over from the insulad before")
         gc.freeze()  # what start-up made stays: never look at it again
         await self._services.boot.start()

@@ -74,6 +74,7 @@ from insula.service.runs import Runs
 from insula.service.seating import Seating
 from insula.service.shutdown import TIME_LIMIT, ShutdownVerbs
 from insula.service.statelock import LOCK_PATIENCE
+from insula.service.stoppedscopes import StoppedScopes
 from insula.service.tuning import TuningVerbs
 from insula.service.vcpuverbs import VcpuVerbs
 
@@ -100,6 +101,7 @@ class Wiring:
     card_bridges: CardBridges
     oom_watch: OomWatch | None
     reseating: Reseating
+    stopped_scopes: StoppedScopes
     directory: RunDirectory
     patience: Patience
 
@@ -128,6 +130,7 @@ class Wiring:
 
     async def close(self) -> None:
         """Let what is under way come to its end, if that does not take too long. Guests stay."""
+        self.stopped_scopes.close()
         self.services.shutdown.close()
         self.services.readiness.close()
         self.services.health.close()
@@ -321,6 +324,7 @@ def wire(
         card_bridges=card_bridges,
         oom_watch=oom_watch,
         reseating=reseating,
+        stopped_scopes=StoppedScopes(registry=domains, lifecycle=lifecycle, shutdown=shutdown),
         directory=directory,
         patience=patience,
     )

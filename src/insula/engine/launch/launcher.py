@@ -74,7 +74,8 @@ class Launcher:
     installation: names whose guests these are, on their control groups; reserve: descriptors for taking things back;
     find_account: looks into running guests for who their users are; entering: the link to the keeper that clones what
     enters, if that is one of several; unattended: does what nobody need wait for; programs: compiles what processes
-    play; release: takes away what runs hold on the host; keeper_ends: what keepers write down before they end.
+    play; release: takes away what runs hold on the host; keeper_ends: what keepers write down before they end;
+    stops_told: whether somebody shuts guests down whose scopes systemd is to stop (`scopestops`).
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Launcher:
         programs: Programs | None = None,
         release: Release | None = None,
         keeper_ends: Path | None = None,
+        stops_told: bool = False,
     ) -> None:
         self._facts = facts
         # A plan is a function of the spec, and of facts that stay.
@@ -101,7 +103,7 @@ class Launcher:
         self._link = link
         self._interfaces = interfaces
         self._offload = offload
-        self._scopes = Scopes()
+        self._scopes = Scopes(stops_told=stops_told)
         self._ready_scopes = ReadyScopes(self._scopes, facts.hierarchies)
         self._loaded = LoadedPrograms()
         self._release = release or Release(
@@ -158,6 +160,10 @@ class Launcher:
     @property
     def facts(self) -> Facts:
         return self._facts
+
+    def scope_stopped(self, unit: str) -> None:
+        """Let go of a scope that stands ready, if it is one that systemd is to stop."""
+        self._ready_scopes.drop(unit)
 
     def plan(self, spec: ContainerSpec) -> LaunchPlan:
         """Return what `launch` would do. Raises: as `planner.plan`."""

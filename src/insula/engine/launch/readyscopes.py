@@ -112,6 +112,16 @@ class ReadyScopes:
             self._done_with.append(taken)
         self.prepare(taken.slice)
 
+    def drop(self, unit: str) -> None:
+        """Let go of a scope that stands ready, if it is one, as somebody stops it; none is made in its place."""
+        with self._change:
+            for slice_name, ready in self._ready.items():
+                if ready.unit == unit:
+                    ready.placeholder.kill()
+                    self._done_with.append(self._ready.pop(slice_name))
+                    self._change.notify_all()
+                    return
+
     def register(self, machine: Machine, manager: Manager) -> None:
         """Have systemd know soon whose scope it is, as `Scopes.register`."""
         self._scopes.register(machine, manager)

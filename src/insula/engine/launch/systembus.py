@@ -26,6 +26,8 @@ _SHORT_PATIENCE = 5.0
 _CHUNK = 65536
 
 Opened = Callable[[], socket.socket]
+Heard = Callable[["Message | None"], None]
+"""Takes what nobody was called for, such as signals, on the reading thread; None: the connection has ended."""
 
 
 class BusError(Exception):
@@ -58,10 +60,11 @@ class BusCall:
 
 
 class SystemBus:
-    """The kept connection. opened: makes a connected socket; the system bus's by default."""
+    """The kept connection. opened: makes a connected socket; the system bus's by default; heard: takes signals."""
 
-    def __init__(self, opened: Opened | None = None) -> None:
+    def __init__(self, opened: Opened | None = None, heard: Heard | None = None) -> None:
         self._opened = opened or _opened
+        self._heard = heard
         self._lock = threading.Lock()
         self._connection: _BusConnection | None = None
 
@@ -96,18 +99,19 @@ class SystemBus:
     def _connected(self) -> "_BusConnection":
         with self._lock:
             if self._connection is None or not self._connection.usable:
-                self._connection = _BusConnection(self._opened)
+                self._connection = _BusConnection(self._opened, self._heard)
             return self._connection
 
 
 class _BusConnection:
     """One connection, from its login to its end."""
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, heard: Heard | None = None) -> None:
         """Raises: BusError if there is no bus, or one that does not let us in."""
         from jeepney import DBus
         from jeepney.auth import AuthenticationError
 
+        self._heard = heard
         self._lock = threading.Lock()
         self._serials = itertools.count(1)
         self._calls: dict[int, tuple[float, Future[tuple[Any, ...]]]] = {}
@@ -156,6 +160,8 @@ class _BusConnection:
             self._socket.close()
         for _, answer in calls.values():
             answer.set_exception(BusError(f"the system bus has gone: {why}"))
+        if first and self._heard is not None:
+            self._heard(None)
 
     def join(self) -> None:
         """Wait until its thread has ended."""
@@ -182,15 +188,16 @@ class _BusConnection:
         self.close(why)
 
     def _take(self, message: "Message") -> None:
-        """Give an answer to whoever has called; anything else is not for us."""
+        """Give an answer to whoever has called; the rest is for whoever hears signals."""
         from jeepney import HeaderFields, MessageType
 
         fields = message.header.fields
         with self._lock:
             _, answer = self._calls.pop(fields.get(HeaderFields.reply_serial, 0), (0.0, None))
         if answer is None:
-            return
-        if message.header.message_type is MessageType.error:
+            if self._heard is not None and message.header.message_type is MessageType.signal:
+                self._heard(message)
+        elif message.header.message_type is MessageType.error:
             name = str(fields.get(HeaderFields.error_name, ""))
             answer.set_exception(BusError(str(message.body[0]) if message.body else name, name))
         else:

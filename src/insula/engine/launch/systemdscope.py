@@ -8,6 +8,7 @@ Sources: org.freedesktop.machine1(5), org.freedesktop.systemd1(5), sd_booted(3),
 
 import logging
 import os
+import signal
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -89,10 +90,14 @@ def detect_manager() -> Manager:
 
 
 class Scopes:
-    """Makes and ends scopes, over one kept connection that is made with the first."""
+    """Makes and ends scopes, over one kept connection that is made with the first.
 
-    def __init__(self, bus: SystemBus | None = None) -> None:
+    stops_told: whether somebody shuts guests down whose scopes are stopped (`scopestops`), so that systemd need not.
+    """
+
+    def __init__(self, bus: SystemBus | None = None, *, stops_told: bool = False) -> None:
         self._bus = bus or SystemBus()
+        self._stops_told = stops_told
         self._register = MachineRegister(self._bus)
 
     def close(self) -> None:
@@ -103,7 +108,7 @@ class Scopes:
     def ask(self, scope: Scope) -> AwaitedScope:
         """Have systemd begin to make a scope around its leader. Raises: ScopeError if it cannot be asked."""
         try:
-            return AwaitedScope(scope=scope, call=self._bus.send(start_unit(scope)))
+            return AwaitedScope(scope=scope, call=self._bus.send(self._order(scope)))
         except BusError as error:
             raise ScopeError(str(error)) from error
 
@@ -146,6 +151,9 @@ class Scopes:
             if error.name != _NO_SUCH_UNIT:
                 raise ScopeError(str(error)) from error
 
+    def _order(self, scope: Scope) -> "Message":
+        return start_unit(scope, stops_told=self._stops_told)
+
     def _job(self, awaited: AwaitedScope) -> str:
         """Return the job of an order that was answered, `_UNKNOWN_JOB` if another one has it; none: not answered yet.
 
@@ -161,7 +169,7 @@ class Scopes:
         time.sleep(_RESTART_PAUSE)
         awaited.repeated = True
         try:
-            awaited.call = self._bus.send(start_unit(awaited.scope))
+            awaited.call = self._bus.send(self._order(awaited.scope))
         except BusError as error:
             logger.debug("asking again for %s: %s", awaited.scope.unit, error)
         return ""
@@ -218,13 +226,14 @@ def _place_of(scope: Scope) -> _GroupPath | None:
     return None
 
 
-def start_unit(scope: Scope) -> "Message":
+def start_unit(scope: Scope, *, stops_told: bool = False) -> "Message":
     """Return the call that makes a scope around its leader; its answer is a job's path.
 
+    stops_told: a stop begins with a signal that changes nothing for those who are in it.
     In its slice, its groups ours to divide, gone once it is empty. By default it would be ended before the host shuts
     down, by a conflict that makes each start look at the host's shutdown too. Its slice has that conflict already, and
     is not stopped without it; in the reverse of the order said here. Sources: systemd.scope(5), systemd.slice(5),
-    systemd.special(7).
+    systemd.special(7), systemd.kill(5).
     """
     from jeepney import new_method_call
 
@@ -238,6 +247,7 @@ def start_unit(scope: Scope) -> "Message":
         ("TasksMax", ("t", _NO_LIMIT)),
         ("Before", ("as", list(_ENDED_BEFORE))),
         ("After", ("as", list(_NEEDED_MEANWHILE))),
+        *([("KillSignal", ("i", int(signal.SIGCONT)))] if stops_told else []),
     ]
     return new_method_call(
         _address("systemd1", "Manager"), "StartTransientUnit", "ssa(sv)a(sa(sv))", (scope.unit, "fail", properties, [])

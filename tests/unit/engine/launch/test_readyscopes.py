@@ -65,6 +65,22 @@ def test_a_start_that_finds_none_ready_waits_for_one_of_its_own(ready: ReadyScop
     assert taken.unit.startswith("machine-insula\\x2d")
 
 
+def test_one_that_somebody_stops_ends_and_others_stay(
+    ready: ReadyScopes, systemd: ScopeMaker, stands: list[Stand]
+) -> None:
+    ready.prepare(SLICE)
+    until(lambda: len(systemd.units) == 1, "a scope standing ready")
+    ready.drop("machine-another.scope")
+
+    def dropped() -> bool:
+        ready.drop(systemd.units[0])
+        return not stands[0].alive
+
+    until(dropped, "the end of its placeholder")
+    assert ready.take_at_once(SLICE) is None
+    assert len(systemd.units) == 1
+
+
 def test_what_is_given_back_ends_and_the_next_stands_ready_in_the_same_slice(
     ready: ReadyScopes, systemd: ScopeMaker, stands: list[Stand]
 ) -> None:

@@ -62,6 +62,22 @@ def test_a_refusal_has_the_services_name_and_words(bus: SystemBus, fake: FakeBus
     assert raised.value.name == "org.example.No"
 
 
+def test_signals_and_the_connections_end_are_heard_by_who_wants_to(fake: FakeBus) -> None:
+    heard: list[str | None] = []
+
+    def hear(message: Message | None) -> None:
+        heard.append(None if message is None else str(message.body[0]))
+
+    bus = SystemBus(fake.opened, hear)
+    bus.call(call())
+    fake.say(new_signal(ADDRESS, "Happened", "s", ("it",)).serialise(serial=7))
+    until(lambda: heard == ["it"], "the signal being heard")
+    fake.restart()
+    until(lambda: heard == ["it", None], "the end being heard")
+    bus.close()
+    assert heard == ["it", None]
+
+
 def test_a_bus_that_was_restarted_is_connected_to_again(bus: SystemBus, fake: FakeBus) -> None:
     assert bus.call(call(number=1)) == (1,)
     fake.restart()

@@ -1,3 +1,4 @@
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,11 @@ def test_a_scope_leaves_the_hosts_shutdown_to_its_slice_and_limits_to_the_guests
         "Before": ["insula-guests.service", "virt-guest-shutdown.target"],
         "After": ["insulad.service", "insula-keeper.scope"],
     }
+
+
+def test_where_somebody_is_told_of_stops_they_begin_with_a_signal_that_nobody_notices() -> None:
+    *_, (_, _, properties, _) = received(start_unit(SCOPE, stops_told=True))
+    assert dict(properties)["KillSignal"] == ("i", signal.SIGCONT)
 
 
 def test_a_unit_is_ended_by_its_name() -> None:

@@ -1,0 +1,86 @@
+"""Guests whose scopes systemd is to stop are shut down, or killed."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from insula.engine.launch.placement import unit_around
+from insula.engine.launch.systemdscope import Manager
+from insula.engine.spec import InitKind
+from insula.model.domainstates import ShutoffReason
+from insula.service import shutdown
+from insula.service.events import DomainIdentity
+from insula.service.runrecord import StopReason
+from insula.service.stoppedscopes import StoppedScopes
+from tests.unit.service.fakes import Rig, domain_xml, until
+
+pytestmark = pytest.mark.asyncio
+
+
+class Watching:
+    """Tells what a test has it tell."""
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self.told = told
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def stopped_scopes(rig: Rig, made: list[Watching]) -> StoppedScopes:
+    def watch(told: Callable[[str], None]) -> Watching:
+        made.append(Watching(told))
+        return made[-1]
+
+    services = rig.domains.wiring.services
+    return StoppedScopes(
+        registry=services.domains, lifecycle=services.lifecycle, shutdown=services.shutdown, watch=watch
+    )
+
+
+async def running(rig: Rig) -> tuple[DomainIdentity, str]:
+    """Return a domain that runs, and its scope."""
+    ref = await rig.domains.start(await rig.domains.define(domain_xml()))
+    return ref, unit_around(rig.domains.of(ref).require_run().container.record.group)
+
+
+async def test_a_guest_is_asked_to_shut_down_by_the_thread_that_hears_of_it(rig: Rig) -> None:
+    ref, unit = await running(rig)
+    made: list[Watching] = []
+    others: list[str] = []
+    scopes = stopped_scopes(rig, made)
+    scopes.begin(Manager.SYSTEMD, others.append)
+    await asyncio.to_thread(made[0].told, unit)
+    await asyncio.to_thread(made[0].told, "machine-another.scope")
+    await until(lambda: rig.looker.looks)
+    await until(lambda: rig.domains.of(ref).require_run().record.asked is StopReason.SHUTDOWN)
+    assert others == ["machine-another.scope"]
+    scopes.close()
+    assert made[0].closed
+
+
+async def test_one_that_is_paused_goes_on_first(rig: Rig) -> None:
+    ref, unit = await running(rig)
+    await rig.domains.suspend(ref)
+    assert stopped_scopes(rig, []).told(unit)
+    await until(lambda: rig.domains.of(ref).require_run().record.asked is StopReason.SHUTDOWN)
+    assert not rig.domains.of(ref).require_run().container.group.frozen
+
+
+async def test_one_that_does_not_listen_is_killed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutdown, "LISTENING_PLAIN", 0.0)
+    rig.looker.sights = [{"kind": InitKind.PLAIN.value, "answer": "unheard"}]
+    ref, unit = await running(rig)
+    assert stopped_scopes(rig, []).told(unit)
+    await until(lambda: not rig.domains.is_active(ref))
+    assert rig.domains.state(ref).reason is ShutoffReason.DESTROYED
+
+
+async def test_where_systemd_does_not_run_the_host_nobody_watches(rig: Rig) -> None:
+    made: list[Watching] = []
+    scopes = stopped_scopes(rig, made)
+    scopes.begin(Manager.NONE, lambda _: None)
+    scopes.close()
+    assert made == []
