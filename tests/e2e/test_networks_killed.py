@@ -121,9 +121,16 @@ def trial(insulad: WatchedInsulad, file: Path, verb: NetworkVerb, aim: Aim) -> l
         problems.append(f"refused, but it is {after} instead of {before}")
     if after not in (before, verb.after) and not (verb.words is UPDATE and after._replace(hosts=0) == before):
         problems.append(f"it is {after}, neither as before nor as after")
+    wanted, there = WHOLE if after.active else [], list[str]()
+
+    def is_settled() -> bool:
+        """What is looked at once more may be about to be made anew: a daemon settles behind its first answers."""
+        there[:] = on_the_host(insulad)
+        return there == wanted
+
     with contextlib.suppress(TimeoutError):
-        until(lambda: on_the_host(insulad) == (WHOLE if after.active else []), "the network being settled", 20)
-    if (there := on_the_host(insulad)) != (WHOLE if after.active else []):
+        until(is_settled, "the network being settled", 20)
+    if there != wanted:
         problems.append(f"it is {after}, and of it there is {there}")
     if after.active:
         insulad.virsh("net-destroy", "lan")

@@ -1,6 +1,8 @@
 """Virtual networks whose making fails, or whose daemon dies, at any step."""
 
 import errno
+import signal
+import subprocess
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -9,17 +11,19 @@ from pathlib import Path
 import pytest
 
 from insula.errors import OperationFailedError
-from insula.kernel.processidentity import lives
+from insula.kernel.processidentity import ended, lives
 from insula.model.network import load_network
 from insula.network.firewall.networkrules import NetworkRules
 from insula.network.rtnetlink import Rtnetlink
+from insula.network.virtual import dnsmasqprocess
+from insula.network.virtual.dnsmasqlauncher import LAUNCHER, DnsmasqLaunch
 from insula.network.virtual.dnsmasqprocess import DnsmasqProcess
 from insula.network.virtual.hostnetworks import HostNetworkPerformer, NetworkPlaces
 from insula.network.virtual.networkrecord import NetworkRecord
 from insula.network.virtual.networksysctls import NetworkSysctls
 from tests.madenetworks import NAT, Networks, RecordedFirewall
 from tests.trees import everything_below
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 pytestmark = [pytest.mark.requires("dnsmasq")]
 
@@ -152,6 +156,47 @@ def test_two_installations_share_a_host_without_sharing_anything(networks: Netwo
     assert networks.settle(network, record) == ()
     networks.host.inside(lambda: other.stop(made))
     assert networks.settle(network, record) == ()
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["at its launcher", "at its program"])
+def test_what_a_daemon_that_died_was_starting_is_taken_away_with_the_network(
+    networks: Networks, monkeypatch: pytest.MonkeyPatch, far: bool
+) -> None:
+    """far: it is its program's turn, which begins slowly; else its launcher does not get the processor."""
+    monkeypatch.setattr(dnsmasqprocess, "ended", partial(ended, patience=scaled(0.5)))
+    network, record = networks.planned(NAT)
+    (networks.scratch / "run").mkdir()
+    before = state(networks)
+    networks.records.append(networks.host.inside(partial(networks.performer.start, network, record)))
+    directory, leases = networks.scratch / "run" / record.uuid, networks.scratch / "leases" / record.uuid
+    networks.host.inside(DnsmasqProcess(directory, leases).end)
+    slow = networks.scratch / "programs" / "dnsmasq"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep {scaled(1)}\nexec dnsmasq "$@"\n')
+    slow.chmod(0o755)
+    launch = DnsmasqLaunch(
+        program=str(slow),
+        directory=str(directory),
+        configuration=str(directory / "dnsmasq.conf"),
+        leases=str(leases),
+        shown=(str(slow.parent),),
+    )
+    former = networks.host.start(*LAUNCHER, launch.to_json(), stdout=subprocess.DEVNULL)
+
+    def commands() -> list[str]:
+        return [command_of(Path(each)) for each in state(networks)[3]]
+
+    try:
+        word = f"{slow}\0--conf-file=" if far else launch.to_json()
+        until(lambda: any(word in each for each in commands()), "what is on its way")
+        if not far:
+            former.send_signal(signal.SIGSTOP)
+        networks.stop()
+        assert state(networks) == before
+    finally:
+        former.send_signal(signal.SIGCONT)
+        former.wait(timeout=scaled(30))
+    assert state(networks) == before
 
 
 def test_another_users_process_that_passes_for_a_networks_dnsmasq_is_left_alone(networks: Networks) -> None:

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -71,47 +72,71 @@ def signalled(identity: ProcessIdentity, number: signal.Signals) -> bool:
     return True
 
 
+class _Seen(Enum):
+    """What a process that is not wanted was when it was asked."""
+
+    OTHER = auto()
+    EXECUTING = auto()
+    """It gets its words in a moment."""
+    ENDED = auto()
+    """Since it was listed; who it was is not known any more."""
+
+
 def processes_where(wanted: Callable[[Command, Path], bool]) -> list[ProcessIdentity]:
     """Return the processes that are wanted, which is asked with each one's command line and directory in /proc.
 
-    What cannot be read of a process (OSError, ValueError, IndexError) makes it one that is not wanted.
+    What cannot be read of a process (OSError, ValueError, IndexError) makes it one that is not wanted. A process that
+    goes on in a child, as daemons do when they begin, is found as itself or as the child.
     """
     found: list[ProcessIdentity] = []
-    wordless = _found_among([each for each in os.listdir("/proc") if each.isdecimal()], wanted, found)
-    # A process that executes a program has no words for a moment, which is long where it is not given a processor.
+    names = asked = _numbers()
     deadline = monotonic() + _EXECUTION_PATIENCE
-    while wordless and monotonic() < deadline:
-        sleep(0.001)
-        wordless = _found_among(wordless, wanted, found)
+    while names:
+        seen = [(each, _seen(each, wanted, found)) for each in names]
+        # A process that executes a program has no words for a moment, which is long where it is not given a processor.
+        names = {each for each, was in seen if was is _Seen.EXECUTING}
+        if any(was is _Seen.ENDED for _, was in seen):
+            # Its child may have begun behind the listing.
+            begun = _numbers() - asked
+            names, asked = names | begun, asked | begun
+        elif names:
+            sleep(0.001)
+        if monotonic() > deadline:
+            break
     return found
 
 
-def _found_among(
-    names: Iterable[str], wanted: Callable[[Command, Path], bool], found: list[ProcessIdentity]
-) -> list[str]:
-    """Add those of the processes that are wanted; return those that are executing a program."""
-    wordless = []
-    for name in names:
-        with suppress(OSError, ValueError, IndexError):
-            process = Path("/proc", name)
-            command = tuple((process / "cmdline").read_bytes().split(b"\0")[:-1])
-            if command and wanted(command, process):
-                found.append(identity_of(int(name)))
-            elif not command and _executes(process):
-                wordless.append(name)
-    return wordless
+def _numbers() -> set[str]:
+    return {each for each in os.listdir("/proc") if each.isdecimal()}
 
 
-def _executes(process: Path) -> bool:
-    """Whether a process has a program whose arguments the kernel has not put in their place yet.
+def _seen(name: str, wanted: Callable[[Command, Path], bool], found: list[ProcessIdentity]) -> _Seen:
+    """Add the process of that number to those found, if it is wanted; else return what it was."""
+    process = Path("/proc", name)
+    try:
+        command = tuple((process / "cmdline").read_bytes().split(b"\0")[:-1])
+        if command and wanted(command, process):
+            found.append(identity_of(int(name)))
+        return _Seen.OTHER if command else _without_words(process)
+    except (FileNotFoundError, ProcessLookupError):
+        return _Seen.ENDED
+    except (OSError, ValueError, IndexError):
+        return _Seen.OTHER
+
+
+def _without_words(process: Path) -> _Seen:
+    """Return why a process has no words: the kernel has not put its program's arguments in their place yet, perhaps.
 
     One that has taken its words away itself has that place; threads of the kernel and processes that have ended have
     no program. Source: the kernel's fs/exec.c and fs/binfmt_elf.c.
     """
+    fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
+    if fields[0] in b"ZX":
+        return _Seen.ENDED
     with suppress(OSError):
         os.readlink(process / "exe")
-        return (process / "stat").read_bytes().rpartition(b")")[2].split()[_ARGUMENTS_END] == b"0"
-    return False
+        return _Seen.EXECUTING if fields[_ARGUMENTS_END] == b"0" else _Seen.OTHER
+    return _Seen.OTHER
 
 
 def ended(

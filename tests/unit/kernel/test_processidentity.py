@@ -60,6 +60,28 @@ def test_a_process_that_has_no_words_for_a_moment_is_asked_again(monkeypatch: py
     assert asked == ["cmdline", "stat"] * 2
 
 
+def test_a_child_of_a_process_that_ended_behind_the_listing_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a daemon begins: what was listed is its parent, which is gone when it is asked."""
+    listed, begun = os.listdir, list["subprocess.Popen[bytes]"]()
+    command = ["sleep", f"44.{os.getpid()}"]
+    parent = subprocess.Popen(["sleep", "44"])
+
+    def at_first(path: str) -> list[str]:
+        names = listed(path)
+        if path == "/proc" and not begun:
+            assert str(parent.pid) in names
+            begun.append(subprocess.Popen(command))
+            parent.kill()
+            parent.wait()
+        return names
+
+    monkeypatch.setattr(os, "listdir", at_first)
+    found = processes_where(lambda words, _: words == tuple(each.encode() for each in command))
+    begun[0].kill()
+    assert [each.pid for each in found] == [begun[0].pid]
+    begun[0].wait()
+
+
 def test_a_process_that_has_taken_its_words_away_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     read_bytes, asked = Path.read_bytes, list[Path]()
     with subprocess.Popen(["sleep", "43"]) as process:

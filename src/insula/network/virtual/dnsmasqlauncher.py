@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from insula.kernel.privileges import become_with, set_no_new_privileges
 from insula.kernel.process import CloneFlag, unshare
+from insula.kernel.processidentity import Command
 from insula.network.sealedview import PROGRAMS, SETTINGS, SealedView, enter_view, resolver_directories, seal
 
 LAUNCHER = (sys.executable, "-I", "-c", f"from {__name__} import main; main()")
@@ -50,6 +51,21 @@ class DnsmasqLaunch:
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
+
+
+def launched_configuration(command: Command) -> str | None:
+    """Return which configuration a process is on its way to start a dnsmasq with, None if it is no launcher.
+
+    command: the words of any process, which may say anything; of a launcher's, the path of the interpreter may differ.
+    """
+    if len(command) != len(LAUNCHER) + 1 or command[1:-1] != tuple(map(os.fsencode, LAUNCHER[1:])):
+        return None
+    try:
+        launch = json.loads(command[-1])
+    except (ValueError, RecursionError):
+        return None
+    configuration = launch.get("configuration") if isinstance(launch, dict) else None
+    return configuration if isinstance(configuration, str) else None
 
 
 def main() -> NoReturn:

@@ -2,7 +2,7 @@
 
 Nobody of ours is a dnsmasq's parent: it outlives the daemon that started it. By its pid and the time of its start it is
 the same for good; by the path of its configuration, which no other process names, it is found where nobody wrote those
-down.
+down. So is its launcher, while it is on its way.
 """
 
 import errno
@@ -12,7 +12,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from insula.errors import OperationFailedError, OperationUnsupportedError
 from insula.kernel.durable import Durability, replace_file
 from insula.kernel.processidentity import Command, ProcessIdentity, ended, identity_of, processes_where, signalled
 from insula.network.virtual.dnsmasq import CONFIGURATION, GUESTS, NAMES, RUNNING_GUESTS, RUNNING_NAMES, DnsmasqFiles
-from insula.network.virtual.dnsmasqlauncher import LAUNCHER, USER, DnsmasqLaunch
+from insula.network.virtual.dnsmasqlauncher import LAUNCHER, USER, DnsmasqLaunch, launched_configuration
 
 _START_PATIENCE = 60.0
 """Seconds that a start may take on a host that is very busy; then it is killed."""
@@ -89,18 +89,23 @@ class DnsmasqProcess:
             leases=str(self.leases),
             shown=tuple(map(str, files.shown)),
         )
-        result = subprocess.run(
-            [*LAUNCHER, launch.to_json()],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_START_PATIENCE,
-            check=False,
-            cwd="/",
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
-        )
+        try:
+            result = subprocess.run(
+                [*LAUNCHER, launch.to_json()],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_START_PATIENCE,
+                check=False,
+                cwd="/",
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            )
+        except subprocess.TimeoutExpired as error:
+            self.end()
+            raise OperationFailedError(f"dnsmasq does not serve after {_START_PATIENCE:.0f} s, and is ended") from error
         if result.returncode:
+            self.end()
             said = result.stderr.strip().splitlines() or [f"it ended with {result.returncode}"]
             raise OperationFailedError(f"dnsmasq does not start: {said[-1].removeprefix('dnsmasq: ')}")
         return identity_of(int(result.stdout))
@@ -162,31 +167,42 @@ class DnsmasqProcess:
         return signalled(identity, signal.SIGHUP)
 
     def end(self) -> None:
-        """End it, however many there are. Leases and files stay.
+        """End it, however many there are, and what is on its way to be one. Leases and files stay.
 
+        A daemon that died leaves the launcher that it had begun: it goes on, and would start one beside the next one's.
         Raises: OperationFailedError if one does not end.
         """
-        if left := ended(self.running(), (signal.SIGTERM, signal.SIGKILL)):
-            numbers = ", ".join(str(each.pid) for each in left)
-            raise OperationFailedError(f"dnsmasq, process {numbers}, does not end though it was killed")
+        # A launcher that is ended may have begun a dnsmasq meanwhile, and a dnsmasq the process that serves.
+        while found := processes_where(self._recognition(starting=True)):
+            if left := ended(found, (signal.SIGTERM, signal.SIGKILL)):
+                numbers = ", ".join(str(each.pid) for each in left)
+                raise OperationFailedError(f"dnsmasq, process {numbers}, does not end though it was killed")
 
     def running(self) -> list[ProcessIdentity]:
-        """Return those whose command line is the one that we start it with: nobody else's names this file.
+        """Return those whose command line ends as the one that we start it with: nobody else's names this file.
 
+        What stands before that is not ours to say: a host's dnsmasq may be a script.
         Others, guests' processes too, can name it if they want to: so only those count that are the user it runs as, in
         the network namespace of the thread that asks, and what passes for one of them is ended for its pains.
         """
-        own = (b"dnsmasq", b"--conf-file=" + os.fsencode(self.configuration))
+        return processes_where(self._recognition(starting=False))
+
+    def _recognition(self, *, starting: bool) -> Callable[[Command, Path], bool]:
+        """Return what tells ours from others. starting: launchers are ours too, who are root until they are nobody."""
+        own = b"--conf-file=" + os.fsencode(self.configuration)
+        configuration = str(self.configuration)
         here = os.stat("/proc/thread-self/ns/net")
         user = pwd.getpwnam(USER).pw_uid
 
         def is_ours(command: Command, process: Path) -> bool:
-            if command != own:
+            launches = starting and launched_configuration(command) == configuration
+            if command[-1] != own and not launches:
                 return False
             there = os.stat(process / "ns/net")
-            return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) and _user_of(process) == user
+            users = (0, user) if launches else (user,)
+            return (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) and _user_of(process) in users
 
-        return processes_where(is_ours)
+        return is_ours
 
     def remove(self) -> None:
         """Remove its files, but the leases."""
