@@ -1,6 +1,8 @@
 """Hooks and fixtures of every test; README.md beside this file says how to use them."""
 
-from tests import capabilities_plugin, examples, termination
+import pytest
+
+from tests import capabilities_plugin, examples, garbage, termination
 from tests.system_fixtures import (
     busybox_root,
     debian_root,
@@ -29,6 +31,12 @@ __all__ = [
 ]
 
 pytest_plugins = ("pytester",)
-pytest_configure = capabilities_plugin.pytest_configure
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    capabilities_plugin.pytest_configure(config)
+    config.pluginmanager.register(garbage.Garbage(), "insula-garbage")
+
+
 examples.load_profile()
 termination.end_as_if_interrupted()

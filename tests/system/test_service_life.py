@@ -60,7 +60,7 @@ async def test_a_busybox_boots_says_so_on_its_console_and_powers_off_when_asked(
 
     assert service.domains.state(ref).reason is ShutoffReason.SHUTDOWN
     log = service.domains.console_log(ref)
-    await until(lambda: "answer=42" in log.read_text(), "the log having reached a busy disk", log.read_text)
+    await until(lambda: log.exists() and "answer=42" in log.read_text(), "the log having reached a busy disk")
     assert log.read_text().count("answer=42") == 1
 
 
@@ -176,8 +176,9 @@ _LOOKS = 100
 async def test_a_suspended_guest_stands_still(service: Service, busybox_root: Path) -> None:
     ref = await started(service, busybox_root, init=program("while :; do echo tick; sleep 0.02; done"))
     await service.console_says(ref, ["tick"])
-    await service.domains.suspend(ref)
     log, sizes = service.domains.console_log(ref), [0]
+    await until(log.exists, "the log, which a thread begins on a busy disk")
+    await service.domains.suspend(ref)
 
     def stands_still() -> bool:
         """Whether nothing came for twenty times as long as it pauses; what it had said may still be on its way."""

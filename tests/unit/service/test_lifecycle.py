@@ -1,5 +1,6 @@
 """Domains start, pause, end, and start again, and everybody is told in the right words."""
 
+import asyncio
 import errno
 import logging
 import os
@@ -175,6 +176,32 @@ async def test_a_destroyed_domain_is_off_and_leaves_no_run(rig: Rig) -> None:
     assert os.listdir(rig.layout.running) == []
     with pytest.raises(OperationInvalidError, match="not running"):
         await rig.domains.destroy(ref)
+
+
+async def test_a_destroy_that_comes_while_a_guest_ends_finds_it_off_and_says_so(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As libvirt does: what had ended when its turn came was not destroyed."""
+    release, goes_on = rig.engine.teardown.release, asyncio.Event()
+
+    async def released_later(running: Running, status: ExitStatus) -> None:
+        await goes_on.wait()
+        await release(running, status)
+
+    monkeypatch.setattr(rig.engine.teardown, "release", released_later)
+    ref = await defined(rig)
+    await rig.domains.start(ref)
+    rig.end(WEB, EXITED)
+    await until(lambda: rig.domains.of(ref).lock.holder is not None)
+    assert rig.domains.is_active(ref)
+    destroying = asyncio.create_task(rig.domains.destroy(ref))
+    await asyncio.sleep(0)
+    goes_on.set()
+    with pytest.raises(OperationInvalidError, match="domain is not running"):
+        await destroying
+
+    assert state(rig, ref) == ("shutoff", "shutdown")
+    assert told(rig) == ["started booted", "stopped shutdown"]
 
 
 @pytest.mark.parametrize(
