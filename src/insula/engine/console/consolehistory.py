@@ -4,6 +4,7 @@ A reader goes on at the end as the log grows, over rotations: it follows files, 
 answer.
 """
 
+import glob
 import os
 import threading
 import time
@@ -226,7 +227,7 @@ def _listed(path: Path) -> list[tuple[Path, int]]:
 
 def _names(path: Path) -> list[Path]:
     """The log's files, oldest first."""
-    older = [each for each in path.parent.glob(f"{path.name}.*") if each.suffix[1:].isdecimal()]
+    older = [each for each in path.parent.glob(f"{glob.escape(path.name)}.*") if each.suffix[1:].isdecimal()]
     return [*sorted(older, key=lambda each: -int(each.suffix[1:])), path]
 
 

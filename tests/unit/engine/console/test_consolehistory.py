@@ -243,3 +243,12 @@ async def test_a_look_that_misses_a_file_amid_a_rotation_repeats_nothing(
     monkeypatch.setattr(consolehistory, "_names", missing)
     assert _rest(history) == b"four\n"
     history.close()
+
+
+@pytest.mark.parametrize("name", ["*", "[vw]eb", "we?"])
+async def test_a_log_whose_name_could_mean_several_means_itself(tmp_path: Path, name: str) -> None:
+    """A domain may be called so, and another's words are not its own."""
+    for each, said in (("web", b"secret"), (name, b"own")):
+        (tmp_path / f"{each}.console0.log").write_bytes(said + b"\n")
+        (tmp_path / f"{each}.console0.log.1").write_bytes(said + b" before\n")
+    assert _read(tmp_path / f"{name}.console0.log") == b"own before\nown\n"
