@@ -138,3 +138,21 @@ def _looker(insulad: Insulad) -> int:
     children = [each for thread in threads for each in (thread / "children").read_text().split()]
     (found,) = (int(each) for each in children if Path(f"/proc/{each}/comm").read_text() == "insula-looker\n")
     return found
+
+
+def test_a_guest_that_reboots_as_it_is_dumped_is_not_killed_for_its_dump(
+    insulad: Insulad, guest: str, scratch: Path
+) -> None:
+    insulad.virsh("guestinfo", guest, "--os")
+    looker, first = _looker(insulad), domain_id(insulad, guest)
+    os.kill(looker, signal.SIGSTOP)
+    try:
+        dumping = insulad.host.start("virsh", "-c", insulad.uri, "dump", guest, str(scratch / "web.dump"), "--crash")
+        until(lambda: "Dump" in insulad.virsh("domjobinfo", guest).stdout, "the job")
+        inside(insulad, guest, "reboot", "-f", check=False)  # it may end with the guest
+        until(lambda: domain_id(insulad, guest) not in (None, first), "its reboot")
+    finally:
+        os.kill(looker, signal.SIGCONT)
+    assert dumping.wait(scaled(60)) != 0
+    assert state(insulad, guest) == "running" and not (scratch / "web.dump").exists()
+    assert inside(insulad, guest, "echo", "alive") == "alive\n"

@@ -31,7 +31,13 @@ class Looking(Protocol):
     """Looks into guests, with a deadline; see `insula.engine.look.looking.Looker`."""
 
     async def look(
-        self, sight: Sight, look: str, arguments: Mapping[str, Any], fds: Mapping[str, int], *, seconds: float = ...
+        self,
+        sight: Sight,
+        look: str,
+        arguments: Mapping[str, Any],
+        fds: Mapping[str, int],
+        *,
+        seconds: float | None = ...,
     ) -> Any: ...
 
 

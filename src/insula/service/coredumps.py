@@ -10,7 +10,7 @@ from functools import partial
 from insula.engine.dump.archivefile import ArchiveFile
 from insula.engine.dump.treelook import PROGRESS
 from insula.engine.look.looking import Sight
-from insula.engine.threads import in_own_thread
+from insula.engine.threads import OWN_THREADS, in_own_thread
 from insula.errors import OperationFailedError, without_errno
 from insula.kernel.fds import Fd
 from insula.model.numbers import JobOperation
@@ -22,8 +22,6 @@ from insula.service.managed import ManagedDomain
 
 _TOLD_APART = 0.2
 """Seconds between two looks at how far it is."""
-_ENDLESS = 30 * 86400.0
-"""Seconds: as long as it takes. Who is not patient gives the job up."""
 
 
 class Afterwards(Enum):
@@ -56,29 +54,57 @@ class CoreDumpVerbs:
     async def _work(self, managed: ManagedDomain, job: Job, path: str, live: bool, afterwards: Afterwards) -> None:
         run = managed.require_run()
         try:
-            file = await in_own_thread(partial(ArchiveFile.begin, path))
+            file = await _begun(path)
         except OSError as error:
             raise OperationFailedError(f"'{path}' cannot be written: {error.strerror}") from error
+        kept = False
+
+        async def finish() -> None:
+            nonlocal kept
+            if managed.run is not run:  # what follows it is another guest, of which nothing was dumped
+                raise OperationFailedError(
+                    f"domain '{managed.name}' ended, or rebooted, while it was dumped to '{path}'"
+                )
+            await in_own_thread(file.keep)
+            kept = True
+            if afterwards is Afterwards.CRASHES:
+                await self._lifecycle.crash_locked(managed)
+            elif afterwards is Afterwards.IS_RESET:
+                await self._lifecycle.reset_locked(managed)
+
         try:
             async with _watched(job) as progress:
-                arguments = {"group": run.container.group.directories[-1], "live": live}
+                container = run.container
+                arguments = {"group": container.group.directories[-1], "init": container.pid, "live": live}
                 sight = Sight(whose=f"{managed.uuid} as it is dumped", name=f"domain '{managed.name}'")
                 fds = {"file": file.fd, "progress": progress}
-                await self._looker.look(sight, "dump-tree", arguments, fds, seconds=_ENDLESS)
-            await in_own_thread(file.keep)
+                await self._looker.look(sight, "dump-tree", arguments, fds, seconds=None)
+            await managed.lock.last_step(job, finish)
         except OSError as error:
-            file.drop()
             why = without_errno(str(error))
             raise OperationFailedError(f"domain '{managed.name}' cannot be dumped to '{path}': {why}") from error
-        except BaseException:
-            file.drop()
-            raise
         finally:
-            file.close()
-        if afterwards is Afterwards.CRASHES:
-            await managed.lock.step(job, partial(self._lifecycle.crash_locked, managed))
-        elif afterwards is Afterwards.IS_RESET:
-            await managed.lock.step(job, partial(self._lifecycle.reset_locked, managed))
+            if not kept:
+                file.drop()
+            OWN_THREADS.submit(
+                file.close
+            )  # with the last who has it open, all that was written is freed: not in the loop
+
+
+async def _begun(path: str) -> ArchiveFile:
+    """Begin a file; of one that is begun when nobody wants it any more nothing is left. Raises: OSError."""
+    beginning = asyncio.ensure_future(in_own_thread(partial(ArchiveFile.begin, path)))
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        beginning.add_done_callback(_discard)
+        raise
+
+
+def _discard(beginning: asyncio.Future[ArchiveFile]) -> None:
+    if beginning.exception() is None:
+        beginning.result().drop()
+        beginning.result().close()
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from insula.model.sizes import KiB
 from insula.service.domainlimits import limits_of
 from insula.service.events import BalloonChange, Events, JobCompleted
 from insula.service.impact import Changes
-from insula.service.jobs import JobProgress, MemoryJob, job_parameters
+from insula.service.jobs import JobProgress, MemoryJob, OperationKind, job_parameters
 from insula.service.managed import ManagedDomain, Run
 from insula.service.runs import Runs
 
@@ -114,12 +114,7 @@ class MemoryJobs:
             effect = self._changes.limiting(lambda domain: only(limits_of(domain), {"memory"}))
             await self._changes.change(managed, taking.affect, taking.changed, apply=effect)
 
-        step = managed.tasks.begin(managed.lock.step(taking.job, work), f"set memory {managed.name}: limit")
-        try:
-            await asyncio.shield(step)
-        except asyncio.CancelledError:
-            await asyncio.wait({step})
-            await step
+        await managed.lock.last_step(taking.job, work)
 
     async def _end(self, taking: "_Taking", balloon: Balloon | None, limited: bool) -> None:
         """Let the balloon out, and the record say that nothing is being put."""
@@ -133,8 +128,13 @@ class MemoryJobs:
                 managed.notice(f"it may be short of memory, which it could not be given back: {error.strerror}")
         run.memory_job = None
         taking.job.over.set()
-        if managed.run is run and not run.ending:
-            self._runs.journal.record_container(managed, run.container)
+
+        async def work() -> None:
+            if managed.run is run and not run.ending:
+                self._runs.journal.record_container(managed, run.container)
+
+        # In the lock: the record tells of the devices, too, that another verb may be attaching right now.
+        await managed.lock.perform_surely("end of set memory", work, change=OperationKind.ENDING)
 
     def _seen(self, taking: "_Taking", loop: asyncio.AbstractEventLoop, used: int) -> None:
         """Note what the guest holds; called in the thread that the balloon is blown up in."""

@@ -135,6 +135,29 @@ class StateChangeLock:
             raise OperationAbortedError(f"{job.verb} of {self._noun} '{self.name}' was given up")
         return await self._hold(job.verb, work)
 
+    async def last_step(self, job: Job, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what work() returns: the step in which the job's outcome is made. Once begun, it is not given up any
+        more, and the job counts as whatever comes of it.
+
+        Raises: as `step`; asyncio.CancelledError if the job is given up before the step begins.
+        """
+        begun = False
+
+        async def outcome() -> T:
+            nonlocal begun
+            begun = True
+            return await work()
+
+        task = self._tasks.begin(self.step(job, outcome), f"{job.verb} {self.name}: last step")
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not begun:
+                task.cancel()
+                raise
+            await asyncio.wait({task})
+            return task.result()
+
     async def _perform_job(self, job: Job, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         await self._acquire(self._patience, NOTHING)
         self._job, self._job_over = job, asyncio.Event()

@@ -20,7 +20,13 @@ class FakeLooker:
         self.sights: list[Any] = []
 
     async def look(
-        self, sight: Sight, look: str, arguments: Mapping[str, Any], fds: Mapping[str, int], *, seconds: float = 5
+        self,
+        sight: Sight,
+        look: str,
+        arguments: Mapping[str, Any],
+        fds: Mapping[str, int],
+        *,
+        seconds: float | None = 5,
     ) -> Any:
         """Raises: ProcessLookupError for a guest that has ended."""
         self.looks.append((look, arguments))

@@ -3,17 +3,19 @@
 import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from insula.engine.dump.archivefile import ArchiveFile
 from insula.engine.dump.treelook import PROGRESS
 from insula.errors import OperationAbortedError, OperationFailedError, OperationInvalidError
 from insula.model.numbers import JobOperation, JobType
 from insula.service.coredumps import Afterwards
 from insula.service.events import JobCompleted
-from tests.unit.service.fakes import Rig, until
+from tests.unit.service.fakes import REBOOTED, WEB, Rig, until
 from tests.unit.service.watching import defined, state, told
 
 pytestmark = pytest.mark.asyncio
@@ -128,3 +130,73 @@ async def test_what_is_off_or_has_no_place_to_go_is_refused(rig: Rig, tmp_path: 
         await dump(rig, ref, "web.dump")
     with pytest.raises(OperationFailedError, match="No such file or directory"):
         await dump(rig, ref, tmp_path / "nowhere" / "web.dump")
+
+
+@pytest.mark.parametrize("afterwards", [Afterwards.CRASHES, Afterwards.IS_RESET])
+async def test_a_dump_that_is_given_up_as_it_kills_the_guest_leaves_no_domain_half_way(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, afterwards: Afterwards
+) -> None:
+    ref, writer = await rig.domains.start(await defined(rig)), Writer(rig)
+    managed, destroy = rig.domains.of(ref), rig.engine.teardown.destroy
+    killing, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*arguments: Any) -> Any:
+        killing.set()
+        await go_on.wait()
+        return await destroy(*arguments)
+
+    monkeypatch.setattr(rig.engine.teardown, "destroy", slowly)
+    writer.go.set()
+    dumping = asyncio.create_task(dump(rig, ref, tmp_path / "web.dump", afterwards))
+    await killing.wait()
+    job = managed.lock.job
+    assert job is not None
+    job.abort("somebody")
+    await asyncio.sleep(0.01)
+    go_on.set()
+    await dumping
+    assert job.outcome is JobType.COMPLETED and (tmp_path / "web.dump").exists()
+    wanted = ("shutoff", "crashed") if afterwards is Afterwards.CRASHES else ("running", "booted")
+    assert state(rig, ref) == wanted and managed.lock.holder is None
+
+
+@pytest.mark.parametrize("afterwards", Afterwards)
+async def test_a_guest_that_reboots_as_it_is_dumped_is_neither_killed_nor_taken_for_the_one_before(
+    rig: Rig, tmp_path: Path, afterwards: Afterwards
+) -> None:
+    ref, writer = await rig.domains.start(await defined(rig)), Writer(rig)
+    dumping = asyncio.create_task(dump(rig, ref, tmp_path / "web.dump", afterwards))
+    await until(lambda: writer.asked)
+    rig.end(WEB, REBOOTED)
+    await until(lambda: rig.launches() == 2 and state(rig, ref) == ("running", "booted"))
+    writer.go.set()
+    with pytest.raises(OperationFailedError, match="ended, or rebooted, while it was dumped"):
+        await dumping
+    assert state(rig, ref) == ("running", "booted") and rig.launches() == 2
+    assert [each for each in os.listdir(tmp_path) if each.startswith("web.dump")] == []
+
+
+async def test_a_dump_that_is_given_up_before_its_file_is_there_leaves_none(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref = await rig.domains.start(await defined(rig))
+    begin, begun, go_on = ArchiveFile.begin, threading.Event(), threading.Event()
+
+    def slowly(path: str) -> ArchiveFile:
+        file = begin(path)
+        begun.set()
+        go_on.wait()
+        return file
+
+    monkeypatch.setattr(ArchiveFile, "begin", slowly)
+    before = set(os.listdir("/proc/self/fd"))
+    dumping = asyncio.create_task(dump(rig, ref, tmp_path / "web.dump"))
+    await until(begun.is_set)
+    job = rig.domains.of(ref).lock.job
+    assert job is not None
+    job.abort("somebody")
+    with pytest.raises(OperationAbortedError):
+        await dumping
+    go_on.set()
+    await until(lambda: [each for each in os.listdir(tmp_path) if each.startswith("web.dump")] == [])
+    await until(lambda: set(os.listdir("/proc/self/fd")) == before)

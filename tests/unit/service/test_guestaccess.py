@@ -23,7 +23,7 @@ class _Looker:
         self.keys = keys
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
-    async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float = 5.0) -> Any:
+    async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float | None = 5.0) -> Any:
         os.fstat(fds["init" if look.endswith("-inside") else "root"])
         self.asked.append((look, dict(arguments)))
         if isinstance(self.keys, OSError):

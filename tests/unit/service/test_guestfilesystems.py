@@ -124,7 +124,7 @@ async def test_a_guest_whose_daemon_dies_while_it_is_written_out_can_be_thawed(
     noted: list[int] = []
 
     class Noting(ScriptedLooker):
-        async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float = 5.0) -> Any:
+        async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float | None = 5.0) -> Any:
             noted.append(managed.require_run().record.quiesced)
             return await super().look(sight, look, arguments, fds, seconds=seconds)
 

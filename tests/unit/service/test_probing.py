@@ -47,9 +47,9 @@ class ScriptedGuest:
 class ScriptedVisits:
     def __init__(self, answer: Any) -> None:
         self.answer = answer
-        self.asked: list[tuple[str, dict[str, Any], float]] = []
+        self.asked: list[tuple[str, dict[str, Any], float | None]] = []
 
-    async def look(self, managed: ManagedDomain, look: str, arguments: dict[str, Any], *, seconds: float) -> Any:
+    async def look(self, managed: ManagedDomain, look: str, arguments: dict[str, Any], *, seconds: float | None) -> Any:
         self.asked.append((look, arguments, seconds))
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -66,7 +66,7 @@ async def test_a_port_is_tried_by_a_look_that_has_an_end(rig: Rig) -> None:
     assert await failure(rig, Probe(port=80), visits=visits, seconds=3) is None
     ((look, arguments, seconds),) = visits.asked
     assert (look, arguments) == ("connect-port", {"port": 80, "addresses": ["127.0.0.1", "::1"], "seconds": 3})
-    assert seconds > 3
+    assert seconds is not None and seconds > 3
 
 
 @pytest.mark.parametrize(

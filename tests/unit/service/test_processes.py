@@ -20,7 +20,7 @@ class _Looker:
         self.answer = answer
         self.asked: list[Any] = []
 
-    async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float = 5.0) -> Any:
+    async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float | None = 5.0) -> Any:
         del sight, fds, seconds
         self.asked.append((look, arguments))
         if isinstance(self.answer, Exception):

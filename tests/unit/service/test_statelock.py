@@ -363,3 +363,53 @@ async def test_what_is_asked_for_is_refused_once_it_is_not_to_be_done_any_more_a
         with pytest.raises(OperationInvalidError, match="it is no more"):
             await asked
     assert await lock.perform_surely("react", changed) == "changed"
+
+
+@pytest.mark.asyncio
+async def test_the_last_step_of_a_job_is_not_given_up_once_it_has_begun() -> None:
+    lock, go = StateChangeLock("web", patience=10), asyncio.Event()
+    job = Job(operation=JobOperation.DUMP, verb="core dump")
+    task = asyncio.create_task(lock.perform_job(job, lambda: lock.last_step(job, go.wait)))
+    while lock.holder != "core dump" or not lock._lock.locked():  # noqa: ASYNC110 - the lock has no event for it
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    job.abort("somebody")
+    await asyncio.sleep(0)
+    assert not task.done()
+    go.set()
+    assert await task is True and job.outcome is JobType.COMPLETED
+
+
+@pytest.mark.asyncio
+async def test_the_last_step_of_a_job_that_is_given_up_before_is_not_begun() -> None:
+    lock, written, resumed, ended = (
+        StateChangeLock("web", patience=10),
+        asyncio.Event(),
+        asyncio.Event(),
+        asyncio.Event(),
+    )
+    job = Job(operation=JobOperation.BACKUP, verb="backup")
+
+    async def end() -> None:
+        ended.set()
+
+    async def work() -> None:
+        await written.wait()
+        await lock.last_step(job, end)
+
+    task = asyncio.create_task(lock.perform_job(job, work))
+    while lock.job is None:  # noqa: ASYNC110 - the lock has no event for it
+        await asyncio.sleep(0)
+    beside = asyncio.create_task(lock.perform("resume", resumed.wait, change=OperationKind.SUSPENSION))
+    while lock.holder != "resume":  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    written.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    job.abort("somebody")
+    with pytest.raises(OperationAbortedError):
+        await task
+    resumed.set()
+    await beside
+    assert not ended.is_set() and job.outcome is JobType.CANCELLED
+    await lock.perform("state", _nothing)

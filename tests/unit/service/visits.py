@@ -13,7 +13,7 @@ class ScriptedLooker:
         self.answers = dict(answers)
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
-    async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float = 5.0) -> Any:
+    async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float | None = 5.0) -> Any:
         assert set(arguments) >= _VISITOR and "init" in fds
         self.asked.append((look, {name: value for name, value in arguments.items() if name not in _VISITOR}))
         answer = self.answers[look]

@@ -32,6 +32,8 @@ class GuestTracer:
         self._group = group
         self._held: dict[int, dict[int, int | None]] = {}
         """By process and thread; None for a thread that did not stop."""
+        self._late: set[int] = set()
+        """Threads whose processes go on again, and that had not stopped: they may yet, and are to go on then."""
 
     def stop_all(self) -> None:
         """Stop every process. Raises: RestlessGuestError."""
@@ -68,7 +70,10 @@ class GuestTracer:
         """Let a process go on. Threads that have died meanwhile are seen off: none is quite gone before its tracer has
         done that."""
         dying = []
-        for tid, signal in self._held.pop(pid, {}).items():
+        held = self._held.pop(pid, {})
+        self._late |= {tid for tid, signal in held.items() if signal is None}
+        self._release_late()
+        for tid, signal in held.items():
             if signal is not None:
                 try:
                     ptrace.detach(tid, signal)
@@ -77,6 +82,17 @@ class GuestTracer:
         for tid in sorted(dying, key=lambda each: each == pid):  # the first thread is gone when all others are
             with suppress(ProcessLookupError):
                 _await_one(tid)
+
+    def _release_late(self) -> None:
+        for tid in list(self._late):
+            try:
+                signal = ptrace.stopped(tid)
+                if signal is not None:
+                    ptrace.detach(tid, signal)
+            except ProcessLookupError:
+                signal = 0
+            if signal is not None:
+                self._late.discard(tid)
 
     def release_all(self) -> None:
         """Let all go on."""

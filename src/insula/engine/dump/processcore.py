@@ -1,7 +1,7 @@
 """A process of a guest, looked at by its directory in /proc: what a core of it holds, and its memory."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -43,9 +43,15 @@ class ProcessCore:
 class ProcessDirectory:
     """The directory of one process, open: whoever has its number later, this tells of none but it."""
 
-    def __init__(self, pid: int) -> None:
-        """Raises: FileNotFoundError, ProcessLookupError if there is none."""
+    def __init__(self, pid: int, *, level: int = 1) -> None:
+        """level: how many pid namespaces there are from ours to the guest's own, below which it may have made more.
+
+        Raises: FileNotFoundError, ProcessLookupError if there is none.
+        """
         self._fd = Fd(os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        self._level = level
+        self._whose_memory = ""
+        """The directory of a thread that has the memory: the process' own, or another's where its first has ended."""
 
     def close(self) -> None:
         os.close(self._fd)
@@ -56,7 +62,7 @@ class ProcessDirectory:
         threads: the host's numbers, each with the signal that it stands still with, None if it does not.
         Raises: OSError.
         """
-        areas = [*self._areas()]
+        areas = self._found_areas(threads)
         if not areas:
             return None
         states = [self._thread(tid, signal) for tid, signal in threads.items()]
@@ -79,7 +85,7 @@ class ProcessDirectory:
         memory = NO_FD
         try:
             with suppress(OSError):
-                memory = self._open("mem")
+                memory = self._open(f"{self._whose_memory}mem")
             for each in core.extents:
                 for start in range(each.start, each.start + each.filled, _PIECE):
                     data = bytearray(min(_PIECE, each.start + each.filled - start))
@@ -90,13 +96,29 @@ class ProcessDirectory:
                 os.close(memory)
         return lost
 
-    def _areas(self) -> Iterator[MemoryArea]:
-        with open(self._open("smaps"), encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+    def _found_areas(self, threads: Iterable[int]) -> list[MemoryArea]:
+        """The process' areas. A thread that has ended has no memory, and the first one may have, before others."""
+        gone: OSError | None = None
+        for whose in ("", *(f"task/{tid}/" for tid in threads)):
+            try:
+                areas = [*self._areas(whose)]
+            except (FileNotFoundError, ProcessLookupError) as error:
+                gone = gone or error
+                continue
+            if areas:
+                self._whose_memory = whose
+                return areas
+        if gone is not None:
+            raise gone
+        return []
+
+    def _areas(self, whose: str) -> Iterator[MemoryArea]:
+        with open(self._open(f"{whose}smaps"), encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
             yield from read_areas(lines)
 
     def _extents(self, areas: Sequence[MemoryArea]) -> list[MemoryExtent]:
         filter_, gap = self._filter(), _GAP
-        pagemap = self._open("pagemap")
+        pagemap = self._open(f"{self._whose_memory}pagemap")
         try:
             while True:
                 found = [each for area in areas for each in extents_of(area, wanted(area, filter_), pagemap, gap)]
@@ -116,23 +138,22 @@ class ProcessDirectory:
         status = _fields(self._read("status"))
         stat = self._read("stat").rpartition(b")")[2].split()
         return ProcessState(
-            pid=int(status.get("NSpid", status["Pid"]).split()[-1]),
+            pid=self._inside(status),
             uid=int(status["Uid"].split()[0]),
             gid=int(status["Gid"].split()[0]),
             state=stat[0].decode(),
             flags=int(stat[6]),
             nice=int(stat[16]),
             name=self._read("comm").rstrip(b"\n"),
-            arguments=self._read("cmdline"),
-            auxiliary=self._read("auxv"),
+            arguments=self._read(f"{self._whose_memory}cmdline"),
+            auxiliary=self._read(f"{self._whose_memory}auxv"),
             threads=threads,
         )
 
     def _thread(self, tid: int, signal: int | None) -> ThreadState:
         inside = tid
         with suppress(OSError, KeyError):
-            status = _fields(self._read(f"task/{tid}/status"))
-            inside = int(status["NSpid"].split()[-1])
+            inside = self._inside(_fields(self._read(f"task/{tid}/status")))
         registers: dict[RegisterSet, bytes] = {}
         if signal is not None:
             registers = _registers(tid)
@@ -147,12 +168,31 @@ class ProcessDirectory:
             return general_registers(int(stack, 16), int(instruction, 16))
         return general_registers(0, 0)
 
+    def _inside(self, status: Mapping[str, str]) -> int:
+        """The number that the guest knows a process or thread by. Raises: KeyError."""
+        numbers = status.get("NSpid", status["Pid"]).split()
+        return int(numbers[min(self._level, len(numbers)) - 1])
+
     def _open(self, name: str) -> Fd:
         return Fd(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._fd))
 
     def _read(self, name: str) -> bytes:
         with open(self._open(name), "rb") as file:
             return file.read()
+
+
+def level_of(init: int) -> int:
+    """Return how many pid namespaces there are from ours to that of a guest's init; 1 if it is gone."""
+    try:
+        directory = ProcessDirectory(init)
+    except (FileNotFoundError, ProcessLookupError):
+        return 1
+    try:
+        return len(_fields(directory._read("status")).get("NSpid", "1").split())
+    except ProcessLookupError:
+        return 1
+    finally:
+        directory.close()
 
 
 def _registers(tid: int) -> dict[RegisterSet, bytes]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from insula.engine.dump.elfcore import is_known
 from insula.engine.dump.guesttracer import GuestTracer
-from insula.engine.dump.processcore import ProcessCore, ProcessDirectory
+from insula.engine.dump.processcore import ProcessCore, ProcessDirectory, level_of
 from insula.kernel.cgroups import tree
 from insula.kernel.fds import Fd
 
@@ -32,9 +32,9 @@ _ENDED = (FileNotFoundError, ProcessLookupError)
 
 
 def dump_tree(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> dict[str, Any]:
-    """group: the guest's directory of control groups; live: one process after another stands still, not all at once;
-    fds file, where the archive goes, and progress → processes: how many; bytes; incomplete: how many cores lack
-    something. Raises: OSError(ENOSPC) before anything is written if there is no room for it."""
+    """group: the guest's directory of control groups; init: its first process; live: one process after another stands
+    still, not all at once; fds file, where the archive goes, and progress → processes: how many; bytes; incomplete: how
+    many cores lack something. Raises: OSError(ENOSPC) before anything is written if there is no room for it."""
     if not is_known():
         raise OSError(errno.EOPNOTSUPP, f"cores of {os.uname().machine} are not known")
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -42,19 +42,24 @@ def dump_tree(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> dict[str, 
     try:
         if not arguments["live"]:
             tracer.stop_all()
-        return _Archive(fds["file"], fds["progress"], tracer, live=arguments["live"]).write(arguments["group"])
+        archive = _Archive(
+            fds["file"], fds["progress"], tracer, live=arguments["live"], level=level_of(arguments["init"])
+        )
+        return archive.write(arguments["group"])
     finally:
         tracer.release_all()
 
 
 class _Archive:
-    """The archive as it is written. live: a process goes on as soon as its own core is written."""
+    """The archive as it is written. live: a process goes on as soon as its own core is written; level: as for
+    `ProcessDirectory`."""
 
-    def __init__(self, file: Fd, progress: Fd, tracer: GuestTracer, *, live: bool) -> None:
+    def __init__(self, file: Fd, progress: Fd, tracer: GuestTracer, *, live: bool, level: int) -> None:
         self._file = file
         self._progress = progress
         self._tracer = tracer
         self._live = live
+        self._level = level
         self._total = self._done = 0
 
     def write(self, group: str) -> dict[str, Any]:
@@ -79,7 +84,7 @@ class _Archive:
     def _process(self, pid: int) -> dict[str, Any] | None:
         """Write one process; return what the list says of it, None if it has ended, or is none of the guest's."""
         try:
-            directory = ProcessDirectory(pid)
+            directory = ProcessDirectory(pid, level=self._level)
         except _ENDED:
             return None
         try:

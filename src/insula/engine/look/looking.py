@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,6 +138,10 @@ class Child:
     def kill(self) -> Fd | None:
         """Kill it; return its pidfd, which is the caller's then, if it does not end at once."""
         if self.process < 0:
+            with suppress(OSError, LookerGoneError):  # its first word may have come this very moment
+                if (message := self.heard()) is not None:
+                    message.close()
+        if self.process < 0:
             return None
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.process, signal.SIGKILL)
@@ -214,14 +218,15 @@ class Looker:
         arguments: Mapping[str, Any],
         fds: Mapping[str, int],
         *,
-        seconds: float = PATIENCE,
+        seconds: float | None = PATIENCE,
     ) -> Any:
-        """Return what a look of `looks.LOOKS` sees. The fds stay the caller's; seconds: for the look itself.
+        """Return what a look of `looks.LOOKS` sees. The fds stay the caller's; seconds: for the look itself, None for
+        one that takes as long as it takes, whose caller gives it up: it takes nobody's place.
 
         Raises: OperationTimeoutError if the guest's file system does not answer; the OSError that the look raised;
         OperationFailedError for any other reason.
         """
-        async with self._turn(sight) as turn, self._places:
+        async with self._turn(sight) as turn, nullcontext() if seconds is None else self._places:
             if not await turn.settles():
                 raise sight.no_answer()
             return seen(await self._answer(turn, sight, (look, arguments, fds), seconds))
@@ -251,14 +256,20 @@ class Looker:
             raise OperationFailedError(f"the file systems of {_LEFT_BEHIND_MAX} guests do not answer: destroy those")
 
     async def _answer(
-        self, turn: _GuestLooks, sight: Sight, request: tuple[str, Mapping[str, Any], Mapping[str, int]], seconds: float
+        self,
+        turn: _GuestLooks,
+        sight: Sight,
+        request: tuple[str, Mapping[str, Any], Mapping[str, int]],
+        seconds: float | None,
     ) -> Message:
         child = await self._child(request)
         answered = False
         try:
-            async with asyncio.timeout(seconds):
-                while (answer := child.heard()) is None:
+            async with asyncio.timeout(BEGINNING if seconds is None else seconds):
+                while (answer := child.heard()) is None and not (seconds is None and child.process >= 0):
                     await until_readable(child.answers.fileno())
+            while answer is None and (answer := child.heard()) is None:
+                await until_readable(child.answers.fileno())
             answered = True
             return answer
         except TimeoutError:

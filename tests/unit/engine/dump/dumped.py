@@ -15,12 +15,21 @@ for _ in range(3):
 print("up", flush=True)
 time.sleep(1000)
 """
+LEADERLESS = """
+import ctypes, os, threading, time
+remembered = bytes(range(256)) * 4096
+def go_on():
+    print("up", flush=True)
+    time.sleep(1000)
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).syscall(60 if os.uname().machine == "x86_64" else 93, 0)  # exit(2), of this thread alone
+"""
 REMEMBERED = bytes(range(256)) * 4096
 
 
 @contextmanager
-def running() -> Iterator["subprocess.Popen[str]"]:
-    made = subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True)
+def running(program: str = PROGRAM) -> Iterator["subprocess.Popen[str]"]:
+    made = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert made.stdout is not None
     try:
         assert made.stdout.readline() == "up\n"

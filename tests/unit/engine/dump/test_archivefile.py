@@ -59,3 +59,28 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     file.keep()
     file.close()
     assert aim.read_text() == "mine"
+
+
+def test_a_dump_that_is_being_written_is_not_replaced_by_another(tmp_path: Path) -> None:
+    place = tmp_path / "web.dump"
+    first = ArchiveFile.begin(str(place))
+    os.write(first.fd, b"whole")
+    with pytest.raises(OSError, match="another dump is being written there") as refused:
+        ArchiveFile.begin(str(place))
+    assert refused.value.errno == errno.EBUSY
+    first.keep()
+    first.close()
+    assert place.read_bytes() == b"whole" and os.listdir(tmp_path) == ["web.dump"]
+
+
+def test_a_dump_whose_name_cannot_be_synced_is_there_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    file = ArchiveFile.begin(str(tmp_path / "web.dump"))
+    monkeypatch.setattr(os, "fsync", refused)
+    file.keep()
+    file.close()
+    assert os.listdir(tmp_path) == ["web.dump"] and "may not be on the disk yet: Input/output error" in caplog.text

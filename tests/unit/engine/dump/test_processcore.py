@@ -8,7 +8,7 @@ import pytest
 from insula.engine.dump.guesttracer import GuestTracer
 from insula.engine.dump.processcore import ProcessDirectory
 from insula.kernel.ptrace import RegisterSet
-from tests.unit.engine.dump.dumped import REMEMBERED, group_of, running
+from tests.unit.engine.dump.dumped import LEADERLESS, REMEMBERED, group_of, running
 from tests.waiting import until
 
 
@@ -51,6 +51,27 @@ def test_one_that_has_ended_is_none_although_its_number_is_anothers() -> None:
     directory.close()
     with pytest.raises(FileNotFoundError):
         ProcessDirectory(process.pid)
+
+
+@pytest.mark.parametrize(("level", "known_as"), [(1, 4711), (2, 12), (3, 1), (9, 1)])
+def test_a_process_of_a_guests_own_guest_has_the_number_that_the_guest_knows(level: int, known_as: int) -> None:
+    directory = ProcessDirectory(os.getpid(), level=level)
+    assert directory._inside({"Pid": "4711", "NSpid": "4711\t12\t1"}) == known_as
+    directory.close()
+
+
+def test_a_process_whose_first_thread_has_ended_has_its_memory_all_the_same(tmp_path: Path) -> None:
+    with running(LEADERLESS) as process:
+        status = Path(f"/proc/{process.pid}/stat")
+        until(lambda: status.read_text().rpartition(")")[2].split()[0] == "Z", "its first thread's end")
+        tracer = GuestTracer(group_of(tmp_path, process.pid))
+        tracer.stop_all()
+        directory, written = ProcessDirectory(process.pid), bytearray()
+        core = directory.core(tracer.stopped(process.pid))
+        assert core is not None and directory.write_memory(core, written.extend) == 0
+        tracer.release_all()
+        directory.close()
+    assert REMEMBERED in written and core.state.arguments and core.known == 1
 
 
 def test_what_is_counted_beforehand_is_about_what_is_written() -> None:

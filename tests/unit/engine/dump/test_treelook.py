@@ -35,7 +35,7 @@ def fds(tmp_path: Path) -> Iterator[dict[str, Fd]]:
 def test_each_process_has_a_core_and_a_line_in_the_list(tmp_path: Path, fds: dict[str, Fd], live: bool) -> None:
     with running() as one, running() as other:
         group = group_of(tmp_path, one.pid, other.pid)
-        said = dump_tree({"group": group, "live": live}, fds)
+        said = dump_tree({"group": group, "init": one.pid, "live": live}, fds)
         until(lambda: "t" not in states(one.pid) | states(other.pid), "both going on")
     assert (said["processes"], said["incomplete"]) == (2, 0)
     with tarfile.open(tmp_path / "archive") as archive:
@@ -56,7 +56,7 @@ def test_where_there_is_no_room_nothing_is_written(
     monkeypatch.setattr(treelook, "_MARGIN", 1 << 60)
     with running() as process:
         with pytest.raises(OSError, match="MiB are free there") as refused:
-            dump_tree({"group": group_of(tmp_path, process.pid), "live": False}, fds)
+            dump_tree({"group": group_of(tmp_path, process.pid), "init": process.pid, "live": False}, fds)
         until(lambda: "t" not in states(process.pid), "it going on")
     assert refused.value.errno == errno.ENOSPC
     assert os.fstat(fds["file"]).st_size == 0
@@ -64,7 +64,7 @@ def test_where_there_is_no_room_nothing_is_written(
 
 def test_a_guest_that_has_ended_is_no_empty_archive(tmp_path: Path, fds: dict[str, Fd]) -> None:
     with pytest.raises(ProcessLookupError, match="the guest has ended"):
-        dump_tree({"group": group_of(tmp_path), "live": False}, fds)
+        dump_tree({"group": group_of(tmp_path), "init": 1, "live": False}, fds)
 
 
 @pytest.mark.parametrize(("program", "name"), [(b"nginx: worker", "nginx__worker"), (b"../x", ".._x"), (b"", "_")])

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from insula.engine.look.looking import Looker, Sight
 from insula.errors import OperationFailedError, OperationTimeoutError
 from insula.kernel.fds import Fd
 from insula.kernel.process import has_ended
-from tests.waiting import scaled, stop
+from tests.waiting import scaled, stop, until
 
 WEB = Sight(whose="1", name="domain 'web'")
 MAIL = Sight(whose="2", name="domain 'mail'")
@@ -175,3 +176,40 @@ def test_a_looker_that_does_not_begin_is_an_error_and_is_gone(
     monkeypatch.setattr(looking, "BEGINNING", scaled(seconds))
     with pytest.raises(OperationFailedError, match=r"does not begin|ended before it began"):
         looking.begun_looker()
+
+
+@pytest.mark.asyncio
+async def test_looks_that_take_as_long_as_they_take_leave_the_others_their_places(
+    looker: Looker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looker._places = asyncio.Semaphore(2)
+    sights = [Sight(whose=f"{number} as it is dumped", name="domain") for number in range(4)]
+    lasting = [asyncio.create_task(looker.look(each, "hang", {}, {}, seconds=None)) for each in sights]
+    await asyncio.sleep(0.1)
+    assert await look(looker, WEB, "echo", {"n": 1}) == {"n": 1}
+    for each in lasting:
+        each.cancel()
+    await asyncio.gather(*lasting, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_a_look_that_is_given_up_right_as_it_has_begun_is_killed(looker: Looker) -> None:
+    await look(looker, MAIL, "echo", {})
+    channel = looker._channel
+    assert channel is not None
+    child = looking.Child(channel, "hang", {}, {})
+    while not select.select([child.answers], [], [], scaled(10))[0]:
+        pass
+    process = child.kill()  # nobody has read yet that it began
+    assert process is not None or child.process >= 0
+    for each in (process, child.process):
+        if each is not None and each >= 0:
+            until(lambda fd=each: has_ended(fd), "its end")  # type: ignore[misc]
+    if process is not None:
+        os.close(process)
+    child.close()
+
+
+@pytest.mark.asyncio
+async def test_a_look_without_end_returns_what_it_sees(looker: Looker) -> None:
+    assert await looker.look(WEB, "echo", {"n": 1}, {}, seconds=None) == {"n": 1}
