@@ -1,6 +1,7 @@
 """Guests that are looked after: told, restarted, and given time by insulad, also by one that follows another."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,29 @@ def test_a_guest_whose_port_answers_no_more_is_destroyed_where_that_is_asked_for
     until(lambda: health(insulad, "bb")["state"] == "healthy", "the guest being healthy", 60)
     inside(insulad, "bb", "killall", "httpd")
     until(lambda: state(insulad, "bb", reason=True) == "shut off (destroyed)", "the guest being destroyed", 60)
+
+
+def test_a_try_of_a_daemon_that_was_killed_is_ended_by_the_next(insulad: Insulad, busybox_root: Path) -> None:
+    slow = busybox_root / "bin/slow"
+    slow.write_text("#!/bin/sh\nsleep 471147 &\nwait\n")
+    slow.chmod(0o755)
+    check = "<insula:healthcheck command='/bin/slow' interval='1' timeout='3600' action='none'/>"
+    insulad.define(domain_xml("bb", busybox_root, settings=check))
+    insulad.virsh("start", "bb")
+
+    def left() -> list[str]:
+        found = []
+        for each in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                if each.read_bytes() == b"sleep\x00471147\x00":
+                    found.append(each.parent.name)
+        return found
+
+    until(left, "a try in the guest", 60)
+    former = set(left())
+    insulad.kill()
+    insulad.start()
+    until(lambda: not former & set(left()), "the end of what nobody waits for", 60)
+    until(left, "the next daemon's own try", 60)
+    assert len(left()) == 1
+    insulad.virsh("destroy", "bb")

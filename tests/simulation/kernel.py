@@ -12,7 +12,7 @@ from uuid import UUID
 from insula.engine.threads import in_own_thread
 from insula.engine.writers import Writers
 from insula.kernel.process import start_time
-from insula.service import consolereaders, executions
+from insula.service import consolereaders, executions, runrecord, runs
 from insula.testing.fakehost import FakeHost
 from tests.simulation.channel import KEEPER_PID
 from tests.simulation.disk import FileOperations
@@ -79,9 +79,11 @@ class Kernel:
     @contextmanager
     def installed(self) -> Iterator[None]:
         """Have files, clocks and signals be this host's while the block lasts."""
-        kill, clock = os.kill, time.time
+        kill, clock, ticking = os.kill, time.time, runrecord.since_boot
         os.kill = self._signalled
         time.time = lambda: 1_700_000_000 + self._world.now
+        for each in (runrecord, runs):
+            vars(each)["since_boot"] = lambda: 1000 + self._world.now
         vars(executions)["start_time"] = self._born
         free, perform = vars(consolereaders)["free_terminals"], Writers.perform
         vars(consolereaders)["free_terminals"] = lambda: 0  # no terminal of the real host's is taken
@@ -91,6 +93,8 @@ class Kernel:
                 yield
         finally:
             os.kill, time.time, vars(executions)["start_time"] = kill, clock, start_time
+            for each in (runrecord, runs):
+                vars(each)["since_boot"] = ticking
             vars(consolereaders)["free_terminals"] = free
             Writers.perform = perform  # type: ignore[method-assign]
 

@@ -131,7 +131,9 @@ class BootSequence:
         with suppress(DomainNotFoundError):
             try:
                 await self._definitions.set_autostart_once(managed, on=False)
-            except InsulaError as error:
+            except DomainNotFoundError:
+                raise
+            except Exception as error:  # whatever it was, the others are to start
                 LOGGER.error("domain '%s' will start with the host's next start again: %s", managed.name, error)
 
 

@@ -53,6 +53,7 @@ class Entering(Protocol):
         terminal: WindowSize | None = None,
         capabilities: frozenset[str] | None = None,
         detached: bool = False,
+        probing: bool = False,
         asked: list[str] | None = None,
     ) -> EnteredProcess: ...
 

@@ -102,6 +102,11 @@ class Executions:
         """Return the programs that have not ended, as far as we know, and when each was born."""
         return [(each.executed, each.born) for each in self._running.values() if each.executed is not None]
 
+    def running_one(self, number: int) -> EnteredProcess | None:
+        """Return a program that has not ended, as far as we know; None for any other."""
+        waited = self._known.get(number)
+        return None if waited is None or waited.end.done() else waited.executed
+
     def owned_by(self, owner: object) -> list[tuple[EnteredProcess, asyncio.Future[int | None]]]:
         """Return the programs that end with an owner, and what is done when they have."""
         owned = [each for each in self._running.values() if each.owner is owner]

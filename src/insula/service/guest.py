@@ -11,7 +11,8 @@ from functools import partial
 from threading import Thread
 from uuid import UUID
 
-from insula.engine.enter.attachment import EnteredProcess
+from insula.engine.enter.attachment import EnteredProcess, is_probing
+from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import Process
 from insula.engine.threads import in_own_thread
 from insula.errors import (
@@ -25,14 +26,14 @@ from insula.errors import (
     OperationUnsupportedError,
 )
 from insula.kernel.fds import Fd
-from insula.kernel.process import CloneFlag, setns
+from insula.kernel.process import CloneFlag, has_ended, setns
 from insula.model.numbers import AddressSource
 from insula.model.visible import visible
 from insula.network.guestinterfaces import GuestInterface, guest_interfaces, with_addresses
 from insula.service.containers import ContainerEngine, StandardStreams, WindowSize
 from insula.service.domains import Domains
 from insula.service.executions import Executions
-from insula.service.hangup import hang_up
+from insula.service.hangup import hang_up, kill_session
 from insula.service.managed import ManagedDomain
 
 LAST_SIGNAL = 64
@@ -61,9 +62,10 @@ class GuestVerbs:
 
         The kernel takes any bytes as a host name, and who asks shows the answer on a terminal.
         """
-        pid = managed.require_run().container.pid
+        container = managed.require_run().container
         try:
-            name = await in_own_thread(partial(_hostname_inside, pid))
+            name = await in_own_thread(partial(_hostname_inside, container.pid))
+            require_alive(container)
         except OSError as error:
             raise NoHostnameError(f"domain '{managed.name}' does not tell its name: {error.strerror}") from error
         if visible(name) != name:
@@ -76,14 +78,15 @@ class GuestVerbs:
         That is what a lease or the neighbour table could only guess at, so it is the answer for those sources too; they
         are about the guest's cards, and only the source AGENT tells of lo as well. Names are the guest's own words.
         """
-        pid = managed.require_run().container.pid
+        container = managed.require_run().container
         try:
-            found = await in_own_thread(partial(guest_interfaces, pid))
+            found = await in_own_thread(partial(guest_interfaces, container.pid))
+            require_alive(container)
         except OSError as error:
             raise OperationFailedError(
                 f"the interfaces of domain '{managed.name}' cannot be read: {error.strerror}"
             ) from error
-        share = managed.require_run().container.record.spec.network_share
+        share = container.record.spec.network_share
         if share is not None:  # wherever the host has its addresses, lo included
             told = with_addresses(found, share.addresses)
         else:
@@ -104,6 +107,7 @@ class GuestVerbs:
             await self._engine.signal(run.container, number)
             return
         processes = await in_own_thread(run.container.group.processes)
+        require_alive(run.container)
         await in_own_thread(partial(_signal_inside, run.container.pid, processes, pid, number))
 
     async def namespaces(self, managed: ManagedDomain) -> list[Fd]:
@@ -132,8 +136,10 @@ class GuestVerbs:
         terminal: WindowSize | None = None,
         capabilities: frozenset[str] | None = None,
         owner: object | None = None,
+        probing: bool = False,
     ) -> StartedProgram:
-        """Put a program into the guest; return once it executes. owner: whose going away ends it, None for nobody's."""
+        """Put a program into the guest; return once it executes. owner: whose going away ends it, None for nobody's;
+        probing: the next daemon kills it."""
         container = managed.require_run().container
         asked: list[str] = []
         try:
@@ -144,6 +150,7 @@ class GuestVerbs:
                 terminal=terminal,
                 capabilities=capabilities,
                 detached=owner is None,
+                probing=probing,
                 asked=asked,
             )
         except asyncio.CancelledError:
@@ -189,6 +196,19 @@ class GuestVerbs:
         check_signal(signal_number, lowest=1)
         self._executions.signal(number, signal_number)
 
+    async def kill_executed(self, number: int) -> None:
+        """Kill a program that was put in, and what it has begun in its session; one that has ended does not mind."""
+        executed = self._executions.running_one(number)
+        if executed is not None:
+            await self._kill(executed)
+
+    async def _kill(self, executed: EnteredProcess) -> None:
+        try:
+            group = self._domains.by_uuid(UUID(executed.uuid)).require_run().container.group
+        except (DomainNotFoundError, OperationInvalidError):
+            return  # the guest has ended, and all in it
+        await in_own_thread(partial(kill_session, executed.pid, group.processes))
+
     def process_ended(self, identity: str, status: int | None) -> None:
         """Take the keeper's word that a program has ended."""
         self._executions.ended(identity, status)
@@ -205,7 +225,10 @@ class GuestVerbs:
             LOGGER.error("what was put into guests before is not known: %s", error)
             return
         for each in entered:
-            self._executions.inherit(each.id, self._engine.succession.opened(each))
+            executed = self._engine.succession.opened(each)
+            self._executions.inherit(each.id, executed)
+            if executed is not None and is_probing(each.id):  # who waited for it is dead
+                await self._kill(executed)
             if each.ended:
                 self._executions.ended(each.id, each.status)
                 await self._engine.teardown.forget_execution(each.id)
@@ -234,6 +257,15 @@ class GuestVerbs:
                 self._executions.see_to_end(executed)
             else:
                 self._executions.leave_to_keeper(executed)
+
+
+def require_alive(container: Running) -> None:
+    """Refuse what was found by the number of a guest's init that has ended: it may be a process of the host's by then.
+
+    Raises: OperationInvalidError.
+    """
+    if container.pidfd >= 0 and has_ended(container.pidfd):
+        raise OperationInvalidError("domain is not running: its guest has just ended")
 
 
 def check_signal(number: int, *, lowest: int) -> None:

@@ -95,7 +95,8 @@ class AccessVerbs:
                 if managed.is_active:
                     container = managed.require_run().container
                     with visiting(container) as (whom, fds):
-                        return await change(partial(self._look, managed, "-inside", {**whom, "ids": None}, fds))
+                        look = partial(self._look, managed, "-inside", {**whom, "ids": None}, fds)
+                        return await managed.lock.unless_overtaken(change(look))
                 if managed.ended_record is not None:
                     raise OperationInvalidError(f"domain '{managed.name}' is still being taken down: try again")
                 root, idmap = await in_own_thread(partial(self._preparation.root, managed.require_config()))
@@ -103,7 +104,8 @@ class AccessVerbs:
                     partial(stopped_root, root, detached_layers=self._engine.facts.detached_layers)
                 )
                 try:
-                    return await change(partial(self._look, managed, "", {"ids": _ids(root, idmap)}, {"root": tree}))
+                    look = partial(self._look, managed, "", {"ids": _ids(root, idmap)}, {"root": tree})
+                    return await managed.lock.unless_overtaken(change(look))
                 finally:
                     os.close(tree)
             except OSError as error:

@@ -15,8 +15,8 @@ from insula.errors import (
     OperationUnsupportedError,
 )
 from insula.kernel.mountinfo import Mount, mounts_of_process
-from insula.model.domainstates import DomainState
 from insula.model.visible import visible
+from insula.service.guest import require_alive
 from insula.service.guestvisits import GuestVisits
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.managed import ManagedDomain
@@ -127,28 +127,24 @@ class GuestFilesystemVerbs:
             raise OperationUnsupportedError(
                 f"domain '{managed.name}' has no file system that keeps anything: pause it instead"
             )
-        if not await self._lifecycle.suspend(managed):
+        chosen = [there[each] for each in points] or [each.point for each in found]
+        # Noted before they are written out: should the daemon die meanwhile, the guest can be thawed.
+        run = await self._lifecycle.quiesce(managed, len(chosen))
+        if run is None:
             raise OperationInvalidError(f"domain '{managed.name}' is paused: resume it first")
         try:
-            chosen = [there[each] for each in points] or [each.point for each in found]
-            # Noted before they are: should the daemon die meanwhile, the guest can be thawed.
-            self._lifecycle.note_quiesced(managed, len(chosen))
             await self._visits.look(managed, "sync-mounts", {"points": chosen}, frozen=True, seconds=_WRITING)
-            if not managed.require_run().container.group.frozen:
+            if managed.run is not run or not run.record.quiesced:
                 raise OperationFailedError(f"domain '{managed.name}' was resumed before everything was written out")
         except BaseException:
             with suppress(InsulaError):
-                await self._lifecycle.resume(managed)
+                await self._lifecycle.unquiesce(managed, run)
             raise
         return len(chosen)
 
     async def thaw(self, managed: ManagedDomain) -> int:
         """Let a guest go on that `freeze` has let stand still; return how many file systems that freed, else 0."""
-        count = managed.require_run().record.quiesced
-        if not count or managed.state.state is not DomainState.PAUSED:
-            return 0
-        await self._lifecycle.resume(managed)
-        return count
+        return await self._lifecycle.unquiesce(managed, managed.require_run())
 
     async def trim(self, managed: ManagedDomain, point: str | None = None, *, least: int = 0) -> None:
         """Have the devices below file systems that are the guest's alone know which blocks are not used.
@@ -173,10 +169,12 @@ class GuestFilesystemVerbs:
             )
 
     async def _mounted(self, managed: ManagedDomain) -> list[GuestFilesystem]:
-        pid = managed.require_run().container.pid
+        container = managed.require_run().container
         try:
-            return kept(await in_own_thread(partial(mounts_of_process, pid)))
+            mounts = await in_own_thread(partial(mounts_of_process, container.pid))
         except OSError as error:
             raise OperationFailedError(
                 f"the file systems of domain '{managed.name}' cannot be read: {error.strerror}"
             ) from error
+        require_alive(container)
+        return kept(mounts)

@@ -136,25 +136,31 @@ class GuestHealth:
         )  # guests that were started together are not tried so
         while managed.run is run:
             await asyncio.sleep(check.interval * _SECOND)
+            try:
+                await self._try(managed, run, check)
+            except Exception as error:  # whatever it was, the guest is looked after on
+                LOGGER.error("domain '%s': whether it is well is not known: %s", managed.name, error, exc_info=error)
+
+    async def _try(self, managed: ManagedDomain, run: Run, check: DefinedHealthCheck) -> None:
+        if not _can_answer(managed, run):
+            return
+        async with self._places:
             if not _can_answer(managed, run):
-                continue
-            async with self._places:
-                if not _can_answer(managed, run):
-                    continue
-                reason = await self._probing.failure(managed, check, check.timeout)
-            if not _can_answer(managed, run):
-                continue  # what it was not able to say then says nothing
-            if reason is None:
-                _well(managed, run)
-            else:
-                await self._unwell(managed, run, check, visible(reason)[:REASON_MAX])
+                return
+            reason = await self._probing.failure(managed, check, check.timeout)
+        if not _can_answer(managed, run):
+            return  # what it was not able to say then says nothing
+        if reason is None:
+            _well(managed, run)
+        else:
+            await self._unwell(managed, run, check, visible(reason)[:REASON_MAX])
 
     async def _unwell(self, managed: ManagedDomain, run: Run, check: DefinedHealthCheck, reason: str) -> None:
         condition = run.condition
         if condition is None:
             return
         condition.says = reason
-        if condition.health is Health.STARTING and time.time() < run.record.begun + check.start_period:
+        if condition.health is Health.STARTING and run.record.age < check.start_period:
             return
         condition.failures += 1
         if condition.failures < check.retries:
@@ -164,26 +170,31 @@ class GuestHealth:
             LOGGER.warning("domain '%s' is unhealthy: %s", managed.name, reason)
             if check.action is not HealthAction.RESTART:
                 self._events.publish(Watchdog(domain=managed.ref, action=_TOLD[check.action]))
-                await self._end(managed, check.action)
+                await self._end(managed, run, check.action)
         if check.action is HealthAction.RESTART:
-            await self._restart_in_time(managed, condition)
+            await self._restart_in_time(managed, run, condition)
 
-    async def _end(self, managed: ManagedDomain, action: HealthAction) -> None:
+    async def _end(self, managed: ManagedDomain, run: Run, action: HealthAction) -> None:
         try:
             match action:
                 case HealthAction.DESTROY:
-                    await self._lifecycle.destroy(managed)
+                    await self._lifecycle.destroy(managed, run=run)
                 case HealthAction.SHUTDOWN:
-                    await self._shutdown.shutdown(managed, ShutdownMode.DEFAULT)
+                    await self._shutdown.shutdown(managed, ShutdownMode.DEFAULT, run=run)
                 case _:
                     pass
         except InsulaError as error:
+            if managed.run is not run:
+                return  # it has ended by itself
             LOGGER.error("domain '%s' is unhealthy and was to be ended: %s", managed.name, error)
             managed.notice(f"it is unhealthy, and cannot be ended for it: {error}")
 
-    async def _restart_in_time(self, managed: ManagedDomain, condition: GuestCondition) -> None:
+    async def _restart_in_time(self, managed: ManagedDomain, run: Run, condition: GuestCondition) -> None:
         """Restart an unhealthy guest, unless it was restarted for that so lately that it is given more time."""
         now, before = time.time(), managed.past.unhealthy
+        if before is not None and before.at > now:  # the host's clock was set back: how long ago that was is not known
+            before = UnhealthyRestarts(count=before.count, at=now)
+            managed.past = self._runs.past.restarted(managed.uuid, before)
         if before is not None and now - before.at > max(FORGIVEN, 2 * _delay(before)):
             before = None
         if before is not None and now < before.at + _delay(before):
@@ -195,7 +206,7 @@ class GuestHealth:
         managed.past = self._runs.past.restarted(managed.uuid, UnhealthyRestarts(count=count, at=now))
         LOGGER.warning("domain '%s' is restarted, as it is unhealthy, the %d. time in a row", managed.name, count)
         try:
-            await self._lifecycle.reset(managed)
+            await self._lifecycle.reset(managed, run=run)
         except InsulaError as error:
             LOGGER.error("domain '%s' is unhealthy, and cannot be restarted: %s", managed.name, error)
 

@@ -55,7 +55,7 @@ def ready_state(managed: ManagedDomain) -> ReadyState | None:
     wanted = managed.current.settings.readiness if record.probed else None
     if wanted is None or record.ready:
         return ReadyState.READY
-    return ReadyState.STARTING if time.time() < record.begun + wanted.timeout else ReadyState.LATE
+    return ReadyState.STARTING if record.age < wanted.timeout else ReadyState.LATE
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -121,7 +121,7 @@ class GuestReadiness:
         wanted = managed.current.settings.readiness if run.record.probed else None
         if wanted is None:
             return
-        left = run.record.begun + wanted.timeout - time.time()
+        left = wanted.timeout - run.record.age
         try:
             async with asyncio.timeout(max(0.0, left)):
                 await self.wait(managed)
@@ -153,13 +153,23 @@ class GuestReadiness:
             self._listen(managed, run)
             return
         while managed.run is run:
-            if managed.state.state is not DomainState.PAUSED and run.is_ours:
-                reason = await self.probing.failure(managed, wanted, PROBE_SECONDS)
-                if managed.run is run and reason is None:
-                    await self._ready(managed, run)
+            try:
+                if await self._tried(managed, run, wanted):
                     return
-                run.says = visible(reason or "")[:STATUS_MAX]
+            except Exception as error:  # whatever it was, it is tried again
+                LOGGER.error("domain '%s': whether it is ready is not known: %s", managed.name, error, exc_info=error)
             await asyncio.sleep(wanted.interval * _SECOND)
+
+    async def _tried(self, managed: ManagedDomain, run: Run, wanted: DefinedReadiness) -> bool:
+        """Try the probe, if the guest can answer; return whether it is ready."""
+        if managed.state.state is DomainState.PAUSED or not run.is_ours:
+            return False
+        reason = await self.probing.failure(managed, wanted, PROBE_SECONDS)
+        if managed.run is run and reason is None:
+            await self._ready(managed, run)
+            return True
+        run.says = visible(reason or "")[:STATUS_MAX]
+        return False
 
     def _listen(self, managed: ManagedDomain, run: Run) -> None:
         watched = self._watched.get(managed.uuid)
@@ -168,7 +178,12 @@ class GuestReadiness:
         if run.container.notices < 0:
             managed.notice(_LOST)
             return
-        watched.notices = Fd(os.dup(run.container.notices))
+        try:
+            watched.notices = Fd(os.dup(run.container.notices))
+        except OSError as error:
+            LOGGER.error("domain '%s': its init cannot be heard: %s", managed.name, error)
+            managed.notice(f"its init cannot say that it is ready: {error.strerror}")
+            return
         self._hear(managed, watched)
 
     def _hear(self, managed: ManagedDomain, watched: _Watched) -> None:
@@ -204,8 +219,7 @@ class GuestReadiness:
             if managed.run is not run or run.ending or run.record.ready:
                 return
             self._runs.journal.write_record(managed, replace(run.record, ready=time.time(), says=run.says))
-            took = run.record.ready - run.record.begun
-            LOGGER.info("domain '%s' is ready, %.1f s after its start", managed.name, took)
+            LOGGER.info("domain '%s' is ready, %.1f s after its start", managed.name, run.record.age)
 
         try:
             await managed.lock.perform_surely("note that it is ready", work, change=OperationKind.DEFINITION)

@@ -31,7 +31,12 @@ async def hang_up(leader: int, end: asyncio.Future[int | None], processes: Proce
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(asyncio.shield(end), PATIENCE)
     if not end.done():
-        await in_own_thread(partial(_signal_session, leader, processes, signal.SIGKILL))
+        await in_own_thread(partial(kill_session, leader, processes))
+
+
+def kill_session(leader: int, processes: Processes) -> None:
+    """Kill a program that leads a session, and all of that. Looks at the guest's processes: not in the loop."""
+    _signal_session(leader, processes, signal.SIGKILL)
 
 
 def _signal_session(leader: int, processes: Processes, number: signal.Signals) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from insula.engine.exitstatus import ExitStatus
-from insula.errors import DomainNotFoundError, InsulaError, OperationFailedError, OperationInvalidError, StepError
+from insula.errors import DomainNotFoundError, OperationFailedError, OperationInvalidError, StepError
 from insula.kernel.process import has_ended
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState, Happening
@@ -18,7 +18,7 @@ from insula.service.domains import Domains
 from insula.service.endings import happening_of, how_it_ended, what_follows
 from insula.service.jobs import OperationKind
 from insula.service.live import defined
-from insula.service.managed import ManagedDomain, Stopped
+from insula.service.managed import ManagedDomain, Run, Stopped
 from insula.service.runrecord import REBOOTS, Next, RunRecord, StopReason
 from insula.service.runs import Runs
 from insula.service.startoptions import Launch
@@ -99,12 +99,18 @@ class LifecycleVerbs:
             return await self.create(domain, launch)
         return managed
 
-    async def destroy(self, managed: ManagedDomain) -> None:
-        """Kill the guest at once. One that waits for its restart, or was kept after its end, is off for good."""
+    async def destroy(self, managed: ManagedDomain, *, run: Run | None = None) -> None:
+        """Kill the guest at once. One that waits for its restart, or was kept after its end, is off for good.
 
-        await managed.lock.perform(
-            "destroy", lambda: self.destroy_locked(managed), change=OperationKind.ENDING, overtaking=True
-        )
+        run: the one that is meant, None for any. Raises: OperationInvalidError if it is over.
+        """
+
+        async def work() -> None:
+            managed.refuse_unless(run)
+            await self.destroy_locked(managed)
+
+        managed.refuse_unless(run)  # a guest that is not meant is not even disturbed
+        await managed.lock.perform("destroy", work, change=OperationKind.ENDING, overtaking=True)
 
     async def destroy_locked(self, managed: ManagedDomain) -> None:
         """The same, for who holds the domain's lock."""
@@ -117,16 +123,20 @@ class LifecycleVerbs:
             record = await self._runs.kill(managed, StopReason.DESTROYED)
             self._stopped(managed, StopReason.DESTROYED, record.status)
 
-    async def reset(self, managed: ManagedDomain) -> None:
+    async def reset(self, managed: ManagedDomain, *, run: Run | None = None) -> None:
         """Kill the guest at once and start it again, as the reset button does: to clients it is the same domain, which
         rebooted. One that is paused begins paused. What a reboot of the guest's own would do does not matter.
 
+        run: as for `destroy`.
         Raises: OperationInvalidError if it does not run; OperationFailedError if it cannot be started again: it is off.
         """
 
-        await managed.lock.perform(
-            "reset", lambda: self.reset_locked(managed), change=OperationKind.ENDING, overtaking=True
-        )
+        async def work() -> None:
+            managed.refuse_unless(run)
+            await self.reset_locked(managed)
+
+        managed.refuse_unless(run)
+        await managed.lock.perform("reset", work, change=OperationKind.ENDING, overtaking=True)
 
     async def reset_locked(self, managed: ManagedDomain) -> None:
         """The same, for who holds the domain's lock."""
@@ -148,16 +158,39 @@ class LifecycleVerbs:
 
     async def suspend(self, managed: ManagedDomain) -> bool:
         """Let the guest stand still; nothing happens if it does already. Return whether it did not."""
+        return await self.quiesce(managed, 0) is not None
 
-        async def work() -> bool:
+    async def quiesce(self, managed: ManagedDomain, count: int) -> Run | None:
+        """Let the guest stand still, for so many file systems of its to be written out; return its run, None if it
+        stands still already."""
+
+        async def work() -> Run | None:
             run = managed.require_run()
             if managed.state.state is DomainState.PAUSED:
-                return False
+                return None
             await managed.lock.unless_overtaken(self._runs.suspend(run))
+            if count:
+                self._runs.journal.write_record(managed, replace(run.record, quiesced=count))
             managed.happen(Happening.SUSPENDED)
-            return True
+            return run
 
         return await managed.lock.perform("suspend", work, change=OperationKind.SUSPENSION)
+
+    async def unquiesce(self, managed: ManagedDomain, run: Run) -> int:
+        """Let a run go on that stands still for its file systems; return how many were written out for that.
+
+        0 if it does not: it may have been resumed, and paused by somebody else, since.
+        """
+
+        async def work() -> int:
+            count = run.record.quiesced
+            if managed.run is not run or not count or managed.state.state is not DomainState.PAUSED:
+                return 0
+            await managed.lock.unless_overtaken(self._runs.resume(run))
+            self._goes_on(managed, run)
+            return count
+
+        return await managed.lock.perform("resume", work, change=OperationKind.SUSPENSION)
 
     async def resume(self, managed: ManagedDomain) -> None:
         """Let the guest go on. Raises: OperationInvalidError if it does already; StepError if it cannot even begin."""
@@ -176,15 +209,13 @@ class LifecycleVerbs:
                     managed.past = self._runs.past.failed(managed.uuid, error)
                     self._stopped(managed, StopReason.FAILED, None)
                 raise
-            self._runs.journal.write_record(managed, replace(run.record, resumed=True, quiesced=0, held=False))
-            managed.happen(Happening.RESUMED)
+            self._goes_on(managed, run)
 
         await managed.lock.perform("resume", work, change=OperationKind.SUSPENSION)
 
-    def note_quiesced(self, managed: ManagedDomain, count: int) -> None:
-        """Note that a guest stands still for so many file systems of its to be written out, until it goes on."""
-        run = managed.require_run()
-        self._runs.journal.write_record(managed, replace(run.record, quiesced=count))
+    def _goes_on(self, managed: ManagedDomain, run: Run) -> None:
+        self._runs.journal.write_record(managed, replace(run.record, resumed=True, quiesced=0, held=False))
+        managed.happen(Happening.RESUMED)
 
     async def wait(self, managed: ManagedDomain) -> Stopped:
         """Return how the domain went off, once it has, or how it last did; restarts are waited through.
@@ -282,7 +313,7 @@ class LifecycleVerbs:
         if record.due:  # an earlier daemon has decided
             restarts, at_once = record.restarts, False
         else:
-            too_short = record.asked not in REBOOTS and time.time() - record.begun < quick
+            too_short = record.asked not in REBOOTS and record.age < quick
             restarts = record.restarts + 1 if too_short else 0
             at_once = restarts <= free
         rebooted = reboot and at_once and not shown_off
@@ -299,6 +330,9 @@ class LifecycleVerbs:
         if not record.due:
             delay = min(DELAY_FIRST * 2.0 ** (restarts - free - 1), DELAY_MAX)
             record = replace(record, restarts=restarts, due=time.time() + delay)
+            self._runs.journal.keep_ended(managed, record)
+        elif record.due - time.time() > DELAY_MAX:  # the host's clock was set back since that was decided
+            record = replace(record, due=time.time() + DELAY_MAX)
             self._runs.journal.keep_ended(managed, record)
         if self._closing:
             return
@@ -327,7 +361,7 @@ class LifecycleVerbs:
         try:
             launch = Launch(paused=record.held, owner=managed.owner, restarts=restarts, rebooted=rebooted)
             await self._runs.begin(managed, defined(managed.current), launch)
-        except (OSError, InsulaError) as error:
+        except Exception as error:  # whatever it was, it is off, and whoever waits for it is told
             LOGGER.error("domain '%s' cannot be started again: %s", managed.name, error)
             await self._gone_if_over(managed)
             self._stopped(managed, StopReason.FAILED, record.status)

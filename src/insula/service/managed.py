@@ -209,6 +209,11 @@ class ManagedDomain:
             raise OperationInvalidError("domain is not running")
         return self.run
 
+    def refuse_unless(self, run: Run | None) -> None:
+        """Raises: OperationInvalidError if another run than the one that is meant is there, or none; None means any."""
+        if run is not None and self.run is not run:
+            raise OperationInvalidError("the guest that was meant has ended, or rebooted")
+
     def require_config(self) -> DomainDefinition:
         """Return what is defined. Raises: OperationInvalidError for a transient domain."""
         if self.definition is None:

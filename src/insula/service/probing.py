@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from contextlib import suppress
 
 from insula.engine.spec import Process
@@ -45,27 +44,34 @@ class Probing:
         try:
             async with asyncio.timeout(seconds):
                 started = await self._guest.execute(
-                    managed, Process(argv=probe.words), stdio=(null, null, null), owner=self
+                    managed, Process(argv=probe.words), stdio=(null, null, null), owner=self, probing=True
                 )
         except TimeoutError:
             return f"{probe} does not begin within {seconds:g} s"
         finally:
             os.close(null)
-        end = self._guest.wait_executed(started.id)
+        ended = False
         try:
             async with asyncio.timeout(seconds):
-                status = await end
+                status = await self._guest.wait_executed(started.id)
+            ended = True
         except TimeoutError:
-            self._guest.signal_executed(started.id, signal.SIGKILL)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_DYING):
-                    await self._guest.wait_executed(started.id)
             return f"{probe} does not end within {seconds:g} s"
+        finally:
+            if not ended:  # also if nobody wants to know any more
+                await self._kill(started.id)
         if status == 0:
             return None
         if status is None:
             return f"how {probe} ended is not known"
         return f"{probe}: {_words(os.waitstatus_to_exitcode(status))}"
+
+    async def _kill(self, number: int) -> None:
+        """Kill a program that has not ended, with what it began."""
+        with suppress(TimeoutError, InsulaError, OSError):
+            async with asyncio.timeout(_DYING):
+                await self._guest.kill_executed(number)
+                await self._guest.wait_executed(number)
 
 
 def _words(code: int) -> str:

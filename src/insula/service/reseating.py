@@ -24,7 +24,7 @@ from insula.service.managed import ManagedDomain
 from insula.service.runs import Runs
 from insula.service.seating import Seating
 from insula.service.seats import Seated
-from insula.service.tasks import BackgroundTasks
+from insula.service.tasks import BackgroundTasks, tell_failure
 
 LOGGER = logging.getLogger(__name__)
 
@@ -80,7 +80,8 @@ class Reseating:
         if self._levelling:
             self.soon()
         else:
-            self._tasks.begin(self._levelled(), "level the seats of guests")
+            task = self._tasks.begin(self._levelled(), "level the seats of guests")
+            task.add_done_callback(tell_failure)
 
     async def _levelled(self) -> None:
         self._levelling = True
@@ -93,8 +94,12 @@ class Reseating:
         """Move whom it takes. Who cannot be moved stays, and is told."""
         renewing, self._renewing = self._renewing, False
         self._forget_ended()
-        before, host = self.seating.guests(), self.seating.host
-        changed = await asyncio.to_thread(seats.moves, host, before)
+        try:
+            before, host = self.seating.guests(), self.seating.host
+            changed = await asyncio.to_thread(seats.moves, host, before)
+        except Exception:
+            self._renewing |= renewing  # the next levelling makes up for it
+            raise
         # v1 groups have lost processors that went offline, also those whose guests are to have what they had.
         concerned = before if renewing else changed
         for uuid in concerned:

@@ -1,6 +1,7 @@
 """Where one run of a domain stands, as the run directory has it: what must be known of it after anybody died."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
@@ -64,8 +65,9 @@ class RunRecord:
     """Where one run stands.
 
     container: what the engine needs to find it again (None while starting); intent: what it wrote there may be of it on
-    the host, to take away after a start that was cut short; begun: seconds since the epoch; autodestroy: it dies with
-    the connection that started it; ephemeral: its writable storage is removed at its end; again: this is a restart, so
+    the host, to take away after a start that was cut short; begun: seconds since the epoch; uptime: seconds
+    since the host's boot when it began, 0 where an earlier version wrote it; autodestroy: it dies with the connection
+    that started it; ephemeral: its writable storage is removed at its end; again: this is a restart, so
     one cut short is repeated; restarts: how many quick ones came before; due: when it, being over, is
     started again, seconds since the epoch, 0 for at once; resumed: it was paused once and goes on;
     quiesced: file systems written out for it to stand still as it does; asked: what the guest was asked for and has not
@@ -94,6 +96,7 @@ class RunRecord:
     asked: StopReason | None = None
     held: bool = False
     limiting: Limits | None = None
+    uptime: float = 0.0
     probed: bool = False
     ready: float = 0.0
     says: str = ""
@@ -103,6 +106,11 @@ class RunRecord:
     reason: StopReason | None = None
     status: int | None = None
     next: Next = Next.OFF
+
+    @property
+    def age(self) -> float:
+        """Seconds since the run began, however the host's clock was set meanwhile."""
+        return since_boot() - self.uptime if self.uptime else max(0.0, time.time() - self.begun)
 
     def to_json(self) -> str:
         values = {name: getattr(self, name) for name in _NAMES}  # asdict would copy the whole container
@@ -147,6 +155,11 @@ _NAMES = tuple(each.name for each in fields(RunRecord))
 def ending(record: RunRecord, reason: StopReason, *, status: int | None = None, then: Next = Next.OFF) -> RunRecord:
     """Return record with the decision how the run ended and what follows."""
     return replace(record, phase=RunPhase.ENDING, reason=reason, status=status, next=then)
+
+
+def since_boot() -> float:
+    """Return the seconds since the host's boot, those counted for which it slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class LaterFormatError(ValueError):

@@ -33,7 +33,7 @@ from insula.service.managed import ManagedDomain, Run
 from insula.service.pastruns import PastRuns
 from insula.service.rundirectory import LIVE, RunDirectory
 from insula.service.runjournal import RunJournal
-from insula.service.runrecord import REBOOTS, Next, RunPhase, RunRecord, StopReason, ending
+from insula.service.runrecord import REBOOTS, Next, RunPhase, RunRecord, StopReason, ending, since_boot
 from insula.service.runstorage import RunStorage
 from insula.service.seating import Seating
 from insula.service.startoptions import Launch
@@ -230,7 +230,7 @@ class Runs:
         left: Callable[[], Awaitable[None]] | None = None
         try:
             await self._engine.teardown.release(run.container, status)
-        except (OSError, InsulaError) as error:
+        except Exception as error:  # whatever it was, the guest has ended
             LOGGER.error("domain '%s' ended, and something of it stays behind: %s", managed.name, error)
             left = partial(self._engine.teardown.release, run.container, status)
         await self._over(managed, record, left)
@@ -310,6 +310,7 @@ class Runs:
             boot_id=self._boot_id,
             phase=RunPhase.STARTING,
             begun=time.time(),
+            uptime=since_boot(),
             autodestroy=launch.owner is not None,
             ephemeral=ephemeral if kept is None else kept.ephemeral,
             again=launch.restarts is not None,

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from dataclasses import replace
 
 from insula.engine.guestinit import InitAnswer, PowerAction, Way
@@ -42,12 +41,18 @@ class ShutdownVerbs:
         self._time_limit = time_limit
         self._watches: set[asyncio.Task[None]] = set()
 
-    async def shutdown(self, managed: ManagedDomain, modes: ShutdownMode) -> None:
-        """Ask the guest to power off.
+    async def shutdown(self, managed: ManagedDomain, modes: ShutdownMode, *, run: Run | None = None) -> None:
+        """Ask the guest to power off. run: the one that is meant, None for any.
 
-        Raises: OperationFailedError if its init cannot be asked, or does not listen: then nothing would come of it.
+        Raises: OperationInvalidError if that is over; OperationFailedError if its init cannot be asked, or does not
+        listen: then nothing would come of it.
         """
-        await managed.lock.perform("shutdown", lambda: self._ask(managed, PowerAction.POWEROFF, modes))
+
+        async def work() -> None:
+            managed.refuse_unless(run)
+            await self._ask(managed, PowerAction.POWEROFF, modes)
+
+        await managed.lock.perform("shutdown", work)
 
     async def reboot(self, managed: ManagedDomain, modes: ShutdownMode) -> None:
         """Ask the guest to reboot; a program that knows no reboot is asked to end and then started again."""
@@ -91,8 +96,8 @@ class ShutdownVerbs:
         while True:
             kind, answer = await self._ask_init(run.container, action, ways)
             plain = kind is InitKind.PLAIN
-            last = run.record.begun + (LISTENING_PLAIN if plain else LISTENING)
-            if answer is not InitAnswer.UNHEARD or time.time() >= last:
+            listening = LISTENING_PLAIN if plain else LISTENING
+            if answer is not InitAnswer.UNHEARD or run.record.age >= listening:
                 break
             await asyncio.sleep(AGAIN)
         if answer is not InitAnswer.UNHEARD or plain:  # an init of a known kind is trusted to listen in its own way

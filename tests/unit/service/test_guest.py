@@ -210,3 +210,33 @@ async def test_what_an_earlier_daemon_put_in_is_known_and_its_end_told(rig: Rig)
     rig.host.end(rig.host.processes[lives.pid], 0)
     assert await waiting == 0
     await successor.close()
+
+
+async def test_a_probe_of_an_earlier_daemons_is_killed_and_nothing_else_is(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(guest, "kill_session", lambda leader, processes: killed.append(leader))
+    ref = await running(rig)
+    verbs, managed = rig.domains.services.guest, rig.domains.of(ref)
+    true = Process(argv=("/bin/true",))
+    probe = await verbs.execute(managed, true, stdio=rig.streams(), owner=rig, probing=True)
+    await verbs.execute(managed, true, stdio=rig.streams(), owner=rig)
+    await verbs.execute(managed, true, stdio=rig.streams())
+    successor = rig.successor()
+    await successor.domains.recover()
+    await successor.domains.services.guest.inherit()
+    assert killed == [probe.pid]
+    await successor.close()
+
+
+async def test_who_has_ended_is_not_known_by_the_number_it_had(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guest, "_hostname_inside", lambda pid: "the-hosts-own")
+    monkeypatch.setattr(guest, "guest_interfaces", lambda pid: (LO, ETH0))
+    ref = await running(rig)
+    assert await rig.domains.hostname(ref) == "the-hosts-own"
+    monkeypatch.setattr(guest, "has_ended", lambda pidfd: True)
+    with pytest.raises(OperationInvalidError, match="has just ended"):
+        await rig.domains.hostname(ref)
+    with pytest.raises(OperationInvalidError, match="has just ended"):
+        await rig.domains.interface_addresses(ref, AddressSource.LEASE)

@@ -1,15 +1,17 @@
 """Who may log in to a domain that is off: what is asked of the look, and what is refused before."""
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
+from insula.errors import InvalidArgumentError, OperationAbortedError, OperationFailedError, OperationInvalidError
 from insula.service import guestaccess
 from insula.service.guestaccess import AccessVerbs
 from tests.unit.service.fakes import Rig, domain_xml
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -105,3 +107,22 @@ async def test_why_it_failed_is_told_of_the_domain(rig: Rig, verbs: tuple[Access
     verbs[1].keys = OSError(2, "the guest has no user 'x'")
     with pytest.raises(OperationFailedError, match=r"the password of 'x' in domain '.*' cannot be had: the guest has"):
         await verbs[0].set_password(managed, "x", "secret", hashed=False)
+
+
+async def test_a_guest_that_holds_a_change_up_is_destroyed_all_the_same(
+    rig: Rig, verbs: tuple[AccessVerbs, _Looker]
+) -> None:
+    managed = rig.domains.of(await rig.domains.create_xml(domain_xml()))
+    access, looker = verbs
+    asked = asyncio.Event()
+
+    async def never(*_: Any, **__: Any) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    looker.look = never  # type: ignore[method-assign]
+    changing = asyncio.create_task(access.set_password(managed, "root", "$6$salt$hash", hashed=True))
+    await asked.wait()
+    await asyncio.wait_for(rig.domains.destroy(managed.ref), scaled(5))
+    with pytest.raises(OperationAbortedError, match="destroy of domain 'web' came meanwhile"):
+        await changing

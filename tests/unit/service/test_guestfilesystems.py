@@ -1,5 +1,7 @@
 """File systems of guests: which are told, and that a guest stands still while they are written out, or goes on."""
 
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from insula.errors import (
     OperationUnsupportedError,
 )
 from insula.kernel.mountinfo import mounts_in
+from insula.model.domainstates import DomainState
 from insula.service import guestfilesystems
 from insula.service.guestfilesystems import GuestFilesystemVerbs, kept
 from insula.service.guestvisits import GuestVisits
@@ -175,3 +178,56 @@ async def test_only_what_is_the_guests_alone_is_trimmed(rig: Rig, monkeypatch: p
     looker.answers["trim-mounts"] = {}
     with pytest.raises(OperationUnsupportedError, match="can be trimmed"):
         await verbs.trim(managed)
+
+
+async def test_a_freeze_that_fails_lets_no_other_run_go_on_nor_one_that_was_paused_since(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed = await running(rig)
+    meanwhile: list[Callable[[], Coroutine[Any, Any, Any]]] = []
+
+    class Failing(ScriptedLooker):
+        async def look(self, sight: object, look: str, arguments: Any, fds: Any, *, seconds: float | None = 5.0) -> Any:
+            if look == "sync-mounts":
+                for each in meanwhile:
+                    await each()
+                raise OperationTimeoutError("it does not answer")
+            return await super().look(sight, look, arguments, fds, seconds=seconds)
+
+    async def pause_anew() -> None:
+        await rig.domains.resume(managed.ref)
+        await rig.domains.suspend(managed.ref)
+
+    verbs = served(rig, Failing({"measure-mounts": SIZES}), monkeypatch)
+    with pytest.raises(OperationTimeoutError):
+        await verbs.freeze(managed)
+    assert not managed.require_run().container.group.frozen
+    meanwhile.append(pause_anew)
+    with pytest.raises(OperationTimeoutError):
+        await verbs.freeze(managed)
+    assert managed.state.state is DomainState.PAUSED and managed.require_run().container.group.frozen
+    await rig.domains.resume(managed.ref)
+
+    async def begin_anew() -> None:
+        await rig.domains.destroy(managed.ref)
+        await rig.domains.start(managed.ref)
+        await rig.domains.suspend(managed.ref)
+
+    meanwhile[:] = [begin_anew]
+    with pytest.raises(OperationTimeoutError):
+        await verbs.freeze(managed)
+    assert managed.state.state is DomainState.PAUSED
+
+
+async def test_a_thaw_lets_nobody_go_on_who_was_paused_before_its_turn_came(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed = await running(rig)
+    verbs = served(rig, ScriptedLooker({"measure-mounts": SIZES, "sync-mounts": 2}), monkeypatch)
+    await verbs.freeze(managed)
+    resuming = asyncio.create_task(rig.domains.resume(managed.ref))
+    suspending = asyncio.create_task(rig.domains.suspend(managed.ref))
+    await asyncio.sleep(0)
+    assert await verbs.thaw(managed) == 0
+    await asyncio.gather(resuming, suspending)
+    assert managed.state.state is DomainState.PAUSED

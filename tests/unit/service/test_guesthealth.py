@@ -1,6 +1,7 @@
 """Guests that are looked after, and what follows if one is not well."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from insula.service.events import Watchdog
 from insula.service.guestcondition import Health
 from insula.service.managed import ManagedDomain
 from insula.service.probing import Probing
-from tests.unit.service.fakes import Rig, domain_xml, until
+from tests.unit.service.fakes import REBOOTED, Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
 SETTINGS = "<metadata><insula:domain xmlns:insula='https://insula.dev/xmlns/domain/1'>{}</insula:domain></metadata>"
@@ -168,3 +169,62 @@ async def test_nobody_is_looked_after_before_all_are_known(rig: Rig, answers: An
     assert health(managed) is None
     rig.domains.services.health.begin()
     assert health(managed) is Health.STARTING
+
+
+async def test_a_try_that_fails_in_an_unknown_way_ends_no_looking_after(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[ManagedDomain] = []
+
+    async def failure(self: Probing, managed: ManagedDomain, *_: Any) -> str | None:
+        tried.append(managed)
+        if len(tried) == 1:
+            raise RuntimeError("nobody thought of that")
+        return None
+
+    monkeypatch.setattr(Probing, "failure", failure)
+    monkeypatch.setattr(guesthealth, "_SECOND", 0.001)
+    managed = await looked_after(rig)
+    await until(lambda: health(managed) is Health.HEALTHY)
+    assert "whether it is well is not known: nobody thought of that" in caplog.text
+
+
+@pytest.mark.parametrize("action", ["destroy", "restart", "shutdown"])
+async def test_a_guest_that_reboots_before_its_turn_has_come_is_not_ended_for_the_one_before(
+    rig: Rig, answers: Answers, action: str
+) -> None:
+    managed = await looked_after(rig, f"interval='1' retries='1' action='{action}'")
+    held, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        held.set()
+        await go_on.wait()
+
+    holding = asyncio.create_task(managed.lock.perform("something else", hold))
+    await held.wait()
+    rig.end(managed.uuid, REBOOTED)  # what follows has its turn before what follows from its health
+    await asyncio.sleep(0.01)
+    answers.now = "no"
+    await until(lambda: told(rig))
+    answers.now = None
+    go_on.set()
+    await holding
+    await until(lambda: rig.launches() >= 2)
+    for _ in range(50):
+        await asyncio.sleep(0.001)
+    assert rig.launches() == 2 and managed.is_active and managed.require_run().record.asked is None
+
+
+async def test_a_clock_that_was_set_back_keeps_no_guest_from_its_restart(rig: Rig, answers: Answers) -> None:
+    answers.now = "no"
+    managed = await looked_after(rig, "interval='1' retries='1' action='restart'")
+    await until(lambda: rig.launches() == 2 and managed.past.unhealthy is not None)
+    rig.domains.services.health.close()
+    former = managed.past.unhealthy
+    assert former is not None
+    managed.past = replace(managed.past, unhealthy=replace(former, at=former.at + 86400))
+    rig.domains.services.health.begin()
+    await until(lambda: (run := managed.run) is not None and run.condition is not None and run.condition.restart_at)
+    condition = managed.require_run().condition
+    assert condition is not None and condition.restart_at is not None
+    assert condition.restart_at < former.at + 3600 and managed.past.unhealthy is not None

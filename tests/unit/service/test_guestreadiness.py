@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -208,3 +209,32 @@ async def test_a_guest_whose_socket_was_lost_says_so(rig: Rig) -> None:
     managed = await started(rig, "<insula:readiness notify='yes'/>")
     await until(lambda: bool(managed.notices))
     assert "was lost with a daemon that was killed" in managed.notices[0]
+
+
+async def test_a_clock_that_is_set_makes_no_guest_late(
+    rig: Rig, reasons: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed = await started(rig, "<insula:readiness port='80'/>")
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 86400)
+    assert ready_state(managed) is ReadyState.STARTING
+    monkeypatch.setattr(time, "time", lambda: now() - 86400)
+    assert 0 <= managed.require_run().record.age < 60
+
+
+async def test_a_try_that_fails_in_an_unknown_way_is_not_the_last(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = []
+
+    async def failure(self: Probing, managed: ManagedDomain, *_: Any) -> str | None:
+        tried.append(managed)
+        if len(tried) == 1:
+            raise RuntimeError("nobody thought of that")
+        return None
+
+    monkeypatch.setattr(Probing, "failure", failure)
+    monkeypatch.setattr(guestreadiness, "_SECOND", 0.001)
+    managed = await started(rig, "<insula:readiness port='80'/>")
+    await until(lambda: ready_state(managed) is ReadyState.READY)
+    assert "whether it is ready is not known: nobody thought of that" in caplog.text

@@ -1,14 +1,17 @@
 """A guest that ends too soon again and again is given time, which the next daemon knows of."""
 
+import asyncio
 import json
 import time
+from typing import Any
 
 import pytest
 
 from insula.service import lifecycle
 from insula.service.describing import described
-from insula.service.runrecord import RunRecord
-from tests.unit.service.fakes import CRASHED, WEB, Rig, domain_xml, until
+from insula.service.runrecord import RunRecord, StopReason
+from tests.unit.service.fakes import CRASHED, REBOOTED, WEB, Rig, domain_xml, until
+from tests.waiting import scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -67,3 +70,37 @@ async def test_a_restart_whose_time_has_come_while_no_daemon_was_there_is_made_a
     await successor.domains.recover()
     await until(lambda: successor.domains.of(ref).is_active)
     await successor.close()
+
+
+async def test_a_restart_is_not_put_off_by_a_clock_that_was_set_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = await rig.domains.define(domain_xml(more="<on_crash>restart</on_crash>"))
+    await rig.domains.start(ref)
+    managed = rig.domains.of(ref)
+    rig.end(WEB, CRASHED)
+    await until(lambda: rig.launches() == 2 and managed.is_active)
+    rig.end(WEB, CRASHED)
+    await until(lambda: managed.ended_record is not None and managed.ended_record.due)
+    await rig.domains.services.lifecycle.close(1)
+    file = rig.layout.running / str(WEB) / "record.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "due": time.time() + 86400}))
+    monkeypatch.setattr(lifecycle, "DELAY_MAX", 0.05)
+    successor = rig.successor()
+    await successor.domains.recover()
+    await until(lambda: successor.domains.of(ref).is_active)
+    await successor.close()
+
+
+async def test_a_restart_that_fails_in_an_unknown_way_is_told_to_whoever_waits(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managed = rig.domains.of(await rig.domains.create_xml(domain_xml(more="<on_reboot>restart</on_reboot>")))
+    waiting = asyncio.create_task(rig.domains.services.lifecycle.wait(managed))
+
+    async def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("nobody thought of that")
+
+    monkeypatch.setattr(rig.engine, "launch", fail)
+    await asyncio.sleep(0)
+    rig.end(WEB, REBOOTED)
+    assert (await asyncio.wait_for(waiting, scaled(5))).reason is StopReason.FAILED
+    assert managed.gone and not managed.is_active

@@ -13,7 +13,7 @@ from insula.service.guest import GuestVerbs, StartedProgram
 from insula.service.guestvisits import GuestVisits
 from insula.service.managed import ManagedDomain
 from insula.service.probing import Probing
-from tests.unit.service.fakes import Rig, domain_xml
+from tests.unit.service.fakes import Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -39,9 +39,9 @@ class ScriptedGuest:
     def wait_executed(self, number: int, waiter: object = None) -> "asyncio.Future[int | None]":
         return asyncio.shield(self._end)
 
-    def signal_executed(self, number: int, signal_number: int) -> None:
-        self.signals.append(signal_number)
-        self._end.set_result(signal_number)
+    async def kill_executed(self, number: int) -> None:
+        self.signals.append(signal.SIGKILL)
+        self._end.set_result(signal.SIGKILL)
 
 
 class ScriptedVisits:
@@ -97,3 +97,14 @@ async def test_a_command_that_does_not_end_is_killed(rig: Rig) -> None:
 async def test_a_command_that_cannot_be_executed_is_told(rig: Rig) -> None:
     guest = ScriptedGuest(error=OperationFailedError("there is no program 'a'"))
     assert await failure(rig, Probe(command="a"), guest) == "there is no program 'a'"
+
+
+async def test_a_command_that_nobody_waits_for_any_more_is_killed(rig: Rig) -> None:
+    guest = ScriptedGuest(None)
+    trying = asyncio.create_task(failure(rig, Probe(command="sleep 99"), guest))
+    await until(lambda: guest.argv)
+    await asyncio.sleep(0.01)
+    trying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying
+    assert guest.signals == [signal.SIGKILL]

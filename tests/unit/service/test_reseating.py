@@ -9,6 +9,7 @@ import pytest
 from insula.errors import InsulaError
 from insula.model.numbers import Affect
 from insula.model.sizes import parse_cpuset
+from insula.service import seats as seatchoice
 from insula.service.events import DomainIdentity
 from insula.service.rundirectory import RunDirectory
 from insula.service.seats import Seated
@@ -160,3 +161,23 @@ async def test_a_seat_survives_being_written_down(rig: Rig, tmp_path: Path) -> N
     (kept,) = RunDirectory(rig.layout).load()
     assert isinstance(kept.record.seated, Seated)
     assert kept.record.seated == rig.domains.of(guest).require_run().record.seated
+
+
+async def test_a_levelling_that_fails_is_told_and_made_up_for(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reseating, moves = rig.domains.wiring.reseating, seatchoice.moves
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("nobody thought of that")
+
+    guest = await started(rig, WEB, "<vcpu cpuset='5-6'>2</vcpu>")
+    group(rig, guest).cpuset.pin_cpus("5")  # as a processor that has gone offline leaves it
+    monkeypatch.setattr(seatchoice, "moves", fail)
+    monkeypatch.setattr(reseating, "_pause", 0.0)
+    reseating.begin()
+    reseating.processors_changed()
+    await until(lambda: "nobody thought of that" in caplog.text)
+    monkeypatch.setattr(seatchoice, "moves", moves)
+    reseating.soon()
+    await until(lambda: set(parse_cpuset(group(rig, guest).cpuset.cpus)) == {5, 6})

@@ -50,12 +50,18 @@ class EnteredProcess:
     master: Fd | None
 
 
-def entering_id(number: int, *, detached: bool) -> str:
+def entering_id(number: int, *, detached: bool, probing: bool = False) -> str:
     """Return what a process that enters is called, of a number that no other has.
 
-    The keeper remembers nothing else that a later daemon could ask whether the process ends with its client.
+    The keeper remembers nothing else that a later daemon could ask whether the process ends with its client, or is a
+    probe, which only the daemon that began it waits for.
     """
-    return str(2 * number + detached)
+    return str((2 * number + detached) * (-1 if probing else 1))
+
+
+def is_probing(identity: str) -> bool:
+    """Whether a process of that id is a probe of its daemon's, and is to end with that."""
+    return int(identity) < 0
 
 
 def is_detached(identity: str) -> bool:

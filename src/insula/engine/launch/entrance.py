@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 from insula.engine.accounts import account_content
 from insula.engine.enter.admittedstreams import admitted
@@ -40,6 +41,8 @@ _PROGRAM_SIZE = 64 << 10
 """Bytes of the largest program that is kept: a client's arguments and variables, of any length, are part of it."""
 _KEPT = "insula-entering"
 """What those files are called, for who looks at our descriptors."""
+_Named = Callable[[int], str]
+"""Returns an id by a number that no other has."""
 _Key = tuple[int, Attachment, Login, int, int]
 
 
@@ -84,13 +87,14 @@ class Entrance:
         capabilities: frozenset[str] | None = None,
         no_new_privileges: bool | None = None,
         detached: bool = False,
+        probing: bool = False,
         asked: list[str] | None = None,
     ) -> EnteredProcess:
         """Start a process inside and return once it is executed; the keeper tells when it has ended.
 
         stdio: its streams, which stay the caller's: pipes, or the null device (`enter.admittedstreams`); terminal: rows
-        and columns of a terminal instead. capabilities: no more than init's, None for all of these. detached: see
-        `enter.attachment.is_detached`. asked: gets the ids that the keeper was asked to start it by, also for who is
+        and columns of a terminal instead. capabilities: no more than init's, None for all of these. detached,
+        probing: see `enter.attachment`. asked: gets the ids that the keeper was asked to start it by, also for who is
         cancelled meanwhile.
         Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
         a stream that no guest is given.
@@ -99,33 +103,34 @@ class Entrance:
             raise OperationInvalidError("a process is given either streams or a terminal")
         running.refuse_unless_entered()
         ids = [] if asked is None else asked
+        named = partial(entering_id, detached=detached, probing=probing)
         attachment = Attachment(
             process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
         )
         if stdio is None:
-            return await self._execute(running, attachment, {}, detached, ids)
+            return await self._execute(running, attachment, {}, named, ids)
         with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
-            return await self._execute(running, attachment, streams, detached, ids)
+            return await self._execute(running, attachment, streams, named, ids)
 
     async def _execute(
-        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], detached: bool, ids: list[str]
+        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], named: _Named, ids: list[str]
     ) -> EnteredProcess:
         try:
-            return await self._execute_at_leaf(running, attachment, streams, detached, ids)
+            return await self._execute_at_leaf(running, attachment, streams, named, ids)
         except StepError as error:
             if error.errno not in (errno.ENODEV, errno.ECHILD):
                 raise
         # The guest has just removed the group that it was to begin in, and that is made anew; or nobody was cloned, as
         # what clones died with the orders that it had: another one does.
-        return await self._execute_at_leaf(running, attachment, streams, detached, ids)
+        return await self._execute_at_leaf(running, attachment, streams, named, ids)
 
     async def _execute_at_leaf(
-        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], detached: bool, ids: list[str]
+        self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], named: _Named, ids: list[str]
     ) -> EnteredProcess:
         login, account, most_groups = await self._account(running, attachment.process)
         running.refuse_unless_entered()  # it may have ended, and its descriptor been closed, since
         program = self._program(running.record.spec, attachment, login, most_groups)
-        name = entering_id(next(self._executions), detached=detached)
+        name = named(next(self._executions))
         ids.append(name)
         groups = group_fds(running.group)
         try:
