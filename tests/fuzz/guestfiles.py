@@ -1,4 +1,4 @@
-"""Files that guests, roots and administrators write: accounts, what a root says of itself, subordinate ids, sources."""
+"""What guests say and write, roots and administrators too: accounts, a bus, os-release, subordinate ids, sources."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -7,6 +7,8 @@ from pathlib import Path
 from random import Random
 
 from insula.engine import accounts, idreservation
+from insula.engine.look.busmessages import HEAD, BusFormatError, call, whole_length
+from insula.engine.look.busmessages import parse as parse_message
 from insula.storage.builders.aptsources import parse_deb822, parse_one_line, render
 from insula.storage.idpools import subordinate_ids
 from insula.storage.imagestore import _os_release
@@ -51,6 +53,34 @@ def account_world() -> Iterator[One]:
                 raise BrokenError("a home without a name")
 
     yield one
+
+
+_ANSWERS = [
+    call(1, "org.b", "/o", ("org.b.I", "Get"), "text", ("a", "b")),
+    b"l\2\1\1\x11\0\0\0\4\0\0\0\x0f\0\0\0\5\1u\0\1\0\0\0\x08\1g\0\1v\0\0\1s\0\0\7\0\0\0running\0\0",
+    b"l\2\1\1\x10\0\0\0\4\0\0\0\x15\0\0\0\5\1u\0\1\0\0\0\x08\1g\0\7a(susso)\0\0\0\x08\0\0\0" + bytes(24),
+]
+
+
+def bus_answers(chance: Random) -> Inputs:
+    return lambda: edited(_ANSWERS[int(chance.random() * len(_ANSWERS))], chance, _ANSWERS)
+
+
+def bus_answer(data: bytes) -> None:
+    """A message of a guest's bus is refused, or is what its signature says."""
+    try:
+        if len(data) < HEAD or whole_length(data[:HEAD]) > len(data):
+            return
+        message = parse_message(data)
+        for signature in ("v", "s", "a(susso)", "a(ssssssouso)"):
+            try:
+                values = message.values(signature)
+            except BusFormatError:
+                continue
+            if len(values) != 1 or (signature == "s" and not isinstance(values[0], str)):
+                raise BrokenError(f"{signature} is read as {values}")
+    except BusFormatError:
+        pass
 
 
 _RELEASES = [

@@ -29,6 +29,7 @@ TARGETS: tuple[Target, ...] = (
     Target(name="image-name", inputs=documents.names, world=stateless(documents.image_name), count=5_000),
     Target(name="settings", inputs=documents.settings, world=stateless(documents.daemon_settings), count=3_000),
     Target(name="accounts", inputs=guestfiles.account_files, world=guestfiles.account_world, count=5_000),
+    Target(name="guest-bus", inputs=guestfiles.bus_answers, world=stateless(guestfiles.bus_answer), count=5_000),
     Target(
         name="os-release",
         inputs=guestfiles.releases,

@@ -63,6 +63,8 @@ def _lines(facts: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
         yield "disk", f"{size(disk['used'])}{' at least' if disk['partial'] else ''} written in {disk['path']}"
     if (line := readiness_line(facts.pop("readiness", None))) is not None:
         yield "ready", line
+    if (system := facts.pop("system", None)) is not None:
+        yield "system", system_line(system)
     if (health := facts.pop("health", None)) is not None:
         yield "health", health_line(health)
     yield "last end", ended(facts.pop("last_end", None))
@@ -88,6 +90,15 @@ def readiness_line(readiness: Mapping[str, Any] | None) -> str | None:
     if readiness["state"] == "ready":
         return f"since {moment(readiness['since'])}{says}"
     return f"{'not yet' if readiness['state'] == 'starting' else 'not in time'}{says}"
+
+
+def system_line(system: Mapping[str, Any]) -> str:
+    """What a guest's systemd says of the system, in a line."""
+    count, units = system["failed"], system["units"]
+    if not count:
+        return str(system["state"])
+    names = f": {', '.join(units)}{', …' if count > len(units) else ''}" if units else ""
+    return f"{system['state']}: {count} failed {'unit' if count == 1 else 'units'}{names}"
 
 
 def health_line(health: Mapping[str, Any]) -> str:

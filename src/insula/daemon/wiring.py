@@ -33,6 +33,7 @@ from insula.service.domains import FORM, Domains, definitions_of
 from insula.service.events import Events
 from insula.service.guest import GuestVerbs
 from insula.service.guestaccess import AccessVerbs
+from insula.service.guestbuses import GuestBuses
 from insula.service.guestfilesystems import GuestFilesystemVerbs
 from insula.service.guesthealth import GuestHealth
 from insula.service.guestreadiness import GuestReadiness
@@ -272,7 +273,7 @@ def wire(
         disks=DiskVerbs(),
         devices=DeviceVerbs(changes=changes, documents=documents, guests=devices, events=events),
         guest=guest,
-        guest_system=GuestSystemVerbs(guest, guest_filesystems, visits),
+        guest_system=GuestSystemVerbs(guest, guest_filesystems, visits, GuestBuses(visits)),
         guest_filesystems=guest_filesystems,
         processes=ProcessVerbs(looker),
         consoles=ConsoleVerbs(runs),

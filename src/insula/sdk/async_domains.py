@@ -181,6 +181,7 @@ class AsyncDomain:
     authorized_keys = async_thing_verb(accessverbs.authorized_keys)
     authorize = async_thing_verb(accessverbs.authorize)
     guest_info = async_thing_verb(guestverbs.guest_info)
+    system_state = async_thing_verb(guestverbs.system_state)
     filesystems = async_thing_verb(guestverbs.filesystems)
     quiesce = async_thing_verb(guestverbs.quiesce)
     unquiesce = async_thing_verb(guestverbs.unquiesce)

@@ -178,6 +178,7 @@ class Domain:
     authorized_keys = thing_verb(accessverbs.authorized_keys)
     authorize = thing_verb(accessverbs.authorize)
     guest_info = thing_verb(guestverbs.guest_info)
+    system_state = thing_verb(guestverbs.system_state)
     filesystems = thing_verb(guestverbs.filesystems)
     quiesce = thing_verb(guestverbs.quiesce)
     unquiesce = thing_verb(guestverbs.unquiesce)

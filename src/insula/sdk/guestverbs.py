@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from insula.model.numbers import GuestInfo
 from insula.rpc.procedures import Remote
 from insula.rpc.wiretypes import DomainRef
 from insula.sdk.conversation import Conversation, ask
+
+_SYSTEM = "insula.system"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +21,16 @@ class MountedFilesystem:
     kind: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemState:
+    """What a guest's systemd says of the guest. state: such as running, starting or degraded; failed: how many units
+    have failed; failed_units: the names of the first of them."""
+
+    state: str
+    failed: int
+    failed_units: tuple[str, ...]
+
+
 def guest_info(domain: DomainRef) -> Conversation[dict[str, int | float | str]]:
     """Return what the guest tells of itself, by libvirt's names (`os.id`, `user.0.name`, `fs.0.used-bytes`).
 
@@ -25,6 +38,21 @@ def guest_info(domain: DomainRef) -> Conversation[dict[str, int | float | str]]:
     """
     parameters = yield from ask(Remote.DOMAIN_GET_GUEST_INFO, domain, 0, 0)
     return {name: value for name, _, value in parameters}
+
+
+def system_state(domain: DomainRef) -> Conversation[SystemState | None]:
+    """Return what the guest's systemd says over its bus; None if it has none, or that does not answer.
+
+    Raises: as guest_info.
+    """
+    parameters = yield from ask(Remote.DOMAIN_GET_GUEST_INFO, domain, GuestInfo.OS, 0)
+    said = {name: value for name, _, value in parameters}
+    if f"{_SYSTEM}.state" not in said:
+        return None
+    units = tuple(
+        str(value) for name, value in said.items() if name.startswith(f"{_SYSTEM}.failed.") and name.endswith(".name")
+    )
+    return SystemState(state=said[f"{_SYSTEM}.state"], failed=said[f"{_SYSTEM}.failed.count"], failed_units=units)
 
 
 def filesystems(domain: DomainRef) -> Conversation[list[MountedFilesystem]]:

@@ -1,17 +1,20 @@
 """What a guest that runs tells of itself without an agent: its system, users, time zone, name, interfaces, disks.
 
-The kernel is asked first; what only the guest's files say, a look reads (`engine.look.systemlook`). The names of
-parameters and their types are libvirt's (virDomainGetGuestInfo).
+The kernel is asked first; what only the guest's files say, a look reads (`engine.look.systemlook`), and a guest with
+systemd is asked over its bus (`guestbuses`). The names of parameters and their types are libvirt's
+(virDomainGetGuestInfo); what libvirt has no name for begins with `insula.`.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from insula.errors import ArgumentUnsupportedError, NoHostnameError, OperationFailedError
+from insula.errors import ArgumentUnsupportedError, InsulaError, NoHostnameError, OperationFailedError
 from insula.model.numbers import AddressSource, GuestInfo, ParameterType
 from insula.model.visible import visible
 from insula.network.guestinterfaces import GuestInterface
 from insula.service.guest import GuestVerbs
+from insula.service.guestbuses import GuestBuses, SystemReport
 from insula.service.guestfilesystems import GuestFilesystem, GuestFilesystemVerbs
 from insula.service.guestvisits import GuestVisits
 from insula.service.managed import ManagedDomain
@@ -22,16 +25,24 @@ PARAMETERS_MAX = 2048
 _READ = GuestInfo.USERS | GuestInfo.OS | GuestInfo.TIMEZONE
 """What the guest's files are read for."""
 _ANSWERED = _READ | GuestInfo.HOSTNAME | GuestInfo.FILESYSTEM | GuestInfo.DISKS | GuestInfo.INTERFACES
+_SAID_OVER_BUS = GuestInfo.USERS | GuestInfo.OS | GuestInfo.HOSTNAME
 _MILLISECONDS = 1000
 
 
 class GuestSystemVerbs:
     """Asks guests about themselves."""
 
-    def __init__(self, guest: GuestVerbs, filesystems: GuestFilesystemVerbs, visits: GuestVisits) -> None:
+    def __init__(
+        self, guest: GuestVerbs, filesystems: GuestFilesystemVerbs, visits: GuestVisits, buses: GuestBuses
+    ) -> None:
         self._guest = guest
         self._filesystems = filesystems
         self._visits = visits
+        self._buses = buses
+
+    async def report(self, managed: ManagedDomain) -> SystemReport:
+        """Return what the guest's systemd says of itself, nothing if there is none, or it does not answer."""
+        return await self._buses.ask(managed)
 
     async def info(self, managed: ManagedDomain, wanted: GuestInfo) -> list[Parameter]:
         """Return what is wanted, everything that there is for nothing.
@@ -45,16 +56,19 @@ class GuestSystemVerbs:
                 "hostname, filesystem, disk or interface"
             )
         asked = wanted or _ANSWERED
-        said: Mapping[str, Any] = await self._visits.look(managed, "tell-system", {}) if asked & _READ else {}
+        said = await self._said(managed, asked)
+        report = await self._buses.ask(managed) if asked & _SAID_OVER_BUS else SystemReport()
         told: list[Parameter] = []
         if GuestInfo.USERS in asked:
-            told += _users(said["users"])
+            told += _users(_since_the_first(said["users"], report.users))
         if GuestInfo.OS in asked:
             told += _system(said["os"], said["kernel"])
+            told += _state(report)
         if GuestInfo.TIMEZONE in asked and said["zone"] is not None:
             told += [_text("timezone.name", said["zone"]["name"]), _int("timezone.offset", said["zone"]["offset"])]
         if GuestInfo.HOSTNAME in asked:
             told += await self._hostname(managed, needed=bool(wanted))
+            told += _names({**said.get("names", {}), **report.names()})
         if GuestInfo.FILESYSTEM in asked:
             told += _filesystems(await self._filesystems.filesystems(managed))
         if GuestInfo.DISKS in asked:
@@ -66,6 +80,16 @@ class GuestSystemVerbs:
                 f"domain '{managed.name}' tells more than an answer may have: ask for less at once"
             )
         return told
+
+    async def _said(self, managed: ManagedDomain, asked: GuestInfo) -> Mapping[str, Any]:
+        """Return what the guest's files say; who asks for names alone goes without those that cannot be read."""
+        said: Mapping[str, Any] = {}
+        if asked & _READ:
+            said = await self._visits.look(managed, "tell-system", {})
+        elif GuestInfo.HOSTNAME in asked:
+            with contextlib.suppress(InsulaError, OSError):
+                said = await self._visits.look(managed, "tell-system", {})
+        return said
 
     async def _hostname(self, managed: ManagedDomain, *, needed: bool) -> list[Parameter]:
         try:
@@ -92,6 +116,15 @@ def _large(name: str, value: int) -> Parameter:
     return Parameter(name, ParameterType.ULLONG, value)
 
 
+def _since_the_first(*several: Mapping[str, int]) -> dict[str, int]:
+    """Join what several sources say of users: the earlier time of each."""
+    found: dict[str, int] = {}
+    for users in several:
+        for name, since in users.items():
+            found[name] = min(since, found.get(name, since))
+    return found
+
+
 def _users(users: Mapping[str, int]) -> Iterator[Parameter]:
     yield _count("user.count", len(users))
     for place, (name, since) in enumerate(sorted(users.items())):
@@ -104,6 +137,19 @@ def _system(release: Mapping[str, str], kernel: Mapping[str, str]) -> Iterator[P
         yield _text(f"os.{name.lower().replace('_', '-')}", value)
     for name, value in kernel.items():
         yield _text(f"os.{name}", value)
+
+
+def _state(report: SystemReport) -> Iterator[Parameter]:
+    if report.state is not None:
+        yield _text("insula.system.state", report.state)
+        yield _large("insula.system.failed.count", report.failed)
+        for place, unit in enumerate(report.units):
+            yield _text(f"insula.system.failed.{place}.name", unit)
+
+
+def _names(names: Mapping[str, str]) -> Iterator[Parameter]:
+    for kind, name in sorted(names.items()):
+        yield _text(f"insula.hostname.{kind}", name)
 
 
 def _filesystems(filesystems: Sequence[GuestFilesystem]) -> Iterator[Parameter]:

@@ -40,5 +40,7 @@ class FakeLooker:
         if arguments.get("pid") not in self._host.processes:
             raise ProcessLookupError(3, "No such process")
         if look == "tell-system":
-            return {"os": {}, "kernel": {}, "zone": None, "users": {}}
+            return {"os": {}, "kernel": {}, "zone": None, "users": {}, "names": {}}
+        if look == "ask-systemd":
+            return {}
         return {"kind": arguments.get("kind"), "answer": "asked"}

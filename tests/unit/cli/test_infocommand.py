@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from insula.cli import infocommand
-from insula.cli.infocommand import duration, ended, readiness_line
+from insula.cli.infocommand import duration, ended, readiness_line, system_line
 from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
@@ -142,3 +142,24 @@ def test_who_was_killed_for_want_of_memory_is_told_a_line_each(capsys: pytest.Ca
 def test_whether_a_guest_is_ready_is_told_in_a_line(readiness: dict[str, Any] | None, line: str | None) -> None:
     told = readiness_line(readiness)
     assert told is None if line is None else line in str(told)
+
+
+@pytest.mark.parametrize(
+    ("failed", "units", "line"),
+    [
+        (0, [], "degraded"),
+        (1, ["a.service"], "degraded: 1 failed unit: a.service"),
+        (2, ["a.service", "b.service"], "degraded: 2 failed units: a.service, b.service"),
+        (9, ["a.service"], "degraded: 9 failed units: a.service, …"),
+        (9, [], "degraded: 9 failed units"),
+    ],
+)
+def test_a_guests_system_is_told_in_a_line(failed: int, units: list[str], line: str) -> None:
+    assert system_line({"state": "degraded", "failed": failed, "units": units}) == line
+
+
+def test_a_guest_that_does_not_tell_its_systems_state_has_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    _info({**FACTS, "system": None})
+    assert "system:" not in capsys.readouterr().out
+    _info({**FACTS, "system": {"state": "running", "failed": 0, "units": []}})
+    assert "system:" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.wiretypes import DomainRef
 from insula.sdk import guestverbs
 from insula.sdk.conversation import Answer, Conversation
-from insula.sdk.guestverbs import MountedFilesystem
+from insula.sdk.guestverbs import MountedFilesystem, SystemState
 
 WEB = DomainRef("web", bytes(16), 1)
 ROOT = MountedFilesystem(name="sda1", point="/", kind="ext4")
@@ -25,6 +25,27 @@ ROOT = MountedFilesystem(name="sda1", point="/", kind="ext4")
             {"os.id": "debian", "user.count": 0},
         ),
         (
+            guestverbs.system_state(WEB),
+            Remote.DOMAIN_GET_GUEST_INFO,
+            (WEB, 2, 0),
+            (
+                [
+                    ("os.id", 7, "debian"),
+                    ("insula.system.state", 7, "degraded"),
+                    ("insula.system.failed.count", 4, 2),
+                    ("insula.system.failed.0.name", 7, "a.service"),
+                ],
+            ),
+            SystemState(state="degraded", failed=2, failed_units=("a.service",)),
+        ),
+        (
+            guestverbs.system_state(WEB),
+            Remote.DOMAIN_GET_GUEST_INFO,
+            (WEB, 2, 0),
+            ([("os.id", 7, "debian")],),
+            None,
+        ),
+        (
             guestverbs.filesystems(WEB),
             Remote.DOMAIN_GET_FSINFO,
             (WEB, 0),
@@ -35,7 +56,7 @@ ROOT = MountedFilesystem(name="sda1", point="/", kind="ext4")
         (guestverbs.unquiesce(WEB), Remote.DOMAIN_FSTHAW, (WEB, [], 0), (1,), 1),
         (guestverbs.trim(WEB, "/"), Remote.DOMAIN_FSTRIM, (WEB, "/", 0, 0), (), None),
     ],
-    ids=["info", "file systems", "freeze", "thaw", "trim"],
+    ids=["info", "system", "no system", "file systems", "freeze", "thaw", "trim"],
 )
 def test_a_verb_asks_what_libvirts_clients_ask_and_reads_the_answer(
     conversation: Conversation[Any],

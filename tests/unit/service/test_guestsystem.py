@@ -3,11 +3,12 @@
 import pytest
 
 from insula.engine.interfacespec import Address
-from insula.errors import ArgumentUnsupportedError, NoHostnameError, OperationFailedError
+from insula.errors import ArgumentUnsupportedError, NoHostnameError, OperationFailedError, OperationTimeoutError
 from insula.model.numbers import AddressSource, GuestInfo, ParameterType
 from insula.network.guestinterfaces import GuestInterface
 from insula.service import guestsystem
 from insula.service.guest import GuestVerbs
+from insula.service.guestbuses import SystemReport
 from insula.service.guestfilesystems import GuestFilesystem
 from insula.service.guestsystem import GuestSystemVerbs
 from insula.service.guestvisits import GuestVisits
@@ -22,6 +23,7 @@ SAID = {
     "kernel": {"machine": "x86_64"},
     "zone": {"name": "Asia/Kolkata", "offset": 19800},
     "users": {"bob": 5, "ann": 1000},
+    "names": {"static": "web-of-files", "pretty": "The web"},
 }
 CARD = GuestInterface(
     name="eth0", mac="52:54:00:00:00:01", up=True, loopback=False, addresses=(Address(address="fd00::2", prefix=64),)
@@ -54,13 +56,31 @@ class _Filesystems:
         return KEPT
 
 
-async def asked(rig: Rig, wanted: GuestInfo, *, name: str | None = "web") -> dict[str, tuple[ParameterType, object]]:
+class _Buses:
+    """What a guest's bus says."""
+
+    def __init__(self, report: SystemReport) -> None:
+        self._report = report
+
+    async def ask(self, managed: ManagedDomain) -> SystemReport:
+        return self._report
+
+
+async def asked(
+    rig: Rig,
+    wanted: GuestInfo,
+    *,
+    name: str | None = "web",
+    report: SystemReport | None = None,
+    said: object = SAID,
+) -> dict[str, tuple[ParameterType, object]]:
     managed = rig.domains.of(await rig.domains.define(domain_xml()))
     if not managed.is_active:
         await rig.domains.start(managed.ref)
     guest = _Guest()
     guest.name = name
-    verbs = GuestSystemVerbs(guest, _Filesystems(), GuestVisits(ScriptedLooker({"tell-system": SAID})))  # type: ignore[arg-type]
+    visits = GuestVisits(ScriptedLooker({"tell-system": said}))
+    verbs = GuestSystemVerbs(guest, _Filesystems(), visits, _Buses(report or SystemReport()))  # type: ignore[arg-type]
     return {each.name: (each.kind, each.value) for each in await verbs.info(managed, wanted)}
 
 
@@ -78,6 +98,8 @@ async def test_everything_that_there_is_is_told_under_libvirts_names(rig: Rig) -
         "timezone.name": (ParameterType.STRING, "Asia/Kolkata"),
         "timezone.offset": (ParameterType.INT, 19800),
         "hostname": (ParameterType.STRING, "web"),
+        "insula.hostname.static": (ParameterType.STRING, "web-of-files"),
+        "insula.hostname.pretty": (ParameterType.STRING, "The web"),
         "fs.count": (ParameterType.UINT, 2),
         "fs.0.name": (ParameterType.STRING, "sda1"),
         "fs.0.mountpoint": (ParameterType.STRING, "/"),
@@ -105,7 +127,28 @@ async def test_only_what_is_wanted_is_told(rig: Rig) -> None:
         "timezone.name",
         "timezone.offset",
         "hostname",
+        "insula.hostname.static",
+        "insula.hostname.pretty",
     }
+
+
+async def test_what_a_guest_with_systemd_says_over_its_bus_is_told_too(rig: Rig) -> None:
+    report = SystemReport(
+        state="degraded", failed=3, units=("a\x1b.service",), users={"ann": 7, "root": 9}, static_name="web-of-bus"
+    )
+    told = {name: value for name, (_, value) in (await asked(rig, GuestInfo(0), report=report)).items()}
+    assert (told["insula.system.state"], told["insula.system.failed.count"]) == ("degraded", 3)
+    assert told["insula.system.failed.0.name"] == "a\\u001b.service"
+    assert told["user.count"] == 3 and [told[f"user.{place}.name"] for place in range(3)] == ["ann", "bob", "root"]
+    assert (told["user.0.login-time"], told["user.2.login-time"]) == (7000, 9000)
+    assert (told["insula.hostname.static"], told["insula.hostname.pretty"]) == ("web-of-bus", "The web")
+
+
+async def test_a_guest_whose_files_cannot_be_read_still_tells_its_name(rig: Rig) -> None:
+    no_answer = OperationTimeoutError("no answer")
+    assert set(await asked(rig, GuestInfo.HOSTNAME, said=no_answer)) == {"hostname"}
+    with pytest.raises(OperationTimeoutError):
+        await asked(rig, GuestInfo.HOSTNAME | GuestInfo.OS, said=no_answer)
 
 
 async def test_a_guest_without_a_name_tells_all_else_unless_its_name_is_wanted(rig: Rig) -> None:

@@ -17,8 +17,9 @@ async def test_it_answers_for_the_living_only() -> None:
     asked = {"pid": process.pid, "kind": "systemd"}
     assert (await looker.look(SIGHT, "ask-init", asked, {}))["answer"] == "asked"
     assert (await looker.look(SIGHT, "tell-system", asked, {}))["users"] == {}
+    assert await looker.look(SIGHT, "ask-systemd", asked, {}) == {}
     host.end(process, 0)
     with pytest.raises(ProcessLookupError):
         await looker.look(SIGHT, "ask-init", asked, {})
-    assert [name for name, _ in looker.looks] == ["ask-init", "tell-system", "ask-init"]
+    assert [name for name, _ in looker.looks] == ["ask-init", "tell-system", "ask-systemd", "ask-init"]
     host.close()

@@ -189,7 +189,8 @@ async def _plan_xml(request: IncomingCall, xml: str, flags: int) -> Answer:
 async def _info(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:
     async with request.client.bulk:
         now = await in_own_thread(partial(figures, domain, request.services.images.clone_of(domain.uuid)))
-    return (_json({**describing.described(domain), **now}),)
+        report = await request.services.guest_system.report(domain)
+    return (_json({**describing.described(domain), "system": report.described(), **now}),)
 
 
 async def _wait(request: IncomingCall, domain: ManagedDomain, flags: int) -> Answer:

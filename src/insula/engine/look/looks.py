@@ -20,6 +20,7 @@ from insula.engine.look.holderlook import find_holders
 from insula.engine.look.mountlook import measure_mounts, sync_mounts, trim_mounts
 from insula.engine.look.portlook import connect_port
 from insula.engine.look.runningroot import account_inside, open_root
+from insula.engine.look.systemdlook import ask_systemd
 from insula.engine.look.systemlook import tell_system
 from insula.engine.look.visit import ENTERING, VISITING
 from insula.engine.spec import InitKind
@@ -83,6 +84,7 @@ LOOKS: Mapping[str, Look] = {
     "write-keys-inside": Look(function=write_keys, capabilities=ENTERING),
     "connect-port": Look(function=connect_port, capabilities=ENTERING),
     "tell-system": Look(function=tell_system, capabilities=ENTERING),
+    "ask-systemd": Look(function=ask_systemd, capabilities=ENTERING),
     "measure-mounts": Look(function=measure_mounts, capabilities=ENTERING),
     "sync-mounts": Look(function=sync_mounts, capabilities=ENTERING),
     "trim-mounts": Look(function=trim_mounts, capabilities=_READING | {"sys_admin"}),

@@ -1,10 +1,10 @@
 """A look at a running guest's system, as its own files describe it: what it is called, its time zone, who is logged in.
 
     tell-system   what `visit` takes ; the same → os, kernel: texts by name; zone: name, offset; users: by name the
-                  seconds since 1970 when they logged in first
+                  seconds since 1970 when they logged in first; names: static and pretty, where the host has them
 
-Sources: os-release(5), localtime(5), utmp(5); systemd-logind's files of sessions, which its documents call private, and
-which are all there is on a system without utmp.
+Sources: os-release(5), localtime(5), hostname(5), machine-info(5), utmp(5); systemd-logind's files of sessions, which
+its documents call private, and which are all there is on a system without utmp.
 """
 
 import io
@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ _FIELDS = frozenset({"ID", "NAME", "PRETTY_NAME", "VERSION", "VERSION_ID", "VARI
 _LINES_MAX = 256
 _ZONE, _ZONE_MAX = "/etc/localtime", 1 << 16
 _ZONES = "zoneinfo/"
+_HOSTNAME, _MACHINE = "/etc/hostname", "/etc/machine-info"
 _SESSIONS, _SESSIONS_MAX = "/run/systemd/sessions", 4096
 _UTMP, _UTMP_MAX = "/run/utmp", 4 << 20
 _USER_PROCESS = 7
@@ -45,7 +47,13 @@ def tell_system(arguments: Mapping[str, Any], fds: Mapping[str, Fd]) -> dict[str
     root = visit(arguments, fds)
     system = os.uname()
     kernel = {"kernel-release": system.release, "kernel-version": system.version, "machine": system.machine}
-    return {"os": release(lines_below(root)), "kernel": kernel, "zone": zone(root), "users": users(root)}
+    return {
+        "os": release(lines_below(root)),
+        "kernel": kernel,
+        "zone": zone(root),
+        "users": users(root),
+        "names": names(lines_below(root)),
+    }
 
 
 def release(lines: Lines) -> dict[str, str]:
@@ -80,6 +88,16 @@ def _zone_named(root: Fd) -> str:
     return ""
 
 
+def names(lines: Lines) -> dict[str, str]:
+    """Return what the host is called by its files: static, what it calls itself at each boot; pretty, for people."""
+    found: dict[str, str] = {}
+    with suppress(OSError):
+        said = (line.strip() for line in islice(lines(_HOSTNAME), _LINES_MAX))
+        found["static"] = next((line for line in said if line and not line.startswith("#")), "")[:TEXT_MAX]
+    found["pretty"] = dict(_assignments(lines, _MACHINE)).get("PRETTY_HOSTNAME", "")[:TEXT_MAX]
+    return {name: text for name, text in found.items() if text}
+
+
 def users(root: Fd) -> dict[str, int]:
     """Return who is logged in, since when: the earlier of several times."""
     found: dict[str, int] = {}
@@ -109,8 +127,13 @@ def _users_of_logind(root: Fd) -> Iterator[tuple[str, int]]:
         lines = lines_below(root)
         for each in names:
             said = dict(_assignments(lines, f"{_SESSIONS}/{each}"))
-            if said.get("CLASS") == "user" and said.get("USER") and said.get("REALTIME", "").isdecimal():
+            if is_user_class(said.get("CLASS", "")) and said.get("USER") and said.get("REALTIME", "").isdecimal():
                 yield said["USER"][:TEXT_MAX], int(said["REALTIME"][:18]) // 1_000_000
+
+
+def is_user_class(session: str) -> bool:
+    """Whether sessions of a class are somebody's who is logged in: root's are `user-early` since systemd 256."""
+    return session.partition("-")[0] == "user" and session != "user-incomplete"
 
 
 def _assignments(lines: Lines, path: str) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import pytest
 
 from insula.engine.accounts import lines_below
 from insula.engine.look import systemlook
-from insula.engine.look.systemlook import USERS_MAX, release, tell_system, users, zone
+from insula.engine.look.systemlook import USERS_MAX, names, release, tell_system, users, zone
 from insula.kernel.fds import Fd
 
 RELEASE = """# by hand
@@ -99,7 +99,22 @@ def test_who_is_logged_in_is_in_utmp_or_in_logind_sessions_since_the_first(
     session(tree, 2, USER="bob", CLASS="user", REALTIME="400000000")
     session(tree, 3, USER="gdm", CLASS="greeter", REALTIME="1")
     session(tree, 4, USER="nobody", CLASS="user", REALTIME="soon")
-    assert users(root) == {"ann": 1000, "bob": 400, "carl": 3000}
+    session(tree, 5, USER="root", CLASS="user-early", REALTIME="7000000")
+    session(tree, 6, USER="half", CLASS="user-incomplete", REALTIME="1")
+    session(tree, 7, USER="clock", CLASS="manager", REALTIME="1")
+    assert users(root) == {"ann": 1000, "bob": 400, "carl": 3000, "root": 7}
+
+
+def test_the_host_is_called_what_its_files_say(tree: Path, root: Fd) -> None:
+    assert names(lines_below(root)) == {}
+    (tree / "etc/hostname").write_text("# ours\n\n web \nother\n")
+    (tree / "etc/machine-info").write_text("CHASSIS=server\nPRETTY_HOSTNAME='The web'\n")
+    assert names(lines_below(root)) == {"static": "web", "pretty": "The web"}
+    (tree / "etc/hostname").unlink()
+    os.mkfifo(tree / "etc/hostname")
+    assert names(lines_below(root)) == {"pretty": "The web"}
+    (tree / "etc/machine-info").write_text("PRETTY_HOSTNAME=" + "x" * 1000)
+    assert len(names(lines_below(root))["pretty"]) == systemlook.TEXT_MAX
 
 
 def test_there_is_an_end_to_users(tree: Path, root: Fd) -> None:
@@ -114,5 +129,6 @@ def test_all_is_told_of_the_root_that_is_visited(tree: Path, root: Fd, monkeypat
 
     monkeypatch.setattr(systemlook, "visit", visited)
     told = tell_system({}, {})
-    assert told == {"os": {}, "kernel": told["kernel"], "zone": {"name": "UTC", "offset": 0}, "users": {}}
+    utc = {"name": "UTC", "offset": 0}
+    assert told == {"os": {}, "kernel": told["kernel"], "zone": utc, "users": {}, "names": {}}
     assert told["kernel"]["kernel-release"] == os.uname().release
