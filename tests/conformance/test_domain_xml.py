@@ -25,7 +25,7 @@ OUTSIDE_THE_SCHEMA = {
     "nova": "it has no <cmdline> for containers, which Nova writes all the same",
     "strangers": "the point of them",
     "hidden-values": "marks of hidden values are attributes of ours",
-    "host-owners": "marks of mounts without mapped ids, partitions, ipvlans and trusted ports are attributes of ours",
+    "host-owners": "marks of mounts without mapped ids, partitions, ipvlans, trusted ports and found devices are ours",
     "linuxcontainer-2008-01-first": "holds a stranger",
 }
 NOT_LIBVIRTS = {

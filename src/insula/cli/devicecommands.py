@@ -1,6 +1,7 @@
 """device add, rm: what a domain is given of the host, and what is taken away, while it runs and in its definition."""
 
 import argparse
+import re
 from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
@@ -44,6 +45,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", action="append", default=[], metavar="/dev/NODE", help="a character device of the host"
     )
+    parser.add_argument(
+        "--usb",
+        action="append",
+        default=[],
+        metavar="VENDOR:PRODUCT",
+        help="a USB device by its model, as lsusb shows it, or by its place, such as 001.004",
+    )
     parser.add_argument("-b", "--bridge", action="append", default=[], help="an interface on this bridge of the host")
     parser.add_argument("-n", "--network", action="append", default=[], help="an interface in this virtual network")
     _where_arguments(parser)
@@ -80,6 +88,8 @@ def _wanted(options: argparse.Namespace, taken: set[str]) -> Iterator[str]:
         char.text = path
         text = etree.tostring(char, encoding="unicode")
         yield f"<hostdev mode='capabilities' type='misc'><source>{text}</source></hostdev>"
+    for text in options.usb:
+        yield f"<hostdev mode='subsystem' type='usb'><source>{usb_source(text)}</source></hostdev>"
     for bridge in options.bridge:
         yield f"<interface type='bridge'><source bridge={quoteattr(bridge)}/></interface>"
     for network in options.network:
@@ -94,6 +104,20 @@ def split_disk(text: str) -> tuple[str, str | None, bool]:
     if not path.startswith("/") or len(names) > 1 or not all(names) or any("/" in each for each in names):
         raise InvalidArgumentError(f"'{text}' is no disk; give PATH, PATH:NAME or PATH:NAME:ro, the path absolute")
     return path, names[0] if names else None, read_only
+
+
+def usb_source(text: str) -> str:
+    """Read `VENDOR:PRODUCT` in hexadecimal, or `BUS.DEVICE` in decimal; return the XML of it.
+
+    Raises: InvalidArgumentError.
+    """
+    if found := re.fullmatch(r"([0-9a-fA-F]{4}):([0-9a-fA-F]{4})", text):
+        return f"<vendor id='0x{found[1]}'/><product id='0x{found[2]}'/>"
+    if found := re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})", text):
+        return f"<address bus='{int(found[1])}' device='{int(found[2])}'/>"
+    raise InvalidArgumentError(
+        f"'{text}' is no USB device; give VENDOR:PRODUCT, as 046d:c077, or BUS.DEVICE, as 001.004"
+    )
 
 
 def _disk_names() -> Iterator[str]:
@@ -122,7 +146,7 @@ def _rm_arguments(parser: argparse.ArgumentParser) -> None:
         "devices",
         nargs="+",
         metavar="device",
-        help="its place in the guest, such as /srv/data or /dev/vda, its MAC address, or its alias",
+        help="its place in the guest, such as /srv/data or /dev/vda, its MAC address, alias, or model of USB",
     )
     parser.add_argument("-f", "--force", action="store_true", help="in use or not; who uses it keeps it")
     _where_arguments(parser)
@@ -158,7 +182,15 @@ def _names(device: etree._Element) -> set[str]:
     if target is not None and device.tag == "disk":
         names |= {target.get("dev"), f"{_DEVICES}{target.get('dev')}"}
     names |= {device.findtext(each) for each in _NODES} | {device.findtext("source/interface")}
+    names.add(_usb_model(device))
     return {each.lower() for each in names if each}
+
+
+def _usb_model(device: etree._Element) -> str | None:
+    vendor, product = device.find("source/vendor"), device.find("source/product")
+    if vendor is None or product is None:
+        return None
+    return f"{vendor.get('id', '')}:{product.get('id', '')}".replace("0x", "")
 
 
 ARGUMENTS = {"device add": _add_arguments, "device rm": _rm_arguments}

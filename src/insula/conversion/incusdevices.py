@@ -1,5 +1,6 @@
 """Devices of an Incus or LXD instance, and those of a domain. Source: Incus's documentation, devices."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -9,7 +10,14 @@ from insula.conversion.domaindraft import DomainDraft
 from insula.conversion.foreigndocument import ForeignEntry, quoted
 from insula.conversion.fstabs import device_node
 from insula.conversion.yamltree import YamlNode
-from insula.model.devices import HostDevice, HostDeviceMode, HostDeviceSource, HostDeviceType
+from insula.model.devices import (
+    HostDevice,
+    HostDeviceAddress,
+    HostDeviceMode,
+    HostDeviceSource,
+    HostDeviceType,
+    StartupPolicy,
+)
 from insula.model.domain import DomainDefinition
 from insula.model.filesystems import ROOT, Filesystem, FilesystemSource, FilesystemType
 from insula.model.interfaces import (
@@ -24,16 +32,16 @@ from insula.model.interfaces import (
     Vlan,
     VlanTag,
 )
-from insula.model.scalars import OnOff, read_integer, read_mac_address
+from insula.model.scalars import BusNumber, OnOff, UsbId, read_integer, read_mac_address
 from insula.model.sizes import KiB, kib_of
 
 POOLS = PurePosixPath("/var/lib/incus/storage-pools")
+_USB_ID = re.compile(r"[0-9a-fA-F]{1,4}")
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _MODES = {"bridge": SourceMode.BRIDGE, "vepa": SourceMode.VEPA, "private": SourceMode.PRIVATE}
 _ADVICE: Mapping[str, str] = {
     "proxy": "insula network forward leads ports of networks to guests",
     "gpu": "give its nodes by <hostdev mode='capabilities'>",
-    "usb": "give its node by <hostdev mode='capabilities'>",
     "unix-hotplug": "give its node by <hostdev mode='capabilities'>",
     "infiniband": "give its network device by <hostdev type='net'>",
 }
@@ -74,6 +82,8 @@ def take_incus_device(draft: DomainDraft, name: str, node: YamlNode, instance: s
             _card(device, mac)
         case "unix-char" | "unix-block":
             _node(device, block=kind == "unix-block")
+        case "usb":
+            _usb(device)
         case "none":
             return
         case _:
@@ -152,6 +162,28 @@ def _node(device: _IncusDevice, *, block: bool) -> None:
     if place is not None and place != str(path):
         draft.changed(device.entry("path"), f"the device is {path} in the guest, as on the host")
     draft.host_devices.append(device_node(path, block=block))
+
+
+def _usb(device: _IncusDevice) -> None:
+    """Incus gives all devices that fit, and starts without them; here it is one, by its model or its place."""
+    numbers = [device.text(each) for each in ("vendorid", "productid")]
+    place = [device.text(each) for each in ("busnum", "devnum")]
+    device.used |= {"mode", "uid", "gid"}
+    optional = None if device.is_on("required") else StartupPolicy.OPTIONAL
+    vendor, product = (int(each, 16) if each and _USB_ID.fullmatch(each) else None for each in numbers)
+    bus, number = (int(each) if each and each.isdecimal() else None for each in place)
+    model = vendor is not None and product is not None
+    if not model and (bus is None or number is None):
+        device.draft.lost(
+            device.entry(), "it says neither the model of one device nor its place", "vendorid and productid"
+        )
+        return
+    source = HostDeviceSource(startup_policy=optional)
+    if model:
+        source = replace(source, vendor=UsbId(vendor or 0), product=UsbId(product or 0))
+    if bus is not None and number is not None:
+        source = replace(source, address=HostDeviceAddress(bus=BusNumber(bus), device=BusNumber(number)))
+    device.draft.host_devices.append(HostDevice(type=HostDeviceType.USB, source=source))
 
 
 def _card(device: _IncusDevice, mac: str | None) -> None:
@@ -251,6 +283,10 @@ def incus_devices(domain: DomainDefinition) -> Iterator[tuple[str, dict[str, str
         if node is not None:
             kind = "unix-char" if device.source.character else "unix-block"
             yield f"device{number}", {"type": kind, "source": str(node), "path": str(node)}
+        elif device.is_usb and device.source.vendor is not None and device.source.product is not None:
+            model = {"vendorid": f"{device.source.vendor:04x}", "productid": f"{device.source.product:04x}"}
+            required = device.source.startup_policy is not StartupPolicy.OPTIONAL
+            yield f"device{number}", {"type": "usb", **model, "required": str(required).lower()}
         elif device.moved_interface is not None:
             yield f"device{number}", {"type": "nic", "nictype": "physical", "parent": device.moved_interface}
 

@@ -48,6 +48,7 @@ from insula.errors import ConfigurationError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
 from insula.kernel.cgroups.oomnotices import OomNotices
 from insula.kernel.mountinfo import mountinfo_of
+from insula.kernel.uevents import plug_events, processor_events
 from insula.layout import Layout
 from insula.network.devicewatch import DeviceWatch
 from insula.network.firewall.coexistence import Coexistence
@@ -61,6 +62,7 @@ from insula.network.virtual.networkwatch import NetworkWatch
 from insula.service import listing
 from insula.service.audittrail import AuditTrail
 from insula.service.events import Events
+from insula.service.hardwarewatch import HardwareWatch
 from insula.service.host import HostNode
 from insula.service.images import Images
 from insula.service.networks import VirtualNetworks
@@ -68,7 +70,6 @@ from insula.service.nwfilters import NetworkFilters
 from insula.service.oomwatch import kernel_log
 from insula.service.partitions import Partitions
 from insula.service.preparation import HostPreparation
-from insula.service.processorwatch import ProcessorWatch
 from insula.service.tasks import BackgroundTasks, tell_failure
 from insula.storage.imagestore import ImageStore
 
@@ -161,7 +162,7 @@ class Daemon:
         self._network_watch: NetworkWatch | None = None
         self._device_watches: list[DeviceWatch] = []
         self._rule_watch: RuleWatch | None = None
-        self._processor_watch: ProcessorWatch | None = None
+        self._hardware_watches: list[HardwareWatch] = []
         self._helper_watch: ProcessWatch | None = None
 
     async def run(self, passed: Sequence[PassedSocket]) -> int:
@@ -183,7 +184,7 @@ class Daemon:
             )
             self._device_watches += (devices, bridges)
             self._wiring.network_life.attend(self._network_watch, devices)
-            self._processor_watch = ProcessorWatch(self._wiring.reseating.processors_changed)
+            self._watch_hardware()
             with unsearched():  # a thousand domains are made, before anybody is served
                 await self._wiring.recovery.take_stock()
             if self._audit.wanted:
@@ -224,6 +225,7 @@ class Daemon:
         if self._wiring.oom_watch is not None:
             self._wiring.oom_watch.begin()
         self._wiring.reseating.begin()
+        self._wiring.usb_following.begin()
         self._services.readiness.begin()
         self._services.health.begin()
         self._helper_watch = ProcessWatch(self._wiring.helper_revival.ended)
@@ -247,8 +249,8 @@ class Daemon:
             each.close()
         if self._rule_watch is not None:
             self._rule_watch.close()
-        if self._processor_watch is not None:
-            self._processor_watch.close()
+        for watch in self._hardware_watches:
+            watch.close()
         if self._helper_watch is not None:
             self._helper_watch.close()
         await self._wiring.close()
@@ -266,6 +268,13 @@ class Daemon:
         self._metrics = await metrics_server(self._settings.metrics, services.domains, services.disks, _own_version())
 
     # What happens meanwhile
+
+    def _watch_hardware(self) -> None:
+        changed = self._wiring.reseating.processors_changed, self._wiring.usb_following.soon
+        self._hardware_watches += (
+            HardwareWatch(processor_events, "processors", changed[0]),
+            HardwareWatch(plug_events, "devices", changed[1]),
+        )
 
     async def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.begin(work, "tell the keeper")

@@ -77,6 +77,8 @@ from insula.service.shutdown import TIME_LIMIT, ShutdownVerbs
 from insula.service.statelock import LOCK_PATIENCE
 from insula.service.stoppedscopes import StoppedScopes
 from insula.service.tuning import TuningVerbs
+from insula.service.usbchoice import UsbChoice
+from insula.service.usbfollowing import UsbFollowing
 from insula.service.vcpuverbs import VcpuVerbs
 
 
@@ -103,6 +105,7 @@ class Wiring:
     oom_watch: OomWatch | None
     reseating: Reseating
     stopped_scopes: StoppedScopes
+    usb_following: UsbFollowing
     directory: RunDirectory
     patience: Patience
 
@@ -141,6 +144,7 @@ class Wiring:
         self.guest_names.close()
         if self.oom_watch is not None:
             self.oom_watch.close()
+        self.usb_following.close()
         await self.reseating.close(self.patience.end)
         await self.recovery.close()
         await self.services.lifecycle.close(self.patience.end)
@@ -188,6 +192,7 @@ def wire(
         Documents(),
         Domains(patience=patience.lock, events=events),
     )
+    usb = UsbChoice(domains)
     runs = Runs(
         engine=engine,
         directory=directory,
@@ -197,6 +202,7 @@ def wire(
         readers=ConsoleReaders(engine=engine, directory=directory, logs=layout.logs, limits=log_limits),
         boot_id=this_boot,
         seating=Seating(topology=host.topology, hierarchies=lambda: engine.facts.hierarchies, confine=confine_vcpus),
+        usb=usb,
     )
     reseating = Reseating(registry=domains, runs=runs, seating=runs.seating)
     events.subscribe(reseating.heard)
@@ -204,7 +210,8 @@ def wire(
     changed = DefinitionChanges(FORM.word, definitions)
     defining = DefinitionVerbs(registry=domains, definitions=changed, runs=runs, events=events)
     changes = Changes(definitions=defining, runs=runs, documents=documents)
-    devices = LiveDevices(engine, runs, LiveInterfaces(engine, preparation), DeviceUsers(looker))
+    devices = LiveDevices(engine, runs, LiveInterfaces(engine, preparation), DeviceUsers(looker), usb)
+    usb_following = UsbFollowing(domains=domains, runs=runs, devices=devices, choice=usb, events=events)
     kept_networks, network_runs = network_definitions(layout), NetworkRuns(layout.running_networks)
     networks.count(partial(devices_in_use, domains))
     network_life = NetworkLife(
@@ -326,6 +333,7 @@ def wire(
         oom_watch=oom_watch,
         reseating=reseating,
         stopped_scopes=StoppedScopes(registry=domains, lifecycle=lifecycle, shutdown=shutdown),
+        usb_following=usb_following,
         directory=directory,
         patience=patience,
     )

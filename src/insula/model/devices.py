@@ -154,12 +154,26 @@ class HostDeviceType(StrEnum):
     MDEV = "mdev"
 
 
+class StartupPolicy(StrEnum):
+    """What a start does without the device: mandatory and requisite refuse it, optional goes on."""
+
+    MANDATORY = "mandatory"
+    REQUISITE = "requisite"
+    OPTIONAL = "optional"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostDeviceAddress(Mapped):
-    """`<address>`: bus and device of USB."""
+    """`<address>`: bus and device of USB. found: where a device given by its product is at present, of a run only."""
 
     bus: Annotated[BusNumber | None, Attribute("bus")] = None
     device: Annotated[BusNumber | None, Attribute("device")] = None
+    found: Annotated[YesNo | None, Attribute("insula:found")] = None
+
+
+def is_found_address(address: HostDeviceAddress) -> bool:
+    """Whether an address was found out, not asked for."""
+    return address.found is YesNo.YES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -168,7 +182,8 @@ class HostDeviceSource(Mapped):
 
     vendor: Annotated[UsbId | None, Element("vendor", attribute="id")] = None
     product: Annotated[UsbId | None, Element("product", attribute="id")] = None
-    address: Annotated[HostDeviceAddress | None, Element("address")] = None
+    address: Annotated[HostDeviceAddress | None, Element("address", live=is_found_address)] = None
+    startup_policy: Annotated[StartupPolicy | None, Attribute("startupPolicy")] = None
     block: Annotated[PurePosixPath | None, Element("block")] = None
     character: Annotated[PurePosixPath | None, Element("char")] = None
     interface: Annotated[str | None, Element("interface")] = None
@@ -185,6 +200,10 @@ class HostDevice(Mapped):
     ips: Annotated[tuple[InterfaceIp, ...], Element("ip")] = ()
     routes: Annotated[tuple[InterfaceRoute, ...], Element("route")] = ()
     alias: Annotated[str | None, Element("alias", attribute="name", live=is_generated_alias)] = None
+
+    @property
+    def is_usb(self) -> bool:
+        return self.mode is HostDeviceMode.SUBSYSTEM and self.type is HostDeviceType.USB
 
     @property
     def moved_interface(self) -> str | None:

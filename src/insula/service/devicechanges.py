@@ -42,6 +42,7 @@ from insula.service.events import (
 from insula.service.impact import Changes, impact
 from insula.service.livedevices import LiveDevices
 from insula.service.managed import ManagedDomain
+from insula.service.usbchoice import in_words, is_same_plug
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +50,8 @@ class DeviceClass:
     """One kind of device: its class, where a definition keeps it, and what tells one from another.
 
     key: None of a device that does not say which one it is; named: the key in an error's words; taken, absent: the
-    errors that libvirt has for one that is there already, and for one that is not there.
+    errors that libvirt has for one that is there already, and for one that is not there; alike: whether one that is
+    there is meant though it has another key.
     """
 
     mapped: type[Mapped]
@@ -59,13 +61,12 @@ class DeviceClass:
     put: Callable[[Devices, tuple[Any, ...]], Devices]
     taken: type[InsulaError]
     absent: type[InsulaError]
+    alike: Callable[[Any, Any], bool] = lambda _present, _asked: False
 
 
 def _source(device: HostDevice) -> str:
     source = device.source
-    if source.vendor is not None or source.product is not None:
-        return f"{source.vendor}:{source.product}"
-    return str(source.block or source.character or source.interface or source.address)
+    return in_words(device) if device.is_usb else str(source.block or source.character or source.interface)
 
 
 KINDS: dict[str, DeviceClass] = {
@@ -104,6 +105,7 @@ KINDS: dict[str, DeviceClass] = {
         put=lambda devices, those: replace(devices, host_devices=those),
         taken=InvalidArgumentError,
         absent=InvalidArgumentError,
+        alike=is_same_plug,
     ),
 }
 """The kinds that come and go; a console stays as long as its domain is defined."""
@@ -279,7 +281,7 @@ def _updated(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[An
 def _meant(present: Sequence[Any], device: Any, kind: DeviceClass) -> Any:
     """Return the device that is meant. Raises: OperationFailedError if that may be several, as libvirt does."""
     key = kind.key(device)
-    found = [each for each in present if key is None or kind.key(each) == key]
+    found = [each for each in present if key is None or kind.key(each) == key or kind.alike(each, device)]
     if device.alias is not None and (len(found) > 1 or not is_generated_alias(device.alias)):
         found = [each for each in found if each.alias == device.alias]
     if not found:

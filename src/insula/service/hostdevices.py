@@ -1,27 +1,29 @@
-"""Device nodes of the host that a domain gives to its guest: `<hostdev mode='capabilities'>` and `<disk>`."""
+"""Device nodes of the host that a domain gives to its guest: `<hostdev>` and `<disk>`."""
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
 from insula.engine.spec import Device, DeviceKind
 from insula.errors import UnsupportedConfigError
 from insula.model.devices import HostDevice, HostDeviceMode, HostDeviceType
 from insula.model.filesystems import Disk, DiskDevice, DiskType
+from insula.service.usbchoice import usb_address, without_node
 
 DEV = PurePosixPath("/dev")
 _SECTOR = 512
 
 
 def devices_of(host_devices: Iterable[HostDevice], disks: Iterable[Disk]) -> tuple[Device, ...]:
-    """Return the nodes the guest gets, as the host has them now; network devices have none.
+    """Return the nodes the guest gets, as the host has them now; network devices and absent USB devices have none.
 
-    disks: those that it sees.
+    host_devices: those of USB with their addresses, see `service.usbchoice`; disks: those that it sees.
 
     Raises: UnsupportedConfigError for a device that cannot be given to a container, or that is not there.
     """
-    given = [_host_device(each) for each in host_devices if each.moved_interface is None]
+    nodes = (each for each in host_devices if each.moved_interface is None)
+    given = [_host_device(each) for each in nodes if not each.is_usb or usb_address(each) is not None]
     return (*given, *map(_disk, disks))
 
 
@@ -32,9 +34,16 @@ def names_of(host_devices: Iterable[HostDevice], disks: Iterable[Disk]) -> set[s
 
 
 def name_of(device: HostDevice) -> str | None:
-    """Return where below /dev the guest sees a host device, None for one that is no node."""
-    path = device.source.block or device.source.character
+    """Return where below /dev the guest sees a host device, None for one that is no node, or has none at present."""
+    address = usb_address(device)
+    path = device.source.block or device.source.character if address is None else address.node
     return None if path is None else _below_dev(path)
+
+
+def without_absent(devices: Iterable[HostDevice], names: Collection[str]) -> tuple[HostDevice, ...]:
+    """Return those that are no nodes, or have one of these names; a USB device that is found by its model has none."""
+    left = (without_node(each) if name_of(each) not in {*names, None} else each for each in devices)
+    return tuple(each for each in left if name_of(each) in {*names, None})
 
 
 def _host_device(device: HostDevice) -> Device:
@@ -44,9 +53,11 @@ def _host_device(device: HostDevice) -> Device:
             return _node(source.block, DeviceKind.BLOCK, _below_dev(source.block))
         case HostDeviceMode.CAPABILITIES, HostDeviceType.MISC if source.character is not None:
             return _node(source.character, DeviceKind.CHARACTER, _below_dev(source.character))
+        case HostDeviceMode.SUBSYSTEM, HostDeviceType.USB if (address := usb_address(device)) is not None:
+            return _node(address.node, DeviceKind.CHARACTER, _below_dev(address.node))
     raise UnsupportedConfigError(
-        f"a <hostdev mode='{device.mode}' type='{device.type}'> cannot be given to a container yet; "
-        "mode 'capabilities' with type 'storage' (<block>), 'misc' (<char>) or 'net' (<interface>) can"
+        f"a <hostdev mode='{device.mode}' type='{device.type}'> cannot be given to a container; type 'usb' "
+        "can, and mode 'capabilities' with type 'storage' (<block>), 'misc' (<char>) or 'net' (<interface>)"
     )
 
 

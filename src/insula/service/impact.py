@@ -53,8 +53,11 @@ def definition(managed: ManagedDomain, affect: Affect) -> DomainDefinition:
     return meant.config if meant.config is not None else managed.current
 
 
-Effect = Callable[[ManagedDomain, DomainDefinition], Awaitable[None]]
-"""Makes the guest that runs be as a definition says. Raises: InsulaError, and the guest is as it was."""
+Effect = Callable[[ManagedDomain, DomainDefinition], Awaitable[DomainDefinition | None]]
+"""Makes the guest that runs be as a definition says; returns that with what was found out meanwhile, None: nothing was.
+
+Raises: InsulaError, and the guest is as it was.
+"""
 
 
 async def _nothing(managed: ManagedDomain, domain: DomainDefinition) -> None:
@@ -100,7 +103,7 @@ class Changes:
         config = await self._documents.aside(changed, meant.config) if meant.config is not None else None
         before = managed.current
         if meant.run is not None and current is not None:
-            await apply(managed, current)
+            current = await apply(managed, current) or current
             connected = meant.run.container.record.connected
             self._runs.journal.change_domain(managed, live.with_host_ends(current, connected))
         if config is not None:

@@ -19,7 +19,7 @@ from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationUnsupportedError, StepError
 from insula.model.filesystems import FilesystemType
 from insula.service.deviceusers import refusal
-from insula.service.hostdevices import devices_of, name_of, names_of
+from insula.service.hostdevices import devices_of, names_of, without_absent
 from insula.service.liveinterfaces import with_interfaces_of
 from insula.storage.filesystemmounts import mounts_of
 from insula.storage.sources import access_of
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from insula.service.managed import ManagedDomain
     from insula.service.runrecord import RunRecord
     from insula.service.runs import Runs
+    from insula.service.usbchoice import UsbChoice
 
 LOGGER = logging.getLogger(__name__)
 
@@ -45,18 +46,32 @@ LOGGER = logging.getLogger(__name__)
 class LiveDevices:
     """Gives devices to guests and takes them away. Callers hold the domain's lock."""
 
-    def __init__(self, engine: ContainerEngine, runs: Runs, interfaces: LiveInterfaces, users: DeviceUsers) -> None:
+    def __init__(
+        self, engine: ContainerEngine, runs: Runs, interfaces: LiveInterfaces, users: DeviceUsers, usb: UsbChoice
+    ) -> None:
         self._engine = engine
         self._runs = runs
         self._interfaces = interfaces
         self._users = users
+        self._usb = usb
 
-    async def change(self, managed: ManagedDomain, domain: DomainDefinition, *, force: bool = False) -> None:
-        """Let the guest have the devices of a changed live definition: what is gone goes first.
+    async def change(
+        self, managed: ManagedDomain, domain: DomainDefinition, *, force: bool = False
+    ) -> DomainDefinition:
+        """Let the guest have the devices of a changed live definition; return it with the addresses of USB devices.
 
         force: what is in use goes too; who uses it keeps it as long as it likes.
         Raises: ResourceBusyError naming who uses what is to go; UnsupportedConfigError for what the host has not;
         StepError, everything taken back.
+        """
+        async with self._usb.located(managed, domain) as located:
+            await self.put(managed, located.domain, force=force)
+        return located.domain
+
+    async def put(self, managed: ManagedDomain, domain: DomainDefinition, *, force: bool) -> None:
+        """Let the guest have the devices of a live definition, with these addresses: what is gone goes first.
+
+        Raises: as `change`.
         """
         container = managed.require_run().container
         renewed = _renewed(managed.current, domain)
@@ -228,7 +243,7 @@ def _with_what_is_there(domain: DomainDefinition, record: ContainerRecord) -> Do
         devices=replace(
             devices,
             filesystems=tuple(each for each in devices.filesystems if each.is_root or str(each.target) in targets),
-            host_devices=tuple(each for each in devices.host_devices if (name_of(each) or "") in {*names, ""}),
+            host_devices=without_absent(devices.host_devices, names),
             disks=tuple(each for each in devices.disks if each.target.device in names or each not in shown),
         ),
     )

@@ -9,6 +9,7 @@ from insula.service.containers import ContainerEngine, Preparation
 from insula.service.live import defined
 from insula.service.managed import ManagedDomain
 from insula.service.translate import PidOf
+from insula.service.usbchoice import located_alone
 
 
 class PlanVerbs:
@@ -38,7 +39,7 @@ class PlanVerbs:
         return await asyncio.to_thread(self._compiled, domain)
 
     def _planned(self, domain: DomainDefinition) -> LaunchPlan:
-        return self._engine.plan(self._preparation.rehearse(domain, self._pid_of))
+        return self._engine.plan(self._preparation.rehearse(located_alone(domain), self._pid_of))
 
     def _compiled(self, domain: DomainDefinition) -> Program:
-        return self._engine.program(self._preparation.rehearse(domain, self._pid_of))
+        return self._engine.program(self._preparation.rehearse(located_alone(domain), self._pid_of))

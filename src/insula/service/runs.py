@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from insula.service.seating import Seating
 from insula.service.startoptions import Launch
 from insula.service.translate import PidOf
 from insula.service.unread import Description, UnreadDefinition
+from insula.service.usbchoice import UsbChoice
 
 LOGGER = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Runs:
         readers: ConsoleReaders,
         boot_id: str,
         seating: Seating,
+        usb: UsbChoice,
     ) -> None:
         self._engine = engine
         self._directory = directory
@@ -66,6 +68,7 @@ class Runs:
         self._channels = ChannelHosts(directory)
         self._boot_id = boot_id
         self.seating = seating
+        self._usb = usb
         self.journal = RunJournal(directory, seating)
         self.leftovers = Leftovers()
 
@@ -76,6 +79,12 @@ class Runs:
 
     async def begin(self, managed: ManagedDomain, domain: DomainDefinition, launch: Launch) -> None:
         """Start domain as managed's new run. Raises: InsulaError, and then nothing is left of it."""
+        async with AsyncExitStack() as claims:
+            await self._begin(managed, domain, launch, claims)
+
+    async def _begin(
+        self, managed: ManagedDomain, domain: DomainDefinition, launch: Launch, claims: AsyncExitStack
+    ) -> None:
         managed.owner = launch.owner  # before anything is waited for: it may be gone when that is over
         try:
             await self.leftovers.settle(managed.uuid)
@@ -99,6 +108,8 @@ class Runs:
             self._directory.begin(begun, domain)
 
         try:
+            located = await claims.enter_async_context(self._usb.located(managed, domain))
+            domain = located.domain
             spec = await self.storage.specified(domain, record)
             seated, probed = self.seating.seat(domain, spec.cgroup.partition), domain.settings.is_probed
             record = begun = replace(record, seated=seated, probed=probed)
@@ -134,7 +145,7 @@ class Runs:
             raise
         managed.ended_record, managed.past = None, self.past.started(managed.uuid)
         managed.begin(run, self._described(domain, container), launch.happening)
-        unmet = (failure, *container.unmet, *shortcomings(domain, run.record.seated))
+        unmet = (failure, *container.unmet, *located.absent, *shortcomings(domain, run.record.seated))
         for each in (*unmet, *(channel.failure for channel in run.channels)):
             self._warn(managed, each)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from insula.cli import devicecommands
-from insula.cli.devicecommands import split_disk
+from insula.cli.devicecommands import split_disk, usb_source
 from insula.errors import DeviceMissingError, InvalidArgumentError
 from insula.rpc.procedures import Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
@@ -13,6 +13,7 @@ RAM = "<filesystem type='ram'><source usage='1'/><target dir='/Cache'/></filesys
 DISK = "<disk type='file'><source file='/a'/><target dev='vda'/></disk>"
 CARD = "<interface type='bridge'><mac address='52:54:00:11:22:33'/><alias name='net0'/></interface>"
 FUSE = "<hostdev mode='capabilities' type='misc'><source><char>/dev/fuse</char></source></hostdev>"
+USB = "<hostdev mode='subsystem' type='usb'><source><vendor id='0x046d'/><product id='0xc077'/></source></hostdev>"
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def client() -> FakeClient:
     """A running domain whose definition lacks the card."""
 
     def xml(domain: object, flags: int) -> str:
-        return f"<domain><devices>{RAM}{DISK}{FUSE}{'' if flags else CARD}</devices></domain>"
+        return f"<domain><devices>{RAM}{DISK}{FUSE}{USB}{'' if flags else CARD}</devices></domain>"
 
     return FakeClient(
         {
@@ -40,6 +41,7 @@ def run(client: FakeClient, verb: str, *words: str) -> int:
 
 def test_what_is_added_is_said_in_xml_for_the_run_and_the_definition(client: FakeClient) -> None:
     words = ["-v", "/srv/a&b:/data:ro", "--disk", "/img", "--disk", "/dev/sdb:sda:ro", "--device", "/dev/fuse"]
+    words += ["--usb", "046d:c077"]
     run(client, "device add", "web", *words, "-b", "br0", "-n", "lan")
     assert client.made(Remote.DOMAIN_ATTACH_DEVICE_FLAGS) == [
         (WEB, xml, 3)
@@ -48,6 +50,7 @@ def test_what_is_added_is_said_in_xml_for_the_run_and_the_definition(client: Fak
             '<disk type=\'file\'><source file="/img"/><target dev="vdb"/></disk>',
             '<disk type=\'block\'><source dev="/dev/sdb"/><target dev="sda"/><readonly/></disk>',
             FUSE,
+            USB,
             "<interface type='bridge'><source bridge=\"br0\"/></interface>",
             "<interface type='network'><source network=\"lan\"/></interface>",
         )
@@ -63,6 +66,7 @@ def test_what_is_added_is_said_in_xml_for_the_run_and_the_definition(client: Fak
         ("vda", DISK, 3),
         ("/dev/vda", DISK, 3),
         ("/dev/fuse", FUSE, 3),
+        ("046d:C077", USB, 3),
         ("52:54:00:11:22:33", CARD, 1),
         ("net0", CARD, 1),
     ],
@@ -88,3 +92,21 @@ def test_what_the_domain_has_not_is_named(client: FakeClient) -> None:
 def test_what_is_no_disk_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match="give PATH, PATH:NAME or PATH:NAME:ro"):
         split_disk(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "xml"),
+    [
+        ("046D:c077", "<vendor id='0x046D'/><product id='0xc077'/>"),
+        ("001.004", "<address bus='1' device='4'/>"),
+        ("1.12", "<address bus='1' device='12'/>"),
+    ],
+)
+def test_a_usb_device_is_given_by_its_model_or_its_place(text: str, xml: str) -> None:
+    assert usb_source(text) == xml
+
+
+@pytest.mark.parametrize("text", ["", "46d:c077", "046d", "046d:c077'", "1.2.3", "001.0004", "/dev/bus/usb/001/004"])
+def test_what_is_no_usb_device_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"give VENDOR:PRODUCT, as 046d:c077, or BUS\.DEVICE"):
+        usb_source(text)

@@ -1,6 +1,6 @@
 import pytest
 
-from insula.model.devices import HostDeviceType
+from insula.model.devices import HostDeviceType, StartupPolicy
 from insula.model.filesystems import FilesystemType
 from insula.model.interfaces import InterfaceType, IpvlanMode, SourceMode
 from insula.model.scalars import OnOff
@@ -66,6 +66,9 @@ def test_a_managed_network_is_taken_to_be_a_bridge_and_named() -> None:
     [
         "{type: proxy, listen: 'tcp:0.0.0.0:80'}",
         "{type: gpu}",
+        "{type: usb, vendorid: 046d}",
+        "{type: usb, vendorid: 0x046d, productid: c077}",
+        "{type: usb, vendorid: 046d, productid: c077, serial: x}",
         "{}",
         "{type: nic, nictype: sriov, parent: eth0}",
         "{type: nic, nictype: bridged, parent: b, hwaddr: x}",
@@ -87,3 +90,14 @@ def test_what_cannot_be_is_named(device: str) -> None:
 
 def test_a_device_that_is_taken_away_is_none() -> None:
     assert keys_of(instance(devices="odd: {type: none}").findings) == {TREE}
+
+
+def test_a_usb_device_is_known_by_its_model_or_its_place_and_may_be_absent_unless_it_is_required() -> None:
+    devices = (
+        "a: {type: usb, vendorid: 046d, productid: c077}\nb: {type: usb, busnum: '1', devnum: '4', required: 'true'}\n"
+    )
+    found = instance(devices=devices)
+    mouse, other = (each.source for each in found.domain.devices.host_devices)
+    assert (mouse.vendor, mouse.product, mouse.startup_policy) == (0x46D, 0xC077, StartupPolicy.OPTIONAL)
+    assert other.address is not None and (other.address.bus, other.address.device) == (1, 4)
+    assert other.startup_policy is None and keys_of(found.findings) == {TREE}

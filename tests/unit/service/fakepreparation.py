@@ -10,6 +10,7 @@ from insula.model.domain import DomainDefinition
 from insula.model.interfaces import Interface as Card
 from insula.network.guestnetwork import card_interface, without_networks
 from insula.service.domainlimits import limits_of
+from insula.service.hostdevices import devices_of
 from insula.service.translate import PidOf
 
 
@@ -61,6 +62,7 @@ class FakePreparation:
             limits=limits_of(domain),
             consoles=self.consoles,
             channels=tuple(each.port for each in domain.devices.channels if each.port) if self.consoles else (),
+            devices=devices_of((each for each in domain.devices.host_devices if each.is_usb), ()),
         )
 
     def plug(self, card: Card, guest: str) -> Interface:

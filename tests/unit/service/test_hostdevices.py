@@ -1,6 +1,7 @@
 """Device nodes of the host that a guest is given."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from insula.engine.spec import Device, DeviceKind
 from insula.errors import UnsupportedConfigError
 from insula.model.domain import DomainDefinition
-from insula.service.hostdevices import devices_of
+from insula.service.hostdevices import devices_of, without_absent
+from insula.service.usbchoice import located_alone
 from tests.unit.service.fakes import domain_xml
+from tests.unit.service.usbplugs import MOUSE, PLACED, UsbHost
 
 
 def given(xml: str) -> tuple[Device, ...]:
@@ -60,8 +63,8 @@ def test_an_image_is_a_disk_whose_numbers_come_later(tmp_path: Path, more: str, 
             "'/dev/null' of the host is no block device",
         ),
         (
-            "<hostdev mode='subsystem' type='usb'><source><vendor id='0x1'/><product id='0x2'/></source></hostdev>",
-            "type='usb'> cannot be given",
+            "<hostdev mode='subsystem' type='scsi'><source/></hostdev>",
+            "type='scsi'> cannot be given",
         ),
         ("<disk type='file'><source file='/srv/x.img'/><target dev='sda'/></disk>", "'/srv/x.img' cannot be used: No"),
         ("<disk type='file'><source file='/dev'/><target dev='sda'/></disk>", "'/dev' is no file"),
@@ -85,3 +88,23 @@ def test_a_network_device_has_no_node() -> None:
 
 def test_an_empty_drive_is_none() -> None:
     assert given("<disk type='file' device='cdrom'><target dev='sda' bus='sata'/></disk>") == ()
+
+
+def test_a_usb_device_has_its_node_where_the_host_has_it_and_an_absent_one_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = UsbHost(monkeypatch)
+    assert given(MOUSE) == ()
+    host.plug(12)
+    (device,) = given(PLACED.format(12))
+    assert (device.kind, device.major, device.minor) == (DeviceKind.CHARACTER, 189, 12)
+    assert (device.host, device.guest, device.mode) == ("/dev/bus/usb/001/012", "bus/usb/001/012", 0o664)
+
+
+def test_what_a_guest_has_lost_is_left_out_and_what_has_a_model_stays_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    UsbHost(monkeypatch).plug(4)
+    domain = DomainDefinition.load(domain_xml().replace("<devices>", f"<devices>{MOUSE}{PLACED.format(7)}"))
+    (mouse, _) = domain.devices.host_devices
+    found = located_alone(replace(domain, devices=replace(domain.devices, host_devices=(mouse,)))).devices.host_devices
+    assert without_absent((*found, domain.devices.host_devices[1]), {"bus/usb/001/004"}) == found
+    assert without_absent((*found, domain.devices.host_devices[1]), set()) == (mouse,)

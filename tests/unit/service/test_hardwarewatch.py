@@ -1,11 +1,13 @@
-"""What the kernel tells of processors reaches whoever moves guests."""
+"""What the kernel tells of hardware reaches whoever acts on it."""
 
 import asyncio
 import os
+from typing import cast
 
 import pytest
 
-from insula.service.processorwatch import ProcessorWatch
+from insula.kernel.uevents import KernelEvents
+from insula.service.hardwarewatch import HardwareWatch
 from tests.unit.service.fakes import until
 
 pytestmark = pytest.mark.asyncio
@@ -27,11 +29,10 @@ class Events:
         os.close(self.reader)
 
 
-async def test_who_watches_is_called_for_processors_alone_until_the_watch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_watches_is_called_for_what_is_meant_alone_until_the_watch_ends() -> None:
     events = Events()
-    monkeypatch.setattr("insula.service.processorwatch.ProcessorEvents", lambda: events)
     told: list[None] = []
-    watch = ProcessorWatch(lambda: told.append(None))
+    watch = HardwareWatch(lambda: cast("KernelEvents", events), "processors", lambda: told.append(None))
     os.write(events.writer, b"xpxp")
     await until(lambda: len(told) == 2)
     watch.close()
@@ -40,12 +41,9 @@ async def test_who_watches_is_called_for_processors_alone_until_the_watch_ends(m
     await asyncio.sleep(0)
 
 
-async def test_a_host_that_tells_nothing_is_no_failure(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def none() -> None:
+async def test_a_host_that_tells_nothing_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    def none() -> KernelEvents:
         raise OSError(93, "Protocol not supported")
 
-    monkeypatch.setattr("insula.service.processorwatch.ProcessorEvents", none)
-    ProcessorWatch(lambda: None).close()
-    assert "processors that go on- and offline are not noticed at once" in caplog.text
+    HardwareWatch(none, "processors", lambda: None).close()
+    assert "processors that come and go are not noticed at once" in caplog.text
