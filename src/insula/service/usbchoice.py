@@ -48,7 +48,8 @@ class UsbChoice:
     async def located(self, managed: ManagedDomain, domain: DomainDefinition) -> AsyncIterator[Located]:
         """Give the domain with its devices' addresses; nobody else is given these until this is over.
 
-        One that may be absent and is has no address, or, given by its address, is left out.
+        One that may be absent and is has no address, or, given by its address, is left out; so is one that a guest that
+        runs had, whatever else is asked for.
         Raises: UnsupportedConfigError for one that is not there; ResourceBusyError for one that another domain has;
         InvalidArgumentError for a model that several are of.
         """
@@ -57,7 +58,12 @@ class UsbChoice:
             return
         self.concerned.add(managed.uuid)
         present = await in_own_thread(usb_devices)
-        with self._choosing(managed, domain, partial(_asked, present)) as located:
+        had = managed.current.devices.host_devices if managed.run is not None else ()
+
+        def choose(device: HostDevice, holders: Holders) -> tuple[UsbAddress | None, str | None]:
+            return (_to_be_had if device in had else _asked)(present, device, holders)
+
+        with self._choosing(managed, domain, choose) as located:
             yield located
 
     @asynccontextmanager

@@ -77,6 +77,17 @@ async def test_a_device_is_attached_by_model_and_detached_by_model_or_place(rig:
         assert nodes(rig, ref) == []
 
 
+@pytest.mark.asyncio
+async def test_a_device_that_a_guest_has_lost_hinders_no_other(rig: Rig, host: UsbHost) -> None:
+    host.plug(4)
+    ref = await started(rig, MOUSE)
+    host.pull(4)
+    host.plug(5, product=1)
+    await rig.domains.attach_device(ref, PLACED.format(5), Affect.LIVE)
+    assert nodes(rig, ref) == ["/dev/bus/usb/001/005"]
+    assert "0xc077" in rig.domains.dump_xml(ref)
+
+
 def test_a_model_of_several_devices_does_not_say_which(host: UsbHost) -> None:
     host.plug(4)
     host.plug(5)
