@@ -37,6 +37,15 @@ polkit.addRule(function(action, subject) {
 });
 """
 )
+HAS_BY_NAME = (
+    MAY_CONNECT
+    + """
+polkit.addRule(function(action, subject) {
+    if (subject.user != "nobody" || action.id.indexOf("org.libvirt.api.domain.") != 0) { return null; }
+    return action.lookup("domain_name").indexOf("our") == 0 ? polkit.Result.YES : polkit.Result.NO;
+});
+"""
+)
 CONNECTING = 'auth_unix_rw = "polkit"\nauth_unix_ro = "polkit"\n'
 EVERYTHING = CONNECTING + 'access_drivers = ["polkit"]\n'
 
@@ -119,6 +128,38 @@ def test_a_user_has_and_sees_the_domains_that_the_rules_give(
     assert as_nobody(insulad, "desc", "ours", "--title", "--config", "mine").returncode == 0
     refused = as_nobody(insulad, "undefine", "ours")
     assert refused.returncode and "denied access: domain:delete on domain 'ours'" in refused.stderr
+    for each in insulad.virsh("list", "--all", "--name").stdout.split():
+        insulad.virsh("undefine", each)
+
+
+def test_a_user_defines_what_has_no_uuid_yet_and_lets_nobody_elses_domain_be_started(
+    insulad: Insulad, polkit: PolkitHost, busybox_root: Path
+) -> None:
+    polkit.rules(HAS_BY_NAME)
+    configure(insulad, EVERYTHING)
+    insulad.define(domain_xml("theirs", busybox_root))
+    definition = insulad.prefix / "run/definition.xml"
+
+    def defined(name: str, settings: str = "") -> subprocess.CompletedProcess[str]:
+        definition.write_text(domain_xml(name, busybox_root, settings=settings))
+        definition.chmod(0o644)
+        return as_nobody(insulad, "define", str(definition))
+
+    made = defined("ours")
+    assert made.returncode == 0, made.stderr
+    uuid = insulad.virsh("domuuid", "ours").stdout.strip()
+    needs_theirs = "<insula:depends-on domain='theirs'/>"
+    refused = defined("our-other", needs_theirs)
+    assert refused.returncode and "domain:start on domain 'theirs'" in refused.stderr
+    assert defined("our-other", "<insula:depends-on domain='ours'/>").returncode == 0
+
+    element = f"<domain>{needs_theirs.replace('insula:', '')}</domain>"
+    where = ("--uri", "https://insula.dev/xmlns/domain/1", "--key", "insula", "--config")
+    refused = as_nobody(insulad, "metadata", "ours", *where, "--set", element)
+    assert refused.returncode and "domain:start on domain 'theirs'" in refused.stderr
+    refused = as_nobody(insulad, "domrename", "ours", "theirs-too")
+    assert refused.returncode and "domain:write on domain 'theirs-too'" in refused.stderr
+    assert insulad.virsh("domuuid", "ours").stdout.strip() == uuid
     for each in insulad.virsh("list", "--all", "--name").stdout.split():
         insulad.virsh("undefine", each)
 
