@@ -32,6 +32,7 @@ from insula.service.events import (
     DomainIdentity,
     Event,
     LifecycleEvent,
+    LimitChangeFailed,
     Reboot,
     StartFailed,
     Tunable,
@@ -101,6 +102,8 @@ class AuditTrail:
             case DeviceChangeFailed():
                 resource = _RESOURCES.get(event.device, "dev")
                 self._resource(event.domain, resource, event.reason, NOTHING, NOTHING, success=False)
+            case LimitChangeFailed():
+                self._limit_failed(event)
             case _ if isinstance(event, _CHANGES) and managed is not None and managed.is_active:
                 self._compared(managed)
 
@@ -130,6 +133,11 @@ class AuditTrail:
         known = self._given.get(domain.uuid)
         resource, value = known.devices.get(alias, ("dev", alias)) if known is not None else ("dev", alias)
         self._resource(domain, resource, reason, value, NOTHING, success=success)
+
+    def _limit_failed(self, event: LimitChangeFailed) -> None:
+        known = self._given.get(event.domain.uuid)
+        old = NOTHING if known is None else str(known.memory if event.resource == "mem" else known.vcpus)
+        self._resource(event.domain, event.resource, "update", old, str(event.wanted), success=False)
 
     def _control(self, domain: DomainIdentity, operation: str, reason: str, *, success: bool = True) -> None:
         text = f"virt=lxc op={operation} reason={reason} {_who(domain)} vm-pid={domain.id} {_result(success)}"

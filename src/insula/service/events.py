@@ -94,6 +94,17 @@ class VcpusChanged(DomainEvent):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LimitChangeFailed(DomainEvent):
+    """The guest has as much memory, or as many virtual processors, as before. No client but the caller is told.
+
+    resource: `mem` or `vcpu`; wanted: KiB, or how many.
+    """
+
+    resource: str
+    wanted: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VcpuRemoved(DomainEvent):
     """A virtual processor of a domain that runs is in use no more. vcpu: its number."""
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Event
@@ -24,7 +25,7 @@ from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, JobOperation
 from insula.model.sizes import KiB
 from insula.service.domainlimits import limits_of
-from insula.service.events import BalloonChange, Events, JobCompleted
+from insula.service.events import BalloonChange, Events, JobCompleted, LimitChangeFailed
 from insula.service.impact import Changes
 from insula.service.jobs import JobProgress, MemoryJob, OperationKind, job_parameters
 from insula.service.managed import ManagedDomain, Run
@@ -89,6 +90,10 @@ class MemoryJobs:
             await asyncio.shield(end)
             if managed.run is run and (limited or taking.told):
                 self._events.publish(BalloonChange(domain=managed.ref, actual=managed.balloon))
+            if managed.run is run and not limited:
+                with suppress(InsulaError):  # another definition by now, which cannot have so much
+                    wanted = taking.changed(managed.current).memory_now
+                    self._events.publish(LimitChangeFailed(domain=managed.ref, resource="mem", wanted=wanted))
 
     async def _begin(self, taking: "_Taking") -> None:
         managed, run = taking.managed, taking.run

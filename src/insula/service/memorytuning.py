@@ -15,7 +15,7 @@ from insula.model.numbers import Affect, ParameterType
 from insula.model.resourcetuning import MemoryTune
 from insula.model.sizes import UNLIMITED_KIB, KiB
 from insula.service.domainlimits import limits_of
-from insula.service.events import BalloonChange, Events
+from insula.service.events import BalloonChange, Events, LimitChangeFailed
 from insula.service.impact import Changes, impact
 from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
@@ -62,7 +62,12 @@ class MemoryVerbs:
                 return False
             before = managed.current.memory_now
             effect = self._changes.limiting(lambda domain: only(limits_of(domain), {"memory"}))
-            await self._changes.change(managed, affect, changed, apply=effect)
+            try:
+                await self._changes.change(managed, affect, changed, apply=effect)
+            except Exception:
+                if managed.is_active and affect != Affect.CONFIG:
+                    self._events.publish(LimitChangeFailed(domain=managed.ref, resource="mem", wanted=size))
+                raise
             if managed.is_active and managed.current.memory_now != before:
                 self._events.publish(BalloonChange(domain=managed.ref, actual=managed.current.memory_now))
             return True

@@ -6,15 +6,16 @@ what their control group has.
 
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import replace
 
-from insula.errors import InvalidArgumentError, OperationInvalidError
+from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidError
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
 from insula.model.resourcetuning import VCPU_MAX, CpuTune, OneVcpu, SingleVcpus, VcpuPin
 from insula.model.scalars import YesNo
 from insula.model.sizes import CpuSet, format_cpuset
-from insula.service.events import Events, Tunable, VcpuRemoved, VcpusChanged
+from insula.service.events import Events, LimitChangeFailed, Tunable, VcpuRemoved, VcpusChanged
 from insula.service.impact import Changes, Effect
 from insula.service.jobs import OperationKind
 from insula.service.managed import ManagedDomain
@@ -123,7 +124,12 @@ class VcpuVerbs:
     ) -> None:
         async def work() -> None:
             before = managed.current.vcpus_in_use if managed.is_active else ()
-            await self._changes.change(managed, affect, changed, apply=apply or self._reseating.claim)
+            try:
+                await self._changes.change(managed, affect, changed, apply=apply or self._reseating.claim)
+            except Exception:
+                if managed.is_active and affect != Affect.CONFIG:
+                    self._tell_failed(managed, changed)
+                raise
             now = managed.current.vcpus_in_use
             for each in sorted({*before} - {*now}):
                 self._events.publish(VcpuRemoved(domain=managed.ref, vcpu=each))
@@ -136,6 +142,13 @@ class VcpuVerbs:
                 self._events.publish(Tunable(domain=managed.ref, parameters=parameters))
 
         await managed.lock.perform("set vcpus", work, change=OperationKind.LIMITS)
+
+    def _tell_failed(self, managed: ManagedDomain, changed: Callable[[DomainDefinition], DomainDefinition]) -> None:
+        """Tell which number of processors the guest could not be given, if that was wanted and could be."""
+        with suppress(InsulaError):
+            wanted = len(changed(managed.current).vcpus_in_use)
+            if wanted != len(managed.current.vcpus_in_use):
+                self._events.publish(LimitChangeFailed(domain=managed.ref, resource="vcpu", wanted=wanted))
 
 
 async def _nowhere(managed: ManagedDomain, domain: DomainDefinition) -> None:

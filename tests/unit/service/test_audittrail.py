@@ -23,6 +23,7 @@ from insula.service.events import (
     DeviceRemoved,
     Event,
     Events,
+    LimitChangeFailed,
     StartFailed,
     VcpusChanged,
 )
@@ -104,6 +105,11 @@ async def test_what_failed_is_told_too(scene: Scene) -> None:
     assert scene.told(DeviceChangeFailed(domain=scene.managed.ref, device=Disk, reason="attach")) == [
         "virt=lxc resrc=disk reason=attach old-disk=? new-disk=? res=failed"
     ]
+    for resource, wanted, old in (("mem", 32768, 65536), ("vcpu", 4, 2)):
+        failed = LimitChangeFailed(domain=scene.managed.ref, resource=resource, wanted=wanted)
+        assert scene.told(failed) == [
+            f"virt=lxc resrc={resource} reason=update old-{resource}={old} new-{resource}={wanted} res=failed"
+        ]
 
 
 @pytest.mark.asyncio

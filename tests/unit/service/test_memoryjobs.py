@@ -9,7 +9,7 @@ from insula.kernel.cgroups import UNLIMITED
 from insula.model.numbers import Affect, JobType, MemoryStat, ParameterType
 from insula.service import memoryjobs
 from insula.service.describing import described
-from insula.service.events import BalloonChange, DomainIdentity, JobCompleted
+from insula.service.events import BalloonChange, DomainIdentity, JobCompleted, LimitChangeFailed
 from insula.service.rundirectory import RunDirectory
 from insula.service.statistics import memory_stats
 from tests.unit.service.fakes import Rig, until
@@ -99,6 +99,8 @@ async def test_who_cannot_give_keeps_what_it_had_and_the_error_says_what_it_hold
     assert managed.lock.last_job is not None and managed.lock.last_job.type is JobType.FAILED
     assert managed.run is not None and managed.run.memory_job is None
     assert record_tells(rig) is None
+    (failed,) = (each for each in rig.told if isinstance(each, LimitChangeFailed))
+    assert (failed.resource, failed.wanted) == ("mem", SMALL)
 
 
 async def test_a_job_that_is_given_up_leaves_all_as_it_was(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

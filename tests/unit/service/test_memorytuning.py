@@ -1,13 +1,15 @@
 """How much memory a domain may use, with libvirt's checks."""
 
 import contextlib
+from typing import Any
 
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.model.numbers import Affect, ParameterType
 from insula.model.sizes import UNLIMITED_KIB
-from insula.service.events import BalloonChange
+from insula.service.events import BalloonChange, LimitChangeFailed
+from insula.service.impact import Changes
 from insula.service.rundirectory import RunDirectory
 from tests.unit.service.fakes import Rig, domain_xml
 from tests.unit.service.limits import BOTH, group, of_kind, running, values
@@ -199,3 +201,16 @@ async def test_limits_that_make_no_sense_are_refused_and_nothing_changes(
 
     assert group(rig, ref).memory.limits == {"memory": 64 << 20}
     assert "memtune" not in rig.domains.dump_xml(ref, inactive=True)
+
+
+async def test_memory_that_a_guest_could_not_be_given_is_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise OperationFailedError("the kernel says no")
+
+    ref = await running(rig)
+    monkeypatch.setattr(Changes, "change", fail)
+    for affect in (Affect.LIVE, Affect.CONFIG):
+        with pytest.raises(OperationFailedError):
+            await rig.domains.set_memory(ref, 48 << 10, affect)
+    (failed,) = (each for each in rig.told if isinstance(each, LimitChangeFailed))
+    assert (failed.resource, failed.wanted) == ("mem", 48 << 10), "what is only defined is no guest's"

@@ -1,14 +1,16 @@
 """How many virtual processors, which, and where: changed as libvirt has it."""
 
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 
-from insula.errors import InsulaError, InvalidArgumentError, OperationInvalidError
+from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError, OperationInvalidError
 from insula.model.domain import DomainDefinition
 from insula.model.numbers import Affect, ParameterType
 from insula.model.sizes import CpuSet
-from insula.service.events import DomainIdentity, Tunable, VcpuRemoved, VcpusChanged
+from insula.service.events import DomainIdentity, LimitChangeFailed, Tunable, VcpuRemoved, VcpusChanged
+from insula.service.impact import Changes
 from insula.service.parameters import Parameter
 from insula.service.vcpuverbs import VcpuVerbs
 from tests.unit.service.fakes import Rig, domain_xml
@@ -111,3 +113,18 @@ async def test_a_pin_that_makes_no_sense_is_refused(rig: Rig, vcpu: int, cpus: C
     await rig.domains.start(ref)
     with pytest.raises(InsulaError, match=r"out of range|Empty cpu list|pinned to processors that are offline"):
         await verbs.pin(rig.domains.of(ref), vcpu, cpus, Affect.LIVE)
+
+
+async def test_processors_that_a_guest_could_not_be_given_are_told(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any, **__: Any) -> None:
+        raise OperationFailedError("the kernel says no")
+
+    verbs, ref = await defined(rig, "<vcpu>4</vcpu>")
+    ref = await rig.domains.start(ref)
+    monkeypatch.setattr(Changes, "change", fail)
+    managed = rig.domains.of(ref)
+    for change in (verbs.set_count(managed, 2, Affect.LIVE), verbs.pin(managed, 1, CpuSet({1}), Affect.LIVE)):
+        with pytest.raises(OperationFailedError):
+            await change
+    (failed,) = (each for each in rig.told if isinstance(each, LimitChangeFailed))
+    assert (failed.resource, failed.wanted) == ("vcpu", 2), "a pin changes no number"
