@@ -108,6 +108,8 @@ class Wiring:
     usb_following: UsbFollowing
     directory: RunDirectory
     patience: Patience
+    subscribed: tuple[Callable[[], None], ...]
+    """What ends the subscription of each of those that watch guests."""
 
     async def keeper_replaced(self) -> None:
         """Give the guests to a keeper that has just begun, because the one before died."""
@@ -133,7 +135,12 @@ class Wiring:
             self.services.lifecycle.spawn(self.services.guest.forget(identity), f"end of program {identity}")
 
     async def close(self) -> None:
-        """Let what is under way come to its end, if that does not take too long. Guests stay."""
+        """Let what is under way come to its end, if that does not take too long. Guests stay.
+
+        A start that ends meanwhile is told to none of those that watch guests: they have closed what they watch by.
+        """
+        for unsubscribe in self.subscribed:
+            unsubscribe()
         self.stopped_scopes.close()
         self.services.shutdown.close()
         self.services.readiness.close()
@@ -205,7 +212,7 @@ def wire(
         usb=usb,
     )
     reseating = Reseating(registry=domains, runs=runs, seating=runs.seating)
-    events.subscribe(reseating.heard)
+    subscribed = [events.subscribe(reseating.heard)]
     lifecycle = LifecycleVerbs(registry=domains, runs=runs)
     changed = DefinitionChanges(FORM.word, definitions)
     defining = DefinitionVerbs(registry=domains, definitions=changed, runs=runs, events=events)
@@ -223,18 +230,18 @@ def wire(
     )
     guest_names = GuestNames(domains=domains, networks=networks, performer=network_performer)
     card_bridges = CardBridges(domains=domains, networks=networks, ports=card_ports)
-    events.subscribe(guest_names.heard)
+    subscribed.append(events.subscribe(guest_names.heard))
     helper_revival = HelperRevival(domains=domains, engine=engine, runs=runs)
-    events.subscribe(helper_revival.heard)
-    events.subscribe(card_bridges.heard)
+    subscribed.append(events.subscribe(helper_revival.heard))
+    subscribed.append(events.subscribe(card_bridges.heard))
     oom_watch: OomWatch | None = None
     if oom_notices is not None:
         oom_watch = OomWatch(domains=domains, events=events, notices=oom_notices, log=kernel_log)
-        events.subscribe(oom_watch.heard)
+        subscribed.append(events.subscribe(oom_watch.heard))
     guest, visits = GuestVerbs(engine, domains), GuestVisits(looker)
     guest_filesystems = GuestFilesystemVerbs(visits, lifecycle)
     readiness = GuestReadiness(registry=domains, runs=runs, probing=Probing(guest, visits))
-    events.subscribe(readiness.heard)
+    subscribed.append(events.subscribe(readiness.heard))
     shutdown = ShutdownVerbs(runs=runs, looker=looker, time_limit=patience.shutdown)
     health = GuestHealth(
         registry=domains,
@@ -244,7 +251,7 @@ def wire(
         shutdown=shutdown,
         events=events,
     )
-    events.subscribe(health.heard)
+    subscribed.append(events.subscribe(health.heard))
     services = Services(
         domains=domains,
         documents=documents,
@@ -336,4 +343,5 @@ def wire(
         usb_following=usb_following,
         directory=directory,
         patience=patience,
+        subscribed=tuple(subscribed),
     )

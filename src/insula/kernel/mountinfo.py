@@ -1,5 +1,6 @@
 """What is mounted in a mount namespace, as the kernel tells it. Source: proc_pid_mountinfo(5)."""
 
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +62,14 @@ def mountinfo_of(pid: int | None = None) -> str:
 
     Whoever may mount chooses names in it. Raises: as mounts_of_process.
     """
-    return Path(f"/proc/{'self' if pid is None else pid}/mountinfo").read_bytes().decode(errors="surrogateescape")
+    path = Path(f"/proc/{'self' if pid is None else pid}/mountinfo")
+    try:
+        return path.read_bytes().decode(errors="surrogateescape")
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        # The kernel's answer for a process that has ended and is not collected yet: it has no mount namespace any more.
+        raise ProcessLookupError(errno.ESRCH, "the process has ended", str(path)) from None
 
 
 def _plain(field: str) -> str:

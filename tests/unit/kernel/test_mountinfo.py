@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.kernel.mountinfo import Mount, mounts_in, mounts_of_process
+from insula.kernel.mountinfo import Mount, mountinfo_of, mounts_in, mounts_of_process
 
 LINES = """\
 22 27 0:21 / /proc rw,relatime shared:12 master:3 - proc proc rw
@@ -45,3 +45,13 @@ def test_our_own_mounts_are_those_of_our_process() -> None:
     assert mounts_of_process() == mounts_of_process(os.getpid()) != []
     with pytest.raises(FileNotFoundError):
         mounts_of_process(1 << 30)
+
+
+def test_a_process_that_has_ended_and_is_not_collected_yet_is_gone() -> None:
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(ProcessLookupError, match="has ended"):
+            mountinfo_of(pid)
+    finally:
+        os.waitpid(pid, 0)
