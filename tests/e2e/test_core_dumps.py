@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.guests import domain_id, domain_xml, inside, state
+from tests.e2e.guests import domain_id, domain_xml, inside, insula, state
 from tests.insulad import Insulad
 from tests.waiting import scaled, until
 
@@ -99,7 +99,7 @@ def test_a_dump_may_be_a_guests_crash_or_its_reset(insulad: Insulad, guest: str,
     first = domain_id(insulad, guest)
     insulad.virsh("dump", guest, str(scratch / "web.dump"), "--reset")
     assert domain_id(insulad, guest) not in (None, first) and state(insulad, guest) == "running"
-    insulad.virsh("dump", guest, str(scratch / "web.dump"), "--crash")
+    insula(insulad, "dump", "--crash", guest, str(scratch / "web.dump"))
     assert state(insulad, guest, reason=True) == "shut off (crashed)"
     assert "domain is not running" in refused(insulad, "dump", guest, str(scratch / "web.dump"))
 

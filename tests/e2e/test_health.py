@@ -1,6 +1,7 @@
 """Guests that are looked after: told, restarted, and given time by insulad, also by one that follows another."""
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ def test_a_guest_whose_port_answers_no_more_is_destroyed_where_that_is_asked_for
 
 def test_a_try_of_a_daemon_that_was_killed_is_ended_by_the_next(insulad: Insulad, busybox_root: Path) -> None:
     slow = busybox_root / "bin/slow"
-    slow.write_text("#!/bin/sh\nsleep 471147 &\nwait\n")
+    seconds = 4_000_000 + os.getpid()  # another run beside this one has its own
+    slow.write_text(f"#!/bin/sh\nsleep {seconds} &\nwait\n")
     slow.chmod(0o755)
     check = "<insula:healthcheck command='/bin/slow' interval='1' timeout='3600' action='none'/>"
     insulad.define(domain_xml("bb", busybox_root, settings=check))
@@ -88,7 +90,7 @@ def test_a_try_of_a_daemon_that_was_killed_is_ended_by_the_next(insulad: Insulad
         found = []
         for each in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):
-                if each.read_bytes() == b"sleep\x00471147\x00":
+                if each.read_bytes() == f"sleep\0{seconds}\0".encode():
                     found.append(each.parent.name)
         return found
 

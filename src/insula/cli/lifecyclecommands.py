@@ -25,11 +25,15 @@ _POLL_SECONDS = 0.05
 
 
 def each_domain(options: argparse.Namespace, host: Host, action: Callable[[Domain], None]) -> int:
-    """Do it to every domain named, go on after a failure, and return the first failure's exit status."""
-    status = 0
+    """Do it to every domain named, once however often it is, go on after a failure, and return the first failure's
+    exit status."""
+    status, seen = 0, set[bytes]()
     for text, find in meant_domains(options, host):
         try:
-            action(find())
+            found = find()
+            if found.ref.uuid not in seen:
+                seen.add(found.ref.uuid)
+                action(found)
         except InsulaError as error:
             show_error(str(error), of=text)
             status = status or error.exit_status

@@ -28,10 +28,13 @@ def _stop(options: argparse.Namespace, host: Host) -> int:
         show_error(str(error), of=text)
         statuses.setdefault(text, error.exit_status)
 
-    found = dict[str, Domain]()
+    found, seen = dict[str, Domain](), set[bytes]()
     for text, find in meant_domains(options, host):
         try:
-            found[text] = find()
+            each = find()
+            if each.ref.uuid not in seen:  # named twice, it stops once
+                found[text] = each
+            seen.add(each.ref.uuid)
         except InsulaError as error:
             failed(text, error)
     for stage in _stages(host, found):

@@ -67,6 +67,7 @@ VERBS = (
     CommandVerb("exec", "execcommand", "run a command inside", command=True),
     CommandVerb("shell", "execcommand", "open a login shell inside"),
     CommandVerb("cp", "copycommand", "copy files into a guest, or out of it"),
+    CommandVerb("dump", "dumpcommand", "write what a guest has in memory into an archive of cores"),
     CommandVerb("console", "consolecommands", "attach to a console"),
     CommandVerb("info", "infocommand", "tell what is known of a domain", access=_LOOK),
     CommandVerb("ps", "usagecommands", "list the processes of a guest"),

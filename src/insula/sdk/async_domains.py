@@ -186,6 +186,7 @@ class AsyncDomain:
     quiesce = async_thing_verb(guestverbs.quiesce)
     unquiesce = async_thing_verb(guestverbs.unquiesce)
     trim = async_thing_verb(guestverbs.trim)
+    dump = async_thing_verb(guestverbs.dump)
     metadata = async_thing_verb(verbs.metadata)
     set_metadata = async_thing_verb(verbs.set_metadata)
     attach = async_thing_verb(verbs.attach)

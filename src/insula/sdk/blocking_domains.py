@@ -183,6 +183,7 @@ class Domain:
     quiesce = thing_verb(guestverbs.quiesce)
     unquiesce = thing_verb(guestverbs.unquiesce)
     trim = thing_verb(guestverbs.trim)
+    dump = thing_verb(guestverbs.dump)
     metadata = thing_verb(verbs.metadata)
     set_metadata = thing_verb(verbs.set_metadata)
     attach = thing_verb(verbs.attach)

@@ -82,3 +82,18 @@ def trim(domain: DomainRef, point: str | None = None) -> Conversation[None]:
     Raises: OperationUnsupportedError if it has none; InvalidArgumentError.
     """
     yield from ask(Remote.DOMAIN_FSTRIM, domain, point, 0, 0)
+
+
+def dump(
+    domain: DomainRef, path: str, *, live: bool = False, crash: bool = False, reset: bool = False
+) -> Conversation[None]:
+    """Write what its processes have in memory into an archive of ELF cores; return once that is there.
+
+    path: from the root, on the daemon's host; live: not all processes stand still at once; crash, reset: what becomes
+    of the guest then. Raises: OperationInvalidError if it is off; OperationFailedError, and there is no file;
+    OperationAbortedError if the job was given up.
+    """
+    from insula.rpc.codes.domaincodes import DumpFlags  # only who dumps pays for it
+
+    flags = DumpFlags.LIVE * live | DumpFlags.CRASH * crash | DumpFlags.RESET * reset
+    yield from ask(Remote.DOMAIN_CORE_DUMP, domain, path, flags)

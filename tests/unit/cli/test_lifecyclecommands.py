@@ -52,7 +52,7 @@ def test_one_failure_does_not_stop_the_others_and_decides_the_status(capsys: pyt
 
     client = FakeClient(
         {
-            Remote.DOMAIN_LOOKUP_BY_NAME: lambda name: DomainRef(name, bytes(16), -1),
+            Remote.DOMAIN_LOOKUP_BY_NAME: lambda name: DomainRef(name, name.encode() * 16, -1),
             Remote.DOMAIN_CREATE_WITH_FLAGS: start,
         }
     )
@@ -97,6 +97,12 @@ def test_restart_waits_for_a_new_id() -> None:
 def test_reset_is_over_when_the_guest_runs_again() -> None:
     client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_RESET: None})
     assert _run("reset", client, "web") == 0
+    assert client.made(Remote.DOMAIN_RESET) == [(WEB, 0)]
+
+
+def test_a_domain_that_is_named_twice_is_reset_once() -> None:
+    client = FakeClient({Remote.DOMAIN_LOOKUP_BY_NAME: WEB, Remote.DOMAIN_RESET: None})
+    assert _run("reset", client, "web", "web") == 0
     assert client.made(Remote.DOMAIN_RESET) == [(WEB, 0)]
 
 

@@ -1,5 +1,7 @@
 """Domains are asked to stop, in their order."""
 
+from uuid import UUID
+
 import pytest
 
 from insula.cli import stopcommand
@@ -151,3 +153,19 @@ def test_the_next_are_asked_only_once_those_before_have_stopped_or_had_their_tim
         each[0].name for row, each in client.calls if row in (Remote.DOMAIN_SHUTDOWN_FLAGS, Remote.DOMAIN_DESTROY_FLAGS)
     ]
     assert ends == ["web", "web", "db", "db"]
+
+
+def test_a_domain_that_is_named_twice_stops_once(capsys: pytest.CaptureFixture[str]) -> None:
+    active = iter([1, 0])
+    client = FakeClient(
+        {
+            Remote.DOMAIN_LOOKUP_BY_NAME: WEB,
+            Remote.DOMAIN_LOOKUP_BY_UUID: WEB,
+            Insula.DOMAIN_STOP_ORDER: '[["web"]]',
+            Remote.DOMAIN_SHUTDOWN_FLAGS: None,
+            Remote.DOMAIN_GET_STATE: RUNNING,
+            Remote.DOMAIN_IS_ACTIVE: lambda _: next(active),
+        }
+    )
+    assert _run(client, "web", str(UUID(bytes=WEB.uuid))) == 0
+    assert len(client.made(Remote.DOMAIN_SHUTDOWN_FLAGS)) == 1 and capsys.readouterr().err == ""

@@ -55,8 +55,22 @@ ROOT = MountedFilesystem(name="sda1", point="/", kind="ext4")
         (guestverbs.quiesce(WEB, ["/"]), Remote.DOMAIN_FSFREEZE, (WEB, ["/"], 0), (1,), 1),
         (guestverbs.unquiesce(WEB), Remote.DOMAIN_FSTHAW, (WEB, [], 0), (1,), 1),
         (guestverbs.trim(WEB, "/"), Remote.DOMAIN_FSTRIM, (WEB, "/", 0, 0), (), None),
+        (guestverbs.dump(WEB, "/x"), Remote.DOMAIN_CORE_DUMP, (WEB, "/x", 0), (), None),
+        (guestverbs.dump(WEB, "/x", live=True, reset=True), Remote.DOMAIN_CORE_DUMP, (WEB, "/x", 10), (), None),
+        (guestverbs.dump(WEB, "/x", crash=True), Remote.DOMAIN_CORE_DUMP, (WEB, "/x", 1), (), None),
     ],
-    ids=["info", "system", "no system", "file systems", "freeze", "thaw", "trim"],
+    ids=[
+        "info",
+        "system",
+        "no system",
+        "file systems",
+        "freeze",
+        "thaw",
+        "trim",
+        "dump",
+        "dump in parts",
+        "dump, crash",
+    ],
 )
 def test_a_verb_asks_what_libvirts_clients_ask_and_reads_the_answer(
     conversation: Conversation[Any],
