@@ -187,6 +187,7 @@ class Daemon:
             self._watch_hardware()
             with unsearched():  # a thousand domains are made, before anybody is served
                 await self._wiring.recovery.take_stock()
+            await self._services.guest.end_probes()
             if self._audit.wanted:
                 self._audit_trail.take_stock()
             self._server = Server(

@@ -56,6 +56,7 @@ class GuestVerbs:
         self._engine = engine
         self._domains = domains
         self._executions = Executions()
+        self._orphaned_probes: list[EnteredProcess] = []
 
     async def hostname(self, managed: ManagedDomain) -> str:
         """Return what the guest calls itself now. Raises: NoHostnameError, also if that is nothing to be called.
@@ -227,11 +228,18 @@ class GuestVerbs:
         for each in entered:
             executed = self._engine.succession.opened(each)
             self._executions.inherit(each.id, executed)
-            if executed is not None and is_probing(each.id):  # who waited for it is dead
-                await self._kill(executed)
+            if executed is not None and is_probing(each.id):
+                self._orphaned_probes.append(executed)
             if each.ended:
                 self._executions.ended(each.id, each.status)
                 await self._engine.teardown.forget_execution(each.id)
+
+    async def end_probes(self) -> None:
+        """Kill the probes of earlier daemons, for which nobody waits any more; called once guests are known."""
+        probes, self._orphaned_probes = self._orphaned_probes, []
+        for each in probes:
+            if self._executions.running_one(int(each.id)) is not None:
+                await self._kill(each)
 
     async def connection_closed(self, owner: object) -> None:
         """End what was put in by a client that has gone, or died."""

@@ -224,8 +224,10 @@ async def test_a_probe_of_an_earlier_daemons_is_killed_and_nothing_else_is(
     await verbs.execute(managed, true, stdio=rig.streams(), owner=rig)
     await verbs.execute(managed, true, stdio=rig.streams())
     successor = rig.successor()
-    await successor.domains.recover()
     await successor.domains.services.guest.inherit()
+    await successor.domains.recover()
+    assert killed == []
+    await successor.domains.services.guest.end_probes()
     assert killed == [probe.pid]
     await successor.close()
 
