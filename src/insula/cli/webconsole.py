@@ -9,7 +9,6 @@ On the WebSocket binary messages are what is typed and printed, and texts are JS
 
 import asyncio
 import json
-import os
 import secrets
 import signal
 import socket
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 from insula.cli.render import show_line
 from insula.cli.webgate import FILES, LINE, TYPES, ListeningPlace, WebRefusal, WebRequest, admitted
 from insula.errors import InsulaError, OperationInvalidError, UnsupportedConfigError
-from insula.kernel.leftsockets import remove_left_socket
+from insula.kernel.leftsockets import bind_for_owner, file_at, remove_left_socket, remove_own
 from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.codes.requestcodes import ConsoleFlags
 from insula.sdk import verbs
@@ -85,30 +84,19 @@ def listening(place: ListeningPlace) -> socket.socket:
     if place.path is None:
         family = socket.AF_INET6 if ":" in place.address else socket.AF_INET
         bound = socket.socket(family, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        where: tuple[str, int] | str = (place.address, place.port)
     else:
         remove_left_socket(place.path)
-        bound, where = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), place.path
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        bound.bind(where)
-        if place.path is not None:
-            os.chmod(place.path, 0o600)  # before it listens
+        if place.path is None:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind((place.address, place.port))
+        else:
+            bind_for_owner(bound, place.path)
     except BaseException:
         bound.close()
         raise
     return bound
-
-
-def _file_at(path: str | None) -> tuple[int, int] | None:
-    """Return which file is at a path, None if there is none, or no path."""
-    if path is None:
-        return None
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 class WebConsole:
@@ -131,7 +119,7 @@ class WebConsole:
             loop.add_signal_handler(each, over.set)
         server: Server
         bound = listening(place)
-        made = _file_at(place.path)
+        made = None if place.path is None else file_at(place.path)
         async with serve(
             self._attend,
             sock=bound,
@@ -147,9 +135,8 @@ class WebConsole:
                 show_line(f"The console of '{self._name}' is at {place.path}, as /{self._token}/", now=True)
             show_line("Whoever has that address has the console; Ctrl-C ends it.", now=True)
             await over.wait()
-        if place.path is not None and made == _file_at(place.path):  # else it is another's by now
-            with suppress(OSError):
-                os.unlink(place.path)
+        if place.path is not None:
+            remove_own(place.path, made)
 
     def _answer(self, connection: "ServerConnection", request: "Request") -> "Response | None":
         """Answer a request for a file of the page, or refuse it; None lets the WebSocket be opened."""

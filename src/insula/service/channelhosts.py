@@ -2,11 +2,8 @@
 
 import asyncio
 import logging
-import os
 import socket
-import stat
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from insula.engine.console.guestchannel import ChannelPeer, GuestChannel
 from insula.engine.console.terminalwatch import TerminalWatch
 from insula.engine.launch.runningcontainer import Running
 from insula.errors import InsulaError
+from insula.kernel.leftsockets import bind_for_owner, file_at, remove_left_socket, remove_own
 from insula.model.devices import ChannelDevice
 from insula.service.rundirectory import RunDirectory
 from insula.service.unread import Description, UnreadDefinition
@@ -70,13 +68,13 @@ class ChannelHosts:
         except OSError as error:
             failure = f"the channel '{name}' has no socket at {path}: {error.strerror or error}"
             return OpenChannel(name=name, line=line, path=None, close=line.finish, failure=failure)
+        made = file_at(path)
         offer = ChannelSocket(listener, line)
 
         def close() -> None:
             line.finish()
             offer.close()
-            with suppress(OSError):
-                path.unlink()
+            remove_own(path, made)
 
         return OpenChannel(name=name, line=line, path=path, close=close)
 
@@ -91,13 +89,10 @@ def bound(path: Path) -> socket.socket:
 
     Raises: OSError, also for anything else that is there, and for a path that is too long.
     """
-    with suppress(FileNotFoundError):
-        if stat.S_ISSOCK(path.lstat().st_mode):
-            path.unlink()
+    remove_left_socket(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        listener.bind(os.fspath(path))
-        path.chmod(0o600)  # before anybody can connect
+        bind_for_owner(listener, path)
         listener.listen(1)
     except BaseException:
         listener.close()
