@@ -24,7 +24,12 @@ _DEVICES: dict[str, dict[str, tuple[str, ...]]] = {
     "disk": {"diskDevice": ("disk",)},
     "graphics": {},
     "video": {},
-    "hostdev": {"mode": ("capabilities",), "capsType": ("misc", "storage", "net")},
+    "hostdev": {
+        "mode": ("subsystem", "capabilities"),
+        "startupPolicy": ("default", "mandatory", "requisite", "optional"),
+        "subsysType": ("usb",),
+        "capsType": ("misc", "storage", "net"),
+    },
     "rng": {},
     "filesystem": {"driverType": ("path", "loop")},
     "tpm": {},

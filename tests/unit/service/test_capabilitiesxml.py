@@ -60,5 +60,6 @@ def test_domain_capabilities_name_what_starts_and_nothing_else() -> None:
     root = etree.fromstring(domain_capabilities_xml(architecture="i686", emulator="/x", maximum_vcpus=3))
     yes = [each.tag for each in root.iterfind("devices/*") if each.get("supported") == "yes"]
     assert yes == ["disk", "hostdev", "filesystem"]
+    assert [each.text for each in root.iterfind("devices/hostdev/enum[@name='subsysType']/value")] == ["usb"]
     types = [each.text for each in root.iterfind("devices/hostdev/enum[@name='capsType']/value")]
     assert types == ["misc", "storage", "net"]
