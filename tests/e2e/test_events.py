@@ -65,7 +65,8 @@ def test_virsh_hears_every_event_that_is_sent(insulad: Insulad, guest: str, list
     hears(listener, event("device-removed", "vda"), disk)
     inside(insulad, guest, "sh", "-c", "head -c 100000000 /dev/zero > /filled")
     hears(listener, event("job-completed", "\\s*operation"), virsh(("setmem", "65536"), ("setmem", "262144")))
-    hears(listener, event("reboot", ""), virsh(("reboot",)))
+    # Asked once more in the moment between its end and its next start, it does not run.
+    hears(listener, event("reboot", ""), lambda: insulad.virsh("reboot", guest, check=False))
 
 
 @pytest.mark.requires("virsh-12")
