@@ -1,5 +1,6 @@
 """Files of sockets: those that a killed process left are in the next one's way, and others are others'."""
 
+import errno
 import os
 import socket
 import stat
@@ -31,6 +32,10 @@ def remove_left_socket(path: str | os.PathLike[str]) -> bool:
             return True
         except ConnectionRefusedError:
             pass
+        except OSError as error:
+            if error.errno != errno.EPROTOTYPE:
+                raise
+            return True  # it is a living one of another kind
     os.unlink(path)
     return False
 

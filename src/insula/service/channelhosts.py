@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,14 @@ class OpenChannel:
     name: str
     line: GuestChannel
     path: Path | None
-    close: Callable[[], None]
-    """Let who has it see the end, and take the socket away."""
+    withdraw: Callable[[], None]
+    """Take the socket away, if it is there still."""
     failure: str | None = None
+
+    def close(self) -> None:
+        """Let who has it see the end, and take the socket away."""
+        self.line.finish()
+        self.withdraw()
 
 
 class ChannelHosts:
@@ -43,21 +49,25 @@ class ChannelHosts:
         self._watch = TerminalWatch()
 
     def begin(self, domain: Description, container: Running) -> tuple[OpenChannel, ...]:
-        """Return the channels of a container, whose terminals are theirs from now on."""
+        """Return the channels of a container, whose terminals are theirs from now on; if it fails they are nobody's."""
         if not container.channels:
             return ()
         made: list[OpenChannel] = []
         read = domain.value() if isinstance(domain, UnreadDefinition) else domain
         defined = {each.port: each for each in read.devices.channels}
-        for number, (name, place) in enumerate(container.channels.items()):
-            line = GuestChannel(
-                container.consoles[place],
-                name=f"channel {name} of {domain.name}",
-                watch=self._watch,
-                missed=container.said[place] if place < len(container.said) else b"",
-            )
-            path = _path(defined.get(name)) or self._directory.channel(domain.uuid, number)
-            made.append(self._offered(name, line, path))
+        with ExitStack() as back:
+            for number, (name, place) in enumerate(container.channels.items()):
+                line = GuestChannel(
+                    container.consoles[place],
+                    name=f"channel {name} of {domain.name}",
+                    watch=self._watch,
+                    missed=container.said[place] if place < len(container.said) else b"",
+                )
+                back.callback(line.let_go)
+                path = _path(defined.get(name)) or self._directory.channel(domain.uuid, number)
+                made.append(self._offered(name, line, path))
+                back.callback(made[-1].withdraw)
+            back.pop_all()
         return tuple(made)
 
     @staticmethod
@@ -67,16 +77,15 @@ class ChannelHosts:
             listener = bound(path)
         except OSError as error:
             failure = f"the channel '{name}' has no socket at {path}: {error.strerror or error}"
-            return OpenChannel(name=name, line=line, path=None, close=line.finish, failure=failure)
+            return OpenChannel(name=name, line=line, path=None, withdraw=lambda: None, failure=failure)
         made = file_at(path)
         offer = ChannelSocket(listener, line)
 
-        def close() -> None:
-            line.finish()
+        def withdraw() -> None:
             offer.close()
             remove_own(path, made)
 
-        return OpenChannel(name=name, line=line, path=path, close=close)
+        return OpenChannel(name=name, line=line, path=path, withdraw=withdraw)
 
 
 def _path(channel: ChannelDevice | None) -> Path | None:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+from insula.engine.console.console import ConsoleHub
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.fragments.defaultlimits import default_tasks
 from insula.engine.launch.holdings import Remains
@@ -23,7 +24,7 @@ from insula.errors import InsulaError, OperationFailedError, OperationTimeoutErr
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import TRANSITIONS, DomainState, Happening, StateWithReason
 from insula.service import live
-from insula.service.channelhosts import ChannelHosts
+from insula.service.channelhosts import ChannelHosts, OpenChannel
 from insula.service.claims import shortcomings
 from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import ContainerEngine, Preparation
@@ -156,9 +157,21 @@ class Runs:
             record = replace(record, seated=None)
         recorded = replace(record, phase=RunPhase.RUNNING, held=False, container=container.record.encode())
         self._directory.write(recorded)
-        consoles = self._readers.begin(managed, domain, container, found_again=False)
-        channels = self._channels.begin(domain, container)
+        consoles, channels = self._read(managed, domain, container, found_again=False)
         return Run(container=container, record=recorded, consoles=consoles, channels=channels)
+
+    def _read(
+        self, managed: ManagedDomain, domain: Description, container: Running, *, found_again: bool
+    ) -> tuple[tuple[ConsoleHub, ...], tuple[OpenChannel, ...]]:
+        """Return who reads the container's terminals, of consoles and of channels; if it fails nobody does."""
+        consoles = self._readers.begin(managed, domain, container, found_again=found_again)
+        try:
+            return consoles, self._channels.begin(domain, container)
+        except BaseException:
+            for each in consoles:
+                each.let_go()
+            container.lent = False
+            raise
 
     def _described(self, domain: DomainDefinition, container: Running) -> Description:
         """Return what describes domain while it runs: made out when somebody asks for it, which no start waits for."""
@@ -186,8 +199,7 @@ class Runs:
         run = managed.require_run()
         shown = run.container.record
         failure = self._readers.show(container, container.console_count)
-        run.consoles = self._readers.begin(managed, managed.description, container, found_again=True)
-        run.channels = self._channels.begin(managed.description, container)
+        run.consoles, run.channels = self._read(managed, managed.description, container, found_again=True)
         run.container = container
         self.seating.found(managed.uuid, container.group)
         for each in (failure, *(channel.failure for channel in run.channels)):

@@ -72,6 +72,13 @@ def test_if_one_socket_fails_the_others_are_given_back(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+def test_a_file_that_stands_where_a_socket_is_to_be_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("precious")
+    with pytest.raises(ConfigurationError, match=r"cannot listen on .*in use"):
+        open_endpoints(settings_for(tmp_path / "s"), [])
+    assert (tmp_path / "s").read_text() == "precious"
+
+
 def test_a_socket_that_somebody_replaced_is_not_removed(tmp_path: Path) -> None:
     endpoints = open_endpoints(settings_for(tmp_path / "s"), [])
     (tmp_path / "s").rename(tmp_path / "old")

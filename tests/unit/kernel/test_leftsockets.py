@@ -66,3 +66,13 @@ def test_a_socket_is_its_owners_alone_and_removed_unless_it_is_anothers_by_now(t
         assert path.read_text() == "another's"
         remove_own(tmp_path / "moved", made)
         assert not (tmp_path / "moved").exists() and file_at(tmp_path / "moved") is None
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_SEQPACKET])
+def test_one_of_another_kind_stays_as_long_as_it_is_somebodys(tmp_path: Path, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_UNIX, kind) as other:
+        other.bind(str(tmp_path / "s"))
+        if kind is socket.SOCK_SEQPACKET:
+            other.listen()
+        assert remove_left_socket(tmp_path / "s") and (tmp_path / "s").is_socket()
+    assert not remove_left_socket(tmp_path / "s") and not (tmp_path / "s").exists()

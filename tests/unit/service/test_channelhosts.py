@@ -1,11 +1,16 @@
 """Sockets at which channels are offered: for root alone, one client at a time, and gone with the guest."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from insula.engine.console.guestchannel import GuestChannel
+from insula.errors import OperationInvalidError
+from insula.service import channelhosts
 from insula.service.channelhosts import bound
 from tests.unit.service.fakes import Rig, domain_xml, until
 from tests.waiting import scaled
@@ -60,3 +65,24 @@ async def test_a_run_without_a_socket_says_so(rig: Rig, tmp_path: Path) -> None:
     rig.preparation.consoles = 1
     ref = await rig.domains.create_xml(xml(tmp_path / "nowhere" / "s"))
     assert [each for each in rig.domains.messages(ref) if "the channel 'a' has no socket at" in each]
+
+
+async def test_a_run_whose_second_channel_cannot_be_made_leaves_neither_socket_nor_descriptor(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig.preparation.consoles = 1
+    other = f"<channel type='unix'><source mode='bind' path='{tmp_path}/b'/><target type='virtio' name='b'/></channel>"
+    lines: list[GuestChannel] = []
+
+    def made(*arguments: Any, **named: Any) -> GuestChannel:
+        if lines:
+            raise OSError(errno.ENOSPC, "no more of these")
+        lines.append(GuestChannel(*arguments, **named))
+        return lines[0]
+
+    monkeypatch.setattr(channelhosts, "GuestChannel", made)
+    with pytest.raises(OSError, match="no more of these"):
+        await rig.domains.create_xml(xml(tmp_path / "a").replace("<devices>", f"<devices>{other}", 1))
+    assert not {"a", "b"}.intersection(os.listdir(tmp_path))
+    with pytest.raises(OperationInvalidError, match="has ended"):
+        lines[0].attach()

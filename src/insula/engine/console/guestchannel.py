@@ -101,6 +101,12 @@ class GuestChannel:
             return
         if self._peer is not None:
             self._read(self._peer)
+        self.let_go()
+        os.close(self._master)
+
+    def let_go(self) -> None:
+        """Serve nobody any more, and let the host's side see the end; the master stays open, and the caller's."""
+        if self._peer is not None:
             self._peer.end()
         self._finished = True
         self._peer = None
@@ -108,7 +114,6 @@ class GuestChannel:
             self._resting.cancel()
         self._watch.remove(self._master)
         self._input.close()
-        os.close(self._master)
 
     def _ready(self) -> None:
         if self._input.waiting:
