@@ -56,7 +56,8 @@ class DomainDraft:
 
     Memory is bytes, None without a limit; swap_total counts memory and swap, swap what is beside memory, NO_LIMIT where
     neither is limited; has_hosts_ids: it had no user namespace, so the owners of its files are what they are; settings
-    hold what only our own elements say.
+    hold what only our own elements say, but for what there may be very much of: that, from limits to hosts, is added to
+    by itself, as every change of a tuple would copy it.
     """
 
     vcpus: int = 1
@@ -92,6 +93,11 @@ class DomainDraft:
     uts_share: DefinedShare | None = None
     private_network: bool = False
     settings: InsulaSettings = field(default_factory=InsulaSettings)
+    limits: dict[str, DefinedLimit] = field(default_factory=dict)
+    kernel_settings: dict[str, KernelSetting] = field(default_factory=dict)
+    nameservers: dict[IpAddress, None] = field(default_factory=dict)
+    search_domains: dict[str, None] = field(default_factory=dict)
+    hosts: list[KnownHost] = field(default_factory=list)
     on_poweroff: OffAction = OffAction.DESTROY
     on_reboot: OffAction = OffAction.RESTART
     on_crash: CrashAction = CrashAction.DESTROY
@@ -132,26 +138,25 @@ class DomainDraft:
 
     def limit(self, name: str, limit: DefinedLimit | None) -> None:
         """Set a resource limit, or take back what was set."""
-        others = tuple(each for each in self.settings.limits if each.name != name)
-        self.settings = replace(self.settings, limits=others if limit is None else (*others, limit))
+        self.limits.pop(name, None)
+        if limit is not None:
+            self.limits[name] = limit
 
     def kernel_setting(self, setting: KernelSetting) -> None:
-        others = tuple(each for each in self.settings.kernel_settings if each.name != setting.name)
-        self.settings = replace(self.settings, kernel_settings=(*others, setting))
+        self.kernel_settings.pop(setting.name, None)
+        self.kernel_settings[setting.name] = setting
 
     def time_namespace(self, wanted: TimeNamespace) -> None:
         self.settings = replace(self.settings, time_namespace=wanted)
 
     def nameserver(self, address: IpAddress) -> None:
-        if address not in self.settings.nameservers:
-            self.settings = replace(self.settings, nameservers=(*self.settings.nameservers, address))
+        self.nameservers[address] = None
 
     def search_domain(self, domain: str) -> None:
-        if domain not in self.settings.search_domains:
-            self.settings = replace(self.settings, search_domains=(*self.settings.search_domains, domain))
+        self.search_domains[domain] = None
 
     def known_host(self, host: KnownHost) -> None:
-        self.settings = replace(self.settings, hosts=(*self.settings.hosts, host))
+        self.hosts.append(host)
 
     def command(self, entry: ForeignEntry, words: Iterable[str]) -> None:
         """Take the first program and its arguments."""
@@ -198,7 +203,16 @@ class DomainDraft:
         except ValueError as error:
             raise InvalidArgumentError(f"{visible(str(error))}; give another name") from error
         hostname = self.hostname if self.hostname != name else None
-        settings = replace(self.settings, hostname=hostname, pids_limit=self.pids)
+        settings = replace(
+            self.settings,
+            hostname=hostname,
+            pids_limit=self.pids,
+            limits=tuple(self.limits.values()),
+            kernel_settings=tuple(self.kernel_settings.values()),
+            nameservers=tuple(self.nameservers),
+            search_domains=tuple(self.search_domains),
+            hosts=tuple(self.hosts),
+        )
         return completed(
             DomainDefinition(
                 name=known,

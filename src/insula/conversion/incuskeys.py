@@ -13,6 +13,7 @@ from insula.conversion.lxcsettings import ARCHITECTURES
 from insula.conversion.plainvalues import read_directory, read_group, read_nodes, read_user, read_uuid
 from insula.engine.policy.resourcelimits import ENOUGH
 from insula.model.boot import DEFAULT_INIT
+from insula.model.commandwords import words_of
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import PIDS_MAX, DefinedLimit
 from insula.model.resourcetuning import PERIOD, SHARES, VCPU_MAX
@@ -171,7 +172,7 @@ def _variables(domain: DomainDefinition) -> Pairs:
 
 def _entrypoint(draft: DomainDraft, entry: ForeignEntry) -> None:
     try:
-        draft.command(entry, shlex.split(entry.value))
+        draft.command(entry, words_of(entry.value))
     except ValueError as error:
         draft.lost(entry, f"{quoted(entry.value)} cannot be taken apart: {error}")
 

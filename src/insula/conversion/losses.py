@@ -146,15 +146,17 @@ def _comments(element: etree._Element) -> int:
 def _labelled(element: etree._Element) -> dict[str, tuple[str, etree._Element]]:
     """Return the children by what tells them apart: what a device is for, else its place among those of its name."""
     found: dict[str, tuple[str, etree._Element]] = {}
+    numbers: dict[str, int] = {}
     for child in element:
         if not isinstance(child.tag, str):
             continue
         name = _name(child)
         label = mark = f"{name}{_marks(name, child)}"
-        number = 1
+        number = numbers.get(mark, 1)
         while label in found:
             number += 1
             label = f"{mark}[{number}]"
+        numbers[mark] = number
         found[label] = name, child
     return found
 

@@ -11,11 +11,12 @@ from insula.conversion.foreigndocument import ForeignEntry, quoted
 from insula.conversion.keytable import ForeignKey, KeyTable, anyway
 from insula.conversion.nspawnmounts import bind_keys, read_bind, read_read_only, read_temporary, temporary_keys
 from insula.conversion.nspawnnetworks import nspawn_network_keys
-from insula.conversion.nspawnsyntax import truth, words_of
+from insula.conversion.nspawnsyntax import truth
 from insula.conversion.plainvalues import read_directory, read_user
 from insula.engine.policy.capabilities import CapabilityPolicy
 from insula.engine.policy.resourcelimits import ENOUGH
 from insula.model.boot import DEFAULT_INIT
+from insula.model.commandwords import words_of
 from insula.model.domain import DomainDefinition
 from insula.model.extensions import DefinedLimit
 from insula.model.scalars import UNLIMITED, Bound, OnOff, read_integer

@@ -1,6 +1,5 @@
 """The syntax of systemd's settings files: sections, `Key=Value`, continued lines. Source: systemd.syntax(7)."""
 
-import shlex
 from collections.abc import Iterable, Iterator
 
 from insula.conversion.foreigndocument import ForeignDocument, ForeignEntry, bounded, fault_at, quoted
@@ -67,11 +66,6 @@ def truth(text: str) -> bool | None:
     """Return what a boolean says; None: it is none."""
     word = text.lower()
     return True if word in _YES else False if word in _NO else None
-
-
-def words_of(text: str) -> tuple[str, ...]:
-    """Return the words of a command line, in quotes or not. Raises: ValueError for quotes that do not end."""
-    return tuple(shlex.split(text))
 
 
 def parts_of(text: str) -> tuple[str, ...]:

@@ -18,12 +18,12 @@ Source: "[RFC] Add Container support to libvirt", D. Leskovec, libvir-list, 2007
 D. Berrange's answer of 2008-01-15.
 """
 
-import shlex
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
 from lxml import etree
 
+from insula.model.commandwords import words_of
 from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.model.xmlsource import fault
 
@@ -68,11 +68,11 @@ def _convert_application(root: etree._Element, container: etree._Element) -> Non
     if not line:
         raise fault(application, "is empty, expected the program the guest runs first")
     try:
-        words = shlex.split(line)
+        words = words_of(line)
     except ValueError as error:
         raise fault(application, f"found '{line}', expected a command with its quotes closed") from error
     if not words[0].startswith("/"):
-        words = [SHELL, "-c", f"exec {line}"]
+        words = (SHELL, "-c", f"exec {line}")
     system = _below(root, "os", application)
     _child(system, "type", application, text="exe")
     _child(system, "init", application, text=words[0])

@@ -1,10 +1,10 @@
 """When a guest counts as ready: settings of ours in `<insula:domain>`."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
+from insula.model.commandwords import words_of
 from insula.model.scalars import IpAddress, YesNo
 from insula.model.xmlmap import Attribute, Mapped
 
@@ -24,7 +24,7 @@ class Probe(Mapped):
     @property
     def words(self) -> tuple[str, ...]:
         """The command's words. Raises: ValueError if its quotes have no end."""
-        return tuple(shlex.split(self.command or ""))
+        return words_of(self.command or "")
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Every format, and every domain of tests/data: what comes back is the same, but for what is named."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from insula.conversion.losses import losses
 from insula.errors import InvalidArgumentError
 from insula.model.domain import DomainDefinition
 from insula.model.resourcetuning import VCPU_MAX
+from tests.growth import growth
 from tests.unit.model.corpus import DOMAINS
 
 EVERY = pytest.mark.parametrize("wanted", FORMATS, ids=lambda each: each.name)
@@ -70,3 +73,44 @@ def test_a_format_is_found_by_its_name_and_others_are_told() -> None:
     assert format_named("lxc-tools").name == "lxc-tools"
     with pytest.raises(InvalidArgumentError, match="lxc-tools"):
         format_named("qemu-argv")
+
+
+def _sysctls(number: int) -> dict[str, str]:
+    return {f"net.ipv4.conf.x{each}.forwarding": "1" for each in range(number)}
+
+
+def _oci(**more: object) -> str:
+    return json.dumps({"ociVersion": "1.0.2", "root": {"path": "/r"}, **more})
+
+
+_RANGE = {"containerID": 1, "hostID": 100, "size": 1}
+LARGE: list[tuple[str, str, Callable[[int], str]]] = [
+    ("lxc-tools", "lxc.idmap", lambda number: "lxc.idmap = u 1 100 1\n" * number),
+    ("lxc-tools", "lxc.sysctl", lambda number: "".join(f"lxc.sysctl.{each} = 1\n" for each in _sysctls(number))),
+    ("lxc-tools", "lxc.init.cmd", lambda number: f"lxc.init.cmd = /a {'b ' * number}\n"),
+    ("openvz", "SEARCHDOMAIN", lambda number: f'SEARCHDOMAIN="{" ".join(f"d{each}" for each in range(number))}"\n'),
+    ("openvz", "NAMESERVER", lambda number: f'NAMESERVER="{" ".join(map(_address, range(number)))}"\n'),
+    ("oci", "uidMappings", lambda number: _oci(linux={"uidMappings": [_RANGE] * number})),
+    ("oci", "sysctl", lambda number: _oci(linux={"sysctl": _sysctls(number)})),
+    ("oci", "args", lambda number: _oci(process={"args": ["/a", *("b" * number)]})),
+    ("nspawn", "Parameters", lambda number: f"[Exec]\nParameters=/a '{'b' * number * 50}'\n"),
+    (
+        "incus",
+        "linux.sysctl",
+        lambda number: "config:\n" + "".join(f"  linux.sysctl.{each}: '1'\n" for each in _sysctls(number // 2)),
+    ),
+]
+
+
+def _address(number: int) -> str:
+    return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, _, text in LARGE], ids=[each[1] for each in LARGE])
+def test_a_large_document_takes_no_more_than_its_size(name: str, text: Callable[[int], str]) -> None:
+    wanted = format_named(name)
+
+    def both_ways(number: int) -> None:
+        text_from(wanted, domain_from(wanted, ForeignDocument(text=text(number)), vcpus=4).domain)
+
+    assert growth(both_ways, 1000) < 8

@@ -1,7 +1,7 @@
 import pytest
 
 from insula.conversion.foreigndocument import ForeignDocument
-from insula.conversion.nspawnsyntax import part, parts_of, truth, unit_entries, unit_text, words_of
+from insula.conversion.nspawnsyntax import part, parts_of, truth, unit_entries, unit_text
 from insula.errors import InvalidArgumentError
 
 
@@ -37,6 +37,5 @@ def test_booleans_have_many_spellings() -> None:
     assert [truth(each) for each in ("yes", "ON", "1", "no", "off", "0", "maybe")] == [True] * 3 + [False] * 3 + [None]
 
 
-def test_words_and_parts_are_taken_apart_as_they_are_put_together() -> None:
-    assert words_of("a 'b c' \"d\"") == ("a", "b c", "d")
+def test_parts_are_taken_apart_as_they_are_put_together() -> None:
     assert parts_of(f"{part('/a:b')}:/c") == ("/a:b", "/c")
