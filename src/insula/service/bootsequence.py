@@ -218,7 +218,7 @@ class _Starts:
             needed = self._registry.by_name(need.domain)
         except DomainNotFoundError:
             return "which is not there"
-        if needed.is_active:
+        if needed.is_shown_active:
             return await self._unready(needed) if need.until is Awaited.READY else None
         failure = needed.past.failure
         return "which does not run" if failure is None else f"which could not be started: {failure.text}"

@@ -108,7 +108,8 @@ class GuestReadiness:
 
         Raises: OperationInvalidError if it is off; OperationFailedError if it ends before.
         """
-        managed.require_run()
+        if not managed.is_shown_active:  # one that reboots has no run for a moment
+            managed.require_run()
         if ready_state(managed) is not ReadyState.READY:
             waiter = self._waiting.get(managed.uuid)
             if waiter is None:
@@ -117,11 +118,13 @@ class GuestReadiness:
 
     async def wait_in_time(self, managed: ManagedDomain) -> None:
         """The same, as long as its definition says. Raises: OperationTimeoutError if it is late, too."""
-        run = managed.require_run()
-        wanted = managed.current.settings.readiness if run.record.probed else None
+        if not managed.is_shown_active:
+            managed.require_run()
+        run = managed.run
+        wanted = managed.current.settings.readiness if run is None or run.record.probed else None
         if wanted is None:
             return
-        left = wanted.timeout - run.record.age
+        left = wanted.timeout - (0.0 if run is None else run.record.age)
         try:
             async with asyncio.timeout(max(0.0, left)):
                 await self.wait(managed)

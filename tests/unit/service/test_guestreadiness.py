@@ -238,3 +238,29 @@ async def test_a_try_that_fails_in_an_unknown_way_is_not_the_last(
     managed = await started(rig, "<insula:readiness port='80'/>")
     await until(lambda: ready_state(managed) is ReadyState.READY)
     assert "whether it is ready is not known: nobody thought of that" in caplog.text
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+async def test_who_begins_to_wait_amid_a_reboot_is_told_that_it_is_over(
+    rig: Rig, reasons: list[str | None], monkeypatch: pytest.MonkeyPatch, in_time: bool
+) -> None:
+    managed = await started(rig, "<insula:readiness port='80'/>")
+    launch, launching, go_on = rig.engine.launch, asyncio.Event(), asyncio.Event()
+
+    async def slowly(*arguments: Any, **options: Any) -> Any:
+        launching.set()
+        await go_on.wait()
+        return await launch(*arguments, **options)
+
+    monkeypatch.setattr(rig.engine, "launch", slowly)
+    rig.end(WEB, REBOOTED)
+    await launching.wait()
+    assert managed.run is None and managed.is_shown_active
+    readiness = rig.domains.services.readiness
+    waiting = asyncio.ensure_future((readiness.wait_in_time if in_time else readiness.wait)(managed))
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    reasons[:] = [None]
+    go_on.set()
+    await waiting
+    assert ready_state(managed) is ReadyState.READY

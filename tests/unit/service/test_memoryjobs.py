@@ -1,6 +1,7 @@
 """Memory is taken from a guest that holds more than it is to have: a job, which goes on beside other verbs."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from insula.service import memoryjobs
 from insula.service.describing import described
 from insula.service.events import BalloonChange, DomainIdentity, JobCompleted, LimitChangeFailed
 from insula.service.rundirectory import RunDirectory
+from insula.service.runjournal import RunJournal
 from insula.service.statistics import memory_stats
 from tests.unit.service.fakes import Rig, until
 from tests.unit.service.limits import BOTH, group, of_kind, running, values
@@ -222,3 +224,31 @@ async def test_a_daemon_that_ends_gives_the_job_up(rig: Rig, monkeypatch: pytest
     with pytest.raises(OperationAbortedError, match="the end of insulad"):
         await asked
     assert held.squeezed is None and record_tells(rig) is None
+
+
+async def test_a_job_that_ends_beside_another_verb_leaves_what_that_has_written_down(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ref, asked = await giving_nothing(rig, monkeypatch)
+    managed, journal = rig.domains.of(ref), RunJournal(RunDirectory(rig.layout), rig.domains.wiring.reseating.seating)
+    attaching, go_on = asyncio.Event(), asyncio.Event()
+
+    async def attach() -> None:
+        journal.change(managed, replace(managed.require_run().record, attaching=True))
+        attaching.set()
+        await go_on.wait()
+
+    holding = asyncio.create_task(managed.lock.perform("attach device", attach))
+    await attaching.wait()
+    job = managed.lock.job
+    assert job is not None
+    job.abort("somebody")
+    await until(lambda: managed.require_run().memory_job is None)
+    await asyncio.sleep(0.01)
+    (kept,) = RunDirectory(rig.layout).load()
+    assert kept.record.attaching, "a daemon that follows must know what to take back"
+    go_on.set()
+    await holding
+    with pytest.raises(OperationAbortedError):
+        await asked
+    await until(lambda: record_tells(rig) is None)

@@ -5,16 +5,13 @@ Sources: core(5) on coredump_filter; the kernel document on /proc/PID/smaps and 
 
 import os
 import re
-from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from insula.kernel.fds import Fd
+from insula.kernel.pagemap import present_pages
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-_ENTRIES = 1 << 16
-"""Pages that are asked about at once."""
-_PRESENT, _SWAPPED = 1 << 63, 1 << 62
 _HEADER = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) \S+ (\d+)\s*(.*)\n?")
 _NEVER = frozenset({"[vvar]", "[vvar_vclock]", "[vsyscall]"})
 _VDSO = "[vdso]"
@@ -119,7 +116,7 @@ def extents_of(area: MemoryArea, size: int, pagemap: Fd, gap: int) -> Iterator[M
     if not size or not area.there:
         yield MemoryExtent(start=area.start, size=area.end - area.start, filled=0, access=area.access)
         return
-    runs = list(_joined(_present(pagemap, area.start, area.start + size), gap))
+    runs = list(_joined(present_pages(pagemap, area.start, area.start + size), gap))
     position = area.start
     if not runs or runs[0][0] > area.start:
         end = runs[0][0] if runs else area.end
@@ -142,22 +139,3 @@ def _joined(runs: Iterable[tuple[int, int]], gap: int) -> Iterator[tuple[int, in
         last = start, end
     if last is not None:
         yield last
-
-
-def _present(pagemap: Fd, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the runs of pages that are in memory or swapped out."""
-    for first in range(start // PAGE, -(-end // PAGE), _ENTRIES):
-        count = min(_ENTRIES, -(-end // PAGE) - first)
-        entries = array("Q", os.pread(pagemap, 8 * count, 8 * first))
-        if not any(entries):
-            continue
-        begun: int | None = None
-        for index, entry in enumerate(entries):
-            there = entry & (_PRESENT | _SWAPPED)
-            if there and begun is None:
-                begun = index
-            elif not there and begun is not None:
-                yield (first + begun) * PAGE, (first + index) * PAGE
-                begun = None
-        if begun is not None:
-            yield (first + begun) * PAGE, (first + len(entries)) * PAGE

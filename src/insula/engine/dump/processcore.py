@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from insula.engine.dump.elfcore import SEGMENTS_MAX, ProcessState, ThreadState, general_registers, head, is_native
 from insula.engine.dump.memoryareas import PAGE, MemoryArea, MemoryExtent, extents_of, read_areas, wanted
@@ -121,7 +122,8 @@ class ProcessDirectory:
         pagemap = self._open(f"{self._whose_memory}pagemap")
         try:
             while True:
-                found = [each for area in areas for each in extents_of(area, wanted(area, filter_), pagemap, gap)]
+                every = (each for area in areas for each in extents_of(area, wanted(area, filter_), pagemap, gap))
+                found = list(islice(every, SEGMENTS_MAX + 1))  # a guest may have more than memory holds
                 if len(found) <= SEGMENTS_MAX or gap > 1 << 46:
                     return found[:SEGMENTS_MAX]
                 gap *= 16

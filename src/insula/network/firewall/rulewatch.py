@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from insula.engine.threads import in_own_thread
-from insula.errors import InsulaError
 from insula.network.firewall.rulenotices import RuleChange, RuleNotices
 
 _LOGGER = logging.getLogger(__name__)
@@ -83,7 +82,7 @@ class RuleWatch:
     async def _look_around(self) -> None:
         try:
             await in_own_thread(self._firewall.look_around)
-        except InsulaError as error:
+        except Exception as error:  # whatever it was, the next change is looked at
             _LOGGER.error("what others' firewalls keep networks from is not known: %s", error)
 
     def _plan(self, change: RuleChange) -> None:
@@ -100,7 +99,7 @@ class RuleWatch:
     async def _restore(self, change: RuleChange) -> None:
         try:
             restored = await in_own_thread(self._firewall.restore)
-        except InsulaError as error:
+        except Exception as error:  # whatever it was, it is tried again
             _LOGGER.error("rules of the packet filter that somebody took away cannot be put back: %s", error)
             restored, self._again = (), change
             self._slow_down()

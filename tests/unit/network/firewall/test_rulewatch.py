@@ -28,7 +28,7 @@ class WatchedRules:
     missing: int = 1
     looks: int = 0
     own: set[int] = field(default_factory=set)
-    failures: list[OperationFailedError] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     looked_around: int = 0
 
@@ -97,8 +97,11 @@ async def test_who_takes_them_away_again_and_again_meets_them_again_after_a_paus
     assert rules.missing == 0
 
 
-async def test_what_cannot_be_put_back_is_tried_again(rules: WatchedRules, caplog: pytest.LogCaptureFixture) -> None:
-    rules.failures = [OperationFailedError("no memory")]
+@pytest.mark.parametrize("failure", [OperationFailedError("no memory"), RuntimeError("no memory")])
+async def test_what_cannot_be_put_back_is_tried_again(
+    rules: WatchedRules, caplog: pytest.LogCaptureFixture, failure: Exception
+) -> None:
+    rules.failures = [failure]
     rules.harmed()
     await until(lambda: bool(rules.told))
     assert "cannot be put back: no memory" in caplog.text
