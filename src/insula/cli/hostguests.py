@@ -28,6 +28,11 @@ REMEMBERED = "ran-at-shutdown"
 _PAUSE = 0.2
 """Seconds between two looks at guests that are shutting down."""
 
+_ATTEMPTS = 5
+"""How often the daemon is asked that does not answer."""
+_AGAIN = 2.0
+"""Seconds until then."""
+
 Say = Callable[[str], None]
 
 
@@ -112,6 +117,8 @@ class HostShutdown:
         self._settings = settings
         self._say = say
         self._clock = clock
+        self._runs: frozenset[tuple[str, int]] = frozenset()
+        """By UUID and id: who ran in the present round. Asked once for all that are waited for."""
 
     def end_all(self) -> bool:
         """Return whether none runs any more; what is left, and why, is told."""
@@ -144,6 +151,7 @@ class HostShutdown:
         while waiting or going:
             while waiting and len(going) < self._settings.parallel:
                 going.append(self._ending(waiting.popleft()))
+            self._runs = frozenset((each["uuid"], each["id"]) for each in self._running())
             going = [each for each in going if next(each, self) is None]
             if going:
                 self._clock.sleep(_PAUSE)
@@ -190,13 +198,26 @@ class HostShutdown:
 
     def _is_of(self, told: Json) -> bool:
         """Whether the very run goes on that was told of."""
-        return any(each["uuid"] == told["uuid"] and each["id"] == told["id"] for each in self._running())
+        return (told["uuid"], told["id"]) in self._runs
 
 
 def remember(place: Path, running: Sequence[Json]) -> None:
     """Write down who runs, the first that was started first, for `start_again` after the boot."""
     rows = sorted((each for each in running if each["persistent"]), key=lambda each: each["begun"] or 0)
-    place.write_text("".join(f"{each['uuid']}\n" for each in rows))
+    whole = place.with_name(f"{place.name}.new")
+    with whole.open("w") as file:
+        file.writelines(f"{each['uuid']}\n" for each in rows)
+        file.flush()
+        os.fsync(file.fileno())
+    whole.replace(place)
+
+
+def try_to_remember(place: Path, running: Sequence[Json], say: Say) -> None:
+    """The same; a disk that refuses keeps no guest from being shut down."""
+    try:
+        remember(place, running)
+    except OSError as error:
+        say(f"who runs now will not be started with the host: {error}")
 
 
 def start_again(host: EndingHost, place: Path, say: Say) -> None:
@@ -216,22 +237,30 @@ def stop(settings: ShutdownSettings, say: Say) -> int:
     if settings.on_shutdown == "ignore":
         return 0
     layout = layout_from(None)
-    with connect(layout) as host:
-        if settings.on_boot == "start":
-            remember(layout.state / REMEMBERED, host.overview(ListDomains.ACTIVE))
-        return 0 if HostShutdown(host, settings, say, PassingTime()).end_all() else 1
+    remembered = settings.on_boot != "start"
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with connect(layout) as host:
+                if not remembered:
+                    remembered = True
+                    try_to_remember(layout.state / REMEMBERED, host.overview(ListDomains.ACTIVE), say)
+                return 0 if HostShutdown(host, settings, say, PassingTime()).end_all() else 1
+        except InsulaError as error:  # the daemon may just have been restarted: nobody is forgotten for that
+            if attempt == _ATTEMPTS:
+                raise
+            say(f"guests are looked at again: {error}")
+            time.sleep(_AGAIN)
+    return 1
 
 
 def start(settings: ShutdownSettings, say: Say) -> int:
     """The host is up. Returns: an exit status."""
     layout = layout_from(None)
     place = layout.state / REMEMBERED
-    try:
-        if settings.on_boot == "start" and place.exists():
-            with connect(layout) as host:
-                start_again(host, place, say)
-    finally:
-        place.unlink(missing_ok=True)
+    if settings.on_boot == "start" and place.exists():
+        with connect(layout) as host:  # where nobody can be asked, who ran is still known at the next try
+            start_again(host, place, say)
+    place.unlink(missing_ok=True)
     return 0
 
 

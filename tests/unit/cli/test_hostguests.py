@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from insula.cli import hostguests
 from insula.cli.hostguests import HostShutdown, PassingTime, ShutdownSettings, remember, settings_of, start_again
 from insula.errors import DomainNotFoundError, InsulaError, OperationFailedError
+from insula.layout import Layout
 from insula.model.domainstates import DomainState
 from insula.sdk.values import Json
 
@@ -237,3 +239,72 @@ def test_a_setting_without_a_meaning_is_told_and_keeps_guests_from_nothing(name:
     assert settings_of({name: value}, said.append) == ShutdownSettings()
     assert len(said) == 1
     assert said[0].startswith(f"{name}={value} is no")
+
+
+def test_many_guests_are_waited_for_with_one_question_a_round(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(50):
+        host.has(FakeGuest(host, f"web{number}", number, takes=2.0))
+    asked, overview = [], host.overview
+
+    def counted(flags: int = 0) -> list[Json]:
+        asked.append(flags)
+        return overview(flags)
+
+    monkeypatch.setattr(host, "overview", counted)
+    over, _ = host.shut_down(ShutdownSettings(parallel=50))
+    assert over and len(asked) < 30
+
+
+class _Connected:
+    """A connection that gives a host, or fails. done: how often one was asked for."""
+
+    def __init__(self, host: FakeHost, failures: int) -> None:
+        self.host, self.failures, self.done = host, failures, 0
+
+    def __call__(self, layout: object) -> "_Connected":
+        self.done += 1
+        return self
+
+    def __enter__(self) -> FakeHost:
+        if self.done <= self.failures:
+            raise OperationFailedError("insulad has closed the connection")
+        return self.host
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    layout = Layout.prefix(tmp_path)
+    layout.state.mkdir(parents=True)
+    monkeypatch.setattr(hostguests, "layout_from", lambda _: layout)
+    monkeypatch.setattr(hostguests, "_AGAIN", 0.0)
+    return layout.state / hostguests.REMEMBERED
+
+
+def test_a_daemon_that_is_restarted_meanwhile_and_a_full_disk_keep_no_guest_running(
+    host: FakeHost, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.has(FakeGuest(host, "web", 1, takes=0.0))
+    connected, said = _Connected(host, failures=2), list[str]()
+    monkeypatch.setattr(hostguests, "connect", connected)
+    place.with_name(f"{place.name}.new").mkdir()  # what cannot be written
+    assert hostguests.stop(ShutdownSettings(on_boot="start"), said.append) == 0
+    assert host.done == ["web asked", "web off"] and connected.done == 3
+    assert any("will not be started with the host" in each for each in said)
+
+
+def test_who_ran_is_not_forgotten_by_a_boot_at_which_nobody_can_be_asked(
+    host: FakeHost, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = host.has(FakeGuest(host, "web", 1, id=None))
+    place.write_text("web\n")
+    monkeypatch.setattr(hostguests, "connect", _Connected(host, failures=1))
+    settings = ShutdownSettings(on_boot="start")
+    with pytest.raises(OperationFailedError):
+        hostguests.start(settings, print)
+    assert place.read_text() == "web\n" and not web.is_active()
+    monkeypatch.setattr(hostguests, "connect", _Connected(host, failures=0))
+    assert hostguests.start(settings, print) == 0
+    assert web.is_active() and not place.exists()
