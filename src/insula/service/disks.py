@@ -15,6 +15,8 @@ from insula.service.managed import ManagedDomain
 from insula.service.statistics import disk_of, number_of, source_of
 
 _SECTOR = 512
+_LARGEST = (1 << 63) - _SECTOR
+"""What an off_t can tell, in whole sectors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +89,8 @@ def _enlarge(name: str, path: str, number: tuple[int, int], size: int) -> None:
     if not nodes:
         raise OperationUnsupportedError(f"{name}: another file is called '{path}' by now, or it is read-only")
     present = os.stat(path).st_size
+    if size > _LARGEST:
+        raise OperationUnsupportedError(f"{name} cannot have {size} bytes: no file has more than {_LARGEST}")
     if size < present:
         raise OperationUnsupportedError(f"{name} has {present} bytes: to cut some off would cut off what is there")
     os.truncate(path, size)

@@ -122,13 +122,16 @@ def place_in(filesystem: Filesystem, source: str) -> tuple[int, int]:
     """
     try:
         found = root_partition(source, os.uname().machine, filesystem.source.partition)
-    except ValueError as error:
-        raise UnsupportedConfigError(f"file system '{filesystem.target}' on {source}: {error}") from error
+    except (ValueError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UnsupportedConfigError(f"file system '{filesystem.target}' on {source}: {why}") from error
     return (0, 0) if found is None else (found.start, found.size)
 
 
 def _has_gpt(fd: int) -> bool:
-    return any(os.pread(fd, 8, size) == _GPT_MAGIC for size in _SECTORS)
+    """Whether the table is a GPT: what an older table leaves to it, or one that has nothing, as kernels have it."""
+    kinds = {kind for kind, _, _ in _entries(fd, 0) if kind}
+    return (not kinds or _PROTECTIVE in kinds) and any(os.pread(fd, 8, size) == _GPT_MAGIC for size in _SECTORS)
 
 
 def _gpt(fd: int, end: int) -> Iterator[Partition]:

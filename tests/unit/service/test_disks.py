@@ -60,6 +60,9 @@ async def test_an_image_becomes_larger_with_the_device_that_shows_it(
     assert ((tmp_path / "disk").stat().st_size, followed) == (MIB + 512, ["/dev/null"])
     with pytest.raises(OperationUnsupportedError, match="would cut off what is there"):
         await DiskVerbs().enlarge(managed, "vda", Bytes(MIB))
+    for size in ((1 << 63) - 511, (1 << 64) - 1, (1 << 64) * 1024):
+        with pytest.raises(OperationUnsupportedError, match="no file has more than"):
+            await DiskVerbs().enlarge(managed, "vda", Bytes(size))
     monkeypatch.setattr(disks, "loops_over", lambda path: [("/dev/null", False)])
     with pytest.raises(OperationUnsupportedError, match="or it is read-only"):
         await DiskVerbs().enlarge(managed, "vda", Bytes(2 * MIB))

@@ -4,11 +4,13 @@ import json
 import struct
 import subprocess
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from insula.storage.partitiontable import Partition, partitions, root_partition
+from insula.errors import UnsupportedConfigError
+from insula.model.filesystems import Filesystem, FilesystemSource
+from insula.storage.partitiontable import Partition, partitions, place_in, root_partition
 from tests.partitiontables import guid_table, table
 
 LINUX = "0fc63daf-8483-4772-8e79-3d69d8477de4"
@@ -114,6 +116,23 @@ def test_a_chain_that_goes_in_a_circle_ends(image: Path) -> None:
     disk[32 * 512 : 33 * 512] = table([(0x83, 4, 4), (0x05, 0, 16)], sectors=1)
     image.write_bytes(disk)
     assert places(partitions(str(image))) == [(5, 36, 4)]
+
+
+def test_a_gpt_that_another_table_has_taken_the_place_of_is_none(image: Path) -> None:
+    """As kernels see it: programs that write the older table only leave the GPT where it is."""
+    disk = bytearray(guid_table([(LINUX, 40, 47)], sectors=64))
+    disk[:512] = table([(0x83, 48, 8)], sectors=1)
+    image.write_bytes(disk)
+    assert places(partitions(str(image))) == [(1, 48, 8)]
+    disk[:512] = bytes(512)
+    image.write_bytes(disk)
+    assert places(partitions(str(image))) == [(1, 40, 8)]
+
+
+def test_what_cannot_be_read_is_named_with_the_file_system(tmp_path: Path) -> None:
+    mounted = Filesystem(target=PurePosixPath("/srv"), source=FilesystemSource(partition=1))
+    with pytest.raises(UnsupportedConfigError, match=r"file system '/srv' on .*: Is a directory"):
+        place_in(mounted, str(tmp_path))
 
 
 def test_a_gpt_that_is_cut_off_is_none_of_the_older_kind(image: Path) -> None:

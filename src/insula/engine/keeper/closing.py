@@ -39,6 +39,8 @@ def close_aside(fds: Sequence[int]) -> None:
 def _close(fds: Sequence[int], keeper: int) -> NoReturn:
     """In the child: close one after another, each for so long as it may take."""
     try:
+        # To be told to end, as all of a scope are, means nothing here: what is left undone stays open for good.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         set_name(_NAME)
         die_with_parent(keeper)

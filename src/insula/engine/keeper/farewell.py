@@ -32,15 +32,17 @@ class Farewell:
         """Write down the ends that are held. On a full disk they are lost, as with the keeper's death."""
         for each in self._held.guests.values():
             if self._place >= 0 and each.status is not None:
-                line = f"{each.guest} {each.launch or _UNKNOWN} {each.pid} {each.status}\n"
+                line = f"{each.guest} {each.launch or _UNKNOWN} {each.pid} {each.status}\n".encode()
                 with suppress(OSError):
-                    os.write(self._place, line.encode())
+                    if os.write(self._place, line) < len(line):
+                        os.write(self._place, b"\x00\n")  # so that the next line, if there is room again, is one
 
 
 def ended_before(place: Path, uuid: str, launch: str | None, pid: int) -> int | None:
     """Return the wait status of a guest's init that a keeper which has ended wrote down, None if none did."""
     try:
-        lines = place.read_text(errors="replace").splitlines()
+        # What no line end follows was cut off, by a full disk: half a status is another one.
+        lines = place.read_text(errors="replace").split("\n")[:-1]
     except OSError:
         return None
     for line in lines:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from insula.engine.guestroot import mounted_root
 from insula.engine.spec import Access, DirectoryRoot, ImageRoot, OverlayRoot, Root
-from insula.engine.steps.host.layers import open_layer
+from insula.engine.steps.host.layers import open_layer, refuse_host_root
 from insula.errors import UnsupportedConfigError
 from insula.kernel.fds import Fd
 from insula.kernel.mounts import MountAttribute, Propagation, change
@@ -37,11 +37,20 @@ def stopped_root(root: Root, *, detached_layers: bool) -> Fd:
             case _:
                 raise UnsupportedConfigError("its root forgets everything when it stops")
         try:
+            if not isinstance(root, OverlayRoot):
+                refuse_host_root(tree, _path_of(root))
             change(tree, add=_HARMLESS, propagation=Propagation.PRIVATE)
         except BaseException:
             os.close(tree)
             raise
         return tree
+
+
+def _path_of(root: Root) -> str:
+    match root:
+        case DirectoryRoot(path=path) | ImageRoot(source=path):
+            return path
+    return "/"
 
 
 def _overlay(root: OverlayRoot, held: ExitStack, *, detached_layers: bool) -> Fd:

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import socket
 import struct
 from pathlib import Path
@@ -47,6 +48,26 @@ def test_what_lingers_is_gone_for_who_asked_while_another_waits_and_the_rest_is_
         os.close(pidfd)
         peer.close()
     assert open_fds() == before
+
+
+def test_who_closes_is_not_ended_by_what_ends_a_scope_nor_takes_it_for_its_keepers(tmp_path: Path) -> None:
+    """A child has the keeper's handler for SIGTERM: it would go by that, or end and leave the rest open."""
+    (tmp_path / "file").touch()
+    told, former = tmp_path / "told", signal.getsignal(signal.SIGTERM)
+    before, others = open_fds(), children()
+    peer, fd = lingering()
+    file = os.open(tmp_path / "file", os.O_RDONLY)
+    signal.signal(signal.SIGTERM, lambda *_: told.touch())
+    try:
+        close_aside([fd, file])
+        (child,) = children() - others
+        until(lambda: Path(f"/proc/{child}/comm").read_text() == "insula-closing\n", "the child at its work")
+        os.kill(child, signal.SIGTERM)
+        assert os.waitpid(child, 0) == (child, 0)
+    finally:
+        signal.signal(signal.SIGTERM, former)
+        peer.close()
+    assert open_fds() == before and not told.exists()
 
 
 def test_nothing_to_close_makes_no_process() -> None:

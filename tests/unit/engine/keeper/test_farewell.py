@@ -1,5 +1,6 @@
 """A keeper that is told to end writes down what nobody has asked for, and the next daemon finds it."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -73,3 +74,24 @@ def test_without_a_place_it_ends_all_the_same() -> None:
     words.wanted = True
     words.write()
     assert words.is_due(clients=0)
+
+
+def test_half_a_status_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full takes the beginning of a line: 25 of 256."""
+    place, real, full = tmp_path / "ends", os.write, True
+
+    def write(file: int, data: bytes) -> int:
+        if data.startswith(b"u1"):
+            return real(file, data[:-2])
+        if full and data == b"\x00\n":
+            raise OSError(errno.ENOSPC, "no space left")
+        return real(file, data)
+
+    monkeypatch.setattr(os, "write", write)
+    farewell(place, held("u1", 7, 256)).write()
+    assert place.read_text() == "u1 l1 7 25"
+    assert ended_before(place, "u1", "l1", 7) is None
+    place.unlink()
+    full = False
+    farewell(place, held("u1", 7, 256), held("u2", 9, 1)).write()
+    assert (ended_before(place, "u1", "l1", 7), ended_before(place, "u2", "l1", 9)) == (None, 1)

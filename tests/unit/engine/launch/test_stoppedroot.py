@@ -8,7 +8,7 @@ import pytest
 
 from insula.engine.launch import stoppedroot
 from insula.engine.launch.stoppedroot import stopped_root
-from insula.engine.spec import Access, DirectoryRoot, OverlayRoot, TmpfsRoot
+from insula.engine.spec import Access, DirectoryRoot, ImageRoot, OverlayRoot, Root, TmpfsRoot
 from insula.errors import UnsupportedConfigError
 from insula.kernel.fds import Fd
 from insula.kernel.mounts import MountAttribute
@@ -68,3 +68,13 @@ def test_a_directory_is_taken_without_devices(tmp_path: Path, changes: list[tupl
 def test_a_root_that_keeps_nothing_is_refused(root: DirectoryRoot | TmpfsRoot, reason: str) -> None:
     with pytest.raises(UnsupportedConfigError, match=reason):
         stopped_root(root, detached_layers=True)
+
+
+@pytest.mark.parametrize("root", [DirectoryRoot(path="/"), ImageRoot(source="/dev/host")], ids=["directory", "device"])
+@pytest.mark.usefixtures("changes")
+def test_the_hosts_own_root_is_nobodys(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stoppedroot, "mounted_root", lambda _: Fd(os.open("/", os.O_PATH | os.O_DIRECTORY)))
+    before = open_fds()
+    with pytest.raises(OSError, match="the host's own root"):
+        stopped_root(root, detached_layers=True)
+    assert open_fds() == before
