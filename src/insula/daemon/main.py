@@ -30,6 +30,7 @@ from insula.daemon.idle import IdleWatch
 from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
 from insula.daemon.logs import keeper_log, start_logging
 from insula.daemon.metricsserver import MetricsServer, metrics_server
+from insula.daemon.reloading import tell_unapplied
 from insula.daemon.server import Capacity, Server, session_limits
 from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
@@ -99,7 +100,7 @@ class Daemon:
     ) -> None:
         self._limits = limits
         self._layout = layout
-        self._settings = settings
+        self._settings = self._begun_with = settings
         self._options = options
         self._began = time.time()
         self._stopping = asyncio.Event()
@@ -153,8 +154,7 @@ class Daemon:
         self._services = self._wiring.services
         self._audit = AuditRecorder(level=settings.audit_level, logged=settings.audit_logging)
         self._audit_trail = AuditTrail(domains=self._services.domains, recorder=self._audit)
-        if self._audit.wanted:
-            self._events.subscribe(self._audit_trail.heard)
+        self._audit_trail.attend(self._events)
         self._server: Server | None = None
         self._certificates: Certificates | None = None
         self._metrics: MetricsServer | None = None
@@ -188,8 +188,7 @@ class Daemon:
             with unsearched():  # a thousand domains are made, before anybody is served
                 await self._wiring.recovery.take_stock()
             await self._services.guest.end_probes()
-            if self._audit.wanted:
-                self._audit_trail.take_stock()
+            self._audit_trail.take_stock()
             self._server = Server(
                 endpoints,
                 services=self._services,
@@ -295,6 +294,7 @@ class Daemon:
         except ConfigurationError as error:
             _logger.error("the settings stay as they were: %s", error)
             return
+        tell_unapplied(self._begun_with, settings)
         self._settings = settings
         if not self._options.verbose:
             start_logging(settings.log_level)

@@ -31,6 +31,7 @@ from insula.service.events import (
     DomainEvent,
     DomainIdentity,
     Event,
+    Events,
     LifecycleEvent,
     LimitChangeFailed,
     Reboot,
@@ -50,7 +51,10 @@ _REASONS: Final[Mapping[int, str]] = {
 
 
 class Recorder(Protocol):
-    """Where records go."""
+    """Where records go. wanted: whether any are kept."""
+
+    @property
+    def wanted(self) -> bool: ...
 
     def record(self, kind: AuditKind, text: str) -> None:
         """Take a record. Never waits, never fails."""
@@ -77,9 +81,14 @@ class AuditTrail:
         self._recorder = recorder
         self._given: dict[UUID, Given] = {}
 
+    def attend(self, events: Events) -> None:
+        """Hear of what happens from now on, if records are kept."""
+        if self._recorder.wanted:
+            events.subscribe(self.heard)
+
     def take_stock(self) -> None:
         """Know what guests have that an earlier daemon started; called once they are known. Nothing is recorded."""
-        for each in self._domains:
+        for each in self._domains if self._recorder.wanted else ():
             if each.is_active:
                 with suppress(InsulaError):  # what it is described by cannot be made out, which its verbs tell
                     self._given[each.uuid] = given(each)

@@ -42,6 +42,8 @@ DISK = "<disk type='block'><source dev='/dev/sd b'/><target dev='sdb'/><alias na
 class Scene:
     """One domain, and what was recorded of it."""
 
+    wanted = True
+
     def __init__(self, name: str = "web") -> None:
         self.records: list[tuple[AuditKind, str]] = []
         self.events = Events()
@@ -49,7 +51,7 @@ class Scene:
         domain = replace(DomainDefinition.load(XML.format(more="")), name=DomainName(name))
         self.managed = self.domains.new(domain, definition=domain)
         self.trail = AuditTrail(domains=self.domains, recorder=self)
-        self.events.subscribe(self.trail.heard)
+        self.trail.attend(self.events)
 
     def record(self, kind: AuditKind, text: str) -> None:
         self.records.append((kind, text))
@@ -167,3 +169,15 @@ async def test_digits_of_other_scripts_are_told_as_bytes(scene: Scene) -> None:
     scene.become(arabic)
     (told,) = scene.told(DeviceAdded(domain=scene.managed.ref, alias="ua-x"))
     assert "new-fs=D9A3 " in told
+
+
+@pytest.mark.asyncio
+async def test_where_no_records_are_kept_nothing_is_heard_or_looked_at(scene: Scene) -> None:
+    scene.start()
+    scene.records.clear()
+    scene.wanted = False
+    idle, events = AuditTrail(domains=scene.domains, recorder=scene), Events()
+    idle.attend(events)
+    idle.take_stock()
+    events.publish(StartFailed(domain=scene.managed.ref))
+    assert not scene.records and not idle._given
