@@ -25,6 +25,8 @@ _LOOKS = 20
 """How often we look for the kill that we were woken for: it may take the kernel a moment, or need none after all."""
 _KEPT = 8
 """Victims that a run remembers."""
+_UNCLAIMED = 256
+"""Victims in the log whose guests' turns have not come yet, or that are no guest's of ours."""
 
 
 class OomWatch:
@@ -39,6 +41,8 @@ class OomWatch:
         self._due: dict[UUID, int] = {}
         """Guests in which somebody is being killed, and how often we still look."""
         self._timer: asyncio.TimerHandle | None = None
+        self._unclaimed: list[OomVictim] = []
+        """Those that the log has told, in its order, and no guest's kills were told with."""
 
     def begin(self) -> None:
         """Watch all guests that run now too; called once they are known."""
@@ -97,6 +101,16 @@ class OomWatch:
         self._timer = asyncio.get_running_loop().call_later(_SOON, self._look)
 
     def _look(self) -> None:
+        try:
+            self._look_at_due()
+        except Exception as error:  # whatever it was, the next kill is looked at
+            LOGGER.error("who is killed for want of memory cannot be looked at: %s", error, exc_info=error)
+        if self._due:
+            self._later()
+        else:
+            asyncio.get_running_loop().add_reader(self._notices.fileno(), self._woken)
+
+    def _look_at_due(self) -> None:
         for uuid in self._notices.take():
             self._due[uuid] = _LOOKS
         for uuid, looks in tuple(self._due.items()):
@@ -111,10 +125,6 @@ class OomWatch:
                 managed = self._domains.find(uuid)
                 if managed is not None:
                     self._tell(managed.ref, run, MemoryFailureAction.IGNORE)
-        if self._due:
-            self._later()
-        else:
-            asyncio.get_running_loop().add_reader(self._notices.fileno(), self._woken)
 
     def _tell(self, domain: DomainIdentity, run: Run, action: MemoryFailureAction) -> None:
         """Tell of kills that nobody was told of yet."""
@@ -131,7 +141,7 @@ class OomWatch:
         self._events.publish(MemoryFailure(domain=domain, action=action))
 
     def _victims(self, run: Run) -> list[OomVictim]:
-        """Return whom the kernel's log says to have been killed in the guest since the log was read last."""
+        """Return whom the kernel's log says to have been killed in the guest, and who was not returned before."""
         if self._log is None:
             return []
         try:
@@ -139,7 +149,11 @@ class OomWatch:
         except OSError as error:
             LOGGER.info("the kernel's log cannot be read: %s", error)
             return []
-        return [each for each in oom_victims(texts) if _is_of(each, run)]
+        found, others = list[OomVictim](), list[OomVictim]()
+        for each in (*self._unclaimed, *oom_victims(texts)):
+            (found if _is_of(each, run) else others).append(each)
+        self._unclaimed = others[-_UNCLAIMED:]
+        return found
 
 
 def _is_of(victim: OomVictim, run: Run) -> bool:

@@ -183,3 +183,44 @@ async def test_a_host_that_gives_no_notice_keeps_no_guest_from_starting(rig: Rig
     ref = await running(rig)
     assert rig.domains.of(ref).is_active
     watch.close()
+
+
+async def test_guests_that_are_short_of_memory_at_once_are_each_told_their_own_victims(rig: Rig) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    web = await running(rig)
+    mail = await rig.domains.start(await rig.domains.define(domain_xml("mail", MAIL)))
+    for ref in (web, mail):
+        group(rig, ref).oom_kills = 1
+    watching.log.texts = [
+        *(choice(7, "dd", path_of(rig, WEB)), kill(7, "dd")),
+        *(choice(8, "sh", path_of(rig, MAIL)), kill(8, "sh")),
+    ]
+    watching.notices.woken = {WEB, MAIL}
+    watching.notices.wake()
+    await until(lambda: len(failures(rig)) == 2)
+    victims = [[each.program for each in rig.domains.of(ref).require_run().oom_victims] for ref in (web, mail)]
+    assert victims == [["dd"], ["sh"]]
+    watch.close()
+
+
+async def test_a_look_that_fails_is_told_and_not_the_last(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    watching = Watching(rig)
+    watch = watching.begin()
+    ref = await running(rig)
+    take = Notices.take
+
+    def fail(self: Notices) -> set[UUID]:
+        take(self)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(Notices, "take", fail)
+    watching.notices.wake()
+    await until(lambda: "Too many open files" in caplog.text)
+    monkeypatch.setattr(Notices, "take", take)
+    group(rig, ref).oom_kills = 1
+    watching.notices.wake()
+    await until(lambda: failures(rig))
+    watch.close()
