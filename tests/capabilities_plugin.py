@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import hosts, probes, waiting
+from tests import clientrecord, hosts, probes, waiting
 from tests.hosts import Profile
 from tests.processortime import Meter
 
@@ -24,6 +24,7 @@ _MARKERS = (
     "requires(*capabilities): skip where one of the capabilities (tests/probes.py) is missing",
     "machine(*reasons): runs in the emulated machine too; why it is another kind of host (hosts.MACHINE_REASONS)",
     "systemd_host: runs only in the emulated machine booted by systemd",
+    clientrecord.MARKER,
 )
 
 
@@ -164,3 +165,5 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", marker)
     host = hosts.profile()
     config.pluginmanager.register(CapabilitiesPlugin(host, allowed_on(host)), "insula-capabilities")
+    if host not in hosts.MACHINES:
+        config.pluginmanager.register(clientrecord.ClientRecorder(), "insula-clients")

@@ -279,6 +279,11 @@ def _prometheus() -> str:
     return _sideloaded("prometheus")() or _sideloaded("promtool")()
 
 
+def _lxml_of_the_hosts() -> str:
+    """Tell whether the distribution's Python has what Ansible's modules for libvirt read XML with."""
+    return _succeeds("/usr/bin/python3", "-c", "import lxml.etree")
+
+
 def _prometheus_client() -> str:
     """Tell whether the distribution's Python has the library that reads metrics."""
     return _succeeds("/usr/bin/python3", "-c", "import prometheus_client")
@@ -390,8 +395,13 @@ PROBES: Mapping[str, Probe] = {
     "virsh-11": _sideloaded("virsh-11"),
     "virsh-12": _sideloaded("virsh-12"),
     "ansible": _sideloaded("ansible"),
+    "virt-top": _sideloaded("virt-top"),
+    "libvirt-dbus": _sideloaded("libvirt-dbus"),
+    "collectd": _sideloaded("collectd"),
+    "prometheus-libvirt-exporter": _sideloaded("prometheus-libvirt-exporter"),
     "prometheus": _prometheus,
     "prometheus-client": _prometheus_client,
+    "python3-lxml": _lxml_of_the_hosts,
     "desktop-12": _desktop("12"),
     "desktop-13": _desktop("13"),
     "packaging-12": _packaging("12"),

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import cache
@@ -27,7 +27,7 @@ class Target:
 
     packages: what apt resolves; program: its path inside them; suites: tried in this order; version: what the output of
     `--version` must match, for a program that the host has already; arguments and environment: what leads the program
-    to its own files, `{root}` being where they are.
+    to its own files, `{root}` being where they are; asked: what has it say its version and end.
     """
 
     packages: tuple[str, ...]
@@ -36,6 +36,7 @@ class Target:
     version: str
     arguments: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
+    asked: str = field(default="--version", repr=False)  # changes nothing in what is built
 
 
 TARGETS: Mapping[str, Target] = {
@@ -57,7 +58,7 @@ TARGETS: Mapping[str, Target] = {
         environment=("LIBVIRT_DRIVER_DIR={root}/usr/lib/{triplet}/libvirt/connection-driver",),
     ),
     "ansible": Target(
-        packages=("ansible-core",),
+        packages=("ansible", "ansible-core"),
         program="usr/bin/python3.13",
         suites=("trixie",),
         version=r"^no Python of the host's",
@@ -79,6 +80,28 @@ TARGETS: Mapping[str, Target] = {
         name: Target(packages=("prometheus",), program=f"usr/bin/{name}", suites=("trixie",), version=r"version 2\.")
         for name in ("prometheus", "promtool")
     },
+    "virt-top": Target(packages=("virt-top",), program="usr/bin/virt-top", suites=("trixie",), version=r"\b1\.1"),
+    "libvirt-dbus": Target(
+        packages=("libvirt-dbus",),
+        program="usr/sbin/libvirt-dbus",
+        suites=("trixie",),
+        version=r"^none says it",
+        asked="--help",
+    ),
+    "collectd": Target(
+        packages=("collectd-core", "libvirt0"),
+        program="usr/sbin/collectd",
+        suites=("trixie",),
+        version=r"^no collectd of the host's, whose plugin may miss its library",
+        asked="-h",
+    ),
+    "prometheus-libvirt-exporter": Target(
+        packages=("prometheus-libvirt-exporter",),
+        program="usr/bin/prometheus-libvirt-exporter",
+        suites=("trixie",),
+        version=r"^none says it",
+        asked="--help",
+    ),
     "virsh-11": Target(packages=("libvirt-clients",), program="usr/bin/virsh", suites=("trixie",), version=r"^11\."),
     "virsh-12": Target(packages=("libvirt-clients",), program="usr/bin/virsh", suites=("sid",), version=r"^1[2-9]\."),
 }
@@ -183,7 +206,7 @@ def _build(target: Target, suite: str, work: Path, final: Path) -> None:
     wrapper.parent.mkdir()
     wrapper.write_text(_wrapper_text(target, work / "root", final / "root"))
     wrapper.chmod(0o755)
-    _run(str(_tried_in_place(wrapper, work, final)), "--version")
+    _run(str(_tried_in_place(wrapper, work, final)), target.asked)
 
 
 def _tried_in_place(wrapper: Path, work: Path, final: Path) -> Path:

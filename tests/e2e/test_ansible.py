@@ -13,7 +13,7 @@ from tests.e2e.guests import domain_xml
 from tests.insulad import Insulad
 from tests.waiting import scaled
 
-pytestmark = pytest.mark.requires("virsh", "ansible")
+pytestmark = [pytest.mark.requires("virsh", "ansible"), pytest.mark.client("Ansible's connection, by our plugin")]
 
 PLUGINS = Path(__file__).parents[2] / "share/ansible/plugins/connection"
 PULL = """

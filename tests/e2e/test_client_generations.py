@@ -13,8 +13,8 @@ from tests.waiting import until
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
 GENERATIONS = [
-    pytest.param("virsh-11", marks=pytest.mark.requires("virsh-11")),
-    pytest.param("virsh-12", marks=pytest.mark.requires("virsh-12")),
+    pytest.param("virsh-11", marks=[pytest.mark.requires("virsh-11"), pytest.mark.client("virsh 11")]),
+    pytest.param("virsh-12", marks=[pytest.mark.requires("virsh-12"), pytest.mark.client("virsh 12")]),
 ]
 
 

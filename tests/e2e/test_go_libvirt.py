@@ -11,7 +11,7 @@ from tests.golibvirt import built
 from tests.insulad import Insulad
 from tests.waiting import scaled
 
-pytestmark = pytest.mark.requires("go-libvirt", "virsh", "overlay.idmapped")
+pytestmark = [pytest.mark.requires("go-libvirt", "virsh", "overlay.idmapped"), pytest.mark.client("go-libvirt")]
 
 SOURCE = """
 package main

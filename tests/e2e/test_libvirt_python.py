@@ -17,7 +17,7 @@ from tests.e2e.guests import domain_xml, state
 from tests.insulad import Insulad
 from tests.waiting import scaled, until
 
-pytestmark = pytest.mark.requires("virsh", "overlay.idmapped", "libvirt-python")
+pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped", "libvirt-python"), pytest.mark.client("libvirt-python")]
 
 PRELUDE = """
 import json, os, sys, threading, time, uuid

@@ -8,7 +8,7 @@ from tests.e2e.guests import domain_xml
 from tests.e2e.test_libvirt_python import told
 from tests.insulad import Insulad
 
-pytestmark = pytest.mark.requires("virsh", "libvirt-python", "nft", "dnsmasq")
+pytestmark = [pytest.mark.requires("virsh", "libvirt-python", "nft", "dnsmasq"), pytest.mark.client("libvirt-python")]
 
 MAC = "52:54:00:11:22:33"
 XML = "<network><name>lan</name><bridge name='lan0'/><ip address='10.9.0.1' prefix='24'/></network>"

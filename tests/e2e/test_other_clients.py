@@ -61,6 +61,9 @@ def run(insulad: Insulad, *command: str | Path, stdin: str = "") -> str:
 
 
 @pytest.mark.requires("virtinst")
+@pytest.mark.client("virt-install")
+@pytest.mark.client("virt-xml")
+@pytest.mark.client("virt-clone")
 def test_virt_install_makes_virt_xml_changes_and_virt_clone_copies_a_container(
     insulad: Insulad, busybox_root: Path
 ) -> None:
@@ -81,12 +84,14 @@ def test_virt_install_makes_virt_xml_changes_and_virt_clone_copies_a_container(
 
 
 @pytest.mark.requires("ruby-libvirt")
+@pytest.mark.client("ruby-libvirt")
 def test_rubys_binding_starts_a_domain_and_tells_errors_apart(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("web", busybox_root))
     assert run(insulad, "ruby", "-", stdin=RUBY).split("\n") == ["LXC 1 1 0 0", "42", "35", ""]
 
 
 @pytest.mark.requires("perl-libvirt")
+@pytest.mark.client("Sys::Virt (Perl)")
 def test_perls_binding_lists_what_there_is_and_what_there_is_not(insulad: Insulad, busybox_root: Path) -> None:
     insulad.define(domain_xml("web", busybox_root))
     assert run(insulad, "perl", "-", stdin=PERL).split("\n") == ["LXC web 1 0", "42", ""]

@@ -23,7 +23,7 @@ from tests.insulad import Insulad
 from tests.probes import missing
 from tests.waiting import scaled, until
 
-pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
+pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped"), pytest.mark.client("virsh 9")]
 
 UUID = "5a3e4f10-7c1d-4d0e-9b62-0123456789ab"
 

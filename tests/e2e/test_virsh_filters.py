@@ -10,7 +10,7 @@ from tests.e2e.guests import domain_xml, inside
 from tests.insulad import Insulad
 from tests.waiting import until
 
-pytestmark = pytest.mark.requires("virsh")
+pytestmark = [pytest.mark.requires("virsh"), pytest.mark.client("virsh 9")]
 
 UUID = "11111111-2222-3333-4444-555555555555"
 MINE = f"""\

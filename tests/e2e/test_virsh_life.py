@@ -8,7 +8,7 @@ from tests.e2e.guests import Terminal, domain_id, domain_xml, state
 from tests.insulad import Insulad
 from tests.waiting import until
 
-pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
+pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped"), pytest.mark.client("virsh 9")]
 
 
 @pytest.fixture

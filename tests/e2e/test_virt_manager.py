@@ -33,7 +33,11 @@ from tests.hostnet import HostNet
 from tests.insulad import Insulad
 from tests.waiting import until
 
-pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped", "dnsmasq", "nft"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.requires("virsh", "overlay.idmapped", "dnsmasq", "nft"),
+    pytest.mark.timeout(600),
+    pytest.mark.client("virt-manager"),
+]
 
 RELEASES = [pytest.param(each, marks=pytest.mark.requires(f"desktop-{each}")) for each in ("12", "13")]
 """virt-manager 4.1 and 5.0."""

@@ -6,7 +6,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[3]
 TABLE = (CHECKOUT / "docs/reference/clients.md").read_text()
 
-ABOUT_SOMETHING_ELSE = {"test_console_terminals.py"}
+ABOUT_SOMETHING_ELSE = {"test_console_terminals.py", "test_soak.py"}
 """Those that use a client for one of several ways."""
 
 
