@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
-from insula.engine.enter.attachment import EnteredProcess, is_detached
+from insula.engine.enter.attachment import EnteredProcess, is_detached, is_probing
 from insula.errors import InvalidArgumentError
 from insula.kernel.process import has_ended, start_time
 
@@ -39,8 +39,8 @@ class Executions:
         self._known: dict[int, WaitedProcess] = {}
         self._running: dict[str, WaitedProcess] = {}
         self._early: dict[str, int | None] = {}
-        self._ended: deque[int] = deque()
-        """Those whose end is remembered, the oldest first."""
+        self._ended: dict[bool, deque[int]] = {False: deque(), True: deque()}
+        """Those whose end is remembered, the oldest first; probes apart, which would make all others be forgotten."""
         self._seen_by_us: set[str] = set()
         """Those whose pidfd the loop watches."""
 
@@ -94,9 +94,10 @@ class Executions:
             os.close(execution.executed.pidfd)
         execution.end.set_result(status)
         execution.owner = None
-        self._ended.append(int(identity))
-        if len(self._ended) > REMEMBERED:
-            del self._known[self._ended.popleft()]
+        ended = self._ended[is_probing(identity)]
+        ended.append(int(identity))
+        if len(ended) > REMEMBERED:
+            del self._known[ended.popleft()]
 
     def running(self) -> list[tuple[EnteredProcess, int | None]]:
         """Return the programs that have not ended, as far as we know, and when each was born."""

@@ -79,6 +79,18 @@ async def test_only_so_many_ends_are_remembered(monkeypatch: pytest.MonkeyPatch)
         known.ended(f"9{number}", 0)
 
 
+async def test_probes_make_no_clients_program_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executions, "REMEMBERED", 2)
+    known, probes = Executions(), [entering_id(number, detached=False, probing=True) for number in range(2, 9)]
+    for identity in ("1", *probes):
+        null = Fd(os.open("/dev/null", os.O_RDONLY))
+        known.add(EnteredProcess(id=identity, uuid="u", pid=1, pidfd=null, master=None))
+        known.ended(identity, 0)
+    assert await known.end(1) == 0
+    with pytest.raises(InvalidArgumentError):
+        await known.end(int(probes[0]))
+
+
 async def test_ends_that_no_keeper_tells_are_seen_but_not_how() -> None:
     known, executed = Executions(), child("1")
     number = known.add(executed)
