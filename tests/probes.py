@@ -78,6 +78,21 @@ def _polkit() -> str:
     return next((f"no {each}" for each in needed if not each.exists()), "")
 
 
+def _scram() -> str:
+    """Cyrus' SASL with the plug-in for passwords, which libvirt's clients use."""
+    return "" if any(Path("/usr/lib").glob("*/sasl2/libscram.so")) else "no libscram.so (libsasl2-modules)"
+
+
+def _gssapi() -> str:
+    """A KDC, the tools to fill it, tickets for virsh, and our daemon's library for them."""
+    needed = [Path(f"/usr/sbin/{each}") for each in ("krb5kdc", "kadmin.local", "kdb5_util")]
+    needed += [Path("/usr/bin/kinit"), Path("/usr/lib/python3/dist-packages/gssapi")]
+    missing = [f"no {each}" for each in needed if not each.exists()]
+    if not any(Path("/usr/lib").glob("*/sasl2/libgssapiv2.so")):
+        missing.append("no libgssapiv2.so (libsasl2-modules-gssapi-mit)")
+    return next(iter(missing), "")
+
+
 def _audit() -> str:
     try:
         with contextlib.closing(KernelAudit()) as audit:
@@ -370,6 +385,8 @@ PROBES: Mapping[str, Probe] = {
     "root": _root,
     "polkit": _polkit,
     "audit": _audit,
+    "sasl.scram": _scram,
+    "sasl.gssapi": _gssapi,
     "userns": _user_namespaces,
     "two-processors": lambda: "" if len(os.sched_getaffinity(0)) > 1 else "one processor only",
     "ia32": calls32.unsupported,

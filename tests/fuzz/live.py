@@ -21,7 +21,7 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
-from insula.daemon.session import STALL
+from insula.daemon.clientbounds import STALL
 from insula.engine.keeper.protocol import Verb
 from insula.rpc.arrivals import Reply, Role
 from insula.rpc.connection import Connection

@@ -17,11 +17,12 @@ from typing import Any
 from uuid import UUID
 
 from insula.daemon.authority.authentication import Authentication
+from insula.daemon.clientbounds import SessionLimits
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.peers import peer_of
 from insula.daemon.rounds import Rounds
-from insula.daemon.session import Session, SessionLimits
+from insula.daemon.session import Session
 from insula.daemon.shares import Shares
 from insula.daemon.wiring import Patience
 from insula.rpc.wiretypes import DomainRef

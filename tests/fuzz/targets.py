@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.fuzz import codec, documents, foreign, guestfiles, live, sessions
+from tests.fuzz import codec, documents, foreign, guestfiles, live, proofs, sessions
 from tests.fuzz.target import Target, stateless
 from tests.fuzz.wire import count_of
 
@@ -28,6 +28,8 @@ TARGETS: tuple[Target, ...] = (
     Target(name="id-list", inputs=documents.id_lists, world=stateless(documents.id_list), count=2_000),
     Target(name="image-name", inputs=documents.names, world=stateless(documents.image_name), count=5_000),
     Target(name="settings", inputs=documents.settings, world=stateless(documents.daemon_settings), count=3_000),
+    Target(name="proofs", inputs=proofs.messages, world=stateless(proofs.believed), count=3_000),
+    Target(name="sasl-users", inputs=proofs.files, world=stateless(proofs.user_file), count=3_000),
     Target(name="accounts", inputs=guestfiles.account_files, world=guestfiles.account_world, count=5_000),
     Target(name="guest-bus", inputs=guestfiles.bus_answers, world=stateless(guestfiles.bus_answer), count=5_000),
     Target(

@@ -9,7 +9,7 @@ partitions = ["/machine"]    # where in the control groups domains may be
 confine_vcpus = true         # a domain's number of virtual processors is how many of the host's it has
 mend_other_firewalls = false # add rules to Docker's, ufw's and others' that let networks be
 max_anonymous_clients = 20   # clients that have not proved yet who they are
-auth_unix_rw = "none"        # what sockets for changes ask for: none (root and the group), or polkit
+auth_unix_rw = "none"        # what sockets for changes ask for: none (root and the group), polkit, or sasl
 auth_unix_ro = "none"        # the same, for read-only sockets
 access_drivers = ["none"]    # who is asked about each call: none, polkit, or an installed driver's name
 audit_level = 1              # records of what happens: 0 none, 1 in the kernel's audit or the log, 2 the former only
@@ -23,6 +23,13 @@ cert_file = "/etc/pki/libvirt/servercert.pem"
 key_file = "/etc/pki/libvirt/private/serverkey.pem"
 tls_allowed_dn_list = []     # names of clients, with * and ?; all that the authority knows if there is none
 tls_min_version = "1.2"
+auth_tls = "none"            # what is asked for beside a certificate: none or sasl
+listen_tcp = false           # whether clients may come without TLS, encrypted by Kerberos
+tcp_port = 16509
+auth_tcp = "sasl"            # or none, on this host alone
+sasl_credentials = "/etc/insula/sasl-users"  # what is kept of passwords; insulad sasl-user writes it
+sasl_keytab = "/etc/insula/krb5.keytab"      # our key in a realm of Kerberos; none without
+sasl_allowed_username_list = []              # of whom may come, with * and ?; all that prove who they are without
 
 [keepalive]
 interval = 5                 # seconds; 0 switches it off
@@ -49,13 +56,15 @@ read_only = false
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from insula.daemon.metricssettings import MetricsSettings, is_loopback, metrics_settings
+from insula.daemon.remotesettings import REMOTE_KEYS, Authenticating, RemoteSettings, remote_settings
+from insula.daemon.settingkeys import MODE, NAMES, TABLE, TABLE_LIST, TEXT, TRUTH, SettingKey, one_of, whole
 from insula.engine.console.consolelog import USUAL_LIMITS, LogLimits
 from insula.errors import ConfigurationError
 from insula.layout import UNIX_SOCKET_PATH_MAX, Layout
@@ -66,13 +75,6 @@ LIBVIRT_GROUP = "libvirt"
 class SocketAccess(Enum):
     READ_WRITE = "read-write"
     READ_ONLY = "read-only"
-
-
-class Authenticating(Enum):
-    """What a client at a UNIX socket is asked for, beside what the socket's mode asks."""
-
-    NONE = "none"
-    POLKIT = "polkit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,26 +94,6 @@ class KeepaliveSettings:
 
     interval: int = 5
     count: int = 5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TlsSettings:
-    """How clients come from other machines. The files are where libvirt's daemons have theirs.
-
-    address: empty for all of the host's; revocations_optional: whether that file may be missing; allowed_names:
-    patterns, none for whoever the authority knows.
-    """
-
-    listen: bool = False
-    address: str = ""
-    port: int = 16514
-    authority: Path = Path("/etc/pki/CA/cacert.pem")
-    revocations: Path = Path("/etc/pki/CA/cacrl.pem")
-    revocations_optional: bool = True
-    certificate: Path = Path("/etc/pki/libvirt/servercert.pem")
-    key: Path = Path("/etc/pki/libvirt/private/serverkey.pem")
-    allowed_names: tuple[str, ...] = ()
-    minimum: str = "1.2"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,14 +126,14 @@ class Settings:
     ids: IdPool | None = None
     audit_level: int = 1
     audit_logging: bool = False
-    tls: TlsSettings = field(default_factory=TlsSettings)
+    remote: RemoteSettings = field(default_factory=RemoteSettings)
     metrics: MetricsSettings | None = None
 
 
 def default_sockets(layout: Layout, auth_unix_rw: Authenticating = Authenticating.NONE) -> tuple[SocketSettings, ...]:
-    """The two sockets where libvirt's own LXC daemon would listen, with its modes: where polkit decides, all come."""
+    """The two sockets where libvirt's own LXC daemon would listen, with its modes: whom we ask, all may come."""
     for_changes = SocketSettings(path=layout.socket, mode=0o660, group=LIBVIRT_GROUP, group_optional=True)
-    if auth_unix_rw is Authenticating.POLKIT:
+    if auth_unix_rw is not Authenticating.NONE:
         for_changes = SocketSettings(path=layout.socket, mode=0o666)
     return (
         for_changes,
@@ -169,7 +151,7 @@ def load(layout: Layout, file: Path | None = None) -> Settings:
         text = path.read_text()
     except FileNotFoundError as error:
         if file is None:
-            return Settings(sockets=default_sockets(layout))
+            return parse("", layout)
         raise ConfigurationError(f"the configuration file {path} does not exist") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"cannot read the configuration file {path}: {error}") from error
@@ -195,7 +177,7 @@ def parse(text: str, layout: Layout, *, name: str = "insulad.toml") -> Settings:
     auth = {key: Authenticating(document.get(key, "none")) for key in _AUTHENTICATING}
     return Settings(
         sockets=_sockets(document.get("socket", []), source, layout, auth["auth_unix_rw"]),
-        tls=_tls(document, source),
+        remote=_remote(document, source, layout),
         access_drivers=tuple(each for each in document.get("access_drivers", []) if each != "none"),
         auth_unix_rw=auth["auth_unix_rw"],
         auth_unix_ro=auth["auth_unix_ro"],
@@ -207,23 +189,17 @@ def parse(text: str, layout: Layout, *, name: str = "insulad.toml") -> Settings:
         **{
             key: value
             for key, value in top.items()
-            if key not in (*_TABLES, *_AUTHENTICATING, *TLS_KEYS, "partitions", "access_drivers")
+            if key not in (*_TABLES, *_AUTHENTICATING, *REMOTE_KEYS, "partitions", "access_drivers")
         },
     )
 
 
-def _tls(document: Mapping[str, Any], source: "_Source") -> TlsSettings:
-    if document.get("tls_no_verify_certificate"):
-        raise ConfigurationError(
-            f"{source.at('', 'tls_no_verify_certificate')}: whoever connects without a certificate is nobody: "
-            "'tls_no_verify_certificate' must be false"
-        )
-    fields: dict[str, Any] = {"revocations_optional": "crl_file" not in document}
-    for key, (name, wanted) in TLS_KEYS.items():
-        if name and key in document:
-            fields[name] = Path(document[key]) if wanted is _FILE else document[key]
-    fields["allowed_names"] = tuple(fields.get("allowed_names", ()))
-    return TlsSettings(**fields)
+def _remote(document: Mapping[str, Any], source: "_Source", layout: Layout) -> RemoteSettings:
+    try:
+        return remote_settings(document, layout)
+    except ValueError as error:
+        text, key = error.args
+        raise ConfigurationError(f"{source.at('', key)}: {text}") from error
 
 
 def _metrics(table: dict[str, Any], source: "_Source", layout: Layout) -> MetricsSettings:
@@ -256,92 +232,46 @@ def _sockets(
     return tuple(sockets)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Key:
-    """What a key's value must be: a check, and the words for it."""
-
-    accepts: Callable[[Any], bool]
-    wanted: str
-
-
-def _whole(least: int, most: int) -> _Key:
-    return _Key(
-        accepts=lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most,
-        wanted=f"a whole number from {least} to {most}",
-    )
-
-
-def _one_of(*words: str) -> _Key:
-    return _Key(accepts=lambda value: value in words, wanted=f"one of {', '.join(words)}")
-
-
 def _is_partition(value: object) -> bool:
     return isinstance(value, str) and value.startswith("/") and bool({*value.split("/")} - {""}) and ".." not in value
 
 
-_TEXT = _Key(accepts=lambda value: isinstance(value, str) and bool(value), wanted="a text")
-_TRUTH = _Key(accepts=lambda value: isinstance(value, bool), wanted="true or false")
-_TABLE = _Key(accepts=lambda value: isinstance(value, dict), wanted="a table")
-_TABLE_LIST = _Key(
-    accepts=lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
-    wanted="a list of tables: [[socket]]",
-)
-_MODE = _Key(accepts=_whole(0, 0o777).accepts, wanted="permission bits such as 0o660")
-
-_PARTITIONS = _Key(
+_PARTITIONS = SettingKey(
     accepts=lambda value: isinstance(value, list) and bool(value) and all(map(_is_partition, value)),
     wanted='a list of paths below the root of the control groups, such as ["/machine"]',
 )
 
-_NAMES = _Key(
-    accepts=lambda value: isinstance(value, list) and all(isinstance(each, str) and each for each in value),
-    wanted='a list of names, such as ["polkit"]',
-)
-_FILE = _Key(accepts=lambda value: isinstance(value, str) and value.startswith("/"), wanted="an absolute path")
-TLS_KEYS: Mapping[str, tuple[str, _Key]] = {
-    "listen_tls": ("listen", _TRUTH),
-    "listen_addr": ("address", _Key(accepts=lambda value: isinstance(value, str), wanted="an address of this host")),
-    "tls_port": ("port", _whole(1, 65535)),
-    "ca_file": ("authority", _FILE),
-    "crl_file": ("revocations", _FILE),
-    "cert_file": ("certificate", _FILE),
-    "key_file": ("key", _FILE),
-    "tls_allowed_dn_list": ("allowed_names", _NAMES),
-    "tls_min_version": ("minimum", _one_of("1.2", "1.3")),
-    "tls_no_verify_certificate": ("", _TRUTH),
-}
-"""What is called here as libvirt's own daemons call it: the field that it sets, empty for what is always so."""
 _AUTHENTICATING = ("auth_unix_rw", "auth_unix_ro")
-_TABLES: Mapping[str, _Key] = {
-    "keepalive": _TABLE,
-    "console_log": _TABLE,
-    "ids": _TABLE,
-    "metrics": _TABLE,
-    "socket": _TABLE_LIST,
+_TABLES: Mapping[str, SettingKey] = {
+    "keepalive": TABLE,
+    "console_log": TABLE,
+    "ids": TABLE,
+    "metrics": TABLE,
+    "socket": TABLE_LIST,
 }
-_TOP: Mapping[str, _Key] = {
-    "log_level": _one_of("debug", "info", "warning", "error"),
-    "max_clients": _whole(1, 100_000),
-    "max_clients_per_user": _whole(1, 100_000),
-    "max_client_requests": _whole(1, 1000),
-    "shutdown_timeout": _whole(1, 86_400),
+_TOP: Mapping[str, SettingKey] = {
+    "log_level": one_of("debug", "info", "warning", "error"),
+    "max_clients": whole(1, 100_000),
+    "max_clients_per_user": whole(1, 100_000),
+    "max_client_requests": whole(1, 1000),
+    "shutdown_timeout": whole(1, 86_400),
     "partitions": _PARTITIONS,
-    "confine_vcpus": _TRUTH,
-    "mend_other_firewalls": _TRUTH,
-    "max_anonymous_clients": _whole(1, 100_000),
-    **dict.fromkeys(_AUTHENTICATING, _one_of("none", "polkit")),
-    "access_drivers": _NAMES,
-    "audit_level": _whole(0, 2),
-    "audit_logging": _TRUTH,
-    **{key: wanted for key, (_, wanted) in TLS_KEYS.items()},
+    "confine_vcpus": TRUTH,
+    "mend_other_firewalls": TRUTH,
+    "max_anonymous_clients": whole(1, 100_000),
+    **dict.fromkeys(_AUTHENTICATING, one_of("none", "polkit", "sasl")),
+    "access_drivers": NAMES,
+    "audit_level": whole(0, 2),
+    "audit_logging": TRUTH,
+    **{key: wanted for key, (_, wanted) in REMOTE_KEYS.items()},
     **_TABLES,
 }
-_KEEPALIVE: Mapping[str, _Key] = {"interval": _whole(0, 86_400), "count": _whole(1, 1000)}
-_CONSOLE_LOG: Mapping[str, _Key] = {"file_bytes": _whole(4096, 2**40), "old_files": _whole(0, 1000)}
-_IDS: Mapping[str, _Key] = {"first": _whole(1, 2**32 - 2), "count": _whole(65536, 2**32 - 2)}
-_ADDRESS = _Key(accepts=is_loopback, wanted="a loopback address with a port: 127.0.0.1:9177 or [::1]:9177")
-_METRICS: Mapping[str, _Key] = {"address": _ADDRESS, "path": _TEXT, "mode": _MODE, "group": _TEXT}
-_SOCKET: Mapping[str, _Key] = {"path": _TEXT, "mode": _MODE, "group": _TEXT, "read_only": _TRUTH}
+_KEEPALIVE: Mapping[str, SettingKey] = {"interval": whole(0, 86_400), "count": whole(1, 1000)}
+_CONSOLE_LOG: Mapping[str, SettingKey] = {"file_bytes": whole(4096, 2**40), "old_files": whole(0, 1000)}
+_IDS: Mapping[str, SettingKey] = {"first": whole(1, 2**32 - 2), "count": whole(65536, 2**32 - 2)}
+_ADDRESS = SettingKey(accepts=is_loopback, wanted="a loopback address with a port: 127.0.0.1:9177 or [::1]:9177")
+_METRICS: Mapping[str, SettingKey] = {"address": _ADDRESS, "path": TEXT, "mode": MODE, "group": TEXT}
+_SOCKET: Mapping[str, SettingKey] = {"path": TEXT, "mode": MODE, "group": TEXT, "read_only": TRUTH}
 
 
 class _Source:
@@ -352,7 +282,7 @@ class _Source:
         self._lines = text.splitlines()
 
     def checked(
-        self, values: Mapping[str, Any], keys: Mapping[str, _Key], table: str, index: int = 0
+        self, values: Mapping[str, Any], keys: Mapping[str, SettingKey], table: str, index: int = 0
     ) -> dict[str, Any]:
         """Return values as they are, each key known and its value acceptable."""
         for key, value in values.items():

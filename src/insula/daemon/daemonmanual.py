@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 
-from insula.daemon.config import TLS_KEYS, Settings
+from insula.daemon.config import Settings
 from insula.daemon.entry import command_line
+from insula.daemon.remotesettings import REMOTE_KEYS
 from insula.layout import PREFIX_VARIABLE, Layout
 from insula.roff import escaped, named, tagged
 
@@ -22,6 +23,9 @@ DESCRIPTION = (
     "as insula(1) does.",
     "Guests live on when it ends, is killed or is replaced by a newer one; processes beside it hold them. It must be "
     "run by root. One daemon serves an installation; a second one is told which process does.",
+    "insulad sasl-user adds, removes and lists who may come with a password, where the settings ask for SASL. The "
+    "password is asked for at a terminal, else it is the first line of the standard input; what is kept does not give "
+    "it away. It counts from the next time on that somebody wants to come.",
 )
 
 SETTINGS: Mapping[str, str] = {
@@ -34,7 +38,7 @@ SETTINGS: Mapping[str, str] = {
     "confine_vcpus": "whether a domain has as many of the host's processors as virtual ones, if it does not say so",
     "mend_other_firewalls": "whether rules that let networks be may be added to Docker's and others'",
     "max_anonymous_clients": "clients at once that have to prove who they are, and have not yet",
-    "auth_unix_rw": "what sockets for changes ask for beside what their mode does: none or polkit",
+    "auth_unix_rw": "what sockets for changes ask for beside what their mode does: none, polkit or sasl",
     "auth_unix_ro": "the same, for sockets to look only",
     "access_drivers": "who is asked about each permission that a call needs: none, polkit, names of installed drivers",
     "audit_level": "records of what happens: 0 none, 1 in the kernel's audit or else the log, 2 the former only",
@@ -48,6 +52,13 @@ SETTINGS: Mapping[str, str] = {
     "key_file": "the key of that",
     "tls_allowed_dn_list": "names of clients, with * and ?; none for all that the authority knows",
     "tls_min_version": "1.2 or 1.3",
+    "auth_tls": "what is asked for beside a certificate: none or sasl",
+    "listen_tcp": "whether clients may come without TLS, encrypted by Kerberos",
+    "tcp_port": "and by which port",
+    "auth_tcp": "what they are asked for: sasl, or none where listen_addr is of this host alone",
+    "sasl_credentials": "what is kept of passwords, for root alone; insulad sasl-user writes it",
+    "sasl_keytab": "our key in a Kerberos realm; none without",
+    "sasl_allowed_username_list": "names of users, with * and ?; none for all that prove who they are",
     "tls_no_verify_certificate": "always false: whoever comes without a certificate is nobody",
     "keepalive.interval": "seconds of silence before a client that asked for it is pinged; 0 switches it off",
     "keepalive.count": "unanswered pings before the client is given up",
@@ -88,6 +99,9 @@ def page() -> str:
         ".SH SYNOPSIS",
         ".B insulad",
         r"[\fIOPTION\fR ...]",
+        ".br",
+        ".B insulad sasl-user",
+        r"[\fB\-\-prefix \fIDIR\fR] [\fB\-\-config \fIFILE\fR] {\fBadd \fINAME\fR|\fBremove \fINAME\fR|\fBlist\fR}",
         ".SH DESCRIPTION",
     ]
     for each in DESCRIPTION:
@@ -116,8 +130,8 @@ def page() -> str:
 def _default(key: str) -> str | None:
     """What a setting is where nothing is said, None for nothing."""
     place: object = Settings(sockets=())
-    if key in TLS_KEYS:
-        key = f"tls.{TLS_KEYS[key][0]}"
+    if key in REMOTE_KEYS:
+        key = f"remote.{REMOTE_KEYS[key][0]}"
     for name in key.split("."):
         place = getattr(place, name, None)
     if isinstance(place, Enum):
@@ -133,6 +147,7 @@ def _files() -> tuple[tuple[str, str], ...]:
     places = Layout.system()
     return (
         (str(places.settings), "the settings"),
+        (str(places.settings.with_name("sasl-users")), "what is kept of the passwords of SASL, for root alone"),
         (str(places.definitions), "the definitions of domains, and in autostart/ links to those that start with it"),
         (str(places.images), "images"),
         (str(places.clones), "what domains on images have written, by their UUIDs"),

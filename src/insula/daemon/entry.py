@@ -1,6 +1,7 @@
 """insulad from its command line to its lock: little is imported here, so that the lock is held soon after the start.
 
     insulad [--prefix DIR] [--config FILE] [--timeout SECONDS] [--verbose]
+    insulad sasl-user ...          see `saslusercommand`
 
 By the lock a client knows that a daemon is on its way, and waits for it (`sdk/startingdaemon.py`); all else is
 imported behind it.
@@ -26,7 +27,12 @@ INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it is told to stop; return the exit status."""
     occupy_standard_streams()
-    options = _options(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["sasl-user"]:
+        from insula.daemon.saslusercommand import main as change_users
+
+        return change_users(words[1:])
+    options = _options(words)
     try:
         layout = layout_from(options.prefix)
         if os.geteuid() != 0:
@@ -77,7 +83,7 @@ class _TellVersion(argparse.Action):
         parser.exit()
 
 
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+def _options(argv: Sequence[str]) -> argparse.Namespace:
     return command_line().parse_args(argv)
 
 

@@ -8,12 +8,14 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from insula.daemon.activation import PassedSocket
-from insula.daemon.config import Settings, SocketAccess, SocketSettings, TlsSettings
+from insula.daemon.config import Settings, SocketAccess, SocketSettings
 from insula.daemon.partings import refuse_descriptors
 from insula.daemon.peers import Admission, admission_of
+from insula.daemon.remotesettings import TcpSettings, TlsSettings
 from insula.errors import ConfigurationError
 from insula.kernel.leftsockets import remove_left_socket
 
@@ -26,12 +28,21 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _logger = logging.getLogger(__name__)
 
 
+class EndpointKind(Enum):
+    """From where a socket is reached: this host, or others with TLS or without."""
+
+    LOCAL = "local"
+    TLS = "TLS"
+    TCP = "TCP"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """A socket to come in by. path: None for one that is reached from other machines, by TLS; inode: of the file we
-    made, None for one that is not ours to remove."""
+    """A socket to come in by. path: None for one that is reached from other machines; inode: of the file we made, None
+    for one that is not ours to remove."""
 
     socket: socket.socket
+    kind: EndpointKind
     path: Path | None
     access: SocketAccess
     admission: Admission
@@ -41,7 +52,7 @@ class Endpoint:
         if self.path is not None:
             return str(self.path)
         host, port, *_ = self.socket.getsockname()
-        return f"{f'[{host}]' if ':' in host else host}:{port} (TLS)"
+        return f"{f'[{host}]' if ':' in host else host}:{port} ({self.kind.value})"
 
 
 def open_endpoints(settings: Settings, passed: Sequence[PassedSocket]) -> list[Endpoint]:
@@ -55,8 +66,9 @@ def open_endpoints(settings: Settings, passed: Sequence[PassedSocket]) -> list[E
     try:
         for each in () if passed else settings.sockets:
             made.append(make_endpoint(each))  # noqa: PERF401 - those made are closed if one fails
-        if settings.tls.listen and all(each.path is not None for each in made):
-            made += _reached_from_afar(settings.tls)
+        for wanted, kind in ((settings.remote.tls, EndpointKind.TLS), (settings.remote.tcp, EndpointKind.TCP)):
+            if wanted.listen and all(each.kind is not kind for each in made):
+                made += _reached_from_afar(wanted, kind)
     except BaseException:
         close_endpoints(made)
         raise
@@ -105,7 +117,14 @@ def make_endpoint(settings: SocketSettings) -> Endpoint:
         listener.close()
         raise
     inode = settings.path.stat().st_ino
-    return Endpoint(socket=listener, path=settings.path, access=settings.access, admission=admission, inode=inode)
+    return Endpoint(
+        socket=listener,
+        kind=EndpointKind.LOCAL,
+        path=settings.path,
+        access=settings.access,
+        admission=admission,
+        inode=inode,
+    )
 
 
 def _passed(passed: PassedSocket, settings: Settings) -> Endpoint:
@@ -115,36 +134,38 @@ def _passed(passed: PassedSocket, settings: Settings) -> Endpoint:
     """
     if passed.socket.family in (socket.AF_INET, socket.AF_INET6):
         port = passed.socket.getsockname()[1]
-        if not (passed.name.removesuffix(".socket").endswith("-tls") or port == settings.tls.port):
+        if not (passed.name.removesuffix(".socket").endswith("-tls") or port == settings.remote.tls.port):
             raise ConfigurationError(
                 f"systemd passes a socket at port {port}, '{passed.name}': from afar clients come by TLS only, "
-                f"at port {settings.tls.port}, or by a socket whose name ends in -tls.socket"
+                f"at port {settings.remote.tls.port}, or by a socket whose name ends in -tls.socket"
             )
-        return _afar(passed.socket)
+        return _afar(passed.socket, EndpointKind.TLS)
     path = Path(str(passed.socket.getsockname()))
     configured = {each.path: each.access for each in settings.sockets}
     read_only = path.name.endswith("-ro") or passed.name.removesuffix(".socket").endswith("-ro")
     access = configured.get(path, SocketAccess.READ_ONLY if read_only else SocketAccess.READ_WRITE)
     _prepare(passed.socket, access)
-    return Endpoint(socket=passed.socket, path=path, access=access, admission=Admission(gid=None, everybody=True))
+    admission = Admission(gid=None, everybody=True)
+    return Endpoint(socket=passed.socket, kind=EndpointKind.LOCAL, path=path, access=access, admission=admission)
 
 
-def _afar(listener: socket.socket) -> Endpoint:
-    """Whoever is known by a certificate may come in there, and do everything."""
+def _afar(listener: socket.socket, kind: EndpointKind) -> Endpoint:
+    """Whoever is known by a certificate, or else proves who they are, may come in there, and do everything."""
     listener.setblocking(False)
     admission = Admission(gid=None, everybody=True)
-    return Endpoint(socket=listener, path=None, access=SocketAccess.READ_WRITE, admission=admission)
+    access = SocketAccess.READ_WRITE
+    return Endpoint(socket=listener, path=None, access=access, admission=admission, kind=kind)
 
 
-def _reached_from_afar(settings: TlsSettings) -> list[Endpoint]:
+def _reached_from_afar(settings: TlsSettings | TcpSettings, kind: EndpointKind) -> list[Endpoint]:
     """Raises: ConfigurationError for an address that is not the host's, or a port that is taken."""
     made: list[Endpoint] = []
     try:
-        for family, kind, protocol, _, address in socket.getaddrinfo(
+        for family, style, protocol, _, address in socket.getaddrinfo(
             settings.address or None, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         ):
-            listener = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
-            made.append(_afar(listener))
+            listener = socket.socket(family, style | socket.SOCK_CLOEXEC, protocol)
+            made.append(_afar(listener, kind))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -153,7 +174,7 @@ def _reached_from_afar(settings: TlsSettings) -> list[Endpoint]:
     except OSError as error:
         close_endpoints(made)
         where = f"{settings.address or 'any address'}, port {settings.port}"
-        raise ConfigurationError(f"cannot listen for TLS at {where}: {error.strerror}") from error
+        raise ConfigurationError(f"cannot listen for {kind.value} at {where}: {error.strerror}") from error
     return made
 
 

@@ -27,7 +27,7 @@ from insula.daemon.dispatch.hostcalls import LIBVIRT_VERSION
 from insula.daemon.garbage import unsearched
 from insula.daemon.generations import KeeperGenerations
 from insula.daemon.idle import IdleWatch
-from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
+from insula.daemon.listener import Endpoint, EndpointKind, close_endpoints, open_endpoints
 from insula.daemon.logs import keeper_log, start_logging
 from insula.daemon.metricsserver import MetricsServer, metrics_server
 from insula.daemon.reloading import tell_unapplied
@@ -171,8 +171,8 @@ class Daemon:
         policy = policy_of(self._settings)
         endpoints = open_endpoints(self._settings, passed)
         try:
-            if any(each.path is None for each in endpoints):
-                self._certificates = Certificates(self._settings.tls)
+            if any(each.kind is EndpointKind.TLS for each in endpoints):
+                self._certificates = Certificates(self._settings.remote.tls)
             await self._keeper.start()
             await self._services.guest.inherit()
             await self._services.filters.take_stock()
@@ -290,7 +290,7 @@ class Daemon:
         try:
             settings = load(self._layout, self._options.config)
             if self._certificates is not None:
-                self._certificates.reload(settings.tls)
+                self._certificates.reload(settings.remote.tls)
         except ConfigurationError as error:
             _logger.error("the settings stay as they were: %s", error)
             return
@@ -299,7 +299,7 @@ class Daemon:
         if not self._options.verbose:
             start_logging(settings.log_level)
         if self._server is not None:
-            self._server.limit(session_limits(settings), self._capacity(settings))
+            self._server.reload(settings, self._capacity(settings))
         _logger.info("the settings were read again")
 
     def _obtain_keeper(self) -> socket.socket:

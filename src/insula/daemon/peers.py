@@ -30,7 +30,8 @@ class Peer:
     """Who connected: a process of this host, as the kernel vouches for it at that moment, or somebody from afar.
 
     born: when the process began, in clock ticks since boot: with that its pid is no other's; None if it has ended.
-    address: where a remote client comes from; pid, uid and gid are None then. name: whom it has proved to be.
+    address: where a remote client comes from; pid, uid and gid are None then. name: whom its certificate
+    says it is; sasl_user: whom it has proved to be by SASL.
     """
 
     pid: int | None = None
@@ -40,11 +41,13 @@ class Peer:
     born: int | None = None
     address: str | None = None
     name: str | None = None
+    sasl_user: str | None = None
 
     def __str__(self) -> str:
+        who = f"SASL user '{self.sasl_user}', " if self.sasl_user is not None else ""
         if self.uid is not None:
-            return f"pid={self.pid} uid={self.uid}"
-        return f"{self.name or 'somebody'} from {self.address}"
+            return f"{who}pid={self.pid} uid={self.uid}"
+        return f"{who}{self.name or 'somebody'} from {self.address}"
 
     @property
     def account(self) -> Account:

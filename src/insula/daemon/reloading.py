@@ -2,15 +2,28 @@
 
 import logging
 from dataclasses import fields
+from operator import attrgetter
 from typing import Final
 
 from insula.daemon.config import Settings
+from insula.daemon.remotesettings import REMOTE_KEYS
 
 APPLIED: Final = frozenset(
     {"log_level", "max_clients", "max_clients_per_user", "max_client_requests", "max_anonymous_clients", "keepalive"}
 )
-"""What counts for new clients from the reload on; so do TLS certificates and names, not where clients by TLS are
-listened for."""
+"""What counts for new clients from the reload on."""
+APPLIED_AFAR: Final = frozenset(
+    {
+        "ca_file",
+        "crl_file",
+        "cert_file",
+        "key_file",
+        "tls_allowed_dn_list",
+        "tls_min_version",
+        "sasl_allowed_username_list",
+    }
+)
+"""The same of clients from elsewhere, and of those that prove who they are."""
 
 _logger = logging.getLogger(__name__)
 
@@ -18,9 +31,11 @@ _logger = logging.getLogger(__name__)
 def unapplied(former: Settings, settings: Settings) -> list[str]:
     """Return the names of the settings that are others than at the daemon's start, and count from its next one on."""
     changed = [each.name for each in fields(Settings) if getattr(former, each.name) != getattr(settings, each.name)]
-    left = [each for each in changed if each not in APPLIED and each != "tls"]
-    places = [(each.tls.listen, each.tls.address, each.tls.port) for each in (former, settings)]
-    return [*left, *(["listen_tls"] if places[0] != places[1] else [])]
+    left = [each for each in changed if each not in APPLIED and each != "remote"]
+    for key, (place, _) in REMOTE_KEYS.items():
+        if place and key not in APPLIED_AFAR and attrgetter(place)(former.remote) != attrgetter(place)(settings.remote):
+            left.append(key)
+    return left
 
 
 def tell_unapplied(former: Settings, settings: Settings) -> None:

@@ -12,14 +12,15 @@ from insula.daemon.afar.certificates import Certificates
 from insula.daemon.afar.handshakes import Handshakes
 from insula.daemon.authority.policy import AccessPolicy
 from insula.daemon.channel import channel_of
+from insula.daemon.clientbounds import SessionLimits
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import Settings, SocketAccess
 from insula.daemon.incomingcall import Services
-from insula.daemon.listener import Endpoint, Listener, withdrawn
+from insula.daemon.listener import Endpoint, EndpointKind, Listener, withdrawn
 from insula.daemon.partings import hang_up
 from insula.daemon.peers import Account, Peer, peer_of
 from insula.daemon.rounds import Rounds
-from insula.daemon.session import Session, SessionLimits
+from insula.daemon.session import Session
 from insula.daemon.shares import Shares
 
 _logger = logging.getLogger(__name__)
@@ -118,6 +119,11 @@ class Server:
         self._capacity = capacity
         self._admit()
 
+    def reload(self, settings: Settings, capacity: Capacity) -> None:
+        """Hold new clients to other settings from now on, and let in whom these name."""
+        self.limit(session_limits(settings), capacity)
+        self._policy.reload(settings)
+
     def close_door(self) -> bool:
         """Accept nobody any more, if nobody is there or has just come; return whether that is so.
 
@@ -157,7 +163,7 @@ class Server:
             _logger.warning("a client on %s was gone before it was there: %s", endpoint, error)
             hang_up(connection)
             return
-        if endpoint.path is not None:
+        if endpoint.kind is not EndpointKind.TLS:
             self._welcome(connection, peer, endpoint)
         elif self._handshakes is None or self._are_many_handshakes(self._handshakes, peer):
             connection.close()
@@ -167,7 +173,9 @@ class Server:
 
     def _welcome(self, connection: socket.socket, peer: Peer, endpoint: Endpoint) -> None:
         """Begin a session with a client of whom is known what there is to be known before it says anything."""
-        authentication = self._policy.authentication(peer, endpoint.access)
+        authentication = self._policy.authentication(peer, endpoint.access, endpoint.kind)
+        if not authentication.complete and peer.address is not None:
+            self._make_room()
         full = endpoint.path is None and self._is_full()
         if self._stopping or full or self._is_crowd(peer, proved=authentication.complete):
             channel_of(connection).hang_up()
@@ -228,12 +236,22 @@ class Server:
         self._complaints.complain(peer.account, text)
         return True
 
+    def _make_room(self) -> None:
+        """Have fewer clients from afar than may be that have not proved who they are: the first of the busiest goes."""
+        remote = {session: each for session, each in self._anonymous.items() if isinstance(each, str)}
+        if len(remote) < self._capacity.anonymous:
+            return
+        account, _ = Counter(remote.values()).most_common(1)[0]
+        self._complaints.complain(account, f"clients {account} do not prove who they are, and others wait")
+        next(session for session, each in remote.items() if each == account).close("others wait")
+
     def _is_crowd(self, peer: Peer, *, proved: bool) -> bool:
         """Whether an account, or those who have to prove who they are, have as many clients as they may have."""
         if peer.is_privileged:
             return False
         account, present = peer.account, self._of_account[peer.account]
-        anonymous, total = sum(each == account for each in self._anonymous.values()), len(self._anonymous)
+        anonymous = sum(each == account for each in self._anonymous.values())
+        total = sum(isinstance(each, str) is isinstance(account, str) for each in self._anonymous.values())
         if not proved and anonymous >= self._capacity.anonymous_of_one:
             text = f"user {account} has {anonymous} clients that have not proved who they are"
         elif not proved and total >= self._capacity.anonymous:

@@ -17,17 +17,27 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 from insula.daemon.authority.authentication import Authentication
 from insula.daemon.authority.bydrivers import Jury, access_of
+from insula.daemon.authority.saslmechanism import SecurityLayer
 from insula.daemon.authority.screening import EventScreen
-from insula.daemon.callqueue import CallQueue, Lane
+from insula.daemon.callqueue import CallQueue
 from insula.daemon.channel import channel_of
+from insula.daemon.clientbounds import (
+    BACKLOG_HIGH,
+    BACKLOG_LIMIT,
+    FLUSH_SIZE,
+    PACKET_LIMIT_READ_ONLY,
+    PACKET_LIMIT_UNOPENED,
+    STALL,
+    SessionLimits,
+)
 from insula.daemon.complaints import Complaints
-from insula.daemon.config import KeepaliveSettings, SocketAccess
-from insula.daemon.dispatch.table import AUTHENTICATING, BEFORE_OPEN, BULK, WAITING, answer
+from insula.daemon.config import SocketAccess
+from insula.daemon.dispatch.table import AUTHENTICATING, BEFORE_OPEN, answer, lane_of
 from insula.daemon.incomingcall import Answer, IncomingCall, Services, Work
 from insula.daemon.intake import Intake
 from insula.daemon.partings import part_with
@@ -52,32 +62,10 @@ from insula.errors import (
 from insula.rpc.arrivals import Arrival, Call, Role, StreamAbort, StreamData, StreamEof, StreamFinish
 from insula.rpc.connection import Connection
 from insula.rpc.frames import LENGTH_MAX
-from insula.rpc.procedures import Priority, Procedure, Remote
-
-BACKLOG_HIGH = 1024 * 1024
-"""Bytes sent and not taken by the client at which its calls are not read any more."""
-BACKLOG_LIMIT = 64 * 1024 * 1024
-"""Bytes sent and not taken at which a client is given up: events for somebody who does not read must end somewhere. Two
-of the largest packets fit."""
-FLUSH_SIZE = 64 * 1024
-"""Bytes of answers that are sent before the next call of the same read is looked at."""
-PACKET_LIMIT_UNOPENED = 64 * 1024
-"""Bytes of a packet from a client that has not opened the connection; real ones send some hundred."""
-PACKET_LIMIT_READ_ONLY = 256 * 1024
-"""Bytes of a packet from a read-only client; the largest real one names some thousand domains to ask statistics of."""
-STALL = 0.05
-"""Seconds of processor time in one handler that are worth a line in the log: meanwhile nobody is served."""
+from insula.rpc.procedures import Procedure, Remote
 
 _logger = logging.getLogger(__name__)
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SessionLimits:
-    """calls: usual calls of one client at once."""
-
-    calls: int = 5
-    keepalive: KeepaliveSettings = field(default_factory=KeepaliveSettings)
 
 
 class Session:
@@ -120,6 +108,7 @@ class Session:
         self._share = ClientShare(shares, peer.account)
         self._complaints = complaints
         self._ended = ended
+        self._proved = proved
         self._loop = asyncio.get_running_loop()
         self._ping: asyncio.TimerHandle | None = None
         self._connection = Connection(Role.SERVER)
@@ -134,7 +123,8 @@ class Session:
         self._intake = Intake(self._turn, self._take, ready=self._takes_answers, worked=self._settle)
         self._punctuality = Punctuality(reading=lambda: self._transport.reading, late=self._give_up)
         self.authentication.begun = self._punctuality.proving
-        self.authentication.proved = lambda: proved(self)
+        self.authentication.proved = self._met
+        self.authentication.failed = self._complain
         screen = None if self._jury is None else EventScreen(self._jury, self._give_up)
         self.subscriptions = Subscriptions(services.events, self._message, screen)
 
@@ -240,7 +230,7 @@ class Session:
             self._fail(request, error)
             return
         if isinstance(answered, Coroutine):
-            self._calls.take(_lane(row), request, answered)
+            self._calls.take(lane_of(row), request, answered)
         else:
             self._reply(request, answered)
             request.dispose()
@@ -258,6 +248,21 @@ class Session:
         if not self._opened and row not in BEFORE_OPEN:
             raise OperationInvalidError(f"{row.api} before the connection was opened")
 
+    def _met(self) -> None:
+        """The client has proved who it is: whoever is asked about it knows."""
+        self.peer = replace(self.peer, sasl_user=self.authentication.user)
+        if self._jury is not None:
+            self._jury.meet(self.peer)
+        _logger.debug("%s has proved who it is", self)
+        self._proved(self)
+
+    def _wrap(self, layer: SecurityLayer) -> None:
+        """The last answer went as it is; from now on all is wrapped, and nothing counts that was not."""
+        if self._transport.backlog or self._intake.waiting or self._connection.unfinished:
+            self._give_up("it went on in the clear")
+        elif not self._transport.closed:
+            self._channel.protect(layer)
+
     # Answers
 
     async def _perform(self, request: IncomingCall, work: Work) -> None:
@@ -273,6 +278,8 @@ class Session:
         else:
             self._reply(request, values)
         self.flush()
+        if (layer := self.authentication.take_layer()) is not None:
+            self._wrap(layer)
 
     def _reply(self, request: IncomingCall, values: Answer) -> None:
         """Answer; what came with the call is left to be disposed of behind the answer."""
@@ -388,11 +395,3 @@ class Session:
         self._streams.close()
         _logger.debug("%s is gone: %s", self, reason)
         self._ended(self)
-
-
-def _lane(procedure: Procedure) -> Lane:
-    if procedure in WAITING:
-        return Lane.WAITING
-    if procedure in BULK:
-        return Lane.BULK
-    return Lane.URGENT if procedure.priority is Priority.HIGH else Lane.USUAL

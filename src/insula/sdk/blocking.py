@@ -71,7 +71,7 @@ class Door(NamedTuple):
         """Connect, and open the driver. Raises: as `connect`, without waiting."""
         client = Blocking(self.connect(), self)
         try:
-            client.run(greet(read_only=self.read_only))
+            client.run(self.greeting())
         except BaseException:
             client.close()
             raise
@@ -85,6 +85,18 @@ class Door(NamedTuple):
         from insula.sdk.tunnels import opened
 
         return opened(parse_address(self.path), read_only=self.read_only)
+
+    def greeting(self) -> Conversation[None]:
+        """What is said first on a connection."""
+        if "://" not in self.path:
+            return greet(read_only=self.read_only)
+        from insula.sdk.credentials import credentials_for
+        from insula.sdk.daemonaddress import parse_address
+
+        address = parse_address(self.path)
+        user = address.user if address.transport == "tls" else None  # ssh's is another
+        found = credentials_for(address.host, user, address.options.get("authfile"))
+        return greet(read_only=self.read_only, credentials=found)
 
     def pauses(self, seconds: float | None = None) -> Iterator[float]:
         """The seconds to wait before each further try, while a daemon may be on its way.

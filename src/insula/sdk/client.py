@@ -17,7 +17,7 @@ from insula.rpc.procedure import Procedure
 from insula.sdk import unix
 from insula.sdk.blocking import Door
 from insula.sdk.client_stream import ClientStream
-from insula.sdk.conversation import Answer, Conversation, Request, greet, only, require_passing
+from insula.sdk.conversation import Answer, Conversation, Request, only, require_passing
 from insula.sdk.inbox import MessageInbox, StreamInbox
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, rea
                 raise
             await asyncio.sleep(pause)
     try:
-        await client.run(greet(read_only=read_only))
+        await client.run(door.greeting())
     except BaseException:
         client.close()
         raise

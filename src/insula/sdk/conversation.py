@@ -9,12 +9,15 @@ the waiting:
 """
 
 from collections.abc import Generator, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from insula.errors import AuthenticationError, InternalError, OperationUnsupportedError
 from insula.rpc.connection import Stream
 from insula.rpc.procedure import Procedure
 from insula.rpc.procedures import Remote
+
+if TYPE_CHECKING:
+    from insula.sdk.credentials import Credentials
 
 T = TypeVar("T")
 
@@ -23,6 +26,7 @@ SYSTEM_URI: Final = "lxc:///system"
 OPEN_READ_ONLY: Final = 1
 
 _AUTH_NONE: Final = 0
+_AUTH_SASL: Final = 1
 _AUTH_POLKIT: Final = 2
 
 
@@ -77,14 +81,20 @@ def only(values: Any) -> Any:
     return values[0] if values else None
 
 
-def greet(*, read_only: bool) -> Conversation[None]:
+def greet(*, read_only: bool, credentials: "Credentials | None" = None) -> Conversation[None]:
     """Authenticate and open the driver, as every client starts.
 
+    credentials: what finds a user and a password, should the daemon want them; None for those of this host.
     Raises: AuthenticationError if the daemon wants proof that this client cannot give.
     """
     kinds = yield from ask(Remote.AUTH_LIST)
     if _AUTH_POLKIT in kinds[:1]:
         yield from ask(Remote.AUTH_POLKIT)
+    elif _AUTH_SASL in kinds[:1]:
+        from insula.sdk.credentials import LOCAL, credentials_for  # only who needs it pays for it
+        from insula.sdk.saslconversation import prove
+
+        yield from prove(credentials or credentials_for(LOCAL))
     elif kinds and _AUTH_NONE not in kinds:
         raise AuthenticationError(f"the daemon wants authentication of kind {kinds[0]}, which this client cannot do")
     yield from ask(Remote.CONNECT_OPEN, SYSTEM_URI, OPEN_READ_ONLY if read_only else 0)

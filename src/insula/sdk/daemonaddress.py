@@ -8,9 +8,9 @@ from insula.errors import InvalidArgumentError, OperationUnsupportedError
 TLS_PORT = 16514
 
 _OPTIONS = {
-    "unix": frozenset({"socket"}),
-    "ssh": frozenset({"socket", "keyfile", "command"}),
-    "tls": frozenset({"pkipath"}),
+    "unix": frozenset({"socket", "authfile"}),
+    "ssh": frozenset({"socket", "keyfile", "command", "authfile"}),
+    "tls": frozenset({"pkipath", "authfile"}),
 }
 """What may follow the question mark, by transport."""
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from insula.daemon.authority.policy import AccessPolicy
+from insula.daemon.clientbounds import SessionLimits
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import SocketAccess
 from insula.daemon.peers import Peer, peer_of
 from insula.daemon.rounds import Rounds
-from insula.daemon.session import Session, SessionLimits
+from insula.daemon.session import Session
 from insula.daemon.shares import Shares
 from insula.errorcodes import ErrorCode
 from insula.errors import InsulaError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from insula.daemon.channel import Channel, LocalChannel, TlsChannel, channel_of
+from insula.daemon.channel import WRAPPED_MAX, Channel, LocalChannel, TcpChannel, TlsChannel, channel_of
 from insula.errors import RpcError
 from insula.rpc.frames import FDS_MAX
 from tests.authority import Authority
@@ -84,3 +84,117 @@ def _received(channel: Channel, size: int) -> tuple[bytes, list[int]] | None:
         return channel.receive(size)
     except BlockingIOError:
         return None
+
+
+class Mirror:
+    """Wraps by turning each byte around, with a byte in front."""
+
+    piece = 1000
+
+    def wrap(self, data: bytes) -> bytes:
+        return b"!" + bytes(255 - each for each in data)
+
+    def unwrap(self, data: bytes) -> bytes:
+        if data[:1] != b"!":
+            raise OSError("not wrapped")
+        return bytes(255 - each for each in data[1:])
+
+
+def framed(data: bytes) -> bytes:
+    wrapped = Mirror().wrap(data)
+    return len(wrapped).to_bytes(4, "big") + wrapped
+
+
+@pytest.fixture
+def tcp() -> Iterator[tuple[TcpChannel, socket.socket]]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        theirs = socket.create_connection(server.getsockname(), timeout=scaled(30))
+        ours, _ = server.accept()
+    channel = channel_of(ours)
+    assert isinstance(channel, TcpChannel) and not channel.passes_fds
+    with ours, theirs:
+        yield channel, theirs
+
+
+def received(channel: Channel, size: int = 100) -> bytes:
+    found: list[bytes] = []
+
+    def one() -> bool:
+        try:
+            found.append(channel.receive(size)[0])
+        except BlockingIOError:
+            return False
+        return True
+
+    until(one, "bytes that have come", 20)
+    return found[0]
+
+
+def test_tcp_is_as_it_is_until_it_is_wrapped(tcp: tuple[TcpChannel, socket.socket]) -> None:
+    channel, theirs = tcp
+    theirs.sendall(b"plain")
+    assert received(channel) == b"plain" and channel.send(memoryview(b"too"), None) == 3
+    assert theirs.recv(10) == b"too"
+    channel.protect(Mirror())
+    theirs.sendall(framed(b"first") + framed(b"second")[:7])
+    assert received(channel, 3) == b"fir" and channel.buffered
+    assert received(channel) == b"st" and not channel.buffered
+    with pytest.raises(BlockingIOError):
+        channel.receive(100)
+    theirs.sendall(framed(b"second")[7:] + framed(b"third") + framed(b""))
+    assert received(channel) == b"second" and channel.buffered
+    assert received(channel) == b"third"
+    theirs.close()
+    assert received(channel) == b""
+
+
+def test_what_is_sent_goes_in_pieces_and_each_whole(tcp: tuple[TcpChannel, socket.socket]) -> None:
+    channel, theirs = tcp
+    channel.protect(Mirror())
+    assert channel.send(memoryview(b"x" * 2500), None) == Mirror.piece
+    assert theirs.recv(5000) == framed(b"x" * Mirror.piece)
+    sent, data = 0, memoryview(b"y" * 900)
+    while _goes(channel, data):
+        sent += len(data)
+    whole = framed(b"y" * 900)
+    taken = b""
+    while len(taken) < sent // 900 * len(whole):
+        taken += theirs.recv(65536)
+    until(lambda: _goes(channel, data), "room for the rest", 20)
+    while len(taken) < (sent // 900 + 1) * len(whole):
+        taken += theirs.recv(65536)
+    assert taken == whole * (sent // 900 + 1), "a piece that waited is not wrapped twice"
+
+
+def _goes(channel: Channel, data: memoryview) -> bool:
+    try:
+        return channel.send(data, None) == len(data)
+    except BlockingIOError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "data",
+    [(WRAPPED_MAX + 1).to_bytes(4, "big"), b"\xff" * 4, b"\0\0\0\5plain", b"\0\0\0\0", b"GET / HTTP/1.1\r\n\r\n"],
+)
+def test_what_is_not_wrapped_or_too_long_ends_the_connection(
+    tcp: tuple[TcpChannel, socket.socket], data: bytes
+) -> None:
+    channel, theirs = tcp
+    channel.protect(Mirror())
+    theirs.sendall(data)
+    with pytest.raises(OSError) as raised:  # noqa: PT011 - but no BlockingIOError
+        received(channel)
+    assert not isinstance(raised.value, BlockingIOError)
+
+
+def test_pieces_with_nothing_in_them_keep_nobody_busy(tcp: tuple[TcpChannel, socket.socket]) -> None:
+    channel, theirs = tcp
+    channel.protect(Mirror())
+    theirs.sendall(framed(b"") * 3 + framed(b"after"))
+    until(lambda: channel.socket.recv(100, socket.MSG_PEEK).endswith(framed(b"after")), "all of it", 20)
+    for _ in range(3):
+        with pytest.raises(BlockingIOError):
+            channel.receive(100)
+        assert channel.buffered, "so that it is asked again"
+    assert channel.receive(100) == (b"after", [])

@@ -4,7 +4,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from insula.daemon.config import SocketAccess, TlsSettings, default_sockets, load, parse
+from insula.daemon.config import SocketAccess, default_sockets, load, parse
+from insula.daemon.remotesettings import TlsSettings
 from insula.engine.console.consolelog import LogLimits
 from insula.errors import ConfigurationError
 from insula.layout import Layout
@@ -148,7 +149,7 @@ def test_settings_for_clients_from_afar_have_libvirts_names() -> None:
         'cert_file = "/c"\nkey_file = "/d"\ntls_allowed_dn_list = ["CN=*"]\ntls_min_version = "1.3"\n'
         "tls_no_verify_certificate = false\n",
         LAYOUT,
-    ).tls
+    ).remote.tls
     assert read == TlsSettings(
         listen=True,
         address="127.0.0.1",
@@ -161,7 +162,7 @@ def test_settings_for_clients_from_afar_have_libvirts_names() -> None:
         allowed_names=("CN=*",),
         minimum="1.3",
     )
-    assert parse("", LAYOUT).tls == TlsSettings() and not TlsSettings().listen
+    assert parse("", LAYOUT).remote.tls == TlsSettings() and not TlsSettings().listen
 
 
 def test_clients_without_certificates_cannot_be_asked_for() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from insula.daemon.activation import PassedSocket
-from insula.daemon.config import Settings, SocketAccess, SocketSettings, TlsSettings
+from insula.daemon.config import Settings, SocketAccess, SocketSettings
 from insula.daemon.listener import Endpoint, Listener, close_endpoints, open_endpoints
+from insula.daemon.remotesettings import RemoteSettings, TlsSettings
 from insula.errors import ConfigurationError
 from tests.waiting import scaled
 
@@ -163,7 +164,9 @@ def test_clients_from_afar_come_by_a_port_of_ours_or_of_systemds(tmp_path: Path)
     probe = socket.create_server(("127.0.0.1", 0))
     with probe:
         port = probe.getsockname()[1]
-        taken = Settings(sockets=(), tls=TlsSettings(listen=True, address="127.0.0.1", port=port))
+        taken = Settings(
+            sockets=(), remote=RemoteSettings(tls=TlsSettings(listen=True, address="127.0.0.1", port=port))
+        )
         with pytest.raises(ConfigurationError, match=f"cannot listen for TLS at 127.0.0.1, port {port}"):
             open_endpoints(taken, [])
         passed = [PassedSocket(probe.dup(), "virtlxcd-tls.socket")]

@@ -5,7 +5,8 @@ from dataclasses import fields
 import pytest
 
 from insula.daemon.config import Settings, parse
-from insula.daemon.reloading import APPLIED, tell_unapplied, unapplied
+from insula.daemon.reloading import APPLIED, APPLIED_AFAR, tell_unapplied, unapplied
+from insula.daemon.remotesettings import REMOTE_KEYS
 from insula.layout import Layout
 
 LAYOUT = Layout.system()
@@ -19,7 +20,9 @@ LAYOUT = Layout.system()
         ('tls_allowed_dn_list = ["CN=anna"]', []),
         ('access_drivers = ["polkit"]', ["access_drivers"]),
         ("audit_level = 2\nlisten_tls = true", ["audit_level", "listen_tls"]),
-        ("tls_port = 7", ["listen_tls"]),
+        ("tls_port = 7", ["tls_port"]),
+        ('sasl_allowed_username_list = ["anna"]', []),
+        ('auth_tls = "sasl"\nsasl_credentials = "/u"', ["auth_tls", "sasl_credentials"]),
     ],
 )
 def test_what_counts_only_from_the_next_start_on_is_named(
@@ -34,3 +37,4 @@ def test_what_counts_only_from_the_next_start_on_is_named(
 
 def test_what_counts_at_once_is_a_setting() -> None:
     assert {each.name for each in fields(Settings)} >= APPLIED
+    assert set(REMOTE_KEYS) >= APPLIED_AFAR

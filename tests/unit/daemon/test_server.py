@@ -15,11 +15,12 @@ from insula.daemon.activation import PassedSocket
 from insula.daemon.afar.certificates import Certificates
 from insula.daemon.authority.authentication import Authentication
 from insula.daemon.authority.policy import AccessPolicy
+from insula.daemon.clientbounds import SessionLimits
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
-from insula.daemon.listener import Endpoint, close_endpoints, open_endpoints
+from insula.daemon.listener import Endpoint, EndpointKind, close_endpoints, open_endpoints
 from insula.daemon.peers import Admission, Peer
 from insula.daemon.server import Capacity, Server
-from insula.daemon.session import Session, SessionLimits
+from insula.daemon.session import Session
 from insula.rpc.arrivals import Role
 from insula.rpc.codes.connectioncodes import AuthType
 from insula.rpc.connection import Connection
@@ -219,7 +220,9 @@ async def test_while_a_daemon_stops_nobody_comes_to_be_reset_at_its_end(tmp_path
 class _Pending(AccessPolicy):
     """Everybody has to prove who they are, and nobody ever does."""
 
-    def authentication(self, peer: Peer, access: SocketAccess) -> Authentication:
+    def authentication(
+        self, peer: Peer, access: SocketAccess, kind: EndpointKind = EndpointKind.LOCAL
+    ) -> Authentication:
         return Authentication() if peer.is_privileged else Authentication(AuthType.POLKIT)
 
 
@@ -250,8 +253,9 @@ class _Unshown(Certificates):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
 
-async def test_who_shakes_hands_from_afar_takes_no_local_clients_place_nor_anothers_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", [EndpointKind.TLS, EndpointKind.TCP])
+async def test_who_proves_nothing_from_afar_takes_no_local_clients_place_nor_anothers_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: EndpointKind
 ) -> None:
     addresses = itertools.count(1)
 
@@ -268,6 +272,7 @@ async def test_who_shakes_hands_from_afar_takes_no_local_clients_place_nor_anoth
         *open_endpoints(Settings(sockets=(SocketSettings(path=path, mode=0o666),)), []),
         Endpoint(
             socket=afar,
+            kind=kind,
             path=None,
             access=SocketAccess.READ_WRITE,
             admission=Admission(gid=None, everybody=True),
@@ -279,6 +284,6 @@ async def test_who_shakes_hands_from_afar_takes_no_local_clients_place_nor_anoth
             each.setblocking(False)
         assert await loop.sock_recv(clients[0], 1) == b"", "who came first makes room for the fifth"
         local = connect(path)
-        await until(lambda: server.clients == 1)
+        await until(lambda: server.clients == (1 if kind is EndpointKind.TLS else 5))
         for each in (*clients, local):
             each.close()

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from insula.daemon import session as session_module
+from insula.daemon.clientbounds import SessionLimits
 from insula.daemon.config import KeepaliveSettings, SocketAccess
-from insula.daemon.session import SessionLimits
 from insula.errorcodes import ErrorCode
 from insula.errors import InsulaError
 from insula.model.domainstates import LifecycleKind, StartedDetail

@@ -225,7 +225,7 @@ def test_the_socket_is_found_by_path_by_layout_and_by_prefix(tmp_path: Path, mon
 
 
 def test_a_server_that_refuses_us_leaves_nothing_open(tmp_path: Path) -> None:
-    with FakeServer(tmp_path / "s", {Remote.AUTH_LIST: replying([1])}) as s:
+    with FakeServer(tmp_path / "s", {Remote.AUTH_LIST: replying([9])}) as s:
         before = open_count()
         with pytest.raises(InsulaError, match="authentication"):
             connect(s.path)

@@ -53,6 +53,6 @@ def test_polkit_is_asked_for_where_the_daemon_wants_it() -> None:
     assert [request.procedure for request in asked] == [Remote.AUTH_LIST, Remote.AUTH_POLKIT, Remote.CONNECT_OPEN]
 
 
-def test_a_daemon_that_wants_sasl_is_beyond_us() -> None:
-    with pytest.raises(AuthenticationError, match="kind 1"):
-        driven(greet(read_only=False), [((1,),)])
+def test_a_daemon_that_wants_what_we_have_never_heard_of_is_beyond_us() -> None:
+    with pytest.raises(AuthenticationError, match="kind 9"):
+        driven(greet(read_only=False), [((9,),)])

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from insula.daemon.config import TlsSettings
+from insula.daemon.remotesettings import TlsSettings
 from insula.errors import ConfigurationError
 
 _SHORT: Final[Mapping[str, str]] = {

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from insula.daemon.authority.polkit import Polkit, PolkitAnswer, PolkitUnavailableError
+from insula.daemon.authority.saslmechanism import SecurityLayer
 from insula.daemon.peers import Peer
 from insula.errors import (
     AuthenticationCancelledError,
@@ -25,18 +26,28 @@ Proof = Callable[[], Awaitable[None]]
 class Authentication:
     """One client's. offered: what it may choose from; proof: how it proves who it is, None if nothing is to be proved.
 
-    begun, proved: called when a proof begins, and when it has succeeded.
+    user: as whom it has proved itself, where that gives it a name of its own. layer: what wraps all else once it has,
+    to be taken once. begun, proved: called when a proof begins, and when it has succeeded; failed: told what was wrong,
+    for the log.
     """
 
     def __init__(self, kind: AuthType = AuthType.NONE, proof: Proof | None = None) -> None:
         self.offered = (kind,)
         self.complete = kind is AuthType.NONE
+        self.user: str | None = None
         self.begun: Callable[[], None] = lambda: None
         self.proved: Callable[[], None] = lambda: None
+        self.failed: Callable[[str], None] = lambda _: None
+        self.layer: SecurityLayer | None = None
         self._kind = kind
         self._proof = proof
         self._proving = False
         self._failures = 0
+
+    def take_layer(self) -> SecurityLayer | None:
+        """Return what wraps all else from now on, the first time that there is such."""
+        layer, self.layer = self.layer, None
+        return layer
 
     async def by(self, kind: AuthType) -> None:
         """Have the client prove who it is.

@@ -41,6 +41,10 @@ class Jury:
         self._complaints = complaints
         self._places = asyncio.Semaphore(QUESTIONS_AT_ONCE)
 
+    def meet(self, peer: Peer) -> None:
+        """Know the client better, who has proved who it is."""
+        self._peer = peer
+
     async def refuser(self, permission: Permission, about: AccessObject) -> str | None:
         """Return the name of the driver that says no, None if all say yes."""
         for name, driver in self._drivers:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall
 from insula.daemon.wire import counted, cpu_bits, text
-from insula.errors import AuthenticationError, InvalidArgumentError, OperationInvalidError
-from insula.rpc.codes.connectioncodes import AuthType, Feature, OpenFlags
+from insula.errors import InvalidArgumentError, OperationInvalidError
+from insula.rpc.codes.connectioncodes import Feature, OpenFlags
 from insula.rpc.procedures import Procedure, Remote
 
 LIBVIRT_VERSION = 11_003_000
@@ -24,19 +24,6 @@ _FEATURES = frozenset(
 """What we say yes to. Real LXC has no migration either, and no feature of it."""
 _NAMES = frozenset({"", "/", "/system", "/session"})
 _SCHEMES = frozenset({"lxc", "insula"})
-
-
-def _auth_list(request: IncomingCall) -> Answer:
-    return (request.client.authentication.offered,)
-
-
-async def _polkit(request: IncomingCall) -> Answer:
-    await request.client.authentication.by(AuthType.POLKIT)
-    return (1,)
-
-
-def _no_sasl(request: IncomingCall, *_: object) -> Answer:
-    raise AuthenticationError("authentication by SASL is not offered")
 
 
 def _supports_feature(request: IncomingCall, feature: int) -> Answer:
@@ -172,11 +159,6 @@ def _memory_parameters(request: IncomingCall, nparams: int, flags: int) -> Answe
 
 
 HANDLERS: dict[Procedure, Handler] = {
-    Remote.AUTH_LIST: _auth_list,
-    Remote.AUTH_SASL_INIT: _no_sasl,
-    Remote.AUTH_SASL_START: _no_sasl,
-    Remote.AUTH_SASL_STEP: _no_sasl,
-    Remote.AUTH_POLKIT: _polkit,
     Remote.CONNECT_SUPPORTS_FEATURE: _supports_feature,
     Remote.CONNECT_OPEN: _open,
     Remote.CONNECT_CLOSE: _close,

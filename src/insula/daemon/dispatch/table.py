@@ -5,9 +5,11 @@ from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
 from insula.daemon.access import Asked
+from insula.daemon.callqueue import Lane
 from insula.daemon.dispatch import (
     absentcalls,
     accesscalls,
+    authenticationcalls,
     conversioncalls,
     devicecalls,
     domaincalls,
@@ -27,10 +29,11 @@ from insula.daemon.dispatch import (
     vcpucalls,
 )
 from insula.daemon.incomingcall import Answer, Handler, IncomingCall, Work
-from insula.rpc.procedures import Insula, Procedure, Remote
+from insula.rpc.procedures import Insula, Priority, Procedure, Remote
 from insula.rpc.refusals import not_supported
 
 HANDLERS: dict[Procedure, Handler] = {
+    **authenticationcalls.HANDLERS,
     **hostcalls.HANDLERS,
     **domaincalls.HANDLERS,
     **lifecyclecalls.HANDLERS,
@@ -144,3 +147,12 @@ BULK = frozenset({Remote.CONNECT_GET_ALL_DOMAIN_STATS})
 
 WAITING = frozenset({Insula.DOMAIN_WAIT, Insula.DOMAIN_WAIT_READY, Insula.EXEC_WAIT})
 """Calls that only wait for something to happen: they take no other call's turn."""
+
+
+def lane_of(procedure: Procedure) -> Lane:
+    """Return with which other calls one of this procedure takes turns."""
+    if procedure in WAITING:
+        return Lane.WAITING
+    if procedure in BULK:
+        return Lane.BULK
+    return Lane.URGENT if procedure.priority is Priority.HIGH else Lane.USUAL

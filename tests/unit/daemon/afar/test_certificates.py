@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from insula.daemon.afar.certificates import Certificates, matches, name_of
-from insula.daemon.config import TlsSettings
+from insula.daemon.remotesettings import TlsSettings
 from insula.errors import ConfigurationError
 from tests.authority import Authority
 

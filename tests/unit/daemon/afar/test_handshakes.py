@@ -14,9 +14,10 @@ from insula.daemon.afar import handshakes as handshakes_module
 from insula.daemon.afar.certificates import Certificates
 from insula.daemon.afar.handshakes import Handshakes
 from insula.daemon.complaints import Complaints
-from insula.daemon.config import SocketAccess, TlsSettings
-from insula.daemon.listener import Endpoint
+from insula.daemon.config import SocketAccess
+from insula.daemon.listener import Endpoint, EndpointKind
 from insula.daemon.peers import Admission, Peer
+from insula.daemon.remotesettings import TlsSettings
 from tests.authority import Authority
 from tests.waiting import scaled
 
@@ -77,7 +78,9 @@ async def door(directory: Path) -> AsyncIterator[Door]:
     certificates = Certificates(settings)
     with socket.socket() as listener:
         admission = Admission(gid=None, everybody=True)
-        endpoint = Endpoint(socket=listener, path=None, access=SocketAccess.READ_WRITE, admission=admission)
+        endpoint = Endpoint(
+            socket=listener, path=None, access=SocketAccess.READ_WRITE, admission=admission, kind=EndpointKind.TLS
+        )
         made: Door
 
         def welcome(tls: ssl.SSLSocket, peer: Peer, _: Endpoint) -> None:

@@ -5,8 +5,9 @@ import pytest
 from insula.daemon.authority.authentication import TRIES
 from insula.daemon.authority.policy import AccessPolicy
 from insula.daemon.authority.polkit import Polkit, PolkitAnswer, PolkitUnavailableError
-from insula.daemon.config import Authenticating, SocketAccess
+from insula.daemon.config import SocketAccess
 from insula.daemon.peers import Peer
+from insula.daemon.remotesettings import Authenticating
 from insula.errorcodes import ErrorCode
 from insula.rpc.procedures import Remote
 from tests.unit.daemon.clientend import connected, failure

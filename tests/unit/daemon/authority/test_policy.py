@@ -50,7 +50,7 @@ def test_the_usual_socket_is_everybodys_where_polkit_decides() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ('auth_unix_rw = "sasl"', "line 1: 'auth_unix_rw' must be one of none, polkit"),
+        ('auth_unix_rw = "ldap"', "line 1: 'auth_unix_rw' must be one of none, polkit, sasl"),
         ('access_drivers = "polkit"', "line 1: 'access_drivers' must be a list of names"),
         ('access_drivers = ["no-such"]', "no access driver 'no-such'"),
     ],
