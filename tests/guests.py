@@ -24,7 +24,7 @@ from insula.engine.launch.launcher import Launcher
 from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import Access, BindMount, ContainerSpec, DirectoryRoot, IdMap, IdRange, Process, Root
 from insula.errors import KeeperError
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 FIRST_ID = 300000
 """The host's id of the test guests' root."""
@@ -111,20 +111,20 @@ class Guests:
         return ExitStatus(status=self._wait_for(EventKind.EXITED, running.uuid, seconds).status)
 
     def _wait_for(self, kind: EventKind, name: str, seconds: float) -> KeeperEvent:
-        deadline = time.monotonic() + scaled(seconds)
+        deadline = time.monotonic() + patience(seconds)
         while True:
             for event in self.events:
                 if event.kind is kind and name == (event.uuid if kind is EventKind.EXITED else event.execution):
                     return event
             if not select.select([self.link], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise TimeoutError(f"no event {kind.value} of {name} within {scaled(seconds):g} s: {self.events}")
+                raise TimeoutError(f"no event {kind.value} of {name} came: {self.events}")
             self.link.dispatch()
 
     def output(self, wanted: ContainerSpec, seconds: float = 10.0) -> tuple[str, ExitStatus]:
         """Launch, and return all that the guest said on its console until its end, and how it ended."""
         running = self.launch(wanted)
         said = b""
-        deadline = time.monotonic() + scaled(seconds)
+        deadline = time.monotonic() + patience(seconds)
         while not any(event.uuid == running.uuid for event in self.events):
             sources: list[Any] = [self.link, running.consoles[0]]
             ready, _, _ = select.select(sources, [], [], max(0.0, deadline - time.monotonic()))
@@ -195,7 +195,7 @@ def read_available(fd: int) -> bytes:
 def read_until(fd: int, wanted: bytes, seconds: float = 10.0) -> bytes:
     """Return what can be read up to and including wanted. Raises: TimeoutError with what came instead."""
     said = b""
-    deadline = time.monotonic() + scaled(seconds)
+    deadline = time.monotonic() + patience(seconds)
     while wanted not in said:
         if not select.select([fd], [], [], max(0.0, deadline - time.monotonic()))[0]:
             raise TimeoutError(f"no {wanted!r} in {said!r}")

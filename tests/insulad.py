@@ -13,7 +13,7 @@ from insula.engine.keeper.protocol import VERSION
 from insula.layout import Layout
 from tests import leaks, libvirt_python, truth
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 START = """
 import sys
@@ -92,12 +92,13 @@ class Insulad:
     def _end(self, number: signal.Signals) -> int:
         assert self.process is not None, "insulad is not running"
         self.process.send_signal(number)
+        allowed = patience(15)
         try:
-            return self.process.wait(timeout=scaled(15))
+            return self.process.wait(timeout=allowed)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"insulad outlived {number.name} for {scaled(15):g} s:\n{self.log_text()}") from None
+            raise AssertionError(f"insulad outlived {number.name} for {allowed:g} s:\n{self.log_text()}") from None
         finally:
             self.process = None
 
@@ -130,7 +131,7 @@ class Insulad:
         result = subprocess.run(
             [str(program), *mode, *words],
             input=stdin if stdin is not None else "",
-            capture_output=True, text=True, check=False, timeout=scaled(seconds), env={**os.environ, "LC_ALL": "C"},
+            capture_output=True, text=True, check=False, timeout=patience(seconds), env={**os.environ, "LC_ALL": "C"},
         )  # fmt: skip
         if check and result.returncode:
             raise AssertionError(

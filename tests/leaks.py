@@ -17,7 +17,7 @@ from pathlib import Path
 from tests import cgrouptree, libc
 from tests.enclosure import LEAF, Reach, reach
 from tests.trees import everything_below
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 GRACE = 4.0
 """Seconds, on a usual host, that the kernel and the daemons are given to finish what they tear down."""
@@ -60,7 +60,7 @@ def namespace_things() -> Snapshot:
 
 def left_behind(before: Snapshot, look: Callable[[], Snapshot] = snapshot, seconds: float = GRACE) -> list[Thing]:
     """Return what is there beyond `before`, once it is gone or the grace (scaled) is over."""
-    deadline = time.monotonic() + scaled(seconds)
+    deadline = time.monotonic() + patience(seconds)
     pause = 0.005
     while True:
         _reap(before)

@@ -36,7 +36,7 @@ from insula.testing import FakeNetworkPerformer
 from insula.testing.fakecardports import FakeCardPorts
 from insula.testing.fakefirewall import FakeFirewall
 from tests.verbs import Verbs
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 PATIENCE = 60.0
 """Seconds for what a guest does on a usual host: nothing is told from how long it took, only that it happened."""
@@ -206,7 +206,7 @@ class Service:
         """Return the console's output up to each of the wanted texts in turn. Raises: TimeoutError with what came."""
         channel, said = self.domains.console(ref, force=True), ""
         try:
-            async with asyncio.timeout(scaled(PATIENCE)):
+            async with asyncio.timeout(patience(PATIENCE)):
                 if typed:
                     await channel.write(typed.encode())
                 while not _in_turn(said, wanted):
@@ -248,7 +248,7 @@ def _read_all(reader: int) -> str:
 async def until(condition: Callable[[], Any], what: str, seen: Callable[[], Any] = lambda: "nothing") -> None:
     """Return once condition holds, while the loop goes on. Raises: TimeoutError with what was seen instead."""
     try:
-        async with asyncio.timeout(scaled(PATIENCE)):
+        async with asyncio.timeout(patience(PATIENCE)):
             while not condition():  # noqa: ASYNC110 - what tests wait for has no event of its own
                 await asyncio.sleep(0.005)
     except TimeoutError:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from tests import libc
 from tests.enclosure import mount_sys_afresh
 from tests.libc import MountFlag, Namespace
-from tests.waiting import scaled
+from tests.waiting import patience
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class TestHost:
 
     def run(self, *argv: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run argv here and return its result as text; options are subprocess.run's."""
-        options.setdefault("timeout", scaled(30))
+        options.setdefault("timeout", patience(30))
         result = subprocess.run(self.command(*argv), capture_output=True, text=True, check=False, **options)
         if check and result.returncode:
             raise AssertionError(f"{' '.join(argv)} ended with {result.returncode}: {result.stdout}{result.stderr}")

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from insula.engine.launch.guestlabels import guest_labels
+from insula.errors import DomainNotFoundError
 from insula.kernel.cgroups import Hierarchies
 from insula.model.domainstates import DomainState
 from insula.sdk.connecting import connect
 from tests import invariants
 from tests.invariants import Living, Shown
-from tests.waiting import scaled
+from tests.waiting import patience
 
 if TYPE_CHECKING:
     from insula.layout import Layout
@@ -51,9 +52,10 @@ def living(layout: Layout) -> list[Living]:
 def check(layout: Layout, *, seconds: float = 10) -> None:
     """Look at everything, as soon as nothing is under way. Raises: AssertionError for what does not become true.
 
-    A guest that ends while it is looked at has no group any more: then all is looked at again.
+    A guest that ends while it is looked at has no group any more, or one that is being removed (ENODEV), and a
+    transient domain is no more: then all is looked at again.
     """
-    deadline = time.monotonic() + scaled(seconds)
+    deadline = time.monotonic() + patience(seconds)
     while True:
         try:
             guests, domains = living(layout), shown(layout)
@@ -61,7 +63,7 @@ def check(layout: Layout, *, seconds: float = 10) -> None:
             invariants.a_living_guest_is_shown(guests, domains)
             invariants.what_is_shown_lives(guests, domains)
             return
-        except (AssertionError, FileNotFoundError):
+        except (AssertionError, OSError, DomainNotFoundError):
             if time.monotonic() > deadline:
                 raise
         time.sleep(PAUSE)

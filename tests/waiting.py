@@ -12,6 +12,9 @@ T = TypeVar("T")
 SCALE_VARIABLE = "INSULA_TEST_TIME_SCALE"
 """How many times slower this host is than a usual one; the emulated machine sets 15."""
 
+MOST_CROWDED = 10.0
+"""Who waits on a host with still more to do for each processor waits no longer."""
+
 
 def time_scale() -> float:
     """Return the factor by which every deadline on this host is stretched."""
@@ -23,20 +26,30 @@ def scaled(seconds: float) -> float:
     return seconds * time_scale()
 
 
+def patience(seconds: float) -> float:
+    """Return how long something may take, on this host as busy as it is now, before it counts as never coming.
+
+    seconds: on a usual host that has nothing else to do. Whoever waits so long is only late to say that it failed.
+    """
+    crowd = os.getloadavg()[0] / len(os.sched_getaffinity(0))
+    return scaled(seconds) * min(max(crowd, 1.0), MOST_CROWDED)
+
+
 def until(condition: Callable[[], T], what: str, seconds: float = 5.0) -> T:
     """Return the first true value of condition, asked again and again with growing pauses.
 
-    seconds: on a usual host; stretched by the host's time scale.
+    seconds: as for `patience`.
     Raises: TimeoutError naming what was waited for and the last value seen.
     """
-    deadline = time.monotonic() + scaled(seconds)
+    allowed = patience(seconds)
+    deadline = time.monotonic() + allowed
     pause = 0.002
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not happen within {scaled(seconds):g} s; last seen: {value!r}")
+            raise TimeoutError(f"{what} did not happen within {allowed:g} s; last seen: {value!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
 

@@ -16,7 +16,7 @@ from jeepney import DBusAddress, MessageFlag, Properties, new_method_call
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 _INTERFACE: Final = "org.a11y.atspi."
 _ROOT: Final = "/org/a11y/atspi/accessible/root"
@@ -209,7 +209,7 @@ class Widget:
 
     def find(self, *parts: Part, seconds: float = 20) -> "Widget":
         """As `now`, once it is there. Raises: NotShownError, with all that is shown instead."""
-        deadline = time.monotonic() + scaled(seconds)
+        deadline = time.monotonic() + patience(seconds)
         while True:
             try:
                 return self.now(*parts)

@@ -17,7 +17,7 @@ from insula.engine.codec import encode
 from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.imagestore import Image
 from tests.insulad import Insulad
-from tests.waiting import scaled, until, until_heard
+from tests.waiting import patience, scaled, until, until_heard
 
 
 def domain_xml(
@@ -103,13 +103,11 @@ class Terminal:
 
     def expect(self, pattern: str, seconds: float = 15) -> str:
         """Read until the pattern has come; return what matched, and forget everything up to its end."""
-        deadline = time.monotonic() + scaled(seconds)
+        deadline = time.monotonic() + patience(seconds)
         while not (match := re.search(pattern, self.seen)):
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._master], [], [], left)[0]:
-                raise AssertionError(
-                    f"'{pattern}' did not come within {scaled(seconds):g} s; seen: {self.seen[-2000:]!r}"
-                )
+                raise AssertionError(f"'{pattern}' did not come; seen: {self.seen[-2000:]!r}")
             try:
                 self.seen += os.read(self._master, 65536).decode(errors="replace")
             except OSError as error:
@@ -119,7 +117,7 @@ class Terminal:
 
     def end(self) -> int:
         """Wait for the program to end by itself; return its exit status."""
-        deadline = time.monotonic() + scaled(15)
+        deadline = time.monotonic() + patience(15)
         while self.process.poll() is None:
             self._see()
             assert time.monotonic() < deadline, f"it did not end; seen: {self.seen[-2000:]!r}"
@@ -130,7 +128,7 @@ class Terminal:
 
         It knows the key only as the first byte of what it reads at once.
         """
-        deadline = time.monotonic() + scaled(15)
+        deadline = time.monotonic() + patience(15)
         while self.process.poll() is None:
             self.type("\x1d")
             pause = time.monotonic() + scaled(0.5)

@@ -18,7 +18,7 @@ from insula.sdk.blocking_domains import Host
 from tests import leaks
 from tests.e2e.guests import domain_xml, inside, insula, state, until_booted, virsh_console
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -45,7 +45,7 @@ def opened(path: str) -> Iterator[int]:
 
 def read_until(terminal: int, pattern: bytes, seconds: float = 20) -> bytes:
     seen = b""
-    deadline = time.monotonic() + scaled(seconds)
+    deadline = time.monotonic() + patience(seconds)
     while not re.search(pattern, seen):
         left = deadline - time.monotonic()
         assert left > 0 and select.select([terminal], [], [], left)[0], (
