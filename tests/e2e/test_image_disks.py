@@ -1,13 +1,14 @@
 """Disks of guests that are image files: at a start and live, released with the guest, whoever dies meanwhile."""
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.guests import domain_xml, inside, insula, wait_state
 from tests.insulad import Insulad
-from tests.waiting import until
+from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped", "userns")
 
@@ -168,3 +169,17 @@ def test_our_command_line_gives_a_disk_and_takes_it_away(insulad: Insulad, guest
     insula(insulad, "device", "rm", guest, "/dev/vdb")
     assert "vdb" not in inside(insulad, guest, "ls", "/dev") + insulad.virsh("dumpxml", guest, "--inactive").stdout
     until_let_go(second)
+
+
+def test_a_guest_that_is_destroyed_while_an_image_is_being_attached_holds_it_no_longer(
+    insulad: Insulad, guest: str, second: Path
+) -> None:
+    """Whoever destroys overtakes, at whatever point of the attaching it comes."""
+    for delay in range(8):
+        words = ["virsh", "-q", "-c", insulad.uri, "attach-disk", guest, str(second), "vdb", "--live"]
+        attaching = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay * 0.01)
+        insulad.virsh("destroy", guest)
+        attaching.wait(timeout=scaled(30))
+        until_let_go(second)
+        insulad.virsh("start", guest)

@@ -3,7 +3,8 @@
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from threading import Lock
+from typing import Any, ClassVar, Generic, TypeVar
 
 from insula.engine.facts import Facts
 from insula.engine.interfaceperformer import InterfacePerformer
@@ -14,8 +15,41 @@ from insula.kernel.bpf import LoadedPrograms
 from insula.kernel.cgroups import Cgroup, DeviceRule
 from insula.kernel.fds import NO_FD, Fd, close_all
 
+T = TypeVar("T")
+
 Offload = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Performs a function that may block for long, such as `asyncio.to_thread`."""
+
+
+class Makings(Generic[T]):
+    """What a function makes that performs elsewhere, for a caller that may be cancelled before it has it.
+
+    make, then undone by `undo` if the caller has given up: by whoever of the two comes later.
+    """
+
+    def __init__(self, make: Callable[[], T], undo: Callable[[T], object]) -> None:
+        self._make, self._undo = make, undo
+        self._lock = Lock()
+        self._made: list[T] = []
+        self._given_up = False
+
+    def perform(self) -> None:
+        made = self._make()
+        with self._lock:
+            if not self._given_up:
+                self._made.append(made)
+                return
+        self._undo(made)
+
+    def take(self) -> T:
+        """Return what was made, the caller's from now on."""
+        return self._made.pop()
+
+    def give_up(self) -> None:
+        with self._lock:
+            self._given_up = True
+        while self._made:
+            self._undo(self._made.pop())
 
 
 async def inline(function: Callable[[], Any]) -> Any:
@@ -73,6 +107,20 @@ class HostContext:
     _kept: list[Fd] = field(default_factory=list)
     _user_namespace: Fd = NO_FD
     _network_namespace: Fd = NO_FD
+
+    async def make(self, make: Callable[[], T], undo: Callable[[T], object]) -> T:
+        """Return what make returns, performed as `offload` does; if we are cancelled, it is undone once it is there.
+
+        A thread that we no longer wait for goes on: what it made would be nobody's to let go of.
+        """
+        makings = Makings(make, undo)
+        try:
+            await self.offload(makings.perform)
+            return makings.take()
+        except BaseException:
+            makings.give_up()
+            raise
+
     _closed: bool = False
 
     @property

@@ -9,7 +9,7 @@ from insula.engine.launch.holdings import Holding, LoopDevice
 from insula.engine.spec import ContainerSpec, Device
 from insula.engine.steps.host.hoststep import HostContext, HostStep
 from insula.kernel.cgroups import DeviceRule
-from insula.kernel.loopdevices import loop_device
+from insula.kernel.loopdevices import clear_loops, loop_device
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,8 @@ class AttachImage(HostStep):
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         holding = LoopDevice(guest=self.guest)
-        major, minor = await context.offload(partial(self._attached, holding.mark(context.launch)))
+        mark = holding.mark(context.launch)
+        major, minor = await context.make(partial(self._attached, mark), lambda _: clear_loops(mark))
         context.images[self.guest] = DeviceRule(kind="b", major=major, minor=minor, access=self.access)
         return (holding,)
 

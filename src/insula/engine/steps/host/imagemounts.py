@@ -1,5 +1,6 @@
 """The step that mounts the file system of a block device or an image file."""
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -35,7 +36,7 @@ class MountImage(HostStep):
         mounting = partial(
             mounted_image, self.path, fstype=self.fstype, start=self.start, size=self.size, read_only=self.read_only
         )
-        tree = context.fds[self.name] = await context.offload(mounting)
+        tree = context.fds[self.name] = await context.make(mounting, os.close)
         if self.root:
             refuse_host_root(tree, self.path)
         if self.idmapped:

@@ -70,7 +70,7 @@ class LockTree(HostStep):
 
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         tree = context.fds[self.name]
-        context.fds[self.name] = await context.offload(lambda: locked_copy(tree))
+        context.fds[self.name] = await context.make(lambda: locked_copy(tree), os.close)
         os.close(tree)
         return ()
 

@@ -23,7 +23,7 @@ class FetchQueues(HostStep):
     async def perform(self, context: HostContext) -> tuple[Holding, ...]:
         namespace = Fd(os.open("ns/ipc", os.O_RDONLY | os.O_CLOEXEC, dir_fd=context.process))
         try:
-            context.fds[self.name] = await context.offload(partial(queues_of, namespace))
+            context.fds[self.name] = await context.make(partial(queues_of, namespace), os.close)
         finally:
             os.close(namespace)
         return ()

@@ -1,5 +1,7 @@
 """Tests of insula.engine.steps.host.imagedevices, over loop devices that are only pretended."""
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from insula.engine.launch.holdings import LoopDevice
 from insula.engine.spec import Device, DeviceKind
 from insula.engine.steps.host import imagedevices
 from insula.engine.steps.host.devicetree import DeviceNode, with_numbers
+from insula.engine.steps.host.hoststep import Makings
 from insula.engine.steps.host.imagedevices import attachments, numbered
 from insula.kernel.cgroups import DeviceRule
 from insula.kernel.fds import Fd
@@ -46,3 +49,42 @@ def test_an_image_has_the_numbers_of_its_loop_device_from_then_on(marks: list[tu
     assert numbered(replace(SPEC, devices=(IMAGE, other)), at).devices == (replace(IMAGE, major=1, minor=3), other)
     assert numbered(SPEC, context()) is SPEC
     assert attachments(replace(IMAGE, image=None)) == []
+
+
+def test_an_image_that_is_attached_when_nobody_waits_for_it_any_more_is_let_go_of(
+    marks: list[tuple[str, bool, str | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who destroys a guest gives up what is being attached, and the thread that attaches it goes on."""
+    cleared: list[str] = []
+    monkeypatch.setattr(imagedevices, "clear_loops", cleared.append)
+    (step,) = attachments(IMAGE)
+    late: list[Callable[[], object]] = []
+    begun = asyncio.Event()
+
+    async def never(function: Callable[[], object]) -> None:
+        late.append(function)
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    at = replace(context(), offload=never)
+
+    async def given_up() -> None:
+        attaching = asyncio.create_task(step.perform(at))
+        await begun.wait()
+        attaching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await attaching
+
+    asyncio.run(given_up())
+    assert cleared == [] and at.images == {}
+    late[0]()
+    assert cleared == [f"insula:{at.launch}:vda"]
+
+
+def test_what_was_made_just_before_the_caller_gave_up_is_undone_by_the_caller() -> None:
+    undone: list[str] = []
+    makings = Makings(lambda: "made", undone.append)
+    makings.perform()
+    makings.give_up()
+    makings.give_up()
+    assert undone == ["made"]
