@@ -241,16 +241,24 @@ _MAGIC = (
 """Where each file system signs. ext2 and ext3 sign as ext4, whose driver mounts them."""
 
 
-def filesystem_on(path: str, *, start: int = 0) -> str | None:
+_EXT_NUMBERS = ((1024 + 0x18, 6), (1024 + 0x4C, 1))
+"""Places in ext4's superblock with the largest number that can stand there: the size of blocks, and the revision. Its
+signature of two bytes may be a boot loader's code as well."""
+
+
+def filesystem_on(path: str, *, start: int = 0, size: int = 0) -> str | None:
     """Return the type of the file system that a device or a file holds, None if it is none we know.
 
-    start: where it begins, in bytes.
+    start, size: where it lies, in bytes, a size of 0 for all that follows.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         for fstype, offset, magic in _MAGIC:
-            if os.pread(fd, len(magic), start + offset) == magic:
-                return fstype
+            fits = not size or offset + len(magic) <= size
+            if fits and os.pread(fd, len(magic), start + offset) == magic:
+                numbers = _EXT_NUMBERS if fstype == "ext4" else ()
+                if all(int.from_bytes(os.pread(fd, 4, start + at), "little") <= most for at, most in numbers):
+                    return fstype
     finally:
         os.close(fd)
     return None

@@ -34,7 +34,7 @@ def mounted_image(path: str, *, fstype: str | None = None, start: int = 0, size:
     follows. Blocking: a journal may have to be replayed.
     Raises: OSError; EBUSY while the image is in use by others.
     """
-    fstype = fstype or filesystem_on(path, start=start)
+    fstype = fstype or filesystem_on(path, start=start, size=size)
     if fstype is None:
         raise OSError(errno.EINVAL, "no file system known to us is on it; name its type", path)
     device, source = loop_device(path, read_only=read_only, extent=FilePart(start=start, size=size))

@@ -86,7 +86,7 @@ def partitions(path: str) -> list[Partition]:
             start=each.start,
             size=each.size,
             type=each.type,
-            fstype=filesystem_on(path, start=each.start),
+            fstype=filesystem_on(path, start=each.start, size=each.size),
         )
         for each in found
     ]

@@ -34,6 +34,19 @@ def test_what_has_no_signature_is_no_file_system(tmp_path: Path, content: bytes)
     assert filesystem_on(str(tmp_path / "image")) is None
 
 
+def test_two_bytes_of_a_boot_loader_are_no_file_system(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(b"\xeb\x63" * 540 + b"\x53\xef" + b"\x90" * 4096)
+    assert filesystem_on(str(image)) is None
+
+
+def test_what_lies_behind_a_partition_is_not_on_it(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(bytes(65600) + b"_BHRfS_M" + bytes(100))
+    assert filesystem_on(str(image), size=65608) == "btrfs"
+    assert filesystem_on(str(image), size=65607) is None
+
+
 def test_only_block_devices_are_block_devices(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert not is_block_device(str(tmp_path / "file"))
