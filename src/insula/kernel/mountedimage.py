@@ -23,8 +23,9 @@ _SUPERBLOCK = 1024
 _FEATURES, _JOURNAL = 0x5C, 0xE0
 """Where ext4's superblock has its compatible features, and the inode of its journal, 0 if that is on a device."""
 _HAS_JOURNAL = 4
-_BTRFS_LOG = 65536 + 0x60
-"""Where btrfs's superblock has the place of its log, 0 if there is none."""
+_BTRFS = 65536
+_BTRFS_LOG, _BTRFS_DEVICES = 0x60, 0x88
+"""Where btrfs's superblock has the place of its log, 0 if there is none, and on how many devices it lies."""
 
 
 def mounted_image(path: str, *, fstype: str | None = None, start: int = 0, size: int = 0, read_only: bool) -> Fd:
@@ -39,8 +40,7 @@ def mounted_image(path: str, *, fstype: str | None = None, start: int = 0, size:
         raise OSError(errno.EINVAL, "no file system known to us is on it; name its type", path)
     device, source = loop_device(path, read_only=read_only, extent=FilePart(start=start, size=size))
     try:
-        if fstype in _EXT:
-            _refuse_other_journal(device, path)
+        _refuse_other_devices(fstype, device, path)
         options: list[tuple[str, str | int | None]] = [("source", source)]
         if fstype in _OPTIONS:
             options.append(_OPTIONS[fstype])
@@ -57,14 +57,22 @@ def mounted_image(path: str, *, fstype: str | None = None, start: int = 0, size:
         os.close(device)
 
 
-def _refuse_other_journal(device: Fd, path: str) -> None:
-    """Refuse a file system whose journal is on a device that its superblock names: that may be anybody's."""
-    features, inode = (_number(device, _SUPERBLOCK + each) for each in (_FEATURES, _JOURNAL))
-    if features & _HAS_JOURNAL and not inode:
+def _refuse_other_devices(fstype: str, device: Fd, path: str) -> None:
+    """Refuse a file system that lies on further devices, which the kernel takes by what is said here: anybody's."""
+    if fstype in _EXT:
+        features, inode = (_number(device, _SUPERBLOCK + each) for each in (_FEATURES, _JOURNAL))
+        if features & _HAS_JOURNAL and not inode:
+            raise OSError(
+                errno.EINVAL,
+                "its journal is on another device, which is not looked for; give it one of its own "
+                "(tune2fs -O ^has_journal, then tune2fs -j)",
+                path,
+            )
+    elif fstype == "btrfs" and (devices := _number(device, _BTRFS + _BTRFS_DEVICES)) > 1:
         raise OSError(
             errno.EINVAL,
-            "its journal is on another device, which is not looked for; give it one of its own "
-            "(tune2fs -O ^has_journal, then tune2fs -j)",
+            f"it lies on {devices} devices, of which this is one; leave it alone there (btrfs device remove), or mount "
+            "it by hand, and show its directory",
             path,
         )
 
@@ -75,7 +83,7 @@ def _number(device: Fd, place: int) -> int:
 
 def _advice(fstype: str, number: int | None, device: Fd, *, read_only: bool) -> str | None:
     """Return what to do about an error of the kernel's that does not tell."""
-    unwritten = (fstype, number) == ("btrfs", errno.EIO) and _number(device, _BTRFS_LOG)
+    unwritten = (fstype, number) == ("btrfs", errno.EIO) and _number(device, _BTRFS + _BTRFS_LOG)
     if read_only and (number == errno.EROFS or unwritten):
         return (
             "it was not unmounted, and what its journal holds cannot be written where nothing may be; start it once "

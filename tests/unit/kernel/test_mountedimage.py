@@ -70,6 +70,15 @@ def test_a_journal_on_a_device_that_the_image_names_is_not_opened(image: Path) -
     os.close(mounted_image(str(image), fstype="ext4", read_only=False))
 
 
+@pytest.mark.usefixtures("mounted")
+def test_a_file_system_on_several_devices_takes_none_of_the_hosts(image: Path) -> None:
+    write(image, 65536 + 0x88, 2)
+    with pytest.raises(OSError, match="lies on 2 devices"):
+        mounted_image(str(image), fstype="btrfs", read_only=False)
+    write(image, 65536 + 0x88, 1)
+    os.close(mounted_image(str(image), fstype="btrfs", read_only=False))
+
+
 @pytest.mark.parametrize(
     ("fstype", "number", "advice"),
     [
