@@ -29,17 +29,25 @@ _SYSTEMD = "org.freedesktop.systemd1"
 _MANAGER = f"{_SYSTEMD}.Manager"
 _STOPS = ("stop", "restart")
 """Types of jobs that end a unit."""
+_RULES = (
+    f"type='signal',sender='{_SYSTEMD}',interface='{_MANAGER}',member='JobNew'",
+    f"type='signal',sender='{_SYSTEMD}',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'"
+    f",arg0='{_SYSTEMD}.Job'",
+)
+"""That jobs are queued, and that their state changes."""
 _PAUSE = 1.0
 """Seconds until a bus that has gone is asked for again."""
 _LAST_PATIENCE = 5.0
 
 
 class ScopeStops:
-    """Tells the name of each scope that is to be stopped, on a thread of its own; first of those that are already."""
+    """Tells the name of each scope whose stop begins, on a thread of its own; first those whose stop has begun."""
 
     def __init__(self, told: Callable[[str], None], opened: Opened | None = None, pause: float = _PAUSE) -> None:
         self._told = told
         self._pause = pause
+        self._waiting: set[str] = set()
+        """Jobs that are queued and have not begun: at the host's shutdown guests' scopes have their turn later."""
         self._heard: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._bus = SystemBus(opened, heard=self._heard.put)
         self._closing = threading.Event()
@@ -64,43 +72,60 @@ class ScopeStops:
 
     def _attend(self) -> None:
         """Tell of stops until the connection ends. Raises: BusError."""
-        self._bus.call(add_match())
+        self._waiting.clear()
+        for rule in _RULES:
+            self._bus.call(add_match(rule))
         self._bus.call(subscribe())
-        for _, unit, kind, *_ in self._bus.call(list_jobs())[0]:
-            self._tell(unit, kind)
+        for _, unit, kind, state, job, _ in self._bus.call(list_jobs())[0]:
+            self._judge(job, unit, kind, state)
         while (message := self._heard.get()) is not None and not self._closing.is_set():
-            if (job := begun_job(message)) is not None:
+            if (job := queued_job(message)) or (job := changed_job(message)) in self._waiting:
                 self._look(job)
 
     def _look(self, job: str) -> None:
         """Ask systemd what the job is: a signal may be anybody's."""
+        self._waiting.discard(job)
         try:
             (properties,) = self._bus.call(job_properties(job))
         except BusError as error:
             logger.debug("what %s is cannot be told: %s", job, error)
             return
-        self._tell(properties["Unit"][1][0], properties["JobType"][1])
+        unit, kind, state = (properties[name][1] for name in ("Unit", "JobType", "State"))
+        self._judge(job, unit[0], kind, state)
 
-    def _tell(self, unit: str, kind: str) -> None:
-        if kind in _STOPS and unit.startswith(OURS):
+    def _judge(self, job: str, unit: str, kind: str, state: str) -> None:
+        """Tell of a job that stops a scope of ours if it has begun; else look again when it changes."""
+        if kind not in _STOPS or not unit.startswith(OURS):
+            return
+        if state == "running":
             self._told(unit)
+        else:
+            self._waiting.add(job)
 
 
-def begun_job(message: "Message") -> str | None:
-    """Return the job of a scope of ours that a signal says has been queued, None if it says anything else."""
+def queued_job(message: "Message") -> str:
+    """Return the job of a scope of ours that a signal says has been queued, empty if it says anything else."""
     from jeepney import HeaderFields
 
     if message.header.fields.get(HeaderFields.member) != "JobNew" or len(message.body) != 3:
-        return None
+        return ""
     _, job, unit = message.body
-    return str(job) if str(unit).startswith(OURS) else None
+    return str(job) if str(unit).startswith(OURS) else ""
 
 
-def add_match() -> "Message":
-    """Return the call that has the bus hand on what systemd says of jobs that are queued."""
+def changed_job(message: "Message") -> str:
+    """Return the path of what a signal says has changed, empty if it says anything else."""
+    from jeepney import HeaderFields
+
+    fields = message.header.fields
+    return str(fields.get(HeaderFields.path, "")) if fields.get(HeaderFields.member) == "PropertiesChanged" else ""
+
+
+def add_match(rule: str) -> "Message":
+    """Return the call that has the bus hand on what systemd says of jobs."""
     from jeepney import DBus
 
-    return DBus().AddMatch(f"type='signal',sender='{_SYSTEMD}',interface='{_MANAGER}',member='JobNew'")
+    return DBus().AddMatch(rule)
 
 
 def subscribe() -> "Message":

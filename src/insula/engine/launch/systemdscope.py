@@ -40,8 +40,8 @@ _NO_LIMIT = (1 << 64) - 1
 """How many processes and threads a scope may have: each guest's group below it has its own limit, which shall hold."""
 _ENDED_BEFORE = ("insula-guests.service", "virt-guest-shutdown.target")
 """What ends guests in their own way when the host shuts down, of ours and of libvirt's: before systemd ends scopes."""
-_NEEDED_MEANWHILE = ("insulad.service", "insula-keeper.scope")
-"""Who is there until the last scope has ended, and learns how its guest did."""
+_NEEDED_MEANWHILE = ("insulad.service", "insula-keeper.scope", "dbus.service")
+"""Who is there until the last scope has ended, learns that it is to end, and how its guest did."""
 
 
 class Manager(StrEnum):

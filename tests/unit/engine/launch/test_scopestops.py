@@ -14,26 +14,40 @@ FIRST, SECOND = f"{OURS}01234567.scope", f"{OURS}89abcdef.scope"
 
 
 class FakeSystemd:
-    """jobs: unit and type of each, by its path."""
+    """jobs: unit and type of each, by its path; waiting: those that have not begun."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, tuple[str, str]] = {}
+        self.waiting: set[str] = set()
         self.bus = FakeBus(self.answer)
         self.told: list[str] = []
 
     def answer(self, message: Message) -> Message | None:
         match member(message):
             case "ListJobs":
-                rows = [(1, unit, kind, "running", path, "/unit") for path, (unit, kind) in self.jobs.items()]
+                rows = [(1, unit, kind, self.state(path), path, "/unit") for path, (unit, kind) in self.jobs.items()]
                 return returned(message, "a(usssoo)", rows)
             case "GetAll":
                 job = str(message.header.fields[1])
                 if job not in self.jobs:
                     return refused(message, "org.freedesktop.DBus.Error.UnknownObject")
                 unit, kind = self.jobs[job]
-                properties = {"Unit": ("(so)", (unit, "/unit")), "JobType": ("s", kind), "Id": ("u", 7)}
+                properties = {
+                    "Unit": ("(so)", (unit, "/unit")),
+                    "JobType": ("s", kind),
+                    "State": ("s", self.state(job)),
+                }
                 return returned(message, "a{sv}", properties)
         return returned(message)
+
+    def state(self, job: str) -> str:
+        return "waiting" if job in self.waiting else "running"
+
+    def change(self, job: str) -> None:
+        """Say that a job has changed."""
+        address = DBusAddress(job, interface="org.freedesktop.DBus.Properties")
+        body: tuple[object, ...] = ("org.freedesktop.systemd1.Job", {"State": ("s", self.state(job))}, [])
+        self.bus.say(new_signal(address, "PropertiesChanged", "sa{sv}as", body).serialise(serial=96))
 
     def begin(self, job: str, unit: str, kind: str, named: str = "") -> None:
         """A job is queued; named: the unit that the signal names, if it lies."""
@@ -73,6 +87,26 @@ def test_what_began_before_is_told_too(systemd: FakeSystemd) -> None:
     stops = ScopeStops(systemd.told.append, systemd.bus.opened)
     until(lambda: systemd.told == [FIRST], "the first being told")
     stops.close()
+
+
+def test_a_stop_that_is_queued_is_told_when_its_turn_comes(systemd: FakeSystemd) -> None:
+    """As at the host's shutdown, where all stops are queued at once and what ends guests in their order goes first."""
+    systemd.jobs = {"/job/1": (FIRST, "stop")}
+    systemd.waiting = {"/job/1", "/job/2"}
+    stops = ScopeStops(systemd.told.append, systemd.bus.opened)
+    systemd.attended()
+    systemd.begin("/job/2", SECOND, "stop")
+    systemd.change("/job/1")
+    until(lambda: systemd.bus.members().count("GetAll") == 2, "both being looked at")
+    assert systemd.told == []
+    systemd.waiting.clear()
+    systemd.change("/job/2")
+    systemd.change("/job/3")
+    systemd.change("/job/1")
+    until(lambda: systemd.told == [SECOND, FIRST], "both being told, in their order")
+    systemd.change("/job/1")
+    stops.close()
+    assert systemd.told == [SECOND, FIRST]
 
 
 def test_a_signal_of_anybody_else_ends_nobody(systemd: FakeSystemd, stops: ScopeStops) -> None:

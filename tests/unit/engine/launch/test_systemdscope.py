@@ -50,7 +50,7 @@ def test_a_scope_leaves_the_hosts_shutdown_to_its_slice_and_limits_to_the_guests
         "CollectMode": "inactive-or-failed",
         "TasksMax": (1 << 64) - 1,
         "Before": ["insula-guests.service", "virt-guest-shutdown.target"],
-        "After": ["insulad.service", "insula-keeper.scope"],
+        "After": ["insulad.service", "insula-keeper.scope", "dbus.service"],
     }
 
 
