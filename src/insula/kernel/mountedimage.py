@@ -20,9 +20,10 @@ _OPTIONS: dict[str, tuple[str, str | None]] = {
     "xfs": ("nouuid", None),
 }
 _SUPERBLOCK = 1024
-_FEATURES, _JOURNAL = 0x5C, 0xE0
-"""Where ext4's superblock has its compatible features, and the inode of its journal, 0 if that is on a device."""
-_HAS_JOURNAL = 4
+_FEATURES, _NEEDED, _JOURNAL = 0x5C, 0x60, 0xE0
+"""Where ext4's superblock has its compatible features, those that it cannot be mounted without, and the inode of its
+journal, 0 if that is on a device."""
+_HAS_JOURNAL, _MULTIPLE_MOUNT_PROTECTION = 0x4, 0x100
 _BTRFS = 65536
 _BTRFS_LOG, _BTRFS_DEVICES = 0x60, 0x88
 """Where btrfs's superblock has the place of its log, 0 if there is none, and on how many devices it lies."""
@@ -41,6 +42,7 @@ def mounted_image(path: str, *, fstype: str | None = None, start: int = 0, size:
     device, source = loop_device(path, read_only=read_only, extent=FilePart(start=start, size=size))
     try:
         _refuse_other_devices(fstype, device, path)
+        _refuse_waiting(fstype, device, path)
         options: list[tuple[str, str | int | None]] = [("source", source)]
         if fstype in _OPTIONS:
             options.append(_OPTIONS[fstype])
@@ -73,6 +75,17 @@ def _refuse_other_devices(fstype: str, device: Fd, path: str) -> None:
             errno.EINVAL,
             f"it lies on {devices} devices, of which this is one; leave it alone there (btrfs device remove), or mount "
             "it by hand, and show its directory",
+            path,
+        )
+
+
+def _refuse_waiting(fstype: str, device: Fd, path: str) -> None:
+    """Refuse ext4's protection against several hosts: a mount sleeps for as long as the image says, up to 18 hours."""
+    if fstype in _EXT and _number(device, _SUPERBLOCK + _NEEDED) & _MULTIPLE_MOUNT_PROTECTION:
+        raise OSError(
+            errno.EINVAL,
+            "it has ext4's multiple mount protection, for which a mount would wait as long as the image says; images "
+            "are locked without (tune2fs -O ^mmp)",
             path,
         )
 

@@ -71,6 +71,13 @@ def test_a_journal_on_a_device_that_the_image_names_is_not_opened(image: Path) -
 
 
 @pytest.mark.usefixtures("mounted")
+def test_no_mount_waits_as_long_as_an_image_says(image: Path) -> None:
+    write(image, 1024 + 0x60, 0x102)
+    with pytest.raises(OSError, match=r"multiple mount protection.*tune2fs -O \^mmp"):
+        mounted_image(str(image), fstype="ext4", read_only=False)
+
+
+@pytest.mark.usefixtures("mounted")
 def test_a_file_system_on_several_devices_takes_none_of_the_hosts(image: Path) -> None:
     write(image, 65536 + 0x88, 2)
     with pytest.raises(OSError, match="lies on 2 devices"):
