@@ -9,7 +9,7 @@ from tests import cgrouptree
 HOST_VARIABLE = "INSULA_TEST_HOST"
 FULL_VARIABLE = "INSULA_TEST_FULL"
 """Set by scripts/test --full: tests that sample meet every case, and the machine takes every system test."""
-ENCLOSED = ("tests/system/", "tests/e2e/")
+ENCLOSED = ("tests/system/", "tests/e2e/", "tests/installed/")
 """Where the tests are that change the test process's namespaces for good; they come after all others."""
 
 

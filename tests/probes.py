@@ -345,6 +345,10 @@ def _packaging(release: str) -> Probe:
     return lambda: "" if roots.packaging_is_there(release) else missing("mmdebstrap")
 
 
+def _host(release: str) -> Probe:
+    return lambda: "" if roots.host_is_there(release) else missing("mmdebstrap")
+
+
 def _machine_image() -> str:
     return missing("qemu") or (
         "" if image.image_is_there() else "the machine is not built (python -m tests.machine build)"
@@ -421,6 +425,7 @@ PROBES: Mapping[str, Probe] = {
     "python3-lxml": _lxml_of_the_hosts,
     "desktop-12": _desktop("12"),
     "desktop-13": _desktop("13"),
+    "host-13": _host("13"),
     "packaging-12": _packaging("12"),
     "packaging-13": _packaging("13"),
     "libvirt-python": _libvirt_python,

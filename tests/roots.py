@@ -46,6 +46,22 @@ PACKAGING_PACKAGES = (
 )
 """What the Debian package is built with (`Build-Depends`), what it depends on, and what judges it."""
 
+HOST_PACKAGES = (
+    "systemd-sysv",
+    "systemd-container",
+    "dbus",
+    "passwd",
+    "procps",
+    "python3-jeepney",
+    "python3-lxml",
+    "python3-rich",
+    "libvirt-clients",
+    "libvirt-daemon",
+    "libvirt-daemon-system",
+    "libvirt-daemon-driver-qemu",
+)
+"""What the Debian package depends on and is tried with on a host of its own (tests/systemdhost.py)."""
+
 BUSYBOX = Path("/bin/busybox")
 
 _BUSYBOX_FILES: Mapping[str, str] = {
@@ -178,6 +194,27 @@ def packaging(release: str, outside: Command = lambda *command: command) -> Path
 
 def _packaging_recipe(release: str) -> str:
     return f"{CODENAMES[release]} {PACKAGING_PACKAGES} format 1"
+
+
+def host_is_there(release: str) -> bool:
+    """Return whether host(release) would not have to build."""
+    return cache.place(f"host-{release}", _host_recipe(release)).exists()
+
+
+def host(release: str, outside: Command = lambda *command: command) -> Path:
+    """Return the root of a Debian that is booted as a host, and takes our package. It is shared, never written to.
+
+    outside: as for `debian`.
+    """
+
+    def build(work: Path, _final: Path) -> None:
+        bootstrap(CODENAMES[release], work / "root", HOST_PACKAGES, outside)
+
+    return cache.built(f"host-{release}", _host_recipe(release), build) / "root"
+
+
+def _host_recipe(release: str) -> str:
+    return f"{CODENAMES[release]} {HOST_PACKAGES} format 1"
 
 
 def bootstrap(suite: str, root: Path, packages: Sequence[str], outside: Command = lambda *command: command) -> None:

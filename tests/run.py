@@ -32,7 +32,10 @@ STATIC_CHECKS = (
     ("contracts", ("lint-imports",)),
 )
 HERE = (
-    (("in an enclosure, end to end", ("tests/e2e",)),),
+    (
+        ("in an enclosure, end to end", ("tests/e2e",)),
+        ("on a host of its own, the package", ("tests/installed",)),
+    ),
     (
         ("unit tests", FAST_PATHS),
         ("conformance, fuzzing, simulation", ("tests/conformance", "tests/fuzz", "tests/simulation")),
@@ -153,6 +156,7 @@ def _prepare(summary: Summary) -> None:
     wanted |= {
         f"building the packaging tools of Debian {each}": partial(roots.packaging, each) for each in roots.CODENAMES
     }
+    wanted["building the host that takes the package"] = partial(roots.host, "13")
     if summary.machine:
         wanted["building the emulated machine"] = image
     else:
