@@ -49,6 +49,8 @@ def fault(insulad: Insulad, program: str, command: Asked, filled: dict[str, str]
     """Ask for a command; return what is not as the table says."""
     words = [re.sub(r"\{([\w.-]+)\}", lambda found: filled[found[1]], each) for each in command.words]
     result = insulad.virsh(*words, check=False, program=program, seconds=60)
+    while "domain is not running" in result.stderr and words[0] in ("shutdown", "destroy"):  # it is amid its reboot
+        result = insulad.virsh(*words, check=False, program=program, seconds=60)
     said = " ".join(result.stderr.split())
     if command.refusal == NOTHING:
         as_said = result.returncode != 0 and not said
