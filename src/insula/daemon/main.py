@@ -39,7 +39,7 @@ from insula.engine.hostshortcomings import detected, shortcomings
 from insula.engine.keeper.dialects import FORMER_VERSIONS
 from insula.engine.keeper.link import KeeperEvent
 from insula.engine.keeper.protocol import VERSION, EventKind
-from insula.engine.keeper.startup import ENDS, connect, spawn_keeper
+from insula.engine.keeper.startup import ENDS, connect, reach_keeper, spawn_keeper
 from insula.engine.launch.keeperscope import place_of_keepers
 from insula.engine.launch.launcher import Launcher
 from insula.engine.look.accountlook import find_through, remembering
@@ -49,7 +49,6 @@ from insula.errors import ConfigurationError, KeeperError
 from insula.kernel.cgroups import remove_empty_partitions
 from insula.kernel.cgroups.oomnotices import OomNotices
 from insula.kernel.mountinfo import mountinfo_of
-from insula.kernel.uevents import plug_events, processor_events
 from insula.layout import Layout
 from insula.network.devicewatch import DeviceWatch
 from insula.network.firewall.coexistence import Coexistence
@@ -184,7 +183,7 @@ class Daemon:
             )
             self._device_watches += (devices, bridges)
             self._wiring.network_life.attend(self._network_watch, devices)
-            self._watch_hardware()
+            self._hardware_watches += self._wiring.hardware_watches()
             with unsearched():  # a thousand domains are made, before anybody is served
                 await self._wiring.recovery.take_stock()
             await self._services.guest.end_probes()
@@ -269,13 +268,6 @@ class Daemon:
 
     # What happens meanwhile
 
-    def _watch_hardware(self) -> None:
-        changed = self._wiring.reseating.processors_changed, self._wiring.usb_following.soon
-        self._hardware_watches += (
-            HardwareWatch(processor_events, "processors", changed[0]),
-            HardwareWatch(plug_events, "devices", changed[1]),
-        )
-
     async def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.begin(work, "tell the keeper")
 
@@ -305,8 +297,10 @@ class Daemon:
     def _obtain_keeper(self) -> socket.socket:
         """Return a channel to the living keeper, or to a new one (thread)."""
         path = self._layout.keeper_socket(VERSION)
-        log = keeper_log(self._layout.logs / "keeper.log")
         placed = place_of_keepers(self._launcher.facts.manager, str(self._layout.root))
+        with contextlib.suppress(KeeperError):
+            return reach_keeper(path, placed)
+        log = keeper_log(self._layout.logs / "keeper.log")
         try:
             spawn_keeper(path, log=log, soft_limit=self._limits[0], placed=placed)
         finally:

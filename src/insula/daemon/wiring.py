@@ -11,6 +11,7 @@ from insula.engine.console.consolelog import USUAL_LIMITS, LogLimits
 from insula.engine.launch.runningcontainer import boot_id
 from insula.kernel.cgroups.oomnotices import OomNotices
 from insula.kernel.kernellog import KernelLog
+from insula.kernel.uevents import plug_events, processor_events
 from insula.layout import Layout
 from insula.network.virtual.networkwatch import NetworkEvent
 from insula.network.virtual.performer import NetworkPerformer
@@ -39,6 +40,7 @@ from insula.service.guesthealth import GuestHealth
 from insula.service.guestreadiness import GuestReadiness
 from insula.service.guestsystem import GuestSystemVerbs
 from insula.service.guestvisits import GuestVisits
+from insula.service.hardwarewatch import HardwareWatch
 from insula.service.helperrevival import HelperRevival
 from insula.service.host import HostNode
 from insula.service.images import Images
@@ -115,6 +117,13 @@ class Wiring:
         """Give the guests to a keeper that has just begun, because the one before died."""
         await self.recovery.keeper_replaced()
         await self.services.guest.keeper_replaced()
+
+    def hardware_watches(self) -> list[HardwareWatch]:
+        """Return what tells the services of hardware that comes and goes, made in the running event loop."""
+        return [
+            HardwareWatch(processor_events, "processors", self.reseating.processors_changed),
+            HardwareWatch(plug_events, "devices", self.usb_following.soon),
+        ]
 
     def network_told(self, uuid: str, event: NetworkEvent) -> None:
         """Take the watch's word of what happened to a network. Returns at once."""

@@ -67,8 +67,7 @@ def _spawn(path: Path, log: int | None, soft_limit: int | None, placed: Placed) 
     path.parent.mkdir(parents=True, exist_ok=True)
     with _lock_file(path.with_suffix(".lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with contextlib.suppress(KeeperError), connect(path) as channel:
-            placed(_listening(channel))
+        with contextlib.suppress(KeeperError), reach_keeper(path, placed):
             return
         before = () if soft_limit is None else with_descriptors(soft_limit)
         with _listener(path) as listener, _opened(path.with_name(ENDS)) as ends:
@@ -128,6 +127,21 @@ def _complain(log: int | None, text: str) -> None:
             os.write(log, f"{text}\n".encode())
 
 
+def reach_keeper(path: Path, placed: Placed) -> socket.socket:
+    """Return a channel to the keeper that listens at path, which is put where it is to be. Raises: KeeperError."""
+    return _put_in_place(connect(path), placed)
+
+
+def _put_in_place(channel: socket.socket, placed: Placed) -> socket.socket:
+    """Return a channel once placed has been called for who listens at its other end; closed where that raises."""
+    try:
+        placed(_listening(channel))
+    except BaseException:
+        channel.close()
+        raise
+    return channel
+
+
 def reach_reaper(path: Path, log: int | None, placed: Placed) -> socket.socket:
     """Return a channel to the reaper that listens at path, started now if there is none, where it is to be.
 
@@ -135,13 +149,7 @@ def reach_reaper(path: Path, log: int | None, placed: Placed) -> socket.socket:
     Raises: _UnreachableError.
     """
     try:
-        channel = _reaper_at(path, log)
-        try:
-            placed(_listening(channel))
-        except BaseException:
-            channel.close()
-            raise
-        return channel
+        return _put_in_place(_reaper_at(path, log), placed)
     except (OSError, KeeperError) as error:
         raise _UnreachableError(f"there is no reaper at {path}: {error}") from error
 
