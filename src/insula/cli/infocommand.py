@@ -53,6 +53,8 @@ def _lines(facts: dict[str, Any], now: int) -> Iterator[tuple[str, object]]:
     if kills := run.pop("oom_kills", 0):
         yield "killed for want of memory", killed(kills, run.get("oom_victims", []))
     run.pop("oom_victims", None)
+    if reclaimed := run.pop("reclaimed_memory", 0):
+        yield "idle memory taken", size(reclaimed)
     for name in ("job", "last_job"):
         if (job := facts.pop(name, None)) is not None:
             yield name.replace("_", " "), job_line(job)

@@ -43,6 +43,13 @@ count = 655360000
 file_bytes = 2097152         # size at which a file is rotated
 old_files = 3                # rotated files that are kept
 
+[memory]                     # all off unless given
+idle_reclaim = false         # take idle memory from guests while the host is short of it
+host_free_below = 10         # percent of the host's memory; with less available it is short
+interval = 10                # seconds between two rounds
+guarantees = false           # refuse what would guarantee guests more than the host has
+host_reserve = 1024          # MiB of it that no guest is guaranteed
+
 [metrics]                    # for Prometheus; off unless there is an address or a path
 address = "127.0.0.1:9177"   # of the host itself only
 path = "run/insula/metrics"  # a socket instead, with mode and group as below
@@ -62,6 +69,7 @@ from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from insula.daemon.memorysettings import NO_CARE, MemorySettings, memory_settings
 from insula.daemon.metricssettings import MetricsSettings, is_loopback, metrics_settings
 from insula.daemon.remotesettings import REMOTE_KEYS, Authenticating, RemoteSettings, remote_settings
 from insula.daemon.settingkeys import MODE, NAMES, TABLE, TABLE_LIST, TEXT, TRUTH, SettingKey, one_of, whole
@@ -128,6 +136,7 @@ class Settings:
     audit_logging: bool = False
     remote: RemoteSettings = field(default_factory=RemoteSettings)
     metrics: MetricsSettings | None = None
+    memory: MemorySettings = NO_CARE
 
 
 def default_sockets(layout: Layout, auth_unix_rw: Authenticating = Authenticating.NONE) -> tuple[SocketSettings, ...]:
@@ -185,6 +194,7 @@ def parse(text: str, layout: Layout, *, name: str = "insulad.toml") -> Settings:
         console_log=LogLimits(**console_log),
         ids=IdPool(**ids) if ids else None,
         metrics=_metrics(document["metrics"], source, layout) if "metrics" in document else None,
+        memory=memory_settings(source.checked(document.get("memory", {}), _MEMORY, "memory")),
         partitions=tuple(map(PurePosixPath, document.get("partitions", ["/machine"]))),
         **{
             key: value
@@ -246,6 +256,7 @@ _TABLES: Mapping[str, SettingKey] = {
     "keepalive": TABLE,
     "console_log": TABLE,
     "ids": TABLE,
+    "memory": TABLE,
     "metrics": TABLE,
     "socket": TABLE_LIST,
 }
@@ -271,6 +282,13 @@ _CONSOLE_LOG: Mapping[str, SettingKey] = {"file_bytes": whole(4096, 2**40), "old
 _IDS: Mapping[str, SettingKey] = {"first": whole(1, 2**32 - 2), "count": whole(65536, 2**32 - 2)}
 _ADDRESS = SettingKey(accepts=is_loopback, wanted="a loopback address with a port: 127.0.0.1:9177 or [::1]:9177")
 _METRICS: Mapping[str, SettingKey] = {"address": _ADDRESS, "path": TEXT, "mode": MODE, "group": TEXT}
+_MEMORY: Mapping[str, SettingKey] = {
+    "idle_reclaim": TRUTH,
+    "host_free_below": whole(1, 100),
+    "interval": whole(1, 3600),
+    "guarantees": TRUTH,
+    "host_reserve": whole(0, 2**30),
+}
 _SOCKET: Mapping[str, SettingKey] = {"path": TEXT, "mode": MODE, "group": TEXT, "read_only": TRUTH}
 
 

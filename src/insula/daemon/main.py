@@ -148,6 +148,7 @@ class Daemon:
             oom_notices=OomNotices(),
             kernel_log=kernel_log(),
             confine_vcpus=settings.confine_vcpus,
+            memory=settings.memory,
             log_limits=settings.console_log,
         )
         self._services = self._wiring.services
@@ -221,8 +222,7 @@ class Daemon:
         await networks  # before guests start that are plugged into them
         self._wiring.card_bridges.attend(self._device_watches[-1])
         self._wiring.guest_names.begin()
-        if self._wiring.oom_watch is not None:
-            self._wiring.oom_watch.begin()
+        self._wiring.watch_memory()
         self._wiring.reseating.begin()
         self._wiring.usb_following.begin()
         self._services.readiness.begin()

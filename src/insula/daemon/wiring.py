@@ -7,12 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from insula.daemon.incomingcall import Services
+from insula.daemon.memorysettings import NO_CARE, MemorySettings
 from insula.engine.console.consolelog import USUAL_LIMITS, LogLimits
 from insula.engine.launch.runningcontainer import boot_id
 from insula.kernel.cgroups.oomnotices import OomNotices
 from insula.kernel.kernellog import KernelLog
 from insula.kernel.uevents import plug_events, processor_events
 from insula.layout import Layout
+from insula.model.sizes import KiB
 from insula.network.virtual.networkwatch import NetworkEvent
 from insula.network.virtual.performer import NetworkPerformer
 from insula.service.autostart import MARK, Autostart
@@ -32,6 +34,7 @@ from insula.service.disks import DiskVerbs
 from insula.service.documents import Documents
 from insula.service.domains import FORM, Domains, definitions_of
 from insula.service.events import Events
+from insula.service.guarantees import Guarantees
 from insula.service.guest import GuestVerbs
 from insula.service.guestaccess import AccessVerbs
 from insula.service.guestbuses import GuestBuses
@@ -43,6 +46,7 @@ from insula.service.guestvisits import GuestVisits
 from insula.service.hardwarewatch import HardwareWatch
 from insula.service.helperrevival import HelperRevival
 from insula.service.host import HostNode
+from insula.service.idlereclaim import IdleReclaim
 from insula.service.images import Images
 from insula.service.impact import Changes
 from insula.service.incoming import IncomingDocuments
@@ -105,6 +109,7 @@ class Wiring:
     helper_revival: HelperRevival
     card_bridges: CardBridges
     oom_watch: OomWatch | None
+    idle_reclaim: IdleReclaim | None
     reseating: Reseating
     stopped_scopes: StoppedScopes
     usb_following: UsbFollowing
@@ -112,6 +117,13 @@ class Wiring:
     patience: Patience
     subscribed: tuple[Callable[[], None], ...]
     """What ends the subscription of each of those that watch guests."""
+
+    def watch_memory(self) -> None:
+        """Look at the memory of guests, all of which are known now."""
+        if self.oom_watch is not None:
+            self.oom_watch.begin()
+        if self.idle_reclaim is not None:
+            self.idle_reclaim.begin()
 
     async def keeper_replaced(self) -> None:
         """Give the guests to a keeper that has just begun, because the one before died."""
@@ -161,6 +173,8 @@ class Wiring:
         if self.oom_watch is not None:
             self.oom_watch.close()
         self.usb_following.close()
+        if self.idle_reclaim is not None:
+            await self.idle_reclaim.close()
         await self.reseating.close(self.patience.end)
         await self.recovery.close()
         await self.services.lifecycle.close(self.patience.end)
@@ -187,6 +201,7 @@ def wire(
     daemon_info: Callable[[], dict[str, Any]],
     patience: Patience = Patience(),
     confine_vcpus: bool = True,
+    memory: MemorySettings = NO_CARE,
     partitions: Partitions = BELOW_MACHINE,
     log_limits: LogLimits = USUAL_LIMITS,
     boot: str | None = None,
@@ -199,6 +214,7 @@ def wire(
     card_ports: guests' ends on this host; filters: the registry, with the built-in ones; firewall: where they stand;
     confine_vcpus: whether domains that do not say so are held to their number of virtual processors; log_limits: how
     large consoles' logs become;
+    memory: what is done about that of all guests together;
     boot: the id of the host's present boot, None to ask the kernel; oom_notices: tell of kills for want of memory, None
     where nobody is to; kernel_log: says who was killed, None where it cannot be read.
     """
@@ -219,9 +235,14 @@ def wire(
         boot_id=this_boot,
         seating=Seating(topology=host.topology, hierarchies=lambda: engine.facts.hierarchies, confine=confine_vcpus),
         usb=usb,
+        guarantees=Guarantees(
+            domains,
+            memory=None if memory.guaranteed_reserve is None else KiB(host.node_info().memory),
+            reserve=memory.guaranteed_reserve or KiB(0),
+        ),
     )
     reseating = Reseating(registry=domains, runs=runs, seating=runs.seating)
-    subscribed = [events.subscribe(reseating.heard)]
+    subscribed = [events.subscribe(reseating.heard), events.subscribe(runs.guarantees.heard)]
     lifecycle = LifecycleVerbs(registry=domains, runs=runs)
     changed = DefinitionChanges(FORM.word, definitions)
     defining = DefinitionVerbs(registry=domains, definitions=changed, runs=runs, events=events)
@@ -347,6 +368,11 @@ def wire(
         helper_revival=helper_revival,
         card_bridges=card_bridges,
         oom_watch=oom_watch,
+        idle_reclaim=None
+        if memory.idle is None
+        else IdleReclaim(
+            registry=domains, settings=memory.idle, possible="memory" in engine.facts.hierarchies.v2_controllers
+        ),
         reseating=reseating,
         stopped_scopes=StoppedScopes(registry=domains, lifecycle=lifecycle, shutdown=shutdown),
         usb_following=usb_following,

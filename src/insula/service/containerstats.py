@@ -43,6 +43,7 @@ def _readings(run: Run) -> Iterator[tuple[str, Value | None]]:
     yield from _processors(used.cpu, limits)
     yield from _memory(used.memory, limits)
     yield "memory.oom_kills", used.oom_kills
+    yield "memory.reclaimed", run.reclaimed
     if used.tasks is not None:
         yield "tasks.current", used.tasks.current
         yield "tasks.limit", used.tasks.limit

@@ -172,6 +172,7 @@ def _run(run: Run) -> dict[str, Any]:
         "oom_victims": [
             {"program": each.program, "pid": each.pid, "at": int(each.at * 1_000_000_000)} for each in run.oom_victims
         ],
+        "reclaimed_memory": run.reclaimed,
         "unbound": list(unbound(spec, container.group.hierarchies)),
         "autodestroy": run.record.autodestroy,
         "ephemeral": run.record.ephemeral,

@@ -16,13 +16,14 @@ from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationAbortedError, OperationFailedError
 from insula.kernel.cgroups import BlockLimit
 from insula.model.numbers import JobOperation, JobType
+from insula.model.sizes import KiB
 from insula.service.domainlimits import limits_of
 from insula.service.jobs import Job, MemoryJob
 
 if TYPE_CHECKING:
     from insula.engine.launch.runningcontainer import Running
     from insula.model.domain import DomainDefinition
-    from insula.service.managed import ManagedDomain
+    from insula.service.managed import ManagedDomain, Run
     from insula.service.runs import Runs
 
 LOGGER = logging.getLogger(__name__)
@@ -43,6 +44,16 @@ class LiveLimits:
         where that cannot be written down.
         """
         run = managed.require_run()
+        if wanted.memory_guarantee is not None:
+            self._runs.guarantees.claim(managed, KiB(wanted.memory_guarantee // 1024))
+            try:
+                await self._put(managed, run, wanted)
+            finally:
+                self._runs.guarantees.settled(managed.uuid)
+        else:
+            await self._put(managed, run, wanted)
+
+    async def _put(self, managed: ManagedDomain, run: Run, wanted: Limits) -> None:
         if _concerns_memory(wanted) and run.memory_job is not None and managed.lock.job is not run.memory_job:
             await managed.lock.unless_overtaken(_over(run.memory_job))
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -63,7 +64,8 @@ class Run:
     these; adoption: done once this daemon has taken the guest
     over from the one before, or has found that it cannot yet, None for one that it started; memory_job: takes memory
     from the guest, or was given up and is cleaning up; says: what its init says of itself, or why a probe for its
-    readiness fails; condition: how it is, None if nobody looks after it.
+    readiness fails; condition: how it is, None if nobody looks after it; reclaimed: bytes of idle memory that this
+    daemon took from it.
     """
 
     container: Running
@@ -78,6 +80,7 @@ class Run:
     memory_job: MemoryJob | None = None
     says: str = ""
     condition: GuestCondition | None = None
+    reclaimed: int = 0
 
     def limiting(self, wanted: Limits | None = None) -> Limits | None:
         """Return what the record is to tell of the limits that are being put: wanted, and the memory that is taken."""
@@ -317,3 +320,11 @@ class ManagedDomain:
 
 def _value_of(described: Description) -> DomainDefinition:
     return described.value() if isinstance(described, UnreadDefinition) else described
+
+
+def state_of(container: Running, record: RunRecord) -> StateWithReason:
+    """Return the state of a guest that was found again: whether it stands still, the kernel knows."""
+    with suppress(OSError):
+        if container.awaiting_exec or container.group.frozen:
+            return TRANSITIONS[Happening.SUSPENDED].after
+    return TRANSITIONS[Happening.RESUMED if record.resumed else Happening.BOOTED].after

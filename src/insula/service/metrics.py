@@ -83,6 +83,7 @@ FAMILIES: Final[tuple[MetricFamily, ...]] = (
     _counter("memory_major_faults_total", "balloon.major_fault", "Pages that had to be read from a disk"),
     _counter("memory_minor_faults_total", "balloon.minor_fault", "Other pages that were missing"),
     _counter("oom_kills_total", "insula.memory.oom_kills", "Programs that were killed for want of memory"),
+    _counter("memory_reclaimed_bytes_total", "insula.memory.reclaimed", "Idle memory that was taken by the daemon"),
     _gauge("tasks", "insula.tasks.current", "Processes and threads"),
     _gauge("tasks_limit", "insula.tasks.limit", "How many it may have"),
     _counter("tasks_refused_total", "insula.tasks.refused", "How often it wanted more"),

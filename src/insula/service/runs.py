@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,15 +22,16 @@ from insula.engine.launch.runningcontainer import Running
 from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError, OperationFailedError, OperationTimeoutError
 from insula.model.domain import DomainDefinition
-from insula.model.domainstates import TRANSITIONS, DomainState, Happening, StateWithReason
+from insula.model.domainstates import DomainState, Happening
 from insula.service import live
 from insula.service.channelhosts import ChannelHosts, OpenChannel
 from insula.service.claims import shortcomings
 from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import ContainerEngine, Preparation
 from insula.service.events import StartFailed
+from insula.service.guarantees import Guarantees, guarantee_of
 from insula.service.leftovers import Leftovers
-from insula.service.managed import ManagedDomain, Run
+from insula.service.managed import ManagedDomain, Run, state_of
 from insula.service.pastruns import PastRuns
 from insula.service.rundirectory import LIVE, RunDirectory
 from insula.service.runjournal import RunJournal
@@ -60,6 +61,7 @@ class Runs:
         boot_id: str,
         seating: Seating,
         usb: UsbChoice,
+        guarantees: Guarantees,
     ) -> None:
         self._engine = engine
         self._directory = directory
@@ -70,6 +72,7 @@ class Runs:
         self._boot_id = boot_id
         self.seating = seating
         self._usb = usb
+        self.guarantees = guarantees
         self.journal = RunJournal(directory, seating)
         self.leftovers = Leftovers()
 
@@ -111,6 +114,7 @@ class Runs:
         try:
             located = await claims.enter_async_context(self._usb.located(managed, domain))
             domain = located.domain
+            self.guarantees.claim(managed, guarantee_of(domain))
             spec = await self.storage.specified(domain, record)
             seated, probed = self.seating.seat(domain, spec.cgroup.partition), domain.settings.is_probed
             record = begun = replace(record, seated=seated, probed=probed)
@@ -188,7 +192,7 @@ class Runs:
         run = Run(container=container, record=record, adoption=asyncio.get_running_loop().create_future())
         if record.seated is not None:
             self.seating.give(managed.uuid, record.seated)
-        managed.show(run, domain, _state_of(container, record))
+        managed.show(run, domain, state_of(container, record))
         return run
 
     async def adopted(self, managed: ManagedDomain, container: Running) -> None:
@@ -388,11 +392,3 @@ class Runs:
         managed.ended_record = None if record.next is Next.OFF else record
         if left is not None:
             self.clear_later(managed, record, left)
-
-
-def _state_of(container: Running, record: RunRecord) -> StateWithReason:
-    """The state of a guest that was found again: whether it stands still, the kernel knows."""
-    with suppress(OSError):
-        if container.awaiting_exec or container.group.frozen:
-            return TRANSITIONS[Happening.SUSPENDED].after
-    return TRANSITIONS[Happening.RESUMED if record.resumed else Happening.BOOTED].after

@@ -7,6 +7,7 @@ from typing import Any
 
 from insula.kernel.cgroups import Course, Hierarchies, Pressure
 from insula.kernel.cgroups.heldlimits import HeldLimits, busy
+from insula.kernel.cgroups.idlememory import IdleMemory
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Stats, TaskUse
 
 
@@ -49,6 +50,10 @@ class FakeMemory:
 
     def guarantee(self, memory: int) -> None:
         self.limits["guarantee"] = memory
+
+    @property
+    def idle(self) -> IdleMemory | None:
+        return None
 
     def held(self) -> tuple[int | None, int | None, int | None, int | None]:
         held = self.limits

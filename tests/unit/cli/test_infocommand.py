@@ -163,3 +163,10 @@ def test_a_guest_that_does_not_tell_its_systems_state_has_no_line(capsys: pytest
     assert "system:" not in capsys.readouterr().out
     _info({**FACTS, "system": {"state": "running", "failed": 0, "units": []}})
     assert "system:" in capsys.readouterr().out
+
+
+def test_idle_memory_that_was_taken_is_told_where_there_is_some(capsys: pytest.CaptureFixture[str]) -> None:
+    _info({**FACTS, "run": {**FACTS["run"], "reclaimed_memory": 0}})
+    assert "idle memory" not in capsys.readouterr().out
+    _info({**FACTS, "run": {**FACTS["run"], "reclaimed_memory": 5 << 20}})
+    assert "idle memory taken: 5.0 MiB" in " ".join(capsys.readouterr().out.split())

@@ -5,10 +5,12 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from insula.daemon.config import SocketAccess, default_sockets, load, parse
+from insula.daemon.memorysettings import NO_CARE
 from insula.daemon.remotesettings import TlsSettings
 from insula.engine.console.consolelog import LogLimits
 from insula.errors import ConfigurationError
 from insula.layout import Layout
+from insula.service.idlereclaim import IdleReclaimSettings
 
 LAYOUT = Layout.prefix(Path("/p"))
 
@@ -85,6 +87,8 @@ def test_every_key_can_be_set() -> None:
         ("[ids]\nfirst = 5", 1, "needs both"),
         ("keepalive = 3", 1, "'keepalive' must be a table"),
         ("[metrics]\naddress = '0.0.0.0:9177'", 2, "'address' must be a loopback address with a port"),
+        ("[memory]\nhost_free_below = 0", 2, "'host_free_below' must be a whole number from 1 to 100"),
+        ("[memory]\n\nidle_reclaim = 1", 3, "'idle_reclaim' must be true or false"),
         ("[metrics]\nmode = 0o600", 1, "needs an 'address' or a 'path'"),
     ],
 )
@@ -93,6 +97,12 @@ def test_a_mistake_is_reported_with_its_line(text: str, line: int, words: str) -
         parse(text, LAYOUT, name="insulad.toml")
     assert str(caught.value).startswith(f"insulad.toml line {line}: ")
     assert words in str(caught.value)
+
+
+def test_nothing_is_done_about_the_memory_of_all_guests_unless_asked_for() -> None:
+    assert parse("", LAYOUT).memory == parse("[memory]", LAYOUT).memory == NO_CARE
+    found = parse("[memory]\nidle_reclaim = true\ninterval = 3\nguarantees = true", LAYOUT).memory
+    assert found.idle == IdleReclaimSettings(interval=3) and found.guaranteed_reserve == 1024 * 1024
 
 
 def test_metrics_are_told_nowhere_unless_asked_for() -> None:

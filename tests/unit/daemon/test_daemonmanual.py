@@ -22,6 +22,7 @@ def test_every_setting_is_told_with_what_it_is_without() -> None:
         "keepalive.": config._KEEPALIVE,
         "console_log.": config._CONSOLE_LOG,
         "ids.": config._IDS,
+        "memory.": config._MEMORY,
         "metrics.": config._METRICS,
         "socket.": config._SOCKET,
     }

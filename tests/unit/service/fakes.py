@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+from insula.daemon.memorysettings import NO_CARE, MemorySettings
 from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.keeper.link import KeeperEvent
@@ -70,6 +71,7 @@ class Rig:
         *,
         host: FakeHost | None = None,
         performer: FakeNetworkPerformer | None = None,
+        memory: MemorySettings = NO_CARE,
     ) -> None:
         self.directory = directory
         self.layout = Layout.prefix(directory / "prefix")
@@ -103,6 +105,7 @@ class Rig:
                 firewall=FakeFirewall(),
                 daemon_info=dict,
                 boot=self.host.boot,
+                memory=memory,
             )
         )
 

@@ -6,6 +6,7 @@ All are made with the group's directory and touch files in it only. A file that 
 from typing import Protocol
 
 from insula.kernel.cgroups.heldlimits import BlockLimit
+from insula.kernel.cgroups.idlememory import IdleMemory
 from insula.kernel.cgroups.shrinking import Shrinking
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, TaskUse
 
@@ -36,6 +37,10 @@ class MemoryController(Protocol):
 
     def guarantee(self, memory: int) -> None:
         """Keep so much from being reclaimed: v2 memory.min. Raises: OSError(EOPNOTSUPP) on v1, which cannot."""
+
+    @property
+    def idle(self) -> IdleMemory | None:
+        """What takes memory that is not needed, step by step; None on v1, where only a limit takes any."""
 
     def held(self) -> tuple[int | None, int | None, int | None, int | None]:
         """Return limit, soft limit, guarantee and limit with swap; None is unlimited, a guarantee of None is none."""

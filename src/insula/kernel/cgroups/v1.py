@@ -125,6 +125,10 @@ class V1Memory(_V1Group):
     def guarantee(self, memory: int) -> None:
         raise OSError(errno.EOPNOTSUPP, "v1 memory groups cannot guarantee memory", self.directory)
 
+    @property
+    def idle(self) -> None:
+        return None
+
     def held(self) -> tuple[int | None, int | None, int | None, int | None]:
         soft, with_swap = limited(self._number("memory.soft_limit_in_bytes")), None
         if self._has(_WITH_SWAP):

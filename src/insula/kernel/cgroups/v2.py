@@ -18,6 +18,7 @@ from insula.kernel.cgroups.heldlimits import (
     swap_of,
     weight_of,
 )
+from insula.kernel.cgroups.idlememory import IdleMemory
 from insula.kernel.cgroups.stats import CpuUse, DeviceUse, MemoryUse, Pressure, Stall, TaskUse
 
 
@@ -100,6 +101,11 @@ class V2Memory(_V2Group):
 
     def guarantee(self, memory: int) -> None:
         self._write("memory.min", _v2_bytes(memory))
+
+    @property
+    def idle(self) -> IdleMemory | None:
+        memory = IdleMemory(self.directory)
+        return memory if memory.is_possible else None
 
     def held(self) -> tuple[int | None, int | None, int | None, int | None]:
         memory, swap = self._number("memory.max"), self._swap_limit()
