@@ -1,11 +1,12 @@
 """A system bus of a test's own with the distribution's polkit behind it, and the rules that the test writes."""
 
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
 
-from tests import probes, waiting
+from tests import probes, sideload, waiting
 from tests.testhost import TestHost
 
 _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -17,6 +18,7 @@ _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuratio
   </policy>
 </busconfig>
 """
+_ACTIONS = Path("/usr/share/polkit-1/actions")
 _RULES = Path("/etc/polkit-1/rules.d")
 
 
@@ -37,6 +39,13 @@ class PolkitHost:
         self._rules.mkdir()
         self._rules.chmod(0o755)
         host.run("mount", "--bind", str(self._rules), str(_RULES))
+        actions = directory / "actions"
+        shutil.copytree(_ACTIONS, actions)
+        for policy in (
+            (sideload.found("libvirtd").parents[1] / "root").joinpath(*_ACTIONS.parts[1:]).glob("org.libvirt.*")
+        ):
+            shutil.copy(policy, actions)
+        host.run("mount", "--bind", str(actions), str(_ACTIONS))
 
     def start(self) -> None:
         """Start both, and return once polkit has its name on the bus."""
@@ -93,7 +102,7 @@ class PolkitHost:
             self.resume_polkit()
         self.stop_polkit()
         self.stop_bus()
-        self._host.run("umount", str(_RULES))
+        self._host.run("umount", str(_RULES), str(_ACTIONS))
 
     def _asks_bus(self, method: str, *arguments: str) -> str:
         asked = self._host.run(

@@ -73,9 +73,9 @@ def _libvirt_filters() -> str:
 
 
 def _polkit() -> str:
-    """Polkit, and libvirt's actions, which it must know to decide about them."""
-    needed = (POLKITD, Path("/usr/share/polkit-1/actions/org.libvirt.api.policy"), Path("/usr/bin/dbus-daemon"))
-    return next((f"no {each}" for each in needed if not each.exists()), "")
+    """Polkit, and libvirt's actions, which it must know to decide about them: they come with its daemon."""
+    missing = next((f"no {each}" for each in (POLKITD, Path("/usr/bin/dbus-daemon")) if not each.exists()), "")
+    return missing or _sideloaded("libvirtd")()
 
 
 def _scram() -> str:
