@@ -412,7 +412,7 @@ PROBES: Mapping[str, Probe] = {
     "machined": _machined,
     "virsh": _command("virsh"),
     "openssl": _command("openssl"),
-    "virt-ssh-helper": _command("virt-ssh-helper"),
+    "virt-ssh-helper": _sideloaded("virt-ssh-helper"),
     "virsh-11": _sideloaded("virsh-11"),
     "virsh-12": _sideloaded("virsh-12"),
     "ansible": _sideloaded("ansible"),

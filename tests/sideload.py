@@ -50,6 +50,12 @@ TARGETS: Mapping[str, Target] = {
     ),
     # 4.1 cannot dump inet sockets on kernels of 6.16 and newer (SO_PASSCRED answers EOPNOTSUPP there).
     "criu": Target(packages=("criu",), program="usr/sbin/criu", suites=("sid", "trixie"), version=r"Version: [4-9]\."),
+    "virt-ssh-helper": Target(
+        packages=("libvirt-daemon-common",),
+        program="usr/bin/virt-ssh-helper",
+        suites=("trixie",),
+        version=r" \d+\.",
+    ),
     "libvirtd": Target(
         packages=("libvirt-daemon", "libvirt-daemon-driver-qemu"),
         program="usr/sbin/libvirtd",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import sideload
 from tests.e2e.guests import domain_xml, state
 from tests.insulad import Insulad
 from tests.waiting import scaled
@@ -128,7 +129,8 @@ def test_who_comes_over_ssh_without_a_sockets_name_is_led_to_it_by_libvirts_own_
 ) -> None:
     """Helper and client are libvirt's; where the daemon of the host listens, ours does here."""
     ssh = tmp_path / "ssh"
-    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    programs = sideload.found("virt-ssh-helper").parent
+    ssh.write_text(f'#!/bin/sh\nfor last; do :; done\nPATH=$PATH:{programs} exec sh -c "$last"\n')
     ssh.chmod(0o755)
     insulad.host.run("mkdir", "-p", "/run/libvirt")
     insulad.host.run("mount", "--bind", str(insulad.socket.parent), "/run/libvirt")
