@@ -10,8 +10,10 @@ can be one, and no later daemon's.
 Sources: org.freedesktop.systemd1(5), systemd.kill(5), the D-Bus specification (match rules).
 """
 
+import contextlib
 import logging
 import queue
+import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -35,6 +37,8 @@ _RULES = (
     f",arg0='{_SYSTEMD}.Job'",
 )
 """That jobs are queued, and that their state changes."""
+_OBJECT = re.compile(r"(/[A-Za-z0-9_]{1,64}){1,8}")
+"""A path of a job. Anybody may send us a signal, with any text for one; the bus hangs up on who asks for such."""
 _PAUSE = 1.0
 """Seconds until a bus that has gone is asked for again."""
 _LAST_PATIENCE = 5.0
@@ -67,8 +71,17 @@ class ScopeStops:
                 self._attend()
             except BusError as error:
                 logger.debug("nobody tells of scopes that are stopped: %s", error)
+            except Exception:  # whatever it is: the next connection may do better, and nobody else would listen
+                logger.exception("nobody tells of scopes that are stopped")
             self._bus.close()
+            self._forget_heard()
             self._closing.wait(self._pause)
+
+    def _forget_heard(self) -> None:
+        """What was heard on a connection that has ended, its end included, says nothing of the next one."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._heard.get_nowait()
 
     def _attend(self) -> None:
         """Tell of stops until the connection ends. Raises: BusError."""
@@ -110,7 +123,7 @@ def queued_job(message: "Message") -> str:
     if message.header.fields.get(HeaderFields.member) != "JobNew" or len(message.body) != 3:
         return ""
     _, job, unit = message.body
-    return str(job) if str(unit).startswith(OURS) else ""
+    return str(job) if str(unit).startswith(OURS) and _OBJECT.fullmatch(str(job)) else ""
 
 
 def changed_job(message: "Message") -> str:

@@ -1,5 +1,6 @@
 """Who is told of scopes that systemd is to stop, by a systemd behind a bus of the test's own."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -117,6 +118,56 @@ def test_a_signal_of_anybody_else_ends_nobody(systemd: FakeSystemd, stops: Scope
     systemd.begin("/job/2", SECOND, "stop")
     until(lambda: bool(systemd.told), "the second being told")
     assert systemd.told == [SECOND]
+
+
+@pytest.mark.parametrize("path", ["no path", "", "/a b", "//", "/job/", "/" + "a" * 4096])
+def test_a_signal_that_names_no_possible_job_ends_nobodys_listening(
+    systemd: FakeSystemd, stops: ScopeStops, path: str
+) -> None:
+    """Anybody may send one to a connection of the bus."""
+    systemd.attended()
+    systemd.bus.say(new_signal(MANAGER, "JobNew", "uss", (7, path, FIRST)).serialise(serial=98))
+    systemd.begin("/job/2", SECOND, "stop")
+    until(lambda: systemd.told == [SECOND], "the second being told")
+    assert systemd.bus.members().count("ListJobs") == 1
+    assert systemd.bus.members().count("GetAll") == 1
+
+
+def test_a_call_that_was_refused_once_makes_nobody_ask_for_ever(systemd: FakeSystemd) -> None:
+    """As by a systemd that executes itself anew: the end of that connection is none of the next one."""
+    answer, refusals = systemd.bus.answer, ["Subscribe"]
+
+    def refusing(message: Message) -> Message | None:
+        if member(message) in refusals:
+            refusals.clear()
+            return refused(message, "org.freedesktop.DBus.Error.NoReply")
+        return answer(message)
+
+    systemd.bus.answer = refusing
+    stops = ScopeStops(systemd.told.append, systemd.bus.opened, pause=0.01)
+    systemd.attended()
+    systemd.begin("/job/1", FIRST, "stop")
+    until(lambda: FIRST in systemd.told, "the first being told")
+    time.sleep(0.1)
+    stops.close()
+    assert systemd.bus.members().count("ListJobs") == 1
+
+
+def test_a_failure_of_who_is_told_ends_nobodys_listening(
+    systemd: FakeSystemd, caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = iter([ZeroDivisionError()])
+
+    def told(unit: str) -> None:
+        for failure in failures:
+            raise failure
+        systemd.told.append(unit)
+
+    systemd.jobs = {"/job/1": (FIRST, "stop")}
+    stops = ScopeStops(told, systemd.bus.opened, pause=0.01)
+    until(lambda: systemd.told == [FIRST], "the first being told again")
+    stops.close()
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_bus_that_was_restarted_is_asked_again(systemd: FakeSystemd, stops: ScopeStops) -> None:
