@@ -15,9 +15,14 @@ FIRST_WORDS = "first words of the boot"
 
 @pytest.fixture
 def guest(insulad: Insulad, busybox_root: Path) -> str:
-    """A domain that is off, whose init says something first."""
-    inittab = busybox_root / "etc/inittab"
-    inittab.write_text(f"::sysinit:/bin/echo {FIRST_WORDS}\n{inittab.read_text()}")
+    """A domain that is off, whose boot says something before it asks who comes.
+
+    Not before its getty: busybox's discards what was printed on the terminal and not read yet.
+    """
+    inittab, greeting = busybox_root / "etc/inittab", busybox_root / "sbin/greeting"
+    inittab.write_text(inittab.read_text().replace("getty -L", "getty -n -l /sbin/greeting -L"))
+    greeting.write_text(f"#!/bin/sh\necho {FIRST_WORDS}\nexec /bin/login\n")
+    greeting.chmod(0o755)
     insulad.define(domain_xml("bb", busybox_root))
     return "bb"
 
