@@ -5,6 +5,7 @@ idProduct); interfaces of devices stand in the same directory, with a colon in t
 device numbers on to 127 before it gives one again.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -67,6 +68,11 @@ def _device(port: Path) -> UsbDevice | None:
             port=port.name,
         )
     except (FileNotFoundError, ValueError):
+        return None
+    except OSError as error:
+        # Of what is taken away between its opening and its reading: the kernel's fs/kernfs/file.c.
+        if error.errno != errno.ENODEV:
+            raise
         return None
 
 

@@ -41,6 +41,8 @@ class UsbChoice:
         self._domains = domains
         self.concerned: set[UUID] = set()
         """Domains that were given USB devices, or are to be when these are plugged in."""
+        self.choosing: set[UUID] = set()
+        """Domains that are being given theirs, such as those that start."""
         self._chosen: dict[UUID, dict[UsbAddress, str]] = {}
         """By domains that have not got them yet: the devices that others may not have."""
 
@@ -57,14 +59,18 @@ class UsbChoice:
             yield Located(domain=domain)
             return
         self.concerned.add(managed.uuid)
-        present = await in_own_thread(usb_devices)
-        had = managed.current.devices.host_devices if managed.run is not None else ()
+        self.choosing.add(managed.uuid)
+        try:
+            present = await in_own_thread(usb_devices)
+            had = managed.current.devices.host_devices if managed.run is not None else ()
 
-        def choose(device: HostDevice, holders: Holders) -> tuple[UsbAddress | None, str | None]:
-            return (_to_be_had if device in had else _asked)(present, device, holders)
+            def choose(device: HostDevice, holders: Holders) -> tuple[UsbAddress | None, str | None]:
+                return (_to_be_had if device in had else _asked)(present, device, holders)
 
-        with self._choosing(managed, domain, choose) as located:
-            yield located
+            with self._choosing(managed, domain, choose) as located:
+                yield located
+        finally:
+            self.choosing.discard(managed.uuid)
 
     @asynccontextmanager
     async def found_again(self, managed: ManagedDomain) -> AsyncIterator[Located]:

@@ -6,6 +6,7 @@ the kernel tells of a device ─► a moment later, what is plugged in is read o
 
 import asyncio
 import logging
+from uuid import UUID
 
 from insula.errors import InsulaError
 from insula.model.domain import DomainDefinition
@@ -43,6 +44,8 @@ class UsbFollowing:
         self._events = events
         self._pause = pause
         self._due: asyncio.TimerHandle | None = None
+        self._waiting: set[UUID] = set()
+        """Domains whose turn has not come yet, and which need no second one."""
         self._begun = False
 
     def begin(self) -> None:
@@ -67,9 +70,13 @@ class UsbFollowing:
         self._due = None
         for uuid in sorted(self._choice.concerned):
             managed = self._domains.find(uuid)
-            if managed is None or not managed.is_active:
+            # One that starts was given what was plugged in when it began: it is looked at once it runs.
+            if managed is None or not (managed.is_active or uuid in self._choice.choosing):
                 self._choice.concerned.discard(uuid)
                 continue
+            if uuid in self._waiting:
+                continue
+            self._waiting.add(uuid)
             self._domains.tasks.begin(self._followed(managed), f"follow the USB devices of {managed.name}")
 
     async def _followed(self, managed: ManagedDomain) -> None:
@@ -78,8 +85,11 @@ class UsbFollowing:
         except (InsulaError, OSError) as error:
             LOGGER.error("domain '%s': its USB devices stay as they were: %s", managed.name, error)
             managed.notice(f"its USB devices stay as they were: {error}")
+        finally:
+            self._waiting.discard(managed.uuid)
 
     async def _follow(self, managed: ManagedDomain) -> None:
+        self._waiting.discard(managed.uuid)
         run = managed.run
         if run is None or run.ending or not run.is_ours:
             return

@@ -1,6 +1,11 @@
 """USB devices as sysfs shows them."""
 
+import errno
+import os
+from contextlib import nullcontext
 from pathlib import Path
+
+import pytest
 
 from insula.kernel.usbbus import UsbAddress, UsbDevice, model_name, usb_devices
 
@@ -28,6 +33,24 @@ def test_one_that_is_pulled_out_meanwhile_is_no_device(tmp_path: Path) -> None:
     plugged(tmp_path, "1-1", busnum="1", devnum="2", idVendor="046d")
     plugged(tmp_path, "1-2", busnum="", devnum="3", idVendor="046d", idProduct="c077")
     assert usb_devices(tmp_path) == []
+
+
+@pytest.mark.parametrize(("number", "listed"), [(errno.ENODEV, True), (errno.EIO, False)])
+def test_one_that_goes_as_it_is_read_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, listed: bool
+) -> None:
+    plugged(tmp_path, "1-1", busnum="1", devnum="2", idVendor="046d", idProduct="c077")
+    plugged(tmp_path, "1-2", busnum="1", devnum="3", idVendor="046d", idProduct="c077")
+    read = Path.read_text
+
+    def going(path: Path) -> str:
+        if path.parent.name == "1-1":
+            raise OSError(number, os.strerror(number))
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_text", going)
+    with nullcontext() if listed else pytest.raises(OSError, match=os.strerror(number)):
+        assert [each.port for each in usb_devices(tmp_path)] == ["1-2"]
 
 
 def test_a_host_without_usb_has_none(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """USB devices that are pulled out and plugged in elsewhere while guests run."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from insula.service.events import DeviceAdded, DeviceRemoved, DomainIdentity
@@ -39,7 +42,7 @@ async def test_a_device_given_by_its_model_is_followed_and_its_going_and_coming_
     host.plug(9)
     following.soon()
     await until(lambda: nodes(rig, ref) == ["009"])
-    assert "device='9'" in rig.domains.dump_xml(ref)
+    await until(lambda: "device='9'" in rig.domains.dump_xml(ref))
     await until(lambda: told(rig, DeviceAdded) == ["hostdev0"])
     assert told(rig, DeviceRemoved) == ["hostdev0"]
     assert "009" in str(rig.domains.of(ref).require_run().record.container)
@@ -100,3 +103,38 @@ async def test_what_fails_is_told_and_the_device_stays(
     following.soon()
     await until(lambda: any("its USB devices stay" in each for each in rig.domains.of(ref).notices))
     assert nodes(rig, ref) == ["004"]
+
+
+async def test_what_is_plugged_in_while_a_guest_starts_is_found_once_it_runs(rig: Rig, host: UsbHost) -> None:
+    following = rig.domains.wiring.usb_following
+    following.begin()
+    ref = await rig.domains.define(domain_xml().replace("<devices>", f"<devices>{OPTIONAL}"))
+    launch = rig.engine.launch
+
+    async def slowly(*arguments: Any, **words: Any) -> Any:
+        host.plug(7)
+        following.soon()
+        await until(lambda: following._due is None)
+        return await launch(*arguments, **words)
+
+    rig.engine.launch = slowly  # type: ignore[method-assign]
+    await rig.domains.start(ref)
+    await until(lambda: nodes(rig, ref) == ["007"])
+
+
+async def test_whose_turn_has_not_come_gets_no_second_one(rig: Rig, host: UsbHost) -> None:
+    host.plug(4)
+    ref, following = await begun(rig, MOUSE)
+    managed, held = rig.domains.of(ref), asyncio.Event()
+    await until(lambda: following._due is None and not following._waiting)
+    holding = asyncio.create_task(managed.lock.perform("a long verb", held.wait))
+    await asyncio.sleep(0)
+    before = len(asyncio.all_tasks())
+    for _ in range(5):
+        following.soon()
+        await until(lambda: following._due is None)
+    assert len(asyncio.all_tasks()) - before <= 4
+    host.pull(4)
+    held.set()
+    await holding
+    await until(lambda: nodes(rig, ref) == [] and not following._waiting)
