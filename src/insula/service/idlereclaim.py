@@ -192,6 +192,8 @@ class IdleReclaim:
             self._bearings.clear()
             return
         for turn, bearing, taken in await in_own_thread(partial(self._stepped, self._turns())):
+            # Whose turn did not come, as the host was not short any more, is the next.
+            self._last = turn.managed.uuid
             if turn.managed.run is turn.run:
                 self._bearings[turn.managed.uuid] = turn.run, bearing
                 turn.run.reclaimed += taken

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -225,6 +226,19 @@ async def test_a_round_ends_with_the_hosts_shortage(scene: Scene) -> None:
     scene.reclaim._host = lambda: next(looks)
     await scene.rounds(1)
     assert sorted(len(each.asked) for each in memories) == [0, 1]
+
+
+@pytest.mark.asyncio
+async def test_who_had_no_turn_before_the_shortage_ended_is_the_next(scene: Scene) -> None:
+    memories = [Memory(), Memory(), Memory()]
+    for number, memory in enumerate(memories):
+        await scene.guest(f"guest{number}", memory)
+    await scene.rounds(1)
+    for _ in memories:
+        looks = iter([SHORT, ENOUGH])
+        scene.reclaim._host = partial(next, looks)
+        await scene.rounds(1)
+    assert [len(each.asked) for each in memories] == [1, 1, 1]
 
 
 @pytest.mark.asyncio
