@@ -2,7 +2,7 @@
 
 What is in an image may be hostile, or of a host where it was right: nothing that it says decides what happens to the
 host, or names another device.
-Source: the kernel's documents of ext4 ("Super Block") and XFS; ext4(5), xfs(5), btrfs(5).
+Source: the kernel's documents of ext4 ("Super Block"), XFS and f2fs; ext4(5), xfs(5), btrfs(5).
 """
 
 import errno
@@ -27,6 +27,12 @@ _HAS_JOURNAL, _MULTIPLE_MOUNT_PROTECTION = 0x4, 0x100
 _BTRFS = 65536
 _BTRFS_LOG, _BTRFS_DEVICES = 0x60, 0x88
 """Where btrfs's superblock has the place of its log, 0 if there is none, and on how many devices it lies."""
+
+_F2FS_MAGIC = 0xF2F52010
+_F2FS_PATH = 2201
+"""Where f2fs's superblock has the path of its first device, empty where it has no further ones."""
+_F2FS_COPIES = sorted({0, 4096, os.sysconf("SC_PAGE_SIZE")})
+"""Blocks with a superblock: the second one counts where the first is damaged; a block may be as large as a page."""
 
 
 def mounted_image(path: str, *, fstype: str | None = None, start: int = 0, size: int = 0, read_only: bool) -> Fd:
@@ -77,6 +83,20 @@ def _refuse_other_devices(fstype: str, device: Fd, path: str) -> None:
             "it by hand, and show its directory",
             path,
         )
+    elif fstype == "f2fs" and any(_names_devices(device, each + _SUPERBLOCK) for each in _F2FS_COPIES):
+        raise OSError(
+            errno.EINVAL,
+            "it lies on several devices, whose paths it names itself; mount it by hand, and show its directory",
+            path,
+        )
+
+
+def _names_devices(device: Fd, superblock: int) -> bool:
+    """Whether the kernel would open, and write to, devices of the host by the paths that f2fs's superblock has."""
+    return _number(device, superblock) == _F2FS_MAGIC and os.pread(device, 1, superblock + _F2FS_PATH) not in (
+        b"",
+        b"\0",
+    )
 
 
 def _refuse_waiting(fstype: str, device: Fd, path: str) -> None:

@@ -86,6 +86,18 @@ def test_a_file_system_on_several_devices_takes_none_of_the_hosts(image: Path) -
     os.close(mounted_image(str(image), fstype="btrfs", read_only=False))
 
 
+@pytest.mark.parametrize("copy", [0, 4096])
+@pytest.mark.usefixtures("mounted")
+def test_no_device_of_the_host_is_opened_that_an_f2fs_names(image: Path, copy: int) -> None:
+    """In either of its superblocks: the kernel takes the second one where the first is damaged."""
+    for each in (0, 4096):
+        write(image, each + 1024, 0xF2F52010)
+    os.close(mounted_image(str(image), read_only=False))
+    write(image, copy + 1024 + 2201, int.from_bytes(b"/dev", "little"))
+    with pytest.raises(OSError, match="whose paths it names itself"):
+        mounted_image(str(image), read_only=False)
+
+
 @pytest.mark.parametrize(
     ("fstype", "number", "advice"),
     [
