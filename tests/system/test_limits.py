@@ -262,6 +262,8 @@ def test_a_guarantee_holds_for_all_groups_above_that_are_ours(hierarchies: Hiera
 def test_a_guarantee_is_refused_where_the_kernel_has_none(group: Cgroup) -> None:
     with pytest.raises(OSError, match="cannot guarantee"):
         group.memory.guarantee(8 * MIB)
+    group.guarantee_memory(0)  # takes back what was refused
+    assert group.limits().memory_guarantee is None
 
 
 def test_pressure_is_told_where_it_is_accounted(group: Cgroup) -> None:

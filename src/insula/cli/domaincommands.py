@@ -97,7 +97,8 @@ def check_source(options: argparse.Namespace, host: Host) -> None:
         except OSError:
             return  # the daemon may see what we do not
         if not is_directory:
-            raise InvalidArgumentError(f"--root: there is no directory '{options.root}'")
+            instead = "; XML has roots in images: <filesystem type='file'>" if os.path.isfile(options.root) else ""
+            raise InvalidArgumentError(f"--root: there is no directory '{options.root}'{instead}")
         if os.path.samestat(found, os.stat("/")):
             raise InvalidArgumentError("--root: the host's own root cannot be a container's: give it a root of its own")
 

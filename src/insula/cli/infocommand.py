@@ -107,7 +107,9 @@ def health_line(health: Mapping[str, Any]) -> str:
     """How a guest is that is looked after, in a line."""
     says = f": {health['says']}" if health["says"] else ""
     failed = f", {health['failures']} tries failed in a row" if health["failures"] else ""
-    restarted = f"; restarted for it {health['restarts']} times in a row" if health["restarts"] else ""
+    restarts = health["restarts"]
+    often = "once" if restarts == 1 else f"{restarts} times in a row"
+    restarted = f"; restarted for it {often}" if restarts else ""
     again = f"; restarted not before {moment(health['restart_at'])}" if health["restart_at"] else ""
     return f"{health['state']}{failed}{says}{restarted}{again}"
 

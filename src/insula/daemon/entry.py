@@ -1,7 +1,7 @@
 """insulad from its command line to its lock: little is imported here, so that the lock is held soon after the start.
 
     insulad [--prefix DIR] [--config FILE] [--timeout SECONDS] [--verbose]
-    insulad sasl-user ...          see `saslusercommand`
+    insulad [--prefix DIR] [--config FILE] sasl-user ...          see `saslusercommand`
 
 By the lock a client knows that a daemon is on its way, and waits for it (`sdk/startingdaemon.py`); all else is
 imported behind it.
@@ -28,10 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon until it is told to stop; return the exit status."""
     occupy_standard_streams()
     words = sys.argv[1:] if argv is None else argv
-    if words[:1] == ["sasl-user"]:
+    about_users = _about_users(words)
+    if about_users is not None:
         from insula.daemon.saslusercommand import main as change_users
 
-        return change_users(words[1:])
+        return change_users(about_users)
     options = _options(words)
     try:
         layout = layout_from(options.prefix)
@@ -47,6 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:  # before the daemon listens to signals
         return INTERRUPTED
+
+
+def _about_users(words: Sequence[str]) -> list[str] | None:
+    """Return what is told to `sasl-user`, whose options may stand before that word too; None if the daemon is meant."""
+    at = 0
+    while at < len(words) and words[at].partition("=")[0] in ("--prefix", "--config"):
+        at += 1 if "=" in words[at] else 2
+    return [*words[:at], *words[at + 1 :]] if words[at : at + 1] == ["sasl-user"] else None
 
 
 @contextlib.contextmanager
@@ -89,7 +98,11 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
 
 def command_line() -> argparse.ArgumentParser:
     """The parser of insulad's command line."""
-    parser = argparse.ArgumentParser(prog="insulad", description="System containers for libvirt clients.")
+    parser = argparse.ArgumentParser(
+        prog="insulad",
+        description="System containers for libvirt clients.",
+        epilog="insulad sasl-user --help tells how users of SASL are added, removed and listed.",
+    )
     parser.add_argument("--prefix", metavar="DIR", help="keep every file and socket below DIR")
     parser.add_argument("--config", metavar="FILE", type=Path, help="the settings, instead of etc/insula/insulad.toml")
     parser.add_argument(

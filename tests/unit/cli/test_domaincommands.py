@@ -109,6 +109,8 @@ def test_a_root_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for name in ("missing", "file", "file/below"):
         with pytest.raises(InvalidArgumentError, match="--root: there is no directory"):
             _run("create", FakeClient({}), "web", "-r", str(tmp_path / name))
+    with pytest.raises(InvalidArgumentError, match="type='file'"):
+        _run("create", FakeClient({}), "web", "-r", str(tmp_path / "file"))
 
 
 def test_the_hosts_own_root_is_refused_whatever_it_is_called(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from insula.cli import infocommand
-from insula.cli.infocommand import duration, ended, readiness_line, system_line
+from insula.cli.infocommand import duration, ended, health_line, readiness_line, system_line
 from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
@@ -170,3 +170,11 @@ def test_idle_memory_that_was_taken_is_told_where_there_is_some(capsys: pytest.C
     assert "idle memory" not in capsys.readouterr().out
     _info({**FACTS, "run": {**FACTS["run"], "reclaimed_memory": 5 << 20}})
     assert "idle memory taken: 5.0 MiB" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("restarts", "told"), [(0, ""), (1, "; restarted for it once"), (2, "; restarted for it 2 times in a row")]
+)
+def test_how_often_a_guest_was_restarted_for_its_health_is_told(restarts: int, told: str) -> None:
+    health = {"state": "healthy", "says": None, "failures": 0, "restarts": restarts, "restart_at": None}
+    assert health_line(health) == f"healthy{told}"

@@ -64,6 +64,21 @@ def test_at_a_terminal_it_is_asked_for_twice(
     assert insulad(words) == 0 and read_users(users).names == ["anna"]
 
 
+def test_the_installation_may_be_named_before_the_verb_as_the_daemon_has_it(
+    tmp_path: Path, users: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("insula.daemon.saslusercommand.os.isatty", lambda _: True)
+    monkeypatch.setattr("getpass.getpass", lambda _: "pencil")
+    assert insulad(["--prefix", str(tmp_path), "sasl-user", "add", "anna"]) == 0
+    settings = tmp_path / "settings.toml"
+    settings.touch()
+    assert insulad([f"--prefix={tmp_path}", "--config", str(settings), "sasl-user", "add", "bert"]) == 0
+    assert read_users(users).names == ["anna", "bert"]
+    with pytest.raises(SystemExit):
+        insulad(["--prefix", str(tmp_path), "sasl-users"])
+    assert "unrecognized arguments: sasl-users" in capsys.readouterr().err
+
+
 def test_the_settings_may_name_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, elsewhere = tmp_path / "settings.toml", tmp_path / "elsewhere/users"
     settings.write_text(f'sasl_credentials = "{elsewhere}"\n')

@@ -79,7 +79,9 @@ def read_users(path: Path) -> SaslUsers:
             _check_secrecy(path, found)
             content = file.read(SIZE_MAX + 1)
     except FileNotFoundError as error:
-        raise ConfigurationError(f"there is no file {path} of users: insulad sasl-user add NAME makes it") from error
+        raise ConfigurationError(
+            f"there is no file {path} of users: insulad sasl-user add NAME makes it, with this --prefix and --config"
+        ) from error
     except OSError as error:
         raise ConfigurationError(f"the file of users {path} cannot be read: {error.strerror}") from error
     if len(content) > SIZE_MAX:

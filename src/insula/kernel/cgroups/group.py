@@ -363,9 +363,11 @@ class Cgroup:
         """Keep so many bytes from being reclaimed, and have those groups above that are ours promise as much.
 
         A group is protected only as far as all above it are; what is above ours is its owner's to set (on a systemd
-        host `MemoryMin=` of the slice). Raises: OSError(EOPNOTSUPP) on v1.
+        host `MemoryMin=` of the slice). Raises: OSError(EOPNOTSUPP) on v1, but for 0, which changes nothing there.
         """
         self.memory.guarantee(memory)
+        if not isinstance(self.memory, v2.V2Memory):
+            return  # it had none, and those above have none for it
         mount = self.hierarchies.v2
         for above in reversed(tree.ancestors(self.path)):
             if mount is not None and tree.is_ours(f"{mount}/{above}"):

@@ -123,6 +123,8 @@ class V1Memory(_V1Group):
         self._write("memory.soft_limit_in_bytes", -1 if limited(memory) is None else memory)
 
     def guarantee(self, memory: int) -> None:
+        if not memory:
+            return  # none is what it has: so what was refused can be taken back
         raise OSError(errno.EOPNOTSUPP, "v1 memory groups cannot guarantee memory", self.directory)
 
     @property

@@ -78,6 +78,11 @@ def test_a_guarantee_is_refused(tmp_path: Path) -> None:
         v1.V1Memory(str(tmp_path)).guarantee(1)
 
 
+def test_no_guarantee_is_what_it_has_anyway(tmp_path: Path) -> None:
+    v1.V1Memory(str(tmp_path)).guarantee(0)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("period", "order"), [(50_000, ["quota", "period"]), (200_000, ["period", "quota"])])
 def test_a_longer_period_goes_before_its_quota_and_a_shorter_one_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, period: int, order: list[str]
