@@ -3,12 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from insula.engine.launch.placement import unit_around
 from insula.engine.launch.scopestops import ScopeStops
 from insula.engine.launch.systemdscope import Manager
-from insula.errors import InsulaError
+from insula.errors import InsulaError, OperationInvalidError
 from insula.model.domainstates import DomainState
 from insula.model.numbers import ShutdownMode
 from insula.service.domains import Domains
@@ -72,13 +73,17 @@ class StoppedScopes:
         return False
 
     async def _end(self, managed: ManagedDomain, run: Run) -> None:
-        """One that is paused goes on first; one that cannot be asked is killed."""
+        """One that is paused goes on first; one that cannot be asked is killed.
+
+        Who has rebooted meanwhile has another scope, and goes on.
+        """
         try:
             if managed.state.state is DomainState.PAUSED:
-                await self._lifecycle.resume(managed)
-            await self._shutdown.shutdown(managed, ShutdownMode(0))
+                with suppress(OperationInvalidError):  # somebody else lets it go on, or it has ended
+                    await self._lifecycle.resume(managed)
+            await self._shutdown.shutdown(managed, ShutdownMode(0), run=run)
             LOGGER.info("domain '%s' is asked to shut down, as systemd is to stop its scope", managed.name)
         except InsulaError as error:
             if managed.run is run:
                 LOGGER.warning("domain '%s' is killed, as systemd is to stop its scope: %s", managed.name, error)
-                await self._lifecycle.destroy(managed)
+                await self._lifecycle.destroy(managed, run=run)

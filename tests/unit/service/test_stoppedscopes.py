@@ -69,6 +69,32 @@ async def test_one_that_is_paused_goes_on_first(rig: Rig) -> None:
     assert not rig.domains.of(ref).require_run().container.group.frozen
 
 
+async def test_one_that_is_paused_and_told_of_twice_is_asked_and_not_killed(rig: Rig) -> None:
+    ref, unit = await running(rig)
+    await rig.domains.suspend(ref)
+    scopes = stopped_scopes(rig, [])
+    assert scopes.told(unit) and scopes.told(unit)
+    await until(lambda: len(rig.looker.looks) == 2)
+    await until(lambda: rig.domains.of(ref).lock.holder is None)
+    assert rig.domains.is_active(ref)
+    assert rig.domains.of(ref).require_run().record.asked is StopReason.SHUTDOWN
+
+
+async def test_what_has_rebooted_meanwhile_has_another_scope_and_goes_on(rig: Rig) -> None:
+    ref, unit = await running(rig)
+    managed, held = rig.domains.of(ref), asyncio.Event()
+    holding = asyncio.create_task(managed.lock.perform("a long verb", held.wait))
+    await until(lambda: managed.lock.holder == "a long verb")
+    reset = asyncio.create_task(rig.domains.reset(ref))
+    await asyncio.sleep(0)
+    assert stopped_scopes(rig, []).told(unit)
+    await asyncio.sleep(0)
+    held.set()
+    await asyncio.gather(holding, reset)
+    await until(lambda: managed.lock.holder is None and not managed.lock._waiting)
+    assert managed.require_run().record.asked is None and rig.looker.looks == []
+
+
 async def test_one_that_does_not_listen_is_killed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutdown, "LISTENING_PLAIN", 0.0)
     rig.looker.sights = [{"kind": InitKind.PLAIN.value, "answer": "unheard"}]
