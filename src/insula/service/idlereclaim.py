@@ -189,8 +189,7 @@ class IdleReclaim:
     async def round(self) -> None:
         """Take a step from some guests, if the host is short of memory."""
         if not self._is_short():
-            self._bearings.clear()
-            return
+            return  # how each has borne it so far counts when it is short again: that may be in a moment
         for turn, bearing, taken in await in_own_thread(partial(self._stepped, self._turns())):
             # Whose turn did not come, as the host was not short any more, is the next.
             self._last = turn.managed.uuid

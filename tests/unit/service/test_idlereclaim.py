@@ -176,6 +176,19 @@ async def test_guests_give_while_the_host_is_short_and_it_is_told(
 
 
 @pytest.mark.asyncio
+async def test_the_rest_of_a_guest_that_suffers_outlasts_the_shortage(scene: Scene) -> None:
+    memory = Memory()
+    await scene.guest("web", memory)
+    for _ in range(100):
+        scene.host = SHORT
+        await scene.rounds(2)
+        memory.refaulted += GIB
+        scene.host = ENOUGH
+        await scene.rounds(1)
+    assert len(memory.asked) == 1
+
+
+@pytest.mark.asyncio
 async def test_what_is_guaranteed_to_a_guest_is_never_touched(scene: Scene) -> None:
     memory = Memory(used=GIB, kept=GIB - 40 * MIB)
     await scene.guest("web", memory)
