@@ -66,6 +66,7 @@ class LiveDevices:
         """
         async with self._usb.located(managed, domain) as located:
             await self.put(managed, located.domain, force=force)
+        self._usb.tell(managed, located)
         return located.domain
 
     async def put(self, managed: ManagedDomain, domain: DomainDefinition, *, force: bool) -> None:

@@ -153,6 +153,7 @@ class Runs:
         unmet = (failure, *container.unmet, *located.absent, *shortcomings(domain, run.record.seated))
         for each in (*unmet, *(channel.failure for channel in run.channels)):
             self._warn(managed, each)
+        self._usb.tell(managed, located)
 
     def _taken(self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord) -> Run:
         """What becomes managed's run of a container that was just launched, written down."""

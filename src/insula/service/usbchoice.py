@@ -45,6 +45,8 @@ class UsbChoice:
         """Domains that are being given theirs, such as those that start."""
         self._chosen: dict[UUID, dict[UsbAddress, str]] = {}
         """By domains that have not got them yet: the devices that others may not have."""
+        self._told: dict[UUID, tuple[str, ...]] = {}
+        """What is absent, by domains of which an administrator was told so."""
 
     @asynccontextmanager
     async def located(self, managed: ManagedDomain, domain: DomainDefinition) -> AsyncIterator[Located]:
@@ -81,6 +83,15 @@ class UsbChoice:
         present = await in_own_thread(usb_devices)
         with self._choosing(managed, managed.current, partial(_to_be_had, present)) as located:
             yield located
+
+    def tell(self, managed: ManagedDomain, located: Located) -> None:
+        """Have the domain's notices say what is absent now, and no more what is there again or was taken away."""
+        for each in self._told.pop(managed.uuid, ()):
+            managed.withdraw(each)
+        for each in located.absent:
+            managed.notice(each)
+        if located.absent:
+            self._told[managed.uuid] = located.absent
 
     @contextmanager
     def _choosing(self, managed: ManagedDomain, domain: DomainDefinition, choose: Choosing) -> Iterator[Located]:

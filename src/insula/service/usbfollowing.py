@@ -96,12 +96,12 @@ class UsbFollowing:
         before = managed.current
         async with self._choice.found_again(managed) as located:
             if located.domain == before:
+                self._choice.tell(managed, located)
                 return
             # By force: what was pulled out is of no use to who has it open.
             await self._devices.put(managed, located.domain, force=True)
             self._runs.journal.change_domain(managed, located.domain)
-        for each in located.absent:
-            managed.notice(each)
+        self._choice.tell(managed, located)
         self._tell(managed, before, located.domain)
 
     def _tell(self, managed: ManagedDomain, before: DomainDefinition, now: DomainDefinition) -> None:

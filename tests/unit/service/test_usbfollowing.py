@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from insula.model.numbers import Affect
 from insula.service.events import DeviceAdded, DeviceRemoved, DomainIdentity
 from insula.service.usbfollowing import UsbFollowing
 from tests.unit.service.fakes import Rig, domain_xml, until
@@ -59,6 +60,7 @@ async def test_one_that_is_gone_stays_wanted_and_comes_back(rig: Rig, host: UsbH
     host.plug(5)
     following.soon()
     await until(lambda: nodes(rig, ref) == ["005"])
+    await until(lambda: not rig.domains.of(ref).notices)
 
 
 async def test_one_given_by_its_address_is_gone_for_good(rig: Rig, host: UsbHost) -> None:
@@ -77,6 +79,15 @@ async def test_one_that_may_be_absent_comes(rig: Rig, host: UsbHost) -> None:
     host.plug(7)
     following.soon()
     await until(lambda: nodes(rig, ref) == ["007"])
+    await until(lambda: not rig.domains.of(ref).notices)
+
+
+async def test_one_that_is_attached_absent_is_told_until_it_is_taken_away(rig: Rig, host: UsbHost) -> None:
+    ref, _ = await begun(rig)
+    await rig.domains.attach_device(ref, OPTIONAL, Affect.LIVE)
+    assert rig.domains.of(ref).notices == ("the host has no USB device 046d:c077 yet",)
+    await rig.domains.detach_device(ref, OPTIONAL, Affect.LIVE)
+    assert not rig.domains.of(ref).notices
 
 
 async def test_nobody_is_asked_for_domains_that_have_none(
