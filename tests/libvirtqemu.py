@@ -15,6 +15,8 @@ _DIRECTORIES = {
     **{name: f"/var/{name}/libvirt" for name in ("lib", "log", "cache")},
     "etc": "/etc/libvirt",
 }
+_ACCOUNT, _ID = "libvirt-qemu", 64055
+"""Which it must find when it begins, though no machine of ours is that user's."""
 _QEMU_SETTINGS = """\
 user = "root"
 group = "root"
@@ -47,6 +49,16 @@ class LibvirtQemu:
         )
 
 
+def _with_account(work: Path) -> dict[Path, str]:
+    """Write what the host would have as its users and groups with libvirt's package; return where each file belongs."""
+    lines = {"passwd": f"{_ACCOUNT}:x:{_ID}:{_ID}::/:/usr/sbin/nologin\n", "group": f"{_ACCOUNT}:x:{_ID}:\n"}
+    for name, line in lines.items():
+        there = Path("/etc", name).read_text()
+        known = any(each.startswith(f"{_ACCOUNT}:") for each in there.splitlines())
+        (work / name).write_text(there if known else there + line)
+    return {work / name: f"/etc/{name}" for name in lines}
+
+
 @contextmanager
 def libvirt_qemu(work: Path) -> Iterator[LibvirtQemu]:
     """Run libvirtd with its QEMU driver alone, in namespaces of its own that end with it, below an empty directory."""
@@ -64,7 +76,9 @@ def libvirt_qemu(work: Path) -> Iterator[LibvirtQemu]:
     lines = [each for each in daemon.read_text().splitlines() if "LIBVIRT_DRIVER_DIR" not in each]
     wrapper.write_text("\n".join([*lines, ""]))
     wrapper.chmod(0o755)
+    accounts = _with_account(work)
     mounts = {
+        **accounts,
         **{work / name: place for name, place in _DIRECTORIES.items()},
         root / "usr/share/libvirt": "/usr/share/libvirt",
     }
@@ -74,7 +88,7 @@ def libvirt_qemu(work: Path) -> Iterator[LibvirtQemu]:
             "mount --make-rprivate /",
             # It refuses hosts where cgroup v2 is mounted beside v1; it is not to make groups anyway.
             "umount /sys/fs/cgroup/unified 2> /dev/null || true",
-            *(f"mkdir -p {place}; mount --bind {source} {place}" for source, place in mounts.items()),
+            *(f"[ -e {place} ] || mkdir -p {place}; mount --bind {source} {place}" for source, place in mounts.items()),
             # Machines are orphans, for whose end it waits: the shell, process 1 here, sees to that.
             f"{wrapper} -f {work}/libvirtd.conf -p {work}/libvirtd.pid &",
             "wait",

@@ -36,5 +36,5 @@ class HardwareWatch:
 
     def _read(self) -> None:
         if self._events is not None and self._events.read():
-            LOGGER.info("%s of the host came or went", self._what)
+            LOGGER.debug("%s of the host came or went", self._what)
             self._changed()
