@@ -99,7 +99,8 @@ class SteppedSpawner:
 
 
 def _executed_asking(execute: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
-    libc = ctypes.CDLL(None, use_errno=True)
+    # Without letting go of the interpreter's lock: who waits for it in the parent is not there in the child to take it.
+    libc = ctypes.PyDLL(None, use_errno=True)
     program = ctypes.create_string_buffer(_ASK_ABOUT_ALL)
 
     def executed(*arguments: Any) -> NoReturn:
