@@ -33,5 +33,12 @@ def words_of(text: str) -> tuple[str, ...]:
             words[-1].append(_ESCAPED.sub(r"\1", said) if kind == "double" else said)
         apart = kind == "space"
     if end != len(text):
-        raise ValueError("no escaped character" if text[end] == "\\" else "no closing quotation")
+        raise ValueError(
+            "no closing quotation" if text[end] == "'" or not _ends_escaping(text) else "no escaped character"
+        )
     return tuple(map("".join, words))
+
+
+def _ends_escaping(text: str) -> bool:
+    """Whether the last character is a backslash that no other one escapes."""
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1

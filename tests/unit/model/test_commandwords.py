@@ -12,6 +12,9 @@ from tests.growth import growth
 
 @given(st.text("ab '\"\\\t\n#\xa0$", max_size=20))
 @example("''")
+@example('"\\')
+@example("'\\")
+@example('"a\\\\')
 @example('a\\ b"c\\"d\\e"\'f\\\'')
 def test_words_are_those_of_shlex(text: str) -> None:
     try:
