@@ -9,7 +9,7 @@ from pathlib import Path
 from tests import probes, sideload, waiting
 from tests.testhost import TestHost
 
-_BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
@@ -18,6 +18,7 @@ _BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuratio
   </policy>
 </busconfig>
 """
+"""What dbus-daemon reads for a system bus on which everybody may do everything, at a socket."""
 _ACTIONS = Path("/usr/share/polkit-1/actions")
 _RULES = Path("/etc/polkit-1/rules.d")
 
@@ -54,7 +55,7 @@ class PolkitHost:
 
     def start_bus(self) -> None:
         configuration = self._directory / "bus.conf"
-        configuration.write_text(_BUS.format(socket=self.socket))
+        configuration.write_text(BUS.format(socket=self.socket))
         command = ("dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile")
         with self.log.open("ab") as log:
             self._bus = self._host.start(*command, stdout=log, stderr=log)

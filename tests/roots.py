@@ -156,7 +156,7 @@ def _debian_recipe(release: str) -> str:
 
 def desktop_is_there(release: str) -> bool:
     """Return whether desktop(release) would not have to build."""
-    return cache.place(f"desktop-{release}", _desktop_recipe(release)).exists()
+    return _shared_place("desktop", release, DESKTOP_PACKAGES).exists()
 
 
 def desktop(release: str, outside: Command = lambda *command: command) -> Path:
@@ -164,20 +164,12 @@ def desktop(release: str, outside: Command = lambda *command: command) -> Path:
 
     outside: as for `debian`.
     """
-
-    def build(work: Path, _final: Path) -> None:
-        bootstrap(CODENAMES[release], work / "root", DESKTOP_PACKAGES, outside)
-
-    return cache.built(f"desktop-{release}", _desktop_recipe(release), build) / "root"
-
-
-def _desktop_recipe(release: str) -> str:
-    return f"{CODENAMES[release]} {DESKTOP_PACKAGES} format 1"
+    return _shared("desktop", release, DESKTOP_PACKAGES, outside)
 
 
 def packaging_is_there(release: str) -> bool:
     """Return whether packaging(release) would not have to build."""
-    return cache.place(f"packaging-{release}", _packaging_recipe(release)).exists()
+    return _shared_place("packaging", release, PACKAGING_PACKAGES).exists()
 
 
 def packaging(release: str, outside: Command = lambda *command: command) -> Path:
@@ -185,20 +177,12 @@ def packaging(release: str, outside: Command = lambda *command: command) -> Path
 
     outside: as for `debian`.
     """
-
-    def build(work: Path, _final: Path) -> None:
-        bootstrap(CODENAMES[release], work / "root", PACKAGING_PACKAGES, outside)
-
-    return cache.built(f"packaging-{release}", _packaging_recipe(release), build) / "root"
-
-
-def _packaging_recipe(release: str) -> str:
-    return f"{CODENAMES[release]} {PACKAGING_PACKAGES} format 1"
+    return _shared("packaging", release, PACKAGING_PACKAGES, outside)
 
 
 def host_is_there(release: str) -> bool:
     """Return whether host(release) would not have to build."""
-    return cache.place(f"host-{release}", _host_recipe(release)).exists()
+    return _shared_place("host", release, HOST_PACKAGES).exists()
 
 
 def host(release: str, outside: Command = lambda *command: command) -> Path:
@@ -206,15 +190,24 @@ def host(release: str, outside: Command = lambda *command: command) -> Path:
 
     outside: as for `debian`.
     """
+    return _shared("host", release, HOST_PACKAGES, outside)
+
+
+def _shared(kind: str, release: str, packages: Sequence[str], outside: Command) -> Path:
+    """Return the root of a Debian with these packages, built if it is not there yet."""
 
     def build(work: Path, _final: Path) -> None:
-        bootstrap(CODENAMES[release], work / "root", HOST_PACKAGES, outside)
+        bootstrap(CODENAMES[release], work / "root", packages, outside)
 
-    return cache.built(f"host-{release}", _host_recipe(release), build) / "root"
+    return cache.built(f"{kind}-{release}", _shared_recipe(release, packages), build) / "root"
 
 
-def _host_recipe(release: str) -> str:
-    return f"{CODENAMES[release]} {HOST_PACKAGES} format 1"
+def _shared_place(kind: str, release: str, packages: Sequence[str]) -> Path:
+    return cache.place(f"{kind}-{release}", _shared_recipe(release, packages))
+
+
+def _shared_recipe(release: str, packages: Sequence[str]) -> str:
+    return f"{CODENAMES[release]} {packages} format 1"
 
 
 def bootstrap(suite: str, root: Path, packages: Sequence[str], outside: Command = lambda *command: command) -> None:

@@ -1,5 +1,6 @@
 """What end-to-end tests say to guests through virsh: definitions, states, consoles, commands inside."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import insula as insula_sdk
 from insula.engine.codec import encode
 from insula.storage.builders.imagebuilder import Recipe
 from insula.storage.imagestore import Image
@@ -203,3 +205,16 @@ def until_booted(insulad: Insulad, name: str) -> None:
     """Wait for the login prompt of a busybox guest, before which its init scripts have given it its host name."""
     log = insulad.layout.logs / f"{name}.console0.log"
     until(lambda: log.exists() and b"login:" in log.read_bytes(), f"the login prompt of '{name}'", 20)
+
+
+def seen_by_both_faces(uri: str) -> list[str]:
+    """Return the names of the domains that the SDK sees there, by its blocking face as by its other one."""
+
+    async def ask() -> list[str]:
+        async with await insula_sdk.connect_async(uri) as host:
+            return [each.name for each in await host.domains()]
+
+    with insula_sdk.connect(uri) as host:
+        blocking = [each.name for each in host.domains()]
+    assert asyncio.run(ask()) == blocking
+    return blocking

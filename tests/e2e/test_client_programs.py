@@ -14,6 +14,7 @@ import pytest
 from tests import sideload
 from tests.e2e.guests import domain_xml, state, wait_state
 from tests.insulad import Insulad
+from tests.polkithost import BUS
 from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.requires("virsh", "nft", "dnsmasq")
@@ -150,17 +151,6 @@ def test_collectd_keeps_what_a_domain_takes(
     with running(insulad, log, program, "-f", "-C", configuration):
         until(lambda: wanted <= kept(), "files of all kinds", 40)
     assert "error" not in log.read_text().lower(), log.read_text()
-
-
-BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <type>system</type><listen>unix:path={socket}</listen><auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/>
-  </policy>
-</busconfig>
-"""
 
 
 @pytest.mark.requires("libvirt-dbus")

@@ -1,6 +1,5 @@
 """Clients that prove who they are by SASL: virsh with Cyrus' SASL, our own, and strangers who guess."""
 
-import asyncio
 import os
 import subprocess
 import sys
@@ -9,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import insula
 from tests.authority import Authority
-from tests.e2e.guests import domain_xml
+from tests.e2e.guests import domain_xml, seen_by_both_faces
 from tests.insulad import Insulad
 from tests.waiting import scaled
 
@@ -143,17 +141,7 @@ def test_our_own_program_and_library_prove_who_they_are_too(
 
     monkeypatch.setenv("LIBVIRT_AUTH_FILE", right["LIBVIRT_AUTH_FILE"])
 
-    def asked() -> list[str]:
-        async def ask() -> list[str]:
-            async with await insula.connect_async(where) as host:
-                return [each.name for each in await host.domains()]
-
-        with insula.connect(where) as host:
-            blocking = [each.name for each in host.domains()]
-        assert asyncio.run(ask()) == blocking
-        return blocking
-
-    assert sasl.insulad.host.inside(asked) == ["far"]
+    assert sasl.insulad.host.inside(lambda: seen_by_both_faces(where)) == ["far"]
     sasl.insulad.virsh("undefine", "far")
 
 

@@ -1,6 +1,5 @@
 """Clients from afar: virsh over TLS with certificates of every kind, and strangers who never finish shaking hands."""
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -14,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-import insula
 from insula.daemon.afar.certificates import name_of
 from tests.authority import Authority
-from tests.e2e.guests import domain_xml
+from tests.e2e.guests import domain_xml, seen_by_both_faces
 from tests.insulad import Insulad
 from tests.waiting import scaled, until
 
@@ -223,15 +221,5 @@ def test_our_own_program_and_library_come_by_tls_too(
     refused = insulad.host.run(*program, "-c", f"lxc://127.0.0.1/system?pkipath={unknown}", "ls", check=False)
     assert refused.returncode == 5 and "do not know each other by certificates" in refused.stderr
 
-    def asked() -> list[str]:
-        async def ask() -> list[str]:
-            async with await insula.connect_async(where) as host:
-                return [each.name for each in await host.domains()]
-
-        with insula.connect(where) as host:
-            blocking = [each.name for each in host.domains()]
-        assert asyncio.run(ask()) == blocking
-        return blocking
-
-    assert insulad.host.inside(asked) == ["far"]
+    assert insulad.host.inside(lambda: seen_by_both_faces(where)) == ["far"]
     insulad.virsh("undefine", "far")
