@@ -156,8 +156,11 @@ class TcpChannel:
 
     @property
     def buffered(self) -> bool:
-        """Whether bytes have been unwrapped that were not taken, or can be."""
-        return bool(self._plain) or self._whole() is not None
+        """Whether bytes were unwrapped and not taken, or can be; or what came is wrong, which receive tells."""
+        try:
+            return bool(self._plain) or self._whole() is not None
+        except OSError:
+            return True
 
     def receive(self, size: int) -> tuple[bytes, list[int]]:
         """See `Channel`."""

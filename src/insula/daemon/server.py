@@ -98,6 +98,8 @@ class Server:
         self._of_account: Counter[Account] = Counter()
         self._anonymous: dict[Session, Account] = {}
         """Those who have not proved yet who they are, and whose they are."""
+        self._gone: Counter[Account] = Counter()
+        """Those of them who hung up right after they had failed: their places stay taken for a while."""
         self._read_only_clients = 0
         self._full = False
         self._ending: set[asyncio.Task[None]] = set()
@@ -250,7 +252,7 @@ class Server:
         if peer.is_privileged:
             return False
         account, present = peer.account, self._of_account[peer.account]
-        anonymous = sum(each == account for each in self._anonymous.values())
+        anonymous = self._gone[account] + sum(each == account for each in self._anonymous.values())
         total = sum(isinstance(each, str) is isinstance(account, str) for each in self._anonymous.values())
         if not proved and anonymous >= self._capacity.anonymous_of_one:
             text = f"user {account} has {anonymous} clients that have not proved who they are"
@@ -268,7 +270,8 @@ class Server:
 
     def _ended(self, session: Session) -> None:
         origin = self._sessions.pop(session)
-        self._anonymous.pop(session, None)
+        if self._anonymous.pop(session, None) is not None:
+            self._keep_place(origin.account, session.authentication.place_until)
         self._read_only_clients -= origin.read_only
         self._of_account[origin.account] -= 1
         if not self._of_account[origin.account]:
@@ -278,6 +281,17 @@ class Server:
         task.add_done_callback(self._ending.discard)
         self._admit()
         self._changed()
+
+    def _keep_place(self, account: Account, until: float) -> None:
+        """Let a place of an account stay taken until then, by the loop's clock."""
+
+        def release() -> None:
+            self._gone -= Counter([account])  # which keeps no zeros
+
+        loop = asyncio.get_running_loop()
+        if until > loop.time():
+            self._gone[account] += 1
+            loop.call_at(until, release)
 
     async def _clean_up(self, session: Session) -> None:
         """Wait for the session's tasks, and end the programs and the domains that were to end with it."""

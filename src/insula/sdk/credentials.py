@@ -13,7 +13,7 @@ Source: libvirt's documentation of client authentication.
 import os
 import sys
 from collections.abc import Callable, Iterator
-from configparser import ConfigParser
+from configparser import ConfigParser, MissingSectionHeaderError, ParsingError
 from configparser import Error as MalformedError
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +29,9 @@ class Credential(NamedTuple):
 
     user: str
     password: str
+
+    def __repr__(self) -> str:
+        return f"Credential({self.user!r})"  # no password in a trace
 
 
 Credentials = Callable[[], Credential]
@@ -56,8 +59,13 @@ def _kept(host: str, file: str | None) -> dict[str, str]:
     parser = ConfigParser(interpolation=None, strict=False, delimiters=("=",), comment_prefixes=("#",))
     try:
         parser.read_string(path.read_text())
-    except (OSError, UnicodeDecodeError, MalformedError) as error:
-        raise AuthenticationError(f"the file of credentials {path} cannot be read: {error}") from error
+    except OSError as error:
+        raise AuthenticationError(f"the file of credentials {path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, MalformedError) as error:
+        # What these say quotes lines, and so may the trace: a password may stand there.
+        raise AuthenticationError(
+            f"the file of credentials {path} cannot be read: it makes no sense{_where(error)}"
+        ) from None
     for section in (f"auth-libvirt-{host}", "auth-libvirt-default"):
         if parser.has_section(section):
             named = f"credentials-{parser.get(section, 'credentials', fallback='')}"
@@ -65,6 +73,13 @@ def _kept(host: str, file: str | None) -> dict[str, str]:
                 raise AuthenticationError(f"the file of credentials {path} has no [{named}], which [{section}] names")
             return dict(parser[named])
     return {}
+
+
+def _where(error: Exception) -> str:
+    if isinstance(error, ParsingError):  # a MissingSectionHeaderError too
+        lines = [error.lineno] if isinstance(error, MissingSectionHeaderError) else [each for each, _ in error.errors]
+        return f" in line {', '.join(map(str, lines))}"
+    return ", as it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else ""
 
 
 def _files(named: str | None) -> Iterator[Path]:

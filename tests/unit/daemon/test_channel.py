@@ -188,6 +188,19 @@ def test_what_is_not_wrapped_or_too_long_ends_the_connection(
     assert not isinstance(raised.value, BlockingIOError)
 
 
+def test_a_piece_that_is_too_long_behind_a_good_one_is_told_by_who_receives(
+    tcp: tuple[TcpChannel, socket.socket],
+) -> None:
+    channel, theirs = tcp
+    channel.protect(Mirror())
+    theirs.sendall(framed(b"good") + b"\xff" * 4)
+    until(lambda: channel.socket.recv(100, socket.MSG_PEEK).endswith(b"\xff" * 4), "all of it", 20)
+    assert channel.receive(100) == (b"good", [])
+    assert channel.buffered
+    with pytest.raises(OSError, match="a wrapped piece of"):
+        channel.receive(100)
+
+
 def test_pieces_with_nothing_in_them_keep_nobody_busy(tcp: tuple[TcpChannel, socket.socket]) -> None:
     channel, theirs = tcp
     channel.protect(Mirror())

@@ -246,6 +246,36 @@ async def test_clients_that_have_not_proved_who_they_are_have_few_places_and_a_u
             each.close()
 
 
+async def test_who_fails_and_hangs_up_keeps_a_place_of_its_user_taken_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a guess would cost a connection, and no second."""
+    loop, made = asyncio.get_running_loop(), list[Authentication]()
+
+    class Failing(_Pending):
+        def authentication(
+            self, peer: Peer, access: SocketAccess, kind: EndpointKind = EndpointKind.LOCAL
+        ) -> Authentication:
+            made.append(super().authentication(peer, access, kind))
+            return made[-1]
+
+    monkeypatch.setattr("insula.daemon.server.peer_of", lambda _: Peer(pid=4711, uid=1000, gid=7))
+    path = tmp_path / "s"
+    endpoints = open_endpoints(Settings(sockets=(SocketSettings(path=path, mode=0o666),)), [])
+    async with serving_at(endpoints, policy=Failing(), anonymous=4) as (server, _, _):
+        guesser = connect(path)
+        await until(lambda: server.clients == 1)
+        made[0].place_until = loop.time() + scaled(2)
+        guesser.close()
+        await until(lambda: server.clients == 0)
+        with connect(path) as again:
+            assert await loop.sock_recv(again, 1) == b""
+        assert loop.time() < made[0].place_until
+        await asyncio.sleep(made[0].place_until - loop.time())
+        with connect(path):
+            await until(lambda: server.clients == 1)
+
+
 class _Unshown(Certificates):
     """Hands are offered, and no certificate is ever shown."""
 

@@ -1,6 +1,7 @@
 """Users and passwords, from where libvirt's clients have them."""
 
 import io
+import traceback
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,12 @@ def test_a_file_that_makes_no_sense_is_named(file: Path) -> None:
     file.write_text("no section")
     with pytest.raises(AuthenticationError, match="cannot be read"):
         credentials_for("web1")()
+
+
+@pytest.mark.parametrize("text", ["password: hunter2\n", "[credentials-x]\nusername=anna\npassword: hunter2\n"])
+def test_no_password_is_told_by_an_error(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(AuthenticationError, match=r"makes no sense in line \d$") as caught:
+        credentials_for("host")()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in repr(Credential("anna", "hunter2"))

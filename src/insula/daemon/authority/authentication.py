@@ -27,8 +27,8 @@ class Authentication:
     """One client's. offered: what it may choose from; proof: how it proves who it is, None if nothing is to be proved.
 
     user: as whom it has proved itself, where that gives it a name of its own. layer: what wraps all else once it has,
-    to be taken once. begun, proved: called when a proof begins, and when it has succeeded; failed: told what was wrong,
-    for the log.
+    to be taken once. place_until: by the loop's clock, until when its place stays taken though it hangs up.
+    begun, proved: called when a proof begins, and when it has succeeded; failed: told what was wrong, for the log.
     """
 
     def __init__(self, kind: AuthType = AuthType.NONE, proof: Proof | None = None) -> None:
@@ -39,6 +39,7 @@ class Authentication:
         self.proved: Callable[[], None] = lambda: None
         self.failed: Callable[[str], None] = lambda _: None
         self.layer: SecurityLayer | None = None
+        self.place_until = 0.0
         self._kind = kind
         self._proof = proof
         self._proving = False

@@ -23,7 +23,8 @@ from insula.rpc.scram import HASHES
 STEP_SECONDS: Final = 10.0
 """For one step of ours; none waits for anybody but the disk."""
 FAILED_SECONDS: Final = 1.0
-"""How long a refusal waits, so that nobody tries many passwords by one connection after another."""
+"""How long a refusal waits, and the place of who failed stays taken: else many passwords could be tried one after
+another, if need be by a new connection each."""
 REFUSAL: Final = "who you are is not proved, or you may not come"
 
 Mechanisms = Mapping[str, Callable[[], SaslMechanism]]
@@ -141,6 +142,7 @@ class SaslAuthentication(Authentication):
         self.failed(f"did not prove{who} by {self._named!r:.40}: {why}")
         self._mechanism = None
         self._stepping = True
+        self.place_until = asyncio.get_running_loop().time() + FAILED_SECONDS
         try:
             await asyncio.sleep(FAILED_SECONDS)
         finally:

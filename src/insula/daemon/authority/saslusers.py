@@ -8,6 +8,7 @@ It is read again whenever it has changed, so whoever is added or removed may com
 """
 
 import base64
+import hashlib
 import os
 import secrets
 import stat
@@ -64,8 +65,10 @@ class SaslUsers:
 
 def checked_user(name: str) -> str:
     """Return it. Raises: InvalidArgumentError for what cannot stand in the file."""
-    if not name.isprintable() or not name or set(name) & set(" :*?") or len(name.encode()) > USER_MAX:
-        raise InvalidArgumentError(f"'{name}' names no user: 1 to {USER_MAX} bytes, without blanks and any of : * ?")
+    if not name.isprintable() or not name or set(name) & set(" :*?") or name[0] == "#" or len(name.encode()) > USER_MAX:
+        raise InvalidArgumentError(
+            f"'{name}' names no user: 1 to {USER_MAX} bytes, no # first, no blanks, none of : * ?"
+        )
     if name == _DECOYS:
         raise InvalidArgumentError(f"'{name}' means something else in the file of users")
     return name
@@ -118,6 +121,8 @@ def parse_users(content: bytes, name: str = "the file of users") -> SaslUsers:
             keys[key] = kept
         except (ValueError, InvalidArgumentError) as error:
             raise ConfigurationError(f"{name} line {number}: {error}") from error
+    if not secret and keys:  # one that was written by hand: as secret as the file, and the same at each reading
+        secret = hashlib.sha256(content).digest()
     return SaslUsers(keys=keys, secret=secret) if secret else SaslUsers(keys=keys)
 
 

@@ -87,7 +87,7 @@ def test_nonsense_is_refused_with_its_line() -> None:
     assert parse_users(b"\n# nobody\n").names == []
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a:b", "*", "a?", "a\n", "decoys", "x" * 256])
+@pytest.mark.parametrize("name", ["", "a b", "a:b", "*", "a?", "a\n", "#anna", "decoys", "x" * 256])
 def test_a_name_that_cannot_stand_there_is_refused(name: str) -> None:
     with pytest.raises(InvalidArgumentError):
         checked_user(name)
@@ -108,3 +108,14 @@ def test_a_change_counts_at_once_and_a_file_that_is_gone_lets_nobody_in(path: Pa
         file.users()
     write_users(path, SaslUsers())
     assert file.users().names == []
+
+
+def test_a_file_written_by_hand_makes_the_same_up_for_who_is_not_there_at_each_reading() -> None:
+    kept = str(SaslUsers().with_password("anna", "secret")).encode().partition(b"\n")[2]
+    (mechanism, *_) = HASHES
+    first, again = (parse_users(kept).of("eve", mechanism) for _ in range(2))
+    assert first.salt == again.salt
+    assert (
+        parse_users(b"decoys \n" + kept).of("eve", mechanism).salt
+        == parse_users(b"decoys \n" + kept).of("eve", mechanism).salt
+    )
