@@ -16,8 +16,8 @@ _END_PATIENCE = 10.0
 
 _EXECUTION_PATIENCE = 5.0
 """Seconds within which processes that are executing a program get their command lines, on the busiest of hosts."""
-_ARGUMENTS_END = 46
-"""Where arg_end stands behind the name in /proc/PID/stat: proc_pid_stat(5)."""
+_ENVIRONMENT_START = 47
+"""Where env_start stands behind the name in /proc/PID/stat: proc_pid_stat(5). It is set behind the arguments' end."""
 
 Command = tuple[bytes, ...]
 """The words of a command line."""
@@ -114,20 +114,31 @@ def _seen(name: str, wanted: Callable[[Command, Path], bool], found: list[Proces
     """Add the process of that number to those found, if it is wanted; else return what it was."""
     process = Path("/proc", name)
     try:
-        command = tuple((process / "cmdline").read_bytes().split(b"\0")[:-1])
-        if command and wanted(command, process):
+        command = _words(process)
+        if not command:
+            why = _without_words(process)
+            # Its words may have come between the two.
+            command = _words(process) if why is _Seen.OTHER else ()
+            if not command:
+                return why
+        if wanted(command, process):
             found.append(identity_of(int(name)))
-        return _Seen.OTHER if command else _without_words(process)
+        return _Seen.OTHER
     except (FileNotFoundError, ProcessLookupError):
         return _Seen.ENDED
     except (OSError, ValueError, IndexError):
         return _Seen.OTHER
 
 
+def _words(process: Path) -> Command:
+    return tuple((process / "cmdline").read_bytes().split(b"\0")[:-1])
+
+
 def _without_words(process: Path) -> _Seen:
     """Return why a process has no words: the kernel has not put its program's arguments in their place yet, perhaps.
 
-    One that has taken its words away itself has that place; threads of the kernel and processes that have ended have
+    While it does, their end lies at their start; where the environment begins is known behind them only. One that has
+    taken its words away itself has both places; threads of the kernel and processes that have ended have
     no program. Source: the kernel's fs/exec.c and fs/binfmt_elf.c.
     """
     fields = (process / "stat").read_bytes().rpartition(b")")[2].split()
@@ -135,7 +146,7 @@ def _without_words(process: Path) -> _Seen:
         return _Seen.ENDED
     with suppress(OSError):
         os.readlink(process / "exe")
-        return _Seen.EXECUTING if fields[_ARGUMENTS_END] == b"0" else _Seen.OTHER
+        return _Seen.EXECUTING if fields[_ENVIRONMENT_START] == b"0" else _Seen.OTHER
     return _Seen.OTHER
 
 

@@ -37,7 +37,7 @@ def test_a_process_is_found_by_its_words_and_its_directory() -> None:
 
 
 def test_a_process_that_has_no_words_for_a_moment_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the kernel shows it: neither its words nor where they end."""
+    """As the kernel shows it: neither its words nor where its environment begins, which is known behind them."""
     read_bytes, command = Path.read_bytes, ["sleep", f"42.{os.getpid()}"]
     asked: list[str] = []
     with subprocess.Popen(command) as process:
@@ -49,7 +49,7 @@ def test_a_process_that_has_no_words_for_a_moment_is_asked_again(monkeypatch: py
                 asked.append(path.name)
                 name, _, rest = said.rpartition(b")")
                 fields = rest.split()
-                return b"" if path.name == "cmdline" else b" ".join((name + b")", *fields[:46], b"0", *fields[47:]))
+                return b"" if path.name == "cmdline" else b" ".join((name + b")", *fields[:47], b"0", *fields[48:]))
             return said
 
         until(lambda: read_bytes(directory / "cmdline"), "the words")
@@ -82,7 +82,7 @@ def test_a_child_of_a_process_that_ended_behind_the_listing_is_found(monkeypatch
     begun[0].wait()
 
 
-def test_a_process_that_has_taken_its_words_away_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_has_taken_its_words_away_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     read_bytes, asked = Path.read_bytes, list[Path]()
     with subprocess.Popen(["sleep", "43"]) as process:
         directory = Path(f"/proc/{process.pid}")
@@ -97,7 +97,29 @@ def test_a_process_that_has_taken_its_words_away_is_not_asked_again(monkeypatch:
         monkeypatch.setattr(Path, "read_bytes", without_words)
         processes_where(lambda *_: False)
         process.kill()
-    assert len(asked) == 1
+    assert len(asked) == 2
+
+
+def test_words_that_come_between_two_readings_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing at first, and once it is asked why, they have come."""
+    read_bytes, command = Path.read_bytes, ["sleep", f"45.{os.getpid()}"]
+    asked: list[str] = []
+    with subprocess.Popen(command) as process:
+        directory = Path(f"/proc/{process.pid}")
+
+        def at_first(path: Path) -> bytes:
+            if path.parent == directory:
+                asked.append(path.name)
+                if asked == ["cmdline"]:
+                    return b""
+            return read_bytes(path)
+
+        until(lambda: read_bytes(directory / "cmdline"), "the words")
+        monkeypatch.setattr(Path, "read_bytes", at_first)
+        found = processes_where(lambda words, _: words == tuple(each.encode() for each in command))
+        process.kill()
+    assert [each.pid for each in found] == [process.pid]
+    assert asked[:3] == ["cmdline", "stat", "cmdline"]
 
 
 def test_processes_are_ended_by_one_signal_after_the_other_and_those_left_are_told() -> None:
