@@ -97,6 +97,7 @@ class Soak:
         self.asked: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.deaths: Counter[str] = Counter()
+        self._begun = time.monotonic()
         self._over, self._served = threading.Event(), threading.Event()
         self._served.set()
         self._lock = threading.Lock()
@@ -168,12 +169,17 @@ class Soak:
                 bound.kill()
                 said = f"TROUBLE libvirt-python got no answer\n{bound.communicate()[0]}"
         if bound.returncode or "TROUBLE" in said:
-            self.trouble.append(f"libvirt-python: {said[-2000:]}")
+            self._tell(f"libvirt-python: {said[-1900:]}")
         for line in said.splitlines():
             kind, _, text = line.partition(" ")
             number, _, text = text.partition(" ")
             if kind in ("asked", "refused"):
                 (self.asked if kind == "asked" else self.refused)[f"libvirt-python {text}"] += int(number)
+
+    def _tell(self, text: str) -> None:
+        """Take down what may never be, and show it at once: a soak is long."""
+        self.trouble.append(text[:2000])
+        print(f"{time.monotonic() - self._begun:.0f} s: {text[:2000]}", flush=True)
 
     def _ask(self, one: Callable[[random.Random], None], chance: random.Random) -> None:
         while not self._over.is_set():
@@ -181,7 +187,7 @@ class Soak:
             try:
                 one(chance)
             except Exception as error:  # whatever it is, it is told, and the others go on
-                self.trouble.append(f"{one.__name__}: {error!r}"[:2000])
+                self._tell(f"{one.__name__}: {error!r}")
                 time.sleep(1)
 
     def _words(self, chance: random.Random, table: tuple[str, ...]) -> list[str]:
@@ -210,7 +216,7 @@ class Soak:
                 env={**os.environ, "LC_ALL": "C"}, start_new_session=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            self.trouble.append(f"no answer within {scaled(HANGS):g} s: {' '.join(command[3:])}")
+            self._tell(f"no answer within {scaled(HANGS):g} s: {' '.join(command[3:])}")
             return
         said = done.stderr.decode(errors="replace")
         with self._lock:
@@ -218,7 +224,7 @@ class Soak:
             if done.returncode:
                 self.refused[f"{title}: {_plain(said)}"] += 1
         if done.returncode < 0 and done.returncode != -signal.SIGPIPE:  # virsh's way if the daemon dies under it
-            self.trouble.append(f"{title} was ended by signal {-done.returncode}: {said[-500:]}")
+            self._tell(f"{title} was ended by signal {-done.returncode}: {said[-500:]}")
 
     def _by_console(self, chance: random.Random) -> None:
         """Look at a console, type, and go away in one of the ways that there are."""
@@ -261,7 +267,7 @@ class Soak:
             try:
                 self._insulad.kill() if what == "kill" else self._insulad.stop()
             except AssertionError as error:
-                self.trouble.append(str(error)[:2000])
+                self._tell(str(error))
             self._insulad.start()
             self._served.set()
 
