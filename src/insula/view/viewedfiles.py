@@ -176,8 +176,35 @@ class ViewedTree(Protocol):
     def stirred(self, descriptor: int) -> None:
         """Take what is readable at one of `wakes`; the server then asks which handles are readable."""
 
+    def tell(self, text: str) -> None:
+        """Write a line of the host's into the guest's kernel log, such as `memory limit: 512 MiB`; the server then asks
+        which handles are readable."""
+
     def close(self) -> None:
         """Let go of all descriptors: the guest has ended, or is described anew."""
+
+
+KEPT_BYTES: Final = 160 * 1024
+"""The size of the memory file that goes with a guest from its start to its end, whichever view serves it."""
+
+
+class ViewedContent(Protocol):
+    """Makes the trees of all guests, and has what they share."""
+
+    def tree(self, guest: ViewedGuest, kept: int | None) -> ViewedTree:
+        """Return a guest's tree. kept: a memory file of `KEPT_BYTES`, zeros at the guest's start, with what later views
+        have to know (its kernel log, times that may not go backwards); it is mapped, and stays the caller's. None:
+        nothing outlasts this view."""
+
+    def wakes(self) -> Sequence[int]:
+        """Return descriptors that are readable when there is something to do for some guest: the host's kernel log, and
+        a timer. They are the content's own, the same ones from the beginning."""
+
+    def stirred(self, descriptor: int) -> Sequence[ViewedTree]:
+        """Do that; return the trees whose handles may have become readable."""
+
+    def close(self) -> None:
+        """Let go of what is shared."""
 
 
 def missing(path: str) -> FileNotFoundError:
