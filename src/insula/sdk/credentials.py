@@ -12,7 +12,7 @@ Source: libvirt's documentation of client authentication.
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from configparser import ConfigParser, MissingSectionHeaderError, ParsingError
 from configparser import Error as MalformedError
 from pathlib import Path
@@ -53,7 +53,7 @@ def credentials_for(host: str, user: str | None = None, file: str | None = None)
 
 def _kept(host: str, file: str | None) -> dict[str, str]:
     """Return what a file has for a host, nothing where there is no file."""
-    path = next((each for each in _files(file) if each.exists()), None)
+    path = _file_named(file)
     if path is None:
         return {}
     parser = ConfigParser(interpolation=None, strict=False, delimiters=("=",), comment_prefixes=("#",))
@@ -82,14 +82,19 @@ def _where(error: Exception) -> str:
     return ", as it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else ""
 
 
-def _files(named: str | None) -> Iterator[Path]:
-    for each in (named, os.environ.get(FILE_VARIABLE)):
+def _file_named(by_address: str | None) -> Path | None:
+    """Return the file that counts, None if there is none.
+
+    Raises: AuthenticationError for one that the address, or else the environment, names and that there is not.
+    """
+    for each, who in ((by_address, "the address"), (os.environ.get(FILE_VARIABLE), FILE_VARIABLE)):
         if each:
-            yield Path(each)
-            return
-    own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    yield Path(own) / "libvirt/auth.conf"
-    yield Path("/etc/libvirt/auth.conf")
+            named = Path(each)
+            if not named.exists():
+                raise AuthenticationError(f"the file of credentials {named}, which {who} names, does not exist")
+            return named
+    own = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "libvirt/auth.conf"
+    return next((each for each in (own, Path("/etc/libvirt/auth.conf")) if each.exists()), None)
 
 
 def _asked(what: str, *, secret: bool) -> str:

@@ -73,9 +73,15 @@ def test_a_file_that_is_named_counts_alone(file: Path, tmp_path: Path, monkeypat
     monkeypatch.setenv("LIBVIRT_AUTH_FILE", str(other))
     assert credentials_for("web1")().user == "dora"
     assert credentials_for("web1", None, str(file))().user == "anna"
-    monkeypatch.setenv("LIBVIRT_AUTH_FILE", str(tmp_path / "none"))
-    with pytest.raises(AuthenticationUnavailableError):
+
+
+def test_a_file_that_is_named_has_to_be_there(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AuthenticationError, match="none, which the address names, does not exist"):
+        credentials_for("web1", "anna", str(tmp_path / "none"))()
+    monkeypatch.setenv("LIBVIRT_AUTH_FILE", str(tmp_path / "other"))
+    with pytest.raises(AuthenticationError, match="other, which LIBVIRT_AUTH_FILE names, does not exist"):
         credentials_for("web1")()
+    assert credentials_for("web1", None, str(file))().user == "anna"
 
 
 def test_a_file_that_makes_no_sense_is_named(file: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from insula.daemon.authority.saslmechanism import SaslAnswer, SecurityLayer
+from insula.daemon.authority.secretfiles import check_secrecy
 from insula.daemon.channel import WRAPPED_MAX
 from insula.engine.threads import in_own_thread
 from insula.errors import AuthenticationError, ConfigurationError
@@ -47,15 +48,16 @@ class Kerberos:
             ) from error
         self._keytab = keytab
         try:
-            mode = keytab.stat().st_mode
             self.credentials()
         except (OSError, self._gssapi.exceptions.GSSError) as error:
             raise ConfigurationError(f"the key of Kerberos {keytab} cannot be used: {error}") from error
-        if mode & 0o007:
-            raise ConfigurationError(f"everybody may use the key {keytab}: it proves nothing then; chmod it to 0600")
 
     def credentials(self) -> Any:
-        """Return what accepts tickets by the key as it is now."""
+        """Return what accepts tickets by the key as it is now.
+
+        Raises: ConfigurationError for a key that others can use; OSError, GSSError for none.
+        """
+        check_secrecy(self._keytab, self._keytab.stat(), "key of Kerberos")
         return self._gssapi.Credentials(usage="accept", store={"keytab": f"FILE:{self._keytab}"})
 
     def context(self) -> Any:

@@ -11,18 +11,17 @@ import base64
 import hashlib
 import os
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from insula.daemon.authority.secretfiles import check_secrecy
 from insula.errors import ConfigurationError, InvalidArgumentError
 from insula.kernel.durable import replace_file
 from insula.rpc.scram import HASHES, ITERATIONS, USER_MAX, ScramKeys, decoy, keys_of, parse_keys
 
 SIZE_MAX: Final = 16 * 1024 * 1024
-_ROOT: Final = 0
 _DECOYS: Final = "decoys"
 _SECRET_SIZE: Final = 32
 
@@ -78,8 +77,7 @@ def read_users(path: Path) -> SaslUsers:
     """Return the users in a file. Raises: ConfigurationError for one that is not there, not secret, or nonsense."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:
-            found = os.fstat(file.fileno())
-            _check_secrecy(path, found)
+            check_secrecy(path, os.fstat(file.fileno()), "file of users")
             content = file.read(SIZE_MAX + 1)
     except FileNotFoundError as error:
         raise ConfigurationError(
@@ -90,15 +88,6 @@ def read_users(path: Path) -> SaslUsers:
     if len(content) > SIZE_MAX:
         raise ConfigurationError(f"the file of users {path} has more than {SIZE_MAX} bytes")
     return parse_users(content, str(path))
-
-
-def _check_secrecy(path: Path, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        raise ConfigurationError(f"{path} is no file of users, for it is no regular file")
-    if found.st_mode & 0o077:
-        raise ConfigurationError(f"others than its owner may use {path}: it proves nothing then; chmod it to 0600")
-    if found.st_uid not in (_ROOT, os.geteuid()):
-        raise ConfigurationError(f"{path} is another user's: chown it to root")
 
 
 def parse_users(content: bytes, name: str = "the file of users") -> SaslUsers:

@@ -148,9 +148,11 @@ async def test_a_key_that_cannot_be_used_is_refused_in_words(
 ) -> None:
     with pytest.raises(ConfigurationError, match="cannot be used"):
         Kerberos(tmp_path / "none")
-    (tmp_path / "keytab").chmod(0o604)
+    (tmp_path / "keytab").chmod(0o640)
     with pytest.raises(ConfigurationError, match="chmod it to 0600"):
         Kerberos(tmp_path / "keytab")
+    with pytest.raises(ConfigurationError, match="chmod it to 0600"):
+        await GssapiMechanism(kerberos, secure=True).step(b"ticket")
 
     def nothing(_: str) -> None:
         raise ImportError("no gssapi")

@@ -73,8 +73,8 @@ def test_what_is_no_file_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigurationError, match="more than"):
         read_users(path)
     write_users(path, SaslUsers())
-    monkeypatch.setattr("insula.daemon.authority.saslusers.os.geteuid", lambda: 4711)
-    monkeypatch.setattr("insula.daemon.authority.saslusers._ROOT", 4712)
+    monkeypatch.setattr("insula.daemon.authority.secretfiles.os.geteuid", lambda: 4711)
+    monkeypatch.setattr("insula.daemon.authority.secretfiles._ROOT", 4712)
     with pytest.raises(ConfigurationError, match="another user's"):
         read_users(path)
 
