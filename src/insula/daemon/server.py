@@ -97,7 +97,7 @@ class Server:
         self._sessions: dict[Session, _Origin] = {}
         self._of_account: Counter[Account] = Counter()
         self._anonymous: dict[Session, Account] = {}
-        """Those who have not proved yet who they are, and whose they are."""
+        """Those who have not proved yet who they are, and whose they are; none of root's, nor of our own user's."""
         self._gone: Counter[Account] = Counter()
         """Those of them who hung up right after they had failed: their places stay taken for a while."""
         self._read_only_clients = 0
@@ -176,12 +176,13 @@ class Server:
     def _welcome(self, connection: socket.socket, peer: Peer, endpoint: Endpoint) -> None:
         """Begin a session with a client of whom is known what there is to be known before it says anything."""
         authentication = self._policy.authentication(peer, endpoint.access, endpoint.kind)
-        if not authentication.complete and peer.address is not None:
-            self._make_room()
         full = endpoint.path is None and self._is_full()
         if self._stopping or full or self._is_crowd(peer, proved=authentication.complete):
             channel_of(connection).hang_up()
             return
+        counted = not authentication.complete and not peer.is_privileged
+        if counted:
+            self._make_room(peer.account)
         session = Session(
             connection,
             peer=peer,
@@ -199,7 +200,7 @@ class Server:
         )
         self._sessions[session] = _Origin(account=peer.account, read_only=endpoint.access is SocketAccess.READ_ONLY)
         self._of_account[peer.account] += 1
-        if not session.authentication.complete:
+        if counted:
             self._anonymous[session] = peer.account
         self._read_only_clients += self._sessions[session].read_only
         session.start()
@@ -238,26 +239,27 @@ class Server:
         self._complaints.complain(peer.account, text)
         return True
 
-    def _make_room(self) -> None:
-        """Have fewer clients from afar than may be that have not proved who they are: the first of the busiest goes."""
-        remote = {session: each for session, each in self._anonymous.items() if isinstance(each, str)}
-        if len(remote) < self._capacity.anonymous:
+    def _make_room(self, newcomer: Account) -> None:
+        """Have fewer clients than may be that have not proved who they are: the first of the busiest account goes.
+
+        Clients of this host and those from afar make room for their own kind alone.
+        """
+        unproved = {session: each for session, each in self._anonymous.items() if type(each) is type(newcomer)}
+        if len(unproved) < self._capacity.anonymous:
             return
-        account, _ = Counter(remote.values()).most_common(1)[0]
-        self._complaints.complain(account, f"clients {account} do not prove who they are, and others wait")
-        next(session for session, each in remote.items() if each == account).close("others wait")
+        account, _ = Counter(unproved.values()).most_common(1)[0]
+        whose = account if isinstance(account, str) else f"of user {account}"
+        self._complaints.complain(account, f"clients {whose} do not prove who they are, and others wait")
+        next(session for session, each in unproved.items() if each == account).close("others wait")
 
     def _is_crowd(self, peer: Peer, *, proved: bool) -> bool:
-        """Whether an account, or those who have to prove who they are, have as many clients as they may have."""
+        """Whether an account has as many clients as it may have, or as may be that have not proved who they are."""
         if peer.is_privileged:
             return False
         account, present = peer.account, self._of_account[peer.account]
         anonymous = self._gone[account] + sum(each == account for each in self._anonymous.values())
-        total = sum(isinstance(each, str) is isinstance(account, str) for each in self._anonymous.values())
         if not proved and anonymous >= self._capacity.anonymous_of_one:
             text = f"user {account} has {anonymous} clients that have not proved who they are"
-        elif not proved and total >= self._capacity.anonymous:
-            text = f"{total} clients have not proved who they are"
         elif present >= self._capacity.of_one_user:
             text = f"user {account} has {present} clients"
         else:

@@ -226,23 +226,60 @@ class _Pending(AccessPolicy):
         return Authentication() if peer.is_privileged else Authentication(AuthType.POLKIT)
 
 
-async def test_clients_that_have_not_proved_who_they_are_have_few_places_and_a_user_a_quarter_of_them(
+async def test_a_user_has_a_quarter_of_the_places_of_those_that_have_not_proved_who_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    users = itertools.chain([1000, 1000, 1000, 2000, 3000, 4000, 5000, 0], itertools.repeat(6000))
+    users = iter([1000, 1000, 1000, 2000, 3000, 4000, 0])
     monkeypatch.setattr("insula.daemon.server.peer_of", lambda _: Peer(pid=4711, uid=next(users), gid=7))
     path = tmp_path / "s"
     endpoints = open_endpoints(Settings(sockets=(SocketSettings(path=path, mode=0o666),)), [])
     async with serving_at(endpoints, policy=_Pending(), anonymous=4) as (server, _, _):
-        clients = [connect(path) for _ in range(8)]
+        clients = [connect(path) for _ in range(7)]
         await until(lambda: server.clients == 5)
-        for refused in (clients[1], clients[2], clients[6]):
+        for refused in (clients[1], clients[2]):
             assert await asyncio.get_running_loop().sock_recv(refused, 1) == b""
-        clients[3].close()
-        await until(lambda: server.clients == 4)
-        clients.append(connect(path))
-        await until(lambda: server.clients == 5)
         for each in clients:
+            each.close()
+
+
+async def test_silent_clients_of_many_users_keep_neither_root_nor_any_other_user_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Four with five each have all places; then each newcomer takes one of the busiest, whose first goes."""
+    silent = [user for user in (1000, 2000, 3000, 4000) for _ in range(5)]
+    newcomers = [5000, 0, 6000, *range(10_000, 10_100)]
+    users = iter([*silent, *newcomers])
+    monkeypatch.setattr("insula.daemon.server.peer_of", lambda _: Peer(pid=4711, uid=next(users), gid=7))
+
+    class Asking(_Pending):
+        """Asks root too, as SASL does."""
+
+        def authentication(
+            self, peer: Peer, access: SocketAccess, kind: EndpointKind = EndpointKind.LOCAL
+        ) -> Authentication:
+            return Authentication(AuthType.SASL)
+
+    path, loop = tmp_path / "s", asyncio.get_running_loop()
+    endpoints = open_endpoints(Settings(sockets=(SocketSettings(path=path, mode=0o666),)), [])
+    async with serving_at(endpoints, policy=Asking(), max_clients=200) as (server, _, changes):
+        clients = [connect(path) for _ in silent]
+        await until(lambda: server.clients == 20)
+        honest, root, other = connect(path), connect(path), connect(path)
+        await until(lambda: len(changes) == 25)
+        assert server.clients == 21, "root's takes none of their places"
+        for gone in (clients[0], clients[5]):
+            assert await loop.sock_recv(gone, 1) == b""
+        assert "clients of user 1000 do not prove who they are, and others wait" in caplog.text
+        crowd = []
+        for _ in range(100):
+            came = len(changes)
+            crowd.append(connect(path))
+            await until(lambda: len(changes) == came + 2)  # noqa: B023 - it is waited for here
+        assert server.clients == 21
+        for present in (root, crowd[-1]):
+            with pytest.raises(BlockingIOError):
+                present.recv(1)
+        for each in (*clients, honest, root, other, *crowd):
             each.close()
 
 
