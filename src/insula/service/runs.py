@@ -142,6 +142,7 @@ class Runs:
         except Exception as error:  # at the daemon's end, which cancels, the record stays: the next daemon undoes it
             managed.owner = managed.ended_record = None
             self.seating.take(managed.uuid)
+            self._usb.forget(managed.uuid)
             managed.past = self.past.failed(managed.uuid, error)
             managed.end(Happening.START_FAILED)
             managed.events.publish(StartFailed(domain=managed.ref))
@@ -381,6 +382,7 @@ class Runs:
         """Let nothing be left of a run that is over but that it is shown. left: takes away what could not be yet."""
         if record.next is Next.RESTART and record.reason in REBOOTS:
             managed.pause_consoles()
+        self._usb.forget(managed.uuid)
         await self.let_go(managed.require_run())
         if record.next is Next.OFF:
             if left is None:

@@ -93,6 +93,11 @@ class UsbChoice:
         if located.absent:
             self._told[managed.uuid] = located.absent
 
+    def forget(self, uuid: UUID) -> None:
+        """Keep nothing of a domain that does not run any more, or did not come to run."""
+        self.concerned.discard(uuid)
+        self._told.pop(uuid, None)
+
     @contextmanager
     def _choosing(self, managed: ManagedDomain, domain: DomainDefinition, choose: Choosing) -> Iterator[Located]:
         located, chosen = _located(domain, choose, self._held_by_others(managed.uuid))

@@ -149,3 +149,16 @@ def test_a_domain_without_usb_devices_asks_nobody(monkeypatch: pytest.MonkeyPatc
 )
 def test_a_node_tells_whose_it_is(path: str, address: UsbAddress | None) -> None:
     assert address_of_node(path) == address
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_kept_of_a_domain_that_does_not_run(rig: Rig, host: UsbHost) -> None:
+    choice = rig.domains.wiring.usb_following._choice
+    host.plug(4)
+    ref = await started(rig, MOUSE, OPTIONAL.replace("c077", "c078"))
+    assert (choice.concerned, list(choice._told)) == ({ref.uuid}, [ref.uuid])
+    with pytest.raises(ResourceBusyError):
+        await started(rig, MOUSE, name="mail")
+    assert choice.concerned == {ref.uuid}
+    await rig.domains.destroy(ref)
+    assert (choice.concerned, choice._told, choice._chosen) == (set(), {}, {})
