@@ -128,9 +128,10 @@ class AuditTrail:
         """Write what has become different since the last look."""
         before = self._given.get(managed.uuid) or Given(devices={}, memory=0, vcpus=0)
         now = self._given[managed.uuid] = given(managed)
-        for alias in {**before.devices, **now.devices}:
-            resource, _ = now.devices.get(alias) or before.devices[alias]
-            old, new = (each.devices.get(alias, ("", NOTHING))[1] for each in (before, now))
+        had = _by_present_aliases(before.devices, now.devices)
+        for alias in {**had, **now.devices}:
+            resource, _ = now.devices.get(alias) or had[alias]
+            old, new = (each.get(alias, ("", NOTHING))[1] for each in (had, now.devices))
             if old != new:
                 reason = "attach" if old == NOTHING else "detach" if new == NOTHING else "update"
                 self._resource(managed.ref, resource, reason, old, new)
@@ -140,6 +141,12 @@ class AuditTrail:
 
     def _device(self, domain: DomainIdentity, alias: str, reason: str, *, success: bool) -> None:
         known = self._given.get(domain.uuid)
+        if (
+            known is not None
+            and alias not in known.devices
+            and (managed := self._domains.find(domain.uuid)) is not None
+        ):
+            known = given(managed)
         resource, value = known.devices.get(alias, ("dev", alias)) if known is not None else ("dev", alias)
         self._resource(domain, resource, reason, value, NOTHING, success=success)
 
@@ -164,6 +171,18 @@ def given(managed: ManagedDomain) -> Given:
     """Return what a domain has as it is described at present."""
     described = managed.current
     return Given(devices=dict(_devices(described)), memory=described.memory_now, vcpus=len(described.vcpus_in_use))
+
+
+def _by_present_aliases(
+    before: Mapping[str, tuple[str, str]], now: Mapping[str, tuple[str, str]]
+) -> Mapping[str, tuple[str, str]]:
+    """Return what a guest had, under the aliases that it has now: those of an earlier daemon's guest are known late."""
+    found = dict(before)
+    for alias in (each for each in now if each not in before):
+        former = next((each for each, what in found.items() if each not in now and what == now[alias]), None)
+        if former is not None:
+            found[alias] = found.pop(former)
+    return found
 
 
 def _devices(domain: DomainDefinition) -> Iterator[tuple[str, tuple[str, str]]]:

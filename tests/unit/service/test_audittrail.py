@@ -1,5 +1,6 @@
 """What is recorded of domains: libvirt's form, from the events alone."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
@@ -130,6 +131,28 @@ async def test_devices_come_and_go_and_sizes_change(scene: Scene) -> None:
         "virt=lxc resrc=mem reason=update old-mem=65536 new-mem=32768 res=success"
     ]
     assert scene.told(BalloonChange(domain=ref, actual=32768)) == []
+
+
+@pytest.mark.asyncio
+async def test_what_an_earlier_daemons_guest_has_neither_goes_nor_comes_when_its_aliases_are_known(
+    scene: Scene,
+) -> None:
+    """Its description has them once it is taken over, which is after the stock is taken."""
+    plain = re.sub(r"<alias name='[^']*'/>", "", XML)
+    scene.managed.description = DomainDefinition.load(plain.format(more=DISK.replace("<alias name='ua-disk'/>", "")))
+    scene.start()
+    scene.trail.take_stock()
+    ref = scene.become(DISK, memory=32768).ref
+    assert scene.told(DeviceRemovalFailed(domain=ref, alias="ua-card")) == [
+        'virt=lxc resrc=net reason=detach old-net="52:54:00:00:00:01" new-net=? res=failed'
+    ]
+    assert scene.told(BalloonChange(domain=ref, actual=32768)) == [
+        "virt=lxc resrc=mem reason=update old-mem=65536 new-mem=32768 res=success"
+    ]
+    scene.become(memory=32768)
+    assert scene.told(DeviceRemoved(domain=ref, alias="ua-disk")) == [
+        "virt=lxc resrc=disk reason=detach old-disk=2F6465762F73642062 new-disk=? res=success"
+    ]
 
 
 @pytest.mark.asyncio
