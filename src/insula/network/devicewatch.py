@@ -31,11 +31,17 @@ class DeviceWatch:
         self._reminded: set[str] = set()
         """Devices that are there, and whose next change is told."""
         self._notices = LinkNotices()
+        self._closed = False
         self._loop.add_reader(self._notices, self._changed)
 
     def close(self) -> None:
+        """Follow nothing any more; verbs that come to their end meanwhile may go on asking for it."""
         self._loop.remove_reader(self._notices)
         self._notices.close()
+        self._closed = True
+        self._followers.clear()
+        self._there.clear()
+        self._absent.clear()
 
     def follow(self, follower: UUID, devices: Collection[str]) -> None:
         """Follow these devices, instead of those that were followed for the same follower.
@@ -43,7 +49,7 @@ class DeviceWatch:
         One that is not there is told soon; one that is, only once that changes.
         """
         former, wanted = self._followers.get(follower, frozenset()), frozenset(devices)
-        if former == wanted:
+        if self._closed or former == wanted:
             return
         self._followers[follower] = wanted
         if not wanted <= self._there.keys() | self._absent:  # what others follow already costs a guest's start nothing

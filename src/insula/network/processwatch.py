@@ -31,8 +31,11 @@ class ProcessWatch:
         self._told = told
         self._loop = asyncio.get_running_loop()
         self._followed: dict[str, _FollowedProcess] = {}
+        self._closed = False
 
     def close(self) -> None:
+        """Follow nothing any more; verbs that come to their end meanwhile may go on asking for it."""
+        self._closed = True
         for name in list(self._followed):
             self.forget(name)
 
@@ -41,6 +44,8 @@ class ProcessWatch:
 
         One that has ended by now is told at once, and ever later where following it anew does not help.
         """
+        if self._closed:
+            return
         former = self._followed.get(name)
         if former is not None:
             self._let_go(former)

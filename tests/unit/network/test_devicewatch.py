@@ -59,3 +59,16 @@ async def test_who_follows_no_more_is_told_nothing(told: Told) -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert told.queue.empty()
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_followed_once_it_is_closed() -> None:
+    told = Told()
+    told.watch.follow(ONE, {"lo", "nosuch0"})
+    told.watch.remind("lo")
+    told.watch.close()
+    told.watch.follow(OTHER, {"lo", "nosuch1"})
+    told.watch.remind("lo")
+    told.watch.forget(ONE)
+    await asyncio.sleep(0)
+    assert told.queue.empty()

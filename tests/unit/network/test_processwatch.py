@@ -73,3 +73,13 @@ async def test_what_is_forgotten_or_followed_anew_is_not_told(ends: Ends, proces
     assert await ends.next() == "told"
     process.kill()
     assert await ends.next() == "anew"
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_followed_once_it_is_closed(process: subprocess.Popen[bytes]) -> None:
+    ends = Ends()
+    ends.watch.close()
+    ends.watch.follow("one", identity_of(process.pid))
+    ends.watch.follow("two", DEAD)
+    await asyncio.sleep(0.01)
+    assert ends.queue.empty()

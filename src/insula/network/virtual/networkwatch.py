@@ -51,10 +51,12 @@ class NetworkWatch:
         self._processes = ProcessWatch(self._process_ended)
         self._notices = LinkNotices()
         self._queue = inotify()
+        self._closed = False
         self._loop.add_reader(self._notices, self._links_changed)
         self._loop.add_reader(self._queue, self._files_changed)
 
     def close(self) -> None:
+        """Follow nothing any more; verbs that come to their end meanwhile may go on asking for it."""
         for uuid in list(self._networks):
             self.forget(uuid)
         self._processes.close()
@@ -62,6 +64,7 @@ class NetworkWatch:
         self._loop.remove_reader(self._queue)
         self._notices.close()
         os.close(self._queue)
+        self._closed = True
 
     def follow(self, record: NetworkRecord, *, leases: Path | None = None) -> None:
         """Follow a network by its record, a newer one instead of the former.
@@ -69,6 +72,8 @@ class NetworkWatch:
         leases: its file of leases. What is gone by now already is told at once, and ever later where following it anew
         does not help.
         """
+        if self._closed:
+            return
         former = self._networks.get(record.uuid)
         if former is not None:
             self._let_go(former)

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from insula.kernel.process import start_time
-from insula.kernel.processidentity import ProcessIdentity
+from insula.kernel.processidentity import ProcessIdentity, identity_of
 from insula.network.virtual.networkrecord import NetworkRecord
 from insula.network.virtual.networkwatch import NetworkEvent, NetworkWatch
 from tests.waiting import scaled
@@ -104,3 +104,23 @@ async def test_what_is_not_followed_any_more_is_not_told(told: Told, tmp_path: P
     told.watch.follow(NetworkRecord(name="m", uuid="u2"), leases=other)
     other.write_text("lease\n")
     assert await told.next() == ("u2", NetworkEvent.LEASES)
+
+
+@pytest.mark.asyncio
+async def test_what_a_verb_follows_after_the_watch_was_closed_is_not_followed_and_does_not_fail(
+    process: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    """The daemon's end closes what it hears by first, and then waits for what is under way."""
+    told = Told()
+    leases = tmp_path / "leases"
+    leases.write_text("")
+    told.watch.follow(RECORD, leases=leases)
+    told.watch.close()
+    for record in (RECORD, NetworkRecord(name="n", uuid="u2", dnsmasq=identity_of(process.pid))):
+        told.watch.follow(record, leases=leases)
+        told.watch.forget(record.uuid)
+    told.watch.follow(RECORD, leases=tmp_path / "none")
+    process.kill()
+    process.wait()
+    await asyncio.sleep(0)
+    assert told.queue.empty()
