@@ -427,7 +427,9 @@ def test_a_second_macvlan_beside_one_that_passes_through_is_refused_with_the_rea
 ) -> None:
     lower.connect(lower.guest(), macvlan(1, first))
     other = lower.guest()
-    with pytest.raises(OperationFailedError, match=f"'lower0' takes no macvlan of mode '{second}': .* the only one"):
+    with pytest.raises(
+        OperationFailedError, match=f"'lower0' takes no macvlan of mode '{second.value}': .* the only one"
+    ):
         lower.connect(other, macvlan(2, second))
     assert [each.name for each in guest_interfaces(other.pid)] == ["lo"]
 

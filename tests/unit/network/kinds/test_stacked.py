@@ -2,10 +2,12 @@
 
 import errno
 from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 
-from insula.engine.interfaceperformer import ConnectedInterface
+from insula.engine.interfaceperformer import ConnectedInterface, InterfaceKind
+from insula.engine.interfacespec import IpvlanInterface
 from insula.network.kinds import stacked
 from insula.network.kinds.interfacedriver import Networks
 from insula.network.kinds.stacked import StackedKind
@@ -18,10 +20,26 @@ ENDED = ConnectedInterface(
 )
 
 
+class SimpleKind(StackedKind[IpvlanInterface]):
+    """Refuses with EBUSY in words."""
+
+    kind = InterfaceKind.IPVLAN
+    link_kind = "simple"
+
+    def creation(self, wanted: IpvlanInterface, name: str, device: Link, place: bytes, mac: str) -> NetlinkRequest:
+        return request(f"{name} on {device.index}")
+
+    def refusal(self, error: OSError, wanted: IpvlanInterface) -> str | None:
+        return "it is taken" if error.errno == errno.EBUSY else None
+
+    def is_elsewhere(self, connected: ConnectedInterface, former: IpvlanInterface, wanted: IpvlanInterface) -> bool:
+        return wanted.device != former.device
+
+
 def test_it_is_removed_where_the_guests_network_is_open_and_else_goes_with_it() -> None:
     host, inside = Conversation(), Conversation()
-    StackedKind().end(ENDED, host.socket, inside.socket, 9)
-    StackedKind().end(ENDED, host.socket, None, 9)
+    SimpleKind().end(ENDED, host.socket, inside.socket, 9)
+    SimpleKind().end(ENDED, host.socket, None, 9)
     assert (host.asked, inside.asked) == ([], ["interface 3"])
 
 
@@ -68,8 +86,76 @@ def test_a_name_that_the_host_has_too_is_given_inside(
         networks = Networks(host=host.socket, inside=inside.socket, guest=b"", here=9, path="", undo=undo, leaving=())
         if steps is None:
             with pytest.raises(FileExistsError):
-                StackedKind().created(networks, "eth0", "52:54:00:00:00:01", request)
+                SimpleKind().created(networks, "eth0", "52:54:00:00:00:01", request)
             return
-        assert StackedKind().created(networks, "eth0", "52:54:00:00:00:01", request).index == 7
+        assert SimpleKind().created(networks, "eth0", "52:54:00:00:00:01", request).index == 7
         undo.pop_all()
     assert (host.asked, inside.asked) == steps
+
+
+WANTED = IpvlanInterface(guest="eth0", device="eth7", mac="52:54:00:00:00:01")
+
+
+def networks_between(host: Conversation, inside: Conversation, undo: ExitStack) -> Networks:
+    return Networks(host=host.socket, inside=inside.socket, guest=b"", here=9, path="", undo=undo, leaving=())
+
+
+def test_it_is_made_on_its_device_and_switched_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, inside = Conversation(), Conversation()
+    monkeypatch.setattr(stacked, "link", lambda _, name: a_link(name, 3 if name == "eth7" else 7))
+    with ExitStack() as undo:
+        made = SimpleKind().make(WANTED, networks_between(host, inside, undo))
+        undo.pop_all()
+    assert (made.guest_index, made.mac, made.device, made.kind) == (7, WANTED.mac, "eth7", InterfaceKind.IPVLAN)
+    assert host.asked == ["eth0 on 3"] and len(inside.asked) == 1
+
+
+class Refusing(Conversation):
+    """Refuses everything."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def perform(self, *requests: NetlinkRequest) -> None:
+        raise OSError(self.number, "refused")
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.EBUSY, "it is taken"), (errno.EPERM, "refused")])
+def test_a_refusal_is_told_in_the_kinds_words_where_it_has_some(
+    monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    monkeypatch.setattr(stacked, "link", lambda _, name: a_link(name, 3))
+    with ExitStack() as undo, pytest.raises(OSError, match=words) as caught:
+        SimpleKind().make(WANTED, networks_between(Refusing(number), Conversation(), undo))
+    assert caught.value.errno == number
+
+
+def test_a_device_that_there_is_not_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacked, "link", lambda *_: None)
+    with ExitStack() as undo, pytest.raises(OSError, match="the host has no network device 'eth7'"):
+        SimpleKind().make(WANTED, networks_between(Conversation(), Conversation(), undo))
+
+
+def test_one_that_has_no_mac_address_is_known_by_a_new_one_from_its_plan_on() -> None:
+    with ExitStack() as undo:
+        networks = networks_between(Conversation(), Conversation(), undo)
+        assert SimpleKind().identified(WANTED, networks) is WANTED
+        assert SimpleKind().identified(replace(WANTED, mac=None), networks).mac is not None
+
+
+def test_it_is_switched_and_stays_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = Conversation()
+    connected = replace(ENDED, device="eth7")
+    with ExitStack() as undo:
+        networks = networks_between(Conversation(), inside, undo)
+        monkeypatch.setattr(stacked, "link", lambda _, index: replace(a_link("eth0", index), up=False))
+        SimpleKind().change(connected, WANTED, replace(WANTED, up=False), networks)
+        assert inside.asked == []
+        SimpleKind().change(connected, replace(WANTED, up=False), WANTED, networks)
+        assert len(inside.asked) == 1
+        with pytest.raises(OSError, match="it stands on 'eth7' as long as it is plugged in"):
+            SimpleKind().change(connected, WANTED, replace(WANTED, device="eth8"), networks)
+        monkeypatch.setattr(stacked, "link", lambda *_: None)
+        with pytest.raises(OSError, match="the guest has removed it"):
+            SimpleKind().change(connected, WANTED, WANTED, networks)
