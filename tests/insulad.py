@@ -89,6 +89,12 @@ class Insulad:
         self.stop()
         self.start(*options)
 
+    def reload(self, told: str = "the settings were read again") -> None:
+        """Have the daemon read its settings and certificates again, and wait until it says what it did."""
+        before = self.log_text(1 << 20).count(told)
+        os.kill(self.pid, signal.SIGHUP)
+        until(lambda: self.log_text(1 << 20).count(told) > before, f"the log's '{told}'", 30)
+
     def _end(self, number: signal.Signals) -> int:
         assert self.process is not None, "insulad is not running"
         self.process.send_signal(number)

@@ -102,6 +102,31 @@ def test_a_rule_lets_a_user_connect_and_without_it_polkits_own_policy_holds(
     assert as_nobody(insulad, "uri").returncode == 0
 
 
+def test_a_reload_has_polkit_asked_and_no_more(insulad: Insulad, polkit: PolkitHost, busybox_root: Path) -> None:
+    polkit.rules(HAS_ONE)
+    configure(insulad, "")
+    for name in ("ours", "theirs"):
+        insulad.define(domain_xml(name, busybox_root))
+    assert as_nobody(insulad, "uri").returncode, "the socket is root's and its group's"
+
+    insulad.layout.settings.write_text(EVERYTHING)
+    insulad.reload()
+    assert insulad.socket.stat().st_mode & 0o777 == 0o666
+    assert as_nobody(insulad, "list", "--all", "--name").stdout.split() == ["ours"]
+    polkit.rules(MAY_CONNECT_BY % "NO")
+    assert "access denied by policy" in as_nobody(insulad, "uri").stderr
+
+    insulad.layout.settings.write_text(EVERYTHING + 'listen_tls = "yes"\n')
+    insulad.reload("the settings stay as they were")
+    assert "access denied by policy" in as_nobody(insulad, "uri").stderr
+
+    insulad.layout.settings.write_text("")
+    insulad.reload()
+    assert insulad.socket.stat().st_mode & 0o777 == 0o660
+    assert as_nobody(insulad, "uri").returncode
+    assert as_nobody(insulad, "list", "--all", "--name", read_only=True).stdout.split() == ["ours", "theirs"]
+
+
 def test_a_user_has_and_sees_the_domains_that_the_rules_give(
     insulad: Insulad, polkit: PolkitHost, busybox_root: Path
 ) -> None:

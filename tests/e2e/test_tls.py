@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import ssl
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 from insula.daemon.afar.certificates import name_of
 from tests.authority import Authority
 from tests.e2e.guests import domain_xml, seen_by_both_faces
-from tests.insulad import Insulad
+from tests.insulad import START, Insulad
 from tests.waiting import scaled, until
 
 pytestmark = pytest.mark.requires("virsh", "openssl")
@@ -52,17 +51,33 @@ def configure(insulad: Insulad, server: Path, more: str = "") -> None:
     )
 
 
-def reload(insulad: Insulad, told: str = "the settings were read again") -> None:
-    """Have the daemon read its settings and certificates again, and wait until it says what it did."""
-    before = insulad.log_text(1 << 20).count(told)
-    os.kill(insulad.pid, signal.SIGHUP)
-    until(lambda: insulad.log_text(1 << 20).count(told) > before, f"the log's '{told}'", 30)
-
-
 def virsh(insulad: Insulad, identity: Path, *words: str) -> subprocess.CompletedProcess[str]:
     uri = f"lxc+tls://127.0.0.1/system?pkipath={identity}"
     environment = {**os.environ, "LC_ALL": "C"}
     return insulad.host.run("virsh", "-c", uri, *words, check=False, env=environment, timeout=scaled(60))
+
+
+def test_systemds_socket_starts_the_daemon_for_clients_from_afar_and_a_port_of_its_own_keeps_it(
+    insulad: Insulad, serving: Path, authority: Authority, scratch: Path
+) -> None:
+    anna = authority.issue("client", "/O=Insula/CN=anna", scratch / "anna")
+    insulad.restart("--timeout", "0.1")
+    until(lambda: "it does not end when idle" in insulad.log_text(1 << 20), "the daemon saying that it stays")
+    insulad.stop()
+    settings = insulad.layout.settings.read_text()
+    insulad.layout.settings.write_text(settings.replace("listen_tls = true\n", ""))
+    with insulad.host.network(), socket.create_server(("127.0.0.1", PORT)) as listener, insulad.log.open("ab") as log:
+        code = f"import os; os.dup2({listener.fileno()}, 3); os.environ['LISTEN_PID'] = str(os.getpid()); {START}"
+        for _ in range(2):  # what systemd does for whoever comes
+            daemon = insulad.host.start(
+                sys.executable, "-c", code, "--prefix", str(insulad.prefix), "--timeout", "1",
+                pass_fds=[listener.fileno()],
+                env={**os.environ, "LISTEN_FDS": "1", "LISTEN_FDNAMES": "virtlxcd-tls.socket"}, stdout=log, stderr=log,
+            )  # fmt: skip
+            told = virsh(insulad, anna, "uri")
+            assert told.returncode == 0, told.stderr + insulad.log_text()
+            assert daemon.wait(scaled(30)) == 0
+    insulad.start()
 
 
 def test_virsh_with_a_known_certificate_does_what_it_does_locally(
@@ -110,14 +125,14 @@ def test_certificates_that_are_taken_back_and_names_that_are_not_listed_stop_at_
 
     authority.revoke(eve / "clientcert.pem")
     authority.revocations(serving / "revoked.pem")
-    reload(insulad)
+    insulad.reload()
     assert virsh(insulad, eve, "uri").returncode and virsh(insulad, anna, "uri").returncode == 0
 
     configure(insulad, serving, 'tls_allowed_dn_list = ["O=Insula,CN=b*", "O=*,CN=bert?"]\n')
-    reload(insulad)
+    insulad.reload()
     assert virsh(insulad, anna, "uri").returncode
     configure(insulad, serving, 'tls_allowed_dn_list = ["O=Insula,CN=a*"]\n')
-    reload(insulad)
+    insulad.reload()
     assert virsh(insulad, anna, "uri").returncode == 0
 
 
@@ -127,15 +142,15 @@ def test_files_that_cannot_be_used_leave_everything_as_it_was(
     anna = authority.issue("client", "/O=Insula/CN=anna", scratch / "anna")
     good = (serving / "servercert.pem").read_bytes()
     (serving / "servercert.pem").write_text("no certificate")
-    reload(insulad, "the settings stay as they were")
+    insulad.reload("the settings stay as they were")
     assert virsh(insulad, anna, "uri").returncode == 0
 
     (serving / "servercert.pem").write_bytes(good)
     (serving / "serverkey.pem").chmod(0o644)
-    reload(insulad, "everybody may read the key")
+    insulad.reload("everybody may read the key")
     assert virsh(insulad, anna, "uri").returncode == 0
     (serving / "serverkey.pem").chmod(0o600)
-    reload(insulad)
+    insulad.reload()
     assert virsh(insulad, anna, "uri").returncode == 0
 
 

@@ -84,12 +84,16 @@ SETTINGS: Mapping[str, str] = {
 
 SIGNALS = (
     ("SIGTERM, SIGINT", "end, and leave guests running; what is being done is finished first, for ten seconds at most"),
-    ("SIGHUP", "read the settings again, sockets excepted"),
+    ("SIGHUP", "read the settings again; the log names those that have changed and need a restart"),
 )
 STATUSES = (("0", "it was told to end"), ("2", "settings, or a host, that it cannot work with"))
 ENVIRONMENT = (
     (PREFIX_VARIABLE, "as --prefix"),
-    ("LISTEN_FDS", "sockets that systemd passes are used, and left in place: virtlxcd.socket, virtlxcd-ro.socket"),
+    (
+        "LISTEN_FDS",
+        "sockets that systemd passes are used, and left in place: those of virtlxcd.socket, virtlxcd-ro.socket and "
+        "virtlxcd-tls.socket",
+    ),
     ("NOTIFY_SOCKET", "READY=1 and STOPPING=1 are told there"),
     ("JOURNAL_STREAM", "where it leads to the journal, lines of the log have its priorities"),
 )

@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -75,6 +75,12 @@ def open_endpoints(settings: Settings, passed: Sequence[PassedSocket]) -> list[E
     return made
 
 
+def lasts(endpoints: Sequence[Endpoint], passed: Sequence[PassedSocket]) -> bool:
+    """Whether other machines reach us by a port of our own, so that nobody would start us for them again."""
+    kept = [each.socket for each in passed]
+    return any(each.path is None and each.socket not in kept for each in endpoints)
+
+
 def close_endpoints(endpoints: Sequence[Endpoint]) -> None:
     """Stop listening and remove the files that are still ours: a stale one is refused by clients for ever."""
     for each in endpoints:
@@ -91,6 +97,29 @@ def _is_ours(endpoint: Endpoint) -> bool:
         )
     except FileNotFoundError:
         return False
+
+
+def readmission(endpoint: Endpoint, settings: Settings) -> tuple[SocketSettings, Admission] | None:
+    """Return who may use an endpoint by other settings; None for one that is not ours, or that they do not name.
+
+    Raises: ConfigurationError for a group that there is not.
+    """
+    named = next((each for each in settings.sockets if each.path == endpoint.path), None)
+    return (named, admission_of(named)) if named is not None and _is_ours(endpoint) else None
+
+
+def readmitted(endpoint: Endpoint, found: tuple[SocketSettings, Admission] | None) -> Endpoint:
+    """Return the endpoint with owner and mode of its file, and who may come in, as `readmission` found."""
+    if found is None:
+        return endpoint
+    settings, admission = found
+    try:
+        settings.path.chmod(0o600)  # nobody comes by the mode of the one and the group of the other
+        os.chown(settings.path, -1, os.getegid() if admission.gid is None else admission.gid)
+        settings.path.chmod(settings.mode)
+    except OSError as error:
+        _logger.error("who may use %s is not as the settings say: %s", endpoint, error.strerror)
+    return replace(endpoint, admission=admission)
 
 
 def make_endpoint(settings: SocketSettings) -> Endpoint:

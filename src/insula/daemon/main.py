@@ -27,11 +27,11 @@ from insula.daemon.dispatch.hostcalls import LIBVIRT_VERSION
 from insula.daemon.garbage import unsearched
 from insula.daemon.generations import KeeperGenerations
 from insula.daemon.idle import IdleWatch
-from insula.daemon.listener import Endpoint, EndpointKind, close_endpoints, open_endpoints
+from insula.daemon.listener import Endpoint, EndpointKind, close_endpoints, lasts, open_endpoints
 from insula.daemon.logs import keeper_log, start_logging
 from insula.daemon.metricsserver import MetricsServer, metrics_server
 from insula.daemon.reloading import tell_unapplied
-from insula.daemon.server import Capacity, Server, session_limits
+from insula.daemon.server import Server, capacity_of, session_limits
 from insula.daemon.wiring import Patience, wire
 from insula.engine.exitstatus import ExitStatus
 from insula.engine.facts import Facts
@@ -156,6 +156,7 @@ class Daemon:
         self._audit_trail = AuditTrail(domains=self._services.domains, recorder=self._audit)
         self._audit_trail.attend(self._events)
         self._server: Server | None = None
+        self._reload_due = False
         self._certificates: Certificates | None = None
         self._metrics: MetricsServer | None = None
         self._idle: IdleWatch | None = None
@@ -193,18 +194,20 @@ class Daemon:
                 endpoints,
                 services=self._services,
                 limits=session_limits(self._settings),
-                capacity=self._capacity(self._settings),
+                capacity=capacity_of(self._settings, self._limits[1]),
                 policy=policy,
                 changed=self._look_whether_idle,
                 certificates=self._certificates,
             )
             self._server.start()
+            if self._reload_due:
+                self._reload()
             await self._tell_metrics()
             notify("READY=1")
             _logger.info("serves %s", ", ".join(str(each) for each in endpoints))
             starting = asyncio.create_task(self._take_over(), name="taking over")
             starting.add_done_callback(tell_failure)
-            self._watch_idleness()
+            self._watch_idleness(lasting=self._settings.metrics is not None or lasts(endpoints, passed))
             await self._stopping.wait()
             notify("STOPPING=1")
             starting.cancel()
@@ -278,20 +281,23 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
 
     def _reload(self) -> None:
-        """Read the settings again: what concerns new clients holds from now on, the sockets stay as they are."""
+        """Read the settings again: who may do what holds from now on, what else concerns clients for new ones."""
+        if self._server is None:
+            self._reload_due = True  # once there is one
+            return
         try:
             settings = load(self._layout, self._options.config)
+            renew = self._server.renewal(settings, capacity_of(settings, self._limits[1]))
             if self._certificates is not None:
                 self._certificates.reload(settings.remote.tls)
         except ConfigurationError as error:
             _logger.error("the settings stay as they were: %s", error)
             return
+        renew()
         tell_unapplied(self._begun_with, settings)
         self._settings = settings
         if not self._options.verbose:
             start_logging(settings.log_level)
-        if self._server is not None:
-            self._server.reload(settings, self._capacity(settings))
         _logger.info("the settings were read again")
 
     def _obtain_keeper(self) -> socket.socket:
@@ -325,8 +331,11 @@ class Daemon:
     async def _keeper_replaced(self) -> None:
         await self._wiring.keeper_replaced()
 
-    def _watch_idleness(self) -> None:
-        if self._options.timeout is not None:
+    def _watch_idleness(self, *, lasting: bool) -> None:
+        """lasting: whether somebody may want us whom nothing would start us for."""
+        if self._options.timeout is not None and lasting:
+            _logger.info("nobody would start insulad for clients of a port of its own: it does not end when idle")
+        elif self._options.timeout is not None:
             self._idle = IdleWatch(self._options.timeout, is_idle=self._is_idle, stop=self._go_unless_needed)
             self._events.subscribe(lambda _: self._look_whether_idle())
         self._look_whether_idle()
@@ -344,17 +353,6 @@ class Daemon:
         no_clients = self._server is None or not self._server.clients
         networks = any(each.is_active for each in self._services.networks)
         return no_clients and not networks and not listing.active(self._services.domains)
-
-    def _capacity(self, settings: Settings) -> Capacity:
-        """How many clients there may be: half of the descriptors, at most, are theirs."""
-        most = self._limits[1] // 2
-        if settings.max_clients > most:
-            _logger.warning("at most %d clients are served: this process may have %d descriptors", most, 2 * most)
-        return Capacity(
-            clients=min(settings.max_clients, most),
-            of_one_user=settings.max_clients_per_user,
-            anonymous=settings.max_anonymous_clients,
-        )
 
     def _names(self) -> dict[UUID, str]:
         return {each.uuid: each.name for each in self._services.domains}

@@ -16,7 +16,7 @@ from insula.daemon.clientbounds import SessionLimits
 from insula.daemon.complaints import Complaints
 from insula.daemon.config import Settings, SocketAccess
 from insula.daemon.incomingcall import Services
-from insula.daemon.listener import Endpoint, EndpointKind, Listener, withdrawn
+from insula.daemon.listener import Endpoint, EndpointKind, Listener, readmission, readmitted, withdrawn
 from insula.daemon.partings import hang_up
 from insula.daemon.peers import Account, Peer, peer_of
 from insula.daemon.rounds import Rounds
@@ -53,6 +53,18 @@ class _Origin:
 
     account: Account
     read_only: bool
+
+
+def capacity_of(settings: Settings, descriptors: int) -> Capacity:
+    """Return how many clients there may be by the settings: half of the descriptors, at most, are theirs."""
+    most = descriptors // 2
+    if settings.max_clients > most:
+        _logger.warning("at most %d clients are served: this process may have %d descriptors", most, descriptors)
+    return Capacity(
+        clients=min(settings.max_clients, most),
+        of_one_user=settings.max_clients_per_user,
+        anonymous=settings.max_anonymous_clients,
+    )
 
 
 def session_limits(settings: Settings) -> SessionLimits:
@@ -121,10 +133,21 @@ class Server:
         self._capacity = capacity
         self._admit()
 
-    def reload(self, settings: Settings, capacity: Capacity) -> None:
-        """Hold new clients to other settings from now on, and let in whom these name."""
-        self.limit(session_limits(settings), capacity)
-        self._policy.reload(settings)
+    def renewal(self, settings: Settings, capacity: Capacity) -> Callable[[], None]:
+        """Return what holds new clients to other settings, lets in whom these name, and has their drivers asked.
+
+        Raises: ConfigurationError; then all is as it was.
+        """
+        renew_policy = self._policy.renewal(settings)
+        readmissions = [readmission(each.endpoint, settings) for each in self._listeners]
+
+        def renew() -> None:
+            renew_policy()
+            for listener, found in zip(self._listeners, readmissions, strict=True):
+                listener.endpoint = readmitted(listener.endpoint, found)
+            self.limit(session_limits(settings), capacity)
+
+        return renew
 
     def close_door(self) -> bool:
         """Accept nobody any more, if nobody is there or has just come; return whether that is so.

@@ -10,7 +10,8 @@ import pytest
 
 from insula.daemon.activation import PassedSocket
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
-from insula.daemon.listener import Endpoint, Listener, close_endpoints, open_endpoints
+from insula.daemon.listener import Endpoint, Listener, close_endpoints, lasts, open_endpoints, readmission, readmitted
+from insula.daemon.peers import Peer
 from insula.daemon.remotesettings import RemoteSettings, TlsSettings
 from insula.errors import ConfigurationError
 from tests.waiting import scaled
@@ -115,6 +116,36 @@ def test_systemds_sockets_replace_the_configured_ones_and_stay(
     assert (tmp_path / file).exists() and not (tmp_path / "unused").exists()
 
 
+def test_mode_and_group_of_a_socket_of_ours_follow_the_settings(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    (endpoint,) = open_endpoints(Settings(sockets=(SocketSettings(path=path, mode=0o666),)), [])
+    somebody = Peer(pid=1, uid=1000, gid=1000)
+    assert endpoint.admission.permits(somebody)
+    narrower = Settings(sockets=(SocketSettings(path=path, mode=0o640),))
+    found = readmission(endpoint, narrower)
+    assert path.stat().st_mode & 0o777 == 0o666, "not before all else of the settings is known to be right"
+    now = readmitted(endpoint, found)
+    assert path.stat().st_mode & 0o777 == 0o640 and not now.admission.permits(somebody)
+    with pytest.raises(ConfigurationError, match=r"the group 'no-such-group' of the socket .* does not exist"):
+        readmission(now, Settings(sockets=(SocketSettings(path=path, group="no-such-group"),)))
+    close_endpoints([now])
+    assert not path.exists()
+
+
+def test_a_socket_that_the_settings_do_not_name_or_that_is_systemds_stays_as_it_is(tmp_path: Path) -> None:
+    passed = socket.socket(socket.AF_UNIX)
+    passed.bind(str(tmp_path / "s"))
+    passed.listen()
+    settings = Settings(sockets=(SocketSettings(path=tmp_path / "s", mode=0o600),))
+    (endpoint,) = open_endpoints(settings, [PassedSocket(passed, "virtlxcd.socket")])
+    assert readmission(endpoint, settings) is None
+    assert readmitted(endpoint, None) is endpoint
+    close_endpoints([endpoint])
+    (ours,) = open_endpoints(Settings(sockets=(SocketSettings(path=tmp_path / "o"),)), [])
+    assert readmission(ours, settings) is None
+    close_endpoints([ours])
+
+
 @pytest.mark.asyncio
 async def test_clients_wait_while_the_listener_is_paused(tmp_path: Path) -> None:
     endpoints = open_endpoints(settings_for(tmp_path / "s"), [])
@@ -172,9 +203,10 @@ def test_clients_from_afar_come_by_a_port_of_ours_or_of_systemds(tmp_path: Path)
         passed = [PassedSocket(probe.dup(), "virtlxcd-tls.socket")]
         (endpoint,) = open_endpoints(taken, passed)
         assert endpoint.path is None and str(endpoint) == f"127.0.0.1:{port} (TLS)"
+        assert not lasts([endpoint], passed), "systemd would start us again"
         close_endpoints([endpoint])
         with pytest.raises(ConfigurationError, match="from afar clients come by TLS only"):
             open_endpoints(Settings(sockets=()), [PassedSocket(probe, "virtlxcd-tcp.socket")])
     (endpoint,) = open_endpoints(taken, [])
-    assert endpoint.socket.getsockname()[1] == port
+    assert endpoint.socket.getsockname()[1] == port and lasts([endpoint], [])
     close_endpoints([endpoint])

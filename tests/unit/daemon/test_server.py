@@ -19,7 +19,7 @@ from insula.daemon.clientbounds import SessionLimits
 from insula.daemon.config import Settings, SocketAccess, SocketSettings
 from insula.daemon.listener import Endpoint, EndpointKind, close_endpoints, open_endpoints
 from insula.daemon.peers import Admission, Peer
-from insula.daemon.server import Capacity, Server
+from insula.daemon.server import Capacity, Server, capacity_of
 from insula.daemon.session import Session
 from insula.rpc.arrivals import Role
 from insula.rpc.codes.connectioncodes import AuthType
@@ -83,6 +83,15 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(scaled(20)):
         while not condition():  # noqa: ASYNC110 - the sockets are the event
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize(("wanted", "served"), [(10, 10), (600, 512)])
+async def test_clients_get_half_of_the_descriptors_at_most(
+    wanted: int, served: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(sockets=(), max_clients=wanted, max_clients_per_user=7, max_anonymous_clients=3)
+    assert capacity_of(settings, 1024) == Capacity(clients=served, of_one_user=7, anonymous=3)
+    assert ("at most 512 clients are served" in caplog.text) is (served < wanted)
 
 
 async def test_clients_come_and_go_and_are_counted(tmp_path: Path) -> None:

@@ -49,12 +49,15 @@ def action_of(permission: Permission) -> str:
     return f"org.libvirt.api.{permission.object}.{permission.name}".replace("_", "-")
 
 
-def load_drivers(names: Sequence[str], polkit: Polkit) -> tuple[tuple[str, AccessDriver], ...]:
-    """Return the drivers of the setting, with their names.
+def load_drivers(
+    names: Sequence[str], polkit: Polkit, present: Sequence[tuple[str, AccessDriver]] = ()
+) -> tuple[tuple[str, AccessDriver], ...]:
+    """Return the drivers of the setting, with their names. present: those there are, which are not made anew.
 
     Raises: ConfigurationError for a name that means nothing, or a driver that cannot be made.
     """
-    return tuple((name, _load(name, polkit)) for name in names if name != NONE)
+    made = dict(present)
+    return tuple((name, made.get(name) or _load(name, polkit)) for name in names if name != NONE)
 
 
 def _load(name: str, polkit: Polkit) -> AccessDriver:

@@ -32,14 +32,20 @@ NamedDriver = tuple[str, AccessDriver]
 class Jury:
     """The drivers, asked about one client. Who says no, or nothing, is named.
 
+    drivers: those of the policy, which a reload of the settings may change; without any nobody says no.
     A long list is many questions; each one's time begins when it is its turn.
     """
 
     def __init__(self, drivers: Sequence[NamedDriver], peer: Peer, complaints: Complaints) -> None:
-        self._drivers = tuple(drivers)
+        self._drivers = drivers
         self._peer = peer
         self._complaints = complaints
         self._places = asyncio.Semaphore(QUESTIONS_AT_ONCE)
+
+    @property
+    def sits(self) -> bool:
+        """Whether anybody is to be asked now."""
+        return bool(self._drivers)
 
     def meet(self, peer: Peer) -> None:
         """Know the client better, who has proved who it is."""
@@ -47,7 +53,7 @@ class Jury:
 
     async def refuser(self, permission: Permission, about: AccessObject) -> str | None:
         """Return the name of the driver that says no, None if all say yes."""
-        for name, driver in self._drivers:
+        for name, driver in tuple(self._drivers):
             if not await self._permits(name, driver, permission, about):
                 return name
         return None
@@ -77,6 +83,8 @@ class ByDrivers:
     def check(self, call: Call, services: Services) -> Asked | None:
         """See `AccessCheck`."""
         self._by_connection.check(call, services)
+        if not self._jury.sits:
+            return None
         needed = tuple(dict.fromkeys(call.procedure.permissions(call.arguments)))
         if not needed:
             return None

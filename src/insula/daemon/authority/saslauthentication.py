@@ -41,7 +41,7 @@ class SaslOffer:
         if settings.keytab is None or settings.credentials.exists():
             self._users = UserFile(settings.credentials)
 
-    def reload(self, settings: SaslSettings) -> None:
+    def allow(self, settings: SaslSettings) -> None:
         """Let in whom other settings name, from now on."""
         self._settings = settings
 

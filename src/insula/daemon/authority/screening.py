@@ -37,8 +37,13 @@ class EventScreen:
 
     def pass_on(self, event: Event, send: Send) -> None:
         """Call send once it is known that the client may hear of the event, and after those before."""
+        if self._closed:
+            return
+        if not self._waiting and not self._jury.sits:
+            send()
+            return
         about = about_event(event)
-        if self._closed or about is None:
+        if about is None:
             return
         if len(self._waiting) >= WAITING_MAX:
             self.close()

@@ -135,7 +135,7 @@ async def test_who_is_not_on_the_list_stays_outside_and_the_list_may_change(user
             await both.client.call(Remote.AUTH_SASL_STEP, 0, scram.prove(begun.data))
         await prove(both.client, "bert", "brush")
     assert asked.sasl is not None
-    asked.sasl.reload(SaslSettings(credentials=users, allowed_users=("a*",)))
+    asked.sasl.allow(SaslSettings(credentials=users, allowed_users=("a*",)))
     async with connected(opened=False, policy=asked) as both:
         await prove(both.client, "anna", "pencil")
 

@@ -7,7 +7,7 @@ import pytest
 
 from insula.daemon.authority import screening
 from insula.daemon.authority.accessobjects import AccessObject
-from insula.daemon.authority.bydrivers import Jury
+from insula.daemon.authority.bydrivers import Jury, NamedDriver
 from insula.daemon.authority.screening import EventScreen
 from insula.daemon.complaints import Complaints
 from insula.daemon.peers import Peer
@@ -51,6 +51,23 @@ async def test_events_come_in_order_and_those_of_others_not_at_all() -> None:
         while "third" not in told:  # noqa: ASYNC110 - the screen's own task is the event
             await asyncio.sleep(0.001)
     assert told == ["first", "second", "third"]
+    screen.close()
+
+
+async def test_without_drivers_all_is_told_at_once_and_with_one_from_then_on_what_it_permits() -> None:
+    driver, told, drivers = Gated(), list[str](), list[NamedDriver]()
+    driver.gate.set()
+    screen = EventScreen(Jury(drivers, Peer(pid=1, uid=1000, gid=1000, born=1), Complaints()), told.append)
+    screen.pass_on(THEIRS, lambda: told.append("before"))
+    assert told == ["before"]
+    drivers.append(("gated", driver))
+    screen.pass_on(THEIRS, lambda: told.append("hidden"))
+    screen.pass_on(OURS, lambda: told.append("after"))
+    assert told == ["before"], "it waits behind the one that is asked about"
+    async with asyncio.timeout(scaled(20)):
+        while "after" not in told:  # noqa: ASYNC110 - the screen's own task is the event
+            await asyncio.sleep(0.001)
+    assert "hidden" not in told
     screen.close()
 
 
