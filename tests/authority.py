@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from tests.waiting import scaled
+from tests.waiting import patience
 
 _CONFIGURATION = """
 [ca]
@@ -94,6 +94,6 @@ class Authority:
     def _openssl(self, command: str, *words: str) -> None:
         done = subprocess.run(
             ["openssl", command, "-config", str(self._configuration), *words],
-            capture_output=True, text=True, check=False, timeout=scaled(120),
+            capture_output=True, text=True, check=False, timeout=patience(120),
         )  # fmt: skip
         assert done.returncode == 0, f"openssl {command}: {done.stderr}"

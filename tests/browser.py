@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 _OPTIONS = (
     "--headless=new",
@@ -39,7 +39,7 @@ class Page:
         number = next(self._numbers)
         self._connection.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            told = json.loads(self._connection.recv(timeout=scaled(60)))
+            told = json.loads(self._connection.recv(timeout=patience(60)))
             if told.get("id") == number:
                 if "error" in told:
                     raise RefusedCommandError(str(told["error"]))
@@ -85,7 +85,7 @@ def opened(url: str, directory: Path) -> Iterator[Page]:
     finally:
         browser.terminate()
         try:
-            browser.wait(scaled(20))
+            browser.wait(patience(20))
         except subprocess.TimeoutExpired:
             browser.kill()
             browser.wait()
@@ -98,5 +98,5 @@ def _target(port: int, url: str) -> str:
     from urllib.request import Request, urlopen
 
     request = Request(f"http://127.0.0.1:{port}/json/new?{quote(url, safe='')}", method="PUT")
-    with urlopen(request, timeout=scaled(60)) as answer:
+    with urlopen(request, timeout=patience(60)) as answer:
         return str(json.load(answer)["webSocketDebuggerUrl"])

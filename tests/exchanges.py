@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 def socket_in(host: TestHost, address: str, kind: socket.SocketKind) -> socket.socket:
     """Return a socket of a host's network for addresses like that one, with a deadline."""
     with host.network():
         made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
-    made.settimeout(scaled(5))
+    made.settimeout(patience(5))
     return made
 
 

@@ -28,7 +28,7 @@ from insula.rpc.connection import (
 from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.refusals import forbidden_read_only, not_supported
 from insula.sdk import unix
-from tests.waiting import scaled
+from tests.waiting import patience
 
 StreamEvent = StreamData | StreamHole | StreamEof | StreamFinish | StreamAbort
 Answer = Callable[["FakeSession", Call], None]
@@ -67,7 +67,7 @@ class FakeSession:
     def hang_up(self) -> None:
         with suppress(OSError):
             self._unix.socket.shutdown(socket.SHUT_RDWR)
-        self._thread.join(scaled(10))
+        self._thread.join(patience(10))
 
     def open_stream(self, call: Call, answer: StreamAnswer) -> Stream:
         """Answer a call that opens a stream."""
@@ -141,7 +141,7 @@ class FakeSession:
         with suppress(OSError):
             self._unix.send(self.connection.data_to_send())
             while self._unix.has_unsent:
-                select.select([], [self._unix], [], scaled(10))
+                select.select([], [self._unix], [], patience(10))
                 self._unix.flush()
 
 
@@ -165,7 +165,7 @@ class FakeServer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(scaled(10))
+        self._thread.join(patience(10))
         self._listener.close()
         for session in self.sessions:
             session.hang_up()

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.waiting import scaled
+from tests.waiting import patience
 
 GOPATH = Path("/usr/share/gocode")
 """Where Debian's packages put the sources of Go libraries."""
@@ -18,6 +18,6 @@ def built(source: str, directory: Path) -> Path:
         cwd=directory,
         env={**os.environ, "GOPATH": str(GOPATH), "GO111MODULE": "off", "GOCACHE": str(directory / "cache")},
         check=True,
-        timeout=scaled(300),
+        timeout=patience(300),
     )
     return directory / "program"

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from tests.insulad import START, Insulad
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 # x86-64's numbers. Source: the kernel's syscall_64.tbl.
 OPENAT = 257
@@ -181,7 +181,7 @@ class Watch:
 
     def join(self) -> None:
         """Return once everything under the filter has ended."""
-        self._thread.join(timeout=scaled(30))
+        self._thread.join(timeout=patience(30))
 
     def _run(self) -> None:
         poller = select.poll()

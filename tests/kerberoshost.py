@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 REALM = "INSULA.TEST"
 _CLIENTS = """[libdefaults]
@@ -86,7 +86,7 @@ class KerberosHost:
     def close(self) -> None:
         if self._kdc is not None:
             self._kdc.send_signal(signal.SIGTERM)
-            self._kdc.wait(scaled(15))
+            self._kdc.wait(patience(15))
 
     def _serves(self) -> bool:
         assert self._kdc is not None and self._kdc.poll() is None, (self._directory / "kdc.out").read_text()
@@ -94,5 +94,5 @@ class KerberosHost:
 
     def _run(self, *words: str, said: str = "", more: dict[str, str] | None = None) -> None:
         environment = {**os.environ, **self.variables, **(more or {})}
-        done = self._host.run(*words, input=said, check=False, env=environment, timeout=scaled(60))
+        done = self._host.run(*words, input=said, check=False, env=environment, timeout=patience(60))
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"

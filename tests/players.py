@@ -21,7 +21,7 @@ from insula.engine.program.program import Program
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.fds import Fd, keep_only, sealed_file
 from insula.kernel.process import CloneFlag
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 Start = Callable[[int, socket.socket], int]
 """Starts a process that plays the image in a file and has the channel; returns its pid, which is our child's."""
@@ -127,7 +127,7 @@ def played(start: Start, program: Program, fds: Mapping[str, int] | None = None,
 
 
 def _followed(channel: socket.socket, pid: int) -> Outcome:
-    channel.settimeout(scaled(20))
+    channel.settimeout(patience(20))
     said = []
     try:
         while True:

@@ -23,7 +23,7 @@ from tests.enclosure import Reach, reach
 from tests.golibvirt import GOPATH
 from tests.idmapped import overlay_on_idmapped_layers
 from tests.machine import image
-from tests.waiting import scaled
+from tests.waiting import patience
 
 Probe = Callable[[], str]
 
@@ -54,7 +54,7 @@ def _succeeds(*command: str) -> str:
     """Return an empty string if the command ends well, else its last line."""
     if not shutil.which(command[0]):
         return f"no command '{command[0]}'"
-    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=scaled(120))
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(120))
     lines = (result.stderr + result.stdout).strip().splitlines() or ["no message"]
     return "" if result.returncode == 0 else f"'{' '.join(command)}' ended with {result.returncode}: {lines[-1]}"
 

@@ -11,7 +11,7 @@ from typing import Any
 from insula.rpc.arrivals import Arrival, Failure, Reply, Role
 from insula.rpc.connection import Connection
 from insula.rpc.procedures import Procedure, Remote
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 class RawClient:
@@ -19,7 +19,7 @@ class RawClient:
 
     def __init__(self, path: Path, *, opened: bool = True, uid: int = 0) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(scaled(30))
+        self.socket.settimeout(patience(30))
         with _as_user(uid):
             self.socket.connect(str(path))
         self._connection = Connection(Role.CLIENT)
@@ -55,7 +55,7 @@ class RawClient:
         self.socket.setblocking(False)
         with suppress(BlockingIOError):
             self._receive()
-        self.socket.settimeout(scaled(30))
+        self.socket.settimeout(patience(30))
         return any(isinstance(each, Reply | Failure) and each.serial == serial for each in self._events)
 
     def skip_answer(self) -> int:
@@ -79,7 +79,7 @@ class RawClient:
         with suppress(BlockingIOError):
             while True:
                 self._receive()
-        self.socket.settimeout(scaled(30))
+        self.socket.settimeout(patience(30))
         self._events.clear()
 
     def is_hung_up(self) -> bool:
@@ -93,7 +93,7 @@ class RawClient:
         except ConnectionError:
             return True
         finally:
-            self.socket.settimeout(scaled(30))
+            self.socket.settimeout(patience(30))
         return True
 
     def close(self) -> None:

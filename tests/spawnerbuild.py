@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.waiting import scaled
+from tests.waiting import patience
 
 _CHECKOUT = Path(__file__).parents[1]
 SOURCE = _CHECKOUT / "src/insula/engine/spawner"
@@ -15,7 +15,7 @@ SOURCE = _CHECKOUT / "src/insula/engine/spawner"
 def build(directory: Path) -> None:
     """Build it into a directory, for every machine whose compiler is here."""
     command = [str(_CHECKOUT / "scripts/build-spawner"), str(directory)]
-    subprocess.run(command, check=True, capture_output=True, timeout=scaled(120))
+    subprocess.run(command, check=True, capture_output=True, timeout=patience(120))
 
 
 @functools.cache

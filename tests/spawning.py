@@ -14,7 +14,7 @@ from insula.engine.keeper.protocol import receive
 from insula.engine.keeper.spawner import Order, Spawner, built_program
 from insula.kernel.fds import Fd, memory_file
 from insula.kernel.process import CloneFlag, pid_of
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 SPAWNERS = frozenset({"insula-spawner\n", "memfd:insula-sp\n"})
 """What a spawner is called; the latter while it is executed and has not named itself yet."""
@@ -27,7 +27,7 @@ class Spawned:
         self.channel = channel
         self.pidfd = -1
         self.pid = 0
-        channel.settimeout(scaled(20))
+        channel.settimeout(patience(20))
 
     def hear(self) -> dict[str, Any] | None:
         """Return what it says next as JSON, None at the end; descriptors are taken or closed."""

@@ -16,7 +16,7 @@ from insula.model.numbers import XmlFlags
 from insula.model.xmlmap import Part
 from tests import sideload
 from tests.unit.model.corpus import DOMAINS
-from tests.waiting import scaled
+from tests.waiting import patience
 
 SCHEMA = Path("/usr/share/libvirt/schemas/domain.rng")
 
@@ -94,7 +94,7 @@ def libvirts(xml: str, virsh: str, directory: Path) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(60),
+        timeout=patience(60),
     )
     assert not result.stderr, result.stderr
     return result.stdout.rstrip("\n") + "\n"

@@ -14,7 +14,7 @@ from insula.model.network import load_network
 from insula.model.networkchecks import validate_network
 from tests import sideload
 from tests.unit.model.networks import UUID_TEXT, network_xml
-from tests.waiting import scaled
+from tests.waiting import patience
 
 VERDICTS = Path(__file__).parents[1] / "data/network-verdicts"
 GENERATIONS = [pytest.param(each, marks=pytest.mark.requires(each)) for each in ("virsh", "virsh-11", "virsh-12")]
@@ -54,7 +54,7 @@ def test_libvirts_verdict_is_what_is_written_down(virsh: str, name: str, taken: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(60),
+        timeout=patience(60),
     )
     refused = set(re.findall(r"Failed to define network from (\S+)", result.stderr))
     assert [file.read_text() for file in files if (str(file) not in refused) is not taken] == []

@@ -20,7 +20,7 @@ from insula.model.xmlmap import Part
 from tests import sideload
 from tests.unit.model.corpus import NETWORKS
 from tests.unit.model.networkupdates import LIBVIRT_TAKES, NETWORK, UPDATES, Update
-from tests.waiting import scaled
+from tests.waiting import patience
 
 SCHEMA = Path("/usr/share/libvirt/schemas/network.rng")
 GENERATIONS = [pytest.param(each, marks=pytest.mark.requires(each)) for each in ("virsh", "virsh-11", "virsh-12")]
@@ -144,7 +144,7 @@ def asked_of_libvirt(xml: str, virsh: str, directory: Path, command: str = "") -
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(60),
+        timeout=patience(60),
     )
     return result.stdout.strip().replace("<name>dflt</name>", "<name>default</name>"), result.stderr
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conformance.smallhost import ANSWERS
 from tests.fakeserver import FakeServer
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 pytestmark = pytest.mark.requires("libvirt-python")
 
@@ -48,7 +48,7 @@ def told(server: FakeServer, script: str) -> Any:
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(30),
+        timeout=patience(30),
     )
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)

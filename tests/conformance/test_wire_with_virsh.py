@@ -13,7 +13,7 @@ import pytest
 
 from tests.conformance.smallhost import ANSWERS, CAPABILITIES
 from tests.fakeserver import FakeServer
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 pytestmark = pytest.mark.requires("virsh")
 
@@ -39,7 +39,7 @@ def virsh(server: FakeServer, *arguments: str, options: tuple[str, ...] = ()) ->
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(30),
+        timeout=patience(30),
         stdin=subprocess.DEVNULL,
         env={**os.environ, "LC_ALL": "C.UTF-8"},
     )
@@ -171,7 +171,7 @@ def test_a_console_shows_what_comes_and_sends_what_is_typed(
     os.write(terminal, b"root")
     interact(terminal, b"ROOT")
     os.write(terminal, b"\x1d")  # ^] leaves
-    assert process.wait(scaled(15)) == 0
+    assert process.wait(patience(15)) == 0
     assert [type(event).__name__ for event in server.sessions[0].stream_events][-1] == "StreamFinish"
 
 
@@ -179,7 +179,7 @@ def test_a_console_ends_when_the_guest_does(console: tuple[int, subprocess.Popen
     terminal, process = console
     interact(terminal, b"login: ")
     os.write(terminal, b"bye")
-    assert process.wait(scaled(15)) == 0
+    assert process.wait(patience(15)) == 0
 
 
 def test_a_console_that_breaks_is_reported_in_the_servers_words(
@@ -189,7 +189,7 @@ def test_a_console_that_breaks_is_reported_in_the_servers_words(
     interact(terminal, b"login: ")
     os.write(terminal, b"crash")
     interact(terminal, b"the guest is gone")
-    process.wait(scaled(15))
+    process.wait(patience(15))
 
 
 @pytest.mark.requires("root")

@@ -16,7 +16,7 @@ from jeepney import DBusAddress, MessageFlag, Properties, new_method_call
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 from jeepney.wrappers import DBusErrorResponse, unwrap_msg
 
-from tests.waiting import patience, scaled, until
+from tests.waiting import patience, until
 
 _INTERFACE: Final = "org.a11y.atspi."
 _ROOT: Final = "/org/a11y/atspi/accessible/root"
@@ -65,7 +65,7 @@ class Bus:
     def call(self, address: DBusAddress, method: str, signature: str = "", *body: object) -> tuple[Any, ...]:
         """Return what a method answers. Raises: DBusErrorResponse, TimeoutError."""
         message = new_method_call(address, method, signature or None, body)
-        answer: tuple[Any, ...] = unwrap_msg(self._connection.send_and_get_reply(message, timeout=scaled(20)))
+        answer: tuple[Any, ...] = unwrap_msg(self._connection.send_and_get_reply(message, timeout=patience(20)))
         return answer
 
     def tell(self, address: DBusAddress, method: str, signature: str, *body: object) -> None:
@@ -75,12 +75,12 @@ class Bus:
         self._connection.send(message)
 
     def value(self, address: DBusAddress, name: str) -> Any:
-        answer = self._connection.send_and_get_reply(Properties(address).get(name), timeout=scaled(20))
+        answer = self._connection.send_and_get_reply(Properties(address).get(name), timeout=patience(20))
         return unwrap_msg(answer)[0][1]
 
     def put(self, address: DBusAddress, name: str, signature: str, value: object) -> None:
         unwrap_msg(
-            self._connection.send_and_get_reply(Properties(address).set(name, signature, value), timeout=scaled(20))
+            self._connection.send_and_get_reply(Properties(address).set(name, signature, value), timeout=patience(20))
         )
 
     @property

@@ -12,7 +12,7 @@ from jeepney import DBusAddress
 
 from tests.desktop.accessibility import Bus, Widget
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 _ENVIRONMENT = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
@@ -105,7 +105,7 @@ class Desktop:
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run argv on the desktop and return its result as text."""
         result = subprocess.run(
-            self.command(*argv), capture_output=True, text=True, check=False, env=_ENVIRONMENT, timeout=scaled(60)
+            self.command(*argv), capture_output=True, text=True, check=False, env=_ENVIRONMENT, timeout=patience(60)
         )
         assert not check or not result.returncode, f"{' '.join(argv)}: {result.stdout}{result.stderr}"
         return result
@@ -151,4 +151,4 @@ class Desktop:
         self._session.kill()
         self._session.wait()
         for program in self._running:
-            program.wait(timeout=scaled(15))
+            program.wait(timeout=patience(15))

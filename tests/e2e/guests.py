@@ -76,7 +76,7 @@ def insula(insulad: Insulad, *words: str, stdin: str = "", check: bool = True) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(120),
+        timeout=patience(120),
     )
     if check and result.returncode:
         raise AssertionError(
@@ -149,7 +149,7 @@ class Terminal:
         """Let the terminal vanish, as when its window is closed, and wait for the program to notice."""
         os.close(self._master)
         self._master = -1
-        self.process.wait(timeout=scaled(15))
+        self.process.wait(timeout=patience(15))
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -45,7 +45,7 @@ from tests.simulation.statuses import ENDS, KILLED, POWERED_OFF, REBOOTED
 from tests.simulation.walk import UUIDS
 from tests.simulation.walking import Ask, Looking
 from tests.testhost import TestHost
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 T = TypeVar("T")
 _AFFECT = {
@@ -227,7 +227,7 @@ class RealWalk:
         known.invoke(ending([ENDS.get(status, End.CRASHED) if status in _MAGIC else End.CRASHED]))
         if status in _MAGIC:
             inside = ["nsenter", "-t", str(guest.pid), "-p", "--", sys.executable, "-c", _REBOOT, str(_MAGIC[status])]
-            subprocess.run(inside, check=False, timeout=scaled(30))
+            subprocess.run(inside, check=False, timeout=patience(30))
         else:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(guest.pid, signal.SIGKILL)
@@ -285,7 +285,7 @@ class RealWalk:
         if process.poll() is None and self._doom.is_alive() and self._chance.random() < 0.5:
             return False
         self._doom.join()
-        process.wait(scaled(30))
+        process.wait(patience(30))
         self._doom, self._insulad.process = None, None
         self._say("the daemon is dead")
         self._crashed()

@@ -15,7 +15,7 @@ from tests.e2e.guests import domain_xml, insula
 from tests.injection import WatchedInsulad
 from tests.testhost import TestHost
 from tests.trees import everything_below
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 UUID = "0b9b8d9e-0000-4000-8000-00163e000006"
 IMAGE = "small"
@@ -88,7 +88,7 @@ class Scene:
         """Whether the daemon has died; it has been waited for then. killed: it must have."""
         process = self.insulad.process
         assert process is not None
-        if (process.wait(timeout=scaled(30)) if killed else process.poll()) is not None:
+        if (process.wait(timeout=patience(30)) if killed else process.poll()) is not None:
             self.insulad.process = None
         return self.insulad.process is None
 

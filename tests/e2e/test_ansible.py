@@ -11,7 +11,7 @@ import pytest
 from tests import sideload
 from tests.e2e.guests import domain_xml
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = [pytest.mark.requires("virsh", "ansible"), pytest.mark.client("Ansible's connection, by our plugin")]
 
@@ -55,7 +55,7 @@ def played(insulad: Insulad, place: Path, tasks: list[object], **variables: str)
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(180),
+        timeout=patience(180),
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests import sideload
 from tests.e2e.guests import domain_xml, state
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 pytestmark = [
     pytest.mark.requires("virsh", "ansible", "libvirt-python", "python3-lxml", "nft", "dnsmasq"),
@@ -47,7 +47,7 @@ def told(insulad: Insulad, place: Path, *tasks: dict[str, Any]) -> list[dict[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(200),
+        timeout=patience(200),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return [each["hosts"]["here"] for each in json.loads(done.stdout)["plays"][0]["tasks"]]

@@ -15,7 +15,7 @@ from tests import sideload
 from tests.e2e.guests import domain_xml, state, wait_state
 from tests.insulad import Insulad
 from tests.polkithost import BUS
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "nft", "dnsmasq")
 
@@ -45,7 +45,7 @@ def running(insulad: Insulad, log: Path, *command: str | Path, **variables: str)
     finally:
         process.terminate()
         try:
-            process.wait(scaled(15))
+            process.wait(patience(15))
         finally:
             process.kill()
             process.wait()
@@ -69,7 +69,11 @@ def test_virt_top_shows_what_runs_with_its_memory_and_writes_a_table(
     failed_test_logs["virt-top"] = scratch / "virt-top.log"
     words = ("-c", insulad.uri, "--stream", "-n", "3", "-d", "1", "--csv", scratch / "top.csv", "--no-init-file")
     shown = insulad.host.run(
-        str(sideload.found("virt-top")), *map(str, words), "--debug", str(scratch / "virt-top.log"), timeout=scaled(60)
+        str(sideload.found("virt-top")),
+        *map(str, words),
+        "--debug",
+        str(scratch / "virt-top.log"),
+        timeout=patience(60),
     ).stdout
     row = next(line for line in reversed(shown.splitlines()) if line.split()[-1:] == ["web"])
     assert row.split()[1] == "R", shown
@@ -165,7 +169,7 @@ def test_domains_and_networks_are_objects_on_a_bus(
     def asked(path: str, interface: str, member: str, *arguments: str, verb: str = "call") -> str:
         words = ("org.libvirt", path, f"org.libvirt.{interface}", member, *arguments)
         command = ("busctl", f"--address={address}", "--json=short", verb, *words)
-        result = insulad.host.run(*command, check=False, timeout=scaled(60))
+        result = insulad.host.run(*command, check=False, timeout=patience(60))
         return result.stdout if result.returncode == 0 else f"refused: {result.stderr}"
 
     connection, program = "/org/libvirt/LXC", sideload.found("libvirt-dbus")

@@ -16,7 +16,7 @@ from insula.sdk.blocking import connect
 from insula.sdk.blocking_domains import Host
 from tests.e2e.guests import Terminal, domain_xml, inside, insula
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -228,7 +228,7 @@ def test_how_a_command_ends_is_known_although_the_daemon_was_not_there(insulad: 
     insulad.start()
     assert client.poll() is None
     inside(insulad, guest, "touch", "/go")
-    output, _ = client.communicate(timeout=scaled(60))
+    output, _ = client.communicate(timeout=patience(60))
     assert (output, client.returncode) == ("last\n", 42)
 
 
@@ -246,7 +246,7 @@ def test_a_command_that_ended_while_there_was_no_daemon_is_told_too(
         (busybox_root / "go").touch()
         until((busybox_root / "gone").exists, "the command having ended")
         insulad.start()
-        assert client.wait(timeout=scaled(60)) == 43
+        assert client.wait(timeout=patience(60)) == 43
 
 
 # Streams
@@ -256,7 +256,7 @@ def _shell(insulad: Insulad, script: str, *words: str, cwd: Path | None = None) 
     """Run a script of the host's in which "$@" is our command line with these words."""
     return subprocess.run(
         ["sh", "-c", script, "sh", *_command(insulad, *words)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=scaled(120), cwd=cwd,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=patience(120), cwd=cwd,
     )  # fmt: skip
 
 

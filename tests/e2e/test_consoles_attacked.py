@@ -9,7 +9,7 @@ from insula.sdk.blocking import connect
 from insula.sdk.blocking_domains import Host
 from tests.e2e.guests import domain_xml, inside, insula, insula_terminal, state, virsh_console
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -57,7 +57,7 @@ def test_fifty_consoles_are_looked_at_at_once_and_each_says_its_own(insulad: Ins
                         seen.extend(piece if isinstance(piece, bytes) else b"")
                     return f"{word} {place + 1}\r\n".encode() in seen
 
-                assert client.wait_for(came, scaled(30)), (place, bytes(seen))
+                assert client.wait_for(came, patience(30)), (place, bytes(seen))
 
     all_say("before")
     insulad.kill()

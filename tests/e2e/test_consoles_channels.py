@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.guests import domain_xml, inside, state
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -39,7 +39,7 @@ def guest(insulad: Insulad, busybox_root: Path, path: Path) -> str:
 @contextmanager
 def connected(path: Path) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(scaled(20))
+        client.settimeout(patience(20))
         client.connect(os.fspath(path))
         yield client
 

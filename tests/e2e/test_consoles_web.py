@@ -16,7 +16,7 @@ import pytest
 from tests import browser
 from tests.e2e.guests import domain_xml, inside, insula, insula_terminal
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped", "websockets", "xterm.js"), pytest.mark.timeout(240)]
 
@@ -86,7 +86,7 @@ def test_a_browser_logs_in_types_resizes_and_sees_the_guest_go_and_come(
 
 def status(url: str, path: str | None = None, **headers: str) -> int:
     where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.netloc, timeout=scaled(20))
+    connection = http.client.HTTPConnection(where.netloc, timeout=patience(20))
     try:
         connection.putrequest("GET", where.path if path is None else path, skip_host="Host" in headers)
         for name, value in headers.items():
@@ -113,12 +113,12 @@ def test_without_the_address_or_from_elsewhere_nothing_is_answered(insulad: Insu
             with pytest.raises(InvalidStatus, match="403"):
                 connect(line, origin=origin, compression=None, open_timeout=scaled(20))
         with connect(line, origin=f"http://{local}", compression=None, open_timeout=scaled(20)) as ours:
-            assert '"on"' in str(ours.recv(timeout=scaled(20)))
+            assert '"on"' in str(ours.recv(timeout=patience(20)))
 
 
 def until_closed(page: Any) -> None:
     while True:
-        page.recv(timeout=scaled(20))
+        page.recv(timeout=patience(20))
 
 
 def test_a_page_that_shows_nothing_holds_the_guest_and_one_that_talks_nonsense_is_left(
@@ -138,7 +138,7 @@ def test_a_page_that_shows_nothing_holds_the_guest_and_one_that_talks_nonsense_i
             with connect(line, origin=origin, compression=None, open_timeout=scaled(20)) as other:
                 with pytest.raises(ConnectionClosed, match="opened elsewhere"):
                     until_closed(page)
-                assert '"on"' in str(other.recv(timeout=scaled(20)))
+                assert '"on"' in str(other.recv(timeout=patience(20)))
 
 
 def test_a_socket_and_what_others_reach_are_told_apart(insulad: Insulad, guest: str, scratch: Path) -> None:
@@ -156,5 +156,5 @@ def test_a_socket_and_what_others_reach_are_told_apart(insulad: Insulad, guest: 
 def test_without_the_library_it_says_what_to_install(insulad: Insulad, guest: str) -> None:
     without = "import sys; sys.modules['websockets.asyncio.server'] = None; from insula.cli.main import main; main()"
     command = [sys.executable, "-c", without, "--prefix", str(insulad.prefix), "console", "--web", guest]
-    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=scaled(60))
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(60))
     assert refused.returncode != 0 and "pip install 'insula[web]'" in refused.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.guests import domain_id, domain_xml, inside, insula, state
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -123,7 +123,7 @@ def test_a_dump_that_is_given_up_leaves_no_file_and_a_guest_that_goes_on(
         dumping = insulad.host.start("virsh", "-c", insulad.uri, "dump", guest, str(scratch / "web.dump"))
         until(lambda: "Dump" in insulad.virsh("domjobinfo", guest).stdout, "the job")
         insulad.virsh("domjobabort", guest)
-        assert dumping.wait(scaled(60)) != 0
+        assert dumping.wait(patience(60)) != 0
     finally:
         os.kill(looker, signal.SIGCONT)
     until(lambda: not [each for each in os.listdir(scratch) if each.startswith("web.dump")], "no file")
@@ -153,6 +153,6 @@ def test_a_guest_that_reboots_as_it_is_dumped_is_not_killed_for_its_dump(
         until(lambda: domain_id(insulad, guest) not in (None, first), "its reboot")
     finally:
         os.kill(looker, signal.SIGCONT)
-    assert dumping.wait(scaled(60)) != 0
+    assert dumping.wait(patience(60)) != 0
     assert state(insulad, guest) == "running" and not (scratch / "web.dump").exists()
     assert inside(insulad, guest, "echo", "alive") == "alive\n"

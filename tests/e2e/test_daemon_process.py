@@ -23,7 +23,7 @@ from insula.rpc.procedures import Remote
 from insula.sdk.startingdaemon import is_locked
 from tests.e2e.guests import domain_xml, insula, state
 from tests.insulad import START, Insulad
-from tests.waiting import scaled, stop, until
+from tests.waiting import patience, scaled, stop, until
 
 pytestmark = pytest.mark.requires("virsh")
 
@@ -129,10 +129,10 @@ def test_told_to_end_amid_a_verb_it_brings_that_to_its_end(insulad: Insulad, bus
         record = next(insulad.layout.running.glob("*/record.json"))
         until(lambda: '"running"' not in record.read_text(), "the verb being written down")
         daemon.send_signal(signal.SIGTERM)
-        client.communicate(timeout=scaled(15))
+        client.communicate(timeout=patience(15))
     finally:
         os.kill(keeper, signal.SIGCONT)
-    assert daemon.wait(scaled(15)) == 0
+    assert daemon.wait(patience(15)) == 0
     insulad.process = None
     insulad.start()
     assert state(insulad, "bb") == ("running" if verb == "start" else "shut off"), insulad.log_text()
@@ -191,7 +191,7 @@ def test_with_a_timeout_it_ends_when_nobody_is_there_and_nothing_runs(insulad: I
     with pytest.raises(subprocess.TimeoutExpired):
         insulad.process.wait(scaled(2.5))
     insulad.virsh("destroy", "bb")
-    assert insulad.process.wait(scaled(15)) == 0
+    assert insulad.process.wait(patience(15)) == 0
     insulad.process = None
     assert not insulad.socket.exists()
     insulad.start()
@@ -204,7 +204,7 @@ def test_a_client_keeps_a_daemon_with_a_timeout_alive(insulad: Insulad) -> None:
         client.connect(str(insulad.socket))
         with pytest.raises(subprocess.TimeoutExpired):
             insulad.process.wait(scaled(2.5))
-    assert insulad.process.wait(scaled(15)) == 0
+    assert insulad.process.wait(patience(15)) == 0
     insulad.process = None
     insulad.start()
 
@@ -292,7 +292,7 @@ def test_readiness_is_told_to_the_service_manager(insulad: Insulad, scratch: Pat
     insulad.stop()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(scratch / "notify"))
-        manager.settimeout(scaled(15))
+        manager.settimeout(patience(15))
         os.environ["NOTIFY_SOCKET"] = str(scratch / "notify")
         try:
             insulad.start()
@@ -323,7 +323,7 @@ def test_systemds_sockets_are_used_and_left_in_place(insulad: Insulad, scratch: 
             ["virsh", "-c", f"lxc+unix:///system?socket={path}", "list"], capture_output=True, text=True, check=False
         )
         assert listed.returncode == 0, listed.stderr + insulad.log_text()
-        assert daemon.wait(scaled(15)) == 0
+        assert daemon.wait(patience(15)) == 0
         assert path.exists() and not insulad.socket.exists()
     insulad.start()
 
@@ -341,7 +341,7 @@ def test_no_client_of_an_activated_daemon_is_ever_reset(insulad: Insulad, scratc
         daemon: subprocess.Popen[bytes] | None = None
         for number in range(30):
             with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(scaled(30))
+                client.settimeout(patience(30))
                 client.connect(str(path))
                 wire = Connection(Role.CLIENT)
                 wire.call(Remote.AUTH_LIST)
@@ -358,7 +358,7 @@ def test_no_client_of_an_activated_daemon_is_ever_reset(insulad: Insulad, scratc
                         answer = client.recv(65536)
                         assert answer, f"client {number} was reset\n{insulad.log_text()}"
             time.sleep(random.Random(number).uniform(0, 0.006))
-        assert daemon is not None and daemon.wait(scaled(15)) == 0
+        assert daemon is not None and daemon.wait(patience(15)) == 0
     assert begun > 1, "the daemon never went, so nothing was tried"
     insulad.start()
 

@@ -19,7 +19,7 @@ from insula.sdk.connecting import connect
 from tests.e2e.guests import Terminal, domain_xml, inside, insula, state, until_booted
 from tests.insulad import Insulad
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -121,7 +121,7 @@ def test_who_waits_hears_how_a_domain_ended_and_who_watches_what_happened(insula
         while told[-1]["event"] != "stopped":
             told.append(json.loads(stdout.readline()))
         watching.terminate()
-        assert waiting.communicate(timeout=scaled(30))[0] == "destroyed\n"
+        assert waiting.communicate(timeout=patience(30))[0] == "destroyed\n"
     assert told[-1]["details"] == {"detail": "destroyed"} and told[-1]["domain"] == guest
 
 

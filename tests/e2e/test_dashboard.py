@@ -14,7 +14,7 @@ import pytest
 from tests import sideload
 from tests.e2e.guests import domain_xml
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 DASHBOARD = json.loads(Path("share/insula/grafana-dashboard.json").read_text())
 QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
@@ -62,7 +62,7 @@ def prometheus(insulad: Insulad, busybox_root: Path, scratch: Path) -> Iterator[
         )  # fmt: skip
     yield insulad
     process.terminate()
-    process.wait(timeout=scaled(30))
+    process.wait(timeout=patience(30))
     insulad.virsh("destroy", "web")
     insulad.host.run("ip", "link", "del", "lan")
 

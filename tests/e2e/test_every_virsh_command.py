@@ -10,7 +10,7 @@ import pytest
 from tests import sideload
 from tests.e2e.virshcommands import FILES, NOTHING, OWN, Asked, asked
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 pytestmark = [pytest.mark.requires("virsh", "nft", "dnsmasq"), pytest.mark.timeout(scaled(300))]
 
@@ -24,7 +24,7 @@ GENERATIONS = [
 
 def commands_of(program: str) -> set[str]:
     """Return the commands that a virsh has: those that its `help` lists."""
-    listed = subprocess.run([program, "help"], capture_output=True, text=True, check=True, timeout=scaled(30)).stdout
+    listed = subprocess.run([program, "help"], capture_output=True, text=True, check=True, timeout=patience(30)).stdout
     return set(re.findall(r"^    (\S+)", listed, re.MULTILINE))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.guests import inside, insula
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -94,7 +94,7 @@ def test_lxc_reads_what_is_written_for_it(insulad: Insulad, lxc_container: Path,
             capture_output=True,
             text=True,
             check=True,
-            timeout=scaled(60),
+            timeout=patience(60),
         )
         assert value in told.stdout, key
 
@@ -145,7 +145,7 @@ def _in_own_mounts(script: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(120),
+        timeout=patience(120),
         stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, done.stdout + done.stderr

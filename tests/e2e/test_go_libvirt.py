@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.guests import domain_xml
 from tests.golibvirt import built
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = [pytest.mark.requires("go-libvirt", "virsh", "overlay.idmapped"), pytest.mark.client("go-libvirt")]
 
@@ -72,6 +72,8 @@ def test_a_program_in_go_connects_lists_starts_and_hears_events(
 ) -> None:
     insulad.define(domain_xml("web", busybox_root))
     program = built(SOURCE, tmp_path)
-    result = subprocess.run([program, insulad.socket], capture_output=True, text=True, check=False, timeout=scaled(60))
+    result = subprocess.run(
+        [program, insulad.socket], capture_output=True, text=True, check=False, timeout=patience(60)
+    )
     assert result.returncode == 0, f"{result.stderr}\ninsulad's log:\n{insulad.log_text()}"
     assert json.loads(result.stdout) == {"event": 2, "state": 1, "statistics": True, "nobody": 42, "monitor": 3}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.guests import domain_xml, inside, insula, wait_state
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped", "userns")
 
@@ -180,6 +180,6 @@ def test_a_guest_that_is_destroyed_while_an_image_is_being_attached_holds_it_no_
         attaching = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(delay * 0.01)
         insulad.virsh("destroy", guest)
-        attaching.wait(timeout=scaled(30))
+        attaching.wait(timeout=patience(30))
         until_let_go(second)
         insulad.virsh("start", guest)

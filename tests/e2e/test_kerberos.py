@@ -17,7 +17,7 @@ from tests.e2e.guests import domain_xml
 from tests.insulad import Insulad
 from tests.kerberoshost import KerberosHost
 from tests.libvirt_python import DIST_PACKAGES
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("virsh", "sasl.gssapi")
 
@@ -54,7 +54,7 @@ def configure(insulad: Insulad, keytab: Path, settings: str = "listen_tcp = true
 def virsh(insulad: Insulad, ticket: dict[str, str], *words: str, uri: str = TCP) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **ticket}
     return insulad.host.run(
-        "virsh", "-c", uri, *words, check=False, stdin=subprocess.DEVNULL, env=environment, timeout=scaled(90)
+        "virsh", "-c", uri, *words, check=False, stdin=subprocess.DEVNULL, env=environment, timeout=patience(90)
     )
 
 
@@ -124,7 +124,7 @@ def test_where_there_are_passwords_who_has_no_ticket_comes_in_by_one_and_tcp_sta
 @contextlib.contextmanager
 def connected(insulad: Insulad) -> Iterator[socket.socket]:
     with insulad.host.network():
-        client = socket.create_connection(("127.0.0.1", 16509), timeout=scaled(30))
+        client = socket.create_connection(("127.0.0.1", 16509), timeout=patience(30))
     with client:
         yield client
 

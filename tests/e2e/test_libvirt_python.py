@@ -15,7 +15,7 @@ import pytest
 from insula.model.builtinfilters import NAMES
 from tests.e2e.guests import domain_xml, state
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped", "libvirt-python"), pytest.mark.client("libvirt-python")]
 
@@ -54,7 +54,7 @@ def client(insulad: Insulad, script: str, *arguments: str, read_only: bool = Fal
 def told(insulad: Insulad, script: str, *arguments: str, read_only: bool = False) -> Any:
     """Run a client to its end and return the last thing it told."""
     process = client(insulad, script, *arguments, read_only=read_only)
-    stdout, stderr = process.communicate(timeout=scaled(60))
+    stdout, stderr = process.communicate(timeout=patience(60))
     assert process.returncode == 0, f"{stderr}\n{stdout}\ninsulad's log:\n{insulad.log_text()}"
     return json.loads(stdout.splitlines()[-1])
 
@@ -187,7 +187,7 @@ def test_a_client_hears_of_the_daemons_end(insulad: Insulad) -> None:
     )
     assert process.stdout is not None and json.loads(process.stdout.readline()) == "ready"
     insulad.kill()
-    stdout, stderr = process.communicate(timeout=scaled(60))
+    stdout, stderr = process.communicate(timeout=patience(60))
     assert process.returncode == 0, stderr
     (reason,), alive = json.loads(stdout.splitlines()[-1])
     assert reason in (0, 1) and alive == 0
@@ -382,7 +382,7 @@ def test_many_clients_at_once_each_get_their_own_answers(insulad: Insulad, web: 
         for _ in range(6)
     ]
     for process in processes:
-        stdout, stderr = process.communicate(timeout=scaled(60))
+        stdout, stderr = process.communicate(timeout=patience(60))
         assert process.returncode == 0, stderr
         assert json.loads(stdout) == 1
 
@@ -419,6 +419,6 @@ def test_clients_with_open_events_survive_the_daemons_restart_by_connecting_agai
     insulad.kill()
     until(lambda: insulad.process is None, "the daemon's end")
     insulad.start()
-    stdout, stderr = process.communicate(timeout=scaled(60))
+    stdout, stderr = process.communicate(timeout=patience(60))
     assert process.returncode == 0, stderr
     assert json.loads(stdout.splitlines()[-1]) == [True, [2, 5]]

@@ -10,7 +10,7 @@ import pytest
 from tests import sideload
 from tests.e2e.guests import domain_xml, inside
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped", "userns")
 
@@ -61,7 +61,7 @@ def scraped(insulad: Insulad, accept: str = "*/*") -> str:
 def read(text: str, form: str) -> list[tuple[str, str, dict[str, str], float]]:
     """The samples in a text, by Prometheus' own library."""
     words = ["/usr/bin/python3", "-c", READER, form]
-    result = subprocess.run(words, input=text, capture_output=True, text=True, check=True, timeout=scaled(60))
+    result = subprocess.run(words, input=text, capture_output=True, text=True, check=True, timeout=patience(60))
     return [(kind, name, labels, value) for kind, name, labels, value in map(json.loads, result.stdout.splitlines())]
 
 
@@ -69,7 +69,7 @@ def read(text: str, form: str) -> list[tuple[str, str, dict[str, str], float]]:
 def test_prometheus_own_checker_has_nothing_to_say(told: Insulad) -> None:
     words = [str(sideload.found("promtool")), "check", "metrics"]
     text = scraped(told)
-    result = subprocess.run(words, input=text, capture_output=True, text=True, check=False, timeout=scaled(60))
+    result = subprocess.run(words, input=text, capture_output=True, text=True, check=False, timeout=patience(60))
     assert (result.returncode, result.stdout + result.stderr) == (0, ""), text
 
 

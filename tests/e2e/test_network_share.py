@@ -7,7 +7,7 @@ import pytest
 
 from tests.e2e.guests import insula
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped", "bpf.cgroup_addresses")
 
@@ -37,7 +37,7 @@ def test_a_guest_serves_at_its_part_of_the_hosts_network(insulad: Insulad, busyb
     assert f"no interface of the host has the address {OWN}" in refused.stderr
     host.run("ip", "address", "add", f"{OWN}/32", "dev", "lo")
     insula(insulad, "start", "web")
-    with host.network(), socket.create_connection((OWN, 80), timeout=scaled(5)) as calling:
+    with host.network(), socket.create_connection((OWN, 80), timeout=patience(5)) as calling:
         calling.sendall(b"GET /etc/passwd HTTP/1.0\r\n\r\n")
         assert calling.recv(100).startswith(b"HTTP/1.")
     assert OWN in insula(insulad, "ls").stdout

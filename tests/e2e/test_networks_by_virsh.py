@@ -15,7 +15,7 @@ import pytest
 from tests import leaks
 from tests.e2e.guests import Terminal, domain_xml, inside
 from tests.insulad import Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("virsh", "nft", "dnsmasq")
 
@@ -380,7 +380,7 @@ def test_the_words_are_those_of_libvirts_own_driver(insulad: Insulad, lan: Path,
     ours = insulad.virsh("; ".join(commands), check=False)
     theirs = subprocess.run(
         ["virsh", "-c", "test:///default", "; ".join(["net-destroy default", "net-undefine default", *commands])],
-        capture_output=True, text=True, check=False, timeout=scaled(60), env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, check=False, timeout=patience(60), env={"LC_ALL": "C", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert ours.stderr.splitlines() == theirs.stderr.splitlines()
     assert _said(ours.stdout) == [each for each in _said(theirs.stdout) if "default" not in each]

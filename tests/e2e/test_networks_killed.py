@@ -17,7 +17,7 @@ import pytest
 from tests import hosts, leaks
 from tests.injection import Aim, Fault, Victim, WatchedInsulad
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = [pytest.mark.requires("virsh", "nft", "dnsmasq"), pytest.mark.timeout(7200)]
 
@@ -108,7 +108,7 @@ def trial(insulad: WatchedInsulad, file: Path, verb: NetworkVerb, aim: Aim) -> l
     died = aim.fault is Fault.KILL and bool(aim.hit)
     if died:
         assert insulad.process is not None
-        insulad.process.wait(timeout=scaled(30))
+        insulad.process.wait(timeout=patience(30))
         insulad.process = None
     else:
         insulad.stop()

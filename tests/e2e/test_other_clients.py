@@ -10,7 +10,7 @@ import pytest
 from tests import sideload
 from tests.e2e.guests import domain_xml, state
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("virsh", "overlay.idmapped")
 
@@ -54,7 +54,7 @@ def run(insulad: Insulad, *command: str | Path, stdin: str = "") -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=scaled(120),
+        timeout=patience(120),
         env={**os.environ, "URI": insulad.uri},
     )
     assert result.returncode == 0, f"{result.stderr}\n{result.stdout}\ninsulad's log:\n{insulad.log_text()}"

@@ -12,7 +12,7 @@ from insula.rpc.frames import FDS_MAX, PacketType
 from insula.rpc.procedures import Remote
 from tests.insulad import Insulad
 from tests.rawclient import RawClient, packet_head, raw_client
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 NOBODY = 65534
 
@@ -72,7 +72,7 @@ def test_a_descriptor_that_takes_long_to_close_holds_nobody_up(
     path = insulad.layout.socket_read_only if read_only else insulad.socket
     with ExitStack() as stack:
         other = stack.enter_context(raw_client(insulad.socket))
-        other.socket.settimeout(scaled(10))
+        other.socket.settimeout(patience(10))
         client = stack.enter_context(raw_client(path, uid=NOBODY if read_only else 0))
         slow = stack.enter_context(slow_to_close())
         try:

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.guests import domain_xml
 from tests.insulad import Insulad
 from tests.polkithost import PolkitHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("polkit", "virsh")
 
@@ -77,7 +77,7 @@ def as_nobody(insulad: Insulad, *words: str, read_only: bool = False) -> subproc
     mode = ("--readonly", "-c", insulad.uri_read_only) if read_only else ("-c", insulad.uri)
     return insulad.host.run(
         *NOBODY, "virsh", *mode, *words,
-        check=False, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"}, timeout=scaled(90),
+        check=False, stdin=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"}, timeout=patience(90),
     )  # fmt: skip
 
 
@@ -245,7 +245,7 @@ def test_a_polkit_that_hangs_holds_up_those_it_is_asked_about_alone(insulad: Ins
         assert insulad.virsh("list").returncode == 0
         assert waiting.poll() is None, "nobody was let in meanwhile"
         polkit.resume_polkit()
-        assert waiting.wait(scaled(60)) == 0
+        assert waiting.wait(patience(60)) == 0
     finally:
         waiting.kill()
         waiting.wait()

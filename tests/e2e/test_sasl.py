@@ -11,7 +11,7 @@ import pytest
 from tests.authority import Authority
 from tests.e2e.guests import domain_xml, seen_by_both_faces
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("virsh", "sasl.scram", "openssl")
 
@@ -33,7 +33,7 @@ class SaslHost:
         prefix = str(self.insulad.prefix)
         done = subprocess.run(
             [sys.executable, "-c", program, "sasl-user", "--prefix", prefix, *words],
-            input=f"{said}\n", capture_output=True, text=True, check=False, timeout=scaled(60),
+            input=f"{said}\n", capture_output=True, text=True, check=False, timeout=patience(60),
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done
@@ -53,7 +53,7 @@ class SaslHost:
     def virsh(self, environment: dict[str, str], *words: str, uri: str = "") -> subprocess.CompletedProcess[str]:
         return self.insulad.host.run(
             "virsh", "-c", uri or self.insulad.uri, *words,
-            check=False, stdin=subprocess.DEVNULL, env=environment, timeout=scaled(90),
+            check=False, stdin=subprocess.DEVNULL, env=environment, timeout=patience(90),
         )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from insula.daemon.afar.certificates import name_of
 from tests.authority import Authority
 from tests.e2e.guests import domain_xml, seen_by_both_faces
 from tests.insulad import START, Insulad
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 pytestmark = pytest.mark.requires("virsh", "openssl")
 
@@ -54,7 +54,7 @@ def configure(insulad: Insulad, server: Path, more: str = "") -> None:
 def virsh(insulad: Insulad, identity: Path, *words: str) -> subprocess.CompletedProcess[str]:
     uri = f"lxc+tls://127.0.0.1/system?pkipath={identity}"
     environment = {**os.environ, "LC_ALL": "C"}
-    return insulad.host.run("virsh", "-c", uri, *words, check=False, env=environment, timeout=scaled(60))
+    return insulad.host.run("virsh", "-c", uri, *words, check=False, env=environment, timeout=patience(60))
 
 
 def test_systemds_socket_starts_the_daemon_for_clients_from_afar_and_a_port_of_its_own_keeps_it(
@@ -76,7 +76,7 @@ def test_systemds_socket_starts_the_daemon_for_clients_from_afar_and_a_port_of_i
             )  # fmt: skip
             told = virsh(insulad, anna, "uri")
             assert told.returncode == 0, told.stderr + insulad.log_text()
-            assert daemon.wait(scaled(30)) == 0
+            assert daemon.wait(patience(30)) == 0
     insulad.start()
 
 
@@ -157,7 +157,7 @@ def test_files_that_cannot_be_used_leave_everything_as_it_was(
 @contextlib.contextmanager
 def connected(insulad: Insulad) -> Iterator[socket.socket]:
     with insulad.host.network():
-        client = socket.create_connection(("127.0.0.1", PORT), timeout=scaled(30))
+        client = socket.create_connection(("127.0.0.1", PORT), timeout=patience(30))
     with client:
         yield client
 
@@ -210,7 +210,7 @@ def test_a_name_is_written_as_libvirts_own_tool_writes_it(authority: Authority, 
         capture_output=True,
         text=True,
         check=True,
-        timeout=scaled(60),
+        timeout=patience(60),
     )
     decoded = ssl._ssl._test_decode_cert(str(identity / "clientcert.pem"))  # type: ignore[attr-defined]
     assert name_of(decoded) in told.stdout

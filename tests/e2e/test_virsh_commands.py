@@ -21,7 +21,7 @@ from tests.e2e.guests import (
 )
 from tests.insulad import Insulad
 from tests.probes import missing
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = [pytest.mark.requires("virsh", "overlay.idmapped"), pytest.mark.client("virsh 9")]
 
@@ -484,7 +484,7 @@ def test_garbage_on_the_socket_hurts_nobody(insulad: Insulad, running: str) -> N
     with insulad.host.network(), socket.socket(socket.AF_UNIX) as client:
         client.connect(str(insulad.socket))
         client.sendall(b"GET / HTTP/1.0\r\n\r\n" * 10)
-        client.settimeout(scaled(10))
+        client.settimeout(patience(10))
         assert client.recv(100) == b""
     assert state(insulad, running) == "running"
     assert "broke the protocol" in insulad.log_text()

@@ -37,7 +37,7 @@ from tests.fuzz.wire import CALLS, HEADER, count_of, packet_of, values_of
 from tests.guests import Guests
 from tests.insulad import Insulad
 from tests.testhost import TestHost
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 _STARTS = ("CREATE", "RESTORE", "MIGRATE", "BUILD", "NODE_SUSPEND", "AUTOSTART", "EXEC", "NAMESPACE")
 """Words in the names of what would start or build something."""
@@ -119,7 +119,7 @@ class _Pinger(threading.Thread):
         super().__init__(daemon=True)
         self._connection = Connection(Role.CLIENT)
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(scaled(30))
+        self._socket.settimeout(patience(30))
         self._socket.connect(str(path))
         self.ended = threading.Event()
         self.error: BaseException | None = None
@@ -166,7 +166,7 @@ class Sockets:
         path = self._insulad.layout.socket_read_only if who & _READ_ONLY else self._insulad.socket
         said = harmless(data[1:])
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(scaled(10))
+            client.settimeout(patience(10))
             client.connect(str(path))
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 client.sendall((b"" if who & _UNOPENED else self._open) + said)
@@ -280,7 +280,7 @@ class Keeper:
         if b"quit" in data:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as channel:
-            channel.settimeout(scaled(5))
+            channel.settimeout(patience(5))
             channel.connect(str(self._guests.socket))
             with contextlib.suppress(ConnectionError):
                 channel.send(data)

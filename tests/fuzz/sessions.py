@@ -33,7 +33,7 @@ from tests.fuzz.mutation import JsonMutator, XmlMutator, edited
 from tests.fuzz.target import BrokenError, One
 from tests.fuzz.wire import CALLS, Value, packet_of, values_of
 from tests.unit.service.fakes import Rig, domain_xml
-from tests.waiting import scaled
+from tests.waiting import patience
 
 _BATCH = 300
 _READ_ONLY, _STRANGER, _UNOPENED = 1, 2, 4
@@ -174,7 +174,7 @@ class _Daemon:
         finally:
             session.close("the input is over")
             theirs.close()
-            async with asyncio.timeout(scaled(20)):
+            async with asyncio.timeout(patience(20)):
                 await session.ended_completely()
                 await self._services.lifecycle.connection_closed(session)
         if len(ended) > 1:

@@ -11,7 +11,7 @@ from insula import AsyncContainer, Container, OperationInvalidError, OperationTi
 from insula.engine.sharedengine import SHARED_ENGINE
 from insula.layout import PREFIX_VARIABLE, Layout
 from tests.leaks import is_gone
-from tests.waiting import scaled, until_heard
+from tests.waiting import patience, until_heard
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -49,7 +49,7 @@ async def test_its_end_is_waited_for_by_the_loop(busybox_root: Path) -> None:
 async def test_who_is_cancelled_leaves_no_program_behind(busybox_root: Path) -> None:
     async with AsyncContainer(busybox_root, init=IDLE, ephemeral=True) as guest:
         running = asyncio.ensure_future(guest.run(["sleep", "4321"]))
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(patience(20)):
             while b"4321" not in (await guest.run(["ps", "-o", "args"])).stdout:  # noqa: ASYNC110 - the guest tells nobody
                 await asyncio.sleep(0.01)
             running.cancel()
@@ -74,7 +74,7 @@ def test_a_guest_that_ends_for_want_of_memory_says_so_when_all_is_gone(busybox_r
     eater = "x=12345678; while :; do x=$x$x; done"
     guest = Container(busybox_root, init=["/bin/sh", "-c", eater], ephemeral=True, memory=16 << 20)
     guest.start()
-    status = guest.wait(scaled(60))
+    status = guest.wait(patience(60))
     assert status.out_of_memory
     assert str(status) == "killed for want of memory"
     assert guest.stats().oom_kills == status.oom_kills >= 1

@@ -16,7 +16,7 @@ from insula.kernel.cgroups import UNLIMITED, Cgroup
 from insula.kernel.cgroups.oomnotices import OomNotices
 from tests.inmates import Inmate
 from tests.system.test_limits import HOLDER, HUNGRY, READER
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.machine("cgroups")
 
@@ -141,7 +141,7 @@ def test_a_kill_for_want_of_memory_wakes_who_watches_the_group(group: Cgroup, in
     program = inmate(HUNGRY)
     program.enter(group)
     assert program.result()[0] == -signal.SIGKILL
-    assert select.select([notices], [], [], scaled(10))[0]
+    assert select.select([notices], [], [], patience(10))[0]
     assert notices.take() == {"web"}
     assert group.oom_kills == 1
     notices.forget("web")

@@ -30,7 +30,7 @@ from insula.errors import (
 )
 from insula.kernel.cgroups import Hierarchies, labelled
 from tests.leaks import is_gone
-from tests.waiting import scaled, until, until_heard
+from tests.waiting import patience, scaled, until, until_heard
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -122,7 +122,7 @@ def test_a_process_inside_can_be_talked_to(guest: Container) -> None:
         assert process.stdout.readline() == b"ping\n"
         assert process.poll() is None
         process.stdin.close()
-        assert process.wait(scaled(5)) == 0
+        assert process.wait(patience(5)) == 0
 
 
 def test_a_terminal_inside_has_the_size_it_was_given(guest: Container) -> None:
@@ -132,7 +132,7 @@ def test_a_terminal_inside_has_the_size_it_was_given(guest: Container) -> None:
         while b"33 99" not in said:
             said += os.read(process.stdout.fileno(), 1000)
         assert said.startswith(b"/dev/pts/")
-        assert process.wait(scaled(5)) == 4
+        assert process.wait(patience(5)) == 4
 
 
 def test_nothing_inside_has_our_place_in_the_out_of_memory_killers_list(busybox_root: Path) -> None:
@@ -145,7 +145,7 @@ def test_nothing_inside_has_our_place_in_the_out_of_memory_killers_list(busybox_
             assert Path(f"/proc/{guest.pid}/oom_score_adj").read_text() == "0\n"
             command = ["/bin/sh", "-c", "read go; cat /proc/self/oom_score_adj"]
             with guest.popen(command, stdin=PIPE, stdout=PIPE) as process:
-                assert process.communicate(b"go\n", timeout=scaled(10))[0] == b"0\n"
+                assert process.communicate(b"go\n", timeout=patience(10))[0] == b"0\n"
     finally:
         ours.write_text(before)
 
@@ -197,7 +197,7 @@ def test_a_function_is_held_like_the_guest_itself(guest: Container) -> None:
 
 def test_all_threads_that_wait_are_told_how_it_ended(guest: Container) -> None:
     with ThreadPoolExecutor() as threads:
-        waiting = [threads.submit(guest.wait, scaled(20)) for _ in range(4)]
+        waiting = [threads.submit(guest.wait, patience(20)) for _ in range(4)]
         until_heard(guest.pid, signal.SIGTERM)
         guest.run(["kill", "-TERM", "1"])
         assert {each.result().code for each in waiting} == {3}
@@ -207,7 +207,7 @@ def test_all_threads_that_wait_are_told_how_it_ended(guest: Container) -> None:
 def test_all_threads_that_wait_for_a_program_inside_are_told_its_status(guest: Container) -> None:
     with guest.popen(["sh", "-c", "read line; exit 7"], stdin=PIPE) as process, ThreadPoolExecutor() as threads:
         assert process.stdin is not None
-        waiting = [threads.submit(process.wait, scaled(20)) for _ in range(4)]
+        waiting = [threads.submit(process.wait, patience(20)) for _ in range(4)]
         process.stdin.write(b"end\n")
         assert [each.result() for each in waiting] == [7] * 4
 
@@ -308,7 +308,7 @@ def test_a_guest_that_is_started_paused_runs_when_it_is_thawed(busybox_root: Pat
     assert container.running
     assert not (busybox_root / "ran").exists()
     container.thaw()
-    assert container.wait(scaled(10)).code == 0
+    assert container.wait(patience(10)).code == 0
     assert (busybox_root / "ran").exists()
     container.destroy()
 
@@ -316,11 +316,11 @@ def test_a_guest_that_is_started_paused_runs_when_it_is_thawed(busybox_root: Pat
 def test_the_end_of_a_plain_program_is_its_status(busybox_root: Path, engine: Engine) -> None:
     container = Container(busybox_root, init=("/bin/sh", "-c", "exit 5"), ephemeral=True, engine=engine)
     container.start()
-    status = container.wait(scaled(10))
+    status = container.wait(patience(10))
     assert (status.meaning, status.code) == (ExitMeaning.EXITED, 5)
     assert container.wait() == status
     container.start()
-    assert container.wait(scaled(10)) == status
+    assert container.wait(patience(10)) == status
     container.destroy()
 
 
@@ -333,12 +333,12 @@ def test_waiting_has_a_time_limit(guest: Container) -> None:
 def test_init_gets_signals(guest: Container) -> None:
     until_heard(guest.pid, signal.SIGTERM)
     guest.signal(signal.SIGTERM)
-    assert guest.wait(scaled(10)).code == 3
+    assert guest.wait(patience(10)).code == 3
 
 
 def test_a_plain_init_is_asked_to_end_by_a_signal_it_hears(guest: Container) -> None:
     until_heard(guest.pid, signal.SIGTERM)
-    assert guest.shutdown(scaled(10)).code == 3
+    assert guest.shutdown(patience(10)).code == 3
 
 
 def test_an_init_that_cannot_hear_is_not_waited_for(busybox_root: Path, engine: Engine) -> None:
@@ -346,7 +346,7 @@ def test_an_init_that_cannot_hear_is_not_waited_for(busybox_root: Path, engine: 
         Container(busybox_root, init=("/bin/sleep", "1000"), ephemeral=True, engine=engine) as guest,
         pytest.raises(OperationFailedError, match="does not listen"),
     ):
-        guest.shutdown(scaled(100))
+        guest.shutdown(patience(100))
 
 
 def test_a_busybox_system_boots_and_shuts_down_when_asked(busybox_root: Path, engine: Engine) -> None:
@@ -361,7 +361,7 @@ def test_a_busybox_system_boots_and_shuts_down_when_asked(busybox_root: Path, en
             return b"busybox login:" in said
 
         until(asks_for_a_login, "the guest's init scripts and getty having run")
-        assert guest.shutdown(scaled(30)).meaning is ExitMeaning.POWERED_OFF
+        assert guest.shutdown(patience(30)).meaning is ExitMeaning.POWERED_OFF
 
 
 @pytest.mark.machine("cgroups")

@@ -14,7 +14,7 @@ from insula.engine.guestinit import PowerAction
 from insula.engine.spec import Bytes, Limits, Microseconds, OverlayRoot, Seccomp, SeccompProfile, TmpfsMount
 from tests import hosts, leaks
 from tests.enclosure import Enclosure
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("userns", "overlay.idmapped")
 
@@ -77,16 +77,16 @@ def test_the_system_comes_up_whole_and_goes_down_when_asked(root: Path, engine: 
     with booted(root, engine) as guest:
         assert shell(guest, "systemctl --failed --no-legend") == ""
         assert shell(guest, "systemd-detect-virt").strip() == "lxc-libvirt"
-        assert guest.shutdown(scaled(30)).meaning is ExitMeaning.POWERED_OFF
+        assert guest.shutdown(patience(30)).meaning is ExitMeaning.POWERED_OFF
 
 
 def test_a_reboot_from_inside_is_told_from_a_power_off(root: Path, engine: Engine) -> None:
     with booted(root, engine) as guest:
         guest.run(["systemctl", "reboot"])
-        assert guest.wait(scaled(30)).meaning is ExitMeaning.REBOOTED
+        assert guest.wait(patience(30)).meaning is ExitMeaning.REBOOTED
         guest.start()
         assert finished_boot(guest) == "running"
-        assert guest.shutdown(scaled(30), PowerAction.REBOOT).meaning is ExitMeaning.REBOOTED
+        assert guest.shutdown(patience(30), PowerAction.REBOOT).meaning is ExitMeaning.REBOOTED
 
 
 BEGIN = "systemd-run --quiet -p Type=exec"
@@ -220,7 +220,7 @@ def test_each_boot_has_an_id_of_its_own(root: Path, engine: Engine, privileged: 
         assert first.replace("-", "") in boots
         assert host.replace("-", "") not in boots
         assert guest.run(["sh", "-c", "echo x > /proc/sys/kernel/random/boot_id"]).returncode != 0
-        guest.shutdown(scaled(30))
+        guest.shutdown(patience(30))
         guest.start()
         assert shell(guest, "cat /proc/sys/kernel/random/boot_id").strip() not in {first, host}
 
@@ -230,7 +230,7 @@ def test_an_ordinary_user_may_ping(guest: Container) -> None:
         os.setresgid(1000, 1000, 1000)
         os.setresuid(1000, 1000, 1000)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP) as echo:
-            echo.settimeout(scaled(10))
+            echo.settimeout(patience(10))
             echo.sendto(bytes((8, 0, 0, 0, 0, 1, 0, 1)), ("127.0.0.1", 0))
             return echo.recv(100)[0]
 

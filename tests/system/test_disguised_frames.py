@@ -8,7 +8,7 @@ import pytest
 
 from tests.exchanges import in_order
 from tests.system.test_port_filters import GUEST, GUEST_6, MAC, NEIGHBOUR, NEIGHBOUR_MAC, OTHER, Ports, ports
-from tests.waiting import scaled
+from tests.waiting import patience
 
 __all__ = ["ports"]
 pytestmark = pytest.mark.requires("nft")
@@ -134,7 +134,7 @@ def passes(ports: Ports, frame: bytes) -> bool:
     with ports.guest.network():
         sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     with receiver, sender:
-        receiver.settimeout(scaled(5))
+        receiver.settimeout(patience(5))
         sender.bind(("eth0", 0))
         marker = b"last one"
         with in_order():

@@ -13,7 +13,7 @@ from insula import Container
 from insula.engine import container, fileverbs, insideverbs, runningverbs
 from insula.layout import PREFIX_VARIABLE
 from tests.insulad import Insulad
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -44,7 +44,7 @@ def said(name: str, *arguments: str | Path, prefix: Path | None = None) -> list[
         env=environment,
         capture_output=True,
         text=True,
-        timeout=scaled(60),
+        timeout=patience(60),
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -60,7 +60,7 @@ def test_every_example_is_run_here() -> None:
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_without_its_arguments_tells_what_it_takes(example: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(example)], capture_output=True, text=True, timeout=scaled(60), check=False
+        [sys.executable, str(example)], capture_output=True, text=True, timeout=patience(60), check=False
     )
     assert done.returncode == 1 and f"{example.name} ROOT" in done.stderr and "Traceback" not in done.stderr
 

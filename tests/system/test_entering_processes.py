@@ -33,7 +33,7 @@ from insula.kernel.process import CloneFlag, setns
 from tests.guests import Guests, namespace_ids, spec
 from tests.players import entering_program_of, image_file
 from tests.spawning import SPAWNERS
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 PRIVILEGED = pytest.mark.parametrize("privileged", [True, False], ids=["privileged", "unprivileged"])
 ARREST = JoinGroups(why="-", count=1)
@@ -348,7 +348,7 @@ def test_the_host_keeps_its_mounts_as_they_are(scratch: Path) -> None:
         channel, process = private_keeper()
         after = Path("/proc/self/mountinfo").read_text()
         channel.close()
-        assert process.wait(timeout=scaled(20)) == 0
+        assert process.wait(timeout=patience(20)) == 0
         assert after == before
         (scratch / "file").write_text("written")
     finally:

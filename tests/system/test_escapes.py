@@ -16,7 +16,7 @@ from insula import Container, Engine
 from insula.engine.spec import Device, DeviceKind
 from insula.errors import InvalidArgumentError, OperationTimeoutError, OperationUnsupportedError, StepError
 from tests import silentfuse
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -83,13 +83,13 @@ def test_no_file_of_ours_is_a_stream_of_its_programs(guest: Container, tmp_path:
         for stream in (file, one, device):
             source = subprocess.DEVNULL if stream is file else stream.fileno()
             with guest.popen(SHOW_STREAMS, stdin=source, stdout=stream.fileno(), stderr=stream.fileno()) as process:
-                assert process.wait(scaled(10)) == 0
+                assert process.wait(patience(10)) == 0
             kinds = guest.run(["cat", "/tmp/kinds"]).stdout.decode().splitlines()[1:4]
             assert [line[0] for line in kinds] == ["c" if stream is file else "p", "p", "p"]
             names = guest.run(["cat", "/tmp/names"]).stdout.decode()
             assert "secret" not in names and "socket" not in names and "/dev/full" not in names
         with guest.popen(["echo", "said"], stdout=file) as process:
-            process.wait(scaled(10))
+            process.wait(patience(10))
     assert (tmp_path / "secret/file").read_text() == "secret\nsaid\n"
 
 

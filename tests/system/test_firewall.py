@@ -16,7 +16,7 @@ from insula.network.firewall.rulewatch import RuleWatch
 from tests.exchanges import exchanged, listening, socket_in
 from tests.hostnet import GATEWAY, GATEWAY_6, HOST_ADDRESS, HOST_ADDRESS_6, UPLINK, HostNet
 from tests.testhost import TestHost
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 pytestmark = pytest.mark.requires("nft")
 
@@ -374,7 +374,7 @@ def test_who_flushes_the_ruleset_meets_our_rules_again_without_being_looked_for(
             watch = RuleWatch(scene.firewall, told.append)
         try:
             await asyncio.to_thread(scene.host.run, "nft", "flush", "ruleset")
-            async with asyncio.timeout(scaled(10)):
+            async with asyncio.timeout(patience(10)):
                 while not told:  # noqa: ASYNC110 - the watch tells by a call
                     await asyncio.sleep(0.01)
         finally:

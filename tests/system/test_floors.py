@@ -24,7 +24,7 @@ from insula.network.virtual.guestends import GuestEnd
 from tests.hostnet import HostNet
 from tests.madenetworks import NAT, Networks
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("tc")
 
@@ -130,7 +130,7 @@ def test_what_others_leave_is_everybodys(hostnet: HostNet) -> None:
         with hostnet.host.network():
             flood = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with flood:
-            flood.settimeout(scaled(30))
+            flood.settimeout(patience(30))
             flood.connect(("10.0.0.2", 9))
             began, (before,) = time.monotonic(), received(kernel, "vnet0")
             for _ in range(2 * RATE // 1400):

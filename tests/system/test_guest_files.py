@@ -22,7 +22,7 @@ from insula.errors import (
     OperationInvalidError,
     OperationTimeoutError,
 )
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -205,7 +205,7 @@ def test_threads_copy_at_the_same_time(guest: Container, tmp_path: Path) -> None
     for each in threads:
         each.start()
     for each in threads:
-        each.join(scaled(60))
+        each.join(patience(60))
     for name, content in contents.items():
         with guest.open(f"/srv/{name}", "rb") as file:
             assert file.read() == content
@@ -230,7 +230,7 @@ def test_one_file_can_be_read_while_a_program_writes_another(guest: Container) -
         with guest.open("/etc/passwd") as file:
             program.stdin.write(file.read().encode())
         program.stdin.close()
-        assert program.wait(scaled(20)) == 0
+        assert program.wait(patience(20)) == 0
 
 
 def _looks(guest: Container) -> list[int]:

@@ -25,7 +25,7 @@ from insula.storage.builders.tool import run_tool
 from insula.storage.imagestore import ImageStore
 from tests import libc
 from tests.enclosure import Enclosure
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 def start_build(prefix: Path, *words: str, world: Enclosure | None = None) -> subprocess.Popen[str]:
@@ -41,7 +41,7 @@ def start_build(prefix: Path, *words: str, world: Enclosure | None = None) -> su
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=scaled(600))
+    output, _ = process.communicate(timeout=patience(600))
     assert process.returncode == 0, output
     return output
 

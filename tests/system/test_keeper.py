@@ -24,7 +24,7 @@ from insula.kernel.fds import NO_FD
 from insula.kernel.process import start_time
 from tests.guests import Guests, id_map, kill_keeper, read_until, spec
 from tests.players import image_file, program_of
-from tests.waiting import scaled, stop, until
+from tests.waiting import patience, stop, until
 
 _NOBODY = 65534
 
@@ -72,7 +72,7 @@ def test_whoever_speaks_nonsense_is_dropped_alone(guests: Guests, datagram: byte
     channel = connect(guests.socket)
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
     channel.send(datagram)
-    channel.settimeout(scaled(10))
+    channel.settimeout(patience(10))
     assert channel.recv(1) == b""
     channel.close()
     assert guests.ask(Verb.HELLO)["pid"] == guests.keeper_pid
@@ -294,7 +294,7 @@ def test_a_private_keeper_ends_with_its_channel_and_takes_its_guests_along(guest
     launcher = Launcher(facts=guests.facts, link=BlockingLink(channel))
     running = completed(launcher.launch(spec(busybox_root, "sleep 1000")))
     channel.close()
-    assert process.wait(timeout=scaled(20)) == 0
+    assert process.wait(timeout=patience(20)) == 0
     until(
         lambda: not os.path.exists(f"/proc/{running.pid}") or os.waitpid(running.pid, os.WNOHANG)[0], "its guest's end"
     )

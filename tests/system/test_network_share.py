@@ -13,7 +13,7 @@ from insula.engine.enter.callinside import call_inside
 from insula.engine.interfacespec import NetworkKind, NetworkShare
 from insula.engine.launch.runningcontainer import Running
 from tests.guests import FIRST_ID, Guests, id_map, read_until, spec
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("cgroup2", "bpf.cgroup_addresses")
 
@@ -45,7 +45,7 @@ SERVES = ("mkdir -p /tmp/www", "echo hello > /tmp/www/index.html", "httpd -p 80 
 @pytest.mark.usefixtures("addresses")
 def test_its_service_has_its_address_low_ports_included_and_no_other(guests: Guests, busybox_root: Path) -> None:
     running = launched(guests, busybox_root, OWN, *SERVES, ports=((80, 80),))
-    with socket.create_connection((OWN, 80), timeout=scaled(5)) as calling:
+    with socket.create_connection((OWN, 80), timeout=patience(5)) as calling:
         calling.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
         answer = b""
         while part := calling.recv(4096):
@@ -65,8 +65,8 @@ def test_who_enters_is_held_as_init_is(guests: Guests, busybox_root: Path) -> No
         said, status = guests.execute(running, "httpd", "-f", "-p", f"{address}:{port}")
         assert (said, status.code) == ("httpd: bind: Operation not permitted\n", 1)
     with socket.create_server((OTHERS, 4714)) as listening:
-        listening.settimeout(scaled(10))
-        call_inside(running, lambda: socket.create_connection((OTHERS, 4714), timeout=scaled(10)).close())
+        listening.settimeout(patience(10))
+        call_inside(running, lambda: socket.create_connection((OTHERS, 4714), timeout=patience(10)).close())
         accepted, peer = listening.accept()
         accepted.close()
         assert peer[0] == OWN

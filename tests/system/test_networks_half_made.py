@@ -23,7 +23,7 @@ from insula.network.virtual.networkrecord import NetworkRecord
 from insula.network.virtual.networksysctls import NetworkSysctls
 from tests.madenetworks import NAT, Networks, RecordedFirewall
 from tests.trees import everything_below
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 pytestmark = [pytest.mark.requires("dnsmasq")]
 
@@ -195,7 +195,7 @@ def test_what_a_daemon_that_died_was_starting_is_taken_away_with_the_network(
         assert state(networks) == before
     finally:
         former.send_signal(signal.SIGCONT)
-        former.wait(timeout=scaled(30))
+        former.wait(timeout=patience(30))
     assert state(networks) == before
 
 

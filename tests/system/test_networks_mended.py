@@ -18,7 +18,7 @@ from insula.network.virtual.networkwatch import NetworkEvent, NetworkWatch
 from tests.hostnet import HostNet
 from tests.madenetworks import MAC, NAT, Networks, asked
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = [pytest.mark.requires("dnsmasq")]
 
@@ -89,7 +89,7 @@ def followed(networks: Networks, network: NetworkDefinition, record: NetworkReco
             await asyncio.sleep(0)
             assert told.empty()
             act()
-            while await asyncio.wait_for(told.get(), scaled(10)) is not NetworkEvent.DAMAGED:
+            while await asyncio.wait_for(told.get(), patience(10)) is not NetworkEvent.DAMAGED:
                 pass
             networks.settle(network, record)
             return True
@@ -126,7 +126,7 @@ def test_a_lease_is_told_at_once(networks: Networks, hostnet: HostNet) -> None:
         try:
             watch.follow(record, leases=networks.performer.lease_file(record))
             networks.lease(guest)
-            return await asyncio.wait_for(told.get(), scaled(10))
+            return await asyncio.wait_for(told.get(), patience(10))
         finally:
             watch.close()
 

@@ -14,7 +14,7 @@ from insula.kernel.cgroups.addressassembler import OwnAddresses
 from insula.kernel.cgroups.addressprograms import hold_to
 from tests.hostnet import BEYOND, BEYOND_6, UPLINK, HostNet
 from tests.inmates import Inmate
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.requires("cgroup2", "bpf.cgroup_addresses")
 
@@ -96,7 +96,7 @@ def served(
     with host.host.network():
         listening = socket.socket(family, kind)
     with listening:
-        listening.settimeout(scaled(5))
+        listening.settimeout(patience(5))
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
         if kind is socket.SOCK_STREAM:
@@ -148,8 +148,8 @@ def test_what_it_connects_to_sees_its_address(host: HostNet, held: Held) -> None
             listening = socket.create_server((address, 4711), family=family)
             hearing = socket.socket(family, socket.SOCK_DGRAM)
         with listening, hearing:
-            listening.settimeout(scaled(5))
-            hearing.settimeout(scaled(5))
+            listening.settimeout(patience(5))
+            hearing.settimeout(patience(5))
             hearing.bind((address, 4711))
             said = held.ask(
                 f"family = socket.AF_INET6 if ':' in '{address}' else socket.AF_INET",
@@ -313,7 +313,7 @@ def test_who_listens_without_a_bind_is_heard_at_its_own_addresses_only(
             passing.connect((HOSTS, port))
         sending.sendto(b"to the host", (HOSTS, other))
         sending.sendto(b"to the group", (OWN, other))
-        calling.settimeout(scaled(5))
+        calling.settimeout(patience(5))
         calling.connect((OWN, port))
         assert program.result() == (0, f"{OWN}\nto the group\n")
 

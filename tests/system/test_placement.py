@@ -17,7 +17,7 @@ from insula.engine.launch.systemdscope import Manager, ScopeError, Scopes, detec
 from insula.engine.spec import CgroupPlacement
 from insula.kernel.cgroups import Cgroup, Hierarchies, scope_name
 from tests.systemctl import machines, scopes_listed, shown, until_gone, until_registered, where
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 GUEST_ROOT = 1_000_000
 
@@ -152,7 +152,7 @@ def test_a_scope_is_ended_with_its_slice_which_ends_before_the_host_does(
     assert told["Conflicts"] == "shutdown.target"
     assert "shutdown.target" in told["Before"]
     subprocess.run(["systemctl", "stop", "machine-prod.slice"], check=True)
-    assert leader.wait(scaled(60)) != 0
+    assert leader.wait(patience(60)) != 0
 
 
 @pytest.mark.systemd_host
@@ -257,7 +257,7 @@ def test_a_scope_with_strangers_in_it_is_ended_with_them(
         leader.wait()
         assert not placement.released_at_once(group)
         placement.release(group)
-        assert stranger.wait(scaled(60)) != 0
+        assert stranger.wait(patience(60)) != 0
     until(lambda: not beside.parent.exists(), "the scope's group being gone")
 
 

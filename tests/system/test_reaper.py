@@ -18,7 +18,7 @@ from insula.engine.launch.runningcontainer import Running
 from insula.engine.spec import Process
 from insula.kernel.process import start_time
 from tests.guests import Guests, kill_keeper, spec
-from tests.waiting import scaled, stop, until
+from tests.waiting import patience, stop, until
 
 ENDS = {
     "exit 3": (ExitMeaning.EXITED, 3),
@@ -317,7 +317,7 @@ def test_who_speaks_no_words_to_the_reaper_is_dropped_alone(
 ) -> None:
     with connect(guests.socket.with_name(REAPER_SOCKET)) as channel:
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        channel.settimeout(scaled(20))
+        channel.settimeout(patience(20))
         channel.send(datagram)
         assert channel.recv(1) == b""
     assert converse(reaper, "hello") == ["1"]
@@ -327,7 +327,7 @@ def test_a_private_keeper_has_no_reaper(guests: Guests) -> None:
     channel, process = private_keeper()
     assert parent_of(process.pid) == os.getpid()
     channel.close()
-    assert process.wait(timeout=scaled(20)) == 0
+    assert process.wait(timeout=patience(20)) == 0
 
 
 @every_end

@@ -21,7 +21,7 @@ from tests.systemctl import (
     until_registered,
     where,
 )
-from tests.waiting import scaled, until, until_heard
+from tests.waiting import patience, scaled, until, until_heard
 
 
 @pytest.mark.systemd_host
@@ -81,7 +81,7 @@ def test_machinectl_ends_one_container_and_no_other(busybox_root: Path) -> None:
             until_registered(f"lxc-{guest.pid}-{guest.name}")
         until_heard(ended.pid, signal.SIGTERM)
         subprocess.run(["machinectl", "terminate", f"lxc-{ended.pid}-ended"], check=True)
-        ended.wait(scaled(60))
+        ended.wait(patience(60))
         assert spared.run(["true"]).returncode == 0
         command = ["machinectl", "show", f"lxc-{spared.pid}-spared"]
         told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -96,7 +96,7 @@ def test_an_administrator_ends_a_guest_by_its_scope(busybox_root: Path) -> None:
         scope = unit_of(guest.pid)
         until_heard(guest.pid, signal.SIGTERM)
         subprocess.run(["systemctl", "stop", scope], check=True)
-        guest.wait(scaled(60))
+        guest.wait(patience(60))
     until_gone(scope)
 
 

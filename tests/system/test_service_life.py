@@ -22,7 +22,7 @@ from insula.service.events import DomainIdentity
 from insula.service.runrecord import StopReason
 from tests.descriptors import open_names
 from tests.services import UUID_OF_GUEST, Service, driven, guest_xml, layout_below, program, serving, until
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped")
 
@@ -141,7 +141,7 @@ async def test_waiting_tells_the_wait_status(service: Service, busybox_root: Pat
     ref = await service.domains.create_xml(guest_xml(str(busybox_root), init=program("exit 9")), paused=True)
     waiting = asyncio.create_task(service.domains.wait(ref))
     await service.domains.resume(ref)
-    stopped = await asyncio.wait_for(waiting, scaled(20))
+    stopped = await asyncio.wait_for(waiting, patience(20))
 
     assert (stopped.reason, stopped.status) == (StopReason.CRASHED, 9 << 8)
 

@@ -12,7 +12,7 @@ import pytest
 from insula.engine.enter.callinside import call_inside
 from tests.guests import Guests
 from tests.system.test_network_share import OTHERS, OWN, addresses, launched
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 __all__ = ["addresses"]
 pytestmark = [pytest.mark.requires("cgroup2", "bpf.cgroup_addresses"), pytest.mark.usefixtures("addresses")]
@@ -145,7 +145,7 @@ def test_a_socket_that_the_host_hands_in_is_the_hosts(guests: Guests, busybox_ro
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(str(place))
         door.listen()
-        door.settimeout(scaled(10))
+        door.settimeout(patience(10))
         place.chmod(0o777)
 
         def give() -> None:

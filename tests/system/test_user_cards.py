@@ -19,7 +19,7 @@ from insula.network.guestinterfaces import done_in
 from insula.network.netlink import NetlinkPerformer
 from tests.hostnet import BEYOND, BEYOND_6, GATEWAY, HOST_ADDRESS, HOST_ADDRESS_6, HostNet
 from tests.testhost import TestHost
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 pytestmark = pytest.mark.requires("userns", "busybox", "overlay.idmapped", "passt", "slirp4netns")
 
@@ -68,14 +68,14 @@ def in_guest(guest: Container, family: int, kind: int) -> socket.socket:
         made = done_in(network, lambda: socket.socket(family, kind))
     finally:
         os.close(network)
-    made.settimeout(scaled(5))
+    made.settimeout(patience(5))
     return made
 
 
 def on(machine: TestHost, family: int, kind: int) -> socket.socket:
     with machine.network():
         made = socket.socket(family, kind)
-    made.settimeout(scaled(5))
+    made.settimeout(patience(5))
     return made
 
 
@@ -97,7 +97,7 @@ def talk(calling: socket.socket, listening: socket.socket, called: tuple[str, in
         calling.sendall(b"question")  # passt of 2023 tells the guest of a connection once something is said there
         accepted, peer = listening.accept()
         with accepted:
-            accepted.settimeout(scaled(5))
+            accepted.settimeout(patience(5))
             assert accepted.recv(100) == b"question"
             accepted.sendall(b"answer")
             assert calling.recv(100) == b"answer"

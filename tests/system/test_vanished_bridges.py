@@ -10,7 +10,7 @@ from insula.engine.interfacespec import BridgePort, PortVlans
 from insula.network.devicewatch import DeviceWatch
 from insula.network.guestports import GuestPorts, RefusedPort
 from tests.hostnet import HostNet
-from tests.waiting import scaled
+from tests.waiting import patience
 
 GUEST = UUID(int=1)
 PORTS = GuestPorts()
@@ -28,7 +28,7 @@ def told(hostnet: HostNet, device: str, *steps: tuple[Callable[[], object], bool
             for step, there in steps:
                 assert heard.empty()
                 step()
-                assert await asyncio.wait_for(heard.get(), scaled(10)) == (GUEST, device, there)
+                assert await asyncio.wait_for(heard.get(), patience(10)) == (GUEST, device, there)
         finally:
             watch.close()
 

@@ -6,7 +6,7 @@ import pytest
 
 from insula.cli.shellcompletion import COMPLETIONS
 from insula.cli.verbtable import VERBS
-from tests.waiting import scaled
+from tests.waiting import patience
 
 NAMES = ["web", "web two", "$(touch ran)", "`touch ran`", "worker;touch ran"]
 """Names of domains; those of some are commands of a shell."""
@@ -34,7 +34,7 @@ class Completer:
             "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _insula; printf '%s\\n' \"${COMPREPLY[@]}\""
         )
         done = subprocess.run(
-            ["bash", "-c", script], cwd=self.directory, capture_output=True, text=True, check=True, timeout=scaled(60)
+            ["bash", "-c", script], cwd=self.directory, capture_output=True, text=True, check=True, timeout=patience(60)
         )
         assert done.stderr == ""
         return [each for each in done.stdout.splitlines() if each]

@@ -25,7 +25,7 @@ from insula.rpc.procedures import Procedure, Remote
 from insula.rpc.wiretypes import DomainRef
 from insula.service.events import Events
 from tests.unit.daemon.fakes import WEB, FakeDomains, FakeImages, services_of
-from tests.waiting import scaled
+from tests.waiting import patience
 
 DOM = DomainRef(WEB.name, WEB.uuid.bytes, -1)
 
@@ -64,7 +64,7 @@ class ClientEnd:
 
     async def until(self, condition: Callable[[Arrival], bool]) -> Any:
         """Return (and remove) the first event that fits."""
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(patience(20)):
             while True:
                 self.take()
                 for each in self.events:
@@ -89,7 +89,7 @@ class ClientEnd:
 
     async def hung_up(self) -> None:
         """Return once the server has closed the connection."""
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(patience(20)):
             while not self.at_end:
                 self.take()
                 await asyncio.sleep(0.001)
@@ -156,7 +156,7 @@ async def connected(
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while not condition():  # noqa: ASYNC110 - the sockets are the event
             await asyncio.sleep(0.001)
 

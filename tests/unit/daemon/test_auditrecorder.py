@@ -9,7 +9,7 @@ import pytest
 from insula.daemon.auditrecorder import WAITING_MAX, AuditRecorder
 from insula.errors import ConfigurationError
 from insula.kernel.audit import AuditKind, KernelAudit
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 class Kernel(KernelAudit):
@@ -30,7 +30,7 @@ class Kernel(KernelAudit):
 
     def record(self, kind: AuditKind, text: str) -> None:
         self.asked.set()
-        assert self.gate.wait(scaled(60))
+        assert self.gate.wait(patience(60))
         if self.refusal is not None:
             raise self.refusal
         self.records.append((kind, text))
@@ -130,7 +130,7 @@ def test_what_waits_at_the_end_and_is_not_taken_is_in_the_log(
     for number in range(WAITING_MAX + 1):
         recorder.record(AuditKind.CONTROL, f"record {number}.")
         if not number:
-            assert kernel.asked.wait(scaled(60))
+            assert kernel.asked.wait(patience(60))
     recorder.close()
     kernel.gate.set()
     assert "record 1." in caplog.text and f"record {WAITING_MAX}." in caplog.text

@@ -13,7 +13,7 @@ from insula.daemon.channel import WRAPPED_MAX, Channel, LocalChannel, TcpChannel
 from insula.errors import RpcError
 from insula.rpc.frames import FDS_MAX
 from tests.authority import Authority
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def test_an_encrypted_channel_says_what_it_holds_back(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=server / "cacert.pem")
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.settimeout(scaled(60))
-        theirs.settimeout(scaled(60))
+        ours.settimeout(patience(60))
+        theirs.settimeout(patience(60))
         shaken: list[ssl.SSLSocket] = []
         client = threading.Thread(
             target=lambda: shaken.append(trusting.wrap_socket(theirs, server_hostname="localhost"))
@@ -108,7 +108,7 @@ def framed(data: bytes) -> bytes:
 @pytest.fixture
 def tcp() -> Iterator[tuple[TcpChannel, socket.socket]]:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        theirs = socket.create_connection(server.getsockname(), timeout=scaled(30))
+        theirs = socket.create_connection(server.getsockname(), timeout=patience(30))
         ours, _ = server.accept()
     channel = channel_of(ours)
     assert isinstance(channel, TcpChannel) and not channel.passes_fds

@@ -14,7 +14,7 @@ from insula.engine.keeper import protocol
 from insula.engine.keeper.link import KeeperEvent, KeeperLink
 from insula.engine.keeper.protocol import Verb
 from insula.errors import KeeperError
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -114,7 +114,7 @@ async def scene(*guests: str, executions: dict[str, str] | None = None) -> Async
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(scaled(10)):
+    async with asyncio.timeout(patience(10)):
         while not condition():  # noqa: ASYNC110 - the sockets are the event
             await asyncio.sleep(0.005)
 

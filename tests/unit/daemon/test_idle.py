@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from insula.daemon.idle import IdleWatch
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -14,7 +14,7 @@ async def test_it_goes_after_being_idle_for_the_whole_time() -> None:
     gone = asyncio.Event()
     watch = IdleWatch(0.02, is_idle=lambda: True, stop=gone.set)
     watch.look()
-    await asyncio.wait_for(gone.wait(), scaled(5))
+    await asyncio.wait_for(gone.wait(), patience(5))
 
 
 async def test_work_starts_the_time_anew() -> None:
@@ -28,7 +28,7 @@ async def test_work_starts_the_time_anew() -> None:
     assert not gone.is_set()
     busy = False
     watch.look()
-    await asyncio.wait_for(gone.wait(), scaled(5))
+    await asyncio.wait_for(gone.wait(), patience(5))
 
 
 async def test_work_nobody_told_of_is_noticed_at_the_end() -> None:
@@ -44,7 +44,7 @@ async def test_work_nobody_told_of_is_noticed_at_the_end() -> None:
 async def test_looking_often_does_not_put_it_off() -> None:
     gone = asyncio.Event()
     watch = IdleWatch(0.05, is_idle=lambda: True, stop=gone.set)
-    async with asyncio.timeout(scaled(5)):
+    async with asyncio.timeout(patience(5)):
         while not gone.is_set():
             watch.look()
             await asyncio.sleep(0.005)

@@ -10,7 +10,7 @@ from insula.daemon import intake as intake_module
 from insula.daemon import rounds as rounds_module
 from insula.daemon.intake import Intake
 from insula.daemon.rounds import Rounds, Turn
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -50,7 +50,7 @@ async def test_others_get_their_turn_between_slow_ones(monkeypatch: pytest.Monke
     handled = Handled(seconds=0.002)
     handled.intake.add(range(5))  # type: ignore[arg-type]
     turns = 0
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while handled.intake.waiting:
             turns += 1
             await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from insula.engine.keeper.link import KeeperEvent, KeeperLink
 from insula.engine.keeper.protocol import Message, Verb
 from insula.errors import KeeperError, StepError
 from tests.descriptors import open_fds
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -80,7 +80,7 @@ async def supervised() -> AsyncIterator[tuple[KeeperSupervisor, Keepers]]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(scaled(10)):
+    async with asyncio.timeout(patience(10)):
         while not condition():  # noqa: ASYNC110 - the sockets are the event
             await asyncio.sleep(0.005)
 
@@ -154,7 +154,7 @@ async def test_the_keepers_death_fails_those_who_wait_and_a_new_one_is_put_in_it
         keepers.keeper.close()
         with pytest.raises(KeeperError, match="gone"):
             await link.answer(number)
-        await asyncio.wait_for(keepers.restored_event.wait(), scaled(10))
+        await asyncio.wait_for(keepers.restored_event.wait(), patience(10))
         assert (len(keepers.channels), keepers.restored, link.restarts) == (2, 1, 1)
         number = link.ask(Verb.HELLO, {}, {})
         keepers.answer(keepers.take(), {"n": 1})
@@ -164,7 +164,7 @@ async def test_the_keepers_death_fails_those_who_wait_and_a_new_one_is_put_in_it
 async def test_a_keeper_that_talks_nonsense_is_given_up() -> None:
     async with supervised() as (_, keepers):
         keepers.keeper.send(b"nonsense")
-        await asyncio.wait_for(keepers.restored_event.wait(), scaled(10))
+        await asyncio.wait_for(keepers.restored_event.wait(), patience(10))
         assert keepers.restored == 1
 
 
@@ -197,7 +197,7 @@ async def test_what_is_asked_while_guests_are_handed_over_waits_until_they_are()
 
         link._restored = restore
         keepers.keeper.close()
-        await asyncio.wait_for(handing.wait(), scaled(10))
+        await asyncio.wait_for(handing.wait(), patience(10))
         number = link.ask(Verb.KILL, {"uuid": "u"}, {})
         adopting = keepers.take()
         assert adopting.body["verb"] == "adopt"
@@ -258,9 +258,9 @@ async def test_a_keeper_that_says_nothing_is_told_to_go_on_and_then_killed_and_r
     async with supervised() as (link, keepers):
         number = link.ask(Verb.KILL, {}, {})
         with pytest.raises(KeeperError, match="did not answer"):
-            await asyncio.wait_for(link.answer(number), scaled(10))
+            await asyncio.wait_for(link.answer(number), patience(10))
         assert [each for _, each in sent] == [signal.SIGCONT, signal.SIGKILL]
-        await asyncio.wait_for(keepers.restored_event.wait(), scaled(10))
+        await asyncio.wait_for(keepers.restored_event.wait(), patience(10))
         assert link.restarts == 1
 
 
@@ -269,7 +269,7 @@ async def test_a_silent_keeper_is_replaced_before_the_daemon_begins(monkeypatch:
     monkeypatch.setattr(os, "kill", lambda pid, number: None)
     keepers = Keepers(silent=True)
     link = KeeperSupervisor(obtain=keepers.obtain, on_event=keepers.events.append, restored=keepers.restore)
-    await asyncio.wait_for(link.start(), scaled(10))
+    await asyncio.wait_for(link.start(), patience(10))
     assert (len(keepers.channels), link.restarts, link.connected) == (2, 1, True)
     await link.close()
     for each in keepers.channels:
@@ -301,7 +301,7 @@ async def test_a_request_that_takes_too_long_is_given_up_and_its_late_answer_dro
         number = link.ask(Verb.KILL, {}, {})
         killing = keepers.take()
         with pytest.raises(KeeperError, match="has not done in time"):
-            await asyncio.wait_for(link.answer(number), scaled(10))
+            await asyncio.wait_for(link.answer(number), patience(10))
         keepers.answer(killing, {"status": 9})
         number = link.ask(Verb.HELLO, {}, {})
         keepers.answer(keepers.take(), {"n": 1})
@@ -320,7 +320,7 @@ async def test_starting_a_keeper_is_tried_again_until_it_works(monkeypatch: pyte
         forgotten = asyncio.create_task(link.answer(link.ask(Verb.HELLO, {}, {})))
         await asyncio.sleep(0)
         forgotten.cancel()
-        await asyncio.wait_for(keepers.restored_event.wait(), scaled(10))
+        await asyncio.wait_for(keepers.restored_event.wait(), patience(10))
         assert link.connected and keepers.refuse == 0
         await asyncio.sleep(0)
         request = keepers.take()
@@ -341,7 +341,7 @@ async def test_nobody_waits_forever_for_a_keeper_that_cannot_be_started(monkeypa
         await until(lambda: not link.connected)
         number = link.ask(Verb.KILL, {}, {})
         with pytest.raises(KeeperError):
-            await asyncio.wait_for(link.answer(number), scaled(10))
+            await asyncio.wait_for(link.answer(number), patience(10))
         with pytest.raises(KeeperError, match="none can be started"):
             link.ask(Verb.KILL, {}, {})
 

@@ -10,7 +10,7 @@ from insula.daemon import keeperwatch
 from insula.daemon.keeperwatch import KeeperWatch
 from insula.engine.keeper.link import ANSWER_WITHIN
 from insula.engine.keeper.protocol import Verb
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -46,7 +46,7 @@ async def watch(told: Told) -> AsyncIterator[KeeperWatch]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(scaled(10)):
+    async with asyncio.timeout(patience(10)):
         while not condition():  # noqa: ASYNC110 - the watch has no event for it
             await asyncio.sleep(0.001)
 

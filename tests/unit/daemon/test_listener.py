@@ -14,7 +14,7 @@ from insula.daemon.listener import Endpoint, Listener, close_endpoints, lasts, o
 from insula.daemon.peers import Peer
 from insula.daemon.remotesettings import RemoteSettings, TlsSettings
 from insula.errors import ConfigurationError
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 def settings_for(*paths: Path, mode: int = 0o660) -> Settings:
@@ -160,7 +160,7 @@ async def test_clients_wait_while_the_listener_is_paused(tmp_path: Path) -> None
         await asyncio.sleep(0.02)
         assert accepted.empty()
         listener.resume()
-        (await asyncio.wait_for(accepted.get(), scaled(5))).close()
+        (await asyncio.wait_for(accepted.get(), patience(5))).close()
     listener.pause()
     with connect(tmp_path / "s"):
         await asyncio.sleep(0.02)
@@ -181,12 +181,12 @@ async def test_running_out_of_descriptors_is_survived(
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
             listener.resume()
-            async with asyncio.timeout(scaled(5)):
+            async with asyncio.timeout(patience(5)):
                 while "cannot accept" not in caplog.text:  # noqa: ASYNC110 - the log is the event
                     await asyncio.sleep(0.005)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        (await asyncio.wait_for(accepted.get(), scaled(5))).close()
+        (await asyncio.wait_for(accepted.get(), patience(5))).close()
     listener.pause()
     close_endpoints(endpoints)
 

@@ -17,7 +17,7 @@ from insula.service import bulkstats
 from insula.service.disks import DiskVerbs
 from insula.service.domains import Domains
 from tests.unit.daemon.fakes import WEB, managed
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 HOST = "127.0.0.1"
@@ -55,7 +55,7 @@ async def connected(settings: MetricsSettings) -> tuple[asyncio.StreamReader, as
 
 async def answer(settings: MetricsSettings, request: str) -> tuple[str, dict[str, str], str]:
     """Return the status, the fields of the head and the body of the answer."""
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         reader, writer = await connected(settings)
         writer.write(request.encode())
         head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
@@ -151,7 +151,7 @@ async def crowd(server: MetricsServer, settings: MetricsSettings, request: bytes
 
 
 async def test_who_says_nothing_gives_way_to_others() -> None:
-    async with serving() as (server, settings), asyncio.timeout(scaled(20)):
+    async with serving() as (server, settings), asyncio.timeout(patience(20)):
         idle_first = await connected(settings)
         while not server._clients:  # noqa: ASYNC110 - accepting has no event of its own
             await asyncio.sleep(0.001)
@@ -172,7 +172,7 @@ async def test_one_too_many_of_those_who_have_asked_is_hung_up_on_and_served_aga
         return [b"text"]
 
     monkeypatch.setattr(MetricsServer, "_text", held)
-    async with serving() as (server, settings), asyncio.timeout(scaled(20)):
+    async with serving() as (server, settings), asyncio.timeout(patience(20)):
         writers = await crowd(server, settings, get().encode())
         reader, writer = await connected(settings)
         assert await nothing(reader)
@@ -187,7 +187,7 @@ async def test_one_too_many_of_those_who_have_asked_is_hung_up_on_and_served_aga
 @pytest.mark.parametrize("sent", [b"GET /metrics HTTP/1.1\r\n" + b"x" * 20000, b"GET /met"])
 async def test_a_request_without_end_is_hung_up_on(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metricsserver, "_REQUEST_SECONDS", 0.05)
-    async with serving() as (_, settings), asyncio.timeout(scaled(20)):
+    async with serving() as (_, settings), asyncio.timeout(patience(20)):
         reader, writer = await connected(settings)
         writer.write(sent)
         assert await nothing(reader)
@@ -197,7 +197,7 @@ async def test_a_request_without_end_is_hung_up_on(sent: bytes, monkeypatch: pyt
 async def test_who_does_not_take_an_answer_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metricsserver, "exposition", lambda *_: ["x" * (1 << 20)] * 32)
     monkeypatch.setattr(metricsserver, "_ANSWER_SECONDS", 0.05)
-    async with serving() as (server, settings), asyncio.timeout(scaled(20)):
+    async with serving() as (server, settings), asyncio.timeout(patience(20)):
         reader, writer = await asyncio.open_connection(settings.host, settings.port, limit=1024)
         writer.write(get().encode())
         await reader.readexactly(4)  # it has begun to answer

@@ -6,7 +6,7 @@ import pytest
 
 from insula.daemon import punctuality as punctuality_module
 from insula.daemon.punctuality import Punctuality
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -22,7 +22,7 @@ class Clocks:
         self.clocks = Punctuality(reading=lambda: self.reading, late=self.late.append)
 
     async def until_late(self) -> None:
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(patience(20)):
             while not self.late:  # noqa: ASYNC110 - a timer is the event
                 await asyncio.sleep(0.002)
 
@@ -44,7 +44,7 @@ async def test_who_has_opened_has_all_the_time_there_is(monkeypatch: pytest.Monk
 
 async def test_who_sends_bytes_without_end_of_one_packet_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     clocks = Clocks(monkeypatch, packet=0.05)
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while not clocks.late:
             clocks.clocks.heard(packets=0, unfinished=True)
             await asyncio.sleep(0.002)

@@ -28,7 +28,7 @@ from insula.rpc.procedures import Remote
 from insula.rpc.wiretypes import DomainRef
 from insula.service.events import Events
 from tests.unit.daemon.fakes import WEB, FakeDomains, services_of
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -80,7 +80,7 @@ def connect(path: Path) -> socket.socket:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while not condition():  # noqa: ASYNC110 - the sockets are the event
             await asyncio.sleep(0.001)
 

@@ -21,7 +21,7 @@ from insula.service.events import LifecycleEvent
 from tests.descriptors import open_fds
 from tests.unit.daemon.clientend import DOM, connected, failure, until
 from tests.unit.daemon.fakes import WEB, parameter
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 pytestmark = pytest.mark.asyncio
 
@@ -394,7 +394,7 @@ async def test_what_is_answered_without_a_handler_is_answered_at_once(program: i
     async with connected() as both:
         both.client.socket.send(pack_frame(Frame(program, PROTOCOL_VERSION, number, kind, 77, Status.OK, b"")))
         answer = b""
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(patience(20)):
             while not answer:
                 with suppress(BlockingIOError):
                     answer = both.client.socket.recv(1 << 16)

@@ -13,7 +13,7 @@ from insula.daemon.channel import channel_of
 from insula.daemon.rounds import Rounds, Turn
 from insula.daemon.transport import READ_SIZE, Transport
 from tests.descriptors import open_fds
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -65,14 +65,14 @@ async def ends() -> AsyncIterator[Ends]:
 
 async def receive(peer: socket.socket, count: int) -> bytes:
     data = b""
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while len(data) < count:
             data += await asyncio.get_running_loop().sock_recv(peer, 65536)
     return data
 
 
 async def settle(pair: Ends, count: int) -> None:
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while len(pair.received) < count and not pair.lost:  # noqa: ASYNC110 - the transport is the event
             await asyncio.sleep(0.001)
 
@@ -178,7 +178,7 @@ async def test_what_a_slow_peer_does_not_take_waits_and_arrives_whole() -> None:
         await asyncio.sleep(0.01)
         assert not written.done()
         assert await receive(pair.peer, len(data) + 3) == data + b"end"
-        await asyncio.wait_for(written, scaled(5))
+        await asyncio.wait_for(written, patience(5))
         assert pair.transport.backlog == 0
         assert pair.drained == 1
 

@@ -18,7 +18,7 @@ from insula.engine.console.terminalwatch import TerminalWatch
 from insula.engine.tokenbucket import TokenBucket
 from insula.kernel.fds import Fd
 from insula.kernel.pty import path_in_devpts
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +77,7 @@ async def line(
 
 async def read_until(channel: ConsoleChannel, text: bytes) -> bytes:
     seen = b""
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while text not in seen:
             data = await channel.read()
             assert data, f"the console ended after {seen!r}"
@@ -87,7 +87,7 @@ async def read_until(channel: ConsoleChannel, text: bytes) -> bytes:
 
 async def read_exactly(channel: ConsoleChannel, count: int) -> bytes:
     seen = bytearray()
-    async with asyncio.timeout(scaled(60)):
+    async with asyncio.timeout(patience(60)):
         while len(seen) < count:
             data = await channel.read()
             assert data, f"the console ended after {len(seen)} bytes"
@@ -96,7 +96,7 @@ async def read_exactly(channel: ConsoleChannel, count: int) -> bytes:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while not condition():  # noqa: ASYNC110 (the guest's side has no event to wait for)
             await asyncio.sleep(0.01)
 
@@ -104,7 +104,7 @@ async def until(condition: Callable[[], bool]) -> None:
 async def writer_ends(writer: "asyncio.Task[int]") -> None:
     """The guest's end hangs up, and whoever prints there is told."""
     with suppress(OSError):
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(patience(20)):
             await writer
 
 

@@ -15,7 +15,7 @@ from insula.engine.steps.guest.confinement import LimitResource
 from insula.engine.steps.guest.execution import Execute, PassDescriptors
 from insula.engine.steps.guest.gueststep import GuestStep
 from tests.players import image_file, program_of
-from tests.waiting import scaled
+from tests.waiting import patience
 
 BROKEN = LimitResource(why="-", name="CORE", soft=2, hard=1)
 """A step that fails on every host."""
@@ -108,7 +108,7 @@ class ForkedKeeper:
 
     def wait_for_event(self, kind: EventKind) -> KeeperEvent:
         while not any(event.kind is kind for event in self.events):
-            assert select.select([self.link], [], [], scaled(60))[0], f"no event {kind.value}"
+            assert select.select([self.link], [], [], patience(60))[0], f"no event {kind.value}"
             self.link.dispatch()
         return next(event for event in self.events if event.kind is kind)
 

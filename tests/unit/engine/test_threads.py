@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from insula.engine.threads import OWN_THREADS, in_own_thread
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 pytestmark = pytest.mark.asyncio
 MORE_THAN_ANY_POOL = 64
@@ -24,8 +24,8 @@ async def test_however_many_calls_hang_the_next_one_has_its_turn() -> None:
     release = threading.Event()
     hanging = [asyncio.create_task(in_own_thread(release.wait)) for _ in range(MORE_THAN_ANY_POOL)]
     try:
-        assert await asyncio.wait_for(in_own_thread(lambda: "done"), scaled(10)) == "done"
-        assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), scaled(10)) == "done"
+        assert await asyncio.wait_for(in_own_thread(lambda: "done"), patience(10)) == "done"
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), patience(10)) == "done"
     finally:
         release.set()
         await asyncio.gather(*hanging)
@@ -61,6 +61,6 @@ async def test_a_child_of_this_process_has_threads_of_its_own() -> None:
     child = os.fork()
     if not child:
         answered = OWN_THREADS.submit(lambda: 7)
-        os._exit(answered.result(scaled(10)))
+        os._exit(answered.result(patience(10)))
     _, status = await asyncio.to_thread(os.waitpid, child, 0)
     assert os.waitstatus_to_exitcode(status) == 7

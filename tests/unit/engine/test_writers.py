@@ -11,7 +11,7 @@ import pytest
 
 from insula.engine import writers
 from insula.engine.writers import Writers
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -41,7 +41,7 @@ async def test_no_more_threads_than_the_limit_work_at_once_and_all_work_is_done(
         with lock:
             at_once -= 1
 
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         await asyncio.gather(*(few.perform(work) for _ in range(20)))
     assert 1 <= most <= 2
 
@@ -50,7 +50,7 @@ async def test_work_that_never_ends_holds_its_thread_only() -> None:
     few = Writers("test", 2)
     never = threading.Event()
     stuck = asyncio.create_task(few.perform(never.wait))
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         for number in range(10):
             assert await few.perform(lambda number=number: number) == number  # type: ignore[misc]
     never.set()
@@ -74,7 +74,7 @@ async def test_nobody_waits_for_a_thread_that_has_just_taken_work_that_never_end
             later = time.perf_counter_ns() + number * 200
             while time.perf_counter_ns() < later:
                 pass
-            async with asyncio.timeout(scaled(20)):
+            async with asyncio.timeout(patience(20)):
                 assert await few.perform(lambda: 1) == 1
             never.set()
             await stuck.pop()
@@ -91,7 +91,7 @@ async def test_a_thread_without_work_ends_and_another_begins_when_there_is_some(
     few = Writers("idle test", 2)
     for _ in range(3):
         assert await few.perform(lambda: 1) == 1
-        async with asyncio.timeout(scaled(5)):
+        async with asyncio.timeout(patience(5)):
             while any(each.name == "idle test" for each in threading.enumerate()):  # noqa: ASYNC110 (no event)
                 await asyncio.sleep(0.01)
 
@@ -105,5 +105,5 @@ async def test_the_process_ends_though_a_disk_does_not_answer() -> None:
         "    task.cancel()\n"
         "asyncio.run(main())"
     )
-    ended = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", text], timeout=scaled(20), check=False)
+    ended = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", text], timeout=patience(20), check=False)
     assert ended.returncode == 0

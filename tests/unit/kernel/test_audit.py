@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from insula.kernel.audit import AuditKind, KernelAudit, encoded, text_of
-from tests.waiting import scaled
+from tests.waiting import patience
 
 HEADER = struct.Struct("=IHHII")
 
@@ -56,7 +56,7 @@ def kernel(**says: int) -> Iterator[tuple[KernelAudit, FakeKernel]]:
     with theirs:
         with closing(KernelAudit(ours)) as audit:
             yield audit, fake
-        thread.join(scaled(20))
+        thread.join(patience(20))
 
 
 @pytest.mark.parametrize("late_status", [0, 1])

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.waiting import scaled
+from tests.waiting import patience
 
 CODE = """
 import ctypes, json, os, sys
@@ -38,7 +38,7 @@ print(json.dumps({"before": before, "after": told(), "all": len(everything)}))
 
 def test_a_process_that_inherited_much_is_scheduled_as_any(tmp_path: Path) -> None:
     told = json.loads(
-        subprocess.run([sys.executable, "-c", CODE], capture_output=True, check=True, timeout=scaled(60)).stdout
+        subprocess.run([sys.executable, "-c", CODE], capture_output=True, check=True, timeout=patience(60)).stdout
     )
     before, after = told["before"], told["after"]
     assert (before["nice"], before["policy"], before["slack"], before["io"]) == (7, 3, 1_000_000, 3 << 13)

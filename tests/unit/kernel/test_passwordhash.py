@@ -7,7 +7,7 @@ import pytest
 from insula.errors import OperationUnsupportedError
 from insula.kernel import passwordhash
 from insula.kernel.passwordhash import password_hash
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 def test_a_hash_is_what_another_program_makes_of_the_password_and_the_salt() -> None:
@@ -16,7 +16,7 @@ def test_a_hash_is_what_another_program_makes_of_the_password_and_the_salt() -> 
     assert (method, rounds) == ("6", "rounds=100000")
     code = "$p = 'Gr\u00fc\u00dfe: \\'x\\' $1 %s'; print crypt($p, $ARGV[0])"
     told = subprocess.run(
-        ["perl", "-e", code, f"$6${rounds}${salt}$"], capture_output=True, text=True, check=True, timeout=scaled(60)
+        ["perl", "-e", code, f"$6${rounds}${salt}$"], capture_output=True, text=True, check=True, timeout=patience(60)
     )
     assert told.stdout == found
 

@@ -11,7 +11,7 @@ import pytest
 
 from insula.kernel import process
 from insula.kernel.process import CloneFlag, clone
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 def child(action: str) -> tuple[int, int]:
@@ -25,7 +25,7 @@ def child(action: str) -> tuple[int, int]:
 
 
 def reaped(pidfd: int) -> int:
-    select.select([pidfd], [], [], scaled(10))
+    select.select([pidfd], [], [], patience(10))
     status = process.wait_status(pidfd)
     os.close(pidfd)
     assert status is not None

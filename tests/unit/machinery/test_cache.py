@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import cache
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 @pytest.fixture(autouse=True)
@@ -63,12 +63,12 @@ def test_two_sessions_do_not_build_the_same_twice() -> None:
 
     def slow(work: Path, _final: Path) -> None:
         started.set()
-        go_on.wait(scaled(10))
+        go_on.wait(patience(10))
         calls.append("slow")
 
     first = threading.Thread(target=cache.built, args=("thing", "recipe", slow))
     first.start()
-    started.wait(scaled(10))
+    started.wait(patience(10))
     second = threading.Thread(target=cache.built, args=("thing", "recipe", builder(calls, "second")))
     second.start()
     go_on.set()

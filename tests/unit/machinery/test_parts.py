@@ -12,7 +12,7 @@ import pytest
 
 from tests import parts
 from tests.parts import Ended, Part
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -82,7 +82,7 @@ def test_who_ends_the_run_ends_all_parts_which_tidy_up(number: signal.Signals, t
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True) as run:
         begun = until(lambda: _pids(tmp_path, 2), "the start of both parts", seconds=20)
         run.send_signal(number)
-        said, _ = run.communicate(timeout=scaled(60))
+        said, _ = run.communicate(timeout=patience(60))
     assert said.splitlines() == ["", "== endless", "tidied", "interrupted"]
     assert not [pid for pid in begun if _is_ours(pid, tmp_path)]
     assert not list(tmp_path.rglob("never"))

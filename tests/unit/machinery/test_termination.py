@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.waiting import scaled
+from tests.waiting import patience
 
 CHECKOUT = Path(__file__).parents[3]
 SESSION = """
@@ -40,5 +40,5 @@ def test_a_terminated_session_is_interrupted_whatever_its_tasks_refuse_and_its_c
         assert session.stdout
         said = [session.stdout.readline().strip() for _ in range(2)]
         session.send_signal(signal.SIGTERM)
-        rest, _ = session.communicate(timeout=scaled(60))
+        rest, _ = session.communicate(timeout=patience(60))
     assert (*said, rest.strip(), session.returncode) == (str(-signal.SIGTERM), "busy", "tidied", 0)

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from insula.network.devicewatch import DeviceWatch
-from tests.waiting import scaled
+from tests.waiting import patience
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 
@@ -21,7 +21,7 @@ class Told:
         self.watch = DeviceWatch(lambda *what: self.queue.put_nowait(what))
 
     async def next(self) -> tuple[UUID, str, bool]:
-        return await asyncio.wait_for(self.queue.get(), scaled(10))
+        return await asyncio.wait_for(self.queue.get(), patience(10))
 
 
 @pytest_asyncio.fixture

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from insula.kernel.processidentity import ProcessIdentity, identity_of
 from insula.network.processwatch import ProcessWatch
-from tests.waiting import scaled
+from tests.waiting import patience
 
 DEAD = ProcessIdentity(pid=2**22 - 1, started=1)
 
@@ -22,7 +22,7 @@ class Ends:
         self.watch = ProcessWatch(self.queue.put_nowait)
 
     async def next(self) -> str:
-        return await asyncio.wait_for(self.queue.get(), scaled(10))
+        return await asyncio.wait_for(self.queue.get(), patience(10))
 
 
 @pytest_asyncio.fixture

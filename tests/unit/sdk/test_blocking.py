@@ -24,7 +24,7 @@ from insula.sdk.blocking import Blocking, connect
 from tests.descriptors import open_fds
 from tests.fakeserver import FakeServer, FakeSession, replying
 from tests.unit.sdk.answers import ANSWERS, RUNNING, WEB
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_descriptors_that_a_plain_call_does_not_return_are_closed(client: Blocki
 
 def test_messages_come_in_with_any_call_and_wait_to_be_taken(client: Blocking) -> None:
     client.call(Remote.DOMAIN_CREATE_WITH_FLAGS, WEB, 0)
-    message = client.next_message(scaled(5))
+    message = client.next_message(patience(5))
     assert message is not None
     assert message.values.msg == (RUNNING, 2, 0)
 
@@ -108,11 +108,11 @@ def test_waiting_for_a_message_that_does_not_come_ends_with_none(client: Blockin
 def test_watched_messages_go_to_their_watcher(client: Blocking) -> None:
     queue = client.watch(5)
     client.call(Remote.DOMAIN_DESTROY_FLAGS, WEB, 0)
-    assert client.wait_for(lambda: bool(queue), scaled(5))
+    assert client.wait_for(lambda: bool(queue), patience(5))
     assert queue.popleft().values.msg == (WEB, 5, 1)
     client.unwatch(5)
     client.call(Remote.DOMAIN_DESTROY_FLAGS, WEB, 0)
-    assert client.next_message(scaled(5)) is not None
+    assert client.next_message(patience(5)) is not None
 
 
 def test_a_ping_is_answered_while_waiting(server: FakeServer, client: Blocking) -> None:
@@ -127,7 +127,7 @@ def test_a_server_that_stops_answering_pings_counts_as_dead(tmp_path: Path) -> N
     stuck = threading.Event()
 
     def hang(session: FakeSession, call: Call) -> None:
-        stuck.wait(scaled(20))
+        stuck.wait(patience(20))
         session.connection.reply(call, 0)
 
     with FakeServer(tmp_path / "s", {**ANSWERS, Insula.EXEC_WAIT: hang}) as server, connect(server.path) as client:
@@ -173,7 +173,7 @@ def test_nothing_stays_open_after_a_client(server: FakeServer) -> None:
 def test_a_conversation_begun_is_waited_for_later(client: Blocking) -> None:
     pending = client.begin(verbs.exec_status(31))
     assert client.call(Remote.CONNECT_GET_HOSTNAME) == "host.example"
-    assert client.wait_for(pending.done, scaled(5))
+    assert client.wait_for(pending.done, patience(5))
     assert pending.result() == 256
 
 

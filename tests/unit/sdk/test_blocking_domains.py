@@ -13,7 +13,7 @@ from insula.sdk.connecting import connect
 from insula.sdk.values import ExecRequest
 from tests.fakeserver import FakeServer
 from tests.unit.sdk.answers import RUNNING, WEB
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_what_happens_is_told_to_who_watches(host: Host, web: Domain) -> None:
     with host.lifecycle() as events:
         web.start()
         web.destroy()
-        first, unknown, last = (events.next(scaled(5)) for _ in range(3))
+        first, unknown, last = (events.next(patience(5)) for _ in range(3))
         assert first is not None
         assert last is not None
         assert (first.event, last.event) == (LifecycleKind.STARTED, LifecycleKind.STOPPED)

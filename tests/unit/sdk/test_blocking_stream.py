@@ -11,7 +11,7 @@ from insula.rpc.procedures import Insula, Remote
 from insula.sdk.blocking import Blocking, connect
 from tests.fakeserver import FakeServer
 from tests.unit.sdk.answers import WEB
-from tests.waiting import scaled
+from tests.waiting import patience
 
 VOLUME = ("pool", "name", "key")
 
@@ -71,7 +71,7 @@ def test_a_stream_that_the_server_breaks_off_raises_its_error_behind_its_data(cl
 def test_sending_on_a_broken_stream_raises_the_servers_error(client: Blocking) -> None:
     stream = client.open_stream(Remote.DOMAIN_OPEN_CONSOLE, WEB, None, 0)
     stream.send(b"crash")
-    client.wait_for(lambda: stream.ended, scaled(5))
+    client.wait_for(lambda: stream.ended, patience(5))
     with pytest.raises(OperationFailedError, match="the guest is gone"):
         stream.send(b"x")
     with pytest.raises(OperationFailedError, match="the guest is gone"):

@@ -17,7 +17,7 @@ from insula.sdk.client import Client, connect
 from tests.descriptors import open_fds
 from tests.fakeserver import FakeServer, FakeSession
 from tests.unit.sdk.answers import ANSWERS, RUNNING, WEB
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -112,7 +112,7 @@ async def test_a_server_that_does_not_answer_pings_counts_as_dead(tmp_path: Path
     stuck = threading.Event()
 
     def hang(session: FakeSession, call: Call) -> None:
-        stuck.wait(scaled(20))
+        stuck.wait(patience(20))
         session.connection.reply(call, 0)
 
     with FakeServer(tmp_path / "s", {**ANSWERS, Insula.EXEC_WAIT: hang}) as server:

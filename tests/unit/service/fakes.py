@@ -26,7 +26,7 @@ from insula.testing.fakefirewall import FakeFirewall
 from tests.unit.service.fakepreparation import FakePreparation
 from tests.unit.service.hosttree import two_node_host
 from tests.verbs import Verbs
-from tests.waiting import scaled
+from tests.waiting import patience
 
 XML = """
 <domain type='lxc'>
@@ -52,7 +52,7 @@ def domain_xml(name: str = "web", uuid: UUID = WEB, more: str = "") -> str:
 
 async def until(condition: Callable[[], Any]) -> None:
     """Return once condition holds, which others bring about meanwhile. Raises: TimeoutError."""
-    async with asyncio.timeout(scaled(5)):
+    async with asyncio.timeout(patience(5)):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.001)
 

@@ -13,7 +13,7 @@ from insula.errors import OperationInvalidError
 from insula.service import channelhosts
 from insula.service.channelhosts import bound
 from tests.unit.service.fakes import Rig, domain_xml, until
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -29,7 +29,7 @@ async def test_who_connects_has_the_channel_until_it_leaves(rig: Rig, tmp_path: 
     ref = await rig.domains.create_xml(xml(path))
     terminal = rig.guest().terminals[1]
     assert path.stat().st_mode & 0o777 == 0o600
-    async with asyncio.timeout(scaled(30)):
+    async with asyncio.timeout(patience(30)):
         reader, writer = await asyncio.open_unix_connection(path)
         os.write(terminal, b"hello")
         assert await reader.readexactly(5) == b"hello"

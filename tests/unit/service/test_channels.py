@@ -8,7 +8,7 @@ import pytest
 from insula.errors import DeviceMissingError, OperationFailedError, OperationInvalidError
 from insula.service.channels import ChannelVerbs
 from tests.unit.service.fakes import Rig, domain_xml
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -27,7 +27,7 @@ async def test_a_channel_answers_to_its_name_and_its_alias_and_the_first_to_none
     for name, terminal in ((None, 1), ("a", 1), ("channel1", 1), ("b", 2), ("channel2", 2)):
         peer = verbs.open(web, name)
         os.write(rig.guest().terminals[terminal], b"hello")
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(patience(20)):
             assert await peer.read(5) == b"hello"
         peer.close()
     for name in ("xen", "channel0", "c"):

@@ -9,7 +9,7 @@ import pytest
 from insula.engine.console.consolechannel import Viewing
 from insula.errors import DeviceMissingError, InvalidArgumentError, OperationFailedError, OperationInvalidError
 from tests.unit.service.fakes import EXITED, WEB, Rig, domain_xml, until
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 XML = domain_xml().replace("<devices>", "<devices><console type='pty'/><console type='pty'/>")
@@ -21,7 +21,7 @@ async def test_what_the_guest_prints_reaches_the_viewer_and_the_log(rig: Rig) ->
     viewer = rig.domains.console(ref, "console1")
     os.write(rig.guest().terminals[1], b"login: ")
 
-    async with asyncio.timeout(scaled(5)):
+    async with asyncio.timeout(patience(5)):
         assert await viewer.read() == b"login: "
     log = rig.domains.console_log(ref, "console1")
     await until(lambda: log.exists() and log.read_bytes() == b"login: ")
@@ -55,7 +55,7 @@ async def test_a_second_interactive_viewer_needs_force_and_then_takes_over(rig: 
         rig.domains.console(ref)
     second = rig.domains.console(ref, force=True)
 
-    async with asyncio.timeout(scaled(5)):
+    async with asyncio.timeout(patience(5)):
         assert await first.read() == b""
     second.close()
 
@@ -68,7 +68,7 @@ async def test_the_console_ends_with_the_guest(rig: Rig) -> None:
     rig.end(WEB, EXITED)
 
     said = b""
-    async with asyncio.timeout(scaled(5)):
+    async with asyncio.timeout(patience(5)):
         while chunk := await viewer.read():
             said += chunk
     assert said == b"last words"

@@ -14,7 +14,7 @@ from insula.kernel.durable import Commit
 from insula.service.definitionchanges import DefinitionChanges
 from insula.service.definitionindex import DefinitionIndex
 from insula.service.definitions import Definitions, Form
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -103,7 +103,7 @@ async def test_what_is_done_beside_is_begun_before_the_disk_is_done_and_over_whe
         done.append(1)
 
     def failing(config: Tree) -> Commit:
-        assert begun.wait(scaled(60))
+        assert begun.wait(patience(60))
         raise OSError(errno.EIO, "bad disk")
 
     monkeypatch.setattr(definitions, "save", failing)

@@ -23,7 +23,7 @@ from insula.service.runrecord import StopReason
 from insula.service.unread import UnreadDefinition
 from tests.unit.service.fakes import MAIL, REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import hold_launches, state, told
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -92,7 +92,7 @@ async def test_waiting_tells_how_the_domain_went_off(rig: Rig) -> None:
     assert not waiting.done()
     rig.end(WEB, 0x0700)
 
-    assert await asyncio.wait_for(waiting, scaled(5)) == Stopped(reason=StopReason.CRASHED, status=0x0700)
+    assert await asyncio.wait_for(waiting, patience(5)) == Stopped(reason=StopReason.CRASHED, status=0x0700)
 
 
 async def test_waiting_for_what_never_ran_is_refused_and_for_what_ended_is_answered(rig: Rig) -> None:

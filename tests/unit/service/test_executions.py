@@ -12,7 +12,7 @@ from insula.kernel.fds import Fd
 from insula.kernel.process import start_time
 from insula.service import executions
 from insula.service.executions import Executions
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -100,7 +100,7 @@ async def test_ends_that_no_keeper_tells_are_seen_but_not_how() -> None:
     known.see_to_end(executed)
     os.kill(executed.pid, signal.SIGKILL)
 
-    assert await asyncio.wait_for(known.end(number), scaled(5)) is None
+    assert await asyncio.wait_for(known.end(number), patience(5)) is None
     await reaped(executed)
 
 

@@ -11,7 +11,7 @@ from insula.errors import InvalidArgumentError, OperationAbortedError, Operation
 from insula.service import guestaccess
 from insula.service.guestaccess import AccessVerbs
 from tests.unit.service.fakes import Rig, domain_xml
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -123,6 +123,6 @@ async def test_a_guest_that_holds_a_change_up_is_destroyed_all_the_same(
     looker.look = never  # type: ignore[method-assign]
     changing = asyncio.create_task(access.set_password(managed, "root", "$6$salt$hash", hashed=True))
     await asked.wait()
-    await asyncio.wait_for(rig.domains.destroy(managed.ref), scaled(5))
+    await asyncio.wait_for(rig.domains.destroy(managed.ref), patience(5))
     with pytest.raises(OperationAbortedError, match="destroy of domain 'web' came meanwhile"):
         await changing

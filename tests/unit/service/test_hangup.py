@@ -12,7 +12,7 @@ from insula.kernel.process import session_of
 from insula.service import hangup
 from insula.service.hangup import hang_up
 from tests.leaks import is_gone
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 pytestmark = pytest.mark.asyncio
 
@@ -51,7 +51,7 @@ async def test_one_that_ignores_it_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     process, _ = program(sys.executable, "-c", STUBBORN)
     end = ending(process)
     await hang_up(process.pid, end, lambda: [process.pid])
-    assert await asyncio.wait_for(end, scaled(10)) == -signal.SIGKILL
+    assert await asyncio.wait_for(end, patience(10)) == -signal.SIGKILL
 
 
 async def test_one_that_has_ended_is_nobodys_business() -> None:

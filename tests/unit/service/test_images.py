@@ -13,7 +13,7 @@ from insula.service.images import Images, recipe_of
 from insula.storage.builders.catalogue import recipe_for
 from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace
 from insula.storage.imagestore import ImageStore
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ async def test_a_cancelled_build_leaves_no_image(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("insula.storage.imagestore.builder_of", lambda recipe, builders: Builder())
     building = asyncio.create_task(images.build("small", "busybox", lambda *each: None))
-    await asyncio.wait_for(begun.wait(), scaled(5))
+    await asyncio.wait_for(begun.wait(), patience(5))
     building.cancel()
     with pytest.raises(asyncio.CancelledError):
         await building

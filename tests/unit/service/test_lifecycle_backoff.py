@@ -11,7 +11,7 @@ from insula.service import lifecycle
 from insula.service.describing import described
 from insula.service.runrecord import RunRecord, StopReason
 from tests.unit.service.fakes import CRASHED, REBOOTED, WEB, Rig, domain_xml, until
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -102,5 +102,5 @@ async def test_a_restart_that_fails_in_an_unknown_way_is_told_to_whoever_waits(
     monkeypatch.setattr(rig.engine, "launch", fail)
     await asyncio.sleep(0)
     rig.end(WEB, REBOOTED)
-    assert (await asyncio.wait_for(waiting, scaled(5))).reason is StopReason.FAILED
+    assert (await asyncio.wait_for(waiting, patience(5))).reason is StopReason.FAILED
     assert managed.gone and not managed.is_active

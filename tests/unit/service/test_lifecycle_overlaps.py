@@ -14,7 +14,7 @@ from insula.service.runrecord import Next, StopReason, ending
 from insula.service.startoptions import Storage
 from tests.unit.service.fakes import REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import defined, state, told
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -55,7 +55,7 @@ async def test_what_an_undefined_domain_had_is_taken_away_before_another_may_hav
     discard, go = rig.preparation.discard, threading.Event()
 
     def slow(uuid: UUID) -> None:
-        go.wait(scaled(10))
+        go.wait(patience(10))
         discard(uuid)
 
     monkeypatch.setattr(rig.preparation, "discard", slow)

@@ -15,7 +15,7 @@ from insula.model.domainstates import DomainState
 from insula.service import lifecycle
 from tests.unit.service.fakes import REBOOTED, WEB, Rig, domain_xml, until
 from tests.unit.service.watching import defined, state, told
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -78,7 +78,7 @@ async def test_who_looks_at_the_console_of_a_guest_that_reboots_sees_the_next_ru
 
     for viewer in viewers:
         seen = b""
-        async with asyncio.timeout(scaled(5)):
+        async with asyncio.timeout(patience(5)):
             while not seen.endswith(b"login: "):
                 seen += await viewer.read()
         assert seen == b"going down\r\nlogin: "
@@ -123,7 +123,7 @@ async def test_who_looks_at_a_console_sees_the_end_if_nothing_follows_at_once(
             monkeypatch.setattr(lifecycle, "REBOOTS_FREE", 0)
         rig.end(WEB, REBOOTED)
         await until(partial(lambda wanted: wanted in told(rig), reason))
-        async with asyncio.timeout(scaled(5)):
+        async with asyncio.timeout(patience(5)):
             assert await viewer.read() == b""
         rig.refusals.clear()
     await rig.domains.destroy(ref)

@@ -9,7 +9,7 @@ from insula.errors import OperationAbortedError, OperationInvalidError, Operatio
 from insula.model.numbers import JobOperation, JobType
 from insula.service.jobs import BESIDE, Job, OperationKind
 from insula.service.statelock import StateChangeLock
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 @pytest.mark.asyncio
@@ -90,7 +90,7 @@ async def test_a_verb_runs_to_its_end_although_its_caller_is_cancelled() -> None
         await caller
     go.set()
 
-    await asyncio.wait_for(done.wait(), scaled(5))
+    await asyncio.wait_for(done.wait(), patience(5))
 
 
 @pytest.mark.asyncio
@@ -137,7 +137,7 @@ async def test_a_verb_that_ends_the_guest_does_not_wait_for_those_that_wait_for_
     queued = asyncio.create_task(lock.perform("setmem", lambda: waiting("setmem")))
     while lock.holder != "shutdown":  # noqa: ASYNC110 - the lock has no event for it
         await asyncio.sleep(0)
-    await asyncio.wait_for(lock.perform("destroy", end, overtaking=True), scaled(5))
+    await asyncio.wait_for(lock.perform("destroy", end, overtaking=True), patience(5))
 
     assert trace == ["shutdown ends", "setmem ends", "destroyed"]
     for verb in (held, queued):
@@ -163,7 +163,7 @@ async def test_what_is_done_before_the_ending_verb_comes_counts() -> None:
     assert not ending.done()
     go.set()
     assert await held == "done"
-    await asyncio.wait_for(ending, scaled(5))
+    await asyncio.wait_for(ending, patience(5))
 
 
 @pytest.mark.asyncio

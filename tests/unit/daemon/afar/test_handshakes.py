@@ -19,7 +19,7 @@ from insula.daemon.listener import Endpoint, EndpointKind
 from insula.daemon.peers import Admission, Peer
 from insula.daemon.remotesettings import TlsSettings
 from tests.authority import Authority
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.requires("openssl")]
 SOMEBODY = Peer(address="192.0.2.7")
@@ -52,7 +52,7 @@ class Door:
             context.load_cert_chain(identity / "clientcert.pem", identity / "clientkey.pem")
 
         def talk() -> bytes:
-            client.settimeout(scaled(60))
+            client.settimeout(patience(60))
             with suppress(OSError), context.wrap_socket(client, server_hostname="localhost") as tls:
                 return tls.recv(10)
             return b""
@@ -60,7 +60,7 @@ class Door:
         return await asyncio.to_thread(talk)
 
     async def over(self) -> None:
-        async with asyncio.timeout(scaled(60)):
+        async with asyncio.timeout(patience(60)):
             while len(self.handshakes):  # noqa: ASYNC110 - the sockets are the event
                 await asyncio.sleep(0.001)
 
@@ -125,7 +125,7 @@ async def test_who_says_nothing_is_hung_up_on_in_time(tmp_path: Path, monkeypatc
         with here.connect() as client:
             assert here.handshakes.of(SOMEBODY.account) == 1
             client.setblocking(False)
-            async with asyncio.timeout(scaled(60)):
+            async with asyncio.timeout(patience(60)):
                 assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
         await here.over()
         assert here.handshakes.of(SOMEBODY.account) == 0 and not here.welcomed
@@ -163,7 +163,7 @@ async def test_who_is_slow_makes_room_for_others_and_the_busiest_network_first(
 
 async def _last_word(client: socket.socket) -> bytes:
     client.setblocking(False)
-    async with asyncio.timeout(scaled(60)):
+    async with asyncio.timeout(patience(60)):
         return await asyncio.get_running_loop().sock_recv(client, 1)
 
 

@@ -11,7 +11,7 @@ from insula.daemon.authority.polkit import Polkit, PolkitAnswer, PolkitUnavailab
 from insula.daemon.peers import Peer
 from insula.engine.launch.systembus import SystemBus
 from tests.unit.engine.launch.fakebus import FakeBus, member, refused, returned
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 SOMEBODY = Peer(pid=4711, uid=1000, gid=1000, born=99)
@@ -102,7 +102,7 @@ async def test_a_client_that_goes_takes_its_question_along(bus: FakeBus) -> None
     bus.answer = answer
     polkit = Polkit(SystemBus(bus.opened))
     asking = asyncio.create_task(polkit.verdict(SOMEBODY, START, {}, interactive=True))
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         await asked.wait()
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -112,7 +112,7 @@ async def test_a_client_that_goes_takes_its_question_along(bus: FakeBus) -> None
 
 
 async def _taken_back(bus: FakeBus) -> None:
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while "CancelCheckAuthorization" not in bus.members():  # noqa: ASYNC110 - another thread is the event
             await asyncio.sleep(0.001)
     taken_back = next(each for each in bus.calls if member(each) == "CancelCheckAuthorization")

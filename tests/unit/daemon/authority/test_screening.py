@@ -14,7 +14,7 @@ from insula.daemon.peers import Peer
 from insula.model.networknumbers import NetworkEventKind
 from insula.rpc.permissions import Permission
 from insula.service.events import DomainIdentity, Event, NetworkIdentity, NetworkLifecycle, Reboot
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -47,7 +47,7 @@ async def test_events_come_in_order_and_those_of_others_not_at_all() -> None:
     await asyncio.sleep(0)
     assert told == [], "nobody has said yet that they may be told"
     driver.gate.set()
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while "third" not in told:  # noqa: ASYNC110 - the screen's own task is the event
             await asyncio.sleep(0.001)
     assert told == ["first", "second", "third"]
@@ -64,7 +64,7 @@ async def test_without_drivers_all_is_told_at_once_and_with_one_from_then_on_wha
     screen.pass_on(THEIRS, lambda: told.append("hidden"))
     screen.pass_on(OURS, lambda: told.append("after"))
     assert told == ["before"], "it waits behind the one that is asked about"
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while "after" not in told:  # noqa: ASYNC110 - the screen's own task is the event
             await asyncio.sleep(0.001)
     assert "hidden" not in told

@@ -14,7 +14,7 @@ from insula.engine.console.consolering import RING_BYTES
 from insula.errors import OperationAbortedError, OperationFailedError, OperationInvalidError
 from tests.descriptors import open_fds
 from tests.unit.engine.consoleline import line, print_all, read_exactly, read_until, until
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -151,7 +151,7 @@ async def test_a_terminal_nobody_has_open_costs_no_processor_time() -> None:
 async def test_a_guest_nobody_looks_at_is_never_held() -> None:
     async with line() as console:
         printed = os.urandom(1024 * 1024)
-        async with asyncio.timeout(scaled(60)):
+        async with asyncio.timeout(patience(60)):
             assert await asyncio.to_thread(print_all, console.slave, printed) == len(printed)
 
 
@@ -171,7 +171,7 @@ async def test_an_interactive_viewer_that_never_reads_holds_the_guest_only_so_lo
     async with line(patience=0.2) as console:
         viewer = console.hub.attach()
         printed = os.urandom(BACKLOG_HIGH * 4)
-        async with asyncio.timeout(scaled(60)):
+        async with asyncio.timeout(patience(60)):
             await asyncio.to_thread(print_all, console.slave, printed)
         console.print(b"END")
         watcher = console.hub.attach(Viewing.WATCHING)
@@ -186,7 +186,7 @@ async def test_leaving_while_the_guest_is_held_lets_it_go_on() -> None:
         writer = asyncio.create_task(asyncio.to_thread(print_all, console.slave, bytes(BACKLOG_HIGH * 4)))
         await until(lambda: viewer.backlog > BACKLOG_HIGH)
         viewer.close()
-        async with asyncio.timeout(scaled(60)):
+        async with asyncio.timeout(patience(60)):
             await writer
 
 
@@ -258,7 +258,7 @@ async def test_a_hundred_million_bytes_pass_without_a_loss_and_the_loop_stays_re
 
         heart = asyncio.create_task(beat())
         position = 0
-        async with asyncio.timeout(scaled(110)):
+        async with asyncio.timeout(patience(110)):
             while position < len(piece) * count:
                 data = await viewer.read(256 * 1024)
                 start = position % 256

@@ -8,7 +8,7 @@ import pytest
 from insula.engine.console.consolechannel import ConsoleChannel
 from insula.engine.console.consoleinput import INPUT_BOUND
 from tests.unit.engine.consoleline import line
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -35,7 +35,7 @@ async def test_typing_waits_for_a_guest_that_reads_slowly() -> None:
 async def test_typing_to_a_guest_that_never_reads_ends_by_dropping() -> None:
     async with line(patience=0.1) as console:
         viewer = console.hub.attach()
-        async with asyncio.timeout(scaled(20)):
+        async with asyncio.timeout(patience(20)):
             await _type_in_pieces(viewer, bytes(INPUT_BOUND * 3))
 
 

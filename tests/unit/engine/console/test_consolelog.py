@@ -11,7 +11,7 @@ import pytest
 from insula.engine.console import consolelog
 from insula.engine.console.consolelog import ConsoleLog, LogLimits
 from insula.engine.writers import Writers
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -200,7 +200,7 @@ async def test_what_a_guest_puts_where_its_log_is_is_neither_followed_nor_waited
     log = ConsoleLog(path, given=True, tell=lambda _: None)
     found: list[bytes] = []
     log.look_back(found.append)
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         await log.written()
         while not found:  # noqa: ASYNC110 - it is told by the loop
             await asyncio.sleep(0.001)

@@ -15,7 +15,7 @@ from insula.engine.console.terminalwatch import TerminalWatch
 from insula.engine.tokenbucket import TokenBucket
 from insula.errors import OperationAbortedError, OperationFailedError, OperationInvalidError
 from insula.kernel.fds import Fd
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -41,7 +41,7 @@ async def made(*, missed: bytes = b"", allowance: TokenBucket | None = None) -> 
 
 async def read_exactly(peer: ChannelPeer, size: int) -> bytes:
     data = b""
-    async with asyncio.timeout(scaled(20)):
+    async with asyncio.timeout(patience(20)):
         while len(data) < size:
             piece = await peer.read(size - len(data))
             assert piece, data
@@ -113,7 +113,7 @@ async def test_a_host_that_writes_more_than_is_read_waits_and_nothing_is_lost() 
         assert not sending.done()
         os.set_blocking(slave, False)
         read = bytearray()
-        async with asyncio.timeout(scaled(30)):
+        async with asyncio.timeout(patience(30)):
             while len(read) < len(data):
                 try:
                     read += os.read(slave, 65536)

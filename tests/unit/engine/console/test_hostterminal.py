@@ -11,7 +11,7 @@ import pytest
 from insula.engine.console import hostterminal
 from insula.engine.console.consolechannel import Viewing
 from tests.unit.engine.consoleline import line, print_all, read_exactly, read_until
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -59,7 +59,7 @@ async def test_who_has_the_hosts_terminal_open_and_does_not_read_holds_nobody_an
     async with line(shown=True) as console:
         terminal = os.open(console.terminal, os.O_RDWR | os.O_NOCTTY)
         watcher = console.hub.attach(Viewing.WATCHING)
-        async with asyncio.timeout(scaled(60)):
+        async with asyncio.timeout(patience(60)):
             await asyncio.to_thread(print_all, console.slave, bytes(1 << 20))
         console.print(b"END")
         await read_until(watcher, b"END")
@@ -77,7 +77,7 @@ async def test_what_is_typed_at_the_hosts_terminal_waits_for_a_guest_that_reads_
         terminal = os.open(console.terminal, os.O_RDWR | os.O_NOCTTY)
         writing = asyncio.create_task(asyncio.to_thread(print_all, terminal, typed))
         received = bytearray()
-        async with asyncio.timeout(scaled(60)):
+        async with asyncio.timeout(patience(60)):
             while len(received) < len(typed):
                 received += await asyncio.to_thread(os.read, console.slave, 4096)
             await writing

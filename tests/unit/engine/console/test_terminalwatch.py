@@ -9,7 +9,7 @@ import pytest
 
 from insula.engine.console.terminalwatch import TerminalWatch
 from tests.descriptors import open_fds
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -36,7 +36,7 @@ async def test_a_change_is_told_once_and_again_when_asked_for() -> None:
     await turns()
     told.clear()
     os.write(slave, b"x")
-    async with asyncio.timeout(scaled(5)):
+    async with asyncio.timeout(patience(5)):
         await told.wait()
     await turns()
     seen = count

@@ -12,7 +12,7 @@ import pytest
 
 from insula.engine.dump.guesttracer import GuestTracer
 from tests.unit.engine.dump.dumped import group_of, running, states
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_signal_that_comes_meanwhile_is_not_lost_and_nobody_keeps_the_dead(
     with stopped(group_of(tmp_path, process.pid)) as let_go:
         process.send_signal(number)
         let_go()
-        assert process.wait(scaled(60)) == -number
+        assert process.wait(patience(60)) == -number
 
 
 def test_one_that_another_traces_is_left_as_it_is(process: "subprocess.Popen[str]", tmp_path: Path) -> None:

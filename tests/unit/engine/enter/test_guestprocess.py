@@ -12,7 +12,7 @@ from insula.engine.enter.guestprocess import DEVNULL, PIPE, STDOUT, GuestProcess
 from insula.errors import OperationInvalidError, OperationTimeoutError
 from insula.kernel.fds import Fd
 from tests.descriptors import open_fds
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 class Host:
@@ -93,7 +93,7 @@ def test_a_status_that_is_told_once_reaches_everybody_who_waits() -> None:
 
     def end_of(_: str, pidfd: int, timeout: float | None) -> int | None:
         asked.set()
-        assert ended.wait(scaled(10) if timeout is None else timeout)
+        assert ended.wait(patience(10) if timeout is None else timeout)
         return told.pop()
 
     executed = EnteredProcess(id="1", uuid="u", pid=1, pidfd=Fd(os.pidfd_open(os.getpid())), master=None)
@@ -102,13 +102,13 @@ def test_a_status_that_is_told_once_reaches_everybody_who_waits() -> None:
     process = GuestProcess(executed, streams, end_of)
     with ThreadPoolExecutor() as threads:
         first = threads.submit(process.wait)
-        assert asked.wait(scaled(10))
+        assert asked.wait(patience(10))
         second = threads.submit(process.wait)
         assert process.poll() is None, "it runs, and somebody waits already"
         with pytest.raises(OperationTimeoutError):
             process.wait(0.01)
         ended.set()
-        assert [each.result(scaled(10)) for each in (first, second)] == [7, 7]
+        assert [each.result(patience(10)) for each in (first, second)] == [7, 7]
     assert process.wait() == 7
 
 

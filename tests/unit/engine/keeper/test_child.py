@@ -19,7 +19,7 @@ from insula.engine.steps.guest.gueststep import GuestStep
 from insula.engine.steps.guest.terminals import TakeStreams
 from insula.kernel.fds import Fd, close_all, memory_file
 from tests.players import entering_program_of, image_file, program_of
-from tests.waiting import scaled
+from tests.waiting import patience
 
 LIMITS = (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 BROKEN = LimitResource(why="-", name="CORE", soft=2, hard=1)
@@ -42,7 +42,7 @@ class Newborn:
             finally:
                 os._exit(99)
         theirs.close()
-        self.channel.settimeout(scaled(10))
+        self.channel.settimeout(patience(10))
 
     def hear(self) -> dict[str, Any] | None:
         """What it says next, None if nothing more; its fds are closed."""

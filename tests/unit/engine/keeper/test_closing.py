@@ -10,7 +10,7 @@ from pathlib import Path
 from insula.engine.keeper.closing import close_aside
 from insula.kernel.process import ends_within
 from tests.descriptors import open_fds, open_names
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 def children() -> set[int]:
@@ -42,7 +42,7 @@ def test_what_lingers_is_gone_for_who_asked_while_another_waits_and_the_rest_is_
     pidfd = os.pidfd_open(child)
     try:
         until(lambda: socket_name not in open_names(), "the lingering socket being gone")
-        assert ends_within(pidfd, scaled(30)), "a close that waits is interrupted"
+        assert ends_within(pidfd, patience(30)), "a close that waits is interrupted"
         assert os.waitpid(child, 0) == (child, 0)
     finally:
         os.close(pidfd)

@@ -25,7 +25,7 @@ from insula.kernel.fds import Fd, contents
 from insula.kernel.privileges import permitted_mask
 from tests.players import image_file, program_of
 from tests.unit.engine.forkedkeeper import BROKEN, SLEEP, ForkedKeeper, gone, program
-from tests.waiting import scaled, stop, until
+from tests.waiting import patience, stop, until
 
 
 def test_hello_tells_who_it_is_and_that_it_holds_nothing(held: ForkedKeeper) -> None:
@@ -167,7 +167,7 @@ def test_a_keeper_without_clients_takes_its_guests_along(held: ForkedKeeper) -> 
     pidfds = [os.pidfd_open(pid) for pid in (first, second)]
     assert held.end() == 0
     for pidfd in pidfds:
-        assert select.select([pidfd], [], [], scaled(10))[0]
+        assert select.select([pidfd], [], [], patience(10))[0]
         os.close(pidfd)
 
 
@@ -185,7 +185,7 @@ def test_one_that_listens_ends_when_for_a_while_nothing_was_held_and_nobody_ther
     made.ask(Verb.FORGET, uuid="u")
     assert not select.select([pidfd], [], [], 0.4)[0], "somebody is there"
     made.link.close()
-    assert select.select([pidfd], [], [], scaled(10))[0]
+    assert select.select([pidfd], [], [], patience(10))[0]
     os.close(pidfd)
     assert made.end() == 50
 
@@ -241,7 +241,7 @@ def test_what_a_console_says_is_kept_while_nobody_reads_it(
 
     kept = b""
     while not kept.endswith(b"login: "):
-        assert select.select([], [slave], [], scaled(10))[1]
+        assert select.select([], [slave], [], patience(10))[1]
         kept = (kept + ring())[-RING_MAX:]
     assert kept.count(said.rstrip()) >= RING_MAX // (len(said) + 1) - 1
     os.close(slave)

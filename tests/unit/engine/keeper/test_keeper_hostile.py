@@ -20,7 +20,7 @@ from insula.engine.keeper.protocol import BULK_MAX, Verb, receive
 from insula.kernel.fds import close_all, memory_file
 from tests.players import entering_program_of, image_file
 from tests.unit.engine.forkedkeeper import SLEEP, ForkedKeeper, program
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 MESSAGES = 1500
 """For each seed."""
@@ -39,7 +39,7 @@ def keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkedKe
 def connected(keeper: ForkedKeeper) -> socket.socket:
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    channel.settimeout(scaled(120))
+    channel.settimeout(patience(120))
     channel.connect(keeper.address)
     return channel
 
@@ -113,7 +113,7 @@ def test_a_message_in_a_file_that_never_ends_is_not_read(keeper: ForkedKeeper, k
 
 def test_who_never_reads_is_hung_up_on_in_the_end(keeper: ForkedKeeper) -> None:
     with connected(keeper) as deaf:
-        deaf.settimeout(scaled(60))
+        deaf.settimeout(patience(60))
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             ask_again_and_again(deaf)
     assert lives(keeper)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from tests.waiting import scaled
 )
 def test_a_command_line_that_makes_no_sense_ends_it_with_a_complaint(arguments: list[str], complaint: str) -> None:
     command = [sys.executable, "-I", "-m", "insula.engine.keeper.main", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=scaled(30), check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=patience(30), check=False)
     assert ended.returncode == 1
     assert complaint in ended.stderr
 
@@ -30,6 +30,8 @@ def test_it_is_not_executed_from_a_view_that_can_be_written() -> None:
     with ours, theirs:
         fd = theirs.fileno()
         command = [sys.executable, "-I", "-m", "insula.engine.keeper.main", "--channel-fd", str(fd)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=scaled(30), check=False, pass_fds=(fd,))
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=patience(30), check=False, pass_fds=(fd,)
+        )
     assert ended.returncode == 1
     assert "the keeper must be executed from a read-only view" in ended.stderr

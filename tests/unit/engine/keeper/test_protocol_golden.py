@@ -20,7 +20,7 @@ from insula.engine.keeper.keeper import Keeper
 from insula.engine.keeper.protocol import VERSION, EventKind, Verb
 from insula.engine.program import image
 from tests.unit.engine.forkedkeeper import ForkedKeeper
-from tests.waiting import scaled
+from tests.waiting import patience
 
 RECORDED = Path(__file__).parents[3] / f"data/keepers/protocol-{VERSION}.json"
 
@@ -86,7 +86,7 @@ def answers() -> dict[str, Any]:
             found["kill"] = sorted(keeper.ask(Verb.KILL, uuid="u"))
             guest.wait()
         while len({each.kind for each in keeper.events}) < len(EventKind):
-            assert select.select([keeper.link], [], [], scaled(60))[0]
+            assert select.select([keeper.link], [], [], patience(60))[0]
             keeper.link.dispatch()
         found["event"] = sorted({name for each in keeper.events for name in each.body})
         found["refusal"] = sorted(refusal(keeper))

@@ -16,7 +16,7 @@ from insula.engine.keeper.reaper import REMEMBERED_MAX, Reaper
 from insula.engine.keeper.reaperlink import converse
 from insula.kernel.process import has_ended, start_time
 from tests import libc
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 
 class ForkedReaper:
@@ -87,7 +87,7 @@ def test_what_it_does_not_understand_is_an_error_and_no_end(reaper: ForkedReaper
 def test_it_refuses_strangers_words_without_end(reaper: ForkedReaper) -> None:
     with reaper.connect() as other:
         other.send(b"only one field")
-        other.settimeout(scaled(10))
+        other.settimeout(patience(10))
         assert other.recv(1) == b""
     assert reaper.ask("hello") == ["1"]
 

@@ -9,7 +9,7 @@ import pytest
 from insula.engine.keeper import reaperlink
 from insula.engine.keeper.eventloop import EventLoop
 from insula.engine.keeper.reaperlink import ReaperLink, Results, converse, spawn
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 class Talk:
@@ -18,7 +18,7 @@ class Talk:
     def __init__(self) -> None:
         self.loop = EventLoop()
         ours, self.reaper = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.reaper.settimeout(scaled(10))
+        self.reaper.settimeout(patience(10))
         self.link = ReaperLink(self.loop, ours)
         self.told: list[Results] = []
 

@@ -18,7 +18,7 @@ from insula.kernel.process import CloneFlag
 from tests.handpacked import Packed
 from tests.spawnerbuild import SOURCE, build
 from tests.spawning import SpawnerAlone
-from tests.waiting import scaled
+from tests.waiting import patience
 
 MACHINES = {"x86_64": 62, "aarch64": 183}
 """And how ELF calls them. Source: elf.h, EM_X86_64 and EM_AARCH64."""
@@ -75,14 +75,14 @@ def test_the_one_for_aarch64_starts_and_takes_orders(tmp_path: Path) -> None:
     null = Fd(os.open("/dev/null", os.O_RDWR))
     process = subprocess.Popen(["qemu-aarch64-static", str(program)], stdin=theirs.fileno(), stdout=null)
     theirs.close()
-    ours.settimeout(scaled(30))
+    ours.settimeout(patience(30))
     assert ours.recv(16) == READY
     itself = Fd(os.pidfd_open(os.getpid()))
     for more in ({}, {"owner": (1000, 1000), "pids": (1, 4711)}, {"standing": ((itself, CloneFlag.NEWUTS),)}):
         assert ordered(ours, null, **more) in (b'{"not_cloned":38}', b'{"not_cloned":1}')
     assert Path(f"/proc/{process.pid}/fd/66").exists() and process.poll() is None
     ours.close()
-    assert process.wait(scaled(30)) == 0
+    assert process.wait(patience(30)) == 0
     os.close(null)
     os.close(itself)
 
@@ -93,7 +93,7 @@ def ordered(spawner: socket.socket, image: Fd, **more: Any) -> bytes:
         order = Order(flags=CloneFlag.NOTHING, limits=(1024, 4096), image=image, channel=Fd(theirs.fileno()), **more)
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", order.fds()))]
         spawner.sendmsg([order.encoded()], rights)
-        ours.settimeout(scaled(30))
+        ours.settimeout(patience(30))
         return ours.recv(100)
 
 

@@ -20,7 +20,7 @@ from insula.engine.program.image import GO
 from insula.kernel.fds import Fd
 from tests.descriptors import open_fds
 from tests.unit.engine.fakes import null
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 class Nursery:
@@ -60,7 +60,7 @@ class Nursery:
         self.loop.turn()
 
     def answer(self) -> Message:
-        self.asker.settimeout(scaled(10))
+        self.asker.settimeout(patience(10))
         message = receive(self.asker)
         assert message is not None
         return message
@@ -304,7 +304,7 @@ def test_one_that_ends_by_itself_has_given_up(born: Nursery) -> None:
 def test_patience_has_an_end(born: Nursery) -> None:
     born.all.expect(born.process, born.request(), 0.0)
     born.loop.turn()
-    assert born.program.wait(scaled(10)) == -signal.SIGKILL
+    assert born.program.wait(patience(10)) == -signal.SIGKILL
     born.process.status = signal.SIGKILL
     born.all.conclude_failed(born.process)
     assert born.answer().body["error"]["text"] == "it did not get past 'performing its steps' in time"
@@ -337,7 +337,7 @@ def test_who_goes_away_before_go_takes_the_process_along(born: Nursery) -> None:
     born.all.abandon(KeeperClient(born.asker))
     assert born.program.poll() is None
     born.all.abandon(born.client)
-    assert born.program.wait(scaled(10)) == -signal.SIGKILL
+    assert born.program.wait(patience(10)) == -signal.SIGKILL
 
 
 def test_who_goes_away_after_go_takes_nobody_along(born: Nursery) -> None:
@@ -378,7 +378,7 @@ def test_one_that_enters_and_says_what_only_an_init_does_is_ended(
     nothing = null()
     born.say(body, {"netlink" if "netlink" in body else f"console{number}": nothing for number in range(fds)})
     os.close(nothing)
-    assert born.program.wait(scaled(10)) == -signal.SIGKILL
+    assert born.program.wait(patience(10)) == -signal.SIGKILL
     assert len(open_fds()) < len(before)
     born.process.status = signal.SIGKILL
     born.all.conclude_failed(born.process)

@@ -19,7 +19,7 @@ from insula.engine.keeper.protocol import Message, receive, send
 from insula.engine.keeper.starting import StartingProcesses
 from insula.kernel.fds import NO_FD
 from tests.descriptors import open_fds
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 class Ordered:
@@ -64,7 +64,7 @@ class Ordered:
         return PendingRequest(self.client, 1)
 
     def answer(self) -> dict[str, Any]:
-        self.asker.settimeout(scaled(10))
+        self.asker.settimeout(patience(10))
         message = receive(self.asker)
         assert isinstance(message, Message)
         message.close()

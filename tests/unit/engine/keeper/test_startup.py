@@ -14,7 +14,7 @@ import pytest
 from insula.engine.keeper import startup
 from insula.errors import KeeperError
 from tests.descriptors import open_fds
-from tests.waiting import scaled, until
+from tests.waiting import patience, scaled, until
 
 
 def test_where_nobody_listens_is_said(tmp_path: Path) -> None:
@@ -59,14 +59,14 @@ def test_a_reaper_is_put_where_it_is_to_be_also_if_it_was_there_before(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("program", "patience", "complaint"),
+    ("program", "seconds", "complaint"),
     [
         ("raise SystemExit(3)", scaled(20), "did not start; its log says why"),
         ("import time; time.sleep(60)", 0.5, "did not start within"),
     ],
 )
 def test_a_keeper_that_does_not_come_up_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, program: str, patience: float, complaint: str
+    monkeypatch: pytest.MonkeyPatch, program: str, seconds: float, complaint: str
 ) -> None:
     started: list[subprocess.Popen[bytes]] = []
     real = subprocess.Popen
@@ -76,10 +76,10 @@ def test_a_keeper_that_does_not_come_up_is_given_up(
         return started[-1]
 
     monkeypatch.setattr(subprocess, "Popen", other)
-    monkeypatch.setattr(startup, "_PATIENCE", patience)
+    monkeypatch.setattr(startup, "_PATIENCE", seconds)
     with pytest.raises(KeeperError, match=complaint):
         startup.private_keeper()
-    assert started[0].wait(timeout=scaled(20)) != 0
+    assert started[0].wait(timeout=patience(20)) != 0
 
 
 @pytest.mark.parametrize("program", ["raise SystemExit(3)", "import time; time.sleep(1000)"])

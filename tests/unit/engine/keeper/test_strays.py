@@ -6,7 +6,7 @@ import socket
 import subprocess
 
 from insula.engine.keeper.strays import kill_holders
-from tests.waiting import scaled, stop
+from tests.waiting import patience, stop
 
 
 def test_only_children_that_have_that_end_of_the_channel_are_killed() -> None:
@@ -15,7 +15,7 @@ def test_only_children_that_have_that_end_of_the_channel_are_killed() -> None:
     holder = subprocess.Popen(["sleep", "1000"], pass_fds=[theirs.fileno()])
     stranger = subprocess.Popen(["sleep", "1000"], pass_fds=[ours.fileno(), other[0].fileno()])
     kill_holders(os.fstat(theirs.fileno()).st_ino)
-    assert holder.wait(timeout=scaled(30)) == -signal.SIGKILL
+    assert holder.wait(timeout=patience(30)) == -signal.SIGKILL
     assert stranger.poll() is None
     stranger.kill()
     stranger.wait()
@@ -28,7 +28,7 @@ def test_one_that_stands_still_is_killed_too() -> None:
     stopped = subprocess.Popen(["sleep", "1000"], pass_fds=[theirs.fileno()])
     stop(stopped.pid)
     kill_holders(os.fstat(theirs.fileno()).st_ino)
-    assert stopped.wait(timeout=scaled(30)) == -signal.SIGKILL
+    assert stopped.wait(timeout=patience(30)) == -signal.SIGKILL
     for each in (ours, theirs):
         each.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jeepney import HeaderFields, Message, MessageType, new_error, new_method_return
 from jeepney.low_level import Parser
 
-from tests.waiting import scaled
+from tests.waiting import patience
 
 Answer = Callable[[Message], Message | None]
 """What a service does: an answer, or None for none."""
@@ -61,7 +61,7 @@ class FakeBus:
     def close(self) -> None:
         self.restart()
         for thread in self._threads:
-            thread.join(scaled(10))
+            thread.join(patience(10))
 
     def say(self, raw: bytes) -> None:
         """Send bytes that nobody has asked for."""

@@ -10,7 +10,7 @@ from insula.engine.launch.placeholder import Placeholder
 from insula.engine.launch.systembus import SystemBus
 from insula.engine.launch.systemdscope import Scopes
 from tests.unit.engine.launch.fakebus import FakeBus, member, refused, returned
-from tests.waiting import scaled
+from tests.waiting import patience
 
 _NUMBERS = itertools.count(5000)
 
@@ -55,7 +55,7 @@ class ScopeMaker:
     def answer(self, message: Message) -> Message:
         if member(message) != "StartTransientUnit":
             return returned(message)
-        self.open.wait(scaled(30))
+        self.open.wait(patience(30))
         if self.refusal:
             return refused(message, "org.freedesktop.systemd1.No", self.refusal)
         unit, _, properties, _ = message.body

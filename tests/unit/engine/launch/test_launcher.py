@@ -28,7 +28,7 @@ from tests.descriptors import open_fds
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import Desk, desk_of
 from tests.unit.engine.fakes import CLONE, GROUP, SPEC, Do, FakeKeeper, null, plan_of
-from tests.waiting import scaled
+from tests.waiting import patience
 
 NULLS = (null(),) * 3
 """Standard streams that every guest is given."""
@@ -342,7 +342,7 @@ def test_forgetting_what_the_keeper_does_not_hold_is_fine(desk: Desk, answer: An
 def test_signals_reach_init_until_it_has_ended(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
     running = desk.running(program.pid)
     completed(desk.launcher.signal(running, signal.SIGTERM))
-    assert program.wait(scaled(10)) == -signal.SIGTERM
+    assert program.wait(patience(10)) == -signal.SIGTERM
     with pytest.raises(OperationInvalidError, match="web has ended"):
         completed(desk.launcher.signal(running, signal.SIGTERM))
     running.close()

@@ -8,7 +8,7 @@ import pytest
 
 from insula.engine.launch.placeholder import Placeholder
 from insula.engine.launch.systemdscope import ScopeError
-from tests.waiting import scaled
+from tests.waiting import patience
 
 
 def test_a_placeholder_lives_until_it_is_ended() -> None:
@@ -37,7 +37,7 @@ def test_a_placeholder_ends_with_who_made_it() -> None:
         assert select.select([pidfd], [], [], 0)[0] == []
         maker.stdin.write("\n")
         maker.stdin.flush()
-        assert select.select([pidfd], [], [], scaled(30))[0] == [pidfd]
+        assert select.select([pidfd], [], [], patience(30))[0] == [pidfd]
         os.close(pidfd)
 
 

@@ -25,7 +25,7 @@ from insula.kernel.fds import Reserve
 from tests.plans import UNIFIED
 from tests.unit.engine.desk import CONNECTED, Desk, desk_of
 from tests.unit.engine.fakes import GROUP, SPEC
-from tests.waiting import scaled
+from tests.waiting import patience
 
 V1_ALONE = replace(
     UNIFIED, hierarchies=Hierarchies(v1=(V1Hierarchy(mount="/sys/fs/cgroup/pids", controllers=("pids",)),))
@@ -83,14 +83,14 @@ def test_a_keeper_that_is_gone_keeps_nobody_alive(desk: Desk, program: "subproce
     desk.keeper.unusable = KeeperError("the keeper does not take requests")
     status = completed(desk.launcher.teardown.destroy(running))
     assert status.meaning is ExitMeaning.UNKNOWN
-    assert program.wait(scaled(10)) == -signal.SIGKILL
+    assert program.wait(patience(10)) == -signal.SIGKILL
     assert desk.journal == [f"kill {GROUP}", *VACATED]
 
 
 def test_one_that_the_keeper_does_not_end_is_killed_by_us(desk: Desk, program: "subprocess.Popen[bytes]") -> None:
     desk.keeper.answers = {Verb.KILL: [KeeperError("the keeper has not done in time what it was asked for")]}
     assert completed(desk.launcher.teardown.destroy(desk.running(program.pid))) == ExitStatus(status=None)
-    assert program.wait(scaled(10)) == -signal.SIGKILL
+    assert program.wait(patience(10)) == -signal.SIGKILL
 
 
 def test_one_that_does_not_end_although_it_is_killed_counts_as_running(

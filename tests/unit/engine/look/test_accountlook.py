@@ -16,7 +16,7 @@ from insula.engine.look.accountlook import find_directly, find_through, find_wit
 from insula.engine.look.looking import Looker, Sight
 from insula.errors import OperationTimeoutError
 from insula.kernel.statx import unique_mount_of
-from tests.waiting import scaled
+from tests.waiting import patience, scaled
 
 SIGHT = Sight(whose="u", name="'web'")
 
@@ -55,7 +55,7 @@ def test_the_looker_finds_the_same(pidfd: int) -> None:
 def test_a_guest_that_does_not_answer_is_not_waited_for(pidfd: int, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = threading.Event()
     monkeypatch.setattr(accountlook, "PATIENCE", 0.05)
-    monkeypatch.setattr(accountlook, "account_inside", lambda *_: answer.wait(scaled(60)))
+    monkeypatch.setattr(accountlook, "account_inside", lambda *_: answer.wait(patience(60)))
     began = time.monotonic()
     with pytest.raises(OperationTimeoutError, match="the file system of 'web' does not answer"):
         asyncio.run(_awaited(find_with_patience, pidfd, "root", None))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from insula.engine.keeper.protocol import receive, send
-from tests.waiting import scaled, until
+from tests.waiting import patience, until
 
 TESTING = """
 import os, resource, sys
@@ -43,10 +43,10 @@ def looker() -> Iterator[tuple[socket.socket, "subprocess.Popen[bytes]"]]:
         process = subprocess.Popen(
             [sys.executable, "-I", "-c", TESTING, str(theirs.fileno())], pass_fds=[theirs.fileno()]
         )
-    ours.settimeout(scaled(20))
+    ours.settimeout(patience(20))
     yield ours, process
     ours.close()
-    process.wait(scaled(20))
+    process.wait(patience(20))
 
 
 def begun(channel: socket.socket, look: str, arguments: dict[str, Any], **fds: int) -> tuple[socket.socket, int]:
@@ -54,7 +54,7 @@ def begun(channel: socket.socket, look: str, arguments: dict[str, Any], **fds: i
     answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         send(channel, {"look": look, "arguments": arguments}, {"answer": theirs.fileno(), **fds})
-    answers.settimeout(scaled(20))
+    answers.settimeout(patience(20))
     message = receive(answers)
     assert message is not None and message.body == {"begun": True}
     return answers, message.fds["process"]
@@ -110,7 +110,7 @@ def test_looks_end_with_the_looker_and_that_with_its_daemon(
     channel, program = looker
     hanging, process = begun(channel, "hang", {})
     channel.close()
-    program.wait(scaled(20))
+    program.wait(patience(20))
     assert receive(hanging) is None
     hanging.close()
     os.close(process)

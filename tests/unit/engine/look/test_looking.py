@@ -18,7 +18,7 @@ from insula.engine.look.looking import Looker, Sight
 from insula.errors import OperationFailedError, OperationTimeoutError
 from insula.kernel.fds import Fd
 from insula.kernel.process import has_ended
-from tests.waiting import scaled, stop, until
+from tests.waiting import patience, scaled, stop, until
 
 WEB = Sight(whose="1", name="domain 'web'")
 MAIL = Sight(whose="2", name="domain 'mail'")
@@ -133,7 +133,7 @@ async def test_a_looker_that_is_stopped_is_told_from_a_guest_that_does_not_answe
     stop(process.pid)
     with pytest.raises(OperationFailedError, match="looks into guests does not answer"):
         await look(looker, WEB, "echo", {}, seconds=0.2)
-    assert process.wait(scaled(10)) == -signal.SIGKILL
+    assert process.wait(patience(10)) == -signal.SIGKILL
     assert await look(looker, WEB, "echo", {"n": 1}) == {"n": 1}
 
 
@@ -198,7 +198,7 @@ async def test_a_look_that_is_given_up_right_as_it_has_begun_is_killed(looker: L
     channel = looker._channel
     assert channel is not None
     child = looking.Child(channel, "hang", {}, {})
-    while not select.select([child.answers], [], [], scaled(10))[0]:
+    while not select.select([child.answers], [], [], patience(10))[0]:
         pass
     process = child.kill()  # nobody has read yet that it began
     assert process is not None or child.process >= 0

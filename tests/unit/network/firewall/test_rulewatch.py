@@ -14,7 +14,7 @@ from insula.network.firewall.rulenotices import RuleNotices
 from insula.network.firewall.rulewatch import RuleWatch
 from tests import rulesocket
 from tests.rulesocket import generation, of_table
-from tests.waiting import scaled
+from tests.waiting import patience
 
 pytestmark = pytest.mark.asyncio
 
@@ -62,7 +62,7 @@ async def rules() -> AsyncIterator[WatchedRules]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(scaled(5)):
+    async with asyncio.timeout(patience(5)):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.001)
 

@@ -12,7 +12,7 @@ from insula.kernel.process import start_time
 from insula.kernel.processidentity import ProcessIdentity, identity_of
 from insula.network.virtual.networkrecord import NetworkRecord
 from insula.network.virtual.networkwatch import NetworkEvent, NetworkWatch
-from tests.waiting import scaled
+from tests.waiting import patience
 
 LOOPBACK = 1
 RECORD = NetworkRecord(name="n", uuid="u1", bridge="virbr0", made=True, index=LOOPBACK)
@@ -26,7 +26,7 @@ class Told:
         self.watch = NetworkWatch(lambda uuid, event: self.queue.put_nowait((uuid, event)))
 
     async def next(self) -> tuple[str, NetworkEvent]:
-        return await asyncio.wait_for(self.queue.get(), scaled(10))
+        return await asyncio.wait_for(self.queue.get(), patience(10))
 
 
 @pytest_asyncio.fixture

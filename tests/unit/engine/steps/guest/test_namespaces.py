@@ -24,7 +24,7 @@ from insula.kernel.process import NAMESPACE_FLAGS, CloneFlag, unshare
 from tests.descriptors import open_fds
 from tests.unit.engine.steps.guest.performing import guest, perform
 from tests.unit.engine.steps.inchild import in_child, in_namespaces
-from tests.waiting import scaled
+from tests.waiting import patience
 
 SOCKETS_NAMESPACE = 0x894C
 """The ioctl that opens the network namespace of a socket. Source: linux/sockios.h, SIOCGSKNS."""
@@ -40,7 +40,7 @@ def loopback() -> str:
         try:
             listener.bind(("127.0.0.1", 0))
             listener.listen()
-            with socket.create_connection(listener.getsockname(), timeout=scaled(5)):
+            with socket.create_connection(listener.getsockname(), timeout=patience(5)):
                 return "up"
         except OSError as error:
             return os.strerror(error.errno or 0)
