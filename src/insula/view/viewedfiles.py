@@ -141,7 +141,7 @@ class ViewedStream(Protocol):
         """Set the place, as lseek(2) says; return what that returns."""
 
     def readable(self, handle: object) -> bool:
-        """Whether a read would not block: asked for poll(2), and to wake readers once the server was told `stirred`."""
+        """Whether a read would not block: asked for poll(2), and after each `ViewedContent.stirred`."""
 
     def close(self, handle: object) -> None:
         """Let go of a handle."""
@@ -170,12 +170,6 @@ class ViewedTree(Protocol):
     def stream(self, path: str) -> ViewedStream:
         """Return the stream at a path; the same one for all openers of it."""
 
-    def wakes(self) -> Sequence[int]:
-        """Return descriptors whose readability means that streams may have become readable; the tree's own."""
-
-    def stirred(self, descriptor: int) -> None:
-        """Take what is readable at one of `wakes`; the server then asks which handles are readable."""
-
     def tell(self, text: str) -> None:
         """Write a line of the host's into the guest's kernel log, such as `memory limit: 512 MiB`; the server then asks
         which handles are readable."""
@@ -185,16 +179,16 @@ class ViewedTree(Protocol):
 
 
 KEPT_BYTES: Final = 160 * 1024
-"""The size of the memory file that goes with a guest from its start to its end, whichever view serves it."""
+"""Of the memory file that goes with a guest from its start to its end, whichever view serves it: the content's part."""
 
 
 class ViewedContent(Protocol):
     """Makes the trees of all guests, and has what they share."""
 
     def tree(self, guest: ViewedGuest, kept: int | None) -> ViewedTree:
-        """Return a guest's tree. kept: a memory file of `KEPT_BYTES`, zeros at the guest's start, with what later views
-        have to know (its kernel log, times that may not go backwards); it is mapped, and stays the caller's. None:
-        nothing outlasts this view."""
+        """Return a guest's tree. kept: a memory file whose first `KEPT_BYTES`, zeros at the guest's start, are for what
+        later views have to know (its kernel log, times that may not go backwards); it is mapped, and stays the
+        caller's. None: nothing outlasts this view."""
 
     def wakes(self) -> Sequence[int]:
         """Return descriptors that are readable when there is something to do for some guest: the host's kernel log, and
