@@ -3,7 +3,7 @@
     python -I -c "from insula.engine.keeper.main import main; main()"
         (--listen-fd N | --channel-fd N) [--reaper-fd N] [--ends-fd N] [--ready-fd N] [--detach]
 
-It must be executed sealed (`keeper.sealing`). It lives in a mount namespace of its own (`keeper.mountspace`), cannot be
+It must be executed sealed (`kernel.sealing`). It lives in a mount namespace of its own (`keeper.mountspace`), cannot be
 traced, and imports only what it needs, since every guest begins as a fork of it.
 """
 

@@ -8,7 +8,7 @@
                  attributes locked, because it crosses into another user namespace (mount_namespaces(7))
 
 Nothing of the host can be reached from here, and the keeper pins none of the host's mounts but those of its program and
-libraries, which were read-only before they were executed (`engine.keeper.sealing`).
+libraries, which were read-only before they were executed (`kernel.sealing`).
 """
 
 import contextlib
@@ -16,7 +16,6 @@ import os
 import stat
 from collections.abc import Mapping
 
-from insula.engine.keeper.sealing import sealed
 from insula.kernel.fds import AT_FDCWD, Fd
 from insula.kernel.mounts import (
     MountAttribute,
@@ -27,6 +26,7 @@ from insula.kernel.mounts import (
     make_filesystem,
     pivot_root,
 )
+from insula.kernel.sealing import sealed
 
 STAGE = "/stage"
 
@@ -36,7 +36,7 @@ _HARMLESS = MountAttribute.NO_SUID | MountAttribute.NO_DEVICES | MountAttribute.
 def enter_empty_root() -> None:
     """Leave the host's mounts, of which we have a sealed copy, for an empty root of our own. Needs CAP_SYS_ADMIN."""
     if not sealed():
-        raise PermissionError("the keeper must be executed from a read-only view: see insula.engine.keeper.sealing")
+        raise PermissionError("the keeper must be executed from a read-only view: see insula.kernel.sealing")
     root = make_filesystem("tmpfs", [("mode", "755"), ("size", "64k")], attributes=_HARMLESS)
     for name in ("proc", "sys", "root", "stage"):
         os.mkdir(name, dir_fd=root)

@@ -15,9 +15,9 @@ from typing import IO
 
 from insula.engine.keeper.reaperlink import VERSION as REAPER_VERSION
 from insula.engine.keeper.reaperlink import converse, spawn
-from insula.engine.keeper.sealing import SEAL
 from insula.errors import KeeperError
 from insula.kernel.process import with_descriptors
+from insula.kernel.sealing import SEAL
 from insula.kernel.standardstreams import socket_above_standard
 
 REAPER_SOCKET = "reaper.sock"

@@ -1,6 +1,6 @@
 """Executing our programs from a view of the host in which nothing can be written.
 
-    python -I -c "from insula.engine.keeper.sealing import main; main()" [--view-fd N] COMMAND…
+    python -I -c "from insula.kernel.sealing import main; main()" [--view-fd N] COMMAND…
 
 What a process executes and maps stays on the mounts that it was looked up through, whichever mount namespace the
 process moves to. A privileged guest that gets hold of /proc/PID/exe or /proc/PID/map_files of a process entering it

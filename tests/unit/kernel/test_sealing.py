@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from insula.engine.keeper import sealing
+from insula.kernel import sealing
 from insula.kernel.process import CloneFlag
 
 
@@ -59,4 +59,4 @@ def test_whether_this_program_can_be_written_is_asked_of_its_mount() -> None:
 
 def test_the_words_before_a_command_name_an_interpreter_by_its_path() -> None:
     assert os.path.isabs(sealing.SEAL[0])
-    assert "insula.engine.keeper.sealing" in sealing.SEAL[-1]
+    assert "insula.kernel.sealing" in sealing.SEAL[-1]
