@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from insula.engine.console.guestchannel import ChannelPeer, GuestChannel
 from insula.engine.console.terminalwatch import TerminalWatch
 from insula.engine.launch.runningcontainer import Running
+from insula.engine.threads import in_own_thread
 from insula.errors import InsulaError
-from insula.kernel.leftsockets import bind_for_owner, file_at, remove_left_socket, remove_own
+from insula.kernel.leftsockets import FileId, bind_for_owner, file_at, remove_left_socket, remove_own
 from insula.model.devices import ChannelDevice
 from insula.service.rundirectory import RunDirectory
 from insula.service.unread import Description, UnreadDefinition
@@ -25,20 +26,41 @@ _REST = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BoundSocket:
+    """What came of binding at a path. listener: None where that failed; file: which one it made."""
+
+    path: Path
+    listener: socket.socket | None = None
+    file: FileId | None = None
+    failure: str | None = None
+
+    def remove(self) -> None:
+        """Close it, and remove its file unless another is there by now. Waits for the disk."""
+        if self.listener is not None:
+            self.listener.close()
+        remove_own(self.path, self.file)
+
+
+Placed = dict[str, BoundSocket]
+"""Sockets that a definition places, by the channels' names: on whichever disk, so they are bound beside the loop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OpenChannel:
     """A channel of a run. path: of the socket at which it is offered; failure: why there is none."""
 
     name: str
     line: GuestChannel
     path: Path | None
-    withdraw: Callable[[], None]
-    """Take the socket away, if it is there still."""
     failure: str | None = None
+    offer: "ChannelSocket | None" = None
+    bound: BoundSocket | None = None
 
     def close(self) -> None:
-        """Let who has it see the end, and take the socket away."""
+        """Let who has it see the end, and lead nobody there any more; its socket's file is still to be removed."""
         self.line.finish()
-        self.withdraw()
+        if self.offer is not None:
+            self.offer.close()
 
 
 class ChannelHosts:
@@ -48,13 +70,33 @@ class ChannelHosts:
         self._directory = directory
         self._watch = TerminalWatch()
 
-    def begin(self, domain: Description, container: Running) -> tuple[OpenChannel, ...]:
-        """Return the channels of a container, whose terminals are theirs from now on; if it fails they are nobody's."""
-        if not container.channels:
-            return ()
-        made: list[OpenChannel] = []
+    @asynccontextmanager
+    async def placed(self, domain: Description, container: Running | None = None) -> AsyncIterator[Placed]:
+        """Give the sockets that a definition places. Those that `begin` has not taken meanwhile are removed at the end.
+
+        Who connects before the guest runs waits until it does. container: of a guest that runs already.
+        """
+        if container is not None and not container.channels:
+            yield {}
+            return
         read = domain.value() if isinstance(domain, UnreadDefinition) else domain
-        defined = {each.port: each for each in read.devices.channels}
+        paths = {each.port: path for each in read.devices.channels if each.port and (path := _path(each)) is not None}
+        if not paths:
+            yield {}
+            return
+        placed = await in_own_thread(lambda: {name: bound_at(path) for name, path in paths.items()})
+        try:
+            yield placed
+        finally:
+            if placed:
+                await in_own_thread(lambda: _remove_all(placed.values()))
+
+    def begin(self, domain: Description, container: Running, placed: Placed) -> tuple[OpenChannel, ...]:
+        """Return the channels of a container, whose terminals are theirs from now on; if it fails they are nobody's.
+
+        placed: what the definition places of their sockets, taken if it succeeds.
+        """
+        made: list[OpenChannel] = []
         with ExitStack() as back:
             for number, (name, place) in enumerate(container.channels.items()):
                 line = GuestChannel(
@@ -64,33 +106,48 @@ class ChannelHosts:
                     missed=container.said[place] if place < len(container.said) else b"",
                 )
                 back.callback(line.let_go)
-                path = _path(defined.get(name)) or self._directory.channel(domain.uuid, number)
-                made.append(self._offered(name, line, path))
-                back.callback(made[-1].withdraw)
+                bound = placed.get(name) or bound_at(self._directory.channel(domain.uuid, number))
+                if name not in placed:
+                    back.callback(bound.remove)
+                made.append(_offered(name, line, bound))
+                if (offer := made[-1].offer) is not None:
+                    back.callback(offer.close)
             back.pop_all()
+        placed.clear()
         return tuple(made)
 
-    @staticmethod
-    def _offered(name: str, line: GuestChannel, path: Path) -> OpenChannel:
-        """Offer a channel at a socket; one without is opened through libvirt's protocol only, which is told."""
-        try:
-            listener = bound(path)
-        except OSError as error:
-            failure = f"the channel '{name}' has no socket at {path}: {error.strerror or error}"
-            return OpenChannel(name=name, line=line, path=None, withdraw=lambda: None, failure=failure)
-        made = file_at(path)
-        offer = ChannelSocket(listener, line)
-
-        def withdraw() -> None:
-            offer.close()
-            remove_own(path, made)
-
-        return OpenChannel(name=name, line=line, path=path, withdraw=withdraw)
+    async def remove(self, channels: Sequence[OpenChannel]) -> None:
+        """Remove the sockets' files of channels that are closed."""
+        if bound := [each.bound for each in channels if each.bound is not None]:
+            await in_own_thread(lambda: _remove_all(bound))
 
 
-def _path(channel: ChannelDevice | None) -> Path | None:
-    source = None if channel is None else channel.source
+def _offered(name: str, line: GuestChannel, bound: BoundSocket) -> OpenChannel:
+    """Offer a channel at a socket; one without is opened through libvirt's protocol only, which is told."""
+    if bound.listener is None:
+        failure = f"the channel '{name}' has no socket at {bound.path}: {bound.failure}"
+        return OpenChannel(name=name, line=line, path=None, failure=failure)
+    offer = ChannelSocket(bound.listener, line)
+    return OpenChannel(name=name, line=line, path=bound.path, offer=offer, bound=bound)
+
+
+def _path(channel: ChannelDevice) -> Path | None:
+    source = channel.source
     return None if source is None or source.path is None else Path(source.path)
+
+
+def _remove_all(bound: Iterable[BoundSocket]) -> None:
+    for each in bound:
+        each.remove()
+
+
+def bound_at(path: Path) -> BoundSocket:
+    """Return what came of `bound`, which waits for the disk."""
+    try:
+        listener = bound(path)
+    except OSError as error:
+        return BoundSocket(path=path, failure=error.strerror or str(error))
+    return BoundSocket(path=path, listener=listener, file=file_at(path))
 
 
 def bound(path: Path) -> socket.socket:

@@ -24,7 +24,7 @@ from insula.errors import InsulaError, OperationFailedError, OperationTimeoutErr
 from insula.model.domain import DomainDefinition
 from insula.model.domainstates import DomainState, Happening
 from insula.service import live
-from insula.service.channelhosts import ChannelHosts, OpenChannel
+from insula.service.channelhosts import ChannelHosts, OpenChannel, Placed
 from insula.service.claims import shortcomings
 from insula.service.consolereaders import ConsoleReaders
 from insula.service.containers import ContainerEngine, Preparation
@@ -115,6 +115,7 @@ class Runs:
             located = await claims.enter_async_context(self._usb.located(managed, domain))
             domain = located.domain
             self.guarantees.claim(managed, guarantee_of(domain))
+            placed = await claims.enter_async_context(self._channels.placed(domain))
             spec = await self.storage.specified(domain, record)
             seated, probed = self.seating.seat(domain, spec.cgroup.partition), domain.settings.is_probed
             record = begun = replace(record, seated=seated, probed=probed)
@@ -135,7 +136,7 @@ class Runs:
                 while_inside=while_inside,
             )
             try:
-                run = self._taken(managed, domain, container, record)
+                run = self._taken(managed, domain, container, record, placed)
             except Exception:
                 await self._engine.teardown.destroy(container)
                 raise
@@ -150,39 +151,38 @@ class Runs:
                 error.add_note("something of it stays behind, and is tried again")
             raise
         managed.ended_record, managed.past = None, self.past.started(managed.uuid)
-        managed.begin(run, self._described(domain, container), launch.happening)
+        # What describes it is made out when somebody asks for it, which no start waits for.
+        read = partial(live.running, domain, live.facts_of(container))
+        managed.begin(run, UnreadDefinition(name=domain.name, uuid=domain.uuid, read=read), launch.happening)
         unmet = (failure, *container.unmet, *located.absent, *shortcomings(domain, run.record.seated))
         for each in (*unmet, *(channel.failure for channel in run.channels)):
             self._warn(managed, each)
         self._usb.tell(managed, located)
 
-    def _taken(self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord) -> Run:
+    def _taken(
+        self, managed: ManagedDomain, domain: DomainDefinition, container: Running, record: RunRecord, placed: Placed
+    ) -> Run:
         """What becomes managed's run of a container that was just launched, written down."""
         if container.unmet:
             self.seating.take(managed.uuid)
             record = replace(record, seated=None)
         recorded = replace(record, phase=RunPhase.RUNNING, held=False, container=container.record.encode())
         self._directory.write(recorded)
-        consoles, channels = self._read(managed, domain, container, found_again=False)
+        consoles, channels = self._read(managed, domain, container, placed, found_again=False)
         return Run(container=container, record=recorded, consoles=consoles, channels=channels)
 
     def _read(
-        self, managed: ManagedDomain, domain: Description, container: Running, *, found_again: bool
+        self, managed: ManagedDomain, domain: Description, container: Running, placed: Placed, *, found_again: bool
     ) -> tuple[tuple[ConsoleHub, ...], tuple[OpenChannel, ...]]:
         """Return who reads the container's terminals, of consoles and of channels; if it fails nobody does."""
         consoles = self._readers.begin(managed, domain, container, found_again=found_again)
         try:
-            return consoles, self._channels.begin(domain, container)
+            return consoles, self._channels.begin(domain, container, placed)
         except BaseException:
             for each in consoles:
                 each.let_go()
             container.lent = False
             raise
-
-    def _described(self, domain: DomainDefinition, container: Running) -> Description:
-        """Return what describes domain while it runs: made out when somebody asks for it, which no start waits for."""
-        facts = live.facts_of(container)
-        return UnreadDefinition(name=domain.name, uuid=domain.uuid, read=partial(live.running, domain, facts))
 
     def _warn(self, managed: ManagedDomain, failure: str | None) -> None:
         if failure is not None:
@@ -205,7 +205,8 @@ class Runs:
         run = managed.require_run()
         shown = run.container.record
         failure = self._readers.show(container, container.console_count)
-        run.consoles, run.channels = self._read(managed, managed.description, container, found_again=True)
+        async with self._channels.placed(managed.description, container) as placed:
+            run.consoles, run.channels = self._read(managed, managed.description, container, placed, found_again=True)
         run.container = container
         self.seating.found(managed.uuid, container.group)
         for each in (failure, *(channel.failure for channel in run.channels)):
@@ -291,6 +292,7 @@ class Runs:
         waiting = [console.finish() for console in run.consoles if not console.finish_at_once()]
         if waiting:
             await asyncio.gather(*waiting)
+        await self._channels.remove(run.channels)
         run.container.close()
 
     async def discard_kept(self, managed: ManagedDomain) -> None:

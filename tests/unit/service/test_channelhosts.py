@@ -3,13 +3,15 @@
 import asyncio
 import errno
 import os
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from insula.engine.console.guestchannel import GuestChannel
-from insula.errors import OperationInvalidError
+from insula.errors import OperationFailedError, OperationInvalidError
 from insula.service import channelhosts
 from insula.service.channelhosts import bound
 from tests.unit.service.fakes import Rig, domain_xml, until
@@ -86,3 +88,39 @@ async def test_a_run_whose_second_channel_cannot_be_made_leaves_neither_socket_n
     assert not {"a", "b"}.intersection(os.listdir(tmp_path))
     with pytest.raises(OperationInvalidError, match="has ended"):
         lines[0].attach()
+
+
+async def test_a_disk_that_does_not_answer_holds_one_domain_alone(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is done at a path that a definition gives is done beside the loop."""
+    rig.preparation.consoles = 1
+    real, loop, threads = channelhosts.bound, threading.current_thread(), list[threading.Thread]()
+
+    def slow(path: Path) -> socket.socket:
+        threads.append(threading.current_thread())
+        return real(path)
+
+    def removed(path: Path, made: object) -> None:
+        threads.append(threading.current_thread())
+        path.unlink()
+
+    monkeypatch.setattr(channelhosts, "bound", slow)
+    monkeypatch.setattr(channelhosts, "remove_own", removed)
+    ref = await rig.domains.create_xml(xml(tmp_path / "s"))
+    await rig.domains.destroy(ref)
+    assert len(threads) == 2 and loop not in threads
+    assert not (tmp_path / "s").exists()
+
+
+async def test_a_start_that_fails_leaves_no_socket(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.preparation.consoles = 1
+
+    async def fails(*_: object, **__: object) -> None:
+        assert (tmp_path / "s").is_socket(), "who connects before the guest runs waits"
+        raise OperationFailedError("no guest")
+
+    monkeypatch.setattr(rig.engine, "launch", fails)
+    with pytest.raises(OperationFailedError, match="no guest"):
+        await rig.domains.create_xml(xml(tmp_path / "s"))
+    assert not (tmp_path / "s").exists()
