@@ -374,7 +374,7 @@ def wire(
             registry=domains, settings=memory.idle, possible="memory" in engine.facts.hierarchies.v2_controllers
         ),
         reseating=reseating,
-        stopped_scopes=StoppedScopes(registry=domains, lifecycle=lifecycle, shutdown=shutdown),
+        stopped_scopes=StoppedScopes(registry=domains, lifecycle=lifecycle, shutdown=shutdown, events=events),
         usb_following=usb_following,
         directory=directory,
         patience=patience,

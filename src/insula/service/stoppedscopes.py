@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -13,6 +14,7 @@ from insula.errors import InsulaError, OperationInvalidError
 from insula.model.domainstates import DomainState
 from insula.model.numbers import ShutdownMode
 from insula.service.domains import Domains
+from insula.service.events import DomainEvent, Event, Events
 from insula.service.lifecycle import LifecycleVerbs
 from insula.service.managed import ManagedDomain, Run
 from insula.service.shutdown import ShutdownVerbs
@@ -29,17 +31,33 @@ class Watching(Protocol):
 Watch = Callable[[Callable[[str], None]], Watching]
 
 
+REMEMBERED = 64
+"""Scopes that were stopped while no guest was known in them, the latest ones: each is used for one guest at most."""
+
+
 class StoppedScopes:
-    """Ends guests that systemd waits for. watch: begins to tell of stops, on any thread."""
+    """Ends guests that systemd waits for. watch: begins to tell of stops, on any thread.
+
+    A scope that is stopped after a start has taken it, and before its guest is known, is remembered until that is.
+    """
 
     def __init__(
-        self, *, registry: Domains, lifecycle: LifecycleVerbs, shutdown: ShutdownVerbs, watch: Watch = ScopeStops
+        self,
+        *,
+        registry: Domains,
+        lifecycle: LifecycleVerbs,
+        shutdown: ShutdownVerbs,
+        events: Events,
+        watch: Watch = ScopeStops,
     ) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
         self._shutdown = shutdown
         self._watch = watch
+        self._events = events
         self._watching: Watching | None = None
+        self._unknown: deque[str] = deque(maxlen=REMEMBERED)
+        self._unsubscribe: Callable[[], None] = lambda: None
 
     def begin(self, manager: Manager, otherwise: Callable[[str], None]) -> None:
         """Learn of stops from now on; called once the guests that run are known.
@@ -50,16 +68,19 @@ class StoppedScopes:
 
         def told(unit: str) -> None:
             if not self.told(unit):
+                self._unknown.append(unit)
                 otherwise(unit)
 
         def told_by_thread(unit: str) -> None:
             loop.call_soon_threadsafe(told, unit)
 
         if manager is not Manager.NONE:
+            self._unsubscribe = self._events.subscribe(self._heard)
             self._watching = self._watch(told_by_thread)
 
     def close(self) -> None:
         """Learn of nothing any more."""
+        self._unsubscribe()
         if self._watching is not None:
             self._watching.close()
 
@@ -71,6 +92,18 @@ class StoppedScopes:
                 self._lifecycle.spawn(self._end(managed, run), f"shutdown of '{managed.name}', whose scope is stopped")
                 return True
         return False
+
+    def _heard(self, event: Event) -> None:
+        """Look whether a guest that something happens to has begun in a scope that is being stopped."""
+        if not self._unknown or not isinstance(event, DomainEvent):
+            return
+        managed = self._registry.find(event.domain.uuid)
+        if managed is None or managed.run is None:
+            return
+        unit = unit_around(managed.run.container.record.group)
+        if unit in self._unknown:
+            self._unknown.remove(unit)
+            self.told(unit)
 
     async def _end(self, managed: ManagedDomain, run: Run) -> None:
         """One that is paused goes on first; one that cannot be asked is killed.

@@ -9,10 +9,10 @@ from insula.engine.launch.placement import unit_around
 from insula.engine.launch.systemdscope import Manager
 from insula.engine.spec import InitKind
 from insula.model.domainstates import ShutoffReason
-from insula.service import shutdown
+from insula.service import shutdown, stoppedscopes
 from insula.service.events import DomainIdentity
 from insula.service.runrecord import StopReason
-from insula.service.stoppedscopes import StoppedScopes
+from insula.service.stoppedscopes import REMEMBERED, StoppedScopes
 from tests.unit.service.fakes import Rig, domain_xml, until
 
 pytestmark = pytest.mark.asyncio
@@ -36,7 +36,11 @@ def stopped_scopes(rig: Rig, made: list[Watching]) -> StoppedScopes:
 
     services = rig.domains.wiring.services
     return StoppedScopes(
-        registry=services.domains, lifecycle=services.lifecycle, shutdown=services.shutdown, watch=watch
+        registry=services.domains,
+        lifecycle=services.lifecycle,
+        shutdown=services.shutdown,
+        events=rig.events,
+        watch=watch,
     )
 
 
@@ -59,6 +63,28 @@ async def test_a_guest_is_asked_to_shut_down_by_the_thread_that_hears_of_it(rig:
     assert others == ["machine-another.scope"]
     scopes.close()
     assert made[0].closed
+
+
+async def test_a_scope_that_is_stopped_before_its_guest_is_known_ends_that_guest_and_no_later_one(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = "machine-insula\\x2d00000001.scope"
+    monkeypatch.setattr(stoppedscopes, "unit_around", lambda _: unit)
+    made, others = list[Watching](), list[str]()
+    scopes = stopped_scopes(rig, made)
+    scopes.begin(Manager.SYSTEMD, others.append)
+    made[0].told(unit)
+    await until(lambda: others == [unit])
+    ref, _ = await running(rig)
+    await until(lambda: rig.domains.of(ref).require_run().record.asked is StopReason.SHUTDOWN)
+    await rig.domains.destroy(ref)
+    await rig.domains.start(ref)
+    assert rig.domains.of(ref).require_run().record.asked is None
+    for number in range(REMEMBERED + 1):
+        made[0].told(f"machine-insula\\x2d{number}.scope")
+    await until(lambda: len(others) == REMEMBERED + 2)
+    assert len(scopes._unknown) == REMEMBERED
+    scopes.close()
 
 
 async def test_one_that_is_paused_goes_on_first(rig: Rig) -> None:
