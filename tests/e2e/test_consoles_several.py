@@ -77,6 +77,8 @@ def test_a_console_that_is_not_there_is_refused_by_its_number(insulad: Insulad, 
     insulad.define(domain_xml("bb", busybox_root))
     insulad.virsh("start", "bb")
     refused = insula(insulad, "console", "bb", "--number", "2", check=False)
+    assert refused.returncode != 0 and "domain 'bb' has 1 console, so there is no number 2" in refused.stderr
+    refused = insula(insulad, "console", "bb", "console1", check=False)
     assert refused.returncode != 0 and "cannot find console device 'console1'" in refused.stderr
     refused = insula(insulad, "console", "bb", "--number", "0", check=False)
     assert refused.returncode == 2 and "the first is 1" in refused.stderr

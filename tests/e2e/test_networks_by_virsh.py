@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import leaks
-from tests.e2e.guests import Terminal, domain_xml, inside
+from tests.e2e.guests import Terminal, domain_xml, inside, insula
 from tests.insulad import Insulad
 from tests.waiting import patience, until
 
@@ -218,6 +218,19 @@ def test_leases_of_a_network_without_guests_are_an_empty_table(insulad: Insulad,
     assert heading.split()[:2] == ["Expiry", "Time"]
     assert set(line) == {"-"}
     insulad.virsh("net-destroy", "lan")
+
+
+def test_a_guest_of_the_busybox_image_gets_an_address_and_is_known_by_its_name(insulad: Insulad, lan: Path) -> None:
+    insulad.virsh("net-create", str(lan))
+    insula(insulad, "image", "build", "busybox")
+    insula(insulad, "create", "web", "-i", "busybox", "--network", "lan")
+    insulad.virsh("start", "web")
+    until(lambda: "ipv4" in insulad.virsh("domifaddr", "web", "--source", "lease").stdout, "the lease", 30)
+    until(lambda: "ipv4" in insulad.virsh("domifaddr", "web", "--source", "agent").stdout, "the address inside", 30)
+    assert " web " in insulad.virsh("net-dhcp-leases", "lan").stdout
+    insulad.virsh("destroy", "web")
+    insula(insulad, "rm", "web")
+    insula(insulad, "image", "rm", "busybox")
 
 
 def test_an_address_that_a_guest_was_given_is_shown_with_its_card(

@@ -13,7 +13,14 @@ from insula.cli.domaincommands import check_source, definition_arguments, image_
 from insula.cli.insidecommand import Insistence
 from insula.cli.lookup import domain, told_if_taken
 from insula.cli.render import show_error, show_line
-from insula.errors import InsulaError, InvalidArgumentError, OperationFailedError, OperationInvalidError, StepError
+from insula.errors import (
+    DeviceMissingError,
+    InsulaError,
+    InvalidArgumentError,
+    OperationFailedError,
+    OperationInvalidError,
+    StepError,
+)
 from insula.rpc.codes.eventcodes import DomainEventId
 from insula.rpc.codes.requestcodes import ConsoleFlags, StartFlags
 from insula.sdk import verbs
@@ -46,6 +53,15 @@ def _console_arguments(parser: argparse.ArgumentParser) -> None:
 def _console(options: argparse.Namespace, host: Host) -> int:
     found = domain(host, options.domain)
     device = _device(options)
+    try:
+        return _led_to(options, host, found, device)
+    except DeviceMissingError as error:
+        if options.number is None:
+            raise
+        raise DeviceMissingError(f"{_count(found)}, so there is no number {options.number}") from error
+
+
+def _led_to(options: argparse.Namespace, host: Host, found: Domain, device: str | None) -> int:
     flags = ConsoleFlags.FORCE if options.force else ConsoleFlags(0)
     if options.web or options.listen is not None:
         return _offer(options, host, found, device)
@@ -61,6 +77,14 @@ def _console(options: argparse.Namespace, host: Host) -> int:
     with stream:
         view(host, stream, found, device)
     return 0
+
+
+def _count(found: Domain) -> str:
+    """Return how many consoles a domain has, in words."""
+    from xml.etree import ElementTree as ET  # only who asks for one too many pays for it
+
+    number = len(ET.fromstring(found.xml()).findall("devices/console"))
+    return f"domain '{found.name}' has {number or 'no'} console{'s' if number != 1 else ''}"
 
 
 def _offer(options: argparse.Namespace, host: Host, found: Domain, device: str | None) -> int:

@@ -12,15 +12,32 @@ from insula.storage.builders.imagebuilder import Progress, Recipe, Workplace, ch
 from insula.storage.builders.tool import run_tool
 
 NAME = "busybox"
-OPTIONS = {"console": "autologin or login"}
+OPTIONS = {"console": "autologin or login", "network": "dhcp or none"}
 PACKAGE = "busybox-static"
 
 _DIRECTORIES = (
-    *("bin", "sbin", "usr/bin", "usr/sbin", "usr/share/udhcpc", "etc/init.d", "var/log", "var/lib", "var/cache"),
+    *(
+        "bin",
+        "sbin",
+        "usr/bin",
+        "usr/sbin",
+        "usr/share/udhcpc",
+        "etc/udhcpc",
+        "etc/init.d",
+        "var/log",
+        "var/lib",
+        "var/cache",
+    ),
     *("proc", "sys", "dev", "run", "mnt", "home", "srv"),
 )
 _MODES = {"tmp": 0o1777, "var/tmp": 0o1777, "root": 0o700}
-_LINKS = {"var/run": "/run", "var/lock": "/run", "etc/mtab": "/proc/self/mounts", "bin/sh": "/bin/busybox"}
+_LINKS = {
+    "var/run": "/run",
+    "var/lock": "/run",
+    "etc/mtab": "/proc/self/mounts",
+    "bin/sh": "/bin/busybox",
+    "etc/udhcpc/default.script": "/usr/share/udhcpc/default.script",  # where Debian's busybox looks for it
+}
 
 _LOGIN = {
     "login": "console::respawn:/sbin/getty 0 console linux",
@@ -115,6 +132,29 @@ exit 0
 }
 
 
+_NETWORK = "etc/init.d/S20network"
+_DHCP = """#!/bin/sh
+# Ask for an address by DHCP on each card that the definition gives none, in the background, as boots wait for nobody.
+# Where the network is the host's own, which alone has dev_weight, its cards are none of ours.
+case "$1" in
+    start)
+        [ -e /proc/sys/net/core/dev_weight ] && exit 0
+        for each in /sys/class/net/*; do
+            card=${each##*/}
+            [ "$(cat "$each/type" 2>/dev/null)" = 1 ] || continue
+            [ -z "$(ip -4 -o address show dev "$card")" ] || continue
+            udhcpc -f -R -i "$card" -x "hostname:$(hostname)" < /dev/null > /dev/null 2>&1 &
+        done
+        ;;
+    stop)
+        killall udhcpc 2> /dev/null
+        ;;
+esac
+exit 0
+"""
+"""Source: Linux's net_core_table, of which only the first network namespace has all."""
+
+
 class BusyboxBuilder:
     """`busybox`: boots in milliseconds, for trying things out and for tests."""
 
@@ -129,7 +169,8 @@ class BusyboxBuilder:
             return None
         check_options(source, options, OPTIONS)
         console = choice(source, "console", options.get("console", "autologin"), ("autologin", "login"))
-        return Recipe(builder=NAME, options=(("console", console),))
+        network = choice(source, "network", options.get("network", "dhcp"), ("dhcp", "none"))
+        return Recipe(builder=NAME, options=(("console", console), ("network", network)))
 
     async def build(self, recipe: Recipe, workplace: Workplace) -> None:
         workplace.report(Progress(phase="preparing", text="looking for busybox", fraction=0.0))
@@ -138,6 +179,9 @@ class BusyboxBuilder:
             program = await _from_package(workplace)
         workplace.report(Progress(phase="installing", text="laying out the root", fraction=0.5))
         _lay_out(workplace.rootfs, program, recipe.option("console", "autologin"))
+        if recipe.option("network", "dhcp") == "dhcp":
+            (workplace.rootfs / _NETWORK).write_text(_DHCP)
+            (workplace.rootfs / _NETWORK).chmod(0o755)
 
 
 def is_static(program: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,13 +27,15 @@ def workplace(tmp_path: Path) -> Workplace:
     return Workplace(directory=tmp_path / "work", lock=0, report=lambda _: None)
 
 
-def build(workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, console: str = "autologin") -> Path:
+def build(
+    workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, console: str = "autologin", **options: str
+) -> Path:
     """Build with a script that answers like busybox, and passes for static."""
     program = tmp_path / "busybox"
     program.write_text(FAKE)
     program.chmod(0o755)
     monkeypatch.setattr("insula.storage.builders.busybox.is_static", lambda _: True)
-    recipe = Recipe(builder="busybox", options=(("console", console),))
+    recipe = Recipe(builder="busybox", options=(("console", console), *options.items()))
     asyncio.run(BusyboxBuilder(str(program)).build(recipe, workplace))
     return workplace.rootfs
 
@@ -74,7 +77,7 @@ def test_scripts_are_executable_and_their_syntax_is_right(
 ) -> None:
     root = build(workplace, tmp_path, monkeypatch)
     scripts = [*(root / "etc/init.d").iterdir(), root / "usr/share/udhcpc/default.script"]
-    assert len(scripts) == 4
+    assert len(scripts) == 5
     for script in scripts:
         assert os.access(script, os.X_OK), script
         subprocess.run(["sh", "-n", script], check=True)
@@ -99,6 +102,20 @@ def test_a_dynamic_program_a_script_and_nothing_are_not_static(tmp_path: Path) -
     assert not is_static(tmp_path / "script")
     assert not is_static(tmp_path / "short")
     assert not is_static(tmp_path / "none")
+
+
+def test_cards_get_their_addresses_by_dhcp_unless_the_image_is_to_ask_nobody(
+    workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = build(workplace, tmp_path, monkeypatch) / "etc/init.d/S20network"
+    assert os.access(script, os.X_OK) and "udhcpc" in script.read_text()
+    assert os.readlink(workplace.rootfs / "etc/udhcpc/default.script") == "/usr/share/udhcpc/default.script"
+    shutil.rmtree(workplace.rootfs)
+    assert not (build(workplace, tmp_path, monkeypatch, network="none") / "etc/init.d/S20network").exists()
+    recipe = BusyboxBuilder().recipe("busybox", {"network": "none"})
+    assert recipe is not None and recipe.option("network", "") == "none"
+    with pytest.raises(InvalidArgumentError, match="network"):
+        BusyboxBuilder().recipe("busybox", {"network": "static"})
 
 
 @pytest.mark.requires("busybox")
