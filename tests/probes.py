@@ -460,6 +460,7 @@ PROBES: Mapping[str, Probe] = {
     "nspawn": _command("systemd-nspawn"),
     "compiler": _command("gcc"),
     "gdb": _command("gdb"),
+    "procps": _command("free"),
     "qemu-aarch64": _command("qemu-aarch64-static"),
     "dnsmasq": _command("dnsmasq"),
     "passt": _command("pasta"),

@@ -31,6 +31,7 @@ _V1 = {
     "cpuset/cpuset.effective_mems": "0\n",
     "cpu/cpu.stat": "nr_periods 10\nnr_throttled 2\nthrottled_time 3000000000\n",
     "cpuacct/cpuacct.usage_all": "cpu user system\n0 0 0\n1 5000000000 1000000000\n2 0 0\n3 2000000000 500000000\n",
+    "cpuacct/cpuacct.usage_percpu": "0 6000000000 0 2500000000 \n",
     "pids/pids.current": "42\n",
     "blkio/blkio.throttle.io_service_bytes_recursive": "254:0 Read 1048576\n254:0 Write 2097152\nTotal 3145728\n",
     "blkio/blkio.throttle.io_serviced_recursive": "254:0 Read 16\n254:0 Write 32\nTotal 48\n",
@@ -110,6 +111,7 @@ def host_machine(directory: Path) -> HostMachine:
         }
         write(cpu / f"cpu{number}/topology", topology)
         write(cpu / f"cpu{number}/cpuidle/state0", {"time": "77\n"})
+        write(cpu / f"cpufreq/policy{number}", {"related_cpus": f"{number} 5\n", "stats/time_in_state": "1 2\n"})
         (cpu / f"cpu{number}/node{number // 4}").symlink_to(f"../../node/node{number // 4}")
         (cpu / f"cpu{number}/crash_notes").touch(mode=0o400)
     node = directory / "sys/devices/system/node"

@@ -83,7 +83,8 @@ class GroupFiles:
             stolen = files.flat_keyed(_text(f"{self._v1['cpu']}/cpu.stat")).get("throttled_time", 0)
         directory = self._v1.get("cpuacct")
         if directory is not None:
-            each = _each_processor(_text(f"{directory}/cpuacct.usage_all"))
+            ticks = _text(f"{directory}/cpuacct.usage_all")
+            each = _each_processor(ticks, _text(f"{directory}/cpuacct.usage_percpu"))
             user, system = (sum(times[index] for times in each.values()) for index in range(2))
             return GroupTimes(user=user, system=system, stolen=stolen, each=each)
         if self.v2 is None:
@@ -152,7 +153,9 @@ def _limit(path: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _each_processor(text: str) -> Mapping[int, tuple[int, int]]:
-    """Return what `cpuacct.usage_all` says: a line `number user system` for each processor, in nanoseconds."""
-    lines = (line.split() for line in text.splitlines()[1:])
-    return {int(words[0]): (int(words[1]), int(words[2])) for words in lines if len(words) == 3}
+def _each_processor(ticks: str, worked: str) -> Mapping[int, tuple[int, int, int]]:
+    """Return what `cpuacct.usage_all` says, a line `number user system` for each processor, and what
+    `cpuacct.usage_percpu` says, a number for each; nanoseconds."""
+    lines = (line.split() for line in ticks.splitlines()[1:])
+    exact = dict(enumerate(map(int, worked.split())))
+    return {int(number): (int(user), int(system), exact.get(int(number), 0)) for number, user, system in lines}

@@ -33,6 +33,8 @@ _CPU_ENTRIES = frozenset({"acpi_cppc", "cache", "cpu_capacity", "cpufreq", "onli
 _CPU_ENTRIES |= {"uevent"}
 """What else is there tells how busy the host is, or is for its administrator."""
 _NODE_FILES = frozenset({"cpulist", "cpumap", "distance", "meminfo", "numastat", "vmstat", "uevent", "subsystem"})
+_BUSY = frozenset({"stats", "time_in_state"})
+"""Of cpufreq."""
 _BELOW = {"cpu": _CPU_ENTRIES, "node": _NODE_FILES}
 _OWN_NODES = frozenset(
     {
@@ -77,6 +79,8 @@ class HardwareTree:
                 if int(found[2]) not in own:
                     return True
                 continue
+            if name in _BUSY:
+                return True
             shown = self._shown if depth == 0 else _BELOW.get(words[0].rstrip("0123456789")) if depth == 1 else None
             if shown is not None and name not in shown:
                 return True

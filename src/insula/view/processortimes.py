@@ -17,7 +17,7 @@ _HEAD = 8
 _EACH = 8
 _ELAPSED, _USER, _SYSTEM, _STOLEN = range(4)
 """Cells of the whole: up to when all is counted, and how much of the group's totals."""
-_WORKED_USER, _WORKED_SYSTEM, _WAITED, _IDLE, _PRESENT, _SEEN_USER, _SEEN_SYSTEM = range(7)
+_WORKED_USER, _WORKED_SYSTEM, _WAITED, _IDLE, _PRESENT, _SEEN_USER, _SEEN_SYSTEM, _SEEN = range(8)
 """Cells of each processor: what is told, for how long it was the guest's, and what was read last of its own."""
 CELLS = 3584
 """Cells (of 8 bytes) that hosts of up to 447 processors need; more are kept by the view alone."""
@@ -26,12 +26,13 @@ CELLS = 3584
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupTimes:
     """Nanoseconds that a group has used since it was made. stolen: held back by quotas, of all processors together;
-    each: of single processors (user, system), empty where nobody counts them."""
+    each: of single processors, empty where nobody counts them: how many ticks met its programs and how many the kernel
+    working for them, as nanoseconds, and how long both were, which is exact."""
 
     user: int
     system: int
     stolen: int = 0
-    each: Mapping[int, tuple[int, int]]
+    each: Mapping[int, tuple[int, int, int]]
 
     @property
     def whole(self) -> int:
@@ -87,16 +88,21 @@ class ProcessorTimes:
                 cells[base + _IDLE] += room - waited
 
     def _take_each(self, used: GroupTimes) -> None:
+        """Divide what a processor worked as its ticks are divided since the last time."""
         cells = self._cells
-        for number, (user, system) in used.each.items():
+        for number, (user, system, worked) in used.each.items():
             if number >= self._possible:
                 continue
             base = _HEAD + _EACH * number
-            for value, seen, worked in ((user, _SEEN_USER, _WORKED_USER), (system, _SEEN_SYSTEM, _WORKED_SYSTEM)):
-                more = value - cells[base + seen]
-                if more > 0:
-                    cells[base + seen] = value
-                    cells[base + worked] += more
+            more = worked - cells[base + _SEEN]
+            if more <= 0:
+                continue
+            of_user = max(0, user - cells[base + _SEEN_USER])
+            of_system = max(0, system - cells[base + _SEEN_SYSTEM])
+            to_system = more * of_system // (of_user + of_system) if of_system else 0
+            cells[base + _SEEN_USER], cells[base + _SEEN_SYSTEM], cells[base + _SEEN] = user, system, worked
+            cells[base + _WORKED_USER] += more - to_system
+            cells[base + _WORKED_SYSTEM] += to_system
 
     def _spread(self, total: int, cell: int, value: int, present: Processors) -> None:
         cells = self._cells

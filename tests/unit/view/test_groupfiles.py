@@ -38,7 +38,7 @@ def test_times_are_told_alike_and_quotas_of_both_levels_count(guest: ViewedGuest
 
 
 def test_only_v1_counts_processors_apart(tmp_path: Path) -> None:
-    assert GroupFiles(on_v1(tmp_path / "1")).times().each[3] == (2_000_000_000, 500_000_000)
+    assert GroupFiles(on_v1(tmp_path / "1")).times().each[3] == (2_000_000_000, 500_000_000, 2_500_000_000)
     assert GroupFiles(on_v2(tmp_path / "2")).times().each == {}
 
 

@@ -47,6 +47,7 @@ def test_only_the_guests_processors_are_there(cpus: HardwareTree) -> None:
         ("cpu1/topology/core_siblings_list", b"1,3\n"),
         ("cpu1/topology/core_siblings", b"0a\n"),
         ("cpu6/topology/core_siblings", b"40\n"),
+        ("cpufreq/policy3/related_cpus", b"3\n"),
         ("cpu6/topology/physical_package_id", b"1\n"),
     ],
 )
@@ -57,6 +58,8 @@ def test_lists_and_masks_name_the_guests_processors_alone(cpus: HardwareTree, pa
 def test_what_tells_how_busy_the_host_is_and_what_is_for_its_root_are_not_there(cpus: HardwareTree) -> None:
     assert "cpuidle" not in cpus.names("")
     assert cpus.kind("cpuidle/current_driver") is None
+    assert cpus.kind("cpufreq/policy3/stats/time_in_state") is None
+    assert cpus.names("cpufreq") == ["policy1", "policy3", "policy6"]
     assert cpus.names("cpu1") == ["node0", "topology"]
     assert cpus.kind("cpu1/cpuidle/state0/time") is None
     assert cpus.kind("cpu1/crash_notes") is None

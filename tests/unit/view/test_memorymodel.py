@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insula.view.memorymodel import WholeMemory, MachineMemory, MemoryReading, machine_memory, v1_reading
+from insula.view.memorymodel import MachineMemory, MemoryReading, WholeMemory, machine_memory, v1_reading
 from tests.examples import FEW, examples
 
 GIB = 1 << 30

@@ -11,7 +11,7 @@ from tests.viewedhost import host_machine
 
 def counted() -> ProcessorTimes:
     times = ProcessorTimes(possible=4)
-    each = {1: (5 * SECOND, SECOND), 3: (2 * SECOND, 0)}
+    each = {1: (5 * SECOND, SECOND, 6 * SECOND), 3: (2 * SECOND, 0, 2 * SECOND)}
     times.advance(100 * SECOND, (1, 3), GroupTimes(user=7 * SECOND, system=SECOND, each=each))
     return times
 

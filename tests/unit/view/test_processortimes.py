@@ -26,10 +26,19 @@ def test_what_nobody_counts_apart_is_spread_over_the_guests_processors() -> None
 
 def test_what_is_counted_apart_is_told_apart() -> None:
     times = ProcessorTimes(possible=2)
-    each = {0: (SECOND, 0), 1: (2 * SECOND, SECOND)}
+    each = {0: (SECOND, 0, SECOND), 1: (2 * SECOND, SECOND, 3 * SECOND)}
     times.advance(5 * SECOND, (0, 1), GroupTimes(user=3 * SECOND, system=SECOND, each=each))
     assert times.of(0) == ProcessorTime(SECOND, 0, 4 * SECOND, 0)
     assert times.of(1) == ProcessorTime(2 * SECOND, SECOND, 2 * SECOND, 0)
+
+
+def test_what_was_worked_is_exact_and_ticks_only_divide_it() -> None:
+    times = ProcessorTimes(possible=1)
+    for elapsed, user, system, worked in ((5, 1, 3, 8), (9, 1, 3, 12), (20, 2, 3, 16)):
+        each = {0: (user * SECOND, system * SECOND, worked * SECOND // 4)}
+        times.advance(elapsed * SECOND, (0,), GroupTimes(user=0, system=0, each=each))
+    # 2 s of which a quarter met programs; 1 s without any tick; 1 s with a tick that met programs
+    assert times.of(0) == ProcessorTime(5 * SECOND // 2, 3 * SECOND // 2, 16 * SECOND, 0)
 
 
 def test_what_a_quota_held_back_is_stolen_and_not_idle() -> None:
@@ -92,7 +101,7 @@ def test_nothing_goes_backwards_whatever_is_read(
     before = [times.of(number) for number in range(4)]
     for passed, present, user, system, stolen, apart in steps:
         elapsed += passed
-        each = dict.fromkeys(range(4), (user // 4, system // 4)) if apart else {}
+        each = dict.fromkeys(range(4), (user // 4, system // 4, (user + system) // 5)) if apart else {}
         times.advance(elapsed, tuple(sorted(present)), GroupTimes(user=user, system=system, stolen=stolen, each=each))
         after = [times.of(number) for number in range(4)]
         for old, new in zip(before, after, strict=True):
