@@ -75,6 +75,16 @@ class Layout:
         return self.run / "ends"
 
     @property
+    def described_devices(self) -> Path:
+        """Where vendors describe the host's devices for good: the Container Device Interface."""
+        return self.settings.parent.parent / "cdi"
+
+    @property
+    def described_devices_until_boot(self) -> Path:
+        """The same until the next boot, which counts more."""
+        return self.root / "var/run/cdi"
+
+    @property
     def lock(self) -> Path:
         """What the daemon holds a lock on for as long as it lives; its process's number stands there."""
         return self.run / "insulad.pid"

@@ -18,6 +18,7 @@ TARGETS: tuple[Target, ...] = (
         name="network-xml", inputs=documents.networks, world=stateless(documents.network_xml), count=2_000, stall=0.2
     ),
     Target(name="foreign-config", inputs=foreign.documents, world=stateless(foreign.converted), count=2_000, stall=0.2),
+    Target(name="cdi", inputs=foreign.descriptions, world=stateless(foreign.described), count=5_000, stall=0.2),
     Target(name="plan", inputs=documents.plans, world=stateless(documents.plan), count=2_000),
     Target(name="container", inputs=documents.containers, world=stateless(documents.container), count=3_000),
     Target(name="run", inputs=documents.runs, world=stateless(documents.run_record), count=3_000),

@@ -245,6 +245,8 @@ complete -c insula -n '__insula_verb device add' -s v -l volume -x -d 'show a di
 complete -c insula -n '__insula_verb device add' -l disk -x -d 'a raw image, or a block device of the host, as /dev/NAME (default: the next free of vda, vdb and so on)'
 complete -c insula -n '__insula_verb device add' -l device -x -d 'a character device of the host'
 complete -c insula -n '__insula_verb device add' -l usb -x -d 'a USB device by its model, as lsusb shows it, or by its place, such as 001.004'
+complete -c insula -n '__insula_verb device add' -l class -x -d 'devices of the host by one word: gpu, kvm, sound, input, video, fuse, tun, serial, dvb, i2c, spi, gpio'
+complete -c insula -n '__insula_verb device add' -l cdi -x -d 'a device of the host that its vendor describes (Container Device Interface)'
 complete -c insula -n '__insula_verb device add' -s b -l bridge -x -d 'an interface on this bridge of the host'
 complete -c insula -n '__insula_verb device add' -s n -l network -x -d 'an interface in this virtual network'
 complete -c insula -n '__insula_verb device add' -l live -d 'of what runs now'

@@ -12,15 +12,19 @@ from lxml import etree
 from insula.cli.definition import split_bind
 from insula.cli.lookup import domain
 from insula.cli.setcommand import affected
+from insula.engine.policy.deviceclasses import DEVICE_CLASSES
 from insula.errors import DeviceMissingError, InvalidArgumentError
 from insula.model.numbers import Affect, XmlFlags
+from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.model.xmlsource import parse
 from insula.rpc.codes.requestcodes import DeviceFlags
 
 if TYPE_CHECKING:
     from insula.sdk.blocking_domains import Domain, Host
 
-_KINDS = ("filesystem", "disk", "hostdev", "interface")
+_GRANT = f"{{{INSULA_NAMESPACE}}}device"
+_GRANTS = f"../metadata/{{{INSULA_NAMESPACE}}}domain/{_GRANT}"
+_KINDS = ("filesystem", "disk", "hostdev", "interface", _GRANT)
 _DEVICES = "/dev/"
 _NODES = ("source/char", "source/block")
 
@@ -51,6 +55,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="VENDOR:PRODUCT",
         help="a USB device by its model, as lsusb shows it, or by its place, such as 001.004",
+    )
+    parser.add_argument(
+        "--class",
+        dest="classes",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help=f"devices of the host by one word: {', '.join(DEVICE_CLASSES)}",
+    )
+    parser.add_argument(
+        "--cdi",
+        action="append",
+        default=[],
+        metavar="VENDOR/CLASS=NAME",
+        help="a device of the host that its vendor describes (Container Device Interface)",
     )
     parser.add_argument("-b", "--bridge", action="append", default=[], help="an interface on this bridge of the host")
     parser.add_argument("-n", "--network", action="append", default=[], help="an interface in this virtual network")
@@ -90,6 +109,9 @@ def _wanted(options: argparse.Namespace, taken: set[str]) -> Iterator[str]:
         yield f"<hostdev mode='capabilities' type='misc'><source>{text}</source></hostdev>"
     for text in options.usb:
         yield f"<hostdev mode='subsystem' type='usb'><source>{usb_source(text)}</source></hostdev>"
+    for attribute, names in (("class", options.classes), ("cdi", options.cdi)):
+        for name in names:
+            yield f"<insula:device xmlns:insula='{INSULA_NAMESPACE}' {attribute}={quoteattr(name)}/>"
     for bridge in options.bridge:
         yield f"<interface type='bridge'><source bridge={quoteattr(bridge)}/></interface>"
     for network in options.network:
@@ -146,7 +168,7 @@ def _rm_arguments(parser: argparse.ArgumentParser) -> None:
         "devices",
         nargs="+",
         metavar="device",
-        help="its place in the guest, such as /srv/data or /dev/vda, its MAC address, alias, or model of USB",
+        help="its place in the guest, such as /srv/data or /dev/vda, its MAC address, alias, model of USB, or class",
     )
     parser.add_argument("-f", "--force", action="store_true", help="in use or not; who uses it keeps it")
     _where_arguments(parser)
@@ -161,7 +183,7 @@ def _rm(options: argparse.Namespace, host: "Host") -> int:
         meant = [
             (which, device)
             for which, devices in _definitions(found, affect)
-            for device in devices
+            for device in (*devices, *devices.iterfind(_GRANTS))
             if device.tag in _KINDS and name.lower() in _names(device)
         ]
         if not meant:
@@ -183,6 +205,8 @@ def _names(device: etree._Element) -> set[str]:
         names |= {target.get("dev"), f"{_DEVICES}{target.get('dev')}"}
     names |= {device.findtext(each) for each in _NODES} | {device.findtext("source/interface")}
     names.add(_usb_model(device))
+    if device.tag == _GRANT:
+        names |= {device.get("class"), device.get("cdi")}
     return {each.lower() for each in names if each}
 
 

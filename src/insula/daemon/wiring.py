@@ -55,6 +55,7 @@ from insula.service.interfacetuning import InterfaceTuningVerbs
 from insula.service.lifecycle import END_PATIENCE, LifecycleVerbs
 from insula.service.lifecycleactions import LifecycleActionVerbs
 from insula.service.livedevices import LiveDevices
+from insula.service.livegrants import LiveGrants
 from insula.service.liveinterfaces import LiveInterfaces
 from insula.service.memoryjobs import MemoryJobs
 from insula.service.memorytuning import MemoryVerbs
@@ -247,7 +248,9 @@ def wire(
     changed = DefinitionChanges(FORM.word, definitions)
     defining = DefinitionVerbs(registry=domains, definitions=changed, runs=runs, events=events)
     changes = Changes(definitions=defining, runs=runs, documents=documents)
-    devices = LiveDevices(engine, runs, LiveInterfaces(engine, preparation), DeviceUsers(looker), usb)
+    grants = LiveGrants(preparation.grants, looker)
+    interfaces = LiveInterfaces(engine, preparation)
+    devices = LiveDevices(engine, runs, interfaces, grants, DeviceUsers(looker), usb)
     usb_following = UsbFollowing(domains=domains, runs=runs, devices=devices, choice=usb, events=events)
     kept_networks, network_runs = network_definitions(layout), NetworkRuns(layout.running_networks)
     networks.count(partial(devices_in_use, domains))
@@ -311,7 +314,7 @@ def wire(
         interface_tuning=InterfaceTuningVerbs(changes=changes, guests=devices, actual=networks.actual),
         vcpus=VcpuVerbs(changes=changes, reseating=reseating, events=events),
         memory=MemoryVerbs(changes=changes, events=events, jobs=MemoryJobs(changes=changes, runs=runs, events=events)),
-        metadata=MetadataVerbs(changes=changes, events=events),
+        metadata=MetadataVerbs(changes=changes, events=events, guests=devices),
         lifecycle_actions=LifecycleActionVerbs(changes=changes),
         core_dumps=CoreDumpVerbs(lifecycle=lifecycle, looker=looker, events=events),
         disks=DiskVerbs(),

@@ -69,6 +69,19 @@ def find_account(lines: Lines, user: str, group: str | None) -> Account:
     return Account(uid, gid, groups, home or "/", _told(entry[0], _NAME_MAX), shell)
 
 
+def find_group(lines: Iterable[str], names: Iterable[str]) -> int | None:
+    """Return the id of the first of these groups that a group file has, None if it has none. lines: of /etc/group."""
+    wanted = tuple(names)
+    found: dict[str, int] = {}
+    for line in lines:
+        name, _, rest = line.partition(":")
+        if name in wanted and name not in found and rest.count(":") >= 2:
+            number = _id(rest.split(":")[1])
+            if number is not None:
+                found[name] = number
+    return next((found[name] for name in wanted if name in found), None)
+
+
 def _told(field: str, most: int) -> str:
     """Return a field as a program can be told it; empty if it is too long for what it is, or holds a zero."""
     return "" if "\0" in field or len(os.fsencode(field)) >= most else field

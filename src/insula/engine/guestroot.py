@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
+from insula.engine.accounts import find_group
+from insula.engine.fragments.guestdevices import host_id
 from insula.engine.fragments.premounts import mounts_nothing_new
 from insula.engine.guestfstab import MOUNTED_BY_USERS, entries, failing_units
 from insula.engine.guestinit import detect
@@ -18,6 +20,7 @@ from insula.engine.interfacespec import NetworkKind
 from insula.engine.spec import (
     Access,
     ContainerSpec,
+    Device,
     DirectoryRoot,
     ImageRoot,
     InitKind,
@@ -33,14 +36,18 @@ from insula.kernel.fds import Fd, close_all
 from insula.kernel.mountedimage import mounted_image
 
 _FSTAB = "etc/fstab"
+_GROUPS = "etc/group"
 _NAMED = "/run/netns/"
 _MOST_BYTES = 1 << 16
+_MOST_BYTES_OF_GROUPS = 1 << 20
+"""Far more than the groups of any distribution; those of devices are among its first."""
 
 
 def looked_through(spec: ContainerSpec, *, mounting: bool = True) -> ContainerSpec:
     """Return the spec with what its root tells, and its host where it shares that one's network.
 
-    That is the kind of its init, units of its systemd that could but fail, its resolver, and where it keeps names.
+    That is the kind of its init, units of its systemd that could but fail, its resolver, where it keeps names, and the
+    numbers of its groups that devices are to belong to.
     mounting: an image is mounted for it, which whoever else uses that image must not; else it tells nothing.
     Raises: as `mounted_root`.
     """
@@ -48,9 +55,11 @@ def looked_through(spec: ContainerSpec, *, mounting: bool = True) -> ContainerSp
         kind = kind_of_init(layers, spec.init.argv)
         units = _failing_units(spec, layers) if kind is InitKind.SYSTEMD else ()
         resolver, names = _resolver(spec), _name_files(spec, layers)
-    if (kind, units, resolver, names) == (spec.init_kind, spec.skipped_units, spec.resolver, spec.name_files):
+        devices = _owned_devices(spec, layers) if any(each.groups for each in spec.devices) else spec.devices
+    former = (spec.init_kind, spec.skipped_units, spec.resolver, spec.name_files, spec.devices)
+    if (kind, units, resolver, names, devices) == former:
         return spec
-    return replace(spec, init_kind=kind, skipped_units=units, resolver=resolver, name_files=names)
+    return replace(spec, init_kind=kind, skipped_units=units, resolver=resolver, name_files=names, devices=devices)
 
 
 @contextmanager
@@ -105,6 +114,22 @@ def _name_files(spec: ContainerSpec, layers: Sequence[Fd]) -> NameFiles:
     return name_files(layers)
 
 
+def _owned_devices(spec: ContainerSpec, layers: Sequence[Fd]) -> tuple[Device, ...]:
+    """Return its devices with the gids of the guest's own groups; one that it has no such group for keeps its own."""
+    text = _text_of(_GROUPS, layers, _MOST_BYTES_OF_GROUPS)
+    lines = text.split("\n")
+
+    def owned(device: Device) -> Device:
+        gid = find_group(lines, device.groups) if device.groups else None
+        return device if gid is None or not _is_mapped(spec, gid) else replace(device, gid=gid)
+
+    return tuple(map(owned, spec.devices))
+
+
+def _is_mapped(spec: ContainerSpec, gid: int) -> bool:
+    return spec.idmap is None or host_id(spec.idmap.gids, gid) is not None
+
+
 def _resolver(spec: ContainerSpec) -> str | None:
     """Return how names are resolved in the network that the guest shares, None if that is not known.
 
@@ -146,17 +171,21 @@ def _failing_units(spec: ContainerSpec, layers: Sequence[Fd]) -> tuple[str, ...]
 
 
 def _fstab(layers: Sequence[Fd]) -> str:
-    """Return the fstab of the uppermost layer that has one, empty if that is no file or there is none."""
+    return _text_of(_FSTAB, layers, _MOST_BYTES)
+
+
+def _text_of(path: str, layers: Sequence[Fd], most: int) -> str:
+    """Return the file of the uppermost layer that has one, empty if that is no file or there is none."""
     for layer in layers:
         try:
-            found = open_beneath(layer, _FSTAB, os.O_PATH, resolve=CONTAINED)
+            found = open_beneath(layer, path, os.O_PATH, resolve=CONTAINED)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 continue
             return ""
         try:
             # In an overlay a device in its place says that there is none.
-            return text_of(found, _MOST_BYTES) if stat.S_ISREG(os.fstat(found).st_mode) else ""
+            return text_of(found, most) if stat.S_ISREG(os.fstat(found).st_mode) else ""
         except OSError:
             return ""
         finally:

@@ -126,13 +126,14 @@ Root = DirectoryRoot | OverlayRoot | TmpfsRoot | ImageRoot
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BindMount:
-    """Show a directory or file of the host at target. idmapped: owners are shifted by the container's id map."""
+    """Show a path of the host at target. idmapped: owners are shifted; asked_by: the device classes that it is of."""
 
     source: str
     target: str
     access: Access = Access.READ_WRITE
     idmapped: bool = True
     recursive: bool = True
+    asked_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +188,8 @@ class Device:
 
     host: the node on the host that is shown; guest: its path below the guest's /dev, such as `net/tun`; access: letters
     of r, w, m, as the device controller has them; image: the file of the host that is shown as a block device, by a
-    loop device of the guest's: the numbers are those of that, 0 before there is one.
+    loop device of the guest's: the numbers are those of that, 0 before there is one; groups: names of the guest's own
+    groups, of which the first that it has owns the node instead of gid; asked_by: the device classes that it is of.
     """
 
     kind: DeviceKind
@@ -200,6 +202,8 @@ class Device:
     gid: int = 0
     access: str = "rwm"
     image: str | None = None
+    groups: tuple[str, ...] = ()
+    asked_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from insula.model.bootorder import Dependency, StartPlace
+from insula.model.devicegrants import DeviceGrant
 from insula.model.healthchecks import DefinedHealthCheck
 from insula.model.probes import DefinedReadiness
 from insula.model.scalars import UNLIMITED, Bound, IpAddress, IpAddresses, PortRanges, YesNo
@@ -140,9 +141,9 @@ class InsulaSettings(Mapped):
     usual; network_share: which part of the host's network it has instead of one of its own; pids_limit: processes and
     threads at most; nameservers: of the guest's resolver, in this order; search_domains: that it looks for names
     without a dot in; hosts: lines of its /etc/hosts; allowed: what the guest's system call filter lets through
-    besides; limits: of each of its processes, to begin with; start_place: where it stands among those that start with
-    the host; readiness: by what it is known to be ready, None for as it runs; health: how it is looked after;
-    depends_on: other domains that are to be up before it.
+    besides; grants: devices of the host by their classes; limits: of each of its processes, to begin with; start_place:
+    where it stands among those that start with the host; readiness: by what it is known to be ready, None for as it
+    runs; health: how it is looked after; depends_on: other domains that are to be up before it.
     """
 
     privileged: Annotated[bool, Element("insula:privileged")] = False
@@ -159,6 +160,7 @@ class InsulaSettings(Mapped):
     limits: Annotated[tuple[DefinedLimit, ...], Element("insula:rlimit")] = ()
     kernel_settings: Annotated[tuple[KernelSetting, ...], Element("insula:sysctl")] = ()
     allowed: Annotated[tuple[AllowedFeature, ...], Element("insula:allow")] = ()
+    grants: Annotated[tuple[DeviceGrant, ...], Element("insula:device")] = ()
     start_place: Annotated[StartPlace | None, Element("insula:autostart")] = None
     readiness: Annotated[DefinedReadiness | None, Element("insula:readiness")] = None
     health: Annotated[DefinedHealthCheck | None, Element("insula:healthcheck")] = None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from insula.engine.fragments.speccheck import NAMESPACED_SETTINGS, namespace_of_setting, setting_path
 from insula.engine.policy.resourcelimits import ENOUGH
 from insula.engine.policy.socketpolicy import FAMILIES, NETLINK, TRANSPORTS
+from insula.model.devicegrants import grant_problems
 from insula.model.domain import DomainDefinition
 from insula.model.foreign import ForeignElement
 from insula.model.probes import probe_problems
@@ -105,6 +106,10 @@ def check_allowances(domain: DomainDefinition) -> Iterator[str]:
         for attribute, word in given:
             if attribute in SOCKET_WORDS and word not in SOCKET_WORDS[attribute]:
                 yield f"there is no {attribute} '{word}' to allow; choose of {', '.join(SOCKET_WORDS[attribute])}"
+
+
+def check_grants(domain: DomainDefinition) -> Iterator[str]:
+    return grant_problems(domain.settings.grants, shares_network=domain.settings.network_share is not None)
 
 
 def check_dependencies(domain: DomainDefinition) -> Iterator[str]:

@@ -34,6 +34,7 @@ from insula.service.events import (
     Events,
     LifecycleEvent,
     LimitChangeFailed,
+    MetadataChange,
     Reboot,
     StartFailed,
     Tunable,
@@ -60,7 +61,15 @@ class Recorder(Protocol):
         """Take a record. Never waits, never fails."""
 
 
-_CHANGES: Final = (DeviceAdded, DeviceRemoved, DeviceUpdated, BalloonChange, Tunable, VcpusChanged)
+_CHANGES: Final = (
+    DeviceAdded,
+    DeviceRemoved,
+    DeviceUpdated,
+    MetadataChange,
+    BalloonChange,
+    Tunable,
+    VcpusChanged,
+)
 """After which a guest may have something else of the host than before."""
 
 
@@ -191,6 +200,8 @@ def _devices(domain: DomainDefinition) -> Iterator[tuple[str, tuple[str, str]]]:
     for each in listed:
         resource, value = _RESOURCES[type(each)], value_of(each)
         yield each.alias or f"{resource} {value}", (resource, value)
+    for grant in domain.settings.grants:
+        yield grant.key, ("dev", grant.cdi or grant.device_class or NOTHING)
 
 
 _RESOURCES: Final[Mapping[type, str]] = {Disk: "disk", Filesystem: "fs", Interface: "net", HostDevice: "dev"}

@@ -20,6 +20,7 @@ from insula.engine.spec import Access, ContainerSpec, Device, IdMap, Mount, Proc
 from insula.kernel.fds import Fd
 from insula.model.domain import DomainDefinition
 from insula.model.interfaces import Interface as Card
+from insula.service.grantednodes import DeviceGrants
 from insula.service.translate import PidOf
 
 StandardStreams = tuple[int, int, int]
@@ -162,7 +163,10 @@ class ContainerEngine(Protocol):
 
 
 class Preparation(Protocol):
-    """What a start needs of the host before the engine, and what an end gives back."""
+    """What a start needs of the host before the engine, and what an end gives back. grants: of device classes."""
+
+    @property
+    def grants(self) -> DeviceGrants: ...
 
     def specify(self, domain: DomainDefinition, pid_of: PidOf) -> ContainerSpec:
         """Return what the engine is to launch; the files and ids it needs are there.

@@ -1,7 +1,8 @@
 """Attach, detach, update a device of a definition, and of a running guest where that can take it.
 
 Devices are told apart as libvirt does it: an interface by its MAC address, or because it is the only one; a file
-system by its place in the guest, a disk by its name there, a host device by where it comes from.
+system by its place in the guest, a disk by its name there, a host device by where it comes from. `<insula:device>` goes
+the same way, though it stands among our settings.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,13 +21,16 @@ from insula.errors import (
     StepError,
     UnsupportedConfigError,
 )
-from insula.model.devices import Devices, HostDevice
+from insula.model.devicegrants import DeviceGrant
+from insula.model.devices import HostDevice
 from insula.model.domain import DomainDefinition, completed, free_mac, unplugged_card
+from insula.model.extensions import Metadata
 from insula.model.filesystems import Disk, Filesystem
 from insula.model.interfaces import Interface
-from insula.model.numbers import Affect
+from insula.model.numbers import Affect, MetadataType
 from insula.model.validate import validate
 from insula.model.xmlmap import Mapped, is_generated_alias
+from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.model.xmlreader import read
 from insula.model.xmlsource import parse
 from insula.service import live
@@ -38,6 +42,7 @@ from insula.service.events import (
     DeviceRemoved,
     DeviceUpdated,
     Events,
+    MetadataChange,
 )
 from insula.service.impact import Changes, impact
 from insula.service.livedevices import LiveDevices
@@ -49,16 +54,16 @@ from insula.service.usbchoice import in_words, is_same_plug
 class DeviceClass:
     """One kind of device: its class, where a definition keeps it, and what tells one from another.
 
-    key: None of a device that does not say which one it is; named: the key in an error's words; taken, absent: the
-    errors that libvirt has for one that is there already, and for one that is not there; alike: whether one that is
-    there is meant though it has another key.
+    listed, put: what of a domain it is about; key: None of a device that does not say which one it is; named: the key
+    in an error's words; taken, absent: the errors that libvirt has for one that is there already, and for one that is
+    not there; alike: whether one that is there is meant though it has another key.
     """
 
     mapped: type[Mapped]
-    listed: Callable[[Devices], Sequence[Any]]
+    listed: Callable[[DomainDefinition], Sequence[Any]]
     key: Callable[[Any], str | None]
     named: str
-    put: Callable[[Devices, tuple[Any, ...]], Devices]
+    put: Callable[[DomainDefinition, tuple[Any, ...]], DomainDefinition]
     taken: type[InsulaError]
     absent: type[InsulaError]
     alike: Callable[[Any, Any], bool] = lambda _present, _asked: False
@@ -69,48 +74,63 @@ def _source(device: HostDevice) -> str:
     return in_words(device) if device.is_usb else str(source.block or source.character or source.interface)
 
 
+def _with_grants(domain: DomainDefinition, those: tuple[Any, ...]) -> DomainDefinition:
+    metadata = domain.metadata or Metadata()
+    return replace(domain, metadata=replace(metadata, settings=replace(domain.settings, grants=those)))
+
+
+GRANT = "insula:device"
 KINDS: dict[str, DeviceClass] = {
     "disk": DeviceClass(
         mapped=Disk,
-        listed=lambda devices: devices.disks,
+        listed=lambda domain: domain.devices.disks,
         key=lambda each: str(each.target.device),
         named="target",
-        put=lambda devices, those: replace(devices, disks=those),
+        put=lambda domain, those: replace(domain, devices=replace(domain.devices, disks=those)),
         taken=InvalidArgumentError,
         absent=InvalidArgumentError,
     ),
     "filesystem": DeviceClass(
         mapped=Filesystem,
-        listed=lambda devices: devices.filesystems,
+        listed=lambda domain: domain.devices.filesystems,
         key=lambda each: str(each.target),
         named="target",
-        put=lambda devices, those: replace(devices, filesystems=those),
+        put=lambda domain, those: replace(domain, devices=replace(domain.devices, filesystems=those)),
         taken=OperationInvalidError,
         absent=DeviceMissingError,
     ),
     "interface": DeviceClass(
         mapped=Interface,
-        listed=lambda devices: devices.interfaces,
+        listed=lambda domain: domain.devices.interfaces,
         key=lambda each: each.mac,
         named="MAC address",
-        put=lambda devices, those: replace(devices, interfaces=those),
+        put=lambda domain, those: replace(domain, devices=replace(domain.devices, interfaces=those)),
         taken=OperationInvalidError,
         absent=DeviceMissingError,
     ),
     "hostdev": DeviceClass(
         mapped=HostDevice,
-        listed=lambda devices: devices.host_devices,
+        listed=lambda domain: domain.devices.host_devices,
         key=_source,
         named="source",
-        put=lambda devices, those: replace(devices, host_devices=those),
+        put=lambda domain, those: replace(domain, devices=replace(domain.devices, host_devices=those)),
         taken=InvalidArgumentError,
         absent=InvalidArgumentError,
         alike=is_same_plug,
     ),
+    GRANT: DeviceClass(
+        mapped=DeviceGrant,
+        listed=lambda domain: domain.settings.grants,
+        key=lambda each: each.key,
+        named="class",
+        put=_with_grants,
+        taken=InvalidArgumentError,
+        absent=InvalidArgumentError,
+    ),
 }
 """The kinds that come and go; a console stays as long as its domain is defined."""
 
-LIVE = frozenset({"filesystem", "hostdev", "disk", "interface"})
+LIVE = frozenset({"filesystem", "hostdev", "disk", "interface", GRANT})
 """Those that a running guest takes."""
 CHANGEABLE = frozenset({"interface", "filesystem"})
 """Those that may become different while a running guest has them."""
@@ -147,7 +167,7 @@ class DeviceVerbs:
         """Take the device of that alias away. Raises: DeviceMissingError, ResourceBusyError."""
 
         def tag_of(domain: DomainDefinition) -> str | None:
-            listed = {tag: kind.listed(domain.devices) for tag, kind in KINDS.items()}
+            listed = {tag: kind.listed(domain) for tag, kind in KINDS.items()}
             return next((tag for tag, those in listed.items() if any(each.alias == alias for each in those)), None)
 
         meant = impact(managed, affect)
@@ -180,8 +200,8 @@ class DeviceVerbs:
         force: bool = False,
     ) -> None:
         tag, kind, device = await self._documents.read(_read, xml)
-        if edit is _attached:
-            device = replace(device, alias=None if is_generated_alias(device.alias) else device.alias)
+        if edit is _attached and device.alias is not None and is_generated_alias(device.alias):
+            device = replace(device, alias=None)
         if isinstance(device, Interface):
             device = unplugged_card(device)
             if device.mac is None and edit is _attached:
@@ -194,10 +214,10 @@ class DeviceVerbs:
         kind = KINDS[tag]
 
         def changed(domain: DomainDefinition) -> DomainDefinition:
-            devices = kind.put(domain.devices, wanted.edit(kind.listed(domain.devices)))
+            domain = kind.put(domain, wanted.edit(kind.listed(domain)))
             if domain.id is not None:
-                devices = live.named(devices)
-            whole = completed(replace(domain, devices=devices))
+                domain = replace(domain, devices=live.named(domain.devices))
+            whole = completed(domain)
             validate(whole)
             return whole
 
@@ -208,7 +228,7 @@ class DeviceVerbs:
             )
 
         async def work() -> None:
-            before = managed.current.devices if managed.is_active else None
+            before = managed.current if managed.is_active else None
             allowed = CHANGEABLE if wanted.verb == "updated" else LIVE
             apply = partial(self._guests.change, force=wanted.force) if tag in allowed else refuse
             try:
@@ -226,9 +246,12 @@ class DeviceVerbs:
                         self._events.publish(DeviceRemovalFailed(domain=managed.ref, alias=alias))
                 raise
             if before is not None:
-                self._tell(managed, _aliases(kind, before), _aliases(kind, managed.current.devices))
+                self._tell(managed, _aliases(kind, before), _aliases(kind, managed.current))
                 if wanted.verb == "updated":
                     self._events.publish(DeviceUpdated(domain=managed.ref))
+            if tag == GRANT:
+                told = MetadataChange(domain=managed.ref, kind=MetadataType.ELEMENT, uri=INSULA_NAMESPACE)
+                self._events.publish(told)
 
         await managed.lock.perform(f"change a {tag}", work)
 
@@ -239,8 +262,8 @@ class DeviceVerbs:
             self._events.publish(DeviceAdded(domain=managed.ref, alias=alias))
 
 
-def _aliases(kind: DeviceClass, devices: Devices) -> list[str]:
-    return [each.alias for each in kind.listed(devices) if each.alias]
+def _aliases(kind: DeviceClass, domain: DomainDefinition) -> list[str]:
+    return [each.alias for each in kind.listed(domain) if each.alias]
 
 
 def _no_alias(alias: str) -> DeviceMissingError:
@@ -251,7 +274,7 @@ def _no_alias(alias: str) -> DeviceMissingError:
 
 def _read(xml: str) -> tuple[str, DeviceClass, Any]:
     element = parse(xml)
-    tag = str(element.tag)
+    tag = str(element.tag).replace(f"{{{INSULA_NAMESPACE}}}", "insula:")
     kind = KINDS.get(tag)
     if kind is None:
         raise UnsupportedConfigError(f"a <{tag}> cannot be attached, detached or updated; only {', '.join(KINDS)} can")
@@ -272,7 +295,8 @@ def _detached(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[A
 
 def _updated(present: Sequence[Any], device: Any, kind: DeviceClass) -> tuple[Any, ...]:
     meant = _meant(present, device, kind)
-    device = replace(device, alias=meant.alias)
+    if device.alias != meant.alias:
+        device = replace(device, alias=meant.alias)
     if isinstance(device, Interface):
         device = replace(device, mac=meant.mac)
     return tuple(device if each is meant else each for each in present)

@@ -1,7 +1,7 @@
 """Devices of a guest that runs: those that it has are those that are told, whoever dies amid a change.
 
 A file system is attached and detached by its place, a host device or disk by its name below /dev; for interfaces see
-`service.liveinterfaces`.
+`service.liveinterfaces`, for device classes `service.livegrants`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from insula.errors import InsulaError, OperationFailedError, OperationUnsupporte
 from insula.model.filesystems import FilesystemType
 from insula.service.deviceusers import refusal
 from insula.service.hostdevices import devices_of, names_of, without_absent
+from insula.service.livegrants import is_granted, with_grants_of
 from insula.service.liveinterfaces import with_interfaces_of
 from insula.storage.filesystemmounts import mounts_of
 from insula.storage.sources import access_of
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from insula.model.filesystems import Filesystem
     from insula.service.containers import ContainerEngine
     from insula.service.deviceusers import DeviceUsers
+    from insula.service.livegrants import LiveGrants
     from insula.service.liveinterfaces import LiveInterfaces
     from insula.service.managed import ManagedDomain
     from insula.service.runrecord import RunRecord
@@ -47,11 +49,18 @@ class LiveDevices:
     """Gives devices to guests and takes them away. Callers hold the domain's lock."""
 
     def __init__(
-        self, engine: ContainerEngine, runs: Runs, interfaces: LiveInterfaces, users: DeviceUsers, usb: UsbChoice
+        self,
+        engine: ContainerEngine,
+        runs: Runs,
+        interfaces: LiveInterfaces,
+        grants: LiveGrants,
+        users: DeviceUsers,
+        usb: UsbChoice,
     ) -> None:
         self._engine = engine
         self._runs = runs
         self._interfaces = interfaces
+        self._grants = grants
         self._users = users
         self._usb = usb
 
@@ -80,17 +89,25 @@ class LiveDevices:
         idmap = container.record.spec.idmap
         mounts = await in_own_thread(partial(mounts_of, come, idmap))
         devices = await in_own_thread(partial(devices_of, come.devices.host_devices, come.devices.disks))
+        granted = await self._grants.planned(container, managed.current, domain)
         plugs = await self._interfaces.planned(container.record, managed.current.devices, domain.devices)
         write = partial(self._write, managed)
         names = names_of(gone.devices.host_devices, gone.devices.disks)
-        given = [each for each in container.record.spec.devices if each.guest in names]
+        wanted = domain.settings.grants
+        given = [
+            each
+            for each in container.record.spec.devices
+            if each in granted.gone or (each.guest in names and not is_granted(each.asked_by, wanted))
+        ]
+        mounts, devices = (*mounts, *granted.put_on), (*devices, *granted.come)
         if not force:
             await self._refuse_used(managed, container, given)
         run = managed.require_run()
         self._note(managed, replace(run.record, attaching=True))
         try:
-            for filesystem in gone.devices.filesystems:
-                await self._take_off(managed, container, str(filesystem.target), write, force=force)
+            targets = [str(each.target) for each in gone.devices.filesystems]
+            for target in (*targets, *(each.target for each in granted.taken_off)):
+                await self._take_off(managed, container, target, write, force=force)
             for device in given:
                 await managed.lock.unless_overtaken(self._engine.nodes.detach_device(container, device, write))
             await self._interfaces.apply(managed, container, plugs, write)
@@ -106,6 +123,8 @@ class LiveDevices:
             if isinstance(error, OSError):
                 raise OperationFailedError(f"the devices of domain '{managed.name}' stay: {error}") from error
             raise
+        for remark in granted.remarks:
+            managed.notice(remark)
 
     async def _refuse_used(self, managed: ManagedDomain, container: Running, devices: Sequence[Device]) -> None:
         for device in devices:
@@ -166,8 +185,12 @@ class LiveDevices:
         await managed.lock.unless_overtaken(self._engine.nodes.settle(container, write))
         await self._interfaces.settle(managed, container, write)
         spec = container.record.spec
+        grants = managed.current.settings.grants
         told = {str(each.target) for each in managed.current.devices.filesystems}
+        binds = [each for each in spec.mounts if isinstance(each, BindMount)]
+        told |= {each.target for each in binds if is_granted(each.asked_by, grants)}
         names = names_of(managed.current.devices.host_devices, managed.current.shown_disks)
+        names |= {each.guest for each in spec.devices if is_granted(each.asked_by, grants)}
         for device in [each for each in spec.devices if each.guest not in names]:
             await managed.lock.unless_overtaken(self._engine.nodes.detach_device(container, device, write))
         for target in [each.target for each in spec.mounts if each.target not in told]:
@@ -236,7 +259,7 @@ def _without(domain: DomainDefinition, other: DomainDefinition, renewed: Sequenc
 
 def _with_what_is_there(domain: DomainDefinition, record: ContainerRecord) -> DomainDefinition:
     """Return a live definition without the devices that its guest has not any more."""
-    spec = record.spec
+    domain, spec = with_grants_of(domain, record), record.spec
     targets, names = {each.target for each in spec.mounts}, {each.guest for each in spec.devices}
     devices, shown = with_interfaces_of(domain.devices, record), domain.shown_disks
     return replace(

@@ -10,6 +10,7 @@ from insula.model.xmlwriter import dump
 from insula.service.events import Events, MetadataChange
 from insula.service.impact import Changes, definition
 from insula.service.jobs import OperationKind
+from insula.service.livedevices import LiveDevices
 from insula.service.managed import ManagedDomain
 from insula.service.metadatadocument import element_in, replaced, required
 
@@ -20,9 +21,10 @@ WHOLE = XmlFlags.LIVE | XmlFlags.SECURE
 class MetadataVerbs:
     """Reads and changes what people keep with a domain."""
 
-    def __init__(self, *, changes: Changes, events: Events) -> None:
+    def __init__(self, *, changes: Changes, events: Events, guests: LiveDevices) -> None:
         self._changes = changes
         self._events = events
+        self._guests = guests
 
     def metadata(self, managed: ManagedDomain, kind: MetadataType, uri: str | None, affect: Affect) -> str:
         """Return what metadata_of does, of the definition that affect means."""
@@ -38,11 +40,19 @@ class MetadataVerbs:
         uri: str | None,
         affect: Affect,
     ) -> None:
-        """Set or, for the value None, take away a text or an element."""
+        """Set or, for the value None, take away a text or an element; a guest gets the device classes of ours at once.
+
+        Raises: as `LiveDevices.change` for a change of device classes.
+        """
+
+        async def granted(managed: ManagedDomain, domain: DomainDefinition) -> DomainDefinition | None:
+            if domain.settings.grants == managed.current.settings.grants:
+                return None
+            return await self._guests.change(managed, domain)
 
         async def work() -> None:
             await self._changes.change(
-                managed, affect, lambda domain: with_metadata(domain, kind, value, key=key, uri=uri)
+                managed, affect, lambda domain: with_metadata(domain, kind, value, key=key, uri=uri), apply=granted
             )
             told = uri if kind is MetadataType.ELEMENT else None
             self._events.publish(MetadataChange(domain=managed.ref, kind=kind, uri=told))

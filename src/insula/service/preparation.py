@@ -22,6 +22,7 @@ from insula.model.security import DefinedIdRange
 from insula.network.guestnetwork import Resolver, card_interface, network_of, share_of, without_networks
 from insula.network.shareaddresses import refuse_absent_addresses
 from insula.service.domainlimits import limits_of
+from insula.service.grantednodes import DeviceGrants, grants_of
 from insula.service.hostdevices import devices_of
 from insula.service.partitions import BELOW_MACHINE, Partitions
 from insula.service.rundirectory import RunDirectory
@@ -57,9 +58,11 @@ class HostPreparation:
         pools: Callable[[], Sequence[range]] = usual_pools,
         partitions: Partitions = BELOW_MACHINE,
         plugging: Callable[[], Callable[[Interface], Interface]] = lambda: without_networks,
+        grants: DeviceGrants | None = None,
     ) -> None:
         """pools: the host's ids that domains may be given; partitions: where they may be; plugging: gives for one guest
-        what `Resolver` has as actual."""
+        what `Resolver` has as actual; grants: what the host has for device classes, None for the layout's."""
+        self.grants = grants if grants is not None else grants_of(layout)
         self._plugging = plugging
         self._partitions = partitions
         self._images = images
@@ -195,12 +198,14 @@ class HostPreparation:
     def _specification(
         self, domain: DomainDefinition, idmap: IdMap | None, root: Root, pid_of: PidOf, *, mounting: bool = True
     ) -> ContainerSpec:
+        granted = self.grants.resolve(domain.settings.grants)
         fragments = Fragments(
             root=root,
-            mounts=mounts_of(domain, idmap),
+            mounts=(*mounts_of(domain, idmap), *granted.mounts),
             idmap=idmap,
             network=network_of(domain, Resolver(pid_of=pid_of, actual=self._plugging())),
-            devices=devices_of(domain.devices.host_devices, domain.shown_disks),
+            devices=granted.beside(devices_of(domain.devices.host_devices, domain.shown_disks)),
+            environment=granted.environment,
             limits=limits_of(domain),
         )
         known = self._latest.get(domain.uuid)

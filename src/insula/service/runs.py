@@ -117,6 +117,7 @@ class Runs:
             self.guarantees.claim(managed, guarantee_of(domain))
             placed = await claims.enter_async_context(self._channels.placed(domain))
             spec = await self.storage.specified(domain, record)
+            remarks = await self.storage.remarks(domain)
             seated, probed = self.seating.seat(domain, spec.cgroup.partition), domain.settings.is_probed
             record = begun = replace(record, seated=seated, probed=probed)
             if launch.fds:
@@ -155,7 +156,7 @@ class Runs:
         read = partial(live.running, domain, live.facts_of(container))
         managed.begin(run, UnreadDefinition(name=domain.name, uuid=domain.uuid, read=read), launch.happening)
         unmet = (failure, *container.unmet, *located.absent, *shortcomings(domain, run.record.seated))
-        for each in (*unmet, *(channel.failure for channel in run.channels)):
+        for each in (*unmet, *remarks, *(channel.failure for channel in run.channels)):
             self._warn(managed, each)
         self._usb.tell(managed, located)
 

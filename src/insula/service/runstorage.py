@@ -29,12 +29,23 @@ class RunStorage:
         return self._preparation.owns_storage(uuid)
 
     async def specified(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
-        """What the engine launches. The first time in a thread, since files and ids may have to be made."""
-        if domain.uuid in self._prepared:
+        """What the engine launches. The first time in a thread, since files and ids may have to be made; with devices
+        that the host's files describe each time, since those may be long."""
+        if domain.uuid in self._prepared and not domain.settings.grants:
             return self._specify(domain, record)
         spec = await in_own_thread(partial(self._specify, domain, record))
         self._prepared.add(domain.uuid)
         return spec
+
+    async def remarks(self, domain: DomainDefinition) -> tuple[str, ...]:
+        """Return what an administrator should know of the device classes that a guest was given, in words."""
+        grants = domain.settings.grants
+        if not grants:
+            return ()
+        try:
+            return (await in_own_thread(partial(self._preparation.grants.resolve, grants))).remarks
+        except InsulaError:  # they were there when it started, a moment ago
+            return ()
 
     def _specify(self, domain: DomainDefinition, record: RunRecord) -> ContainerSpec:
         if record.ephemeral:

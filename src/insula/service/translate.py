@@ -50,13 +50,15 @@ PidOf = Callable[[str], int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fragments:
-    """The parts of a container that other rooms make. idmap: None for a privileged container."""
+    """The parts of a container that other rooms make. idmap: None for a privileged container; environment: of its init,
+    beside what the definition has."""
 
     root: Root
     mounts: tuple[Mount, ...]
     idmap: IdMap | None
     network: GuestNetwork
     devices: tuple[Device, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
     limits: Limits = field(default_factory=Limits)
 
 
@@ -87,7 +89,7 @@ def specification(domain: DomainDefinition, fragments: Fragments, pid_of: PidOf)
         name=domain.name,
         uuid=str(domain.uuid),
         root=fragments.root,
-        init=_init(domain),
+        init=_init(domain, fragments.environment),
         hostname=domain.settings.hostname or hostname_for(domain.name, domain.uuid),
         idmap=fragments.idmap,
         privileged=fragments.idmap is None,
@@ -124,10 +126,10 @@ def hostname_for(name: DomainName, uuid: UUID) -> str:
     return ".".join(filter(None, labels)) or f"guest-{str(uuid)[:8]}"
 
 
-def _init(domain: DomainDefinition) -> Process:
+def _init(domain: DomainDefinition, environment: tuple[tuple[str, str], ...]) -> Process:
     return Process(
         argv=(str(domain.os.program), *domain.os.arguments),
-        env=_environment(domain.os),
+        env=tuple({**dict(environment), **dict(_environment(domain.os))}.items()),
         cwd=str(domain.os.directory or "/"),
         user=domain.os.user,
         group=domain.os.group,

@@ -5,6 +5,7 @@ import pytest
 from insula.cli import devicecommands
 from insula.cli.devicecommands import split_disk, usb_source
 from insula.errors import DeviceMissingError, InvalidArgumentError
+from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.rpc.procedures import Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
@@ -14,6 +15,7 @@ DISK = "<disk type='file'><source file='/a'/><target dev='vda'/></disk>"
 CARD = "<interface type='bridge'><mac address='52:54:00:11:22:33'/><alias name='net0'/></interface>"
 FUSE = "<hostdev mode='capabilities' type='misc'><source><char>/dev/fuse</char></source></hostdev>"
 USB = "<hostdev mode='subsystem' type='usb'><source><vendor id='0x046d'/><product id='0xc077'/></source></hostdev>"
+GRANT = f"<insula:device xmlns:insula='{INSULA_NAMESPACE}' class='gpu'/>"
 
 
 @pytest.fixture
@@ -21,7 +23,8 @@ def client() -> FakeClient:
     """A running domain whose definition lacks the card."""
 
     def xml(domain: object, flags: int) -> str:
-        return f"<domain><devices>{RAM}{DISK}{FUSE}{USB}{'' if flags else CARD}</devices></domain>"
+        ours = f"<metadata><insula:domain xmlns:insula='{INSULA_NAMESPACE}'>{GRANT}</insula:domain></metadata>"
+        return f"<domain>{ours}<devices>{RAM}{DISK}{FUSE}{USB}{'' if flags else CARD}</devices></domain>"
 
     return FakeClient(
         {
@@ -41,7 +44,7 @@ def run(client: FakeClient, verb: str, *words: str) -> int:
 
 def test_what_is_added_is_said_in_xml_for_the_run_and_the_definition(client: FakeClient) -> None:
     words = ["-v", "/srv/a&b:/data:ro", "--disk", "/img", "--disk", "/dev/sdb:sda:ro", "--device", "/dev/fuse"]
-    words += ["--usb", "046d:c077"]
+    words += ["--usb", "046d:c077", "--class", "gpu", "--cdi", "v.com/gpu=0"]
     run(client, "device add", "web", *words, "-b", "br0", "-n", "lan")
     assert client.made(Remote.DOMAIN_ATTACH_DEVICE_FLAGS) == [
         (WEB, xml, 3)
@@ -51,6 +54,8 @@ def test_what_is_added_is_said_in_xml_for_the_run_and_the_definition(client: Fak
             '<disk type=\'block\'><source dev="/dev/sdb"/><target dev="sda"/><readonly/></disk>',
             FUSE,
             USB,
+            f"<insula:device xmlns:insula='{INSULA_NAMESPACE}' class=\"gpu\"/>",
+            f"<insula:device xmlns:insula='{INSULA_NAMESPACE}' cdi=\"v.com/gpu=0\"/>",
             "<interface type='bridge'><source bridge=\"br0\"/></interface>",
             "<interface type='network'><source network=\"lan\"/></interface>",
         )
@@ -69,6 +74,7 @@ def test_what_is_added_is_said_in_xml_for_the_run_and_the_definition(client: Fak
         ("046d:C077", USB, 3),
         ("52:54:00:11:22:33", CARD, 1),
         ("net0", CARD, 1),
+        ("GPU", GRANT, 3),
     ],
 )
 def test_what_is_taken_away_is_known_by_its_names_where_it_is(

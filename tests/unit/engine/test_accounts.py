@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from insula.engine import accounts
-from insula.engine.accounts import Account, find_account, lines_below
+from insula.engine.accounts import Account, find_account, find_group, lines_below
 from insula.kernel.fds import contents
 from tests.examples import examples
 
@@ -250,3 +250,12 @@ def test_links_of_the_guests_stay_inside(etc: Path) -> None:
     (etc / "passwd").rename(etc.parent / "users")
     (etc / "passwd").symlink_to("/users")
     assert found(etc, "www").uid == 33
+
+
+def test_the_first_of_the_names_that_is_a_group_has_a_number() -> None:
+    lines = GROUP.split("\n")
+    assert find_group(lines, ("ops", "wheel")) == 50
+    assert find_group(reversed(lines), ("none", "wheel", "ops")) == 10
+    assert find_group(lines, ("broken", "short", "none", "")) is None
+    assert find_group(["a:x:1:", "a:x:2:"], ("a",)) == 1
+    assert find_group(["a:x:1"], ("a",)) is None

@@ -162,3 +162,18 @@ def test_an_image_that_another_uses_is_no_root_now(tmp_path: Path) -> None:
         claim_image(other.fileno(), str(image), read_only=False)
         with pytest.raises(ResourceBusyError, match="in use by another guest, a virtual machine or a loop device"):
             looked_through(replace(SPEC, root=ImageRoot(source=str(image))))
+
+
+def test_devices_belong_to_the_first_of_their_groups_that_the_uppermost_layer_has(layers: tuple[Path, Path]) -> None:
+    image, upper = layers
+    node = Device(kind=DeviceKind.CHARACTER, major=1, minor=3, host="/dev/null", guest="x", gid=7)
+    spec = replace(
+        SPEC, devices=(replace(node, groups=("render", "video")), replace(node, guest="y", groups=("none",)))
+    )
+    (image / "etc/group").write_text("root:x:0:\nvideo:x:44:\nrender:x:109:\n")
+    assert [each.gid for each in of(spec, overlay(*layers)).devices] == [109, 7]
+    (upper / "etc/group").write_text("video:x:33:\nrender:x:4000000000:\n")
+    assert [each.gid for each in of(spec, overlay(*layers)).devices] == [7, 7], "an id that the guest has not"
+    (upper / "etc/group").unlink()
+    (upper / "etc/group").symlink_to("/etc/group")
+    assert [each.gid for each in of(spec, overlay(*layers)).devices] == [7, 7], "a link of the guest's leads nowhere"

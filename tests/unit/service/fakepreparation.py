@@ -9,7 +9,9 @@ from insula.errors import OperationFailedError, UnsupportedConfigError
 from insula.model.domain import DomainDefinition
 from insula.model.interfaces import Interface as Card
 from insula.network.guestnetwork import card_interface, without_networks
+from insula.service.cdidirectories import CdiDirectories
 from insula.service.domainlimits import limits_of
+from insula.service.grantednodes import DeviceGrants
 from insula.service.hostdevices import devices_of
 from insula.service.translate import PidOf
 
@@ -28,6 +30,7 @@ class FakePreparation:
         self.released: list[UUID] = []
         self.no_ids = False
         self.idmap: IdMap | None = None
+        self.grants = DeviceGrants(CdiDirectories((directory / "cdi",)), directory / "dev", directory / "tty")
         self.consoles = 0
         """Of each guest, whatever its definition says."""
 
@@ -62,7 +65,9 @@ class FakePreparation:
             limits=limits_of(domain),
             consoles=self.consoles,
             channels=tuple(each.port for each in domain.devices.channels if each.port) if self.consoles else (),
-            devices=devices_of((each for each in domain.devices.host_devices if each.is_usb), ()),
+            devices=self.grants.resolve(domain.settings.grants).beside(
+                devices_of((each for each in domain.devices.host_devices if each.is_usb), ())
+            ),
         )
 
     def plug(self, card: Card, guest: str) -> Interface:

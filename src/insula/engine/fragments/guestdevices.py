@@ -1,10 +1,11 @@
 """Which devices a guest has: the harmless ones everybody expects, its own terminals, and those of the spec."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from insula.engine.facts import Facts
 from insula.engine.fragments.memorysizes import SHARED_MEMORY, memory_sizes
+from insula.engine.policy.devicepolicy import default_devices
 from insula.engine.spec import ContainerSpec, Device, IdMap, IdRange, Namespace, SeccompProfile
 from insula.engine.steps.guest.channelports import PORTS
 from insula.engine.steps.guest.gueststep import GuestStep
@@ -14,26 +15,6 @@ from insula.engine.steps.host.hoststep import HostStep
 from insula.engine.steps.host.imagedevices import attachments
 from insula.engine.steps.host.queues import FetchQueues
 from insula.errors import InvalidArgumentError
-
-STANDARD: tuple[tuple[str, int, int], ...] = (
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-)
-"""Names and numbers that any program may expect. Source: kernel document `admin-guide/devices`, systemd's Container
-Interface."""
-
-OF_NAMESPACES: tuple[tuple[str, int, int], ...] = (("net/tun", 10, 200),)
-"""Tunnels: what they make stays in the guest's own namespaces. Source: as above.
-
-Not fuse: while a mount waits for a server in the guest that does not answer, such as an overlay above one of FUSE,
-every sync(2) of the host and of other guests waits too (the kernel's `super_lock`, for what is being mounted).
-Not for a share of the host's network: there anybody attaches to a tap that the host has made for no certain user, and
-sends frames past all that holds the guest to its addresses.
-"""
 
 QUEUES = "queues"
 """What the tree of another guest's message queues is called on its way."""
@@ -111,7 +92,7 @@ def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list
     asked_for = {each.guest for each in spec.devices}
     nodes = [
         DeviceNode(name=name, kind="c", major=major, minor=minor, mode=0o666, uid=uid, gid=gid)
-        for name, major, minor in (*STANDARD, *(() if spec.network_share is not None else OF_NAMESPACES))
+        for name, major, minor in _standard_nodes(tunnels=spec.network_share is None)
         if name not in asked_for
     ]
     nodes += [_node(spec, each) for each in spec.devices]
@@ -142,8 +123,14 @@ def device_tree(spec: ContainerSpec, facts: Facts) -> tuple[list[HostStep], list
     return [*host, *queues_of_another], [*inner, *_device_filesystems(spec, facts), *queues]
 
 
+def _standard_nodes(*, tunnels: bool) -> Iterator[tuple[str, int, int]]:
+    for each in default_devices(tunnels=tunnels):
+        if each.shown and each.minor is not None:
+            yield each.name, each.major, each.minor
+
+
 def _host_nodes(spec: ContainerSpec) -> list[tuple[str, str]]:
-    standard = [(f"/dev/{name}", name) for name, _, _ in STANDARD]
+    standard = [(f"/dev/{name}", name) for name, _, _ in _standard_nodes(tunnels=False)]
     return standard + [(each.host, each.guest) for each in spec.devices]
 
 

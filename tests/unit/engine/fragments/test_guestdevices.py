@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from insula.engine.fragments.guestdevices import OF_NAMESPACES, STANDARD, device_tree, host_id
+from insula.engine.fragments.guestdevices import device_tree, host_id
 from insula.engine.interfacespec import NetworkKind, NetworkShare
 from insula.engine.policy.devicepolicy import device_rules
 from insula.engine.spec import (
@@ -26,6 +26,8 @@ from insula.kernel.cgroups import DeviceRule
 from tests.unit.engine.fragments.example import FACTS, IDS, PRIVILEGED, SPEC, told
 
 FUSE = Device(kind=DeviceKind.CHARACTER, major=10, minor=229, host="/dev/fuse", guest="fuse", mode=0o666, uid=7, gid=44)
+STANDARD = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+TUNNELS = ("net/tun", 10, 200)
 DISK = Device(kind=DeviceKind.BLOCK, major=253, minor=1, host="/dev/dm-1", guest="mapper/disk")
 
 
@@ -47,7 +49,7 @@ def test_an_id_of_the_guest_is_one_of_the_host_or_none(inside: int, expected: in
 def test_the_standard_nodes_belong_to_the_guests_root_and_may_be_used_by_everybody() -> None:
     nodes = made(SPEC).nodes
     assert [(each.name, each.kind, each.major, each.minor) for each in nodes] == [
-        (name, "c", major, minor) for name, major, minor in (*STANDARD, *OF_NAMESPACES)
+        (name, "c", major, minor) for name, major, minor in [*STANDARD, TUNNELS]
     ]
     assert {(each.mode, each.uid, each.gid) for each in nodes} == {(0o666, 300000, 400000)}
     assert (made(SPEC).uid, made(SPEC).gid) == (300000, 400000)
