@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from insula.engine.launch import limits
+from insula.engine.spec import Bytes, Limits, Microseconds
 from insula.kernel.cgroups import UNLIMITED, BlockLimit, Cgroup, Hierarchies
 from tests.inmates import Inmate
 
@@ -270,3 +272,19 @@ def test_pressure_is_told_where_it_is_accounted(group: Cgroup) -> None:
     files = {each: Path(group.scope or "/nowhere", f"{each}.pressure") for each in ("cpu", "memory", "io")}
     for resource, file in files.items():
         assert (group.pressure(resource) is not None) == (file.exists() and bool(file.read_text()))
+
+
+@pytest.mark.requires("cgroup2.memory", "cgroup2.pids", "cgroup2.cpu")
+def test_the_guest_reads_its_limits_in_the_group_that_it_sees(group: Cgroup) -> None:
+    wanted = Limits(memory=Bytes(512 * MIB), memory_soft=Bytes(256 * MIB), cpu_quota=Microseconds(50_000), pids=77)
+    limits.apply(group, wanted)
+    told = {name: Path(group.payload or "", name).read_text().strip() for name in SEEN_LIMITS}
+    assert told == SEEN_LIMITS
+
+
+SEEN_LIMITS = {
+    "memory.max": str(512 * MIB),
+    "memory.high": str(256 * MIB),
+    "cpu.max": "50000 100000",
+    "pids.max": "77",
+}

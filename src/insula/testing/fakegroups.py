@@ -220,7 +220,7 @@ class FakeGroup:
     def exists(self) -> bool:
         return self.there
 
-    def repeat_limits(self, controllers: Iterable[str]) -> None:
+    def repeat_limits(self, names: Iterable[str]) -> None:
         """Nobody looks at what a guest sees."""
 
     def freeze(self) -> None:

@@ -1,7 +1,7 @@
 """Putting a container's limits on its control group: `apply` before it runs, `change` while it does."""
 
 import errno
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -99,8 +99,15 @@ NONE = Limits(
 )
 """What takes each limit away, as the kernel's new groups have it; no value does so for lists of CPUs and nodes."""
 
-_SEEN = ("memory", "memory_and_swap", "cpu_quota", "cpu_period", "pids")
-"""Limits that are repeated in the group which the guest sees; their first word is the controller."""
+_SEEN: Mapping[str, tuple[str, ...]] = {
+    "memory": ("memory.max", "memory.swap.max"),
+    "memory_and_swap": ("memory.max", "memory.swap.max"),
+    "memory_soft": ("memory.high",),
+    "cpu_quota": ("cpu.max",),
+    "cpu_period": ("cpu.max",),
+    "pids": ("pids.max",),
+}
+"""Limits that are repeated in the group which the guest sees, and the files that say them there."""
 
 _KINDS: dict[int, type[InsulaError]] = {
     errno.EOPNOTSUPP: OperationUnsupportedError,
@@ -210,7 +217,7 @@ def apply(group: Cgroup, limits: Limits) -> None:
         except OSError as error:
             raise _failure(what, error) from error
     try:
-        group.repeat_limits({each.partition("_")[0] for each in _SEEN if getattr(limits, each) is not None})
+        group.repeat_limits({name for each in _SEEN if getattr(limits, each) is not None for name in _SEEN[each]})
     except OSError as error:
         raise _failure("limits that the guest sees", error) from error
 

@@ -37,8 +37,6 @@ from insula.kernel.cgroups.stats import Pressure, Stats
 
 PAYLOAD = "payload"
 EXEC_LEAF = "insula.exec"
-_REPEATED = {"memory": ("memory.max", "memory.swap.max"), "pids": ("pids.max",), "cpu": ("cpu.max",)}
-"""Limits that programs look for in the root of what they see."""
 _MAXIMUM_DEPTH = 64
 """Levels of groups a guest may make below its own: enough for systemd in systemd, and removable in bounded time."""
 _MAXIMUM_DESCENDANTS = 2048
@@ -166,17 +164,17 @@ class Cgroup:
         """Whether the group is there in any hierarchy."""
         return any(tree.is_group(directory) for directory in self.directories)
 
-    def repeat_limits(self, controllers: Iterable[str]) -> None:
-        """Have the group that the guest sees as the root of all say the limits of these v2 controllers too.
+    def repeat_limits(self, names: Iterable[str]) -> None:
+        """Have the group that the guest sees as the root of all say the limits of these v2 files too, as `memory.max`.
 
         Programs read there what they may use (systemd, Java, Go). They bind in both places; a guest that may change
         what it sees has those above it all the same. Raises: OSError.
         """
-        for name in set(controllers) & set(self.hierarchies.v2_controllers):
-            for file in _REPEATED.get(name, ()):
-                limit = files.read_if_there(f"{self.scope}/{file}")
-                if limit is not None and files.exists(f"{self.payload}/{file}"):
-                    files.write(f"{self.payload}/{file}", limit)
+        for name in names:
+            if name.partition(".")[0] in self.hierarchies.v2_controllers:
+                limit = files.read_if_there(f"{self.scope}/{name}")
+                if limit is not None and files.exists(f"{self.payload}/{name}"):
+                    files.write(f"{self.payload}/{name}", limit)
 
     # Coming in
 

@@ -106,7 +106,7 @@ def test_the_guest_sees_limits_that_programs_look_for(group: Cgroup, monkeypatch
         "memory.swap.max": "50",
         "cpu.max": "50000 200000",
         "pids.max": "7",
-        "memory.high": "-",
+        "memory.high": "80",
         "cpu.weight": "-",
     }
 

@@ -47,6 +47,20 @@ def test_who_meets_its_quota_in_the_group_that_it_sees_is_counted(tmp_path: Path
     assert (found.total, found.periods, found.throttled_periods, found.throttled) == (9000, 10, 6, 27000)
 
 
+def test_limits_are_repeated_where_the_guest_looks_and_the_host_has_the_controller(tmp_path: Path) -> None:
+    group = Cgroup(Hierarchies(v2=str(tmp_path), v2_controllers=("memory", "pids")), "a.scope")
+    Path(group.payload or "").mkdir(parents=True)
+    held = {"memory.max": "1048576", "memory.high": "524288", "pids.max": "max", "cpu.max": "1000 100000"}
+    for name, limit in held.items():
+        Path(group.scope or "", name).write_text(f"{limit}\n")
+        Path(group.payload or "", name).write_text("before")
+    group.repeat_limits(["memory.max", "memory.high", "memory.swap.max", "cpu.max"])
+    seen = {name: Path(group.payload or "", name).read_text() for name in held}
+    assert seen["memory.max"].startswith("1048576")
+    assert seen["memory.high"].startswith("524288")
+    assert (seen["pids.max"], seen["cpu.max"]) == ("before", "before")
+
+
 def test_an_old_host_has_no_payload_and_its_own_freezer() -> None:
     group = Cgroup(OLD, "a/b.scope")
     assert group.payload is None
