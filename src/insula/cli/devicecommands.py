@@ -12,7 +12,6 @@ from lxml import etree
 from insula.cli.definition import split_bind
 from insula.cli.lookup import domain
 from insula.cli.setcommand import affected
-from insula.engine.policy.deviceclasses import DEVICE_CLASSES
 from insula.errors import DeviceMissingError, InvalidArgumentError
 from insula.model.numbers import Affect, XmlFlags
 from insula.model.xmlnamespaces import INSULA_NAMESPACE
@@ -62,7 +61,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="CLASS",
-        help=f"devices of the host by one word: {', '.join(DEVICE_CLASSES)}",
+        help="devices of the host by one word: gpu, kvm, sound, input, video, fuse, tun, serial, dvb, i2c, spi, gpio",
     )
     parser.add_argument(
         "--cdi",

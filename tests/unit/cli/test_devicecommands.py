@@ -1,9 +1,12 @@
 """Tests of insula.cli.devicecommands."""
 
+from argparse import ArgumentParser
+
 import pytest
 
 from insula.cli import devicecommands
 from insula.cli.devicecommands import split_disk, usb_source
+from insula.engine.policy.deviceclasses import DEVICE_CLASSES
 from insula.errors import DeviceMissingError, InvalidArgumentError
 from insula.model.xmlnamespaces import INSULA_NAMESPACE
 from insula.rpc.procedures import Remote
@@ -116,3 +119,9 @@ def test_a_usb_device_is_given_by_its_model_or_its_place(text: str, xml: str) ->
 def test_what_is_no_usb_device_is_refused(text: str) -> None:
     with pytest.raises(InvalidArgumentError, match=r"give VENDOR:PRODUCT, as 046d:c077, or BUS\.DEVICE"):
         usb_source(text)
+
+
+def test_the_help_names_every_class_of_devices() -> None:
+    parser = ArgumentParser()
+    devicecommands.ARGUMENTS["device add"](parser)
+    assert ", ".join(DEVICE_CLASSES) in " ".join(parser.format_help().split())
