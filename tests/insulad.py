@@ -11,7 +11,7 @@ from typing import Any
 
 from insula.engine.keeper.protocol import VERSION
 from insula.layout import Layout
-from tests import leaks, libvirt_python, truth
+from tests import leaks, libvirt_python, truth, virshjobs
 from tests.testhost import TestHost
 from tests.waiting import patience, until
 
@@ -137,7 +137,8 @@ class Insulad:
         result = subprocess.run(
             [str(program), *mode, *words],
             input=stdin if stdin is not None else "",
-            capture_output=True, text=True, check=False, timeout=patience(seconds), env={**os.environ, "LC_ALL": "C"},
+            capture_output=True, text=True, check=False, timeout=patience(seconds),
+            env={**os.environ, "LC_ALL": "C", **virshjobs.environment(words)},
         )  # fmt: skip
         if check and result.returncode:
             raise AssertionError(

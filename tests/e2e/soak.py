@@ -21,7 +21,7 @@ from uuid import UUID
 
 from insula.engine.launch.guestlabels import guest_labels
 from insula.kernel.cgroups import Hierarchies
-from tests import truth
+from tests import truth, virshjobs
 from tests.e2e.guests import Terminal, copy_tree
 from tests.insulad import Insulad
 from tests.waiting import scaled, until
@@ -213,7 +213,7 @@ class Soak:
         try:
             done = subprocess.run(
                 command, capture_output=True, timeout=scaled(HANGS), check=False, stdin=subprocess.DEVNULL,
-                env={**os.environ, "LC_ALL": "C"}, start_new_session=True,
+                env={**os.environ, "LC_ALL": "C", **virshjobs.environment(command)}, start_new_session=True,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             self._tell(f"no answer within {scaled(HANGS):g} s: {' '.join(command[3:])}")
