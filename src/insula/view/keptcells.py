@@ -12,9 +12,10 @@ from typing import Final
 from insula.view.viewedfiles import KEPT_BYTES
 
 _MARK: Final = b"insula view 1\n"
-_HOST, _LOADS, _TIMES, _LOG = 32, 64, 4096, 32768
-LOG_BYTES: Final = KEPT_BYTES - _LOG
-"""What there is for a guest's kernel log."""
+_HOST, _LOADS, _TIMES = 32, 64, 4096
+LOG_AT: Final = 32768
+LOG_BYTES: Final = KEPT_BYTES - LOG_AT
+"""Where a guest's kernel log stands, and how much there is for it."""
 
 
 class KeptCells:
@@ -34,8 +35,8 @@ class KeptCells:
             self._view[:] = bytes(KEPT_BYTES)
             self._view[: len(_MARK)] = _MARK
         self.loads: memoryview[int] = self._view[_LOADS:_TIMES].cast("Q")
-        self.times: memoryview[int] = self._view[_TIMES:_LOG].cast("Q")
-        self.log: memoryview[int] = self._view[_LOG:]
+        self.times: memoryview[int] = self._view[_TIMES:LOG_AT].cast("Q")
+        self.log: memoryview[int] = self._view[LOG_AT:]
         self._host = self._view[_HOST:_LOADS].cast("Q")
 
     @property

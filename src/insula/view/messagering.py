@@ -20,7 +20,7 @@ _HEAD = struct.Struct("<QQQQQQ")
 sequence that `clear` left."""
 _SUM = struct.Struct("<I")
 _HEAD_BYTES = 64
-_RECORDS = 2 * _HEAD_BYTES
+HEADS_BYTES = 2 * _HEAD_BYTES
 _RECORD = struct.Struct("<IIQ")
 """Bytes of its text, its priority, its moment in microseconds."""
 TEXT_MAX = 1024
@@ -48,6 +48,21 @@ def _escaped(text: bytes) -> bytes:
     return _SPECIAL.sub(lambda found: b"\\x%02x" % found[0][0], text)
 
 
+def _latest_head(memory: "memoryview[int]") -> tuple[int, ...]:
+    """Return the head that counts, zeros if none does."""
+    heads = [head for place in (0, _HEAD_BYTES) if (head := _head_at(memory, place)) is not None]
+    return max(heads, default=(0,) * 6)
+
+
+def _head_at(memory: "memoryview[int]", place: int) -> tuple[int, ...] | None:
+    data = bytes(memory[place : place + _HEAD.size])
+    (told,) = _SUM.unpack_from(memory, place + _HEAD.size)
+    head = _HEAD.unpack(data)
+    if not head[0] or told != zlib.crc32(data) or not 0 <= head[2] - head[1] <= len(memory):
+        return None
+    return head
+
+
 class MessageRing:
     """The log in so many bytes of memory, zeros at first."""
 
@@ -57,36 +72,33 @@ class MessageRing:
         """Of the records that are there, oldest first: where it stands, and where it ends."""
         self._number = self.first = self.next = self.cleared = 0
         """first, next: the sequences of the oldest record and of the next; cleared: of the oldest that `clear` left."""
-        self._end = _RECORDS
+        self._end = HEADS_BYTES
         self._load()
 
+    @staticmethod
+    def oldest(memory: "memoryview[int]") -> int:
+        """Return the sequence of the oldest record by the heads alone."""
+        return _latest_head(memory)[1]
+
     def _load(self) -> None:
-        heads = [head for place in (0, _HEAD_BYTES) if (head := self._head_at(place)) is not None]
-        if not heads:
+        self._number, self.first, self.next, place, end_of_all, self.cleared = _latest_head(self._memory)
+        if not self._number:
             return
-        self._number, self.first, self.next, place, self._end, self.cleared = max(heads)
+        self._end = end_of_all
         for _ in range(self.next - self.first):
             found = self._record_end(place)
             if found is None:  # not by a death of ours: what can be had is kept out of the way
                 self._places.clear()
-                self.first, self._end = self.next, _RECORDS
+                self.first, self._end = self.next, HEADS_BYTES
                 return
             place, end = found
             self._places.append((place, end))
             place = end
 
-    def _head_at(self, place: int) -> tuple[int, ...] | None:
-        data = bytes(self._memory[place : place + _HEAD.size])
-        (told,) = _SUM.unpack_from(self._memory, place + _HEAD.size)
-        head = _HEAD.unpack(data)
-        if not head[0] or told != zlib.crc32(data) or not 0 <= head[2] - head[1] <= len(self._memory):
-            return None
-        return head
-
     def _record_end(self, place: int) -> tuple[int, int] | None:
         """Return where the record at a place, or the one at the beginning behind the last one, stands and ends."""
         if place + _RECORD.size > len(self._memory) or self._length_at(place) == 0:
-            place = _RECORDS
+            place = HEADS_BYTES
         length = self._length_at(place)
         end = place + _RECORD.size + length - 1
         return (place, end) if 0 < length <= TEXT_MAX + 1 and end <= len(self._memory) else None
@@ -109,7 +121,7 @@ class MessageRing:
         size = _RECORD.size + len(text)
         place, wraps = self._end, False
         if place + size > len(self._memory):
-            place, wraps = _RECORDS, True
+            place, wraps = HEADS_BYTES, True
         self._make_room(place, place + size, wraps=wraps)
         if wraps and self._end + _RECORD.size <= len(self._memory):
             _SUM.pack_into(self._memory, self._end, 0)
