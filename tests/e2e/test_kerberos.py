@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,45 @@ def test_virsh_with_a_ticket_comes_by_tcp_and_everything_is_encrypted(
         assert told.returncode == 0, told.stderr
     assert "x" * 100_000 in virsh(insulad, anna, "dumpxml", "wrapped").stdout, "longer than a piece"
     assert virsh(insulad, anna, "undefine", "wrapped").returncode == 0
+
+
+def insula(insulad: Insulad, ticket: dict[str, str], *words: str, uri: str = TCP) -> subprocess.CompletedProcess[str]:
+    return insulad.host.run(
+        sys.executable, "-m", "insula.cli.main", "-c", uri, *words,
+        check=False, stdin=subprocess.DEVNULL, env={**os.environ, **ticket}, timeout=patience(90),
+    )  # fmt: skip
+
+
+def test_our_own_command_line_and_both_faces_of_the_sdk_come_by_a_ticket_too(
+    insulad: Insulad, realm: KerberosHost, scratch: Path, busybox_root: Path
+) -> None:
+    configure(insulad, realm.keytab, 'listen_tcp = true\nauth_unix_rw = "sasl"\n')
+    anna = realm.ticket("anna")
+    definition = scratch / "definition.xml"
+    description = f"<description>{'x' * 100_000}</description><devices>"
+    definition.write_text(domain_xml("wrapped", busybox_root).replace("<devices>", description))
+    assert virsh(insulad, anna, "define", str(definition)).returncode == 0
+    assert "x" * 100_000 in insula(insulad, anna, "xml", "wrapped").stdout, "longer than a piece"
+    for words in (("start", "wrapped"), ("ls", "--all"), ("log", "wrapped"), ("kill", "wrapped"), ("rm", "wrapped")):
+        told = insula(insulad, anna, *words)
+        assert told.returncode == 0, told.stderr
+    local = insula(insulad, anna, "ls", uri=insulad.uri)
+    assert local.returncode == 0, local.stderr
+    faces = f"""
+import asyncio, insula
+with insula.connect({TCP!r}) as host:
+    print(len(host.domains()))
+async def main():
+    async with await insula.connect_async({TCP!r}) as host:
+        print(len(await host.domains()))
+asyncio.run(main())
+"""
+    asked = insulad.host.run(sys.executable, "-c", faces, check=False, env={**os.environ, **anna}, timeout=patience(90))
+    assert (asked.returncode, asked.stdout.split()) == (0, ["0", "0"]), asked.stderr
+    nobody = insula(insulad, {**anna, "KRB5CCNAME": f"FILE:{scratch}/none"}, "ls")
+    assert nobody.returncode and "no ticket of Kerberos for libvirt/localhost (kinit gets one)" in nobody.stderr
+    without = insula(insulad, {**anna, "PYTHONPATH": ""}, "ls")
+    assert without.returncode and "python3-gssapi" in without.stderr
 
 
 def test_who_has_no_ticket_or_is_not_on_the_list_stays_outside(

@@ -21,7 +21,7 @@ from insula.rpc.connection import Arrival, Connection, Failure, Notification, Re
 from insula.rpc.procedure import Procedure
 from insula.sdk import unix
 from insula.sdk.blocking_stream import BlockingStream
-from insula.sdk.conversation import Answer, Conversation, Request, greet, only, require_passing
+from insula.sdk.conversation import Acquaintance, Answer, Conversation, Request, greet, only, require_passing
 from insula.sdk.inbox import MessageInbox, StreamInbox
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ class Door(NamedTuple):
 
     def enter(self) -> "Blocking":
         """Connect, and open the driver. Raises: as `connect`, without waiting."""
-        client = Blocking(self.connect(), self)
+        connected = self.connect()
+        client = Blocking(connected, self)
         try:
-            client.run(self.greeting())
+            client.run(self.greeting(connected))
         except BaseException:
             client.close()
             raise
@@ -86,17 +87,19 @@ class Door(NamedTuple):
 
         return opened(parse_address(self.path), read_only=self.read_only)
 
-    def greeting(self) -> Conversation[None]:
+    def greeting(self, connected: unix.UnixSocket) -> Conversation[None]:
         """What is said first on a connection."""
         if "://" not in self.path:
             return greet(read_only=self.read_only)
-        from insula.sdk.credentials import credentials_for
+        from insula.sdk.credentials import LOCAL, credentials_for
         from insula.sdk.daemonaddress import parse_address
+        from insula.sdk.tcpsocket import TcpSocket
 
         address = parse_address(self.path)
-        user = address.user if address.transport == "tls" else None  # ssh's is another
+        user = None if address.transport == "ssh" else address.user  # ssh's is another
         found = credentials_for(address.host, user, address.options.get("authfile"))
-        return greet(read_only=self.read_only, credentials=found)
+        tcp = connected if isinstance(connected, TcpSocket) else None
+        return greet(read_only=self.read_only, acquaintance=Acquaintance(found, address.host or LOCAL, tcp))
 
     def pauses(self, seconds: float | None = None) -> Iterator[float]:
         """The seconds to wait before each further try, while a daemon may be on its way.

@@ -35,14 +35,15 @@ async def connect(where: "str | os.PathLike[str] | Layout | None" = None, *, rea
     pauses = door.pauses()
     while True:
         try:
-            client = Client(await asyncio.to_thread(door.connect) if "://" in door.path else door.connect())
+            connected = await asyncio.to_thread(door.connect) if "://" in door.path else door.connect()
             break
         except NobodyListensError:
             if (pause := next(pauses, None)) is None:
                 raise
             await asyncio.sleep(pause)
+    client = Client(connected)
     try:
-        await client.run(door.greeting())
+        await client.run(door.greeting(connected))
     except BaseException:
         client.close()
         raise

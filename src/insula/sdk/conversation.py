@@ -18,6 +18,7 @@ from insula.rpc.procedures import Remote
 
 if TYPE_CHECKING:
     from insula.sdk.credentials import Credentials
+    from insula.sdk.tcpsocket import TcpSocket
 
 T = TypeVar("T")
 
@@ -81,11 +82,22 @@ def only(values: Any) -> Any:
     return values[0] if values else None
 
 
-def greet(*, read_only: bool, credentials: "Credentials | None" = None) -> Conversation[None]:
-    """Authenticate and open the driver, as every client starts.
+class Acquaintance(NamedTuple):
+    """How a daemon afar and its client get to know each other.
 
-    credentials: what finds a user and a password, should the daemon want them; None for those of this host.
-    Raises: AuthenticationError if the daemon wants proof that this client cannot give.
+    credentials: what finds a user and a password, should the daemon want them; host: whose ticket of Kerberos counts;
+    tcp: the connection, if nothing but a ticket would encrypt it.
+    """
+
+    credentials: "Credentials"
+    host: str
+    tcp: "TcpSocket | None" = None
+
+
+def greet(*, read_only: bool, acquaintance: Acquaintance | None = None) -> Conversation[None]:
+    """Authenticate and open the driver, as every client starts. acquaintance: None with a daemon of this host.
+
+    Raises: AuthenticationError if the daemon wants proof that this client cannot give, or all would go in the clear.
     """
     kinds = yield from ask(Remote.AUTH_LIST)
     if _AUTH_POLKIT in kinds[:1]:
@@ -94,7 +106,12 @@ def greet(*, read_only: bool, credentials: "Credentials | None" = None) -> Conve
         from insula.sdk.credentials import LOCAL, credentials_for  # only who needs it pays for it
         from insula.sdk.saslconversation import prove
 
-        yield from prove(credentials or credentials_for(LOCAL))
+        yield from prove(acquaintance or Acquaintance(credentials_for(LOCAL), LOCAL))
     elif kinds and _AUTH_NONE not in kinds:
         raise AuthenticationError(f"the daemon wants authentication of kind {kinds[0]}, which this client cannot do")
+    if acquaintance is not None and acquaintance.tcp is not None and not acquaintance.tcp.is_private:
+        raise AuthenticationError(
+            f"{acquaintance.host} asks for no ticket of Kerberos, and without one TCP would not be encrypted: "
+            "use lxc+tls or lxc+ssh"
+        )
     yield from ask(Remote.CONNECT_OPEN, SYSTEM_URI, OPEN_READ_ONLY if read_only else 0)

@@ -6,18 +6,20 @@ from urllib.parse import unquote, urlsplit
 from insula.errors import InvalidArgumentError, OperationUnsupportedError
 
 TLS_PORT = 16514
+TCP_PORT = 16509
 
 _OPTIONS = {
     "unix": frozenset({"socket", "authfile"}),
     "ssh": frozenset({"socket", "keyfile", "command", "authfile"}),
     "tls": frozenset({"pkipath", "authfile"}),
+    "tcp": frozenset({"authfile"}),
 }
 """What may follow the question mark, by transport."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DaemonAddress:
-    """transport: unix, ssh or tls; host: empty for this one; options: what follows the question mark."""
+    """transport: unix, ssh, tls or tcp; host: empty for this one; options: what follows the question mark."""
 
     transport: str
     host: str

@@ -1,4 +1,4 @@
-"""Connections to daemons of other hosts: through ssh, and by TLS. Neither passes descriptors."""
+"""Connections to daemons of other hosts: through ssh, by TLS, and by TCP. None passes descriptors."""
 
 import os
 import shlex
@@ -12,10 +12,12 @@ from insula.errors import AuthenticationError, NobodyListensError, OperationFail
 from insula.kernel.standardstreams import socket_above_standard
 from insula.layout import Layout
 from insula.sdk import unix
-from insula.sdk.daemonaddress import TLS_PORT, DaemonAddress
+from insula.sdk.daemonaddress import TCP_PORT, TLS_PORT, DaemonAddress
 
 if TYPE_CHECKING:
     import ssl
+
+    from insula.sdk.tcpsocket import TcpSocket
 
 CONNECT_SECONDS: Final = 30.0
 """For a TCP connection, and again for shaking hands."""
@@ -34,6 +36,8 @@ def opened(address: DaemonAddress, *, read_only: bool) -> unix.UnixSocket:
         return _over_ssh(address, read_only=read_only)
     if address.transport == "tls":
         return _by_tls(address)
+    if address.transport == "tcp":
+        return _by_tcp(address)
     layout = Layout.system()
     return unix.connect(address.options.get("socket") or (layout.socket_read_only if read_only else layout.socket))
 
@@ -149,14 +153,7 @@ def _by_tls(address: DaemonAddress) -> TlsSocket:
     except OSError as error:
         files = f"{authority}, {certificate}, {key}"
         raise AuthenticationError(f"the certificates for {address} cannot be used ({files}): {error}") from error
-    port = address.port or TLS_PORT
-    try:
-        plain = socket.create_connection((address.host, port), timeout=CONNECT_SECONDS)
-    except OSError as error:
-        text = f"no connection to {address.host}, port {port}: {error.strerror or error}"
-        nobody = isinstance(error, ConnectionRefusedError)
-        raise (NobodyListensError if nobody else OperationFailedError)(text) from error
-    plain = socket_above_standard(plain)
+    plain = _connected(address.host, address.port or TLS_PORT)
     tls = None
     try:
         tls = context.wrap_socket(plain, server_hostname=address.host)
@@ -168,3 +165,19 @@ def _by_tls(address: DaemonAddress) -> TlsSocket:
         tls.close()
         raise AuthenticationError(f"{address.host} does not let us in: its daemon's log says why")
     return TlsSocket(tls)
+
+
+def _by_tcp(address: DaemonAddress) -> "TcpSocket":
+    from insula.sdk.tcpsocket import TcpSocket
+
+    return TcpSocket(_connected(address.host, address.port or TCP_PORT))
+
+
+def _connected(host: str, port: int) -> socket.socket:
+    try:
+        connected = socket.create_connection((host, port), timeout=CONNECT_SECONDS)
+    except OSError as error:
+        text = f"no connection to {host}, port {port}: {error.strerror or error}"
+        nobody = isinstance(error, ConnectionRefusedError)
+        raise (NobodyListensError if nobody else OperationFailedError)(text) from error
+    return socket_above_standard(connected)

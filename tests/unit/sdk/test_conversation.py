@@ -1,12 +1,17 @@
 """Conversations: requests out, answers in, one outcome."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from insula.errors import AuthenticationError, InternalError
 from insula.rpc.procedures import Remote
-from insula.sdk.conversation import Answer, Conversation, Request, T, ask, ask_for, greet, only
+from insula.sdk.conversation import Acquaintance, Answer, Conversation, Request, T, ask, ask_for, greet, only
+from insula.sdk.credentials import Credential
+
+if TYPE_CHECKING:
+    from insula.sdk.tcpsocket import TcpSocket
 
 
 def driven(conversation: Conversation[T], answers: list[tuple[Any, ...]]) -> tuple[T, list[Request]]:
@@ -56,3 +61,14 @@ def test_polkit_is_asked_for_where_the_daemon_wants_it() -> None:
 def test_a_daemon_that_wants_what_we_have_never_heard_of_is_beyond_us() -> None:
     with pytest.raises(AuthenticationError, match="kind 9"):
         driven(greet(read_only=False), [((9,),)])
+
+
+def test_by_tcp_nothing_is_said_in_the_clear_to_a_daemon_that_asks_for_nothing() -> None:
+    """Whoever is between the two could say so."""
+    tcp = cast("TcpSocket", SimpleNamespace(is_private=False))
+    acquaintance = Acquaintance(lambda: Credential("anna", "pencil"), "web1", tcp)
+    with pytest.raises(AuthenticationError, match="web1 asks for no ticket of Kerberos"):
+        driven(greet(read_only=False, acquaintance=acquaintance), [((0,),)])
+    here = acquaintance._replace(tcp=cast("TcpSocket", SimpleNamespace(is_private=True)))
+    _, asked = driven(greet(read_only=False, acquaintance=here), [((0,),), ()])
+    assert len(asked) == 2

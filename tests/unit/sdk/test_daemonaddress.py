@@ -33,7 +33,7 @@ def test_an_address_says_how_to_get_there(uri: str, address: DaemonAddress) -> N
     [
         ("qemu:///system", OperationUnsupportedError, "does not lead to lxc:///system"),
         ("lxc:///session", OperationUnsupportedError, "does not lead to lxc:///system"),
-        ("lxc+tcp://web1/system", OperationUnsupportedError, "there are unix, ssh, tls"),
+        ("lxc+libssh2://web1/system", OperationUnsupportedError, "there are unix, ssh, tls, tcp"),
         ("lxc+tls://web1/system?no_verify=1", OperationUnsupportedError, "'no_verify' means nothing by tls"),
         ("lxc+ssh:///system", InvalidArgumentError, "ssh needs a host"),
         ("lxc+unix://web1/system", InvalidArgumentError, "unix has no host"),
