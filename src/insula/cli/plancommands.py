@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from insula.cli import terminal
+from insula.cli.execcommand import enter
 from insula.cli.infocommand import moment
 from insula.cli.lookup import domain
 from insula.cli.neutral import Neutralizer
@@ -70,7 +71,13 @@ def _log_arguments(parser: argparse.ArgumentParser) -> None:
         help="begin with what was said since: 10m, 1h30m or 2d ago, 14:05, 2026-11-30, '2026-11-30 14:05', today",
     )
     parser.add_argument("-t", "--timestamps", action="store_true", help="show when each line was begun")
-    parser.add_argument("--start", action="store_true", help="tell why its last start failed, instead")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--start", action="store_true", help="tell why its last start failed, instead")
+    instead.add_argument(
+        "--journal", action="store_true", help="show what its own journal says, as its journalctl tells it, instead"
+    )
+    # Its journalctl is a command inside, as of `insula exec`, with an empty input and our output.
+    parser.set_defaults(tty=False, null=True, detach=False, user=None, group=None, cwd="/", env=[])
 
 
 def _log(options: argparse.Namespace, host: Host) -> int:
@@ -78,6 +85,8 @@ def _log(options: argparse.Namespace, host: Host) -> int:
         failure = domain(host, options.domain).info().get("start_failure")
         show_line("its last start did not fail" if failure is None else f"{moment(failure['at'])}: {failure['text']}")
         return 0
+    if options.journal:
+        return enter(options, host, domain(host, options.domain), _journal(options))
     said = domain(host, options.domain).log(
         options.source,
         follow=options.follow,
@@ -88,6 +97,22 @@ def _log(options: argparse.Namespace, host: Host) -> int:
     with said as stream:
         _show_log(stream)
     return 0
+
+
+def _journal(options: argparse.Namespace) -> list[str]:
+    """Return the command that tells the journal, in the guest: whoever else reads its files reads what is hostile."""
+    command = ["journalctl", "--no-pager"]
+    if options.follow:
+        command.append("--follow")
+    if options.tail is not None:
+        command.append(f"--lines={options.tail}")
+    elif options.follow:
+        command.append("--no-tail")
+    if options.since is not None:
+        command.append(f"--since=@{options.since:.6f}")
+    if options.timestamps:
+        command.append("--output=short-iso")
+    return command
 
 
 def _show_log(pieces: Iterable[object]) -> None:

@@ -5,9 +5,11 @@ import pytest
 
 from insula.cli import plancommands
 from insula.errors import InvalidArgumentError
+from insula.kernel.filekinds import FileKind
 from insula.rpc.procedures import Insula, Remote
 from tests.unit.cli.fake_client import WEB, FakeClient
 from tests.unit.cli.options import options_of
+from tests.unit.cli.test_execcommand import ExecClient
 
 PLAN = {
     "steps": [
@@ -53,3 +55,24 @@ def test_a_domain_and_a_definition_exclude_each_other() -> None:
 def test_an_unreadable_definition_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgumentError, match=r"web\.xml': No such file or directory$"):
         _plan(FakeClient({}), "--xml", f"{tmp_path / 'web.xml'}")
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ([], ["journalctl", "--no-pager"]),
+        (["-f"], ["journalctl", "--no-pager", "--follow", "--no-tail"]),
+        (["-f", "-n", "5"], ["journalctl", "--no-pager", "--follow", "--lines=5"]),
+        (
+            ["--since", "@1700000000", "-t"],
+            ["journalctl", "--no-pager", "--since=@1700000000.000000", "--output=short-iso"],
+        ),
+    ],
+)
+def test_a_journal_is_told_by_the_guests_own_program(words: list[str], command: list[str]) -> None:
+    client = ExecClient(3 << 8)
+    options = options_of(plancommands.ARGUMENTS["log"], "--journal", *words, "web")
+    assert plancommands.RUN["log"](options, client.host) == 3
+    request = json.loads(client.request)
+    assert request["argv"] == command
+    assert client.kinds[0] is FileKind.NULL
