@@ -22,7 +22,7 @@ def test_libvirts_address_of_the_system_is_its_installation() -> None:
     assert _door(None) is None
 
 
-@pytest.mark.parametrize("where", ["qemu:///system", "lxc:///session", "lxc+tcp://host/system"])
+@pytest.mark.parametrize("where", ["qemu:///system", "lxc:///session", "lxc+libssh://host/system"])
 def test_other_addresses_are_refused_by_name(where: str) -> None:
     with pytest.raises(OperationUnsupportedError, match=where.replace("+", r"\+")):
         connect(where)

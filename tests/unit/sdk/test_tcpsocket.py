@@ -8,6 +8,7 @@ import pytest
 
 from insula.sdk.tcpsocket import TcpSocket
 from insula.sdk.tickets import WRAPPED_MAX
+from tests.waiting import patience
 
 
 class Layer:
@@ -30,7 +31,7 @@ def ends() -> Iterator[tuple[TcpSocket, socket.socket]]:
         ours = TcpSocket(socket.create_connection(listener.getsockname()))
         theirs, _ = listener.accept()
     with theirs:
-        theirs.settimeout(30)
+        theirs.settimeout(patience(30))
         yield ours, theirs
         ours.close()
 
