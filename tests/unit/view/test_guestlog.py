@@ -5,10 +5,13 @@ import os
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from insula.view.guestlog import GuestLog
 from insula.view.messagering import MessageRing
 from insula.view.viewedfiles import WOULD_BLOCK, StreamWriter, ViewedGuest, WouldBlockType
+from tests.examples import FEW, examples
 from tests.unit.view.test_viewedfiles import GUEST
 
 WRITER = StreamWriter(pid=1, uid=0)
@@ -145,3 +148,18 @@ def test_moments_are_by_the_guests_own_clock() -> None:
 def test_a_place_of_something_else_is_refused() -> None:
     with pytest.raises(TypeError):
         log().readable(None)
+
+
+@settings(max_examples=examples(FEW))
+@given(st.binary(max_size=1024))
+def test_whatever_is_written_is_one_printable_line_and_never_the_kernels(data: bytes) -> None:
+    stream = log(1 << 16)
+    handle = stream.open()
+    stream.seek(handle, 0, os.SEEK_END)
+    assert stream.write(handle, data, WRITER) == len(data)
+    line = str_or(stream.read(handle, 8192))
+    head, _, text = line.partition(b";")
+    assert int(head.split(b",")[0]) >> 3
+    assert text.endswith(b"\n")
+    assert all(32 <= byte < 127 for byte in text[:-1])
+    assert stream.read(handle, 8192) is WOULD_BLOCK

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from insula.view.killrecords import HostRecord, KillRecords, ToldKill, host_record
 from insula.view.viewedfiles import ViewedIds
+from tests.examples import FEW, examples
 from tests.unit.view.test_viewedfiles import GUEST
 
 WEB = replace(GUEST, launch="web", group="machine.slice/web.scope")
@@ -142,3 +145,42 @@ def test_a_record_of_the_kernels_is_read_and_unescaped() -> None:
 @pytest.mark.parametrize("data", [b"12,5,9,-;a program's\n", b"", b"x", b"6;\n", b"-1,2,3,-;y"])
 def test_what_programs_wrote_and_what_is_no_record_are_passed_over(data: bytes) -> None:
     assert host_record(data) is None
+
+
+WORDS = st.sampled_from(
+    [
+        ",oom_memcg=",
+        ",task_memcg=",
+        ",task=",
+        ",pid=1",
+        ",uid=0",
+        ",uid=3000000",
+        "/machine.slice/bare.scope",
+        "/machine.slice/mail.scope/payload",
+        "global_oom",
+        " UID:0 ",
+        "x",
+        ")",
+        "Killed process 1 (a) total-vm:",
+        "oom-kill:constraint=A,nodemask=,cpuset=/,mems_allowed=0,",
+    ]
+)
+CHOSEN_NAMES = st.lists(WORDS | st.text(max_size=4), max_size=8).map("".join)
+
+
+@settings(max_examples=examples(FEW))
+@given(CHOSEN_NAMES, CHOSEN_NAMES)
+def test_whatever_a_guest_names_its_groups_and_programs_no_other_is_told(group: str, task: str) -> None:
+    names = group.replace("\n", ""), task.replace("\n", "")
+    record = chosen(f"/machine.slice/web.scope/payload/{names[0]}", 1_000_007, task=names[1])
+    for each in (record, killed(1_000_007, name=names[1])):
+        told = records().take(each, GUESTS)
+        assert told is None or told.launch == "web"
+
+
+@settings(max_examples=examples(FEW))
+@given(CHOSEN_NAMES, st.binary(max_size=60))
+def test_no_record_is_too_odd(text: str, data: bytes) -> None:
+    records().take(HostRecord(1, 6, text), GUESTS)
+    host_record(data)
+    host_record(b"6,1,2,-;" + data)
