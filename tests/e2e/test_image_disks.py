@@ -1,5 +1,6 @@
 """Disks of guests that are image files: at a start and live, released with the guest, whoever dies meanwhile."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -87,6 +88,28 @@ def test_an_image_is_a_disk_of_the_guests_until_it_ends(
     insulad.virsh("destroy", guest)
     until_let_go(first)
     assert first.read_bytes()[:4] == b"new\n"
+
+
+def test_a_machines_disk_that_is_the_root_has_figures_and_stays_as_large_as_it_is(
+    insulad: Insulad, busybox_root: Path, scratch: Path
+) -> None:
+    image = scratch / "machine.img"
+    image.touch()
+    os.truncate(image, 64 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-d", str(busybox_root), str(image)], check=True)
+    disk = f"<disk type='file' device='disk'><source file='{image}'/><target dev='vda'/></disk>"
+    insulad.define(
+        "<domain type='lxc'><name>machine</name><memory unit='MiB'>256</memory><os><type>hvm</type></os>"
+        f"<devices>{disk}<console type='pty'/></devices></domain>"
+    )
+    insulad.virsh("start", "machine")
+    assert "wr_bytes" in insulad.virsh("domblkstat", "machine", "vda").stdout
+    told = insulad.virsh("domstats", "machine", "--block").stdout
+    assert f"block.0.capacity={64 * MIB}" in told and "block.0.wr.bytes=" in told
+    refused = insulad.virsh("blockresize", "machine", "vda", "128M", check=False)
+    assert "has its root, which stays as large as it is while it runs" in refused.stderr
+    insulad.virsh("destroy", "machine")
+    until_let_go(image)
 
 
 def test_who_has_a_disk_can_neither_let_go_of_its_image_nor_give_it_another(

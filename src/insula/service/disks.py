@@ -57,6 +57,11 @@ class DiskVerbs:
             name = f"the disk '{disk.target.device}' of domain '{managed.name}'"
             if disk.type is not DiskType.FILE:
                 raise OperationUnsupportedError(f"{name} is a device of the host, which alone can make it larger")
+            if disk == managed.current.root_disk:
+                raise OperationUnsupportedError(
+                    f"{name} has its root, which stays as large as it is while it runs: enlarge the image while it "
+                    "is off (truncate or qemu-img resize, then resize2fs or the like)"
+                )
             number = number_of(managed, disk)
             try:
                 await in_own_thread(partial(_enlarge, name, source_of(disk), number, size))

@@ -78,6 +78,11 @@ def _disk(disk: Disk) -> Device:
             access=access,
             image=str(source.file),
         )
+    if disk.type is DiskType.VOLUME:
+        raise UnsupportedConfigError(
+            f"the disk '{disk.target.device}' is a volume of a storage pool, and there are no pools yet: name the volume's "
+            "file (type 'file' with <source file=''/>) or device (type 'block' with <source dev=''/>)"
+        )
     raise UnsupportedConfigError(
         f"the disk '{disk.target.device}' of type '{disk.type}' cannot be given to a container; type 'block' with "
         "<source dev=''/> can, and type 'file' with <source file=''/>"

@@ -1,13 +1,16 @@
 """What domains use of processors, memory, disks and networks. Read from the kernel when asked for; nothing waits."""
 
 import os
+import re
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from insula.errors import InvalidArgumentError
 from insula.kernel.cgroups.stats import DeviceUse, MemoryUse, Stats
-from insula.model.filesystems import Disk
+from insula.kernel.mountinfo import mounts_of_process
+from insula.model.filesystems import Disk, DiskType
 from insula.model.numbers import MemoryStat, ParameterType
 from insula.network.counters import InterfaceStatistics, statistics, statistics_inside
 from insula.network.guestinterfaces import socket_inside
@@ -17,6 +20,7 @@ from insula.service.managed import ManagedDomain
 from insula.service.parameters import Parameter
 from insula.service.tuning import cgroup_errors
 
+_LOOP = re.compile(r"/dev/loop\d+")
 NOTHING = InterfaceStatistics(
     received_bytes=0,
     received_packets=0,
@@ -146,9 +150,26 @@ def number_of(managed: ManagedDomain, disk: Disk) -> tuple[int, int]:
 
     Raises: InvalidArgumentError for a device that has gone.
     """
-    given = managed.require_run().container.record.spec.devices
+    container = managed.require_run().container
+    given = container.record.spec.devices
     shown = next((each for each in given if each.guest == disk.target.device and each.image is not None), None)
-    return device_number(source_of(disk)) if shown is None else (shown.major, shown.minor)
+    if shown is not None:
+        return shown.major, shown.minor
+    if disk.type is DiskType.FILE and disk == managed.current.root_disk:
+        return device_number(_root_source(managed, container.pid))
+    return device_number(source_of(disk))
+
+
+def _root_source(managed: ManagedDomain, pid: int) -> str:
+    """Return the loop device below a guest's root, as its mounts tell, which its kernel lists: no file of its is asked.
+
+    Raises: InvalidArgumentError if it has none any more.
+    """
+    with suppress(OSError):
+        for mount in mounts_of_process(pid):
+            if mount.point == "/" and _LOOP.fullmatch(mount.source):
+                return mount.source
+    raise InvalidArgumentError(f"the image below the root of domain '{managed.name}' cannot be found")
 
 
 def interface_stats(managed: ManagedDomain, device: str) -> InterfaceStatistics:

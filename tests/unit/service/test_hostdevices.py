@@ -59,6 +59,10 @@ def test_an_image_is_a_disk_whose_numbers_come_later(tmp_path: Path, more: str, 
             "the host has no device '/dev/no-such'",
         ),
         (
+            "<disk type='volume'><source pool='default' volume='a.img'/><target dev='vda'/></disk>",
+            "the disk 'vda' is a volume of a storage pool, and there are no pools yet: name the volume's file",
+        ),
+        (
             "<hostdev mode='capabilities' type='storage'><source><block>/dev/null</block></source></hostdev>",
             "'/dev/null' of the host is no block device",
         ),

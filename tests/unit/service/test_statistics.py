@@ -1,9 +1,12 @@
 """What one domain uses."""
 
+import re
+
 import pytest
 
 from insula.errors import InvalidArgumentError, OperationInvalidError
 from insula.kernel.cgroups.stats import MemoryUse
+from insula.kernel.mountinfo import mounts_in
 from insula.model.numbers import MemoryStat
 from insula.service import statistics
 from insula.service.statistics import BlockStats, memory_tags
@@ -81,6 +84,23 @@ async def test_block_traffic_is_told_for_one_disk_and_for_all(rig: Rig, monkeypa
     )
     with pytest.raises(InvalidArgumentError, match="invalid path: domain 'web' has no disk 'sdb'"):
         rig.domains.block_stats(ref, "sdb")
+
+
+async def test_a_root_that_is_an_image_is_told_by_the_loop_device_that_the_guests_mounts_name(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics, "device_number", {"/dev/loop3": (8, 16)}.__getitem__)
+    image = "<disk type='file' device='disk'><source file='/vm.img'/><target dev='vda'/></disk>"
+    machine = domain_xml().replace("<devices>", f"<devices>{image}").replace("exe</type>", "hvm</type>")
+    ref = await rig.domains.create_xml(re.sub("<filesystem.*?</filesystem>", "", machine, flags=re.DOTALL))
+    managed = rig.domains.of(ref)
+    assert managed.current.root_disk is not None
+    text = "30 1 0:9 / / rw - overlay /dev/sda rw\n31 1 7:3 / {} rw - ext4 /dev/loop3 rw\n"
+    monkeypatch.setattr(statistics, "mounts_of_process", lambda _: list(mounts_in(text.format("/"))))
+    assert rig.domains.block_stats(ref, "vda").read_bytes == 100
+    monkeypatch.setattr(statistics, "mounts_of_process", lambda _: list(mounts_in(text.format("/mnt"))))
+    with pytest.raises(InvalidArgumentError, match="the image below the root of domain 'web' cannot be found"):
+        rig.domains.block_stats(ref, "vda")
 
 
 async def test_an_unknown_interface_is_named(rig: Rig) -> None:
