@@ -37,7 +37,7 @@ class GuestLog:
     """The log of one guest; a `ViewedStream`."""
 
     def __init__(self, guest: ViewedGuest, ring: MessageRing) -> None:
-        self._ring = ring
+        self.ring = ring
         self._shift = guest.boottime * 1_000_000
         if ring.next == 0:
             self.tell(f"Linux version {os.uname().release}: the log of guest '{guest.name}' begins", priority=5)
@@ -48,21 +48,21 @@ class GuestLog:
 
     def tell(self, text: str, *, priority: int = INFORMATION) -> None:
         """Write a line of the kernel's facility, as only the host may."""
-        self._ring.append(priority, self._now(), text.encode("utf-8", "replace"))
+        self.ring.append(priority, self._now(), text.encode("utf-8", "replace"))
 
     def text(self) -> bytes:
         """Return all records, as they are read."""
-        return b"".join(record.line() for record in self._ring.records())[-_BYTES_MAX:]
+        return b"".join(record.line() for record in self.ring.records())[-_BYTES_MAX:]
 
     # As a stream
 
     def open(self, *, taken: int | None = None) -> LogPlace:
         """Return the place of the oldest record; for who had read so many bytes, of the one behind them if nothing of
         the log had been lost when that was opened, else of the oldest again."""
-        place = LogPlace(self._ring.first)
+        place = LogPlace(self.ring.first)
         read = 0
-        if taken and self._ring.first == 0:
-            for record in self._ring.records():
+        if taken and self.ring.first == 0:
+            for record in self.ring.records():
                 if read >= taken:
                     break
                 read += len(record.line())
@@ -72,10 +72,10 @@ class GuestLog:
     def read(self, handle: object, size: int) -> bytes | WouldBlockType:
         """Return the next record. Raises: OSError(EPIPE) if it is not there any more, EINVAL if it does not fit."""
         place = _place(handle)
-        if place.sequence < self._ring.first:
-            place.sequence = self._ring.first
+        if place.sequence < self.ring.first:
+            place.sequence = self.ring.first
             raise OSError(errno.EPIPE, "records were overwritten before they were read")
-        record = self._ring.at(place.sequence)
+        record = self.ring.at(place.sequence)
         if record is None:
             return WOULD_BLOCK
         place.sequence += 1
@@ -94,7 +94,7 @@ class GuestLog:
             given = int(found[1])
             priority = (given & _LEVELS) | ((given & _FACILITIES) or _USER)
             text = data[found.end() :]
-        self._ring.append(priority, self._now(), text.removesuffix(b"\n").split(b"\0")[0])
+        self.ring.append(priority, self._now(), text.removesuffix(b"\n").split(b"\0")[0])
         return len(data)
 
     def seek(self, handle: object, offset: int, whence: int) -> int:
@@ -104,17 +104,17 @@ class GuestLog:
         if offset:
             raise OSError(errno.ESPIPE, os.strerror(errno.ESPIPE))
         if whence == os.SEEK_SET:
-            place.sequence = self._ring.first
+            place.sequence = self.ring.first
         elif whence == os.SEEK_END:
-            place.sequence = self._ring.next
+            place.sequence = self.ring.next
         elif whence == os.SEEK_DATA:
-            place.sequence = max(self._ring.first, self._ring.cleared)
+            place.sequence = max(self.ring.first, self.ring.cleared)
         else:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         return 0
 
     def readable(self, handle: object) -> bool:
-        return _place(handle).sequence < self._ring.next
+        return _place(handle).sequence < self.ring.next
 
     def close(self, handle: object) -> None:
         """Nothing is held for an opener."""

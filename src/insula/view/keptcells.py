@@ -48,6 +48,15 @@ class KeptCells:
     def host_sequence(self, sequence: int) -> None:
         self._host[0] = sequence
 
+    @property
+    def consumed(self) -> int:
+        """The sequence of the guest's record that its /proc/kmsg gives next."""
+        return self._host[1]
+
+    @consumed.setter
+    def consumed(self, sequence: int) -> None:
+        self._host[1] = sequence
+
     def close(self) -> None:
         """Let go of it; what is in the file stays."""
         for part in (self.loads, self.times, self.log, self._host, self._view):

@@ -13,6 +13,7 @@ from typing import Final
 from insula.kernel.taskstats import CgroupStats
 from insula.view import blockfiles, memoryfiles, processorfiles
 from insula.view.activetasks import ActiveTasks, TaskCount
+from insula.view.consumedlog import ConsumedLog
 from insula.view.groupfiles import RESOURCES, GroupFiles
 from insula.view.guestlog import GuestLog
 from insula.view.hardwaretree import HardwareTree
@@ -212,6 +213,7 @@ class MachineTree:
         """closed: is called when it is closed."""
         self.machine, self.kept, self.log = machine, kept, log
         self._closed = closed
+        self._streams: Mapping[str, ViewedStream] = {"dev/kmsg": log, "proc/kmsg": ConsumedLog(log.ring, kept)}
         self._cpus = HardwareTree(machine.host.cpus, machine.processors, machine.nodes)
         self._nodes = HardwareTree(machine.host.nodes, machine.processors, machine.nodes, machine.node_meminfo)
         self._texts: Mapping[str, Callable[[], bytes]] = {
@@ -236,7 +238,7 @@ class MachineTree:
             return ViewedKind.FILE
         if path in _DIRECTORIES:
             return ViewedKind.DIRECTORY
-        if path == _LOG:
+        if path in self._streams:
             return ViewedKind.STREAM
         found = self._hardware(path)
         if found is not None:
@@ -258,7 +260,7 @@ class MachineTree:
         made = self._texts.get(path)
         if made is not None:
             return made()
-        if path == _LOG:
+        if path in self._streams:
             return self.log.text()
         found = self._hardware(path)
         if found is not None:
@@ -276,9 +278,9 @@ class MachineTree:
         return found[0].target(found[1])
 
     def stream(self, path: str) -> ViewedStream:
-        if path != _LOG:
+        if path not in self._streams:
             raise missing(path)
-        return self.log
+        return self._streams[path]
 
     def tell(self, text: str) -> None:
         self.log.tell(text)
@@ -288,7 +290,6 @@ class MachineTree:
         self.kept.close()
 
 
-_LOG = "dev/kmsg"
 _PRESSURE = "proc/pressure"
 _DIRECTORIES: Mapping[str, Sequence[str]] = {
     "": ("dev", "proc", "sys"),
@@ -296,6 +297,7 @@ _DIRECTORIES: Mapping[str, Sequence[str]] = {
     "proc": (
         "cpuinfo",
         "diskstats",
+        "kmsg",
         "loadavg",
         "meminfo",
         "pressure",

@@ -40,6 +40,12 @@ class LogRecord:
         """Return it as /dev/kmsg does."""
         return b"%d,%d,%d,-;%s\n" % (self.priority, self.sequence, self.moment, _escaped(self.text))
 
+    def syslog(self) -> bytes:
+        """Return it as /proc/kmsg and syslog(2) do, each line of its text with what stands before it."""
+        seconds, rest = divmod(self.moment, 1_000_000)
+        head = b"<%d>[%5d.%06d] " % (self.priority, seconds, rest)
+        return b"".join(head + line + b"\n" for line in self.text.split(b"\n"))
+
 
 _SPECIAL = re.compile(rb"[\x00-\x1f\x7f-\xff\\\\]")
 
