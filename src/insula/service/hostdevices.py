@@ -80,8 +80,8 @@ def _disk(disk: Disk) -> Device:
         )
     if disk.type is DiskType.VOLUME:
         raise UnsupportedConfigError(
-            f"the disk '{disk.target.device}' is a volume of a storage pool, and there are no pools yet: name the volume's "
-            "file (type 'file' with <source file=''/>) or device (type 'block' with <source dev=''/>)"
+            f"the disk '{disk.target.device}' is a volume of a storage pool, and there are no pools yet: name the "
+            "volume's file (type 'file' with <source file=''/>) or device (type 'block' with <source dev=''/>)"
         )
     raise UnsupportedConfigError(
         f"the disk '{disk.target.device}' of type '{disk.type}' cannot be given to a container; type 'block' with "
