@@ -49,6 +49,7 @@ def _exec_arguments(parser: argparse.ArgumentParser) -> None:
         "The command ends with us, should we be killed, unless --detach is given. Ctrl-] three times within a second "
         "leaves a terminal, Ctrl-C three times a command without one; both end it."
     )
+    parser.set_defaults(json=False)
 
 
 def _exec(options: argparse.Namespace, host: Host) -> int:
@@ -59,7 +60,7 @@ def _exec(options: argparse.Namespace, host: Host) -> int:
 def _shell_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domain", help="name, id or UUID")
     parser.add_argument("-u", "--user", help="name or number, as the guest has it (default: root)")
-    parser.set_defaults(tty=None, null=False, detach=False, group=None, cwd=None, env=[])
+    parser.set_defaults(tty=None, null=False, detach=False, group=None, cwd=None, env=[], json=False)
     parser.epilog = "It is the user's own login shell. Ctrl-] three times within a second leaves it, and ends it."
 
 
@@ -69,6 +70,13 @@ def _shell(options: argparse.Namespace, host: Host) -> int:
 
 def enter(options: argparse.Namespace, host: Host, found: Domain, argv: Sequence[str]) -> int:
     """Run a command inside as the options of `exec` say; return its exit status as a shell has it."""
+    return attended(options, host, found, argv)[0]
+
+
+def attended(
+    options: argparse.Namespace, host: Host, found: Domain, argv: Sequence[str], *, traced: bool = False
+) -> tuple[int, Started]:
+    """Run a command inside to its end; return its exit status as a shell has it, and what the daemon calls it."""
     client = host.client
     tty = _wants_terminal(options)
     rows, columns = terminal.window_size()
@@ -83,15 +91,17 @@ def enter(options: argparse.Namespace, host: Host, found: Domain, argv: Sequence
         columns=columns,
     )
     with _streams(options, tty) as streams, _waking() as signals, relayed(*streams, screen=_screen) as relay:
-        beginning = client.begin(verbs.execute(found.ref, request, relay.passed, detached=options.detach))
+        beginning = client.begin(
+            verbs.execute(found.ref, request, relay.passed, detached=options.detach, traced=traced)
+        )
         _await_beginning(client, beginning, signals)
         started = beginning.result()
         if options.detach:
-            return 0
+            return 0, started
         relay.passed_on()
         command = InsideCommand(client, started, signals, relay)
         with terminal.raw() if started.terminal is not None else contextlib.nullcontext():
-            return command.attend()
+            return command.attend(), started
 
 
 def _wants_terminal(options: argparse.Namespace) -> bool:
@@ -109,17 +119,17 @@ def _wants_terminal(options: argparse.Namespace) -> bool:
 
 @contextlib.contextmanager
 def _streams(options: argparse.Namespace, tty: bool) -> Iterator[tuple[int, ...]]:
-    """Give the streams to relay."""
+    """Give the streams to relay; where our output is one document, the command's goes with its errors."""
     if tty:
         yield ()
     elif options.detach or options.null:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            yield (null, null, null) if options.detach else (null, 1, 2)
+            yield (null, null, null) if options.detach else (null, 2 if options.json else 1, 2)
         finally:
             os.close(null)
     else:
-        yield (0, 1, 2)
+        yield (0, 2 if options.json else 1, 2)
 
 
 def _waking() -> contextlib.AbstractContextManager[int]:

@@ -66,6 +66,9 @@ VERBS = (
     CommandVerb("rm", "domaincommands", "remove domains with their writable layers"),
     CommandVerb("exec", "execcommand", "run a command inside", command=True),
     CommandVerb("shell", "execcommand", "open a login shell inside"),
+    CommandVerb(
+        "explain", "explaincommand", "tell why an operation was refused inside, and what would change it", command=True
+    ),
     CommandVerb("cp", "copycommand", "copy files into a guest, or out of it"),
     CommandVerb("dump", "dumpcommand", "write what a guest has in memory into an archive of cores"),
     CommandVerb("console", "consolecommands", "attach to a console"),

@@ -26,6 +26,7 @@ from insula.service.disks import DiskVerbs
 from insula.service.documents import Documents
 from insula.service.domains import Domains
 from insula.service.events import Events
+from insula.service.explaining import ExplainVerbs
 from insula.service.guest import GuestVerbs
 from insula.service.guestaccess import AccessVerbs
 from insula.service.guestfilesystems import GuestFilesystemVerbs
@@ -99,6 +100,7 @@ class Services:
     devices: DeviceVerbs
     disks: DiskVerbs
     guest: GuestVerbs
+    explaining: ExplainVerbs
     guest_system: GuestSystemVerbs
     guest_filesystems: GuestFilesystemVerbs
     processes: ProcessVerbs

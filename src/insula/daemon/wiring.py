@@ -34,6 +34,7 @@ from insula.service.disks import DiskVerbs
 from insula.service.documents import Documents
 from insula.service.domains import FORM, Domains, definitions_of
 from insula.service.events import Events
+from insula.service.explaining import ExplainVerbs
 from insula.service.guarantees import Guarantees
 from insula.service.guest import GuestVerbs
 from insula.service.guestaccess import AccessVerbs
@@ -320,6 +321,7 @@ def wire(
         disks=DiskVerbs(),
         devices=DeviceVerbs(changes=changes, documents=documents, guests=devices, events=events),
         guest=guest,
+        explaining=ExplainVerbs(guest=guest, looker=looker),
         guest_system=GuestSystemVerbs(guest, guest_filesystems, visits, GuestBuses(visits)),
         guest_filesystems=guest_filesystems,
         processes=ProcessVerbs(looker),

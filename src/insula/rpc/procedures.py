@@ -66,6 +66,10 @@ class Insula(ProcedureTable):
     DOMAIN_EXEC: request = argv, env, cwd, user, group, tty, rows, columns, capabilities; the call carries descriptors
         0, 1, 2 unless tty, then the reply carries the terminal's master. exec is the handle for the other EXEC_ calls.
     EXEC_WAIT: status is raw, as of wait(2).
+    EXEC_EXPLANATION: answers once, when a program that was executed with ExecFlags.TRACED has ended; explanation =
+        domain, status, refusals, overlooked; each refusal has call, errno, times, mattered, certain, verdicts; each of
+        those has layer, evidence, change, advice, settle.
+    DOMAIN_CONFINEMENT: confinement = domain, held_by; each of those has layer, says, change, refused.
     IMAGE_BUILD: its stream is JSON lines of progress.
     DOMAIN_LOG: since: milliseconds since the epoch, 0 for all; lines: of that the last so many, -1 for all; LogFlags.
     DOMAIN_REMOVE: undefines it, and takes what it wrote on its clone.
@@ -126,6 +130,10 @@ class Insula(ProcedureTable):
     )
     DOMAIN_WAIT_READY = call(25, "dom:dom flags:u", "", "domain:read", api="insulaDomainWaitReady")
     DOMAIN_STOP_ORDER = call(27, "flags:u", "stages:s", "connect:search_domains", api="insulaDomainStopOrder")
+    EXEC_EXPLANATION = call(40, "exec:Q", "explanation:s", "domain:open_namespace", api="insulaExecExplanation")
+    DOMAIN_CONFINEMENT = call(
+        41, "dom:dom flags:u", "confinement:s", "domain:open_namespace", api="insulaDomainConfinement"
+    )
     DAEMON_INFO = call(13, "flags:u", "info:s", "connect:read", HIGH, api="insulaDaemonInfo")
 
 

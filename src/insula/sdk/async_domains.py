@@ -13,13 +13,22 @@ from typing import TYPE_CHECKING, Self
 
 from insula.rpc.connection import Notification
 from insula.rpc.wiretypes import DomainRef, NetworkRef
-from insula.sdk import accessverbs, bootverbs, conversionverbs, guestverbs, limitverbs, networkconversations, verbs
+from insula.sdk import (
+    accessverbs,
+    bootverbs,
+    conversionverbs,
+    explainverbs,
+    guestverbs,
+    limitverbs,
+    networkconversations,
+    verbs,
+)
 from insula.sdk.async_networks import AsyncNetwork
 from insula.sdk.client import Client
 from insula.sdk.client_stream import ClientStream
 from insula.sdk.conversation import Answer
 from insula.sdk.faces import async_host_verb, async_thing_verb
-from insula.sdk.values import STANDARD, ExecRequest, Lifecycle, Started, lifecycle_of, uuid_text
+from insula.sdk.values import STANDARD, ExecRequest, Json, Lifecycle, Started, lifecycle_of, uuid_text
 
 if TYPE_CHECKING:
     from insula.relay.pump import Pump
@@ -125,21 +134,23 @@ class AsyncDomain:
     start_with_dependencies = async_thing_verb(bootverbs.start_with_dependencies, _renewed)
 
     async def execute(
-        self, request: ExecRequest, fds: Sequence[int] = STANDARD, *, detached: bool = False
+        self, request: ExecRequest, fds: Sequence[int] = STANDARD, *, detached: bool = False, traced: bool = False
     ) -> "AsyncExecution":
         """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
 
         It never holds them: a thread relays what it reads and writes, until `wait` has returned or this program ends.
-        It ends with this connection, unless it is detached.
+        It ends with this connection, unless it is detached. traced: its `explanation` tells what was refused to it.
         """
         if request.tty:
-            started = await self._client.run(verbs.execute(self.ref, request, (), detached=detached))
+            started = await self._client.run(verbs.execute(self.ref, request, (), detached=detached, traced=traced))
             return AsyncExecution(self._client, started, None)
         from insula.relay.pump import Pump  # only who executes pays for threads
 
         pump = Pump(fds)
         try:
-            started = await self._client.run(verbs.execute(self.ref, request, pump.passed, detached=detached))
+            started = await self._client.run(
+                verbs.execute(self.ref, request, pump.passed, detached=detached, traced=traced)
+            )
         except BaseException:
             pump.close()
             raise
@@ -194,6 +205,7 @@ class AsyncDomain:
     info = async_thing_verb(verbs.info)
     processes = async_thing_verb(verbs.processes)
     plan = async_thing_verb(verbs.plan)
+    confinement = async_thing_verb(explainverbs.confinement)
     resize_console = async_thing_verb(verbs.resize_console)
 
 
@@ -220,6 +232,10 @@ class AsyncExecution:
     async def signal(self, number: int) -> None:
         """Send it a signal."""
         await self._client.run(verbs.exec_signal(self._handle, number))
+
+    async def explanation(self) -> Json:
+        """Return what was refused to it, once it has ended, if it was traced; it is told once: see `explainverbs`."""
+        return await self._client.run(explainverbs.explanation(self._handle))
 
 
 class AsyncLifecycleWatch:

@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING, Self
 
 from insula.rpc.connection import Notification
 from insula.rpc.wiretypes import DomainRef, NetworkRef
-from insula.sdk import accessverbs, bootverbs, conversionverbs, guestverbs, limitverbs, networkconversations, verbs
+from insula.sdk import (
+    accessverbs,
+    bootverbs,
+    conversionverbs,
+    explainverbs,
+    guestverbs,
+    limitverbs,
+    networkconversations,
+    verbs,
+)
 from insula.sdk.blocking import Blocking
 from insula.sdk.blocking_networks import Network
 from insula.sdk.blocking_stream import BlockingStream
 from insula.sdk.conversation import Answer
 from insula.sdk.faces import host_verb, thing_verb
-from insula.sdk.values import STANDARD, ExecRequest, Lifecycle, Started, lifecycle_of, uuid_text
+from insula.sdk.values import STANDARD, ExecRequest, Json, Lifecycle, Started, lifecycle_of, uuid_text
 
 if TYPE_CHECKING:
     from insula.relay.pump import Pump
@@ -123,20 +132,22 @@ class Domain:
     start = thing_verb(verbs.start, _renewed)
     start_with_dependencies = thing_verb(bootverbs.start_with_dependencies, _renewed)
 
-    def execute(self, request: ExecRequest, fds: Sequence[int] = STANDARD, *, detached: bool = False) -> "Execution":
+    def execute(
+        self, request: ExecRequest, fds: Sequence[int] = STANDARD, *, detached: bool = False, traced: bool = False
+    ) -> "Execution":
         """Run a program in it, with these descriptors as its standard ones, unless it is to have a terminal.
 
         It never holds them: a thread relays what it reads and writes, until `wait` has returned or this program ends.
-        It ends with this connection, unless it is detached.
+        It ends with this connection, unless it is detached. traced: its `explanation` tells what was refused to it.
         """
         if request.tty:
-            started = self._client.run(verbs.execute(self.ref, request, (), detached=detached))
+            started = self._client.run(verbs.execute(self.ref, request, (), detached=detached, traced=traced))
             return Execution(self._client, started, None)
         from insula.relay.pump import Pump  # only who executes pays for threads
 
         pump = Pump(fds)
         try:
-            started = self._client.run(verbs.execute(self.ref, request, pump.passed, detached=detached))
+            started = self._client.run(verbs.execute(self.ref, request, pump.passed, detached=detached, traced=traced))
         except BaseException:
             pump.close()
             raise
@@ -191,6 +202,7 @@ class Domain:
     info = thing_verb(verbs.info)
     processes = thing_verb(verbs.processes)
     plan = thing_verb(verbs.plan)
+    confinement = thing_verb(explainverbs.confinement)
     resize_console = thing_verb(verbs.resize_console)
 
 
@@ -217,6 +229,10 @@ class Execution:
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self._client.run(verbs.exec_signal(self._handle, number))
+
+    def explanation(self) -> Json:
+        """Return what was refused to it, once it has ended, if it was traced; it is told once: see `explainverbs`."""
+        return self._client.run(explainverbs.explanation(self._handle))
 
 
 class LifecycleWatch:

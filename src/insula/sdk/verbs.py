@@ -224,13 +224,13 @@ def plan(domain: DomainRef, flags: "PlanFlags | int" = 0) -> Conversation[Json]:
 
 
 def execute(
-    domain: DomainRef, request: ExecRequest, fds: Sequence[int], *, detached: bool = False
+    domain: DomainRef, request: ExecRequest, fds: Sequence[int], *, detached: bool = False, traced: bool = False
 ) -> Conversation[Started]:
     """Run a program. fds: its standard input, output and error, unless the request asks for a terminal.
 
-    detached: it goes on when our connection ends, which else ends it.
+    detached: it goes on when our connection ends, which else ends it; traced: `explanation` tells what was refused.
     """
-    arguments = (domain, json.dumps(request.to_json()), int(detached))
+    arguments = (domain, json.dumps(request.to_json()), detached | traced << 1)
     answer: Answer = yield Request(Insula.DOMAIN_EXEC, arguments, () if request.tty else tuple(fds))
     handle, pid = answer.values
     return Started(handle, pid, answer.fds[0] if answer.fds else None)

@@ -56,6 +56,7 @@ class Entering(Protocol):
         detached: bool = False,
         probing: bool = False,
         asked: list[str] | None = None,
+        tracer: int | None = None,
     ) -> EnteredProcess: ...
 
 

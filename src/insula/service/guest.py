@@ -138,9 +138,10 @@ class GuestVerbs:
         capabilities: frozenset[str] | None = None,
         owner: object | None = None,
         probing: bool = False,
+        tracer: int | None = None,
     ) -> StartedProgram:
         """Put a program into the guest; return once it executes. owner: whose going away ends it, None for nobody's;
-        probing: the next daemon kills it."""
+        probing: the next daemon kills it; tracer: a line on which it waits to be traced (`service.explaining`)."""
         container = managed.require_run().container
         asked: list[str] = []
         try:
@@ -153,6 +154,7 @@ class GuestVerbs:
                 detached=owner is None,
                 probing=probing,
                 asked=asked,
+                tracer=tracer,
             )
         except asyncio.CancelledError:
             await self._take_on(asked, owner)

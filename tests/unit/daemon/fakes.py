@@ -323,6 +323,7 @@ def services_of(domains: FakeDomains, images: FakeImages | None = None) -> Servi
         core_dumps=fake,
         devices=fake,
         guest=fake,
+        explaining=fake,
         guest_system=fake,
         guest_filesystems=fake,
         processes=fake,

@@ -258,6 +258,7 @@ _BY_ROW: dict[Procedure, Finder] = {
     Remote.DOMAIN_CREATE_XML_WITH_FILES: _described_domain,
     Insula.EXEC_WAIT: _domain_of_program,
     Insula.EXEC_SIGNAL: _domain_of_program,
+    Insula.EXEC_EXPLANATION: _domain_of_program,
     Remote.NETWORK_LOOKUP_BY_NAME: _network_by_name,
     Remote.NETWORK_LOOKUP_BY_UUID: _network_by_uuid,
     Remote.NETWORK_DEFINE_XML: _described_network,

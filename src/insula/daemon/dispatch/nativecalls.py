@@ -102,7 +102,7 @@ def _size(wanted: dict[str, Any], key: str, default: int) -> int:
 
 
 async def _exec(request: IncomingCall, domain: ManagedDomain, request_: str, flags: int) -> Answer:
-    request.allow_flags(flags, ExecFlags.DETACHED)
+    request.allow_flags(flags, ExecFlags.DETACHED | ExecFlags.TRACED)
     wanted = _exec_request(request_)
     fds = [Fd(each) for each in request.call.fds]
     if wanted.terminal is None and len(fds) != 3:
@@ -111,7 +111,9 @@ async def _exec(request: IncomingCall, domain: ManagedDomain, request_: str, fla
         )
     if wanted.terminal is not None and fds:
         raise InvalidArgumentError("with a tty no file descriptors are taken")
-    executed = await request.services.guest.execute(
+    services = request.services
+    execute = services.explaining.execute if flags & ExecFlags.TRACED else services.guest.execute
+    executed = await execute(
         domain,
         wanted.process,
         stdio=(fds[0], fds[1], fds[2]) if fds else None,

@@ -14,6 +14,7 @@ from insula.daemon.dispatch import (
     devicecalls,
     domaincalls,
     eventcalls,
+    explaincalls,
     guestcalls,
     guestsystemcalls,
     hostcalls,
@@ -52,6 +53,7 @@ HANDLERS: dict[Procedure, Handler] = {
     **absentcalls.HANDLERS,
     **nativecalls.HANDLERS,
     **conversioncalls.HANDLERS,
+    **explaincalls.HANDLERS,
     **overviewcalls.HANDLERS,
 }
 """Whatever has no line here is not supported, and the client is told so by the public API's name."""
@@ -145,7 +147,7 @@ BEFORE_OPEN = AUTHENTICATING | frozenset(
 BULK = frozenset({Remote.CONNECT_GET_ALL_DOMAIN_STATS})
 """Calls whose answers may be large: one at a time of each client."""
 
-WAITING = frozenset({Insula.DOMAIN_WAIT, Insula.DOMAIN_WAIT_READY, Insula.EXEC_WAIT})
+WAITING = frozenset({Insula.DOMAIN_WAIT, Insula.DOMAIN_WAIT_READY, Insula.EXEC_WAIT, Insula.EXEC_EXPLANATION})
 """Calls that only wait for something to happen: they take no other call's turn."""
 
 

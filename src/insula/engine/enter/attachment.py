@@ -15,7 +15,7 @@ from insula.engine.policy.resourcelimits import is_raised
 from insula.engine.policy.syscalls import confined, filter_of
 from insula.engine.program.late import late
 from insula.engine.spec import ContainerSpec, Namespace, Process
-from insula.engine.steps.guest import confinement, execution, namespaces, terminals
+from insula.engine.steps.guest import confinement, execution, namespaces, terminals, tracing
 from insula.engine.steps.guest.gueststep import GuestStep
 from insula.kernel.cgroups import Cgroup
 from insula.kernel.fds import Fd, close_all
@@ -29,13 +29,15 @@ _LANG = "C.UTF-8"
 class Attachment:
     """How to enter. terminal: rows and columns of one to open inside, None to use streams that are passed.
 
-    capabilities: None for those init was started with; no_new_privileges: None for as init.
+    capabilities: None for those init was started with; no_new_privileges: None for as init; traced: it waits to be
+    traced before anything of the guest's is looked up.
     """
 
     process: Process
     terminal: tuple[int, int] | None = None
     capabilities: frozenset[str] | None = None
     no_new_privileges: bool | None = None
+    traced: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +117,8 @@ def attachment_steps(spec: ContainerSpec, facts: Facts, attachment: Attachment, 
         steps.append(terminals.TakeStreams(why="the streams that were passed"))
     user = "0" if process.user is None else process.user
     steps.append(confinement.LearnAccount(why="found in the guest's files before, by who can wait for them", user=user))
+    if attachment.traced:
+        steps.append(tracing.AwaitTracer(why="what it asks of the kernel is to be explained"))
     steps.append(execution.PassDescriptors(why="no other fd of ours reaches the guest", count=0))
     if spec.network_share is not None and facts.socket_scopes:
         steps.append(confinement.ScopeSockets(why=SCOPED))

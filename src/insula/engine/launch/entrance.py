@@ -29,6 +29,7 @@ from insula.engine.look.looking import Sight
 from insula.engine.program.program import Program
 from insula.engine.spec import ContainerSpec, Process
 from insula.engine.steps.guest.confinement import BecomeUser
+from insula.engine.steps.guest.tracing import TRACER
 from insula.errors import InsulaError, KeeperError, OperationInvalidError, StepError
 from insula.kernel.fds import Fd, close_all
 from insula.kernel.sealedfiles import SealedFiles
@@ -89,13 +90,15 @@ class Entrance:
         detached: bool = False,
         probing: bool = False,
         asked: list[str] | None = None,
+        tracer: int | None = None,
     ) -> EnteredProcess:
         """Start a process inside and return once it is executed; the keeper tells when it has ended.
 
         stdio: its streams, which stay the caller's: pipes, or the null device (`enter.admittedstreams`); terminal: rows
         and columns of a terminal instead. capabilities: no more than init's, None for all of these. detached,
         probing: see `enter.attachment`. asked: gets the ids that the keeper was asked to start it by, also for who is
-        cancelled meanwhile.
+        cancelled meanwhile. tracer: a line on which the process says that it is there, and waits to be traced
+        (`steps.guest.tracing`); the caller's.
         Raises: StepError naming the step; OperationInvalidError if the container does not run; InvalidArgumentError for
         a stream that no guest is given.
         """
@@ -105,12 +108,17 @@ class Entrance:
         ids = [] if asked is None else asked
         named = partial(entering_id, detached=detached, probing=probing)
         attachment = Attachment(
-            process=process, terminal=terminal, capabilities=capabilities, no_new_privileges=no_new_privileges
+            process=process,
+            terminal=terminal,
+            capabilities=capabilities,
+            no_new_privileges=no_new_privileges,
+            traced=tracer is not None,
         )
+        further = {} if tracer is None else {TRACER: Fd(tracer)}
         if stdio is None:
-            return await self._execute(running, attachment, {}, named, ids)
+            return await self._execute(running, attachment, further, named, ids)
         with admitted(stdio, privileged=running.record.spec.idmap is None) as streams:
-            return await self._execute(running, attachment, streams, named, ids)
+            return await self._execute(running, attachment, {**streams, **further}, named, ids)
 
     async def _execute(
         self, running: Running, attachment: Attachment, streams: Mapping[str, Fd], named: _Named, ids: list[str]

@@ -22,6 +22,7 @@ from insula.engine.look.portlook import connect_port
 from insula.engine.look.runningroot import account_inside, open_root
 from insula.engine.look.systemdlook import ask_systemd
 from insula.engine.look.systemlook import tell_system
+from insula.engine.look.tracelook import trace_calls
 from insula.engine.look.visit import ENTERING, VISITING
 from insula.engine.spec import InitKind
 from insula.kernel.fds import Fd
@@ -74,6 +75,7 @@ LOOKS: Mapping[str, Look] = {
     "read-commands": Look(function=read_commands, capabilities=frozenset()),
     "find-holders": Look(function=find_holders, capabilities=_READING),
     "dump-tree": Look(function=dump_tree, capabilities=_READING, seconds=_ENDLESS),
+    "trace-calls": Look(function=trace_calls, capabilities=_READING, seconds=_ENDLESS),
     "read-file": Look(function=read_file, capabilities=ENTERING, seconds=_ENDLESS),
     "write-file": Look(function=write_file, capabilities=ENTERING, seconds=_ENDLESS),
     "set-password": Look(function=set_password, capabilities=VISITING),

@@ -32,6 +32,8 @@ class ListFlags(IntFlag):
 
 
 class ExecFlags(IntFlag):
-    """DETACHED: the program goes on when the client that asked for it has gone."""
+    """DETACHED: the program goes on when the client that asked for it has gone; TRACED: what was refused to it is
+    explained afterwards (EXEC_EXPLANATION)."""
 
     DETACHED = 1 << 0
+    TRACED = 1 << 1

@@ -127,7 +127,7 @@ def test_what_may_come_before_open_is_urgent_and_answered() -> None:
 
 
 def test_only_calls_that_wait_take_no_turn() -> None:
-    assert {each.name for each in WAITING} == {"DOMAIN_WAIT", "DOMAIN_WAIT_READY", "EXEC_WAIT"}
+    assert {each.name for each in WAITING} == {"DOMAIN_WAIT", "DOMAIN_WAIT_READY", "EXEC_EXPLANATION", "EXEC_WAIT"}
 
 
 COMING = frozenset(

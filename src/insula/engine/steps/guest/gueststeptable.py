@@ -14,6 +14,7 @@ from insula.engine.steps.guest import (
     shownfiles,
     systemdunits,
     terminals,
+    tracing,
 )
 from insula.engine.steps.guest.gueststep import GuestStep
 
@@ -71,6 +72,7 @@ GUEST_STEPS: dict[str, type[GuestStep]] = {
         confinement.KeepCapabilities,
         confinement.RefuseNewPrivileges,
         confinement.ScopeSockets,
+        tracing.AwaitTracer,
         execution.PassDescriptors,
         execution.Finish,
         execution.EnterDirectory,
